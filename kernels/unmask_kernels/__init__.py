@@ -1,0 +1,1 @@
+"""Attention over pages and parallel token sampling; torch and Triton only."""

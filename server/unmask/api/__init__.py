@@ -1,0 +1,1 @@
+"""The HTTP front end: OpenAI-style routes over an `EngineClient`."""

@@ -1,0 +1,76 @@
+"""The resolved configuration: one frozen tree, whatever mixture of sources it came from."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from unmask.types import PolicyName
+
+DtypeName = Literal["auto", "bfloat16", "float16", "float32"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Which checkpoint is served and how it is held; no path means the embedded model."""
+
+    path: str | None = None
+    served_name: str | None = None
+    dtype: DtypeName = "auto"
+    device: DeviceName = "auto"
+    max_model_len: int | None = None
+    mask_token_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Limits of the batcher and of the KV cache.
+
+    `max_batch_tokens` is the number of query tokens a step may hold. `num_pages` of `page_size`
+    tokens hold keys and values; without it they fill `kv_memory_mib`. `threads` are torch's.
+    """
+
+    max_num_seqs: int = 64
+    max_batch_tokens: int = 2048
+    max_queue: int = 1024
+    page_size: int = 32
+    num_pages: int | None = None
+    kv_memory_mib: int = 256
+    prefix_cache: bool = True
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingConfig:
+    """Defaults for requests that do not say; what is unset here is taken from the checkpoint."""
+
+    policy: PolicyName | None = None
+    threshold: float | None = None
+    factor: float | None = None
+    entropy_bound: float | None = None
+    steps: int | None = None
+    block_length: int | None = None
+    temperature: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """The HTTP side: where to listen, who may call, what is exported."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_key: str | None = None
+    cors_origins: tuple[str, ...] = ()
+    vllm_metrics: bool = False
+    ping_interval_s: float = 15.0
+    log_level: LogLevel = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)

@@ -1,0 +1,1 @@
+"""Which masked positions to fill, and with what."""

@@ -1,0 +1,112 @@
+"""Text to tokens and back, chat templates, and incremental decoding for streams."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from unmask.errors import InvalidCheckpoint, InvalidRequest
+
+REPLACEMENT = "�"
+
+
+class Tokenizer:
+    """A Hugging Face tokenizer behind the few calls the server needs; thread-safe to read."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> "Tokenizer":
+        """Load `tokenizer.json` and its chat template; raises `InvalidCheckpoint`."""
+        try:
+            return cls(AutoTokenizer.from_pretrained(str(folder), local_files_only=True))
+        except (OSError, ValueError) as error:
+            raise InvalidCheckpoint(f"no usable tokenizer in {folder}: {error}") from error
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of entries, added tokens included."""
+        return len(self._inner)
+
+    @property
+    def eos_token_id(self) -> int | None:
+        """The tokenizer's own end-of-sequence token, if it names one."""
+        value: int | None = self._inner.eos_token_id
+        return value
+
+    @property
+    def has_chat_template(self) -> bool:
+        """Whether `apply_chat` can work."""
+        return self._inner.chat_template is not None
+
+    def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
+        """Token ids of `text`; special tokens spelled out in it are recognised."""
+        ids: list[int] = self._inner.encode(text, add_special_tokens=add_special_tokens)
+        return ids
+
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        """Text of `token_ids`; bytes that are no whole character become U+FFFD."""
+        text: str = self._inner.decode(
+            list(token_ids),
+            skip_special_tokens=skip_special_tokens,
+            clean_up_tokenization_spaces=False,
+        )
+        return text
+
+    def token_text(self, token_id: int) -> str:
+        """Text of a single token, special tokens spelled out."""
+        return self.decode([token_id], skip_special_tokens=False)
+
+    def apply_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        add_generation_prompt: bool = True,
+    ) -> list[int]:
+        """Token ids of a conversation; raises `InvalidRequest` when the template refuses it."""
+        if not self.has_chat_template:
+            raise InvalidRequest("this model has no chat template; use /v1/completions")
+        try:
+            text = self._inner.apply_chat_template(
+                [dict(message) for message in messages],
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+            )
+        except Exception as error:  # templates raise whatever jinja and their authors chose
+            raise InvalidRequest(
+                f"the chat template refused the messages: {error}", field="messages"
+            ) from error
+        return self.encode(text)
+
+
+class StreamDecoder:
+    """Decodes a growing token sequence into text that is only ever appended to.
+
+    Text is held back while its last character may still change (an incomplete UTF-8 sequence).
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._window: list[int] = []
+        self._emitted = 0
+
+    def push(self, token_ids: Sequence[int]) -> str:
+        """Text made final by `token_ids`."""
+        self._window.extend(token_ids)
+        text = self._tokenizer.decode(self._window)
+        if text.endswith(REPLACEMENT):
+            return ""
+        fresh = text[self._emitted :]
+        # A short tail of context is kept: decoders may treat the first token of a text apart.
+        self._window = self._window[-4:]
+        self._emitted = len(self._tokenizer.decode(self._window))
+        return fresh
+
+    def flush(self) -> str:
+        """The rest of the text, incomplete characters included."""
+        text = self._tokenizer.decode(self._window)
+        fresh = text[self._emitted :]
+        self._window, self._emitted = [], 0
+        return fresh

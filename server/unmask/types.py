@@ -1,0 +1,224 @@
+"""The frozen values that cross boundaries: what is asked for, and what comes back."""
+
+import enum
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from unmask.errors import InvalidRequest
+
+PolicyName = Literal["low_confidence", "threshold", "factor", "entropy_bound"]
+POLICY_NAMES: tuple[PolicyName, ...] = ("low_confidence", "threshold", "factor", "entropy_bound")
+
+MAX_BLOCK_LENGTH = 256
+MAX_LOGPROBS = 20
+MAX_STOP_STRINGS = 16
+MAX_SEED = 2**63 - 1
+
+
+class FinishReason(enum.StrEnum):
+    """Why a request ended, in OpenAI's words."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How one request is decoded; `None` means the checkpoint's or the server's default.
+
+    `steps` is the number of denoising steps a block may take; `threshold`, `factor` and
+    `entropy_bound` belong to the policies of those names. Raises `InvalidRequest`.
+    """
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float = 1.0
+    top_k: int | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    logprobs: int | None = None
+    policy: PolicyName | None = None
+    threshold: float | None = None
+    factor: float | None = None
+    entropy_bound: float | None = None
+    steps: int | None = None
+    block_length: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_range("max_tokens", self.max_tokens, 1, None)
+        _check_range("temperature", self.temperature, 0.0, 100.0)
+        _check_range("top_p", self.top_p, 0.0, 1.0, open_low=True)
+        _check_range("top_k", self.top_k, 1, None)
+        _check_range("seed", self.seed, 0, MAX_SEED)
+        _check_range("logprobs", self.logprobs, 0, MAX_LOGPROBS)
+        _check_range("threshold", self.threshold, 0.0, 1.0)
+        _check_range("factor", self.factor, 0.0, None, open_low=True)
+        _check_range("entropy_bound", self.entropy_bound, 0.0, None)
+        _check_range("steps", self.steps, 1, None)
+        _check_range("block_length", self.block_length, 1, MAX_BLOCK_LENGTH)
+        if self.policy is not None and self.policy not in POLICY_NAMES:
+            raise InvalidRequest(
+                f"policy must be one of {', '.join(POLICY_NAMES)}, got {self.policy!r}",
+                field="policy",
+            )
+        if len(self.stop) > MAX_STOP_STRINGS:
+            raise InvalidRequest(
+                f"stop takes at most {MAX_STOP_STRINGS} strings, got {len(self.stop)}", field="stop"
+            )
+        if any(not text for text in self.stop):
+            raise InvalidRequest("stop strings must not be empty", field="stop")
+
+
+def _check_range(
+    name: str,
+    value: float | None,
+    low: float,
+    high: float | None,
+    *,
+    open_low: bool = False,
+) -> None:
+    if value is None:
+        return
+    too_low = value <= low if open_low else value < low
+    if math.isfinite(value) and not too_low and (high is None or value <= high):
+        return
+    bound = f"greater than {low}" if open_low else f"at least {low}"
+    if high is not None:
+        bound += f" and at most {high}"
+    raise InvalidRequest(f"{name} must be {bound}, got {value}", field=name)
+
+
+@dataclass(frozen=True, slots=True)
+class RefinementOptions:
+    """Which refinements of the open block a stream carries: each `every`-th step, capped in rate.
+
+    With `tokens`, each refinement lists id, text, confidence and state of every position.
+    """
+
+    every: int = 1
+    max_fps: float | None = None
+    tokens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One sequence to generate: a tokenized prompt and how to decode after it."""
+
+    request_id: str
+    prompt_token_ids: tuple[int, ...]
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    refinements: RefinementOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """Log-probability (nats, untempered) of a token in the step that committed it."""
+
+    token_id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a request cost: tokens, denoising steps and forward passes it took part in.
+
+    `completion_tokens` counts the tokens of every `Delta`, the end-of-sequence token included.
+    `forward_passes` adds prompt-only passes to `denoising_steps`.
+    """
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    denoising_steps: int
+    forward_passes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of a request; `stop_reason` is the stop string or token id that matched."""
+
+    reason: FinishReason
+    usage: Usage
+    stop_reason: str | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Final tokens and final text of a request, never taken back; the last one has `finish`.
+
+    `text` may lag behind `token_ids` while a character or a possible stop string is incomplete.
+    """
+
+    request_id: str
+    token_ids: tuple[int, ...]
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish: Finish | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefinedToken:
+    """One position of an open block; an unresolved one shows the current best guess."""
+
+    token_id: int
+    text: str
+    confidence: float
+    resolved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """The open block after a step: `span` is [start, end) in answer tokens, `text` its draft."""
+
+    request_id: str
+    block: int
+    step: int
+    max_steps: int
+    span: tuple[int, int]
+    unresolved: int
+    text: str
+    tokens: tuple[RefinedToken, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A request that was accepted could not be completed; nothing follows."""
+
+    request_id: str
+    message: str
+
+
+Event = Delta | Refinement | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a front end needs to know of the model being served."""
+
+    name: str
+    max_model_len: int
+    vocab_size: int
+    mask_token_id: int
+    eos_token_ids: tuple[int, ...]
+    default_sampling: SamplingParams
+    created_s: int
+
+
+EngineState = Literal["starting", "ready", "stopping", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """A snapshot for health checks: state, requests running and waiting, pages in use."""
+
+    state: EngineState
+    num_running: int
+    num_waiting: int
+    num_pages_used: int
+    num_pages: int
+    detail: str = ""
