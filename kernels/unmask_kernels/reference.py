@@ -1,0 +1,89 @@
+"""Every operation in plain torch: the CPU path, and what kernels are compared with."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class SegmentLike(Protocol):
+    """What `attention` reads of a segment; see `unmask_kernels.attention.Segment`."""
+
+    @property
+    def query_start(self) -> int: ...  # noqa: D102
+    @property
+    def query_end(self) -> int: ...  # noqa: D102
+    @property
+    def key_start(self) -> int: ...  # noqa: D102
+    @property
+    def num_keys(self) -> int: ...  # noqa: D102
+    @property
+    def bias(self) -> Tensor | None: ...  # noqa: D102
+
+
+def attention(
+    query: Tensor,
+    key_pages: Tensor,
+    value_pages: Tensor,
+    pages: Tensor,
+    segments: Sequence[SegmentLike],
+    scale: float,
+) -> Tensor:
+    """One fused attention per segment over its own keys; see `unmask_kernels.attention`.
+
+    A group's query heads are packed beside its tokens, so that keys are never repeated.
+    """
+    num_tokens, num_heads, head_dim = query.shape
+    num_kv_heads = key_pages.shape[2]
+    group = num_heads // num_kv_heads
+    keys = key_pages.index_select(0, pages).view(-1, num_kv_heads, head_dim).transpose(0, 1)
+    values = value_pages.index_select(0, pages).view(-1, num_kv_heads, head_dim).transpose(0, 1)
+    packed = query.view(num_tokens, num_kv_heads, group, head_dim).transpose(0, 1)
+    packed = packed.reshape(num_kv_heads, num_tokens * group, head_dim)
+    parts = []
+    for segment in segments:
+        last = segment.key_start + segment.num_keys
+        bias = segment.bias
+        parts.append(
+            F.scaled_dot_product_attention(
+                packed[None, :, segment.query_start * group : segment.query_end * group],
+                keys[None, :, segment.key_start : last],
+                values[None, :, segment.key_start : last],
+                attn_mask=None if bias is None else bias.repeat_interleave(group, 0),
+                scale=scale,
+            )
+        )
+    out = torch.cat(parts, 2).view(num_kv_heads, num_tokens, group, head_dim)
+    return out.transpose(0, 1).reshape(num_tokens, num_heads, head_dim)
+
+
+def kv_store(
+    key: Tensor, value: Tensor, key_pages: Tensor, value_pages: Tensor, slots: Tensor
+) -> None:
+    """Write rows [T, Hkv, D] to the slots [T] of pages [N, page, Hkv, D], in place."""
+    key_pages.view(-1, *key_pages.shape[2:]).index_copy_(0, slots, key)
+    value_pages.view(-1, *value_pages.shape[2:]).index_copy_(0, slots, value)
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Root-mean-square norm over the last dimension (Zhang and Sennrich, 2019), in float32."""
+    wide = x.float()
+    scale = torch.rsqrt(wide.square().mean(-1, keepdim=True).add_(eps))
+    return (
+        wide.mul_(scale).to(x.dtype).mul_(weight)
+        if x.dtype != torch.float32
+        else (wide * scale * weight)
+    )
+
+
+def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate the halves of each head of `x` [T, H, D] by angles given as [T, 1, D / 2]."""
+    low, high = x.chunk(2, -1)
+    return torch.cat((low * cos - high * sin, high * cos + low * sin), -1)
+
+
+def swiglu(gate: Tensor, up: Tensor) -> Tensor:
+    """silu(gate) * up (Shazeer, 2020)."""
+    return F.silu(gate).mul_(up)

@@ -1,0 +1,105 @@
+"""Decoding policies: which masked positions a step fills, as pure functions of row statistics.
+
+Rows of many blocks lie one after another. A policy sees, for each row, the index of its block and
+its parameters, and returns a boolean per row. Every policy fills at least one position of a block.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unmask.types import PolicyName
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Statistics of M masked rows of a step; rows of a block are consecutive, in order."""
+
+    block: Tensor  # [M] int64, non-decreasing
+    confidence: Tensor  # [M] float32
+    entropy: Tensor | None  # [M] float32, nats
+
+
+def rank_in_block(key: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows sorted by block and then by falling `key`, and each sorted row's rank in its block.
+
+    Equal keys keep their order, so the lower position wins.
+    """
+    order = torch.argsort(key, descending=True, stable=True)
+    order = order[torch.argsort(block[order], stable=True)]
+    sorted_block = block[order]
+    first = torch.searchsorted(sorted_block, sorted_block)
+    return order, torch.arange(len(order), device=key.device) - first
+
+
+def _unsort(order: Tensor, flags: Tensor) -> Tensor:
+    return torch.empty_like(flags).scatter_(0, order, flags)
+
+
+def _sum_in_block(values: Tensor, rank: Tensor) -> Tensor:
+    """Inclusive running sum of sorted `values` within each block."""
+    total = values.cumsum(0)
+    first = torch.arange(len(rank), device=rank.device) - rank
+    return total - (total - values)[first]
+
+
+def low_confidence(scores: Scores, quota: Tensor) -> Tensor:
+    """The `quota` [M] most confident positions of each block (LLaDA, Nie et al., 2025)."""
+    order, rank = rank_in_block(scores.confidence, scores.block)
+    return _unsort(order, rank < quota[order])
+
+
+def threshold(scores: Scores, quota: Tensor, limit: Tensor) -> Tensor:
+    """Every position at least `limit` [M] confident, and never fewer than `quota` (Fast-dLLM)."""
+    return low_confidence(scores, quota) | (scores.confidence >= limit)
+
+
+def factor(scores: Scores, quota: Tensor, limit: Tensor) -> Tensor:
+    """The n most confident while (n + 1)(1 - confidence of the n-th) < `limit` (Fast-dLLM)."""
+    order, rank = rank_in_block(scores.confidence, scores.block)
+    fails = (rank + 2) * (1.0 - scores.confidence[order]) >= limit[order]
+    kept = _sum_in_block(fails.long(), rank) == 0
+    return _unsort(order, kept | (rank < quota[order]))
+
+
+def entropy_bound(scores: Scores, quota: Tensor, limit: Tensor) -> Tensor:
+    """The least uncertain positions whose entropies, but for the largest, sum to at most `limit`.
+
+    EB-Sampler (Ben-Hamu et al., 2025): that sum bounds the error of committing them together.
+    """
+    assert scores.entropy is not None
+    order, rank = rank_in_block(-scores.entropy, scores.block)
+    entropy = scores.entropy[order].double()
+    before = _sum_in_block(entropy, rank) - entropy
+    return _unsort(order, (before <= limit[order]) | (rank < quota[order]))
+
+
+def select(scores: Scores, policies: list[PolicyName], quota: Tensor, limit: Tensor) -> Tensor:
+    """Apply to each block its own policy; `policies`, `quota` and `limit` have one entry a block.
+
+    Returns a boolean [M]: the positions to fill in this step.
+    """
+    row_quota, row_limit = quota[scores.block], limit[scores.block]
+    selected: Tensor | None = None
+    for name in sorted(set(policies)):
+        if name == "low_confidence":
+            chosen = low_confidence(scores, row_quota)
+        elif name == "threshold":
+            chosen = threshold(scores, row_quota, row_limit)
+        elif name == "factor":
+            chosen = factor(scores, row_quota, row_limit)
+        else:
+            chosen = entropy_bound(scores, row_quota, row_limit)
+        if selected is None:
+            selected = chosen
+        else:
+            mine = torch.tensor([policy == name for policy in policies], device=chosen.device)
+            selected = torch.where(mine[scores.block], chosen, selected)
+    assert selected is not None
+    return selected
+
+
+def step_quota(step: int, steps: int, block_len: int) -> int:
+    """Positions that step number `step` of `steps` must fill, so that they fill `block_len`."""
+    return max(1, block_len // steps + (1 if step < block_len % steps else 0))
