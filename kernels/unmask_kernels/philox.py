@@ -23,7 +23,7 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
 
     Counter and key words are int64 tensors that broadcast together, each in [0, 2**32).
     """
-    c0, c1, c2, c3 = torch.broadcast_tensors(*counter)
+    c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
         high_0, low_0 = _multiply(c0, _MULTIPLIER_0)

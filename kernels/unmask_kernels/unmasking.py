@@ -76,7 +76,7 @@ def _draw(logits: Tensor, sampled: SampledRows) -> Tensor:
 
 def _truncate(logits: Tensor, top_k: Tensor | None, top_p: Tensor | None) -> Tensor:
     """Keep the k most likely tokens, and of those the fewest whose mass reaches p."""
-    ordered, order = logits.sort(-1, descending=True, stable=True)
+    ordered, order = logits.sort(stable=True, dim=-1, descending=True)
     dropped = torch.zeros_like(ordered, dtype=torch.bool)
     if top_k is not None:
         rank = torch.arange(logits.shape[1], device=logits.device)

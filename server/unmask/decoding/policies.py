@@ -98,8 +98,3 @@ def select(scores: Scores, policies: list[PolicyName], quota: Tensor, limit: Ten
             selected = torch.where(mine[scores.block], chosen, selected)
     assert selected is not None
     return selected
-
-
-def step_quota(step: int, steps: int, block_len: int) -> int:
-    """Positions that step number `step` of `steps` must fill, so that they fill `block_len`."""
-    return max(1, block_len // steps + (1 if step < block_len % steps else 0))

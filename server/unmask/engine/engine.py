@@ -1,0 +1,195 @@
+"""The engine: schedule, run, apply. Synchronous, and knows no HTTP."""
+
+import time
+from collections import Counter as Tally
+
+import torch
+
+from unmask.config import Config
+from unmask.engine.admission import Limits, resolve
+from unmask.engine.apply import Outcome, Session, apply_span
+from unmask.engine.output import TextAssembler
+from unmask.engine.pages import PagePool
+from unmask.engine.runner import Runner, count_pages
+from unmask.engine.scheduler import Scheduler
+from unmask.engine.sequence import Sequence
+from unmask.engine.step import StepBatch, StepResult
+from unmask.errors import QueueFull
+from unmask.metrics import Metrics
+from unmask.models.registry import LoadedModel, load_model
+from unmask.models.weights import Progress
+from unmask.types import (
+    Delta,
+    EngineState,
+    EngineStatus,
+    Event,
+    Failure,
+    Finish,
+    FinishReason,
+    Request,
+)
+
+
+def default_threads(num_cores: int) -> int:
+    """Half the cores: torch's threads wait for each other, and a busy neighbour delays them all."""
+    return max(1, num_cores // 2)
+
+
+class Engine:
+    """Decodes many requests together, one step at a time."""
+
+    def __init__(self, config: Config, loaded: LoadedModel, metrics: Metrics) -> None:
+        self.config = config.engine
+        self.loaded = loaded
+        self.metrics = metrics
+        self.state: EngineState = "ready"
+        num_pages = count_pages(config.engine, loaded)
+        self.limits = Limits(config.engine.max_batch_tokens, num_pages, config.engine.page_size)
+        self.pool = PagePool(num_pages, config.engine.page_size)
+        self.scheduler = Scheduler(config.engine, self.pool)
+        self.runner = Runner.create(config.engine, loaded, num_pages)
+        self._sessions: dict[str, Session] = {}
+        metrics.watch(self.status, vllm=config.server.vllm_metrics, model_name=loaded.info.name)
+
+    @classmethod
+    def load(
+        cls, config: Config, metrics: Metrics | None = None, progress: Progress | None = None
+    ) -> "Engine":
+        """Load the configured model; sets torch's number of threads for the whole process."""
+        if config.engine.threads is not None:
+            torch.set_num_threads(config.engine.threads)
+        else:
+            torch.set_num_threads(default_threads(torch.get_num_threads()))
+        loaded = load_model(config.model, config.decoding, progress)
+        return cls(config, loaded, metrics or Metrics())
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a step would do anything."""
+        return bool(self._sessions)
+
+    def check(self, request: Request) -> None:
+        """Raise `InvalidRequest` for what can never be served; safe from any thread."""
+        resolve(request, self.loaded.info, self.limits)
+
+    def check_queue(self) -> None:
+        """Raise `QueueFull` when no more requests may wait; safe from any thread."""
+        if self.scheduler.num_waiting >= self.config.max_queue:
+            self.metrics.refused.labels("queue_full").inc()
+            raise QueueFull(
+                f"{self.scheduler.num_waiting} requests are waiting already", retry_after_s=1
+            )
+
+    def add(self, request: Request) -> None:
+        """Queue a request; raises `InvalidRequest`."""
+        assert request.request_id not in self._sessions, "request ids are unique"
+        info = self.loaded.info
+        sequence = Sequence(request, resolve(request, info, self.limits), info.mask_token_id)
+        text = TextAssembler(self.loaded.tokenizer, request.sampling.stop)
+        self._sessions[request.request_id] = Session(sequence, text, self.loaded.tokenizer)
+        self.scheduler.add(sequence)
+        self.metrics.admitted.inc()
+        self.metrics.prompt_tokens.inc(sequence.num_prompt)
+
+    def abort(self, request_id: str) -> list[Event]:
+        """Drop a request and free its pages; its last event says so."""
+        session = self._sessions.pop(request_id, None)
+        if session is None:
+            return []
+        self.scheduler.remove(session.sequence)
+        usage = session.usage()
+        self.metrics.record_finish(
+            FinishReason.ABORT, usage, first_token_s=None, latency_s=session.age_s()
+        )
+        return [Delta(request_id, (), "", finish=Finish(FinishReason.ABORT, usage))]
+
+    def step(self) -> list[Event]:
+        """One step: every event of it, in the order of the batch."""
+        preempted_before = self.scheduler.num_preempted
+        batch = self.scheduler.schedule()
+        self.metrics.preempted.inc(self.scheduler.num_preempted - preempted_before)
+        if batch is None:
+            return []
+        started_s = time.monotonic()
+        self._observe_queue(batch, started_s)
+        result = self.runner.run(batch)
+        events = self._apply(batch, result)
+        self._observe_step(batch, time.monotonic() - started_s)
+        return events
+
+    def fail_all(self, message: str) -> list[Event]:
+        """Give every request up with an error, and start from an empty engine."""
+        failures: list[Event] = []
+        for request_id, session in self._sessions.items():
+            self.scheduler.remove(session.sequence)
+            failures.append(Failure(request_id, message))
+        self._sessions.clear()
+        return failures
+
+    def status(self) -> EngineStatus:
+        """A snapshot; safe from any thread."""
+        return EngineStatus(
+            self.state,
+            self.scheduler.num_running,
+            self.scheduler.num_waiting,
+            self.pool.num_held,
+            self.pool.num_pages,
+        )
+
+    def check_integrity(self) -> None:
+        """Assert that every page is accounted for."""
+        self.pool.check_integrity(s.pages for s in self.scheduler.sequences)
+
+    def _apply(self, batch: StepBatch, result: StepResult) -> list[Event]:
+        counts = Tally(batch.masked_spans.tolist())
+        events: list[Event] = []
+        row = denoised = 0
+        for span in batch.spans:
+            self.scheduler.advance(span)
+            if span.end <= span.open_start:
+                continue
+            rows = slice(row, row + counts[denoised])
+            row, denoised = rows.stop, denoised + 1
+            session = self._sessions[span.sequence.request.request_id]
+            outcome = apply_span(session, span, batch, result, rows)
+            events += outcome.events
+            self._count(session, outcome)
+        return events
+
+    def _count(self, session: Session, outcome: Outcome) -> None:
+        metrics, sequence = self.metrics, session.sequence
+        metrics.denoising_steps.inc()
+        metrics.committed_tokens.inc(outcome.num_committed)
+        if outcome.num_final:
+            metrics.generated_tokens.inc(outcome.num_final)
+            if sequence.first_token_s is None:
+                sequence.first_token_s = session.age_s()
+                metrics.first_token_s.observe(sequence.first_token_s)
+        if outcome.block_steps is not None:
+            metrics.steps_per_block.observe(outcome.block_steps)
+        if outcome.finish is not None:
+            self.scheduler.remove(sequence)
+            del self._sessions[sequence.request.request_id]
+            metrics.record_finish(
+                outcome.finish.reason,
+                outcome.finish.usage,
+                first_token_s=sequence.first_token_s,
+                latency_s=session.age_s(),
+            )
+
+    def _observe_queue(self, batch: StepBatch, now_s: float) -> None:
+        for span in batch.spans:
+            sequence = span.sequence
+            if sequence.num_forwards == 0:
+                self.metrics.queue_s.observe(now_s - sequence.arrival_s)
+                self.metrics.prefix_cache_queries.inc(sequence.num_prompt)
+                self.metrics.prefix_cache_hits.inc(sequence.num_cached)
+
+    def _observe_step(self, batch: StepBatch, elapsed_s: float) -> None:
+        metrics = self.metrics
+        metrics.forward_passes.inc()
+        metrics.query_tokens.inc(batch.num_tokens)
+        metrics.canvas_positions.inc(len(batch.masked_rows))
+        metrics.masked_rows.observe(len(batch.masked_rows))
+        metrics.batch_sequences.observe(len(batch.spans))
+        metrics.step_s.observe(elapsed_s)

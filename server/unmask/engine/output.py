@@ -1,0 +1,57 @@
+"""From final tokens to final text, with stop strings cut off before anyone sees them."""
+
+from dataclasses import dataclass
+
+from unmask.tokenizer import StreamDecoder, Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """Text made final by some tokens; `num_tokens` of them count, all but when a stop matched."""
+
+    text: str
+    num_tokens: int
+    stop: str | None = None
+
+
+class TextAssembler:
+    """Decodes one answer and holds text back while it might be the start of a stop string."""
+
+    def __init__(self, tokenizer: Tokenizer, stops: tuple[str, ...]) -> None:
+        self._decoder = StreamDecoder(tokenizer)
+        self._stops = stops
+        self._held = ""
+
+    def push(self, token_ids: list[int], *, last: bool) -> TextPiece:
+        """Text that `token_ids` make final; after the `last` ones nothing is held back."""
+        if not self._stops:
+            text = self._decoder.push(token_ids)
+            return TextPiece(text + self._decoder.flush() if last else text, len(token_ids))
+        ready = ""
+        for i, token_id in enumerate(token_ids):
+            self._held += self._decoder.push([token_id])
+            if (found := self._first_stop()) is not None:
+                at, stop = found
+                return TextPiece(ready + self._held[:at], i + 1, stop)
+            keep = self._possible_stop()
+            cut = len(self._held) - keep
+            ready, self._held = ready + self._held[:cut], self._held[cut:]
+        if last:
+            self._held += self._decoder.flush()
+            if (found := self._first_stop()) is not None:
+                at, stop = found
+                return TextPiece(ready + self._held[:at], len(token_ids), stop)
+            ready, self._held = ready + self._held, ""
+        return TextPiece(ready, len(token_ids))
+
+    def _first_stop(self) -> tuple[int, str] | None:
+        found = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        return min(found, default=None)
+
+    def _possible_stop(self) -> int:
+        """Length of the longest end of the held text that a stop string begins with."""
+        longest = max(len(stop) for stop in self._stops) - 1
+        for size in range(min(longest, len(self._held)), 0, -1):
+            if any(stop.startswith(self._held[-size:]) for stop in self._stops):
+                return size
+        return 0

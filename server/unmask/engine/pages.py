@@ -1,0 +1,103 @@
+"""The pool of KV pages: reference counts, the prefix index, and eviction of what nobody holds."""
+
+import hashlib
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+PageKey = bytes
+
+
+def root_key(block_len: int) -> PageKey:
+    """Where a chain of page keys starts: keys and values depend on the block length."""
+    return hashlib.blake2b(block_len.to_bytes(4, "little"), digest_size=16).digest()
+
+
+def page_key(previous: PageKey, token_ids: npt.NDArray[np.int64]) -> PageKey:
+    """Key of a page, given the key before it and every token that its contents depend on."""
+    return hashlib.blake2b(token_ids.tobytes(), digest_size=16, key=previous).digest()
+
+
+class PagePool:
+    """Pages 0 .. num_pages - 1; each is free, held by sequences, or idle in the prefix index."""
+
+    def __init__(self, num_pages: int, page_size: int) -> None:
+        self.num_pages = num_pages
+        self.page_size = page_size
+        self._free = deque(range(num_pages))
+        self._holders = [0] * num_pages
+        self._key_of: dict[int, PageKey] = {}
+        self._page_of: dict[PageKey, int] = {}
+        self._idle: OrderedDict[int, None] = OrderedDict()  # least recently used first
+
+    @property
+    def num_available(self) -> int:
+        """Pages that `allocate` could give now."""
+        return len(self._free) + len(self._idle)
+
+    @property
+    def num_held(self) -> int:
+        """Pages that sequences hold."""
+        return self.num_pages - self.num_available
+
+    def allocate(self, count: int) -> list[int] | None:
+        """Take `count` pages, evicting idle ones if it must; None when there are too few."""
+        if count > self.num_available:
+            return None
+        taken = []
+        for _ in range(count):
+            if self._free:
+                page = self._free.popleft()
+            else:
+                page, _ = self._idle.popitem(last=False)
+                del self._page_of[self._key_of.pop(page)]
+            self._holders[page] = 1
+            taken.append(page)
+        return taken
+
+    def release(self, pages: Iterable[int]) -> None:
+        """Give up one hold on each page; the last pages of a chain are the first to be evicted."""
+        for page in reversed(list(pages)):
+            assert self._holders[page] > 0
+            self._holders[page] -= 1
+            if self._holders[page]:
+                continue
+            if page in self._key_of:
+                self._idle[page] = None
+            else:
+                self._free.appendleft(page)
+
+    def acquire(self, key: PageKey) -> int | None:
+        """Hold the page published under `key`, if there is one."""
+        page = self._page_of.get(key)
+        if page is None:
+            return None
+        self._idle.pop(page, None)
+        self._holders[page] += 1
+        return page
+
+    def publish(self, page: int, key: PageKey) -> None:
+        """Let others find a held page by its key; the first page of a key stays the one found."""
+        assert self._holders[page] > 0
+        if key in self._page_of or page in self._key_of:
+            return
+        self._page_of[key] = page
+        self._key_of[page] = key
+
+    def check_integrity(self, held: Iterable[Iterable[int]]) -> None:
+        """Assert that pages held by the given sequences, idle and free are all pages, once."""
+        holders = [0] * self.num_pages
+        for pages in held:
+            for page in pages:
+                holders[page] += 1
+        assert holders == self._holders, "holders differ from the sequences' pages"
+        free, idle = set(self._free), set(self._idle)
+        in_use = {page for page, count in enumerate(holders) if count}
+        assert len(free) == len(self._free), "a page is free twice"
+        assert free.isdisjoint(idle), "a free page is in the prefix index"
+        assert in_use.isdisjoint(free | idle), "a held page is given away"
+        assert len(free) + len(idle) + len(in_use) == self.num_pages, "a page is lost"
+        assert all(page in self._key_of for page in idle), "an idle page has no key"
+        assert {key: page for page, key in self._key_of.items()} == self._page_of

@@ -1,0 +1,161 @@
+"""Which sequences share the next step, and on which pages; imports no torch."""
+
+from collections import deque
+from collections.abc import Iterator
+
+from unmask.config import EngineConfig
+from unmask.engine.pages import PagePool
+from unmask.engine.sequence import Sequence
+from unmask.engine.step import Span, StepBatch, build_batch
+
+
+class Scheduler:
+    """Step-level continuous batching under a budget of query tokens.
+
+    Running sequences are served in the order of their admission, those with an open block to
+    denoise before those still reading their prompt. When pages run out, the sequence admitted
+    last gives its pages up and is computed again later; its canvas is kept.
+    """
+
+    def __init__(self, config: EngineConfig, pool: PagePool) -> None:
+        self._config = config
+        self._pool = pool
+        self._waiting: deque[Sequence] = deque()
+        self._running: list[Sequence] = []
+        self.num_preempted = 0
+
+    @property
+    def num_running(self) -> int:
+        """Sequences that hold pages."""
+        return len(self._running)
+
+    @property
+    def num_waiting(self) -> int:
+        """Sequences in the queue."""
+        return len(self._waiting)
+
+    @property
+    def sequences(self) -> Iterator[Sequence]:
+        """Every sequence, running or waiting."""
+        yield from self._running
+        yield from self._waiting
+
+    def add(self, sequence: Sequence) -> None:
+        """Put a sequence at the end of the queue."""
+        self._waiting.append(sequence)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Forget a sequence and free its pages."""
+        if sequence in self._running:
+            self._running.remove(sequence)
+            self._release(sequence)
+        else:
+            self._waiting.remove(sequence)
+
+    def schedule(self) -> StepBatch | None:
+        """The next step, or None when there is nothing to do."""
+        budget = self._config.max_batch_tokens
+        spans: list[Span] = []
+        num_preempted = self.num_preempted
+        decoding = [s for s in self._running if s.num_computed >= s.block_start - _lag(s)]
+        reading = [s for s in self._running if s.num_computed < s.block_start - _lag(s)]
+        for sequence in decoding + reading:
+            if sequence.pages:  # may have been preempted for one before it
+                budget -= self._extend(sequence, budget, spans)
+        kept = [span for span in spans if span.sequence.pages]
+        # A sequence that was just preempted must not come back in the step that needed its pages.
+        may_admit = self.num_preempted == num_preempted
+        while may_admit and self._waiting and len(self._running) < self._config.max_num_seqs:
+            used = self._admit(self._waiting[0], budget, kept)
+            if used == 0:
+                break
+            budget -= used
+        return build_batch(kept, self._pool.page_size) if kept else None
+
+    def advance(self, span: Span) -> None:
+        """Record that a span was computed; what it made final is published for reuse."""
+        sequence = span.sequence
+        sequence.num_computed = min(span.end, span.open_start)
+        sequence.num_forwards += 1
+        if not self._config.prefix_cache:
+            return
+        size, block_len = self._pool.page_size, sequence.decoding.block_len
+        while True:
+            index = sequence.num_published
+            if -(-(index + 1) * size // block_len) * block_len > sequence.num_computed:
+                return
+            key = sequence.key_of_page(index, size)
+            if key is None:
+                return
+            self._pool.publish(sequence.pages[index], key)
+            sequence.num_published += 1
+
+    def _extend(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
+        """Add a running sequence to the step; returns the query tokens used."""
+        end = sequence.next_end(budget)
+        if end is None:
+            return 0
+        while not self._cover(sequence, end):
+            victim = self._running[-1]
+            self._preempt(victim)
+            if victim is sequence:
+                return 0
+        spans.append(Span(sequence, sequence.num_computed, end, sequence.block_start))
+        return end - sequence.num_computed
+
+    def _admit(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
+        """Start the first waiting sequence if it fits; returns the query tokens used."""
+        self._take_prefix(sequence)
+        needed = -(-sequence.block_end // self._pool.page_size) - len(sequence.pages)
+        end = sequence.next_end(budget)
+        if end is None or needed > self._pool.num_available:
+            self._release(sequence)
+            return 0
+        covered = self._cover(sequence, end)
+        assert covered
+        if not sequence.was_admitted:
+            sequence.was_admitted = True
+            sequence.num_cached = sequence.num_computed
+        self._waiting.popleft()
+        self._running.append(sequence)
+        spans.append(Span(sequence, sequence.num_computed, end, sequence.block_start))
+        return end - sequence.num_computed
+
+    def _take_prefix(self, sequence: Sequence) -> None:
+        if not self._config.prefix_cache:
+            return
+        size = self._pool.page_size
+        while True:
+            index = len(sequence.pages)
+            key = sequence.key_of_page(index, size)
+            page = None if key is None else self._pool.acquire(key)
+            if page is None:
+                break
+            sequence.pages.append(page)
+        sequence.num_computed = len(sequence.pages) * size
+        sequence.num_published = len(sequence.pages)
+
+    def _cover(self, sequence: Sequence, end: int) -> bool:
+        missing = -(-end // self._pool.page_size) - len(sequence.pages)
+        if missing > 0:
+            pages = self._pool.allocate(missing)
+            if pages is None:
+                return False
+            sequence.pages += pages
+        return True
+
+    def _preempt(self, sequence: Sequence) -> None:
+        self._running.remove(sequence)
+        self._release(sequence)
+        self._waiting.appendleft(sequence)
+        self.num_preempted += 1
+
+    def _release(self, sequence: Sequence) -> None:
+        self._pool.release(sequence.pages)
+        sequence.pages = []
+        sequence.num_computed = sequence.num_published = 0
+
+
+def _lag(sequence: Sequence) -> int:
+    """Final positions whose keys may still be missing while the sequence counts as decoding."""
+    return sequence.decoding.block_len
