@@ -7,6 +7,14 @@ from unmask.tokenizer import Tokenizer
 from unmask.types import EngineStatus, Event, ModelInfo, Request
 
 
+class EventStream(AsyncIterator[Event], Protocol):
+    """The events of one request; use it in `contextlib.aclosing`."""
+
+    async def aclose(self) -> None:
+        """Stop listening; a request that has not ended is aborted."""
+        ...
+
+
 class EngineClient(Protocol):
     """An engine that runs elsewhere (a thread, a process) and never blocks the caller."""
 
@@ -20,7 +28,7 @@ class EngineClient(Protocol):
         """The tokenizer of that model, safe to use from the caller's thread."""
         ...
 
-    def submit(self, request: Request) -> AsyncIterator[Event]:
+    def submit(self, request: Request) -> EventStream:
         """Queue a request and return its events, ending after a `Finish` or a `Failure`.
 
         Validation happens in the call, not at the first event: raises `InvalidRequest` for

@@ -76,7 +76,7 @@ def apply_span(
 
 def _note_logprobs(
     session: Session, result: StepResult, rows: slice, positions: np.ndarray
-) -> None:  # type: ignore[type-arg]
+) -> None:
     count = session.sequence.decoding.num_logprobs or 0
     for i in np.flatnonzero(result.selected[rows]).tolist():
         row = rows.start + i

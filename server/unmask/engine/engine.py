@@ -14,7 +14,7 @@ from unmask.engine.runner import Runner, count_pages
 from unmask.engine.scheduler import Scheduler
 from unmask.engine.sequence import Sequence
 from unmask.engine.step import StepBatch, StepResult
-from unmask.errors import QueueFull
+from unmask.errors import InvalidRequest, QueueFull
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel, load_model
 from unmask.models.weights import Progress
@@ -49,6 +49,8 @@ class Engine:
         self.scheduler = Scheduler(config.engine, self.pool)
         self.runner = Runner.create(config.engine, loaded, num_pages)
         self._sessions: dict[str, Session] = {}
+        metrics.refused.labels("invalid")
+        metrics.refused.labels("queue_full")
         metrics.watch(self.status, vllm=config.server.vllm_metrics, model_name=loaded.info.name)
 
     @classmethod
@@ -70,15 +72,21 @@ class Engine:
 
     def check(self, request: Request) -> None:
         """Raise `InvalidRequest` for what can never be served; safe from any thread."""
-        resolve(request, self.loaded.info, self.limits)
+        try:
+            resolve(request, self.loaded.info, self.limits)
+        except InvalidRequest:
+            self.metrics.refused.labels("invalid").inc()
+            raise
 
-    def check_queue(self) -> None:
-        """Raise `QueueFull` when no more requests may wait; safe from any thread."""
-        if self.scheduler.num_waiting >= self.config.max_queue:
+    def check_queue(self, num_arriving: int = 0) -> None:
+        """Raise `QueueFull` when no more requests may wait; safe from any thread.
+
+        `num_arriving` requests are accepted already, but not added yet.
+        """
+        num_waiting = self.scheduler.num_waiting + num_arriving
+        if num_waiting >= self.config.max_queue:
             self.metrics.refused.labels("queue_full").inc()
-            raise QueueFull(
-                f"{self.scheduler.num_waiting} requests are waiting already", retry_after_s=1
-            )
+            raise QueueFull(f"{num_waiting} requests are waiting already", retry_after_s=1)
 
     def add(self, request: Request) -> None:
         """Queue a request; raises `InvalidRequest`."""
@@ -126,14 +134,15 @@ class Engine:
         self._sessions.clear()
         return failures
 
-    def status(self) -> EngineStatus:
-        """A snapshot; safe from any thread."""
+    def status(self, num_arriving: int = 0, detail: str = "") -> EngineStatus:
+        """A snapshot, `num_arriving` counted as waiting; safe from any thread."""
         return EngineStatus(
             self.state,
             self.scheduler.num_running,
-            self.scheduler.num_waiting,
+            self.scheduler.num_waiting + num_arriving,
             self.pool.num_held,
             self.pool.num_pages,
+            detail,
         )
 
     def check_integrity(self) -> None:

@@ -82,7 +82,7 @@ class Runner:
         )
         return _to_host(scores, selected)
 
-    def _to_device(self, array: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+    def _to_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.loaded.device)
 
     def _sampled_rows(self, batch: StepBatch) -> SampledRows | None:

@@ -1,0 +1,203 @@
+"""An engine on a thread of its own, behind `EngineClient`: callers on an event loop never block."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from typing import Self
+
+from unmask.config import Config
+from unmask.engine.engine import Engine
+from unmask.errors import EngineStopped, InvalidRequest
+from unmask.metrics import Metrics
+from unmask.models.weights import Progress
+from unmask.tokenizer import Tokenizer
+from unmask.types import Delta, EngineStatus, Event, Failure, ModelInfo, Refinement, Request
+
+logger = logging.getLogger(__name__)
+
+MAX_FAILURES = 3  # steps that raise, one after another, before the engine is given up
+
+
+class RequestStream:
+    """The events of one request, for the event loop it was submitted from."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, abort: Callable[[], None]) -> None:
+        self.loop = loop
+        self._abort = abort
+        self._pending: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False  # the last event has arrived
+        self._closed = False
+
+    def push(self, event: Event) -> None:
+        """Take an event, on the loop's thread; a refinement that nobody read yet is replaced."""
+        if isinstance(event, Refinement):
+            self._pending = deque(e for e in self._pending if not isinstance(e, Refinement))
+        elif isinstance(event, Failure) or event.finish is not None:
+            self._ended = True
+        self._pending.append(event)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._pending:
+            if self._ended or self._closed:
+                raise StopAsyncIteration
+            self._waiter = self.loop.create_future()
+            await self._waiter
+        return self._pending.popleft()
+
+    async def aclose(self) -> None:
+        """Stop listening; a request that has not ended is aborted."""
+        self._pending.clear()
+        self._closed = True
+        if not self._ended:
+            self._ended = True
+            self._abort()
+
+    def __del__(self) -> None:
+        if not self._ended:
+            self._abort()
+
+
+class AsyncEngine:
+    """Runs `Engine.step` in a loop and hands each request's events to its stream."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._wake = threading.Condition()
+        self._added: deque[tuple[Request, RequestStream]] = deque()
+        self._aborted: deque[str] = deque()
+        self._streams: dict[str, RequestStream] = {}
+        self._stop_at_s: float | None = None
+        self._detail = ""
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def start(
+        cls, config: Config, metrics: Metrics | None = None, progress: Progress | None = None
+    ) -> Self:
+        """Load the configured model in the calling thread, then run it in another."""
+        return cls(Engine.load(config, metrics, progress))
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model being served."""
+        return self._engine.loaded.info
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of that model."""
+        return self._engine.loaded.tokenizer
+
+    def submit(self, request: Request) -> RequestStream:
+        """Queue a request from a running event loop; see `EngineClient.submit`."""
+        self._engine.check(request)
+        loop = asyncio.get_running_loop()
+        # The stream is given a function without itself in it, or it would never be collected.
+        request_id, abort = request.request_id, self.abort
+        with self._wake:
+            if self._engine.state != "ready":
+                raise EngineStopped(self._detail or "the engine is shutting down")
+            self._engine.check_queue(len(self._added))
+            stream = RequestStream(loop, lambda: abort(request_id))
+            self._added.append((request, stream))
+            self._wake.notify()
+        return stream
+
+    def abort(self, request_id: str) -> None:
+        """Drop a request at the next step."""
+        with self._wake:
+            self._aborted.append(request_id)
+            self._wake.notify()
+
+    def status(self) -> EngineStatus:
+        """A snapshot of the engine, requests on their way to its queue included."""
+        return self._engine.status(len(self._added), self._detail)
+
+    def shutdown(self, timeout_s: float = 0.0) -> None:
+        """Refuse new requests, give the present ones `timeout_s` to end, fail the rest, stop."""
+        with self._wake:
+            if self._engine.state == "ready":
+                self._engine.state = "stopping"
+            self._stop_at_s = time.monotonic() + timeout_s
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        engine, num_failures = self._engine, 0
+        while self._wait():
+            try:
+                events = self._take_commands()
+                events += engine.step()
+                num_failures = 0
+            except Exception:
+                logger.exception("a step failed; its requests are given up")
+                num_failures += 1
+                events = engine.fail_all("the engine failed on this batch; see the server's log")
+            self._deliver(events)
+            if num_failures == MAX_FAILURES:
+                break
+        with self._wake:
+            if num_failures == MAX_FAILURES:
+                engine.state, self._detail = "failed", f"{MAX_FAILURES} steps in a row failed"
+            message = self._detail or "the server is shutting down"
+            events = engine.fail_all(message)
+            for request, stream in self._added:
+                self._streams[request.request_id] = stream
+                events.append(Failure(request.request_id, message))
+            self._added.clear()
+        self._deliver(events)
+
+    def _wait(self) -> bool:
+        """Sleep until there is something to do; False when it is time to stop."""
+        with self._wake:
+            while True:
+                busy = self._engine.has_work or self._added or self._aborted
+                if self._stop_at_s is not None:
+                    return bool(busy) and time.monotonic() < self._stop_at_s
+                if busy:
+                    return True
+                self._wake.wait()
+
+    def _take_commands(self) -> list[Event]:
+        with self._wake:
+            added, self._added = self._added, deque()
+            aborted, self._aborted = self._aborted, deque()
+        events: list[Event] = []
+        for request, stream in added:
+            self._streams[request.request_id] = stream
+            try:
+                self._engine.add(request)
+            except InvalidRequest as error:  # checked before, so only a changed mind gets here
+                events.append(Failure(request.request_id, error.message))
+        for request_id in aborted:
+            events += self._engine.abort(request_id)
+        return events
+
+    def _deliver(self, events: list[Event]) -> None:
+        """One wake-up per event loop and step, whatever the number of requests."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[RequestStream, Event]]]
+        by_loop = defaultdict(list)
+        for event in events:
+            stream = self._streams[event.request_id]
+            by_loop[stream.loop].append((stream, event))
+            if isinstance(event, Failure) or (isinstance(event, Delta) and event.finish):
+                del self._streams[event.request_id]
+        for loop, pairs in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_push_all, pairs)
+            except RuntimeError:  # the loop was closed: nobody is left to listen
+                logger.debug("events of %d requests had no listener", len(pairs))
+
+
+def _push_all(pairs: list[tuple[RequestStream, Event]]) -> None:
+    for stream, event in pairs:
+        stream.push(event)

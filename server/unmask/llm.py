@@ -1,0 +1,173 @@
+"""The engine without HTTP: prompts in, completions out, in the caller's own thread."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self, cast
+
+from unmask.config import Config
+from unmask.engine.engine import Engine
+from unmask.models.weights import Progress
+from unmask.tokenizer import Tokenizer
+from unmask.types import (
+    Delta,
+    Event,
+    Failure,
+    Finish,
+    ModelInfo,
+    RefinementOptions,
+    Request,
+    SamplingParams,
+    TokenLogprob,
+)
+
+Prompt = str | Sequence[int]
+Conversation = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One finished answer; `token_ids` includes the end-of-sequence token, `text` does not."""
+
+    prompt_token_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+    text: str
+    finish: Finish
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class LLM:
+    """A diffusion language model in this process; for one thread at a time.
+
+    `model` is a checkpoint folder, by default the embedded model. Raises `InvalidCheckpoint`.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        config: Config | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        config = config or Config()
+        if model is not None:
+            config = replace(config, model=replace(config.model, path=model))
+        self._engine = Engine.load(config, progress=progress)
+        self._ids = itertools.count()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def model(self) -> ModelInfo:
+        """What is known of the model."""
+        return self._engine.loaded.info
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        return self._engine.loaded.tokenizer
+
+    def close(self) -> None:
+        """Drop every unfinished request."""
+        self._engine.fail_all("closed")
+
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        sampling: SamplingParams | Sequence[SamplingParams] | None = None,
+    ) -> list[Completion]:
+        """Complete a prompt or many together, as text or token ids, in the order given.
+
+        Raises `InvalidRequest` before anything is computed if one of them can never be served.
+        """
+        return self._run([self._encode(prompt) for prompt in _as_prompts(prompts)], sampling)
+
+    def chat(
+        self,
+        conversations: Conversation | Sequence[Conversation],
+        sampling: SamplingParams | Sequence[SamplingParams] | None = None,
+    ) -> list[Completion]:
+        """Answer a conversation or many, each a list of messages with `role` and `content`."""
+        if conversations and isinstance(conversations[0], Mapping):
+            conversations = [cast(Conversation, conversations)]
+        many = cast(Sequence[Conversation], conversations)
+        return self._run([self.tokenizer.apply_chat(messages) for messages in many], sampling)
+
+    def stream(
+        self,
+        prompt: Prompt,
+        sampling: SamplingParams | None = None,
+        *,
+        refinements: RefinementOptions | None = None,
+    ) -> Iterator[Event]:
+        """Events of one completion as they happen; closing the iterator drops the request."""
+        request = self._request(self._encode(prompt), sampling or SamplingParams(), refinements)
+        self._engine.check(request)
+        return self._events(request)
+
+    def _events(self, request: Request) -> Iterator[Event]:
+        self._engine.add(request)
+        try:
+            while self._engine.has_work:
+                yield from self._engine.step()
+        finally:
+            self._engine.abort(request.request_id)
+
+    def _encode(self, prompt: Prompt) -> list[int]:
+        return self.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
+
+    def _request(
+        self,
+        token_ids: list[int],
+        sampling: SamplingParams,
+        refinements: RefinementOptions | None = None,
+    ) -> Request:
+        return Request(str(next(self._ids)), tuple(token_ids), sampling, refinements)
+
+    def _run(
+        self,
+        prompts: list[list[int]],
+        sampling: SamplingParams | Sequence[SamplingParams] | None,
+    ) -> list[Completion]:
+        if sampling is None or isinstance(sampling, SamplingParams):
+            sampling = [sampling or SamplingParams()] * len(prompts)
+        if len(sampling) != len(prompts):
+            raise ValueError(f"{len(prompts)} prompts, but {len(sampling)} sampling parameters")
+        requests = [self._request(ids, s) for ids, s in zip(prompts, sampling, strict=True)]
+        for request in requests:
+            self._engine.check(request)
+        deltas: dict[str, list[Delta]] = {request.request_id: [] for request in requests}
+        try:
+            for request in requests:
+                self._engine.add(request)
+            while self._engine.has_work:
+                for event in self._engine.step():
+                    assert not isinstance(event, Failure), "a synchronous engine raises instead"
+                    if isinstance(event, Delta):
+                        deltas[event.request_id].append(event)
+        except BaseException:
+            self._engine.fail_all("interrupted")
+            raise
+        return [_completion(request, deltas[request.request_id]) for request in requests]
+
+
+def _as_prompts(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:
+    if isinstance(prompts, str) or (prompts and isinstance(prompts[0], int)):
+        return [cast(Prompt, prompts)]
+    return cast(Sequence[Prompt], prompts)
+
+
+def _completion(request: Request, deltas: list[Delta]) -> Completion:
+    finish = deltas[-1].finish
+    assert finish is not None
+    return Completion(
+        request.prompt_token_ids,
+        tuple(token_id for delta in deltas for token_id in delta.token_ids),
+        "".join(delta.text for delta in deltas),
+        finish,
+        tuple(logprob for delta in deltas for logprob in delta.logprobs),
+    )
