@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from unmask.errors import InvalidCheckpoint, InvalidRequest
 
@@ -20,8 +20,11 @@ class Tokenizer:
     @classmethod
     def from_folder(cls, folder: Path) -> "Tokenizer":
         """Load `tokenizer.json` and its chat template; raises `InvalidCheckpoint`."""
+        # tokenizer.json says everything; AutoTokenizer would try to make sense of config.json too.
+        is_fast = (folder / "tokenizer.json").is_file()
+        kind = PreTrainedTokenizerFast if is_fast else AutoTokenizer
         try:
-            return cls(AutoTokenizer.from_pretrained(str(folder), local_files_only=True))
+            return cls(kind.from_pretrained(str(folder), local_files_only=True))
         except (OSError, ValueError) as error:
             raise InvalidCheckpoint(f"no usable tokenizer in {folder}: {error}") from error
 

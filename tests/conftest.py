@@ -1,0 +1,25 @@
+"""Checkpoints that many tests share."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.tiny import write_checkpoint
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.models.registry import LoadedModel, load_model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> LoadedModel:
+    return load_model(ModelConfig(path=str(tiny_folder), dtype="float32"), DecodingConfig())

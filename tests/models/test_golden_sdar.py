@@ -1,0 +1,73 @@
+"""SDAR against what its published reference code computed."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.support.engines import make_engine, run_all
+from tests.support.tiny import GOLDEN
+from unmask.config import EngineConfig
+from unmask.engine.runner import Runner
+from unmask.models.layers import StepInput
+from unmask.models.registry import LoadedModel
+from unmask.types import Request, SamplingParams
+from unmask_kernels.attention import make_plan
+
+CASES = json.loads((GOLDEN / "sdar" / "golden.json").read_text())["cases"]
+
+
+def request_of(case: dict, request_id: str) -> Request:
+    settings = case["settings"]
+    sampling = SamplingParams(
+        max_tokens=settings["gen_length"],
+        ignore_eos=True,
+        policy=settings["policy"],
+        threshold=settings.get("threshold"),
+        steps=settings["steps_per_block"],
+        block_length=settings["block_length"],
+    )
+    return Request(request_id, tuple(case["prompt"]), sampling)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_a_request_alone_gets_the_tokens_of_the_reference(tiny: LoadedModel, case: dict) -> None:
+    answer = run_all(make_engine(tiny), [request_of(case, "a")])["a"]
+    assert answer.token_ids == case["tokens"]
+    # The reference spends a forward per block on its final keys and values; here they ride along.
+    assert answer.finish is not None
+    assert answer.finish.usage.denoising_steps <= case["forwards"]
+
+
+@pytest.mark.parametrize("max_batch_tokens", [64, 96, 2048])
+def test_all_requests_together_get_the_tokens_of_the_reference(
+    tiny: LoadedModel, max_batch_tokens: int
+) -> None:
+    engine = make_engine(tiny, max_batch_tokens=max_batch_tokens)
+    answers = run_all(engine, [request_of(case, case["name"]) for case in CASES])
+    assert {name: a.token_ids for name, a in answers.items()} == {
+        case["name"]: case["tokens"] for case in CASES
+    }
+
+
+def test_logits_of_one_forward_are_those_of_the_reference(tiny: LoadedModel) -> None:
+    golden = load_file(GOLDEN / "sdar" / "forward.safetensors")
+    ids = golden["input_ids"].flatten()
+    num_tokens, page_size, block_len = len(ids), 16, 4
+    num_pages = -(-num_tokens // page_size)
+    positions = torch.arange(num_tokens)
+    plan = make_plan(
+        [0, num_tokens],
+        ((positions // block_len + 1) * block_len).clamp(max=num_tokens).numpy(),
+        torch.arange(num_pages).numpy(),
+        [0, num_pages],
+        page_size,
+        device=tiny.device,
+        dtype=tiny.dtype,
+    )
+    runner = Runner.create(EngineConfig(page_size=page_size), tiny, num_pages)
+    hidden = tiny.model.forward(StepInput(ids, positions, positions, plan, runner.cache))
+    logits = tiny.model.finish(hidden) @ tiny.model.lm_head.T
+    expected = golden["logits"].view_as(logits)
+    assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()

@@ -1,0 +1,73 @@
+"""Small engines, and what their requests came to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from unmask.config import Config, EngineConfig
+from unmask.engine.engine import Engine
+from unmask.metrics import Metrics
+from unmask.models.registry import LoadedModel
+from unmask.types import Delta, Event, Failure, Finish, Refinement, Request, TokenLogprob
+
+ROOMY = EngineConfig(num_pages=400, page_size=16, max_batch_tokens=2048)
+
+
+@dataclass
+class Answer:
+    """Everything that one request's events say."""
+
+    token_ids: list[int] = field(default_factory=list)
+    text: str = ""
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    refinements: list[Refinement] = field(default_factory=list)
+    finish: Finish | None = None
+    failure: str | None = None
+
+    def take(self, event: Event) -> None:
+        assert self.finish is None and self.failure is None, "nothing follows the end"
+        if isinstance(event, Delta):
+            self.token_ids += event.token_ids
+            self.text += event.text
+            self.logprobs += event.logprobs
+            self.finish = event.finish
+        elif isinstance(event, Refinement):
+            self.refinements.append(event)
+        else:
+            assert isinstance(event, Failure)
+            self.failure = event.message
+
+    @property
+    def essence(self) -> tuple[tuple[int, ...], str, str | None, str | int | None]:
+        """What must not depend on company, caching, chunking or streaming."""
+        assert self.finish is not None
+        return tuple(self.token_ids), self.text, self.finish.reason, self.finish.stop_reason
+
+
+def make_engine(loaded: LoadedModel, **changes: object) -> Engine:
+    """An engine with plenty of room, but for `changes` of its `EngineConfig`."""
+    return Engine(Config(engine=replace(ROOMY, **changes)), loaded, Metrics())
+
+
+def collect(answers: dict[str, Answer], events: Iterable[Event]) -> None:
+    """Add events to the answers of their requests."""
+    for event in events:
+        answers.setdefault(event.request_id, Answer()).take(event)
+
+
+def run_all(engine: Engine, requests: Iterable[Request]) -> dict[str, Answer]:
+    """Run requests together to their ends, checking the pages after every step."""
+    answers: dict[str, Answer] = {}
+    for request in requests:
+        engine.check(request)
+        engine.add(request)
+    while engine.has_work:
+        collect(answers, engine.step())
+        engine.check_integrity()
+    assert engine.pool.num_held == 0
+    return answers
+
+
+def run_alone(loaded: LoadedModel, request: Request) -> Answer:
+    """The answer of a fresh engine that has nothing else to do and caches nothing."""
+    engine = make_engine(loaded, prefix_cache=False)
+    return run_all(engine, [request])[request.request_id]

@@ -1,0 +1,44 @@
+"""A tiny checkpoint to test with: the golden SDAR weights and a byte tokenizer."""
+
+import shutil
+from pathlib import Path
+
+from tokenizers import AddedToken, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer as FastTokenizer
+from transformers import PreTrainedTokenizerFast
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+VOCAB_SIZE = 512
+MASK_ID = 511
+EOS_ID = 510
+CHAT_TEMPLATE = (
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """Bytes 0 to 255, then pairs that only decoding meets, then end and mask."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pairs = [a + b for a in alphabet[33:60] for b in alphabet[60:80]]
+    vocab = {token: i for i, token in enumerate((alphabet + pairs)[:EOS_ID])}
+    fast = FastTokenizer(models.BPE(vocab=vocab, merges=[]))
+    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    fast.decoder = decoders.ByteLevel()
+    fast.add_special_tokens(
+        [AddedToken("<|end|>", special=True), AddedToken("<|mask|>", special=True)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=fast, eos_token="<|end|>", mask_token="<|mask|>"
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    assert tokenizer.convert_tokens_to_ids("<|mask|>") == MASK_ID
+    return tokenizer
+
+
+def write_checkpoint(folder: Path) -> Path:
+    """The golden SDAR checkpoint with a tokenizer beside it."""
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / "sdar" / name, folder / name)
+    byte_tokenizer().save_pretrained(folder)
+    return folder
