@@ -1,14 +1,21 @@
 """What front ends know of an engine: this protocol, and nothing behind it."""
 
-from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, Self
 
 from unmask.tokenizer import Tokenizer
 from unmask.types import EngineStatus, Event, ModelInfo, Request
 
 
-class EventStream(AsyncIterator[Event], Protocol):
+class EventStream(Protocol):
     """The events of one request; use it in `contextlib.aclosing`."""
+
+    def __aiter__(self) -> Self:
+        """An iterator over the events, which is itself."""
+        ...
+
+    async def __anext__(self) -> Event:
+        """The next event, when there is one."""
+        ...
 
     async def aclose(self) -> None:
         """Stop listening; a request that has not ended is aborted."""

@@ -1,0 +1,53 @@
+"""The application: routes, errors and middleware around one engine."""
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from unmask import __version__
+from unmask.api.backend import Backend
+from unmask.api.errors import install_handlers
+from unmask.api.middleware import REQUEST_ID, ApiKey, RequestContext
+from unmask.api.routes_generate import generation_routes
+from unmask.api.routes_health import health_routes
+from unmask.api.routes_models import model_routes
+from unmask.api.routes_page import page_routes
+from unmask.client import EngineClient
+from unmask.config import ServerConfig
+from unmask.metrics import Metrics
+
+
+def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> FastAPI:
+    """An ASGI application that serves what `client` runs."""
+    backend = Backend(client, metrics, config)
+    app = FastAPI(
+        title="unmask",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=_middleware(config),
+    )
+    install_handlers(app)
+    app.include_router(generation_routes(backend))
+    app.include_router(model_routes(backend))
+    app.include_router(health_routes(backend))
+    app.include_router(page_routes())
+    return app
+
+
+def _middleware(config: ServerConfig) -> list[Middleware]:
+    """Outermost first: errors and refusals carry CORS headers and request ids too."""
+    stack = [Middleware(RequestContext)]
+    if config.cors_origins:
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=list(config.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=[REQUEST_ID, "retry-after"],
+        )
+        stack.insert(0, cors)
+    if config.api_key is not None:
+        stack.append(Middleware(ApiKey, key=config.api_key))
+    return stack

@@ -1,0 +1,107 @@
+"""Errors as OpenAI's envelope: one table from exception to status, for bodies and for streams."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from unmask.errors import EngineStopped, InvalidRequest, QueueFull, UnmaskError
+
+STOPPED_RETRY_AFTER_S = 5
+CLIENT_CLOSED_REQUEST = 499  # nobody reads it, but access logs show it
+
+
+class ModelNotFound(UnmaskError):
+    """A request names a model that is not the one being served."""
+
+
+class BodyTooLarge(UnmaskError):
+    """A request body is longer than the server reads."""
+
+
+class RequestFailed(UnmaskError):
+    """A request that was accepted could not be completed; `status` is what it is worth."""
+
+    def __init__(self, message: str, *, status: int = 500, code: str = "engine_failure") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+def envelope(
+    status: int, message: str, *, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """The JSON object that OpenAI's clients turn into an exception."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def error_response(
+    status: int,
+    message: str,
+    *,
+    param: str | None = None,
+    code: str | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """An error as a whole response."""
+    body = envelope(status, message, param=param, code=code)
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+def respond(error: Exception) -> JSONResponse:
+    """The response to an error that was raised on purpose."""
+    match error:
+        case InvalidRequest():
+            return error_response(400, error.message, param=error.field, code=error.code)
+        case ModelNotFound():
+            return error_response(404, str(error), param="model", code="model_not_found")
+        case BodyTooLarge():
+            return error_response(413, str(error), code="body_too_large")
+        case QueueFull():
+            headers = {"retry-after": str(error.retry_after_s)}
+            return error_response(503, error.message, code="queue_full", headers=headers)
+        case EngineStopped():
+            headers = {"retry-after": str(STOPPED_RETRY_AFTER_S)}
+            return error_response(503, str(error), code="engine_stopped", headers=headers)
+        case RequestFailed():
+            return error_response(error.status, str(error), code=error.code)
+    return internal_error()
+
+
+def internal_error() -> JSONResponse:
+    """The response to a mistake of ours, which says nothing about it."""
+    return error_response(500, "the server failed; its log says why", code="internal_error")
+
+
+def stream_error(error: RequestFailed) -> dict[str, Any]:
+    """An error after the response has begun."""
+    return envelope(error.status, str(error), code=error.code)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Make every error that leaves `app` an envelope."""
+
+    async def on_known(request: Request, error: Exception) -> Response:
+        return respond(error)
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        message = f"{request.method} {request.url.path}: {HTTPStatus(error.status_code).phrase}"
+        headers = dict(error.headers) if error.headers else None
+        return error_response(error.status_code, message, headers=headers)
+
+    async def on_validation(request: Request, error: Exception) -> Response:
+        return error_response(400, str(error))
+
+    async def on_disconnect(request: Request, error: Exception) -> Response:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+    app.add_exception_handler(UnmaskError, on_known)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)

@@ -1,0 +1,31 @@
+"""The types that fields of a body have: numbers are numbers, never booleans or strings."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, str):
+        return [value]
+    if value is not None and not isinstance(value, list):
+        raise ValueError("must be a string or a list of strings")
+    return value
+
+
+Bool = StrictBool
+Int = Annotated[int, BeforeValidator(_number)]
+Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Strings = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+
+
+class Body(BaseModel):
+    """A JSON object; fields it does not have are kept for `refuse_unsupported` to judge."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())

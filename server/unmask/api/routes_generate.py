@@ -1,0 +1,63 @@
+"""`/v1/completions` and `/v1/chat/completions`."""
+
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from unmask.api.answer import gather
+from unmask.api.backend import Backend
+from unmask.api.body import read_body
+from unmask.api.connection import while_connected
+from unmask.api.formats import format_of
+from unmask.api.job import Job, prepare
+from unmask.api.logprobs import TokenTexts
+from unmask.api.merge import Merger, submit_all
+from unmask.api.sampling import field_names, renamed
+from unmask.api.schemas import ChatBody, CompletionBody
+from unmask.api.stream import EventStreamResponse, Writer
+from unmask.errors import UnmaskError
+
+
+def generation_routes(backend: Backend) -> APIRouter:
+    """The routes that make the engine work."""
+    router = APIRouter()
+    client = backend.client
+    texts = TokenTexts(client.tokenizer)
+
+    @contextmanager
+    def counting_refusals() -> Iterator[None]:
+        try:
+            yield
+        except UnmaskError:
+            backend.metrics.refused.labels("invalid").inc()
+            raise
+
+    async def generate(request: Request, body: CompletionBody | ChatBody, job: Job) -> Response:
+        with renamed(field_names(body)):
+            streams = await submit_all(client, job.requests)
+        form = format_of(job, body, texts)
+        if body.stream:
+            return EventStreamResponse(Writer(job, form), streams, backend.config.ping_interval_s)
+        async with aclosing(Merger(streams)) as merger:
+            answer = await while_connected(request.receive, gather(job, merger, form))
+        return JSONResponse(answer)
+
+    @router.post("/v1/completions")
+    async def completions(request: Request) -> Response:
+        """Continue a prompt, or many."""
+        with counting_refusals():
+            body = await read_body(request, CompletionBody)
+            job = await prepare(body, client, "cmpl")
+        return await generate(request, body, job)
+
+    @router.post("/v1/chat/completions")
+    async def chat(request: Request) -> Response:
+        """Answer a conversation."""
+        with counting_refusals():
+            body = await read_body(request, ChatBody)
+            job = await prepare(body, client, "chatcmpl")
+        return await generate(request, body, job)
+
+    return router

@@ -1,0 +1,45 @@
+"""Whether it lives, whether it can take work, and what it has done."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+
+from unmask.api.backend import Backend
+from unmask.api.errors import STOPPED_RETRY_AFTER_S
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PROBE = ["GET", "HEAD"]
+
+
+def health_routes(backend: Backend) -> APIRouter:
+    """The routes that probes and scrapers call; they need no API key."""
+    router = APIRouter()
+
+    @router.api_route("/health", methods=PROBE)
+    @router.api_route("/health/ready", methods=PROBE)
+    async def ready() -> JSONResponse:
+        """200 while requests are taken, 503 otherwise."""
+        status = backend.client.status()
+        body: dict[str, Any] = {
+            "state": status.state,
+            "detail": status.detail,
+            "running": status.num_running,
+            "waiting": status.num_waiting,
+        }
+        if status.state == "ready":
+            return JSONResponse(body)
+        headers = {"retry-after": str(STOPPED_RETRY_AFTER_S)}
+        return JSONResponse(body, status_code=503, headers=headers)
+
+    @router.api_route("/health/live", methods=PROBE)
+    async def live() -> dict[str, str]:
+        """200 while this process answers at all."""
+        return {"state": "live"}
+
+    @router.get("/metrics")
+    async def metrics() -> Response:
+        """Everything that is counted, as Prometheus reads it."""
+        return Response(backend.metrics.render(), headers={"content-type": METRICS_TYPE})
+
+    return router

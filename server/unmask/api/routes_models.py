@@ -1,0 +1,72 @@
+"""What is served, and its tokenizer."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from unmask import __version__
+from unmask.api.backend import Backend
+from unmask.api.body import read_body
+from unmask.api.prompts import check_ids, check_model, decode, encode_chat, encode_prompts
+from unmask.api.schemas import DetokenizeBody, TokenizeBody
+from unmask.errors import InvalidRequest
+from unmask.types import ModelInfo
+
+
+def model_routes(backend: Backend) -> APIRouter:
+    """The routes that tell about the model."""
+    router = APIRouter()
+    client = backend.client
+
+    @router.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        """The one model that is served."""
+        return {"object": "list", "data": [_card(client.model)]}
+
+    @router.get("/v1/models/{name:path}")
+    async def model(name: str) -> dict[str, Any]:
+        """The model of that name."""
+        check_model(name, client)
+        return _card(client.model)
+
+    @router.post("/tokenize")
+    async def tokenize(request: Request) -> dict[str, Any]:
+        """Token ids of a prompt or a conversation, as the engine would see them."""
+        body = await read_body(request, TokenizeBody)
+        check_model(body.model, client)
+        if (body.prompt is None) == (body.messages is None):
+            raise InvalidRequest("send either prompt or messages", field="prompt")
+        if body.messages is not None:
+            ids = await encode_chat(
+                client.tokenizer, body.messages, add_generation_prompt=body.add_generation_prompt
+            )
+        else:
+            (ids,) = await encode_prompts(
+                client.tokenizer, [body.prompt or ""], add_special_tokens=body.add_special_tokens
+            )
+        return {"count": len(ids), "max_model_len": client.model.max_model_len, "tokens": ids}
+
+    @router.post("/detokenize")
+    async def detokenize(request: Request) -> dict[str, Any]:
+        """Text of token ids, special tokens spelled out."""
+        body = await read_body(request, DetokenizeBody)
+        check_model(body.model, client)
+        check_ids(body.tokens, client.model, "tokens")
+        return {"prompt": await decode(client.tokenizer, body.tokens)}
+
+    @router.get("/version")
+    async def version() -> dict[str, str]:
+        """The version of this package."""
+        return {"version": __version__}
+
+    return router
+
+
+def _card(model: ModelInfo) -> dict[str, Any]:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": model.created_s,
+        "owned_by": "unmask",
+        "max_model_len": model.max_model_len,
+    }

@@ -1,0 +1,147 @@
+"""The bodies of requests, field by field as OpenAI and vLLM name them, and our own extensions."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
+
+from unmask.api.fields import Body, Bool, Float, Int, Strings
+
+PromptInput = str | tuple[int, ...]
+
+
+def _as_prompts(value: Any) -> tuple[PromptInput, ...]:
+    """One prompt or many, each text or token ids."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, list) and value:
+        if all(type(item) is int for item in value):
+            return (tuple(value),)
+        if all(isinstance(item, str) for item in value):
+            return tuple(value)
+        if all(isinstance(ids, list) and all(type(i) is int for i in ids) for ids in value):
+            return tuple(tuple(ids) for ids in value)
+    raise ValueError("must be a string, a list of strings, token ids, or a list of token ids")
+
+
+def _as_refinements(value: Any) -> Any:
+    if isinstance(value, bool):
+        return {} if value else None
+    if value is not None and not isinstance(value, dict):
+        raise ValueError("must be true, false or an object")
+    return value
+
+
+def _as_parts(value: Any) -> Any:
+    if isinstance(value, str):
+        return [{"type": "text", "text": value}]
+    if not isinstance(value, list):
+        raise ValueError("must be a string or a list of text parts")
+    return value
+
+
+Prompts = Annotated[
+    tuple[PromptInput, ...],
+    PlainValidator(_as_prompts),
+    WithJsonSchema({"description": "string, strings, token ids, or lists of token ids"}),
+]
+
+
+class StreamOptions(Body):
+    """What a stream carries besides text."""
+
+    include_usage: Bool | None = None
+    continuous_usage_stats: Bool | None = None
+
+
+class RefinementBody(Body):
+    """Which refinements a stream carries."""
+
+    every: Int = 1
+    max_fps: Float | None = None
+    tokens: Bool = False
+
+
+class Generation(Body):
+    """What completions and chats have in common; null is the same as not given."""
+
+    model: str | None = None
+    n: Int | None = None
+    best_of: Int | None = None
+    stream: Bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Int | None = None
+    temperature: Float | None = None
+    top_p: Float | None = None
+    top_k: Int | None = None
+    seed: Int | None = None
+    stop: Strings | None = None
+    stop_token_ids: tuple[StrictInt, ...] | None = None
+    ignore_eos: Bool | None = None
+    return_token_ids: Bool | None = None
+    user: str | None = None
+    policy: str | None = None
+    threshold: Float | None = None
+    factor: Float | None = None
+    entropy_bound: Float | None = None
+    steps: Int | None = None
+    block_length: Int | None = None
+    stream_refinements: Annotated[RefinementBody | None, BeforeValidator(_as_refinements)] = None
+    diffusing: Bool | None = None
+
+
+class CompletionBody(Generation):
+    """The body of `/v1/completions`."""
+
+    prompt: Prompts
+    echo: Bool | None = None
+    logprobs: Int | None = None
+    add_special_tokens: Bool | None = None
+
+
+class TextPart(Body):
+    """A piece of a message; other kinds of parts are refused."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(Body):
+    """One turn of a conversation."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Annotated[tuple[TextPart, ...], BeforeValidator(_as_parts)]
+    name: str | None = None
+
+    def for_template(self) -> dict[str, str]:
+        """The message as chat templates know it; `developer` is OpenAI's new word for `system`."""
+        role = "system" if self.role == "developer" else self.role
+        message = {"role": role, "content": "".join(part.text for part in self.content)}
+        if self.name is not None:
+            message["name"] = self.name
+        return message
+
+
+class ChatBody(Generation):
+    """The body of `/v1/chat/completions`."""
+
+    messages: tuple[ChatMessage, ...]
+    max_completion_tokens: Int | None = None
+    logprobs: Bool | None = None
+    top_logprobs: Int | None = None
+
+
+class TokenizeBody(Body):
+    """The body of `/tokenize`: either a prompt or messages."""
+
+    model: str | None = None
+    prompt: str | None = None
+    messages: tuple[ChatMessage, ...] | None = None
+    add_special_tokens: Bool = False
+    add_generation_prompt: Bool = True
+
+
+class DetokenizeBody(Body):
+    """The body of `/detokenize`."""
+
+    model: str | None = None
+    tokens: tuple[StrictInt, ...]
