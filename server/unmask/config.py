@@ -8,6 +8,7 @@ from unmask.types import PolicyName
 DtypeName = Literal["auto", "bfloat16", "float16", "float32"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ class DecodingConfig:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """The HTTP side: where to listen, who may call, what is exported."""
+    """The HTTP side: where to listen, who may call, what is exported and logged.
+
+    At a signal, requests have `shutdown_timeout_s` to end before they are aborted.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -63,7 +67,10 @@ class ServerConfig:
     cors_origins: tuple[str, ...] = ()
     vllm_metrics: bool = False
     ping_interval_s: float = 15.0
+    shutdown_timeout_s: float = 30.0
+    access_log: bool = False
     log_level: LogLevel = "info"
+    log_format: LogFormat = "text"
 
 
 @dataclass(frozen=True, slots=True)

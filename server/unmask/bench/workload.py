@@ -1,0 +1,80 @@
+"""What is asked: built-in prompts, prompts of a file, or token ids drawn at random."""
+
+import gzip
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from unmask.errors import InvalidConfig
+
+Prompt = str | tuple[int, ...]
+
+BUILT_IN: tuple[Prompt, ...] = (
+    "What is 17 + 25?",
+    "Count from 3 to 12.",
+    "Reverse the word 'planet'.",
+    "Write the number 408 in words.",
+    "Sort these words: pear, apple, fig, melon.",
+    "Spell the word 'window' with a dash between the letters.",
+    "Anna has 14 apples and gives 5 away. How many are left?",
+    "What comes next: 2, 4, 6, 8?",
+    "Write a JSON object with name Ada and age 36.",
+    "Tell a short story about a fox and a river.",
+    "Repeat after me: the quick brown fox jumps over the lazy dog.",
+    "Write a Python function that doubles a number.",
+    "How many letters are in the word 'garden'?",
+    "What is 9 times 8?",
+    "Write the words red, green and blue in capital letters.",
+    "Tell me about a day at the sea in three sentences.",
+)
+
+
+def read_prompts(file: Path) -> tuple[Prompt, ...]:
+    """One prompt a line, as text or (`*.jsonl`) as an object with `prompt`; `.gz` of either.
+
+    Raises `InvalidConfig`.
+    """
+    try:
+        raw = file.read_bytes()
+        text = (gzip.decompress(raw) if file.suffix == ".gz" else raw).decode()
+    except (OSError, ValueError) as error:
+        raise InvalidConfig(f"cannot read prompts from {file}: {error}") from error
+    lines = [line for line in text.splitlines() if line.strip()]
+    if ".jsonl" in file.suffixes:
+        prompts = [_prompt_of(line, file, i) for i, line in enumerate(lines, start=1)]
+    else:
+        prompts = list(lines)
+    if not prompts:
+        raise InvalidConfig(f"there are no prompts in {file}")
+    return tuple(prompts)
+
+
+def _prompt_of(line: str, file: Path, number: int) -> Prompt:
+    try:
+        prompt = json.loads(line)["prompt"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidConfig(f"{file}, prompt {number}: not an object with `prompt`") from error
+    if isinstance(prompt, list):
+        return tuple(int(token_id) for token_id in prompt)
+    return str(prompt)
+
+
+def random_prompts(
+    num_prompts: int, prompt_len: int, token_range: tuple[int, int], seed: int
+) -> tuple[Prompt, ...]:
+    """Prompts of `prompt_len` token ids, each drawn from [low, high)."""
+    draw = random.Random(seed)
+    low, high = token_range
+    return tuple(
+        tuple(draw.randrange(low, high) for _ in range(prompt_len)) for _ in range(num_prompts)
+    )
+
+
+def pick(prompts: Sequence[Prompt], num_requests: int, seed: int) -> list[Prompt]:
+    """The prompts of `num_requests` requests: all of them in shuffled order, again and again."""
+    draw = random.Random(seed)
+    picked: list[Prompt] = []
+    while len(picked) < num_requests:
+        picked += draw.sample(prompts, len(prompts))
+    return picked[:num_requests]

@@ -1,0 +1,172 @@
+"""`unmask bench`: load on a server that is running."""
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unmask import __version__
+from unmask.cli.console import err, out
+from unmask.cli.flags import with_sampling
+from unmask.errors import InvalidConfig
+from unmask.types import SamplingParams
+
+if TYPE_CHECKING:
+    from unmask.bench.exchange import Target
+    from unmask.bench.load import Load, Run
+    from unmask.bench.workload import Prompt
+
+DEFAULT_MAX_TOKENS = 128
+
+
+@with_sampling
+def bench(
+    *,
+    url: Annotated[str, typer.Option(help="The server, without /v1.")] = "http://127.0.0.1:8000",
+    model: Annotated[
+        str | None, typer.Option(help="Model name; the first that the server lists.")
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="OPENAI_API_KEY", help="Bearer token to send.")
+    ] = None,
+    num_requests: Annotated[int, typer.Option(min=1, help="Requests that are counted.")] = 100,
+    warmup: Annotated[int, typer.Option(min=0, help="Requests before them.")] = 4,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Requests at a time; 1 without --rate.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=1e-6, help="Requests a second, arriving at random.")
+    ] = None,
+    endpoint: Annotated[str, typer.Option(metavar="chat|completions", help="The API.")] = "chat",
+    prompts: Annotated[
+        Path | None, typer.Option(help="Prompts, one a line, or *.jsonl; built-in ones if unset.")
+    ] = None,
+    random_len: Annotated[
+        int | None, typer.Option(min=1, help="Random token ids of this many, to completions.")
+    ] = None,
+    token_range: Annotated[
+        tuple[int, int], typer.Option(help="Random token ids are in [LOW, HIGH).")
+    ] = (100, 1000),
+    extra: Annotated[
+        str | None, typer.Option(metavar="JSON", help="More fields for every body.")
+    ] = None,
+    timeout_s: Annotated[float, typer.Option(help="Longest silence of the server.")] = 600.0,
+    slo_ttft_ms: Annotated[
+        float | None, typer.Option(help="Goodput: limit of the time to the first text.")
+    ] = None,
+    slo_e2e_ms: Annotated[
+        float | None, typer.Option(help="Goodput: limit of the whole request.")
+    ] = None,
+    order: Annotated[int, typer.Option(help="Seed of the prompts' order and arrivals.")] = 0,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="PATH", help="Write the result; - is stdout.")
+    ] = None,
+    sampling: SamplingParams,
+) -> None:
+    """Measure latency and throughput of any server with OpenAI's API."""
+    from unmask.bench.load import Load
+    from unmask.bench.summary import Slo, summarise
+    from unmask.bench.table import tables
+    from unmask.bench.workload import pick
+
+    if rate is not None and concurrency is not None:
+        raise InvalidConfig("give --concurrency or --rate, not both")
+    if endpoint not in ("chat", "completions"):
+        raise InvalidConfig(f"--endpoint must be chat or completions, got {endpoint!r}")
+    load = Load(num_requests, concurrency or 1, rate, warmup, order)
+    num_prompts = warmup + num_requests
+    known = _known_prompts(prompts, random_len, num_prompts, token_range, order)
+    if not all(isinstance(prompt, str) for prompt in known):
+        endpoint = "completions"
+    chosen = pick(known, num_prompts, order)
+    body = body_fields(sampling, extra)
+    target, run = _run(url, model, api_key, endpoint, body, chosen, load, timeout_s)
+    slo = Slo(slo_ttft_ms, slo_e2e_ms)
+    summary = summarise(run, slo)
+    result = {
+        "unmask": __version__,
+        "target": asdict(target),
+        "load": asdict(load),
+        "prompts": str(prompts or (f"random, {random_len} ids" if random_len else "built-in")),
+        "slo": asdict(slo),
+        "summary": summary.to_dict(),
+    }
+    if str(json_path) == "-":
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        out.print(*tables(summary, slo))
+        if json_path is not None:
+            json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    for detail in sorted({record.detail for record in run.records if record.error})[:3]:
+        err.print(detail, markup=False, style="red")
+    if not summary.num_completed:
+        raise typer.Exit(1)
+
+
+def _known_prompts(
+    file: Path | None,
+    random_len: int | None,
+    num_prompts: int,
+    token_range: tuple[int, int],
+    seed: int,
+) -> "tuple[Prompt, ...]":
+    from unmask.bench.workload import BUILT_IN, random_prompts, read_prompts
+
+    if random_len is None:
+        return BUILT_IN if file is None else read_prompts(file)
+    if file is not None:
+        raise InvalidConfig("give --prompts or --random-len, not both")
+    if not 0 <= token_range[0] < token_range[1]:
+        raise InvalidConfig(f"--token-range must be LOW HIGH with 0 <= LOW < HIGH: {token_range}")
+    return random_prompts(num_prompts, random_len, token_range, seed)
+
+
+def body_fields(sampling: SamplingParams, extra: str | None = None) -> dict[str, Any]:
+    """The fields of a body that say something; raises `InvalidConfig`."""
+    neutral = SamplingParams()
+    body = {
+        entry.name: value
+        for entry in fields(SamplingParams)
+        if (value := getattr(sampling, entry.name)) != getattr(neutral, entry.name)
+    }
+    body.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
+    try:
+        more = json.loads(extra or "{}")
+    except ValueError as error:
+        raise InvalidConfig(f"--extra is not JSON: {error}") from error
+    if not isinstance(more, dict):
+        raise InvalidConfig(f"--extra must be a JSON object, got {extra}")
+    return body | more
+
+
+def _run(
+    url: str,
+    model: str | None,
+    api_key: str | None,
+    endpoint: Any,
+    body: dict[str, Any],
+    prompts: "list[Prompt]",
+    load: "Load",
+    timeout_s: float,
+) -> "tuple[Target, Run]":
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn
+
+    from unmask.bench.exchange import Target, first_model
+    from unmask.bench.load import connect, run_async, run_load
+
+    base_url = url.rstrip("/").removesuffix("/v1")
+
+    async def main() -> "tuple[Target, Run]":
+        async with connect(api_key=api_key, timeout_s=timeout_s) as client:
+            name = model or await first_model(client, base_url)
+            target = Target(base_url, name, endpoint, body)
+            task = bar.add_task("requests", total=load.num_requests)
+            return target, await run_load(
+                client, target, prompts, load, lambda n, _: bar.update(task, completed=n)
+            )
+
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        return run_async(main())

@@ -1,0 +1,26 @@
+"""`unmask config`: what the settings come to."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unmask.cli.flags import with_config
+from unmask.settings import SECTIONS, Resolved, resolve
+
+
+@with_config(*SECTIONS)
+def config(
+    *,
+    check: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Only check a file, without environment and flags."),
+    ] = None,
+    resolved: Resolved,
+) -> None:
+    """Print the resolved settings as TOML, and where each was found."""
+    if check is not None:
+        resolve(file=check, environment={})
+        typer.echo(f"{check} is valid")
+        return
+    typer.echo(resolved.to_toml(), nl=False)

@@ -1,0 +1,88 @@
+"""`unmask generate`: answers on stdout, without a server."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unmask.cli.console import err, out
+from unmask.cli.flags import with_config, with_sampling
+from unmask.cli.loading import loading
+from unmask.errors import InvalidRequest
+from unmask.settings import Resolved
+from unmask.types import Finish, Refinement, RefinementOptions, SamplingParams
+
+if TYPE_CHECKING:
+    from unmask.llm import LLM
+
+
+@with_config("model", "engine")
+@with_sampling
+def generate(
+    *,
+    prompts: Annotated[
+        list[str] | None, typer.Argument(help="Prompts; all of stdin is one if there are none.")
+    ] = None,
+    chat: Annotated[
+        bool | None,
+        typer.Option("--chat/--raw", help="Use the chat template; the default if there is one."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line, with usage and reasons.")
+    ] = False,
+    show_steps: Annotated[
+        bool, typer.Option("--show-steps", help="Show each denoising step on stderr.")
+    ] = False,
+    resolved: Resolved,
+    sampling: SamplingParams,
+) -> None:
+    """Complete prompts with a model in this process."""
+    texts = prompts or [sys.stdin.read()]
+    if not all(texts):
+        raise InvalidRequest("a prompt is empty", field="prompt")
+
+    from unmask.llm import LLM
+
+    with loading() as progress, LLM(config=resolved.config, progress=progress) as llm:
+        use_chat = llm.tokenizer.has_chat_template if chat is None else chat
+        encoded = [
+            llm.tokenizer.apply_chat([{"role": "user", "content": text}])
+            if use_chat
+            else llm.tokenizer.encode(text)
+            for text in texts
+        ]
+        if show_steps:
+            for ids in encoded:
+                _show(llm, ids, sampling, as_json=as_json)
+            return
+        for completion in llm.generate(encoded, sampling):
+            _write(completion.text, completion.finish, as_json=as_json)
+
+
+def _show(llm: "LLM", ids: list[int], sampling: SamplingParams, *, as_json: bool) -> None:
+    from unmask.cli.canvas import Canvas
+
+    canvas = Canvas(llm.tokenizer, llm.model.eos_token_ids)
+    for event in llm.stream(ids, sampling, refinements=RefinementOptions(tokens=True)):
+        canvas.take(event)
+        if isinstance(event, Refinement):
+            title = f"block {event.block}, step {event.step}: {event.unresolved} unresolved"
+            err.rule(title, align="left", style="dim")
+            err.print(canvas.render(styled=err.is_terminal))
+    assert canvas.finish is not None, "every stream ends with a finish"
+    _write(canvas.text, canvas.finish, as_json=as_json)
+
+
+def _write(text: str, finish: Finish, *, as_json: bool) -> None:
+    if not as_json:
+        out.print(text, markup=False)
+        return
+    entry = {
+        "text": text,
+        "finish_reason": finish.reason.value,
+        "stop_reason": finish.stop_reason,
+        "usage": asdict(finish.usage),
+    }
+    typer.echo(json.dumps(entry, ensure_ascii=False))

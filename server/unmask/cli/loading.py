@@ -1,0 +1,33 @@
+"""How far the loading of a model has got: a bar on a terminal, one log line elsewhere."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
+from unmask.cli.console import err
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def loading(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Yields a function of what is loaded, the bytes done and all bytes."""
+    started_s = time.perf_counter()
+    columns = (TextColumn("loading {task.description}"), BarColumn(), DownloadColumn())
+    shown = err.is_terminal and not quiet
+    total = 0
+    with Progress(
+        *columns, TimeElapsedColumn(), console=err, transient=True, disable=not shown
+    ) as bar:
+        task = bar.add_task("model", total=None)
+
+        def progress(name: str, done_bytes: int, total_bytes: int) -> None:
+            nonlocal total
+            total = total_bytes
+            bar.update(task, description=name, completed=done_bytes, total=total_bytes)
+
+        yield progress
+    logger.info("loaded %.1f MiB in %.2f s", total / 2**20, time.perf_counter() - started_s)

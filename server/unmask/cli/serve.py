@@ -1,0 +1,68 @@
+"""`unmask serve`: the HTTP server."""
+
+import json
+import logging
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from unmask.cli.console import out
+from unmask.cli.flags import with_config
+from unmask.cli.loading import loading
+from unmask.cli.logs import set_up_logging
+from unmask.config import Config
+from unmask.errors import InvalidConfig
+from unmask.settings import SECTIONS, Resolved
+
+logger = logging.getLogger(__name__)
+
+
+@with_config(*SECTIONS)
+def serve(
+    *,
+    model: Annotated[
+        str | None, typer.Argument(help="Checkpoint folder; the embedded model if not given.")
+    ] = None,
+    resolved: Resolved,
+) -> None:
+    """Serve a model over HTTP, with an API like OpenAI's and a playground."""
+    config = _with_model(resolved, model)
+    server = config.server
+    set_up_logging(server.log_level, server.log_format, access_log=server.access_log)
+    logger.info("settings: %s", json.dumps(replace(resolved, config=config).to_dict()))
+
+    from unmask.cli.listener import bind
+
+    # A taken port is told before seconds go into loading; nobody can connect until it listens.
+    listener = bind(server.host, server.port)
+
+    from unmask.api.app import create_app
+    from unmask.cli.http import run
+    from unmask.engine.async_engine import AsyncEngine
+    from unmask.metrics import Metrics
+
+    metrics = Metrics()
+    with loading() as progress:
+        engine = AsyncEngine.start(config, metrics, progress)
+    url = _url(server.host, listener.getsockname()[1])
+    app = create_app(engine, metrics, server)
+    run(app, listener, engine, server, on_ready=lambda: _announce(url, engine.model.name))
+
+
+def _with_model(resolved: Resolved, model: str | None) -> Config:
+    config = resolved.config
+    if model is None:
+        return config
+    if resolved.sources.get("model.path") == "--model":
+        raise InvalidConfig("give the model once: as an argument or with --model")
+    return replace(config, model=replace(config.model, path=model))
+
+
+def _url(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def _announce(url: str, name: str) -> None:
+    out.print(f"{name} is served at {url}/v1 (playground: {url}/)")

@@ -1,0 +1,190 @@
+"""Every setting: its name in a file, in the environment and as a flag, and what it may be."""
+
+import math
+import types
+import typing
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, Literal, cast
+
+from unmask.config import Config
+from unmask.errors import InvalidConfig
+from unmask.types import MAX_BLOCK_LENGTH
+
+Scalar = str | int | float | bool
+Value = Scalar | tuple[str, ...] | None
+
+MEANINGS = {
+    "model.path": "Checkpoint folder in the Hugging Face layout; the embedded model if unset.",
+    "model.served_name": "Name that clients see; the folder's name if unset.",
+    "model.dtype": "Type of weights and activations; auto takes the checkpoint's where it is fast.",
+    "model.device": "Where the model runs; auto takes the first CUDA device, else the CPU.",
+    "model.max_model_len": "Longest prompt and answer together, in tokens; the model's if unset.",
+    "model.mask_token_id": "Id of the mask token, for checkpoints that do not name it.",
+    "engine.max_num_seqs": "Sequences that may share a step.",
+    "engine.max_batch_tokens": "Query tokens that a step may hold, prompts and blocks together.",
+    "engine.max_queue": "Requests that may wait; more are answered with status 429.",
+    "engine.page_size": "Tokens of a page of the KV cache.",
+    "engine.num_pages": "Pages of the KV cache; as many as kv_memory_mib holds if unset.",
+    "engine.kv_memory_mib": "Memory of the KV cache in MiB, where num_pages is unset.",
+    "engine.prefix_cache": "Reuse the KV pages of prompts that begin alike.",
+    "engine.threads": "Threads of torch on the CPU; half the cores if unset.",
+    "decoding.policy": "Rule that picks the positions a step fills; the checkpoint's if unset.",
+    "decoding.threshold": "Confidence that the policy 'threshold' asks of a token.",
+    "decoding.factor": "Factor of the policy 'factor'; larger fills more positions per step.",
+    "decoding.entropy_bound": "Entropy in nats that the policy 'entropy_bound' spends in a step.",
+    "decoding.steps": "Denoising steps that a block may take.",
+    "decoding.block_length": "Positions denoised together.",
+    "decoding.temperature": "Temperature of sampling; 0 is greedy.",
+    "server.host": "Address to listen on; 0.0.0.0 is every address.",
+    "server.port": "TCP port to listen on; 0 takes a free one.",
+    "server.api_key": "Bearer token that clients must send; none is asked for if unset.",
+    "server.cors_origins": "Origins of web pages that may call the API; '*' is every origin.",
+    "server.vllm_metrics": "Export metrics under vLLM's names too, for its dashboards.",
+    "server.ping_interval_s": "Seconds of silence on a stream before a comment keeps it alive.",
+    "server.shutdown_timeout_s": "Seconds that requests have to end at a signal; then they abort.",
+    "server.access_log": "Log every HTTP request.",
+    "server.log_level": "Least severe messages that are logged.",
+    "server.log_format": "Log lines for people (text) or for collectors (json).",
+}
+# Smallest and largest value, both allowed; settings that are not here are no numbers.
+BOUNDS: dict[str, tuple[float, float]] = {
+    "model.max_model_len": (1, math.inf),
+    "model.mask_token_id": (0, math.inf),
+    "engine.max_num_seqs": (1, math.inf),
+    "engine.max_batch_tokens": (1, math.inf),
+    "engine.max_queue": (1, math.inf),
+    "engine.page_size": (1, math.inf),
+    "engine.num_pages": (1, math.inf),
+    "engine.kv_memory_mib": (1, math.inf),
+    "engine.threads": (1, math.inf),
+    "decoding.threshold": (0, 1),
+    "decoding.factor": (math.ulp(0.0), math.inf),
+    "decoding.entropy_bound": (0, math.inf),
+    "decoding.steps": (1, math.inf),
+    "decoding.block_length": (1, MAX_BLOCK_LENGTH),
+    "decoding.temperature": (0, 100),
+    "server.port": (0, 65535),
+    "server.ping_interval_s": (0.01, math.inf),
+    "server.shutdown_timeout_s": (0, math.inf),
+}
+FLAGS = {"model.path": "--model"}
+SECRETS = frozenset({"server.api_key"})
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting; `base` is the type of its value, or of its elements if there are `many`."""
+
+    section: str
+    key: str
+    base: type[Scalar]
+    choices: tuple[str, ...]
+    optional: bool
+    many: bool
+    default: Value
+
+    @property
+    def name(self) -> str:
+        """Its name in a file, the section first."""
+        return f"{self.section}.{self.key}"
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable."""
+        return f"UNMASK_{self.section}_{self.key}".upper()
+
+    @property
+    def flag(self) -> str:
+        """Its flag on the command line."""
+        return FLAGS.get(self.name) or "--" + self.key.replace("_", "-")
+
+    @property
+    def meaning(self) -> str:
+        """One sentence of help."""
+        return MEANINGS[self.name]
+
+    @property
+    def secret(self) -> bool:
+        """Whether its value must not be shown."""
+        return self.name in SECRETS
+
+    def parse(self, text: str) -> Value:
+        """The value that a variable or flag spells out; raises `InvalidConfig`."""
+        text = text.strip()
+        if self.optional and text.lower() in ("", "none"):
+            return None
+        if self.many:
+            return self.check([part.strip() for part in text.split(",") if part.strip()])
+        if self.base is bool:
+            if text.lower() not in TRUE + FALSE:
+                raise InvalidConfig(f"must be true or false, got {text!r}")
+            return text.lower() in TRUE
+        if self.base is str:
+            return self.check(text)
+        try:
+            return self.check(self.base(text))
+        except ValueError:
+            raise InvalidConfig(f"must be {self.expected}, got {text!r}") from None
+
+    def check(self, value: object) -> Value:
+        """The value if it is one this setting may have; raises `InvalidConfig`."""
+        if self.many:
+            if isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
+                return tuple(value)
+        elif self.base in (int, float):
+            if isinstance(value, (int, self.base)) and not isinstance(value, bool):
+                low, high = self.bounds
+                if low <= value <= high and value < math.inf:
+                    return cast(Scalar, self.base(value))
+        elif isinstance(value, self.base) and (not self.choices or value in self.choices):
+            return value
+        given = "a secret of another type" if self.secret else repr(value)
+        raise InvalidConfig(f"must be {self.expected}, got {given}")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest number it may be."""
+        return BOUNDS.get(self.name, (-math.inf, math.inf))
+
+    @property
+    def expected(self) -> str:
+        """What its value may be, in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        if self.many:
+            return "a list of strings"
+        words = {bool: "true or false", str: "a string", int: "an integer", float: "a number"}
+        low, high = self.bounds
+        if low == math.ulp(0.0):
+            return words[self.base] + " greater than 0"
+        if high < math.inf:
+            return f"{words[self.base]} from {low} to {high}"
+        return words[self.base] + (f" of at least {low}" if low > -math.inf else "")
+
+
+def _option(section: str, entry: "Field[Any]", annotation: Any) -> Option:
+    parts = [annotation]
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        parts = [p for p in typing.get_args(annotation) if p is not types.NoneType]
+    assert len(parts) == 1, f"{section}.{entry.name} has several types"
+    assert entry.default is not MISSING, f"{section}.{entry.name} has no default"
+    origin, inner = typing.get_origin(parts[0]), parts[0]
+    choices = typing.get_args(inner) if origin is Literal else ()
+    many = origin is tuple
+    base = str if choices or many else inner
+    optional = parts[0] is not annotation
+    return Option(section, entry.name, base, choices, optional, many, entry.default)
+
+
+def _all_options() -> tuple[Option, ...]:
+    found = []
+    sections = typing.get_type_hints(Config)
+    for section in fields(Config):
+        tree = sections[section.name]
+        hints = typing.get_type_hints(tree)
+        found += [_option(section.name, entry, hints[entry.name]) for entry in fields(tree)]
+    return tuple(found)
+
+
+OPTIONS = _all_options()
