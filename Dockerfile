@@ -1,0 +1,40 @@
+# One wheel is built, then installed beside a torch for CUDA; the server runs as a user without rights.
+ARG CUDA=13.0.1
+ARG UBUNTU=24.04
+
+FROM ubuntu:${UBUNTU} AS builder
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+RUN python3 -m venv /opt/build && /opt/build/bin/pip install --no-cache-dir 'hatchling>=1.25'
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY server server
+COPY kernels kernels
+RUN /opt/build/bin/hatchling build -t wheel -d /dist
+
+FROM nvidia/cuda:${CUDA}-base-ubuntu${UBUNTU}
+# Triton compiles its launchers with a C compiler when a kernel is first used.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 python3-dev python3-venv gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+COPY constraints.txt /tmp/constraints.txt
+RUN python3 -m venv /opt/unmask \
+    && /opt/unmask/bin/pip install --no-cache-dir torch==2.13.0 -c /tmp/constraints.txt
+COPY --from=builder /dist /tmp/dist
+RUN /opt/unmask/bin/pip install --no-cache-dir /tmp/dist/*.whl -c /tmp/constraints.txt \
+    && rm -r /tmp/dist /tmp/constraints.txt
+
+RUN useradd --create-home --uid 10001 unmask
+USER unmask
+WORKDIR /home/unmask
+ENV PATH=/opt/unmask/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    HF_HUB_OFFLINE=1 \
+    UNMASK_SERVER_HOST=0.0.0.0 \
+    UNMASK_SERVER_LOG_FORMAT=json
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5m --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/ready', timeout=2)"]
+ENTRYPOINT ["unmask"]
+CMD ["serve"]

@@ -1,0 +1,82 @@
+# Everything here works from a clean clone with Python 3.11 and make.
+#
+#   make serve ARGS="--port 9000"      run the server with the embedded model
+#   make test                          what a change must pass
+#   make test VENV=~/venvs/cuda        in another virtual environment, whose torch stays as it is
+#   make test INSTALL=0 PYTHON=python  with an interpreter that has everything, installing nothing
+
+VENV ?= .venv
+PYTHON ?= $(firstword $(shell command -v python3.11 python3 python))
+INSTALL ?= 1
+TORCH ?= torch==2.13.0
+ARGS ?=
+PYTEST_ARGS ?=
+
+ifeq ($(INSTALL),0)
+RUN := PYTHONPATH=server:kernels $(PYTHON)
+READY :=
+else
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.installed
+endif
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve test lint types pytest format bench train eval wheel clean distclean
+
+help:  ## What can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST)
+
+$(VENV)/.created:
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.torch: $(VENV)/.created
+	$(VENV)/bin/python -c 'import torch' 2>/dev/null || $(PIP) '$(TORCH)' -c constraints.txt
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt constraints-cpu.txt
+	if $(VENV)/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is not None)'; \
+	then $(PIP) -e '.[dev]' -c constraints.txt -c constraints-cpu.txt; \
+	else $(PIP) -e '.[dev]' -c constraints.txt; fi
+	touch $@
+
+install: $(READY)  ## Create the virtual environment
+
+serve: $(READY)  ## Run the server; ARGS are those of unmask serve
+	$(RUN) -m unmask serve $(ARGS)
+
+test: lint types pytest  ## Lint, check types, test
+
+lint: $(READY)  ## Check style and format
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+types: $(READY)  ## Check types
+	$(RUN) -m mypy
+
+pytest: $(READY)  ## Test only; PYTEST_ARGS are pytest's
+	$(RUN) -m pytest $(PYTEST_ARGS)
+
+format: $(READY)  ## Put the code into shape
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: $(READY)  ## Measure the server on this machine; writes benchmarks/results/
+	$(RUN) benchmarks/serve_bench.py $(ARGS)
+
+train: $(READY)  ## Train the embedded model anew (hours)
+	$(RUN) -m training.train $(ARGS)
+
+eval: $(READY)  ## Measure the embedded model's answers; ARGS are those of unmask eval
+	$(RUN) -m unmask eval $(ARGS)
+
+wheel: $(READY)  ## Build dist/unmask-*.whl
+	$(RUN) -m pip wheel --no-deps --quiet --wheel-dir dist .
+
+clean:  ## Remove what tools leave behind
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find server kernels tests training benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## Remove the virtual environment too
+	rm -rf $(VENV)

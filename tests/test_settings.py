@@ -1,0 +1,186 @@
+"""Where settings come from, which of them wins, and what is said of one that is wrong."""
+
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from unmask.config import Config
+from unmask.errors import InvalidConfig
+from unmask.options import BOUNDS, MEANINGS, OPTIONS
+from unmask.settings import resolve
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+NAMES = {f"{s.name}.{key}" for s in fields(Config) for key in s.default_factory().__slots__}
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "unmask.toml"
+    file.write_text(text)
+    return file
+
+
+def test_without_any_source_everything_has_its_default():
+    resolved = resolve(environment={})
+    assert resolved.config == Config()
+    assert resolved.sources == {}
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path):
+    file = write(tmp_path, "[server]\nport = 1\nhost = 'a'\nlog_level = 'error'\n")
+    environment = {"UNMASK_SERVER_PORT": "2", "UNMASK_SERVER_HOST": "b"}
+    resolved = resolve({"server.port": "3"}, file=file, environment=environment)
+    server = resolved.config.server
+    assert (server.port, server.host, server.log_level) == (3, "b", "error")
+    assert resolved.sources == {
+        "server.port": "--port",
+        "server.host": "UNMASK_SERVER_HOST",
+        "server.log_level": str(file),
+    }
+
+
+def test_the_environment_may_name_the_file(tmp_path):
+    file = write(tmp_path, "[engine]\npage_size = 8\n")
+    assert resolve(environment={"UNMASK_CONFIG": str(file)}).config.engine.page_size == 8
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "expected"),
+    [
+        ("UNMASK_ENGINE_PREFIX_CACHE", "No", False),
+        ("UNMASK_ENGINE_PREFIX_CACHE", "1", True),
+        ("UNMASK_ENGINE_THREADS", "none", None),
+        ("UNMASK_ENGINE_THREADS", "4", 4),
+        ("UNMASK_DECODING_THRESHOLD", "1", 1.0),
+        ("UNMASK_SERVER_CORS_ORIGINS", "http://a, http://b", ("http://a", "http://b")),
+        ("UNMASK_SERVER_API_KEY", "123", "123"),
+    ],
+)
+def test_variables_are_read_as_the_type_of_their_field(variable, text, expected):
+    option = next(option for option in OPTIONS if option.variable == variable)
+    value = resolve(environment={variable: text}).get(option)
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[server]\nprot = 1", "server.prot is not a setting; the nearest is server.port"),
+        ("[serve]\nport = 1", "serve is not a setting; the nearest is server"),
+        ("port = 1", "port is not a setting; the nearest is server.port"),
+        ("[server]\nport = '1'", "server.port must be an integer from 0 to 65535, got '1'"),
+        ("[server]\nport = 65536", "server.port must be an integer from 0 to 65535, got 65536"),
+        ("[server]\nport = 1.0", "server.port must be an integer from 0 to 65535, got 1.0"),
+        ("[server]\nport = true", "server.port must be an integer from 0 to 65535, got True"),
+        ("[server]\naccess_log = 1", "server.access_log must be true or false, got 1"),
+        ("[server]\ncors_origins = 'a'", "server.cors_origins must be a list of strings, got 'a'"),
+        ("[server]\napi_key = 12345", "server.api_key must be a string, got a secret of another"),
+        ("[engine]\npage_size = 0", "engine.page_size must be an integer of at least 1, got 0"),
+        ("[decoding]\nthreshold = nan", "decoding.threshold must be a number from 0 to 1, got nan"),
+        ("[decoding]\nfactor = 0", "decoding.factor must be a number greater than 0, got 0"),
+        ("[decoding]\nentropy_bound = inf", "decoding.entropy_bound must be a number of at least"),
+        ("[model]\ndtype = 'f8'", "must be one of auto, bfloat16, float16, float32, got 'f8'"),
+        ("server = 1", "server must be a table, got 1"),
+        ("[server", "is not TOML"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named_with_the_file(tmp_path, text, message):
+    file = write(tmp_path, text)
+    with pytest.raises(InvalidConfig, match=re.escape(message)) as caught:
+        resolve(file=file, environment={})
+    assert str(file) in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_an_error():
+    with pytest.raises(InvalidConfig, match=r"cannot read /nowhere\.toml: No such file"):
+        resolve(file=Path("/nowhere.toml"), environment={})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "message"),
+    [
+        ("UNMASK_SERVER_PROT", "1", "UNMASK_SERVER_PROT is not a setting; the nearest is UNMASK_"),
+        ("UNMASK_PORT", "80", "UNMASK_PORT is not a setting; the nearest is UNMASK_SERVER_PORT"),
+        ("UNMASK_SERVER_PORT", "x", "UNMASK_SERVER_PORT must be an integer from 0 to 65535"),
+        ("UNMASK_SERVER_ACCESS_LOG", "2", "UNMASK_SERVER_ACCESS_LOG must be true or false"),
+        ("UNMASK_DECODING_POLICY", "best", "UNMASK_DECODING_POLICY must be one of low_confidence"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_named(variable, text, message):
+    with pytest.raises(InvalidConfig, match=message):
+        resolve(environment={variable: text})
+
+
+def test_variables_that_kubernetes_sets_for_a_service_of_our_name_are_let_be():
+    environment = {
+        "UNMASK_SERVICE_HOST": "10.0.0.1",
+        "UNMASK_PORT": "tcp://10.0.0.1:80",
+        "UNMASK_PORT_80_TCP_PROTO": "tcp",
+    }
+    assert resolve(environment=environment).config == Config()
+
+
+def test_a_wrong_flag_is_named():
+    with pytest.raises(InvalidConfig, match="--page-size must be an integer of at least 1"):
+        resolve({"engine.page_size": "-1"}, environment={})
+
+
+def test_every_field_is_an_option_with_a_meaning_a_flag_and_a_variable():
+    assert {option.name for option in OPTIONS} == NAMES == set(MEANINGS)
+    assert len({option.flag for option in OPTIONS}) == len(OPTIONS)
+    assert len({option.variable for option in OPTIONS}) == len(OPTIONS)
+
+
+def test_every_number_has_bounds_that_hold_its_default():
+    assert {o.name for o in OPTIONS if o.base in (int, float)} == set(BOUNDS)
+    for option in OPTIONS:
+        if option.default is not None:
+            assert option.check(option.default) == option.default
+
+
+def test_what_is_printed_is_read_back_the_same(tmp_path):
+    flags = {"server.host": 'a"\\\n\x7fé', "decoding.threshold": "0.5", "engine.threads": "3"}
+    flags["server.cors_origins"] = "http://a,http://b"
+    first = resolve(flags, environment={})
+    file = write(tmp_path, first.to_toml())
+    assert resolve(file=file, environment={}).config == first.config
+
+
+def test_secrets_are_never_shown():
+    resolved = resolve({"server.api_key": "hunter2"}, environment={})
+    assert resolved.config.server.api_key == "hunter2"
+    assert "hunter2" not in resolved.to_toml() + repr(resolved.to_dict())
+
+
+@pytest.mark.parametrize("name", ["default", "cpu", "gpu"])
+def test_shipped_files_load(name):
+    resolve(file=CONFIGS / f"{name}.toml", environment={})
+
+
+def test_the_default_file_says_what_is_the_case_anyway():
+    assert resolve(file=CONFIGS / "default.toml", environment={}).config == Config()
+
+
+def test_the_default_file_explains_every_key():
+    section, explained, comment = "", set(), ""
+    for line in (CONFIGS / "default.toml").read_text().splitlines():
+        if match := re.fullmatch(r"\[(\w+)\]", line):
+            section = match[1]
+        elif match := re.fullmatch(r"(?:# )?(\w+) = .+", line):
+            name = f"{section}.{match[1]}"
+            assert MEANINGS[name] in comment
+            explained.add(name)
+            comment = ""
+        else:
+            comment += line
+    assert explained == NAMES
+
+
+def test_examples_of_unset_keys_in_the_default_file_are_valid(tmp_path):
+    text = (CONFIGS / "default.toml").read_text()
+    file = write(tmp_path, re.sub(r"(?m)^# (\w+ = )", r"\1", text))
+    assert None not in resolve(file=file, environment={}).to_dict()["decoding"].values()
+    assert set(tomllib.loads(file.read_text())) == {"model", "engine", "decoding", "server"}
