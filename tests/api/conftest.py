@@ -29,6 +29,7 @@ def metrics() -> Metrics:
 @pytest.fixture
 def call(engine: FakeClient, metrics: Metrics) -> Callable[..., httpx.Response]:
     """One request to an application with `config`, answered in full."""
+
     def run(
         method: str, path: str, config: ServerConfig | None = None, **kwargs: object
     ) -> httpx.Response:

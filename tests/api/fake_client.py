@@ -45,6 +45,7 @@ class FakeStream:
     """Events of a script, floats being seconds of silence; `closed_early` tells of an abort."""
 
     events: list[Event | float]
+    ended: bool = False
     closed_early: bool = False
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -55,13 +56,14 @@ class FakeStream:
         while self.events:
             event = self.events.pop(0)
             if not isinstance(event, float):
+                self.ended = bool(getattr(event, "finish", isinstance(event, Failure)))
                 return event
             await asyncio.sleep(event)
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
         if not self.closed.is_set():
-            self.closed_early = bool(self.events)
+            self.closed_early = not self.ended
         self.events = []
         self.closed.set()
 

@@ -8,6 +8,7 @@ from unmask import __version__
 from unmask.api.backend import Backend
 from unmask.api.errors import install_handlers
 from unmask.api.middleware import REQUEST_ID, ApiKey, RequestContext
+from unmask.api.openapi import install_schema
 from unmask.api.routes_generate import generation_routes
 from unmask.api.routes_health import health_routes
 from unmask.api.routes_models import model_routes
@@ -29,6 +30,7 @@ def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> 
         middleware=_middleware(config),
     )
     install_handlers(app)
+    install_schema(app)
     app.include_router(generation_routes(backend))
     app.include_router(model_routes(backend))
     app.include_router(health_routes(backend))

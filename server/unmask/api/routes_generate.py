@@ -14,6 +14,7 @@ from unmask.api.formats import format_of
 from unmask.api.job import Job, prepare
 from unmask.api.logprobs import TokenTexts
 from unmask.api.merge import Merger, submit_all
+from unmask.api.openapi import json_body
 from unmask.api.sampling import field_names, renamed
 from unmask.api.schemas import ChatBody, CompletionBody
 from unmask.api.stream import EventStreamResponse, Writer
@@ -44,7 +45,7 @@ def generation_routes(backend: Backend) -> APIRouter:
             answer = await while_connected(request.receive, gather(job, merger, form))
         return JSONResponse(answer)
 
-    @router.post("/v1/completions")
+    @router.post("/v1/completions", openapi_extra=json_body(CompletionBody))
     async def completions(request: Request) -> Response:
         """Continue a prompt, or many."""
         with counting_refusals():
@@ -52,7 +53,7 @@ def generation_routes(backend: Backend) -> APIRouter:
             job = await prepare(body, client, "cmpl")
         return await generate(request, body, job)
 
-    @router.post("/v1/chat/completions")
+    @router.post("/v1/chat/completions", openapi_extra=json_body(ChatBody))
     async def chat(request: Request) -> Response:
         """Answer a conversation."""
         with counting_refusals():

@@ -9,15 +9,16 @@ from unmask.api.backend import Backend
 from unmask.api.errors import STOPPED_RETRY_AFTER_S
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-PROBE = ["GET", "HEAD"]
 
 
 def health_routes(backend: Backend) -> APIRouter:
     """The routes that probes and scrapers call; they need no API key."""
     router = APIRouter()
 
-    @router.api_route("/health", methods=PROBE)
-    @router.api_route("/health/ready", methods=PROBE)
+    @router.get("/health")
+    @router.head("/health", include_in_schema=False)
+    @router.get("/health/ready")
+    @router.head("/health/ready", include_in_schema=False)
     async def ready() -> JSONResponse:
         """200 while requests are taken, 503 otherwise."""
         status = backend.client.status()
@@ -32,7 +33,8 @@ def health_routes(backend: Backend) -> APIRouter:
         headers = {"retry-after": str(STOPPED_RETRY_AFTER_S)}
         return JSONResponse(body, status_code=503, headers=headers)
 
-    @router.api_route("/health/live", methods=PROBE)
+    @router.get("/health/live")
+    @router.head("/health/live", include_in_schema=False)
     async def live() -> dict[str, str]:
         """200 while this process answers at all."""
         return {"state": "live"}

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from unmask import __version__
 from unmask.api.backend import Backend
 from unmask.api.body import read_body
+from unmask.api.openapi import json_body
 from unmask.api.prompts import check_ids, check_model, decode, encode_chat, encode_prompts
 from unmask.api.schemas import DetokenizeBody, TokenizeBody
 from unmask.errors import InvalidRequest
@@ -29,7 +30,7 @@ def model_routes(backend: Backend) -> APIRouter:
         check_model(name, client)
         return _card(client.model)
 
-    @router.post("/tokenize")
+    @router.post("/tokenize", openapi_extra=json_body(TokenizeBody))
     async def tokenize(request: Request) -> dict[str, Any]:
         """Token ids of a prompt or a conversation, as the engine would see them."""
         body = await read_body(request, TokenizeBody)
@@ -46,7 +47,7 @@ def model_routes(backend: Backend) -> APIRouter:
             )
         return {"count": len(ids), "max_model_len": client.model.max_model_len, "tokens": ids}
 
-    @router.post("/detokenize")
+    @router.post("/detokenize", openapi_extra=json_body(DetokenizeBody))
     async def detokenize(request: Request) -> dict[str, Any]:
         """Text of token ids, special tokens spelled out."""
         body = await read_body(request, DetokenizeBody)

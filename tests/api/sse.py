@@ -1,0 +1,29 @@
+"""Reading a stream as strictly as the pickiest client does."""
+
+import json
+from typing import Any
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    """The chunks of a whole stream, which must be `data:` lines up to `[DONE]`, or pings."""
+    assert text.endswith("data: [DONE]\n\n")
+    frames = text.removesuffix("data: [DONE]\n\n").split("\n\n")
+    assert frames.pop() == ""
+    found = []
+    for frame in frames:
+        if frame == ": ping":
+            continue
+        assert frame.startswith("data: ")
+        assert len(frame.splitlines()) == 1
+        found.append(json.loads(frame.removeprefix("data: ")))
+    return found
+
+
+def joined(chunks: list[dict[str, Any]], index: int = 0) -> str:
+    """The text of one choice, chats and completions alike."""
+    return "".join(
+        choice["text"] if "text" in choice else choice["delta"].get("content", "")
+        for chunk in chunks
+        for choice in chunk["choices"]
+        if choice["index"] == index
+    )

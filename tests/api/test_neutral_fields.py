@@ -1,0 +1,66 @@
+"""What clients always send is accepted as long as it asks for nothing."""
+
+import pytest
+
+from unmask.api.neutral import NEUTRAL
+
+COMMON = {
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0,
+    "repetition_penalty": 1.0,
+    "best_of": 1,
+    "logit_bias": {},
+    "response_format": {"type": "text"},
+    "tools": [],
+    "tool_choice": "none",
+    "parallel_tool_calls": True,
+    "store": False,
+    "metadata": None,
+    "service_tier": "auto",
+    "reasoning_effort": None,
+    "min_tokens": 0,
+    "suffix": None,
+    "min_p": 0.0,
+    "length_penalty": 1.0,
+    "use_beam_search": False,
+    "skip_special_tokens": True,
+    "user": "someone",
+    "prompt_cache_key": "some-key",
+    "safety_identifier": "someone",
+    "n": None,
+    "temperature": None,
+    "top_k": -1,
+    "stop": None,
+    "stream_options": None,
+    "stream_refinements": False,
+    "diffusing": False,
+}
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions"])
+def test_neutral_values_of_known_fields_change_nothing(call, engine, path):
+    prompt = {"messages": [{"role": "user", "content": "hi"}]} if "chat" in path else {
+        "prompt": "hi"
+    }  # fmt: skip
+    assert call("POST", path, json={**prompt, **COMMON}).status_code == 200
+    assert call("POST", path, json=prompt).status_code == 200
+    with_fields, without = engine.requests
+    assert with_fields.sampling == without.sampling
+    assert with_fields.refinements is without.refinements is None
+
+
+@pytest.mark.parametrize("name", sorted(set(NEUTRAL) - {"max_completion_tokens", "top_logprobs"}))
+def test_a_known_field_is_neutral_when_null_and_refused_when_it_asks_for_something(call, name):
+    assert call("POST", "/v1/completions", json={"prompt": "hi", name: None}).status_code == 200
+    error = call("POST", "/v1/completions", json={"prompt": "hi", name: "odd"}).json()["error"]
+    assert error["param"] == name
+    assert error["code"] == "unsupported_parameter"
+
+
+def test_an_answer_can_be_sent_back_as_a_message(call, engine):
+    reply = {
+        "role": "assistant", "content": "Hello", "refusal": None, "tool_calls": None,
+        "function_call": None, "audio": None, "annotations": [], "reasoning_content": None,
+    }  # fmt: skip
+    messages = [{"role": "user", "content": "hi"}, reply, {"role": "user", "content": "more"}]
+    assert call("POST", "/v1/chat/completions", json={"messages": messages}).status_code == 200

@@ -1,0 +1,205 @@
+"""Models, tokens, health, metrics, keys, ids and everything else around an answer."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.api.fake_client import EOS_ID, MODEL, TOKENIZER, VOCAB_SIZE
+from unmask import __version__
+from unmask.config import ServerConfig
+
+KEYED = ServerConfig(api_key="sécret")
+
+
+def test_the_served_model_is_listed(call):
+    card = {
+        "id": MODEL.name,
+        "object": "model",
+        "created": MODEL.created_s,
+        "owned_by": "unmask",
+        "max_model_len": MODEL.max_model_len,
+    }
+    assert call("GET", "/v1/models").json() == {"object": "list", "data": [card]}
+    assert call("GET", f"/v1/models/{MODEL.name}").json() == card
+
+
+def test_a_prompt_is_tokenized_as_a_completion_would_be(call, engine):
+    body = call("POST", "/tokenize", json={"prompt": "hi<|end|>"}).json()
+    ids = [*TOKENIZER.encode("hi"), EOS_ID]
+    assert body == {"count": 3, "max_model_len": MODEL.max_model_len, "tokens": ids}
+    call("POST", "/v1/completions", json={"prompt": "hi<|end|>"})
+    assert list(engine.requests[0].prompt_token_ids) == ids
+
+
+def test_messages_are_tokenized_as_a_chat_would_be(call, engine):
+    messages = [{"role": "user", "content": "hi"}]
+    ids = call("POST", "/tokenize", json={"messages": messages}).json()["tokens"]
+    call("POST", "/v1/chat/completions", json={"messages": messages})
+    assert list(engine.requests[0].prompt_token_ids) == ids
+    fields = {"messages": messages, "add_generation_prompt": False}
+    assert TOKENIZER.decode(call("POST", "/tokenize", json=fields).json()["tokens"]) == "user: hi\n"
+
+
+def test_tokens_become_text_again(call):
+    ids = [*TOKENIZER.encode("wörld"), EOS_ID]
+    assert call("POST", "/detokenize", json={"tokens": ids}).json() == {"prompt": "wörld<|end|>"}
+    assert call("POST", "/detokenize", json={"tokens": []}).json() == {"prompt": ""}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/tokenize", {}, "prompt"),
+        ("/tokenize", {"prompt": "a", "messages": []}, "prompt"),
+        ("/tokenize", {"prompt": 5}, "prompt"),
+        ("/tokenize", {"prompt": "a", "add_special_tokens": 1}, "add_special_tokens"),
+        ("/detokenize", {}, "tokens"),
+        ("/detokenize", {"tokens": [VOCAB_SIZE]}, "tokens"),
+        ("/detokenize", {"tokens": [-1]}, "tokens"),
+        ("/detokenize", {"tokens": [True]}, "tokens[0]"),
+        ("/detokenize", {"tokens": "a"}, "tokens"),
+    ],
+)
+def test_wrong_token_requests_are_refused(call, path, body, param):
+    response = call("POST", path, json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize("state", ["starting", "ready", "stopping", "failed"])
+def test_health_follows_the_engine_and_liveness_does_not(call, engine, state):
+    engine.state = state
+    for path in ("/health", "/health/ready"):
+        response = call("GET", path)
+        assert response.status_code == (200 if state == "ready" else 503)
+        assert response.json()["state"] == state
+        assert ("retry-after" in response.headers) == (state != "ready")
+    assert call("GET", "/health/live").status_code == 200
+    assert call("HEAD", "/health/live").status_code == 200
+
+
+def test_metrics_are_in_the_format_of_prometheus(call, metrics):
+    metrics.generated_tokens.inc(3)
+    response = call("GET", "/metrics")
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert "unmask_generated_tokens_total 3.0" in response.text
+
+
+def test_the_version_is_told(call):
+    assert call("GET", "/version").json() == {"version": __version__}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "Bearer wrong", "sécret", "Basic sécret", "Bearer ", "Bearer sécretx", "Bearer sécre"],
+)
+@pytest.mark.parametrize("path", ["/v1/models", "/version", "/v1/nowhere", "/openapi.json"])
+def test_without_the_key_nothing_is_told(call, path, header):
+    headers = {"authorization": header.encode()} if header else {}
+    response = call("GET", path, KEYED, headers=headers)
+    assert response.status_code == 401
+    assert response.json()["error"]["code"] == "invalid_api_key"
+    assert response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_with_the_key_everything_works(call, scheme):
+    headers = {"authorization": f"{scheme} sécret".encode()}
+    assert call("GET", "/v1/models", KEYED, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/health/live", "/health/ready", "/metrics"])
+def test_the_page_health_and_metrics_need_no_key(call, path):
+    assert call("GET", path, KEYED).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("GET", "/v1/models/", 404),
+        ("POST", "/v1/completions/", 404),
+        ("GET", "/v1/completions", 405),
+        ("DELETE", "/v1/models", 405),
+        ("POST", "/health", 405),
+    ],
+)
+def test_wrong_paths_and_methods_are_answered_in_the_envelope(call, method, path, status):
+    response = call(method, path)
+    assert response.status_code == status
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_request_id_is_given_back_or_made_up(call):
+    given = call("GET", "/version", headers={"x-request-id": "my-id"}).headers["x-request-id"]
+    assert given == "my-id"
+    made_up = {call("GET", "/version").headers["x-request-id"] for _ in range(2)}
+    assert len(made_up) == 2
+    assert len(call("GET", "/version", headers={"x-request-id": "x" * 500}).headers[
+        "x-request-id"
+    ]) == 32  # fmt: skip
+
+
+def test_a_mistake_of_ours_is_a_500_that_says_nothing(call, engine, monkeypatch, caplog):
+    def broken():
+        raise RuntimeError("private detail")
+
+    monkeypatch.setattr(engine, "status", broken)
+    config = ServerConfig(cors_origins=("http://a.example",))
+    response = call("GET", "/health", config, headers={"origin": "http://a.example"})
+    assert response.status_code == 500
+    assert response.json()["error"]["type"] == "server_error"
+    assert "private" not in response.text
+    assert response.headers["access-control-allow-origin"] == "http://a.example"
+    assert response.headers["x-request-id"]
+    assert "private detail" in caplog.text
+
+
+def test_pages_of_allowed_origins_may_call_and_others_may_not(call):
+    config = ServerConfig(cors_origins=("http://a.example",), api_key="k")
+
+    def preflight(origin):
+        headers = {
+            "origin": origin,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization, content-type",
+        }
+        return call("OPTIONS", "/v1/completions", config, headers=headers)
+
+    assert preflight("http://a.example").status_code == 200
+    assert preflight("http://b.example").status_code == 400
+    refused = call("GET", "/v1/models", config, headers={"origin": "http://a.example"})
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == "http://a.example"
+
+
+def test_the_page_needs_nothing_from_elsewhere(call):
+    response = call("GET", "/")
+    assert response.headers["content-type"].startswith("text/html")
+    for outside in ("http://", "https://", "src=", "@import", "innerHTML"):
+        assert outside not in response.text
+
+
+def test_the_api_imports_no_engine_and_no_model():
+    code = (
+        "import sys, unmask.api\n"
+        "names = [n for n in sys.modules if n.startswith(('unmask.engine', 'unmask.models'))]\n"
+        "assert not names, names"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=env)
+
+
+def test_the_schema_describes_every_body(call):
+    schema = call("GET", "/openapi.json").json()
+    known = schema["components"]["schemas"]
+    assert "threshold" in known["ChatBody"]["properties"]
+    bodies = [
+        route["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        for route in schema["paths"].values()
+        if "post" in route
+    ]
+    assert {ref.rpartition("/")[2] for ref in bodies} <= set(known)
+    assert len(bodies) == 4

@@ -1,0 +1,233 @@
+"""Each wrong request is answered with 400 and the name of the field that is wrong."""
+
+import json
+
+import pytest
+
+from tests.api.fake_client import MODEL, VOCAB_SIZE
+from unmask.types import MAX_SEED
+
+CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+HI = [{"role": "user", "content": "hi"}]
+NAN = float("nan")
+
+EITHER = [
+    ({"temperature": -1}, "temperature"),
+    ({"temperature": "warm"}, "temperature"),
+    ({"temperature": True}, "temperature"),
+    ({"temperature": NAN}, "temperature"),
+    ({"temperature": float("inf")}, "temperature"),
+    ({"temperature": 101}, "temperature"),
+    ({"top_p": 0}, "top_p"),
+    ({"top_p": 1.5}, "top_p"),
+    ({"top_k": -2}, "top_k"),
+    ({"top_k": 1.5}, "top_k"),
+    ({"max_tokens": 0}, "max_tokens"),
+    ({"max_tokens": -3}, "max_tokens"),
+    ({"max_tokens": "16"}, "max_tokens"),
+    ({"max_tokens": 2.5}, "max_tokens"),
+    ({"max_tokens": True}, "max_tokens"),
+    ({"max_tokens": [1]}, "max_tokens"),
+    ({"n": 0}, "n"),
+    ({"n": 129}, "n"),
+    ({"n": "2"}, "n"),
+    ({"best_of": 3}, "best_of"),
+    ({"seed": -1}, "seed"),
+    ({"seed": 2**63}, "seed"),
+    ({"seed": MAX_SEED, "n": 2}, "seed"),
+    ({"seed": 1e400}, "seed"),
+    ({"stop": ""}, "stop"),
+    ({"stop": 5}, "stop"),
+    ({"stop": ["a", 5]}, "stop[1]"),
+    ({"stop": ["a"] * 17}, "stop"),
+    ({"stop_token_ids": [VOCAB_SIZE]}, "stop_token_ids"),
+    ({"stop_token_ids": ["1"]}, "stop_token_ids[0]"),
+    ({"ignore_eos": "yes"}, "ignore_eos"),
+    ({"ignore_eos": 1}, "ignore_eos"),
+    ({"stream": "true"}, "stream"),
+    ({"stream_options": {"include_usage": True}}, "stream_options"),
+    ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+    ({"stream": True, "stream_options": {"more": 1}}, "stream_options.more"),
+    ({"stream": True, "stream_options": True}, "stream_options"),
+    ({"stream_refinements": True}, "stream_refinements"),
+    ({"diffusing": True}, "stream_refinements"),
+    ({"stream": True, "stream_refinements": "all"}, "stream_refinements"),
+    ({"stream": True, "stream_refinements": {"every": 0}}, "stream_refinements.every"),
+    ({"stream": True, "stream_refinements": {"max_fps": 0}}, "stream_refinements.max_fps"),
+    ({"stream": True, "stream_refinements": {"tokens": 1}}, "stream_refinements.tokens"),
+    ({"stream": True, "stream_refinements": {"fps": 1}}, "stream_refinements.fps"),
+    ({"policy": "magic"}, "policy"),
+    ({"policy": 3}, "policy"),
+    ({"policy": "factor", "threshold": 0.5}, "threshold"),
+    ({"threshold": 1.5}, "threshold"),
+    ({"factor": 0}, "factor"),
+    ({"entropy_bound": -1}, "entropy_bound"),
+    ({"steps": 0}, "steps"),
+    ({"block_length": 0}, "block_length"),
+    ({"block_length": 257}, "block_length"),
+    ({"model": 5}, "model"),
+    ({"user": 5}, "user"),
+    ({"nonsense": None}, "nonsense"),
+    ({"frequency_penalty": 0.5}, "frequency_penalty"),
+    ({"frequency_penalty": False}, "frequency_penalty"),
+    ({"presence_penalty": -1}, "presence_penalty"),
+    ({"repetition_penalty": 1.1}, "repetition_penalty"),
+    ({"logit_bias": {"1": 5}}, "logit_bias"),
+    ({"response_format": {"type": "json_object"}}, "response_format"),
+    ({"min_tokens": 3}, "min_tokens"),
+    ({"min_p": 0.1}, "min_p"),
+    ({"use_beam_search": True}, "use_beam_search"),
+    ({"skip_special_tokens": False}, "skip_special_tokens"),
+    ({"service_tier": "flex"}, "service_tier"),
+    ({"store": True}, "store"),
+    ({"metadata": {"a": "b"}}, "metadata"),
+    ({"prompt_cache_key": 5}, "prompt_cache_key"),
+]
+ONLY_COMPLETIONS = [
+    ({"prompt": None}, "prompt"),
+    ({"prompt": ""}, "prompt"),
+    ({"prompt": []}, "prompt"),
+    ({"prompt": [[]]}, "prompt"),
+    ({"prompt": 5}, "prompt"),
+    ({"prompt": {"text": "hi"}}, "prompt"),
+    ({"prompt": [1, "a"]}, "prompt"),
+    ({"prompt": [1, True]}, "prompt"),
+    ({"prompt": [1.0]}, "prompt"),
+    ({"prompt": [[1], "a"]}, "prompt"),
+    ({"prompt": [VOCAB_SIZE]}, "prompt"),
+    ({"prompt": [-1]}, "prompt"),
+    ({"prompt": ["hi"] * 600, "n": 2}, "n"),
+    ({"prompt": ["hi"] * 1025}, "prompt"),
+    ({"logprobs": True}, "logprobs"),
+    ({"logprobs": 21}, "logprobs"),
+    ({"logprobs": -1}, "logprobs"),
+    ({"echo": True, "logprobs": 1}, "echo"),
+    ({"suffix": "end"}, "suffix"),
+    ({"max_completion_tokens": 5}, "max_completion_tokens"),
+    ({"messages": HI}, "messages"),
+]
+IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
+ONLY_CHAT = [
+    ({"messages": None}, "messages"),
+    ({"messages": []}, "messages"),
+    ({"messages": "hi"}, "messages"),
+    ({"messages": ["hi"]}, "messages[0]"),
+    ({"messages": [{"role": "user"}]}, "messages[0].content"),
+    ({"messages": [*HI, {"role": "user", "content": None}]}, "messages[1].content"),
+    ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+    ({"messages": [{"content": "hi"}]}, "messages[0].role"),
+    ({"messages": [{"role": "tool", "content": "hi"}]}, "messages[0].role"),
+    ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages[0].content[0].type"),
+    ({"messages": [{**HI[0], "tool_calls": [{}]}]}, "messages[0].tool_calls"),
+    ({"messages": [{**HI[0], "mood": "good"}]}, "messages[0].mood"),
+    ({"logprobs": 1}, "logprobs"),
+    ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+    ({"top_logprobs": 2}, "top_logprobs"),
+    ({"max_completion_tokens": 0}, "max_completion_tokens"),
+    ({"max_completion_tokens": 5, "max_tokens": 6}, "max_tokens"),
+    ({"tools": [{"type": "function"}]}, "tools"),
+    ({"tool_choice": "auto"}, "tool_choice"),
+    ({"reasoning_effort": "high"}, "reasoning_effort"),
+    ({"echo": True}, "echo"),
+]
+CASES = [
+    *((COMPLETIONS, body, param) for body, param in EITHER + ONLY_COMPLETIONS),
+    *((CHAT, body, param) for body, param in EITHER + ONLY_CHAT),
+]
+
+
+def full(path, body):
+    return {"messages": HI, **body} if path == CHAT else {"prompt": "hi", **body}
+
+
+@pytest.mark.parametrize(("path", "body", "param"), CASES, ids=lambda value: str(value)[:50])
+def test_a_wrong_field_is_refused_by_its_name(call, engine, path, body, param):
+    content = json.dumps(full(path, body)).replace("Infinity", "1e999")
+    response = call("POST", path, content=content, headers={"content-type": "application/json"})
+    assert response.status_code == 400, response.text
+    error = response.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert error["param"] == param
+    assert error["message"]
+    assert all(stream.closed.is_set() for stream in engine.streams)
+
+
+@pytest.mark.parametrize("path", [COMPLETIONS, CHAT])
+def test_a_required_field_that_is_missing_is_named(call, path):
+    response = call("POST", path, json={})
+    field = "messages" if path == CHAT else "prompt"
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == field
+    assert response.json()["error"]["code"] == "missing_required_parameter"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b'"hi"', b'{"prompt": "\\ud800"}', b'{"prompt": "\xff"}',
+     b'{"prompt": "hi"} x', b'{"prompt":' + b"[" * 10_000 + b"]" * 10_000 + b"}"],
+)  # fmt: skip
+def test_a_body_that_is_no_json_object_is_refused(call, content):
+    response = call(
+        "POST", COMPLETIONS, content=content, headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", None])
+def test_a_body_that_does_not_say_it_is_json_is_refused(call, media):
+    headers = {"content-type": media} if media else {}
+    response = call("POST", COMPLETIONS, content=b'{"prompt": "hi"}', headers=headers)
+    assert response.status_code == 400
+    assert "Content-Type" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("media", ["application/json; charset=utf-8", "application/problem+json"])
+def test_a_body_may_say_in_several_ways_that_it_is_json(call, media):
+    headers = {"content-type": media}
+    response = call("POST", COMPLETIONS, content=b'{"prompt": "hi"}', headers=headers)
+    assert response.status_code == 200
+
+
+def test_a_body_that_is_too_long_is_refused(call, monkeypatch):
+    monkeypatch.setattr("unmask.api.body.MAX_BODY_BYTES", 100)
+    announced = call("POST", COMPLETIONS, json={"prompt": "a" * 200})
+
+    async def pieces():
+        for _ in range(20):
+            yield b'{"prompt": '
+
+    headers = {"content-type": "application/json"}
+    chunked = call("POST", COMPLETIONS, content=pieces(), headers=headers)
+    for response in (announced, chunked):
+        assert response.status_code == 413
+        assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(("path", "param"), [(COMPLETIONS, "prompt"), (CHAT, "messages")])
+def test_a_prompt_longer_than_the_context_says_so(call, path, param):
+    long = "a" * MODEL.max_model_len
+    body = {"messages": [{"role": "user", "content": long}]} if path == CHAT else {"prompt": long}
+    error = call("POST", path, json=body).json()["error"]
+    assert error["param"] == param
+    assert error["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [(COMPLETIONS, "max_tokens"), (CHAT, "max_tokens"), (CHAT, "max_completion_tokens")],
+)
+def test_more_tokens_than_the_context_has_left_are_refused(call, path, field):
+    response = call("POST", path, json=full(path, {field: MODEL.max_model_len}))
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert (error["param"], error["code"]) == (field, "context_length_exceeded")
+    assert error["message"].startswith(f"{field} is")
+
+
+def test_refusals_are_counted(call, metrics):
+    call("POST", COMPLETIONS, json={"prompt": "hi", "n": 0})
+    assert metrics.registry.get_sample_value(
+        "unmask_requests_refused_total", {"reason": "invalid"}
+    ) == pytest.approx(1)
