@@ -1,0 +1,50 @@
+"""What is asked."""
+
+import gzip
+import json
+
+import pytest
+
+from unmask.bench.workload import BUILT_IN, pick, random_prompts, read_prompts
+from unmask.errors import InvalidConfig
+
+
+def test_a_text_file_has_a_prompt_a_line(tmp_path):
+    file = tmp_path / "prompts.txt"
+    file.write_text("one\n\ntwo\n")
+    assert read_prompts(file) == ("one", "two")
+
+
+def test_packed_json_lines_hold_texts_or_token_ids(tmp_path):
+    file = tmp_path / "prompts.jsonl.gz"
+    lines = [json.dumps({"prompt": prompt}) for prompt in ("one", [1, 2])]
+    file.write_bytes(gzip.compress("\n".join(lines).encode()))
+    assert read_prompts(file) == ("one", (1, 2))
+
+
+@pytest.mark.parametrize("text", ['{"text": 1}', "[]", "{"])
+def test_a_line_without_a_prompt_is_named(tmp_path, text):
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"prompt": "a"}\n' + text)
+    with pytest.raises(InvalidConfig, match=r"prompts\.jsonl, prompt 2: not an object"):
+        read_prompts(file)
+
+
+def test_files_that_are_empty_or_missing_are_refused(tmp_path):
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(InvalidConfig, match="no prompts"):
+        read_prompts(tmp_path / "empty.txt")
+    with pytest.raises(InvalidConfig, match="cannot read"):
+        read_prompts(tmp_path / "none.txt")
+
+
+def test_random_prompts_depend_on_the_seed_only():
+    first = random_prompts(3, 5, (10, 20), seed=1)
+    assert first == random_prompts(3, 5, (10, 20), seed=1) != random_prompts(3, 5, (10, 20), seed=2)
+    assert all(len(p) == 5 and all(10 <= token < 20 for token in p) for p in first)
+
+
+def test_every_prompt_is_used_before_one_is_used_again():
+    picked = pick(BUILT_IN, 2 * len(BUILT_IN), seed=3)
+    assert sorted(picked[: len(BUILT_IN)]) == sorted(picked[len(BUILT_IN) :]) == sorted(BUILT_IN)
+    assert len(pick(BUILT_IN, 5, seed=0)) == 5

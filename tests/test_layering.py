@@ -1,0 +1,157 @@
+"""Imports go down only; `ast` reads every file, so that those inside functions count too."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = {"unmask": ROOT / "server", "unmask_kernels": ROOT / "kernels"}
+
+# Modules in a layer may import each other and everything below. The longest prefix decides.
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("unmask.__main__",),
+    ("unmask.cli",),
+    ("unmask.api", "unmask.evaluation", "unmask.bench"),
+    ("unmask.llm", "unmask.engine.async_engine", "unmask.engine.process"),
+    ("unmask.engine.engine",),
+    (
+        "unmask.engine.runner",
+        "unmask.engine.scheduler",
+        "unmask.engine.apply",
+        "unmask.engine.admission",
+    ),
+    ("unmask.engine.graphs",),
+    ("unmask.models", "unmask.decoding"),
+    ("unmask.engine",),  # sequence, step, pages, output
+    ("unmask.settings",),
+    ("unmask.options",),
+    ("unmask.client", "unmask.metrics"),
+    ("unmask.config", "unmask.tokenizer"),
+    ("unmask.types",),
+    ("unmask.errors",),
+    ("unmask",),
+    ("unmask_kernels",),
+)
+# Siblings in one layer that know nothing of each other.
+STRANGERS = (
+    ("unmask.api", "unmask.evaluation"),
+    ("unmask.api", "unmask.bench"),
+    ("unmask.evaluation", "unmask.bench"),
+    ("unmask.models", "unmask.decoding"),
+)
+# What these may never import, directly or through each other: nothing of it is loaded with them.
+WITHOUT = {
+    "unmask.api": ("torch", "triton", "unmask.engine", "unmask.models", "unmask_kernels"),
+    "unmask.bench": ("torch", "transformers", "fastapi", "unmask.engine", "unmask.api"),
+    "unmask.engine.scheduler": ("torch",),
+    "unmask.engine.pages": ("torch",),
+    "unmask.engine.sequence": ("torch",),
+    "unmask.engine.step": ("torch",),
+    "unmask.engine.admission": ("torch",),
+    "unmask.engine": ("fastapi", "pydantic", "starlette", "uvicorn"),
+    "unmask.settings": ("torch", "transformers", "typer", "rich"),
+    "unmask.llm": ("fastapi", "pydantic", "uvicorn", "typer"),
+}
+KERNELS_MAY_IMPORT = {"torch", "triton", "numpy", "unmask_kernels", *sys.stdlib_module_names}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package, root in SOURCES.items():
+        for file in sorted((root / package).rglob("*.py")):
+            parts = file.relative_to(root).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), file
+
+
+FILES = dict(modules())
+
+
+def imports_of(module: str, *, at_the_top: bool = False) -> set[str]:
+    """Modules that a module imports, other than for type checking; names become their module."""
+    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for node in _nodes(tree, at_the_top=at_the_top):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            assert node.module is not None
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in FILES else node.module)
+    return found
+
+
+def _nodes(tree: ast.AST, *, at_the_top: bool) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if at_the_top and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        yield node
+        yield from _nodes(node, at_the_top=at_the_top)
+
+
+def within(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(prefix + ".")
+
+
+def layer_of(module: str) -> int:
+    found = [(len(p), i) for i, layer in enumerate(LAYERS) for p in layer if within(module, p)]
+    return max(found)[1]
+
+
+def loaded_with(module: str) -> set[str]:
+    """Everything that importing a module imports, within this project's files."""
+    seen: set[str] = set()
+    open_ = {module}
+    while open_:
+        name = open_.pop()
+        seen.add(name)
+        parents = {name.rsplit(".", i)[0] for i in range(1, name.count(".") + 1)}
+        if name in FILES:
+            open_ |= (imports_of(name, at_the_top=True) | parents) - seen
+    return seen
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_imports_go_down(module):
+    own = layer_of(module)
+    for imported in imports_of(module):
+        if imported.split(".")[0] in SOURCES and not within(imported, module):
+            assert own <= layer_of(imported), f"{module} imports {imported}, which is above it"
+
+
+@pytest.mark.parametrize(("first", "second"), STRANGERS)
+def test_strangers_do_not_import_each_other(first, second):
+    for one, other in ((first, second), (second, first)):
+        for module in FILES:
+            if within(module, one):
+                assert not [name for name in imports_of(module) if within(name, other)], module
+
+
+@pytest.mark.parametrize("prefix", sorted(WITHOUT))
+def test_what_must_stay_light_loads_nothing_heavy(prefix):
+    for module in (name for name in FILES if within(name, prefix)):
+        for unwanted in WITHOUT[prefix]:
+            heavy = [name for name in loaded_with(module) if within(name, unwanted)]
+            assert not heavy or within(module, unwanted), f"{module} loads {heavy}"
+
+
+def test_the_kernels_import_only_torch_triton_and_numpy():
+    for module in (name for name in FILES if within(name, "unmask_kernels")):
+        others = {name.split(".")[0] for name in imports_of(module)} - KERNELS_MAY_IMPORT
+        assert not others, f"{module} imports {others}"
+
+
+def test_there_is_no_package_below_tests_nor_a_package_called_kernels():
+    assert not list((ROOT / "tests").rglob("__init__.py"))
+    assert not (ROOT / "kernels" / "__init__.py").exists()
+
+
+def test_no_file_is_longer_than_it_may_be():
+    for module, file in FILES.items():
+        limit = 500 if within(module, "unmask_kernels") else 400
+        assert len(file.read_text(encoding="utf-8").splitlines()) <= limit, module
