@@ -12,9 +12,9 @@ class SegmentLike(Protocol):
     """What `attention` reads of a segment; see `unmask_kernels.attention.Segment`."""
 
     @property
-    def query_start(self) -> int: ...  # noqa: D102
+    def row_start(self) -> int: ...  # noqa: D102
     @property
-    def query_end(self) -> int: ...  # noqa: D102
+    def row_end(self) -> int: ...  # noqa: D102
     @property
     def key_start(self) -> int: ...  # noqa: D102
     @property
@@ -23,40 +23,70 @@ class SegmentLike(Protocol):
     def bias(self) -> Tensor | None: ...  # noqa: D102
 
 
+class PlanLike(Protocol):
+    """What `attention` reads of a plan; see `unmask_kernels.attention.AttentionPlan`."""
+
+    @property
+    def pages(self) -> Tensor: ...  # noqa: D102
+    @property
+    def unwritten(self) -> Tensor: ...  # noqa: D102
+    @property
+    def rows(self) -> Tensor | None: ...  # noqa: D102
+    @property
+    def row_of_query(self) -> Tensor | None: ...  # noqa: D102
+    @property
+    def segments(self) -> Sequence[SegmentLike]: ...  # noqa: D102
+
+
 def attention(
-    query: Tensor,
-    key_pages: Tensor,
-    value_pages: Tensor,
-    pages: Tensor,
-    segments: Sequence[SegmentLike],
-    scale: float,
+    query: Tensor, key_pages: Tensor, value_pages: Tensor, plan: PlanLike, scale: float
 ) -> Tensor:
     """One fused attention per segment over its own keys; see `unmask_kernels.attention`.
 
-    A group's query heads are packed beside its tokens, so that keys are never repeated.
+    A group's query heads are packed beside its rows, so that keys are never repeated.
     """
-    num_tokens, num_heads, head_dim = query.shape
+    num_heads, head_dim = query.shape[1:]
     num_kv_heads = key_pages.shape[2]
     group = num_heads // num_kv_heads
-    keys = key_pages.index_select(0, pages).view(-1, num_kv_heads, head_dim).transpose(0, 1)
-    values = value_pages.index_select(0, pages).view(-1, num_kv_heads, head_dim).transpose(0, 1)
-    packed = query.view(num_tokens, num_kv_heads, group, head_dim).transpose(0, 1)
-    packed = packed.reshape(num_kv_heads, num_tokens * group, head_dim)
+    keys = _gather(key_pages, plan)
+    values = _gather(value_pages, plan)
+    if plan.rows is not None:
+        query = query.index_select(0, plan.rows)
+    num_rows = len(query)
+    packed = query.view(num_rows, num_kv_heads, group, head_dim).transpose(0, 1)
+    packed = packed.reshape(num_kv_heads, num_rows * group, head_dim)
     parts = []
-    for segment in segments:
+    for segment in plan.segments:
         last = segment.key_start + segment.num_keys
-        bias = segment.bias
+        num_packed = (segment.row_end - segment.row_start) * group
         parts.append(
             F.scaled_dot_product_attention(
-                packed[None, :, segment.query_start * group : segment.query_end * group],
+                packed[None, :, segment.row_start * group : segment.row_end * group],
                 keys[None, :, segment.key_start : last],
                 values[None, :, segment.key_start : last],
-                attn_mask=None if bias is None else bias.repeat_interleave(group, 0),
+                attn_mask=_packed_bias(segment.bias, num_packed, group),
                 scale=scale,
             )
         )
-    out = torch.cat(parts, 2).view(num_kv_heads, num_tokens, group, head_dim)
-    return out.transpose(0, 1).reshape(num_tokens, num_heads, head_dim)
+    out = torch.cat(parts, 2).view(num_kv_heads, num_rows, group, head_dim)
+    out = out.transpose(0, 1).reshape(num_rows, num_heads, head_dim)
+    return out if plan.row_of_query is None else out.index_select(0, plan.row_of_query)
+
+
+def _gather(pages: Tensor, plan: PlanLike) -> Tensor:
+    """Pages laid end to end as [Hkv, K, D]; what was never written must not be NaN."""
+    laid = pages.index_select(0, plan.pages).view(-1, *pages.shape[2:])
+    if len(plan.unwritten):
+        laid.index_fill_(0, plan.unwritten, 0)
+    return laid.transpose(0, 1)
+
+
+def _packed_bias(bias: Tensor | None, num_packed: int, group: int) -> Tensor | None:
+    if bias is None:
+        return None
+    if len(bias) == 1:
+        return bias.expand(num_packed, -1)
+    return bias.repeat_interleave(group, 0)
 
 
 def kv_store(

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from unmask_kernels.linear import Linear
 from unmask_kernels.philox import gumbel_noise
 
 
@@ -35,18 +35,18 @@ class RowScores:
 
 def score_rows(
     hidden: Tensor,
-    weight: Tensor,
+    head: Linear,
     *,
     mask_token_id: int,
     sampled: SampledRows | None = None,
     with_entropy: bool = False,
     num_top: int = 0,
 ) -> RowScores:
-    """Score masked rows `hidden` [M, C] under the LM head `weight` [V, C].
+    """Score masked rows `hidden` [M, C] under the LM `head` [V, C].
 
     The mask token has probability zero. Ties go to the lowest token id.
     """
-    logits = F.linear(hidden, weight).float()
+    logits = head(hidden).float()
     logits[:, mask_token_id] = float("-inf")
     best, token = logits.max(-1)
     log_norm = logits.logsumexp(-1)

@@ -24,7 +24,8 @@ class Answer:
     failure: str | None = None
 
     def take(self, event: Event) -> None:
-        assert self.finish is None and self.failure is None, "nothing follows the end"
+        assert self.finish is None, "nothing follows the end"
+        assert self.failure is None, "nothing follows a failure"
         if isinstance(event, Delta):
             self.token_ids += event.token_ids
             self.text += event.text

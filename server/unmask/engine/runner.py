@@ -50,6 +50,7 @@ class Runner:
             batch.pages,
             batch.page_starts,
             self.page_size,
+            group_size=model.group_size,
             device=device,
             dtype=self.loaded.dtype,
         )

@@ -16,6 +16,7 @@ from unmask.models.sdar import Sdar, SdarConfig
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, SamplingParams
+from unmask_kernels.linear import Linear
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
@@ -24,11 +25,16 @@ DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch
 class Model(Protocol):
     """What the runner needs of an architecture."""
 
-    lm_head: Tensor
+    lm_head: Linear
 
     @property
     def kv_shape(self) -> tuple[int, int, int]:
         """Layers, KV heads and head size."""
+        ...
+
+    @property
+    def group_size(self) -> int:
+        """Query heads that share a key head."""
         ...
 
     def forward(self, step: StepInput) -> Tensor:

@@ -11,7 +11,8 @@ from unmask.errors import InvalidCheckpoint
 from unmask.models.layers import StepInput, rotary_tables
 from unmask.models.weights import Weights
 from unmask_kernels.attention import attention
-from unmask_kernels.reference import kv_store, rms_norm, rotary, swiglu
+from unmask_kernels.linear import Linear, make_linear
+from unmask_kernels.reference import kv_store, rms_norm, rotary
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,13 @@ class SdarConfig:
 @dataclass(frozen=True, slots=True)
 class _Layer:
     input_norm: Tensor
-    qkv: Tensor
+    qkv: Linear
     qk_norm: Tensor  # [H + Hkv, D], the query norm's weight for each query head, then the key's
-    out: Tensor
+    out: Linear
     post_norm: Tensor
-    gate: Tensor
-    up: Tensor
-    down: Tensor
+    gate: Linear
+    up: Linear
+    down: Linear
 
 
 class Sdar:
@@ -74,10 +75,11 @@ class Sdar:
         self._layers = [self._layer(weights, f"model.layers.{i}.") for i in range(c.num_layers)]
         self._norm = weights.take("model.norm.weight", (c.hidden_size,))
         if c.tied:
-            self.lm_head = self.embedding
+            self.lm_head = make_linear(self.embedding)
             weights.drop("lm_head.weight")
         else:
-            self.lm_head = weights.take("lm_head.weight", (c.vocab_size, c.hidden_size))
+            head = weights.take("lm_head.weight", (c.vocab_size, c.hidden_size))
+            self.lm_head = make_linear(head)
         weights.check_all_taken()
         self._cos, self._sin = rotary_tables(
             num_positions, c.head_dim, c.rope_theta, weights.dtype, weights.device
@@ -101,19 +103,24 @@ class Sdar:
         ]
         return _Layer(
             input_norm=take("input_layernorm", c.hidden_size),
-            qkv=torch.cat(projections),
+            qkv=make_linear(torch.cat(projections)),
             qk_norm=torch.cat(norms),
-            out=take("self_attn.o_proj", c.hidden_size, queries),
+            out=make_linear(take("self_attn.o_proj", c.hidden_size, queries)),
             post_norm=take("post_attention_layernorm", c.hidden_size),
-            gate=take("mlp.gate_proj", c.intermediate_size, c.hidden_size),
-            up=take("mlp.up_proj", c.intermediate_size, c.hidden_size),
-            down=take("mlp.down_proj", c.hidden_size, c.intermediate_size),
+            gate=make_linear(take("mlp.gate_proj", c.intermediate_size, c.hidden_size)),
+            up=make_linear(take("mlp.up_proj", c.intermediate_size, c.hidden_size)),
+            down=make_linear(take("mlp.down_proj", c.hidden_size, c.intermediate_size)),
         )
 
     @property
     def kv_shape(self) -> tuple[int, int, int]:
         """Layers, KV heads and head size, which decide how large a page is."""
         return self.config.num_layers, self.config.num_kv_heads, self.config.head_dim
+
+    @property
+    def group_size(self) -> int:
+        """Query heads that share a key head."""
+        return self.config.num_heads // self.config.num_kv_heads
 
     def forward(self, step: StepInput) -> Tensor:
         """Final hidden states [T, C] of a step; its keys and values are written to the cache."""
@@ -123,14 +130,14 @@ class Sdar:
         x = F.embedding(step.token_ids, self.embedding)
         for i, layer in enumerate(self._layers):
             h = rms_norm(x, layer.input_norm, c.rms_norm_eps)
-            heads = F.linear(h, layer.qkv).view(len(x), num_qk + c.num_kv_heads, c.head_dim)
+            heads = layer.qkv(h).view(len(x), num_qk + c.num_kv_heads, c.head_dim)
             qk = rotary(rms_norm(heads[:, :num_qk], layer.qk_norm, c.rms_norm_eps), cos, sin)
             keys, values = step.cache.keys[i], step.cache.values[i]
             kv_store(qk[:, c.num_heads :], heads[:, num_qk:], keys, values, step.slots)
             mixed = attention(qk[:, : c.num_heads], keys, values, step.plan, c.head_dim**-0.5)
-            x = x + F.linear(mixed.flatten(1), layer.out)
+            x = layer.out.add(mixed.flatten(1), x)
             h = rms_norm(x, layer.post_norm, c.rms_norm_eps)
-            x = x + F.linear(swiglu(F.linear(h, layer.gate), F.linear(h, layer.up)), layer.down)
+            x = layer.down.add(layer.up.multiply(h, layer.gate.silu(h)), x)
         return x
 
     def finish(self, hidden: Tensor) -> Tensor:

@@ -1,0 +1,90 @@
+"""Matrix products with a fixed weight, whose every row is the same in any company.
+
+On a CPU the weight is repacked once for oneDNN, which also takes the activation, the product or the
+sum that follows into the same pass. Two habits of its kernels would make a row depend on how many
+rows there are: a bfloat16 product with more than 256 inputs may be summed in several parts, and a
+single row may be treated as a vector. So such weights are cut into parts of 256 inputs that are
+always summed in order, and a single row is given a second one.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MAX_BF16_INPUTS = 256
+MAX_PARTS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A weight [N, K] ready to be multiplied with rows [M, K]."""
+
+    weight: Tensor | None  # [N, K]; None once it is packed
+    parts: tuple[Tensor, ...]  # opaque, inputs cut in order
+    part_inputs: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Rows [M, N]."""
+        if self.weight is not None:
+            return F.linear(x, self.weight)
+        return self._accumulate(x, None)
+
+    def add(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Rows [M, N] added to `residual` [M, N]."""
+        if self.weight is not None:
+            return residual + F.linear(x, self.weight)
+        return self._accumulate(x, residual)
+
+    def silu(self, x: Tensor) -> Tensor:
+        """Rows [M, N] through SiLU."""
+        if self.weight is not None or len(self.parts) > 1 or len(x) < 2:
+            return F.silu(self(x))
+        fused: Tensor = torch.ops.mkldnn._linear_pointwise(x, *self.parts, None, "swish", [], "")
+        return fused
+
+    def multiply(self, x: Tensor, other: Tensor) -> Tensor:
+        """Rows [M, N] multiplied by `other` [M, N]."""
+        if self.weight is not None or len(self.parts) > 1 or len(x) < 2:
+            return self(x) * other
+        return _binary(x, self.parts[0], other, "mul")
+
+    def _accumulate(self, x: Tensor, total: Tensor | None) -> Tensor:
+        if len(x) == 1:
+            twice = None if total is None else total.expand(2, -1).contiguous()
+            return self._accumulate(x.expand(2, -1).contiguous(), twice)[:1]
+        for part, columns in zip(self.parts, torch.split(x, self.part_inputs, 1), strict=True):
+            if total is None:
+                total = torch.ops.mkldnn._linear_pointwise(columns, part, None, "none", [], "")
+            else:
+                total = _binary(columns, part, total, "add")
+        assert total is not None
+        return total
+
+
+def _binary(x: Tensor, part: Tensor, other: Tensor, operation: str) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, part, None, operation)
+    return out
+
+
+def make_linear(weight: Tensor) -> Linear:
+    """Prepare a weight [N, K]; it is packed where oneDNN serves its device and dtype."""
+    num_inputs = weight.shape[1]
+    if not _can_pack(weight):
+        return Linear(weight, (), num_inputs)
+    part_inputs = MAX_BF16_INPUTS if weight.dtype is torch.bfloat16 else num_inputs
+    part_inputs = max(part_inputs, -(-num_inputs // MAX_PARTS))
+    parts = tuple(
+        torch.ops.mkldnn._reorder_linear_weight(part.contiguous(), None)
+        for part in torch.split(weight, part_inputs, 1)
+    )
+    return Linear(None, parts, part_inputs)
+
+
+def _can_pack(weight: Tensor) -> bool:
+    if weight.device.type != "cpu" or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return False
+    if weight.dtype is torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return weight.dtype is torch.float32

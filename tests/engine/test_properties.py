@@ -1,0 +1,117 @@
+"""A request's answer depends on the request alone, and no page is ever lost."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.draws import requests, sampling
+from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.models.registry import LoadedModel, load_model
+from unmask.types import FinishReason, RefinementOptions, Request
+
+few = settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def loaded(request: pytest.FixtureRequest, tiny_folder: str) -> LoadedModel:
+    return load_model(ModelConfig(path=str(tiny_folder), dtype=request.param), DecodingConfig())
+
+
+def assert_same(answers: dict[str, Answer], expected: dict[str, Answer]) -> None:
+    assert {name: a.essence for name, a in answers.items()} == {
+        name: a.essence for name, a in expected.items()
+    }
+
+
+@given(batch=requests())
+@few
+def test_a_batch_of_n_equals_n_batches_of_one(loaded: LoadedModel, batch: list[Request]) -> None:
+    alone = {request.request_id: run_alone(loaded, request) for request in batch}
+    together = run_all(make_engine(loaded, prefix_cache=False), batch)
+    assert_same(together, alone)
+    for name, answer in together.items():
+        assert [entry.token_id for entry in answer.logprobs] == [
+            entry.token_id for entry in alone[name].logprobs
+        ]
+
+
+@given(batch=requests(), page_size=st.sampled_from([4, 16, 24]))
+@few
+def test_cached_equals_uncached(loaded: LoadedModel, batch: list[Request], page_size: int) -> None:
+    engine = make_engine(loaded, page_size=page_size)
+    run_all(engine, batch)
+    again = [replace(request, request_id=f"again-{request.request_id}") for request in batch]
+    cached = run_all(engine, again)
+    for request in again:
+        assert cached[request.request_id].essence == run_alone(loaded, request).essence
+
+
+@given(batch=requests(), max_batch_tokens=st.sampled_from([32, 48, 70, 200]))
+@few
+def test_a_chunked_prompt_equals_a_whole_one(
+    loaded: LoadedModel, batch: list[Request], max_batch_tokens: int
+) -> None:
+    alone = {request.request_id: run_alone(loaded, request) for request in batch}
+    assert_same(run_all(make_engine(loaded, max_batch_tokens=max_batch_tokens), batch), alone)
+
+
+@given(batch=requests(), num_pages=st.integers(12, 24))
+@few
+def test_preempted_equals_not_preempted(
+    loaded: LoadedModel, batch: list[Request], num_pages: int
+) -> None:
+    alone = {request.request_id: run_alone(loaded, request) for request in batch}
+    assert_same(run_all(make_engine(loaded, num_pages=num_pages), batch), alone)
+
+
+def test_too_few_pages_do_preempt(loaded: LoadedModel) -> None:
+    """Guards the property above against never meeting a preemption."""
+    sampling = replace(Request("x", (1,)).sampling, max_tokens=100, ignore_eos=True)
+    batch = [Request(f"r{i}", tuple(range(i, i + 40)), sampling) for i in range(4)]
+    engine = make_engine(loaded, num_pages=20)
+    answers = run_all(engine, batch)
+    assert engine.scheduler.num_preempted > 0
+    assert_same(answers, {r.request_id: run_alone(loaded, r) for r in batch})
+
+
+@given(params=sampling(), prompt=st.lists(st.integers(0, 500), min_size=1, max_size=40))
+@few
+def test_refinements_do_not_change_the_answer(
+    loaded: LoadedModel, params: object, prompt: list[int]
+) -> None:
+    plain = Request("a", tuple(prompt), params)
+    refined = replace(plain, refinements=RefinementOptions(tokens=True))
+    assert run_alone(loaded, refined).essence == run_alone(loaded, plain).essence
+
+
+@given(batch=requests(max_size=8), data=st.data())
+@few
+def test_pages_are_conserved_whatever_arrives_aborts_or_ends(
+    loaded: LoadedModel, batch: list[Request], data: st.DataObject
+) -> None:
+    engine = make_engine(loaded, num_pages=14, max_batch_tokens=64, max_num_seqs=3)
+    waiting, answers = list(batch), {}
+    while waiting or engine.has_work:
+        if waiting and (not engine.has_work or data.draw(st.booleans())):
+            engine.add(waiting.pop())
+        if data.draw(st.integers(0, 9)) == 0:
+            name = data.draw(st.sampled_from(batch)).request_id
+            collect(answers, engine.abort(name))
+            engine.check_integrity()
+        collect(answers, engine.step())
+        engine.check_integrity()
+    assert engine.pool.num_held == 0
+    assert set(answers) == {request.request_id for request in batch}, "no request is lost"
+    for request in batch:
+        answer = answers[request.request_id]
+        assert answer.finish is not None
+        if answer.finish.reason is not FinishReason.ABORT:
+            assert answer.essence == run_alone(loaded, request).essence

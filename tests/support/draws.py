@@ -1,0 +1,50 @@
+"""Hypothesis strategies for requests of every kind."""
+
+from hypothesis import strategies as st
+
+from tests.support.tiny import EOS_ID
+from unmask.types import RefinementOptions, Request, SamplingParams
+
+POLICIES = (
+    {"policy": "low_confidence", "steps": 3},
+    {"policy": "low_confidence"},
+    {"policy": "threshold", "threshold": 0.05},
+    {"policy": "threshold", "threshold": 0.9, "steps": 4},
+    {"policy": "factor", "factor": 2.5},
+    {"policy": "entropy_bound", "entropy_bound": 4.0},
+)
+SAMPLERS = (
+    {},
+    {"temperature": 0.7},
+    {"temperature": 1.0, "top_p": 0.6},
+    {"temperature": 1.5, "top_k": 5},
+    {"temperature": 0.9, "top_k": 40, "top_p": 0.9},
+)
+STOPS = ((), ("e",), ("ab", "q"), ("\n", "zz top", "0"))
+
+
+@st.composite
+def sampling(draw: st.DrawFn) -> SamplingParams:
+    return SamplingParams(
+        max_tokens=draw(st.integers(1, 50)),
+        block_length=draw(st.sampled_from([1, 3, 4, 8, 16, 32])),
+        seed=draw(st.integers(0, 2**63 - 1)),
+        stop=draw(st.sampled_from(STOPS)),
+        ignore_eos=draw(st.booleans()),
+        logprobs=draw(st.sampled_from([None, 0, 3])),
+        **draw(st.sampled_from(POLICIES)),
+        **draw(st.sampled_from(SAMPLERS)),
+    )
+
+
+@st.composite
+def requests(draw: st.DrawFn, max_size: int = 6) -> list[Request]:
+    """Requests whose prompts often begin alike, so that they can share pages."""
+    shared = draw(st.lists(st.integers(0, EOS_ID - 1), min_size=40, max_size=90))
+    made = []
+    for i in range(draw(st.integers(1, max_size))):
+        own = draw(st.lists(st.integers(0, EOS_ID - 1), min_size=1, max_size=30))
+        prompt = (*shared[: draw(st.sampled_from([0, 17, 33, 90]))], *own)
+        refinements = draw(st.sampled_from([None, RefinementOptions(tokens=True)]))
+        made.append(Request(f"r{i}", prompt, draw(sampling()), refinements))
+    return made
