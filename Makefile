@@ -32,7 +32,7 @@ $(VENV)/.created:
 	touch $@
 
 $(VENV)/.torch: $(VENV)/.created
-	$(VENV)/bin/python -c 'import torch' 2>/dev/null || $(PIP) '$(TORCH)' -c constraints.txt
+	$(VENV)/bin/python -c 'import torch' 2>/dev/null || $(PIP) '$(TORCH)' numpy -c constraints.txt
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt constraints-cpu.txt

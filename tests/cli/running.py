@@ -1,0 +1,70 @@
+"""`unmask` as a process of its own."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("UNMASK_")},
+    "PYTHONPATH": f"{ROOT / 'server'}{os.pathsep}{ROOT / 'kernels'}",
+    "PYTHONUNBUFFERED": "1",
+    "NO_COLOR": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def unmask(*args: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "unmask", *args],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=ENVIRONMENT | environment,
+        check=False,
+    )
+
+
+@dataclass
+class Server:
+    """A server that is running, and what it has logged."""
+
+    process: subprocess.Popen[str]
+    url: str = ""
+    banner: str = ""
+    log: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def serving(*args: str) -> Iterator[Server]:
+    """`unmask serve` on a free port, from its readiness to its end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "unmask", "serve", *args, "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    server = Server(process)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    reader = threading.Thread(target=server.log.extend, args=(process.stderr,), daemon=True)
+    reader.start()
+    try:
+        server.banner = process.stdout.readline()
+        assert " is served at " in server.banner, "".join(server.log)
+        server.url = server.banner.split(" is served at ")[1].split("/v1")[0]
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+        process.stdout.close()
+        process.stderr.close()

@@ -1,0 +1,115 @@
+"""What commands print, and how they fail."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.running import ENVIRONMENT, ROOT, unmask
+from unmask import __version__
+from unmask.cli.flags import SAMPLING
+from unmask.options import OPTIONS
+from unmask.types import SamplingParams
+
+
+@pytest.mark.parametrize("module", ["unmask.cli.app", "unmask.bench.load", "unmask.bench.table"])
+def test_the_command_line_and_the_load_generator_start_without_torch(module):
+    heavy = "{'torch', 'transformers', 'numpy', 'fastapi', 'uvicorn'}"
+    code = f"import sys, {module}; sys.exit(str({heavy} & set(sys.modules) or ''))"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=ENVIRONMENT,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stderr.strip() == ""
+
+
+def test_the_version_is_the_package_s():
+    assert unmask("--version").stdout == f"unmask {__version__}\n"
+
+
+def test_every_setting_is_a_flag_of_serve():
+    text = unmask("serve", "--help", COLUMNS="200", TERMINAL_WIDTH="200").stdout
+    flags = set(re.findall(r"--[a-z][a-z-]+", text))
+    assert {option.flag for option in OPTIONS} | {"--config"} <= flags
+
+
+def test_sampling_flags_are_fields_of_sampling_params():
+    assert {name for name, _, _ in SAMPLING} <= set(SamplingParams.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["config", "--port", "x"], "--port must be an integer from 0 to 65535, got 'x'"),
+        (["config", "--check", "/nowhere"], "cannot read /nowhere: No such file or directory"),
+        (["generate", "hi", "--top-p", "2"], "top_p must be greater than 0.0 and at most 1.0"),
+        (["generate", "hi", "--policy", "best"], "policy must be one of low_confidence"),
+        (["generate", "--model", "/nowhere", "hi"], "there is no config.json in /nowhere"),
+        (["generate"], "a prompt is empty"),
+        (["serve", "a", "--model", "b"], "give the model once"),
+        (["serve", "--host", "256.0.0.1"], "cannot listen on 256.0.0.1"),
+        (["bench", "--rate", "1", "--concurrency", "2"], "give --concurrency or --rate, not both"),
+        (["bench", "--url", "http://127.0.0.1:9"], "http://127.0.0.1:9 does not list its models"),
+        (["bench", "--extra", "[]"], "--extra must be a JSON object"),
+        (["bench", "--endpoint", "x"], "--endpoint must be chat or completions"),
+        (["bench", "--random-len", "5", "--token-range", "9", "3"], "--token-range must be LOW"),
+    ],
+)
+def test_a_user_s_error_is_one_line_and_exit_code_2(args, message):
+    run = unmask(*args)
+    assert run.returncode == 2
+    *_, line = run.stderr.splitlines()
+    assert line.startswith("unmask: ")
+    assert message in line
+    assert "Traceback" not in run.stderr
+    assert run.stdout == ""
+
+
+def test_a_wrong_variable_stops_every_command_that_reads_settings():
+    run = unmask("config", UNMASK_SERVER_PROT="1")
+    assert run.returncode == 2
+    assert "the nearest is UNMASK_SERVER_PORT" in run.stderr
+
+
+def test_config_prints_the_tree_and_where_values_were_found(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text("[engine]\npage_size = 8\n")
+    run = unmask("config", "--config", str(file), "--no-prefix-cache", UNMASK_SERVER_PORT="9000")
+    lines = run.stdout.splitlines()
+    assert f"page_size = 8  # {file}" in lines
+    assert "prefix_cache = false  # --prefix-cache" in lines
+    assert "port = 9000  # UNMASK_SERVER_PORT" in lines
+    assert unmask("config", "--check", str(file)).stdout == f"{file} is valid\n"
+
+
+def test_generate_answers_in_the_order_asked(tiny_folder):
+    args = ["--model", str(tiny_folder), "--max-tokens", "12", "--ignore-eos", "--json"]
+    run = unmask("generate", "one", "two", *args)
+    first, second = (json.loads(line) for line in run.stdout.splitlines())
+    assert first["usage"]["completion_tokens"] == 12
+    assert (first["finish_reason"], first["stop_reason"]) == ("length", None)
+    alone = json.loads(unmask("generate", *args, stdin="two").stdout)
+    assert alone["text"] == second["text"]
+
+
+def test_generate_shows_each_step_on_stderr_only(tiny_folder):
+    args = ["generate", "one", "--raw", "--model", str(tiny_folder), "--max-tokens", "6"]
+    shown = unmask(*args, "--show-steps")
+    assert "block 0, step 1:" in shown.stderr
+    assert "·" in shown.stderr
+    assert shown.stdout == unmask(*args).stdout != ""
+
+
+def test_chat_keeps_a_conversation_until_it_is_reset(tiny_folder):
+    args = ["chat", "--model", str(tiny_folder), "--max-tokens", "10", "--ignore-eos"]
+    run = unmask(*args, stdin="hello\nhello\n/reset\nhello\n/exit\nnever\n")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("10 tokens in") == 3
+    answers = re.findall(r"> (?:> )?(.*?)\n10 tokens", run.stdout, re.DOTALL)
+    assert answers[0] == answers[2]

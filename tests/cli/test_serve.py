@@ -1,0 +1,94 @@
+"""A whole server: from its banner to the end of its last request."""
+
+import json
+import signal
+import socket
+import time
+
+import httpx
+import pytest
+
+from tests.cli.running import serving, unmask
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_server_says_where_it_listens_and_answers_there(tiny_folder):
+    with serving(str(tiny_folder), "--served-name", "small") as server:
+        assert server.banner.startswith("small is served at http://127.0.0.1:")
+        assert httpx.get(f"{server.url}/health/ready").status_code == 200
+        assert httpx.get(f"{server.url}/").headers["content-type"].startswith("text/html")
+        body = {"prompt": "abc", "max_tokens": 8, "ignore_eos": True}
+        usage = httpx.post(f"{server.url}/v1/completions", json=body).json()["usage"]
+        assert usage["completion_tokens"] == 8
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(20) == 0
+    assert not any("GET /health" in line for line in server.log), "the access log is off"
+
+
+def test_settings_are_logged_at_start_without_the_secret(tiny_folder):
+    args = ("--api-key", "hunter2", "--log-format", "json", "--access-log")
+    with serving(str(tiny_folder), *args) as server:
+        url = f"{server.url}/v1/models"
+        assert httpx.get(url).status_code == 401
+        headers = {"authorization": "Bearer hunter2"}
+        assert httpx.get(url, headers=headers).status_code == 200
+    first = json.loads(server.log[0])
+    assert first["message"].startswith('settings: {"model": {"path": "' + str(tiny_folder))
+    assert "hunter2" not in "".join(server.log)
+    assert any("GET /v1/models" in json.loads(line)["message"] for line in server.log)
+
+
+def stream_then_stop(url: str, process: object, num_tokens: int) -> list[str]:
+    """The lines of a stream whose server is told to stop after its first text."""
+    body = {"prompt": "abc", "max_tokens": num_tokens, "ignore_eos": True, "stream": True}
+    lines = []
+    with httpx.stream("POST", f"{url}/v1/completions", json=body, timeout=60) as response:
+        for line in response.iter_lines():
+            if line.startswith("data:"):
+                if not lines:
+                    process.send_signal(signal.SIGTERM)
+                lines.append(line[6:])
+    return lines
+
+
+def test_a_running_request_ends_before_the_server_does(tiny_folder):
+    with serving(str(tiny_folder)) as server:
+        *chunks, done = stream_then_stop(server.url, server.process, 400)
+        assert server.process.wait(20) == 0
+    assert done == "[DONE]"
+    assert any('"finish_reason":"length"' in chunk.replace(" ", "") for chunk in chunks)
+    assert any("draining" in line for line in server.log)
+
+
+def test_a_request_that_takes_too_long_is_told_so_and_given_up(tiny_folder):
+    with serving(str(tiny_folder), "--shutdown-timeout-s", "0.2") as server:
+        started_s = time.monotonic()
+        lines = stream_then_stop(server.url, server.process, 2000)
+        assert server.process.wait(20) == 0
+        assert time.monotonic() - started_s < 10
+    assert any('"error"' in line for line in lines)
+    assert lines[-1] == "[DONE]"
+
+
+def test_a_port_that_is_taken_is_told_before_a_model_is_loaded():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = unmask("serve", "/nowhere", "--port", str(port))
+    assert run.returncode == 2
+    assert run.stderr.splitlines()[-1] == (
+        f"unmask: cannot listen on 127.0.0.1:{port}: Address already in use"
+    )
+
+
+def test_bench_measures_a_server_and_writes_what_it_found(tiny_folder, tmp_path):
+    file = tmp_path / "result.json"
+    load = ("--num-requests", "6", "--concurrency", "3", "--max-tokens", "8", "--warmup", "1")
+    with serving(str(tiny_folder)) as server:
+        run = unmask("bench", "--url", server.url, *load, "--ignore-eos", "--json", str(file))
+    assert run.returncode == 0, run.stderr
+    assert "output tokens/s" in run.stdout
+    result = json.loads(file.read_text())
+    assert result["target"]["fields"] == {"max_tokens": 8, "ignore_eos": True}
+    assert result["summary"]["output_tokens"] == 48
+    assert result["summary"]["tokens_per_forward"] > 0

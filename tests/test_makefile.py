@@ -1,0 +1,55 @@
+"""What make would do; nothing is installed here."""
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CI = ROOT / ".ci" / "run"
+
+
+def make(*args: str) -> str:
+    command = ["make", "-n", *args]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_a_new_environment_is_made_and_filled_first(tmp_path):
+    lines = make("test", f"VENV={tmp_path}/venv")
+    order = ["-m venv", "import torch", "torch==2.13.0", "-e '.[dev]'", "-m ruff check ."]
+    order += ["-m ruff format --check", "-m mypy", "-m pytest"]
+    places = [lines.index(word) for word in order]
+    assert places == sorted(places)
+
+
+def test_an_environment_that_is_complete_is_not_touched(tmp_path):
+    for stamp in (".created", ".torch", ".installed"):
+        (tmp_path / stamp).touch()
+    assert "pip" not in make("serve", f"VENV={tmp_path}")
+
+
+def test_changed_prerequisites_install_anew(tmp_path):
+    for stamp in (".created", ".torch", ".installed"):
+        (tmp_path / stamp).touch()
+    assert "-e '.[dev]'" in make("test", f"VENV={tmp_path}", "-W", "pyproject.toml")
+
+
+def test_nothing_is_installed_when_told_so():
+    text = make("test", "INSTALL=0", "PYTHON=/opt/python")
+    assert "pip" not in text
+    assert "PYTHONPATH=server:kernels /opt/python -m pytest" in text
+
+
+def test_serve_passes_its_arguments_on():
+    assert "-m unmask serve --port 9" in make("serve", "ARGS=--port 9", "INSTALL=0")
+
+
+def test_every_target_is_explained():
+    text = subprocess.check_output(["make", "-s", "help"], cwd=ROOT, text=True)
+    targets = {line.split("\t")[0] for line in text.splitlines()}
+    assert {"serve", "test", "lint", "format", "bench", "train", "eval", "clean"} <= targets
+
+
+def test_ci_runs_what_people_run():
+    assert CI.stat().st_mode & 0o111
+    assert CI.read_text().rstrip().endswith("exec make test")
