@@ -63,7 +63,7 @@ format: $(READY)  ## Put the code into shape
 	$(RUN) -m ruff format .
 
 bench: $(READY)  ## Measure the server on this machine; writes benchmarks/results/
-	$(RUN) benchmarks/serve_bench.py $(ARGS)
+	$(RUN) -m benchmarks.serve_bench $(ARGS)
 
 train: $(READY)  ## Train the embedded model anew (hours)
 	$(RUN) -m training.train $(ARGS)

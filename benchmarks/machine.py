@@ -1,0 +1,62 @@
+"""What a number was measured on."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("unmask", "torch", "triton", "numpy", "transformers", "uvicorn", "httpx")
+
+
+def describe() -> dict[str, Any]:
+    """Machine, versions, commit and time, for the head of a result file."""
+    return {
+        "taken": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "cpu": _cpu(),
+            "cores": os.cpu_count(),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+            "gpu": _gpu(),
+            "system": platform.platform(),
+            "load_before": os.getloadavg()[0],
+        },
+        "versions": {"python": platform.python_version()} | _versions(),
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted": _git("status", "--porcelain", "--", "server", "kernels").splitlines(),
+    }
+
+
+def _cpu() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _gpu() -> str | None:
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        return subprocess.check_output(query, text=True).strip() or None
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _git(*args: str) -> str:
+    run = subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=False)
+    return run.stdout.strip()

@@ -1,0 +1,84 @@
+"""`unmask serve` as a process that is watched from outside."""
+
+import contextlib
+import json
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+READY_S = 300.0
+POLL_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that is ready; `ready_s` is how long that took since its process was started."""
+
+    url: str
+    ready_s: float
+    settings: dict[str, Any]
+    process: psutil.Process
+
+    def rss_mib(self) -> float:
+        """Memory it holds now."""
+        return self.process.memory_info().rss / 2**20
+
+    def peak_rss_mib(self) -> float:
+        """The most memory it has held since its start."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        match = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert match is not None, "Linux tells the peak"
+        return int(match[1]) / 2**10
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample without labels that /metrics exports."""
+        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        pairs = [line.rsplit(" ", 1) for line in lines if line[:1] not in ("#", "")]
+        return {name: float(value) for name, value in pairs if "{" not in name}
+
+
+@contextlib.contextmanager
+def serving(args: Sequence[str] = ()) -> Iterator[Server]:
+    """Start a server on a free port with `args`, and stop it as an operator would."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "unmask", "serve", "--port", str(port), *args]
+    with tempfile.TemporaryFile("w+") as log:
+        started_s = time.perf_counter()
+        process = subprocess.Popen(
+            [*command, "--log-format", "json"], stdout=subprocess.DEVNULL, stderr=log
+        )
+        try:
+            ready_s = _wait(url, process, started_s)
+            log.seek(0)
+            settings = json.loads(json.loads(log.readline())["message"].removeprefix("settings: "))
+            yield Server(url, ready_s, settings, psutil.Process(process.pid))
+        except BaseException:
+            log.seek(0)
+            sys.stderr.write(log.read()[-4000:])
+            raise
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], started_s: float) -> float:
+    while (elapsed_s := time.perf_counter() - started_s) < READY_S:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with code {process.returncode}")
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/health/ready", trust_env=False).status_code == 200:
+                return time.perf_counter() - started_s
+        time.sleep(POLL_S)
+    raise TimeoutError(f"not ready after {elapsed_s:.0f} s")
