@@ -51,7 +51,7 @@ EITHER = [
     ({"stream": True, "stream_options": {"more": 1}}, "stream_options.more"),
     ({"stream": True, "stream_options": True}, "stream_options"),
     ({"stream_refinements": True}, "stream_refinements"),
-    ({"diffusing": True}, "stream_refinements"),
+    ({"diffusing": True}, "diffusing"),
     ({"stream": True, "stream_refinements": "all"}, "stream_refinements"),
     ({"stream": True, "stream_refinements": {"every": 0}}, "stream_refinements.every"),
     ({"stream": True, "stream_refinements": {"max_fps": 0}}, "stream_refinements.max_fps"),

@@ -45,9 +45,8 @@ def check_body(body: Generation) -> None:
     if body.best_of is not None and body.best_of != n:
         raise InvalidRequest(f"best_of must equal n, which is {n}", field="best_of")
     if not body.stream:
-        given = ("stream_options", body.stream_options), ("stream_refinements", _refines(body))
-        for name, value in given:
-            if value:
+        for name in ("stream_options", "stream_refinements", "diffusing"):
+            if getattr(body, name):
                 raise InvalidRequest(f"{name} needs stream to be true", field=name)
     if body.seed is not None and body.seed + n - 1 > MAX_SEED:
         raise InvalidRequest(
