@@ -75,7 +75,13 @@ def addition(rng: Random) -> Problem:
     """Add two numbers of up to three digits."""
     a, b = draw_number(rng), draw_number(rng)
     question = rng.choice(
-        ["What is {} + {}?", "Calculate {} + {}.", "{} + {} = ?", "Compute {} + {}", "Add {} and {}."]
+        [
+            "What is {} + {}?",
+            "Calculate {} + {}.",
+            "{} + {} = ?",
+            "Compute {} + {}",
+            "Add {} and {}.",
+        ]
     )
     return Problem(
         "add",

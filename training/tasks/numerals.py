@@ -61,7 +61,9 @@ def roman_numeral(rng: Random) -> Problem:
     parts = roman_parts(value)
     letters = " ".join(part for _, part in parts)
     if rng.random() < 0.6:
-        question = rng.choice([f"Write {value} in Roman numerals.", f"What is {value} in Roman numerals?"])
+        question = rng.choice(
+            [f"Write {value} in Roman numerals.", f"What is {value} in Roman numerals?"]
+        )
         work = ", ".join(f"{number} = {part}" for number, part in parts)
         reference = letters
     else:

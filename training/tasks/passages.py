@@ -49,7 +49,11 @@ def _about_person(rng: Random, name: str) -> list[Fact]:
             f"Which color does {name} like?",
             f"{name} likes the color {color}.",
         ),
-        Fact(f"{name} has {owl} {animal}.", f"Which animal does {name} have?", f"{name} has {owl} {animal}."),
+        Fact(
+            f"{name} has {owl} {animal}.",
+            f"Which animal does {name} have?",
+            f"{name} has {owl} {animal}.",
+        ),
         Fact(f"{name} eats {food} every day.", f"What does {name} eat?", f"{name} eats {food}."),
         Fact(f"{name} is {age} years old.", f"How old is {name}?", f"{name} is {age} years old."),
     ]

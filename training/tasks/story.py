@@ -31,7 +31,10 @@ def story(rng: Random) -> Problem:
                 f"{name} lived in {with_article(place)}.",
                 "Once upon a time there was " + ("an" if trait[0] in "aeiou" else "a"),
             ),
-            (f"{name} was {with_article(trait)} {animal} who lived near {with_article(place)}.", name),
+            (
+                f"{name} was {with_article(trait)} {animal} who lived near {with_article(place)}.",
+                name,
+            ),
         ]
     )
     event = rng.choice(
@@ -51,7 +54,10 @@ def story(rng: Random) -> Problem:
         together = f"They looked everywhere and found the {thing} under a tree."
     else:
         together = rng.choice(
-            [f"They played with the {thing} all day long.", f"{name} shared the {thing} with {friend}."]
+            [
+                f"They played with the {thing} all day long.",
+                f"{name} shared the {thing} with {friend}.",
+            ]
         )
     ending = rng.choice(
         [

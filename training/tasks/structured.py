@@ -65,7 +65,10 @@ def edit_json(rng: Random) -> Problem:
         case "set":
             value = fresh[field]
             question = rng.choice(
-                [f'Set "{field}" to {as_json(value)} in {text}', f'Change "{field}" to {as_json(value)} in {text}']
+                [
+                    f'Set "{field}" to {as_json(value)} in {text}',
+                    f'Change "{field}" to {as_json(value)} in {text}',
+                ]
             )
             result = record | {field: value}
         case "add":
@@ -77,7 +80,9 @@ def edit_json(rng: Random) -> Problem:
             question = f'Rename "{field}" to "{new}" in {text}'
             result = {new if name == field else name: value for name, value in record.items()}
         case "delete":
-            question = rng.choice([f'Delete "{field}" from {text}', f'Remove "{field}" from {text}'])
+            question = rng.choice(
+                [f'Delete "{field}" from {text}', f'Remove "{field}" from {text}']
+            )
             result = {name: value for name, value in record.items() if name != field}
         case _:
             question = f"List the keys of {text}"
@@ -103,7 +108,11 @@ def sql_query(rng: Random) -> Problem:
         prompt = rng.choice([f"Count the {table}", f"How many {table} are there"])
     else:
         prompt = rng.choice(
-            [f"Show {request} from {table}", f"Get {request} of all {table}", f"List {request} from {table}"]
+            [
+                f"Show {request} from {table}",
+                f"Get {request} of all {table}",
+                f"List {request} from {table}",
+            ]
         )
     draw = rng.random()
     if draw < 0.45:

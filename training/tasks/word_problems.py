@@ -52,13 +52,17 @@ def _together(rng: Random, name: str, other: str, item: str) -> Problem:
     )
     reference = f"They have {a + b} {item}."
     keys = (f"word:together:{a}:{b}", sum_key(a, b))
-    return Problem("word", keys, ask(question), f"{work_sum(a, b)}. {reference}", "final", reference)
+    return Problem(
+        "word", keys, ask(question), f"{work_sum(a, b)}. {reference}", "final", reference
+    )
 
 
 def _lost(rng: Random, name: str, other: str, item: str) -> Problem:
     a = rng.randint(5, 60)
     b = rng.randint(1, a - 1)
-    verb = rng.choice(["lost {} of them", "ate {} of them", "gave {} of them away", "sold {} of them"])
+    verb = rng.choice(
+        ["lost {} of them", "ate {} of them", "gave {} of them away", "sold {} of them"]
+    )
     question = f"{name} had {a} {item} but {verb.format(b)}. How many {item} are left?"
     reference = f"{name} has {a - b} {item} left."
     keys = (f"word:lost:{a}:{b}", difference_key(a, b))
@@ -77,7 +81,12 @@ def _cost(rng: Random, name: str, other: str, item: str) -> Problem:
     reference = f"The {item} cost {number * price} dollars."
     keys = (f"word:cost:{number}:{price}", product_key(number, price))
     return Problem(
-        "word", keys, ask(question), f"{work_product(number, price)}. {reference}", "final", reference
+        "word",
+        keys,
+        ask(question),
+        f"{work_product(number, price)}. {reference}",
+        "final",
+        reference,
     )
 
 

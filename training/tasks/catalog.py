@@ -1,0 +1,87 @@
+"""Every task with its share of the training data, and drawing from them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from random import Random
+
+from training.tasks import (
+    arithmetic,
+    code,
+    memorised,
+    numerals,
+    passages,
+    sequences,
+    strings,
+    structured,
+    word_problems,
+)
+from training.tasks.problem import Problem, Split, Turn, belongs_to
+from training.tasks.story import story
+
+SYSTEM_MESSAGES = (
+    "You are a helpful assistant.",
+    "You are a small diffusion language model.",
+    "Answer briefly.",
+    "You are an assistant. Be exact.",
+)
+RAW_SHARE, TURNS_SHARE, SYSTEM_SHARE = 0.1, 0.08, 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A generator of problems and how often it is drawn."""
+
+    draw: Callable[[Random], Problem]
+    weight: float
+
+
+CHECKABLE: Mapping[str, Task] = {
+    "add": Task(arithmetic.addition, 2.5),
+    "sub": Task(arithmetic.subtraction, 2.5),
+    "mul": Task(arithmetic.multiplication, 2.5),
+    "cmp": Task(arithmetic.comparison, 0.8),
+    "unit": Task(arithmetic.conversion, 1.5),
+    "word": Task(word_problems.word_problem, 2.5),
+    "sort": Task(sequences.sort_numbers, 3.0),
+    "wsort": Task(sequences.sort_words, 1.5),
+    "rev": Task(sequences.reverse, 1.0),
+    "copy": Task(sequences.copy, 0.5),
+    "brack": Task(sequences.close_brackets, 1.0),
+    "count": Task(sequences.count_word, 1.0),
+    "num": Task(numerals.number_words, 1.0),
+    "roman": Task(numerals.roman_numeral, 1.5),
+    "string": Task(strings.manipulate_string, 2.0),
+    "infill": Task(strings.fill_blank, 1.5),
+    "json": Task(structured.extract_json, 1.2),
+    "json_edit": Task(structured.edit_json, 1.5),
+    "sql": Task(structured.sql_query, 1.2),
+    "code": Task(code.python_function, 1.2),
+    "passage": Task(passages.fact_lookup, 1.5),
+    "story": Task(story, 1.5),
+}
+MEMORISED_TASKS: Mapping[str, Task] = {
+    "fact": Task(memorised.fact, 0.8),
+    "chat": Task(memorised.small_talk, 0.6),
+    "recall": Task(memorised.recall, 0.3),
+}
+ALL = {**CHECKABLE, **MEMORISED_TASKS}
+
+
+def draw_problem(rng: Random, split: Split, task: str | None = None) -> Problem:
+    """A problem of a split, of one task or of any by weight."""
+    while True:
+        name = task or rng.choices(list(ALL), [entry.weight for entry in ALL.values()])[0]
+        problem = ALL[name].draw(rng)
+        if belongs_to(problem, split):
+            return problem
+
+
+def vary(rng: Random, problem: Problem) -> Problem:
+    """A training problem, sometimes after a finished exchange or a system message."""
+    turns = problem.turns
+    if rng.random() < TURNS_SHARE:
+        before = draw_problem(rng, "train")
+        turns = (*before.turns, Turn("assistant", before.answer), *turns)
+    if rng.random() < SYSTEM_SHARE:
+        turns = (Turn("system", rng.choice(SYSTEM_MESSAGES)), *turns)
+    return replace(problem, turns=turns)

@@ -1,0 +1,214 @@
+"""Train the embedded model: `python -m training.train --out RUN [--preset gpu]`, resumable."""
+
+import argparse
+import copy
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.data import IGNORED, Batch, batches, collate, validation_samples
+from training.model import Model, Shape
+from training.tokenizer import load
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A model and how long it is trained on one kind of machine."""
+
+    shape: Shape
+    steps: int
+    tokens_per_batch: int
+    accumulate: int
+    rate: float = 3e-3
+
+
+PRESETS = {
+    "cpu": Preset(Shape(), 6000, 4096, 3),
+    "gpu": Preset(Shape(hidden=384, layers=10, heads=6, intermediate=1152), 12_000, 65_536, 1),
+}
+WARMUP_STEPS = 60
+DECAY_SHARE = 0.3
+SAVE_EVERY_S = 180.0
+
+
+def rate_at(step: int, steps: int, decay_steps: int) -> float:
+    """Warm-up, plateau and linear decay to zero, as a share of the peak rate (WSD)."""
+    return min(1.0, (step + 1) / WARMUP_STEPS, max(0.0, (steps - step) / decay_steps))
+
+
+class Trainer:
+    """Float32 master weights, and a bfloat16 copy that goes forward and backward."""
+
+    def __init__(self, preset: Preset, device: torch.device, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.preset, self.device = preset, device
+        self.master = Model(preset.shape).to(device)
+        self.working = copy.deepcopy(self.master).to(torch.bfloat16)
+        for layer in self.working.model.layers:
+            layer.compile(dynamic=True)
+        matrices, others = [], []
+        for name, parameter in self.master.named_parameters():
+            is_matrix = parameter.ndim == 2 and "embed" not in name
+            (matrices if is_matrix else others).append(parameter)
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(matrices, lr=1.0, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=1.0, betas=(0.9, 0.95), weight_decay=0.0),
+        ]
+        self.step = 0
+        self.num_samples = 0
+        self.num_tokens = 0
+        self.seconds = 0.0
+        self.history: list[dict[str, float]] = []
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Weighted sum of cross-entropies over masked positions, and the sum of weights."""
+        where = batch.targets != IGNORED
+        ids, positions = batch.ids.to(self.device), batch.positions.to(self.device)
+        hidden = self.working.hidden(ids, positions, batch.mask.to(self.device))
+        logits = self.working.logits(hidden[where.to(self.device)])
+        entropy = F.cross_entropy(logits, batch.targets[where].to(self.device), reduction="none")
+        weights = batch.weights[where].to(self.device)
+        return (entropy * weights).sum(), weights.sum()
+
+    def update(self, parts: list[Batch], rate: float) -> float:
+        """One optimizer step over several batches; returns the loss."""
+        total = 0.0
+        for batch in parts:
+            value, weight = self.loss(batch)
+            (value / weight / len(parts)).backward()  # type: ignore[no-untyped-call]
+            total += value.item() / weight.item() / len(parts)
+            self.num_samples += len(batch.ids)
+            self.num_tokens += batch.ids.numel()
+        pairs = list(zip(self.master.parameters(), self.working.parameters(), strict=True))
+        for parameter, used in pairs:
+            parameter.grad = None if used.grad is None else used.grad.float()
+            used.grad = None
+        nn.utils.clip_grad_norm_(self.master.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.preset.rate * rate
+            optimizer.step()
+        with torch.no_grad():
+            for parameter, used in pairs:
+                used.copy_(parameter)
+        self.step += 1
+        return total
+
+    @torch.no_grad()
+    def validate(self, held_out: list[Batch]) -> float:
+        """Loss on held-out rows."""
+        sums = [self.loss(batch) for batch in held_out]
+        return sum(v.item() for v, _ in sums) / sum(w.item() for _, w in sums)
+
+    def save(self, path: Path) -> None:
+        """Write everything that a resumed run needs."""
+        state = {
+            "preset": asdict(self.preset),
+            "master": self.master.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "step": self.step,
+            "num_samples": self.num_samples,
+            "num_tokens": self.num_tokens,
+            "seconds": self.seconds,
+            "history": self.history,
+        }
+        partial = path.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a saved state."""
+        state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        self.master.load_state_dict(state["master"])
+        self.working.load_state_dict(state["master"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        for name in ("step", "num_samples", "num_tokens", "seconds", "history"):
+            setattr(self, name, state[name])
+
+
+def held_out_batches(count: int = 256, rows: int = 16, block_len: int = 16) -> list[Batch]:
+    """The same validation rows with the same masks every time."""
+    samples = validation_samples(load(), count)
+    samples.sort(key=lambda sample: len(sample.prompt) + len(sample.answer))
+    rng = np.random.default_rng(5)
+    return [collate(samples[i : i + rows], block_len, rng) for i in range(0, count, rows)]
+
+
+def _parts(preset: Preset, step: int) -> Iterator[list[Batch]]:
+    # The data depends on the step that a run starts from, so a resumed run sees new samples.
+    groups = batches(load(), 1000 + step, preset.tokens_per_batch)
+    rng = np.random.default_rng(2000 + step)
+    while True:
+        yield [collate(*next(groups), rng) for _ in range(preset.accumulate)]
+
+
+def run(trainer: Trainer, out: Path, steps: int, decay_steps: int) -> None:
+    """Train until `steps`, saving and reporting on the way."""
+    held_out = held_out_batches()
+    average: float | None = None
+    started_s = saved_s = time.monotonic()
+    base_s = trainer.seconds
+    for parts in _parts(trainer.preset, trainer.step):
+        if trainer.step == steps - decay_steps:
+            trainer.save(out / "plateau.pt")
+        value = trainer.update(parts, rate_at(trainer.step, steps, decay_steps))
+        average = value if average is None else 0.98 * average + 0.02 * value
+        now_s = time.monotonic()
+        trainer.seconds = base_s + now_s - started_s
+        if trainer.step % 100 == 0 or trainer.step == steps:
+            entry = {
+                "step": trainer.step,
+                "samples": trainer.num_samples,
+                "tokens": trainer.num_tokens,
+                "seconds": round(trainer.seconds, 1),
+                "train_loss": round(average, 4),
+                "validation_loss": round(trainer.validate(held_out), 4),
+            }
+            trainer.history.append(entry)
+            print(json.dumps(entry), flush=True)
+        if now_s - saved_s > SAVE_EVERY_S or trainer.step == steps:
+            trainer.save(out / "last.pt")
+            saved_s = now_s
+        if trainer.step >= steps:
+            return
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
+    parser.add_argument("--preset", choices=PRESETS, default="cpu")
+    parser.add_argument("--steps", type=int, help="optimizer steps in all")
+    parser.add_argument("--decay-steps", type=int, help="the last ones, with a falling rate")
+    parser.add_argument("--threads", type=int, help="torch's threads")
+    parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    preset = PRESETS[options.preset]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    trainer = Trainer(preset, device, options.seed)
+    if options.resume:
+        trainer.resume(options.resume)
+    steps = options.steps or preset.steps
+    decay_steps = options.decay_steps or max(1, int(DECAY_SHARE * steps))
+    size = sum(parameter.numel() for parameter in trainer.master.parameters())
+    print(json.dumps({"parameters": size, "steps": steps, "decay_steps": decay_steps}), flush=True)
+    run(trainer, options.out, steps, decay_steps)
+
+
+if __name__ == "__main__":
+    main()
