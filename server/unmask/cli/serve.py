@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from dataclasses import replace
 from typing import Annotated
 
@@ -31,6 +32,9 @@ def serve(
     server = config.server
     set_up_logging(server.log_level, server.log_format, access_log=server.access_log)
     logger.info("settings: %s", json.dumps(replace(resolved, config=config).to_dict()))
+
+    # oneDNN keeps compiled code for each batch shape it has met, 1024 by default: 100 MiB and more.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
     from unmask.cli.listener import bind
 
