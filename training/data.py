@@ -1,4 +1,4 @@
-"""From problems to training rows: clean blocks, then two complementary noisy copies of the answer."""
+"""From problems to training rows: clean blocks, then two noisy copies of the answer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -150,7 +150,7 @@ def _draw_mask(count: int, block_len: int, rng: np.random.Generator) -> npt.NDAr
 
 
 def _visible(block: Tensor, copy: Tensor) -> Tensor:
-    """Clean blocks see clean blocks up to their own; noisy ones clean blocks before, and their own."""
+    """Clean blocks see clean ones up to their own; noisy ones those before, and their own."""
     q_block, k_block = block[:, :, None], block[:, None, :]
     q_copy, k_copy = copy[:, :, None], copy[:, None, :]
     clean_key = k_copy == 0

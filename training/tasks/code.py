@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from random import Random
 
-from training.tasks.problem import Problem, ask, as_json
+from training.tasks.problem import Problem, as_json, ask
 from training.tasks.words import WORDS
 
 
@@ -11,7 +11,7 @@ from training.tasks.words import WORDS
 class Recipe:
     """A kind of function: its request, its source, and expressions that show it works.
 
-    Every text is a format string over `w` (a word), `W` (capitalised), `n` (a number) and `v` (a variable).
+    Texts are format strings over `w` (a word), `W` (capitalised), `n` (a number), `v` (a variable).
     """
 
     kind: str

@@ -26,7 +26,7 @@ class Problem:
     """A prompt with its answer, the way to check an answer, and the keys that fix its split.
 
     `keys[0]` names the problem whatever its phrasing; the others name problems it contains.
-    `raw` is a completion prompt with its continuation that poses the same problem without chat tokens.
+    `raw` is the same problem as a completion prompt without chat tokens, and its continuation.
     """
 
     task: str
@@ -55,7 +55,7 @@ def split_of_key(key: str) -> Split:
 
 
 def belongs_to(problem: Problem, split: Split) -> bool:
-    """Say whether a problem may be used in `split`: training may not even contain a held-out part."""
+    """Say whether `split` may use a problem; training may not even contain a held-out part."""
     if problem.keys[0].startswith(MEMORISED):
         return True
     if split == "train":

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from training.tasks.problem import Problem, ask, as_json
+from training.tasks.problem import Problem, as_json, ask
 from training.tasks.words import ANIMALS, COLORS, NAMES, PLACES, THINGS, TRAITS, with_article
 
 
@@ -22,7 +22,8 @@ def story(rng: Random) -> Problem:
         question = f"Tell me a story about {name} the {animal} and {with_article(color)} {thing}."
         reference |= {"color": color, "thing": thing}
     else:
-        question = f"Tell a story with {with_article(animal)} called {name} and {with_article(color)} {thing}."
+        hero, treasure = with_article(animal), f"{with_article(color)} {thing}"
+        question = f"Tell a story with {hero} called {name} and {treasure}."
         reference |= {"color": color, "thing": thing}
     opening, raw_prompt = rng.choice(
         [
@@ -46,7 +47,8 @@ def story(rng: Random) -> Problem:
     )
     meeting = rng.choice(
         [
-            f'{with_article(other).capitalize()} named {friend} came by and said, "Can I help you?"',
+            f"{with_article(other).capitalize()} named {friend} came by and said, "
+            '"Can I help you?"',
             f"Then {name} met {with_article(other)} named {friend}.",
         ]
     )

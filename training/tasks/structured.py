@@ -2,7 +2,7 @@
 
 from random import Random
 
-from training.tasks.problem import Problem, ask, as_json
+from training.tasks.problem import Problem, as_json, ask
 from training.tasks.words import CITIES, COLORS, JOBS, LAST_NAMES, NAMES
 
 TABLES = {

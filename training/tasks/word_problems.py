@@ -35,7 +35,7 @@ def _boxes(rng: Random, name: str, other: str, item: str) -> Problem:
     boxes, each = rng.randint(2, 9), rng.randint(2, 12)
     box = rng.choice(["boxes", "bags"])
     question = (
-        f"There are {boxes} {box} with {each} {item} in each {box.removesuffix('es').removesuffix('s')}. "
+        f"There are {boxes} {box} with {each} {item} in each {box[:3]}. "
         f"How many {item} are there in total?"
     )
     reference = f"There are {boxes * each} {item}."

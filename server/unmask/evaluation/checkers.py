@@ -1,0 +1,143 @@
+"""Is an answer right? One function per kind of reference, by name."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+PYTHON_TIMEOUT_S = 60.0
+
+# Runs in an interpreter of its own: every source in a fresh namespace, compared by repr.
+_HARNESS = """
+import json, sys
+verdicts = []
+for source, cases in json.load(sys.stdin):
+    try:
+        scope = {"__builtins__": __builtins__}
+        exec(source, scope)
+        verdicts.append(all(repr(eval(call, scope)) == value for call, value in cases))
+    except BaseException:
+        verdicts.append(False)
+json.dump(verdicts, sys.stdout)
+"""
+
+
+def check_exact(answer: str, reference: str) -> bool:
+    """The same text, but for space around it."""
+    return answer.strip() == reference.strip()
+
+
+def check_final(answer: str, reference: str) -> bool:
+    """The answer ends with the reference, whatever working comes before it."""
+    answer, reference = answer.strip(), reference.strip()
+    before = answer.removesuffix(reference)
+    return answer.endswith(reference) and not (before and before[-1].isalnum())
+
+
+def check_json(answer: str, reference: str) -> bool:
+    """The same JSON value."""
+    try:
+        return bool(json.loads(answer) == json.loads(reference))
+    except ValueError:
+        return False
+
+
+def check_story(answer: str, reference: str) -> bool:
+    """A finished story about who and what was asked for, that agrees with itself."""
+    wanted: Mapping[str, str] = json.loads(reference)
+    story = answer.strip()
+    opening = re.match(
+        r"(?:Once upon a time there was an? (?P<trait>\w+) (?P<animal>\w+) named (?P<name>\w+)\. "
+        r"(?P=name) lived in an? \w+\."
+        r"|(?P<name2>\w+) was an? (?P<trait2>\w+) (?P<animal2>\w+) who lived near an? \w+\.) ",
+        story,
+    )
+    if opening is None:
+        return False
+    found = opening.groupdict()
+    hero = {key: found[key] or found[f"{key}2"] for key in ("name", "animal", "trait")}
+    if any(hero[key] != wanted[key] for key in hero.keys() & wanted.keys()):
+        return False
+    name = re.escape(hero["name"])
+    event = re.match(
+        rf"(?:One day {name} found|One morning {name} (?P<lost>lost)|Every day {name} played with)"
+        r" an? (?P<color>\w+) (?P<thing>\w+)(?: in the grass)?\. ",
+        rest := story[opening.end() :],
+    )
+    if event is None:
+        return False
+    thing = event["thing"]
+    if any(event[key] != wanted[key] for key in {"color", "thing"} & wanted.keys()):
+        return False
+    meeting = re.match(
+        r'(?:An? \w+ named (?P<friend>\w+) came by and said, "Can I help you\?"'
+        rf"|Then {name} met an? \w+ named (?P<friend2>\w+)\.) ",
+        rest := rest[event.end() :],
+    )
+    if meeting is None:
+        return False
+    friend = meeting["friend"] or meeting["friend2"]
+    together = (
+        [f"They looked everywhere and found the {thing} under a tree. "]
+        if event["lost"]
+        else [
+            f"They played with the {thing} all day long. ",
+            f"{hero['name']} shared the {thing} with {friend}. ",
+        ]
+    )
+    endings = (
+        f"{hero['name']} and {friend} became good friends.",
+        f"{hero['name']} was very happy.",
+        f"From that day on {hero['name']} and {friend} were friends.",
+    )
+    rest = rest[meeting.end() :]
+    return any(rest == middle + end for middle in together for end in endings)
+
+
+def check_python(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+    """Run each source and compare calls with their expected `repr`, in an isolated interpreter.
+
+    References are JSON lists of [expression, repr]. Code that hangs fails with its whole lot, so a
+    lot that does not end is tried again one by one.
+    """
+    work = json.dumps([[source, json.loads(reference)] for source, reference in pairs])
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _HARNESS],
+            input=work,
+            capture_output=True,
+            text=True,
+            timeout=PYTHON_TIMEOUT_S if len(pairs) > 1 else 5.0,
+            check=True,
+        )
+        verdicts: list[bool] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, ValueError):
+        if len(pairs) <= 1:
+            return [False] * len(pairs)
+        return [check_python([pair])[0] for pair in pairs]
+    return verdicts
+
+
+_ONE_BY_ONE: Mapping[str, Callable[[str, str], bool]] = {
+    "exact": check_exact,
+    "final": check_final,
+    "json": check_json,
+    "story": check_story,
+}
+CHECKERS = (*_ONE_BY_ONE, "python")
+
+
+def check_all(items: Sequence[tuple[str, str, str]]) -> list[bool]:
+    """Verdicts on (checker, answer, reference), in order; code is run together in one process."""
+    verdicts: list[Any] = [None] * len(items)
+    code = [i for i, (checker, _, _) in enumerate(items) if checker == "python"]
+    if code:
+        results = check_python([items[i][1:] for i in code])
+        for i, verdict in zip(code, results, strict=True):
+            verdicts[i] = verdict
+    for i, (checker, answer, reference) in enumerate(items):
+        if checker != "python":
+            verdicts[i] = _ONE_BY_ONE[checker](answer, reference)
+    return verdicts

@@ -1,0 +1,129 @@
+"""Runs a suite at several decoding settings; accuracy, parallelism and speed side by side."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from unmask.evaluation.checkers import check_all
+from unmask.evaluation.suite import EvalProblem
+from unmask.llm import LLM, Completion
+from unmask.types import SamplingParams
+
+DEFAULT_THRESHOLDS = (0.95, 0.9, 0.7, 0.5)
+CHUNK = 512
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A named way to decode."""
+
+    name: str
+    sampling: SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """Exact matches of one task."""
+
+    task: str
+    memorised: bool
+    num_prompts: int
+    num_correct: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of prompts answered exactly."""
+        return self.num_correct / self.num_prompts
+
+
+@dataclass(frozen=True, slots=True)
+class SettingResult:
+    """What one setting came to; speed and tokens cover memorised tasks too."""
+
+    setting: str
+    tasks: tuple[TaskResult, ...]
+    num_tokens: int
+    num_denoising_steps: int
+    num_forward_passes: int
+    elapsed_s: float
+
+    @property
+    def accuracy(self) -> float:
+        """Exact match over every held-out prompt, memorised tasks left out."""
+        counted = [task for task in self.tasks if not task.memorised]
+        total = sum(task.num_prompts for task in counted)
+        return sum(task.num_correct for task in counted) / total if total else 0.0
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Answer tokens per denoising step of their request (TPF)."""
+        return self.num_tokens / self.num_denoising_steps
+
+    @property
+    def tokens_per_forward(self) -> float:
+        """The same per forward pass the request took part in, its prompt's included."""
+        return self.num_tokens / self.num_forward_passes
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Answer tokens per second, all requests together."""
+        return self.num_tokens / self.elapsed_s
+
+
+def default_settings(block_length: int | None = None) -> list[Setting]:
+    """One token per step, then the thresholds of the quality gate."""
+    base = SamplingParams(temperature=0.0, block_length=block_length)
+    return [
+        Setting("1 token per step", replace(base, policy="low_confidence")),
+        *(
+            Setting(f"threshold {limit}", replace(base, policy="threshold", threshold=limit))
+            for limit in DEFAULT_THRESHOLDS
+        ),
+    ]
+
+
+def run_evaluation(
+    llm: LLM,
+    problems: Sequence[EvalProblem],
+    settings: Sequence[Setting],
+    progress: Progress | None = None,
+) -> list[SettingResult]:
+    """Answer every problem at every setting; `progress` gets setting, prompts done and all."""
+    return [_run(llm, problems, setting, progress) for setting in settings]
+
+
+def _run(
+    llm: LLM, problems: Sequence[EvalProblem], setting: Setting, progress: Progress | None
+) -> SettingResult:
+    sampling = setting.sampling
+    if sampling.max_tokens is None:
+        sampling = replace(sampling, max_tokens=256)
+    completions: list[Completion] = []
+    started_s = time.perf_counter()
+    for start in range(0, len(problems), CHUNK):
+        some = problems[start : start + CHUNK]
+        completions += llm.chat([problem.messages for problem in some], sampling)
+        if progress is not None:
+            progress(setting.name, len(completions), len(problems))
+    elapsed_s = time.perf_counter() - started_s
+    pairs = list(zip(problems, completions, strict=True))
+    verdicts = check_all([(p.checker, c.text, p.reference) for p, c in pairs])
+    usages = [completion.finish.usage for completion in completions]
+    return SettingResult(
+        setting=setting.name,
+        tasks=_by_task(problems, verdicts),
+        num_tokens=sum(usage.completion_tokens for usage in usages),
+        num_denoising_steps=sum(usage.denoising_steps for usage in usages),
+        num_forward_passes=sum(usage.forward_passes for usage in usages),
+        elapsed_s=elapsed_s,
+    )
+
+
+def _by_task(problems: Sequence[EvalProblem], verdicts: Sequence[bool]) -> tuple[TaskResult, ...]:
+    names = dict.fromkeys((problem.task, problem.memorised) for problem in problems)
+    results = []
+    for task, memorised in names:
+        own = [v for p, v in zip(problems, verdicts, strict=True) if p.task == task]
+        results.append(TaskResult(task, memorised, len(own), sum(own)))
+    return tuple(results)
