@@ -27,40 +27,46 @@ class Linear:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rows [M, N]."""
-        if self.weight is not None:
-            return F.linear(x, self.weight)
-        return self._accumulate(x, None)
+        return F.linear(x, self.weight) if self.weight is not None else self._sum(x, None)
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, N] added to `residual` [M, N]."""
         if self.weight is not None:
             return residual + F.linear(x, self.weight)
-        return self._accumulate(x, residual)
+        return self._sum(x, residual)
 
     def silu(self, x: Tensor) -> Tensor:
         """Rows [M, N] through SiLU."""
-        if self.weight is not None or len(self.parts) > 1 or len(x) < 2:
+        if self.weight is not None or len(self.parts) > 1:
             return F.silu(self(x))
-        fused: Tensor = torch.ops.mkldnn._linear_pointwise(x, *self.parts, None, "swish", [], "")
-        return fused
+        return _product(_at_least_two(x), self.parts[0], "swish")[: len(x)]
 
     def multiply(self, x: Tensor, other: Tensor) -> Tensor:
         """Rows [M, N] multiplied by `other` [M, N]."""
-        if self.weight is not None or len(self.parts) > 1 or len(x) < 2:
+        if self.weight is not None or len(self.parts) > 1:
             return self(x) * other
-        return _binary(x, self.parts[0], other, "mul")
+        two = _at_least_two(x), _at_least_two(other)
+        return _binary(two[0], self.parts[0], two[1], "mul")[: len(x)]
 
-    def _accumulate(self, x: Tensor, total: Tensor | None) -> Tensor:
-        if len(x) == 1:
-            twice = None if total is None else total.expand(2, -1).contiguous()
-            return self._accumulate(x.expand(2, -1).contiguous(), twice)[:1]
+    def _sum(self, x: Tensor, total: Tensor | None) -> Tensor:
+        rows = len(x)
+        x, total = _at_least_two(x), None if total is None else _at_least_two(total)
         for part, columns in zip(self.parts, torch.split(x, self.part_inputs, 1), strict=True):
             if total is None:
-                total = torch.ops.mkldnn._linear_pointwise(columns, part, None, "none", [], "")
+                total = _product(columns, part, "none")
             else:
                 total = _binary(columns, part, total, "add")
         assert total is not None
-        return total
+        return total[:rows]
+
+
+def _at_least_two(x: Tensor) -> Tensor:
+    return x.expand(2, -1).contiguous() if len(x) == 1 else x
+
+
+def _product(x: Tensor, part: Tensor, activation: str) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, part, None, activation, [], "")
+    return out
 
 
 def _binary(x: Tensor, part: Tensor, other: Tensor, operation: str) -> Tensor:

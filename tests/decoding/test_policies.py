@@ -1,0 +1,88 @@
+"""Each policy against a table of cases, and against its definition written plainly."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unmask.decoding.policies import Scores, select
+
+# Confidences and entropies of one block, quota, limit, and the positions that must be filled.
+TABLE = [
+    ("low_confidence", [0.2, 0.9, 0.5], None, 1, 0.0, {1}),
+    ("low_confidence", [0.2, 0.9, 0.5], None, 2, 0.0, {1, 2}),
+    ("low_confidence", [0.5, 0.5, 0.5], None, 2, 0.0, {0, 1}),
+    ("low_confidence", [0.5], None, 4, 0.0, {0}),
+    ("threshold", [0.2, 0.9, 0.95], None, 1, 0.9, {1, 2}),
+    ("threshold", [0.2, 0.3, 0.1], None, 1, 0.9, {1}),
+    ("threshold", [0.2, 0.3, 0.1], None, 2, 0.9, {0, 1}),
+    ("threshold", [0.2, 0.3, 0.1], None, 1, 0.0, {0, 1, 2}),
+    # (n + 1)(1 - c_n): 2 * 0.01, 3 * 0.1, 4 * 0.4
+    ("factor", [0.9, 0.99, 0.6], None, 1, 1.0, {0, 1}),
+    ("factor", [0.9, 0.99, 0.6], None, 1, 2.0, {0, 1, 2}),
+    ("factor", [0.1, 0.2], None, 1, 0.5, {1}),
+    # A later position that would pass is not taken once an earlier one fails.
+    ("factor", [0.5, 0.5, 0.5], None, 1, 0.9, {0}),
+    ("entropy_bound", [0.0] * 3, [0.3, 0.1, 0.2], 1, 0.25, {1, 2}),
+    ("entropy_bound", [0.0] * 3, [0.3, 0.1, 0.2], 1, 0.35, {0, 1, 2}),
+    ("entropy_bound", [0.0] * 3, [3.0, 2.0, 2.5], 1, 0.1, {1}),
+    ("entropy_bound", [0.0] * 3, [0.3, 0.1, 0.2], 1, 0.0, {1}),
+]
+
+
+def chosen(
+    policies: list[str],
+    blocks: list[int],
+    confidence: list[float],
+    entropy: list[float] | None,
+    quota: list[int],
+    limit: list[float],
+) -> set[int]:
+    scores = Scores(
+        torch.tensor(blocks),
+        torch.tensor(confidence),
+        None if entropy is None else torch.tensor(entropy),
+    )
+    picked = select(scores, policies, torch.tensor(quota), torch.tensor(limit))
+    return set(picked.nonzero().flatten().tolist())
+
+
+@pytest.mark.parametrize(("policy", "confidence", "entropy", "quota", "limit", "expected"), TABLE)
+def test_a_policy_fills_the_positions_of_the_table(
+    policy: str,
+    confidence: list[float],
+    entropy: list[float] | None,
+    quota: int,
+    limit: float,
+    expected: set[int],
+) -> None:
+    blocks = [0] * len(confidence)
+    assert chosen([policy], blocks, confidence, entropy, [quota], [limit]) == expected
+
+
+def test_blocks_of_different_policies_share_a_step() -> None:
+    cases = [case for case in TABLE if case[3] == 1]
+    blocks, confidence, entropy, expected = [], [], [], set()
+    for i, (_, row, uncertain, _, _, filled) in enumerate(cases):
+        expected |= {len(blocks) + position for position in filled}
+        blocks += [i] * len(row)
+        confidence += row
+        entropy += uncertain or [0.0] * len(row)
+    policies = [case[0] for case in cases]
+    limits = [case[4] for case in cases]
+    assert chosen(policies, blocks, confidence, entropy, [1] * len(cases), limits) == expected
+
+
+@given(
+    policy=st.sampled_from(["low_confidence", "threshold", "factor", "entropy_bound"]),
+    rows=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 8)), min_size=1, max_size=40),
+    quota=st.integers(1, 40),
+    limit=st.floats(0, 10),
+)
+@settings(deadline=None, derandomize=True)
+def test_every_step_fills_its_quota(
+    policy: str, rows: list[tuple[float, float]], quota: int, limit: float
+) -> None:
+    confidence, entropy = [row[0] for row in rows], [row[1] for row in rows]
+    filled = chosen([policy], [0] * len(rows), confidence, entropy, [quota], [limit])
+    assert len(filled) >= min(quota, len(rows))

@@ -1,0 +1,50 @@
+"""Matrix products: right, and the same for a row in any company."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from unmask_kernels.linear import make_linear
+
+SHAPES = [(256, 768), (768, 256), (256, 2048), (704, 256), (96, 40), (1000, 64)]
+DTYPES = [torch.float32, torch.bfloat16]
+# Relative to the largest entry: the rounding of the dtype, a few times over for cut inputs.
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+
+
+def inputs(shape: tuple[int, int], dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    return torch.randn(300, shape[0]).to(dtype), (torch.randn(shape[1], shape[0]) / 8).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_products_agree_with_float64(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    x, weight = inputs(shape, dtype)
+    other = torch.randn(300, shape[1]).to(dtype)
+    linear = make_linear(weight)
+    exact = x.double() @ weight.double().T
+    for got, expected in (
+        (linear(x), exact),
+        (linear.add(x, other), exact + other.double()),
+        (linear.silu(x), F.silu(exact)),
+        (linear.multiply(x, other), exact * other.double()),
+    ):
+        assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_row_is_the_same_in_any_company(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    x, weight = inputs(shape, dtype)
+    other = torch.randn(300, shape[1]).to(dtype)
+    linear = make_linear(weight)
+
+    def every(rows: slice) -> list[torch.Tensor]:
+        a, b = x[rows], other[rows]
+        return [linear(a), linear.add(a, b), linear.silu(a), linear.multiply(a, b)]
+
+    whole = every(slice(0, 300))
+    for start, end in [(0, 1), (0, 2), (3, 10), (0, 16), (5, 38), (0, 64), (7, 100), (1, 270)]:
+        for part, full in zip(every(slice(start, end)), whole, strict=True):
+            assert torch.equal(part, full[start:end]), (start, end)

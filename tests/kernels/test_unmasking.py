@@ -1,0 +1,106 @@
+"""Row scores and sampling: the right distribution, the same numbers in any company."""
+
+import math
+
+import pytest
+import torch
+
+from unmask_kernels.linear import make_linear
+from unmask_kernels.philox import gumbel_noise, philox
+from unmask_kernels.unmasking import SampledRows, score_rows
+
+VOCAB, HIDDEN, MASK = 40, 16, 7
+
+
+def draw(num_rows: int, temperature: float, top_k: int = VOCAB, top_p: float = 1.0) -> torch.Tensor:
+    """Tokens of one distribution drawn at many positions."""
+    hidden = torch.randn(1, HIDDEN, generator=torch.Generator().manual_seed(1))
+    rows = torch.arange(num_rows)
+    sampled = SampledRows(
+        rows=rows,
+        temperature=torch.full((num_rows,), temperature),
+        seeds=torch.full((num_rows,), 2**62 + 12345),
+        positions=rows,
+        steps=torch.zeros_like(rows),
+        top_k=torch.full((num_rows,), top_k) if top_k < VOCAB else None,
+        top_p=torch.full((num_rows,), top_p) if top_p < 1 else None,
+    )
+    scores = score_rows(
+        hidden.expand(num_rows, -1).contiguous(), head(), mask_token_id=MASK, sampled=sampled
+    )
+    return scores.token
+
+
+def head():
+    weight = torch.randn(VOCAB, HIDDEN, generator=torch.Generator().manual_seed(2)) / 4
+    return make_linear(weight)
+
+
+def distribution(temperature: float) -> torch.Tensor:
+    hidden = torch.randn(1, HIDDEN, generator=torch.Generator().manual_seed(1))
+    logits = head()(hidden.expand(2, -1).contiguous())[0]
+    logits[MASK] = -math.inf
+    return (logits / temperature).softmax(-1)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_samples_follow_the_tempered_distribution(temperature: float) -> None:
+    count = 20_000
+    observed = torch.bincount(draw(count, temperature), minlength=VOCAB).double()
+    expected = distribution(temperature).double() * count
+    kept = expected > 5
+    statistic = ((observed - expected)[kept] ** 2 / expected[kept]).sum().item()
+    freedom = int(kept.sum()) - 1
+    # Four standard deviations of a chi-squared variable above its mean.
+    assert statistic < freedom + 4 * math.sqrt(2 * freedom)
+
+
+def test_the_mask_token_is_never_drawn() -> None:
+    assert not (draw(20_000, 50.0) == MASK).any()
+
+
+def test_top_k_and_top_p_leave_only_the_likeliest() -> None:
+    order = distribution(1.0).argsort(descending=True).tolist()
+    assert set(draw(2000, 1.0, top_k=3).tolist()) == set(order[:3])
+    mass = distribution(1.0)[order].cumsum(0)
+    needed = int((mass < 0.5).sum()) + 1
+    assert set(draw(2000, 1.0, top_p=0.5).tolist()) == set(order[:needed])
+
+
+def test_scores_are_those_of_a_plain_softmax() -> None:
+    hidden = torch.randn(9, HIDDEN, generator=torch.Generator().manual_seed(3))
+    scores = score_rows(hidden, head(), mask_token_id=MASK, with_entropy=True, num_top=3)
+    logits = head()(hidden).double()
+    logits[:, MASK] = -math.inf
+    probs = logits.softmax(-1)
+    torch.testing.assert_close(scores.confidence.double(), probs.max(-1).values, rtol=0, atol=1e-6)
+    entropy = torch.special.entr(probs).sum(-1)
+    assert scores.entropy is not None
+    torch.testing.assert_close(scores.entropy.double(), entropy, rtol=0, atol=1e-5)
+    assert scores.top_ids is not None
+    assert torch.equal(scores.top_ids, probs.topk(3).indices)
+
+
+def test_philox_gives_the_published_words() -> None:
+    """Known answers of Philox4x32-10 from Random123's kat_vectors."""
+
+    def words(*values: int) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.tensor(value) for value in values)
+
+    zeros = philox(words(0, 0, 0, 0), words(0, 0))
+    assert [hex(word) for word in zeros.tolist()] == [
+        "0x6627e8d5", "0xe169c58d", "0xbc57ac4c", "0x9b00dbd8",
+    ]  # fmt: skip
+    ones = philox(words(*[0xFFFFFFFF] * 4), words(*[0xFFFFFFFF] * 2))
+    assert [hex(word) for word in ones.tolist()] == [
+        "0x408f276d", "0x41c83b0e", "0xa20bc7c6", "0x6d5451fd",
+    ]  # fmt: skip
+
+
+def test_noise_of_a_row_does_not_depend_on_other_rows() -> None:
+    seeds, positions = torch.tensor([5, 6, 2**61]), torch.tensor([0, 9, 9])
+    steps = torch.tensor([1, 0, 3])
+    together = gumbel_noise(seeds, positions, steps, 33)
+    for i in range(3):
+        row = slice(i, i + 1)
+        assert torch.equal(gumbel_noise(seeds[row], positions[row], steps[row], 33)[0], together[i])
