@@ -1,0 +1,94 @@
+"""What is refused before anything is queued, and how defaults are filled in."""
+
+from dataclasses import replace
+
+import pytest
+
+from unmask.engine.admission import Limits, resolve
+from unmask.engine.sequence import Decoding
+from unmask.errors import InvalidRequest
+from unmask.types import ModelInfo, Request, SamplingParams
+
+MODEL = ModelInfo(
+    name="m",
+    max_model_len=100,
+    vocab_size=50,
+    mask_token_id=49,
+    eos_token_ids=(48,),
+    default_sampling=SamplingParams(temperature=0.0, policy="threshold", threshold=0.8),
+    created_s=0,
+)
+LIMITS = Limits(max_batch_tokens=64, num_pages=6, page_size=16)
+
+
+def resolved(
+    prompt: tuple[int, ...] = (1, 2), limits: Limits = LIMITS, **params: object
+) -> Decoding:
+    return resolve(Request("r", prompt, SamplingParams(**params)), MODEL, limits)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "params", "field"),
+    [
+        ((), {}, "prompt"),
+        ((50,), {}, "prompt"),
+        ((-1,), {}, "prompt"),
+        ((1,) * 100, {}, "prompt"),
+        ((1,) * 60, {"max_tokens": 41}, "max_tokens"),
+        ((1,), {"block_length": 65}, "block_length"),
+        ((1,), {"max_tokens": 98}, "max_tokens"),  # fits the context, never the pages
+        ((1,), {"policy": "low_confidence", "threshold": 0.5}, "threshold"),
+        ((1,), {"policy": "factor", "entropy_bound": 0.5}, "entropy_bound"),
+        ((1,), {"threshold": 0.5, "factor": 1.0}, "factor"),
+    ],
+)
+def test_what_can_never_be_served_is_refused_by_name(
+    prompt: tuple[int, ...], params: dict, field: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        resolved(prompt, **params)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"temperature": -0.1}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"top_p": 0.0}, "top_p"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"top_k": 0}, "top_k"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"threshold": 1.5}, "threshold"),
+        ({"steps": 0}, "steps"),
+        ({"block_length": 0}, "block_length"),
+        ({"policy": "best"}, "policy"),
+        ({"stop": ("",)}, "stop"),
+        ({"logprobs": 21}, "logprobs"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(params: dict, field: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        SamplingParams(**params)
+    assert refused.value.field == field
+
+
+def test_the_policy_follows_from_the_number_that_is_given() -> None:
+    small = {"max_tokens": 8}
+    assert resolved(**small).policy == "threshold"
+    assert resolved(**small).limit == 0.8
+    assert resolved(steps=4, **small).policy == "low_confidence"
+    assert resolved(factor=2.0, **small).policy == "factor"
+    assert resolved(factor=2.0, **small).limit == 2.0
+    assert resolved(entropy_bound=0.3, **small).policy == "entropy_bound"
+    assert resolved(policy="threshold", steps=4, **small).steps == 4
+
+
+def test_without_max_tokens_the_rest_of_the_context_is_used() -> None:
+    roomy = replace(LIMITS, num_pages=100)
+    assert resolved((1,) * 40, limits=roomy).max_tokens == 60
+
+
+def test_a_block_never_takes_more_steps_than_it_has_positions() -> None:
+    assert resolved(steps=50, block_length=8, max_tokens=8).steps == 8

@@ -1,0 +1,66 @@
+"""Text leaves when it is final; stop strings never show."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.tiny import byte_tokenizer
+from unmask.engine.output import TextAssembler
+from unmask.tokenizer import StreamDecoder, Tokenizer
+
+TOKENIZER = Tokenizer(byte_tokenizer())
+ids = st.lists(st.integers(0, 509), max_size=60)
+
+
+@given(token_ids=ids, sizes=st.lists(st.integers(1, 7), min_size=1, max_size=60))
+@settings(deadline=None, derandomize=True)
+def test_streamed_text_adds_up_to_the_whole(token_ids: list[int], sizes: list[int]) -> None:
+    decoder, text, start = StreamDecoder(TOKENIZER), "", 0
+    for size in sizes:
+        text += decoder.push(token_ids[start : start + size])
+        start += size
+    text += decoder.push(token_ids[start:]) + decoder.flush()
+    assert text == TOKENIZER.decode(token_ids)
+
+
+def test_half_a_character_is_held_back() -> None:
+    decoder = StreamDecoder(TOKENIZER)
+    first, second = TOKENIZER.encode("é")
+    assert decoder.push([first]) == ""
+    assert decoder.push([second]) == "é"
+
+
+@given(
+    text=st.text(alphabet="abc\n", max_size=30),
+    stops=st.lists(st.text(alphabet="abc\n", min_size=1, max_size=4), min_size=1, max_size=3),
+    size=st.integers(1, 5),
+)
+@settings(deadline=None, derandomize=True, max_examples=300)
+def test_text_ends_before_the_first_stop_string(text: str, stops: list[str], size: int) -> None:
+    token_ids = TOKENIZER.encode(text)
+    assembler, shown, stopped = TextAssembler(TOKENIZER, tuple(stops)), "", None
+    for start in range(0, max(1, len(token_ids)), size):
+        chunk = token_ids[start : start + size]
+        piece = assembler.push(chunk, last=start + size >= len(token_ids))
+        shown += piece.text
+        if piece.stop is not None:
+            stopped = piece.stop
+            break
+    # The stop that is complete first wins; the earlier start among those complete together.
+    for end in range(len(text) + 1):
+        found = [(text[:end].find(stop), stop) for stop in stops if stop in text[:end]]
+        if found:
+            assert (shown, stopped) == (text[: min(found)[0]], min(found)[1])
+            return
+    assert (shown, stopped) == (text, None)
+
+
+@pytest.mark.parametrize(("pieces", "shown"), [(["x", "a", "b"], "x"), (["xa", "c"], "xac")])
+def test_the_start_of_a_stop_string_is_held_back(pieces: list[str], shown: str) -> None:
+    assembler = TextAssembler(TOKENIZER, ("ab",))
+    seen = ""
+    for i, piece in enumerate(pieces):
+        out = assembler.push(TOKENIZER.encode(piece), last=i == len(pieces) - 1)
+        seen += out.text
+        assert not seen.endswith("a") or i == len(pieces) - 1
+    assert seen == shown
