@@ -8,6 +8,7 @@ from tests.bench.fake_openai import FakeOpenAI, served
 from unmask.bench.exchange import Target, first_model
 from unmask.bench.load import Load, Run, connect, run_load
 from unmask.bench.summary import Slo, summarise
+from unmask.bench.workload import Conversation
 
 
 def send(app, prompts, load, *, endpoint="chat", **fields) -> Run:
@@ -44,6 +45,13 @@ def test_bodies_carry_model_streaming_and_extra_fields():
             "policy": "threshold",
         }
     ]
+
+
+def test_conversations_are_sent_as_they_are():
+    app = FakeOpenAI()
+    messages = ({"role": "system", "content": "say nothing"}, {"role": "user", "content": "b"})
+    send(app, [Conversation(messages)], Load(1))
+    assert app.bodies[0]["messages"] == list(messages)
 
 
 def test_token_ids_are_sent_to_completions():

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from unmask.bench.workload import BUILT_IN, pick, random_prompts, read_prompts
+from unmask.bench.workload import BUILT_IN, Conversation, pick, random_prompts, read_prompts
 from unmask.errors import InvalidConfig
 
 
@@ -15,11 +15,12 @@ def test_a_text_file_has_a_prompt_a_line(tmp_path):
     assert read_prompts(file) == ("one", "two")
 
 
-def test_packed_json_lines_hold_texts_or_token_ids(tmp_path):
+def test_packed_json_lines_hold_texts_token_ids_or_conversations(tmp_path):
     file = tmp_path / "prompts.jsonl.gz"
-    lines = [json.dumps({"prompt": prompt}) for prompt in ("one", [1, 2])]
-    file.write_bytes(gzip.compress("\n".join(lines).encode()))
-    assert read_prompts(file) == ("one", (1, 2))
+    message = {"role": "user", "content": "hi"}
+    entries = ({"prompt": "one"}, {"prompt": [1, 2]}, {"messages": [message], "task": "a"})
+    file.write_bytes(gzip.compress("\n".join(map(json.dumps, entries)).encode()))
+    assert read_prompts(file) == ("one", (1, 2), Conversation((message,)))
 
 
 @pytest.mark.parametrize("text", ['{"text": 1}', "[]", "{"])

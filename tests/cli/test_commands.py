@@ -113,3 +113,20 @@ def test_chat_keeps_a_conversation_until_it_is_reset(tiny_folder):
     assert run.stdout.count("10 tokens in") == 3
     answers = re.findall(r"> (?:> )?(.*?)\n10 tokens", run.stdout, re.DOTALL)
     assert answers[0] == answers[2]
+
+
+def test_eval_prints_tasks_and_settings_and_writes_them(tiny_folder, tmp_path):
+    suite, file = tmp_path / "suite.jsonl", tmp_path / "result.json"
+    problem = {"messages": [{"role": "user", "content": "hi"}], "checker": "exact"}
+    lines = [problem | {"task": task, "reference": "x"} for task in ("add", "add", "sort")]
+    suite.write_text("\n".join(map(json.dumps, lines)))
+    args = ["eval", "--model", str(tiny_folder), "--suite", str(suite), "--max-tokens", "4"]
+    run = unmask(*args, "--limit", "1", "--json", str(file))
+    assert run.returncode == 0, run.stderr
+    for word in ("as given", "add", "sort", "0.0%", "tokens per step", "tokens/s"):
+        assert word in run.stdout
+    (result,) = json.loads(file.read_text())["results"]
+    assert [task["num_prompts"] for task in result["tasks"]] == [1, 1]
+    assert result["num_tokens"] <= 8
+    wrong = unmask(*args, "--task", "none")
+    assert (wrong.returncode, wrong.stderr) == (2, "unmask: no task 'none'; there are add, sort\n")

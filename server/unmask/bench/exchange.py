@@ -10,7 +10,7 @@ from typing import Any, Literal
 import httpx
 
 from unmask.bench.record import Record
-from unmask.bench.workload import Prompt
+from unmask.bench.workload import Conversation, Prompt
 from unmask.errors import InvalidConfig
 
 Endpoint = Literal["chat", "completions"]
@@ -30,7 +30,9 @@ class Target:
     def body_of(self, prompt: Prompt) -> dict[str, Any]:
         """The JSON body of a request."""
         asked: dict[str, Any]
-        if self.endpoint == "chat":
+        if isinstance(prompt, Conversation):
+            asked = {"messages": prompt.messages}
+        elif self.endpoint == "chat":
             asked = {"messages": [{"role": "user", "content": prompt}]}
         else:
             asked = {"prompt": prompt}

@@ -4,11 +4,20 @@ import gzip
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from unmask.errors import InvalidConfig
 
-Prompt = str | tuple[int, ...]
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Messages of a chat, as they are sent."""
+
+    messages: tuple[dict[str, str], ...]
+
+
+Prompt = str | tuple[int, ...] | Conversation
 
 BUILT_IN: tuple[Prompt, ...] = (
     "What is 17 + 25?",
@@ -31,7 +40,7 @@ BUILT_IN: tuple[Prompt, ...] = (
 
 
 def read_prompts(file: Path) -> tuple[Prompt, ...]:
-    """One prompt a line, as text or (`*.jsonl`) as an object with `prompt`; `.gz` of either.
+    """One prompt a line: text, or in `*.jsonl` an object with `prompt` or `messages`; `.gz` too.
 
     Raises `InvalidConfig`.
     """
@@ -52,9 +61,13 @@ def read_prompts(file: Path) -> tuple[Prompt, ...]:
 
 def _prompt_of(line: str, file: Path, number: int) -> Prompt:
     try:
-        prompt = json.loads(line)["prompt"]
+        entry = json.loads(line)
+        if "messages" in entry:
+            return Conversation(tuple(entry["messages"]))
+        prompt = entry["prompt"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InvalidConfig(f"{file}, prompt {number}: not an object with `prompt`") from error
+        message = f"{file}, prompt {number}: not an object with `prompt` or `messages`"
+        raise InvalidConfig(message) from error
     if isinstance(prompt, list):
         return tuple(int(token_id) for token_id in prompt)
     return str(prompt)

@@ -69,7 +69,7 @@ def bench(
     from unmask.bench.load import Load
     from unmask.bench.summary import Slo, summarise
     from unmask.bench.table import tables
-    from unmask.bench.workload import pick
+    from unmask.bench.workload import Conversation, pick
 
     if rate is not None and concurrency is not None:
         raise InvalidConfig("give --concurrency or --rate, not both")
@@ -78,8 +78,10 @@ def bench(
     load = Load(num_requests, concurrency or 1, rate, warmup, order)
     num_prompts = warmup + num_requests
     known = _known_prompts(prompts, random_len, num_prompts, token_range, order)
-    if not all(isinstance(prompt, str) for prompt in known):
+    if any(isinstance(prompt, tuple) for prompt in known):
         endpoint = "completions"
+    if endpoint != "chat" and any(isinstance(prompt, Conversation) for prompt in known):
+        raise InvalidConfig(f"{prompts} has conversations, which only --endpoint chat can send")
     chosen = pick(known, num_prompts, order)
     body = body_fields(sampling, extra)
     target, run = _run(url, model, api_key, endpoint, body, chosen, load, timeout_s)

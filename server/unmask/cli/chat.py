@@ -4,10 +4,11 @@ import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from unmask.cli.console import out
 from unmask.cli.flags import with_config, with_sampling
-from unmask.cli.loading import loading
+from unmask.cli.loading import load_llm
 from unmask.errors import InvalidRequest
 from unmask.settings import Resolved
 from unmask.types import RefinementOptions, SamplingParams
@@ -28,9 +29,7 @@ def chat(
     sampling: SamplingParams,
 ) -> None:
     """Talk with a model, and watch its answers sharpen."""
-    from unmask.llm import LLM
-
-    with loading() as progress, LLM(config=resolved.config, progress=progress) as llm:
+    with load_llm(resolved.config) as llm:
         if not llm.tokenizer.has_chat_template:
             raise InvalidRequest(f"{llm.model.name} has no chat template; use `unmask generate`")
         out.print(f"{llm.model.name}. {HELP}", style="dim")
@@ -77,10 +76,10 @@ def answer_live(llm: "LLM", messages: list[Message], sampling: SamplingParams) -
     ids = llm.tokenizer.apply_chat(messages)
     events = llm.stream(ids, sampling, refinements=RefinementOptions(tokens=True))
     # Where nothing can be redrawn, the answer is printed once.
-    with Live(console=out, auto_refresh=False, transient=True, vertical_overflow="visible") as live:
+    with Live(console=out, auto_refresh=False, transient=True) as live:
         for event in events:
             if canvas.take(event) and out.is_terminal:
-                live.update(canvas.render(), refresh=True)
+                live.update(_last_lines(canvas.render()), refresh=True)
         live.update("", refresh=out.is_terminal)
     out.print(canvas.text, markup=False)
     assert canvas.finish is not None, "every stream ends with a finish"
@@ -92,3 +91,9 @@ def answer_live(llm: "LLM", messages: list[Message], sampling: SamplingParams) -
         style="dim",
     )
     return canvas.text
+
+
+def _last_lines(shown: Text) -> Text:
+    """As much of the end as the terminal can redraw; what has scrolled away cannot be."""
+    lines = shown.wrap(out, out.width)
+    return Text("\n").join(lines[-max(1, out.height - 1) :])

@@ -1,5 +1,96 @@
-"""`unmask eval`: how good the answers are, and how many tokens a step fills."""
+"""`unmask eval`: how good the answers are at each decoding setting, and how fast."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from unmask import __version__
+from unmask.cli.console import err, out
+from unmask.cli.flags import with_config, with_sampling
+from unmask.cli.loading import load_llm
+from unmask.errors import InvalidConfig
+from unmask.settings import Resolved
+from unmask.types import SamplingParams
+
+if TYPE_CHECKING:
+    from unmask.evaluation.runner import Setting, SettingResult, TaskResult
 
 
-def evaluate() -> None:
-    """Placeholder."""
+@with_config("model", "engine")
+@with_sampling
+def evaluate(
+    *,
+    suite: Annotated[
+        Path | None, typer.Option(help="Problems; the embedded model's held-out ones if unset.")
+    ] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Problems of each task.")] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="PATH", help="Write the result as JSON.")
+    ] = None,
+    resolved: Resolved,
+    sampling: SamplingParams,
+) -> None:
+    """Measure answers on held-out problems, at the sampling given or else at several settings."""
+    from unmask.evaluation.runner import run_evaluation
+    from unmask.evaluation.suite import DEFAULT_SUITE, load_suite
+
+    suite = suite or DEFAULT_SUITE
+    problems = load_suite(suite, tasks=task or (), limit=limit)
+    if not problems:
+        raise InvalidConfig(f"there are no problems in {suite}")
+    with load_llm(resolved.config) as llm:
+        columns = (TextColumn("{task.description}"), MofNCompleteColumn())
+        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+            shown = bar.add_task("")
+
+            def progress(setting: str, num_done: int, num_all: int) -> None:
+                bar.update(shown, description=setting, completed=num_done, total=num_all)
+
+            results = run_evaluation(llm, problems, _settings(sampling), progress)
+        out.print(_table(results))
+        if json_path is not None:
+            head: dict[str, Any] = {
+                "unmask": __version__,
+                "model": llm.model.name,
+                "suite": suite.name,
+            }
+            head |= {"tasks": task, "limit": limit, "settings": resolved.to_dict()}
+            content = head | {"results": [_to_dict(result) for result in results]}
+            json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _settings(sampling: SamplingParams) -> "list[Setting]":
+    from unmask.evaluation.runner import Setting, default_settings
+
+    if replace(sampling, block_length=None) == SamplingParams():
+        return default_settings(sampling.block_length)
+    return [Setting("as given", sampling)]
+
+
+def _table(results: "Sequence[SettingResult]") -> Table:
+    """Tasks down, settings across; what is memorised is marked and not counted in the mean."""
+    table = Table("task", "problems", *(result.setting for result in results))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for rows in zip(*(result.tasks for result in results), strict=True):
+        first: TaskResult = rows[0]
+        name = f"{first.task} (memorised)" if first.memorised else first.task
+        table.add_row(name, str(first.num_prompts), *(f"{row.accuracy:.1%}" for row in rows))
+    table.add_section()
+    table.add_row("all but memorised", "", *(f"{result.accuracy:.1%}" for result in results))
+    table.add_row("tokens per step", "", *(f"{result.tokens_per_step:.2f}" for result in results))
+    table.add_row("tokens/s", "", *(f"{result.tokens_per_s:.0f}" for result in results))
+    return table
+
+
+def _to_dict(result: "SettingResult") -> dict[str, Any]:
+    tasks = [asdict(task) | {"accuracy": task.accuracy} for task in result.tasks]
+    derived = ("accuracy", "tokens_per_step", "tokens_per_forward", "tokens_per_s")
+    return asdict(result) | {name: getattr(result, name) for name in derived} | {"tasks": tasks}

@@ -9,7 +9,7 @@ import typer
 
 from unmask.cli.console import err, out
 from unmask.cli.flags import with_config, with_sampling
-from unmask.cli.loading import loading
+from unmask.cli.loading import load_llm
 from unmask.errors import InvalidRequest
 from unmask.settings import Resolved
 from unmask.types import Finish, Refinement, RefinementOptions, SamplingParams
@@ -43,9 +43,7 @@ def generate(
     if not all(texts):
         raise InvalidRequest("a prompt is empty", field="prompt")
 
-    from unmask.llm import LLM
-
-    with loading() as progress, LLM(config=resolved.config, progress=progress) as llm:
+    with load_llm(resolved.config) as llm:
         use_chat = llm.tokenizer.has_chat_template if chat is None else chat
         encoded = [
             llm.tokenizer.apply_chat([{"role": "user", "content": text}])
