@@ -1,0 +1,89 @@
+"""`LLM`: the engine without HTTP."""
+
+from pathlib import Path
+
+import pytest
+
+from unmask import LLM, SamplingParams
+from unmask.config import Config, EngineConfig, ModelConfig
+from unmask.errors import InvalidCheckpoint, InvalidRequest
+from unmask.types import Delta, FinishReason, Refinement, RefinementOptions
+
+
+@pytest.fixture(scope="module")
+def llm(tiny_folder: Path) -> LLM:
+    engine = EngineConfig(num_pages=200, threads=1)
+    return LLM(str(tiny_folder), config=Config(ModelConfig(dtype="float32"), engine))
+
+
+def test_prompts_are_answered_in_order(llm: LLM) -> None:
+    prompts = ["hello", [5, 6, 7], "another prompt"]
+    sampling = SamplingParams(max_tokens=12, ignore_eos=True)
+    together = llm.generate(prompts, sampling)
+    assert [c.prompt_token_ids for c in together] == [
+        tuple(llm.tokenizer.encode("hello")),
+        (5, 6, 7),
+        tuple(llm.tokenizer.encode("another prompt")),
+    ]
+    for prompt, completion in zip(prompts, together, strict=True):
+        (alone,) = llm.generate(prompt, sampling)
+        assert alone.token_ids == completion.token_ids
+        assert len(alone.token_ids) == 12
+        assert alone.finish.reason is FinishReason.LENGTH
+        assert alone.text == llm.tokenizer.decode(alone.token_ids)
+
+
+def test_each_prompt_may_have_its_own_sampling(llm: LLM) -> None:
+    params = [SamplingParams(max_tokens=n, ignore_eos=True) for n in (3, 9)]
+    assert [len(c.token_ids) for c in llm.generate(["a", "b"], params)] == [3, 9]
+    with pytest.raises(ValueError, match="2 prompts"):
+        llm.generate(["a", "b"], params[:1])
+
+
+def test_one_wrong_prompt_refuses_all_before_any_work(llm: LLM) -> None:
+    with pytest.raises(InvalidRequest):
+        llm.generate(["fine", [999]])
+    assert llm.generate("fine", SamplingParams(max_tokens=2))
+
+
+def test_chat_applies_the_template(llm: LLM) -> None:
+    conversation = [{"role": "user", "content": "hi"}]
+    sampling = SamplingParams(max_tokens=4, ignore_eos=True)
+    (one,) = llm.chat(conversation, sampling)
+    two = llm.chat([conversation, conversation], sampling)
+    assert [c.token_ids for c in two] == [one.token_ids] * 2
+    assert llm.tokenizer.decode(one.prompt_token_ids) == "user: hi\nassistant: "
+
+
+def test_a_stream_adds_up_to_the_completion(llm: LLM) -> None:
+    sampling = SamplingParams(max_tokens=40, ignore_eos=True, steps=8, block_length=8)
+    events = list(llm.stream("hello", sampling, refinements=RefinementOptions(tokens=True)))
+    (whole,) = llm.generate("hello", sampling)
+    deltas = [event for event in events if isinstance(event, Delta)]
+    assert "".join(delta.text for delta in deltas) == whole.text
+    refinements = [event for event in events if isinstance(event, Refinement)]
+    assert refinements
+    for refinement in refinements:
+        assert refinement.tokens is not None
+        assert len(refinement.tokens) == refinement.span[1] - refinement.span[0]
+        assert refinement.unresolved == sum(not token.resolved for token in refinement.tokens)
+
+
+def test_leaving_a_stream_early_drops_its_request(llm: LLM) -> None:
+    stream = llm.stream("hello", SamplingParams(max_tokens=400, ignore_eos=True))
+    next(stream)
+    stream.close()
+    assert llm._engine.pool.num_held == 0
+
+
+def test_the_same_seed_gives_the_same_tokens(llm: LLM) -> None:
+    sampling = SamplingParams(max_tokens=30, temperature=1.0, seed=4, ignore_eos=True)
+    first, second = (llm.generate("hello", sampling)[0].token_ids for _ in range(2))
+    assert first == second
+    other = llm.generate("hello", SamplingParams(30, 1.0, seed=5, ignore_eos=True))
+    assert other[0].token_ids != first
+
+
+def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCheckpoint, match=r"config\.json"):
+        LLM(str(tmp_path))
