@@ -56,13 +56,15 @@ def evaluate(
             results = run_evaluation(llm, problems, _settings(sampling), progress)
         out.print(_table(results))
         if json_path is not None:
-            head: dict[str, Any] = {
+            content: dict[str, Any] = {
                 "unmask": __version__,
                 "model": llm.model.name,
                 "suite": suite.name,
+                "tasks": task,
+                "limit": limit,
+                "settings": resolved.to_dict(),
+                "results": [_to_dict(result) for result in results],
             }
-            head |= {"tasks": task, "limit": limit, "settings": resolved.to_dict()}
-            content = head | {"results": [_to_dict(result) for result in results]}
             json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
