@@ -4,7 +4,8 @@ On a CPU the weight is repacked once for oneDNN, which also takes the activation
 sum that follows into the same pass. Two habits of its kernels would make a row depend on how many
 rows there are: a bfloat16 product with more than 256 inputs may be summed in several parts, and a
 single row may be treated as a vector. So such weights are cut into parts of 256 inputs that are
-always summed in order, and a single row is given a second one.
+always summed in order, and rows are filled up to units of 16. The latter also bounds the number of
+shapes, for each of which oneDNN makes and keeps code.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch import Tensor
 
 MAX_BF16_INPUTS = 256
 MAX_PARTS = 16
+ROW_UNIT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +41,18 @@ class Linear:
         """Rows [M, N] through SiLU."""
         if self.weight is not None or len(self.parts) > 1:
             return F.silu(self(x))
-        return _product(_at_least_two(x), self.parts[0], "swish")[: len(x)]
+        return _product(_whole_units(x), self.parts[0], "swish")[: len(x)]
 
     def multiply(self, x: Tensor, other: Tensor) -> Tensor:
         """Rows [M, N] multiplied by `other` [M, N]."""
         if self.weight is not None or len(self.parts) > 1:
             return self(x) * other
-        two = _at_least_two(x), _at_least_two(other)
-        return _binary(two[0], self.parts[0], two[1], "mul")[: len(x)]
+        rows, factor = _whole_units(x), _whole_units(other)
+        return _binary(rows, self.parts[0], factor, "mul")[: len(x)]
 
     def _sum(self, x: Tensor, total: Tensor | None) -> Tensor:
         rows = len(x)
-        x, total = _at_least_two(x), None if total is None else _at_least_two(total)
+        x, total = _whole_units(x), None if total is None else _whole_units(total)
         for part, columns in zip(self.parts, torch.split(x, self.part_inputs, 1), strict=True):
             if total is None:
                 total = _product(columns, part, "none")
@@ -60,8 +62,9 @@ class Linear:
         return total[:rows]
 
 
-def _at_least_two(x: Tensor) -> Tensor:
-    return x.expand(2, -1).contiguous() if len(x) == 1 else x
+def _whole_units(x: Tensor) -> Tensor:
+    missing = -len(x) % ROW_UNIT
+    return F.pad(x, (0, 0, 0, missing)) if missing else x
 
 
 def _product(x: Tensor, part: Tensor, activation: str) -> Tensor:
