@@ -22,7 +22,7 @@ MEANINGS = {
     "model.mask_token_id": "Id of the mask token, for checkpoints that do not name it.",
     "engine.max_num_seqs": "Sequences that may share a step.",
     "engine.max_batch_tokens": "Query tokens that a step may hold, prompts and blocks together.",
-    "engine.max_queue": "Requests that may wait; more are answered with status 429.",
+    "engine.max_queue": "Requests that may wait; more are answered with status 503.",
     "engine.page_size": "Tokens of a page of the KV cache.",
     "engine.num_pages": "Pages of the KV cache; as many as kv_memory_mib holds if unset.",
     "engine.kv_memory_mib": "Memory of the KV cache in MiB, where num_pages is unset.",

@@ -1,0 +1,49 @@
+"""Checkers agree with right answers and with nothing else."""
+
+import json
+
+import pytest
+
+from unmask.evaluation.checkers import check_all
+
+STORY = (
+    "Leo was a happy goat who lived near a park. One day Leo found an orange book in the grass. "
+    "Then Leo met a dog named Tom. Leo shared the book with Tom. Leo was very happy."
+)
+WANTED = json.dumps({"name": "Leo", "animal": "goat"})
+ADD = json.dumps([["f(1)", "3"], ["f(-2)", "0"]])
+
+
+@pytest.mark.parametrize(
+    ("checker", "answer", "reference", "right"),
+    [
+        ("exact", " a b ", "a b", True),
+        ("exact", "a  b", "a b", False),
+        ("final", "7+0=7, so 7 + 0 = 7", "7 + 0 = 7", True),
+        ("final", "7 + 0 = 7", "7 + 0 = 7", True),
+        ("final", "17 + 0 = 7", "7 + 0 = 7", False),
+        ("final", "7 + 0 = 7, or 8", "7 + 0 = 7", False),
+        ("json", '{"b": 1, "a": 2}', '{"a": 2, "b": 1}', True),
+        ("json", '{"a": 2}', '{"a": 3}', False),
+        ("json", '{"a": 2', '{"a": 2}', False),
+        ("story", STORY, WANTED, True),
+        ("story", STORY.replace("Leo shared", "Max shared"), WANTED, False),
+        ("story", STORY.replace("the book with", "the kite with"), WANTED, False),
+        ("story", STORY, json.dumps({"name": "Leo", "animal": "dog"}), False),
+        ("story", STORY[:-10], WANTED, False),
+        ("python", "def f(x):\n    return x + 2", ADD, True),
+        ("python", "def f(x):\n    return x + 1", ADD, False),
+        ("python", "def f(x):\n    return x +", ADD, False),
+        ("python", "import sys\nsys.exit(0)", ADD, False),
+    ],
+)
+def test_verdicts(checker: str, answer: str, reference: str, right: bool) -> None:
+    assert check_all([(checker, answer, reference)]) == [right]
+
+
+def test_code_that_hangs_or_crashes_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unmask.evaluation.checkers.PYTHON_TIMEOUT_S", 2.0)
+    good = ("python", "def f(x):\n    return x + 2", ADD)
+    crash = ("python", "import os\nos._exit(1)", ADD)
+    hang = ("python", "while True:\n    pass", ADD)
+    assert check_all([good, crash, hang, good]) == [True, False, False, True]

@@ -1,0 +1,115 @@
+"""Training rows: what each position sees, what is asked, and that it equals serving."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.data import IGNORED, Sample, collate, row_length
+from training.export import export
+from training.model import Model, Shape
+from training.tokenizer import END_ID, MASK_ID, load
+from unmask.config import Config, DecodingConfig, EngineConfig, ModelConfig
+from unmask.engine.engine import Engine
+from unmask.engine.runner import Runner
+from unmask.metrics import Metrics
+from unmask.models.layers import StepInput
+from unmask.models.registry import load_model
+from unmask.types import Request, SamplingParams
+from unmask_kernels.attention import make_plan
+
+SMALL = Shape(hidden=64, layers=2, heads=2, kv_heads=1, head_dim=32, intermediate=96)
+
+
+def sample(num_prompt: int = 9, num_answer: int = 13) -> Sample:
+    return Sample(list(range(20, 20 + num_prompt)), [*range(50, 49 + num_answer), END_ID])
+
+
+@pytest.mark.parametrize("block_len", [4, 8, 16, 32])
+def test_the_copies_hide_each_answer_token_exactly_once(block_len: int) -> None:
+    one = sample()
+    batch = collate([one], block_len, np.random.default_rng(0))
+    assert batch.ids.shape[1] == row_length(one, block_len)
+    asked = batch.targets[0] != IGNORED
+    assert (batch.ids[0][asked] == MASK_ID).all()
+    assert (batch.ids[0][~asked] != MASK_ID).all()
+    found = sorted(
+        zip(batch.positions[0][asked].tolist(), batch.targets[0][asked].tolist(), strict=True)
+    )
+    total = -(-22 // block_len) * block_len
+    answer = one.answer + [END_ID] * (total - 22)
+    assert found == list(zip(range(9, total), answer, strict=True))
+
+
+def test_noisy_blocks_see_clean_blocks_before_them_and_themselves() -> None:
+    batch = collate([sample()], 4, np.random.default_rng(0))
+    num_clean, first, total = 20, 8, 24
+    size = total - first
+    mask = batch.mask[0, 0]
+    for copy in (0, 1):
+        for i in range(size):
+            row = num_clean + copy * size + i
+            block = (first + i) // 4
+            seen = set(mask[row].nonzero().flatten().tolist())
+            own = num_clean + copy * size + block * 4 - first
+            assert seen == {*range(block * 4), *range(own, own + 4)}
+    for i in range(num_clean):
+        assert set(mask[i].nonzero().flatten().tolist()) == set(range((i // 4 + 1) * 4))
+
+
+def test_rows_of_a_batch_do_not_see_each_other() -> None:
+    torch.manual_seed(0)
+    model = Model(SMALL)
+    samples = [sample(), sample(3, 6)]
+    together = collate(samples, 8, np.random.default_rng(0))
+    hidden = model.hidden(together.ids, together.positions, together.mask)
+    first = slice(0, row_length(samples[0], 8))
+    alone = model.hidden(
+        together.ids[:1, first], together.positions[:1, first], together.mask[:1, :, first, first]
+    )
+    torch.testing.assert_close(hidden[:1, first], alone)
+
+
+def test_an_exported_model_computes_in_the_engine_what_it_does_in_training(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Model(SMALL)
+    state = {"preset": {"shape": {f: getattr(SMALL, f) for f in SMALL.__dataclass_fields__}}}
+    torch.save(state | {"master": model.state_dict()}, tmp_path / "run.pt")
+    folder = export(tmp_path / "run.pt", tmp_path / "out")
+    loaded = load_model(ModelConfig(path=str(folder), dtype="float32"), DecodingConfig())
+    model.load_state_dict({k: v.bfloat16().float() for k, v in model.state_dict().items()})
+    batch = collate([sample()], 8, np.random.default_rng(0))
+    # The row's clean part and its first noisy copy of the last block are a canvas of the engine.
+    hidden = model.hidden(batch.ids, batch.positions, batch.mask)
+    size = 16  # from the block where the answer begins to the end
+    last = slice(16 + size - 8, 16 + size)
+    expected = model.logits(hidden[0, last])
+    ids = torch.cat((batch.ids[0, :16], batch.ids[0, last]))
+    positions = torch.arange(24)
+    plan = make_plan(
+        [0, 24],
+        ((np.arange(24) // 8) + 1) * 8,
+        np.arange(2),
+        [0, 2],
+        16,
+        group_size=2,
+        device=loaded.device,
+        dtype=loaded.dtype,
+    )
+    runner = Runner.create(EngineConfig(page_size=16), loaded, 2)
+    out = loaded.model.forward(StepInput(ids, positions, positions, plan, runner.cache))
+    got = loaded.model.lm_head(loaded.model.finish(out[16:]))
+    torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
+    engine = Engine(Config(engine=EngineConfig(num_pages=16)), loaded, Metrics())
+    engine.add(Request("a", (20, 21), SamplingParams(max_tokens=5)))
+    while engine.has_work:
+        engine.step()
+
+
+def test_any_text_survives_the_tokenizer() -> None:
+    tokenizer = load()
+    for text in ("Hello, 123!", "naïve 日本語 🙂\n\n\tdef f(x):\n    return x", " a  b "):
+        ids = tokenizer.encode(text, add_special_tokens=False)
+        assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == text
+    assert len(tokenizer.encode("1234", add_special_tokens=False)) == 4
