@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from training.data import IGNORED, Batch, batches, collate, validation_samples
@@ -32,7 +33,7 @@ class Preset:
 
 
 PRESETS = {
-    "cpu": Preset(Shape(), 6000, 4096, 3),
+    "cpu": Preset(Shape(), 20_000, 4096, 1),
     "gpu": Preset(Shape(hidden=384, layers=10, heads=6, intermediate=1152), 12_000, 65_536, 1),
 }
 WARMUP_STEPS = 60
@@ -135,6 +136,12 @@ class Trainer:
         for name in ("step", "num_samples", "num_tokens", "seconds", "history"):
             setattr(self, name, state[name])
 
+    def start_from(self, folder: Path) -> None:
+        """Begin with the weights of an exported checkpoint."""
+        weights = load_file(folder / "model.safetensors")
+        self.master.load_state_dict({name: value.float() for name, value in weights.items()})
+        self.working.load_state_dict(self.master.state_dict())
+
 
 def held_out_batches(count: int = 256, rows: int = 16, block_len: int = 16) -> list[Batch]:
     """The same validation rows with the same masks every time."""
@@ -192,6 +199,7 @@ def main() -> None:
     parser.add_argument("--decay-steps", type=int, help="the last ones, with a falling rate")
     parser.add_argument("--threads", type=int, help="torch's threads")
     parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
+    parser.add_argument("--init", type=Path, help="exported checkpoint whose weights to begin with")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.threads:
@@ -201,6 +209,8 @@ def main() -> None:
     preset = PRESETS[options.preset]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = Trainer(preset, device, options.seed)
+    if options.init:
+        trainer.start_from(options.init)
     if options.resume:
         trainer.resume(options.resume)
     steps = options.steps or preset.steps

@@ -1,0 +1,121 @@
+"""Every command of the README and of the API's reference does what they say."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = (README, ROOT / "docs" / "api.md")
+DEFAULT_PORT = 8000
+
+
+def blocks(language: str) -> list[str]:
+    found = []
+    for page in PAGES:
+        found += re.findall(
+            rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
+        )
+    return found
+
+
+def commands() -> list[str]:
+    """Each command of the shell blocks, continued lines joined, but for the one that serves."""
+    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.strip() and line.strip() != "make serve"]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A shell in which `unmask` is this checkout's."""
+    folder = tmp_path_factory.mktemp("bin")
+    script = folder / "unmask"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m unmask "$@"\n')
+    script.chmod(0o755)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("UNMASK_")}
+    return clean | {
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT / 'server'}{os.pathsep}{ROOT / 'kernels'}",
+        "NO_COLOR": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def port(environment: dict[str, str]) -> Iterator[int]:
+    """`make serve`, the first command of the README, on a free port."""
+    assert blocks("sh")[0].strip() == "make serve"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free: int = probe.getsockname()[1]
+    command = ["make", "serve", "INSTALL=0", f"PYTHON={sys.executable}", f"ARGS=--port {free}"]
+    server = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{free}/health/ready", timeout=1).close()
+                break
+            except OSError:
+                assert server.poll() is None, "the server ended"
+                time.sleep(0.1)
+        yield free
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait(timeout=30)
+
+
+def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", commands())
+def test_shell_commands_succeed(command: str, port: int, environment: dict[str, str]) -> None:
+    command = command.replace(f"localhost:{DEFAULT_PORT}", f"localhost:{port}")
+    if command.startswith("unmask bench"):
+        command += f" --url http://localhost:{port}"
+    done = run(["sh", "-ec", command], environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert '"error"' not in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", blocks("python"))
+def test_python_examples_run(source: str, port: int, environment: dict[str, str]) -> None:
+    source = source.replace(f"localhost:{DEFAULT_PORT}", f"localhost:{port}")
+    done = run([sys.executable, "-c", source], environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_every_figure_has_its_file() -> None:
+    """The table of measured figures names the result files that it was taken from."""
+    named = re.findall(r"benchmarks/results/([\w.-]+\.json)", README.read_text())
+    assert named
+    for name in named:
+        assert (ROOT / "benchmarks" / "results" / name).is_file(), name
