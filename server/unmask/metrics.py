@@ -34,7 +34,7 @@ class Metrics:
             "committed_tokens", "Masked positions resolved, those after an end of sequence too."
         )
         self.canvas_positions = counter(
-            "canvas_positions", "Positions of open blocks that went through the model."
+            "canvas_positions", "Masked positions that were scored, summed over steps."
         )
         self.forward_passes = counter("forward_passes", "Forward passes of the model.")
         self.query_tokens = counter("query_tokens", "Tokens that went through the model.")
@@ -97,7 +97,7 @@ class Metrics:
             ("requests_running", "Requests being denoised.", lambda: status().num_running),
             ("requests_waiting", "Requests in the queue.", lambda: status().num_waiting),
             ("kv_pages_used", "KV pages held by requests.", lambda: status().num_pages_used),
-            ("kv_pages_total", "KV pages there are.", lambda: status().num_pages),
+            ("kv_pages", "KV pages there are.", lambda: status().num_pages),
         )
         for name, text, read in gauges:
             Gauge(f"unmask_{name}", text, registry=self.registry).set_function(read)

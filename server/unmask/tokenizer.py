@@ -16,6 +16,7 @@ class Tokenizer:
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
+        self._texts: dict[int, str] = {}
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Tokenizer":
@@ -60,7 +61,10 @@ class Tokenizer:
 
     def token_text(self, token_id: int) -> str:
         """Text of a single token, special tokens spelled out."""
-        return self.decode([token_id], skip_special_tokens=False)
+        text = self._texts.get(token_id)
+        if text is None:
+            text = self._texts[token_id] = self.decode([token_id], skip_special_tokens=False)
+        return text
 
     def apply_chat(
         self,
