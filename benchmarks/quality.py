@@ -13,7 +13,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.machine import RESULTS, describe
+from benchmarks.machine import ROOT, describe
+
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def evaluate(arguments: list[str]) -> dict[str, object]:

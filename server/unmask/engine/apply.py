@@ -159,11 +159,7 @@ def _refinement(session: Session) -> Refinement | None:
         )
     return Refinement(
         request_id=sequence.request.request_id,
-        block=(
-            sequence.block_start
-            - sequence.num_prompt // sequence.decoding.block_len * sequence.decoding.block_len
-        )
-        // sequence.decoding.block_len,
+        block=sequence.block_index,
         step=sequence.block_step,
         max_steps=sequence.decoding.steps,
         span=(start - sequence.num_prompt, end - sequence.num_prompt),

@@ -62,6 +62,12 @@ class Sequence:
         return self.block_start + self.decoding.block_len
 
     @property
+    def block_index(self) -> int:
+        """Number of the open block, counted from the one in which the answer begins."""
+        block_len = self.decoding.block_len
+        return self.block_start // block_len - self.num_prompt // block_len
+
+    @property
     def num_generated(self) -> int:
         """Final tokens after the prompt."""
         return self.num_final - self.num_prompt
