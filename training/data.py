@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -75,27 +76,32 @@ def validation_samples(
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast, seed: int, tokens_per_batch: int
-) -> Iterator[tuple[list[Sample], int]]:
-    """Samples of similar length with a block length, for ever; a function of the seed."""
+    tokenizer: PreTrainedTokenizerFast, seed: int, samples_per_step: int, parts: int
+) -> Iterator[list[tuple[list[Sample], int]]]:
+    """For each step, random samples in `parts` groups of similar length with a block length each.
+
+    A step must be a fair draw of all tasks: groups of a length alone are often of a single task.
+    """
     rng = Random(seed)
     while True:
-        samples = draw_samples(rng, tokenizer, POOL)
-        samples.sort(key=lambda s: len(s.prompt) + 3 * len(s.answer) + rng.random())
-        groups: list[tuple[list[Sample], int]] = []
-        start = 0
-        while start < len(samples):
-            block_len = rng.choices(BLOCK_LENGTHS, BLOCK_WEIGHTS)[0]
-            end = start + 1
-            while end < len(samples):
-                longest = max(row_length(s, block_len) for s in (samples[start], samples[end]))
-                if (end + 1 - start) * longest > tokens_per_batch:
-                    break
-                end += 1
-            groups.append((samples[start:end], block_len))
-            start = end
-        rng.shuffle(groups)
-        yield from groups
+        pool = draw_samples(rng, tokenizer, POOL)
+        for start in range(0, POOL - samples_per_step + 1, samples_per_step):
+            step = sorted(
+                pool[start : start + samples_per_step],
+                key=lambda sample: len(sample.prompt) + 3 * len(sample.answer),
+            )
+            cuts = _equal_work([len(s.prompt) + 3 * len(s.answer) for s in step], parts)
+            yield [
+                (step[low:high], rng.choices(BLOCK_LENGTHS, BLOCK_WEIGHTS)[0])
+                for low, high in pairwise(cuts)
+            ]
+
+
+def _equal_work(lengths: list[int], parts: int) -> list[int]:
+    """Where to cut sorted lengths so that the parts have about the same sum; never empty."""
+    sums = np.cumsum(lengths)
+    cuts = np.searchsorted(sums, sums[-1] * np.arange(1, parts) / parts) + 1
+    return sorted({0, *cuts.tolist(), len(lengths)})
 
 
 def row_length(sample: Sample, block_len: int) -> int:

@@ -27,14 +27,14 @@ class Preset:
 
     shape: Shape
     steps: int
-    tokens_per_batch: int
-    accumulate: int
+    samples_per_step: int
+    parts: int
     rate: float = 3e-3
 
 
 PRESETS = {
-    "cpu": Preset(Shape(), 20_000, 4096, 1),
-    "gpu": Preset(Shape(hidden=384, layers=10, heads=6, intermediate=1152), 12_000, 65_536, 1),
+    "cpu": Preset(Shape(), 10_000, 64, 4),
+    "gpu": Preset(Shape(hidden=384, layers=10, heads=6, intermediate=1152), 12_000, 1024, 4),
 }
 WARMUP_STEPS = 60
 DECAY_SHARE = 0.3
@@ -83,10 +83,11 @@ class Trainer:
     def update(self, parts: list[Batch], rate: float) -> float:
         """One optimizer step over several batches; returns the loss."""
         total = 0.0
+        weight = sum(batch.weights[batch.targets != IGNORED].sum().item() for batch in parts)
         for batch in parts:
-            value, weight = self.loss(batch)
-            (value / weight / len(parts)).backward()  # type: ignore[no-untyped-call]
-            total += value.item() / weight.item() / len(parts)
+            value, _ = self.loss(batch)
+            (value / weight).backward()  # type: ignore[no-untyped-call]
+            total += value.item() / weight
             self.num_samples += len(batch.ids)
             self.num_tokens += batch.ids.numel()
         pairs = list(zip(self.master.parameters(), self.working.parameters(), strict=True))
@@ -153,10 +154,10 @@ def held_out_batches(count: int = 256, rows: int = 16, block_len: int = 16) -> l
 
 def _parts(preset: Preset, step: int) -> Iterator[list[Batch]]:
     # The data depends on the step that a run starts from, so a resumed run sees new samples.
-    groups = batches(load(), 1000 + step, preset.tokens_per_batch)
+    groups = batches(load(), 1000 + step, preset.samples_per_step, preset.parts)
     rng = np.random.default_rng(2000 + step)
-    while True:
-        yield [collate(*next(groups), rng) for _ in range(preset.accumulate)]
+    for group in groups:
+        yield [collate(samples, block_len, rng) for samples, block_len in group]
 
 
 def run(trainer: Trainer, out: Path, steps: int, decay_steps: int) -> None:
