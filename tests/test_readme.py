@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.readme import measured, replace_measured
+
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 PAGES = (README, ROOT / "docs" / "api.md")
@@ -28,10 +30,10 @@ def blocks(language: str) -> list[str]:
     return found
 
 
-def commands() -> list[str]:
-    """Each command of the shell blocks, continued lines joined, but for the one that serves."""
-    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
-    return [line for line in lines if line.strip() and line.strip() != "make serve"]
+def scripts() -> list[str]:
+    """The paragraphs of the shell blocks, but for the one that serves."""
+    paragraphs = [part.strip() for block in blocks("sh") for part in block.split("\n\n")]
+    return [part for part in paragraphs if part and part != "make serve"]
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +88,11 @@ def run(command: list[str], environment: dict[str, str]) -> subprocess.Completed
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", commands())
-def test_shell_commands_succeed(command: str, port: int, environment: dict[str, str]) -> None:
-    command = command.replace(f"localhost:{DEFAULT_PORT}", f"localhost:{port}")
-    if command.startswith("unmask bench"):
-        command += f" --url http://localhost:{port}"
-    done = run(["sh", "-ec", command], environment)
+@pytest.mark.parametrize("script", scripts())
+def test_shell_commands_succeed(script: str, port: int, environment: dict[str, str]) -> None:
+    script = script.replace(f"localhost:{DEFAULT_PORT}", f"localhost:{port}")
+    script = script.replace("unmask bench", f"unmask bench --url http://localhost:{port}")
+    done = run(["sh", "-ec", script], environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert '"error"' not in done.stdout
@@ -113,9 +114,6 @@ def test_every_link_leads_somewhere() -> None:
                 assert (page.parent / target).exists(), (page.name, target)
 
 
-def test_every_figure_has_its_file() -> None:
-    """The table of measured figures names the result files that it was taken from."""
-    named = re.findall(r"benchmarks/results/([\w.-]+\.json)", README.read_text())
-    assert named
-    for name in named:
-        assert (ROOT / "benchmarks" / "results" / name).is_file(), name
+def test_measured_figures_are_those_of_the_result_files() -> None:
+    text = README.read_text()
+    assert replace_measured(text, measured()) == text, "run python -m benchmarks.readme"

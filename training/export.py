@@ -22,6 +22,7 @@ def export(checkpoint: Path, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     weights = {name: value.to(torch.bfloat16) for name, value in state["master"].items()}
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+    (out / "model.safetensors").chmod(0o644)
     _write_json(out / "config.json", shape.config(DEFAULT_BLOCK_LENGTH))
     _write_json(
         out / "generation_config.json",

@@ -1,0 +1,75 @@
+"""Write the measured figures of README.md from the result files: `python -m benchmarks.readme`."""
+
+import json
+from typing import Any
+
+from benchmarks.machine import ROOT
+
+README = ROOT / "README.md"
+RESULTS = ROOT / "benchmarks" / "results"
+BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
+
+
+def measured() -> str:
+    """The section between the markers, from `embedded_eval.json` and `serve_cpu.json`."""
+    quality = _load("embedded_eval.json")
+    lines = [
+        "| decoding | exact match | tokens per step | tokens/s |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {result['setting']} | {result['accuracy']:.1%} | {result['tokens_per_step']:.2f} "
+        f"| {result['tokens_per_s']:,.0f} |"
+        for result in quality["results"]
+    ]
+    counted = [task for task in quality["results"][0]["tasks"] if not task["memorised"]]
+    num_prompts = sum(task["num_prompts"] for task in counted)
+    lines += [
+        "",
+        f"The embedded model on {num_prompts:,} held-out problems of its {len(counted)} tasks, 64 "
+        "requests at a time, engine only "
+        f"([embedded_eval.json](benchmarks/results/embedded_eval.json), {_where(quality)}). "
+        "By task, at one token per step: "
+        + ", ".join(f"{task['task']} {task['accuracy']:.0%}" for task in counted)
+        + ".",
+    ]
+    if (RESULTS / "serve_cpu.json").exists():
+        lines += ["", _served(_load("serve_cpu.json"))]
+    return "\n".join(lines)
+
+
+def _served(serve: dict[str, Any]) -> str:
+    speeds = ", ".join(
+        f"{level['output_tokens_per_s']['median']:,.0f} with {name}"
+        for name, level in serve["levels"].items()
+    )
+    return (
+        f"The whole server, over HTTP, tokens/s at the default threshold of 0.9: {speeds} requests "
+        f"at a time ([serve_cpu.json](benchmarks/results/serve_cpu.json), {_where(serve)})."
+    )
+
+
+def _where(result: dict[str, Any]) -> str:
+    machine = result["machine"]
+    return f"{machine['cores']} cores of {machine['cpu']}, commit {result['commit'][:7]}"
+
+
+def _load(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((RESULTS / name).read_text(encoding="utf-8"))
+    return content
+
+
+def replace_measured(text: str, section: str) -> str:
+    """The text with what is between the markers replaced."""
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{section}\n{END}{after}"
+
+
+def main() -> None:
+    text = README.read_text(encoding="utf-8")
+    README.write_text(replace_measured(text, measured()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
