@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -20,6 +19,10 @@ BLOCK_WEIGHTS = (0.15, 0.2, 0.4, 0.25)
 FILL_WEIGHT = 0.1  # of the loss on the end tokens after the first
 POOL = 4096
 IGNORED = -1
+NOT_CLEAN = 32_000  # above every block number
+ROW_LENGTHS = (256, 384)
+SMALLEST_SEGMENT = 16
+NUM_OPEN_ROWS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,23 @@ class Batch:
     mask: Tensor  # [R, 1, L, L] bool, True where a query may look
     targets: Tensor  # [R, L], IGNORED where nothing is asked
     weights: Tensor  # [R, L]
+    num_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A sample laid out as [clean blocks but the last | noisy copy | complementary noisy copy].
+
+    A query sees clean keys whose block is below its own `limit`, and keys of its own `group`.
+    """
+
+    ids: npt.NDArray[np.int16]  # [L]
+    positions: npt.NDArray[np.int16]  # [L]
+    blocks: npt.NDArray[np.int16]  # [L] of clean keys; NOT_CLEAN in the copies
+    limits: npt.NDArray[np.int16]  # [L]
+    groups: npt.NDArray[np.int16]  # [L] one number a copy and block; 0 in the clean part
+    targets: npt.NDArray[np.int16]  # [L] IGNORED where nothing is asked
+    weights: npt.NDArray[np.float32]  # [L]
 
 
 def render(problem: Problem) -> tuple[str, str]:
@@ -52,11 +72,17 @@ def draw_samples(rng: Random, tokenizer: PreTrainedTokenizerFast, count: int) ->
     texts = []
     while len(texts) < count:
         problem = draw_problem(rng, "train")
-        if problem.raw is not None and rng.random() < 4 * RAW_SHARE:
-            texts.append((problem.raw[0], problem.raw[1] + END))
-        else:
-            texts.append(render(vary(rng, problem)))
+        raw = rng.random() < RAW_SHARE
+        texts.append(render_raw(rng, problem) if raw else render(vary(rng, problem)))
     return encode(tokenizer, texts)
+
+
+def render_raw(rng: Random, problem: Problem) -> tuple[str, str]:
+    """Prompt and continuation without chat tokens: its own, or a question and its answer."""
+    if problem.raw is not None and rng.random() < 0.5:
+        return problem.raw[0], problem.raw[1] + END
+    asked = "\n".join(turn.content for turn in problem.turns)
+    return f"Question: {asked}\nAnswer:\n", problem.answer + END
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: list[tuple[str, str]]) -> list[Sample]:
@@ -76,76 +102,124 @@ def validation_samples(
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast, seed: int, samples_per_step: int, parts: int
-) -> Iterator[list[tuple[list[Sample], int]]]:
-    """For each step, random samples in `parts` groups of similar length with a block length each.
+    tokenizer: PreTrainedTokenizerFast, seed: int, part_tokens: int, parts_per_step: int
+) -> Iterator[list[Batch]]:
+    """For each step, parts of fixed shapes that hold random samples, for ever.
 
-    A step must be a fair draw of all tasks: groups of a length alone are often of a single task.
+    A step must be a fair draw of all tasks: samples grouped by length are often of a single task.
+    Shapes are few, because oneDNN and the compiler spend milliseconds on each that they meet.
     """
-    rng = Random(seed)
+    rng, noise = Random(seed), np.random.default_rng(seed)
+    waiting: dict[int, list[list[Segment]]] = {length: [] for length in ROW_LENGTHS}
+    ready: list[Batch] = []
     while True:
-        pool = draw_samples(rng, tokenizer, POOL)
-        for start in range(0, POOL - samples_per_step + 1, samples_per_step):
-            step = sorted(
-                pool[start : start + samples_per_step],
-                key=lambda sample: len(sample.prompt) + 3 * len(sample.answer),
-            )
-            cuts = _equal_work([len(s.prompt) + 3 * len(s.answer) for s in step], parts)
-            yield [
-                (step[low:high], rng.choices(BLOCK_LENGTHS, BLOCK_WEIGHTS)[0])
-                for low, high in pairwise(cuts)
-            ]
+        samples = draw_samples(rng, tokenizer, POOL)
+        block_lens = rng.choices(BLOCK_LENGTHS, BLOCK_WEIGHTS, k=POOL)
+        segments = [
+            lay_out(sample, block_len, noise)
+            for sample, block_len in zip(samples, block_lens, strict=True)
+        ]
+        for row in pack(segments, ROW_LENGTHS):
+            length = fitting_length(row)
+            waiting[length].append(row)
+            if len(waiting[length]) == part_tokens // length:
+                ready.append(collate(waiting[length], length))
+                waiting[length] = []
+        rng.shuffle(ready)
+        while len(ready) >= parts_per_step:
+            yield [ready.pop() for _ in range(parts_per_step)]
 
 
-def _equal_work(lengths: list[int], parts: int) -> list[int]:
-    """Where to cut sorted lengths so that the parts have about the same sum; never empty."""
-    sums = np.cumsum(lengths)
-    cuts = np.searchsorted(sums, sums[-1] * np.arange(1, parts) / parts) + 1
-    return sorted({0, *cuts.tolist(), len(lengths)})
+def fitting_length(row: list[Segment]) -> int:
+    """The shortest row that takes some segments."""
+    total = sum(len(segment.ids) for segment in row)
+    return next(length for length in ROW_LENGTHS if length >= total)
+
+
+def pack(segments: list[Segment], lengths: tuple[int, ...]) -> Iterator[list[Segment]]:
+    """Fill rows of the shortest length, each segment into the first of the open rows with room.
+
+    A segment that is too long for that starts a longer row of its own, which others then fill.
+    """
+    open_rows: list[list[Segment]] = []
+    room: list[int] = []
+    for segment in segments:
+        size = len(segment.ids)
+        if size > lengths[-1]:
+            continue  # one in many thousands
+        at = next((i for i, free in enumerate(room) if free >= size), None)
+        if at is None:
+            open_rows.append([])
+            room.append(next(length for length in lengths if length >= size))
+            at = len(room) - 1
+        open_rows[at].append(segment)
+        room[at] -= size
+        if room[at] < SMALLEST_SEGMENT or len(room) > NUM_OPEN_ROWS:
+            fullest = room.index(min(room))
+            room.pop(fullest)
+            yield open_rows.pop(fullest)
+    yield from open_rows
 
 
 def row_length(sample: Sample, block_len: int) -> int:
-    """Length of the row that a sample becomes."""
+    """Length of the segment that a sample becomes."""
     total = -(-(len(sample.prompt) + len(sample.answer)) // block_len) * block_len
     return total - block_len + 2 * (total - len(sample.prompt) // block_len * block_len)
 
 
-def collate(samples: list[Sample], block_len: int, rng: np.random.Generator) -> Batch:
-    """One row a sample: [clean blocks but the last | noisy copy | complementary noisy copy]."""
-    rows = len(samples)
-    length = max(row_length(sample, block_len) for sample in samples)
-    ids = np.full((rows, length), END_ID, np.int64)
-    positions = np.zeros((rows, length), np.int64)
-    block = np.full((rows, length), -1, np.int64)
-    copy = np.full((rows, length), -1, np.int64)
-    targets = np.full((rows, length), IGNORED, np.int64)
-    weights = np.zeros((rows, length), np.float32)
-    for row, sample in enumerate(samples):
-        num_prompt, end = len(sample.prompt), len(sample.prompt) + len(sample.answer)
-        total = -(-end // block_len) * block_len
-        full = np.array([*sample.prompt, *sample.answer] + [END_ID] * (total - end))
-        num_clean, first = total - block_len, num_prompt // block_len * block_len
-        ids[row, :num_clean] = full[:num_clean]
-        positions[row, :num_clean] = np.arange(num_clean)
-        block[row, :num_clean] = np.arange(num_clean) // block_len
-        copy[row, :num_clean] = 0
-        where = np.arange(first, total)
-        masked = _draw_mask(total - first, block_len, rng)
-        for index, hidden in enumerate((masked, ~masked)):
-            hidden = hidden & (where >= num_prompt)
-            at = slice(num_clean + index * len(where), num_clean + (index + 1) * len(where))
-            ids[row, at] = np.where(hidden, MASK_ID, full[first:])
-            positions[row, at] = where
-            block[row, at] = where // block_len
-            copy[row, at] = index + 1
-            targets[row, at] = np.where(hidden, full[first:], IGNORED)
-            weights[row, at] = np.where(where < end, 1.0, FILL_WEIGHT)
+def lay_out(sample: Sample, block_len: int, rng: np.random.Generator) -> Segment:
+    """Hide complementary parts of the answer in two copies."""
+    num_prompt, end = len(sample.prompt), len(sample.prompt) + len(sample.answer)
+    total = -(-end // block_len) * block_len
+    num_clean, first = total - block_len, num_prompt // block_len * block_len
+    full = np.array([*sample.prompt, *sample.answer] + [END_ID] * (total - end), np.int16)
+    where = np.arange(total, dtype=np.int16)
+    block = where // np.int16(block_len)
+    answered = where[first:] >= num_prompt
+    masked = _draw_mask(total - first, block_len, rng)
+    hidden = np.concatenate((masked & answered, ~masked & answered))
+    twice = np.concatenate((full[first:], full[first:]))
+    clean = np.zeros(num_clean, np.int16)
+    copies = np.concatenate((block[first:] * 2 + 1, block[first:] * 2 + 2))
+    own = np.concatenate((block[first:], block[first:]))
+    fill = np.concatenate((where[first:], where[first:])) >= end
+    return Segment(
+        ids=np.concatenate((full[:num_clean], np.where(hidden, np.int16(MASK_ID), twice))),
+        positions=np.concatenate((where[:num_clean], where[first:], where[first:])),
+        blocks=np.concatenate((block[:num_clean], np.full_like(own, NOT_CLEAN))),
+        limits=np.concatenate((block[:num_clean] + np.int16(1), own)),
+        groups=np.concatenate((clean, copies)),
+        targets=np.concatenate((clean + np.int16(IGNORED), np.where(hidden, twice, IGNORED))),
+        weights=np.concatenate((clean, np.where(fill, FILL_WEIGHT, 1.0))).astype(np.float32),
+    )
+
+
+def collate(rows: list[list[Segment]], length: int) -> Batch:
+    """Segments side by side in rows of `length`; those of a row do not see each other."""
+    shape = (len(rows), length)
+    ids, positions = np.full(shape, END_ID, np.int64), np.zeros(shape, np.int64)
+    segment_of = np.zeros(shape, np.int16)  # 0 in the padding, which only sees itself
+    blocks, limits, groups = (np.zeros(shape, np.int16) for _ in range(3))
+    targets, weights = np.full(shape, IGNORED, np.int64), np.zeros(shape, np.float32)
+    for row, segments in enumerate(rows):
+        start = 0
+        for index, segment in enumerate(segments):
+            at = row, slice(start, start := start + len(segment.ids))
+            ids[at], positions[at] = segment.ids, segment.positions
+            blocks[at], limits[at], groups[at] = segment.blocks, segment.limits, segment.groups
+            targets[at], weights[at] = segment.targets, segment.weights
+            segment_of[at] = index + 1
+    visible = blocks[:, None, :] < limits[:, :, None]
+    visible |= (groups[:, None, :] == groups[:, :, None]) & (groups[:, :, None] > 0)
+    visible &= segment_of[:, None, :] == segment_of[:, :, None]
+    visible |= (segment_of[:, None, :] == 0) & (segment_of[:, :, None] == 0)
     return Batch(
         torch.from_numpy(ids),
         torch.from_numpy(positions),
-        _visible(torch.from_numpy(block), torch.from_numpy(copy)),
+        torch.from_numpy(visible[:, None]),
         torch.from_numpy(targets),
         torch.from_numpy(weights),
+        sum(map(len, rows)),
     )
 
 
@@ -153,16 +227,3 @@ def _draw_mask(count: int, block_len: int, rng: np.random.Generator) -> npt.NDAr
     """Mask each block's positions with a probability of its own."""
     share = rng.random((count // block_len, 1), np.float32)
     return (rng.random((count // block_len, block_len), np.float32) < share).reshape(-1)
-
-
-def _visible(block: Tensor, copy: Tensor) -> Tensor:
-    """Clean blocks see clean ones up to their own; noisy ones those before, and their own."""
-    q_block, k_block = block[:, :, None], block[:, None, :]
-    q_copy, k_copy = copy[:, :, None], copy[:, None, :]
-    clean_key = k_copy == 0
-    from_clean = (q_copy == 0) & clean_key & (k_block <= q_block)
-    from_noisy = (q_copy > 0) & (
-        (clean_key & (k_block < q_block)) | ((k_copy == q_copy) & (k_block == q_block))
-    )
-    itself = torch.eye(block.shape[1], dtype=torch.bool)
-    return (from_clean | from_noisy | itself)[:, None]

@@ -5,7 +5,6 @@ import copy
 import json
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,16 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from training.data import IGNORED, Batch, batches, collate, validation_samples
+from training.data import (
+    IGNORED,
+    ROW_LENGTHS,
+    Batch,
+    batches,
+    collate,
+    lay_out,
+    pack,
+    validation_samples,
+)
 from training.model import Model, Shape
 from training.tokenizer import load
 
@@ -27,18 +35,19 @@ class Preset:
 
     shape: Shape
     steps: int
-    samples_per_step: int
-    parts: int
+    part_tokens: int  # rows that go through the model together, times their length
+    parts_per_step: int
     rate: float = 3e-3
 
 
 PRESETS = {
-    "cpu": Preset(Shape(), 10_000, 64, 4),
-    "gpu": Preset(Shape(hidden=384, layers=10, heads=6, intermediate=1152), 12_000, 1024, 4),
+    "cpu": Preset(Shape(), 10_000, 2304, 3),
+    "gpu": Preset(Shape(hidden=384, layers=10, heads=6, intermediate=1152), 12_000, 32 * 2304, 2),
 }
 WARMUP_STEPS = 60
 DECAY_SHARE = 0.3
 SAVE_EVERY_S = 180.0
+ASKED_UNIT = 256
 
 
 def rate_at(step: int, steps: int, decay_steps: int) -> float:
@@ -55,7 +64,7 @@ class Trainer:
         self.master = Model(preset.shape).to(device)
         self.working = copy.deepcopy(self.master).to(torch.bfloat16)
         for layer in self.working.model.layers:
-            layer.compile(dynamic=True)
+            layer.compile(dynamic=False)
         matrices, others = [], []
         for name, parameter in self.master.named_parameters():
             is_matrix = parameter.ndim == 2 and "embed" not in name
@@ -72,12 +81,15 @@ class Trainer:
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Weighted sum of cross-entropies over masked positions, and the sum of weights."""
-        where = batch.targets != IGNORED
+        where = (batch.targets != IGNORED).flatten().nonzero().flatten()
+        # A whole number of units, so that few shapes are met; what is added is not asked for.
+        where = F.pad(where, (0, -len(where) % ASKED_UNIT)).to(self.device)
         ids, positions = batch.ids.to(self.device), batch.positions.to(self.device)
         hidden = self.working.hidden(ids, positions, batch.mask.to(self.device))
-        logits = self.working.logits(hidden[where.to(self.device)])
-        entropy = F.cross_entropy(logits, batch.targets[where].to(self.device), reduction="none")
-        weights = batch.weights[where].to(self.device)
+        logits = self.working.logits(hidden.flatten(0, 1)[where])
+        targets = batch.targets.to(self.device).flatten()[where]
+        weights = batch.weights.to(self.device).flatten()[where] * (targets != IGNORED)
+        entropy = F.cross_entropy(logits, targets.clamp(min=0), reduction="none")
         return (entropy * weights).sum(), weights.sum()
 
     def update(self, parts: list[Batch], rate: float) -> float:
@@ -88,7 +100,7 @@ class Trainer:
             value, _ = self.loss(batch)
             (value / weight).backward()  # type: ignore[no-untyped-call]
             total += value.item() / weight
-            self.num_samples += len(batch.ids)
+            self.num_samples += batch.num_samples
             self.num_tokens += batch.ids.numel()
         pairs = list(zip(self.master.parameters(), self.working.parameters(), strict=True))
         for parameter, used in pairs:
@@ -144,20 +156,12 @@ class Trainer:
         self.working.load_state_dict(self.master.state_dict())
 
 
-def held_out_batches(count: int = 256, rows: int = 16, block_len: int = 16) -> list[Batch]:
+def held_out_batches(count: int = 256, block_len: int = 16) -> list[Batch]:
     """The same validation rows with the same masks every time."""
+    rng, length = np.random.default_rng(5), ROW_LENGTHS[-1]
     samples = validation_samples(load(), count)
-    samples.sort(key=lambda sample: len(sample.prompt) + len(sample.answer))
-    rng = np.random.default_rng(5)
-    return [collate(samples[i : i + rows], block_len, rng) for i in range(0, count, rows)]
-
-
-def _parts(preset: Preset, step: int) -> Iterator[list[Batch]]:
-    # The data depends on the step that a run starts from, so a resumed run sees new samples.
-    groups = batches(load(), 1000 + step, preset.samples_per_step, preset.parts)
-    rng = np.random.default_rng(2000 + step)
-    for group in groups:
-        yield [collate(samples, block_len, rng) for samples, block_len in group]
+    rows = list(pack([lay_out(sample, block_len, rng) for sample in samples], (length,)))
+    return [collate(rows[i : i + 6], length) for i in range(0, len(rows) - 5, 6)]
 
 
 def run(trainer: Trainer, out: Path, steps: int, decay_steps: int) -> None:
@@ -166,7 +170,10 @@ def run(trainer: Trainer, out: Path, steps: int, decay_steps: int) -> None:
     average: float | None = None
     started_s = saved_s = time.monotonic()
     base_s = trainer.seconds
-    for parts in _parts(trainer.preset, trainer.step):
+    # The data depends on the step that a run starts from, so a resumed run sees new samples.
+    preset = trainer.preset
+    steps_of_data = batches(load(), 1000 + trainer.step, preset.part_tokens, preset.parts_per_step)
+    for parts in steps_of_data:
         if trainer.step == steps - decay_steps:
             trainer.save(out / "plateau.pt")
         value = trainer.update(parts, rate_at(trainer.step, steps, decay_steps))

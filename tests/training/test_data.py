@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.data import IGNORED, Sample, collate, row_length
+from training.data import IGNORED, Batch, Sample, collate, lay_out, pack, row_length
 from training.export import export
 from training.model import Model, Shape
 from training.tokenizer import END_ID, MASK_ID, load
@@ -26,10 +26,15 @@ def sample(num_prompt: int = 9, num_answer: int = 13) -> Sample:
     return Sample(list(range(20, 20 + num_prompt)), [*range(50, 49 + num_answer), END_ID])
 
 
+def one_row(one: Sample, block_len: int) -> Batch:
+    segment = lay_out(one, block_len, np.random.default_rng(0))
+    return collate([[segment]], row_length(one, block_len))
+
+
 @pytest.mark.parametrize("block_len", [4, 8, 16, 32])
 def test_the_copies_hide_each_answer_token_exactly_once(block_len: int) -> None:
     one = sample()
-    batch = collate([one], block_len, np.random.default_rng(0))
+    batch = one_row(one, block_len)
     assert batch.ids.shape[1] == row_length(one, block_len)
     asked = batch.targets[0] != IGNORED
     assert (batch.ids[0][asked] == MASK_ID).all()
@@ -43,7 +48,7 @@ def test_the_copies_hide_each_answer_token_exactly_once(block_len: int) -> None:
 
 
 def test_noisy_blocks_see_clean_blocks_before_them_and_themselves() -> None:
-    batch = collate([sample()], 4, np.random.default_rng(0))
+    batch = one_row(sample(), 4)
     num_clean, first, total = 20, 8, 24
     size = total - first
     mask = batch.mask[0, 0]
@@ -58,17 +63,33 @@ def test_noisy_blocks_see_clean_blocks_before_them_and_themselves() -> None:
         assert set(mask[i].nonzero().flatten().tolist()) == set(range((i // 4 + 1) * 4))
 
 
-def test_rows_of_a_batch_do_not_see_each_other() -> None:
+def test_samples_of_a_row_do_not_see_each_other() -> None:
     torch.manual_seed(0)
     model = Model(SMALL)
-    samples = [sample(), sample(3, 6)]
-    together = collate(samples, 8, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    segments = [lay_out(sample(), 8, rng), lay_out(sample(3, 6), 4, rng)]
+    together = collate([segments], 96)
     hidden = model.hidden(together.ids, together.positions, together.mask)
-    first = slice(0, row_length(samples[0], 8))
-    alone = model.hidden(
-        together.ids[:1, first], together.positions[:1, first], together.mask[:1, :, first, first]
-    )
-    torch.testing.assert_close(hidden[:1, first], alone)
+    assert hidden.isfinite().all()
+    start = 0
+    for segment in segments:
+        length = len(segment.ids)
+        alone = collate([[segment]], length)
+        torch.testing.assert_close(
+            hidden[:, start : start + length],
+            model.hidden(alone.ids, alone.positions, alone.mask),
+        )
+        start += length
+
+
+def test_rows_are_packed_without_loss() -> None:
+    rng = np.random.default_rng(0)
+    samples = [sample(5 + i % 40, 4 + i % 23) for i in range(300)]
+    segments = [lay_out(one, 16, rng) for one in samples]
+    rows = list(pack(segments, (128, 160)))
+    assert sorted(id(s) for row in rows for s in row) == sorted(map(id, segments))
+    assert all(sum(len(segment.ids) for segment in row) <= 160 for row in rows)
+    assert sum(map(len, (s.ids for s in segments))) > 0.85 * 128 * len(rows)
 
 
 def test_an_exported_model_computes_in_the_engine_what_it_does_in_training(tmp_path: Path) -> None:
@@ -79,7 +100,7 @@ def test_an_exported_model_computes_in_the_engine_what_it_does_in_training(tmp_p
     folder = export(tmp_path / "run.pt", tmp_path / "out")
     loaded = load_model(ModelConfig(path=str(folder), dtype="float32"), DecodingConfig())
     model.load_state_dict({k: v.bfloat16().float() for k, v in model.state_dict().items()})
-    batch = collate([sample()], 8, np.random.default_rng(0))
+    batch = one_row(sample(), 8)
     # The row's clean part and its first noisy copy of the last block are a canvas of the engine.
     hidden = model.hidden(batch.ids, batch.positions, batch.mask)
     size = 16  # from the block where the answer begins to the end
