@@ -4,6 +4,8 @@ import argparse
 import copy
 import json
 import os
+import signal
+import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -165,11 +167,13 @@ def held_out_batches(count: int = 256, block_len: int = 16) -> list[Batch]:
 
 
 def run(trainer: Trainer, out: Path, steps: int, decay_steps: int) -> None:
-    """Train until `steps`, saving and reporting on the way."""
+    """Train until `steps` or SIGTERM, saving and reporting on the way."""
     held_out = held_out_batches()
     average: float | None = None
     started_s = saved_s = time.monotonic()
     base_s = trainer.seconds
+    asked_to_stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked_to_stop.set())
     # The data depends on the step that a run starts from, so a resumed run sees new samples.
     preset = trainer.preset
     steps_of_data = batches(load(), 1000 + trainer.step, preset.part_tokens, preset.parts_per_step)
@@ -191,10 +195,11 @@ def run(trainer: Trainer, out: Path, steps: int, decay_steps: int) -> None:
             }
             trainer.history.append(entry)
             print(json.dumps(entry), flush=True)
-        if now_s - saved_s > SAVE_EVERY_S or trainer.step == steps:
+        ends = trainer.step >= steps or asked_to_stop.is_set()
+        if now_s - saved_s > SAVE_EVERY_S or ends:
             trainer.save(out / "last.pt")
             saved_s = now_s
-        if trainer.step >= steps:
+        if ends:
             return
 
 
