@@ -5,7 +5,6 @@ import copy
 import json
 import os
 import signal
-import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from training.data import (
     validation_samples,
 )
 from training.model import Model, Shape
+from training.parallel import average, num_processes, run_all
 from training.tokenizer import load
 
 
@@ -38,7 +38,7 @@ class Preset:
     shape: Shape
     steps: int
     part_tokens: int  # rows that go through the model together, times their length
-    parts_per_step: int
+    parts_per_step: int  # shared out among processes
     rate: float = 3e-3
 
 
@@ -50,6 +50,7 @@ WARMUP_STEPS = 60
 DECAY_SHARE = 0.3
 SAVE_EVERY_S = 180.0
 ASKED_UNIT = 256
+RANK_SEED = 1_000_000
 
 
 def rate_at(step: int, steps: int, decay_steps: int) -> float:
@@ -75,6 +76,8 @@ class Trainer:
             torch.optim.Muon(matrices, lr=1.0, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, lr=1.0, betas=(0.9, 0.95), weight_decay=0.0),
         ]
+        self.asked_to_stop = False  # one process is, and with the next step all stop
+        self.stops = False
         self.step = 0
         self.num_samples = 0
         self.num_tokens = 0
@@ -96,18 +99,23 @@ class Trainer:
 
     def update(self, parts: list[Batch], rate: float) -> float:
         """One optimizer step over several batches; returns the loss."""
-        total = 0.0
+        total, samples, tokens = 0.0, 0, 0
         weight = sum(batch.weights[batch.targets != IGNORED].sum().item() for batch in parts)
         for batch in parts:
             value, _ = self.loss(batch)
             (value / weight).backward()  # type: ignore[no-untyped-call]
             total += value.item() / weight
-            self.num_samples += batch.num_samples
-            self.num_tokens += batch.ids.numel()
+            samples += batch.num_samples
+            tokens += batch.ids.numel()
         pairs = list(zip(self.master.parameters(), self.working.parameters(), strict=True))
         for parameter, used in pairs:
             parameter.grad = None if used.grad is None else used.grad.float()
             used.grad = None
+        gradients = [p.grad for p in self.master.parameters() if p.grad is not None]
+        sums = average(gradients, [1.0, total, self.asked_to_stop, samples, tokens])
+        self.stops = sums[2] > 0
+        self.num_samples += round(sums[3])
+        self.num_tokens += round(sums[4])
         nn.utils.clip_grad_norm_(self.master.parameters(), 1.0)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -117,7 +125,7 @@ class Trainer:
             for parameter, used in pairs:
                 used.copy_(parameter)
         self.step += 1
-        return total
+        return sums[1] / sums[0]
 
     @torch.no_grad()
     def validate(self, held_out: list[Batch]) -> float:
@@ -166,41 +174,71 @@ def held_out_batches(count: int = 256, block_len: int = 16) -> list[Batch]:
     return [collate(rows[i : i + 6], length) for i in range(0, len(rows) - 5, 6)]
 
 
-def run(trainer: Trainer, out: Path, steps: int, decay_steps: int) -> None:
-    """Train until `steps` or SIGTERM, saving and reporting on the way."""
-    held_out = held_out_batches()
-    average: float | None = None
+def run(trainer: Trainer, out: Path, steps: int, decay_steps: int, rank: int) -> None:
+    """Train until `steps` or SIGTERM; the process of rank 0 saves and reports on the way."""
+    held_out = held_out_batches() if rank == 0 else []
+    average_loss: float | None = None
     started_s = saved_s = time.monotonic()
     base_s = trainer.seconds
-    asked_to_stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: asked_to_stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: setattr(trainer, "asked_to_stop", True))
     # The data depends on the step that a run starts from, so a resumed run sees new samples.
-    preset = trainer.preset
-    steps_of_data = batches(load(), 1000 + trainer.step, preset.part_tokens, preset.parts_per_step)
-    for parts in steps_of_data:
-        if trainer.step == steps - decay_steps:
+    preset, seed = trainer.preset, 1000 + trainer.step + RANK_SEED * rank
+    own_parts = -(-preset.parts_per_step // num_processes())
+    for parts in batches(load(), seed, preset.part_tokens, own_parts):
+        if trainer.step == steps - decay_steps and rank == 0:
             trainer.save(out / "plateau.pt")
         value = trainer.update(parts, rate_at(trainer.step, steps, decay_steps))
-        average = value if average is None else 0.98 * average + 0.02 * value
+        average_loss = value if average_loss is None else 0.98 * average_loss + 0.02 * value
         now_s = time.monotonic()
         trainer.seconds = base_s + now_s - started_s
-        if trainer.step % 100 == 0 or trainer.step == steps:
+        ends = trainer.step >= steps or trainer.stops
+        if rank == 0 and (trainer.step % 100 == 0 or trainer.step == steps):
             entry = {
                 "step": trainer.step,
                 "samples": trainer.num_samples,
                 "tokens": trainer.num_tokens,
                 "seconds": round(trainer.seconds, 1),
-                "train_loss": round(average, 4),
+                "train_loss": round(average_loss, 4),
                 "validation_loss": round(trainer.validate(held_out), 4),
             }
             trainer.history.append(entry)
             print(json.dumps(entry), flush=True)
-        ends = trainer.step >= steps or asked_to_stop.is_set()
-        if now_s - saved_s > SAVE_EVERY_S or ends:
+        if rank == 0 and (now_s - saved_s > SAVE_EVERY_S or ends):
             trainer.save(out / "last.pt")
             saved_s = now_s
         if ends:
             return
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the command line asks for."""
+
+    out: Path
+    preset: Preset
+    steps: int
+    decay_steps: int
+    threads: int | None
+    resume: Path | None
+    init: Path | None
+    seed: int
+
+    def __call__(self, rank: int) -> None:
+        """Train in this process, which is one of several or the only one."""
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        torch.set_flush_denormal(True)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        trainer = Trainer(self.preset, device, self.seed)
+        if self.init:
+            trainer.start_from(self.init)
+        if self.resume:
+            trainer.resume(self.resume)
+        if rank == 0:
+            size = sum(parameter.numel() for parameter in trainer.master.parameters())
+            about = {"parameters": size, "steps": self.steps, "decay_steps": self.decay_steps}
+            print(json.dumps(about), flush=True)
+        run(trainer, self.out, self.steps, self.decay_steps, rank)
 
 
 def main() -> None:
@@ -214,23 +252,25 @@ def main() -> None:
     parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
     parser.add_argument("--init", type=Path, help="exported checkpoint whose weights to begin with")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1, help="that train together on a CPU")
     options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    torch.set_flush_denormal(True)
     options.out.mkdir(parents=True, exist_ok=True)
     preset = PRESETS[options.preset]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainer = Trainer(preset, device, options.seed)
-    if options.init:
-        trainer.start_from(options.init)
-    if options.resume:
-        trainer.resume(options.resume)
     steps = options.steps or preset.steps
-    decay_steps = options.decay_steps or max(1, int(DECAY_SHARE * steps))
-    size = sum(parameter.numel() for parameter in trainer.master.parameters())
-    print(json.dumps({"parameters": size, "steps": steps, "decay_steps": decay_steps}), flush=True)
-    run(trainer, options.out, steps, decay_steps)
+    job = Job(
+        out=options.out,
+        preset=preset,
+        steps=steps,
+        decay_steps=options.decay_steps or max(1, int(DECAY_SHARE * steps)),
+        threads=options.threads,
+        resume=options.resume,
+        init=options.init,
+        seed=options.seed,
+    )
+    if options.processes == 1:
+        job(0)
+    else:
+        run_all(job, options.processes, options.out / "rendezvous")
 
 
 if __name__ == "__main__":
