@@ -4,8 +4,9 @@ On a CPU the weight is repacked once for oneDNN, which also takes the activation
 sum that follows into the same pass. Two habits of its kernels would make a row depend on how many
 rows there are: a bfloat16 product with more than 256 inputs may be summed in several parts, and a
 single row may be treated as a vector. So such weights are cut into parts of 256 inputs that are
-always summed in order, and rows are filled up to units of 16. The latter also bounds the number of
-shapes, for each of which oneDNN makes and keeps code.
+always summed in order, and rows are filled up, to at least 16. oneDNN takes milliseconds to make
+code for a number of rows that it has not met, and keeps it, so rows are filled up to one of few
+numbers: `fill_rows`, best called once for all the products that rows go through.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from torch import Tensor
 
 MAX_BF16_INPUTS = 256
 MAX_PARTS = 16
-ROW_UNIT = 16
+MIN_ROW_UNIT = 16
+MAX_ROW_UNITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +43,18 @@ class Linear:
         """Rows [M, N] through SiLU."""
         if self.weight is not None or len(self.parts) > 1:
             return F.silu(self(x))
-        return _product(_whole_units(x), self.parts[0], "swish")[: len(x)]
+        return _product(fill_rows(x), self.parts[0], "swish")[: len(x)]
 
     def multiply(self, x: Tensor, other: Tensor) -> Tensor:
         """Rows [M, N] multiplied by `other` [M, N]."""
         if self.weight is not None or len(self.parts) > 1:
             return self(x) * other
-        rows, factor = _whole_units(x), _whole_units(other)
+        rows, factor = fill_rows(x), fill_rows(other)
         return _binary(rows, self.parts[0], factor, "mul")[: len(x)]
 
     def _sum(self, x: Tensor, total: Tensor | None) -> Tensor:
         rows = len(x)
-        x, total = _whole_units(x), None if total is None else _whole_units(total)
+        x, total = fill_rows(x), None if total is None else fill_rows(total)
         for part, columns in zip(self.parts, torch.split(x, self.part_inputs, 1), strict=True):
             if total is None:
                 total = _product(columns, part, "none")
@@ -62,8 +64,12 @@ class Linear:
         return total[:rows]
 
 
-def _whole_units(x: Tensor) -> Tensor:
-    missing = -len(x) % ROW_UNIT
+def fill_rows(x: Tensor) -> Tensor:
+    """Rows [M, K], on a CPU with rows of zeros after them up to a number with code of its own."""
+    if x.device.type != "cpu":
+        return x
+    next_power = 1 << (len(x) - 1).bit_length()
+    missing = -len(x) % max(MIN_ROW_UNIT, next_power // MAX_ROW_UNITS)
     return F.pad(x, (0, 0, 0, missing)) if missing else x
 
 

@@ -100,12 +100,11 @@ def kv_store(
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """Root-mean-square norm over the last dimension (Zhang and Sennrich, 2019), in float32."""
     wide = x.float()
-    scale = torch.rsqrt(wide.square().mean(-1, keepdim=True).add_(eps))
-    return (
-        wide.mul_(scale).to(x.dtype).mul_(weight)
-        if x.dtype != torch.float32
-        else (wide * scale * weight)
-    )
+    norm: Tensor = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+    scale = norm.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+    if x.dtype == torch.float32:
+        return wide * scale * weight
+    return wide.mul_(scale).to(x.dtype).mul_(weight)
 
 
 def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

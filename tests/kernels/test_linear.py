@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unmask_kernels.linear import make_linear
+from unmask_kernels.linear import fill_rows, make_linear
 
 SHAPES = [(256, 768), (768, 256), (256, 2048), (704, 256), (96, 40), (1000, 64)]
 DTYPES = [torch.float32, torch.bfloat16]
@@ -48,3 +48,21 @@ def test_a_row_is_the_same_in_any_company(shape: tuple[int, int], dtype: torch.d
     for start, end in [(0, 1), (0, 2), (3, 10), (0, 16), (5, 38), (0, 64), (7, 100), (1, 270)]:
         for part, full in zip(every(slice(start, end)), whole, strict=True):
             assert torch.equal(part, full[start:end]), (start, end)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_row_is_the_same_among_few_and_among_thousands(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(2000, 256).to(dtype), torch.randn(768, 256).to(dtype)
+    linear = make_linear(weight)
+    whole = linear(x)
+    for start, end in [(0, 20), (900, 1411), (17, 1700), (1, 1026)]:
+        assert torch.equal(linear(x[start:end]), whole[start:end]), (start, end)
+
+
+def test_few_numbers_of_rows_need_code() -> None:
+    filled = {count: fill_rows(torch.ones(count, 1)) for count in range(2049)}
+    for count, rows in filled.items():
+        assert len(rows) >= count == rows.sum()
+        assert len(rows) - count < max(16, count / 8)
+    assert len({len(rows) for rows in filled.values()}) <= 41

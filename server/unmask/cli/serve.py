@@ -33,8 +33,8 @@ def serve(
     set_up_logging(server.log_level, server.log_format, access_log=server.access_log)
     logger.info("settings: %s", json.dumps(replace(resolved, config=config).to_dict()))
 
-    # oneDNN keeps compiled code for each batch shape it has met, 1024 by default: 100 MiB and more.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+    # oneDNN keeps compiled code for each shape it has met, 1024 by default: 100 MiB and more.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
     from unmask.cli.listener import bind
 

@@ -7,6 +7,7 @@ import torch
 
 from unmask.config import Config
 from unmask.engine.admission import Limits, resolve
+from unmask.engine.allocator import keep_freed_memory
 from unmask.engine.apply import Outcome, Session, apply_span
 from unmask.engine.output import TextAssembler
 from unmask.engine.pages import PagePool
@@ -63,6 +64,8 @@ class Engine:
         else:
             torch.set_num_threads(default_threads(torch.get_num_threads()))
         loaded = load_model(config.model, config.decoding, progress)
+        if loaded.device.type == "cpu":
+            keep_freed_memory()
         return cls(config, loaded, metrics or Metrics())
 
     @property

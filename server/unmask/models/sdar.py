@@ -11,7 +11,7 @@ from unmask.errors import InvalidCheckpoint
 from unmask.models.layers import StepInput, rotary_tables
 from unmask.models.weights import Weights
 from unmask_kernels.attention import attention
-from unmask_kernels.linear import Linear, make_linear
+from unmask_kernels.linear import Linear, fill_rows, make_linear
 from unmask_kernels.reference import kv_store, rms_norm, rotary
 
 
@@ -127,18 +127,19 @@ class Sdar:
         c = self.config
         cos, sin = self._cos[step.positions], self._sin[step.positions]
         num_qk = c.num_heads + c.num_kv_heads
-        x = F.embedding(step.token_ids, self.embedding)
+        num_rows = len(step.token_ids)
+        x = fill_rows(F.embedding(step.token_ids, self.embedding))
         for i, layer in enumerate(self._layers):
             h = rms_norm(x, layer.input_norm, c.rms_norm_eps)
-            heads = layer.qkv(h).view(len(x), num_qk + c.num_kv_heads, c.head_dim)
+            heads = layer.qkv(h)[:num_rows].view(num_rows, -1, c.head_dim)
             qk = rotary(rms_norm(heads[:, :num_qk], layer.qk_norm, c.rms_norm_eps), cos, sin)
             keys, values = step.cache.keys[i], step.cache.values[i]
             kv_store(qk[:, c.num_heads :], heads[:, num_qk:], keys, values, step.slots)
             mixed = attention(qk[:, : c.num_heads], keys, values, step.plan, c.head_dim**-0.5)
-            x = layer.out.add(mixed.flatten(1), x)
+            x = layer.out.add(fill_rows(mixed.flatten(1)), x)
             h = rms_norm(x, layer.post_norm, c.rms_norm_eps)
             x = layer.down.add(layer.up.multiply(h, layer.gate.silu(h)), x)
-        return x
+        return x[:num_rows]
 
     def finish(self, hidden: Tensor) -> Tensor:
         """The final norm, applied only to the rows [M, C] that need logits."""
