@@ -1,10 +1,6 @@
-"""Attention of ragged query rows over paged keys and values, each query up to its horizon."""
+"""Attention of ragged query rows over paged keys and values, each query with its own reach."""
 
-import itertools
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -12,37 +8,11 @@ import torch
 from torch import Tensor
 
 from unmask_kernels import reference
+from unmask_kernels.dispatch import uses_triton
+from unmask_kernels.segments import SegmentPlan, make_segment_plan
+from unmask_kernels.tiles import TileConfig, TilePlan, make_tile_plan, tile_config
 
-# A query's result must not depend on which other queries are computed with it. On a CPU it does
-# not if keys are taken in units of 32 up to the query's own horizon, and rows in units of 32.
-KEY_UNIT = 32
-ROW_UNIT = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Rows [row_start, row_end) over keys [key_start, key_start + num_keys).
-
-    Rows are the queries that `AttentionPlan.rows` lists; keys are counted in the slots of the
-    plan's pages laid end to end. Where a key is out of reach the bias is -inf, elsewhere 0.
-    """
-
-    row_start: int
-    row_end: int
-    key_start: int
-    num_keys: int
-    bias: Tensor | None  # [row_end - row_start or 1, num_keys]
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionPlan:
-    """Which queries read which pages; made once per step and shared by all layers."""
-
-    pages: Tensor  # [P] int64, the pages of each sequence, one sequence after another
-    unwritten: Tensor  # [U] int64, slots that segments reach beyond the last horizon
-    rows: Tensor | None  # [R] int64, queries with repeats up to whole units; None: as they are
-    row_of_query: Tensor | None  # [T] int64
-    segments: tuple[Segment, ...]
+AttentionPlan = SegmentPlan | TilePlan
 
 
 def make_plan(
@@ -53,98 +23,64 @@ def make_plan(
     page_size: int,
     *,
     group_size: int,
+    head_dim: int,
     device: torch.device,
     dtype: torch.dtype,
+    starts: npt.NDArray[np.int64] | None = None,
+    config: TileConfig | None = None,
 ) -> AttentionPlan:
     """Plan attention for sequences whose queries are consecutive and whose horizons never fall.
 
-    `query_starts` and `page_starts` have one entry more than there are sequences; `horizons` [T]
-    holds the exclusive end of the keys of each query, `pages` [P] the pages of all sequences;
-    `group_size` is the number of query heads that share a key head.
+    `query_starts` and `page_starts` have one entry more than there are sequences; a query sees the
+    keys from `starts` [T], or the first, to `horizons` [T], exclusive; `pages` [P] are those of all
+    sequences; `group_size` is the number of query heads that share a key head.
     """
-    num_queries, num_sequences = len(horizons), len(query_starts) - 1
-    laid, key_starts, unwritten = _lay_out(query_starts, horizons, pages, page_starts, page_size)
-    sequence = np.repeat(np.arange(num_sequences), np.diff(query_starts))
-    units = -(-horizons // KEY_UNIT)
-    cuts = np.flatnonzero((units[1:] != units[:-1]) | (sequence[1:] != sequence[:-1])) + 1
-    edges = [0, *cuts.tolist(), num_queries]
-    row_unit = ROW_UNIT // math.gcd(ROW_UNIT, group_size)
-    segments: list[Segment] = []
-    row_parts: list[npt.NDArray[np.int64]] = []
-    row_of_query = np.empty(num_queries, np.int64)
-    num_rows = 0
-    for start, end in itertools.pairwise(edges):
-        count = -(-(end - start) // row_unit) * row_unit
-        row_of_query[start:end] = np.arange(num_rows, num_rows + end - start)
-        row_parts.append(np.minimum(np.arange(start, start + count), end - 1))
-        num_keys = int(units[start]) * KEY_UNIT
-        bias = _bias(horizons[row_parts[-1]], num_keys, dtype, device)
-        key_start = key_starts[sequence[start]]
-        segments.append(Segment(num_rows, num_rows + count, key_start, num_keys, bias))
-        num_rows += count
-    padded = num_rows != num_queries
-    return AttentionPlan(
-        torch.from_numpy(laid).to(device),
-        torch.from_numpy(unwritten).to(device),
-        torch.from_numpy(np.concatenate(row_parts)).to(device) if padded else None,
-        torch.from_numpy(row_of_query).to(device) if padded else None,
-        tuple(segments),
+    if uses_triton(device):
+        return make_tile_plan(
+            query_starts,
+            starts,
+            horizons,
+            pages,
+            page_starts,
+            group_size=group_size,
+            config=config or tile_config(head_dim, dtype, _capability(device)),
+            device=device,
+        )
+    return make_segment_plan(
+        query_starts,
+        starts,
+        horizons,
+        pages,
+        page_starts,
+        page_size,
+        group_size=group_size,
+        device=device,
+        dtype=dtype,
     )
 
 
-def _lay_out(
-    query_starts: Sequence[int],
-    horizons: npt.NDArray[np.int64],
-    pages: npt.NDArray[np.int64],
-    page_starts: Sequence[int],
-    page_size: int,
-) -> tuple[npt.NDArray[np.int64], list[int], npt.NDArray[np.int64]]:
-    """Pages with enough of them for whole key units; where each sequence starts; what is stale."""
-    laid: list[npt.NDArray[np.int64]] = []
-    unwritten: list[npt.NDArray[np.int64]] = []
-    key_starts: list[int] = []
-    num_pages = 0
-    for i in range(len(query_starts) - 1):
-        own = pages[page_starts[i] : page_starts[i + 1]]
-        num_keys = int(horizons[query_starts[i + 1] - 1])
-        reach = -(-num_keys // KEY_UNIT) * KEY_UNIT
-        missing = -(-reach // page_size) - len(own)
-        if missing > 0:
-            own = np.concatenate((own, np.repeat(own[-1:], missing)))
-        key_start = num_pages * page_size
-        key_starts.append(key_start)
-        unwritten.append(np.arange(key_start + num_keys, key_start + reach))
-        laid.append(own)
-        num_pages += len(own)
-    return np.concatenate(laid), key_starts, np.concatenate(unwritten)
-
-
-def _bias(
-    horizons: npt.NDArray[np.int64], num_keys: int, dtype: torch.dtype, device: torch.device
-) -> Tensor | None:
-    """What to add to scores [rows, num_keys] of rows with these horizons; None adds nothing."""
-    if horizons[0] == horizons[-1]:
-        if horizons[0] == num_keys:
-            return None
-        return _one_row_bias(int(horizons[0]), num_keys, dtype, device)
-    out_of_reach = np.arange(num_keys)[None, :] >= horizons[:, None]
-    bias = torch.zeros(out_of_reach.shape, dtype=dtype)
-    return bias.masked_fill_(torch.from_numpy(out_of_reach), float("-inf")).to(device)
-
-
-@lru_cache(maxsize=1024)
-def _one_row_bias(horizon: int, num_keys: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    bias = torch.zeros(1, num_keys, dtype=dtype, device=device)
-    bias[:, horizon:] = float("-inf")
-    return bias
+def _capability(device: torch.device) -> int:
+    if device.type != "cuda":
+        return 90
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor
 
 
 def attention(
-    query: Tensor, key_pages: Tensor, value_pages: Tensor, plan: AttentionPlan, scale: float
+    query: Tensor,
+    key_pages: Tensor,
+    value_pages: Tensor,
+    plan: AttentionPlan,
+    scale: float,
+    *,
+    softcap: float | None = None,
+    key_scales: Tensor | None = None,
+    value_scales: Tensor | None = None,
 ) -> Tensor:
     """Softmax attention of `query` [T, H, D] over pages [N, page, Hkv, D]; returns [T, H, D].
 
-    Query heads are grouped: head h reads key head h // (H // Hkv).
+    Query heads are grouped: head h reads key head h // (H // Hkv). `softcap` bounds the scores by a
+    hyperbolic tangent. 8-bit pages come with `key_scales` and `value_scales` [Hkv], float32.
     """
     num_heads, head_dim = query.shape[1:]
     num_kv_heads = key_pages.shape[2]
@@ -152,4 +88,16 @@ def attention(
         raise ValueError(f"{num_heads} query heads do not group over {num_kv_heads} key heads")
     if key_pages.shape != value_pages.shape or key_pages.shape[3] != head_dim:
         raise ValueError(f"pages {tuple(key_pages.shape)} do not fit queries of {head_dim}")
-    return reference.attention(query, key_pages, value_pages, plan, scale)
+    if (key_scales is None) != (value_scales is None):
+        raise ValueError("scales are given for keys and values or for neither")
+    if (key_scales is None) != (key_pages.dtype == query.dtype):
+        raise ValueError(f"{key_pages.dtype} pages and {query.dtype} queries need scales, or none")
+    if isinstance(plan, TilePlan):
+        from unmask_kernels.gpu.attention import run_tiles
+
+        return run_tiles(
+            query, key_pages, value_pages, plan, scale, softcap, key_scales, value_scales
+        )
+    return reference.attention(
+        query, key_pages, value_pages, plan, scale, softcap, key_scales, value_scales
+    )

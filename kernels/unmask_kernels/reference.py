@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class SegmentLike(Protocol):
-    """What `attention` reads of a segment; see `unmask_kernels.attention.Segment`."""
+    """What `attention` reads of a segment; see `unmask_kernels.segments.Segment`."""
 
     @property
     def row_start(self) -> int: ...  # noqa: D102
@@ -24,7 +24,7 @@ class SegmentLike(Protocol):
 
 
 class PlanLike(Protocol):
-    """What `attention` reads of a plan; see `unmask_kernels.attention.AttentionPlan`."""
+    """What `attention` reads of a plan; see `unmask_kernels.segments.SegmentPlan`."""
 
     @property
     def pages(self) -> Tensor: ...  # noqa: D102
@@ -39,7 +39,14 @@ class PlanLike(Protocol):
 
 
 def attention(
-    query: Tensor, key_pages: Tensor, value_pages: Tensor, plan: PlanLike, scale: float
+    query: Tensor,
+    key_pages: Tensor,
+    value_pages: Tensor,
+    plan: PlanLike,
+    scale: float,
+    softcap: float | None = None,
+    key_scales: Tensor | None = None,
+    value_scales: Tensor | None = None,
 ) -> Tensor:
     """One fused attention per segment over its own keys; see `unmask_kernels.attention`.
 
@@ -48,8 +55,8 @@ def attention(
     num_heads, head_dim = query.shape[1:]
     num_kv_heads = key_pages.shape[2]
     group = num_heads // num_kv_heads
-    keys = _gather(key_pages, plan)
-    values = _gather(value_pages, plan)
+    keys = _gather(key_pages, plan, key_scales, query.dtype)
+    values = _gather(value_pages, plan, value_scales, query.dtype)
     if plan.rows is not None:
         query = query.index_select(0, plan.rows)
     num_rows = len(query)
@@ -59,23 +66,38 @@ def attention(
     for segment in plan.segments:
         last = segment.key_start + segment.num_keys
         num_packed = (segment.row_end - segment.row_start) * group
-        parts.append(
-            F.scaled_dot_product_attention(
-                packed[None, :, segment.row_start * group : segment.row_end * group],
-                keys[None, :, segment.key_start : last],
-                values[None, :, segment.key_start : last],
-                attn_mask=_packed_bias(segment.bias, num_packed, group),
-                scale=scale,
+        own = packed[None, :, segment.row_start * group : segment.row_end * group]
+        own_keys = keys[None, :, segment.key_start : last]
+        own_values = values[None, :, segment.key_start : last]
+        bias = _packed_bias(segment.bias, num_packed, group)
+        if softcap is None:
+            mixed = F.scaled_dot_product_attention(
+                own, own_keys, own_values, attn_mask=bias, scale=scale
             )
-        )
+        else:
+            mixed = _capped(own, own_keys, own_values, bias, scale, softcap)
+        parts.append(mixed)
     out = torch.cat(parts, 2).view(num_kv_heads, num_rows, group, head_dim)
     out = out.transpose(0, 1).reshape(num_rows, num_heads, head_dim)
     return out if plan.row_of_query is None else out.index_select(0, plan.row_of_query)
 
 
-def _gather(pages: Tensor, plan: PlanLike) -> Tensor:
+def _capped(
+    query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, scale: float, softcap: float
+) -> Tensor:
+    """Attention with scores bounded by `softcap` (Gemma 2)."""
+    scores = (query.float() @ keys.float().transpose(-1, -2)) * scale
+    scores = softcap * torch.tanh(scores / softcap)
+    if bias is not None:
+        scores = scores + bias
+    return scores.softmax(-1).to(values.dtype) @ values
+
+
+def _gather(pages: Tensor, plan: PlanLike, scales: Tensor | None, dtype: torch.dtype) -> Tensor:
     """Pages laid end to end as [Hkv, K, D]; what was never written must not be NaN."""
     laid = pages.index_select(0, plan.pages).view(-1, *pages.shape[2:])
+    if scales is not None:
+        laid = (laid.float() * scales[:, None]).to(dtype)
     if len(plan.unwritten):
         laid.index_fill_(0, plan.unwritten, 0)
     return laid.transpose(0, 1)

@@ -64,6 +64,7 @@ def test_logits_of_one_forward_are_those_of_the_reference(tiny: LoadedModel) -> 
         [0, num_pages],
         page_size,
         group_size=tiny.model.group_size,
+        head_dim=tiny.model.kv_shape[2],
         device=tiny.device,
         dtype=tiny.dtype,
     )

@@ -115,6 +115,7 @@ def test_an_exported_model_computes_in_the_engine_what_it_does_in_training(tmp_p
         [0, 2],
         16,
         group_size=2,
+        head_dim=loaded.model.kv_shape[2],
         device=loaded.device,
         dtype=loaded.dtype,
     )

@@ -51,6 +51,7 @@ class Runner:
             batch.page_starts,
             self.page_size,
             group_size=model.group_size,
+            head_dim=model.kv_shape[2],
             device=device,
             dtype=self.loaded.dtype,
         )

@@ -1,0 +1,125 @@
+"""Compiles kernels for GPUs on a machine without one, and reads what the compiler made.
+
+python -m unmask_kernels.testing.compiling [--out FILE]    a table; fails where a kernel would crawl
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from unmask_kernels.gpu import attention
+from unmask_kernels.testing.variant import Variant
+
+CAPABILITIES = (80, 90, 100)
+SHARED_LIMIT_BYTES = {80: 166_912, 90: 232_448, 100: 232_448}
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+INSTRUCTIONS = ("HGMMA", "UTCHMMA", "HMMA", "UTMALDG", "LDGSTS", "LDL", "STL")
+# Matrix instructions of each chip; Hopper's and Blackwell's older ones run at a fraction.
+MATRIX = {80: "HMMA", 90: "HGMMA", 100: "UTCHMMA"}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a kernel takes on a chip."""
+
+    name: str
+    capability: int
+    registers: int
+    stack_bytes: int
+    shared_bytes: int
+    instructions: dict[str, int]
+    problems: list[str] = field(default_factory=list)
+
+
+def compile_variant(variant: Variant, capability: int) -> Report:
+    """Compile for a chip such as 90, for sm_90, and look for spills and missing instructions."""
+    signature, constants, hints = {}, {}, {}
+    for index, name in enumerate(variant.kernel.arg_names):
+        if name in variant.constants:
+            signature[name] = "constexpr"
+            constants[(index,)] = variant.constants[name]
+            continue
+        kind, _, multiple = variant.types[name].partition(":")
+        signature[name] = kind
+        if kind.startswith("*") or multiple:
+            hints[(index,)] = [["tt.divisibility", 16]]
+    source = ASTSource(variant.kernel, signature, constants, hints)
+    options = {"num_warps": variant.num_warps}
+    compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(compiled.asm["cubin"])
+        file.flush()
+        usage = _output("cuobjdump", "-res-usage", file.name)
+        code = _output("nvdisasm", "-c", file.name)
+    found = re.search(r"REG:(\d+) STACK:(\d+)", usage)
+    assert found is not None, usage
+    counts = {name: len(re.findall(rf"\b{name}\b", code)) for name in INSTRUCTIONS}
+    report = Report(
+        variant.name,
+        capability,
+        registers=int(found[1]),
+        stack_bytes=int(found[2]),
+        shared_bytes=compiled.metadata.shared,
+        instructions={name: count for name, count in counts.items() if count},
+    )
+    report.problems.extend(_problems(variant, report))
+    return report
+
+
+def _problems(variant: Variant, report: Report) -> Iterator[str]:
+    if report.stack_bytes or report.instructions.get("STL"):
+        yield f"spills {report.stack_bytes} bytes"
+    if report.shared_bytes > SHARED_LIMIT_BYTES[report.capability]:
+        yield f"wants {report.shared_bytes} bytes of shared memory"
+    wanted = MATRIX[report.capability]
+    if variant.multiplies and not report.instructions.get(wanted):
+        yield f"has no {wanted}"
+
+
+def _output(tool: str, *arguments: str) -> str:
+    command = [str(TOOLS / tool), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def all_variants(capability: int) -> Iterator[Variant]:
+    """Every configuration that can be picked on a chip."""
+    yield from attention.variants(capability)
+
+
+def main() -> int:
+    """Compile everything, print a line for each, and fail if any has a problem."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="write the reports as JSON")
+    parser.add_argument("--only", default="", help="part of a variant's name")
+    options = parser.parse_args()
+    reports = []
+    for capability in CAPABILITIES:
+        for variant in all_variants(capability):
+            if options.only not in variant.name:
+                continue
+            report = compile_variant(variant, capability)
+            reports.append(report)
+            counts = " ".join(f"{name} {count}" for name, count in report.instructions.items())
+            sys.stdout.write(
+                f"sm_{capability:<4} {report.name:48} {report.registers:4} registers "
+                f"{report.shared_bytes / 1024:6.1f} KiB  {counts}  {'; '.join(report.problems)}\n"
+            )
+            sys.stdout.flush()
+    if options.out:
+        table = {"triton": triton.__version__, "kernels": [asdict(report) for report in reports]}
+        options.out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    return 1 if any(report.problems for report in reports) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

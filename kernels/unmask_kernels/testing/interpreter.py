@@ -1,0 +1,59 @@
+"""Makes Triton's interpreter (TRITON_INTERPRET=1) compute in bfloat16 and float8 as a GPU does.
+
+As of Triton 3.6 it multiplies the bit patterns of bfloat16 operands (triton-lang/triton#11584) and
+truncates where hardware rounds to nearest even. A GPU multiplies such numbers exactly and sums in
+float32, so they are widened before a product; casts go through torch.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+import triton.language as tl
+from triton.runtime import interpreter
+
+_TORCH = {
+    tl.bfloat16: (torch.bfloat16, torch.uint16, np.uint16),
+    tl.float8e4nv: (torch.float8_e4m3fn, torch.uint8, np.uint8),
+    tl.float8e5: (torch.float8_e5m2, torch.uint8, np.uint8),
+}
+
+
+def _widen(handle: Any) -> Any:
+    """The same numbers as float32."""
+    found = _TORCH.get(handle.dtype.scalar)
+    if found is None:
+        return handle
+    bits = torch.from_numpy(np.ascontiguousarray(handle.data).view(found[2]))
+    wide = bits.view(found[0]).float().numpy().reshape(handle.data.shape)
+    return interpreter.TensorHandle(wide, tl.float32)
+
+
+def install() -> None:
+    """Patch the interpreter of this process, once."""
+    builder = interpreter.InterpreterBuilder
+    if getattr(builder, "rounds_like_a_gpu", False):
+        return
+    plain_dot, plain_cast = builder.create_dot, builder.cast_impl
+
+    def create_dot(self: Any, a: Any, b: Any, total: Any, *options: Any) -> Any:
+        return plain_dot(self, _widen(a), _widen(b), total, *options)
+
+    def cast(self: Any, source: Any, target: Any) -> Any:
+        source = _widen(source)
+        if source.dtype.scalar == target.scalar:
+            return source
+        if source.dtype.scalar == tl.float32 and target.scalar in _TORCH:
+            dtype, bits, raw = _TORCH[target.scalar]
+            rounded = torch.from_numpy(np.ascontiguousarray(source.data)).to(dtype).view(bits)
+            data = rounded.numpy().view(raw).reshape(source.data.shape)
+            return interpreter.TensorHandle(data, target.scalar)
+        return plain_cast(self, source, target)
+
+    def create_fp_to_fp(self: Any, source: Any, target: Any, mode: Any) -> Any:
+        return cast(self, source, target)
+
+    builder.create_dot = create_dot
+    builder.cast_impl = cast
+    builder.create_fp_to_fp = create_fp_to_fp
+    builder.rounds_like_a_gpu = True

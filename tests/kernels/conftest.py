@@ -1,0 +1,32 @@
+"""Kernels run on a GPU if there is one, and in Triton's interpreter if not."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read as triton is imported
+    from unmask_kernels.testing import interpreter
+
+    interpreter.install()
+
+from unmask_kernels import dispatch
+
+
+@pytest.fixture
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.fixture
+def triton_kernels() -> Iterator[None]:
+    with dispatch.backend("triton"):
+        yield
+
+
+@pytest.fixture(params=["torch", "triton"])
+def backend(request: pytest.FixtureRequest) -> Iterator[dispatch.Backend]:
+    with dispatch.backend(request.param):
+        yield request.param
