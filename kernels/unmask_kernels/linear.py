@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unmask_kernels.dispatch import uses_triton
+
 MAX_BF16_INPUTS = 256
 MAX_PARTS = 16
 MIN_ROW_UNIT = 16
@@ -98,7 +100,9 @@ def make_linear(weight: Tensor) -> Linear:
 
 
 def _can_pack(weight: Tensor) -> bool:
-    if weight.device.type != "cpu" or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    if weight.device.type != "cpu" or uses_triton(weight.device):
+        return False
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return False
     if weight.dtype is torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -52,6 +52,8 @@ def attention(
 
     A group's query heads are packed beside its rows, so that keys are never repeated.
     """
+    if not plan.segments:
+        return torch.empty_like(query)
     num_heads, head_dim = query.shape[1:]
     num_kv_heads = key_pages.shape[2]
     group = num_heads // num_kv_heads

@@ -57,6 +57,9 @@ def make_segment_plan(
 ) -> SegmentPlan:
     """Plan for a CPU, where every segment is one call; arguments as of `attention.make_plan`."""
     num_queries, num_sequences = len(horizons), len(query_starts) - 1
+    if not num_queries:
+        nothing = torch.empty(0, dtype=torch.int64, device=device)
+        return SegmentPlan(nothing, nothing, None, None, ())
     laid, key_starts, unwritten = _lay_out(query_starts, horizons, pages, page_starts, page_size)
     sequence = np.repeat(np.arange(num_sequences), np.diff(query_starts))
     units = -(-horizons // KEY_UNIT)

@@ -1,12 +1,16 @@
 """From hidden states of masked positions to a token and its statistics, one row each."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.linear import Linear
 from unmask_kernels.philox import gumbel_noise
+
+LOGIT_ROWS = 64  # whose logits are in memory at a time, where a kernel does not reduce them
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,20 @@ class SampledRows:
     steps: Tensor  # [R] int64
     top_k: Tensor | None  # [R] int64; vocabulary size where off
     top_p: Tensor | None  # [R] float32; 1 where off
+
+    def split(self, size: int) -> Iterator["SampledRows"]:
+        """The same rows, `size` at a time."""
+        for first in range(0, len(self.rows), size):
+            some = slice(first, first + size)
+            yield SampledRows(
+                self.rows[some],
+                self.temperature[some],
+                self.seeds[some],
+                self.positions[some],
+                self.steps[some],
+                None if self.top_k is None else self.top_k[some],
+                None if self.top_p is None else self.top_p[some],
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +64,9 @@ def score_rows(
 
     The mask token has probability zero. Ties go to the lowest token id.
     """
-    logits = head(hidden).float()
-    logits[:, mask_token_id] = float("-inf")
+    if uses_triton(hidden.device) and head.weight is not None:
+        return _score_pieces(hidden, head, head.weight, mask_token_id, sampled, num_top)
+    logits = _logits(hidden, head, mask_token_id)
     best, token = logits.max(-1)
     log_norm = logits.logsumexp(-1)
     if sampled is not None:
@@ -63,6 +82,49 @@ def score_rows(
         top, top_ids = logits.topk(num_top)
         top_logprobs = top - log_norm[:, None]
     return RowScores(token, (best - log_norm).exp(), entropy, top_ids, top_logprobs)
+
+
+def _logits(hidden: Tensor, head: Linear, mask_token_id: int) -> Tensor:
+    logits = head(hidden).float()
+    logits[:, mask_token_id] = float("-inf")
+    return logits
+
+
+def _score_pieces(
+    hidden: Tensor,
+    head: Linear,
+    weight: Tensor,
+    mask_token_id: int,
+    sampled: SampledRows | None,
+    num_top: int,
+) -> RowScores:
+    """Score rows without their logits in memory, but for a few rows at a time that need them."""
+    from unmask_kernels.gpu.unmasking import Draws, score_hidden
+
+    draws = None
+    truncates = sampled is not None and (sampled.top_k is not None or sampled.top_p is not None)
+    if sampled is not None and not truncates:
+        rows, count = sampled.rows, len(hidden)
+        given = sampled.temperature, sampled.seeds, sampled.positions, sampled.steps
+        draws = Draws(*(t.new_zeros(count).index_copy_(0, rows, t) for t in given))
+    found = score_hidden(hidden, weight, mask_token_id, draws)
+    token, confidence = found.token, found.confidence
+    if sampled is not None and truncates:
+        for part in sampled.split(LOGIT_ROWS):
+            logits = _logits(hidden[part.rows], head, mask_token_id)
+            drawn = _draw(logits, part)
+            token[part.rows] = drawn
+            chosen = logits.gather(1, drawn[:, None])[:, 0]
+            confidence[part.rows] = (chosen - found.log_norm[part.rows]).exp()
+    top_ids = top_logprobs = None
+    if num_top:
+        tops = [
+            _logits(rows, head, mask_token_id).topk(num_top)
+            for rows in torch.split(hidden, LOGIT_ROWS)
+        ]
+        top_ids = torch.cat([top.indices for top in tops])
+        top_logprobs = torch.cat([top.values for top in tops]) - found.log_norm[:, None]
+    return RowScores(token, confidence, found.entropy, top_ids, top_logprobs)
 
 
 def _draw(logits: Tensor, sampled: SampledRows) -> Tensor:

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from unmask_kernels.dispatch import Backend
 from unmask_kernels.linear import make_linear
 from unmask_kernels.philox import gumbel_noise, philox
 from unmask_kernels.unmasking import SampledRows, score_rows
@@ -59,15 +60,15 @@ def test_the_mask_token_is_never_drawn() -> None:
     assert not (draw(20_000, 50.0) == MASK).any()
 
 
-def test_top_k_and_top_p_leave_only_the_likeliest() -> None:
+def test_top_k_and_top_p_leave_only_the_likeliest(backend: Backend) -> None:
     order = distribution(1.0).argsort(descending=True).tolist()
-    assert set(draw(2000, 1.0, top_k=3).tolist()) == set(order[:3])
+    assert set(draw(500, 1.0, top_k=3).tolist()) == set(order[:3])
     mass = distribution(1.0)[order].cumsum(0)
     needed = int((mass < 0.5).sum()) + 1
-    assert set(draw(2000, 1.0, top_p=0.5).tolist()) == set(order[:needed])
+    assert set(draw(500, 1.0, top_p=0.5).tolist()) == set(order[:needed])
 
 
-def test_scores_are_those_of_a_plain_softmax() -> None:
+def test_scores_are_those_of_a_plain_softmax(backend: Backend) -> None:
     hidden = torch.randn(9, HIDDEN, generator=torch.Generator().manual_seed(3))
     scores = score_rows(hidden, head(), mask_token_id=MASK, with_entropy=True, num_top=3)
     logits = head()(hidden).double()

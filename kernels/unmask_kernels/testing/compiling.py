@@ -17,7 +17,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from unmask_kernels.gpu import attention
+from unmask_kernels.gpu import attention, unmasking
 from unmask_kernels.testing.variant import Variant
 
 CAPABILITIES = (80, 90, 100)
@@ -94,6 +94,7 @@ def _output(tool: str, *arguments: str) -> str:
 def all_variants(capability: int) -> Iterator[Variant]:
     """Every configuration that can be picked on a chip."""
     yield from attention.variants(capability)
+    yield from unmasking.variants(capability)
 
 
 def main() -> int:

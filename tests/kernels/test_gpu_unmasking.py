@@ -1,0 +1,113 @@
+"""Statistics of rows by pieces of the vocabulary, against a float64 softmax."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from unmask_kernels.gpu.unmasking import Draws, Statistics, score_hidden, score_logits
+from unmask_kernels.linear import make_linear
+from unmask_kernels.unmasking import SampledRows, score_rows
+
+MASK = 2500
+
+
+def inputs(num_rows: int, vocab_size: int, dtype: torch.dtype, device: torch.device):
+    torch.manual_seed(0)
+    hidden = torch.randn(num_rows, 32).to(device, dtype)
+    return hidden, torch.randn(vocab_size, 32).to(device, dtype)
+
+
+def draws(num_rows: int, device: torch.device) -> Draws:
+    temperatures = torch.linspace(0.0, 2.0, num_rows)  # the first row is not drawn
+    seeds = torch.arange(num_rows) * 2**40 + 7
+    positions, steps = torch.arange(num_rows) * 3, torch.arange(num_rows) % 5
+    return Draws(*(tensor.to(device) for tensor in (temperatures, seeds, positions, steps)))
+
+
+def check(found: Statistics, logits: Tensor) -> None:
+    exact = logits.cpu().double()
+    exact[:, MASK] = -math.inf
+    probs = exact.softmax(-1)
+    top = probs.topk(2).values
+    token = found.token.cpu()
+    close = {"rtol": 1e-5, "atol": 1e-5}
+    torch.testing.assert_close(found.log_norm.cpu().double(), exact.logsumexp(-1), **close)
+    torch.testing.assert_close(
+        found.confidence.cpu().double(), probs.gather(1, token[:, None])[:, 0], **close
+    )
+    entropy = torch.special.entr(probs).sum(-1)
+    torch.testing.assert_close(found.entropy.cpu().double(), entropy, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.margin.cpu().double(), top[:, 0] - top[:, 1], **close)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("vocab_size", [2504, 4096, 9000])
+def test_statistics_are_those_of_a_softmax(
+    vocab_size: int, dtype: torch.dtype, device: torch.device
+) -> None:
+    hidden, head = inputs(5, vocab_size, dtype, device)
+    logits = hidden @ head.T
+    found = score_logits(logits, MASK, None)
+    check(found, logits)
+    masked = logits.float()
+    masked[:, MASK] = -math.inf
+    assert torch.equal(found.token, masked.argmax(-1))
+
+
+def test_the_mask_token_is_not_counted_even_where_it_is_likeliest(device: torch.device) -> None:
+    logits = torch.zeros(2, 3000, device=device)
+    logits[:, MASK] = 100.0
+    logits[1, 17] = 5.0
+    found = score_logits(logits, MASK, None)
+    assert found.token.tolist() == [0, 17]  # the lowest of equals
+    check(found, logits)
+    assert found.margin[0] == 0
+
+
+def test_slices_of_the_head_give_what_whole_logits_give(device: torch.device) -> None:
+    hidden, head = inputs(4, 9000, torch.float32, device)
+    by_slice = score_hidden(hidden, head, MASK, draws(4, device))
+    whole = score_logits(hidden @ head.T, MASK, draws(4, device))
+    assert torch.equal(by_slice.token, whole.token)
+    torch.testing.assert_close(by_slice.entropy, whole.entropy, rtol=1e-5, atol=1e-5)
+
+
+def test_rows_are_the_same_in_any_company(device: torch.device) -> None:
+    hidden, head = inputs(5, 5000, torch.bfloat16, device)
+    logits = hidden @ head.T
+    whole = score_logits(logits, MASK, draws(5, device))
+    for row in range(5):
+        own = draws(5, device)
+        alone = Draws(*(getattr(own, name)[row : row + 1] for name in Draws.__slots__))
+        found = score_logits(logits[row : row + 1], MASK, alone)
+        for name in Statistics.__slots__:
+            assert torch.equal(getattr(found, name), getattr(whole, name)[row : row + 1]), name
+
+
+def test_draws_are_those_of_the_torch_path(device: torch.device) -> None:
+    num_rows = 24
+    hidden, head = inputs(num_rows, 2600, torch.float32, device)
+    own = draws(num_rows, device)
+    found = score_logits(hidden @ head.T, MASK, own)
+    rows = torch.arange(1, num_rows, device=device)
+    sampled = SampledRows(
+        rows=rows,
+        temperature=own.temperatures[rows],
+        seeds=own.seeds[rows],
+        positions=own.positions[rows],
+        steps=own.steps[rows],
+        top_k=None,
+        top_p=None,
+    )
+    expected = score_rows(hidden, make_linear(head), mask_token_id=MASK, sampled=sampled)
+    assert torch.equal(found.token, expected.token)
+    assert (found.token[1:] != score_logits(hidden @ head.T, MASK, None).token[1:]).any()
+    torch.testing.assert_close(found.confidence, expected.confidence, rtol=1e-4, atol=1e-6)
+    check(found, hidden @ head.T)
+
+
+def test_no_rows_have_no_statistics(device: torch.device) -> None:
+    hidden, head = inputs(0, 2504, torch.float32, device)
+    assert score_hidden(hidden, head, MASK, None).token.numel() == 0
