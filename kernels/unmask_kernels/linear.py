@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.dispatch import uses_triton
+from unmask_kernels.layers import swiglu
 
 MAX_BF16_INPUTS = 256
 MAX_PARTS = 16
@@ -36,9 +37,9 @@ class Linear:
         return F.linear(x, self.weight) if self.weight is not None else self._sum(x, None)
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Rows [M, N] added to `residual` [M, N]."""
+        """Rows [M, N] added to `residual` [M, N], which may be overwritten."""
         if self.weight is not None:
-            return residual + F.linear(x, self.weight)
+            return residual.addmm_(x, self.weight.T)
         return self._sum(x, residual)
 
     def silu(self, x: Tensor) -> Tensor:
@@ -64,6 +65,20 @@ class Linear:
                 total = _binary(columns, part, total, "add")
         assert total is not None
         return total[:rows]
+
+
+@dataclass(frozen=True, slots=True)
+class GatedLinear:
+    """Two weights [N, K] of which one, through SiLU, gates the other (Shazeer, 2020)."""
+
+    gate: Linear
+    up: Linear | None  # None where `gate` holds both, one product for the two
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Rows [M, N]."""
+        if self.up is None:
+            return swiglu(self.gate(x))
+        return self.up.multiply(x, self.gate.silu(x))
 
 
 def fill_rows(x: Tensor) -> Tensor:
@@ -97,6 +112,13 @@ def make_linear(weight: Tensor) -> Linear:
         for part in torch.split(weight, part_inputs, 1)
     )
     return Linear(None, parts, part_inputs)
+
+
+def make_gated_linear(gate: Tensor, up: Tensor) -> GatedLinear:
+    """Prepare two weights [N, K]."""
+    if _can_pack(gate):
+        return GatedLinear(make_linear(gate), make_linear(up))
+    return GatedLinear(make_linear(torch.cat((gate, up))), None)
 
 
 def _can_pack(weight: Tensor) -> bool:

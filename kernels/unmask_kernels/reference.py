@@ -117,8 +117,10 @@ def kv_store(
     key: Tensor, value: Tensor, key_pages: Tensor, value_pages: Tensor, slots: Tensor
 ) -> None:
     """Write rows [T, Hkv, D] to the slots [T] of pages [N, page, Hkv, D], in place."""
-    key_pages.view(-1, *key_pages.shape[2:]).index_copy_(0, slots, key)
-    value_pages.view(-1, *value_pages.shape[2:]).index_copy_(0, slots, value)
+    for rows, pages in ((key, key_pages), (value, value_pages)):
+        if pages.itemsize == 1:  # torch copies bytes, but not floats of 8 bits, by index
+            rows, pages = rows.view(torch.uint8), pages.view(torch.uint8)
+        pages.view(-1, *pages.shape[2:]).index_copy_(0, slots, rows)
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:

@@ -11,8 +11,8 @@ from unmask.errors import InvalidCheckpoint
 from unmask.models.layers import StepInput, rotary_tables
 from unmask.models.weights import Weights
 from unmask_kernels.attention import attention
-from unmask_kernels.linear import Linear, fill_rows, make_linear
-from unmask_kernels.reference import kv_store, rms_norm, rotary
+from unmask_kernels.layers import place_heads, rms_norm
+from unmask_kernels.linear import GatedLinear, Linear, fill_rows, make_gated_linear, make_linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,7 @@ class _Layer:
     qk_norm: Tensor  # [H + Hkv, D], the query norm's weight for each query head, then the key's
     out: Linear
     post_norm: Tensor
-    gate: Linear
-    up: Linear
+    gated: GatedLinear
     down: Linear
 
 
@@ -107,8 +106,10 @@ class Sdar:
             qk_norm=torch.cat(norms),
             out=make_linear(take("self_attn.o_proj", c.hidden_size, queries)),
             post_norm=take("post_attention_layernorm", c.hidden_size),
-            gate=make_linear(take("mlp.gate_proj", c.intermediate_size, c.hidden_size)),
-            up=make_linear(take("mlp.up_proj", c.intermediate_size, c.hidden_size)),
+            gated=make_gated_linear(
+                take("mlp.gate_proj", c.intermediate_size, c.hidden_size),
+                take("mlp.up_proj", c.intermediate_size, c.hidden_size),
+            ),
             down=make_linear(take("mlp.down_proj", c.hidden_size, c.intermediate_size)),
         )
 
@@ -125,20 +126,19 @@ class Sdar:
     def forward(self, step: StepInput) -> Tensor:
         """Final hidden states [T, C] of a step; its keys and values are written to the cache."""
         c = self.config
+        eps = c.rms_norm_eps
         cos, sin = self._cos[step.positions], self._sin[step.positions]
-        num_qk = c.num_heads + c.num_kv_heads
         num_rows = len(step.token_ids)
         x = fill_rows(F.embedding(step.token_ids, self.embedding))
         for i, layer in enumerate(self._layers):
-            h = rms_norm(x, layer.input_norm, c.rms_norm_eps)
-            heads = layer.qkv(h)[:num_rows].view(num_rows, -1, c.head_dim)
-            qk = rotary(rms_norm(heads[:, :num_qk], layer.qk_norm, c.rms_norm_eps), cos, sin)
             keys, values = step.cache.keys[i], step.cache.values[i]
-            kv_store(qk[:, c.num_heads :], heads[:, num_qk:], keys, values, step.slots)
-            mixed = attention(qk[:, : c.num_heads], keys, values, step.plan, c.head_dim**-0.5)
+            h = rms_norm(x, layer.input_norm, eps)
+            heads = layer.qkv(h)[:num_rows].view(num_rows, -1, c.head_dim)
+            query = place_heads(heads, layer.qk_norm, eps, cos, sin, keys, values, step.slots)
+            mixed = attention(query, keys, values, step.plan, c.head_dim**-0.5)
             x = layer.out.add(fill_rows(mixed.flatten(1)), x)
-            h = rms_norm(x, layer.post_norm, c.rms_norm_eps)
-            x = layer.down.add(layer.up.multiply(h, layer.gate.silu(h)), x)
+            h = rms_norm(x, layer.post_norm, eps)
+            x = layer.down.add(layer.gated(h), x)
         return x[:num_rows]
 
     def finish(self, hidden: Tensor) -> Tensor:

@@ -1,0 +1,46 @@
+"""The whole engine on Triton's kernels gives what it gives on torch."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny import write_checkpoint
+from unmask.config import Config, DecodingConfig, EngineConfig, ModelConfig
+from unmask.engine.engine import Engine
+from unmask.metrics import Metrics
+from unmask.models.registry import load_model
+from unmask.types import Delta, Event, Request, SamplingParams
+from unmask_kernels import dispatch
+
+PROMPTS = [[5, 9, 12], list(range(20, 57)), [7] * 11]
+PARAMS = [
+    SamplingParams(max_tokens=10, seed=1, ignore_eos=True),
+    SamplingParams(max_tokens=7, temperature=0.8, seed=2, ignore_eos=True),
+    SamplingParams(max_tokens=9, temperature=1.0, top_k=5, seed=3, logprobs=2, ignore_eos=True),
+]
+
+
+def answers(folder: str, name: dispatch.Backend) -> dict[str, list[int]]:
+    with dispatch.backend(name):
+        model = ModelConfig(path=folder, dtype="float32")
+        loaded = load_model(model, DecodingConfig())
+        config = Config(engine=EngineConfig(num_pages=16, page_size=16, max_batch_tokens=48))
+        engine = Engine(config, loaded, Metrics())
+        for i, (prompt, params) in enumerate(zip(PROMPTS, PARAMS, strict=True)):
+            engine.add(Request(str(i), tuple(prompt), params))
+        events: list[Event] = []
+        while engine.has_work:
+            events += engine.step()
+    tokens: dict[str, list[int]] = {str(i): [] for i in range(len(PROMPTS))}
+    for event in events:
+        assert isinstance(event, Delta)
+        tokens[event.request_id] += event.token_ids
+    return tokens
+
+
+@pytest.mark.slow
+def test_tokens_are_the_same_on_both(tmp_path: Path) -> None:
+    folder = str(write_checkpoint(tmp_path))
+    on_torch = answers(folder, "torch")
+    assert all(on_torch.values())
+    assert answers(folder, "triton") == on_torch

@@ -1,0 +1,119 @@
+"""Norms, rotation, the KV cache and gates, in torch and in Triton, against float64."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from unmask_kernels.dispatch import Backend
+from unmask_kernels.layers import place_heads, rms_norm, swiglu
+
+TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def check(found: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
+    close = {"rtol": TOLERANCES[dtype], "atol": TOLERANCES[dtype]}
+    torch.testing.assert_close(found.cpu().double(), expected.cpu(), **close)
+
+
+def exact_norm(x: Tensor, weight: Tensor) -> Tensor:
+    wide = x.double()
+    return wide / (wide.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight.double()
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("shape", [(5, 256), (3, 96), (1, 1000), (0, 64)])
+def test_norms_agree_with_float64(
+    shape: tuple[int, int], dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    x, weight = torch.randn(shape).to(device, dtype), torch.randn(shape[1]).to(device, dtype)
+    found = rms_norm(x, weight, 1e-6)
+    assert found.dtype == dtype
+    check(found, exact_norm(x, weight), dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_norms_of_rows_with_a_stride(
+    dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    x, weight = torch.randn(6, 128).to(device, dtype)[:, :64], torch.ones(64).to(device, dtype)
+    check(rms_norm(x, weight, 1e-6), exact_norm(x, weight), dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("normed", [True, False])
+@pytest.mark.parametrize(("num_heads", "num_kv", "head_dim"), [(4, 2, 32), (3, 3, 24), (5, 1, 64)])
+def test_heads_are_normalised_rotated_and_stored(
+    num_heads: int,
+    num_kv: int,
+    head_dim: int,
+    normed: bool,
+    dtype: torch.dtype,
+    device: torch.device,
+    backend: Backend,
+) -> None:
+    num_rows, page = 7, 4
+    heads = torch.randn(num_rows, num_heads + 2 * num_kv, head_dim).to(device, dtype)
+    weights = torch.randn(num_heads + num_kv, head_dim).to(device, dtype) if normed else None
+    angles = torch.randn(num_rows, 1, head_dim // 2)
+    cos, sin = angles.cos().to(device, dtype), angles.sin().to(device, dtype)
+    slots = torch.tensor([3, 17, 4, 9, 0, 1, 12], device=device)
+    keys = torch.full((5, page, num_kv, head_dim), math.nan, dtype=dtype, device=device)
+    values = keys.clone()
+    query = place_heads(heads, weights, 1e-6, cos, sin, keys, values, slots)
+
+    wide = heads.double()[:, : num_heads + num_kv]
+    if weights is not None:
+        wide = exact_norm(wide, weights)
+    low, high = wide.chunk(2, -1)
+    c, s = cos.double(), sin.double()
+    rotated = torch.cat((low * c - high * s, high * c + low * s), -1)
+    check(query, rotated[:, :num_heads], dtype)
+    check(keys.flatten(0, 1)[slots], rotated[:, num_heads:], dtype)
+    check(values.flatten(0, 1)[slots], heads.double()[:, num_heads + num_kv :], dtype)
+    rest = torch.ones(5 * page, dtype=torch.bool)
+    rest[slots.cpu()] = False
+    assert keys.flatten(0, 1)[rest.to(device)].isnan().all()
+    assert values.flatten(0, 1)[rest.to(device)].isnan().all()
+
+
+def test_keys_and_values_of_8_bits_are_divided_by_their_scales(
+    device: torch.device, backend: Backend
+) -> None:
+    heads = torch.randn(3, 4, 32).to(device, torch.bfloat16)
+    angles = torch.zeros(3, 1, 16, device=device)
+    keys = torch.zeros(1, 4, 1, 32, device=device).to(torch.float8_e4m3fn)
+    values = keys.clone()
+    scale = torch.tensor([0.5], device=device)
+    slots = torch.tensor([2, 0, 1], device=device)
+    cos, sin = (t.bfloat16() for t in (angles.cos(), angles.sin()))
+    scales = {"key_scales": scale, "value_scales": 2 * scale}
+    place_heads(heads, None, 1e-6, cos, sin, keys, values, slots, **scales)
+    expected = (heads[:, 2:3].float() / scale).to(torch.float8_e4m3fn)
+    assert torch.equal(keys[0].float()[slots], expected.float())
+    assert torch.equal(values[0].float()[slots], heads[:, 3:].to(torch.float8_e4m3fn).float())
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("shape", [(5, 96), (2, 2200), (0, 8)])
+def test_gates_agree_with_float64(
+    shape: tuple[int, int], dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    both = torch.randn(shape).to(device, dtype)
+    gate, up = both.double().chunk(2, 1)
+    check(swiglu(both), torch.nn.functional.silu(gate) * up, dtype)
+
+
+def test_shapes_that_do_not_fit_are_refused(device: torch.device) -> None:
+    with pytest.raises(ValueError, match="does not fit rows"):
+        rms_norm(torch.ones(2, 8, device=device), torch.ones(4, device=device), 1e-6)
+    pages = torch.zeros(1, 4, 1, 32, device=device)
+    heads, angles = torch.ones(1, 3, 16, device=device), torch.ones(1, 1, 8, device=device)
+    with pytest.raises(ValueError, match="do not fit heads"):
+        place_heads(heads, None, 1e-6, angles, angles, pages, pages, torch.zeros(1).long())
