@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("unmask", "torch", "triton", "numpy", "transformers", "uvicorn", "httpx")
 
@@ -21,7 +19,9 @@ def describe() -> dict[str, Any]:
         "machine": {
             "cpu": _cpu(),
             "cores": os.cpu_count(),
-            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+            "memory_gib": round(
+                os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1
+            ),
             "gpu": _gpu(),
             "system": platform.platform(),
             "load_before": os.getloadavg()[0],

@@ -1,0 +1,180 @@
+"""Attention over pages: right, and how near its floor, beside torch's own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.device.timing import Ceilings, timed
+from unmask_kernels.attention import AttentionPlan, attention, make_plan
+from unmask_kernels.tiles import TileConfig, TilePlan
+
+PAGE = 64
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Rows of a step that decode a block each, all with the same context."""
+
+    rows: int = 64
+    queries: int = 32
+    heads: int = 32
+    kv_heads: int = 8
+    head_dim: int = 128
+    context: int = 1024
+
+    @property
+    def kv_bytes(self) -> int:
+        """Keys and values, once."""
+        return 2 * self.rows * self.context * self.kv_heads * self.head_dim * 2
+
+    @property
+    def num_bytes(self) -> int:
+        """Keys, values, queries and results, once."""
+        return self.kv_bytes + 2 * self.rows * self.queries * self.heads * self.head_dim * 2
+
+    @property
+    def flops(self) -> int:
+        return 4 * self.rows * self.queries * self.heads * self.head_dim * self.context
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Random tensors of a shape, and a plan."""
+
+    query: Tensor
+    keys: Tensor
+    values: Tensor
+    plan: AttentionPlan
+    pages: np.ndarray  # [rows, pages of each]
+
+
+def build(shape: Shape, device: torch.device, config: TileConfig | None = None) -> Inputs:
+    per_row = -(-shape.context // PAGE)
+    order = np.random.default_rng().permutation(shape.rows * per_row)
+    pool = (shape.rows * per_row, PAGE, shape.kv_heads, shape.head_dim)
+    query = torch.randn(shape.rows * shape.queries, shape.heads, shape.head_dim, device=device)
+    keys, values = (torch.randn(pool, device=device).bfloat16() for _ in range(2))
+    pages = order.reshape(shape.rows, per_row)
+    plan = make(shape, pages, device, config)
+    return Inputs(query.bfloat16(), keys, values, plan, pages)
+
+
+def make(
+    shape: Shape, pages: np.ndarray, device: torch.device, config: TileConfig | None
+) -> AttentionPlan:
+    return make_plan(
+        list(range(0, shape.rows * shape.queries + 1, shape.queries)),
+        np.full(shape.rows * shape.queries, shape.context),
+        pages.reshape(-1),
+        list(range(0, pages.size + 1, pages.shape[1])),
+        PAGE,
+        group_size=shape.heads // shape.kv_heads,
+        head_dim=shape.head_dim,
+        device=device,
+        dtype=torch.bfloat16,
+        config=config,
+    )
+
+
+def run(shape: Shape, inputs: Inputs) -> Tensor:
+    scale = shape.head_dim**-0.5
+    return attention(inputs.query, inputs.keys, inputs.values, inputs.plan, scale)
+
+
+def dense(shape: Shape, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
+    """The same as [rows, heads, queries or keys, head_dim], keys and values laid out in order."""
+    rows = torch.from_numpy(inputs.pages).to(inputs.query.device)
+    query = inputs.query.view(shape.rows, shape.queries, shape.heads, shape.head_dim)
+    keys, values = (
+        pool[rows].flatten(1, 2)[:, : shape.context].transpose(1, 2).contiguous()
+        for pool in (inputs.keys, inputs.values)
+    )
+    return query.transpose(1, 2).contiguous(), keys, values
+
+
+def relative_error(shape: Shape, inputs: Inputs) -> float:
+    """Norm of the difference from float64, relative, of the first rows."""
+    query, keys, values = (t[:2].double() for t in dense(shape, inputs))
+    group = shape.heads // shape.kv_heads
+    keys, values = keys.repeat_interleave(group, 1), values.repeat_interleave(group, 1)
+    scores = query @ keys.transpose(2, 3) * shape.head_dim**-0.5
+    expected = (scores.softmax(-1) @ values).transpose(1, 2).flatten(0, 1)
+    found = run(shape, inputs)[: len(expected)].double()
+    return float((found - expected).norm() / expected.norm())
+
+
+def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str, Any]:
+    """Ours and torch's on one shape."""
+    inputs = build(shape, device)
+    floor_s = ceilings.floor_s(shape.num_bytes, shape.flops)
+    ours = timed(lambda: run(shape, inputs))
+    query, keys, values = dense(shape, inputs)
+    sdpa = timed(lambda: F.scaled_dot_product_attention(query, keys, values, enable_gqa=True))
+    row: dict[str, Any] = {
+        "shape": shape.__dict__,
+        "floor_us": 1e6 * floor_s,
+        "us": ours.median_us,
+        "spread_us": [1e6 * ours.low_s, 1e6 * ours.high_s],
+        "share_of_floor": floor_s / ours.median_s,
+        "relative_error": relative_error(shape, inputs),
+        "sdpa_us": sdpa.median_us,
+    }
+    if device.type == "cuda":
+        from torch.nn.attention.flex_attention import flex_attention
+
+        flex = torch.compile(flex_attention, dynamic=False)
+        row["flex_us"] = timed(lambda: flex(query, keys, values, enable_gqa=True)).median_us
+    row["configurations"] = dict(_configurations(shape, inputs, device))
+    return row
+
+
+def _configurations(
+    shape: Shape, inputs: Inputs, device: torch.device
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Other shapes of the kernel's programs, and whether they change a bit of the result."""
+    if not isinstance(inputs.plan, TilePlan):
+        return
+    usual = inputs.plan.config
+    chosen = run(shape, inputs)
+    changes: dict[str, dict[str, Any]] = {
+        "tma": {"tma": True},
+        "chunk 512": {"chunk": 512},
+        "chunk 2048": {"chunk": 2048},
+        "chunk 4096": {"chunk": 4096},
+        "2 stages": {"num_stages": 2},
+        "64 rows, 4 warps": {"rows": 64, "num_warps": 4},
+    }
+    for name, change in changes.items():
+        plan = make(shape, inputs.pages, device, replace(usual, **change))
+        other = replace(inputs, plan=plan)
+        out = run(shape, other)
+        yield (
+            name,
+            {
+                "us": timed(lambda other=other: run(shape, other)).median_us,
+                "same_bits": bool(torch.equal(out, chosen)),
+            },
+        )
+
+
+def same_bits_alone(shape: Shape, device: torch.device) -> bool:
+    """Whether every row's result is the same when its sequence is alone."""
+    inputs = build(shape, device)
+    together = run(shape, inputs).view(shape.rows, shape.queries, shape.heads, shape.head_dim)
+    alone = replace(shape, rows=1)
+    for row in range(0, shape.rows, max(1, shape.rows // 4)):
+        own = slice(row * shape.queries, (row + 1) * shape.queries)
+        part = replace(inputs, query=inputs.query[own], pages=inputs.pages[row : row + 1])
+        part = replace(part, plan=make(alone, part.pages, device, _config(inputs)))
+        if not torch.equal(run(alone, part).view_as(together[row]), together[row]):
+            return False
+    return True
+
+
+def _config(inputs: Inputs) -> TileConfig | None:
+    return inputs.plan.config if isinstance(inputs.plan, TilePlan) else None

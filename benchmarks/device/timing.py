@@ -1,0 +1,65 @@
+"""Seconds of work on a device, and what the device itself can do."""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Median time of a call and its spread."""
+
+    median_s: float
+    low_s: float  # fifth of the calls
+    high_s: float
+
+    @property
+    def median_us(self) -> float:
+        return 1e6 * self.median_s
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """Measured limits of a device."""
+
+    bytes_per_s: float  # read and written
+    flops_per_s: float  # bfloat16 products
+
+    def floor_s(self, num_bytes: float, flops: float) -> float:
+        """The least time in which so much can be moved and computed, at once."""
+        return max(num_bytes / self.bytes_per_s, flops / self.flops_per_s)
+
+
+def timed(call: Callable[[], object], *, budget_s: float = 0.2) -> Timed:
+    """Time a call again and again; on a GPU by events, its L2 cache cleared before each."""
+    if torch.cuda.is_available():
+        from triton.testing import do_bench
+
+        budget_ms = 1000 * budget_s
+        low, median, high = do_bench(
+            call, warmup=budget_ms / 4, rep=budget_ms, quantiles=[0.2, 0.5, 0.8]
+        )
+        return Timed(median / 1000, low / 1000, high / 1000)
+    call()
+    taken: list[float] = []
+    while len(taken) < 3 or (sum(taken) < budget_s and len(taken) < 50):
+        started_s = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - started_s)
+    taken.sort()
+    return Timed(statistics.median(taken), taken[len(taken) // 5], taken[-1 - len(taken) // 5])
+
+
+def measure_ceilings(device: torch.device, *, small: bool) -> Ceilings:
+    """A large copy and a large product, of random numbers."""
+    size = 2**20 if small else 2**30
+    source = torch.randint(-128, 127, (size,), dtype=torch.int8, device=device)
+    target = torch.empty_like(source)
+    copy = timed(lambda: target.copy_(source))
+    side = 256 if small else 8192
+    a, b = (torch.randn(side, side, device=device).bfloat16() for _ in range(2))
+    product = timed(lambda: a @ b)
+    return Ceilings(2 * size / copy.median_s, 2 * side**3 / product.median_s)

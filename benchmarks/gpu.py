@@ -1,0 +1,204 @@
+"""What a GPU does with the kernels and the engine: `python benchmarks/gpu.py`.
+
+Measures the device's ceilings, checks every kernel, times it against its floor and against torch,
+then runs the engine on shapes of real checkpoints with random weights. Prints a table and writes
+results/gpu_NAME.json. `--dry-run` goes the whole way on a CPU with small shapes, in Triton's
+interpreter, and writes nothing.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+for folder in (ROOT, ROOT / "server", ROOT / "kernels"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+DRY = "--dry-run" in sys.argv
+if DRY:
+    os.environ["TRITON_INTERPRET"] = "1"  # read as triton is imported
+
+import torch  # noqa: E402
+
+from unmask_kernels import dispatch  # noqa: E402
+
+if DRY:
+    from unmask_kernels.testing import interpreter
+
+    interpreter.install()
+
+from benchmarks.device import attention, layers, unmasking  # noqa: E402
+from benchmarks.device.timing import Ceilings, measure_ceilings  # noqa: E402
+from benchmarks.machine import describe  # noqa: E402
+
+BUDGET_S = 540.0
+CONTEXTS = (1024, 4096, 16_384)
+
+
+class Report:
+    """Results so far, and what went wrong on the way."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.started_s = time.monotonic()
+        self.device = device
+        self.result: dict[str, Any] = describe() | {"problems": []}
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the budget is spent."""
+        return BUDGET_S - (time.monotonic() - self.started_s)
+
+    def part(self, name: str, measure: Callable[[], Any], needs_s: float = 5.0) -> Any:
+        """Measure something, unless there is no time for it, and keep what comes of it."""
+        if self.left_s < needs_s:
+            self.result["problems"].append(f"{name}: no time left")
+            return None
+        started_s = time.monotonic()
+        try:
+            found = measure()
+        except Exception as error:
+            self.result["problems"].append(f"{name}: {type(error).__name__}: {error}"[:500])
+            found = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        print(f"[{time.monotonic() - self.started_s:5.0f} s] {name}", file=sys.stderr, flush=True)
+        self.result.setdefault("seconds", {})[name] = round(time.monotonic() - started_s, 1)
+        return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dry-run", action="store_true", help="small shapes, on a CPU")
+    parser.add_argument("--name", help="part of the result's file name; the device's if unset")
+    parser.add_argument("--out", type=Path, help="result file")
+    options = parser.parse_args()
+    if not DRY and not torch.cuda.is_available():
+        parser.error("there is no GPU here; try --dry-run")
+    device = torch.device("cpu" if DRY else "cuda")
+    report = Report(device)
+    with dispatch.backend("triton"):
+        ceilings = report.part("ceilings", lambda: measure_ceilings(device, small=DRY))
+        if ceilings is not None:
+            report.result["ceilings"] = asdict(ceilings)
+            measure_kernels(report, ceilings)
+            measure_engine(report, ceilings)
+    print("\n".join(table(report.result)))
+    for problem in report.result["problems"]:
+        print(f"PROBLEM {problem}")
+    out = options.out
+    if out is None and not DRY:
+        name = options.name or torch.cuda.get_device_name().lower().replace(" ", "-")
+        out = ROOT / "benchmarks" / "results" / f"gpu_{name}.json"
+    if out is not None:
+        out.write_text(json.dumps(report.result, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {out}")
+    return 1 if report.result["problems"] else 0
+
+
+def measure_kernels(report: Report, ceilings: Ceilings) -> None:
+    """Every kernel alone."""
+    device = report.device
+    shape = attention.Shape()
+    if DRY:
+        shape = attention.Shape(rows=2, queries=8, heads=4, kv_heads=2, head_dim=32)
+    rows = []
+    for context in (64, 192) if DRY else CONTEXTS:
+        own = replace(shape, context=context)
+        found = report.part(
+            f"attention, context {context}",
+            partial(attention.compare, own, ceilings, device),
+            30.0,
+        )
+        rows += [found] if found else []
+    report.result["attention"] = rows
+    report.result["attention_same_bits_alone"] = report.part(
+        "attention, alone and together", lambda: attention.same_bits_alone(shape, device)
+    )
+    head = unmasking.Shape(rows=4, hidden=32, vocab=9000) if DRY else unmasking.Shape()
+    rows = []
+    for count in (4,) if DRY else (2048, 256, 32):
+        own_head = replace(head, rows=count)
+        found = report.part(
+            f"unmasking, {count} rows",
+            partial(unmasking.compare, own_head, ceilings, device),
+            15.0,
+        )
+        rows += [found] if found else []
+    report.result["unmasking"] = rows
+    sizes = (4, 64, 96) if DRY else (2048, 4096, 12_288)
+    report.result["layers"] = report.part(
+        "layers", lambda: layers.compare(*sizes, ceilings, device)
+    )
+
+
+def measure_engine(report: Report, ceilings: Ceilings) -> None:
+    """The engine on every shape and load that fits."""
+    engine = report.part("engine", lambda: importlib.import_module("benchmarks.device.engine"))
+    if engine is None:  # it needs more than torch: prometheus_client, transformers
+        return
+    shapes = {"tiny": engine.TINY} if DRY else engine.SHAPES
+    loads = [engine.Load(2, 64, 32)] if DRY else engine.LOADS
+    longest = max(load.context + load.num_tokens for load in loads)
+    rows = report.result["engine"] = []
+    for name, config in shapes.items():
+        load_model = partial(engine.load, config, report.device, longest)
+        loaded = report.part(f"{name}: weights", load_model)
+        for work in loads if loaded else []:
+            if not engine.fits(config, work, report.device):
+                continue
+            measure = partial(engine.measure, loaded, config, work, ceilings)
+            found = report.part(f"{name}: {work.concurrency} at {work.context}", measure, 20.0)
+            rows += [{"model": name, **found}] if found else []
+        del loaded
+
+
+def table(result: dict[str, Any]) -> Iterator[str]:
+    """The result for people."""
+    if ceilings := result.get("ceilings"):
+        yield (
+            f"copy {ceilings['bytes_per_s'] / 1e12:.2f} TB/s, "
+            f"bfloat16 product {ceilings['flops_per_s'] / 1e12:.0f} TFLOP/s"
+        )
+    for row in result.get("attention", []):
+        flex = f", flex {row['flex_us']:.0f}" if "flex_us" in row else ""
+        yield (
+            f"attention {row['shape']['rows']} x {row['shape']['queries']} at "
+            f"{row['shape']['context']}: {row['us']:.0f} us, floor {row['floor_us']:.0f} "
+            f"({row['share_of_floor']:.0%}), SDPA {row['sdpa_us']:.0f}{flex}, "
+            f"error {row['relative_error']:.1e}"
+        )
+        for name, other in row["configurations"].items():
+            yield f"    {name}: {other['us']:.0f} us, same bits {other['same_bits']}"
+    yield f"attention gives the same bits alone: {result.get('attention_same_bits_alone')}"
+    for row in result.get("unmasking", []):
+        yield (
+            f"unmasking {row['shape']['rows']} rows: {row['us']:.0f} us, drawn "
+            f"{row['us_drawn']:.0f}, {row['times_product']:.2f} times the product, "
+            f"{row['times_faster_than_eager']:.1f} times faster than eager, "
+            f"extra MiB {row['extra_mib']}, entropy error {row['entropy_error']:.1e}"
+        )
+    for row in result.get("layers") or []:
+        yield (
+            f"{row['name']}: {row['us']:.1f} us, floor {row['floor_us']:.1f} "
+            f"({row['share_of_floor']:.0%}), torch {row['torch_us']:.1f}, "
+            f"difference {row['relative_difference']:.1e}"
+        )
+    for row in result.get("engine", []):
+        idle = f", idle {row['idle_share']:.0%}" if "idle_share" in row else ""
+        yield (
+            f"{row['model']} {row['concurrency']:3} at {row['context']}: "
+            f"{row['tokens_per_s']:.0f} tokens/s, step {row['step_ms']:.2f} ms, floor "
+            f"{row['floor_ms']:.2f} ({row['share_of_floor']:.0%}){idle}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

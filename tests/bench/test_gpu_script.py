@@ -1,0 +1,38 @@
+"""The script for whoever has a GPU is gone through from end to end without one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+
+
+@pytest.mark.slow
+def test_a_dry_run_measures_everything(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    command = [sys.executable, str(SCRIPT), "--dry-run", "--out", str(out)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    result = json.loads(out.read_text())
+    assert result["problems"] == []
+    for row in result["attention"]:
+        assert row["relative_error"] < 1e-2
+    assert result["attention_same_bits_alone"] is True
+    for row in result["unmasking"]:
+        assert row["same_tokens"] == 1.0
+        assert row["entropy_error"] < 1e-4
+    assert {row["name"] for row in result["layers"]} == {"rms_norm", "heads", "swiglu"}
+    assert all(row["relative_difference"] < 1e-2 for row in result["layers"])
+    (decoded,) = result["engine"]
+    assert decoded["tokens_per_s"] > 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+def test_without_a_gpu_it_says_what_to_do() -> None:
+    run = subprocess.run([sys.executable, str(SCRIPT)], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "--dry-run" in run.stderr
