@@ -66,19 +66,27 @@ def close_brackets(rng: Random) -> Problem:
     return Problem("brack", ("brack:" + text,), ask("Close the brackets: " + text), answer)
 
 
+def number_off(items: list[str], wanted: str) -> str:
+    """Write the items with numbers, from one, in place of the wanted ones."""
+    return " ".join(
+        str(items[: i + 1].count(wanted)) if item == wanted else item
+        for i, item in enumerate(items)
+    )
+
+
 def count_word(rng: Random) -> Problem:
-    """Count a word in a list of four to ten."""
+    """Count a word in a list of four to ten, which is first numbered off."""
     choices = rng.sample(ANIMALS, 3)
     items = [rng.choice(choices) for _ in range(rng.randint(4, 10))]
     wanted = rng.choice(choices)
     total = items.count(wanted)
-    answer = f"The word {wanted} appears {total} time{'' if total == 1 else 's'}."
+    reference = f"The word {wanted} appears {total} time{'' if total == 1 else 's'}."
     listed = " ".join(items)
     return Problem(
         "count",
         (f"count:{wanted}:{listed}",),
         ask(f"How many times does {wanted} appear in: {listed}?"),
-        answer,
+        f"{number_off(items, wanted)}. {reference}",
         "final",
-        answer,
+        reference,
     )

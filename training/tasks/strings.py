@@ -4,6 +4,7 @@ from random import Random
 
 from training.tasks.code import RECIPES, draw_function, function_key
 from training.tasks.problem import Problem, ask
+from training.tasks.sequences import number_off
 from training.tasks.words import COLORS, LETTERS, NAMES, THINGS, WORDS, with_article
 
 BLANK = "___"
@@ -57,8 +58,9 @@ def manipulate_string(rng: Random) -> Problem:
             wanted, listed = rng.choice(letters), " ".join(letters)
             question = f"How many times is the letter {wanted} in: {listed}?"
             total = letters.count(wanted)
-            answer = f"The letter {wanted} is there {total} time{'' if total == 1 else 's'}."
-            checker, reference = "final", answer
+            reference = f"The letter {wanted} is there {total} time{'' if total == 1 else 's'}."
+            answer = f"{number_off(letters, wanted)}. {reference}"
+            checker = "final"
     key = f"string:{operation}:{listed}"
     return Problem("string", (key,), ask(question), answer, checker, reference)
 
