@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from unmask.types import PolicyName
+from unmask_kernels.dispatch import uses_triton
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,12 @@ def select(scores: Scores, policies: list[PolicyName], quota: Tensor, limit: Ten
 
     Returns a boolean [M]: the positions to fill in this step.
     """
+    if uses_triton(scores.confidence.device):
+        from unmask_kernels.gpu import selection
+
+        entropy = scores.entropy if "entropy_bound" in policies else None
+        names: list[str] = [*policies]
+        return selection.select(scores.confidence, entropy, scores.block, names, quota, limit)
     row_quota, row_limit = quota[scores.block], limit[scores.block]
     selected: Tensor | None = None
     for name in sorted(set(policies)):

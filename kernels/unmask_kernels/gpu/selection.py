@@ -1,0 +1,112 @@
+"""Which masked positions of each block are filled: every policy in one launch."""
+
+from collections.abc import Iterator
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from unmask_kernels.testing.variant import Variant
+
+POLICIES = ("low_confidence", "threshold", "factor", "entropy_bound")
+THRESHOLD, FACTOR, ENTROPY_BOUND = tl.constexpr(1), tl.constexpr(2), tl.constexpr(3)
+MAX_ROWS, COLUMNS = 256, 16
+
+
+@triton.jit
+def _key(confidence, entropy, o_row, m_row, BY_ENTROPY: tl.constexpr):
+    """What rows are ranked by, the highest first."""
+    if BY_ENTROPY:
+        return tl.where(m_row, -tl.load(entropy + o_row, mask=m_row, other=0.0), float("-inf"))
+    return tl.load(confidence + o_row, mask=m_row, other=-1.0)
+
+
+@triton.jit
+def _select(
+    confidence, entropy, selected, first, count, policy, quota, limit,
+    BLOCK: tl.constexpr, COLUMNS: tl.constexpr, BY_ENTROPY: tl.constexpr,
+):  # fmt: skip
+    o_row = tl.arange(0, BLOCK)
+    m_row = o_row < count
+    b_key = _key(confidence, entropy, first + o_row, m_row, BY_ENTROPY)
+    b_rank = tl.zeros([BLOCK], tl.int32)
+    b_before = tl.zeros([BLOCK], tl.float64)  # entropy of what ranks before
+    for start in range(0, count, COLUMNS):
+        o_other = start + tl.arange(0, COLUMNS)
+        m_other = o_other < count
+        b_other = _key(confidence, entropy, first + o_other, m_other, BY_ENTROPY)
+        earlier = (b_other[None, :] > b_key[:, None]) | (
+            (b_other[None, :] == b_key[:, None]) & (o_other[None, :] < o_row[:, None])
+        )
+        earlier = earlier & m_other[None, :]
+        b_rank += tl.sum(earlier.to(tl.int32), 1)
+        if BY_ENTROPY:
+            b_before += tl.sum(tl.where(earlier, -b_other.to(tl.float64)[None, :], 0.0), 1)
+    b_chosen = b_rank < quota
+    if BY_ENTROPY:
+        b_chosen = b_chosen | (b_before <= limit)
+    elif policy == THRESHOLD:
+        b_chosen = b_chosen | (b_key >= limit)
+    elif policy == FACTOR:
+        # The n most confident are taken, up to the first that fails.
+        b_fails = ((b_rank + 2) * (1.0 - b_key) >= limit) & m_row
+        b_chosen = b_chosen | (b_rank < tl.min(tl.where(b_fails, b_rank, 2147483647), 0))
+    tl.store(selected + first + o_row, b_chosen, mask=m_row)
+
+
+@triton.jit
+def select_kernel(
+    confidence, entropy, starts, policies, quotas, limits, selected,
+    BLOCK: tl.constexpr, COLUMNS: tl.constexpr, WITH_ENTROPY: tl.constexpr,
+):  # fmt: skip
+    """Rank the rows of a block, the first of equals before the others, and apply its policy."""
+    i_block = tl.program_id(0)
+    first = tl.load(starts + i_block)
+    count = (tl.load(starts + i_block + 1) - first).to(tl.int32)
+    policy = tl.load(policies + i_block)
+    quota, limit = tl.load(quotas + i_block), tl.load(limits + i_block)
+    if WITH_ENTROPY:
+        if policy == ENTROPY_BOUND:
+            _select(confidence, entropy, selected, first, count, policy, quota, limit,
+                    BLOCK, COLUMNS, True)  # fmt: skip
+    if policy != ENTROPY_BOUND:
+        _select(confidence, entropy, selected, first, count, policy, quota, limit,
+                BLOCK, COLUMNS, False)  # fmt: skip
+
+
+def select(
+    confidence: Tensor,
+    entropy: Tensor | None,
+    block: Tensor,
+    policies: list[str],
+    quota: Tensor,
+    limit: Tensor,
+) -> Tensor:
+    """Positions to fill, as a boolean [M] of masked rows.
+
+    `block` [M] is non-decreasing and numbers the blocks; policies, `quota` [B] int64 and `limit`
+    [B] float32 have one entry for each. No block has more than MAX_ROWS masked rows.
+    """
+    num_blocks = len(policies)
+    device = confidence.device
+    selected = torch.empty(len(confidence), dtype=torch.bool, device=device)
+    if len(confidence):
+        starts = torch.searchsorted(block, torch.arange(num_blocks + 1, device=device))
+        codes = torch.tensor([POLICIES.index(name) for name in policies], dtype=torch.int32)
+        select_kernel[(num_blocks,)](
+            confidence, entropy, starts, codes.to(device, non_blocking=True), quota, limit,
+            selected.view(torch.int8), BLOCK=MAX_ROWS, COLUMNS=COLUMNS,
+            WITH_ENTROPY=entropy is not None, num_warps=4,
+        )  # fmt: skip
+    return selected
+
+
+def variants(capability: int) -> Iterator[Variant]:
+    """What is launched, for the compile checks."""
+    types = {"confidence": "*fp32", "entropy": "*fp32", "starts": "*i64", "policies": "*i32"}
+    types |= {"quotas": "*i64", "limits": "*fp32", "selected": "*i8"}
+    shape = {"BLOCK": MAX_ROWS, "COLUMNS": COLUMNS}
+    plain = shape | {"WITH_ENTROPY": False, "entropy": None}
+    yield Variant("select", select_kernel, types, plain)
+    yield Variant("select with entropy", select_kernel, types, shape | {"WITH_ENTROPY": True})
