@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unmask_kernels import reference
-from unmask_kernels.dispatch import uses_triton
+from unmask_kernels.dispatch import capability, uses_triton
 from unmask_kernels.segments import SegmentPlan, make_segment_plan
 from unmask_kernels.tiles import TileConfig, TilePlan, make_tile_plan, tile_config
 
@@ -43,7 +43,7 @@ def make_plan(
             pages,
             page_starts,
             group_size=group_size,
-            config=config or tile_config(head_dim, dtype, _capability(device)),
+            config=config or tile_config(head_dim, dtype, capability(device)),
             device=device,
         )
     return make_segment_plan(
@@ -57,13 +57,6 @@ def make_plan(
         device=device,
         dtype=dtype,
     )
-
-
-def _capability(device: torch.device) -> int:
-    if device.type != "cuda":
-        return 90
-    major, minor = torch.cuda.get_device_capability(device)
-    return 10 * major + minor
 
 
 def attention(

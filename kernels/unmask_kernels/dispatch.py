@@ -19,6 +19,14 @@ def uses_triton(device: torch.device) -> bool:
     return _backend == "triton"
 
 
+def capability(device: torch.device) -> int:
+    """The chip, such as 90 for sm_90; the interpreter is taken for one of those."""
+    if device.type != "cuda":
+        return 90
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor
+
+
 @contextlib.contextmanager
 def backend(name: Backend) -> Iterator[None]:
     """Choose the implementation for everything that is planned and run inside."""
