@@ -1,0 +1,30 @@
+"""The model that is shipped, in its own dtype: the same answers however it is run."""
+
+import pytest
+
+from unmask import LLM, SamplingParams
+from unmask.config import Config, EngineConfig
+from unmask.evaluation.suite import load_suite
+
+DEFAULT = EngineConfig()
+PROBLEMS = load_suite()[::190]  # one of most tasks
+GREEDY = SamplingParams(max_tokens=64)
+DRAWN = SamplingParams(max_tokens=48, temperature=0.9, top_p=0.95, seed=11)
+
+
+def answers(
+    params: SamplingParams, engine: EngineConfig = DEFAULT, *, one_by_one: bool = False
+) -> list[str]:
+    conversations = [problem.messages for problem in PROBLEMS]
+    with LLM(config=Config(engine=engine)) as llm:
+        if one_by_one:
+            return [llm.chat([messages], params)[0].text for messages in conversations]
+        return [completion.text for completion in llm.chat(conversations, params)]
+
+
+@pytest.mark.parametrize("params", [GREEDY, DRAWN], ids=["greedy", "drawn"])
+def test_answers_do_not_depend_on_company_cache_or_chunks(params: SamplingParams) -> None:
+    together = answers(params)
+    assert answers(params, one_by_one=True) == together
+    assert answers(params, EngineConfig(prefix_cache=False, max_num_seqs=5)) == together
+    assert answers(params, EngineConfig(max_batch_tokens=64, num_pages=24)) == together
