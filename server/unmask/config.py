@@ -28,7 +28,8 @@ class EngineConfig:
     """Limits of the batcher and of the KV cache.
 
     `max_batch_tokens` is the number of query tokens a step may hold. `num_pages` of `page_size`
-    tokens hold keys and values; without it they fill `kv_memory_mib`. `threads` are torch's.
+    tokens hold keys and values; without it they fill `kv_memory_mib`. `threads` are torch's. With
+    `overlap` a step is prepared while the device works on the one before it: by default on a GPU.
     """
 
     max_num_seqs: int = 64
@@ -38,6 +39,7 @@ class EngineConfig:
     num_pages: int | None = None
     kv_memory_mib: int = 256
     prefix_cache: bool = True
+    overlap: bool | None = None
     threads: int | None = None
 
 

@@ -1,5 +1,7 @@
 """Each policy against a table of cases, and against its definition written plainly."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -58,6 +60,15 @@ def test_a_policy_fills_the_positions_of_the_table(
 ) -> None:
     blocks = [0] * len(confidence)
     assert chosen([policy], blocks, confidence, entropy, [quota], [limit]) == expected
+
+
+def test_a_block_is_not_told_of_the_entropies_of_others() -> None:
+    """A position that is out of the question has an infinite one."""
+    entropy = [0.3, math.inf, 0.3, 0.1, 0.2]
+    picked = chosen(
+        ["entropy_bound"] * 2, [0, 0, 1, 1, 1], [0.0] * 5, entropy, [1, 1], [0.25, 0.25]
+    )
+    assert picked == {0, 3, 4}
 
 
 def test_blocks_of_different_policies_share_a_step() -> None:

@@ -72,6 +72,35 @@ def test_preempted_equals_not_preempted(
     assert_same(run_all(make_engine(loaded, num_pages=num_pages), batch), alone)
 
 
+@given(
+    batch=requests(),
+    num_pages=st.sampled_from([14, 24, 400]),
+    max_batch_tokens=st.sampled_from([48, 70, 2048]),
+    max_num_seqs=st.sampled_from([2, 64]),
+)
+@few
+def test_steps_that_overlap_equal_steps_in_turn(
+    loaded: LoadedModel,
+    batch: list[Request],
+    num_pages: int,
+    max_batch_tokens: int,
+    max_num_seqs: int,
+) -> None:
+    alone = {request.request_id: run_alone(loaded, request) for request in batch}
+    engine = make_engine(
+        loaded,
+        overlap=True,
+        num_pages=num_pages,
+        max_batch_tokens=max_batch_tokens,
+        max_num_seqs=max_num_seqs,
+    )
+    assert_same(run_all(engine, batch), alone)
+    again = [replace(request, request_id=f"again-{request.request_id}") for request in batch]
+    cached = run_all(engine, again)
+    for request in again:
+        assert cached[request.request_id].essence == run_alone(loaded, request).essence
+
+
 def test_too_few_pages_do_preempt(loaded: LoadedModel) -> None:
     """Guards the property above against never meeting a preemption."""
     sampling = replace(Request("x", (1,)).sampling, max_tokens=100, ignore_eos=True)
@@ -92,12 +121,12 @@ def test_refinements_do_not_change_the_answer(
     assert run_alone(loaded, refined).essence == run_alone(loaded, plain).essence
 
 
-@given(batch=requests(max_size=8), data=st.data())
+@given(batch=requests(max_size=8), overlap=st.booleans(), data=st.data())
 @few
 def test_pages_are_conserved_whatever_arrives_aborts_or_ends(
-    loaded: LoadedModel, batch: list[Request], data: st.DataObject
+    loaded: LoadedModel, batch: list[Request], overlap: bool, data: st.DataObject
 ) -> None:
-    engine = make_engine(loaded, num_pages=14, max_batch_tokens=64, max_num_seqs=3)
+    engine = make_engine(loaded, num_pages=14, max_batch_tokens=64, max_num_seqs=3, overlap=overlap)
     waiting, answers = list(batch), {}
     while waiting or engine.has_work:
         if waiting and (not engine.has_work or data.draw(st.booleans())):

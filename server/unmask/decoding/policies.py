@@ -38,11 +38,11 @@ def _unsort(order: Tensor, flags: Tensor) -> Tensor:
     return torch.empty_like(flags).scatter_(0, order, flags)
 
 
-def _sum_in_block(values: Tensor, rank: Tensor) -> Tensor:
-    """Inclusive running sum of sorted `values` within each block."""
-    total = values.cumsum(0)
-    first = torch.arange(len(rank), device=rank.device) - rank
-    return total - (total - values)[first]
+def _sum_in_block(values: Tensor, rank: Tensor, block: Tensor) -> Tensor:
+    """Inclusive running sum of sorted `values` within each block, whatever the others hold."""
+    table = values.new_zeros(int(block.max()) + 1, int(rank.max()) + 1)
+    table[block, rank] = values
+    return table.cumsum(1)[block, rank]
 
 
 def low_confidence(scores: Scores, quota: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def factor(scores: Scores, quota: Tensor, limit: Tensor) -> Tensor:
     """The n most confident while (n + 1)(1 - confidence of the n-th) < `limit` (Fast-dLLM)."""
     order, rank = rank_in_block(scores.confidence, scores.block)
     fails = (rank + 2) * (1.0 - scores.confidence[order]) >= limit[order]
-    kept = _sum_in_block(fails.long(), rank) == 0
+    kept = _sum_in_block(fails.long(), rank, scores.block[order]) == 0
     return _unsort(order, kept | (rank < quota[order]))
 
 
@@ -72,7 +72,7 @@ def entropy_bound(scores: Scores, quota: Tensor, limit: Tensor) -> Tensor:
     assert scores.entropy is not None
     order, rank = rank_in_block(-scores.entropy, scores.block)
     entropy = scores.entropy[order].double()
-    before = _sum_in_block(entropy, rank) - entropy
+    before = _sum_in_block(entropy, rank, scores.block[order]) - entropy
     return _unsort(order, (before <= limit[order]) | (rank < quota[order]))
 
 

@@ -60,33 +60,36 @@ def apply_span(
 ) -> Outcome:
     """Commit the positions that the policy chose, and tell what became final."""
     sequence = session.sequence
+    sequence.in_flight -= 1
     positions = batch.positions[batch.masked_rows[rows]]
-    tokens, selected = result.tokens[rows], result.selected[rows]
+    # Where steps overlap, the batch was made before the last result was known.
+    index = np.flatnonzero(sequence.masked[positions]) + rows.start
+    positions = batch.positions[batch.masked_rows[index]]
+    tokens, selected = result.tokens[index], result.selected[index]
     sequence.guess[positions] = tokens
-    sequence.confidence[positions] = result.confidence[rows]
+    sequence.confidence[positions] = result.confidence[index]
     chosen = positions[selected]
     sequence.canvas[chosen] = tokens[selected]
     sequence.masked[chosen] = False
     sequence.num_steps += 1
     sequence.block_step += 1
     if sequence.decoding.num_logprobs is not None:
-        _note_logprobs(session, result, rows, positions)
+        _note_logprobs(session, result, index[selected], chosen)
     return _finalize(session, len(chosen))
 
 
 def _note_logprobs(
-    session: Session, result: StepResult, rows: slice, positions: np.ndarray
+    session: Session, result: StepResult, rows: np.ndarray, positions: np.ndarray
 ) -> None:
     count = session.sequence.decoding.num_logprobs or 0
-    for i in np.flatnonzero(result.selected[rows]).tolist():
-        row = rows.start + i
+    for row, position in zip(rows.tolist(), positions.tolist(), strict=True):
         top: tuple[tuple[int, float], ...] = ()
         if count and result.top_ids is not None and result.top_logprobs is not None:
             ids, values = result.top_ids[row, :count], result.top_logprobs[row, :count]
             top = tuple(zip(ids.tolist(), values.tolist(), strict=True))
         confidence = max(float(result.confidence[row]), 1e-38)
         token_id = int(result.tokens[row])
-        session.logprobs[int(positions[i])] = TokenLogprob(token_id, math.log(confidence), top)
+        session.logprobs[position] = TokenLogprob(token_id, math.log(confidence), top)
 
 
 def _finalize(session: Session, num_committed: int) -> Outcome:

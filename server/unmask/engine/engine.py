@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter as Tally
+from dataclasses import dataclass
 
 import torch
 
@@ -11,7 +12,7 @@ from unmask.engine.allocator import keep_freed_memory
 from unmask.engine.apply import Outcome, Session, apply_span
 from unmask.engine.output import TextAssembler
 from unmask.engine.pages import PagePool
-from unmask.engine.runner import Runner, count_pages
+from unmask.engine.runner import Launched, Runner, count_pages
 from unmask.engine.scheduler import Scheduler
 from unmask.engine.sequence import Sequence
 from unmask.engine.step import StepBatch, StepResult
@@ -36,6 +37,15 @@ def default_threads(num_cores: int) -> int:
     return max(1, num_cores // 2)
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A batch that was launched."""
+
+    batch: StepBatch
+    launched: Launched
+    started_s: float
+
+
 class Engine:
     """Decodes many requests together, one step at a time."""
 
@@ -50,6 +60,7 @@ class Engine:
         self.scheduler = Scheduler(config.engine, self.pool)
         self.runner = Runner.create(config.engine, loaded, num_pages)
         self._sessions: dict[str, Session] = {}
+        self._launched: Step | None = None
         metrics.refused.labels("invalid")
         metrics.refused.labels("queue_full")
         metrics.watch(self.status, vllm=config.server.vllm_metrics, model_name=loaded.info.name)
@@ -71,7 +82,7 @@ class Engine:
     @property
     def has_work(self) -> bool:
         """Whether a step would do anything."""
-        return bool(self._sessions)
+        return bool(self._sessions) or self._launched is not None
 
     def check(self, request: Request) -> None:
         """Raise `InvalidRequest` for what can never be served; safe from any thread."""
@@ -115,17 +126,26 @@ class Engine:
         return [Delta(request_id, (), "", finish=Finish(FinishReason.ABORT, usage))]
 
     def step(self) -> list[Event]:
-        """One step: every event of it, in the order of the batch."""
+        """Launch a step, and tell the events of it or, where steps overlap, of the one before."""
         preempted_before = self.scheduler.num_preempted
         batch = self.scheduler.schedule()
         self.metrics.preempted.inc(self.scheduler.num_preempted - preempted_before)
-        if batch is None:
-            return []
+        step = None if batch is None else self._launch(batch)
+        if self.runner.canvas is not None:
+            step, self._launched = self._launched, step
+        return [] if step is None else self._finish(step)
+
+    def _launch(self, batch: StepBatch) -> "Step":
         started_s = time.monotonic()
         self._observe_queue(batch, started_s)
-        result = self.runner.run(batch)
-        events = self._apply(batch, result)
-        self._observe_step(batch, time.monotonic() - started_s)
+        launched = self.runner.launch(batch)
+        for span in batch.spans:
+            self.scheduler.advance(span)
+        return Step(batch, launched, started_s)
+
+    def _finish(self, step: "Step") -> list[Event]:
+        events = self._apply(step.batch, step.launched.wait())
+        self._observe_step(step.batch, time.monotonic() - step.started_s)
         return events
 
     def fail_all(self, message: str) -> list[Event]:
@@ -135,6 +155,7 @@ class Engine:
             self.scheduler.remove(session.sequence)
             failures.append(Failure(request_id, message))
         self._sessions.clear()
+        self._launched = None
         return failures
 
     def status(self, num_arriving: int = 0, detail: str = "") -> EngineStatus:
@@ -157,12 +178,13 @@ class Engine:
         events: list[Event] = []
         row = denoised = 0
         for span in batch.spans:
-            self.scheduler.advance(span)
             if span.end <= span.open_start:
                 continue
             rows = slice(row, row + counts[denoised])
             row, denoised = rows.stop, denoised + 1
-            session = self._sessions[span.sequence.request.request_id]
+            session = self._sessions.get(span.sequence.request.request_id)
+            if session is None or span.open_start != span.sequence.block_start:
+                continue  # the block was full, or its request over, before this was known
             outcome = apply_span(session, span, batch, result, rows)
             events += outcome.events
             self._count(session, outcome)

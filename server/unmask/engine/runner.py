@@ -11,6 +11,7 @@ from unmask.decoding.policies import Scores, select
 from unmask.engine.step import StepBatch, StepResult
 from unmask.models.layers import KVCache, StepInput
 from unmask.models.registry import LoadedModel
+from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.attention import make_plan
 from unmask_kernels.unmasking import RowScores, SampledRows, score_rows
 
@@ -25,12 +26,37 @@ def count_pages(config: EngineConfig, loaded: LoadedModel) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Launched:
+    """A step that was handed to the device; its result may still be on the way."""
+
+    scores: RowScores | None
+    selected: Tensor | None
+    arrived: torch.cuda.Event | None
+
+    def wait(self) -> StepResult:
+        """Block until the result is on the host."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        if self.scores is None or self.selected is None:
+            return _nothing()
+        scores = self.scores
+        return StepResult(
+            tokens=scores.token.numpy(),
+            confidence=scores.confidence.numpy(),
+            selected=self.selected.numpy(),
+            top_ids=None if scores.top_ids is None else scores.top_ids.numpy(),
+            top_logprobs=None if scores.top_logprobs is None else scores.top_logprobs.numpy(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Runner:
-    """A model with its KV cache."""
+    """A model with its KV cache, and the canvas of open blocks where steps overlap."""
 
     loaded: LoadedModel
     cache: KVCache
     page_size: int
+    canvas: Tensor | None  # [sequences, MAX_BLOCK_LENGTH] int64
 
     @classmethod
     def create(cls, config: EngineConfig, loaded: LoadedModel, num_pages: int) -> "Runner":
@@ -38,10 +64,14 @@ class Runner:
         layers, heads, dim = loaded.model.kv_shape
         shape = (num_pages, config.page_size, heads, dim)
         cache = KVCache.empty(layers, shape, loaded.dtype, loaded.device)
-        return cls(loaded, cache, config.page_size)
+        canvas = None
+        if overlaps(config, loaded):
+            rows = (config.max_num_seqs, MAX_BLOCK_LENGTH)
+            canvas = torch.zeros(rows, dtype=torch.int64, device=loaded.device)
+        return cls(loaded, cache, config.page_size, canvas)
 
     @torch.inference_mode()
-    def run(self, batch: StepBatch) -> StepResult:
+    def launch(self, batch: StepBatch) -> Launched:
         """One forward pass over the batch, and the tokens that it decides."""
         model, device = self.loaded.model, self.loaded.device
         plan = make_plan(
@@ -56,7 +86,7 @@ class Runner:
             dtype=self.loaded.dtype,
         )
         step = StepInput(
-            token_ids=self._to_device(batch.token_ids),
+            token_ids=self._token_ids(batch),
             positions=self._to_device(batch.positions),
             slots=self._to_device(batch.slots),
             plan=plan,
@@ -64,25 +94,45 @@ class Runner:
         )
         hidden = model.forward(step)
         if not len(batch.masked_rows):
-            return _nothing()
-        rows = model.finish(hidden[self._to_device(batch.masked_rows)])
+            return _to_host(None, None)
+        masked_rows = self._to_device(batch.masked_rows)
         decoding = batch.decoding
         scores = score_rows(
-            rows,
+            model.finish(hidden[masked_rows]),
             model.lm_head,
             mask_token_id=self.loaded.info.mask_token_id,
             sampled=self._sampled_rows(batch),
             with_entropy="entropy_bound" in decoding.policies,
             num_top=decoding.num_logprobs,
         )
-        block = self._to_device(batch.masked_spans)
+        still_masked = None
+        if self.canvas is not None:
+            # What the step before resolved, which the host did not know, comes last and is kept.
+            still_masked = step.token_ids[masked_rows] == self.loaded.info.mask_token_id
         selected = select(
-            Scores(block, scores.confidence, scores.entropy),
+            _considered(scores, self._to_device(batch.masked_spans), still_masked),
             decoding.policies,
             self._to_device(decoding.quota),
             self._to_device(decoding.limit),
         )
+        if self.canvas is not None and still_masked is not None:
+            selected &= still_masked
+            cells = self._to_device(batch.open_cells[batch.masked_open])
+            kept = torch.where(selected, scores.token, step.token_ids[masked_rows])
+            self.canvas.view(-1)[cells] = kept
         return _to_host(scores, selected)
+
+    def _token_ids(self, batch: StepBatch) -> Tensor:
+        """The batch's tokens; those of open blocks as the step before left them."""
+        token_ids = self._to_device(batch.token_ids)
+        if self.canvas is None:
+            return token_ids
+        canvas = self.canvas.view(-1)
+        rows, cells = self._to_device(batch.open_rows), self._to_device(batch.open_cells)
+        known = self._to_device(batch.open_is_known)
+        canvas[cells] = torch.where(known, token_ids[rows], canvas[cells])
+        token_ids[rows] = canvas[cells]
+        return token_ids
 
     def _to_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.loaded.device)
@@ -114,12 +164,39 @@ def _nothing() -> StepResult:
     )
 
 
-def _to_host(scores: RowScores, selected: Tensor) -> StepResult:
-    top_ids, top_logprobs = scores.top_ids, scores.top_logprobs
-    return StepResult(
-        tokens=scores.token.cpu().numpy(),
-        confidence=scores.confidence.cpu().numpy(),
-        selected=selected.cpu().numpy(),
-        top_ids=None if top_ids is None else top_ids.cpu().numpy(),
-        top_logprobs=None if top_logprobs is None else top_logprobs.cpu().numpy(),
+def _considered(scores: RowScores, block: Tensor, still_masked: Tensor | None) -> Scores:
+    """What a policy sees: rows that are masked no more have no confidence and no certainty."""
+    confidence, entropy = scores.confidence, scores.entropy
+    if still_masked is not None:
+        confidence = torch.where(still_masked, confidence, -1.0)
+        entropy = None if entropy is None else torch.where(still_masked, entropy, torch.inf)
+    return Scores(block, confidence, entropy)
+
+
+def _to_host(scores: RowScores | None, selected: Tensor | None) -> Launched:
+    """Begin to copy what the host needs; on a CPU it is there already."""
+    if scores is None or selected is None:
+        return Launched(None, None, None)
+    if selected.device.type == "cpu":
+        return Launched(scores, selected, None)
+
+    def copy(tensor: Tensor) -> Tensor:
+        pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        return pinned.copy_(tensor, non_blocking=True)
+
+    copied = RowScores(
+        token=copy(scores.token),
+        confidence=copy(scores.confidence),
+        entropy=None,
+        top_ids=None if scores.top_ids is None else copy(scores.top_ids),
+        top_logprobs=None if scores.top_logprobs is None else copy(scores.top_logprobs),
     )
+    chosen = copy(selected)
+    arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    arrived.record()
+    return Launched(copied, chosen, arrived)
+
+
+def overlaps(config: EngineConfig, loaded: LoadedModel) -> bool:
+    """Whether a step is prepared before the result of the last one is known."""
+    return loaded.device.type == "cuda" if config.overlap is None else config.overlap

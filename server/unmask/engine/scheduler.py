@@ -22,6 +22,7 @@ class Scheduler:
         self._pool = pool
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
+        self._canvas_rows = list(range(config.max_num_seqs))
         self.num_preempted = 0
 
     @property
@@ -73,10 +74,12 @@ class Scheduler:
         return build_batch(kept, self._pool.page_size) if kept else None
 
     def advance(self, span: Span) -> None:
-        """Record that a span was computed; what it made final is published for reuse."""
+        """Record that a span was launched; what it makes final is published for reuse."""
         sequence = span.sequence
         sequence.num_computed = min(span.end, span.open_start)
         sequence.num_forwards += 1
+        if span.end > span.open_start:
+            sequence.in_flight += 1
         if not self._config.prefix_cache:
             return
         size, block_len = self._pool.page_size, sequence.decoding.block_len
@@ -105,6 +108,8 @@ class Scheduler:
 
     def _admit(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
         """Start the first waiting sequence if it fits; returns the query tokens used."""
+        if sequence.in_flight:
+            return 0  # preempted, and its canvas is still to come
         self._take_prefix(sequence)
         needed = -(-sequence.block_end // self._pool.page_size) - len(sequence.pages)
         end = sequence.next_end(budget)
@@ -118,6 +123,7 @@ class Scheduler:
             sequence.num_cached = sequence.num_computed
         self._waiting.popleft()
         self._running.append(sequence)
+        sequence.canvas_row = self._canvas_rows.pop()
         spans.append(Span(sequence, sequence.num_computed, end, sequence.block_start))
         return end - sequence.num_computed
 
@@ -153,6 +159,9 @@ class Scheduler:
     def _release(self, sequence: Sequence) -> None:
         self._pool.release(sequence.pages)
         sequence.pages = []
+        if sequence.canvas_row is not None:
+            self._canvas_rows.append(sequence.canvas_row)
+            sequence.canvas_row = None
         sequence.num_computed = sequence.num_published = 0
 
 

@@ -45,6 +45,8 @@ class Sequence:
         self.block_start = self.num_prompt // block_len * block_len
         self.block_step = 0
         self.num_computed = 0
+        self.in_flight = 0  # runs of the open block whose results are not known yet
+        self.canvas_row: int | None = None  # of the device's canvas, while it holds pages
         self.num_final = self.num_prompt
         self.pages: list[int] = []
         self.keys: list[PageKey] = []
@@ -60,6 +62,11 @@ class Sequence:
     def block_end(self) -> int:
         """End of the open block, exclusive."""
         return self.block_start + self.decoding.block_len
+
+    @property
+    def next_step(self) -> int:
+        """Number of the denoising step of the open block that is launched next."""
+        return self.block_step + self.in_flight
 
     @property
     def block_index(self) -> int:
@@ -98,5 +105,8 @@ class Sequence:
 
     def open_next_block(self) -> None:
         """Begin the block after the open one, whose positions are all final."""
+        if self.in_flight and self.pages:
+            # The run that is still out has every token, so it leaves the block's final keys.
+            self.num_computed = self.block_end
         self.block_start = self.block_end
-        self.block_step = 0
+        self.block_step = self.in_flight = 0

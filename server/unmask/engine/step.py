@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.engine.sequence import Sequence
-from unmask.types import PolicyName
+from unmask.types import MAX_BLOCK_LENGTH, PolicyName
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -51,6 +51,10 @@ class StepBatch:
     page_starts: list[int]  # S + 1
     masked_rows: IntArray  # [M] indices into T
     masked_spans: IntArray  # [M] indices into the decoding arrays
+    open_rows: IntArray  # [R] indices into T of open blocks, masked or not
+    open_cells: IntArray  # [R] where the device's canvas [sequences, MAX_BLOCK_LENGTH] has them
+    open_is_known: npt.NDArray[np.bool_]  # [R] whether `token_ids` has the result of every step
+    masked_open: IntArray  # [M] indices into R
     decoding: DecodingArrays
 
     @property
@@ -89,6 +93,11 @@ def build_batch(spans: list[Span], page_size: int) -> StepBatch:
     rank_of = np.zeros(len(spans), np.int64)
     rank_of[denoised] = np.arange(len(denoised))
     masked_rows = np.flatnonzero(masked)
+    open_starts = np.array([span.open_start for span in spans])[span_of]
+    open_rows = np.flatnonzero(positions >= open_starts)
+    canvas_rows = np.array([span.sequence.canvas_row for span in spans])[span_of[open_rows]]
+    in_block = positions[open_rows] - open_starts[open_rows]
+    is_known = np.array([span.sequence.in_flight == 0 for span in spans])
     return StepBatch(
         spans=tuple(spans),
         token_ids=np.concatenate([span.sequence.canvas[span.start : span.end] for span in spans]),
@@ -100,6 +109,10 @@ def build_batch(spans: list[Span], page_size: int) -> StepBatch:
         page_starts=page_starts.tolist(),
         masked_rows=masked_rows,
         masked_spans=rank_of[span_of[masked_rows]],
+        open_rows=open_rows,
+        open_cells=canvas_rows * MAX_BLOCK_LENGTH + in_block,
+        open_is_known=is_known[span_of[open_rows]],
+        masked_open=np.searchsorted(open_rows, masked_rows),
         decoding=_decoding_arrays([spans[i].sequence for i in denoised]),
     )
 
@@ -108,7 +121,7 @@ def _decoding_arrays(sequences: list[Sequence]) -> DecodingArrays:
     params = [sequence.decoding for sequence in sequences]
     wanted = [p.num_logprobs for p in params if p.num_logprobs is not None]
     quotas = [
-        step_quota(sequence.block_step, p.steps, p.block_len)
+        step_quota(sequence.next_step, p.steps, p.block_len)
         for sequence, p in zip(sequences, params, strict=True)
     ]
     return DecodingArrays(
@@ -119,7 +132,7 @@ def _decoding_arrays(sequences: list[Sequence]) -> DecodingArrays:
         top_p=np.array([p.top_p for p in params], np.float32),
         top_k=np.array([p.top_k for p in params], np.int64),
         seeds=np.array([p.seed for p in params], np.int64),
-        steps=np.array([sequence.block_step for sequence in sequences], np.int64),
+        steps=np.array([sequence.next_step for sequence in sequences], np.int64),
         num_logprobs=max(wanted, default=0),
     )
 
