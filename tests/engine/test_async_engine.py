@@ -134,16 +134,16 @@ def test_a_failing_step_ends_its_requests_with_an_error_and_others_go_on(
     client: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = client._engine.runner
-    real = type(runner).run
+    real = type(runner).launch
     broken = {"left": 1}
 
-    def run_step(self: object, batch: StepBatch) -> object:
+    def launch(self: object, batch: StepBatch) -> object:
         if broken["left"]:
             broken["left"] -= 1
             raise RuntimeError("device lost")
         return real(self, batch)
 
-    monkeypatch.setattr(type(runner), "run", run_step)
+    monkeypatch.setattr(type(runner), "launch", launch)
 
     async def run() -> None:
         assert (await read(client, request("a"))).failure is not None
