@@ -23,7 +23,7 @@ from unmask.bench.workload import BUILT_IN, Prompt, pick, read_prompts
 
 HELD_OUT = ROOT / "server" / "unmask" / "embedded" / "eval.jsonl.gz"
 # Enough requests for each level to take some seconds, and a few of its length to warm up.
-LEVELS = {1: 24, 4: 64, 16: 192, 64: 384}
+LEVELS = {1: 64, 4: 128, 16: 384, 64: 768}
 MAX_TOKENS = 128
 SOAK_CONCURRENCY, SOAK_MAX_TOKENS, SOAK_SAMPLES = 32, 16, 20
 SOAK_GROWTH = 0.05
