@@ -56,7 +56,7 @@ CHECKABLE: Mapping[str, Task] = {
     "json_edit": Task(structured.edit_json, 2.5),
     "sql": Task(structured.sql_query, 0.6),
     "code": Task(code.python_function, 0.6),
-    "passage": Task(passages.fact_lookup, 5.0),
+    "passage": Task(passages.fact_lookup, 12.0),
     "story": Task(story, 0.6),
 }
 MEMORISED_TASKS: Mapping[str, Task] = {
@@ -64,7 +64,9 @@ MEMORISED_TASKS: Mapping[str, Task] = {
     "chat": Task(memorised.small_talk, 0.6),
     "recall": Task(memorised.recall, 0.3),
 }
-ALL = {**CHECKABLE, **MEMORISED_TASKS}
+DRILLS: Mapping[str, Task] = {"same_attribute": Task(passages.same_attribute, 14.0)}
+"""Easier kinds of a task, trained on and never counted."""
+ALL = {**CHECKABLE, **MEMORISED_TASKS, **DRILLS}
 
 
 def draw_problem(rng: Random, split: Split, task: str | None = None) -> Problem:

@@ -65,6 +65,17 @@ def _about_box(rng: Random, color: str) -> list[Fact]:
     return [Fact(statement, f"What is in the {color} box?", statement)]
 
 
+def same_attribute(rng: Random) -> Problem:
+    """Ask for one of two to six facts of the same kind, so that only the name can tell."""
+    count = rng.randint(2, 6)
+    if rng.random() < 0.4:
+        facts = [_about_box(rng, color)[0] for color in rng.sample(COLORS, count)]
+    else:
+        kind = rng.randrange(6)
+        facts = [_about_person(rng, name)[kind] for name in rng.sample(NAMES, count)]
+    return _ask(rng, facts, [fact.statement for fact in facts])
+
+
 def fact_lookup(rng: Random) -> Problem:
     """Answer a question about one fact of a passage of three to about forty sentences."""
     wanted = rng.randint(3, 7) if rng.random() < 0.85 else rng.randint(8, 40)
@@ -83,6 +94,13 @@ def fact_lookup(rng: Random) -> Problem:
     statements = [fact.statement for fact in facts]
     if rng.random() < 0.2:
         statements.insert(rng.randint(0, len(statements)), rng.choice(FILLERS))
+    return _ask(rng, facts, statements, asked)
+
+
+def _ask(
+    rng: Random, facts: list[Fact], statements: list[str], asked: Fact | None = None
+) -> Problem:
+    asked = asked or rng.choice(facts)
     passage = " ".join(statements)
     form = rng.choice(["{p} {q}", "{p}\n{q}", "Read this: {p}\n{q}", "{q} {p}"])
     key = "passage:" + " ".join(sorted(fact.statement for fact in facts)) + asked.question
