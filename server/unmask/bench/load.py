@@ -13,6 +13,7 @@ import httpx
 
 from unmask.bench.exchange import Target, exchange
 from unmask.bench.record import Record
+from unmask.bench.transport import SpreadTransport
 from unmask.bench.workload import Prompt
 
 T = TypeVar("T")
@@ -57,9 +58,8 @@ async def connect(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client with as many connections as it takes, that asks no proxy and follows nothing."""
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(
-        headers=headers, limits=limits, timeout=timeout_s, trust_env=False
+        headers=headers, transport=SpreadTransport(), timeout=timeout_s, trust_env=False
     ) as client:
         yield client
 
