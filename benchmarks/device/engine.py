@@ -12,8 +12,7 @@ from benchmarks.device.timing import Ceilings
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
 from unmask.metrics import Metrics
-from unmask.models.registry import LoadedModel
-from unmask.models.sdar import Sdar, SdarConfig
+from unmask.models.registry import LoadedModel, find_family
 from unmask.models.weights import Weights
 from unmask.tokenizer import Tokenizer
 from unmask.types import ModelInfo, Request, SamplingParams
@@ -36,6 +35,39 @@ KINDS = {
     "cutlass": "matmul",
     "Memcpy": "copies",
 }
+
+
+@dataclass(frozen=True)
+class SdarConfig:
+    """What decides the shapes of an SDAR checkpoint."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    rms_norm_eps: float
+    rope_theta: float
+    tied: bool
+
+    def raw(self) -> dict[str, Any]:
+        """As its `config.json` would have it."""
+        return {
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.hidden_size,
+            "intermediate_size": self.intermediate_size,
+            "num_hidden_layers": self.num_layers,
+            "num_attention_heads": self.num_heads,
+            "num_key_value_heads": self.num_kv_heads,
+            "head_dim": self.head_dim,
+            "rms_norm_eps": self.rms_norm_eps,
+            "rope_theta": self.rope_theta,
+            "tie_word_embeddings": self.tied,
+        }
+
+
 SHAPES = {
     "SDAR-1.7B": SdarConfig(151_936, 2048, 6144, 28, 16, 8, 128, 1e-6, 1e6, True),
     "SDAR-8B": SdarConfig(151_936, 4096, 12_288, 36, 32, 8, 128, 1e-6, 1e6, False),
@@ -82,7 +114,8 @@ LOADS = [
 def load(config: SdarConfig, device: torch.device, max_len: int) -> LoadedModel:
     """A model of a shape; the mask token is the last entry, and no token ends an answer."""
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    model = Sdar(config, RandomWeights({}, dtype, device), max_len + 256)
+    weights = RandomWeights({}, dtype, device)
+    model = find_family("SDARForCausalLM").build(config.raw(), weights, max_len + 256)
     info = ModelInfo(
         name="random",
         max_model_len=max_len,

@@ -26,43 +26,49 @@ MAX_ROW_UNITS = 16
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """A weight [N, K] ready to be multiplied with rows [M, K]."""
+    """A weight [N, K], with or without a bias, ready to be multiplied with rows [M, K]."""
 
     weight: Tensor | None  # [N, K]; None once it is packed
     parts: tuple[Tensor, ...]  # opaque, inputs cut in order
     part_inputs: int
+    bias: Tensor | None = None  # [N]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rows [M, N]."""
-        return F.linear(x, self.weight) if self.weight is not None else self._sum(x, None)
+        if self.weight is not None:
+            return F.linear(x, self.weight, self.bias)
+        return self._sum(x, None)
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, N] added to `residual` [M, N], which may be overwritten."""
         if self.weight is not None:
-            return residual.addmm_(x, self.weight.T)
+            residual.addmm_(x, self.weight.T)
+            return residual if self.bias is None else residual.add_(self.bias)
         return self._sum(x, residual)
 
     def silu(self, x: Tensor) -> Tensor:
         """Rows [M, N] through SiLU."""
         if self.weight is not None or len(self.parts) > 1:
             return F.silu(self(x))
-        return _product(fill_rows(x), self.parts[0], "swish")[: len(x)]
+        return _product(fill_rows(x), self.parts[0], self.bias, "swish")[: len(x)]
 
     def multiply(self, x: Tensor, other: Tensor) -> Tensor:
         """Rows [M, N] multiplied by `other` [M, N]."""
         if self.weight is not None or len(self.parts) > 1:
             return self(x) * other
         rows, factor = fill_rows(x), fill_rows(other)
-        return _binary(rows, self.parts[0], factor, "mul")[: len(x)]
+        return _binary(rows, self.parts[0], self.bias, factor, "mul")[: len(x)]
 
     def _sum(self, x: Tensor, total: Tensor | None) -> Tensor:
         rows = len(x)
         x, total = fill_rows(x), None if total is None else fill_rows(total)
+        bias = self.bias
         for part, columns in zip(self.parts, torch.split(x, self.part_inputs, 1), strict=True):
             if total is None:
-                total = _product(columns, part, "none")
+                total = _product(columns, part, bias, "none")
             else:
-                total = _binary(columns, part, total, "add")
+                total = _binary(columns, part, bias, total, "add")
+            bias = None
         assert total is not None
         return total[:rows]
 
@@ -90,28 +96,28 @@ def fill_rows(x: Tensor) -> Tensor:
     return F.pad(x, (0, 0, 0, missing)) if missing else x
 
 
-def _product(x: Tensor, part: Tensor, activation: str) -> Tensor:
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, part, None, activation, [], "")
+def _product(x: Tensor, part: Tensor, bias: Tensor | None, activation: str) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, part, bias, activation, [], "")
     return out
 
 
-def _binary(x: Tensor, part: Tensor, other: Tensor, operation: str) -> Tensor:
-    out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, part, None, operation)
+def _binary(x: Tensor, part: Tensor, bias: Tensor | None, other: Tensor, operation: str) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, part, bias, operation)
     return out
 
 
-def make_linear(weight: Tensor) -> Linear:
-    """Prepare a weight [N, K]; it is packed where oneDNN serves its device and dtype."""
+def make_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
+    """Prepare a weight [N, K] and a bias [N]; packed where oneDNN serves device and dtype."""
     num_inputs = weight.shape[1]
     if not _can_pack(weight):
-        return Linear(weight, (), num_inputs)
+        return Linear(weight, (), num_inputs, bias)
     part_inputs = MAX_BF16_INPUTS if weight.dtype is torch.bfloat16 else num_inputs
     part_inputs = max(part_inputs, -(-num_inputs // MAX_PARTS))
     parts = tuple(
         torch.ops.mkldnn._reorder_linear_weight(part.contiguous(), None)
         for part in torch.split(weight, part_inputs, 1)
     )
-    return Linear(None, parts, part_inputs)
+    return Linear(None, parts, part_inputs, bias)
 
 
 def make_gated_linear(gate: Tensor, up: Tensor) -> GatedLinear:

@@ -8,6 +8,7 @@ from typing import Literal
 from unmask.errors import InvalidRequest
 
 PolicyName = Literal["low_confidence", "threshold", "factor", "entropy_bound"]
+AttentionPattern = Literal["block_causal", "full", "canvas"]
 POLICY_NAMES: tuple[PolicyName, ...] = ("low_confidence", "threshold", "factor", "entropy_bound")
 
 MAX_BLOCK_LENGTH = 256
@@ -207,6 +208,8 @@ class ModelInfo:
     eos_token_ids: tuple[int, ...]
     default_sampling: SamplingParams
     created_s: int
+    attention: AttentionPattern = "block_causal"
+    shift: bool = False
 
 
 EngineState = Literal["starting", "ready", "stopping", "failed"]

@@ -35,6 +35,22 @@ def test_products_agree_with_float64(shape: tuple[int, int], dtype: torch.dtype)
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
+def test_a_bias_is_added_once(shape: tuple[int, int], dtype: torch.dtype) -> None:
+    x, weight = inputs(shape, dtype)
+    bias, other = torch.randn(shape[1]).to(dtype), torch.randn(300, shape[1]).to(dtype)
+    linear = make_linear(weight, bias)
+    exact = x.double() @ weight.double().T + bias.double()
+    for got, expected in (
+        (linear(x), exact),
+        (linear.add(x, other.clone()), exact + other.double()),
+        (linear.silu(x), F.silu(exact)),
+        (linear.multiply(x, other), exact * other.double()),
+    ):
+        assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_a_row_is_the_same_in_any_company(shape: tuple[int, int], dtype: torch.dtype) -> None:
     x, weight = inputs(shape, dtype)
     other = torch.randn(300, shape[1]).to(dtype)

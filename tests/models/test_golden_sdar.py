@@ -3,17 +3,13 @@
 import json
 
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from tests.support.engines import make_engine, run_all
+from tests.support.forward import block_causal, logits_of
 from tests.support.tiny import GOLDEN
-from unmask.config import EngineConfig
-from unmask.engine.runner import Runner
-from unmask.models.layers import StepInput
 from unmask.models.registry import LoadedModel
 from unmask.types import Request, SamplingParams
-from unmask_kernels.attention import make_plan
 
 CASES = json.loads((GOLDEN / "sdar" / "golden.json").read_text())["cases"]
 
@@ -54,22 +50,6 @@ def test_all_requests_together_get_the_tokens_of_the_reference(
 def test_logits_of_one_forward_are_those_of_the_reference(tiny: LoadedModel) -> None:
     golden = load_file(GOLDEN / "sdar" / "forward.safetensors")
     ids = golden["input_ids"].flatten()
-    num_tokens, page_size, block_len = len(ids), 16, 4
-    num_pages = -(-num_tokens // page_size)
-    positions = torch.arange(num_tokens)
-    plan = make_plan(
-        [0, num_tokens],
-        ((positions // block_len + 1) * block_len).clamp(max=num_tokens).numpy(),
-        torch.arange(num_pages).numpy(),
-        [0, num_pages],
-        page_size,
-        group_size=tiny.model.group_size,
-        head_dim=tiny.model.kv_shape[2],
-        device=tiny.device,
-        dtype=tiny.dtype,
-    )
-    runner = Runner.create(EngineConfig(page_size=page_size), tiny, num_pages)
-    hidden = tiny.model.forward(StepInput(ids, positions, positions, plan, runner.cache))
-    logits = tiny.model.lm_head(tiny.model.finish(hidden))
+    logits = logits_of(tiny, ids, block_causal(len(ids), 4))
     expected = golden["logits"].view_as(logits)
     assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()

@@ -14,10 +14,9 @@ from unmask.config import Config, DecodingConfig, EngineConfig, ModelConfig
 from unmask.engine.engine import Engine
 from unmask.engine.runner import Runner
 from unmask.metrics import Metrics
-from unmask.models.layers import StepInput
+from unmask.models.layers import StepInput, plan_layers
 from unmask.models.registry import load_model
 from unmask.types import Request, SamplingParams
-from unmask_kernels.attention import make_plan
 
 SMALL = Shape(hidden=64, layers=2, heads=2, kv_heads=1, head_dim=32, intermediate=96)
 
@@ -108,19 +107,18 @@ def test_an_exported_model_computes_in_the_engine_what_it_does_in_training(tmp_p
     expected = model.logits(hidden[0, last])
     ids = torch.cat((batch.ids[0, :16], batch.ids[0, last]))
     positions = torch.arange(24)
-    plan = make_plan(
+    plans = plan_layers(
+        loaded.model.layers,
         [0, 24],
         ((np.arange(24) // 8) + 1) * 8,
         np.arange(2),
         [0, 2],
         16,
-        group_size=2,
-        head_dim=loaded.model.kv_shape[2],
         device=loaded.device,
         dtype=loaded.dtype,
     )
     runner = Runner.create(EngineConfig(page_size=16), loaded, 2)
-    out = loaded.model.forward(StepInput(ids, positions, positions, plan, runner.cache))
+    out = loaded.model.forward(StepInput(ids, positions, positions, plans, runner.cache))
     got = loaded.model.lm_head(loaded.model.finish(out[16:]))
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
     engine = Engine(Config(engine=EngineConfig(num_pages=16)), loaded, Metrics())

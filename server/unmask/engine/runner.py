@@ -9,10 +9,9 @@ from torch import Tensor
 from unmask.config import EngineConfig
 from unmask.decoding.policies import Scores, select
 from unmask.engine.step import StepBatch, StepResult
-from unmask.models.layers import KVCache, StepInput
+from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.registry import LoadedModel
 from unmask.types import MAX_BLOCK_LENGTH
-from unmask_kernels.attention import make_plan
 from unmask_kernels.unmasking import RowScores, SampledRows, score_rows
 
 
@@ -20,8 +19,8 @@ def count_pages(config: EngineConfig, loaded: LoadedModel) -> int:
     """Pages of the KV cache: as configured, or as many as fit `kv_memory_mib`."""
     if config.num_pages is not None:
         return config.num_pages
-    layers, heads, dim = loaded.model.kv_shape
-    slot_bytes = 2 * layers * heads * dim * loaded.dtype.itemsize
+    numbers = sum(shape.slot_numbers for shape in loaded.model.layers)
+    slot_bytes = numbers * loaded.dtype.itemsize
     return max(1, config.kv_memory_mib * 2**20 // (slot_bytes * config.page_size))
 
 
@@ -61,9 +60,9 @@ class Runner:
     @classmethod
     def create(cls, config: EngineConfig, loaded: LoadedModel, num_pages: int) -> "Runner":
         """Allocate the KV cache of `num_pages` pages."""
-        layers, heads, dim = loaded.model.kv_shape
-        shape = (num_pages, config.page_size, heads, dim)
-        cache = KVCache.empty(layers, shape, loaded.dtype, loaded.device)
+        cache = KVCache.empty(
+            loaded.model.layers, num_pages, config.page_size, loaded.dtype, loaded.device
+        )
         canvas = None
         if overlaps(config, loaded):
             rows = (config.max_num_seqs, MAX_BLOCK_LENGTH)
@@ -74,14 +73,13 @@ class Runner:
     def launch(self, batch: StepBatch) -> Launched:
         """One forward pass over the batch, and the tokens that it decides."""
         model, device = self.loaded.model, self.loaded.device
-        plan = make_plan(
+        plans = plan_layers(
+            model.layers,
             batch.query_starts,
             batch.horizons,
             batch.pages,
             batch.page_starts,
             self.page_size,
-            group_size=model.group_size,
-            head_dim=model.kv_shape[2],
             device=device,
             dtype=self.loaded.dtype,
         )
@@ -89,7 +87,7 @@ class Runner:
             token_ids=self._token_ids(batch),
             positions=self._to_device(batch.positions),
             slots=self._to_device(batch.slots),
-            plan=plan,
+            plans=plans,
             cache=self.cache,
         )
         hidden = model.forward(step)

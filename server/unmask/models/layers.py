@@ -1,11 +1,28 @@
-"""Rotary tables and the KV cache that every architecture shares."""
+"""What every architecture shares: the shape of a layer's cache, a step's tensors, rotary tables."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from unmask_kernels.attention import AttentionPlan
+from unmask_kernels.attention import AttentionPlan, make_plan
+
+
+@dataclass(frozen=True, slots=True)
+class LayerShape:
+    """Key heads of a layer, their size, and how many query heads share each of them."""
+
+    num_kv_heads: int
+    head_dim: int
+    group_size: int
+
+    @property
+    def slot_numbers(self) -> int:
+        """Numbers that the keys and values of one token are."""
+        return 2 * self.num_kv_heads * self.head_dim
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +35,17 @@ class KVCache:
     @classmethod
     def empty(
         cls,
-        num_layers: int,
-        shape: tuple[int, int, int, int],
+        layers: Sequence[LayerShape],
+        num_pages: int,
+        page_size: int,
         dtype: torch.dtype,
         device: torch.device,
     ) -> "KVCache":
         """A cache of zeros, whose memory is touched page by page as it is first used."""
 
         def pages() -> tuple[Tensor, ...]:
-            return tuple(torch.zeros(shape, dtype=dtype, device=device) for _ in range(num_layers))
+            shapes = [(num_pages, page_size, s.num_kv_heads, s.head_dim) for s in layers]
+            return tuple(torch.zeros(shape, dtype=dtype, device=device) for shape in shapes)
 
         return cls(pages(), pages())
 
@@ -38,14 +57,55 @@ class StepInput:
     token_ids: Tensor  # [T] int64
     positions: Tensor  # [T] int64
     slots: Tensor  # [T] int64
-    plan: AttentionPlan
+    plans: tuple[AttentionPlan, ...]  # one a layer
     cache: KVCache
 
 
+def plan_layers(
+    layers: Sequence[LayerShape],
+    query_starts: Sequence[int],
+    horizons: npt.NDArray[np.int64],
+    pages: npt.NDArray[np.int64],
+    page_starts: Sequence[int],
+    page_size: int,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[AttentionPlan, ...]:
+    """Attention plans of every layer, shared by those of one shape; arguments as of `make_plan`."""
+    plans: dict[LayerShape, AttentionPlan] = {}
+    for shape in layers:
+        if shape not in plans:
+            plans[shape] = make_plan(
+                query_starts,
+                horizons,
+                pages,
+                page_starts,
+                page_size,
+                group_size=shape.group_size,
+                head_dim=shape.head_dim,
+                device=device,
+                dtype=dtype,
+            )
+    return tuple(plans[shape] for shape in layers)
+
+
 def rotary_tables(
-    num_positions: int, head_dim: int, theta: float, dtype: torch.dtype, device: torch.device
+    num_positions: int,
+    head_dim: int,
+    theta: float,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    rotary_dim: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [num_positions, 1, head_dim / 2] (Su et al., 2021)."""
-    inverse = 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
+    """Cosines and sines [num_positions, 1, head_dim / 2] (Su et al., 2021).
+
+    Where only `rotary_dim` dimensions turn, they are the first of each half of a head, and the
+    angles of the rest are zero; see `unmask.models.decoder.halve_rotary`.
+    """
+    turning = rotary_dim or head_dim
+    inverse = 1.0 / theta ** (torch.arange(0, turning, 2, dtype=torch.float32) / turning)
+    inverse = torch.cat((inverse, inverse.new_zeros((head_dim - turning) // 2)))
     angles = torch.arange(num_positions, dtype=torch.float32)[:, None, None] * inverse
     return angles.cos().to(device, dtype), angles.sin().to(device, dtype)

@@ -1,49 +1,22 @@
 """From a checkpoint folder to a model that is ready to run."""
 
-import json
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
-from unmask.models.layers import StepInput
-from unmask.models.sdar import Sdar, SdarConfig
+from unmask.models import sdar
+from unmask.models.checkpoint import Checkpoint, model_info
+from unmask.models.family import Family, Model, RawConfig
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer
-from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, SamplingParams
-from unmask_kernels.linear import Linear
+from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
-
-
-class Model(Protocol):
-    """What the runner needs of an architecture."""
-
-    lm_head: Linear
-
-    @property
-    def kv_shape(self) -> tuple[int, int, int]:
-        """Layers, KV heads and head size."""
-        ...
-
-    @property
-    def group_size(self) -> int:
-        """Query heads that share a key head."""
-        ...
-
-    def forward(self, step: StepInput) -> Tensor:
-        """Hidden states [T, C] of a step."""
-        ...
-
-    def finish(self, hidden: Tensor) -> Tensor:
-        """What is left to do to hidden rows [M, C] before the LM head."""
-        ...
+FAMILIES: tuple[Family, ...] = (sdar.FAMILY,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +34,28 @@ def load_model(
     config: ModelConfig, decoding: DecodingConfig, progress: Progress | None = None
 ) -> LoadedModel:
     """Load the checkpoint that `config` names, or the embedded one; raises `InvalidCheckpoint`."""
-    folder = EMBEDDED if config.path is None else Path(config.path)
-    raw = _read_json(folder / "config.json")
-    generation = _read_json(folder / "generation_config.json", optional=True)
-    architectures = raw.get("architectures") or ["none"]
-    if architectures[0] != "SDARForCausalLM":
-        raise InvalidCheckpoint(f"architecture {architectures[0]}; known is SDARForCausalLM")
+    checkpoint = Checkpoint.open(EMBEDDED if config.path is None else Path(config.path))
+    family = find_family(checkpoint.architecture)
+    raw = checkpoint.config
     device = _device(config)
     dtype = _dtype(config, raw, device)
-    tokenizer = Tokenizer.from_folder(folder)
-    info = _model_info(config, decoding, raw, generation, tokenizer, folder)
-    weights = Weights.from_folder(folder, dtype, device, progress)
-    num_positions = info.max_model_len + MAX_BLOCK_LENGTH
-    model = Sdar(SdarConfig.from_dict(raw), weights, num_positions)
+    tokenizer = Tokenizer.from_folder(checkpoint.folder)
+    try:
+        info = model_info(checkpoint, family.traits(raw), config, decoding, tokenizer)
+        weights = Weights.from_folder(checkpoint.folder, dtype, device, progress)
+        model = family.build(raw, weights, info.max_model_len + MAX_BLOCK_LENGTH)
+    except KeyError as error:
+        raise InvalidCheckpoint(f"config.json has no {error}") from error
     return LoadedModel(model, tokenizer, info, dtype, device)
 
 
-def _read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        if optional:
-            return {}
-        raise InvalidCheckpoint(f"there is no {path.name} in {path.parent}") from error
-    except ValueError as error:
-        raise InvalidCheckpoint(f"{path} is not JSON: {error}") from error
-    return content
+def find_family(architecture: str) -> Family:
+    """The family of an architecture; raises `InvalidCheckpoint` that lists those that are known."""
+    for family in FAMILIES:
+        if architecture in family.architectures:
+            return family
+    known = ", ".join(name for family in FAMILIES for name in family.architectures)
+    raise InvalidCheckpoint(f"architecture {architecture} is not known; known are {known}")
 
 
 def _device(config: ModelConfig) -> torch.device:
@@ -95,7 +64,7 @@ def _device(config: ModelConfig) -> torch.device:
     return torch.device(config.device)
 
 
-def _dtype(config: ModelConfig, raw: dict[str, Any], device: torch.device) -> torch.dtype:
+def _dtype(config: ModelConfig, raw: RawConfig, device: torch.device) -> torch.dtype:
     """The dtype asked for; else bfloat16 wherever the device has it, float32 elsewhere."""
     if config.dtype != "auto":
         return DTYPES[config.dtype]
@@ -103,53 +72,3 @@ def _dtype(config: ModelConfig, raw: dict[str, Any], device: torch.device) -> to
     if device.type == "cpu" and not torch.cpu._is_avx512_bf16_supported():
         return torch.float32
     return stored
-
-
-def _model_info(
-    config: ModelConfig,
-    decoding: DecodingConfig,
-    raw: dict[str, Any],
-    generation: dict[str, Any],
-    tokenizer: Tokenizer,
-    folder: Path,
-) -> ModelInfo:
-    mask = config.mask_token_id if config.mask_token_id is not None else raw.get("mask_token_id")
-    if mask is None:
-        raise InvalidCheckpoint("config.json has no mask_token_id; give it with --mask-token-id")
-    eos = generation.get("eos_token_id", raw.get("eos_token_id"))
-    if eos is None:
-        eos = tokenizer.eos_token_id
-    eos_ids = tuple(eos) if isinstance(eos, list) else () if eos is None else (eos,)
-    trained_len = int(raw.get("max_position_embeddings") or 2048)
-    name = config.served_name or ("unmask-embedded" if config.path is None else folder.name)
-    return ModelInfo(
-        name=name,
-        max_model_len=min(config.max_model_len or trained_len, trained_len),
-        vocab_size=int(raw["vocab_size"]),
-        mask_token_id=int(mask),
-        eos_token_ids=eos_ids,
-        default_sampling=_default_sampling(decoding, raw, generation),
-        created_s=int(time.time()),
-    )
-
-
-def _default_sampling(
-    decoding: DecodingConfig, raw: dict[str, Any], generation: dict[str, Any]
-) -> SamplingParams:
-    """Defaults of the server's configuration over those of the checkpoint; greedy otherwise."""
-    temperature = generation.get("temperature") if generation.get("do_sample") else None
-    params = SamplingParams(
-        temperature=temperature or 0.0,
-        policy=generation.get("policy"),
-        threshold=generation.get("threshold"),
-        factor=generation.get("factor"),
-        entropy_bound=generation.get("entropy_bound"),
-        steps=generation.get("steps"),
-        block_length=generation.get("block_length") or raw.get("block_size"),
-    )
-    given = {
-        name: value
-        for name in decoding.__dataclass_fields__
-        if (value := getattr(decoding, name)) is not None
-    }
-    return replace(params, **given)

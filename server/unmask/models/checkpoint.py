@@ -1,0 +1,110 @@
+"""The small files of a checkpoint folder, and what they tell a front end."""
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.errors import InvalidCheckpoint
+from unmask.models.family import RawConfig, Traits
+from unmask.tokenizer import Tokenizer
+from unmask.types import ModelInfo, SamplingParams
+
+DEFAULT_MAX_POSITIONS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A folder with its `config.json` and, where there is one, its `generation_config.json`."""
+
+    folder: Path
+    config: RawConfig
+    generation: RawConfig
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read both files; raises `InvalidCheckpoint`."""
+        config = _read_json(folder / "config.json")
+        return cls(folder, config, _read_json(folder / "generation_config.json", optional=True))
+
+    @property
+    def architecture(self) -> str:
+        """The class that the checkpoint's authors load it with."""
+        architectures: list[str] = self.config.get("architectures") or ["none"]
+        return architectures[0]
+
+
+def _read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if optional:
+            return {}
+        raise InvalidCheckpoint(f"there is no {path.name} in {path.parent}") from error
+    except ValueError as error:
+        raise InvalidCheckpoint(f"{path} is not JSON: {error}") from error
+    return content
+
+
+def model_info(
+    checkpoint: Checkpoint,
+    traits: Traits,
+    config: ModelConfig,
+    decoding: DecodingConfig,
+    tokenizer: Tokenizer,
+) -> ModelInfo:
+    """What the configuration says, else the checkpoint's files, else its family."""
+    raw, generation = checkpoint.config, checkpoint.generation
+    mask = config.mask_token_id
+    if mask is None:
+        mask = raw.get("mask_token_id", traits.mask_token_id)
+    if mask is None:
+        raise InvalidCheckpoint("config.json has no mask_token_id; give it with --mask-token-id")
+    trained_len = int(
+        raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
+    )
+    name = config.served_name
+    if name is None:
+        name = "unmask-embedded" if config.path is None else checkpoint.folder.name
+    return ModelInfo(
+        name=name,
+        max_model_len=min(config.max_model_len or trained_len, trained_len),
+        vocab_size=int(raw["vocab_size"]),
+        mask_token_id=int(mask),
+        eos_token_ids=_eos_ids(raw, generation, tokenizer),
+        default_sampling=_default_sampling(decoding, traits, generation),
+        created_s=int(time.time()),
+        attention=traits.attention,
+        shift=traits.shift,
+    )
+
+
+def _eos_ids(raw: RawConfig, generation: RawConfig, tokenizer: Tokenizer) -> tuple[int, ...]:
+    eos = generation.get("eos_token_id", raw.get("eos_token_id"))
+    if eos is None:
+        eos = tokenizer.eos_token_id
+    return tuple(eos) if isinstance(eos, list) else () if eos is None else (eos,)
+
+
+def _default_sampling(
+    decoding: DecodingConfig, traits: Traits, generation: RawConfig
+) -> SamplingParams:
+    """Defaults of the server's configuration over those of the checkpoint; greedy otherwise."""
+    temperature = generation.get("temperature") if generation.get("do_sample") else None
+    params = SamplingParams(
+        temperature=temperature or 0.0,
+        policy=generation.get("policy"),
+        threshold=generation.get("threshold"),
+        factor=generation.get("factor"),
+        entropy_bound=generation.get("entropy_bound"),
+        steps=generation.get("steps"),
+        block_length=generation.get("block_length") or traits.block_length,
+    )
+    given = {
+        name: value
+        for name in decoding.__dataclass_fields__
+        if (value := getattr(decoding, name)) is not None
+    }
+    return replace(params, **given)

@@ -1,0 +1,177 @@
+"""The transformer decoder that most families are, told apart by names, norms, biases and MLPs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask.models.layers import LayerShape, StepInput, rotary_tables
+from unmask.models.weights import Weights
+from unmask_kernels.attention import attention
+from unmask_kernels.layers import place_heads, rms_norm
+from unmask_kernels.linear import GatedLinear, Linear, fill_rows, make_gated_linear, make_linear
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderConfig:
+    """Sizes and numbers of a decoder; of each head, `rotary_dim` dimensions turn, or all."""
+
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    rms_norm_eps: float
+    rope_theta: float
+    rotary_dim: int | None = None
+    tied: bool = False
+
+    @property
+    def num_qkv(self) -> tuple[int, int, int]:
+        """Outputs of the query, the key and the value projection."""
+        keys = self.num_kv_heads * self.head_dim
+        return self.num_heads * self.head_dim, keys, keys
+
+
+class Mlp(Protocol):
+    """What a layer does between its attention and the next layer."""
+
+    def add(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Rows [M, C] made of the normalised `x` [M, C], added to `residual`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GatedMlp:
+    """A gated product (Shazeer, 2020) and the way back."""
+
+    gated: GatedLinear
+    down: Linear
+
+    def add(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Rows [M, C] added to `residual`, which may be overwritten."""
+        return self.down.add(self.gated(x), residual)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer's weights, ready to be used."""
+
+    input_norm: Tensor
+    qkv: Linear
+    qk_norm: Tensor | None  # [H + Hkv, D], the query norm's weight for each query head, then keys'
+    out: Linear
+    post_norm: Tensor
+    mlp: Mlp
+
+
+class Decoder:
+    """Weights and forward pass; final hidden states and the LM head are kept apart."""
+
+    def __init__(
+        self,
+        config: DecoderConfig,
+        weights: Weights,
+        num_positions: int,
+        *,
+        embedding: str,
+        norm: str,
+        head: str,
+        layer: Callable[[Weights, int], Layer],
+    ) -> None:
+        c = config
+        self.config = c
+        self.embedding = weights.take(embedding, (c.vocab_size, c.hidden_size))
+        self._layers = [layer(weights, i) for i in range(c.num_layers)]
+        self._norm = weights.take(norm, (c.hidden_size,))
+        if c.tied:
+            self.lm_head = make_linear(self.embedding)
+            weights.drop(head)
+        else:
+            self.lm_head = make_linear(weights.take(head, (c.vocab_size, c.hidden_size)))
+        weights.check_all_taken()
+        self._cos, self._sin = rotary_tables(
+            num_positions,
+            c.head_dim,
+            c.rope_theta,
+            weights.dtype,
+            weights.device,
+            rotary_dim=c.rotary_dim,
+        )
+
+    @property
+    def layers(self) -> Sequence[LayerShape]:
+        """The shape of each layer's keys and values."""
+        c = self.config
+        shape = LayerShape(c.num_kv_heads, c.head_dim, c.num_heads // c.num_kv_heads)
+        return (shape,) * c.num_layers
+
+    def forward(self, step: StepInput) -> Tensor:
+        """Hidden states [T, C] of a step; its keys and values are written to the cache."""
+        c = self.config
+        eps = c.rms_norm_eps
+        cos, sin = self._cos[step.positions], self._sin[step.positions]
+        num_rows = len(step.token_ids)
+        x = fill_rows(F.embedding(step.token_ids, self.embedding))
+        for i, layer in enumerate(self._layers):
+            keys, values = step.cache.keys[i], step.cache.values[i]
+            h = rms_norm(x, layer.input_norm, eps)
+            heads = layer.qkv(h)[:num_rows].view(num_rows, -1, c.head_dim)
+            query = place_heads(heads, layer.qk_norm, eps, cos, sin, keys, values, step.slots)
+            mixed = attention(query, keys, values, step.plans[i], c.head_dim**-0.5)
+            x = layer.out.add(fill_rows(mixed.flatten(1)), x)
+            h = rms_norm(x, layer.post_norm, eps)
+            x = layer.mlp.add(h, x)
+        return x[:num_rows]
+
+    def finish(self, hidden: Tensor) -> Tensor:
+        """The final norm, applied only to the rows [M, C] that need logits."""
+        return rms_norm(hidden, self._norm, self.config.rms_norm_eps)
+
+
+def take_qkv(
+    weights: Weights, config: DecoderConfig, names: tuple[str, str, str], *, bias: bool = False
+) -> Linear:
+    """The query, key and value projections of these names, without `.weight`, as one product."""
+    parts = list(zip(names, config.num_qkv, strict=True))
+    joined = torch.cat([weights.take(f"{n}.weight", (out, config.hidden_size)) for n, out in parts])
+    if not bias:
+        return make_linear(joined)
+    return make_linear(joined, torch.cat([weights.take(f"{n}.bias", (out,)) for n, out in parts]))
+
+
+def take_qk_norm(weights: Weights, config: DecoderConfig, query: str, key: str) -> Tensor:
+    """The norms of query and key heads, as `Layer.qk_norm`."""
+    norms = [
+        weights.take(query, (config.head_dim,)).expand(config.num_heads, -1),
+        weights.take(key, (config.head_dim,)).expand(config.num_kv_heads, -1),
+    ]
+    return torch.cat(norms)
+
+
+def take_gated_mlp(
+    weights: Weights, hidden_size: int, intermediate_size: int, names: tuple[str, str, str]
+) -> GatedMlp:
+    """A gated MLP; `names` are its gate's, the other factor's and the way back's weights."""
+    gate, up, down = names
+    gated = make_gated_linear(
+        weights.take(gate, (intermediate_size, hidden_size)),
+        weights.take(up, (intermediate_size, hidden_size)),
+    )
+    return GatedMlp(gated, make_linear(weights.take(down, (hidden_size, intermediate_size))))
+
+
+def halve_rotary(heads: Tensor, rotary_dim: int) -> Tensor:
+    """Reorder head dimensions [..., D, C] so that the first `rotary_dim` turn as halves of D.
+
+    A checkpoint turns dimension i of those with i + rotary_dim / 2, the kernels with i + D / 2.
+    Queries and keys in the same order have the same products.
+    """
+    half, rest = rotary_dim // 2, rotary_dim + (heads.shape[-2] - rotary_dim) // 2
+    first, second = heads[..., :half, :], heads[..., half:rotary_dim, :]
+    still = heads[..., rotary_dim:rest, :], heads[..., rest:, :]
+    return torch.cat((first, still[0], second, still[1]), -2)

@@ -1,0 +1,61 @@
+"""What a family of checkpoints says of itself, and what the runner needs of its model."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from unmask.models.layers import LayerShape, StepInput
+from unmask.models.weights import Weights
+from unmask.types import AttentionPattern
+from unmask_kernels.linear import Linear
+
+RawConfig = dict[str, Any]
+
+
+class Model(Protocol):
+    """What the runner needs of an architecture."""
+
+    lm_head: Linear
+
+    @property
+    def layers(self) -> Sequence[LayerShape]:
+        """The shape of each layer's keys and values."""
+        ...
+
+    def forward(self, step: StepInput) -> Tensor:
+        """Hidden states [T, C] of a step; its keys and values are written to the cache."""
+        ...
+
+    def finish(self, hidden: Tensor) -> Tensor:
+        """What is left to do to hidden rows [M, C] before the LM head."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """How a checkpoint is decoded, as far as its files and its family say.
+
+    Where `shift` is set, the logits of a position are about the token after it.
+    """
+
+    attention: AttentionPattern
+    shift: bool = False
+    mask_token_id: int | None = None
+    block_length: int | None = None
+    max_positions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """An architecture by the names that `config.json` has for it.
+
+    `build` takes the configuration, the weights and the number of positions; it and `traits` raise
+    `InvalidCheckpoint` for what the family does not support.
+    """
+
+    name: str
+    architectures: tuple[str, ...]
+    traits: Callable[[RawConfig], Traits]
+    build: Callable[[RawConfig, Weights, int], Model]

@@ -1,0 +1,41 @@
+"""One forward pass of a model over token ids, without an engine."""
+
+import numpy as np
+import torch
+
+from unmask.config import EngineConfig
+from unmask.engine.runner import Runner
+from unmask.models.layers import StepInput, plan_layers
+from unmask.models.registry import LoadedModel
+
+PAGE_SIZE = 16
+
+
+def logits_of(loaded: LoadedModel, token_ids: torch.Tensor, horizons: np.ndarray) -> torch.Tensor:
+    """Logits [T, V] of a sequence [T] whose queries reach to `horizons` [T]."""
+    num_tokens = len(token_ids)
+    num_pages = -(-num_tokens // PAGE_SIZE)
+    plans = plan_layers(
+        loaded.model.layers,
+        [0, num_tokens],
+        horizons,
+        np.arange(num_pages),
+        [0, num_pages],
+        PAGE_SIZE,
+        device=loaded.device,
+        dtype=loaded.dtype,
+    )
+    runner = Runner.create(EngineConfig(page_size=PAGE_SIZE), loaded, num_pages)
+    positions = torch.arange(num_tokens)
+    hidden = loaded.model.forward(StepInput(token_ids, positions, positions, plans, runner.cache))
+    return loaded.model.lm_head(loaded.model.finish(hidden))
+
+
+def block_causal(num_tokens: int, block_len: int) -> np.ndarray:
+    """Horizons [T]: each query reaches to the end of its block."""
+    return np.minimum((np.arange(num_tokens) // block_len + 1) * block_len, num_tokens)
+
+
+def full(num_tokens: int) -> np.ndarray:
+    """Horizons [T]: each query reaches to the end."""
+    return np.full(num_tokens, num_tokens)
