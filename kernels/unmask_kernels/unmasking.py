@@ -47,6 +47,7 @@ class RowScores:
     token: Tensor  # [M] int64
     confidence: Tensor  # [M] float32, probability of `token`
     entropy: Tensor | None  # [M] float32, nats
+    margin: Tensor | None  # [M] float32, between the two highest probabilities
     top_ids: Tensor | None  # [M, K] int64
     top_logprobs: Tensor | None  # [M, K] float32
 
@@ -58,6 +59,7 @@ def score_rows(
     mask_token_id: int,
     sampled: SampledRows | None = None,
     with_entropy: bool = False,
+    with_margin: bool = False,
     num_top: int = 0,
 ) -> RowScores:
     """Score masked rows `hidden` [M, C] under the LM `head` [V, C].
@@ -77,11 +79,15 @@ def score_rows(
     if with_entropy:
         log_probs = logits - log_norm[:, None]
         entropy = torch.special.entr(log_probs.exp()).sum(-1)
+    margin = None
+    if with_margin:
+        first, second = (logits.topk(2).values - log_norm[:, None]).exp().unbind(-1)
+        margin = first - second
     top_ids = top_logprobs = None
     if num_top:
         top, top_ids = logits.topk(num_top)
         top_logprobs = top - log_norm[:, None]
-    return RowScores(token, (best - log_norm).exp(), entropy, top_ids, top_logprobs)
+    return RowScores(token, (best - log_norm).exp(), entropy, margin, top_ids, top_logprobs)
 
 
 def _logits(hidden: Tensor, head: Linear, mask_token_id: int) -> Tensor:
@@ -124,7 +130,7 @@ def _score_pieces(
         ]
         top_ids = torch.cat([top.indices for top in tops])
         top_logprobs = torch.cat([top.values for top in tops]) - found.log_norm[:, None]
-    return RowScores(token, confidence, found.entropy, top_ids, top_logprobs)
+    return RowScores(token, confidence, found.entropy, found.margin, top_ids, top_logprobs)
 
 
 def _draw(logits: Tensor, sampled: SampledRows) -> Tensor:

@@ -7,11 +7,21 @@ from typing import Literal
 
 from unmask.errors import InvalidRequest
 
-PolicyName = Literal["low_confidence", "threshold", "factor", "entropy_bound"]
+PolicyName = Literal["low_confidence", "threshold", "factor", "entropy_bound", "entropy", "margin"]
+POLICY_NAMES: tuple[PolicyName, ...] = (
+    "low_confidence",
+    "threshold",
+    "factor",
+    "entropy_bound",
+    "entropy",
+    "margin",
+)
+CacheName = Literal["none", "prefix", "dual"]
+CACHE_NAMES: tuple[CacheName, ...] = ("none", "prefix", "dual")
+ScheduleName = Literal["even", "timed"]
 AttentionPattern = Literal["block_causal", "full", "canvas"]
-POLICY_NAMES: tuple[PolicyName, ...] = ("low_confidence", "threshold", "factor", "entropy_bound")
 
-MAX_BLOCK_LENGTH = 256
+MAX_BLOCK_LENGTH = 1024
 MAX_LOGPROBS = 20
 MAX_STOP_STRINGS = 16
 MAX_SEED = 2**63 - 1
@@ -30,7 +40,8 @@ class SamplingParams:
     """How one request is decoded; `None` means the checkpoint's or the server's default.
 
     `steps` is the number of denoising steps a block may take; `threshold`, `factor` and
-    `entropy_bound` belong to the policies of those names. Raises `InvalidRequest`.
+    `entropy_bound` belong to the policies of those names; `cache` is for models whose attention
+    spans the whole sequence. Raises `InvalidRequest`.
     """
 
     max_tokens: int | None = None
@@ -48,6 +59,7 @@ class SamplingParams:
     entropy_bound: float | None = None
     steps: int | None = None
     block_length: int | None = None
+    cache: CacheName | None = None
 
     def __post_init__(self) -> None:
         _check_range("max_tokens", self.max_tokens, 1, None)
@@ -65,6 +77,10 @@ class SamplingParams:
             raise InvalidRequest(
                 f"policy must be one of {', '.join(POLICY_NAMES)}, got {self.policy!r}",
                 field="policy",
+            )
+        if self.cache is not None and self.cache not in CACHE_NAMES:
+            raise InvalidRequest(
+                f"cache must be one of {', '.join(CACHE_NAMES)}, got {self.cache!r}", field="cache"
             )
         if len(self.stop) > MAX_STOP_STRINGS:
             raise InvalidRequest(
@@ -210,6 +226,7 @@ class ModelInfo:
     created_s: int
     attention: AttentionPattern = "block_causal"
     shift: bool = False
+    schedule: ScheduleName = "even"
 
 
 EngineState = Literal["starting", "ready", "stopping", "failed"]

@@ -29,6 +29,9 @@ TABLE = [
     ("entropy_bound", [0.0] * 3, [0.3, 0.1, 0.2], 1, 0.35, {0, 1, 2}),
     ("entropy_bound", [0.0] * 3, [3.0, 2.0, 2.5], 1, 0.1, {1}),
     ("entropy_bound", [0.0] * 3, [0.3, 0.1, 0.2], 1, 0.0, {1}),
+    # Whatever is without uncertainty is not taken beyond the quota.
+    ("entropy", [0.0] * 3, [0.3, 0.0, 0.0], 1, 0.0, {1}),
+    ("entropy", [0.9, 0.1, 0.1], [0.3, 0.1, 0.2], 2, 0.0, {1, 2}),
 ]
 
 
@@ -47,6 +50,13 @@ def chosen(
     )
     picked = select(scores, policies, torch.tensor(quota), torch.tensor(limit))
     return set(picked.nonzero().flatten().tolist())
+
+
+def test_the_margin_decides_where_it_is_asked_for() -> None:
+    confidence, margin = torch.tensor([0.6, 0.5, 0.4]), torch.tensor([0.1, 0.3, 0.2])
+    scores = Scores(torch.zeros(3, dtype=torch.int64), confidence, None, margin)
+    picked = select(scores, ["margin"], torch.tensor([2]), torch.tensor([0.0]))
+    assert picked.tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize(("policy", "confidence", "entropy", "quota", "limit", "expected"), TABLE)

@@ -5,23 +5,23 @@ import torch
 
 from unmask.decoding.policies import Scores, select
 from unmask_kernels import dispatch
-from unmask_kernels.gpu.selection import MAX_ROWS, POLICIES
+from unmask_kernels.gpu.selection import POLICIES, SIZES
 
 
 def both(policies: list[str], rows: list[int], *, rounded: bool, device: torch.device) -> None:
     """Check one step of random blocks; rounded numbers have many equals."""
     count = sum(rows)
-    confidence, entropy = torch.rand(count), torch.rand(count) * 2
+    confidence, entropy, margin = torch.rand(count), torch.rand(count) * 2, torch.rand(count)
     if rounded:
-        confidence, entropy = (confidence * 8).round() / 8, (entropy * 8).round() / 8
+        confidence, entropy, margin = ((t * 8).round() / 8 for t in (confidence, entropy, margin))
     block = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(rows))
     quota = torch.randint(1, 4, (len(rows),))
     limit = torch.rand(len(rows)) * torch.tensor([2.0 if p != "threshold" else 1 for p in policies])
-    scores = Scores(*(t.to(device) for t in (block, confidence, entropy)))
+    scores = Scores(*(t.to(device) for t in (block, confidence, entropy, margin)))
     with dispatch.backend("torch"):
         expected = select(scores, policies, quota.to(device), limit.to(device))
     with dispatch.backend("triton"):
-        found = select(scores, policies, quota.to(device), limit.to(device))
+        found = select(scores, policies, quota.to(device), limit.to(device), max(rows))
     assert found.dtype == torch.bool
     assert torch.equal(found, expected)
     assert expected.any()
@@ -37,9 +37,14 @@ def test_a_policy_picks_the_same(policy: str, rounded: bool, device: torch.devic
 
 def test_policies_share_a_launch(device: torch.device) -> None:
     torch.manual_seed(1)
-    both([*POLICIES, *POLICIES], [3, 8, 20, 31, 1, 2, 4, 40], rounded=False, device=device)
+    both(
+        [*POLICIES, *POLICIES],
+        [3, 8, 20, 31, 1, 2, 4, 40, 6, 33, 2, 9],
+        rounded=False,
+        device=device,
+    )
 
 
 def test_the_longest_block_is_ranked_whole(device: torch.device) -> None:
     torch.manual_seed(2)
-    both(["factor", "low_confidence"], [MAX_ROWS, 7], rounded=True, device=device)
+    both(["factor", "low_confidence"], [SIZES[-1], 7], rounded=True, device=device)

@@ -9,33 +9,34 @@ from torch import Tensor
 
 from unmask_kernels.testing.variant import Variant
 
-POLICIES = ("low_confidence", "threshold", "factor", "entropy_bound")
+POLICIES = ("low_confidence", "threshold", "factor", "entropy_bound", "entropy", "margin")
 THRESHOLD, FACTOR, ENTROPY_BOUND = tl.constexpr(1), tl.constexpr(2), tl.constexpr(3)
-MAX_ROWS, COLUMNS = 256, 16
+ENTROPY, MARGIN = tl.constexpr(4), tl.constexpr(5)
+SIZES, COLUMNS = (64, 256, 1024), 16  # rows of a block
 
 
 @triton.jit
-def _key(confidence, entropy, o_row, m_row, BY_ENTROPY: tl.constexpr):
+def _key(values, o_row, m_row, BY_ENTROPY: tl.constexpr):
     """What rows are ranked by, the highest first."""
     if BY_ENTROPY:
-        return tl.where(m_row, -tl.load(entropy + o_row, mask=m_row, other=0.0), float("-inf"))
-    return tl.load(confidence + o_row, mask=m_row, other=-1.0)
+        return tl.where(m_row, -tl.load(values + o_row, mask=m_row, other=0.0), float("-inf"))
+    return tl.load(values + o_row, mask=m_row, other=-1.0)
 
 
 @triton.jit
 def _select(
-    confidence, entropy, selected, first, count, policy, quota, limit,
+    values, selected, first, count, policy, quota, limit,
     BLOCK: tl.constexpr, COLUMNS: tl.constexpr, BY_ENTROPY: tl.constexpr,
 ):  # fmt: skip
     o_row = tl.arange(0, BLOCK)
     m_row = o_row < count
-    b_key = _key(confidence, entropy, first + o_row, m_row, BY_ENTROPY)
+    b_key = _key(values, first + o_row, m_row, BY_ENTROPY)
     b_rank = tl.zeros([BLOCK], tl.int32)
     b_before = tl.zeros([BLOCK], tl.float64)  # entropy of what ranks before
     for start in range(0, count, COLUMNS):
         o_other = start + tl.arange(0, COLUMNS)
         m_other = o_other < count
-        b_other = _key(confidence, entropy, first + o_other, m_other, BY_ENTROPY)
+        b_other = _key(values, first + o_other, m_other, BY_ENTROPY)
         earlier = (b_other[None, :] > b_key[:, None]) | (
             (b_other[None, :] == b_key[:, None]) & (o_other[None, :] < o_row[:, None])
         )
@@ -45,7 +46,7 @@ def _select(
             b_before += tl.sum(tl.where(earlier, -b_other.to(tl.float64)[None, :], 0.0), 1)
     b_chosen = b_rank < quota
     if BY_ENTROPY:
-        b_chosen = b_chosen | (b_before <= limit)
+        b_chosen = b_chosen | ((policy == ENTROPY_BOUND) & (b_before <= limit))
     elif policy == THRESHOLD:
         b_chosen = b_chosen | (b_key >= limit)
     elif policy == FACTOR:
@@ -57,8 +58,9 @@ def _select(
 
 @triton.jit
 def select_kernel(
-    confidence, entropy, starts, policies, quotas, limits, selected,
-    BLOCK: tl.constexpr, COLUMNS: tl.constexpr, WITH_ENTROPY: tl.constexpr,
+    confidence, entropy, margin, starts, policies, quotas, limits, selected,
+    BLOCK: tl.constexpr, COLUMNS: tl.constexpr,
+    WITH_ENTROPY: tl.constexpr, WITH_MARGIN: tl.constexpr,
 ):  # fmt: skip
     """Rank the rows of a block, the first of equals before the others, and apply its policy."""
     i_block = tl.program_id(0)
@@ -66,27 +68,34 @@ def select_kernel(
     count = (tl.load(starts + i_block + 1) - first).to(tl.int32)
     policy = tl.load(policies + i_block)
     quota, limit = tl.load(quotas + i_block), tl.load(limits + i_block)
+    by_entropy = (policy == ENTROPY_BOUND) | (policy == ENTROPY)
     if WITH_ENTROPY:
-        if policy == ENTROPY_BOUND:
-            _select(confidence, entropy, selected, first, count, policy, quota, limit,
+        if by_entropy:
+            _select(entropy, selected, first, count, policy, quota, limit,
                     BLOCK, COLUMNS, True)  # fmt: skip
-    if policy != ENTROPY_BOUND:
-        _select(confidence, entropy, selected, first, count, policy, quota, limit,
+    if WITH_MARGIN:
+        if policy == MARGIN:
+            _select(margin, selected, first, count, policy, quota, limit,
+                    BLOCK, COLUMNS, False)  # fmt: skip
+    if (not by_entropy) & (policy != MARGIN):
+        _select(confidence, selected, first, count, policy, quota, limit,
                 BLOCK, COLUMNS, False)  # fmt: skip
 
 
 def select(
     confidence: Tensor,
     entropy: Tensor | None,
+    margin: Tensor | None,
     block: Tensor,
     policies: list[str],
     quota: Tensor,
     limit: Tensor,
+    longest: int,
 ) -> Tensor:
     """Positions to fill, as a boolean [M] of masked rows.
 
     `block` [M] is non-decreasing and numbers the blocks; policies, `quota` [B] int64 and `limit`
-    [B] float32 have one entry for each. No block has more than MAX_ROWS masked rows.
+    [B] float32 have one entry for each. No block has more than `longest` masked rows.
     """
     num_blocks = len(policies)
     device = confidence.device
@@ -95,18 +104,21 @@ def select(
         starts = torch.searchsorted(block, torch.arange(num_blocks + 1, device=device))
         codes = torch.tensor([POLICIES.index(name) for name in policies], dtype=torch.int32)
         select_kernel[(num_blocks,)](
-            confidence, entropy, starts, codes.to(device, non_blocking=True), quota, limit,
-            selected.view(torch.int8), BLOCK=MAX_ROWS, COLUMNS=COLUMNS,
-            WITH_ENTROPY=entropy is not None, num_warps=4,
+            confidence, entropy, margin, starts, codes.to(device, non_blocking=True), quota, limit,
+            selected.view(torch.int8), BLOCK=next(size for size in SIZES if size >= longest),
+            COLUMNS=COLUMNS, WITH_ENTROPY=entropy is not None, WITH_MARGIN=margin is not None,
+            num_warps=4,
         )  # fmt: skip
     return selected
 
 
 def variants(capability: int) -> Iterator[Variant]:
     """What is launched, for the compile checks."""
-    types = {"confidence": "*fp32", "entropy": "*fp32", "starts": "*i64", "policies": "*i32"}
-    types |= {"quotas": "*i64", "limits": "*fp32", "selected": "*i8"}
-    shape = {"BLOCK": MAX_ROWS, "COLUMNS": COLUMNS}
-    plain = shape | {"WITH_ENTROPY": False, "entropy": None}
-    yield Variant("select", select_kernel, types, plain)
-    yield Variant("select with entropy", select_kernel, types, shape | {"WITH_ENTROPY": True})
+    types = {"confidence": "*fp32", "entropy": "*fp32", "margin": "*fp32", "starts": "*i64"}
+    types |= {"policies": "*i32", "quotas": "*i64", "limits": "*fp32", "selected": "*i8"}
+    for size in SIZES:
+        shape = {"BLOCK": size, "COLUMNS": COLUMNS}
+        plain = {"WITH_ENTROPY": False, "WITH_MARGIN": False, "entropy": None, "margin": None}
+        yield Variant(f"select {size}", select_kernel, types, shape | plain)
+        every = {"WITH_ENTROPY": True, "WITH_MARGIN": True}
+        yield Variant(f"select {size} by any", select_kernel, types, shape | every)

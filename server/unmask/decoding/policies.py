@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unmask.types import PolicyName
+from unmask.types import MAX_BLOCK_LENGTH, PolicyName
 from unmask_kernels.dispatch import uses_triton
+
+BY_ENTROPY: frozenset[PolicyName] = frozenset(("entropy_bound", "entropy"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Scores:
     block: Tensor  # [M] int64, non-decreasing
     confidence: Tensor  # [M] float32
     entropy: Tensor | None  # [M] float32, nats
+    margin: Tensor | None = None  # [M] float32, between the two highest probabilities
 
 
 def rank_in_block(key: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,10 +48,26 @@ def _sum_in_block(values: Tensor, rank: Tensor, block: Tensor) -> Tensor:
     return table.cumsum(1)[block, rank]
 
 
+def _highest(key: Tensor, scores: Scores, quota: Tensor) -> Tensor:
+    order, rank = rank_in_block(key, scores.block)
+    return _unsort(order, rank < quota[order])
+
+
 def low_confidence(scores: Scores, quota: Tensor) -> Tensor:
     """The `quota` [M] most confident positions of each block (LLaDA, Nie et al., 2025)."""
-    order, rank = rank_in_block(scores.confidence, scores.block)
-    return _unsort(order, rank < quota[order])
+    return _highest(scores.confidence, scores, quota)
+
+
+def entropy(scores: Scores, quota: Tensor) -> Tensor:
+    """The `quota` [M] positions of each block with the least entropy (Dream, Ye et al., 2025)."""
+    assert scores.entropy is not None
+    return _highest(-scores.entropy, scores, quota)
+
+
+def margin(scores: Scores, quota: Tensor) -> Tensor:
+    """The `quota` [M] positions whose first choice is furthest before the second (Dream)."""
+    assert scores.margin is not None
+    return _highest(scores.margin, scores, quota)
 
 
 def threshold(scores: Scores, quota: Tensor, limit: Tensor) -> Tensor:
@@ -71,22 +90,36 @@ def entropy_bound(scores: Scores, quota: Tensor, limit: Tensor) -> Tensor:
     """
     assert scores.entropy is not None
     order, rank = rank_in_block(-scores.entropy, scores.block)
-    entropy = scores.entropy[order].double()
-    before = _sum_in_block(entropy, rank, scores.block[order]) - entropy
+    ordered = scores.entropy[order].double()
+    before = _sum_in_block(ordered, rank, scores.block[order]) - ordered
     return _unsort(order, (before <= limit[order]) | (rank < quota[order]))
 
 
-def select(scores: Scores, policies: list[PolicyName], quota: Tensor, limit: Tensor) -> Tensor:
+def select(
+    scores: Scores,
+    policies: list[PolicyName],
+    quota: Tensor,
+    limit: Tensor,
+    longest: int = MAX_BLOCK_LENGTH,
+) -> Tensor:
     """Apply to each block its own policy; `policies`, `quota` and `limit` have one entry a block.
 
-    Returns a boolean [M]: the positions to fill in this step.
+    No block has more than `longest` rows. Returns a boolean [M]: the positions to fill in this
+    step.
     """
     if uses_triton(scores.confidence.device):
         from unmask_kernels.gpu import selection
 
-        entropy = scores.entropy if "entropy_bound" in policies else None
-        names: list[str] = [*policies]
-        return selection.select(scores.confidence, entropy, scores.block, names, quota, limit)
+        return selection.select(
+            scores.confidence,
+            None if BY_ENTROPY.isdisjoint(policies) else scores.entropy,
+            scores.margin if "margin" in policies else None,
+            scores.block,
+            [*policies],
+            quota,
+            limit,
+            longest,
+        )
     row_quota, row_limit = quota[scores.block], limit[scores.block]
     selected: Tensor | None = None
     for name in sorted(set(policies)):
@@ -96,6 +129,10 @@ def select(scores: Scores, policies: list[PolicyName], quota: Tensor, limit: Ten
             chosen = threshold(scores, row_quota, row_limit)
         elif name == "factor":
             chosen = factor(scores, row_quota, row_limit)
+        elif name == "entropy":
+            chosen = entropy(scores, row_quota)
+        elif name == "margin":
+            chosen = margin(scores, row_quota)
         else:
             chosen = entropy_bound(scores, row_quota, row_limit)
         if selected is None:

@@ -3,16 +3,21 @@
 import os
 from dataclasses import dataclass
 
+from unmask.engine.quotas import even_quotas, timed_quotas
 from unmask.engine.sequence import Decoding
 from unmask.errors import InvalidRequest
-from unmask.types import ModelInfo, PolicyName, Request, SamplingParams
+from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, PolicyName, Request, SamplingParams
 
 DEFAULT_LIMITS: dict[PolicyName, float] = {
     "low_confidence": 0.0,
     "threshold": 0.9,
     "factor": 1.0,
     "entropy_bound": 0.1,
+    "entropy": 0.0,
+    "margin": 0.0,
 }
+BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
+RANKINGS: tuple[PolicyName, ...] = ("low_confidence", "entropy", "margin")
 OWNED_LIMITS: tuple[PolicyName, ...] = ("threshold", "factor", "entropy_bound")
 
 
@@ -40,18 +45,15 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
             code="context_length_exceeded",
         )
     policy = _policy(params, default)
-    block_len = params.block_length or default.block_length or 32
-    if block_len > limits.max_batch_tokens:
+    is_full = model.attention == "full"
+    usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
+    block_len = params.block_length or default.block_length or usual_len
+    _check_fits(num_prompt, max_tokens, block_len, limits, is_full=is_full)
+    if params.cache is not None and not is_full:
         raise InvalidRequest(
-            f"block_length is {block_len}, but a step holds {limits.max_batch_tokens} tokens",
-            field="block_length",
-        )
-    needed = -(-(-(-(num_prompt + max_tokens) // block_len) * block_len) // limits.page_size)
-    if needed > limits.num_pages:
-        raise InvalidRequest(
-            f"prompt and max_tokens need {needed} KV pages of {limits.page_size} tokens, "
-            f"there are {limits.num_pages}",
-            field="max_tokens",
+            "cache is for models whose attention spans the whole sequence; the keys of this one "
+            "are always kept, and exactly",
+            field="cache",
         )
     temperature = params.temperature if params.temperature is not None else default.temperature
     eos = () if params.ignore_eos else model.eos_token_ids
@@ -59,7 +61,7 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
     return Decoding(
         policy=policy,
         limit=_limit(policy, params, default),
-        steps=min(params.steps or default.steps or block_len, block_len),
+        quotas=_quotas(policy, params.steps or default.steps, block_len, model),
         block_len=block_len,
         max_tokens=max_tokens,
         temperature=temperature or 0.0,
@@ -68,7 +70,45 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
         seed=seed,
         num_logprobs=params.logprobs,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
+        cache=params.cache or default.cache or "none",
     )
+
+
+def _check_fits(
+    num_prompt: int, max_tokens: int, block_len: int, limits: Limits, *, is_full: bool
+) -> None:
+    """Raise `InvalidRequest` for what no step or not all pages together could hold."""
+    if block_len > limits.max_batch_tokens:
+        raise InvalidRequest(
+            f"block_length is {block_len}, but a step holds {limits.max_batch_tokens} tokens",
+            field="block_length",
+        )
+    canvas_len = num_prompt + max_tokens
+    if is_full and canvas_len > limits.max_batch_tokens:
+        raise InvalidRequest(
+            f"prompt and max_tokens are {canvas_len} tokens, but a step, which must hold them all, "
+            f"holds {limits.max_batch_tokens}",
+            field="max_tokens",
+        )
+    if not is_full:
+        canvas_len = -(-canvas_len // block_len) * block_len
+    needed = -(-canvas_len // limits.page_size)
+    if needed > limits.num_pages:
+        raise InvalidRequest(
+            f"prompt and max_tokens need {needed} KV pages of {limits.page_size} tokens, "
+            f"there are {limits.num_pages}",
+            field="max_tokens",
+        )
+
+
+def _quotas(
+    policy: PolicyName, steps: int | None, block_len: int, model: ModelInfo
+) -> tuple[int, ...]:
+    """The fewest positions that each step fills; policies that only rank follow the family."""
+    steps = min(steps or block_len, block_len)
+    if model.schedule == "timed" and policy in RANKINGS:
+        return timed_quotas(block_len, steps)
+    return even_quotas(block_len, steps)
 
 
 def _check_prompt(request: Request, model: ModelInfo) -> None:
@@ -109,7 +149,7 @@ def _policy(params: SamplingParams, default: SamplingParams) -> PolicyName:
 
 
 def _limit(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:
-    if policy == "low_confidence":
+    if policy in RANKINGS:
         return DEFAULT_LIMITS[policy]
     for source in (params, default):
         value: float | None = getattr(source, policy)

@@ -61,10 +61,9 @@ def apply_span(
     """Commit the positions that the policy chose, and tell what became final."""
     sequence = session.sequence
     sequence.in_flight -= 1
-    positions = batch.positions[batch.masked_rows[rows]]
     # Where steps overlap, the batch was made before the last result was known.
-    index = np.flatnonzero(sequence.masked[positions]) + rows.start
-    positions = batch.positions[batch.masked_rows[index]]
+    index = np.flatnonzero(sequence.masked[batch.scored_positions[rows]]) + rows.start
+    positions = batch.scored_positions[index]
     tokens, selected = result.tokens[index], result.selected[index]
     sequence.guess[positions] = tokens
     sequence.confidence[positions] = result.confidence[index]

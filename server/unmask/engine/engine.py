@@ -2,11 +2,11 @@
 
 import time
 from collections import Counter as Tally
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from unmask.config import Config
+from unmask.config import Config, EngineConfig
 from unmask.engine.admission import Limits, resolve
 from unmask.engine.allocator import keep_freed_memory
 from unmask.engine.apply import Outcome, Session, apply_span
@@ -28,6 +28,7 @@ from unmask.types import (
     Failure,
     Finish,
     FinishReason,
+    ModelInfo,
     Request,
 )
 
@@ -35,6 +36,13 @@ from unmask.types import (
 def default_threads(num_cores: int) -> int:
     """Half the cores: torch's threads wait for each other, and a busy neighbour delays them all."""
     return max(1, num_cores // 2)
+
+
+def with_room(config: EngineConfig, model: ModelInfo) -> EngineConfig:
+    """A step must hold the longest sequence whole where attention spans all of it."""
+    if model.attention != "full":
+        return config
+    return replace(config, max_batch_tokens=max(config.max_batch_tokens, model.max_model_len))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +58,15 @@ class Engine:
     """Decodes many requests together, one step at a time."""
 
     def __init__(self, config: Config, loaded: LoadedModel, metrics: Metrics) -> None:
-        self.config = config.engine
+        self.config = with_room(config.engine, loaded.info)
         self.loaded = loaded
         self.metrics = metrics
         self.state: EngineState = "ready"
-        num_pages = count_pages(config.engine, loaded)
-        self.limits = Limits(config.engine.max_batch_tokens, num_pages, config.engine.page_size)
-        self.pool = PagePool(num_pages, config.engine.page_size)
-        self.scheduler = Scheduler(config.engine, self.pool)
-        self.runner = Runner.create(config.engine, loaded, num_pages)
+        num_pages = count_pages(self.config, loaded)
+        self.limits = Limits(self.config.max_batch_tokens, num_pages, self.config.page_size)
+        self.pool = PagePool(num_pages, self.config.page_size)
+        self.scheduler = Scheduler(self.config, self.pool, loaded.info)
+        self.runner = Runner.create(self.config, loaded, num_pages)
         self._sessions: dict[str, Session] = {}
         self._launched: Step | None = None
         metrics.refused.labels("invalid")
@@ -106,7 +114,7 @@ class Engine:
         """Queue a request; raises `InvalidRequest`."""
         assert request.request_id not in self._sessions, "request ids are unique"
         info = self.loaded.info
-        sequence = Sequence(request, resolve(request, info, self.limits), info.mask_token_id)
+        sequence = Sequence(request, resolve(request, info, self.limits), info)
         text = TextAssembler(self.loaded.tokenizer, request.sampling.stop)
         self._sessions[request.request_id] = Session(sequence, text, self.loaded.tokenizer)
         self.scheduler.add(sequence)
@@ -174,16 +182,16 @@ class Engine:
         self.pool.check_integrity(s.pages for s in self.scheduler.sequences)
 
     def _apply(self, batch: StepBatch, result: StepResult) -> list[Event]:
-        counts = Tally(batch.masked_spans.tolist())
+        counts = Tally(batch.scored_spans.tolist())
         events: list[Event] = []
         row = denoised = 0
         for span in batch.spans:
-            if span.end <= span.open_start:
+            if not span.denoises:
                 continue
             rows = slice(row, row + counts[denoised])
             row, denoised = rows.stop, denoised + 1
             session = self._sessions.get(span.sequence.request.request_id)
-            if session is None or span.open_start != span.sequence.block_start:
+            if session is None or span.reach.open_start != span.sequence.block_start:
                 continue  # the block was full, or its request over, before this was known
             outcome = apply_span(session, span, batch, result, rows)
             events += outcome.events
@@ -223,7 +231,7 @@ class Engine:
         metrics = self.metrics
         metrics.forward_passes.inc()
         metrics.query_tokens.inc(batch.num_tokens)
-        metrics.canvas_positions.inc(len(batch.masked_rows))
-        metrics.masked_rows.observe(len(batch.masked_rows))
+        metrics.canvas_positions.inc(len(batch.scored_rows))
+        metrics.masked_rows.observe(len(batch.scored_rows))
         metrics.batch_sequences.observe(len(batch.spans))
         metrics.step_s.observe(elapsed_s)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from unmask.config import EngineConfig
-from unmask.decoding.policies import Scores, select
+from unmask.decoding.policies import BY_ENTROPY, Scores, select
 from unmask.engine.step import StepBatch, StepResult
 from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.registry import LoadedModel
@@ -91,32 +91,34 @@ class Runner:
             cache=self.cache,
         )
         hidden = model.forward(step)
-        if not len(batch.masked_rows):
+        if not len(batch.scored_rows):
             return _to_host(None, None)
-        masked_rows = self._to_device(batch.masked_rows)
+        scored_rows = self._to_device(batch.scored_rows)
         decoding = batch.decoding
         scores = score_rows(
-            model.finish(hidden[masked_rows]),
+            model.finish(hidden[self._to_device(batch.hidden_rows)]),
             model.lm_head,
             mask_token_id=self.loaded.info.mask_token_id,
             sampled=self._sampled_rows(batch),
-            with_entropy="entropy_bound" in decoding.policies,
+            with_entropy=not BY_ENTROPY.isdisjoint(decoding.policies),
+            with_margin="margin" in decoding.policies,
             num_top=decoding.num_logprobs,
         )
         still_masked = None
         if self.canvas is not None:
             # What the step before resolved, which the host did not know, comes last and is kept.
-            still_masked = step.token_ids[masked_rows] == self.loaded.info.mask_token_id
+            still_masked = step.token_ids[scored_rows] == self.loaded.info.mask_token_id
         selected = select(
-            _considered(scores, self._to_device(batch.masked_spans), still_masked),
+            _considered(scores, self._to_device(batch.scored_spans), still_masked),
             decoding.policies,
             self._to_device(decoding.quota),
             self._to_device(decoding.limit),
+            longest=decoding.longest,
         )
         if self.canvas is not None and still_masked is not None:
             selected &= still_masked
-            cells = self._to_device(batch.open_cells[batch.masked_open])
-            kept = torch.where(selected, scores.token, step.token_ids[masked_rows])
+            cells = self._to_device(batch.open_cells[batch.scored_open])
+            kept = torch.where(selected, scores.token, step.token_ids[scored_rows])
             self.canvas.view(-1)[cells] = kept
         return _to_host(scores, selected)
 
@@ -136,8 +138,8 @@ class Runner:
         return torch.from_numpy(array).to(self.loaded.device)
 
     def _sampled_rows(self, batch: StepBatch) -> SampledRows | None:
-        """The masked rows whose temperature is above zero, each with its own parameters."""
-        decoding, spans = batch.decoding, batch.masked_spans
+        """The scored rows whose temperature is above zero, each with its own parameters."""
+        decoding, spans = batch.decoding, batch.scored_spans
         if not decoding.temperature.any():
             return None
         rows = np.flatnonzero(decoding.temperature[spans] > 0)
@@ -149,7 +151,7 @@ class Runner:
             rows=self._to_device(rows),
             temperature=self._to_device(decoding.temperature[spans]),
             seeds=self._to_device(decoding.seeds[spans]),
-            positions=self._to_device(batch.positions[batch.masked_rows[rows]]),
+            positions=self._to_device(batch.scored_positions[rows]),
             steps=self._to_device(decoding.steps[spans]),
             top_k=self._to_device(top_k) if cuts_k else None,
             top_p=self._to_device(top_p) if cuts_p else None,
@@ -164,11 +166,12 @@ def _nothing() -> StepResult:
 
 def _considered(scores: RowScores, block: Tensor, still_masked: Tensor | None) -> Scores:
     """What a policy sees: rows that are masked no more have no confidence and no certainty."""
-    confidence, entropy = scores.confidence, scores.entropy
+    confidence, entropy, margin = scores.confidence, scores.entropy, scores.margin
     if still_masked is not None:
         confidence = torch.where(still_masked, confidence, -1.0)
         entropy = None if entropy is None else torch.where(still_masked, entropy, torch.inf)
-    return Scores(block, confidence, entropy)
+        margin = None if margin is None else torch.where(still_masked, margin, -1.0)
+    return Scores(block, confidence, entropy, margin)
 
 
 def _to_host(scores: RowScores | None, selected: Tensor | None) -> Launched:
@@ -186,6 +189,7 @@ def _to_host(scores: RowScores | None, selected: Tensor | None) -> Launched:
         token=copy(scores.token),
         confidence=copy(scores.confidence),
         entropy=None,
+        margin=None,
         top_ids=None if scores.top_ids is None else copy(scores.top_ids),
         top_logprobs=None if scores.top_logprobs is None else copy(scores.top_logprobs),
     )

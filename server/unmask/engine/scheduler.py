@@ -7,6 +7,7 @@ from unmask.config import EngineConfig
 from unmask.engine.pages import PagePool
 from unmask.engine.sequence import Sequence
 from unmask.engine.step import Span, StepBatch, build_batch
+from unmask.types import ModelInfo
 
 
 class Scheduler:
@@ -17,9 +18,12 @@ class Scheduler:
     last gives its pages up and is computed again later; its canvas is kept.
     """
 
-    def __init__(self, config: EngineConfig, pool: PagePool) -> None:
+    def __init__(self, config: EngineConfig, pool: PagePool, model: ModelInfo) -> None:
         self._config = config
         self._pool = pool
+        self._model = model
+        # With full attention, keys of a prompt depend on what follows it.
+        self._shares_pages = config.prefix_cache and model.attention != "full"
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         self._canvas_rows = list(range(config.max_num_seqs))
@@ -58,8 +62,8 @@ class Scheduler:
         budget = self._config.max_batch_tokens
         spans: list[Span] = []
         num_preempted = self.num_preempted
-        decoding = [s for s in self._running if s.num_computed >= s.block_start - _lag(s)]
-        reading = [s for s in self._running if s.num_computed < s.block_start - _lag(s)]
+        decoding = [s for s in self._running if not s.is_reading]
+        reading = [s for s in self._running if s.is_reading]
         for sequence in decoding + reading:
             if sequence.pages:  # may have been preempted for one before it
                 budget -= self._extend(sequence, budget, spans)
@@ -71,16 +75,13 @@ class Scheduler:
             if used == 0:
                 break
             budget -= used
-        return build_batch(kept, self._pool.page_size) if kept else None
+        return build_batch(kept, self._pool.page_size, shift=self._model.shift) if kept else None
 
     def advance(self, span: Span) -> None:
         """Record that a span was launched; what it makes final is published for reuse."""
         sequence = span.sequence
-        sequence.num_computed = min(span.end, span.open_start)
-        sequence.num_forwards += 1
-        if span.end > span.open_start:
-            sequence.in_flight += 1
-        if not self._config.prefix_cache:
+        sequence.computed(span.reach)
+        if not self._shares_pages:
             return
         size, block_len = self._pool.page_size, sequence.decoding.block_len
         while True:
@@ -95,28 +96,28 @@ class Scheduler:
 
     def _extend(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
         """Add a running sequence to the step; returns the query tokens used."""
-        end = sequence.next_end(budget)
-        if end is None:
+        reach = sequence.next_pass(budget)
+        if reach is None:
             return 0
-        while not self._cover(sequence, end):
+        while not self._cover(sequence, reach.horizon):
             victim = self._running[-1]
             self._preempt(victim)
             if victim is sequence:
                 return 0
-        spans.append(Span(sequence, sequence.num_computed, end, sequence.block_start))
-        return end - sequence.num_computed
+        spans.append(Span(sequence, reach))
+        return reach.end - reach.start
 
     def _admit(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
         """Start the first waiting sequence if it fits; returns the query tokens used."""
         if sequence.in_flight:
             return 0  # preempted, and its canvas is still to come
         self._take_prefix(sequence)
-        needed = -(-sequence.block_end // self._pool.page_size) - len(sequence.pages)
-        end = sequence.next_end(budget)
-        if end is None or needed > self._pool.num_available:
+        needed = -(-sequence.next_reach // self._pool.page_size) - len(sequence.pages)
+        reach = sequence.next_pass(budget)
+        if reach is None or needed > self._pool.num_available:
             self._release(sequence)
             return 0
-        covered = self._cover(sequence, end)
+        covered = self._cover(sequence, reach.horizon)
         assert covered
         if not sequence.was_admitted:
             sequence.was_admitted = True
@@ -124,11 +125,11 @@ class Scheduler:
         self._waiting.popleft()
         self._running.append(sequence)
         sequence.canvas_row = self._canvas_rows.pop()
-        spans.append(Span(sequence, sequence.num_computed, end, sequence.block_start))
-        return end - sequence.num_computed
+        spans.append(Span(sequence, reach))
+        return reach.end - reach.start
 
     def _take_prefix(self, sequence: Sequence) -> None:
-        if not self._config.prefix_cache:
+        if not self._shares_pages:
             return
         size = self._pool.page_size
         while True:
@@ -163,8 +164,3 @@ class Scheduler:
             self._canvas_rows.append(sequence.canvas_row)
             sequence.canvas_row = None
         sequence.num_computed = sequence.num_published = 0
-
-
-def _lag(sequence: Sequence) -> int:
-    """Final positions whose keys may still be missing while the sequence counts as decoding."""
-    return sequence.decoding.block_len

@@ -4,18 +4,24 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from unmask.engine.pages import PageKey, page_key, root_key
-from unmask.types import PolicyName, Request
+from unmask.types import CacheName, ModelInfo, PolicyName, Request
+
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """Decoding parameters with every default filled in; `limit` is the policy's own number."""
+    """Decoding parameters with every default filled in; `limit` is the policy's own number.
+
+    `quotas` are the fewest positions that each step of a block fills.
+    """
 
     policy: PolicyName
     limit: float
-    steps: int
+    quotas: tuple[int, ...]
     block_len: int
     max_tokens: int
     temperature: float
@@ -24,25 +30,55 @@ class Decoding:
     seed: int
     num_logprobs: int | None
     stop_ids: frozenset[int]
+    cache: CacheName = "none"
+
+    @property
+    def steps(self) -> int:
+        """Denoising steps that a block may take."""
+        return len(self.quotas)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What is computed next: positions [start, end), of which [open_start, open_end) is scored.
+
+    No query sees a key beyond `horizon`. Where `replayed` is set, the open block is computed as it
+    was when it was opened, to put the cache back that was kept from then.
+    """
+
+    start: int
+    end: int
+    open_start: int
+    open_end: int
+    horizon: int
+    replayed: bool = False
 
 
 class Sequence:
-    """Mutable state; positions before `block_start` are final, [block_start, block_end) is open."""
+    """Mutable state; positions before `block_start` are final, [block_start, block_end) is open.
 
-    def __init__(self, request: Request, decoding: Decoding, mask_token_id: int) -> None:
+    With block-causal attention, blocks are counted from the first token of the prompt, and keys of
+    final blocks are kept. With full attention they are counted from the end of the prompt, and
+    keys are those of the pass in which the block was opened, or none.
+    """
+
+    def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
         self.request = request
         self.decoding = decoding
+        self.mask_token_id = info.mask_token_id
+        self.is_full = info.attention == "full"
         self.num_prompt = len(request.prompt_token_ids)
         self.last_end = self.num_prompt + decoding.max_tokens
         block_len = decoding.block_len
-        capacity = -(-self.last_end // block_len) * block_len
-        self.canvas = np.full(capacity, mask_token_id, np.int64)
+        self.origin = self.num_prompt if self.is_full else 0
+        capacity = self.last_end if self.is_full else -(-self.last_end // block_len) * block_len
+        self.canvas = np.full(capacity, info.mask_token_id, np.int64)
         self.canvas[: self.num_prompt] = request.prompt_token_ids
         self.masked = np.zeros(capacity, np.bool_)
         self.masked[self.num_prompt :] = True
         self.confidence = np.zeros(capacity, np.float32)
         self.guess = self.canvas.copy()
-        self.block_start = self.num_prompt // block_len * block_len
+        self.block_start = self.num_prompt - (self.num_prompt - self.origin) % block_len
         self.block_step = 0
         self.num_computed = 0
         self.in_flight = 0  # runs of the open block whose results are not known yet
@@ -61,7 +97,7 @@ class Sequence:
     @property
     def block_end(self) -> int:
         """End of the open block, exclusive."""
-        return self.block_start + self.decoding.block_len
+        return min(self.block_start + self.decoding.block_len, len(self.canvas))
 
     @property
     def next_step(self) -> int:
@@ -72,24 +108,70 @@ class Sequence:
     def block_index(self) -> int:
         """Number of the open block, counted from the one in which the answer begins."""
         block_len = self.decoding.block_len
-        return self.block_start // block_len - self.num_prompt // block_len
+        first = (self.num_prompt - self.origin) // block_len
+        return (self.block_start - self.origin) // block_len - first
 
     @property
     def num_generated(self) -> int:
         """Final tokens after the prompt."""
         return self.num_final - self.num_prompt
 
-    def next_end(self, budget: int) -> int | None:
-        """End of the positions to compute next within `budget` tokens, None if not one block fits.
+    @property
+    def is_reading(self) -> bool:
+        """Whether more than the last block before the open one still has no keys."""
+        return not self.is_full and self.num_computed < self.block_start - self.decoding.block_len
+
+    @property
+    def next_reach(self) -> int:
+        """The number of positions that must have pages before the open block can be denoised."""
+        return len(self.canvas) if self.is_full else self.block_end
+
+    def next_pass(self, budget: int) -> Reach | None:
+        """What to compute next within `budget` query tokens, None if nothing that fits.
 
         Whatever has no keys yet and the open block go together if they fit; otherwise as many
         whole blocks as fit, because a block's queries need all of its keys.
         """
-        if self.block_end - self.num_computed <= budget:
-            return self.block_end
-        block_len = self.decoding.block_len
-        end = (self.num_computed + budget) // block_len * block_len
-        return end if end > self.num_computed else None
+        if self.is_full:
+            reach = self._full_pass()
+            return reach if reach.end - reach.start <= budget else None
+        start, block_len = self.num_computed, self.decoding.block_len
+        if self.block_end - start <= budget:
+            return Reach(start, self.block_end, self.block_start, self.block_end, self.block_end)
+        end = (start + budget) // block_len * block_len
+        return Reach(start, end, end, end, end) if end > start else None
+
+    def _full_pass(self) -> Reach:
+        """Every position, or where keys were kept only those after them (Fast-dLLM)."""
+        everything = len(self.canvas)
+        if self.num_computed == 0:
+            if self.decoding.cache != "none" and self.next_step > 0:
+                return Reach(0, everything, everything, everything, everything, replayed=True)
+            return Reach(0, everything, self.block_start, self.block_end, everything)
+        end = self.block_end if self.decoding.cache == "dual" else everything
+        return Reach(self.block_start, end, self.block_start, self.block_end, everything)
+
+    def computed(self, reach: Reach) -> None:
+        """Record that a pass was launched, and which keys are kept of it."""
+        self.num_forwards += 1
+        if reach.open_end > reach.open_start:
+            self.in_flight += 1
+        if not self.is_full:
+            self.num_computed = min(reach.end, reach.open_start)
+        elif self.decoding.cache != "none":
+            self.num_computed = self.block_start
+
+    def tokens(self, reach: Reach) -> IntArray:
+        """Token ids [end - start] that a pass reads."""
+        tokens = self.canvas[reach.start : reach.end]
+        if reach.replayed:
+            tokens = tokens.copy()
+            tokens[self.block_start - reach.start :] = self.mask_token_id
+        return tokens
+
+    def scored(self, reach: Reach) -> IntArray:
+        """Positions whose distributions a pass asks for: the masked ones of the open block."""
+        return np.flatnonzero(self.masked[reach.open_start : reach.open_end]) + reach.open_start
 
     def key_of_page(self, index: int, page_size: int) -> PageKey | None:
         """Key of page `index`, None while a token that it depends on is not final."""
@@ -105,7 +187,9 @@ class Sequence:
 
     def open_next_block(self) -> None:
         """Begin the block after the open one, whose positions are all final."""
-        if self.in_flight and self.pages:
+        if self.is_full:
+            self.num_computed = 0
+        elif self.in_flight and self.pages:
             # The run that is still out has every token, so it leaves the block's final keys.
             self.num_computed = self.block_end
         self.block_start = self.block_end

@@ -5,21 +5,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from unmask.engine.sequence import Sequence
+from unmask.engine.sequence import IntArray, Reach, Sequence
 from unmask.types import MAX_BLOCK_LENGTH, PolicyName
 
-IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Positions [start, end) of a sequence; those from `open_start` on are its open block."""
+    """A sequence's part in a step."""
 
     sequence: Sequence
-    start: int
-    end: int
-    open_start: int
+    reach: Reach
+
+    @property
+    def denoises(self) -> bool:
+        """Whether positions of the open block are scored, so that some will be filled."""
+        return self.reach.open_end > self.reach.open_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,12 @@ class DecodingArrays:
     seeds: IntArray
     steps: IntArray
     num_logprobs: int
+    longest: int  # block
 
 
 @dataclass(frozen=True, slots=True)
 class StepBatch:
-    """T query tokens of S spans, one span after another, M of them masked and scored."""
+    """T query tokens of S spans, one span after another, and M positions that are scored."""
 
     spans: tuple[Span, ...]
     token_ids: IntArray  # [T]
@@ -49,12 +52,14 @@ class StepBatch:
     query_starts: list[int]  # S + 1
     pages: IntArray  # [P]
     page_starts: list[int]  # S + 1
-    masked_rows: IntArray  # [M] indices into T
-    masked_spans: IntArray  # [M] indices into the decoding arrays
+    scored_positions: IntArray  # [M]
+    scored_rows: IntArray  # [M] where T has them
+    hidden_rows: IntArray  # [M] where T has the rows whose logits are about them
+    scored_spans: IntArray  # [M] indices into the decoding arrays
     open_rows: IntArray  # [R] indices into T of open blocks, masked or not
     open_cells: IntArray  # [R] where the device's canvas [sequences, MAX_BLOCK_LENGTH] has them
     open_is_known: npt.NDArray[np.bool_]  # [R] whether `token_ids` has the result of every step
-    masked_open: IntArray  # [M] indices into R
+    scored_open: IntArray  # [M] indices into R
     decoding: DecodingArrays
 
     @property
@@ -65,7 +70,7 @@ class StepBatch:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """For each masked row: its best token, and whether the policy commits it in this step."""
+    """For each scored position: its best token, and whether the policy commits it in this step."""
 
     tokens: IntArray  # [M]
     confidence: FloatArray  # [M]
@@ -74,54 +79,81 @@ class StepResult:
     top_logprobs: FloatArray | None  # [M, K]
 
 
-def build_batch(spans: list[Span], page_size: int) -> StepBatch:
-    """Lay spans out as flat arrays; every span's pages must already cover its end."""
-    lengths = np.array([span.end - span.start for span in spans])
+def build_batch(spans: list[Span], page_size: int, *, shift: bool = False) -> StepBatch:
+    """Lay spans out as flat arrays; every span's pages must already cover its horizon.
+
+    With `shift`, the logits of a position are about the one after it.
+    """
+    reaches = [span.reach for span in spans]
+    starts = np.array([reach.start for reach in reaches])
+    lengths = np.array([reach.end for reach in reaches]) - starts
     query_starts = np.concatenate(([0], lengths.cumsum()))
     span_of = np.repeat(np.arange(len(spans)), lengths)
-    starts = np.array([span.start for span in spans])
-    positions = np.arange(query_starts[-1]) - query_starts[span_of] + starts[span_of]
-    page_counts = [-(-span.end // page_size) for span in spans]
+    first_rows = query_starts[:-1] - starts  # row of a position, less the position
+    positions = np.arange(query_starts[-1]) - first_rows[span_of]
+    page_counts = [-(-reach.horizon // page_size) for reach in reaches]
     page_starts = np.concatenate(([0], np.cumsum(page_counts)))
     pages = np.concatenate(
         [span.sequence.pages[:count] for span, count in zip(spans, page_counts, strict=True)]
     ).astype(np.int64)
     slots = pages[page_starts[span_of] + positions // page_size] * page_size + positions % page_size
-    block_lens = np.array([span.sequence.decoding.block_len for span in spans])[span_of]
-    masked = np.concatenate([span.sequence.masked[span.start : span.end] for span in spans])
-    denoised = [i for i, span in enumerate(spans) if span.end > span.open_start]
-    rank_of = np.zeros(len(spans), np.int64)
-    rank_of[denoised] = np.arange(len(denoised))
-    masked_rows = np.flatnonzero(masked)
-    open_starts = np.array([span.open_start for span in spans])[span_of]
-    open_rows = np.flatnonzero(positions >= open_starts)
-    canvas_rows = np.array([span.sequence.canvas_row for span in spans])[span_of[open_rows]]
-    in_block = positions[open_rows] - open_starts[open_rows]
-    is_known = np.array([span.sequence.in_flight == 0 for span in spans])
+    denoised = [i for i, span in enumerate(spans) if span.denoises]
+    scored = [spans[i].sequence.scored(reaches[i]) for i in denoised]
+    scored_positions = np.concatenate([np.empty(0, np.int64), *scored])
+    scored_spans = np.repeat(np.arange(len(denoised)), [len(own) for own in scored])
+    scored_rows = scored_positions + first_rows[denoised][scored_spans]
+    open_rows, open_cells, open_is_known = _open_block(spans, first_rows)
     return StepBatch(
         spans=tuple(spans),
-        token_ids=np.concatenate([span.sequence.canvas[span.start : span.end] for span in spans]),
+        token_ids=np.concatenate([span.sequence.tokens(span.reach) for span in spans]),
         positions=positions,
         slots=slots,
-        horizons=(positions // block_lens + 1) * block_lens,
+        horizons=_horizons(spans, positions, span_of),
         query_starts=query_starts.tolist(),
         pages=pages,
         page_starts=page_starts.tolist(),
-        masked_rows=masked_rows,
-        masked_spans=rank_of[span_of[masked_rows]],
+        scored_positions=scored_positions,
+        scored_rows=scored_rows,
+        hidden_rows=scored_rows - 1 if shift else scored_rows,
+        scored_spans=scored_spans,
         open_rows=open_rows,
-        open_cells=canvas_rows * MAX_BLOCK_LENGTH + in_block,
-        open_is_known=is_known[span_of[open_rows]],
-        masked_open=np.searchsorted(open_rows, masked_rows),
+        open_cells=open_cells,
+        open_is_known=open_is_known,
+        scored_open=np.searchsorted(open_rows, scored_rows),
         decoding=_decoding_arrays([spans[i].sequence for i in denoised]),
     )
+
+
+def _horizons(spans: list[Span], positions: IntArray, span_of: IntArray) -> IntArray:
+    """How far each query sees: to the end of its block, or with full attention to the end."""
+    limits: IntArray = np.array([span.reach.horizon for span in spans])[span_of]
+    if all(span.sequence.is_full for span in spans):
+        return limits
+    block_lens = np.array([span.sequence.decoding.block_len for span in spans])[span_of]
+    ends: IntArray = (positions // block_lens + 1) * block_lens
+    return np.minimum(ends, limits)
+
+
+def _open_block(
+    spans: list[Span], first_rows: IntArray
+) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
+    """Rows of open blocks, their cells on the device, and whether the host knows what they hold."""
+    opened = [i for i, span in enumerate(spans) if span.denoises]
+    starts = np.array([spans[i].reach.open_start for i in opened], np.int64)
+    lengths = np.array([spans[i].reach.open_end for i in opened], np.int64) - starts
+    owner = np.repeat(np.arange(len(opened)), lengths)
+    in_block = np.arange(len(owner)) - np.repeat(lengths.cumsum() - lengths, lengths)
+    canvas_rows = np.array([spans[i].sequence.canvas_row for i in opened], np.int64)
+    is_known = np.array([spans[i].sequence.in_flight == 0 for i in opened], np.bool_)
+    rows = (first_rows[opened] + starts)[owner] + in_block
+    return rows, canvas_rows[owner] * MAX_BLOCK_LENGTH + in_block, is_known[owner]
 
 
 def _decoding_arrays(sequences: list[Sequence]) -> DecodingArrays:
     params = [sequence.decoding for sequence in sequences]
     wanted = [p.num_logprobs for p in params if p.num_logprobs is not None]
     quotas = [
-        step_quota(sequence.next_step, p.steps, p.block_len)
+        p.quotas[min(sequence.next_step, p.steps - 1)]
         for sequence, p in zip(sequences, params, strict=True)
     ]
     return DecodingArrays(
@@ -134,9 +166,5 @@ def _decoding_arrays(sequences: list[Sequence]) -> DecodingArrays:
         seeds=np.array([p.seed for p in params], np.int64),
         steps=np.array([sequence.next_step for sequence in sequences], np.int64),
         num_logprobs=max(wanted, default=0),
+        longest=max((p.block_len for p in params), default=0),
     )
-
-
-def step_quota(step: int, steps: int, block_len: int) -> int:
-    """Positions that step number `step` of `steps` must fill, so that they fill `block_len`."""
-    return max(1, block_len // steps + (1 if step < block_len % steps else 0))

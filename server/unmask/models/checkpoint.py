@@ -78,6 +78,7 @@ def model_info(
         created_s=int(time.time()),
         attention=traits.attention,
         shift=traits.shift,
+        schedule=traits.schedule,
     )
 
 

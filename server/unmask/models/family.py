@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unmask.models.layers import LayerShape, StepInput
 from unmask.models.weights import Weights
-from unmask.types import AttentionPattern
+from unmask.types import AttentionPattern, ScheduleName
 from unmask_kernels.linear import Linear
 
 RawConfig = dict[str, Any]
@@ -37,7 +37,8 @@ class Model(Protocol):
 class Traits:
     """How a checkpoint is decoded, as far as its files and its family say.
 
-    Where `shift` is set, the logits of a position are about the token after it.
+    Where `shift` is set, the logits of a position are about the token after it; `schedule` is how
+    its authors spread positions over steps.
     """
 
     attention: AttentionPattern
@@ -45,6 +46,7 @@ class Traits:
     mask_token_id: int | None = None
     block_length: int | None = None
     max_positions: int | None = None
+    schedule: ScheduleName = "even"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,36 @@
+"""How many positions each step of a block fills at least, so that its steps fill the block."""
+
+from functools import lru_cache
+
+import numpy as np
+
+LAST_TIME = np.float32(1e-3)
+
+
+def even_quotas(block_len: int, steps: int) -> tuple[int, ...]:
+    """`block_len` cut into `steps`, the first steps taking what is left over (LLaDA, SDAR)."""
+    return tuple(
+        max(1, block_len // steps + (1 if step < block_len % steps else 0)) for step in range(steps)
+    )
+
+
+@lru_cache(maxsize=256)
+def timed_quotas(num_masked: int, steps: int) -> tuple[int, ...]:
+    """Of what is masked, the share that falls between one time and the next, rounded down (Dream).
+
+    Times run from 1 down to 0.001 in `steps` equal parts, in float32, whose rounding decides some
+    of the numbers; the last step fills what is left. Steps that would fill nothing are left out:
+    they change nothing.
+    """
+    # A line as torch draws it: from both ends to the middle, rounded once.
+    slope = float((LAST_TIME - np.float32(1)) / np.float32(steps))
+    index = np.arange(steps + 1)
+    from_start, from_end = 1.0 + slope * index, float(LAST_TIME) - slope * (steps - index)
+    times = np.where(index < (steps + 1) // 2, from_start, from_end).astype(np.float32)
+    falls = np.float32(1) - times[1:] / times[:-1]
+    quotas: list[int] = []
+    for fall in falls[:-1]:
+        quotas.append(int(np.float32(num_masked) * fall))
+        num_masked -= quotas[-1]
+    quotas.append(num_masked)
+    return tuple(quota for quota in quotas if quota) or (1,)
