@@ -12,6 +12,8 @@ POLICIES = (
     {"policy": "threshold", "threshold": 0.9, "steps": 4},
     {"policy": "factor", "factor": 2.5},
     {"policy": "entropy_bound", "entropy_bound": 4.0},
+    {"policy": "entropy", "steps": 5},
+    {"policy": "margin", "steps": 6},
 )
 SAMPLERS = (
     {},

@@ -191,7 +191,7 @@ class Engine:
             rows = slice(row, row + counts[denoised])
             row, denoised = rows.stop, denoised + 1
             session = self._sessions.get(span.sequence.request.request_id)
-            if session is None or span.reach.open_start != span.sequence.block_start:
+            if session is None or span.block_start != span.sequence.block_start:
                 continue  # the block was full, or its request over, before this was known
             outcome = apply_span(session, span, batch, result, rows)
             events += outcome.events

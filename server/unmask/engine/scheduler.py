@@ -104,7 +104,7 @@ class Scheduler:
             self._preempt(victim)
             if victim is sequence:
                 return 0
-        spans.append(Span(sequence, reach))
+        spans.append(Span(sequence, reach, sequence.block_start))
         return reach.end - reach.start
 
     def _admit(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
@@ -125,7 +125,7 @@ class Scheduler:
         self._waiting.popleft()
         self._running.append(sequence)
         sequence.canvas_row = self._canvas_rows.pop()
-        spans.append(Span(sequence, reach))
+        spans.append(Span(sequence, reach, sequence.block_start))
         return reach.end - reach.start
 
     def _take_prefix(self, sequence: Sequence) -> None:

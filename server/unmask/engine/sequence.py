@@ -40,18 +40,15 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What is computed next: positions [start, end), of which [open_start, open_end) is scored.
+    """What is computed next: positions [start, end), whose queries see no key beyond `horizon`.
 
-    No query sees a key beyond `horizon`. Where `replayed` is set, the open block is computed as it
-    was when it was opened, to put the cache back that was kept from then.
+    Of the open block, if it is among them, the masked positions of `scored` may be filled.
     """
 
     start: int
     end: int
-    open_start: int
-    open_end: int
     horizon: int
-    replayed: bool = False
+    scored: range = range(0)
 
 
 class Sequence:
@@ -59,14 +56,15 @@ class Sequence:
 
     With block-causal attention, blocks are counted from the first token of the prompt, and keys of
     final blocks are kept. With full attention they are counted from the end of the prompt, and
-    keys are those of the pass in which the block was opened, or none.
+    keys are those of the pass in which the block was opened, or none; such a sequence has all of
+    its pages from the start, so it is never preempted.
     """
 
     def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
         self.request = request
         self.decoding = decoding
-        self.mask_token_id = info.mask_token_id
         self.is_full = info.attention == "full"
+        self.shift = info.shift
         self.num_prompt = len(request.prompt_token_ids)
         self.last_end = self.num_prompt + decoding.max_tokens
         block_len = decoding.block_len
@@ -135,43 +133,45 @@ class Sequence:
         if self.is_full:
             reach = self._full_pass()
             return reach if reach.end - reach.start <= budget else None
-        start, block_len = self.num_computed, self.decoding.block_len
-        if self.block_end - start <= budget:
-            return Reach(start, self.block_end, self.block_start, self.block_end, self.block_end)
+        start, end, block_len = self.num_computed, self.block_end, self.decoding.block_len
+        if end - start <= budget:
+            return Reach(start, end, end, range(self.block_start, end))
         end = (start + budget) // block_len * block_len
-        return Reach(start, end, end, end, end) if end > start else None
+        return Reach(start, end, end) if end > start else None
 
     def _full_pass(self) -> Reach:
-        """Every position, or where keys were kept only those after them (Fast-dLLM)."""
-        everything = len(self.canvas)
+        """Every position, or where keys were kept only those after them (Fast-dLLM).
+
+        The first position of a block has its logits in the row before it where they are shifted,
+        so it is filled by the pass that has that row.
+        """
+        everything, start, end = len(self.canvas), self.block_start, self.block_end
+        if self.decoding.cache == "none":
+            return Reach(0, everything, everything, range(start, end))
+        second = start + 1 if self.shift else start
         if self.num_computed == 0:
-            if self.decoding.cache != "none" and self.next_step > 0:
-                return Reach(0, everything, everything, everything, everything, replayed=True)
-            return Reach(0, everything, self.block_start, self.block_end, everything)
-        end = self.block_end if self.decoding.cache == "dual" else everything
-        return Reach(self.block_start, end, self.block_start, self.block_end, everything)
+            return Reach(0, everything, everything, range(start, second if self.shift else end))
+        last = end if self.decoding.cache == "dual" else everything
+        return Reach(start, last, everything, range(second, end))
 
     def computed(self, reach: Reach) -> None:
         """Record that a pass was launched, and which keys are kept of it."""
         self.num_forwards += 1
-        if reach.open_end > reach.open_start:
+        if reach.scored:
             self.in_flight += 1
         if not self.is_full:
-            self.num_computed = min(reach.end, reach.open_start)
+            self.num_computed = min(reach.end, self.block_start)
         elif self.decoding.cache != "none":
             self.num_computed = self.block_start
 
     def tokens(self, reach: Reach) -> IntArray:
         """Token ids [end - start] that a pass reads."""
-        tokens = self.canvas[reach.start : reach.end]
-        if reach.replayed:
-            tokens = tokens.copy()
-            tokens[self.block_start - reach.start :] = self.mask_token_id
-        return tokens
+        return self.canvas[reach.start : reach.end]
 
     def scored(self, reach: Reach) -> IntArray:
-        """Positions whose distributions a pass asks for: the masked ones of the open block."""
-        return np.flatnonzero(self.masked[reach.open_start : reach.open_end]) + reach.open_start
+        """Positions whose distributions a pass asks for: the masked ones of `reach.scored`."""
+        first, last = reach.scored.start, reach.scored.stop
+        return np.flatnonzero(self.masked[first:last]) + first
 
     def key_of_page(self, index: int, page_size: int) -> PageKey | None:
         """Key of page `index`, None while a token that it depends on is not final."""

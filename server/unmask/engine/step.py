@@ -13,15 +13,16 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A sequence's part in a step."""
+    """A sequence's part in a step; `block_start` is where its open block began then."""
 
     sequence: Sequence
     reach: Reach
+    block_start: int
 
     @property
     def denoises(self) -> bool:
         """Whether positions of the open block are scored, so that some will be filled."""
-        return self.reach.open_end > self.reach.open_start
+        return len(self.reach.scored) > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,8 @@ def _open_block(
 ) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
     """Rows of open blocks, their cells on the device, and whether the host knows what they hold."""
     opened = [i for i, span in enumerate(spans) if span.denoises]
-    starts = np.array([spans[i].reach.open_start for i in opened], np.int64)
-    lengths = np.array([spans[i].reach.open_end for i in opened], np.int64) - starts
+    starts = np.array([spans[i].block_start for i in opened], np.int64)
+    lengths = np.array([spans[i].sequence.block_end for i in opened], np.int64) - starts
     owner = np.repeat(np.arange(len(opened)), lengths)
     in_block = np.arange(len(owner)) - np.repeat(lengths.cumsum() - lengths, lengths)
     canvas_rows = np.array([spans[i].sequence.canvas_row for i in opened], np.int64)
