@@ -41,6 +41,18 @@ class SampledRows:
 
 
 @dataclass(frozen=True, slots=True)
+class GuidedRows:
+    """Rows whose logits l become u + (scale + 1)(l - u), u those of other hidden states.
+
+    Classifier-free guidance as of LLaDA (Nie et al., 2025).
+    """
+
+    rows: Tensor  # [G] int64, indices into the step's masked rows
+    hidden: Tensor  # [G, C]
+    scale: Tensor  # [G] float32
+
+
+@dataclass(frozen=True, slots=True)
 class RowScores:
     """Statistics of each row's distribution, without temperature, over everything but the mask."""
 
@@ -58,6 +70,7 @@ def score_rows(
     *,
     mask_token_id: int,
     sampled: SampledRows | None = None,
+    guided: GuidedRows | None = None,
     with_entropy: bool = False,
     with_margin: bool = False,
     num_top: int = 0,
@@ -69,6 +82,8 @@ def score_rows(
     if uses_triton(hidden.device) and head.weight is not None:
         return _score_pieces(hidden, head, head.weight, mask_token_id, sampled, num_top)
     logits = _logits(hidden, head, mask_token_id)
+    if guided is not None:
+        logits[guided.rows] = _guide(logits[guided.rows], guided, head, mask_token_id)
     best, token = logits.max(-1)
     log_norm = logits.logsumexp(-1)
     if sampled is not None:
@@ -94,6 +109,14 @@ def _logits(hidden: Tensor, head: Linear, mask_token_id: int) -> Tensor:
     logits = head(hidden).float()
     logits[:, mask_token_id] = float("-inf")
     return logits
+
+
+def _guide(logits: Tensor, guided: GuidedRows, head: Linear, mask_token_id: int) -> Tensor:
+    """Guided logits [G, V]."""
+    without = head(guided.hidden).float()
+    moved = without + (guided.scale[:, None] + 1.0) * (logits - without)
+    moved[:, mask_token_id] = float("-inf")
+    return moved
 
 
 def _score_pieces(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from unmask.types import PolicyName
+from unmask.types import CacheName, PolicyName
 
 DtypeName = Literal["auto", "bfloat16", "float16", "float32"]
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -54,6 +54,7 @@ class DecodingConfig:
     steps: int | None = None
     block_length: int | None = None
     temperature: float | None = None
+    cache: CacheName | None = None
 
 
 @dataclass(frozen=True, slots=True)

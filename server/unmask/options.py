@@ -35,6 +35,7 @@ MEANINGS = {
     "decoding.entropy_bound": "Entropy in nats that the policy 'entropy_bound' spends in a step.",
     "decoding.steps": "Denoising steps that a block may take.",
     "decoding.block_length": "Positions denoised together.",
+    "decoding.cache": "Keys kept within a block where attention spans everything; none is exact.",
     "decoding.temperature": "Temperature of sampling; 0 is greedy.",
     "server.host": "Address to listen on; 0.0.0.0 is every address.",
     "server.port": "TCP port to listen on; 0 takes a free one.",

@@ -40,8 +40,8 @@ class SamplingParams:
     """How one request is decoded; `None` means the checkpoint's or the server's default.
 
     `steps` is the number of denoising steps a block may take; `threshold`, `factor` and
-    `entropy_bound` belong to the policies of those names; `cache` is for models whose attention
-    spans the whole sequence. Raises `InvalidRequest`.
+    `entropy_bound` belong to the policies of those names; `cache` and `cfg_scale` are for models
+    whose attention spans the whole sequence. Raises `InvalidRequest`.
     """
 
     max_tokens: int | None = None
@@ -60,6 +60,7 @@ class SamplingParams:
     steps: int | None = None
     block_length: int | None = None
     cache: CacheName | None = None
+    cfg_scale: float | None = None
 
     def __post_init__(self) -> None:
         _check_range("max_tokens", self.max_tokens, 1, None)
@@ -72,6 +73,7 @@ class SamplingParams:
         _check_range("factor", self.factor, 0.0, None, open_low=True)
         _check_range("entropy_bound", self.entropy_bound, 0.0, None)
         _check_range("steps", self.steps, 1, None)
+        _check_range("cfg_scale", self.cfg_scale, 0.0, 100.0)
         _check_range("block_length", self.block_length, 1, MAX_BLOCK_LENGTH)
         if self.policy is not None and self.policy not in POLICY_NAMES:
             raise InvalidRequest(

@@ -27,6 +27,43 @@ def resolved(
     return resolve(Request("r", prompt, SamplingParams(**params)), MODEL, limits)
 
 
+FULL = replace(MODEL, attention="full", schedule="timed")
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [({"cache": "dual"}, "cache"), ({"cache": "none"}, "cache"), ({"cfg_scale": 1.0}, "cfg_scale")],
+)
+def test_what_only_full_attention_has_is_refused_elsewhere(params: dict, field: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        resolved(**params)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"max_tokens": 63}, "max_tokens"),  # one token more than a step holds
+        ({"max_tokens": 31, "cfg_scale": 0.5}, "cfg_scale"),  # two canvases of 33
+    ],
+)
+def test_a_step_must_hold_every_position_of_full_attention(params: dict, field: str) -> None:
+    request = Request("r", (1, 2), SamplingParams(**params))
+    with pytest.raises(InvalidRequest) as refused:
+        resolve(request, FULL, LIMITS)
+    assert refused.value.field == field
+    fits = replace(request, sampling=replace(request.sampling, max_tokens=30))
+    assert resolve(fits, FULL, LIMITS).max_tokens == 30
+
+
+def test_without_blocks_the_whole_answer_is_one() -> None:
+    request = Request("r", (1, 2), SamplingParams(max_tokens=50, policy="entropy", steps=50))
+    decoding = resolve(request, FULL, LIMITS)
+    assert decoding.block_len == 50
+    assert sum(decoding.quotas) == 50
+    assert decoding.steps < 50, "steps that fill nothing are left out"
+
+
 @pytest.mark.parametrize(
     ("prompt", "params", "field"),
     [

@@ -7,7 +7,7 @@ from typing import cast
 
 from unmask.api.schemas import ChatBody, CompletionBody, Generation
 from unmask.errors import InvalidRequest
-from unmask.types import MAX_SEED, PolicyName, RefinementOptions, SamplingParams
+from unmask.types import MAX_SEED, CacheName, PolicyName, RefinementOptions, SamplingParams
 
 MAX_N = 128
 COMPLETION_MAX_TOKENS = 16  # OpenAI's default
@@ -113,6 +113,8 @@ def sampling_of(body: CompletionBody | ChatBody) -> SamplingParams:
             entropy_bound=body.entropy_bound,
             steps=body.steps,
             block_length=body.block_length,
+            cache=cast(CacheName | None, body.cache),
+            cfg_scale=body.cfg_scale,
         )
 
 

@@ -85,6 +85,8 @@ class Generation(Body):
     entropy_bound: Float | None = None
     steps: Int | None = None
     block_length: Int | None = None
+    cache: str | None = None
+    cfg_scale: Float | None = None
     stream_refinements: Annotated[RefinementBody | None, BeforeValidator(_as_refinements)] = None
     diffusing: Bool | None = None
 

@@ -36,6 +36,8 @@ SAMPLING: tuple[tuple[str, Any, str], ...] = (
     ("entropy_bound", float, "Entropy in nats of the policy 'entropy_bound'."),
     ("steps", int, "Denoising steps that a block may take."),
     ("block_length", int, "Positions denoised together."),
+    ("cache", str, "Keys kept within a block, with full attention: none, prefix or dual."),
+    ("cfg_scale", float, "Classifier-free guidance, with full attention; 0 is off."),
 )
 
 

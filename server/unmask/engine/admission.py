@@ -48,13 +48,13 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
     is_full = model.attention == "full"
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     block_len = params.block_length or default.block_length or usual_len
-    _check_fits(num_prompt, max_tokens, block_len, limits, is_full=is_full)
-    if params.cache is not None and not is_full:
-        raise InvalidRequest(
-            "cache is for models whose attention spans the whole sequence; the keys of this one "
-            "are always kept, and exactly",
-            field="cache",
-        )
+    num_positions = num_prompt + max_tokens
+    if is_full:
+        _check_step(num_positions, limits, params)
+    else:
+        _check_block_causal(params)
+        num_positions = -(-num_positions // block_len) * block_len
+    _check_fits(num_positions, block_len, limits, params)
     temperature = params.temperature if params.temperature is not None else default.temperature
     eos = () if params.ignore_eos else model.eos_token_ids
     seed = params.seed if params.seed is not None else int.from_bytes(os.urandom(7), "little")
@@ -71,33 +71,49 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
         num_logprobs=params.logprobs,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
         cache=params.cache or default.cache or "none",
+        guidance=params.cfg_scale or 0.0,
     )
 
 
-def _check_fits(
-    num_prompt: int, max_tokens: int, block_len: int, limits: Limits, *, is_full: bool
-) -> None:
+def _check_block_causal(params: SamplingParams) -> None:
+    """Raise `InvalidRequest` for what has no meaning where blocks see only those before them."""
+    if params.cache is not None:
+        raise InvalidRequest(
+            "cache is for models whose attention spans the whole sequence; the keys of this one "
+            "are always kept, and exactly",
+            field="cache",
+        )
+    if params.cfg_scale:
+        raise InvalidRequest(
+            "cfg_scale is for models whose attention spans the whole sequence", field="cfg_scale"
+        )
+
+
+def _check_fits(num_positions: int, block_len: int, limits: Limits, params: SamplingParams) -> None:
     """Raise `InvalidRequest` for what no step or not all pages together could hold."""
     if block_len > limits.max_batch_tokens:
         raise InvalidRequest(
             f"block_length is {block_len}, but a step holds {limits.max_batch_tokens} tokens",
             field="block_length",
         )
-    canvas_len = num_prompt + max_tokens
-    if is_full and canvas_len > limits.max_batch_tokens:
-        raise InvalidRequest(
-            f"prompt and max_tokens are {canvas_len} tokens, but a step, which must hold them all, "
-            f"holds {limits.max_batch_tokens}",
-            field="max_tokens",
-        )
-    if not is_full:
-        canvas_len = -(-canvas_len // block_len) * block_len
-    needed = -(-canvas_len // limits.page_size)
+    canvases, field = (2, "cfg_scale") if params.cfg_scale else (1, "max_tokens")
+    needed = canvases * -(-num_positions // limits.page_size)
     if needed > limits.num_pages:
         raise InvalidRequest(
             f"prompt and max_tokens need {needed} KV pages of {limits.page_size} tokens, "
             f"there are {limits.num_pages}",
-            field="max_tokens",
+            field=field,
+        )
+
+
+def _check_step(num_positions: int, limits: Limits, params: SamplingParams) -> None:
+    """Raise `InvalidRequest` where a step cannot hold every position of a request."""
+    canvases, field = (2, "cfg_scale") if params.cfg_scale else (1, "max_tokens")
+    if canvases * num_positions > limits.max_batch_tokens:
+        raise InvalidRequest(
+            f"prompt and max_tokens are {canvases * num_positions} tokens, but a step, which must "
+            f"hold them all, holds {limits.max_batch_tokens}",
+            field=field,
         )
 
 

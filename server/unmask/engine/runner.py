@@ -12,7 +12,7 @@ from unmask.engine.step import StepBatch, StepResult
 from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.registry import LoadedModel
 from unmask.types import MAX_BLOCK_LENGTH
-from unmask_kernels.unmasking import RowScores, SampledRows, score_rows
+from unmask_kernels.unmasking import GuidedRows, RowScores, SampledRows, score_rows
 
 
 def count_pages(config: EngineConfig, loaded: LoadedModel) -> int:
@@ -100,6 +100,7 @@ class Runner:
             model.lm_head,
             mask_token_id=self.loaded.info.mask_token_id,
             sampled=self._sampled_rows(batch),
+            guided=self._guided_rows(batch, hidden),
             with_entropy=not BY_ENTROPY.isdisjoint(decoding.policies),
             with_margin="margin" in decoding.policies,
             num_top=decoding.num_logprobs,
@@ -136,6 +137,18 @@ class Runner:
 
     def _to_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.loaded.device)
+
+    def _guided_rows(self, batch: StepBatch, hidden: Tensor) -> GuidedRows | None:
+        """The scored rows that are moved away from what is likely without the prompt."""
+        if not len(batch.guided):
+            return None
+        guiding = hidden[self._to_device(batch.guiding_rows)]
+        scale = batch.decoding.guidance[batch.scored_spans[batch.guided]]
+        return GuidedRows(
+            rows=self._to_device(batch.guided),
+            hidden=self.loaded.model.finish(guiding),
+            scale=self._to_device(scale),
+        )
 
     def _sampled_rows(self, batch: StepBatch) -> SampledRows | None:
         """The scored rows whose temperature is above zero, each with its own parameters."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from unmask.config import EngineConfig
 from unmask.engine.pages import PagePool
-from unmask.engine.sequence import Sequence
+from unmask.engine.sequence import Reach, Sequence
 from unmask.engine.step import Span, StepBatch, build_batch
 from unmask.types import ModelInfo
 
@@ -80,6 +80,8 @@ class Scheduler:
     def advance(self, span: Span) -> None:
         """Record that a span was launched; what it makes final is published for reuse."""
         sequence = span.sequence
+        if span.without_prompt:
+            return
         sequence.computed(span.reach)
         if not self._shares_pages:
             return
@@ -104,15 +106,15 @@ class Scheduler:
             self._preempt(victim)
             if victim is sequence:
                 return 0
-        spans.append(Span(sequence, reach, sequence.block_start))
-        return reach.end - reach.start
+        return _append(sequence, reach, spans)
 
     def _admit(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
         """Start the first waiting sequence if it fits; returns the query tokens used."""
         if sequence.in_flight:
             return 0  # preempted, and its canvas is still to come
         self._take_prefix(sequence)
-        needed = -(-sequence.next_reach // self._pool.page_size) - len(sequence.pages)
+        needed = sequence.num_pages(sequence.next_horizon, self._pool.page_size)
+        needed -= len(sequence.pages)
         reach = sequence.next_pass(budget)
         if reach is None or needed > self._pool.num_available:
             self._release(sequence)
@@ -125,8 +127,7 @@ class Scheduler:
         self._waiting.popleft()
         self._running.append(sequence)
         sequence.canvas_row = self._canvas_rows.pop()
-        spans.append(Span(sequence, reach, sequence.block_start))
-        return reach.end - reach.start
+        return _append(sequence, reach, spans)
 
     def _take_prefix(self, sequence: Sequence) -> None:
         if not self._shares_pages:
@@ -143,7 +144,7 @@ class Scheduler:
         sequence.num_published = len(sequence.pages)
 
     def _cover(self, sequence: Sequence, end: int) -> bool:
-        missing = -(-end // self._pool.page_size) - len(sequence.pages)
+        missing = sequence.num_pages(end, self._pool.page_size) - len(sequence.pages)
         if missing > 0:
             pages = self._pool.allocate(missing)
             if pages is None:
@@ -164,3 +165,11 @@ class Scheduler:
             self._canvas_rows.append(sequence.canvas_row)
             sequence.canvas_row = None
         sequence.num_computed = sequence.num_published = 0
+
+
+def _append(sequence: Sequence, reach: Reach, spans: list[Span]) -> int:
+    """Add what a sequence computes to the step; returns the query tokens used."""
+    spans.append(Span(sequence, reach, sequence.block_start))
+    if sequence.num_canvases == 2:
+        spans.append(Span(sequence, reach, sequence.block_start, without_prompt=True))
+    return sequence.num_canvases * (reach.end - reach.start)

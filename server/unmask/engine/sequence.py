@@ -31,6 +31,7 @@ class Decoding:
     num_logprobs: int | None
     stop_ids: frozenset[int]
     cache: CacheName = "none"
+    guidance: float = 0.0  # how far logits are moved away from those without the prompt
 
     @property
     def steps(self) -> int:
@@ -63,6 +64,7 @@ class Sequence:
     def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
         self.request = request
         self.decoding = decoding
+        self.mask_token_id = info.mask_token_id
         self.is_full = info.attention == "full"
         self.shift = info.shift
         self.num_prompt = len(request.prompt_token_ids)
@@ -120,9 +122,18 @@ class Sequence:
         return not self.is_full and self.num_computed < self.block_start - self.decoding.block_len
 
     @property
-    def next_reach(self) -> int:
+    def next_horizon(self) -> int:
         """The number of positions that must have pages before the open block can be denoised."""
         return len(self.canvas) if self.is_full else self.block_end
+
+    @property
+    def num_canvases(self) -> int:
+        """Canvases that are computed: with guidance a second one, whose prompt is masked."""
+        return 2 if self.decoding.guidance else 1
+
+    def num_pages(self, horizon: int, page_size: int) -> int:
+        """Pages that `horizon` positions take."""
+        return self.num_canvases * -(-horizon // page_size)
 
     def next_pass(self, budget: int) -> Reach | None:
         """What to compute next within `budget` query tokens, None if nothing that fits.
@@ -132,7 +143,7 @@ class Sequence:
         """
         if self.is_full:
             reach = self._full_pass()
-            return reach if reach.end - reach.start <= budget else None
+            return reach if self.num_canvases * (reach.end - reach.start) <= budget else None
         start, end, block_len = self.num_computed, self.block_end, self.decoding.block_len
         if end - start <= budget:
             return Reach(start, end, end, range(self.block_start, end))
@@ -167,6 +178,12 @@ class Sequence:
     def tokens(self, reach: Reach) -> IntArray:
         """Token ids [end - start] that a pass reads."""
         return self.canvas[reach.start : reach.end]
+
+    def tokens_without_prompt(self, reach: Reach) -> IntArray:
+        """The same with the prompt masked."""
+        tokens = self.canvas[reach.start : reach.end].copy()
+        tokens[: max(0, self.num_prompt - reach.start)] = self.mask_token_id
+        return tokens
 
     def scored(self, reach: Reach) -> IntArray:
         """Positions whose distributions a pass asks for: the masked ones of `reach.scored`."""

@@ -13,16 +13,38 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A sequence's part in a step; `block_start` is where its open block began then."""
+    """A sequence's part in a step; `block_start` is where its open block began then.
+
+    With guidance there is a second one, `without_prompt`, on pages of its own.
+    """
 
     sequence: Sequence
     reach: Reach
     block_start: int
+    without_prompt: bool = False
+
+    @property
+    def opens(self) -> bool:
+        """Whether the open block is computed."""
+        return len(self.reach.scored) > 0
 
     @property
     def denoises(self) -> bool:
         """Whether positions of the open block are scored, so that some will be filled."""
-        return len(self.reach.scored) > 0
+        return self.opens and not self.without_prompt
+
+    @property
+    def token_ids(self) -> IntArray:
+        """Token ids [end - start]."""
+        if self.without_prompt:
+            return self.sequence.tokens_without_prompt(self.reach)
+        return self.sequence.tokens(self.reach)
+
+    def pages(self, page_size: int) -> list[int]:
+        """Pages up to the horizon."""
+        count = -(-self.reach.horizon // page_size)
+        first = count if self.without_prompt else 0
+        return self.sequence.pages[first : first + count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +60,7 @@ class DecodingArrays:
     seeds: IntArray
     steps: IntArray
     num_logprobs: int
+    guidance: FloatArray
     longest: int  # block
 
 
@@ -61,6 +84,8 @@ class StepBatch:
     open_cells: IntArray  # [R] where the device's canvas [sequences, MAX_BLOCK_LENGTH] has them
     open_is_known: npt.NDArray[np.bool_]  # [R] whether `token_ids` has the result of every step
     scored_open: IntArray  # [M] indices into R
+    guided: IntArray  # [G] indices into M
+    guiding_rows: IntArray  # [G] indices into T: `hidden_rows` of the same without the prompt
     decoding: DecodingArrays
 
     @property
@@ -92,11 +117,9 @@ def build_batch(spans: list[Span], page_size: int, *, shift: bool = False) -> St
     span_of = np.repeat(np.arange(len(spans)), lengths)
     first_rows = query_starts[:-1] - starts  # row of a position, less the position
     positions = np.arange(query_starts[-1]) - first_rows[span_of]
-    page_counts = [-(-reach.horizon // page_size) for reach in reaches]
-    page_starts = np.concatenate(([0], np.cumsum(page_counts)))
-    pages = np.concatenate(
-        [span.sequence.pages[:count] for span, count in zip(spans, page_counts, strict=True)]
-    ).astype(np.int64)
+    pages_of = [span.pages(page_size) for span in spans]
+    page_starts = np.concatenate(([0], np.cumsum([len(own) for own in pages_of])))
+    pages = np.concatenate(pages_of).astype(np.int64)
     slots = pages[page_starts[span_of] + positions // page_size] * page_size + positions % page_size
     denoised = [i for i, span in enumerate(spans) if span.denoises]
     scored = [spans[i].sequence.scored(reaches[i]) for i in denoised]
@@ -104,9 +127,14 @@ def build_batch(spans: list[Span], page_size: int, *, shift: bool = False) -> St
     scored_spans = np.repeat(np.arange(len(denoised)), [len(own) for own in scored])
     scored_rows = scored_positions + first_rows[denoised][scored_spans]
     open_rows, open_cells, open_is_known = _open_block(spans, first_rows)
+    hidden_rows = scored_rows - 1 if shift else scored_rows
+    guided = np.flatnonzero([spans[i].sequence.num_canvases == 2 for i in denoised])
+    guided = np.flatnonzero(np.isin(scored_spans, guided))
+    # The canvas without the prompt comes right after the other and is as long.
+    lengths_of = lengths[np.array(denoised, np.int64)][scored_spans[guided]]
     return StepBatch(
         spans=tuple(spans),
-        token_ids=np.concatenate([span.sequence.tokens(span.reach) for span in spans]),
+        token_ids=np.concatenate([span.token_ids for span in spans]),
         positions=positions,
         slots=slots,
         horizons=_horizons(spans, positions, span_of),
@@ -115,12 +143,14 @@ def build_batch(spans: list[Span], page_size: int, *, shift: bool = False) -> St
         page_starts=page_starts.tolist(),
         scored_positions=scored_positions,
         scored_rows=scored_rows,
-        hidden_rows=scored_rows - 1 if shift else scored_rows,
+        hidden_rows=hidden_rows,
         scored_spans=scored_spans,
         open_rows=open_rows,
         open_cells=open_cells,
         open_is_known=open_is_known,
         scored_open=np.searchsorted(open_rows, scored_rows),
+        guided=guided,
+        guiding_rows=hidden_rows[guided] + lengths_of,
         decoding=_decoding_arrays([spans[i].sequence for i in denoised]),
     )
 
@@ -139,7 +169,7 @@ def _open_block(
     spans: list[Span], first_rows: IntArray
 ) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
     """Rows of open blocks, their cells on the device, and whether the host knows what they hold."""
-    opened = [i for i, span in enumerate(spans) if span.denoises]
+    opened = [i for i, span in enumerate(spans) if span.opens]
     starts = np.array([spans[i].block_start for i in opened], np.int64)
     lengths = np.array([spans[i].sequence.block_end for i in opened], np.int64) - starts
     owner = np.repeat(np.arange(len(opened)), lengths)
@@ -167,5 +197,6 @@ def _decoding_arrays(sequences: list[Sequence]) -> DecodingArrays:
         seeds=np.array([p.seed for p in params], np.int64),
         steps=np.array([sequence.next_step for sequence in sequences], np.int64),
         num_logprobs=max(wanted, default=0),
+        guidance=np.array([p.guidance for p in params], np.float32),
         longest=max((p.block_len for p in params), default=0),
     )
