@@ -55,6 +55,8 @@ class DecodingConfig:
     block_length: int | None = None
     temperature: float | None = None
     cache: CacheName | None = None
+    editing_threshold: float | None = None
+    sub_block_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

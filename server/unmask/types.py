@@ -41,7 +41,9 @@ class SamplingParams:
 
     `steps` is the number of denoising steps a block may take; `threshold`, `factor` and
     `entropy_bound` belong to the policies of those names; `cache` and `cfg_scale` are for models
-    whose attention spans the whole sequence. Raises `InvalidRequest`.
+    whose attention spans the whole sequence, `sub_block_length` for the others; a token of the open
+    block is replaced by one of at least `editing_threshold`, by models that were trained to edit.
+    Raises `InvalidRequest`.
     """
 
     max_tokens: int | None = None
@@ -61,6 +63,8 @@ class SamplingParams:
     block_length: int | None = None
     cache: CacheName | None = None
     cfg_scale: float | None = None
+    editing_threshold: float | None = None
+    sub_block_length: int | None = None
 
     def __post_init__(self) -> None:
         _check_range("max_tokens", self.max_tokens, 1, None)
@@ -74,6 +78,8 @@ class SamplingParams:
         _check_range("entropy_bound", self.entropy_bound, 0.0, None)
         _check_range("steps", self.steps, 1, None)
         _check_range("cfg_scale", self.cfg_scale, 0.0, 100.0)
+        _check_range("editing_threshold", self.editing_threshold, 0.0, 1.0)
+        _check_range("sub_block_length", self.sub_block_length, 1, MAX_BLOCK_LENGTH)
         _check_range("block_length", self.block_length, 1, MAX_BLOCK_LENGTH)
         if self.policy is not None and self.policy not in POLICY_NAMES:
             raise InvalidRequest(

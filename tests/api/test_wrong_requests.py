@@ -68,6 +68,8 @@ EITHER = [
     ({"block_length": 1025}, "block_length"),
     ({"cache": "all"}, "cache"),
     ({"cfg_scale": -0.5}, "cfg_scale"),
+    ({"editing_threshold": 1.5}, "editing_threshold"),
+    ({"sub_block_length": 0}, "sub_block_length"),
     ({"model": 5}, "model"),
     ({"user": 5}, "user"),
     ({"nonsense": None}, "nonsense"),

@@ -32,11 +32,16 @@ FULL = replace(MODEL, attention="full", schedule="timed")
 
 @pytest.mark.parametrize(
     ("params", "field"),
-    [({"cache": "dual"}, "cache"), ({"cache": "none"}, "cache"), ({"cfg_scale": 1.0}, "cfg_scale")],
+    [
+        ({"cache": "dual"}, "cache"),
+        ({"cache": "none"}, "cache"),
+        ({"cfg_scale": 1.0}, "cfg_scale"),
+        ({"editing_threshold": 0.9}, "editing_threshold"),
+    ],
 )
-def test_what_only_full_attention_has_is_refused_elsewhere(params: dict, field: str) -> None:
+def test_what_the_model_cannot_do_is_refused_by_name(params: dict, field: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        resolved(**params)
+        resolved(max_tokens=10, **params)
     assert refused.value.field == field
 
 

@@ -24,6 +24,11 @@ FULL = {"attention": "full"}
 PATTERNS = {
     "float32": ("float32", {}),
     "bfloat16": ("bfloat16", {}),
+    "edits": ("float32", {"default_sampling": SamplingParams(editing_threshold=0.03)}),
+    "sub-blocks, shifted": (
+        "bfloat16",
+        {"shift": True, "default_sampling": SamplingParams(sub_block_length=4)},
+    ),
     "full": ("float32", FULL | {"shift": True, "schedule": "timed"}),
     "prefix cache": ("float32", FULL | {"default_sampling": SamplingParams(cache="prefix")}),
     "dual cache, shifted": (

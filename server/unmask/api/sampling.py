@@ -115,6 +115,8 @@ def sampling_of(body: CompletionBody | ChatBody) -> SamplingParams:
             block_length=body.block_length,
             cache=cast(CacheName | None, body.cache),
             cfg_scale=body.cfg_scale,
+            editing_threshold=body.editing_threshold,
+            sub_block_length=body.sub_block_length,
         )
 
 

@@ -87,6 +87,8 @@ class Generation(Body):
     block_length: Int | None = None
     cache: str | None = None
     cfg_scale: Float | None = None
+    editing_threshold: Float | None = None
+    sub_block_length: Int | None = None
     stream_refinements: Annotated[RefinementBody | None, BeforeValidator(_as_refinements)] = None
     diffusing: Bool | None = None
 

@@ -37,6 +37,8 @@ SAMPLING: tuple[tuple[str, Any, str], ...] = (
     ("steps", int, "Denoising steps that a block may take."),
     ("block_length", int, "Positions denoised together."),
     ("cache", str, "Keys kept within a block, with full attention: none, prefix or dual."),
+    ("editing_threshold", float, "Confidence that replaces a token, in models trained for it."),
+    ("sub_block_length", int, "Positions of a block that are filled before the next ones."),
     ("cfg_scale", float, "Classifier-free guidance, with full attention; 0 is off."),
 )
 

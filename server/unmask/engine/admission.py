@@ -16,6 +16,7 @@ DEFAULT_LIMITS: dict[PolicyName, float] = {
     "entropy": 0.0,
     "margin": 0.0,
 }
+MAX_POST_STEPS = 16  # of a block in which nothing is masked any more (LLaDA2.1)
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
 RANKINGS: tuple[PolicyName, ...] = ("low_confidence", "entropy", "margin")
 OWNED_LIMITS: tuple[PolicyName, ...] = ("threshold", "factor", "entropy_bound")
@@ -50,6 +51,7 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
     block_len = params.block_length or default.block_length or usual_len
     num_positions = num_prompt + max_tokens
     if is_full:
+        _check_full(params)
         _check_step(num_positions, limits, params)
     else:
         _check_block_causal(params)
@@ -72,7 +74,31 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
         cache=params.cache or default.cache or "none",
         guidance=params.cfg_scale or 0.0,
+        editing_limit=_editing_limit(params, default),
+        max_post_steps=MAX_POST_STEPS,
+        sub_block_len=None if is_full else params.sub_block_length or default.sub_block_length,
     )
+
+
+def _editing_limit(params: SamplingParams, default: SamplingParams) -> float | None:
+    """The confidence that replaces a token; None where the model was not trained to do that."""
+    if default.editing_threshold is None and params.editing_threshold is not None:
+        raise InvalidRequest(
+            "editing_threshold is for models that were trained to replace tokens, as LLaDA2.1",
+            field="editing_threshold",
+        )
+    if params.editing_threshold is not None:
+        return params.editing_threshold
+    return default.editing_threshold
+
+
+def _check_full(params: SamplingParams) -> None:
+    """Raise `InvalidRequest` for what has no meaning where attention spans everything."""
+    if params.sub_block_length is not None:
+        raise InvalidRequest(
+            "sub_block_length is for models whose blocks see only those before them",
+            field="sub_block_length",
+        )
 
 
 def _check_block_causal(params: SamplingParams) -> None:

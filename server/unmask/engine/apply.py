@@ -61,13 +61,17 @@ def apply_span(
     """Commit the positions that the policy chose, and tell what became final."""
     sequence = session.sequence
     sequence.in_flight -= 1
+    scored_masked = sequence.masked[batch.scored_positions[rows]]
     # Where steps overlap, the batch was made before the last result was known.
-    index = np.flatnonzero(sequence.masked[batch.scored_positions[rows]]) + rows.start
+    may_change = scored_masked | (sequence.decoding.editing_limit is not None)
+    index = np.flatnonzero(may_change) + rows.start
     positions = batch.scored_positions[index]
     tokens, selected = result.tokens[index], result.selected[index]
     sequence.guess[positions] = tokens
     sequence.confidence[positions] = result.confidence[index]
     chosen = positions[selected]
+    if sequence.decoding.editing_limit is not None:
+        sequence.note_edits(chosen)
     sequence.canvas[chosen] = tokens[selected]
     sequence.masked[chosen] = False
     sequence.num_steps += 1
@@ -99,6 +103,8 @@ def _finalize(session: Session, num_committed: int) -> Outcome:
     limit = min(sequence.block_end, sequence.last_end)
     open_at = np.flatnonzero(sequence.masked[start:limit])
     end = start + int(open_at[0]) if len(open_at) else limit
+    if params.editing_limit is not None and not sequence.is_settled:
+        end = start
     fresh = sequence.canvas[start:end].tolist()
     reason: FinishReason | None = None
     stop_reason: str | int | None = None

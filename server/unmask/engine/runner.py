@@ -105,22 +105,27 @@ class Runner:
             with_margin="margin" in decoding.policies,
             num_top=decoding.num_logprobs,
         )
-        still_masked = None
-        if self.canvas is not None:
-            # What the step before resolved, which the host did not know, comes last and is kept.
-            still_masked = step.token_ids[scored_rows] == self.loaded.info.mask_token_id
+        current = step.token_ids[scored_rows]
+        is_masked = None
+        if self.canvas is not None or decoding.editing is not None:
+            # What the step before resolved, which the host may not know, comes last and is kept.
+            is_masked = current == self.loaded.info.mask_token_id
+        blocks = self._to_device(batch.scored_spans)
         selected = select(
-            _considered(scores, self._to_device(batch.scored_spans), still_masked),
+            _considered(scores, blocks, is_masked),
             decoding.policies,
             self._to_device(decoding.quota),
             self._to_device(decoding.limit),
             longest=decoding.longest,
         )
-        if self.canvas is not None and still_masked is not None:
-            selected &= still_masked
+        if is_masked is not None:
+            selected &= is_masked
+            if decoding.editing is not None:
+                limits = self._to_device(decoding.editing)[blocks]
+                selected |= edits(scores, current, limits) & ~is_masked
+        if self.canvas is not None:
             cells = self._to_device(batch.open_cells[batch.scored_open])
-            kept = torch.where(selected, scores.token, step.token_ids[scored_rows])
-            self.canvas.view(-1)[cells] = kept
+            self.canvas.view(-1)[cells] = torch.where(selected, scores.token, current)
         return _to_host(scores, selected)
 
     def _token_ids(self, batch: StepBatch) -> Tensor:
@@ -177,13 +182,18 @@ def _nothing() -> StepResult:
     )
 
 
-def _considered(scores: RowScores, block: Tensor, still_masked: Tensor | None) -> Scores:
+def edits(scores: RowScores, current: Tensor, limits: Tensor) -> Tensor:
+    """Committed tokens [M] that another one replaces, being surer than `limits` (LLaDA2.1)."""
+    return (scores.token != current) & (scores.confidence > limits)
+
+
+def _considered(scores: RowScores, block: Tensor, is_masked: Tensor | None) -> Scores:
     """What a policy sees: rows that are masked no more have no confidence and no certainty."""
     confidence, entropy, margin = scores.confidence, scores.entropy, scores.margin
-    if still_masked is not None:
-        confidence = torch.where(still_masked, confidence, -1.0)
-        entropy = None if entropy is None else torch.where(still_masked, entropy, torch.inf)
-        margin = None if margin is None else torch.where(still_masked, margin, -1.0)
+    if is_masked is not None:
+        confidence = torch.where(is_masked, confidence, -1.0)
+        entropy = None if entropy is None else torch.where(is_masked, entropy, torch.inf)
+        margin = None if margin is None else torch.where(is_masked, margin, -1.0)
     return Scores(block, confidence, entropy, margin)
 
 

@@ -65,7 +65,7 @@ class Scheduler:
         decoding = [s for s in self._running if not s.is_reading]
         reading = [s for s in self._running if s.is_reading]
         for sequence in decoding + reading:
-            if sequence.pages:  # may have been preempted for one before it
+            if sequence.pages and not sequence.must_wait:  # may have been preempted just now
                 budget -= self._extend(sequence, budget, spans)
         kept = [span for span in spans if span.sequence.pages]
         # A sequence that was just preempted must not come back in the step that needed its pages.

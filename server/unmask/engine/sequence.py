@@ -32,6 +32,9 @@ class Decoding:
     stop_ids: frozenset[int]
     cache: CacheName = "none"
     guidance: float = 0.0  # how far logits are moved away from those without the prompt
+    editing_limit: float | None = None  # a committed token of the open block may be replaced
+    max_post_steps: int = 0  # that may still edit a block when nothing of it is masked
+    sub_block_len: int | None = None  # positions of a block that are filled before the next ones
 
     @property
     def steps(self) -> int:
@@ -80,6 +83,8 @@ class Sequence:
         self.guess = self.canvas.copy()
         self.block_start = self.num_prompt - (self.num_prompt - self.origin) % block_len
         self.block_step = 0
+        self.post_steps = 0
+        self.is_settled = False  # whether edits are over, so that the block is final
         self.num_computed = 0
         self.in_flight = 0  # runs of the open block whose results are not known yet
         self.canvas_row: int | None = None  # of the device's canvas, while it holds pages
@@ -122,6 +127,11 @@ class Sequence:
         return not self.is_full and self.num_computed < self.block_start - self.decoding.block_len
 
     @property
+    def must_wait(self) -> bool:
+        """Whether the last result decides what is computed next."""
+        return self.in_flight > 0 and self.decoding.sub_block_len is not None
+
+    @property
     def next_horizon(self) -> int:
         """The number of positions that must have pages before the open block can be denoised."""
         return len(self.canvas) if self.is_full else self.block_end
@@ -144,11 +154,30 @@ class Sequence:
         if self.is_full:
             reach = self._full_pass()
             return reach if self.num_canvases * (reach.end - reach.start) <= budget else None
-        start, end, block_len = self.num_computed, self.block_end, self.decoding.block_len
-        if end - start <= budget:
-            return Reach(start, end, end, range(self.block_start, end))
-        end = (start + budget) // block_len * block_len
+        reach = self._first_token_pass() if self._lacks_first_token else self._block_pass()
+        if reach.end - reach.start <= budget:
+            return reach
+        start, block_len = self.num_computed, self.decoding.block_len
+        end = min((start + budget) // block_len * block_len, self.block_start)
         return Reach(start, end, end) if end > start else None
+
+    @property
+    def _lacks_first_token(self) -> bool:
+        """Whether the row before the block must be computed again, for its logits."""
+        return self.shift and self.next_step == 0 and bool(self.masked[self.block_start])
+
+    def _first_token_pass(self) -> Reach:
+        """What has no keys yet, and the last token before the block, which tells its first."""
+        start, end = min(self.num_computed, self.block_start - 1), self.block_start + 1
+        return Reach(start, end, end, range(self.block_start, end))
+
+    def _block_pass(self) -> Reach:
+        start, end, part_len = self.block_start, self.block_end, self.decoding.sub_block_len
+        scored = range(start, end)
+        if part_len is not None:
+            first = start + int(self.masked[start:end].argmax()) // part_len * part_len
+            scored = range(first, min(first + part_len, end))
+        return Reach(self.num_computed, end, end, scored)
 
     def _full_pass(self) -> Reach:
         """Every position, or where keys were kept only those after them (Fast-dLLM).
@@ -186,9 +215,22 @@ class Sequence:
         return tokens
 
     def scored(self, reach: Reach) -> IntArray:
-        """Positions whose distributions a pass asks for: the masked ones of `reach.scored`."""
+        """Positions of `reach.scored` whose distributions are asked for: those that may change."""
         first, last = reach.scored.start, reach.scored.stop
+        if self.decoding.editing_limit is not None:
+            return np.arange(max(first, self.num_prompt), last)
         return np.flatnonzero(self.masked[first:last]) + first
+
+    def note_edits(self, chosen: IntArray) -> None:
+        """Tell from the positions that a step chose whether the block is final (LLaDA2.1).
+
+        It is once a step that began with nothing masked replaces nothing, or was the last allowed.
+        """
+        if self.masked[self.block_start : self.block_end].any():
+            return
+        self.post_steps += 1
+        over = self.post_steps >= self.decoding.max_post_steps
+        self.is_settled = over or not len(chosen)
 
     def key_of_page(self, index: int, page_size: int) -> PageKey | None:
         """Key of page `index`, None while a token that it depends on is not final."""
@@ -210,4 +252,5 @@ class Sequence:
             # The run that is still out has every token, so it leaves the block's final keys.
             self.num_computed = self.block_end
         self.block_start = self.block_end
-        self.block_step = self.in_flight = 0
+        self.block_step = self.in_flight = self.post_steps = 0
+        self.is_settled = False

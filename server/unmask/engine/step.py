@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from unmask.engine.sequence import IntArray, Reach, Sequence
+from unmask.engine.sequence import Decoding, IntArray, Reach, Sequence
 from unmask.types import MAX_BLOCK_LENGTH, PolicyName
 
 FloatArray = npt.NDArray[np.float32]
+NEVER = 2.0  # no confidence is as high
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class DecodingArrays:
     steps: IntArray
     num_logprobs: int
     guidance: FloatArray
+    editing: FloatArray | None  # confidence that replaces a token; above 1 where none is replaced
     longest: int  # block
 
 
@@ -171,7 +173,8 @@ def _open_block(
     """Rows of open blocks, their cells on the device, and whether the host knows what they hold."""
     opened = [i for i, span in enumerate(spans) if span.opens]
     starts = np.array([spans[i].block_start for i in opened], np.int64)
-    lengths = np.array([spans[i].sequence.block_end for i in opened], np.int64) - starts
+    ends = [min(spans[i].sequence.block_end, spans[i].reach.end) for i in opened]
+    lengths = np.array(ends, np.int64) - starts
     owner = np.repeat(np.arange(len(opened)), lengths)
     in_block = np.arange(len(owner)) - np.repeat(lengths.cumsum() - lengths, lengths)
     canvas_rows = np.array([spans[i].sequence.canvas_row for i in opened], np.int64)
@@ -198,5 +201,13 @@ def _decoding_arrays(sequences: list[Sequence]) -> DecodingArrays:
         steps=np.array([sequence.next_step for sequence in sequences], np.int64),
         num_logprobs=max(wanted, default=0),
         guidance=np.array([p.guidance for p in params], np.float32),
+        editing=_editing_limits(params),
         longest=max((p.block_len for p in params), default=0),
     )
+
+
+def _editing_limits(params: list[Decoding]) -> FloatArray | None:
+    if all(p.editing_limit is None for p in params):
+        return None
+    limits = [NEVER if p.editing_limit is None else p.editing_limit for p in params]
+    return np.array(limits, np.float32)
