@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.dispatch import capability, uses_triton
+from unmask_kernels.layers import Activation, gated
 
 
 def route_softmax(logits: Tensor, top: int, *, renormalise: bool) -> tuple[Tensor, Tensor]:
@@ -42,6 +43,7 @@ def experts(
     *,
     gate_up_scales: Tensor | None = None,
     down_scales: Tensor | None = None,
+    activation: Activation = "silu",
 ) -> Tensor:
     """Rows `x` [T, C] through the experts `ids` [T, K], summed by `shares` [T, K] float32.
 
@@ -59,15 +61,23 @@ def experts(
         from unmask_kernels.gpu import experts as gpu
 
         return gpu.experts(
-            x, gate_up, down, ids, shares, gate_up_scales, down_scales, capability(x.device)
+            x,
+            gate_up,
+            down,
+            ids,
+            shares,
+            gate_up_scales,
+            down_scales,
+            activation,
+            capability(x.device),
         )
     parts = torch.zeros((*ids.shape, columns), dtype=x.dtype, device=x.device)
     for expert in range(num_experts):
         row, choice = (ids == expert).nonzero(as_tuple=True)
         if not len(row):
             continue
-        gate, up = F.linear(x[row], _wide(gate_up, gate_up_scales, expert, x.dtype)).chunk(2, -1)
-        mixed = F.silu(gate) * up
+        joined = F.linear(x[row], _wide(gate_up, gate_up_scales, expert, x.dtype))
+        mixed = gated(joined, activation)
         parts[row, choice] = F.linear(mixed, _wide(down, down_scales, expert, x.dtype))
     return (parts.float() * shares[:, :, None]).sum(1).to(x.dtype)
 

@@ -1,10 +1,14 @@
 """What lies between a layer's matrix products, on whatever device they are."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from unmask_kernels import reference
 from unmask_kernels.dispatch import uses_triton
+
+Activation = Literal["silu", "gelu_tanh"]
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -30,19 +34,23 @@ def place_heads(
     *,
     key_scales: Tensor | None = None,
     value_scales: Tensor | None = None,
+    key_is_value: bool = False,
 ) -> Tensor:
     """Normalise and rotate the heads of a projection, store keys and values, return the queries.
 
-    `heads` [T, H + 2 Hkv, D] are queries, keys and values; `norm_weights` [H + Hkv, D] one row for
-    each that is normalised; `cos` and `sin` are [T, 1, D / 2], contiguous; pages are
-    [N, page, Hkv, D], of 8 bits where there are scales [Hkv], and `slots` [T] number the slots of
-    all pages. Returns [T, H, D].
+    `heads` [T, H + 2 Hkv, D] are queries, keys and values, or [T, H + Hkv, D] where `key_is_value`:
+    values are then the keys as they were projected (Gemma 4). `norm_weights` [H + Hkv, D] has one
+    row for each that is normalised; where it has [H + 2 Hkv, D], values are too, but not rotated.
+    `cos` and `sin` are [T, 1, D / 2], contiguous; pages are [N, page, Hkv, D], of 8 bits where
+    there are scales [Hkv], and `slots` [T] number the slots of all pages. Returns [T, H, D].
     """
     num_kv_heads = key_pages.shape[2]
+    num_rotated = heads.shape[1] - (0 if key_is_value else num_kv_heads)
     if key_pages.shape != value_pages.shape or key_pages.shape[3] != heads.shape[2]:
         raise ValueError(f"pages {tuple(key_pages.shape)} do not fit heads {tuple(heads.shape)}")
-    if norm_weights is not None and len(norm_weights) != heads.shape[1] - num_kv_heads:
-        raise ValueError(f"{len(norm_weights)} norms for {heads.shape[1]} heads")
+    num_norms = num_rotated if norm_weights is None else len(norm_weights)
+    if num_norms not in (num_rotated, num_rotated + num_kv_heads):
+        raise ValueError(f"{num_norms} norms for {heads.shape[1]} heads")
     if uses_triton(heads.device):
         from unmask_kernels.gpu import layers
 
@@ -57,11 +65,13 @@ def place_heads(
             slots,
             key_scales,
             value_scales,
+            key_is_value,
         )
-    num_rotated = heads.shape[1] - num_kv_heads
-    rotated, values = heads[:, :num_rotated], heads[:, num_rotated:]
+    rotated, values = heads[:, :num_rotated], heads[:, -num_kv_heads:]
     if norm_weights is not None:
-        rotated = reference.rms_norm(rotated, norm_weights, eps)
+        rotated = reference.rms_norm(rotated, norm_weights[:num_rotated], eps)
+        if num_norms > num_rotated:
+            values = reference.rms_norm(values, norm_weights[num_rotated:], eps)
     rotated = reference.rotary(rotated, cos, sin)
     keys = rotated[:, num_rotated - num_kv_heads :]
     if key_scales is not None and value_scales is not None:
@@ -79,3 +89,18 @@ def swiglu(both: Tensor) -> Tensor:
         return layers.swiglu(both)
     gate, up = torch.chunk(both, 2, 1)
     return reference.swiglu(gate, up)
+
+
+def geglu(both: Tensor) -> Tensor:
+    """gelu(gate) * up as `swiglu`, the GELU by its hyperbolic tangent (Shazeer, 2020)."""
+    if uses_triton(both.device):
+        from unmask_kernels.gpu import layers
+
+        return layers.geglu(both)
+    gate, up = torch.chunk(both, 2, 1)
+    return reference.geglu(gate, up)
+
+
+def gated(both: Tensor, activation: Activation) -> Tensor:
+    """`swiglu` or `geglu` of rows [M, 2 N]."""
+    return swiglu(both) if activation == "silu" else geglu(both)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.dispatch import uses_triton
-from unmask_kernels.layers import swiglu
+from unmask_kernels.layers import Activation, gated
 
 MAX_BF16_INPUTS = 256
 MAX_PARTS = 16
@@ -52,6 +52,12 @@ class Linear:
             return F.silu(self(x))
         return _product(fill_rows(x), self.parts[0], self.bias, "swish")[: len(x)]
 
+    def gelu(self, x: Tensor) -> Tensor:
+        """Rows [M, N] through GELU by its hyperbolic tangent."""
+        if self.weight is not None or len(self.parts) > 1:
+            return F.gelu(self(x), approximate="tanh")
+        return _product(fill_rows(x), self.parts[0], self.bias, "gelu", "tanh")[: len(x)]
+
     def multiply(self, x: Tensor, other: Tensor) -> Tensor:
         """Rows [M, N] multiplied by `other` [M, N]."""
         if self.weight is not None or len(self.parts) > 1:
@@ -75,16 +81,18 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class GatedLinear:
-    """Two weights [N, K] of which one, through SiLU, gates the other (Shazeer, 2020)."""
+    """Two weights [N, K] of which one, through SiLU or GELU, gates the other (Shazeer, 2020)."""
 
     gate: Linear
     up: Linear | None  # None where `gate` holds both, one product for the two
+    activation: Activation = "silu"
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rows [M, N]."""
         if self.up is None:
-            return swiglu(self.gate(x))
-        return self.up.multiply(x, self.gate.silu(x))
+            return gated(self.gate(x), self.activation)
+        opened = self.gate.silu(x) if self.activation == "silu" else self.gate.gelu(x)
+        return self.up.multiply(x, opened)
 
 
 def fill_rows(x: Tensor) -> Tensor:
@@ -96,8 +104,10 @@ def fill_rows(x: Tensor) -> Tensor:
     return F.pad(x, (0, 0, 0, missing)) if missing else x
 
 
-def _product(x: Tensor, part: Tensor, bias: Tensor | None, activation: str) -> Tensor:
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, part, bias, activation, [], "")
+def _product(
+    x: Tensor, part: Tensor, bias: Tensor | None, activation: str, algorithm: str = ""
+) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, part, bias, activation, [], algorithm)
     return out
 
 
@@ -120,11 +130,11 @@ def make_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
     return Linear(None, parts, part_inputs, bias)
 
 
-def make_gated_linear(gate: Tensor, up: Tensor) -> GatedLinear:
+def make_gated_linear(gate: Tensor, up: Tensor, activation: Activation = "silu") -> GatedLinear:
     """Prepare two weights [N, K]."""
     if _can_pack(gate):
-        return GatedLinear(make_linear(gate), make_linear(up))
-    return GatedLinear(make_linear(torch.cat((gate, up))), None)
+        return GatedLinear(make_linear(gate), make_linear(up), activation)
+    return GatedLinear(make_linear(torch.cat((gate, up))), None, activation)
 
 
 def _can_pack(weight: Tensor) -> bool:

@@ -33,18 +33,34 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
     return torch.stack((c0, c1, c2, c3), -1)
 
 
-def gumbel_noise(seeds: Tensor, positions: Tensor, steps: Tensor, vocab_size: int) -> Tensor:
+def gumbel_noise(
+    seeds: Tensor, positions: Tensor, steps: Tensor, vocab_size: int, *, first: int = 0
+) -> Tensor:
     """Standard Gumbel noise [R, vocab_size], float32, a function of (seed, position, step).
 
-    Word w of the counter (i, position, step, 0) belongs to vocabulary entry 4 * i + w.
+    Word w of the counter (i, position, step, 0) belongs to vocabulary entry 4 * i + w. The noise is
+    that of the entries from `first`, a multiple of four.
     """
-    blocks = torch.arange((vocab_size + 3) // 4, device=seeds.device)[None, :]
-    zero = torch.zeros_like(blocks)
+    blocks = torch.arange(first // 4, first // 4 + (vocab_size + 3) // 4, device=seeds.device)
     words = philox(
-        (blocks, positions[:, None], steps[:, None], zero),
-        ((seeds & _MASK)[:, None], ((seeds >> 32) & _MASK)[:, None]),
+        (blocks[None, :], positions[:, None], steps[:, None], torch.zeros_like(blocks)[None, :]),
+        _key(seeds[:, None]),
     )
     words = words.view(len(seeds), -1)[:, :vocab_size]
     # The 24 upper bits, moved half a step off 0 and 1, where the logarithms are not finite.
     uniform = ((words >> 8).float() + 0.5) * (1.0 / (1 << 24))
     return -torch.log(-torch.log(uniform))
+
+
+def noise_tokens(seeds: Tensor, positions: Tensor, steps: Tensor, vocab_size: int) -> Tensor:
+    """Tokens [R] int64, uniform over the vocabulary, a function of (seed, position, step).
+
+    They are made of the counter (0, position, step, 1), which no Gumbel noise uses.
+    """
+    zero = torch.zeros_like(positions)
+    words = philox((zero, positions, steps, zero + 1), _key(seeds))
+    return (words[..., 0] * vocab_size) >> 32
+
+
+def _key(seeds: Tensor) -> tuple[Tensor, Tensor]:
+    return seeds & _MASK, (seeds >> 32) & _MASK

@@ -142,3 +142,8 @@ def rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def swiglu(gate: Tensor, up: Tensor) -> Tensor:
     """silu(gate) * up (Shazeer, 2020)."""
     return F.silu(gate).mul_(up)
+
+
+def geglu(gate: Tensor, up: Tensor) -> Tensor:
+    """gelu(gate) * up, the GELU by its hyperbolic tangent (Shazeer, 2020)."""
+    return F.gelu(gate, approximate="tanh").mul_(up)

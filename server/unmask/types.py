@@ -237,6 +237,22 @@ class ModelInfo:
     schedule: ScheduleName = "even"
 
 
+@dataclass(frozen=True, slots=True)
+class CanvasSchedule:
+    """How a checkpoint denoises canvases of noise, where a request does not say otherwise.
+
+    Temperatures fall from `t_max` towards `t_min` over at most `steps` steps, which end early once
+    the draft was the same for `stability` steps and its mean entropy is below `confidence` (nats).
+    """
+
+    steps: int = 48
+    entropy_bound: float = 0.1
+    t_max: float = 0.8
+    t_min: float = 0.4
+    stability: int = 1
+    confidence: float = 0.005
+
+
 EngineState = Literal["starting", "ready", "stopping", "failed"]
 
 

@@ -25,13 +25,16 @@ def weights(
     return gate_up.to(device, dtype), down.to(device, dtype)
 
 
-def exact(x: Tensor, gate_up: Tensor, down: Tensor, ids: Tensor, shares: Tensor) -> Tensor:
+def exact(
+    x: Tensor, gate_up: Tensor, down: Tensor, ids: Tensor, shares: Tensor, *, gelu: bool = False
+) -> Tensor:
     out = torch.zeros(x.shape, dtype=torch.float64)
     wide = [t.cpu().double() for t in (x, gate_up, down, shares)]
     for row in range(len(x)):
         for k, expert in enumerate(ids[row].tolist()):
             gate, up = (wide[1][expert] @ wide[0][row]).chunk(2)
-            out[row] += wide[3][row, k] * (wide[2][expert] @ (F.silu(gate) * up))
+            opened = F.gelu(gate, approximate="tanh") if gelu else F.silu(gate)
+            out[row] += wide[3][row, k] * (wide[2][expert] @ (opened * up))
     return out
 
 
@@ -59,6 +62,15 @@ def test_every_row_goes_through_its_own_experts(
     assert found.dtype == dtype
     close = {"rtol": TOLERANCES[dtype], "atol": TOLERANCES[dtype]}
     torch.testing.assert_close(found.cpu().double(), exact(x, gate_up, down, ids, shares), **close)
+
+
+def test_experts_may_be_gated_by_a_gelu(device: torch.device, backend: Backend) -> None:
+    gate_up, down = weights(4, 64, 48, torch.float32, device)
+    x = torch.randn(9, 64, device=device)
+    ids, shares = route_softmax(torch.randn(9, 4, device=device), 2, renormalise=True)
+    found = experts(x, gate_up, down, ids, shares, activation="gelu_tanh")
+    expected = exact(x, gate_up, down, ids, shares, gelu=True)
+    torch.testing.assert_close(found.cpu().double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_weights_of_8_bits_have_a_scale_for_each_output(

@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.layers import place_heads, rms_norm, swiglu
+from unmask_kernels.layers import geglu, place_heads, rms_norm, swiglu
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
@@ -83,6 +84,39 @@ def test_heads_are_normalised_rotated_and_stored(
     assert values.flatten(0, 1)[rest.to(device)].isnan().all()
 
 
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(("num_heads", "num_kv", "head_dim"), [(4, 2, 32), (5, 1, 24)])
+def test_values_are_normalised_where_there_are_norms_for_them(
+    num_heads: int,
+    num_kv: int,
+    head_dim: int,
+    shared: bool,
+    dtype: torch.dtype,
+    device: torch.device,
+    backend: Backend,
+) -> None:
+    num_rows = 5
+    projected = num_heads + (1 if shared else 2) * num_kv
+    heads = torch.randn(num_rows, projected, head_dim).to(device, dtype)
+    weights = torch.randn(num_heads + 2 * num_kv, head_dim).to(device, dtype)
+    angles = torch.randn(num_rows, 1, head_dim // 2)
+    cos, sin = angles.cos().to(device, dtype), angles.sin().to(device, dtype)
+    slots = torch.tensor([3, 7, 4, 0, 1], device=device)
+    keys = torch.zeros(2, 4, num_kv, head_dim, dtype=dtype, device=device)
+    values = torch.zeros_like(keys)
+    place = (weights, 1e-6, cos, sin, keys, values, slots)
+    query = place_heads(heads, *place, key_is_value=shared)
+    rotated = exact_norm(heads[:, : num_heads + num_kv], weights[: num_heads + num_kv])
+    low, high = rotated.chunk(2, -1)
+    c, s = cos.double(), sin.double()
+    rotated = torch.cat((low * c - high * s, high * c + low * s), -1)
+    check(query, rotated[:, :num_heads], dtype)
+    check(keys.flatten(0, 1)[slots], rotated[:, num_heads:], dtype)
+    expected = exact_norm(heads[:, -num_kv:], weights[num_heads + num_kv :])
+    check(values.flatten(0, 1)[slots], expected, dtype)
+
+
 def test_keys_and_values_of_8_bits_are_divided_by_their_scales(
     device: torch.device, backend: Backend
 ) -> None:
@@ -107,7 +141,16 @@ def test_gates_agree_with_float64(
 ) -> None:
     both = torch.randn(shape).to(device, dtype)
     gate, up = both.double().chunk(2, 1)
-    check(swiglu(both), torch.nn.functional.silu(gate) * up, dtype)
+    check(swiglu(both), F.silu(gate) * up, dtype)
+    check(geglu(both), F.gelu(gate, approximate="tanh") * up, dtype)
+
+
+@pytest.mark.parametrize("extreme", [-1e4, -20.0, 0.0, 20.0, 1e4])
+def test_a_gelu_of_large_inputs_is_finite(
+    extreme: float, device: torch.device, backend: Backend
+) -> None:
+    found = geglu(torch.tensor([[extreme, 2.0]], device=device))
+    assert found.item() == pytest.approx(2.0 * max(extreme, 0.0), abs=1e-4)
 
 
 def test_shapes_that_do_not_fit_are_refused(device: torch.device) -> None:

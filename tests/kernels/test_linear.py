@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unmask_kernels.linear import fill_rows, make_linear
+from unmask_kernels.dispatch import backend
+from unmask_kernels.linear import fill_rows, make_gated_linear, make_linear
 
 SHAPES = [(256, 768), (768, 256), (256, 2048), (704, 256), (96, 40), (1000, 64)]
 DTYPES = [torch.float32, torch.bfloat16]
@@ -28,6 +29,7 @@ def test_products_agree_with_float64(shape: tuple[int, int], dtype: torch.dtype)
         (linear(x), exact),
         (linear.add(x, other), exact + other.double()),
         (linear.silu(x), F.silu(exact)),
+        (linear.gelu(x), F.gelu(exact, approximate="tanh")),
         (linear.multiply(x, other), exact * other.double()),
     ):
         assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
@@ -44,6 +46,7 @@ def test_a_bias_is_added_once(shape: tuple[int, int], dtype: torch.dtype) -> Non
         (linear(x), exact),
         (linear.add(x, other.clone()), exact + other.double()),
         (linear.silu(x), F.silu(exact)),
+        (linear.gelu(x), F.gelu(exact, approximate="tanh")),
         (linear.multiply(x, other), exact * other.double()),
     ):
         assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
@@ -58,12 +61,25 @@ def test_a_row_is_the_same_in_any_company(shape: tuple[int, int], dtype: torch.d
 
     def every(rows: slice) -> list[torch.Tensor]:
         a, b = x[rows], other[rows]
-        return [linear(a), linear.add(a, b), linear.silu(a), linear.multiply(a, b)]
+        return [linear(a), linear.add(a, b), linear.silu(a), linear.gelu(a), linear.multiply(a, b)]
 
     whole = every(slice(0, 300))
     for start, end in [(0, 1), (0, 2), (3, 10), (0, 16), (5, 38), (0, 64), (7, 100), (1, 270)]:
         for part, full in zip(every(slice(start, end)), whole, strict=True):
             assert torch.equal(part, full[start:end]), (start, end)
+
+
+@pytest.mark.parametrize("name", ["torch", "triton"])
+@pytest.mark.parametrize("activation", ["silu", "gelu_tanh"])
+def test_a_product_gates_another(name: str, activation: str) -> None:
+    torch.manual_seed(0)
+    x, gate, up = torch.randn(20, 64), torch.randn(48, 64) / 8, torch.randn(48, 64) / 8
+    opened = x.double() @ gate.double().T
+    opened = F.silu(opened) if activation == "silu" else F.gelu(opened, approximate="tanh")
+    with backend(name):
+        found = make_gated_linear(gate, up, activation)(x)
+    expected = opened * (x.double() @ up.double().T)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from unmask_kernels.gpu.layers import swiglu
+from unmask_kernels.layers import Activation, gated
 from unmask_kernels.testing.variant import Variant
 
 
@@ -114,6 +114,7 @@ def experts(
     shares: Tensor,
     gate_up_scales: Tensor | None,
     down_scales: Tensor | None,
+    activation: Activation,
     capability: int,
 ) -> Tensor:
     """As of `experts.experts`, which checks."""
@@ -124,7 +125,7 @@ def experts(
     config = product_config(x.dtype, capability)
     row_of, expert_of = align(ids, len(gate_up), config.rows)
     both = _product(x, gate_up, gate_up_scales, row_of, expert_of, ids.numel(), top, config)
-    mixed = swiglu(both)
+    mixed = gated(both, activation)
     parts = _product(mixed, down, down_scales, row_of, expert_of, ids.numel(), 1, config)
     block = min(1024, triton.next_power_of_2(num_columns))
     grid = (num_rows, triton.cdiv(num_columns, block))

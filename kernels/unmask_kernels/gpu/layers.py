@@ -31,23 +31,31 @@ def heads_kernel(
     heads, norm_weights, cos, sin, slots, query, keys, values,
     key_scales, value_scales, stride_heads, stride_slot, eps,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, HALF: tl.constexpr,
-    NORMED: tl.constexpr, SCALED: tl.constexpr,
+    NORMED: tl.constexpr, SCALED: tl.constexpr, SHARED: tl.constexpr,
 ):  # fmt: skip
-    """A head of a row: queries to `query`, keys and values to their slot."""
+    """A head of a row: queries to `query`, keys and values to their slot.
+
+    The first `NORMED` heads are normalised; where `SHARED`, values are the keys as projected.
+    """
     i_row, i_head = tl.program_id(0).to(tl.int64), tl.program_id(1)
     o_low = tl.arange(0, HALF)
     m_low = o_low < HEAD_DIM // 2
     o_high = o_low + HEAD_DIM // 2
-    p_head = heads + i_row * stride_heads + i_head * HEAD_DIM
+    i_source = i_head
+    if SHARED:
+        if i_head >= HEADS + KV_HEADS:
+            i_source = i_head - KV_HEADS
+    p_head = heads + i_row * stride_heads + i_source * HEAD_DIM
     b_low = tl.load(p_head + o_low, mask=m_low, other=0.0).to(tl.float32)
     b_high = tl.load(p_head + o_high, mask=m_low, other=0.0).to(tl.float32)
-    if i_head < HEADS + KV_HEADS:
-        if NORMED:
+    if NORMED > 0:
+        if i_head < NORMED:
             total = tl.sum(b_low * b_low, 0) + tl.sum(b_high * b_high, 0)
             scale = tl.rsqrt(total / HEAD_DIM + eps)
             p_norm = norm_weights + i_head * HEAD_DIM
             b_low *= scale * tl.load(p_norm + o_low, mask=m_low, other=0.0).to(tl.float32)
             b_high *= scale * tl.load(p_norm + o_high, mask=m_low, other=0.0).to(tl.float32)
+    if i_head < HEADS + KV_HEADS:
         o_angle = i_row * (HEAD_DIM // 2) + o_low
         b_cos = tl.load(cos + o_angle, mask=m_low, other=0.0).to(tl.float32)
         b_sin = tl.load(sin + o_angle, mask=m_low, other=0.0).to(tl.float32)
@@ -77,15 +85,22 @@ def heads_kernel(
 
 
 @triton.jit
-def swiglu_kernel(both, out, num_columns, BLOCK: tl.constexpr):
-    """silu(gate) * up, where a row holds the gate's columns and then the other's."""
+def swiglu_kernel(both, out, num_columns, GELU: tl.constexpr, BLOCK: tl.constexpr):
+    """silu(gate) * up, or gelu(gate) * up, where a row holds the gate's columns, then the other's.
+
+    (1 + tanh(z)) / 2 is the sigmoid of 2 z, so both are the gate times a sigmoid.
+    """
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     m_column = o_column < num_columns
     p_row = both + i_row * 2 * num_columns + o_column
     b_gate = tl.load(p_row, mask=m_column, other=0.0).to(tl.float32)
     b_up = tl.load(p_row + num_columns, mask=m_column, other=0.0).to(tl.float32)
-    b_out = b_gate / (1.0 + tl.exp(-b_gate)) * b_up
+    b_z = b_gate
+    if GELU:
+        b_z = 1.5957691216057308 * (b_gate + 0.044715 * b_gate * b_gate * b_gate)
+        b_z = tl.maximum(b_z, -80.0)  # where the result is zero, and the exponential finite
+    b_out = b_gate / (1.0 + tl.exp(-b_z)) * b_up
     p_out = out + i_row * num_columns + o_column
     tl.store(p_out, b_out.to(out.dtype.element_ty), mask=m_column)
 
@@ -114,10 +129,12 @@ def place_heads(
     slots: Tensor,
     key_scales: Tensor | None,
     value_scales: Tensor | None,
+    key_is_value: bool,
 ) -> Tensor:
     """As of `layers.place_heads`, which checks."""
     num_rows, num_heads, head_dim = heads.shape
     num_kv_heads = key_pages.shape[2]
+    num_heads += num_kv_heads if key_is_value else 0
     num_queries = num_heads - 2 * num_kv_heads
     query = torch.empty((num_rows, num_queries, head_dim), dtype=heads.dtype, device=heads.device)
     if num_rows:
@@ -125,20 +142,30 @@ def place_heads(
             heads, norm_weights, cos, sin, slots, query, key_pages, value_pages,
             key_scales, value_scales, heads.stride(0), key_pages.stride(1), eps,
             HEADS=num_queries, KV_HEADS=num_kv_heads, HEAD_DIM=head_dim,
-            HALF=triton.next_power_of_2(head_dim // 2), NORMED=norm_weights is not None,
-            SCALED=key_scales is not None, num_warps=1,
+            HALF=triton.next_power_of_2(head_dim // 2),
+            NORMED=0 if norm_weights is None else len(norm_weights),
+            SCALED=key_scales is not None, SHARED=key_is_value, num_warps=1,
         )  # fmt: skip
     return query
 
 
 def swiglu(both: Tensor) -> Tensor:
     """silu(gate) * up of rows [M, 2 N]."""
+    return _gate(both, gelu=False)
+
+
+def geglu(both: Tensor) -> Tensor:
+    """gelu(gate) * up of rows [M, 2 N]."""
+    return _gate(both, gelu=True)
+
+
+def _gate(both: Tensor, *, gelu: bool) -> Tensor:
     num_rows, num_columns = both.shape[0], both.shape[1] // 2
     out = torch.empty((num_rows, num_columns), dtype=both.dtype, device=both.device)
     if num_rows:
         block = min(1024, triton.next_power_of_2(num_columns))
         grid = (num_rows, triton.cdiv(num_columns, block))
-        swiglu_kernel[grid](both, out, num_columns, BLOCK=block, num_warps=4)
+        swiglu_kernel[grid](both, out, num_columns, GELU=gelu, BLOCK=block, num_warps=4)
     return out
 
 
@@ -149,7 +176,8 @@ def variants(capability: int) -> Iterator[Variant]:
     for columns in (2048, 4096, 8192):
         yield Variant(f"rms_norm {columns}", rms_norm_kernel, rows, {"BLOCK": columns}, 8)
     gate = {"both": "*bf16", "out": "*bf16", "num_columns": "i32:16"}
-    yield Variant("swiglu", swiglu_kernel, gate, {"BLOCK": 1024})
+    yield Variant("swiglu", swiglu_kernel, gate, {"BLOCK": 1024, "GELU": False})
+    yield Variant("geglu", swiglu_kernel, gate, {"BLOCK": 1024, "GELU": True})
     names = ("heads", "norm_weights", "cos", "sin", "query")
     for pages in ("bf16", "fp8e4nv"):
         if pages != "bf16" and capability < 89:
@@ -159,10 +187,13 @@ def variants(capability: int) -> Iterator[Variant]:
         types |= {"slots": "*i64", "eps": "fp32"}
         types |= {"stride_heads": "i32:16", "stride_slot": "i32:16"}
         constants: dict[str, int | None]
-        constants = {"HEADS": 32, "KV_HEADS": 8, "HEAD_DIM": 128, "HALF": 64, "NORMED": True}
-        constants |= {"SCALED": scaled}
+        constants = {"HEADS": 32, "KV_HEADS": 8, "HEAD_DIM": 128, "HALF": 64, "NORMED": 40}
+        constants |= {"SCALED": scaled, "SHARED": False}
         if scaled:
             types |= {"key_scales": "*fp32", "value_scales": "*fp32"}
         else:
             constants |= {"key_scales": None, "value_scales": None}
         yield Variant(f"heads {pages}", heads_kernel, types, constants, num_warps=1)
+        own = {"HEADS": 8, "KV_HEADS": 2, "HEAD_DIM": 512, "HALF": 256, "NORMED": 12}
+        own |= {"SHARED": True}
+        yield Variant(f"heads {pages} keys = values", heads_kernel, types, constants | own, 1)

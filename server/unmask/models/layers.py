@@ -13,11 +13,15 @@ from unmask_kernels.attention import AttentionPlan, make_plan
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:
-    """Key heads of a layer, their size, and how many query heads share each of them."""
+    """Key heads of a layer, their size, and how many query heads share each of them.
+
+    With a `window`, a query sees that many keys up to its anchor, and all those from there on.
+    """
 
     num_kv_heads: int
     head_dim: int
     group_size: int
+    window: int | None = None
 
     @property
     def slot_numbers(self) -> int:
@@ -52,13 +56,19 @@ class KVCache:
 
 @dataclass(frozen=True, slots=True)
 class StepInput:
-    """The tensors of one step that a model's forward reads."""
+    """The tensors of one step that a model's forward reads.
+
+    Rows of a canvas, in families that encode committed tokens in another way than they denoise, are
+    listed in rising order, each with what the last step expected there, zeros in the first.
+    """
 
     token_ids: Tensor  # [T] int64
     positions: Tensor  # [T] int64
     slots: Tensor  # [T] int64
     plans: tuple[AttentionPlan, ...]  # one a layer
     cache: KVCache
+    canvas_rows: Tensor | None = None  # [R] int64, indices into T
+    soft: Tensor | None = None  # [R, C], as `unmask_kernels.canvas.CanvasScores.soft`
 
 
 def plan_layers(
@@ -71,8 +81,13 @@ def plan_layers(
     *,
     device: torch.device,
     dtype: torch.dtype,
+    anchors: npt.NDArray[np.int64] | None = None,
 ) -> tuple[AttentionPlan, ...]:
-    """Attention plans of every layer, shared by those of one shape; arguments as of `make_plan`."""
+    """Attention plans of every layer, shared by those of one shape; arguments as of `make_plan`.
+
+    Windows are counted back from the `anchors` [T]: a causal query's is its own position, and all
+    queries of a canvas have its first.
+    """
     plans: dict[LayerShape, AttentionPlan] = {}
     for shape in layers:
         if shape not in plans:
@@ -86,8 +101,18 @@ def plan_layers(
                 head_dim=shape.head_dim,
                 device=device,
                 dtype=dtype,
+                starts=_starts(shape.window, anchors),
             )
     return tuple(plans[shape] for shape in layers)
+
+
+def _starts(
+    window: int | None, anchors: npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.int64] | None:
+    if window is None:
+        return None
+    assert anchors is not None, "layers with a window need anchors"
+    return np.maximum(anchors + 1 - window, 0)
 
 
 def rotary_tables(
@@ -107,5 +132,12 @@ def rotary_tables(
     turning = rotary_dim or head_dim
     inverse = 1.0 / theta ** (torch.arange(0, turning, 2, dtype=torch.float32) / turning)
     inverse = torch.cat((inverse, inverse.new_zeros((head_dim - turning) // 2)))
+    return turning_tables(inverse, num_positions, dtype, device)
+
+
+def turning_tables(
+    inverse: Tensor, num_positions: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [num_positions, 1, P] of pairs that turn by `inverse` [P] a position."""
     angles = torch.arange(num_positions, dtype=torch.float32)[:, None, None] * inverse
     return angles.cos().to(device, dtype), angles.sin().to(device, dtype)

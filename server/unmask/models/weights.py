@@ -65,6 +65,11 @@ class Weights:
         """Ignore a tensor that may be there, such as a tied head saved twice."""
         self._tensors.pop(name, None)
 
+    def drop_all(self, prefix: str) -> None:
+        """Ignore every tensor of a part that is not served."""
+        for name in [name for name in self._tensors if name.startswith(prefix)]:
+            del self._tensors[name]
+
     def check_all_taken(self) -> None:
         """Raise `InvalidCheckpoint` that lists every problem, unexpected tensors included."""
         unexpected = [f"unexpected {n} {tuple(t.shape)}" for n, t in self._tensors.items()]

@@ -1,0 +1,197 @@
+"""From hidden states of a canvas to what its next step needs, the vocabulary a slice at a time.
+
+A canvas of 256 positions has 268 MB of logits where the vocabulary has 262,144 entries. They are
+only ever held for a slice of it: the statistics of slices are merged, and so is the mean embedding
+under the distribution, which is all that self-conditioning reads of the logits.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask_kernels.linear import Linear, fill_rows, make_linear
+from unmask_kernels.philox import gumbel_noise
+
+SLICE = 16384  # entries whose logits are in memory at a time; a multiple of four
+
+# Standard Gumbel noise [M, count] of M rows for the vocabulary entries from `first`, float32.
+Noise = Callable[[int, int], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class VocabularySlice:
+    """Entries from `first` on: rows [M, C] to their logits, probabilities of them to rows."""
+
+    first: int
+    head: Linear
+    back: Linear
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """An embedding tied to the LM head, in slices; `softcap` bounds logits by a tangent."""
+
+    slices: tuple[VocabularySlice, ...]
+    softcap: float | None
+    scale: float  # by which embeddings are multiplied
+
+    def logits(self, rows: Tensor) -> Tensor:
+        """Logits [M, V] of rows [M, C], float32."""
+        return torch.cat([self.slice_logits(part, rows) for part in self.slices], -1)
+
+    def slice_logits(self, part: VocabularySlice, rows: Tensor) -> Tensor:
+        """Logits of one slice, float32."""
+        logits = part.head(rows).float()
+        return logits if self.softcap is None else (logits / self.softcap).tanh_() * self.softcap
+
+
+def make_vocabulary(
+    embedding: Tensor, *, softcap: float | None, scale: float, slice_len: int = SLICE
+) -> Vocabulary:
+    """Cut an embedding [V, C] into slices; where weights are not repacked, they are views of it."""
+    assert slice_len % 4 == 0, "a slice begins where a counter of noise does"
+    slices = [
+        VocabularySlice(i * slice_len, make_linear(part), make_linear(part.T))
+        for i, part in enumerate(torch.split(embedding, slice_len))
+    ]
+    return Vocabulary(tuple(slices), softcap, scale)
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasScores:
+    """Of each row's distribution at its temperature, but for the confidence: what a step needs."""
+
+    drawn: Tensor  # [M] int64, a token drawn at random
+    best: Tensor  # [M] int64, the most likely token
+    confidence: Tensor  # [M] float32, probability of `best` without temperature
+    entropy: Tensor  # [M] float32, nats
+    soft: Tensor  # [M, C], the mean embedding
+    top_ids: Tensor | None  # [M, K] int64
+    top_logprobs: Tensor | None  # [M, K] float32, without temperature
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Statistics of a part of the vocabulary; sums are of exp(logit - best), for each row."""
+
+    best: Tensor  # the highest logit at temperature
+    token: Tensor
+    drawn_score: Tensor
+    drawn: Tensor
+    total: Tensor
+    weighted: Tensor  # sum of exp(logit - best) * (logit - best)
+    soft: Tensor  # [M, C], float32
+    plain_best: Tensor  # the highest logit without temperature
+    plain_total: Tensor
+    top: Tensor  # [M, K], logits without temperature
+    top_ids: Tensor
+
+    def merge(self, other: "_Part") -> "_Part":
+        """The two parts as one; of equals, that of `self` is taken."""
+        best = torch.maximum(self.best, other.best)
+        own_shift, shift = self.best - best, other.best - best
+        own, its = own_shift.exp(), shift.exp()
+        plain_best = torch.maximum(self.plain_best, other.plain_best)
+        weighted = own * (self.weighted + self.total * own_shift)
+        top, order = torch.cat((self.top, other.top), 1).topk(self.top.shape[1])
+        top_ids = torch.cat((self.top_ids, other.top_ids), 1).gather(1, order)
+        return _Part(
+            best=best,
+            token=torch.where(other.best > self.best, other.token, self.token),
+            drawn_score=torch.maximum(self.drawn_score, other.drawn_score),
+            drawn=torch.where(other.drawn_score > self.drawn_score, other.drawn, self.drawn),
+            total=own * self.total + its * other.total,
+            weighted=weighted + its * (other.weighted + other.total * shift),
+            soft=own[:, None] * self.soft + its[:, None] * other.soft,
+            plain_best=plain_best,
+            plain_total=(self.plain_best - plain_best).exp() * self.plain_total
+            + (other.plain_best - plain_best).exp() * other.plain_total,
+            top=top,
+            top_ids=top_ids,
+        )
+
+
+def score_canvas(
+    hidden: Tensor,
+    vocabulary: Vocabulary,
+    temperature: Tensor,
+    spread: Tensor,
+    noise: Noise | None,
+    *,
+    num_top: int = 0,
+) -> CanvasScores:
+    """Score the rows `hidden` [M, C] of canvases, each at its own `temperature` [M].
+
+    A token is drawn as the argmax of the logits at temperature plus `spread` [M] times `noise`:
+    with a spread of one from their distribution (Gumbel, 1954), with zero, or without noise, the
+    most likely one. Ties go to the lowest token id. M may not be zero.
+    """
+    num_rows = len(hidden)
+    rows = fill_rows(hidden)
+    spare = len(rows) - num_rows
+    temperature = F.pad(temperature, (0, spare), value=1.0)
+    found: _Part | None = None
+    for part in vocabulary.slices:
+        logits = vocabulary.slice_logits(part, rows)
+        added = None
+        if noise is not None:
+            added = F.pad(spread[:, None] * noise(part.first, logits.shape[1]), (0, 0, 0, spare))
+        scored = _score_slice(part, logits, temperature, added, hidden.dtype, num_top)
+        found = scored if found is None else found.merge(scored)
+    assert found is not None
+    total = found.total[:num_rows]
+    plain_norm = (found.plain_best + found.plain_total.log())[:num_rows]
+    soft = found.soft[:num_rows] / total[:, None]
+    return CanvasScores(
+        drawn=found.drawn[:num_rows],
+        best=found.token[:num_rows],
+        confidence=1.0 / found.plain_total[:num_rows],
+        entropy=total.log() - found.weighted[:num_rows] / total,
+        soft=(soft * vocabulary.scale).to(hidden.dtype),
+        top_ids=found.top_ids[:num_rows] if num_top else None,
+        top_logprobs=found.top[:num_rows] - plain_norm[:, None] if num_top else None,
+    )
+
+
+def _score_slice(
+    part: VocabularySlice,
+    plain: Tensor,
+    temperature: Tensor,
+    added: Tensor | None,
+    dtype: torch.dtype,
+    num_top: int,
+) -> _Part:
+    plain_best = plain.amax(-1)
+    top, top_ids = plain.topk(min(num_top, plain.shape[1]))
+    plain_total = (plain - plain_best[:, None]).exp_().sum(-1)
+    logits = plain / temperature[:, None]
+    best, token = logits.max(-1)
+    drawn_score, drawn = (best, token) if added is None else (logits + added).max(-1)
+    shifted = logits.sub_(best[:, None])
+    weights = shifted.exp()
+    return _Part(
+        best=best,
+        token=token + part.first,
+        drawn_score=drawn_score,
+        drawn=drawn + part.first,
+        total=weights.sum(-1),
+        weighted=(weights * shifted).sum(-1),
+        soft=part.back(weights.to(dtype)).float(),
+        plain_best=plain_best,
+        plain_total=plain_total,
+        top=top,
+        top_ids=top_ids + part.first,
+    )
+
+
+def philox_noise(seeds: Tensor, positions: Tensor, steps: Tensor) -> Noise:
+    """Noise of rows that is a function of their seed, position and step [M], and nothing else."""
+    return partial(_slice_noise, seeds, positions, steps)
+
+
+def _slice_noise(seeds: Tensor, positions: Tensor, steps: Tensor, first: int, count: int) -> Tensor:
+    return gumbel_noise(seeds, positions, steps, count, first=first)

@@ -1,0 +1,193 @@
+"""DiffusionGemma's network: one set of weights that encodes tokens and denoises canvases.
+
+An encoder row is a prompt's or a finished canvas's token, read causally. A canvas row knows what
+the last step expected in its place and sees the whole canvas. In a layer they differ by a scalar
+and by what they may attend to alone, so rows of both kinds go through one forward pass together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask.models.decoder import GatedMlp
+from unmask.models.gemma_config import Span
+from unmask.models.layers import LayerShape, StepInput
+from unmask_kernels.attention import attention
+from unmask_kernels.canvas import Vocabulary
+from unmask_kernels.experts import experts, route_softmax
+from unmask_kernels.layers import place_heads, rms_norm
+from unmask_kernels.linear import Linear, fill_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Experts that are gated by a GELU, and the router that sends rows to `top` of them."""
+
+    norm: Tensor  # [C], the router's own
+    router: Linear  # [E, C]
+    scales: Tensor  # [E], by which an expert's share is multiplied
+    gate_up: Tensor  # [E, 2 I, C]
+    down: Tensor  # [E, C, I]
+    top: int
+
+    def __call__(self, x: Tensor, routed: Tensor, eps: float) -> Tensor:
+        """What the experts make of rows `x` [M, C], chosen by the rows `routed` [M, C]."""
+        logits = self.router(rms_norm(routed, self.norm, eps))
+        ids, shares = route_softmax(logits, self.top, renormalise=True)
+        shares = shares * self.scales[ids]
+        return experts(x, self.gate_up, self.down, ids, shares, activation="gelu_tanh")
+
+
+@dataclass(frozen=True, slots=True)
+class FeedForward:
+    """A dense MLP and a mixture of experts side by side, each between norms of its own."""
+
+    dense_norm: Tensor
+    dense: GatedMlp
+    dense_post_norm: Tensor
+    mixture_norm: Tensor
+    mixture: Mixture
+    mixture_post_norm: Tensor
+    post_norm: Tensor
+
+    def add(self, x: Tensor, eps: float) -> Tensor:
+        """Rows [M, C] and what becomes of them."""
+        dense = self.dense.down(self.dense.gated(rms_norm(x, self.dense_norm, eps)))
+        mixed = self.mixture(rms_norm(x, self.mixture_norm, eps), x, eps)
+        both = rms_norm(dense, self.dense_post_norm, eps)
+        both = both + rms_norm(mixed, self.mixture_post_norm, eps)
+        return x + rms_norm(both, self.post_norm, eps)
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasLayer:
+    """One layer's weights, ready to be used."""
+
+    span: Span
+    input_norm: Tensor
+    heads: Linear  # queries, keys and, but for full layers, values
+    head_norms: Tensor  # [H + 2 Hkv, D], ones for values
+    out: Linear
+    post_norm: Tensor
+    feed_forward: FeedForward
+    scalars: Tensor  # [2], what encoder rows and canvas rows are multiplied by
+
+
+@dataclass(frozen=True, slots=True)
+class SelfConditioning:
+    """What the last step expected, gone through an MLP and added to the token's embedding."""
+
+    pre_norm: Tensor
+    mlp: GatedMlp
+    post_norm: Tensor  # ones
+
+    def __call__(self, embedded: Tensor, soft: Tensor, eps: float) -> Tensor:
+        """Rows [R, C] of canvas tokens `embedded` [R, C] that were expected to be `soft` [R, C]."""
+        signal = self.mlp.add(rms_norm(fill_rows(soft), self.pre_norm, eps), fill_rows(embedded))
+        return rms_norm(signal, self.post_norm, eps)[: len(soft)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Cosines and sines of a kind of layer, [num_positions, 1, D / 2]."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+class CanvasDecoder:
+    """Weights and forward pass; final hidden states and the vocabulary are kept apart."""
+
+    def __init__(
+        self,
+        *,
+        embedding: Tensor,
+        embedding_scale: float,
+        lm_head: Linear,
+        vocabulary: Vocabulary,
+        shapes: Sequence[LayerShape],
+        layers: Sequence[CanvasLayer],
+        rotations: dict[Span, Rotation],
+        self_conditioning: SelfConditioning,
+        norm: Tensor,
+        eps: float,
+    ) -> None:
+        self.embedding = embedding
+        self.lm_head = lm_head
+        self.vocabulary = vocabulary
+        self._scale = embedding_scale
+        self._shapes = tuple(shapes)
+        self._layers = tuple(layers)
+        self._scalars = torch.stack([layer.scalars for layer in layers])
+        self._rotations = rotations
+        self._self_conditioning = self_conditioning
+        self._norm = norm
+        self._eps = eps
+
+    @property
+    def layers(self) -> Sequence[LayerShape]:
+        """The shape of each layer's keys and values."""
+        return self._shapes
+
+    def forward(self, step: StepInput) -> Tensor:
+        """Hidden states [T, C] of a step; its keys and values are written to the cache.
+
+        Canvas rows write to their own slots, which encoder rows of the same positions overwrite
+        once the canvas is finished.
+        """
+        eps, num_rows = self._eps, len(step.token_ids)
+        x = fill_rows(self._embed(step))
+        factors = self._factors(step, len(x))
+        turns = {
+            span: (table.cos[step.positions], table.sin[step.positions])
+            for span, table in self._rotations.items()
+        }
+        for i, layer in enumerate(self._layers):
+            keys, values = step.cache.keys[i], step.cache.values[i]
+            projected = layer.heads(rms_norm(x, layer.input_norm, eps))[:num_rows]
+            heads = projected.view(num_rows, -1, self._shapes[i].head_dim)
+            query = place_heads(
+                heads,
+                layer.head_norms,
+                eps,
+                *turns[layer.span],
+                keys,
+                values,
+                step.slots,
+                key_is_value=heads.shape[1] < len(layer.head_norms),
+            )
+            mixed = attention(query, keys, values, step.plans[i], 1.0)
+            mixed = layer.out(fill_rows(mixed.flatten(1)))
+            x = x + rms_norm(mixed, layer.post_norm, eps)
+            x = layer.feed_forward.add(x, eps) * factors[i]
+        return x[:num_rows]
+
+    def finish(self, hidden: Tensor) -> Tensor:
+        """The final norm, applied only to the rows [M, C] that need logits."""
+        return rms_norm(hidden, self._norm, self._eps)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits [M, V] of finished rows [M, C], float32, bounded as the configuration says."""
+        return self.vocabulary.logits(hidden)
+
+    def _embed(self, step: StepInput) -> Tensor:
+        x = F.embedding(step.token_ids, self.embedding) * self._scale
+        if step.canvas_rows is None:
+            return x
+        assert step.soft is not None, "canvas rows are always conditioned, on zeros at first"
+        own = x.index_select(0, step.canvas_rows)
+        own = self._self_conditioning(own, step.soft, self._eps)
+        return x.index_copy(0, step.canvas_rows, own)
+
+    def _factors(self, step: StepInput, num_rows: int) -> Tensor:
+        """What a row is multiplied by after each layer, [layers, num_rows or 1, 1]."""
+        encoder, canvas = self._scalars[:, :1, None], self._scalars[:, 1:, None]
+        if step.canvas_rows is None:
+            return encoder
+        factors = encoder.expand(-1, num_rows, -1).clone()
+        return factors.index_copy_(
+            1, step.canvas_rows, canvas.expand(-1, len(step.canvas_rows), -1)
+        )

@@ -1,0 +1,186 @@
+"""DiffusionGemma (26B-A4B): canvases of noise after a causal prompt (transformers 5.23).
+
+Of the checkpoint's two halves, which are one set of weights, the decoder's is read, and from the
+encoder's what differs: a scalar a layer. Images are not served, so the vision tower is left out.
+"""
+
+import torch
+from torch import Tensor
+
+from unmask.errors import InvalidCheckpoint
+from unmask.models.canvas_decoder import (
+    CanvasDecoder,
+    CanvasLayer,
+    FeedForward,
+    Mixture,
+    Rotation,
+    SelfConditioning,
+)
+from unmask.models.decoder import GatedMlp
+from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.gemma_config import GemmaConfig, Span, read_config
+from unmask.models.layers import turning_tables
+from unmask.models.weights import Weights
+from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
+from unmask_kernels.canvas import make_vocabulary
+from unmask_kernels.linear import Linear, make_gated_linear, make_linear
+
+DECODER, ENCODER = "model.decoder.", "model.encoder.language_model."
+DEFAULT_CANVAS = 256
+NOT_SERVED = ("model.encoder.vision_tower.", "model.encoder.embed_vision.")
+
+
+class _Reader:
+    """Takes tensors by the decoder's names; what the encoder shares may be saved a second time."""
+
+    def __init__(self, config: GemmaConfig, weights: Weights) -> None:
+        self.config = config
+        self.weights = weights
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        self.weights.drop(ENCODER + name)
+        return self.weights.take(DECODER + name, shape)
+
+    def norm(self, name: str) -> Tensor:
+        return self.take(f"{name}.weight", self.config.hidden_size)
+
+    def ones(self, *shape: int) -> Tensor:
+        return torch.ones(shape, dtype=self.weights.dtype, device=self.weights.device)
+
+    def mlp(self, prefix: str) -> GatedMlp:
+        outer, inner = self.config.hidden_size, self.config.intermediate_size
+        gate = self.take(f"{prefix}gate_proj.weight", inner, outer)
+        up = self.take(f"{prefix}up_proj.weight", inner, outer)
+        down = self.take(f"{prefix}down_proj.weight", outer, inner)
+        return GatedMlp(make_gated_linear(gate, up, "gelu_tanh"), make_linear(down))
+
+    def mixture(self, prefix: str) -> Mixture:
+        c = self.config
+        inner = c.expert_size
+        return Mixture(
+            # The router's rows are scaled by these and by the root of their size.
+            norm=self.take(f"{prefix}router.scale", c.hidden_size) * c.hidden_size**-0.5,
+            router=make_linear(
+                self.take(f"{prefix}router.proj.weight", c.num_experts, c.hidden_size)
+            ),
+            scales=self.take(f"{prefix}router.per_expert_scale", c.num_experts).float(),
+            gate_up=self.take(
+                f"{prefix}experts.gate_up_proj", c.num_experts, 2 * inner, c.hidden_size
+            ),
+            down=self.take(f"{prefix}experts.down_proj", c.num_experts, c.hidden_size, inner),
+            top=c.top_experts,
+        )
+
+    def heads(self, prefix: str, index: int) -> tuple[Linear, Tensor]:
+        """Projection of the heads of a layer, full ones without values, and their norms."""
+        c, shape = self.config, self.config.shapes[index]
+        size, num_kv = shape.head_dim, shape.num_kv_heads
+        names = [("q", c.num_heads), ("k", num_kv)]
+        if c.spans[index] == "sliding_attention":
+            names.append(("v", num_kv))
+        parts = [
+            self.take(f"{prefix}{name}_proj.weight", heads * size, c.hidden_size)
+            for name, heads in names
+        ]
+        norms = [
+            self.take(f"{prefix}q_norm.weight", size).expand(c.num_heads, -1),
+            self.take(f"{prefix}k_norm.weight", size).expand(num_kv, -1),
+            self.ones(num_kv, size),
+        ]
+        return make_linear(torch.cat(parts)), torch.cat(norms)
+
+    def layer(self, index: int) -> CanvasLayer:
+        c, prefix = self.config, f"layers.{index}."
+        scalar = f"{prefix}layer_scalar"
+        scalars = [self.weights.take(half + scalar, (1,)) for half in (ENCODER, DECODER)]
+        heads, head_norms = self.heads(f"{prefix}self_attn.", index)
+        out = self.take(
+            f"{prefix}self_attn.o_proj.weight",
+            c.hidden_size,
+            c.num_heads * c.shapes[index].head_dim,
+        )
+        return CanvasLayer(
+            span=c.spans[index],
+            input_norm=self.norm(f"{prefix}input_layernorm"),
+            heads=heads,
+            head_norms=head_norms,
+            out=make_linear(out),
+            post_norm=self.norm(f"{prefix}post_attention_layernorm"),
+            feed_forward=FeedForward(
+                dense_norm=self.norm(f"{prefix}pre_feedforward_layernorm"),
+                dense=self.mlp(f"{prefix}mlp."),
+                dense_post_norm=self.norm(f"{prefix}post_feedforward_layernorm_1"),
+                mixture_norm=self.norm(f"{prefix}pre_feedforward_layernorm_2"),
+                mixture=self.mixture(prefix),
+                mixture_post_norm=self.norm(f"{prefix}post_feedforward_layernorm_2"),
+                post_norm=self.norm(f"{prefix}post_feedforward_layernorm"),
+            ),
+            scalars=torch.cat(scalars),
+        )
+
+
+def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder:
+    """The model of a checkpoint."""
+    config = read_config(raw)
+    for prefix in NOT_SERVED:
+        weights.drop_all(prefix)
+    weights.drop("lm_head.weight")
+    reader = _Reader(config, weights)
+    embedding = reader.take("embed_tokens.weight", config.vocab_size, config.hidden_size)
+    # The reference rounds the scale to the dtype of the weights.
+    scale = torch.tensor(config.hidden_size**0.5).to(weights.dtype).item()
+    model = CanvasDecoder(
+        embedding=embedding,
+        embedding_scale=scale,
+        lm_head=make_linear(embedding),
+        vocabulary=make_vocabulary(embedding, softcap=config.softcap, scale=scale),
+        shapes=config.shapes,
+        layers=[reader.layer(i) for i in range(len(config.shapes))],
+        rotations=_rotations(config, weights, num_positions),
+        self_conditioning=SelfConditioning(
+            pre_norm=reader.norm("self_conditioning.pre_norm"),
+            mlp=reader.mlp("self_conditioning."),
+            post_norm=reader.ones(config.hidden_size),
+        ),
+        norm=reader.norm("norm"),
+        eps=config.rms_norm_eps,
+    )
+    weights.check_all_taken()
+    return model
+
+
+def _rotations(config: GemmaConfig, weights: Weights, num_positions: int) -> dict[Span, Rotation]:
+    tables = {}
+    for span, rope in config.ropes.items():
+        turning = torch.arange(0, 2 * rope.num_turning, 2, dtype=torch.float32)
+        inverse = torch.zeros(rope.head_dim // 2)
+        inverse[: rope.num_turning] = 1.0 / rope.theta ** (turning / rope.head_dim) / rope.factor
+        tables[span] = Rotation(
+            *turning_tables(inverse, num_positions, weights.dtype, weights.device)
+        )
+    return tables
+
+
+def traits(raw: RawConfig) -> Traits:
+    """Canvases of the length that the checkpoint was trained with; raises `InvalidCheckpoint`."""
+    length = raw.get("canvas_length") or DEFAULT_CANVAS
+    if length > MAX_BLOCK_LENGTH:
+        raise InvalidCheckpoint(f"canvas_length is {length}, at most {MAX_BLOCK_LENGTH} is served")
+    return Traits("canvas", block_length=length)
+
+
+def read_schedule(generation: RawConfig) -> CanvasSchedule:
+    """How to denoise, by a `generation_config.json`; what is not in it is as in transformers."""
+    sampler = generation.get("sampler_config") or {}
+    given = {
+        "steps": generation.get("max_denoising_steps"),
+        "entropy_bound": sampler.get("entropy_bound"),
+        "t_max": generation.get("t_max"),
+        "t_min": generation.get("t_min"),
+        "stability": generation.get("stability_threshold"),
+        "confidence": generation.get("confidence_threshold"),
+    }
+    return CanvasSchedule(**{name: value for name, value in given.items() if value is not None})
+
+
+FAMILY = Family("diffusion-gemma", ("DiffusionGemmaForBlockDiffusion",), traits, build)

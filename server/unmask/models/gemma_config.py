@@ -1,0 +1,131 @@
+"""What DiffusionGemma's `config.json` says of its text half."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from unmask.errors import InvalidCheckpoint
+from unmask.models.family import RawConfig
+from unmask.models.layers import LayerShape
+
+Span = Literal["sliding_attention", "full_attention"]
+
+# A configuration leaves out what is as transformers' class has it.
+DEFAULT_WINDOW, DEFAULT_FULL_HEAD_DIM, DEFAULT_SOFTCAP = 512, 512, 30.0
+DEFAULT_ROPE: dict[Span, dict[str, Any]] = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+    "full_attention": {
+        "rope_type": "proportional",
+        "partial_rotary_factor": 0.25,
+        "rope_theta": 1_000_000.0,
+    },
+}
+FULL_EVERY = 6
+
+
+@dataclass(frozen=True, slots=True)
+class RopeConfig:
+    """Angles of a head: `num_turning` pairs turn, the rest stands still."""
+
+    head_dim: int
+    num_turning: int
+    theta: float
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class GemmaConfig:
+    """Sizes and numbers of a checkpoint's text half."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    num_heads: int
+    num_experts: int
+    top_experts: int
+    expert_size: int
+    rms_norm_eps: float
+    softcap: float | None
+    spans: tuple[Span, ...]
+    shapes: tuple[LayerShape, ...]
+    ropes: dict[Span, RopeConfig]
+
+
+def read_config(raw: RawConfig) -> GemmaConfig:
+    """The sizes in a `config.json`; raises `InvalidCheckpoint`."""
+    text: RawConfig = raw["text_config"]
+    if not raw.get("tie_word_embeddings", True):
+        raise InvalidCheckpoint("DiffusionGemma is supported with encoder and decoder tied only")
+    if text.get("use_bidirectional_attention") == "all" or text.get("attention_bias"):
+        raise InvalidCheckpoint(
+            "attention_bias and use_bidirectional_attention: all are not supported"
+        )
+    activation = text.get("hidden_activation", "gelu_pytorch_tanh")
+    if activation != "gelu_pytorch_tanh":
+        raise InvalidCheckpoint(f"hidden_activation {activation} is not supported")
+    spans = _spans(text)
+    shapes = _shapes(text, spans)
+    softcap = text.get("final_logit_softcapping", DEFAULT_SOFTCAP)
+    return GemmaConfig(
+        vocab_size=text["vocab_size"],
+        hidden_size=text["hidden_size"],
+        intermediate_size=text["intermediate_size"],
+        num_heads=text["num_attention_heads"],
+        num_experts=text["num_experts"],
+        top_experts=text["top_k_experts"],
+        expert_size=text["moe_intermediate_size"],
+        rms_norm_eps=text.get("rms_norm_eps", 1e-6),
+        softcap=softcap,
+        spans=spans,
+        shapes=shapes,
+        ropes=_ropes(text, spans, shapes),
+    )
+
+
+def _spans(text: RawConfig) -> tuple[Span, ...]:
+    """Sliding or full for each layer; the last one is always full."""
+    num_layers = text["num_hidden_layers"]
+    named: list[Span] = text.get("layer_types") or [
+        "sliding_attention" if (i + 1) % FULL_EVERY else "full_attention" for i in range(num_layers)
+    ]
+    if len(named) != num_layers or set(named) - set(DEFAULT_ROPE):
+        raise InvalidCheckpoint(f"layer_types do not fit {num_layers} layers: {named}")
+    return (*named[:-1], "full_attention")
+
+
+def _shapes(text: RawConfig, spans: tuple[Span, ...]) -> tuple[LayerShape, ...]:
+    """Key heads and their size for each layer; `per_layer_config` goes before the older names."""
+    num_heads = text["num_attention_heads"]
+    base = {"head_dim": text["head_dim"], "num_key_value_heads": text["num_key_value_heads"]}
+    full = base | {"head_dim": text.get("global_head_dim") or DEFAULT_FULL_HEAD_DIM}
+    if text.get("num_global_key_value_heads"):
+        full["num_key_value_heads"] = text["num_global_key_value_heads"]
+    listed: dict[str, dict[str, int]] | None = text.get("per_layer_config")
+    if listed is None:
+        listed = {str(i): full for i, span in enumerate(spans) if span == "full_attention"}
+    shapes = []
+    for i, span in enumerate(spans):
+        own = base | listed.get(str(i), {})
+        heads = own["num_key_value_heads"]
+        if num_heads % heads:
+            raise InvalidCheckpoint(f"{num_heads} query heads do not group over {heads} key heads")
+        window = None if span == "full_attention" else text.get("sliding_window", DEFAULT_WINDOW)
+        shapes.append(LayerShape(heads, own["head_dim"], num_heads // heads, window))
+    return tuple(shapes)
+
+
+def _ropes(
+    text: RawConfig, spans: tuple[Span, ...], shapes: tuple[LayerShape, ...]
+) -> dict[Span, RopeConfig]:
+    found: dict[Span, RopeConfig] = {}
+    tables = text.get("rope_parameters") or DEFAULT_ROPE
+    for span, shape in zip(spans, shapes, strict=True):
+        rope = tables[span]
+        kind, share = rope.get("rope_type", "default"), rope.get("partial_rotary_factor", 1.0)
+        if kind not in ("default", "proportional") or (kind == "default" and share != 1.0):
+            raise InvalidCheckpoint(f"rotary positions {rope} are not supported")
+        turning = int(share * shape.head_dim // 2)
+        factor = rope.get("factor", 1.0) if kind == "proportional" else 1.0
+        own = RopeConfig(shape.head_dim, turning, rope["rope_theta"], factor)
+        if found.setdefault(span, own) != own:
+            raise InvalidCheckpoint(f"layers of {span} have heads of different sizes")
+    return found

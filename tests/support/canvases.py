@@ -1,0 +1,114 @@
+"""Forward passes of DiffusionGemma over rows of several sequences, without an engine."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unmask.models import diffusion_gemma
+from unmask.models.canvas_decoder import CanvasDecoder
+from unmask.models.layers import KVCache, StepInput, plan_layers
+from unmask.models.weights import Weights
+
+PAGE_SIZE = 16
+NUM_POSITIONS = 512
+DEVICE = torch.device("cpu")
+
+
+def load(folder: Path, dtype: torch.dtype = torch.float32) -> CanvasDecoder:
+    """The model in a folder."""
+    raw = json.loads((folder / "config.json").read_text())
+    return diffusion_gemma.build(raw, Weights.from_folder(folder, dtype, DEVICE), NUM_POSITIONS)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one sequence in a step: tokens to encode, and after them a canvas, or none."""
+
+    pages: list[int]
+    start: int
+    encoded: Tensor  # [n] int64
+    canvas: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    soft: Tensor | None = None  # [L, C]; None: zeros
+
+    @property
+    def canvas_start(self) -> int:
+        return self.start + len(self.encoded)
+
+    @property
+    def end(self) -> int:
+        return self.canvas_start + len(self.canvas)
+
+    def horizons(self) -> np.ndarray:
+        causal = np.arange(self.start, self.canvas_start) + 1
+        return np.concatenate((causal, np.full(len(self.canvas), self.end)))
+
+    def anchors(self) -> np.ndarray:
+        own = np.arange(self.start, self.canvas_start)
+        return np.concatenate((own, np.full(len(self.canvas), self.canvas_start)))
+
+
+class Forward:
+    """A model with a cache, whose pages are handed out in an order that is none."""
+
+    def __init__(self, model: CanvasDecoder, num_pages: int = 64) -> None:
+        self.model = model
+        dtype = model.embedding.dtype
+        self.cache = KVCache.empty(model.layers, num_pages, PAGE_SIZE, dtype, DEVICE)
+        self._free = torch.randperm(num_pages, generator=torch.Generator().manual_seed(3)).tolist()
+
+    def pages(self, num_tokens: int) -> list[int]:
+        """Pages for that many tokens."""
+        return [self._free.pop() for _ in range(-(-num_tokens // PAGE_SIZE))]
+
+    def hidden(self, *all_rows: Rows) -> list[Tensor]:
+        """Finished hidden states [L, C] of each sequence's canvas, after one forward pass."""
+        ends = [len(rows.encoded) + len(rows.canvas) for rows in all_rows]
+        query_starts = np.concatenate(([0], np.cumsum(ends)))
+        positions = np.concatenate([np.arange(rows.start, rows.end) for rows in all_rows])
+        used = [rows.pages[: -(-rows.end // PAGE_SIZE)] for rows in all_rows]
+        page_of = np.concatenate(
+            [
+                np.array(rows.pages)[np.arange(rows.start, rows.end) // PAGE_SIZE]
+                for rows in all_rows
+            ]
+        )
+        plans = plan_layers(
+            self.model.layers,
+            query_starts.tolist(),
+            np.concatenate([rows.horizons() for rows in all_rows]),
+            np.concatenate(used),
+            np.concatenate(([0], np.cumsum([len(own) for own in used]))).tolist(),
+            PAGE_SIZE,
+            device=DEVICE,
+            dtype=self.model.embedding.dtype,
+            anchors=np.concatenate([rows.anchors() for rows in all_rows]),
+        )
+        is_canvas = torch.cat(
+            [
+                torch.cat((torch.zeros_like(rows.encoded), torch.ones_like(rows.canvas)))
+                for rows in all_rows
+            ]
+        )
+        canvas_rows = is_canvas.nonzero().flatten()
+        width = self.model.embedding.shape[1]
+        soft = [
+            torch.zeros(len(rows.canvas), width, dtype=self.model.embedding.dtype)
+            if rows.soft is None
+            else rows.soft
+            for rows in all_rows
+        ]
+        step = StepInput(
+            token_ids=torch.cat([torch.cat((rows.encoded, rows.canvas)) for rows in all_rows]),
+            positions=torch.from_numpy(positions),
+            slots=torch.from_numpy(page_of * PAGE_SIZE + positions % PAGE_SIZE),
+            plans=plans,
+            cache=self.cache,
+            canvas_rows=canvas_rows if len(canvas_rows) else None,
+            soft=torch.cat(soft) if len(canvas_rows) else None,
+        )
+        hidden = self.model.finish(self.model.forward(step))
+        return list(hidden[canvas_rows].split([len(rows.canvas) for rows in all_rows]))
