@@ -19,6 +19,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.engine.engine",),
     (
         "unmask.engine.runner",
+        "unmask.engine.launched",
+        "unmask.engine.canvases",
         "unmask.engine.scheduler",
         "unmask.engine.apply",
         "unmask.engine.admission",

@@ -87,7 +87,7 @@ def score_rows(
     best, token = logits.max(-1)
     log_norm = logits.logsumexp(-1)
     if sampled is not None:
-        drawn = _draw(logits[sampled.rows], sampled)
+        drawn = draw(logits[sampled.rows], sampled)
         token[sampled.rows] = drawn
         best[sampled.rows] = logits[sampled.rows, drawn]
     entropy = None
@@ -141,7 +141,7 @@ def _score_pieces(
     if sampled is not None and truncates:
         for part in sampled.split(LOGIT_ROWS):
             logits = _logits(hidden[part.rows], head, mask_token_id)
-            drawn = _draw(logits, part)
+            drawn = draw(logits, part)
             token[part.rows] = drawn
             chosen = logits.gather(1, drawn[:, None])[:, 0]
             confidence[part.rows] = (chosen - found.log_norm[part.rows]).exp()
@@ -156,12 +156,17 @@ def _score_pieces(
     return RowScores(token, confidence, found.entropy, found.margin, top_ids, top_logprobs)
 
 
-def _draw(logits: Tensor, sampled: SampledRows) -> Tensor:
-    """Gumbel-max sampling of `logits` [R, V] after temperature, top-k and top-p."""
+def draw(logits: Tensor, sampled: SampledRows, spread: Tensor | None = None) -> Tensor:
+    """Gumbel-max sampling of `logits` [R, V] after temperature, top-k and top-p.
+
+    The noise is multiplied by `spread` [R], if there is one.
+    """
     logits = logits / sampled.temperature[:, None]
     if sampled.top_k is not None or sampled.top_p is not None:
         logits = _truncate(logits, sampled.top_k, sampled.top_p)
     noise = gumbel_noise(sampled.seeds, sampled.positions, sampled.steps, logits.shape[1])
+    if spread is not None:
+        noise = noise * spread[:, None]
     return (logits + noise).argmax(-1)
 
 

@@ -222,22 +222,6 @@ Event = Delta | Refinement | Failure
 
 
 @dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """What a front end needs to know of the model being served."""
-
-    name: str
-    max_model_len: int
-    vocab_size: int
-    mask_token_id: int
-    eos_token_ids: tuple[int, ...]
-    default_sampling: SamplingParams
-    created_s: int
-    attention: AttentionPattern = "block_causal"
-    shift: bool = False
-    schedule: ScheduleName = "even"
-
-
-@dataclass(frozen=True, slots=True)
 class CanvasSchedule:
     """How a checkpoint denoises canvases of noise, where a request does not say otherwise.
 
@@ -251,6 +235,26 @@ class CanvasSchedule:
     t_min: float = 0.4
     stability: int = 1
     confidence: float = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a front end needs to know of the model being served.
+
+    With `canvas`, it denoises canvases of noise, and there is no mask token.
+    """
+
+    name: str
+    max_model_len: int
+    vocab_size: int
+    mask_token_id: int | None
+    eos_token_ids: tuple[int, ...]
+    default_sampling: SamplingParams
+    created_s: int
+    attention: AttentionPattern = "block_causal"
+    shift: bool = False
+    schedule: ScheduleName = "even"
+    canvas: CanvasSchedule | None = None
 
 
 EngineState = Literal["starting", "ready", "stopping", "failed"]

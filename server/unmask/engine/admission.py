@@ -45,12 +45,15 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
             field="max_tokens",
             code="context_length_exceeded",
         )
-    policy = _policy(params, default)
+    policy = _policy(params, model)
     is_full = model.attention == "full"
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     block_len = params.block_length or default.block_length or usual_len
     num_positions = num_prompt + max_tokens
-    if is_full:
+    if model.canvas is not None:
+        _check_canvas(params, policy, block_len, default)
+        num_positions = num_prompt + -(-max_tokens // block_len) * block_len
+    elif is_full:
         _check_full(params)
         _check_step(num_positions, limits, params)
     else:
@@ -59,7 +62,6 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
     _check_fits(num_positions, block_len, limits, params)
     temperature = params.temperature if params.temperature is not None else default.temperature
     eos = () if params.ignore_eos else model.eos_token_ids
-    seed = params.seed if params.seed is not None else int.from_bytes(os.urandom(7), "little")
     return Decoding(
         policy=policy,
         limit=_limit(policy, params, default),
@@ -69,7 +71,7 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
         temperature=temperature or 0.0,
         top_p=params.top_p,
         top_k=min(params.top_k or model.vocab_size, model.vocab_size),
-        seed=seed,
+        seed=_seed(params.seed, temperature or 0.0),
         num_logprobs=params.logprobs,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
         cache=params.cache or default.cache or "none",
@@ -78,6 +80,31 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
         max_post_steps=MAX_POST_STEPS,
         sub_block_len=None if is_full else params.sub_block_length or default.sub_block_length,
     )
+
+
+def _seed(seed: int | None, temperature: float) -> int:
+    """The seed asked for, else any; greedy answers repeat, though a canvas begins as noise."""
+    if seed is not None:
+        return seed
+    return int.from_bytes(os.urandom(7), "little") if temperature else 0
+
+
+def _check_canvas(
+    params: SamplingParams, policy: PolicyName, block_len: int, default: SamplingParams
+) -> None:
+    """Raise `InvalidRequest` for what a model that denoises canvases of noise cannot do."""
+    _check_block_causal(params)
+    _check_full(params)
+    if policy != "entropy_bound":
+        raise InvalidRequest(
+            f"this model is denoised by the policy entropy_bound only, not {policy}", field="policy"
+        )
+    if block_len != default.block_length:
+        raise InvalidRequest(
+            f"block_length must be that of this model's canvas, {default.block_length}, "
+            f"got {block_len}",
+            field="block_length",
+        )
 
 
 def _editing_limit(params: SamplingParams, default: SamplingParams) -> float | None:
@@ -147,6 +174,8 @@ def _quotas(
     policy: PolicyName, steps: int | None, block_len: int, model: ModelInfo
 ) -> tuple[int, ...]:
     """The fewest positions that each step fills; policies that only rank follow the family."""
+    if model.canvas is not None:
+        return (1,) * (steps or model.canvas.steps)
     steps = min(steps or block_len, block_len)
     if model.schedule == "timed" and policy in RANKINGS:
         return timed_quotas(block_len, steps)
@@ -171,7 +200,7 @@ def _check_prompt(request: Request, model: ModelInfo) -> None:
         )
 
 
-def _policy(params: SamplingParams, default: SamplingParams) -> PolicyName:
+def _policy(params: SamplingParams, model: ModelInfo) -> PolicyName:
     """The policy asked for, or the one that a limit or a number of steps implies."""
     given = [name for name in OWNED_LIMITS if getattr(params, name) is not None]
     if params.policy is None:
@@ -181,7 +210,9 @@ def _policy(params: SamplingParams, default: SamplingParams) -> PolicyName:
             )
         if given:
             return given[0]
-        return "low_confidence" if params.steps else default.policy or "threshold"
+        if params.steps and model.canvas is None:
+            return "low_confidence"
+        return model.default_sampling.policy or "threshold"
     for name in given:
         if name != params.policy:
             raise InvalidRequest(

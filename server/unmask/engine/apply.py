@@ -69,6 +69,8 @@ def apply_span(
     tokens, selected = result.tokens[index], result.selected[index]
     sequence.guess[positions] = tokens
     sequence.confidence[positions] = result.confidence[index]
+    if result.accepted is not None:
+        sequence.accepted[positions] = result.accepted[index]
     chosen = positions[selected]
     if sequence.decoding.editing_limit is not None:
         sequence.note_edits(chosen)
@@ -155,15 +157,18 @@ def _refinement(session: Session) -> Refinement | None:
     session.last_refinement_s = now_s
     start = max(sequence.block_start, sequence.num_prompt)
     end = min(sequence.block_end, sequence.last_end)
-    masked = sequence.masked[start:end].tolist()
+    masked = sequence.masked[start:end]
     ids = np.where(masked, sequence.guess[start:end], sequence.canvas[start:end]).tolist()
+    is_open = (masked & ~sequence.accepted[start:end]).tolist()
+    # Every position of a canvas of noise has a token, if not its last.
+    hidden = [False] * len(ids) if sequence.is_canvas else is_open
     texts = [session.tokenizer.token_text(token_id) for token_id in ids]
     confidence = sequence.confidence[start:end].tolist()
     tokens = None
     if options.tokens:
         tokens = tuple(
-            RefinedToken(token_id, text, value, not is_masked)
-            for token_id, text, value, is_masked in zip(ids, texts, confidence, masked, strict=True)
+            RefinedToken(token_id, text, value, not unsure)
+            for token_id, text, value, unsure in zip(ids, texts, confidence, is_open, strict=True)
         )
     return Refinement(
         request_id=sequence.request.request_id,
@@ -171,8 +176,8 @@ def _refinement(session: Session) -> Refinement | None:
         step=sequence.block_step,
         max_steps=sequence.decoding.steps,
         span=(start - sequence.num_prompt, end - sequence.num_prompt),
-        unresolved=sum(masked),
-        text=_draft(session.tokenizer, ids, masked),
+        unresolved=sum(is_open),
+        text=_draft(session.tokenizer, ids, hidden),
         tokens=tokens,
     )
 

@@ -10,9 +10,10 @@ from unmask.config import Config, EngineConfig
 from unmask.engine.admission import Limits, resolve
 from unmask.engine.allocator import keep_freed_memory
 from unmask.engine.apply import Outcome, Session, apply_span
+from unmask.engine.launched import Launched
 from unmask.engine.output import TextAssembler
 from unmask.engine.pages import PagePool
-from unmask.engine.runner import Launched, Runner, count_pages
+from unmask.engine.runner import Runner, count_pages
 from unmask.engine.scheduler import Scheduler
 from unmask.engine.sequence import Sequence
 from unmask.engine.step import StepBatch, StepResult
@@ -39,10 +40,13 @@ def default_threads(num_cores: int) -> int:
 
 
 def with_room(config: EngineConfig, model: ModelInfo) -> EngineConfig:
-    """A step must hold the longest sequence whole where attention spans all of it."""
-    if model.attention != "full":
-        return config
-    return replace(config, max_batch_tokens=max(config.max_batch_tokens, model.max_model_len))
+    """A step must hold whole what is denoised together: all of a sequence, or a canvas."""
+    longest = 1
+    if model.attention == "full":
+        longest = model.max_model_len
+    elif model.canvas is not None:
+        longest = model.default_sampling.block_length or longest
+    return replace(config, max_batch_tokens=max(config.max_batch_tokens, longest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ class Engine:
         batch = self.scheduler.schedule()
         self.metrics.preempted.inc(self.scheduler.num_preempted - preempted_before)
         step = None if batch is None else self._launch(batch)
-        if self.runner.canvas is not None:
+        if self.runner.overlaps:
             step, self._launched = self._launched, step
         return [] if step is None else self._finish(step)
 

@@ -8,7 +8,10 @@ from torch import Tensor
 
 from unmask.config import EngineConfig
 from unmask.decoding.policies import BY_ENTROPY, Scores, select
-from unmask.engine.step import StepBatch, StepResult
+from unmask.engine.canvases import Canvases, CanvasStep, denoise_canvases
+from unmask.engine.launched import Launched, Outputs
+from unmask.engine.step import StepBatch
+from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.registry import LoadedModel
 from unmask.types import MAX_BLOCK_LENGTH
@@ -25,91 +28,109 @@ def count_pages(config: EngineConfig, loaded: LoadedModel) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Launched:
-    """A step that was handed to the device; its result may still be on the way."""
-
-    scores: RowScores | None
-    selected: Tensor | None
-    arrived: torch.cuda.Event | None
-
-    def wait(self) -> StepResult:
-        """Block until the result is on the host."""
-        if self.arrived is not None:
-            self.arrived.synchronize()
-        if self.scores is None or self.selected is None:
-            return _nothing()
-        scores = self.scores
-        return StepResult(
-            tokens=scores.token.numpy(),
-            confidence=scores.confidence.numpy(),
-            selected=self.selected.numpy(),
-            top_ids=None if scores.top_ids is None else scores.top_ids.numpy(),
-            top_logprobs=None if scores.top_logprobs is None else scores.top_logprobs.numpy(),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Runner:
-    """A model with its KV cache, and the canvas of open blocks where steps overlap."""
+    """A model with its KV cache, and what stays on the device of open blocks between steps.
+
+    That is their tokens, where steps overlap, or canvases of noise.
+    """
 
     loaded: LoadedModel
     cache: KVCache
     page_size: int
+    overlaps: bool
     canvas: Tensor | None  # [sequences, MAX_BLOCK_LENGTH] int64
+    canvases: Canvases | None
 
     @classmethod
     def create(cls, config: EngineConfig, loaded: LoadedModel, num_pages: int) -> "Runner":
         """Allocate the KV cache of `num_pages` pages."""
-        cache = KVCache.empty(
-            loaded.model.layers, num_pages, config.page_size, loaded.dtype, loaded.device
-        )
-        canvas = None
-        if overlaps(config, loaded):
+        model, dtype, device = loaded.model, loaded.dtype, loaded.device
+        cache = KVCache.empty(model.layers, num_pages, config.page_size, dtype, device)
+        does_overlap = overlaps(config, loaded)
+        canvas = canvases = None
+        if isinstance(model, CanvasDecoder):
+            length = loaded.info.default_sampling.block_length
+            assert length is not None, "a canvas has a length"
+            size = model.embedding.shape[1]
+            canvases = Canvases.empty(config.max_num_seqs, length, size, dtype, device)
+        elif does_overlap:
             rows = (config.max_num_seqs, MAX_BLOCK_LENGTH)
-            canvas = torch.zeros(rows, dtype=torch.int64, device=loaded.device)
-        return cls(loaded, cache, config.page_size, canvas)
+            canvas = torch.zeros(rows, dtype=torch.int64, device=device)
+        return cls(loaded, cache, config.page_size, does_overlap, canvas, canvases)
 
     @torch.inference_mode()
     def launch(self, batch: StepBatch) -> Launched:
         """One forward pass over the batch, and the tokens that it decides."""
-        model, device = self.loaded.model, self.loaded.device
+        if self.canvases is not None:
+            return Launched.send(self._denoise_noise(batch, self.canvases))
+        step = self._step_input(batch, self._token_ids(batch))
+        hidden = self.loaded.model.forward(step)
+        if not len(batch.scored_rows):
+            return Launched.send(None)
+        scores = self._score(batch, hidden)
+        current = step.token_ids[self._to_device(batch.scored_rows)]
+        selected = self._select(batch, scores, current)
+        if self.canvas is not None:
+            cells = self._to_device(batch.open_cells[batch.scored_open])
+            self.canvas.view(-1)[cells] = torch.where(selected, scores.token, current)
+        return Launched.send(
+            Outputs(
+                scores.token,
+                scores.confidence,
+                selected,
+                top_ids=scores.top_ids,
+                top_logprobs=scores.top_logprobs,
+            )
+        )
+
+    def _step_input(
+        self,
+        batch: StepBatch,
+        token_ids: Tensor,
+        canvas_rows: Tensor | None = None,
+        soft: Tensor | None = None,
+    ) -> StepInput:
         plans = plan_layers(
-            model.layers,
+            self.loaded.model.layers,
             batch.query_starts,
             batch.horizons,
             batch.pages,
             batch.page_starts,
             self.page_size,
-            device=device,
+            device=self.loaded.device,
             dtype=self.loaded.dtype,
+            anchors=batch.anchors,
         )
-        step = StepInput(
-            token_ids=self._token_ids(batch),
+        return StepInput(
+            token_ids=token_ids,
             positions=self._to_device(batch.positions),
             slots=self._to_device(batch.slots),
             plans=plans,
             cache=self.cache,
+            canvas_rows=canvas_rows,
+            soft=soft,
         )
-        hidden = model.forward(step)
-        if not len(batch.scored_rows):
-            return _to_host(None, None)
-        scored_rows = self._to_device(batch.scored_rows)
-        decoding = batch.decoding
-        scores = score_rows(
+
+    def _score(self, batch: StepBatch, hidden: Tensor) -> RowScores:
+        model, decoding = self.loaded.model, batch.decoding
+        return score_rows(
             model.finish(hidden[self._to_device(batch.hidden_rows)]),
             model.lm_head,
-            mask_token_id=self.loaded.info.mask_token_id,
+            mask_token_id=_mask_token(self.loaded),
             sampled=self._sampled_rows(batch),
             guided=self._guided_rows(batch, hidden),
             with_entropy=not BY_ENTROPY.isdisjoint(decoding.policies),
             with_margin="margin" in decoding.policies,
             num_top=decoding.num_logprobs,
         )
-        current = step.token_ids[scored_rows]
+
+    def _select(self, batch: StepBatch, scores: RowScores, current: Tensor) -> Tensor:
+        """Which scored positions [M], that hold `current` [M], take their token."""
+        decoding = batch.decoding
         is_masked = None
         if self.canvas is not None or decoding.editing is not None:
             # What the step before resolved, which the host may not know, comes last and is kept.
-            is_masked = current == self.loaded.info.mask_token_id
+            is_masked = current.eq(_mask_token(self.loaded))
         blocks = self._to_device(batch.scored_spans)
         selected = select(
             _considered(scores, blocks, is_masked),
@@ -123,10 +144,37 @@ class Runner:
             if decoding.editing is not None:
                 limits = self._to_device(decoding.editing)[blocks]
                 selected |= edits(scores, current, limits) & ~is_masked
-        if self.canvas is not None:
-            cells = self._to_device(batch.open_cells[batch.scored_open])
-            self.canvas.view(-1)[cells] = torch.where(selected, scores.token, current)
-        return _to_host(scores, selected)
+        return selected
+
+    def _denoise_noise(self, batch: StepBatch, canvases: Canvases) -> Outputs | None:
+        """A step over canvases of noise; what is selected are the drafts of finished ones."""
+        model, info = self.loaded.model, self.loaded.info
+        assert isinstance(model, CanvasDecoder)
+        token_ids = self._to_device(batch.token_ids)
+        if not len(batch.scored_rows):
+            model.forward(self._step_input(batch, token_ids))
+            return None
+        assert info.canvas is not None, "the family says how canvases are denoised"
+        length = canvases.tokens.shape[1]
+        step = CanvasStep.of(batch, length, info.canvas, self.loaded.device)
+        fresh = self._to_device(np.flatnonzero(batch.decoding.steps == 0))
+        noise = step.noise(torch.zeros_like(step.steps), info.vocab_size)
+        canvases.begin(step.rows[fresh], noise[fresh])
+        rows = self._to_device(batch.open_rows)
+        token_ids[rows] = canvases.tokens[step.rows].flatten()
+        soft = canvases.soft[step.rows].flatten(0, 1)
+        hidden = model.forward(self._step_input(batch, token_ids, rows, soft))
+        scores, moved = denoise_canvases(
+            model, canvases, step, hidden[rows], batch.decoding, info.vocab_size
+        )
+        return Outputs(
+            scores.best,
+            scores.confidence,
+            step.per_row(moved.finished),
+            accepted=moved.accepted.flatten(),
+            top_ids=scores.top_ids,
+            top_logprobs=scores.top_logprobs,
+        )
 
     def _token_ids(self, batch: StepBatch) -> Tensor:
         """The batch's tokens; those of open blocks as the step before left them."""
@@ -176,10 +224,9 @@ class Runner:
         )
 
 
-def _nothing() -> StepResult:
-    return StepResult(
-        np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.bool_), None, None
-    )
+def _mask_token(loaded: LoadedModel) -> int:
+    assert loaded.info.mask_token_id is not None, "masked positions are filled with a mask token"
+    return loaded.info.mask_token_id
 
 
 def edits(scores: RowScores, current: Tensor, limits: Tensor) -> Tensor:
@@ -195,31 +242,6 @@ def _considered(scores: RowScores, block: Tensor, is_masked: Tensor | None) -> S
         entropy = None if entropy is None else torch.where(is_masked, entropy, torch.inf)
         margin = None if margin is None else torch.where(is_masked, margin, -1.0)
     return Scores(block, confidence, entropy, margin)
-
-
-def _to_host(scores: RowScores | None, selected: Tensor | None) -> Launched:
-    """Begin to copy what the host needs; on a CPU it is there already."""
-    if scores is None or selected is None:
-        return Launched(None, None, None)
-    if selected.device.type == "cpu":
-        return Launched(scores, selected, None)
-
-    def copy(tensor: Tensor) -> Tensor:
-        pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-        return pinned.copy_(tensor, non_blocking=True)
-
-    copied = RowScores(
-        token=copy(scores.token),
-        confidence=copy(scores.confidence),
-        entropy=None,
-        margin=None,
-        top_ids=None if scores.top_ids is None else copy(scores.top_ids),
-        top_logprobs=None if scores.top_logprobs is None else copy(scores.top_logprobs),
-    )
-    chosen = copy(selected)
-    arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    arrived.record()
-    return Launched(copied, chosen, arrived)
 
 
 def overlaps(config: EngineConfig, loaded: LoadedModel) -> bool:

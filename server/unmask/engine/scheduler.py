@@ -85,10 +85,10 @@ class Scheduler:
         sequence.computed(span.reach)
         if not self._shares_pages:
             return
-        size, block_len = self._pool.page_size, sequence.decoding.block_len
+        size, unit = self._pool.page_size, sequence.key_unit
         while True:
             index = sequence.num_published
-            if -(-(index + 1) * size // block_len) * block_len > sequence.num_computed:
+            if -(-(index + 1) * size // unit) * unit > sequence.num_computed:
                 return
             key = sequence.key_of_page(index, size)
             if key is None:
@@ -127,6 +127,7 @@ class Scheduler:
         self._waiting.popleft()
         self._running.append(sequence)
         sequence.canvas_row = self._canvas_rows.pop()
+        sequence.resume()
         return _append(sequence, reach, spans)
 
     def _take_prefix(self, sequence: Sequence) -> None:

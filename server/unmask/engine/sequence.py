@@ -61,26 +61,31 @@ class Sequence:
     With block-causal attention, blocks are counted from the first token of the prompt, and keys of
     final blocks are kept. With full attention they are counted from the end of the prompt, and
     keys are those of the pass in which the block was opened, or none; such a sequence has all of
-    its pages from the start, so it is never preempted.
+    its pages from the start, so it is never preempted. A canvas of noise begins after what is
+    committed, whose keys are causal, and is final as a whole.
     """
 
     def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
         self.request = request
         self.decoding = decoding
-        self.mask_token_id = info.mask_token_id
+        self.mask_token_id = info.mask_token_id or 0
         self.is_full = info.attention == "full"
+        self.is_canvas = info.attention == "canvas"
         self.shift = info.shift
         self.num_prompt = len(request.prompt_token_ids)
         self.last_end = self.num_prompt + decoding.max_tokens
         block_len = decoding.block_len
-        self.origin = self.num_prompt if self.is_full else 0
-        capacity = self.last_end if self.is_full else -(-self.last_end // block_len) * block_len
-        self.canvas = np.full(capacity, info.mask_token_id, np.int64)
+        self.origin = self.num_prompt if self.is_full or self.is_canvas else 0
+        capacity = self.last_end
+        if not self.is_full:
+            capacity += -(capacity - self.origin) % block_len
+        self.canvas = np.full(capacity, self.mask_token_id, np.int64)
         self.canvas[: self.num_prompt] = request.prompt_token_ids
         self.masked = np.zeros(capacity, np.bool_)
         self.masked[self.num_prompt :] = True
         self.confidence = np.zeros(capacity, np.float32)
         self.guess = self.canvas.copy()
+        self.accepted = np.zeros(capacity, np.bool_)  # by the last step of a canvas of noise
         self.block_start = self.num_prompt - (self.num_prompt - self.origin) % block_len
         self.block_step = 0
         self.post_steps = 0
@@ -127,6 +132,11 @@ class Sequence:
         return not self.is_full and self.num_computed < self.block_start - self.decoding.block_len
 
     @property
+    def key_unit(self) -> int:
+        """Tokens that the keys of a position depend on end at a multiple of this number."""
+        return 1 if self.is_canvas else self.decoding.block_len
+
+    @property
     def must_wait(self) -> bool:
         """Whether the last result decides what is computed next."""
         return self.in_flight > 0 and self.decoding.sub_block_len is not None
@@ -158,7 +168,8 @@ class Sequence:
         if reach.end - reach.start <= budget:
             return reach
         start, block_len = self.num_computed, self.decoding.block_len
-        end = min((start + budget) // block_len * block_len, self.block_start)
+        end = start + budget if self.is_canvas else (start + budget) // block_len * block_len
+        end = min(end, self.block_start)
         return Reach(start, end, end) if end > start else None
 
     @property
@@ -234,21 +245,26 @@ class Sequence:
 
     def key_of_page(self, index: int, page_size: int) -> PageKey | None:
         """Key of page `index`, None while a token that it depends on is not final."""
-        block_len = self.decoding.block_len
+        unit = self.key_unit
         while len(self.keys) <= index:
             i = len(self.keys)
-            end = -(-(i + 1) * page_size // block_len) * block_len
+            end = -(-(i + 1) * page_size // unit) * unit
             if end > self.block_start:
                 return None
-            previous = self.keys[-1] if self.keys else root_key(block_len)
+            previous = self.keys[-1] if self.keys else root_key(unit)
             self.keys.append(page_key(previous, self.canvas[i * page_size : end]))
         return self.keys[index]
+
+    def resume(self) -> None:
+        """Go on after a preemption: a canvas of noise, which is not kept, is denoised again."""
+        if self.is_canvas:
+            self.block_step = 0
 
     def open_next_block(self) -> None:
         """Begin the block after the open one, whose positions are all final."""
         if self.is_full:
             self.num_computed = 0
-        elif self.in_flight and self.pages:
+        elif not self.is_canvas and self.in_flight and self.pages:
             # The run that is still out has every token, so it leaves the block's final keys.
             self.num_computed = self.block_end
         self.block_start = self.block_end

@@ -60,6 +60,7 @@ class DecodingArrays:
     top_k: IntArray
     seeds: IntArray
     steps: IntArray
+    num_steps: IntArray
     num_logprobs: int
     guidance: FloatArray
     editing: FloatArray | None  # confidence that replaces a token; above 1 where none is replaced
@@ -75,6 +76,7 @@ class StepBatch:
     positions: IntArray  # [T]
     slots: IntArray  # [T]
     horizons: IntArray  # [T]
+    anchors: IntArray | None  # [T] where windows are counted from, for canvases of noise
     query_starts: list[int]  # S + 1
     pages: IntArray  # [P]
     page_starts: list[int]  # S + 1
@@ -103,8 +105,9 @@ class StepResult:
     tokens: IntArray  # [M]
     confidence: FloatArray  # [M]
     selected: npt.NDArray[np.bool_]  # [M]
-    top_ids: IntArray | None  # [M, K]
-    top_logprobs: FloatArray | None  # [M, K]
+    accepted: npt.NDArray[np.bool_] | None = None  # [M], of canvases of noise
+    top_ids: IntArray | None = None  # [M, K]
+    top_logprobs: FloatArray | None = None  # [M, K]
 
 
 def build_batch(spans: list[Span], page_size: int, *, shift: bool = False) -> StepBatch:
@@ -140,6 +143,7 @@ def build_batch(spans: list[Span], page_size: int, *, shift: bool = False) -> St
         positions=positions,
         slots=slots,
         horizons=_horizons(spans, positions, span_of),
+        anchors=_anchors(spans, positions, span_of),
         query_starts=query_starts.tolist(),
         pages=pages,
         page_starts=page_starts.tolist(),
@@ -158,13 +162,24 @@ def build_batch(spans: list[Span], page_size: int, *, shift: bool = False) -> St
 
 
 def _horizons(spans: list[Span], positions: IntArray, span_of: IntArray) -> IntArray:
-    """How far each query sees: to the end of its block, or with full attention to the end."""
+    """How far each query sees: to the end of its block, or of everything, or to itself."""
     limits: IntArray = np.array([span.reach.horizon for span in spans])[span_of]
     if all(span.sequence.is_full for span in spans):
         return limits
+    if all(span.sequence.is_canvas for span in spans):
+        opened = np.array([span.block_start for span in spans])[span_of]
+        return np.where(positions < opened, positions + 1, limits)
     block_lens = np.array([span.sequence.decoding.block_len for span in spans])[span_of]
     ends: IntArray = (positions // block_lens + 1) * block_lens
     return np.minimum(ends, limits)
+
+
+def _anchors(spans: list[Span], positions: IntArray, span_of: IntArray) -> IntArray | None:
+    """A committed token's own position, and for all tokens of a canvas its first."""
+    if not all(span.sequence.is_canvas for span in spans):
+        return None
+    opened: IntArray = np.array([span.block_start for span in spans])[span_of]
+    return np.minimum(positions, opened)
 
 
 def _open_block(
@@ -199,6 +214,7 @@ def _decoding_arrays(sequences: list[Sequence]) -> DecodingArrays:
         top_k=np.array([p.top_k for p in params], np.int64),
         seeds=np.array([p.seed for p in params], np.int64),
         steps=np.array([sequence.next_step for sequence in sequences], np.int64),
+        num_steps=np.array([p.steps for p in params], np.int64),
         num_logprobs=max(wanted, default=0),
         guidance=np.array([p.guidance for p in params], np.float32),
         editing=_editing_limits(params),

@@ -8,9 +8,9 @@ from typing import Any, Self
 
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
-from unmask.models.family import RawConfig, Traits
+from unmask.models.family import Family, RawConfig, Traits
 from unmask.tokenizer import Tokenizer
-from unmask.types import ModelInfo, SamplingParams
+from unmask.types import CanvasSchedule, ModelInfo, SamplingParams
 
 DEFAULT_MAX_POSITIONS = 2048
 
@@ -50,17 +50,19 @@ def _read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
 
 def model_info(
     checkpoint: Checkpoint,
-    traits: Traits,
+    family: Family,
     config: ModelConfig,
     decoding: DecodingConfig,
     tokenizer: Tokenizer,
 ) -> ModelInfo:
     """What the configuration says, else the checkpoint's files, else its family."""
-    raw, generation = checkpoint.config, checkpoint.generation
+    traits, generation = family.traits(checkpoint.config), checkpoint.generation
+    raw = checkpoint.config.get("text_config") or checkpoint.config
+    canvas = None if family.canvas is None else family.canvas(generation)
     mask = config.mask_token_id
     if mask is None:
         mask = raw.get("mask_token_id", traits.mask_token_id)
-    if mask is None:
+    if mask is None and canvas is None:
         raise InvalidCheckpoint("config.json has no mask_token_id; give it with --mask-token-id")
     trained_len = int(
         raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
@@ -72,13 +74,14 @@ def model_info(
         name=name,
         max_model_len=min(config.max_model_len or trained_len, trained_len),
         vocab_size=int(raw["vocab_size"]),
-        mask_token_id=int(mask),
+        mask_token_id=None if canvas is not None or mask is None else int(mask),
         eos_token_ids=_eos_ids(raw, generation, tokenizer),
-        default_sampling=_default_sampling(decoding, traits, generation),
+        default_sampling=_default_sampling(decoding, traits, generation, canvas),
         created_s=int(time.time()),
         attention=traits.attention,
         shift=traits.shift,
         schedule=traits.schedule,
+        canvas=canvas,
     )
 
 
@@ -90,7 +93,10 @@ def _eos_ids(raw: RawConfig, generation: RawConfig, tokenizer: Tokenizer) -> tup
 
 
 def _default_sampling(
-    decoding: DecodingConfig, traits: Traits, generation: RawConfig
+    decoding: DecodingConfig,
+    traits: Traits,
+    generation: RawConfig,
+    canvas: CanvasSchedule | None,
 ) -> SamplingParams:
     """Defaults of the server's configuration over those of the checkpoint; greedy otherwise."""
     temperature = generation.get("temperature") if generation.get("do_sample") else None
@@ -103,6 +109,14 @@ def _default_sampling(
         steps=generation.get("steps"),
         block_length=generation.get("block_length") or traits.block_length,
     )
+    if canvas is not None:
+        params = replace(
+            params,
+            temperature=1.0,
+            policy="entropy_bound",
+            entropy_bound=canvas.entropy_bound,
+            steps=canvas.steps,
+        )
     given = {
         name: value
         for name in decoding.__dataclass_fields__

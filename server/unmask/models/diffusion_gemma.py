@@ -183,4 +183,6 @@ def read_schedule(generation: RawConfig) -> CanvasSchedule:
     return CanvasSchedule(**{name: value for name, value in given.items() if value is not None})
 
 
-FAMILY = Family("diffusion-gemma", ("DiffusionGemmaForBlockDiffusion",), traits, build)
+FAMILY = Family(
+    "diffusion-gemma", ("DiffusionGemmaForBlockDiffusion",), traits, build, read_schedule
+)

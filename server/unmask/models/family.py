@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unmask.models.layers import LayerShape, StepInput
 from unmask.models.weights import Weights
-from unmask.types import AttentionPattern, ScheduleName
+from unmask.types import AttentionPattern, CanvasSchedule, ScheduleName
 from unmask_kernels.linear import Linear
 
 RawConfig = dict[str, Any]
@@ -54,10 +54,12 @@ class Family:
     """An architecture by the names that `config.json` has for it.
 
     `build` takes the configuration, the weights and the number of positions; it and `traits` raise
-    `InvalidCheckpoint` for what the family does not support.
+    `InvalidCheckpoint` for what the family does not support. `canvas` reads the generation
+    configuration of families that denoise canvases of noise.
     """
 
     name: str
     architectures: tuple[str, ...]
     traits: Callable[[RawConfig], Traits]
     build: Callable[[RawConfig, Weights, int], Model]
+    canvas: Callable[[RawConfig], CanvasSchedule] | None = None

@@ -41,7 +41,7 @@ def load_model(
     dtype = _dtype(config, raw, device)
     tokenizer = Tokenizer.from_folder(checkpoint.folder)
     try:
-        info = model_info(checkpoint, family.traits(raw), config, decoding, tokenizer)
+        info = model_info(checkpoint, family, config, decoding, tokenizer)
         weights = Weights.from_folder(checkpoint.folder, dtype, device, progress)
         model = family.build(raw, weights, info.max_model_len + MAX_BLOCK_LENGTH)
     except KeyError as error:
