@@ -56,7 +56,7 @@ types: $(READY)  ## Check types
 	$(RUN) -m mypy
 
 pytest: $(READY)  ## Test only; PYTEST_ARGS are pytest's
-	$(RUN) -m pytest $(PYTEST_ARGS)
+	$(RUN) -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 format: $(READY)  ## Put the code into shape
 	$(RUN) -m ruff check --fix .

@@ -12,7 +12,7 @@ from unmask_kernels.testing.variant import Variant
 POLICIES = ("low_confidence", "threshold", "factor", "entropy_bound", "entropy", "margin")
 THRESHOLD, FACTOR, ENTROPY_BOUND = tl.constexpr(1), tl.constexpr(2), tl.constexpr(3)
 ENTROPY, MARGIN = tl.constexpr(4), tl.constexpr(5)
-SIZES, COLUMNS = (64, 256, 1024), 16  # rows of a block
+SIZES, COLUMNS, WARPS = (64, 256, 1024), 8, 8  # rows of a block
 
 
 @triton.jit
@@ -107,7 +107,7 @@ def select(
             confidence, entropy, margin, starts, codes.to(device, non_blocking=True), quota, limit,
             selected.view(torch.int8), BLOCK=next(size for size in SIZES if size >= longest),
             COLUMNS=COLUMNS, WITH_ENTROPY=entropy is not None, WITH_MARGIN=margin is not None,
-            num_warps=4,
+            num_warps=WARPS,
         )  # fmt: skip
     return selected
 
@@ -119,6 +119,7 @@ def variants(capability: int) -> Iterator[Variant]:
     for size in SIZES:
         shape = {"BLOCK": size, "COLUMNS": COLUMNS}
         plain = {"WITH_ENTROPY": False, "WITH_MARGIN": False, "entropy": None, "margin": None}
-        yield Variant(f"select {size}", select_kernel, types, shape | plain)
+        yield Variant(f"select {size}", select_kernel, types, shape | plain, num_warps=WARPS)
         every = {"WITH_ENTROPY": True, "WITH_MARGIN": True}
-        yield Variant(f"select {size} by any", select_kernel, types, shape | every)
+        name = f"select {size} by any"
+        yield Variant(name, select_kernel, types, shape | every, num_warps=WARPS)
