@@ -49,7 +49,16 @@ def test_a_row_is_right_and_the_same_alone_and_among_300(
     expected = exact(x, gate_up, down, ids, shares)
     assert whole.dtype == dtype
     assert (whole.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
-    for start, end in [(0, 1), (7, 8), (3, 20), (100, 133), (0, 300), (300, 301)]:
+    for start, end in [
+        (0, 1),
+        (7, 8),
+        (9, 12),
+        (30, 36),
+        (3, 20),
+        (100, 133),
+        (0, 300),
+        (300, 301),
+    ]:
         rows = slice(start, end)
         assert torch.equal(mixture(x[rows], ids[rows], shares[rows]), whole[rows]), rows
 
