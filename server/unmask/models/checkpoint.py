@@ -107,6 +107,7 @@ def _default_sampling(
         factor=generation.get("factor"),
         entropy_bound=generation.get("entropy_bound"),
         steps=generation.get("steps"),
+        editing_threshold=generation.get("editing_threshold", traits.editing_threshold),
         block_length=generation.get("block_length") or traits.block_length,
     )
     if canvas is not None:

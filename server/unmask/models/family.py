@@ -38,7 +38,8 @@ class Traits:
     """How a checkpoint is decoded, as far as its files and its family say.
 
     Where `shift` is set, the logits of a position are about the token after it; `schedule` is how
-    its authors spread positions over steps.
+    its authors spread positions over steps; `editing_threshold` is the confidence from which
+    a token of the open block is replaced, None where the model was not trained for that.
     """
 
     attention: AttentionPattern
@@ -47,6 +48,7 @@ class Traits:
     block_length: int | None = None
     max_positions: int | None = None
     schedule: ScheduleName = "even"
+    editing_threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import torch
 
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
-from unmask.models import diffusion_gemma, sdar
+from unmask.models import diffusion_gemma, llada2, sdar, sdar_moe
 from unmask.models.checkpoint import Checkpoint, model_info
 from unmask.models.family import Family, Model, RawConfig
 from unmask.models.weights import Progress, Weights
@@ -16,7 +16,12 @@ from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
-FAMILIES: tuple[Family, ...] = (sdar.FAMILY, diffusion_gemma.FAMILY)
+FAMILIES: tuple[Family, ...] = (
+    sdar.FAMILY,
+    sdar_moe.FAMILY,
+    llada2.FAMILY,
+    diffusion_gemma.FAMILY,
+)
 
 
 @dataclass(frozen=True, slots=True)

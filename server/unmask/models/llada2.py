@@ -1,0 +1,153 @@
+"""LLaDA2.0, 2.1: experts chosen by sigmoid, block-causal attention, part of a head turned."""
+
+from functools import partial
+from typing import Any
+
+import torch
+
+from unmask.errors import InvalidCheckpoint
+from unmask.models.decoder import (
+    Decoder,
+    DecoderConfig,
+    Layer,
+    Mlp,
+    halve_rotary,
+    take_gated_mlp,
+    take_qk_norm,
+)
+from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.moe import MoeMlp, take_experts, take_router
+from unmask.models.weights import Weights
+from unmask_kernels.experts import route_sigmoid
+from unmask_kernels.linear import make_linear
+
+BLOCK_LENGTH = 32
+MASK_TOKEN_ID = 156895  # of the published tokenizer; no file of a checkpoint says it
+EDITING_THRESHOLD = 0.9  # of the published `generate` of 2.1
+# Fields that change the mathematics, and the values that are served.
+SERVED: dict[str, tuple[Any, ...]] = {
+    "hidden_act": ("silu",),
+    "norm_head": (False,),
+    "norm_topk_prob": (True,),
+    "rope_scaling": (None,),
+    "score_function": ("sigmoid",),
+    "use_bias": (False,),
+    "use_qk_norm": (True,),
+    "use_qkv_bias": (False,),
+    "use_sliding_window": (False,),
+}
+
+
+def read_config(raw: RawConfig) -> DecoderConfig:
+    """The sizes in a `config.json`; raises `InvalidCheckpoint`."""
+    rope = raw.get("rope_parameters") or {}
+    for name, served in SERVED.items():
+        if name in raw and raw[name] not in served:
+            raise InvalidCheckpoint(f"{name} {raw[name]!r} is not supported for LLaDA2")
+    if rope.get("rope_type", "default") != "default":
+        raise InvalidCheckpoint(f"rope_type {rope['rope_type']!r} is not supported for LLaDA2")
+    head_dim = raw.get("head_dim") or raw["hidden_size"] // raw["num_attention_heads"]
+    turning = {**rope, **raw}["partial_rotary_factor"]
+    return DecoderConfig(
+        vocab_size=raw["vocab_size"],
+        hidden_size=raw["hidden_size"],
+        num_layers=raw["num_hidden_layers"],
+        num_heads=raw["num_attention_heads"],
+        num_kv_heads=raw["num_key_value_heads"],
+        head_dim=head_dim,
+        rms_norm_eps=raw["rms_norm_eps"],
+        rope_theta=raw.get("rope_theta") or rope["rope_theta"],
+        rotary_dim=int(head_dim * turning),
+        tied=raw.get("tie_word_embeddings", False),
+    )
+
+
+def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
+    """The model of a checkpoint."""
+    config = read_config(raw)
+    return Decoder(
+        config,
+        weights,
+        num_positions,
+        embedding="model.word_embeddings.weight",
+        norm="model.norm.weight",
+        head="lm_head.weight",
+        layer=partial(_layer, raw, config),
+    )
+
+
+def _layer(raw: RawConfig, config: DecoderConfig, weights: Weights, index: int) -> Layer:
+    prefix = f"model.layers.{index}."
+    attn, hidden = f"{prefix}attention.", config.hidden_size
+    turning = config.rotary_dim or config.head_dim
+    joined = weights.take(f"{attn}query_key_value.weight", (sum(config.num_qkv), hidden))
+    heads = joined.view(-1, config.head_dim, hidden)
+    turned = config.num_heads + config.num_kv_heads
+    heads = torch.cat((halve_rotary(heads[:turned], turning), heads[turned:]))
+    norms = take_qk_norm(
+        weights, config, f"{attn}query_layernorm.weight", f"{attn}key_layernorm.weight"
+    )
+    sparse = raw["num_experts"] is not None and index >= raw["first_k_dense_replace"]
+    return Layer(
+        input_norm=weights.take(f"{prefix}input_layernorm.weight", (hidden,)),
+        qkv=make_linear(heads.view(-1, hidden)),
+        qk_norm=halve_rotary(norms[:, :, None], turning)[:, :, 0],
+        out=make_linear(weights.take(f"{attn}dense.weight", (hidden, config.num_qkv[0]))),
+        post_norm=weights.take(f"{prefix}post_attention_layernorm.weight", (hidden,)),
+        mlp=(_sparse if sparse else _dense)(raw, weights, f"{prefix}mlp."),
+    )
+
+
+def _dense(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
+    return take_gated_mlp(weights, raw["hidden_size"], raw["intermediate_size"], _names(prefix))
+
+
+def _sparse(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
+    num_experts, hidden = raw["num_experts"], raw["hidden_size"]
+    inner, top = raw["moe_intermediate_size"], raw["num_experts_per_tok"]
+    num_shared, shared = raw.get("num_shared_experts") or 0, f"{prefix}shared_experts."
+    if raw.get("moe_router_enable_expert_bias", True):
+        bias = weights.take(f"{prefix}gate.expert_bias", (num_experts,)).float()
+    else:
+        bias = torch.zeros(num_experts, device=weights.device)
+        weights.drop(f"{prefix}gate.expert_bias")
+    route = partial(
+        route_sigmoid,
+        bias=bias,
+        top=top,
+        groups=raw["n_group"],
+        top_groups=raw["topk_group"],
+        scale=raw["routed_scaling_factor"],
+        renormalise=top > 1,
+    )
+    return MoeMlp(
+        # The reference routes in float32 whatever the dtype.
+        router=take_router(weights, f"{prefix}gate.weight", (num_experts, hidden), torch.float32),
+        router_dtype=torch.float32,
+        route=route,
+        experts=take_experts(weights, f"{prefix}experts.", num_experts, hidden, inner),
+        shared=take_gated_mlp(weights, hidden, inner * num_shared, _names(shared))
+        if num_shared
+        else None,
+    )
+
+
+def _names(prefix: str) -> tuple[str, str, str]:
+    return f"{prefix}gate_proj.weight", f"{prefix}up_proj.weight", f"{prefix}down_proj.weight"
+
+
+def traits(raw: RawConfig) -> Traits:
+    """Blocks of 32; 2.1 may change what it has said in the open block.
+
+    Both are `LLaDA2MoeModelLM`, and published files of 2.1 may have the model type of 2.0.
+    """
+    has_mask = raw["vocab_size"] > MASK_TOKEN_ID
+    return Traits(
+        "block_causal",
+        mask_token_id=MASK_TOKEN_ID if has_mask else None,
+        block_length=BLOCK_LENGTH,
+        editing_threshold=EDITING_THRESHOLD if raw.get("model_type") == "llada21_moe" else None,
+    )
+
+
+FAMILY = Family("llada2", ("LLaDA2MoeModelLM",), traits, build)

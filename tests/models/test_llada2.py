@@ -1,0 +1,149 @@
+"""LLaDA2.0 and 2.1 against their published reference, and against a second implementation."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.support.checkpoints import load_golden, load_random
+from tests.support.forward import block_causal, logits_of
+from tests.support.moe_reference import llada2
+from tests.support.tiny import GOLDEN
+from unmask.errors import InvalidCheckpoint
+from unmask.models.llada2 import FAMILY
+
+RAW: dict[str, Any] = {
+    "architectures": ["LLaDA2MoeModelLM"],
+    "model_type": "llada2_moe",
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "num_experts": 12,
+    "num_experts_per_tok": 3,
+    "n_group": 3,
+    "topk_group": 2,
+    "num_shared_experts": 1,
+    "moe_intermediate_size": 24,
+    "first_k_dense_replace": 1,
+    "routed_scaling_factor": 1.7,
+    "partial_rotary_factor": 0.5,
+    "rope_theta": 10000.0,
+}
+OTHERS = {
+    "as_it_is": {},
+    "all_of_a_head_turns": {"partial_rotary_factor": 1.0},
+    "a_quarter_of_a_head_turns": {"partial_rotary_factor": 0.25},
+    "one_expert_a_row": {"num_experts_per_tok": 1, "n_group": 1, "topk_group": 1},
+    "many_small_groups": {"num_experts": 32, "num_experts_per_tok": 6, "n_group": 8},
+    "no_shared_expert": {"num_shared_experts": 0},
+    "two_shared_experts": {"num_shared_experts": 2},
+    "no_dense_layer": {"first_k_dense_replace": 0},
+    "many_heads": {"num_attention_heads": 6, "num_key_value_heads": 1, "head_dim": 24},
+}
+
+
+def shapes_of(raw: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    hidden, size = raw["hidden_size"], raw["head_dim"]
+    heads, kv = raw["num_attention_heads"], raw["num_key_value_heads"]
+
+    def mlp(prefix: str, inner: int) -> dict[str, tuple[int, ...]]:
+        shapes = {f"{prefix}{name}_proj.weight": (inner, hidden) for name in ("gate", "up")}
+        return shapes | {f"{prefix}down_proj.weight": (hidden, inner)}
+
+    shapes: dict[str, tuple[int, ...]] = {"model.norm.weight": (hidden,)}
+    for name in ("model.word_embeddings.weight", "lm_head.weight"):
+        shapes[name] = (512, hidden)
+    for i in range(raw["num_hidden_layers"]):
+        p = f"model.layers.{i}."
+        for name in ("input", "post_attention"):
+            shapes[f"{p}{name}_layernorm.weight"] = (hidden,)
+        for name in ("query", "key"):
+            shapes[f"{p}attention.{name}_layernorm.weight"] = (size,)
+        shapes[f"{p}attention.query_key_value.weight"] = ((heads + 2 * kv) * size, hidden)
+        shapes[f"{p}attention.dense.weight"] = (hidden, heads * size)
+        if i < raw["first_k_dense_replace"]:
+            shapes |= mlp(f"{p}mlp.", raw["intermediate_size"])
+            continue
+        shapes[f"{p}mlp.gate.weight"] = (raw["num_experts"], hidden)
+        shapes[f"{p}mlp.gate.expert_bias"] = (raw["num_experts"],)
+        for expert in range(raw["num_experts"]):
+            shapes |= mlp(f"{p}mlp.experts.{expert}.", raw["moe_intermediate_size"])
+        if raw["num_shared_experts"]:
+            inner = raw["moe_intermediate_size"] * raw["num_shared_experts"]
+            shapes |= mlp(f"{p}mlp.shared_experts.", inner)
+    return shapes
+
+
+@pytest.mark.parametrize("name", ["llada2", "llada21"])
+def test_logits_of_one_forward_are_those_of_the_reference(name: str, tmp_path: Path) -> None:
+    loaded = load_golden(name, tmp_path)
+    assert loaded.info.default_sampling.editing_threshold == (0.9 if name == "llada21" else None)
+    golden = load_file(GOLDEN / name / "forward.safetensors")
+    ids = golden["input_ids"].flatten()
+    logits = logits_of(loaded, ids, block_causal(len(ids), 32))
+    expected = golden["logits"].view_as(logits)
+    assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_sizes_agree_with_a_second_implementation(name: str, tmp_path: Path) -> None:
+    raw = RAW | OTHERS[name]
+    loaded, weights = load_random(raw, shapes_of(raw), tmp_path)
+    ids = torch.randint(0, 512, (75,), generator=torch.Generator().manual_seed(1))
+    expected = llada2(raw, weights, ids)
+    logits = logits_of(loaded, ids, block_causal(len(ids), 32))
+    assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_block_has_the_same_logits_with_and_without_the_next(dtype: str, tmp_path: Path) -> None:
+    loaded, _ = load_random(RAW, shapes_of(RAW), tmp_path, dtype)
+    ids = torch.randint(0, 512, (96,), generator=torch.Generator().manual_seed(1))
+    whole = logits_of(loaded, ids, block_causal(96, 32))
+    for end in (32, 64):
+        assert torch.equal(logits_of(loaded, ids[:end], block_causal(end, 32)), whole[:end])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("score_function", "softmax"),
+        ("norm_topk_prob", False),
+        ("rope_scaling", {"rope_type": "yarn", "factor": 4.0}),
+        ("use_sliding_window", True),
+        ("use_qkv_bias", True),
+        ("hidden_act", "gelu"),
+        ("rope_parameters", {"rope_type": "linear"}),
+    ],
+)
+def test_what_would_change_the_mathematics_is_refused_by_name(
+    name: str, value: object, tmp_path: Path
+) -> None:
+    named = "rope_type" if name == "rope_parameters" else name
+    with pytest.raises(InvalidCheckpoint, match=named):
+        load_random(RAW | {name: value}, shapes_of(RAW), tmp_path)
+
+
+def test_an_expert_that_is_missing_is_named(tmp_path: Path) -> None:
+    shapes = shapes_of(RAW)
+    del shapes["model.layers.1.mlp.experts.7.up_proj.weight"]
+    with pytest.raises(InvalidCheckpoint, match=r"missing model\.layers\.1\.mlp\.experts\.7\.up"):
+        load_random(RAW, shapes, tmp_path)
+
+
+def test_a_checkpoint_says_how_it_is_decoded() -> None:
+    raws = {
+        name: json.loads((GOLDEN / name / "config.json").read_text())
+        for name in ("llada2", "llada21")
+    }
+    edits = {name: FAMILY.traits(raw).editing_threshold for name, raw in raws.items()}
+    assert edits == {"llada2": None, "llada21": 0.9}
+    real = FAMILY.traits(raws["llada2"] | {"vocab_size": 157184})
+    assert (real.mask_token_id, real.block_length) == (156895, 32)
+    assert FAMILY.traits(raws["llada2"]).mask_token_id is None

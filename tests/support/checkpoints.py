@@ -1,0 +1,47 @@
+"""Checkpoints on disk for tests: golden ones with a tokenizer, and random ones."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from tests.support.tiny import GOLDEN, MASK_ID, VOCAB_SIZE, byte_tokenizer
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.models.registry import LoadedModel, load_model
+
+
+def load_golden(name: str, folder: Path, dtype: str = "float32") -> LoadedModel:
+    """The golden checkpoint of a family, with a byte tokenizer beside it."""
+    for file in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / name / file, folder / file)
+    return load(folder, dtype)
+
+
+def load_random(
+    raw: dict[str, Any],
+    shapes: dict[str, tuple[int, ...]],
+    folder: Path,
+    dtype: str = "float32",
+) -> tuple[LoadedModel, dict[str, torch.Tensor]]:
+    """A checkpoint of random weights of these shapes, and the weights."""
+    generator = torch.Generator().manual_seed(len(shapes))
+    weights = {
+        name: torch.randn(shape, generator=generator) / shape[-1] ** 0.5
+        if len(shape) > 1
+        else 1 + 0.3 * torch.randn(shape, generator=generator)
+        for name, shape in shapes.items()
+    }
+    raw = {"vocab_size": VOCAB_SIZE, "rms_norm_eps": 1e-6, **raw}
+    (folder / "config.json").write_text(json.dumps(raw))
+    save_file(weights, folder / "model.safetensors")
+    return load(folder, dtype), weights
+
+
+def load(folder: Path, dtype: str = "float32") -> LoadedModel:
+    """The checkpoint in a folder, after a byte tokenizer is put there."""
+    byte_tokenizer().save_pretrained(folder)
+    config = ModelConfig(path=str(folder), dtype=dtype, mask_token_id=MASK_ID)
+    return load_model(config, DecodingConfig())

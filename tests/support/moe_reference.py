@@ -1,0 +1,121 @@
+"""LLaDA2 and SDAR-MoE written once more, row by row, from what their papers and configs say."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Weights = dict[str, Tensor]
+
+
+def norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
+    return x / (x.pow(2).mean(-1, keepdim=True) + eps).sqrt() * weight
+
+
+def mlp(w: Weights, prefix: str, x: Tensor) -> Tensor:
+    gate, up, down = (w[f"{prefix}{name}_proj.weight"] for name in ("gate", "up", "down"))
+    return (F.silu(x @ gate.T) * (x @ up.T)) @ down.T
+
+
+def turn(x: Tensor, theta: float, dims: int) -> Tensor:
+    """Heads [T, H, D] whose first `dims` dimensions turn, i with i + dims / 2."""
+    half = dims // 2
+    angles = torch.arange(len(x))[:, None] * theta ** (-torch.arange(half) / half)
+    cos, sin = angles.cos()[:, None], angles.sin()[:, None]
+    a, b, rest = x[..., :half], x[..., half:dims], x[..., dims:]
+    return torch.cat((a * cos - b * sin, b * cos + a * sin, rest), -1)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, block: int) -> Tensor:
+    """Heads [T, H, D], each query to the end of its block; returns [T, H D]."""
+    rows = []
+    group = query.shape[1] // key.shape[1]
+    for t, heads in enumerate(query):
+        end = (t // block + 1) * block
+        keys = key[:end].repeat_interleave(group, 1)
+        values = value[:end].repeat_interleave(group, 1)
+        shares = (torch.einsum("hd,shd->hs", heads, keys) / heads.shape[-1] ** 0.5).softmax(-1)
+        rows.append(torch.einsum("hs,shd->hd", shares, values).flatten())
+    return torch.stack(rows)
+
+
+def llada2_experts(raw: dict[str, Any], logits: Tensor, bias: Tensor) -> dict[int, float]:
+    """The experts of one row by its logits [E], with their shares."""
+    scores = logits.sigmoid()
+    choice = (scores + bias).tolist()
+    size = len(choice) // raw["n_group"]
+    groups = sorted(
+        range(raw["n_group"]),
+        key=lambda g: -sum(sorted(choice[g * size : (g + 1) * size])[-2:]),
+    )[: raw["topk_group"]]
+    allowed = [e for e in range(len(choice)) if e // size in groups]
+    best = sorted(allowed, key=lambda e: -choice[e])[: raw["num_experts_per_tok"]]
+    total = sum(scores[e].item() for e in best) if len(best) > 1 else 1.0
+    return {e: scores[e].item() / total * raw["routed_scaling_factor"] for e in best}
+
+
+def qwen3_experts(raw: dict[str, Any], logits: Tensor) -> dict[int, float]:
+    """The experts of one row by its logits [E], with their shares."""
+    scores = logits.softmax(-1).tolist()
+    best = sorted(range(len(scores)), key=lambda e: -scores[e])[: raw["num_experts_per_tok"]]
+    total = sum(scores[e] for e in best) if raw["norm_topk_prob"] else 1.0
+    return {e: scores[e] / total for e in best}
+
+
+def mixture(w: Weights, prefix: str, x: Tensor, chosen: list[dict[int, float]]) -> Tensor:
+    rows = [
+        sum(share * mlp(w, f"{prefix}{expert}.", row) for expert, share in own.items())
+        for row, own in zip(x, chosen, strict=True)
+    ]
+    return torch.stack(rows)
+
+
+def llada2(raw: dict[str, Any], weights: Weights, ids: Tensor) -> Tensor:
+    """Logits [T, V] in float64."""
+    w = {name: tensor.double() for name, tensor in weights.items()}
+    heads, kv, size = raw["num_attention_heads"], raw["num_key_value_heads"], raw["head_dim"]
+    dims = int(size * raw["partial_rotary_factor"])
+    x = w["model.word_embeddings.weight"][ids]
+    for i in range(raw["num_hidden_layers"]):
+        p = f"model.layers.{i}."
+        h = norm(x, w[f"{p}input_layernorm.weight"])
+        joined = (h @ w[f"{p}attention.query_key_value.weight"].T).view(len(x), -1, size)
+        q, k, v = joined.split([heads, kv, kv], 1)
+        q = turn(norm(q, w[f"{p}attention.query_layernorm.weight"]), raw["rope_theta"], dims)
+        k = turn(norm(k, w[f"{p}attention.key_layernorm.weight"]), raw["rope_theta"], dims)
+        x = x + attend(q, k, v, 32) @ w[f"{p}attention.dense.weight"].T
+        h = norm(x, w[f"{p}post_attention_layernorm.weight"])
+        if i < raw["first_k_dense_replace"]:
+            x = x + mlp(w, f"{p}mlp.", h)
+            continue
+        logits = h @ w[f"{p}mlp.gate.weight"].T
+        bias = w[f"{p}mlp.gate.expert_bias"]
+        chosen = [llada2_experts(raw, row, bias) for row in logits]
+        x = x + mixture(w, f"{p}mlp.experts.", h, chosen)
+        if raw["num_shared_experts"]:
+            x = x + mlp(w, f"{p}mlp.shared_experts.", h)
+    return norm(x, w["model.norm.weight"]) @ w["lm_head.weight"].T
+
+
+def sdar_moe(raw: dict[str, Any], weights: Weights, ids: Tensor, block: int) -> Tensor:
+    """Logits [T, V] in float64."""
+    w = {name: tensor.double() for name, tensor in weights.items()}
+    size, theta = raw["head_dim"], raw["rope_theta"]
+    x = w["model.embed_tokens.weight"][ids]
+    for i in range(raw["num_hidden_layers"]):
+        p = f"model.layers.{i}."
+        h = norm(x, w[f"{p}input_layernorm.weight"])
+        q, k, v = (
+            (h @ w[f"{p}self_attn.{name}_proj.weight"].T).view(len(x), -1, size) for name in "qkv"
+        )
+        q = turn(norm(q, w[f"{p}self_attn.q_norm.weight"]), theta, size)
+        k = turn(norm(k, w[f"{p}self_attn.k_norm.weight"]), theta, size)
+        x = x + attend(q, k, v, block) @ w[f"{p}self_attn.o_proj.weight"].T
+        h = norm(x, w[f"{p}post_attention_layernorm.weight"])
+        if f"{p}mlp.gate.weight" not in w:
+            x = x + mlp(w, f"{p}mlp.", h)
+            continue
+        chosen = [qwen3_experts(raw, row) for row in h @ w[f"{p}mlp.gate.weight"].T]
+        x = x + mixture(w, f"{p}mlp.experts.", h, chosen)
+    return norm(x, w["model.norm.weight"]) @ w["lm_head.weight"].T
