@@ -38,7 +38,8 @@ class Traits:
     """How a checkpoint is decoded, as far as its files and its family say.
 
     Where `shift` is set, the logits of a position are about the token after it; `schedule` is how
-    its authors spread positions over steps.
+    its authors spread positions over steps. `vocab_size` counts the logits where they are more than
+    the configuration's, and `end_tokens` end an answer where the tokenizer has them.
     """
 
     attention: AttentionPattern
@@ -47,6 +48,8 @@ class Traits:
     block_length: int | None = None
     max_positions: int | None = None
     schedule: ScheduleName = "even"
+    vocab_size: int | None = None
+    end_tokens: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import torch
 
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
-from unmask.models import diffusion_gemma, sdar
+from unmask.models import diffusion_gemma, dream, fast_dllm, llada, llada_moe, sdar
 from unmask.models.checkpoint import Checkpoint, model_info
 from unmask.models.family import Family, Model, RawConfig
 from unmask.models.weights import Progress, Weights
@@ -16,7 +16,14 @@ from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
-FAMILIES: tuple[Family, ...] = (sdar.FAMILY, diffusion_gemma.FAMILY)
+FAMILIES: tuple[Family, ...] = (
+    sdar.FAMILY,
+    llada.FAMILY,
+    llada_moe.FAMILY,
+    dream.FAMILY,
+    fast_dllm.FAMILY,
+    diffusion_gemma.FAMILY,
+)
 
 
 @dataclass(frozen=True, slots=True)
