@@ -6,8 +6,10 @@ from typing import Any
 from unmask.errors import InvalidCheckpoint
 from unmask.models.family import RawConfig
 
+Accepted = Mapping[str, tuple[Any, ...]]
 
-def check_fields(raw: RawConfig, accepted: Mapping[str, tuple[Any, ...]]) -> None:
+
+def check_fields(raw: RawConfig, accepted: Accepted) -> None:
     """Raise `InvalidCheckpoint` that names every field with a value that is not accepted.
 
     A field that is not there has the meaning that its family gives it.

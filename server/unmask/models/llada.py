@@ -1,6 +1,6 @@
 """LLaDA (8B, 1.5): a network of OLMo's names that sees the whole sequence (Nie et al., 2025)."""
 
-from unmask.models.accepted import check_fields
+from unmask.models.accepted import Accepted, check_fields
 from unmask.models.decoder import Decoder, DecoderConfig, Layer, take_gated_mlp, take_qkv
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.weights import Weights
@@ -8,7 +8,7 @@ from unmask_kernels.linear import make_linear
 
 MASK_TOKEN_ID = 126336
 BLOCK_LENGTH = 32
-ACCEPTED = {
+ACCEPTED: Accepted = {
     "activation_type": ("silu",),
     "alibi": (None, False),
     "attention_layer_norm": (None, False),

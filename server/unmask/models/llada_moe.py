@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models.accepted import check_fields
+from unmask.models.accepted import Accepted, check_fields
 from unmask.models.decoder import Decoder, Mlp
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.qwen import build_decoder
@@ -16,7 +16,7 @@ from unmask_kernels.linear import Linear, make_linear
 
 MASK_TOKEN_ID = 156895
 BLOCK_LENGTH = 32
-ACCEPTED = {
+ACCEPTED: Accepted = {
     "attention_bias": (None, False),
     "moe_router_enable_expert_bias": (None, False),
     "moe_router_score_function": (None, "softmax"),
@@ -52,9 +52,9 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
     num_experts = raw["num_experts"]
 
     def take_mlp(weights: Weights, prefix: str) -> Mlp:
-        like = {"dtype": weights.dtype, "device": weights.device}
-        gate_up = torch.empty((num_experts, 2 * inner, outer), **like)
-        down = torch.empty((num_experts, outer, inner), **like)
+        dtype, device = weights.dtype, weights.device
+        gate_up = torch.empty((num_experts, 2 * inner, outer), dtype=dtype, device=device)
+        down = torch.empty((num_experts, outer, inner), dtype=dtype, device=device)
         for i in range(num_experts):
             expert = f"{prefix}mlp.experts.{i}."
             gate_up[i, :inner] = weights.take(f"{expert}gate_proj.weight", (inner, outer))

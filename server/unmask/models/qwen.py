@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models.accepted import check_fields
+from unmask.models.accepted import Accepted, check_fields
 from unmask.models.decoder import (
     Decoder,
     DecoderConfig,
@@ -17,7 +17,7 @@ from unmask.models.family import RawConfig
 from unmask.models.weights import Weights
 from unmask_kernels.linear import make_linear
 
-ACCEPTED = {
+ACCEPTED: Accepted = {
     "hidden_act": ("silu",),
     "use_sliding_window": (None, False),
     "partial_rotary_factor": (None, 1),
