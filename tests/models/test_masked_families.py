@@ -179,6 +179,8 @@ def test_every_tensor_that_does_not_fit_is_named(tmp_path: Path) -> None:
         (MOE, "moe_router_score_function", "sigmoid"),
         (MOE, "shared_expert_intermediate_size", 64),
         (MOE, "attention_bias", True),
+        (MOE, "norm_topk_prob", True),
+        (MOE, "router_num_group", 8),
         (MOE, "partial_rotary_factor", 0.5),
     ],
 )

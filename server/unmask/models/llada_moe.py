@@ -21,8 +21,11 @@ ACCEPTED: Accepted = {
     "moe_router_enable_expert_bias": (None, False),
     "moe_router_score_function": (None, "softmax"),
     "routed_scaling_factor": (None, 1),
-    "router_num_group": (None, 0, 1),
-    "router_topk_group": (None, 0, 1),
+    # Ports of the published code do not agree on what this does.
+    "norm_topk_prob": (None, False),
+    # -2 is what the configuration's class has where groups mean nothing.
+    "router_num_group": (None, -2, 0, 1),
+    "router_topk_group": (None, -2, 0, 1),
     "shared_expert_intermediate_size": (None, 0),
 }
 
@@ -35,18 +38,17 @@ class ExpertMlp:
     gate_up: Tensor  # [E, 2 I, C]
     down: Tensor  # [E, C, I]
     top: int
-    renormalise: bool
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, C] added to `residual`."""
-        ids, shares = route_softmax(self.router(x), self.top, renormalise=self.renormalise)
+        ids, shares = route_softmax(self.router(x), self.top, renormalise=False)
         return residual + experts(x, self.gate_up, self.down, ids, shares)
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
     """The model of a checkpoint; raises `InvalidCheckpoint`."""
     check_fields(raw, ACCEPTED)
-    if not all(raw.get("moe_layer_freq") or ()):
+    if not all(raw["moe_layer_freq"]):
         raise InvalidCheckpoint("moe_layer_freq with dense layers is not supported")
     outer, inner = raw["hidden_size"], raw["expert_intermediate_size"]
     num_experts = raw["num_experts"]
@@ -61,10 +63,9 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
             gate_up[i, inner:] = weights.take(f"{expert}up_proj.weight", (inner, outer))
             down[i] = weights.take(f"{expert}down_proj.weight", (outer, inner))
         router = make_linear(weights.take(f"{prefix}mlp.gate.weight", (num_experts, outer)))
-        top, renormalise = raw["num_experts_per_tok"], bool(raw.get("norm_topk_prob"))
-        return ExpertMlp(router, gate_up, down, top, renormalise)
+        return ExpertMlp(router, gate_up, down, raw["num_experts_per_tok"])
 
-    qk_norm = raw.get("qk_layernorm", True)
+    qk_norm = bool(raw.get("qk_layernorm"))
     return build_decoder(raw, weights, num_positions, take_mlp=take_mlp, qk_norm=qk_norm)
 
 
