@@ -40,6 +40,11 @@ class Tokenizer:
         value: int | None = self._inner.eos_token_id
         return value
 
+    def added_token_id(self, text: str) -> int | None:
+        """The id of a token that was added to the vocabulary, such as a special one, if it is."""
+        added: dict[str, int] = self._inner.get_added_vocab()
+        return added.get(text)
+
     @property
     def has_chat_template(self) -> bool:
         """Whether `apply_chat` can work."""

@@ -61,9 +61,12 @@ def model_info(
     canvas = None if family.canvas is None else family.canvas(generation)
     mask = config.mask_token_id
     if mask is None:
-        mask = raw.get("mask_token_id", traits.mask_token_id)
-    if mask is None and canvas is None:
-        raise InvalidCheckpoint("config.json has no mask_token_id; give it with --mask-token-id")
+        mask = raw.get("mask_token_id")
+    if mask is None:
+        mask = traits.mask_token_id
+    vocab_size = traits.vocab_size or int(raw["vocab_size"])
+    if canvas is None:
+        _check_mask(mask, vocab_size)
     trained_len = int(
         raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
     )
@@ -73,9 +76,9 @@ def model_info(
     return ModelInfo(
         name=name,
         max_model_len=min(config.max_model_len or trained_len, trained_len),
-        vocab_size=int(raw["vocab_size"]),
+        vocab_size=vocab_size,
         mask_token_id=None if canvas is not None or mask is None else int(mask),
-        eos_token_ids=_eos_ids(raw, generation, tokenizer),
+        eos_token_ids=_eos_ids(raw, generation, traits, tokenizer),
         default_sampling=_default_sampling(decoding, traits, generation, canvas),
         created_s=int(time.time()),
         attention=traits.attention,
@@ -85,11 +88,26 @@ def model_info(
     )
 
 
-def _eos_ids(raw: RawConfig, generation: RawConfig, tokenizer: Tokenizer) -> tuple[int, ...]:
+def _check_mask(mask: int | None, vocab_size: int) -> None:
+    if mask is None:
+        raise InvalidCheckpoint("config.json has no mask_token_id; give it with --mask-token-id")
+    if not 0 <= mask < vocab_size:
+        raise InvalidCheckpoint(
+            f"mask token {mask} is not in a vocabulary of {vocab_size}; "
+            "give the right one with --mask-token-id"
+        )
+
+
+def _eos_ids(
+    raw: RawConfig, generation: RawConfig, traits: Traits, tokenizer: Tokenizer
+) -> tuple[int, ...]:
+    """What the files name as the end, and the tokens that end an answer in this family."""
     eos = generation.get("eos_token_id", raw.get("eos_token_id"))
     if eos is None:
         eos = tokenizer.eos_token_id
-    return tuple(eos) if isinstance(eos, list) else () if eos is None else (eos,)
+    named = eos if isinstance(eos, list) else [] if eos is None else [eos]
+    added = [tokenizer.added_token_id(text) for text in traits.end_tokens]
+    return tuple(dict.fromkeys(named + [token for token in added if token is not None]))
 
 
 def _default_sampling(
@@ -108,6 +126,7 @@ def _default_sampling(
         entropy_bound=generation.get("entropy_bound"),
         steps=generation.get("steps"),
         editing_threshold=generation.get("editing_threshold", traits.editing_threshold),
+        sub_block_length=traits.sub_block_length,
         block_length=generation.get("block_length") or traits.block_length,
     )
     if canvas is not None:

@@ -38,8 +38,10 @@ class Traits:
     """How a checkpoint is decoded, as far as its files and its family say.
 
     Where `shift` is set, the logits of a position are about the token after it; `schedule` is how
-    its authors spread positions over steps; `editing_threshold` is the confidence from which
-    a token of the open block is replaced, None where the model was not trained for that.
+    its authors spread positions over steps. `editing_threshold` is the confidence from which a
+    token of the open block is replaced, None where the model was not trained for that; blocks are
+    filled `sub_block_length` positions at a time. `vocab_size` counts the logits where they are
+    more than the configuration's, and `end_tokens` end an answer where the tokenizer has them.
     """
 
     attention: AttentionPattern
@@ -49,6 +51,9 @@ class Traits:
     max_positions: int | None = None
     schedule: ScheduleName = "even"
     editing_threshold: float | None = None
+    sub_block_length: int | None = None
+    vocab_size: int | None = None
+    end_tokens: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

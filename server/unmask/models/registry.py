@@ -7,7 +7,16 @@ import torch
 
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
-from unmask.models import diffusion_gemma, llada2, sdar, sdar_moe
+from unmask.models import (
+    diffusion_gemma,
+    dream,
+    fast_dllm,
+    llada,
+    llada2,
+    llada_moe,
+    sdar,
+    sdar_moe,
+)
 from unmask.models.checkpoint import Checkpoint, model_info
 from unmask.models.family import Family, Model, RawConfig
 from unmask.models.weights import Progress, Weights
@@ -20,6 +29,10 @@ FAMILIES: tuple[Family, ...] = (
     sdar.FAMILY,
     sdar_moe.FAMILY,
     llada2.FAMILY,
+    llada.FAMILY,
+    llada_moe.FAMILY,
+    dream.FAMILY,
+    fast_dllm.FAMILY,
     diffusion_gemma.FAMILY,
 )
 

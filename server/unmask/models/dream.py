@@ -1,0 +1,29 @@
+"""Dream and DiffuCoder: Qwen2.5 that sees the whole sequence, its logits shifted by one."""
+
+from unmask.models.decoder import Decoder
+from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.qwen import build_decoder, dense
+from unmask.models.weights import Weights
+
+MASK_TOKEN_ID = 151666
+BLOCK_LENGTH = 32  # as Fast-dLLM decodes it; its authors denoise the whole answer at once
+
+
+def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
+    """The model of a checkpoint."""
+    return build_decoder(raw, weights, num_positions, take_mlp=dense(raw), qkv_bias=True)
+
+
+def traits(raw: RawConfig) -> Traits:
+    """A turn of a conversation ends with Qwen's token for it, a text with the tokenizer's."""
+    return Traits(
+        "full",
+        shift=True,
+        mask_token_id=MASK_TOKEN_ID,
+        block_length=BLOCK_LENGTH,
+        schedule="timed",
+        end_tokens=("<|im_end|>",),
+    )
+
+
+FAMILY = Family("dream", ("DreamModel",), traits, build)

@@ -1,0 +1,95 @@
+"""LLaDA (8B, 1.5): a network of OLMo's names that sees the whole sequence (Nie et al., 2025)."""
+
+from unmask.models.accepted import Accepted, check_fields
+from unmask.models.decoder import Decoder, DecoderConfig, Layer, take_gated_mlp, take_qkv
+from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.weights import Weights
+from unmask_kernels.linear import make_linear
+
+MASK_TOKEN_ID = 126336
+BLOCK_LENGTH = 32
+ACCEPTED: Accepted = {
+    "activation_type": ("silu",),
+    "alibi": (None, False),
+    "attention_layer_norm": (None, False),
+    "bias_for_layer_norm": (None, False),
+    "block_group_size": (None, 1),
+    "block_type": ("llama",),
+    "clip_qkv": (None,),
+    "include_bias": (None, False),
+    "input_emb_norm": (None, False),
+    "layer_norm_type": ("rms",),
+    "layer_norm_with_affine": (None, True),
+    "rope": (True,),
+    "rope_scaling": (None, {}),
+    "scale_logits": (None, False),
+    "sliding_window": (None, False),
+}
+
+
+def read_config(raw: RawConfig) -> DecoderConfig:
+    """The sizes in a `config.json`; raises `InvalidCheckpoint`."""
+    check_fields(raw, ACCEPTED)
+    num_heads = raw["n_heads"]
+    num_kv_heads = raw.get("n_kv_heads") or (1 if raw.get("multi_query_attention") else num_heads)
+    return DecoderConfig(
+        vocab_size=_num_embeddings(raw),
+        hidden_size=raw["d_model"],
+        num_layers=raw["n_layers"],
+        num_heads=num_heads,
+        num_kv_heads=num_kv_heads,
+        head_dim=raw["d_model"] // num_heads,
+        rms_norm_eps=raw["rms_norm_eps"],
+        rope_theta=raw["rope_theta"],
+        tied=raw.get("weight_tying", False),
+    )
+
+
+def _num_embeddings(raw: RawConfig) -> int:
+    """Rows of the embedding, which may be more than the vocabulary's."""
+    return int(raw.get("embedding_size") or raw["vocab_size"])
+
+
+def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
+    """The model of a checkpoint."""
+    config = read_config(raw)
+    inner = raw.get("mlp_hidden_size") or raw["mlp_ratio"] * config.hidden_size
+
+    def layer(weights: Weights, index: int) -> Layer:
+        prefix = f"model.transformer.blocks.{index}."
+        names = f"{prefix}q_proj", f"{prefix}k_proj", f"{prefix}v_proj"
+        mlp = f"{prefix}ff_proj.weight", f"{prefix}up_proj.weight", f"{prefix}ff_out.weight"
+        out = weights.take(f"{prefix}attn_out.weight", (config.hidden_size, config.num_qkv[0]))
+        return Layer(
+            input_norm=weights.take(f"{prefix}attn_norm.weight", (config.hidden_size,)),
+            qkv=take_qkv(weights, config, names, bias=bool(raw.get("include_qkv_bias"))),
+            qk_norm=None,
+            out=make_linear(out),
+            post_norm=weights.take(f"{prefix}ff_norm.weight", (config.hidden_size,)),
+            mlp=take_gated_mlp(weights, config.hidden_size, inner, mlp),
+        )
+
+    return Decoder(
+        config,
+        weights,
+        num_positions,
+        embedding="model.transformer.wte.weight",
+        norm="model.transformer.ln_f.weight",
+        head="model.transformer.ff_out.weight",
+        layer=layer,
+    )
+
+
+def traits(raw: RawConfig) -> Traits:
+    """A turn of a conversation ends with a token that the configuration does not name."""
+    return Traits(
+        "full",
+        mask_token_id=MASK_TOKEN_ID,
+        block_length=BLOCK_LENGTH,
+        max_positions=raw.get("max_sequence_length"),
+        vocab_size=_num_embeddings(raw),
+        end_tokens=("<|eot_id|>",),
+    )
+
+
+FAMILY = Family("llada", ("LLaDAModelLM",), traits, build)

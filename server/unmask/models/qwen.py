@@ -1,0 +1,102 @@
+"""The layers and names of Qwen2 and Qwen3, which several families have in common."""
+
+from collections.abc import Callable
+
+from unmask.errors import InvalidCheckpoint
+from unmask.models.accepted import Accepted, check_fields
+from unmask.models.decoder import (
+    Decoder,
+    DecoderConfig,
+    Layer,
+    Mlp,
+    take_gated_mlp,
+    take_qk_norm,
+    take_qkv,
+)
+from unmask.models.family import RawConfig
+from unmask.models.weights import Weights
+from unmask_kernels.linear import make_linear
+
+ACCEPTED: Accepted = {
+    "hidden_act": ("silu",),
+    "use_sliding_window": (None, False),
+    "partial_rotary_factor": (None, 1),
+    "clip_qkv": (None,),
+}
+
+TakeMlp = Callable[[Weights, str], Mlp]
+
+
+def read_config(raw: RawConfig) -> DecoderConfig:
+    """The sizes in a `config.json`; raises `InvalidCheckpoint`."""
+    check_fields(raw, ACCEPTED)
+    for kind in raw.get("layer_types") or ():
+        if kind != "full_attention":
+            raise InvalidCheckpoint(f"layer_types with {kind} is not supported")
+    rope = raw.get("rope_parameters") or {}
+    for name, scaling in (("rope_scaling", raw.get("rope_scaling")), ("rope_parameters", rope)):
+        kind = (scaling or {}).get("rope_type", (scaling or {}).get("type", "default"))
+        if kind != "default":
+            raise InvalidCheckpoint(f"{name} of type {kind} is not supported")
+    return DecoderConfig(
+        vocab_size=raw["vocab_size"],
+        hidden_size=raw["hidden_size"],
+        num_layers=raw["num_hidden_layers"],
+        num_heads=raw["num_attention_heads"],
+        num_kv_heads=raw.get("num_key_value_heads") or raw["num_attention_heads"],
+        head_dim=raw.get("head_dim") or raw["hidden_size"] // raw["num_attention_heads"],
+        rms_norm_eps=raw["rms_norm_eps"],
+        rope_theta=raw.get("rope_theta") or rope["rope_theta"],
+        tied=raw.get("tie_word_embeddings", False),
+    )
+
+
+def dense(raw: RawConfig) -> TakeMlp:
+    """Takes the gated MLP of the layer that has this prefix."""
+
+    def take(weights: Weights, prefix: str) -> Mlp:
+        mlp = f"{prefix}mlp."
+        names = f"{mlp}gate_proj.weight", f"{mlp}up_proj.weight", f"{mlp}down_proj.weight"
+        return take_gated_mlp(weights, raw["hidden_size"], raw["intermediate_size"], names)
+
+    return take
+
+
+def build_decoder(
+    raw: RawConfig,
+    weights: Weights,
+    num_positions: int,
+    *,
+    take_mlp: TakeMlp,
+    qkv_bias: bool = False,
+    qk_norm: bool = False,
+) -> Decoder:
+    """A decoder by the names that Qwen's checkpoints have."""
+    config = read_config(raw)
+
+    def layer(weights: Weights, index: int) -> Layer:
+        prefix = f"model.layers.{index}."
+        attn = f"{prefix}self_attn."
+        names = f"{attn}q_proj", f"{attn}k_proj", f"{attn}v_proj"
+        out = weights.take(f"{attn}o_proj.weight", (config.hidden_size, config.num_qkv[0]))
+        norms = f"{attn}q_norm.weight", f"{attn}k_norm.weight"
+        return Layer(
+            input_norm=weights.take(f"{prefix}input_layernorm.weight", (config.hidden_size,)),
+            qkv=take_qkv(weights, config, names, bias=qkv_bias),
+            qk_norm=take_qk_norm(weights, config, *norms) if qk_norm else None,
+            out=make_linear(out),
+            post_norm=weights.take(
+                f"{prefix}post_attention_layernorm.weight", (config.hidden_size,)
+            ),
+            mlp=take_mlp(weights, prefix),
+        )
+
+    return Decoder(
+        config,
+        weights,
+        num_positions,
+        embedding="model.embed_tokens.weight",
+        norm="model.norm.weight",
+        head="lm_head.weight",
+        layer=layer,
+    )
