@@ -1,0 +1,122 @@
+"""Statistics of canvas rows, whose logits are never whole, against whole ones in float64."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from unmask_kernels.canvas import CanvasScores, make_vocabulary, philox_noise, score_canvas
+from unmask_kernels.philox import gumbel_noise, noise_tokens
+
+ROWS, VOCAB, COLUMNS = 9, 50, 24
+TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+CAP, SCALE = 5.0, 2.5
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows, an embedding and a temperature for each row."""
+    hidden, embedding = torch.randn(ROWS, COLUMNS), torch.randn(VOCAB, COLUMNS)
+    return hidden.to(dtype), embedding.to(dtype), torch.rand(ROWS) + 0.2
+
+
+def score(
+    hidden: Tensor, embedding: Tensor, temperature: Tensor, *, slice_len: int = 8, **given: object
+) -> CanvasScores:
+    vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=slice_len)
+    given = {"noise": None, "spread": torch.ones(len(hidden))} | given
+    return score_canvas(hidden, vocabulary, temperature, **given)
+
+
+@pytest.mark.parametrize("slice_len", [4, 20, 64])
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_slices_add_up_to_the_whole_vocabulary(dtype: torch.dtype, slice_len: int) -> None:
+    hidden, embedding, temperature = inputs(dtype)
+    found = score(hidden, embedding, temperature, slice_len=slice_len, num_top=3)
+    # Products are rounded to the dtype before anything else becomes of them.
+    logits = CAP * ((hidden.double() @ embedding.double().T).to(dtype).double() / CAP).tanh()
+    plain, heated = logits.log_softmax(-1), (logits / temperature[:, None].double()).log_softmax(-1)
+    expected = {
+        "confidence": plain.exp().amax(-1),
+        "entropy": -(heated * heated.exp()).sum(-1),
+        "soft": heated.exp() @ embedding.double() * SCALE,
+        "top_logprobs": plain.topk(3).values,
+    }
+    close = {"rtol": TOLERANCES[dtype], "atol": TOLERANCES[dtype]}
+    for name, exact in expected.items():
+        torch.testing.assert_close(getattr(found, name).double(), exact, **close)
+    assert found.soft.dtype == dtype
+    if dtype == torch.float32:
+        assert torch.equal(found.best, logits.argmax(-1))
+        assert torch.equal(found.drawn, found.best)
+        assert torch.equal(found.top_ids, plain.topk(3).indices)
+
+
+def test_a_token_is_drawn_by_its_noise_and_spread() -> None:
+    hidden, embedding, temperature = inputs(torch.float32)
+    noise, spread = 3 * torch.randn(ROWS, VOCAB), torch.linspace(0, 2, ROWS)
+    found = score(
+        hidden,
+        embedding,
+        temperature,
+        spread=spread,
+        noise=lambda first, count: noise[:, first : first + count],
+    )
+    logits = CAP * (hidden @ embedding.T / CAP).tanh() / temperature[:, None]
+    assert torch.equal(found.drawn, (logits + spread[:, None] * noise).argmax(-1))
+    assert found.drawn[0] == found.best[0]
+    assert not torch.equal(found.drawn, found.best)
+
+
+def test_of_equal_logits_the_lowest_token_is_the_best() -> None:
+    found = score(torch.zeros(2, COLUMNS), torch.randn(VOCAB, COLUMNS), torch.ones(2))
+    assert found.best.tolist() == [0, 0]
+    assert found.entropy.tolist() == pytest.approx([torch.tensor(VOCAB).log().item()] * 2)
+
+
+def test_a_row_gets_the_same_bits_in_any_company() -> None:
+    torch.manual_seed(1)
+    hidden, embedding = torch.randn(70, 64), torch.randn(600, 64) / 4
+    keys = [torch.randint(0, 1000, (70,)) for _ in range(3)]
+    temperature, spread = torch.rand(70) + 0.2, torch.rand(70)
+    vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=256)
+
+    def run(rows: slice) -> CanvasScores:
+        noise = philox_noise(*(key[rows] for key in keys))
+        return score_canvas(
+            hidden[rows], vocabulary, temperature[rows], spread[rows], noise, num_top=4
+        )
+
+    whole = run(slice(0, 70))
+    for rows in (slice(0, 1), slice(3, 19), slice(20, 70)):
+        part = run(rows)
+        for name in ("drawn", "best", "confidence", "entropy", "soft", "top_ids", "top_logprobs"):
+            assert torch.equal(getattr(part, name), getattr(whole, name)[rows]), name
+
+
+def test_noise_of_a_slice_is_that_of_the_whole() -> None:
+    keys = torch.tensor([3, 2**40 + 1]), torch.tensor([5, 900]), torch.tensor([0, 7])
+    whole = gumbel_noise(*keys, 50)
+    assert torch.equal(philox_noise(*keys)(12, 21), whole[:, 12:33])
+
+
+def test_tokens_of_noise_are_uniform_and_their_own() -> None:
+    count, vocab_size = 20_000, 10
+    positions = torch.arange(count)
+    seeds, steps = torch.full((count,), 2**50 + 3), torch.zeros(count, dtype=torch.int64)
+    tokens = noise_tokens(seeds, positions, steps, vocab_size)
+    assert tokens.min() == 0
+    assert tokens.max() == vocab_size - 1
+    expected = count / vocab_size
+    # Nine degrees of freedom: 27.9 is passed once in a thousand times.
+    assert ((tokens.bincount() - expected) ** 2 / expected).sum() < 27.9
+    for other in (
+        noise_tokens(seeds + 1, positions, steps, vocab_size),
+        noise_tokens(seeds, positions, steps + 1, vocab_size),
+        noise_tokens(seeds, positions + 1, steps, vocab_size),
+        gumbel_noise(seeds, positions, steps, vocab_size).argmax(-1),
+    ):
+        assert (tokens == other).float().mean() == pytest.approx(1 / vocab_size, abs=0.01)
