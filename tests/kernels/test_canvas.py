@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from unmask_kernels import dispatch
 from unmask_kernels.canvas import CanvasScores, make_vocabulary, philox_noise, score_canvas
+from unmask_kernels.dispatch import Backend
 from unmask_kernels.philox import gumbel_noise, noise_tokens
 
 ROWS, VOCAB, COLUMNS = 9, 50, 24
@@ -27,15 +29,18 @@ def score(
     hidden: Tensor, embedding: Tensor, temperature: Tensor, *, slice_len: int = 8, **given: object
 ) -> CanvasScores:
     vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=slice_len)
-    given = {"noise": None, "spread": torch.ones(len(hidden))} | given
+    given = {"noise": None, "spread": torch.ones_like(temperature)} | given
     return score_canvas(hidden, vocabulary, temperature, **given)
 
 
 @pytest.mark.parametrize("slice_len", [4, 20, 64])
 @pytest.mark.parametrize("dtype", TOLERANCES)
-def test_slices_add_up_to_the_whole_vocabulary(dtype: torch.dtype, slice_len: int) -> None:
+def test_slices_add_up_to_the_whole_vocabulary(
+    dtype: torch.dtype, slice_len: int, device: torch.device, backend: Backend
+) -> None:
     hidden, embedding, temperature = inputs(dtype)
-    found = score(hidden, embedding, temperature, slice_len=slice_len, num_top=3)
+    given = (t.to(device) for t in (hidden, embedding, temperature))
+    found = score(*given, slice_len=slice_len, num_top=3)
     # Products are rounded to the dtype before anything else becomes of them.
     logits = CAP * ((hidden.double() @ embedding.double().T).to(dtype).double() / CAP).tanh()
     plain, heated = logits.log_softmax(-1), (logits / temperature[:, None].double()).log_softmax(-1)
@@ -47,12 +52,12 @@ def test_slices_add_up_to_the_whole_vocabulary(dtype: torch.dtype, slice_len: in
     }
     close = {"rtol": TOLERANCES[dtype], "atol": TOLERANCES[dtype]}
     for name, exact in expected.items():
-        torch.testing.assert_close(getattr(found, name).double(), exact, **close)
+        torch.testing.assert_close(getattr(found, name).cpu().double(), exact, **close)
     assert found.soft.dtype == dtype
     if dtype == torch.float32:
-        assert torch.equal(found.best, logits.argmax(-1))
+        assert torch.equal(found.best.cpu(), logits.argmax(-1))
         assert torch.equal(found.drawn, found.best)
-        assert torch.equal(found.top_ids, plain.topk(3).indices)
+        assert torch.equal(found.top_ids.cpu(), plain.topk(3).indices)
 
 
 def test_a_token_is_drawn_by_its_noise_and_spread() -> None:
@@ -71,8 +76,35 @@ def test_a_token_is_drawn_by_its_noise_and_spread() -> None:
     assert not torch.equal(found.drawn, found.best)
 
 
-def test_of_equal_logits_the_lowest_token_is_the_best() -> None:
-    found = score(torch.zeros(2, COLUMNS), torch.randn(VOCAB, COLUMNS), torch.ones(2))
+@pytest.mark.parametrize("softcap", [CAP, None])
+def test_kernels_draw_and_weigh_as_torch_does(softcap: float | None, device: torch.device) -> None:
+    """Over slices of several pieces, the last of which is not whole."""
+    hidden, embedding = torch.randn(5, COLUMNS), torch.randn(5003, COLUMNS) / 3
+    keys = torch.randint(0, 2**60, (5,)), torch.randint(0, 999, (5,)), torch.arange(5)
+    temperature, spread = torch.rand(5) + 0.2, torch.linspace(0.0, 1.5, 5)
+    found = []
+    for name, place in (("torch", torch.device("cpu")), ("triton", device)):
+        with dispatch.backend(name):
+            vocabulary = make_vocabulary(
+                embedding.to(place), softcap=softcap, scale=SCALE, slice_len=4096
+            )
+            noise = philox_noise(*(key.to(place) for key in keys))
+            given = (t.to(place) for t in (temperature, spread))
+            found.append(score_canvas(hidden.to(place), vocabulary, *given, noise, num_top=2))
+    for name in ("drawn", "best", "top_ids"):
+        one, other = (getattr(scores, name).cpu() for scores in found)
+        assert torch.equal(one, other), name
+    assert not torch.equal(found[0].drawn, found[0].best)
+    for name in ("confidence", "entropy", "soft", "top_logprobs"):
+        one, other = (getattr(scores, name).cpu() for scores in found)
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_of_equal_logits_the_lowest_token_is_the_best(
+    device: torch.device, backend: Backend
+) -> None:
+    given = (torch.zeros(2, COLUMNS), torch.randn(VOCAB, COLUMNS), torch.ones(2))
+    found = score(*(t.to(device) for t in given))
     assert found.best.tolist() == [0, 0]
     assert found.entropy.tolist() == pytest.approx([torch.tensor(VOCAB).log().item()] * 2)
 
