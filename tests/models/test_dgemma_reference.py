@@ -32,6 +32,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "num_global_key_value_heads": 2,
         "num_experts": 3,
         "top_k_experts": 1,
+        "hidden_activation": "silu",
         "final_logit_softcapping": 5.0,
     },
     "other angles, a window longer than a canvas": {

@@ -56,7 +56,8 @@ def test_what_is_left_out_is_as_in_transformers() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hidden_activation": "silu"}, "hidden_activation"),
+        ({"hidden_activation": "relu"}, "hidden_activation"),
+        ({"attention_bias": True}, "attention_bias"),
         ({"use_bidirectional_attention": "all"}, "use_bidirectional_attention"),
         ({"layer_types": ["full_attention"]}, "layer_types"),
         ({"num_attention_heads": 3}, "do not group"),

@@ -58,7 +58,7 @@ class _Reader:
         gate = self.take(f"{prefix}gate_proj.weight", inner, outer)
         up = self.take(f"{prefix}up_proj.weight", inner, outer)
         down = self.linear({f"{prefix}down_proj": outer}, inner)
-        return GatedMlp(make_gated_linear(gate, up, "gelu_tanh"), down)
+        return GatedMlp(make_gated_linear(gate, up, self.config.activation), down)
 
     def mixture(self, prefix: str) -> Mixture:
         c = self.config
@@ -73,6 +73,7 @@ class _Reader:
             ),
             down=self.take(f"{prefix}experts.down_proj", c.num_experts, c.hidden_size, inner),
             top=c.top_experts,
+            activation=c.activation,
         )
 
     def heads(self, prefix: str, index: int) -> tuple[Linear, Tensor]:
