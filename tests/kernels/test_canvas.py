@@ -109,12 +109,13 @@ def test_of_equal_logits_the_lowest_token_is_the_best(
     assert found.entropy.tolist() == pytest.approx([torch.tensor(VOCAB).log().item()] * 2)
 
 
-def test_a_row_gets_the_same_bits_in_any_company() -> None:
-    torch.manual_seed(1)
-    hidden, embedding = torch.randn(70, 64), torch.randn(600, 64) / 4
-    keys = [torch.randint(0, 1000, (70,)) for _ in range(3)]
-    temperature, spread = torch.rand(70) + 0.2, torch.rand(70)
-    vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=256)
+@pytest.mark.parametrize("vocab_size", [37, 600, 5000])
+def test_a_row_gets_the_same_bits_in_any_company(vocab_size: int) -> None:
+    count = 600
+    hidden, embedding = torch.randn(count, 64), torch.randn(vocab_size, 64) / 4
+    keys = [torch.randint(0, 1000, (count,)) for _ in range(3)]
+    temperature, spread = torch.rand(count) + 0.2, torch.rand(count)
+    vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=2048)
 
     def run(rows: slice) -> CanvasScores:
         noise = philox_noise(*(key[rows] for key in keys))
@@ -122,11 +123,18 @@ def test_a_row_gets_the_same_bits_in_any_company() -> None:
             hidden[rows], vocabulary, temperature[rows], spread[rows], noise, num_top=4
         )
 
-    whole = run(slice(0, 70))
-    for rows in (slice(0, 1), slice(3, 19), slice(20, 70)):
+    whole = run(slice(0, count))
+    for rows in (slice(0, 1), slice(3, 19), slice(20, 70), slice(1, 599), slice(599, 600)):
         part = run(rows)
         for name in ("drawn", "best", "confidence", "entropy", "soft", "top_ids", "top_logprobs"):
-            assert torch.equal(getattr(part, name), getattr(whole, name)[rows]), name
+            assert torch.equal(getattr(part, name), getattr(whole, name)[rows]), (name, rows)
+
+
+def test_noise_is_the_same_for_one_row_and_for_many() -> None:
+    keys = [torch.arange(50) for _ in range(3)]
+    whole = philox_noise(*keys)(0, 37)
+    for i in range(50):
+        assert torch.equal(philox_noise(*(key[i : i + 1] for key in keys))(0, 37)[0], whole[i])
 
 
 def test_noise_of_a_slice_is_that_of_the_whole() -> None:
