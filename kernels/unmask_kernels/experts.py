@@ -1,4 +1,11 @@
-"""Mixtures of experts: which experts a row is sent to, and what they make of it."""
+"""Mixtures of experts: which experts a row is sent to, and what they make of it.
+
+Whatever is summed over a row's experts is summed one by one: a reduction of torch may choose its
+order by the number of rows.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -6,23 +13,38 @@ from torch import Tensor
 
 from unmask_kernels.dispatch import capability, uses_triton
 from unmask_kernels.layers import Activation, gated
+from unmask_kernels.linear import (
+    GatedLinear,
+    Linear,
+    can_pack,
+    fill_rows,
+    make_gated_linear,
+    make_linear,
+)
 
 
 def route_softmax(logits: Tensor, top: int, *, renormalise: bool) -> tuple[Tensor, Tensor]:
     """The `top` most likely experts of rows [T, E], and their shares [T, top] (Qwen3-MoE)."""
     shares, ids = logits.float().softmax(-1).topk(top, dim=-1)
-    return ids, shares / shares.sum(-1, keepdim=True) if renormalise else shares
+    return ids, shares / _total(shares) if renormalise else shares
 
 
 def route_sigmoid(
-    logits: Tensor, bias: Tensor, top: int, *, groups: int, top_groups: int, scale: float
+    logits: Tensor,
+    bias: Tensor,
+    top: int,
+    *,
+    groups: int,
+    top_groups: int,
+    scale: float,
+    renormalise: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Experts by sigmoid with a bias for the choice alone, from the best groups (DeepSeek-V3).
 
     A group of `logits` [T, E] counts as much as the sum of its two best. Returns ids and shares,
     both [T, top].
     """
-    scores = logits.float().sigmoid()
+    scores = _sigmoid(logits.float())
     choice = scores + bias
     grouped = choice.view(len(choice), groups, -1)
     worth = grouped.topk(min(2, grouped.shape[2]), dim=-1).values.sum(-1)
@@ -31,7 +53,103 @@ def route_sigmoid(
     choice = grouped.masked_fill(~kept[:, :, None], float("-inf")).flatten(1)
     ids = choice.topk(top, dim=-1).indices
     shares = scores.gather(1, ids)
-    return ids, shares / (shares.sum(-1, keepdim=True) + 1e-20) * scale
+    if renormalise:
+        shares = shares / (_total(shares) + 1e-20)
+    return ids, shares * scale
+
+
+def _total(shares: Tensor) -> Tensor:
+    """Sums [T, 1] of rows [T, K]."""
+    total = shares[:, :1]
+    for k in range(1, shares.shape[1]):
+        total = total + shares[:, k : k + 1]
+    return total
+
+
+def _sigmoid(logits: Tensor) -> Tensor:
+    """On a CPU not torch's own, which treats the last few numbers of a tensor in another way."""
+    if logits.device.type != "cpu":
+        return logits.sigmoid()
+    return torch.stack((logits, torch.zeros_like(logits)), -1).softmax(-1)[..., 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """Weights of all experts as `experts` takes them."""
+
+    gate_up: Tensor  # [E, 2 I, C]
+    down: Tensor  # [E, C, I]
+    gate_up_scales: Tensor | None = None
+    down_scales: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """Gated products, ready for rows that are each sent to some of them."""
+
+    stacked: Stacked | None  # None once they are packed
+    packed: tuple[tuple[GatedLinear, Linear], ...]
+    activation: Activation = "silu"
+
+    def __call__(self, x: Tensor, ids: Tensor, shares: Tensor) -> Tensor:
+        """Rows [T, C] through the experts `ids` [T, K], summed by `shares` [T, K] float32."""
+        if self.stacked is None:
+            return _grouped(x, ids, shares, len(self.packed), self._product)
+        return experts(
+            x,
+            self.stacked.gate_up,
+            self.stacked.down,
+            ids,
+            shares,
+            gate_up_scales=self.stacked.gate_up_scales,
+            down_scales=self.stacked.down_scales,
+            activation=self.activation,
+        )
+
+    def _product(self, expert: int, rows: Tensor) -> Tensor:
+        inner, down = self.packed[expert]
+        return down(inner(fill_rows(rows)))[: len(rows)]
+
+
+def make_experts(
+    gate_up: Tensor,
+    down: Tensor,
+    *,
+    gate_up_scales: Tensor | None = None,
+    down_scales: Tensor | None = None,
+    activation: Activation = "silu",
+) -> Experts:
+    """Prepare weights as of `experts`; without scales, packed where oneDNN serves them."""
+    if gate_up_scales is not None or down_scales is not None or not can_pack(gate_up):
+        return Experts(Stacked(gate_up, down, gate_up_scales, down_scales), (), activation)
+    pairs = zip(gate_up, down, strict=True)
+    return gather_experts(((*g.chunk(2), d) for g, d in pairs), len(down), activation)
+
+
+def gather_experts(
+    weights: Iterable[tuple[Tensor, Tensor, Tensor]],
+    num_experts: int,
+    activation: Activation = "silu",
+) -> Experts:
+    """Prepare experts given one by one: a gate and the other factor [I, C], the way back [C, I].
+
+    None is held once its copy is made, so no more than one is in memory twice.
+    """
+    packed = []
+    stacked: Stacked | None = None
+    for expert, (gate, up, down) in enumerate(weights):
+        if can_pack(gate):
+            packed.append((make_gated_linear(gate, up, activation), make_linear(down)))
+            continue
+        if stacked is None:
+            both = 2 * len(gate)
+            stacked = Stacked(
+                gate.new_empty((num_experts, both, gate.shape[1])),
+                down.new_empty((num_experts, *down.shape)),
+            )
+        torch.cat((gate, up), out=stacked.gate_up[expert])
+        stacked.down[expert] = down
+    return Experts(stacked, tuple(packed), activation)
 
 
 def experts(
@@ -71,15 +189,37 @@ def experts(
             activation,
             capability(x.device),
         )
-    parts = torch.zeros((*ids.shape, columns), dtype=x.dtype, device=x.device)
-    for expert in range(num_experts):
-        row, choice = (ids == expert).nonzero(as_tuple=True)
-        if not len(row):
-            continue
-        joined = F.linear(x[row], _wide(gate_up, gate_up_scales, expert, x.dtype))
-        mixed = gated(joined, activation)
-        parts[row, choice] = F.linear(mixed, _wide(down, down_scales, expert, x.dtype))
-    return (parts.float() * shares[:, :, None]).sum(1).to(x.dtype)
+
+    def product(expert: int, rows: Tensor) -> Tensor:
+        joined = F.linear(rows, _wide(gate_up, gate_up_scales, expert, x.dtype))
+        return F.linear(gated(joined, activation), _wide(down, down_scales, expert, x.dtype))
+
+    return _grouped(x, ids, shares, num_experts, product)
+
+
+def _grouped(
+    x: Tensor,
+    ids: Tensor,
+    shares: Tensor,
+    num_experts: int,
+    product: Callable[[int, Tensor], Tensor],
+) -> Tensor:
+    """Each expert's rows together through `product`, and each row's experts summed in order."""
+    flat, top = ids.flatten(), ids.shape[1]
+    order = flat.argsort(stable=True)
+    row_of = order // top
+    parts = x.new_empty((len(flat), x.shape[1]))
+    start = 0
+    for expert, count in enumerate(torch.bincount(flat, minlength=num_experts).tolist()):
+        if count:
+            own = slice(start, start + count)
+            parts.index_copy_(0, order[own], product(expert, x.index_select(0, row_of[own])))
+        start += count
+    parts = parts.view(len(x), top, x.shape[1])
+    total = parts[:, 0].float() * shares[:, :1]
+    for k in range(1, top):
+        total += parts[:, k].float() * shares[:, k : k + 1]
+    return total.to(x.dtype)
 
 
 def _wide(weights: Tensor, scales: Tensor | None, expert: int, dtype: torch.dtype) -> Tensor:

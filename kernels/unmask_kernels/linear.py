@@ -119,7 +119,7 @@ def _binary(x: Tensor, part: Tensor, bias: Tensor | None, other: Tensor, operati
 def make_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
     """Prepare a weight [N, K] and a bias [N]; packed where oneDNN serves device and dtype."""
     num_inputs = weight.shape[1]
-    if not _can_pack(weight):
+    if not can_pack(weight):
         return Linear(weight, (), num_inputs, bias)
     part_inputs = MAX_BF16_INPUTS if weight.dtype is torch.bfloat16 else num_inputs
     part_inputs = max(part_inputs, -(-num_inputs // MAX_PARTS))
@@ -132,12 +132,13 @@ def make_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
 
 def make_gated_linear(gate: Tensor, up: Tensor, activation: Activation = "silu") -> GatedLinear:
     """Prepare two weights [N, K]."""
-    if _can_pack(gate):
+    if can_pack(gate):
         return GatedLinear(make_linear(gate), make_linear(up), activation)
     return GatedLinear(make_linear(torch.cat((gate, up))), None, activation)
 
 
-def _can_pack(weight: Tensor) -> bool:
+def can_pack(weight: Tensor) -> bool:
+    """Whether oneDNN serves the device and the dtype of a weight."""
     if weight.device.type != "cpu" or uses_triton(weight.device):
         return False
     if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
