@@ -51,7 +51,6 @@ def test_logits_are_those_of_the_reference_however_the_prompt_is_cut(
     assert_close(model.logits(second), golden["logits"][1])
 
 
-@pytest.mark.xfail(reason="experts depend on how many rows they get", strict=True)
 def test_a_row_gets_the_same_bits_in_any_company(model: CanvasDecoder) -> None:
     """Prompts, commits and canvases of three requests in one forward, and each in its own."""
     generator = torch.Generator().manual_seed(7)
@@ -81,7 +80,6 @@ def test_a_row_gets_the_same_bits_in_any_company(model: CanvasDecoder) -> None:
         assert torch.equal(one, other)
 
 
-@pytest.mark.xfail(reason="experts depend on how many rows they get", strict=True)
 def test_an_encoder_row_is_not_told_of_canvases(model: CanvasDecoder) -> None:
     generator = torch.Generator().manual_seed(7)
     prompt = torch.randint(0, 512, (40,), generator=generator)
@@ -97,7 +95,6 @@ def test_an_encoder_row_is_not_told_of_canvases(model: CanvasDecoder) -> None:
         assert not torch.equal(one[40:56], other[40:56])
 
 
-@pytest.mark.xfail(reason="experts depend on how many rows they get", strict=True)
 def test_a_window_reaches_back_from_where_the_canvas_begins(model: CanvasDecoder) -> None:
     """The last canvas position sees as much before the canvas as the first: 23 of 24 keys."""
     plans = [shape.window for shape in model.layers]

@@ -23,6 +23,7 @@ from unmask.models.layers import turning_tables
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.canvas import make_vocabulary
+from unmask_kernels.experts import make_experts
 from unmask_kernels.linear import Linear, make_gated_linear, make_linear
 
 DECODER, ENCODER = "model.decoder.", "model.encoder.language_model."
@@ -68,12 +69,12 @@ class _Reader:
             norm=self.take(f"{prefix}router.scale", c.hidden_size) * c.hidden_size**-0.5,
             router=self.linear({f"{prefix}router.proj": c.num_experts}, c.hidden_size),
             scales=self.take(f"{prefix}router.per_expert_scale", c.num_experts).float(),
-            gate_up=self.take(
-                f"{prefix}experts.gate_up_proj", c.num_experts, 2 * inner, c.hidden_size
+            experts=make_experts(
+                self.take(f"{prefix}experts.gate_up_proj", c.num_experts, 2 * inner, c.hidden_size),
+                self.take(f"{prefix}experts.down_proj", c.num_experts, c.hidden_size, inner),
+                activation=c.activation,
             ),
-            down=self.take(f"{prefix}experts.down_proj", c.num_experts, c.hidden_size, inner),
             top=c.top_experts,
-            activation=c.activation,
         )
 
     def heads(self, prefix: str, index: int) -> tuple[Linear, Tensor]:
