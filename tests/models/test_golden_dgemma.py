@@ -1,6 +1,7 @@
 """DiffusionGemma against what transformers computed, and against transformers itself."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,10 +17,16 @@ PROMPT_LEN = 40
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> CanvasDecoder:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint alone, without what was computed with it."""
     folder = tmp_path_factory.mktemp("dgemma")
     for name in ("config.json", "model.safetensors"):
         shutil.copy(FOLDER / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> CanvasDecoder:
     return load(folder)
 
 
@@ -51,8 +58,10 @@ def test_logits_are_those_of_the_reference_however_the_prompt_is_cut(
     assert_close(model.logits(second), golden["logits"][1])
 
 
-def test_a_row_gets_the_same_bits_in_any_company(model: CanvasDecoder) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_row_gets_the_same_bits_in_any_company(folder: Path, dtype: torch.dtype) -> None:
     """Prompts, commits and canvases of three requests in one forward, and each in its own."""
+    model = load(folder, dtype)
     generator = torch.Generator().manual_seed(7)
 
     def tokens(count: int) -> Tensor:
@@ -60,7 +69,7 @@ def test_a_row_gets_the_same_bits_in_any_company(model: CanvasDecoder) -> None:
 
     prompts = [tokens(count) for count in (90, 33, 2)]
     finished, canvases = tokens(16), [tokens(16) for _ in prompts]
-    soft = torch.randn(16, model.embedding.shape[1], generator=generator)
+    soft = torch.randn(16, model.embedding.shape[1], generator=generator).to(dtype)
 
     def run(together: bool) -> list[Tensor]:
         forward = Forward(model)
