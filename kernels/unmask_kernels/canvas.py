@@ -13,10 +13,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.dispatch import uses_triton
-from unmask_kernels.linear import Linear, fill_rows, make_linear
+from unmask_kernels.linear import (
+    MAX_BF16_INPUTS,
+    MAX_PARTS,
+    Linear,
+    can_pack,
+    fill_rows,
+    make_linear,
+)
 from unmask_kernels.philox import gumbel_noise
 
-SLICE = 16384  # entries whose logits are in memory at a time; a multiple of four
+# Entries whose logits are in memory at a time; a multiple of four. Where weights are packed, as
+# many as are summed in order whatever the number of rows; see `unmask_kernels.linear`.
+SLICE = 16384
+PACKED_SLICE = MAX_BF16_INPUTS * MAX_PARTS
 
 # Standard Gumbel noise [M, count] of M rows for the vocabulary entries from `first`, float32.
 Noise = Callable[[int, int], Tensor]
@@ -50,9 +60,11 @@ class Vocabulary:
 
 
 def make_vocabulary(
-    embedding: Tensor, *, softcap: float | None, scale: float, slice_len: int = SLICE
+    embedding: Tensor, *, softcap: float | None, scale: float, slice_len: int | None = None
 ) -> Vocabulary:
     """Cut an embedding [V, C] into slices; where weights are not repacked, they are views of it."""
+    if slice_len is None:
+        slice_len = PACKED_SLICE if can_pack(embedding) else SLICE
     assert slice_len % 4 == 0, "a slice begins where a counter of noise does"
     slices = [
         VocabularySlice(i * slice_len, make_linear(part), make_linear(part.T))
