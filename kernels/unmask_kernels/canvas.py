@@ -7,16 +7,26 @@ under the distribution, which is all that self-conditioning reads of the logits.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask_kernels.linear import Linear, fill_rows, make_linear
+from unmask_kernels.dispatch import uses_triton
+from unmask_kernels.linear import (
+    MAX_BF16_INPUTS,
+    MAX_PARTS,
+    Linear,
+    can_pack,
+    fill_rows,
+    make_linear,
+)
 from unmask_kernels.philox import gumbel_noise
 
-SLICE = 16384  # entries whose logits are in memory at a time; a multiple of four
+# Entries whose logits are in memory at a time; a multiple of four. Where weights are packed, as
+# many as are summed in order whatever the number of rows; see `unmask_kernels.linear`.
+SLICE = 16384
+PACKED_SLICE = MAX_BF16_INPUTS * MAX_PARTS
 
 # Standard Gumbel noise [M, count] of M rows for the vocabulary entries from `first`, float32.
 Noise = Callable[[int, int], Tensor]
@@ -41,18 +51,20 @@ class Vocabulary:
 
     def logits(self, rows: Tensor) -> Tensor:
         """Logits [M, V] of rows [M, C], float32."""
-        return torch.cat([self.slice_logits(part, rows) for part in self.slices], -1)
+        return torch.cat([self.cap(part.head(rows)) for part in self.slices], -1)
 
-    def slice_logits(self, part: VocabularySlice, rows: Tensor) -> Tensor:
-        """Logits of one slice, float32."""
-        logits = part.head(rows).float()
+    def cap(self, products: Tensor) -> Tensor:
+        """Logits, float32, that are bounded where the configuration says so."""
+        logits = products.float()
         return logits if self.softcap is None else (logits / self.softcap).tanh_() * self.softcap
 
 
 def make_vocabulary(
-    embedding: Tensor, *, softcap: float | None, scale: float, slice_len: int = SLICE
+    embedding: Tensor, *, softcap: float | None, scale: float, slice_len: int | None = None
 ) -> Vocabulary:
     """Cut an embedding [V, C] into slices; where weights are not repacked, they are views of it."""
+    if slice_len is None:
+        slice_len = PACKED_SLICE if can_pack(embedding) else SLICE
     assert slice_len % 4 == 0, "a slice begins where a counter of noise does"
     slices = [
         VocabularySlice(i * slice_len, make_linear(part), make_linear(part.T))
@@ -135,12 +147,20 @@ def score_canvas(
     spare = len(rows) - num_rows
     temperature = F.pad(temperature, (0, spare), value=1.0)
     found: _Part | None = None
+    spread = F.pad(spread, (0, spare))
+    fused = uses_triton(hidden.device) and (noise is None or isinstance(noise, PhiloxNoise))
     for part in vocabulary.slices:
-        logits = vocabulary.slice_logits(part, rows)
-        added = None
-        if noise is not None:
-            added = F.pad(spread[:, None] * noise(part.first, logits.shape[1]), (0, 0, 0, spare))
-        scored = _score_slice(part, logits, temperature, added, hidden.dtype, num_top)
+        products = part.head(rows)
+        if fused:
+            own = noise if isinstance(noise, PhiloxNoise) else None
+            scored = _score_fused(part, products, vocabulary, temperature, spread, own, num_top)
+        else:
+            added = None
+            if noise is not None:
+                drawn = noise(part.first, products.shape[1])
+                added = spread[:, None] * F.pad(drawn, (0, 0, 0, spare))
+            plain = vocabulary.cap(products)
+            scored = _score_slice(part, plain, temperature, added, hidden.dtype, num_top)
         found = scored if found is None else found.merge(scored)
     assert found is not None
     total = found.total[:num_rows]
@@ -188,10 +208,57 @@ def _score_slice(
     )
 
 
-def philox_noise(seeds: Tensor, positions: Tensor, steps: Tensor) -> Noise:
+def _score_fused(
+    part: VocabularySlice,
+    products: Tensor,
+    vocabulary: Vocabulary,
+    temperature: Tensor,
+    spread: Tensor,
+    noise: "PhiloxNoise | None",
+    num_top: int,
+) -> _Part:
+    """As `_score_slice`, of products that are not yet capped, in one pass over them."""
+    from unmask_kernels.gpu import canvas
+
+    drawing = None
+    if noise is not None:
+        spare = len(products) - len(noise.seeds)
+        keys = (F.pad(key, (0, spare)) for key in (noise.seeds, noise.positions, noise.steps))
+        drawing = canvas.Drawing(spread, *keys)
+    found = canvas.score_slice(products, part.first, temperature, vocabulary.softcap, drawing)
+    best, drawn_score, total, weighted, plain_best, plain_total = found.values.unbind(1)
+    token, drawn = found.entries.unbind(1)
+    top, top_ids = plain_best[:, None][:, :0], token[:, None][:, :0]
+    if num_top:
+        top, top_ids = vocabulary.cap(products).topk(min(num_top, products.shape[1]))
+    return _Part(
+        best=best,
+        token=token,
+        drawn_score=drawn_score,
+        drawn=drawn,
+        total=total,
+        weighted=weighted,
+        soft=part.back(found.weights).float(),
+        plain_best=plain_best,
+        plain_total=plain_total,
+        top=top,
+        top_ids=top_ids + part.first,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PhiloxNoise:
     """Noise of rows that is a function of their seed, position and step [M], and nothing else."""
-    return partial(_slice_noise, seeds, positions, steps)
+
+    seeds: Tensor
+    positions: Tensor
+    steps: Tensor
+
+    def __call__(self, first: int, count: int) -> Tensor:
+        """Noise [M, count] of the entries from `first`, a multiple of four."""
+        return gumbel_noise(self.seeds, self.positions, self.steps, count, first=first)
 
 
-def _slice_noise(seeds: Tensor, positions: Tensor, steps: Tensor, first: int, count: int) -> Tensor:
-    return gumbel_noise(seeds, positions, steps, count, first=first)
+def philox_noise(seeds: Tensor, positions: Tensor, steps: Tensor) -> Noise:
+    """Noise of rows by their seed, position and step [M], which kernels can make by themselves."""
+    return PhiloxNoise(seeds, positions, steps)

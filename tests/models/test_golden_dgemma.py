@@ -1,38 +1,38 @@
 """DiffusionGemma against what transformers computed, and against transformers itself."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.support.canvases import Forward, Rows, load
+from tests.support.canvases import Forward, Rows, load, soft_of
 from tests.support.tiny import GOLDEN
 from unmask.models.canvas_decoder import CanvasDecoder
-from unmask_kernels.canvas import score_canvas
 
 FOLDER = GOLDEN / "dgemma"
 PROMPT_LEN = 40
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> CanvasDecoder:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint alone, without what was computed with it."""
     folder = tmp_path_factory.mktemp("dgemma")
     for name in ("config.json", "model.safetensors"):
         shutil.copy(FOLDER / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> CanvasDecoder:
     return load(folder)
 
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, Tensor]:
     return load_file(FOLDER / "forward.safetensors")
-
-
-def soft_of(model: CanvasDecoder, hidden: Tensor, temperature: float) -> Tensor:
-    """What the next step is conditioned on after a step at this temperature."""
-    at = torch.full((len(hidden),), temperature)
-    return score_canvas(hidden, model.vocabulary, at, torch.ones_like(at), None).soft
 
 
 def assert_close(logits: Tensor, expected: Tensor) -> None:
@@ -56,3 +56,65 @@ def test_logits_are_those_of_the_reference_however_the_prompt_is_cut(
     soft = soft_of(model, first, 0.7)
     (second,) = forward.hidden(Rows(pages, PROMPT_LEN, prompt[:0], canvas, soft))
     assert_close(model.logits(second), golden["logits"][1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_row_gets_the_same_bits_in_any_company(folder: Path, dtype: torch.dtype) -> None:
+    """Prompts, commits and canvases of three requests in one forward, and each in its own."""
+    model = load(folder, dtype)
+    generator = torch.Generator().manual_seed(7)
+
+    def tokens(count: int) -> Tensor:
+        return torch.randint(0, len(model.embedding), (count,), generator=generator)
+
+    prompts = [tokens(count) for count in (90, 33, 2)]
+    finished, canvases = tokens(16), [tokens(16) for _ in prompts]
+    soft = torch.randn(16, model.embedding.shape[1], generator=generator).to(dtype)
+
+    def run(together: bool) -> list[Tensor]:
+        forward = Forward(model)
+        pages = [forward.pages(160) for _ in prompts]
+        forward.hidden(Rows(pages[0], 0, prompts[0][:50]))
+        forward.hidden(Rows(pages[1], 0, prompts[1]))
+        forward.hidden(Rows(pages[2], 0, prompts[2]))
+        rows = [
+            Rows(pages[0], 50, prompts[0][50:], canvases[0]),
+            Rows(pages[1], 33, finished, canvases[1]),
+            Rows(pages[2], 2, finished[:0], canvases[2], soft),
+        ]
+        found = forward.hidden(*rows) if together else [forward.hidden(r)[0] for r in rows]
+        return [*found, *forward.cache.keys, *forward.cache.values]
+
+    for one, other in zip(run(together=True), run(together=False), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_an_encoder_row_is_not_told_of_canvases(model: CanvasDecoder) -> None:
+    generator = torch.Generator().manual_seed(7)
+    prompt = torch.randint(0, 512, (40,), generator=generator)
+    caches = []
+    for seed in range(2):
+        forward = Forward(model)
+        canvas = torch.randint(0, 512, (16,), generator=torch.Generator().manual_seed(seed))
+        pages = forward.pages(56)
+        forward.hidden(Rows(pages, 0, prompt, canvas))
+        caches.append([k[pages].flatten(0, 1) for k in forward.cache.keys])
+    for one, other in zip(*caches, strict=True):
+        assert torch.equal(one[:40], other[:40])
+        assert not torch.equal(one[40:56], other[40:56])
+
+
+def test_a_window_reaches_back_from_where_the_canvas_begins(model: CanvasDecoder) -> None:
+    """The last canvas position sees as much before the canvas as the first: 23 of 24 keys."""
+    plans = [shape.window for shape in model.layers]
+    assert plans == [24, 24, None]
+    forward = Forward(model)
+    pages = forward.pages(56)
+    ids = torch.arange(56)
+    (plain,) = forward.hidden(Rows(pages, 0, ids[:40], ids[40:]))
+    for keys in forward.cache.keys[:2]:
+        flat = keys[pages].flatten(0, 1)
+        flat[:17] = 100.0
+        keys[pages] = flat.view(-1, *keys.shape[1:])
+    (again,) = forward.hidden(Rows(pages, 40, ids[:0], ids[40:]))
+    assert torch.equal(plain, again)

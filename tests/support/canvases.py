@@ -12,6 +12,7 @@ from unmask.models import diffusion_gemma
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.weights import Weights
+from unmask_kernels.canvas import score_canvas
 
 PAGE_SIZE = 16
 NUM_POSITIONS = 512
@@ -112,3 +113,9 @@ class Forward:
         )
         hidden = self.model.finish(self.model.forward(step))
         return list(hidden[canvas_rows].split([len(rows.canvas) for rows in all_rows]))
+
+
+def soft_of(model: CanvasDecoder, hidden: Tensor, temperature: float) -> Tensor:
+    """What the next step is conditioned on after one at this temperature with finished rows."""
+    at = torch.full((len(hidden),), temperature)
+    return score_canvas(hidden, model.vocabulary, at, torch.ones_like(at), None).soft

@@ -17,7 +17,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from unmask_kernels.gpu import attention, experts, layers, selection, unmasking
+from unmask_kernels.gpu import attention, canvas, experts, layers, selection, unmasking
 from unmask_kernels.testing.variant import Variant
 
 CAPABILITIES = (80, 90, 100)
@@ -95,6 +95,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     """Every configuration that can be picked on a chip."""
     yield from attention.variants(capability)
     yield from unmasking.variants(capability)
+    yield from canvas.variants(capability)
     yield from layers.variants(capability)
     yield from selection.variants(capability)
     yield from experts.variants(capability)

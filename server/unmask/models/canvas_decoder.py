@@ -17,28 +17,26 @@ from unmask.models.gemma_config import Span
 from unmask.models.layers import LayerShape, StepInput
 from unmask_kernels.attention import attention
 from unmask_kernels.canvas import Vocabulary
-from unmask_kernels.experts import experts, route_softmax
+from unmask_kernels.experts import Experts, route_softmax
 from unmask_kernels.layers import place_heads, rms_norm
 from unmask_kernels.linear import Linear, fill_rows
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Experts that are gated by a GELU, and the router that sends rows to `top` of them."""
+    """Experts, and the router that sends rows to `top` of them."""
 
     norm: Tensor  # [C], the router's own
     router: Linear  # [E, C]
     scales: Tensor  # [E], by which an expert's share is multiplied
-    gate_up: Tensor  # [E, 2 I, C]
-    down: Tensor  # [E, C, I]
+    experts: Experts
     top: int
 
     def __call__(self, x: Tensor, routed: Tensor, eps: float) -> Tensor:
         """What the experts make of rows `x` [M, C], chosen by the rows `routed` [M, C]."""
         logits = self.router(rms_norm(routed, self.norm, eps))
         ids, shares = route_softmax(logits, self.top, renormalise=True)
-        shares = shares * self.scales[ids]
-        return experts(x, self.gate_up, self.down, ids, shares, activation="gelu_tanh")
+        return self.experts(x, ids, shares * self.scales[ids])
 
 
 @dataclass(frozen=True, slots=True)

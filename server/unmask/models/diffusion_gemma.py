@@ -23,6 +23,7 @@ from unmask.models.layers import turning_tables
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.canvas import make_vocabulary
+from unmask_kernels.experts import make_experts
 from unmask_kernels.linear import Linear, make_gated_linear, make_linear
 
 DECODER, ENCODER = "model.decoder.", "model.encoder.language_model."
@@ -47,12 +48,18 @@ class _Reader:
     def ones(self, *shape: int) -> Tensor:
         return torch.ones(shape, dtype=self.weights.dtype, device=self.weights.device)
 
+    def linear(self, num_outputs: dict[str, int], num_inputs: int) -> Linear:
+        """Layers by name, with their outputs, as one product."""
+        return make_linear(
+            torch.cat([self.take(f"{n}.weight", m, num_inputs) for n, m in num_outputs.items()])
+        )
+
     def mlp(self, prefix: str) -> GatedMlp:
         outer, inner = self.config.hidden_size, self.config.intermediate_size
         gate = self.take(f"{prefix}gate_proj.weight", inner, outer)
         up = self.take(f"{prefix}up_proj.weight", inner, outer)
-        down = self.take(f"{prefix}down_proj.weight", outer, inner)
-        return GatedMlp(make_gated_linear(gate, up, "gelu_tanh"), make_linear(down))
+        down = self.linear({f"{prefix}down_proj": outer}, inner)
+        return GatedMlp(make_gated_linear(gate, up, self.config.activation), down)
 
     def mixture(self, prefix: str) -> Mixture:
         c = self.config
@@ -60,14 +67,13 @@ class _Reader:
         return Mixture(
             # The router's rows are scaled by these and by the root of their size.
             norm=self.take(f"{prefix}router.scale", c.hidden_size) * c.hidden_size**-0.5,
-            router=make_linear(
-                self.take(f"{prefix}router.proj.weight", c.num_experts, c.hidden_size)
-            ),
+            router=self.linear({f"{prefix}router.proj": c.num_experts}, c.hidden_size),
             scales=self.take(f"{prefix}router.per_expert_scale", c.num_experts).float(),
-            gate_up=self.take(
-                f"{prefix}experts.gate_up_proj", c.num_experts, 2 * inner, c.hidden_size
+            experts=make_experts(
+                self.take(f"{prefix}experts.gate_up_proj", c.num_experts, 2 * inner, c.hidden_size),
+                self.take(f"{prefix}experts.down_proj", c.num_experts, c.hidden_size, inner),
+                activation=c.activation,
             ),
-            down=self.take(f"{prefix}experts.down_proj", c.num_experts, c.hidden_size, inner),
             top=c.top_experts,
         )
 
@@ -75,36 +81,28 @@ class _Reader:
         """Projection of the heads of a layer, full ones without values, and their norms."""
         c, shape = self.config, self.config.shapes[index]
         size, num_kv = shape.head_dim, shape.num_kv_heads
-        names = [("q", c.num_heads), ("k", num_kv)]
+        outputs = {f"{prefix}q_proj": c.num_heads * size, f"{prefix}k_proj": num_kv * size}
         if c.spans[index] == "sliding_attention":
-            names.append(("v", num_kv))
-        parts = [
-            self.take(f"{prefix}{name}_proj.weight", heads * size, c.hidden_size)
-            for name, heads in names
-        ]
+            outputs[f"{prefix}v_proj"] = num_kv * size
         norms = [
             self.take(f"{prefix}q_norm.weight", size).expand(c.num_heads, -1),
             self.take(f"{prefix}k_norm.weight", size).expand(num_kv, -1),
             self.ones(num_kv, size),
         ]
-        return make_linear(torch.cat(parts)), torch.cat(norms)
+        return self.linear(outputs, c.hidden_size), torch.cat(norms)
 
     def layer(self, index: int) -> CanvasLayer:
         c, prefix = self.config, f"layers.{index}."
         scalar = f"{prefix}layer_scalar"
         scalars = [self.weights.take(half + scalar, (1,)) for half in (ENCODER, DECODER)]
         heads, head_norms = self.heads(f"{prefix}self_attn.", index)
-        out = self.take(
-            f"{prefix}self_attn.o_proj.weight",
-            c.hidden_size,
-            c.num_heads * c.shapes[index].head_dim,
-        )
+        mixed_size = c.num_heads * c.shapes[index].head_dim
         return CanvasLayer(
             span=c.spans[index],
             input_norm=self.norm(f"{prefix}input_layernorm"),
             heads=heads,
             head_norms=head_norms,
-            out=make_linear(out),
+            out=self.linear({f"{prefix}self_attn.o_proj": c.hidden_size}, mixed_size),
             post_norm=self.norm(f"{prefix}post_attention_layernorm"),
             feed_forward=FeedForward(
                 dense_norm=self.norm(f"{prefix}pre_feedforward_layernorm"),
@@ -123,7 +121,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder
     """The model of a checkpoint."""
     config = read_config(raw)
     for prefix in NOT_SERVED:
-        weights.drop_all(prefix)
+        weights.drop_prefix(prefix)
     weights.drop("lm_head.weight")
     reader = _Reader(config, weights)
     embedding = reader.take("embed_tokens.weight", config.vocab_size, config.hidden_size)
@@ -132,7 +130,8 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder
     model = CanvasDecoder(
         embedding=embedding,
         embedding_scale=scale,
-        lm_head=make_linear(embedding),
+        # Canvases are scored by the slices, so the whole head is not packed a second time.
+        lm_head=Linear(embedding, (), config.hidden_size),
         vocabulary=make_vocabulary(embedding, softcap=config.softcap, scale=scale),
         shapes=config.shapes,
         layers=[reader.layer(i) for i in range(len(config.shapes))],

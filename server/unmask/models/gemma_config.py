@@ -6,6 +6,7 @@ from typing import Any, Literal
 from unmask.errors import InvalidCheckpoint
 from unmask.models.family import RawConfig
 from unmask.models.layers import LayerShape
+from unmask_kernels.layers import Activation
 
 Span = Literal["sliding_attention", "full_attention"]
 
@@ -20,6 +21,7 @@ DEFAULT_ROPE: dict[Span, dict[str, Any]] = {
     },
 }
 FULL_EVERY = 6
+ACTIVATIONS: dict[str, Activation] = {"gelu_pytorch_tanh": "gelu_tanh", "silu": "silu"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class GemmaConfig:
     num_experts: int
     top_experts: int
     expert_size: int
+    activation: Activation
     rms_norm_eps: float
     softcap: float | None
     spans: tuple[Span, ...]
@@ -55,12 +58,12 @@ def read_config(raw: RawConfig) -> GemmaConfig:
     text: RawConfig = raw["text_config"]
     if not raw.get("tie_word_embeddings", True):
         raise InvalidCheckpoint("DiffusionGemma is supported with encoder and decoder tied only")
-    if text.get("use_bidirectional_attention") == "all" or text.get("attention_bias"):
-        raise InvalidCheckpoint(
-            "attention_bias and use_bidirectional_attention: all are not supported"
-        )
+    if text.get("use_bidirectional_attention") == "all":
+        raise InvalidCheckpoint("use_bidirectional_attention: all is not supported")
+    if text.get("attention_bias"):  # transformers does not tie the encoder's to the decoder's
+        raise InvalidCheckpoint("attention_bias is not supported")
     activation = text.get("hidden_activation", "gelu_pytorch_tanh")
-    if activation != "gelu_pytorch_tanh":
+    if activation not in ACTIVATIONS:
         raise InvalidCheckpoint(f"hidden_activation {activation} is not supported")
     spans = _spans(text)
     shapes = _shapes(text, spans)
@@ -73,6 +76,7 @@ def read_config(raw: RawConfig) -> GemmaConfig:
         num_experts=text["num_experts"],
         top_experts=text["top_k_experts"],
         expert_size=text["moe_intermediate_size"],
+        activation=ACTIVATIONS[activation],
         rms_norm_eps=text.get("rms_norm_eps", 1e-6),
         softcap=softcap,
         spans=spans,

@@ -65,8 +65,8 @@ class Weights:
         """Ignore a tensor that may be there, such as a tied head saved twice."""
         self._tensors.pop(name, None)
 
-    def drop_all(self, prefix: str) -> None:
-        """Ignore every tensor of a part that is not served."""
+    def drop_prefix(self, prefix: str) -> None:
+        """Ignore every tensor whose name begins so, such as those of a vision tower."""
         for name in [name for name in self._tensors if name.startswith(prefix)]:
             del self._tensors[name]
 

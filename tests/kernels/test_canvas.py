@@ -1,0 +1,162 @@
+"""Statistics of canvas rows, whose logits are never whole, against whole ones in float64."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from unmask_kernels import dispatch
+from unmask_kernels.canvas import CanvasScores, make_vocabulary, philox_noise, score_canvas
+from unmask_kernels.dispatch import Backend
+from unmask_kernels.philox import gumbel_noise, noise_tokens
+
+ROWS, VOCAB, COLUMNS = 9, 50, 24
+TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+CAP, SCALE = 5.0, 2.5
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def inputs(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows, an embedding and a temperature for each row."""
+    hidden, embedding = torch.randn(ROWS, COLUMNS), torch.randn(VOCAB, COLUMNS)
+    return hidden.to(dtype), embedding.to(dtype), torch.rand(ROWS) + 0.2
+
+
+def score(
+    hidden: Tensor, embedding: Tensor, temperature: Tensor, *, slice_len: int = 8, **given: object
+) -> CanvasScores:
+    vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=slice_len)
+    given = {"noise": None, "spread": torch.ones_like(temperature)} | given
+    return score_canvas(hidden, vocabulary, temperature, **given)
+
+
+@pytest.mark.parametrize("slice_len", [4, 20, 64])
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_slices_add_up_to_the_whole_vocabulary(
+    dtype: torch.dtype, slice_len: int, device: torch.device, backend: Backend
+) -> None:
+    hidden, embedding, temperature = inputs(dtype)
+    given = (t.to(device) for t in (hidden, embedding, temperature))
+    found = score(*given, slice_len=slice_len, num_top=3)
+    # Products are rounded to the dtype before anything else becomes of them.
+    logits = CAP * ((hidden.double() @ embedding.double().T).to(dtype).double() / CAP).tanh()
+    plain, heated = logits.log_softmax(-1), (logits / temperature[:, None].double()).log_softmax(-1)
+    expected = {
+        "confidence": plain.exp().amax(-1),
+        "entropy": -(heated * heated.exp()).sum(-1),
+        "soft": heated.exp() @ embedding.double() * SCALE,
+        "top_logprobs": plain.topk(3).values,
+    }
+    close = {"rtol": TOLERANCES[dtype], "atol": TOLERANCES[dtype]}
+    for name, exact in expected.items():
+        torch.testing.assert_close(getattr(found, name).cpu().double(), exact, **close)
+    assert found.soft.dtype == dtype
+    if dtype == torch.float32:
+        assert torch.equal(found.best.cpu(), logits.argmax(-1))
+        assert torch.equal(found.drawn, found.best)
+        assert torch.equal(found.top_ids.cpu(), plain.topk(3).indices)
+
+
+def test_a_token_is_drawn_by_its_noise_and_spread() -> None:
+    hidden, embedding, temperature = inputs(torch.float32)
+    noise, spread = 3 * torch.randn(ROWS, VOCAB), torch.linspace(0, 2, ROWS)
+    found = score(
+        hidden,
+        embedding,
+        temperature,
+        spread=spread,
+        noise=lambda first, count: noise[:, first : first + count],
+    )
+    logits = CAP * (hidden @ embedding.T / CAP).tanh() / temperature[:, None]
+    assert torch.equal(found.drawn, (logits + spread[:, None] * noise).argmax(-1))
+    assert found.drawn[0] == found.best[0]
+    assert not torch.equal(found.drawn, found.best)
+
+
+@pytest.mark.parametrize("softcap", [CAP, None])
+def test_kernels_draw_and_weigh_as_torch_does(softcap: float | None, device: torch.device) -> None:
+    """Over slices of several pieces, the last of which is not whole."""
+    hidden, embedding = torch.randn(5, COLUMNS), torch.randn(5003, COLUMNS) / 3
+    keys = torch.randint(0, 2**60, (5,)), torch.randint(0, 999, (5,)), torch.arange(5)
+    temperature, spread = torch.rand(5) + 0.2, torch.linspace(0.0, 1.5, 5)
+    found = []
+    for name, place in (("torch", torch.device("cpu")), ("triton", device)):
+        with dispatch.backend(name):
+            vocabulary = make_vocabulary(
+                embedding.to(place), softcap=softcap, scale=SCALE, slice_len=4096
+            )
+            noise = philox_noise(*(key.to(place) for key in keys))
+            given = (t.to(place) for t in (temperature, spread))
+            found.append(score_canvas(hidden.to(place), vocabulary, *given, noise, num_top=2))
+    for name in ("drawn", "best", "top_ids"):
+        one, other = (getattr(scores, name).cpu() for scores in found)
+        assert torch.equal(one, other), name
+    assert not torch.equal(found[0].drawn, found[0].best)
+    for name in ("confidence", "entropy", "soft", "top_logprobs"):
+        one, other = (getattr(scores, name).cpu() for scores in found)
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_of_equal_logits_the_lowest_token_is_the_best(
+    device: torch.device, backend: Backend
+) -> None:
+    given = (torch.zeros(2, COLUMNS), torch.randn(VOCAB, COLUMNS), torch.ones(2))
+    found = score(*(t.to(device) for t in given))
+    assert found.best.tolist() == [0, 0]
+    assert found.entropy.tolist() == pytest.approx([torch.tensor(VOCAB).log().item()] * 2)
+
+
+@pytest.mark.parametrize("vocab_size", [37, 600, 5000])
+def test_a_row_gets_the_same_bits_in_any_company(vocab_size: int) -> None:
+    count = 600
+    hidden, embedding = torch.randn(count, 64), torch.randn(vocab_size, 64) / 4
+    keys = [torch.randint(0, 1000, (count,)) for _ in range(3)]
+    temperature, spread = torch.rand(count) + 0.2, torch.rand(count)
+    vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=2048)
+
+    def run(rows: slice) -> CanvasScores:
+        noise = philox_noise(*(key[rows] for key in keys))
+        return score_canvas(
+            hidden[rows], vocabulary, temperature[rows], spread[rows], noise, num_top=4
+        )
+
+    whole = run(slice(0, count))
+    for rows in (slice(0, 1), slice(3, 19), slice(20, 70), slice(1, 599), slice(599, 600)):
+        part = run(rows)
+        for name in ("drawn", "best", "confidence", "entropy", "soft", "top_ids", "top_logprobs"):
+            assert torch.equal(getattr(part, name), getattr(whole, name)[rows]), (name, rows)
+
+
+def test_noise_is_the_same_for_one_row_and_for_many() -> None:
+    keys = [torch.arange(50) for _ in range(3)]
+    whole = philox_noise(*keys)(0, 37)
+    for i in range(50):
+        assert torch.equal(philox_noise(*(key[i : i + 1] for key in keys))(0, 37)[0], whole[i])
+
+
+def test_noise_of_a_slice_is_that_of_the_whole() -> None:
+    keys = torch.tensor([3, 2**40 + 1]), torch.tensor([5, 900]), torch.tensor([0, 7])
+    whole = gumbel_noise(*keys, 50)
+    assert torch.equal(philox_noise(*keys)(12, 21), whole[:, 12:33])
+
+
+def test_tokens_of_noise_are_uniform_and_their_own() -> None:
+    count, vocab_size = 20_000, 10
+    positions = torch.arange(count)
+    seeds, steps = torch.full((count,), 2**50 + 3), torch.zeros(count, dtype=torch.int64)
+    tokens = noise_tokens(seeds, positions, steps, vocab_size)
+    assert tokens.min() == 0
+    assert tokens.max() == vocab_size - 1
+    expected = count / vocab_size
+    # Nine degrees of freedom: 27.9 is passed once in a thousand times.
+    assert ((tokens.bincount() - expected) ** 2 / expected).sum() < 27.9
+    for other in (
+        noise_tokens(seeds + 1, positions, steps, vocab_size),
+        noise_tokens(seeds, positions, steps + 1, vocab_size),
+        noise_tokens(seeds, positions + 1, steps, vocab_size),
+        gumbel_noise(seeds, positions, steps, vocab_size).argmax(-1),
+    ):
+        assert (tokens == other).float().mean() == pytest.approx(1 / vocab_size, abs=0.01)

@@ -1,0 +1,34 @@
+"""DiffusionGemma's forward pass on Triton's kernels gets the logits of transformers."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.support.canvases import Forward, Rows, load, soft_of
+from tests.support.tiny import GOLDEN
+from unmask_kernels import dispatch
+
+PROMPT_LEN = 40
+
+
+@pytest.mark.slow
+def test_logits_are_those_of_the_reference(tmp_path: Path) -> None:
+    """Windows, heads of two sizes, values that are keys, GELU gates and self-conditioning."""
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / "dgemma" / name, tmp_path / name)
+    golden = load_file(GOLDEN / "dgemma" / "forward.safetensors")
+    prompt, canvas = golden["input_ids"].split([PROMPT_LEN, 16])
+    with dispatch.backend("triton"):
+        model = load(tmp_path)
+        forward = Forward(model, 8)
+        pages = forward.pages(56)
+        forward.hidden(Rows(pages, 0, prompt[:30]))
+        (first,) = forward.hidden(Rows(pages, 30, prompt[30:], canvas))
+        soft = soft_of(model, first, 0.7)
+        (second,) = forward.hidden(Rows(pages, PROMPT_LEN, prompt[:0], canvas, soft))
+    for rows, expected in zip((first, second), golden["logits"], strict=True):
+        assert (model.logits(rows) - expected).abs().max() < 1e-4 * expected.abs().max()
+    assert torch.isfinite(soft).all()

@@ -1,0 +1,107 @@
+"""What of a DiffusionGemma configuration is read, what is supposed, what is refused."""
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.support.tiny import GOLDEN
+from unmask.errors import InvalidCheckpoint
+from unmask.models.diffusion_gemma import build, read_schedule, traits
+from unmask.models.gemma_config import read_config
+from unmask.models.layers import LayerShape
+from unmask.models.weights import Weights
+from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
+
+FOLDER = GOLDEN / "dgemma"
+
+
+def config(**text: Any) -> dict[str, Any]:
+    """The golden configuration with changes; those that are None are left out."""
+    raw = json.loads((FOLDER / "config.json").read_text())
+    changed = raw["text_config"] | text
+    return raw | {"text_config": {k: v for k, v in changed.items() if v is not None}}
+
+
+def test_layers_have_the_shapes_that_the_configuration_lists() -> None:
+    sliding, full = LayerShape(2, 16, 2, 24), LayerShape(1, 32, 4)
+    assert read_config(config()).shapes == (sliding, sliding, full)
+
+
+def test_older_names_say_the_same() -> None:
+    older = config(per_layer_config=None, global_head_dim=32, num_global_key_value_heads=1)
+    assert read_config(older).shapes == read_config(config()).shapes
+
+
+def test_what_is_left_out_is_as_in_transformers() -> None:
+    bare = config(
+        per_layer_config=None,
+        layer_types=None,
+        rope_parameters=None,
+        sliding_window=None,
+        num_hidden_layers=12,
+    )
+    found = read_config(bare)
+    sliding, full = LayerShape(2, 16, 2, 512), LayerShape(2, 512, 2)
+    assert found.shapes == ((sliding,) * 5 + (full,)) * 2
+    assert found.softcap == 30.0
+    rope = found.ropes["full_attention"]
+    assert (rope.num_turning, rope.theta) == (64, 1_000_000.0)
+    assert found.ropes["sliding_attention"].num_turning == 8
+    assert traits({}).block_length == 256
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_activation": "relu"}, "hidden_activation"),
+        ({"attention_bias": True}, "attention_bias"),
+        ({"use_bidirectional_attention": "all"}, "use_bidirectional_attention"),
+        ({"layer_types": ["full_attention"]}, "layer_types"),
+        ({"num_attention_heads": 3}, "do not group"),
+        ({"rope_parameters": {k: {"rope_type": "yarn"} for k in ("sliding_attention",)}}, "rotary"),
+    ],
+)
+def test_what_is_not_supported_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidCheckpoint, match=message):
+        read_config(config(**change))
+
+
+def test_halves_that_are_not_tied_and_long_canvases_are_refused() -> None:
+    with pytest.raises(InvalidCheckpoint, match="tied"):
+        read_config(config() | {"tie_word_embeddings": False})
+    with pytest.raises(InvalidCheckpoint, match=f"at most {MAX_BLOCK_LENGTH}"):
+        traits({"canvas_length": MAX_BLOCK_LENGTH + 1})
+
+
+def test_a_schedule_is_read_where_it_is_given() -> None:
+    golden = json.loads((FOLDER / "generation_config.json").read_text())
+    assert read_schedule(golden) == CanvasSchedule() == read_schedule({})
+    given = {
+        "max_denoising_steps": 12,
+        "sampler_config": {"_cls_name": "EntropyBoundSamplerConfig", "entropy_bound": 0.5},
+        "t_max": 1.0,
+        "t_min": 0.0,
+        "stability_threshold": 0,
+        "confidence_threshold": 0.25,
+    }
+    assert read_schedule(given) == CanvasSchedule(12, 0.5, 1.0, 0.0, 0, 0.25)
+
+
+def test_shared_weights_may_be_saved_twice_and_others_may_not() -> None:
+    tensors = load_file(FOLDER / "model.safetensors")
+    again = {
+        name.replace("model.decoder.", "model.encoder.language_model."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("model.decoder.") and "self_conditioning" not in name
+    }
+
+    def load(**extra: torch.Tensor) -> None:
+        device = torch.device("cpu")
+        build(config(), Weights(again | tensors | extra, torch.float32, device), 64)
+
+    load(**{"lm_head.weight": tensors["model.decoder.embed_tokens.weight"]})
+    with pytest.raises(InvalidCheckpoint, match=r"unexpected model\.encoder\.audio"):
+        load(**{"model.encoder.audio": torch.zeros(3)})
