@@ -10,6 +10,7 @@ from unmask.errors import InvalidCheckpoint
 from unmask.models import diffusion_gemma, sdar
 from unmask.models.checkpoint import Checkpoint, model_info
 from unmask.models.family import Family, Model, RawConfig
+from unmask.models.hub import find_checkpoint
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
@@ -34,7 +35,7 @@ def load_model(
     config: ModelConfig, decoding: DecodingConfig, progress: Progress | None = None
 ) -> LoadedModel:
     """Load the checkpoint that `config` names, or the embedded one; raises `InvalidCheckpoint`."""
-    checkpoint = Checkpoint.open(EMBEDDED if config.path is None else Path(config.path))
+    checkpoint = Checkpoint.open(EMBEDDED if config.path is None else find_checkpoint(config.path))
     family = find_family(checkpoint.architecture)
     raw = checkpoint.config
     device = _device(config)
@@ -42,7 +43,14 @@ def load_model(
     tokenizer = Tokenizer.from_folder(checkpoint.folder)
     try:
         info = model_info(checkpoint, family, config, decoding, tokenizer)
-        weights = Weights.from_folder(checkpoint.folder, dtype, device, progress)
+        weights = Weights.from_folder(
+            checkpoint.folder,
+            dtype,
+            device,
+            progress,
+            quantization=config.quantization,
+            compression=raw.get("quantization_config"),
+        )
         model = family.build(raw, weights, info.max_model_len + MAX_BLOCK_LENGTH)
     except KeyError as error:
         raise InvalidCheckpoint(f"config.json has no {error}") from error
