@@ -132,11 +132,21 @@ def make_linear(weight: Tensor | QuantizedWeight, bias: Tensor | None = None) ->
     if not _can_pack(weight):
         return Linear(weight, (), num_inputs, bias)
     part_inputs = _part_inputs(num_inputs) if weight.dtype is torch.bfloat16 else num_inputs
-    parts = tuple(
-        torch.ops.mkldnn._reorder_linear_weight(part.contiguous(), None)
-        for part in torch.split(weight, part_inputs, 1)
-    )
-    return Linear(None, parts, part_inputs, bias)
+    return Linear(None, _pack(weight, part_inputs), part_inputs, bias)
+
+
+def _pack(weight: Tensor, part_inputs: int) -> tuple[Tensor, ...]:
+    """The parts of a weight in oneDNN's order.
+
+    They are copied to one place before: of a copy for each, glibc would keep a hole between parts
+    that no aligned allocation of the same size fits into, and loading would hold twice the weights.
+    """
+    parts: list[Tensor] = []
+    place = weight.new_empty(len(weight) * part_inputs)
+    for part in torch.split(weight, part_inputs, 1):
+        copied = place[: part.numel()].view(part.shape).copy_(part)
+        parts.append(torch.ops.mkldnn._reorder_linear_weight(copied, None))
+    return tuple(parts)
 
 
 def make_gated_linear(
