@@ -178,5 +178,5 @@ def test_scales_without_a_word_in_the_config_are_unexpected(tiny_folder, tmp_pat
     raw = json.loads((tmp_path / "config.json").read_text())
     del raw["quantization_config"]
     (tmp_path / "config.json").write_text(json.dumps(raw))
-    with pytest.raises(InvalidCheckpoint, match="unexpected model.layers.0.mlp.down_proj.weight_s"):
+    with pytest.raises(InvalidCheckpoint, match=r"unexpected .*mlp\.down_proj\.weight_scale"):
         load(tmp_path)

@@ -31,6 +31,29 @@ class LoadedModel:
     device: torch.device
 
 
+@dataclass(frozen=True, slots=True)
+class FamilyInfo:
+    """What a person is told of a family."""
+
+    name: str
+    architectures: tuple[str, ...]
+    attention: str
+    verified: str
+
+
+def describe_families() -> list[FamilyInfo]:
+    """Every family in the order in which they are known."""
+    return [
+        FamilyInfo(
+            family.name,
+            family.architectures,
+            family.traits({}).attention.replace("_", " "),
+            family.verified,
+        )
+        for family in FAMILIES
+    ]
+
+
 def load_model(
     config: ModelConfig, decoding: DecodingConfig, progress: Progress | None = None
 ) -> LoadedModel:
@@ -52,6 +75,7 @@ def load_model(
             compression=raw.get("quantization_config"),
         )
         model = family.build(raw, weights, info.max_model_len + MAX_BLOCK_LENGTH)
+        weights.close()
     except KeyError as error:
         raise InvalidCheckpoint(f"config.json has no {error}") from error
     return LoadedModel(model, tokenizer, info, dtype, device)
