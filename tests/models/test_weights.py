@@ -117,6 +117,13 @@ def test_a_hundred_tensors_of_the_same_kind_are_summarised() -> None:
     assert len(message) < 600
 
 
+def test_a_wish_for_8_bits_that_no_weight_heeds_is_an_error() -> None:
+    weights = Weights({"a.weight": torch.ones(2, 3)}, torch.float32, CPU, quantization="int8")
+    weights.take("a.weight", (2, 3))
+    with pytest.raises(InvalidCheckpoint, match="no weight of this family can be held as int8"):
+        weights.check_all_taken()
+
+
 def test_shards_that_are_missing_are_named(tmp_path: Path) -> None:
     ones = torch.ones(2)
     write_shards(tmp_path, {f"m-{i}.safetensors": {f"t{i}": ones} for i in range(4)})

@@ -14,7 +14,14 @@ from unmask.errors import InvalidCheckpoint
 from unmask.models.compressed import CompressedTensor, join_scales
 from unmask.models.shards import StoredTensor, open_shards
 from unmask_kernels.linear import GatedLinear, Linear, make_gated_linear, make_linear
-from unmask_kernels.quantized import Quantization, QuantizedWeight, dequantize, join, quantize
+from unmask_kernels.quantized import (
+    DTYPES,
+    Quantization,
+    QuantizedWeight,
+    dequantize,
+    join,
+    quantize,
+)
 
 Progress = Callable[[str, int, int], None]
 Held = Literal["auto", "none"] | Quantization
@@ -41,6 +48,7 @@ class Weights:
         self._progress = progress
         self._all_bytes = sum(_num_bytes(tensor) for tensor in self._tensors.values())
         self._done_bytes = 0
+        self._num_quantized = 0
         self.dtype = dtype
         self.device = device
         self.quantization = quantization
@@ -122,6 +130,8 @@ class Weights:
         if problems := self._problems + unexpected:
             listed = "; ".join(_summary(problems))
             raise InvalidCheckpoint(f"the weights do not fit config.json: {listed}")
+        if self.quantization in DTYPES and not self._num_quantized:
+            raise InvalidCheckpoint(f"no weight of this family can be held as {self.quantization}")
 
     def close(self) -> None:
         """Give the memory that loading no longer needs back to the system, where it keeps any."""
@@ -139,11 +149,15 @@ class Weights:
             and kind in ("auto", stored.kind)
         ):
             del self._tensors[name]
+            self._num_quantized += 1
             held = stored.held(self.device)
             self._report(stored)
             return held
         whole = self.take(name, shape)
-        return whole if kind == "auto" or kind == "none" else quantize(whole, kind)
+        if kind == "auto" or kind == "none":
+            return whole
+        self._num_quantized += 1
+        return quantize(whole, kind)
 
     def _joined(self, parts: Sequence[Tensor | QuantizedWeight]) -> Tensor | QuantizedWeight:
         alike = self._alike(parts)
