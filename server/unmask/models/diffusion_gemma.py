@@ -23,7 +23,7 @@ from unmask.models.layers import turning_tables
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.canvas import make_vocabulary
-from unmask_kernels.linear import Linear, make_gated_linear, make_linear
+from unmask_kernels.linear import Linear, make_linear
 
 DECODER, ENCODER = "model.decoder.", "model.encoder.language_model."
 DEFAULT_CANVAS = 256
@@ -47,12 +47,18 @@ class _Reader:
     def ones(self, *shape: int) -> Tensor:
         return torch.ones(shape, dtype=self.weights.dtype, device=self.weights.device)
 
+    def linear(self, names: list[str], num_outputs: list[int], num_inputs: int) -> Linear:
+        for name in names:
+            self.weights.drop(f"{ENCODER}{name}.weight")
+        return self.weights.take_linear([DECODER + n for n in names], num_outputs, num_inputs)
+
     def mlp(self, prefix: str) -> GatedMlp:
         outer, inner = self.config.hidden_size, self.config.intermediate_size
-        gate = self.take(f"{prefix}gate_proj.weight", inner, outer)
-        up = self.take(f"{prefix}up_proj.weight", inner, outer)
-        down = self.take(f"{prefix}down_proj.weight", outer, inner)
-        return GatedMlp(make_gated_linear(gate, up, "gelu_tanh"), make_linear(down))
+        gate, up = f"{prefix}gate_proj.weight", f"{prefix}up_proj.weight"
+        for name in (gate, up):
+            self.weights.drop(ENCODER + name)
+        gated = self.weights.take_gated(DECODER + gate, DECODER + up, inner, outer, "gelu_tanh")
+        return GatedMlp(gated, self.linear([f"{prefix}down_proj"], [outer], inner))
 
     def mixture(self, prefix: str) -> Mixture:
         c = self.config
@@ -78,33 +84,30 @@ class _Reader:
         names = [("q", c.num_heads), ("k", num_kv)]
         if c.spans[index] == "sliding_attention":
             names.append(("v", num_kv))
-        parts = [
-            self.take(f"{prefix}{name}_proj.weight", heads * size, c.hidden_size)
-            for name, heads in names
-        ]
+        projection = self.linear(
+            [f"{prefix}{name}_proj" for name, _ in names],
+            [heads * size for _, heads in names],
+            c.hidden_size,
+        )
         norms = [
             self.take(f"{prefix}q_norm.weight", size).expand(c.num_heads, -1),
             self.take(f"{prefix}k_norm.weight", size).expand(num_kv, -1),
             self.ones(num_kv, size),
         ]
-        return make_linear(torch.cat(parts)), torch.cat(norms)
+        return projection, torch.cat(norms)
 
     def layer(self, index: int) -> CanvasLayer:
         c, prefix = self.config, f"layers.{index}."
         scalar = f"{prefix}layer_scalar"
         scalars = [self.weights.take(half + scalar, (1,)) for half in (ENCODER, DECODER)]
         heads, head_norms = self.heads(f"{prefix}self_attn.", index)
-        out = self.take(
-            f"{prefix}self_attn.o_proj.weight",
-            c.hidden_size,
-            c.num_heads * c.shapes[index].head_dim,
-        )
+        mixed = c.num_heads * c.shapes[index].head_dim
         return CanvasLayer(
             span=c.spans[index],
             input_norm=self.norm(f"{prefix}input_layernorm"),
             heads=heads,
             head_norms=head_norms,
-            out=make_linear(out),
+            out=self.linear([f"{prefix}self_attn.o_proj"], [c.hidden_size], mixed),
             post_norm=self.norm(f"{prefix}post_attention_layernorm"),
             feed_forward=FeedForward(
                 dense_norm=self.norm(f"{prefix}pre_feedforward_layernorm"),
@@ -123,7 +126,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder
     """The model of a checkpoint."""
     config = read_config(raw)
     for prefix in NOT_SERVED:
-        weights.drop_all(prefix)
+        weights.drop_prefix(prefix)
     weights.drop("lm_head.weight")
     reader = _Reader(config, weights)
     embedding = reader.take("embed_tokens.weight", config.vocab_size, config.hidden_size)
@@ -184,5 +187,10 @@ def read_schedule(generation: RawConfig) -> CanvasSchedule:
 
 
 FAMILY = Family(
-    "diffusion-gemma", ("DiffusionGemmaForBlockDiffusion",), traits, build, read_schedule
+    "diffusion-gemma",
+    ("DiffusionGemmaForBlockDiffusion",),
+    traits,
+    build,
+    read_schedule,
+    verified="logits to 1e-4, of transformers' code on a tiny random checkpoint",
 )

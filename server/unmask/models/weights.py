@@ -13,6 +13,7 @@ from torch import Tensor
 from unmask.errors import InvalidCheckpoint
 from unmask.models.compressed import CompressedTensor, join_scales
 from unmask.models.shards import StoredTensor, open_shards
+from unmask_kernels.layers import Activation
 from unmask_kernels.linear import GatedLinear, Linear, make_gated_linear, make_linear
 from unmask_kernels.quantized import (
     DTYPES,
@@ -104,10 +105,18 @@ class Weights:
             return make_linear(weight)
         return make_linear(weight, torch.cat([self.take(f"{n}.bias", (out,)) for n, out in parts]))
 
-    def take_gated(self, gate: str, up: str, num_outputs: int, num_inputs: int) -> GatedLinear:
+    def take_gated(
+        self,
+        gate: str,
+        up: str,
+        num_outputs: int,
+        num_inputs: int,
+        activation: Activation = "silu",
+    ) -> GatedLinear:
         """Two layers' weights, held as asked, of which the first gates the other."""
         shape = (num_outputs, num_inputs)
-        return make_gated_linear(*self._alike([self._matrix(gate, shape), self._matrix(up, shape)]))
+        first, second = self._alike([self._matrix(gate, shape), self._matrix(up, shape)])
+        return make_gated_linear(first, second, activation)
 
     def drop(self, name: str) -> None:
         """Ignore a tensor that may be there, such as a tied head saved twice."""
@@ -118,11 +127,6 @@ class Weights:
         """Ignore every tensor whose name begins so, such as those of a vision tower."""
         for name in [name for name in self._tensors if name.startswith(prefix)]:
             self.drop(name)
-
-    def drop_all(self, prefix: str) -> None:
-        """Ignore every tensor of a part that is not served."""
-        for name in [name for name in self._tensors if name.startswith(prefix)]:
-            del self._tensors[name]
 
     def check_all_taken(self) -> None:
         """Raise `InvalidCheckpoint` that lists every problem, unexpected tensors included."""
