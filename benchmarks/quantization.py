@@ -45,7 +45,7 @@ def main() -> None:
         }
         for run in runs[1:]
     }
-    record = describe() | {"limit": LIMIT, "losses": losses, "runs": runs}
+    record = describe() | {"arguments": arguments, "limit": LIMIT, "losses": losses, "runs": runs}
     RESULT.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     for kind, loss in losses.items():
         print(kind, "loses", {name: f"{points:.2%}" for name, points in loss.items()})
