@@ -155,9 +155,20 @@ def test_secrets_are_never_shown():
     assert "hunter2" not in resolved.to_toml() + repr(resolved.to_dict())
 
 
-@pytest.mark.parametrize("name", ["default", "cpu", "gpu"])
-def test_shipped_files_load(name):
-    resolve(file=CONFIGS / f"{name}.toml", environment={})
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.stem)
+def test_shipped_files_load(file, tmp_path):
+    resolve(file=file, environment={})
+    # What is commented out must be right as well, or it misleads.
+    uncommented = write(tmp_path, re.sub(r"(?m)^# (\w+ = )", r"\1", file.read_text()))
+    resolve(file=uncommented, environment={})
+
+
+def test_there_is_an_example_for_each_family_and_kind_of_machine():
+    assert {file.stem for file in CONFIGS.glob("*.toml")} == {
+        *("default", "cpu", "gpu"),
+        *("sdar-8b", "llada-8b", "llada2-mini", "dream-7b", "fast-dllm-v2-7b"),
+        "diffusion-gemma-26b",
+    }
 
 
 def test_the_default_file_says_what_is_the_case_anyway():

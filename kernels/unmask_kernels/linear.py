@@ -17,6 +17,7 @@ from torch import Tensor
 
 from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.layers import Activation, gated
+from unmask_kernels.quantized import QuantizedWeight, join, product
 
 MAX_BF16_INPUTS = 256
 MAX_PARTS = 16
@@ -29,19 +30,25 @@ FEW_ROWS = (4, 8)  # as good as 16, by 364 shapes that were tried; 2 are not
 class Linear:
     """A weight [N, K], with or without a bias, ready to be multiplied with rows [M, K]."""
 
-    weight: Tensor | None  # [N, K]; None once it is packed
+    weight: Tensor | None  # [N, K]; None once it is packed, of 8 bits where there are scales
     parts: tuple[Tensor, ...]  # opaque, inputs cut in order
     part_inputs: int
     bias: Tensor | None = None  # [N]
+    scales: Tensor | None = None  # [N] float32
 
     def __call__(self, x: Tensor) -> Tensor:
         """Rows [M, N]."""
+        if self.weight is not None and self.scales is not None:
+            out = product(fill_rows(x), self.weight, self.scales, self.part_inputs)[: len(x)]
+            return out if self.bias is None else out.add_(self.bias)
         if self.weight is not None:
             return F.linear(x, self.weight, self.bias)
         return self._sum(x, None)
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, N] added to `residual` [M, N], which may be overwritten."""
+        if self.scales is not None:
+            return residual.add_(self(x))
         if self.weight is not None:
             residual.addmm_(x, self.weight.T)
             return residual if self.bias is None else residual.add_(self.bias)
@@ -128,25 +135,49 @@ def _binary(x: Tensor, part: Tensor, bias: Tensor | None, other: Tensor, operati
     return out
 
 
-def make_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
+def make_linear(weight: Tensor | QuantizedWeight, bias: Tensor | None = None) -> Linear:
     """Prepare a weight [N, K] and a bias [N]; packed where oneDNN serves device and dtype."""
+    if isinstance(weight, QuantizedWeight):
+        part_inputs = _part_inputs(weight.values.shape[1])
+        return Linear(weight.values, (), part_inputs, bias, weight.scales)
     num_inputs = weight.shape[1]
     if not can_pack(weight):
         return Linear(weight, (), num_inputs, bias)
-    part_inputs = MAX_BF16_INPUTS if weight.dtype is torch.bfloat16 else num_inputs
-    part_inputs = max(part_inputs, -(-num_inputs // MAX_PARTS))
-    parts = tuple(
-        torch.ops.mkldnn._reorder_linear_weight(part.contiguous(), None)
-        for part in torch.split(weight, part_inputs, 1)
-    )
-    return Linear(None, parts, part_inputs, bias)
+    part_inputs = _part_inputs(num_inputs) if weight.dtype is torch.bfloat16 else num_inputs
+    return Linear(None, _pack(weight, part_inputs), part_inputs, bias)
 
 
-def make_gated_linear(gate: Tensor, up: Tensor, activation: Activation = "silu") -> GatedLinear:
-    """Prepare two weights [N, K]."""
+def _pack(weight: Tensor, part_inputs: int) -> tuple[Tensor, ...]:
+    """The parts of a weight in oneDNN's order.
+
+    They are copied to one place before: of a copy for each, glibc would keep a hole between parts
+    that no aligned allocation of the same size fits into, and loading would hold twice the weights.
+    """
+    parts: list[Tensor] = []
+    place = weight.new_empty(len(weight) * part_inputs)
+    for part in torch.split(weight, part_inputs, 1):
+        copied = place[: part.numel()].view(part.shape).copy_(part)
+        parts.append(torch.ops.mkldnn._reorder_linear_weight(copied, None))
+    return tuple(parts)
+
+
+def make_gated_linear(
+    gate: Tensor | QuantizedWeight,
+    up: Tensor | QuantizedWeight,
+    activation: Activation = "silu",
+) -> GatedLinear:
+    """Prepare two weights [N, K] of one kind."""
+    if isinstance(gate, QuantizedWeight):
+        assert isinstance(up, QuantizedWeight)
+        return GatedLinear(make_linear(join((gate, up))), None, activation)
+    assert isinstance(up, Tensor)
     if can_pack(gate):
         return GatedLinear(make_linear(gate), make_linear(up), activation)
     return GatedLinear(make_linear(torch.cat((gate, up))), None, activation)
+
+
+def _part_inputs(num_inputs: int) -> int:
+    return max(MAX_BF16_INPUTS, -(-num_inputs // MAX_PARTS))
 
 
 def can_pack(weight: Tensor) -> bool:

@@ -7,6 +7,7 @@ from unmask.types import CacheName, PolicyName
 
 DtypeName = Literal["auto", "bfloat16", "float16", "float32"]
 DeviceName = Literal["auto", "cpu", "cuda"]
+QuantizationName = Literal["auto", "none", "int8", "fp8"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
@@ -18,6 +19,7 @@ class ModelConfig:
     path: str | None = None
     served_name: str | None = None
     dtype: DtypeName = "auto"
+    quantization: QuantizationName = "auto"
     device: DeviceName = "auto"
     max_model_len: int | None = None
     mask_token_id: int | None = None

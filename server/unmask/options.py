@@ -14,9 +14,10 @@ Scalar = str | int | float | bool
 Value = Scalar | tuple[str, ...] | None
 
 MEANINGS = {
-    "model.path": "Checkpoint folder in the Hugging Face layout; the embedded model if unset.",
+    "model.path": "Checkpoint folder, or org/name on the hub; the embedded model if unset.",
     "model.served_name": "Name that clients see; the folder's name if unset.",
     "model.dtype": "Type of weights and activations; auto takes the checkpoint's where it is fast.",
+    "model.quantization": "Weights of linear layers in 8 bits; auto holds them as they are stored.",
     "model.device": "Where the model runs; auto takes the first CUDA device, else the CPU.",
     "model.max_model_len": "Longest prompt and answer together, in tokens; the model's if unset.",
     "model.mask_token_id": "Id of the mask token, for checkpoints that do not name it.",

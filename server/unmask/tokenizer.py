@@ -25,8 +25,10 @@ class Tokenizer:
         is_fast = (folder / "tokenizer.json").is_file()
         kind = PreTrainedTokenizerFast if is_fast else AutoTokenizer
         try:
-            return cls(kind.from_pretrained(str(folder), local_files_only=True))
-        except (OSError, ValueError) as error:
+            return cls(
+                kind.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+            )
+        except (OSError, ValueError, ImportError, LookupError, TypeError) as error:
             raise InvalidCheckpoint(f"no usable tokenizer in {folder}: {error}") from error
 
     @property

@@ -17,7 +17,15 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from unmask_kernels.gpu import attention, canvas, experts, layers, selection, unmasking
+from unmask_kernels.gpu import (
+    attention,
+    canvas,
+    experts,
+    layers,
+    linear,
+    selection,
+    unmasking,
+)
 from unmask_kernels.testing.variant import Variant
 
 CAPABILITIES = (80, 90, 100)
@@ -99,6 +107,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     yield from layers.variants(capability)
     yield from selection.variants(capability)
     yield from experts.variants(capability)
+    yield from linear.variants(capability)
 
 
 def main() -> int:

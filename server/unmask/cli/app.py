@@ -11,6 +11,7 @@ from unmask.cli.chat import chat
 from unmask.cli.config import config
 from unmask.cli.eval import evaluate
 from unmask.cli.generate import generate
+from unmask.cli.models import models
 from unmask.cli.serve import serve
 from unmask.errors import UnmaskError
 
@@ -26,6 +27,7 @@ app.command()(generate)
 app.command()(chat)
 app.command("eval")(evaluate)
 app.command()(bench)
+app.command()(models)
 app.command()(config)
 
 

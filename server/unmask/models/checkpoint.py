@@ -9,6 +9,7 @@ from typing import Any, Self
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.hub import display_name
 from unmask.tokenizer import Tokenizer
 from unmask.types import CanvasSchedule, ModelInfo, SamplingParams
 
@@ -72,7 +73,7 @@ def model_info(
     )
     name = config.served_name
     if name is None:
-        name = "unmask-embedded" if config.path is None else checkpoint.folder.name
+        name = "unmask-embedded" if config.path is None else display_name(config.path)
     return ModelInfo(
         name=name,
         max_model_len=min(config.max_model_len or trained_len, trained_len),

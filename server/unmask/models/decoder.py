@@ -12,7 +12,7 @@ from unmask.models.layers import LayerShape, StepInput, rotary_tables
 from unmask.models.weights import Weights
 from unmask_kernels.attention import attention
 from unmask_kernels.layers import place_heads, rms_norm
-from unmask_kernels.linear import GatedLinear, Linear, fill_rows, make_gated_linear, make_linear
+from unmask_kernels.linear import GatedLinear, Linear, fill_rows, make_linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +137,7 @@ def take_qkv(
     weights: Weights, config: DecoderConfig, names: tuple[str, str, str], *, bias: bool = False
 ) -> Linear:
     """The query, key and value projections of these names, without `.weight`, as one product."""
-    parts = list(zip(names, config.num_qkv, strict=True))
-    joined = torch.cat([weights.take(f"{n}.weight", (out, config.hidden_size)) for n, out in parts])
-    if not bias:
-        return make_linear(joined)
-    return make_linear(joined, torch.cat([weights.take(f"{n}.bias", (out,)) for n, out in parts]))
+    return weights.take_linear(names, config.num_qkv, config.hidden_size, bias=bias)
 
 
 def take_qk_norm(weights: Weights, config: DecoderConfig, query: str, key: str) -> Tensor:
@@ -158,11 +154,9 @@ def take_gated_mlp(
 ) -> GatedMlp:
     """A gated MLP; `names` are its gate's, the other factor's and the way back's weights."""
     gate, up, down = names
-    gated = make_gated_linear(
-        weights.take(gate, (intermediate_size, hidden_size)),
-        weights.take(up, (intermediate_size, hidden_size)),
-    )
-    return GatedMlp(gated, make_linear(weights.take(down, (hidden_size, intermediate_size))))
+    gated = weights.take_gated(gate, up, intermediate_size, hidden_size)
+    back = down.removesuffix(".weight")
+    return GatedMlp(gated, weights.take_linear([back], [hidden_size], intermediate_size))
 
 
 def halve_rotary(heads: Tensor, rotary_dim: int) -> Tensor:

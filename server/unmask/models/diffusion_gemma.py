@@ -24,7 +24,7 @@ from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.canvas import make_vocabulary
 from unmask_kernels.experts import make_experts
-from unmask_kernels.linear import Linear, make_gated_linear, make_linear
+from unmask_kernels.linear import Linear
 
 DECODER, ENCODER = "model.decoder.", "model.encoder.language_model."
 DEFAULT_CANVAS = 256
@@ -50,16 +50,20 @@ class _Reader:
 
     def linear(self, num_outputs: dict[str, int], num_inputs: int) -> Linear:
         """Layers by name, with their outputs, as one product."""
-        return make_linear(
-            torch.cat([self.take(f"{n}.weight", m, num_inputs) for n, m in num_outputs.items()])
-        )
+        for name in num_outputs:
+            self.weights.drop(f"{ENCODER}{name}.weight")
+        names = [DECODER + name for name in num_outputs]
+        return self.weights.take_linear(names, list(num_outputs.values()), num_inputs)
 
     def mlp(self, prefix: str) -> GatedMlp:
         outer, inner = self.config.hidden_size, self.config.intermediate_size
-        gate = self.take(f"{prefix}gate_proj.weight", inner, outer)
-        up = self.take(f"{prefix}up_proj.weight", inner, outer)
-        down = self.linear({f"{prefix}down_proj": outer}, inner)
-        return GatedMlp(make_gated_linear(gate, up, self.config.activation), down)
+        gate, up = f"{prefix}gate_proj.weight", f"{prefix}up_proj.weight"
+        for name in (gate, up):
+            self.weights.drop(ENCODER + name)
+        gated = self.weights.take_gated(
+            DECODER + gate, DECODER + up, inner, outer, self.config.activation
+        )
+        return GatedMlp(gated, self.linear({f"{prefix}down_proj": outer}, inner))
 
     def mixture(self, prefix: str) -> Mixture:
         c = self.config
@@ -183,5 +187,10 @@ def read_schedule(generation: RawConfig) -> CanvasSchedule:
 
 
 FAMILY = Family(
-    "diffusion-gemma", ("DiffusionGemmaForBlockDiffusion",), traits, build, read_schedule
+    "diffusion-gemma",
+    ("DiffusionGemmaForBlockDiffusion",),
+    traits,
+    build,
+    read_schedule,
+    verified="logits to 1e-4, of transformers' code on a tiny random checkpoint",
 )

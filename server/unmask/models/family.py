@@ -62,7 +62,8 @@ class Family:
 
     `build` takes the configuration, the weights and the number of positions; it and `traits` raise
     `InvalidCheckpoint` for what the family does not support. `canvas` reads the generation
-    configuration of families that denoise canvases of noise.
+    configuration of families that denoise canvases of noise. `verified` says what was compared with
+    what, in a few words for `unmask models` and docs/models.md.
     """
 
     name: str
@@ -70,3 +71,4 @@ class Family:
     traits: Callable[[RawConfig], Traits]
     build: Callable[[RawConfig, Weights, int], Model]
     canvas: Callable[[RawConfig], CanvasSchedule] | None = None
+    verified: str = ""

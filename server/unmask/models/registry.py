@@ -19,6 +19,7 @@ from unmask.models import (
 )
 from unmask.models.checkpoint import Checkpoint, model_info
 from unmask.models.family import Family, Model, RawConfig
+from unmask.models.hub import find_checkpoint
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
@@ -48,11 +49,34 @@ class LoadedModel:
     device: torch.device
 
 
+@dataclass(frozen=True, slots=True)
+class FamilyInfo:
+    """What a person is told of a family."""
+
+    name: str
+    architectures: tuple[str, ...]
+    attention: str
+    verified: str
+
+
+def describe_families() -> list[FamilyInfo]:
+    """Every family in the order in which they are known."""
+    return [
+        FamilyInfo(
+            family.name,
+            family.architectures,
+            family.traits({}).attention.replace("_", " "),
+            family.verified,
+        )
+        for family in FAMILIES
+    ]
+
+
 def load_model(
     config: ModelConfig, decoding: DecodingConfig, progress: Progress | None = None
 ) -> LoadedModel:
     """Load the checkpoint that `config` names, or the embedded one; raises `InvalidCheckpoint`."""
-    checkpoint = Checkpoint.open(EMBEDDED if config.path is None else Path(config.path))
+    checkpoint = Checkpoint.open(EMBEDDED if config.path is None else find_checkpoint(config.path))
     family = find_family(checkpoint.architecture)
     raw = checkpoint.config
     device = _device(config)
@@ -60,8 +84,16 @@ def load_model(
     tokenizer = Tokenizer.from_folder(checkpoint.folder)
     try:
         info = model_info(checkpoint, family, config, decoding, tokenizer)
-        weights = Weights.from_folder(checkpoint.folder, dtype, device, progress)
+        weights = Weights.from_folder(
+            checkpoint.folder,
+            dtype,
+            device,
+            progress,
+            quantization=config.quantization,
+            compression=raw.get("quantization_config"),
+        )
         model = family.build(raw, weights, info.max_model_len + MAX_BLOCK_LENGTH)
+        weights.close()
     except KeyError as error:
         raise InvalidCheckpoint(f"config.json has no {error}") from error
     return LoadedModel(model, tokenizer, info, dtype, device)

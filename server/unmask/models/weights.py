@@ -1,27 +1,58 @@
-"""Reading safetensors, with every missing, unexpected or misshapen tensor named."""
+"""The tensors of a checkpoint, with every missing, unexpected or misshapen one named."""
 
-from collections.abc import Callable
+import ctypes
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
+from unmask.models.compressed import CompressedTensor, join_scales
+from unmask.models.shards import StoredTensor, open_shards
+from unmask_kernels.layers import Activation
+from unmask_kernels.linear import GatedLinear, Linear, make_gated_linear, make_linear
+from unmask_kernels.quantized import (
+    DTYPES,
+    Quantization,
+    QuantizedWeight,
+    dequantize,
+    join,
+    quantize,
+)
 
 Progress = Callable[[str, int, int], None]
+Held = Literal["auto", "none"] | Quantization
+MOST_ALIKE = 3
 
 
 class Weights:
-    """The tensors of a checkpoint, taken one by one by the model that knows their shapes."""
+    """The tensors of a checkpoint, read one by one as the model that knows their shapes takes them.
+
+    `quantization` says how the weights of linear layers are held: auto as they are stored.
+    """
 
     def __init__(
-        self, tensors: dict[str, Tensor], dtype: torch.dtype, device: torch.device
+        self,
+        tensors: Mapping[str, Tensor | StoredTensor | CompressedTensor],
+        dtype: torch.dtype,
+        device: torch.device,
+        *,
+        quantization: Held = "auto",
+        progress: Progress | None = None,
     ) -> None:
-        self._tensors = tensors
+        self._tensors = dict(tensors)
         self._problems: list[str] = []
+        self._progress = progress
+        self._all_bytes = sum(_num_bytes(tensor) for tensor in self._tensors.values())
+        self._done_bytes = 0
+        self._num_quantized = 0
         self.dtype = dtype
         self.device = device
+        self.quantization = quantization
 
     @classmethod
     def from_folder(
@@ -30,48 +61,156 @@ class Weights:
         dtype: torch.dtype,
         device: torch.device,
         progress: Progress | None = None,
+        *,
+        quantization: Held = "auto",
+        compression: Mapping[str, Any] | None = None,
     ) -> "Weights":
-        """Map every `*.safetensors` file of a folder; `progress` gets name, bytes done and all."""
-        files = sorted(folder.glob("*.safetensors"))
-        if not files:
-            raise InvalidCheckpoint(f"no *.safetensors in {folder}")
-        total = sum(file.stat().st_size for file in files)
-        tensors: dict[str, Tensor] = {}
-        done = 0
-        for file in files:
-            with safe_open(file, framework="pt") as opened:
-                for name in opened.keys():  # noqa: SIM118 - not a dict
-                    tensor = opened.get_tensor(name)
-                    done += tensor.numel() * tensor.element_size()
-                    tensors[name] = tensor.to(device, dtype)
-                    if progress is not None:
-                        progress("weights", done, total)
-        if progress is not None:
-            progress("weights", total, total)
-        return cls(tensors, dtype, device)
+        """Map the safetensors files of a folder; `progress` gets name, bytes done and all.
+
+        `compression` is `quantization_config` of its `config.json`. Raises `InvalidCheckpoint`.
+        """
+        tensors = join_scales(open_shards(folder), compression)
+        return cls(tensors, dtype, device, quantization=quantization, progress=progress)
+
+    def has(self, name: str) -> bool:
+        """Whether a tensor is there and was not taken."""
+        return name in self._tensors
 
     def take(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """Remove and return a tensor; what is wrong with it is told by `check_all_taken`."""
-        tensor = self._tensors.pop(name, None)
+        """Remove and read a tensor; what is wrong with it is told by `check_all_taken`."""
+        tensor = self._pop(name, shape)
         if tensor is None:
-            self._problems.append(f"missing {name} {shape}")
-        elif tensor.shape != shape:
-            self._problems.append(f"{name} is {tuple(tensor.shape)}, expected {shape}")
-        else:
-            return tensor
-        return torch.zeros(shape, dtype=self.dtype, device=self.device)
+            return torch.zeros(shape, dtype=self.dtype, device=self.device)
+        found = tensor.to(self.device, self.dtype)
+        self._report(tensor)
+        return found
+
+    def take_optional(self, name: str, shape: tuple[int, ...]) -> Tensor | None:
+        """As `take`; None if there is no such tensor."""
+        return self.take(name, shape) if self.has(name) else None
+
+    def take_linear(
+        self,
+        names: Sequence[str],
+        num_outputs: Sequence[int],
+        num_inputs: int,
+        *,
+        bias: bool = False,
+    ) -> Linear:
+        """Layers of these names, without `.weight` and `.bias`, as one product, held as asked."""
+        parts = list(zip(names, num_outputs, strict=True))
+        weights = [self._matrix(f"{n}.weight", (out, num_inputs)) for n, out in parts]
+        weight = self._joined(weights)
+        if not bias:
+            return make_linear(weight)
+        return make_linear(weight, torch.cat([self.take(f"{n}.bias", (out,)) for n, out in parts]))
+
+    def take_gated(
+        self,
+        gate: str,
+        up: str,
+        num_outputs: int,
+        num_inputs: int,
+        activation: Activation = "silu",
+    ) -> GatedLinear:
+        """Two layers' weights, held as asked, of which the first gates the other."""
+        shape = (num_outputs, num_inputs)
+        first, second = self._alike([self._matrix(gate, shape), self._matrix(up, shape)])
+        return make_gated_linear(first, second, activation)
 
     def drop(self, name: str) -> None:
         """Ignore a tensor that may be there, such as a tied head saved twice."""
-        self._tensors.pop(name, None)
+        if (tensor := self._tensors.pop(name, None)) is not None:
+            self._report(tensor)
 
     def drop_prefix(self, prefix: str) -> None:
         """Ignore every tensor whose name begins so, such as those of a vision tower."""
         for name in [name for name in self._tensors if name.startswith(prefix)]:
-            del self._tensors[name]
+            self.drop(name)
 
     def check_all_taken(self) -> None:
         """Raise `InvalidCheckpoint` that lists every problem, unexpected tensors included."""
         unexpected = [f"unexpected {n} {tuple(t.shape)}" for n, t in self._tensors.items()]
         if problems := self._problems + unexpected:
-            raise InvalidCheckpoint("the weights do not fit config.json: " + "; ".join(problems))
+            listed = "; ".join(_summary(problems))
+            raise InvalidCheckpoint(f"the weights do not fit config.json: {listed}")
+        if self.quantization in DTYPES and not self._num_quantized:
+            raise InvalidCheckpoint(f"no weight of this family can be held as {self.quantization}")
+
+    def close(self) -> None:
+        """Give the memory that loading no longer needs back to the system, where it keeps any."""
+        self._tensors.clear()
+        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None:
+            trim(0)  # glibc keeps what was freed between weights, a tenth of them and more
+
+    def _matrix(self, name: str, shape: tuple[int, int]) -> Tensor | QuantizedWeight:
+        """The weight of a linear layer, in 8 bits where it is held so."""
+        stored, kind = self._tensors.get(name), self.quantization
+        if (
+            isinstance(stored, CompressedTensor)
+            and stored.per_output
+            and stored.shape == shape
+            and kind in ("auto", stored.kind)
+        ):
+            del self._tensors[name]
+            self._num_quantized += 1
+            held = stored.held(self.device)
+            self._report(stored)
+            return held
+        whole = self.take(name, shape)
+        if kind == "auto" or kind == "none":
+            return whole
+        self._num_quantized += 1
+        return quantize(whole, kind)
+
+    def _joined(self, parts: Sequence[Tensor | QuantizedWeight]) -> Tensor | QuantizedWeight:
+        alike = self._alike(parts)
+        if len(alike) == 1:
+            return alike[0]
+        quantized = [part for part in alike if isinstance(part, QuantizedWeight)]
+        if quantized:
+            return join(quantized)
+        return torch.cat([part for part in alike if isinstance(part, Tensor)])
+
+    def _alike(
+        self, parts: Sequence[Tensor | QuantizedWeight]
+    ) -> Sequence[Tensor | QuantizedWeight]:
+        """The weights as they are, or all whole if they are not of one kind."""
+        kinds = {p.dtype if isinstance(p, Tensor) else p.values.dtype for p in parts}
+        if len(kinds) == 1:
+            return parts
+        return [p if isinstance(p, Tensor) else dequantize(p, self.dtype) for p in parts]
+
+    def _pop(
+        self, name: str, shape: tuple[int, ...]
+    ) -> Tensor | StoredTensor | CompressedTensor | None:
+        tensor = self._tensors.pop(name, None)
+        if tensor is None:
+            self._problems.append(f"missing {name} {shape}")
+        elif tuple(tensor.shape) != shape:
+            self._problems.append(f"{name} is {tuple(tensor.shape)}, expected {shape}")
+        else:
+            return tensor
+        return None
+
+    def _report(self, tensor: Tensor | StoredTensor | CompressedTensor) -> None:
+        self._done_bytes += _num_bytes(tensor)
+        if self._progress is not None:
+            self._progress("weights", self._done_bytes, self._all_bytes)
+
+
+def _num_bytes(tensor: Tensor | StoredTensor | CompressedTensor) -> int:
+    return tensor.nbytes if isinstance(tensor, Tensor) else tensor.num_bytes
+
+
+def _summary(problems: Sequence[str]) -> list[str]:
+    """The problems, of those that differ in numbers of layers alone the first few."""
+    kinds: dict[str, list[str]] = {}
+    for problem in problems:
+        kinds.setdefault(re.sub(r"(?<=\.)\d+(?=\.)", "*", problem), []).append(problem)
+    listed: list[str] = []
+    for alike in kinds.values():
+        listed += alike[:MOST_ALIKE]
+        if more := len(alike) - MOST_ALIKE:
+            listed += [f"and {more} more like it"] * (more > 0)
+    return listed

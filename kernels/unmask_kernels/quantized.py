@@ -1,0 +1,95 @@
+"""Weights of 8 bits with one scale for each output, and products with them.
+
+Activations keep their type: values are widened as they are used, which both int8 and float8 (e4m3)
+survive unrounded in bfloat16, and scales are applied to the sums.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask_kernels.dispatch import capability, uses_triton
+
+Quantization = Literal["int8", "fp8"]
+DTYPES: dict[Quantization, torch.dtype] = {"int8": torch.int8, "fp8": torch.float8_e4m3fn}
+LARGEST: dict[Quantization, float] = {"int8": 127.0, "fp8": 448.0}
+FP8_AS_BF16_BITS = ~0x780F  # sign, and exponent and mantissa shifted by 4, of a sign-extended byte
+FP8_AS_BF16_FACTOR = 2.0**120  # between the two exponents' biases, 127 and 7
+CHUNK_ROWS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedWeight:
+    """A weight [N, K] that is `values` times `scales`."""
+
+    values: Tensor  # [N, K] int8 or float8_e4m3fn
+    scales: Tensor  # [N] float32
+
+
+def quantize(weight: Tensor, kind: Quantization) -> QuantizedWeight:
+    """The nearest values of 8 bits to a weight [N, K], the largest of each output made to fit."""
+    largest, dtype = LARGEST[kind], DTYPES[kind]
+    values = torch.empty(weight.shape, dtype=dtype, device=weight.device)
+    scales = torch.empty(len(weight), dtype=torch.float32, device=weight.device)
+    for first in range(0, len(weight), CHUNK_ROWS):  # so that little of it is in float32 at a time
+        rows = slice(first, first + CHUNK_ROWS)
+        wide = weight[rows].float()
+        top = wide.abs().amax(1)
+        scales[rows] = torch.where(top > 0, top / largest, 1.0)
+        wide = wide / scales[rows, None]  # not in place: it may be the weight itself
+        wide = wide.round_() if kind == "int8" else wide
+        values[rows] = wide.clamp_(-largest, largest).to(dtype)
+    return QuantizedWeight(values, scales)
+
+
+def join(weights: Sequence[QuantizedWeight]) -> QuantizedWeight:
+    """Weights with the same inputs as one, outputs in order."""
+    # Bytes, as not every device can concatenate floats of 8 bits.
+    values = torch.cat([w.values.view(torch.uint8) for w in weights])
+    return QuantizedWeight(
+        values.view(weights[0].values.dtype), torch.cat([w.scales for w in weights])
+    )
+
+
+def dequantize(weight: QuantizedWeight, dtype: torch.dtype) -> Tensor:
+    """The weight [N, K] that is meant, rounded once."""
+    return (weight.values.float() * weight.scales[:, None]).to(dtype)
+
+
+def product(x: Tensor, values: Tensor, scales: Tensor, part_inputs: int) -> Tensor:
+    """Rows `x` [M, K] times a weight's `values` [N, K] and `scales` [N]: rows [M, N] in x's type.
+
+    Without Triton, `part_inputs` inputs at a time are widened and summed, always in order.
+    """
+    if uses_triton(x.device) and _has_type(values.dtype, x.device):
+        from unmask_kernels.gpu import linear
+
+        return linear.scaled_product(x, values, scales, capability(x.device))
+    if x.dtype is torch.float16:  # sums without their scales would overflow
+        return F.linear(x, dequantize(QuantizedWeight(values, scales), x.dtype))
+    total: Tensor | None = None
+    for first in range(0, x.shape[1], part_inputs):
+        columns = x[:, first : first + part_inputs]
+        weight = widen(values[:, first : first + part_inputs], x.dtype)
+        total = F.linear(columns, weight) if total is None else total.addmm_(columns, weight.T)
+    assert total is not None
+    return (total * scales).to(x.dtype)
+
+
+def widen(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """8-bit values, each as the same number in bfloat16 or float32."""
+    if values.dtype is torch.int8 or values.device.type != "cpu":
+        return values.to(dtype)
+    # torch converts one at a time on a CPU. NaN, which no weight is, becomes 480.
+    bits = values.view(torch.int8).to(torch.int16)
+    bits <<= 4
+    bits &= FP8_AS_BF16_BITS
+    return bits.view(torch.bfloat16).mul_(FP8_AS_BF16_FACTOR).to(dtype)
+
+
+def _has_type(dtype: torch.dtype, device: torch.device) -> bool:
+    return dtype is torch.int8 or capability(device) >= 89

@@ -1,0 +1,28 @@
+"""`unmask models`: which checkpoints can be served, and what each family was compared with."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from unmask.cli.console import out
+
+
+def models(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the families of checkpoints that can be served, with what is verified and how."""
+    from unmask.models.registry import describe_families
+
+    families = describe_families()
+    if as_json:
+        typer.echo(json.dumps([asdict(family) for family in families], indent=2))
+        return
+    table = Table("family", "architectures", "attention", "verified", show_lines=True)
+    for family in families:
+        names = "\n".join(family.architectures)
+        table.add_row(family.name, names, family.attention, family.verified)
+    out.print(table)

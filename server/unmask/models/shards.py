@@ -1,0 +1,165 @@
+"""The tensors in a checkpoint's safetensors files, mapped into memory and read one at a time."""
+
+import json
+import math
+import mmap
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unmask.errors import InvalidCheckpoint
+
+INDEX = "model.safetensors.index.json"
+WHOLE = "model.safetensors"
+CHUNK_BYTES = 64 * 2**20
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+class _Mapping:
+    """A file in the address space of the process, whose pages can be given back."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            # Private and writable, as torch warns of tensors in memory that it cannot write to.
+            self.memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
+    def release(self, start: int, end: int) -> None:
+        """Give back the pages that hold these bytes; they are read again if asked for."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            start -= start % mmap.PAGESIZE
+            self.memory.madvise(mmap.MADV_DONTNEED, start, end - start)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor in a file, of which nothing is read before `to`."""
+
+    file: _Mapping
+    start: int  # in bytes from the beginning of the file
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def num_bytes(self) -> int:
+        """Its size in the file."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """A copy in `dtype` on a device; of the file, one chunk at a time is in memory."""
+        out = torch.empty(self.shape, dtype=dtype, device=device)
+        flat, item = out.view(-1), self.dtype.itemsize
+        for first in range(0, len(flat), CHUNK_BYTES // item):
+            part = flat[first : first + CHUNK_BYTES // item]
+            start = self.start + first * item
+            source = torch.frombuffer(
+                self.file.memory, dtype=self.dtype, count=len(part), offset=start
+            )
+            part.copy_(source)
+            self.file.release(start, start + len(part) * item)
+        return out
+
+
+def open_shards(folder: Path) -> dict[str, StoredTensor]:
+    """Every tensor of a folder by name; raises `InvalidCheckpoint` where files are missing."""
+    found: dict[str, StoredTensor] = {}
+    files = _files(folder)
+    for file in files:
+        for name, tensor in _open(file).items():
+            if name in found:
+                raise InvalidCheckpoint(f"{name} is in {file.name} and in another file of {folder}")
+            found[name] = tensor
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files that the index names; else the one with the usual name; else all."""
+    if (folder / INDEX).is_file():
+        names = _names_of_index(folder / INDEX)
+    elif (folder / WHOLE).is_file():
+        return [folder / WHOLE]
+    else:
+        names = _numbered([file.name for file in folder.glob("*.safetensors")])
+    if not names:
+        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
+        hint = "; *.bin and *.pt can run code and are not read" if pickled else ""
+        raise InvalidCheckpoint(f"no *.safetensors in {folder}{hint}")
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        raise InvalidCheckpoint(
+            f"{len(missing)} of {len(names)} files are missing in {folder}: {', '.join(missing)}"
+        )
+    return [folder / name for name in names]
+
+
+def _names_of_index(path: Path) -> list[str]:
+    try:
+        names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InvalidCheckpoint(f"{path} is not an index of tensors: {error}") from error
+    if outside := [name for name in names if Path(name).name != name]:
+        raise InvalidCheckpoint(f"{path} names files elsewhere: {', '.join(outside)}")
+    return names
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """The names, with those that are missing from a numbered series such as `a-1-of-3`."""
+    wanted = set(names)
+    for name in names:
+        if match := re.fullmatch(r"(.*-)(\d+)(-of-)(\d+)(\.safetensors)", name):
+            head, digits, of, count, end = match.groups()
+            series = range(1, int(count) + 1) if int(count) <= 10_000 else ()
+            wanted |= {f"{head}{i:0{len(digits)}}{of}{count}{end}" for i in series}
+    return sorted(wanted)
+
+
+def _open(path: Path) -> dict[str, StoredTensor]:
+    """The tensors that a file's header describes, checked to lie within the file."""
+    try:
+        file = _Mapping(path)
+    except (OSError, ValueError) as error:  # mmap refuses an empty file with a ValueError
+        raise InvalidCheckpoint(f"cannot read {path}: {error}") from error
+    memory = file.memory
+    header_bytes = int.from_bytes(memory[:8], "little")
+    begin = 8 + header_bytes
+    if memory[:8] == b"version ":
+        raise InvalidCheckpoint(f"{path} is a pointer of Git LFS; fetch the file it stands for")
+    if len(memory) < 8 or begin > len(memory):
+        raise InvalidCheckpoint(f"{path} is cut short, or not in the safetensors format")
+    try:
+        header: dict[str, Any] = json.loads(memory[8:begin])
+        header.pop("__metadata__", None)
+        return {name: _stored(file, begin, name, entry) for name, entry in header.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidCheckpoint(f"{path} is not in the safetensors format: {error}") from error
+    except InvalidCheckpoint as error:
+        raise InvalidCheckpoint(f"{path}: {error}") from None
+
+
+def _stored(file: _Mapping, begin: int, name: str, entry: dict[str, Any]) -> StoredTensor:
+    if entry["dtype"] not in DTYPES:
+        raise InvalidCheckpoint(f"{name} is of type {entry['dtype']}, which is not supported")
+    start, end = entry["data_offsets"]
+    tensor = StoredTensor(file, begin + start, tuple(entry["shape"]), DTYPES[entry["dtype"]])
+    if start < 0 or end - start != tensor.num_bytes:
+        raise InvalidCheckpoint(f"{name} {tensor.shape} does not fill bytes {start} to {end}")
+    if begin + end > len(file.memory):
+        raise InvalidCheckpoint(
+            f"cut short: {name} ends at byte {begin + end} of {len(file.memory)}"
+        )
+    return tensor

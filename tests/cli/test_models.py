@@ -1,0 +1,41 @@
+"""The list of families says the same everywhere, and leaves nothing out."""
+
+import json
+import re
+
+from tests.cli.running import ROOT, unmask
+from unmask.models.registry import FAMILIES, describe_families
+
+PAGE = (ROOT / "docs" / "models.md").read_text()
+
+
+def test_every_family_says_what_is_verified() -> None:
+    families = describe_families()
+    assert [family.name for family in families] == [family.name for family in FAMILIES]
+    assert all(len(family.verified) > 10 for family in families)
+    assert len({family.name for family in families}) == len(families)
+
+
+def test_an_architecture_belongs_to_one_family() -> None:
+    names = [name for family in FAMILIES for name in family.architectures]
+    assert len(set(names)) == len(names)
+
+
+def test_the_command_lists_all_of_it() -> None:
+    listed = json.loads(unmask("models", "--json").stdout)
+    assert [entry["name"] for entry in listed] == [family.name for family in FAMILIES]
+    table = unmask("models", COLUMNS="300").stdout
+    for entry in listed:
+        for text in (entry["name"], entry["attention"], entry["verified"], *entry["architectures"]):
+            assert text in table
+
+
+def test_the_page_has_the_same_table() -> None:
+    rows = re.findall(r"^\| (.+?) \| (`.+?`) \| (.+?) \| (.+?) \|$", PAGE, re.MULTILINE)
+    written = {
+        name: (architectures, attention, text) for name, architectures, attention, text in rows
+    }
+    for family in describe_families():
+        names = ", ".join(f"`{name}`" for name in family.architectures)
+        assert written.pop(family.name) == (names, family.attention, family.verified)
+    assert not {name for name in written if name in {family.name for family in FAMILIES}}

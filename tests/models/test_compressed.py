@@ -1,0 +1,182 @@
+"""Checkpoints in 8 bits are what their scales make of them, and can be made of any."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.support.compressing import compress
+from tests.support.engines import make_engine, run_all
+from tests.support.forward import block_causal, logits_of
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.errors import InvalidCheckpoint
+from unmask.models.registry import LoadedModel, load_model
+from unmask.types import Request, SamplingParams
+
+INT8, FP8 = torch.int8, torch.float8_e4m3fn
+ALL = 10**9
+
+
+def group(**weights: object) -> dict:
+    """`quantization_config` of compressed-tensors."""
+    weights = {"num_bits": 8, "symmetric": True, "strategy": "channel"} | weights
+    groups = {"group_0": {"targets": ["Linear"], "weights": weights}}
+    return {"quant_method": "compressed-tensors", "config_groups": groups, "ignore": ["lm_head"]}
+
+
+BLOCKS = {"quant_method": "fp8", "weight_block_size": [64, 96], "activation_scheme": "dynamic"}
+FORMATS = {
+    "fp8 channel": (group(type="float"), FP8, (1, ALL), {}),
+    "fp8 channel flat": (group(type="float"), FP8, (1, ALL), {"flat": True}),
+    "fp8 tensor": (group(type="float", strategy="tensor"), FP8, (ALL, ALL), {"flat": True}),
+    "fp8 block": (BLOCKS, FP8, (64, 96), {"scale_name": "weight_scale_inv"}),
+    "fp8 block 128": ({"quant_method": "fp8"}, FP8, (128, 128), {"scale_name": "weight_scale_inv"}),
+    "fp8 block of compressed-tensors": (
+        group(type="float", strategy="block", block_structure=[32, 128]),
+        FP8,
+        (32, 128),
+        {},
+    ),
+    "int8 channel": (group(type="int"), INT8, (1, ALL), {}),
+    "int8 packed": (group(type="int"), INT8, (1, ALL), {"packed": True}),
+    "int8 group": (group(type="int", strategy="group", group_size=32), INT8, (1, 32), {}),
+}
+
+
+def load(folder: Path, **options: str) -> LoadedModel:
+    config = ModelConfig(path=str(folder), **{"dtype": "float32", **options})
+    return load_model(config, DecodingConfig())
+
+
+def logits(loaded: LoadedModel) -> torch.Tensor:
+    ids = torch.arange(40) * 11 % 500
+    return logits_of(loaded, ids, block_causal(40, 4))
+
+
+def difference(one: torch.Tensor, other: torch.Tensor) -> float:
+    return ((one - other).abs().max() / other.abs().max()).item()
+
+
+def held(loaded: LoadedModel) -> set[torch.dtype]:
+    """Types of the weights of a layer's products."""
+    layer = loaded.model._layers[0]
+    products = layer.qkv, layer.out, layer.mlp.gated.gate, layer.mlp.down
+    return {
+        torch.float32 if p.scales is None else p.weight.dtype  # packed weights have no type
+        for p in products
+    }
+
+
+@pytest.mark.parametrize("quantization", ["auto", "none"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_logits_are_those_of_the_weights_that_are_meant(
+    tiny_folder: Path, tmp_path: Path, name: str, quantization: str
+) -> None:
+    config, dtype, block, how = FORMATS[name]
+    meant = compress(tiny_folder, tmp_path / "8", config, dtype, block, **how)
+    whole = compress(tiny_folder, tmp_path / "32", {}, dtype, block)
+    save_file(whole | meant, tmp_path / "32" / "model.safetensors")
+    (tmp_path / "32" / "config.json").write_bytes((tiny_folder / "config.json").read_bytes())
+    loaded = load(tmp_path / "8", quantization=quantization)
+    expected = logits(load(tmp_path / "32"))
+    assert difference(logits(loaded), expected) < 1e-5
+    assert difference(logits(load(tiny_folder)), expected) > 1e-3
+    # A block as wide as a layer's inputs, of which there are 128 or 384, is one for each output.
+    as_stored = {dtype if block[1] >= inputs else torch.float32 for inputs in (128, 384)}
+    assert held(loaded) == (as_stored if quantization == "auto" else {torch.float32})
+
+
+@pytest.mark.parametrize(("quantization", "dtype"), [("int8", INT8), ("fp8", FP8)])
+@pytest.mark.parametrize("name", [None, "fp8 channel", "fp8 block", "int8 packed"])
+def test_any_checkpoint_can_be_held_in_8_bits(
+    tiny_folder: Path, tmp_path: Path, name: str | None, quantization: str, dtype: torch.dtype
+) -> None:
+    folder = tiny_folder
+    if name is not None:
+        folder = tmp_path / "8"
+        config, stored, block, how = FORMATS[name]
+        compress(tiny_folder, folder, config, stored, block, **how)
+    loaded = load(folder, quantization=quantization)
+    assert held(loaded) == {dtype}
+    error = difference(logits(loaded), logits(load(folder, quantization="none")))
+    assert error < (0.15 if quantization == "fp8" else 0.03)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("quantization", ["int8", "fp8"])
+def test_a_request_in_8_bits_gets_the_same_tokens_in_any_company(
+    tiny_folder: Path, quantization: str, dtype: str
+) -> None:
+    loaded = load(tiny_folder, quantization=quantization, dtype=dtype)
+    sampling = SamplingParams(max_tokens=24, block_length=8, steps=3, policy="low_confidence")
+    prompts = [tuple(range(7 * i, 7 * i + 9 * i + 1)) for i in range(6)]
+    requests = [Request(f"r{i}", prompt, sampling) for i, prompt in enumerate(prompts)]
+    together = run_all(make_engine(loaded), requests)
+    for request in requests:
+        alone = run_all(make_engine(loaded), [request])[request.request_id]
+        assert alone.essence == together[request.request_id].essence
+
+
+def rewrite(folder: Path, change) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+LAYER = "model.layers.0.self_attn.q_proj"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop(f"{LAYER}.weight_scale"), f"{LAYER}.weight has 8 bits, but no weight_sc"),
+        (lambda t: t.update({f"{LAYER}.weight_scale": torch.ones(3, 1)}), "its scales are (3, 1)"),
+        (
+            lambda t: t.update({f"{LAYER}.weight_scale": torch.ones(128, 1).to(torch.uint8)}),
+            "are torch.uint8",
+        ),
+        (lambda t: t.update({f"{LAYER}.weight_zero_point": torch.ones(128, 1)}), "only symmetric"),
+        (
+            lambda t: t.update({f"{LAYER}.weight": torch.ones(128, 128).to(torch.float8_e5m2)}),
+            "has scales, but is not stored as int8 or float8_e4m3fn",
+        ),
+        (
+            lambda t: t.update({f"{LAYER}.weight": torch.ones(9, 128).to(torch.float8_e4m3fn)}),
+            "is (9, 128), but its scales are (128, 1)",
+        ),
+    ],
+)
+def test_scales_that_do_not_fit_are_named(tiny_folder, tmp_path, change, message) -> None:
+    compress(tiny_folder, tmp_path, group(type="float"), FP8, (1, ALL))
+    rewrite(tmp_path, change)
+    with pytest.raises(InvalidCheckpoint, match=re.escape(message)):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"quant_method": "gptq", "bits": 4}, "by gptq is not supported; known are compressed-"),
+        (group(num_bits=4, type="int"), "group_0 has weights of 4 bits"),
+        (group(symmetric=False, type="int"), "symmetric: False"),
+        (group() | {"sparsity_config": {"format": "sparse-24-bitmask"}}, "sparse-24-bitmask"),
+    ],
+)
+def test_a_quantization_that_is_not_supported_is_named(
+    tiny_folder: Path, tmp_path: Path, config: dict, message: str
+) -> None:
+    compress(tiny_folder, tmp_path, config, INT8, (1, ALL))
+    with pytest.raises(InvalidCheckpoint, match=re.escape(message)):
+        load(tmp_path)
+
+
+def test_scales_without_a_word_in_the_config_are_unexpected(tiny_folder, tmp_path) -> None:
+    compress(tiny_folder, tmp_path, {}, FP8, (1, ALL))
+    raw = json.loads((tmp_path / "config.json").read_text())
+    del raw["quantization_config"]
+    (tmp_path / "config.json").write_text(json.dumps(raw))
+    with pytest.raises(InvalidCheckpoint, match=r"unexpected .*mlp\.down_proj\.weight_scale"):
+        load(tmp_path)

@@ -1,0 +1,104 @@
+"""A model's name on the hub, and that nothing which comes with a checkpoint is ever run."""
+
+import fnmatch
+import json
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.errors import InvalidCheckpoint
+from unmask.models.hub import find_checkpoint
+from unmask.models.registry import load_model
+from unmask.tokenizer import Tokenizer
+
+CUSTOM = """
+import pathlib
+pathlib.Path({marker!r}).touch()
+from transformers import PreTrainedTokenizer
+class CustomTokenizer(PreTrainedTokenizer):
+    pass
+"""
+
+
+def fake_hub(monkeypatch: pytest.MonkeyPatch, folder: Path) -> list[dict]:
+    calls: list[dict] = []
+
+    def download(name: str, **options: object) -> str:
+        calls.append({"name": name, **options})
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    return calls
+
+
+def test_a_folder_is_itself_even_if_its_name_could_be_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = fake_hub(monkeypatch, tmp_path)
+    (tmp_path / "org" / "name").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert find_checkpoint("org/name") == Path("org/name")
+    assert find_checkpoint("/nowhere") == Path("/nowhere")
+    assert find_checkpoint("nowhere") == Path("nowhere")
+    assert calls == []
+
+
+def test_a_name_of_the_hub_is_fetched_and_serves_under_its_last_part(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = fake_hub(monkeypatch, tiny_folder)
+    loaded = load_model(ModelConfig(path="org/SDAR-tiny@v1.0"), DecodingConfig())
+    assert loaded.info.name == "SDAR-tiny"
+    assert (calls[0]["name"], calls[0]["revision"]) == ("org/SDAR-tiny", "v1.0")
+
+
+def test_neither_code_nor_pickles_are_fetched(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = fake_hub(monkeypatch, tiny_folder)
+    find_checkpoint("org/name")
+    assert calls[0]["revision"] is None
+    wanted = {
+        name
+        for name in (
+            *("config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json"),
+            *("chat_template.jinja", "tokenizer.model", "vocab.json", "merges.txt"),
+            *("modeling_x.py", "pytorch_model.bin", "x.pt", "x.pkl", "tokenization_x.py", "x.so"),
+        )
+        if any(fnmatch.fnmatch(name, pattern) for pattern in calls[0]["allow_patterns"])
+    }
+    assert len(wanted) == 7
+    assert not [n for n in wanted if n.endswith((".py", ".bin", ".pt", ".pkl", ".so"))]
+
+
+def test_a_hub_that_cannot_be_reached_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, **_: object) -> str:
+        raise OSError("offline mode is enabled\nand more lines of advice")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    message = r"^org/name is no folder here and could not be fetched .*: offline mode is enabled$"
+    with pytest.raises(InvalidCheckpoint, match=message):
+        find_checkpoint("org/name")
+
+
+def test_without_the_hub_s_package_a_folder_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
+    with pytest.raises(InvalidCheckpoint, match="pip install huggingface_hub"):
+        find_checkpoint("org/name")
+
+
+@pytest.mark.parametrize("with_config", [False, True])
+def test_a_tokenizer_that_is_code_is_refused_and_not_run(tmp_path: Path, with_config: bool) -> None:
+    marker = tmp_path / "it-ran"
+    (tmp_path / "tokenization_custom.py").write_text(CUSTOM.format(marker=str(marker)))
+    names = {"auto_map": {"AutoTokenizer": ["tokenization_custom.CustomTokenizer", None]}}
+    tokenizer = {"tokenizer_class": "CustomTokenizer"} | names
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    if with_config:
+        model = {"model_type": "custom", "auto_map": {"AutoConfig": "tokenization_custom.Custom"}}
+        (tmp_path / "config.json").write_text(json.dumps(model))
+    with pytest.raises(InvalidCheckpoint, match="no usable tokenizer in"):
+        Tokenizer.from_folder(tmp_path)
+    assert not marker.exists()

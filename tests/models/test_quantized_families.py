@@ -1,0 +1,74 @@
+"""Weights of 8 bits in every family whose tiny checkpoint is here."""
+
+import gc
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.support.tiny import GOLDEN
+from unmask.models.registry import FAMILIES, find_family
+from unmask.models.weights import Weights
+from unmask_kernels.linear import Linear
+from unmask_kernels.quantized import quantize
+
+KNOWN = {name for family in FAMILIES for name in family.architectures}
+FOLDERS = [
+    path.parent
+    for path in sorted(GOLDEN.glob("*/config.json"))
+    if json.loads(path.read_text())["architectures"][0] in KNOWN
+]
+NAMES = ("qkv_proj", "query_key_value", "q_proj", "out_proj", "o_proj", "dense", "attn_out")
+
+
+def build(folder: Path, **options: object) -> tuple[object, list[Linear]]:
+    """A model and the weights of 8 bits in it."""
+    raw = json.loads((folder / "config.json").read_text())
+    weights = Weights.from_folder(folder, torch.float32, torch.device("cpu"), **options)
+    model = find_family(raw["architectures"][0]).build(raw, weights, 64)
+    found, seen, open_ = [], set(), [model]
+    while open_:
+        thing = open_.pop()
+        if id(thing) in seen or isinstance(thing, type | torch.Tensor | dict | str | int | float):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, Linear):
+            found += [thing] if thing.scales is not None else []
+            continue
+        open_ += [
+            held
+            for held in gc.get_referents(thing)
+            if isinstance(held, list | tuple)
+            or type(held).__module__.startswith(("unmask", "unmask_kernels"))
+        ]
+        open_ += list(getattr(thing, "__dict__", {}).values())
+    return model, found
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+@pytest.mark.parametrize("quantization", ["int8", "fp8"])
+def test_every_layer_of_a_family_is_held_in_8_bits(folder: Path, quantization: str) -> None:
+    raw = json.loads((folder / "config.json").read_text())
+    raw |= raw.get("text_config") or {}
+    num_layers = raw.get("num_hidden_layers") or raw.get("n_layers")
+    _, found = build(folder, quantization=quantization)
+    assert len(found) >= 2 * num_layers  # heads and their way back at the least
+    assert build(folder)[1] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_a_family_reads_its_weights_in_8_bits(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "config.json", tmp_path)
+    stored = {}
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        stored[name] = tensor
+        module = name.removesuffix(".weight")
+        if tensor.ndim == 2 and module.endswith(NAMES):
+            quantized = quantize(tensor, "fp8")
+            stored |= {name: quantized.values, f"{module}.weight_scale": quantized.scales[:, None]}
+    assert len(stored) > len(load_file(folder / "model.safetensors"))
+    save_file(stored, tmp_path / "model.safetensors")
+    assert build(tmp_path, compression={"quant_method": "compressed-tensors"})[1]
