@@ -35,7 +35,7 @@ if DRY:
 
     interpreter.install()
 
-from benchmarks.device import attention, layers, unmasking  # noqa: E402
+from benchmarks.device import attention, layers, targets, unmasking  # noqa: E402
 from benchmarks.device.timing import Ceilings, measure_ceilings  # noqa: E402
 from benchmarks.machine import describe  # noqa: E402
 
@@ -198,6 +198,7 @@ def table(result: dict[str, Any]) -> Iterator[str]:
             f"{row['tokens_per_s']:.0f} tokens/s, step {row['step_ms']:.2f} ms, floor "
             f"{row['floor_ms']:.2f} ({row['share_of_floor']:.0%}){idle}"
         )
+    yield from targets.verdicts(result)
 
 
 if __name__ == "__main__":
