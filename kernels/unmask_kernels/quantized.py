@@ -29,6 +29,11 @@ class QuantizedWeight:
     values: Tensor  # [N, K] int8 or float8_e4m3fn
     scales: Tensor  # [N] float32
 
+    def ordered(self, order: Tensor) -> "QuantizedWeight":
+        """The outputs that `order` [N] names, in its order."""
+        values = self.values.view(torch.int8)[order].view(self.values.dtype)
+        return QuantizedWeight(values, self.scales[order])
+
 
 def quantize(weight: Tensor, kind: Quantization) -> QuantizedWeight:
     """The nearest values of 8 bits to a weight [N, K], the largest of each output made to fit."""

@@ -255,6 +255,7 @@ class ModelInfo:
     shift: bool = False
     schedule: ScheduleName = "even"
     canvas: CanvasSchedule | None = None
+    can_edit: bool = False
 
 
 EngineState = Literal["starting", "ready", "stopping", "failed"]

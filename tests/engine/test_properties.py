@@ -24,7 +24,10 @@ FULL = {"attention": "full"}
 PATTERNS = {
     "float32": ("float32", {}),
     "bfloat16": ("bfloat16", {}),
-    "edits": ("float32", {"default_sampling": SamplingParams(editing_threshold=0.3)}),
+    "edits": (
+        "float32",
+        {"can_edit": True, "default_sampling": SamplingParams(editing_threshold=0.3)},
+    ),
     "sub-blocks, shifted": (
         "bfloat16",
         {"shift": True, "default_sampling": SamplingParams(sub_block_length=4)},

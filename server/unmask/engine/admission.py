@@ -76,7 +76,7 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
         cache=params.cache or default.cache or "none",
         guidance=params.cfg_scale or 0.0,
-        editing_limit=_editing_limit(params, default),
+        editing_limit=_editing_limit(params, model),
         max_post_steps=MAX_POST_STEPS,
         sub_block_len=None if is_full else params.sub_block_length or default.sub_block_length,
     )
@@ -107,16 +107,16 @@ def _check_canvas(
         )
 
 
-def _editing_limit(params: SamplingParams, default: SamplingParams) -> float | None:
-    """The confidence that replaces a token; None where the model was not trained to do that."""
-    if default.editing_threshold is None and params.editing_threshold is not None:
+def _editing_limit(params: SamplingParams, model: ModelInfo) -> float | None:
+    """The confidence that replaces a token; None where none is replaced."""
+    if not model.can_edit and params.editing_threshold is not None:
         raise InvalidRequest(
             "editing_threshold is for models that were trained to replace tokens, as LLaDA2.1",
             field="editing_threshold",
         )
     if params.editing_threshold is not None:
         return params.editing_threshold
-    return default.editing_threshold
+    return model.default_sampling.editing_threshold if model.can_edit else None
 
 
 def _check_full(params: SamplingParams) -> None:

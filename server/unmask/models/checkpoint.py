@@ -85,6 +85,7 @@ def model_info(
         attention=traits.attention,
         shift=traits.shift,
         schedule=traits.schedule,
+        can_edit=traits.can_edit,
         canvas=canvas,
     )
 

@@ -26,4 +26,11 @@ def traits(raw: RawConfig) -> Traits:
     )
 
 
-FAMILY = Family("dream", ("DreamModel",), traits, build)
+FAMILY = Family(
+    "dream",
+    ("DreamModel",),
+    traits,
+    build,
+    verified="logits to 1e-4 and tokens exactly, of Dream's and Fast-dLLM's code on a tiny random "
+    "checkpoint",
+)

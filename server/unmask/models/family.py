@@ -39,9 +39,10 @@ class Traits:
 
     Where `shift` is set, the logits of a position are about the token after it; `schedule` is how
     its authors spread positions over steps. `editing_threshold` is the confidence from which a
-    token of the open block is replaced, None where the model was not trained for that; blocks are
-    filled `sub_block_length` positions at a time. `vocab_size` counts the logits where they are
-    more than the configuration's, and `end_tokens` end an answer where the tokenizer has them.
+    token of the open block is replaced where a request does not say, if the model `can_edit`;
+    blocks are filled `sub_block_length` positions at a time. `vocab_size` counts the logits where
+    they are more than the configuration's, and `end_tokens` end an answer where the tokenizer has
+    them.
     """
 
     attention: AttentionPattern
@@ -50,6 +51,7 @@ class Traits:
     block_length: int | None = None
     max_positions: int | None = None
     schedule: ScheduleName = "even"
+    can_edit: bool = False
     editing_threshold: float | None = None
     sub_block_length: int | None = None
     vocab_size: int | None = None

@@ -27,4 +27,10 @@ def traits(raw: RawConfig) -> Traits:
     )
 
 
-FAMILY = Family("fast-dllm", ("Fast_dLLM_QwenForCausalLM",), traits, build)
+FAMILY = Family(
+    "fast-dllm",
+    ("Fast_dLLM_QwenForCausalLM",),
+    traits,
+    build,
+    verified="logits to 1e-4, of a second implementation in the tests; not of the authors' code",
+)

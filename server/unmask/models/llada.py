@@ -4,7 +4,6 @@ from unmask.models.accepted import Accepted, check_fields
 from unmask.models.decoder import Decoder, DecoderConfig, Layer, take_gated_mlp, take_qkv
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.weights import Weights
-from unmask_kernels.linear import make_linear
 
 MASK_TOKEN_ID = 126336
 BLOCK_LENGTH = 32
@@ -33,7 +32,7 @@ def read_config(raw: RawConfig) -> DecoderConfig:
     num_heads = raw["n_heads"]
     num_kv_heads = raw.get("n_kv_heads") or (1 if raw.get("multi_query_attention") else num_heads)
     return DecoderConfig(
-        vocab_size=_num_embeddings(raw),
+        vocab_size=_num_embeddings(raw) or raw["vocab_size"],
         hidden_size=raw["d_model"],
         num_layers=raw["n_layers"],
         num_heads=num_heads,
@@ -45,9 +44,9 @@ def read_config(raw: RawConfig) -> DecoderConfig:
     )
 
 
-def _num_embeddings(raw: RawConfig) -> int:
-    """Rows of the embedding, which may be more than the vocabulary's."""
-    return int(raw.get("embedding_size") or raw["vocab_size"])
+def _num_embeddings(raw: RawConfig) -> int | None:
+    """Rows of the embedding where they are more than the vocabulary's."""
+    return raw.get("embedding_size")
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
@@ -59,12 +58,11 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
         prefix = f"model.transformer.blocks.{index}."
         names = f"{prefix}q_proj", f"{prefix}k_proj", f"{prefix}v_proj"
         mlp = f"{prefix}ff_proj.weight", f"{prefix}up_proj.weight", f"{prefix}ff_out.weight"
-        out = weights.take(f"{prefix}attn_out.weight", (config.hidden_size, config.num_qkv[0]))
         return Layer(
             input_norm=weights.take(f"{prefix}attn_norm.weight", (config.hidden_size,)),
             qkv=take_qkv(weights, config, names, bias=bool(raw.get("include_qkv_bias"))),
             qk_norm=None,
-            out=make_linear(out),
+            out=weights.take_linear([f"{prefix}attn_out"], [config.hidden_size], config.num_qkv[0]),
             post_norm=weights.take(f"{prefix}ff_norm.weight", (config.hidden_size,)),
             mlp=take_gated_mlp(weights, config.hidden_size, inner, mlp),
         )
@@ -92,4 +90,11 @@ def traits(raw: RawConfig) -> Traits:
     )
 
 
-FAMILY = Family("llada", ("LLaDAModelLM",), traits, build)
+FAMILY = Family(
+    "llada",
+    ("LLaDAModelLM",),
+    traits,
+    build,
+    verified="logits to 1e-4 and tokens exactly, of LLaDA's and Fast-dLLM's code on a tiny random "
+    "checkpoint",
+)

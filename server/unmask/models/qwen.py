@@ -15,7 +15,6 @@ from unmask.models.decoder import (
 )
 from unmask.models.family import RawConfig
 from unmask.models.weights import Weights
-from unmask_kernels.linear import make_linear
 
 ACCEPTED: Accepted = {
     "hidden_act": ("silu",),
@@ -78,13 +77,12 @@ def build_decoder(
         prefix = f"model.layers.{index}."
         attn = f"{prefix}self_attn."
         names = f"{attn}q_proj", f"{attn}k_proj", f"{attn}v_proj"
-        out = weights.take(f"{attn}o_proj.weight", (config.hidden_size, config.num_qkv[0]))
         norms = f"{attn}q_norm.weight", f"{attn}k_norm.weight"
         return Layer(
             input_norm=weights.take(f"{prefix}input_layernorm.weight", (config.hidden_size,)),
             qkv=take_qkv(weights, config, names, bias=qkv_bias),
             qk_norm=take_qk_norm(weights, config, *norms) if qk_norm else None,
-            out=make_linear(out),
+            out=weights.take_linear([f"{attn}o_proj"], [config.hidden_size], config.num_qkv[0]),
             post_norm=weights.take(
                 f"{prefix}post_attention_layernorm.weight", (config.hidden_size,)
             ),

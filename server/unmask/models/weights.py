@@ -96,11 +96,19 @@ class Weights:
         num_inputs: int,
         *,
         bias: bool = False,
+        order: Tensor | None = None,
     ) -> Linear:
-        """Layers of these names, without `.weight` and `.bias`, as one product, held as asked."""
+        """Layers of these names, without `.weight` and `.bias`, as one product, held as asked.
+
+        Its outputs are those of the layers in turn, or as `order` [N] has them.
+        """
         parts = list(zip(names, num_outputs, strict=True))
         weights = [self._matrix(f"{n}.weight", (out, num_inputs)) for n, out in parts]
         weight = self._joined(weights)
+        if order is not None:
+            assert not bias
+            order = order.to(self.device)
+            weight = weight[order] if isinstance(weight, Tensor) else weight.ordered(order)
         if not bias:
             return make_linear(weight)
         return make_linear(weight, torch.cat([self.take(f"{n}.bias", (out,)) for n, out in parts]))
