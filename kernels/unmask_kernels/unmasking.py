@@ -80,10 +80,9 @@ def score_rows(
     The mask token has probability zero. Ties go to the lowest token id.
     """
     if uses_triton(hidden.device) and head.weight is not None:
-        return _score_pieces(hidden, head, head.weight, mask_token_id, sampled, num_top)
-    logits = _logits(hidden, head, mask_token_id)
-    if guided is not None:
-        logits[guided.rows] = _guide(logits[guided.rows], guided, head, mask_token_id)
+        maker = _Logits(hidden, head, mask_token_id, guided)
+        return _score_pieces(maker, head.weight, sampled, num_top)
+    logits = _Logits(hidden, head, mask_token_id, guided)()
     best, token = logits.max(-1)
     log_norm = logits.logsumexp(-1)
     if sampled is not None:
@@ -105,52 +104,59 @@ def score_rows(
     return RowScores(token, (best - log_norm).exp(), entropy, margin, top_ids, top_logprobs)
 
 
-def _logits(hidden: Tensor, head: Linear, mask_token_id: int) -> Tensor:
-    logits = head(hidden).float()
-    logits[:, mask_token_id] = float("-inf")
-    return logits
+@dataclass(frozen=True, slots=True)
+class _Logits:
+    """Makes logits of some rows, or of all, with guidance and without the mask token."""
 
+    hidden: Tensor  # [M, C]
+    head: Linear
+    mask_token_id: int
+    guided: GuidedRows | None
 
-def _guide(logits: Tensor, guided: GuidedRows, head: Linear, mask_token_id: int) -> Tensor:
-    """Guided logits [G, V]."""
-    without = head(guided.hidden).float()
-    moved = without + (guided.scale[:, None] + 1.0) * (logits - without)
-    moved[:, mask_token_id] = float("-inf")
-    return moved
+    def __call__(self, rows: Tensor | None = None) -> Tensor:
+        """Logits [R, V] of `rows` [R], float32."""
+        logits = self.head(self.hidden if rows is None else self.hidden[rows]).float()
+        if self.guided is not None:
+            index = torch.full((len(self.hidden),), -1, device=logits.device)
+            index[self.guided.rows] = torch.arange(len(self.guided.rows), device=logits.device)
+            index = index if rows is None else index[rows]
+            which = index[index >= 0]
+            without = self.head(self.guided.hidden[which]).float()
+            scale = self.guided.scale[which, None] + 1.0
+            logits[index >= 0] = without + scale * (logits[index >= 0] - without)
+        logits[:, self.mask_token_id] = float("-inf")
+        return logits
 
 
 def _score_pieces(
-    hidden: Tensor,
-    head: Linear,
-    weight: Tensor,
-    mask_token_id: int,
-    sampled: SampledRows | None,
-    num_top: int,
+    maker: _Logits, weight: Tensor, sampled: SampledRows | None, num_top: int
 ) -> RowScores:
     """Score rows without their logits in memory, but for a few rows at a time that need them."""
-    from unmask_kernels.gpu.unmasking import Draws, score_hidden
+    from unmask_kernels.gpu.unmasking import Draws, score_hidden, score_logits
 
+    hidden, mask_token_id, count = maker.hidden, maker.mask_token_id, len(maker.hidden)
     draws = None
     truncates = sampled is not None and (sampled.top_k is not None or sampled.top_p is not None)
     if sampled is not None and not truncates:
-        rows, count = sampled.rows, len(hidden)
         given = sampled.temperature, sampled.seeds, sampled.positions, sampled.steps
-        draws = Draws(*(t.new_zeros(count).index_copy_(0, rows, t) for t in given))
+        draws = Draws(*(t.new_zeros(count).index_copy_(0, sampled.rows, t) for t in given))
     found = score_hidden(hidden, weight, mask_token_id, draws)
+    if maker.guided is not None:
+        for rows in torch.split(maker.guided.rows, LOGIT_ROWS):
+            own = None if draws is None else draws.of(rows)
+            found.replace(rows, score_logits(maker(rows), mask_token_id, own))
     token, confidence = found.token, found.confidence
     if sampled is not None and truncates:
         for part in sampled.split(LOGIT_ROWS):
-            logits = _logits(hidden[part.rows], head, mask_token_id)
+            logits = maker(part.rows)
             drawn = draw(logits, part)
             token[part.rows] = drawn
             chosen = logits.gather(1, drawn[:, None])[:, 0]
             confidence[part.rows] = (chosen - found.log_norm[part.rows]).exp()
     top_ids = top_logprobs = None
     if num_top:
-        tops = [
-            _logits(rows, head, mask_token_id).topk(num_top)
-            for rows in torch.split(hidden, LOGIT_ROWS)
-        ]
+        every = torch.arange(count, device=hidden.device)
+        tops = [maker(rows).topk(num_top) for rows in torch.split(every, LOGIT_ROWS)]
         top_ids = torch.cat([top.indices for top in tops])
         top_logprobs = torch.cat([top.values for top in tops]) - found.log_norm[:, None]
     return RowScores(token, confidence, found.entropy, found.margin, top_ids, top_logprobs)

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from unmask_kernels import dispatch
+from unmask_kernels.dispatch import Backend
 from unmask_kernels.gpu.unmasking import Draws, Statistics, score_hidden, score_logits
 from unmask_kernels.linear import make_linear
-from unmask_kernels.unmasking import SampledRows, score_rows
+from unmask_kernels.unmasking import GuidedRows, RowScores, SampledRows, score_rows
 
 MASK = 2500
 
@@ -111,3 +113,46 @@ def test_draws_are_those_of_the_torch_path(device: torch.device) -> None:
 def test_no_rows_have_no_statistics(device: torch.device) -> None:
     hidden, head = inputs(0, 2504, torch.float32, device)
     assert score_hidden(hidden, head, MASK, None).token.numel() == 0
+
+
+@pytest.mark.parametrize("top_k", [None, 5])
+def test_guided_rows_get_what_the_torch_path_gives_them(
+    top_k: int | None, device: torch.device
+) -> None:
+    hidden, head = inputs(6, 3000, torch.float32, device)
+    own = draws(6, device)
+    sampled = SampledRows(
+        torch.tensor([1, 4], device=device),
+        own.temperatures[[1, 4]],
+        own.seeds[[1, 4]],
+        own.positions[[1, 4]],
+        own.steps[[1, 4]],
+        None if top_k is None else torch.tensor([top_k, top_k], device=device),
+        None,
+    )
+    rows = torch.tensor([0, 2, 4], device=device)
+    guided = GuidedRows(rows, hidden.flip(0)[:3], torch.tensor([0.5, 2.0, 1.0], device=device))
+
+    def score(name: Backend, guidance: GuidedRows | None) -> RowScores:
+        with dispatch.backend(name):
+            return score_rows(
+                hidden,
+                make_linear(head),
+                mask_token_id=MASK,
+                sampled=sampled,
+                guided=guidance,
+                with_entropy=True,
+                with_margin=True,
+                num_top=3,
+            )
+
+    found, expected = score("triton", guided), score("torch", guided)
+    assert torch.equal(found.token, expected.token)
+    assert torch.equal(found.top_ids, expected.top_ids)
+    for name in ("confidence", "entropy", "margin", "top_logprobs"):
+        torch.testing.assert_close(
+            getattr(found, name), getattr(expected, name), rtol=1e-4, atol=1e-5
+        )
+    unguided = score("triton", None)
+    changed = (found.entropy - unguided.entropy).abs() > 1e-4
+    assert changed.nonzero().flatten().tolist() == [0, 2, 4]

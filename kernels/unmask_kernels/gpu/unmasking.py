@@ -5,7 +5,7 @@ on how the vocabulary was cut into slices, nor on other rows.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import triton
@@ -134,6 +134,12 @@ class Draws:
     positions: Tensor  # [M] int64
     steps: Tensor  # [M] int64
 
+    def of(self, rows: Tensor) -> "Draws":
+        """Those of `rows` [R]."""
+        return Draws(
+            self.temperatures[rows], self.seeds[rows], self.positions[rows], self.steps[rows]
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -144,6 +150,11 @@ class Statistics:
     entropy: Tensor  # [M] float32, nats
     margin: Tensor  # [M] float32, between the two highest probabilities
     log_norm: Tensor  # [M] float32
+
+    def replace(self, rows: Tensor, other: "Statistics") -> None:
+        """Put what is known of R rows in the places `rows` [R]."""
+        for field in fields(self):
+            getattr(self, field.name)[rows] = getattr(other, field.name)
 
 
 class Accumulator:

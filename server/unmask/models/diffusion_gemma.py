@@ -24,7 +24,7 @@ from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.canvas import make_vocabulary
 from unmask_kernels.experts import make_experts
-from unmask_kernels.linear import Linear
+from unmask_kernels.linear import Linear, make_linear
 
 DECODER, ENCODER = "model.decoder.", "model.encoder.language_model."
 DEFAULT_CANVAS = 256
@@ -71,7 +71,10 @@ class _Reader:
         return Mixture(
             # The router's rows are scaled by these and by the root of their size.
             norm=self.take(f"{prefix}router.scale", c.hidden_size) * c.hidden_size**-0.5,
-            router=self.linear({f"{prefix}router.proj": c.num_experts}, c.hidden_size),
+            # Never in 8 bits, lest rows are sent to other experts.
+            router=make_linear(
+                self.take(f"{prefix}router.proj.weight", c.num_experts, c.hidden_size)
+            ),
             scales=self.take(f"{prefix}router.per_expert_scale", c.num_experts).float(),
             experts=make_experts(
                 self.take(f"{prefix}experts.gate_up_proj", c.num_experts, 2 * inner, c.hidden_size),
