@@ -88,7 +88,7 @@ class RandomWeights(Weights):
         """Whatever was asked for was there."""
 
 
-class _Words:
+class Words:
     """A tokenizer's inside, enough to spell answers out."""
 
     def decode(self, ids: list[int], **_: Any) -> str:
@@ -125,7 +125,7 @@ def load(config: SdarConfig, device: torch.device, max_len: int) -> LoadedModel:
         default_sampling=SamplingParams(),
         created_s=0,
     )
-    return LoadedModel(model, Tokenizer(_Words()), info, dtype, device)
+    return LoadedModel(model, Tokenizer(Words()), info, dtype, device)
 
 
 def size_bytes(config: SdarConfig) -> int:

@@ -1,0 +1,144 @@
+"""Every request that a reference answered, answered with the same tokens in any company."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.support.engines import Answer, make_engine, run_all, run_alone
+from tests.support.golden import BLOCK_LENGTHS, FOLDERS, Case, cases_of, company
+from unmask.engine.engine import Engine
+from unmask.engine.step import StepBatch
+from unmask.models.registry import LoadedModel
+from unmask.types import Request
+
+Load = Callable[[str], LoadedModel]
+CASES = [(folder, case) for folder in FOLDERS for case in cases_of(folder)]
+FULL = [folder for folder in FOLDERS if folder not in BLOCK_LENGTHS]
+in_turn_and_overlapping = pytest.mark.parametrize(
+    "overlap", [False, True], ids=["in-turn", "overlapping"]
+)
+every_family = pytest.mark.parametrize("folder", FOLDERS)
+
+
+def assert_golden(answers: dict[str, Answer], cases: list[Case]) -> None:
+    assert {case.name: answers[case.name].token_ids for case in cases} == {
+        case.name: case.tokens for case in cases
+    }
+
+
+@pytest.mark.parametrize(
+    ("folder", "case"), CASES, ids=[f"{folder}-{case.name}" for folder, case in CASES]
+)
+def test_a_request_alone_gets_the_tokens_of_the_reference_in_no_more_steps(
+    golden_model: Load, folder: str, case: Case
+) -> None:
+    answers = run_all(make_engine(golden_model(folder)), [case.request])
+    assert_golden(answers, [case])
+    finish = answers[case.name].finish
+    assert finish is not None
+    # SDAR's code spends forwards on keys and values alone, and Fast-dLLM's counts its refreshes.
+    assert finish.usage.denoising_steps <= case.forwards
+
+
+@every_family
+@in_turn_and_overlapping
+def test_all_requests_together_get_the_tokens_of_the_reference(
+    golden_model: Load, folder: str, overlap: bool
+) -> None:
+    cases = cases_of(folder)
+    engine = make_engine(golden_model(folder), overlap=overlap)
+    assert_golden(run_all(engine, [case.request for case in cases]), cases)
+
+
+@every_family
+@in_turn_and_overlapping
+def test_other_requests_change_nothing(golden_model: Load, folder: str, overlap: bool) -> None:
+    """Only some fit at a time, so that they come and go while others are in the middle."""
+    loaded, cases = golden_model(folder), cases_of(folder)
+    others = company(loaded, len(cases), seed=3)
+    mixed = [
+        request
+        for case, other in zip(cases, others, strict=True)
+        for request in (case.request, other)
+    ]
+    engine = make_engine(loaded, overlap=overlap, max_num_seqs=11)
+    answers = run_all(engine, mixed)
+    assert_golden(answers, cases)
+    for other in others[:4]:
+        assert answers[other.request_id].essence == run_alone(loaded, other).essence
+
+
+@pytest.mark.parametrize("folder", BLOCK_LENGTHS)
+@pytest.mark.parametrize("max_batch_tokens", [40, 64, 96])
+@in_turn_and_overlapping
+def test_prompts_read_in_chunks_change_nothing(
+    golden_model: Load, folder: str, max_batch_tokens: int, overlap: bool
+) -> None:
+    cases = cases_of(folder)
+    engine = make_engine(
+        golden_model(folder), overlap=overlap, max_batch_tokens=max_batch_tokens, page_size=12
+    )
+    assert_golden(run_all(engine, [case.request for case in cases]), cases)
+
+
+@every_family
+@in_turn_and_overlapping
+def test_few_pages_change_nothing(golden_model: Load, folder: str, overlap: bool) -> None:
+    cases = cases_of(folder)
+    engine = make_engine(golden_model(folder), overlap=overlap, num_pages=20)
+    assert_golden(run_all(engine, [case.request for case in cases]), cases)
+    # A sequence that attends to all of itself holds all of its pages from the start.
+    assert (engine.scheduler.num_preempted > 0) == (folder in BLOCK_LENGTHS)
+
+
+@pytest.mark.parametrize("folder", BLOCK_LENGTHS)
+def test_prompts_whose_keys_are_cached_change_nothing(golden_model: Load, folder: str) -> None:
+    cases = cases_of(folder)
+    engine = make_engine(golden_model(folder))
+    run_all(engine, [case.request for case in cases])
+    again = run_all(engine, [case.request for case in cases])
+    assert_golden(again, cases)
+    cached = [a.finish.usage.cached_tokens for a in again.values() if a.finish is not None]
+    assert min(cached) >= 48
+
+
+def kinds_of_each_step(engine: Engine) -> list[set[tuple[str, bool]]]:
+    """Collects, for each step to come, the caches in it, each with or without guidance."""
+    kinds: list[set[tuple[str, bool]]] = []
+    schedule = engine.scheduler.schedule
+
+    def watched() -> StepBatch | None:
+        batch = schedule()
+        if batch is not None:
+            params = [span.sequence.decoding for span in batch.spans]
+            kinds.append({(p.cache, p.guidance > 0) for p in params})
+        return batch
+
+    engine.scheduler.schedule = watched  # type: ignore[method-assign]
+    return kinds
+
+
+@pytest.mark.parametrize("folder", FULL)
+@in_turn_and_overlapping
+def test_every_cache_and_guidance_share_steps(
+    golden_model: Load, folder: str, overlap: bool
+) -> None:
+    """Prompts of different lengths, so that blocks begin at different steps and positions."""
+    loaded, cases = golden_model(folder), cases_of(folder)
+    base = cases[0].request
+    others = []
+    for cache in ("none", "prefix", "dual"):
+        for cfg_scale in (None, 0.8):
+            sampling = replace(
+                base.sampling, cache=cache, cfg_scale=cfg_scale, block_length=16, steps=None
+            )
+            prompt = base.prompt_token_ids[: 20 + 7 * len(others)]
+            others.append(Request(f"{cache}-{cfg_scale}", prompt, sampling))
+    engine = make_engine(loaded, overlap=overlap)
+    kinds = kinds_of_each_step(engine)
+    answers = run_all(engine, [case.request for case in cases] + others)
+    assert max(len(kind) for kind in kinds) == 6
+    assert_golden(answers, cases)
+    for other in others:
+        assert answers[other.request_id].essence == run_alone(loaded, other).essence

@@ -1,0 +1,99 @@
+"""The tiny checkpoints of each family, and the requests that their references answered."""
+
+import json
+import random
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.draws import POLICIES, SAMPLERS
+from tests.support.tiny import EOS_ID, GOLDEN, byte_tokenizer
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.models.registry import LoadedModel, load_model
+from unmask.types import CACHE_NAMES, Request, SamplingParams
+
+BLOCK_LENGTHS = {"sdar": 4, "llada2": 32, "llada21": 32}  # those that the forwards were made with
+FOLDERS = (*BLOCK_LENGTHS, "llada", "dream")
+# What references call a policy, where it is not what it is called here.
+POLICY_NAMES = {
+    "maskgit_plus": "low_confidence",
+    "topk_margin": "margin",
+    "joint_threshold": "threshold",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request, and what a reference made of it."""
+
+    name: str
+    request: Request
+    tokens: list[int]
+    forwards: int
+
+
+def cases_of(folder: str) -> list[Case]:
+    golden = json.loads((GOLDEN / folder / "golden.json").read_text())
+    return [
+        Case(
+            case["name"],
+            Request(case["name"], tuple(case["prompt"]), _sampling(golden, case["settings"])),
+            case["tokens"],
+            case["forwards"],
+        )
+        for case in golden["cases"]
+    ]
+
+
+def _sampling(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingParams:
+    block_length, steps = settings.get("block_length"), settings.get("steps")
+    if golden["family"] == "llada" and steps is not None:  # counts those of all blocks together
+        steps = steps * block_length // settings["gen_length"]
+    policy = settings["policy"]
+    return SamplingParams(
+        max_tokens=settings["gen_length"],
+        ignore_eos=True,
+        policy=POLICY_NAMES.get(policy, policy),
+        threshold=settings.get("threshold"),
+        editing_threshold=settings.get("editing_threshold"),
+        steps=settings.get("steps_per_block", steps),
+        block_length=block_length,
+        cache=settings.get("cache"),
+        cfg_scale=settings.get("cfg_scale"),
+    )
+
+
+def load_golden(folder: str, target: Path) -> LoadedModel:
+    """The checkpoint with a tokenizer beside it, both in `target`."""
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / folder / name, target / name)
+    byte_tokenizer().save_pretrained(target)
+    # Nothing in its files tells that a checkpoint edits.
+    decoding = DecodingConfig(editing_threshold=0.9 if folder == "llada21" else None)
+    return load_model(ModelConfig(path=str(target), dtype="float32"), decoding)
+
+
+def company(loaded: LoadedModel, num_requests: int, seed: int) -> list[Request]:
+    """Requests of every kind that a model serves, of many lengths."""
+    draw = random.Random(seed)
+    is_full, edits = loaded.info.attention == "full", loaded.info.default_sampling
+    requests = []
+    for i in range(num_requests):
+        extra = {}
+        if is_full:
+            extra = {"cache": draw.choice(CACHE_NAMES), "cfg_scale": draw.choice([None, 0.0, 0.7])}
+        elif edits.editing_threshold is not None:
+            extra = {"editing_threshold": draw.choice([None, 0.2, 0.9])}
+        sampling = SamplingParams(
+            max_tokens=draw.randint(1, 90),
+            block_length=draw.choice([1, 3, 8, 16, 32, 40]),
+            seed=draw.randrange(2**63),
+            logprobs=draw.choice([None, 2]),
+            **draw.choice(POLICIES),
+            **draw.choice(SAMPLERS),
+            **extra,
+        )
+        prompt = tuple(draw.choices(range(EOS_ID), k=draw.randint(1, 100)))
+        requests.append(Request(f"other-{i}", prompt, sampling))
+    return requests
