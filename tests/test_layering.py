@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "unmask.engine.admission",
     ),
     ("unmask.engine.graphs",),
+    ("unmask.engine.trial", "unmask.engine.step_room", "unmask.engine.graph_sizes"),
     ("unmask.models", "unmask.decoding"),
     ("unmask.engine",),  # sequence, step, pages, output
     ("unmask.settings",),

@@ -10,7 +10,7 @@ from torch import Tensor
 from unmask_kernels import reference
 from unmask_kernels.dispatch import capability, uses_triton
 from unmask_kernels.segments import SegmentPlan, make_segment_plan
-from unmask_kernels.tiles import TileConfig, TilePlan, make_tile_plan, tile_config
+from unmask_kernels.tiles import Put, TileConfig, TilePlan, make_tile_plan, tile_config
 
 AttentionPlan = SegmentPlan | TilePlan
 
@@ -28,12 +28,14 @@ def make_plan(
     dtype: torch.dtype,
     starts: npt.NDArray[np.int64] | None = None,
     config: TileConfig | None = None,
+    put: Put | None = None,
 ) -> AttentionPlan:
     """Plan attention for sequences whose queries are consecutive and whose horizons never fall.
 
     `query_starts` and `page_starts` have one entry more than there are sequences; a query sees the
     keys from `starts` [T], or the first, to `horizons` [T], exclusive; `pages` [P] are those of all
-    sequences; `group_size` is the number of query heads that share a key head.
+    sequences; `group_size` is the number of query heads that share a key head. `put` brings arrays
+    to the device, each on its own if it is not given.
     """
     if uses_triton(device):
         return make_tile_plan(
@@ -44,7 +46,7 @@ def make_plan(
             page_starts,
             group_size=group_size,
             config=config or tile_config(head_dim, dtype, capability(device)),
-            device=device,
+            put=put or (lambda arrays: [torch.from_numpy(array).to(device) for array in arrays]),
         )
     return make_segment_plan(
         query_starts,

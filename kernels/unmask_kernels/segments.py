@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -89,6 +89,18 @@ def make_segment_plan(
         torch.from_numpy(row_of_query).to(device) if padded else None,
         tuple(segments),
     )
+
+
+def with_spare_rows(plan: SegmentPlan, num_queries: int, num_spare: int) -> SegmentPlan:
+    """The plan with queries after its `num_queries`, which get the result of the first one."""
+    if not num_spare:
+        return plan
+    row_of_query = plan.row_of_query
+    rows = plan.rows
+    if row_of_query is None or rows is None:
+        rows = row_of_query = torch.arange(num_queries, device=plan.pages.device)
+    spare = row_of_query[:1].expand(num_spare)
+    return replace(plan, rows=rows, row_of_query=torch.cat((row_of_query, spare)))
 
 
 def _lay_out(

@@ -1,6 +1,6 @@
 """How attention's work is cut for a GPU: tiles of queries and chunks of keys."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Int32s = npt.NDArray[np.int32]
+Put = Callable[[Sequence[npt.NDArray[np.generic]]], Sequence[Tensor]]  # arrays to a device
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,15 @@ def tile_config(head_dim: int, dtype: torch.dtype, capability: int) -> TileConfi
 class TilePlan:
     """Tiles, and items: a tile with one chunk of its keys. Made once a step, shared by all layers.
 
-    Items without rows are room to spare. A tile of one chunk writes its result at once, the others
-    their parts into slots that follow each other.
+    Items and tiles without rows are room to spare. A tile of one chunk writes its result at once,
+    the others their parts into slots that follow each other. Where `has_spare_rows`, queries may
+    have no item; their result is zero.
     """
 
     config: TileConfig
+    num_slots: int
+    windowed: bool
+    has_spare_rows: bool
     starts: Tensor  # [T] int32
     horizons: Tensor  # [T] int32
     pages: Tensor  # [P] int32, the pages of each sequence, one sequence after another
@@ -64,8 +68,6 @@ class TilePlan:
     tile_rows: Tensor  # [M] int32
     tile_slot: Tensor  # [M] int32
     tile_parts: Tensor  # [M] int32
-    num_slots: int
-    windowed: bool
 
 
 def make_tile_plan(
@@ -77,9 +79,12 @@ def make_tile_plan(
     *,
     group_size: int,
     config: TileConfig,
-    device: torch.device,
+    put: Put,
 ) -> TilePlan:
-    """Cut the queries of each sequence into tiles, and the keys that a tile sees into chunks."""
+    """Cut the queries of each sequence into tiles, and the keys that a tile sees into chunks.
+
+    `put` brings all arrays to the device at once.
+    """
     tile_queries = max(1, config.rows // group_size)
     sequence_starts = np.asarray(query_starts, np.int64)
     counts = np.diff(sequence_starts)
@@ -106,26 +111,16 @@ def make_tile_plan(
     length = np.minimum(last[tile], (chunk + 1) * config.chunk) - chunk * config.chunk
     order = np.argsort(-length, kind="stable")
 
-    def put(values: npt.NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(values.astype(np.int32)).to(device, non_blocking=True)
-
-    def put_items(values: npt.NDArray[np.int64]) -> Tensor:
-        return put(values[order])
-
-    return TilePlan(
-        config=config,
-        starts=put(begins),
-        horizons=put(horizons),
-        pages=put(pages),
-        item_query=put_items(query[tile]),
-        item_rows=put_items(rows[tile]),
-        item_page=put_items(np.asarray(page_starts, np.int64)[owner][tile]),
-        item_chunk=put_items(chunk),
-        item_slot=put_items(np.where(several[tile], first_slot[tile] + part, -1)),
-        tile_query=put(query[several]),
-        tile_rows=put(rows[several]),
-        tile_slot=put(first_slot[several]),
-        tile_parts=put(parts[several]),
-        num_slots=int(slots.sum()),
-        windowed=bool(begins.any()),
+    of_items = (
+        query[tile],
+        rows[tile],
+        np.asarray(page_starts, np.int64)[owner][tile],
+        chunk,
+        np.where(several[tile], first_slot[tile] + part, -1),
     )
+    of_tiles = (query, rows, first_slot, parts)
+    arrays = [begins, horizons, pages]
+    arrays += [values[order] for values in of_items]
+    arrays += [values[several] for values in of_tiles]
+    tensors = put([values.astype(np.int32) for values in arrays])
+    return TilePlan(config, int(slots.sum()), bool(begins.any()), False, *tensors)

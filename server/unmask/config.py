@@ -31,7 +31,8 @@ class EngineConfig:
 
     `max_batch_tokens` is the number of query tokens a step may hold. `num_pages` of `page_size`
     tokens hold keys and values; without it they fill `kv_memory_mib`. `threads` are torch's. With
-    `overlap` a step is prepared while the device works on the one before it: by default on a GPU.
+    `overlap` a step is prepared while the device works on the one before it, with `graphs` the
+    forward pass is captured at start and replayed: both by default on a GPU.
     """
 
     max_num_seqs: int = 64
@@ -42,6 +43,7 @@ class EngineConfig:
     kv_memory_mib: int = 256
     prefix_cache: bool = True
     overlap: bool | None = None
+    graphs: bool | None = None
     threads: int | None = None
 
 

@@ -29,6 +29,7 @@ MEANINGS = {
     "engine.kv_memory_mib": "Memory of the KV cache in MiB, where num_pages is unset.",
     "engine.prefix_cache": "Reuse the KV pages of prompts that begin alike.",
     "engine.overlap": "Prepare a step while the last one runs; on a GPU if unset.",
+    "engine.graphs": "Launch a step's kernels at once, as captured at start; on a GPU if unset.",
     "engine.threads": "Threads of torch on the CPU; half the cores if unset.",
     "decoding.policy": "Rule that picks the positions a step fills; the checkpoint's if unset.",
     "decoding.threshold": "Confidence that the policy 'threshold' asks of a token.",

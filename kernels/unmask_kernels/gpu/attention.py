@@ -208,7 +208,8 @@ def run_tiles(
     num_heads, head_dim = query.shape[1:]
     page_size, num_kv_heads = key_pages.shape[1:3]
     config = plan.config
-    out = torch.empty(query.shape, dtype=query.dtype, device=query.device)
+    make_out = torch.zeros if plan.has_spare_rows else torch.empty
+    out = make_out(query.shape, dtype=query.dtype, device=query.device)
     if not len(query):
         return out
     query = query if query.stride()[1:] == (head_dim, 1) else query.contiguous()

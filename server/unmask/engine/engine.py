@@ -61,7 +61,13 @@ class Step:
 class Engine:
     """Decodes many requests together, one step at a time."""
 
-    def __init__(self, config: Config, loaded: LoadedModel, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        config: Config,
+        loaded: LoadedModel,
+        metrics: Metrics,
+        progress: Progress | None = None,
+    ) -> None:
         self.config = with_room(config.engine, loaded.info)
         self.loaded = loaded
         self.metrics = metrics
@@ -70,7 +76,7 @@ class Engine:
         self.limits = Limits(self.config.max_batch_tokens, num_pages, self.config.page_size)
         self.pool = PagePool(num_pages, self.config.page_size)
         self.scheduler = Scheduler(self.config, self.pool, loaded.info)
-        self.runner = Runner.create(self.config, loaded, num_pages)
+        self.runner = Runner.create(self.config, loaded, num_pages, progress)
         self._sessions: dict[str, Session] = {}
         self._launched: Step | None = None
         metrics.refused.labels("invalid")
@@ -89,7 +95,7 @@ class Engine:
         loaded = load_model(config.model, config.decoding, progress)
         if loaded.device.type == "cpu":
             keep_freed_memory()
-        return cls(config, loaded, metrics or Metrics())
+        return cls(config, loaded, metrics or Metrics(), progress)
 
     @property
     def has_work(self) -> bool:

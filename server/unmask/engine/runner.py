@@ -9,13 +9,17 @@ from torch import Tensor
 from unmask.config import EngineConfig
 from unmask.decoding.policies import BY_ENTROPY, Scores, select
 from unmask.engine.canvases import Canvases, CanvasStep, denoise_canvases
+from unmask.engine.graphs import Graphs, capture_graphs, wants_graphs
 from unmask.engine.launched import Launched, Outputs
+from unmask.engine.staging import Staging
 from unmask.engine.step import StepBatch
+from unmask.engine.step_tensors import StepTensors
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.registry import LoadedModel
+from unmask.models.weights import Progress
 from unmask.types import MAX_BLOCK_LENGTH
-from unmask_kernels.unmasking import GuidedRows, RowScores, SampledRows, score_rows
+from unmask_kernels.unmasking import GuidedRows, RowScores, score_rows
 
 
 def count_pages(config: EngineConfig, loaded: LoadedModel) -> int:
@@ -40,12 +44,26 @@ class Runner:
     overlaps: bool
     canvas: Tensor | None  # [sequences, MAX_BLOCK_LENGTH] int64
     canvases: Canvases | None
+    staging: Staging
+    graphs: Graphs | None
 
     @classmethod
-    def create(cls, config: EngineConfig, loaded: LoadedModel, num_pages: int) -> "Runner":
-        """Allocate the KV cache of `num_pages` pages."""
+    def create(
+        cls,
+        config: EngineConfig,
+        loaded: LoadedModel,
+        num_pages: int,
+        progress: Progress | None = None,
+    ) -> "Runner":
+        """Allocate the KV cache of `num_pages` pages, and capture the model's forward pass.
+
+        Graphs have one page more, for rows to spare. `progress` is told of each that is captured.
+        """
         model, dtype, device = loaded.model, loaded.dtype, loaded.device
-        cache = KVCache.empty(model.layers, num_pages, config.page_size, dtype, device)
+        has_graphs = wants_graphs(config, loaded)
+        pages = num_pages + 1 if has_graphs else num_pages
+        cache = KVCache.empty(model.layers, pages, config.page_size, dtype, device)
+        graphs = capture_graphs(config, loaded, cache, progress) if has_graphs else None
         does_overlap = overlaps(config, loaded)
         canvas = canvases = None
         if isinstance(model, CanvasDecoder):
@@ -56,23 +74,26 @@ class Runner:
         elif does_overlap:
             rows = (config.max_num_seqs, MAX_BLOCK_LENGTH)
             canvas = torch.zeros(rows, dtype=torch.int64, device=device)
-        return cls(loaded, cache, config.page_size, does_overlap, canvas, canvases)
+        size, staging = config.page_size, Staging(device)
+        return cls(loaded, cache, size, does_overlap, canvas, canvases, staging, graphs)
 
     @torch.inference_mode()
     def launch(self, batch: StepBatch) -> Launched:
         """One forward pass over the batch, and the tokens that it decides."""
+        put = StepTensors.of(batch, self.loaded.info.vocab_size, self.staging.put)
         if self.canvases is not None:
-            return Launched.send(self._denoise_noise(batch, self.canvases))
-        step = self._step_input(batch, self._token_ids(batch))
-        hidden = self.loaded.model.forward(step)
+            return Launched.send(self._denoise_noise(batch, put, self.canvases))
+        self._renew(put)
+        step = self._step_input(batch, put)
+        forward = self.loaded.model.forward if self.graphs is None else self.graphs.forward
+        hidden = forward(step)
         if not len(batch.scored_rows):
             return Launched.send(None)
-        scores = self._score(batch, hidden)
-        current = step.token_ids[self._to_device(batch.scored_rows)]
-        selected = self._select(batch, scores, current)
+        scores = self._score(batch, put, hidden)
+        current = put.token_ids[put.scored_rows]
+        selected = self._select(batch, put, scores, current)
         if self.canvas is not None:
-            cells = self._to_device(batch.open_cells[batch.scored_open])
-            self.canvas.view(-1)[cells] = torch.where(selected, scores.token, current)
+            self.canvas.view(-1)[put.scored_cells] = torch.where(selected, scores.token, current)
         return Launched.send(
             Outputs(
                 scores.token,
@@ -86,7 +107,7 @@ class Runner:
     def _step_input(
         self,
         batch: StepBatch,
-        token_ids: Tensor,
+        put: StepTensors,
         canvas_rows: Tensor | None = None,
         soft: Tensor | None = None,
     ) -> StepInput:
@@ -100,72 +121,79 @@ class Runner:
             device=self.loaded.device,
             dtype=self.loaded.dtype,
             anchors=batch.anchors,
+            put=self.staging.put,
         )
         return StepInput(
-            token_ids=token_ids,
-            positions=self._to_device(batch.positions),
-            slots=self._to_device(batch.slots),
+            token_ids=put.token_ids,
+            positions=put.positions,
+            slots=put.slots,
             plans=plans,
             cache=self.cache,
             canvas_rows=canvas_rows,
             soft=soft,
         )
 
-    def _score(self, batch: StepBatch, hidden: Tensor) -> RowScores:
+    def _score(self, batch: StepBatch, put: StepTensors, hidden: Tensor) -> RowScores:
         model, decoding = self.loaded.model, batch.decoding
+        guided = None
+        if len(batch.guided):  # moved away from what is likely without the prompt
+            guiding = model.finish(hidden[put.guiding_rows])
+            guided = GuidedRows(put.guided, guiding, put.guidance)
         return score_rows(
-            model.finish(hidden[self._to_device(batch.hidden_rows)]),
+            model.finish(hidden[put.hidden_rows]),
             model.lm_head,
             mask_token_id=_mask_token(self.loaded),
-            sampled=self._sampled_rows(batch),
-            guided=self._guided_rows(batch, hidden),
+            sampled=put.sampled,
+            guided=guided,
             with_entropy=not BY_ENTROPY.isdisjoint(decoding.policies),
             with_margin="margin" in decoding.policies,
             num_top=decoding.num_logprobs,
         )
 
-    def _select(self, batch: StepBatch, scores: RowScores, current: Tensor) -> Tensor:
+    def _select(
+        self, batch: StepBatch, put: StepTensors, scores: RowScores, current: Tensor
+    ) -> Tensor:
         """Which scored positions [M], that hold `current` [M], take their token."""
         decoding = batch.decoding
         is_masked = None
-        if self.canvas is not None or decoding.editing is not None:
+        if self.canvas is not None or put.editing is not None:
             # What the step before resolved, which the host may not know, comes last and is kept.
             is_masked = current.eq(_mask_token(self.loaded))
-        blocks = self._to_device(batch.scored_spans)
         selected = select(
-            _considered(scores, blocks, is_masked),
+            _considered(scores, put.scored_spans, is_masked),
             decoding.policies,
-            self._to_device(decoding.quota),
-            self._to_device(decoding.limit),
+            put.quota,
+            put.limit,
             longest=decoding.longest,
         )
         if is_masked is not None:
             selected &= is_masked
-            if decoding.editing is not None:
-                limits = self._to_device(decoding.editing)[blocks]
+            if put.editing is not None:
+                limits = put.editing[put.scored_spans]
                 selected |= edits(scores, current, limits) & ~is_masked
         return selected
 
-    def _denoise_noise(self, batch: StepBatch, canvases: Canvases) -> Outputs | None:
+    def _denoise_noise(
+        self, batch: StepBatch, put: StepTensors, canvases: Canvases
+    ) -> Outputs | None:
         """A step over canvases of noise; what is selected are the drafts of finished ones."""
         model, info = self.loaded.model, self.loaded.info
         assert isinstance(model, CanvasDecoder)
-        token_ids = self._to_device(batch.token_ids)
         if not len(batch.scored_rows):
-            model.forward(self._step_input(batch, token_ids))
+            model.forward(self._step_input(batch, put))
             return None
         assert info.canvas is not None, "the family says how canvases are denoised"
         length = canvases.tokens.shape[1]
         step = CanvasStep.of(batch, length, info.canvas, self.loaded.device)
-        fresh = self._to_device(np.flatnonzero(batch.decoding.steps == 0))
+        [fresh] = self.staging.put([np.flatnonzero(batch.decoding.steps == 0)])
         noise = step.noise(torch.zeros_like(step.steps), info.vocab_size)
         canvases.begin(step.rows[fresh], noise[fresh])
-        rows = self._to_device(batch.open_rows)
-        token_ids[rows] = canvases.tokens[step.rows].flatten()
+        put.token_ids[put.open_rows] = canvases.tokens[step.rows].flatten()
         soft = canvases.soft[step.rows].flatten(0, 1)
-        hidden = model.forward(self._step_input(batch, token_ids, rows, soft))
+        hidden = model.forward(self._step_input(batch, put, put.open_rows, soft))
+        own = hidden[put.open_rows]
         scores, moved = denoise_canvases(
-            model, canvases, step, hidden[rows], batch.decoding, info.vocab_size
+            model, canvases, step, own, batch.decoding, info.vocab_size
         )
         return Outputs(
             scores.best,
@@ -176,52 +204,13 @@ class Runner:
             top_logprobs=scores.top_logprobs,
         )
 
-    def _token_ids(self, batch: StepBatch) -> Tensor:
-        """The batch's tokens; those of open blocks as the step before left them."""
-        token_ids = self._to_device(batch.token_ids)
+    def _renew(self, put: StepTensors) -> None:
+        """Put the tokens of open blocks as the step before left them, where that is not known."""
         if self.canvas is None:
-            return token_ids
-        canvas = self.canvas.view(-1)
-        rows, cells = self._to_device(batch.open_rows), self._to_device(batch.open_cells)
-        known = self._to_device(batch.open_is_known)
-        canvas[cells] = torch.where(known, token_ids[rows], canvas[cells])
-        token_ids[rows] = canvas[cells]
-        return token_ids
-
-    def _to_device(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self.loaded.device)
-
-    def _guided_rows(self, batch: StepBatch, hidden: Tensor) -> GuidedRows | None:
-        """The scored rows that are moved away from what is likely without the prompt."""
-        if not len(batch.guided):
-            return None
-        guiding = hidden[self._to_device(batch.guiding_rows)]
-        scale = batch.decoding.guidance[batch.scored_spans[batch.guided]]
-        return GuidedRows(
-            rows=self._to_device(batch.guided),
-            hidden=self.loaded.model.finish(guiding),
-            scale=self._to_device(scale),
-        )
-
-    def _sampled_rows(self, batch: StepBatch) -> SampledRows | None:
-        """The scored rows whose temperature is above zero, each with its own parameters."""
-        decoding, spans = batch.decoding, batch.scored_spans
-        if not decoding.temperature.any():
-            return None
-        rows = np.flatnonzero(decoding.temperature[spans] > 0)
-        spans = spans[rows]
-        top_k, top_p = decoding.top_k[spans], decoding.top_p[spans]
-        cuts_k = bool((top_k < self.loaded.info.vocab_size).any())
-        cuts_p = bool((top_p < 1.0).any())
-        return SampledRows(
-            rows=self._to_device(rows),
-            temperature=self._to_device(decoding.temperature[spans]),
-            seeds=self._to_device(decoding.seeds[spans]),
-            positions=self._to_device(batch.scored_positions[rows]),
-            steps=self._to_device(decoding.steps[spans]),
-            top_k=self._to_device(top_k) if cuts_k else None,
-            top_p=self._to_device(top_p) if cuts_p else None,
-        )
+            return
+        canvas, cells, rows = self.canvas.view(-1), put.open_cells, put.open_rows
+        canvas[cells] = torch.where(put.open_is_known, put.token_ids[rows], canvas[cells])
+        put.token_ids[rows] = canvas[cells]
 
 
 def _mask_token(loaded: LoadedModel) -> int:

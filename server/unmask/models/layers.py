@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unmask_kernels.attention import AttentionPlan, make_plan
+from unmask_kernels.tiles import Put
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def plan_layers(
     device: torch.device,
     dtype: torch.dtype,
     anchors: npt.NDArray[np.int64] | None = None,
+    put: Put | None = None,
 ) -> tuple[AttentionPlan, ...]:
     """Attention plans of every layer, shared by those of one shape; arguments as of `make_plan`.
 
@@ -102,6 +104,7 @@ def plan_layers(
                 device=device,
                 dtype=dtype,
                 starts=_starts(shape.window, anchors),
+                put=put,
             )
     return tuple(plans[shape] for shape in layers)
 

@@ -1,0 +1,99 @@
+"""For how many rows, and tiles of attention, forwards are captured."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from unmask.config import EngineConfig
+from unmask.models.layers import LayerShape
+from unmask.models.registry import LoadedModel
+from unmask_kernels.dispatch import capability
+from unmask_kernels.tile_room import TileSize
+from unmask_kernels.tiles import TileConfig, tile_config
+
+ROWS = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+CHUNKS_FACTOR = 4  # from one size to the next
+MAX_SCRATCH_BYTES = 256 * 2**20  # of attention's parts before they are merged
+USUAL_BLOCK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSize:
+    """How large the steps of a graph may be.
+
+    There is room for `num_sequences` that reach to `max_horizon`, or for more that do not.
+    """
+
+    num_rows: int
+    num_sequences: int
+    max_horizon: int
+    tiles: Mapping[LayerShape, TileSize]
+
+
+def graph_sizes(config: EngineConfig, loaded: LoadedModel) -> list[GraphSize]:
+    """Every size, smallest first; in a step each sequence is taken to have a block."""
+    block = loaded.info.default_sampling.block_length or USUAL_BLOCK
+    sizes: list[GraphSize] = []
+    for num_rows in ROWS:
+        if num_rows <= config.max_batch_tokens or num_rows == ROWS[0]:
+            num_sequences = min(config.max_num_seqs, -(-num_rows // block))
+            sizes += _sizes(num_rows, num_sequences, config.page_size, loaded)
+    return sizes
+
+
+def _sizes(
+    num_rows: int, num_sequences: int, page_size: int, loaded: LoadedModel
+) -> Iterator[GraphSize]:
+    """Room for tiles of one chunk of keys, of several, of many."""
+    kinds, longest = tile_configs(loaded), loaded.info.max_model_len
+    num_chunks = 1
+    while True:
+        tiles = {
+            shape: _tiles(shape, kind, num_rows, num_sequences, num_chunks, page_size)
+            for shape, kind in kinds.items()
+        }
+        if any(_scratch_bytes(s, kinds[s], t) > MAX_SCRATCH_BYTES for s, t in tiles.items()):
+            return
+        reach = num_chunks * min(kind.chunk for kind in kinds.values())
+        yield GraphSize(num_rows, num_sequences, min(reach, longest), tiles)
+        if reach >= longest:
+            return
+        num_chunks *= CHUNKS_FACTOR
+
+
+def tile_configs(loaded: LoadedModel) -> dict[LayerShape, TileConfig]:
+    """How attention is cut in layers of each shape."""
+    chip = capability(loaded.device)
+    return {s: tile_config(s.head_dim, loaded.dtype, chip) for s in loaded.model.layers}
+
+
+def largest(sizes: list[GraphSize]) -> dict[LayerShape, TileSize]:
+    """Room for tiles of every size."""
+    joined = dict(sizes[0].tiles)
+    for size in sizes:
+        joined = {shape: tiles.joined(size.tiles[shape]) for shape, tiles in joined.items()}
+    return joined
+
+
+def _tiles(
+    shape: LayerShape,
+    kind: TileConfig,
+    num_rows: int,
+    num_sequences: int,
+    num_chunks: int,
+    page_size: int,
+) -> TileSize:
+    # Sequences end in a tile of their own, which may be full in no row but one.
+    num_tiles = -(-num_rows // max(1, kind.rows // shape.group_size)) + num_sequences
+    num_items = num_tiles * num_chunks
+    merged = num_chunks > 1
+    return TileSize(
+        rows=num_rows,
+        pages=num_items * -(-kind.chunk // page_size),
+        items=num_items,
+        tiles=num_tiles if merged else 0,
+        slots=num_items if merged else 0,
+    )
+
+
+def _scratch_bytes(shape: LayerShape, kind: TileConfig, size: TileSize) -> int:
+    return 4 * size.slots * shape.num_kv_heads * kind.rows * shape.head_dim

@@ -1,0 +1,94 @@
+"""The arrays of a step on the device."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from torch import Tensor
+
+from unmask.engine.staging import Array
+from unmask.engine.step import StepBatch
+from unmask_kernels.tiles import Put
+from unmask_kernels.unmasking import SampledRows
+
+
+@dataclass(frozen=True, slots=True)
+class StepTensors:
+    """What of a `StepBatch` is computed with; where nothing is said, names and shapes are its own.
+
+    `sampled` are the scored rows whose temperature is above zero, each with its own parameters.
+    """
+
+    token_ids: Tensor
+    positions: Tensor
+    slots: Tensor
+    open_rows: Tensor
+    open_cells: Tensor
+    open_is_known: Tensor
+    scored_rows: Tensor
+    hidden_rows: Tensor
+    scored_spans: Tensor
+    scored_cells: Tensor  # [M], their `open_cells`
+    guided: Tensor
+    guiding_rows: Tensor
+    guidance: Tensor  # [G] float32
+    quota: Tensor
+    limit: Tensor
+    editing: Tensor | None
+    sampled: SampledRows | None
+
+    @classmethod
+    def of(cls, batch: StepBatch, vocab_size: int, put: Put) -> Self:
+        """All of them in one call of `put`."""
+        decoding = batch.decoding
+        arrays: dict[str, Array] = {
+            "token_ids": batch.token_ids,
+            "positions": batch.positions,
+            "slots": batch.slots,
+            "open_rows": batch.open_rows,
+            "open_cells": batch.open_cells,
+            "open_is_known": batch.open_is_known,
+            "scored_rows": batch.scored_rows,
+            "hidden_rows": batch.hidden_rows,
+            "scored_spans": batch.scored_spans,
+            "scored_cells": batch.open_cells[batch.scored_open],
+            "guided": batch.guided,
+            "guiding_rows": batch.guiding_rows,
+            "guidance": decoding.guidance[batch.scored_spans[batch.guided]],
+            "quota": decoding.quota,
+            "limit": decoding.limit,
+        }
+        if decoding.editing is not None:
+            arrays["editing"] = decoding.editing
+        drawn = _drawn(batch, vocab_size)
+        tensors = put([*arrays.values(), *drawn.values()])
+        own = dict(zip(arrays, tensors[: len(arrays)], strict=True))
+        editing = own.pop("editing", None)
+        sampled = None
+        if drawn:
+            parts = dict(zip(drawn, tensors[len(arrays) :], strict=True))
+            top_k, top_p = parts.pop("top_k", None), parts.pop("top_p", None)
+            sampled = SampledRows(**parts, top_k=top_k, top_p=top_p)
+        return cls(**own, editing=editing, sampled=sampled)
+
+
+def _drawn(batch: StepBatch, vocab_size: int) -> dict[str, Array]:
+    """What is known of the rows that draw their token; nothing where there are none."""
+    decoding = batch.decoding
+    if not decoding.temperature.any():
+        return {}
+    rows = np.flatnonzero(decoding.temperature[batch.scored_spans] > 0)
+    spans = batch.scored_spans[rows]
+    found: dict[str, Array] = {
+        "rows": rows,
+        "temperature": decoding.temperature[spans],
+        "seeds": decoding.seeds[spans],
+        "positions": batch.scored_positions[rows],
+        "steps": decoding.steps[spans],
+    }
+    top_k, top_p = decoding.top_k[spans], decoding.top_p[spans]
+    if (top_k < vocab_size).any():
+        found["top_k"] = top_k
+    if (top_p < 1.0).any():
+        found["top_p"] = top_p
+    return found

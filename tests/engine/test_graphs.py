@@ -1,0 +1,213 @@
+"""A forward that is captured gives what one that is not gives, and where it cannot, it is not."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.draws import requests
+from tests.support.engines import make_engine, run_all, run_alone
+from tests.support.graphs import (
+    Recordings,
+    assert_filled_up_is_the_same,
+    noisy_cache,
+    some_step,
+)
+from unmask.config import EngineConfig
+from unmask.engine import graphs
+from unmask.engine.graphs import Graphs, capture_graphs, wants_graphs
+from unmask.models.layers import KVCache
+from unmask.models.registry import LoadedModel
+from unmask.types import Request, SamplingParams
+
+PAGE = 16
+CONFIG = EngineConfig(page_size=PAGE, max_batch_tokens=96, max_num_seqs=8, graphs=True)
+few = settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+REQUESTS = [
+    Request("a", tuple(range(40)), SamplingParams(max_tokens=20, seed=1, ignore_eos=True)),
+    Request("b", (5, 6), SamplingParams(max_tokens=30, seed=2, temperature=0.9, ignore_eos=True)),
+    Request("c", tuple(range(9, 90)), SamplingParams(max_tokens=9, seed=3, ignore_eos=True)),
+]
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: LoadedModel) -> Iterator[tuple[Graphs, Recordings, KVCache]]:
+    """Graphs of every size, how often they were replayed, and the cache that they write to."""
+    recordings, cache = Recordings(), noisy_cache(tiny, 40, PAGE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphs, "recorder", recordings)
+        captured = capture_graphs(CONFIG, tiny, cache)
+    assert captured is not None
+    yield captured, recordings, cache
+
+
+@pytest.fixture
+def recordings(monkeypatch: pytest.MonkeyPatch) -> Recordings:
+    recordings = Recordings()
+    monkeypatch.setattr(graphs, "recorder", recordings)
+    return recordings
+
+
+@given(
+    num_rows=st.integers(1, 96),
+    num_sequences=st.integers(1, 12),
+    reach=st.integers(1, 300),
+    seed=st.integers(0, 10**6),
+)
+@few
+def test_a_step_that_is_filled_up_keeps_every_bit(
+    tiny: LoadedModel,
+    whole: tuple[Graphs, Recordings, KVCache],
+    num_rows: int,
+    num_sequences: int,
+    reach: int,
+    seed: int,
+) -> None:
+    captured, recordings, cache = whole
+    recordings.num_replays = 0
+    step = some_step(tiny, cache, num_rows, num_sequences, reach, seed)
+    with torch.inference_mode():
+        # A larger step before leaves its slots behind, which are somebody else's by now.
+        captured.forward(some_step(tiny, cache, 100, 4, 100, seed + 1))
+        assert_filled_up_is_the_same(captured.forward, tiny, step)
+    assert recordings.num_replays == 2
+
+
+def test_a_step_of_more_rows_than_any_graph_is_eager(
+    tiny: LoadedModel, whole: tuple[Graphs, Recordings, KVCache]
+) -> None:
+    captured, recordings, cache = whole
+    recordings.num_replays = 0
+    step = some_step(tiny, cache, 120, 4, 300, 0)
+    assert len(step.token_ids) > 96
+    with torch.inference_mode():
+        given = captured.forward(step)
+        assert torch.equal(given, tiny.model.forward(step))
+    assert recordings.num_replays == 0
+
+
+def test_a_step_with_rows_of_a_canvas_of_noise_is_eager(
+    tiny: LoadedModel, whole: tuple[Graphs, Recordings, KVCache]
+) -> None:
+    captured, recordings, cache = whole
+    recordings.num_replays = 0
+    step = some_step(tiny, cache, 16, 1, 50, 0)
+    with torch.inference_mode():
+        captured.forward(replace(step, canvas_rows=torch.arange(4)))
+        assert recordings.num_replays == 0
+        captured.forward(step)
+        assert recordings.num_replays == 1
+
+
+def test_every_graph_is_told_once_largest_first(tiny: LoadedModel, recordings: Recordings) -> None:
+    told: list[tuple[str, int, int]] = []
+    cache = noisy_cache(tiny, 40, PAGE)
+    assert capture_graphs(CONFIG, tiny, cache, lambda *progress: told.append(progress))
+    assert told == [("graphs", i + 1, len(told)) for i in range(len(told))]
+    assert recordings.num_replays == len(told) > 0
+
+
+def refuses(device: torch.device) -> Callable[[Callable[[], None]], object]:
+    raise torch.OutOfMemoryError("no memory for graphs")
+
+
+def forgets(device: torch.device) -> Callable[[Callable[[], None]], object]:
+    return lambda run: type("Forgetful", (), {"replay": staticmethod(lambda: None)})()
+
+
+def is_baked(device: torch.device) -> Callable[[Callable[[], None]], object]:
+    """Replays what the step was as it was captured, whatever the room holds since then."""
+
+    def record(run: Callable[[], None]) -> object:
+        run()
+        cells = dict(zip(run.__code__.co_freevars, run.__closure__ or (), strict=True))
+        hidden = cells["hidden"].cell_contents
+        kept = hidden.clone()
+        return type("Baked", (), {"replay": staticmethod(lambda: hidden.copy_(kept))})()
+
+    return record
+
+
+@pytest.mark.parametrize(
+    ("recorder", "message"),
+    [
+        (graphs.recorder, "RuntimeError: graphs need CUDA and Triton, the device is cpu"),
+        (refuses, "OutOfMemoryError: no memory for graphs"),
+        (forgets, "is not what was captured"),
+        (is_baked, "is not what was captured"),
+    ],
+)
+def test_without_a_good_capture_steps_are_eager_and_a_warning_says_so(
+    tiny: LoadedModel,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    recorder: object,
+    message: str,
+) -> None:
+    monkeypatch.setattr(graphs, "recorder", recorder)
+    with caplog.at_level(logging.WARNING):
+        engine = make_engine(tiny, graphs=True, max_batch_tokens=96)
+    assert engine.runner.graphs is None
+    assert "steps run without graphs" in caplog.text
+    assert message in caplog.text
+    answers = run_all(engine, REQUESTS)
+    for request in REQUESTS:
+        assert answers[request.request_id].essence == run_alone(tiny, request).essence
+
+
+def test_a_forward_that_depends_on_how_many_rows_there_are_is_found_out(
+    tiny: LoadedModel,
+    recordings: Recordings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    real = type(tiny.model).forward
+    monkeypatch.setattr(
+        type(tiny.model), "forward", lambda self, step: real(self, step) * len(step.token_ids)
+    )
+    assert capture_graphs(CONFIG, tiny, noisy_cache(tiny, 40, PAGE)) is None
+    assert "are off by" in caplog.text
+
+
+@given(batch=requests(), overlap=st.booleans(), num_pages=st.sampled_from([16, 400]))
+@settings(few, max_examples=10)
+def test_answers_are_those_of_an_engine_without_graphs(
+    tiny: LoadedModel,
+    recordings: Recordings,
+    batch: list[Request],
+    overlap: bool,
+    num_pages: int,
+) -> None:
+    engine = make_engine(
+        tiny, graphs=True, overlap=overlap, max_batch_tokens=70, num_pages=num_pages
+    )
+    recordings.num_replays = 0
+    answers = run_all(engine, batch)
+    assert recordings.num_replays > 0
+    for request in batch:
+        assert answers[request.request_id].essence == run_alone(tiny, request).essence
+
+
+def test_pages_of_the_pool_are_as_many_with_graphs(
+    tiny: LoadedModel, recordings: Recordings
+) -> None:
+    engine = make_engine(tiny, graphs=True, num_pages=20, max_batch_tokens=32)
+    assert engine.pool.num_pages == 20
+    assert len(engine.runner.cache.keys[0]) == 21
+    engine.check_integrity()
+
+
+def test_graphs_are_for_gpus_unless_they_are_asked_for(tiny: LoadedModel) -> None:
+    on_gpu = replace(tiny, device=torch.device("cuda"))
+    assert [wants_graphs(EngineConfig(), model) for model in (tiny, on_gpu)] == [False, True]
+    assert wants_graphs(EngineConfig(graphs=True), tiny)
+    assert not wants_graphs(EngineConfig(graphs=False), on_gpu)

@@ -1,0 +1,72 @@
+"""Graphs that call what was captured again, where there is no device that replays it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from unmask.engine.graph_sizes import GraphSize
+from unmask.engine.trial import random_step
+from unmask.models.layers import KVCache, StepInput
+from unmask.models.registry import LoadedModel
+
+
+@dataclass
+class Recordings:
+    """Stands for `graphs.recorder`, and counts the replays."""
+
+    num_replays: int = field(default=0)
+
+    def __call__(self, device: torch.device) -> Callable[[Callable[[], None]], "Recording"]:
+        return lambda run: Recording(run, self)
+
+
+@dataclass
+class Recording:
+    """One graph."""
+
+    run: Callable[[], None]
+    all: Recordings
+
+    def replay(self) -> None:
+        self.all.num_replays += 1
+        self.run()
+
+
+def some_step(
+    loaded: LoadedModel, cache: KVCache, num_rows: int, num_sequences: int, reach: int, seed: int
+) -> StepInput:
+    """About `num_rows` random rows of sequences that reach to `reach` at most."""
+    size = GraphSize(num_rows, num_sequences, reach, {})
+    return random_step(loaded, cache, size, np.random.default_rng(seed))
+
+
+def noisy_cache(loaded: LoadedModel, num_pages: int, page_size: int) -> KVCache:
+    """A cache with something in every page but the last, which is full of NaN."""
+    cache = KVCache.empty(
+        loaded.model.layers, num_pages + 1, page_size, loaded.dtype, loaded.device
+    )
+    generator = torch.Generator(loaded.device).manual_seed(0)
+    for pages in (*cache.keys, *cache.values):
+        pages.normal_(generator=generator)
+        pages[-1] = torch.nan
+    return cache
+
+
+def assert_filled_up_is_the_same(
+    forward: Callable[[StepInput], torch.Tensor], loaded: LoadedModel, step: StepInput
+) -> None:
+    """`forward` gives the model's bits, and writes to the slots of the step and the last page."""
+    cache = step.cache
+    before = [pages.clone() for pages in (*cache.keys, *cache.values)]
+    given = forward(step).clone()
+    after = [pages.clone() for pages in (*cache.keys, *cache.values)]
+    assert torch.equal(given, loaded.model.forward(step))
+    for pages, old, new in zip((*cache.keys, *cache.values), before, after, strict=True):
+        assert torch.equal(pages[:-1], new[:-1]), "the same keys and values"
+        untouched = torch.ones(old.shape[0] * old.shape[1], dtype=torch.bool)
+        untouched[step.slots] = False
+        untouched[-old.shape[1] :] = False
+        same = (old == new).flatten(2).all(-1).flatten()
+        assert same[untouched].all(), "rows to spare write to nobody's page"
