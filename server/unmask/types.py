@@ -2,6 +2,7 @@
 
 import enum
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +17,15 @@ POLICY_NAMES: tuple[PolicyName, ...] = (
     "entropy",
     "margin",
 )
+POLICY_ALIASES: Mapping[str, PolicyName] = {
+    "maskgit_plus": "low_confidence",
+    "low_confidence_static": "low_confidence",
+    "low_confidence_dynamic": "threshold",
+    "joint_threshold": "threshold",
+    "entropy_bounded": "entropy_bound",
+    "topk_margin": "margin",
+}
+"""What Dream, SDAR and LLaDA2.1 call these policies."""
 CacheName = Literal["none", "prefix", "dual"]
 CACHE_NAMES: tuple[CacheName, ...] = ("none", "prefix", "dual")
 ScheduleName = Literal["even", "timed"]
@@ -67,6 +77,8 @@ class SamplingParams:
     sub_block_length: int | None = None
 
     def __post_init__(self) -> None:
+        if self.policy is not None and self.policy in POLICY_ALIASES:
+            object.__setattr__(self, "policy", POLICY_ALIASES[self.policy])
         _check_range("max_tokens", self.max_tokens, 1, None)
         _check_range("temperature", self.temperature, 0.0, 100.0)
         _check_range("top_p", self.top_p, 0.0, 1.0, open_low=True)

@@ -134,3 +134,15 @@ def test_without_max_tokens_the_rest_of_the_context_is_used() -> None:
 
 def test_a_block_never_takes_more_steps_than_it_has_positions() -> None:
     assert resolved(steps=50, block_length=8, max_tokens=8).steps == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        ("maskgit_plus", "low_confidence"),
+        ("topk_margin", "margin"),
+        ("joint_threshold", "threshold"),
+    ],
+)
+def test_a_policy_may_be_called_what_its_authors_call_it(name: str, policy: str) -> None:
+    assert resolved(max_tokens=10, policy=name).policy == policy

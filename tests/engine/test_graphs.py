@@ -47,7 +47,7 @@ def whole(tiny: LoadedModel) -> Iterator[tuple[Graphs, Recordings, KVCache]]:
         patch.setattr(graphs, "recorder", recordings)
         captured = capture_graphs(CONFIG, tiny, cache)
     assert captured is not None
-    yield captured, recordings, cache
+    return captured, recordings, cache
 
 
 @pytest.fixture

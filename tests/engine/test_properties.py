@@ -1,5 +1,6 @@
 """A request's answer depends on the request alone, and no page is ever lost."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.draws import requests, sampling
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from unmask.config import DecodingConfig, ModelConfig
+from unmask.engine import admission
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import FinishReason, RefinementOptions, Request, SamplingParams
 
@@ -42,11 +44,13 @@ PATTERNS = {
 
 
 @pytest.fixture(scope="module", params=list(PATTERNS))
-def loaded(request: pytest.FixtureRequest, tiny_folder: str) -> LoadedModel:
+def loaded(request: pytest.FixtureRequest, tiny_folder: str) -> Iterator[LoadedModel]:
     """The tiny weights, decoded as one kind of family or another."""
     dtype, traits = PATTERNS[request.param]
     model = load_model(ModelConfig(path=str(tiny_folder), dtype=dtype), DecodingConfig())
-    return replace(model, info=replace(model.info, **traits))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(admission, "MAX_POST_STEPS", 3)  # random weights would edit for ever
+        yield replace(model, info=replace(model.info, **traits))
 
 
 def assert_same(answers: dict[str, Answer], expected: dict[str, Answer]) -> None:

@@ -69,9 +69,9 @@ def load_golden(folder: str, target: Path) -> LoadedModel:
     for name in ("config.json", "model.safetensors"):
         shutil.copy(GOLDEN / folder / name, target / name)
     byte_tokenizer().save_pretrained(target)
-    # Nothing in its files tells that a checkpoint edits.
-    decoding = DecodingConfig(editing_threshold=0.9 if folder == "llada21" else None)
-    return load_model(ModelConfig(path=str(target), dtype="float32"), decoding)
+    mask = json.loads((GOLDEN / folder / "golden.json").read_text())["mask_token_id"]
+    config = ModelConfig(path=str(target), dtype="float32", mask_token_id=mask)
+    return load_model(config, DecodingConfig())
 
 
 def company(loaded: LoadedModel, num_requests: int, seed: int) -> list[Request]:

@@ -6,7 +6,6 @@ from unmask.models.qwen import build_decoder, dense
 from unmask.models.weights import Weights
 
 MASK_TOKEN_ID = 151666
-BLOCK_LENGTH = 32  # as Fast-dLLM decodes it; its authors denoise the whole answer at once
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
@@ -15,12 +14,14 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
 
 
 def traits(raw: RawConfig) -> Traits:
-    """A turn of a conversation ends with Qwen's token for it, a text with the tokenizer's."""
+    """The whole answer is one block, if a request does not say, as its authors denoise it.
+
+    A turn of a conversation ends with Qwen's token for it, a text with the tokenizer's.
+    """
     return Traits(
         "full",
         shift=True,
         mask_token_id=MASK_TOKEN_ID,
-        block_length=BLOCK_LENGTH,
         schedule="timed",
         end_tokens=("<|im_end|>",),
     )
