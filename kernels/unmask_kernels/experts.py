@@ -17,7 +17,7 @@ from unmask_kernels.linear import (
     GatedLinear,
     Linear,
     can_pack,
-    fill_few_rows,
+    fill_rows,
     make_gated_linear,
     make_linear,
 )
@@ -108,7 +108,7 @@ class Experts:
 
     def _product(self, expert: int, rows: Tensor) -> Tensor:
         inner, down = self.packed[expert]
-        return down(inner(fill_few_rows(rows)))[: len(rows)]
+        return down(inner(fill_rows(rows)))[: len(rows)]
 
 
 def make_experts(

@@ -4,9 +4,10 @@ On a CPU the weight is repacked once for oneDNN, which also takes the activation
 sum that follows into the same pass. Two habits of its kernels would make a row depend on how many
 rows there are: a bfloat16 product with more than 256 inputs may be summed in several parts, and a
 single row may be treated as a vector. So such weights are cut into parts of 256 inputs that are
-always summed in order, and rows are filled up, to at least 16. oneDNN takes milliseconds to make
-code for a number of rows that it has not met, and keeps it, so rows are filled up to one of few
-numbers: `fill_rows`, best called once for all the products that rows go through.
+always summed in order, and rows are filled up, to at least 4: a product of few rows is as fast as
+its weight is read, but each row more delays that. oneDNN takes milliseconds to make code for a
+number of rows that it has not met, and keeps it, so rows are filled up to one of few numbers:
+`fill_rows`, best called once for all the products that rows go through.
 """
 
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ from unmask_kernels.quantized import QuantizedWeight, join, product
 
 MAX_BF16_INPUTS = 256
 MAX_PARTS = 16
-MIN_ROW_UNIT = 16
+FEWEST_ROWS = 4
+MIN_ROW_UNIT = 8
 MAX_ROW_UNITS = 16
-FEW_ROWS = (4, 8)  # as good as 16, by 364 shapes that were tried; 2 are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +59,24 @@ class Linear:
         """Rows [M, N] through SiLU."""
         if self.weight is not None or len(self.parts) > 1:
             return F.silu(self(x))
-        return _product(_fill(x), self.parts[0], self.bias, "swish")[: len(x)]
+        return _product(fill_rows(x), self.parts[0], self.bias, "swish")[: len(x)]
 
     def gelu(self, x: Tensor) -> Tensor:
         """Rows [M, N] through GELU by its hyperbolic tangent."""
         if self.weight is not None or len(self.parts) > 1:
             return F.gelu(self(x), approximate="tanh")
-        return _product(_fill(x), self.parts[0], self.bias, "gelu", "tanh")[: len(x)]
+        return _product(fill_rows(x), self.parts[0], self.bias, "gelu", "tanh")[: len(x)]
 
     def multiply(self, x: Tensor, other: Tensor) -> Tensor:
         """Rows [M, N] multiplied by `other` [M, N]."""
         if self.weight is not None or len(self.parts) > 1:
             return self(x) * other
-        rows, factor = _fill(x), _fill(other)
+        rows, factor = fill_rows(x), fill_rows(other)
         return _binary(rows, self.parts[0], self.bias, factor, "mul")[: len(x)]
 
     def _sum(self, x: Tensor, total: Tensor | None) -> Tensor:
         rows = len(x)
-        x, total = _fill(x), None if total is None else _fill(total)
+        x, total = fill_rows(x), None if total is None else fill_rows(total)
         bias = self.bias
         for part, columns in zip(self.parts, torch.split(x, self.part_inputs, 1), strict=True):
             if total is None:
@@ -107,20 +108,15 @@ def fill_rows(x: Tensor) -> Tensor:
     """Rows [M, K], on a CPU with rows of zeros after them up to a number with code of its own."""
     if x.device.type != "cpu":
         return x
-    next_power = 1 << (len(x) - 1).bit_length()
-    missing = -len(x) % max(MIN_ROW_UNIT, next_power // MAX_ROW_UNITS)
+    missing = -len(x) % _row_unit(len(x))
     return F.pad(x, (0, 0, 0, missing)) if missing else x
 
 
-def fill_few_rows(x: Tensor) -> Tensor:
-    """As `fill_rows`, but up to 4 or 8 where that is cheaper: for a few rows in float32."""
-    if x.device.type != "cpu" or x.dtype is not torch.float32 or not 0 < len(x) <= FEW_ROWS[-1]:
-        return fill_rows(x)
-    return F.pad(x, (0, 0, 0, next(few for few in FEW_ROWS if few >= len(x)) - len(x)))
-
-
-def _fill(x: Tensor) -> Tensor:
-    return x if len(x) in FEW_ROWS and x.dtype is torch.float32 else fill_rows(x)
+def _row_unit(num_rows: int) -> int:
+    if num_rows <= FEWEST_ROWS:
+        return FEWEST_ROWS
+    next_power = 1 << (num_rows - 1).bit_length()
+    return max(MIN_ROW_UNIT, next_power // MAX_ROW_UNITS)
 
 
 def _product(
