@@ -1,7 +1,9 @@
 """Memory between steps."""
 
+import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +29,30 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_freed_tensors_are_used_again_without_page_faults() -> None:
     output = subprocess.check_output([sys.executable, "-c", SCRIPT], text=True)
     assert int(output) < 20_000  # 200,000 and more without the call
+
+
+FILLED = """
+import pathlib, torch
+from unmask.engine.allocator import huge_pages
+
+def huge_kib():
+    rollup = pathlib.Path("/proc/self/smaps_rollup").read_text()
+    return int(rollup.split("AnonHugePages:")[1].split()[0])
+
+before = huge_kib()
+with huge_pages():
+    weights = [torch.ones(2**20) for _ in range(16)]
+print(huge_kib() - before)
+"""
+
+
+def _can_collapse() -> bool:
+    enabled = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    version = tuple(int(part) for part in platform.release().split(".")[:2])
+    return enabled.exists() and "[never]" not in enabled.read_text() and version >= (6, 1)
+
+
+@pytest.mark.skipif(not _can_collapse(), reason="Linux 6.1 with huge pages")
+def test_weights_are_held_in_huge_pages() -> None:
+    output = subprocess.check_output([sys.executable, "-c", FILLED], text=True)
+    assert int(output) > 32 * 1024  # of 64 MiB

@@ -8,7 +8,7 @@ import torch
 
 from unmask.config import Config, EngineConfig
 from unmask.engine.admission import Limits, resolve
-from unmask.engine.allocator import keep_freed_memory
+from unmask.engine.allocator import huge_pages, keep_freed_memory
 from unmask.engine.apply import Outcome, Session, apply_span
 from unmask.engine.launched import Launched
 from unmask.engine.output import TextAssembler
@@ -92,7 +92,8 @@ class Engine:
             torch.set_num_threads(config.engine.threads)
         else:
             torch.set_num_threads(default_threads(torch.get_num_threads()))
-        loaded = load_model(config.model, config.decoding, progress)
+        with huge_pages():
+            loaded = load_model(config.model, config.decoding, progress)
         if loaded.device.type == "cpu":
             keep_freed_memory()
         return cls(config, loaded, metrics or Metrics(), progress)
