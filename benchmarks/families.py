@@ -22,7 +22,7 @@ from benchmarks.device.engine import RandomWeights, Words
 from benchmarks.family_shapes import MASK_ID, SHAPES, VOCAB_SIZE, FamilyShape
 from benchmarks.machine import ROOT, describe
 from unmask.config import Config, EngineConfig
-from unmask.engine.allocator import keep_freed_memory
+from unmask.engine.allocator import huge_pages, keep_freed_memory
 from unmask.engine.engine import Engine
 from unmask.errors import InvalidCheckpoint
 from unmask.metrics import Metrics
@@ -67,7 +67,8 @@ def load(shape: FamilyShape, dtype: torch.dtype) -> tuple[LoadedModel, int]:
     traits = family.traits(shape.config)
     device = torch.device("cpu")
     weights = CountingWeights({}, dtype, device)
-    model = family.build(shape.config, weights, 2 * MAX_LEN)
+    with huge_pages():
+        model = family.build(shape.config, weights, 2 * MAX_LEN)
     info = ModelInfo(
         name=shape.name,
         max_model_len=MAX_LEN,
