@@ -11,7 +11,7 @@ from unmask.types import CacheName
 VOCAB_SIZE = 16_384
 MASK_ID = VOCAB_SIZE - 1
 
-# Qwen's layout, which SDAR and Dream share: three query heads to a key head, an MLP of 8/3.
+# Qwen's layout, which SDAR and Dream share: four query heads to a key head, an MLP of 8/3.
 QWEN: dict[str, Any] = {
     "vocab_size": VOCAB_SIZE,
     "mask_token_id": MASK_ID,
@@ -19,7 +19,7 @@ QWEN: dict[str, Any] = {
     "intermediate_size": 2048,
     "num_hidden_layers": 12,
     "num_attention_heads": 12,
-    "num_key_value_heads": 4,
+    "num_key_value_heads": 3,
     "rms_norm_eps": 1e-6,
     "rope_theta": 1e6,
     "max_position_embeddings": 2048,
