@@ -1,7 +1,7 @@
 """A forward that is captured gives what one that is not gives, and where it cannot, it is not."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -40,14 +40,14 @@ REQUESTS = [
 
 
 @pytest.fixture(scope="module")
-def whole(tiny: LoadedModel) -> Iterator[tuple[Graphs, Recordings, KVCache]]:
+def whole(tiny: LoadedModel) -> tuple[Graphs, Recordings, KVCache]:
     """Graphs of every size, how often they were replayed, and the cache that they write to."""
     recordings, cache = Recordings(), noisy_cache(tiny, 40, PAGE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graphs, "recorder", recordings)
         captured = capture_graphs(CONFIG, tiny, cache)
     assert captured is not None
-    yield captured, recordings, cache
+    return captured, recordings, cache
 
 
 @pytest.fixture
