@@ -197,6 +197,27 @@ def test_answers_are_those_of_an_engine_without_graphs(
         assert answers[request.request_id].essence == run_alone(tiny, request).essence
 
 
+@pytest.mark.parametrize(
+    "traits",
+    [
+        {"attention": "full", "shift": True},
+        {"attention": "full", "default_sampling": SamplingParams(cache="dual")},
+        {"default_sampling": SamplingParams(editing_threshold=0.03)},
+    ],
+    ids=["full, shifted", "dual cache", "edits"],
+)
+def test_answers_of_other_families_are_those_without_graphs(
+    tiny: LoadedModel, recordings: Recordings, traits: dict[str, object]
+) -> None:
+    loaded = replace(tiny, info=replace(tiny.info, max_model_len=200, **traits))
+    engine = make_engine(loaded, graphs=True, overlap=True, max_batch_tokens=100)
+    recordings.num_replays = 0
+    answers = run_all(engine, REQUESTS)
+    assert recordings.num_replays > 0
+    for request in REQUESTS:
+        assert answers[request.request_id].essence == run_alone(loaded, request).essence
+
+
 def test_pages_of_the_pool_are_as_many_with_graphs(
     tiny: LoadedModel, recordings: Recordings
 ) -> None:
