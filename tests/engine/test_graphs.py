@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.checkpoints import load_golden
 from tests.support.draws import requests
 from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.graphs import (
@@ -80,6 +82,24 @@ def test_a_step_that_is_filled_up_keeps_every_bit(
         captured.forward(some_step(tiny, cache, 100, 4, 100, seed + 1))
         assert_filled_up_is_the_same(captured.forward, tiny, step)
     assert recordings.num_replays == 2
+
+
+@pytest.mark.parametrize("family", ["llada2", "llada", "dream"])
+def test_a_step_of_another_family_keeps_every_bit_too(
+    recordings: Recordings, tmp_path: Path, family: str
+) -> None:
+    """LLaDA2's rows go to experts, among which the rows to spare are."""
+    loaded = load_golden(family, tmp_path)
+    loaded = replace(loaded, info=replace(loaded.info, max_model_len=150))
+    cache = noisy_cache(loaded, 40, PAGE)
+    captured = capture_graphs(CONFIG, loaded, cache)
+    assert captured is not None
+    recordings.num_replays = 0
+    with torch.inference_mode():
+        for seed in range(8):
+            step = some_step(loaded, cache, 7 + 12 * seed, 1 + seed, 120, seed)
+            assert_filled_up_is_the_same(captured.forward, loaded, step)
+    assert recordings.num_replays == 8
 
 
 def test_a_step_of_more_rows_than_any_graph_is_eager(
