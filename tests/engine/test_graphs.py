@@ -1,14 +1,16 @@
 """A forward that is captured gives what one that is not gives, and where it cannot, it is not."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.checkpoints import load_golden
 from tests.support.draws import requests
 from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.graphs import (
@@ -40,7 +42,7 @@ REQUESTS = [
 
 
 @pytest.fixture(scope="module")
-def whole(tiny: LoadedModel) -> Iterator[tuple[Graphs, Recordings, KVCache]]:
+def whole(tiny: LoadedModel) -> tuple[Graphs, Recordings, KVCache]:
     """Graphs of every size, how often they were replayed, and the cache that they write to."""
     recordings, cache = Recordings(), noisy_cache(tiny, 40, PAGE)
     with pytest.MonkeyPatch.context() as patch:
@@ -80,6 +82,24 @@ def test_a_step_that_is_filled_up_keeps_every_bit(
         captured.forward(some_step(tiny, cache, 100, 4, 100, seed + 1))
         assert_filled_up_is_the_same(captured.forward, tiny, step)
     assert recordings.num_replays == 2
+
+
+@pytest.mark.parametrize("family", ["llada2", "llada", "dream"])
+def test_a_step_of_another_family_keeps_every_bit_too(
+    recordings: Recordings, tmp_path: Path, family: str
+) -> None:
+    """LLaDA2's rows go to experts, among which the rows to spare are."""
+    loaded = load_golden(family, tmp_path)
+    loaded = replace(loaded, info=replace(loaded.info, max_model_len=150))
+    cache = noisy_cache(loaded, 40, PAGE)
+    captured = capture_graphs(CONFIG, loaded, cache)
+    assert captured is not None
+    recordings.num_replays = 0
+    with torch.inference_mode():
+        for seed in range(8):
+            step = some_step(loaded, cache, 7 + 12 * seed, 1 + seed, 120, seed)
+            assert_filled_up_is_the_same(captured.forward, loaded, step)
+    assert recordings.num_replays == 8
 
 
 def test_a_step_of_more_rows_than_any_graph_is_eager(
@@ -195,6 +215,27 @@ def test_answers_are_those_of_an_engine_without_graphs(
     assert recordings.num_replays > 0
     for request in batch:
         assert answers[request.request_id].essence == run_alone(tiny, request).essence
+
+
+@pytest.mark.parametrize(
+    "traits",
+    [
+        {"attention": "full", "shift": True},
+        {"attention": "full", "default_sampling": SamplingParams(cache="dual")},
+        {"default_sampling": SamplingParams(editing_threshold=0.03)},
+    ],
+    ids=["full, shifted", "dual cache", "edits"],
+)
+def test_answers_of_other_families_are_those_without_graphs(
+    tiny: LoadedModel, recordings: Recordings, traits: dict[str, object]
+) -> None:
+    loaded = replace(tiny, info=replace(tiny.info, max_model_len=200, **traits))
+    engine = make_engine(loaded, graphs=True, overlap=True, max_batch_tokens=100)
+    recordings.num_replays = 0
+    answers = run_all(engine, REQUESTS)
+    assert recordings.num_replays > 0
+    for request in REQUESTS:
+        assert answers[request.request_id].essence == run_alone(loaded, request).essence
 
 
 def test_pages_of_the_pool_are_as_many_with_graphs(

@@ -1,4 +1,4 @@
-"""How far the loading of a model has got: a bar on a terminal, one log line elsewhere."""
+"""How far the start of a model has got: a bar on a terminal, one log line elsewhere."""
 
 import logging
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from unmask.cli.console import err
 from unmask.config import Config
@@ -19,22 +19,33 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def loading() -> Iterator[Callable[[str, int, int], None]]:
-    """Yields a function of what is loaded, the bytes done and all bytes."""
+    """Yields a function of what is going on, how much is done and all.
+
+    Weights are counted in bytes, graphs one by one.
+    """
     started_s = time.perf_counter()
-    columns = (TextColumn("loading {task.description}"), BarColumn(), DownloadColumn())
-    total = 0
+    columns = (
+        TextColumn("loading {task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+    )
+    weights_bytes = 0
     with Progress(
         *columns, TimeElapsedColumn(), console=err, transient=True, disable=not err.is_terminal
     ) as bar:
-        task = bar.add_task("model", total=None)
+        task = bar.add_task("model", total=None, amount="")
 
-        def progress(name: str, done_bytes: int, total_bytes: int) -> None:
-            nonlocal total
-            total = total_bytes
-            bar.update(task, description=name, completed=done_bytes, total=total_bytes)
+        def progress(name: str, done: int, total: int) -> None:
+            nonlocal weights_bytes
+            amount = f"{done}/{total}"
+            if name == "weights":
+                weights_bytes = total
+                amount = f"{done / 2**20:.1f}/{total / 2**20:.1f} MiB"
+            bar.update(task, description=name, completed=done, total=total, amount=amount)
 
         yield progress
-    logger.info("loaded %.1f MiB in %.2f s", total / 2**20, time.perf_counter() - started_s)
+    elapsed_s = time.perf_counter() - started_s
+    logger.info("loaded %.1f MiB in %.2f s", weights_bytes / 2**20, elapsed_s)
 
 
 def load_llm(config: Config) -> "LLM":

@@ -1,5 +1,6 @@
 """For how many rows, and tiles of attention, forwards are captured."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -33,8 +34,8 @@ def graph_sizes(config: EngineConfig, loaded: LoadedModel) -> list[GraphSize]:
     """Every size, smallest first; in a step each sequence is taken to have a block."""
     block = loaded.info.default_sampling.block_length or USUAL_BLOCK
     sizes: list[GraphSize] = []
-    for num_rows in ROWS:
-        if num_rows <= config.max_batch_tokens or num_rows == ROWS[0]:
+    for smaller, num_rows in itertools.pairwise((0, *ROWS)):
+        if smaller < config.max_batch_tokens:
             num_sequences = min(config.max_num_seqs, -(-num_rows // block))
             sizes += _sizes(num_rows, num_sequences, config.page_size, loaded)
     return sizes
@@ -45,7 +46,7 @@ def _sizes(
 ) -> Iterator[GraphSize]:
     """Room for tiles of one chunk of keys, of several, of many."""
     kinds, longest = tile_configs(loaded), loaded.info.max_model_len
-    num_chunks = 1
+    chunk, num_chunks = min(kind.chunk for kind in kinds.values()), 1
     while True:
         tiles = {
             shape: _tiles(shape, kind, num_rows, num_sequences, num_chunks, page_size)
@@ -53,11 +54,10 @@ def _sizes(
         }
         if any(_scratch_bytes(s, kinds[s], t) > MAX_SCRATCH_BYTES for s, t in tiles.items()):
             return
-        reach = num_chunks * min(kind.chunk for kind in kinds.values())
-        yield GraphSize(num_rows, num_sequences, min(reach, longest), tiles)
-        if reach >= longest:
+        yield GraphSize(num_rows, num_sequences, min(num_chunks * chunk, longest), tiles)
+        if num_chunks * chunk >= longest:
             return
-        num_chunks *= CHUNKS_FACTOR
+        num_chunks = min(num_chunks * CHUNKS_FACTOR, -(-longest // chunk))
 
 
 def tile_configs(loaded: LoadedModel) -> dict[LayerShape, TileConfig]:
@@ -82,7 +82,7 @@ def _tiles(
     num_chunks: int,
     page_size: int,
 ) -> TileSize:
-    # Sequences end in a tile of their own, which may be full in no row but one.
+    # Tiles are full, but for the last one of each sequence.
     num_tiles = -(-num_rows // max(1, kind.rows // shape.group_size)) + num_sequences
     num_items = num_tiles * num_chunks
     merged = num_chunks > 1

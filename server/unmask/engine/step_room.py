@@ -80,7 +80,7 @@ class StepRoom:
         return all(fits(p, self._tiles[s]) for s, p in plans if isinstance(p, TilePlan))
 
     def fill(self, step: StepInput) -> None:
-        """Copy a step that fits, with one launch for the rows and one for the tiles."""
+        """Copy a step that fits, the tensors of a type in one call."""
         assert self.fits(step), "a step goes where there is room for it"
         own, count = self.step, len(step.token_ids)
         rows = [

@@ -1,0 +1,61 @@
+"""Graphs have room for whole steps and for long contexts, within a bound on memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from unmask.config import EngineConfig
+from unmask.engine.graph_sizes import MAX_SCRATCH_BYTES, graph_sizes, largest, tile_configs
+from unmask.models.layers import LayerShape
+from unmask.models.registry import LoadedModel
+
+WIDE, NARROW = LayerShape(8, 128, 4), LayerShape(2, 64, 8)
+
+
+@dataclass
+class Shapes:
+    """What of a model decides the sizes."""
+
+    layers: Sequence[LayerShape] = (WIDE, NARROW, WIDE)
+
+
+def large(tiny: LoadedModel, max_model_len: int) -> LoadedModel:
+    info = replace(tiny.info, max_model_len=max_model_len)
+    return replace(tiny, model=Shapes(), info=info, dtype=torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("max_batch_tokens", "largest_rows"), [(1, 16), (16, 16), (17, 32), (97, 128), (8192, 1024)]
+)
+def test_the_largest_graph_holds_a_whole_step_up_to_1024_rows(
+    tiny: LoadedModel, max_batch_tokens: int, largest_rows: int
+) -> None:
+    sizes = graph_sizes(EngineConfig(max_batch_tokens=max_batch_tokens), large(tiny, 1000))
+    assert sizes[-1].num_rows == largest_rows
+    assert [size.num_rows for size in sizes] == sorted({size.num_rows for size in sizes})
+
+
+def test_contexts_of_every_length_have_a_graph_unless_its_scratch_is_too_large(
+    tiny: LoadedModel,
+) -> None:
+    loaded = large(tiny, 20_000)
+    sizes = graph_sizes(EngineConfig(), loaded)
+    reaches = {rows: [s.max_horizon for s in sizes if s.num_rows == rows] for rows in (16, 1024)}
+    assert reaches[16] == [1024, 4096, 16_384, 20_000]
+    assert reaches[1024][0] == 1024
+    assert reaches[1024][-1] < 20_000
+    kinds = tile_configs(loaded)
+    for size in sizes:
+        for shape, tiles in size.tiles.items():
+            scratch = 4 * tiles.slots * shape.num_kv_heads * kinds[shape].rows * shape.head_dim
+            assert scratch <= MAX_SCRATCH_BYTES
+
+
+def test_the_room_that_is_shared_holds_every_size(tiny: LoadedModel) -> None:
+    sizes = graph_sizes(EngineConfig(), large(tiny, 5000))
+    joined = largest(sizes)
+    for size in sizes:
+        for shape, tiles in size.tiles.items():
+            assert joined[shape].holds(tiles)

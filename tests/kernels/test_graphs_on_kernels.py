@@ -1,0 +1,91 @@
+"""Steps that are filled up for a graph, on Triton's kernels: every bit as without."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.graphs import (
+    Recordings,
+    assert_filled_up_is_the_same,
+    noisy_cache,
+    some_step,
+)
+from unmask.config import EngineConfig
+from unmask.engine import graph_sizes, graphs
+from unmask.engine.graphs import Graphs, capture_graphs
+from unmask.models.layers import KVCache
+from unmask.models.registry import LoadedModel
+from unmask_kernels import attention, dispatch
+from unmask_kernels.experts import route_sigmoid, route_softmax
+from unmask_kernels.gpu.experts import align
+from unmask_kernels.tiles import TileConfig
+
+PAGE = 16
+CONFIG = EngineConfig(page_size=PAGE, max_batch_tokens=64, max_num_seqs=4, graphs=True)
+TILES = TileConfig(rows=16, keys=16, chunk=32, num_warps=1, num_stages=1)
+
+
+@pytest.fixture(scope="module")
+def short(tiny: LoadedModel) -> LoadedModel:
+    """The tiny model with contexts of a few chunks."""
+    return replace(tiny, info=replace(tiny.info, max_model_len=4 * TILES.chunk))
+
+
+@pytest.fixture(scope="module")
+def captured(short: LoadedModel) -> Iterator[tuple[Graphs, Recordings, KVCache]]:
+    """Graphs, how often they were replayed, and their cache; tiles are small for all tests."""
+    recordings, cache = Recordings(), noisy_cache(short, 40, PAGE)
+    with pytest.MonkeyPatch.context() as patch, dispatch.backend("triton"):
+        for module in (attention, graph_sizes):
+            patch.setattr(module, "tile_config", lambda *_: TILES)
+        patch.setattr(graphs, "recorder", recordings)
+        patch.setattr(graph_sizes, "ROWS", (24,))
+        found = capture_graphs(CONFIG, short, cache)
+        assert found is not None
+        yield found, recordings, cache
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
+def test_a_step_that_is_filled_up_keeps_every_bit(
+    captured: tuple[Graphs, Recordings, KVCache], short: LoadedModel, triton_kernels: None
+) -> None:
+    found, recordings, cache = captured
+    random = np.random.default_rng(0)
+    with torch.inference_mode():
+        for seed in range(4):
+            recordings.num_replays = 0
+            num_rows, num_sequences = int(random.integers(1, 27)), int(random.integers(1, 5))
+            reach = int(random.choice([20, 60, 100]))
+            step = some_step(short, cache, num_rows, num_sequences, reach, seed)
+            assert_filled_up_is_the_same(found.forward, short, step)
+            assert recordings.num_replays == 1, (num_rows, num_sequences, reach)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
+def test_a_step_of_more_tiles_than_any_graph_is_eager(
+    captured: tuple[Graphs, Recordings, KVCache], short: LoadedModel, triton_kernels: None
+) -> None:
+    found, recordings, cache = captured
+    recordings.num_replays = 0
+    with torch.inference_mode():
+        step = some_step(short, cache, 24, 24, 120, 0)  # a row each, so a tile each
+        assert torch.equal(found.forward(step), short.model.forward(step))
+        assert recordings.num_replays == 0
+
+
+def test_routing_and_aligning_rows_to_experts_asks_the_device_for_no_number() -> None:
+    """On the meta device there are shapes only, so whatever needs a value raises."""
+    logits = torch.empty(9, 16, device="meta")
+    bias = torch.empty(16, device="meta")
+    for ids, shares in (
+        route_softmax(logits, 4, renormalise=True),
+        route_sigmoid(logits, bias, 4, groups=4, top_groups=2, scale=1.0),
+    ):
+        row_of, expert_of = align(ids, 16, 8)
+        assert shares.shape == ids.shape == (9, 4)
+        assert len(row_of) == 8 * len(expert_of) >= 36
