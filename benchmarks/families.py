@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from benchmarks.device.engine import RandomWeights, Words
+from benchmarks.device.engine import Words
+from benchmarks.device.families import RandomWeights
 from benchmarks.family_shapes import MASK_ID, SHAPES, VOCAB_SIZE, FamilyShape
 from benchmarks.machine import ROOT, describe
 from unmask.config import Config, EngineConfig
@@ -49,24 +49,13 @@ class Work:
     tokens_per_step: int
 
 
-class CountingWeights(RandomWeights):
-    """Random weights that know how many they were."""
-
-    num_taken = 0
-
-    def take(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        tensor = super().take(name, shape)
-        self.num_taken += tensor.numel()
-        return tensor
-
-
 def load(shape: FamilyShape, dtype: torch.dtype) -> tuple[LoadedModel, int]:
     """A model of a shape with the number of its parameters; raises `InvalidCheckpoint`."""
     torch.manual_seed(0)
     family = find_family(shape.config["architectures"][0])
     traits = family.traits(shape.config)
     device = torch.device("cpu")
-    weights = CountingWeights({}, dtype, device)
+    weights = RandomWeights(dtype, device)
     with huge_pages():
         model = family.build(shape.config, weights, 2 * MAX_LEN)
     info = ModelInfo(

@@ -35,7 +35,7 @@ if DRY:
 
     interpreter.install()
 
-from benchmarks.device import attention, layers, targets, unmasking  # noqa: E402
+from benchmarks.device import attention, experts, layers, targets, unmasking  # noqa: E402
 from benchmarks.device.timing import Ceilings, measure_ceilings  # noqa: E402
 from benchmarks.machine import describe  # noqa: E402
 
@@ -49,17 +49,21 @@ class Report:
     def __init__(self, device: torch.device) -> None:
         self.started_s = time.monotonic()
         self.device = device
-        self.result: dict[str, Any] = describe() | {"problems": []}
+        self.result: dict[str, Any] = describe() | {"problems": [], "skipped": []}
 
     @property
     def left_s(self) -> float:
         """Seconds until the budget is spent."""
         return BUDGET_S - (time.monotonic() - self.started_s)
 
+    def skip(self, name: str, reason: str) -> None:
+        """Tell of a part that was not measured, which is no failure."""
+        self.result["skipped"].append({"name": name, "reason": reason})
+
     def part(self, name: str, measure: Callable[[], Any], needs_s: float = 5.0) -> Any:
         """Measure something, unless there is no time for it, and keep what comes of it."""
         if self.left_s < needs_s:
-            self.result["problems"].append(f"{name}: no time left")
+            self.skip(name, "no time left")
             return None
         started_s = time.monotonic()
         try:
@@ -91,6 +95,8 @@ def main() -> int:
             measure_kernels(report, ceilings)
             measure_engine(report, ceilings)
     print("\n".join(table(report.result)))
+    for part in report.result["skipped"]:
+        print(f"skipped {part['name']}: {part['reason']}")
     for problem in report.result["problems"]:
         print(f"PROBLEM {problem}")
     out = options.out
@@ -119,6 +125,16 @@ def measure_kernels(report: Report, ceilings: Ceilings) -> None:
         )
         rows += [found] if found else []
     report.result["attention"] = rows
+    usual = replace(shape, context=96) if DRY else shape
+    rows = []
+    for own in attention.others(usual, (64, 256)) if DRY else attention.others(usual):
+        found = report.part(
+            f"attention, heads of {own.head_dim}, window {own.window}, {own.held or 'bfloat16'}",
+            partial(attention.compare, own, ceilings, device, configurations=False),
+            15.0,
+        )
+        rows += [found] if found else []
+    report.result["attention_others"] = rows
     report.result["attention_same_bits_alone"] = report.part(
         "attention, alone and together", lambda: attention.same_bits_alone(shape, device)
     )
@@ -133,6 +149,15 @@ def measure_kernels(report: Report, ceilings: Ceilings) -> None:
         )
         rows += [found] if found else []
     report.result["unmasking"] = rows
+    rows = []
+    for own_mix in (experts.TINY, replace(experts.TINY, held="fp8")) if DRY else experts.every():
+        found = report.part(
+            f"experts, {own_mix.name}, {own_mix.rows} rows, {own_mix.held or 'bfloat16'}",
+            partial(experts.compare, own_mix, ceilings, device),
+            15.0,
+        )
+        rows += [found] if found else []
+    report.result["experts"] = rows
     sizes = (4, 64, 96) if DRY else (2048, 4096, 12_288)
     report.result["layers"] = report.part(
         "layers", lambda: layers.compare(*sizes, ceilings, device)
@@ -144,17 +169,22 @@ def measure_engine(report: Report, ceilings: Ceilings) -> None:
     engine = report.part("engine", lambda: importlib.import_module("benchmarks.device.engine"))
     if engine is None:  # it needs more than torch: prometheus_client, transformers
         return
-    shapes = {"tiny": engine.TINY} if DRY else engine.SHAPES
-    loads = [engine.Load(2, 64, 32)] if DRY else engine.LOADS
-    longest = max(load.context + load.num_tokens for load in loads)
+    families = importlib.import_module("benchmarks.device.families")
     rows = report.result["engine"] = []
-    for name, config in shapes.items():
-        load_model = partial(engine.load, config, report.device, longest)
-        loaded = report.part(f"{name}: weights", load_model)
-        for work in loads if loaded else []:
-            if not engine.fits(config, work, report.device):
-                continue
-            measure = partial(engine.measure, loaded, config, work, ceilings)
+    for name, shape in (families.TINY if DRY else families.SHAPES).items():
+        wanted = [engine.Load(1, 48, 16)] if DRY else engine.loads(name)
+        fitting = [work for work in wanted if engine.fits(shape, work, report.device)]
+        for work in wanted:
+            if work not in fitting:
+                report.skip(f"{name}: {work.concurrency} at {work.context}", "it does not fit")
+        if not fitting:
+            continue
+        longest = max(work.context + work.num_tokens for work in fitting) + 256
+        loaded = report.part(
+            f"{name}: weights", partial(engine.load, shape, report.device, longest), 40.0
+        )
+        for work in fitting if loaded else []:
+            measure = partial(engine.measure, loaded, shape, work, ceilings)
             found = report.part(f"{name}: {work.concurrency} at {work.context}", measure, 20.0)
             rows += [{"model": name, **found}] if found else []
         del loaded
@@ -177,6 +207,14 @@ def table(result: dict[str, Any]) -> Iterator[str]:
         )
         for name, other in row["configurations"].items():
             yield f"    {name}: {other['us']:.0f} us, same bits {other['same_bits']}"
+    for row in result.get("attention_others", []):
+        shape = row["shape"]
+        yield (
+            f"attention, heads of {shape['head_dim']}, window {shape['window']}, "
+            f"{shape['held'] or 'bfloat16'}: {row['us']:.0f} us, floor {row['floor_us']:.0f} "
+            f"({row['share_of_floor']:.0%}), SDPA {row['sdpa_us']:.0f}, "
+            f"error {row['relative_error']:.1e}"
+        )
     yield f"attention gives the same bits alone: {result.get('attention_same_bits_alone')}"
     for row in result.get("unmasking", []):
         yield (
@@ -184,6 +222,13 @@ def table(result: dict[str, Any]) -> Iterator[str]:
             f"{row['us_drawn']:.0f}, {row['times_product']:.2f} times the product, "
             f"{row['times_faster_than_eager']:.1f} times faster than eager, "
             f"extra MiB {row['extra_mib']}, entropy error {row['entropy_error']:.1e}"
+        )
+    for row in result.get("experts", []):
+        yield (
+            f"experts {row['shape']['name']} {row['shape']['rows']} rows "
+            f"{row['shape']['held'] or 'bfloat16'}: {row['us']:.0f} us, floor "
+            f"{row['floor_us']:.0f} ({row['share_of_floor']:.0%}), loop {row['torch_us']:.0f}, "
+            f"error {row['relative_error']:.1e}"
         )
     for row in result.get("layers") or []:
         yield (

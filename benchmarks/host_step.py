@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 import unmask.engine.runner as runner_module
-from benchmarks.device.engine import TINY, load
+from benchmarks.device.engine import load
+from benchmarks.device.families import TINY
 from benchmarks.machine import ROOT, describe
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
@@ -33,6 +34,7 @@ from unmask_kernels.linear import make_linear
 from unmask_kernels.tile_room import TileSize
 
 OUT = ROOT / "benchmarks" / "results" / "host_step_cpu.json"
+SHAPE = TINY["tiny SDAR"]
 SEQUENCES = (8, 32, 128)
 BLOCK, CONTEXT, STEPS, WARM_UP = 32, 512, 200, 20
 
@@ -43,7 +45,7 @@ class Stub:
     def __init__(self) -> None:
         self.called_s = 0.0
         self.step: StepInput
-        self.lm_head = make_linear(torch.zeros(TINY.vocab_size, 1))
+        self.lm_head = make_linear(torch.zeros(SHAPE.raw["vocab_size"], 1))
 
     @property
     def layers(self) -> Sequence[LayerShape]:
@@ -62,7 +64,7 @@ class Stub:
 
 def measure(num_sequences: int) -> dict[str, Any]:
     """Medians over steps in which every sequence denoises a block."""
-    loaded = load(TINY, torch.device("cpu"), 4 * CONTEXT)
+    loaded = load(SHAPE, torch.device("cpu"), 4 * CONTEXT)
     stub = Stub()
     object.__setattr__(loaded, "model", stub)
     config = EngineConfig(

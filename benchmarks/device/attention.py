@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,11 +26,19 @@ class Shape:
     kv_heads: int = 8
     head_dim: int = 128
     context: int = 1024
+    window: int | None = None  # keys that a query sees, the last ones
+    held: Literal["fp8"] | None = None  # how keys and values are held, if not in bfloat16
+
+    @property
+    def seen(self) -> int:
+        """Keys that a query sees."""
+        return min(self.context, self.window or self.context)
 
     @property
     def kv_bytes(self) -> int:
         """Keys and values, once."""
-        return 2 * self.rows * self.context * self.kv_heads * self.head_dim * 2
+        each = 2 if self.held is None else 1
+        return 2 * self.rows * self.seen * self.kv_heads * self.head_dim * each
 
     @property
     def num_bytes(self) -> int:
@@ -39,7 +47,17 @@ class Shape:
 
     @property
     def flops(self) -> int:
-        return 4 * self.rows * self.queries * self.heads * self.head_dim * self.context
+        return 4 * self.rows * self.queries * self.heads * self.head_dim * self.seen
+
+
+TARGETS = tuple(Shape(context=context) for context in (1024, 4096, 16_384))
+
+
+def others(usual: Shape, head_dims: tuple[int, ...] = (64, 256, 512)) -> list[Shape]:
+    """Head sizes, a window and keys in 8 bits that families have, beside the usual."""
+    sizes = [replace(usual, head_dim=head_dim) for head_dim in head_dims]
+    window = replace(usual, head_dim=head_dims[-1] // 2, window=usual.context // 2)
+    return [*sizes, window, replace(usual, held="fp8")]
 
 
 @dataclass(frozen=True)
@@ -51,6 +69,7 @@ class Inputs:
     values: Tensor
     plan: AttentionPlan
     pages: np.ndarray  # [rows, pages of each]
+    scales: Tensor | None = None  # [kv_heads], of keys and of values
 
 
 def build(shape: Shape, device: torch.device, config: TileConfig | None = None) -> Inputs:
@@ -61,7 +80,11 @@ def build(shape: Shape, device: torch.device, config: TileConfig | None = None) 
     keys, values = (torch.randn(pool, device=device).bfloat16() for _ in range(2))
     pages = order.reshape(shape.rows, per_row)
     plan = make(shape, pages, device, config)
-    return Inputs(query.bfloat16(), keys, values, plan, pages)
+    scales = None
+    if shape.held is not None:  # numbers near one have room in the type under a scale of 1 / 64
+        scales = torch.full((shape.kv_heads,), 1 / 64, device=device)
+        keys, values = ((64 * pool).to(torch.float8_e4m3fn) for pool in (keys, values))
+    return Inputs(query.bfloat16(), keys, values, plan, pages, scales)
 
 
 def make(
@@ -77,13 +100,17 @@ def make(
         head_dim=shape.head_dim,
         device=device,
         dtype=torch.bfloat16,
+        starts=None
+        if shape.window is None
+        else np.full(shape.rows * shape.queries, shape.context - shape.seen),
         config=config,
     )
 
 
 def run(shape: Shape, inputs: Inputs) -> Tensor:
     scale = shape.head_dim**-0.5
-    return attention(inputs.query, inputs.keys, inputs.values, inputs.plan, scale)
+    scales = {"key_scales": inputs.scales, "value_scales": inputs.scales}
+    return attention(inputs.query, inputs.keys, inputs.values, inputs.plan, scale, **scales)
 
 
 def dense(shape: Shape, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,10 +118,19 @@ def dense(shape: Shape, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor]:
     rows = torch.from_numpy(inputs.pages).to(inputs.query.device)
     query = inputs.query.view(shape.rows, shape.queries, shape.heads, shape.head_dim)
     keys, values = (
-        pool[rows].flatten(1, 2)[:, : shape.context].transpose(1, 2).contiguous()
+        _wide(pool[rows].flatten(1, 2), inputs.scales)[
+            :, shape.context - shape.seen : shape.context
+        ]
+        .transpose(1, 2)
+        .contiguous()
         for pool in (inputs.keys, inputs.values)
     )
     return query.transpose(1, 2).contiguous(), keys, values
+
+
+def _wide(held: Tensor, scales: Tensor | None) -> Tensor:
+    """Keys or values [..., kv_heads, head_dim] in bfloat16; a scale of a power of two is exact."""
+    return held if scales is None else (held.float() * scales[:, None]).bfloat16()
 
 
 def relative_error(shape: Shape, inputs: Inputs) -> float:
@@ -108,8 +144,10 @@ def relative_error(shape: Shape, inputs: Inputs) -> float:
     return float((found - expected).norm() / expected.norm())
 
 
-def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str, Any]:
-    """Ours and torch's on one shape."""
+def compare(
+    shape: Shape, ceilings: Ceilings, device: torch.device, *, configurations: bool = True
+) -> dict[str, Any]:
+    """Ours and torch's on one shape, FlexAttention's where there is a target for it."""
     inputs = build(shape, device)
     floor_s = ceilings.floor_s(shape.num_bytes, shape.flops)
     ours = timed(lambda: run(shape, inputs))
@@ -124,12 +162,13 @@ def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str,
         "relative_error": relative_error(shape, inputs),
         "sdpa_us": sdpa.median_us,
     }
-    if device.type == "cuda":
+    if device.type == "cuda" and shape in TARGETS:
         from torch.nn.attention.flex_attention import flex_attention
 
         flex = torch.compile(flex_attention, dynamic=False)
         row["flex_us"] = timed(lambda: flex(query, keys, values, enable_gqa=True)).median_us
-    row["configurations"] = dict(_configurations(shape, inputs, device))
+    if configurations:
+        row["configurations"] = dict(_configurations(shape, inputs, device))
     return row
 
 

@@ -2,18 +2,18 @@
 
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from benchmarks.device.families import Shape, build, sizes
+from benchmarks.device.targets import DENSE
 from benchmarks.device.timing import Ceilings
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel, find_family
-from unmask.models.weights import Weights
 from unmask.tokenizer import Tokenizer
 from unmask.types import ModelInfo, Request, SamplingParams
 
@@ -30,62 +30,12 @@ KINDS = {
     "rms_norm_kernel": "layers",
     "heads_kernel": "layers",
     "swiglu_kernel": "layers",
+    "expert": "experts",
     "gemm": "matmul",
     "nvjet": "matmul",
     "cutlass": "matmul",
     "Memcpy": "copies",
 }
-
-
-@dataclass(frozen=True)
-class SdarConfig:
-    """What decides the shapes of an SDAR checkpoint."""
-
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-    rms_norm_eps: float
-    rope_theta: float
-    tied: bool
-
-    def raw(self) -> dict[str, Any]:
-        """As its `config.json` would have it."""
-        return {
-            "vocab_size": self.vocab_size,
-            "hidden_size": self.hidden_size,
-            "intermediate_size": self.intermediate_size,
-            "num_hidden_layers": self.num_layers,
-            "num_attention_heads": self.num_heads,
-            "num_key_value_heads": self.num_kv_heads,
-            "head_dim": self.head_dim,
-            "rms_norm_eps": self.rms_norm_eps,
-            "rope_theta": self.rope_theta,
-            "tie_word_embeddings": self.tied,
-        }
-
-
-SHAPES = {
-    "SDAR-1.7B": SdarConfig(151_936, 2048, 6144, 28, 16, 8, 128, 1e-6, 1e6, True),
-    "SDAR-8B": SdarConfig(151_936, 4096, 12_288, 36, 32, 8, 128, 1e-6, 1e6, False),
-}
-TINY = SdarConfig(512, 64, 128, 2, 4, 2, 16, 1e-6, 1e4, True)
-
-
-class RandomWeights(Weights):
-    """Tensors of any shape that is asked for: small random numbers, norms near one."""
-
-    def take(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        if len(shape) == 1:
-            return torch.ones(shape, dtype=self.dtype, device=self.device)
-        tensor = torch.empty(shape, dtype=self.dtype, device=self.device)
-        return tensor.normal_(std=shape[-1] ** -0.5)
-
-    def check_all_taken(self) -> None:
-        """Whatever was asked for was there."""
 
 
 class Words:
@@ -104,43 +54,40 @@ class Load:
     num_tokens: int
 
 
-LOADS = [
-    Load(concurrency, context, 96)
-    for context, levels in ((1024, (1, 8, 32, 64, 128)), (8192, (1, 8, 32)))
-    for concurrency in levels
-]
+# By importance; the first two for every shape, the rest for the dense one that has a target.
+LOADS = [Load(n, 1024, 96) for n in (8, 64, 32, 128, 1)] + [Load(n, 8192, 96) for n in (8, 32, 1)]
 
 
-def load(config: SdarConfig, device: torch.device, max_len: int) -> LoadedModel:
+def loads(name: str) -> list[Load]:
+    """What is measured of a shape."""
+    return LOADS if name == DENSE else LOADS[:2]
+
+
+def load(shape: Shape, device: torch.device, max_len: int) -> LoadedModel:
     """A model of a shape; the mask token is the last entry, and no token ends an answer."""
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    weights = RandomWeights({}, dtype, device)
-    model = find_family("SDARForCausalLM").build(config.raw(), weights, max_len + 256)
+    model, weights = build(shape, device, max_len + 256)
+    traits, family = shape.traits, find_family(shape.architecture)
+    canvas = None if family.canvas is None else family.canvas(shape.generation)
+    vocab_size = shape.text["vocab_size"]
     info = ModelInfo(
         name="random",
         max_model_len=max_len,
-        vocab_size=config.vocab_size,
-        mask_token_id=config.vocab_size - 1,
+        vocab_size=vocab_size,
+        mask_token_id=vocab_size - 1 if canvas is None else None,
         eos_token_ids=(),
-        default_sampling=SamplingParams(),
+        default_sampling=SamplingParams(block_length=_block(shape)),
         created_s=0,
+        attention=traits.attention,
+        shift=traits.shift,
+        schedule=traits.schedule,
+        canvas=canvas,
     )
-    return LoadedModel(model, Tokenizer(Words()), info, dtype, device)
+    return LoadedModel(model, Tokenizer(Words()), info, weights.dtype, device)
 
 
-def size_bytes(config: SdarConfig) -> int:
-    """Weights that every step reads, in bfloat16."""
-    heads = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim
-    attention = config.hidden_size * (heads + config.num_heads * config.head_dim)
-    layer = attention + 3 * config.hidden_size * config.intermediate_size
-    return 2 * (config.num_layers * layer + config.vocab_size * config.hidden_size)
-
-
-def measure(
-    loaded: LoadedModel, config: SdarConfig, work: Load, ceilings: Ceilings
-) -> dict[str, Any]:
+def measure(loaded: LoadedModel, shape: Shape, work: Load, ceilings: Ceilings) -> dict[str, Any]:
     """Steady steps of `work`: tokens a second, time of a step, and the host's part of it."""
-    engine = _started(loaded, config, work)
+    engine = _started(loaded, shape, work)
     for _ in range(PROFILED_STEPS):
         engine.step()
     shares = profile(engine) if loaded.device.type == "cuda" else {}
@@ -150,16 +97,19 @@ def measure(
         started_s = time.perf_counter()
         events = engine.step()
         steps.append((time.perf_counter() - started_s, sum(len(e.token_ids) for e in events)))
+    num_steps = PROFILED_STEPS * (2 if shares else 1) + len(steps)
     steps = steps[len(steps) // 4 :]  # the first ones still compile and warm up
     elapsed_s = sum(s for s, _ in steps)
     step_s = statistics.median(s for s, _ in steps)
-    rows = work.concurrency * BLOCK
-    kv = 2 * 2 * config.num_layers * config.num_kv_heads * config.head_dim * work.context
-    weights = size_bytes(config)
-    floor_s = ceilings.floor_s(weights + kv * work.concurrency, weights * rows)
+    tokens_per_s = sum(n for _, n in steps) / elapsed_s
+    if loaded.info.canvas is not None:  # tokens come all at once, after all steps of a canvas
+        tokens_per_s = work.concurrency * _block(shape) / (num_steps * step_s)
+    read, rows = sizes(shape), work.concurrency * _block(shape)
+    moved = read.weights_read(rows) + work.concurrency * read.kv_read(work.context)
+    floor_s = ceilings.floor_s(moved, read.flops(rows))
     return {
         **work.__dict__,
-        "tokens_per_s": sum(n for _, n in steps) / elapsed_s,
+        "tokens_per_s": tokens_per_s,
         "step_ms": 1000 * step_s,
         "floor_ms": 1000 * floor_s,
         "share_of_floor": floor_s / step_s,
@@ -168,14 +118,16 @@ def measure(
     }
 
 
-def _started(loaded: LoadedModel, config: SdarConfig, work: Load) -> Engine:
+def _started(loaded: LoadedModel, shape: Shape, work: Load) -> Engine:
     """An engine with every prompt in its cache."""
-    needed = work.concurrency * (-(-(work.context + work.num_tokens + BLOCK) // PAGE) + 1)
+    block = _block(shape)
+    num_tokens = max(work.num_tokens, block)
+    needed = work.concurrency * (-(-(work.context + num_tokens + block) // PAGE) + 1)
     engine = Engine(
         Config(
             engine=EngineConfig(
                 max_num_seqs=work.concurrency,
-                max_batch_tokens=max(8192, 2 * BLOCK * work.concurrency),
+                max_batch_tokens=max(8192, 2 * block * work.concurrency),
                 page_size=PAGE,
                 num_pages=needed,
                 prefix_cache=False,
@@ -184,20 +136,36 @@ def _started(loaded: LoadedModel, config: SdarConfig, work: Load) -> Engine:
         loaded,
         Metrics(),
     )
-    params = SamplingParams(
-        max_tokens=work.num_tokens,
-        policy="low_confidence",
-        steps=BLOCK // TOKENS_PER_FORWARD,
-        block_length=BLOCK,
-        ignore_eos=True,
-    )
+    params = _params(loaded.info, num_tokens, block)
     generator = torch.Generator().manual_seed(0)
     for i in range(work.concurrency):
-        ids = torch.randint(0, config.vocab_size - 1, (work.context,), generator=generator)
+        ids = torch.randint(0, loaded.info.vocab_size - 1, (work.context,), generator=generator)
         engine.add(Request(str(i), tuple(ids.tolist()), params))
+    if loaded.info.attention == "full":  # the first pass of each fills its cache
+        return engine
     while any(s.num_computed < work.context for s in engine.scheduler.sequences):
         engine.step()
     return engine
+
+
+def _block(shape: Shape) -> int:
+    return (shape.traits.block_length or BLOCK) if shape.traits.attention == "canvas" else BLOCK
+
+
+def _params(info: ModelInfo, num_tokens: int, block: int) -> SamplingParams:
+    """Four tokens a forward pass; canvases as their authors denoise them."""
+    common = SamplingParams(max_tokens=num_tokens, block_length=block, ignore_eos=True)
+    if info.canvas is not None:
+        bound, steps = info.canvas.entropy_bound, info.canvas.steps
+        return replace(
+            common, temperature=1.0, policy="entropy_bound", entropy_bound=bound, steps=steps
+        )
+    return replace(
+        common,
+        policy="low_confidence",
+        steps=block // TOKENS_PER_FORWARD,
+        cache="dual" if info.attention == "full" else None,
+    )
 
 
 def profile(engine: Engine) -> dict[str, Any]:
@@ -232,13 +200,11 @@ def _peak_gib(device: torch.device) -> float | None:
     return torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else None
 
 
-def fits(config: SdarConfig, work: Load, device: torch.device) -> bool:
+def fits(shape: Shape, work: Load, device: torch.device) -> bool:
     """Whether weights and cache leave a tenth of the memory for the rest."""
     if device.type != "cuda":
         return True
-    tokens = work.concurrency * (work.context + work.num_tokens + BLOCK + PAGE)
-    cache = 2 * 2 * config.num_layers * config.num_kv_heads * config.head_dim * tokens
-    return (
-        size_bytes(config) * 1.1 + cache
-        < 0.9 * torch.cuda.get_device_properties(device).total_memory
-    )
+    tokens = work.concurrency * (work.context + max(work.num_tokens, _block(shape)) + 2 * PAGE)
+    own = sizes(shape)
+    all_bytes = torch.cuda.get_device_properties(device).total_memory
+    return own.stored + own.kv_stored(tokens) < 0.9 * all_bytes

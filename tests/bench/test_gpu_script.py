@@ -19,16 +19,19 @@ def test_a_dry_run_measures_everything(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     result = json.loads(out.read_text())
     assert result["problems"] == []
-    for row in result["attention"]:
+    assert len(result["attention_others"]) == 4
+    for row in result["attention"] + result["attention_others"]:
         assert row["relative_error"] < 1e-2
     assert result["attention_same_bits_alone"] is True
     for row in result["unmasking"]:
         assert row["same_tokens"] == 1.0
         assert row["entropy_error"] < 1e-4
+    assert [row["shape"]["held"] for row in result["experts"]] == [None, "fp8"]
+    assert all(row["relative_error"] < 2e-2 for row in result["experts"])
     assert {row["name"] for row in result["layers"]} == {"rms_norm", "heads", "swiglu"}
     assert all(row["relative_difference"] < 1e-2 for row in result["layers"])
-    (decoded,) = result["engine"]
-    assert decoded["tokens_per_s"] > 0
+    assert len(result["engine"]) == 4
+    assert all(row["tokens_per_s"] > 0 for row in result["engine"])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
