@@ -37,6 +37,11 @@ class Linear:
     bias: Tensor | None = None  # [N]
     scales: Tensor | None = None  # [N] float32
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a weight alone, as it was given."""
+        return self.weight is not None and self.scales is None and self.bias is None
+
     def __call__(self, x: Tensor) -> Tensor:
         """Rows [M, N]."""
         if self.weight is not None and self.scales is not None:

@@ -46,7 +46,16 @@ def gumbel_noise(
         (blocks[None, :], positions[:, None], steps[:, None], torch.zeros_like(blocks)[None, :]),
         _key(seeds[:, None]),
     )
-    words = words.view(len(seeds), -1)[:, :vocab_size]
+    return _gumbel(words.flatten(1)[:, :vocab_size])
+
+
+def gumbel_at(seeds: Tensor, positions: Tensor, steps: Tensor, entries: Tensor) -> Tensor:
+    """The numbers [N] that `gumbel_noise` has for single vocabulary entries [N], a key each."""
+    words = philox((entries // 4, positions, steps, torch.zeros_like(entries)), _key(seeds))
+    return _gumbel(words.gather(1, (entries % 4)[:, None])[:, 0])
+
+
+def _gumbel(words: Tensor) -> Tensor:
     # The 24 upper bits, moved half a step off 0 and 1, where the logarithms are not finite.
     uniform = ((words >> 8).float() + 0.5) * (1.0 / (1 << 24))
     return -torch.log(-torch.log(uniform))

@@ -1,14 +1,15 @@
 """From hidden states of masked positions to a token and its statistics, one row each."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from unmask_kernels.constraints import Constraints, constrain
 from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.linear import Linear
 from unmask_kernels.philox import gumbel_noise
+from unmask_kernels.truncation import LikelyDraws, Truncation, draw_likeliest
 
 LOGIT_ROWS = 64  # whose logits are in memory at a time, where a kernel does not reduce them
 
@@ -22,22 +23,19 @@ class SampledRows:
     seeds: Tensor  # [R] int64
     positions: Tensor  # [R] int64
     steps: Tensor  # [R] int64
-    top_k: Tensor | None  # [R] int64; vocabulary size where off
-    top_p: Tensor | None  # [R] float32; 1 where off
+    truncation: Truncation | None = None
 
-    def split(self, size: int) -> Iterator["SampledRows"]:
-        """The same rows, `size` at a time."""
-        for first in range(0, len(self.rows), size):
-            some = slice(first, first + size)
-            yield SampledRows(
-                self.rows[some],
-                self.temperature[some],
-                self.seeds[some],
-                self.positions[some],
-                self.steps[some],
-                None if self.top_k is None else self.top_k[some],
-                None if self.top_p is None else self.top_p[some],
-            )
+    def likely(self, truncation: Truncation) -> LikelyDraws:
+        """How the rows of `truncation` are drawn."""
+        which = truncation.which
+        return LikelyDraws(
+            self.temperature[which],
+            self.seeds[which],
+            self.positions[which],
+            self.steps[which],
+            truncation.top_k,
+            truncation.top_p,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,11 @@ class GuidedRows:
 
 @dataclass(frozen=True, slots=True)
 class RowScores:
-    """Statistics of each row's distribution, without temperature, over everything but the mask."""
+    """Statistics of each row's distribution, without temperature, over everything but the mask.
+
+    Biases and forbidden tokens count. A row all of whose tokens are forbidden has token 0, with
+    confidence, entropy and margin 0.
+    """
 
     token: Tensor  # [M] int64
     confidence: Tensor  # [M] float32, probability of `token`
@@ -71,6 +73,7 @@ def score_rows(
     mask_token_id: int,
     sampled: SampledRows | None = None,
     guided: GuidedRows | None = None,
+    constraints: Constraints | None = None,
     with_entropy: bool = False,
     with_margin: bool = False,
     num_top: int = 0,
@@ -79,14 +82,17 @@ def score_rows(
 
     The mask token has probability zero. Ties go to the lowest token id.
     """
-    if uses_triton(hidden.device) and head.weight is not None:
-        maker = _Logits(hidden, head, mask_token_id, guided)
-        return _score_pieces(maker, head.weight, sampled, num_top)
-    logits = _Logits(hidden, head, mask_token_id, guided)()
+    maker = _Logits(hidden, head, mask_token_id, guided)
+    if uses_triton(hidden.device) and head.is_plain:
+        return _score_pieces(maker, sampled, constraints, num_top)
+    logits = maker()
+    if constraints is not None:
+        constrain(logits, constraints)
     best, token = logits.max(-1)
     log_norm = logits.logsumexp(-1)
+    log_norm = log_norm.masked_fill(log_norm == float("-inf"), 0.0)  # where all are forbidden
     if sampled is not None:
-        drawn = draw(logits[sampled.rows], sampled)
+        drawn = _draw(logits[sampled.rows], sampled)
         token[sampled.rows] = drawn
         best[sampled.rows] = logits[sampled.rows, drawn]
     entropy = None
@@ -129,62 +135,79 @@ class _Logits:
 
 
 def _score_pieces(
-    maker: _Logits, weight: Tensor, sampled: SampledRows | None, num_top: int
+    maker: _Logits, sampled: SampledRows | None, constraints: Constraints | None, num_top: int
 ) -> RowScores:
-    """Score rows without their logits in memory, but for a few rows at a time that need them."""
+    """Score rows without their logits in memory, but for some rows at a time that need them."""
     from unmask_kernels.gpu.unmasking import Draws, score_hidden, score_logits
 
-    hidden, mask_token_id, count = maker.hidden, maker.mask_token_id, len(maker.hidden)
+    hidden, weight, mask_token_id = maker.hidden, maker.head.weight, maker.mask_token_id
+    assert weight is not None
     draws = None
-    truncates = sampled is not None and (sampled.top_k is not None or sampled.top_p is not None)
-    if sampled is not None and not truncates:
-        given = sampled.temperature, sampled.seeds, sampled.positions, sampled.steps
-        draws = Draws(*(t.new_zeros(count).index_copy_(0, sampled.rows, t) for t in given))
-    found = score_hidden(hidden, weight, mask_token_id, draws)
+    if sampled is not None:
+        temperature = sampled.temperature
+        if sampled.truncation is not None:  # whose draws come later
+            temperature = temperature.index_fill(0, sampled.truncation.which, 0.0)
+        given = temperature, sampled.seeds, sampled.positions, sampled.steps
+        draws = Draws(*(t.new_zeros(len(hidden)).index_copy_(0, sampled.rows, t) for t in given))
+    found = score_hidden(hidden, weight, mask_token_id, draws, constraints, num_top)
     if maker.guided is not None:
         for rows in torch.split(maker.guided.rows, LOGIT_ROWS):
             own = None if draws is None else draws.of(rows)
-            found.replace(rows, score_logits(maker(rows), mask_token_id, own))
-    token, confidence = found.token, found.confidence
-    if sampled is not None and truncates:
-        for part in sampled.split(LOGIT_ROWS):
-            logits = maker(part.rows)
-            drawn = draw(logits, part)
-            token[part.rows] = drawn
-            chosen = logits.gather(1, drawn[:, None])[:, 0]
-            confidence[part.rows] = (chosen - found.log_norm[part.rows]).exp()
-    top_ids = top_logprobs = None
-    if num_top:
-        every = torch.arange(count, device=hidden.device)
-        tops = [maker(rows).topk(num_top) for rows in torch.split(every, LOGIT_ROWS)]
-        top_ids = torch.cat([top.indices for top in tops])
-        top_logprobs = torch.cat([top.values for top in tops]) - found.log_norm[:, None]
-    return RowScores(token, confidence, found.entropy, found.margin, top_ids, top_logprobs)
+            limits = None if constraints is None else constraints.of(rows)
+            scores = score_logits(maker(rows), mask_token_id, own, limits, num_top)
+            found.replace(rows, scores)
+    if sampled is not None and sampled.truncation is not None:
+        rows = sampled.rows[sampled.truncation.which]
+        own_draws = sampled.likely(sampled.truncation)
+        token, logit = _draw_pieces(maker, weight, rows, own_draws, constraints)
+        found.token[rows] = token
+        found.confidence[rows] = (logit - found.log_norm[rows]).exp()
+    return RowScores(
+        found.token,
+        found.confidence,
+        found.entropy,
+        found.margin,
+        found.top_ids,
+        found.top_logprobs,
+    )
 
 
-def draw(logits: Tensor, sampled: SampledRows, spread: Tensor | None = None) -> Tensor:
-    """Gumbel-max sampling of `logits` [R, V] after temperature, top-k and top-p.
+def _draw_pieces(
+    maker: _Logits,
+    weight: Tensor,
+    rows: Tensor,
+    draws: LikelyDraws,
+    constraints: Constraints | None,
+) -> tuple[Tensor, Tensor]:
+    """Tokens of the truncated `rows` [C] and their logits, some rows' logits at a time."""
+    from unmask_kernels.gpu.truncation import draw_hidden, draw_logits
 
-    The noise is multiplied by `spread` [R], if there is one.
-    """
-    logits = logits / sampled.temperature[:, None]
-    if sampled.top_k is not None or sampled.top_p is not None:
-        logits = _truncate(logits, sampled.top_k, sampled.top_p)
-    noise = gumbel_noise(sampled.seeds, sampled.positions, sampled.steps, logits.shape[1])
-    if spread is not None:
-        noise = noise * spread[:, None]
-    return (logits + noise).argmax(-1)
+    limits = None if constraints is None else constraints.of(rows)
+    if maker.guided is None:
+        return draw_hidden(maker.hidden[rows], weight, maker.mask_token_id, draws, limits)
+    found = []
+    for first in range(0, len(rows), LOGIT_ROWS):
+        some = slice(first, first + LOGIT_ROWS)
+        own = None if constraints is None else constraints.of(rows[some])
+        found.append(draw_logits(maker(rows[some]), maker.mask_token_id, draws.part(some), own))
+    return torch.cat([token for token, _ in found]), torch.cat([logit for _, logit in found])
 
 
-def _truncate(logits: Tensor, top_k: Tensor | None, top_p: Tensor | None) -> Tensor:
-    """Keep the k most likely tokens, and of those the fewest whose mass reaches p."""
-    ordered, order = logits.sort(stable=True, dim=-1, descending=True)
-    dropped = torch.zeros_like(ordered, dtype=torch.bool)
-    if top_k is not None:
-        rank = torch.arange(logits.shape[1], device=logits.device)
-        dropped |= rank[None, :] >= top_k[:, None]
-    if top_p is not None:
-        probs = ordered.masked_fill(dropped, float("-inf")).softmax(-1)
-        dropped |= (probs.cumsum(-1) - probs >= top_p[:, None]) & (top_p[:, None] < 1.0)
-    dropped[:, 0] = False
-    return logits.masked_fill(dropped.scatter(1, order, dropped), float("-inf"))
+def _draw(logits: Tensor, sampled: SampledRows) -> Tensor:
+    """Gumbel-max sampling of `logits` [R, V] after temperature, top-k and top-p."""
+    truncation = sampled.truncation
+    if truncation is None:
+        return _draw_of_all(logits, sampled, slice(None))
+    rest = torch.ones_like(sampled.rows, dtype=torch.bool)
+    rest[truncation.which] = False
+    token = torch.empty_like(sampled.rows)
+    token[rest] = _draw_of_all(logits[rest], sampled, rest)
+    own = sampled.likely(truncation)
+    token[truncation.which] = draw_likeliest(logits[truncation.which], own)
+    return token
+
+
+def _draw_of_all(logits: Tensor, sampled: SampledRows, some: Tensor | slice) -> Tensor:
+    seeds, positions, steps = sampled.seeds[some], sampled.positions[some], sampled.steps[some]
+    noise = gumbel_noise(seeds, positions, steps, logits.shape[1])
+    return (logits / sampled.temperature[some, None] + noise).argmax(-1)

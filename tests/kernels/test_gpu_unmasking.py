@@ -10,6 +10,7 @@ from unmask_kernels import dispatch
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.gpu.unmasking import Draws, Statistics, score_hidden, score_logits
 from unmask_kernels.linear import make_linear
+from unmask_kernels.truncation import Truncation
 from unmask_kernels.unmasking import GuidedRows, RowScores, SampledRows, score_rows
 
 MASK = 2500
@@ -84,7 +85,7 @@ def test_rows_are_the_same_in_any_company(device: torch.device) -> None:
         own = draws(5, device)
         alone = Draws(*(getattr(own, name)[row : row + 1] for name in Draws.__slots__))
         found = score_logits(logits[row : row + 1], MASK, alone)
-        for name in Statistics.__slots__:
+        for name in ("token", "confidence", "entropy", "margin", "log_norm"):
             assert torch.equal(getattr(found, name), getattr(whole, name)[row : row + 1]), name
 
 
@@ -100,8 +101,6 @@ def test_draws_are_those_of_the_torch_path(device: torch.device) -> None:
         seeds=own.seeds[rows],
         positions=own.positions[rows],
         steps=own.steps[rows],
-        top_k=None,
-        top_p=None,
     )
     expected = score_rows(hidden, make_linear(head), mask_token_id=MASK, sampled=sampled)
     assert torch.equal(found.token, expected.token)
@@ -121,14 +120,17 @@ def test_guided_rows_get_what_the_torch_path_gives_them(
 ) -> None:
     hidden, head = inputs(6, 3000, torch.float32, device)
     own = draws(6, device)
+    truncation = None
+    if top_k is not None:
+        which, one = torch.tensor([0, 1], device=device), torch.ones(2, device=device)
+        truncation = Truncation(which, torch.full_like(which, top_k), one)
     sampled = SampledRows(
         torch.tensor([1, 4], device=device),
         own.temperatures[[1, 4]],
         own.seeds[[1, 4]],
         own.positions[[1, 4]],
         own.steps[[1, 4]],
-        None if top_k is None else torch.tensor([top_k, top_k], device=device),
-        None,
+        truncation,
     )
     rows = torch.tensor([0, 2, 4], device=device)
     guided = GuidedRows(rows, hidden.flip(0)[:3], torch.tensor([0.5, 2.0, 1.0], device=device))

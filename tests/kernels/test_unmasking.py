@@ -8,6 +8,7 @@ import torch
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.linear import make_linear
 from unmask_kernels.philox import gumbel_noise, philox
+from unmask_kernels.truncation import Truncation
 from unmask_kernels.unmasking import SampledRows, score_rows
 
 VOCAB, HIDDEN, MASK = 40, 16, 7
@@ -23,8 +24,9 @@ def draw(num_rows: int, temperature: float, top_k: int = VOCAB, top_p: float = 1
         seeds=torch.full((num_rows,), 2**62 + 12345),
         positions=rows,
         steps=torch.zeros_like(rows),
-        top_k=torch.full((num_rows,), top_k) if top_k < VOCAB else None,
-        top_p=torch.full((num_rows,), top_p) if top_p < 1 else None,
+        truncation=Truncation(rows, torch.full((num_rows,), top_k), torch.full((num_rows,), top_p))
+        if top_k < VOCAB or top_p < 1
+        else None,
     )
     scores = score_rows(
         hidden.expand(num_rows, -1).contiguous(), head(), mask_token_id=MASK, sampled=sampled
@@ -61,11 +63,12 @@ def test_the_mask_token_is_never_drawn() -> None:
 
 
 def test_top_k_and_top_p_leave_only_the_likeliest(backend: Backend) -> None:
+    count = 500 if backend == "torch" else 80  # the interpreter is slow
     order = distribution(1.0).argsort(descending=True).tolist()
-    assert set(draw(500, 1.0, top_k=3).tolist()) == set(order[:3])
+    assert set(draw(count, 1.0, top_k=3).tolist()) == set(order[:3])
     mass = distribution(1.0)[order].cumsum(0)
     needed = int((mass < 0.5).sum()) + 1
-    assert set(draw(500, 1.0, top_p=0.5).tolist()) == set(order[:needed])
+    assert set(draw(count, 1.0, top_p=0.5).tolist()) == set(order[:needed])
 
 
 def test_scores_are_those_of_a_plain_softmax(backend: Backend) -> None:

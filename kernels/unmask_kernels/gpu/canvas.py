@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from unmask_kernels.gpu.unmasking import _gumbel as gumbel
+from unmask_kernels.gpu.philox import gumbel
 from unmask_kernels.testing.variant import Variant
 
 PIECE = 2048

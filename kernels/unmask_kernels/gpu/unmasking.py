@@ -12,60 +12,43 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from unmask_kernels.constraints import PIECE, Constraints
+from unmask_kernels.gpu.logits import (
+    CONSTRAINT_TYPES,
+    CONSTRAINTS,
+    LOWEST,
+    NO_CONSTRAINTS,
+    constraint_arguments,
+    load_logits,
+)
+from unmask_kernels.gpu.philox import gumbel
 from unmask_kernels.testing.variant import Variant
 
-PIECE = 2048
 SLICE = 8192
 NUM_STATISTICS = tl.constexpr(6)  # maximum, second, sum, weighted sum, best drawn, its logit
-LOWEST = tl.constexpr(-1e30)
-
-
-@triton.jit
-def _philox(c0, c1, c2, k0, k1):
-    """Philox4x32-10 of the counter (c0, c1, c2, 0): four words."""
-    c3 = c0 * 0
-    for _ in tl.static_range(10):
-        high_0, low_0 = tl.umulhi(c0, 0xD2511F53), c0 * 0xD2511F53
-        high_1, low_1 = tl.umulhi(c2, 0xCD9E8D57), c2 * 0xCD9E8D57
-        c0, c1, c2, c3 = high_1 ^ c1 ^ k0, low_1, high_0 ^ c3 ^ k1, low_0
-        k0, k1 = k0 + 0x9E3779B9, k1 + 0xBB67AE85
-    return c0, c1, c2, c3
-
-
-@triton.jit
-def _gumbel(seed, position, step, first, PIECE: tl.constexpr):
-    """Noise of the entries from `first`, a multiple of four, as of `philox.gumbel_noise`."""
-    zero = tl.zeros([PIECE // 4], tl.uint32)
-    blocks = (first // 4 + tl.arange(0, PIECE // 4)).to(tl.uint32)
-    w0, w1, w2, w3 = _philox(
-        blocks,
-        zero + position.to(tl.uint32),
-        zero + step.to(tl.uint32),
-        zero + seed.to(tl.uint32),
-        zero + (seed >> 32).to(tl.uint32),
-    )
-    words = tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [PIECE])
-    uniform = ((words >> 8).to(tl.int32).to(tl.float32) + 0.5) * 5.9604644775390625e-08
-    return -tl.log(-tl.log(uniform))
 
 
 @triton.jit
 def piece_kernel(
     logits, statistics, winners, draws, temperatures, seeds, positions, steps,
     first, last, mask_token, stride_row, num_pieces,
-    PIECE: tl.constexpr, DRAWS: tl.constexpr,
+    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
+    PIECE: tl.constexpr, DRAWS: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
     """Statistics of logits [M, last - first] of the vocabulary entries from `first`."""
     i_row, i_piece = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    o_entry = first + i_piece * PIECE + tl.arange(0, PIECE)
-    p_logits = logits + i_row * stride_row + (o_entry - first)
-    b_x = tl.load(p_logits, mask=o_entry < last, other=LOWEST).to(tl.float32)
-    b_x = tl.where((o_entry < last) & (o_entry != mask_token), b_x, LOWEST)
+    start = first + i_piece * PIECE
+    o_entry = start + tl.arange(0, PIECE)
+    b_x = load_logits(
+        logits + i_row * stride_row + i_piece * PIECE, i_row, start // PIECE, start, last,
+        mask_token, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
+        mask_words, num_words, PIECE, BIASED, MASKED,
+    )  # fmt: skip
     best = tl.max(b_x, 0)
     winner = tl.min(tl.where(b_x == best, o_entry, 2147483647), 0)
     b_d = b_x - best
     b_e = tl.where(b_x > LOWEST, tl.exp(b_d), 0.0)
-    o_out = i_row * num_pieces + first // PIECE + i_piece
+    o_out = i_row * num_pieces + start // PIECE
     p_out = statistics + o_out * NUM_STATISTICS
     tl.store(p_out, best)
     tl.store(p_out + 1, tl.max(tl.where(o_entry == winner, LOWEST, b_x), 0))
@@ -77,13 +60,37 @@ def piece_kernel(
         if temperature > 0.0:
             seed, step = tl.load(seeds + i_row), tl.load(steps + i_row)
             position = tl.load(positions + i_row)
-            b_noise = _gumbel(seed, position, step, first + i_piece * PIECE, PIECE)
+            b_noise = gumbel(seed, position, step, start, PIECE)
             b_y = tl.where(b_x > LOWEST, b_x / temperature + b_noise, LOWEST)
             highest = tl.max(b_y, 0)
             drawn = tl.min(tl.where(b_y == highest, o_entry, 2147483647), 0)
             tl.store(p_out + 4, highest)
             tl.store(p_out + 5, tl.sum(tl.where(o_entry == drawn, b_x, 0.0), 0))
             tl.store(draws + o_out, drawn)
+
+
+@triton.jit
+def top_kernel(
+    logits, values, tokens, num_top, first, last, mask_token, stride_row, num_pieces,
+    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
+    PIECE: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
+):  # fmt: skip
+    """The likeliest `num_top` of each piece of logits [M, last - first], in order."""
+    i_row, i_piece = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    start = first + i_piece * PIECE
+    o_entry = start + tl.arange(0, PIECE)
+    b_x = load_logits(
+        logits + i_row * stride_row + i_piece * PIECE, i_row, start // PIECE, start, last,
+        mask_token, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
+        mask_words, num_words, PIECE, BIASED, MASKED,
+    )  # fmt: skip
+    o_out = (i_row * num_pieces + start // PIECE) * num_top
+    for i in range(num_top):
+        best = tl.max(b_x, 0)
+        token = tl.min(tl.where(b_x == best, o_entry, 2147483647), 0)
+        tl.store(values + o_out + i, best)
+        tl.store(tokens + o_out + i, token)
+        b_x = tl.where(o_entry == token, float("-inf"), b_x)
 
 
 @triton.jit
@@ -107,6 +114,8 @@ def finish_kernel(
     b_sum = tl.load(p_in + 2, mask=m_piece, other=0.0)
     b_dot = tl.load(p_in + 3, mask=m_piece, other=0.0)
     total = tl.sum(b_w * b_sum, 0)
+    possible = total > 0.0  # false where every token is forbidden
+    total = tl.where(possible, total, 1.0)
     norm = tl.log(total)
     mean = tl.sum(tl.where(b_sum > 0.0, b_w * (b_dot + b_d * b_sum), 0.0), 0) / total
     chosen = best
@@ -119,10 +128,10 @@ def finish_kernel(
             b_logit = tl.load(p_in + 5, mask=m_piece, other=0.0)
             chosen = tl.sum(tl.where(b_drawn == winner, b_logit, 0.0), 0)
     tl.store(token + i_row, winner.to(tl.int64))
-    tl.store(confidence + i_row, tl.exp(chosen - best - norm))
+    tl.store(confidence + i_row, tl.where(possible, tl.exp(chosen - best - norm), 0.0))
     tl.store(entropy + i_row, norm - mean)
     tl.store(margin + i_row, (1.0 - tl.exp(second - best)) / total)
-    tl.store(log_norm + i_row, best + norm)
+    tl.store(log_norm + i_row, tl.where(possible, best + norm, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +158,15 @@ class Statistics:
     confidence: Tensor  # [M] float32, probability of `token`
     entropy: Tensor  # [M] float32, nats
     margin: Tensor  # [M] float32, between the two highest probabilities
-    log_norm: Tensor  # [M] float32
+    log_norm: Tensor  # [M] float32; 0 where every token is forbidden
+    top_ids: Tensor | None = None  # [M, K] int64
+    top_logprobs: Tensor | None = None  # [M, K] float32
 
     def replace(self, rows: Tensor, other: "Statistics") -> None:
         """Put what is known of R rows in the places `rows` [R]."""
         for field in fields(self):
-            getattr(self, field.name)[rows] = getattr(other, field.name)
+            if (own := getattr(self, field.name)) is not None:
+                own[rows] = getattr(other, field.name)
 
 
 class Accumulator:
@@ -167,8 +179,11 @@ class Accumulator:
         mask_token: int,
         draws: Draws | None,
         device: torch.device,
+        constraints: Constraints | None = None,
+        num_top: int = 0,
     ) -> None:
-        self._mask_token, self._draws = mask_token, draws
+        self._mask_token, self._draws, self._num_top = mask_token, draws, num_top
+        self._constraints = constraint_arguments(constraints)
         self._num_pieces = triton.cdiv(vocab_size, PIECE)
         pieces = (num_rows, self._num_pieces)
         self._statistics = torch.empty(
@@ -176,20 +191,29 @@ class Accumulator:
         )
         self._winners = torch.empty(pieces, dtype=torch.int32, device=device)
         self._drawn = None if draws is None else torch.empty_like(self._winners)
+        tops = (*pieces, num_top)
+        self._top_values = torch.empty(tops, dtype=torch.float32, device=device)
+        self._top_tokens = torch.empty(tops, dtype=torch.int32, device=device)
 
     def take(self, logits: Tensor, first: int) -> None:
         """Logits [M, W] of the entries from `first`, a multiple of PIECE."""
         assert first % PIECE == 0
         assert logits.stride(1) == 1
-        draws = self._draws
         num_rows, width = logits.shape
-        piece_kernel[(num_rows, triton.cdiv(width, PIECE))](
+        draws = self._draws
+        grid = (num_rows, triton.cdiv(width, PIECE))
+        where = first, first + width, self._mask_token, logits.stride(0), self._num_pieces
+        piece_kernel[grid](
             logits, self._statistics, self._winners, self._drawn,
             draws and draws.temperatures, draws and draws.seeds,
-            draws and draws.positions, draws and draws.steps,
-            first, first + width, self._mask_token, logits.stride(0), self._num_pieces,
+            draws and draws.positions, draws and draws.steps, *where, **self._constraints,
             PIECE=PIECE, DRAWS=draws is not None, num_warps=4,
         )  # fmt: skip
+        if self._num_top:
+            top_kernel[grid](
+                logits, self._top_values, self._top_tokens, self._num_top, *where,
+                **self._constraints, PIECE=PIECE, num_warps=4,
+            )  # fmt: skip
 
     def finish(self) -> Statistics:
         """Merge the slices, all of which have been taken."""
@@ -202,16 +226,35 @@ class Accumulator:
             BLOCK=triton.next_power_of_2(self._num_pieces), DRAWS=self._draws is not None,
             num_warps=1,
         )  # fmt: skip
-        return Statistics(token, *floats)
+        top_ids, top_logprobs = self._tops(floats[-1])
+        return Statistics(token, *floats, top_ids=top_ids, top_logprobs=top_logprobs)
+
+    def _tops(self, log_norm: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        if not self._num_top:
+            return None, None
+        values, order = self._top_values.flatten(1).sort(dim=-1, descending=True, stable=True)
+        some = slice(0, self._num_top)
+        top = values[:, some].masked_fill(values[:, some] <= LOWEST.value, float("-inf"))
+        ids = self._top_tokens.flatten(1).gather(1, order[:, some])
+        return ids.long(), top - log_norm[:, None]
 
 
-def score_hidden(hidden: Tensor, head: Tensor, mask_token: int, draws: Draws | None) -> Statistics:
+def score_hidden(
+    hidden: Tensor,
+    head: Tensor,
+    mask_token: int,
+    draws: Draws | None,
+    constraints: Constraints | None = None,
+    num_top: int = 0,
+) -> Statistics:
     """Statistics of `hidden` [M, C] under the LM `head` [V, C]; logits are kept a slice at a time.
 
     The library's matrix product fills a buffer that stays in the L2 cache until it is read.
     """
     num_rows, vocab_size = len(hidden), len(head)
-    accumulator = Accumulator(num_rows, vocab_size, mask_token, draws, hidden.device)
+    accumulator = Accumulator(
+        num_rows, vocab_size, mask_token, draws, hidden.device, constraints, num_top
+    )
     if num_rows:
         slices = torch.empty(num_rows, SLICE, dtype=hidden.dtype, device=hidden.device)
         for first in range(0, vocab_size, SLICE):
@@ -222,10 +265,18 @@ def score_hidden(hidden: Tensor, head: Tensor, mask_token: int, draws: Draws | N
     return accumulator.finish()
 
 
-def score_logits(logits: Tensor, mask_token: int, draws: Draws | None) -> Statistics:
+def score_logits(
+    logits: Tensor,
+    mask_token: int,
+    draws: Draws | None,
+    constraints: Constraints | None = None,
+    num_top: int = 0,
+) -> Statistics:
     """Statistics of `logits` [M, V], of a model that changes them after its head."""
     num_rows, vocab_size = logits.shape
-    accumulator = Accumulator(num_rows, vocab_size, mask_token, draws, logits.device)
+    accumulator = Accumulator(
+        num_rows, vocab_size, mask_token, draws, logits.device, constraints, num_top
+    )
     if len(logits):
         accumulator.take(logits, 0)
     return accumulator.finish()
@@ -236,12 +287,16 @@ def variants(capability: int) -> Iterator[Variant]:
     inputs = {"statistics": "*fp32", "winners": "*i32", "temperatures": "*fp32", "draws": "*i32"}
     keys = dict.fromkeys(("seeds", "positions", "steps"), "*i64")
     sizes = {"first": "i32:16", "last": "i32", "mask_token": "i32", "stride_row": "i32:16"}
-    sizes |= {"num_pieces": "i32"}
+    sizes |= {"num_pieces": "i32"} | CONSTRAINT_TYPES
+    tops = {"values": "*fp32", "tokens": "*i32", "num_top": "i32"}
     for logits in ("bf16", "fp32"):
-        for drawn in (False, True):
-            name = f"pieces {logits}" + (" drawn" if drawn else "")
+        for end, constraints in (("", NO_CONSTRAINTS), (" constrained", CONSTRAINTS)):
+            own = {"PIECE": PIECE} | constraints
             types = inputs | keys | sizes | {"logits": f"*{logits}"}
-            yield Variant(name, piece_kernel, types, {"PIECE": PIECE, "DRAWS": drawn})
+            for drawn in (False, True):
+                name = f"pieces {logits}" + (" drawn" if drawn else "") + end
+                yield Variant(name, piece_kernel, types, own | {"DRAWS": drawn})
+            yield Variant(f"tops {logits}{end}", top_kernel, types | tops, own)
     outputs = dict.fromkeys(("confidence", "entropy", "margin", "log_norm"), "*fp32")
     types = inputs | outputs | {"token": "*i64", "num_pieces": "i32"}
     yield Variant("finish", finish_kernel, types, {"BLOCK": 128, "DRAWS": True}, num_warps=1)

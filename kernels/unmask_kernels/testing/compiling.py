@@ -24,6 +24,7 @@ from unmask_kernels.gpu import (
     layers,
     linear,
     selection,
+    truncation,
     unmasking,
 )
 from unmask_kernels.testing.variant import Variant
@@ -103,6 +104,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     """Every configuration that can be picked on a chip."""
     yield from attention.variants(capability)
     yield from unmasking.variants(capability)
+    yield from truncation.variants(capability)
     yield from canvas.variants(capability)
     yield from layers.variants(capability)
     yield from selection.variants(capability)

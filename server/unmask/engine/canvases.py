@@ -20,7 +20,8 @@ from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.canvas import CanvasScores, philox_noise, score_canvas
 from unmask_kernels.philox import noise_tokens
-from unmask_kernels.unmasking import LOGIT_ROWS, SampledRows, draw
+from unmask_kernels.truncation import LikelyDraws, draw_likeliest
+from unmask_kernels.unmasking import LOGIT_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +157,18 @@ def _draw_truncated(
     chosen = chosen.to(rows.device)
     top_k = torch.from_numpy(decoding.top_k).to(rows.device)
     top_p = torch.from_numpy(decoding.top_p).to(rows.device)
-    sampled = SampledRows(
-        rows=chosen,
+    draws = LikelyDraws(
         temperature=step.per_row(step.temperature)[chosen],
         seeds=step.per_row(step.seeds)[chosen],
         positions=step.positions.flatten()[chosen],
         steps=step.per_row(step.steps)[chosen],
         top_k=step.per_row(top_k)[chosen],
         top_p=step.per_row(top_p)[chosen],
+        spread=step.per_row(step.spread)[chosen],
     )
-    spread = step.per_row(step.spread)[chosen]
     drawn = drawn.clone()
-    first = 0
-    for part in sampled.split(LOGIT_ROWS):
-        own = spread[first : first + len(part.rows)]
-        drawn[part.rows] = draw(model.logits(rows[part.rows]), part, own)
-        first += len(part.rows)
+    for first in range(0, len(chosen), LOGIT_ROWS):
+        some = slice(first, first + LOGIT_ROWS)
+        logits = model.logits(rows[chosen[some]])
+        drawn[chosen[some]] = draw_likeliest(logits, draws.part(some))
     return drawn

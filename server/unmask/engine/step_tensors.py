@@ -9,6 +9,7 @@ from torch import Tensor
 from unmask.engine.staging import Array
 from unmask.engine.step import StepBatch
 from unmask_kernels.tiles import Put
+from unmask_kernels.truncation import Truncation
 from unmask_kernels.unmasking import SampledRows
 
 
@@ -67,8 +68,11 @@ class StepTensors:
         sampled = None
         if drawn:
             parts = dict(zip(drawn, tensors[len(arrays) :], strict=True))
-            top_k, top_p = parts.pop("top_k", None), parts.pop("top_p", None)
-            sampled = SampledRows(**parts, top_k=top_k, top_p=top_p)
+            truncation = None
+            if "which" in parts:
+                names = "which", "top_k", "top_p"
+                truncation = Truncation(*(parts.pop(name) for name in names))
+            sampled = SampledRows(**parts, truncation=truncation)
         return cls(**own, editing=editing, sampled=sampled)
 
 
@@ -87,8 +91,7 @@ def _drawn(batch: StepBatch, vocab_size: int) -> dict[str, Array]:
         "steps": decoding.steps[spans],
     }
     top_k, top_p = decoding.top_k[spans], decoding.top_p[spans]
-    if (top_k < vocab_size).any():
-        found["top_k"] = top_k
-    if (top_p < 1.0).any():
-        found["top_p"] = top_p
+    which = np.flatnonzero((top_k < vocab_size) | (top_p < 1.0))
+    if len(which):
+        found |= {"which": which, "top_k": top_k[which], "top_p": top_p[which]}
     return found

@@ -1,0 +1,33 @@
+"""Random numbers in a kernel, those of `unmask_kernels.philox`."""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def philox(c0, c1, c2, k0, k1):
+    """Philox4x32-10 of the counter (c0, c1, c2, 0): four words."""
+    c3 = c0 * 0
+    for _ in tl.static_range(10):
+        high_0, low_0 = tl.umulhi(c0, 0xD2511F53), c0 * 0xD2511F53
+        high_1, low_1 = tl.umulhi(c2, 0xCD9E8D57), c2 * 0xCD9E8D57
+        c0, c1, c2, c3 = high_1 ^ c1 ^ k0, low_1, high_0 ^ c3 ^ k1, low_0
+        k0, k1 = k0 + 0x9E3779B9, k1 + 0xBB67AE85
+    return c0, c1, c2, c3
+
+
+@triton.jit
+def gumbel(seed, position, step, first, PIECE: tl.constexpr):
+    """Noise of the entries from `first`, a multiple of four, as of `philox.gumbel_noise`."""
+    zero = tl.zeros([PIECE // 4], tl.uint32)
+    blocks = (first // 4 + tl.arange(0, PIECE // 4)).to(tl.uint32)
+    w0, w1, w2, w3 = philox(
+        blocks,
+        zero + position.to(tl.uint32),
+        zero + step.to(tl.uint32),
+        zero + seed.to(tl.uint32),
+        zero + (seed >> 32).to(tl.uint32),
+    )
+    words = tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [PIECE])
+    uniform = ((words >> 8).to(tl.int32).to(tl.float32) + 0.5) * 5.9604644775390625e-08
+    return -tl.log(-tl.log(uniform))

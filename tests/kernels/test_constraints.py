@@ -1,0 +1,168 @@
+"""Logit biases and masks of allowed tokens: torch and Triton score and draw the same."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from unmask_kernels.constraints import (
+    Constraint,
+    Constraints,
+    constrain,
+    make_constraints,
+    pack_tokens,
+)
+from unmask_kernels.dispatch import backend
+from unmask_kernels.linear import make_linear
+from unmask_kernels.truncation import Truncation
+from unmask_kernels.unmasking import GuidedRows, RowScores, SampledRows, score_rows
+
+MASK, VOCAB, ROWS = 7, 5003, 6
+ALLOWED = [3, MASK, 31, 32, 2047, 2048, 4100, 5002]
+# At the edges of the pieces that kernels read, and beside the mask token.
+BIASED = [0, MASK, 2047, 2048, 4095, 4096, 5002]
+NOTHING = np.empty(0, np.int32), np.empty(0, np.float32)
+
+
+def bias(tokens: list[int], values: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(tokens, np.int32), np.array(values, np.float32)
+
+
+REQUESTS = [
+    None,
+    Constraint(*bias(BIASED, [9.0, 50.0, -3.0, 8.5, 0.25, 9.5, -100.0]), None),
+    Constraint(*NOTHING, pack_tokens(ALLOWED, VOCAB)),
+    Constraint(*bias([5, 31, 4100], [100.0, -1.0, 2.0]), pack_tokens(ALLOWED, VOCAB)),
+    Constraint(*NOTHING, pack_tokens([MASK], VOCAB)),  # nothing is left
+    Constraint(*NOTHING, None),
+]
+
+
+def inputs(device: torch.device, dtype: torch.dtype = torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(ROWS, 32, generator=generator).to(device, dtype)
+    head = (torch.randn(VOCAB, 32, generator=generator) / 4).to(device, dtype)
+    return hidden, make_linear(head)
+
+
+def constraints(owner: list[int], device: torch.device) -> Constraints:
+    made = make_constraints(REQUESTS, np.array(owner), VOCAB, device)
+    assert made is not None
+    return made
+
+
+def sampled(device: torch.device, *, truncates: bool) -> SampledRows:
+    rows = torch.arange(ROWS, device=device)
+    truncation = None
+    if truncates:
+        some = rows[1:]
+        top_p = torch.full((ROWS - 1,), 0.8, device=device)
+        truncation = Truncation(some, torch.full_like(some, 4), top_p)
+    heat = torch.full((ROWS,), 1.5, device=device)
+    return SampledRows(rows, heat, rows * 7, rows + 1, rows % 3, truncation)
+
+
+def score(name, device, limits, draws=None, guided=None, dtype=torch.float32) -> RowScores:
+    hidden, head = inputs(device, dtype)
+    with backend(name):
+        return score_rows(
+            hidden, head, mask_token_id=MASK, sampled=draws, guided=guided, constraints=limits,
+            with_entropy=True, with_margin=True, num_top=5,
+        )  # fmt: skip
+
+
+def assert_same(found: RowScores, expected: RowScores) -> None:
+    assert torch.equal(found.token, expected.token)
+    for name in ("confidence", "entropy", "margin", "top_logprobs"):
+        value, other = getattr(found, name), getattr(expected, name)
+        assert not value.isnan().any(), name
+        torch.testing.assert_close(value, other, rtol=1e-4, atol=1e-5)
+    possible = expected.top_logprobs > -math.inf
+    assert torch.equal(found.top_ids[possible], expected.top_ids[possible])
+
+
+@pytest.mark.parametrize("draws", ["greedy", "drawn", "truncated"])
+def test_triton_scores_what_torch_scores(draws: str, device: torch.device) -> None:
+    limits = constraints([0, 1, 2, 3, 4, 5], device)
+    own = None if draws == "greedy" else sampled(device, truncates=draws == "truncated")
+    expected = score("torch", device, limits, own)
+    assert_same(score("triton", device, limits, own), expected)
+    assert set(expected.token[2:4].tolist()) <= set(ALLOWED) - {MASK}
+
+
+def test_guided_rows_are_constrained_after_guidance(device: torch.device) -> None:
+    hidden, _ = inputs(device)
+    rows = torch.tensor([1, 3], device=device)
+    guided = GuidedRows(rows, hidden.flip(0)[:2], torch.tensor([1.0, 2.0], device=device))
+    limits, own = constraints([0, 1, 2, 3, 4, 5], device), sampled(device, truncates=True)
+    expected = score("torch", device, limits, own, guided)
+    assert_same(score("triton", device, limits, own, guided), expected)
+
+
+@pytest.mark.parametrize("name", ["torch", "triton"])
+def test_scores_are_of_the_distribution_after_bias_and_mask(name, device: torch.device) -> None:
+    found = score(name, device, constraints([0, 1, 2, 3, 1, 2], device))
+    hidden, head = inputs(device)
+    logits = (hidden @ head.weight.T if head.weight is not None else head(hidden)).double()
+    logits[:, MASK] = -math.inf
+    for row in (1, 3, 4):
+        own = REQUESTS[[0, 1, 2, 3, 1, 2][row]]
+        for token, value in zip(own.bias_tokens, own.bias_values, strict=True):
+            logits[row, int(token)] += float(value)
+    forbidden = [token for token in range(VOCAB) if token not in ALLOWED]
+    for row in (2, 3, 5):
+        logits[row, forbidden] = -math.inf
+    probs = logits.softmax(-1)
+    top = probs.topk(5)
+    assert torch.equal(found.token, top.indices[:, 0])
+    torch.testing.assert_close(found.confidence.double(), top.values[:, 0], rtol=1e-4, atol=1e-6)
+    entropy = torch.special.entr(probs).sum(-1)
+    torch.testing.assert_close(found.entropy.double(), entropy, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.top_logprobs.exp().double(), top.values, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["torch", "triton"])
+def test_a_row_that_is_forbidden_everything_has_no_confidence(name, device: torch.device) -> None:
+    found = score(name, device, constraints([4] * ROWS, device), sampled(device, truncates=True))
+    for value in (found.token, found.confidence, found.entropy, found.margin):
+        assert (value == 0).all()
+    assert (found.top_logprobs == -math.inf).all()
+
+
+@pytest.mark.parametrize("name", ["torch", "triton"])
+def test_constrained_company_changes_nothing(name, device: torch.device) -> None:
+    draws = sampled(device, truncates=True)
+    alone = score(name, device, None, draws)
+    mixed = score(name, device, constraints([0, 1, 5, 3, 0, 2], device), draws)
+    for row in (0, 2, 4):
+        for field in ("token", "entropy", "confidence", "top_ids"):
+            assert torch.equal(getattr(alone, field)[row], getattr(mixed, field)[row])
+    assert (alone.entropy[[1, 3, 5]] != mixed.entropy[[1, 3, 5]]).all()
+
+
+def test_biases_are_added_in_float32_to_bfloat16_logits(device: torch.device) -> None:
+    tiny = replace(REQUESTS[1], bias_values=np.full(len(BIASED), 1e-3, np.float32))
+    limits = make_constraints([tiny], np.zeros(ROWS, np.int64), VOCAB, device)
+    expected = score("torch", device, limits, dtype=torch.bfloat16)
+    assert_same(score("triton", device, limits, dtype=torch.bfloat16), expected)
+
+
+def test_rows_of_requests_without_constraints_need_none(device: torch.device) -> None:
+    assert make_constraints(REQUESTS, np.array([0, 5, 0]), VOCAB, device) is None
+    only = make_constraints(REQUESTS, np.array([0, 2, 0]), VOCAB, device)
+    assert only is not None
+    assert only.biases is None
+    assert only.masks is not None
+    assert only.masks.mask_of_row.tolist() == [-1, 0, -1]
+    assert len(only.masks.words) == 1
+
+
+def test_a_mask_allows_exactly_its_tokens() -> None:
+    logits = torch.zeros(1, 70)
+    own = Constraint(*NOTHING, pack_tokens([0, 31, 32, 69], 70))
+    limits = make_constraints([own], np.array([0]), 70, torch.device("cpu"))
+    assert limits is not None
+    constrain(logits, limits)
+    assert (logits[0] == 0).nonzero()[:, 0].tolist() == [0, 31, 32, 69]
