@@ -7,7 +7,8 @@ single row may be treated as a vector. So such weights are cut into parts of 256
 always summed in order, and rows are filled up, to at least 4: a product of few rows is as fast as
 its weight is read, but each row more delays that. oneDNN takes milliseconds to make code for a
 number of rows that it has not met, and keeps it, so rows are filled up to one of few numbers:
-`fill_rows`, best called once for all the products that rows go through.
+`fill_rows`, best called once for all the products that rows go through. Weights of 8 bits, widened
+as they are used, are MKL's to multiply, which sums fewer than 16 rows in another order.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from unmask_kernels.quantized import QuantizedWeight, join, product
 MAX_BF16_INPUTS = 256
 MAX_PARTS = 16
 FEWEST_ROWS = 4
+FEWEST_WIDENED_ROWS = 16
 MIN_ROW_UNIT = 8
 MAX_ROW_UNITS = 16
 
@@ -45,7 +47,8 @@ class Linear:
     def __call__(self, x: Tensor) -> Tensor:
         """Rows [M, N]."""
         if self.weight is not None and self.scales is not None:
-            out = product(fill_rows(x), self.weight, self.scales, self.part_inputs)[: len(x)]
+            rows = fill_rows(x, FEWEST_WIDENED_ROWS)
+            out = product(rows, self.weight, self.scales, self.part_inputs)[: len(x)]
             return out if self.bias is None else out.add_(self.bias)
         if self.weight is not None:
             return F.linear(x, self.weight, self.bias)
@@ -109,17 +112,20 @@ class GatedLinear:
         return self.up.multiply(x, opened)
 
 
-def fill_rows(x: Tensor) -> Tensor:
-    """Rows [M, K], on a CPU with rows of zeros after them up to a number with code of its own."""
+def fill_rows(x: Tensor, fewest: int = FEWEST_ROWS) -> Tensor:
+    """Rows [M, K], on a CPU with rows of zeros after them up to a number with code of its own.
+
+    On a CPU that is at least `fewest`, a power of two, but none where there are none.
+    """
     if x.device.type != "cpu":
         return x
-    missing = -len(x) % _row_unit(len(x))
+    missing = -len(x) % _row_unit(len(x), fewest)
     return F.pad(x, (0, 0, 0, missing)) if missing else x
 
 
-def _row_unit(num_rows: int) -> int:
-    if num_rows <= FEWEST_ROWS:
-        return FEWEST_ROWS
+def _row_unit(num_rows: int, fewest: int) -> int:
+    if num_rows <= fewest:
+        return fewest
     next_power = 1 << (num_rows - 1).bit_length()
     return max(MIN_ROW_UNIT, next_power // MAX_ROW_UNITS)
 

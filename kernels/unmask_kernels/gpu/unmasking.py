@@ -219,15 +219,17 @@ class Accumulator:
         """Merge the slices, all of which have been taken."""
         num_rows = len(self._winners)
         token = torch.empty(num_rows, dtype=torch.int64, device=self._winners.device)
-        floats = [torch.empty_like(token, dtype=torch.float32) for _ in range(4)]
+        floats = torch.empty((4, num_rows), dtype=torch.float32, device=token.device)
+        confidence, entropy, margin, log_norm = floats
         finish_kernel[(num_rows,)](
             self._statistics, self._winners, self._drawn,
-            self._draws and self._draws.temperatures, token, *floats, self._num_pieces,
+            self._draws and self._draws.temperatures,
+            token, confidence, entropy, margin, log_norm, self._num_pieces,
             BLOCK=triton.next_power_of_2(self._num_pieces), DRAWS=self._draws is not None,
             num_warps=1,
         )  # fmt: skip
-        top_ids, top_logprobs = self._tops(floats[-1])
-        return Statistics(token, *floats, top_ids=top_ids, top_logprobs=top_logprobs)
+        top_ids, top_logprobs = self._tops(log_norm)
+        return Statistics(token, confidence, entropy, margin, log_norm, top_ids, top_logprobs)
 
     def _tops(self, log_norm: Tensor) -> tuple[Tensor | None, Tensor | None]:
         if not self._num_top:
