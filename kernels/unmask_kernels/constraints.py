@@ -8,20 +8,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from unmask_kernels.request_constraint import WORD, Constraint
+
 PIECE = 2048  # entries of the vocabulary that one program of a kernel reads
-WORD = 32  # tokens that one word of a mask tells of
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Constraint:
-    """Biases of some tokens, in rising order of their ids, and a mask of those allowed.
-
-    Bit t % 32 of word t // 32 is set if token t is allowed.
-    """
-
-    bias_tokens: npt.NDArray[np.int32]  # [N]
-    bias_values: npt.NDArray[np.float32]  # [N]
-    allowed: npt.NDArray[np.int32] | None  # [ceil(V / 32)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +47,6 @@ class Constraints:
         if masks is not None:
             masks = Masks(masks.mask_of_row[rows], masks.words)
         return Constraints(biases, masks)
-
-
-def pack_tokens(token_ids: Sequence[int], vocab_size: int) -> npt.NDArray[np.int32]:
-    """A mask [ceil(vocab_size / 32)] that allows these tokens."""
-    bits = np.zeros(-(-vocab_size // WORD) * WORD, np.uint8)
-    bits[np.asarray(token_ids, np.int64)] = 1
-    return np.packbits(bits, bitorder="little").view("<i4").astype(np.int32)
 
 
 def make_constraints(

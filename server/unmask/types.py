@@ -34,6 +34,7 @@ AttentionPattern = Literal["block_causal", "full", "canvas"]
 MAX_BLOCK_LENGTH = 1024
 MAX_LOGPROBS = 20
 MAX_STOP_STRINGS = 16
+MAX_LOGIT_BIAS = 100
 MAX_SEED = 2**63 - 1
 
 
@@ -53,6 +54,8 @@ class SamplingParams:
     `entropy_bound` belong to the policies of those names; `cache` and `cfg_scale` are for models
     whose attention spans the whole sequence, `sub_block_length` for the others; a token of the open
     block is replaced by one of at least `editing_threshold`, by models that were trained to edit.
+    `logit_bias` pairs token ids with what is added to their logits; where `allowed_token_ids` are
+    given, nothing else is generated, an end-of-sequence token no more than the rest.
     Raises `InvalidRequest`.
     """
 
@@ -75,6 +78,8 @@ class SamplingParams:
     cfg_scale: float | None = None
     editing_threshold: float | None = None
     sub_block_length: int | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    allowed_token_ids: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.policy is not None and self.policy in POLICY_ALIASES:
@@ -108,6 +113,15 @@ class SamplingParams:
             )
         if any(not text for text in self.stop):
             raise InvalidRequest("stop strings must not be empty", field="stop")
+        for token_id, bias in self.logit_bias:
+            if not abs(bias) <= MAX_LOGIT_BIAS:
+                raise InvalidRequest(
+                    f"logit_bias must be at least -{MAX_LOGIT_BIAS} and at most {MAX_LOGIT_BIAS}, "
+                    f"got {bias} for token {token_id}",
+                    field="logit_bias",
+                )
+        if self.allowed_token_ids is not None and not self.allowed_token_ids:
+            raise InvalidRequest("allowed_token_ids must not be empty", field="allowed_token_ids")
 
 
 def _check_range(

@@ -67,10 +67,14 @@ def test_every_field_reaches_the_engine(call, engine):
     fields = {
         "max_tokens": 20, "temperature": 0.5, "top_p": 0.9, "top_k": 7, "seed": 11,
         "stop": ["x", "yz"], "stop_token_ids": [3], "ignore_eos": True, "logprobs": 4,
+        "logit_bias": {"5": -100, "2": 1.5}, "allowed_token_ids": [2, 3, 5],
         "policy": "threshold", "threshold": 0.8, "steps": 6, "block_length": 8,
     }  # fmt: skip
     complete(call, **fields)
-    expected = {**fields, "stop": ("x", "yz"), "stop_token_ids": (3,)}
+    expected = {
+        **fields, "stop": ("x", "yz"), "stop_token_ids": (3,),
+        "logit_bias": ((5, -100.0), (2, 1.5)), "allowed_token_ids": (2, 3, 5),
+    }  # fmt: skip
     assert engine.requests[0].sampling == SamplingParams(**expected)
 
 

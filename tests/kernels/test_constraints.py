@@ -7,15 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from unmask_kernels.constraints import (
-    Constraint,
-    Constraints,
-    constrain,
-    make_constraints,
-    pack_tokens,
-)
+from unmask_kernels.constraints import Constraints, constrain, make_constraints
 from unmask_kernels.dispatch import backend
 from unmask_kernels.linear import make_linear
+from unmask_kernels.request_constraint import Constraint, pack_tokens
 from unmask_kernels.truncation import Truncation
 from unmask_kernels.unmasking import GuidedRows, RowScores, SampledRows, score_rows
 

@@ -22,6 +22,13 @@ SAMPLERS = (
     {"temperature": 1.5, "top_k": 5},
     {"temperature": 0.9, "top_k": 40, "top_p": 0.9},
 )
+CONSTRAINTS = (
+    {},
+    {},
+    {"logit_bias": ((7, 30.0), (9, -100.0))},
+    {"allowed_token_ids": (3, 40, 41, EOS_ID)},
+    {"logit_bias": ((40, 2.0),), "allowed_token_ids": (3, 40, 41)},
+)
 STOPS = ((), ("e",), ("ab", "q"), ("\n", "zz top", "0"))
 
 
@@ -36,6 +43,7 @@ def sampling(draw: st.DrawFn) -> SamplingParams:
         logprobs=draw(st.sampled_from([None, 0, 3])),
         **draw(st.sampled_from(POLICIES)),
         **draw(st.sampled_from(SAMPLERS)),
+        **draw(st.sampled_from(CONSTRAINTS)),
     )
 
 

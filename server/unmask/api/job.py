@@ -52,6 +52,8 @@ async def prepare(body: CompletionBody | ChatBody, client: EngineClient, prefix:
     n = count_choices(body)
     sampling, refinements = sampling_of(body), refinements_of(body)
     check_ids(sampling.stop_token_ids, client.model, "stop_token_ids")
+    check_ids(sampling.allowed_token_ids or (), client.model, "allowed_token_ids")
+    check_ids([token_id for token_id, _ in sampling.logit_bias], client.model, "logit_bias")
     prompts = await _encode(body, client)
     if len(prompts) * n > MAX_CHOICES:
         raise InvalidRequest(

@@ -8,7 +8,6 @@ from unmask.errors import InvalidRequest
 
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "add_generation_prompt": (True,),
-    "allowed_token_ids": ([],),
     "annotations": ([],),
     "audio": (),
     "bad_words": ([],),
@@ -28,7 +27,6 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "include_obfuscation": (False,),
     "include_stop_str_in_output": (False,),
     "length_penalty": (1,),
-    "logit_bias": ({},),
     "max_completion_tokens": (),
     "metadata": ({},),
     "min_p": (0,),

@@ -117,6 +117,8 @@ def sampling_of(body: CompletionBody | ChatBody) -> SamplingParams:
             cfg_scale=body.cfg_scale,
             editing_threshold=body.editing_threshold,
             sub_block_length=body.sub_block_length,
+            logit_bias=tuple((int(name), bias) for name, bias in (body.logit_bias or {}).items()),
+            allowed_token_ids=body.allowed_token_ids,
         )
 
 

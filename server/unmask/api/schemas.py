@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
 
 from unmask.api.fields import Body, Bool, Float, Int, Strings
 
+MAX_ID_DIGITS = 9
 PromptInput = str | tuple[int, ...]
 
 
@@ -29,6 +30,23 @@ def _as_refinements(value: Any) -> Any:
     if value is not None and not isinstance(value, dict):
         raise ValueError("must be true, false or an object")
     return value
+
+
+def _as_biases(value: Any) -> Any:
+    """Token ids are the names of an object, so they come as strings, `"1"` but not `"01"`."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise ValueError("must be an object of token ids and numbers")
+    if any(not (isinstance(name, str) and _is_id(name)) for name in value):
+        raise ValueError("must have token ids as its names")
+    return value
+
+
+def _is_id(name: str) -> bool:
+    return (
+        name.isascii() and name.isdigit() and len(name) <= MAX_ID_DIGITS and name == str(int(name))
+    )
 
 
 def _as_parts(value: Any) -> Any:
@@ -77,6 +95,8 @@ class Generation(Body):
     stop: Strings | None = None
     stop_token_ids: tuple[StrictInt, ...] | None = None
     ignore_eos: Bool | None = None
+    logit_bias: Annotated[dict[str, Float] | None, BeforeValidator(_as_biases)] = None
+    allowed_token_ids: tuple[StrictInt, ...] | None = None
     return_token_ids: Bool | None = None
     user: str | None = None
     policy: str | None = None

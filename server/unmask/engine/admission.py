@@ -7,6 +7,7 @@ from unmask.engine.quotas import even_quotas, timed_quotas
 from unmask.engine.sequence import Decoding
 from unmask.errors import InvalidRequest
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, PolicyName, Request, SamplingParams
+from unmask_kernels.request_constraint import Constraint, pack_constraint
 
 DEFAULT_LIMITS: dict[PolicyName, float] = {
     "low_confidence": 0.0,
@@ -78,6 +79,7 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
         guidance=params.cfg_scale or 0.0,
         editing_limit=_editing_limit(params, model),
         max_post_steps=MAX_POST_STEPS,
+        constraint=_constraint(params, model),
         sub_block_len=None if is_full else params.sub_block_length or default.sub_block_length,
     )
 
@@ -99,12 +101,37 @@ def _check_canvas(
         raise InvalidRequest(
             f"this model is denoised by the policy entropy_bound only, not {policy}", field="policy"
         )
+    for name in ("logit_bias", "allowed_token_ids"):
+        if getattr(params, name):
+            raise InvalidRequest(f"{name} is for models that fill mask tokens", field=name)
     if block_len != default.block_length:
         raise InvalidRequest(
             f"block_length must be that of this model's canvas, {default.block_length}, "
             f"got {block_len}",
             field="block_length",
         )
+
+
+def _constraint(params: SamplingParams, model: ModelInfo) -> Constraint | None:
+    """What the request changes in distributions; raises `InvalidRequest` if it leaves nothing."""
+    given = [
+        ("logit_bias", [token_id for token_id, _ in params.logit_bias]),
+        ("allowed_token_ids", params.allowed_token_ids or ()),
+    ]
+    for name, token_ids in given:
+        for token_id in token_ids:
+            if not 0 <= token_id < model.vocab_size:
+                raise InvalidRequest(
+                    f"{name}: token id {token_id} is outside the vocabulary of {model.vocab_size}",
+                    field=name,
+                )
+    allowed = params.allowed_token_ids
+    if allowed is not None and set(allowed) == {model.mask_token_id}:
+        raise InvalidRequest(
+            "allowed_token_ids has the mask token only, which is never generated",
+            field="allowed_token_ids",
+        )
+    return pack_constraint(dict(params.logit_bias), allowed, model.vocab_size)
 
 
 def _editing_limit(params: SamplingParams, model: ModelInfo) -> float | None:

@@ -19,6 +19,7 @@ from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.registry import LoadedModel
 from unmask.models.weights import Progress
 from unmask.types import MAX_BLOCK_LENGTH
+from unmask_kernels.constraints import make_constraints
 from unmask_kernels.unmasking import GuidedRows, RowScores, score_rows
 
 
@@ -139,12 +140,18 @@ class Runner:
         if len(batch.guided):  # moved away from what is likely without the prompt
             guiding = model.finish(hidden[put.guiding_rows])
             guided = GuidedRows(put.guided, guiding, put.guidance)
+        constraints = None
+        if any(own is not None for own in decoding.constraints):
+            constraints = make_constraints(
+                decoding.constraints, batch.scored_spans, self.loaded.info.vocab_size, hidden.device
+            )
         return score_rows(
             model.finish(hidden[put.hidden_rows]),
             model.lm_head,
             mask_token_id=_mask_token(self.loaded),
             sampled=put.sampled,
             guided=guided,
+            constraints=constraints,
             with_entropy=not BY_ENTROPY.isdisjoint(decoding.policies),
             with_margin="margin" in decoding.policies,
             num_top=decoding.num_logprobs,

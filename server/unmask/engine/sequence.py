@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from unmask.engine.pages import PageKey, page_key, root_key
 from unmask.types import CacheName, ModelInfo, PolicyName, Request
+from unmask_kernels.request_constraint import Constraint
 
 IntArray = npt.NDArray[np.int64]
 
@@ -34,6 +35,7 @@ class Decoding:
     guidance: float = 0.0  # how far logits are moved away from those without the prompt
     editing_limit: float | None = None  # a committed token of the open block may be replaced
     max_post_steps: int = 0  # that may still edit a block when nothing of it is masked
+    constraint: Constraint | None = None
     sub_block_len: int | None = None  # positions of a block that are filled before the next ones
 
     @property

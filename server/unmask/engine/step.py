@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from unmask.engine.sequence import Decoding, IntArray, Reach, Sequence
 from unmask.types import MAX_BLOCK_LENGTH, PolicyName
+from unmask_kernels.request_constraint import Constraint
 
 FloatArray = npt.NDArray[np.float32]
 NEVER = 2.0  # no confidence is as high
@@ -65,6 +66,7 @@ class DecodingArrays:
     guidance: FloatArray
     editing: FloatArray | None  # confidence that replaces a token; above 1 where none is replaced
     longest: int  # block
+    constraints: list[Constraint | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,7 @@ def _decoding_arrays(sequences: list[Sequence]) -> DecodingArrays:
         guidance=np.array([p.guidance for p in params], np.float32),
         editing=_editing_limits(params),
         longest=max((p.block_len for p in params), default=0),
+        constraints=[p.constraint for p in params],
     )
 
 
