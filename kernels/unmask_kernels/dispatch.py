@@ -10,6 +10,7 @@ import torch
 Backend = Literal["auto", "torch", "triton"]
 
 _backend: Backend = "auto"
+_chip = 90  # that the interpreter, and what is only compiled, are for
 
 
 def uses_triton(device: torch.device) -> bool:
@@ -20,19 +21,22 @@ def uses_triton(device: torch.device) -> bool:
 
 
 def capability(device: torch.device) -> int:
-    """The chip, such as 90 for sm_90; the interpreter is taken for one of those."""
+    """The chip, such as 90 for sm_90; without a GPU, the one that `backend` was told."""
     if device.type != "cuda":
-        return 90
+        return _chip
     major, minor = torch.cuda.get_device_capability(device)
     return 10 * major + minor
 
 
 @contextlib.contextmanager
-def backend(name: Backend) -> Iterator[None]:
-    """Choose the implementation for everything that is planned and run inside."""
-    global _backend
-    previous, _backend = _backend, name
+def backend(name: Backend, *, chip: int = 90) -> Iterator[None]:
+    """Choose the implementation for everything that is planned and run inside.
+
+    Without a GPU, kernels are launched as they would be on `chip`.
+    """
+    global _backend, _chip
+    previous, _backend, _chip = (_backend, _chip), name, chip
     try:
         yield
     finally:
-        _backend = previous
+        _backend, _chip = previous

@@ -240,7 +240,7 @@ def _constrained(logits: Tensor, mask_token: int, constraints: Constraints) -> T
     num_pieces = triton.cdiv(vocab_size, PIECE)
     constrain_kernel[(num_rows, num_pieces)](
         logits, changed, vocab_size, mask_token, logits.stride(0), num_pieces,
-        **constraint_arguments(constraints), PIECE=PIECE, num_warps=NUM_WARPS,
+        **constraint_arguments(constraints), PIECE=PIECE, num_warps=4,
     )  # fmt: skip
     return changed
 
@@ -257,4 +257,4 @@ def variants(capability: int) -> Iterator[Variant]:
         own = sizes | CONSTRAINT_TYPES | {"logits": f"*{logits}", "constrained": "*fp32"}
         own |= {"num_pieces": "i32"}
         shape = {"PIECE": PIECE} | CONSTRAINTS
-        yield Variant(f"constrain {logits}", constrain_kernel, own, shape, num_warps=NUM_WARPS)
+        yield Variant(f"constrain {logits}", constrain_kernel, own, shape)

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import triton
 from triton.backends.compiler import GPUTarget
@@ -65,6 +66,11 @@ def compile_variant(variant: Variant, capability: int) -> Report:
     source = ASTSource(variant.kernel, signature, constants, hints)
     options = {"num_warps": variant.num_warps}
     compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+    return examine(variant.name, capability, compiled, multiplies=variant.multiplies)
+
+
+def examine(name: str, capability: int, compiled: Any, *, multiplies: bool) -> Report:
+    """What a compiled kernel takes on a chip, and what is wrong with it."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(compiled.asm["cubin"])
         file.flush()
@@ -72,26 +78,26 @@ def compile_variant(variant: Variant, capability: int) -> Report:
         code = _output("nvdisasm", "-c", file.name)
     found = re.search(r"REG:(\d+) STACK:(\d+)", usage)
     assert found is not None, usage
-    counts = {name: len(re.findall(rf"\b{name}\b", code)) for name in INSTRUCTIONS}
+    counts = {kind: len(re.findall(rf"\b{kind}\b", code)) for kind in INSTRUCTIONS}
     report = Report(
-        variant.name,
+        name,
         capability,
         registers=int(found[1]),
         stack_bytes=int(found[2]),
         shared_bytes=compiled.metadata.shared,
-        instructions={name: count for name, count in counts.items() if count},
+        instructions={kind: count for kind, count in counts.items() if count},
     )
-    report.problems.extend(_problems(variant, report))
+    report.problems.extend(_problems(report, multiplies))
     return report
 
 
-def _problems(variant: Variant, report: Report) -> Iterator[str]:
+def _problems(report: Report, multiplies: bool) -> Iterator[str]:
     if report.stack_bytes or report.instructions.get("STL"):
         yield f"spills {report.stack_bytes} bytes"
     if report.shared_bytes > SHARED_LIMIT_BYTES[report.capability]:
         yield f"wants {report.shared_bytes} bytes of shared memory"
     wanted = MATRIX[report.capability]
-    if variant.multiplies and not report.instructions.get(wanted):
+    if multiplies and not report.instructions.get(wanted):
         yield f"has no {wanted}"
 
 

@@ -1,0 +1,77 @@
+"""Launches of kernels where there is no GPU: compiled as they are launched, and not run.
+
+Everything around them runs on torch's meta device, whose tensors have shapes and no numbers. So
+what asks the device for a number, and would make the host wait for it, raises.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+from triton.runtime.jit import JITFunction
+
+from unmask_kernels import dispatch
+from unmask_kernels.testing.compiling import Report, examine
+
+
+class _Chip:
+    """What Triton asks of a driver before it compiles."""
+
+    def __init__(self, capability: int) -> None:
+        self._target = GPUTarget("cuda", capability, 32)
+
+    def get_current_device(self) -> int:
+        """The only one."""
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        """The default one."""
+        return 0
+
+    def get_current_target(self) -> GPUTarget:
+        """What to compile for."""
+        return self._target
+
+
+class Launches:
+    """Every kernel that was launched, compiled for the arguments that it was launched with."""
+
+    def __init__(self, capability: int) -> None:
+        self._capability = capability
+        self._compiled: dict[str, tuple[str, Any]] = {}
+
+    def note(self, name: str, compiled: Any) -> None:
+        """Keep a kernel, once for all launches with such arguments."""
+        self._compiled[compiled.hash] = name, compiled
+
+    def reports(self, multiplying: frozenset[str]) -> list[Report]:
+        """What each takes on the chip; kernels of the names `multiplying` use matrix units."""
+        return [
+            examine(name, self._capability, compiled, multiplies=name in multiplying)
+            for name, compiled in self._compiled.values()
+        ]
+
+
+@contextlib.contextmanager
+def compiled_only(capability: int) -> Iterator[Launches]:
+    """Compile whatever is launched inside for a chip, such as 90 for sm_90, instead of running it.
+
+    For a process of its own, where kernels are not interpreted (TRITON_INTERPRET): what Triton
+    takes for its driver stays that chip.
+    """
+    launches, run = Launches(capability), JITFunction.run
+
+    def compile_only(self: Any, *args: Any, grid: Any, warmup: bool, **options: Any) -> Any:
+        compiled = run(self, *args, grid=grid, warmup=True, **options)
+        launches.note(self.fn.__name__, compiled)
+        return compiled
+
+    driver.set_active(_Chip(capability))
+    JITFunction.run = compile_only
+    try:
+        with dispatch.backend("triton", chip=capability):
+            yield launches
+    finally:
+        JITFunction.run = run
