@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("unmask.engine.graphs",),
     ("unmask.engine.trial", "unmask.engine.step_room", "unmask.engine.graph_sizes"),
+    ("unmask.engine.deciding", "unmask.engine.step_tensors"),
     ("unmask.models", "unmask.decoding"),
     ("unmask.engine",),  # sequence, step, pages, output
     ("unmask.settings",),

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.rules import make_rules
 from unmask.decoding.policies import Scores, select
 
 # Confidences and entropies of one block, quota, limit, and the positions that must be filled.
@@ -48,14 +49,16 @@ def chosen(
         torch.tensor(confidence),
         None if entropy is None else torch.tensor(entropy),
     )
-    picked = select(scores, policies, torch.tensor(quota), torch.tensor(limit))
+    rules = make_rules(policies, scores.block, torch.tensor(quota), torch.tensor(limit))
+    picked = select(scores, rules)
     return set(picked.nonzero().flatten().tolist())
 
 
 def test_the_margin_decides_where_it_is_asked_for() -> None:
     confidence, margin = torch.tensor([0.6, 0.5, 0.4]), torch.tensor([0.1, 0.3, 0.2])
     scores = Scores(torch.zeros(3, dtype=torch.int64), confidence, None, margin)
-    picked = select(scores, ["margin"], torch.tensor([2]), torch.tensor([0.0]))
+    rules = make_rules(["margin"], scores.block, torch.tensor([2]), torch.tensor([0.0]))
+    picked = select(scores, rules)
     assert picked.tolist() == [False, True, True]
 
 

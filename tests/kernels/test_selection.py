@@ -3,9 +3,12 @@
 import pytest
 import torch
 
+from tests.support.rules import make_rules
 from unmask.decoding.policies import Scores, select
+from unmask.types import POLICY_NAMES
 from unmask_kernels import dispatch
-from unmask_kernels.gpu.selection import POLICIES, SIZES
+from unmask_kernels.gpu.selection import SIZES
+from unmask_kernels.policies import POLICIES
 
 
 def both(policies: list[str], rows: list[int], *, rounded: bool, device: torch.device) -> None:
@@ -18,10 +21,12 @@ def both(policies: list[str], rows: list[int], *, rounded: bool, device: torch.d
     quota = torch.randint(1, 4, (len(rows),))
     limit = torch.rand(len(rows)) * torch.tensor([2.0 if p != "threshold" else 1 for p in policies])
     scores = Scores(*(t.to(device) for t in (block, confidence, entropy, margin)))
+    numbers = quota.to(device), limit.to(device)
+    rules = make_rules(policies, scores.block, *numbers, longest=max(rows))
     with dispatch.backend("torch"):
-        expected = select(scores, policies, quota.to(device), limit.to(device))
+        expected = select(scores, rules)
     with dispatch.backend("triton"):
-        found = select(scores, policies, quota.to(device), limit.to(device), max(rows))
+        found = select(scores, rules)
     assert found.dtype == torch.bool
     assert torch.equal(found, expected)
     assert expected.any()
@@ -48,3 +53,7 @@ def test_policies_share_a_launch(device: torch.device) -> None:
 def test_the_longest_block_is_ranked_whole(device: torch.device) -> None:
     torch.manual_seed(2)
     both(["factor", "low_confidence"], [SIZES[-1], 7], rounded=True, device=device)
+
+
+def test_every_policy_has_a_number() -> None:
+    assert POLICIES == POLICY_NAMES

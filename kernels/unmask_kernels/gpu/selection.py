@@ -7,11 +7,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from unmask_kernels.policies import CODES
 from unmask_kernels.testing.variant import Variant
 
-POLICIES = ("low_confidence", "threshold", "factor", "entropy_bound", "entropy", "margin")
-THRESHOLD, FACTOR, ENTROPY_BOUND = tl.constexpr(1), tl.constexpr(2), tl.constexpr(3)
-ENTROPY, MARGIN = tl.constexpr(4), tl.constexpr(5)
+THRESHOLD, FACTOR = tl.constexpr(CODES["threshold"]), tl.constexpr(CODES["factor"])
+ENTROPY_BOUND = tl.constexpr(CODES["entropy_bound"])
+ENTROPY, MARGIN = tl.constexpr(CODES["entropy"]), tl.constexpr(CODES["margin"])
 SIZES, COLUMNS, WARPS = (64, 256, 1024), 8, 8  # rows of a block
 
 
@@ -86,25 +87,22 @@ def select(
     confidence: Tensor,
     entropy: Tensor | None,
     margin: Tensor | None,
-    block: Tensor,
-    policies: list[str],
+    starts: Tensor,
+    codes: Tensor,
     quota: Tensor,
     limit: Tensor,
     longest: int,
 ) -> Tensor:
-    """Positions to fill, as a boolean [M] of masked rows.
+    """Positions to fill, as a boolean [M] of masked rows; of rows in no block, anything.
 
-    `block` [M] is non-decreasing and numbers the blocks; policies, `quota` [B] int64 and `limit`
-    [B] float32 have one entry for each. No block has more than `longest` masked rows.
+    `starts` [B + 1] int64 tells where the rows of each block begin; `codes` [B] int32, `quota` [B]
+    int64 and `limit` [B] float32 have one entry for each. No block has more than `longest` rows.
     """
-    num_blocks = len(policies)
-    device = confidence.device
-    selected = torch.empty(len(confidence), dtype=torch.bool, device=device)
+    num_blocks = len(starts) - 1
+    selected = torch.empty(len(confidence), dtype=torch.bool, device=confidence.device)
     if len(confidence):
-        starts = torch.searchsorted(block, torch.arange(num_blocks + 1, device=device))
-        codes = torch.tensor([POLICIES.index(name) for name in policies], dtype=torch.int32)
         select_kernel[(num_blocks,)](
-            confidence, entropy, margin, starts, codes.to(device, non_blocking=True), quota, limit,
+            confidence, entropy, margin, starts, codes, quota, limit,
             selected.view(torch.int8), BLOCK=next(size for size in SIZES if size >= longest),
             COLUMNS=COLUMNS, WITH_ENTROPY=entropy is not None, WITH_MARGIN=margin is not None,
             num_warps=WARPS,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unmask.types import MAX_BLOCK_LENGTH, PolicyName
 from unmask_kernels.dispatch import uses_triton
+from unmask_kernels.policies import CODES
 
 BY_ENTROPY: frozenset[PolicyName] = frozenset(("entropy_bound", "entropy"))
 
@@ -23,6 +24,18 @@ class Scores:
     confidence: Tensor  # [M] float32
     entropy: Tensor | None  # [M] float32, nats
     margin: Tensor | None = None  # [M] float32, between the two highest probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How each of B blocks is filled; rows that belong to none may follow theirs."""
+
+    names: frozenset[PolicyName]  # of every policy that occurs
+    codes: Tensor  # [B] int32, of `unmask_kernels.policies`
+    starts: Tensor  # [B + 1] int64, where the rows of a block begin
+    quota: Tensor  # [B] int64, the fewest positions to fill
+    limit: Tensor  # [B] float32, the policy's own number
+    longest: int = MAX_BLOCK_LENGTH  # no block has more rows
 
 
 def rank_in_block(key: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,34 +108,24 @@ def entropy_bound(scores: Scores, quota: Tensor, limit: Tensor) -> Tensor:
     return _unsort(order, (before <= limit[order]) | (rank < quota[order]))
 
 
-def select(
-    scores: Scores,
-    policies: list[PolicyName],
-    quota: Tensor,
-    limit: Tensor,
-    longest: int = MAX_BLOCK_LENGTH,
-) -> Tensor:
-    """Apply to each block its own policy; `policies`, `quota` and `limit` have one entry a block.
-
-    No block has more than `longest` rows. Returns a boolean [M]: the positions to fill in this
-    step.
-    """
+def select(scores: Scores, rules: Rules) -> Tensor:
+    """Apply to each block its own policy: a boolean [M], the positions to fill in this step."""
     if uses_triton(scores.confidence.device):
         from unmask_kernels.gpu import selection
 
         return selection.select(
             scores.confidence,
-            None if BY_ENTROPY.isdisjoint(policies) else scores.entropy,
-            scores.margin if "margin" in policies else None,
-            scores.block,
-            [*policies],
-            quota,
-            limit,
-            longest,
+            None if BY_ENTROPY.isdisjoint(rules.names) else scores.entropy,
+            scores.margin if "margin" in rules.names else None,
+            rules.starts,
+            rules.codes,
+            rules.quota,
+            rules.limit,
+            rules.longest,
         )
-    row_quota, row_limit = quota[scores.block], limit[scores.block]
+    row_quota, row_limit = rules.quota[scores.block], rules.limit[scores.block]
     selected: Tensor | None = None
-    for name in sorted(set(policies)):
+    for name in sorted(rules.names):
         if name == "low_confidence":
             chosen = low_confidence(scores, row_quota)
         elif name == "threshold":
@@ -138,7 +141,6 @@ def select(
         if selected is None:
             selected = chosen
         else:
-            mine = torch.tensor([policy == name for policy in policies], device=chosen.device)
-            selected = torch.where(mine[scores.block], chosen, selected)
+            selected = torch.where(rules.codes[scores.block] == CODES[name], chosen, selected)
     assert selected is not None
     return selected

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from unmask.config import EngineConfig
-from unmask.decoding.policies import BY_ENTROPY, Scores, select
 from unmask.engine.canvases import Canvases, CanvasStep, denoise_canvases
+from unmask.engine.deciding import Decisive, decide
 from unmask.engine.graphs import Graphs, capture_graphs, wants_graphs
 from unmask.engine.launched import Launched, Outputs
 from unmask.engine.staging import Staging
@@ -20,7 +20,7 @@ from unmask.models.registry import LoadedModel
 from unmask.models.weights import Progress
 from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.constraints import make_constraints
-from unmask_kernels.unmasking import GuidedRows, RowScores, score_rows
+from unmask_kernels.unmasking import GuidedRows
 
 
 def count_pages(config: EngineConfig, loaded: LoadedModel) -> int:
@@ -90,9 +90,11 @@ class Runner:
         hidden = forward(step)
         if not len(batch.scored_rows):
             return Launched.send(None)
-        scores = self._score(batch, put, hidden)
         current = put.token_ids[put.scored_rows]
-        selected = self._select(batch, put, scores, current)
+        rows = hidden[put.hidden_rows]
+        given = self._decisive(batch, put, hidden)
+        is_known = self.canvas is None
+        scores, selected = decide(self.loaded.model, rows, current, given, is_known=is_known)
         if self.canvas is not None:
             self.canvas.view(-1)[put.scored_cells] = torch.where(selected, scores.token, current)
         return Launched.send(
@@ -134,51 +136,27 @@ class Runner:
             soft=soft,
         )
 
-    def _score(self, batch: StepBatch, put: StepTensors, hidden: Tensor) -> RowScores:
-        model, decoding = self.loaded.model, batch.decoding
+    def _decisive(self, batch: StepBatch, put: StepTensors, hidden: Tensor) -> Decisive:
+        decoding = batch.decoding
         guided = None
         if len(batch.guided):  # moved away from what is likely without the prompt
-            guiding = model.finish(hidden[put.guiding_rows])
+            guiding = self.loaded.model.finish(hidden[put.guiding_rows])
             guided = GuidedRows(put.guided, guiding, put.guidance)
         constraints = None
         if any(own is not None for own in decoding.constraints):
             constraints = make_constraints(
                 decoding.constraints, batch.scored_spans, self.loaded.info.vocab_size, hidden.device
             )
-        return score_rows(
-            model.finish(hidden[put.hidden_rows]),
-            model.lm_head,
-            mask_token_id=_mask_token(self.loaded),
-            sampled=put.sampled,
-            guided=guided,
-            constraints=constraints,
-            with_entropy=not BY_ENTROPY.isdisjoint(decoding.policies),
-            with_margin="margin" in decoding.policies,
-            num_top=decoding.num_logprobs,
+        return Decisive(
+            _mask_token(self.loaded),
+            put.scored_spans,
+            put.rules,
+            put.editing,
+            put.sampled,
+            guided,
+            constraints,
+            decoding.num_logprobs,
         )
-
-    def _select(
-        self, batch: StepBatch, put: StepTensors, scores: RowScores, current: Tensor
-    ) -> Tensor:
-        """Which scored positions [M], that hold `current` [M], take their token."""
-        decoding = batch.decoding
-        is_masked = None
-        if self.canvas is not None or put.editing is not None:
-            # What the step before resolved, which the host may not know, comes last and is kept.
-            is_masked = current.eq(_mask_token(self.loaded))
-        selected = select(
-            _considered(scores, put.scored_spans, is_masked),
-            decoding.policies,
-            put.quota,
-            put.limit,
-            longest=decoding.longest,
-        )
-        if is_masked is not None:
-            selected &= is_masked
-            if put.editing is not None:
-                limits = put.editing[put.scored_spans]
-                selected |= edits(scores, current, limits) & ~is_masked
-        return selected
 
     def _denoise_noise(
         self, batch: StepBatch, put: StepTensors, canvases: Canvases
@@ -223,21 +201,6 @@ class Runner:
 def _mask_token(loaded: LoadedModel) -> int:
     assert loaded.info.mask_token_id is not None, "masked positions are filled with a mask token"
     return loaded.info.mask_token_id
-
-
-def edits(scores: RowScores, current: Tensor, limits: Tensor) -> Tensor:
-    """Committed tokens [M] that another one replaces, being surer than `limits` (LLaDA2.1)."""
-    return (scores.token != current) & (scores.confidence > limits)
-
-
-def _considered(scores: RowScores, block: Tensor, is_masked: Tensor | None) -> Scores:
-    """What a policy sees: rows that are masked no more have no confidence and no certainty."""
-    confidence, entropy, margin = scores.confidence, scores.entropy, scores.margin
-    if is_masked is not None:
-        confidence = torch.where(is_masked, confidence, -1.0)
-        entropy = None if entropy is None else torch.where(is_masked, entropy, torch.inf)
-        margin = None if margin is None else torch.where(is_masked, margin, -1.0)
-    return Scores(block, confidence, entropy, margin)
 
 
 def overlaps(config: EngineConfig, loaded: LoadedModel) -> bool:

@@ -6,8 +6,11 @@ from typing import Self
 import numpy as np
 from torch import Tensor
 
+from unmask.decoding.policies import Rules
+from unmask.engine.sequence import IntArray
 from unmask.engine.staging import Array
 from unmask.engine.step import StepBatch
+from unmask_kernels.policies import CODES
 from unmask_kernels.tiles import Put
 from unmask_kernels.truncation import Truncation
 from unmask_kernels.unmasking import SampledRows
@@ -33,8 +36,7 @@ class StepTensors:
     guided: Tensor
     guiding_rows: Tensor
     guidance: Tensor  # [G] float32
-    quota: Tensor
-    limit: Tensor
+    rules: Rules
     editing: Tensor | None
     sampled: SampledRows | None
 
@@ -56,6 +58,8 @@ class StepTensors:
             "guided": batch.guided,
             "guiding_rows": batch.guiding_rows,
             "guidance": decoding.guidance[batch.scored_spans[batch.guided]],
+            "codes": np.array([CODES[name] for name in decoding.policies], np.int32),
+            "starts": block_starts(batch),
             "quota": decoding.quota,
             "limit": decoding.limit,
         }
@@ -65,6 +69,11 @@ class StepTensors:
         tensors = put([*arrays.values(), *drawn.values()])
         own = dict(zip(arrays, tensors[: len(arrays)], strict=True))
         editing = own.pop("editing", None)
+        rules = Rules(
+            names=frozenset(decoding.policies),
+            **{name: own.pop(name) for name in ("codes", "starts", "quota", "limit")},
+            longest=decoding.longest,
+        )
         sampled = None
         if drawn:
             parts = dict(zip(drawn, tensors[len(arrays) :], strict=True))
@@ -73,7 +82,13 @@ class StepTensors:
                 names = "which", "top_k", "top_p"
                 truncation = Truncation(*(parts.pop(name) for name in names))
             sampled = SampledRows(**parts, truncation=truncation)
-        return cls(**own, editing=editing, sampled=sampled)
+        return cls(**own, rules=rules, editing=editing, sampled=sampled)
+
+
+def block_starts(batch: StepBatch) -> IntArray:
+    """Where the scored rows of each block begin, and the last ones end [B + 1]."""
+    blocks = np.arange(len(batch.decoding.policies) + 1)
+    return np.searchsorted(batch.scored_spans, blocks).astype(np.int64)
 
 
 def _drawn(batch: StepBatch, vocab_size: int) -> dict[str, Array]:

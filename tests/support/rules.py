@@ -1,0 +1,24 @@
+"""Rules of blocks, by the names of their policies."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from unmask.decoding.policies import Rules
+from unmask.types import MAX_BLOCK_LENGTH, PolicyName
+from unmask_kernels.policies import CODES
+
+
+def make_rules(
+    policies: Sequence[PolicyName],
+    block: Tensor,
+    quota: Tensor,
+    limit: Tensor,
+    *,
+    longest: int = MAX_BLOCK_LENGTH,
+) -> Rules:
+    """For rows of which `block` [M] tells the block, on its device."""
+    codes = torch.tensor([CODES[name] for name in policies], dtype=torch.int32)
+    starts = torch.searchsorted(block, torch.arange(len(policies) + 1, device=block.device))
+    return Rules(frozenset(policies), codes.to(block.device), starts, quota, limit, longest)
