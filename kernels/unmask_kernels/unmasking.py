@@ -19,7 +19,7 @@ class SampledRows:
     """The rows that draw their token at random instead of taking the most likely one."""
 
     rows: Tensor  # [R] int64, indices into the step's masked rows
-    temperature: Tensor  # [R] float32, all above zero
+    temperature: Tensor  # [R] float32; rows of zero take the most likely token after all
     seeds: Tensor  # [R] int64
     positions: Tensor  # [R] int64
     steps: Tensor  # [R] int64
@@ -93,6 +93,7 @@ def score_rows(
     log_norm = log_norm.masked_fill(log_norm == float("-inf"), 0.0)  # where all are forbidden
     if sampled is not None:
         drawn = _draw(logits[sampled.rows], sampled)
+        drawn = torch.where(sampled.temperature > 0, drawn, token[sampled.rows])
         token[sampled.rows] = drawn
         best[sampled.rows] = logits[sampled.rows, drawn]
     entropy = None

@@ -2,22 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.support.engines import make_engine, run_all
 from tests.support.graphs import (
     Recordings,
     assert_filled_up_is_the_same,
     noisy_cache,
     some_step,
 )
-from unmask.config import EngineConfig
-from unmask.engine import graph_sizes, graphs
+from unmask.config import DecodingConfig, EngineConfig, ModelConfig
+from unmask.engine import decision_graphs, graph_sizes, graphs
 from unmask.engine.graphs import Graphs, capture_graphs
 from unmask.models.layers import KVCache
-from unmask.models.registry import LoadedModel
+from unmask.models.registry import LoadedModel, load_model
+from unmask.types import Request, SamplingParams
 from unmask_kernels import attention, dispatch
 from unmask_kernels.experts import route_sigmoid, route_softmax
 from unmask_kernels.gpu.experts import align
@@ -76,6 +79,38 @@ def test_a_step_of_more_tiles_than_any_graph_is_eager(
         step = some_step(short, cache, 24, 24, 120, 0)  # a row each, so a tile each
         assert torch.equal(found.forward(step), short.model.forward(step))
         assert recordings.num_replays == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
+def test_answers_with_graphs_of_forwards_and_decisions_are_those_of_torch(
+    tiny_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    triton_kernels: None,
+) -> None:
+    loaded = load_model(ModelConfig(path=str(tiny_folder), dtype="float32"), DecodingConfig())
+    short = replace(loaded, info=replace(loaded.info, max_model_len=TILES.chunk))
+    decided = Recordings()
+    for module in (attention, graph_sizes):
+        monkeypatch.setattr(module, "tile_config", lambda *_: TILES)
+    monkeypatch.setattr(graph_sizes, "ROWS", (24,))
+    monkeypatch.setattr(graphs, "recorder", Recordings())
+    monkeypatch.setattr(decision_graphs, "recorder", decided)
+    params = SamplingParams(max_tokens=3, block_length=4, ignore_eos=True, policy="factor")
+    batch = [
+        Request("greedy", (5, 6, 7), params),
+        Request("drawn", (8, 9), replace(params, temperature=0.8, seed=3, policy="entropy")),
+    ]
+    engine = make_engine(short, max_batch_tokens=24, graphs=True, overlap=True)
+    assert engine.runner.decisions is not None, caplog.text
+    decided.num_replays = 0
+    answers = run_all(engine, batch)
+    assert decided.num_replays > 0
+    with dispatch.backend("torch"):
+        plain = run_all(make_engine(short, max_batch_tokens=24), batch)
+    for name, answer in answers.items():
+        assert answer.token_ids == plain[name].token_ids
 
 
 def test_routing_and_aligning_rows_to_experts_asks_the_device_for_no_number() -> None:

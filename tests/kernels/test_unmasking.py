@@ -108,3 +108,17 @@ def test_noise_of_a_row_does_not_depend_on_other_rows() -> None:
     for i in range(3):
         row = slice(i, i + 1)
         assert torch.equal(gumbel_noise(seeds[row], positions[row], steps[row], 33)[0], together[i])
+
+
+def test_a_row_of_temperature_zero_takes_its_likeliest_token(backend: Backend) -> None:
+    torch.manual_seed(0)
+    hidden, head = torch.randn(5, 32), make_linear(torch.randn(300, 32))
+    rows = torch.arange(5)
+    temperature = torch.tensor([0.0, 1.0, 0.0, 2.0, 0.0])
+    sampled = SampledRows(rows, temperature, rows * 7, rows, rows)
+    plain = score_rows(hidden, head, mask_token_id=9)
+    drawn = score_rows(hidden, head, mask_token_id=9, sampled=sampled)
+    greedy = temperature == 0
+    assert torch.equal(drawn.token[greedy], plain.token[greedy])
+    assert torch.equal(drawn.confidence[greedy], plain.confidence[greedy])
+    assert (drawn.token != plain.token).any()

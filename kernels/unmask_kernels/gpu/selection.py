@@ -93,13 +93,13 @@ def select(
     limit: Tensor,
     longest: int,
 ) -> Tensor:
-    """Positions to fill, as a boolean [M] of masked rows; of rows in no block, anything.
+    """Positions to fill, as a boolean [M] of masked rows; none of rows that are in no block.
 
     `starts` [B + 1] int64 tells where the rows of each block begin; `codes` [B] int32, `quota` [B]
     int64 and `limit` [B] float32 have one entry for each. No block has more than `longest` rows.
     """
     num_blocks = len(starts) - 1
-    selected = torch.empty(len(confidence), dtype=torch.bool, device=confidence.device)
+    selected = torch.zeros(len(confidence), dtype=torch.bool, device=confidence.device)
     if len(confidence):
         select_kernel[(num_blocks,)](
             confidence, entropy, margin, starts, codes, quota, limit,

@@ -56,15 +56,26 @@ class Graphs:
     def __init__(self, model: Model, captured: Sequence[Captured], hidden: Tensor) -> None:
         self._model = model
         self._captured = captured  # smallest first
-        self._hidden = hidden
+        self.hidden = hidden  # [rows of the largest, C], overwritten by every replay
 
-    def forward(self, step: StepInput) -> Tensor:
-        """Hidden states [T, C] of a step, which the next one overwrites."""
+    @property
+    def row_counts(self) -> list[int]:
+        """For how many rows there are graphs, smallest first."""
+        return sorted({captured.room.num_rows for captured in self._captured})
+
+    def replay(self, step: StepInput) -> bool:
+        """Leave the hidden states of a step in `hidden`; false if it fits no graph."""
         for captured in self._captured:
             if captured.room.fits(step):
                 captured.room.fill(step)
                 captured.graph.replay()
-                return self._hidden[: len(step.token_ids)]
+                return True
+        return False
+
+    def forward(self, step: StepInput) -> Tensor:
+        """Hidden states [T, C] of a step, which the next one overwrites."""
+        if self.replay(step):
+            return self.hidden[: len(step.token_ids)]
         return self._model.forward(step)
 
 

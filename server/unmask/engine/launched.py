@@ -1,5 +1,6 @@
 """What a step decides, on its way from the device to the host."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,16 @@ class Launched:
         arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
         arrived.record()
         return cls(copied, arrived)
+
+    @classmethod
+    def send_packed(cls, memory: Tensor, view: Callable[[Tensor], Outputs]) -> "Launched":
+        """The same in one copy of bytes, which the next step overwrites; `view` reads them."""
+        if memory.device.type == "cpu":
+            return cls(view(memory.clone()), None)
+        copied = _copy(memory)
+        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        arrived.record()
+        return cls(view(copied), arrived)
 
     def wait(self) -> StepResult:
         """Block until the result is on the host."""

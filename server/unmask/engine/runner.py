@@ -9,6 +9,7 @@ from torch import Tensor
 from unmask.config import EngineConfig
 from unmask.engine.canvases import Canvases, CanvasStep, denoise_canvases
 from unmask.engine.deciding import Decisive, decide
+from unmask.engine.decision_graphs import DecisionGraphs, capture_decisions
 from unmask.engine.graphs import Graphs, capture_graphs, wants_graphs
 from unmask.engine.launched import Launched, Outputs
 from unmask.engine.staging import Staging
@@ -43,10 +44,11 @@ class Runner:
     cache: KVCache
     page_size: int
     overlaps: bool
-    canvas: Tensor | None  # [sequences, MAX_BLOCK_LENGTH] int64
+    canvas: Tensor | None  # [sequences + 1, MAX_BLOCK_LENGTH] int64, the last for rows to spare
     canvases: Canvases | None
     staging: Staging
     graphs: Graphs | None
+    decisions: DecisionGraphs | None
 
     @classmethod
     def create(
@@ -61,22 +63,24 @@ class Runner:
         Graphs have one page more, for rows to spare. `progress` is told of each that is captured.
         """
         model, dtype, device = loaded.model, loaded.dtype, loaded.device
-        has_graphs = wants_graphs(config, loaded)
+        has_graphs, staging = wants_graphs(config, loaded), Staging(device)
         pages = num_pages + 1 if has_graphs else num_pages
         cache = KVCache.empty(model.layers, pages, config.page_size, dtype, device)
         graphs = capture_graphs(config, loaded, cache, progress) if has_graphs else None
         does_overlap = overlaps(config, loaded)
-        canvas = canvases = None
+        canvas = canvases = decisions = None
         if isinstance(model, CanvasDecoder):
             length = loaded.info.default_sampling.block_length
             assert length is not None, "a canvas has a length"
             size = model.embedding.shape[1]
             canvases = Canvases.empty(config.max_num_seqs, length, size, dtype, device)
-        elif does_overlap:
-            rows = (config.max_num_seqs, MAX_BLOCK_LENGTH)
+        elif does_overlap or graphs is not None:
+            rows = (config.max_num_seqs + 1, MAX_BLOCK_LENGTH)
             canvas = torch.zeros(rows, dtype=torch.int64, device=device)
-        size, staging = config.page_size, Staging(device)
-        return cls(loaded, cache, size, does_overlap, canvas, canvases, staging, graphs)
+        if graphs is not None and canvas is not None:
+            decisions = capture_decisions(config, loaded, graphs, canvas, staging, progress)
+        size = config.page_size
+        return cls(loaded, cache, size, does_overlap, canvas, canvases, staging, graphs, decisions)
 
     @torch.inference_mode()
     def launch(self, batch: StepBatch) -> Launched:
@@ -86,10 +90,17 @@ class Runner:
             return Launched.send(self._denoise_noise(batch, put, self.canvases))
         self._renew(put)
         step = self._step_input(batch, put)
-        forward = self.loaded.model.forward if self.graphs is None else self.graphs.forward
-        hidden = forward(step)
+        was_replayed = self.graphs is not None and self.graphs.replay(step)
+        if self.graphs is None or not was_replayed:
+            hidden = self.loaded.model.forward(step)
+        else:
+            hidden = self.graphs.hidden
         if not len(batch.scored_rows):
             return Launched.send(None)
+        if was_replayed and self.decisions is not None:
+            launched = self.decisions.decide(batch)
+            if launched is not None:
+                return launched
         current = put.token_ids[put.scored_rows]
         rows = hidden[put.hidden_rows]
         given = self._decisive(batch, put, hidden)

@@ -31,6 +31,15 @@ class Staging:
         pack(arrays, pinned)
         return unpack(arrays, pinned.to(self.device, non_blocking=True))
 
+    def fill(self, memory: Tensor, arrays: Sequence[Array]) -> None:
+        """Put arrays into `memory` of this device, in bytes, as `unpack` finds them."""
+        if self.device.type == "cpu":
+            pack(arrays, memory)
+            return
+        pinned = torch.empty(packed_size(arrays), dtype=torch.uint8, pin_memory=True)
+        pack(arrays, pinned)
+        memory[: len(pinned)].copy_(pinned, non_blocking=True)
+
 
 def packed_size(arrays: Sequence[Array]) -> int:
     """Bytes that `pack` needs."""

@@ -1,12 +1,15 @@
-"""Random steps, to try a captured forward on before anything depends on it."""
+"""Random steps and decisions, to try what was captured on before anything depends on it."""
 
 import numpy as np
 
+from unmask.engine.decision_room import LONGEST, DecisionSize, filled_up
 from unmask.engine.graph_sizes import GraphSize
-from unmask.engine.staging import Staging
+from unmask.engine.staging import Array, Staging
 from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.registry import LoadedModel
+from unmask_kernels.policies import POLICIES
 
+NUM_STEPS = 8  # of a block, at least
 SPARE_PART = 8  # one row of as many is left free
 
 
@@ -55,3 +58,32 @@ def random_step(
         put=staging.put,
     )
     return StepInput(token_ids, positions_, slots_, plans, cache)
+
+
+def random_decision(
+    size: DecisionSize, spare_cell: int, random: np.random.Generator
+) -> dict[str, Array]:
+    """What decides about rows of all sorts, in the form of `decision_room.arrays_of`."""
+    num_rows = size.num_rows - size.num_rows // SPARE_PART
+    num_blocks = min(size.num_blocks, -(-num_rows // (LONGEST // 2)))
+    spans = np.arange(num_rows) * num_blocks // num_rows
+    rows: dict[str, Array] = {
+        "hidden_rows": random.integers(0, size.num_rows, num_rows),
+        "cells": random.permutation(spare_cell)[:num_rows],
+        "spans": spans,
+    }
+    if size.draws:
+        heat = random.choice(np.array([0.0, 0.7, 1.0], np.float32), num_blocks)
+        rows |= {
+            "temperature": heat[spans],
+            "seeds": random.integers(0, 2**62, num_blocks)[spans],
+            "positions": np.arange(num_rows),
+            "steps": random.integers(0, NUM_STEPS, num_blocks)[spans],
+        }
+    blocks: dict[str, Array] = {
+        "codes": random.integers(0, len(POLICIES), num_blocks).astype(np.int32),
+        "quota": random.integers(1, 5, num_blocks),
+        "limit": random.random(num_blocks, np.float32),
+        "editing": random.random(num_blocks, np.float32),
+    }
+    return filled_up(rows, blocks, size, spare_cell)

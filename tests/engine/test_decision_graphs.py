@@ -1,0 +1,164 @@
+"""Decisions that are captured are those that are not, and what cannot be captured is not."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.draws import requests
+from tests.support.engines import make_engine, run_all, run_alone
+from tests.support.graphs import Recordings
+from unmask.engine import decision_graphs, graphs
+from unmask.models.registry import LoadedModel
+from unmask.types import Request, SamplingParams
+
+PLAIN = SamplingParams(max_tokens=20, ignore_eos=True)
+HOT = replace(PLAIN, temperature=0.9, seed=2)
+few = settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture
+def decided(monkeypatch: pytest.MonkeyPatch) -> Recordings:
+    """Replays of decisions; those of forwards are not counted."""
+    decided = Recordings()
+    monkeypatch.setattr(graphs, "recorder", Recordings())
+    monkeypatch.setattr(decision_graphs, "recorder", decided)
+    return decided
+
+
+@given(batch=requests(), overlap=st.booleans(), num_pages=st.sampled_from([16, 400]))
+@few
+def test_answers_are_those_of_an_engine_without_graphs(
+    tiny: LoadedModel,
+    decided: Recordings,
+    batch: list[Request],
+    overlap: bool,
+    num_pages: int,
+) -> None:
+    engine = make_engine(
+        tiny, graphs=True, overlap=overlap, max_batch_tokens=100, num_pages=num_pages
+    )
+    answers = run_all(engine, batch)
+    for request in batch:
+        assert answers[request.request_id].essence == run_alone(tiny, request).essence
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize(
+    "params",
+    [
+        PLAIN,
+        HOT,
+        replace(PLAIN, logprobs=0),
+        replace(PLAIN, policy="margin", steps=4, block_length=8),
+        replace(HOT, policy="entropy_bound", block_length=16),
+        replace(PLAIN, policy="factor"),
+    ],
+)
+def test_steps_of_usual_requests_are_decided_by_graphs(
+    tiny: LoadedModel, decided: Recordings, params: SamplingParams, overlap: bool
+) -> None:
+    engine = make_engine(tiny, graphs=True, overlap=overlap, max_batch_tokens=64)
+    decided.num_replays = 0
+    batch = [Request("a", (5, 6, 7), params), Request("b", tuple(range(30)), HOT)]
+    answers = run_all(engine, batch)
+    for request in batch:
+        expected = run_alone(tiny, request)
+        assert answers[request.request_id].essence == expected.essence
+        assert answers[request.request_id].logprobs == expected.logprobs
+    assert decided.num_replays >= max(len(answers["a"].token_ids) // 20, 2)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        replace(PLAIN, logprobs=2),
+        replace(HOT, top_k=5),
+        replace(HOT, top_p=0.5),
+        replace(PLAIN, logit_bias=((7, 1.0),)),
+        replace(PLAIN, block_length=65),
+    ],
+)
+def test_steps_of_unusual_requests_are_not(
+    tiny: LoadedModel, decided: Recordings, params: SamplingParams
+) -> None:
+    engine = make_engine(tiny, graphs=True, overlap=True, max_batch_tokens=96)
+    decided.num_replays = 0
+    request = Request("a", (5, 6, 7), params)
+    assert run_all(engine, [request])["a"].essence == run_alone(tiny, request).essence
+    assert decided.num_replays == 0
+
+
+@pytest.mark.parametrize(
+    "traits",
+    [
+        {"attention": "full", "shift": True},
+        {"attention": "full", "default_sampling": SamplingParams(cache="dual")},
+        {"can_edit": True, "default_sampling": SamplingParams(editing_threshold=0.03)},
+    ],
+    ids=["full, shifted", "dual cache", "edits"],
+)
+def test_answers_of_other_families_are_those_without_graphs(
+    tiny: LoadedModel, decided: Recordings, traits: dict[str, object]
+) -> None:
+    loaded = replace(tiny, info=replace(tiny.info, max_model_len=200, **traits))
+    engine = make_engine(loaded, graphs=True, overlap=True, max_batch_tokens=100)
+    decided.num_replays = 0
+    batch = [Request("a", (5, 6, 7), PLAIN), Request("b", tuple(range(30)), HOT)]
+    answers = run_all(engine, batch)
+    assert decided.num_replays > 0
+    for request in batch:
+        assert answers[request.request_id].essence == run_alone(loaded, request).essence
+
+
+def test_every_graph_is_told_once(tiny: LoadedModel, decided: Recordings) -> None:
+    told: list[tuple[str, int, int]] = []
+    runner = type(make_engine(tiny).runner)
+    config = replace(make_engine(tiny).config, graphs=True, max_batch_tokens=32)
+    runner.create(config, tiny, 10, lambda *progress: told.append(progress))
+    own = [step for step in told if step[0] == "decisions"]
+    assert own == [("decisions", i + 1, len(own)) for i in range(len(own))]
+    assert decided.num_replays == len(own) > 0
+
+
+def refuses(device: torch.device) -> Callable[[Callable[[], None]], object]:
+    raise torch.OutOfMemoryError("no memory for graphs")
+
+
+def forgets(device: torch.device) -> Callable[[Callable[[], None]], object]:
+    return lambda run: type("Forgetful", (), {"replay": staticmethod(lambda: None)})()
+
+
+@pytest.mark.parametrize(
+    ("recorder", "message"),
+    [
+        (refuses, "OutOfMemoryError: no memory for graphs"),
+        (forgets, "is not what was captured"),
+    ],
+)
+def test_without_a_good_capture_decisions_are_eager_and_a_warning_says_so(
+    tiny: LoadedModel,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    recorder: object,
+    message: str,
+) -> None:
+    monkeypatch.setattr(graphs, "recorder", Recordings())
+    monkeypatch.setattr(decision_graphs, "recorder", recorder)
+    with caplog.at_level(logging.WARNING):
+        engine = make_engine(tiny, graphs=True, max_batch_tokens=64)
+    assert engine.runner.graphs is not None
+    assert engine.runner.decisions is None
+    assert "steps decide without graphs" in caplog.text
+    assert message in caplog.text
+    request = Request("a", (5, 6, 7), PLAIN)
+    assert run_all(engine, [request])["a"].essence == run_alone(tiny, request).essence
