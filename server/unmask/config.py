@@ -30,7 +30,8 @@ class EngineConfig:
     """Limits of the batcher and of the KV cache.
 
     `max_batch_tokens` is the number of query tokens a step may hold. `num_pages` of `page_size`
-    tokens hold keys and values; without it they fill `kv_memory_mib`. `threads` are torch's. With
+    tokens hold keys and values; without it they fill `kv_memory_mib`, and without that most of what
+    the weights leave of a GPU, or little of a CPU's memory. `threads` are torch's. With
     `overlap` a step is prepared while the device works on the one before it, with `graphs` the
     forward pass is captured at start and replayed: both by default on a GPU.
     """
@@ -40,7 +41,7 @@ class EngineConfig:
     max_queue: int = 1024
     page_size: int = 32
     num_pages: int | None = None
-    kv_memory_mib: int = 256
+    kv_memory_mib: int | None = None
     prefix_cache: bool = True
     overlap: bool | None = None
     graphs: bool | None = None

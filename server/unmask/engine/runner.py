@@ -23,14 +23,27 @@ from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.constraints import make_constraints
 from unmask_kernels.unmasking import GuidedRows
 
+CPU_KV_BYTES = 256 * 2**20
+KV_SHARE = 0.85  # of what weights leave of a GPU; activations, graphs and logits have the rest
+
 
 def count_pages(config: EngineConfig, loaded: LoadedModel) -> int:
-    """Pages of the KV cache: as configured, or as many as fit `kv_memory_mib`."""
+    """Pages of the KV cache: as configured, or as many as fit its memory."""
     if config.num_pages is not None:
         return config.num_pages
     numbers = sum(shape.slot_numbers for shape in loaded.model.layers)
     slot_bytes = numbers * loaded.dtype.itemsize
-    return max(1, config.kv_memory_mib * 2**20 // (slot_bytes * config.page_size))
+    return max(1, kv_bytes(config, loaded.device) // (slot_bytes * config.page_size))
+
+
+def kv_bytes(config: EngineConfig, device: torch.device) -> int:
+    """Memory of the KV cache, to be asked once the weights are where they stay."""
+    if config.kv_memory_mib is not None:
+        return config.kv_memory_mib * 2**20
+    if device.type != "cuda":
+        return CPU_KV_BYTES
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(KV_SHARE * free)
 
 
 @dataclass(frozen=True, slots=True)
