@@ -1,10 +1,10 @@
 """What a step costs the host before the model runs: `python -m benchmarks.host_step`.
 
 Writes results/host_step_cpu.json: microseconds of scheduling and laying a batch out, and of
-bringing it and the plan of its attention to the device, with a model that computes nothing; and of
-filling the room that a graph reads. Plans are those of a GPU. On a CPU staging copies nothing, and
-a room is filled by one copy after another, so a GPU's host will see other figures; `copies` is how
-many it would have queued for staging.
+bringing it and the plan of its attention to the device, with a model that computes nothing; of
+filling the rooms that the graphs of a step read; and of telling what came of it. Plans are those of
+a GPU. On a CPU nothing is copied in the end, so a GPU's host will see other figures; `copies` is
+how many a step without graphs would have queued.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,13 +23,16 @@ from benchmarks.device.engine import load
 from benchmarks.device.families import TINY
 from benchmarks.machine import ROOT, describe
 from unmask.config import Config, EngineConfig
+from unmask.engine.decision_room import DecisionRoom, DecisionSize, arrays_of
 from unmask.engine.engine import Engine
 from unmask.engine.graph_sizes import tile_configs
-from unmask.engine.staging import Array
-from unmask.engine.step_room import StepRoom
+from unmask.engine.staging import Array, on_host
+from unmask.engine.step import StepBatch
+from unmask.engine.step_room import StepRoom, host_step, spare_cell
+from unmask.engine.trial import random_decision
 from unmask.metrics import Metrics
 from unmask.models.layers import LayerShape, StepInput
-from unmask.types import Request, SamplingParams
+from unmask.types import MAX_BLOCK_LENGTH, Request, SamplingParams
 from unmask_kernels import dispatch
 from unmask_kernels.linear import make_linear
 from unmask_kernels.tile_room import TileSize
@@ -77,8 +81,8 @@ def measure(num_sequences: int) -> dict[str, Any]:
     params = SamplingParams(max_tokens=1024, block_length=BLOCK, steps=BLOCK, ignore_eos=True)
     for i in range(num_sequences):
         engine.add(Request(str(i), tuple(range(CONTEXT)), params))
-    scheduling, staging, filling = [], [], []
-    room = make_step_room(engine)
+    scheduling, staging, filling, applying = [], [], [], []
+    rooms = Rooms(engine)
     copies = count_copies(engine)
     for step in range(WARM_UP + STEPS):
         started_s = time.perf_counter()
@@ -86,37 +90,50 @@ def measure(num_sequences: int) -> dict[str, Any]:
         scheduled_s = time.perf_counter()
         assert batch is not None
         launched = engine.runner.launch(batch)
+        fill_s = rooms.seconds_to_fill(batch) if step >= WARM_UP else 0.0
+        result = launched.wait()
+        applied_s = time.perf_counter()
         for span in batch.spans:
             engine.scheduler.advance(span)
-        engine._apply(batch, launched.wait())
+        engine._apply(batch, result)
         if step >= WARM_UP:
+            applying.append(time.perf_counter() - applied_s)
             scheduling.append(scheduled_s - started_s)
             staging.append(stub.called_s - scheduled_s)
-            filling.append(seconds_to_fill(room, stub.step))
+            filling.append(fill_s)
     return {
         "schedule_us": _summary(scheduling),
         "staging_us": _summary(staging),
         "fill_us": _summary(filling),
+        "apply_us": _summary(applying),
         "copies": len(copies) / (WARM_UP + STEPS),
     }
 
 
-def make_step_room(engine: Engine) -> StepRoom:
-    """Room for the steps of all sequences."""
-    loaded = engine.loaded
-    [(shape, config)] = tile_configs(loaded).items()
-    num_rows = 2 * BLOCK * engine.config.max_num_seqs
-    size = TileSize(num_rows, num_rows, num_rows, num_rows, num_rows)
-    cache = engine.runner.cache
-    return StepRoom.empty(loaded.model.layers, {shape: (config, size)}, num_rows, cache)
+class Rooms:
+    """Room for the steps and decisions of all sequences of an engine."""
 
+    def __init__(self, engine: Engine) -> None:
+        loaded, config = engine.loaded, engine.config
+        [(shape, kind)] = tile_configs(loaded).items()
+        num_rows = 2 * BLOCK * config.max_num_seqs
+        size = TileSize(num_rows, num_rows, num_rows, num_rows, num_rows)
+        self.runner, cache = engine.runner, engine.runner.cache
+        self.step = StepRoom.empty(loaded.model.layers, {shape: (kind, size)}, num_rows, cache)
+        self.canvas = torch.zeros(config.max_num_seqs + 1, MAX_BLOCK_LENGTH, dtype=torch.int64)
+        self.size = DecisionSize(num_rows, config.max_num_seqs, draws=True)
+        cell = spare_cell(self.canvas)
+        arrays = random_decision(self.size, cell, np.random.default_rng(0))
+        self.decision = DecisionRoom.empty(self.size, arrays, loaded.device)
 
-def seconds_to_fill(room: StepRoom, step: StepInput) -> float:
-    """Of looking whether there is room, and of filling it."""
-    started_s = time.perf_counter()
-    assert room.fits(step), "there is plenty of room"
-    room.fill(step)
-    return time.perf_counter() - started_s
+    def seconds_to_fill(self, batch: StepBatch) -> float:
+        """Of planning attention, of looking whether there is room, and of filling it."""
+        started_s, cell = time.perf_counter(), spare_cell(self.canvas)
+        step = host_step(batch, self.canvas, self.runner.plans(batch, on_host), self.runner.cache)
+        assert self.step.fits(step.given), "there is plenty of room"
+        self.step.fill(step, cell, self.runner.staging)
+        self.decision.fill(arrays_of(batch, self.size, cell), self.runner.staging)
+        return time.perf_counter() - started_s
 
 
 def count_copies(engine: Engine) -> list[None]:
@@ -165,10 +182,10 @@ def main() -> None:
     levels = {str(count): measure(count) for count in SEQUENCES}
     for count, level in levels.items():
         schedule, staging = level["schedule_us"]["median"], level["staging_us"]["median"]
-        fill, copies = level["fill_us"]["median"], level["copies"]
+        fill, apply = level["fill_us"]["median"], level["apply_us"]["median"]
         print(
-            f"{count:>3} sequences: schedule {schedule:.0f} us, staging {staging:.0f} us "
-            f"in {copies:g} copies, fill {fill:.0f} us"
+            f"{count:>3} sequences: schedule {schedule:.0f} us, staging {staging:.0f} us in "
+            f"{level['copies']:g} copies, fill {fill:.0f} us, apply {apply:.0f} us"
         )
     if not options.print_only:
         OUT.write_text(json.dumps(describe() | {"sequences": levels}, indent=2) + "\n", "utf-8")

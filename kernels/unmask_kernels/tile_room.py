@@ -1,14 +1,12 @@
 """Plans of a fixed size, whose tensors never move: what a captured graph reads for any step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-import torch
 from torch import Tensor
 
 from unmask_kernels.tiles import TileConfig, TilePlan
-
-Copy = tuple[Tensor, Tensor]  # to, from
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +47,39 @@ class TileSize:
         )
 
 
+def room_sizes(size: TileSize) -> tuple[int, ...]:
+    """Entries of each tensor of a plan of `size`, in the order of its fields."""
+    return size.rows, size.rows, size.pages, *(size.items,) * 5, *(size.tiles,) * 4
+
+
 def make_room(
-    config: TileConfig, size: TileSize, *, windowed: bool, device: torch.device
+    config: TileConfig, size: TileSize, tensors: Sequence[Tensor], *, windowed: bool
 ) -> TilePlan:
-    """A plan of `size` in which nothing is to be done."""
-    counts = (size.rows, size.rows, size.pages, *(size.items,) * 5, *(size.tiles,) * 4)
-    tensors = [torch.zeros(count, dtype=torch.int32, device=device) for count in counts]
+    """A plan of `size` over `tensors` of `room_sizes`, int32; zeros say that nothing is done."""
     return TilePlan(config, size.slots, windowed, True, *tensors)
+
+
+def tensors_of(plan: TilePlan) -> tuple[Tensor, ...]:
+    """The tensors of a plan, in the order of `room_sizes`."""
+    return (
+        plan.starts,
+        plan.horizons,
+        plan.pages,
+        plan.item_query,
+        plan.item_rows,
+        plan.item_page,
+        plan.item_chunk,
+        plan.item_slot,
+        plan.tile_query,
+        plan.tile_rows,
+        plan.tile_slot,
+        plan.tile_parts,
+    )
+
+
+def moved(plan: TilePlan, tensors: Sequence[Tensor]) -> TilePlan:
+    """The same plan with its tensors elsewhere."""
+    return TilePlan(plan.config, plan.num_slots, plan.windowed, plan.has_spare_rows, *tensors)
 
 
 def narrowed(room: TilePlan, size: TileSize) -> TilePlan:
@@ -84,8 +108,8 @@ def fits(plan: TilePlan, room: TilePlan) -> bool:
     return kinds[0] == kinds[1] and TileSize.of(room).holds(TileSize.of(plan))
 
 
-def copies_into(room: TilePlan, plan: TilePlan) -> list[Copy]:
-    """Clear a room, and list the copies that fill it with a plan that fits; for one call of torch.
+def fill(room: TilePlan, plan: TilePlan) -> None:
+    """Put a plan that fits into a room, both on the host.
 
     What lies behind the rows, pages, items and tiles of the plan is left as it was: without its
     number of rows an item or tile does nothing.
@@ -93,18 +117,5 @@ def copies_into(room: TilePlan, plan: TilePlan) -> list[Copy]:
     assert fits(plan, room), "a plan goes where there is room for it"
     room.item_rows.zero_()
     room.tile_rows.zero_()
-    pairs = (
-        (room.starts, plan.starts),
-        (room.horizons, plan.horizons),
-        (room.pages, plan.pages),
-        (room.item_query, plan.item_query),
-        (room.item_rows, plan.item_rows),
-        (room.item_page, plan.item_page),
-        (room.item_chunk, plan.item_chunk),
-        (room.item_slot, plan.item_slot),
-        (room.tile_query, plan.tile_query),
-        (room.tile_rows, plan.tile_rows),
-        (room.tile_slot, plan.tile_slot),
-        (room.tile_parts, plan.tile_parts),
-    )
-    return [(to[: len(own)], own) for to, own in pairs if len(own)]
+    for to, own in zip(tensors_of(room), tensors_of(plan), strict=True):
+        to[: len(own)] = own

@@ -14,6 +14,7 @@ from tests.support.checkpoints import load_golden
 from tests.support.draws import requests
 from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.graphs import (
+    Captured,
     Recordings,
     assert_filled_up_is_the_same,
     noisy_cache,
@@ -21,7 +22,7 @@ from tests.support.graphs import (
 )
 from unmask.config import EngineConfig
 from unmask.engine import graphs
-from unmask.engine.graphs import Graphs, capture_graphs, wants_graphs
+from unmask.engine.graphs import wants_graphs
 from unmask.models.layers import KVCache
 from unmask.models.registry import LoadedModel
 from unmask.types import Request, SamplingParams
@@ -42,12 +43,12 @@ REQUESTS = [
 
 
 @pytest.fixture(scope="module")
-def whole(tiny: LoadedModel) -> tuple[Graphs, Recordings, KVCache]:
+def whole(tiny: LoadedModel) -> tuple[Captured, Recordings, KVCache]:
     """Graphs of every size, how often they were replayed, and the cache that they write to."""
     recordings, cache = Recordings(), noisy_cache(tiny, 40, PAGE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graphs, "recorder", recordings)
-        captured = capture_graphs(CONFIG, tiny, cache)
+        captured = Captured.of(CONFIG, tiny, cache)
     assert captured is not None
     return captured, recordings, cache
 
@@ -68,7 +69,7 @@ def recordings(monkeypatch: pytest.MonkeyPatch) -> Recordings:
 @few
 def test_a_step_that_is_filled_up_keeps_every_bit(
     tiny: LoadedModel,
-    whole: tuple[Graphs, Recordings, KVCache],
+    whole: tuple[Captured, Recordings, KVCache],
     num_rows: int,
     num_sequences: int,
     reach: int,
@@ -92,7 +93,7 @@ def test_a_step_of_another_family_keeps_every_bit_too(
     loaded = load_golden(family, tmp_path)
     loaded = replace(loaded, info=replace(loaded.info, max_model_len=150))
     cache = noisy_cache(loaded, 40, PAGE)
-    captured = capture_graphs(CONFIG, loaded, cache)
+    captured = Captured.of(CONFIG, loaded, cache)
     assert captured is not None
     recordings.num_replays = 0
     with torch.inference_mode():
@@ -103,7 +104,7 @@ def test_a_step_of_another_family_keeps_every_bit_too(
 
 
 def test_a_step_of_more_rows_than_any_graph_is_eager(
-    tiny: LoadedModel, whole: tuple[Graphs, Recordings, KVCache]
+    tiny: LoadedModel, whole: tuple[Captured, Recordings, KVCache]
 ) -> None:
     captured, recordings, cache = whole
     recordings.num_replays = 0
@@ -116,7 +117,7 @@ def test_a_step_of_more_rows_than_any_graph_is_eager(
 
 
 def test_a_step_with_rows_of_a_canvas_of_noise_is_eager(
-    tiny: LoadedModel, whole: tuple[Graphs, Recordings, KVCache]
+    tiny: LoadedModel, whole: tuple[Captured, Recordings, KVCache]
 ) -> None:
     captured, recordings, cache = whole
     recordings.num_replays = 0
@@ -131,7 +132,7 @@ def test_a_step_with_rows_of_a_canvas_of_noise_is_eager(
 def test_every_graph_is_told_once_largest_first(tiny: LoadedModel, recordings: Recordings) -> None:
     told: list[tuple[str, int, int]] = []
     cache = noisy_cache(tiny, 40, PAGE)
-    assert capture_graphs(CONFIG, tiny, cache, lambda *progress: told.append(progress))
+    assert Captured.of(CONFIG, tiny, cache, lambda *progress: told.append(progress))
     assert told == [("graphs", i + 1, len(told)) for i in range(len(told))]
     assert recordings.num_replays == len(told) > 0
 
@@ -194,7 +195,7 @@ def test_a_forward_that_depends_on_how_many_rows_there_are_is_found_out(
     monkeypatch.setattr(
         type(tiny.model), "forward", lambda self, step: real(self, step) * len(step.token_ids)
     )
-    assert capture_graphs(CONFIG, tiny, noisy_cache(tiny, 40, PAGE)) is None
+    assert Captured.of(CONFIG, tiny, noisy_cache(tiny, 40, PAGE)) is None
     assert "are off by" in caplog.text
 
 

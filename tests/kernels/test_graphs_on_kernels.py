@@ -10,6 +10,7 @@ import torch
 
 from tests.support.engines import make_engine, run_all
 from tests.support.graphs import (
+    Captured,
     Recordings,
     assert_filled_up_is_the_same,
     noisy_cache,
@@ -17,7 +18,6 @@ from tests.support.graphs import (
 )
 from unmask.config import DecodingConfig, EngineConfig, ModelConfig
 from unmask.engine import decision_graphs, graph_sizes, graphs
-from unmask.engine.graphs import Graphs, capture_graphs
 from unmask.models.layers import KVCache
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import Request, SamplingParams
@@ -38,7 +38,7 @@ def short(tiny: LoadedModel) -> LoadedModel:
 
 
 @pytest.fixture(scope="module")
-def captured(short: LoadedModel) -> Iterator[tuple[Graphs, Recordings, KVCache]]:
+def captured(short: LoadedModel) -> Iterator[tuple[Captured, Recordings, KVCache]]:
     """Graphs, how often they were replayed, and their cache; tiles are small for all tests."""
     recordings, cache = Recordings(), noisy_cache(short, 40, PAGE)
     with pytest.MonkeyPatch.context() as patch, dispatch.backend("triton"):
@@ -46,7 +46,7 @@ def captured(short: LoadedModel) -> Iterator[tuple[Graphs, Recordings, KVCache]]
             patch.setattr(module, "tile_config", lambda *_: TILES)
         patch.setattr(graphs, "recorder", recordings)
         patch.setattr(graph_sizes, "ROWS", (24,))
-        found = capture_graphs(CONFIG, short, cache)
+        found = Captured.of(CONFIG, short, cache)
         assert found is not None
         yield found, recordings, cache
 
@@ -54,7 +54,7 @@ def captured(short: LoadedModel) -> Iterator[tuple[Graphs, Recordings, KVCache]]
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
 def test_a_step_that_is_filled_up_keeps_every_bit(
-    captured: tuple[Graphs, Recordings, KVCache], short: LoadedModel, triton_kernels: None
+    captured: tuple[Captured, Recordings, KVCache], short: LoadedModel, triton_kernels: None
 ) -> None:
     found, recordings, cache = captured
     random = np.random.default_rng(0)
@@ -71,7 +71,7 @@ def test_a_step_that_is_filled_up_keeps_every_bit(
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
 def test_a_step_of_more_tiles_than_any_graph_is_eager(
-    captured: tuple[Graphs, Recordings, KVCache], short: LoadedModel, triton_kernels: None
+    captured: tuple[Captured, Recordings, KVCache], short: LoadedModel, triton_kernels: None
 ) -> None:
     found, recordings, cache = captured
     recordings.num_replays = 0

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from unmask.config import EngineConfig
 from unmask.engine.graph_sizes import GraphSize
+from unmask.engine.graphs import Graphs, capture_graphs, closed
+from unmask.engine.staging import Staging
 from unmask.engine.trial import random_step
 from unmask.models.layers import KVCache, StepInput
 from unmask.models.registry import LoadedModel
+from unmask.models.weights import Progress
 
 
 @dataclass
@@ -32,6 +36,31 @@ class Recording:
     def replay(self) -> None:
         self.all.num_replays += 1
         self.run()
+
+
+class Captured:
+    """Graphs of a model on the CPU, whose forward is the model's own where no graph fits."""
+
+    def __init__(self, loaded: LoadedModel, graphs: Graphs, canvas: torch.Tensor) -> None:
+        self.loaded, self.graphs, self.canvas = loaded, graphs, canvas
+
+    @classmethod
+    def of(
+        cls,
+        config: EngineConfig,
+        loaded: LoadedModel,
+        cache: KVCache,
+        progress: Progress | None = None,
+    ) -> "Captured | None":
+        canvas = torch.zeros(config.max_num_seqs + 1, 64, dtype=torch.int64)
+        graphs = capture_graphs(config, loaded, cache, canvas, Staging(canvas.device), progress)
+        return None if graphs is None else cls(loaded, graphs, canvas)
+
+    def forward(self, step: StepInput) -> torch.Tensor:
+        """Hidden states of a step without open blocks."""
+        if self.graphs.replay(closed(step, self.canvas)):
+            return self.graphs.hidden[: len(step.token_ids)]
+        return self.loaded.model.forward(step)
 
 
 def some_step(

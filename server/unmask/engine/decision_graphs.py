@@ -21,6 +21,7 @@ from unmask.engine.graphs import Graph, Graphs, recorder
 from unmask.engine.launched import Launched, Outputs
 from unmask.engine.staging import Staging
 from unmask.engine.step import StepBatch
+from unmask.engine.step_room import spare_cell
 from unmask.engine.trial import random_decision
 from unmask.models.registry import LoadedModel
 from unmask.models.weights import Progress
@@ -75,11 +76,6 @@ def is_plain(batch: StepBatch, vocab_size: int) -> bool:
         and all(constraint is None for constraint in decoding.constraints)
         and not (is_cut & (decoding.temperature > 0)).any()
     )
-
-
-def spare_cell(canvas: Tensor) -> int:
-    """A cell of no sequence."""
-    return canvas.numel() - 1
 
 
 def decision_sizes(config: EngineConfig, row_counts: Sequence[int]) -> list[DecisionSize]:

@@ -8,7 +8,7 @@ that number is one of few.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from unmask.config import EngineConfig
 from unmask.engine.graph_sizes import graph_sizes, largest, tile_configs
-from unmask.engine.step_room import StepRoom
+from unmask.engine.staging import Staging
+from unmask.engine.step_room import HostStep, StepRoom, on_device, spare_cell
 from unmask.engine.trial import random_step
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.family import Model
@@ -53,30 +54,31 @@ class Captured:
 class Graphs:
     """The forward pass of a model, replayed wherever a step fits."""
 
-    def __init__(self, model: Model, captured: Sequence[Captured], hidden: Tensor) -> None:
-        self._model = model
+    def __init__(
+        self,
+        captured: Sequence[Captured],
+        hidden: Tensor,
+        canvas: Tensor,
+        staging: Staging,
+    ) -> None:
         self._captured = captured  # smallest first
         self.hidden = hidden  # [rows of the largest, C], overwritten by every replay
+        self._spare_cell = spare_cell(canvas)
+        self._staging = staging
 
     @property
     def row_counts(self) -> list[int]:
         """For how many rows there are graphs, smallest first."""
         return sorted({captured.room.num_rows for captured in self._captured})
 
-    def replay(self, step: StepInput) -> bool:
+    def replay(self, step: HostStep) -> bool:
         """Leave the hidden states of a step in `hidden`; false if it fits no graph."""
         for captured in self._captured:
-            if captured.room.fits(step):
-                captured.room.fill(step)
+            if captured.room.fits(step.given):
+                captured.room.fill(step, self._spare_cell, self._staging)
                 captured.graph.replay()
                 return True
         return False
-
-    def forward(self, step: StepInput) -> Tensor:
-        """Hidden states [T, C] of a step, which the next one overwrites."""
-        if self.replay(step):
-            return self.hidden[: len(step.token_ids)]
-        return self._model.forward(step)
 
 
 def wants_graphs(config: EngineConfig, loaded: LoadedModel) -> bool:
@@ -88,18 +90,25 @@ def wants_graphs(config: EngineConfig, loaded: LoadedModel) -> bool:
 
 @torch.inference_mode()
 def capture_graphs(
-    config: EngineConfig, loaded: LoadedModel, cache: KVCache, progress: Progress | None = None
+    config: EngineConfig,
+    loaded: LoadedModel,
+    cache: KVCache,
+    canvas: Tensor,
+    staging: Staging,
+    progress: Progress | None = None,
 ) -> Graphs | None:
     """Capture every size; None, and a warning, where that fails or a replay gives something else.
 
-    The last page of `cache` is for rows to spare. No sequence may have pages yet. `progress` gets
-    "graphs", how many there are and all.
+    The last page of `cache` and the last row of `canvas` [sequences + 1, L] are for rows to spare.
+    No sequence may have pages yet. `progress` gets "graphs", how many there are and all.
     """
     try:
-        return _capture(config, loaded, cache, progress)
+        return _capture(config, loaded, cache, canvas, staging, progress)
     except Exception as error:
         logger.warning("steps run without graphs: %s: %s", type(error).__name__, error)
         return None
+    finally:
+        canvas.zero_()
 
 
 def recorder(device: torch.device) -> Recorder:
@@ -123,7 +132,12 @@ def recorder(device: torch.device) -> Recorder:
 
 
 def _capture(
-    config: EngineConfig, loaded: LoadedModel, cache: KVCache, progress: Progress | None
+    config: EngineConfig,
+    loaded: LoadedModel,
+    cache: KVCache,
+    canvas: Tensor,
+    staging: Staging,
+    progress: Progress | None,
 ) -> Graphs:
     model, sizes = loaded.model, graph_sizes(config, loaded)
     record = recorder(loaded.device)
@@ -132,41 +146,67 @@ def _capture(
         model.layers, {s: (kinds[s], tiles[s]) for s in kinds}, sizes[-1].num_rows, cache
     )
     random = np.random.default_rng(0)
-    first = model.forward(random_step(loaded, cache, sizes[0], random))
+    first = model.forward(on_device(random_step(loaded, cache, sizes[0], random), staging))
     hidden = first.new_zeros(sizes[-1].num_rows, first.shape[1])
     captured: list[Captured] = []
     for size in reversed(sizes):  # the largest takes the memory that the others share
         room = whole.part(size.num_rows, size.tiles)
-        room.fill(random_step(loaded, cache, size, random))
-        one = Captured(room, record(_runner(model, room, hidden[: size.num_rows])))
-        _check(model, one, random_step(loaded, cache, size, random), hidden)
+        step = random_step(loaded, cache, size, random)
+        room.fill(closed(step, canvas), spare_cell(canvas), staging)
+        one = Captured(room, record(_runner(model, room, hidden[: size.num_rows], canvas)))
+        trial = _Trial(model, one, hidden, canvas, staging)
+        trial.check(random_step(loaded, cache, size, random), random)
         captured.append(one)
         if progress is not None:
             progress("graphs", len(captured), len(sizes))
-    return Graphs(model, captured[::-1], hidden)
+    return Graphs(captured[::-1], hidden, canvas, staging)
 
 
-def _runner(model: Model, room: StepRoom, hidden: Tensor) -> Callable[[], None]:
+def closed(step: StepInput, canvas: Tensor) -> HostStep:
+    """A step of whose rows none is of an open block."""
+    cells = torch.full_like(step.token_ids, spare_cell(canvas))
+    return HostStep(step, cells, torch.ones_like(cells, dtype=torch.bool))
+
+
+def _runner(model: Model, room: StepRoom, hidden: Tensor, canvas: Tensor) -> Callable[[], None]:
     def run() -> None:
+        room.renew(canvas)
         hidden.copy_(model.forward(room.step))
 
     return run
 
 
-def _check(model: Model, captured: Captured, trial: StepInput, hidden: Tensor) -> None:
-    """Raise if a replay differs in a bit from the same kernels launched one by one.
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """What is needed to try a graph before anything depends on it."""
 
-    It may differ from the step as it was before it was filled up, in last bits, where a library
-    takes another algorithm for another number of rows.
-    """
-    count, room = len(trial.token_ids), captured.room
-    room.fill(trial)
-    hidden.fill_(torch.nan)
-    captured.graph.replay()
-    replayed = hidden[:count].clone()
-    if not torch.equal(replayed, model.forward(room.step)[:count]):
-        raise RuntimeError(f"a replay of {room.num_rows} rows is not what was captured")
-    plain = model.forward(trial).float()
-    error = (replayed.float() - plain).abs().max()
-    if not error <= CLOSE * torch.finfo(replayed.dtype).eps * plain.abs().max():
-        raise RuntimeError(f"{count} rows filled up to {room.num_rows} are off by {error:.3g}")
+    model: Model
+    captured: Captured
+    hidden: Tensor
+    canvas: Tensor
+    staging: Staging
+
+    def check(self, step: StepInput, random: np.random.Generator) -> None:
+        """Raise if a replay differs in a bit from the same kernels launched one by one.
+
+        Half of its tokens are put on the canvas, and kept from the host. It may differ from the
+        step as it was before it was filled up, in last bits, where a library takes another
+        algorithm for another number of rows.
+        """
+        count, room = len(step.token_ids), self.captured.room
+        cells = torch.from_numpy(random.permutation(spare_cell(self.canvas))[:count])
+        is_known = torch.from_numpy(random.random(count) < 0.5)
+        plain = on_device(step, self.staging)
+        self.canvas.view(-1)[cells.to(self.canvas.device)] = plain.token_ids
+        ids = step.token_ids.where(is_known, 0)
+        hidden_step = HostStep(replace(step, token_ids=ids), cells, is_known)
+        room.fill(hidden_step, spare_cell(self.canvas), self.staging)
+        self.hidden.fill_(torch.nan)
+        self.captured.graph.replay()
+        replayed = self.hidden[:count].clone()
+        if not torch.equal(replayed, self.model.forward(room.step)[:count]):
+            raise RuntimeError(f"a replay of {room.num_rows} rows is not what was captured")
+        expected = self.model.forward(plain).float()
+        error = (replayed.float() - expected).abs().max()
+        if not error <= CLOSE * torch.finfo(replayed.dtype).eps * expected.abs().max():
+            raise RuntimeError(f"{count} rows filled up to {room.num_rows} are off by {error:.3g}")

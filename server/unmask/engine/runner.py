@@ -12,15 +12,18 @@ from unmask.engine.deciding import Decisive, decide
 from unmask.engine.decision_graphs import DecisionGraphs, capture_decisions
 from unmask.engine.graphs import Graphs, capture_graphs, wants_graphs
 from unmask.engine.launched import Launched, Outputs
-from unmask.engine.staging import Staging
+from unmask.engine.staging import Staging, on_host
 from unmask.engine.step import StepBatch
+from unmask.engine.step_room import host_step
 from unmask.engine.step_tensors import StepTensors
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.registry import LoadedModel
 from unmask.models.weights import Progress
 from unmask.types import MAX_BLOCK_LENGTH
+from unmask_kernels.attention import AttentionPlan
 from unmask_kernels.constraints import make_constraints
+from unmask_kernels.tiles import Put
 from unmask_kernels.unmasking import GuidedRows
 
 CPU_KV_BYTES = 256 * 2**20
@@ -79,66 +82,84 @@ class Runner:
         has_graphs, staging = wants_graphs(config, loaded), Staging(device)
         pages = num_pages + 1 if has_graphs else num_pages
         cache = KVCache.empty(model.layers, pages, config.page_size, dtype, device)
-        graphs = capture_graphs(config, loaded, cache, progress) if has_graphs else None
-        does_overlap = overlaps(config, loaded)
-        canvas = canvases = decisions = None
+        canvas = canvases = graphs = decisions = None
         if isinstance(model, CanvasDecoder):
             length = loaded.info.default_sampling.block_length
             assert length is not None, "a canvas has a length"
             size = model.embedding.shape[1]
             canvases = Canvases.empty(config.max_num_seqs, length, size, dtype, device)
-        elif does_overlap or graphs is not None:
+        elif overlaps(config, loaded) or has_graphs:
             rows = (config.max_num_seqs + 1, MAX_BLOCK_LENGTH)
             canvas = torch.zeros(rows, dtype=torch.int64, device=device)
-        if graphs is not None and canvas is not None:
-            decisions = capture_decisions(config, loaded, graphs, canvas, staging, progress)
-        size = config.page_size
-        return cls(loaded, cache, size, does_overlap, canvas, canvases, staging, graphs, decisions)
+        if has_graphs:
+            assert canvas is not None, "canvases of noise have no graphs"
+            graphs = capture_graphs(config, loaded, cache, canvas, staging, progress)
+            if graphs is not None:
+                decisions = capture_decisions(config, loaded, graphs, canvas, staging, progress)
+        return cls(
+            loaded,
+            cache,
+            config.page_size,
+            overlaps(config, loaded),
+            canvas,
+            canvases,
+            staging,
+            graphs,
+            decisions,
+        )
 
     @torch.inference_mode()
     def launch(self, batch: StepBatch) -> Launched:
         """One forward pass over the batch, and the tokens that it decides."""
-        put = StepTensors.of(batch, self.loaded.info.vocab_size, self.staging.put)
-        if self.canvases is not None:
-            return Launched.send(self._denoise_noise(batch, put, self.canvases))
-        self._renew(put)
-        step = self._step_input(batch, put)
-        was_replayed = self.graphs is not None and self.graphs.replay(step)
-        if self.graphs is None or not was_replayed:
-            hidden = self.loaded.model.forward(step)
-        else:
-            hidden = self.graphs.hidden
-        if not len(batch.scored_rows):
+        has_scored = len(batch.scored_rows) > 0
+        is_replayed = self.graphs is not None and self._replay(self.graphs, batch)
+        if is_replayed and not has_scored:
             return Launched.send(None)
-        if was_replayed and self.decisions is not None:
+        if is_replayed and self.decisions is not None:
             launched = self.decisions.decide(batch)
             if launched is not None:
                 return launched
-        current = put.token_ids[put.scored_rows]
-        rows = hidden[put.hidden_rows]
+        put = StepTensors.of(batch, self.loaded.info.vocab_size, self.staging.put)
+        if self.canvases is not None:
+            return Launched.send(self._denoise_noise(batch, put, self.canvases))
+        if is_replayed and self.graphs is not None:
+            hidden = self.graphs.hidden
+        else:
+            self._renew(put)
+            hidden = self.loaded.model.forward(self._step_input(batch, put))
+        return Launched.send(self._decide(batch, put, hidden) if has_scored else None)
+
+    def _replay(self, graphs: Graphs, batch: StepBatch) -> bool:
+        assert self.canvas is not None, "where there are graphs there is a canvas"
+        return graphs.replay(host_step(batch, self.canvas, self.plans(batch, on_host), self.cache))
+
+    def _decide(self, batch: StepBatch, put: StepTensors, hidden: Tensor) -> Outputs:
+        """Tokens of the scored rows, those that are taken also on the canvas."""
+        if self.canvas is None:
+            current = put.token_ids[put.scored_rows]
+        else:
+            current = self.canvas.view(-1)[put.scored_cells]
         given = self._decisive(batch, put, hidden)
-        is_known = self.canvas is None
-        scores, selected = decide(self.loaded.model, rows, current, given, is_known=is_known)
+        scores, selected = decide(
+            self.loaded.model,
+            hidden[put.hidden_rows],
+            current,
+            given,
+            is_known=self.canvas is None,
+        )
         if self.canvas is not None:
             self.canvas.view(-1)[put.scored_cells] = torch.where(selected, scores.token, current)
-        return Launched.send(
-            Outputs(
-                scores.token,
-                scores.confidence,
-                selected,
-                top_ids=scores.top_ids,
-                top_logprobs=scores.top_logprobs,
-            )
+        return Outputs(
+            scores.token,
+            scores.confidence,
+            selected,
+            top_ids=scores.top_ids,
+            top_logprobs=scores.top_logprobs,
         )
 
-    def _step_input(
-        self,
-        batch: StepBatch,
-        put: StepTensors,
-        canvas_rows: Tensor | None = None,
-        soft: Tensor | None = None,
-    ) -> StepInput:
-        plans = plan_layers(
+    def plans(self, batch: StepBatch, put: Put) -> tuple[AttentionPlan, ...]:
+        """How the attention of each layer is cut; `put` brings arrays to where they are read."""
+        return plan_layers(
             self.loaded.model.layers,
             batch.query_starts,
             batch.horizons,
@@ -148,13 +169,21 @@ class Runner:
             device=self.loaded.device,
             dtype=self.loaded.dtype,
             anchors=batch.anchors,
-            put=self.staging.put,
+            put=put,
         )
+
+    def _step_input(
+        self,
+        batch: StepBatch,
+        put: StepTensors,
+        canvas_rows: Tensor | None = None,
+        soft: Tensor | None = None,
+    ) -> StepInput:
         return StepInput(
             token_ids=put.token_ids,
             positions=put.positions,
             slots=put.slots,
-            plans=plans,
+            plans=self.plans(batch, self.staging.put),
             cache=self.cache,
             canvas_rows=canvas_rows,
             soft=soft,

@@ -25,7 +25,7 @@ class Staging:
     def put(self, arrays: Sequence[Array]) -> list[Tensor]:
         """The arrays as tensors; on a CPU they share their memory."""
         if self.device.type == "cpu":
-            return [torch.from_numpy(array) for array in arrays]
+            return on_host(arrays)
         size = packed_size(arrays)
         pinned = torch.empty(size, dtype=torch.uint8, pin_memory=True)
         pack(arrays, pinned)
@@ -39,6 +39,18 @@ class Staging:
         pinned = torch.empty(packed_size(arrays), dtype=torch.uint8, pin_memory=True)
         pack(arrays, pinned)
         memory[: len(pinned)].copy_(pinned, non_blocking=True)
+
+    def copy(self, own: Tensor, memory: Tensor) -> None:
+        """Bring bytes of the host, which may change right after, to `memory` of this device."""
+        if memory is own:
+            return
+        pinned = torch.empty(len(own), dtype=torch.uint8, pin_memory=True)
+        memory.copy_(pinned.copy_(own), non_blocking=True)
+
+
+def on_host(arrays: Sequence[Array]) -> list[Tensor]:
+    """Arrays as tensors that share their memory."""
+    return [torch.from_numpy(array) for array in arrays]
 
 
 def packed_size(arrays: Sequence[Array]) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 
 from unmask.engine.decision_room import LONGEST, DecisionSize, filled_up
 from unmask.engine.graph_sizes import GraphSize
-from unmask.engine.staging import Array, Staging
+from unmask.engine.staging import Array, on_host
 from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.registry import LoadedModel
 from unmask_kernels.policies import POLICIES
@@ -16,7 +16,7 @@ SPARE_PART = 8  # one row of as many is left free
 def random_step(
     loaded: LoadedModel, cache: KVCache, size: GraphSize, random: np.random.Generator
 ) -> StepInput:
-    """A step that fits a size: sequences of random lengths, each with rows at its end.
+    """A step that fits a size, on the host: sequences of random lengths, each with rows at its end.
 
     Every row writes to a slot of its own, in any page but the last. The keys before are those of
     whatever pages, so no sequence may depend on what is in them.
@@ -42,9 +42,8 @@ def random_step(
     at, table = np.concatenate(positions), np.array(pages)
     counts = np.diff(query_starts)
     slots = table[np.repeat(page_starts[:-1], counts) + at // page_size] * page_size
-    staging = Staging(loaded.device)
     ids = random.integers(0, loaded.info.vocab_size, len(at))
-    token_ids, positions_, slots_ = staging.put([ids, at, slots + at % page_size])
+    token_ids, positions_, slots_ = on_host([ids, at, slots + at % page_size])
     plans = plan_layers(
         loaded.model.layers,
         query_starts,
@@ -55,7 +54,7 @@ def random_step(
         device=loaded.device,
         dtype=loaded.dtype,
         anchors=at,
-        put=staging.put,
+        put=on_host,
     )
     return StepInput(token_ids, positions_, slots_, plans, cache)
 
