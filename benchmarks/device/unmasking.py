@@ -1,13 +1,20 @@
 """From hidden states to tokens and their statistics, beside the bare product and torch's chain."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks.device.timing import Ceilings, timed
-from unmask_kernels.gpu.unmasking import Draws, score_hidden
+from unmask_kernels.gpu.fused_head import FusedConfig, score_fused
+from unmask_kernels.gpu.unmasking import Draws, Statistics, score_hidden
+
+# For Triton's interpreter, which is as slow for a few numbers as for many.
+WIDE = FusedConfig(rows=16, entries=1024, inputs=32, part=1024)
+Score = Callable[[Tensor, Tensor, int, Draws | None], Statistics]
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,12 @@ def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str,
     floor_s = ceilings.floor_s(shape.num_bytes, shape.flops)
     product = timed(lambda: hidden @ head.T)
     ours = timed(lambda: score_hidden(hidden, head, mask, None))
-    drawn = timed(lambda: score_hidden(hidden, head, mask, draws(shape.rows, device)))
+    heat = draws(shape.rows, device)
+    drawn = timed(lambda: score_hidden(hidden, head, mask, heat))
+    fuse: Score = partial(score_fused, config=None if device.type == "cuda" else WIDE)
+    fused = timed(lambda: fuse(hidden, head, mask, None))
+    fused_drawn = timed(lambda: fuse(hidden, head, mask, heat))
+    same = fuse(hidden, head, mask, None).token == score_hidden(hidden, head, mask, None).token
     chain = timed(lambda: eager(hidden, head))
     return {
         "shape": shape.__dict__,
@@ -58,19 +70,24 @@ def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str,
         "times_product": ours.median_s / product.median_s,
         "eager_us": chain.median_us,
         "times_faster_than_eager": chain.median_s / ours.median_s,
-        "extra_mib": _extra_mib(hidden, head, mask),
+        "extra_mib": _extra_mib(score_hidden, hidden, head, mask),
+        "fused_us": fused.median_us,
+        "fused_spread_us": [1e6 * fused.low_s, 1e6 * fused.high_s],
+        "fused_us_drawn": fused_drawn.median_us,
+        "fused_same_tokens": float(same.float().mean()),
+        "fused_extra_mib": _extra_mib(fuse, hidden, head, mask),
         **_errors(hidden, head, mask),
     }
 
 
-def _extra_mib(hidden: Tensor, head: Tensor, mask: int) -> float | None:
+def _extra_mib(score: Score, hidden: Tensor, head: Tensor, mask: int) -> float | None:
     if hidden.device.type != "cuda":
         return None
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    score_hidden(hidden, head, mask, None)
+    score(hidden, head, mask, None)
     torch.cuda.synchronize()
     return float(torch.cuda.max_memory_allocated() - before) / 2**20
 

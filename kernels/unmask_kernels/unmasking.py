@@ -13,6 +13,11 @@ from unmask_kernels.truncation import LikelyDraws, Truncation, draw_likeliest
 
 LOGIT_ROWS = 64  # whose logits are in memory at a time, where a kernel does not reduce them
 
+# Which of two ways a GPU scores rows by: the LM head and its statistics in one kernel, or the
+# statistics of one slice of logits after another, each a product of the library. The second is
+# expected to win by the library's rate. `benchmarks/gpu.py` times both; its result is to decide.
+FUSED_HEAD = False
+
 
 @dataclass(frozen=True, slots=True)
 class SampledRows:
@@ -139,6 +144,7 @@ def _score_pieces(
     maker: _Logits, sampled: SampledRows | None, constraints: Constraints | None, num_top: int
 ) -> RowScores:
     """Score rows without their logits in memory, but for some rows at a time that need them."""
+    from unmask_kernels.gpu.fused_head import score_fused
     from unmask_kernels.gpu.unmasking import Draws, score_hidden, score_logits
 
     hidden, weight, mask_token_id = maker.hidden, maker.head.weight, maker.mask_token_id
@@ -150,7 +156,10 @@ def _score_pieces(
             temperature = temperature.index_fill(0, sampled.truncation.which, 0.0)
         given = temperature, sampled.seeds, sampled.positions, sampled.steps
         draws = Draws(*(t.new_zeros(len(hidden)).index_copy_(0, sampled.rows, t) for t in given))
-    found = score_hidden(hidden, weight, mask_token_id, draws, constraints, num_top)
+    if FUSED_HEAD and not num_top:
+        found = score_fused(hidden, weight, mask_token_id, draws, constraints)
+    else:
+        found = score_hidden(hidden, weight, mask_token_id, draws, constraints, num_top)
     if maker.guided is not None:
         for rows in torch.split(maker.guided.rows, LOGIT_ROWS):
             own = None if draws is None else draws.of(rows)

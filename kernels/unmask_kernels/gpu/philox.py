@@ -17,6 +17,12 @@ def philox(c0, c1, c2, k0, k1):
 
 
 @triton.jit
+def _gumbel_of(words):
+    uniform = ((words >> 8).to(tl.int32).to(tl.float32) + 0.5) * 5.9604644775390625e-08
+    return -tl.log(-tl.log(uniform))
+
+
+@triton.jit
 def gumbel(seed, position, step, first, PIECE: tl.constexpr):
     """Noise of the entries from `first`, a multiple of four, as of `philox.gumbel_noise`."""
     zero = tl.zeros([PIECE // 4], tl.uint32)
@@ -28,6 +34,19 @@ def gumbel(seed, position, step, first, PIECE: tl.constexpr):
         zero + seed.to(tl.uint32),
         zero + (seed >> 32).to(tl.uint32),
     )
-    words = tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [PIECE])
-    uniform = ((words >> 8).to(tl.int32).to(tl.float32) + 0.5) * 5.9604644775390625e-08
-    return -tl.log(-tl.log(uniform))
+    return _gumbel_of(tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [PIECE]))
+
+
+@triton.jit
+def gumbel_rows(b_seed, b_position, b_step, first, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """The same [ROWS, COLUMNS] for a key [ROWS] of each row."""
+    zero = tl.zeros([ROWS, COLUMNS // 4], tl.uint32)
+    blocks = (first // 4 + tl.arange(0, COLUMNS // 4)).to(tl.uint32)
+    w0, w1, w2, w3 = philox(
+        zero + blocks[None, :],
+        zero + b_position.to(tl.uint32)[:, None],
+        zero + b_step.to(tl.uint32)[:, None],
+        zero + b_seed.to(tl.uint32)[:, None],
+        zero + (b_seed >> 32).to(tl.uint32)[:, None],
+    )
+    return _gumbel_of(tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [ROWS, COLUMNS]))

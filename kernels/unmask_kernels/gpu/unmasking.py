@@ -26,6 +26,43 @@ from unmask_kernels.testing.variant import Variant
 
 SLICE = 8192
 NUM_STATISTICS = tl.constexpr(6)  # maximum, second, sum, weighted sum, best drawn, its logit
+NO_ENTRY = tl.constexpr(2147483647)
+
+
+@triton.jit
+def _of_row(b_found, AXIS: tl.constexpr):
+    """What was found along an axis, to be met by what it was found in."""
+    if AXIS == 1:
+        return b_found[:, None]
+    else:
+        return b_found
+
+
+@triton.jit
+def reduce_tile(b_x, o_entry, AXIS: tl.constexpr):
+    """What is kept of logits [N] along axis 0, or [R, N] along axis 1.
+
+    The highest, whose it is, the highest of the others, and the sums of e = exp(x - highest) and of
+    e * (x - highest). The lowest of equals is taken.
+    """
+    b_best = tl.max(b_x, AXIS)
+    b_winner = tl.min(tl.where(b_x == _of_row(b_best, AXIS), o_entry, NO_ENTRY), AXIS)
+    b_d = b_x - _of_row(b_best, AXIS)
+    b_e = tl.where(b_x > LOWEST, tl.exp(b_d), 0.0)
+    b_second = tl.max(tl.where(o_entry == _of_row(b_winner, AXIS), LOWEST, b_x), AXIS)
+    b_sum = tl.sum(b_e, AXIS)
+    b_dot = tl.sum(tl.where(b_e > 0.0, b_e * b_d, 0.0), AXIS)
+    return b_best, b_winner, b_second, b_sum, b_dot
+
+
+@triton.jit
+def draw_tile(b_x, o_entry, temperature, b_noise, AXIS: tl.constexpr):
+    """The highest of logits at a temperature with noise, along an axis, its entry and its logit."""
+    b_y = tl.where(b_x > LOWEST, b_x / temperature + b_noise, LOWEST)
+    b_high = tl.max(b_y, AXIS)
+    b_drawn = tl.min(tl.where(b_y == _of_row(b_high, AXIS), o_entry, NO_ENTRY), AXIS)
+    b_logit = tl.sum(tl.where(o_entry == _of_row(b_drawn, AXIS), b_x, 0.0), AXIS)
+    return b_high, b_drawn, b_logit
 
 
 @triton.jit
@@ -44,16 +81,13 @@ def piece_kernel(
         mask_token, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
         mask_words, num_words, PIECE, BIASED, MASKED,
     )  # fmt: skip
-    best = tl.max(b_x, 0)
-    winner = tl.min(tl.where(b_x == best, o_entry, 2147483647), 0)
-    b_d = b_x - best
-    b_e = tl.where(b_x > LOWEST, tl.exp(b_d), 0.0)
+    best, winner, second, total, weighted = reduce_tile(b_x, o_entry, 0)
     o_out = i_row * num_pieces + start // PIECE
     p_out = statistics + o_out * NUM_STATISTICS
     tl.store(p_out, best)
-    tl.store(p_out + 1, tl.max(tl.where(o_entry == winner, LOWEST, b_x), 0))
-    tl.store(p_out + 2, tl.sum(b_e, 0))
-    tl.store(p_out + 3, tl.sum(tl.where(b_e > 0.0, b_e * b_d, 0.0), 0))
+    tl.store(p_out + 1, second)
+    tl.store(p_out + 2, total)
+    tl.store(p_out + 3, weighted)
     tl.store(winners + o_out, winner)
     if DRAWS:
         temperature = tl.load(temperatures + i_row)
@@ -61,11 +95,9 @@ def piece_kernel(
             seed, step = tl.load(seeds + i_row), tl.load(steps + i_row)
             position = tl.load(positions + i_row)
             b_noise = gumbel(seed, position, step, start, PIECE)
-            b_y = tl.where(b_x > LOWEST, b_x / temperature + b_noise, LOWEST)
-            highest = tl.max(b_y, 0)
-            drawn = tl.min(tl.where(b_y == highest, o_entry, 2147483647), 0)
+            highest, drawn, logit = draw_tile(b_x, o_entry, temperature, b_noise, 0)
             tl.store(p_out + 4, highest)
-            tl.store(p_out + 5, tl.sum(tl.where(o_entry == drawn, b_x, 0.0), 0))
+            tl.store(p_out + 5, logit)
             tl.store(draws + o_out, drawn)
 
 
@@ -170,7 +202,10 @@ class Statistics:
 
 
 class Accumulator:
-    """Takes logits a slice of the vocabulary at a time and gives the statistics of whole rows."""
+    """Takes logits a slice of the vocabulary at a time and gives the statistics of whole rows.
+
+    A kernel that makes the logits itself may write all pieces in place of `take`.
+    """
 
     def __init__(
         self,
@@ -186,11 +221,11 @@ class Accumulator:
         self._constraints = constraint_arguments(constraints)
         self._num_pieces = triton.cdiv(vocab_size, PIECE)
         pieces = (num_rows, self._num_pieces)
-        self._statistics = torch.empty(
+        self.statistics = torch.empty(
             (*pieces, NUM_STATISTICS.value), dtype=torch.float32, device=device
         )
-        self._winners = torch.empty(pieces, dtype=torch.int32, device=device)
-        self._drawn = None if draws is None else torch.empty_like(self._winners)
+        self.winners = torch.empty(pieces, dtype=torch.int32, device=device)
+        self.drawn = None if draws is None else torch.empty_like(self.winners)
         tops = (*pieces, num_top)
         self._top_values = torch.empty(tops, dtype=torch.float32, device=device)
         self._top_tokens = torch.empty(tops, dtype=torch.int32, device=device)
@@ -204,7 +239,7 @@ class Accumulator:
         grid = (num_rows, triton.cdiv(width, PIECE))
         where = first, first + width, self._mask_token, logits.stride(0), self._num_pieces
         piece_kernel[grid](
-            logits, self._statistics, self._winners, self._drawn,
+            logits, self.statistics, self.winners, self.drawn,
             draws and draws.temperatures, draws and draws.seeds,
             draws and draws.positions, draws and draws.steps, *where, **self._constraints,
             PIECE=PIECE, DRAWS=draws is not None, num_warps=4,
@@ -217,12 +252,12 @@ class Accumulator:
 
     def finish(self) -> Statistics:
         """Merge the slices, all of which have been taken."""
-        num_rows = len(self._winners)
-        token = torch.empty(num_rows, dtype=torch.int64, device=self._winners.device)
+        num_rows = len(self.winners)
+        token = torch.empty(num_rows, dtype=torch.int64, device=self.winners.device)
         floats = torch.empty((4, num_rows), dtype=torch.float32, device=token.device)
         confidence, entropy, margin, log_norm = floats
         finish_kernel[(num_rows,)](
-            self._statistics, self._winners, self._drawn,
+            self.statistics, self.winners, self.drawn,
             self._draws and self._draws.temperatures,
             token, confidence, entropy, margin, log_norm, self._num_pieces,
             BLOCK=triton.next_power_of_2(self._num_pieces), DRAWS=self._draws is not None,

@@ -22,6 +22,7 @@ from unmask_kernels.gpu import (
     attention,
     canvas,
     experts,
+    fused_head,
     layers,
     linear,
     selection,
@@ -110,6 +111,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     """Every configuration that can be picked on a chip."""
     yield from attention.variants(capability)
     yield from unmasking.variants(capability)
+    yield from fused_head.variants(capability)
     yield from truncation.variants(capability)
     yield from canvas.variants(capability)
     yield from layers.variants(capability)
