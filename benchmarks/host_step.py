@@ -26,7 +26,7 @@ from unmask.config import Config, EngineConfig
 from unmask.engine.decision_room import DecisionRoom, DecisionSize, arrays_of
 from unmask.engine.engine import Engine
 from unmask.engine.graph_sizes import tile_configs
-from unmask.engine.staging import Array, on_host
+from unmask.engine.staging import Array, Staging, on_host
 from unmask.engine.step import StepBatch
 from unmask.engine.step_room import StepRoom, host_step, spare_cell
 from unmask.engine.trial import random_decision
@@ -119,6 +119,7 @@ class Rooms:
         num_rows = 2 * BLOCK * config.max_num_seqs
         size = TileSize(num_rows, num_rows, num_rows, num_rows, num_rows)
         self.runner, cache = engine.runner, engine.runner.cache
+        self.staging = Staging(loaded.device)
         self.step = StepRoom.empty(loaded.model.layers, {shape: (kind, size)}, num_rows, cache)
         self.canvas = torch.zeros(config.max_num_seqs + 1, MAX_BLOCK_LENGTH, dtype=torch.int64)
         self.size = DecisionSize(num_rows, config.max_num_seqs, draws=True)
@@ -131,8 +132,8 @@ class Rooms:
         started_s, cell = time.perf_counter(), spare_cell(self.canvas)
         step = host_step(batch, self.canvas, self.runner.plans(batch, on_host), self.runner.cache)
         assert self.step.fits(step.given), "there is plenty of room"
-        self.step.fill(step, cell, self.runner.staging)
-        self.decision.fill(arrays_of(batch, self.size, cell), self.runner.staging)
+        self.step.fill(step, cell, self.staging)
+        self.decision.fill(arrays_of(batch, self.size, cell), self.staging)
         return time.perf_counter() - started_s
 
 
