@@ -111,9 +111,24 @@ def score_rows(
         margin = first - second
     top_ids = top_logprobs = None
     if num_top:
-        top, top_ids = logits.topk(num_top)
+        top, top_ids = likeliest(logits, num_top)
         top_logprobs = top - log_norm[:, None]
     return RowScores(token, (best - log_norm).exp(), entropy, margin, top_ids, top_logprobs)
+
+
+def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` highest of `logits` [M, V] and their ids [M, count], of equals the lowest first.
+
+    torch's own choice among equals depends on the machine.
+    """
+    cut = logits.topk(count).values[:, -1:]
+    rows, ids = (logits >= cut).nonzero(as_tuple=True)
+    values = logits[rows, ids]
+    order = values.argsort(descending=True, stable=True)
+    order = order[rows[order].argsort(stable=True)]
+    first = torch.searchsorted(rows, torch.arange(len(logits), device=rows.device))
+    chosen = order[first[:, None] + torch.arange(count, device=rows.device)]
+    return values[chosen], ids[chosen]
 
 
 @dataclass(frozen=True, slots=True)

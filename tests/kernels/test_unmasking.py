@@ -9,7 +9,7 @@ from unmask_kernels.dispatch import Backend
 from unmask_kernels.linear import make_linear
 from unmask_kernels.philox import gumbel_noise, philox
 from unmask_kernels.truncation import Truncation
-from unmask_kernels.unmasking import SampledRows, score_rows
+from unmask_kernels.unmasking import SampledRows, likeliest, score_rows
 
 VOCAB, HIDDEN, MASK = 40, 16, 7
 
@@ -122,3 +122,16 @@ def test_a_row_of_temperature_zero_takes_its_likeliest_token(backend: Backend) -
     assert torch.equal(drawn.token[greedy], plain.token[greedy])
     assert torch.equal(drawn.confidence[greedy], plain.confidence[greedy])
     assert (drawn.token != plain.token).any()
+
+
+def test_of_equal_logits_the_lowest_ids_are_the_likeliest() -> None:
+    torch.manual_seed(0)
+    logits = torch.randint(0, 6, (7, 90)).float()
+    logits[3, 4:] = -math.inf  # fewer are possible than are asked for
+    values, ids = likeliest(logits, 8)
+    for row, own_values, own_ids in zip(
+        logits.tolist(), values.tolist(), ids.tolist(), strict=True
+    ):
+        expected = sorted(range(90), key=lambda i: (-row[i], i))[:8]
+        assert own_ids == expected
+        assert own_values == [row[i] for i in expected]

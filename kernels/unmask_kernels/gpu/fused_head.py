@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from unmask_kernels.constraints import PIECE, WORD, Biases, Constraints, Masks
+from unmask_kernels.constraints import PIECE, Biases, Constraints, Masks
 from unmask_kernels.dispatch import capability
 from unmask_kernels.gpu.logits import CONSTRAINT_TYPES, LOWEST, constraint_arguments
 from unmask_kernels.gpu.philox import gumbel_rows
@@ -28,6 +28,7 @@ from unmask_kernels.gpu.unmasking import (
     draw_tile,
     reduce_tile,
 )
+from unmask_kernels.request_constraint import WORD
 from unmask_kernels.testing.variant import Variant
 
 ALIGNMENT = 16  # bytes, of all that the copy engine reads
