@@ -10,6 +10,7 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.hub import display_name
+from unmask.models.rope import stretched_positions
 from unmask.tokenizer import Tokenizer
 from unmask.types import CanvasSchedule, ModelInfo, SamplingParams
 
@@ -68,8 +69,9 @@ def model_info(
     vocab_size = traits.vocab_size or int(raw["vocab_size"])
     if canvas is None:
         _check_mask(mask, vocab_size)
-    trained_len = int(
-        raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
+    trained_len = max(
+        int(raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS),
+        stretched_positions(raw),
     )
     name = config.served_name
     if name is None:
