@@ -14,8 +14,8 @@ from unmask.models.registry import LoadedModel, load_model
 from unmask.types import CACHE_NAMES, Request, SamplingParams
 
 # Those that the forwards were made with.
-BLOCK_LENGTHS = {"sdar": 4, "llada2": 32, "llada21": 32, "fast_dllm": 32}
-FOLDERS = (*BLOCK_LENGTHS, "llada", "dream")
+BLOCK_LENGTHS = {"sdar": 4, "sdar_moe": 4, "llada2": 32, "llada21": 32, "fast_dllm": 32}
+FOLDERS = (*BLOCK_LENGTHS, "llada", "llada_moe", "llada_moe_options", "dream")
 # What references call a policy, where it is not what it is called here.
 POLICY_NAMES = {
     "maskgit_plus": "low_confidence",
