@@ -132,6 +132,16 @@ def test_fast_dllm_sees_up_to_the_end_of_its_block(tmp_path: Path) -> None:
     assert loaded.info.default_sampling.block_length == 32
 
 
+@pytest.mark.parametrize(("config", "temperature"), [(FAST, 0.0), (DREAM, 0.7)])
+def test_fast_dllm_is_greedy_though_its_generation_configuration_samples(
+    config: dict[str, Any], temperature: float, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path, config, draw_tensors(**SIZES, bias=True))
+    sampled = {"do_sample": True, "temperature": 0.7}
+    (folder / "generation_config.json").write_text(json.dumps(sampled))
+    assert load(folder).info.default_sampling.temperature == temperature
+
+
 @pytest.mark.parametrize("qk_norm", [True, False])
 def test_llada_moe_weighs_experts_by_their_softmax(qk_norm: bool, tmp_path: Path) -> None:
     tensors = draw_tensors(**SIZES | {"inner": 40}, qk_norm=qk_norm, num_experts=6)

@@ -121,7 +121,8 @@ def _default_sampling(
     canvas: CanvasSchedule | None,
 ) -> SamplingParams:
     """Defaults of the server's configuration over those of the checkpoint; greedy otherwise."""
-    temperature = generation.get("temperature") if generation.get("do_sample") else None
+    samples = generation.get("do_sample") and not traits.greedy
+    temperature = generation.get("temperature") if samples else None
     params = SamplingParams(
         temperature=temperature or 0.0,
         policy=generation.get("policy"),
