@@ -10,7 +10,7 @@ from tests.support.checkpoints import load_random
 from tests.support.forward import block_causal, logits_of
 from tests.support.moe_reference import sdar_moe
 from unmask.errors import InvalidCheckpoint
-from unmask.models.sdar_moe import is_sparse
+from unmask.models.sdar_moe import FAMILY, is_sparse
 
 RAW: dict[str, Any] = {
     "architectures": ["SDARMoeForCausalLM"],
@@ -96,6 +96,11 @@ def test_experts_may_be_counted_under_the_name_that_transformers_5_writes(tmp_pa
     expected = sdar_moe(RAW, weights, ids, 4)
     logits = logits_of(loaded, ids, block_causal(len(ids), 4))
     assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_blocks_are_as_long_as_the_checkpoint_says_or_else_as_its_authors_decode() -> None:
+    assert FAMILY.traits({"block_size": 16}).block_length == 16
+    assert FAMILY.traits({}).block_length == 4
 
 
 def test_an_activation_that_is_not_silu_is_refused(tmp_path: Path) -> None:

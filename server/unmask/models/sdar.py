@@ -5,6 +5,8 @@ from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.qwen import TakeMlp, build_decoder, dense
 from unmask.models.weights import Weights
 
+BLOCK_LENGTH = 4  # of the models that SDAR's authors compare, where a configuration does not say
+
 
 def build(
     raw: RawConfig, weights: Weights, num_positions: int, take_mlp: TakeMlp | None = None
@@ -24,7 +26,7 @@ def build(
 
 def traits(raw: RawConfig) -> Traits:
     """Blocks of the length that the checkpoint was trained with, if it says."""
-    return Traits("block_causal", block_length=raw.get("block_size"))
+    return Traits("block_causal", block_length=raw.get("block_size") or BLOCK_LENGTH)
 
 
 FAMILY = Family(
