@@ -23,9 +23,15 @@ from unmask_kernels.linear import (
 )
 
 
-def route_softmax(logits: Tensor, top: int, *, renormalise: bool) -> tuple[Tensor, Tensor]:
-    """The `top` most likely experts of rows [T, E], and their shares [T, top] (Qwen3-MoE)."""
-    shares, ids = logits.float().softmax(-1).topk(top, dim=-1)
+def route_softmax(
+    logits: Tensor, top: int, *, renormalise: bool, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The `top` most likely experts of rows [T, E], and their shares [T, top] (Qwen3-MoE).
+
+    A `bias` [E] is added to every share, not to the choice alone (LLaDA-MoE).
+    """
+    likely = logits.float().softmax(-1)
+    shares, ids = (likely if bias is None else likely + bias).topk(top, dim=-1)
     return ids, shares / _total(shares) if renormalise else shares
 
 

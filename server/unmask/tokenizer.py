@@ -42,6 +42,12 @@ class Tokenizer:
         value: int | None = self._inner.eos_token_id
         return value
 
+    @property
+    def mask_token_id(self) -> int | None:
+        """The token that the tokenizer itself calls its mask, if it does."""
+        value: int | None = getattr(self._inner, "mask_token_id", None)
+        return value
+
     def added_token_id(self, text: str) -> int | None:
         """The id of a token that was added to the vocabulary, such as a special one, if it is."""
         added: dict[str, int] = self._inner.get_added_vocab()

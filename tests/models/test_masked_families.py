@@ -132,6 +132,16 @@ def test_fast_dllm_sees_up_to_the_end_of_its_block(tmp_path: Path) -> None:
     assert loaded.info.default_sampling.block_length == 32
 
 
+@pytest.mark.parametrize(("config", "temperature"), [(FAST, 0.0), (DREAM, 0.7)])
+def test_fast_dllm_is_greedy_though_its_generation_configuration_samples(
+    config: dict[str, Any], temperature: float, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path, config, draw_tensors(**SIZES, bias=True))
+    sampled = {"do_sample": True, "temperature": 0.7}
+    (folder / "generation_config.json").write_text(json.dumps(sampled))
+    assert load(folder).info.default_sampling.temperature == temperature
+
+
 @pytest.mark.parametrize("qk_norm", [True, False])
 def test_llada_moe_weighs_experts_by_their_softmax(qk_norm: bool, tmp_path: Path) -> None:
     tensors = draw_tensors(**SIZES | {"inner": 40}, qk_norm=qk_norm, num_experts=6)
@@ -169,19 +179,17 @@ def test_every_tensor_that_does_not_fit_is_named(tmp_path: Path) -> None:
         (LLADA_CONFIG, "activation_type", "swiglu"),
         (LLADA_CONFIG, "bias_for_layer_norm", True),
         (LLADA_CONFIG, "rope_scaling", {"factor": 2.0}),
-        (DREAM, "rope_scaling", {"rope_type": "yarn", "factor": 4.0}),
-        (DREAM, "rope_parameters", {"rope_type": "linear", "rope_theta": 1e4}),
+        (DREAM, "rope_scaling", {"rope_type": "dynamic", "factor": 4.0}),
+        (DREAM, "rope_scaling", {"rope_type": "linear"}),
+        (DREAM, "rope_parameters", {"rope_type": "longrope", "rope_theta": 1e4}),
         (DREAM, "use_sliding_window", True),
         (DREAM, "hidden_act", "gelu"),
         (FAST, "layer_types", ["full_attention", "sliding_attention", "full_attention"]),
-        (MOE, "moe_layer_freq", [0, 1, 1]),
-        (MOE, "moe_router_enable_expert_bias", True),
         (MOE, "moe_router_score_function", "sigmoid"),
-        (MOE, "shared_expert_intermediate_size", 64),
-        (MOE, "attention_bias", True),
         (MOE, "norm_topk_prob", True),
+        (MOE, "routed_scaling_factor", 2.5),
         (MOE, "router_num_group", 8),
-        (MOE, "partial_rotary_factor", 0.5),
+        (MOE, "partial_rotary_factor", 0.4),
     ],
 )
 def test_mathematics_that_is_not_supported_is_refused_by_name(

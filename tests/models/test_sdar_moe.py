@@ -1,4 +1,4 @@
-"""SDAR with experts against a second implementation: no reference outputs of it were at hand."""
+"""SDAR with experts of other kinds than the golden checkpoint, against a second implementation."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from tests.support.checkpoints import load_random
 from tests.support.forward import block_causal, logits_of
 from tests.support.moe_reference import sdar_moe
 from unmask.errors import InvalidCheckpoint
-from unmask.models.sdar_moe import is_sparse
+from unmask.models.sdar_moe import FAMILY, is_sparse
 
 RAW: dict[str, Any] = {
     "architectures": ["SDARMoeForCausalLM"],
@@ -34,6 +34,7 @@ OTHERS = {
     "shares_do_not_sum_to_one": {"norm_topk_prob": False},
     "every_other_layer_is_dense": {"decoder_sparse_step": 2},
     "a_layer_is_named_dense": {"mlp_only_layers": [1]},
+    "attention_with_biases": {"attention_bias": True},
     "one_expert_a_row": {"num_experts_per_tok": 1, "num_experts": 33},
 }
 
@@ -56,6 +57,9 @@ def shapes_of(raw: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         for name, outputs in (("q", queries), ("k", keys), ("v", keys)):
             shapes[f"{p}self_attn.{name}_proj.weight"] = (outputs, hidden)
         shapes[f"{p}self_attn.o_proj.weight"] = (hidden, queries)
+        if raw.get("attention_bias"):
+            for name, outputs in (("q", queries), ("k", keys), ("v", keys), ("o", hidden)):
+                shapes[f"{p}self_attn.{name}_proj.bias"] = (outputs,)
         for name in "qk":
             shapes[f"{p}self_attn.{name}_norm.weight"] = (size,)
         if i in raw["mlp_only_layers"] or (i + 1) % raw["decoder_sparse_step"]:
@@ -84,6 +88,21 @@ def test_layers_with_experts_are_counted_from_one() -> None:
     assert not is_sparse(raw | {"num_experts": 0}, 1)
 
 
-def test_a_bias_of_attention_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidCheckpoint, match="attention_bias"):
-        load_random(RAW | {"attention_bias": True}, shapes_of(RAW), tmp_path)
+def test_experts_may_be_counted_under_the_name_that_transformers_5_writes(tmp_path: Path) -> None:
+    raw = RAW | {"num_local_experts": RAW["num_experts"]}
+    del raw["num_experts"]
+    loaded, weights = load_random(raw, shapes_of(RAW), tmp_path)
+    ids = torch.arange(45)
+    expected = sdar_moe(RAW, weights, ids, 4)
+    logits = logits_of(loaded, ids, block_causal(len(ids), 4))
+    assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_blocks_are_as_long_as_the_checkpoint_says_or_else_as_its_authors_decode() -> None:
+    assert FAMILY.traits({"block_size": 16}).block_length == 16
+    assert FAMILY.traits({}).block_length == 4
+
+
+def test_an_activation_that_is_not_silu_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCheckpoint, match="hidden_act"):
+        load_random(RAW | {"hidden_act": "gelu"}, shapes_of(RAW), tmp_path)

@@ -13,8 +13,9 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import CACHE_NAMES, Request, SamplingParams
 
-BLOCK_LENGTHS = {"sdar": 4, "llada2": 32, "llada21": 32}  # those that the forwards were made with
-FOLDERS = (*BLOCK_LENGTHS, "llada", "dream")
+# Those that the forwards were made with.
+BLOCK_LENGTHS = {"sdar": 4, "sdar_moe": 4, "llada2": 32, "llada21": 32, "fast_dllm": 32}
+FOLDERS = (*BLOCK_LENGTHS, "llada", "llada_moe", "llada_moe_options", "dream")
 # What references call a policy, where it is not what it is called here.
 POLICY_NAMES = {
     "maskgit_plus": "low_confidence",
@@ -59,6 +60,7 @@ def _sampling(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingParam
         editing_threshold=settings.get("editing_threshold"),
         steps=settings.get("steps_per_block", steps),
         block_length=block_length,
+        sub_block_length=settings.get("sub_block_length"),
         cache=settings.get("cache"),
         cfg_scale=settings.get("cfg_scale"),
     )

@@ -13,6 +13,10 @@ def norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
     return x / (x.pow(2).mean(-1, keepdim=True) + eps).sqrt() * weight
 
 
+def project(w: Weights, name: str, x: Tensor) -> Tensor:
+    return F.linear(x, w[f"{name}.weight"], w.get(f"{name}.bias"))
+
+
 def mlp(w: Weights, prefix: str, x: Tensor) -> Tensor:
     gate, up, down = (w[f"{prefix}{name}_proj.weight"] for name in ("gate", "up", "down"))
     return (F.silu(x @ gate.T) * (x @ up.T)) @ down.T
@@ -80,11 +84,11 @@ def llada2(raw: dict[str, Any], weights: Weights, ids: Tensor) -> Tensor:
     for i in range(raw["num_hidden_layers"]):
         p = f"model.layers.{i}."
         h = norm(x, w[f"{p}input_layernorm.weight"])
-        joined = (h @ w[f"{p}attention.query_key_value.weight"].T).view(len(x), -1, size)
+        joined = project(w, f"{p}attention.query_key_value", h).view(len(x), -1, size)
         q, k, v = joined.split([heads, kv, kv], 1)
         q = turn(norm(q, w[f"{p}attention.query_layernorm.weight"]), raw["rope_theta"], dims)
         k = turn(norm(k, w[f"{p}attention.key_layernorm.weight"]), raw["rope_theta"], dims)
-        x = x + attend(q, k, v, 32) @ w[f"{p}attention.dense.weight"].T
+        x = x + project(w, f"{p}attention.dense", attend(q, k, v, 32))
         h = norm(x, w[f"{p}post_attention_layernorm.weight"])
         if i < raw["first_k_dense_replace"]:
             x = x + mlp(w, f"{p}mlp.", h)
@@ -107,11 +111,11 @@ def sdar_moe(raw: dict[str, Any], weights: Weights, ids: Tensor, block: int) -> 
         p = f"model.layers.{i}."
         h = norm(x, w[f"{p}input_layernorm.weight"])
         q, k, v = (
-            (h @ w[f"{p}self_attn.{name}_proj.weight"].T).view(len(x), -1, size) for name in "qkv"
+            project(w, f"{p}self_attn.{name}_proj", h).view(len(x), -1, size) for name in "qkv"
         )
         q = turn(norm(q, w[f"{p}self_attn.q_norm.weight"]), theta, size)
         k = turn(norm(k, w[f"{p}self_attn.k_norm.weight"]), theta, size)
-        x = x + attend(q, k, v, block) @ w[f"{p}self_attn.o_proj.weight"].T
+        x = x + project(w, f"{p}self_attn.o_proj", attend(q, k, v, block))
         h = norm(x, w[f"{p}post_attention_layernorm.weight"])
         if f"{p}mlp.gate.weight" not in w:
             x = x + mlp(w, f"{p}mlp.", h)

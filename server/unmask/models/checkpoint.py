@@ -10,6 +10,7 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.hub import display_name
+from unmask.models.rope import stretched_positions
 from unmask.tokenizer import Tokenizer
 from unmask.types import CanvasSchedule, ModelInfo, SamplingParams
 
@@ -60,16 +61,20 @@ def model_info(
     traits, generation = family.traits(checkpoint.config), checkpoint.generation
     raw = checkpoint.config.get("text_config") or checkpoint.config
     canvas = None if family.canvas is None else family.canvas(generation)
-    mask = config.mask_token_id
-    if mask is None:
-        mask = raw.get("mask_token_id")
-    if mask is None:
-        mask = traits.mask_token_id
+    # The tokenizer is where SDAR's own code looks.
+    masks = (
+        config.mask_token_id,
+        raw.get("mask_token_id"),
+        traits.mask_token_id,
+        tokenizer.mask_token_id,
+    )
+    mask = next((mask for mask in masks if mask is not None), None)
     vocab_size = traits.vocab_size or int(raw["vocab_size"])
     if canvas is None:
         _check_mask(mask, vocab_size)
-    trained_len = int(
-        raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
+    trained_len = max(
+        int(raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS),
+        stretched_positions(raw),
     )
     name = config.served_name
     if name is None:
@@ -92,7 +97,10 @@ def model_info(
 
 def _check_mask(mask: int | None, vocab_size: int) -> None:
     if mask is None:
-        raise InvalidCheckpoint("config.json has no mask_token_id; give it with --mask-token-id")
+        raise InvalidCheckpoint(
+            "neither config.json nor the tokenizer names a mask token; give its number with "
+            "--mask-token-id"
+        )
     if not 0 <= mask < vocab_size:
         raise InvalidCheckpoint(
             f"mask token {mask} is not in a vocabulary of {vocab_size}; "
@@ -119,7 +127,8 @@ def _default_sampling(
     canvas: CanvasSchedule | None,
 ) -> SamplingParams:
     """Defaults of the server's configuration over those of the checkpoint; greedy otherwise."""
-    temperature = generation.get("temperature") if generation.get("do_sample") else None
+    samples = generation.get("do_sample") and not traits.greedy
+    temperature = generation.get("temperature") if samples else None
     params = SamplingParams(
         temperature=temperature or 0.0,
         policy=generation.get("policy"),

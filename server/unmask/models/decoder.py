@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask.models.layers import LayerShape, StepInput, rotary_tables
+from unmask.models.layers import LayerShape, StepInput, turning_tables
+from unmask.models.rope import Rope
 from unmask.models.weights import Weights
 from unmask_kernels.attention import attention
 from unmask_kernels.layers import place_heads, rms_norm
@@ -17,7 +18,7 @@ from unmask_kernels.linear import GatedLinear, Linear, fill_rows, make_linear
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    """Sizes and numbers of a decoder; of each head, `rotary_dim` dimensions turn, or all."""
+    """Sizes and numbers of a decoder."""
 
     vocab_size: int
     hidden_size: int
@@ -26,8 +27,7 @@ class DecoderConfig:
     num_kv_heads: int
     head_dim: int
     rms_norm_eps: float
-    rope_theta: float
-    rotary_dim: int | None = None
+    rope: Rope
     tied: bool = False
 
     @property
@@ -94,13 +94,9 @@ class Decoder:
         else:
             self.lm_head = make_linear(weights.take(head, (c.vocab_size, c.hidden_size)))
         weights.check_all_taken()
-        self._cos, self._sin = rotary_tables(
-            num_positions,
-            c.head_dim,
-            c.rope_theta,
-            weights.dtype,
-            weights.device,
-            rotary_dim=c.rotary_dim,
+        pairs = c.rope.pairs(c.head_dim)
+        self._cos, self._sin = turning_tables(
+            pairs, num_positions, weights.dtype, weights.device, scale=c.rope.scale
         )
 
     @property
@@ -137,7 +133,8 @@ def take_qkv(
     weights: Weights, config: DecoderConfig, names: tuple[str, str, str], *, bias: bool = False
 ) -> Linear:
     """The query, key and value projections of these names, without `.weight`, as one product."""
-    return weights.take_linear(names, config.num_qkv, config.hidden_size, bias=bias)
+    order = rotary_order(config)
+    return weights.take_linear(names, config.num_qkv, config.hidden_size, bias=bias, order=order)
 
 
 def take_qk_norm(weights: Weights, config: DecoderConfig, query: str, key: str) -> Tensor:
@@ -146,7 +143,8 @@ def take_qk_norm(weights: Weights, config: DecoderConfig, query: str, key: str) 
         weights.take(query, (config.head_dim,)).expand(config.num_heads, -1),
         weights.take(key, (config.head_dim,)).expand(config.num_kv_heads, -1),
     ]
-    return torch.cat(norms)
+    joined = torch.cat(norms)[:, :, None]
+    return halve_rotary(joined, config.rope.rotary_dim)[:, :, 0]
 
 
 def take_gated_mlp(
@@ -157,6 +155,19 @@ def take_gated_mlp(
     gated = weights.take_gated(gate, up, intermediate_size, hidden_size)
     back = down.removesuffix(".weight")
     return GatedMlp(gated, weights.take_linear([back], [hidden_size], intermediate_size))
+
+
+def rotary_order(config: DecoderConfig) -> Tensor | None:
+    """Where outputs [N] of queries, keys and values come from, as `halve_rotary` orders heads.
+
+    None where all of a head turns, so that they stay where they are.
+    """
+    if config.rope.rotary_dim == config.head_dim:
+        return None
+    rows = torch.arange(sum(config.num_qkv)).view(-1, config.head_dim, 1)
+    turned = config.num_heads + config.num_kv_heads
+    halved = halve_rotary(rows[:turned], config.rope.rotary_dim)
+    return torch.cat((halved, rows[turned:])).flatten()
 
 
 def halve_rotary(heads: Tensor, rotary_dim: int) -> Tensor:

@@ -42,7 +42,8 @@ class Traits:
     token of the open block is replaced where a request does not say, if the model `can_edit`;
     blocks are filled `sub_block_length` positions at a time. `vocab_size` counts the logits where
     they are more than the configuration's, and `end_tokens` end an answer where the tokenizer has
-    them.
+    them. `greedy` is set where the authors' code samples only if told to, whatever temperature
+    the generation configuration names.
     """
 
     attention: AttentionPattern
@@ -56,6 +57,7 @@ class Traits:
     sub_block_length: int | None = None
     vocab_size: int | None = None
     end_tokens: tuple[str, ...] = ()
+    greedy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,29 +118,18 @@ def _starts(
     return np.maximum(anchors + 1 - window, 0)
 
 
-def rotary_tables(
+def turning_tables(
+    inverse: Tensor,
     num_positions: int,
-    head_dim: int,
-    theta: float,
     dtype: torch.dtype,
     device: torch.device,
     *,
-    rotary_dim: int | None = None,
+    scale: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [num_positions, 1, head_dim / 2] (Su et al., 2021).
+    """Cosines and sines [num_positions, 1, P], times `scale`, of pairs that turn by `inverse` [P].
 
-    Where only `rotary_dim` dimensions turn, they are the first of each half of a head, and the
-    angles of the rest are zero; see `unmask.models.decoder.halve_rotary`.
+    Where fewer pairs turn than a head has, they are the first of each half of it, and the angles of
+    the rest are zero; see `unmask.models.decoder.halve_rotary`.
     """
-    turning = rotary_dim or head_dim
-    inverse = 1.0 / theta ** (torch.arange(0, turning, 2, dtype=torch.float32) / turning)
-    inverse = torch.cat((inverse, inverse.new_zeros((head_dim - turning) // 2)))
-    return turning_tables(inverse, num_positions, dtype, device)
-
-
-def turning_tables(
-    inverse: Tensor, num_positions: int, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [num_positions, 1, P] of pairs that turn by `inverse` [P] a position."""
     angles = torch.arange(num_positions, dtype=torch.float32)[:, None, None] * inverse
-    return angles.cos().to(device, dtype), angles.sin().to(device, dtype)
+    return (angles.cos() * scale).to(device, dtype), (angles.sin() * scale).to(device, dtype)

@@ -3,6 +3,7 @@
 from unmask.models.accepted import Accepted, check_fields
 from unmask.models.decoder import Decoder, DecoderConfig, Layer, take_gated_mlp, take_qkv
 from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.rope import plain_rope
 from unmask.models.weights import Weights
 
 MASK_TOKEN_ID = 126336
@@ -30,6 +31,7 @@ def read_config(raw: RawConfig) -> DecoderConfig:
     """The sizes in a `config.json`; raises `InvalidCheckpoint`."""
     check_fields(raw, ACCEPTED)
     num_heads = raw["n_heads"]
+    head_dim = raw["d_model"] // num_heads
     num_kv_heads = raw.get("n_kv_heads") or (1 if raw.get("multi_query_attention") else num_heads)
     return DecoderConfig(
         vocab_size=_num_embeddings(raw) or raw["vocab_size"],
@@ -37,9 +39,9 @@ def read_config(raw: RawConfig) -> DecoderConfig:
         num_layers=raw["n_layers"],
         num_heads=num_heads,
         num_kv_heads=num_kv_heads,
-        head_dim=raw["d_model"] // num_heads,
+        head_dim=head_dim,
         rms_norm_eps=raw["rms_norm_eps"],
-        rope_theta=raw["rope_theta"],
+        rope=plain_rope(raw["rope_theta"], head_dim),
         tied=raw.get("weight_tying", False),
     )
 

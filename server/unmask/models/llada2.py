@@ -11,12 +11,13 @@ from unmask.models.decoder import (
     DecoderConfig,
     Layer,
     Mlp,
-    halve_rotary,
+    rotary_order,
     take_gated_mlp,
     take_qk_norm,
 )
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.moe import MoeMlp, take_experts, take_router
+from unmask.models.rope import read_rope
 from unmask.models.weights import Weights
 from unmask_kernels.experts import route_sigmoid
 
@@ -28,25 +29,18 @@ SERVED: dict[str, tuple[Any, ...]] = {
     "hidden_act": ("silu",),
     "norm_head": (False,),
     "norm_topk_prob": (True,),
-    "rope_scaling": (None,),
     "score_function": ("sigmoid",),
-    "use_bias": (False,),
     "use_qk_norm": (True,),
-    "use_qkv_bias": (False,),
     "use_sliding_window": (False,),
 }
 
 
 def read_config(raw: RawConfig) -> DecoderConfig:
     """The sizes in a `config.json`; raises `InvalidCheckpoint`."""
-    rope = raw.get("rope_parameters") or {}
     for name, served in SERVED.items():
         if name in raw and raw[name] not in served:
             raise InvalidCheckpoint(f"{name} {raw[name]!r} is not supported for LLaDA2")
-    if rope.get("rope_type", "default") != "default":
-        raise InvalidCheckpoint(f"rope_type {rope['rope_type']!r} is not supported for LLaDA2")
     head_dim = raw.get("head_dim") or raw["hidden_size"] // raw["num_attention_heads"]
-    turning = {**rope, **raw}["partial_rotary_factor"]
     return DecoderConfig(
         vocab_size=raw["vocab_size"],
         hidden_size=raw["hidden_size"],
@@ -55,8 +49,7 @@ def read_config(raw: RawConfig) -> DecoderConfig:
         num_kv_heads=raw["num_key_value_heads"],
         head_dim=head_dim,
         rms_norm_eps=raw["rms_norm_eps"],
-        rope_theta=raw.get("rope_theta") or rope["rope_theta"],
-        rotary_dim=int(head_dim * turning),
+        rope=read_rope(raw, head_dim),
         tied=raw.get("tie_word_embeddings", False),
     )
 
@@ -78,19 +71,21 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
 def _layer(raw: RawConfig, config: DecoderConfig, weights: Weights, index: int) -> Layer:
     prefix = f"model.layers.{index}."
     attn, hidden = f"{prefix}attention.", config.hidden_size
-    turning = config.rotary_dim or config.head_dim
-    rows = torch.arange(sum(config.num_qkv)).view(-1, config.head_dim, 1)
-    turned = config.num_heads + config.num_kv_heads
-    order = torch.cat((halve_rotary(rows[:turned], turning), rows[turned:])).flatten()
-    norms = take_qk_norm(
-        weights, config, f"{attn}query_layernorm.weight", f"{attn}key_layernorm.weight"
-    )
+    norms = f"{attn}query_layernorm.weight", f"{attn}key_layernorm.weight"
     sparse = raw["num_experts"] is not None and index >= raw["first_k_dense_replace"]
     return Layer(
         input_norm=weights.take(f"{prefix}input_layernorm.weight", (hidden,)),
-        qkv=weights.take_linear([f"{attn}query_key_value"], [len(order)], hidden, order=order),
-        qk_norm=halve_rotary(norms[:, :, None], turning)[:, :, 0],
-        out=weights.take_linear([f"{attn}dense"], [hidden], config.num_qkv[0]),
+        qkv=weights.take_linear(
+            [f"{attn}query_key_value"],
+            [sum(config.num_qkv)],
+            hidden,
+            bias=bool(raw.get("use_qkv_bias")),
+            order=rotary_order(config),
+        ),
+        qk_norm=take_qk_norm(weights, config, *norms),
+        out=weights.take_linear(
+            [f"{attn}dense"], [hidden], config.num_qkv[0], bias=bool(raw.get("use_bias"))
+        ),
         post_norm=weights.take(f"{prefix}post_attention_layernorm.weight", (hidden,)),
         mlp=(_sparse if sparse else _dense)(raw, weights, f"{prefix}mlp."),
     )

@@ -14,16 +14,16 @@ from unmask.models.decoder import (
     take_qkv,
 )
 from unmask.models.family import RawConfig
+from unmask.models.rope import read_rope
 from unmask.models.weights import Weights
 
 ACCEPTED: Accepted = {
     "hidden_act": ("silu",),
     "use_sliding_window": (None, False),
-    "partial_rotary_factor": (None, 1),
     "clip_qkv": (None,),
 }
 
-TakeMlp = Callable[[Weights, str], Mlp]
+TakeMlp = Callable[[Weights, str, int], Mlp]  # of weights, a layer's prefix and its number
 
 
 def read_config(raw: RawConfig) -> DecoderConfig:
@@ -32,28 +32,24 @@ def read_config(raw: RawConfig) -> DecoderConfig:
     for kind in raw.get("layer_types") or ():
         if kind != "full_attention":
             raise InvalidCheckpoint(f"layer_types with {kind} is not supported")
-    rope = raw.get("rope_parameters") or {}
-    for name, scaling in (("rope_scaling", raw.get("rope_scaling")), ("rope_parameters", rope)):
-        kind = (scaling or {}).get("rope_type", (scaling or {}).get("type", "default"))
-        if kind != "default":
-            raise InvalidCheckpoint(f"{name} of type {kind} is not supported")
+    head_dim = raw.get("head_dim") or raw["hidden_size"] // raw["num_attention_heads"]
     return DecoderConfig(
         vocab_size=raw["vocab_size"],
         hidden_size=raw["hidden_size"],
         num_layers=raw["num_hidden_layers"],
         num_heads=raw["num_attention_heads"],
         num_kv_heads=raw.get("num_key_value_heads") or raw["num_attention_heads"],
-        head_dim=raw.get("head_dim") or raw["hidden_size"] // raw["num_attention_heads"],
+        head_dim=head_dim,
         rms_norm_eps=raw["rms_norm_eps"],
-        rope_theta=raw.get("rope_theta") or rope["rope_theta"],
+        rope=read_rope(raw, head_dim),
         tied=raw.get("tie_word_embeddings", False),
     )
 
 
 def dense(raw: RawConfig) -> TakeMlp:
-    """Takes the gated MLP of the layer that has this prefix."""
+    """Takes a layer's gated MLP."""
 
-    def take(weights: Weights, prefix: str) -> Mlp:
+    def take(weights: Weights, prefix: str, _index: int) -> Mlp:
         mlp = f"{prefix}mlp."
         names = f"{mlp}gate_proj.weight", f"{mlp}up_proj.weight", f"{mlp}down_proj.weight"
         return take_gated_mlp(weights, raw["hidden_size"], raw["intermediate_size"], names)
@@ -68,6 +64,7 @@ def build_decoder(
     *,
     take_mlp: TakeMlp,
     qkv_bias: bool = False,
+    out_bias: bool = False,
     qk_norm: bool = False,
 ) -> Decoder:
     """A decoder by the names that Qwen's checkpoints have."""
@@ -82,11 +79,13 @@ def build_decoder(
             input_norm=weights.take(f"{prefix}input_layernorm.weight", (config.hidden_size,)),
             qkv=take_qkv(weights, config, names, bias=qkv_bias),
             qk_norm=take_qk_norm(weights, config, *norms) if qk_norm else None,
-            out=weights.take_linear([f"{attn}o_proj"], [config.hidden_size], config.num_qkv[0]),
+            out=weights.take_linear(
+                [f"{attn}o_proj"], [config.hidden_size], config.num_qkv[0], bias=out_bias
+            ),
             post_norm=weights.take(
                 f"{prefix}post_attention_layernorm.weight", (config.hidden_size,)
             ),
-            mlp=take_mlp(weights, prefix),
+            mlp=take_mlp(weights, prefix, index),
         )
 
     return Decoder(

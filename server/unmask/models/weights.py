@@ -105,13 +105,13 @@ class Weights:
         parts = list(zip(names, num_outputs, strict=True))
         weights = [self._matrix(f"{n}.weight", (out, num_inputs)) for n, out in parts]
         weight = self._joined(weights)
+        biases = [self.take(f"{n}.bias", (out,)) for n, out in parts] if bias else []
+        added = torch.cat(biases) if bias else None
         if order is not None:
-            assert not bias
             order = order.to(self.device)
             weight = weight[order] if isinstance(weight, Tensor) else weight.ordered(order)
-        if not bias:
-            return make_linear(weight)
-        return make_linear(weight, torch.cat([self.take(f"{n}.bias", (out,)) for n, out in parts]))
+            added = None if added is None else added[order]
+        return make_linear(weight, added)
 
     def take_gated(
         self,
