@@ -1,9 +1,9 @@
 """What a GPU does with the kernels and the engine: `python benchmarks/gpu.py`.
 
 Measures the device's ceilings, checks every kernel, times it against its floor and against torch,
-then runs the engine on shapes of real checkpoints with random weights. Prints a table and writes
-results/gpu_NAME.json. `--dry-run` goes the whole way on a CPU with small shapes, in Triton's
-interpreter, and writes nothing.
+then runs the engine on shapes of real checkpoints with random weights. Prints a table, and writes
+results/gpu_NAME.json and, beside it, a picture of what is reached under the ceilings. `--dry-run`
+goes the whole way on a CPU with small shapes, in Triton's interpreter, and writes nothing.
 """
 
 import argparse
@@ -35,7 +35,15 @@ if DRY:
 
     interpreter.install()
 
-from benchmarks.device import attention, experts, layers, targets, unmasking  # noqa: E402
+from benchmarks.device import (  # noqa: E402
+    attention,
+    experts,
+    layers,
+    roofline,
+    targets,
+    unmasking,
+)
+from benchmarks.device.targets import DENSE  # noqa: E402
 from benchmarks.device.timing import Ceilings, measure_ceilings  # noqa: E402
 from benchmarks.machine import describe  # noqa: E402
 
@@ -94,6 +102,7 @@ def main() -> int:
             report.result["ceilings"] = asdict(ceilings)
             measure_kernels(report, ceilings)
             measure_engine(report, ceilings)
+    picture = report.part("picture", lambda: roofline.draw(report.result), 0.0)
     print("\n".join(table(report.result)))
     for part in report.result["skipped"]:
         print(f"skipped {part['name']}: {part['reason']}")
@@ -106,6 +115,8 @@ def main() -> int:
     if out is not None:
         out.write_text(json.dumps(report.result, indent=1) + "\n", encoding="utf-8")
         print(f"written to {out}")
+        if picture is not None:
+            out.with_suffix(".svg").write_text(picture, encoding="utf-8")
     return 1 if report.result["problems"] else 0
 
 
@@ -172,7 +183,7 @@ def measure_engine(report: Report, ceilings: Ceilings) -> None:
     families = importlib.import_module("benchmarks.device.families")
     rows = report.result["engine"] = []
     for name, shape in (families.TINY if DRY else families.SHAPES).items():
-        wanted = [engine.Load(1, 48, 16)] if DRY else engine.loads(name)
+        wanted = [engine.Load(1, 48, 24, block=8)] if DRY else engine.loads(name)
         fitting = [work for work in wanted if engine.fits(shape, work, report.device)]
         for work in wanted:
             if work not in fitting:
@@ -183,6 +194,10 @@ def measure_engine(report: Report, ceilings: Ceilings) -> None:
         loaded = report.part(
             f"{name}: weights", partial(engine.load, shape, report.device, longest), 40.0
         )
+        if loaded and name in (DENSE, "tiny SDAR"):
+            others = 1 if DRY else targets.OTHERS
+            company = partial(engine.same_tokens, loaded, shape, others, wanted[0].block)
+            report.result["same_tokens"] = report.part(f"{name}: company", company, 40.0)
         for work in fitting if loaded else []:
             measure = partial(engine.measure, loaded, shape, work, ceilings)
             found = report.part(f"{name}: {work.concurrency} at {work.context}", measure, 20.0)
@@ -241,6 +256,9 @@ def table(result: dict[str, Any]) -> Iterator[str]:
             f"({row['share_of_floor']:.0%}), torch {row['torch_us']:.1f}, "
             f"difference {row['relative_difference']:.1e}"
         )
+    if company := result.get("same_tokens"):
+        others = company["others"]
+        yield f"a request has the same tokens alone and among {others}: {company['same']}"
     for row in result.get("engine", []):
         idle = f", idle {row['idle_share']:.0%}" if "idle_share" in row else ""
         yield (

@@ -155,6 +155,8 @@ def compare(
     sdpa = timed(lambda: F.scaled_dot_product_attention(query, keys, values, enable_gqa=True))
     row: dict[str, Any] = {
         "shape": shape.__dict__,
+        "bytes": shape.num_bytes,
+        "flops": shape.flops,
         "floor_us": 1e6 * floor_s,
         "us": ours.median_us,
         "spread_us": [1e6 * ours.low_s, 1e6 * ours.high_s],

@@ -52,6 +52,7 @@ class Load:
     concurrency: int
     context: int
     num_tokens: int
+    block: int = BLOCK
 
 
 # By importance; the first two for every shape, the rest for the dense one that has a target.
@@ -103,12 +104,14 @@ def measure(loaded: LoadedModel, shape: Shape, work: Load, ceilings: Ceilings) -
     step_s = statistics.median(s for s, _ in steps)
     tokens_per_s = sum(n for _, n in steps) / elapsed_s
     if loaded.info.canvas is not None:  # tokens come all at once, after all steps of a canvas
-        tokens_per_s = work.concurrency * _block(shape) / (num_steps * step_s)
-    read, rows = sizes(shape), work.concurrency * _block(shape)
+        tokens_per_s = work.concurrency * _block(shape, work.block) / (num_steps * step_s)
+    read, rows = sizes(shape), work.concurrency * _block(shape, work.block)
     moved = read.weights_read(rows) + work.concurrency * read.kv_read(work.context)
     floor_s = ceilings.floor_s(moved, read.flops(rows))
     return {
         **work.__dict__,
+        "bytes": moved,
+        "flops": read.flops(rows),
         "tokens_per_s": tokens_per_s,
         "step_ms": 1000 * step_s,
         "floor_ms": 1000 * floor_s,
@@ -118,9 +121,46 @@ def measure(loaded: LoadedModel, shape: Shape, work: Load, ceilings: Ceilings) -
     }
 
 
+def same_tokens(
+    loaded: LoadedModel, shape: Shape, num_others: int, usual_block: int
+) -> dict[str, Any]:
+    """Whether a request has the same tokens alone and among others, as an engine is by default.
+
+    Half of them draw their tokens. All have prompts of different lengths and begin at once.
+    """
+    count, block = num_others + 1, _block(shape, usual_block)
+    random = torch.Generator().manual_seed(0)
+    requests = []
+    for i in range(count):
+        ids = torch.randint(0, loaded.info.vocab_size - 1, (40 + 7 * i,), generator=random)
+        params = _params(loaded.info, block, block)
+        heat = replace(params, temperature=0.7, seed=i) if i % 2 else params
+        requests.append(Request(str(i), tuple(ids.tolist()), heat))
+    pages = sum(-(-(len(r.prompt_token_ids) + 3 * block) // PAGE) + 1 for r in requests)
+    config = EngineConfig(
+        max_num_seqs=count, page_size=PAGE, num_pages=pages, max_batch_tokens=8192
+    )
+    engine = Engine(Config(engine=config), loaded, Metrics())
+    together = _answers(engine, requests)
+    picked = {0, 1, count // 2, count - 1}
+    alone = {str(i): _answers(engine, [requests[i]])[str(i)] for i in picked}
+    same = {name: together[name] == tokens for name, tokens in alone.items()}
+    return {"others": num_others, "compared": len(same), "same": all(same.values())}
+
+
+def _answers(engine: Engine, requests: list[Request]) -> dict[str, list[int]]:
+    for request in requests:
+        engine.add(request)
+    found: dict[str, list[int]] = {request.request_id: [] for request in requests}
+    while engine.has_work:
+        for event in engine.step():
+            found[event.request_id] += event.token_ids
+    return found
+
+
 def _started(loaded: LoadedModel, shape: Shape, work: Load) -> Engine:
     """An engine with every prompt in its cache."""
-    block = _block(shape)
+    block = _block(shape, work.block)
     num_tokens = max(work.num_tokens, block)
     needed = work.concurrency * (-(-(work.context + num_tokens + block) // PAGE) + 1)
     engine = Engine(
@@ -148,8 +188,9 @@ def _started(loaded: LoadedModel, shape: Shape, work: Load) -> Engine:
     return engine
 
 
-def _block(shape: Shape) -> int:
-    return (shape.traits.block_length or BLOCK) if shape.traits.attention == "canvas" else BLOCK
+def _block(shape: Shape, usual: int = BLOCK) -> int:
+    """Positions that are denoised together: a canvas's own number, or what is usual."""
+    return (shape.traits.block_length or usual) if shape.traits.attention == "canvas" else usual
 
 
 def _params(info: ModelInfo, num_tokens: int, block: int) -> SamplingParams:
@@ -204,7 +245,9 @@ def fits(shape: Shape, work: Load, device: torch.device) -> bool:
     """Whether weights and cache leave a tenth of the memory for the rest."""
     if device.type != "cuda":
         return True
-    tokens = work.concurrency * (work.context + max(work.num_tokens, _block(shape)) + 2 * PAGE)
+    tokens = work.concurrency * (
+        work.context + max(work.num_tokens, _block(shape, work.block)) + 2 * PAGE
+    )
     own = sizes(shape)
     all_bytes = torch.cuda.get_device_properties(device).total_memory
     return own.stored + own.kv_stored(tokens) < 0.9 * all_bytes

@@ -129,6 +129,8 @@ def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str,
     return {
         "shape": shape.__dict__,
         "experts_reached": reached,
+        "bytes": shape.num_bytes(reached),
+        "flops": shape.flops,
         "floor_us": 1e6 * floor_s,
         "us": ours.median_us,
         "spread_us": [1e6 * ours.low_s, 1e6 * ours.high_s],

@@ -122,7 +122,7 @@ TINY = {
             | {"num_hidden_layers": 2, "global_head_dim": 32, "sliding_window": 32},
             "canvas_length": 16,
         },
-        {"max_denoising_steps": 8},
+        {"max_denoising_steps": 6},
     ),
 }
 

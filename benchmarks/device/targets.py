@@ -8,6 +8,7 @@ ATTENTION = {"rows": 64, "queries": 32, "heads": 32, "kv_heads": 8, "head_dim": 
 CONTEXTS = (1024, 4096, 16_384)
 UNMASKING = {"rows": 2048, "hidden": 4096, "vocab": 151_936}
 DENSE = "SDAR-8B"
+OTHERS = 127
 
 
 def verdicts(result: Row) -> Iterator[str]:
@@ -30,6 +31,9 @@ def verdicts(result: Row) -> Iterator[str]:
     rows = [row for row in engine if row["model"] == DENSE and row["concurrency"] >= 8]
     yield _verdict(f"{DENSE}: 70% of the floor", rows, "share_of_floor", lambda x: x >= 0.7)
     yield _verdict(f"{DENSE}: idle under 5%", rows, "idle_share", lambda x: x < 0.05)
+    company = result.get("same_tokens") or {}
+    rows = [company] if company.get("others") == OTHERS else []
+    yield _verdict(f"{DENSE}: the same tokens among {OTHERS}", rows, "same", bool)
 
 
 def _of_shape(rows: list[Row] | None, shape: Row) -> list[Row]:

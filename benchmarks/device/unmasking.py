@@ -62,6 +62,8 @@ def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str,
     chain = timed(lambda: eager(hidden, head))
     return {
         "shape": shape.__dict__,
+        "bytes": shape.num_bytes,
+        "flops": shape.flops,
         "floor_us": 1e6 * floor_s,
         "us": ours.median_us,
         "spread_us": [1e6 * ours.low_s, 1e6 * ours.high_s],

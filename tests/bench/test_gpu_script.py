@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -30,8 +31,13 @@ def test_a_dry_run_measures_everything(tmp_path: Path) -> None:
     assert all(row["relative_error"] < 2e-2 for row in result["experts"])
     assert {row["name"] for row in result["layers"]} == {"rms_norm", "heads", "swiglu"}
     assert all(row["relative_difference"] < 1e-2 for row in result["layers"])
+    assert result["same_tokens"] == {"others": 1, "compared": 2, "same": True}
     assert len(result["engine"]) == 4
     assert all(row["tokens_per_s"] > 0 for row in result["engine"])
+    picture = ElementTree.parse(out.with_suffix(".svg"))
+    dots = picture.findall(".//{http://www.w3.org/2000/svg}circle")
+    parts = "attention", "attention_others", "unmasking", "experts", "engine"
+    assert len(dots) == sum(len(result[part]) for part in parts)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
