@@ -75,10 +75,16 @@ def place_heads(
     rotated = reference.rotary(rotated, cos, sin)
     keys = rotated[:, num_rotated - num_kv_heads :]
     if key_scales is not None and value_scales is not None:
-        keys = (keys.float() / key_scales[:, None]).to(key_pages.dtype)
-        values = (values.float() / value_scales[:, None]).to(value_pages.dtype)
+        keys = _narrowed(keys.float() / key_scales[:, None], key_pages.dtype)
+        values = _narrowed(values.float() / value_scales[:, None], value_pages.dtype)
     reference.kv_store(keys, values, key_pages, value_pages, slots)
     return rotated[:, : num_rotated - num_kv_heads]
+
+
+def _narrowed(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Numbers of 8 bits, the largest there is where one is out of range, as a GPU has it."""
+    limit = torch.finfo(dtype).max
+    return x.clamp(-limit, limit).to(dtype)
 
 
 def swiglu(both: Tensor) -> Tensor:

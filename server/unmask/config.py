@@ -7,6 +7,7 @@ from unmask.types import CacheName, PolicyName
 
 DtypeName = Literal["auto", "bfloat16", "float16", "float32"]
 DeviceName = Literal["auto", "cpu", "cuda"]
+KVDtypeName = Literal["auto", "fp8"]
 QuantizationName = Literal["auto", "none", "int8", "fp8"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
@@ -31,9 +32,10 @@ class EngineConfig:
 
     `max_batch_tokens` is the number of query tokens a step may hold. `num_pages` of `page_size`
     tokens hold keys and values; without it they fill `kv_memory_mib`, and without that most of what
-    the weights leave of a GPU, or little of a CPU's memory. `threads` are torch's. With
-    `overlap` a step is prepared while the device works on the one before it, with `graphs` the
-    forward pass is captured at start and replayed: both by default on a GPU.
+    the weights leave of a GPU, or little of a CPU's memory. They are of the model's type, or of 8
+    bits by `kv_dtype`. `threads` are torch's. With `overlap` a step is prepared while the device
+    works on the one before it, with `graphs` its kernels are captured at start and replayed: both
+    by default on a GPU.
     """
 
     max_num_seqs: int = 64
@@ -42,6 +44,7 @@ class EngineConfig:
     page_size: int = 32
     num_pages: int | None = None
     kv_memory_mib: int | None = None
+    kv_dtype: KVDtypeName = "auto"
     prefix_cache: bool = True
     overlap: bool | None = None
     graphs: bool | None = None

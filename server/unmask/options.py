@@ -27,6 +27,7 @@ MEANINGS = {
     "engine.page_size": "Tokens of a page of the KV cache.",
     "engine.num_pages": "Pages of the KV cache; as many as kv_memory_mib holds if unset.",
     "engine.kv_memory_mib": "MiB of the KV cache; if unset most of a GPU, or 256 on a CPU.",
+    "engine.kv_dtype": "Type of keys and values; auto takes the model's, fp8 is e4m3.",
     "engine.prefix_cache": "Reuse the KV pages of prompts that begin alike.",
     "engine.overlap": "Prepare a step while the last one runs; on a GPU if unset.",
     "engine.graphs": "Launch a step's kernels at once, as captured at start; on a GPU if unset.",

@@ -160,3 +160,19 @@ def test_shapes_that_do_not_fit_are_refused(device: torch.device) -> None:
     heads, angles = torch.ones(1, 3, 16, device=device), torch.ones(1, 1, 8, device=device)
     with pytest.raises(ValueError, match="do not fit heads"):
         place_heads(heads, None, 1e-6, angles, angles, pages, pages, torch.zeros(1).long())
+
+
+def test_keys_beyond_8_bits_become_the_largest_there_are(
+    backend: Backend, device: torch.device
+) -> None:
+    heads = torch.tensor([1e6, -1e6, 449.0, 3.0], device=device).repeat(1, 3, 8)
+    keys = torch.zeros(1, 4, 1, 32, device=device).to(torch.float8_e4m3fn)
+    values, one = keys.clone(), torch.ones(1, device=device)
+    still = torch.ones(1, 1, 16, device=device)
+    slots = torch.zeros(1, dtype=torch.int64, device=device)
+    place_heads(
+        heads, None, 1e-6, still, torch.zeros_like(still), keys, values, slots,
+        key_scales=one, value_scales=one,
+    )  # fmt: skip
+    for pages in (keys, values):
+        assert pages[0, 0, 0, :4].float().tolist() == [448.0, -448.0, 448.0, 3.0]

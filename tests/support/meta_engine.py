@@ -23,6 +23,7 @@ from unmask.types import Request, SamplingParams
 from unmask_kernels.testing.launches import compiled_only
 
 NUM_STEPS = 4
+EIGHT_BITS = frozenset(("LLaDA2.0-mini",))  # whose keys and values are held so
 MULTIPLYING = frozenset(("attention_kernel", "grouped_product_kernel", "product_kernel"))
 ANY = SamplingParams(max_tokens=256)
 MASKED = (
@@ -69,7 +70,12 @@ def load(name: str, num_layers: int) -> LoadedModel:
 def run(name: str, num_layers: int) -> None:
     """Launch steps of every kind that requests can make."""
     config = EngineConfig(
-        num_pages=1000, page_size=64, max_batch_tokens=8192, overlap=True, graphs=False
+        num_pages=1000,
+        page_size=64,
+        max_batch_tokens=8192,
+        kv_dtype="fp8" if name in EIGHT_BITS else "auto",
+        overlap=True,
+        graphs=False,
     )
     engine = Engine(Config(engine=config), load(name, num_layers), Metrics())
     for request in requests(SHAPES[name]):

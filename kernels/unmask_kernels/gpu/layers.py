@@ -27,6 +27,12 @@ def rms_norm_kernel(
 
 
 @triton.jit
+def _narrowed(b_x, p_scale):
+    """Divided by a scale, and within what e4m3 can say."""
+    return tl.minimum(tl.maximum(b_x / tl.load(p_scale), -448.0), 448.0)
+
+
+@triton.jit
 def heads_kernel(
     heads, norm_weights, cos, sin, slots, query, keys, values,
     key_scales, value_scales, stride_heads, stride_slot, eps,
@@ -69,16 +75,16 @@ def heads_kernel(
         if i_head < HEADS + KV_HEADS:
             i_kv = i_head - HEADS
             if SCALED:
-                b_low /= tl.load(key_scales + i_kv)
-                b_high /= tl.load(key_scales + i_kv)
+                b_low = _narrowed(b_low, key_scales + i_kv)
+                b_high = _narrowed(b_high, key_scales + i_kv)
             p_slot = keys + slot * stride_slot + i_kv * HEAD_DIM
             tl.store(p_slot + o_low, b_low.to(keys.dtype.element_ty), mask=m_low)
             tl.store(p_slot + o_high, b_high.to(keys.dtype.element_ty), mask=m_low)
         else:
             i_kv = i_head - HEADS - KV_HEADS
             if SCALED:
-                b_low /= tl.load(value_scales + i_kv)
-                b_high /= tl.load(value_scales + i_kv)
+                b_low = _narrowed(b_low, value_scales + i_kv)
+                b_high = _narrowed(b_high, value_scales + i_kv)
             p_slot = values + slot * stride_slot + i_kv * HEAD_DIM
             tl.store(p_slot + o_low, b_low.to(values.dtype.element_ty), mask=m_low)
             tl.store(p_slot + o_high, b_high.to(values.dtype.element_ty), mask=m_low)

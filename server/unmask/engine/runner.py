@@ -16,6 +16,7 @@ from unmask.engine.staging import Staging, on_host
 from unmask.engine.step import StepBatch
 from unmask.engine.step_room import host_step
 from unmask.engine.step_tensors import StepTensors
+from unmask.errors import InvalidConfig
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.registry import LoadedModel
@@ -23,9 +24,11 @@ from unmask.models.weights import Progress
 from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.attention import AttentionPlan
 from unmask_kernels.constraints import make_constraints
+from unmask_kernels.dispatch import capability
 from unmask_kernels.tiles import Put
 from unmask_kernels.unmasking import GuidedRows
 
+FP8_CAPABILITY = 89
 CPU_KV_BYTES = 256 * 2**20
 KV_SHARE = 0.85  # of what weights leave of a GPU; activations, graphs and logits have the rest
 
@@ -35,8 +38,17 @@ def count_pages(config: EngineConfig, loaded: LoadedModel) -> int:
     if config.num_pages is not None:
         return config.num_pages
     numbers = sum(shape.slot_numbers for shape in loaded.model.layers)
-    slot_bytes = numbers * loaded.dtype.itemsize
+    slot_bytes = numbers * kv_dtype(config, loaded).itemsize
     return max(1, kv_bytes(config, loaded.device) // (slot_bytes * config.page_size))
+
+
+def kv_dtype(config: EngineConfig, loaded: LoadedModel) -> torch.dtype:
+    """The type that keys and values are held in; raises `InvalidConfig`."""
+    if config.kv_dtype == "auto":
+        return loaded.dtype
+    if loaded.device.type == "cuda" and capability(loaded.device) < FP8_CAPABILITY:
+        raise InvalidConfig("kv_dtype fp8 needs a GPU of compute capability 8.9 or more")
+    return torch.float8_e4m3fn
 
 
 def kv_bytes(config: EngineConfig, device: torch.device) -> int:
@@ -81,7 +93,8 @@ class Runner:
         model, dtype, device = loaded.model, loaded.dtype, loaded.device
         has_graphs, staging = wants_graphs(config, loaded), Staging(device)
         pages = num_pages + 1 if has_graphs else num_pages
-        cache = KVCache.empty(model.layers, pages, config.page_size, dtype, device)
+        held = kv_dtype(config, loaded)
+        cache = KVCache.empty(model.layers, pages, config.page_size, held, device)
         canvas = canvases = graphs = decisions = None
         if isinstance(model, CanvasDecoder):
             length = loaded.info.default_sampling.block_length

@@ -145,6 +145,7 @@ class CanvasDecoder:
         }
         for i, layer in enumerate(self._layers):
             keys, values = step.cache.keys[i], step.cache.values[i]
+            scales = step.cache.scales[i]
             projected = layer.heads(rms_norm(x, layer.input_norm, eps))[:num_rows]
             heads = projected.view(num_rows, -1, self._shapes[i].head_dim)
             query = place_heads(
@@ -155,9 +156,19 @@ class CanvasDecoder:
                 keys,
                 values,
                 step.slots,
+                key_scales=scales,
+                value_scales=scales,
                 key_is_value=heads.shape[1] < len(layer.head_norms),
             )
-            mixed = attention(query, keys, values, step.plans[i], 1.0)
+            mixed = attention(
+                query,
+                keys,
+                values,
+                step.plans[i],
+                1.0,
+                key_scales=scales,
+                value_scales=scales,
+            )
             mixed = layer.out(fill_rows(mixed.flatten(1)))
             x = x + rms_norm(mixed, layer.post_norm, eps)
             x = layer.feed_forward.add(x, eps) * factors[i]

@@ -117,8 +117,28 @@ class Decoder:
             keys, values = step.cache.keys[i], step.cache.values[i]
             h = rms_norm(x, layer.input_norm, eps)
             heads = layer.qkv(h)[:num_rows].view(num_rows, -1, c.head_dim)
-            query = place_heads(heads, layer.qk_norm, eps, cos, sin, keys, values, step.slots)
-            mixed = attention(query, keys, values, step.plans[i], c.head_dim**-0.5)
+            scales = step.cache.scales[i]
+            query = place_heads(
+                heads,
+                layer.qk_norm,
+                eps,
+                cos,
+                sin,
+                keys,
+                values,
+                step.slots,
+                key_scales=scales,
+                value_scales=scales,
+            )
+            mixed = attention(
+                query,
+                keys,
+                values,
+                step.plans[i],
+                c.head_dim**-0.5,
+                key_scales=scales,
+                value_scales=scales,
+            )
             x = layer.out.add(fill_rows(mixed.flatten(1)), x)
             h = rms_norm(x, layer.post_norm, eps)
             x = layer.mlp.add(h, x)

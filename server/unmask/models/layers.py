@@ -32,10 +32,15 @@ class LayerShape:
 
 @dataclass(frozen=True, slots=True)
 class KVCache:
-    """Keys and values of each layer, [pages, page_size, kv_heads, head_dim]."""
+    """Keys and values of each layer, [pages, page_size, kv_heads, head_dim].
+
+    Those of 8 bits are multiplied by `scales` as they are read, one for each head of a layer. They
+    are ones: nothing was calibrated, and e4m3 reaches to 448, as floats of 16 bits hold keys.
+    """
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
+    scales: tuple[Tensor | None, ...]
 
     @classmethod
     def empty(
@@ -52,7 +57,10 @@ class KVCache:
             shapes = [(num_pages, page_size, s.num_kv_heads, s.head_dim) for s in layers]
             return tuple(torch.zeros(shape, dtype=dtype, device=device) for shape in shapes)
 
-        return cls(pages(), pages())
+        scales: list[Tensor | None] = [None] * len(layers)
+        if dtype.itemsize == 1:
+            scales = [torch.ones(shape.num_kv_heads, device=device) for shape in layers]
+        return cls(pages(), pages(), tuple(scales))
 
 
 @dataclass(frozen=True, slots=True)
