@@ -14,9 +14,10 @@ from torch import Tensor
 from unmask_kernels.dispatch import capability, uses_triton
 from unmask_kernels.layers import Activation, gated
 from unmask_kernels.linear import (
+    FEWEST_WIDENED_ROWS,
     GatedLinear,
     Linear,
-    can_pack,
+    can_pack_small,
     fill_rows,
     make_gated_linear,
     make_linear,
@@ -126,7 +127,7 @@ def make_experts(
     activation: Activation = "silu",
 ) -> Experts:
     """Prepare weights as of `experts`; without scales, packed where oneDNN serves them."""
-    if gate_up_scales is not None or down_scales is not None or not can_pack(gate_up):
+    if gate_up_scales is not None or down_scales is not None or not can_pack_small(gate_up):
         return Experts(Stacked(gate_up, down, gate_up_scales, down_scales), (), activation)
     pairs = zip(gate_up, down, strict=True)
     return gather_experts(((*g.chunk(2), d) for g, d in pairs), len(down), activation)
@@ -144,7 +145,7 @@ def gather_experts(
     packed = []
     stacked: Stacked | None = None
     for expert, (gate, up, down) in enumerate(weights):
-        if can_pack(gate):
+        if can_pack_small(gate):
             packed.append((make_gated_linear(gate, up, activation), make_linear(down)))
             continue
         if stacked is None:
@@ -197,8 +198,10 @@ def experts(
         )
 
     def product(expert: int, rows: Tensor) -> Tensor:
-        joined = F.linear(rows, _wide(gate_up, gate_up_scales, expert, x.dtype))
-        return F.linear(gated(joined, activation), _wide(down, down_scales, expert, x.dtype))
+        full = fill_rows(rows, FEWEST_WIDENED_ROWS)  # MKL sums fewer in another order
+        joined = F.linear(full, _wide(gate_up, gate_up_scales, expert, x.dtype))
+        mixed = F.linear(gated(joined, activation), _wide(down, down_scales, expert, x.dtype))
+        return mixed[: len(rows)]
 
     return _grouped(x, ids, shares, num_experts, product)
 
@@ -213,14 +216,12 @@ def _grouped(
     """Each expert's rows together through `product`, and each row's experts summed in order."""
     flat, top = ids.flatten(), ids.shape[1]
     order = flat.argsort(stable=True)
-    row_of = order // top
+    counts = torch.bincount(flat, minlength=num_experts).tolist()
+    rows = torch.split(x.index_select(0, order // top), counts)
+    found = [product(expert, own) for expert, own in enumerate(rows) if len(own)]
     parts = x.new_empty((len(flat), x.shape[1]))
-    start = 0
-    for expert, count in enumerate(torch.bincount(flat, minlength=num_experts).tolist()):
-        if count:
-            own = slice(start, start + count)
-            parts.index_copy_(0, order[own], product(expert, x.index_select(0, row_of[own])))
-        start += count
+    if found:
+        parts.index_copy_(0, order, torch.cat(found))
     parts = parts.view(len(x), top, x.shape[1])
     total = parts[:, 0].float() * shares[:, :1]
     for k in range(1, top):

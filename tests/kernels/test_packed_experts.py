@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unmask_kernels import experts as experts_module
 from unmask_kernels.experts import (
     Experts,
     experts,
@@ -13,6 +14,7 @@ from unmask_kernels.experts import (
     route_sigmoid,
     route_softmax,
 )
+from unmask_kernels.linear import can_pack
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
 SIZES = [(5, 1, 64, 48), (16, 4, 600, 40), (3, 3, 40, 300), (64, 8, 128, 20)]
@@ -21,6 +23,15 @@ SIZES = [(5, 1, 64, 48), (16, 4, 600, 40), (3, 3, 40, 300), (64, 8, 128, 20)]
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, params=["packed", "stacked"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Either way, whichever is the faster one on this machine."""
+    packs = request.param == "packed"
+    own = experts_module
+    monkeypatch.setattr(own, "can_pack_small", lambda weight: packs and can_pack(weight))
+    return str(request.param)
 
 
 def weights(num_experts: int, columns: int, inner: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
@@ -100,10 +111,11 @@ def test_weights_of_8_bits_keep_their_scales() -> None:
     assert torch.equal(found, experts(x, gate_up, down, ids, shares, **scales))
 
 
-def test_packed_experts_hold_no_second_copy() -> None:
+def test_experts_are_held_in_one_way(way: str) -> None:
     mixture = make_experts(*weights(4, 32, 16, torch.float32))
     assert isinstance(mixture, Experts)
-    assert mixture.stacked is None
+    assert (mixture.stacked is None) == (way == "packed")
+    assert len(mixture.packed) == (4 if way == "packed" else 0)
     assert all(p.gate.weight is None and d.weight is None for p, d in mixture.packed)
 
 
