@@ -120,7 +120,9 @@ def test_a_slow_reader_gets_every_token_and_the_latest_refinement(client: AsyncE
             refinements=RefinementOptions(),
         )
         answer, stream = Answer(), client.submit(wanted)
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(60):
+            while client.status().num_waiting or client.status().num_running:
+                await asyncio.sleep(0.01)
         pending = [event async for event in stream]
         for event in pending:
             answer.take(event)

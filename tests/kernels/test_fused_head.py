@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from unmask_kernels import dispatch, unmasking
-from unmask_kernels.constraints import Constraint, Constraints, make_constraints, pack_tokens
+from unmask_kernels.constraints import Constraints, make_constraints
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.gpu import fused_head
 from unmask_kernels.gpu.fused_head import FusedConfig, fused_config, score_fused
 from unmask_kernels.gpu.unmasking import Draws, Statistics, score_hidden
 from unmask_kernels.linear import make_linear
+from unmask_kernels.request_constraint import Constraint, pack_tokens
 from unmask_kernels.truncation import Truncation
 from unmask_kernels.unmasking import RowScores, SampledRows, score_rows
 

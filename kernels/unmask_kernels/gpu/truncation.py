@@ -27,6 +27,7 @@ BUFFER_BYTES = 64 * 2**20
 ROW_UNIT, MAX_ROWS = 16, 256
 MASS = tl.constexpr(float(UNIT))
 NUM_WARPS = 8
+WARPS_TO_CONSTRAIN = 16  # with fewer the compiler spills, for one vocabulary or another
 
 
 @triton.jit
@@ -240,7 +241,7 @@ def _constrained(logits: Tensor, mask_token: int, constraints: Constraints) -> T
     num_pieces = triton.cdiv(vocab_size, PIECE)
     constrain_kernel[(num_rows, num_pieces)](
         logits, changed, vocab_size, mask_token, logits.stride(0), num_pieces,
-        **constraint_arguments(constraints), PIECE=PIECE, num_warps=4,
+        **constraint_arguments(constraints), PIECE=PIECE, num_warps=WARPS_TO_CONSTRAIN,
     )  # fmt: skip
     return changed
 
@@ -257,4 +258,6 @@ def variants(capability: int) -> Iterator[Variant]:
         own = sizes | CONSTRAINT_TYPES | {"logits": f"*{logits}", "constrained": "*fp32"}
         own |= {"num_pieces": "i32"}
         shape = {"PIECE": PIECE} | CONSTRAINTS
-        yield Variant(f"constrain {logits}", constrain_kernel, own, shape)
+        yield Variant(
+            f"constrain {logits}", constrain_kernel, own, shape, num_warps=WARPS_TO_CONSTRAIN
+        )

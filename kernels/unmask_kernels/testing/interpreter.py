@@ -1,8 +1,9 @@
 """Makes Triton's interpreter (TRITON_INTERPRET=1) compute in bfloat16 and float8 as a GPU does.
 
 As of Triton 3.6 it multiplies the bit patterns of bfloat16 operands (triton-lang/triton#11584) and
-truncates where hardware rounds to nearest even. A GPU multiplies such numbers exactly and sums in
-float32, so they are widened before a product; casts go through torch.
+truncates where hardware rounds to nearest even. A GPU multiplies such numbers exactly, so they are
+widened before a product; casts go through torch. A matrix unit sums all rows of a tile alike, which
+numpy's library does not on every machine: products are summed in float64, and rounded to float32.
 """
 
 from typing import Any
@@ -37,7 +38,11 @@ def install() -> None:
     plain_dot, plain_cast = builder.create_dot, builder.cast_impl
 
     def create_dot(self: Any, a: Any, b: Any, total: Any, *options: Any) -> Any:
-        return plain_dot(self, _widen(a), _widen(b), total, *options)
+        a, b = _widen(a), _widen(b)
+        if not np.issubdtype(a.data.dtype, np.floating):
+            return plain_dot(self, a, b, total, *options)
+        summed = np.matmul(a.data.astype(np.float64), b.data.astype(np.float64)) + total.data
+        return interpreter.TensorHandle(summed.astype(total.data.dtype), total.dtype.scalar)
 
     def cast(self: Any, source: Any, target: Any) -> Any:
         source = _widen(source)
