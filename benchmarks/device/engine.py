@@ -132,7 +132,7 @@ def same_tokens(
     random = torch.Generator().manual_seed(0)
     requests = []
     for i in range(count):
-        ids = torch.randint(0, loaded.info.vocab_size - 1, (40 + 7 * i,), generator=random)
+        ids = torch.randint(0, loaded.info.vocab_size - 1, (9 + 7 * i,), generator=random)
         params = _params(loaded.info, block, block)
         heat = replace(params, temperature=0.7, seed=i) if i % 2 else params
         requests.append(Request(str(i), tuple(ids.tolist()), heat))

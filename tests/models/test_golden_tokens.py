@@ -70,8 +70,7 @@ def test_other_requests_change_nothing(golden_model: Load, folder: str, overlap:
 
 
 @pytest.mark.parametrize("folder", BLOCK_LENGTHS)
-@pytest.mark.parametrize("max_batch_tokens", [40, 64, 96])
-@in_turn_and_overlapping
+@pytest.mark.parametrize(("max_batch_tokens", "overlap"), [(40, False), (64, True), (96, False)])
 def test_prompts_read_in_chunks_change_nothing(
     golden_model: Load, folder: str, max_batch_tokens: int, overlap: bool
 ) -> None:
@@ -83,10 +82,9 @@ def test_prompts_read_in_chunks_change_nothing(
 
 
 @every_family
-@in_turn_and_overlapping
-def test_few_pages_change_nothing(golden_model: Load, folder: str, overlap: bool) -> None:
+def test_few_pages_change_nothing(golden_model: Load, folder: str) -> None:
     cases = cases_of(folder)
-    engine = make_engine(golden_model(folder), overlap=overlap, num_pages=20)
+    engine = make_engine(golden_model(folder), overlap=True, num_pages=20)
     assert_golden(run_all(engine, [case.request for case in cases]), cases)
     # A sequence that attends to all of itself holds all of its pages from the start.
     assert (engine.scheduler.num_preempted > 0) == (folder in BLOCK_LENGTHS)
