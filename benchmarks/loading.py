@@ -48,7 +48,7 @@ SHAPES = {
     "1.7b": Shape(151_936, 2048, 6144, 28, 16, 8, tied=True),
     # The shapes of the layers of 8b, fewer of them and fewer words, so that it is a small one.
     "8b-short": Shape(32_768, 4096, 12_288, 8, 32, 8),
-    "small": Shape(4096, 2048, 6144, 4, 16, 8),
+    "small": Shape(4096, 2048, 6144, 8, 16, 8),
 }
 HEAD_DIM = 128
 

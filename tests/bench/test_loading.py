@@ -12,7 +12,7 @@ from benchmarks.loading import LIMIT, SHAPES, run_apart, tensor_shapes, write_ch
 def test_loading_peaks_little_above_the_checkpoint_s_size(
     tmp_path: Path, quantization: str, held: float
 ) -> None:
-    write_checkpoint(tmp_path, SHAPES["small"], 80_000_000)  # a shard is less than the limit leaves
+    write_checkpoint(tmp_path, SHAPES["small"], 150_000_000)
     run = run_apart(str(tmp_path), "bfloat16", quantization)
     assert run["files"] > 2
     assert run["checkpoint_bytes"] > 2 * sum(
