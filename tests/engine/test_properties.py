@@ -15,7 +15,7 @@ from unmask.models.registry import LoadedModel, load_model
 from unmask.types import FinishReason, RefinementOptions, Request, SamplingParams
 
 few = settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
