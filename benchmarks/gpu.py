@@ -183,7 +183,7 @@ def measure_engine(report: Report, ceilings: Ceilings) -> None:
     families = importlib.import_module("benchmarks.device.families")
     rows = report.result["engine"] = []
     for name, shape in (families.TINY if DRY else families.SHAPES).items():
-        wanted = [engine.Load(1, 48, 24, block=8)] if DRY else engine.loads(name)
+        wanted = [engine.Load(1, 16, 24, block=8)] if DRY else engine.loads(name)
         fitting = [work for work in wanted if engine.fits(shape, work, report.device)]
         for work in wanted:
             if work not in fitting:
