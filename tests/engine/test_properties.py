@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,7 @@ from unmask.models.registry import LoadedModel, load_model
 from unmask.types import FinishReason, RefinementOptions, Request, SamplingParams
 
 few = settings(
-    max_examples=10,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -59,81 +60,43 @@ def assert_same(answers: dict[str, Answer], expected: dict[str, Answer]) -> None
     }
 
 
-@given(batch=requests())
+@st.composite
+def engine_settings(draw: st.DrawFn) -> dict[str, Any]:
+    """Engines that cache, read in chunks, preempt, make wait or overlap, in every combination."""
+    page_size = draw(st.sampled_from([4, 16, 24]))
+    return {
+        "prefix_cache": draw(st.booleans()),
+        "page_size": page_size,
+        "num_pages": draw(st.sampled_from([200, 300, 6400])) // page_size,
+        "max_batch_tokens": draw(st.sampled_from([32, 48, 70, 200, 2048])),
+        "max_num_seqs": draw(st.sampled_from([2, 64])),
+        "overlap": draw(st.booleans()),
+    }
+
+
+@given(batch=requests(), settings=engine_settings())
 @few
-def test_a_batch_of_n_equals_n_batches_of_one(loaded: LoadedModel, batch: list[Request]) -> None:
+def test_an_answer_depends_on_the_request_alone(
+    loaded: LoadedModel, batch: list[Request], settings: dict[str, Any]
+) -> None:
+    """A batch of N is N batches of one, cached is uncached, and so on for all of an engine."""
     alone = {request.request_id: run_alone(loaded, request) for request in batch}
-    together = run_all(make_engine(loaded, prefix_cache=False), batch)
+    engine = make_engine(loaded, **settings)
+    together = run_all(engine, batch)
     assert_same(together, alone)
     for name, answer in together.items():
         assert [entry.token_id for entry in answer.logprobs] == [
             entry.token_id for entry in alone[name].logprobs
         ]
-
-
-@given(batch=requests(), page_size=st.sampled_from([4, 16, 24]))
-@few
-def test_cached_equals_uncached(loaded: LoadedModel, batch: list[Request], page_size: int) -> None:
-    engine = make_engine(loaded, page_size=page_size)
-    run_all(engine, batch)
     again = [replace(request, request_id=f"again-{request.request_id}") for request in batch]
-    cached = run_all(engine, again)
-    for request in again:
-        assert cached[request.request_id].essence == run_alone(loaded, request).essence
-
-
-@given(batch=requests(), max_batch_tokens=st.sampled_from([32, 48, 70, 200]))
-@few
-def test_a_chunked_prompt_equals_a_whole_one(
-    loaded: LoadedModel, batch: list[Request], max_batch_tokens: int
-) -> None:
-    alone = {request.request_id: run_alone(loaded, request) for request in batch}
-    assert_same(run_all(make_engine(loaded, max_batch_tokens=max_batch_tokens), batch), alone)
-
-
-@given(batch=requests(), num_pages=st.integers(12, 24))
-@few
-def test_preempted_equals_not_preempted(
-    loaded: LoadedModel, batch: list[Request], num_pages: int
-) -> None:
-    alone = {request.request_id: run_alone(loaded, request) for request in batch}
-    assert_same(run_all(make_engine(loaded, num_pages=num_pages), batch), alone)
-
-
-@given(
-    batch=requests(),
-    num_pages=st.sampled_from([14, 24, 400]),
-    max_batch_tokens=st.sampled_from([48, 70, 2048]),
-    max_num_seqs=st.sampled_from([2, 64]),
-)
-@few
-def test_steps_that_overlap_equal_steps_in_turn(
-    loaded: LoadedModel,
-    batch: list[Request],
-    num_pages: int,
-    max_batch_tokens: int,
-    max_num_seqs: int,
-) -> None:
-    alone = {request.request_id: run_alone(loaded, request) for request in batch}
-    engine = make_engine(
-        loaded,
-        overlap=True,
-        num_pages=num_pages,
-        max_batch_tokens=max_batch_tokens,
-        max_num_seqs=max_num_seqs,
-    )
-    assert_same(run_all(engine, batch), alone)
-    again = [replace(request, request_id=f"again-{request.request_id}") for request in batch]
-    cached = run_all(engine, again)
-    for request in again:
-        assert cached[request.request_id].essence == run_alone(loaded, request).essence
+    assert_same(run_all(engine, again), {f"again-{name}": a for name, a in alone.items()})
 
 
 def test_too_few_pages_do_preempt(loaded: LoadedModel) -> None:
     """Guards the property above against never meeting a preemption."""
-    sampling = replace(Request("x", (1,)).sampling, max_tokens=100, ignore_eos=True)
+    sampling = replace(Request("x", (1,)).sampling, max_tokens=50, ignore_eos=True)
     batch = [Request(f"r{i}", tuple(range(i, i + 40)), sampling) for i in range(4)]
-    engine = make_engine(loaded, num_pages=20)
+    engine = make_engine(loaded, num_pages=12)
     answers = run_all(engine, batch)
     has_all_pages = loaded.info.attention == "full"
     assert (engine.scheduler.num_preempted > 0) != has_all_pages

@@ -15,9 +15,6 @@ from unmask.types import Request
 Load = Callable[[str], LoadedModel]
 CASES = [(folder, case) for folder in FOLDERS for case in cases_of(folder)]
 FULL = [folder for folder in FOLDERS if folder not in BLOCK_LENGTHS]
-in_turn_and_overlapping = pytest.mark.parametrize(
-    "overlap", [False, True], ids=["in-turn", "overlapping"]
-)
 every_family = pytest.mark.parametrize("folder", FOLDERS)
 
 
@@ -42,18 +39,16 @@ def test_a_request_alone_gets_the_tokens_of_the_reference_in_no_more_steps(
 
 
 @every_family
-@in_turn_and_overlapping
 def test_all_requests_together_get_the_tokens_of_the_reference(
-    golden_model: Load, folder: str, overlap: bool
+    golden_model: Load, folder: str
 ) -> None:
     cases = cases_of(folder)
-    engine = make_engine(golden_model(folder), overlap=overlap)
+    engine = make_engine(golden_model(folder))
     assert_golden(run_all(engine, [case.request for case in cases]), cases)
 
 
 @every_family
-@in_turn_and_overlapping
-def test_other_requests_change_nothing(golden_model: Load, folder: str, overlap: bool) -> None:
+def test_other_requests_change_nothing(golden_model: Load, folder: str) -> None:
     """Only some fit at a time, so that they come and go while others are in the middle."""
     loaded, cases = golden_model(folder), cases_of(folder)
     others = company(loaded, len(cases), seed=3)
@@ -62,7 +57,7 @@ def test_other_requests_change_nothing(golden_model: Load, folder: str, overlap:
         for case, other in zip(cases, others, strict=True)
         for request in (case.request, other)
     ]
-    engine = make_engine(loaded, overlap=overlap, max_num_seqs=11)
+    engine = make_engine(loaded, overlap=True, max_num_seqs=11)
     answers = run_all(engine, mixed)
     assert_golden(answers, cases)
     for other in others[:4]:
@@ -70,7 +65,7 @@ def test_other_requests_change_nothing(golden_model: Load, folder: str, overlap:
 
 
 @pytest.mark.parametrize("folder", BLOCK_LENGTHS)
-@pytest.mark.parametrize(("max_batch_tokens", "overlap"), [(40, False), (64, True), (96, False)])
+@pytest.mark.parametrize(("max_batch_tokens", "overlap"), [(40, False), (64, True)])
 def test_prompts_read_in_chunks_change_nothing(
     golden_model: Load, folder: str, max_batch_tokens: int, overlap: bool
 ) -> None:
@@ -124,7 +119,7 @@ def kinds_of_each_step(engine: Engine) -> list[set[tuple[str, bool]]]:
 
 
 @pytest.mark.parametrize("folder", FULL)
-@in_turn_and_overlapping
+@pytest.mark.parametrize("overlap", [False, True], ids=["in-turn", "overlapping"])
 def test_every_cache_and_guidance_share_steps(
     golden_model: Load, folder: str, overlap: bool
 ) -> None:
