@@ -3,19 +3,10 @@
 import torch
 from torch import Tensor
 
-_MULTIPLIER_0 = 0xD2511F53
-_MULTIPLIER_1 = 0xCD9E8D57
-_WEYL_0 = 0x9E3779B9
-_WEYL_1 = 0xBB67AE85
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_NUM_ROUNDS = 10
 _MASK = 0xFFFFFFFF
-
-
-def _multiply(a: Tensor, constant: int) -> tuple[Tensor, Tensor]:
-    # A 32 x 32 bit product overflows int64 in its top bit, so it is put together from halves.
-    low = a * (constant & 0xFFFF)
-    high = a * (constant >> 16)
-    total = high + (low >> 16)
-    return total >> 16, ((total & 0xFFFF) << 16) | (low & 0xFFFF)
 
 
 def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]) -> Tensor:
@@ -23,14 +14,23 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
 
     Counter and key words are int64 tensors that broadcast together, each in [0, 2**32).
     """
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for _ in range(10):
-        high_0, low_0 = _multiply(c0, _MULTIPLIER_0)
-        high_1, low_1 = _multiply(c2, _MULTIPLIER_1)
-        c0, c1, c2, c3 = high_1 ^ c1 ^ k0, low_1, high_0 ^ c3 ^ k1, low_0
-        k0, k1 = (k0 + _WEYL_0) & _MASK, (k1 + _WEYL_1) & _MASK
-    return torch.stack((c0, c1, c2, c3), -1)
+    shape = torch.broadcast_shapes(*(w.shape for w in counter))  # type: ignore[no-untyped-call]
+    words = [word.expand(shape) for word in counter]
+    multiplied, added = torch.stack(words[::2]), torch.stack(words[1::2])
+    keys = torch.stack([word[(None,) * (len(shape) - word.ndim)] for word in key])
+    multipliers, weyl = _pair(_MULTIPLIERS, multiplied), _pair(_WEYL, keys)
+    for _ in range(_NUM_ROUNDS):
+        product = multiplied * multipliers  # all 64 bits, the uppermost where int64 has its sign
+        high, low = (product >> 32) & _MASK, product & _MASK
+        multiplied, added = high.flip(0).bitwise_xor_(added).bitwise_xor_(keys), low.flip(0)
+        keys = (keys + weyl) & _MASK
+    return torch.stack((multiplied[0], added[0], multiplied[1], added[1]), -1)
+
+
+def _pair(numbers: tuple[int, int], like: Tensor) -> Tensor:
+    # Made on the device: a copy from the host could not be captured in a graph.
+    pair = torch.arange(2, device=like.device) * (numbers[1] - numbers[0]) + numbers[0]
+    return pair.view(2, *(1,) * (like.ndim - 1))
 
 
 def gumbel_noise(

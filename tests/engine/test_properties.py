@@ -113,7 +113,7 @@ def test_refinements_do_not_change_the_answer(
     assert run_alone(loaded, refined).essence == run_alone(loaded, plain).essence
 
 
-@given(batch=requests(max_size=8), overlap=st.booleans(), data=st.data())
+@given(batch=requests(max_size=6), overlap=st.booleans(), data=st.data())
 @few
 def test_pages_are_conserved_whatever_arrives_aborts_or_ends(
     loaded: LoadedModel, batch: list[Request], overlap: bool, data: st.DataObject

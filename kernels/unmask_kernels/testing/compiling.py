@@ -33,10 +33,17 @@ from unmask_kernels.testing.variant import Variant
 
 CAPABILITIES = (80, 90, 100)
 SHARED_LIMIT_BYTES = {80: 166_912, 90: 232_448, 100: 232_448}
-TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-INSTRUCTIONS = ("HGMMA", "UTCHMMA", "HMMA", "UTMALDG", "LDGSTS", "LDL", "STL")
+CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+# PTX, which says what machine code would: ptxas has one matrix instruction for each of these.
+INSTRUCTIONS = {
+    "wgmma": r"\bwgmma\.mma_async\b",
+    "tcgen05": r"\btcgen05\.mma\b",
+    "mma": r"\bmma\.sync\b",
+    "tma": r"\bcp\.async\.bulk\.tensor\b",
+    "cp.async": r"\bcp\.async\.c[ag]\b",
+}
 # Matrix instructions of each chip; Hopper's and Blackwell's older ones run at a fraction.
-MATRIX = {80: "HMMA", 90: "HGMMA", 100: "UTCHMMA"}
+MATRIX = {80: "mma", 90: "wgmma", 100: "tcgen05"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +82,13 @@ def examine(name: str, capability: int, compiled: Any, *, multiplies: bool) -> R
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(compiled.asm["cubin"])
         file.flush()
-        usage = _output("cuobjdump", "-res-usage", file.name)
-        code = _output("nvdisasm", "-c", file.name)
+        command = [str(CUOBJDUMP), "-res-usage", file.name]
+        usage = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = re.search(r"REG:(\d+) STACK:(\d+)", usage)
     assert found is not None, usage
-    counts = {kind: len(re.findall(rf"\b{kind}\b", code)) for kind in INSTRUCTIONS}
+    counts = {
+        kind: len(re.findall(code, compiled.asm["ptx"])) for kind, code in INSTRUCTIONS.items()
+    }
     report = Report(
         name,
         capability,
@@ -93,18 +102,13 @@ def examine(name: str, capability: int, compiled: Any, *, multiplies: bool) -> R
 
 
 def _problems(report: Report, multiplies: bool) -> Iterator[str]:
-    if report.stack_bytes or report.instructions.get("STL"):
+    if report.stack_bytes:
         yield f"spills {report.stack_bytes} bytes"
     if report.shared_bytes > SHARED_LIMIT_BYTES[report.capability]:
         yield f"wants {report.shared_bytes} bytes of shared memory"
     wanted = MATRIX[report.capability]
     if multiplies and not report.instructions.get(wanted):
         yield f"has no {wanted}"
-
-
-def _output(tool: str, *arguments: str) -> str:
-    command = [str(TOOLS / tool), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def all_variants(capability: int) -> Iterator[Variant]:
