@@ -23,6 +23,15 @@ def test_streamed_text_adds_up_to_the_whole(token_ids: list[int], sizes: list[in
     assert text == TOKENIZER.decode(token_ids)
 
 
+@given(token_ids=st.lists(st.integers(0, 511), max_size=20), skip=st.booleans())
+@settings(deadline=None, derandomize=True)
+def test_text_is_what_transformers_makes_of_it(token_ids: list[int], skip: bool) -> None:
+    text = byte_tokenizer().decode(
+        token_ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False
+    )
+    assert TOKENIZER.decode(token_ids, skip_special_tokens=skip) == text
+
+
 def test_half_a_character_is_held_back() -> None:
     decoder = StreamDecoder(TOKENIZER)
     first, second = TOKENIZER.encode("é")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from unmask.engine.output import TextAssembler
-from unmask.engine.sequence import Sequence
-from unmask.engine.step import Span, StepBatch, StepResult
+from unmask.engine.sequence import IntArray, Sequence
+from unmask.engine.step import StepBatch, StepResult
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
@@ -55,39 +55,69 @@ class Outcome:
     finish: Finish | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The scored rows that policies chose in a step, in order, with their positions and tokens."""
+
+    rows: list[int]
+    positions: list[int]
+    tokens: list[int]
+    starts: list[int]  # one more than denoised spans: where the rows of each begin
+
+    @classmethod
+    def of(cls, batch: StepBatch, result: StepResult) -> "Chosen":
+        """Taken apart at once, which for each span would take longer than all that follows."""
+        rows = result.selected.nonzero()[0]
+        starts: list[int] = np.searchsorted(rows, batch.scored_starts).tolist()
+        positions, tokens = batch.scored_positions[rows], result.tokens[rows]
+        return cls(rows.tolist(), positions.tolist(), tokens.tolist(), starts)
+
+
 def apply_span(
-    session: Session, span: Span, batch: StepBatch, result: StepResult, rows: slice
+    session: Session, batch: StepBatch, result: StepResult, chosen: Chosen, index: int
 ) -> Outcome:
-    """Commit the positions that the policy chose, and tell what became final."""
+    """Commit the positions that the policy chose for the denoised span `index` of a step."""
     sequence = session.sequence
     sequence.in_flight -= 1
-    scored_masked = sequence.masked[batch.scored_positions[rows]]
-    # Where steps overlap, the batch was made before the last result was known.
-    may_change = scored_masked | (sequence.decoding.editing_limit is not None)
-    index = np.flatnonzero(may_change) + rows.start
-    positions = batch.scored_positions[index]
-    tokens, selected = result.tokens[index], result.selected[index]
-    sequence.guess[positions] = tokens
-    sequence.confidence[positions] = result.confidence[index]
-    if result.accepted is not None:
-        sequence.accepted[positions] = result.accepted[index]
-    chosen = positions[selected]
-    if sequence.decoding.editing_limit is not None:
-        sequence.note_edits(chosen)
-    sequence.canvas[chosen] = tokens[selected]
-    sequence.masked[chosen] = False
+    if sequence.request.refinements is not None:
+        first, last = batch.scored_starts[index : index + 2]
+        _note_draft(sequence, batch.scored_positions[first:last], result, slice(first, last))
+    edits = sequence.decoding.editing_limit is not None
+    canvas, masked = sequence.canvas, sequence.masked
+    rows: list[int] = []
+    positions: list[int] = []
+    for i in range(*chosen.starts[index : index + 2]):
+        position = chosen.positions[i]
+        # Where steps overlap, the batch was made before the last result was known.
+        if masked[position] or edits:
+            rows.append(chosen.rows[i])
+            positions.append(position)
+            canvas[position] = chosen.tokens[i]
+    if edits:
+        sequence.note_edits(len(positions))
+    masked[positions] = False
     sequence.num_steps += 1
     sequence.block_step += 1
     if sequence.decoding.num_logprobs is not None:
-        _note_logprobs(session, result, index[selected], chosen)
-    return _finalize(session, len(chosen))
+        _note_logprobs(session, result, rows, positions)
+    return _finalize(session, len(positions))
+
+
+def _note_draft(sequence: Sequence, positions: IntArray, result: StepResult, rows: slice) -> None:
+    """Remember what is told of positions that are not final."""
+    may_change = sequence.masked[positions] | (sequence.decoding.editing_limit is not None)
+    open_positions = positions[may_change]
+    sequence.guess[open_positions] = result.tokens[rows][may_change]
+    sequence.confidence[open_positions] = result.confidence[rows][may_change]
+    if result.accepted is not None:
+        sequence.accepted[open_positions] = result.accepted[rows][may_change]
 
 
 def _note_logprobs(
-    session: Session, result: StepResult, rows: np.ndarray, positions: np.ndarray
+    session: Session, result: StepResult, rows: list[int], positions: list[int]
 ) -> None:
     count = session.sequence.decoding.num_logprobs or 0
-    for row, position in zip(rows.tolist(), positions.tolist(), strict=True):
+    for row, position in zip(rows, positions, strict=True):
         top: tuple[tuple[int, float], ...] = ()
         if count and result.top_ids is not None and result.top_logprobs is not None:
             ids, values = result.top_ids[row, :count], result.top_logprobs[row, :count]
@@ -102,12 +132,8 @@ def _finalize(session: Session, num_committed: int) -> Outcome:
     sequence = session.sequence
     params = sequence.decoding
     start = sequence.num_final
-    limit = min(sequence.block_end, sequence.last_end)
-    open_at = np.flatnonzero(sequence.masked[start:limit])
-    end = start + int(open_at[0]) if len(open_at) else limit
-    if params.editing_limit is not None and not sequence.is_settled:
-        end = start
-    fresh = sequence.canvas[start:end].tolist()
+    end = start if params.editing_limit is not None and not sequence.is_settled else _end(sequence)
+    fresh: list[int] = sequence.canvas[start:end].tolist()
     reason: FinishReason | None = None
     stop_reason: str | int | None = None
     for i, token_id in enumerate(fresh):
@@ -143,6 +169,16 @@ def _finalize(session: Session, num_committed: int) -> Outcome:
     if finish is None and sequence.num_final == sequence.block_end:
         sequence.open_next_block()
     return Outcome(events, num_committed, len(fresh), block_steps, finish)
+
+
+def _end(sequence: Sequence) -> int:
+    """Where the first position that is still masked is, or the end of what may be final."""
+    start, limit = sequence.num_final, min(sequence.block_end, sequence.last_end)
+    if sequence.masked[start]:
+        return start
+    masked = sequence.masked[start:limit]
+    first = int(masked.argmax())
+    return start + first if masked[first] else limit
 
 
 def _refinement(session: Session) -> Refinement | None:

@@ -1,7 +1,6 @@
 """The engine: schedule, run, apply. Synchronous, and knows no HTTP."""
 
 import time
-from collections import Counter as Tally
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,7 +8,7 @@ import torch
 from unmask.config import Config, EngineConfig
 from unmask.engine.admission import Limits, resolve
 from unmask.engine.allocator import huge_pages, keep_freed_memory
-from unmask.engine.apply import Outcome, Session, apply_span
+from unmask.engine.apply import Chosen, Outcome, Session, apply_span
 from unmask.engine.launched import Launched
 from unmask.engine.output import TextAssembler
 from unmask.engine.pages import PagePool
@@ -193,31 +192,30 @@ class Engine:
         self.pool.check_integrity(s.pages for s in self.scheduler.sequences)
 
     def _apply(self, batch: StepBatch, result: StepResult) -> list[Event]:
-        counts = Tally(batch.scored_spans.tolist())
         events: list[Event] = []
-        row = denoised = 0
-        for span in batch.spans:
-            if not span.denoises:
-                continue
-            rows = slice(row, row + counts[denoised])
-            row, denoised = rows.stop, denoised + 1
+        chosen = Chosen.of(batch, result)
+        num_steps = num_committed = num_final = 0
+        denoised = (span for span in batch.spans if span.denoises)
+        for i, span in enumerate(denoised):
             session = self._sessions.get(span.sequence.request.request_id)
             if session is None or span.block_start != span.sequence.block_start:
                 continue  # the block was full, or its request over, before this was known
-            outcome = apply_span(session, span, batch, result, rows)
+            outcome = apply_span(session, batch, result, chosen, i)
             events += outcome.events
-            self._count(session, outcome)
+            num_steps += 1
+            num_committed += outcome.num_committed
+            num_final += outcome.num_final
+            self._observe(session, outcome)
+        self.metrics.denoising_steps.inc(num_steps)
+        self.metrics.committed_tokens.inc(num_committed)
+        self.metrics.generated_tokens.inc(num_final)
         return events
 
-    def _count(self, session: Session, outcome: Outcome) -> None:
+    def _observe(self, session: Session, outcome: Outcome) -> None:
         metrics, sequence = self.metrics, session.sequence
-        metrics.denoising_steps.inc()
-        metrics.committed_tokens.inc(outcome.num_committed)
-        if outcome.num_final:
-            metrics.generated_tokens.inc(outcome.num_final)
-            if sequence.first_token_s is None:
-                sequence.first_token_s = session.age_s()
-                metrics.first_token_s.observe(sequence.first_token_s)
+        if outcome.num_final and sequence.first_token_s is None:
+            sequence.first_token_s = session.age_s()
+            metrics.first_token_s.observe(sequence.first_token_s)
         if outcome.block_steps is not None:
             metrics.steps_per_block.observe(outcome.block_steps)
         if outcome.finish is not None:

@@ -89,6 +89,7 @@ class Sequence:
         self.guess = self.canvas.copy()
         self.accepted = np.zeros(capacity, np.bool_)  # by the last step of a canvas of noise
         self.block_start = self.num_prompt - (self.num_prompt - self.origin) % block_len
+        self.block_end = min(self.block_start + block_len, capacity)
         self.block_step = 0
         self.post_steps = 0
         self.is_settled = False  # whether edits are over, so that the block is final
@@ -105,11 +106,6 @@ class Sequence:
         self.arrival_s = time.monotonic()
         self.first_token_s: float | None = None
         self.was_admitted = False
-
-    @property
-    def block_end(self) -> int:
-        """End of the open block, exclusive."""
-        return min(self.block_start + self.decoding.block_len, len(self.canvas))
 
     @property
     def next_step(self) -> int:
@@ -232,10 +228,10 @@ class Sequence:
         first, last = reach.scored.start, reach.scored.stop
         if self.decoding.editing_limit is not None:
             return np.arange(max(first, self.num_prompt), last)
-        return np.flatnonzero(self.masked[first:last]) + first
+        return self.masked[first:last].nonzero()[0] + first
 
-    def note_edits(self, chosen: IntArray) -> None:
-        """Tell from the positions that a step chose whether the block is final (LLaDA2.1).
+    def note_edits(self, num_chosen: int) -> None:
+        """Tell from how many positions a step chose whether the block is final (LLaDA2.1).
 
         It is once a step that began with nothing masked replaces nothing, or was the last allowed.
         """
@@ -243,7 +239,7 @@ class Sequence:
             return
         self.post_steps += 1
         over = self.post_steps >= self.decoding.max_post_steps
-        self.is_settled = over or not len(chosen)
+        self.is_settled = over or num_chosen == 0
 
     def key_of_page(self, index: int, page_size: int) -> PageKey | None:
         """Key of page `index`, None while a token that it depends on is not final."""
@@ -270,5 +266,6 @@ class Sequence:
             # The run that is still out has every token, so it leaves the block's final keys.
             self.num_computed = self.block_end
         self.block_start = self.block_end
+        self.block_end = min(self.block_start + self.decoding.block_len, len(self.canvas))
         self.block_step = self.in_flight = self.post_steps = 0
         self.is_settled = False

@@ -1,5 +1,6 @@
 """What a step computes, and what comes of it: plain arrays, no torch."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ class Span:
     @property
     def opens(self) -> bool:
         """Whether the open block is computed."""
-        return len(self.reach.scored) > 0
+        return bool(self.reach.scored)
 
     @property
     def denoises(self) -> bool:
@@ -86,6 +87,7 @@ class StepBatch:
     scored_rows: IntArray  # [M] where T has them
     hidden_rows: IntArray  # [M] where T has the rows whose logits are about them
     scored_spans: IntArray  # [M] indices into the decoding arrays
+    scored_starts: list[int]  # one more than decoding arrays have: where each one's M begin
     open_rows: IntArray  # [R] indices into T of open blocks, masked or not
     open_cells: IntArray  # [R] where the device's canvas [sequences, MAX_BLOCK_LENGTH] has them
     open_is_known: npt.NDArray[np.bool_]  # [R] whether `token_ids` has the result of every step
@@ -125,18 +127,19 @@ def build_batch(spans: list[Span], page_size: int, *, shift: bool = False) -> St
     first_rows = query_starts[:-1] - starts  # row of a position, less the position
     positions = np.arange(query_starts[-1]) - first_rows[span_of]
     pages_of = [span.pages(page_size) for span in spans]
-    page_starts = np.concatenate(([0], np.cumsum([len(own) for own in pages_of])))
-    pages = np.concatenate(pages_of).astype(np.int64)
+    page_starts = np.array([0, *itertools.accumulate(map(len, pages_of))])
+    pages = np.fromiter(itertools.chain.from_iterable(pages_of), np.int64, page_starts[-1])
     slots = pages[page_starts[span_of] + positions // page_size] * page_size + positions % page_size
     denoised = [i for i, span in enumerate(spans) if span.denoises]
     scored = [spans[i].sequence.scored(reaches[i]) for i in denoised]
     scored_positions = np.concatenate([np.empty(0, np.int64), *scored])
-    scored_spans = np.repeat(np.arange(len(denoised)), [len(own) for own in scored])
+    counts = [len(own) for own in scored]
+    scored_spans = np.repeat(np.arange(len(denoised)), counts)
     scored_rows = scored_positions + first_rows[denoised][scored_spans]
     open_rows, open_cells, open_is_known = _open_block(spans, first_rows)
     hidden_rows = scored_rows - 1 if shift else scored_rows
-    guided = np.flatnonzero([spans[i].sequence.num_canvases == 2 for i in denoised])
-    guided = np.flatnonzero(np.isin(scored_spans, guided))
+    is_guided = np.array([spans[i].sequence.num_canvases == 2 for i in denoised], np.bool_)
+    guided = np.flatnonzero(is_guided[scored_spans])
     # The canvas without the prompt comes right after the other and is as long.
     lengths_of = lengths[np.array(denoised, np.int64)][scored_spans[guided]]
     return StepBatch(
@@ -153,6 +156,7 @@ def build_batch(spans: list[Span], page_size: int, *, shift: bool = False) -> St
         scored_rows=scored_rows,
         hidden_rows=hidden_rows,
         scored_spans=scored_spans,
+        scored_starts=[0, *itertools.accumulate(counts)],
         open_rows=open_rows,
         open_cells=open_cells,
         open_is_known=open_is_known,
