@@ -129,9 +129,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="write the reports as JSON")
     parser.add_argument("--only", default="", help="part of a variant's name")
+    parser.add_argument("--capability", type=int, choices=CAPABILITIES, help="one chip, such as 90")
     options = parser.parse_args()
     reports = []
-    for capability in CAPABILITIES:
+    for capability in CAPABILITIES if options.capability is None else [options.capability]:
         for variant in all_variants(capability):
             if options.only not in variant.name:
                 continue

@@ -67,12 +67,10 @@ def check_ids(token_ids: Sequence[int], model: ModelInfo, field: str) -> None:
     """Raise `InvalidRequest` for ids that the model does not have."""
     if not token_ids or (min(token_ids) >= 0 and max(token_ids) < model.vocab_size):
         return
-    for i, token_id in enumerate(token_ids):
-        if not 0 <= token_id < model.vocab_size:
-            raise InvalidRequest(
-                f"{field}[{i}] must be a token id below {model.vocab_size}, got {token_id}",
-                field=field,
-            )
+    wrong = next(token_id for token_id in token_ids if not 0 <= token_id < model.vocab_size)
+    raise InvalidRequest(
+        f"{field}: token id {wrong} is outside the vocabulary of {model.vocab_size}", field=field
+    )
 
 
 async def _run(work: Callable[[], T], num_items: int) -> T:
