@@ -16,8 +16,9 @@ class Tokenizer:
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        # What `decode` of a fast tokenizer ends in, at a third of its time.
-        self._backend = getattr(inner, "backend_tokenizer", None)
+        # What `decode` of a fast tokenizer ends in, at a third of its time. Others have their own.
+        is_fast = type(inner) is PreTrainedTokenizerFast
+        self._backend = inner.backend_tokenizer if is_fast else None
         self._texts: dict[int, str] = {}
 
     @classmethod
