@@ -16,7 +16,7 @@ from unmask.models.registry import LoadedModel, load_model
 from unmask.types import FinishReason, RefinementOptions, Request, SamplingParams
 
 few = settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

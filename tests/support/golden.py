@@ -88,7 +88,7 @@ def company(loaded: LoadedModel, num_requests: int, seed: int) -> list[Request]:
         elif edits.editing_threshold is not None:
             extra = {"editing_threshold": draw.choice([None, 0.2, 0.9])}
         sampling = SamplingParams(
-            max_tokens=draw.randint(1, 90),
+            max_tokens=draw.randint(1, 60),
             block_length=draw.choice([1, 3, 8, 16, 32, 40]),
             seed=draw.randrange(2**63),
             logprobs=draw.choice([None, 2]),
