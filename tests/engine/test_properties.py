@@ -71,6 +71,7 @@ def engine_settings(draw: st.DrawFn) -> dict[str, Any]:
         "max_batch_tokens": draw(st.sampled_from([32, 48, 70, 200, 2048])),
         "max_num_seqs": draw(st.sampled_from([2, 64])),
         "overlap": draw(st.booleans()),
+        "steps_ahead": draw(st.sampled_from([1, 2, 4])),
     }
 
 
@@ -113,12 +114,13 @@ def test_refinements_do_not_change_the_answer(
     assert run_alone(loaded, refined).essence == run_alone(loaded, plain).essence
 
 
-@given(batch=requests(max_size=6), overlap=st.booleans(), data=st.data())
+@given(batch=requests(max_size=6), steps_ahead=st.integers(0, 3), data=st.data())
 @few
 def test_pages_are_conserved_whatever_arrives_aborts_or_ends(
-    loaded: LoadedModel, batch: list[Request], overlap: bool, data: st.DataObject
+    loaded: LoadedModel, batch: list[Request], steps_ahead: int, data: st.DataObject
 ) -> None:
-    engine = make_engine(loaded, num_pages=14, max_batch_tokens=64, max_num_seqs=3, overlap=overlap)
+    overlap = {"overlap": steps_ahead > 0, "steps_ahead": max(1, steps_ahead)}
+    engine = make_engine(loaded, num_pages=14, max_batch_tokens=64, max_num_seqs=3, **overlap)
     waiting, answers = list(batch), {}
     while waiting or engine.has_work:
         if waiting and (not engine.has_work or data.draw(st.booleans())):

@@ -83,6 +83,19 @@ def test_a_request_in_company_gets_the_answer_that_it_gets_alone(
         assert together[request.request_id].token_ids == alone.token_ids
 
 
+@pytest.mark.parametrize("steps_ahead", [1, 3])
+@pytest.mark.parametrize("num_pages", [24, 400])
+def test_steps_that_overlap_equal_steps_in_turn(
+    loaded: LoadedModel, steps_ahead: int, num_pages: int
+) -> None:
+    in_turn = run_all(make_engine(loaded), requests())
+    engine = make_engine(loaded, overlap=True, steps_ahead=steps_ahead, num_pages=num_pages)
+    overlapping = run_all(engine, requests())
+    assert {name: answer.essence for name, answer in overlapping.items()} == {
+        name: answer.essence for name, answer in in_turn.items()
+    }
+
+
 def test_an_answer_ends_at_the_first_stop_token_of_a_canvas(loaded: LoadedModel) -> None:
     (request,) = requests()[:1]
     whole = run_alone(loaded, request).token_ids

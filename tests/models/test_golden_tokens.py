@@ -57,7 +57,7 @@ def test_other_requests_change_nothing(golden_model: Load, folder: str) -> None:
         for case, other in zip(cases, others, strict=True)
         for request in (case.request, other)
     ]
-    engine = make_engine(loaded, overlap=True, max_num_seqs=11)
+    engine = make_engine(loaded, overlap=True, steps_ahead=2, max_num_seqs=11)
     answers = run_all(engine, mixed)
     assert_golden(answers, cases)
     for other in others[:4]:
@@ -79,7 +79,7 @@ def test_prompts_read_in_chunks_change_nothing(
 @every_family
 def test_few_pages_change_nothing(golden_model: Load, folder: str) -> None:
     cases = cases_of(folder)
-    engine = make_engine(golden_model(folder), overlap=True, num_pages=20)
+    engine = make_engine(golden_model(folder), overlap=True, steps_ahead=3, num_pages=20)
     assert_golden(run_all(engine, [case.request for case in cases]), cases)
     # A sequence that attends to all of itself holds all of its pages from the start.
     assert (engine.scheduler.num_preempted > 0) == (folder in BLOCK_LENGTHS)

@@ -1,6 +1,7 @@
 """The engine: schedule, run, apply. Synchronous, and knows no HTTP."""
 
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 
 import torch
@@ -77,7 +78,7 @@ class Engine:
         self.scheduler = Scheduler(self.config, self.pool, loaded.info)
         self.runner = Runner.create(self.config, loaded, num_pages, progress)
         self._sessions: dict[str, Session] = {}
-        self._launched: Step | None = None
+        self._launched: deque[Step] = deque()
         metrics.refused.labels("invalid")
         metrics.refused.labels("queue_full")
         metrics.watch(self.status, vllm=config.server.vllm_metrics, model_name=loaded.info.name)
@@ -100,7 +101,7 @@ class Engine:
     @property
     def has_work(self) -> bool:
         """Whether a step would do anything."""
-        return bool(self._sessions) or self._launched is not None
+        return bool(self._sessions) or bool(self._launched)
 
     def check(self, request: Request) -> None:
         """Raise `InvalidRequest` for what can never be served; safe from any thread."""
@@ -144,14 +145,14 @@ class Engine:
         return [Delta(request_id, (), "", finish=Finish(FinishReason.ABORT, usage))]
 
     def step(self) -> list[Event]:
-        """Launch a step, and tell the events of it or, where steps overlap, of the one before."""
+        """Launch a step, and tell the events of it or, where steps overlap, of an earlier one."""
         preempted_before = self.scheduler.num_preempted
         batch = self.scheduler.schedule()
         self.metrics.preempted.inc(self.scheduler.num_preempted - preempted_before)
-        step = None if batch is None else self._launch(batch)
-        if self.runner.overlaps:
-            step, self._launched = self._launched, step
-        return [] if step is None else self._finish(step)
+        if batch is not None:
+            self._launched.append(self._launch(batch))
+        ahead = self.config.steps_ahead if self.runner.overlaps and batch is not None else 0
+        return self._finish(self._launched.popleft()) if len(self._launched) > ahead else []
 
     def _launch(self, batch: StepBatch) -> "Step":
         started_s = time.monotonic()
@@ -173,7 +174,7 @@ class Engine:
             self.scheduler.remove(session.sequence)
             failures.append(Failure(request_id, message))
         self._sessions.clear()
-        self._launched = None
+        self._launched.clear()
         return failures
 
     def status(self, num_arriving: int = 0, detail: str = "") -> EngineStatus:
