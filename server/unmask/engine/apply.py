@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from unmask.engine.output import TextAssembler
-from unmask.engine.sequence import IntArray, Sequence
+from unmask.engine.sequence import Sequence
 from unmask.engine.step import StepBatch, StepResult
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
@@ -80,8 +80,7 @@ def apply_span(
     sequence = session.sequence
     sequence.in_flight -= 1
     if sequence.request.refinements is not None:
-        first, last = batch.scored_starts[index : index + 2]
-        _note_draft(sequence, batch.scored_positions[first:last], result, slice(first, last))
+        _note_draft(sequence, batch, result, slice(*batch.scored_starts[index : index + 2]))
     edits = sequence.decoding.editing_limit is not None
     canvas, masked = sequence.canvas, sequence.masked
     rows: list[int] = []
@@ -103,8 +102,9 @@ def apply_span(
     return _finalize(session, len(positions))
 
 
-def _note_draft(sequence: Sequence, positions: IntArray, result: StepResult, rows: slice) -> None:
+def _note_draft(sequence: Sequence, batch: StepBatch, result: StepResult, rows: slice) -> None:
     """Remember what is told of positions that are not final."""
+    positions = batch.scored_positions[rows]
     may_change = sequence.masked[positions] | (sequence.decoding.editing_limit is not None)
     open_positions = positions[may_change]
     sequence.guess[open_positions] = result.tokens[rows][may_change]

@@ -87,7 +87,7 @@ class StepBatch:
     scored_rows: IntArray  # [M] where T has them
     hidden_rows: IntArray  # [M] where T has the rows whose logits are about them
     scored_spans: IntArray  # [M] indices into the decoding arrays
-    scored_starts: list[int]  # one more than decoding arrays have: where each one's M begin
+    scored_starts: IntArray  # where each one's of M begin, and the last one's end
     open_rows: IntArray  # [R] indices into T of open blocks, masked or not
     open_cells: IntArray  # [R] where the device's canvas [sequences, MAX_BLOCK_LENGTH] has them
     open_is_known: npt.NDArray[np.bool_]  # [R] whether `token_ids` has the result of every step
@@ -156,7 +156,7 @@ def build_batch(spans: list[Span], page_size: int, *, shift: bool = False) -> St
         scored_rows=scored_rows,
         hidden_rows=hidden_rows,
         scored_spans=scored_spans,
-        scored_starts=[0, *itertools.accumulate(counts)],
+        scored_starts=np.array([0, *itertools.accumulate(counts)]),
         open_rows=open_rows,
         open_cells=open_cells,
         open_is_known=open_is_known,

@@ -7,7 +7,6 @@ import numpy as np
 from torch import Tensor
 
 from unmask.decoding.policies import Rules
-from unmask.engine.sequence import IntArray
 from unmask.engine.staging import Array
 from unmask.engine.step import StepBatch
 from unmask_kernels.policies import CODES
@@ -59,7 +58,7 @@ class StepTensors:
             "guiding_rows": batch.guiding_rows,
             "guidance": decoding.guidance[batch.scored_spans[batch.guided]],
             "codes": np.array([CODES[name] for name in decoding.policies], np.int32),
-            "starts": block_starts(batch),
+            "starts": batch.scored_starts,
             "quota": decoding.quota,
             "limit": decoding.limit,
         }
@@ -83,12 +82,6 @@ class StepTensors:
                 truncation = Truncation(*(parts.pop(name) for name in names))
             sampled = SampledRows(**parts, truncation=truncation)
         return cls(**own, rules=rules, editing=editing, sampled=sampled)
-
-
-def block_starts(batch: StepBatch) -> IntArray:
-    """Where the scored rows of each block begin, and the last ones end [B + 1]."""
-    blocks = np.arange(len(batch.decoding.policies) + 1)
-    return np.searchsorted(batch.scored_spans, blocks).astype(np.int64)
 
 
 def _drawn(batch: StepBatch, vocab_size: int) -> dict[str, Array]:
