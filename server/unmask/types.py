@@ -2,7 +2,7 @@
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -282,6 +282,15 @@ class ModelInfo:
     schedule: ScheduleName = "even"
     canvas: CanvasSchedule | None = None
     can_edit: bool = False
+
+    def check_ids(self, token_ids: Sequence[int], field: str) -> None:
+        """Raise `InvalidRequest` for ids that the model does not have."""
+        if not token_ids or (min(token_ids) >= 0 and max(token_ids) < self.vocab_size):
+            return
+        wrong = next(token_id for token_id in token_ids if not 0 <= token_id < self.vocab_size)
+        raise InvalidRequest(
+            f"{field}: token id {wrong} is outside the vocabulary of {self.vocab_size}", field=field
+        )
 
 
 EngineState = Literal["starting", "ready", "stopping", "failed"]

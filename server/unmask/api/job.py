@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unmask.api.prompts import check_ids, check_model, decode, encode_chat, encode_prompts
+from unmask.api.prompts import check_model, decode, encode_chat, encode_prompts
 from unmask.api.sampling import (
     check_body,
     count_choices,
@@ -51,9 +51,9 @@ async def prepare(body: CompletionBody | ChatBody, client: EngineClient, prefix:
     check_body(body)
     n = count_choices(body)
     sampling, refinements = sampling_of(body), refinements_of(body)
-    check_ids(sampling.stop_token_ids, client.model, "stop_token_ids")
-    check_ids(sampling.allowed_token_ids or (), client.model, "allowed_token_ids")
-    check_ids([token_id for token_id, _ in sampling.logit_bias], client.model, "logit_bias")
+    client.model.check_ids(sampling.stop_token_ids, "stop_token_ids")
+    client.model.check_ids(sampling.allowed_token_ids or (), "allowed_token_ids")
+    client.model.check_ids([token_id for token_id, _ in sampling.logit_bias], "logit_bias")
     prompts = await _encode(body, client)
     if len(prompts) * n > MAX_CHOICES:
         raise InvalidRequest(
@@ -92,7 +92,7 @@ async def _encode(body: CompletionBody | ChatBody, client: EngineClient) -> list
     )
     for given, encoded in zip(prompts, ids, strict=True):
         if not isinstance(given, str):
-            check_ids(encoded, client.model, "prompt")
+            client.model.check_ids(encoded, "prompt")
     return ids
 
 

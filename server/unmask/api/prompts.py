@@ -9,7 +9,6 @@ from unmask.api.schemas import ChatMessage, PromptInput
 from unmask.client import EngineClient
 from unmask.errors import InvalidRequest
 from unmask.tokenizer import Tokenizer
-from unmask.types import ModelInfo
 
 LONG_TEXT = 20_000  # characters; about ten milliseconds of encoding
 
@@ -61,16 +60,6 @@ async def decode(tokenizer: Tokenizer, token_ids: Sequence[int]) -> str:
         return tokenizer.decode(token_ids, skip_special_tokens=False)
 
     return await _run(run, len(token_ids))
-
-
-def check_ids(token_ids: Sequence[int], model: ModelInfo, field: str) -> None:
-    """Raise `InvalidRequest` for ids that the model does not have."""
-    if not token_ids or (min(token_ids) >= 0 and max(token_ids) < model.vocab_size):
-        return
-    wrong = next(token_id for token_id in token_ids if not 0 <= token_id < model.vocab_size)
-    raise InvalidRequest(
-        f"{field}: token id {wrong} is outside the vocabulary of {model.vocab_size}", field=field
-    )
 
 
 async def _run(work: Callable[[], T], num_items: int) -> T:

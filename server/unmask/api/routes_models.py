@@ -8,7 +8,7 @@ from unmask import __version__
 from unmask.api.backend import Backend
 from unmask.api.body import read_body
 from unmask.api.openapi import json_body
-from unmask.api.prompts import check_ids, check_model, decode, encode_chat, encode_prompts
+from unmask.api.prompts import check_model, decode, encode_chat, encode_prompts
 from unmask.api.schemas import DetokenizeBody, TokenizeBody
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo
@@ -52,7 +52,7 @@ def model_routes(backend: Backend) -> APIRouter:
         """Text of token ids, special tokens spelled out."""
         body = await read_body(request, DetokenizeBody)
         check_model(body.model, client)
-        check_ids(body.tokens, client.model, "tokens")
+        client.model.check_ids(body.tokens, "tokens")
         return {"prompt": await decode(client.tokenizer, body.tokens)}
 
     @router.get("/version")

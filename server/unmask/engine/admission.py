@@ -114,18 +114,9 @@ def _check_canvas(
 
 def _constraint(params: SamplingParams, model: ModelInfo) -> Constraint | None:
     """What the request changes in distributions; raises `InvalidRequest` if it leaves nothing."""
-    given = [
-        ("logit_bias", [token_id for token_id, _ in params.logit_bias]),
-        ("allowed_token_ids", params.allowed_token_ids or ()),
-    ]
-    for name, token_ids in given:
-        for token_id in token_ids:
-            if not 0 <= token_id < model.vocab_size:
-                raise InvalidRequest(
-                    f"{name}: token id {token_id} is outside the vocabulary of {model.vocab_size}",
-                    field=name,
-                )
     allowed = params.allowed_token_ids
+    model.check_ids([token_id for token_id, _ in params.logit_bias], "logit_bias")
+    model.check_ids(allowed or (), "allowed_token_ids")
     if allowed is not None and set(allowed) == {model.mask_token_id}:
         raise InvalidRequest(
             "allowed_token_ids has the mask token only, which is never generated",
