@@ -12,19 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unmask_kernels.cpu.onednn import MAX_BF16_INPUTS, MAX_PARTS
+from unmask_kernels.cpu.rows import fill_rows
 from unmask_kernels.dispatch import uses_triton
-from unmask_kernels.linear import (
-    MAX_BF16_INPUTS,
-    MAX_PARTS,
-    Linear,
-    can_pack,
-    fill_rows,
-    make_linear,
-)
+from unmask_kernels.linear import Linear, make_linear, packs
 from unmask_kernels.philox import gumbel_noise
 
 # Entries whose logits are in memory at a time; a multiple of four. Where weights are packed, as
-# many as are summed in order whatever the number of rows; see `unmask_kernels.linear`.
+# many as are summed in order whatever the number of rows; see `unmask_kernels.cpu.onednn`.
 SLICE = 16384
 PACKED_SLICE = MAX_BF16_INPUTS * MAX_PARTS
 
@@ -64,7 +59,7 @@ def make_vocabulary(
 ) -> Vocabulary:
     """Cut an embedding [V, C] into slices; where weights are not repacked, they are views of it."""
     if slice_len is None:
-        slice_len = PACKED_SLICE if can_pack(embedding) else SLICE
+        slice_len = PACKED_SLICE if packs(embedding) else SLICE
     assert slice_len % 4 == 0, "a slice begins where a counter of noise does"
     slices = [
         VocabularySlice(i * slice_len, make_linear(part), make_linear(part.T))

@@ -1,4 +1,4 @@
-"""Which implementation of an operation runs: Triton on a GPU, plain torch elsewhere."""
+"""Which implementation of an operation runs: Triton on a GPU, C kernels or torch elsewhere."""
 
 import contextlib
 import importlib.util
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from typing import Literal
 
 import torch
+from torch import Tensor
+
+from unmask_kernels.cpu.library import library
 
 Backend = Literal["auto", "torch", "triton"]
 
@@ -18,6 +21,13 @@ def uses_triton(device: torch.device) -> bool:
     if _backend == "auto":
         return device.type == "cuda" and importlib.util.find_spec("triton") is not None
     return _backend == "triton"
+
+
+def uses_native(x: Tensor) -> bool:
+    """Whether C kernels multiply what is like `x`; they do where no other backend is chosen."""
+    if _backend != "auto" or x.device.type != "cpu" or x.dtype is not torch.float32:
+        return False
+    return library() is not None
 
 
 def capability(device: torch.device) -> int:

@@ -11,16 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask_kernels.dispatch import capability, uses_triton
+from unmask_kernels.cpu.native import NativeExperts
+from unmask_kernels.cpu.rows import fill_rows, pad_rows
+from unmask_kernels.dispatch import capability, uses_native, uses_triton
 from unmask_kernels.layers import Activation, gated
 from unmask_kernels.linear import (
     FEWEST_WIDENED_ROWS,
     GatedLinear,
     Linear,
-    can_pack_small,
-    fill_rows,
     make_gated_linear,
     make_linear,
+    uses_onednn,
 )
 
 
@@ -97,9 +98,12 @@ class Experts:
     stacked: Stacked | None  # None once they are packed
     packed: tuple[tuple[GatedLinear, Linear], ...]
     activation: Activation = "silu"
+    native: NativeExperts | None = None
 
     def __call__(self, x: Tensor, ids: Tensor, shares: Tensor) -> Tensor:
         """Rows [T, C] through the experts `ids` [T, K], summed by `shares` [T, K] float32."""
+        if self.native is not None:
+            return self.native(x, ids, shares)
         if self.stacked is None:
             return _grouped(x, ids, shares, len(self.packed), self._product)
         return experts(
@@ -126,8 +130,8 @@ def make_experts(
     down_scales: Tensor | None = None,
     activation: Activation = "silu",
 ) -> Experts:
-    """Prepare weights as of `experts`; without scales, packed where oneDNN serves them."""
-    if gate_up_scales is not None or down_scales is not None or not can_pack_small(gate_up):
+    """Prepare weights as of `experts`; without scales, packed where a CPU's kernels serve them."""
+    if gate_up_scales is not None or down_scales is not None or not _packs(gate_up):
         return Experts(Stacked(gate_up, down, gate_up_scales, down_scales), (), activation)
     pairs = zip(gate_up, down, strict=True)
     return gather_experts(((*g.chunk(2), d) for g, d in pairs), len(down), activation)
@@ -144,8 +148,14 @@ def gather_experts(
     """
     packed = []
     stacked: Stacked | None = None
+    native: NativeExperts | None = None
     for expert, (gate, up, down) in enumerate(weights):
-        if can_pack_small(gate):
+        if uses_native(gate):
+            if native is None:
+                native = NativeExperts(num_experts, gate.shape[1], len(gate), activation)
+            native.fill(expert, gate, up, down)
+            continue
+        if _packs(gate):
             packed.append((make_gated_linear(gate, up, activation), make_linear(down)))
             continue
         if stacked is None:
@@ -156,7 +166,7 @@ def gather_experts(
             )
         torch.cat((gate, up), out=stacked.gate_up[expert])
         stacked.down[expert] = down
-    return Experts(stacked, tuple(packed), activation)
+    return Experts(stacked, tuple(packed), activation, native)
 
 
 def experts(
@@ -198,12 +208,22 @@ def experts(
         )
 
     def product(expert: int, rows: Tensor) -> Tensor:
-        full = fill_rows(rows, FEWEST_WIDENED_ROWS)  # MKL sums fewer in another order
+        full = pad_rows(rows, FEWEST_WIDENED_ROWS)  # MKL sums fewer in another order
         joined = F.linear(full, _wide(gate_up, gate_up_scales, expert, x.dtype))
         mixed = F.linear(gated(joined, activation), _wide(down, down_scales, expert, x.dtype))
         return mixed[: len(rows)]
 
     return _grouped(x, ids, shares, num_experts, product)
+
+
+def _packs(weight: Tensor) -> bool:
+    """Whether weights of a few hundred inputs and outputs are repacked.
+
+    Without AVX-512 a call of oneDNN takes 0.1 ms however little there is to do, MKL's half of that.
+    """
+    if uses_native(weight):
+        return True
+    return uses_onednn(weight) and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 def _grouped(

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels import reference
@@ -105,6 +106,11 @@ def geglu(both: Tensor) -> Tensor:
         return layers.geglu(both)
     gate, up = torch.chunk(both, 2, 1)
     return reference.geglu(gate, up)
+
+
+def activated(x: Tensor, activation: Activation) -> Tensor:
+    """`x` through SiLU, or GELU by its hyperbolic tangent."""
+    return F.silu(x) if activation == "silu" else F.gelu(x, approximate="tanh")
 
 
 def gated(both: Tensor, activation: Activation) -> Tensor:

@@ -1,16 +1,26 @@
 """Matrix products: right, and the same for a row in any company."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from unmask_kernels.cpu.rows import FEWEST_ROWS, pad_rows
 from unmask_kernels.dispatch import backend
-from unmask_kernels.linear import fill_rows, make_gated_linear, make_linear
+from unmask_kernels.linear import make_gated_linear, make_linear
 
 SHAPES = [(256, 768), (768, 256), (256, 2048), (704, 256), (96, 40), (1000, 64)]
 DTYPES = [torch.float32, torch.bfloat16]
 # Relative to the largest entry: the rounding of the dtype, a few times over for cut inputs.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+
+
+@pytest.fixture(autouse=True, params=["auto", "torch"])
+def _way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """C kernels where there is a compiler, and what does without."""
+    with backend(request.param):
+        yield
 
 
 def inputs(shape: tuple[int, int], dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
@@ -28,9 +38,9 @@ def test_products_agree_with_float64(shape: tuple[int, int], dtype: torch.dtype)
     for got, expected in (
         (linear(x), exact),
         (linear.add(x, other.clone()), exact + other.double()),
-        (linear.silu(x), F.silu(exact)),
-        (linear.gelu(x), F.gelu(exact, approximate="tanh")),
-        (linear.multiply(x, other), exact * other.double()),
+        (linear.activate(x, "silu"), F.silu(exact)),
+        (linear.activate(x, "gelu_tanh"), F.gelu(exact, approximate="tanh")),
+        (linear.multiply(x, other.clone()), exact * other.double()),
     ):
         assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
 
@@ -45,9 +55,9 @@ def test_a_bias_is_added_once(shape: tuple[int, int], dtype: torch.dtype) -> Non
     for got, expected in (
         (linear(x), exact),
         (linear.add(x, other.clone()), exact + other.double()),
-        (linear.silu(x), F.silu(exact)),
-        (linear.gelu(x), F.gelu(exact, approximate="tanh")),
-        (linear.multiply(x, other), exact * other.double()),
+        (linear.activate(x, "silu"), F.silu(exact)),
+        (linear.activate(x, "gelu_tanh"), F.gelu(exact, approximate="tanh")),
+        (linear.multiply(x, other.clone()), exact * other.double()),
     ):
         assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
 
@@ -62,7 +72,13 @@ def test_a_row_is_the_same_in_any_company(shape: tuple[int, int], dtype: torch.d
     def every(rows: slice) -> list[torch.Tensor]:
         a, b = x[rows], other[rows]
         added = linear.add(a, b.clone())  # which may be overwritten
-        return [linear(a), added, linear.silu(a), linear.gelu(a), linear.multiply(a, b)]
+        return [
+            linear(a),
+            added,
+            linear.activate(a, "silu"),
+            linear.activate(a, "gelu_tanh"),
+            linear.multiply(a, b.clone()),
+        ]
 
     whole = every(slice(0, 300))
     for start, end in [
@@ -106,7 +122,7 @@ def test_a_row_is_the_same_among_few_and_among_thousands(dtype: torch.dtype) -> 
 
 
 def test_few_numbers_of_rows_need_code() -> None:
-    filled = {count: fill_rows(torch.ones(count, 1)) for count in range(2049)}
+    filled = {count: pad_rows(torch.ones(count, 1), FEWEST_ROWS) for count in range(2049)}
     for count, rows in filled.items():
         assert len(rows) >= count == rows.sum()
         assert len(rows) - count < max(4 if count <= 4 else 8, count / 8)

@@ -1,11 +1,15 @@
 """Experts that are prepared once: right, and the same for a row in any company."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels import experts as experts_module
+from unmask_kernels.cpu.library import library
+from unmask_kernels.dispatch import backend
 from unmask_kernels.experts import (
     Experts,
     experts,
@@ -14,7 +18,7 @@ from unmask_kernels.experts import (
     route_sigmoid,
     route_softmax,
 )
-from unmask_kernels.linear import can_pack
+from unmask_kernels.linear import uses_onednn
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
 SIZES = [(5, 1, 64, 48), (16, 4, 600, 40), (3, 3, 40, 300), (64, 8, 128, 20)]
@@ -25,13 +29,17 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture(autouse=True, params=["packed", "stacked"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Either way, whichever is the faster one on this machine."""
+@pytest.fixture(autouse=True, params=["native", "packed", "stacked"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Each way, whichever is the fastest one on this machine."""
+    if request.param == "native":
+        yield request.param
+        return
     packs = request.param == "packed"
     own = experts_module
-    monkeypatch.setattr(own, "can_pack_small", lambda weight: packs and can_pack(weight))
-    return str(request.param)
+    monkeypatch.setattr(own, "_packs", lambda weight: packs and uses_onednn(weight))
+    with backend("torch"):
+        yield request.param
 
 
 def weights(num_experts: int, columns: int, inner: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
@@ -114,6 +122,11 @@ def test_weights_of_8_bits_keep_their_scales() -> None:
 def test_experts_are_held_in_one_way(way: str) -> None:
     mixture = make_experts(*weights(4, 32, 16, torch.float32))
     assert isinstance(mixture, Experts)
+    if way == "native" and library() is not None:
+        assert mixture.native is not None
+        assert mixture.stacked is None
+        assert not mixture.packed
+        return
     assert (mixture.stacked is None) == (way == "packed")
     assert len(mixture.packed) == (4 if way == "packed" else 0)
     assert all(p.gate.weight is None and d.weight is None for p, d in mixture.packed)

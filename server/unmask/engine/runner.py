@@ -136,10 +136,11 @@ class Runner:
         if self.canvases is not None:
             return Launched.send(self._denoise_noise(batch, put, self.canvases))
         if is_replayed and self.graphs is not None:
-            hidden = self.graphs.hidden
+            hidden = self.graphs.hidden[put.wanted_rows]
         else:
             self._renew(put)
-            hidden = self.loaded.model.forward(self._step_input(batch, put))
+            step = self._step_input(batch, put, wanted=put.wanted_rows)
+            hidden = self.loaded.model.forward(step)
         return Launched.send(self._decide(batch, put, hidden) if has_scored else None)
 
     def _replay(self, graphs: Graphs, batch: StepBatch) -> bool:
@@ -147,15 +148,20 @@ class Runner:
         return graphs.replay(host_step(batch, self.canvas, self.plans(batch, on_host), self.cache))
 
     def _decide(self, batch: StepBatch, put: StepTensors, hidden: Tensor) -> Outputs:
-        """Tokens of the scored rows, those that are taken also on the canvas."""
+        """Tokens of the scored rows, those that are taken also on the canvas.
+
+        `hidden` are the rows that are wanted: those M whose logits are read, and then those G of
+        the same without the prompt.
+        """
+        own, guiding = torch.tensor_split(hidden, (len(batch.scored_rows),))
         if self.canvas is None:
             current = put.token_ids[put.scored_rows]
         else:
             current = self.canvas.view(-1)[put.scored_cells]
-        given = self._decisive(batch, put, hidden)
+        given = self._decisive(batch, put, guiding)
         scores, selected = decide(
             self.loaded.model,
-            hidden[put.hidden_rows],
+            own,
             current,
             given,
             is_known=self.canvas is None,
@@ -191,6 +197,7 @@ class Runner:
         put: StepTensors,
         canvas_rows: Tensor | None = None,
         soft: Tensor | None = None,
+        wanted: Tensor | None = None,
     ) -> StepInput:
         return StepInput(
             token_ids=put.token_ids,
@@ -200,18 +207,18 @@ class Runner:
             cache=self.cache,
             canvas_rows=canvas_rows,
             soft=soft,
+            wanted=wanted,
         )
 
-    def _decisive(self, batch: StepBatch, put: StepTensors, hidden: Tensor) -> Decisive:
-        decoding = batch.decoding
+    def _decisive(self, batch: StepBatch, put: StepTensors, guiding: Tensor) -> Decisive:
+        decoding, vocab_size = batch.decoding, self.loaded.info.vocab_size
         guided = None
         if len(batch.guided):  # moved away from what is likely without the prompt
-            guiding = self.loaded.model.finish(hidden[put.guiding_rows])
-            guided = GuidedRows(put.guided, guiding, put.guidance)
+            guided = GuidedRows(put.guided, self.loaded.model.finish(guiding), put.guidance)
         constraints = None
         if any(own is not None for own in decoding.constraints):
             constraints = make_constraints(
-                decoding.constraints, batch.scored_spans, self.loaded.info.vocab_size, hidden.device
+                decoding.constraints, batch.scored_spans, vocab_size, guiding.device
             )
         return Decisive(
             _mask_token(self.loaded),
@@ -231,7 +238,7 @@ class Runner:
         model, info = self.loaded.model, self.loaded.info
         assert isinstance(model, CanvasDecoder)
         if not len(batch.scored_rows):
-            model.forward(self._step_input(batch, put))
+            model.forward(self._step_input(batch, put, wanted=put.wanted_rows))
             return None
         assert info.canvas is not None, "the family says how canvases are denoised"
         length = canvases.tokens.shape[1]
@@ -241,8 +248,7 @@ class Runner:
         canvases.begin(step.rows[fresh], noise[fresh])
         put.token_ids[put.open_rows] = canvases.tokens[step.rows].flatten()
         soft = canvases.soft[step.rows].flatten(0, 1)
-        hidden = model.forward(self._step_input(batch, put, put.open_rows, soft))
-        own = hidden[put.open_rows]
+        own = model.forward(self._step_input(batch, put, put.open_rows, soft, put.open_rows))
         scores, moved = denoise_canvases(
             model, canvases, step, own, batch.decoding, info.vocab_size
         )

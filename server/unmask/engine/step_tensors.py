@@ -29,11 +29,10 @@ class StepTensors:
     open_cells: Tensor
     open_is_known: Tensor
     scored_rows: Tensor
-    hidden_rows: Tensor
+    wanted_rows: Tensor  # [M + G], `hidden_rows` and `guiding_rows`
     scored_spans: Tensor
     scored_cells: Tensor  # [M], their `open_cells`
     guided: Tensor
-    guiding_rows: Tensor
     guidance: Tensor  # [G] float32
     rules: Rules
     editing: Tensor | None
@@ -51,11 +50,10 @@ class StepTensors:
             "open_cells": batch.open_cells,
             "open_is_known": batch.open_is_known,
             "scored_rows": batch.scored_rows,
-            "hidden_rows": batch.hidden_rows,
+            "wanted_rows": np.concatenate((batch.hidden_rows, batch.guiding_rows)),
             "scored_spans": batch.scored_spans,
             "scored_cells": batch.open_cells[batch.scored_open],
             "guided": batch.guided,
-            "guiding_rows": batch.guiding_rows,
             "guidance": decoding.guidance[batch.scored_spans[batch.guided]],
             "codes": np.array([CODES[name] for name in decoding.policies], np.int32),
             "starts": batch.scored_starts,

@@ -17,9 +17,10 @@ from unmask.models.gemma_config import Span
 from unmask.models.layers import LayerShape, StepInput
 from unmask_kernels.attention import attention
 from unmask_kernels.canvas import Vocabulary
+from unmask_kernels.cpu.rows import fill_rows
 from unmask_kernels.experts import Experts, route_softmax
 from unmask_kernels.layers import place_heads, rms_norm
-from unmask_kernels.linear import Linear, fill_rows
+from unmask_kernels.linear import Linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class CanvasDecoder:
         return self._shapes
 
     def forward(self, step: StepInput) -> Tensor:
-        """Hidden states [T, C] of a step; its keys and values are written to the cache.
+        """Hidden states [W, C] of a step's wanted rows; keys and values are written to the cache.
 
         Canvas rows write to their own slots, which encoder rows of the same positions overwrite
         once the canvas is finished.
@@ -172,7 +173,7 @@ class CanvasDecoder:
             mixed = layer.out(fill_rows(mixed.flatten(1)))
             x = x + rms_norm(mixed, layer.post_norm, eps)
             x = layer.feed_forward.add(x, eps) * factors[i]
-        return x[:num_rows]
+        return x[:num_rows] if step.wanted is None else x[step.wanted]
 
     def finish(self, hidden: Tensor) -> Tensor:
         """The final norm, applied only to the rows [M, C] that need logits."""

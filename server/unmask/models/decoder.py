@@ -12,8 +12,9 @@ from unmask.models.layers import LayerShape, StepInput, turning_tables
 from unmask.models.rope import Rope
 from unmask.models.weights import Weights
 from unmask_kernels.attention import attention
+from unmask_kernels.cpu.rows import fill_rows
 from unmask_kernels.layers import place_heads, rms_norm
-from unmask_kernels.linear import GatedLinear, Linear, fill_rows, make_linear
+from unmask_kernels.linear import GatedLinear, Linear, make_linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,10 @@ class Decoder:
         return (shape,) * c.num_layers
 
     def forward(self, step: StepInput) -> Tensor:
-        """Hidden states [T, C] of a step; its keys and values are written to the cache."""
+        """Hidden states [W, C] of a step's wanted rows; keys and values are written to the cache.
+
+        The last layer goes no further for other rows than to their keys and values.
+        """
         c = self.config
         eps = c.rms_norm_eps
         cos, sin = self._cos[step.positions], self._sin[step.positions]
@@ -130,6 +134,9 @@ class Decoder:
                 key_scales=scales,
                 value_scales=scales,
             )
+            wanted = step.wanted if layer is self._layers[-1] else None
+            if wanted is not None and len(wanted) == 0:
+                return x[:0]
             mixed = attention(
                 query,
                 keys,
@@ -139,6 +146,8 @@ class Decoder:
                 key_scales=scales,
                 value_scales=scales,
             )
+            if wanted is not None:
+                x, mixed, num_rows = fill_rows(x[wanted]), mixed[wanted], len(wanted)
             x = layer.out.add(fill_rows(mixed.flatten(1)), x)
             h = rms_norm(x, layer.post_norm, eps)
             x = layer.mlp.add(h, x)

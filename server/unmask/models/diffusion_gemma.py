@@ -138,7 +138,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder
         embedding=embedding,
         embedding_scale=scale,
         # Canvases are scored by the slices, so the whole head is not packed a second time.
-        lm_head=Linear(embedding, (), config.hidden_size),
+        lm_head=Linear(embedding),
         vocabulary=make_vocabulary(embedding, softcap=config.softcap, scale=scale),
         shapes=config.shapes,
         layers=[reader.layer(i) for i in range(len(config.shapes))],

@@ -25,7 +25,7 @@ class Model(Protocol):
         ...
 
     def forward(self, step: StepInput) -> Tensor:
-        """Hidden states [T, C] of a step; its keys and values are written to the cache."""
+        """Hidden states of a step's wanted rows; its keys and values are written to the cache."""
         ...
 
     def finish(self, hidden: Tensor) -> Tensor:

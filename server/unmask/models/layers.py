@@ -78,6 +78,7 @@ class StepInput:
     cache: KVCache
     canvas_rows: Tensor | None = None  # [R] int64, indices into T
     soft: Tensor | None = None  # [R, C], as `unmask_kernels.canvas.CanvasScores.soft`
+    wanted: Tensor | None = None  # [W] int64, rows whose hidden states are read; None: all of them
 
 
 def plan_layers(

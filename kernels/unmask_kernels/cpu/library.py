@@ -1,0 +1,94 @@
+"""The C kernels, compiled once on a machine and for its instructions, as Triton compiles its own.
+
+Without a C compiler with OpenMP, on a CPU without AVX2, or with `UNMASK_NATIVE=0` in the
+environment there are none, and torch's own operations do the work.
+"""
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+SOURCE = Path(__file__).with_name("products.c")
+INSTRUCTIONS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx512f", "-mfma")}
+FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fopenmp", "-ffp-contract=fast")
+COMPILE_TIMEOUT_S = 120
+
+_pointer, _size, _int = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
+    "panel_width": (_size, ()),
+    "pack": (None, (_pointer, _size, _size, _pointer, _size, _size, _int)),
+    "product": (None, (*(_pointer,) * 4, *(_size,) * 3, _int, _int)),
+    "expert_size": (_size, (_size, _size)),
+    "expert_room": (_size, (_size, _size)),
+    "experts": (None, (*(_pointer,) * 5, *(_size,) * 5, _int, *(_pointer,) * 4, _int)),
+}
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The kernels, compiled if they are not in the cache; None where there cannot be any."""
+    if os.environ.get("UNMASK_NATIVE", "1") == "0" or platform.machine() not in ("x86_64", "AMD64"):
+        return None
+    instructions = INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability())
+    compiler = _compiler()
+    if instructions is None or compiler is None:
+        return None
+    try:
+        return load(compile_to(cache_folder(), compiler, instructions))
+    except (OSError, subprocess.SubprocessError) as error:
+        told = getattr(error, "stderr", None) or str(error)
+        logger.warning("%s compiles no kernels for this CPU, which is slower: %s", compiler, told)
+        return None
+
+
+def load(file: Path) -> ctypes.CDLL:
+    """A compiled library with the types of its functions; raises `OSError`."""
+    found = ctypes.CDLL(str(file))
+    for name, (result, arguments) in SIGNATURES.items():
+        function = getattr(found, name)
+        function.restype, function.argtypes = result, arguments
+    return found
+
+
+def compile_to(folder: Path, compiler: str, instructions: tuple[str, ...]) -> Path:
+    """The library in a folder, made if it is not there yet.
+
+    Raises `OSError` and `subprocess.SubprocessError`.
+    """
+    command = [compiler, *FLAGS, *instructions, str(SOURCE)]
+    key = hashlib.sha256(SOURCE.read_bytes() + "\0".join(command[:-1]).encode()).hexdigest()[:16]
+    file = folder / f"products-{key}.so"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as room:  # others may be making it as well
+            made = Path(room) / file.name
+            subprocess.run(
+                [*command, "-o", str(made)],
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=COMPILE_TIMEOUT_S,
+            )
+            made.replace(file)
+    return file
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: `unmask` in `XDG_CACHE_HOME`, or in `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unmask"
+
+
+def _compiler() -> str | None:
+    names = (os.environ.get("CC"), "gcc", "cc", "clang")
+    return next((found for name in names if name and (found := shutil.which(name))), None)

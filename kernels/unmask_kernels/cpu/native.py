@@ -1,0 +1,144 @@
+"""Weights and experts as the C kernels of `products.c` multiply them, in float32."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask_kernels.cpu.library import library
+from unmask_kernels.layers import Activation
+
+SET, ADD, MULTIPLY = 0, 1, 2  # what becomes of a product, as products.c numbers it
+ACTIVATIONS: dict[Activation, int] = {"silu": 3, "gelu_tanh": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class NativeWeight:
+    """A weight [N, K] in panels; see `unmask_kernels.cpu.packed.PackedWeight`."""
+
+    panels: Tensor  # [N, filled up to whole panels, * K]
+    bias: Tensor | None  # [N], filled up as well
+    num_outputs: int
+    num_inputs: int
+
+    def product(self, x: Tensor) -> Tensor:
+        """Rows [M, N]."""
+        return self._run(x, x.new_empty((len(x), self.num_outputs)), SET)
+
+    def add(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Rows [M, N] added to `residual`, which may be overwritten."""
+        return self._run(x, residual.contiguous(), ADD)
+
+    def multiply(self, x: Tensor, other: Tensor) -> Tensor:
+        """Rows [M, N] multiplied by `other`, which may be overwritten."""
+        return self._run(x, other.contiguous(), MULTIPLY)
+
+    def activate(self, x: Tensor, activation: Activation) -> Tensor:
+        """Rows [M, N] through an activation."""
+        out = x.new_empty((len(x), self.num_outputs))
+        return self._run(x, out, ACTIVATIONS[activation])
+
+    def _run(self, x: Tensor, out: Tensor, then: int) -> Tensor:
+        num_rows = len(x)
+        if x.shape[1:] != (self.num_inputs,) or out.shape != (num_rows, self.num_outputs):
+            weight = self.num_outputs, self.num_inputs
+            raise ValueError(f"rows {tuple(x.shape)} to {tuple(out.shape)} by a weight {weight}")
+        if x.dtype is not torch.float32 or out.dtype is not torch.float32:
+            raise ValueError(f"rows of {x.dtype} and {out.dtype}, where float32 is multiplied")
+        x = x.contiguous()
+        native = library()
+        assert native is not None
+        native.product(
+            x.data_ptr(),
+            self.panels.data_ptr(),
+            None if self.bias is None else self.bias.data_ptr(),
+            out.data_ptr(),
+            num_rows,
+            self.num_inputs,
+            self.num_outputs,
+            then,
+            torch.get_num_threads(),
+        )
+        return out
+
+
+def pack(weight: Tensor, bias: Tensor | None) -> NativeWeight:
+    """A weight [N, K] of any strides, and a bias [N], ready to be multiplied."""
+    num_outputs, num_inputs = weight.shape
+    panels = weight.new_empty(_filled(num_outputs) * num_inputs)
+    _pack(weight, panels)
+    if bias is not None:
+        bias = F.pad(bias, (0, _filled(num_outputs) - num_outputs))
+    return NativeWeight(panels, bias, num_outputs, num_inputs)
+
+
+def _filled(num_outputs: int) -> int:
+    native = library()
+    assert native is not None
+    width: int = native.panel_width()
+    return -(-num_outputs // width) * width
+
+
+def _pack(weight: Tensor, panels: Tensor) -> None:
+    native = library()
+    assert native is not None
+    native.pack(
+        weight.data_ptr(),
+        *weight.stride(),
+        panels.data_ptr(),
+        *weight.shape,
+        torch.get_num_threads(),
+    )
+
+
+class NativeExperts:
+    """Gated products of one size, filled one by one."""
+
+    def __init__(
+        self, num_experts: int, num_columns: int, num_inner: int, activation: Activation
+    ) -> None:
+        native = library()
+        assert native is not None
+        self._native = native
+        self._shape = num_experts, num_columns, num_inner
+        self._activation = activation
+        self._panels = torch.empty(num_experts, native.expert_size(num_columns, num_inner))
+
+    def fill(self, expert: int, gate: Tensor, up: Tensor, down: Tensor) -> None:
+        """Take an expert's gate and other factor [I, C], and its way back [C, I]."""
+        place = self._panels[expert]
+        for weight in (gate, up, down):
+            size = _filled(len(weight)) * weight.shape[1]
+            _pack(weight, place[:size])
+            place = place[size:]
+
+    def __call__(self, x: Tensor, ids: Tensor, shares: Tensor) -> Tensor:
+        """Rows [T, C] through the experts `ids` [T, K], summed by `shares` [T, K] float32."""
+        num_experts, num_columns, num_inner = self._shape
+        if x.shape[1:] != (num_columns,) or x.dtype is not torch.float32:
+            raise ValueError(f"rows {tuple(x.shape)} of {x.dtype} for {num_columns} float32 inputs")
+        if ids.shape != shares.shape or len(ids) != len(x):
+            raise ValueError(f"{tuple(ids.shape)} experts with {tuple(shares.shape)} shares")
+        x, ids, shares = x.contiguous(), ids.contiguous(), shares.contiguous()
+        num_places, threads = ids.numel(), torch.get_num_threads()
+        out = torch.empty_like(x)
+        numbers = ids.new_empty(num_experts + 2 + num_places)
+        parts = x.new_empty(num_places, num_columns)
+        room = x.new_empty(threads, self._native.expert_room(num_columns, num_inner))
+        self._native.experts(
+            x.data_ptr(),
+            ids.data_ptr(),
+            shares.data_ptr(),
+            self._panels.data_ptr(),
+            out.data_ptr(),
+            *ids.shape,
+            *self._shape,
+            ACTIVATIONS[self._activation],
+            numbers.data_ptr(),
+            numbers[num_experts + 2 :].data_ptr(),
+            parts.data_ptr(),
+            room.data_ptr(),
+            threads,
+        )
+        return out

@@ -1,0 +1,179 @@
+"""The C kernels of a CPU: how they are made, and that any width of them multiplies alike."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from unmask_kernels.cpu import library as library_module
+from unmask_kernels.cpu import native
+from unmask_kernels.cpu.library import INSTRUCTIONS, compile_to, library, load
+
+COMPILER = shutil.which("gcc")
+needs_compiler = pytest.mark.skipif(
+    COMPILER is None or library() is None, reason="no C compiler, or no CPU that it is for"
+)
+# Lanes of a vector and rows of a tile: as of AVX2, and as of AVX-512 with a compiler that makes two
+# instructions of AVX2 of each.
+SHAPES = {"narrow": (), "wide": ("-DLANES=16", "-DTILE=12")}
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def shaped(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Kernels of either width, whatever this CPU has."""
+    assert COMPILER is not None
+    flags = (*INSTRUCTIONS["AVX2"], *SHAPES[request.param])
+    own = load(compile_to(tmp_path_factory.mktemp("native"), COMPILER, flags))
+    assert own.panel_width() == (32 if request.param == "wide" else 16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "library", lambda: own)
+        yield
+
+
+@needs_compiler
+@pytest.mark.parametrize("num_rows", [0, 1, 5, 6, 13, 97, 193, 401])
+@pytest.mark.parametrize(("num_outputs", "num_inputs"), [(1, 1), (33, 40), (64, 2049), (50, 4100)])
+def test_products_of_every_shape_are_right(
+    shaped: None, num_rows: int, num_outputs: int, num_inputs: int
+) -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(num_rows, num_inputs), torch.randn(num_outputs, num_inputs)
+    bias, other = torch.randn(num_outputs), torch.randn(num_rows, num_outputs)
+    packed = native.pack(weight, bias)
+    exact = x.double() @ weight.double().T + bias.double()
+    for found, expected in (
+        (packed.product(x), exact),
+        (packed.add(x, other.clone()), exact + other),
+        (packed.multiply(x, other.clone()), exact * other),
+        (packed.activate(x, "silu"), F.silu(exact)),
+        (packed.activate(x, "gelu_tanh"), F.gelu(exact, approximate="tanh")),
+    ):
+        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=3e-5 * num_inputs**0.5)
+    for row in range(0, num_rows, 50):
+        assert torch.equal(packed.product(x[row : row + 1]), packed.product(x)[row : row + 1])
+
+
+@needs_compiler
+def test_activations_are_exact_where_they_are_large_small_or_none(shaped: None) -> None:
+    values = torch.tensor([0.0, -0.0, 1e-30, -1e-30, 40.0, -40.0, 1e4, -1e4, 3e38, -3e38])
+    values = torch.cat((values, torch.linspace(-90, 90, 4001)))[:, None]
+    one = native.pack(torch.ones(1, 1), None)
+    silu, gelu = one.activate(values, "silu"), one.activate(values, "gelu_tanh")
+    close = {"rtol": 3e-6, "atol": 1e-35}
+    torch.testing.assert_close(silu.double(), F.silu(values.double()), **close)
+    expected = F.gelu(values.double(), approximate="tanh")
+    torch.testing.assert_close(gelu.double(), expected, rtol=3e-6, atol=1e-6)
+    bad = torch.tensor([[float("nan")], [float("inf")]])
+    assert one.activate(bad, "silu")[0].isnan()
+    assert one.activate(bad, "silu")[1] == float("inf")
+
+
+@needs_compiler
+def test_the_number_of_threads_changes_no_bit() -> None:
+    torch.manual_seed(0)
+    x, packed = torch.randn(70, 300), native.pack(torch.randn(1000, 300), None)
+    experts = native.NativeExperts(9, 300, 40, "silu")
+    for i in range(9):
+        experts.fill(i, torch.randn(40, 300), torch.randn(40, 300), torch.randn(300, 40))
+    ids, shares = torch.randn(70, 9).topk(3).indices, torch.rand(70, 3)
+
+    def both(threads: int) -> tuple[torch.Tensor, torch.Tensor]:
+        torch.set_num_threads(threads)
+        try:
+            return packed.product(x), experts(x, ids, shares)
+        finally:
+            torch.set_num_threads(1)
+
+    for alone, together in zip(both(1), both(3), strict=True):
+        assert torch.equal(alone, together)
+
+
+@needs_compiler
+def test_rows_and_weights_may_have_any_strides() -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(40, 8).T[1:], torch.randn(40, 30).T
+    other = torch.randn(30, 7).T
+    packed = native.pack(weight, None)
+    exact = x.double() @ weight.double().T
+    torch.testing.assert_close(packed.product(x).double(), exact, rtol=1e-5, atol=1e-5)
+    found = packed.add(x, other)
+    torch.testing.assert_close(found.double(), exact + other, rtol=1e-5, atol=1e-5)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("x", "out"),
+    [((3, 4), (3, 6)), ((3, 5), (3, 7)), ((3, 5), (2, 6)), ((5,), (3, 6))],
+    ids=["inputs", "outputs", "rows", "dimensions"],
+)
+def test_rows_that_do_not_fit_are_refused(x: tuple[int, ...], out: tuple[int, ...]) -> None:
+    packed = native.pack(torch.randn(6, 5), None)
+    with pytest.raises(ValueError, match="by a weight"):
+        packed.add(torch.zeros(x), torch.zeros(out))
+    with pytest.raises(ValueError, match="float32"):
+        packed.product(torch.zeros(3, 5, dtype=torch.float64))
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", INSTRUCTIONS)
+def test_the_kernels_compile_for_every_instruction_set(name: str, tmp_path: Path) -> None:
+    assert COMPILER is not None
+    made = compile_to(tmp_path, COMPILER, (*INSTRUCTIONS[name], "-Wall", "-Wextra", "-Werror"))
+    assert made.exists()
+    assert [file.name for file in tmp_path.iterdir()] == [made.name]
+
+
+@needs_compiler
+def test_kernels_are_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert COMPILER is not None
+    made = compile_to(tmp_path, COMPILER, INSTRUCTIONS["AVX2"])
+    monkeypatch.setattr(library_module.subprocess, "run", None)
+    assert compile_to(tmp_path, COMPILER, INSTRUCTIONS["AVX2"]) == made
+
+
+def found_with(**environment: str) -> str:
+    """Whether another process, in this environment alone, finds kernels, and what it logs."""
+    code = (
+        "import logging; logging.basicConfig();"
+        "from unmask_kernels.cpu.library import library; print(library() is not None)"
+    )
+    kernels = Path(library_module.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(kernels), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout + done.stderr
+
+
+def test_without_a_compiler_there_are_no_kernels(tmp_path: Path) -> None:
+    found = found_with(PATH=str(tmp_path), HOME=str(tmp_path))
+    assert found == "False\n"
+
+
+@needs_compiler
+def test_kernels_are_off_where_the_environment_says_so(tmp_path: Path) -> None:
+    assert COMPILER is not None
+    own = {"PATH": str(Path(COMPILER).parent), "HOME": str(tmp_path)}
+    assert found_with(**own) == "True\n"
+    assert list((tmp_path / ".cache" / "unmask").iterdir())
+    assert found_with(**own, UNMASK_NATIVE="0") == "False\n"
+
+
+@needs_compiler
+def test_a_compiler_that_fails_is_told_and_torch_does_the_work(tmp_path: Path) -> None:
+    broken = tmp_path / "cc"
+    broken.write_text("#!/bin/sh\necho 'omp.h: No such file' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    found = found_with(PATH="/bin:/usr/bin", HOME=str(tmp_path), CC=str(broken))
+    assert found.startswith("False\n")
+    assert "omp.h: No such file" in found
