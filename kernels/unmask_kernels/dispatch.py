@@ -25,9 +25,7 @@ def uses_triton(device: torch.device) -> bool:
 
 def uses_native(x: Tensor) -> bool:
     """Whether C kernels multiply what is like `x`; they do where no other backend is chosen."""
-    if _backend != "auto" or x.device.type != "cpu" or x.dtype is not torch.float32:
-        return False
-    return library() is not None
+    return _backend == "auto" and x.device.type == "cpu" and library(x.dtype) is not None
 
 
 def capability(device: torch.device) -> int:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unmask_kernels.cpu import native
 from unmask_kernels.cpu.native import NativeExperts
 from unmask_kernels.cpu.rows import fill_rows, pad_rows
 from unmask_kernels.dispatch import capability, uses_native, uses_triton
@@ -131,7 +132,7 @@ def make_experts(
     activation: Activation = "silu",
 ) -> Experts:
     """Prepare weights as of `experts`; without scales, packed where a CPU's kernels serve them."""
-    if gate_up_scales is not None or down_scales is not None or not _packs(gate_up):
+    if gate_up_scales is not None or down_scales is not None or not _packs(gate_up, down):
         return Experts(Stacked(gate_up, down, gate_up_scales, down_scales), (), activation)
     pairs = zip(gate_up, down, strict=True)
     return gather_experts(((*g.chunk(2), d) for g, d in pairs), len(down), activation)
@@ -148,14 +149,15 @@ def gather_experts(
     """
     packed = []
     stacked: Stacked | None = None
-    native: NativeExperts | None = None
+    filled: NativeExperts | None = None
     for expert, (gate, up, down) in enumerate(weights):
-        if uses_native(gate):
-            if native is None:
-                native = NativeExperts(num_experts, gate.shape[1], len(gate), activation)
-            native.fill(expert, gate, up, down)
+        if _uses_native(gate, down):
+            if filled is None:
+                sizes = num_experts, gate.shape[1], len(gate)
+                filled = NativeExperts(*sizes, activation, gate.dtype)
+            filled.fill(expert, gate, up, down)
             continue
-        if _packs(gate):
+        if _packs(gate, down):
             packed.append((make_gated_linear(gate, up, activation), make_linear(down)))
             continue
         if stacked is None:
@@ -166,7 +168,7 @@ def gather_experts(
             )
         torch.cat((gate, up), out=stacked.gate_up[expert])
         stacked.down[expert] = down
-    return Experts(stacked, tuple(packed), activation, native)
+    return Experts(stacked, tuple(packed), activation, filled)
 
 
 def experts(
@@ -216,14 +218,18 @@ def experts(
     return _grouped(x, ids, shares, num_experts, product)
 
 
-def _packs(weight: Tensor) -> bool:
-    """Whether weights of a few hundred inputs and outputs are repacked.
+def _packs(inward: Tensor, down: Tensor) -> bool:
+    """Whether weights [..., I, C] and [..., C, I] of a few hundred inputs are repacked.
 
     Without AVX-512 a call of oneDNN takes 0.1 ms however little there is to do, MKL's half of that.
     """
-    if uses_native(weight):
+    if _uses_native(inward, down):
         return True
-    return uses_onednn(weight) and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    return uses_onednn(inward) and torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+
+
+def _uses_native(inward: Tensor, down: Tensor) -> bool:
+    return uses_native(inward) and native.serves(inward) and native.serves(down)
 
 
 def _grouped(

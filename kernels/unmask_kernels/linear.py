@@ -88,7 +88,7 @@ def make_linear(weight: Tensor | QuantizedWeight, bias: Tensor | None = None) ->
     """Prepare a weight [N, K] and a bias [N]; packed where a CPU's kernels serve its dtype."""
     if isinstance(weight, QuantizedWeight):
         return Linear(weight.values, bias, weight.scales)
-    if uses_native(weight):
+    if uses_native(weight) and native.serves(weight):
         return Linear(None, packed=native.pack(weight, bias))
     if uses_onednn(weight):
         return Linear(None, packed=onednn.pack(weight, bias))

@@ -1,5 +1,6 @@
 """The C kernels of a CPU: how they are made, and that any width of them multiplies alike."""
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -12,12 +13,22 @@ import torch.nn.functional as F
 
 from unmask_kernels.cpu import library as library_module
 from unmask_kernels.cpu import native
-from unmask_kernels.cpu.library import INSTRUCTIONS, compile_to, library, load
+from unmask_kernels.cpu.library import (
+    BF16_INSTRUCTIONS,
+    FORMATS,
+    INSTRUCTIONS,
+    compile_to,
+    library,
+    load,
+)
 
 COMPILER = shutil.which("gcc")
 needs_compiler = pytest.mark.skipif(
-    COMPILER is None or library() is None, reason="no C compiler, or no CPU that it is for"
+    COMPILER is None or library(torch.float32) is None,
+    reason="no C compiler, or no CPU that it is for",
 )
+# Relative to the largest entry.
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 # Lanes of a vector and rows of a tile: as of AVX2, and as of AVX-512 with a compiler that makes two
 # instructions of AVX2 of each.
 SHAPES = {"narrow": (), "wide": ("-DLANES=16", "-DTILE=12")}
@@ -29,23 +40,27 @@ def shaped(
 ) -> Iterator[None]:
     """Kernels of either width, whatever this CPU has."""
     assert COMPILER is not None
-    flags = (*INSTRUCTIONS["AVX2"], *SHAPES[request.param])
-    own = load(compile_to(tmp_path_factory.mktemp("native"), COMPILER, flags))
-    assert own.panel_width() == (32 if request.param == "wide" else 16)
+    folder, own = tmp_path_factory.mktemp("native"), {}
+    for dtype, flags in FORMATS.items():
+        flags = (*INSTRUCTIONS["AVX2"], *SHAPES[request.param], *flags)
+        own[dtype] = load(compile_to(folder, COMPILER, flags))
+        assert own[dtype].panel_width() == (32 if request.param == "wide" else 16)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "library", lambda: own)
+        patch.setattr(native, "library", own.get)
         yield
 
 
 @needs_compiler
+@pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("num_rows", [0, 1, 5, 6, 13, 97, 193, 401])
-@pytest.mark.parametrize(("num_outputs", "num_inputs"), [(1, 1), (33, 40), (64, 2049), (50, 4100)])
+@pytest.mark.parametrize(("num_outputs", "num_inputs"), [(1, 2), (33, 40), (64, 2050), (50, 4100)])
 def test_products_of_every_shape_are_right(
-    shaped: None, num_rows: int, num_outputs: int, num_inputs: int
+    shaped: None, num_rows: int, num_outputs: int, num_inputs: int, dtype: torch.dtype
 ) -> None:
     torch.manual_seed(0)
     x, weight = torch.randn(num_rows, num_inputs), torch.randn(num_outputs, num_inputs)
     bias, other = torch.randn(num_outputs), torch.randn(num_rows, num_outputs)
+    x, weight, bias, other = (drawn.to(dtype) for drawn in (x, weight, bias, other))
     packed = native.pack(weight, bias)
     exact = x.double() @ weight.double().T + bias.double()
     for found, expected in (
@@ -55,7 +70,9 @@ def test_products_of_every_shape_are_right(
         (packed.activate(x, "silu"), F.silu(exact)),
         (packed.activate(x, "gelu_tanh"), F.gelu(exact, approximate="tanh")),
     ):
-        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=3e-5 * num_inputs**0.5)
+        assert found.dtype is dtype
+        error, largest = (found.double() - expected).abs(), expected.abs().amax() if num_rows else 0
+        assert (error <= TOLERANCE[dtype] * largest).all()
     for row in range(0, num_rows, 50):
         assert torch.equal(packed.product(x[row : row + 1]), packed.product(x)[row : row + 1])
 
@@ -79,7 +96,7 @@ def test_activations_are_exact_where_they_are_large_small_or_none(shaped: None) 
 def test_the_number_of_threads_changes_no_bit() -> None:
     torch.manual_seed(0)
     x, packed = torch.randn(70, 300), native.pack(torch.randn(1000, 300), None)
-    experts = native.NativeExperts(9, 300, 40, "silu")
+    experts = native.NativeExperts(9, 300, 40, "silu", torch.float32)
     for i in range(9):
         experts.fill(i, torch.randn(40, 300), torch.randn(40, 300), torch.randn(300, 40))
     ids, shares = torch.randn(70, 9).topk(3).indices, torch.rand(70, 3)
@@ -122,10 +139,18 @@ def test_rows_that_do_not_fit_are_refused(x: tuple[int, ...], out: tuple[int, ..
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", INSTRUCTIONS)
-def test_the_kernels_compile_for_every_instruction_set(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "flags",
+    [
+        *itertools.product(INSTRUCTIONS.values(), FORMATS.values()),
+        (INSTRUCTIONS["AVX512"], FORMATS[torch.bfloat16], (BF16_INSTRUCTIONS,)),
+    ],
+    ids=lambda flags: "".join(itertools.chain(*flags)),
+)
+def test_the_kernels_compile_for_every_cpu(flags: tuple[tuple[str]], tmp_path: Path) -> None:
     assert COMPILER is not None
-    made = compile_to(tmp_path, COMPILER, (*INSTRUCTIONS[name], "-Wall", "-Wextra", "-Werror"))
+    strict = "-Wall", "-Wextra", "-Werror"
+    made = compile_to(tmp_path, COMPILER, (*itertools.chain(*flags), *strict))
     assert made.exists()
     assert [file.name for file in tmp_path.iterdir()] == [made.name]
 
@@ -142,7 +167,8 @@ def found_with(**environment: str) -> str:
     """Whether another process, in this environment alone, finds kernels, and what it logs."""
     code = (
         "import logging; logging.basicConfig();"
-        "from unmask_kernels.cpu.library import library; print(library() is not None)"
+        "import torch; from unmask_kernels.cpu.library import library;"
+        "print(library(torch.float32) is not None)"
     )
     kernels = Path(library_module.__file__).parents[2]
     done = subprocess.run(

@@ -21,12 +21,18 @@ logger = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_name("products.c")
 INSTRUCTIONS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx512f", "-mfma")}
-FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fopenmp", "-ffp-contract=fast")
+FORMATS = {torch.float32: (), torch.bfloat16: ("-DBF16",)}
+BF16_INSTRUCTIONS = "-mavx512bf16"
+FLAGS = (
+    *("-std=gnu11", "-O3", "-fPIC", "-shared", "-fopenmp"),
+    *("-ffp-contract=fast", "-fno-strict-aliasing"),
+)
 COMPILE_TIMEOUT_S = 120
 
 _pointer, _size, _int = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "panel_width": (_size, ()),
+    "row_number_size": (_size, ()),
     "pack": (None, (_pointer, _size, _size, _pointer, _size, _size, _int)),
     "product": (None, (*(_pointer,) * 4, *(_size,) * 3, _int, _int)),
     "expert_size": (_size, (_size, _size)),
@@ -36,8 +42,13 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
 
 
 @functools.cache
-def library() -> ctypes.CDLL | None:
-    """The kernels, compiled if they are not in the cache; None where there cannot be any."""
+def library(dtype: torch.dtype) -> ctypes.CDLL | None:
+    """The kernels for a dtype, compiled if they are not in the cache; None where there are none.
+
+    A CPU with AMX has none for bfloat16, as oneDNN uses that.
+    """
+    if dtype not in FORMATS or (dtype is torch.bfloat16 and torch.cpu._is_amx_tile_supported()):
+        return None
     if os.environ.get("UNMASK_NATIVE", "1") == "0" or platform.machine() not in ("x86_64", "AMD64"):
         return None
     instructions = INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability())
@@ -45,7 +56,7 @@ def library() -> ctypes.CDLL | None:
     if instructions is None or compiler is None:
         return None
     try:
-        return load(compile_to(cache_folder(), compiler, instructions))
+        return load(compile_to(cache_folder(), compiler, (*instructions, *_format(dtype))))
     except (OSError, subprocess.SubprocessError) as error:
         told = getattr(error, "stderr", None) or str(error)
         logger.warning("%s compiles no kernels for this CPU, which is slower: %s", compiler, told)
@@ -87,6 +98,12 @@ def compile_to(folder: Path, compiler: str, instructions: tuple[str, ...]) -> Pa
 def cache_folder() -> Path:
     """Where compiled kernels are kept: `unmask` in `XDG_CACHE_HOME`, or in `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unmask"
+
+
+def _format(dtype: torch.dtype) -> tuple[str, ...]:
+    if dtype is torch.bfloat16 and torch.cpu._is_avx512_bf16_supported():
+        return (*FORMATS[dtype], BF16_INSTRUCTIONS)
+    return FORMATS[dtype]
 
 
 def _compiler() -> str | None:

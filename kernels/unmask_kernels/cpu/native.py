@@ -1,5 +1,6 @@
-"""Weights and experts as the C kernels of `products.c` multiply them, in float32."""
+"""Weights and experts as the C kernels of `products.c` multiply them, in float32 or bfloat16."""
 
+from ctypes import CDLL
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ class NativeWeight:
     """A weight [N, K] in panels; see `unmask_kernels.cpu.packed.PackedWeight`."""
 
     panels: Tensor  # [N, filled up to whole panels, * K]
-    bias: Tensor | None  # [N], filled up as well
+    bias: Tensor | None  # [N] float32, filled up as well
     num_outputs: int
     num_inputs: int
 
@@ -44,13 +45,13 @@ class NativeWeight:
         if x.shape[1:] != (self.num_inputs,) or out.shape != (num_rows, self.num_outputs):
             weight = self.num_outputs, self.num_inputs
             raise ValueError(f"rows {tuple(x.shape)} to {tuple(out.shape)} by a weight {weight}")
-        if x.dtype is not torch.float32 or out.dtype is not torch.float32:
-            raise ValueError(f"rows of {x.dtype} and {out.dtype}, where float32 is multiplied")
-        x = x.contiguous()
-        native = library()
-        assert native is not None
+        dtype = self.panels.dtype
+        if x.dtype is not dtype or out.dtype is not dtype:
+            raise ValueError(f"rows of {x.dtype} and {out.dtype}, where {dtype} is multiplied")
+        native = _library(dtype)
+        rows = x.contiguous() if native.row_number_size() == dtype.itemsize else x.float()
         native.product(
-            x.data_ptr(),
+            rows.data_ptr(),
             self.panels.data_ptr(),
             None if self.bias is None else self.bias.data_ptr(),
             out.data_ptr(),
@@ -66,24 +67,33 @@ class NativeWeight:
 def pack(weight: Tensor, bias: Tensor | None) -> NativeWeight:
     """A weight [N, K] of any strides, and a bias [N], ready to be multiplied."""
     num_outputs, num_inputs = weight.shape
-    panels = weight.new_empty(_filled(num_outputs) * num_inputs)
+    filled = _filled(num_outputs, weight.dtype)
+    panels = weight.new_empty(filled * num_inputs)
     _pack(weight, panels)
     if bias is not None:
-        bias = F.pad(bias, (0, _filled(num_outputs) - num_outputs))
+        bias = F.pad(bias.float(), (0, filled - num_outputs))
     return NativeWeight(panels, bias, num_outputs, num_inputs)
 
 
-def _filled(num_outputs: int) -> int:
-    native = library()
-    assert native is not None
-    width: int = native.panel_width()
+def serves(weight: Tensor) -> bool:
+    """Whether there are kernels for a weight [..., K]: of bfloat16, inputs are taken in pairs."""
+    paired = weight.dtype is torch.bfloat16
+    return library(weight.dtype) is not None and not (paired and weight.shape[-1] % 2)
+
+
+def _library(dtype: torch.dtype) -> CDLL:
+    found = library(dtype)
+    assert found is not None, "what was packed has kernels"
+    return found
+
+
+def _filled(num_outputs: int, dtype: torch.dtype) -> int:
+    width: int = _library(dtype).panel_width()
     return -(-num_outputs // width) * width
 
 
 def _pack(weight: Tensor, panels: Tensor) -> None:
-    native = library()
-    assert native is not None
-    native.pack(
+    _library(weight.dtype).pack(
         weight.data_ptr(),
         *weight.stride(),
         panels.data_ptr(),
@@ -96,28 +106,33 @@ class NativeExperts:
     """Gated products of one size, filled one by one."""
 
     def __init__(
-        self, num_experts: int, num_columns: int, num_inner: int, activation: Activation
+        self,
+        num_experts: int,
+        num_columns: int,
+        num_inner: int,
+        activation: Activation,
+        dtype: torch.dtype,
     ) -> None:
-        native = library()
-        assert native is not None
-        self._native = native
+        self._native = _library(dtype)
         self._shape = num_experts, num_columns, num_inner
         self._activation = activation
-        self._panels = torch.empty(num_experts, native.expert_size(num_columns, num_inner))
+        size = self._native.expert_size(num_columns, num_inner)
+        self._panels = torch.empty(num_experts, size, dtype=dtype)
 
     def fill(self, expert: int, gate: Tensor, up: Tensor, down: Tensor) -> None:
         """Take an expert's gate and other factor [I, C], and its way back [C, I]."""
         place = self._panels[expert]
         for weight in (gate, up, down):
-            size = _filled(len(weight)) * weight.shape[1]
+            size = _filled(len(weight), weight.dtype) * weight.shape[1]
             _pack(weight, place[:size])
             place = place[size:]
 
     def __call__(self, x: Tensor, ids: Tensor, shares: Tensor) -> Tensor:
         """Rows [T, C] through the experts `ids` [T, K], summed by `shares` [T, K] float32."""
         num_experts, num_columns, num_inner = self._shape
-        if x.shape[1:] != (num_columns,) or x.dtype is not torch.float32:
-            raise ValueError(f"rows {tuple(x.shape)} of {x.dtype} for {num_columns} float32 inputs")
+        dtype = self._panels.dtype
+        if x.shape[1:] != (num_columns,) or x.dtype is not dtype:
+            raise ValueError(f"rows {tuple(x.shape)} of {x.dtype} for {num_columns} of {dtype}")
         if ids.shape != shares.shape or len(ids) != len(x):
             raise ValueError(f"{tuple(ids.shape)} experts with {tuple(shares.shape)} shares")
         x, ids, shares = x.contiguous(), ids.contiguous(), shares.contiguous()
@@ -125,7 +140,8 @@ class NativeExperts:
         out = torch.empty_like(x)
         numbers = ids.new_empty(num_experts + 2 + num_places)
         parts = x.new_empty(num_places, num_columns)
-        room = x.new_empty(threads, self._native.expert_room(num_columns, num_inner))
+        room_size = self._native.expert_room(num_columns, num_inner)
+        room = torch.empty(threads, room_size, dtype=torch.uint8)
         self._native.experts(
             x.data_ptr(),
             ids.data_ptr(),

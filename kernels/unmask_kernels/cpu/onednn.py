@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unmask_kernels.cpu.rows import fill_rows
+from unmask_kernels.cpu.rows import FEWEST_ROWS, pad_rows
 from unmask_kernels.layers import Activation, activated
 
 MAX_BF16_INPUTS = 256
@@ -42,18 +42,18 @@ class OneDnnWeight:
         """Rows [M, N] multiplied by `other`."""
         if len(self.parts) > 1:
             return self.product(x) * other
-        return _binary(fill_rows(x), self.parts[0], self.bias, fill_rows(other), "mul")[: len(x)]
+        return _binary(_filled(x), self.parts[0], self.bias, _filled(other), "mul")[: len(x)]
 
     def activate(self, x: Tensor, activation: Activation) -> Tensor:
         """Rows [M, N] through an activation."""
         if len(self.parts) == 1:
-            out = _product(fill_rows(x), self.parts[0], self.bias, *ATTRIBUTES[activation])
+            out = _product(_filled(x), self.parts[0], self.bias, *ATTRIBUTES[activation])
             return out[: len(x)]
         return activated(self.product(x), activation)
 
     def _sum(self, x: Tensor, total: Tensor | None) -> Tensor:
         rows = len(x)
-        x, total = fill_rows(x), None if total is None else fill_rows(total)
+        x, total = _filled(x), None if total is None else _filled(total)
         bias = self.bias
         for part, columns in zip(self.parts, torch.split(x, self.part_inputs, 1), strict=True):
             if total is None:
@@ -63,6 +63,10 @@ class OneDnnWeight:
             bias = None
         assert total is not None
         return total[:rows]
+
+
+def _filled(x: Tensor) -> Tensor:
+    return pad_rows(x, FEWEST_ROWS)
 
 
 def _product(
