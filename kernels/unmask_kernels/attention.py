@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from unmask_kernels import reference
-from unmask_kernels.dispatch import capability, uses_triton
+from unmask_kernels.cpu.attention import LARGEST_GROUP, ReachPlan, make_reach_plan, run_reaches
+from unmask_kernels.dispatch import capability, has_native, uses_triton
 from unmask_kernels.segments import SegmentPlan, make_segment_plan
 from unmask_kernels.tiles import Put, TileConfig, TilePlan, make_tile_plan, tile_config
 
-AttentionPlan = SegmentPlan | TilePlan
+AttentionPlan = SegmentPlan | ReachPlan | TilePlan
 
 
 def make_plan(
@@ -48,6 +49,8 @@ def make_plan(
             config=config or tile_config(head_dim, dtype, capability(device)),
             put=put or (lambda arrays: [torch.from_numpy(array).to(device) for array in arrays]),
         )
+    if has_native(device, torch.float32) and group_size <= LARGEST_GROUP:
+        return make_reach_plan(query_starts, starts, horizons, pages, page_starts)
     return make_segment_plan(
         query_starts,
         starts,
@@ -91,6 +94,10 @@ def attention(
         from unmask_kernels.gpu.attention import run_tiles
 
         return run_tiles(
+            query, key_pages, value_pages, plan, scale, softcap, key_scales, value_scales
+        )
+    if isinstance(plan, ReachPlan):
+        return run_reaches(
             query, key_pages, value_pages, plan, scale, softcap, key_scales, value_scales
         )
     return reference.attention(

@@ -24,8 +24,13 @@ def uses_triton(device: torch.device) -> bool:
 
 
 def uses_native(x: Tensor) -> bool:
-    """Whether C kernels multiply what is like `x`; they do where no other backend is chosen."""
-    return _backend == "auto" and x.device.type == "cpu" and library(x.dtype) is not None
+    """Whether C kernels multiply what is like `x`."""
+    return has_native(x.device, x.dtype)
+
+
+def has_native(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether there are C kernels for a device and a dtype, and no other backend is chosen."""
+    return _backend == "auto" and device.type == "cpu" and library(dtype) is not None
 
 
 def capability(device: torch.device) -> int:

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels import reference
-from unmask_kernels.dispatch import uses_triton
+from unmask_kernels.cpu import layers as native
+from unmask_kernels.dispatch import uses_native, uses_triton
 
 Activation = Literal["silu", "gelu_tanh"]
 
@@ -20,6 +21,8 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
         from unmask_kernels.gpu import layers
 
         return layers.rms_norm(x, weight, eps)
+    if x.dtype is torch.float32 and uses_native(x):
+        return native.rms_norm(x, weight, eps)
     return reference.rms_norm(x, weight, eps)
 
 
@@ -68,6 +71,8 @@ def place_heads(
             value_scales,
             key_is_value,
         )
+    if uses_native(heads) and key_pages.dtype is torch.float32 and not key_is_value:
+        return native.place_heads(heads, norm_weights, eps, cos, sin, key_pages, value_pages, slots)
     rotated, values = heads[:, :num_rotated], heads[:, -num_kv_heads:]
     if norm_weights is not None:
         rotated = reference.rms_norm(rotated, norm_weights[:num_rotated], eps)

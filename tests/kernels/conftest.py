@@ -26,7 +26,8 @@ def triton_kernels() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=["torch", "triton"])
+@pytest.fixture(params=["auto", "torch", "triton"])
 def backend(request: pytest.FixtureRequest) -> Iterator[dispatch.Backend]:
+    """Each implementation; the first is a GPU's or, where there is a compiler, a CPU's own."""
     with dispatch.backend(request.param):
         yield request.param

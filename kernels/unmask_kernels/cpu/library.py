@@ -19,17 +19,18 @@ import torch
 
 logger = logging.getLogger(__name__)
 
-SOURCE = Path(__file__).with_name("products.c")
+FOLDER = Path(__file__).parent
+SOURCES = "products.c", "attention.c", "layers.c"
 INSTRUCTIONS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx512f", "-mfma")}
 FORMATS = {torch.float32: (), torch.bfloat16: ("-DBF16",)}
 BF16_INSTRUCTIONS = "-mavx512bf16"
 FLAGS = (
     *("-std=gnu11", "-O3", "-fPIC", "-shared", "-fopenmp"),
-    *("-ffp-contract=fast", "-fno-strict-aliasing"),
+    *("-ffp-contract=fast", "-fno-strict-aliasing", "-Wno-psabi"),
 )
 COMPILE_TIMEOUT_S = 120
 
-_pointer, _size, _int = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+_pointer, _size, _int, _float = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "panel_width": (_size, ()),
     "row_number_size": (_size, ()),
@@ -37,6 +38,16 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "product": (None, (*(_pointer,) * 4, *(_size,) * 3, _int, _int)),
     "expert_size": (_size, (_size, _size)),
     "expert_room": (_size, (_size, _size)),
+    "attention_room": (_size, (_size,)),
+    "attention": (
+        None,
+        (*(_pointer,) * 4, _size, *(_pointer,) * 5, *(_size,) * 4, _float, _float, _pointer, _int),
+    ),
+    "rms_norm": (None, (*(_pointer,) * 3, _size, _size, _float, _int)),
+    "place_heads": (
+        None,
+        (_pointer, _pointer, _size, _float, *(_pointer,) * 6, *(_size,) * 4, _int),
+    ),
     "experts": (None, (*(_pointer,) * 5, *(_size,) * 5, _int, *(_pointer,) * 4, _int)),
 }
 
@@ -67,7 +78,9 @@ def load(file: Path) -> ctypes.CDLL:
     """A compiled library with the types of its functions; raises `OSError`."""
     found = ctypes.CDLL(str(file))
     for name, (result, arguments) in SIGNATURES.items():
-        function = getattr(found, name)
+        function = getattr(found, name, None)
+        if function is None:
+            continue  # what is for float32 alone
         function.restype, function.argtypes = result, arguments
     return found
 
@@ -77,15 +90,16 @@ def compile_to(folder: Path, compiler: str, instructions: tuple[str, ...]) -> Pa
 
     Raises `OSError` and `subprocess.SubprocessError`.
     """
-    command = [compiler, *FLAGS, *instructions, str(SOURCE)]
-    key = hashlib.sha256(SOURCE.read_bytes() + "\0".join(command[:-1]).encode()).hexdigest()[:16]
-    file = folder / f"products-{key}.so"
+    flags = [*FLAGS, *instructions]
+    text = b"".join(path.read_bytes() for path in sorted(FOLDER.glob("*.[ch]")))
+    key = hashlib.sha256(text + "\0".join((compiler, *flags)).encode()).hexdigest()[:16]
+    file = folder / f"kernels-{key}.so"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as room:  # others may be making it as well
             made = Path(room) / file.name
             subprocess.run(
-                [*command, "-o", str(made)],
+                [compiler, *flags, "-o", str(made), *(str(FOLDER / name) for name in SOURCES)],
                 check=True,
                 capture_output=True,
                 text=True,

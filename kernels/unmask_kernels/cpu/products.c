@@ -1,58 +1,10 @@
-/* Products of rows with a packed weight, whose every row is the same in any company.
+/* Products of rows with a packed weight, and experts made of them; see panels.h.
 
-   A weight [N, K] is cut into panels of WIDTH outputs, each [K, WIDTH], so that a product reads it in
-   the order in which it lies. A tile of up to TILE rows is summed in registers, over one input after
-   the other, by fused multiply-adds: however many rows there are, and however many threads, a sum has
-   the same terms in the same order. While a panel is multiplied the next one is fetched, since with
-   few rows a product takes as long as reading its weight does. (Goto and van de Geijn, 2008)
+   A weight [N, K] is cut into panels, which a product reads in the order in which they lie. */
 
-   Numbers are float32, or with -DBF16 bfloat16, of which a panel holds pairs of inputs; sums are
-   float32 either way. A CPU that multiplies such pairs takes rows as they are; for one that does not,
-   `product` takes rows of float32. */
+#include "panels.h"
 
 #include <omp.h>
-#include <stdint.h>
-#include <string.h>
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
-
-#ifndef LANES
-#ifdef __AVX512F__
-#define LANES 16
-#define TILE 12
-#else
-#define LANES 8
-#define TILE 6
-#endif
-#endif
-#define VECTORS 2 /* a tile is TILE by VECTORS registers, and leaves some for weights */
-#define WIDTH (LANES * VECTORS)
-#define BLOCK (16 * TILE) /* rows that share a pass over a panel */
-#define CHUNK 2048        /* inputs of a panel that stay in the second cache */
-#define LINE 64           /* bytes */
-#ifdef BF16
-#define PAIR 2 /* inputs that share a place in a panel */
-#else
-#define PAIR 1
-#endif
-
-#define INLINE static inline __attribute__((always_inline))
-
-typedef float vec __attribute__((vector_size(4 * LANES)));
-typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
-typedef float loose __attribute__((vector_size(4 * LANES), aligned(4)));
-
-#ifdef BF16
-typedef uint16_t number; /* the upper half of a float */
-#else
-typedef float number;
-#endif
-#if defined(BF16) && defined(__AVX512BF16__)
-typedef uint16_t row_number;
-#else
-typedef float row_number;
-#endif
 
 /* What becomes of a sum: it is written, added to what is there, multiplied by it, or activated. */
 enum { SET, ADD, MULTIPLY, SILU, GELU };
@@ -86,102 +38,11 @@ void pack(const number *weight, int64_t over_outputs, int64_t over_inputs, numbe
     }
 }
 
-INLINE vec choose(ivec mask, vec yes, vec no)
-{
-    return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
-}
-
-/* exp, within two units of the last place (Cephes): 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2].
-   It is infinite from 88.4 on, and never below 1e-38. */
-INLINE vec exponential(vec x)
-{
-    const vec zero = {0}, lowest = zero - 87.0f, highest = zero + 89.0f, rounder = zero + 12582912.0f;
-    x = choose(x < lowest, lowest, choose(x > highest, highest, x));
-    vec n = (x * 1.44269504f + rounder) - rounder;
-    vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
-    vec p = zero + 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
-    return p * (vec)((__builtin_convertvector(n, ivec) + 127) << 23);
-}
-
 INLINE vec activated(vec x, int activation)
 {
     /* GELU by its hyperbolic tangent is x times a sigmoid as well: 1 + tanh(u) = 2 sigmoid(2 u). */
     vec slope = activation == SILU ? x : x * (1.5957691216f + 0.0713548162f * x * x);
     return x / (1.0f + exponential(-slope));
-}
-
-/* Add the products of one place of a panel and a row's inputs there. */
-INLINE void add_place(const number *panel, const row_number *x, vec *sums)
-{
-    for (int v = 0; v < VECTORS; v++) {
-#ifndef BF16
-        sums[v] += *(const vec *)(panel + v * LANES) * *x;
-#elif defined(__AVX512BF16__)
-        int32_t pair;
-        memcpy(&pair, x, sizeof pair);
-        sums[v] = (vec)_mm512_dpbf16_ps((__m512)sums[v], *(const __m512bh *)(panel + 2 * v * LANES),
-                                        (__m512bh)_mm512_set1_epi32(pair));
-#else
-        ivec pairs = *(const ivec *)(panel + 2 * v * LANES);
-        sums[v] += (vec)(pairs << 16) * x[0];
-        sums[v] += (vec)(pairs & -65536) * x[1];
-#endif
-    }
-}
-
-/* Add the products of `num` rows and a part of a panel to `sums`, while fetching some lines ahead. */
-INLINE void add_tile(int num, const row_number *x, int64_t over_rows, const number *panel, int64_t inputs,
-                     const char *ahead, int64_t every, vec (*sums)[VECTORS])
-{
-    vec held[TILE][VECTORS];
-    for (int i = 0; i < num; i++)
-        for (int v = 0; v < VECTORS; v++) held[i][v] = sums[i][v];
-    for (int64_t k = 0, wait = 0; k < inputs; k += PAIR, wait--) {
-        if (wait == 0) {
-            wait = every;
-            for (int b = 0; b < 4 * WIDTH; b += LINE, ahead += LINE) __builtin_prefetch(ahead, 0, 2);
-        }
-        for (int i = 0; i < num; i++) add_place(panel + k * WIDTH, x + i * over_rows + k, held[i]);
-    }
-    for (int i = 0; i < num; i++)
-        for (int v = 0; v < VECTORS; v++) sums[i][v] = held[i][v];
-}
-
-static void add_rows(int num, const row_number *x, int64_t over_rows, const number *panel, int64_t inputs,
-                     const char *ahead, int64_t every, vec (*sums)[VECTORS])
-{
-#define OF(n) case n: add_tile(n, x, over_rows, panel, inputs, ahead, every, sums); break;
-    switch (num) {
-        OF(1) OF(2) OF(3) OF(4) OF(5) OF(6)
-#if TILE > 6
-        OF(7) OF(8) OF(9) OF(10) OF(11) OF(12)
-#endif
-    }
-#undef OF
-}
-
-/* The sums [rows, WIDTH] of a block of rows and a panel, in tiles of nearly one size. */
-static void add_block(const row_number *x, int64_t rows, int64_t over_rows, const number *panel,
-                      int64_t inputs, vec (*sums)[VECTORS])
-{
-    int64_t tiles = (rows + TILE - 1) / TILE;
-    memset(sums, 0, rows * sizeof *sums);
-    for (int64_t k = 0; k < inputs; k += CHUNK) {
-        int64_t part = inputs - k < CHUNK ? inputs - k : CHUNK;
-        int64_t fetched = (part / PAIR + tiles - 1) / tiles;
-        const char *ahead = (const char *)(panel + (k + part) * WIDTH);
-        for (int64_t t = 0; t < tiles; t++) {
-            int64_t row = t * rows / tiles, num = (t + 1) * rows / tiles - row;
-            add_rows(num, x + row * over_rows + k, over_rows, panel + k * WIDTH, part,
-                     ahead + 4 * WIDTH * fetched * t, tiles, sums + row);
-        }
-    }
 }
 
 /* `count` of up to WIDTH numbers, and back, to the nearest and of two to the even one. */
@@ -225,18 +86,23 @@ INLINE void finish_row(const vec *sums, const float *bias, number *out, int64_t 
     write_numbers(out, done, width);
 }
 
+INLINE void finish_rows(const Product *p, int64_t row, int64_t rows, int64_t first, int64_t width,
+                        int then, vec (*sums)[VECTORS])
+{
+    const float *bias = p->bias == NULL ? NULL : p->bias + first;
+    for (int64_t i = 0; i < rows; i++)
+        finish_row(sums[i], bias, p->out + (row + i) * p->outputs + first, width, then);
+}
+
 static void finish_block(const Product *p, int64_t row, int64_t rows, int64_t first,
                          vec (*sums)[VECTORS])
 {
-    int64_t width = p->outputs - first < WIDTH ? p->outputs - first : WIDTH;
-    const float *bias = p->bias == NULL ? NULL : p->bias + first;
-    for (int64_t i = 0; i < rows; i++) {
-        number *out = p->out + (row + i) * p->outputs + first;
-        if (width == WIDTH)
-            finish_row(sums[i], bias, out, WIDTH, p->then);
-        else
-            finish_row(sums[i], bias, out, width, p->then);
-    }
+#define IF(wanted) case wanted: finish_rows(p, row, rows, first, WIDTH, wanted, sums); break;
+    if (p->outputs - first < WIDTH)
+        finish_rows(p, row, rows, first, p->outputs - first, p->then, sums);
+    else
+        switch (p->then) { IF(SET) IF(ADD) IF(MULTIPLY) IF(SILU) IF(GELU) }
+#undef IF
 }
 
 static void multiply_panel(const Product *p, int64_t row, int64_t panel)

@@ -12,6 +12,7 @@ from unmask.engine.staging import Array, Staging, on_host, packed_size, unpack
 from unmask.engine.step import StepBatch
 from unmask.models.layers import KVCache, LayerShape, StepInput
 from unmask_kernels.attention import AttentionPlan
+from unmask_kernels.cpu.attention import ReachPlan
 from unmask_kernels.segments import with_spare_rows
 from unmask_kernels.tile_room import (
     TileSize,
@@ -204,6 +205,8 @@ class StepRoom:
         for shape, plan in self._plans(given).items():
             if isinstance(plan, TilePlan):
                 fill(self._host.tiles[shape], plan)
+            elif isinstance(plan, ReachPlan):
+                plans[shape] = plan  # which leaves rows to spare alone
             else:
                 plans[shape] = with_spare_rows(plan, count, self.num_rows - count)
         if plans:

@@ -1,0 +1,98 @@
+"""Attention over pages by the C kernel of `attention.c`, in float32."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from unmask_kernels.cpu.library import library
+
+LARGEST_GROUP = 96  # query heads to a key head
+
+
+@dataclass(frozen=True, slots=True)
+class ReachPlan:
+    """What each query of S sequences sees; made once per step and shared by all layers."""
+
+    query_starts: Tensor  # [S + 1] int64
+    starts: Tensor | None  # [T] int64, the first key, or all from the first
+    horizons: Tensor  # [T] int64, exclusive
+    pages: Tensor  # [P] int64, the pages of each sequence, one sequence after another
+    page_starts: Tensor  # [S + 1] int64
+
+
+def make_reach_plan(
+    query_starts: Sequence[int],
+    starts: npt.NDArray[np.int64] | None,
+    horizons: npt.NDArray[np.int64],
+    pages: npt.NDArray[np.int64],
+    page_starts: Sequence[int],
+) -> ReachPlan:
+    """Arguments as of `unmask_kernels.attention.make_plan`."""
+    return ReachPlan(
+        torch.tensor(query_starts),
+        None if starts is None else torch.from_numpy(np.ascontiguousarray(starts)),
+        torch.from_numpy(np.ascontiguousarray(horizons)),
+        torch.from_numpy(np.ascontiguousarray(pages)),
+        torch.tensor(page_starts),
+    )
+
+
+def run_reaches(
+    query: Tensor,
+    key_pages: Tensor,
+    value_pages: Tensor,
+    plan: ReachPlan,
+    scale: float,
+    softcap: float | None,
+    key_scales: Tensor | None,
+    value_scales: Tensor | None,
+) -> Tensor:
+    """As `unmask_kernels.attention.attention`; what is no float32 is widened before.
+
+    Queries beyond those of the plan get zeros.
+    """
+    pages = plan.pages
+    if key_pages.dtype is not torch.float32:
+        key_pages = _widened(key_pages, pages, key_scales)
+        value_pages = _widened(value_pages, pages, value_scales)
+        pages = torch.arange(len(pages))
+    native = library(torch.float32)
+    assert native is not None, "who planned for kernels has them"
+    wide = query.float().contiguous()
+    out = torch.empty_like(wide)
+    num_planned, threads = len(plan.horizons), torch.get_num_threads()
+    out[num_planned:] = 0
+    num_heads, head_dim = query.shape[1:]
+    page_size, num_kv_heads = key_pages.shape[1:3]
+    room = torch.empty(threads, native.attention_room(head_dim), dtype=torch.uint8)
+    native.attention(
+        wide.data_ptr(),
+        key_pages.data_ptr(),
+        value_pages.data_ptr(),
+        out.data_ptr(),
+        len(plan.query_starts) - 1,
+        plan.query_starts.data_ptr(),
+        None if plan.starts is None else plan.starts.data_ptr(),
+        plan.horizons.data_ptr(),
+        pages.data_ptr(),
+        plan.page_starts.data_ptr(),
+        page_size,
+        num_kv_heads,
+        num_heads // num_kv_heads,
+        head_dim,
+        scale,
+        softcap or 0.0,
+        room.data_ptr(),
+        threads,
+    )
+    return out.to(query.dtype)
+
+
+def _widened(pages: Tensor, own: Tensor, scales: Tensor | None) -> Tensor:
+    """The pages that `own` [P] names, in float32."""
+    wide = pages.index_select(0, own).float()
+    return wide if scales is None else wide * scales[:, None]
