@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     """
     if dtype not in FORMATS or (dtype is torch.bfloat16 and torch.cpu._is_amx_tile_supported()):
         return None
-    if os.environ.get("UNMASK_NATIVE", "1") == "0" or platform.machine() not in ("x86_64", "AMD64"):
+    is_served = sys.platform.startswith("linux") and platform.machine() == "x86_64"
+    if os.environ.get("UNMASK_NATIVE", "1") == "0" or not is_served:
         return None
     instructions = INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability())
     compiler = _compiler()

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.cpu.library import library
+from unmask_kernels.cpu.memory import reserve
 from unmask_kernels.layers import Activation
 
 SET, ADD, MULTIPLY = 0, 1, 2  # what becomes of a product, as products.c numbers it
@@ -68,7 +69,7 @@ def pack(weight: Tensor, bias: Tensor | None) -> NativeWeight:
     """A weight [N, K] of any strides, and a bias [N], ready to be multiplied."""
     num_outputs, num_inputs = weight.shape
     filled = _filled(num_outputs, weight.dtype)
-    panels = weight.new_empty(filled * num_inputs)
+    panels = reserve((filled * num_inputs,), weight.dtype)
     _pack(weight, panels)
     if bias is not None:
         bias = F.pad(bias.float(), (0, filled - num_outputs))
@@ -117,7 +118,7 @@ class NativeExperts:
         self._shape = num_experts, num_columns, num_inner
         self._activation = activation
         size = self._native.expert_size(num_columns, num_inner)
-        self._panels = torch.empty(num_experts, size, dtype=dtype)
+        self._panels = reserve((num_experts, size), dtype)
 
     def fill(self, expert: int, gate: Tensor, up: Tensor, down: Tensor) -> None:
         """Take an expert's gate and other factor [I, C], and its way back [C, I]."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
+from unmask_kernels.cpu.memory import reserve
 
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
@@ -63,7 +64,10 @@ class StoredTensor:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """A copy in `dtype` on a device; of the file, one chunk at a time is in memory."""
-        out = torch.empty(self.shape, dtype=dtype, device=device)
+        if device.type == "cpu":
+            out = reserve(self.shape, dtype)
+        else:
+            out = torch.empty(self.shape, dtype=dtype, device=device)
         flat, item = out.view(-1), self.dtype.itemsize
         for first in range(0, len(flat), CHUNK_BYTES // item):
             part = flat[first : first + CHUNK_BYTES // item]

@@ -13,6 +13,7 @@ from torch import Tensor
 from unmask.errors import InvalidCheckpoint
 from unmask.models.compressed import CompressedTensor, join_scales
 from unmask.models.shards import StoredTensor, open_shards
+from unmask_kernels.cpu.memory import reserve
 from unmask_kernels.layers import Activation
 from unmask_kernels.linear import GatedLinear, Linear, make_gated_linear, make_linear
 from unmask_kernels.quantized import (
@@ -178,7 +179,11 @@ class Weights:
         quantized = [part for part in alike if isinstance(part, QuantizedWeight)]
         if quantized:
             return join(quantized)
-        return torch.cat([part for part in alike if isinstance(part, Tensor)])
+        whole = [part for part in alike if isinstance(part, Tensor)]
+        if self.device.type != "cpu":
+            return torch.cat(whole)
+        shape = sum(len(part) for part in whole), *whole[0].shape[1:]
+        return torch.cat(whole, out=reserve(shape, whole[0].dtype))
 
     def _alike(
         self, parts: Sequence[Tensor | QuantizedWeight]
