@@ -21,6 +21,7 @@ from unmask_kernels.cpu.library import (
     library,
     load,
 )
+from unmask_kernels.cpu.memory import reserve
 
 COMPILER = shutil.which("gcc")
 needs_compiler = pytest.mark.skipif(
@@ -203,3 +204,18 @@ def test_a_compiler_that_fails_is_told_and_torch_does_the_work(tmp_path: Path) -
     found = found_with(PATH="/bin:/usr/bin", HOME=str(tmp_path), CC=str(broken))
     assert found.startswith("False\n")
     assert "omp.h: No such file" in found
+
+
+def test_memory_that_is_freed_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) // 1024
+
+    before = resident()
+    held = [reserve((4, 2**20), torch.float32).fill_(1.0) for _ in range(4)]
+    assert held[0].shape == (4, 2**20)
+    assert held[0].sum() == 4 * 2**20
+    assert resident() >= before + 60
+    del held[::2]  # what is in between would keep it, had it been the heap's
+    assert resident() < before + 36
+    assert reserve((3,), torch.bfloat16).shape == (3,)

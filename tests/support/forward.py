@@ -11,8 +11,13 @@ from unmask.models.registry import LoadedModel
 PAGE_SIZE = 16
 
 
-def logits_of(loaded: LoadedModel, token_ids: torch.Tensor, horizons: np.ndarray) -> torch.Tensor:
-    """Logits [T, V] of a sequence [T] whose queries reach to `horizons` [T]."""
+def logits_of(
+    loaded: LoadedModel,
+    token_ids: torch.Tensor,
+    horizons: np.ndarray,
+    wanted: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Logits of a sequence [T] whose queries reach to `horizons` [T]: all of them, or `wanted`."""
     num_tokens = len(token_ids)
     num_pages = -(-num_tokens // PAGE_SIZE)
     plans = plan_layers(
@@ -27,7 +32,8 @@ def logits_of(loaded: LoadedModel, token_ids: torch.Tensor, horizons: np.ndarray
     )
     runner = Runner.create(EngineConfig(page_size=PAGE_SIZE), loaded, num_pages)
     positions = torch.arange(num_tokens)
-    hidden = loaded.model.forward(StepInput(token_ids, positions, positions, plans, runner.cache))
+    step = StepInput(token_ids, positions, positions, plans, runner.cache, wanted=wanted)
+    hidden = loaded.model.forward(step)
     return loaded.model.lm_head(loaded.model.finish(hidden))
 
 
