@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.cpu import native, onednn
+from unmask_kernels.cpu.native import NativeWeight
 from unmask_kernels.cpu.packed import PackedWeight
 from unmask_kernels.cpu.rows import pad_rows
 from unmask_kernels.dispatch import uses_native, uses_triton
@@ -81,6 +82,9 @@ class GatedLinear:
         """Rows [M, N]."""
         if self.up is None:
             return gated(self.gate(x), self.activation)
+        gate, up = self.gate.packed, self.up.packed
+        if isinstance(gate, NativeWeight) and isinstance(up, NativeWeight):
+            return gate.gate(x, up, self.activation)
         return self.up.multiply(x, self.gate.activate(x, self.activation))
 
 

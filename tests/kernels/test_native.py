@@ -76,6 +76,9 @@ def test_products_of_every_shape_are_right(
         assert (error <= TOLERANCE[dtype] * largest).all()
     for row in range(0, num_rows, 50):
         assert torch.equal(packed.product(x[row : row + 1]), packed.product(x)[row : row + 1])
+    if dtype is torch.float32:
+        twice = packed.multiply(x, packed.activate(x, "silu"))
+        assert torch.equal(packed.gate(x, packed, "silu"), twice)
 
 
 @needs_compiler
@@ -133,7 +136,7 @@ def test_rows_and_weights_may_have_any_strides() -> None:
 )
 def test_rows_that_do_not_fit_are_refused(x: tuple[int, ...], out: tuple[int, ...]) -> None:
     packed = native.pack(torch.randn(6, 5), None)
-    with pytest.raises(ValueError, match="by a weight"):
+    with pytest.raises(ValueError, match="rows"):
         packed.add(torch.zeros(x), torch.zeros(out))
     with pytest.raises(ValueError, match="float32"):
         packed.product(torch.zeros(3, 5, dtype=torch.float64))

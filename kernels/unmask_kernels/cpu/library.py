@@ -37,6 +37,7 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "row_number_size": (_size, ()),
     "pack": (None, (_pointer, _size, _size, _pointer, _size, _size, _int)),
     "product": (None, (*(_pointer,) * 4, *(_size,) * 3, _int, _int)),
+    "gated_product": (None, (*(_pointer,) * 6, *(_size,) * 3, _int, _int)),
     "expert_size": (_size, (_size, _size)),
     "expert_room": (_size, (_size, _size)),
     "attention_room": (_size, (_size,)),

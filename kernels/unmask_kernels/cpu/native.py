@@ -41,28 +41,54 @@ class NativeWeight:
         out = x.new_empty((len(x), self.num_outputs))
         return self._run(x, out, ACTIVATIONS[activation])
 
+    def gate(self, x: Tensor, up: "NativeWeight", activation: Activation) -> Tensor:
+        """Rows [M, N] through an activation, times those of another weight of this shape."""
+        shape = self.num_outputs, self.num_inputs
+        if (up.num_outputs, up.num_inputs) != shape or up.panels.dtype is not self.panels.dtype:
+            raise ValueError(f"a weight {shape} does not gate {up.num_outputs, up.num_inputs}")
+        native, rows = self._prepared(x)
+        out = x.new_empty((len(x), self.num_outputs))
+        native.gated_product(
+            rows.data_ptr(),
+            self.panels.data_ptr(),
+            None if self.bias is None else self.bias.data_ptr(),
+            up.panels.data_ptr(),
+            None if up.bias is None else up.bias.data_ptr(),
+            out.data_ptr(),
+            len(x),
+            self.num_inputs,
+            self.num_outputs,
+            ACTIVATIONS[activation],
+            torch.get_num_threads(),
+        )
+        return out
+
     def _run(self, x: Tensor, out: Tensor, then: int) -> Tensor:
-        num_rows = len(x)
-        if x.shape[1:] != (self.num_inputs,) or out.shape != (num_rows, self.num_outputs):
-            weight = self.num_outputs, self.num_inputs
-            raise ValueError(f"rows {tuple(x.shape)} to {tuple(out.shape)} by a weight {weight}")
-        dtype = self.panels.dtype
-        if x.dtype is not dtype or out.dtype is not dtype:
-            raise ValueError(f"rows of {x.dtype} and {out.dtype}, where {dtype} is multiplied")
-        native = _library(dtype)
-        rows = x.contiguous() if native.row_number_size() == dtype.itemsize else x.float()
+        native, rows = self._prepared(x)
+        if out.shape != (len(x), self.num_outputs) or out.dtype is not self.panels.dtype:
+            raise ValueError(f"{len(x)} rows of {self.num_outputs} do not fit {tuple(out.shape)}")
         native.product(
             rows.data_ptr(),
             self.panels.data_ptr(),
             None if self.bias is None else self.bias.data_ptr(),
             out.data_ptr(),
-            num_rows,
+            len(x),
             self.num_inputs,
             self.num_outputs,
             then,
             torch.get_num_threads(),
         )
         return out
+
+    def _prepared(self, x: Tensor) -> tuple[CDLL, Tensor]:
+        """The kernels, and rows [M, K] as they take them."""
+        dtype = self.panels.dtype
+        if x.shape[1:] != (self.num_inputs,) or x.dtype is not dtype:
+            raise ValueError(
+                f"rows {tuple(x.shape)} of {x.dtype}, not {self.num_inputs} of {dtype}"
+            )
+        native = _library(dtype)
+        return native, x.contiguous() if native.row_number_size() == dtype.itemsize else x.float()
 
 
 def pack(weight: Tensor, bias: Tensor | None) -> NativeWeight:

@@ -113,6 +113,40 @@ static void multiply_panel(const Product *p, int64_t row, int64_t panel)
     finish_block(p, row, rows, first, sums);
 }
 
+/* A block of `gate`, activated, times the same of `up`, which reads the same rows and writes none. */
+static void multiply_gated(const Product *gate, const Product *up, int64_t row, int64_t panel)
+{
+    vec gates[BLOCK][VECTORS], sums[BLOCK][VECTORS];
+    int64_t rows = gate->rows - row < BLOCK ? gate->rows - row : BLOCK, inputs = gate->inputs;
+    int64_t first = panel * WIDTH, width = gate->outputs - first < WIDTH ? gate->outputs - first : WIDTH;
+    const row_number *x = gate->x + row * inputs;
+    add_block(x, rows, inputs, gate->panels + first * inputs, inputs, gates);
+    add_block(x, rows, inputs, up->panels + first * inputs, inputs, sums);
+    for (int64_t i = 0; i < rows; i++) {
+        for (int v = 0; v < VECTORS; v++) {
+            int64_t at = first + v * LANES;
+            if (gate->bias != NULL) gates[i][v] += *(const loose *)(gate->bias + at);
+            if (up->bias != NULL) sums[i][v] += *(const loose *)(up->bias + at);
+            sums[i][v] *= gate->then == SILU ? activated(gates[i][v], SILU) : activated(gates[i][v], GELU);
+        }
+        write_numbers(gate->out + (row + i) * gate->outputs + first, sums[i], width);
+    }
+}
+
+/* Rows through two weights [outputs, inputs] of which one gates the other (Shazeer, 2020). */
+void gated_product(const row_number *x, const number *gate, const float *gate_bias, const number *up,
+                   const float *up_bias, number *out, int64_t rows, int64_t inputs, int64_t outputs,
+                   int activation, int threads)
+{
+    Product first = {x, gate, gate_bias, out, rows, inputs, outputs, activation};
+    Product second = {x, up, up_bias, NULL, rows, inputs, outputs, activation};
+    int64_t num_panels = (outputs + WIDTH - 1) / WIDTH;
+#pragma omp parallel for collapse(2) schedule(static) num_threads(threads)
+    for (int64_t row = 0; row < rows; row += BLOCK)
+        for (int64_t panel = 0; panel < num_panels; panel++)
+            multiply_gated(&first, &second, row, panel);
+}
+
 void product(const row_number *x, const number *panels, const float *bias, number *out, int64_t rows,
              int64_t inputs, int64_t outputs, int then, int threads)
 {
@@ -148,11 +182,6 @@ int64_t expert_room(int64_t columns, int64_t inner)
     return BLOCK * (widest * sizeof(row_number) + (columns + inner) * sizeof(number));
 }
 
-static void multiply(Product p)
-{
-    for (int64_t first = 0; first < p.outputs; first += WIDTH) multiply_panel(&p, 0, first / WIDTH);
-}
-
 static void copy_row(row_number *to, const number *from, int64_t count)
 {
 #if defined(BF16) && !defined(__AVX512BF16__)
@@ -175,10 +204,13 @@ static void send_block(const Expert *e, const int64_t *places, int64_t rows, cha
                  *down = up + panels_size(inner, columns);
     for (int64_t i = 0; i < rows; i++)
         copy_row(own + i * columns, e->x + places[i] / e->top * columns, columns);
-    multiply((Product){own, gate, NULL, hidden, rows, columns, inner, e->activation});
-    multiply((Product){own, up, NULL, hidden, rows, columns, inner, MULTIPLY});
+    Product opened = {own, gate, NULL, hidden, rows, columns, inner, e->activation}, other = opened;
+    other.panels = up;
+    for (int64_t first = 0; first < inner; first += WIDTH)
+        multiply_gated(&opened, &other, 0, first / WIDTH);
     copy_row(own, hidden, rows * inner);
-    multiply((Product){own, down, NULL, made, rows, inner, columns, SET});
+    Product back = {own, down, NULL, made, rows, inner, columns, SET};
+    for (int64_t first = 0; first < columns; first += WIDTH) multiply_panel(&back, 0, first / WIDTH);
     for (int64_t i = 0; i < rows; i++)
         memcpy(e->parts + places[i] * columns, made + i * columns, columns * sizeof *made);
 }
