@@ -195,3 +195,7 @@ def test_examples_of_unset_keys_in_the_default_file_are_valid(tmp_path):
     file = write(tmp_path, re.sub(r"(?m)^# (\w+ = )", r"\1", text))
     assert None not in resolve(file=file, environment={}).to_dict()["decoding"].values()
     assert set(tomllib.loads(file.read_text())) == {"model", "engine", "decoding", "server"}
+
+
+def test_the_variable_that_turns_native_kernels_off_is_no_setting():
+    assert resolve(environment={"UNMASK_NATIVE": "0"}).config == Config()

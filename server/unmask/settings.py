@@ -14,6 +14,7 @@ from unmask.errors import InvalidConfig
 from unmask.options import OPTIONS, Option, Value
 
 FILE_VARIABLE = "UNMASK_CONFIG"
+NO_SETTINGS = (FILE_VARIABLE, "UNMASK_NATIVE")  # the latter is unmask_kernels.cpu.library's
 SECTIONS = tuple(section.name for section in fields(Config))
 
 
@@ -120,7 +121,7 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, tuple[Value, 
     options = {option.variable: option for option in OPTIONS}
     found: dict[str, tuple[Value, str]] = {}
     for variable, text in environment.items():
-        if not variable.startswith("UNMASK_") or variable == FILE_VARIABLE:
+        if not variable.startswith("UNMASK_") or variable in NO_SETTINGS:
             continue
         if variable in options:
             found |= _parse(options[variable], text, variable)
