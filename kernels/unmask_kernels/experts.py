@@ -14,7 +14,7 @@ from torch import Tensor
 from unmask_kernels.cpu import native
 from unmask_kernels.cpu.native import NativeExperts
 from unmask_kernels.cpu.rows import fill_rows, pad_rows
-from unmask_kernels.dispatch import capability, uses_native, uses_triton
+from unmask_kernels.dispatch import capability, uses_triton
 from unmask_kernels.layers import Activation, gated
 from unmask_kernels.linear import (
     FEWEST_WIDENED_ROWS,
@@ -229,7 +229,7 @@ def _packs(inward: Tensor, down: Tensor) -> bool:
 
 
 def _uses_native(inward: Tensor, down: Tensor) -> bool:
-    return uses_native(inward) and native.serves(inward) and native.serves(down)
+    return native.serves(inward) and native.serves(down)
 
 
 def _grouped(

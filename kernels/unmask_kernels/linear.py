@@ -16,7 +16,7 @@ from unmask_kernels.cpu import native, onednn
 from unmask_kernels.cpu.native import NativeWeight
 from unmask_kernels.cpu.packed import PackedWeight
 from unmask_kernels.cpu.rows import pad_rows
-from unmask_kernels.dispatch import uses_native, uses_triton
+from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.layers import Activation, activated, gated
 from unmask_kernels.quantized import QuantizedWeight, join, product
 
@@ -92,7 +92,7 @@ def make_linear(weight: Tensor | QuantizedWeight, bias: Tensor | None = None) ->
     """Prepare a weight [N, K] and a bias [N]; packed where a CPU's kernels serve its dtype."""
     if isinstance(weight, QuantizedWeight):
         return Linear(weight.values, bias, weight.scales)
-    if uses_native(weight) and native.serves(weight):
+    if native.serves(weight):
         return Linear(None, packed=native.pack(weight, bias))
     if uses_onednn(weight):
         return Linear(None, packed=onednn.pack(weight, bias))
@@ -116,7 +116,7 @@ def make_gated_linear(
 
 def packs(weight: Tensor) -> bool:
     """Whether a weight is repacked."""
-    return uses_native(weight) or uses_onednn(weight)
+    return native.serves(weight) or uses_onednn(weight)
 
 
 def uses_onednn(weight: Tensor) -> bool:

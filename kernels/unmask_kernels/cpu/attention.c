@@ -35,21 +35,13 @@ typedef struct {
 
 static int64_t filled(int64_t size) { return (size + WIDTH - 1) / WIDTH * WIDTH; }
 
-/* Bytes that a thread needs. */
-int64_t attention_room(int64_t size)
+/* Where a room from an address on ends. */
+static uintptr_t lay_out(Room *room, uintptr_t at, int64_t size)
 {
-    int64_t floats = BLOCK * size + KEYS * size + KEYS * filled(size) + BLOCK * KEYS +
-                     BLOCK * filled(size) + 4 * BLOCK;
-    return 4 * floats + 16 * BLOCK + 16 * LINE;
-}
-
-static Room lay_out(char *memory, int64_t size)
-{
-    Room room;
-    char *at = (char *)(((uintptr_t)memory + LINE - 1) / LINE * LINE);
+    at = (at + LINE - 1) / LINE * LINE;
 #define TAKE(name, count)                                                     \
-    room.name = (void *)at;                                                   \
-    at += ((count) * (int64_t)sizeof *room.name + LINE - 1) / LINE * LINE;
+    room->name = (void *)at;                                                  \
+    at += ((count) * (int64_t)sizeof *room->name + LINE - 1) / LINE * LINE;
     TAKE(rows, BLOCK * size)
     TAKE(key_panels, KEYS * size)
     TAKE(value_panels, KEYS * filled(size))
@@ -61,7 +53,14 @@ static Room lay_out(char *memory, int64_t size)
     TAKE(start, BLOCK)
     TAKE(horizon, BLOCK)
 #undef TAKE
-    return room;
+    return at;
+}
+
+/* Bytes that a thread needs, wherever they begin. */
+int64_t attention_room(int64_t size)
+{
+    Room room;
+    return lay_out(&room, 0, size) + LINE;
 }
 
 /* Keys and values from `first` to `last` of a sequence as panels; zeros for those after it. */
@@ -149,17 +148,25 @@ static void add_run(const Attention *a, const Room *room, int64_t rows, int64_t 
     }
 }
 
+/* Where the numbers of a block's row are among queries [queries, heads, size]. */
+INLINE int64_t place_of(const Attention *a, int64_t first, int64_t head, int64_t row)
+{
+    int64_t query = first + row / a->group;
+    return ((query * a->kv_heads + head) * a->group + row % a->group) * a->size;
+}
+
 /* Queries from `first` to `last` of a sequence, for the heads that share a key head. */
 static void attend(const Attention *a, int64_t sequence, int64_t head, int64_t first, int64_t last,
                    char *memory)
 {
-    Room room = lay_out(memory, a->size);
+    Room room;
+    lay_out(&room, (uintptr_t)memory, a->size);
     int64_t size = a->size, group = a->group, rows = (last - first) * group, width = filled(size);
     int64_t lowest = INT64_MAX, highest = 0;
     for (int64_t i = 0; i < rows; i++) {
-        int64_t query = first + i / group, place = query * a->kv_heads * group + head * group + i % group;
-        for (int64_t d = 0; d < size; d++)
-            room.rows[i * size + d] = a->query[place * size + d] * a->scale;
+        const float *from = a->query + place_of(a, first, head, i);
+        int64_t query = first + i / group;
+        for (int64_t d = 0; d < size; d++) room.rows[i * size + d] = from[d] * a->scale;
         room.start[i] = a->starts == NULL ? 0 : a->starts[query];
         room.horizon[i] = a->horizons[query];
         room.best[i] = -INFINITY;
@@ -175,9 +182,9 @@ static void attend(const Attention *a, int64_t sequence, int64_t head, int64_t f
         add_run(a, &room, rows, run, (end - run + WIDTH - 1) / WIDTH * WIDTH);
     }
     for (int64_t i = 0; i < rows; i++) {
-        int64_t place = (first + i / group) * a->kv_heads * group + head * group + i % group;
+        float *to = a->out + place_of(a, first, head, i);
         float scale = room.total[i] > 0 ? 1 / room.total[i] : 0;
-        for (int64_t d = 0; d < size; d++) a->out[place * size + d] = room.sums[i * width + d] * scale;
+        for (int64_t d = 0; d < size; d++) to[d] = room.sums[i * width + d] * scale;
     }
 }
 

@@ -1,4 +1,4 @@
-"""Memory for weights on a CPU."""
+"""Memory for weights."""
 
 import math
 import mmap
@@ -9,16 +9,18 @@ import torch
 from torch import Tensor
 
 LEAST_MAPPED_BYTES = 256 * 2**10
+CPU = torch.device("cpu")
 
 
-def reserve(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """A tensor on the CPU, not yet filled, whose memory is the system's again once it is freed.
+def reserve(shape: Sequence[int], dtype: torch.dtype, device: torch.device = CPU) -> Tensor:
+    """A tensor, not yet filled; on a CPU its memory is the system's again once it is freed.
 
     Taken from glibc, what is read and freed once it is packed would leave places between weights
     that are just too small for the next ones, and loading would hold twice the weights.
     """
     num_bytes = math.prod(shape) * dtype.itemsize
-    if num_bytes < LEAST_MAPPED_BYTES or not sys.platform.startswith("linux"):
-        return torch.empty(tuple(shape), dtype=dtype)
+    is_mapped = device.type == "cpu" and sys.platform.startswith("linux")
+    if num_bytes < LEAST_MAPPED_BYTES or not is_mapped:
+        return torch.empty(tuple(shape), dtype=dtype, device=device)
     memory = mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return torch.frombuffer(memory, dtype=dtype).view(tuple(shape))

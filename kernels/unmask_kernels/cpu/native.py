@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unmask_kernels.cpu.library import library
 from unmask_kernels.cpu.memory import reserve
+from unmask_kernels.dispatch import uses_native
 from unmask_kernels.layers import Activation
 
 SET, ADD, MULTIPLY = 0, 1, 2  # what becomes of a product, as products.c numbers it
@@ -103,9 +104,9 @@ def pack(weight: Tensor, bias: Tensor | None) -> NativeWeight:
 
 
 def serves(weight: Tensor) -> bool:
-    """Whether there are kernels for a weight [..., K]: of bfloat16, inputs are taken in pairs."""
-    paired = weight.dtype is torch.bfloat16
-    return library(weight.dtype) is not None and not (paired and weight.shape[-1] % 2)
+    """Whether a weight [..., K] is multiplied by C kernels: of bfloat16, inputs come in pairs."""
+    is_paired = weight.dtype is torch.bfloat16
+    return uses_native(weight) and not (is_paired and weight.shape[-1] % 2)
 
 
 def _library(dtype: torch.dtype) -> CDLL:

@@ -64,10 +64,7 @@ class StoredTensor:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """A copy in `dtype` on a device; of the file, one chunk at a time is in memory."""
-        if device.type == "cpu":
-            out = reserve(self.shape, dtype)
-        else:
-            out = torch.empty(self.shape, dtype=dtype, device=device)
+        out = reserve(self.shape, dtype, device)
         flat, item = out.view(-1), self.dtype.itemsize
         for first in range(0, len(flat), CHUNK_BYTES // item):
             part = flat[first : first + CHUNK_BYTES // item]

@@ -180,10 +180,8 @@ class Weights:
         if quantized:
             return join(quantized)
         whole = [part for part in alike if isinstance(part, Tensor)]
-        if self.device.type != "cpu":
-            return torch.cat(whole)
         shape = sum(len(part) for part in whole), *whole[0].shape[1:]
-        return torch.cat(whole, out=reserve(shape, whole[0].dtype))
+        return torch.cat(whole, out=reserve(shape, whole[0].dtype, whole[0].device))
 
     def _alike(
         self, parts: Sequence[Tensor | QuantizedWeight]
