@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.cpu import native, onednn
-from unmask_kernels.cpu.native import NativeWeight
 from unmask_kernels.cpu.packed import PackedWeight
 from unmask_kernels.cpu.rows import pad_rows
 from unmask_kernels.dispatch import uses_triton
@@ -59,16 +58,6 @@ class Linear:
         residual.addmm_(x, self.weight.T)
         return residual if self.bias is None else residual.add_(self.bias)
 
-    def activate(self, x: Tensor, activation: Activation) -> Tensor:
-        """Rows [M, N] through an activation."""
-        if self.packed is not None:
-            return self.packed.activate(x, activation)
-        return activated(self(x), activation)
-
-    def multiply(self, x: Tensor, other: Tensor) -> Tensor:
-        """Rows [M, N] multiplied by `other` [M, N], which may be overwritten."""
-        return self(x) * other if self.packed is None else self.packed.multiply(x, other)
-
 
 @dataclass(frozen=True, slots=True)
 class GatedLinear:
@@ -83,9 +72,9 @@ class GatedLinear:
         if self.up is None:
             return gated(self.gate(x), self.activation)
         gate, up = self.gate.packed, self.up.packed
-        if isinstance(gate, NativeWeight) and isinstance(up, NativeWeight):
-            return gate.gate(x, up, self.activation)
-        return self.up.multiply(x, self.gate.activate(x, self.activation))
+        if gate is None or up is None:
+            return activated(self.gate(x), self.activation) * self.up(x)
+        return gate.gate(x, up, self.activation)
 
 
 def make_linear(weight: Tensor | QuantizedWeight, bias: Tensor | None = None) -> Linear:

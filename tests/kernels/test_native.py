@@ -4,7 +4,7 @@ import itertools
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from unmask_kernels.cpu import library as library_module
 from unmask_kernels.cpu import native
 from unmask_kernels.cpu.library import (
-    BF16_INSTRUCTIONS,
     FORMATS,
     INSTRUCTIONS,
+    PAIRS,
+    TILES,
     compile_to,
     library,
     load,
@@ -30,70 +31,113 @@ needs_compiler = pytest.mark.skipif(
 )
 # Relative to the largest entry.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
-# Lanes of a vector: as of AVX2, and as of AVX-512 with a compiler that makes two
-# instructions of AVX2 of each.
-SHAPES = {"narrow": (), "wide": ("-DLANES=16",)}
+# Vectors as of AVX2, and as of AVX-512 with a compiler that makes two instructions of AVX2 of each;
+# bfloat16 in pairs and in tiles by functions that do what the instructions do.
+WIDE = ("-DLANES=16",)
+EMULATED = (*WIDE, "-include", str(Path(__file__).parent / "emulated.h"))
+WAYS = {
+    "narrow": (torch.float32, ()),
+    "wide": (torch.float32, WIDE),
+    "narrow-bf16": (torch.bfloat16, ()),
+    "wide-bf16": (torch.bfloat16, WIDE),
+    "pairs": (torch.bfloat16, (*EMULATED, "-DPAIRS")),
+    "tiles": (torch.bfloat16, (*EMULATED, "-DTILES")),
+}
 
 
-@pytest.fixture(scope="module", params=SHAPES)
-def shaped(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
-    """Kernels of either width, whatever this CPU has."""
+@dataclass(frozen=True)
+class Kernels:
+    dtype: torch.dtype
+    unit: int  # inputs come in multiples of it
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("native")
+
+
+@pytest.fixture(params=WAYS)
+def kernels(
+    request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Kernels:
+    """Kernels of each kind, whatever this CPU has."""
     assert COMPILER is not None
-    folder, own = tmp_path_factory.mktemp("native"), {}
-    for dtype, flags in FORMATS.items():
-        flags = (*INSTRUCTIONS["AVX2"], *SHAPES[request.param], *flags)
-        own[dtype] = load(compile_to(folder, COMPILER, flags))
-        assert own[dtype].panel_width() == (32 if request.param == "wide" else 16)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "library", own.get)
-        yield
+    dtype, flags = WAYS[request.param]
+    flags = (*INSTRUCTIONS["AVX2"], *FORMATS[dtype], *flags)
+    made = load(compile_to(folder, COMPILER, flags))
+    assert made.panel_width() == (32 if "-DLANES=16" in flags else 16)
+    monkeypatch.setattr(native, "library", {dtype: made}.get)
+    return Kernels(dtype, made.input_unit())
 
 
 @needs_compiler
-@pytest.mark.parametrize("dtype", FORMATS)
-@pytest.mark.parametrize("num_rows", [0, 1, 5, 6, 13, 97, 193, 401])
+@pytest.mark.parametrize("num_rows", [0, 1, 5, 6, 13, 17, 33, 97, 193, 401])
 @pytest.mark.parametrize(("num_outputs", "num_inputs"), [(1, 2), (33, 40), (64, 2050), (50, 4100)])
 def test_products_of_every_shape_are_right(
-    shaped: None, num_rows: int, num_outputs: int, num_inputs: int, dtype: torch.dtype
+    kernels: Kernels, num_rows: int, num_outputs: int, num_inputs: int
 ) -> None:
     torch.manual_seed(0)
+    dtype, num_inputs = kernels.dtype, -(-num_inputs // kernels.unit) * kernels.unit
     x, weight = torch.randn(num_rows, num_inputs), torch.randn(num_outputs, num_inputs)
     bias, other = torch.randn(num_outputs), torch.randn(num_rows, num_outputs)
     x, weight, bias, other = (drawn.to(dtype) for drawn in (x, weight, bias, other))
-    packed = native.pack(weight, bias)
+    packed, up = native.pack(weight, bias), native.pack(weight.flip(0), None)
     exact = x.double() @ weight.double().T + bias.double()
+    gated = x.double() @ weight.flip(0).double().T
     for found, expected in (
         (packed.product(x), exact),
         (packed.add(x, other.clone()), exact + other),
-        (packed.multiply(x, other.clone()), exact * other),
-        (packed.activate(x, "silu"), F.silu(exact)),
-        (packed.activate(x, "gelu_tanh"), F.gelu(exact, approximate="tanh")),
+        (packed.gate(x, up, "silu"), F.silu(exact) * gated),
+        (packed.gate(x, up, "gelu_tanh"), F.gelu(exact, approximate="tanh") * gated),
     ):
         assert found.dtype is dtype
         error, largest = (found.double() - expected).abs(), expected.abs().amax() if num_rows else 0
         assert (error <= TOLERANCE[dtype] * largest).all()
     for row in range(0, num_rows, 50):
         assert torch.equal(packed.product(x[row : row + 1]), packed.product(x)[row : row + 1])
-    if dtype is torch.float32:
-        twice = packed.multiply(x, packed.activate(x, "silu"))
-        assert torch.equal(packed.gate(x, packed, "silu"), twice)
 
 
 @needs_compiler
-def test_activations_are_exact_where_they_are_large_small_or_none(shaped: None) -> None:
+@pytest.mark.parametrize("num_rows", [1, 70, 700])
+def test_experts_are_right_in_every_company(kernels: Kernels, num_rows: int) -> None:
+    torch.manual_seed(0)
+    num_experts, num_columns, num_inner = 5, 64, 96
+    experts = native.NativeExperts(num_experts, num_columns, num_inner, "silu", kernels.dtype)
+    weights = []
+    for i in range(num_experts):
+        gate, up = torch.randn(2, num_inner, num_columns).to(kernels.dtype) / 8
+        down = torch.randn(num_columns, num_inner).to(kernels.dtype) / 8
+        experts.fill(i, gate, up, down)
+        weights.append((gate.double(), up.double(), down.double()))
+    x = torch.randn(num_rows, num_columns).to(kernels.dtype)
+    ids, shares = torch.randn(num_rows, num_experts).topk(3).indices, torch.rand(num_rows, 3)
+    found, expected = experts(x, ids, shares), torch.zeros(num_rows, num_columns).double()
+    wide = x.double()
+    for i, (gate, up, down) in enumerate(weights):
+        own = (F.silu(wide @ gate.T) * (wide @ up.T)) @ down.T
+        expected += own * (shares * (ids == i)).sum(1, keepdim=True)
+    error = (found.double() - expected).abs().max()
+    assert error <= 2 * TOLERANCE[kernels.dtype] * expected.abs().max()
+    for row in range(0, num_rows, 30):
+        own = slice(row, row + 3)
+        assert torch.equal(experts(x[own], ids[own], shares[own]), found[own])
+
+
+@needs_compiler
+@pytest.mark.parametrize("kernels", ["narrow", "wide"], indirect=True)
+def test_activations_are_exact_where_they_are_large_small_or_none(kernels: Kernels) -> None:
     values = torch.tensor([0.0, -0.0, 1e-30, -1e-30, 40.0, -40.0, 1e4, -1e4, 3e38, -3e38])
     values = torch.cat((values, torch.linspace(-90, 90, 4001)))[:, None]
     one = native.pack(torch.ones(1, 1), None)
-    silu, gelu = one.activate(values, "silu"), one.activate(values, "gelu_tanh")
+    unchanged = native.pack(torch.zeros(1, 1), torch.ones(1))  # times 1, whatever the row
+    silu, gelu = one.gate(values, unchanged, "silu"), one.gate(values, unchanged, "gelu_tanh")
     close = {"rtol": 3e-6, "atol": 1e-35}
     torch.testing.assert_close(silu.double(), F.silu(values.double()), **close)
     expected = F.gelu(values.double(), approximate="tanh")
     torch.testing.assert_close(gelu.double(), expected, rtol=3e-6, atol=1e-6)
     bad = torch.tensor([[float("nan")], [float("inf")]])
-    assert one.activate(bad, "silu")[0].isnan()
-    assert one.activate(bad, "silu")[1] == float("inf")
+    assert one.gate(bad, one, "silu")[0].isnan()
+    assert one.gate(bad, one, "silu")[1] == float("inf")
 
 
 @needs_compiler
@@ -147,7 +191,8 @@ def test_rows_that_do_not_fit_are_refused(x: tuple[int, ...], out: tuple[int, ..
     "flags",
     [
         *itertools.product(INSTRUCTIONS.values(), FORMATS.values()),
-        (INSTRUCTIONS["AVX512"], FORMATS[torch.bfloat16], (BF16_INSTRUCTIONS,)),
+        (INSTRUCTIONS["AVX512"], FORMATS[torch.bfloat16], PAIRS),
+        (INSTRUCTIONS["AVX512"], FORMATS[torch.bfloat16], TILES),
     ],
     ids=lambda flags: "".join(itertools.chain(*flags)),
 )

@@ -74,8 +74,6 @@ def test_products_agree_with_float64(
     for got, expected in (
         (linear(x), exact),
         (linear.add(x, other.clone()), exact + other.double()),
-        (linear.activate(x, "silu"), F.silu(exact)),
-        (linear.multiply(x, other), exact * other.double()),
     ):
         assert got.dtype == dtype
         assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()

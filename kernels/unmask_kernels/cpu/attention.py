@@ -1,6 +1,7 @@
 """Attention over pages by the C kernel of `attention.c`, in float32."""
 
 from collections.abc import Sequence
+from ctypes import CDLL
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,15 @@ import torch
 from torch import Tensor
 
 from unmask_kernels.cpu.library import library
+from unmask_kernels.dispatch import has_native
 
-LARGEST_GROUP = 96  # query heads to a key head
+
+def attends(device: torch.device, group_size: int) -> bool:
+    """Whether C kernels attend with so many query heads to a key head."""
+    if not has_native(device, torch.float32):
+        return False
+    largest: int = _library().largest_group()
+    return group_size <= largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +68,7 @@ def run_reaches(
         key_pages = _widened(key_pages, pages, key_scales)
         value_pages = _widened(value_pages, pages, value_scales)
         pages = torch.arange(len(pages))
-    native = library(torch.float32)
-    assert native is not None, "who planned for kernels has them"
+    native = _library()
     wide = query.float().contiguous()
     out = torch.empty_like(wide)
     num_planned, threads = len(plan.horizons), torch.get_num_threads()
@@ -90,6 +97,12 @@ def run_reaches(
         threads,
     )
     return out.to(query.dtype)
+
+
+def _library() -> CDLL:
+    found = library(torch.float32)
+    assert found is not None, "who planned for kernels has them"
+    return found
 
 
 def _widened(pages: Tensor, own: Tensor, scales: Tensor | None) -> Tensor:

@@ -24,7 +24,9 @@ FOLDER = Path(__file__).parent
 SOURCES = "products.c", "attention.c", "layers.c"
 INSTRUCTIONS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx512f", "-mfma")}
 FORMATS = {torch.float32: (), torch.bfloat16: ("-DBF16",)}
-BF16_INSTRUCTIONS = "-mavx512bf16"
+# How a CPU multiplies bfloat16, if it does.
+TILES = "-DTILES", "-mamx-tile", "-mamx-bf16"
+PAIRS = "-DPAIRS", "-mavx512bf16"
 FLAGS = (
     *("-std=gnu11", "-O3", "-fPIC", "-shared", "-fopenmp"),
     *("-ffp-contract=fast", "-fno-strict-aliasing", "-Wno-psabi"),
@@ -34,12 +36,14 @@ COMPILE_TIMEOUT_S = 120
 _pointer, _size, _int, _float = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "panel_width": (_size, ()),
+    "input_unit": (_size, ()),
     "row_number_size": (_size, ()),
     "pack": (None, (_pointer, _size, _size, _pointer, _size, _size, _int)),
     "product": (None, (*(_pointer,) * 4, *(_size,) * 3, _int, _int)),
     "gated_product": (None, (*(_pointer,) * 6, *(_size,) * 3, _int, _int)),
     "expert_size": (_size, (_size, _size)),
     "expert_room": (_size, (_size, _size)),
+    "largest_group": (_size, ()),
     "attention_room": (_size, (_size,)),
     "attention": (
         None,
@@ -56,14 +60,9 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
 
 @functools.cache
 def library(dtype: torch.dtype) -> ctypes.CDLL | None:
-    """The kernels for a dtype, compiled if they are not in the cache; None where there are none.
-
-    A CPU with AMX has none for bfloat16, as oneDNN uses that.
-    """
-    if dtype not in FORMATS or (dtype is torch.bfloat16 and torch.cpu._is_amx_tile_supported()):
-        return None
+    """The kernels for a dtype, compiled if they are not in the cache; None where there are none."""
     is_served = sys.platform.startswith("linux") and platform.machine() == "x86_64"
-    if os.environ.get("UNMASK_NATIVE", "1") == "0" or not is_served:
+    if dtype not in FORMATS or not is_served or os.environ.get("UNMASK_NATIVE", "1") == "0":
         return None
     instructions = INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability())
     compiler = _compiler()
@@ -118,8 +117,10 @@ def cache_folder() -> Path:
 
 
 def _format(dtype: torch.dtype) -> tuple[str, ...]:
+    if dtype is torch.bfloat16 and torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx():
+        return (*FORMATS[dtype], *TILES)
     if dtype is torch.bfloat16 and torch.cpu._is_avx512_bf16_supported():
-        return (*FORMATS[dtype], BF16_INSTRUCTIONS)
+        return (*FORMATS[dtype], *PAIRS)
     return FORMATS[dtype]
 
 

@@ -12,8 +12,7 @@ from unmask_kernels.cpu.memory import reserve
 from unmask_kernels.dispatch import uses_native
 from unmask_kernels.layers import Activation
 
-SET, ADD, MULTIPLY = 0, 1, 2  # what becomes of a product, as products.c numbers it
-ACTIVATIONS: dict[Activation, int] = {"silu": 3, "gelu_tanh": 4}
+ACTIVATIONS: dict[Activation, int] = {"silu": 0, "gelu_tanh": 1}  # as products.c numbers them
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +26,11 @@ class NativeWeight:
 
     def product(self, x: Tensor) -> Tensor:
         """Rows [M, N]."""
-        return self._run(x, x.new_empty((len(x), self.num_outputs)), SET)
+        return self._run(x, x.new_empty((len(x), self.num_outputs)), adds=False)
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, N] added to `residual`, which may be overwritten."""
-        return self._run(x, residual.contiguous(), ADD)
-
-    def multiply(self, x: Tensor, other: Tensor) -> Tensor:
-        """Rows [M, N] multiplied by `other`, which may be overwritten."""
-        return self._run(x, other.contiguous(), MULTIPLY)
-
-    def activate(self, x: Tensor, activation: Activation) -> Tensor:
-        """Rows [M, N] through an activation."""
-        out = x.new_empty((len(x), self.num_outputs))
-        return self._run(x, out, ACTIVATIONS[activation])
+        return self._run(x, residual.contiguous(), adds=True)
 
     def gate(self, x: Tensor, up: "NativeWeight", activation: Activation) -> Tensor:
         """Rows [M, N] through an activation, times those of another weight of this shape."""
@@ -64,7 +54,7 @@ class NativeWeight:
         )
         return out
 
-    def _run(self, x: Tensor, out: Tensor, then: int) -> Tensor:
+    def _run(self, x: Tensor, out: Tensor, *, adds: bool) -> Tensor:
         native, rows = self._prepared(x)
         if out.shape != (len(x), self.num_outputs) or out.dtype is not self.panels.dtype:
             raise ValueError(f"{len(x)} rows of {self.num_outputs} do not fit {tuple(out.shape)}")
@@ -76,7 +66,7 @@ class NativeWeight:
             len(x),
             self.num_inputs,
             self.num_outputs,
-            then,
+            adds,
             torch.get_num_threads(),
         )
         return out
@@ -104,9 +94,11 @@ def pack(weight: Tensor, bias: Tensor | None) -> NativeWeight:
 
 
 def serves(weight: Tensor) -> bool:
-    """Whether a weight [..., K] is multiplied by C kernels: of bfloat16, inputs come in pairs."""
-    is_paired = weight.dtype is torch.bfloat16
-    return uses_native(weight) and not (is_paired and weight.shape[-1] % 2)
+    """Whether a weight [..., K] is multiplied by C kernels, which take inputs by some at a time.
+
+    Those are two in bfloat16, and 32 on a CPU with AMX.
+    """
+    return uses_native(weight) and weight.shape[-1] % _library(weight.dtype).input_unit() == 0
 
 
 def _library(dtype: torch.dtype) -> CDLL:

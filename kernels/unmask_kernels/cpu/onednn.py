@@ -38,18 +38,13 @@ class OneDnnWeight:
         """Rows [M, N] added to `residual`, which may be overwritten."""
         return self._sum(x, residual)
 
-    def multiply(self, x: Tensor, other: Tensor) -> Tensor:
-        """Rows [M, N] multiplied by `other`."""
+    def gate(self, x: Tensor, up: "OneDnnWeight", activation: Activation) -> Tensor:
+        """Rows [M, N] through an activation, times those of another weight of this shape."""
         if len(self.parts) > 1:
-            return self.product(x) * other
-        return _binary(_filled(x), self.parts[0], self.bias, _filled(other), "mul")[: len(x)]
-
-    def activate(self, x: Tensor, activation: Activation) -> Tensor:
-        """Rows [M, N] through an activation."""
-        if len(self.parts) == 1:
-            out = _product(_filled(x), self.parts[0], self.bias, *ATTRIBUTES[activation])
-            return out[: len(x)]
-        return activated(self.product(x), activation)
+            return activated(self.product(x), activation) * up.product(x)
+        rows = _filled(x)
+        gates = _product(rows, self.parts[0], self.bias, *ATTRIBUTES[activation])
+        return _binary(rows, up.parts[0], up.bias, gates, "mul")[: len(x)]
 
     def _sum(self, x: Tensor, total: Tensor | None) -> Tensor:
         rows = len(x)

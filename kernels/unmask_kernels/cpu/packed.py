@@ -1,6 +1,6 @@
 """What a weight that was repacked for a CPU does."""
 
-from typing import Protocol
+from typing import Protocol, Self
 
 from torch import Tensor
 
@@ -18,10 +18,6 @@ class PackedWeight(Protocol):
         """Rows [M, N] added to `residual`, which may be overwritten."""
         ...
 
-    def multiply(self, x: Tensor, other: Tensor) -> Tensor:
-        """Rows [M, N] multiplied by `other`, which may be overwritten."""
-        ...
-
-    def activate(self, x: Tensor, activation: Activation) -> Tensor:
-        """Rows [M, N] through an activation."""
+    def gate(self, x: Tensor, up: Self, activation: Activation) -> Tensor:
+        """Rows [M, N] through an activation, times those of another weight of this shape."""
         ...

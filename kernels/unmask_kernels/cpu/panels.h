@@ -1,77 +1,105 @@
 /* Sums of products of rows with panels, which are WIDTH outputs of a weight, [inputs, WIDTH].
 
-   A tile of up to TILE rows is summed in registers, over one input after the other, by fused
-   multiply-adds: however many rows there are, and however many threads, a sum has the same terms in
-   the same order. While a panel is multiplied the next one is fetched, since with few rows a product
-   takes as long as reading its weight does. (Goto and van de Geijn, 2008)
+   A tile of up to TILE rows is summed in registers, over one input after the other: however many
+   rows there are, and however many threads, a sum has the same terms in the same order. While a
+   panel is multiplied the next one is fetched, since with few rows a product takes as long as
+   reading its weight does. (Goto and van de Geijn, 2008)
 
    Numbers are float32, or with -DBF16 bfloat16, of which a panel holds pairs of inputs; sums are
-   float32 either way. Where a CPU multiplies such pairs rows are bfloat16 too, elsewhere float32. */
+   float32 either way. A CPU multiplies bfloat16 in tiles of its own (-DTILES, for AMX) or in pairs
+   (-DPAIRS, for AVX512_BF16); for another, weights are widened on the way and rows before. */
 
 #ifndef PANELS_H
 #define PANELS_H
 
 #include "vectors.h"
 
-#ifdef __AVX512BF16__
+#if defined(TILES) || defined(PAIRS)
 #include <immintrin.h>
 #endif
 
+#ifdef TILES
+#define TILE 16 /* rows and, of float32, columns of a register of AMX */
+#define UNIT 32 /* inputs that are multiplied at a time */
+#else
 #define TILE (LANES == 16 ? 12 : 6)
+#define UNIT PAIR
+#endif
 #define VECTORS 2 /* a tile is TILE by VECTORS registers, and leaves some for weights */
 #define WIDTH (LANES * VECTORS)
-#define BLOCK (16 * TILE) /* rows that share a pass over a panel */
-#define CHUNK 2048        /* inputs of a panel that stay in the second cache */
-#define LINE 64           /* bytes */
-#ifdef BF16
-#define PAIR 2 /* inputs that share a place in a panel */
-#else
-#define PAIR 1
-#endif
+#define BLOCK (LANES == 16 ? 192 : 96) /* rows that share a pass over a panel */
+#define CHUNK 2048                     /* inputs of a panel that stay in the second cache */
+#define LINE 64                        /* bytes */
 
 #ifdef BF16
 typedef uint16_t number; /* the upper half of a float */
+#define PAIR 2           /* inputs that share a place in a panel */
 #else
 typedef float number;
+#define PAIR 1
 #endif
-#if defined(BF16) && defined(__AVX512BF16__)
-typedef uint16_t row_number;
+#if defined(TILES) || defined(PAIRS)
+typedef number row_number;
 #else
 typedef float row_number;
 #endif
 
-/* Add the products of one place of a panel and a row's inputs there. */
-INLINE void add_place(const number *panel, const row_number *x, vec *sums)
+/* Fetch `lines` of a weight that is multiplied next. */
+INLINE void fetch(const char *ahead, int lines)
 {
-    for (int v = 0; v < VECTORS; v++) {
-#ifndef BF16
-        sums[v] += *(const vec *)(panel + v * LANES) * *x;
-#elif defined(__AVX512BF16__)
-        int32_t pair;
-        memcpy(&pair, x, sizeof pair);
-        sums[v] = (vec)_mm512_dpbf16_ps((__m512)sums[v], *(const __m512bh *)(panel + 2 * v * LANES),
-                                        (__m512bh)_mm512_set1_epi32(pair));
+    for (int i = 0; i < lines; i++) __builtin_prefetch(ahead + i * LINE, 0, 2);
+}
+
+#ifdef TILES
+#include "tiles.h"
 #else
-        ivec pairs = *(const ivec *)(panel + 2 * v * LANES);
-        sums[v] += (vec)(pairs << 16) * x[0];
-        sums[v] += (vec)(pairs & -65536) * x[1];
+
+#if defined(BF16) && !defined(PAIRS)
+#define HALVES 2 /* of a place's pairs, which are widened and multiplied one after the other */
+#else
+#define HALVES 1
 #endif
-    }
+
+INLINE vec weights_of(const number *place, int half, int v)
+{
+    ivec pairs = *(const ivec *)(place + PAIR * v * LANES);
+    return (vec)(HALVES == 1 ? pairs : half ? pairs & -65536 : pairs << 16);
+}
+
+INLINE vec add_product(vec sum, vec weights, const row_number *x)
+{
+#ifdef PAIRS
+    int32_t pair;
+    memcpy(&pair, x, sizeof pair);
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)weights, (__m512bh)_mm512_set1_epi32(pair));
+#else
+    sum += weights * *x;
+#if defined(BF16) && LANES * 4 == REGISTER
+    __asm__("" : "+v"(sum)); /* stays where it is: gcc would move some sums to memory and back */
+#endif
+    return sum;
+#endif
 }
 
 /* Add the products of `num` rows and a part of a panel to `sums`, while fetching some lines ahead. */
 INLINE void add_tile(int num, const row_number *x, int64_t over_rows, const number *panel, int64_t inputs,
                      const char *ahead, int64_t every, vec (*sums)[VECTORS])
 {
-    vec held[TILE][VECTORS];
+    vec held[TILE][VECTORS], weights[VECTORS];
     for (int i = 0; i < num; i++)
         for (int v = 0; v < VECTORS; v++) held[i][v] = sums[i][v];
     for (int64_t k = 0, wait = 0; k < inputs; k += PAIR, wait--) {
         if (wait == 0) {
             wait = every;
-            for (int b = 0; b < 4 * WIDTH; b += LINE, ahead += LINE) __builtin_prefetch(ahead, 0, 2);
+            fetch(ahead, 4 * WIDTH / LINE);
+            ahead += 4 * WIDTH;
         }
-        for (int i = 0; i < num; i++) add_place(panel + k * WIDTH, x + i * over_rows + k, held[i]);
+        for (int half = 0; half < HALVES; half++) {
+            for (int v = 0; v < VECTORS; v++) weights[v] = weights_of(panel + k * WIDTH, half, v);
+            for (int i = 0; i < num; i++)
+                for (int v = 0; v < VECTORS; v++)
+                    held[i][v] = add_product(held[i][v], weights[v], x + i * over_rows + k + half);
+        }
     }
     for (int i = 0; i < num; i++)
         for (int v = 0; v < VECTORS; v++) sums[i][v] = held[i][v];
@@ -108,4 +136,7 @@ static void add_block(const row_number *x, int64_t rows, int64_t over_rows, cons
     }
 }
 
+INLINE void release_tiles(void) {}
+
+#endif
 #endif

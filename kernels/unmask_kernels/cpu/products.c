@@ -6,8 +6,7 @@
 
 #include <omp.h>
 
-/* What becomes of a sum: it is written, added to what is there, multiplied by it, or activated. */
-enum { SET, ADD, MULTIPLY, SILU, GELU };
+enum { SILU, GELU };
 
 typedef struct {
     const row_number *x; /* [rows, inputs] */
@@ -15,10 +14,11 @@ typedef struct {
     const float *bias; /* [outputs], filled up to whole panels, or NULL */
     number *out;       /* [rows, outputs] */
     int64_t rows, inputs, outputs;
-    int then;
 } Product;
 
 int64_t panel_width(void) { return WIDTH; }
+
+int64_t input_unit(void) { return UNIT; }
 
 int64_t row_number_size(void) { return sizeof(row_number); }
 
@@ -71,50 +71,38 @@ INLINE void write_numbers(number *to, const vec *from, int64_t count)
 #endif
 }
 
-/* What becomes of the sums of a row: `width` of them, all but in the last panel. */
-INLINE void finish_row(const vec *sums, const float *bias, number *out, int64_t width, int then)
+/* Write the sums of a block's rows, `width` of them, with a bias and perhaps what was there. */
+INLINE void write_rows(const Product *p, int64_t row, int64_t rows, int64_t first, int64_t width,
+                       int adds, vec (*sums)[VECTORS])
 {
-    vec done[VECTORS], there[VECTORS] = {0};
-    if (then == ADD || then == MULTIPLY) read_numbers(there, out, width);
-    for (int v = 0; v < VECTORS; v++) {
-        vec sum = bias == NULL ? sums[v] : sums[v] + *(const loose *)(bias + v * LANES);
-        done[v] = then == SET      ? sum
-                  : then == ADD    ? there[v] + sum
-                  : then == MULTIPLY ? there[v] * sum
-                                     : activated(sum, then);
+    vec there[VECTORS] = {0};
+    for (int64_t i = 0; i < rows; i++) {
+        number *out = p->out + (row + i) * p->outputs + first;
+        if (adds) read_numbers(there, out, width);
+        for (int v = 0; v < VECTORS; v++) {
+            if (p->bias != NULL) sums[i][v] += *(const loose *)(p->bias + first + v * LANES);
+            if (adds) sums[i][v] += there[v];
+        }
+        write_numbers(out, sums[i], width);
     }
-    write_numbers(out, done, width);
 }
 
-INLINE void finish_rows(const Product *p, int64_t row, int64_t rows, int64_t first, int64_t width,
-                        int then, vec (*sums)[VECTORS])
-{
-    const float *bias = p->bias == NULL ? NULL : p->bias + first;
-    for (int64_t i = 0; i < rows; i++)
-        finish_row(sums[i], bias, p->out + (row + i) * p->outputs + first, width, then);
-}
-
-static void finish_block(const Product *p, int64_t row, int64_t rows, int64_t first,
-                         vec (*sums)[VECTORS])
-{
-#define IF(wanted) case wanted: finish_rows(p, row, rows, first, WIDTH, wanted, sums); break;
-    if (p->outputs - first < WIDTH)
-        finish_rows(p, row, rows, first, p->outputs - first, p->then, sums);
-    else
-        switch (p->then) { IF(SET) IF(ADD) IF(MULTIPLY) IF(SILU) IF(GELU) }
-#undef IF
-}
-
-static void multiply_panel(const Product *p, int64_t row, int64_t panel)
+static void multiply_panel(const Product *p, int64_t row, int64_t panel, int adds)
 {
     vec sums[BLOCK][VECTORS];
     int64_t rows = p->rows - row < BLOCK ? p->rows - row : BLOCK, first = panel * WIDTH;
     add_block(p->x + row * p->inputs, rows, p->inputs, p->panels + first * p->inputs, p->inputs, sums);
-    finish_block(p, row, rows, first, sums);
+    if (p->outputs - first < WIDTH)
+        write_rows(p, row, rows, first, p->outputs - first, adds, sums);
+    else if (adds)
+        write_rows(p, row, rows, first, WIDTH, 1, sums);
+    else
+        write_rows(p, row, rows, first, WIDTH, 0, sums);
 }
 
 /* A block of `gate`, activated, times the same of `up`, which reads the same rows and writes none. */
-static void multiply_gated(const Product *gate, const Product *up, int64_t row, int64_t panel)
+static void multiply_gated(const Product *gate, const Product *up, int64_t row, int64_t panel,
+                           int activation)
 {
     vec gates[BLOCK][VECTORS], sums[BLOCK][VECTORS];
     int64_t rows = gate->rows - row < BLOCK ? gate->rows - row : BLOCK, inputs = gate->inputs;
@@ -127,7 +115,7 @@ static void multiply_gated(const Product *gate, const Product *up, int64_t row, 
             int64_t at = first + v * LANES;
             if (gate->bias != NULL) gates[i][v] += *(const loose *)(gate->bias + at);
             if (up->bias != NULL) sums[i][v] += *(const loose *)(up->bias + at);
-            sums[i][v] *= gate->then == SILU ? activated(gates[i][v], SILU) : activated(gates[i][v], GELU);
+            sums[i][v] *= activation == SILU ? activated(gates[i][v], SILU) : activated(gates[i][v], GELU);
         }
         write_numbers(gate->out + (row + i) * gate->outputs + first, sums[i], width);
     }
@@ -138,23 +126,32 @@ void gated_product(const row_number *x, const number *gate, const float *gate_bi
                    const float *up_bias, number *out, int64_t rows, int64_t inputs, int64_t outputs,
                    int activation, int threads)
 {
-    Product first = {x, gate, gate_bias, out, rows, inputs, outputs, activation};
-    Product second = {x, up, up_bias, NULL, rows, inputs, outputs, activation};
+    Product first = {x, gate, gate_bias, out, rows, inputs, outputs};
+    Product second = {x, up, up_bias, NULL, rows, inputs, outputs};
     int64_t num_panels = (outputs + WIDTH - 1) / WIDTH;
-#pragma omp parallel for collapse(2) schedule(static) num_threads(threads)
-    for (int64_t row = 0; row < rows; row += BLOCK)
-        for (int64_t panel = 0; panel < num_panels; panel++)
-            multiply_gated(&first, &second, row, panel);
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp for collapse(2) schedule(static)
+        for (int64_t row = 0; row < rows; row += BLOCK)
+            for (int64_t panel = 0; panel < num_panels; panel++)
+                multiply_gated(&first, &second, row, panel, activation);
+        release_tiles();
+    }
 }
 
+/* Rows through a weight [outputs, inputs], written or added to what is there. */
 void product(const row_number *x, const number *panels, const float *bias, number *out, int64_t rows,
-             int64_t inputs, int64_t outputs, int then, int threads)
+             int64_t inputs, int64_t outputs, int adds, int threads)
 {
-    Product p = {x, panels, bias, out, rows, inputs, outputs, then};
+    Product p = {x, panels, bias, out, rows, inputs, outputs};
     int64_t num_panels = (outputs + WIDTH - 1) / WIDTH;
-#pragma omp parallel for collapse(2) schedule(static) num_threads(threads)
-    for (int64_t row = 0; row < rows; row += BLOCK)
-        for (int64_t panel = 0; panel < num_panels; panel++) multiply_panel(&p, row, panel);
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp for collapse(2) schedule(static)
+        for (int64_t row = 0; row < rows; row += BLOCK)
+            for (int64_t panel = 0; panel < num_panels; panel++) multiply_panel(&p, row, panel, adds);
+        release_tiles();
+    }
 }
 
 typedef struct {
@@ -184,7 +181,7 @@ int64_t expert_room(int64_t columns, int64_t inner)
 
 static void copy_row(row_number *to, const number *from, int64_t count)
 {
-#if defined(BF16) && !defined(__AVX512BF16__)
+#if defined(BF16) && !defined(PAIRS) && !defined(TILES)
     for (int64_t i = 0; i < count; i++) {
         uint32_t bits = (uint32_t)from[i] << 16;
         memcpy(to + i, &bits, sizeof bits);
@@ -204,13 +201,13 @@ static void send_block(const Expert *e, const int64_t *places, int64_t rows, cha
                  *down = up + panels_size(inner, columns);
     for (int64_t i = 0; i < rows; i++)
         copy_row(own + i * columns, e->x + places[i] / e->top * columns, columns);
-    Product opened = {own, gate, NULL, hidden, rows, columns, inner, e->activation}, other = opened;
+    Product opened = {own, gate, NULL, hidden, rows, columns, inner}, other = opened;
     other.panels = up;
     for (int64_t first = 0; first < inner; first += WIDTH)
-        multiply_gated(&opened, &other, 0, first / WIDTH);
+        multiply_gated(&opened, &other, 0, first / WIDTH, e->activation);
     copy_row(own, hidden, rows * inner);
-    Product back = {own, down, NULL, made, rows, inner, columns, SET};
-    for (int64_t first = 0; first < columns; first += WIDTH) multiply_panel(&back, 0, first / WIDTH);
+    Product back = {own, down, NULL, made, rows, inner, columns};
+    for (int64_t first = 0; first < columns; first += WIDTH) multiply_panel(&back, 0, first / WIDTH, 0);
     for (int64_t i = 0; i < rows; i++)
         memcpy(e->parts + places[i] * columns, made + i * columns, columns * sizeof *made);
 }
@@ -261,6 +258,7 @@ void experts(const number *x, const int64_t *ids, const float *shares, const num
                 send_block(&e, places + first, left < BLOCK ? left : BLOCK, own);
             }
         }
+        release_tiles();
 #pragma omp for schedule(static)
         for (int64_t row = 0; row < rows; row++)
             sum_parts(parts + row * top * columns, shares + row * top, out + row * columns, top, columns);

@@ -6,12 +6,13 @@
 #include <stdint.h>
 #include <string.h>
 
-#ifndef LANES
 #ifdef __AVX512F__
-#define LANES 16
+#define REGISTER 64 /* bytes */
 #else
-#define LANES 8
+#define REGISTER 32
 #endif
+#ifndef LANES
+#define LANES (REGISTER / 4)
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
