@@ -21,7 +21,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
         from unmask_kernels.gpu import layers
 
         return layers.rms_norm(x, weight, eps)
-    if x.dtype is torch.float32 and uses_native(x):
+    if x.dtype is weight.dtype and uses_native(x):
         return native.rms_norm(x, weight, eps)
     return reference.rms_norm(x, weight, eps)
 
@@ -71,7 +71,8 @@ def place_heads(
             value_scales,
             key_is_value,
         )
-    if uses_native(heads) and key_pages.dtype is torch.float32 and not key_is_value:
+    is_one_dtype = heads.dtype is key_pages.dtype is cos.dtype
+    if is_one_dtype and uses_native(heads) and not key_is_value:
         return native.place_heads(heads, norm_weights, eps, cos, sin, key_pages, value_pages, slots)
     rotated, values = heads[:, :num_rotated], heads[:, -num_kv_heads:]
     if norm_weights is not None:

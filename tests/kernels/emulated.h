@@ -19,7 +19,7 @@ static inline void demand(int holds)
     if (!holds) abort();
 }
 
-static inline float widened(uint16_t number)
+static inline float wide_of(uint16_t number)
 {
     uint32_t bits = (uint32_t)number << 16;
     float wide;
@@ -65,8 +65,8 @@ static inline void multiply(int sums, int left, int right)
             uint16_t y[32];
             memcpy(y, registers[right][k], sizeof y);
             for (int n = 0; n < columns; n++) {
-                sum[n] += widened(x[2 * k]) * widened(y[2 * n]);
-                sum[n] += widened(x[2 * k + 1]) * widened(y[2 * n + 1]);
+                sum[n] += wide_of(x[2 * k]) * wide_of(y[2 * n]);
+                sum[n] += wide_of(x[2 * k + 1]) * wide_of(y[2 * n + 1]);
             }
         }
         memcpy(registers[sums][m], sum, sizeof sum);

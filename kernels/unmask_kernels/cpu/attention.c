@@ -1,11 +1,10 @@
-/* Attention over pages, in float32, whose every query is the same in any company.
+/* Attention over pages, whose every query is the same in any company; scores and shares are float32.
 
    The queries of a sequence that share a key head are its rows, a block of them at a time. Keys come
    in runs that begin at multiples of KEYS, packed as panels.h multiplies them, and the runs of a row
    are merged in order (Milakov and Gimelshein, 2018). A key out of a row's reach adds an exact zero. */
 
-#ifndef BF16
-
+#define FLOAT_PANELS
 #include "panels.h"
 
 #include <math.h>
@@ -14,9 +13,9 @@
 #define KEYS 256
 
 typedef struct {
-    const float *query;         /* [queries, heads, size] */
-    const float *keys, *values; /* [pages, page_size, kv_heads, size] */
-    float *out;                 /* as the queries */
+    const number *query;         /* [queries, heads, size] */
+    const number *keys, *values; /* [pages, page_size, kv_heads, size] */
+    number *out;                 /* as the queries */
     const int64_t *query_starts, *starts, *horizons, *pages, *page_starts;
     int64_t page_size, kv_heads, group, size;
     float scale, softcap; /* 0 where scores are not bounded */
@@ -74,15 +73,15 @@ static void pack_keys(const Attention *a, const int64_t *pages, int64_t head, in
     for (int64_t j = 0; j < count; j++) {
         int64_t key = first + j, inside = key >= skipped && key < last;
         int64_t slot = inside ? pages[key / a->page_size] * a->page_size + key % a->page_size : 0;
-        const float *own = a->keys + (slot * a->kv_heads + head) * size;
-        const float *value = a->values + (slot * a->kv_heads + head) * size;
+        const number *own = a->keys + (slot * a->kv_heads + head) * size;
+        const number *value = a->values + (slot * a->kv_heads + head) * size;
         float *to = room->key_panels + j / WIDTH * WIDTH * size + j % WIDTH;
-        for (int64_t d = 0; d < size; d++) to[d * WIDTH] = inside ? own[d] : 0;
+        for (int64_t d = 0; d < size; d++) to[d * WIDTH] = inside ? widened(own[d]) : 0;
         for (int64_t d = 0; d < filled(size); d += WIDTH) {
             int64_t width = size - d < WIDTH ? size - d : WIDTH;
             float *place = room->value_panels + d * count + j * WIDTH;
             memset(place, 0, WIDTH * sizeof *place);
-            if (inside) memcpy(place, value + d, width * sizeof *place);
+            if (inside) widen(place, value + d, width);
         }
     }
 }
@@ -167,9 +166,9 @@ static void attend(const Attention *a, int64_t sequence, int64_t head, int64_t f
     int64_t size = a->size, group = a->group, rows = (last - first) * group, width = filled(size);
     int64_t lowest = INT64_MAX, highest = 0;
     for (int64_t i = 0; i < rows; i++) {
-        const float *from = a->query + place_of(a, first, head, i);
+        const number *from = a->query + place_of(a, first, head, i);
         int64_t query = first + i / group;
-        for (int64_t d = 0; d < size; d++) room.rows[i * size + d] = from[d] * a->scale;
+        for (int64_t d = 0; d < size; d++) room.rows[i * size + d] = widened(from[d]) * a->scale;
         room.start[i] = a->starts == NULL ? 0 : a->starts[query];
         room.horizon[i] = a->horizons[query];
         room.best[i] = -INFINITY;
@@ -185,14 +184,14 @@ static void attend(const Attention *a, int64_t sequence, int64_t head, int64_t f
         add_run(a, &room, rows, run, (end - run + WIDTH - 1) / WIDTH * WIDTH);
     }
     for (int64_t i = 0; i < rows; i++) {
-        float *to = a->out + place_of(a, first, head, i);
+        number *to = a->out + place_of(a, first, head, i);
         float scale = room.total[i] > 0 ? 1 / room.total[i] : 0;
-        for (int64_t d = 0; d < size; d++) to[d] = room.sums[i * width + d] * scale;
+        for (int64_t d = 0; d < size; d++) to[d] = narrowed(room.sums[i * width + d] * scale);
     }
 }
 
 /* Attention of the queries of `sequences`; a group may have up to BLOCK heads. */
-void attention(const float *query, const float *keys, const float *values, float *out,
+void attention(const number *query, const number *keys, const number *values, number *out,
                int64_t sequences, const int64_t *query_starts, const int64_t *starts,
                const int64_t *horizons, const int64_t *pages, const int64_t *page_starts,
                int64_t page_size, int64_t kv_heads, int64_t group, int64_t size, float scale,
@@ -210,5 +209,3 @@ void attention(const float *query, const float *keys, const float *values, float
                 attend(&a, sequence, head, first, end - first < queries ? end : first + queries, own);
         }
 }
-
-#endif

@@ -1,8 +1,8 @@
-"""Attention over pages by the C kernel of `attention.c`, in float32."""
+"""Attention over pages by the C kernel of `attention.c`."""
 
 from collections.abc import Sequence
 from ctypes import CDLL
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from unmask_kernels.cpu.library import library
-from unmask_kernels.dispatch import has_native
+from unmask_kernels.dispatch import has_native, uses_native
 
 
 def attends(device: torch.device, group_size: int) -> bool:
     """Whether C kernels attend with so many query heads to a key head."""
     if not has_native(device, torch.float32):
         return False
-    largest: int = _library().largest_group()
+    largest: int = _library(torch.float32).largest_group()
     return group_size <= largest
 
 
@@ -59,25 +59,25 @@ def run_reaches(
     key_scales: Tensor | None,
     value_scales: Tensor | None,
 ) -> Tensor:
-    """As `unmask_kernels.attention.attention`; what is no float32 is widened before.
+    """As `unmask_kernels.attention.attention`; what has no kernels of its own is widened before.
 
     Queries beyond those of the plan get zeros.
     """
-    pages = plan.pages
-    if key_pages.dtype is not torch.float32:
-        key_pages = _widened(key_pages, pages, key_scales)
-        value_pages = _widened(value_pages, pages, value_scales)
-        pages = torch.arange(len(pages))
-    native = _library()
-    wide = query.float().contiguous()
-    out = torch.empty_like(wide)
+    if key_pages.dtype is not query.dtype or not uses_native(query):
+        keys = _widened(key_pages, plan.pages, key_scales)
+        values = _widened(value_pages, plan.pages, value_scales)
+        own = replace(plan, pages=torch.arange(len(plan.pages)))
+        out = run_reaches(query.float(), keys, values, own, scale, softcap, None, None)
+        return out.to(query.dtype)
+    native, pages, query = _library(query.dtype), plan.pages, query.contiguous()
+    out = torch.empty_like(query)
     num_planned, threads = len(plan.horizons), torch.get_num_threads()
     out[num_planned:] = 0
     num_heads, head_dim = query.shape[1:]
     page_size, num_kv_heads = key_pages.shape[1:3]
     room = torch.empty(threads, native.attention_room(head_dim), dtype=torch.uint8)
     native.attention(
-        wide.data_ptr(),
+        query.data_ptr(),
         key_pages.data_ptr(),
         value_pages.data_ptr(),
         out.data_ptr(),
@@ -96,11 +96,11 @@ def run_reaches(
         room.data_ptr(),
         threads,
     )
-    return out.to(query.dtype)
+    return out
 
 
-def _library() -> CDLL:
-    found = library(torch.float32)
+def _library(dtype: torch.dtype) -> CDLL:
+    found = library(dtype)
     assert found is not None, "who planned for kernels has them"
     return found
 

@@ -1,8 +1,6 @@
-/* What lies between a layer's products, in float32: norms, rotation, keys and values to their pages. */
+/* What lies between a layer's products: norms, rotation, keys and values to their pages. */
 
-#ifndef BF16
-
-#include "vectors.h"
+#include "numbers.h"
 
 #include <math.h>
 #include <omp.h>
@@ -23,59 +21,57 @@ static float norm_scale(const float *x, int64_t size, float eps)
     return 1 / sqrtf(sum / size + eps);
 }
 
-static void normalise(const float *x, const float *weight, float *out, int64_t size, float eps)
+/* A row [size] normalised, rounded as it would be if it were stored, and times a weight. */
+static void normalise(const float *x, const number *weight, float *out, int64_t size, float eps)
 {
     float scale = norm_scale(x, size, eps);
-    for (int64_t i = 0; i < size; i++) out[i] = x[i] * scale * weight[i];
+    for (int64_t i = 0; i < size; i++) out[i] = widened(narrowed(x[i] * scale)) * widened(weight[i]);
 }
 
-void rms_norm(const float *x, const float *weight, float *out, int64_t rows, int64_t size, float eps,
+void rms_norm(const number *x, const number *weight, number *out, int64_t rows, int64_t size, float eps,
               int threads)
 {
 #pragma omp parallel for num_threads(threads) if (rows >= FEWEST_ROWS)
-    for (int64_t row = 0; row < rows; row++)
-        normalise(x + row * size, weight, out + row * size, size, eps);
+    for (int64_t row = 0; row < rows; row++) {
+        float own[size];
+        widen(own, x + row * size, size);
+        normalise(own, weight, own, size, eps);
+        narrow(out + row * size, own, size);
+    }
 }
 
 /* Turn the halves of a head [size] by angles given as cosines and sines [size / 2]. */
-static void turn(const float *x, const float *cosine, const float *sine, float *out, int64_t size)
+static void turn(float *x, const number *cosines, const number *sines, int64_t size)
 {
     int64_t half = size / 2;
     for (int64_t i = 0; i < half; i++) {
-        float low = x[i], high = x[half + i];
-        out[i] = low * cosine[i] - high * sine[i];
-        out[half + i] = high * cosine[i] + low * sine[i];
+        float low = x[i], high = x[half + i], cosine = widened(cosines[i]), sine = widened(sines[i]);
+        x[i] = low * cosine - high * sine;
+        x[half + i] = high * cosine + low * sine;
     }
 }
 
 /* Heads [rows, query_heads + 2 kv_heads, size] to queries [rows, query_heads, size] and to the slots
    of pages; `norms` are [normalised, size], one for each of the first heads of a row. */
-void place_heads(const float *heads, const float *norms, int64_t normalised, float eps,
-                 const float *cosines, const float *sines, float *key_pages, float *value_pages,
-                 const int64_t *slots, float *queries, int64_t rows, int64_t query_heads,
+void place_heads(const number *heads, const number *norms, int64_t normalised, float eps,
+                 const number *cosines, const number *sines, number *key_pages, number *value_pages,
+                 const int64_t *slots, number *queries, int64_t rows, int64_t query_heads,
                  int64_t kv_heads, int64_t size, int threads)
 {
     int64_t num_heads = query_heads + 2 * kv_heads, turned = query_heads + kv_heads;
 #pragma omp parallel for num_threads(threads) if (rows >= FEWEST_ROWS)
     for (int64_t row = 0; row < rows; row++) {
-        const float *cosine = cosines + row * (size / 2), *sine = sines + row * (size / 2);
+        const number *cosine = cosines + row * (size / 2), *sine = sines + row * (size / 2);
         int64_t slot = slots[row] * kv_heads;
         float own[size];
         for (int64_t head = 0; head < num_heads; head++) {
-            const float *x = heads + (row * num_heads + head) * size;
-            float *to = head < query_heads ? queries + (row * query_heads + head) * size
+            number *to = head < query_heads ? queries + (row * query_heads + head) * size
                         : head < turned    ? key_pages + (slot + head - query_heads) * size
                                            : value_pages + (slot + head - turned) * size;
-            if (head < normalised) {
-                normalise(x, norms + head * size, own, size, eps);
-                x = own;
-            }
-            if (head < turned)
-                turn(x, cosine, sine, to, size);
-            else
-                memcpy(to, x, size * sizeof *to);
+            widen(own, heads + (row * num_heads + head) * size, size);
+            if (head < normalised) normalise(own, norms + head * size, own, size, eps);
+            if (head < turned) turn(own, cosine, sine, size);
+            narrow(to, own, size);
         }
     }
 }
-
-#endif

@@ -1,4 +1,4 @@
-"""What lies between a layer's products by the C kernels of `layers.c`, in float32."""
+"""What lies between a layer's products by the C kernels of `layers.c`, of one dtype throughout."""
 
 import torch
 from torch import Tensor
@@ -8,9 +8,10 @@ from unmask_kernels.cpu.library import library
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """As `unmask_kernels.layers.rms_norm`."""
-    native = library(torch.float32)
+    native = library(x.dtype)
     assert native is not None
-    x, weight, out = x.contiguous(), weight.contiguous(), torch.empty(x.shape)
+    x, weight = x.contiguous(), weight.contiguous()
+    out = torch.empty_like(x)
     native.rms_norm(
         x.data_ptr(), weight.data_ptr(), out.data_ptr(), *x.shape, eps, torch.get_num_threads()
     )
@@ -27,8 +28,8 @@ def place_heads(
     value_pages: Tensor,
     slots: Tensor,
 ) -> Tensor:
-    """As `unmask_kernels.layers.place_heads`, pages of float32."""
-    native = library(torch.float32)
+    """As `unmask_kernels.layers.place_heads`, without scales."""
+    native = library(heads.dtype)
     assert native is not None
     num_rows, num_heads, head_dim = heads.shape
     num_kv_heads = key_pages.shape[2]

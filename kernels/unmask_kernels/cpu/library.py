@@ -37,7 +37,7 @@ _pointer, _size, _int, _float = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, c
 SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "panel_width": (_size, ()),
     "input_unit": (_size, ()),
-    "row_number_size": (_size, ()),
+    "row_entry_size": (_size, ()),
     "pack": (None, (_pointer, _size, _size, _pointer, _size, _size, _int)),
     "product": (None, (*(_pointer,) * 4, *(_size,) * 3, _int, _int)),
     "gated_product": (None, (*(_pointer,) * 6, *(_size,) * 3, _int, _int)),
@@ -80,9 +80,7 @@ def load(file: Path) -> ctypes.CDLL:
     """A compiled library with the types of its functions; raises `OSError`."""
     found = ctypes.CDLL(str(file))
     for name, (result, arguments) in SIGNATURES.items():
-        function = getattr(found, name, None)
-        if function is None:
-            continue  # what is for float32 alone
+        function = getattr(found, name)
         function.restype, function.argtypes = result, arguments
     return found
 

@@ -26,7 +26,7 @@ class NativeWeight:
 
     def product(self, x: Tensor) -> Tensor:
         """Rows [M, N]."""
-        return self._run(x, x.new_empty((len(x), self.num_outputs)), adds=False)
+        return self._run(x, x.new_empty((x.shape[0], self.num_outputs)), adds=False)
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, N] added to `residual`, which may be overwritten."""
@@ -38,7 +38,8 @@ class NativeWeight:
         if (up.num_outputs, up.num_inputs) != shape or up.panels.dtype is not self.panels.dtype:
             raise ValueError(f"a weight {shape} does not gate {up.num_outputs, up.num_inputs}")
         native, rows = self._prepared(x)
-        out = x.new_empty((len(x), self.num_outputs))
+        num_rows = x.shape[0]  # which is asked faster than its length
+        out = x.new_empty((num_rows, self.num_outputs))
         native.gated_product(
             rows.data_ptr(),
             self.panels.data_ptr(),
@@ -46,7 +47,7 @@ class NativeWeight:
             up.panels.data_ptr(),
             None if up.bias is None else up.bias.data_ptr(),
             out.data_ptr(),
-            len(x),
+            num_rows,
             self.num_inputs,
             self.num_outputs,
             ACTIVATIONS[activation],
@@ -56,14 +57,15 @@ class NativeWeight:
 
     def _run(self, x: Tensor, out: Tensor, *, adds: bool) -> Tensor:
         native, rows = self._prepared(x)
-        if out.shape != (len(x), self.num_outputs) or out.dtype is not self.panels.dtype:
-            raise ValueError(f"{len(x)} rows of {self.num_outputs} do not fit {tuple(out.shape)}")
+        num_rows = x.shape[0]
+        if out.shape != (num_rows, self.num_outputs) or out.dtype is not self.panels.dtype:
+            raise ValueError(f"{num_rows} rows of {self.num_outputs} do not fit {tuple(out.shape)}")
         native.product(
             rows.data_ptr(),
             self.panels.data_ptr(),
             None if self.bias is None else self.bias.data_ptr(),
             out.data_ptr(),
-            len(x),
+            num_rows,
             self.num_inputs,
             self.num_outputs,
             adds,
@@ -79,7 +81,7 @@ class NativeWeight:
                 f"rows {tuple(x.shape)} of {x.dtype}, not {self.num_inputs} of {dtype}"
             )
         native = _library(dtype)
-        return native, x.contiguous() if native.row_number_size() == dtype.itemsize else x.float()
+        return native, x.contiguous() if native.row_entry_size() == dtype.itemsize else x.float()
 
 
 def pack(weight: Tensor, bias: Tensor | None) -> NativeWeight:

@@ -5,15 +5,21 @@
    panel is multiplied the next one is fetched, since with few rows a product takes as long as
    reading its weight does. (Goto and van de Geijn, 2008)
 
-   Numbers are float32, or with -DBF16 bfloat16, of which a panel holds pairs of inputs; sums are
-   float32 either way. A CPU multiplies bfloat16 in tiles of its own (-DTILES, for AMX) or in pairs
-   (-DPAIRS, for AVX512_BF16); for another, weights are widened on the way and rows before. */
+   Entries are float32, or bfloat16, of which a panel holds pairs of inputs; sums are float32 either
+   way. A CPU multiplies bfloat16 in tiles of its own (-DTILES, for AMX) or in pairs (-DPAIRS, for
+   AVX512_BF16); for another, weights are widened on the way and rows before. */
 
 #ifndef PANELS_H
 #define PANELS_H
 
-#include "vectors.h"
+#include "numbers.h"
 
+#if defined(BF16) && !defined(FLOAT_PANELS)
+#define BF16_PANELS
+#else
+#undef TILES
+#undef PAIRS
+#endif
 #if defined(TILES) || defined(PAIRS)
 #include <immintrin.h>
 #endif
@@ -31,17 +37,17 @@
 #define CHUNK 2048                     /* inputs of a panel that stay in the second cache */
 #define LINE 64                        /* bytes */
 
-#ifdef BF16
-typedef uint16_t number; /* the upper half of a float */
-#define PAIR 2           /* inputs that share a place in a panel */
+#ifdef BF16_PANELS
+typedef uint16_t entry;
+#define PAIR 2 /* inputs that share a place in a panel */
 #else
-typedef float number;
+typedef float entry;
 #define PAIR 1
 #endif
 #if defined(TILES) || defined(PAIRS)
-typedef number row_number;
+typedef entry row_entry;
 #else
-typedef float row_number;
+typedef float row_entry;
 #endif
 
 /* Fetch `lines` of a weight that is multiplied next. */
@@ -54,19 +60,19 @@ INLINE void fetch(const char *ahead, int lines)
 #include "tiles.h"
 #else
 
-#if defined(BF16) && !defined(PAIRS)
+#if defined(BF16_PANELS) && !defined(PAIRS)
 #define HALVES 2 /* of a place's pairs, which are widened and multiplied one after the other */
 #else
 #define HALVES 1
 #endif
 
-INLINE vec weights_of(const number *place, int half, int v)
+INLINE vec weights_of(const entry *place, int half, int v)
 {
     ivec pairs = *(const ivec *)(place + PAIR * v * LANES);
     return (vec)(HALVES == 1 ? pairs : half ? pairs & -65536 : pairs << 16);
 }
 
-INLINE vec add_product(vec sum, vec weights, const row_number *x)
+INLINE vec add_product(vec sum, vec weights, const row_entry *x)
 {
 #ifdef PAIRS
     int32_t pair;
@@ -74,7 +80,7 @@ INLINE vec add_product(vec sum, vec weights, const row_number *x)
     return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)weights, (__m512bh)_mm512_set1_epi32(pair));
 #else
     sum += weights * *x;
-#if defined(BF16) && LANES * 4 == REGISTER
+#if HALVES > 1 && LANES * 4 == REGISTER
     __asm__("" : "+v"(sum)); /* stays where it is: gcc would move some sums to memory and back */
 #endif
     return sum;
@@ -82,7 +88,7 @@ INLINE vec add_product(vec sum, vec weights, const row_number *x)
 }
 
 /* Add the products of `num` rows and a part of a panel to `sums`, while fetching some lines ahead. */
-INLINE void add_tile(int num, const row_number *x, int64_t over_rows, const number *panel, int64_t inputs,
+INLINE void add_tile(int num, const row_entry *x, int64_t over_rows, const entry *panel, int64_t inputs,
                      const char *ahead, int64_t every, vec (*sums)[VECTORS])
 {
     vec held[TILE][VECTORS], weights[VECTORS];
@@ -105,7 +111,7 @@ INLINE void add_tile(int num, const row_number *x, int64_t over_rows, const numb
         for (int v = 0; v < VECTORS; v++) sums[i][v] = held[i][v];
 }
 
-static void add_rows(int num, const row_number *x, int64_t over_rows, const number *panel, int64_t inputs,
+static void add_rows(int num, const row_entry *x, int64_t over_rows, const entry *panel, int64_t inputs,
                      const char *ahead, int64_t every, vec (*sums)[VECTORS])
 {
 #define OF(n) case n: add_tile(n, x, over_rows, panel, inputs, ahead, every, sums); break;
@@ -119,7 +125,7 @@ static void add_rows(int num, const row_number *x, int64_t over_rows, const numb
 }
 
 /* The sums [rows, WIDTH] of a block of rows and a panel, in tiles of nearly one size. */
-static void add_block(const row_number *x, int64_t rows, int64_t over_rows, const number *panel,
+static void add_block(const row_entry *x, int64_t rows, int64_t over_rows, const entry *panel,
                       int64_t inputs, vec (*sums)[VECTORS])
 {
     int64_t tiles = (rows + TILE - 1) / TILE;

@@ -9,8 +9,8 @@
 enum { SILU, GELU };
 
 typedef struct {
-    const row_number *x; /* [rows, inputs] */
-    const number *panels;
+    const row_entry *x; /* [rows, inputs] */
+    const entry *panels;
     const float *bias; /* [outputs], filled up to whole panels, or NULL */
     number *out;       /* [rows, outputs] */
     int64_t rows, inputs, outputs;
@@ -20,17 +20,17 @@ int64_t panel_width(void) { return WIDTH; }
 
 int64_t input_unit(void) { return UNIT; }
 
-int64_t row_number_size(void) { return sizeof(row_number); }
+int64_t row_entry_size(void) { return sizeof(row_entry); }
 
 /* Copy weight[n * over_outputs + k * over_inputs] to panels, with zeros up to whole ones. */
-void pack(const number *weight, int64_t over_outputs, int64_t over_inputs, number *panels,
+void pack(const number *weight, int64_t over_outputs, int64_t over_inputs, entry *panels,
           int64_t outputs, int64_t inputs, int threads)
 {
     int64_t num_panels = (outputs + WIDTH - 1) / WIDTH;
 #pragma omp parallel for num_threads(threads)
     for (int64_t i = 0; i < num_panels; i++) {
         int64_t first = i * WIDTH, width = outputs - first < WIDTH ? outputs - first : WIDTH;
-        number *to = panels + first * inputs;
+        entry *to = panels + first * inputs;
         for (int64_t k = 0; k < inputs; k++, to += k % PAIR == 0 ? PAIR * WIDTH : 0)
             for (int64_t j = 0; j < WIDTH; j++)
                 to[PAIR * j + k % PAIR] =
@@ -45,32 +45,6 @@ INLINE vec activated(vec x, int activation)
     return x / (1.0f + exponential(-slope));
 }
 
-/* `count` of up to WIDTH numbers, and back, to the nearest and of two to the even one. */
-INLINE void read_numbers(vec *to, const number *from, int64_t count)
-{
-#ifdef BF16
-    uint32_t bits[WIDTH] = {0};
-    for (int64_t i = 0; i < count; i++) bits[i] = (uint32_t)from[i] << 16;
-    memcpy(to, bits, sizeof bits);
-#else
-    memcpy(to, from, count * sizeof *from);
-#endif
-}
-
-INLINE void write_numbers(number *to, const vec *from, int64_t count)
-{
-#ifdef BF16
-    uint32_t bits[WIDTH];
-    memcpy(bits, from, sizeof bits);
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t rounded = (bits[i] + 0x7fff + (bits[i] >> 16 & 1)) >> 16;
-        to[i] = (bits[i] & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded; /* else a NaN becomes 0 */
-    }
-#else
-    memcpy(to, from, count * sizeof *to);
-#endif
-}
-
 /* Write the sums of a block's rows, `width` of them, with a bias and perhaps what was there. */
 INLINE void write_rows(const Product *p, int64_t row, int64_t rows, int64_t first, int64_t width,
                        int adds, vec (*sums)[VECTORS])
@@ -78,12 +52,12 @@ INLINE void write_rows(const Product *p, int64_t row, int64_t rows, int64_t firs
     vec there[VECTORS] = {0};
     for (int64_t i = 0; i < rows; i++) {
         number *out = p->out + (row + i) * p->outputs + first;
-        if (adds) read_numbers(there, out, width);
+        if (adds) widen((float *)there, out, width);
         for (int v = 0; v < VECTORS; v++) {
             if (p->bias != NULL) sums[i][v] += *(const loose *)(p->bias + first + v * LANES);
             if (adds) sums[i][v] += there[v];
         }
-        write_numbers(out, sums[i], width);
+        narrow(out, (const float *)sums[i], width);
     }
 }
 
@@ -107,7 +81,7 @@ static void multiply_gated(const Product *gate, const Product *up, int64_t row, 
     vec gates[BLOCK][VECTORS], sums[BLOCK][VECTORS];
     int64_t rows = gate->rows - row < BLOCK ? gate->rows - row : BLOCK, inputs = gate->inputs;
     int64_t first = panel * WIDTH, width = gate->outputs - first < WIDTH ? gate->outputs - first : WIDTH;
-    const row_number *x = gate->x + row * inputs;
+    const row_entry *x = gate->x + row * inputs;
     add_block(x, rows, inputs, gate->panels + first * inputs, inputs, gates);
     add_block(x, rows, inputs, up->panels + first * inputs, inputs, sums);
     for (int64_t i = 0; i < rows; i++) {
@@ -117,12 +91,12 @@ static void multiply_gated(const Product *gate, const Product *up, int64_t row, 
             if (up->bias != NULL) sums[i][v] += *(const loose *)(up->bias + at);
             sums[i][v] *= activation == SILU ? activated(gates[i][v], SILU) : activated(gates[i][v], GELU);
         }
-        write_numbers(gate->out + (row + i) * gate->outputs + first, sums[i], width);
+        narrow(gate->out + (row + i) * gate->outputs + first, (const float *)sums[i], width);
     }
 }
 
 /* Rows through two weights [outputs, inputs] of which one gates the other (Shazeer, 2020). */
-void gated_product(const row_number *x, const number *gate, const float *gate_bias, const number *up,
+void gated_product(const row_entry *x, const entry *gate, const float *gate_bias, const entry *up,
                    const float *up_bias, number *out, int64_t rows, int64_t inputs, int64_t outputs,
                    int activation, int threads)
 {
@@ -140,7 +114,7 @@ void gated_product(const row_number *x, const number *gate, const float *gate_bi
 }
 
 /* Rows through a weight [outputs, inputs], written or added to what is there. */
-void product(const row_number *x, const number *panels, const float *bias, number *out, int64_t rows,
+void product(const row_entry *x, const entry *panels, const float *bias, number *out, int64_t rows,
              int64_t inputs, int64_t outputs, int adds, int threads)
 {
     Product p = {x, panels, bias, out, rows, inputs, outputs};
@@ -156,7 +130,7 @@ void product(const row_number *x, const number *panels, const float *bias, numbe
 
 typedef struct {
     const number *x;      /* [rows, columns] */
-    const number *panels; /* the gate's, the other factor's and the way back's, one after the other */
+    const entry *panels; /* the gate's, the other factor's and the way back's, one after the other */
     number *parts;        /* [rows * top, columns] */
     int64_t top, columns, inner;
     int activation;
@@ -176,18 +150,15 @@ int64_t expert_size(int64_t columns, int64_t inner)
 int64_t expert_room(int64_t columns, int64_t inner)
 {
     int64_t widest = columns > inner ? columns : inner;
-    return BLOCK * (widest * sizeof(row_number) + (columns + inner) * sizeof(number));
+    return BLOCK * (widest * sizeof(row_entry) + (columns + inner) * sizeof(number));
 }
 
-static void copy_row(row_number *to, const number *from, int64_t count)
+static void copy_row(row_entry *to, const number *from, int64_t count)
 {
-#if defined(BF16) && !defined(PAIRS) && !defined(TILES)
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t bits = (uint32_t)from[i] << 16;
-        memcpy(to + i, &bits, sizeof bits);
-    }
-#else
+#if defined(TILES) || defined(PAIRS)
     memcpy(to, from, count * sizeof *from);
+#else
+    widen(to, from, count);
 #endif
 }
 
@@ -196,8 +167,8 @@ static void send_block(const Expert *e, const int64_t *places, int64_t rows, cha
 {
     int64_t columns = e->columns, inner = e->inner;
     number *hidden = (number *)room, *made = hidden + BLOCK * inner;
-    row_number *own = (row_number *)(made + BLOCK * columns);
-    const number *gate = e->panels, *up = gate + panels_size(inner, columns),
+    row_entry *own = (row_entry *)(made + BLOCK * columns);
+    const entry *gate = e->panels, *up = gate + panels_size(inner, columns),
                  *down = up + panels_size(inner, columns);
     for (int64_t i = 0; i < rows; i++)
         copy_row(own + i * columns, e->x + places[i] / e->top * columns, columns);
@@ -230,10 +201,10 @@ static void sum_parts(const number *parts, const float *shares, number *out, int
         int64_t width = columns - c < WIDTH ? columns - c : WIDTH;
         vec total[VECTORS] = {0}, part[VECTORS] = {0};
         for (int64_t k = 0; k < top; k++) {
-            read_numbers(part, parts + k * columns + c, width);
+            widen((float *)part, parts + k * columns + c, width);
             for (int v = 0; v < VECTORS; v++) total[v] += part[v] * shares[k];
         }
-        write_numbers(out + c, total, width);
+        narrow(out + c, (const float *)total, width);
     }
 }
 
@@ -241,7 +212,7 @@ static void sum_parts(const number *parts, const float *shares, number *out, int
 
    `starts` [num_experts + 2], `places` [rows * top], `parts` [rows * top, columns] and `room`, one of
    `expert_room` for each thread, are overwritten. */
-void experts(const number *x, const int64_t *ids, const float *shares, const number *panels, number *out,
+void experts(const number *x, const int64_t *ids, const float *shares, const entry *panels, number *out,
              int64_t rows, int64_t top, int64_t num_experts, int64_t columns, int64_t inner,
              int activation, int64_t *starts, int64_t *places, number *parts, char *room, int threads)
 {

@@ -50,8 +50,8 @@ static void release_tiles(void)
 }
 
 /* The sums of one tile of rows, or of two, while fetching some lines ahead. */
-INLINE void add_tiles(int two, const row_number *upper, const row_number *lower, int64_t over_rows,
-                      const number *panel, int64_t inputs, const char *ahead, int64_t every,
+INLINE void add_tiles(int two, const row_entry *upper, const row_entry *lower, int64_t over_rows,
+                      const entry *panel, int64_t inputs, const char *ahead, int64_t every,
                       vec (*upper_sums)[VECTORS], vec (*lower_sums)[VECTORS])
 {
     const int64_t row_bytes = over_rows * sizeof *upper, place_bytes = PAIR * WIDTH * sizeof *panel;
@@ -89,7 +89,7 @@ INLINE void add_tiles(int two, const row_number *upper, const row_number *lower,
 }
 
 /* The sums [rows, WIDTH] of a block of rows and a panel; there are UNIT inputs or a multiple. */
-static void add_block(const row_number *x, int64_t rows, int64_t over_rows, const number *panel,
+static void add_block(const row_entry *x, int64_t rows, int64_t over_rows, const entry *panel,
                       int64_t inputs, vec (*sums)[VECTORS])
 {
     int64_t height = rows < TILE ? rows : TILE, passes = (rows + 2 * TILE - 1) / (2 * TILE);
