@@ -32,7 +32,7 @@ MEANINGS = {
     "engine.overlap": "Prepare a step while the last one runs; on a GPU if unset.",
     "engine.steps_ahead": "Steps launched before one's result is read, where they overlap.",
     "engine.graphs": "Launch a step's kernels at once, as captured at start; on a GPU if unset.",
-    "engine.threads": "Threads of torch on the CPU; half the cores if unset.",
+    "engine.threads": "Threads on the CPU; all cores for C kernels and half for torch if unset.",
     "decoding.policy": "Rule that picks the positions a step fills; the checkpoint's if unset.",
     "decoding.threshold": "Confidence that the policy 'threshold' asks of a token.",
     "decoding.factor": "Factor of the policy 'factor'; larger fills more positions per step.",

@@ -141,26 +141,6 @@ def test_activations_are_exact_where_they_are_large_small_or_none(kernels: Kerne
 
 
 @needs_compiler
-def test_the_number_of_threads_changes_no_bit() -> None:
-    torch.manual_seed(0)
-    x, packed = torch.randn(70, 300), native.pack(torch.randn(1000, 300), None)
-    experts = native.NativeExperts(9, 300, 40, "silu", torch.float32)
-    for i in range(9):
-        experts.fill(i, torch.randn(40, 300), torch.randn(40, 300), torch.randn(300, 40))
-    ids, shares = torch.randn(70, 9).topk(3).indices, torch.rand(70, 3)
-
-    def both(threads: int) -> tuple[torch.Tensor, torch.Tensor]:
-        torch.set_num_threads(threads)
-        try:
-            return packed.product(x), experts(x, ids, shares)
-        finally:
-            torch.set_num_threads(1)
-
-    for alone, together in zip(both(1), both(3), strict=True):
-        assert torch.equal(alone, together)
-
-
-@needs_compiler
 def test_rows_and_weights_may_have_any_strides() -> None:
     torch.manual_seed(0)
     x, weight = torch.randn(40, 8).T[1:], torch.randn(40, 30).T

@@ -6,9 +6,9 @@
 
 #define FLOAT_PANELS
 #include "panels.h"
+#include "parts.h"
 
 #include <math.h>
-#include <omp.h>
 
 #define KEYS 256
 
@@ -19,6 +19,7 @@ typedef struct {
     const int64_t *query_starts, *starts, *horizons, *pages, *page_starts;
     int64_t page_size, kv_heads, group, size;
     float scale, softcap; /* 0 where scores are not bounded */
+    char *memory;         /* `attention_room` for each thread */
 } Attention;
 
 /* A thread's memory; rows are queries times the heads of a group. */
@@ -190,6 +191,17 @@ static void attend(const Attention *a, int64_t sequence, int64_t head, int64_t f
     }
 }
 
+/* A key head of a sequence. */
+static void attend_head(const void *work, int64_t part, int thread)
+{
+    const Attention *a = work;
+    int64_t sequence = part / a->kv_heads, queries = BLOCK / a->group;
+    int64_t end = a->query_starts[sequence + 1];
+    char *own = a->memory + thread * attention_room(a->size);
+    for (int64_t first = a->query_starts[sequence]; first < end; first += queries)
+        attend(a, sequence, part % a->kv_heads, first, end - first < queries ? end : first + queries, own);
+}
+
 /* Attention of the queries of `sequences`; a group may have up to BLOCK heads. */
 void attention(const number *query, const number *keys, const number *values, number *out,
                int64_t sequences, const int64_t *query_starts, const int64_t *starts,
@@ -197,15 +209,7 @@ void attention(const number *query, const number *keys, const number *values, nu
                int64_t page_size, int64_t kv_heads, int64_t group, int64_t size, float scale,
                float softcap, char *memory, int threads)
 {
-    Attention a = {query, keys,        values,    out,      query_starts, starts, horizons, pages,
-                   page_starts, page_size, kv_heads, group,        size,   scale,    softcap};
-    int64_t queries = BLOCK / group, own_memory = attention_room(size);
-#pragma omp parallel for collapse(2) schedule(dynamic) num_threads(threads)
-    for (int64_t sequence = 0; sequence < sequences; sequence++)
-        for (int64_t head = 0; head < kv_heads; head++) {
-            char *own = memory + own_memory * omp_get_thread_num();
-            int64_t end = query_starts[sequence + 1];
-            for (int64_t first = query_starts[sequence]; first < end; first += queries)
-                attend(&a, sequence, head, first, end - first < queries ? end : first + queries, own);
-        }
+    Attention a = {query,    keys,  values, out,   query_starts, starts, horizons, pages, page_starts,
+                   page_size, kv_heads, group, size, scale,        softcap, memory};
+    run_parts(attend_head, &a, sequences * kv_heads, threads);
 }

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from unmask_kernels.cpu.library import library
+from unmask_kernels.cpu.threads import get_num_threads
 from unmask_kernels.dispatch import has_native, uses_native
 
 
@@ -71,7 +72,7 @@ def run_reaches(
         return out.to(query.dtype)
     native, pages, query = _library(query.dtype), plan.pages, query.contiguous()
     out = torch.empty_like(query)
-    num_planned, threads = len(plan.horizons), torch.get_num_threads()
+    num_planned, threads = len(plan.horizons), get_num_threads()
     out[num_planned:] = 0
     num_heads, head_dim = query.shape[1:]
     page_size, num_kv_heads = key_pages.shape[1:3]

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from unmask_kernels.cpu.library import library
+from unmask_kernels.cpu.threads import get_num_threads
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -13,7 +14,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     x, weight = x.contiguous(), weight.contiguous()
     out = torch.empty_like(x)
     native.rms_norm(
-        x.data_ptr(), weight.data_ptr(), out.data_ptr(), *x.shape, eps, torch.get_num_threads()
+        x.data_ptr(), weight.data_ptr(), out.data_ptr(), *x.shape, eps, get_num_threads()
     )
     return out
 
@@ -54,6 +55,6 @@ def place_heads(
         num_queries,
         num_kv_heads,
         head_dim,
-        torch.get_num_threads(),
+        get_num_threads(),
     )
     return queries

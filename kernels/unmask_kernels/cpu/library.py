@@ -1,6 +1,6 @@
 """The C kernels, compiled once on a machine and for its instructions, as Triton compiles its own.
 
-Without a C compiler with OpenMP, on a CPU without AVX2, or with `UNMASK_NATIVE=0` in the
+Without a C compiler, on a CPU without AVX2, or with `UNMASK_NATIVE=0` in the
 environment there are none, and torch's own operations do the work.
 """
 
@@ -21,14 +21,14 @@ import torch
 logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent
-SOURCES = "products.c", "attention.c", "layers.c"
+SOURCES = "products.c", "attention.c", "layers.c", "parts.c"
 INSTRUCTIONS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx512f", "-mfma")}
 FORMATS = {torch.float32: (), torch.bfloat16: ("-DBF16",)}
 # How a CPU multiplies bfloat16, if it does.
 TILES = "-DTILES", "-mamx-tile", "-mamx-bf16"
 PAIRS = "-DPAIRS", "-mavx512bf16"
 FLAGS = (
-    *("-std=gnu11", "-O3", "-fPIC", "-shared", "-fopenmp"),
+    *("-std=gnu11", "-O3", "-fPIC", "-shared", "-pthread"),
     *("-ffp-contract=fast", "-fno-strict-aliasing", "-Wno-psabi"),
 )
 COMPILE_TIMEOUT_S = 120

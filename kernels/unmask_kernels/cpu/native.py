@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unmask_kernels.cpu.library import library
 from unmask_kernels.cpu.memory import reserve
+from unmask_kernels.cpu.threads import get_num_threads
 from unmask_kernels.dispatch import uses_native
 from unmask_kernels.layers import Activation
 
@@ -51,7 +52,7 @@ class NativeWeight:
             self.num_inputs,
             self.num_outputs,
             ACTIVATIONS[activation],
-            torch.get_num_threads(),
+            get_num_threads(),
         )
         return out
 
@@ -69,7 +70,7 @@ class NativeWeight:
             self.num_inputs,
             self.num_outputs,
             adds,
-            torch.get_num_threads(),
+            get_num_threads(),
         )
         return out
 
@@ -120,7 +121,7 @@ def _pack(weight: Tensor, panels: Tensor) -> None:
         *weight.stride(),
         panels.data_ptr(),
         *weight.shape,
-        torch.get_num_threads(),
+        get_num_threads(),
     )
 
 
@@ -158,7 +159,7 @@ class NativeExperts:
         if ids.shape != shares.shape or len(ids) != len(x):
             raise ValueError(f"{tuple(ids.shape)} experts with {tuple(shares.shape)} shares")
         x, ids, shares = x.contiguous(), ids.contiguous(), shares.contiguous()
-        num_places, threads = ids.numel(), torch.get_num_threads()
+        num_places, threads = ids.numel(), get_num_threads()
         out = torch.empty_like(x)
         numbers = ids.new_empty(num_experts + 2 + num_places)
         parts = x.new_empty(num_places, num_columns)

@@ -3,8 +3,10 @@
    A weight [N, K] is cut into panels, which a product reads in the order in which they lie. */
 
 #include "panels.h"
+#include "parts.h"
 
-#include <omp.h>
+#define LEAST_PART (UNIT == 32 ? 1 << 23 : 1 << 19) /* numbers multiplied in a part */
+#define EXTRA_ROWS 8 /* whose time it takes to read a weight */
 
 enum { SILU, GELU };
 
@@ -22,20 +24,30 @@ int64_t input_unit(void) { return UNIT; }
 
 int64_t row_entry_size(void) { return sizeof(row_entry); }
 
-/* Copy weight[n * over_outputs + k * over_inputs] to panels, with zeros up to whole ones. */
+typedef struct {
+    const number *weight; /* [n * over_outputs + k * over_inputs] */
+    entry *panels;
+    int64_t over_outputs, over_inputs, outputs, inputs;
+} Packing;
+
+static void pack_panel(const void *work, int64_t panel, int thread)
+{
+    (void)thread;
+    const Packing *p = work;
+    int64_t first = panel * WIDTH, width = p->outputs - first < WIDTH ? p->outputs - first : WIDTH;
+    const number *from = p->weight + first * p->over_outputs;
+    entry *to = p->panels + first * p->inputs;
+    for (int64_t k = 0; k < p->inputs; k++, to += k % PAIR == 0 ? PAIR * WIDTH : 0)
+        for (int64_t j = 0; j < WIDTH; j++)
+            to[PAIR * j + k % PAIR] = j < width ? from[j * p->over_outputs + k * p->over_inputs] : 0;
+}
+
+/* Copy a weight of any strides to panels, with zeros up to whole ones. */
 void pack(const number *weight, int64_t over_outputs, int64_t over_inputs, entry *panels,
           int64_t outputs, int64_t inputs, int threads)
 {
-    int64_t num_panels = (outputs + WIDTH - 1) / WIDTH;
-#pragma omp parallel for num_threads(threads)
-    for (int64_t i = 0; i < num_panels; i++) {
-        int64_t first = i * WIDTH, width = outputs - first < WIDTH ? outputs - first : WIDTH;
-        entry *to = panels + first * inputs;
-        for (int64_t k = 0; k < inputs; k++, to += k % PAIR == 0 ? PAIR * WIDTH : 0)
-            for (int64_t j = 0; j < WIDTH; j++)
-                to[PAIR * j + k % PAIR] =
-                    j < width ? weight[(first + j) * over_outputs + k * over_inputs] : 0;
-    }
+    Packing packing = {weight, panels, over_outputs, over_inputs, outputs, inputs};
+    run_parts(pack_panel, &packing, (outputs + WIDTH - 1) / WIDTH, threads);
 }
 
 INLINE vec activated(vec x, int activation)
@@ -95,46 +107,77 @@ static void multiply_gated(const Product *gate, const Product *up, int64_t row, 
     }
 }
 
-/* Rows through two weights [outputs, inputs] of which one gates the other (Shazeer, 2020). */
-void gated_product(const row_entry *x, const entry *gate, const float *gate_bias, const entry *up,
-                   const float *up_bias, number *out, int64_t rows, int64_t inputs, int64_t outputs,
-                   int activation, int threads)
+/* A product, or two of which one gates the other, cut into parts: some panels, for a block of rows. */
+typedef struct {
+    Product first, up;
+    int adds, activation;
+    int64_t panels, panels_a_part, parts_a_block, parts;
+} Job;
+
+static Job make_job(Product first, int threads)
 {
-    Product first = {x, gate, gate_bias, out, rows, inputs, outputs};
-    Product second = {x, up, up_bias, NULL, rows, inputs, outputs};
-    int64_t num_panels = (outputs + WIDTH - 1) / WIDTH;
-#pragma omp parallel num_threads(threads)
-    {
-#pragma omp for collapse(2) schedule(static)
-        for (int64_t row = 0; row < rows; row += BLOCK)
-            for (int64_t panel = 0; panel < num_panels; panel++)
-                multiply_gated(&first, &second, row, panel, activation);
-        release_tiles();
-    }
+    int64_t panels = (first.outputs + WIDTH - 1) / WIDTH, rows = first.rows < BLOCK ? first.rows : BLOCK;
+    int64_t size = first.inputs * WIDTH * (rows + EXTRA_ROWS), together = (LEAST_PART + size - 1) / size;
+    if (together > panels || threads < 2) together = panels;
+    int64_t parts_a_block = together ? (panels + together - 1) / together : 0;
+    int64_t parts = parts_a_block * ((first.rows + BLOCK - 1) / BLOCK);
+    return (Job){first, first, 0, SILU, panels, together, parts_a_block, parts};
+}
+
+INLINE void run_panels(const Job *job, int64_t part, int gates)
+{
+    int64_t row = part / job->parts_a_block * BLOCK;
+    int64_t from = part % job->parts_a_block * job->panels_a_part, to = from + job->panels_a_part;
+    for (int64_t panel = from; panel < to && panel < job->panels; panel++)
+        if (gates)
+            multiply_gated(&job->first, &job->up, row, panel, job->activation);
+        else
+            multiply_panel(&job->first, row, panel, job->adds);
+    release_tiles();
+}
+
+static void run_product(const void *job, int64_t part, int thread)
+{
+    (void)thread;
+    run_panels(job, part, 0);
+}
+
+static void run_gated(const void *job, int64_t part, int thread)
+{
+    (void)thread;
+    run_panels(job, part, 1);
 }
 
 /* Rows through a weight [outputs, inputs], written or added to what is there. */
 void product(const row_entry *x, const entry *panels, const float *bias, number *out, int64_t rows,
              int64_t inputs, int64_t outputs, int adds, int threads)
 {
-    Product p = {x, panels, bias, out, rows, inputs, outputs};
-    int64_t num_panels = (outputs + WIDTH - 1) / WIDTH;
-#pragma omp parallel num_threads(threads)
-    {
-#pragma omp for collapse(2) schedule(static)
-        for (int64_t row = 0; row < rows; row += BLOCK)
-            for (int64_t panel = 0; panel < num_panels; panel++) multiply_panel(&p, row, panel, adds);
-        release_tiles();
-    }
+    Job job = make_job((Product){x, panels, bias, out, rows, inputs, outputs}, threads);
+    job.adds = adds;
+    run_parts(run_product, &job, job.parts, threads);
+}
+
+/* Rows through two weights [outputs, inputs] of which one gates the other (Shazeer, 2020). */
+void gated_product(const row_entry *x, const entry *gate, const float *gate_bias, const entry *up,
+                   const float *up_bias, number *out, int64_t rows, int64_t inputs, int64_t outputs,
+                   int activation, int threads)
+{
+    Job job = make_job((Product){x, gate, gate_bias, out, rows, inputs, outputs}, threads);
+    job.up = (Product){x, up, up_bias, NULL, rows, inputs, outputs};
+    job.activation = activation;
+    run_parts(run_gated, &job, job.parts, threads);
 }
 
 typedef struct {
     const number *x;      /* [rows, columns] */
-    const entry *panels; /* the gate's, the other factor's and the way back's, one after the other */
-    number *parts;        /* [rows * top, columns] */
+    const float *shares;  /* [rows, top] */
+    const entry *panels;  /* of each expert the gate's, the other factor's and the way back's */
+    number *parts, *out;  /* [rows * top, columns], [rows, columns] */
     int64_t top, columns, inner;
     int activation;
-} Expert;
+    const int64_t *starts, *places;
+    char *room;
+} Experts;
 
 static int64_t panels_size(int64_t outputs, int64_t inputs)
 {
@@ -163,13 +206,13 @@ static void copy_row(row_entry *to, const number *from, int64_t count)
 }
 
 /* Up to BLOCK of an expert's rows; `room` is for them, and what is made of them in between. */
-static void send_block(const Expert *e, const int64_t *places, int64_t rows, char *room)
+static void send_block(const Experts *e, const entry *gate, const int64_t *places, int64_t rows,
+                       char *room)
 {
     int64_t columns = e->columns, inner = e->inner;
     number *hidden = (number *)room, *made = hidden + BLOCK * inner;
     row_entry *own = (row_entry *)(made + BLOCK * columns);
-    const entry *gate = e->panels, *up = gate + panels_size(inner, columns),
-                 *down = up + panels_size(inner, columns);
+    const entry *up = gate + panels_size(inner, columns), *down = up + panels_size(inner, columns);
     for (int64_t i = 0; i < rows; i++)
         copy_row(own + i * columns, e->x + places[i] / e->top * columns, columns);
     Product opened = {own, gate, NULL, hidden, rows, columns, inner}, other = opened;
@@ -193,18 +236,32 @@ static void sort_rows(const int64_t *ids, int64_t num_places, int64_t num_expert
     for (int64_t i = 0; i < num_places; i++) places[starts[ids[i] + 1]++] = i;
 }
 
-/* The sum [columns] of a row's parts [top, columns] by their shares, one after another. */
-static void sum_parts(const number *parts, const float *shares, number *out, int64_t top,
-                      int64_t columns)
+/* All of an expert's rows. */
+static void send_rows(const void *work, int64_t expert, int thread)
 {
-    for (int64_t c = 0; c < columns; c += WIDTH) {
-        int64_t width = columns - c < WIDTH ? columns - c : WIDTH;
+    const Experts *e = work;
+    const entry *gate = e->panels + expert * expert_size(e->columns, e->inner);
+    int64_t last = e->starts[expert + 1];
+    for (int64_t first = e->starts[expert]; first < last; first += BLOCK)
+        send_block(e, gate, e->places + first, last - first < BLOCK ? last - first : BLOCK,
+                   e->room + thread * expert_room(e->columns, e->inner));
+    release_tiles();
+}
+
+/* The sum [columns] of a row's parts [top, columns] by their shares, one after another. */
+static void sum_parts(const void *work, int64_t row, int thread)
+{
+    (void)thread;
+    const Experts *e = work;
+    const number *parts = e->parts + row * e->top * e->columns;
+    for (int64_t c = 0; c < e->columns; c += WIDTH) {
+        int64_t width = e->columns - c < WIDTH ? e->columns - c : WIDTH;
         vec total[VECTORS] = {0}, part[VECTORS] = {0};
-        for (int64_t k = 0; k < top; k++) {
-            widen((float *)part, parts + k * columns + c, width);
-            for (int v = 0; v < VECTORS; v++) total[v] += part[v] * shares[k];
+        for (int64_t k = 0; k < e->top; k++) {
+            widen((float *)part, parts + k * e->columns + c, width);
+            for (int v = 0; v < VECTORS; v++) total[v] += part[v] * e->shares[row * e->top + k];
         }
-        narrow(out + c, (const float *)total, width);
+        narrow(e->out + row * e->columns + c, (const float *)total, width);
     }
 }
 
@@ -216,22 +273,8 @@ void experts(const number *x, const int64_t *ids, const float *shares, const ent
              int64_t rows, int64_t top, int64_t num_experts, int64_t columns, int64_t inner,
              int activation, int64_t *starts, int64_t *places, number *parts, char *room, int threads)
 {
-    int64_t size = expert_size(columns, inner), own_room = expert_room(columns, inner);
+    Experts e = {x, shares, panels, parts, out, top, columns, inner, activation, starts, places, room};
     sort_rows(ids, rows * top, num_experts, starts, places);
-#pragma omp parallel num_threads(threads)
-    {
-        char *own = room + own_room * omp_get_thread_num();
-#pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < num_experts; i++) {
-            Expert e = {x, panels + i * size, parts, top, columns, inner, activation};
-            for (int64_t first = starts[i]; first < starts[i + 1]; first += BLOCK) {
-                int64_t left = starts[i + 1] - first;
-                send_block(&e, places + first, left < BLOCK ? left : BLOCK, own);
-            }
-        }
-        release_tiles();
-#pragma omp for schedule(static)
-        for (int64_t row = 0; row < rows; row++)
-            sum_parts(parts + row * top * columns, shares + row * top, out + row * columns, top, columns);
-    }
+    run_parts(send_rows, &e, num_experts, threads);
+    run_parts(sum_parts, &e, rows, rows < FEWEST_ROWS ? 1 : threads);
 }

@@ -1,5 +1,6 @@
 """The engine: schedule, run, apply. Synchronous, and knows no HTTP."""
 
+import functools
 import time
 from collections import deque
 from dataclasses import dataclass, replace
@@ -32,6 +33,13 @@ from unmask.types import (
     ModelInfo,
     Request,
 )
+from unmask_kernels.cpu.threads import set_num_threads
+
+
+@functools.cache
+def num_cores() -> int:
+    """Those that torch counted, before a number of threads was chosen."""
+    return torch.get_num_threads()
 
 
 def default_threads(num_cores: int) -> int:
@@ -87,11 +95,9 @@ class Engine:
     def load(
         cls, config: Config, metrics: Metrics | None = None, progress: Progress | None = None
     ) -> "Engine":
-        """Load the configured model; sets torch's number of threads for the whole process."""
-        if config.engine.threads is not None:
-            torch.set_num_threads(config.engine.threads)
-        else:
-            torch.set_num_threads(default_threads(torch.get_num_threads()))
+        """Load the configured model; sets numbers of threads for the whole process."""
+        torch.set_num_threads(config.engine.threads or default_threads(num_cores()))
+        set_num_threads(config.engine.threads or num_cores())
         with huge_pages():
             loaded = load_model(config.model, config.decoding, progress)
         if loaded.device.type == "cpu":
