@@ -21,6 +21,7 @@ from unmask_kernels.cpu.library import (
     compile_to,
     library,
     load,
+    multiplies,
 )
 from unmask_kernels.cpu.memory import reserve
 
@@ -232,6 +233,34 @@ def test_a_compiler_that_fails_is_told_and_torch_does_the_work(tmp_path: Path) -
     found = found_with(PATH="/bin:/usr/bin", HOME=str(tmp_path), CC=str(broken))
     assert found.startswith("False\n")
     assert "omp.h: No such file" in found
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_kernels_that_multiply_wrongly_are_told_and_not_used(
+    dtype: torch.dtype,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = library(dtype)
+    assert found is not None
+    assert multiplies(found, dtype)
+    copied = tmp_path / "sources"
+    shutil.copytree(library_module.FOLDER, copied)
+    panels = copied / "panels.h"
+    right, wrong = (
+        "for (int64_t k = 0, wait = 0; k < inputs;",
+        "for (int64_t k = PAIR, wait = 0; k < inputs;",
+    )
+    assert panels.read_text().count(right) == 1
+    panels.write_text(panels.read_text().replace(right, wrong))
+    tiles = copied / "tiles.h"
+    tiles.write_text(tiles.read_text().replace(right, wrong.replace("PAIR", "UNIT")))
+    monkeypatch.setattr(library_module, "FOLDER", copied)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert library.__wrapped__(dtype) is None
+    assert "is wrong" in caplog.text
 
 
 def test_memory_that_is_freed_goes_back_to_the_system() -> None:

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from ctypes import CDLL
 from pathlib import Path
 
 import torch
@@ -32,6 +33,7 @@ FLAGS = (
     *("-ffp-contract=fast", "-fno-strict-aliasing", "-Wno-psabi"),
 )
 COMPILE_TIMEOUT_S = 120
+ALIGNMENT = 64  # bytes
 
 _pointer, _size, _int, _float = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
@@ -59,7 +61,7 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
 
 
 @functools.cache
-def library(dtype: torch.dtype) -> ctypes.CDLL | None:
+def library(dtype: torch.dtype) -> CDLL | None:
     """The kernels for a dtype, compiled if they are not in the cache; None where there are none."""
     is_served = sys.platform.startswith("linux") and platform.machine() == "x86_64"
     if dtype not in FORMATS or not is_served or os.environ.get("UNMASK_NATIVE", "1") == "0":
@@ -69,16 +71,20 @@ def library(dtype: torch.dtype) -> ctypes.CDLL | None:
     if instructions is None or compiler is None:
         return None
     try:
-        return load(compile_to(cache_folder(), compiler, (*instructions, *_format(dtype))))
+        made = load(compile_to(cache_folder(), compiler, (*instructions, *_format(dtype))))
     except (OSError, subprocess.SubprocessError) as error:
         told = getattr(error, "stderr", None) or str(error)
         logger.warning("%s compiles no kernels for this CPU, which is slower: %s", compiler, told)
         return None
+    if not multiplies(made, dtype):
+        logger.warning("what %s compiles for this CPU is wrong, torch is used: slower", compiler)
+        return None
+    return made
 
 
-def load(file: Path) -> ctypes.CDLL:
+def load(file: Path) -> CDLL:
     """A compiled library with the types of its functions; raises `OSError`."""
-    found = ctypes.CDLL(str(file))
+    found = CDLL(str(file))
     for name, (result, arguments) in SIGNATURES.items():
         function = getattr(found, name)
         function.restype, function.argtypes = result, arguments
@@ -107,6 +113,23 @@ def compile_to(folder: Path, compiler: str, instructions: tuple[str, ...]) -> Pa
             )
             made.replace(file)
     return file
+
+
+def multiplies(native: CDLL, dtype: torch.dtype) -> bool:
+    """Whether a product by compiled kernels is torch's."""
+    rows, outputs, inputs = 35, 37, 96
+    numbers = torch.arange(outputs * inputs) * 7 % 11 - 5
+    weight = numbers.view(outputs, inputs).to(dtype)
+    x = (torch.arange(rows * inputs) * 5 % 7 - 3).view(rows, inputs)
+    panels = weight.new_empty(2 * (outputs + native.panel_width()) * inputs)
+    found = weight.new_empty(rows, outputs)
+    start = -panels.data_ptr() % ALIGNMENT // dtype.itemsize
+    own = x.to(dtype if native.row_entry_size() == dtype.itemsize else torch.float32)
+    place = panels[start:].data_ptr()
+    native.pack(weight.data_ptr(), *weight.stride(), place, outputs, inputs, 1)
+    pointers = own.data_ptr(), place, None, found.data_ptr()
+    native.product(*pointers, rows, inputs, outputs, False, 1)
+    return torch.equal(found, (x.float() @ weight.float().T).to(dtype))
 
 
 def cache_folder() -> Path:
