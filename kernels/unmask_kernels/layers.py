@@ -71,7 +71,8 @@ def place_heads(
             value_scales,
             key_is_value,
         )
-    is_one_dtype = heads.dtype is key_pages.dtype is cos.dtype
+    norms_dtype = heads.dtype if norm_weights is None else norm_weights.dtype
+    is_one_dtype = heads.dtype is key_pages.dtype is cos.dtype is norms_dtype
     if is_one_dtype and uses_native(heads) and not key_is_value:
         return native.place_heads(heads, norm_weights, eps, cos, sin, key_pages, value_pages, slots)
     rotated, values = heads[:, :num_rotated], heads[:, -num_kv_heads:]

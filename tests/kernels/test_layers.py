@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unmask_kernels import reference
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.layers import geglu, place_heads, rms_norm, swiglu
 
@@ -82,6 +83,17 @@ def test_heads_are_normalised_rotated_and_stored(
     rest[slots.cpu()] = False
     assert keys.flatten(0, 1)[rest.to(device)].isnan().all()
     assert values.flatten(0, 1)[rest.to(device)].isnan().all()
+
+
+def test_norms_may_be_of_another_dtype_than_what_they_normalise() -> None:
+    x, weight = torch.randn(3, 64).bfloat16(), torch.randn(64)
+    assert torch.equal(rms_norm(x, weight, 1e-6), reference.rms_norm(x, weight, 1e-6))
+    heads, norms = torch.randn(3, 3, 32).bfloat16(), torch.randn(2, 32)
+    angles = torch.randn(3, 1, 16).bfloat16()
+    keys, values = torch.zeros(2, 1, 4, 1, 32).bfloat16()
+    query = place_heads(heads, norms, 1e-6, angles, angles, keys, values, torch.arange(3))
+    normed = reference.rms_norm(heads[:, :2], norms, 1e-6)
+    assert torch.equal(query, reference.rotary(normed, angles, angles)[:, :1])
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
