@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.constraints import Constraints, constrain
@@ -64,9 +65,9 @@ class RowScores:
     """
 
     token: Tensor  # [M] int64
-    confidence: Tensor  # [M] float32, probability of `token`
-    entropy: Tensor | None  # [M] float32, nats
-    margin: Tensor | None  # [M] float32, between the two highest probabilities
+    confidence: Tensor  # [M], probability of `token`; float32 of Triton's kernels, else float64
+    entropy: Tensor | None  # [M], nats
+    margin: Tensor | None  # [M], between the two highest probabilities
     top_ids: Tensor | None  # [M, K] int64
     top_logprobs: Tensor | None  # [M, K] float32
 
@@ -94,26 +95,64 @@ def score_rows(
     if constraints is not None:
         constrain(logits, constraints)
     best, token = logits.max(-1)
-    log_norm = logits.logsumexp(-1)
-    log_norm = log_norm.masked_fill(log_norm == float("-inf"), 0.0)  # where all are forbidden
+    likely = _Likelihoods.of(logits, best)
     if sampled is not None:
         drawn = _draw(logits[sampled.rows], sampled)
         drawn = torch.where(sampled.temperature > 0, drawn, token[sampled.rows])
         token[sampled.rows] = drawn
         best[sampled.rows] = logits[sampled.rows, drawn]
-    entropy = None
-    if with_entropy:
-        log_probs = logits - log_norm[:, None]
-        entropy = torch.special.entr(log_probs.exp()).sum(-1)
     margin = None
     if with_margin:
-        first, second = (logits.topk(2).values - log_norm[:, None]).exp().unbind(-1)
-        margin = first - second
+        first, second = logits.topk(2).values.unbind(-1)
+        margin = likely.probability(first) - likely.probability(second)
     top_ids = top_logprobs = None
     if num_top:
         top, top_ids = likeliest(logits, num_top)
-        top_logprobs = top - log_norm[:, None]
-    return RowScores(token, (best - log_norm).exp(), entropy, margin, top_ids, top_logprobs)
+        top_logprobs = top - likely.log_norm[:, None]
+    entropy = likely.entropy(logits) if with_entropy else None
+    return RowScores(token, likely.probability(best), entropy, margin, top_ids, top_logprobs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Likelihoods:
+    """What tells probabilities that differ from one by less than float32 can say.
+
+    Where nearly all positions are sure of their token, they are still filled in order.
+    """
+
+    highest: Tensor  # [M], a logit; 0 where all tokens are forbidden
+    shares: Tensor  # [M, V], probabilities times `total`
+    total: Tensor  # [M] float64
+
+    @classmethod
+    def of(cls, logits: Tensor, best: Tensor) -> "_Likelihoods":
+        """Of `logits` [M, V] whose highest are `best` [M]."""
+        highest = best.masked_fill(best == float("-inf"), 0.0)
+        shares = (logits - highest[:, None]).exp_()
+        total = _row_sums(shares)
+        return cls(highest, shares, total.masked_fill(total == 0, 1.0))
+
+    @property
+    def log_norm(self) -> Tensor:
+        """What log-probabilities are less than logits, [M] float32."""
+        return (self.highest + self.total.log()).float()
+
+    def probability(self, logit: Tensor) -> Tensor:
+        """Of one token of each row, [M] float64."""
+        return (logit.double() - self.highest).exp_() / self.total
+
+    def entropy(self, logits: Tensor) -> Tensor:
+        """Nats, [M] float64."""
+        below = self.highest[:, None] - logits
+        weighted = torch.where(self.shares > 0, self.shares * below, 0.0)
+        return self.total.log() + _row_sums(weighted) / self.total
+
+
+def _row_sums(x: Tensor) -> Tensor:
+    """Sums [M] in float64 of rows [M, V]: of a single one, torch's threads would share the sum."""
+    alone = len(x) == 1
+    sums = (F.pad(x, (0, 0, 0, 1)) if alone else x).sum(-1, dtype=torch.float64)
+    return sums[:1] if alone else sums
 
 
 def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -282,6 +282,7 @@ class ModelInfo:
     schedule: ScheduleName = "even"
     canvas: CanvasSchedule | None = None
     can_edit: bool = False
+    caps_steps: bool = False
 
     def check_ids(self, token_ids: Sequence[int], field: str) -> None:
         """Raise `InvalidRequest` for ids that the model does not have."""

@@ -61,6 +61,16 @@ def test_a_step_must_hold_every_position_of_full_attention(params: dict, field: 
     assert resolve(fits, FULL, LIMITS).max_tokens == 30
 
 
+def test_llada2_takes_no_more_steps_than_an_answer_has_tokens() -> None:
+    capped, params = replace(MODEL, caps_steps=True), {"max_tokens": 6, "block_length": 8}
+    for steps, taken in ((None, 6), (8, 6), (3, 3)):
+        request = Request("r", (1, 2), SamplingParams(**params, steps=steps))
+        assert len(resolve(request, capped, LIMITS).quotas) == taken
+        assert len(resolve(request, MODEL, LIMITS).quotas) == (steps or 8)
+    editing = Request("r", (1, 2), SamplingParams(**params, editing_threshold=0.9))
+    assert len(resolve(editing, replace(capped, can_edit=True), LIMITS).quotas) == 8
+
+
 def test_without_blocks_the_whole_answer_is_one() -> None:
     request = Request("r", (1, 2), SamplingParams(max_tokens=50, policy="entropy", steps=50))
     decoding = resolve(request, FULL, LIMITS)

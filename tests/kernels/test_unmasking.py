@@ -135,3 +135,21 @@ def test_of_equal_logits_the_lowest_ids_are_the_likeliest() -> None:
         expected = sorted(range(90), key=lambda i: (-row[i], i))[:8]
         assert own_ids == expected
         assert own_values == [row[i] for i in expected]
+
+
+def test_confidences_next_to_one_are_told_apart() -> None:
+    tails = torch.tensor([3e-8, 1e-9, 4e-7, 1e-12, 2e-8], dtype=torch.float64)
+    logits = torch.full((len(tails), 40), -200.0)
+    logits[:, 7] = 76.0
+    logits[:, 9] = 76.0 + tails.log().float()
+    head, rows = make_linear(logits.T.contiguous()), torch.eye(len(tails))
+    scores = score_rows(rows, head, mask_token_id=0, with_entropy=True, with_margin=True)
+    assert scores.token.tolist() == [7] * len(tails)
+    order = tails.argsort()
+    assert torch.equal(scores.confidence.argsort(descending=True), order)
+    torch.testing.assert_close(1 - scores.confidence.double(), tails, rtol=1e-3, atol=0.0)
+    entropy = tails * (1 - tails.log())
+    assert scores.entropy is not None
+    torch.testing.assert_close(scores.entropy.double(), entropy, rtol=1e-3, atol=0.0)
+    assert scores.margin is not None
+    torch.testing.assert_close(1 - scores.margin.double(), 2 * tails, rtol=1e-3, atol=0.0)

@@ -22,11 +22,11 @@ def mlp(w: Weights, prefix: str, x: Tensor) -> Tensor:
     return (F.silu(x @ gate.T) * (x @ up.T)) @ down.T
 
 
-def turn(x: Tensor, theta: float, dims: int) -> Tensor:
-    """Heads [T, H, D] whose first `dims` dimensions turn, i with i + dims / 2."""
+def turn(x: Tensor, theta: float, dims: int, scale: float = 1.0) -> Tensor:
+    """Heads [T, H, D] whose first `dims` dimensions turn, i with i + dims / 2, and are scaled."""
     half = dims // 2
     angles = torch.arange(len(x))[:, None] * theta ** (-torch.arange(half) / half)
-    cos, sin = angles.cos()[:, None], angles.sin()[:, None]
+    cos, sin = scale * angles.cos()[:, None], scale * angles.sin()[:, None]
     a, b, rest = x[..., :half], x[..., half:dims], x[..., dims:]
     return torch.cat((a * cos - b * sin, b * cos + a * sin, rest), -1)
 
@@ -80,14 +80,15 @@ def llada2(raw: dict[str, Any], weights: Weights, ids: Tensor) -> Tensor:
     w = {name: tensor.double() for name, tensor in weights.items()}
     heads, kv, size = raw["num_attention_heads"], raw["num_key_value_heads"], raw["head_dim"]
     dims = int(size * raw["partial_rotary_factor"])
+    scale = (raw.get("rope_scaling") or {}).get("attention_factor", 1.0)
     x = w["model.word_embeddings.weight"][ids]
     for i in range(raw["num_hidden_layers"]):
         p = f"model.layers.{i}."
         h = norm(x, w[f"{p}input_layernorm.weight"])
         joined = project(w, f"{p}attention.query_key_value", h).view(len(x), -1, size)
         q, k, v = joined.split([heads, kv, kv], 1)
-        q = turn(norm(q, w[f"{p}attention.query_layernorm.weight"]), raw["rope_theta"], dims)
-        k = turn(norm(k, w[f"{p}attention.key_layernorm.weight"]), raw["rope_theta"], dims)
+        q = turn(norm(q, w[f"{p}attention.query_layernorm.weight"]), raw["rope_theta"], dims, scale)
+        k = turn(norm(k, w[f"{p}attention.key_layernorm.weight"]), raw["rope_theta"], dims, scale)
         x = x + project(w, f"{p}attention.dense", attend(q, k, v, 32))
         h = norm(x, w[f"{p}post_attention_layernorm.weight"])
         if i < raw["first_k_dense_replace"]:

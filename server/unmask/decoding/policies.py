@@ -21,9 +21,9 @@ class Scores:
     """Statistics of M masked rows of a step; rows of a block are consecutive, in order."""
 
     block: Tensor  # [M] int64, non-decreasing
-    confidence: Tensor  # [M] float32
-    entropy: Tensor | None  # [M] float32, nats
-    margin: Tensor | None = None  # [M] float32, between the two highest probabilities
+    confidence: Tensor  # [M] float32 or float64
+    entropy: Tensor | None  # [M], nats
+    margin: Tensor | None = None  # [M], between the two highest probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +108,19 @@ def entropy_bound(scores: Scores, quota: Tensor, limit: Tensor) -> Tensor:
     return _unsort(order, (before <= limit[order]) | (rank < quota[order]))
 
 
+def _single(values: Tensor | None) -> Tensor | None:
+    return None if values is None else values.float()
+
+
 def select(scores: Scores, rules: Rules) -> Tensor:
     """Apply to each block its own policy: a boolean [M], the positions to fill in this step."""
     if uses_triton(scores.confidence.device):
         from unmask_kernels.gpu import selection
 
         return selection.select(
-            scores.confidence,
-            None if BY_ENTROPY.isdisjoint(rules.names) else scores.entropy,
-            scores.margin if "margin" in rules.names else None,
+            scores.confidence.float(),
+            None if BY_ENTROPY.isdisjoint(rules.names) else _single(scores.entropy),
+            _single(scores.margin) if "margin" in rules.names else None,
             rules.starts,
             rules.codes,
             rules.quota,

@@ -61,12 +61,16 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
         _check_block_causal(params)
         num_positions = -(-num_positions // block_len) * block_len
     _check_fits(num_positions, block_len, limits, params)
+    editing_limit = _editing_limit(params, model)
+    steps = params.steps or default.steps
+    if model.caps_steps and editing_limit is None:
+        steps = min(steps or block_len, max_tokens)
     temperature = params.temperature if params.temperature is not None else default.temperature
     eos = () if params.ignore_eos else model.eos_token_ids
     return Decoding(
         policy=policy,
         limit=_limit(policy, params, default),
-        quotas=_quotas(policy, params.steps or default.steps, block_len, model),
+        quotas=_quotas(policy, steps, block_len, model),
         block_len=block_len,
         max_tokens=max_tokens,
         temperature=temperature or 0.0,
@@ -77,7 +81,7 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
         cache=params.cache or default.cache or "none",
         guidance=params.cfg_scale or 0.0,
-        editing_limit=_editing_limit(params, model),
+        editing_limit=editing_limit,
         max_post_steps=MAX_POST_STEPS,
         constraint=_constraint(params, model),
         sub_block_len=None if is_full else params.sub_block_length or default.sub_block_length,

@@ -170,7 +170,7 @@ class Runner:
             self.canvas.view(-1)[put.scored_cells] = torch.where(selected, scores.token, current)
         return Outputs(
             scores.token,
-            scores.confidence,
+            scores.confidence.float(),
             selected,
             top_ids=scores.top_ids,
             top_logprobs=scores.top_logprobs,

@@ -91,6 +91,7 @@ def model_info(
         shift=traits.shift,
         schedule=traits.schedule,
         can_edit=traits.can_edit,
+        caps_steps=traits.caps_steps,
         canvas=canvas,
     )
 

@@ -43,7 +43,8 @@ class Traits:
     blocks are filled `sub_block_length` positions at a time. `vocab_size` counts the logits where
     they are more than the configuration's, and `end_tokens` end an answer where the tokenizer has
     them. `greedy` is set where the authors' code samples only if told to, whatever temperature
-    the generation configuration names.
+    the generation configuration names, `caps_steps` where it takes no more steps for a block than
+    the answer may have tokens, unless tokens are edited.
     """
 
     attention: AttentionPattern
@@ -58,6 +59,7 @@ class Traits:
     vocab_size: int | None = None
     end_tokens: tuple[str, ...] = ()
     greedy: bool = False
+    caps_steps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,8 @@ def turning_tables(
     """Cosines and sines [num_positions, 1, P], times `scale`, of pairs that turn by `inverse` [P].
 
     Where fewer pairs turn than a head has, they are the first of each half of it, and the angles of
-    the rest are zero; see `unmask.models.decoder.halve_rotary`.
+    the rest are zero; see `unmask.models.decoder.halve_rotary`. Those are left as they are.
     """
     angles = torch.arange(num_positions, dtype=torch.float32)[:, None, None] * inverse
-    return (angles.cos() * scale).to(device, dtype), (angles.sin() * scale).to(device, dtype)
+    scales = torch.where(inverse == 0, 1.0, scale)
+    return (angles.cos() * scales).to(device, dtype), (angles.sin() * scales).to(device, dtype)
