@@ -95,7 +95,7 @@ def score_rows(
     if constraints is not None:
         constrain(logits, constraints)
     best, token = logits.max(-1)
-    likely = _Likelihoods.of(logits, best)
+    likely = _Likelihoods.of(logits, best, token)
     if sampled is not None:
         drawn = _draw(logits[sampled.rows], sampled)
         drawn = torch.where(sampled.temperature > 0, drawn, token[sampled.rows])
@@ -121,16 +121,15 @@ class _Likelihoods:
     """
 
     highest: Tensor  # [M], a logit; 0 where all tokens are forbidden
-    shares: Tensor  # [M, V], probabilities times `total`
+    others: Tensor  # [M, V], probabilities times `total`, but 0 of the likeliest token
     total: Tensor  # [M] float64
 
     @classmethod
-    def of(cls, logits: Tensor, best: Tensor) -> "_Likelihoods":
-        """Of `logits` [M, V] whose highest are `best` [M]."""
+    def of(cls, logits: Tensor, best: Tensor, token: Tensor) -> "_Likelihoods":
+        """Of `logits` [M, V] whose highest are `best` [M], those of `token` [M]."""
         highest = best.masked_fill(best == float("-inf"), 0.0)
-        shares = (logits - highest[:, None]).exp_()
-        total = _row_sums(shares)
-        return cls(highest, shares, total.masked_fill(total == 0, 1.0))
+        others = (logits - highest[:, None]).exp_().scatter_(1, token[:, None], 0.0)
+        return cls(highest, others, 1.0 + _row_sums(others))
 
     @property
     def log_norm(self) -> Tensor:
@@ -144,15 +143,14 @@ class _Likelihoods:
     def entropy(self, logits: Tensor) -> Tensor:
         """Nats, [M] float64."""
         below = self.highest[:, None] - logits
-        weighted = torch.where(self.shares > 0, self.shares * below, 0.0)
+        weighted = torch.where(self.others > 0, self.others * below, 0.0)
         return self.total.log() + _row_sums(weighted) / self.total
 
 
 def _row_sums(x: Tensor) -> Tensor:
-    """Sums [M] in float64 of rows [M, V]: of a single one, torch's threads would share the sum."""
-    alone = len(x) == 1
-    sums = (F.pad(x, (0, 0, 0, 1)) if alone else x).sum(-1, dtype=torch.float64)
-    return sums[:1] if alone else sums
+    """Sums [M] float64 of rows [M, V]; of a single one, torch's threads would share the sum."""
+    rows = F.pad(x, (0, 0, 0, 1)) if len(x) == 1 else x
+    return rows.sum(-1)[: len(x)].double()
 
 
 def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
