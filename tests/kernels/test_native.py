@@ -67,7 +67,7 @@ def kernels(
     flags = (*INSTRUCTIONS["AVX2"], *FORMATS[dtype], *flags)
     made = load(compile_to(folder, COMPILER, flags))
     assert made.panel_width() == (32 if "-DLANES=16" in flags else 16)
-    monkeypatch.setattr(native, "library", {dtype: made}.get)
+    monkeypatch.setattr(library_module, "library", {dtype: made}.get)
     return Kernels(dtype, made.input_unit())
 
 

@@ -143,6 +143,11 @@ def test_what_would_change_the_mathematics_is_refused_by_name(
         load_random(RAW | {name: value}, shapes_of(RAW), tmp_path)
 
 
+def test_shared_experts_that_the_config_has_not_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCheckpoint, match=r"unexpected .*shared_experts\.gate_proj"):
+        load_random(RAW | {"num_shared_experts": 0}, shapes_of(RAW), tmp_path)
+
+
 def test_an_expert_that_is_missing_is_named(tmp_path: Path) -> None:
     shapes = shapes_of(RAW)
     del shapes["model.layers.1.mlp.experts.7.up_proj.weight"]

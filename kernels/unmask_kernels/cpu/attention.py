@@ -1,7 +1,6 @@
 """Attention over pages by the C kernel of `attention.c`."""
 
 from collections.abc import Sequence
-from ctypes import CDLL
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from unmask_kernels.cpu.library import library
+from unmask_kernels.cpu.library import address, kernels
 from unmask_kernels.cpu.threads import get_num_threads
 from unmask_kernels.dispatch import has_native, uses_native
 
@@ -18,7 +17,7 @@ def attends(device: torch.device, group_size: int) -> bool:
     """Whether C kernels attend with so many query heads to a key head."""
     if not has_native(device, torch.float32):
         return False
-    largest: int = _library(torch.float32).largest_group()
+    largest: int = kernels(torch.float32).largest_group()
     return group_size <= largest
 
 
@@ -70,7 +69,7 @@ def run_reaches(
         own = replace(plan, pages=torch.arange(len(plan.pages)))
         out = run_reaches(query.float(), keys, values, own, scale, softcap, None, None)
         return out.to(query.dtype)
-    native, pages, query = _library(query.dtype), plan.pages, query.contiguous()
+    native, pages, query = kernels(query.dtype), plan.pages, query.contiguous()
     out = torch.empty_like(query)
     num_planned, threads = len(plan.horizons), get_num_threads()
     out[num_planned:] = 0
@@ -84,7 +83,7 @@ def run_reaches(
         out.data_ptr(),
         len(plan.query_starts) - 1,
         plan.query_starts.data_ptr(),
-        None if plan.starts is None else plan.starts.data_ptr(),
+        address(plan.starts),
         plan.horizons.data_ptr(),
         pages.data_ptr(),
         plan.page_starts.data_ptr(),
@@ -98,12 +97,6 @@ def run_reaches(
         threads,
     )
     return out
-
-
-def _library(dtype: torch.dtype) -> CDLL:
-    found = library(dtype)
-    assert found is not None, "who planned for kernels has them"
-    return found
 
 
 def _widened(pages: Tensor, own: Tensor, scales: Tensor | None) -> Tensor:

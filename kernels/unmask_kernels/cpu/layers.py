@@ -3,14 +3,13 @@
 import torch
 from torch import Tensor
 
-from unmask_kernels.cpu.library import library
+from unmask_kernels.cpu.library import address, kernels
 from unmask_kernels.cpu.threads import get_num_threads
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """As `unmask_kernels.layers.rms_norm`."""
-    native = library(x.dtype)
-    assert native is not None
+    native = kernels(x.dtype)
     x, weight = x.contiguous(), weight.contiguous()
     out = torch.empty_like(x)
     native.rms_norm(
@@ -30,8 +29,7 @@ def place_heads(
     slots: Tensor,
 ) -> Tensor:
     """As `unmask_kernels.layers.place_heads`, without scales."""
-    native = library(heads.dtype)
-    assert native is not None
+    native = kernels(heads.dtype)
     num_rows, num_heads, head_dim = heads.shape
     num_kv_heads = key_pages.shape[2]
     num_queries = num_heads - 2 * num_kv_heads
@@ -42,7 +40,7 @@ def place_heads(
     queries = heads.new_empty(num_rows, num_queries, head_dim)
     native.place_heads(
         heads.data_ptr(),
-        None if norms is None else norms.data_ptr(),
+        address(norms),
         0 if norms is None else len(norms),
         eps,
         cos.data_ptr(),

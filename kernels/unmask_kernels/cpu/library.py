@@ -18,6 +18,7 @@ from ctypes import CDLL
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,18 @@ def library(dtype: torch.dtype) -> CDLL | None:
         logger.warning("what %s compiles for this CPU is wrong, torch is used: slower", compiler)
         return None
     return made
+
+
+def kernels(dtype: torch.dtype) -> CDLL:
+    """The kernels for a dtype, for what was planned or packed for them."""
+    found = library(dtype)
+    assert found is not None, "who planned for kernels has them"
+    return found
+
+
+def address(tensor: Tensor | None) -> int | None:
+    """Where the numbers of a tensor lie, or NULL."""
+    return None if tensor is None else tensor.data_ptr()
 
 
 def load(file: Path) -> CDLL:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask_kernels.cpu.library import library
+from unmask_kernels.cpu.library import address, kernels
 from unmask_kernels.cpu.memory import reserve
 from unmask_kernels.cpu.threads import get_num_threads
 from unmask_kernels.dispatch import uses_native
@@ -44,9 +44,9 @@ class NativeWeight:
         native.gated_product(
             rows.data_ptr(),
             self.panels.data_ptr(),
-            None if self.bias is None else self.bias.data_ptr(),
+            address(self.bias),
             up.panels.data_ptr(),
-            None if up.bias is None else up.bias.data_ptr(),
+            address(up.bias),
             out.data_ptr(),
             num_rows,
             self.num_inputs,
@@ -64,7 +64,7 @@ class NativeWeight:
         native.product(
             rows.data_ptr(),
             self.panels.data_ptr(),
-            None if self.bias is None else self.bias.data_ptr(),
+            address(self.bias),
             out.data_ptr(),
             num_rows,
             self.num_inputs,
@@ -81,7 +81,7 @@ class NativeWeight:
             raise ValueError(
                 f"rows {tuple(x.shape)} of {x.dtype}, not {self.num_inputs} of {dtype}"
             )
-        native = _library(dtype)
+        native = kernels(dtype)
         return native, x.contiguous() if native.row_entry_size() == dtype.itemsize else x.float()
 
 
@@ -101,22 +101,16 @@ def serves(weight: Tensor) -> bool:
 
     Those are two in bfloat16, and 32 on a CPU with AMX.
     """
-    return uses_native(weight) and weight.shape[-1] % _library(weight.dtype).input_unit() == 0
-
-
-def _library(dtype: torch.dtype) -> CDLL:
-    found = library(dtype)
-    assert found is not None, "what was packed has kernels"
-    return found
+    return uses_native(weight) and weight.shape[-1] % kernels(weight.dtype).input_unit() == 0
 
 
 def _filled(num_outputs: int, dtype: torch.dtype) -> int:
-    width: int = _library(dtype).panel_width()
+    width: int = kernels(dtype).panel_width()
     return -(-num_outputs // width) * width
 
 
 def _pack(weight: Tensor, panels: Tensor) -> None:
-    _library(weight.dtype).pack(
+    kernels(weight.dtype).pack(
         weight.data_ptr(),
         *weight.stride(),
         panels.data_ptr(),
@@ -136,7 +130,7 @@ class NativeExperts:
         activation: Activation,
         dtype: torch.dtype,
     ) -> None:
-        self._native = _library(dtype)
+        self._native = kernels(dtype)
         self._shape = num_experts, num_columns, num_inner
         self._activation = activation
         size = self._native.expert_size(num_columns, num_inner)

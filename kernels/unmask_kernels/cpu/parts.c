@@ -2,7 +2,6 @@
 
 #include "parts.h"
 
-#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -13,7 +12,7 @@
 
 #define MOST_THREADS 255
 #define MOST_PARTS INT32_MAX
-#define PAUSES_AWAKE 1000   /* that a thread waits for work before it sleeps, some ten microseconds */
+#define PAUSES_AWAKE 1000   /* that a thread waits for work before it sleeps, some 20 microseconds */
 #define PAUSES_PATIENT 2000 /* that a caller waits for parts which others are at, before it yields */
 
 /* What is left of a work: its number, how many threads may take of it, parts that nobody took. */

@@ -109,7 +109,7 @@ static void multiply_gated(const Product *gate, const Product *up, int64_t row, 
 
 /* A product, or two of which one gates the other, cut into parts: some panels, for a block of rows. */
 typedef struct {
-    Product first, up;
+    Product first, up; /* the latter without panels where nothing is gated */
     int adds, activation;
     int64_t panels, panels_a_part, parts_a_block, parts;
 } Job;
@@ -121,31 +121,22 @@ static Job make_job(Product first, int threads)
     if (together > panels || threads < 2) together = panels;
     int64_t parts_a_block = together ? (panels + together - 1) / together : 0;
     int64_t parts = parts_a_block * ((first.rows + BLOCK - 1) / BLOCK);
-    return (Job){first, first, 0, SILU, panels, together, parts_a_block, parts};
+    return (Job){.first = first, .panels = panels, .panels_a_part = together,
+                 .parts_a_block = parts_a_block, .parts = parts};
 }
 
-INLINE void run_panels(const Job *job, int64_t part, int gates)
+static void run_panels(const void *work, int64_t part, int thread)
 {
+    (void)thread;
+    const Job *job = work;
     int64_t row = part / job->parts_a_block * BLOCK;
     int64_t from = part % job->parts_a_block * job->panels_a_part, to = from + job->panels_a_part;
     for (int64_t panel = from; panel < to && panel < job->panels; panel++)
-        if (gates)
+        if (job->up.panels != NULL)
             multiply_gated(&job->first, &job->up, row, panel, job->activation);
         else
             multiply_panel(&job->first, row, panel, job->adds);
     release_tiles();
-}
-
-static void run_product(const void *job, int64_t part, int thread)
-{
-    (void)thread;
-    run_panels(job, part, 0);
-}
-
-static void run_gated(const void *job, int64_t part, int thread)
-{
-    (void)thread;
-    run_panels(job, part, 1);
 }
 
 /* Rows through a weight [outputs, inputs], written or added to what is there. */
@@ -154,7 +145,7 @@ void product(const row_entry *x, const entry *panels, const float *bias, number 
 {
     Job job = make_job((Product){x, panels, bias, out, rows, inputs, outputs}, threads);
     job.adds = adds;
-    run_parts(run_product, &job, job.parts, threads);
+    run_parts(run_panels, &job, job.parts, threads);
 }
 
 /* Rows through two weights [outputs, inputs] of which one gates the other (Shazeer, 2020). */
@@ -165,7 +156,7 @@ void gated_product(const row_entry *x, const entry *gate, const float *gate_bias
     Job job = make_job((Product){x, gate, gate_bias, out, rows, inputs, outputs}, threads);
     job.up = (Product){x, up, up_bias, NULL, rows, inputs, outputs};
     job.activation = activation;
-    run_parts(run_gated, &job, job.parts, threads);
+    run_parts(run_panels, &job, job.parts, threads);
 }
 
 typedef struct {

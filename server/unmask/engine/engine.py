@@ -42,11 +42,6 @@ def num_cores() -> int:
     return torch.get_num_threads()
 
 
-def default_threads(num_cores: int) -> int:
-    """Half the cores: torch's threads wait for each other, and a busy neighbour delays them all."""
-    return max(1, num_cores // 2)
-
-
 def with_room(config: EngineConfig, model: ModelInfo) -> EngineConfig:
     """A step must hold whole what is denoised together: all of a sequence, or a canvas."""
     longest = 1
@@ -96,7 +91,8 @@ class Engine:
         cls, config: Config, metrics: Metrics | None = None, progress: Progress | None = None
     ) -> "Engine":
         """Load the configured model; sets numbers of threads for the whole process."""
-        torch.set_num_threads(config.engine.threads or default_threads(num_cores()))
+        # Half the cores: torch's threads wait for each other, and a busy neighbour delays them all.
+        torch.set_num_threads(config.engine.threads or max(1, num_cores() // 2))
         set_num_threads(config.engine.threads or num_cores())
         with huge_pages():
             loaded = load_model(config.model, config.decoding, progress)

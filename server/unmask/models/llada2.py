@@ -99,8 +99,6 @@ def _sparse(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
     num_experts, hidden = raw["num_experts"], raw["hidden_size"]
     inner, top = raw["moe_intermediate_size"], raw["num_experts_per_tok"]
     num_shared, shared = raw.get("num_shared_experts") or 0, f"{prefix}shared_experts."
-    if num_shared == 0:  # which the authors' code saves as tensors without numbers
-        weights.drop_prefix(shared)
     if raw.get("moe_router_enable_expert_bias", True):
         bias = weights.take(f"{prefix}gate.expert_bias", (num_experts,)).float()
     else:

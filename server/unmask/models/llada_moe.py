@@ -47,8 +47,6 @@ def _take_mlp(raw: RawConfig, weights: Weights, prefix: str, index: int) -> Mlp:
     if raw.get("moe_router_enable_expert_bias"):
         bias = weights.take(f"{own}expert_bias", (num_experts,)).float()
     shared = raw.get("shared_expert_intermediate_size")
-    if not shared:  # which the authors' code saves as tensors without numbers
-        weights.drop_prefix(f"{prefix}shared_expert.")
     return MoeMlp(
         router=take_router(weights, f"{own}gate.weight", (num_experts, outer), weights.dtype),
         router_dtype=weights.dtype,

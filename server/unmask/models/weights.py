@@ -138,8 +138,12 @@ class Weights:
             self.drop(name)
 
     def check_all_taken(self) -> None:
-        """Raise `InvalidCheckpoint` that lists every problem, unexpected tensors included."""
-        unexpected = [f"unexpected {n} {tuple(t.shape)}" for n, t in self._tensors.items()]
+        """Raise `InvalidCheckpoint` that lists every problem, unexpected tensors included.
+
+        Those without numbers are none: so some authors' code saves shared experts of no width.
+        """
+        left = {name: tensor for name, tensor in self._tensors.items() if _num_bytes(tensor)}
+        unexpected = [f"unexpected {name} {tuple(left[name].shape)}" for name in left]
         if problems := self._problems + unexpected:
             listed = "; ".join(_summary(problems))
             raise InvalidCheckpoint(f"the weights do not fit config.json: {listed}")
