@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from unmask_kernels import reference
-from unmask_kernels.cpu.attention import ReachPlan, attends, make_reach_plan, run_reaches
-from unmask_kernels.dispatch import capability, uses_triton
+from unmask_kernels.cpu.attention import ReachPlan, make_reach_plan, run_reaches
+from unmask_kernels.dispatch import capability, has_native, uses_triton
 from unmask_kernels.segments import SegmentPlan, make_segment_plan
 from unmask_kernels.tiles import Put, TileConfig, TilePlan, make_tile_plan, tile_config
 
@@ -49,7 +49,7 @@ def make_plan(
             config=config or tile_config(head_dim, dtype, capability(device)),
             put=put or (lambda arrays: [torch.from_numpy(array).to(device) for array in arrays]),
         )
-    if attends(device, group_size):
+    if has_native(device, torch.float32):
         return make_reach_plan(query_starts, starts, horizons, pages, page_starts)
     return make_segment_plan(
         query_starts,

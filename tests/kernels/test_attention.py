@@ -1,118 +1,17 @@
 """Paged attention, in torch and in Triton, against attention written out in float64."""
 
-import math
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from unmask_kernels.attention import attention, make_plan
+from tests.support.attention import TOLERANCES, build, check, check_in_company, exact
+from unmask_kernels.attention import attention
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.tiles import TileConfig
 
 # Spans of one step: (first position, end, block length).
 RAGGED = [(0, 12, 4), (30, 33, 3), (96, 160, 32), (5, 6, 1), (16, 48, 16), (40, 70, 10)]
 SHORT = [(0, 5, 4), (60, 68, 8)]
-# Chunks so short that these spans have several; tiles of 4 or 8 queries.
-SMALL = TileConfig(rows=16, keys=16, chunk=32, num_warps=4, num_stages=2)
-TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
-
-
-@dataclass
-class Case:
-    """Random queries, and pages in a shuffled pool whose unused slots are NaN."""
-
-    query: Tensor
-    keys: Tensor
-    values: Tensor
-    spans: list[tuple[int, int, int]]
-    arguments: dict[str, Any]
-    group: int
-    config: TileConfig | None = None
-
-    @property
-    def own_pages(self) -> list[np.ndarray]:
-        return np.split(self.arguments["pages"], self.arguments["page_starts"][1:-1])
-
-    def plan(self, **changes: Any) -> Any:
-        return make_plan(
-            **self.arguments | changes,
-            group_size=self.group,
-            head_dim=self.query.shape[2],
-            device=self.query.device,
-            dtype=self.query.dtype,
-            config=self.config,
-        )
-
-    def reach(self, window: int | None) -> np.ndarray:
-        positions = np.concatenate([np.arange(start, end) for start, end, _ in self.spans])
-        return np.maximum(positions - (window or 10**6), 0)
-
-
-def build(
-    spans: list[tuple[int, int, int]],
-    page_size: int,
-    heads: tuple[int, int],
-    dtype: torch.dtype,
-    device: torch.device,
-    head_dim: int = 32,
-    config: TileConfig | None = SMALL,
-) -> Case:
-    rng = np.random.default_rng(0)
-    num_heads, num_kv = heads
-    counts = [-(-end // page_size) for _, end, _ in spans]
-    order = rng.permutation(sum(counts) + 5)
-    pages = np.split(order[: sum(counts)], np.cumsum(counts)[:-1])
-    keys = torch.full((sum(counts) + 5, page_size, num_kv, head_dim), math.nan, dtype=dtype)
-    values = keys.clone()
-    for (_, end, _), own in zip(spans, pages, strict=True):
-        for position in range(end):
-            page, slot = own[position // page_size], position % page_size
-            keys[page, slot] = torch.randn(num_kv, head_dim).to(dtype)
-            values[page, slot] = torch.randn(num_kv, head_dim).to(dtype)
-    horizons = [
-        np.minimum((np.arange(start, end) // block + 1) * block, end) for start, end, block in spans
-    ]
-    lengths = [end - start for start, end, _ in spans]
-    arguments = {
-        "query_starts": np.cumsum([0, *lengths]).tolist(),
-        "horizons": np.concatenate(horizons),
-        "pages": order[: sum(counts)].astype(np.int64),
-        "page_starts": np.cumsum([0, *counts]).tolist(),
-        "page_size": page_size,
-    }
-    query = torch.randn(sum(lengths), num_heads, head_dim).to(dtype)
-    tensors = query.to(device), keys.to(device), values.to(device)
-    return Case(*tensors, spans, arguments, num_heads // num_kv, config)
-
-
-def exact(
-    case: Case, scale: float, starts: np.ndarray | None = None, softcap: float | None = None
-) -> Tensor:
-    """Attention in float64, one query at a time."""
-    rows, row = [], 0
-    for (start, end, _), pages in zip(case.spans, case.own_pages, strict=True):
-        k, v = (
-            pool.cpu()[pages].flatten(0, 1)[:end].double().repeat_interleave(case.group, 1)
-            for pool in (case.keys, case.values)
-        )
-        for _ in range(start, end):
-            low = 0 if starts is None else int(starts[row])
-            reach = slice(low, int(case.arguments["horizons"][row]))
-            scores = torch.einsum("hd,khd->hk", case.query[row].cpu().double(), k[reach]) * scale
-            if softcap is not None:
-                scores = softcap * torch.tanh(scores / softcap)
-            rows.append(torch.einsum("hk,khd->hd", scores.softmax(-1), v[reach]))
-            row += 1
-    return torch.stack(rows)
-
-
-def check(out: Tensor, expected: Tensor) -> None:
-    tolerance = TOLERANCES[out.dtype]
-    torch.testing.assert_close(out.cpu().double(), expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.fixture(autouse=True)
@@ -202,22 +101,7 @@ def test_a_query_gets_the_same_bits_in_any_company(
     dtype: torch.dtype, window: int | None, device: torch.device, backend: Backend
 ) -> None:
     case = build(RAGGED, 16, (4, 2), dtype, device)
-    starts = None if window is None else case.reach(window)
-    together = attention(case.query, case.keys, case.values, case.plan(starts=starts), 0.2)
-    row = 0
-    for (start, end, _), pages in zip(case.spans, case.own_pages, strict=True):
-        for first in (start, (start + end) // 2):  # the whole span, and its second half alone
-            rows = slice(row + first - start, row + end - start)
-            own = {
-                "query_starts": [0, end - first],
-                "horizons": case.arguments["horizons"][rows],
-                "pages": pages,
-                "page_starts": [0, len(pages)],
-                "starts": None if starts is None else starts[rows],
-            }
-            alone = attention(case.query[rows], case.keys, case.values, case.plan(**own), 0.2)
-            assert torch.equal(alone, together[rows])
-        row += end - start
+    check_in_company(case, None if window is None else case.reach(window))
 
 
 def test_no_queries_give_no_rows(device: torch.device, backend: Backend) -> None:

@@ -11,6 +11,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.support.attention import build, check, check_in_company, exact
+from unmask_kernels.attention import attention
 from unmask_kernels.cpu import library as library_module
 from unmask_kernels.cpu import native
 from unmask_kernels.cpu.library import (
@@ -139,6 +141,23 @@ def test_activations_are_exact_where_they_are_large_small_or_none(kernels: Kerne
     bad = torch.tensor([[float("nan")], [float("inf")]])
     assert one.gate(bad, one, "silu")[0].isnan()
     assert one.gate(bad, one, "silu")[1] == float("inf")
+
+
+@needs_compiler
+@pytest.mark.parametrize("window", [None, 90])
+@pytest.mark.parametrize("heads", [(4, 2), (40, 1)])
+def test_attention_over_several_runs_of_keys_is_right_in_every_company(
+    kernels: Kernels, heads: tuple[int, int], window: int | None
+) -> None:
+    torch.manual_seed(0)
+    spans = [(490, 530, 32), (0, 300, 4), (700, 703, 3), (5, 6, 1)]
+    case = build(spans, 24, heads, kernels.dtype, torch.device("cpu"), head_dim=40)
+    starts = None if window is None else case.reach(window)
+    for softcap in None, 2.0:
+        plan = case.plan(starts=starts)
+        out = attention(case.query, case.keys, case.values, plan, 0.2, softcap=softcap)
+        check(out, exact(case, 0.2, starts, softcap))
+    check_in_company(case, starts)
 
 
 @needs_compiler

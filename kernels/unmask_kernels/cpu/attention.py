@@ -10,15 +10,7 @@ from torch import Tensor
 
 from unmask_kernels.cpu.library import address, kernels
 from unmask_kernels.cpu.threads import get_num_threads
-from unmask_kernels.dispatch import has_native, uses_native
-
-
-def attends(device: torch.device, group_size: int) -> bool:
-    """Whether C kernels attend with so many query heads to a key head."""
-    if not has_native(device, torch.float32):
-        return False
-    largest: int = kernels(torch.float32).largest_group()
-    return group_size <= largest
+from unmask_kernels.dispatch import uses_native
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,6 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "gated_product": (None, (*(_pointer,) * 6, *(_size,) * 3, _int, _int)),
     "expert_size": (_size, (_size, _size)),
     "expert_room": (_size, (_size, _size)),
-    "largest_group": (_size, ()),
     "attention_room": (_size, (_size,)),
     "attention": (
         None,

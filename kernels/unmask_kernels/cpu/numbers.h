@@ -26,6 +26,16 @@ INLINE number narrowed(float x)
     return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded; /* or a NaN became 0 */
 }
 
+INLINE void widen(float *restrict to, const number *restrict from, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) to[i] = widened(from[i]);
+}
+
+INLINE void narrow(number *restrict to, const float *restrict from, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) to[i] = narrowed(from[i]);
+}
+
 #else
 
 typedef float number;
@@ -34,16 +44,16 @@ INLINE float widened(number x) { return x; }
 
 INLINE number narrowed(float x) { return x; }
 
-#endif
-
 INLINE void widen(float *to, const number *from, int64_t count)
 {
-    for (int64_t i = 0; i < count; i++) to[i] = widened(from[i]);
+    memcpy(to, from, count * sizeof *to);
 }
 
 INLINE void narrow(number *to, const float *from, int64_t count)
 {
-    for (int64_t i = 0; i < count; i++) to[i] = narrowed(from[i]);
+    memcpy(to, from, count * sizeof *to);
 }
+
+#endif
 
 #endif

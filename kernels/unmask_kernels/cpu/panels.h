@@ -88,8 +88,9 @@ INLINE vec add_product(vec sum, vec weights, const row_entry *x)
 }
 
 /* Add the products of `num` rows and a part of a panel to `sums`, while fetching some lines ahead. */
-INLINE void add_tile(int num, const row_entry *x, int64_t over_rows, const entry *panel, int64_t inputs,
-                     const char *ahead, int64_t every, vec (*sums)[VECTORS])
+INLINE void add_tile(int num, const row_entry *x, int64_t over_rows, int64_t over_inputs,
+                     const entry *panel, int64_t inputs, const char *ahead, int64_t every,
+                     vec (*sums)[VECTORS])
 {
     vec held[TILE][VECTORS], weights[VECTORS];
     for (int i = 0; i < num; i++)
@@ -102,19 +103,22 @@ INLINE void add_tile(int num, const row_entry *x, int64_t over_rows, const entry
         }
         for (int half = 0; half < HALVES; half++) {
             for (int v = 0; v < VECTORS; v++) weights[v] = weights_of(panel + k * WIDTH, half, v);
+            const row_entry *own = x + (k + half) * over_inputs;
             for (int i = 0; i < num; i++)
                 for (int v = 0; v < VECTORS; v++)
-                    held[i][v] = add_product(held[i][v], weights[v], x + i * over_rows + k + half);
+                    held[i][v] = add_product(held[i][v], weights[v], own + i * over_rows);
         }
     }
     for (int i = 0; i < num; i++)
         for (int v = 0; v < VECTORS; v++) sums[i][v] = held[i][v];
 }
 
-static void add_rows(int num, const row_entry *x, int64_t over_rows, const entry *panel, int64_t inputs,
-                     const char *ahead, int64_t every, vec (*sums)[VECTORS])
+static void add_rows(int num, const row_entry *x, int64_t over_rows, int64_t over_inputs,
+                     const entry *panel, int64_t inputs, const char *ahead, int64_t every,
+                     vec (*sums)[VECTORS])
 {
-#define OF(n) case n: add_tile(n, x, over_rows, panel, inputs, ahead, every, sums); break;
+#define OF(n) \
+    case n: add_tile(n, x, over_rows, over_inputs, panel, inputs, ahead, every, sums); break;
     switch (num) {
         OF(1) OF(2) OF(3) OF(4) OF(5) OF(6)
 #if LANES > 8
@@ -124,22 +128,30 @@ static void add_rows(int num, const row_entry *x, int64_t over_rows, const entry
 #undef OF
 }
 
-/* The sums [rows, WIDTH] of a block of rows and a panel, in tiles of nearly one size. */
-static void add_block(const row_entry *x, int64_t rows, int64_t over_rows, const entry *panel,
-                      int64_t inputs, vec (*sums)[VECTORS])
+/* Add the products of rows and a panel to sums [rows, WIDTH], in tiles of nearly one size; an input
+   of a row is `over_inputs` after the one before, or right after it where they come in pairs. */
+static void add_products(const row_entry *x, int64_t rows, int64_t over_rows, int64_t over_inputs,
+                         const entry *panel, int64_t inputs, vec (*sums)[VECTORS])
 {
     int64_t tiles = (rows + TILE - 1) / TILE;
-    memset(sums, 0, rows * sizeof *sums);
     for (int64_t k = 0; k < inputs; k += CHUNK) {
         int64_t part = inputs - k < CHUNK ? inputs - k : CHUNK;
         int64_t fetched = (part / PAIR + tiles - 1) / tiles;
         const char *ahead = (const char *)(panel + (k + part) * WIDTH);
         for (int64_t t = 0; t < tiles; t++) {
             int64_t row = t * rows / tiles, num = (t + 1) * rows / tiles - row;
-            add_rows(num, x + row * over_rows + k, over_rows, panel + k * WIDTH, part,
-                     ahead + 4 * WIDTH * fetched * t, tiles, sums + row);
+            add_rows(num, x + row * over_rows + k * over_inputs, over_rows, over_inputs,
+                     panel + k * WIDTH, part, ahead + 4 * WIDTH * fetched * t, tiles, sums + row);
         }
     }
+}
+
+/* The sums [rows, WIDTH] of a block of rows and a panel. */
+static void add_block(const row_entry *x, int64_t rows, int64_t over_rows, const entry *panel,
+                      int64_t inputs, vec (*sums)[VECTORS])
+{
+    memset(sums, 0, rows * sizeof *sums);
+    add_products(x, rows, over_rows, 1, panel, inputs, sums);
 }
 
 INLINE void release_tiles(void) {}

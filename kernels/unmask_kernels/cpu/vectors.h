@@ -3,6 +3,7 @@
 #ifndef VECTORS_H
 #define VECTORS_H
 
+#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -26,12 +27,24 @@ INLINE vec choose(ivec mask, vec yes, vec no)
     return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
 }
 
+/* Of two numbers the larger or the smaller; the second where one is a NaN. */
+#if LANES * 4 != REGISTER
+INLINE vec larger(vec a, vec b) { return choose(a > b, a, b); }
+INLINE vec smaller(vec a, vec b) { return choose(a < b, a, b); }
+#elif REGISTER == 64
+INLINE vec larger(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE vec smaller(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }
+#else
+INLINE vec larger(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b); }
+INLINE vec smaller(vec a, vec b) { return (vec)_mm256_min_ps((__m256)a, (__m256)b); }
+#endif
+
 /* exp, within two units of the last place (Cephes): 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2].
    It is infinite from 88.4 on, and never below 1e-38. */
 INLINE vec exponential(vec x)
 {
     const vec zero = {0}, lowest = zero - 87.0f, highest = zero + 89.0f, rounder = zero + 12582912.0f;
-    x = choose(x < lowest, lowest, choose(x > highest, highest, x));
+    x = larger(lowest, smaller(highest, x));
     vec n = (x * 1.44269504f + rounder) - rounder;
     vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
     vec p = zero + 1.9875691500e-4f;
