@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.constraints import Constraints, constrain
-from unmask_kernels.dispatch import uses_triton
+from unmask_kernels.cpu import likelihoods as cpu_likelihoods
+from unmask_kernels.dispatch import uses_native, uses_triton
 from unmask_kernels.linear import Linear
 from unmask_kernels.philox import gumbel_noise
 from unmask_kernels.truncation import LikelyDraws, Truncation, draw_likeliest
@@ -94,13 +95,13 @@ def score_rows(
     logits = maker()
     if constraints is not None:
         constrain(logits, constraints)
-    best, token = logits.max(-1)
-    likely = _Likelihoods.of(logits, best, token)
+    likely = _Likelihoods.of(logits, with_entropy=with_entropy)
+    token, best = likely.token, likely.best
     if sampled is not None:
         drawn = _draw(logits[sampled.rows], sampled)
         drawn = torch.where(sampled.temperature > 0, drawn, token[sampled.rows])
-        token[sampled.rows] = drawn
-        best[sampled.rows] = logits[sampled.rows, drawn]
+        token = token.index_copy(0, sampled.rows, drawn)
+        best = best.index_copy(0, sampled.rows, logits[sampled.rows, drawn])
     margin = None
     if with_margin:
         first, second = logits.topk(2).values.unbind(-1)
@@ -109,8 +110,7 @@ def score_rows(
     if num_top:
         top, top_ids = likeliest(logits, num_top)
         top_logprobs = top - likely.log_norm[:, None]
-    entropy = likely.entropy(logits) if with_entropy else None
-    return RowScores(token, likely.probability(best), entropy, margin, top_ids, top_logprobs)
+    return RowScores(token, likely.probability(best), likely.entropy, margin, top_ids, top_logprobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +120,24 @@ class _Likelihoods:
     Where nearly all positions are sure of their token, they are still filled in order.
     """
 
-    highest: Tensor  # [M], a logit; 0 where all tokens are forbidden
-    others: Tensor  # [M, V], probabilities times `total`, but 0 of the likeliest token
-    total: Tensor  # [M] float64
+    token: Tensor  # [M] int64, the likeliest
+    best: Tensor  # [M], its logit
+    total: Tensor  # [M] float64, of all likelihoods, with the likeliest token's as 1
+    entropy: Tensor | None  # [M] float64, nats
 
     @classmethod
-    def of(cls, logits: Tensor, best: Tensor, token: Tensor) -> "_Likelihoods":
-        """Of `logits` [M, V] whose highest are `best` [M], those of `token` [M]."""
-        highest = best.masked_fill(best == float("-inf"), 0.0)
-        others = (logits - highest[:, None]).exp_().scatter_(1, token[:, None], 0.0)
-        return cls(highest, others, 1.0 + _row_sums(others))
+    def of(cls, logits: Tensor, *, with_entropy: bool) -> "_Likelihoods":
+        """Those of rows `logits` [M, V]."""
+        reduce = cpu_likelihoods.reduce_rows if uses_native(logits) else _reduce_rows
+        token, best, others, below = reduce(logits, with_below=with_entropy)
+        total = 1.0 + others
+        entropy = None if below is None else total.log() + below / total
+        return cls(token, best, total, entropy)
+
+    @property
+    def highest(self) -> Tensor:
+        """As `best`, but 0 where all tokens are forbidden."""
+        return _finite(self.best)
 
     @property
     def log_norm(self) -> Tensor:
@@ -140,11 +148,26 @@ class _Likelihoods:
         """Of one token of each row, [M] float64."""
         return (logit.double() - self.highest).exp_() / self.total
 
-    def entropy(self, logits: Tensor) -> Tensor:
-        """Nats, [M] float64."""
-        below = self.highest[:, None] - logits
-        weighted = torch.where(self.others > 0, self.others * below, 0.0)
-        return self.total.log() + _row_sums(weighted) / self.total
+
+def _reduce_rows(
+    logits: Tensor, *, with_below: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Of rows [M, V] the likeliest token [M], its logit, and two sums [M] over the other tokens.
+
+    The sums are float64: of likelihoods, with the likeliest token's as 1, and, if it is asked for,
+    of those times how far a logit is below the highest.
+    """
+    best, token = logits.max(-1)
+    highest = _finite(best)[:, None]
+    others = (logits - highest).exp_().scatter_(1, token[:, None], 0.0)
+    below = None
+    if with_below:
+        below = _row_sums(torch.where(others > 0, others * (highest - logits), 0.0))
+    return token, best, _row_sums(others), below
+
+
+def _finite(best: Tensor) -> Tensor:
+    return best.masked_fill(best == float("-inf"), 0.0)
 
 
 def _row_sums(x: Tensor) -> Tensor:

@@ -25,7 +25,9 @@ from unmask_kernels.cpu.library import (
     load,
     multiplies,
 )
+from unmask_kernels.cpu.likelihoods import reduce_rows
 from unmask_kernels.cpu.memory import reserve
+from unmask_kernels.unmasking import _reduce_rows
 
 COMPILER = shutil.which("gcc")
 needs_compiler = pytest.mark.skipif(
@@ -158,6 +160,30 @@ def test_attention_over_several_runs_of_keys_is_right_in_every_company(
         out = attention(case.query, case.keys, case.values, plan, 0.2, softcap=softcap)
         check(out, exact(case, 0.2, starts, softcap))
     check_in_company(case, starts)
+
+
+@needs_compiler
+@pytest.mark.parametrize("kernels", ["narrow", "wide"], indirect=True)
+@pytest.mark.parametrize("vocab", [1, 7, 16, 41, 1030, 3000])
+def test_likelihoods_are_those_of_torch(kernels: Kernels, vocab: int) -> None:
+    torch.manual_seed(0)
+    logits = 8 * torch.randn(70, vocab)
+    logits[torch.rand(logits.shape) < 0.2] = -torch.inf
+    logits[3] = -torch.inf
+    logits[4], logits[5], logits[6] = 0.0, -60.0, 90.0
+    logits[5, vocab // 2] = 60.0
+    logits[6, -1] = -torch.inf
+    token, best, others, below = reduce_rows(logits, with_below=True)
+    expected = _reduce_rows(logits.double(), with_below=True)
+    assert torch.equal(token, expected[0])
+    assert torch.equal(best.double(), expected[1])
+    torch.testing.assert_close(others, expected[2], rtol=1e-5, atol=1e-30)
+    torch.testing.assert_close(below, expected[3], rtol=1e-5, atol=1e-30)
+    for row in 0, 3, 5, 69:
+        alone = reduce_rows(logits[row : row + 1], with_below=False)
+        assert alone[3] is None
+        pairs = zip(alone[:3], (token, best, others), strict=True)
+        assert all(torch.equal(own[0], among[row]) for own, among in pairs)
 
 
 @needs_compiler

@@ -124,6 +124,21 @@ def test_a_row_of_temperature_zero_takes_its_likeliest_token(backend: Backend) -
     assert (drawn.token != plain.token).any()
 
 
+def test_drawn_tokens_have_their_own_confidence(backend: Backend) -> None:
+    torch.manual_seed(0)
+    hidden, head, rows = torch.randn(9, 32), make_linear(torch.randn(300, 32)), torch.arange(1, 8)
+    sampled = SampledRows(rows, torch.full((7,), 1.5), rows * 7, rows, rows)
+    found = score_rows(hidden, head, mask_token_id=9, sampled=sampled, with_entropy=True)
+    logits = head(hidden).double().index_fill(1, torch.tensor([9]), -math.inf)
+    probabilities = logits.softmax(-1)
+    own = probabilities.gather(1, found.token[:, None])[:, 0]
+    assert (found.token != probabilities.argmax(-1)).sum() >= 3
+    torch.testing.assert_close(found.confidence.double(), own, rtol=1e-4, atol=1e-7)
+    entropy = torch.special.entr(probabilities).sum(-1)
+    assert found.entropy is not None
+    torch.testing.assert_close(found.entropy.double(), entropy, rtol=1e-4, atol=1e-5)
+
+
 def test_of_equal_logits_the_lowest_ids_are_the_likeliest() -> None:
     torch.manual_seed(0)
     logits = torch.randint(0, 6, (7, 90)).float()
