@@ -59,9 +59,9 @@ INLINE vec exponential(vec x)
 
 INLINE float sum_of(vec x)
 {
-    float sum = 0;
-    for (int i = 0; i < LANES; i++) sum += x[i];
-    return sum;
+    float part[4] = {0};
+    for (int i = 0; i < LANES; i++) part[i % 4] += x[i];
+    return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
 #endif
