@@ -32,6 +32,7 @@ ScheduleName = Literal["even", "timed"]
 AttentionPattern = Literal["block_causal", "full", "canvas"]
 
 MAX_BLOCK_LENGTH = 1024
+MAX_STEPS = 65_536
 MAX_LOGPROBS = 20
 MAX_STOP_STRINGS = 16
 MAX_LOGIT_BIAS = 100
@@ -93,7 +94,7 @@ class SamplingParams:
         _check_range("threshold", self.threshold, 0.0, 1.0)
         _check_range("factor", self.factor, 0.0, None, open_low=True)
         _check_range("entropy_bound", self.entropy_bound, 0.0, None)
-        _check_range("steps", self.steps, 1, None)
+        _check_range("steps", self.steps, 1, MAX_STEPS)
         _check_range("cfg_scale", self.cfg_scale, 0.0, 100.0)
         _check_range("editing_threshold", self.editing_threshold, 0.0, 1.0)
         _check_range("sub_block_length", self.sub_block_length, 1, MAX_BLOCK_LENGTH)

@@ -79,6 +79,25 @@ def test_without_blocks_the_whole_answer_is_one() -> None:
     assert decoding.steps < 50, "steps that fill nothing are left out"
 
 
+def test_a_first_position_that_is_filled_alone_counts_as_a_step() -> None:
+    def quotas(model: ModelInfo, **params: object) -> tuple[int, ...]:
+        request = Request("r", (1, 2), SamplingParams(max_tokens=16, block_length=16, **params))
+        return resolve(request, model, LIMITS).quotas
+
+    shifted = replace(FULL, shift=True)
+    assert quotas(shifted, policy="threshold", steps=4) == (4, 4, 4, 4)
+    assert quotas(shifted, policy="threshold", steps=4, cache="dual") == (1, 5, 5, 5)
+    assert quotas(FULL, policy="threshold", steps=4, cache="dual") == (4, 4, 4, 4)
+    assert quotas(shifted, policy="entropy", steps=4) == (3, 4, 4, 5)
+    assert quotas(shifted, policy="entropy", steps=4, cache="prefix") == (1, 4, 5, 6)
+    assert quotas(shifted, policy="entropy", steps=1, cache="prefix") == (1, 15)
+    parts = {"steps": 4, "sub_block_length": 8}
+    assert quotas(replace(MODEL, shift=True), **parts) == (1, 4, 3, 8)
+    assert quotas(MODEL, **parts) == (4, 4, 4, 4)
+    single = Request("r", (1, 2), SamplingParams(max_tokens=3, block_length=1, cache="dual"))
+    assert resolve(single, shifted, LIMITS).quotas == (1,)
+
+
 @pytest.mark.parametrize(
     ("prompt", "params", "field"),
     [
@@ -113,6 +132,7 @@ def test_what_can_never_be_served_is_refused_by_name(
         ({"max_tokens": 0}, "max_tokens"),
         ({"threshold": 1.5}, "threshold"),
         ({"steps": 0}, "steps"),
+        ({"steps": 65_537}, "steps"),
         ({"block_length": 0}, "block_length"),
         ({"policy": "best"}, "policy"),
         ({"stop": ("",)}, "stop"),

@@ -1,9 +1,11 @@
 """Steps fill a block, as many positions each as the reference implementations fill."""
 
+from itertools import accumulate
+
 import pytest
 import torch
 
-from unmask.engine.quotas import even_quotas, timed_quotas
+from unmask.engine.quotas import even_quotas, part_quotas, timed_quotas
 
 
 @pytest.mark.parametrize(("block_len", "steps"), [(32, 32), (32, 5), (7, 3), (1, 1)])
@@ -14,7 +16,7 @@ def test_even_quotas_fill_a_block(block_len: int, steps: int) -> None:
 
 
 @pytest.mark.parametrize("num_masked", [1, 7, 64, 256, 1000])
-@pytest.mark.parametrize("steps", [1, 3, 16, 64, 100])
+@pytest.mark.parametrize("steps", [1, 3, 16, 64, 100, 2048])
 def test_timed_quotas_round_as_torch_does(num_masked: int, steps: int) -> None:
     times = torch.linspace(1, 1e-3, steps + 1)
     left, expected = num_masked, []
@@ -24,3 +26,14 @@ def test_timed_quotas_round_as_torch_does(num_masked: int, steps: int) -> None:
         left -= expected[-1]
     assert timed_quotas(num_masked, steps) == tuple(n for n in expected if n)
     assert sum(timed_quotas(num_masked, steps)) == num_masked
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 8, 31, 32, 50])
+@pytest.mark.parametrize("lengths", [(32,), (8, 8, 8, 8), (7, 8, 8, 8), (12, 12, 8), (1,)])
+def test_each_part_of_a_block_is_filled_by_whole_steps(
+    lengths: tuple[int, ...], steps: int
+) -> None:
+    quotas = part_quotas(lengths, steps)
+    assert min(quotas) >= 1
+    assert len(quotas) <= max(steps, len(lengths))
+    assert {*accumulate(lengths)} <= {*accumulate(quotas)}

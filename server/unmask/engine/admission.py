@@ -2,11 +2,19 @@
 
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 
-from unmask.engine.quotas import even_quotas, timed_quotas
+from unmask.engine.quotas import part_quotas, timed_quotas
 from unmask.engine.sequence import Decoding
 from unmask.errors import InvalidRequest
-from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, PolicyName, Request, SamplingParams
+from unmask.types import (
+    MAX_BLOCK_LENGTH,
+    CacheName,
+    ModelInfo,
+    PolicyName,
+    Request,
+    SamplingParams,
+)
 from unmask_kernels.request_constraint import Constraint, pack_constraint
 
 DEFAULT_LIMITS: dict[PolicyName, float] = {
@@ -67,10 +75,12 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
         steps = min(steps or block_len, max_tokens)
     temperature = params.temperature if params.temperature is not None else default.temperature
     eos = () if params.ignore_eos else model.eos_token_ids
+    cache = params.cache or default.cache or "none"
+    sub_block_len = None if is_full else params.sub_block_length or default.sub_block_length
     return Decoding(
         policy=policy,
         limit=_limit(policy, params, default),
-        quotas=_quotas(policy, steps, block_len, model),
+        quotas=_quotas(policy, steps, block_len, sub_block_len, cache, model),
         block_len=block_len,
         max_tokens=max_tokens,
         temperature=temperature or 0.0,
@@ -79,12 +89,12 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
         seed=_seed(params.seed, temperature or 0.0),
         num_logprobs=params.logprobs,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
-        cache=params.cache or default.cache or "none",
+        cache=cache,
         guidance=params.cfg_scale or 0.0,
         editing_limit=editing_limit,
         max_post_steps=MAX_POST_STEPS,
         constraint=_constraint(params, model),
-        sub_block_len=None if is_full else params.sub_block_length or default.sub_block_length,
+        sub_block_len=sub_block_len,
     )
 
 
@@ -193,15 +203,29 @@ def _check_step(num_positions: int, limits: Limits, params: SamplingParams) -> N
 
 
 def _quotas(
-    policy: PolicyName, steps: int | None, block_len: int, model: ModelInfo
+    policy: PolicyName,
+    steps: int | None,
+    block_len: int,
+    sub_block_len: int | None,
+    cache: CacheName,
+    model: ModelInfo,
 ) -> tuple[int, ...]:
-    """The fewest positions that each step fills; policies that only rank follow the family."""
+    """The fewest positions that each step fills; policies that only rank follow the family.
+
+    Where logits are shifted, the first position of a block is told by the row before the block,
+    and is filled by a pass of its own that has that row, unless every pass has all rows.
+    """
     if model.canvas is not None:
         return (1,) * (steps or model.canvas.steps)
-    steps = min(steps or block_len, block_len)
+    is_exact = model.attention == "full" and cache == "none"
+    alone = 1 if model.shift and not is_exact and block_len > 1 else 0
+    steps = steps or block_len
     if model.schedule == "timed" and policy in RANKINGS:
-        return timed_quotas(block_len, steps)
-    return even_quotas(block_len, steps)
+        return (1,) * alone + timed_quotas(block_len - alone, steps, first=alone)
+    part_len = sub_block_len or block_len
+    ends = [*range(part_len, block_len, part_len), block_len]
+    parts = [end - start for start, end in pairwise([alone, *ends]) if end > start]
+    return (1,) * alone + part_quotas(parts, max(1, steps - alone))
 
 
 def _check_prompt(request: Request, model: ModelInfo) -> None:

@@ -1,5 +1,6 @@
 """How many positions each step of a block fills at least, so that its steps fill the block."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -14,13 +15,27 @@ def even_quotas(block_len: int, steps: int) -> tuple[int, ...]:
     )
 
 
+def part_quotas(lengths: Sequence[int], steps: int) -> tuple[int, ...]:
+    """Parts of a block that are filled one after the other, each in an even share of the steps.
+
+    A part takes one step at least, and no more than it has positions.
+    """
+    if steps >= sum(lengths):
+        return (1,) * sum(lengths)
+    shares = even_quotas(max(steps, len(lengths)), len(lengths))
+    parts = zip(lengths, shares, strict=True)
+    return tuple(
+        quota for length, share in parts for quota in even_quotas(length, min(share, length))
+    )
+
+
 @lru_cache(maxsize=256)
-def timed_quotas(num_masked: int, steps: int) -> tuple[int, ...]:
+def timed_quotas(num_masked: int, steps: int, first: int = 0) -> tuple[int, ...]:
     """Of what is masked, the share that falls between one time and the next, rounded down (Dream).
 
     Times run from 1 down to 0.001 in `steps` equal parts, in float32, whose rounding decides some
-    of the numbers; the last step fills what is left. Steps that would fill nothing are left out:
-    they change nothing.
+    of the numbers; those of the steps from `first` on are used, and the last fills what is left.
+    Steps that would fill nothing are left out: they change nothing.
     """
     # A line as torch draws it: from both ends to the middle, rounded once.
     slope = float((LAST_TIME - np.float32(1)) / np.float32(steps))
@@ -29,8 +44,8 @@ def timed_quotas(num_masked: int, steps: int) -> tuple[int, ...]:
     times = np.where(index < (steps + 1) // 2, from_start, from_end).astype(np.float32)
     falls = np.float32(1) - times[1:] / times[:-1]
     quotas: list[int] = []
-    for fall in falls[:-1]:
+    for fall in falls[first:-1]:
         quotas.append(int(np.float32(num_masked) * fall))
         num_masked -= quotas[-1]
     quotas.append(num_masked)
-    return tuple(quota for quota in quotas if quota) or (1,)
+    return tuple(quota for quota in quotas if quota)
