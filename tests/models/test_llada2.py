@@ -54,6 +54,8 @@ OTHERS = {
     "two_shared_experts": {"num_shared_experts": 2},
     "no_dense_layer": {"first_k_dense_replace": 0},
     "projections_with_biases": {"use_qkv_bias": True, "use_bias": True},
+    "heads_without_norms": {"use_qk_norm": False},
+    "a_bias_that_is_not_enabled_is_added": {"moe_router_enable_expert_bias": False},
     "many_heads": {"num_attention_heads": 6, "num_key_value_heads": 1, "head_dim": 24},
 }
 
@@ -73,7 +75,7 @@ def shapes_of(raw: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         p = f"model.layers.{i}."
         for name in ("input", "post_attention"):
             shapes[f"{p}{name}_layernorm.weight"] = (hidden,)
-        for name in ("query", "key"):
+        for name in ("query", "key") if raw.get("use_qk_norm", True) else ():
             shapes[f"{p}attention.{name}_layernorm.weight"] = (size,)
         shapes[f"{p}attention.query_key_value.weight"] = ((heads + 2 * kv) * size, hidden)
         shapes[f"{p}attention.dense.weight"] = (hidden, heads * size)

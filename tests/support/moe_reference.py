@@ -87,8 +87,10 @@ def llada2(raw: dict[str, Any], weights: Weights, ids: Tensor) -> Tensor:
         h = norm(x, w[f"{p}input_layernorm.weight"])
         joined = project(w, f"{p}attention.query_key_value", h).view(len(x), -1, size)
         q, k, v = joined.split([heads, kv, kv], 1)
-        q = turn(norm(q, w[f"{p}attention.query_layernorm.weight"]), raw["rope_theta"], dims, scale)
-        k = turn(norm(k, w[f"{p}attention.key_layernorm.weight"]), raw["rope_theta"], dims, scale)
+        if raw.get("use_qk_norm", True):
+            q = norm(q, w[f"{p}attention.query_layernorm.weight"])
+            k = norm(k, w[f"{p}attention.key_layernorm.weight"])
+        q, k = (turn(x, raw["rope_theta"], dims, scale) for x in (q, k))
         x = x + project(w, f"{p}attention.dense", attend(q, k, v, 32))
         h = norm(x, w[f"{p}post_attention_layernorm.weight"])
         if i < raw["first_k_dense_replace"]:

@@ -30,7 +30,6 @@ SERVED: dict[str, tuple[Any, ...]] = {
     "norm_head": (False,),
     "norm_topk_prob": (True,),
     "score_function": ("sigmoid",),
-    "use_qk_norm": (True,),
     "use_sliding_window": (False,),
 }
 
@@ -82,7 +81,7 @@ def _layer(raw: RawConfig, config: DecoderConfig, weights: Weights, index: int) 
             bias=bool(raw.get("use_qkv_bias")),
             order=rotary_order(config),
         ),
-        qk_norm=take_qk_norm(weights, config, *norms),
+        qk_norm=take_qk_norm(weights, config, *norms) if raw.get("use_qk_norm", True) else None,
         out=weights.take_linear(
             [f"{attn}dense"], [hidden], config.num_qkv[0], bias=bool(raw.get("use_bias"))
         ),
@@ -99,11 +98,10 @@ def _sparse(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
     num_experts, hidden = raw["num_experts"], raw["hidden_size"]
     inner, top = raw["moe_intermediate_size"], raw["num_experts_per_tok"]
     num_shared, shared = raw.get("num_shared_experts") or 0, f"{prefix}shared_experts."
-    if raw.get("moe_router_enable_expert_bias", True):
+    bias = torch.zeros(num_experts, device=weights.device)
+    # The reference adds a bias that is there whatever the config says.
+    if raw.get("moe_router_enable_expert_bias", True) or weights.has(f"{prefix}gate.expert_bias"):
         bias = weights.take(f"{prefix}gate.expert_bias", (num_experts,)).float()
-    else:
-        bias = torch.zeros(num_experts, device=weights.device)
-        weights.drop(f"{prefix}gate.expert_bias")
     route = partial(
         route_sigmoid,
         bias=bias,
