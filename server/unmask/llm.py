@@ -79,12 +79,16 @@ class LLM:
         self,
         prompts: Prompt | Sequence[Prompt],
         sampling: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        suffix: Prompt | None = None,
     ) -> list[Completion]:
         """Complete a prompt or many together, as text or token ids, in the order given.
 
-        Raises `InvalidRequest` before anything is computed if one of them can never be served.
+        What is to follow each answer may be given as `suffix`, if attention spans all of it. Raises
+        `InvalidRequest` before anything is computed if one of them can never be served.
         """
-        return self._run([self._encode(prompt) for prompt in _as_prompts(prompts)], sampling)
+        encoded = [self._encode(prompt) for prompt in _as_prompts(prompts)]
+        return self._run(encoded, sampling, self._encode(suffix or ()))
 
     def chat(
         self,
@@ -103,9 +107,15 @@ class LLM:
         sampling: SamplingParams | None = None,
         *,
         refinements: RefinementOptions | None = None,
+        suffix: Prompt | None = None,
     ) -> Iterator[Event]:
         """Events of one completion as they happen; closing the iterator drops the request."""
-        request = self._request(self._encode(prompt), sampling or SamplingParams(), refinements)
+        request = self._request(
+            self._encode(prompt),
+            sampling or SamplingParams(),
+            self._encode(suffix or ()),
+            refinements,
+        )
         self._engine.check(request)
         return self._events(request)
 
@@ -124,20 +134,24 @@ class LLM:
         self,
         token_ids: list[int],
         sampling: SamplingParams,
+        suffix: Sequence[int],
         refinements: RefinementOptions | None = None,
     ) -> Request:
-        return Request(str(next(self._ids)), tuple(token_ids), sampling, refinements)
+        name = str(next(self._ids))
+        return Request(name, tuple(token_ids), sampling, refinements, tuple(suffix))
 
     def _run(
         self,
         prompts: list[list[int]],
         sampling: SamplingParams | Sequence[SamplingParams] | None,
+        suffix: Sequence[int] = (),
     ) -> list[Completion]:
         if sampling is None or isinstance(sampling, SamplingParams):
             sampling = [sampling or SamplingParams()] * len(prompts)
         if len(sampling) != len(prompts):
             raise ValueError(f"{len(prompts)} prompts, but {len(sampling)} sampling parameters")
-        requests = [self._request(ids, s) for ids, s in zip(prompts, sampling, strict=True)]
+        pairs = zip(prompts, sampling, strict=True)
+        requests = [self._request(ids, own, suffix) for ids, own in pairs]
         for request in requests:
             self._engine.check(request)
         deltas: dict[str, list[Delta]] = {request.request_id: [] for request in requests}

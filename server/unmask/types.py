@@ -158,12 +158,21 @@ class RefinementOptions:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One sequence to generate: a tokenized prompt and how to decode after it."""
+    """One sequence to generate: a tokenized prompt and how to decode after it.
+
+    Models whose attention spans the whole sequence also see the text that is to follow the answer.
+    """
 
     request_id: str
     prompt_token_ids: tuple[int, ...]
     sampling: SamplingParams = field(default_factory=SamplingParams)
     refinements: RefinementOptions | None = None
+    suffix_token_ids: tuple[int, ...] = ()
+
+    @property
+    def num_given(self) -> int:
+        """Tokens of the prompt and the suffix."""
+        return len(self.prompt_token_ids) + len(self.suffix_token_ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Answers of /v1/completions and /v1/chat/completions that are sent whole."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.api.fake_client import ANSWER, EOS_ID, MODEL, TOKENIZER, answer, failing
@@ -139,6 +141,18 @@ def test_the_stop_string_that_matched_is_told(call, engine):
     engine.script = stopped
     (choice,) = chat(call)["choices"]
     assert (choice["finish_reason"], choice["stop_reason"]) == ("stop", "end")
+
+
+def test_a_suffix_is_given_with_every_prompt_and_counted(call, engine, monkeypatch):
+    monkeypatch.setattr(engine, "model", replace(MODEL, attention="full"))
+    complete(call, prompt=["hi", "you"], suffix=" end", n=2)
+    suffix = tuple(TOKENIZER.encode(" end"))
+    assert [request.suffix_token_ids for request in engine.requests] == [suffix] * 4
+    complete(call, suffix="")
+    assert engine.requests[-1].suffix_token_ids == ()
+    long = call("POST", COMPLETIONS, json={"prompt": "hi", "suffix": "a" * 260})
+    assert long.status_code == 400
+    assert long.json()["error"]["param"] == "suffix"
 
 
 def test_an_echo_precedes_the_answer(call):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -103,6 +104,14 @@ def test_usage_may_be_told_all_along(call):
     assert counts == sorted(counts)
     assert counts[0] == 2
     assert counts[-2:] == [14, 14]
+
+
+def test_usage_told_all_along_counts_what_follows_the_answer(call, engine, monkeypatch):
+    monkeypatch.setattr(engine, "model", replace(engine.model, attention="full"))
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    given = {"prompt": ["hi", "you"], "suffix": " end", "n": 2}
+    first, *_ = stream(call, COMPLETIONS, stream_options=options, **given)
+    assert first["usage"]["prompt_tokens"] == 2 + 3 + 2 * 4
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -116,6 +116,8 @@ ONLY_COMPLETIONS = [
     ({"logprobs": -1}, "logprobs"),
     ({"echo": True, "logprobs": 1}, "echo"),
     ({"suffix": "end"}, "suffix"),
+    ({"suffix": ["end"]}, "suffix"),
+    ({"suffix": "end", "echo": True}, "echo"),
     ({"max_completion_tokens": 5}, "max_completion_tokens"),
     ({"messages": HI}, "messages"),
 ]

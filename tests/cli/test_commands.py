@@ -8,8 +8,10 @@ import sys
 import pytest
 
 from tests.cli.running import ENVIRONMENT, ROOT, unmask
-from unmask import __version__
+from tests.support.golden import load_golden
+from unmask import LLM, __version__
 from unmask.cli.flags import SAMPLING
+from unmask.config import Config, ModelConfig
 from unmask.options import OPTIONS
 from unmask.types import SamplingParams
 
@@ -52,6 +54,8 @@ def test_sampling_flags_are_fields_of_sampling_params():
         (["generate", "hi", "--policy", "best"], "policy must be one of low_confidence"),
         (["generate", "--model", "/nowhere", "hi"], "there is no config.json in /nowhere"),
         (["generate"], "a prompt is empty"),
+        (["generate", "hi", "--chat", "--suffix", "end"], "a chat has no suffix"),
+        (["generate", "hi", "--suffix", "end"], "suffix is for models whose attention spans"),
         (["serve", "a", "--model", "b"], "give the model once"),
         (["serve", "--host", "256.0.0.1"], "cannot listen on 256.0.0.1"),
         (["bench", "--rate", "1", "--concurrency", "2"], "give --concurrency or --rate, not both"),
@@ -96,6 +100,24 @@ def test_generate_answers_in_the_order_asked(tiny_folder):
     assert (first["finish_reason"], first["stop_reason"]) == ("length", None)
     alone = json.loads(unmask("generate", *args, stdin="two").stdout)
     assert alone["text"] == second["text"]
+
+
+def test_generate_fills_what_is_between_two_texts(tmp_path):
+    loaded = load_golden("llada", tmp_path)
+    mask = str(loaded.info.mask_token_id)
+    args = ["generate", "one", "--model", str(tmp_path), "--mask-token-id", mask, "--json"]
+    args += ["--max-tokens", "8", "--ignore-eos", "--policy", "low_confidence"]
+    run = unmask(*args, "--suffix", " end")
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stdout)
+    with LLM(config=Config(ModelConfig(path=str(tmp_path), mask_token_id=int(mask)))) as llm:
+        sampling = SamplingParams(max_tokens=8, ignore_eos=True, policy="low_confidence")
+        (completion,) = llm.generate("one", sampling, suffix=" end")
+        *_, last = llm.stream("one", sampling, suffix=" end")
+    assert told["text"] == completion.text
+    assert told["usage"]["prompt_tokens"] == len("one end")
+    assert last.finish == completion.finish
+    assert json.loads(unmask(*args).stdout)["text"] != completion.text
 
 
 def test_generate_shows_each_step_on_stderr_only(tiny_folder):

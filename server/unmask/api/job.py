@@ -41,8 +41,8 @@ class Job:
 
     @property
     def num_prompt_tokens(self) -> int:
-        """Prompt tokens, each prompt counted once however many choices it has."""
-        return sum(len(request.prompt_token_ids) for request in self.requests[:: self.n])
+        """Prompt and suffix tokens, each counted once however many choices a prompt has."""
+        return sum(request.num_given for request in self.requests[:: self.n])
 
 
 async def prepare(body: CompletionBody | ChatBody, client: EngineClient, prefix: str) -> Job:
@@ -60,15 +60,17 @@ async def prepare(body: CompletionBody | ChatBody, client: EngineClient, prefix:
             f"prompts times n must be at most {MAX_CHOICES}, got {len(prompts)} times {n}",
             field="n" if n > 1 else "prompt",
         )
+    suffix = await _encode_suffix(body, client)
     job_id = f"{prefix}-{uuid.uuid4().hex}"
     requests: list[Request] = []
     for ids in prompts:
         fitted = sampling
         if isinstance(body, CompletionBody):
-            fitted = with_room(sampling, client.model.max_model_len - len(ids))
+            room = client.model.max_model_len - len(ids) - len(suffix)
+            fitted = with_room(sampling, room)
         for i in range(n):
             name = f"{job_id}-{len(requests)}"
-            requests.append(Request(name, ids, for_choice(fitted, i), refinements))
+            requests.append(Request(name, ids, for_choice(fitted, i), refinements, suffix))
     options = body.stream_options
     return Job(
         job_id=job_id,
@@ -93,6 +95,13 @@ async def _encode(body: CompletionBody | ChatBody, client: EngineClient) -> list
     for given, encoded in zip(prompts, ids, strict=True):
         if not isinstance(given, str):
             client.model.check_ids(encoded, "prompt")
+    return ids
+
+
+async def _encode_suffix(body: CompletionBody | ChatBody, client: EngineClient) -> tuple[int, ...]:
+    if isinstance(body, ChatBody) or not body.suffix:
+        return ()
+    (ids,) = await encode_prompts(client.tokenizer, [body.suffix], add_special_tokens=False)
     return ids
 
 

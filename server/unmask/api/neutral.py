@@ -50,7 +50,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "spaces_between_special_tokens": (True,),
     "store": (False,),
     "structured_outputs": (),
-    "suffix": ("",),
+    "suffix": ("",),  # of a chat
     "tool_calls": ([],),
     "tool_choice": ("none",),
     "tools": ([],),

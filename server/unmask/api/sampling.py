@@ -60,6 +60,8 @@ def check_body(body: Generation) -> None:
             "log-probabilities",
             field="echo",
         )
+    if isinstance(body, CompletionBody) and body.echo and body.suffix:
+        raise InvalidRequest("echo cannot be combined with suffix", field="echo")
     if isinstance(body, ChatBody):
         _check_chat(body)
 

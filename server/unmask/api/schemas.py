@@ -117,6 +117,7 @@ class CompletionBody(Generation):
     """The body of `/v1/completions`."""
 
     prompt: Prompts
+    suffix: str | None = None
     echo: Bool | None = None
     logprobs: Int | None = None
     add_special_tokens: Bool | None = None

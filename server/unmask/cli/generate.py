@@ -29,6 +29,9 @@ def generate(
         bool | None,
         typer.Option("--chat/--raw", help="Use the chat template; the default if there is one."),
     ] = None,
+    suffix: Annotated[
+        str, typer.Option(help="What follows each answer, for models that see it; not in chats.")
+    ] = "",
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line, with usage and reasons.")
     ] = False,
@@ -42,9 +45,11 @@ def generate(
     texts = prompts or [sys.stdin.read()]
     if not all(texts):
         raise InvalidRequest("a prompt is empty", field="prompt")
+    if suffix and chat:
+        raise InvalidRequest("a chat has no suffix", field="suffix")
 
     with load_llm(resolved.config) as llm:
-        use_chat = llm.tokenizer.has_chat_template if chat is None else chat
+        use_chat = llm.tokenizer.has_chat_template and not suffix if chat is None else chat
         encoded = [
             llm.tokenizer.apply_chat([{"role": "user", "content": text}])
             if use_chat
@@ -53,17 +58,20 @@ def generate(
         ]
         if show_steps:
             for ids in encoded:
-                _show(llm, ids, sampling, as_json=as_json)
+                _show(llm, ids, suffix, sampling, as_json=as_json)
             return
-        for completion in llm.generate(encoded, sampling):
+        for completion in llm.generate(encoded, sampling, suffix=suffix):
             _write(completion.text, completion.finish, as_json=as_json)
 
 
-def _show(llm: "LLM", ids: list[int], sampling: SamplingParams, *, as_json: bool) -> None:
+def _show(
+    llm: "LLM", ids: list[int], suffix: str, sampling: SamplingParams, *, as_json: bool
+) -> None:
     from unmask.cli.canvas import Canvas
 
     canvas = Canvas(llm.tokenizer, llm.model.eos_token_ids)
-    for event in llm.stream(ids, sampling, refinements=RefinementOptions(tokens=True)):
+    refinements = RefinementOptions(tokens=True)
+    for event in llm.stream(ids, sampling, refinements=refinements, suffix=suffix):
         canvas.take(event)
         if isinstance(event, Refinement):
             title = f"block {event.block}, step {event.step}: {event.unresolved} unresolved"

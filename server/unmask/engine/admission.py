@@ -43,14 +43,14 @@ class Limits:
 def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
     """Fill in every default of a request; raises `InvalidRequest` if it can never be served."""
     params, default = request.sampling, model.default_sampling
-    num_prompt = len(request.prompt_token_ids)
+    num_given = request.num_given
     _check_prompt(request, model)
-    room = model.max_model_len - num_prompt
+    room = model.max_model_len - num_given
     max_tokens = params.max_tokens or default.max_tokens or room
     if max_tokens > room:
         raise InvalidRequest(
-            f"max_tokens is {max_tokens}, but the prompt has {num_prompt} tokens and the model's "
-            f"context {model.max_model_len}; at most {room} are left",
+            f"max_tokens is {max_tokens}, but {_given(request)} and the model's context is "
+            f"{model.max_model_len}; at most {room} are left",
             field="max_tokens",
             code="context_length_exceeded",
         )
@@ -58,10 +58,10 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
     is_full = model.attention == "full"
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     block_len = params.block_length or default.block_length or usual_len
-    num_positions = num_prompt + max_tokens
+    num_positions = num_given + max_tokens
     if model.canvas is not None:
         _check_canvas(params, policy, block_len, default)
-        num_positions = num_prompt + -(-max_tokens // block_len) * block_len
+        num_positions = num_given + -(-max_tokens // block_len) * block_len
     elif is_full:
         _check_full(params)
         _check_step(num_positions, limits, params)
@@ -237,13 +237,24 @@ def _check_prompt(request: Request, model: ModelInfo) -> None:
         raise InvalidRequest(
             f"token id {wrong} is outside the vocabulary of {model.vocab_size}", field="prompt"
         )
-    if len(ids) >= model.max_model_len:
+    if request.suffix_token_ids and model.attention != "full":
         raise InvalidRequest(
-            f"the prompt has {len(ids)} tokens, the model's context is {model.max_model_len} "
+            "suffix is for models whose attention spans the whole sequence", field="suffix"
+        )
+    model.check_ids(request.suffix_token_ids, "suffix")
+    if request.num_given >= model.max_model_len:
+        raise InvalidRequest(
+            f"{_given(request)}, the model's context is {model.max_model_len} "
             "and at least one token must be left for the answer",
-            field="prompt",
+            field="prompt" if len(ids) >= model.max_model_len else "suffix",
             code="context_length_exceeded",
         )
+
+
+def _given(request: Request) -> str:
+    num_suffix = len(request.suffix_token_ids)
+    after = f" and the suffix {num_suffix}" if num_suffix else ""
+    return f"the prompt has {len(request.prompt_token_ids)} tokens{after}"
 
 
 def _policy(params: SamplingParams, model: ModelInfo) -> PolicyName:

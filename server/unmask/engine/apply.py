@@ -41,7 +41,9 @@ class Session:
     def usage(self) -> Usage:
         """What the request has cost so far."""
         s = self.sequence
-        return Usage(s.num_prompt, s.num_cached, s.num_generated, s.num_steps, s.num_forwards)
+        return Usage(
+            s.request.num_given, s.num_cached, s.num_generated, s.num_steps, s.num_forwards
+        )
 
 
 @dataclass(frozen=True, slots=True)

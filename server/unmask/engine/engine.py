@@ -132,7 +132,7 @@ class Engine:
         self._sessions[request.request_id] = Session(sequence, text, self.loaded.tokenizer)
         self.scheduler.add(sequence)
         self.metrics.admitted.inc()
-        self.metrics.prompt_tokens.inc(sequence.num_prompt)
+        self.metrics.prompt_tokens.inc(sequence.request.num_given)
 
     def abort(self, request_id: str) -> list[Event]:
         """Drop a request and free its pages; its last event says so."""

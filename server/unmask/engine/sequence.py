@@ -64,7 +64,8 @@ class Sequence:
     final blocks are kept. With full attention they are counted from the end of the prompt, and
     keys are those of the pass in which the block was opened, or none; such a sequence has all of
     its pages from the start, so it is never preempted. A canvas of noise begins after what is
-    committed, whose keys are causal, and is final as a whole.
+    committed, whose keys are causal, and is final as a whole. Positions before `last_end` are the
+    answer's, those before `fill_end` are denoised, and those after it are given.
     """
 
     def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
@@ -78,18 +79,20 @@ class Sequence:
         self.last_end = self.num_prompt + decoding.max_tokens
         block_len = decoding.block_len
         self.origin = self.num_prompt if self.is_full or self.is_canvas else 0
-        capacity = self.last_end
+        self.fill_end = self.last_end
         if not self.is_full:
-            capacity += -(capacity - self.origin) % block_len
+            self.fill_end += -(self.last_end - self.origin) % block_len
+        capacity = self.fill_end + len(request.suffix_token_ids)
         self.canvas = np.full(capacity, self.mask_token_id, np.int64)
         self.canvas[: self.num_prompt] = request.prompt_token_ids
+        self.canvas[self.fill_end :] = request.suffix_token_ids
         self.masked = np.zeros(capacity, np.bool_)
-        self.masked[self.num_prompt :] = True
+        self.masked[self.num_prompt : self.fill_end] = True
         self.confidence = np.zeros(capacity, np.float32)
         self.guess = self.canvas.copy()
         self.accepted = np.zeros(capacity, np.bool_)  # by the last step of a canvas of noise
         self.block_start = self.num_prompt - (self.num_prompt - self.origin) % block_len
-        self.block_end = min(self.block_start + block_len, capacity)
+        self.block_end = min(self.block_start + block_len, self.fill_end)
         self.block_step = 0
         self.post_steps = 0
         self.is_settled = False  # whether edits are over, so that the block is final
@@ -220,9 +223,10 @@ class Sequence:
         return self.canvas[reach.start : reach.end]
 
     def tokens_without_prompt(self, reach: Reach) -> IntArray:
-        """The same with the prompt masked."""
+        """The same with the prompt, and what follows the answer, masked."""
         tokens = self.canvas[reach.start : reach.end].copy()
         tokens[: max(0, self.num_prompt - reach.start)] = self.mask_token_id
+        tokens[max(0, self.fill_end - reach.start) :] = self.mask_token_id
         return tokens
 
     def scored(self, reach: Reach) -> IntArray:
@@ -268,6 +272,6 @@ class Sequence:
             # The run that is still out has every token, so it leaves the block's final keys.
             self.num_computed = self.block_end
         self.block_start = self.block_end
-        self.block_end = min(self.block_start + self.decoding.block_len, len(self.canvas))
+        self.block_end = min(self.block_start + self.decoding.block_len, self.fill_end)
         self.block_step = self.in_flight = self.post_steps = 0
         self.is_settled = False
