@@ -22,7 +22,6 @@ POLICY_ALIASES: Mapping[str, PolicyName] = {
     "low_confidence_static": "low_confidence",
     "low_confidence_dynamic": "threshold",
     "joint_threshold": "threshold",
-    "entropy_bounded": "entropy_bound",
     "topk_margin": "margin",
 }
 """What Dream, SDAR and LLaDA2.1 call these policies."""
