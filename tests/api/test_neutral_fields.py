@@ -37,6 +37,9 @@ COMMON = {
 }
 
 
+OF_ONE_ENDPOINT = {"max_completion_tokens", "top_logprobs", "suffix"}
+
+
 @pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions"])
 def test_neutral_values_of_known_fields_change_nothing(call, engine, path):
     prompt = {"messages": [{"role": "user", "content": "hi"}]} if "chat" in path else {
@@ -49,7 +52,7 @@ def test_neutral_values_of_known_fields_change_nothing(call, engine, path):
     assert with_fields.refinements is without.refinements is None
 
 
-@pytest.mark.parametrize("name", sorted(set(NEUTRAL) - {"max_completion_tokens", "top_logprobs"}))
+@pytest.mark.parametrize("name", sorted(set(NEUTRAL) - OF_ONE_ENDPOINT))
 def test_a_known_field_is_neutral_when_null_and_refused_when_it_asks_for_something(call, name):
     assert call("POST", "/v1/completions", json={"prompt": "hi", name: None}).status_code == 200
     error = call("POST", "/v1/completions", json={"prompt": "hi", name: "odd"}).json()["error"]

@@ -125,6 +125,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
 ONLY_CHAT = [
     ({"messages": None}, "messages"),
     ({"messages": []}, "messages"),
+    ({"suffix": "end"}, "suffix"),
     ({"messages": "hi"}, "messages"),
     ({"messages": ["hi"]}, "messages[0]"),
     ({"messages": [{"role": "user"}]}, "messages[0].content"),
