@@ -57,8 +57,10 @@ class Kernels:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("native")
+def folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """One for all processes that run tests, so that only the first compiles."""
+    base = tmp_path_factory.getbasetemp()
+    return (base if worker_id == "master" else base.parent) / "native"
 
 
 @pytest.fixture(params=WAYS)
