@@ -31,7 +31,7 @@ ScheduleName = Literal["even", "timed"]
 AttentionPattern = Literal["block_causal", "full", "canvas"]
 
 MAX_BLOCK_LENGTH = 1024
-MAX_STEPS = 65_536
+MAX_STEPS = 8192
 MAX_LOGPROBS = 20
 MAX_STOP_STRINGS = 16
 MAX_LOGIT_BIAS = 100
