@@ -13,6 +13,7 @@ from unmask_kernels.linear import Linear
 from unmask_kernels.philox import gumbel_noise
 from unmask_kernels.truncation import LikelyDraws, Truncation, draw_likeliest
 
+MAX_EXPONENT = 700.0  # of what float64 can hold
 LOGIT_ROWS = 64  # whose logits are in memory at a time, where a kernel does not reduce them
 
 # Which of two ways a GPU scores rows by: the LM head and its statistics in one kernel, or the
@@ -59,10 +60,11 @@ class GuidedRows:
 
 @dataclass(frozen=True, slots=True)
 class RowScores:
-    """Statistics of each row's distribution, without temperature, over everything but the mask.
+    """Statistics of each row's distribution, without temperature.
 
-    Biases and forbidden tokens count. A row all of whose tokens are forbidden has token 0, with
-    confidence, entropy and margin 0.
+    The mask token has its share of it, as in the references, but is none of the tokens that a row
+    may have. Biases and forbidden tokens count. A row all of whose tokens are forbidden has token
+    0, with confidence, entropy and margin 0.
     """
 
     token: Tensor  # [M] int64
@@ -87,7 +89,7 @@ def score_rows(
 ) -> RowScores:
     """Score masked rows `hidden` [M, C] under the LM `head` [V, C].
 
-    The mask token has probability zero. Ties go to the lowest token id.
+    The mask token is never chosen. Ties go to the lowest token id.
     """
     maker = _Logits(hidden, head, mask_token_id, guided)
     if uses_triton(hidden.device) and head.is_plain:
@@ -95,7 +97,9 @@ def score_rows(
     logits = maker()
     if constraints is not None:
         constrain(logits, constraints)
-    likely = _Likelihoods.of(logits, with_entropy=with_entropy)
+    of_mask = logits[:, mask_token_id].clone()
+    logits[:, mask_token_id] = float("-inf")
+    likely = _Likelihoods.of(logits, of_mask, with_entropy=with_entropy)
     token, best = likely.token, likely.best
     if sampled is not None:
         drawn = _draw(logits[sampled.rows], sampled)
@@ -126,13 +130,18 @@ class _Likelihoods:
     entropy: Tensor | None  # [M] float64, nats
 
     @classmethod
-    def of(cls, logits: Tensor, *, with_entropy: bool) -> "_Likelihoods":
-        """Those of rows `logits` [M, V]."""
+    def of(cls, logits: Tensor, of_mask: Tensor, *, with_entropy: bool) -> "_Likelihoods":
+        """Those of rows `logits` [M, V] without the mask token's, which are `of_mask` [M]."""
         reduce = cpu_likelihoods.reduce_rows if uses_native(logits) else _reduce_rows
         token, best, others, below = reduce(logits, with_below=with_entropy)
-        total = 1.0 + others
-        entropy = None if below is None else total.log() + below / total
-        return cls(token, best, total, entropy)
+        is_possible = best > float("-inf")
+        fall = (_finite(best) - of_mask).double().clamp_min(-MAX_EXPONENT)
+        masked = torch.where(is_possible, (-fall).exp(), 0.0)
+        total = 1.0 + others + masked
+        if below is None:
+            return cls(token, best, total, None)
+        below += torch.where(masked > 0, masked * fall, 0.0)
+        return cls(token, best, total, total.log() + below / total)
 
     @property
     def highest(self) -> Tensor:
@@ -193,7 +202,7 @@ def likeliest(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class _Logits:
-    """Makes logits of some rows, or of all, with guidance and without the mask token."""
+    """Makes logits of some rows, or of all, with guidance."""
 
     hidden: Tensor  # [M, C]
     head: Linear
@@ -211,7 +220,6 @@ class _Logits:
             without = self.head(self.guided.hidden[which]).float()
             scale = self.guided.scale[which, None] + 1.0
             logits[index >= 0] = without + scale * (logits[index >= 0] - without)
-        logits[:, self.mask_token_id] = float("-inf")
         return logits
 
 

@@ -120,7 +120,7 @@ def test_the_lowest_of_equals_is_taken_and_never_the_mask_token(device: torch.de
     found = score_fused(hidden, head, 0, None, config=PLAIN)
     assert found.token.tolist() == [70, 1]
     assert found.margin.tolist() == [0.0, 0.0]
-    assert found.entropy[1].item() == pytest.approx(math.log(VOCAB - 1), rel=1e-6)
+    assert found.entropy[1].item() == pytest.approx(math.log(VOCAB), rel=1e-6)
 
 
 def test_a_row_that_is_forbidden_everything_has_no_confidence(device: torch.device) -> None:

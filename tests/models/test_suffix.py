@@ -41,8 +41,7 @@ def filled(loaded: LoadedModel, guidance: float = 0.0) -> list[int]:
             if guidance:
                 without = shifted_logits(torch.where(given == mask, canvas, mask))
                 logits = without + (guidance + 1) * (logits - without)
-            logits[:, mask] = -torch.inf
-            best, token = logits.softmax(-1).max(-1)
+            best, token = logits.softmax(-1).index_fill(1, torch.tensor([mask]), 0.0).max(-1)
             best[(canvas != mask) | (torch.arange(len(canvas)) >= last)] = -1.0
             position = int(best[first:last].argmax()) + first
             canvas[position] = token[position]

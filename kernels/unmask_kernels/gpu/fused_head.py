@@ -244,7 +244,7 @@ def score_fused(
     assert hidden.shape[1] == head.shape[1]
     assert hidden.dtype == head.dtype
     assert head.stride(1) == 1
-    accumulator = Accumulator(num_rows, vocab_size, mask_token, draws, hidden.device)
+    accumulator = Accumulator(num_rows, vocab_size, mask_token, draws, hidden.device, constraints)
     if num_rows:
         aligned = _is_aligned(head)
         if config is None:
@@ -253,6 +253,7 @@ def score_fused(
         hidden = hidden.contiguous()
         hidden = hidden if not config.tma or _is_aligned(hidden) else hidden.clone()
         _launch(hidden, head, mask_token, draws, constraints, accumulator, config)
+        accumulator.take_mask(hidden @ head[mask_token])
     return accumulator.finish()
 
 

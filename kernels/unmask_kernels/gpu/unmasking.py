@@ -27,6 +27,7 @@ from unmask_kernels.testing.variant import Variant
 SLICE = 8192
 NUM_STATISTICS = tl.constexpr(6)  # maximum, second, sum, weighted sum, best drawn, its logit
 NO_ENTRY = tl.constexpr(2147483647)
+NOBODY = tl.constexpr(-1)  # in the place of the mask token, where it is read like any other
 
 
 @triton.jit
@@ -67,20 +68,27 @@ def draw_tile(b_x, o_entry, temperature, b_noise, AXIS: tl.constexpr):
 
 @triton.jit
 def piece_kernel(
-    logits, statistics, winners, draws, temperatures, seeds, positions, steps,
+    logits, statistics, winners, of_mask, draws, temperatures, seeds, positions, steps,
     first, last, mask_token, stride_row, num_pieces,
     bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
     PIECE: tl.constexpr, DRAWS: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
-    """Statistics of logits [M, last - first] of the vocabulary entries from `first`."""
+    """Statistics of logits [M, last - first] of the vocabulary entries from `first`.
+
+    Without the mask token, whose own are kept beside them.
+    """
     i_row, i_piece = tl.program_id(0).to(tl.int64), tl.program_id(1)
     start = first + i_piece * PIECE
     o_entry = start + tl.arange(0, PIECE)
     b_x = load_logits(
         logits + i_row * stride_row + i_piece * PIECE, i_row, start // PIECE, start, last,
-        mask_token, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
+        NOBODY, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
         mask_words, num_words, PIECE, BIASED, MASKED,
     )  # fmt: skip
+    m_mask = o_entry == mask_token
+    if (mask_token >= start) & (mask_token < start + PIECE):
+        tl.store(of_mask + i_row, tl.sum(tl.where(m_mask, b_x, 0.0), 0))
+    b_x = tl.where(m_mask, LOWEST, b_x)
     best, winner, second, total, weighted = reduce_tile(b_x, o_entry, 0)
     o_out = i_row * num_pieces + start // PIECE
     p_out = statistics + o_out * NUM_STATISTICS
@@ -99,6 +107,22 @@ def piece_kernel(
             tl.store(p_out + 4, highest)
             tl.store(p_out + 5, logit)
             tl.store(draws + o_out, drawn)
+
+
+@triton.jit
+def mask_kernel(
+    logits, of_mask, mask_token, num_pieces,
+    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
+    PIECE: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
+):  # fmt: skip
+    """The mask token's logits [M], as `piece_kernel` keeps them."""
+    i_row = tl.program_id(0).to(tl.int64)
+    b_x = load_logits(
+        logits + i_row, i_row, mask_token // PIECE, mask_token, mask_token + 1,
+        NOBODY, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
+        mask_words, num_words, 1, BIASED, MASKED,
+    )  # fmt: skip
+    tl.store(of_mask + i_row + tl.arange(0, 1), b_x)
 
 
 @triton.jit
@@ -127,10 +151,10 @@ def top_kernel(
 
 @triton.jit
 def finish_kernel(
-    statistics, winners, draws, temperatures, token, confidence, entropy, margin, log_norm,
-    num_pieces, BLOCK: tl.constexpr, DRAWS: tl.constexpr,
+    statistics, winners, of_mask, draws, temperatures, token, confidence, entropy, margin,
+    log_norm, num_pieces, BLOCK: tl.constexpr, DRAWS: tl.constexpr,
 ):  # fmt: skip
-    """Merge the pieces of a row."""
+    """Merge the pieces of a row, and give the mask token its share of what they come to."""
     i_row = tl.program_id(0).to(tl.int64)
     o_piece = tl.arange(0, BLOCK)
     m_piece = o_piece < num_pieces
@@ -141,29 +165,31 @@ def finish_kernel(
     best = tl.max(b_best, 0)
     winner = tl.min(tl.where(b_best == best, b_winner, 2147483647), 0)
     second = tl.max(tl.where(b_winner == winner, b_second, b_best), 0)
-    b_d = b_best - best
+    possible = best > LOWEST  # false where every token is forbidden
+    mask = tl.where(possible, tl.load(of_mask + i_row), LOWEST)
+    highest = tl.maximum(best, mask)
+    b_d = b_best - highest
     b_w = tl.exp(b_d)
     b_sum = tl.load(p_in + 2, mask=m_piece, other=0.0)
     b_dot = tl.load(p_in + 3, mask=m_piece, other=0.0)
-    total = tl.sum(b_w * b_sum, 0)
-    possible = total > 0.0  # false where every token is forbidden
-    total = tl.where(possible, total, 1.0)
+    share = tl.where(mask > LOWEST, tl.exp(mask - highest), 0.0)
+    total = tl.where(possible, tl.sum(b_w * b_sum, 0) + share, 1.0)
     norm = tl.log(total)
-    mean = tl.sum(tl.where(b_sum > 0.0, b_w * (b_dot + b_d * b_sum), 0.0), 0) / total
+    mean = tl.sum(tl.where(b_sum > 0.0, b_w * (b_dot + b_d * b_sum), 0.0), 0)
+    mean = (mean + tl.where(share > 0.0, share * (mask - highest), 0.0)) / total
     chosen = best
     if DRAWS:
         if tl.load(temperatures + i_row) > 0.0:
             b_high = tl.load(p_in + 4, mask=m_piece, other=LOWEST)
             b_drawn = tl.load(draws + i_row * num_pieces + o_piece, mask=m_piece, other=2147483647)
-            highest = tl.max(b_high, 0)
-            winner = tl.min(tl.where(b_high == highest, b_drawn, 2147483647), 0)
+            winner = tl.min(tl.where(b_high == tl.max(b_high, 0), b_drawn, 2147483647), 0)
             b_logit = tl.load(p_in + 5, mask=m_piece, other=0.0)
             chosen = tl.sum(tl.where(b_drawn == winner, b_logit, 0.0), 0)
     tl.store(token + i_row, winner.to(tl.int64))
-    tl.store(confidence + i_row, tl.where(possible, tl.exp(chosen - best - norm), 0.0))
+    tl.store(confidence + i_row, tl.where(possible, tl.exp(chosen - highest - norm), 0.0))
     tl.store(entropy + i_row, norm - mean)
-    tl.store(margin + i_row, (1.0 - tl.exp(second - best)) / total)
-    tl.store(log_norm + i_row, tl.where(possible, best + norm, 0.0))
+    tl.store(margin + i_row, (tl.exp(best - highest) - tl.exp(second - highest)) / total)
+    tl.store(log_norm + i_row, tl.where(possible, highest + norm, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +210,7 @@ class Draws:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What is known of M rows, without temperature, over everything but the mask token."""
+    """What is known of M rows, without temperature; see `unmask_kernels.unmasking.RowScores`."""
 
     token: Tensor  # [M] int64
     confidence: Tensor  # [M] float32, probability of `token`
@@ -204,7 +230,8 @@ class Statistics:
 class Accumulator:
     """Takes logits a slice of the vocabulary at a time and gives the statistics of whole rows.
 
-    A kernel that makes the logits itself may write all pieces in place of `take`.
+    A kernel that makes the logits itself may write all pieces in place of `take`, and leave the
+    mask token to `take_mask`.
     """
 
     def __init__(
@@ -225,6 +252,7 @@ class Accumulator:
             (*pieces, NUM_STATISTICS.value), dtype=torch.float32, device=device
         )
         self.winners = torch.empty(pieces, dtype=torch.int32, device=device)
+        self.of_mask = torch.full((num_rows,), LOWEST.value, dtype=torch.float32, device=device)
         self.drawn = None if draws is None else torch.empty_like(self.winners)
         tops = (*pieces, num_top)
         self._top_values = torch.empty(tops, dtype=torch.float32, device=device)
@@ -239,7 +267,7 @@ class Accumulator:
         grid = (num_rows, triton.cdiv(width, PIECE))
         where = first, first + width, self._mask_token, logits.stride(0), self._num_pieces
         piece_kernel[grid](
-            logits, self.statistics, self.winners, self.drawn,
+            logits, self.statistics, self.winners, self.of_mask, self.drawn,
             draws and draws.temperatures, draws and draws.seeds,
             draws and draws.positions, draws and draws.steps, *where, **self._constraints,
             PIECE=PIECE, DRAWS=draws is not None, num_warps=4,
@@ -250,6 +278,13 @@ class Accumulator:
                 **self._constraints, PIECE=PIECE, num_warps=4,
             )  # fmt: skip
 
+    def take_mask(self, logits: Tensor) -> None:
+        """The mask token's logits [M]."""
+        mask_kernel[(len(logits),)](
+            logits, self.of_mask, self._mask_token, self._num_pieces, **self._constraints,
+            PIECE=PIECE, num_warps=1,
+        )  # fmt: skip
+
     def finish(self) -> Statistics:
         """Merge the slices, all of which have been taken."""
         num_rows = len(self.winners)
@@ -257,7 +292,7 @@ class Accumulator:
         floats = torch.empty((4, num_rows), dtype=torch.float32, device=token.device)
         confidence, entropy, margin, log_norm = floats
         finish_kernel[(num_rows,)](
-            self.statistics, self.winners, self.drawn,
+            self.statistics, self.winners, self.of_mask, self.drawn,
             self._draws and self._draws.temperatures,
             token, confidence, entropy, margin, log_norm, self._num_pieces,
             BLOCK=triton.next_power_of_2(self._num_pieces), DRAWS=self._draws is not None,
@@ -322,6 +357,7 @@ def score_logits(
 def variants(capability: int) -> Iterator[Variant]:
     """What is launched, for the compile checks."""
     inputs = {"statistics": "*fp32", "winners": "*i32", "temperatures": "*fp32", "draws": "*i32"}
+    inputs["of_mask"] = "*fp32"
     keys = dict.fromkeys(("seeds", "positions", "steps"), "*i64")
     sizes = {"first": "i32:16", "last": "i32", "mask_token": "i32", "stride_row": "i32:16"}
     sizes |= {"num_pieces": "i32"} | CONSTRAINT_TYPES
@@ -334,6 +370,7 @@ def variants(capability: int) -> Iterator[Variant]:
                 name = f"pieces {logits}" + (" drawn" if drawn else "") + end
                 yield Variant(name, piece_kernel, types, own | {"DRAWS": drawn})
             yield Variant(f"tops {logits}{end}", top_kernel, types | tops, own)
+            yield Variant(f"mask {logits}{end}", mask_kernel, types, own, num_warps=1)
     outputs = dict.fromkeys(("confidence", "entropy", "margin", "log_norm"), "*fp32")
     types = inputs | outputs | {"token": "*i64", "num_pieces": "i32"}
     yield Variant("finish", finish_kernel, types, {"BLOCK": 128, "DRAWS": True}, num_warps=1)
