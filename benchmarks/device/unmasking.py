@@ -99,8 +99,8 @@ def _errors(hidden: Tensor, head: Tensor, mask: int) -> dict[str, Any]:
     some = hidden[:64]
     found = score_hidden(some, head, mask, None)
     exact = (some @ head.T).double()
-    exact[:, mask] = float("-inf")
     probs = exact.softmax(-1)
+    exact[:, mask] = float("-inf")  # which has its share and is not chosen
     confidence = probs.gather(1, found.token[:, None])[:, 0]
     entropy = torch.special.entr(probs).sum(-1)
     return {
