@@ -126,6 +126,7 @@ class _Likelihoods:
 
     token: Tensor  # [M] int64, the likeliest
     best: Tensor  # [M], its logit
+    highest: Tensor  # [M], as `best`, but 0 where all tokens are forbidden
     total: Tensor  # [M] float64, of all likelihoods, with the likeliest token's as 1
     entropy: Tensor | None  # [M] float64, nats
 
@@ -134,19 +135,15 @@ class _Likelihoods:
         """Those of rows `logits` [M, V] without the mask token's, which are `of_mask` [M]."""
         reduce = cpu_likelihoods.reduce_rows if uses_native(logits) else _reduce_rows
         token, best, others, below = reduce(logits, with_below=with_entropy)
-        is_possible = best > float("-inf")
-        fall = (_finite(best) - of_mask).double().clamp_min(-MAX_EXPONENT)
-        masked = torch.where(is_possible, (-fall).exp(), 0.0)
+        highest = _finite(best)
+        fall = (highest - of_mask).double().clamp_min(-MAX_EXPONENT)
+        masked = torch.where(best > float("-inf"), (-fall).exp(), 0.0)
         total = 1.0 + others + masked
-        if below is None:
-            return cls(token, best, total, None)
-        below += torch.where(masked > 0, masked * fall, 0.0)
-        return cls(token, best, total, total.log() + below / total)
-
-    @property
-    def highest(self) -> Tensor:
-        """As `best`, but 0 where all tokens are forbidden."""
-        return _finite(self.best)
+        entropy = None
+        if below is not None:
+            below += torch.where(masked > 0, masked * fall, 0.0)
+            entropy = total.log() + below / total
+        return cls(token, best, highest, total, entropy)
 
     @property
     def log_norm(self) -> Tensor:

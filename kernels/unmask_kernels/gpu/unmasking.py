@@ -252,7 +252,7 @@ class Accumulator:
             (*pieces, NUM_STATISTICS.value), dtype=torch.float32, device=device
         )
         self.winners = torch.empty(pieces, dtype=torch.int32, device=device)
-        self.of_mask = torch.full((num_rows,), LOWEST.value, dtype=torch.float32, device=device)
+        self.of_mask = torch.empty(num_rows, dtype=torch.float32, device=device)
         self.drawn = None if draws is None else torch.empty_like(self.winners)
         tops = (*pieces, num_top)
         self._top_values = torch.empty(tops, dtype=torch.float32, device=device)

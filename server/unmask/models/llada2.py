@@ -98,10 +98,11 @@ def _sparse(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
     num_experts, hidden = raw["num_experts"], raw["hidden_size"]
     inner, top = raw["moe_intermediate_size"], raw["num_experts_per_tok"]
     num_shared, shared = raw.get("num_shared_experts") or 0, f"{prefix}shared_experts."
-    bias = torch.zeros(num_experts, device=weights.device)
     # The reference adds a bias that is there whatever the config says.
-    if raw.get("moe_router_enable_expert_bias", True) or weights.has(f"{prefix}gate.expert_bias"):
-        bias = weights.take(f"{prefix}gate.expert_bias", (num_experts,)).float()
+    is_enabled = raw.get("moe_router_enable_expert_bias", True)
+    take = weights.take if is_enabled else weights.take_optional
+    stored = take(f"{prefix}gate.expert_bias", (num_experts,))
+    bias = torch.zeros(num_experts, device=weights.device) if stored is None else stored.float()
     route = partial(
         route_sigmoid,
         bias=bias,
