@@ -107,6 +107,11 @@ def test_a_file_that_is_not_there_is_an_error():
         ("UNMASK_SERVER_PORT", "x", "UNMASK_SERVER_PORT must be an integer from 0 to 65535"),
         ("UNMASK_SERVER_ACCESS_LOG", "2", "UNMASK_SERVER_ACCESS_LOG must be true or false"),
         ("UNMASK_DECODING_POLICY", "best", "UNMASK_DECODING_POLICY must be one of low_confidence"),
+        (
+            "UNMASK_DECODING_STEPS",
+            "8193",
+            "UNMASK_DECODING_STEPS must be an integer from 1 to 8192",
+        ),
     ],
 )
 def test_what_is_wrong_in_the_environment_is_named(variable, text, message):

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 from unmask.config import Config
 from unmask.errors import InvalidConfig
-from unmask.types import MAX_BLOCK_LENGTH
+from unmask.types import MAX_BLOCK_LENGTH, MAX_STEPS
 
 Scalar = str | int | float | bool
 Value = Scalar | tuple[str, ...] | None
@@ -69,7 +69,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "decoding.threshold": (0, 1),
     "decoding.factor": (math.ulp(0.0), math.inf),
     "decoding.entropy_bound": (0, math.inf),
-    "decoding.steps": (1, math.inf),
+    "decoding.steps": (1, MAX_STEPS),
     "decoding.block_length": (1, MAX_BLOCK_LENGTH),
     "decoding.editing_threshold": (0, 1),
     "decoding.sub_block_length": (1, MAX_BLOCK_LENGTH),
