@@ -8,7 +8,9 @@ from typing import Literal
 
 from unmask.errors import InvalidRequest
 
-PolicyName = Literal["low_confidence", "threshold", "factor", "entropy_bound", "entropy", "margin"]
+PolicyName = Literal[
+    "low_confidence", "threshold", "factor", "entropy_bound", "entropy", "margin", "sequential"
+]
 POLICY_NAMES: tuple[PolicyName, ...] = (
     "low_confidence",
     "threshold",
@@ -16,6 +18,7 @@ POLICY_NAMES: tuple[PolicyName, ...] = (
     "entropy_bound",
     "entropy",
     "margin",
+    "sequential",
 )
 POLICY_ALIASES: Mapping[str, PolicyName] = {
     "maskgit_plus": "low_confidence",

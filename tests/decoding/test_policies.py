@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.rules import make_rules
 from unmask.decoding.policies import Scores, select
+from unmask.types import POLICY_NAMES
 
 # Confidences and entropies of one block, quota, limit, and the positions that must be filled.
 TABLE = [
@@ -33,6 +34,10 @@ TABLE = [
     # Whatever is without uncertainty is not taken beyond the quota.
     ("entropy", [0.0] * 3, [0.3, 0.0, 0.0], 1, 0.0, {1}),
     ("entropy", [0.9, 0.1, 0.1], [0.3, 0.1, 0.2], 2, 0.0, {1, 2}),
+    ("sequential", [0.2, 0.9, 0.5], None, 1, 0.0, {0}),
+    ("sequential", [0.2, 0.1, 0.5], None, 2, 0.0, {0, 1}),
+    # A row that is masked no more comes after all others.
+    ("sequential", [-1.0, 0.2, 0.0], None, 2, 0.0, {1, 2}),
 ]
 
 
@@ -98,7 +103,7 @@ def test_blocks_of_different_policies_share_a_step() -> None:
 
 
 @given(
-    policy=st.sampled_from(["low_confidence", "threshold", "factor", "entropy_bound"]),
+    policy=st.sampled_from([name for name in POLICY_NAMES if name != "margin"]),
     rows=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 8)), min_size=1, max_size=40),
     quota=st.integers(1, 40),
     limit=st.floats(0, 10),

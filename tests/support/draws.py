@@ -14,6 +14,7 @@ POLICIES = (
     {"policy": "entropy_bound", "entropy_bound": 4.0},
     {"policy": "entropy", "steps": 5},
     {"policy": "margin", "steps": 6},
+    {"policy": "sequential", "steps": 5},
 )
 SAMPLERS = (
     {},

@@ -13,15 +13,18 @@ from unmask_kernels.testing.variant import Variant
 THRESHOLD, FACTOR = tl.constexpr(CODES["threshold"]), tl.constexpr(CODES["factor"])
 ENTROPY_BOUND = tl.constexpr(CODES["entropy_bound"])
 ENTROPY, MARGIN = tl.constexpr(CODES["entropy"]), tl.constexpr(CODES["margin"])
+SEQUENTIAL = tl.constexpr(CODES["sequential"])
 SIZES, COLUMNS, WARPS = (64, 256, 1024), 8, 8  # rows of a block
 
 
 @triton.jit
-def _key(values, o_row, m_row, BY_ENTROPY: tl.constexpr):
+def _key(values, o_row, m_row, policy, BY_ENTROPY: tl.constexpr):
     """What rows are ranked by, the highest first."""
     if BY_ENTROPY:
         return tl.where(m_row, -tl.load(values + o_row, mask=m_row, other=0.0), float("-inf"))
-    return tl.load(values + o_row, mask=m_row, other=-1.0)
+    b_value = tl.load(values + o_row, mask=m_row, other=-1.0)
+    # In sequence all that are masked are equals.
+    return tl.where((policy == SEQUENTIAL) & (b_value >= 0.0), 1.0, b_value)
 
 
 @triton.jit
@@ -31,13 +34,13 @@ def _select(
 ):  # fmt: skip
     o_row = tl.arange(0, BLOCK)
     m_row = o_row < count
-    b_key = _key(values, first + o_row, m_row, BY_ENTROPY)
+    b_key = _key(values, first + o_row, m_row, policy, BY_ENTROPY)
     b_rank = tl.zeros([BLOCK], tl.int32)
     b_before = tl.zeros([BLOCK], tl.float64)  # entropy of what ranks before
     for start in range(0, count, COLUMNS):
         o_other = start + tl.arange(0, COLUMNS)
         m_other = o_other < count
-        b_other = _key(values, first + o_other, m_other, BY_ENTROPY)
+        b_other = _key(values, first + o_other, m_other, policy, BY_ENTROPY)
         earlier = (b_other[None, :] > b_key[:, None]) | (
             (b_other[None, :] == b_key[:, None]) & (o_other[None, :] < o_row[:, None])
         )

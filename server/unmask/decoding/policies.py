@@ -21,7 +21,7 @@ class Scores:
     """Statistics of M masked rows of a step; rows of a block are consecutive, in order."""
 
     block: Tensor  # [M] int64, non-decreasing
-    confidence: Tensor  # [M] float32 or float64
+    confidence: Tensor  # [M] float32 or float64; below 0 where a row is masked no more
     entropy: Tensor | None  # [M], nats
     margin: Tensor | None = None  # [M], between the two highest probabilities
 
@@ -83,6 +83,11 @@ def margin(scores: Scores, quota: Tensor) -> Tensor:
     return _highest(scores.margin, scores, quota)
 
 
+def sequential(scores: Scores, quota: Tensor) -> Tensor:
+    """The first `quota` [M] masked positions of each block, in their order (SDAR)."""
+    return _highest((scores.confidence >= 0).float(), scores, quota)
+
+
 def threshold(scores: Scores, quota: Tensor, limit: Tensor) -> Tensor:
     """Every position at least `limit` [M] confident, and never fewer than `quota` (Fast-dLLM)."""
     return low_confidence(scores, quota) | (scores.confidence >= limit)
@@ -140,6 +145,8 @@ def select(scores: Scores, rules: Rules) -> Tensor:
             chosen = entropy(scores, row_quota)
         elif name == "margin":
             chosen = margin(scores, row_quota)
+        elif name == "sequential":
+            chosen = sequential(scores, row_quota)
         else:
             chosen = entropy_bound(scores, row_quota, row_limit)
         if selected is None:

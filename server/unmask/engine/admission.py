@@ -24,10 +24,11 @@ DEFAULT_LIMITS: dict[PolicyName, float] = {
     "entropy_bound": 0.1,
     "entropy": 0.0,
     "margin": 0.0,
+    "sequential": 0.0,
 }
 MAX_POST_STEPS = 16  # of a block in which nothing is masked any more (LLaDA2.1)
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
-RANKINGS: tuple[PolicyName, ...] = ("low_confidence", "entropy", "margin")
+RANKINGS: tuple[PolicyName, ...] = ("low_confidence", "entropy", "margin", "sequential")
 OWNED_LIMITS: tuple[PolicyName, ...] = ("threshold", "factor", "entropy_bound")
 
 
