@@ -1,6 +1,7 @@
 """Imports go down only; `ast` reads every file, so that those inside functions count too."""
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,7 +78,8 @@ def modules() -> Iterator[tuple[str, Path]]:
 FILES = dict(modules())
 
 
-def imports_of(module: str, *, at_the_top: bool = False) -> set[str]:
+@functools.cache
+def imports_of(module: str, *, at_the_top: bool = False) -> frozenset[str]:
     """Modules that a module imports, other than for type checking; names become their module."""
     tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
     found: set[str] = set()
@@ -90,7 +92,7 @@ def imports_of(module: str, *, at_the_top: bool = False) -> set[str]:
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
                 found.add(whole if whole in FILES else node.module)
-    return found
+    return frozenset(found)
 
 
 def _nodes(tree: ast.AST, *, at_the_top: bool) -> Iterator[ast.AST]:

@@ -119,10 +119,11 @@ TINY = {
             | _SMALL
             | _FEW_GEMMA
             | {"intermediate_size": 128}
+            | {"num_attention_heads": 2, "num_key_value_heads": 1}
             | {"num_hidden_layers": 2, "global_head_dim": 32, "sliding_window": 32},
-            "canvas_length": 16,
+            "canvas_length": 8,
         },
-        {"max_denoising_steps": 6},
+        {"max_denoising_steps": 4},
     ),
 }
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from unmask.errors import InvalidCheckpoint, InvalidRequest
 
@@ -24,9 +24,13 @@ class Tokenizer:
     @classmethod
     def from_folder(cls, folder: Path) -> "Tokenizer":
         """Load `tokenizer.json` and its chat template; raises `InvalidCheckpoint`."""
-        # tokenizer.json says everything; AutoTokenizer would try to make sense of config.json too.
-        is_fast = (folder / "tokenizer.json").is_file()
-        kind = PreTrainedTokenizerFast if is_fast else AutoTokenizer
+        # tokenizer.json says everything; AutoTokenizer would try to make sense of config.json too,
+        # and takes long to import.
+        kind: type[Any] = PreTrainedTokenizerFast
+        if not (folder / "tokenizer.json").is_file():
+            from transformers import AutoTokenizer
+
+            kind = AutoTokenizer
         try:
             return cls(
                 kind.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)

@@ -1,6 +1,8 @@
-"""`unmask` as a process of its own."""
+"""`unmask` as a process of its own, or within this one."""
 
 import contextlib
+import io
+import logging
 import os
 import subprocess
 import sys
@@ -8,6 +10,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
+
+from unmask.cli.app import main
 
 ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = {
@@ -30,6 +35,25 @@ def unmask(*args: str, stdin: str = "", **environment: str) -> subprocess.Comple
         env=ENVIRONMENT | environment,
         check=False,
     )
+
+
+def unmask_here(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command to its end in this process, which has long imported what takes seconds."""
+    out, err, code, root = io.StringIO(), io.StringIO(), 0, logging.getLogger()
+    with (
+        mock.patch.object(sys, "argv", ["unmask", *args]),
+        mock.patch.object(sys, "stdin", io.StringIO(stdin)),
+        mock.patch.object(root, "handlers", []),
+        mock.patch.object(root, "level", root.level),
+        mock.patch.dict(os.environ, ENVIRONMENT, clear=True),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    return subprocess.CompletedProcess(args, code, out.getvalue(), err.getvalue())
 
 
 @dataclass

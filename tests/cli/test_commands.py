@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.cli.running import ENVIRONMENT, ROOT, unmask
+from tests.cli.running import ENVIRONMENT, ROOT, unmask, unmask_here
 from tests.support.golden import load_golden
 from unmask import LLM, __version__
 from unmask.cli.flags import SAMPLING
@@ -66,7 +66,7 @@ def test_sampling_flags_are_fields_of_sampling_params():
     ],
 )
 def test_a_user_s_error_is_one_line_and_exit_code_2(args, message):
-    run = unmask(*args)
+    run = unmask_here(*args)
     assert run.returncode == 2
     *_, line = run.stderr.splitlines()
     assert line.startswith("unmask: ")
@@ -94,11 +94,11 @@ def test_config_prints_the_tree_and_where_values_were_found(tmp_path):
 
 def test_generate_answers_in_the_order_asked(tiny_folder):
     args = ["--model", str(tiny_folder), "--max-tokens", "12", "--ignore-eos", "--json"]
-    run = unmask("generate", "one", "two", *args)
+    run = unmask_here("generate", "one", "two", *args)
     first, second = (json.loads(line) for line in run.stdout.splitlines())
     assert first["usage"]["completion_tokens"] == 12
     assert (first["finish_reason"], first["stop_reason"]) == ("length", None)
-    alone = json.loads(unmask("generate", *args, stdin="two").stdout)
+    alone = json.loads(unmask_here("generate", *args, stdin="two").stdout)
     assert alone["text"] == second["text"]
 
 
@@ -107,7 +107,7 @@ def test_generate_fills_what_is_between_two_texts(tmp_path):
     mask = str(loaded.info.mask_token_id)
     args = ["generate", "one", "--model", str(tmp_path), "--mask-token-id", mask, "--json"]
     args += ["--max-tokens", "8", "--ignore-eos", "--policy", "low_confidence"]
-    run = unmask(*args, "--suffix", " end")
+    run = unmask_here(*args, "--suffix", " end")
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)
     with LLM(config=Config(ModelConfig(path=str(tmp_path), mask_token_id=int(mask)))) as llm:
@@ -117,20 +117,20 @@ def test_generate_fills_what_is_between_two_texts(tmp_path):
     assert told["text"] == completion.text
     assert told["usage"]["prompt_tokens"] == len("one end")
     assert last.finish == completion.finish
-    assert json.loads(unmask(*args).stdout)["text"] != completion.text
+    assert json.loads(unmask_here(*args).stdout)["text"] != completion.text
 
 
 def test_generate_shows_each_step_on_stderr_only(tiny_folder):
     args = ["generate", "one", "--raw", "--model", str(tiny_folder), "--max-tokens", "6"]
-    shown = unmask(*args, "--show-steps")
+    shown = unmask_here(*args, "--show-steps")
     assert "block 0, step 1:" in shown.stderr
     assert "·" in shown.stderr
-    assert shown.stdout == unmask(*args).stdout != ""
+    assert shown.stdout == unmask_here(*args).stdout != ""
 
 
 def test_chat_keeps_a_conversation_until_it_is_reset(tiny_folder):
     args = ["chat", "--model", str(tiny_folder), "--max-tokens", "10", "--ignore-eos"]
-    run = unmask(*args, stdin="hello\nhello\n/reset\nhello\n/exit\nnever\n")
+    run = unmask_here(*args, stdin="hello\nhello\n/reset\nhello\n/exit\nnever\n")
     assert run.returncode == 0, run.stderr
     assert run.stdout.count("10 tokens in") == 3
     answers = re.findall(r"> (?:> )?(.*?)\n10 tokens", run.stdout, re.DOTALL)
@@ -143,12 +143,12 @@ def test_eval_prints_tasks_and_settings_and_writes_them(tiny_folder, tmp_path):
     lines = [problem | {"task": task, "reference": "x"} for task in ("add", "add", "sort")]
     suite.write_text("\n".join(map(json.dumps, lines)))
     args = ["eval", "--model", str(tiny_folder), "--suite", str(suite), "--max-tokens", "4"]
-    run = unmask(*args, "--limit", "1", "--json", str(file))
+    run = unmask_here(*args, "--limit", "1", "--json", str(file))
     assert run.returncode == 0, run.stderr
     for word in ("as given", "add", "sort", "0.0%", "tokens per step", "tokens/s"):
         assert word in run.stdout
     (result,) = json.loads(file.read_text())["results"]
     assert [task["num_prompts"] for task in result["tasks"]] == [1, 1]
     assert result["num_tokens"] <= 8
-    wrong = unmask(*args, "--task", "none")
+    wrong = unmask_here(*args, "--task", "none")
     assert (wrong.returncode, wrong.stderr) == (2, "unmask: no task 'none'; there are add, sort\n")

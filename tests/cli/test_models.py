@@ -3,7 +3,7 @@
 import json
 import re
 
-from tests.cli.running import ROOT, unmask
+from tests.cli.running import ROOT, unmask, unmask_here
 from unmask.models.registry import FAMILIES, describe_families
 
 PAGE = (ROOT / "docs" / "models.md").read_text()
@@ -22,7 +22,7 @@ def test_an_architecture_belongs_to_one_family() -> None:
 
 
 def test_the_command_lists_all_of_it() -> None:
-    listed = json.loads(unmask("models", "--json").stdout)
+    listed = json.loads(unmask_here("models", "--json").stdout)
     assert [entry["name"] for entry in listed] == [family.name for family in FAMILIES]
     table = unmask("models", COLUMNS="300").stdout
     for entry in listed:
