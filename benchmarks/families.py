@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 
-from benchmarks.device.engine import Words
 from benchmarks.device.families import RandomWeights
 from benchmarks.family_shapes import MASK_ID, SHAPES, VOCAB_SIZE, FamilyShape
 from benchmarks.machine import ROOT, describe
@@ -27,7 +26,7 @@ from unmask.engine.engine import Engine
 from unmask.errors import InvalidCheckpoint
 from unmask.metrics import Metrics
 from unmask.models.registry import DTYPES, LoadedModel, find_family
-from unmask.tokenizer import Tokenizer
+from unmask.tokenizer import Numbers, Tokenizer
 from unmask.types import Delta, ModelInfo, Request, SamplingParams
 
 REFERENCES = ROOT / "benchmarks" / "references" / "cpu.json"
@@ -70,7 +69,7 @@ def load(shape: FamilyShape, dtype: torch.dtype) -> tuple[LoadedModel, int]:
         shift=traits.shift,
         schedule=traits.schedule,
     )
-    return LoadedModel(model, Tokenizer(Words()), info, dtype, device), weights.num_taken
+    return LoadedModel(model, Tokenizer(Numbers()), info, dtype, device), weights.num_taken
 
 
 def make_engine(loaded: LoadedModel, batch: int) -> Engine:

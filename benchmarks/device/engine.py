@@ -14,7 +14,7 @@ from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel, find_family
-from unmask.tokenizer import Tokenizer
+from unmask.tokenizer import Numbers, Tokenizer
 from unmask.types import ModelInfo, Request, SamplingParams
 
 BLOCK = 32
@@ -36,13 +36,6 @@ KINDS = {
     "cutlass": "matmul",
     "Memcpy": "copies",
 }
-
-
-class Words:
-    """A tokenizer's inside, enough to spell answers out."""
-
-    def decode(self, ids: list[int], **_: Any) -> str:
-        return "".join(f" {i}" for i in ids)
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,7 @@ def load(shape: Shape, device: torch.device, max_len: int) -> LoadedModel:
         schedule=traits.schedule,
         canvas=canvas,
     )
-    return LoadedModel(model, Tokenizer(Words()), info, weights.dtype, device)
+    return LoadedModel(model, Tokenizer(Numbers()), info, weights.dtype, device)
 
 
 def measure(loaded: LoadedModel, shape: Shape, work: Load, ceilings: Ceilings) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Text to tokens and back, chat templates, and incremental decoding for streams."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,35 @@ from transformers import PreTrainedTokenizerFast
 
 from unmask.errors import InvalidCheckpoint, InvalidRequest
 
+logger = logging.getLogger(__name__)
+
 REPLACEMENT = "�"
+FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # one of which every tokenizer has
+MAX_DIGITS = 9  # of a token id
+
+
+class Numbers:
+    """What stands in for a tokenizer where a checkpoint has none: text is token ids, `" 12 7"`."""
+
+    eos_token_id = mask_token_id = chat_template = None
+
+    def encode(self, text: str, **_: Any) -> list[int]:
+        """The ids that a text consists of; raises `InvalidRequest`."""
+        for word in text.split():
+            if not (word.isascii() and word.isdigit() and len(word) <= MAX_DIGITS):
+                raise InvalidRequest(
+                    f"this checkpoint has no tokenizer: give token ids, also as text; {word!r:.40} "
+                    "is none"
+                )
+        return [int(word) for word in text.split()]
+
+    def decode(self, ids: Sequence[int], **_: Any) -> str:
+        """Every id, with a space before it."""
+        return "".join(f" {i}" for i in ids)
+
+    def get_added_vocab(self) -> dict[str, int]:
+        """Nothing."""
+        return {}
 
 
 class Tokenizer:
@@ -23,7 +52,13 @@ class Tokenizer:
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Tokenizer":
-        """Load `tokenizer.json` and its chat template; raises `InvalidCheckpoint`."""
+        """Load `tokenizer.json` and its chat template; raises `InvalidCheckpoint`.
+
+        Without any file of a tokenizer, tokens are `Numbers`.
+        """
+        if not any(list(folder.glob(pattern)) for pattern in FILES):
+            logger.warning("%s has no tokenizer: prompts and answers are token ids", folder)
+            return cls(Numbers())
         # tokenizer.json says everything; AutoTokenizer would try to make sense of config.json too,
         # and takes long to import.
         kind: type[Any] = PreTrainedTokenizerFast
@@ -37,11 +72,6 @@ class Tokenizer:
             )
         except (OSError, ValueError, ImportError, LookupError, TypeError) as error:
             raise InvalidCheckpoint(f"no usable tokenizer in {folder}: {error}") from error
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of entries, added tokens included."""
-        return len(self._inner)
 
     @property
     def eos_token_id(self) -> int | None:

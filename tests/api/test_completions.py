@@ -6,6 +6,7 @@ import pytest
 
 from tests.api.fake_client import ANSWER, EOS_ID, MODEL, TOKENIZER, answer, failing
 from unmask.errors import EngineStopped, QueueFull
+from unmask.tokenizer import Numbers, Tokenizer
 from unmask.types import Delta, Finish, FinishReason, RefinementOptions, SamplingParams, Usage
 
 CHAT = "/v1/chat/completions"
@@ -317,3 +318,19 @@ def test_refinements_are_passed_on_as_options(call, engine):
         RefinementOptions(2, 5.0, True),
         RefinementOptions(),
     ]
+
+
+def test_without_a_tokenizer_text_is_token_ids(call, engine):
+    engine.tokenizer = Tokenizer(Numbers())
+
+    def send(path=COMPLETIONS, **body):
+        return call("POST", path, json=body)
+
+    assert send(prompt="3 4").json()["usage"]["prompt_tokens"] == 2
+    assert send("/tokenize", prompt="3 4").json()["tokens"] == [3, 4]
+    assert send("/detokenize", tokens=[3, 4]).json()["prompt"] == " 3 4"
+    for field, fields in (("prompt", {}), ("suffix", {"prompt": "3"})):
+        refused = send(**fields, **{field: "hello"})
+        assert refused.status_code == 400
+        assert refused.json()["error"]["param"] == field
+        assert "no tokenizer" in refused.json()["error"]["message"]

@@ -101,7 +101,9 @@ async def _encode(body: CompletionBody | ChatBody, client: EngineClient) -> list
 async def _encode_suffix(body: CompletionBody | ChatBody, client: EngineClient) -> tuple[int, ...]:
     if isinstance(body, ChatBody) or not body.suffix:
         return ()
-    (ids,) = await encode_prompts(client.tokenizer, [body.suffix], add_special_tokens=False)
+    (ids,) = await encode_prompts(
+        client.tokenizer, [body.suffix], add_special_tokens=False, field="suffix"
+    )
     return ids
 
 

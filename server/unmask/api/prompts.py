@@ -22,9 +22,13 @@ def check_model(name: str | None, client: EngineClient) -> None:
 
 
 async def encode_prompts(
-    tokenizer: Tokenizer, prompts: Sequence[PromptInput], *, add_special_tokens: bool
+    tokenizer: Tokenizer,
+    prompts: Sequence[PromptInput],
+    *,
+    add_special_tokens: bool,
+    field: str = "prompt",
 ) -> list[tuple[int, ...]]:
-    """Token ids of each prompt; those given as ids stay what they are."""
+    """Token ids of each prompt, those given as ids as they are; raises `InvalidRequest`."""
 
     def encode() -> list[tuple[int, ...]]:
         return [
@@ -35,7 +39,10 @@ async def encode_prompts(
         ]
 
     num_chars = sum(len(prompt) for prompt in prompts if isinstance(prompt, str))
-    return await _run(encode, num_chars)
+    try:
+        return await _run(encode, num_chars)
+    except InvalidRequest as error:
+        raise InvalidRequest(error.message, field=field, code=error.code) from error
 
 
 async def encode_chat(

@@ -1,0 +1,62 @@
+"""Checkpoints without a tokenizer: text is token ids, both ways."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.golden import cases_of
+from tests.support.tiny import GOLDEN
+from unmask import LLM
+from unmask.config import Config, ModelConfig
+from unmask.errors import InvalidCheckpoint, InvalidRequest
+from unmask.tokenizer import Numbers, StreamDecoder, Tokenizer
+from unmask.types import SamplingParams
+
+TOKENIZER = Tokenizer(Numbers())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("plain")
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / "sdar" / name, made)
+    return made
+
+
+def test_text_is_token_ids_there_and_back() -> None:
+    assert TOKENIZER.encode("12 7\n 0401 ") == [12, 7, 401]
+    assert TOKENIZER.encode(TOKENIZER.decode([5, 0, 31])) == [5, 0, 31]
+    assert TOKENIZER.token_text(7) == " 7"
+    decoder = StreamDecoder(TOKENIZER)
+    pieces = [decoder.push(ids) for ids in ([1], [2, 3], [4, 5, 6, 7, 8, 9], [10])]
+    assert "".join([*pieces, decoder.flush()]) == " 1 2 3 4 5 6 7 8 9 10"
+
+
+@pytest.mark.parametrize("word", ["hello", "-1", "+1", "1.0", "1_0", "²", "٣", "1" * 5000])
+def test_what_is_no_token_id_is_told(word: str) -> None:
+    with pytest.raises(InvalidRequest, match="has no tokenizer") as caught:
+        TOKENIZER.encode(f"3 {word}")
+    assert len(caught.value.message) < 200
+
+
+def test_a_file_of_a_tokenizer_has_to_be_one(folder: Path, tmp_path: Path) -> None:
+    assert Tokenizer.from_folder(folder).encode("3") == [3]
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(InvalidCheckpoint, match="no usable tokenizer"):
+        Tokenizer.from_folder(tmp_path)
+
+
+def test_answers_are_those_of_the_reference(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    case = cases_of("sdar")[0]
+    with LLM(config=Config(ModelConfig(path=str(folder), dtype="float32"))) as llm:
+        text = " ".join(map(str, case.request.prompt_token_ids))
+        (from_text,) = llm.generate(text, case.request.sampling)
+        (from_ids,) = llm.generate(case.request.prompt_token_ids, case.request.sampling)
+        with pytest.raises(InvalidRequest, match="no chat template"):
+            llm.chat([{"role": "user", "content": "1"}])
+        with pytest.raises(InvalidRequest, match="outside the vocabulary"):
+            llm.generate("512", SamplingParams())
+    assert "has no tokenizer" in caplog.text
+    assert list(from_text.token_ids) == list(from_ids.token_ids) == case.tokens
+    assert from_text.text == "".join(f" {token}" for token in case.tokens)
