@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+LOAD_BEFORE = os.getloadavg()[0]  # as a script begins, whenever it asks for it
 PACKAGES = ("unmask", "torch", "triton", "numpy", "transformers", "uvicorn", "httpx")
 
 
@@ -24,7 +25,7 @@ def describe() -> dict[str, Any]:
             ),
             "gpu": _gpu(),
             "system": platform.platform(),
-            "load_before": os.getloadavg()[0],
+            "load_before": LOAD_BEFORE,
         },
         "versions": {"python": platform.python_version()} | _versions(),
         "commit": _git("rev-parse", "HEAD"),
