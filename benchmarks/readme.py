@@ -29,6 +29,7 @@ def measured() -> str:
         f"The embedded model on {num_prompts:,} held-out problems of its {len(counted)} tasks, 64 "
         "requests at a time, engine only "
         f"([embedded_eval.json](benchmarks/results/embedded_eval.json), {_where(quality)}). "
+        "Speeds are of one run; this machine is a fifth slower or faster from minute to minute. "
         "By task, at one token per step: "
         + ", ".join(f"{task['task']} {task['accuracy']:.0%}" for task in counted)
         + ".",
