@@ -1,6 +1,8 @@
 """Models, tokens, health, metrics, keys, ids and everything else around an answer."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 
@@ -203,3 +205,38 @@ def test_the_schema_describes_every_body(call):
     ]
     assert {ref.rpartition("/")[2] for ref in bodies} <= set(known)
     assert len(bodies) == 4
+
+
+def test_the_schema_tells_of_errors_streams_and_content_types(call):
+    schema = call("GET", "/openapi.json").json()
+    told = {
+        f"{method} {path}": operation["responses"]
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    }
+    for path in ("/v1/completions", "/v1/chat/completions"):
+        responses = told[f"post {path}"]
+        assert responses.keys() == {"200", "400", "401", "404", "413", "500", "503"}
+        assert responses["200"]["content"].keys() == {"application/json", "text/event-stream"}
+        assert "Retry-After" in responses["503"]["headers"]
+    assert told["post /tokenize"].keys() == {"200", "400", "401", "404", "413"}
+    assert told["get /v1/models/{name}"].keys() == {"200", "401", "404"}
+    assert told["get /health"].keys() == {"200", "503"}
+    assert told["get /metrics"]["200"]["content"].keys() == {"text/plain"}
+
+
+def test_every_reference_of_the_schema_resolves(call):
+    text = call("GET", "/openapi.json").text
+    known = json.loads(text)["components"]["schemas"]
+    references = set(re.findall(r'"\$ref":\s*"#/components/schemas/([^"]+)"', text))
+    assert "Error" in references
+    assert references <= known.keys()
+
+
+def test_errors_are_as_the_schema_says(call):
+    schema = call("GET", "/openapi.json").json()["components"]["schemas"]["Error"]
+    told = schema["properties"]["error"]
+    for response in (call("POST", "/v1/completions"), call("GET", "/v1/models/x")):
+        error = response.json()["error"]
+        assert error.keys() == set(told["required"]) == told["properties"].keys()
+        assert error["type"] in told["properties"]["type"]["enum"]

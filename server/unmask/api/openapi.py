@@ -1,5 +1,6 @@
-"""Bodies in `/openapi.json`: the routes read them by themselves, so FastAPI does not know them."""
+"""Bodies and errors in `/openapi.json`: routes and handlers make them, unknown to FastAPI."""
 
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,6 +11,26 @@ from unmask.api.fields import Body
 from unmask.api.schemas import ChatBody, CompletionBody, DetokenizeBody, TokenizeBody
 
 REF = "#/components/schemas/{model}"
+OPTIONAL_TEXT = {"type": ["string", "null"]}
+ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"enum": ["invalid_request_error", "server_error"]},
+                "param": OPTIONAL_TEXT | {"description": "path of the field that is wrong"},
+                "code": OPTIONAL_TEXT,
+            },
+        }
+    },
+}
+RETRY_AFTER = {"schema": {"type": "integer"}, "description": "seconds to wait"}
+EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
+Responses = dict[int | str, dict[str, Any]]
 BODIES: tuple[type[Body], ...] = (CompletionBody, ChatBody, TokenizeBody, DetokenizeBody)
 
 
@@ -20,14 +41,31 @@ def json_body(kind: type[Body]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def errors(*statuses: int) -> Responses:
+    """Errors that a route may answer with; 401 is what callers get without a key that is set."""
+    told: Responses = {}
+    for status in statuses:
+        schema = {"$ref": REF.format(model="Error")}
+        told[status] = {
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/json": {"schema": schema}},
+        }
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            told[status]["headers"] = {"Retry-After": RETRY_AFTER}
+    return told
+
+
 def install_schema(app: FastAPI) -> None:
-    """Let `app` describe its bodies."""
+    """Let `app` describe its bodies and errors."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
             _, bodies = models_json_schema([(b, "validation") for b in BODIES], ref_template=REF)
-            schema.setdefault("components", {})["schemas"] = bodies["$defs"]
+            schema.setdefault("components", {})["schemas"] = bodies["$defs"] | {"Error": ERROR}
+            for path in schema["paths"].values():
+                for operation in path.values():
+                    operation["responses"].pop("422", None)  # FastAPI's own; here it is 400
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -14,11 +14,13 @@ from unmask.api.formats import format_of
 from unmask.api.job import Job, prepare
 from unmask.api.logprobs import TokenTexts
 from unmask.api.merge import Merger, submit_all
-from unmask.api.openapi import json_body
+from unmask.api.openapi import EVENTS, Responses, errors, json_body
 from unmask.api.sampling import field_names, renamed
 from unmask.api.schemas import ChatBody, CompletionBody
 from unmask.api.stream import EventStreamResponse, Writer
 from unmask.errors import UnmaskError
+
+RESPONSES: Responses = {200: {"content": EVENTS}, **errors(400, 401, 404, 413, 500, 503)}
 
 
 def generation_routes(backend: Backend) -> APIRouter:
@@ -45,7 +47,7 @@ def generation_routes(backend: Backend) -> APIRouter:
             answer = await while_connected(request.receive, gather(job, merger, form))
         return JSONResponse(answer)
 
-    @router.post("/v1/completions", openapi_extra=json_body(CompletionBody))
+    @router.post("/v1/completions", openapi_extra=json_body(CompletionBody), responses=RESPONSES)
     async def completions(request: Request) -> Response:
         """Continue a prompt, or many."""
         with counting_refusals():
@@ -53,7 +55,7 @@ def generation_routes(backend: Backend) -> APIRouter:
             job = await prepare(body, client, "cmpl")
         return await generate(request, body, job)
 
-    @router.post("/v1/chat/completions", openapi_extra=json_body(ChatBody))
+    @router.post("/v1/chat/completions", openapi_extra=json_body(ChatBody), responses=RESPONSES)
     async def chat(request: Request) -> Response:
         """Answer a conversation."""
         with counting_refusals():

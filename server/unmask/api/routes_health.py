@@ -3,21 +3,29 @@
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from unmask.api.backend import Backend
 from unmask.api.errors import STOPPED_RETRY_AFTER_S
+from unmask.api.openapi import RETRY_AFTER, Responses
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+NOT_READY: Responses = {
+    503: {
+        "description": "no requests are taken; the same body",
+        "content": {"application/json": {"schema": {}}},
+        "headers": {"Retry-After": RETRY_AFTER},
+    }
+}
 
 
 def health_routes(backend: Backend) -> APIRouter:
     """The routes that probes and scrapers call; they need no API key."""
     router = APIRouter()
 
-    @router.get("/health")
+    @router.get("/health", responses=NOT_READY)
     @router.head("/health", include_in_schema=False)
-    @router.get("/health/ready")
+    @router.get("/health/ready", responses=NOT_READY)
     @router.head("/health/ready", include_in_schema=False)
     async def ready() -> JSONResponse:
         """200 while requests are taken, 503 otherwise."""
@@ -39,7 +47,7 @@ def health_routes(backend: Backend) -> APIRouter:
         """200 while this process answers at all."""
         return {"state": "live"}
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Everything that is counted, as Prometheus reads it."""
         return Response(backend.metrics.render(), headers={"content-type": METRICS_TYPE})

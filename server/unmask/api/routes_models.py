@@ -7,11 +7,13 @@ from fastapi import APIRouter, Request
 from unmask import __version__
 from unmask.api.backend import Backend
 from unmask.api.body import read_body
-from unmask.api.openapi import json_body
+from unmask.api.openapi import errors, json_body
 from unmask.api.prompts import check_model, decode, encode_chat, encode_prompts
 from unmask.api.schemas import DetokenizeBody, TokenizeBody
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo
+
+REFUSALS = errors(400, 401, 404, 413)
 
 
 def model_routes(backend: Backend) -> APIRouter:
@@ -19,18 +21,18 @@ def model_routes(backend: Backend) -> APIRouter:
     router = APIRouter()
     client = backend.client
 
-    @router.get("/v1/models")
+    @router.get("/v1/models", responses=errors(401))
     async def models() -> dict[str, Any]:
         """The one model that is served."""
         return {"object": "list", "data": [_card(client.model)]}
 
-    @router.get("/v1/models/{name:path}")
+    @router.get("/v1/models/{name:path}", responses=errors(401, 404))
     async def model(name: str) -> dict[str, Any]:
         """The model of that name."""
         check_model(name, client)
         return _card(client.model)
 
-    @router.post("/tokenize", openapi_extra=json_body(TokenizeBody))
+    @router.post("/tokenize", openapi_extra=json_body(TokenizeBody), responses=REFUSALS)
     async def tokenize(request: Request) -> dict[str, Any]:
         """Token ids of a prompt or a conversation, as the engine would see them."""
         body = await read_body(request, TokenizeBody)
@@ -47,7 +49,7 @@ def model_routes(backend: Backend) -> APIRouter:
             )
         return {"count": len(ids), "max_model_len": client.model.max_model_len, "tokens": ids}
 
-    @router.post("/detokenize", openapi_extra=json_body(DetokenizeBody))
+    @router.post("/detokenize", openapi_extra=json_body(DetokenizeBody), responses=REFUSALS)
     async def detokenize(request: Request) -> dict[str, Any]:
         """Text of token ids, special tokens spelled out."""
         body = await read_body(request, DetokenizeBody)
@@ -55,7 +57,7 @@ def model_routes(backend: Backend) -> APIRouter:
         client.model.check_ids(body.tokens, "tokens")
         return {"prompt": await decode(client.tokenizer, body.tokens)}
 
-    @router.get("/version")
+    @router.get("/version", responses=errors(401))
     async def version() -> dict[str, str]:
         """The version of this package."""
         return {"version": __version__}
