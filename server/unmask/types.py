@@ -4,22 +4,14 @@ import enum
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from unmask.errors import InvalidRequest
 
 PolicyName = Literal[
     "low_confidence", "threshold", "factor", "entropy_bound", "entropy", "margin", "sequential"
 ]
-POLICY_NAMES: tuple[PolicyName, ...] = (
-    "low_confidence",
-    "threshold",
-    "factor",
-    "entropy_bound",
-    "entropy",
-    "margin",
-    "sequential",
-)
+POLICY_NAMES: tuple[PolicyName, ...] = get_args(PolicyName)
 POLICY_ALIASES: Mapping[str, PolicyName] = {
     "maskgit_plus": "low_confidence",
     "low_confidence_static": "low_confidence",
@@ -29,7 +21,7 @@ POLICY_ALIASES: Mapping[str, PolicyName] = {
 }
 """What Dream, SDAR and LLaDA2.1 call these policies."""
 CacheName = Literal["none", "prefix", "dual"]
-CACHE_NAMES: tuple[CacheName, ...] = ("none", "prefix", "dual")
+CACHE_NAMES: tuple[CacheName, ...] = get_args(CacheName)
 ScheduleName = Literal["even", "timed"]
 AttentionPattern = Literal["block_causal", "full", "canvas"]
 
