@@ -14,6 +14,7 @@ from unmask_kernels.philox import gumbel_noise
 from unmask_kernels.truncation import LikelyDraws, Truncation, draw_likeliest
 
 MAX_EXPONENT = 700.0  # of what float64 can hold
+NEXT_TO_NOTHING = 1e-20  # of a probability, so that it is below any other
 LOGIT_ROWS = 64  # whose logits are in memory at a time, where a kernel does not reduce them
 
 # Which of two ways a GPU scores rows by: the LM head and its statistics in one kernel, or the
@@ -59,6 +60,30 @@ class GuidedRows:
 
 
 @dataclass(frozen=True, slots=True)
+class LastTokens:
+    """Tokens that some rows are to be filled with last, such as the end of an answer.
+
+    As `confidence_eos_eot_inf` of LLaDA (Nie et al., 2025, appendix B.4).
+    """
+
+    rows: Tensor  # [R] int64, indices into the step's masked rows
+    tokens: Tensor  # [E] int64
+
+    def rank(self, confidence: Tensor, token: Tensor, shares: Tensor) -> Tensor:
+        """What all rows [M] are ranked by, where the tokens have `shares` [R] of the probability.
+
+        It is the confidence as it would be without them. Where a row's token is of them it is next
+        to nothing, but more the surer the token is.
+        """
+        own = confidence[self.rows]
+        without = (own / (1.0 - shares).clamp_min(NEXT_TO_NOTHING)).clamp_max(1.0)
+        is_last = torch.isin(token[self.rows], self.tokens)
+        return confidence.index_copy(
+            0, self.rows, torch.where(is_last, own * NEXT_TO_NOTHING, without)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RowScores:
     """Statistics of each row's distribution, without temperature.
 
@@ -73,6 +98,7 @@ class RowScores:
     margin: Tensor | None  # [M], between the two highest probabilities
     top_ids: Tensor | None  # [M, K] int64
     top_logprobs: Tensor | None  # [M, K] float32
+    ranking: Tensor | None = None  # [M], what rows are ranked by, if not by their confidence
 
 
 def score_rows(
@@ -83,6 +109,7 @@ def score_rows(
     sampled: SampledRows | None = None,
     guided: GuidedRows | None = None,
     constraints: Constraints | None = None,
+    last: LastTokens | None = None,
     with_entropy: bool = False,
     with_margin: bool = False,
     num_top: int = 0,
@@ -93,7 +120,7 @@ def score_rows(
     """
     maker = _Logits(hidden, head, mask_token_id, guided)
     if uses_triton(hidden.device) and head.is_plain:
-        return _score_pieces(maker, sampled, constraints, num_top)
+        return _score_pieces(maker, sampled, constraints, last, num_top)
     logits = maker()
     if constraints is not None:
         constrain(logits, constraints)
@@ -114,7 +141,11 @@ def score_rows(
     if num_top:
         top, top_ids = likeliest(logits, num_top)
         top_logprobs = top - likely.log_norm[:, None]
-    return RowScores(token, likely.probability(best), likely.entropy, margin, top_ids, top_logprobs)
+    confidence, ranking = likely.probability(best), None
+    if last is not None:
+        shares = likely.of_rows(last.rows).probability(logits[last.rows[:, None], last.tokens].T)
+        ranking = last.rank(confidence, token, shares.sum(0))
+    return RowScores(token, confidence, likely.entropy, margin, top_ids, top_logprobs, ranking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +181,15 @@ class _Likelihoods:
         """What log-probabilities are less than logits, [M] float32."""
         return (self.highest + self.total.log()).float()
 
+    def of_rows(self, rows: Tensor) -> "_Likelihoods":
+        """The same for some rows, given by their indices."""
+        entropy = None if self.entropy is None else self.entropy[rows]
+        return _Likelihoods(
+            self.token[rows], self.best[rows], self.highest[rows], self.total[rows], entropy
+        )
+
     def probability(self, logit: Tensor) -> Tensor:
-        """Of one token of each row, [M] float64."""
+        """Of one token of each row, or of several, [..., M] float64."""
         return (logit.double() - self.highest).exp_() / self.total
 
 
@@ -221,7 +259,11 @@ class _Logits:
 
 
 def _score_pieces(
-    maker: _Logits, sampled: SampledRows | None, constraints: Constraints | None, num_top: int
+    maker: _Logits,
+    sampled: SampledRows | None,
+    constraints: Constraints | None,
+    last: LastTokens | None,
+    num_top: int,
 ) -> RowScores:
     """Score rows without their logits in memory, but for some rows at a time that need them."""
     from unmask_kernels.gpu.fused_head import score_fused
@@ -252,6 +294,10 @@ def _score_pieces(
         token, logit = _draw_pieces(maker, weight, rows, own_draws, constraints)
         found.token[rows] = token
         found.confidence[rows] = (logit - found.log_norm[rows]).exp()
+    ranking = None
+    if last is not None:
+        shares = _shares(maker, last, found.log_norm, constraints)
+        ranking = last.rank(found.confidence, found.token, shares)
     return RowScores(
         found.token,
         found.confidence,
@@ -259,7 +305,21 @@ def _score_pieces(
         found.margin,
         found.top_ids,
         found.top_logprobs,
+        ranking,
     )
+
+
+def _shares(
+    maker: _Logits, last: LastTokens, log_norm: Tensor, constraints: Constraints | None
+) -> Tensor:
+    """The probability [R] of the `last` tokens together, some rows' logits at a time."""
+    found = [log_norm[:0]]
+    for rows in torch.split(last.rows, LOGIT_ROWS):
+        logits = maker(rows)
+        if constraints is not None:
+            constrain(logits, constraints.of(rows))
+        found.append((logits[:, last.tokens] - log_norm[rows, None]).exp().sum(-1))
+    return torch.cat(found)
 
 
 def _draw_pieces(

@@ -66,6 +66,7 @@ class DecodingConfig:
     cache: CacheName | None = None
     editing_threshold: float | None = None
     sub_block_length: int | None = None
+    eos_last: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ MEANINGS = {
     "decoding.cache": "Keys kept within a block where attention spans everything; none is exact.",
     "decoding.editing_threshold": "Confidence that replaces a token, in models trained for it.",
     "decoding.sub_block_length": "Positions of a block that are filled before the next ones.",
+    "decoding.eos_last": "Fill positions that would end the answer after all others.",
     "decoding.temperature": "Temperature of sampling; 0 is greedy.",
     "server.host": "Address to listen on; 0.0.0.0 is every address.",
     "server.port": "TCP port to listen on; 0 takes a free one.",

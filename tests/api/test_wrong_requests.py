@@ -78,6 +78,7 @@ EITHER = [
     ({"presence_penalty": -1}, "presence_penalty"),
     ({"repetition_penalty": 1.1}, "repetition_penalty"),
     ({"logit_bias": {"1": 100.5}}, "logit_bias"),
+    ({"eos_last": "yes"}, "eos_last"),
     ({"logit_bias": {"one": 5}}, "logit_bias"),
     ({"logit_bias": {"01": 5}}, "logit_bias"),
     ({"logit_bias": {"1": "5"}}, "logit_bias.1"),

@@ -111,6 +111,8 @@ def test_a_first_position_that_is_filled_alone_counts_as_a_step() -> None:
         ((1,), {"policy": "low_confidence", "threshold": 0.5}, "threshold"),
         ((1,), {"policy": "factor", "entropy_bound": 0.5}, "entropy_bound"),
         ((1,), {"threshold": 0.5, "factor": 1.0}, "factor"),
+        ((1,), {"max_tokens": 8, "policy": "entropy", "eos_last": True}, "eos_last"),
+        ((1,), {"max_tokens": 8, "policy": "sequential", "eos_last": True}, "eos_last"),
     ],
 )
 def test_what_can_never_be_served_is_refused_by_name(
@@ -176,3 +178,17 @@ def test_a_block_never_takes_more_steps_than_it_has_positions() -> None:
 )
 def test_a_policy_may_be_called_what_its_authors_call_it(name: str, policy: str) -> None:
     assert resolved(max_tokens=10, policy=name).policy == policy
+
+
+def test_ends_come_last_where_the_request_or_the_server_says_so() -> None:
+    def is_last(model: ModelInfo, **params: object) -> bool:
+        request = Request("r", (1, 2), SamplingParams(max_tokens=8, **params))
+        return resolve(request, model, LIMITS).eos_last
+
+    default = replace(MODEL, default_sampling=replace(MODEL.default_sampling, eos_last=True))
+    assert not is_last(MODEL)
+    assert is_last(MODEL, eos_last=True)
+    assert is_last(default)
+    assert not is_last(default, eos_last=False)
+    assert not is_last(default, policy="margin"), "a default is for whom it has a meaning"
+    assert not is_last(replace(MODEL, eos_token_ids=()), eos_last=True)

@@ -85,6 +85,7 @@ def test_steps_of_usual_requests_are_decided_by_graphs(
         replace(HOT, top_k=5),
         replace(HOT, top_p=0.5),
         replace(PLAIN, logit_bias=((7, 1.0),)),
+        replace(PLAIN, eos_last=True),
         replace(PLAIN, block_length=65),
     ],
 )

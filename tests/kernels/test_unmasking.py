@@ -5,11 +5,13 @@ import math
 import pytest
 import torch
 
+from unmask_kernels.constraints import make_constraints
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.linear import make_linear
 from unmask_kernels.philox import gumbel_noise, philox
+from unmask_kernels.request_constraint import pack_constraint
 from unmask_kernels.truncation import Truncation
-from unmask_kernels.unmasking import SampledRows, likeliest, score_rows
+from unmask_kernels.unmasking import LastTokens, SampledRows, likeliest, score_rows
 
 VOCAB, HIDDEN, MASK = 40, 16, 7
 
@@ -171,3 +173,36 @@ def test_confidences_next_to_one_are_told_apart() -> None:
     torch.testing.assert_close(scores.entropy.double(), entropy, rtol=1e-3, atol=0.0)
     assert scores.margin is not None
     torch.testing.assert_close(1 - scores.margin.double(), 2 * tails, rtol=1e-3, atol=0.0)
+
+
+@pytest.mark.parametrize("backend", ["torch", "triton"], indirect=True)
+@pytest.mark.parametrize("biased", [False, True])
+def test_rows_with_last_tokens_are_ranked_without_them(backend: Backend, biased: bool) -> None:
+    generator = torch.Generator().manual_seed(3)
+    hidden, rows = torch.randn(30, HIDDEN, generator=generator), torch.arange(1, 30, 2)
+    tokens, constraints = torch.tensor([3, 21, 30]), None
+    logits = head()(hidden).double()
+    if biased:
+        bias = pack_constraint({21: 2.5, 5: -1.0}, None, VOCAB)
+        owner = torch.zeros(30, dtype=torch.int64).numpy()
+        constraints = make_constraints([bias], owner, VOCAB, hidden.device)
+        logits[:, 21] += 2.5
+        logits[:, 5] -= 1.0
+    scores = score_rows(
+        hidden,
+        head(),
+        mask_token_id=MASK,
+        constraints=constraints,
+        last=LastTokens(rows, tokens),
+    )
+    others = logits.index_fill(1, tokens, -math.inf).softmax(-1)
+    expected = others.gather(1, scores.token[:, None])[:, 0]  # zero where it is one of the last
+    assert scores.ranking is not None
+    torch.testing.assert_close(scores.ranking[rows].double(), expected[rows], rtol=1e-5, atol=1e-7)
+    is_last = rows[torch.isin(scores.token[rows], tokens)]
+    assert len(is_last)
+    order = scores.ranking[is_last].argsort()
+    assert torch.equal(order, scores.confidence[is_last].argsort()), "the surest of them first"
+    assert torch.equal(scores.ranking[::2], scores.confidence[::2])
+    chances = logits.softmax(-1).gather(1, scores.token[:, None])[:, 0]
+    torch.testing.assert_close(scores.confidence.double(), chances, rtol=1e-5, atol=1e-7)

@@ -15,6 +15,8 @@ POLICIES = (
     {"policy": "entropy", "steps": 5},
     {"policy": "margin", "steps": 6},
     {"policy": "sequential", "steps": 5},
+    {"policy": "low_confidence", "steps": 7, "eos_last": True},
+    {"policy": "threshold", "threshold": 0.3, "eos_last": True},
 )
 SAMPLERS = (
     {},

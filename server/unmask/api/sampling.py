@@ -119,6 +119,7 @@ def sampling_of(body: CompletionBody | ChatBody) -> SamplingParams:
             cfg_scale=body.cfg_scale,
             editing_threshold=body.editing_threshold,
             sub_block_length=body.sub_block_length,
+            eos_last=body.eos_last,
             logit_bias=tuple((int(name), bias) for name, bias in (body.logit_bias or {}).items()),
             allowed_token_ids=body.allowed_token_ids,
         )

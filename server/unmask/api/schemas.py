@@ -109,6 +109,7 @@ class Generation(Body):
     cfg_scale: Float | None = None
     editing_threshold: Float | None = None
     sub_block_length: Int | None = None
+    eos_last: Bool | None = None
     stream_refinements: Annotated[RefinementBody | None, BeforeValidator(_as_refinements)] = None
     diffusing: Bool | None = None
 

@@ -39,6 +39,7 @@ SAMPLING: tuple[tuple[str, Any, str], ...] = (
     ("cache", str, "Keys kept within a block, with full attention: none, prefix or dual."),
     ("editing_threshold", float, "Confidence that replaces a token, in models trained for it."),
     ("sub_block_length", int, "Positions of a block that are filled before the next ones."),
+    ("eos_last", bool, "Fill positions that would end the answer after all others."),
     ("cfg_scale", float, "Classifier-free guidance, with full attention; 0 is off."),
 )
 

@@ -29,6 +29,7 @@ DEFAULT_LIMITS: dict[PolicyName, float] = {
 MAX_POST_STEPS = 16  # of a block in which nothing is masked any more (LLaDA2.1)
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
 RANKINGS: tuple[PolicyName, ...] = ("low_confidence", "entropy", "margin", "sequential")
+BY_CONFIDENCE: tuple[PolicyName, ...] = ("low_confidence", "threshold", "factor")
 OWNED_LIMITS: tuple[PolicyName, ...] = ("threshold", "factor", "entropy_bound")
 
 
@@ -96,7 +97,22 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
         max_post_steps=MAX_POST_STEPS,
         constraint=_constraint(params, model),
         sub_block_len=sub_block_len,
+        eos_last=_eos_last(policy, params, model),
     )
+
+
+def _eos_last(policy: PolicyName, params: SamplingParams, model: ModelInfo) -> bool:
+    """Whether what would end the answer is filled last; a default is for whom it has a meaning."""
+    if policy not in BY_CONFIDENCE:
+        if params.eos_last:
+            raise InvalidRequest(
+                f"eos_last is for policies that rank by confidence, not for {policy}",
+                field="eos_last",
+            )
+        return False
+    default = bool(model.default_sampling.eos_last)
+    wanted = default if params.eos_last is None else params.eos_last
+    return wanted and bool(model.eos_token_ids)
 
 
 def _seed(seed: int | None, temperature: float) -> int:
@@ -116,7 +132,7 @@ def _check_canvas(
         raise InvalidRequest(
             f"this model is denoised by the policy entropy_bound only, not {policy}", field="policy"
         )
-    for name in ("logit_bias", "allowed_token_ids"):
+    for name in ("logit_bias", "allowed_token_ids", "eos_last"):
         if getattr(params, name):
             raise InvalidRequest(f"{name} is for models that fill mask tokens", field=name)
     if block_len != default.block_length:

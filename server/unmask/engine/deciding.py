@@ -8,7 +8,7 @@ from torch import Tensor
 from unmask.decoding.policies import BY_ENTROPY, Rules, Scores, select
 from unmask.models.family import Model
 from unmask_kernels.constraints import Constraints
-from unmask_kernels.unmasking import GuidedRows, RowScores, SampledRows, score_rows
+from unmask_kernels.unmasking import GuidedRows, LastTokens, RowScores, SampledRows, score_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Decisive:
     sampled: SampledRows | None
     guided: GuidedRows | None = None
     constraints: Constraints | None = None
+    last: LastTokens | None = None
     num_top: int = 0
 
 
@@ -41,6 +42,7 @@ def decide(
         sampled=given.sampled,
         guided=given.guided,
         constraints=given.constraints,
+        last=given.last,
         with_entropy=not BY_ENTROPY.isdisjoint(names),
         with_margin="margin" in names,
         num_top=given.num_top,
@@ -63,7 +65,8 @@ def edits(scores: RowScores, current: Tensor, limits: Tensor) -> Tensor:
 
 def _considered(scores: RowScores, block: Tensor, is_masked: Tensor | None) -> Scores:
     """What a policy sees: rows that are masked no more have no confidence and no certainty."""
-    confidence, entropy, margin = scores.confidence, scores.entropy, scores.margin
+    confidence = scores.confidence if scores.ranking is None else scores.ranking
+    entropy, margin = scores.entropy, scores.margin
     if is_masked is not None:
         confidence = torch.where(is_masked, confidence, -1.0)
         entropy = None if entropy is None else torch.where(is_masked, entropy, torch.inf)

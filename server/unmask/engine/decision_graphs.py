@@ -1,8 +1,8 @@
 """Captured decisions: scoring and selection of a step in one launch, as forwards are in another.
 
 Like a forward, a decision is filled up with rows to the next size, and the rows that count are the
-same to the bit. What few requests ask for is not captured: guidance, constraints, truncated draws,
-log-probabilities of other tokens, blocks of more than 64.
+same to the bit. What few requests ask for is not captured: guidance, constraints, `eos_last`,
+truncated draws, log-probabilities of other tokens, blocks of more than 64.
 """
 
 import logging
@@ -74,6 +74,7 @@ def is_plain(batch: StepBatch, vocab_size: int) -> bool:
         decoding.num_logprobs == 0
         and not len(batch.guided)
         and all(constraint is None for constraint in decoding.constraints)
+        and not decoding.eos_last.any()
         and not (is_cut & (decoding.temperature > 0)).any()
     )
 

@@ -26,7 +26,7 @@ from unmask_kernels.attention import AttentionPlan
 from unmask_kernels.constraints import make_constraints
 from unmask_kernels.dispatch import capability
 from unmask_kernels.tiles import Put
-from unmask_kernels.unmasking import GuidedRows
+from unmask_kernels.unmasking import GuidedRows, LastTokens
 
 FP8_CAPABILITY = 89
 CPU_KV_BYTES = 256 * 2**20
@@ -220,6 +220,10 @@ class Runner:
             constraints = make_constraints(
                 decoding.constraints, batch.scored_spans, vocab_size, guiding.device
             )
+        last = None
+        if decoding.eos_last.any():
+            rows = np.flatnonzero(decoding.eos_last[batch.scored_spans])
+            last = LastTokens(*self.staging.put([rows, np.array(self.loaded.info.eos_token_ids)]))
         return Decisive(
             _mask_token(self.loaded),
             put.scored_spans,
@@ -228,6 +232,7 @@ class Runner:
             put.sampled,
             guided,
             constraints,
+            last,
             decoding.num_logprobs,
         )
 

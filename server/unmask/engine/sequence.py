@@ -37,6 +37,7 @@ class Decoding:
     max_post_steps: int = 0  # that may still edit a block when nothing of it is masked
     constraint: Constraint | None = None
     sub_block_len: int | None = None  # positions of a block that are filled before the next ones
+    eos_last: bool = False  # positions that would end the answer are filled after the others
 
     @property
     def steps(self) -> int:

@@ -68,6 +68,7 @@ class DecodingArrays:
     editing: FloatArray | None  # confidence that replaces a token; above 1 where none is replaced
     longest: int  # block
     constraints: list[Constraint | None]
+    eos_last: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,7 @@ def _decoding_arrays(sequences: list[Sequence]) -> DecodingArrays:
         editing=_editing_limits(params),
         longest=max((p.block_len for p in params), default=0),
         constraints=[p.constraint for p in params],
+        eos_last=np.array([p.eos_last for p in params], np.bool_),
     )
 
 
