@@ -12,13 +12,15 @@ from unmask.models.registry import load_model
 from unmask.types import Delta, Event, Request, SamplingParams
 from unmask_kernels import dispatch
 
-PROMPTS = [[5, 9, 12], list(range(20, 57)), [7] * 11, [8, 9], [10] * 4]
+PROMPTS = [[5, 9, 12], list(range(20, 57)), [7] * 11, [8, 9], [10] * 4, [30, 31], [77] * 5]
 PARAMS = [
     SamplingParams(max_tokens=6, seed=1, ignore_eos=True),
     SamplingParams(max_tokens=5, temperature=0.8, seed=2, ignore_eos=True),
     SamplingParams(max_tokens=5, temperature=1.0, top_k=5, seed=3, logprobs=2, ignore_eos=True),
     SamplingParams(max_tokens=5, allowed_token_ids=(3, 40, 41), ignore_eos=True),
     SamplingParams(max_tokens=5, logit_bias=((40, 5.0), (9, -100.0)), temperature=0.5, seed=4),
+    SamplingParams(max_tokens=5, policy="sequential", steps=16, ignore_eos=True),
+    SamplingParams(max_tokens=5, threshold=0.3, eos_last=True, logit_bias=((510, 9.0),)),
 ]
 
 
