@@ -49,7 +49,7 @@ class SamplingParams:
     `entropy_bound` belong to the policies of those names; `cache` and `cfg_scale` are for models
     whose attention spans the whole sequence, `sub_block_length` for the others; a token of the open
     block is replaced by one of at least `editing_threshold`, by models that were trained to edit.
-    With `eos_last` positions that would end the answer are filled after all others.
+    With `eos_last` positions that would end the answer are filled after all others of a block.
     `logit_bias` pairs token ids with what is added to their logits; where `allowed_token_ids` are
     given, nothing else is generated, an end-of-sequence token no more than the rest.
     Raises `InvalidRequest`.

@@ -8,7 +8,14 @@ from torch import Tensor
 from unmask.decoding.policies import BY_ENTROPY, Rules, Scores, select
 from unmask.models.family import Model
 from unmask_kernels.constraints import Constraints
-from unmask_kernels.unmasking import GuidedRows, LastTokens, RowScores, SampledRows, score_rows
+from unmask_kernels.unmasking import (
+    NEXT_TO_NOTHING,
+    GuidedRows,
+    LastTokens,
+    RowScores,
+    SampledRows,
+    score_rows,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,7 @@ def decide(
     is_masked = None
     if not is_known or given.editing is not None:
         is_masked = current.eq(given.mask_token_id)
-    selected = select(_considered(scores, given.spans, is_masked), given.rules)
+    selected = select(_considered(scores, given, is_masked), given.rules)
     if is_masked is not None:
         selected &= is_masked
         if given.editing is not None:
@@ -63,12 +70,19 @@ def edits(scores: RowScores, current: Tensor, limits: Tensor) -> Tensor:
     return (scores.token != current) & (scores.confidence > limits)
 
 
-def _considered(scores: RowScores, block: Tensor, is_masked: Tensor | None) -> Scores:
+def _considered(scores: RowScores, given: Decisive, is_masked: Tensor | None) -> Scores:
     """What a policy sees: rows that are masked no more have no confidence and no certainty."""
-    confidence = scores.confidence if scores.ranking is None else scores.ranking
-    entropy, margin = scores.entropy, scores.margin
+    confidence, entropy, margin = scores.confidence, scores.entropy, scores.margin
+    if scores.ranking is not None:
+        ranking = scores.ranking
+        if is_masked is not None:
+            ranking = torch.where(is_masked, ranking, -1.0)
+        highest = ranking.new_zeros(len(given.rules.starts))
+        highest.scatter_reduce_(0, given.spans, ranking, "amax")
+        # Where nothing but last tokens is left in a block, they are filled as any others.
+        confidence = torch.where(highest[given.spans] > NEXT_TO_NOTHING, ranking, confidence)
     if is_masked is not None:
         confidence = torch.where(is_masked, confidence, -1.0)
         entropy = None if entropy is None else torch.where(is_masked, entropy, torch.inf)
         margin = None if margin is None else torch.where(is_masked, margin, -1.0)
-    return Scores(block, confidence, entropy, margin)
+    return Scores(given.spans, confidence, entropy, margin)
