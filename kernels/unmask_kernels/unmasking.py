@@ -143,8 +143,8 @@ def score_rows(
         top_logprobs = top - likely.log_norm[:, None]
     confidence, ranking = likely.probability(best), None
     if last is not None:
-        shares = likely.of_rows(last.rows).probability(logits[last.rows[:, None], last.tokens].T)
-        ranking = last.rank(confidence, token, shares.sum(0))
+        shares = likely.probability(logits[:, last.tokens].T).sum(0)
+        ranking = last.rank(confidence, token, shares[last.rows])
     return RowScores(token, confidence, likely.entropy, margin, top_ids, top_logprobs, ranking)
 
 
@@ -180,13 +180,6 @@ class _Likelihoods:
     def log_norm(self) -> Tensor:
         """What log-probabilities are less than logits, [M] float32."""
         return (self.highest + self.total.log()).float()
-
-    def of_rows(self, rows: Tensor) -> "_Likelihoods":
-        """The same for some rows, given by their indices."""
-        entropy = None if self.entropy is None else self.entropy[rows]
-        return _Likelihoods(
-            self.token[rows], self.best[rows], self.highest[rows], self.total[rows], entropy
-        )
 
     def probability(self, logit: Tensor) -> Tensor:
         """Of one token of each row, or of several, [..., M] float64."""

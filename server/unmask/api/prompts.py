@@ -39,10 +39,7 @@ async def encode_prompts(
         ]
 
     num_chars = sum(len(prompt) for prompt in prompts if isinstance(prompt, str))
-    try:
-        return await _run(encode, num_chars)
-    except InvalidRequest as error:
-        raise InvalidRequest(error.message, field=field, code=error.code) from error
+    return await _encoded(encode, num_chars, field)
 
 
 async def encode_chat(
@@ -54,10 +51,7 @@ async def encode_chat(
     def encode() -> tuple[int, ...]:
         return tuple(tokenizer.apply_chat(turns, add_generation_prompt=add_generation_prompt))
 
-    try:
-        return await _run(encode, sum(len(turn["content"]) for turn in turns))
-    except InvalidRequest as error:
-        raise InvalidRequest(error.message, field="messages", code=error.code) from error
+    return await _encoded(encode, sum(len(turn["content"]) for turn in turns), "messages")
 
 
 async def decode(tokenizer: Tokenizer, token_ids: Sequence[int]) -> str:
@@ -67,6 +61,14 @@ async def decode(tokenizer: Tokenizer, token_ids: Sequence[int]) -> str:
         return tokenizer.decode(token_ids, skip_special_tokens=False)
 
     return await _run(run, len(token_ids))
+
+
+async def _encoded(work: Callable[[], T], num_chars: int, field: str) -> T:
+    """What a tokenizer makes of a field, which its errors are told to be about."""
+    try:
+        return await _run(work, num_chars)
+    except InvalidRequest as error:
+        raise InvalidRequest(error.message, field=field, code=error.code) from error
 
 
 async def _run(work: Callable[[], T], num_items: int) -> T:
