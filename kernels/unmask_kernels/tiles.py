@@ -32,6 +32,8 @@ def tile_config(head_dim: int, dtype: torch.dtype, capability: int) -> TileConfi
     """The configuration for a head size and dtype of queries on a chip, such as 90 for sm_90."""
     if dtype == torch.float32:
         return TileConfig(rows=32 if head_dim > 128 else 64, keys=32, num_warps=4, num_stages=1)
+    if capability == 90 and head_dim <= 128:  # the fastest of those timed on an H100
+        return TileConfig(rows=64, chunk=4096, num_warps=4, num_stages=2, tma=True)
     if capability >= 90:
         if head_dim <= 128:
             return TileConfig(rows=128, keys=64)

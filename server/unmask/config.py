@@ -41,7 +41,7 @@ class EngineConfig:
     max_num_seqs: int = 64
     max_batch_tokens: int = 2048
     max_queue: int = 1024
-    page_size: int = 32
+    page_size: int = 64
     num_pages: int | None = None
     kv_memory_mib: int | None = None
     kv_dtype: KVDtypeName = "auto"

@@ -46,6 +46,21 @@ def test_every_head_size_has_a_configuration(head_dim: int, device: torch.device
     check(attention(case.query, case.keys, case.values, case.plan(), 0.1), exact(case, 0.1))
 
 
+@pytest.mark.usefixtures("triton_kernels")
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("head_dim", [6, 8, 48, 96])
+def test_heads_of_any_size_are_filled_up(
+    head_dim: int, dtype: torch.dtype, device: torch.device
+) -> None:
+    """To what a program computes with: 16 numbers or more, a power of two."""
+    case = build(RAGGED, 16, (6, 2), dtype, device, head_dim)
+    check(attention(case.query, case.keys, case.values, case.plan(), 0.2), exact(case, 0.2))
+    case = build(SHORT, 16, (6, 2), dtype, device, head_dim, config=None)
+    starts = case.reach(9)
+    out = attention(case.query, case.keys, case.values, case.plan(starts=starts), 0.2)
+    check(out, exact(case, 0.2, starts))
+
+
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_a_query_sees_nothing_before_its_start(
     dtype: torch.dtype, device: torch.device, backend: Backend

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # Instructions that are told of kernels, to see that they are read from what was compiled.
 TOLD = {
     80: {"attention d128 bf16": "mma"},
-    90: {"attention d128 bf16": "wgmma", "attention d128 bf16 tma": "tma"},
+    90: {"attention d128 bf16": "tma", "attention d128 bf16 no tma": "wgmma"},
     100: {"attention d128 bf16": "tcgen05"},
 }
 

@@ -52,7 +52,7 @@ def requests(shape: Shape) -> list[Request]:
     """Prompts of one chunk of keys, of several, and of none before the open block."""
     canvas = "text_config" in shape.raw
     params = NOISE if canvas else GUIDED if shape.architecture == LLADA else MASKED
-    more = 2000 if canvas else 600
+    more = 2000 if canvas else 600 if shape.architecture == LLADA else 1200
     return [Request(str(i), tuple(range(3 + more * i)), own) for i, own in enumerate(params)]
 
 

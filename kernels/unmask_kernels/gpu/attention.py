@@ -42,8 +42,8 @@ def _attend(acc, b_max, b_sum, b_q, b_k, b_v, m_reach, scale, softcap, SOFTCAP: 
 
 @triton.jit
 def _load_tile(pages, o_page, o_slot, i_head, first_dim, m_key, stride_page, stride_slot,
-               stride_head, PAGE: tl.constexpr, HEAD_DIM: tl.constexpr, WIDTH: tl.constexpr,
-               TMA: tl.constexpr, MASKED: tl.constexpr):  # fmt: skip
+               stride_head, PAGE: tl.constexpr, HEAD_DIM: tl.constexpr, PADDED_DIM: tl.constexpr,
+               WIDTH: tl.constexpr, TMA: tl.constexpr, MASKED: tl.constexpr):  # fmt: skip
     """Keys or values of consecutive slots; those that were never written become zero."""
     if TMA:
         row = (o_page * PAGE + o_slot).to(tl.int32)
@@ -53,10 +53,13 @@ def _load_tile(pages, o_page, o_slot, i_head, first_dim, m_key, stride_page, str
     else:
         o_dim = first_dim + tl.arange(0, WIDTH)
         p_rows = pages + o_page * stride_page + o_slot * stride_slot + i_head * stride_head
-        if MASKED:
-            b_tile = tl.load(p_rows[:, None] + o_dim[None, :], mask=m_key[:, None], other=0.0)
+        p_tile = p_rows[:, None] + o_dim[None, :]
+        if PADDED_DIM > HEAD_DIM:
+            b_tile = tl.load(p_tile, mask=m_key[:, None] & (o_dim < HEAD_DIM)[None, :], other=0.0)
+        elif MASKED:
+            b_tile = tl.load(p_tile, mask=m_key[:, None], other=0.0)
         else:
-            b_tile = tl.load(p_rows[:, None] + o_dim[None, :])
+            b_tile = tl.load(p_tile)
     return b_tile
 
 
@@ -66,14 +69,15 @@ def attention_kernel(
     item_query, item_rows, item_page, item_chunk, item_slot, starts, horizons, pages,
     key_scales, value_scales, scale, softcap,
     stride_query, stride_page, stride_slot, stride_head,
-    HEADS: tl.constexpr, GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, VALUE_DIM: tl.constexpr,
-    PAGE: tl.constexpr, CHUNK: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
-    STAGES: tl.constexpr, TMA: tl.constexpr, SCALED: tl.constexpr, SOFTCAP: tl.constexpr,
-    WINDOWED: tl.constexpr, PRECISION: tl.constexpr,
+    HEADS: tl.constexpr, GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, PADDED_DIM: tl.constexpr,
+    VALUE_DIM: tl.constexpr, PAGE: tl.constexpr, CHUNK: tl.constexpr, BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr, STAGES: tl.constexpr, TMA: tl.constexpr, SCALED: tl.constexpr,
+    SOFTCAP: tl.constexpr, WINDOWED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Row m of a tile is query m // GROUP with head m % GROUP of the key head's own.
 
-    Heads that are too wide for the registers are mixed VALUE_DIM columns at a time.
+    Heads that are too wide for the registers are mixed VALUE_DIM columns at a time. Those that are
+    no power of two, or too small for the matrix units, are filled up to PADDED_DIM with zeros.
     """
     i_item, i_head, i_part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     num_rows = tl.load(item_rows + i_item)
@@ -84,14 +88,17 @@ def attention_kernel(
     chunk = tl.load(item_chunk + i_item)
     slot = tl.load(item_slot + i_item).to(tl.int64)
 
-    o_m, o_dim, o_n = tl.arange(0, BLOCK_M), tl.arange(0, HEAD_DIM), tl.arange(0, BLOCK_N)
+    o_m, o_dim, o_n = tl.arange(0, BLOCK_M), tl.arange(0, PADDED_DIM), tl.arange(0, BLOCK_N)
     o_row = first + o_m // GROUP
     m_row = o_m // GROUP < num_rows
     o_head = i_head * GROUP + o_m % GROUP
     b_start = tl.load(starts + o_row, mask=m_row, other=2147483647)
     b_horizon = tl.load(horizons + o_row, mask=m_row, other=0)
     p_query = query + o_row.to(tl.int64) * stride_query + o_head * HEAD_DIM
-    b_q = tl.load(p_query[:, None] + o_dim[None, :], mask=m_row[:, None], other=0.0)
+    m_query = m_row[:, None]
+    if PADDED_DIM > HEAD_DIM:
+        m_query = m_query & (o_dim < HEAD_DIM)[None, :]
+    b_q = tl.load(p_query[:, None] + o_dim[None, :], mask=m_query, other=0.0)
 
     # Keys that any row sees, and those that every row sees and that need no mask.
     low = tl.maximum(tl.min(b_start, 0) // BLOCK_N * BLOCK_N, chunk * CHUNK)
@@ -131,10 +138,11 @@ def attention_kernel(
                 )
                 o_slot = o_position % PAGE
             b_k = _load_tile(keys, o_page, o_slot, i_head, 0, m_key, stride_page, stride_slot,
-                             stride_head, PAGE, HEAD_DIM, HEAD_DIM, TMA, phase != 1)  # fmt: skip
+                             stride_head, PAGE, HEAD_DIM, PADDED_DIM, PADDED_DIM, TMA,
+                             phase != 1)  # fmt: skip
             b_v = _load_tile(values, o_page, o_slot, i_head, i_part * VALUE_DIM, m_key,
-                             stride_page, stride_slot, stride_head, PAGE, HEAD_DIM, VALUE_DIM,
-                             TMA, phase != 1)  # fmt: skip
+                             stride_page, stride_slot, stride_head, PAGE, HEAD_DIM, PADDED_DIM,
+                             VALUE_DIM, TMA, phase != 1)  # fmt: skip
             if SCALED:
                 b_k, b_v = b_k.to(b_q.dtype), b_v.to(b_q.dtype)
             acc, b_max, b_sum = _attend(acc, b_max, b_sum, b_q, b_k, b_v, m_reach, factor,
@@ -145,37 +153,39 @@ def attention_kernel(
     o_value = i_part * VALUE_DIM + tl.arange(0, VALUE_DIM)
     if slot >= 0:
         o_stat = (slot * tl.num_programs(1) + i_head) * BLOCK_M + o_m
-        tl.store(partial + o_stat[:, None] * HEAD_DIM + o_value[None, :], acc)
+        tl.store(partial + o_stat[:, None] * PADDED_DIM + o_value[None, :], acc)
         if i_part == 0:
             tl.store(partial_max + o_stat, b_max)
             tl.store(partial_sum + o_stat, b_sum)
     else:
         b_out = acc / tl.where(b_sum == 0.0, 1.0, b_sum)[:, None]
         p_out = out + (o_row.to(tl.int64) * HEADS + o_head) * HEAD_DIM
-        tl.store(p_out[:, None] + o_value[None, :], b_out.to(out.dtype.element_ty),
-                 mask=m_row[:, None])  # fmt: skip
+        m_out = m_row[:, None]
+        if PADDED_DIM > HEAD_DIM:
+            m_out = m_out & (o_value < HEAD_DIM)[None, :]
+        tl.store(p_out[:, None] + o_value[None, :], b_out.to(out.dtype.element_ty), mask=m_out)
 
 
 @triton.jit
 def merge_kernel(
     partial, partial_max, partial_sum, out, tile_query, tile_rows, tile_slot, tile_parts,
-    HEADS: tl.constexpr, GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, TILE_M: tl.constexpr,
-    BLOCK_M: tl.constexpr,
+    HEADS: tl.constexpr, GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, PADDED_DIM: tl.constexpr,
+    TILE_M: tl.constexpr, BLOCK_M: tl.constexpr,
 ):  # fmt: skip
     """Merge the chunks of a tile in their order, BLOCK_M of its TILE_M rows in a program."""
     i_tile, i_head, i_m = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     num_rows = tl.load(tile_rows + i_tile)
     if i_m * BLOCK_M >= num_rows * GROUP:
         return
-    o_m, o_dim = i_m * BLOCK_M + tl.arange(0, BLOCK_M), tl.arange(0, HEAD_DIM)
+    o_m, o_dim = i_m * BLOCK_M + tl.arange(0, BLOCK_M), tl.arange(0, PADDED_DIM)
     first_slot = tl.load(tile_slot + i_tile).to(tl.int64)
     b_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
     b_sum = tl.zeros([BLOCK_M], tl.float32)
-    acc = tl.zeros([BLOCK_M, HEAD_DIM], tl.float32)
+    acc = tl.zeros([BLOCK_M, PADDED_DIM], tl.float32)
     for part in range(0, tl.load(tile_parts + i_tile)):
         o_stat = ((first_slot + part) * tl.num_programs(1) + i_head) * TILE_M + o_m
         b_part_max = tl.load(partial_max + o_stat)
-        b_part = tl.load(partial + o_stat[:, None] * HEAD_DIM + o_dim[None, :])
+        b_part = tl.load(partial + o_stat[:, None] * PADDED_DIM + o_dim[None, :])
         b_new = tl.maximum(b_max, b_part_max)
         b_base = tl.where(b_new == float("-inf"), 0.0, b_new)
         b_alpha, b_beta = tl.exp2(b_max - b_base), tl.exp2(b_part_max - b_base)
@@ -185,11 +195,14 @@ def merge_kernel(
     b_out = acc / tl.where(b_sum == 0.0, 1.0, b_sum)[:, None]
     o_row = (tl.load(tile_query + i_tile) + o_m // GROUP).to(tl.int64)
     p_out = out + (o_row * HEADS + i_head * GROUP + o_m % GROUP) * HEAD_DIM
-    m_row = o_m // GROUP < num_rows
-    tl.store(p_out[:, None] + o_dim[None, :], b_out.to(out.dtype.element_ty), mask=m_row[:, None])
+    m_out = (o_m // GROUP < num_rows)[:, None]
+    if PADDED_DIM > HEAD_DIM:
+        m_out = m_out & (o_dim < HEAD_DIM)[None, :]
+    tl.store(p_out[:, None] + o_dim[None, :], b_out.to(out.dtype.element_ty), mask=m_out)
 
 
 MERGE_ROWS = 16
+SMALLEST_DIM = 16  # that matrix units sum over
 MAX_BOX = 256  # columns that the copy engine takes at a time
 STRIDES = ("stride_query", "stride_page", "stride_slot", "stride_head")
 
@@ -214,20 +227,22 @@ def run_tiles(
         return out
     query = query if query.stride()[1:] == (head_dim, 1) else query.contiguous()
     slots = (plan.num_slots, num_kv_heads, config.rows)
-    partial = torch.empty((*slots, head_dim), dtype=torch.float32, device=query.device)
+    padded_dim = _padded(head_dim)
+    partial = torch.empty((*slots, padded_dim), dtype=torch.float32, device=query.device)
     stats = torch.empty((2, *slots), dtype=torch.float32, device=query.device)
-    value_dim = min(head_dim, config.columns)
-    use_tma = config.tma and page_size % config.keys == 0 and head_dim <= MAX_BOX
+    value_dim = min(padded_dim, config.columns)
+    fits_boxes = page_size % config.keys == 0 and head_dim == padded_dim <= MAX_BOX
+    use_tma = config.tma and fits_boxes
     keys = _described(key_pages, config.keys, head_dim) if use_tma else key_pages
     values = _described(value_pages, config.keys, value_dim) if use_tma else value_pages
-    attention_kernel[(len(plan.item_query), num_kv_heads, head_dim // value_dim)](
+    attention_kernel[(len(plan.item_query), num_kv_heads, padded_dim // value_dim)](
         query, keys, values, out, partial, stats[0], stats[1],
         plan.item_query, plan.item_rows, plan.item_page, plan.item_chunk, plan.item_slot,
         plan.starts, plan.horizons, plan.pages, key_scales, value_scales, scale, softcap or 0.0,
         query.stride(0), *key_pages.stride()[:3],
         HEADS=num_heads, GROUP=num_heads // num_kv_heads, HEAD_DIM=head_dim,
-        VALUE_DIM=value_dim, PAGE=page_size, CHUNK=config.chunk, BLOCK_M=config.rows,
-        BLOCK_N=config.keys, STAGES=config.num_stages, TMA=use_tma,
+        PADDED_DIM=padded_dim, VALUE_DIM=value_dim, PAGE=page_size, CHUNK=config.chunk,
+        BLOCK_M=config.rows, BLOCK_N=config.keys, STAGES=config.num_stages, TMA=use_tma,
         SCALED=key_scales is not None, SOFTCAP=softcap is not None,
         WINDOWED=plan.windowed, PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
         num_warps=config.num_warps,
@@ -237,9 +252,14 @@ def run_tiles(
             partial, stats[0], stats[1], out,
             plan.tile_query, plan.tile_rows, plan.tile_slot, plan.tile_parts,
             HEADS=num_heads, GROUP=num_heads // num_kv_heads, HEAD_DIM=head_dim,
-            TILE_M=config.rows, BLOCK_M=MERGE_ROWS, num_warps=4,
+            PADDED_DIM=padded_dim, TILE_M=config.rows, BLOCK_M=MERGE_ROWS, num_warps=4,
         )  # fmt: skip
     return out
+
+
+def _padded(head_dim: int) -> int:
+    """What a program computes with: a power of two that matrix units sum over."""
+    return max(SMALLEST_DIM, int(triton.next_power_of_2(head_dim)))
 
 
 def _described(pages: Tensor, rows: int, columns: int) -> TensorDescriptor:
@@ -250,6 +270,8 @@ def _described(pages: Tensor, rows: int, columns: int) -> TensorDescriptor:
 
 def variants(capability: int) -> Iterator[Variant]:
     """Every configuration of `tiles.tile_config`, for the compile checks."""
+    for head_dim in (8, 96):
+        yield _variant(capability, head_dim, "bf16")
     for head_dim in (64, 128, 256, 512):
         yield _variant(capability, head_dim, "bf16")
         yield _variant(capability, head_dim, "bf16", SOFTCAP=True)
@@ -257,28 +279,30 @@ def variants(capability: int) -> Iterator[Variant]:
         if capability >= 89:
             yield _variant(capability, head_dim, "fp8e4nv", SCALED=True)
         if capability == 90 and head_dim <= MAX_BOX:
-            yield _variant(capability, head_dim, "bf16", TMA=True)
+            own = tile_config(head_dim, torch.bfloat16, capability)
+            yield _variant(capability, head_dim, "bf16", TMA=not own.tma)
         types = dict.fromkeys(("partial", "partial_max", "partial_sum"), "*fp32") | {"out": "*bf16"}
         types |= dict.fromkeys(("tile_query", "tile_rows", "tile_slot", "tile_parts"), "*i32")
         rows = tile_config(head_dim, torch.bfloat16, capability).rows
-        shape = {"HEADS": 32, "GROUP": 4, "HEAD_DIM": head_dim}
+        shape = {"HEADS": 32, "GROUP": 4, "HEAD_DIM": head_dim, "PADDED_DIM": head_dim}
         merged = shape | {"TILE_M": rows, "BLOCK_M": MERGE_ROWS}
         yield Variant(f"merge d{head_dim}", merge_kernel, types, merged)
 
 
 def _variant(capability: int, head_dim: int, pages: str, **changes: bool) -> Variant:
-    config = tile_config(head_dim, torch.bfloat16, capability)
-    value_dim = min(head_dim, config.columns)
+    config, padded_dim = tile_config(head_dim, torch.bfloat16, capability), _padded(head_dim)
+    value_dim = min(padded_dim, config.columns)
     types = {"query": "*bf16", "out": "*bf16", "keys": f"*{pages}", "values": f"*{pages}"}
     types |= dict.fromkeys(("partial", "partial_max", "partial_sum"), "*fp32")
     types |= dict.fromkeys(("item_query", "item_rows", "item_page", "item_chunk"), "*i32")
     types |= dict.fromkeys(("item_slot", "starts", "horizons", "pages"), "*i32")
     types |= dict.fromkeys(STRIDES, "i32:16") | {"scale": "fp32", "softcap": "fp32"}
     constants = {
-        "HEADS": 32, "GROUP": 4, "HEAD_DIM": head_dim, "VALUE_DIM": value_dim, "PAGE": 64,
+        "HEADS": 32, "GROUP": 4, "HEAD_DIM": head_dim, "PADDED_DIM": padded_dim,
+        "VALUE_DIM": value_dim, "PAGE": 64,
         "CHUNK": config.chunk, "BLOCK_M": config.rows, "BLOCK_N": config.keys,
-        "STAGES": config.num_stages, "TMA": False, "SCALED": False, "SOFTCAP": False,
-        "WINDOWED": False, "PRECISION": "tf32",
+        "STAGES": config.num_stages, "TMA": config.tma and head_dim == padded_dim,
+        "SCALED": False, "SOFTCAP": False, "WINDOWED": False, "PRECISION": "tf32",
     } | changes  # fmt: skip
     if constants["TMA"]:
         types["keys"] = f"tensordesc<{pages}[{config.keys}, {head_dim}]>"
@@ -287,5 +311,6 @@ def _variant(capability: int, head_dim: int, pages: str, **changes: bool) -> Var
         types |= {"key_scales": "*fp32", "value_scales": "*fp32"}
     else:
         constants |= {"key_scales": None, "value_scales": None}
-    name = " ".join([f"attention d{head_dim} {pages}", *(change.lower() for change in changes)])
+    marks = [change.lower() if on else f"no {change.lower()}" for change, on in changes.items()]
+    name = " ".join([f"attention d{head_dim} {pages}", *marks])
     return Variant(name, attention_kernel, types, constants, config.num_warps, multiplies=True)
