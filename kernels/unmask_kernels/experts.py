@@ -26,6 +26,19 @@ from unmask_kernels.linear import (
 )
 
 
+def score_experts(x: Tensor, router: Linear) -> Tensor:
+    """Logits [T, E] of rows [T, C]; a row's are the same in any company.
+
+    On a GPU not the library's product, which for so few outputs cuts a row's sum in parts.
+    """
+    if router.is_plain and uses_triton(x.device):
+        from unmask_kernels.gpu import routing
+
+        assert router.weight is not None
+        return routing.score(x, router.weight)
+    return router(x)
+
+
 def route_softmax(
     logits: Tensor, top: int, *, renormalise: bool, bias: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -33,6 +46,10 @@ def route_softmax(
 
     A `bias` [E] is added to every share, not to the choice alone (LLaDA-MoE).
     """
+    if uses_triton(logits.device):
+        from unmask_kernels.gpu import routing
+
+        return routing.route_softmax(logits, top, renormalise=renormalise, bias=bias)
     likely = logits.float().softmax(-1)
     shares, ids = (likely if bias is None else likely + bias).topk(top, dim=-1)
     return ids, shares / _total(shares) if renormalise else shares
@@ -53,9 +70,21 @@ def route_sigmoid(
     A group of `logits` [T, E] counts as much as the sum of its two best. Returns ids and shares,
     both [T, top].
     """
+    if uses_triton(logits.device):
+        from unmask_kernels.gpu import routing
+
+        return routing.route_sigmoid(
+            logits,
+            bias,
+            top,
+            groups=groups,
+            top_groups=top_groups,
+            scale=scale,
+            renormalise=renormalise,
+        )
     scores = _sigmoid(logits.float())
     choice = scores + bias
-    grouped = choice.view(len(choice), groups, -1)
+    grouped = choice.view(len(choice), groups, choice.shape[1] // groups)
     worth = grouped.topk(min(2, grouped.shape[2]), dim=-1).values.sum(-1)
     kept = torch.zeros_like(worth, dtype=torch.bool)
     kept.scatter_(1, worth.topk(top_groups, dim=-1).indices, True)

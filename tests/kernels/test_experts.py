@@ -7,7 +7,6 @@ from torch import Tensor
 
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.experts import experts, route_sigmoid, route_softmax
-from unmask_kernels.gpu.experts import align
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
 
@@ -102,18 +101,6 @@ def test_a_row_gets_the_same_bits_in_any_company(device: torch.device) -> None:
     for some in (slice(0, 1), slice(13, 20), slice(39, 40)):
         alone = experts(x[some], gate_up, down, ids[some], shares[some])
         assert torch.equal(alone, together[some])
-
-
-def test_tiles_hold_pairs_of_one_expert(device: torch.device) -> None:
-    ids = torch.tensor([[2, 0], [2, 1], [2, 0], [2, 3], [2, 3]], device=device)
-    row_of, expert_of = align(ids, 5, 4)
-    tiles = row_of.view(-1, 4).tolist()
-    flat = ids.flatten().tolist()
-    for tile, expert in zip(tiles, expert_of.tolist(), strict=True):
-        held = [pair for pair in tile if pair < len(flat)]
-        assert (expert >= 0) == bool(held)
-        assert all(flat[pair] == expert for pair in held)
-    assert sorted(pair for tile in tiles for pair in tile if pair < len(flat)) == list(range(10))
 
 
 def test_a_bias_changes_the_choice_and_not_the_shares() -> None:

@@ -50,7 +50,9 @@ def test_norms_of_rows_with_a_stride(
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("normed", [True, False])
-@pytest.mark.parametrize(("num_heads", "num_kv", "head_dim"), [(4, 2, 32), (3, 3, 24), (5, 1, 64)])
+@pytest.mark.parametrize(
+    ("num_heads", "num_kv", "head_dim"), [(4, 2, 32), (3, 3, 24), (5, 1, 64), (19, 17, 64)]
+)
 def test_heads_are_normalised_rotated_and_stored(
     num_heads: int,
     num_kv: int,
@@ -127,6 +129,30 @@ def test_values_are_normalised_where_there_are_norms_for_them(
     check(keys.flatten(0, 1)[slots], rotated[:, num_heads:], dtype)
     expected = exact_norm(heads[:, -num_kv:], weights[num_heads + num_kv :])
     check(values.flatten(0, 1)[slots], expected, dtype)
+
+
+@pytest.mark.usefixtures("triton_kernels")
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_heads_of_a_row_get_the_same_bits_in_any_company(
+    dtype: torch.dtype, device: torch.device
+) -> None:
+    longer = torch.randn(9, 40, 64).to(device, dtype)
+    heads, weights = longer[:, :22], torch.randn(21, 64).to(device, dtype)
+    angles = torch.randn(9, 1, 32).to(device)
+    cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
+
+    def place(heads: Tensor, rows: slice) -> list[Tensor]:
+        keys = torch.zeros(3, 4, 1, 64, dtype=dtype, device=device)
+        values = torch.zeros_like(keys)
+        slots = torch.arange(9, device=device)[rows]
+        own = (heads[rows], weights, 1e-6, cos[rows], sin[rows])
+        query = place_heads(*own, keys, values, slots)
+        return [query, keys.flatten(0, 1)[slots], values.flatten(0, 1)[slots]]
+
+    together = place(heads.contiguous(), slice(0, 9))
+    for rows in (slice(0, 1), slice(2, 7)):
+        for own, all_of_them in zip(place(heads, rows), together, strict=True):
+            assert torch.equal(own, all_of_them[rows])
 
 
 def test_keys_and_values_of_8_bits_are_divided_by_their_scales(

@@ -8,6 +8,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from unmask_kernels.dispatch import uses_triton
+from unmask_kernels.gpu import routing
 from unmask_kernels.layers import Activation, gated
 from unmask_kernels.testing.variant import Variant
 
@@ -84,10 +86,12 @@ def combine_kernel(
 
 
 def align(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
-    """Pairs sorted by expert, every expert's filled up to whole tiles, and each tile's expert.
+    """Pairs by expert, every expert's filled up to whole tiles, and each tile's expert.
 
     Their lengths follow the shapes alone, so nothing waits for the device: spare tiles have -1.
     """
+    if uses_triton(ids.device):
+        return routing.align(ids, num_experts, tile)
     flat = ids.flatten()
     num_pairs = len(flat)
     num_tiles = triton.cdiv(num_pairs, tile) + min(num_experts, num_pairs)
@@ -173,5 +177,6 @@ def variants(capability: int) -> Iterator[Variant]:
         constants = tiles | {"SCALED": scaled} | ({} if scaled else {"scales": None})
         name = f"experts {weights}"
         yield Variant(name, grouped_product_kernel, own, constants, config.num_warps, True)
+    yield from routing.variants(capability)
     sums = {"parts": "*bf16", "shares": "*fp32", "out": "*bf16", "num_columns": "i32:16"}
     yield Variant("experts combined", combine_kernel, sums, {"TOP": 8, "BLOCK": 1024})

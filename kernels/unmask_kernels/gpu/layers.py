@@ -9,6 +9,15 @@ from torch import Tensor
 
 from unmask_kernels.testing.variant import Variant
 
+# Numbers of each half of the heads of a program: 16 bytes of each for a thread.
+HEADS_HALVES, HEADS_WARPS = 512, 2
+
+
+def heads_tile(num_heads: int, head_dim: int) -> tuple[int, int]:
+    """Heads of a program and the room for half of one; they follow the model, never the load."""
+    half = triton.next_power_of_2(head_dim // 2)
+    return min(triton.next_power_of_2(num_heads), max(1, HEADS_HALVES // half)), half
+
 
 @triton.jit
 def rms_norm_kernel(
@@ -27,9 +36,56 @@ def rms_norm_kernel(
 
 
 @triton.jit
-def _narrowed(b_x, p_scale):
-    """Divided by a scale, and within what e4m3 can say."""
-    return tl.minimum(tl.maximum(b_x / tl.load(p_scale), -448.0), 448.0)
+def _load_halves(p_heads, i_head, m_head, HEAD_DIM: tl.constexpr, HALF: tl.constexpr):
+    """Both halves of heads, [H, HALF] in float32."""
+    o_low = tl.arange(0, HALF)[None, :]
+    mask = m_head[:, None] & (o_low < HEAD_DIM // 2)
+    p_low = p_heads + i_head[:, None] * HEAD_DIM + o_low
+    b_low = tl.load(p_low, mask=mask, other=0.0)
+    b_high = tl.load(p_low + HEAD_DIM // 2, mask=mask, other=0.0)
+    return b_low.to(tl.float32), b_high.to(tl.float32)
+
+
+@triton.jit
+def _make_heads(
+    p_row, norm_weights, cos, sin, i_row, i_head, i_norm, m_head, eps,
+    HEAD_DIM: tl.constexpr, HALF: tl.constexpr, NORMED: tl.constexpr, TURNED: tl.constexpr,
+):  # fmt: skip
+    """Both halves of heads `i_head` of a row, normalised by rows `i_norm` of norms, and rotated."""
+    b_low, b_high = _load_halves(p_row, i_head, m_head, HEAD_DIM, HALF)
+    if NORMED:
+        b_norm, b_norm_high = _load_halves(norm_weights, i_norm, m_head, HEAD_DIM, HALF)
+        b_total = tl.sum(b_low * b_low, 1) + tl.sum(b_high * b_high, 1)
+        b_scale = tl.rsqrt(b_total / HEAD_DIM + eps)[:, None]
+        b_low *= b_scale * b_norm
+        b_high *= b_scale * b_norm_high
+    if TURNED:
+        # In the shape of the heads: a single row would be laid out in another way.
+        o_low = tl.broadcast_to(tl.arange(0, HALF)[None, :], b_low.shape)
+        m_low = o_low < HEAD_DIM // 2
+        o_angle = i_row * (HEAD_DIM // 2) + o_low
+        b_cos = tl.load(cos + o_angle, mask=m_low, other=0.0).to(tl.float32)
+        b_sin = tl.load(sin + o_angle, mask=m_low, other=0.0).to(tl.float32)
+        b_low, b_high = b_low * b_cos - b_high * b_sin, b_high * b_cos + b_low * b_sin
+    return b_low, b_high
+
+
+@triton.jit
+def _narrow(b_x, p_scale, m_head):
+    """Divided by each head's scale, and within what e4m3 can say."""
+    b_scale = tl.load(p_scale, mask=m_head, other=1.0)[:, None]
+    return tl.minimum(tl.maximum(b_x / b_scale, -448.0), 448.0)
+
+
+@triton.jit
+def _store_halves(
+    p_heads, i_head, m_head, b_low, b_high, HEAD_DIM: tl.constexpr, HALF: tl.constexpr
+):  # fmt: skip
+    o_low = tl.arange(0, HALF)[None, :]
+    mask = m_head[:, None] & (o_low < HEAD_DIM // 2)
+    p_low = p_heads + i_head[:, None] * HEAD_DIM + o_low
+    tl.store(p_low, b_low.to(p_heads.dtype.element_ty), mask=mask)
+    tl.store(p_low + HEAD_DIM // 2, b_high.to(p_heads.dtype.element_ty), mask=mask)
 
 
 @triton.jit
@@ -37,57 +93,58 @@ def heads_kernel(
     heads, norm_weights, cos, sin, slots, query, keys, values,
     key_scales, value_scales, stride_heads, stride_slot, eps,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, HALF: tl.constexpr,
-    NORMED: tl.constexpr, SCALED: tl.constexpr, SHARED: tl.constexpr,
+    NORMED: tl.constexpr, SCALED: tl.constexpr, SHARED: tl.constexpr, BLOCK_H: tl.constexpr,
 ):  # fmt: skip
-    """A head of a row: queries to `query`, keys and values to their slot.
+    """Some heads of a row, all of a kind: queries to `query`, keys and values to their slot.
 
     The first `NORMED` heads are normalised; where `SHARED`, values are the keys as projected.
     """
-    i_row, i_head = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    o_low = tl.arange(0, HALF)
-    m_low = o_low < HEAD_DIM // 2
-    o_high = o_low + HEAD_DIM // 2
-    i_source = i_head
-    if SHARED:
-        if i_head >= HEADS + KV_HEADS:
-            i_source = i_head - KV_HEADS
-    p_head = heads + i_row * stride_heads + i_source * HEAD_DIM
-    b_low = tl.load(p_head + o_low, mask=m_low, other=0.0).to(tl.float32)
-    b_high = tl.load(p_head + o_high, mask=m_low, other=0.0).to(tl.float32)
-    if NORMED > 0:
-        if i_head < NORMED:
-            total = tl.sum(b_low * b_low, 0) + tl.sum(b_high * b_high, 0)
-            scale = tl.rsqrt(total / HEAD_DIM + eps)
-            p_norm = norm_weights + i_head * HEAD_DIM
-            b_low *= scale * tl.load(p_norm + o_low, mask=m_low, other=0.0).to(tl.float32)
-            b_high *= scale * tl.load(p_norm + o_high, mask=m_low, other=0.0).to(tl.float32)
-    if i_head < HEADS + KV_HEADS:
-        o_angle = i_row * (HEAD_DIM // 2) + o_low
-        b_cos = tl.load(cos + o_angle, mask=m_low, other=0.0).to(tl.float32)
-        b_sin = tl.load(sin + o_angle, mask=m_low, other=0.0).to(tl.float32)
-        b_low, b_high = b_low * b_cos - b_high * b_sin, b_high * b_cos + b_low * b_sin
-    if i_head < HEADS:
-        p_query = query + (i_row * HEADS + i_head) * HEAD_DIM
-        tl.store(p_query + o_low, b_low.to(query.dtype.element_ty), mask=m_low)
-        tl.store(p_query + o_high, b_high.to(query.dtype.element_ty), mask=m_low)
+    num_tiles: tl.constexpr = (HEADS + BLOCK_H - 1) // BLOCK_H
+    num_kv_tiles: tl.constexpr = (KV_HEADS + BLOCK_H - 1) // BLOCK_H
+    i_program = tl.program_id(0)
+    i_row = (i_program // (num_tiles + 2 * num_kv_tiles)).to(tl.int64)
+    i_tile = i_program % (num_tiles + 2 * num_kv_tiles)
+    p_row = heads + i_row * stride_heads
+    if i_tile < num_tiles:
+        i_head = i_tile * BLOCK_H + tl.arange(0, BLOCK_H)
+        m_head = i_head < HEADS
+        b_low, b_high = _make_heads(
+            p_row, norm_weights, cos, sin, i_row, i_head, i_head, m_head, eps,
+            HEAD_DIM, HALF, NORMED > 0, True,
+        )  # fmt: skip
+        p_query = query + i_row * HEADS * HEAD_DIM
+        _store_halves(p_query, i_head, m_head, b_low, b_high, HEAD_DIM, HALF)
+    elif i_tile < num_tiles + num_kv_tiles:
+        slot = tl.load(slots + i_row)
+        i_head = (i_tile - num_tiles) * BLOCK_H + tl.arange(0, BLOCK_H)
+        m_head = i_head < KV_HEADS
+        i_norm = HEADS + i_head
+        b_low, b_high = _make_heads(
+            p_row, norm_weights, cos, sin, i_row, i_norm, i_norm, m_head, eps,
+            HEAD_DIM, HALF, NORMED > 0, True,
+        )  # fmt: skip
+        if SCALED:
+            b_low = _narrow(b_low, key_scales + i_head, m_head)
+            b_high = _narrow(b_high, key_scales + i_head, m_head)
+        p_slot = keys + slot * stride_slot
+        _store_halves(p_slot, i_head, m_head, b_low, b_high, HEAD_DIM, HALF)
     else:
         slot = tl.load(slots + i_row)
-        if i_head < HEADS + KV_HEADS:
-            i_kv = i_head - HEADS
-            if SCALED:
-                b_low = _narrowed(b_low, key_scales + i_kv)
-                b_high = _narrowed(b_high, key_scales + i_kv)
-            p_slot = keys + slot * stride_slot + i_kv * HEAD_DIM
-            tl.store(p_slot + o_low, b_low.to(keys.dtype.element_ty), mask=m_low)
-            tl.store(p_slot + o_high, b_high.to(keys.dtype.element_ty), mask=m_low)
-        else:
-            i_kv = i_head - HEADS - KV_HEADS
-            if SCALED:
-                b_low = _narrowed(b_low, value_scales + i_kv)
-                b_high = _narrowed(b_high, value_scales + i_kv)
-            p_slot = values + slot * stride_slot + i_kv * HEAD_DIM
-            tl.store(p_slot + o_low, b_low.to(values.dtype.element_ty), mask=m_low)
-            tl.store(p_slot + o_high, b_high.to(values.dtype.element_ty), mask=m_low)
+        i_head = (i_tile - num_tiles - num_kv_tiles) * BLOCK_H + tl.arange(0, BLOCK_H)
+        m_head = i_head < KV_HEADS
+        i_norm = HEADS + KV_HEADS + i_head
+        i_source = i_norm
+        if SHARED:
+            i_source = HEADS + i_head
+        b_low, b_high = _make_heads(
+            p_row, norm_weights, cos, sin, i_row, i_source, i_norm, m_head, eps,
+            HEAD_DIM, HALF, NORMED > HEADS + KV_HEADS, False,
+        )  # fmt: skip
+        if SCALED:
+            b_low = _narrow(b_low, value_scales + i_head, m_head)
+            b_high = _narrow(b_high, value_scales + i_head, m_head)
+        p_slot = values + slot * stride_slot
+        _store_halves(p_slot, i_head, m_head, b_low, b_high, HEAD_DIM, HALF)
 
 
 @triton.jit
@@ -144,13 +201,15 @@ def place_heads(
     num_queries = num_heads - 2 * num_kv_heads
     query = torch.empty((num_rows, num_queries, head_dim), dtype=heads.dtype, device=heads.device)
     if num_rows:
-        heads_kernel[(num_rows, num_heads)](
+        block, half = heads_tile(num_queries, head_dim)
+        num_tiles = triton.cdiv(num_queries, block) + 2 * triton.cdiv(num_kv_heads, block)
+        heads_kernel[(num_rows * num_tiles,)](
             heads, norm_weights, cos, sin, slots, query, key_pages, value_pages,
             key_scales, value_scales, heads.stride(0), key_pages.stride(1), eps,
-            HEADS=num_queries, KV_HEADS=num_kv_heads, HEAD_DIM=head_dim,
-            HALF=triton.next_power_of_2(head_dim // 2),
+            HEADS=num_queries, KV_HEADS=num_kv_heads, HEAD_DIM=head_dim, HALF=half,
             NORMED=0 if norm_weights is None else len(norm_weights),
-            SCALED=key_scales is not None, SHARED=key_is_value, num_warps=1,
+            SCALED=key_scales is not None, SHARED=key_is_value, BLOCK_H=block,
+            num_warps=HEADS_WARPS,
         )  # fmt: skip
     return query
 
@@ -192,14 +251,17 @@ def variants(capability: int) -> Iterator[Variant]:
         types = dict.fromkeys(names, "*bf16") | {"keys": f"*{pages}", "values": f"*{pages}"}
         types |= {"slots": "*i64", "eps": "fp32"}
         types |= {"stride_heads": "i32:16", "stride_slot": "i32:16"}
-        constants: dict[str, int | None]
-        constants = {"HEADS": 32, "KV_HEADS": 8, "HEAD_DIM": 128, "HALF": 64, "NORMED": 40}
-        constants |= {"SCALED": scaled, "SHARED": False}
         if scaled:
             types |= {"key_scales": "*fp32", "value_scales": "*fp32"}
-        else:
-            constants |= {"key_scales": None, "value_scales": None}
-        yield Variant(f"heads {pages}", heads_kernel, types, constants, num_warps=1)
-        own = {"HEADS": 8, "KV_HEADS": 2, "HEAD_DIM": 512, "HALF": 256, "NORMED": 12}
-        own |= {"SHARED": True}
-        yield Variant(f"heads {pages} keys = values", heads_kernel, types, constants | own, 1)
+        constants: dict[str, int | None]
+        constants = {} if scaled else {"key_scales": None, "value_scales": None}
+        for model, num_heads, num_kv_heads, head_dim in (
+            ("", 32, 8, 128),
+            (" keys = values", 8, 2, 512),
+        ):
+            block, half = heads_tile(num_heads, head_dim)
+            shared = bool(model)  # whose values are normalised too
+            constants |= {"HEADS": num_heads, "KV_HEADS": num_kv_heads, "HEAD_DIM": head_dim}
+            constants |= {"HALF": half, "BLOCK_H": block, "SCALED": scaled, "SHARED": shared}
+            own = constants | {"NORMED": num_heads + num_kv_heads * (1 + shared)}
+            yield Variant(f"heads {pages}{model}", heads_kernel, types, own, HEADS_WARPS)

@@ -18,7 +18,7 @@ from unmask.models.layers import LayerShape, StepInput
 from unmask_kernels.attention import attention
 from unmask_kernels.canvas import Vocabulary
 from unmask_kernels.cpu.rows import fill_rows
-from unmask_kernels.experts import Experts, route_softmax
+from unmask_kernels.experts import Experts, route_softmax, score_experts
 from unmask_kernels.layers import place_heads, rms_norm
 from unmask_kernels.linear import Linear
 
@@ -35,7 +35,7 @@ class Mixture:
 
     def __call__(self, x: Tensor, routed: Tensor, eps: float) -> Tensor:
         """What the experts make of rows `x` [M, C], chosen by the rows `routed` [M, C]."""
-        logits = self.router(rms_norm(routed, self.norm, eps))
+        logits = score_experts(rms_norm(routed, self.norm, eps), self.router)
         ids, shares = route_softmax(logits, self.top, renormalise=True)
         return self.experts(x, ids, shares * self.scales[ids])
 

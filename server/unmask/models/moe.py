@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unmask.models.decoder import GatedMlp
 from unmask.models.weights import Weights
-from unmask_kernels.experts import Experts, gather_experts
+from unmask_kernels.experts import Experts, gather_experts, score_experts
 from unmask_kernels.linear import Linear, make_linear
 
 Route = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -26,7 +26,7 @@ class MoeMlp:
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, C] added to `residual`, which may be overwritten."""
-        ids, shares = self.route(self.router(x.to(self.router_dtype)))
+        ids, shares = self.route(score_experts(x.to(self.router_dtype), self.router))
         mixed = self.experts(x, ids, shares)
         if self.shared is not None:
             mixed = self.shared.add(x, mixed)

@@ -1,0 +1,302 @@
+"""Which experts rows are sent to, and pairs of both put together by expert."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from unmask_kernels.testing.variant import Variant
+
+NOTHING = tl.constexpr(-(2**31))  # ranks below all that can be chosen
+NO_ENTRY = tl.constexpr(2**31 - 1)
+COUNTED_PAIRS = 128  # of a program
+# Small tiles, as there are few experts: all of a row's inputs are summed by the same program.
+SCORE_ROWS, SCORE_EXPERTS, SCORE_INPUTS, SCORE_STAGES = 16, 32, 64, 4
+
+
+@triton.jit
+def score_kernel(
+    x, weights, out, num_rows, num_experts, num_inputs, stride_x,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """A tile of rows and experts; float32 is split in three so that matrix units multiply it."""
+    i_m, i_n = tl.program_id(0), tl.program_id(1)
+    o_m, o_n = i_m * BLOCK_M + tl.arange(0, BLOCK_M), i_n * BLOCK_N + tl.arange(0, BLOCK_N)
+    o_k = tl.arange(0, BLOCK_K)
+    m_m, m_n = o_m < num_rows, o_n < num_experts
+    p_x = x + o_m.to(tl.int64)[:, None] * stride_x + o_k[None, :]
+    p_w = weights + o_n[:, None] * num_inputs + o_k[None, :]
+    acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
+    for start in tl.range(0, num_inputs, BLOCK_K, num_stages=STAGES):
+        m_k = start + o_k < num_inputs
+        b_x = tl.load(p_x + start, mask=m_m[:, None] & m_k[None, :], other=0.0)
+        b_w = tl.load(p_w + start, mask=m_n[:, None] & m_k[None, :], other=0.0)
+        acc = tl.dot(b_x, tl.trans(b_w), acc, input_precision="tf32x3")
+    p_out = out + o_m.to(tl.int64)[:, None] * num_experts + o_n[None, :]
+    tl.store(p_out, acc.to(out.dtype.element_ty), mask=m_m[:, None] & m_n[None, :])
+
+
+@triton.jit
+def _rank(b_x):
+    """Whole numbers in the order of float32 `b_x`, so that one is found whatever is in a row."""
+    b_bits = tl.where(b_x == 0.0, 0.0, b_x).to(tl.int32, bitcast=True)
+    return tl.maximum(b_bits ^ ((b_bits >> 31) & 0x7FFFFFFF), NOTHING + 1)
+
+
+@triton.jit
+def _find_best(b_rank, o_entry):
+    """The entry that ranks highest, the first of equals."""
+    return tl.min(tl.where(b_rank == tl.max(b_rank), o_entry, NO_ENTRY))
+
+
+@triton.jit
+def _keep_groups(
+    b_choice, o_group, o_member, GROUPS: tl.constexpr, SIZE: tl.constexpr, TOP_GROUPS: tl.constexpr
+):  # fmt: skip
+    """The groups [G] of `b_choice` [G, S] with the highest sums of their two best."""
+    b_worth = tl.max(b_choice, 1)
+    if SIZE > 1:
+        m_best = b_choice == b_worth[:, None]
+        b_first = tl.min(tl.where(m_best, o_member[None, :], NO_ENTRY), 1)
+        m_first = o_member[None, :] == b_first[:, None]
+        b_worth += tl.max(tl.where(m_first, float("-inf"), b_choice), 1)
+    b_rank = tl.where(o_group < GROUPS, _rank(b_worth), NOTHING)
+    m_kept = o_group < 0
+    for _ in tl.static_range(TOP_GROUPS):
+        m_found = o_group == _find_best(b_rank, o_group)
+        m_kept = m_kept | m_found
+        b_rank = tl.where(m_found, NOTHING, b_rank)
+    return m_kept
+
+
+@triton.jit
+def route_sigmoid_kernel(
+    logits, bias, ids, shares, scale,
+    GROUPS: tl.constexpr, SIZE: tl.constexpr, TOP_GROUPS: tl.constexpr, TOP: tl.constexpr,
+    RENORMALISE: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    """The experts of a row, and their shares."""
+    i_row = tl.program_id(0).to(tl.int64)
+    o_group, o_member = tl.arange(0, BLOCK_G), tl.arange(0, BLOCK_S)
+    o_expert = o_group[:, None] * SIZE + o_member[None, :]
+    m_expert = (o_group < GROUPS)[:, None] & (o_member < SIZE)[None, :]
+    p_row = logits + i_row * GROUPS * SIZE
+    b_logit = tl.load(p_row + o_expert, mask=m_expert, other=0.0).to(tl.float32)
+    b_bias = tl.load(bias + o_expert, mask=m_expert, other=0.0).to(tl.float32)
+    b_choice = tl.where(m_expert, tl.sigmoid(b_logit) + b_bias, float("-inf"))
+    if TOP_GROUPS < GROUPS:
+        m_kept = _keep_groups(b_choice, o_group, o_member, GROUPS, SIZE, TOP_GROUPS)
+        b_choice = tl.where(m_kept[:, None], b_choice, float("-inf"))
+    b_rank = tl.where(m_expert, _rank(b_choice), NOTHING)
+    o_k = tl.arange(0, BLOCK_K)
+    b_id = tl.zeros([BLOCK_K], tl.int32)
+    b_share = tl.zeros([BLOCK_K], tl.float32)
+    total = 0.0
+    for k in tl.static_range(TOP):
+        expert = _find_best(b_rank, o_expert)
+        b_rank = tl.where(o_expert == expert, NOTHING, b_rank)
+        share = tl.sigmoid(tl.load(p_row + expert).to(tl.float32))
+        total += share
+        b_id = tl.where(o_k == k, expert, b_id)
+        b_share = tl.where(o_k == k, share, b_share)
+    if RENORMALISE:
+        b_share = b_share / (total + 1e-20)
+    tl.store(ids + i_row * TOP + o_k, b_id.to(tl.int64), mask=o_k < TOP)
+    tl.store(shares + i_row * TOP + o_k, b_share * scale, mask=o_k < TOP)
+
+
+@triton.jit
+def route_softmax_kernel(
+    logits, bias, ids, shares, num_experts,
+    TOP: tl.constexpr, RENORMALISE: tl.constexpr, BIASED: tl.constexpr,
+    BLOCK_E: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    """The experts of a row, and their shares; without a bias logits rank as their shares would."""
+    i_row = tl.program_id(0).to(tl.int64)
+    o_expert = tl.arange(0, BLOCK_E)
+    m_expert = o_expert < num_experts
+    p_row = logits + i_row * num_experts
+    b_logit = tl.load(p_row + o_expert, mask=m_expert, other=float("-inf")).to(tl.float32)
+    highest = tl.max(b_logit, 0)
+    b_exp = tl.exp(b_logit - highest)
+    whole = tl.sum(b_exp, 0)
+    b_choice = b_logit
+    if BIASED:
+        b_bias = tl.load(bias + o_expert, mask=m_expert, other=0.0).to(tl.float32)
+        b_choice = b_exp / whole + b_bias
+    b_rank = tl.where(m_expert, _rank(b_choice), NOTHING)
+    o_k = tl.arange(0, BLOCK_K)
+    b_id = tl.zeros([BLOCK_K], tl.int32)
+    b_share = tl.zeros([BLOCK_K], tl.float32)
+    total = 0.0
+    for k in tl.static_range(TOP):
+        expert = _find_best(b_rank, o_expert)
+        b_rank = tl.where(o_expert == expert, NOTHING, b_rank)
+        share = tl.exp(tl.load(p_row + expert).to(tl.float32) - highest) / whole
+        if BIASED:
+            share += tl.load(bias + expert).to(tl.float32)
+        total += share
+        b_id = tl.where(o_k == k, expert, b_id)
+        b_share = tl.where(o_k == k, share, b_share)
+    if RENORMALISE:
+        b_share = b_share / total
+    tl.store(ids + i_row * TOP + o_k, b_id.to(tl.int64), mask=o_k < TOP)
+    tl.store(shares + i_row * TOP + o_k, b_share, mask=o_k < TOP)
+
+
+@triton.jit
+def count_pairs_kernel(ids, counts, ranks, num_pairs, BLOCK: tl.constexpr):
+    """Pairs of each expert, and how many of its pairs were counted before each."""
+    o_pair = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    m_pair = o_pair < num_pairs
+    b_id = tl.load(ids + o_pair, mask=m_pair, other=0)
+    b_rank = tl.atomic_add(counts + b_id, 1, mask=m_pair, sem="relaxed")
+    tl.store(ranks + o_pair, b_rank, mask=m_pair)
+
+
+@triton.jit
+def place_pairs_kernel(
+    ids, counts, ranks, row_of, expert_of, num_pairs, num_experts,
+    TILE: tl.constexpr, BLOCK_E: tl.constexpr,
+):  # fmt: skip
+    """A tile's expert and its places that stay free, and the places of as many pairs.
+
+    Tiles of an expert follow those of the experts before it.
+    """
+    i_tile = tl.program_id(0)
+    o_expert = tl.arange(0, BLOCK_E)
+    b_count = tl.load(counts + o_expert, mask=o_expert < num_experts, other=0)
+    b_tiles = (b_count + TILE - 1) // TILE
+    b_end = tl.cumsum(b_tiles, 0)
+    expert = tl.sum((b_end <= i_tile).to(tl.int32), 0)  # beyond all of them for a spare tile
+    tl.store(expert_of + i_tile, tl.where(expert < num_experts, expert, -1))
+    b_first = b_end - b_tiles
+    b_held = b_count - (i_tile - b_first) * TILE
+    held = tl.sum(tl.where(o_expert == expert, b_held, 0), 0)
+    o_place = tl.arange(0, TILE)
+    o_pair = i_tile * TILE + o_place
+    tl.store(row_of + o_pair, num_pairs, mask=o_place >= held)
+    m_pair = o_pair < num_pairs
+    b_id = tl.load(ids + o_pair, mask=m_pair, other=0).to(tl.int32)
+    b_rank = tl.load(ranks + o_pair, mask=m_pair, other=0)
+    b_place = tl.gather(b_first, b_id, 0) * TILE + b_rank
+    tl.store(row_of + b_place, o_pair, mask=m_pair)
+
+
+def score(x: Tensor, weight: Tensor) -> Tensor:
+    """As of `experts.score_experts`, of a router's weight [E, C]."""
+    (num_rows, num_inputs), num_experts = x.shape, len(weight)
+    x = x if x.stride(1) == 1 else x.contiguous()
+    out = torch.empty((num_rows, num_experts), dtype=x.dtype, device=x.device)
+    if num_rows:
+        score_kernel[(triton.cdiv(num_rows, SCORE_ROWS), triton.cdiv(num_experts, SCORE_EXPERTS))](
+            x, weight.contiguous(), out, num_rows, num_experts, num_inputs, x.stride(0),
+            BLOCK_M=SCORE_ROWS, BLOCK_N=SCORE_EXPERTS, BLOCK_K=SCORE_INPUTS, STAGES=SCORE_STAGES,
+            num_warps=4,
+        )  # fmt: skip
+    return out
+
+
+def route_softmax(
+    logits: Tensor, top: int, *, renormalise: bool, bias: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """As of `experts.route_softmax`, of experts with equal logits the first."""
+    num_rows, num_experts = logits.shape
+    assert top <= num_experts
+    ids, shares = _outputs(logits, top)
+    if num_rows:
+        route_softmax_kernel[(num_rows,)](
+            logits.contiguous(), bias, ids, shares, num_experts,
+            TOP=top, RENORMALISE=renormalise, BIASED=bias is not None,
+            BLOCK_E=triton.next_power_of_2(num_experts), BLOCK_K=triton.next_power_of_2(top),
+            num_warps=1,
+        )  # fmt: skip
+    return ids, shares
+
+
+def route_sigmoid(
+    logits: Tensor,
+    bias: Tensor,
+    top: int,
+    *,
+    groups: int,
+    top_groups: int,
+    scale: float,
+    renormalise: bool,
+) -> tuple[Tensor, Tensor]:
+    """As of `experts.route_sigmoid`, of equal experts and groups the first."""
+    num_rows, num_experts = logits.shape
+    size = num_experts // groups
+    assert top <= num_experts == groups * size
+    assert top_groups <= groups
+    ids, shares = _outputs(logits, top)
+    if num_rows:
+        route_sigmoid_kernel[(num_rows,)](
+            logits.contiguous(), bias, ids, shares, float(scale),
+            GROUPS=groups, SIZE=size, TOP_GROUPS=top_groups, TOP=top, RENORMALISE=renormalise,
+            BLOCK_G=triton.next_power_of_2(groups), BLOCK_S=triton.next_power_of_2(size),
+            BLOCK_K=triton.next_power_of_2(top), num_warps=1,
+        )  # fmt: skip
+    return ids, shares
+
+
+def _outputs(logits: Tensor, top: int) -> tuple[Tensor, Tensor]:
+    shape, device = (len(logits), top), logits.device
+    ids = torch.empty(shape, dtype=torch.int64, device=device)
+    return ids, torch.empty(shape, dtype=torch.float32, device=device)
+
+
+def align(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
+    """As of `experts.align`, but pairs of an expert come in any order.
+
+    It is the order in which atomic additions happened. A row of a product is summed alike wherever
+    in a tile it is, so that no bit of a result depends on it.
+    """
+    flat = ids.flatten()
+    num_pairs, device = len(flat), ids.device
+    num_tiles = triton.cdiv(num_pairs, tile) + min(num_experts, num_pairs)
+    row_of = torch.empty(num_tiles * tile, dtype=torch.int32, device=device)
+    expert_of = torch.empty(num_tiles, dtype=torch.int32, device=device)
+    if num_pairs:
+        counts = torch.zeros(num_experts, dtype=torch.int32, device=device)
+        ranks = torch.empty(num_pairs, dtype=torch.int32, device=device)
+        count_pairs_kernel[(triton.cdiv(num_pairs, COUNTED_PAIRS),)](
+            flat, counts, ranks, num_pairs, BLOCK=COUNTED_PAIRS
+        )
+        place_pairs_kernel[(num_tiles,)](
+            flat, counts, ranks, row_of, expert_of, num_pairs, num_experts,
+            TILE=tile, BLOCK_E=triton.next_power_of_2(num_experts),
+        )  # fmt: skip
+    return row_of, expert_of
+
+
+def variants(capability: int) -> Iterator[Variant]:
+    """What is launched, for the compile checks."""
+    tile = {"BLOCK_M": SCORE_ROWS, "BLOCK_N": SCORE_EXPERTS, "BLOCK_K": SCORE_INPUTS}
+    for dtype in ("fp32", "bf16"):
+        own = dict.fromkeys(("x", "weights", "out"), f"*{dtype}") | {"num_rows": "i32"}
+        own |= dict.fromkeys(("num_experts", "num_inputs", "stride_x"), "i32:16")
+        yield Variant(f"score experts {dtype}", score_kernel, own, tile | {"STAGES": SCORE_STAGES})
+    types = {"bias": "*fp32", "ids": "*i64", "shares": "*fp32"}
+    grouped = {"TOP_GROUPS": 4, "TOP": 8, "RENORMALISE": True, "BLOCK_K": 8}
+    for groups, experts in ((8, 256), (1, 1024)):
+        size = experts // groups
+        shape = {"GROUPS": groups, "SIZE": size, "BLOCK_G": groups, "BLOCK_S": size}
+        shape |= {"TOP_GROUPS": min(4, groups)}
+        own = types | {"logits": "*fp32", "scale": "fp32"}
+        name = f"route sigmoid {groups} of {size}"
+        yield Variant(name, route_sigmoid_kernel, own, grouped | shape, num_warps=1)
+    for experts, top, biased in ((64, 8, True), (128, 8, False), (1024, 16, False)):
+        own = types | {"logits": "*bf16", "num_experts": "i32:16"}
+        constants: dict[str, Any] = {"TOP": top, "RENORMALISE": not biased, "BIASED": biased}
+        constants |= {"BLOCK_E": experts, "BLOCK_K": top} | ({} if biased else {"bias": None})
+        yield Variant(f"route softmax {experts}", route_softmax_kernel, own, constants, num_warps=1)
+    pairs = dict.fromkeys(("counts", "ranks", "row_of", "expert_of"), "*i32") | {"ids": "*i64"}
+    pairs |= {"num_pairs": "i32:16", "num_experts": "i32:16"}
+    yield Variant("count pairs", count_pairs_kernel, pairs, {"BLOCK": COUNTED_PAIRS})
+    for experts in (64, 256, 1024):
+        tiles = {"TILE": 64, "BLOCK_E": experts}
+        yield Variant(f"place pairs of {experts}", place_pairs_kernel, pairs, tiles)
