@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from unmask.config import EngineConfig
+from unmask.engine import graph_sizes as graph_sizes_module
 from unmask.engine.graph_sizes import MAX_SCRATCH_BYTES, graph_sizes, largest, tile_configs
 from unmask.models.layers import LayerShape
 from unmask.models.registry import LoadedModel
@@ -23,13 +24,14 @@ class Shapes:
 
 def large(tiny: LoadedModel, max_model_len: int) -> LoadedModel:
     info = replace(tiny.info, max_model_len=max_model_len)
-    return replace(tiny, model=Shapes(), info=info, dtype=torch.bfloat16)
+    device = torch.device("cpu")  # where graphs may have as few rows as any
+    return replace(tiny, model=Shapes(), info=info, dtype=torch.bfloat16, device=device)
 
 
 @pytest.mark.parametrize(
-    ("max_batch_tokens", "largest_rows"), [(1, 16), (16, 16), (17, 32), (97, 128), (8192, 1024)]
+    ("max_batch_tokens", "largest_rows"), [(1, 16), (16, 16), (17, 32), (97, 128), (8192, 2048)]
 )
-def test_the_largest_graph_holds_a_whole_step_up_to_1024_rows(
+def test_the_largest_graph_holds_a_whole_step_up_to_2048_rows(
     tiny: LoadedModel, max_batch_tokens: int, largest_rows: int
 ) -> None:
     sizes = graph_sizes(EngineConfig(max_batch_tokens=max_batch_tokens), large(tiny, 1000))
@@ -37,15 +39,23 @@ def test_the_largest_graph_holds_a_whole_step_up_to_1024_rows(
     assert [size.num_rows for size in sizes] == sorted({size.num_rows for size in sizes})
 
 
+def test_graphs_of_a_gpu_have_numbers_of_rows_that_its_products_do_not_depend_on(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_sizes_module, "row_unit", lambda device: 128)
+    sizes = graph_sizes(EngineConfig(max_batch_tokens=300), large(tiny, 1000))
+    assert [size.num_rows for size in sizes] == [128, 256, 384]
+
+
 def test_contexts_of_every_length_have_a_graph_unless_its_scratch_is_too_large(
     tiny: LoadedModel,
 ) -> None:
-    loaded = large(tiny, 20_000)
+    loaded = large(tiny, 100_000)
     sizes = graph_sizes(EngineConfig(), loaded)
     reaches = {rows: [s.max_horizon for s in sizes if s.num_rows == rows] for rows in (16, 1024)}
-    assert reaches[16] == [1024, 4096, 16_384, 20_000]
-    assert reaches[1024][0] == 1024
-    assert reaches[1024][-1] < 20_000
+    assert reaches[16] == [4096, 16_384, 65_536, 100_000]
+    assert reaches[1024][0] == 4096
+    assert reaches[1024][-1] < 100_000
     kinds = tile_configs(loaded)
     for size in sizes:
         for shape, tiles in size.tiles.items():

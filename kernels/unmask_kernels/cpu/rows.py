@@ -1,5 +1,6 @@
-"""Rows filled up, where a CPU's products would depend on their number or be slow for it."""
+"""Rows filled up, where products would depend on their number or be slow for it."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -8,15 +9,26 @@ from unmask_kernels.dispatch import uses_native
 FEWEST_ROWS = 4
 MIN_ROW_UNIT = 8
 MAX_ROW_UNITS = 16
+# For such numbers of rows, and multiples of them, cuBLAS was not seen to cut a row's sum in parts.
+# As many cost a GPU no more than one does: it waits for the weights.
+GPU_ROW_UNIT = 128
 
 
 def fill_rows(x: Tensor) -> Tensor:
-    """Rows [M, K], where oneDNN multiplies them with rows of zeros after them; see `pad_rows`.
+    """Rows [M, K] that are multiplied alike in any company, with rows of zeros after them.
 
-    It takes milliseconds to make code for a number of rows that it has not met, and keeps it, so
-    there are few such numbers. Best called once for all the products that rows go through.
+    oneDNN takes milliseconds to make code for a number of rows that it has not met, and keeps it,
+    so there are few such numbers; see `pad_rows`. cuBLAS adds up some numbers of rows, the smallest
+    among them, in another order. Best called once for all the products that rows go through.
     """
+    if missing := -len(x) % row_unit(x.device):
+        return F.pad(x, (0, 0, 0, missing))
     return x if uses_native(x) else pad_rows(x, FEWEST_ROWS)
+
+
+def row_unit(device: torch.device) -> int:
+    """What numbers of rows are multiples of, so that products do not depend on them."""
+    return GPU_ROW_UNIT if device.type == "cuda" else 1
 
 
 def pad_rows(x: Tensor, fewest: int) -> Tensor:

@@ -21,8 +21,11 @@ def load_logits(
     LOWEST from `last` on, where a token is forbidden, and where the model itself says -inf.
     """
     o_entry = first + tl.arange(0, PIECE)
-    m_entry = (o_entry < last) & (o_entry != mask_token)
-    b_x = tl.load(p_logits + tl.arange(0, PIECE), mask=m_entry, other=0.0).to(tl.float32)
+    p_entry = p_logits + tl.arange(0, PIECE)
+    if first + PIECE <= last:
+        b_x = tl.load(p_entry).to(tl.float32)
+    else:
+        b_x = tl.load(p_entry, mask=o_entry < last, other=float("-inf")).to(tl.float32)
     if BIASED:
         own = tl.load(bias_set + i_row).to(tl.int64)
         if own >= 0:
@@ -35,8 +38,10 @@ def load_logits(
         if own >= 0:
             p_words = mask_words + own * num_words + o_entry // 32
             b_word = tl.load(p_words, mask=o_entry < last, other=0)
-            m_entry = m_entry & (((b_word >> (o_entry % 32)) & 1) != 0)
-    return tl.where(m_entry & (b_x > LOWEST), b_x, LOWEST)
+            b_x = tl.where(((b_word >> (o_entry % 32)) & 1) != 0, b_x, LOWEST)
+    if (mask_token >= first) & (mask_token < first + PIECE):
+        b_x = tl.where(o_entry == mask_token, LOWEST, b_x)
+    return tl.maximum(b_x, LOWEST)  # which is also what is no number
 
 
 def constraint_arguments(constraints: Constraints | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from unmask_kernels.constraints import PIECE, Constraints
+from unmask_kernels.cpu.rows import fill_rows
 from unmask_kernels.gpu.logits import (
     CONSTRAINT_TYPES,
     CONSTRAINTS,
@@ -24,7 +25,9 @@ from unmask_kernels.gpu.logits import (
 from unmask_kernels.gpu.philox import gumbel
 from unmask_kernels.testing.variant import Variant
 
-SLICE = 8192
+SLICE = 8192  # entries, or a multiple of it
+SLICE_BYTES = 40 * 2**20  # of logits, that an L2 cache of 50 MB still holds when they are read
+PIECE_WARPS = 4
 NUM_STATISTICS = tl.constexpr(6)  # maximum, second, sum, weighted sum, best drawn, its logit
 NO_ENTRY = tl.constexpr(2147483647)
 NOBODY = tl.constexpr(-1)  # in the place of the mask token, where it is read like any other
@@ -44,15 +47,16 @@ def reduce_tile(b_x, o_entry, AXIS: tl.constexpr):
     """What is kept of logits [N] along axis 0, or [R, N] along axis 1.
 
     The highest, whose it is, the highest of the others, and the sums of e = exp(x - highest) and of
-    e * (x - highest). The lowest of equals is taken.
+    e * (x - highest). The lowest of equals is taken. Entries out of the question have no part in
+    the sums, unless all are: then the sums say nothing, and `highest` says so.
     """
     b_best = tl.max(b_x, AXIS)
     b_winner = tl.min(tl.where(b_x == _of_row(b_best, AXIS), o_entry, NO_ENTRY), AXIS)
     b_d = b_x - _of_row(b_best, AXIS)
-    b_e = tl.where(b_x > LOWEST, tl.exp(b_d), 0.0)
+    b_e = tl.exp(b_d)
     b_second = tl.max(tl.where(o_entry == _of_row(b_winner, AXIS), LOWEST, b_x), AXIS)
     b_sum = tl.sum(b_e, AXIS)
-    b_dot = tl.sum(tl.where(b_e > 0.0, b_e * b_d, 0.0), AXIS)
+    b_dot = tl.sum(b_e * b_d, AXIS)
     return b_best, b_winner, b_second, b_sum, b_dot
 
 
@@ -85,10 +89,10 @@ def piece_kernel(
         NOBODY, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
         mask_words, num_words, PIECE, BIASED, MASKED,
     )  # fmt: skip
-    m_mask = o_entry == mask_token
     if (mask_token >= start) & (mask_token < start + PIECE):
+        m_mask = o_entry == mask_token
         tl.store(of_mask + i_row, tl.sum(tl.where(m_mask, b_x, 0.0), 0))
-    b_x = tl.where(m_mask, LOWEST, b_x)
+        b_x = tl.where(m_mask, LOWEST, b_x)
     best, winner, second, total, weighted = reduce_tile(b_x, o_entry, 0)
     o_out = i_row * num_pieces + start // PIECE
     p_out = statistics + o_out * NUM_STATISTICS
@@ -270,7 +274,7 @@ class Accumulator:
             logits, self.statistics, self.winners, self.of_mask, self.drawn,
             draws and draws.temperatures, draws and draws.seeds,
             draws and draws.positions, draws and draws.steps, *where, **self._constraints,
-            PIECE=PIECE, DRAWS=draws is not None, num_warps=4,
+            PIECE=PIECE, DRAWS=draws is not None, num_warps=4 if draws else PIECE_WARPS,
         )  # fmt: skip
         if self._num_top:
             top_kernel[grid](
@@ -328,13 +332,21 @@ def score_hidden(
         num_rows, vocab_size, mask_token, draws, hidden.device, constraints, num_top
     )
     if num_rows:
-        slices = torch.empty(num_rows, SLICE, dtype=hidden.dtype, device=hidden.device)
-        for first in range(0, vocab_size, SLICE):
-            weight = head[first : first + SLICE]
+        filled = fill_rows(hidden)
+        width = slice_width(len(filled), vocab_size, hidden.dtype)
+        slices = torch.empty(len(filled), width, dtype=hidden.dtype, device=hidden.device)
+        for first in range(0, vocab_size, width):
+            weight = head[first : first + width]
             buffer = slices[:, : len(weight)]
-            torch.mm(hidden, weight.T, out=buffer)
-            accumulator.take(buffer, first)
+            torch.mm(filled, weight.T, out=buffer)
+            accumulator.take(buffer[:num_rows], first)
     return accumulator.finish()
+
+
+def slice_width(num_rows: int, vocab_size: int, dtype: torch.dtype) -> int:
+    """Entries of the vocabulary whose logits are in memory at once: few rows have all of them."""
+    fitting = SLICE_BYTES // (num_rows * dtype.itemsize)
+    return min(max(fitting // SLICE, 1) * SLICE, vocab_size)
 
 
 def score_logits(

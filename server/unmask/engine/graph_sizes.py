@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from unmask.config import EngineConfig
 from unmask.models.layers import LayerShape
 from unmask.models.registry import LoadedModel
+from unmask_kernels.cpu.rows import row_unit
 from unmask_kernels.dispatch import capability
 from unmask_kernels.tile_room import TileSize
 from unmask_kernels.tiles import TileConfig, tile_config
 
-ROWS = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+ROWS = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 CHUNKS_FACTOR = 4  # from one size to the next
 MAX_SCRATCH_BYTES = 256 * 2**20  # of attention's parts before they are merged
 USUAL_BLOCK = 32
@@ -34,7 +35,8 @@ def graph_sizes(config: EngineConfig, loaded: LoadedModel) -> list[GraphSize]:
     """Every size, smallest first; in a step each sequence is taken to have a block."""
     block = loaded.info.default_sampling.block_length or USUAL_BLOCK
     sizes: list[GraphSize] = []
-    for smaller, num_rows in itertools.pairwise((0, *ROWS)):
+    counts = [count for count in ROWS if count % row_unit(loaded.device) == 0]
+    for smaller, num_rows in itertools.pairwise((0, *counts)):
         if smaller < config.max_batch_tokens:
             num_sequences = min(config.max_num_seqs, -(-num_rows // block))
             sizes += _sizes(num_rows, num_sequences, config.page_size, loaded)

@@ -38,7 +38,7 @@ class Graph(Protocol):
         ...
 
 
-CLOSE = 16.0  # roundings of the largest number
+CLOSE = 16.0  # roundings
 
 Recorder = Callable[[Callable[[], None]], Graph]
 
@@ -149,16 +149,24 @@ def _capture(
     first = model.forward(on_device(random_step(loaded, cache, sizes[0], random), staging))
     hidden = first.new_zeros(sizes[-1].num_rows, first.shape[1])
     captured: list[Captured] = []
+    dependent: list[int] = []
     for size in reversed(sizes):  # the largest takes the memory that the others share
         room = whole.part(size.num_rows, size.tiles)
         step = random_step(loaded, cache, size, random)
         room.fill(closed(step, canvas), spare_cell(canvas), staging)
         one = Captured(room, record(_runner(model, room, hidden[: size.num_rows], canvas)))
         trial = _Trial(model, one, hidden, canvas, staging)
-        trial.check(random_step(loaded, cache, size, random), random)
+        if not trial.check(random_step(loaded, cache, size, random), random):
+            dependent.append(size.num_rows)
         captured.append(one)
         if progress is not None:
             progress("graphs", len(captured), len(sizes))
+    if dependent:
+        logger.warning(
+            "the last bits of an answer may depend on what else is decoded: the device multiplies "
+            "rows in another way in steps of %s rows",
+            ", ".join(map(str, sorted(set(dependent)))),
+        )
     return Graphs(captured[::-1], hidden, canvas, staging)
 
 
@@ -186,12 +194,14 @@ class _Trial:
     canvas: Tensor
     staging: Staging
 
-    def check(self, step: StepInput, random: np.random.Generator) -> None:
+    def check(self, step: StepInput, random: np.random.Generator) -> bool:
         """Raise if a replay differs in a bit from the same kernels launched one by one.
 
-        Half of its tokens are put on the canvas, and kept from the host. It may differ from the
-        step as it was before it was filled up, in last bits, where a library takes another
-        algorithm for another number of rows.
+        Returns whether it is the same in every bit as the step before it was filled up.
+
+        Half of its tokens are put on the canvas, and kept from the host. Last bits may differ from
+        that step where a library takes another algorithm for another number of rows. In a mixture
+        of experts such a bit may send a row to another expert, so half of the rows may differ more.
         """
         count, room = len(step.token_ids), self.captured.room
         cells = torch.from_numpy(random.permutation(spare_cell(self.canvas))[:count])
@@ -207,6 +217,9 @@ class _Trial:
         if not torch.equal(replayed, self.model.forward(room.step)[:count]):
             raise RuntimeError(f"a replay of {room.num_rows} rows is not what was captured")
         expected = self.model.forward(plain).float()
-        error = (replayed.float() - expected).abs().max()
-        if not error <= CLOSE * torch.finfo(replayed.dtype).eps * expected.abs().max():
-            raise RuntimeError(f"{count} rows filled up to {room.num_rows} are off by {error:.3g}")
+        error = (replayed.float() - expected).norm(dim=1) / expected.norm(dim=1)
+        if not error.median() <= CLOSE * torch.finfo(replayed.dtype).eps:
+            raise RuntimeError(
+                f"{count} rows filled up to {room.num_rows} are off by {error.median():.3g}"
+            )
+        return bool(torch.equal(replayed.float(), expected))
