@@ -2,20 +2,26 @@
 
 Measures the device's ceilings, checks every kernel, times it against its floor and against torch,
 then runs the engine on shapes of real checkpoints with random weights. Prints a table, and writes
-results/gpu_NAME.json and, beside it, a picture of what is reached under the ceilings. `--dry-run`
-goes the whole way on a CPU with small shapes, in Triton's interpreter, and writes nothing.
+results/gpu_NAME.json and, beside it, a picture of what is reached under the ceilings; what was
+measured so far is in the file at any time. `--only` measures the parts whose names fit a pattern.
+`--dry-run` goes the whole way on a CPU with small shapes, in Triton's interpreter, and writes
+nothing.
 """
 
 import argparse
+import gc
 import importlib
 import json
 import os
+import re
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +45,7 @@ from benchmarks.device import (  # noqa: E402
     attention,
     experts,
     layers,
+    products,
     roofline,
     targets,
     unmasking,
@@ -54,22 +61,38 @@ CONTEXTS = (1024, 4096, 16_384)
 class Report:
     """Results so far, and what went wrong on the way."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(
+        self, device: torch.device, budget_s: float, only: str | None, out: Path | None
+    ) -> None:
         self.started_s = time.monotonic()
         self.device = device
+        self.budget_s = budget_s
+        self.only = re.compile(only) if only else None
+        self.out = out
         self.result: dict[str, Any] = describe() | {"problems": [], "skipped": []}
 
     @property
     def left_s(self) -> float:
         """Seconds until the budget is spent."""
-        return BUDGET_S - (time.monotonic() - self.started_s)
+        return self.budget_s - (time.monotonic() - self.started_s)
+
+    def wants(self, name: str) -> bool:
+        """Whether a part was asked for."""
+        return self.only is None or self.only.search(name) is not None
 
     def skip(self, name: str, reason: str) -> None:
         """Tell of a part that was not measured, which is no failure."""
         self.result["skipped"].append({"name": name, "reason": reason})
 
-    def part(self, name: str, measure: Callable[[], Any], needs_s: float = 5.0) -> Any:
-        """Measure something, unless there is no time for it, and keep what comes of it."""
+    def part(
+        self, name: str, measure: Callable[[], Any], needs_s: float = 5.0, *, needed: bool = False
+    ) -> Any:
+        """Measure something, unless there is no time for it, and keep what comes of it.
+
+        What is `needed` for other parts does not have to be asked for.
+        """
+        if not (needed or self.wants(name)):
+            return None
         if self.left_s < needs_s:
             self.skip(name, "no time left")
             return None
@@ -78,12 +101,20 @@ class Report:
             found = measure()
         except Exception as error:
             self.result["problems"].append(f"{name}: {type(error).__name__}: {error}"[:500])
+            traceback.print_exc()
             found = None
+        gc.collect()  # an engine and its metrics know each other
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         print(f"[{time.monotonic() - self.started_s:5.0f} s] {name}", file=sys.stderr, flush=True)
         self.result.setdefault("seconds", {})[name] = round(time.monotonic() - started_s, 1)
+        self.write()
         return found
+
+    def write(self) -> None:
+        """Leave what is known so far in the file."""
+        if self.out is not None:
+            self.out.write_text(json.dumps(self.result, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> int:
@@ -91,32 +122,31 @@ def main() -> int:
     parser.add_argument("--dry-run", action="store_true", help="small shapes, on a CPU")
     parser.add_argument("--name", help="part of the result's file name; the device's if unset")
     parser.add_argument("--out", type=Path, help="result file")
+    parser.add_argument("--seconds", type=float, default=BUDGET_S, help="not much more than these")
+    parser.add_argument("--only", metavar="PATTERN", help="parts whose name has this in it")
     options = parser.parse_args()
     if not DRY and not torch.cuda.is_available():
         parser.error("there is no GPU here; try --dry-run")
     device = torch.device("cpu" if DRY else "cuda")
-    report = Report(device)
+    out = options.out
+    if out is None and not DRY:
+        name = options.name or torch.cuda.get_device_name().lower().replace(" ", "-")
+        out = ROOT / "benchmarks" / "results" / f"gpu_{name}.json"
+    report = Report(device, options.seconds, options.only, out)
     with dispatch.backend("triton"):
-        ceilings = report.part("ceilings", lambda: measure_ceilings(device, small=DRY))
-        if ceilings is not None:
-            report.result["ceilings"] = asdict(ceilings)
-            measure_kernels(report, ceilings)
-            measure_engine(report, ceilings)
-    picture = report.part("picture", lambda: roofline.draw(report.result), 0.0)
+        ceilings = measure_ceilings(device, small=DRY)
+        report.result["ceilings"] = asdict(ceilings)
+        measure_kernels(report, ceilings)
+        measure_engine(report, ceilings)
+    report.write()
     print("\n".join(table(report.result)))
     for part in report.result["skipped"]:
         print(f"skipped {part['name']}: {part['reason']}")
     for problem in report.result["problems"]:
         print(f"PROBLEM {problem}")
-    out = options.out
-    if out is None and not DRY:
-        name = options.name or torch.cuda.get_device_name().lower().replace(" ", "-")
-        out = ROOT / "benchmarks" / "results" / f"gpu_{name}.json"
     if out is not None:
-        out.write_text(json.dumps(report.result, indent=1) + "\n", encoding="utf-8")
         print(f"written to {out}")
-        if picture is not None:
-            out.with_suffix(".svg").write_text(picture, encoding="utf-8")
+        out.with_suffix(".svg").write_text(roofline.draw(report.result), encoding="utf-8")
     return 1 if report.result["problems"] else 0
 
 
@@ -131,7 +161,9 @@ def measure_kernels(report: Report, ceilings: Ceilings) -> None:
         own = replace(shape, context=context)
         found = report.part(
             f"attention, context {context}",
-            partial(attention.compare, own, ceilings, device),
+            partial(
+                attention.compare, own, ceilings, device, configurations=context <= CONTEXTS[0]
+            ),
             30.0,
         )
         rows += [found] if found else []
@@ -169,6 +201,10 @@ def measure_kernels(report: Report, ceilings: Ceilings) -> None:
         )
         rows += [found] if found else []
     report.result["experts"] = rows
+    report.result["products"] = report.part(
+        "products, alone and together",
+        lambda: products.differing(products.TINY if DRY else products.PRODUCTS, device),
+    )
     sizes = (4, 64, 96) if DRY else (2048, 4096, 12_288)
     report.result["layers"] = report.part(
         "layers", lambda: layers.compare(*sizes, ceilings, device)
@@ -177,32 +213,47 @@ def measure_kernels(report: Report, ceilings: Ceilings) -> None:
 
 def measure_engine(report: Report, ceilings: Ceilings) -> None:
     """The engine on every shape and load that fits."""
-    engine = report.part("engine", lambda: importlib.import_module("benchmarks.device.engine"))
+    module = partial(importlib.import_module, "benchmarks.device.engine")
+    engine = report.part("engine", module, needed=True)
     if engine is None:  # it needs more than torch: prometheus_client, transformers
         return
     families = importlib.import_module("benchmarks.device.families")
-    rows = report.result["engine"] = []
+    report.result["engine"] = []
     for name, shape in (families.TINY if DRY else families.SHAPES).items():
-        wanted = [engine.Load(1, 16, 24, block=8)] if DRY else engine.loads(name)
-        fitting = [work for work in wanted if engine.fits(shape, work, report.device)]
-        for work in wanted:
-            if work not in fitting:
-                report.skip(f"{name}: {work.concurrency} at {work.context}", "it does not fit")
-        if not fitting:
-            continue
-        longest = max(work.context + work.num_tokens for work in fitting) + 256
-        loaded = report.part(
-            f"{name}: weights", partial(engine.load, shape, report.device, longest), 40.0
-        )
-        if loaded and name in (DENSE, "tiny SDAR"):
-            others = 1 if DRY else targets.OTHERS
-            company = partial(engine.same_tokens, loaded, shape, others, wanted[0].block)
-            report.result["same_tokens"] = report.part(f"{name}: company", company, 40.0)
-        for work in fitting if loaded else []:
-            measure = partial(engine.measure, loaded, shape, work, ceilings)
-            found = report.part(f"{name}: {work.concurrency} at {work.context}", measure, 20.0)
-            rows += [{"model": name, **found}] if found else []
-        del loaded
+        _measure_shape(report, ceilings, engine, name, shape)
+
+
+def _measure_shape(
+    report: Report, ceilings: Ceilings, engine: ModuleType, name: str, shape: Any
+) -> None:
+    """The engine with one model, of which nothing is left afterwards."""
+    loads = [engine.Load(1, 16, 24, block=8)] if DRY else engine.loads(name)
+    fitting = []
+    for work in loads:
+        label = _name(name, work.concurrency, work.context)
+        if engine.fits(shape, work, report.device):
+            fitting += [work] if report.wants(label) else []
+        else:
+            report.skip(label, "it does not fit")
+    if not fitting:
+        return
+    longest = max(work.context + work.num_tokens for work in fitting) + 256
+    weights = partial(engine.load, shape, report.device, longest)
+    loaded = report.part(f"{name}: weights", weights, 40.0, needed=True)
+    if loaded is None:
+        return
+    if name in (DENSE, "tiny SDAR"):
+        others = 1 if DRY else targets.OTHERS
+        company = partial(engine.same_tokens, loaded, shape, others, fitting[0].block)
+        report.result["same_tokens"] = report.part(f"{name}: company", company, 40.0)
+    for work in fitting:
+        measure = partial(engine.measure, loaded, shape, work, ceilings)
+        found = report.part(_name(name, work.concurrency, work.context), measure, 20.0)
+        report.result["engine"] += [{"model": name, **found}] if found else []
+
+
+def _name(model: str, concurrency: int, context: int) -> str:
+    return f"{model}: {concurrency} at {context}"
 
 
 def table(result: dict[str, Any]) -> Iterator[str]:
@@ -220,7 +271,7 @@ def table(result: dict[str, Any]) -> Iterator[str]:
             f"({row['share_of_floor']:.0%}), SDPA {row['sdpa_us']:.0f}{flex}, "
             f"error {row['relative_error']:.1e}"
         )
-        for name, other in row["configurations"].items():
+        for name, other in row.get("configurations", {}).items():
             yield f"    {name}: {other['us']:.0f} us, same bits {other['same_bits']}"
     for row in result.get("attention_others", []):
         shape = row["shape"]
@@ -256,6 +307,9 @@ def table(result: dict[str, Any]) -> Iterator[str]:
             f"({row['share_of_floor']:.0%}), torch {row['torch_us']:.1f}, "
             f"difference {row['relative_difference']:.1e}"
         )
+    if found := result.get("products"):
+        differ = found["differ"] or "none"
+        yield f"products that differ among {len(found['rows'])} numbers of rows: {differ}"
     if company := result.get("same_tokens"):
         others = company["others"]
         yield f"a request has the same tokens alone and among {others}: {company['same']}"

@@ -14,7 +14,10 @@ PACKAGES = ("unmask", "torch", "triton", "numpy", "transformers", "uvicorn", "ht
 
 
 def describe() -> dict[str, Any]:
-    """Machine, versions, commit and time, for the head of a result file."""
+    """Machine, versions, commit and time, for the head of a result file.
+
+    Of a copy without history the variable COMMIT says what it is of.
+    """
     return {
         "taken": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
@@ -28,7 +31,7 @@ def describe() -> dict[str, Any]:
             "load_before": LOAD_BEFORE,
         },
         "versions": {"python": platform.python_version()} | _versions(),
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": _git("rev-parse", "HEAD") or os.environ.get("COMMIT", ""),
         "uncommitted": _git("status", "--porcelain", "--", "server", "kernels").splitlines(),
     }
 
@@ -59,5 +62,8 @@ def _versions() -> dict[str, str]:
 
 
 def _git(*args: str) -> str:
-    run = subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=False)
+    try:
+        run = subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
     return run.stdout.strip()

@@ -183,12 +183,10 @@ def _configurations(
     usual = inputs.plan.config
     chosen = run(shape, inputs)
     changes: dict[str, dict[str, Any]] = {
-        "tma": {"tma": True},
-        "chunk 512": {"chunk": 512},
-        "chunk 2048": {"chunk": 2048},
-        "chunk 4096": {"chunk": 4096},
-        "2 stages": {"num_stages": 2},
-        "64 rows, 4 warps": {"rows": 64, "num_warps": 4},
+        "no tma": {"tma": False},
+        "chunk 1024": {"chunk": 1024},
+        "4 stages": {"num_stages": 4},
+        "128 rows, 8 warps": {"rows": 128, "num_warps": 8},
     }
     for name, change in changes.items():
         plan = make(shape, inputs.pages, device, replace(usual, **change))

@@ -1,6 +1,5 @@
 """The engine end to end on the shapes of real checkpoints, with random weights."""
 
-import statistics
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ from benchmarks.device.targets import DENSE
 from benchmarks.device.timing import Ceilings
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
+from unmask.engine.step import StepBatch
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel, find_family
 from unmask.tokenizer import Numbers, Tokenizer
@@ -21,6 +21,7 @@ BLOCK = 32
 PAGE = 64
 TOKENS_PER_FORWARD = 4
 PROFILED_STEPS = 4
+NUM_KERNELS = 16  # that a result names, those that take longest
 # What a kernel with this in its name belongs to; the first that fits.
 KINDS = {
     "attention_kernel": "attention",
@@ -31,6 +32,11 @@ KINDS = {
     "heads_kernel": "layers",
     "swiglu_kernel": "layers",
     "expert": "experts",
+    "grouped_product": "experts",
+    "combine_kernel": "experts",
+    "score_kernel": "experts",
+    "route_": "experts",
+    "pairs_kernel": "experts",
     "gemm": "matmul",
     "nvjet": "matmul",
     "cutlass": "matmul",
@@ -49,7 +55,8 @@ class Load:
 
 
 # By importance; the first two for every shape, the rest for the dense one that has a target.
-LOADS = [Load(n, 1024, 96) for n in (8, 64, 32, 128, 1)] + [Load(n, 8192, 96) for n in (8, 32, 1)]
+LOADS = [Load(n, 1024, 128) for n in (8, 64, 32, 128, 1)]
+LOADS += [Load(n, 8192, 128) for n in (8, 32, 1)]
 
 
 def loads(name: str) -> list[Load]:
@@ -85,26 +92,29 @@ def measure(loaded: LoadedModel, shape: Shape, work: Load, ceilings: Ceilings) -
     for _ in range(PROFILED_STEPS):
         engine.step()
     shares = profile(engine) if loaded.device.type == "cuda" else {}
-    steps: list[tuple[float, int]] = []
+    launched = _watch(engine)
+    times_s: list[float] = []
+    tokens: list[int] = []
     _wait(loaded.device)
     while engine.has_work:
         started_s = time.perf_counter()
         events = engine.step()
-        steps.append((time.perf_counter() - started_s, sum(len(e.token_ids) for e in events)))
-    num_steps = PROFILED_STEPS * (2 if shares else 1) + len(steps)
-    steps = steps[len(steps) // 4 :]  # the first ones still compile and warm up
-    elapsed_s = sum(s for s, _ in steps)
-    step_s = statistics.median(s for s, _ in steps)
-    tokens_per_s = sum(n for _, n in steps) / elapsed_s
+        times_s.append(time.perf_counter() - started_s)
+        tokens.append(sum(len(e.token_ids) for e in events))
+    num_steps = PROFILED_STEPS * (2 if shares else 1) + len(times_s)
+    steady = slice(len(times_s) // 4, len(launched))  # the first ones still compile and warm up
+    elapsed_s = sum(times_s[steady])
+    step_s = elapsed_s / len(launched[steady])
+    tokens_per_s = sum(tokens[steady]) / elapsed_s
     if loaded.info.canvas is not None:  # tokens come all at once, after all steps of a canvas
         tokens_per_s = work.concurrency * _block(shape, work.block) / (num_steps * step_s)
-    read, rows = sizes(shape), work.concurrency * _block(shape, work.block)
-    moved = read.weights_read(rows) + work.concurrency * read.kv_read(work.context)
-    floor_s = ceilings.floor_s(moved, read.flops(rows))
+    floors = [_floor(shape, work, batch) for batch in launched[steady]]
+    floor_s = sum(ceilings.floor_s(*floor) for floor in floors) / len(floors)
+    moved, flops = (sum(values) / len(floors) for values in zip(*floors, strict=True))
     return {
         **work.__dict__,
         "bytes": moved,
-        "flops": read.flops(rows),
+        "flops": flops,
         "tokens_per_s": tokens_per_s,
         "step_ms": 1000 * step_s,
         "floor_ms": 1000 * floor_s,
@@ -112,6 +122,30 @@ def measure(loaded: LoadedModel, shape: Shape, work: Load, ceilings: Ceilings) -
         "peak_gib": _peak_gib(loaded.device),
         **shares,
     }
+
+
+def _watch(engine: Engine) -> list[StepBatch]:
+    """Every batch that an engine launches from now on."""
+    schedule, seen = engine.scheduler.schedule, []
+
+    def watched() -> StepBatch | None:
+        batch = schedule()
+        if batch is not None:
+            seen.append(batch)
+        return batch
+
+    engine.scheduler.schedule = watched  # type: ignore[method-assign]
+    return seen
+
+
+def _floor(shape: Shape, work: Load, batch: StepBatch) -> tuple[float, float]:
+    """Bytes and operations that a step cannot do without.
+
+    Once in a block its rows are those of the block before as well, whose keys are then final.
+    """
+    own, rows = sizes(shape), batch.num_tokens
+    moved = own.weights_read(rows) + len(batch.spans) * own.kv_read(work.context)
+    return moved, own.flops(rows, len(batch.scored_rows))
 
 
 def same_tokens(
@@ -137,8 +171,17 @@ def same_tokens(
     together = _answers(engine, requests)
     picked = {0, 1, count // 2, count - 1}
     alone = {str(i): _answers(engine, [requests[i]])[str(i)] for i in picked}
-    same = {name: together[name] == tokens for name, tokens in alone.items()}
-    return {"others": num_others, "compared": len(same), "same": all(same.values())}
+    differ = {
+        name: next(i for i, (a, b) in enumerate(zip(tokens, together[name], strict=True)) if a != b)
+        for name, tokens in alone.items()
+        if tokens != together[name]
+    }
+    return {
+        "others": num_others,
+        "compared": len(alone),
+        "same": not differ,
+        "first_difference": differ,  # by request, of those that differ
+    }
 
 
 def _answers(engine: Engine, requests: list[Request]) -> dict[str, list[int]]:
@@ -204,23 +247,32 @@ def _params(info: ModelInfo, num_tokens: int, block: int) -> SamplingParams:
 
 def profile(engine: Engine) -> dict[str, Any]:
     """Share of the time in which the device had nothing to do, and what the rest went to."""
+    from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
     torch.cuda.synchronize()
-    started_s = time.perf_counter()
     with profile(activities=[ProfilerActivity.CUDA]) as profiler:
         for _ in range(PROFILED_STEPS):
             engine.step()
         torch.cuda.synchronize()
-    wall_s = time.perf_counter() - started_s
+    times = [e.time_range for e in profiler.events() if e.device_type == DeviceType.CUDA]
+    wall_s = (max(t.end for t in times) - min(t.start for t in times)) / 1e6
     spent = dict.fromkeys(KINDS.values(), 0.0) | {"other": 0.0}
-    for event in profiler.key_averages():
+    events = sorted(profiler.key_averages(), key=lambda e: -e.self_device_time_total)
+    for event in events:
         kind = next((k for part, k in KINDS.items() if part in event.key), "other")
         spent[kind] += event.self_device_time_total / 1e6
     busy_s = sum(spent.values())
     return {
         "idle_share": max(0.0, 1 - busy_s / wall_s),
         "shares": {kind: taken / busy_s for kind, taken in spent.items()},
+        "kernels": {
+            event.key[:80]: {
+                "calls_a_step": event.count / PROFILED_STEPS,
+                "us_a_step": event.self_device_time_total / PROFILED_STEPS,
+            }
+            for event in events[:NUM_KERNELS]
+        },
     }
 
 

@@ -163,6 +163,7 @@ class Sizes:
 
     stored: int
     dense: int  # read by every step
+    head: int  # of these, what only rows that are scored go through
     experts: int  # all of them
     share_of_experts: float  # that one row is sent to
     layers: tuple[tuple[int, int | None], ...]  # of keys and values a token, and the window
@@ -171,8 +172,10 @@ class Sizes:
         """Expected, if every row's experts are drawn alike."""
         return self.dense + self.experts * (1 - (1 - self.share_of_experts) ** rows)
 
-    def flops(self, rows: int) -> float:
-        return rows * (self.dense + self.experts * self.share_of_experts)
+    def flops(self, rows: int, scored: int) -> float:
+        """Of products with weights alone: a multiplication and an addition for two bytes."""
+        inner = self.dense - self.head + self.experts * self.share_of_experts
+        return rows * inner + scored * self.head
 
     def kv_read(self, context: int) -> int:
         return sum(num * min(context, window or context) for num, window in self.layers)
@@ -196,6 +199,9 @@ def sizes(shape: Shape) -> Sizes:
     return Sizes(
         stored=2 * (weights.num_other + weights.num_embedding + weights.num_expert),
         dense=2 * dense,
+        head=2
+        * shape.text["vocab_size"]
+        * (shape.text.get("hidden_size") or shape.text["d_model"]),
         experts=2 * weights.num_expert,
         share_of_experts=top / shape.text.get("num_experts", 1),
         layers=tuple((4 * s.num_kv_heads * s.head_dim, s.window) for s in model.layers),

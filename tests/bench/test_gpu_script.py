@@ -31,7 +31,12 @@ def test_a_dry_run_measures_everything(tmp_path: Path) -> None:
     assert all(row["relative_error"] < 2e-2 for row in result["experts"])
     assert {row["name"] for row in result["layers"]} == {"rms_norm", "heads", "swiglu"}
     assert all(row["relative_difference"] < 1e-2 for row in result["layers"])
-    assert result["same_tokens"] == {"others": 1, "compared": 2, "same": True}
+    assert result["same_tokens"] == {
+        "others": 1,
+        "compared": 2,
+        "same": True,
+        "first_difference": {},
+    }
     assert len(result["engine"]) == 4
     assert all(row["tokens_per_s"] > 0 for row in result["engine"])
     picture = ElementTree.parse(out.with_suffix(".svg"))
