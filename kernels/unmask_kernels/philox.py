@@ -56,8 +56,9 @@ def gumbel_at(seeds: Tensor, positions: Tensor, steps: Tensor, entries: Tensor) 
 
 
 def _gumbel(words: Tensor) -> Tensor:
-    # The 24 upper bits, moved half a step off 0 and 1, where the logarithms are not finite.
-    uniform = ((words >> 8).float() + 0.5) * (1.0 / (1 << 24))
+    # The 23 upper bits, moved half a step off 0 and 1, where the logarithms are not finite: with
+    # the half, float32 has no room for one bit more, and would round the highest to 1.
+    uniform = ((words >> 9).float() + 0.5) * (1.0 / (1 << 23))
     return -torch.log(-torch.log(uniform))
 
 

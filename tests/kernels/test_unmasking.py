@@ -1,58 +1,74 @@
 """Row scores and sampling: the right distribution, the same numbers in any company."""
 
 import math
+from dataclasses import fields
 
 import pytest
 import torch
+import triton
+import triton.language as tl
 
 from unmask_kernels.constraints import make_constraints
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.linear import make_linear
-from unmask_kernels.philox import gumbel_noise, philox
+from unmask_kernels.gpu.philox import _gumbel_of
+from unmask_kernels.linear import Linear, make_linear
+from unmask_kernels.philox import _gumbel, gumbel_noise, philox
 from unmask_kernels.request_constraint import pack_constraint
 from unmask_kernels.truncation import Truncation
-from unmask_kernels.unmasking import LastTokens, SampledRows, likeliest, score_rows
+from unmask_kernels.unmasking import LastTokens, RowScores, SampledRows, likeliest, score_rows
 
 VOCAB, HIDDEN, MASK = 40, 16, 7
 
 
-def draw(num_rows: int, temperature: float, top_k: int = VOCAB, top_p: float = 1.0) -> torch.Tensor:
-    """Tokens of one distribution drawn at many positions."""
-    hidden = torch.randn(1, HIDDEN, generator=torch.Generator().manual_seed(1))
-    rows = torch.arange(num_rows)
+def draw(
+    num_rows: int,
+    temperature: float,
+    device: torch.device,
+    top_k: int = VOCAB,
+    top_p: float = 1.0,
+) -> torch.Tensor:
+    """Tokens of one distribution drawn at many positions, on the host."""
+    hidden = torch.randn(1, HIDDEN, generator=torch.Generator().manual_seed(1)).to(device)
+    rows = torch.arange(num_rows, device=device)
+    heat = torch.full((num_rows,), temperature, device=device)
     sampled = SampledRows(
         rows=rows,
-        temperature=torch.full((num_rows,), temperature),
-        seeds=torch.full((num_rows,), 2**62 + 12345),
+        temperature=heat,
+        seeds=torch.full_like(rows, 2**62 + 12345),
         positions=rows,
         steps=torch.zeros_like(rows),
-        truncation=Truncation(rows, torch.full((num_rows,), top_k), torch.full((num_rows,), top_p))
+        truncation=Truncation(rows, torch.full_like(rows, top_k), torch.full_like(heat, top_p))
         if top_k < VOCAB or top_p < 1
         else None,
     )
     scores = score_rows(
-        hidden.expand(num_rows, -1).contiguous(), head(), mask_token_id=MASK, sampled=sampled
+        hidden.expand(num_rows, -1).contiguous(), head(device), mask_token_id=MASK, sampled=sampled
     )
-    return scores.token
+    return scores.token.cpu()
 
 
-def head():
+def head(device: torch.device) -> Linear:
     weight = torch.randn(VOCAB, HIDDEN, generator=torch.Generator().manual_seed(2)) / 4
-    return make_linear(weight)
+    return make_linear(weight.to(device))
 
 
-def distribution(temperature: float) -> torch.Tensor:
-    hidden = torch.randn(1, HIDDEN, generator=torch.Generator().manual_seed(1))
-    logits = head()(hidden.expand(2, -1).contiguous())[0]
+def distribution(temperature: float, device: torch.device) -> torch.Tensor:
+    hidden = torch.randn(1, HIDDEN, generator=torch.Generator().manual_seed(1)).to(device)
+    logits = head(device)(hidden.expand(2, -1).contiguous())[0].cpu()
     logits[MASK] = -math.inf
     return (logits / temperature).softmax(-1)
 
 
+def on_host(scores: RowScores) -> RowScores:
+    values = (getattr(scores, field.name) for field in fields(scores))
+    return RowScores(*(None if value is None else value.cpu() for value in values))
+
+
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_samples_follow_the_tempered_distribution(temperature: float) -> None:
+def test_samples_follow_the_tempered_distribution(temperature: float, device: torch.device) -> None:
     count = 20_000
-    observed = torch.bincount(draw(count, temperature), minlength=VOCAB).double()
-    expected = distribution(temperature).double() * count
+    observed = torch.bincount(draw(count, temperature, device), minlength=VOCAB).double()
+    expected = distribution(temperature, device).double() * count
     kept = expected > 5
     statistic = ((observed - expected)[kept] ** 2 / expected[kept]).sum().item()
     freedom = int(kept.sum()) - 1
@@ -60,23 +76,26 @@ def test_samples_follow_the_tempered_distribution(temperature: float) -> None:
     assert statistic < freedom + 4 * math.sqrt(2 * freedom)
 
 
-def test_the_mask_token_is_never_drawn() -> None:
-    assert not (draw(20_000, 50.0) == MASK).any()
+def test_the_mask_token_is_never_drawn(device: torch.device) -> None:
+    assert not (draw(20_000, 50.0, device) == MASK).any()
 
 
-def test_top_k_and_top_p_leave_only_the_likeliest(backend: Backend) -> None:
-    count = 500 if backend == "torch" else 40  # the interpreter is slow
-    order = distribution(1.0).argsort(descending=True).tolist()
-    assert set(draw(count, 1.0, top_k=3).tolist()) == set(order[:3])
-    mass = distribution(1.0)[order].cumsum(0)
+def test_top_k_and_top_p_leave_only_the_likeliest(backend: Backend, device: torch.device) -> None:
+    # The interpreter is slow.
+    count = 500 if backend == "torch" or device.type == "cuda" else 40
+    likely = distribution(1.0, device)
+    order = likely.argsort(descending=True).tolist()
+    assert set(draw(count, 1.0, device, top_k=3).tolist()) == set(order[:3])
+    mass = likely[order].cumsum(0)
     needed = int((mass < 0.5).sum()) + 1
-    assert set(draw(count, 1.0, top_p=0.5).tolist()) == set(order[:needed])
+    assert set(draw(count, 1.0, device, top_p=0.5).tolist()) == set(order[:needed])
 
 
-def test_scores_are_those_of_a_plain_softmax(backend: Backend) -> None:
-    hidden = torch.randn(9, HIDDEN, generator=torch.Generator().manual_seed(3))
-    scores = score_rows(hidden, head(), mask_token_id=MASK, with_entropy=True, num_top=3)
-    probs = head()(hidden).double().softmax(-1)
+def test_scores_are_those_of_a_plain_softmax(backend: Backend, device: torch.device) -> None:
+    hidden = torch.randn(9, HIDDEN, generator=torch.Generator().manual_seed(3)).to(device)
+    own = head(device)
+    scores = on_host(score_rows(hidden, own, mask_token_id=MASK, with_entropy=True, num_top=3))
+    probs = own(hidden).cpu().double().softmax(-1)
     tokens = probs.index_fill(1, torch.tensor([MASK]), 0.0)
     assert (probs[:, MASK] > 1e-3).any()
     torch.testing.assert_close(scores.confidence.double(), tokens.max(-1).values, rtol=0, atol=1e-6)
@@ -88,6 +107,24 @@ def test_scores_are_those_of_a_plain_softmax(backend: Backend) -> None:
     assert scores.top_logprobs is not None
     expected = tokens.topk(3).values.log()
     torch.testing.assert_close(scores.top_logprobs.double(), expected, rtol=0, atol=1e-5)
+
+
+@triton.jit
+def noise_kernel(words, out, SIZE: tl.constexpr):
+    o_word = tl.arange(0, SIZE)
+    tl.store(out + o_word, _gumbel_of(tl.load(words + o_word).to(tl.uint32)))
+
+
+def test_noise_is_finite_for_every_word(device: torch.device) -> None:
+    """An infinite one, once in 2 ** 24 entries, would win against any logit."""
+    ends = [0, 1, 2**31 - 1, 2**31, 2**32 - 257, 2**32 - 256, 2**32 - 2, 2**32 - 1]
+    words = torch.tensor(ends, device=device)
+    noise = _gumbel(words)
+    assert noise.isfinite().all()
+    assert torch.equal(noise, noise.sort().values)
+    out = torch.empty(len(ends), device=device)
+    noise_kernel[(1,)](words, out, SIZE=len(ends))
+    torch.testing.assert_close(out, noise, rtol=1e-5, atol=1e-6)
 
 
 def test_philox_gives_the_published_words() -> None:
@@ -115,11 +152,13 @@ def test_noise_of_a_row_does_not_depend_on_other_rows() -> None:
         assert torch.equal(gumbel_noise(seeds[row], positions[row], steps[row], 33)[0], together[i])
 
 
-def test_a_row_of_temperature_zero_takes_its_likeliest_token(backend: Backend) -> None:
+def test_a_row_of_temperature_zero_takes_its_likeliest_token(
+    backend: Backend, device: torch.device
+) -> None:
     torch.manual_seed(0)
-    hidden, head = torch.randn(5, 32), make_linear(torch.randn(300, 32))
-    rows = torch.arange(5)
-    temperature = torch.tensor([0.0, 1.0, 0.0, 2.0, 0.0])
+    hidden, head = torch.randn(5, 32).to(device), make_linear(torch.randn(300, 32).to(device))
+    rows = torch.arange(5, device=device)
+    temperature = torch.tensor([0.0, 1.0, 0.0, 2.0, 0.0], device=device)
     sampled = SampledRows(rows, temperature, rows * 7, rows, rows)
     plain = score_rows(hidden, head, mask_token_id=9)
     drawn = score_rows(hidden, head, mask_token_id=9, sampled=sampled)
@@ -129,12 +168,13 @@ def test_a_row_of_temperature_zero_takes_its_likeliest_token(backend: Backend) -
     assert (drawn.token != plain.token).any()
 
 
-def test_drawn_tokens_have_their_own_confidence(backend: Backend) -> None:
+def test_drawn_tokens_have_their_own_confidence(backend: Backend, device: torch.device) -> None:
     torch.manual_seed(0)
-    hidden, head, rows = torch.randn(9, 32), make_linear(torch.randn(300, 32)), torch.arange(1, 8)
-    sampled = SampledRows(rows, torch.full((7,), 1.5), rows * 7, rows, rows)
-    found = score_rows(hidden, head, mask_token_id=9, sampled=sampled, with_entropy=True)
-    probabilities = head(hidden).double().softmax(-1)
+    hidden, head = torch.randn(9, 32).to(device), make_linear(torch.randn(300, 32).to(device))
+    rows = torch.arange(1, 8, device=device)
+    sampled = SampledRows(rows, torch.full((7,), 1.5, device=device), rows * 7, rows, rows)
+    found = on_host(score_rows(hidden, head, mask_token_id=9, sampled=sampled, with_entropy=True))
+    probabilities = head(hidden).cpu().double().softmax(-1)
     own = probabilities.gather(1, found.token[:, None])[:, 0]
     assert (found.token != probabilities.argmax(-1)).sum() >= 3
     assert (found.token != 9).all()
@@ -177,23 +217,22 @@ def test_confidences_next_to_one_are_told_apart() -> None:
 
 @pytest.mark.parametrize("backend", ["torch", "triton"], indirect=True)
 @pytest.mark.parametrize("biased", [False, True])
-def test_rows_with_last_tokens_are_ranked_without_them(backend: Backend, biased: bool) -> None:
+def test_rows_with_last_tokens_are_ranked_without_them(
+    backend: Backend, biased: bool, device: torch.device
+) -> None:
     generator = torch.Generator().manual_seed(3)
-    hidden, rows = torch.randn(30, HIDDEN, generator=generator), torch.arange(1, 30, 2)
-    tokens, constraints = torch.tensor([3, 21, 30]), None
-    logits = head()(hidden).double()
+    hidden, rows = torch.randn(30, HIDDEN, generator=generator).to(device), torch.arange(1, 30, 2)
+    tokens, constraints, own = torch.tensor([3, 21, 30]), None, head(device)
+    logits = own(hidden).cpu().double()
     if biased:
         bias = pack_constraint({21: 2.5, 5: -1.0}, None, VOCAB)
         owner = torch.zeros(30, dtype=torch.int64).numpy()
-        constraints = make_constraints([bias], owner, VOCAB, hidden.device)
+        constraints = make_constraints([bias], owner, VOCAB, device)
         logits[:, 21] += 2.5
         logits[:, 5] -= 1.0
-    scores = score_rows(
-        hidden,
-        head(),
-        mask_token_id=MASK,
-        constraints=constraints,
-        last=LastTokens(rows, tokens),
+    last = LastTokens(rows.to(device), tokens.to(device))
+    scores = on_host(
+        score_rows(hidden, own, mask_token_id=MASK, constraints=constraints, last=last)
     )
     others = logits.index_fill(1, tokens, -math.inf).softmax(-1)
     expected = others.gather(1, scores.token[:, None])[:, 0]  # zero where it is one of the last

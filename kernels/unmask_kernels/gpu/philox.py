@@ -18,7 +18,7 @@ def philox(c0, c1, c2, k0, k1):
 
 @triton.jit
 def _gumbel_of(words):
-    uniform = ((words >> 8).to(tl.int32).to(tl.float32) + 0.5) * 5.9604644775390625e-08
+    uniform = ((words >> 9).to(tl.int32).to(tl.float32) + 0.5) * 1.1920928955078125e-07
     return -tl.log(-tl.log(uniform))
 
 
