@@ -28,3 +28,10 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_folder: Path) -> LoadedModel:
     return load_model(ModelConfig(path=str(tiny_folder), dtype="float32"), DecodingConfig())
+
+
+@pytest.fixture(scope="session")
+def tiny_on_cpu(tiny_folder: Path) -> LoadedModel:
+    """The same where nothing is a GPU's, whatever this machine has."""
+    config = ModelConfig(path=str(tiny_folder), device="cpu", dtype="float32")
+    return load_model(config, DecodingConfig())

@@ -26,6 +26,12 @@ few = settings(
 )
 
 
+@pytest.fixture(scope="module")
+def tiny(tiny_on_cpu: LoadedModel) -> LoadedModel:
+    """Where graphs are recordings, and nothing else has any unless it asks for them."""
+    return tiny_on_cpu
+
+
 @pytest.fixture
 def decided(monkeypatch: pytest.MonkeyPatch) -> Recordings:
     """Replays of decisions; those of forwards are not counted."""

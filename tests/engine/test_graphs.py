@@ -43,6 +43,12 @@ REQUESTS = [
 
 
 @pytest.fixture(scope="module")
+def tiny(tiny_on_cpu: LoadedModel) -> LoadedModel:
+    """Where graphs are recordings, and nothing else has any unless it asks for them."""
+    return tiny_on_cpu
+
+
+@pytest.fixture(scope="module")
 def whole(tiny: LoadedModel) -> tuple[Captured, Recordings, KVCache]:
     """Graphs of every size, how often they were replayed, and the cache that they write to."""
     recordings, cache = Recordings(), noisy_cache(tiny, 40, PAGE)
@@ -90,7 +96,7 @@ def test_a_step_of_another_family_keeps_every_bit_too(
     recordings: Recordings, tmp_path: Path, family: str
 ) -> None:
     """LLaDA2's rows go to experts, among which the rows to spare are."""
-    loaded = load_golden(family, tmp_path)
+    loaded = load_golden(family, tmp_path, device="cpu")
     loaded = replace(loaded, info=replace(loaded.info, max_model_len=150))
     cache = noisy_cache(loaded, 40, PAGE)
     captured = Captured.of(CONFIG, loaded, cache)

@@ -57,10 +57,10 @@ def test_as_much_memory_holds_twice_the_tokens_of_16_bits(tiny: LoadedModel) -> 
 
 
 def test_a_gpu_without_such_numbers_is_refused(
-    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    tiny_on_cpu: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "capability", lambda device: 80)
-    on_gpu = replace(tiny, device=torch.device("cuda"))
+    on_gpu = replace(tiny_on_cpu, device=torch.device("cuda"))
     with pytest.raises(InvalidConfig, match=r"8\.9"):
         kv_dtype(EngineConfig(kv_dtype="fp8"), on_gpu)
-    assert kv_dtype(EngineConfig(kv_dtype="fp8"), tiny) is torch.float8_e4m3fn
+    assert kv_dtype(EngineConfig(kv_dtype="fp8"), tiny_on_cpu) is torch.float8_e4m3fn

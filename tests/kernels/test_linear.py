@@ -101,15 +101,16 @@ def test_a_row_is_the_same_in_any_company(shape: tuple[int, int], dtype: torch.d
 
 @pytest.mark.parametrize("name", ["torch", "triton"])
 @pytest.mark.parametrize("activation", ["silu", "gelu_tanh"])
-def test_a_product_gates_another(name: str, activation: str) -> None:
+def test_a_product_gates_another(name: str, activation: str, device: torch.device) -> None:
     torch.manual_seed(0)
     x, gate, up = torch.randn(20, 64), torch.randn(48, 64) / 8, torch.randn(48, 64) / 8
     opened = x.double() @ gate.double().T
     opened = F.silu(opened) if activation == "silu" else gelu(opened)
     with backend(name):
-        found = make_gated_linear(gate, up, activation)(x)
+        product = make_gated_linear(gate.to(device), up.to(device), activation)
+        found = product(x.to(device))
     expected = opened * (x.double() @ up.double().T)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.cpu().double(), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -44,8 +44,12 @@ def test_they_are_the_same_without_a_compiler(folder: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_rows_that_are_wanted_are_those_of_all_rows(golden_model: Load, folder: str) -> None:
     ids, horizons, _ = inputs(folder)
-    whole = logits_of(golden_model(folder), ids, horizons)
+    loaded = golden_model(folder)
+    whole = logits_of(loaded, ids, horizons)
     for wanted in (torch.tensor([5, 2, 11]), torch.arange(len(ids)), torch.tensor([7])):
-        found = logits_of(golden_model(folder), ids, horizons, wanted)
-        assert torch.equal(found, whole[wanted])
-    assert len(logits_of(golden_model(folder), ids, horizons, torch.empty(0).long())) == 0
+        found, expected = logits_of(loaded, ids, horizons, wanted), whole[wanted]
+        if loaded.device.type == "cpu":
+            assert torch.equal(found, expected)
+        # A GPU's library may sum a head's products of few rows in another order.
+        assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+    assert len(logits_of(loaded, ids, horizons, torch.empty(0).long())) == 0

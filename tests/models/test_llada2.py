@@ -119,7 +119,8 @@ def test_other_sizes_agree_with_a_second_implementation(name: str, tmp_path: Pat
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_block_has_the_same_logits_with_and_without_the_next(dtype: str, tmp_path: Path) -> None:
-    loaded, _ = load_random(RAW, shapes_of(RAW), tmp_path, dtype)
+    """Every bit, which libraries of a GPU do not promise for a head's products of few rows."""
+    loaded, _ = load_random(RAW, shapes_of(RAW), tmp_path, dtype, device="cpu")
     ids = torch.randint(0, 512, (96,), generator=torch.Generator().manual_seed(1))
     whole = logits_of(loaded, ids, block_causal(96, 32))
     for end in (32, 64):

@@ -16,13 +16,15 @@ from unmask_kernels.canvas import score_canvas
 
 PAGE_SIZE = 16
 NUM_POSITIONS = 512
-DEVICE = torch.device("cpu")
+CPU = torch.device("cpu")
 
 
-def load(folder: Path, dtype: torch.dtype = torch.float32) -> CanvasDecoder:
+def load(
+    folder: Path, dtype: torch.dtype = torch.float32, device: torch.device = CPU
+) -> CanvasDecoder:
     """The model in a folder."""
     raw = json.loads((folder / "config.json").read_text())
-    return diffusion_gemma.build(raw, Weights.from_folder(folder, dtype, DEVICE), NUM_POSITIONS)
+    return diffusion_gemma.build(raw, Weights.from_folder(folder, dtype, device), NUM_POSITIONS)
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,15 @@ class Rows:
 
 
 class Forward:
-    """A model with a cache, whose pages are handed out in an order that is none."""
+    """A model with a cache, whose pages are handed out in an order that is none.
+
+    Tokens are on the host, hidden states and what becomes of them where the model is.
+    """
 
     def __init__(self, model: CanvasDecoder, num_pages: int = 64) -> None:
         self.model = model
-        dtype = model.embedding.dtype
-        self.cache = KVCache.empty(model.layers, num_pages, PAGE_SIZE, dtype, DEVICE)
+        dtype, self._device = model.embedding.dtype, model.embedding.device
+        self.cache = KVCache.empty(model.layers, num_pages, PAGE_SIZE, dtype, self._device)
         self._free = torch.randperm(num_pages, generator=torch.Generator().manual_seed(3)).tolist()
 
     def pages(self, num_tokens: int) -> list[int]:
@@ -84,7 +89,7 @@ class Forward:
             np.concatenate(used),
             np.concatenate(([0], np.cumsum([len(own) for own in used]))).tolist(),
             PAGE_SIZE,
-            device=DEVICE,
+            device=self._device,
             dtype=self.model.embedding.dtype,
             anchors=np.concatenate([rows.anchors() for rows in all_rows]),
         )
@@ -94,18 +99,19 @@ class Forward:
                 for rows in all_rows
             ]
         )
-        canvas_rows = is_canvas.nonzero().flatten()
-        width = self.model.embedding.shape[1]
+        canvas_rows = is_canvas.nonzero().flatten().to(self._device)
+        token_ids = torch.cat([torch.cat((rows.encoded, rows.canvas)) for rows in all_rows])
+        slots = torch.from_numpy(page_of * PAGE_SIZE + positions % PAGE_SIZE)
         soft = [
-            torch.zeros(len(rows.canvas), width, dtype=self.model.embedding.dtype)
+            self.model.embedding.new_zeros(len(rows.canvas), self.model.embedding.shape[1])
             if rows.soft is None
             else rows.soft
             for rows in all_rows
         ]
         step = StepInput(
-            token_ids=torch.cat([torch.cat((rows.encoded, rows.canvas)) for rows in all_rows]),
-            positions=torch.from_numpy(positions),
-            slots=torch.from_numpy(page_of * PAGE_SIZE + positions % PAGE_SIZE),
+            token_ids=token_ids.to(self._device),
+            positions=torch.from_numpy(positions).to(self._device),
+            slots=slots.to(self._device),
             plans=plans,
             cache=self.cache,
             canvas_rows=canvas_rows if len(canvas_rows) else None,
@@ -117,5 +123,5 @@ class Forward:
 
 def soft_of(model: CanvasDecoder, hidden: Tensor, temperature: float) -> Tensor:
     """What the next step is conditioned on after one at this temperature with finished rows."""
-    at = torch.full((len(hidden),), temperature)
+    at = torch.full((len(hidden),), temperature, device=hidden.device)
     return score_canvas(hidden, model.vocabulary, at, torch.ones_like(at), None).soft

@@ -9,15 +9,17 @@ import torch
 from safetensors.torch import save_file
 
 from tests.support.tiny import GOLDEN, MASK_ID, VOCAB_SIZE, byte_tokenizer
-from unmask.config import DecodingConfig, ModelConfig
+from unmask.config import DecodingConfig, DeviceName, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 
 
-def load_golden(name: str, folder: Path, dtype: str = "float32") -> LoadedModel:
+def load_golden(
+    name: str, folder: Path, dtype: str = "float32", device: DeviceName = "auto"
+) -> LoadedModel:
     """The golden checkpoint of a family, with a byte tokenizer beside it."""
     for file in ("config.json", "model.safetensors"):
         shutil.copy(GOLDEN / name / file, folder / file)
-    return load(folder, dtype)
+    return load(folder, dtype, device)
 
 
 def load_random(
@@ -25,6 +27,7 @@ def load_random(
     shapes: dict[str, tuple[int, ...]],
     folder: Path,
     dtype: str = "float32",
+    device: DeviceName = "auto",
 ) -> tuple[LoadedModel, dict[str, torch.Tensor]]:
     """A checkpoint of random weights of these shapes, and the weights."""
     generator = torch.Generator().manual_seed(len(shapes))
@@ -37,11 +40,11 @@ def load_random(
     raw = {"vocab_size": VOCAB_SIZE, "rms_norm_eps": 1e-6, **raw}
     (folder / "config.json").write_text(json.dumps(raw))
     save_file(weights, folder / "model.safetensors")
-    return load(folder, dtype), weights
+    return load(folder, dtype, device), weights
 
 
-def load(folder: Path, dtype: str = "float32") -> LoadedModel:
+def load(folder: Path, dtype: str = "float32", device: DeviceName = "auto") -> LoadedModel:
     """The checkpoint in a folder, after a byte tokenizer is put there."""
     byte_tokenizer().save_pretrained(folder)
-    config = ModelConfig(path=str(folder), dtype=dtype, mask_token_id=MASK_ID)
+    config = ModelConfig(path=str(folder), device=device, dtype=dtype, mask_token_id=MASK_ID)
     return load_model(config, DecodingConfig())

@@ -17,8 +17,11 @@ def logits_of(
     horizons: np.ndarray,
     wanted: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Logits of a sequence [T] whose queries reach to `horizons` [T]: all of them, or `wanted`."""
-    num_tokens = len(token_ids)
+    """Logits of a sequence [T] whose queries reach to `horizons` [T]: all of them, or `wanted`.
+
+    They are on the host, as what they are made of; the model may be elsewhere.
+    """
+    num_tokens, device = len(token_ids), loaded.device
     num_pages = -(-num_tokens // PAGE_SIZE)
     plans = plan_layers(
         loaded.model.layers,
@@ -27,14 +30,15 @@ def logits_of(
         np.arange(num_pages),
         [0, num_pages],
         PAGE_SIZE,
-        device=loaded.device,
+        device=device,
         dtype=loaded.dtype,
     )
-    runner = Runner.create(EngineConfig(page_size=PAGE_SIZE), loaded, num_pages)
-    positions = torch.arange(num_tokens)
-    step = StepInput(token_ids, positions, positions, plans, runner.cache, wanted=wanted)
+    runner = Runner.create(EngineConfig(page_size=PAGE_SIZE, graphs=False), loaded, num_pages)
+    positions = torch.arange(num_tokens, device=device)
+    wanted = None if wanted is None else wanted.to(device)
+    step = StepInput(token_ids.to(device), positions, positions, plans, runner.cache, wanted=wanted)
     hidden = loaded.model.forward(step)
-    return loaded.model.lm_head(loaded.model.finish(hidden))
+    return loaded.model.lm_head(loaded.model.finish(hidden)).cpu()
 
 
 def block_causal(num_tokens: int, block_len: int) -> np.ndarray:
