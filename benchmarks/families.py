@@ -3,14 +3,18 @@
 Random weights of `family_shapes`, prompts of 64 tokens, 128 new ones, one thread, greedily, as many
 tokens in every step. Figures of the references are read from references/cpu.json. Writes
 results/families_cpu.json. A round measures everything once; nothing else may be running.
+
+Where every family was measured by a process on a core of its own, `--join FILE...` makes one result
+of theirs, with ratios to `--references`.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -144,6 +148,16 @@ class Bench:
         self.engines: dict[tuple[str, str, int], Engine] = {}
         self.rates: dict[tuple[str, str, int], list[float]] = {}
 
+    def join(self, results: Sequence[dict[str, Any]]) -> None:
+        """Take what other processes measured."""
+        for result in results:
+            for row in result["rows"]:
+                key = row["family"], row["dtype"], row["batch"]
+                self.rates.setdefault(key, []).extend(row["tokens_per_s"]["runs"])
+            for name, shape in result["shapes"].items():
+                self.parameters[name] = shape["parameters"]
+        self.shapes = [shape for shape in SHAPES if shape.name in self.parameters]
+
     def prepare(self) -> None:
         """Load every family that is known, and run each engine warm."""
         for shape in SHAPES:
@@ -191,7 +205,9 @@ class Bench:
                     own = self.rates.get((shape.name, "float32", work.batch))
                     if dtype == "float32":
                         yield row | _beside(shape, work.batch, statistics.median(rates), known)
-                    elif own is not None:
+                    elif own is None:
+                        yield row
+                    else:
                         ratio = statistics.median(rates) / statistics.median(own)
                         yield row | _ratio("ratio_to_float32", ratio, BFLOAT16_TARGET)
 
@@ -253,29 +269,38 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--prompt", type=int, default=64)
     parser.add_argument("--new", type=int, default=128)
     parser.add_argument("--tokens-per-step", type=int, default=1)
+    parser.add_argument("--join", nargs="+", type=Path, help="results of processes beside others")
     return parser.parse_args()
 
 
 def main() -> None:
     """Measure, print and write."""
     options = parse()
-    head = describe()
-    is_quiet = head["machine"]["load_before"] <= QUIET_LOAD
-    torch.set_num_threads(options.threads)
-    keep_freed_memory()
     references = json.loads(options.references.read_text("utf-8"))
     bench = Bench(options)
-    bench.prepare()
-    ceilings = {dtype: matmul_gflops(DTYPES[dtype]) for dtype in options.dtypes}
-    for _ in range(options.rounds):
-        bench.round()
+    if options.join:
+        results = [json.loads(path.read_text("utf-8")) for path in options.join]
+        head = {key: results[0][key] for key in ("taken", "machine", "versions", "commit")}
+        head["uncommitted"] = results[0]["uncommitted"]
+        bench.join(results)
+        joined = (result["matmul_gflops"].items() for result in results)
+        ceilings = dict(itertools.chain.from_iterable(joined))
+    else:
+        head = describe()
+        torch.set_num_threads(options.threads)
+        keep_freed_memory()
+        bench.prepare()
+        ceilings = {dtype: matmul_gflops(DTYPES[dtype]) for dtype in options.dtypes}
+        for _ in range(options.rounds):
+            bench.round()
+    is_quiet = head["machine"]["load_before"] <= QUIET_LOAD
     rows = list(bench.rows(references))
     result = head | {
         "was_quiet": is_quiet,
         "note": None
         if is_quiet
         else "other work was running on this machine, so that rates are too low",
-        "load_after": os.getloadavg()[0],
+        "load_after": None if options.join else os.getloadavg()[0],
         "work": {name: getattr(options, name) for name in ("prompt", "new", "tokens_per_step")},
         "threads": options.threads,
         "matmul_gflops": ceilings,

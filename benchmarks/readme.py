@@ -7,11 +7,13 @@ from benchmarks.machine import ROOT
 
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
+GPU_FILE = "embedded_eval_h100.json"
+GPU_SETTINGS = ("threshold 0.95", "threshold 0.9", "threshold 0.5")
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
 
 def measured() -> str:
-    """The section between the markers, from `embedded_eval.json` and `serve_cpu.json`."""
+    """The section between the markers, from result files of the embedded model."""
     quality = _load("embedded_eval.json")
     lines = [
         "| decoding | exact match | tokens per step | tokens/s |",
@@ -36,7 +38,24 @@ def measured() -> str:
     ]
     if (RESULTS / "serve_cpu.json").exists():
         lines += ["", _served(_load("serve_cpu.json"))]
+    if (RESULTS / GPU_FILE).exists():
+        lines += ["", _on_gpu(_load(GPU_FILE))]
     return "\n".join(lines)
+
+
+def _on_gpu(quality: dict[str, Any]) -> str:
+    speeds = ", ".join(
+        f"{result['tokens_per_s']:,.0f} tokens/s at {result['setting']} "
+        f"({result['accuracy']:.1%} right)"
+        for result in quality["results"]
+        if result["setting"] in GPU_SETTINGS
+    )
+    return (
+        f"The same problems on one {quality['machine']['gpu']}, its first run, with tests beside "
+        f"it: {speeds} ([{GPU_FILE}](benchmarks/results/{GPU_FILE}), commit "
+        f"{quality['commit'][:7]}). What kernels and models of 8 billion parameters do there: "
+        "[docs/kernels.md](docs/kernels.md#measured-on-an-h100)."
+    )
 
 
 def _served(serve: dict[str, Any]) -> str:

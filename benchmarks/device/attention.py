@@ -150,9 +150,11 @@ def compare(
     """Ours and torch's on one shape, FlexAttention's where there is a target for it."""
     inputs = build(shape, device)
     floor_s = ceilings.floor_s(shape.num_bytes, shape.flops)
-    ours = timed(lambda: run(shape, inputs))
+    ours = timed(lambda: run(shape, inputs), graph=True)
     query, keys, values = dense(shape, inputs)
-    sdpa = timed(lambda: F.scaled_dot_product_attention(query, keys, values, enable_gqa=True))
+    sdpa = timed(
+        lambda: F.scaled_dot_product_attention(query, keys, values, enable_gqa=True), graph=True
+    )
     row: dict[str, Any] = {
         "shape": shape.__dict__,
         "bytes": shape.num_bytes,
@@ -195,7 +197,7 @@ def _configurations(
         yield (
             name,
             {
-                "us": timed(lambda other=other: run(shape, other)).median_us,
+                "us": timed(lambda other=other: run(shape, other), graph=True).median_us,
                 "same_bits": bool(torch.equal(out, chosen)),
             },
         )

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from benchmarks.device.families import Shape, build, sizes
-from benchmarks.device.targets import DENSE
 from benchmarks.device.timing import Ceilings
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
@@ -54,14 +53,12 @@ class Load:
     block: int = BLOCK
 
 
-# By importance; the first two for every shape, the rest for the dense one that has a target.
-LOADS = [Load(n, 1024, 128) for n in (8, 64, 32, 128, 1)]
-LOADS += [Load(n, 8192, 128) for n in (8, 32, 1)]
-
-
-def loads(name: str) -> list[Load]:
-    """What is measured of a shape."""
-    return LOADS if name == DENSE else LOADS[:2]
+# By importance. Those for all are measured of every shape, the rest of the one that has a target.
+FOR_ALL = [Load(8, 1024, 128), Load(64, 1024, 128)]
+ROUNDS = [
+    FOR_ALL,
+    [Load(n, 1024, 128) for n in (32, 128, 1)] + [Load(n, 8192, 128) for n in (8, 32, 1)],
+]
 
 
 def load(shape: Shape, device: torch.device, max_len: int) -> LoadedModel:
@@ -195,7 +192,11 @@ def _answers(engine: Engine, requests: list[Request]) -> dict[str, list[int]]:
 
 
 def _started(loaded: LoadedModel, shape: Shape, work: Load) -> Engine:
-    """An engine with every prompt in its cache."""
+    """An engine whose requests decode their first block, all with their prompts in its cache.
+
+    Each prompt is read once before, by a request that is answered in a step: otherwise those whose
+    prompts were read first would be done before the last begin.
+    """
     block = _block(shape, work.block)
     num_tokens = max(work.num_tokens, block)
     needed = work.concurrency * (-(-(work.context + num_tokens + block) // PAGE) + 1)
@@ -206,7 +207,7 @@ def _started(loaded: LoadedModel, shape: Shape, work: Load) -> Engine:
                 max_batch_tokens=max(8192, 2 * block * work.concurrency),
                 page_size=PAGE,
                 num_pages=needed,
-                prefix_cache=False,
+                prefix_cache=True,
             )
         ),
         loaded,
@@ -214,9 +215,17 @@ def _started(loaded: LoadedModel, shape: Shape, work: Load) -> Engine:
     )
     params = _params(loaded.info, num_tokens, block)
     generator = torch.Generator().manual_seed(0)
-    for i in range(work.concurrency):
-        ids = torch.randint(0, loaded.info.vocab_size - 1, (work.context,), generator=generator)
-        engine.add(Request(str(i), tuple(ids.tolist()), params))
+    prompts = [
+        tuple(
+            torch.randint(loaded.info.vocab_size - 1, (work.context,), generator=generator).tolist()
+        )
+        for _ in range(work.concurrency)
+    ]
+    if loaded.info.attention != "full":  # whose keys no other request can use
+        short = replace(params, max_tokens=block, steps=1)
+        _answers(engine, [Request(f"first-{i}", ids, short) for i, ids in enumerate(prompts)])
+    for i, ids in enumerate(prompts):
+        engine.add(Request(str(i), ids, params))
     if loaded.info.attention == "full":  # the first pass of each fills its cache
         return engine
     while any(s.num_computed < work.context for s in engine.scheduler.sequences):

@@ -121,7 +121,7 @@ def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str,
     shares = shares / shares.sum(-1, keepdim=True)
     reached = int(ids.unique().numel())
     floor_s = ceilings.floor_s(shape.num_bytes(reached), shape.flops)
-    ours = timed(partial(run, shape, held, x, ids, shares))
+    ours = timed(partial(run, shape, held, x, ids, shares), graph=True)
     theirs = timed(partial(loop, shape, held, x, ids, shares))
     few = slice(0, CHECKED_ROWS)
     expected = loop(shape, held, x[few].double(), ids[few], shares[few].double())

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask_kernels.cpu.rows import GPU_ROW_UNIT
+from unmask_kernels.rows import GPU_ROW_UNIT
 
 ROWS = [*range(GPU_ROW_UNIT, 2048 + 1, GPU_ROW_UNIT), 3072, 4096, 8192]
 # Outputs, inputs, and whether the result is added to what is there, of the layers of each model.

@@ -51,15 +51,15 @@ def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str,
     head = (torch.randn(shape.vocab, shape.hidden, device=device) / shape.hidden**0.5).bfloat16()
     mask = shape.vocab - 1
     floor_s = ceilings.floor_s(shape.num_bytes, shape.flops)
-    product = timed(lambda: hidden @ head.T)
-    ours = timed(lambda: score_hidden(hidden, head, mask, None))
+    product = timed(lambda: hidden @ head.T, graph=True)
+    ours = timed(lambda: score_hidden(hidden, head, mask, None), graph=True)
     heat = draws(shape.rows, device)
-    drawn = timed(lambda: score_hidden(hidden, head, mask, heat))
+    drawn = timed(lambda: score_hidden(hidden, head, mask, heat), graph=True)
     fuse: Score = partial(score_fused, config=None if device.type == "cuda" else WIDE)
-    fused = timed(lambda: fuse(hidden, head, mask, None))
-    fused_drawn = timed(lambda: fuse(hidden, head, mask, heat))
+    fused = timed(lambda: fuse(hidden, head, mask, None), graph=True)
+    fused_drawn = timed(lambda: fuse(hidden, head, mask, heat), graph=True)
     same = fuse(hidden, head, mask, None).token == score_hidden(hidden, head, mask, None).token
-    chain = timed(lambda: eager(hidden, head))
+    chain = timed(lambda: eager(hidden, head), graph=True)
     return {
         "shape": shape.__dict__,
         "bytes": shape.num_bytes,

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.cpu.onednn import MAX_BF16_INPUTS, MAX_PARTS
-from unmask_kernels.cpu.rows import fill_rows
 from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.linear import Linear, make_linear, packs
 from unmask_kernels.philox import gumbel_noise
+from unmask_kernels.rows import fill_rows
 
 # Entries whose logits are in memory at a time; a multiple of four. Where weights are packed, as
 # many as are summed in order whatever the number of rows; see `unmask_kernels.cpu.onednn`.

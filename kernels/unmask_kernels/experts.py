@@ -13,7 +13,6 @@ from torch import Tensor
 
 from unmask_kernels.cpu import native
 from unmask_kernels.cpu.native import NativeExperts
-from unmask_kernels.cpu.rows import fill_rows, pad_rows
 from unmask_kernels.dispatch import capability, uses_triton
 from unmask_kernels.layers import Activation, gated
 from unmask_kernels.linear import (
@@ -24,6 +23,7 @@ from unmask_kernels.linear import (
     make_linear,
     uses_onednn,
 )
+from unmask_kernels.rows import fill_rows, pad_rows
 
 
 def score_experts(x: Tensor, router: Linear) -> Tensor:

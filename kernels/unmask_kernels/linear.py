@@ -14,10 +14,10 @@ from torch import Tensor
 
 from unmask_kernels.cpu import native, onednn
 from unmask_kernels.cpu.packed import PackedWeight
-from unmask_kernels.cpu.rows import pad_rows
 from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.layers import Activation, activated, gated
 from unmask_kernels.quantized import QuantizedWeight, join, product
+from unmask_kernels.rows import pad_rows
 
 FEWEST_WIDENED_ROWS = 16
 

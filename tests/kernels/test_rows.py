@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from unmask_kernels.cpu import rows
+from unmask_kernels import rows
 from unmask_kernels.gpu.unmasking import SLICE, slice_width
 
 

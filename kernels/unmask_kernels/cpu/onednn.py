@@ -3,7 +3,7 @@
 Two habits of its kernels would make a row depend on how many rows there are: a bfloat16 product
 with more than 256 inputs may be summed in several parts, and a single row may be treated as a
 vector. So such weights are cut into parts of 256 inputs that are always summed in order, and rows
-are filled up; see `unmask_kernels.cpu.rows`.
+are filled up; see `unmask_kernels.rows`.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unmask_kernels.cpu.rows import FEWEST_ROWS, pad_rows
 from unmask_kernels.layers import Activation, activated
+from unmask_kernels.rows import FEWEST_ROWS, pad_rows
 
 MAX_BF16_INPUTS = 256
 MAX_PARTS = 16

@@ -13,7 +13,6 @@ import triton.language as tl
 from torch import Tensor
 
 from unmask_kernels.constraints import PIECE, Constraints
-from unmask_kernels.cpu.rows import fill_rows
 from unmask_kernels.gpu.logits import (
     CONSTRAINT_TYPES,
     CONSTRAINTS,
@@ -23,6 +22,7 @@ from unmask_kernels.gpu.logits import (
     load_logits,
 )
 from unmask_kernels.gpu.philox import gumbel
+from unmask_kernels.rows import fill_rows
 from unmask_kernels.testing.variant import Variant
 
 SLICE = 8192  # entries, or a multiple of it

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from unmask.config import EngineConfig
 from unmask.models.layers import LayerShape
 from unmask.models.registry import LoadedModel
-from unmask_kernels.cpu.rows import row_unit
 from unmask_kernels.dispatch import capability
+from unmask_kernels.rows import row_unit
 from unmask_kernels.tile_room import TileSize
 from unmask_kernels.tiles import TileConfig, tile_config
 

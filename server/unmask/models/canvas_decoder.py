@@ -17,10 +17,10 @@ from unmask.models.gemma_config import Span
 from unmask.models.layers import LayerShape, StepInput
 from unmask_kernels.attention import attention
 from unmask_kernels.canvas import Vocabulary
-from unmask_kernels.cpu.rows import fill_rows
 from unmask_kernels.experts import Experts, route_softmax, score_experts
 from unmask_kernels.layers import place_heads, rms_norm
 from unmask_kernels.linear import Linear
+from unmask_kernels.rows import fill_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from unmask.models.layers import LayerShape, StepInput, turning_tables
 from unmask.models.rope import Rope
 from unmask.models.weights import Weights
 from unmask_kernels.attention import attention
-from unmask_kernels.cpu.rows import fill_rows
 from unmask_kernels.layers import place_heads, rms_norm
 from unmask_kernels.linear import GatedLinear, Linear, make_linear
+from unmask_kernels.rows import fill_rows
 
 
 @dataclass(frozen=True, slots=True)
