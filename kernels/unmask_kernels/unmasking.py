@@ -11,6 +11,7 @@ from unmask_kernels.cpu import likelihoods as cpu_likelihoods
 from unmask_kernels.dispatch import uses_native, uses_triton
 from unmask_kernels.linear import Linear
 from unmask_kernels.philox import gumbel_noise
+from unmask_kernels.rows import fill_rows
 from unmask_kernels.truncation import LikelyDraws, Truncation, draw_likeliest
 
 MAX_EXPONENT = 700.0  # of what float64 can hold
@@ -239,16 +240,19 @@ class _Logits:
 
     def __call__(self, rows: Tensor | None = None) -> Tensor:
         """Logits [R, V] of `rows` [R], float32."""
-        logits = self.head(self.hidden if rows is None else self.hidden[rows]).float()
+        logits = self._product(self.hidden if rows is None else self.hidden[rows])
         if self.guided is not None:
             index = torch.full((len(self.hidden),), -1, device=logits.device)
             index[self.guided.rows] = torch.arange(len(self.guided.rows), device=logits.device)
             index = index if rows is None else index[rows]
             which = index[index >= 0]
-            without = self.head(self.guided.hidden[which]).float()
+            without = self._product(self.guided.hidden[which])
             scale = self.guided.scale[which, None] + 1.0
             logits[index >= 0] = without + scale * (logits[index >= 0] - without)
         return logits
+
+    def _product(self, hidden: Tensor) -> Tensor:
+        return self.head(fill_rows(hidden))[: len(hidden)].float()
 
 
 def _score_pieces(

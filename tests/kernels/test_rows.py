@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from unmask_kernels import rows
+from unmask_kernels.dispatch import backend
 from unmask_kernels.gpu.unmasking import SLICE, slice_width
+from unmask_kernels.linear import Linear
+from unmask_kernels.unmasking import GuidedRows, score_rows
 
 
 def test_a_gpu_multiplies_numbers_of_rows_that_are_added_up_alike(
@@ -28,3 +31,26 @@ def test_few_rows_have_all_their_logits_in_memory_and_many_a_slice() -> None:
     width = slice_width(256, 151_936, torch.bfloat16)
     assert width % SLICE == 0
     assert 2 * 256 * width < 50e6, "the L2 cache of an H100"
+
+
+def test_logits_of_guided_rows_are_of_filled_up_rows(
+    monkeypatch: pytest.MonkeyPatch, device: torch.device
+) -> None:
+    """Whatever multiplies with the head, so that guidance depends on no company either."""
+    monkeypatch.setattr(rows, "row_unit", lambda device: 16)
+    counts: list[int] = []
+    product = Linear.__call__
+
+    def counted(self: Linear, x: torch.Tensor) -> torch.Tensor:
+        counts.append(len(x))
+        return product(self, x)
+
+    monkeypatch.setattr(Linear, "__call__", counted)
+    hidden = torch.randn(9, 8, device=device)
+    some = torch.tensor([1, 4, 5], device=device)
+    guided = GuidedRows(some, hidden[some] + 1, torch.ones(3, device=device))
+    with backend("triton"):
+        head = Linear(torch.randn(40, 8, device=device))
+        score_rows(hidden, head, mask_token_id=7, guided=guided)
+    assert counts
+    assert all(count % 16 == 0 for count in counts)
