@@ -27,7 +27,6 @@ from unmask_kernels.testing.variant import Variant
 
 SLICE = 8192  # entries, or a multiple of it
 SLICE_BYTES = 40 * 2**20  # of logits, that an L2 cache of 50 MB still holds when they are read
-PIECE_WARPS = 4
 NUM_STATISTICS = tl.constexpr(6)  # maximum, second, sum, weighted sum, best drawn, its logit
 NO_ENTRY = tl.constexpr(2147483647)
 NOBODY = tl.constexpr(-1)  # in the place of the mask token, where it is read like any other
@@ -274,7 +273,7 @@ class Accumulator:
             logits, self.statistics, self.winners, self.of_mask, self.drawn,
             draws and draws.temperatures, draws and draws.seeds,
             draws and draws.positions, draws and draws.steps, *where, **self._constraints,
-            PIECE=PIECE, DRAWS=draws is not None, num_warps=4 if draws else PIECE_WARPS,
+            PIECE=PIECE, DRAWS=draws is not None, num_warps=4,
         )  # fmt: skip
         if self._num_top:
             top_kernel[grid](
