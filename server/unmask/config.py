@@ -31,17 +31,18 @@ class EngineConfig:
     """Limits of the batcher and of the KV cache.
 
     `max_batch_tokens` is the number of query tokens a step may hold. `num_pages` of `page_size`
-    tokens hold keys and values; without it they fill `kv_memory_mib`, and without that most of what
-    the weights leave of a GPU, or little of a CPU's memory. They are of the model's type, or of 8
-    bits by `kv_dtype`. `threads` are a CPU's; without it, its kernels use all cores and torch half.
-    With `overlap` up to `steps_ahead` steps are launched while the device works on the one before
-    them, with `graphs` their kernels are captured at start and replayed: both by default on a GPU.
+    tokens, 64 on a GPU and 32 elsewhere, hold keys and values; without their number they fill
+    `kv_memory_mib`, and without that most of what the weights leave of a GPU, or little of a CPU's
+    memory. They are of the model's type, or of 8 bits by `kv_dtype`. `threads` are a CPU's; without
+    it, its kernels use all cores and torch half. With `overlap` up to `steps_ahead` steps are
+    launched while the device works on the one before them, with `graphs` their kernels are captured
+    at start and replayed: both by default on a GPU.
     """
 
     max_num_seqs: int = 64
     max_batch_tokens: int = 2048
     max_queue: int = 1024
-    page_size: int = 64
+    page_size: int | None = None
     num_pages: int | None = None
     kv_memory_mib: int | None = None
     kv_dtype: KVDtypeName = "auto"

@@ -24,7 +24,7 @@ MEANINGS = {
     "engine.max_num_seqs": "Sequences that may share a step.",
     "engine.max_batch_tokens": "Query tokens that a step may hold, prompts and blocks together.",
     "engine.max_queue": "Requests that may wait; more are answered with status 503.",
-    "engine.page_size": "Tokens of a page of the KV cache.",
+    "engine.page_size": "Tokens of a page of the KV cache; 64 on a GPU and 32 elsewhere if unset.",
     "engine.num_pages": "Pages of the KV cache; as many as kv_memory_mib holds if unset.",
     "engine.kv_memory_mib": "MiB of the KV cache; if unset most of a GPU, or 256 on a CPU.",
     "engine.kv_dtype": "Type of keys and values; auto takes the model's, fp8 is e4m3.",

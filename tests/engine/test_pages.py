@@ -3,11 +3,18 @@
 import numpy as np
 import pytest
 
-from unmask.engine.pages import PagePool, page_key, root_key
+from unmask.config import EngineConfig
+from unmask.engine.pages import PagePool, page_key, page_size_of, root_key
 
 
 def key(*tokens: int, previous: bytes | None = None) -> bytes:
     return page_key(previous or root_key(4), np.array(tokens, np.int64))
+
+
+def test_a_page_has_as_many_tokens_as_suit_the_device_unless_it_is_told() -> None:
+    assert page_size_of(EngineConfig(), "cpu") == 32
+    assert page_size_of(EngineConfig(), "cuda") == 64
+    assert page_size_of(EngineConfig(page_size=8), "cuda") == 8
 
 
 def test_pages_run_out_and_come_back() -> None:

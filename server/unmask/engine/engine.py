@@ -13,7 +13,7 @@ from unmask.engine.allocator import huge_pages, keep_freed_memory
 from unmask.engine.apply import Chosen, Outcome, Session, apply_span
 from unmask.engine.launched import Launched
 from unmask.engine.output import TextAssembler
-from unmask.engine.pages import PagePool
+from unmask.engine.pages import PagePool, page_size_of
 from unmask.engine.runner import Runner, count_pages
 from unmask.engine.scheduler import Scheduler
 from unmask.engine.sequence import Sequence
@@ -76,8 +76,9 @@ class Engine:
         self.metrics = metrics
         self.state: EngineState = "ready"
         num_pages = count_pages(self.config, loaded)
-        self.limits = Limits(self.config.max_batch_tokens, num_pages, self.config.page_size)
-        self.pool = PagePool(num_pages, self.config.page_size)
+        page_size = page_size_of(self.config, loaded.device.type)
+        self.limits = Limits(self.config.max_batch_tokens, num_pages, page_size)
+        self.pool = PagePool(num_pages, page_size)
         self.scheduler = Scheduler(self.config, self.pool, loaded.info)
         self.runner = Runner.create(self.config, loaded, num_pages, progress)
         self._sessions: dict[str, Session] = {}

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from unmask.config import EngineConfig
+from unmask.engine.pages import page_size_of
 from unmask.models.layers import LayerShape
 from unmask.models.registry import LoadedModel
 from unmask_kernels.dispatch import capability
@@ -39,7 +40,8 @@ def graph_sizes(config: EngineConfig, loaded: LoadedModel) -> list[GraphSize]:
     for smaller, num_rows in itertools.pairwise((0, *counts)):
         if smaller < config.max_batch_tokens:
             num_sequences = min(config.max_num_seqs, -(-num_rows // block))
-            sizes += _sizes(num_rows, num_sequences, config.page_size, loaded)
+            page_size = page_size_of(config, loaded.device.type)
+            sizes += _sizes(num_rows, num_sequences, page_size, loaded)
     return sizes
 
 

@@ -7,7 +7,18 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from unmask.config import EngineConfig
+
 PageKey = bytes
+# Prompts that begin alike share whole pages, so small ones are better; a GPU's copy engine takes
+# as many keys at a time as a tile of attention has.
+PAGE_SIZE, GPU_PAGE_SIZE = 32, 64
+
+
+def page_size_of(config: EngineConfig, device_type: str) -> int:
+    """Tokens of a page: as configured, or what suits the device."""
+    usual = GPU_PAGE_SIZE if device_type == "cuda" else PAGE_SIZE
+    return usual if config.page_size is None else config.page_size
 
 
 def root_key(block_len: int) -> PageKey:

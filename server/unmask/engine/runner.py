@@ -12,6 +12,7 @@ from unmask.engine.deciding import Decisive, decide
 from unmask.engine.decision_graphs import DecisionGraphs, capture_decisions
 from unmask.engine.graphs import Graphs, capture_graphs, wants_graphs
 from unmask.engine.launched import Launched, Outputs
+from unmask.engine.pages import page_size_of
 from unmask.engine.staging import Staging, on_host
 from unmask.engine.step import StepBatch
 from unmask.engine.step_room import host_step
@@ -39,7 +40,8 @@ def count_pages(config: EngineConfig, loaded: LoadedModel) -> int:
         return config.num_pages
     numbers = sum(shape.slot_numbers for shape in loaded.model.layers)
     slot_bytes = numbers * kv_dtype(config, loaded).itemsize
-    return max(1, kv_bytes(config, loaded.device) // (slot_bytes * config.page_size))
+    page_size = page_size_of(config, loaded.device.type)
+    return max(1, kv_bytes(config, loaded.device) // (slot_bytes * page_size))
 
 
 def kv_dtype(config: EngineConfig, loaded: LoadedModel) -> torch.dtype:
@@ -93,8 +95,8 @@ class Runner:
         model, dtype, device = loaded.model, loaded.dtype, loaded.device
         has_graphs, staging = wants_graphs(config, loaded), Staging(device)
         pages = num_pages + 1 if has_graphs else num_pages
-        held = kv_dtype(config, loaded)
-        cache = KVCache.empty(model.layers, pages, config.page_size, held, device)
+        held, page_size = kv_dtype(config, loaded), page_size_of(config, device.type)
+        cache = KVCache.empty(model.layers, pages, page_size, held, device)
         canvas = canvases = graphs = decisions = None
         if isinstance(model, CanvasDecoder):
             length = loaded.info.default_sampling.block_length
@@ -112,7 +114,7 @@ class Runner:
         return cls(
             loaded,
             cache,
-            config.page_size,
+            page_size,
             overlaps(config, loaded),
             canvas,
             canvases,
