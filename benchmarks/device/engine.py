@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.device.families import Shape, build, sizes
+from benchmarks.device.families import Shape, Sizes, build, sizes
 from benchmarks.device.timing import Ceilings
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
@@ -105,7 +105,8 @@ def measure(loaded: LoadedModel, shape: Shape, work: Load, ceilings: Ceilings) -
     tokens_per_s = sum(tokens[steady]) / elapsed_s
     if loaded.info.canvas is not None:  # tokens come all at once, after all steps of a canvas
         tokens_per_s = work.concurrency * _block(shape, work.block) / (num_steps * step_s)
-    floors = [_floor(shape, work, batch) for batch in launched[steady]]
+    own = sizes(shape)
+    floors = [_floor(own, work, batch) for batch in launched[steady]]
     floor_s = sum(ceilings.floor_s(*floor) for floor in floors) / len(floors)
     moved, flops = (sum(values) / len(floors) for values in zip(*floors, strict=True))
     return {
@@ -135,14 +136,13 @@ def _watch(engine: Engine) -> list[StepBatch]:
     return seen
 
 
-def _floor(shape: Shape, work: Load, batch: StepBatch) -> tuple[float, float]:
+def _floor(own: Sizes, work: Load, batch: StepBatch) -> tuple[float, float]:
     """Bytes and operations that a step cannot do without.
 
     Once in a block its rows are those of the block before as well, whose keys are then final.
     """
-    own, rows = sizes(shape), batch.num_tokens
-    moved = own.weights_read(rows) + len(batch.spans) * own.kv_read(work.context)
-    return moved, own.flops(rows, len(batch.scored_rows))
+    moved = own.weights_read(batch.num_tokens) + len(batch.spans) * own.kv_read(work.context)
+    return moved, own.flops(batch.num_tokens, len(batch.scored_rows))
 
 
 def same_tokens(
