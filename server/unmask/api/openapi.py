@@ -1,12 +1,25 @@
-"""Bodies and errors in `/openapi.json`: routes and handlers make them, unknown to FastAPI."""
+"""Bodies, answers and errors in `/openapi.json`: routes make them, unknown to FastAPI."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from unmask.api.answers import (
+    Answer,
+    ChatCompletion,
+    Completion,
+    DetokenizedPrompt,
+    Liveness,
+    ModelCard,
+    ModelList,
+    Readiness,
+    TokenizedPrompt,
+    Version,
+)
 from unmask.api.fields import Body
 from unmask.api.schemas import ChatBody, CompletionBody, DetokenizeBody, TokenizeBody
 
@@ -32,6 +45,17 @@ RETRY_AFTER = {"schema": {"type": "integer"}, "description": "seconds to wait"}
 EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
 Responses = dict[int | str, dict[str, Any]]
 BODIES: tuple[type[Body], ...] = (CompletionBody, ChatBody, TokenizeBody, DetokenizeBody)
+ANSWERS: tuple[type[Answer], ...] = (
+    Completion,
+    ChatCompletion,
+    ModelList,
+    ModelCard,
+    TokenizedPrompt,
+    DetokenizedPrompt,
+    Version,
+    Readiness,
+    Liveness,
+)
 
 
 def json_body(kind: type[Body]) -> dict[str, Any]:
@@ -39,6 +63,12 @@ def json_body(kind: type[Body]) -> dict[str, Any]:
     schema = {"$ref": REF.format(model=kind.__name__)}
     content = {"application/json": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def answers(kind: type[Answer], *, streams: bool = False) -> Responses:
+    """What a route answers with, as events too if it `streams`."""
+    content = {"application/json": {"schema": {"$ref": REF.format(model=kind.__name__)}}}
+    return {200: {"content": content | (EVENTS if streams else {})}}
 
 
 def errors(*statuses: int) -> Responses:
@@ -56,13 +86,15 @@ def errors(*statuses: int) -> Responses:
 
 
 def install_schema(app: FastAPI) -> None:
-    """Let `app` describe its bodies and errors."""
+    """Let `app` describe its bodies, answers and errors."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            _, bodies = models_json_schema([(b, "validation") for b in BODIES], ref_template=REF)
-            schema.setdefault("components", {})["schemas"] = bodies["$defs"] | {"Error": ERROR}
+            kinds: list[tuple[type[BaseModel], Literal["validation"]]]
+            kinds = [(kind, "validation") for kind in (*BODIES, *ANSWERS)]
+            _, told = models_json_schema(kinds, ref_template=REF)
+            schema.setdefault("components", {})["schemas"] = told["$defs"] | {"Error": ERROR}
             for path in schema["paths"].values():
                 for operation in path.values():
                     operation["responses"].pop("422", None)  # FastAPI's own; here it is 400

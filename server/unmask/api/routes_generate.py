@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from unmask.api.answer import gather
+from unmask.api.answers import ChatCompletion, Completion
 from unmask.api.backend import Backend
 from unmask.api.body import read_body
 from unmask.api.connection import while_connected
@@ -14,13 +15,15 @@ from unmask.api.formats import format_of
 from unmask.api.job import Job, prepare
 from unmask.api.logprobs import TokenTexts
 from unmask.api.merge import Merger, submit_all
-from unmask.api.openapi import EVENTS, Responses, errors, json_body
+from unmask.api.openapi import Responses, answers, errors, json_body
 from unmask.api.sampling import field_names, renamed
 from unmask.api.schemas import ChatBody, CompletionBody
 from unmask.api.stream import EventStreamResponse, Writer
 from unmask.errors import UnmaskError
 
-RESPONSES: Responses = {200: {"content": EVENTS}, **errors(400, 401, 404, 413, 500, 503)}
+FAILURES = errors(400, 401, 404, 413, 500, 503)
+COMPLETIONS: Responses = answers(Completion, streams=True) | FAILURES
+CHATS: Responses = answers(ChatCompletion, streams=True) | FAILURES
 
 
 def generation_routes(backend: Backend) -> APIRouter:
@@ -47,7 +50,7 @@ def generation_routes(backend: Backend) -> APIRouter:
             answer = await while_connected(request.receive, gather(job, merger, form))
         return JSONResponse(answer)
 
-    @router.post("/v1/completions", openapi_extra=json_body(CompletionBody), responses=RESPONSES)
+    @router.post("/v1/completions", openapi_extra=json_body(CompletionBody), responses=COMPLETIONS)
     async def completions(request: Request) -> Response:
         """Continue a prompt, or many."""
         with counting_refusals():
@@ -55,7 +58,7 @@ def generation_routes(backend: Backend) -> APIRouter:
             job = await prepare(body, client, "cmpl")
         return await generate(request, body, job)
 
-    @router.post("/v1/chat/completions", openapi_extra=json_body(ChatBody), responses=RESPONSES)
+    @router.post("/v1/chat/completions", openapi_extra=json_body(ChatBody), responses=CHATS)
     async def chat(request: Request) -> Response:
         """Answer a conversation."""
         with counting_refusals():

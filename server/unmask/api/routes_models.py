@@ -5,9 +5,16 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from unmask import __version__
+from unmask.api.answers import (
+    DetokenizedPrompt,
+    ModelCard,
+    ModelList,
+    TokenizedPrompt,
+    Version,
+)
 from unmask.api.backend import Backend
 from unmask.api.body import read_body
-from unmask.api.openapi import errors, json_body
+from unmask.api.openapi import answers, errors, json_body
 from unmask.api.prompts import check_model, decode, encode_chat, encode_prompts
 from unmask.api.schemas import DetokenizeBody, TokenizeBody
 from unmask.errors import InvalidRequest
@@ -21,18 +28,25 @@ def model_routes(backend: Backend) -> APIRouter:
     router = APIRouter()
     client = backend.client
 
-    @router.get("/v1/models", responses=errors(401))
+    @router.get("/v1/models", response_model=None, responses=answers(ModelList) | errors(401))
     async def models() -> dict[str, Any]:
         """The one model that is served."""
         return {"object": "list", "data": [_card(client.model)]}
 
-    @router.get("/v1/models/{name:path}", responses=errors(401, 404))
+    found = answers(ModelCard) | errors(401, 404)
+
+    @router.get("/v1/models/{name:path}", response_model=None, responses=found)
     async def model(name: str) -> dict[str, Any]:
         """The model of that name."""
         check_model(name, client)
         return _card(client.model)
 
-    @router.post("/tokenize", openapi_extra=json_body(TokenizeBody), responses=REFUSALS)
+    @router.post(
+        "/tokenize",
+        response_model=None,
+        openapi_extra=json_body(TokenizeBody),
+        responses=answers(TokenizedPrompt) | REFUSALS,
+    )
     async def tokenize(request: Request) -> dict[str, Any]:
         """Token ids of a prompt or a conversation, as the engine would see them."""
         body = await read_body(request, TokenizeBody)
@@ -49,7 +63,12 @@ def model_routes(backend: Backend) -> APIRouter:
             )
         return {"count": len(ids), "max_model_len": client.model.max_model_len, "tokens": ids}
 
-    @router.post("/detokenize", openapi_extra=json_body(DetokenizeBody), responses=REFUSALS)
+    @router.post(
+        "/detokenize",
+        response_model=None,
+        openapi_extra=json_body(DetokenizeBody),
+        responses=answers(DetokenizedPrompt) | REFUSALS,
+    )
     async def detokenize(request: Request) -> dict[str, Any]:
         """Text of token ids, special tokens spelled out."""
         body = await read_body(request, DetokenizeBody)
@@ -57,7 +76,7 @@ def model_routes(backend: Backend) -> APIRouter:
         client.model.check_ids(body.tokens, "tokens")
         return {"prompt": await decode(client.tokenizer, body.tokens)}
 
-    @router.get("/version", responses=errors(401))
+    @router.get("/version", response_model=None, responses=answers(Version) | errors(401))
     async def version() -> dict[str, str]:
         """The version of this package."""
         return {"version": __version__}
