@@ -1,25 +1,13 @@
-"""Bodies, answers and errors in `/openapi.json`: routes make them, unknown to FastAPI."""
+"""Bodies and errors in `/openapi.json`, which routes make unknown to FastAPI, and answers."""
 
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from unmask.api.answers import (
-    Answer,
-    ChatCompletion,
-    Completion,
-    DetokenizedPrompt,
-    Liveness,
-    ModelCard,
-    ModelList,
-    Readiness,
-    TokenizedPrompt,
-    Version,
-)
+from unmask.api.answers import Answer
 from unmask.api.fields import Body
 from unmask.api.schemas import ChatBody, CompletionBody, DetokenizeBody, TokenizeBody
 
@@ -45,17 +33,6 @@ RETRY_AFTER = {"schema": {"type": "integer"}, "description": "seconds to wait"}
 EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
 Responses = dict[int | str, dict[str, Any]]
 BODIES: tuple[type[Body], ...] = (CompletionBody, ChatBody, TokenizeBody, DetokenizeBody)
-ANSWERS: tuple[type[Answer], ...] = (
-    Completion,
-    ChatCompletion,
-    ModelList,
-    ModelCard,
-    TokenizedPrompt,
-    DetokenizedPrompt,
-    Version,
-    Readiness,
-    Liveness,
-)
 
 
 def json_body(kind: type[Body]) -> dict[str, Any]:
@@ -67,8 +44,7 @@ def json_body(kind: type[Body]) -> dict[str, Any]:
 
 def answers(kind: type[Answer], *, streams: bool = False) -> Responses:
     """What a route answers with, as events too if it `streams`."""
-    content = {"application/json": {"schema": {"$ref": REF.format(model=kind.__name__)}}}
-    return {200: {"content": content | (EVENTS if streams else {})}}
+    return {200: {"model": kind, "content": EVENTS if streams else {}}}
 
 
 def errors(*statuses: int) -> Responses:
@@ -90,11 +66,14 @@ def install_schema(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            kinds: list[tuple[type[BaseModel], Literal["validation"]]]
-            kinds = [(kind, "validation") for kind in (*BODIES, *ANSWERS)]
-            _, told = models_json_schema(kinds, ref_template=REF)
-            schema.setdefault("components", {})["schemas"] = told["$defs"] | {"Error": ERROR}
+            schema = get_openapi(
+                title=app.title,
+                version=app.version,
+                routes=app.routes,
+                separate_input_output_schemas=False,
+            )
+            _, bodies = models_json_schema([(b, "validation") for b in BODIES], ref_template=REF)
+            schema["components"]["schemas"] |= bodies["$defs"] | {"Error": ERROR}
             for path in schema["paths"].values():
                 for operation in path.values():
                     operation["responses"].pop("422", None)  # FastAPI's own; here it is 400

@@ -35,12 +35,12 @@ class GraphSize:
 def graph_sizes(config: EngineConfig, loaded: LoadedModel) -> list[GraphSize]:
     """Every size, smallest first; in a step each sequence is taken to have a block."""
     block = loaded.info.default_sampling.block_length or USUAL_BLOCK
+    page_size = page_size_of(config, loaded.device.type)
     sizes: list[GraphSize] = []
     counts = [count for count in ROWS if count % row_unit(loaded.device) == 0]
     for smaller, num_rows in itertools.pairwise((0, *counts)):
         if smaller < config.max_batch_tokens:
             num_sequences = min(config.max_num_seqs, -(-num_rows // block))
-            page_size = page_size_of(config, loaded.device.type)
             sizes += _sizes(num_rows, num_sequences, page_size, loaded)
     return sizes
 
