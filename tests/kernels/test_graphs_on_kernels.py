@@ -23,7 +23,7 @@ from unmask.models.registry import LoadedModel, load_model
 from unmask.types import Request, SamplingParams
 from unmask_kernels import attention, dispatch
 from unmask_kernels.experts import route_sigmoid, route_softmax
-from unmask_kernels.gpu.experts import align
+from unmask_kernels.reference import align
 from unmask_kernels.tiles import TileConfig
 
 PAGE = 16

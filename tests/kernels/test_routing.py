@@ -1,13 +1,14 @@
 """Routing in Triton against torch, and pairs of rows and experts in tiles of an expert."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
-from unmask_kernels import dispatch
-from unmask_kernels.dispatch import Backend
+from unmask_kernels import dispatch, reference
 from unmask_kernels.experts import route_sigmoid, route_softmax, score_experts
-from unmask_kernels.gpu.experts import align
+from unmask_kernels.gpu import routing
 from unmask_kernels.linear import make_linear
 
 DTYPES = (torch.float32, torch.bfloat16)
@@ -162,6 +163,7 @@ def test_logits_may_be_columns_of_something_wider(device: torch.device) -> None:
     assert_same(found, route_softmax(logits.contiguous(), 2, renormalise=True))
 
 
+@pytest.mark.parametrize("align", [reference.align, routing.align], ids=["torch", "triton"])
 @pytest.mark.parametrize("tile", [4, 64])
 @pytest.mark.parametrize(
     ("num_experts", "rows"),
@@ -178,8 +180,8 @@ def test_every_pair_is_once_in_a_tile_of_its_expert(
     num_experts: int,
     rows: list[list[int]],
     tile: int,
+    align: Callable[[Tensor, int, int], tuple[Tensor, Tensor]],
     device: torch.device,
-    backend: Backend,
 ) -> None:
     ids = torch.tensor(rows, dtype=torch.int64, device=device)
     row_of, expert_of = align(ids, num_experts, tile)

@@ -8,7 +8,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.gpu import routing
 from unmask_kernels.layers import Activation, gated
 from unmask_kernels.testing.variant import Variant
@@ -85,31 +84,6 @@ def combine_kernel(
     tl.store(p_out, acc.to(out.dtype.element_ty), mask=m_column)
 
 
-def align(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
-    """Pairs by expert, every expert's filled up to whole tiles, and each tile's expert.
-
-    Their lengths follow the shapes alone, so nothing waits for the device: spare tiles have -1.
-    """
-    if uses_triton(ids.device):
-        return routing.align(ids, num_experts, tile)
-    flat = ids.flatten()
-    num_pairs = len(flat)
-    num_tiles = triton.cdiv(num_pairs, tile) + min(num_experts, num_pairs)
-    counts = torch.zeros(num_experts, dtype=torch.int64, device=ids.device)
-    counts.index_add_(0, flat, torch.ones_like(flat))
-    tiles = (counts + tile - 1) // tile
-    tile_ends = tiles.cumsum(0)
-    order = flat.argsort(stable=True)
-    of_pair = flat[order]
-    rank = torch.arange(num_pairs, device=ids.device) - (counts.cumsum(0) - counts)[of_pair]
-    place = (tile_ends - tiles)[of_pair] * tile + rank
-    row_of = torch.full((num_tiles * tile,), num_pairs, dtype=torch.int32, device=ids.device)
-    row_of[place] = order.int()
-    index = torch.arange(num_tiles, device=ids.device)
-    expert_of = torch.searchsorted(tile_ends, index, right=True).int()
-    return row_of, torch.where(index < tile_ends[-1], expert_of, -1)
-
-
 def experts(
     x: Tensor,
     gate_up: Tensor,
@@ -127,7 +101,7 @@ def experts(
     if not num_rows:
         return out
     config = product_config(x.dtype, capability)
-    row_of, expert_of = align(ids, len(gate_up), config.rows)
+    row_of, expert_of = routing.align(ids, len(gate_up), config.rows)
     both = _product(x, gate_up, gate_up_scales, row_of, expert_of, ids.numel(), top, config)
     mixed = gated(both, activation)
     parts = _product(mixed, down, down_scales, row_of, expert_of, ids.numel(), 1, config)

@@ -250,7 +250,7 @@ def _outputs(logits: Tensor, top: int) -> tuple[Tensor, Tensor]:
 
 
 def align(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
-    """As of `experts.align`, but pairs of an expert come in any order.
+    """As of `reference.align`, but pairs of an expert come in any order.
 
     It is the order in which atomic additions happened. A row of a product is summed alike wherever
     in a tile it is, so that no bit of a result depends on it.
