@@ -68,5 +68,6 @@ def test_the_schema_refers_to_them(call):
     assert kinds["get /v1/models/{name}"] == "ModelCard"
     assert all(told.keys() == {"$ref"} for told in found.values())
     known = schema["components"]["schemas"]
+    assert not {"HTTPValidationError", "ValidationError"} & known.keys(), "which are FastAPI's"
     assert "usage" in known["Completion"]["required"]
     assert "token_ids" not in known["CompletionChoice"]["required"]

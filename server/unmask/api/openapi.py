@@ -29,6 +29,7 @@ ERROR = {
         }
     },
 }
+OWN_ERRORS = ("HTTPValidationError", "ValidationError")  # FastAPI's, which no route answers with
 RETRY_AFTER = {"schema": {"type": "integer"}, "description": "seconds to wait"}
 EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
 Responses = dict[int | str, dict[str, Any]]
@@ -73,7 +74,10 @@ def install_schema(app: FastAPI) -> None:
                 separate_input_output_schemas=False,
             )
             _, bodies = models_json_schema([(b, "validation") for b in BODIES], ref_template=REF)
-            schema["components"]["schemas"] |= bodies["$defs"] | {"Error": ERROR}
+            known = schema["components"]["schemas"]
+            known |= bodies["$defs"] | {"Error": ERROR}
+            for name in OWN_ERRORS:
+                known.pop(name, None)
             for path in schema["paths"].values():
                 for operation in path.values():
                     operation["responses"].pop("422", None)  # FastAPI's own; here it is 400
