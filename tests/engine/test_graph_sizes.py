@@ -1,14 +1,22 @@
 """Graphs have room for whole steps and for long contexts, within a bound on memory."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 
 from unmask.config import EngineConfig
 from unmask.engine import graph_sizes as graph_sizes_module
-from unmask.engine.graph_sizes import MAX_SCRATCH_BYTES, graph_sizes, largest, tile_configs
+from unmask.engine.graph_sizes import (
+    MAX_SCRATCH_BYTES,
+    graph_sizes,
+    largest,
+    row_counts,
+    tile_configs,
+)
 from unmask.models.layers import LayerShape
 from unmask.models.registry import LoadedModel
 
@@ -29,9 +37,9 @@ def large(tiny: LoadedModel, max_model_len: int) -> LoadedModel:
 
 
 @pytest.mark.parametrize(
-    ("max_batch_tokens", "largest_rows"), [(1, 16), (16, 16), (17, 32), (97, 128), (8192, 2048)]
+    ("max_batch_tokens", "largest_rows"), [(1, 16), (16, 16), (17, 32), (97, 128), (8192, 4608)]
 )
-def test_the_largest_graph_holds_a_whole_step_up_to_2048_rows(
+def test_the_largest_graph_holds_a_whole_step_up_to_4608_rows(
     tiny: LoadedModel, max_batch_tokens: int, largest_rows: int
 ) -> None:
     sizes = graph_sizes(EngineConfig(max_batch_tokens=max_batch_tokens), large(tiny, 1000))
@@ -45,6 +53,33 @@ def test_graphs_of_a_gpu_have_numbers_of_rows_that_its_products_do_not_depend_on
     monkeypatch.setattr(graph_sizes_module, "row_unit", lambda device: 128)
     sizes = graph_sizes(EngineConfig(max_batch_tokens=300), large(tiny, 1000))
     assert [size.num_rows for size in sizes] == [128, 256, 384]
+
+
+@pytest.mark.parametrize(
+    ("num_requests", "block", "steps"),
+    [(32, 32, 8), (64, 32, 8), (128, 32, 8), (64, 16, 7), (128, 8, 4), (256, 4, 2)],
+)
+def test_steps_of_requests_in_independent_phases_are_padded_by_less_than_5_percent(
+    num_requests: int, block: int, steps: int
+) -> None:
+    """In the first of its `steps` a block runs with the one before it, which is committed."""
+    random = np.random.default_rng(0)
+    commits = random.integers(0, steps, (4000, num_requests)) == 0
+    rows = block * (num_requests + commits.sum(1))
+    counts = row_counts(8192, 128)
+    rows = rows[rows <= counts[-1]]
+    assert len(rows) > 1000
+    padded = np.array([counts[bisect_left(counts, own)] for own in rows])
+    assert padded.sum() < 1.05 * rows.sum()
+
+
+def test_a_graph_has_room_for_as_many_short_blocks_as_there_are_rows_for(
+    tiny: LoadedModel,
+) -> None:
+    sizes = graph_sizes(EngineConfig(max_num_seqs=100), large(tiny, 1000))
+    assert {size.num_rows: size.num_sequences for size in sizes} == {
+        size.num_rows: min(100, size.num_rows // 4) for size in sizes
+    }
 
 
 def test_contexts_of_every_length_have_a_graph_unless_its_scratch_is_too_large(

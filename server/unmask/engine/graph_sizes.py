@@ -13,10 +13,15 @@ from unmask_kernels.rows import row_unit
 from unmask_kernels.tile_room import TileSize
 from unmask_kernels.tiles import TileConfig, tile_config
 
-ROWS = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+# Multiples of 128 up to 2,048, as steps of requests in independent phases have any number of rows;
+# padding above is a small share of a step. Fewer than 128 are for devices without a row unit.
+ROWS = (
+    *(16, 32, 64, 96, *range(128, 2048, 128)),
+    *(2048, 2304, 2560, 2816, 3072, 3584, 4096, 4608),
+)
+SHORTEST_BLOCK = 4  # that a request is expected to ask for
 CHUNKS_FACTOR = 4  # from one size to the next
 MAX_SCRATCH_BYTES = 256 * 2**20  # of attention's parts before they are merged
-USUAL_BLOCK = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +38,23 @@ class GraphSize:
 
 
 def graph_sizes(config: EngineConfig, loaded: LoadedModel) -> list[GraphSize]:
-    """Every size, smallest first; in a step each sequence is taken to have a block."""
-    block = loaded.info.default_sampling.block_length or USUAL_BLOCK
+    """Every size, smallest first, with room for sequences of short blocks."""
     page_size = page_size_of(config, loaded.device.type)
     sizes: list[GraphSize] = []
-    counts = [count for count in ROWS if count % row_unit(loaded.device) == 0]
-    for smaller, num_rows in itertools.pairwise((0, *counts)):
-        if smaller < config.max_batch_tokens:
-            num_sequences = min(config.max_num_seqs, -(-num_rows // block))
-            sizes += _sizes(num_rows, num_sequences, page_size, loaded)
+    for num_rows in row_counts(config.max_batch_tokens, row_unit(loaded.device)):
+        num_sequences = min(config.max_num_seqs, -(-num_rows // SHORTEST_BLOCK))
+        sizes += _sizes(num_rows, num_sequences, page_size, loaded)
     return sizes
+
+
+def row_counts(max_batch_tokens: int, unit: int) -> list[int]:
+    """Numbers of rows with a graph, multiples of `unit`, up to the first that holds every step."""
+    counts = [count for count in ROWS if count % unit == 0]
+    return [
+        num_rows
+        for smaller, num_rows in itertools.pairwise((0, *counts))
+        if smaller < max_batch_tokens
+    ]
 
 
 def _sizes(
