@@ -23,6 +23,7 @@ from unmask_kernels.gpu import (
     canvas,
     experts,
     fused_head,
+    int4,
     layers,
     linear,
     selection,
@@ -122,6 +123,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     yield from selection.variants(capability)
     yield from experts.variants(capability)
     yield from linear.variants(capability)
+    yield from int4.variants(capability)
 
 
 def main() -> int:
