@@ -91,7 +91,7 @@ def num_parts(num_outputs: int, num_groups: int, config: Int4Config) -> int:
     """Parts that the inputs of a weight are cut into: its shape's, never the load's."""
     tiles = triton.cdiv(num_outputs, config.outputs)
     wanted = max(1, min(TARGET_PROGRAMS // tiles, num_groups // 4))
-    return triton.cdiv(num_groups, triton.cdiv(num_groups, wanted))
+    return int(triton.cdiv(num_groups, triton.cdiv(num_groups, wanted)))
 
 
 def rows_tile(num_rows: int, capability: int) -> int:
