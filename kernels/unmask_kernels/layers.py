@@ -9,6 +9,7 @@ from torch import Tensor
 from unmask_kernels import reference
 from unmask_kernels.cpu import layers as native
 from unmask_kernels.dispatch import uses_native, uses_triton
+from unmask_kernels.quantized import QuantizedRows, quantize_rows
 
 Activation = Literal["silu", "gelu_tanh"]
 
@@ -24,6 +25,15 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     if x.dtype is weight.dtype and uses_native(x):
         return native.rms_norm(x, weight, eps)
     return reference.rms_norm(x, weight, eps)
+
+
+def rms_norm_quantized(x: Tensor, weight: Tensor, eps: float) -> QuantizedRows:
+    """`rms_norm` of rows [M, C], quantized as `quantize_rows` does; in one pass on a GPU."""
+    if uses_triton(x.device):
+        from unmask_kernels.gpu import quantized_rows
+
+        return quantized_rows.rms_norm(x, weight, eps)
+    return quantize_rows(rms_norm(x, weight, eps))
 
 
 def place_heads(
@@ -123,3 +133,12 @@ def activated(x: Tensor, activation: Activation) -> Tensor:
 def gated(both: Tensor, activation: Activation) -> Tensor:
     """`swiglu` or `geglu` of rows [M, 2 N]."""
     return swiglu(both) if activation == "silu" else geglu(both)
+
+
+def gated_quantized(both: Tensor, activation: Activation) -> QuantizedRows:
+    """`gated` rows [M, N], quantized as `quantize_rows` does; in one pass on a GPU."""
+    if uses_triton(both.device):
+        from unmask_kernels.gpu import quantized_rows
+
+        return quantized_rows.gated(both, activation)
+    return quantize_rows(gated(both, activation))

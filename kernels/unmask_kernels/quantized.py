@@ -1,7 +1,8 @@
-"""Weights of 8 bits with one scale for each output, and products with them.
+"""Weights of 8 bits with one scale for each output, rows with one scale for each token.
 
-Activations keep their type: values are widened as they are used, which both int8 and float8 (e4m3)
-survive unrounded in bfloat16, and scales are applied to the sums.
+Weight-only products leave activations in their type: values are widened as they are used, which
+both int8 and float8 (e4m3) survive unrounded in bfloat16, and scales are applied to the sums.
+W8A8 products take `QuantizedRows`, activations quantized token by token as they come.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ DTYPES: dict[Quantization, torch.dtype] = {"int8": torch.int8, "fp8": torch.floa
 LARGEST: dict[Quantization, float] = {"int8": 127.0, "fp8": 448.0}
 FP8_AS_BF16_BITS = ~0x780F  # sign, and exponent and mantissa shifted by 4, of a sign-extended byte
 FP8_AS_BF16_FACTOR = 2.0**120  # between the two exponents' biases, 127 and 7
+SMALLEST_TOP = 448.0 * 2.0**-126  # of a row with a normal scale; smaller ones become zero
 CHUNK_ROWS = 4096
+FIRST_FP8_CAPABILITY = 89
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,21 @@ class QuantizedWeight:
         """The outputs that `order` [N] names, in its order."""
         values = self.values.view(torch.int8)[order].view(self.values.dtype)
         return QuantizedWeight(values, self.scales[order])
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedRows:
+    """Activations [M, K] that are `values` times `scales`."""
+
+    values: Tensor  # [M, K] float8_e4m3fn, contiguous
+    scales: Tensor  # [M] float32, one for each token
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: slice) -> "QuantizedRows":
+        """A run of rows, without a copy."""
+        return QuantizedRows(self.values[rows], self.scales[rows])
 
 
 def quantize(weight: Tensor, kind: Quantization) -> QuantizedWeight:
@@ -63,6 +81,29 @@ def join(weights: Sequence[QuantizedWeight]) -> QuantizedWeight:
 def dequantize(weight: QuantizedWeight, dtype: torch.dtype) -> Tensor:
     """The weight [N, K] that is meant, rounded once."""
     return (weight.values.float() * weight.scales[:, None]).to(dtype)
+
+
+def quantize_rows(x: Tensor) -> QuantizedRows:
+    """Rows [M, K] in e4m3, the largest of each made 448: dynamic per-token quantization."""
+    if uses_triton(x.device):
+        from unmask_kernels.gpu import quantized_rows
+
+        return quantized_rows.quantize_rows(x)
+    largest = LARGEST["fp8"]
+    wide = x.float()
+    top = wide.abs().amax(1)
+    scales = torch.where(top > SMALLEST_TOP, top / largest, 1.0)
+    return QuantizedRows((wide / scales[:, None]).to(DTYPES["fp8"]), scales)
+
+
+def dequantize_rows(rows: QuantizedRows, dtype: torch.dtype) -> Tensor:
+    """The rows [M, K] that are meant, rounded once."""
+    return (rows.values.float() * rows.scales[:, None]).to(dtype)
+
+
+def multiplies_fp8(device: torch.device) -> bool:
+    """Whether the device's matrix units multiply e4m3 by e4m3, and a kernel here uses them."""
+    return uses_triton(device) and capability(device) >= FIRST_FP8_CAPABILITY
 
 
 def product(x: Tensor, values: Tensor, scales: Tensor, part_inputs: int) -> Tensor:
@@ -97,4 +138,4 @@ def widen(values: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _has_type(dtype: torch.dtype, device: torch.device) -> bool:
-    return dtype is torch.int8 or capability(device) >= 89
+    return dtype is torch.int8 or capability(device) >= FIRST_FP8_CAPABILITY

@@ -19,6 +19,21 @@ def heads_tile(num_heads: int, head_dim: int) -> tuple[int, int]:
     return min(triton.next_power_of_2(num_heads), max(1, HEADS_HALVES // half)), half
 
 
+def row_warps(block: int) -> int:
+    """Warps of a program that holds a row in its registers."""
+    return max(1, min(16, block // 512))
+
+
+@triton.jit
+def norm_values(p_row, weight, o_column, m_column, num_columns, eps):
+    """A normalised row in float32, rounded to its dtype before the weight is applied."""
+    b_x = tl.load(p_row + o_column, mask=m_column, other=0.0)
+    b_wide = b_x.to(tl.float32)
+    scale = tl.rsqrt(tl.sum(b_wide * b_wide, 0) / num_columns + eps)
+    b_normed = (b_wide * scale).to(b_x.dtype).to(tl.float32)
+    return b_normed * tl.load(weight + o_column, mask=m_column, other=0.0).to(tl.float32)
+
+
 @triton.jit
 def rms_norm_kernel(
     x, weight, out, stride_x, num_columns, eps, BLOCK: tl.constexpr
@@ -27,12 +42,9 @@ def rms_norm_kernel(
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.arange(0, BLOCK)
     m_column = o_column < num_columns
-    b_x = tl.load(x + i_row * stride_x + o_column, mask=m_column, other=0.0).to(tl.float32)
-    scale = tl.rsqrt(tl.sum(b_x * b_x, 0) / num_columns + eps)
-    b_normed = (b_x * scale).to(out.dtype.element_ty).to(tl.float32)
-    b_weight = tl.load(weight + o_column, mask=m_column, other=0.0).to(tl.float32)
+    b_out = norm_values(x + i_row * stride_x, weight, o_column, m_column, num_columns, eps)
     p_out = out + i_row * num_columns + o_column
-    tl.store(p_out, (b_normed * b_weight).to(out.dtype.element_ty), mask=m_column)
+    tl.store(p_out, b_out.to(out.dtype.element_ty), mask=m_column)
 
 
 @triton.jit
@@ -148,22 +160,27 @@ def heads_kernel(
 
 
 @triton.jit
-def swiglu_kernel(both, out, num_columns, GELU: tl.constexpr, BLOCK: tl.constexpr):
+def gate_values(p_row, o_column, m_column, num_columns, GELU: tl.constexpr):
     """silu(gate) * up, or gelu(gate) * up, where a row holds the gate's columns, then the other's.
 
     (1 + tanh(z)) / 2 is the sigmoid of 2 z, so both are the gate times a sigmoid.
     """
-    i_row = tl.program_id(0).to(tl.int64)
-    o_column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    m_column = o_column < num_columns
-    p_row = both + i_row * 2 * num_columns + o_column
-    b_gate = tl.load(p_row, mask=m_column, other=0.0).to(tl.float32)
-    b_up = tl.load(p_row + num_columns, mask=m_column, other=0.0).to(tl.float32)
+    b_gate = tl.load(p_row + o_column, mask=m_column, other=0.0).to(tl.float32)
+    b_up = tl.load(p_row + num_columns + o_column, mask=m_column, other=0.0).to(tl.float32)
     b_z = b_gate
     if GELU:
         b_z = 1.5957691216057308 * (b_gate + 0.044715 * b_gate * b_gate * b_gate)
         b_z = tl.maximum(b_z, -80.0)  # where the result is zero, and the exponential finite
-    b_out = b_gate / (1.0 + tl.exp(-b_z)) * b_up
+    return b_gate / (1.0 + tl.exp(-b_z)) * b_up
+
+
+@triton.jit
+def swiglu_kernel(both, out, num_columns, GELU: tl.constexpr, BLOCK: tl.constexpr):
+    """Gate some columns of a row."""
+    i_row = tl.program_id(0).to(tl.int64)
+    o_column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    m_column = o_column < num_columns
+    b_out = gate_values(both + i_row * 2 * num_columns, o_column, m_column, num_columns, GELU)
     p_out = out + i_row * num_columns + o_column
     tl.store(p_out, b_out.to(out.dtype.element_ty), mask=m_column)
 
@@ -176,7 +193,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
         block = triton.next_power_of_2(num_columns)
         rms_norm_kernel[(num_rows,)](
             x, weight, out, x.stride(0), num_columns, eps,
-            BLOCK=block, num_warps=max(1, min(16, block // 512)),
+            BLOCK=block, num_warps=row_warps(block),
         )  # fmt: skip
     return out
 

@@ -26,6 +26,7 @@ from unmask_kernels.gpu import (
     int4,
     layers,
     linear,
+    quantized_rows,
     selection,
     truncation,
     unmasking,
@@ -124,6 +125,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     yield from experts.variants(capability)
     yield from linear.variants(capability)
     yield from int4.variants(capability)
+    yield from quantized_rows.variants(capability)
 
 
 def main() -> int:

@@ -1,0 +1,105 @@
+"""Activations in e4m3: near to what they stand for, and fused as they are apart."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from unmask_kernels.dispatch import Backend, backend
+from unmask_kernels.layers import (
+    Activation,
+    gated,
+    gated_quantized,
+    rms_norm,
+    rms_norm_quantized,
+)
+from unmask_kernels.quantized import QuantizedRows, dequantize_rows, quantize_rows
+
+DTYPES = [torch.float32, torch.bfloat16]
+SHAPES = [(5, 256), (3, 96), (1, 1000), (0, 64)]
+HALF_STEP = 2**-4  # half the distance between neighbours of e4m3, relative to a number
+SMALLEST = 2**-10 / 448  # half of e4m3's smallest number, relative to a row's largest
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def assert_same(found: QuantizedRows, expected: QuantizedRows) -> None:
+    assert found.values.dtype == torch.float8_e4m3fn
+    assert found.scales.dtype == torch.float32
+    assert torch.equal(found.values.view(torch.uint8), expected.values.view(torch.uint8))
+    assert torch.equal(found.scales, expected.scales)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_row_is_rounded_to_the_nearest_of_its_scale(
+    shape: tuple[int, int], dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    x = (torch.randn(shape) * torch.logspace(-6, 6, len(torch.ones(shape)))[:, None]).to(dtype)
+    found = quantize_rows(x.to(device))
+    error = (dequantize_rows(found, torch.float64).cpu() - x.double()).abs()
+    top = x.double().abs().amax(1, keepdim=True) if len(x) else error
+    assert (error <= 1.001 * torch.maximum(x.double().abs() * HALF_STEP, top * SMALLEST)).all()
+    assert len(found) == len(x)
+    if len(x):
+        assert (found.values.float().abs().amax(1) == 448).all()
+
+
+def test_rows_of_zeros_have_a_scale_of_one(device: torch.device, backend: Backend) -> None:
+    found = quantize_rows(torch.zeros(3, 48).to(device))
+    assert torch.equal(found.scales.cpu(), torch.ones(3))
+    assert not found.values.float().any()
+
+
+def test_rows_too_small_for_a_scale_become_zero(device: torch.device, backend: Backend) -> None:
+    found = quantize_rows(torch.tensor([[1e-44, 3e-45], [2**-117, 0.0]]).to(device))
+    assert found.values.float().tolist() == [[0, 0], [448, 0]]
+    assert found.scales[0] == 1
+
+
+def test_rows_may_have_a_stride(device: torch.device, backend: Backend) -> None:
+    x = torch.randn(6, 128).to(device)
+    assert_same(quantize_rows(x[:, :64]), quantize_rows(x[:, :64].contiguous()))
+    assert_same(quantize_rows(x.T), quantize_rows(x.T.contiguous()))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_kernels_quantize_as_torch_does(dtype: torch.dtype, device: torch.device) -> None:
+    x = torch.randn(9, 200).to(device, dtype)
+    x[4] = 0
+    with backend("triton"):
+        found = quantize_rows(x)
+    with backend("torch"):
+        assert_same(found, quantize_rows(x))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_norm_quantizes_as_both_do_apart(
+    shape: tuple[int, int], dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    x, weight = torch.randn(shape).to(device, dtype), torch.randn(shape[1]).to(device, dtype)
+    assert_same(rms_norm_quantized(x, weight, 1e-6), quantize_rows(rms_norm(x, weight, 1e-6)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", ["silu", "gelu_tanh"])
+@pytest.mark.parametrize("columns", [96, 1000, 16_400])
+def test_a_gate_quantizes_as_both_do_apart(
+    columns: int, activation: Activation, dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    both = torch.randn(3, 2 * columns).to(device, dtype)
+    both[1] = 0
+    assert_same(gated_quantized(both, activation), quantize_rows(gated(both, activation)))
+
+
+def test_a_row_is_quantized_alike_in_any_company(device: torch.device, backend: Backend) -> None:
+    x, weight = torch.randn(40, 96).to(device), torch.randn(96).to(device)
+
+    def every(rows: Tensor) -> list[QuantizedRows]:
+        return [quantize_rows(rows), rms_norm_quantized(rows, weight, 1e-6)]
+
+    for part, whole in zip(every(x[7:12]), every(x), strict=True):
+        assert_same(part, whole[7:12])
