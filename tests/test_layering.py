@@ -20,19 +20,21 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.engine.engine",),
     (
         "unmask.engine.runner",
-        "unmask.engine.canvases",
         "unmask.engine.scheduler",
         "unmask.engine.apply",
         "unmask.engine.admission",
     ),
-    ("unmask.engine.decision_graphs",),
+    ("unmask.engine.decision_graphs", "unmask.engine.canvas_graphs"),
     ("unmask.engine.graphs",),
+    ("unmask.engine.canvas_trial",),
+    ("unmask.engine.canvas_room",),
     (
         "unmask.engine.trial",
         "unmask.engine.decision_room",
         "unmask.engine.step_room",
         "unmask.engine.graph_sizes",
     ),
+    ("unmask.engine.canvases",),
     ("unmask.engine.deciding", "unmask.engine.step_tensors", "unmask.engine.launched"),
     ("unmask.models", "unmask.decoding"),
     ("unmask.engine",),  # sequence, step, pages, output

@@ -1,22 +1,23 @@
-"""Canvases of uniform noise on the device, and the step that denoises many of them."""
+"""Canvases of uniform noise on the device, and the step that denoises many of them.
 
-from dataclasses import dataclass
+Every tensor of a step has a shape that follows from the number of canvases and rows alone, and what
+a request asks for comes in as numbers, so that a step can be captured as a CUDA graph.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.decoding.canvas import (
-    CanvasState,
-    Denoised,
-    Predictions,
-    Rules,
-    denoise,
-    temperature_at,
-)
+from unmask.decoding.canvas import CanvasState, Denoised, Predictions, Rules, denoise
+from unmask.engine.launched import Outputs
+from unmask.engine.staging import Array
 from unmask.engine.step import DecodingArrays, StepBatch
 from unmask.models.canvas_decoder import CanvasDecoder
+from unmask.models.layers import StepInput
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.canvas import CanvasScores, philox_noise, score_canvas
 from unmask_kernels.philox import noise_tokens
@@ -26,121 +27,211 @@ from unmask_kernels.unmasking import LOGIT_ROWS
 
 @dataclass(frozen=True, slots=True)
 class Canvases:
-    """What is kept of every open canvas between two steps, a row a sequence."""
+    """State of every open canvas between two steps, a row a sequence; the last row is padding's."""
 
-    tokens: Tensor  # [N, L] int64
-    draft: Tensor  # [N, L] int64
-    unchanged: Tensor  # [N] int64
-    soft: Tensor  # [N, L, C]
+    cells: Tensor  # [N + 1, MAX_BLOCK_LENGTH] int64, of which a canvas has the first L
+    draft: Tensor  # [N + 1, L] int64
+    unchanged: Tensor  # [N + 1] int64
+    soft: Tensor  # [N + 1, L, C]
 
     @classmethod
     def empty(
-        cls, num_rows: int, length: int, hidden_size: int, dtype: torch.dtype, device: torch.device
+        cls,
+        num_sequences: int,
+        length: int,
+        hidden_size: int,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> Self:
-        """Room for `num_rows` canvases."""
-        tokens = torch.zeros(num_rows, length, dtype=torch.int64, device=device)
+        """Memory for the canvases of `num_sequences` sequences."""
+        num_rows = num_sequences + 1
+        cells = torch.zeros(num_rows, MAX_BLOCK_LENGTH, dtype=torch.int64, device=device)
+        draft = cells.new_zeros(num_rows, length)
         soft = torch.zeros(num_rows, length, hidden_size, dtype=dtype, device=device)
-        return cls(tokens, tokens.clone(), tokens.new_zeros(num_rows), soft)
+        return cls(cells, draft, cells.new_zeros(num_rows), soft)
 
-    def begin(self, rows: Tensor, noise: Tensor) -> None:
-        """Start canvases in `rows` [S] as random tokens `noise` [S, L]."""
-        state = CanvasState.start(noise)
-        self.keep(rows, state, torch.zeros_like(self.soft[rows]))
+    @property
+    def length(self) -> int:
+        """Positions of a canvas."""
+        return self.draft.shape[1]
+
+    @property
+    def tokens(self) -> Tensor:
+        """Tokens [N + 1, L] that the next step reads."""
+        return self.cells[:, : self.length]
+
+    @property
+    def spare_row(self) -> int:
+        """The row of canvases that are padding."""
+        return len(self.draft) - 1
 
     def state(self, rows: Tensor) -> CanvasState:
         """Canvases of `rows` [S]."""
         return CanvasState(self.tokens[rows], self.draft[rows], self.unchanged[rows])
 
-    def keep(self, rows: Tensor, state: CanvasState, soft: Tensor) -> None:
-        """Put canvases and what is expected in them [S, L, C] into `rows` [S]."""
-        self.tokens[rows] = state.tokens
-        self.draft[rows] = state.draft
-        self.unchanged[rows] = state.unchanged
-        self.soft[rows] = soft
+    def keep(self, rows: Tensor, state: CanvasState) -> None:
+        """Put canvases into `rows` [S]."""
+        self.tokens.index_copy_(0, rows, state.tokens)
+        self.draft.index_copy_(0, rows, state.draft)
+        self.unchanged.index_copy_(0, rows, state.unchanged)
 
 
 @dataclass(frozen=True, slots=True)
 class CanvasStep:
-    """The S canvases of a step: where they are kept, and how each is denoised."""
+    """S canvases of a step: where they are kept, and how each is denoised.
 
-    rows: Tensor  # [S]
-    positions: Tensor  # [S, L]
+    Canvases that are padding begin anew in every step, in the row that no sequence has.
+    """
+
+    canvas_rows: Tensor  # [S L], which of the step's T rows are theirs; T for padding
+    rows: Tensor  # [S], of `Canvases`
+    starts: Tensor  # [S], the first position
     seeds: Tensor  # [S]
     steps: Tensor  # [S]
     temperature: Tensor  # [S] float32, of the distribution
     spread: Tensor  # [S] float32, of the draws
-    rules: Rules
+    bound: Tensor  # [S] float32, of entropy
+    stability: Tensor  # [S]
+    confidence: Tensor  # [S] float32
+    is_last: Tensor  # [S] bool
+    is_fresh: Tensor  # [S] bool, whether the canvas begins with this step
 
     @classmethod
-    def of(
-        cls, batch: StepBatch, length: int, schedule: CanvasSchedule, device: torch.device
-    ) -> Self:
-        """From the arrays of a batch, whose scored positions are whole canvases."""
-        d = batch.decoding
-        steps = np.minimum(d.steps, d.num_steps - 1)
-        pairs = zip(steps.tolist(), d.num_steps.tolist(), strict=True)
-        heat = [temperature_at(schedule.t_min, schedule.t_max, step, n) for step, n in pairs]
+    def of(cls, tensors: Sequence[Tensor]) -> Self:
+        """A step over tensors of the arrays of `canvas_arrays`."""
+        return cls(*tensors)
 
-        def put(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(array).to(device)
+    @property
+    def length(self) -> int:
+        """Positions of a canvas."""
+        return len(self.canvas_rows) // len(self.rows)
 
-        count = len(steps)
-        return cls(
-            rows=put(batch.open_cells[::length] // MAX_BLOCK_LENGTH),
-            positions=put(batch.scored_positions.reshape(count, length)),
-            seeds=put(d.seeds),
-            steps=put(steps),
-            temperature=put(np.array(heat, np.float32)),
-            spread=put(d.temperature),
-            rules=Rules(
-                entropy_bound=put(d.limit),
-                stability=torch.full((count,), schedule.stability, device=device),
-                confidence=torch.full((count,), schedule.confidence, device=device),
-                is_last=put(d.steps >= d.num_steps - 1),
-            ),
-        )
+    @property
+    def positions(self) -> Tensor:
+        """Positions [S L] of all rows."""
+        offsets = torch.arange(self.length, device=self.starts.device)
+        return (self.starts[:, None] + offsets).flatten()
+
+    @property
+    def rules(self) -> Rules:
+        """Parameters of the canvases' policy."""
+        return Rules(self.bound, self.stability, self.confidence, self.is_last)
 
     def per_row(self, values: Tensor) -> Tensor:
-        """Values [S] repeated for the rows of each canvas."""
-        return values.repeat_interleave(self.positions.shape[1])
+        """Values [S] repeated for the rows [S L] of each canvas."""
+        return values[:, None].expand(-1, self.length).flatten()
 
-    def noise(self, step: Tensor, vocab_size: int) -> Tensor:
-        """Random tokens [S, L] of the steps `step` [S]."""
-        found = noise_tokens(
-            self.per_row(self.seeds), self.positions.flatten(), self.per_row(step), vocab_size
-        )
-        return found.view_as(self.positions)
+    def noise(self, steps: Tensor, vocab_size: int) -> Tensor:
+        """Random tokens [S, L] of the steps `steps` [S]."""
+        seeds, positions = self.per_row(self.seeds), self.positions
+        found = noise_tokens(seeds, positions, self.per_row(steps), vocab_size)
+        return found.view(len(self.rows), -1)
+
+
+def canvas_arrays(
+    batch: StepBatch,
+    canvases: Canvases,
+    schedule: CanvasSchedule,
+    *,
+    num_canvases: int | None = None,
+    num_rows: int | None = None,
+) -> list[Array]:
+    """The arrays of a `CanvasStep`, in order, padded to `num_canvases` in a step of `num_rows`.
+
+    The scored positions of the batch are whole canvases.
+    """
+    d, length = batch.decoding, canvases.length
+    count = len(d.steps)
+    size = num_canvases or count
+    steps = np.minimum(d.steps, d.num_steps - 1)
+    # As `temperature_at` has it: in float64 first.
+    heat = schedule.t_min + (schedule.t_max - schedule.t_min) * (
+        (d.num_steps - steps) / d.num_steps
+    )
+
+    def padded(values: Array, spare: float, total: int = size) -> Array:
+        filled = np.full(total, spare, values.dtype)
+        filled[: len(values)] = values
+        return filled
+
+    return [
+        padded(batch.scored_rows, num_rows or batch.num_tokens, size * length),
+        padded(batch.open_cells[::length] // MAX_BLOCK_LENGTH, canvases.spare_row),
+        padded(batch.scored_positions[::length], 0),
+        padded(d.seeds, 0),
+        padded(steps, 0),
+        padded(heat.astype(np.float32), 1),
+        padded(d.temperature, 0),
+        padded(d.limit, 0),
+        np.full(size, schedule.stability, np.int64),
+        np.full(size, schedule.confidence, np.float32),
+        padded(d.steps >= d.num_steps - 1, True),
+        padded(d.steps == 0, True),
+    ]
+
+
+def begin(canvases: Canvases, step: CanvasStep, vocab_size: int) -> None:
+    """Make canvases that begin with this step random tokens."""
+    noise = CanvasState.start(step.noise(torch.zeros_like(step.steps), vocab_size))
+    old, is_fresh = canvases.state(step.rows), step.is_fresh
+    state = CanvasState(
+        torch.where(is_fresh[:, None], noise.tokens, old.tokens),
+        torch.where(is_fresh[:, None], noise.draft, old.draft),
+        torch.where(is_fresh, noise.unchanged, old.unchanged),
+    )
+    canvases.keep(step.rows, state)
 
 
 def denoise_canvases(
     model: CanvasDecoder,
     canvases: Canvases,
     step: CanvasStep,
-    hidden: Tensor,
-    decoding: DecodingArrays,
+    given: StepInput,
     vocab_size: int,
-) -> tuple[CanvasScores, Denoised]:
-    """Score the canvas rows `hidden` [S L, C], move every canvas on and keep what comes of it."""
-    rows = model.finish(hidden)
-    temperature, spread = step.per_row(step.temperature), step.per_row(step.spread)
-    noise = philox_noise(
-        step.per_row(step.seeds), step.positions.flatten(), step.per_row(step.steps)
-    )
-    scores = score_canvas(
-        rows, model.vocabulary, temperature, spread, noise, num_top=decoding.num_logprobs
-    )
+    decoding: DecodingArrays | None = None,
+) -> Outputs:
+    """Run a step whose canvas tokens are in `given`, move every canvas on and keep its state.
+
+    Top-k, top-p and lists of the likeliest tokens are those of `decoding`; without it there are
+    none. Selected are the drafts of finished canvases.
+    """
+    rows, shape = step.canvas_rows, (len(step.rows), step.length)
+    soft = torch.where(step.is_fresh[:, None, None], 0.0, canvases.soft.index_select(0, step.rows))
+    wanted = rows.clamp(max=len(given.token_ids) - 1)
+    hidden = model.forward(replace(given, canvas_rows=rows, soft=soft.flatten(0, 1), wanted=wanted))
+    finished = model.finish(hidden)
+    scores = _score(model, step, finished, 0 if decoding is None else decoding.num_logprobs)
     drawn = scores.drawn
-    if (decoding.top_k < vocab_size).any() or (decoding.top_p < 1).any():
-        drawn = _draw_truncated(model, step, rows, decoding, drawn, vocab_size)
-    shape = step.positions.shape
-    moved = denoise(
-        canvases.state(step.rows),
-        Predictions(drawn.view(shape), scores.best.view(shape), scores.entropy.view(shape)),
-        step.noise(step.steps + 1, vocab_size),
-        step.rules,
+    if decoding is not None:
+        drawn = _draw_truncated(model, step, finished, decoding, drawn, vocab_size)
+    predictions = Predictions(
+        drawn.view(shape), scores.best.view(shape), scores.entropy.view(shape)
     )
-    canvases.keep(step.rows, moved.state, scores.soft.view(*shape, -1))
-    return scores, moved
+    moved = _move(canvases, step, predictions, vocab_size)
+    canvases.soft.index_copy_(0, step.rows, scores.soft.view(*shape, -1))
+    return Outputs(
+        scores.best,
+        scores.confidence,
+        step.per_row(moved.finished),
+        accepted=moved.accepted.flatten(),
+        top_ids=scores.top_ids,
+        top_logprobs=scores.top_logprobs,
+    )
+
+
+def _score(model: CanvasDecoder, step: CanvasStep, rows: Tensor, num_top: int) -> CanvasScores:
+    noise = philox_noise(step.per_row(step.seeds), step.positions, step.per_row(step.steps))
+    temperature, spread = step.per_row(step.temperature), step.per_row(step.spread)
+    return score_canvas(rows, model.vocabulary, temperature, spread, noise, num_top=num_top)
+
+
+def _move(
+    canvases: Canvases, step: CanvasStep, predictions: Predictions, vocab_size: int
+) -> Denoised:
+    noise = step.noise(step.steps + 1, vocab_size)
+    moved = denoise(canvases.state(step.rows), predictions, noise, step.rules)
+    canvases.keep(step.rows, moved.state)
+    return moved
 
 
 def _draw_truncated(
@@ -153,14 +244,15 @@ def _draw_truncated(
 ) -> Tensor:
     """Draws of canvases with top-k or top-p, a few rows' logits in memory at a time."""
     cut = (decoding.top_k < vocab_size) | (decoding.top_p < 1)
-    chosen = torch.from_numpy(np.flatnonzero(np.repeat(cut, step.positions.shape[1])))
-    chosen = chosen.to(rows.device)
+    if not cut.any():
+        return drawn
+    chosen = torch.from_numpy(np.flatnonzero(np.repeat(cut, step.length))).to(rows.device)
     top_k = torch.from_numpy(decoding.top_k).to(rows.device)
     top_p = torch.from_numpy(decoding.top_p).to(rows.device)
     draws = LikelyDraws(
         temperature=step.per_row(step.temperature)[chosen],
         seeds=step.per_row(step.seeds)[chosen],
-        positions=step.positions.flatten()[chosen],
+        positions=step.positions[chosen],
         steps=step.per_row(step.steps)[chosen],
         top_k=step.per_row(top_k)[chosen],
         top_p=step.per_row(top_p)[chosen],

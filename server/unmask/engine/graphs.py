@@ -20,7 +20,6 @@ from unmask.engine.graph_sizes import graph_sizes, largest, tile_configs
 from unmask.engine.staging import Staging
 from unmask.engine.step_room import HostStep, StepRoom, on_device, spare_cell
 from unmask.engine.trial import random_step
-from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.family import Model
 from unmask.models.layers import KVCache, StepInput
 from unmask.models.registry import LoadedModel
@@ -82,9 +81,7 @@ class Graphs:
 
 
 def wants_graphs(config: EngineConfig, loaded: LoadedModel) -> bool:
-    """Whether forwards are captured: canvases of noise, which are not static, never are."""
-    if isinstance(loaded.model, CanvasDecoder):
-        return False
+    """Whether steps are captured."""
     return loaded.device.type == "cuda" if config.graphs is None else config.graphs
 
 

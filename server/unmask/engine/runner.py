@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 
 from unmask.config import EngineConfig
-from unmask.engine.canvases import Canvases, CanvasStep, denoise_canvases
+from unmask.engine.canvas_graphs import CanvasGraphs, capture_canvases
+from unmask.engine.canvases import (
+    Canvases,
+    CanvasStep,
+    begin,
+    canvas_arrays,
+    denoise_canvases,
+)
 from unmask.engine.deciding import Decisive, decide
 from unmask.engine.decision_graphs import DecisionGraphs, capture_decisions
 from unmask.engine.graphs import Graphs, capture_graphs, wants_graphs
@@ -79,6 +86,7 @@ class Runner:
     staging: Staging
     graphs: Graphs | None
     decisions: DecisionGraphs | None
+    canvas_graphs: CanvasGraphs | None
 
     @classmethod
     def create(
@@ -97,17 +105,18 @@ class Runner:
         pages = num_pages + 1 if has_graphs else num_pages
         held, page_size = kv_dtype(config, loaded), page_size_of(config, device.type)
         cache = KVCache.empty(model.layers, pages, page_size, held, device)
-        canvas = canvases = graphs = decisions = None
+        canvas = canvases = graphs = decisions = canvas_graphs = None
         if isinstance(model, CanvasDecoder):
             length = loaded.info.default_sampling.block_length
             assert length is not None, "a canvas has a length"
             size = model.embedding.shape[1]
             canvases = Canvases.empty(config.max_num_seqs, length, size, dtype, device)
+            if has_graphs:
+                canvas_graphs = capture_canvases(config, loaded, cache, canvases, staging, progress)
         elif overlaps(config, loaded) or has_graphs:
             rows = (config.max_num_seqs + 1, MAX_BLOCK_LENGTH)
             canvas = torch.zeros(rows, dtype=torch.int64, device=device)
-        if has_graphs:
-            assert canvas is not None, "canvases of noise have no graphs"
+        if has_graphs and canvas is not None:
             graphs = capture_graphs(config, loaded, cache, canvas, staging, progress)
             if graphs is not None:
                 decisions = capture_decisions(config, loaded, graphs, canvas, staging, progress)
@@ -121,11 +130,16 @@ class Runner:
             staging,
             graphs,
             decisions,
+            canvas_graphs,
         )
 
     @torch.inference_mode()
     def launch(self, batch: StepBatch) -> Launched:
         """One forward pass over the batch, and the tokens that it decides."""
+        if self.canvas_graphs is not None and self.canvas_graphs.takes(batch):
+            launched = self.canvas_graphs.launch(batch, self.plans(batch, on_host))
+            if launched is not None:
+                return launched
         has_scored = len(batch.scored_rows) > 0
         is_replayed = self.graphs is not None and self._replay(self.graphs, batch)
         if is_replayed and not has_scored:
@@ -197,8 +211,6 @@ class Runner:
         self,
         batch: StepBatch,
         put: StepTensors,
-        canvas_rows: Tensor | None = None,
-        soft: Tensor | None = None,
         wanted: Tensor | None = None,
     ) -> StepInput:
         return StepInput(
@@ -207,8 +219,6 @@ class Runner:
             slots=put.slots,
             plans=self.plans(batch, self.staging.put),
             cache=self.cache,
-            canvas_rows=canvas_rows,
-            soft=soft,
             wanted=wanted,
         )
 
@@ -248,25 +258,11 @@ class Runner:
             model.forward(self._step_input(batch, put, wanted=put.wanted_rows))
             return None
         assert info.canvas is not None, "the family says how canvases are denoised"
-        length = canvases.tokens.shape[1]
-        step = CanvasStep.of(batch, length, info.canvas, self.loaded.device)
-        [fresh] = self.staging.put([np.flatnonzero(batch.decoding.steps == 0)])
-        noise = step.noise(torch.zeros_like(step.steps), info.vocab_size)
-        canvases.begin(step.rows[fresh], noise[fresh])
-        put.token_ids[put.open_rows] = canvases.tokens[step.rows].flatten()
-        soft = canvases.soft[step.rows].flatten(0, 1)
-        own = model.forward(self._step_input(batch, put, put.open_rows, soft, put.open_rows))
-        scores, moved = denoise_canvases(
-            model, canvases, step, own, batch.decoding, info.vocab_size
-        )
-        return Outputs(
-            scores.best,
-            scores.confidence,
-            step.per_row(moved.finished),
-            accepted=moved.accepted.flatten(),
-            top_ids=scores.top_ids,
-            top_logprobs=scores.top_logprobs,
-        )
+        step = CanvasStep.of(self.staging.put(canvas_arrays(batch, canvases, info.canvas)))
+        begin(canvases, step, info.vocab_size)
+        put.token_ids.index_copy_(0, put.open_rows, canvases.tokens[step.rows].flatten())
+        given = self._step_input(batch, put)
+        return denoise_canvases(model, canvases, step, given, info.vocab_size, batch.decoding)
 
     def _renew(self, put: StepTensors) -> None:
         """Put the tokens of open blocks as the step before left them, where that is not known."""

@@ -22,6 +22,8 @@ from unmask_kernels.layers import place_heads, rms_norm
 from unmask_kernels.linear import Linear
 from unmask_kernels.rows import fill_rows
 
+NO_CANVAS = 2**31 - 1  # more than there are rows
+
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
@@ -138,8 +140,9 @@ class CanvasDecoder:
         once the canvas is finished.
         """
         eps, num_rows = self._eps, len(step.token_ids)
-        x = fill_rows(self._embed(step))
-        factors = self._factors(step, len(x))
+        canvas_of = _canvas_of(step)
+        x = fill_rows(self._embed(step, canvas_of))
+        factors = self._factors(canvas_of, len(x))
         turns = {
             span: (table.cos[step.positions], table.sin[step.positions])
             for span, table in self._rotations.items()
@@ -183,21 +186,33 @@ class CanvasDecoder:
         """Logits [M, V] of finished rows [M, C], float32, bounded as the configuration says."""
         return self.vocabulary.logits(hidden)
 
-    def _embed(self, step: StepInput) -> Tensor:
+    def _embed(self, step: StepInput, canvas_of: Tensor | None) -> Tensor:
         x = F.embedding(step.token_ids, self.embedding) * self._scale
-        if step.canvas_rows is None:
+        if canvas_of is None or step.canvas_rows is None:
             return x
         assert step.soft is not None, "canvas rows are always conditioned, on zeros at first"
-        own = x.index_select(0, step.canvas_rows)
+        own = x.index_select(0, step.canvas_rows.clamp(max=len(x) - 1))
         own = self._self_conditioning(own, step.soft, self._eps)
-        return x.index_copy(0, step.canvas_rows, own)
+        is_canvas = canvas_of < len(own)
+        own = own.index_select(0, canvas_of.clamp(max=len(own) - 1))
+        return torch.where(is_canvas[:, None], own, x)
 
-    def _factors(self, step: StepInput, num_rows: int) -> Tensor:
+    def _factors(self, canvas_of: Tensor | None, num_rows: int) -> Tensor:
         """What a row is multiplied by after each layer, [layers, num_rows or 1, 1]."""
         encoder, canvas = self._scalars[:, :1, None], self._scalars[:, 1:, None]
-        if step.canvas_rows is None:
+        if canvas_of is None:
             return encoder
-        factors = encoder.expand(-1, num_rows, -1).clone()
-        return factors.index_copy_(
-            1, step.canvas_rows, canvas.expand(-1, len(step.canvas_rows), -1)
-        )
+        is_canvas = F.pad(canvas_of, (0, num_rows - len(canvas_of)), value=NO_CANVAS) < NO_CANVAS
+        return torch.where(is_canvas[:, None], canvas, encoder)
+
+
+def _canvas_of(step: StepInput) -> Tensor | None:
+    """The entry of `step.canvas_rows` that each of T rows is, `NO_CANVAS` for encoder rows.
+
+    It has one shape for all steps of a size, whichever rows are a canvas's.
+    """
+    if step.canvas_rows is None:
+        return None
+    entries = torch.arange(len(step.canvas_rows), device=step.canvas_rows.device)
+    found = entries.new_full((len(step.token_ids) + 1,), NO_CANVAS)
+    return found.index_copy_(0, step.canvas_rows, entries)[:-1]

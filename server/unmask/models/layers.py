@@ -68,7 +68,8 @@ class StepInput:
     """The tensors of one step that a model's forward reads.
 
     Rows of a canvas, in families that encode committed tokens in another way than they denoise, are
-    listed in rising order, each with what the last step expected there, zeros in the first.
+    listed in rising order, each with what the last step expected there, zeros in the first. Entries
+    of T pad the list: they are no row of the step.
     """
 
     token_ids: Tensor  # [T] int64

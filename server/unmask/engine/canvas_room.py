@@ -1,0 +1,195 @@
+"""Sizes for which steps over canvases are captured, and the tensors that a captured step reads."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from unmask.config import EngineConfig
+from unmask.engine.canvases import Canvases, CanvasStep, canvas_arrays
+from unmask.engine.graph_sizes import GraphSize, tile_configs
+from unmask.engine.launched import Outputs
+from unmask.engine.pages import page_size_of
+from unmask.engine.sequence import IntArray
+from unmask.engine.staging import Array, Staging, packed_size, unpack
+from unmask.engine.step import StepBatch
+from unmask.engine.step_room import HostStep, StepRoom, host_step, spare_cell
+from unmask.models.layers import KVCache, LayerShape
+from unmask.models.registry import LoadedModel
+from unmask.types import CanvasSchedule
+from unmask_kernels.attention import AttentionPlan
+from unmask_kernels.rows import row_unit
+from unmask_kernels.tile_room import TileSize
+from unmask_kernels.tiles import TileConfig
+
+# Canvases of a step, and how many canvases' worth of other rows a graph has beside them: rows of
+# prompts, and those that write the final keys of the canvas before.
+CANVASES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64)
+OTHERS = (0, 1, 2, 4)
+READERS = 2  # sequences of a step that have no canvas in it
+MAX_SCRATCH_BYTES = 512 * 2**20  # of attention's parts before they are merged
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasSize:
+    """How large the steps of a graph may be: canvases, and rows of all kinds."""
+
+    num_canvases: int
+    step: GraphSize
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the forward pass."""
+        return self.step.num_rows
+
+
+def canvas_sizes(config: EngineConfig, loaded: LoadedModel) -> list[CanvasSize]:
+    """Every size, smallest first."""
+    length = loaded.info.default_sampling.block_length
+    assert length is not None, "a canvas has a length"
+    unit = row_unit(loaded.device)
+    sizes = []
+    for count in CANVASES:
+        if count > config.max_num_seqs or count * length > config.max_batch_tokens:
+            break
+        for others in OTHERS:
+            num_rows = -(-(count + others) * length // unit) * unit
+            if others <= max(1, count // 2) and num_rows < config.max_batch_tokens + length:
+                step = _step_size(config, loaded, num_rows, count + READERS, length)
+                if step is not None:
+                    sizes.append(CanvasSize(count, step))
+    return sorted(sizes, key=lambda size: (size.num_rows, size.num_canvases))
+
+
+def _step_size(
+    config: EngineConfig, loaded: LoadedModel, num_rows: int, num_sequences: int, length: int
+) -> GraphSize | None:
+    """Tiles for contexts of any length or, where their parts take too much memory, shorter ones."""
+    kinds, page_size = tile_configs(loaded), page_size_of(config, loaded.device.type)
+    longest = loaded.info.max_model_len + length
+    chunk = min(kind.chunk for kind in kinds.values())
+    for num_chunks in range(-(-longest // chunk), 0, -1):
+        horizon = min(num_chunks * chunk, longest)
+        tiles = {
+            shape: _tiles(shape, kind, num_rows, num_sequences, horizon, length, page_size)
+            for shape, kind in kinds.items()
+        }
+        scratch = sum(_scratch_bytes(shape, kinds[shape], size) for shape, size in tiles.items())
+        if scratch <= MAX_SCRATCH_BYTES:
+            return GraphSize(num_rows, num_sequences, horizon, tiles)
+    return None
+
+
+def _tiles(
+    shape: LayerShape,
+    kind: TileConfig,
+    num_rows: int,
+    num_sequences: int,
+    horizon: int,
+    length: int,
+    page_size: int,
+) -> TileSize:
+    queries = max(1, kind.rows // shape.group_size)
+    num_tiles = -(-num_rows // queries) + num_sequences
+    num_chunks = -(-horizon // kind.chunk)
+    if shape.window is not None:  # a tile may begin before a canvas and end in it
+        num_chunks = min(num_chunks, -(-(shape.window + queries + length) // kind.chunk) + 1)
+    merged = num_chunks > 1
+    return TileSize(
+        rows=num_rows,
+        pages=num_sequences * -(-horizon // page_size),
+        items=num_tiles * num_chunks,
+        tiles=num_tiles if merged else 0,
+        slots=num_tiles * num_chunks if merged else 0,
+    )
+
+
+def _scratch_bytes(shape: LayerShape, kind: TileConfig, size: TileSize) -> int:
+    return 4 * size.slots * shape.num_kv_heads * kind.rows * shape.head_dim
+
+
+def largest_tiles(sizes: list[CanvasSize]) -> dict[LayerShape, TileSize]:
+    """Tiles of which every size has a part."""
+    joined = dict(sizes[0].step.tiles)
+    for size in sizes:
+        joined = {shape: own.joined(size.step.tiles[shape]) for shape, own in joined.items()}
+    return joined
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasRoom:
+    """Tensors of one size of steps, filled in two copies and never moved."""
+
+    size: CanvasSize
+    rows: StepRoom
+    step: CanvasStep
+    memory: Tensor  # bytes of `step`
+    outputs: Tensor  # bytes of tokens, confidence, selected and accepted
+
+    @classmethod
+    def empty(cls, size: CanvasSize, rows: StepRoom, arrays: list[Array]) -> Self:
+        """A room for steps whose rows are in `rows` and that have such arrays."""
+        device = rows.step.token_ids.device
+        memory = torch.zeros(packed_size(arrays), dtype=torch.uint8, device=device)
+        step = CanvasStep.of(unpack(arrays, memory))
+        count = packed_size(_results(len(step.canvas_rows)))
+        return cls(size, rows, step, memory, torch.zeros(count, dtype=torch.uint8, device=device))
+
+    def holds(self, batch: StepBatch) -> bool:
+        """Whether there are as many canvases and rows as a batch has."""
+        count = len(batch.decoding.steps)
+        return count <= self.size.num_canvases and batch.num_tokens <= self.size.num_rows
+
+    def fill(
+        self, batch: StepBatch, step: HostStep, canvases: Canvases, schedule: CanvasSchedule,
+        staging: Staging,
+    ) -> None:  # fmt: skip
+        """Bring a batch that fits, and its `step`."""
+        self.rows.fill(step, spare_cell(canvases.cells), staging)
+        arrays = padded_arrays(batch, canvases, schedule, self.size)
+        staging.fill(self.memory, arrays)
+
+    def results(self, memory: Tensor, count: int | None = None) -> Outputs:
+        """The first `count` rows' results in `memory`, which is laid out as `outputs`."""
+        tensors = unpack(_results(len(self.step.canvas_rows)), memory)
+        tokens, confidence, selected, accepted = (own[:count] for own in tensors)
+        return Outputs(tokens, confidence, selected, accepted)
+
+    def keep(self, outputs: Outputs) -> None:
+        """Copy what a step came to to where the host reads it."""
+        own = self.results(self.outputs)
+        assert own.accepted is not None
+        assert outputs.accepted is not None
+        own.tokens.copy_(outputs.tokens)
+        own.confidence.copy_(outputs.confidence)
+        own.selected.copy_(outputs.selected)
+        own.accepted.copy_(outputs.accepted)
+
+
+def padded_arrays(
+    batch: StepBatch, canvases: Canvases, schedule: CanvasSchedule, size: CanvasSize
+) -> list[Array]:
+    """What decides about a batch, padded to a size."""
+    return canvas_arrays(
+        batch, canvases, schedule, num_canvases=size.num_canvases, num_rows=size.num_rows
+    )
+
+
+def canvas_step(
+    batch: StepBatch, canvases: Canvases, plans: tuple[AttentionPlan, ...], cache: KVCache
+) -> HostStep:
+    """A batch with plans on the host; the tokens of its canvases are on the device."""
+    step = host_step(batch, canvases.cells, plans, cache)
+    is_known = torch.ones_like(step.is_known)
+    is_known[torch.from_numpy(batch.open_rows)] = False
+    return replace(step, is_known=is_known)
+
+
+def _results(
+    count: int,
+) -> tuple[IntArray, npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    flags = np.empty(count, np.bool_)
+    return np.empty(count, np.int64), np.empty(count, np.float32), flags, flags

@@ -1,0 +1,75 @@
+"""Random steps over canvases, to try what was captured on before anything depends on it."""
+
+import numpy as np
+
+from unmask.engine.canvas_room import CanvasSize
+from unmask.engine.sequence import Decoding, Reach, Sequence
+from unmask.engine.step import Span, StepBatch, build_batch
+from unmask.models.layers import KVCache
+from unmask.models.registry import LoadedModel
+from unmask.types import Request
+
+NUM_STEPS = 8
+OTHERS_PART = 2  # rows beside the canvases are about one in as many of those that there may be
+
+
+def random_canvases(
+    loaded: LoadedModel,
+    cache: KVCache,
+    size: CanvasSize,
+    num_sequences: int,
+    random: np.random.Generator,
+) -> StepBatch:
+    """A batch that fits a size: canvases after prompts of random lengths, some rows of which join.
+
+    Every row writes to a slot of its own, in any page but the last. The keys before are those of
+    whatever pages, so no sequence may depend on what is in them.
+    """
+    length = loaded.info.default_sampling.block_length
+    assert length is not None, "a canvas has a length"
+    page_size, num_pages = cache.keys[0].shape[1], cache.keys[0].shape[0] - 1
+    free = random.permutation(num_pages).tolist()
+    canvas_rows = random.permutation(num_sequences).tolist()
+    others = (size.num_rows - size.num_canvases * length) // OTHERS_PART
+    spans: list[Span] = []
+    for i in range(size.num_canvases):
+        longest = max(1, min(size.step.max_horizon, loaded.info.max_model_len) - length)
+        num_prompt = int(random.integers(1, longest + 1))
+        num_others = min(num_prompt, int(random.integers(0, others + 1)))
+        start = num_prompt - num_others
+        first = start // page_size
+        end = -(-(num_prompt + length) // page_size)
+        if end - first > len(free):
+            break
+        sequence = _sequence(loaded, num_prompt, length, i, random)
+        own = [free.pop() for _ in range(end - first)]
+        sequence.pages = random.integers(0, num_pages, first).tolist() + own
+        sequence.num_computed, sequence.canvas_row = start, canvas_rows[i]
+        sequence.block_step = int(random.integers(0, NUM_STEPS))
+        scored = range(num_prompt, num_prompt + length)
+        spans.append(Span(sequence, Reach(start, scored.stop, scored.stop, scored), num_prompt))
+        others -= num_others
+    if not spans:
+        raise RuntimeError("there are too few pages for a canvas")
+    return build_batch(spans, page_size)
+
+
+def _sequence(
+    loaded: LoadedModel, num_prompt: int, length: int, index: int, random: np.random.Generator
+) -> Sequence:
+    heat = float(random.choice([0.0, 0.7, 1.0]))
+    decoding = Decoding(
+        policy="entropy_bound",
+        limit=float(random.random()),
+        quotas=(1,) * NUM_STEPS,
+        block_len=length,
+        max_tokens=length,
+        temperature=heat,
+        top_p=1.0,
+        top_k=loaded.info.vocab_size,
+        seed=int(random.integers(0, 2**62)),
+        num_logprobs=None,
+        stop_ids=frozenset(),
+    )
+    prompt = random.integers(0, loaded.info.vocab_size, num_prompt)
+    return Sequence(Request(str(index), tuple(prompt.tolist())), decoding, loaded.info)
