@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from unmask.types import CacheName, PolicyName
+from unmask.types import BlockLength, CacheName, PolicyName
 
 DtypeName = Literal["auto", "bfloat16", "float16", "float32"]
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -36,7 +36,8 @@ class EngineConfig:
     memory. They are of the model's type, or of 8 bits by `kv_dtype`. `threads` are a CPU's; without
     it, its kernels use all cores and torch half. With `overlap` up to `steps_ahead` steps are
     launched while the device works on the one before them, with `graphs` their kernels are captured
-    at start and replayed: both by default on a GPU.
+    at start and replayed: both by default on a GPU. Beyond `saturation_rows` a step's time grows
+    with its rows, and load-adaptive block lengths are shorter.
     """
 
     max_num_seqs: int = 64
@@ -51,6 +52,7 @@ class EngineConfig:
     steps_ahead: int = 1
     graphs: bool | None = None
     threads: int | None = None
+    saturation_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class DecodingConfig:
     factor: float | None = None
     entropy_bound: float | None = None
     steps: int | None = None
-    block_length: int | None = None
+    block_length: BlockLength | None = None
     temperature: float | None = None
     cache: CacheName | None = None
     editing_threshold: float | None = None

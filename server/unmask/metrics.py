@@ -12,6 +12,7 @@ LATENCY_BUCKETS_S = (
 )  # fmt: skip
 TPF_BUCKETS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 16.0, 32.0)
 STEP_BUCKETS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)
+BLOCK_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 ROW_BUCKETS = (0.0, 1.0, 4.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0)
 
 
@@ -58,6 +59,9 @@ class Metrics:
         )
         self.steps_per_block = histogram(
             "steps_per_block", "Denoising steps a block took.", STEP_BUCKETS
+        )
+        self.block_length = histogram(
+            "block_length", "Block length of requests that started.", BLOCK_BUCKETS
         )
         self.masked_rows = histogram(
             "step_masked_rows", "Masked positions scored in a step.", ROW_BUCKETS

@@ -32,13 +32,14 @@ MEANINGS = {
     "engine.overlap": "Prepare a step while the last one runs; on a GPU if unset.",
     "engine.steps_ahead": "Steps launched before one's result is read, where they overlap.",
     "engine.graphs": "Launch a step's kernels at once, as captured at start; on a GPU if unset.",
+    "engine.saturation_rows": "Rows that fill the device; 256 on a GPU, 32 elsewhere if unset.",
     "engine.threads": "Threads on the CPU; all cores for C kernels and half for torch if unset.",
     "decoding.policy": "Rule that picks the positions a step fills; the checkpoint's if unset.",
     "decoding.threshold": "Confidence that the policy 'threshold' asks of a token.",
     "decoding.factor": "Factor of the policy 'factor'; larger fills more positions per step.",
     "decoding.entropy_bound": "Entropy in nats that the policy 'entropy_bound' spends in a step.",
     "decoding.steps": "Denoising steps that a block may take.",
-    "decoding.block_length": "Positions denoised together.",
+    "decoding.block_length": "Positions denoised together; auto takes fewer of them under load.",
     "decoding.cache": "Keys kept within a block where attention spans everything; none is exact.",
     "decoding.editing_threshold": "Confidence that replaces a token, in models trained for it.",
     "decoding.sub_block_length": "Positions of a block that are filled before the next ones.",
@@ -67,6 +68,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "engine.num_pages": (1, math.inf),
     "engine.kv_memory_mib": (1, math.inf),
     "engine.threads": (1, math.inf),
+    "engine.saturation_rows": (1, math.inf),
     "decoding.threshold": (0, 1),
     "decoding.factor": (math.ulp(0.0), math.inf),
     "decoding.entropy_bound": (0, math.inf),
@@ -86,7 +88,10 @@ TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One setting; `base` is the type of its value, or of its elements if there are `many`."""
+    """One setting; `base` is the type of its value, or of its elements if there are `many`.
+
+    A number may have `words` that stand for a choice of the engine's.
+    """
 
     section: str
     key: str
@@ -95,6 +100,7 @@ class Option:
     optional: bool
     many: bool
     default: Value
+    words: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -132,7 +138,7 @@ class Option:
             if text.lower() not in TRUE + FALSE:
                 raise InvalidConfig(f"must be true or false, got {text!r}")
             return text.lower() in TRUE
-        if self.base is str:
+        if self.base is str or text in self.words:
             return self.check(text)
         try:
             return self.check(self.base(text))
@@ -141,6 +147,8 @@ class Option:
 
     def check(self, value: object) -> Value:
         """The value if it is one this setting may have; raises `InvalidConfig`."""
+        if isinstance(value, str) and value in self.words:
+            return value
         if self.many:
             if isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
                 return tuple(value)
@@ -162,6 +170,10 @@ class Option:
     @property
     def expected(self) -> str:
         """What its value may be, in words."""
+        return " or ".join((*self.words, self._expected))
+
+    @property
+    def _expected(self) -> str:
         if self.choices:
             return "one of " + ", ".join(self.choices)
         if self.many:
@@ -179,6 +191,9 @@ def _option(section: str, entry: "Field[Any]", annotation: Any) -> Option:
     parts = [annotation]
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         parts = [p for p in typing.get_args(annotation) if p is not types.NoneType]
+    words: tuple[str, ...] = ()
+    if len(parts) == 2 and typing.get_origin(parts[1]) is Literal:
+        words = typing.get_args(parts.pop())
     assert len(parts) == 1, f"{section}.{entry.name} has several types"
     assert entry.default is not MISSING, f"{section}.{entry.name} has no default"
     origin, inner = typing.get_origin(parts[0]), parts[0]
@@ -186,7 +201,7 @@ def _option(section: str, entry: "Field[Any]", annotation: Any) -> Option:
     many = origin is tuple
     base = str if choices or many else inner
     optional = parts[0] is not annotation
-    return Option(section, entry.name, base, choices, optional, many, entry.default)
+    return Option(section, entry.name, base, choices, optional, many, entry.default, words)
 
 
 def _all_options() -> tuple[Option, ...]:

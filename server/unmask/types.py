@@ -24,6 +24,8 @@ CacheName = Literal["none", "prefix", "dual"]
 CACHE_NAMES: tuple[CacheName, ...] = get_args(CacheName)
 ScheduleName = Literal["even", "timed"]
 AttentionPattern = Literal["block_causal", "full", "canvas"]
+BlockLength = int | Literal["auto"]
+AUTO: Literal["auto"] = "auto"
 
 MAX_BLOCK_LENGTH = 1024
 MAX_STEPS = 8192
@@ -49,6 +51,7 @@ class SamplingParams:
     `entropy_bound` belong to the policies of those names; `cache` and `cfg_scale` are for models
     whose attention spans the whole sequence, `sub_block_length` for the others; a token of the open
     block is replaced by one of at least `editing_threshold`, by models that were trained to edit.
+    A `block_length` of "auto" follows the load at admission.
     With `eos_last` positions that would end the answer are filled after all others of a block.
     `logit_bias` pairs token ids with what is added to their logits; where `allowed_token_ids` are
     given, nothing else is generated, an end-of-sequence token no more than the rest.
@@ -69,7 +72,7 @@ class SamplingParams:
     factor: float | None = None
     entropy_bound: float | None = None
     steps: int | None = None
-    block_length: int | None = None
+    block_length: BlockLength | None = None
     cache: CacheName | None = None
     cfg_scale: float | None = None
     editing_threshold: float | None = None
@@ -94,7 +97,7 @@ class SamplingParams:
         _check_range("cfg_scale", self.cfg_scale, 0.0, 100.0)
         _check_range("editing_threshold", self.editing_threshold, 0.0, 1.0)
         _check_range("sub_block_length", self.sub_block_length, 1, MAX_BLOCK_LENGTH)
-        _check_range("block_length", self.block_length, 1, MAX_BLOCK_LENGTH)
+        _check_block_length(self.block_length)
         if self.policy is not None and self.policy not in POLICY_NAMES:
             raise InvalidRequest(
                 f"policy must be one of {', '.join(POLICY_NAMES)}, got {self.policy!r}",
@@ -119,6 +122,16 @@ class SamplingParams:
                 )
         if self.allowed_token_ids is not None and not self.allowed_token_ids:
             raise InvalidRequest("allowed_token_ids must not be empty", field="allowed_token_ids")
+
+
+def _check_block_length(value: BlockLength | None) -> None:
+    if value == AUTO:
+        return
+    if isinstance(value, str):
+        raise InvalidRequest(
+            f"block_length must be a number or auto, got {value!r}", field="block_length"
+        )
+    _check_range("block_length", value, 1, MAX_BLOCK_LENGTH)
 
 
 def _check_range(
@@ -185,7 +198,8 @@ class Usage:
     """What a request cost: tokens, denoising steps and forward passes it took part in.
 
     `completion_tokens` counts the tokens of every `Delta`, the end-of-sequence token included.
-    `forward_passes` adds prompt-only passes to `denoising_steps`.
+    `forward_passes` adds prompt-only passes to `denoising_steps`, and `query_tokens` are those that
+    went through the model in them. `block_length` is the one asked for, or that of the load.
     """
 
     prompt_tokens: int
@@ -193,6 +207,8 @@ class Usage:
     completion_tokens: int
     denoising_steps: int
     forward_passes: int
+    query_tokens: int
+    block_length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +289,8 @@ class CanvasSchedule:
 class ModelInfo:
     """What a front end needs to know of the model being served.
 
-    With `canvas`, it denoises canvases of noise, and there is no mask token.
+    With `canvas`, it denoises canvases of noise, and there is no mask token. With `adapts_blocks`,
+    block lengths follow the load unless a request names one.
     """
 
     name: str
@@ -289,6 +306,14 @@ class ModelInfo:
     canvas: CanvasSchedule | None = None
     can_edit: bool = False
     caps_steps: bool = False
+    adapts_blocks: bool = False
+
+    @property
+    def block_length(self) -> int | None:
+        """Positions denoised together where a request does not say, if anything says."""
+        length = self.default_sampling.block_length
+        assert length != AUTO, "the model's own length is known beside"
+        return length
 
     def check_ids(self, token_ids: Sequence[int], field: str) -> None:
         """Raise `InvalidRequest` for ids that the model does not have."""

@@ -97,7 +97,7 @@ class FakeClient:
 
 
 def usage(request: Request, num_tokens: int) -> Usage:
-    return Usage(len(request.prompt_token_ids), 1, num_tokens, 5, 6)
+    return Usage(len(request.prompt_token_ids), 1, num_tokens, 5, 6, 70, 16)
 
 
 def refinement(request: Request, step: int) -> Refinement:

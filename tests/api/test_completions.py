@@ -41,6 +41,8 @@ def test_a_completion_has_openais_shape(call):
         "prompt_tokens_details": {"cached_tokens": 1},
         "denoising_steps": 5,
         "forward_passes": 6,
+        "query_tokens": 70,
+        "block_length": 16,
     }
 
 
@@ -136,7 +138,7 @@ def test_an_answer_cut_short_says_length(call):
 
 def test_the_stop_string_that_matched_is_told(call, engine):
     def stopped(request):
-        finish = Finish(FinishReason.STOP, Usage(2, 0, 1, 1, 1), "end")
+        finish = Finish(FinishReason.STOP, Usage(2, 0, 1, 1, 1, 32, 32), "end")
         return [Delta(request.request_id, (40,), "H", finish=finish)]
 
     engine.script = stopped
@@ -291,7 +293,7 @@ def test_a_failure_of_one_choice_is_an_error_and_aborts_the_rest(call, engine):
 
 def test_an_abort_by_the_server_is_an_error(call, engine):
     def aborted(request):
-        finish = Finish(FinishReason.ABORT, Usage(2, 0, 0, 0, 0))
+        finish = Finish(FinishReason.ABORT, Usage(2, 0, 0, 0, 0, 0, 32))
         return [Delta(request.request_id, (), "", finish=finish)]
 
     engine.script = aborted

@@ -55,5 +55,5 @@ def test_nothing_is_shown_after_the_end_of_the_answer(canvas):
     end = RefinedToken(EOS_ID, "<|end|>", 0.9, True)
     canvas.take(refinement(0, token("a", True), end, token("z", False)))
     assert canvas.render().plain == "a"
-    canvas.take(delta("a", Finish(FinishReason.STOP, Usage(1, 0, 2, 1, 1), EOS_ID)))
+    canvas.take(delta("a", Finish(FinishReason.STOP, Usage(1, 0, 2, 1, 1, 8, 8), EOS_ID)))
     assert canvas.render().plain == canvas.text == "a"

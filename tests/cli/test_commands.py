@@ -52,6 +52,7 @@ def test_sampling_flags_are_fields_of_sampling_params():
         (["config", "--check", "/nowhere"], "cannot read /nowhere: No such file or directory"),
         (["generate", "hi", "--top-p", "2"], "top_p must be greater than 0.0 and at most 1.0"),
         (["generate", "hi", "--policy", "best"], "policy must be one of low_confidence"),
+        (["generate", "hi", "--block-length", "long"], "block_length must be a number or auto"),
         (["generate", "--model", "/nowhere", "hi"], "there is no config.json in /nowhere"),
         (["generate"], "a prompt is empty"),
         (["generate", "hi", "--chat", "--suffix", "end"], "a chat has no suffix"),

@@ -32,6 +32,8 @@ class KnowsOneAnswer:
             completion_tokens=2,
             denoising_steps=4,
             forward_passes=5,
+            query_tokens=64,
+            block_length=16,
         )
         finish = Finish(FinishReason.STOP, usage)
         return [Completion((7,), (4, 0), "4", finish) for _ in conversations]
@@ -60,6 +62,8 @@ def test_accuracy_leaves_memorised_tasks_out() -> None:
     ]
     assert result.tokens_per_step == 6 / 12
     assert result.tokens_per_forward == 6 / 15
+    assert result.rows_per_token == (3 * 64 - 3 * 3) / 6
+    assert result.block_lengths == {16: 3}
     assert calls == [("one", 3, 3)]
     assert fake.seen[0].threshold == 0.9
     assert fake.seen[0].max_tokens is not None

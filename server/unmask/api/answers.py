@@ -23,7 +23,7 @@ class PromptTokensDetails(Answer):
 
 
 class Usage(Answer):
-    """What a request cost; the last two are not OpenAI's."""
+    """What a request cost; the last four are not OpenAI's."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -31,6 +31,8 @@ class Usage(Answer):
     prompt_tokens_details: PromptTokensDetails
     denoising_steps: int
     forward_passes: int
+    query_tokens: int
+    block_length: int
 
 
 class CompletionLogprobs(Answer):

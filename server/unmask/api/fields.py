@@ -1,8 +1,16 @@
 """The types that fields of a body have: numbers are numbers, never booleans or strings."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+    WithJsonSchema,
+)
 
 
 def _number(value: Any) -> Any:
@@ -19,8 +27,22 @@ def _as_list(value: Any) -> Any:
     return value
 
 
+def _int_or_auto(value: Any) -> Any:
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    if value == "auto" or is_int:
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    raise ValueError("must be an integer or auto")
+
+
 Bool = StrictBool
 Int = Annotated[int, BeforeValidator(_number)]
+IntOrAuto = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_int_or_auto),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"const": "auto"}]}),
+]
 Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Strings = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
 
-from unmask.api.fields import Body, Bool, Float, Int, Strings
+from unmask.api.fields import Body, Bool, Float, Int, IntOrAuto, Strings
 
 MAX_ID_DIGITS = 9
 PromptInput = str | tuple[int, ...]
@@ -104,7 +104,7 @@ class Generation(Body):
     factor: Float | None = None
     entropy_bound: Float | None = None
     steps: Int | None = None
-    block_length: Int | None = None
+    block_length: IntOrAuto | None = None
     cache: str | None = None
     cfg_scale: Float | None = None
     editing_threshold: Float | None = None

@@ -36,6 +36,8 @@ class UsageTally:
             "prompt_tokens_details": {"cached_tokens": sum(u.cached_tokens for u in firsts)},
             "denoising_steps": sum(usage.denoising_steps for usage in usages),
             "forward_passes": sum(usage.forward_passes for usage in usages),
+            "query_tokens": sum(usage.query_tokens for usage in usages),
+            "block_length": min(usage.block_length for usage in usages),
         }
 
 

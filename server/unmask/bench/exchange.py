@@ -81,6 +81,7 @@ class _Stream:
             counted=counted,
             num_prompt_tokens=self.usage.get("prompt_tokens"),
             num_denoising_steps=self.usage.get("denoising_steps"),
+            block_length=self.usage.get("block_length"),
             finish_reason=self.finish_reason,
         )
 

@@ -18,6 +18,7 @@ class Record:
     counted: bool = False
     num_prompt_tokens: int | None = None
     num_denoising_steps: int | None = None
+    block_length: int | None = None
     finish_reason: str | None = None
     error: str | None = None
     detail: str = ""

@@ -57,6 +57,7 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
 class Summary:
     """What a load came to; `tokens_per_forward` is None where the server tells no steps.
 
+    `block_lengths` counts requests by the block length that the server tells of them.
     `tokens_counted` says that tokens are chunks of text, for want of usage from the server.
     """
 
@@ -72,6 +73,7 @@ class Summary:
     tokens_counted: bool
     goodput_per_s: float
     share_within_slo: float
+    block_lengths: dict[int, int]
     ttft_ms: Distribution | None
     inter_chunk_ms: Distribution | None
     e2e_ms: Distribution | None
@@ -90,6 +92,7 @@ def summarise(run: Run, slo: Slo) -> Summary:
     all_steps = sum(step or 0 for step in steps)
     known = bool(steps) and None not in steps and all_steps > 0
     prompt_tokens = [record.num_prompt_tokens for record in good]
+    lengths = Counter(r.block_length for r in good if r.block_length is not None)
     within = sum(slo.holds(record) for record in good)
     return Summary(
         num_completed=len(good),
@@ -104,6 +107,7 @@ def summarise(run: Run, slo: Slo) -> Summary:
         tokens_counted=any(record.counted for record in good),
         goodput_per_s=within / run.wall_s,
         share_within_slo=within / max(1, len(run.records)),
+        block_lengths=dict(sorted(lengths.items())),
         ttft_ms=Distribution.of_seconds([r.first_text_s for r in good if r.first_text_s]),
         inter_chunk_ms=Distribution.of_seconds([gap for r in good for gap in r.gaps_s]),
         e2e_ms=Distribution.of_seconds([r.latency_s for r in good]),

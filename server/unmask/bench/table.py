@@ -30,6 +30,8 @@ def _rates(summary: Summary, slo: Slo) -> Table:
     table.add_row(f"output {unit}/s", f"{summary.output_tokens_per_s:.1f}")
     table.add_row("requests/s", f"{summary.requests_per_s:.2f}")
     table.add_row("tokens per forward", "not told" if tpf is None else f"{tpf:.2f}")
+    for length, count in summary.block_lengths.items():
+        table.add_row(f"requests in blocks of {length}", str(count))
     if slo != Slo():
         share = f"{summary.share_within_slo:.1%}"
         table.add_row("goodput, requests/s", f"{summary.goodput_per_s:.2f} ({share} within limits)")

@@ -72,7 +72,7 @@ def _settings(sampling: SamplingParams) -> "list[Setting]":
     from unmask.evaluation.runner import Setting, default_settings
 
     if replace(sampling, block_length=None) == SamplingParams():
-        return default_settings(sampling.block_length)
+        return default_settings(sampling)
     return [Setting("as given", sampling)]
 
 
@@ -88,11 +88,18 @@ def _table(results: "Sequence[SettingResult]") -> Table:
     table.add_section()
     table.add_row("all but memorised", "", *(f"{result.accuracy:.1%}" for result in results))
     table.add_row("tokens per step", "", *(f"{result.tokens_per_step:.2f}" for result in results))
+    table.add_row("rows per token", "", *(f"{result.rows_per_token:.2f}" for result in results))
     table.add_row("tokens/s", "", *(f"{result.tokens_per_s:.0f}" for result in results))
     return table
 
 
 def _to_dict(result: "SettingResult") -> dict[str, Any]:
     tasks = [asdict(task) | {"accuracy": task.accuracy} for task in result.tasks]
-    derived = ("accuracy", "tokens_per_step", "tokens_per_forward", "tokens_per_s")
+    derived = (
+        "accuracy",
+        "tokens_per_step",
+        "tokens_per_forward",
+        "rows_per_token",
+        "tokens_per_s",
+    )
     return asdict(result) | {name: getattr(result, name) for name in derived} | {"tasks": tasks}

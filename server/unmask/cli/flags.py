@@ -22,6 +22,13 @@ ConfigFile = Annotated[
         rich_help_panel="Configuration",
     ),
 ]
+
+
+def _block_length(text: str) -> int | str:
+    """A number, or auto; whatever else, `SamplingParams` refuses by name."""
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
 SAMPLING: tuple[tuple[str, Any, str], ...] = (
     ("max_tokens", int, "Longest answer, in tokens; as long as the context allows if unset."),
     ("temperature", float, "Temperature; 0 is greedy."),
@@ -35,7 +42,7 @@ SAMPLING: tuple[tuple[str, Any, str], ...] = (
     ("factor", float, "Factor of the policy 'factor'."),
     ("entropy_bound", float, "Entropy in nats of the policy 'entropy_bound'."),
     ("steps", int, "Denoising steps that a block may take."),
-    ("block_length", int, "Positions denoised together."),
+    ("block_length", _block_length, "Positions denoised together; auto takes fewer under load."),
     ("cache", str, "Keys kept within a block, with full attention: none, prefix or dual."),
     ("editing_threshold", float, "Confidence that replaces a token, in models trained for it."),
     ("sub_block_length", int, "Positions of a block that are filled before the next ones."),
@@ -98,9 +105,17 @@ def _flag_of(option: Option) -> Any:
 
 def _sampling_flag(name: str, kind: Any, text: str) -> Any:
     flag = "--" + name.replace("_", "-")
+    parser = kind if inspect.isfunction(kind) else None
     return Annotated[
-        kind | None,
-        typer.Option(flag, help=text, rich_help_panel="Sampling", show_default=False),
+        Any if parser else kind | None,
+        typer.Option(
+            flag,
+            help=text,
+            parser=parser,
+            metavar="INTEGER|auto" if parser else None,
+            rich_help_panel="Sampling",
+            show_default=False,
+        ),
     ]
 
 

@@ -1,13 +1,15 @@
 """What is refused at the door, and the filling in of defaults; no queue, no torch."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from unmask.engine.block_lengths import block_lengths
 from unmask.engine.quotas import part_quotas, timed_quotas
 from unmask.engine.sequence import Decoding
 from unmask.errors import InvalidRequest
 from unmask.types import (
+    AUTO,
     MAX_BLOCK_LENGTH,
     CacheName,
     ModelInfo,
@@ -44,6 +46,26 @@ class Limits:
 
 def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
     """Fill in every default of a request; raises `InvalidRequest` if it can never be served."""
+    asked = request.sampling.block_length
+    if asked is None and model.adapts_blocks:
+        asked = AUTO
+    if asked != AUTO:
+        return _resolve(request, model, limits, asked)
+    if model.attention != "block_causal":
+        raise InvalidRequest(
+            "block_length auto is for models whose blocks see only those before them",
+            field="block_length",
+        )
+    usual, *shorter = (
+        _resolve(request, model, limits, length)
+        for length in block_lengths(model.block_length or BLOCK_LENGTH)
+    )
+    return replace(usual, shorter=tuple(shorter))
+
+
+def _resolve(
+    request: Request, model: ModelInfo, limits: Limits, block_length: int | None
+) -> Decoding:
     params, default = request.sampling, model.default_sampling
     num_given = request.num_given
     _check_prompt(request, model)
@@ -59,10 +81,10 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
     policy = _policy(params, model)
     is_full = model.attention == "full"
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
-    block_len = params.block_length or default.block_length or usual_len
+    block_len = block_length or model.block_length or usual_len
     num_positions = num_given + max_tokens
     if model.canvas is not None:
-        _check_canvas(params, policy, block_len, default)
+        _check_canvas(params, policy, block_len, model)
         num_positions = num_given + -(-max_tokens // block_len) * block_len
     elif is_full:
         _check_full(params)
@@ -123,7 +145,7 @@ def _seed(seed: int | None, temperature: float) -> int:
 
 
 def _check_canvas(
-    params: SamplingParams, policy: PolicyName, block_len: int, default: SamplingParams
+    params: SamplingParams, policy: PolicyName, block_len: int, model: ModelInfo
 ) -> None:
     """Raise `InvalidRequest` for what a model that denoises canvases of noise cannot do."""
     _check_block_causal(params)
@@ -135,9 +157,9 @@ def _check_canvas(
     for name in ("logit_bias", "allowed_token_ids", "eos_last"):
         if getattr(params, name):
             raise InvalidRequest(f"{name} is for models that fill mask tokens", field=name)
-    if block_len != default.block_length:
+    if block_len != model.block_length:
         raise InvalidRequest(
-            f"block_length must be that of this model's canvas, {default.block_length}, "
+            f"block_length must be that of this model's canvas, {model.block_length}, "
             f"got {block_len}",
             field="block_length",
         )

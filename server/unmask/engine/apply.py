@@ -42,7 +42,13 @@ class Session:
         """What the request has cost so far."""
         s = self.sequence
         return Usage(
-            s.request.num_given, s.num_cached, s.num_generated, s.num_steps, s.num_forwards
+            s.request.num_given,
+            s.num_cached,
+            s.num_generated,
+            s.num_steps,
+            s.num_forwards,
+            s.num_rows,
+            s.decoding.block_len,
         )
 
 

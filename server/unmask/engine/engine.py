@@ -11,6 +11,7 @@ from unmask.config import Config, EngineConfig
 from unmask.engine.admission import Limits, resolve
 from unmask.engine.allocator import huge_pages, keep_freed_memory
 from unmask.engine.apply import Chosen, Outcome, Session, apply_span
+from unmask.engine.block_lengths import saturation_rows_of
 from unmask.engine.launched import Launched
 from unmask.engine.output import TextAssembler
 from unmask.engine.pages import PagePool, page_size_of
@@ -48,7 +49,7 @@ def with_room(config: EngineConfig, model: ModelInfo) -> EngineConfig:
     if model.attention == "full":
         longest = model.max_model_len
     elif model.canvas is not None:
-        longest = model.default_sampling.block_length or longest
+        longest = model.block_length or longest
     return replace(config, max_batch_tokens=max(config.max_batch_tokens, longest))
 
 
@@ -79,7 +80,8 @@ class Engine:
         page_size = page_size_of(self.config, loaded.device.type)
         self.limits = Limits(self.config.max_batch_tokens, num_pages, page_size)
         self.pool = PagePool(num_pages, page_size)
-        self.scheduler = Scheduler(self.config, self.pool, loaded.info)
+        saturation_rows = saturation_rows_of(self.config, loaded.device.type)
+        self.scheduler = Scheduler(self.config, self.pool, loaded.info, saturation_rows)
         self.runner = Runner.create(self.config, loaded, num_pages, progress)
         self._sessions: dict[str, Session] = {}
         self._launched: deque[Step] = deque()
@@ -237,6 +239,7 @@ class Engine:
             sequence = span.sequence
             if sequence.num_forwards == 0:
                 self.metrics.queue_s.observe(now_s - sequence.arrival_s)
+                self.metrics.block_length.observe(sequence.decoding.block_len)
                 self.metrics.prefix_cache_queries.inc(sequence.num_prompt)
                 self.metrics.prefix_cache_hits.inc(sequence.num_cached)
 

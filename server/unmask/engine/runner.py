@@ -107,7 +107,7 @@ class Runner:
         cache = KVCache.empty(model.layers, pages, page_size, held, device)
         canvas = canvases = graphs = decisions = canvas_graphs = None
         if isinstance(model, CanvasDecoder):
-            length = loaded.info.default_sampling.block_length
+            length = loaded.info.block_length
             assert length is not None, "a canvas has a length"
             size = model.embedding.shape[1]
             canvases = Canvases.empty(config.max_num_seqs, length, size, dtype, device)

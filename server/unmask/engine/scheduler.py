@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from unmask.config import EngineConfig
+from unmask.engine.block_lengths import GPU_SATURATION_ROWS, index_under_load
 from unmask.engine.pages import PagePool
 from unmask.engine.sequence import Reach, Sequence
 from unmask.engine.step import Span, StepBatch, build_batch
@@ -15,10 +16,18 @@ class Scheduler:
 
     Running sequences are served in the order of their admission, those with an open block to
     denoise before those still reading their prompt. When pages run out, the sequence admitted
-    last gives its pages up and is computed again later; its canvas is kept.
+    last gives its pages up and is computed again later; its canvas is kept. Block lengths that
+    follow the load are chosen as a sequence first runs, by the rows that every sequence, running
+    or waiting, would take in blocks of its usual length.
     """
 
-    def __init__(self, config: EngineConfig, pool: PagePool, model: ModelInfo) -> None:
+    def __init__(
+        self,
+        config: EngineConfig,
+        pool: PagePool,
+        model: ModelInfo,
+        saturation_rows: int = GPU_SATURATION_ROWS,
+    ) -> None:
         self._config = config
         self._pool = pool
         self._model = model
@@ -27,6 +36,8 @@ class Scheduler:
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         self._canvas_rows = list(range(config.max_num_seqs))
+        self._saturation_rows = saturation_rows
+        self._block_rows = 0  # of every sequence, in blocks of its usual length
         self.num_preempted = 0
 
     @property
@@ -48,9 +59,11 @@ class Scheduler:
     def add(self, sequence: Sequence) -> None:
         """Put a sequence at the end of the queue."""
         self._waiting.append(sequence)
+        self._block_rows += sequence.usual_block_len
 
     def remove(self, sequence: Sequence) -> None:
         """Forget a sequence and free its pages."""
+        self._block_rows -= sequence.usual_block_len
         if sequence in self._running:
             self._running.remove(sequence)
             self._release(sequence)
@@ -112,6 +125,8 @@ class Scheduler:
         """Start the first waiting sequence if it fits; returns the query tokens used."""
         if sequence.in_flight:
             return 0  # preempted, and its canvas is still to come
+        if not sequence.was_admitted:
+            self._choose_block_length(sequence)
         self._take_prefix(sequence)
         needed = sequence.num_pages(sequence.next_horizon, self._pool.page_size)
         needed -= len(sequence.pages)
@@ -129,6 +144,13 @@ class Scheduler:
         sequence.canvas_row = self._canvas_rows.pop()
         sequence.resume()
         return _append(sequence, reach, spans)
+
+    def _choose_block_length(self, sequence: Sequence) -> None:
+        """Fix the block length by the load, again and again until the sequence fits."""
+        index = index_under_load(self._block_rows / self._saturation_rows)
+        chosen = sequence.choices[min(index, len(sequence.choices) - 1)]
+        if chosen is not sequence.decoding:
+            sequence.decode_by(chosen)
 
     def _take_prefix(self, sequence: Sequence) -> None:
         if not self._shares_pages:

@@ -38,6 +38,7 @@ class Decoding:
     constraint: Constraint | None = None
     sub_block_len: int | None = None  # positions of a block that are filled before the next ones
     eos_last: bool = False  # positions that would end the answer are filled after the others
+    shorter: tuple["Decoding", ...] = ()  # the same in shorter blocks, one of which a load may take
 
     @property
     def steps(self) -> int:
@@ -71,14 +72,26 @@ class Sequence:
 
     def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
         self.request = request
-        self.decoding = decoding
+        self.choices = (decoding, *decoding.shorter)
         self.mask_token_id = info.mask_token_id or 0
         self.is_full = info.attention == "full"
         self.is_canvas = info.attention == "canvas"
         self.shift = info.shift
         self.num_prompt = len(request.prompt_token_ids)
+        self.num_cached = 0
+        self.num_steps = 0
+        self.num_forwards = 0
+        self.num_rows = 0
+        self.arrival_s = time.monotonic()
+        self.first_token_s: float | None = None
+        self.was_admitted = False
+        self.decode_by(decoding)
+
+    def decode_by(self, decoding: Decoding) -> None:
+        """Lay the canvas out in blocks; nothing may have been computed yet."""
+        self.decoding = decoding
+        request, block_len = self.request, decoding.block_len
         self.last_end = self.num_prompt + decoding.max_tokens
-        block_len = decoding.block_len
         self.origin = self.num_prompt if self.is_full or self.is_canvas else 0
         self.fill_end = self.last_end
         if not self.is_full:
@@ -104,12 +117,11 @@ class Sequence:
         self.pages: list[int] = []
         self.keys: list[PageKey] = []
         self.num_published = 0
-        self.num_cached = 0
-        self.num_steps = 0
-        self.num_forwards = 0
-        self.arrival_s = time.monotonic()
-        self.first_token_s: float | None = None
-        self.was_admitted = False
+
+    @property
+    def usual_block_len(self) -> int:
+        """Block length without any load."""
+        return self.choices[0].block_len
 
     @property
     def next_step(self) -> int:
@@ -212,6 +224,7 @@ class Sequence:
     def computed(self, reach: Reach) -> None:
         """Record that a pass was launched, and which keys are kept of it."""
         self.num_forwards += 1
+        self.num_rows += self.num_canvases * (reach.end - reach.start)
         if reach.scored:
             self.in_flight += 1
         if not self.is_full:

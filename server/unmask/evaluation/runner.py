@@ -1,6 +1,7 @@
 """Runs a suite at several decoding settings; accuracy, parallelism and speed side by side."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -46,6 +47,9 @@ class SettingResult:
     num_tokens: int
     num_denoising_steps: int
     num_forward_passes: int
+    num_prompt_tokens: int  # those that were not cached
+    num_query_tokens: int
+    block_lengths: dict[int, int]  # requests by the block length that they had
     elapsed_s: float
 
     @property
@@ -66,14 +70,19 @@ class SettingResult:
         return self.num_tokens / self.num_forward_passes
 
     @property
+    def rows_per_token(self) -> float:
+        """Tokens that went through the model for each of the answers', prompts left out."""
+        return (self.num_query_tokens - self.num_prompt_tokens) / self.num_tokens
+
+    @property
     def tokens_per_s(self) -> float:
         """Answer tokens per second, all requests together."""
         return self.num_tokens / self.elapsed_s
 
 
-def default_settings(block_length: int | None = None) -> list[Setting]:
-    """One token per step, then the thresholds of the quality gate."""
-    base = SamplingParams(temperature=0.0, block_length=block_length)
+def default_settings(base: SamplingParams | None = None) -> list[Setting]:
+    """One token per step, then the thresholds of the quality gate, else decoded as `base`."""
+    base = replace(base or SamplingParams(), temperature=0.0)
     return [
         Setting("1 token per step", replace(base, policy="low_confidence")),
         *(
@@ -116,6 +125,9 @@ def _run(
         num_tokens=sum(usage.completion_tokens for usage in usages),
         num_denoising_steps=sum(usage.denoising_steps for usage in usages),
         num_forward_passes=sum(usage.forward_passes for usage in usages),
+        num_prompt_tokens=sum(usage.prompt_tokens - usage.cached_tokens for usage in usages),
+        num_query_tokens=sum(usage.query_tokens for usage in usages),
+        block_lengths=dict(sorted(Counter(usage.block_length for usage in usages).items())),
         elapsed_s=elapsed_s,
     )
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.errors import InvalidCheckpoint
+from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.hub import display_name
 from unmask.models.rope import stretched_positions
 from unmask.tokenizer import Tokenizer
-from unmask.types import CanvasSchedule, ModelInfo, SamplingParams
+from unmask.types import AUTO, CanvasSchedule, ModelInfo, SamplingParams
 
 DEFAULT_MAX_POSITIONS = 2048
 
@@ -72,6 +72,10 @@ def model_info(
     vocab_size = traits.vocab_size or int(raw["vocab_size"])
     if canvas is None:
         _check_mask(mask, vocab_size)
+    if decoding.block_length == AUTO and traits.attention != "block_causal":
+        raise InvalidConfig(
+            "decoding.block_length auto is for models whose blocks see only those before them"
+        )
     trained_len = max(
         int(raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS),
         stretched_positions(raw),
@@ -92,6 +96,7 @@ def model_info(
         schedule=traits.schedule,
         can_edit=traits.can_edit,
         caps_steps=traits.caps_steps,
+        adapts_blocks=decoding.block_length == AUTO,
         canvas=canvas,
     )
 
@@ -152,6 +157,6 @@ def _default_sampling(
     given = {
         name: value
         for name in decoding.__dataclass_fields__
-        if (value := getattr(decoding, name)) is not None
+        if (value := getattr(decoding, name)) not in (None, AUTO)
     }
     return replace(params, **given)
