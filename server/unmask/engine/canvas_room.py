@@ -48,7 +48,7 @@ class CanvasSize:
 
 def canvas_sizes(config: EngineConfig, loaded: LoadedModel) -> list[CanvasSize]:
     """Every size, smallest first."""
-    length = loaded.info.default_sampling.block_length
+    length = loaded.info.block_length
     assert length is not None, "a canvas has a length"
     unit = row_unit(loaded.device)
     sizes = []

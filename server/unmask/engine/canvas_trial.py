@@ -25,7 +25,7 @@ def random_canvases(
     Every row writes to a slot of its own, in any page but the last. The keys before are those of
     whatever pages, so no sequence may depend on what is in them.
     """
-    length = loaded.info.default_sampling.block_length
+    length = loaded.info.block_length
     assert length is not None, "a canvas has a length"
     page_size, num_pages = cache.keys[0].shape[1], cache.keys[0].shape[0] - 1
     free = random.permutation(num_pages).tolist()
