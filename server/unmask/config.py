@@ -24,6 +24,7 @@ class ModelConfig:
     device: DeviceName = "auto"
     max_model_len: int | None = None
     mask_token_id: int | None = None
+    hf_overrides: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,8 @@ OTHERS = {
     },
     "one_expert_a_row": {"num_experts_per_tok": 1, "n_group": 1, "topk_group": 1},
     "many_small_groups": {"num_experts": 32, "num_experts_per_tok": 6, "n_group": 8},
-    "no_shared_expert": {"num_shared_experts": 0},
-    "a_shared_expert_without_numbers": {"num_shared_experts": 0, "saves_none": True},
+    "no_shared_expert": {"num_shared_experts": None},
+    "a_shared_expert_without_numbers": {"num_shared_experts": 0},
     "two_shared_experts": {"num_shared_experts": 2},
     "no_dense_layer": {"first_k_dense_replace": 0},
     "projections_with_biases": {"use_qkv_bias": True, "use_bias": True},
@@ -90,7 +90,7 @@ def shapes_of(raw: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         shapes[f"{p}mlp.gate.expert_bias"] = (raw["num_experts"],)
         for expert in range(raw["num_experts"]):
             shapes |= mlp(f"{p}mlp.experts.{expert}.", raw["moe_intermediate_size"])
-        if raw["num_shared_experts"] or raw.get("saves_none"):
+        if raw["num_shared_experts"] is not None:
             inner = raw["moe_intermediate_size"] * raw["num_shared_experts"]
             shapes |= mlp(f"{p}mlp.shared_experts.", inner)
     return shapes

@@ -26,9 +26,12 @@ class Checkpoint:
     generation: RawConfig
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Read both files; raises `InvalidCheckpoint`."""
-        config = _read_json(folder / "config.json")
+    def open(cls, folder: Path, overrides: str | None = None) -> Self:
+        """Read both files, with fields of `config.json` replaced by the JSON object `overrides`.
+
+        Raises `InvalidCheckpoint`, and `InvalidConfig` for overrides that are no object.
+        """
+        config = _read_json(folder / "config.json") | _read_overrides(overrides)
         return cls(folder, config, _read_json(folder / "generation_config.json", optional=True))
 
     @property
@@ -47,6 +50,16 @@ def _read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
         raise InvalidCheckpoint(f"there is no {path.name} in {path.parent}") from error
     except ValueError as error:
         raise InvalidCheckpoint(f"{path} is not JSON: {error}") from error
+    return content
+
+
+def _read_overrides(overrides: str | None) -> RawConfig:
+    try:
+        content = {} if overrides is None else json.loads(overrides)
+    except ValueError as error:
+        raise InvalidConfig(f"model.hf_overrides is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InvalidConfig(f"model.hf_overrides must be a JSON object, got {overrides}")
     return content
 
 

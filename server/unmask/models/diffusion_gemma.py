@@ -18,7 +18,7 @@ from unmask.models.canvas_decoder import (
 )
 from unmask.models.decoder import GatedMlp
 from unmask.models.family import Family, RawConfig, Traits
-from unmask.models.gemma_config import GemmaConfig, Span, read_config
+from unmask.models.gemma_config import FIELDS, GemmaConfig, Span, read_config
 from unmask.models.layers import turning_tables
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
@@ -194,6 +194,7 @@ FAMILY = Family(
     ("DiffusionGemmaForBlockDiffusion",),
     traits,
     build,
+    FIELDS,
     read_schedule,
     verified="logits to 1e-4, of transformers' code on a tiny random checkpoint",
 )

@@ -2,6 +2,7 @@
 
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import build_decoder, dense
 from unmask.models.weights import Weights
 
@@ -32,6 +33,7 @@ FAMILY = Family(
     ("DreamModel",),
     traits,
     build,
+    QWEN_FIELDS,
     verified="logits to 1e-4 and tokens exactly, of Dream's and Fast-dLLM's code on a tiny random "
     "checkpoint",
 )

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from unmask.models.config_fields import ConfigFields
 from unmask.models.layers import LayerShape, StepInput
 from unmask.models.weights import Weights
 from unmask.types import AttentionPattern, CanvasSchedule, ScheduleName
@@ -67,7 +68,8 @@ class Family:
     """An architecture by the names that `config.json` has for it.
 
     `build` takes the configuration, the weights and the number of positions; it and `traits` raise
-    `InvalidCheckpoint` for what the family does not support. `canvas` reads the generation
+    `InvalidCheckpoint` for what the family does not support. `fields` are those that it knows of
+    `config.json`, any other is refused. `canvas` reads the generation
     configuration of families that denoise canvases of noise. `verified` says what was compared with
     what, in a few words for `unmask models` and docs/models.md.
     """
@@ -76,5 +78,6 @@ class Family:
     architectures: tuple[str, ...]
     traits: Callable[[RawConfig], Traits]
     build: Callable[[RawConfig, Weights, int], Model]
+    fields: ConfigFields
     canvas: Callable[[RawConfig], CanvasSchedule] | None = None
     verified: str = ""

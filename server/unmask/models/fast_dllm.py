@@ -1,13 +1,17 @@
 """Fast-dLLM v2: Qwen2.5, block-causal, its logits shifted by one (Wu et al., 2025)."""
 
+from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import build_decoder, dense
 from unmask.models.weights import Weights
 
 MASK_TOKEN_ID = 151665
 BLOCK_LENGTH = 32
 SUB_BLOCK_LENGTH = 8  # as its authors decode it; the configuration does not say
+
+FIELDS = QWEN_FIELDS.joined(ConfigFields(read=frozenset(("bd_size",))))
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
@@ -37,5 +41,6 @@ FAMILY = Family(
     ("Fast_dLLM_QwenForCausalLM",),
     traits,
     build,
+    FIELDS,
     verified="logits to 1e-4 and tokens exactly, of the published code on a tiny random checkpoint",
 )

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from unmask.errors import InvalidCheckpoint
+from unmask.models.config_fields import ConfigFields
 from unmask.models.family import RawConfig
 from unmask.models.layers import LayerShape
+from unmask.models.rope import FIELDS as ROPE_FIELDS
 from unmask_kernels.layers import Activation
 
 Span = Literal["sliding_attention", "full_attention"]
@@ -21,6 +23,44 @@ DEFAULT_ROPE: dict[Span, dict[str, Any]] = {
     },
 }
 FULL_EVERY = 6
+TEXT_FIELDS = ConfigFields(
+    read=frozenset(
+        (
+            *("final_logit_softcapping", "global_head_dim", "head_dim", "hidden_activation"),
+            *("hidden_size", "intermediate_size", "layer_types", "max_position_embeddings"),
+            *("moe_intermediate_size", "num_attention_heads", "num_experts"),
+            *("num_global_key_value_heads", "num_hidden_layers", "num_key_value_heads"),
+            *("per_layer_config", "rms_norm_eps", "sliding_window", "top_k_experts"),
+        )
+    ),
+    harmless=frozenset(("tie_word_embeddings", "vocab_size_per_layer_input")),
+    accepted={
+        "attention_bias": (False,),
+        "attention_k_eq_v": (True,),
+        "enable_moe_block": (True,),
+        "hidden_size_per_layer_input": (0,),
+        "num_kv_shared_layers": (0,),
+        "use_bidirectional_attention": ("vision",),
+        "use_double_wide_mlp": (False,),
+    },
+    nested={
+        "rope_parameters": ConfigFields(
+            nested={"sliding_attention": ROPE_FIELDS, "full_attention": ROPE_FIELDS}
+        )
+    },
+)
+FIELDS = ConfigFields(
+    read=frozenset(("canvas_length", "tie_word_embeddings")),
+    # Images and sounds are not served; their towers' tensors are dropped.
+    harmless=frozenset(
+        (
+            *("audio_config", "audio_token_id", "boa_token_id", "boi_token_id"),
+            *("eoa_token_id", "eoa_token_index", "eoi_token_id", "image_token_id"),
+            *("video_token_id", "vision_config", "vision_soft_tokens_per_image"),
+        )
+    ),
+    nested={"text_config": TEXT_FIELDS},
+)
 ACTIVATIONS: dict[str, Activation] = {"gelu_pytorch_tanh": "gelu_tanh", "silu": "silu"}
 
 

@@ -1,6 +1,6 @@
 """LLaDA (8B, 1.5): a network of OLMo's names that sees the whole sequence (Nie et al., 2025)."""
 
-from unmask.models.accepted import Accepted, check_fields
+from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder, DecoderConfig, Layer, take_gated_mlp, take_qkv
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.rope import plain_rope
@@ -8,28 +8,44 @@ from unmask.models.weights import Weights
 
 MASK_TOKEN_ID = 126336
 BLOCK_LENGTH = 32
-ACCEPTED: Accepted = {
-    "activation_type": ("silu",),
-    "alibi": (None, False),
-    "attention_layer_norm": (None, False),
-    "bias_for_layer_norm": (None, False),
-    "block_group_size": (None, 1),
-    "block_type": ("llama",),
-    "clip_qkv": (None,),
-    "include_bias": (None, False),
-    "input_emb_norm": (None, False),
-    "layer_norm_type": ("rms",),
-    "layer_norm_with_affine": (None, True),
-    "rope": (True,),
-    "rope_scaling": (None, {}),
-    "scale_logits": (None, False),
-    "sliding_window": (None, False),
-}
+FIELDS = ConfigFields(
+    read=frozenset(
+        (
+            *("d_model", "embedding_size", "include_qkv_bias", "max_sequence_length"),
+            *("mlp_hidden_size", "mlp_ratio", "multi_query_attention", "n_heads", "n_kv_heads"),
+            *("n_layers", "rms_norm_eps", "rope_theta", "weight_tying"),
+        )
+    ),
+    harmless=frozenset(
+        (
+            *("alibi_bias_max", "attention_layer_norm_with_affine", "flash_attention"),
+            *("init_cutoff_factor", "init_device", "init_fn", "init_std", "precision"),
+            # Angles are computed in float32 here; `tie_word_embeddings` is not what ties.
+            *("rope_full_precision", "tie_word_embeddings", "train_max_sequence_length"),
+        )
+    ),
+    accepted={
+        "activation_type": ("silu",),
+        "alibi": (False,),
+        "attention_layer_norm": (False,),
+        "bias_for_layer_norm": (False,),
+        "block_group_size": (1,),
+        "block_type": ("llama",),
+        "clip_qkv": (),
+        "include_bias": (False,),
+        "input_emb_norm": (False,),
+        "layer_norm_type": ("rms",),
+        "layer_norm_with_affine": (True,),
+        "rope": (True,),
+        "rope_scaling": ({},),
+        "scale_logits": (False,),
+        "sliding_window": (False,),
+    },
+)
 
 
 def read_config(raw: RawConfig) -> DecoderConfig:
     """The sizes in a `config.json`; raises `InvalidCheckpoint`."""
-    check_fields(raw, ACCEPTED)
     num_heads = raw["n_heads"]
     head_dim = raw["d_model"] // num_heads
     num_kv_heads = raw.get("n_kv_heads") or (1 if raw.get("multi_query_attention") else num_heads)
@@ -97,6 +113,7 @@ FAMILY = Family(
     ("LLaDAModelLM",),
     traits,
     build,
+    FIELDS,
     verified="logits to 1e-4 and tokens exactly, of LLaDA's and Fast-dLLM's code on a tiny random "
     "checkpoint",
 )

@@ -1,11 +1,10 @@
 """LLaDA2.0, 2.1: experts chosen by sigmoid, block-causal attention, part of a head turned."""
 
 from functools import partial
-from typing import Any
 
 import torch
 
-from unmask.errors import InvalidCheckpoint
+from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import (
     Decoder,
     DecoderConfig,
@@ -17,6 +16,7 @@ from unmask.models.decoder import (
 )
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.moe import MoeMlp, take_experts, take_router
+from unmask.models.rope import FIELDS as ROPE_FIELDS
 from unmask.models.rope import read_rope
 from unmask.models.weights import Weights
 from unmask_kernels.experts import route_sigmoid
@@ -24,21 +24,45 @@ from unmask_kernels.experts import route_sigmoid
 BLOCK_LENGTH = 32
 MASK_TOKEN_ID = 156895  # of the published tokenizer; no file of a checkpoint says it
 EDITING_THRESHOLD = 0.9  # of the published `generate` of 2.1
-# Fields that change the mathematics, and the values that are served.
-SERVED: dict[str, tuple[Any, ...]] = {
-    "hidden_act": ("silu",),
-    "norm_head": (False,),
-    "norm_topk_prob": (True,),
-    "score_function": ("sigmoid",),
-    "use_sliding_window": (False,),
-}
+FIELDS = ConfigFields(
+    read=frozenset(
+        (
+            *("block_size", "first_k_dense_replace", "head_dim", "hidden_size"),
+            *("intermediate_size", "max_position_embeddings", "moe_intermediate_size"),
+            *("moe_router_enable_expert_bias", "n_group", "num_attention_heads", "num_experts"),
+            *("num_experts_per_tok", "num_hidden_layers", "num_key_value_heads"),
+            *("num_shared_experts", "partial_rotary_factor", "rms_norm_eps", "rope_theta"),
+            *("routed_scaling_factor", "tie_word_embeddings"),
+            *("topk_group", "use_bias", "use_qk_norm", "use_qkv_bias"),
+        )
+    ),
+    harmless=frozenset(
+        (
+            *("max_window_layers", "mtp_loss_scaling_factor", "output_dropout"),
+            *("moe_shared_expert_intermediate_size", "output_router_logits"),
+            # A window is refused; the other two follow from fields that are read.
+            *("sliding_window", "rotary_dim", "router_aux_loss_coef"),
+        )
+    ),
+    accepted={
+        "hidden_act": ("silu",),
+        "multi_gate": (False,),
+        "norm_head": (False,),
+        "norm_softmax": (False,),
+        "norm_topk_prob": (True,),
+        "num_nextn_predict_layers": (0,),
+        "router_dtype": ("fp32", "float32"),
+        "score_function": ("sigmoid",),
+        "use_rmsnorm": (True,),
+        "use_sliding_window": (False,),
+        "using_split_qkv_in_self_attention": (False,),
+    },
+    nested={"rope_parameters": ROPE_FIELDS, "rope_scaling": ROPE_FIELDS},
+)
 
 
 def read_config(raw: RawConfig) -> DecoderConfig:
-    """The sizes in a `config.json`; raises `InvalidCheckpoint`."""
-    for name, served in SERVED.items():
-        if name in raw and raw[name] not in served:
-            raise InvalidCheckpoint(f"{name} {raw[name]!r} is not supported for LLaDA2")
+    """The sizes in a `config.json`."""
     head_dim = raw.get("head_dim") or raw["hidden_size"] // raw["num_attention_heads"]
     return DecoderConfig(
         vocab_size=raw["vocab_size"],
@@ -138,7 +162,7 @@ def traits(raw: RawConfig) -> Traits:
     return Traits(
         "block_causal",
         mask_token_id=MASK_TOKEN_ID if has_mask else None,
-        block_length=BLOCK_LENGTH,
+        block_length=raw.get("block_size") or BLOCK_LENGTH,
         can_edit=True,
         caps_steps=True,
         editing_threshold=EDITING_THRESHOLD if raw.get("model_type") == "llada21_moe" else None,
@@ -150,5 +174,6 @@ FAMILY = Family(
     ("LLaDA2MoeModelLM",),
     traits,
     build,
+    FIELDS,
     verified="logits to 1e-4 and tokens exactly, of the authors' code on tiny random checkpoints",
 )

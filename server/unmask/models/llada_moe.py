@@ -2,30 +2,43 @@
 
 from functools import partial
 
-from unmask.models.accepted import Accepted, check_fields
+from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder, Mlp, take_gated_mlp
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.moe import MoeMlp, take_experts, take_router
+from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import build_decoder
 from unmask.models.weights import Weights
 from unmask_kernels.experts import route_softmax
 
 MASK_TOKEN_ID = 156895
 BLOCK_LENGTH = 32
-ACCEPTED: Accepted = {
-    "moe_router_score_function": (None, "softmax"),
-    "routed_scaling_factor": (None, 1),
-    # The published code never divides shares by their sum, the authors' server does if told to.
-    "norm_topk_prob": (None, False),
-    # -2 is what the configuration's class has where groups mean nothing.
-    "router_num_group": (None, -2, 0, 1),
-    "router_topk_group": (None, -2, 0, 1),
-}
+FIELDS = QWEN_FIELDS.joined(
+    ConfigFields(
+        read=frozenset(
+            (
+                *("attention_bias", "dense_intermediate_size", "expert_intermediate_size"),
+                *("moe_layer_freq", "moe_router_enable_expert_bias", "num_experts"),
+                *("num_experts_per_tok", "qk_layernorm", "shared_expert_intermediate_size"),
+            )
+        ),
+        harmless=frozenset(("output_router_logits", "router_aux_loss_coef")),
+        accepted={
+            "moe_router_score_function": ("softmax",),
+            "routed_scaling_factor": (1,),
+            # The published code never divides shares by their sum, its authors' server does if
+            # told to.
+            "norm_topk_prob": (False,),
+            # -2 is the default of the configuration's class, without a meaning.
+            "router_num_group": (-2, 0, 1),
+            "router_topk_group": (-2, 0, 1),
+        },
+    )
+)
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
     """The model of a checkpoint; raises `InvalidCheckpoint`."""
-    check_fields(raw, ACCEPTED)
     return build_decoder(
         raw,
         weights,
@@ -79,5 +92,6 @@ FAMILY = Family(
     ("LLaDAMoEModelLM",),
     traits,
     build,
+    FIELDS,
     verified="logits to 1e-4 and tokens exactly, of the published code on tiny random checkpoints",
 )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models.accepted import Accepted, check_fields
+from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import (
     Decoder,
     DecoderConfig,
@@ -14,21 +14,29 @@ from unmask.models.decoder import (
     take_qkv,
 )
 from unmask.models.family import RawConfig
+from unmask.models.rope import FIELDS as ROPE_FIELDS
 from unmask.models.rope import read_rope
 from unmask.models.weights import Weights
 
-ACCEPTED: Accepted = {
-    "hidden_act": ("silu",),
-    "use_sliding_window": (None, False),
-    "clip_qkv": (None,),
-}
+FIELDS = ConfigFields(
+    read=frozenset(
+        (
+            *("head_dim", "hidden_size", "intermediate_size", "layer_types"),
+            *("max_position_embeddings", "num_attention_heads", "num_hidden_layers"),
+            *("num_key_value_heads", "partial_rotary_factor", "rms_norm_eps", "rope_theta"),
+            "tie_word_embeddings",
+        )
+    ),
+    harmless=frozenset(("max_window_layers", "sliding_window")),  # windows are refused
+    accepted={"hidden_act": ("silu",), "use_sliding_window": (False,), "clip_qkv": ()},
+    nested={"rope_parameters": ROPE_FIELDS, "rope_scaling": ROPE_FIELDS},
+)
 
 TakeMlp = Callable[[Weights, str, int], Mlp]  # of weights, a layer's prefix and its number
 
 
 def read_config(raw: RawConfig) -> DecoderConfig:
     """The sizes in a `config.json`; raises `InvalidCheckpoint`."""
-    check_fields(raw, ACCEPTED)
     for kind in raw.get("layer_types") or ():
         if kind != "full_attention":
             raise InvalidCheckpoint(f"layer_types with {kind} is not supported")

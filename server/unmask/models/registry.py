@@ -18,6 +18,7 @@ from unmask.models import (
     sdar_moe,
 )
 from unmask.models.checkpoint import Checkpoint, model_info
+from unmask.models.config_fields import check_fields
 from unmask.models.family import Family, Model, RawConfig
 from unmask.models.hub import find_checkpoint
 from unmask.models.weights import Progress, Weights
@@ -76,8 +77,10 @@ def load_model(
     config: ModelConfig, decoding: DecodingConfig, progress: Progress | None = None
 ) -> LoadedModel:
     """Load the checkpoint that `config` names, or the embedded one; raises `InvalidCheckpoint`."""
-    checkpoint = Checkpoint.open(EMBEDDED if config.path is None else find_checkpoint(config.path))
+    folder = EMBEDDED if config.path is None else find_checkpoint(config.path)
+    checkpoint = Checkpoint.open(folder, config.hf_overrides)
     family = find_family(checkpoint.architecture)
+    check_fields(checkpoint.config, family.fields)
     raw = checkpoint.config
     device = _device(config)
     dtype = _dtype(config, raw, device)

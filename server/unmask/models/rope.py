@@ -7,7 +7,18 @@ import torch
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
+from unmask.models.config_fields import ConfigFields
 from unmask.models.family import RawConfig
+
+FIELDS = ConfigFields(
+    read=frozenset(
+        (
+            *("attention_factor", "beta_fast", "beta_slow", "factor", "high_freq_factor"),
+            *("low_freq_factor", "mscale", "mscale_all_dim", "original_max_position_embeddings"),
+            *("partial_rotary_factor", "rope_theta", "rope_type", "truncate", "type"),
+        )
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,26 @@
 """SDAR (dense), TraDo and the embedded model: Qwen3-style, with block-causal attention."""
 
+from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import TakeMlp, build_decoder, dense
 from unmask.models.weights import Weights
 
 BLOCK_LENGTH = 4  # of the models that SDAR's authors compare, where a configuration does not say
+
+FIELDS = QWEN_FIELDS.joined(
+    ConfigFields(
+        read=frozenset(("attention_bias", "block_size")),
+        harmless=frozenset(
+            (
+                *("debug", "ep_size", "fuse_cross_entropy", "micro_forward"),
+                *("skip_checkpoint", "use_deepep"),
+            )
+        ),
+        accepted={"use_regular_causal": (False,)},
+    )
+)
 
 
 def build(
@@ -34,5 +49,6 @@ FAMILY = Family(
     ("SDARForCausalLM",),
     traits,
     build,
+    FIELDS,
     verified="logits to 1e-4 and tokens exactly, of SDAR's own code on a tiny random checkpoint",
 )

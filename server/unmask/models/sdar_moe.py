@@ -3,12 +3,26 @@
 from functools import partial
 
 from unmask.models import sdar
+from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder, Mlp
 from unmask.models.family import Family, RawConfig
 from unmask.models.moe import MoeMlp, take_experts, take_router
 from unmask.models.qwen import dense
 from unmask.models.weights import Weights
 from unmask_kernels.experts import route_softmax
+
+FIELDS = sdar.FIELDS.joined(
+    ConfigFields(
+        read=frozenset(
+            (
+                *("decoder_sparse_step", "mlp_only_layers", "moe_intermediate_size"),
+                *("norm_topk_prob", "num_experts", "num_experts_per_tok", "num_local_experts"),
+            )
+        ),
+        harmless=frozenset(("output_router_logits", "router_aux_loss_coef")),
+        accepted={"shared_expert_intermediate_size": (0,)},
+    )
+)
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
@@ -52,6 +66,7 @@ FAMILY = Family(
     ("SDARMoeForCausalLM",),
     sdar.traits,
     build,
+    FIELDS,
     verified="logits to 1e-4 and tokens exactly, of Qwen3-MoE under SDAR's code on a tiny random "
     "checkpoint",
 )

@@ -1,0 +1,116 @@
+"""Fields of a `config.json`: read by a family, without effect, or refused by name.
+
+A field that nobody has heard of may change the mathematics, so a checkpoint that has one is refused
+rather than answered wrongly.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from unmask.errors import InvalidCheckpoint
+
+Accepted = Mapping[str, tuple[Any, ...]]
+
+# Read for every family, by `checkpoint` and `registry`.
+COMMON = frozenset(
+    (
+        *("architectures", "auto_map", "dtype", "eos_token_id", "mask_token_id", "model_type"),
+        *("quantization_config", "torch_dtype", "vocab_size"),
+    )
+)
+# Of transformers' base class, of training, and of caches: nothing that a forward pass depends on.
+HARMLESS = frozenset(
+    (
+        *("_attn_implementation", "_commit_hash", "_name_or_path", "attn_implementation"),
+        *("add_cross_attention", "attention_dropout", "bad_words_ids", "begin_suppress_tokens"),
+        *("bos_token_id", "chunk_size_feed_forward", "cross_attention_hidden_size"),
+        *("decoder_start_token_id", "diversity_penalty", "do_sample", "early_stopping"),
+        *("embedding_dropout", "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty"),
+        *("finetuning_task", "forced_bos_token_id", "forced_eos_token_id", "id2label"),
+        *("gradient_checkpointing", "hidden_dropout", "initializer_range", "is_decoder"),
+        *("is_encoder_decoder", "keys_to_ignore_at_inference", "label2id", "length_penalty"),
+        *("max_length", "min_length", "no_repeat_ngram_size", "num_beam_groups", "num_beams"),
+        *("num_labels", "num_return_sequences", "output_attentions", "output_hidden_states"),
+        *("output_past", "output_scores", "pad_token_id", "prefix", "pretraining_tp"),
+        *("problem_type", "pruned_heads", "remove_invalid_values", "repetition_penalty"),
+        *("resid_pdrop", "residual_dropout", "return_dict", "return_dict_in_generate"),
+        *("sep_token_id", "suppress_tokens", "task_specific_params", "temperature"),
+        *("tf_legacy_loss", "tie_encoder_decoder", "tokenizer_class", "top_k", "top_p"),
+        *("torchscript", "transformers_version", "typical_p", "unk_token_id", "unsloth_fixed"),
+        *("unsloth_version", "use_bfloat16", "use_cache", "use_return_dict"),
+    )
+)
+# What refused fields are known to mean.
+MEANINGS: Mapping[str, str] = {
+    "codebook_size": "image tokens in the vocabulary, as of MMaDA",
+    "delete_token_id": "LLaDA2.2's editing by commands",
+    "expert_capacity": "LLaDA2.2's router by block",
+    "num_vq_tokens": "image tokens in the vocabulary, as of MMaDA",
+    "split_token_id": "LLaDA2.2's editing by commands",
+    "use_regular_causal": "strictly causal attention and shifted logits, as of I-DLM and UNO",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFields:
+    """Fields that a family knows, beside those of every family.
+
+    Those of `accepted` have one of the values listed, `null` always among them; those of `nested`
+    are objects whose own fields are known.
+    """
+
+    read: frozenset[str] = frozenset()
+    harmless: frozenset[str] = frozenset()
+    accepted: Accepted = field(default_factory=dict)
+    nested: Mapping[str, "ConfigFields"] = field(default_factory=dict)
+
+    def joined(self, other: "ConfigFields") -> "ConfigFields":
+        """The fields of both."""
+        return ConfigFields(
+            self.read | other.read,
+            self.harmless | other.harmless,
+            {**self.accepted, **other.accepted},
+            {**self.nested, **other.nested},
+        )
+
+
+def check_fields(raw: Mapping[str, Any], known: ConfigFields) -> None:
+    """Raise `InvalidCheckpoint` that names every field that is unknown or has another value.
+
+    A field that is `null` is absent.
+    """
+    if problems := list(_problems(raw, known)):
+        raise InvalidCheckpoint(
+            f"config.json asks for what is not supported: {', '.join(problems)}. A field that "
+            "changes nothing can be set to null with --hf-overrides"
+        )
+
+
+def _problems(raw: Mapping[str, Any], known: ConfigFields, prefix: str = "") -> Iterator[str]:
+    for name, value in raw.items():
+        if value is None:
+            continue
+        if name in known.nested and isinstance(value, Mapping):
+            yield from _problems(value, known.nested[name], f"{prefix}{name}.")
+        elif not _is_known(name, value, known):
+            meaning = MEANINGS.get(name)
+            yield f"{prefix}{name}: {_shown(value)}" + (f" ({meaning})" if meaning else "")
+
+
+def _is_known(name: str, value: Any, known: ConfigFields) -> bool:
+    if name in known.accepted:
+        return _is_one_of(value, known.accepted[name])
+    return name in COMMON or name in HARMLESS or name in known.read or name in known.harmless
+
+
+def _shown(value: Any) -> str:
+    return f"{json.dumps(value, default=str):.60}"
+
+
+def _is_one_of(value: Any, accepted: tuple[Any, ...]) -> bool:
+    """Whether a value is listed; `1` is not `true`."""
+    return any(
+        value == own and isinstance(value, bool) == isinstance(own, bool) for own in accepted
+    )

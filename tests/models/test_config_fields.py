@@ -1,0 +1,112 @@
+"""A field of a `config.json` that nobody has heard of is refused, never answered wrongly."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.tiny import GOLDEN, byte_tokenizer
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.errors import InvalidCheckpoint, InvalidConfig
+from unmask.models.config_fields import COMMON, HARMLESS, ConfigFields, check_fields
+from unmask.models.registry import LoadedModel, find_family, load_model
+
+FOLDERS = sorted(path.parent.name for path in GOLDEN.glob("*/config.json"))
+NAMES = st.from_regex(r"[a-z][a-z_]{2,20}", fullmatch=True)
+VALUES = st.one_of(st.booleans(), st.integers(0, 64), st.floats(0, 2), st.text("ab", max_size=4))
+
+
+def raw_config(folder: str) -> dict[str, Any]:
+    raw: dict[str, Any] = json.loads((GOLDEN / folder / "config.json").read_text())
+    return raw
+
+
+def known_names(known: ConfigFields) -> set[str]:
+    names = COMMON | HARMLESS | known.read | known.harmless | set(known.accepted)
+    return names | set(known.nested)
+
+
+def load(folder: Path, source: str, overrides: str | None = None, **fields: Any) -> LoadedModel:
+    """A golden checkpoint whose `config.json` has more fields."""
+    (folder / "config.json").write_text(json.dumps(raw_config(source) | fields))
+    shutil.copy(GOLDEN / source / "model.safetensors", folder / "model.safetensors")
+    byte_tokenizer().save_pretrained(folder)
+    config = ModelConfig(str(folder), dtype="float32", mask_token_id=511, hf_overrides=overrides)
+    return load_model(config, DecodingConfig())
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@settings(max_examples=200, deadline=None)
+@given(name=NAMES, value=VALUES)
+def test_any_field_is_known_or_refused_by_name(folder: str, name: str, value: Any) -> None:
+    raw = raw_config(folder)
+    known = find_family(raw["architectures"][0]).fields
+    check_fields(raw, known)
+    if name in known_names(known):
+        return
+    with pytest.raises(InvalidCheckpoint, match=rf"\b{name}: "):
+        check_fields(raw | {name: value}, known)
+    check_fields(raw | {name: None}, known)
+    for part in known.nested:
+        inner = dict(raw.get(part) or {})
+        if name not in known_names(known.nested[part]):
+            with pytest.raises(InvalidCheckpoint, match=rf"\b{part}\.{name}: "):
+                check_fields(raw | {part: inner | {name: value}}, known)
+
+
+PUBLISHED = [
+    ("llada2", {"block_size": 32, "expert_capacity": 48}, "expert_capacity: 48 .*router by block"),
+    ("llada2", {"delete_token_id": 156930}, "delete_token_id.*LLaDA2.2"),
+    ("llada2", {"split_token_id": 156931}, "split_token_id.*LLaDA2.2"),
+    ("sdar", {"use_regular_causal": True}, "use_regular_causal: true .*I-DLM"),
+    ("llada", {"codebook_size": 8192, "num_vq_tokens": 1024}, "codebook_size.*MMaDA"),
+    ("llada", {"rope_scaling": {"type": "ntk", "factor": 31}}, "rope_scaling"),
+    ("dream", {"rope_scaling": {"rope_type": "yarn", "llama_4_scaling_beta": 0.1}}, "llama_4_s"),
+    ("dgemma", {"text_config": {"num_kv_shared_layers": 4}}, r"text_config\.num_kv_shared_layers"),
+]
+
+
+@pytest.mark.parametrize(("folder", "fields", "message"), PUBLISHED)
+def test_fields_of_published_checkpoints_that_are_not_served_are_refused_with_their_meaning(
+    folder: str, fields: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidCheckpoint, match=message):
+        load(tmp_path, folder, **fields)
+
+
+@pytest.mark.parametrize(
+    ("folder", "fields"),
+    [
+        ("sdar", {"use_regular_causal": False, "unsloth_version": "2026.1", "max_length": 20}),
+        ("llada2", {"num_nextn_predict_layers": 0, "router_dtype": "fp32", "norm_softmax": False}),
+        ("fast_dllm", {"attention_dropout": 0.0, "initializer_range": 0.02, "use_cache": True}),
+    ],
+)
+def test_fields_with_the_value_that_changes_nothing_are_served(
+    folder: str, fields: dict[str, Any], tmp_path: Path
+) -> None:
+    assert load(tmp_path, folder, **fields).info.vocab_size
+
+
+def test_a_true_is_no_one() -> None:
+    known = ConfigFields(accepted={"groups": (1,)})
+    check_fields({"groups": 1}, known)
+    with pytest.raises(InvalidCheckpoint, match="groups: true"):
+        check_fields({"groups": True}, known)
+
+
+def test_an_override_takes_a_field_away_or_replaces_it(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "sdar", '{"odd": null, "block_size": 8}', odd=3)
+    assert loaded.info.default_sampling.block_length == 8
+
+
+@pytest.mark.parametrize("overrides", ["[1]", "{", "3"])
+def test_overrides_that_are_no_object_are_an_error_of_the_configuration(
+    overrides: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidConfig, match="hf_overrides"):
+        load(tmp_path, "sdar", overrides)
