@@ -35,10 +35,14 @@ class Checkpoint:
         return cls(folder, config, _read_json(folder / "generation_config.json", optional=True))
 
     @property
-    def architecture(self) -> str:
-        """The class that the checkpoint's authors load it with."""
-        architectures: list[str] = self.config.get("architectures") or ["none"]
-        return architectures[0]
+    def architectures(self) -> tuple[str, ...]:
+        """Classes that the checkpoint's authors load it with; those of `auto_map` if none is named.
+
+        Fine-tuned copies often lack the field, and some the other one too.
+        """
+        named: list[str] = self.config.get("architectures") or []
+        mapped = (self.config.get("auto_map") or {}).values()
+        return tuple(named) or tuple(str(entry).rpartition(".")[2] for entry in mapped)
 
 
 def _read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:

@@ -88,6 +88,11 @@ def check_fields(raw: Mapping[str, Any], known: ConfigFields) -> None:
         )
 
 
+def knows_fields(raw: Mapping[str, Any], known: ConfigFields) -> bool:
+    """Whether `check_fields` would raise nothing."""
+    return next(_problems(raw, known), None) is None
+
+
 def _problems(raw: Mapping[str, Any], known: ConfigFields, prefix: str = "") -> Iterator[str]:
     for name, value in raw.items():
         if value is None:

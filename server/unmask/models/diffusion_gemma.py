@@ -197,4 +197,5 @@ FAMILY = Family(
     FIELDS,
     read_schedule,
     verified="logits to 1e-4, of transformers' code on a tiny random checkpoint",
+    model_types=("diffusion_gemma",),
 )

@@ -36,4 +36,8 @@ FAMILY = Family(
     QWEN_FIELDS,
     verified="logits to 1e-4 and tokens exactly, of Dream's and Fast-dLLM's code on a tiny random "
     "checkpoint",
+    model_types=(
+        "Dream",
+        "dream",
+    ),
 )

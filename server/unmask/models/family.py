@@ -67,11 +67,12 @@ class Traits:
 class Family:
     """An architecture by the names that `config.json` has for it.
 
-    `build` takes the configuration, the weights and the number of positions; it and `traits` raise
+    `model_types` are what `config.json` may say where it names no architecture. `build` takes the
+    configuration, the weights and the number of positions; it and `traits` raise
     `InvalidCheckpoint` for what the family does not support. `fields` are those that it knows of
-    `config.json`, any other is refused. `canvas` reads the generation
-    configuration of families that denoise canvases of noise. `verified` says what was compared with
-    what, in a few words for `unmask models` and docs/models.md.
+    `config.json`, any other is refused; `block_field` is the one with the block length. `canvas`
+    reads the generation configuration of families that denoise canvases of noise. `verified` says
+    what was compared with what, in a few words for `unmask models` and docs/models.md.
     """
 
     name: str
@@ -81,3 +82,5 @@ class Family:
     fields: ConfigFields
     canvas: Callable[[RawConfig], CanvasSchedule] | None = None
     verified: str = ""
+    model_types: tuple[str, ...] = ()
+    block_field: str | None = None

@@ -43,4 +43,6 @@ FAMILY = Family(
     build,
     FIELDS,
     verified="logits to 1e-4 and tokens exactly, of the published code on a tiny random checkpoint",
+    model_types=("Fast_dLLM_Qwen",),
+    block_field="bd_size",
 )

@@ -116,4 +116,5 @@ FAMILY = Family(
     FIELDS,
     verified="logits to 1e-4 and tokens exactly, of LLaDA's and Fast-dLLM's code on a tiny random "
     "checkpoint",
+    model_types=("llada",),
 )

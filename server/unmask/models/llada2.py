@@ -176,4 +176,9 @@ FAMILY = Family(
     build,
     FIELDS,
     verified="logits to 1e-4 and tokens exactly, of the authors' code on tiny random checkpoints",
+    model_types=(
+        "llada2_moe",
+        "llada21_moe",
+    ),
+    block_field="block_size",
 )

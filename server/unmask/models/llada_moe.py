@@ -89,9 +89,13 @@ def traits(raw: RawConfig) -> Traits:
 
 FAMILY = Family(
     "llada-moe",
-    ("LLaDAMoEModelLM",),
+    ("LLaDAMoEModelLM", "LLaDAMoEModel"),
     traits,
     build,
     FIELDS,
     verified="logits to 1e-4 and tokens exactly, of the published code on tiny random checkpoints",
+    model_types=(
+        "llada",
+        "llada_moe",
+    ),
 )

@@ -1,5 +1,6 @@
 """From a checkpoint folder to a model that is ready to run."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from unmask.models import (
     sdar_moe,
 )
 from unmask.models.checkpoint import Checkpoint, model_info
-from unmask.models.config_fields import check_fields
+from unmask.models.config_fields import check_fields, knows_fields
 from unmask.models.family import Family, Model, RawConfig
 from unmask.models.hub import find_checkpoint
 from unmask.models.weights import Progress, Weights
@@ -36,6 +37,13 @@ FAMILIES: tuple[Family, ...] = (
     dream.FAMILY,
     fast_dllm.FAMILY,
     diffusion_gemma.FAMILY,
+)
+
+# Classes of transformers that people try first.
+AUTOREGRESSIVE = re.compile(
+    r"(Llama|Qwen\d?|Mistral|Mixtral|Gemma\d?|Phi\d?|GPT|Gpt|Bloom|Falcon|Deepseek|DeepSeek|Olmo"
+    r"|OLMo|Starcoder|StableLm|Cohere|Granite|SmolLM|OPT|Mpt|MPT|Glm|ChatGLM|InternLM)\w*"
+    r"(ForCausalLM|LMHeadModel|ForConditionalGeneration)$"
 )
 
 
@@ -79,7 +87,7 @@ def load_model(
     """Load the checkpoint that `config` names, or the embedded one; raises `InvalidCheckpoint`."""
     folder = EMBEDDED if config.path is None else find_checkpoint(config.path)
     checkpoint = Checkpoint.open(folder, config.hf_overrides)
-    family = find_family(checkpoint.architecture)
+    family = family_of(checkpoint)
     check_fields(checkpoint.config, family.fields)
     raw = checkpoint.config
     device = _device(config)
@@ -102,13 +110,42 @@ def load_model(
     return LoadedModel(model, tokenizer, info, dtype, device)
 
 
+def family_of(checkpoint: Checkpoint) -> Family:
+    """The family of a checkpoint by its architecture, else by its model type.
+
+    Of several families with one model type it is the one that knows every field. Raises
+    `InvalidCheckpoint`.
+    """
+    model_type = checkpoint.config.get("model_type")
+    for name in checkpoint.architectures:
+        if family := _known(name):
+            return family
+    if not checkpoint.config.get("architectures"):
+        alike = [family for family in FAMILIES if model_type in family.model_types]
+        for family in alike:
+            if knows_fields(checkpoint.config, family.fields):
+                return family
+        if alike:
+            return alike[0]
+    name = next(iter(checkpoint.architectures), f"none, model type {model_type},")
+    return find_family(name)
+
+
 def find_family(architecture: str) -> Family:
     """The family of an architecture; raises `InvalidCheckpoint` that lists those that are known."""
-    for family in FAMILIES:
-        if architecture in family.architectures:
-            return family
+    if family := _known(architecture):
+        return family
     known = ", ".join(name for family in FAMILIES for name in family.architectures)
+    if AUTOREGRESSIVE.match(architecture):
+        raise InvalidCheckpoint(
+            f"{architecture} is an autoregressive model, which writes one token after the other; "
+            f"unmask serves diffusion language models: {known}"
+        )
     raise InvalidCheckpoint(f"architecture {architecture} is not known; known are {known}")
+
+
+def _known(architecture: str) -> Family | None:
+    return next((family for family in FAMILIES if architecture in family.architectures), None)
 
 
 def _device(config: ModelConfig) -> torch.device:

@@ -1,4 +1,4 @@
-"""SDAR (dense), TraDo and the embedded model: Qwen3-style, with block-causal attention."""
+"""SDAR (dense), TraDo, DreamReasoner, the embedded model: Qwen3, with block-causal attention."""
 
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
@@ -7,6 +7,7 @@ from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import TakeMlp, build_decoder, dense
 from unmask.models.weights import Weights
 
+DREAM_REASONER, DREAM_BLOCK_LENGTH, DREAM_MASK_TOKEN_ID = "DreamForCausalLM", 32, 151669
 BLOCK_LENGTH = 4  # of the models that SDAR's authors compare, where a configuration does not say
 
 FIELDS = QWEN_FIELDS.joined(
@@ -41,14 +42,19 @@ def build(
 
 def traits(raw: RawConfig) -> Traits:
     """Blocks of the length that the checkpoint was trained with, if it says."""
+    if DREAM_REASONER in (raw.get("architectures") or ()):
+        length = raw.get("block_size") or DREAM_BLOCK_LENGTH
+        return Traits("block_causal", block_length=length, mask_token_id=DREAM_MASK_TOKEN_ID)
     return Traits("block_causal", block_length=raw.get("block_size") or BLOCK_LENGTH)
 
 
 FAMILY = Family(
     "sdar",
-    ("SDARForCausalLM",),
+    ("SDARForCausalLM", DREAM_REASONER),
     traits,
     build,
     FIELDS,
     verified="logits to 1e-4 and tokens exactly, of SDAR's own code on a tiny random checkpoint",
+    model_types=("sdar",),
+    block_field="block_size",
 )

@@ -69,4 +69,6 @@ FAMILY = Family(
     FIELDS,
     verified="logits to 1e-4 and tokens exactly, of Qwen3-MoE under SDAR's code on a tiny random "
     "checkpoint",
+    model_types=("sdar_moe",),
+    block_field="block_size",
 )

@@ -1,0 +1,92 @@
+"""A checkpoint is known by its architecture, or without one by what else its files say."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.tiny import GOLDEN, byte_tokenizer
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.errors import InvalidCheckpoint
+from unmask.models.checkpoint import Checkpoint
+from unmask.models.registry import LoadedModel, family_of, find_family, load_model
+
+
+def checkpoint(folder: Path, source: str, **changes: Any) -> Checkpoint:
+    """A golden `config.json` with changes; what is None is left out."""
+    raw = json.loads((GOLDEN / source / "config.json").read_text()) | changes
+    kept = {name: value for name, value in raw.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(kept))
+    return Checkpoint.open(folder)
+
+
+def load(folder: Path, source: str, **changes: Any) -> LoadedModel:
+    checkpoint(folder, source, **changes)
+    shutil.copy(GOLDEN / source / "model.safetensors", folder / "model.safetensors")
+    byte_tokenizer().save_pretrained(folder)
+    config = ModelConfig(str(folder), dtype="float32", mask_token_id=511)
+    return load_model(config, DecodingConfig())
+
+
+@pytest.mark.parametrize(
+    ("source", "family"),
+    [
+        ("sdar", "sdar"),
+        ("sdar_moe", "sdar-moe"),
+        ("llada2", "llada2"),
+        ("llada", "llada"),
+        ("llada_moe", "llada-moe"),
+        ("dream", "dream"),
+        ("fast_dllm", "fast-dllm"),
+        ("dgemma", "diffusion-gemma"),
+    ],
+)
+def test_a_folder_without_architectures_is_known_by_its_model_type(
+    source: str, family: str, tmp_path: Path
+) -> None:
+    raw = json.loads((GOLDEN / source / "config.json").read_text())
+    model_type = raw.get("model_type") or source
+    found = checkpoint(tmp_path, source, architectures=None, model_type=model_type)
+    assert family_of(found).name == family
+    assert family_of(checkpoint(tmp_path, source, architectures=[])).name == family
+
+
+def test_auto_map_comes_before_the_model_type(tmp_path: Path) -> None:
+    mapped = {"AutoConfig": "configuration_llada.Config", "AutoModel": "x--y.m.LLaDAModelLM"}
+    found = checkpoint(tmp_path, "llada", architectures=None, auto_map=mapped, model_type="odd")
+    assert family_of(found).name == "llada"
+
+
+def test_an_architecture_that_is_named_is_not_overruled(tmp_path: Path) -> None:
+    found = checkpoint(tmp_path, "sdar", architectures=["NovelModel"], model_type="sdar")
+    with pytest.raises(InvalidCheckpoint, match="NovelModel is not known; known are SDAR"):
+        family_of(found)
+
+
+def test_a_folder_that_says_nothing_is_refused(tmp_path: Path) -> None:
+    found = checkpoint(tmp_path, "sdar", architectures=None, model_type=None)
+    with pytest.raises(InvalidCheckpoint, match="architecture none, model type None"):
+        family_of(found)
+
+
+@pytest.mark.parametrize(
+    "architecture", ["LlamaForCausalLM", "Qwen3ForCausalLM", "GPT2LMHeadModel", "Gemma3ForCausalLM"]
+)
+def test_an_autoregressive_checkpoint_is_called_one(architecture: str) -> None:
+    with pytest.raises(InvalidCheckpoint, match=f"{architecture} is an autoregressive model"):
+        find_family(architecture)
+
+
+def test_llada_moe_base_is_served(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "llada_moe", architectures=["LLaDAMoEModel"])
+    assert loaded.info.attention == "full"
+
+
+def test_dream_reasoner_is_block_causal_with_its_own_block_and_mask(tmp_path: Path) -> None:
+    changes = {"architectures": ["DreamForCausalLM"], "block_size": None, "model_type": "Dream"}
+    info = load(tmp_path, "sdar", **changes).info
+    assert (info.attention, info.shift) == ("block_causal", False)
+    assert info.default_sampling.block_length == 32
+    assert find_family("DreamForCausalLM").traits(changes).mask_token_id == 151669
