@@ -15,8 +15,16 @@ from torch import Tensor
 from unmask_kernels.cpu import native, onednn
 from unmask_kernels.cpu.packed import PackedWeight
 from unmask_kernels.dispatch import uses_triton
-from unmask_kernels.layers import Activation, activated, gated
-from unmask_kernels.quantized import QuantizedWeight, join, product
+from unmask_kernels.layers import Activation, activated, gated, gated_quantized
+from unmask_kernels.quantized import (
+    QuantizedRows,
+    QuantizedWeight,
+    join,
+    product,
+    quantize_rows,
+    row_product,
+    takes_quantized_rows,
+)
 from unmask_kernels.rows import pad_rows
 
 FEWEST_WIDENED_ROWS = 16
@@ -36,8 +44,19 @@ class Linear:
         """Whether it is a weight alone, as it was given."""
         return self.weight is not None and self.scales is None and self.bias is None
 
-    def __call__(self, x: Tensor) -> Tensor:
+    @property
+    def takes_quantized_rows(self) -> bool:
+        """Whether it multiplies activations in e4m3, which then may be given so."""
+        return (
+            self.weight is not None
+            and self.scales is not None
+            and takes_quantized_rows(self.weight)
+        )
+
+    def __call__(self, x: Tensor | QuantizedRows) -> Tensor:
         """Rows [M, N]."""
+        if self.takes_quantized_rows or isinstance(x, QuantizedRows):
+            return self._row_product(x, None)
         if self.packed is not None:
             return self.packed.product(x)
         assert self.weight is not None
@@ -48,8 +67,10 @@ class Linear:
         out = product(rows, self.weight, self.scales, part_inputs)[: len(x)]
         return out if self.bias is None else out.add_(self.bias)
 
-    def add(self, x: Tensor, residual: Tensor) -> Tensor:
+    def add(self, x: Tensor | QuantizedRows, residual: Tensor) -> Tensor:
         """Rows [M, N] added to `residual` [M, N], which may be overwritten."""
+        if self.takes_quantized_rows or isinstance(x, QuantizedRows):
+            return self._row_product(x, residual)
         if self.packed is not None:
             return self.packed.add(x, residual)
         if self.scales is not None:
@@ -57,6 +78,12 @@ class Linear:
         assert self.weight is not None
         residual.addmm_(x, self.weight.T)
         return residual if self.bias is None else residual.add_(self.bias)
+
+    def _row_product(self, x: Tensor | QuantizedRows, residual: Tensor | None) -> Tensor:
+        assert self.weight is not None
+        assert self.scales is not None
+        rows = x if isinstance(x, QuantizedRows) else quantize_rows(x)
+        return row_product(rows, self.weight, self.scales, bias=self.bias, residual=residual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +94,25 @@ class GatedLinear:
     up: Linear | None  # None where `gate` holds both, one product for the two
     activation: Activation = "silu"
 
-    def __call__(self, x: Tensor) -> Tensor:
+    @property
+    def takes_quantized_rows(self) -> bool:
+        """Whether it multiplies activations in e4m3, which then may be given so."""
+        return self.gate.takes_quantized_rows
+
+    def quantized(self, x: Tensor | QuantizedRows) -> QuantizedRows:
+        """Rows [M, N], quantized for the product that follows."""
+        if self.up is None:
+            return gated_quantized(self.gate(x), self.activation)
+        return quantize_rows(self(x))
+
+    def __call__(self, x: Tensor | QuantizedRows) -> Tensor:
         """Rows [M, N]."""
         if self.up is None:
             return gated(self.gate(x), self.activation)
         gate, up = self.gate.packed, self.up.packed
         if gate is None or up is None:
             return activated(self.gate(x), self.activation) * self.up(x)
+        assert isinstance(x, Tensor)
         return gate.gate(x, up, self.activation)
 
 

@@ -5,7 +5,8 @@ both int8 and float8 (e4m3) survive unrounded in bfloat16, and scales are applie
 W8A8 products take `QuantizedRows`, activations quantized token by token as they come.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.dispatch import capability, uses_triton
+from unmask_kernels.rows import pad_rows
 
 Quantization = Literal["int8", "fp8"]
 DTYPES: dict[Quantization, torch.dtype] = {"int8": torch.int8, "fp8": torch.float8_e4m3fn}
@@ -23,6 +25,12 @@ FP8_AS_BF16_FACTOR = 2.0**120  # between the two exponents' biases, 127 and 7
 SMALLEST_TOP = 448.0 * 2.0**-126  # of a row with a normal scale; smaller ones become zero
 CHUNK_ROWS = 4096
 FIRST_FP8_CAPABILITY = 89
+ROW_BYTES_UNIT = 16
+# At most and at least of what the reference multiplies at a time: libraries sum others in an order
+# that follows the number of rows.
+REFERENCE_INPUTS, REFERENCE_ROWS = 256, 16
+
+_emulating = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +52,14 @@ class QuantizedRows:
 
     values: Tensor  # [M, K] float8_e4m3fn, contiguous
     scales: Tensor  # [M] float32, one for each token
+    dtype: torch.dtype = torch.bfloat16  # of what they were, and of products with them
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, rows: slice) -> "QuantizedRows":
         """A run of rows, without a copy."""
-        return QuantizedRows(self.values[rows], self.scales[rows])
+        return QuantizedRows(self.values[rows], self.scales[rows], self.dtype)
 
 
 def quantize(weight: Tensor, kind: Quantization) -> QuantizedWeight:
@@ -93,7 +102,7 @@ def quantize_rows(x: Tensor) -> QuantizedRows:
     wide = x.float()
     top = wide.abs().amax(1)
     scales = torch.where(top > SMALLEST_TOP, top / largest, 1.0)
-    return QuantizedRows((wide / scales[:, None]).to(DTYPES["fp8"]), scales)
+    return QuantizedRows((wide / scales[:, None]).to(DTYPES["fp8"]), scales, x.dtype)
 
 
 def dequantize_rows(rows: QuantizedRows, dtype: torch.dtype) -> Tensor:
@@ -101,9 +110,56 @@ def dequantize_rows(rows: QuantizedRows, dtype: torch.dtype) -> Tensor:
     return (rows.values.float() * rows.scales[:, None]).to(dtype)
 
 
-def multiplies_fp8(device: torch.device) -> bool:
-    """Whether the device's matrix units multiply e4m3 by e4m3, and a kernel here uses them."""
-    return uses_triton(device) and capability(device) >= FIRST_FP8_CAPABILITY
+def takes_quantized_rows(values: Tensor) -> bool:
+    """Whether products with e4m3 weights [N, K] are W8A8: where matrix units multiply e4m3.
+
+    Elsewhere, and where K is no multiple of 16, which the copy engine needs, they are weight-only.
+    """
+    if values.dtype is not DTYPES["fp8"] or values.shape[1] % ROW_BYTES_UNIT:
+        return False
+    device = values.device
+    on_units = uses_triton(device) and capability(device) >= FIRST_FP8_CAPABILITY
+    return on_units or _emulating
+
+
+@contextlib.contextmanager
+def emulated_w8a8() -> Iterator[None]:
+    """Quantize activations on every device, to measure what that costs in accuracy."""
+    global _emulating
+    previous, _emulating = _emulating, True
+    try:
+        yield
+    finally:
+        _emulating = previous
+
+
+def row_product(
+    rows: QuantizedRows,
+    values: Tensor,
+    scales: Tensor,
+    *,
+    bias: Tensor | None = None,
+    residual: Tensor | None = None,
+) -> Tensor:
+    """Rows [M, K] times e4m3 `values` [N, K] and `scales` [N]: rows [M, N] of `rows.dtype`.
+
+    A `bias` [N] and a `residual` [M, N], which may be overwritten, are added before rounding.
+    """
+    if rows.values.shape[1] != values.shape[1]:
+        shapes = tuple(rows.values.shape), tuple(values.shape)
+        raise ValueError(f"rows {shapes[0]} do not fit a weight {shapes[1]}")
+    if residual is not None and residual.shape != (len(rows), len(values)):
+        raise ValueError(f"a residual {tuple(residual.shape)} for {len(rows)} x {len(values)}")
+    residual = None if residual is None else residual.contiguous()
+    if uses_triton(values.device):
+        from unmask_kernels.gpu import fp8
+
+        return fp8.fp8_product(rows, values, scales, bias, residual)
+    wide = pad_rows(rows.values.float(), REFERENCE_ROWS)
+    total = product(wide, values, scales, REFERENCE_INPUTS)[: len(rows)] * rows.scales[:, None]
+    total = total if bias is None else total + bias
+    total = total if residual is None else total + residual
+    return total.to(rows.dtype)
 
 
 def product(x: Tensor, values: Tensor, scales: Tensor, part_inputs: int) -> Tensor:

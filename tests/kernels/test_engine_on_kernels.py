@@ -24,18 +24,20 @@ PARAMS = [
 ]
 
 
-def answers(folder: str, name: dispatch.Backend) -> dict[str, list[int]]:
+def answers(
+    folder: str, name: dispatch.Backend, only: range = range(len(PROMPTS)), **held: str
+) -> dict[str, list[int]]:
     with dispatch.backend(name):
-        model = ModelConfig(path=folder, dtype="float32")
+        model = ModelConfig(path=folder, dtype="float32", **held)
         loaded = load_model(model, DecodingConfig())
         config = Config(engine=EngineConfig(num_pages=16, page_size=16, max_batch_tokens=48))
         engine = Engine(config, loaded, Metrics())
-        for i, (prompt, params) in enumerate(zip(PROMPTS, PARAMS, strict=True)):
-            engine.add(Request(str(i), tuple(prompt), params))
+        for i in only:
+            engine.add(Request(str(i), tuple(PROMPTS[i]), PARAMS[i]))
         events: list[Event] = []
         while engine.has_work:
             events += engine.step()
-    tokens: dict[str, list[int]] = {str(i): [] for i in range(len(PROMPTS))}
+    tokens: dict[str, list[int]] = {str(i): [] for i in only}
     for event in events:
         assert isinstance(event, Delta)
         tokens[event.request_id] += event.token_ids
@@ -48,3 +50,12 @@ def test_tokens_are_the_same_on_both(tmp_path: Path) -> None:
     on_torch = answers(folder, "torch")
     assert all(on_torch.values())
     assert answers(folder, "triton") == on_torch
+
+
+@pytest.mark.slow
+def test_products_in_e4m3_give_a_request_the_same_tokens_in_any_company(tmp_path: Path) -> None:
+    folder = str(write_checkpoint(tmp_path))
+    together = answers(folder, "triton", range(3), quantization="fp8")
+    for i in range(3):
+        alone = answers(folder, "triton", range(i, i + 1), quantization="fp8")
+        assert alone == {str(i): together[str(i)]}

@@ -8,7 +8,13 @@ from torch import Tensor
 from unmask_kernels import quantized
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.linear import make_gated_linear, make_linear
-from unmask_kernels.quantized import dequantize, join, quantize
+from unmask_kernels.quantized import (
+    dequantize,
+    dequantize_rows,
+    join,
+    quantize,
+    quantize_rows,
+)
 
 SHAPES = [(256, 768), (768, 256), (40, 96), (5000, 64), (64, 1000)]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
@@ -70,7 +76,10 @@ def test_products_agree_with_float64(
     bias = torch.randn(shape[1]).to(device, dtype)
     other = torch.randn(70, shape[1]).to(device, dtype)
     linear = make_linear(weight, bias)
-    exact = x.double() @ dequantize(weight, torch.float64).T + bias.double()
+    seen = x.double()
+    if linear.takes_quantized_rows:
+        seen = dequantize_rows(quantize_rows(x), torch.float64)
+    exact = seen @ dequantize(weight, torch.float64).T + bias.double()
     for got, expected in (
         (linear(x), exact),
         (linear.add(x, other.clone()), exact + other.double()),

@@ -73,7 +73,7 @@ def gate_quantized_kernel(
 def quantize_rows(x: Tensor) -> QuantizedRows:
     """As of `quantized.quantize_rows`, for rows [M, K]."""
     x = x if x.stride(1) == 1 else x.contiguous()
-    out, block = _empty(len(x), x.shape[1], x.device), triton.next_power_of_2(x.shape[1])
+    out, block = _empty(x, x.shape[1]), triton.next_power_of_2(x.shape[1])
     if len(x):
         quantize_rows_kernel[(len(x),)](
             x, out.values, out.scales, x.stride(0), x.shape[1],
@@ -84,7 +84,7 @@ def quantize_rows(x: Tensor) -> QuantizedRows:
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> QuantizedRows:
     """As of `layers.rms_norm_quantized`, for rows [M, C]."""
-    out, block = _empty(len(x), x.shape[1], x.device), triton.next_power_of_2(x.shape[1])
+    out, block = _empty(x, x.shape[1]), triton.next_power_of_2(x.shape[1])
     if len(x):
         norm_quantized_kernel[(len(x),)](
             x, weight, out.values, out.scales, x.stride(0), x.shape[1], eps,
@@ -99,7 +99,7 @@ def gated(both: Tensor, activation: Literal["silu", "gelu_tanh"]) -> QuantizedRo
     if num_columns > MAX_FUSED_COLUMNS:
         wide = layers.swiglu(both) if activation == "silu" else layers.geglu(both)
         return quantize_rows(wide)
-    out, block = _empty(len(both), num_columns, both.device), triton.next_power_of_2(num_columns)
+    out, block = _empty(both, num_columns), triton.next_power_of_2(num_columns)
     if len(both):
         gate_quantized_kernel[(len(both),)](
             both, out.values, out.scales, num_columns,
@@ -108,9 +108,11 @@ def gated(both: Tensor, activation: Literal["silu", "gelu_tanh"]) -> QuantizedRo
     return out
 
 
-def _empty(num_rows: int, num_columns: int, device: torch.device) -> QuantizedRows:
-    values = torch.empty((num_rows, num_columns), dtype=torch.float8_e4m3fn, device=device)
-    return QuantizedRows(values, torch.empty(num_rows, dtype=torch.float32, device=device))
+def _empty(x: Tensor, num_columns: int) -> QuantizedRows:
+    """Room for as many rows as `x` has, and of its dtype."""
+    values = torch.empty((len(x), num_columns), dtype=torch.float8_e4m3fn, device=x.device)
+    scales = torch.empty(len(x), dtype=torch.float32, device=x.device)
+    return QuantizedRows(values, scales, x.dtype)
 
 
 def variants(capability: int) -> Iterator[Variant]:

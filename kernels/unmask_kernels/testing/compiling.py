@@ -22,6 +22,7 @@ from unmask_kernels.gpu import (
     attention,
     canvas,
     experts,
+    fp8,
     fused_head,
     int4,
     layers,
@@ -126,6 +127,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     yield from linear.variants(capability)
     yield from int4.variants(capability)
     yield from quantized_rows.variants(capability)
+    yield from fp8.variants(capability)
 
 
 def main() -> int:

@@ -12,8 +12,9 @@ from unmask.models.layers import LayerShape, StepInput, turning_tables
 from unmask.models.rope import Rope
 from unmask.models.weights import Weights
 from unmask_kernels.attention import attention
-from unmask_kernels.layers import place_heads, rms_norm
+from unmask_kernels.layers import place_heads, rms_norm, rms_norm_quantized
 from unmask_kernels.linear import GatedLinear, Linear, make_linear
+from unmask_kernels.quantized import QuantizedRows
 from unmask_kernels.rows import fill_rows
 
 
@@ -53,8 +54,10 @@ class GatedMlp:
     gated: GatedLinear
     down: Linear
 
-    def add(self, x: Tensor, residual: Tensor) -> Tensor:
+    def add(self, x: Tensor | QuantizedRows, residual: Tensor) -> Tensor:
         """Rows [M, C] added to `residual`, which may be overwritten."""
+        if self.down.takes_quantized_rows:
+            return self.down.add(self.gated.quantized(x), residual)
         return self.down.add(self.gated(x), residual)
 
 
@@ -119,8 +122,11 @@ class Decoder:
         x = fill_rows(F.embedding(step.token_ids, self.embedding))
         for i, layer in enumerate(self._layers):
             keys, values = step.cache.keys[i], step.cache.values[i]
-            h = rms_norm(x, layer.input_norm, eps)
-            heads = layer.qkv(h)[:num_rows].view(num_rows, -1, c.head_dim)
+            if layer.qkv.takes_quantized_rows:
+                heads = layer.qkv(rms_norm_quantized(x, layer.input_norm, eps))
+            else:
+                heads = layer.qkv(rms_norm(x, layer.input_norm, eps))
+            heads = heads[:num_rows].view(num_rows, -1, c.head_dim)
             scales = step.cache.scales[i]
             query = place_heads(
                 heads,
@@ -149,8 +155,11 @@ class Decoder:
             if wanted is not None:
                 x, mixed, num_rows = fill_rows(x[wanted]), mixed[wanted], len(wanted)
             x = layer.out.add(fill_rows(mixed.flatten(1)), x)
-            h = rms_norm(x, layer.post_norm, eps)
-            x = layer.mlp.add(h, x)
+            mlp = layer.mlp
+            if isinstance(mlp, GatedMlp) and mlp.gated.takes_quantized_rows:
+                x = mlp.add(rms_norm_quantized(x, layer.post_norm, eps), x)
+            else:
+                x = mlp.add(rms_norm(x, layer.post_norm, eps), x)
         return x[:num_rows]
 
     def finish(self, hidden: Tensor) -> Tensor:

@@ -1,0 +1,258 @@
+"""W8A8 products in Triton: e4m3 rows by e4m3 weights, a scale a token and a scale an output.
+
+Inputs are summed in grains, runs of inputs whose length follows the weight's shape alone: within a
+grain by the tensor cores in order, grains in float32 in order. No tile, pipeline or split changes
+that order, so configurations may follow the number of rows and a row still has the same bits in any
+company. Grains also bound what Hopper's accumulators lose: they keep 14 bits within an FP8 product.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from unmask_kernels.dispatch import capability
+from unmask_kernels.quantized import FIRST_FP8_CAPABILITY, QuantizedRows
+from unmask_kernels.testing.variant import Variant
+
+MAX_GRAIN = 4096
+GRAIN_UNIT = 256  # of which every tile's BLOCK_K is a divisor
+GROUP_ROWS = 8  # tiles of rows that share a weight's tiles while they are in the L2 cache
+ADD_ROWS, ADD_OUTPUTS = 4, 256
+DATACENTER_CHIPS = (90, 100, 103)
+INTERPRETED_PROGRAMS = 3  # few, so that one takes several tiles
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A configuration of the product; none changes a bit of the result.
+
+    With `per_sm` programs for each multiprocessor, programs take several tiles one after another;
+    with None each takes one. Where `split`, each takes one grain of a tile.
+    """
+
+    rows: int
+    outputs: int
+    inputs: int = 128
+    num_warps: int = 4
+    num_stages: int = 4
+    per_sm: int | None = None
+    split: bool = False
+
+
+def grain_inputs(num_inputs: int) -> int:
+    """Inputs of a grain: as few grains as there may be, all but the last of one length."""
+    num_grains = -(-num_inputs // MAX_GRAIN)
+    return -(-num_inputs // num_grains // GRAIN_UNIT) * GRAIN_UNIT
+
+
+def pick_tile(num_rows: int, num_outputs: int, num_inputs: int, capability: int) -> Tile:
+    """The configuration for a number of rows and a weight on a chip, such as 90 for sm_90."""
+    if capability not in DATACENTER_CHIPS:  # less shared memory, and other matrix instructions
+        return Tile(64, 64, num_stages=3, split=num_rows <= 128)
+    many_grains = grain_inputs(num_inputs) < num_inputs
+    if num_rows <= 64:
+        return Tile(64, 64 if num_outputs > 8192 or many_grains else 32, num_stages=8, split=True)
+    if num_rows <= 128:
+        return Tile(128, 64, num_stages=6, split=True)
+    few_outputs = num_outputs * num_rows < 2048 * 4096
+    if num_rows <= 512 or few_outputs or many_grains or capability != 90:
+        per_sm = None if num_rows <= 512 else 1
+        return Tile(128, 128, 128, 8, 5, per_sm, split=num_rows <= 256)
+    return Tile(128, 256, num_warps=8, num_stages=4, per_sm=1)
+
+
+@triton.jit
+def _finish(total, row_scales, scales, bias, residual, out, o_m, o_n, num_rows, num_outputs,
+            BIAS: tl.constexpr, RESIDUAL: tl.constexpr):  # fmt: skip
+    """Scale the sums, add bias and residual, round once.
+
+    The multiply-add is written out: the compiler must not round in two ways in two kernels.
+    """
+    m_m, m_n = o_m < num_rows, o_n < num_outputs
+    mask = m_m[:, None] & m_n[None, :]
+    offsets = o_m.to(tl.int64)[:, None] * num_outputs + o_n[None, :]
+    b_added = tl.zeros_like(total)
+    if BIAS:
+        b_added += tl.load(bias + o_n, mask=m_n, other=0.0).to(tl.float32)[None, :]
+    if RESIDUAL:
+        b_added += tl.load(residual + offsets, mask=mask, other=0.0).to(tl.float32)
+    b_scaled = total * tl.load(scales + o_n, mask=m_n, other=0.0)[None, :]
+    b_row_scale = tl.load(row_scales + o_m, mask=m_m, other=0.0)[:, None]
+    b_out = tl.fma(b_scaled, b_row_scale + tl.zeros_like(total), b_added)
+    tl.store(out + offsets, b_out.to(out.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _place(tile, num_tiles_m, num_tiles_n, GROUP_M: tl.constexpr):
+    """Row and column of a tile, `GROUP_M` tiles of rows at a time before the next outputs."""
+    num_in_group = GROUP_M * num_tiles_n
+    first = tile // num_in_group * GROUP_M
+    rows = tl.minimum(num_tiles_m - first, GROUP_M)
+    return first + tile % num_in_group % rows, tile % num_in_group // rows
+
+
+@triton.jit(do_not_specialize=["num_rows"])
+def fp8_product_kernel(
+    x, weights, row_scales, scales, bias, residual, out, partial,
+    num_rows, num_outputs, num_inputs,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, GRAIN: tl.constexpr,
+    SPLIT: tl.constexpr, SEVERAL: tl.constexpr, BIAS: tl.constexpr, RESIDUAL: tl.constexpr,
+    GROUP_M: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """Tiles of rows and outputs, one after another in one loop over inputs.
+
+    Where `SPLIT`, a program takes the grain `program_id(1)` of one tile and leaves its sum in
+    `partial` [G, M, N]. `SEVERAL` says whether a tile has more than one grain to add up.
+    """
+    num_tiles_m, num_tiles_n = tl.cdiv(num_rows, BLOCK_M), tl.cdiv(num_outputs, BLOCK_N)
+    tile, grain = tl.program_id(0), tl.program_id(1)
+    first, last = 0, num_inputs
+    if SPLIT:
+        first = grain * GRAIN
+        last = tl.minimum(first + GRAIN, num_inputs)
+    num_tiles = tl.cdiv(num_tiles_m * num_tiles_n - tile, tl.num_programs(0))
+    i_m, i_n = _place(tile, num_tiles_m, num_tiles_n, GROUP_M)
+    start = first
+    acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
+    total = acc
+    for _ in tl.range(0, num_tiles * tl.cdiv(last - first, BLOCK_K), num_stages=STAGES):
+        b_x = x.load([i_m * BLOCK_M, start])
+        b_w = weights.load([i_n * BLOCK_N, start])
+        acc = tl.dot(b_x, b_w.T, acc)
+        start += BLOCK_K
+        if SEVERAL:
+            if start % GRAIN == 0 or start >= last:
+                total += acc
+                acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
+        if start >= last:
+            o_m, o_n = i_m * BLOCK_M + tl.arange(0, BLOCK_M), i_n * BLOCK_N + tl.arange(0, BLOCK_N)
+            if SPLIT:
+                o_row = (grain * num_rows + o_m).to(tl.int64)
+                p_partial = partial + o_row[:, None] * num_outputs + o_n[None, :]
+                mask = (o_m < num_rows)[:, None] & (o_n < num_outputs)[None, :]
+                tl.store(p_partial, acc, mask=mask)
+            else:
+                b_sum = total if SEVERAL else acc
+                _finish(b_sum, row_scales, scales, bias, residual, out, o_m, o_n,
+                        num_rows, num_outputs, BIAS, RESIDUAL)  # fmt: skip
+            acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
+            if SEVERAL:
+                total = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
+            tile += tl.num_programs(0)
+            i_m, i_n = _place(tile, num_tiles_m, num_tiles_n, GROUP_M)
+            start = first
+
+
+@triton.jit(do_not_specialize=["num_rows"])
+def add_grains_kernel(
+    partial, row_scales, scales, bias, residual, out, num_rows, num_outputs,
+    GRAINS: tl.constexpr, BIAS: tl.constexpr, RESIDUAL: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+):  # fmt: skip
+    """Add the grains of some rows and outputs in order, as a program with all of them does."""
+    o_m = tl.program_id(1) * BLOCK_M + tl.arange(0, BLOCK_M)
+    o_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
+    mask = (o_m < num_rows)[:, None] & (o_n < num_outputs)[None, :]
+    total = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
+    for grain in tl.static_range(GRAINS):
+        o_row = (grain * num_rows + o_m).to(tl.int64)
+        p_partial = partial + o_row[:, None] * num_outputs + o_n[None, :]
+        total += tl.load(p_partial, mask=mask, other=0.0)
+    _finish(total, row_scales, scales, bias, residual, out, o_m, o_n, num_rows, num_outputs,
+            BIAS, RESIDUAL)  # fmt: skip
+
+
+def fp8_product(
+    rows: QuantizedRows,
+    values: Tensor,
+    scales: Tensor,
+    bias: Tensor | None,
+    residual: Tensor | None,
+    tile: Tile | None = None,
+    grain: int | None = None,
+) -> Tensor:
+    """As of `quantized.row_product`; `tile` and `grain` are for measurements."""
+    (num_rows, num_inputs), num_outputs = rows.values.shape, len(values)
+    device = values.device
+    out = residual
+    if out is None:
+        out = torch.empty((num_rows, num_outputs), dtype=rows.dtype, device=device)
+    if not num_rows:
+        return out
+    if tile is None:
+        tile = pick_tile(num_rows, num_outputs, num_inputs, capability(device))
+    grain = grain_inputs(num_inputs) if grain is None else grain
+    num_grains = triton.cdiv(num_inputs, grain)
+    split = tile.split and num_grains > 1
+    shape = (num_grains, num_rows, num_outputs) if split else (1,)
+    partial = torch.empty(shape, dtype=torch.float32, device=device)
+    num_tiles = triton.cdiv(num_rows, tile.rows) * triton.cdiv(num_outputs, tile.outputs)
+    num_programs = num_tiles
+    if tile.per_sm is not None and not split:
+        num_programs = min(num_tiles, tile.per_sm * _num_multiprocessors(device))
+    fp8_product_kernel[(num_programs, num_grains if split else 1)](
+        TensorDescriptor.from_tensor(rows.values, [tile.rows, tile.inputs]),
+        TensorDescriptor.from_tensor(values, [tile.outputs, tile.inputs]),
+        rows.scales, scales, bias, residual, out, partial, num_rows, num_outputs, num_inputs,
+        BLOCK_M=tile.rows, BLOCK_N=tile.outputs, BLOCK_K=tile.inputs, GRAIN=grain, SPLIT=split,
+        SEVERAL=num_grains > 1 and not split, BIAS=bias is not None,
+        RESIDUAL=residual is not None, GROUP_M=GROUP_ROWS, STAGES=tile.num_stages,
+        num_warps=tile.num_warps,
+    )  # fmt: skip
+    if split:
+        grid = (triton.cdiv(num_outputs, ADD_OUTPUTS), triton.cdiv(num_rows, ADD_ROWS))
+        add_grains_kernel[grid](
+            partial, rows.scales, scales, bias, residual, out, num_rows, num_outputs,
+            GRAINS=num_grains, BIAS=bias is not None, RESIDUAL=residual is not None,
+            BLOCK_M=ADD_ROWS, BLOCK_N=ADD_OUTPUTS, num_warps=4,
+        )  # fmt: skip
+    return out
+
+
+def _num_multiprocessors(device: torch.device) -> int:
+    if device.type != "cuda":
+        return INTERPRETED_PROGRAMS
+    return torch.cuda.get_device_properties(device).multi_processor_count
+
+
+def variants(chip: int) -> Iterator[Variant]:
+    """What is launched for layers of SDAR-8B, with a residual for few outputs."""
+    if chip < FIRST_FP8_CAPABILITY:
+        return
+    types = {"row_scales": "*fp32", "scales": "*fp32", "partial": "*fp32", "out": "*bf16"}
+    types |= {"bias": "*bf16", "residual": "*bf16", "num_rows": "i32"}
+    types |= dict.fromkeys(("num_outputs", "num_inputs"), "i32:16")
+    seen = set()
+    for num_rows in (32, 128, 256, 512, 4096):
+        for num_outputs, num_inputs in ((6144, 4096), (4096, 4096), (24_576, 4096), (4096, 12_288)):
+            tile = pick_tile(num_rows, num_outputs, num_inputs, chip)
+            several = grain_inputs(num_inputs) < num_inputs
+            split, residual, bias = tile.split and several, num_outputs == 4096, num_outputs == 6144
+            if (key := (tile, several, residual, bias)) in seen:
+                continue
+            seen.add(key)
+            box = tile.inputs
+            own = types | {
+                "x": f"tensordesc<fp8e4nv[{tile.rows}, {box}]>",
+                "weights": f"tensordesc<fp8e4nv[{tile.outputs}, {box}]>",
+            }
+            constants: dict[str, int | None] = {
+                "BLOCK_M": tile.rows, "BLOCK_N": tile.outputs, "BLOCK_K": box,
+                "GRAIN": grain_inputs(num_inputs), "SPLIT": split,
+                "SEVERAL": several and not split, "BIAS": bias, "RESIDUAL": residual,
+                "GROUP_M": GROUP_ROWS, "STAGES": tile.num_stages,
+            }  # fmt: skip
+            constants |= {} if bias else {"bias": None}
+            constants |= {} if residual else {"residual": None}
+            marks = ["bias"] * bias + ["residual"] * residual
+            marks += ["split" if split else "several grains"] * several
+            name = " ".join(["fp8 product", f"{tile.rows}x{tile.outputs}", *marks])
+            yield Variant(name, fp8_product_kernel, own, constants, tile.num_warps, True)
+    added: dict[str, int | None] = {"GRAINS": 3, "BIAS": False, "RESIDUAL": True, "bias": None}
+    added |= {"BLOCK_M": ADD_ROWS, "BLOCK_N": ADD_OUTPUTS}
+    yield Variant("fp8 grains", add_grains_kernel, types, added)

@@ -1,0 +1,187 @@
+"""W8A8 products: right, and a row's bits the same in any company and for any configuration."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask_kernels.dispatch import Backend, backend
+from unmask_kernels.gpu.fp8 import Tile, fp8_product, grain_inputs, pick_tile
+from unmask_kernels.layers import gated_quantized
+from unmask_kernels.linear import make_gated_linear, make_linear
+from unmask_kernels.quantized import (
+    QuantizedRows,
+    QuantizedWeight,
+    dequantize,
+    dequantize_rows,
+    emulated_w8a8,
+    quantize,
+    quantize_rows,
+    row_product,
+    takes_quantized_rows,
+)
+
+# Rounding of the result and of float32 sums, relative to the largest entry.
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-3}
+TILES = [
+    Tile(64, 32),
+    Tile(64, 64, split=True),
+    Tile(128, 64, per_sm=1),
+    Tile(64, 32, per_sm=2, num_stages=8),
+    Tile(128, 128, num_warps=8, split=True),
+    Tile(128, 256, num_warps=8, per_sm=1),
+]
+GRAIN = 256
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def poisoned(x: Tensor) -> Tensor:
+    """The same rows, with rows of NaN after them in memory."""
+    memory = torch.full((len(x) + 9, x.shape[1]), torch.nan, device=x.device).to(x.dtype)
+    bits = memory.view(torch.uint8) if x.itemsize == 1 else memory
+    bits[: len(x)] = x.view(torch.uint8) if x.itemsize == 1 else x
+    return memory[: len(x)]
+
+
+def inputs(
+    num_rows: int, num_outputs: int, num_inputs: int, dtype: torch.dtype, device: torch.device
+) -> tuple[QuantizedRows, QuantizedWeight]:
+    rows = quantize_rows(torch.randn(num_rows, num_inputs).to(device, dtype))
+    weight = quantize((torch.randn(num_outputs, num_inputs) / 8).to(device), "fp8")
+    rows = QuantizedRows(poisoned(rows.values), rows.scales, dtype)
+    return rows, QuantizedWeight(poisoned(weight.values), weight.scales)
+
+
+def exact(rows: QuantizedRows, weight: QuantizedWeight) -> Tensor:
+    return dequantize_rows(rows, torch.float64) @ dequantize(weight, torch.float64).T
+
+
+def assert_near(found: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
+    assert found.dtype == dtype
+    assert found.shape == expected.shape
+    if len(found):
+        error = (found.double() - expected).abs().max()
+        assert error < TOLERANCE[dtype] * expected.abs().max()
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", [(70, 40, 96), (1, 300, 48), (5, 33, 1040), (0, 16, 32)])
+def test_products_agree_with_float64(
+    shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    rows, weight = inputs(*shape, dtype, device)
+    bias = torch.randn(shape[1]).to(device, dtype)
+    residual = torch.randn(shape[0], shape[1]).to(device, dtype)
+    expected = exact(rows, weight)
+
+    def product(bias: Tensor | None, residual: Tensor | None) -> Tensor:
+        return row_product(rows, weight.values, weight.scales, bias=bias, residual=residual)
+
+    assert_near(product(None, None), expected, dtype)
+    assert_near(product(bias, None), expected + bias.double(), dtype)
+    added = expected + residual.double()
+    assert_near(product(None, poisoned(residual)), added, dtype)
+    assert_near(product(bias, poisoned(residual)), added + bias.double(), dtype)
+
+
+@pytest.mark.parametrize("tile", TILES, ids=str)
+@pytest.mark.parametrize(("num_rows", "num_inputs"), [(3, 96), (130, 640), (150, 256)])
+def test_no_configuration_changes_a_bit(
+    num_rows: int, num_inputs: int, tile: Tile, device: torch.device
+) -> None:
+    rows, weight = inputs(num_rows, 140, num_inputs, torch.bfloat16, device)
+    bias = torch.randn(140).to(device, torch.bfloat16)
+    residual = torch.randn(num_rows, 140).to(device, torch.bfloat16)
+    with backend("triton"):
+        found, usual = (
+            fp8_product(
+                rows, weight.values, weight.scales, bias, residual.clone(), tile=one, grain=GRAIN
+            )
+            for one in (tile, TILES[0])
+        )
+    assert torch.equal(found, usual)
+    assert_near(found, exact(rows, weight) + bias.double() + residual.double(), torch.bfloat16)
+
+
+@pytest.mark.parametrize("tile", [None, *TILES], ids=str)
+def test_a_row_alone_is_the_same_among_300(tile: Tile | None, device: torch.device) -> None:
+    rows, weight = inputs(300, 72, 528, torch.bfloat16, device)
+    with backend("triton"):
+        whole, alone, some = (
+            fp8_product(part, weight.values, weight.scales, None, None, tile=tile, grain=GRAIN)
+            for part in (rows, rows[257:258], rows[100:190])
+        )
+    assert torch.equal(alone, whole[257:258])
+    assert torch.equal(some, whole[100:190])
+
+
+def test_a_row_is_the_same_in_any_company_in_torch() -> None:
+    rows, weight = inputs(300, 72, 528, torch.bfloat16, torch.device("cpu"))
+    whole = row_product(rows, weight.values, weight.scales)
+    for start, end in [(0, 1), (3, 10), (5, 38), (100, 300)]:
+        part = row_product(rows[start:end], weight.values, weight.scales)
+        assert torch.equal(part, whole[start:end]), (start, end)
+
+
+@pytest.mark.parametrize("num_inputs", [16, 4096, 4112, 5120, 12_288, 18_944])
+def test_grains_follow_the_weight_s_shape(num_inputs: int) -> None:
+    grain = grain_inputs(num_inputs)
+    assert grain <= 4096
+    assert grain % 256 == 0
+    assert -(-num_inputs // grain) == -(-num_inputs // 4096)  # as few as there may be
+
+
+@pytest.mark.parametrize("chip", [89, 90, 100, 120])
+@pytest.mark.parametrize("num_rows", [1, 32, 128, 512, 8192])
+def test_a_tile_sums_whole_instructions_in_order(num_rows: int, chip: int) -> None:
+    for num_outputs, num_inputs in [(4096, 4096), (4096, 12_288), (24_576, 4096), (512, 256)]:
+        tile = pick_tile(num_rows, num_outputs, num_inputs, chip)
+        assert grain_inputs(num_inputs) % tile.inputs == 0
+        held = tile.num_stages * (tile.rows + tile.outputs) * tile.inputs
+        assert held <= (200 if chip in (90, 100) else 64) * 1024
+
+
+@pytest.mark.usefixtures("triton_kernels")
+def test_layers_quantize_what_they_are_given(device: torch.device) -> None:
+    x = torch.randn(20, 64).to(device, torch.bfloat16)
+    first, second = (quantize((torch.randn(48, 64) / 8).to(device), "fp8") for _ in range(2))
+    bias, residual = (torch.randn(n, 48).to(device, torch.bfloat16) for n in (1, 20))
+    linear, gated = make_linear(first, bias[0]), make_gated_linear(first, second)
+    rows = quantize_rows(x)
+    assert linear.takes_quantized_rows
+    assert gated.takes_quantized_rows
+    assert torch.equal(linear(x), linear(rows))
+    assert torch.equal(linear.add(x, residual.clone()), linear.add(rows, residual.clone()))
+    assert torch.equal(gated(x), gated(rows))
+    both = torch.cat([make_linear(one)(rows) for one in (first, second)], 1)
+    found, expected = gated.quantized(rows), gated_quantized(both, "silu")
+    assert torch.equal(found.values.float(), expected.values.float())
+    assert torch.equal(found.scales, expected.scales)
+    near = F.silu(both[:, :48].double()) * both[:, 48:].double()
+    assert_near(gated(rows), near, torch.bfloat16)
+
+
+def test_weights_are_multiplied_with_rows_in_e4m3_where_the_chip_does(device: torch.device) -> None:
+    weight = quantize(torch.randn(32, 64).to(device), "fp8").values
+    with backend("triton", chip=90):
+        assert takes_quantized_rows(weight)
+        assert not takes_quantized_rows(weight[:, :40].contiguous())
+        assert not takes_quantized_rows(quantize(torch.randn(32, 64), "int8").values)
+    if device.type == "cpu":
+        assert not takes_quantized_rows(weight)
+        with backend("triton", chip=80):
+            assert not takes_quantized_rows(weight)
+        with emulated_w8a8():
+            assert takes_quantized_rows(weight)
+
+
+def test_a_product_refuses_rows_and_residuals_that_do_not_fit(device: torch.device) -> None:
+    rows, weight = inputs(4, 24, 64, torch.bfloat16, device)
+    with pytest.raises(ValueError, match="do not fit a weight"):
+        row_product(rows, weight.values[:, :32], weight.scales)
+    with pytest.raises(ValueError, match="a residual"):
+        row_product(rows, weight.values, weight.scales, residual=torch.zeros(4, 23))
