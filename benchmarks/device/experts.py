@@ -41,7 +41,7 @@ class Shape:
 
 SHAPES = (
     Shape("LLaDA2.0-mini", 32, 2048, 512, 256, 8),
-    Shape("DiffusionGemma", 32, 2304, 896, 128, 8, "gelu_tanh"),  # as assumed in families.py
+    Shape("DiffusionGemma", 32, 2816, 704, 128, 8, "gelu_tanh"),
 )
 ROWS = (32, 256, 2048)
 TINY = Shape("tiny", 6, 32, 32, 4, 2)

@@ -1,14 +1,22 @@
 """Shapes of real checkpoints, and tiny ones of every kind of family, with random weights."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from types import FunctionType
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from unmask.models.family import Model, Traits
+from unmask.models.layers import LayerShape
 from unmask.models.registry import find_family
 from unmask.models.weights import Weights
+from unmask_kernels.layers import Activation
+from unmask_kernels.linear import GatedLinear, Linear
+
+Quantized = Literal["none", "fp8"]
 
 SDAR, LLADA = "SDARForCausalLM", "LLaDAModelLM"
 LLADA2, GEMMA = "LLaDA2MoeModelLM", "DiffusionGemmaForBlockDiffusion"
@@ -69,28 +77,32 @@ _LLADA2 = {
     "rms_norm_eps": 1e-6,
     "rope_theta": 6e5,
 }
-# Not read from the published configuration: all but the experts are the defaults of transformers'
-# class, which has none for those. The experts' sizes are assumed, so that all weights add up to
-# 26e9 and those of one token to 4e9.
+# Of DiffusionGemma-26B-A4B-it: 25.2e9 weights, of which a token reads 3.8e9. Every sixth layer is
+# full, with heads of 512 over two key heads, and has no values of its own.
 _GEMMA = {
     "vocab_size": 262_144,
-    "hidden_size": 2304,
-    "intermediate_size": 9216,
+    "hidden_size": 2816,
+    "intermediate_size": 2112,
     "num_hidden_layers": 30,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 4,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "num_global_key_value_heads": 2,
     "head_dim": 256,
-    "sliding_window": 512,
+    "global_head_dim": 512,
+    "sliding_window": 1024,
     "num_experts": 128,
     "top_k_experts": 8,
-    "moe_intermediate_size": 896,
+    "moe_intermediate_size": 704,
+    "final_logit_softcapping": 30.0,
 }
-# By importance: the time may not do for all.
+# So many steps that the draft is never stable: every canvas takes the steps that it is given.
+_FIXED_STEPS = {"stability_threshold": 1 << 20}
 SHAPES = {
     "SDAR-8B": _sdar(4096, 12_288, 36, 32, tied=False),
     "LLaDA2.0-mini": Shape(LLADA2, _LLADA2),
     "LLaDA-8B": Shape(LLADA, _LLADA),
-    "DiffusionGemma-26B-A4B": Shape(GEMMA, {"text_config": _GEMMA}),
+    "DiffusionGemma-26B-A4B": Shape(GEMMA, {"text_config": _GEMMA}, _FIXED_STEPS),
+    "SDAR-4B": _sdar(2560, 9728, 36, 32, tied=True),
     "SDAR-1.7B": _sdar(2048, 6144, 28, 16, tied=True),
 }
 _HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
@@ -120,10 +132,11 @@ TINY = {
             | _FEW_GEMMA
             | {"intermediate_size": 128}
             | {"num_attention_heads": 2, "num_key_value_heads": 1}
-            | {"num_hidden_layers": 2, "global_head_dim": 32, "sliding_window": 32},
+            | {"num_global_key_value_heads": 1, "global_head_dim": 32}
+            | {"num_hidden_layers": 2, "sliding_window": 32},
             "canvas_length": 8,
         },
-        {"max_denoising_steps": 4},
+        _FIXED_STEPS,
     ),
 }
 
@@ -131,12 +144,18 @@ TINY = {
 class RandomWeights(Weights):
     """Tensors of any shape that is asked for: small random numbers, norms near one.
 
-    Counts what it gave: elements of experts, of the table of embeddings, and of the rest.
+    They are held as a checkpoint's of 16 bits would be. Counts what it gave: elements of experts,
+    of the table of embeddings, of layers that may be held in 8 bits, and of the rest.
     """
 
-    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
-        super().__init__({}, dtype, device)
-        self.num_expert = self.num_embedding = self.num_other = 0
+    def __init__(
+        self, dtype: torch.dtype, device: torch.device, quantization: Quantized = "none"
+    ) -> None:
+        super().__init__({}, dtype, device, quantization=quantization)
+        self.num_expert = self.num_embedding = self.num_linear = self.num_other = 0
+        self.gated_width = 0  # outputs of all gated products
+        self.norm_width = 0  # of all norms of a row
+        self._in_linear = False
 
     def take(self, name: str, shape: tuple[int, ...]) -> Tensor:
         tensor = torch.empty(shape, dtype=self.dtype, device=self.device)
@@ -144,65 +163,126 @@ class RandomWeights(Weights):
             self.num_expert += tensor.numel()
         elif name.endswith(EMBEDDINGS):
             self.num_embedding += tensor.numel()
+        elif self._in_linear:
+            self.num_linear += tensor.numel()
         else:
             self.num_other += tensor.numel()
+            self.norm_width += shape[0] if len(shape) == 1 and "norm" in name else 0
+        if tensor.is_meta:
+            return tensor
         return tensor.fill_(1) if len(shape) == 1 else tensor.normal_(std=shape[-1] ** -0.5)
+
+    def take_linear(self, *args: Any, **kwargs: Any) -> Linear:
+        with self._linear():
+            return super().take_linear(*args, **kwargs)
+
+    def take_gated(
+        self,
+        gate: str,
+        up: str,
+        num_outputs: int,
+        num_inputs: int,
+        activation: Activation = "silu",
+    ) -> GatedLinear:
+        self.gated_width += num_outputs
+        with self._linear():
+            return super().take_gated(gate, up, num_outputs, num_inputs, activation)
 
     @property
     def num_taken(self) -> int:
         """All elements that were given."""
-        return self.num_expert + self.num_embedding + self.num_other
+        return self.num_expert + self.num_embedding + self.num_linear + self.num_other
 
     def check_all_taken(self) -> None:
         """Whatever was asked for was there."""
 
+    @contextmanager
+    def _linear(self) -> Iterator[None]:
+        self._in_linear = True
+        yield
+        self._in_linear = False
+
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes in bfloat16 that a step of a shape moves."""
+    """Elements of a shape's weights by how a step uses them, and bytes by how they are held."""
 
-    stored: int
-    dense: int  # read by every step
-    head: int  # of these, what only rows that are scored go through
+    linear: int  # that every row goes through
+    linear_bytes: int
+    other: int  # the same, never in 8 bits: routers, norms
+    head: int  # only rows that are scored go through it
+    head_products: int  # of a row: logits, and for canvases the mean embedding too
     experts: int  # all of them
+    experts_bytes: int
     share_of_experts: float  # that one row is sent to
-    layers: tuple[tuple[int, int | None], ...]  # of keys and values a token, and the window
+    stored: int  # bytes
+    row_bytes: int  # that the passes between products read and write of a row
+    mixture_row_bytes: int  # into the experts and out of them
+    layers: tuple[LayerShape, ...]
 
-    def weights_read(self, rows: int) -> float:
-        """Expected, if every row's experts are drawn alike."""
-        return self.dense + self.experts * (1 - (1 - self.share_of_experts) ** rows)
-
-    def flops(self, rows: int, scored: int) -> float:
-        """Of products with weights alone: a multiplication and an addition for two bytes."""
-        inner = self.dense - self.head + self.experts * self.share_of_experts
-        return rows * inner + scored * self.head
-
-    def kv_read(self, context: int) -> int:
-        return sum(num * min(context, window or context) for num, window in self.layers)
-
-    def kv_stored(self, tokens: int) -> int:
-        return tokens * sum(num for num, _ in self.layers)
+    def kv_stored(self, tokens: int, element_bytes: int) -> int:
+        return tokens * element_bytes * sum(layer.slot_numbers for layer in self.layers)
 
 
-def build(shape: Shape, device: torch.device, num_positions: int) -> tuple[Model, RandomWeights]:
+def build(
+    shape: Shape, device: torch.device, num_positions: int, quantization: Quantized = "none"
+) -> tuple[Model, RandomWeights]:
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    weights = RandomWeights(dtype, device)
+    weights = RandomWeights(dtype, device, quantization)
     return find_family(shape.architecture).build(shape.raw, weights, num_positions), weights
 
 
-def sizes(shape: Shape) -> Sizes:
+def sizes(shape: Shape, quantization: Quantized = "none") -> Sizes:
     """Without a number in memory."""
-    model, weights = build(shape, torch.device("meta"), 64)
-    tied = shape.text.get("tie_word_embeddings", shape.architecture == GEMMA)
-    dense = weights.num_other + weights.num_embedding * tied  # the head reads a tied table whole
-    top = shape.text.get("num_experts_per_tok") or shape.text.get("top_k_experts") or 0
+    model, weights = build(shape, torch.device("meta"), 64, quantization)
+    text = shape.text
+    hidden = text.get("hidden_size") or text["d_model"]
+    head = text["vocab_size"] * hidden
+    tied = text.get("tie_word_embeddings", shape.architecture == GEMMA)
+    num_small = sum(tensor.numel() for tensor in tensors(model) if tensor.itemsize == 1)
+    linear_bytes = weights.num_linear * (1 if num_small else 2)
+    # Whatever is in 8 bits beside the layers are experts.
+    small_experts = num_small - weights.num_linear >= weights.num_expert
+    experts_bytes = weights.num_expert * (1 if num_small and small_experts else 2)
+    other = weights.num_other - (0 if tied else head)
+    heads = sum((s.group_size + 2) * s.num_kv_heads * s.head_dim for s in model.layers)
+    mixtures = len(model.layers) - text.get("first_k_dense_replace", 0)
     return Sizes(
-        stored=2 * (weights.num_other + weights.num_embedding + weights.num_expert),
-        dense=2 * dense,
-        head=2
-        * shape.text["vocab_size"]
-        * (shape.text.get("hidden_size") or shape.text["d_model"]),
-        experts=2 * weights.num_expert,
-        share_of_experts=top / shape.text.get("num_experts", 1),
-        layers=tuple((4 * s.num_kv_heads * s.head_dim, s.window) for s in model.layers),
+        linear=weights.num_linear,
+        linear_bytes=linear_bytes,
+        other=other,
+        head=head,
+        head_products=2 if shape.traits.attention == "canvas" else 1,
+        experts=weights.num_expert,
+        experts_bytes=experts_bytes,
+        share_of_experts=(text.get("num_experts_per_tok") or text.get("top_k_experts") or 0)
+        / text.get("num_experts", 1),
+        stored=linear_bytes + experts_bytes + 2 * (weights.num_other + weights.num_embedding),
+        row_bytes=4 * weights.norm_width + 4 * heads + 6 * weights.gated_width,
+        mixture_row_bytes=4 * hidden * mixtures if weights.num_expert else 0,
+        layers=tuple(model.layers),
     )
+
+
+def tensors(root: object) -> list[Tensor]:
+    """Every tensor that can be reached from an object, once."""
+    found, seen, left = [], set(), [root]
+    while left:
+        value = left.pop()
+        if id(value) in seen or isinstance(value, type):
+            continue
+        seen.add(id(value))
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, Mapping):
+            left += value.values()
+        elif isinstance(value, list | tuple):
+            left += value
+        elif not isinstance(value, str | bytes | int | float | FunctionType):
+            left += [getattr(value, name, None) for name in _fields(value)]
+    return found
+
+
+def _fields(value: object) -> list[str]:
+    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+    return [*slots, *getattr(value, "__dict__", {})]

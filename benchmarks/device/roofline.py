@@ -45,8 +45,7 @@ def points(result: Result) -> Iterator[Point]:
         )
         yield _point("experts", label, row, row["us"] / 1e6)
     for row in result.get("engine") or []:
-        label = f"{row['model']}, {row['concurrency']} at {row['context']}"
-        yield _point("engine", label, row, row["step_ms"] / 1e3)
+        yield _point("engine", row["part"], row, row["step_ms"] / 1e3)
 
 
 def _point(part: str, label: str, row: Result, seconds: float) -> Point:

@@ -1,10 +1,12 @@
 """Seconds of work on a device, and what the device itself can do."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,15 @@ class Ceilings:
 
     bytes_per_s: float  # read and written
     flops_per_s: float  # bfloat16 products
+    fp8_flops_per_s: float | None = None  # e4m3 products, where the device has them
 
-    def floor_s(self, num_bytes: float, flops: float) -> float:
+    def rate(self, *, eight_bits: bool) -> float:
+        """Operations a second of products, of 8 bits as in bfloat16 where there is no such unit."""
+        return (self.fp8_flops_per_s if eight_bits else None) or self.flops_per_s
+
+    def floor_s(self, num_bytes: float, flops: float, *, eight_bits: bool = False) -> float:
         """The least time in which so much can be moved and computed, at once."""
-        return max(num_bytes / self.bytes_per_s, flops / self.flops_per_s)
+        return max(num_bytes / self.bytes_per_s, flops / self.rate(eight_bits=eight_bits))
 
 
 def timed(call: Callable[[], object], *, budget_s: float = 0.2, graph: bool = False) -> Timed:
@@ -69,7 +76,7 @@ def _recorded(call: Callable[[], object]) -> Callable[[], None]:
 
 
 def measure_ceilings(device: torch.device, *, small: bool) -> Ceilings:
-    """A large copy and a large product, of random numbers."""
+    """A large copy and large products, of random numbers."""
     size = 2**20 if small else 2**30
     source = torch.randint(-128, 127, (size,), dtype=torch.int8, device=device)
     target = torch.empty_like(source)
@@ -77,4 +84,30 @@ def measure_ceilings(device: torch.device, *, small: bool) -> Ceilings:
     side = 256 if small else 8192
     a, b = (torch.randn(side, side, device=device).bfloat16() for _ in range(2))
     product = timed(lambda: a @ b)
-    return Ceilings(2 * size / copy.median_s, 2 * side**3 / product.median_s)
+    flops = 2 * side**3
+    eight_bits = _scaled_product(a, b)
+    fp8_rate = None if eight_bits is None else flops / timed(eight_bits).median_s
+    return Ceilings(2 * size / copy.median_s, flops / product.median_s, fp8_rate)
+
+
+def _scaled_product(a: Tensor, b: Tensor) -> Callable[[], Tensor] | None:
+    """torch's product of e4m3 rows with a scale for each row and each output, if it has one."""
+    first, second = (x.to(torch.float8_e4m3fn) for x in (a, b))
+    ones = torch.ones(len(a), 1, device=a.device)
+
+    def product() -> Tensor:
+        return torch._scaled_mm(
+            first,
+            second.t(),
+            scale_a=ones,
+            scale_b=ones.t(),
+            out_dtype=torch.bfloat16,
+            use_fast_accum=True,
+        )
+
+    try:
+        product()
+    except (AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
+        print(f"no ceiling for 8-bit products: {error}", file=sys.stderr)
+        return None
+    return product

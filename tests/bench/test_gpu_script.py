@@ -31,14 +31,19 @@ def test_a_dry_run_measures_everything(tmp_path: Path) -> None:
     assert all(row["relative_error"] < 2e-2 for row in result["experts"])
     assert {row["name"] for row in result["layers"]} == {"rms_norm", "heads", "swiglu"}
     assert all(row["relative_difference"] < 1e-2 for row in result["layers"])
-    assert result["same_tokens"] == {
-        "others": 1,
-        "compared": 2,
-        "same": True,
-        "first_difference": {},
+    assert [row["same"] for row in result["same_tokens"]] == [True, True]
+    assert {row["model"] for row in result["engine"]} == {
+        "tiny SDAR",
+        "tiny LLaDA",
+        "tiny LLaDA2",
+        "tiny DiffusionGemma",
     }
-    assert len(result["engine"]) == 4
-    assert all(row["tokens_per_s"] > 0 for row in result["engine"])
+    for row in result["engine"]:
+        assert 0 < row["share_of_possible"] <= 1
+        assert row["problems"] == []
+    staggered = [row for row in result["engine"] if row["concurrency"] > 1]
+    assert all(len(set(row["phases"])) > 1 for row in staggered)
+    assert {row["quantization"] for row in result["engine"]} == {"none", "fp8"}
     picture = ElementTree.parse(out.with_suffix(".svg"))
     dots = picture.findall(".//{http://www.w3.org/2000/svg}circle")
     parts = "attention", "attention_others", "unmasking", "experts", "engine"
@@ -50,3 +55,19 @@ def test_without_a_gpu_it_says_what_to_do() -> None:
     run = subprocess.run([sys.executable, str(SCRIPT)], capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert "--dry-run" in run.stderr
+
+
+def test_a_plan_says_what_would_be_measured_and_for_how_long() -> None:
+    command = [sys.executable, str(SCRIPT), "--plan", "--only", r"SDAR-8B fp8, 32 by 4: (8|32) at"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = run.stdout.splitlines()
+    names = [line.split(maxsplit=3)[-1] for line in lines]
+    assert [name.rpartition(": ")[2] for name in names[1:]] == [
+        "weights",
+        "start",
+        "8 at 1024",
+        "32 at 1024",
+    ]
+    seconds = [float(line.split()[2]) for line in lines]
+    assert 0 < sum(seconds) < 60
+    assert float(lines[-1].split()[0]) == pytest.approx(sum(seconds), abs=1)

@@ -1,23 +1,61 @@
 """Targets are judged by what was measured, and only by that."""
 
+from typing import Any
+
 from benchmarks.device.targets import DENSE, verdicts
+
+ROW: dict[str, Any] = {
+    "model": DENSE,
+    "quantization": "none",
+    "context": 1024,
+    "block": 32,
+    "tokens_per_forward": 4.0,
+    "concurrency": 8,
+    "tokens_per_s": 3800.0,
+    "share_of_best": 0.82,
+    "idle_share": 0.03,
+}
+
+
+def _line(result: dict[str, Any], part: str) -> str:
+    return next(line for line in verdicts(result) if part in line)
 
 
 def test_without_a_measurement_no_target_is_met() -> None:
     assert all(line.endswith(": not measured") for line in verdicts({}))
 
 
-def test_one_row_below_a_target_misses_it() -> None:
-    rows = [
-        {"model": DENSE, "concurrency": 8, "share_of_floor": 0.9},
-        {"model": DENSE, "concurrency": 64, "share_of_floor": 0.6},
+def test_a_rate_is_judged_for_its_number_of_requests() -> None:
+    result = {"engine": [ROW, ROW | {"concurrency": 32, "tokens_per_s": 4000.0}]}
+    met = "SDAR-8B bf16, 32 by 4, 8 requests: 3,700 tokens/s: met (3,800, 82% of the serial floor)"
+    assert met in _line(result, "32 by 4, 8 requests")
+    assert "missed (4,000" in _line(result, "32 by 4, 32 requests")
+    assert "not measured" in _line(result, "32 by 4, 128 requests")
+    assert "not measured" in _line(result, "SDAR-8B fp8, 32 by 4, 8 requests")
+
+
+def test_of_smaller_blocks_the_best_counts_and_a_block_of_one_does_not() -> None:
+    small = [
+        ROW | {"block": block, "concurrency": 32, "tokens_per_s": rate}
+        for block, rate in ((16, 6000.0), (8, 6600.0), (1, 9000.0))
     ]
-    line = next(x for x in verdicts({"engine": rows}) if f"{DENSE}: 70%" in x)
-    assert "missed (0.90, 0.60)" in line
-    line = next(x for x in verdicts({"engine": rows[:1]}) if f"{DENSE}: 70%" in x)
-    assert "met (0.90)" in line
+    assert "met (6,600" in _line({"engine": small}, "smaller blocks, 32 requests")
 
 
-def test_a_small_shape_says_nothing_of_a_target() -> None:
+def test_other_work_says_nothing_of_a_target() -> None:
+    longer = ROW | {"context": 8192}
+    assert "not measured" in _line({"engine": [longer]}, "32 by 4, 8 requests")
     row = {"shape": {"rows": 4, "hidden": 32, "vocab": 9000}, "times_product": 1.0}
     assert all(line.endswith(": not measured") for line in verdicts({"unmasking": [row]}))
+
+
+def test_another_engine_is_beaten_by_what_was_measured_of_both() -> None:
+    peer = {"peer": "LMDeploy", "model": DENSE, "concurrency": 8, "tokens_per_s": 1900.0}
+    line = _line({"engine": [ROW], "peers": [peer]}, "LMDeploy")
+    assert "met (2.00)" in line
+    assert "not measured" in _line({"engine": [], "peers": [peer]}, "LMDeploy")
+
+
+def test_the_server_is_measured_by_its_engine() -> None:
+    row = {"concurrency": 128, "share_of_engine": 0.88}
+    assert "missed (0.88)" in _line({"http": [row]}, "HTTP, 128")

@@ -1,0 +1,101 @@
+"""The least time of a step: as a sum over its parts, and as if all of them ran at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.device.families import Sizes
+from benchmarks.device.timing import Ceilings
+from unmask.models.layers import LayerShape
+
+
+@dataclass(frozen=True)
+class Term:
+    """A part of a step that runs by itself, and what it must move and compute."""
+
+    name: str
+    num_bytes: float
+    flops: float
+    eight_bits: bool = False
+
+
+@dataclass(frozen=True)
+class StepWork:
+    """A step's rows, those of them that are scored, and its requests with their mean keys."""
+
+    requests: float
+    rows: float
+    scored: float
+    keys: float  # that a row sees, those of its own block among them
+    kv_element_bytes: int = 2
+
+
+def terms(sizes: Sizes, work: StepWork) -> list[Term]:
+    """Products read their weights once; rows of a step go from one part to the next in L2.
+
+    Passes between products read and write every row once, attention its keys, values, queries and
+    results. Experts count as far as rows that are sent to them at random reach them.
+    """
+    rows = work.rows
+    found = [
+        Term(
+            "layers",
+            sizes.linear_bytes,
+            2 * rows * sizes.linear,
+            eight_bits=sizes.linear_bytes < 2 * sizes.linear,
+        ),
+        Term("routers and norms", 2 * sizes.other, 2 * rows * sizes.other),
+        Term("passes", rows * sizes.row_bytes, 0),
+    ]
+    if sizes.experts:
+        reached = 1 - (1 - sizes.share_of_experts) ** rows
+        found.append(
+            Term(
+                "experts",
+                sizes.experts_bytes * reached + rows * sizes.mixture_row_bytes,
+                2 * rows * sizes.experts * sizes.share_of_experts,
+                eight_bits=sizes.experts_bytes < 2 * sizes.experts,
+            )
+        )
+    found += [_attention(layer, work) for layer in sizes.layers]
+    products = sizes.head_products
+    found.append(
+        Term("head", 2 * products * sizes.head, 2 * products * work.scored * sizes.head)
+        if work.scored
+        else Term("head", 0, 0)
+    )
+    return found
+
+
+def _attention(layer: LayerShape, work: StepWork) -> Term:
+    keys = min(work.keys, layer.window or work.keys)
+    heads = layer.num_kv_heads * layer.group_size
+    kv_bytes = work.requests * keys * layer.slot_numbers * work.kv_element_bytes
+    row_bytes = 2 * 2 * heads * layer.head_dim
+    return Term(
+        "attention",
+        kv_bytes + work.rows * row_bytes,
+        4 * work.rows * heads * layer.head_dim * keys,
+    )
+
+
+def serial_s(parts: Sequence[Term], ceilings: Ceilings) -> float:
+    """One part after the other, each at the device's bandwidth or its rate."""
+    return sum(
+        ceilings.floor_s(part.num_bytes, part.flops, eight_bits=part.eight_bits) for part in parts
+    )
+
+
+def joint_s(parts: Sequence[Term], ceilings: Ceilings) -> float:
+    """All parts at once: the larger of the time for all bytes and that for all operations."""
+    moving_s = sum(part.num_bytes for part in parts) / ceilings.bytes_per_s
+    computing_s = sum(part.flops / ceilings.rate(eight_bits=part.eight_bits) for part in parts)
+    return max(moving_s, computing_s)
+
+
+def by_name(parts: Sequence[Term], ceilings: Ceilings) -> dict[str, float]:
+    """Milliseconds of the serial floor by name."""
+    found: dict[str, float] = {}
+    for part in parts:
+        floor_s = serial_s([part], ceilings)
+        found[part.name] = found.get(part.name, 0.0) + 1000 * floor_s
+    return found

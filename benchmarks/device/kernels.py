@@ -1,0 +1,100 @@
+"""Every kernel alone, as parts of a run."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from benchmarks.device import attention, experts, int4, layers, products, unmasking
+from benchmarks.device.report import Part
+from benchmarks.device.timing import Ceilings
+
+CONTEXTS = (1024, 4096, 16_384)
+SCORED_ROWS = (2048, 256, 32)
+INT4_ROWS = (16, 128, 1024)
+
+
+def bits(device: torch.device, *, small: bool = False) -> Iterator[Part]:
+    """Whether results depend on company: first of all, as little time as it takes."""
+    shapes = products.TINY if small else products.PRODUCTS
+    yield Part(
+        "products, alone and together",
+        3,
+        partial(products.differing, shapes, device),
+        "products",
+        single=True,
+    )
+    yield Part(
+        "attention, alone and together",
+        3,
+        partial(attention.same_bits_alone, _attention_shape(small=small), device),
+        "attention_same_bits_alone",
+        single=True,
+    )
+
+
+def parts(device: torch.device, ceilings: Ceilings, *, small: bool = False) -> Iterator[Part]:
+    """Times beside floors and beside torch."""
+    yield from _attention(device, ceilings, small=small)
+    mixtures = (experts.TINY, replace(experts.TINY, held="fp8")) if small else experts.every()
+    for mixture in mixtures:
+        yield Part(
+            f"experts, {mixture.name}, {mixture.rows} rows, {mixture.held or 'bfloat16'}",
+            2.5,
+            partial(experts.compare, mixture, ceilings, device),
+            "experts",
+        )
+    head = unmasking.Shape(rows=4, hidden=32, vocab=9000) if small else unmasking.Shape()
+    for count in (4,) if small else SCORED_ROWS:
+        yield Part(
+            f"unmasking, {count} rows",
+            18 if count == SCORED_ROWS[0] else 4,  # the fused kernel takes its time to compile
+            partial(unmasking.compare, replace(head, rows=count), ceilings, device),
+            "unmasking",
+        )
+    sizes = (4, 64, 96) if small else (2048, 4096, 12_288)
+    yield Part("layers", 4, lambda: layers.compare(*sizes, ceilings, device), "layers")
+    weights = [(128, 256)] if small else [p[:2] for p in products.PRODUCTS["SDAR-8B"][:4]]
+    counts = (3, 16) if small else INT4_ROWS
+    for outputs, inputs in weights:
+        yield Part(
+            f"int4, {outputs} x {inputs}",
+            3,
+            partial(int4.compare, outputs, inputs, ceilings, device, counts),
+            "int4",
+        )
+
+
+def _attention_shape(*, small: bool) -> attention.Shape:
+    if small:
+        return attention.Shape(rows=2, queries=8, heads=4, kv_heads=2, head_dim=32)
+    return attention.Shape()
+
+
+def _attention(device: torch.device, ceilings: Ceilings, *, small: bool) -> Iterator[Part]:
+    shape = _attention_shape(small=small)
+    contexts = (64, 192) if small else CONTEXTS
+    for context in contexts:
+        few = context <= CONTEXTS[0]
+        yield Part(
+            f"attention, context {context}",
+            12 if few else 6,
+            partial(
+                attention.compare,
+                replace(shape, context=context),
+                ceilings,
+                device,
+                configurations=few,
+            ),
+            "attention",
+        )
+    usual = replace(shape, context=96) if small else shape
+    others = attention.others(usual, (64, 256)) if small else attention.others(usual)
+    for own in others:
+        yield Part(
+            f"attention, heads of {own.head_dim}, window {own.window}, {own.held or 'bfloat16'}",
+            3,
+            partial(attention.compare, own, ceilings, device, configurations=False),
+            "attention_others",
+        )

@@ -1,0 +1,167 @@
+"""Loads of requests, by model and by value: what the engine is measured with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.device.families import SHAPES, TINY, Quantized, Shape, Sizes
+from benchmarks.device.floors import StepWork, serial_s, terms
+from benchmarks.device.timing import Ceilings
+
+GEMMA = "DiffusionGemma-26B-A4B"
+# Of an H100, for estimates alone; a run measures its own.
+USUAL = Ceilings(3.0e12, 7.2e14, 1.2e15)
+USUAL_SHARE = 0.6  # of the floor
+LOADING_BYTES_PER_S = 25e9
+START_S = 7.0  # of an engine: kernels are compiled, graphs captured
+PROFILE_S = 1.5
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests that always run, as soon as one ends another, with their prompts in the cache.
+
+    A block of `block` tokens is denoised in as many steps as fill `tokens_per_forward` of them.
+    """
+
+    concurrency: int
+    context: int = 1024
+    num_tokens: int = 128
+    block: int = 32
+    tokens_per_forward: float = 4.0
+    quantization: Quantized = "none"
+    kv_dtype: Literal["auto", "fp8"] = "auto"
+
+    @property
+    def steps(self) -> int:
+        """Denoising steps of a block."""
+        return max(1, round(self.block / self.tokens_per_forward))
+
+    @property
+    def longest(self) -> int:
+        """Tokens of a request."""
+        return self.context + self.num_tokens + self.block
+
+    @property
+    def mean_keys(self) -> float:
+        """Keys that a row sees: answers are half there on average, a block is seen whole."""
+        return self.context + (self.num_tokens + self.block) / 2
+
+    @property
+    def kv_element_bytes(self) -> int:
+        """Of a number of a key or a value."""
+        return 1 if self.kv_dtype == "fp8" else 2
+
+    def num_pages(self, page_size: int) -> int:
+        """Pages that a request takes."""
+        return -(-self.longest // page_size) + 1
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model held in one way, and the loads of one engine, the most telling first."""
+
+    model: str
+    shape: Shape
+    loads: tuple[Load, ...]
+
+    @property
+    def name(self) -> str:
+        """The model, how it is held, and its work, such as `SDAR-8B fp8, 32 by 4`."""
+        load = self.loads[0]
+        held = "bf16" if load.quantization == "none" else load.quantization
+        keys = ", fp8 keys" if load.kv_dtype == "fp8" else ""
+        return f"{self.model} {held}{keys}, {load.block} by {load.tokens_per_forward:g}"
+
+    def part(self, load: Load) -> str:
+        """The name of a load's part."""
+        return f"{self.name}: {load.concurrency} at {load.context}"
+
+
+def case(
+    model: str,
+    concurrencies: Sequence[int],
+    shape: Shape | None = None,
+    *,
+    context: int = 1024,
+    num_tokens: int = 128,
+    block: int = 32,
+    tokens_per_forward: float = 4.0,
+    quantization: Quantized = "none",
+    kv_dtype: Literal["auto", "fp8"] = "auto",
+) -> Case:
+    """Loads that differ by how many requests run."""
+    loads = tuple(
+        Load(count, context, num_tokens, block, tokens_per_forward, quantization, kv_dtype)
+        for count in concurrencies
+    )
+    return Case(model, shape or SHAPES[model], loads)
+
+
+def _gemma(quantization: Quantized) -> Case:
+    return case(
+        GEMMA,
+        (1, 4, 8, 16),
+        num_tokens=1024,
+        block=256,
+        tokens_per_forward=16,
+        quantization=quantization,
+    )
+
+
+CASES = (
+    case("SDAR-8B", (8, 32, 128, 1, 64, 256, 2, 4, 16)),
+    case("SDAR-8B", (8, 32, 128, 1, 64), quantization="fp8"),
+    case("LLaDA2.0-mini", (8, 32, 128, 1, 64)),
+    case("LLaDA2.0-mini", (8, 32, 128, 1, 64), quantization="fp8"),
+    _gemma("fp8"),
+    _gemma("none"),
+    # JetEngine's case.
+    case("SDAR-4B", (128, 32, 8, 1), block=4, tokens_per_forward=2),
+    # Fewer rows a token. Tokens a forward as published for LLaDA2.0 (16) and assumed for the rest.
+    case("SDAR-8B", (32, 128, 8), block=16, tokens_per_forward=2.44),
+    case("SDAR-8B", (32, 128, 8), block=8, tokens_per_forward=2),
+    case("SDAR-8B", (32, 128, 8), block=8, tokens_per_forward=2, quantization="fp8"),
+    case("SDAR-8B", (128, 32, 8), block=4, tokens_per_forward=2),
+    # An autoregressive model on the same kernels.
+    case("SDAR-8B", (128, 32, 8, 256), block=1, tokens_per_forward=1),
+    case("SDAR-8B", (8, 32, 1), context=8192),
+    case("SDAR-8B", (32, 8), context=8192, kv_dtype="fp8"),
+    case("LLaDA-8B", (8,)),
+    case("SDAR-1.7B", (8, 64)),
+)
+_SMALL = {"context": 64, "num_tokens": 16, "block": 8, "tokens_per_forward": 4.0}
+DRY_CASES = (
+    case("tiny SDAR", (3, 1), TINY["tiny SDAR"], **_SMALL),
+    case("tiny SDAR", (2,), TINY["tiny SDAR"], **_SMALL, quantization="fp8", kv_dtype="fp8"),
+    case("tiny LLaDA", (2,), TINY["tiny LLaDA"], **_SMALL),
+    case("tiny LLaDA2", (2,), TINY["tiny LLaDA2"], **_SMALL, quantization="fp8"),
+    case("tiny DiffusionGemma", (2,), TINY["tiny DiffusionGemma"], **_SMALL),
+)
+
+
+def best_work(sizes: Sizes, load: Load) -> StepWork:
+    """The mean step if a block takes no step more than its own, keys of the last one in its first.
+
+    Of a canvas every row is scored, of a block those that are still masked.
+    """
+    block, count = load.block, load.concurrency
+    scored = block if sizes.head_products > 1 else (block + block / load.steps) / 2
+    return StepWork(
+        count,
+        count * block * (1 + 1 / load.steps),
+        count * scored,
+        load.mean_keys,
+        load.kv_element_bytes,
+    )
+
+
+def weights_seconds(sizes: Sizes) -> float:
+    """About how long a model's random weights take."""
+    return 1.5 + sizes.stored / LOADING_BYTES_PER_S
+
+
+def seconds(load: Load, sizes: Sizes, least_s: float) -> float:
+    """About how long a load takes: requests join, some steps are profiled, the others count."""
+    cycle_s = (load.steps + 1) * serial_s(terms(sizes, best_work(sizes, load)), USUAL) / USUAL_SHARE
+    return PROFILE_S + 3 * cycle_s + max(least_s, cycle_s)

@@ -1,0 +1,147 @@
+"""Parts of a run: their names and costs, and the file that keeps what they found.
+
+A module that measures something else beside the kernels and the engine, such as another engine on
+the same device, offers `parts(device, ceilings, small=...)`, which yields a `Part` for each thing
+that it can measure; `gpu.py` lists such modules.
+"""
+
+import gc
+import json
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+Row = dict[str, Any]
+HEAD = ("taken", "machine", "versions", "commit", "uncommitted")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something to measure, and about how many seconds that takes.
+
+    A dict that it returns becomes a row of the list `into`, where rows are told apart by the part's
+    name; a list of dicts becomes as many rows. A part that is `single` is the value of `into`.
+    Without `into` nothing is kept.
+    """
+
+    name: str
+    seconds: float
+    measure: Callable[[], Any]
+    into: str | None = None
+    single: bool = False
+
+
+class Report:
+    """Results so far, and what went wrong on the way.
+
+    `out` is read first if it is there: parts measured now replace those of the same name, all
+    others stay. Raises `ValueError` if it was made on another device or by an older script.
+    """
+
+    def __init__(
+        self, head: Row, device: torch.device, budget_s: float, only: str | None, out: Path | None
+    ) -> None:
+        self.started_s = time.monotonic()
+        self.device = device
+        self.budget_s = budget_s
+        self.only = re.compile(only) if only else None
+        self.out = out
+        self.problems: list[str] = []  # of this run
+        self.result: Row = {"runs": [], "problems": [], "skipped": [], "seconds": {}}
+        if out is not None and out.exists():
+            self.result = _earlier(out, head)
+        self.result |= {key: head[key] for key in HEAD if key in head}
+        self.result["runs"].append({key: head[key] for key in HEAD if key in head} | {"only": only})
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the budget is spent."""
+        return self.budget_s - (time.monotonic() - self.started_s)
+
+    @property
+    def run(self) -> Row:
+        """What is said of this run."""
+        return self.result["runs"][-1]
+
+    def wants(self, name: str) -> bool:
+        """Whether a part was asked for."""
+        return self.only is None or self.only.search(name) is not None
+
+    def skip(self, name: str, reason: str) -> None:
+        """Tell of a part that was not measured, which is no failure."""
+        if name in self.result["seconds"]:
+            return  # by an earlier run
+        self._forget(name)
+        self.result["skipped"].append({"name": name, "reason": reason})
+
+    def fail(self, name: str, error: str) -> None:
+        """Tell of a part that is not as it must be."""
+        self.problems.append(f"{name}: {error}")
+        self.result["problems"].append({"name": name, "error": error[:500]})
+
+    def measure(self, part: Part, *, needed: bool = False) -> Any:
+        """Measure a part, unless there is no time for it, and keep what comes of it.
+
+        What is `needed` for other parts does not have to be asked for.
+        """
+        name = part.name
+        if not (needed or self.wants(name)):
+            return None
+        if self.left_s < part.seconds:
+            self.skip(name, "no time left")
+            return None
+        self._forget(name)
+        started_s = time.monotonic()
+        found = None
+        try:
+            found = part.measure()
+        except Exception as error:
+            self.fail(name, f"{type(error).__name__}: {error}")
+            traceback.print_exc()
+        gc.collect()  # an engine and its metrics know each other
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        print(f"[{time.monotonic() - self.started_s:5.0f} s] {name}", file=sys.stderr, flush=True)
+        self.result["seconds"][name] = round(time.monotonic() - started_s, 1)
+        if found is not None:
+            self._keep(part, found)
+        self.write()
+        return found
+
+    def write(self) -> None:
+        """Leave what is known so far in the file."""
+        if self.out is not None:
+            self.out.write_text(json.dumps(self.result, indent=1) + "\n", encoding="utf-8")
+
+    def _keep(self, part: Part, found: Any) -> None:
+        if part.into is None:
+            return
+        if part.single:
+            self.result[part.into] = found
+            return
+        rows = found if isinstance(found, list) else [found]
+        run = len(self.result["runs"]) - 1
+        kept = [row for row in self.result.get(part.into, []) if row["part"] != part.name]
+        self.result[part.into] = kept + [{"part": part.name, "run": run} | row for row in rows]
+
+    def _forget(self, name: str) -> None:
+        for told in ("problems", "skipped"):
+            self.result[told] = [one for one in self.result[told] if one["name"] != name]
+
+
+def _earlier(out: Path, head: Row) -> Row:
+    """What an earlier run on the same device left."""
+    result: Row = json.loads(out.read_text(encoding="utf-8"))
+    if "runs" not in result:
+        raise ValueError(f"{out} was written by an older version of this script")
+    device, before = head["machine"]["gpu"], result["machine"]["gpu"]
+    if device != before:
+        raise ValueError(f"{out} was measured on {before}, this is {device}")
+    return result

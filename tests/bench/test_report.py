@@ -1,0 +1,89 @@
+"""Results of several runs come together in one file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.device.report import Part, Report
+
+HEAD: dict[str, Any] = {"taken": "now", "machine": {"gpu": "H100"}, "commit": "abc"}
+CPU = torch.device("cpu")
+
+
+def _run(out: Path, *parts: Part, head: dict[str, Any] = HEAD, budget_s: float = 60) -> Report:
+    report = Report(head, CPU, budget_s, None, out)
+    for part in parts:
+        report.measure(part)
+    report.write()
+    return report
+
+
+def _row(name: str, value: int, seconds: float = 0) -> Part:
+    return Part(name, seconds, lambda: {"value": value}, "engine")
+
+
+def test_a_second_run_adds_to_the_first_by_part(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    _run(out, _row("a", 1), _row("b", 2), Part("one", 0, lambda: {"x": 1}, "bits", single=True))
+    _run(out, _row("b", 3), _row("c", 4), head=HEAD | {"commit": "def"})
+    result = json.loads(out.read_text())
+    assert [(row["part"], row["value"], row["run"]) for row in result["engine"]] == [
+        ("a", 1, 0),
+        ("b", 3, 1),
+        ("c", 4, 1),
+    ]
+    assert result["bits"] == {"x": 1}
+    assert [run["commit"] for run in result["runs"]] == ["abc", "def"]
+    assert set(result["seconds"]) == {"a", "b", "c", "one"}
+
+
+def test_what_failed_or_was_skipped_is_told_until_it_is_measured(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+
+    def fail() -> None:
+        raise RuntimeError("no")
+
+    report = _run(out, Part("a", 0, fail, "engine"), _row("b", 1, seconds=1e9))
+    assert report.problems == ["a: RuntimeError: no"]
+    result = json.loads(out.read_text())
+    assert result["problems"] == [{"name": "a", "error": "RuntimeError: no"}]
+    assert result["skipped"] == [{"name": "b", "reason": "no time left"}]
+    report = _run(out, _row("a", 1), _row("b", 2))
+    assert report.problems == []
+    result = json.loads(out.read_text())
+    assert result["problems"] == result["skipped"] == []
+
+
+def test_a_part_that_is_left_out_keeps_its_earlier_result(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    _run(out, _row("a", 1))
+    _run(out, _row("a", 2, seconds=1e9))
+    result = json.loads(out.read_text())
+    assert [row["value"] for row in result["engine"]] == [1]
+    assert result["skipped"] == []
+
+
+def test_a_list_becomes_as_many_rows(tmp_path: Path) -> None:
+    part = Part("a", 0, lambda: [{"rows": 1}, {"rows": 2}], "products")
+    report = _run(tmp_path / "gpu.json", part, part)
+    assert [row["rows"] for row in report.result["products"]] == [1, 2]
+
+
+def test_results_of_another_device_or_script_are_not_mixed_in(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    _run(out, _row("a", 1))
+    with pytest.raises(ValueError, match="measured on H100, this is H200"):
+        Report(HEAD | {"machine": {"gpu": "H200"}}, CPU, 60, None, out)
+    out.write_text(json.dumps({"machine": {"gpu": "H100"}, "engine": []}))
+    with pytest.raises(ValueError, match="older version"):
+        Report(HEAD, CPU, 60, None, out)
+
+
+def test_only_parts_that_were_asked_for_are_measured(tmp_path: Path) -> None:
+    report = Report(HEAD, CPU, 60, "SDAR.*: 8 at", tmp_path / "gpu.json")
+    assert report.measure(_row("SDAR-8B bf16: 8 at 1024", 1)) is not None
+    assert report.measure(_row("SDAR-8B bf16: 128 at 1024", 1)) is None
+    assert report.measure(Part("weights", 0, lambda: 5), needed=True) == 5
