@@ -1,8 +1,8 @@
 """From hidden states of a canvas to what its next step needs, the vocabulary a slice at a time.
 
-A canvas of 256 positions has 268 MB of logits where the vocabulary has 262,144 entries. They are
-only ever held for a slice of it: the statistics of slices are merged, and so is the mean embedding
-under the distribution, which is all that self-conditioning reads of the logits.
+The statistics of slices are merged, and so is the mean embedding under the distribution, which is
+all that self-conditioning reads of the logits. A canvas of 256 positions has 268 MB of them in
+float32 where the vocabulary has 262,144 entries: a CPU only ever holds them for a slice of it.
 """
 
 from collections.abc import Callable
@@ -41,6 +41,8 @@ class Vocabulary:
     """An embedding tied to the LM head, in slices; `softcap` bounds logits by a tangent."""
 
     slices: tuple[VocabularySlice, ...]
+    slice_len: int
+    embedding: Tensor | None  # [V, C]; None where weights are packed
     softcap: float | None
     scale: float  # by which embeddings are multiplied
 
@@ -65,7 +67,8 @@ def make_vocabulary(
         VocabularySlice(i * slice_len, make_linear(part), make_linear(part.T))
         for i, part in enumerate(torch.split(embedding, slice_len))
     ]
-    return Vocabulary(tuple(slices), softcap, scale)
+    whole = None if packs(embedding) else embedding
+    return Vocabulary(tuple(slices), slice_len, whole, softcap, scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,25 +140,26 @@ def score_canvas(
     with a spread of one from their distribution (Gumbel, 1954), with zero, or without noise, the
     most likely one. Ties go to the lowest token id. M may not be zero.
     """
+    known = noise is None or isinstance(noise, PhiloxNoise)
+    if uses_triton(hidden.device) and vocabulary.embedding is not None and known:
+        from unmask_kernels.gpu import canvas_scores
+
+        own = noise if isinstance(noise, PhiloxNoise) else None
+        return canvas_scores.score(hidden, vocabulary, temperature, spread, own, num_top)
     num_rows = len(hidden)
     rows = fill_rows(hidden)
     spare = len(rows) - num_rows
     temperature = F.pad(temperature, (0, spare), value=1.0)
     found: _Part | None = None
     spread = F.pad(spread, (0, spare))
-    fused = uses_triton(hidden.device) and (noise is None or isinstance(noise, PhiloxNoise))
     for part in vocabulary.slices:
         products = part.head(rows)
-        if fused:
-            own = noise if isinstance(noise, PhiloxNoise) else None
-            scored = _score_fused(part, products, vocabulary, temperature, spread, own, num_top)
-        else:
-            added = None
-            if noise is not None:
-                drawn = noise(part.first, products.shape[1])
-                added = spread[:, None] * F.pad(drawn, (0, 0, 0, spare))
-            plain = vocabulary.cap(products)
-            scored = _score_slice(part, plain, temperature, added, hidden.dtype, num_top)
+        added = None
+        if noise is not None:
+            drawn = noise(part.first, products.shape[1])
+            added = spread[:, None] * F.pad(drawn, (0, 0, 0, spare))
+        plain = vocabulary.cap(products)
+        scored = _score_slice(part, plain, temperature, added, hidden.dtype, num_top)
         found = scored if found is None else found.merge(scored)
     assert found is not None
     total = found.total[:num_rows]
@@ -196,44 +200,6 @@ def _score_slice(
         total=weights.sum(-1),
         weighted=(weights * shifted).sum(-1),
         soft=part.back(weights.to(dtype)).float(),
-        plain_best=plain_best,
-        plain_total=plain_total,
-        top=top,
-        top_ids=top_ids + part.first,
-    )
-
-
-def _score_fused(
-    part: VocabularySlice,
-    products: Tensor,
-    vocabulary: Vocabulary,
-    temperature: Tensor,
-    spread: Tensor,
-    noise: "PhiloxNoise | None",
-    num_top: int,
-) -> _Part:
-    """As `_score_slice`, of products that are not yet capped, in one pass over them."""
-    from unmask_kernels.gpu import canvas
-
-    drawing = None
-    if noise is not None:
-        spare = len(products) - len(noise.seeds)
-        keys = (F.pad(key, (0, spare)) for key in (noise.seeds, noise.positions, noise.steps))
-        drawing = canvas.Drawing(spread, *keys)
-    found = canvas.score_slice(products, part.first, temperature, vocabulary.softcap, drawing)
-    best, drawn_score, total, weighted, plain_best, plain_total = found.values.unbind(1)
-    token, drawn = found.entries.unbind(1)
-    top, top_ids = plain_best[:, None][:, :0], token[:, None][:, :0]
-    if num_top:
-        top, top_ids = vocabulary.cap(products).topk(min(num_top, products.shape[1]))
-    return _Part(
-        best=best,
-        token=token,
-        drawn_score=drawn_score,
-        drawn=drawn,
-        total=total,
-        weighted=weighted,
-        soft=part.back(found.weights).float(),
         plain_best=plain_best,
         plain_total=plain_total,
         top=top,

@@ -7,6 +7,7 @@ from torch import Tensor
 from unmask_kernels import dispatch
 from unmask_kernels.canvas import CanvasScores, make_vocabulary, philox_noise, score_canvas
 from unmask_kernels.dispatch import Backend
+from unmask_kernels.gpu import canvas_scores
 from unmask_kernels.philox import gumbel_noise, noise_tokens
 
 ROWS, VOCAB, COLUMNS = 9, 50, 24
@@ -160,3 +161,27 @@ def test_tokens_of_noise_are_uniform_and_their_own() -> None:
         gumbel_noise(seeds, positions, steps, vocab_size).argmax(-1),
     ):
         assert (tokens == other).float().mean() == pytest.approx(1 / vocab_size, abs=0.01)
+
+
+def test_a_row_on_kernels_gets_the_same_bits_in_any_company(
+    device: torch.device, triton_kernels: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among more rows than have their logits in memory at once, too."""
+    monkeypatch.setattr(canvas_scores, "ROWS", 4)
+    count = 10
+    hidden, embedding = torch.randn(count, 8, device=device), torch.randn(10, 8, device=device)
+    keys = [torch.randint(0, 1000, (count,), device=device) for _ in range(3)]
+    temperature, spread = torch.rand(count, device=device) + 0.2, torch.rand(count, device=device)
+    vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=8)
+
+    def run(rows: slice) -> CanvasScores:
+        noise = philox_noise(*(key[rows] for key in keys))
+        return score_canvas(
+            hidden[rows], vocabulary, temperature[rows], spread[rows], noise, num_top=2
+        )
+
+    whole = run(slice(0, count))
+    for rows in (slice(0, 3), slice(6, 10), slice(3, 9)):
+        part = run(rows)
+        for name in ("drawn", "best", "confidence", "entropy", "soft", "top_ids", "top_logprobs"):
+            assert torch.equal(getattr(part, name), getattr(whole, name)[rows]), (name, rows)

@@ -1,10 +1,12 @@
-"""A slice of the vocabulary's logits in one pass: statistics, a draw, and what each entry weighs.
+"""From logits of canvas rows to what a step needs: statistics of slices, draws, weights.
 
-A row belongs to one program, which takes its pieces in order, so it does not depend on others.
+A slice of a row belongs to one program, which takes its pieces in order, and so does the merge of
+the slices of a row, so no row depends on others.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 import triton
@@ -14,8 +16,9 @@ from torch import Tensor
 from unmask_kernels.gpu.philox import gumbel
 from unmask_kernels.testing.variant import Variant
 
-PIECE = 2048
-NUM_WARPS = 4
+PIECE, NUM_WARPS = 2048, 4
+COLUMNS, MERGE_WARPS = 1024, 4
+NUM_VALUES, NUM_ENTRIES = tl.constexpr(6), tl.constexpr(2)
 LOWEST = tl.constexpr(-1e30)
 NO_ENTRY = tl.constexpr(2147483647)
 
@@ -33,14 +36,16 @@ def _load_logits(p_logits, mask, cap, CAPPED: tl.constexpr):
 
 @triton.jit
 def slice_kernel(
-    logits, weights, temperatures, spreads, seeds, positions, steps, values, entries,
-    first, count, stride_row, cap,
+    logits, temperatures, spreads, seeds, positions, steps, values, entries,
+    num_entries, slice_len, stride_row, cap,
     PIECE: tl.constexpr, CAPPED: tl.constexpr, DRAWS: tl.constexpr,
 ):  # fmt: skip
-    """Six `values` and two `entries` of a row of logits, and the weights exp(logit - best)."""
-    i_row = tl.program_id(0).to(tl.int64)
+    """Six `values` and two `entries` of a slice of a row; logits become exp(logit - best)."""
+    i_row, i_slice = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    first = i_slice * slice_len
+    count = tl.minimum(slice_len, num_entries - first)
     o_piece = tl.arange(0, PIECE)
-    p_row = logits + i_row * stride_row
+    p_row = logits + i_row * stride_row + first
     temperature = tl.load(temperatures + i_row)
     best, total, weighted = tl.full([], LOWEST, tl.float32), temperature * 0.0, temperature * 0.0
     plain_best, plain_total = best, total
@@ -77,7 +82,8 @@ def slice_kernel(
     if not DRAWS:
         drawn = token
         highest = best
-    p_value, p_entry = values + i_row * 6, entries + i_row * 2
+    i_part = i_row * tl.num_programs(1) + i_slice
+    p_value, p_entry = values + i_part * NUM_VALUES, entries + i_part * NUM_ENTRIES
     tl.store(p_value, best)
     tl.store(p_value + 1, highest)
     tl.store(p_value + 2, total)
@@ -89,9 +95,54 @@ def slice_kernel(
     for start in range(0, count, PIECE):
         m_entry = start + o_piece < count
         b_y = _load_logits(p_row + start + o_piece, m_entry, cap, CAPPED) / temperature
-        p_weights = weights + i_row * count + start + o_piece
         b_weights = tl.exp(b_y - best)
-        tl.store(p_weights, b_weights.to(weights.dtype.element_ty), mask=m_entry)
+        tl.store(p_row + start + o_piece, b_weights.to(logits.dtype.element_ty), mask=m_entry)
+
+
+@triton.jit
+def join_slices_kernel(
+    values, entries, parts, soft, numbers, tokens,
+    first_row, all_rows, num_slices, num_rows, num_columns, scale,
+    SLICES: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
+    """Some columns of a row's mean embedding, and by the program of the first what else it is."""
+    i_row, i_column = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    i_out = first_row + i_row
+    o_slice = tl.arange(0, SLICES)
+    m_slice = o_slice < num_slices
+    p_value = values + (i_row * num_slices + o_slice) * NUM_VALUES
+    b_best = tl.load(p_value, mask=m_slice, other=LOWEST)
+    best = tl.max(b_best, 0)
+    b_shift = tl.where(m_slice, b_best - best, 0.0)
+    b_share = tl.where(m_slice, tl.exp(b_shift), 0.0)
+    b_total = tl.load(p_value + 2, mask=m_slice, other=0.0)
+    total = tl.sum(b_share * b_total, 0)
+    if i_column == 0:
+        b_weighted = tl.load(p_value + 3, mask=m_slice, other=0.0)
+        weighted = tl.sum(b_share * (b_weighted + b_total * b_shift), 0)
+        b_plain = tl.load(p_value + 4, mask=m_slice, other=LOWEST)
+        plain_best = tl.max(b_plain, 0)
+        b_plain_total = tl.load(p_value + 5, mask=m_slice, other=0.0)
+        plain_total = tl.sum(tl.exp(b_plain - plain_best) * b_plain_total, 0)
+        b_drawn = tl.load(p_value + 1, mask=m_slice, other=LOWEST)
+        winner = tl.min(tl.where(b_best == best, o_slice, NO_ENTRY), 0)
+        drawn = tl.min(tl.where(b_drawn == tl.max(b_drawn, 0), o_slice, NO_ENTRY), 0)
+        p_entry = entries + i_row * num_slices * NUM_ENTRIES
+        tl.store(tokens + i_out, tl.load(p_entry + winner * NUM_ENTRIES))
+        tl.store(tokens + all_rows + i_out, tl.load(p_entry + drawn * NUM_ENTRIES + 1))
+        tl.store(numbers + i_out, 1.0 / plain_total)
+        tl.store(numbers + all_rows + i_out, tl.log(total) - weighted / total)
+        tl.store(numbers + 2 * all_rows + i_out, plain_best + tl.log(plain_total))
+    o_column = i_column * COLUMNS + tl.arange(0, COLUMNS)
+    m_column = o_column < num_columns
+    b_soft = tl.zeros([COLUMNS], tl.float32)
+    for i_slice in range(num_slices):
+        share = tl.exp(tl.load(values + (i_row * num_slices + i_slice) * NUM_VALUES) - best)
+        p_part = parts + (i_slice * num_rows + i_row) * num_columns + o_column
+        b_soft += share * tl.load(p_part, mask=m_column, other=0.0).to(tl.float32)
+    b_soft = b_soft / total * scale
+    p_soft = soft + i_out * num_columns + o_column
+    tl.store(p_soft, b_soft.to(soft.dtype.element_ty), mask=m_column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,42 +154,87 @@ class Drawing:
     positions: Tensor  # [M] int64
     steps: Tensor  # [M] int64
 
+    def part(self, rows: slice) -> "Drawing":
+        """The draws of some rows."""
+        return Drawing(self.spreads[rows], self.seeds[rows], self.positions[rows], self.steps[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class SliceScores:
-    """Statistics of M rows over a slice of the vocabulary."""
+    """Statistics of M rows over P slices of the vocabulary."""
 
-    values: Tensor  # [M, 6] float32: best, highest drawn, total, weighted, plain best, plain total
-    entries: Tensor  # [M, 2] int64: the best, the drawn
-    weights: Tensor  # [M, n], exp(logit at temperature - best)
+    values: Tensor  # [M, P, 6] float32: best, highest drawn, total, weighted, plain best and total
+    entries: Tensor  # [M, P, 2] int64: the best, the drawn
 
 
-def score_slice(
-    logits: Tensor, first: int, temperature: Tensor, cap: float | None, drawing: Drawing | None
+def score_slices(
+    logits: Tensor, slice_len: int, temperature: Tensor, cap: float | None, drawing: Drawing | None
 ) -> SliceScores:
-    """Score logits [M, n] of the entries from `first`, a multiple of four, before their cap."""
-    num_rows, count = logits.shape
-    values = torch.empty((num_rows, 6), dtype=torch.float32, device=logits.device)
-    entries = torch.empty((num_rows, 2), dtype=torch.int64, device=logits.device)
-    weights = torch.empty((num_rows, count), dtype=logits.dtype, device=logits.device)
+    """Score logits [M, V] before their cap, which become exp(logit - best of slice) at temperature.
+
+    `slice_len` is a multiple of four.
+    """
+    num_rows, num_entries = logits.shape
+    num_slices = triton.cdiv(num_entries, slice_len)
+    values = logits.new_empty((num_rows, num_slices, NUM_VALUES.value), dtype=torch.float32)
+    entries = logits.new_empty((num_rows, num_slices, NUM_ENTRIES.value), dtype=torch.int64)
     draws: tuple[Tensor | None, ...] = (None,) * 4
     if drawing is not None:
         draws = (drawing.spreads, drawing.seeds, drawing.positions, drawing.steps)
-    slice_kernel[(num_rows,)](
-        logits, weights, temperature, *draws, values, entries,
-        first, count, logits.stride(0), 1.0 if cap is None else cap,
+    slice_kernel[(num_rows, num_slices)](
+        logits, temperature, *draws, values, entries,
+        num_entries, slice_len, logits.stride(0), 1.0 if cap is None else cap,
         PIECE=PIECE, CAPPED=cap is not None, DRAWS=drawing is not None, num_warps=NUM_WARPS,
     )  # fmt: skip
-    return SliceScores(values, entries, weights)
+    return SliceScores(values, entries)
+
+
+@dataclass(frozen=True, slots=True)
+class MergedScores:
+    """What M rows come to over the whole vocabulary."""
+
+    soft: Tensor  # [M, C], the mean embedding
+    tokens: Tensor  # [2, M] int64: the best, the drawn
+    numbers: Tensor  # [3, M] float32: confidence, entropy, log-normalizer without temperature
+
+    @classmethod
+    def empty(cls, rows: Tensor) -> Self:
+        """Memory for what `rows` [M, C] come to."""
+        tokens = rows.new_empty((2, len(rows)), dtype=torch.int64)
+        return cls(
+            torch.empty_like(rows), tokens, rows.new_empty((3, len(rows)), dtype=torch.float32)
+        )
+
+
+def merge_slices(
+    scores: SliceScores, parts: Tensor, scale: float, merged: MergedScores, first_row: int
+) -> None:
+    """Put rows from `first_row` on into `merged`.
+
+    They are merged of the statistics of slices and of `parts` [P, M, C], the embeddings of a slice
+    by their weights.
+    """
+    num_slices, num_rows, num_columns = parts.shape
+    join_slices_kernel[(num_rows, triton.cdiv(num_columns, COLUMNS))](
+        scores.values, scores.entries, parts, merged.soft, merged.numbers, merged.tokens,
+        first_row, len(merged.soft), num_slices, num_rows, num_columns, scale,
+        SLICES=triton.next_power_of_2(num_slices), COLUMNS=COLUMNS, num_warps=MERGE_WARPS,
+    )  # fmt: skip
 
 
 def variants(capability: int) -> Iterator[Variant]:
     """What is launched, for the compile checks."""
-    types = {"logits": "*bf16", "weights": "*bf16", "temperatures": "*fp32", "values": "*fp32"}
-    types |= {"entries": "*i64", "first": "i32", "count": "i32:16", "stride_row": "i32:16"}
-    types |= {"cap": "fp32"}
+    types = {"logits": "*bf16", "temperatures": "*fp32", "values": "*fp32"}
+    types |= {"entries": "*i64", "num_entries": "i32:16", "slice_len": "i32:16"}
+    types |= {"stride_row": "i32:16", "cap": "fp32"}
     draws = {"spreads": "*fp32", "seeds": "*i64", "positions": "*i64", "steps": "*i64"}
-    sizes = {"PIECE": PIECE, "CAPPED": True}
-    yield Variant("canvas drawn", slice_kernel, types | draws, sizes | {"DRAWS": True}, NUM_WARPS)
+    pieces = {"PIECE": PIECE, "CAPPED": True}
+    yield Variant("canvas drawn", slice_kernel, types | draws, pieces | {"DRAWS": True}, NUM_WARPS)
     nothing = dict.fromkeys(draws) | {"DRAWS": False}
-    yield Variant("canvas", slice_kernel, types, sizes | nothing, NUM_WARPS)
+    yield Variant("canvas", slice_kernel, types, pieces | nothing, NUM_WARPS)
+    merged = {"values": "*fp32", "entries": "*i64", "parts": "*bf16", "soft": "*bf16"}
+    merged |= {"numbers": "*fp32", "tokens": "*i64", "scale": "fp32"}
+    sizes = ("first_row", "all_rows", "num_slices", "num_rows", "num_columns")
+    merged |= dict.fromkeys(sizes, "i32:16")
+    columns = {"SLICES": 16, "COLUMNS": COLUMNS}
+    yield Variant("canvas merged", join_slices_kernel, merged, columns, MERGE_WARPS)

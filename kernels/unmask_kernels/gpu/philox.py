@@ -5,15 +5,35 @@ import triton.language as tl
 
 
 @triton.jit
-def philox(c0, c1, c2, k0, k1):
-    """Philox4x32-10 of the counter (c0, c1, c2, 0): four words."""
-    c3 = c0 * 0
+def philox_of(c0, c1, c2, c3, k0, k1):
+    """Philox4x32-10 of the counter (c0, c1, c2, c3): four words."""
     for _ in tl.static_range(10):
         high_0, low_0 = tl.umulhi(c0, 0xD2511F53), c0 * 0xD2511F53
         high_1, low_1 = tl.umulhi(c2, 0xCD9E8D57), c2 * 0xCD9E8D57
         c0, c1, c2, c3 = high_1 ^ c1 ^ k0, low_1, high_0 ^ c3 ^ k1, low_0
         k0, k1 = k0 + 0x9E3779B9, k1 + 0xBB67AE85
     return c0, c1, c2, c3
+
+
+@triton.jit
+def philox(c0, c1, c2, k0, k1):
+    """The same of the counter (c0, c1, c2, 0)."""
+    return philox_of(c0, c1, c2, c0 * 0, k0, k1)
+
+
+@triton.jit
+def noise_tokens(seed, b_position, step, vocab_size, BLOCK: tl.constexpr):
+    """Tokens [BLOCK] int64, uniform over the vocabulary, as of `philox.noise_tokens`."""
+    zero = tl.zeros([BLOCK], tl.uint32)
+    words, _, _, _ = philox_of(
+        zero,
+        b_position.to(tl.uint32),
+        zero + step.to(tl.uint32),
+        zero + 1,
+        zero + seed.to(tl.uint32),
+        zero + (seed >> 32).to(tl.uint32),
+    )
+    return (words.to(tl.int64) * vocab_size) >> 32
 
 
 @triton.jit

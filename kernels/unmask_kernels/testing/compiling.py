@@ -21,6 +21,7 @@ from triton.compiler import ASTSource
 from unmask_kernels.gpu import (
     attention,
     canvas,
+    denoising,
     experts,
     fp8,
     fused_head,
@@ -121,6 +122,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     yield from fused_head.variants(capability)
     yield from truncation.variants(capability)
     yield from canvas.variants(capability)
+    yield from denoising.variants(capability)
     yield from layers.variants(capability)
     yield from selection.variants(capability)
     yield from experts.variants(capability)

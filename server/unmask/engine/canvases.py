@@ -6,13 +6,13 @@ a request asks for comes in as numbers, so that a step can be captured as a CUDA
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.decoding.canvas import CanvasState, Denoised, Predictions, Rules, denoise
+from unmask.decoding.canvas import CanvasState, Predictions, Rules, denoise
 from unmask.engine.launched import Outputs
 from unmask.engine.staging import Array
 from unmask.engine.step import DecodingArrays, StepBatch
@@ -20,9 +20,13 @@ from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.layers import StepInput
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.canvas import CanvasScores, philox_noise, score_canvas
+from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.philox import noise_tokens
 from unmask_kernels.truncation import LikelyDraws, draw_likeliest
 from unmask_kernels.unmasking import LOGIT_ROWS
+
+if TYPE_CHECKING:
+    from unmask_kernels.gpu.denoising import Kept, Moving
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,11 @@ def canvas_arrays(
 
 def begin(canvases: Canvases, step: CanvasStep, vocab_size: int) -> None:
     """Make canvases that begin with this step random tokens."""
+    if uses_triton(canvases.draft.device):
+        from unmask_kernels.gpu import denoising
+
+        denoising.begin(_kept(canvases), _moving(step), step.is_fresh, vocab_size)
+        return
     noise = CanvasState.start(step.noise(torch.zeros_like(step.steps), vocab_size))
     old, is_fresh = canvases.state(step.rows), step.is_fresh
     state = CanvasState(
@@ -204,16 +213,13 @@ def denoise_canvases(
     drawn = scores.drawn
     if decoding is not None:
         drawn = _draw_truncated(model, step, finished, decoding, drawn, vocab_size)
-    predictions = Predictions(
-        drawn.view(shape), scores.best.view(shape), scores.entropy.view(shape)
-    )
-    moved = _move(canvases, step, predictions, vocab_size)
+    accepted, is_final = _move(canvases, step, scores, drawn, vocab_size)
     canvases.soft.index_copy_(0, step.rows, scores.soft.view(*shape, -1))
     return Outputs(
         scores.best,
         scores.confidence,
-        step.per_row(moved.finished),
-        accepted=moved.accepted.flatten(),
+        is_final,
+        accepted=accepted,
         top_ids=scores.top_ids,
         top_logprobs=scores.top_logprobs,
     )
@@ -226,12 +232,35 @@ def _score(model: CanvasDecoder, step: CanvasStep, rows: Tensor, num_top: int) -
 
 
 def _move(
-    canvases: Canvases, step: CanvasStep, predictions: Predictions, vocab_size: int
-) -> Denoised:
+    canvases: Canvases, step: CanvasStep, scores: CanvasScores, drawn: Tensor, vocab_size: int
+) -> tuple[Tensor, Tensor]:
+    """Move canvases on: which positions [S L] are accepted, and which are a finished canvas's."""
+    if uses_triton(drawn.device):
+        from unmask_kernels.gpu import denoising
+
+        kept, moving = _kept(canvases), _moving(step)
+        return denoising.move(kept, moving, drawn, scores.best, scores.entropy, vocab_size)
+    shape = len(step.rows), step.length
+    predictions = Predictions(
+        drawn.view(shape), scores.best.view(shape), scores.entropy.view(shape)
+    )
     noise = step.noise(step.steps + 1, vocab_size)
     moved = denoise(canvases.state(step.rows), predictions, noise, step.rules)
     canvases.keep(step.rows, moved.state)
-    return moved
+    return moved.accepted.flatten(), step.per_row(moved.finished)
+
+
+def _kept(canvases: Canvases) -> "Kept":
+    from unmask_kernels.gpu.denoising import Kept
+
+    return Kept(canvases.tokens, canvases.draft, canvases.unchanged)
+
+
+def _moving(step: CanvasStep) -> "Moving":
+    from unmask_kernels.gpu.denoising import Moving
+
+    rules = step.bound, step.stability, step.confidence, step.is_last
+    return Moving(step.rows, step.seeds, step.starts, step.steps, *rules)
 
 
 def _draw_truncated(
