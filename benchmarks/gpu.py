@@ -122,7 +122,8 @@ def _others(name: str, device: torch.device, ceilings: Ceilings) -> Iterator[Par
     """Parts of a module that may be there; see `benchmarks.device.report`."""
     if importlib.util.find_spec(f"benchmarks.device.{name}") is not None:
         module = importlib.import_module(f"benchmarks.device.{name}")
-        yield from module.parts(device, ceilings, small=DRY)
+        parts = getattr(module, "parts", None)
+        yield from () if parts is None else parts(device, ceilings, small=DRY)
 
 
 def measure(report: Report) -> None:

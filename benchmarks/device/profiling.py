@@ -13,7 +13,10 @@ KINDS = {
     "merge_kernel": "attention",
     "piece_kernel": "unmasking",
     "finish_kernel": "unmasking",
+    "slice_kernel": "unmasking",
     "rms_norm": "layers",
+    "norm_quantized": "layers",
+    "gate_quantized": "layers",
     "heads_kernel": "layers",
     "swiglu": "layers",
     "geglu": "layers",
@@ -29,6 +32,7 @@ KINDS = {
     "cutlass": "matmul",
     "scaled": "matmul",
     "product": "matmul",
+    "add_grains": "matmul",
     "Memcpy": "copies",
 }
 

@@ -98,6 +98,9 @@ class Report:
             self.skip(name, "no time left")
             return None
         self._forget(name)
+        gc.collect()  # an engine and its metrics know each other, so the last one may be there yet
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
         started_s = time.monotonic()
         found = None
         try:
@@ -105,9 +108,6 @@ class Report:
         except Exception as error:
             self.fail(name, f"{type(error).__name__}: {error}")
             traceback.print_exc()
-        gc.collect()  # an engine and its metrics know each other
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
         print(f"[{time.monotonic() - self.started_s:5.0f} s] {name}", file=sys.stderr, flush=True)
         self.result["seconds"][name] = round(time.monotonic() - started_s, 1)
         if found is not None:

@@ -9,6 +9,7 @@ import torch
 
 from benchmarks.device.report import Part, Report
 
+ROOT = Path(__file__).parents[2]
 HEAD: dict[str, Any] = {"taken": "now", "machine": {"gpu": "H100"}, "commit": "abc"}
 CPU = torch.device("cpu")
 
@@ -87,3 +88,15 @@ def test_only_parts_that_were_asked_for_are_measured(tmp_path: Path) -> None:
     assert report.measure(_row("SDAR-8B bf16: 8 at 1024", 1)) is not None
     assert report.measure(_row("SDAR-8B bf16: 128 at 1024", 1)) is None
     assert report.measure(Part("weights", 0, lambda: 5), needed=True) == 5
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/kernels.md"])
+def test_no_page_quotes_rates_that_were_counted_too_high(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for file in (ROOT / "benchmarks" / "results").glob("gpu_*.json"):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        if "engine" not in result or "runs" in result:
+            continue
+        assert "up to 1.2 times too high" in " ".join(result["notes"])
+        for row in result["engine"]:
+            assert f"| {row['tokens_per_s']:,.0f} |" not in text
