@@ -60,6 +60,7 @@ class EngineConfig:
 class DecodingConfig:
     """Defaults for requests that do not say; what is unset here is taken from the checkpoint."""
 
+    preset: str | None = None
     policy: PolicyName | None = None
     threshold: float | None = None
     factor: float | None = None

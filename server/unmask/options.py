@@ -35,6 +35,7 @@ MEANINGS = {
     "engine.graphs": "Launch a step's kernels at once, as captured at start; on a GPU if unset.",
     "engine.saturation_rows": "Rows that fill the device; 256 on a GPU, 32 elsewhere if unset.",
     "engine.threads": "Threads on the CPU; all cores for C kernels and half for torch if unset.",
+    "decoding.preset": "Settings of the checkpoint's authors by name: quality or speed (LLaDA2.1).",
     "decoding.policy": "Rule that picks the positions a step fills; the checkpoint's if unset.",
     "decoding.threshold": "Confidence that the policy 'threshold' asks of a token.",
     "decoding.factor": "Factor of the policy 'factor'; larger fills more positions per step.",

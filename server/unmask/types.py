@@ -53,6 +53,7 @@ class SamplingParams:
     block is replaced by one of at least `editing_threshold`, by models that were trained to edit.
     A `block_length` of "auto" follows the load at admission.
     With `eos_last` positions that would end the answer are filled after all others of a block.
+    A `top_k` of 0 takes all tokens.
     `logit_bias` pairs token ids with what is added to their logits; where `allowed_token_ids` are
     given, nothing else is generated, an end-of-sequence token no more than the rest.
     Raises `InvalidRequest`.
@@ -60,7 +61,7 @@ class SamplingParams:
 
     max_tokens: int | None = None
     temperature: float | None = None
-    top_p: float = 1.0
+    top_p: float | None = None
     top_k: int | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
@@ -87,7 +88,7 @@ class SamplingParams:
         _check_range("max_tokens", self.max_tokens, 1, None)
         _check_range("temperature", self.temperature, 0.0, 100.0)
         _check_range("top_p", self.top_p, 0.0, 1.0, open_low=True)
-        _check_range("top_k", self.top_k, 1, None)
+        _check_range("top_k", self.top_k, 0, None)
         _check_range("seed", self.seed, 0, MAX_SEED)
         _check_range("logprobs", self.logprobs, 0, MAX_LOGPROBS)
         _check_range("threshold", self.threshold, 0.0, 1.0)

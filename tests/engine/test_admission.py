@@ -155,7 +155,7 @@ def test_what_can_never_be_served_is_refused_by_name(
         ({"temperature": float("nan")}, "temperature"),
         ({"top_p": 0.0}, "top_p"),
         ({"top_p": 1.1}, "top_p"),
-        ({"top_k": 0}, "top_k"),
+        ({"top_k": -1}, "top_k"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"threshold": 1.5}, "threshold"),
         ({"steps": 0}, "steps"),

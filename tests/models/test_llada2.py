@@ -99,7 +99,7 @@ def shapes_of(raw: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 @pytest.mark.parametrize("name", ["llada2", "llada21"])
 def test_logits_of_one_forward_are_those_of_the_reference(name: str, tmp_path: Path) -> None:
     loaded = load_golden(name, tmp_path)
-    assert loaded.info.default_sampling.editing_threshold == (0.9 if name == "llada21" else None)
+    assert loaded.info.default_sampling.editing_threshold == (0.5 if name == "llada21" else None)
     golden = load_file(GOLDEN / name / "forward.safetensors")
     ids = golden["input_ids"].flatten()
     logits = logits_of(loaded, ids, block_causal(len(ids), 32))
@@ -163,8 +163,8 @@ def test_a_checkpoint_says_how_it_is_decoded() -> None:
         name: json.loads((GOLDEN / name / "config.json").read_text())
         for name in ("llada2", "llada21")
     }
-    edits = {name: FAMILY.traits(raw).editing_threshold for name, raw in raws.items()}
-    assert edits == {"llada2": None, "llada21": 0.9}
+    edits = {name: list(FAMILY.presets(raw, "folder")) for name, raw in raws.items()}
+    assert edits == {"llada2": [], "llada21": ["quality", "speed"]}
     real = FAMILY.traits(raws["llada2"] | {"vocab_size": 157184})
     assert (real.mask_token_id, real.block_length) == (156895, 32)
     assert FAMILY.traits(raws["llada2"]).mask_token_id is None

@@ -102,8 +102,8 @@ def sampling_of(body: CompletionBody | ChatBody) -> SamplingParams:
         return SamplingParams(
             max_tokens=max_tokens,
             temperature=body.temperature,
-            top_p=1.0 if body.top_p is None else body.top_p,
-            top_k=None if body.top_k in TOP_K_OFF else body.top_k,
+            top_p=body.top_p,
+            top_k=0 if body.top_k in TOP_K_OFF else body.top_k,
             seed=body.seed,
             stop=body.stop or (),
             stop_token_ids=body.stop_token_ids or (),

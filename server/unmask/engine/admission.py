@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TypeVar
 
 from unmask.engine.block_lengths import block_lengths
 from unmask.engine.quotas import part_quotas, timed_quotas
@@ -18,6 +19,8 @@ from unmask.types import (
     SamplingParams,
 )
 from unmask_kernels.request_constraint import Constraint, pack_constraint
+
+Number = TypeVar("Number", int, float)
 
 DEFAULT_LIMITS: dict[PolicyName, float] = {
     "low_confidence": 0.0,
@@ -108,8 +111,8 @@ def _resolve(
         block_len=block_len,
         max_tokens=max_tokens,
         temperature=temperature or 0.0,
-        top_p=params.top_p,
-        top_k=min(params.top_k or model.vocab_size, model.vocab_size),
+        top_p=_first(params.top_p, default.top_p, 1.0),
+        top_k=min(_first(params.top_k, default.top_k, 0) or model.vocab_size, model.vocab_size),
         seed=_seed(params.seed, temperature or 0.0),
         num_logprobs=params.logprobs,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
@@ -121,6 +124,13 @@ def _resolve(
         sub_block_len=sub_block_len,
         eos_last=_eos_last(policy, params, model),
     )
+
+
+def _first(asked: Number | None, default: Number | None, neutral: Number) -> Number:
+    """The request's value, else the checkpoint's, else the one that changes nothing."""
+    if asked is not None:
+        return asked
+    return neutral if default is None else default
 
 
 def _eos_last(policy: PolicyName, params: SamplingParams, model: ModelInfo) -> bool:

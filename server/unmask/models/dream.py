@@ -7,6 +7,7 @@ from unmask.models.qwen import build_decoder, dense
 from unmask.models.weights import Weights
 
 MASK_TOKEN_ID = 151666
+STATED_POSITIONS = 2048  # the configuration still has Qwen2.5's 131,072
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
@@ -24,6 +25,7 @@ def traits(raw: RawConfig) -> Traits:
         shift=True,
         mask_token_id=MASK_TOKEN_ID,
         schedule="timed",
+        stated_positions=STATED_POSITIONS,
         end_tokens=("<|im_end|>",),
     )
 

@@ -1,5 +1,6 @@
 """LLaDA2.0, 2.1: experts chosen by sigmoid, block-causal attention, part of a head turned."""
 
+import re
 from functools import partial
 
 import torch
@@ -14,7 +15,7 @@ from unmask.models.decoder import (
     take_gated_mlp,
     take_qk_norm,
 )
-from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.family import Family, Presets, RawConfig, Traits
 from unmask.models.moe import MoeMlp, take_experts, take_router
 from unmask.models.rope import FIELDS as ROPE_FIELDS
 from unmask.models.rope import read_rope
@@ -23,7 +24,13 @@ from unmask_kernels.experts import route_sigmoid
 
 BLOCK_LENGTH = 32
 MASK_TOKEN_ID = 156895  # of the published tokenizer; no file of a checkpoint says it
-EDITING_THRESHOLD = 0.9  # of the published `generate` of 2.1
+# The published files of 2.0 and 2.1 are the same, so that only the name tells which one edits; of
+# the settings in 2.1's report, the first favours quality.
+EDITING_NAME = re.compile(r"llada[-_]?2[._]1(?!\d)", re.I)
+EDITING_PRESETS = {
+    "quality": {"threshold": 0.7, "editing_threshold": 0.5},
+    "speed": {"threshold": 0.5, "editing_threshold": 0.0},
+}
 FIELDS = ConfigFields(
     read=frozenset(
         (
@@ -153,11 +160,7 @@ def _names(prefix: str) -> tuple[str, str, str]:
 
 
 def traits(raw: RawConfig) -> Traits:
-    """Blocks of 32; 2.1 may change what it has said in the open block.
-
-    Both are `LLaDA2MoeModelLM`, and files of 2.1 may have the model type of 2.0: then a request or
-    the configuration has to name the threshold.
-    """
+    """Blocks of 32; 2.1 may change tokens of the open block."""
     has_mask = raw.get("vocab_size", 0) > MASK_TOKEN_ID
     return Traits(
         "block_causal",
@@ -165,8 +168,13 @@ def traits(raw: RawConfig) -> Traits:
         block_length=raw.get("block_size") or BLOCK_LENGTH,
         can_edit=True,
         caps_steps=True,
-        editing_threshold=EDITING_THRESHOLD if raw.get("model_type") == "llada21_moe" else None,
     )
+
+
+def presets(raw: RawConfig, name: str) -> Presets:
+    """Those of LLaDA2.1's authors, for LLaDA2.1."""
+    edits = raw.get("model_type") == "llada21_moe" or EDITING_NAME.search(name)
+    return EDITING_PRESETS if edits else {}
 
 
 FAMILY = Family(
@@ -181,4 +189,5 @@ FAMILY = Family(
         "llada21_moe",
     ),
     block_field="block_size",
+    presets=presets,
 )

@@ -18,15 +18,17 @@ from unmask.models import (
     sdar,
     sdar_moe,
 )
-from unmask.models.checkpoint import Checkpoint, model_info
+from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_fields import check_fields, knows_fields
 from unmask.models.family import Family, Model, RawConfig
-from unmask.models.hub import find_checkpoint
+from unmask.models.hub import display_name, find_checkpoint
+from unmask.models.model_info import model_info
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
+EMBEDDED_NAME = "unmask-embedded"
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 FAMILIES: tuple[Family, ...] = (
     sdar.FAMILY,
@@ -86,8 +88,10 @@ def load_model(
 ) -> LoadedModel:
     """Load the checkpoint that `config` names, or the embedded one; raises `InvalidCheckpoint`."""
     folder = EMBEDDED if config.path is None else find_checkpoint(config.path)
-    checkpoint = Checkpoint.open(folder, config.hf_overrides)
+    name = EMBEDDED_NAME if config.path is None else display_name(config.path)
+    checkpoint = Checkpoint.open(folder, config.hf_overrides, name)
     family = family_of(checkpoint)
+    checkpoint = checkpoint.with_block_length(family.block_field)
     check_fields(checkpoint.config, family.fields)
     raw = checkpoint.config
     device = _device(config)

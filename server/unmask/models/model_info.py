@@ -1,0 +1,73 @@
+"""What a front end is told of a checkpoint."""
+
+import time
+
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.errors import InvalidCheckpoint, InvalidConfig
+from unmask.models.checkpoint import Checkpoint
+from unmask.models.family import Family
+from unmask.models.generation_config import read_eos_ids, read_sampling
+from unmask.models.rope import stretched_positions
+from unmask.tokenizer import Tokenizer
+from unmask.types import AUTO, ModelInfo
+
+DEFAULT_MAX_POSITIONS = 2048
+
+
+def model_info(
+    checkpoint: Checkpoint,
+    family: Family,
+    config: ModelConfig,
+    decoding: DecodingConfig,
+    tokenizer: Tokenizer,
+) -> ModelInfo:
+    """What the configuration says, else the checkpoint's files, else its family."""
+    traits, generation = family.traits(checkpoint.config), checkpoint.generation
+    raw = checkpoint.config.get("text_config") or checkpoint.config
+    canvas = None if family.canvas is None else family.canvas(generation)
+    # The tokenizer is where SDAR's own code looks.
+    masks = (
+        config.mask_token_id,
+        raw.get("mask_token_id"),
+        traits.mask_token_id,
+        tokenizer.mask_token_id,
+    )
+    mask = next((mask for mask in masks if mask is not None), None)
+    vocab_size = traits.vocab_size or int(raw["vocab_size"])
+    if canvas is None:
+        _check_mask(mask, vocab_size)
+    if decoding.block_length == AUTO and traits.attention != "block_causal":
+        raise InvalidConfig(
+            "decoding.block_length auto is for models whose blocks see only those before them"
+        )
+    positions = raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
+    trained_len = traits.stated_positions or max(int(positions), stretched_positions(raw))
+    return ModelInfo(
+        name=config.served_name or checkpoint.name,
+        max_model_len=min(config.max_model_len or trained_len, trained_len),
+        vocab_size=vocab_size,
+        mask_token_id=None if canvas is not None or mask is None else int(mask),
+        eos_token_ids=read_eos_ids(raw, generation, traits, tokenizer, vocab_size),
+        default_sampling=read_sampling(family, traits, checkpoint, canvas, decoding),
+        created_s=int(time.time()),
+        attention=traits.attention,
+        shift=traits.shift,
+        schedule=traits.schedule,
+        can_edit=traits.can_edit,
+        caps_steps=traits.caps_steps,
+        adapts_blocks=decoding.block_length == AUTO,
+        canvas=canvas,
+    )
+
+
+def _check_mask(mask: int | None, vocab_size: int) -> None:
+    if mask is None:
+        raise InvalidCheckpoint(
+            "neither config.json nor the tokenizer names a mask token; give its number with "
+            "--mask-token-id"
+        )
+    if not 0 <= mask < vocab_size:
+        raise InvalidCheckpoint(
+            f"mask token {mask} is not in a vocabulary of {vocab_size}; "
+            "give the right one with --mask-token-id"
+        )
