@@ -5,6 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.device import fp8
+from benchmarks.device.fp8_inputs import Shape
+from benchmarks.device.fp8_sweep import candidates, sweep
+from benchmarks.device.timing import Ceilings
 from unmask_kernels.dispatch import Backend, backend
 from unmask_kernels.gpu.fp8 import Tile, fp8_product, grain_inputs, pick_tile
 from unmask_kernels.layers import gated_quantized
@@ -185,3 +189,34 @@ def test_a_product_refuses_rows_and_residuals_that_do_not_fit(device: torch.devi
         row_product(rows, weight.values[:, :32], weight.scales)
     with pytest.raises(ValueError, match="a residual"):
         row_product(rows, weight.values, weight.scales, residual=torch.zeros(4, 23))
+
+
+@pytest.mark.usefixtures("triton_kernels")
+def test_a_weight_is_measured_beside_its_floor(device: torch.device) -> None:
+    found = fp8.compare(fp8.TINY, (70, 3), Ceilings(1e9, 1e9), device)
+    assert [row["rows"] for row in found] == [70, 3]
+    assert all(row["same_bits"] and row["relative_error"] < 5e-3 for row in found)
+    assert all(row["us"] > 0 and row["floor_us"] > 0 for row in found)
+
+
+@pytest.mark.usefixtures("triton_kernels")
+def test_a_sweep_times_every_candidate(
+    device: torch.device, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = Shape("tiny", 48, 64, True)
+    found = sweep(600, device, [tiny], (3, 70, 600))
+    assert found["skipped"] == []
+    for case in found["cases"]:
+        assert len(case["tiles"]) == len(set(candidates(case["rows"], tiny)))
+        assert all(row["same_bits"] for row in case["tiles"] if "problem" not in row)
+        assert any("problem" not in row for row in case["tiles"])
+    assert "BEST" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shape", fp8.SHAPES, ids=lambda shape: shape.name)
+@pytest.mark.parametrize("num_rows", fp8.ROWS)
+def test_candidates_sum_whole_instructions_in_order(shape: Shape, num_rows: int) -> None:
+    tiles = list(candidates(num_rows, shape))
+    assert len(set(tiles)) <= 16
+    for tile in tiles:
+        assert grain_inputs(shape.inputs) % tile.inputs == 0

@@ -21,7 +21,6 @@ from unmask_kernels.testing.variant import Variant
 
 MAX_GRAIN = 4096
 GRAIN_UNIT = 256  # of which every tile's BLOCK_K is a divisor
-GROUP_ROWS = 8  # tiles of rows that share a weight's tiles while they are in the L2 cache
 ADD_ROWS, ADD_OUTPUTS = 4, 256
 DATACENTER_CHIPS = (90, 100, 103)
 INTERPRETED_PROGRAMS = 3  # few, so that one takes several tiles
@@ -42,6 +41,7 @@ class Tile:
     num_stages: int = 4
     per_sm: int | None = None
     split: bool = False
+    group: int = 8  # tiles of rows that share a weight's tiles while the L2 cache has them
 
 
 def grain_inputs(num_inputs: int) -> int:
@@ -201,7 +201,7 @@ def fp8_product(
         rows.scales, scales, bias, residual, out, partial, num_rows, num_outputs, num_inputs,
         BLOCK_M=tile.rows, BLOCK_N=tile.outputs, BLOCK_K=tile.inputs, GRAIN=grain, SPLIT=split,
         SEVERAL=num_grains > 1 and not split, BIAS=bias is not None,
-        RESIDUAL=residual is not None, GROUP_M=GROUP_ROWS, STAGES=tile.num_stages,
+        RESIDUAL=residual is not None, GROUP_M=tile.group, STAGES=tile.num_stages,
         num_warps=tile.num_warps,
     )  # fmt: skip
     if split:
@@ -245,7 +245,7 @@ def variants(chip: int) -> Iterator[Variant]:
                 "BLOCK_M": tile.rows, "BLOCK_N": tile.outputs, "BLOCK_K": box,
                 "GRAIN": grain_inputs(num_inputs), "SPLIT": split,
                 "SEVERAL": several and not split, "BIAS": bias, "RESIDUAL": residual,
-                "GROUP_M": GROUP_ROWS, "STAGES": tile.num_stages,
+                "GROUP_M": tile.group, "STAGES": tile.num_stages,
             }  # fmt: skip
             constants |= {} if bias else {"bias": None}
             constants |= {} if residual else {"residual": None}
