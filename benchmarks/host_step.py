@@ -1,18 +1,25 @@
-"""What a step costs the host before the model runs: `python -m benchmarks.host_step`.
+"""CPU time of an engine step around the model: `python -m benchmarks.host_step`.
 
-Writes results/host_step_cpu.json: microseconds of scheduling and laying a batch out, and of
-bringing it and the plan of its attention to the device, with a model that computes nothing; of
-filling the rooms that the graphs of a step read; and of telling what came of it. Plans are those of
-a GPU. On a CPU nothing is copied in the end, so a GPU's host will see other figures; `copies` is
-how many a step without graphs would have queued.
+Writes results/host_step_cpu.json: microseconds of this thread's CPU time for scheduling and laying
+out a batch, for filling the memory that the graphs of a GPU read, and for applying the result.
+Requests are at different steps of their blocks, 4 tokens are committed in a step, and the next step
+is launched before the result of the last one is known. Nothing is computed: in place of the graphs
+stands a stub that picks tokens, whose time is not counted. Copies to a device are not made.
+
+With `--baseline CHECKOUT`, another version of the repository is measured in turn with this one.
 """
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,144 +30,181 @@ from benchmarks.device.engine import load
 from benchmarks.device.families import TINY
 from benchmarks.machine import ROOT, describe
 from unmask.config import Config, EngineConfig
-from unmask.engine.decision_room import DecisionRoom, DecisionSize, arrays_of
+from unmask.engine.decision_graphs import Captured as CapturedDecision
+from unmask.engine.decision_graphs import DecisionGraphs
+from unmask.engine.decision_room import DecisionRoom, DecisionSize
 from unmask.engine.engine import Engine
 from unmask.engine.graph_sizes import tile_configs
-from unmask.engine.staging import Array, Staging, on_host
-from unmask.engine.step import StepBatch
-from unmask.engine.step_room import StepRoom, host_step, spare_cell
+from unmask.engine.graphs import Captured, Graphs
+from unmask.engine.runner import Runner
+from unmask.engine.step_room import StepRoom, spare_cell
 from unmask.engine.trial import random_decision
 from unmask.metrics import Metrics
 from unmask.models.layers import LayerShape, StepInput
-from unmask.types import MAX_BLOCK_LENGTH, Request, SamplingParams
+from unmask.types import MAX_BLOCK_LENGTH, Delta, Request, SamplingParams
 from unmask_kernels import dispatch
 from unmask_kernels.linear import make_linear
 from unmask_kernels.tile_room import TileSize
 
+Order = Literal["random", "first"]
+
 OUT = ROOT / "benchmarks" / "results" / "host_step_cpu.json"
 SHAPE = TINY["tiny SDAR"]
 SEQUENCES = (8, 32, 128)
-BLOCK, CONTEXT, STEPS, WARM_UP = 32, 512, 200, 20
+ORDERS: dict[Order, str] = {
+    "random": "tokens are committed anywhere in the block",
+    "first": "the first masked tokens are committed: every request gets text in every step",
+}
+BLOCK, STEPS_PER_BLOCK, CONTEXT, STEPS, WARM_UP = 32, 8, 512, 160, 24
+PIECES = ("schedule_us", "fill_us", "apply_us", "total_us")
 
 
 class Stub:
-    """A model that notes when it is called, and returns zeros."""
+    """The shapes of a model: two layers, 32 query heads over 8 key heads. Prompts cost nothing."""
 
     def __init__(self) -> None:
-        self.called_s = 0.0
-        self.step: StepInput
         self.lm_head = make_linear(torch.zeros(SHAPE.raw["vocab_size"], 1))
 
     @property
     def layers(self) -> Sequence[LayerShape]:
-        """Two layers of one shape: 32 query heads over 8 key heads."""
+        """Both layers."""
         return (LayerShape(8, 1, 4),) * 2
 
     def forward(self, step: StepInput) -> Tensor:
-        """Hidden states of nothing."""
-        self.called_s, self.step = time.perf_counter(), step
+        """Zeros in place of hidden states."""
         return torch.zeros(len(step.token_ids), 1)
 
     def finish(self, hidden: Tensor) -> Tensor:
-        """The same."""
+        """The hidden states."""
         return hidden
 
 
-def measure(num_sequences: int) -> dict[str, Any]:
-    """Medians over steps in which every sequence denoises a block."""
+class StubGraphs:
+    """Replays in place of those of a GPU; `spent_s` is their own time, which nobody counts."""
+
+    def __init__(self, engine: Engine, order: Order) -> None:
+        loaded, config, self.runner = engine.loaded, engine.config, engine.runner
+        [(shape, kind)] = tile_configs(loaded).items()
+        num_rows = 2 * BLOCK * config.max_num_seqs
+        tiles = {shape: (kind, TileSize(num_rows, num_rows, num_rows, num_rows, num_rows))}
+        self.canvas = torch.zeros(config.max_num_seqs + 1, MAX_BLOCK_LENGTH, dtype=torch.int64)
+        self.step = StepRoom.empty(loaded.model.layers, tiles, num_rows, self.runner.cache)
+        size = DecisionSize(num_rows, config.max_num_seqs, draws=True)
+        arrays = random_decision(size, spare_cell(self.canvas), np.random.default_rng(0))
+        self.decision = DecisionRoom.empty(size, arrays, loaded.device)
+        self.mask_token_id = loaded.info.mask_token_id or 0
+        self.order, self.spent_s = order, 0.0
+        self.random = np.random.default_rng(0)
+
+    def installed(self) -> Runner:
+        """The engine's runner with graphs."""
+        staging, loaded = self.runner.staging, self.runner.loaded
+        hidden = torch.zeros(self.step.num_rows, 1)
+        graphs = Graphs(
+            [Captured(self.step, Replay(self, self.renew))], hidden, self.canvas, staging
+        )
+        decided = [CapturedDecision(self.decision, Replay(self, self.decide))]
+        decisions = DecisionGraphs(decided, self.canvas, staging, loaded.info.vocab_size)
+        return replace(self.runner, graphs=graphs, decisions=decisions, canvas=self.canvas)
+
+    def renew(self) -> None:
+        """Bring open blocks up to date, as a captured forward begins."""
+        self.step.renew(self.canvas)
+
+    def decide(self) -> None:
+        """Commit as many masked positions of each block as its quota says."""
+        given = {name: tensor.numpy() for name, tensor in self.decision.tensors.items()}
+        canvas = self.canvas.view(-1).numpy()
+        token, confidence, selected = (
+            t.numpy() for t in self.decision.results(self.decision.outputs)
+        )
+        is_masked = canvas[given["cells"]] == self.mask_token_id
+        rank = np.arange(len(token), dtype=np.float64)
+        if self.order == "random":
+            rank = self.random.random(len(token))
+        rank[~is_masked] = np.inf
+        by_span = np.lexsort((rank, given["spans"]))
+        place = np.arange(len(token)) - given["starts"][given["spans"][by_span]]
+        quota = given["quota"][given["spans"][by_span]]
+        selected[by_span] = is_masked[by_span] & (place < quota)
+        token[:] = np.arange(len(token)) % 1000
+        confidence[:] = 0.5
+        canvas[given["cells"][selected]] = token[selected]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One of the graphs."""
+
+    graphs: StubGraphs
+    run: Any
+
+    def replay(self) -> None:
+        started_s = time.thread_time()
+        self.run()
+        self.graphs.spent_s += time.thread_time() - started_s
+
+
+@dataclass
+class Clocked:
+    """A scheduler or runner whose calls are clocked."""
+
+    inner: Any
+    name: str
+    spent_s: float = field(default=0.0)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.inner, name)
+        return self._call if name == self.name else found
+
+    def _call(self, *args: Any) -> Any:
+        started_s = time.thread_time()
+        try:
+            return getattr(self.inner, self.name)(*args)
+        finally:
+            self.spent_s += time.thread_time() - started_s
+
+
+def measure(num_sequences: int, order: Order) -> dict[str, Any]:
+    """Every step's CPU time while all sequences denoise a block, at different steps of it."""
     loaded = load(SHAPE, torch.device("cpu"), 4 * CONTEXT)
-    stub = Stub()
-    object.__setattr__(loaded, "model", stub)
+    object.__setattr__(loaded, "model", Stub())
     config = EngineConfig(
         max_num_seqs=num_sequences,
         max_batch_tokens=num_sequences * CONTEXT,
         num_pages=num_sequences * 64,
         prefix_cache=False,
+        overlap=True,
     )
     engine = Engine(Config(engine=config), loaded, Metrics())
-    params = SamplingParams(max_tokens=1024, block_length=BLOCK, steps=BLOCK, ignore_eos=True)
-    for i in range(num_sequences):
-        engine.add(Request(str(i), tuple(range(CONTEXT)), params))
-    scheduling, staging, filling, applying = [], [], [], []
-    rooms = Rooms(engine)
-    copies = count_copies(engine)
+    graphs = StubGraphs(engine, order)
+    runner = Clocked(graphs.installed(), "launch")
+    scheduler = Clocked(engine.scheduler, "schedule")
+    engine.runner, engine.scheduler = runner, scheduler  # type: ignore[assignment]
+    params = SamplingParams(
+        max_tokens=1024, block_length=BLOCK, steps=STEPS_PER_BLOCK, ignore_eos=True
+    )
+    requests = [Request(str(i), tuple(range(CONTEXT)), params) for i in range(num_sequences)]
+    for phase in range(STEPS_PER_BLOCK):
+        for request in requests[phase::STEPS_PER_BLOCK]:
+            engine.add(request)
+        engine.step()
+    samples: dict[str, list[float]] = {name: [] for name in PIECES}
+    num_tokens = 0
     for step in range(WARM_UP + STEPS):
-        started_s = time.perf_counter()
-        batch = engine.scheduler.schedule()
-        scheduled_s = time.perf_counter()
-        assert batch is not None
-        launched = engine.runner.launch(batch)
-        fill_s = rooms.seconds_to_fill(batch) if step >= WARM_UP else 0.0
-        result = launched.wait()
-        applied_s = time.perf_counter()
-        for span in batch.spans:
-            engine.scheduler.advance(span)
-        engine._apply(batch, result)
-        if step >= WARM_UP:
-            applying.append(time.perf_counter() - applied_s)
-            scheduling.append(scheduled_s - started_s)
-            staging.append(stub.called_s - scheduled_s)
-            filling.append(fill_s)
-    return {
-        "schedule_us": _summary(scheduling),
-        "staging_us": _summary(staging),
-        "fill_us": _summary(filling),
-        "apply_us": _summary(applying),
-        "copies": len(copies) / (WARM_UP + STEPS),
-    }
-
-
-class Rooms:
-    """Room for the steps and decisions of all sequences of an engine."""
-
-    def __init__(self, engine: Engine) -> None:
-        loaded, config = engine.loaded, engine.config
-        [(shape, kind)] = tile_configs(loaded).items()
-        num_rows = 2 * BLOCK * config.max_num_seqs
-        size = TileSize(num_rows, num_rows, num_rows, num_rows, num_rows)
-        self.runner, cache = engine.runner, engine.runner.cache
-        self.staging = Staging(loaded.device)
-        self.step = StepRoom.empty(loaded.model.layers, {shape: (kind, size)}, num_rows, cache)
-        self.canvas = torch.zeros(config.max_num_seqs + 1, MAX_BLOCK_LENGTH, dtype=torch.int64)
-        self.size = DecisionSize(num_rows, config.max_num_seqs, draws=True)
-        cell = spare_cell(self.canvas)
-        arrays = random_decision(self.size, cell, np.random.default_rng(0))
-        self.decision = DecisionRoom.empty(self.size, arrays, loaded.device)
-
-    def seconds_to_fill(self, batch: StepBatch) -> float:
-        """Of planning attention, of looking whether there is room, and of filling it."""
-        started_s, cell = time.perf_counter(), spare_cell(self.canvas)
-        step = host_step(batch, self.canvas, self.runner.plans(batch, on_host), self.runner.cache)
-        assert self.step.fits(step.given), "there is plenty of room"
-        self.step.fill(step, cell, self.staging)
-        self.decision.fill(arrays_of(batch, self.size, cell), self.staging)
-        return time.perf_counter() - started_s
-
-
-def count_copies(engine: Engine) -> list[None]:
-    """One entry a copy to the device from now on."""
-    copies: list[None] = []
-    put = engine.runner.staging.put
-
-    class Counted:
-        def put(self, arrays: Sequence[Array]) -> list[Tensor]:
-            copies.append(None)
-            return put(arrays)
-
-    object.__setattr__(engine.runner, "staging", Counted())
-    return copies
-
-
-def _summary(seconds: list[float]) -> dict[str, float]:
-    tenths = statistics.quantiles(seconds, n=10)
-    return {
-        name: round(1e6 * value, 1)
-        for name, value in (
-            ("median", statistics.median(seconds)),
-            ("p10", tenths[0]),
-            ("p90", tenths[-1]),
-        )
-    }
+        runner.spent_s = scheduler.spent_s = graphs.spent_s = 0.0
+        started_s = time.thread_time()
+        events = engine.step()
+        total_s = time.thread_time() - started_s - graphs.spent_s
+        if step < WARM_UP:
+            continue
+        num_tokens += sum(len(e.token_ids) for e in events if isinstance(e, Delta))
+        fill_s = runner.spent_s - graphs.spent_s
+        seconds = scheduler.spent_s, fill_s, total_s - scheduler.spent_s - fill_s, total_s
+        for name, spent_s in zip(PIECES, seconds, strict=True):
+            samples[name].append(1e6 * spent_s)
+    assert engine.scheduler.num_running == num_sequences, "nobody ended, nobody waited"
+    return {"samples": samples, "tokens_per_step": num_tokens / STEPS}
 
 
 def plan_as_on_a_gpu() -> None:
@@ -174,22 +218,84 @@ def plan_as_on_a_gpu() -> None:
     runner_module.plan_layers = planned
 
 
+def in_child(checkout: Path, num_sequences: int, order: Order) -> dict[str, Any]:
+    """`measure` in a process of its own, with the engine of a checkout."""
+    paths = [checkout / "server", checkout / "kernels", checkout]
+    run = subprocess.run(
+        [sys.executable, __file__, "--child", str(num_sequences), order],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))},
+        cwd=checkout,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return dict(json.loads(run.stdout))
+
+
+def _summary(values: list[float]) -> dict[str, float]:
+    tenths = statistics.quantiles(values, n=10)
+    found = {"median": statistics.median(values), "mean": statistics.fmean(values)}
+    found |= {"p10": tenths[0], "p90": tenths[-1]}
+    return {name: round(value, 1) for name, value in found.items()}
+
+
+def _joined(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    pieces = {
+        name: _summary([value for run in runs for value in run["samples"][name]]) for name in PIECES
+    }
+    tokens = statistics.fmean(run["tokens_per_step"] for run in runs)
+    return pieces | {"tokens_per_step": round(tokens, 1)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--print-only", action="store_true", help="write no file")
+    parser.add_argument("--baseline", type=Path, help="checkout of the version to compare with")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    plan_as_on_a_gpu()
-    levels = {str(count): measure(count) for count in SEQUENCES}
-    for count, level in levels.items():
-        schedule, staging = level["schedule_us"]["median"], level["staging_us"]["median"]
-        fill, apply = level["fill_us"]["median"], level["apply_us"]["median"]
-        print(
-            f"{count:>3} sequences: schedule {schedule:.0f} us, staging {staging:.0f} us in "
-            f"{level['copies']:g} copies, fill {fill:.0f} us, apply {apply:.0f} us"
-        )
+    if options.child is not None:
+        torch.set_num_threads(1)
+        plan_as_on_a_gpu()
+        print(json.dumps(measure(int(options.child[0]), options.child[1])))
+        return
+    versions = {"now": ROOT}
+    if options.baseline is not None:
+        versions = {"baseline": options.baseline.resolve(), **versions}
+    found: dict[str, Any] = {}
+    for order, meaning in ORDERS.items():
+        levels: dict[str, Any] = {}
+        for count in SEQUENCES:
+            runs: dict[str, list[dict[str, Any]]] = {name: [] for name in versions}
+            for _ in range(options.rounds):
+                for name, checkout in versions.items():
+                    runs[name].append(in_child(checkout, count, order))
+            level = {name: _joined(own) for name, own in runs.items()}
+            if "baseline" in level:
+                before, after = (level[name]["total_us"]["median"] for name in versions)
+                level["ratio"] = round(after / before, 3)
+            levels[str(count)] = level
+            _print(order, count, level)
+        found[order] = {"meaning": meaning, "sequences": levels}
     if not options.print_only:
-        OUT.write_text(json.dumps(describe() | {"sequences": levels}, indent=2) + "\n", "utf-8")
+        head = describe() | {"clock": "time.thread_time"}
+        if options.baseline is not None:
+            head["baseline"] = _commit(options.baseline)
+        OUT.write_text(json.dumps(head | {"orders": found}, indent=2) + "\n", "utf-8")
+
+
+def _commit(checkout: Path) -> str:
+    command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+    return subprocess.check_output(command, text=True).strip()
+
+
+def _print(order: Order, count: int, level: dict[str, Any]) -> None:
+    for name in ("baseline", "now"):
+        if name in level:
+            own = level[name]
+            parts = [f"{p.removesuffix('_us')} {own[p]['median']:.0f}" for p in PIECES]
+            print(f"{order:>6} {count:>4} {name:>8}: {', '.join(parts)} us")
+    if "ratio" in level:
+        print(f"{order:>6} {count:>4}    ratio: {level['ratio']}")
 
 
 if __name__ == "__main__":
