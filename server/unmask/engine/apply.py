@@ -2,13 +2,15 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from unmask.engine.output import TextAssembler
-from unmask.engine.sequence import Sequence
+from unmask.engine.sequence import IntArray, Sequence
 from unmask.engine.step import StepBatch, StepResult
+from unmask.engine.table import NEVER, SequenceTable
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
@@ -34,6 +36,16 @@ class Session:
     logprobs: dict[int, TokenLogprob] = field(default_factory=dict)
     last_refinement_s: float = -math.inf
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but tokens is remembered of a step."""
+        decoding = self.sequence.decoding
+        return (
+            self.sequence.request.refinements is None
+            and decoding.editing_limit is None
+            and decoding.num_logprobs is None
+        )
+
     def age_s(self) -> float:
         """Seconds since the request arrived."""
         return time.monotonic() - self.sequence.arrival_s
@@ -56,58 +68,81 @@ class Session:
 class Outcome:
     """The events of one sequence in a step, and what to count."""
 
+    session: Session
     events: list[Event]
-    num_committed: int
     num_final: int
     block_steps: int | None = None
     finish: Finish | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """The scored rows that policies chose in a step, in order, with their positions and tokens."""
+class Applied:
+    """A step over many sequences: the outcomes of those that have something to tell."""
 
-    rows: list[int]
-    positions: list[int]
-    tokens: list[int]
-    starts: list[int]  # one more than denoised spans: where the rows of each begin
-
-    @classmethod
-    def of(cls, batch: StepBatch, result: StepResult) -> "Chosen":
-        """Taken apart at once, which for each span would take longer than all that follows."""
-        rows = result.selected.nonzero()[0]
-        starts: list[int] = np.searchsorted(rows, batch.scored_starts).tolist()
-        positions, tokens = batch.scored_positions[rows], result.tokens[rows]
-        return cls(rows.tolist(), positions.tolist(), tokens.tolist(), starts)
+    outcomes: list[Outcome]
+    num_steps: int
+    num_committed: int
 
 
-def apply_span(
-    session: Session, batch: StepBatch, result: StepResult, chosen: Chosen, index: int
-) -> Outcome:
-    """Commit the positions that the policy chose for the denoised span `index` of a step."""
-    sequence = session.sequence
-    sequence.in_flight -= 1
-    if sequence.request.refinements is not None:
-        _note_draft(sequence, batch, result, slice(*batch.scored_starts[index : index + 2]))
-    edits = sequence.decoding.editing_limit is not None
-    canvas, masked = sequence.canvas, sequence.masked
-    rows: list[int] = []
-    positions: list[int] = []
-    for i in range(*chosen.starts[index : index + 2]):
-        position = chosen.positions[i]
-        # Where steps overlap, the batch was made before the last result was known.
-        if masked[position] or edits:
-            rows.append(chosen.rows[i])
-            positions.append(position)
-            canvas[position] = chosen.tokens[i]
-    if edits:
-        sequence.note_edits(len(positions))
-    masked[positions] = False
-    sequence.num_steps += 1
-    sequence.block_step += 1
-    if sequence.decoding.num_logprobs is not None:
-        _note_logprobs(session, result, rows, positions)
-    return _finalize(session, len(positions))
+def apply_step(
+    sessions: Mapping[str, Session], table: SequenceTable, batch: StepBatch, result: StepResult
+) -> Applied:
+    """Commit the positions that policies chose, and make final what can no longer change."""
+    live: list[tuple[int, Session]] = []
+    for i, span in enumerate(batch.denoised):
+        session = sessions.get(span.sequence.request.request_id)
+        if session is None or session.sequence is not span.sequence:
+            continue  # its request was over before this was known
+        if span.block_start == span.sequence.block_start:  # else the block was full by then
+            live.append((i, session))
+    spans = np.array([i for i, _ in live], np.int64)
+    num_committed = _commit(live, spans, table, batch, result)
+    num_final = np.array([session.sequence.num_final for _, session in live], np.int64)
+    cells = table.cells(batch.canvas_rows[spans]) + num_final
+    has_moved = (~table.masked.reshape(-1)[cells]).tolist()
+    outcomes: list[Outcome] = []
+    for (_, session), is_final in zip(live, has_moved, strict=True):
+        sequence = session.sequence
+        sequence.in_flight -= 1
+        sequence.num_steps += 1
+        sequence.block_step += 1
+        if is_final or sequence.request.refinements is not None:
+            outcomes.append(_finalize(session))
+    return Applied(outcomes, len(live), num_committed)
+
+
+def _commit(
+    live: list[tuple[int, Session]],
+    spans: IntArray,
+    table: SequenceTable,
+    batch: StepBatch,
+    result: StepResult,
+) -> int:
+    """Put chosen tokens on the canvases of `live` sequences; returns how many there are."""
+    rows = result.selected.nonzero()[0]
+    owner = batch.scored_spans[rows]
+    cells = table.cells(batch.canvas_rows)[owner] + batch.scored_positions[rows]
+    tokens, masked = table.tokens.reshape(-1), table.masked.reshape(-1)
+    takes = masked[cells]  # where steps overlap, the last one may have resolved it
+    if batch.decoding.editing is not None:
+        takes |= (batch.decoding.editing != NEVER)[owner]
+    if len(spans) < len(batch.denoised):
+        takes &= np.isin(owner, spans)
+    rows, owner, cells = rows[takes], owner[takes], cells[takes]
+    tokens[cells] = result.tokens[rows]
+    starts = np.searchsorted(owner, np.arange(len(batch.denoised) + 1))
+    for i, session in live:
+        if session.is_plain:
+            continue
+        sequence, own = session.sequence, rows[starts[i] : starts[i + 1]]
+        if sequence.request.refinements is not None:
+            _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
+        if sequence.decoding.editing_limit is not None:
+            sequence.note_edits(len(own))
+        if sequence.decoding.num_logprobs is not None:
+            _note_logprobs(session, result, own, batch.scored_positions[own])
+    masked[cells] = False
+    return len(rows)
 
 
 def _note_draft(sequence: Sequence, batch: StepBatch, result: StepResult, rows: slice) -> None:
@@ -122,10 +157,10 @@ def _note_draft(sequence: Sequence, batch: StepBatch, result: StepResult, rows: 
 
 
 def _note_logprobs(
-    session: Session, result: StepResult, rows: list[int], positions: list[int]
+    session: Session, result: StepResult, rows: IntArray, positions: IntArray
 ) -> None:
     count = session.sequence.decoding.num_logprobs or 0
-    for row, position in zip(rows, positions, strict=True):
+    for row, position in zip(rows.tolist(), positions.tolist(), strict=True):
         top: tuple[tuple[int, float], ...] = ()
         if count and result.top_ids is not None and result.top_logprobs is not None:
             ids, values = result.top_ids[row, :count], result.top_logprobs[row, :count]
@@ -135,7 +170,7 @@ def _note_logprobs(
         session.logprobs[position] = TokenLogprob(token_id, math.log(confidence), top)
 
 
-def _finalize(session: Session, num_committed: int) -> Outcome:
+def _finalize(session: Session) -> Outcome:
     """Move the final prefix forward over resolved positions, up to a stop if there is one."""
     sequence = session.sequence
     params = sequence.decoding
@@ -144,13 +179,11 @@ def _finalize(session: Session, num_committed: int) -> Outcome:
     fresh: list[int] = sequence.canvas[start:end].tolist()
     reason: FinishReason | None = None
     stop_reason: str | int | None = None
-    for i, token_id in enumerate(fresh):
-        if token_id in params.stop_ids:
-            fresh, reason = fresh[: i + 1], FinishReason.STOP
-            stop_reason = (
-                None if token_id not in sequence.request.sampling.stop_token_ids else token_id
-            )
-            break
+    if not params.stop_ids.isdisjoint(fresh):
+        at = next(i for i, token_id in enumerate(fresh) if token_id in params.stop_ids)
+        own_ids = sequence.request.sampling.stop_token_ids
+        stop_reason = fresh[at] if fresh[at] in own_ids else None
+        fresh, reason = fresh[: at + 1], FinishReason.STOP
     if reason is None and end == sequence.last_end:
         reason = FinishReason.LENGTH
     text = ""
@@ -176,7 +209,7 @@ def _finalize(session: Session, num_committed: int) -> Outcome:
         events.append(refinement)
     if finish is None and sequence.num_final == sequence.block_end:
         sequence.open_next_block()
-    return Outcome(events, num_committed, len(fresh), block_steps, finish)
+    return Outcome(session, events, len(fresh), block_steps, finish)
 
 
 def _end(sequence: Sequence) -> int:

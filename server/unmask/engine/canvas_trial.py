@@ -5,6 +5,7 @@ import numpy as np
 from unmask.engine.canvas_room import CanvasSize
 from unmask.engine.sequence import Decoding, Reach, Sequence
 from unmask.engine.step import Span, StepBatch, build_batch
+from unmask.engine.table import SequenceTable
 from unmask.models.layers import KVCache
 from unmask.models.registry import LoadedModel
 from unmask.types import Request
@@ -29,11 +30,12 @@ def random_canvases(
     assert length is not None, "a canvas has a length"
     page_size, num_pages = cache.keys[0].shape[1], cache.keys[0].shape[0] - 1
     free = random.permutation(num_pages).tolist()
-    canvas_rows = random.permutation(num_sequences).tolist()
     others = (size.num_rows - size.num_canvases * length) // OTHERS_PART
-    spans: list[Span] = []
+    longest = max(1, min(size.step.max_horizon, loaded.info.max_model_len) - length)
+    num_positions = longest + length
+    table = SequenceTable(num_sequences, num_positions, -(-num_positions // page_size))
+    parts: list[tuple[Sequence, Reach]] = []
     for i in range(size.num_canvases):
-        longest = max(1, min(size.step.max_horizon, loaded.info.max_model_len) - length)
         num_prompt = int(random.integers(1, longest + 1))
         num_others = min(num_prompt, int(random.integers(0, others + 1)))
         start = num_prompt - num_others
@@ -44,14 +46,16 @@ def random_canvases(
         sequence = _sequence(loaded, num_prompt, length, i, random)
         own = [free.pop() for _ in range(end - first)]
         sequence.pages = random.integers(0, num_pages, first).tolist() + own
-        sequence.num_computed, sequence.canvas_row = start, canvas_rows[i]
+        sequence.num_computed = start
         sequence.block_step = int(random.integers(0, NUM_STEPS))
         scored = range(num_prompt, num_prompt + length)
-        spans.append(Span(sequence, Reach(start, scored.stop, scored.stop, scored), num_prompt))
+        parts.append((sequence, Reach(start, scored.stop, scored.stop, scored)))
         others -= num_others
-    if not spans:
+    if not parts:
         raise RuntimeError("there are too few pages for a canvas")
-    return build_batch(spans, page_size)
+    for i in random.permutation(len(parts)).tolist():  # rows are not in the order of canvases
+        table.enter(parts[i][0])
+    return build_batch([Span.of(*part) for part in parts], table, page_size)
 
 
 def _sequence(

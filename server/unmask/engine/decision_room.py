@@ -13,9 +13,10 @@ from unmask.decoding.policies import Rules
 from unmask.engine.deciding import Decisive
 from unmask.engine.sequence import IntArray
 from unmask.engine.staging import Array, Staging, packed_size, unpack
-from unmask.engine.step import NEVER, StepBatch
+from unmask.engine.step import StepBatch
+from unmask.engine.step_tensors import CODE_OF
+from unmask.engine.table import NEVER
 from unmask.types import POLICY_NAMES
-from unmask_kernels.policies import CODES
 from unmask_kernels.unmasking import SampledRows
 
 LONGEST = 64  # rows of a block; the smallest size that blocks of 32 fit
@@ -66,7 +67,7 @@ def arrays_of(batch: StepBatch, size: DecisionSize, spare_cell: int) -> dict[str
             "steps": decoding.steps[spans],
         }
     blocks: dict[str, Array] = {
-        "codes": np.array([CODES[name] for name in decoding.policies], np.int32),
+        "codes": CODE_OF[decoding.policies],
         "quota": decoding.quota,
         "limit": decoding.limit,
         "editing": editing,

@@ -10,7 +10,7 @@ import torch
 from unmask.config import Config, EngineConfig
 from unmask.engine.admission import Limits, resolve
 from unmask.engine.allocator import huge_pages, keep_freed_memory
-from unmask.engine.apply import Chosen, Outcome, Session, apply_span
+from unmask.engine.apply import Outcome, Session, apply_step
 from unmask.engine.block_lengths import saturation_rows_of
 from unmask.engine.launched import Launched
 from unmask.engine.output import TextAssembler
@@ -163,8 +163,7 @@ class Engine:
         started_s = time.monotonic()
         self._observe_queue(batch, started_s)
         launched = self.runner.launch(batch)
-        for span in batch.spans:
-            self.scheduler.advance(span)
+        self.scheduler.advance(batch)
         return Step(batch, launched, started_s)
 
     def _finish(self, step: "Step") -> list[Event]:
@@ -198,27 +197,18 @@ class Engine:
         self.pool.check_integrity(s.pages for s in self.scheduler.sequences)
 
     def _apply(self, batch: StepBatch, result: StepResult) -> list[Event]:
-        events: list[Event] = []
-        chosen = Chosen.of(batch, result)
-        num_steps = num_committed = num_final = 0
-        denoised = (span for span in batch.spans if span.denoises)
-        for i, span in enumerate(denoised):
-            session = self._sessions.get(span.sequence.request.request_id)
-            if session is None or span.block_start != span.sequence.block_start:
-                continue  # the block was full, or its request over, before this was known
-            outcome = apply_span(session, batch, result, chosen, i)
-            events += outcome.events
-            num_steps += 1
-            num_committed += outcome.num_committed
-            num_final += outcome.num_final
-            self._observe(session, outcome)
-        self.metrics.denoising_steps.inc(num_steps)
-        self.metrics.committed_tokens.inc(num_committed)
-        self.metrics.generated_tokens.inc(num_final)
+        applied = apply_step(self._sessions, self.scheduler.table, batch, result)
+        events = [event for outcome in applied.outcomes for event in outcome.events]
+        for outcome in applied.outcomes:
+            self._observe(outcome)
+        self.metrics.denoising_steps.inc(applied.num_steps)
+        self.metrics.committed_tokens.inc(applied.num_committed)
+        self.metrics.generated_tokens.inc(sum(outcome.num_final for outcome in applied.outcomes))
         return events
 
-    def _observe(self, session: Session, outcome: Outcome) -> None:
-        metrics, sequence = self.metrics, session.sequence
+    def _observe(self, outcome: Outcome) -> None:
+        metrics, session = self.metrics, outcome.session
+        sequence = session.sequence
         if outcome.num_final and sequence.first_token_s is None:
             sequence.first_token_s = session.age_s()
             metrics.first_token_s.observe(sequence.first_token_s)

@@ -8,6 +8,7 @@ from unmask.engine.block_lengths import GPU_SATURATION_ROWS, index_under_load
 from unmask.engine.pages import PagePool
 from unmask.engine.sequence import Reach, Sequence
 from unmask.engine.step import Span, StepBatch, build_batch
+from unmask.engine.table import SequenceTable
 from unmask.types import ModelInfo
 
 
@@ -35,9 +36,12 @@ class Scheduler:
         self._shares_pages = config.prefix_cache and model.attention != "full"
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
-        self._canvas_rows = list(range(config.max_num_seqs))
         self._saturation_rows = saturation_rows
         self._block_rows = 0  # of every sequence, in blocks of its usual length
+        self.table = SequenceTable.sized(
+            config.max_num_seqs, model.max_model_len, pool.num_pages, pool.page_size
+        )
+        self._spans: list[Span | None] = [None] * config.max_num_seqs  # the last of each row
         self.num_preempted = 0
 
     @property
@@ -69,6 +73,9 @@ class Scheduler:
             self._release(sequence)
         else:
             self._waiting.remove(sequence)
+        if sequence.canvas_row is not None:
+            self._spans[sequence.canvas_row] = None
+        self.table.leave(sequence)
 
     def schedule(self) -> StepBatch | None:
         """The next step, or None when there is nothing to do."""
@@ -88,26 +95,29 @@ class Scheduler:
             if used == 0:
                 break
             budget -= used
-        return build_batch(kept, self._pool.page_size, shift=self._model.shift) if kept else None
+        if not kept:
+            return None
+        return build_batch(kept, self.table, self._pool.page_size, shift=self._model.shift)
 
-    def advance(self, span: Span) -> None:
-        """Record that a span was launched; what it makes final is published for reuse."""
-        sequence = span.sequence
-        if span.without_prompt:
-            return
-        sequence.computed(span.reach)
-        if not self._shares_pages:
-            return
-        size, unit = self._pool.page_size, sequence.key_unit
-        while True:
-            index = sequence.num_published
-            if -(-(index + 1) * size // unit) * unit > sequence.num_computed:
-                return
+    def advance(self, batch: StepBatch) -> None:
+        """Record that a step was launched; what it makes final is published for reuse."""
+        for span in batch.spans:
+            if not span.without_prompt:
+                span.sequence.computed(span.reach)
+        if self._shares_pages:
+            for span in batch.spans:
+                self._publish(span.sequence)
+
+    def _publish(self, sequence: Sequence) -> None:
+        """Offer the pages whose keys are final."""
+        size, unit, index = self._pool.page_size, sequence.key_unit, sequence.num_published
+        while -(-(index + 1) * size // unit) * unit <= sequence.num_computed:
             key = sequence.key_of_page(index, size)
             if key is None:
                 return
             self._pool.publish(sequence.pages[index], key)
-            sequence.num_published += 1
+            index += 1
+            sequence.num_published = index
 
     def _extend(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
         """Add a running sequence to the step; returns the query tokens used."""
@@ -119,7 +129,7 @@ class Scheduler:
             self._preempt(victim)
             if victim is sequence:
                 return 0
-        return _append(sequence, reach, spans)
+        return self._append(sequence, reach, spans)
 
     def _admit(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
         """Start the first waiting sequence if it fits; returns the query tokens used."""
@@ -141,9 +151,9 @@ class Scheduler:
             sequence.num_cached = sequence.num_computed
         self._waiting.popleft()
         self._running.append(sequence)
-        sequence.canvas_row = self._canvas_rows.pop()
+        self.table.enter(sequence)
         sequence.resume()
-        return _append(sequence, reach, spans)
+        return self._append(sequence, reach, spans)
 
     def _choose_block_length(self, sequence: Sequence) -> None:
         """Fix the block length by the load, again and again until the sequence fits."""
@@ -173,6 +183,7 @@ class Scheduler:
             if pages is None:
                 return False
             sequence.pages += pages
+            self.table.note_pages(sequence, missing)
         return True
 
     def _preempt(self, sequence: Sequence) -> None:
@@ -184,15 +195,16 @@ class Scheduler:
     def _release(self, sequence: Sequence) -> None:
         self._pool.release(sequence.pages)
         sequence.pages = []
-        if sequence.canvas_row is not None:
-            self._canvas_rows.append(sequence.canvas_row)
-            sequence.canvas_row = None
         sequence.num_computed = sequence.num_published = 0
 
-
-def _append(sequence: Sequence, reach: Reach, spans: list[Span]) -> int:
-    """Add what a sequence computes to the step; returns the query tokens used."""
-    spans.append(Span(sequence, reach, sequence.block_start))
-    if sequence.num_canvases == 2:
-        spans.append(Span(sequence, reach, sequence.block_start, without_prompt=True))
-    return sequence.num_canvases * (reach.end - reach.start)
+    def _append(self, sequence: Sequence, reach: Reach, spans: list[Span]) -> int:
+        """Add what a sequence computes to the step; returns the query tokens used."""
+        row = sequence.canvas_row
+        assert row is not None, "a sequence that runs has a row"
+        span = self._spans[row]
+        if span is None or span.reach is not reach:
+            span = self._spans[row] = Span.of(sequence, reach)
+        spans.append(span)
+        if sequence.num_canvases == 2:
+            spans.append(Span.of(sequence, reach, without_prompt=True))
+        return sequence.num_canvases * (reach.end - reach.start)

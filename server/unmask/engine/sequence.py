@@ -112,10 +112,11 @@ class Sequence:
         self.is_settled = False  # whether edits are over, so that the block is final
         self.num_computed = 0
         self.in_flight = 0  # runs of the open block whose results are not known yet
-        self.canvas_row: int | None = None  # of the device's canvas, while it holds pages
+        self.canvas_row: int | None = None  # of the table and the device's canvas, once admitted
         self.num_final = self.num_prompt
         self.pages: list[int] = []
         self.keys: list[PageKey] = []
+        self._last_pass: Reach | None = None  # over a whole open block, often the next one too
         self.num_published = 0
 
     @property
@@ -200,11 +201,16 @@ class Sequence:
 
     def _block_pass(self) -> Reach:
         start, end, part_len = self.block_start, self.block_end, self.decoding.sub_block_len
+        last = self._last_pass
+        if last is not None and last.start == self.num_computed and last.end == end:
+            return last
         scored = range(start, end)
         if part_len is not None:
             first = start + int(self.masked[start:end].argmax()) // part_len * part_len
             scored = range(first, min(first + part_len, end))
-        return Reach(self.num_computed, end, end, scored)
+        reach = Reach(self.num_computed, end, end, scored)
+        self._last_pass = reach if part_len is None else None
+        return reach
 
     def _full_pass(self) -> Reach:
         """Every position, or where keys were kept only those after them (Fast-dLLM).
@@ -232,23 +238,12 @@ class Sequence:
         elif self.decoding.cache != "none":
             self.num_computed = self.block_start
 
-    def tokens(self, reach: Reach) -> IntArray:
-        """Token ids [end - start] that a pass reads."""
-        return self.canvas[reach.start : reach.end]
-
     def tokens_without_prompt(self, reach: Reach) -> IntArray:
-        """The same with the prompt, and what follows the answer, masked."""
+        """Token ids [end - start] with the prompt, and what follows the answer, masked."""
         tokens = self.canvas[reach.start : reach.end].copy()
         tokens[: max(0, self.num_prompt - reach.start)] = self.mask_token_id
         tokens[max(0, self.fill_end - reach.start) :] = self.mask_token_id
         return tokens
-
-    def scored(self, reach: Reach) -> IntArray:
-        """Positions of `reach.scored` whose distributions are asked for: those that may change."""
-        first, last = reach.scored.start, reach.scored.stop
-        if self.decoding.editing_limit is not None:
-            return np.arange(max(first, self.num_prompt), last)
-        return self.masked[first:last].nonzero()[0] + first
 
     def note_edits(self, num_chosen: int) -> None:
         """Tell from how many positions a step chose whether the block is final (LLaDA2.1).

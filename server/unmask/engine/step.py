@@ -1,60 +1,49 @@
-"""What a step computes, and what comes of it: plain arrays, no torch."""
+"""A step's rows and its result: plain arrays, no torch."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from unmask.engine.sequence import Decoding, IntArray, Reach, Sequence
-from unmask.types import MAX_BLOCK_LENGTH, PolicyName
+from unmask.engine.sequence import IntArray, Reach, Sequence
+from unmask.engine.table import NEVER, BoolArray, FloatArray, SequenceTable
+from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.request_constraint import Constraint
-
-FloatArray = npt.NDArray[np.float32]
-NEVER = 2.0  # no confidence is as high
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
     """A sequence's part in a step; `block_start` is where its open block began then.
 
-    With guidance there is a second one, `without_prompt`, on pages of its own.
+    With guidance there is a second one, `without_prompt`, on pages of its own. `bounds` are all of
+    its numbers: start, end and horizon of its reach, start and end of what is scored and of the
+    open block's rows, the row of the table, and whether it is `without_prompt`.
     """
 
     sequence: Sequence
     reach: Reach
     block_start: int
-    without_prompt: bool = False
+    without_prompt: bool
+    bounds: tuple[int, ...]
 
-    @property
-    def opens(self) -> bool:
-        """Whether the open block is computed."""
-        return bool(self.reach.scored)
-
-    @property
-    def denoises(self) -> bool:
-        """Whether positions of the open block are scored, so that some will be filled."""
-        return self.opens and not self.without_prompt
-
-    @property
-    def token_ids(self) -> IntArray:
-        """Token ids [end - start]."""
-        if self.without_prompt:
-            return self.sequence.tokens_without_prompt(self.reach)
-        return self.sequence.tokens(self.reach)
-
-    def pages(self, page_size: int) -> list[int]:
-        """Pages up to the horizon."""
-        count = -(-self.reach.horizon // page_size)
-        first = count if self.without_prompt else 0
-        return self.sequence.pages[first : first + count]
+    @classmethod
+    def of(cls, sequence: Sequence, reach: Reach, *, without_prompt: bool = False) -> Self:
+        """The part of a sequence that has a row of the table."""
+        start, row = sequence.block_start, sequence.canvas_row
+        assert row is not None, "a sequence has a row from its admission on"
+        end = min(sequence.block_end, reach.end) if reach.scored else start
+        scored = reach.scored
+        bounds = (reach.start, reach.end, reach.horizon, scored.start, scored.stop, start, end, row)
+        return cls(sequence, reach, start, without_prompt, (*bounds, without_prompt))
 
 
 @dataclass(frozen=True, slots=True)
 class DecodingArrays:
     """Decoding parameters of the spans that have masked rows, one entry a span."""
 
-    policies: list[PolicyName]
+    policies: npt.NDArray[np.int32]  # numbers of `POLICY_NAMES`
     quota: IntArray
     limit: FloatArray
     temperature: FloatArray
@@ -68,7 +57,7 @@ class DecodingArrays:
     editing: FloatArray | None  # confidence that replaces a token; above 1 where none is replaced
     longest: int  # block
     constraints: list[Constraint | None]
-    eos_last: npt.NDArray[np.bool_]
+    eos_last: BoolArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +65,8 @@ class StepBatch:
     """T query tokens of S spans, one span after another, and M positions that are scored."""
 
     spans: tuple[Span, ...]
+    denoised: tuple[Span, ...]  # those that have an entry in the decoding arrays
+    canvas_rows: IntArray  # of the denoised spans in the table
     token_ids: IntArray  # [T]
     positions: IntArray  # [T]
     slots: IntArray  # [T]
@@ -91,7 +82,7 @@ class StepBatch:
     scored_starts: IntArray  # where each one's of M begin, and the last one's end
     open_rows: IntArray  # [R] indices into T of open blocks, masked or not
     open_cells: IntArray  # [R] where the device's canvas [sequences, MAX_BLOCK_LENGTH] has them
-    open_is_known: npt.NDArray[np.bool_]  # [R] whether `token_ids` has the result of every step
+    open_is_known: BoolArray  # [R] whether `token_ids` has the result of every step
     scored_open: IntArray  # [M] indices into R
     guided: IntArray  # [G] indices into M
     guiding_rows: IntArray  # [G] indices into T: `hidden_rows` of the same without the prompt
@@ -109,130 +100,196 @@ class StepResult:
 
     tokens: IntArray  # [M]
     confidence: FloatArray  # [M]
-    selected: npt.NDArray[np.bool_]  # [M]
-    accepted: npt.NDArray[np.bool_] | None = None  # [M], of canvases of noise
+    selected: BoolArray  # [M]
+    accepted: BoolArray | None = None  # [M], of canvases of noise
     top_ids: IntArray | None = None  # [M, K]
     top_logprobs: FloatArray | None = None  # [M, K]
 
 
-def build_batch(spans: list[Span], page_size: int, *, shift: bool = False) -> StepBatch:
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """The numbers of S spans, an array [S] each; see `Span.bounds`."""
+
+    start: IntArray
+    end: IntArray
+    horizon: IntArray
+    scored_start: IntArray
+    scored_end: IntArray
+    block_start: IntArray
+    block_end: IntArray
+    row: IntArray
+    without_prompt: IntArray
+
+    @classmethod
+    def of(cls, spans: list[Span]) -> Self:
+        numbers = itertools.chain.from_iterable(span.bounds for span in spans)
+        return cls(*np.fromiter(numbers, np.int64).reshape(len(spans), -1).T.copy())
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranges:
+    """Ranges of numbers laid end to end."""
+
+    owner: IntArray  # of each number, the range it is of
+    numbers: IntArray
+    starts: IntArray  # where each range begins, and the last one's end
+
+    @classmethod
+    def of(cls, first: IntArray, length: IntArray) -> Self:
+        starts = np.zeros(len(length) + 1, np.int64)
+        length.cumsum(out=starts[1:])
+        owner = np.repeat(np.arange(len(length)), length)
+        return cls(owner, np.arange(len(owner)) + (first - starts[:-1]).take(owner), starts)
+
+
+def build_batch(
+    spans: list[Span], table: SequenceTable, page_size: int, *, shift: bool = False
+) -> StepBatch:
     """Lay spans out as flat arrays; every span's pages must already cover its horizon.
 
     With `shift`, the logits of a position are about the one after it.
     """
-    reaches = [span.reach for span in spans]
-    starts = np.array([reach.start for reach in reaches])
-    lengths = np.array([reach.end for reach in reaches]) - starts
-    query_starts = np.concatenate(([0], lengths.cumsum()))
-    span_of = np.repeat(np.arange(len(spans)), lengths)
-    first_rows = query_starts[:-1] - starts  # row of a position, less the position
-    positions = np.arange(query_starts[-1]) - first_rows[span_of]
-    pages_of = [span.pages(page_size) for span in spans]
-    page_starts = np.array([0, *itertools.accumulate(map(len, pages_of))])
-    pages = np.fromiter(itertools.chain.from_iterable(pages_of), np.int64, page_starts[-1])
-    slots = pages[page_starts[span_of] + positions // page_size] * page_size + positions % page_size
-    denoised = [i for i, span in enumerate(spans) if span.denoises]
-    scored = [spans[i].sequence.scored(reaches[i]) for i in denoised]
-    scored_positions = np.concatenate([np.empty(0, np.int64), *scored])
-    counts = [len(own) for own in scored]
-    scored_spans = np.repeat(np.arange(len(denoised)), counts)
-    scored_rows = scored_positions + first_rows[denoised][scored_spans]
-    open_rows, open_cells, open_is_known = _open_block(spans, first_rows)
+    bounds = _Bounds.of(spans)
+    lengths = bounds.end - bounds.start
+    rows = _Ranges.of(bounds.start, lengths)
+    first_rows = rows.starts[:-1] - bounds.start  # row of a position, less the position
+    pages = _pages(bounds, table, page_size)
+    which = ((bounds.scored_end > bounds.scored_start) & (bounds.without_prompt == 0)).nonzero()[0]
+    denoised = tuple(spans[i] for i in which.tolist())
+    canvas_rows = bounds.row[which]
+    decoding = _decoding_arrays([span.sequence for span in denoised], canvas_rows, table)
+    scored = _scored(denoised, bounds, which, decoding, table)
+    scored_rows = scored.numbers + first_rows[which][scored.owner]
     hidden_rows = scored_rows - 1 if shift else scored_rows
-    is_guided = np.array([spans[i].sequence.num_canvases == 2 for i in denoised], np.bool_)
-    guided = np.flatnonzero(is_guided[scored_spans])
+    opened = (bounds.block_end > bounds.block_start).nonzero()[0]
+    block_start = bounds.block_start[opened]
+    blocks = _Ranges.of(block_start, bounds.block_end[opened] - block_start)
+    in_flight = np.array([spans[i].sequence.in_flight for i in opened.tolist()], np.int64)
+    first_cells = bounds.row[opened] * MAX_BLOCK_LENGTH - block_start
+    first_open = (blocks.starts[:-1] - block_start)[np.searchsorted(opened, which)]
     # The canvas without the prompt comes right after the other and is as long.
-    lengths_of = lengths[np.array(denoised, np.int64)][scored_spans[guided]]
+    is_guided = np.append(bounds.without_prompt[1:], 0)[which] > 0
+    guided = is_guided[scored.owner].nonzero()[0]
     return StepBatch(
         spans=tuple(spans),
-        token_ids=np.concatenate([span.token_ids for span in spans]),
-        positions=positions,
-        slots=slots,
-        horizons=_horizons(spans, positions, span_of),
-        anchors=_anchors(spans, positions, span_of),
-        query_starts=query_starts.tolist(),
-        pages=pages,
-        page_starts=page_starts.tolist(),
-        scored_positions=scored_positions,
+        denoised=denoised,
+        canvas_rows=canvas_rows,
+        token_ids=_token_ids(spans, bounds, rows, table),
+        positions=rows.numbers,
+        slots=_slots(rows, pages, page_size),
+        horizons=_horizons(spans[0].sequence, bounds, rows, table),
+        anchors=_anchors(spans[0].sequence, bounds, rows),
+        query_starts=rows.starts.tolist(),
+        pages=pages.numbers,
+        page_starts=pages.starts.tolist(),
+        scored_positions=scored.numbers,
         scored_rows=scored_rows,
         hidden_rows=hidden_rows,
-        scored_spans=scored_spans,
-        scored_starts=np.array([0, *itertools.accumulate(counts)]),
-        open_rows=open_rows,
-        open_cells=open_cells,
-        open_is_known=open_is_known,
-        scored_open=np.searchsorted(open_rows, scored_rows),
+        scored_spans=scored.owner,
+        scored_starts=scored.starts,
+        open_rows=blocks.numbers + first_rows[opened][blocks.owner],
+        open_cells=blocks.numbers + first_cells[blocks.owner],
+        open_is_known=(in_flight == 0)[blocks.owner],
+        scored_open=scored.numbers + first_open[scored.owner],
         guided=guided,
-        guiding_rows=hidden_rows[guided] + lengths_of,
-        decoding=_decoding_arrays([spans[i].sequence for i in denoised]),
+        guiding_rows=hidden_rows[guided] + lengths[which][scored.owner[guided]],
+        decoding=decoding,
     )
 
 
-def _horizons(spans: list[Span], positions: IntArray, span_of: IntArray) -> IntArray:
-    """How far each query sees: to the end of its block, or of everything, or to itself."""
-    limits: IntArray = np.array([span.reach.horizon for span in spans])[span_of]
-    if all(span.sequence.is_full for span in spans):
+def _token_ids(spans: list[Span], bounds: _Bounds, rows: _Ranges, table: SequenceTable) -> IntArray:
+    """Tokens of the canvases, the prompt masked where there shall be none."""
+    token_ids = table.tokens.reshape(-1).take(rows.numbers + table.cells(bounds.row)[rows.owner])
+    for i in bounds.without_prompt.nonzero()[0].tolist():
+        own = spans[i].sequence.tokens_without_prompt(spans[i].reach)
+        token_ids[rows.starts[i] : rows.starts[i + 1]] = own
+    return token_ids
+
+
+def _pages(bounds: _Bounds, table: SequenceTable, page_size: int) -> _Ranges:
+    """Pages up to each span's horizon; a canvas without the prompt has the second half of them."""
+    count = -(-bounds.horizon // page_size)
+    first = bounds.row * table.pages.shape[1] + count * bounds.without_prompt
+    cells = _Ranges.of(first, count)
+    return replace(cells, numbers=table.pages.reshape(-1).take(cells.numbers))
+
+
+def _slots(rows: _Ranges, pages: _Ranges, page_size: int) -> IntArray:
+    """Slots of the KV cache that rows write to."""
+    index = rows.numbers // page_size
+    page = pages.numbers.take(index + pages.starts.take(rows.owner))
+    slots: IntArray = (page - index) * page_size + rows.numbers
+    return slots
+
+
+def _scored(
+    denoised: tuple[Span, ...],
+    bounds: _Bounds,
+    which: IntArray,
+    decoding: DecodingArrays,
+    table: SequenceTable,
+) -> _Ranges:
+    """Positions whose distributions are asked for: those that may change."""
+    first = bounds.scored_start[which]
+    asked = _Ranges.of(first, bounds.scored_end[which] - first)
+    cells = asked.numbers + table.cells(bounds.row[which])[asked.owner]
+    may_change = table.masked.reshape(-1).take(cells)
+    if decoding.editing is not None:
+        num_prompt = np.array([span.sequence.num_prompt for span in denoised])
+        is_answer = asked.numbers >= num_prompt[asked.owner]
+        may_change |= (decoding.editing != NEVER)[asked.owner] & is_answer
+    chosen = may_change.nonzero()[0]
+    starts = np.searchsorted(chosen, asked.starts)
+    return _Ranges(asked.owner.take(chosen), asked.numbers.take(chosen), starts)
+
+
+def _horizons(sequence: Sequence, bounds: _Bounds, rows: _Ranges, table: SequenceTable) -> IntArray:
+    """The end of the keys that each query sees: of its block, of everything, or its own.
+
+    All sequences are of one model, so one tells which.
+    """
+    limits = bounds.horizon.take(rows.owner)
+    if sequence.is_full:
         return limits
-    if all(span.sequence.is_canvas for span in spans):
-        opened = np.array([span.block_start for span in spans])[span_of]
-        return np.where(positions < opened, positions + 1, limits)
-    block_lens = np.array([span.sequence.decoding.block_len for span in spans])[span_of]
-    ends: IntArray = (positions // block_lens + 1) * block_lens
+    if sequence.is_canvas:
+        opened = bounds.block_start.take(rows.owner)
+        return np.where(rows.numbers < opened, rows.numbers + 1, limits)
+    block_lens = table.parameters.block_len[bounds.row].take(rows.owner)
+    ends: IntArray = (rows.numbers // block_lens + 1) * block_lens
     return np.minimum(ends, limits)
 
 
-def _anchors(spans: list[Span], positions: IntArray, span_of: IntArray) -> IntArray | None:
+def _anchors(sequence: Sequence, bounds: _Bounds, rows: _Ranges) -> IntArray | None:
     """A committed token's own position, and for all tokens of a canvas its first."""
-    if not all(span.sequence.is_canvas for span in spans):
+    if not sequence.is_canvas:
         return None
-    opened: IntArray = np.array([span.block_start for span in spans])[span_of]
-    return np.minimum(positions, opened)
+    return np.minimum(rows.numbers, bounds.block_start.take(rows.owner))
 
 
-def _open_block(
-    spans: list[Span], first_rows: IntArray
-) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
-    """Rows of open blocks, their cells on the device, and whether the host knows what they hold."""
-    opened = [i for i, span in enumerate(spans) if span.opens]
-    starts = np.array([spans[i].block_start for i in opened], np.int64)
-    ends = [min(spans[i].sequence.block_end, spans[i].reach.end) for i in opened]
-    lengths = np.array(ends, np.int64) - starts
-    owner = np.repeat(np.arange(len(opened)), lengths)
-    in_block = np.arange(len(owner)) - np.repeat(lengths.cumsum() - lengths, lengths)
-    canvas_rows = np.array([spans[i].sequence.canvas_row for i in opened], np.int64)
-    is_known = np.array([spans[i].sequence.in_flight == 0 for i in opened], np.bool_)
-    rows = (first_rows[opened] + starts)[owner] + in_block
-    return rows, canvas_rows[owner] * MAX_BLOCK_LENGTH + in_block, is_known[owner]
-
-
-def _decoding_arrays(sequences: list[Sequence]) -> DecodingArrays:
-    params = [sequence.decoding for sequence in sequences]
-    wanted = [p.num_logprobs for p in params if p.num_logprobs is not None]
+def _decoding_arrays(
+    sequences: list[Sequence], rows: IntArray, table: SequenceTable
+) -> DecodingArrays:
+    own = table.parameters
+    steps = [sequence.next_step for sequence in sequences]
     quotas = [
-        p.quotas[min(sequence.next_step, p.steps - 1)]
-        for sequence, p in zip(sequences, params, strict=True)
+        sequence.decoding.quotas[min(step, sequence.decoding.steps - 1)]
+        for sequence, step in zip(sequences, steps, strict=True)
     ]
+    editing = own.editing[rows]
     return DecodingArrays(
-        policies=[p.policy for p in params],
+        policies=own.policies[rows],
         quota=np.array(quotas, np.int64),
-        limit=np.array([p.limit for p in params], np.float32),
-        temperature=np.array([p.temperature for p in params], np.float32),
-        top_p=np.array([p.top_p for p in params], np.float32),
-        top_k=np.array([p.top_k for p in params], np.int64),
-        seeds=np.array([p.seed for p in params], np.int64),
-        steps=np.array([sequence.next_step for sequence in sequences], np.int64),
-        num_steps=np.array([p.steps for p in params], np.int64),
-        num_logprobs=max(wanted, default=0),
-        guidance=np.array([p.guidance for p in params], np.float32),
-        editing=_editing_limits(params),
-        longest=max((p.block_len for p in params), default=0),
-        constraints=[p.constraint for p in params],
-        eos_last=np.array([p.eos_last for p in params], np.bool_),
+        limit=own.limit[rows],
+        temperature=own.temperature[rows],
+        top_p=own.top_p[rows],
+        top_k=own.top_k[rows],
+        seeds=own.seeds[rows],
+        steps=np.array(steps, np.int64),
+        num_steps=own.num_steps[rows],
+        num_logprobs=int(own.num_logprobs[rows].max(initial=0)),
+        guidance=own.guidance[rows],
+        editing=editing if (editing != NEVER).any() else None,
+        longest=int(own.block_len[rows].max(initial=0)),
+        constraints=[sequence.decoding.constraint for sequence in sequences],
+        eos_last=own.eos_last[rows],
     )
-
-
-def _editing_limits(params: list[Decoding]) -> FloatArray | None:
-    if all(p.editing_limit is None for p in params):
-        return None
-    limits = [NEVER if p.editing_limit is None else p.editing_limit for p in params]
-    return np.array(limits, np.float32)

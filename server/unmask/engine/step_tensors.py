@@ -9,10 +9,13 @@ from torch import Tensor
 from unmask.decoding.policies import Rules
 from unmask.engine.staging import Array
 from unmask.engine.step import StepBatch
+from unmask.types import POLICY_NAMES
 from unmask_kernels.policies import CODES
 from unmask_kernels.tiles import Put
 from unmask_kernels.truncation import Truncation
 from unmask_kernels.unmasking import SampledRows
+
+CODE_OF = np.array([CODES[name] for name in POLICY_NAMES], np.int32)  # by number of a policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class StepTensors:
             "scored_cells": batch.open_cells[batch.scored_open],
             "guided": batch.guided,
             "guidance": decoding.guidance[batch.scored_spans[batch.guided]],
-            "codes": np.array([CODES[name] for name in decoding.policies], np.int32),
+            "codes": CODE_OF[decoding.policies],
             "starts": batch.scored_starts,
             "quota": decoding.quota,
             "limit": decoding.limit,
@@ -67,7 +70,7 @@ class StepTensors:
         own = dict(zip(arrays, tensors[: len(arrays)], strict=True))
         editing = own.pop("editing", None)
         rules = Rules(
-            names=frozenset(decoding.policies),
+            names=frozenset(POLICY_NAMES[number] for number in decoding.policies.tolist()),
             **{name: own.pop(name) for name in ("codes", "starts", "quota", "limit")},
             longest=decoding.longest,
         )

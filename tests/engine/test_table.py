@@ -1,0 +1,145 @@
+"""A step is gathered from one table, where canvases and pages of all who are served lie."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.engines import make_engine, run_all
+from unmask.config import EngineConfig
+from unmask.engine.admission import Limits, resolve
+from unmask.engine.pages import PagePool
+from unmask.engine.scheduler import Scheduler
+from unmask.engine.sequence import Sequence
+from unmask.engine.step import StepBatch
+from unmask.engine.table import SequenceTable
+from unmask.models.registry import LoadedModel
+from unmask.types import ModelInfo, Request, SamplingParams
+
+PAGE, VOCAB, MASK = 4, 50, 49
+CONFIG = EngineConfig(max_num_seqs=4, max_batch_tokens=256, prefix_cache=False)
+
+
+def info(**changes: Any) -> ModelInfo:
+    values = {
+        "name": "m",
+        "max_model_len": 64,
+        "vocab_size": VOCAB,
+        "mask_token_id": MASK,
+        "eos_token_ids": (),
+        "default_sampling": SamplingParams(block_length=8),
+        "created_s": 0,
+    }
+    return ModelInfo(**(values | changes))
+
+
+def sequence(model: ModelInfo, num_prompt: int, **params: Any) -> Sequence:
+    request = Request("r", tuple(range(num_prompt)), SamplingParams(max_tokens=16, **params))
+    return Sequence(request, resolve(request, model, Limits(64, 100, PAGE)), model)
+
+
+def schedule(model: ModelInfo, sequences: list[Sequence]) -> tuple[Scheduler, StepBatch]:
+    scheduler = Scheduler(CONFIG, PagePool(100, PAGE), model)
+    for own in sequences:
+        scheduler.add(own)
+    batch = scheduler.schedule()
+    assert batch is not None
+    return scheduler, batch
+
+
+def test_a_canvas_lies_in_the_table_until_its_sequence_leaves() -> None:
+    table, own = SequenceTable(2, 32, 8), sequence(info(), 5)
+    own.pages = [7, 3]
+    before = own.canvas.tolist()
+    table.enter(own)
+    assert own.canvas.tolist() == before
+    table.tokens[own.canvas_row, 6] = 11
+    table.masked[own.canvas_row, 6] = False
+    assert own.canvas[6] == 11
+    assert not own.masked[6]
+    assert table.pages[own.canvas_row, :2].tolist() == [7, 3]
+    table.leave(own)
+    assert own.canvas_row is None
+    table.tokens[:] = 0
+    assert own.canvas[6] == 11, "nobody else writes to the canvas of a sequence that left"
+
+
+def test_pages_that_come_later_are_noted() -> None:
+    table, own = SequenceTable(2, 32, 8), sequence(info(), 5)
+    own.pages = [7]
+    table.note_pages(own, 1)  # nothing to do before there is a row
+    table.enter(own)
+    own.pages += [4, 5]
+    table.note_pages(own, 2)
+    assert table.pages[own.canvas_row, :3].tolist() == [7, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("model", "params"),
+    [
+        (info(), ({}, {"temperature": 0.5, "seed": 3, "top_k": 7}, {"steps": 2})),
+        (info(), ({"block_length": 4}, {"block_length": 16}, {"sub_block_length": 4})),
+        (info(shift=True), ({}, {"block_length": 4})),
+        (info(attention="full"), ({}, {"cfg_scale": 1.5}, {"cache": "dual"})),
+        (info(can_edit=True), ({"editing_threshold": 0.8}, {"policy": "margin"})),
+    ],
+)
+def test_a_batch_has_the_rows_of_its_spans_one_after_another(
+    model: ModelInfo, params: tuple[dict[str, Any], ...]
+) -> None:
+    sequences = [sequence(model, 3 + 3 * i, **own) for i, own in enumerate(params)]
+    _, batch = schedule(model, sequences)
+    denoised = 0
+    for i, span in enumerate(batch.spans):
+        own, reach = span.sequence, span.reach
+        rows = slice(*batch.query_starts[i : i + 2])
+        positions = np.arange(reach.start, reach.end)
+        assert batch.positions[rows].tolist() == positions.tolist()
+        hidden = own.tokens_without_prompt(reach) if span.without_prompt else own.canvas[positions]
+        assert batch.token_ids[rows].tolist() == hidden.tolist()
+        count = -(-reach.horizon // PAGE)
+        pages = own.pages[count:] if span.without_prompt else own.pages[:count]
+        assert batch.pages[slice(*batch.page_starts[i : i + 2])].tolist() == pages
+        slots = [pages[p // PAGE] * PAGE + p % PAGE for p in positions.tolist()]
+        assert batch.slots[rows].tolist() == slots
+        if not reach.scored or span.without_prompt:
+            continue
+        assert batch.denoised[denoised] is span
+        scored = slice(*batch.scored_starts[denoised : denoised + 2])
+        edits = own.decoding.editing_limit is not None
+        wanted = [p for p in reach.scored if own.masked[p] or (edits and p >= own.num_prompt)]
+        assert batch.scored_positions[scored].tolist() == wanted
+        assert (batch.scored_spans[scored] == denoised).all()
+        own_rows = batch.query_starts[i] + np.array(wanted) - reach.start
+        assert batch.scored_rows[scored].tolist() == own_rows.tolist()
+        assert batch.open_rows[batch.scored_open[scored]].tolist() == own_rows.tolist()
+        assert batch.decoding.quota[denoised] == own.decoding.quotas[0]
+        assert batch.decoding.temperature[denoised] == np.float32(own.decoding.temperature)
+        assert batch.decoding.top_k[denoised] == own.decoding.top_k
+        denoised += 1
+    assert len(batch.denoised) == denoised == len(sequences)
+
+
+def test_rows_are_taken_again_by_those_who_come_later() -> None:
+    model = info()
+    first = [sequence(model, 5) for _ in range(4)]
+    scheduler, _ = schedule(model, first)
+    assert sorted(own.canvas_row for own in first if own.canvas_row is not None) == [0, 1, 2, 3]
+    row = first[2].canvas_row
+    scheduler.remove(first[2])
+    later = sequence(model, 7)
+    scheduler.add(later)
+    scheduler.schedule()
+    assert later.canvas_row == row
+
+
+def test_a_preempted_sequence_keeps_its_row_and_its_tokens(tiny: LoadedModel) -> None:
+    """Half the pages that all need: some are preempted, and every row is free in the end."""
+    params = SamplingParams(max_tokens=40, block_length=8, steps=4, seed=1, ignore_eos=True)
+    requests = [Request(str(i), tuple(range(3, 30 + i)), params) for i in range(4)]
+    scarce = make_engine(tiny, num_pages=12, page_size=16, max_num_seqs=4, prefix_cache=False)
+    answers = run_all(scarce, requests)
+    assert scarce.scheduler.num_preempted > 0
+    plenty = run_all(make_engine(tiny, max_num_seqs=4), requests)
+    for name, answer in plenty.items():
+        assert answers[name].token_ids == answer.token_ids
