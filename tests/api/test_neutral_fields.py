@@ -29,7 +29,7 @@ COMMON = {
     "safety_identifier": "someone",
     "n": None,
     "temperature": None,
-    "top_k": -1,
+    "top_k": None,
     "stop": None,
     "stream_options": None,
     "stream_refinements": False,
@@ -50,6 +50,13 @@ def test_neutral_values_of_known_fields_change_nothing(call, engine, path):
     with_fields, without = engine.requests
     assert with_fields.sampling == without.sampling
     assert with_fields.refinements is without.refinements is None
+
+
+@pytest.mark.parametrize("off", [0, -1])
+def test_top_k_that_is_off_is_asked_for_whatever_a_checkpoint_says(call, engine, off):
+    assert call("POST", "/v1/completions", json={"prompt": "hi", "top_k": off}).status_code == 200
+    (request,) = engine.requests
+    assert request.sampling.top_k == 0
 
 
 @pytest.mark.parametrize("name", sorted(set(NEUTRAL) - OF_ONE_ENDPOINT))
