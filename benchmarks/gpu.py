@@ -161,7 +161,7 @@ def measure_case(report: Report, ceilings: Ceilings, case: Case) -> None:
     if loaded is None:
         return
     if fitting:
-        start = partial(engine.start, loaded, fitting, overlap=True if DRY else None)
+        start = partial(engine.start, loaded, fitting)
         started = report.measure(Part(f"{case.name}: start", loads.START_S, start), needed=True)
         for load in fitting if started is not None else ():
             _measure_load(report, ceilings, case, load, own, started)
@@ -174,7 +174,7 @@ def measure_case(report: Report, ceilings: Ceilings, case: Case) -> None:
 
 def _company(case: Case) -> str | None:
     """The name of the part that compares a request alone and in company, for what has a target."""
-    cases = loads.DRY_CASES[:2] if DRY else loads.CASES[:4]
+    cases = loads.DRY_CASES[:2] if DRY else loads.COMPANY
     return f"{case.name}: company" if case in cases else None
 
 

@@ -58,12 +58,12 @@ def load(
     return LoadedModel(model, Tokenizer(Numbers()), info, weights.dtype, device)
 
 
-def start(loaded: LoadedModel, loads: Sequence[Load], *, overlap: bool | None = None) -> Engine:
+def start(loaded: LoadedModel, loads: Sequence[Load]) -> Engine:
     """An engine with room for any of these loads, and numbers in its cache as of real keys.
 
     Norms make keys of about one in size; zeros would let a device run faster.
     """
-    engine = Engine(Config(engine=_config(loaded, loads, overlap)), loaded, Metrics())
+    engine = Engine(Config(engine=_config(loaded, loads)), loaded, Metrics())
     for pool in (*engine.runner.cache.keys, *engine.runner.cache.values):
         if pool.itemsize == 1:
             for part in pool.split(max(1, len(pool) // 8)):
@@ -73,7 +73,7 @@ def start(loaded: LoadedModel, loads: Sequence[Load], *, overlap: bool | None = 
     return engine
 
 
-def _config(loaded: LoadedModel, loads: Sequence[Load], overlap: bool | None) -> EngineConfig:
+def _config(loaded: LoadedModel, loads: Sequence[Load]) -> EngineConfig:
     most = max(loads, key=lambda load: load.concurrency)
     rows = 2 * most.block * most.concurrency
     if loaded.info.attention == "full":  # a request that opens a block computes every position
@@ -85,7 +85,7 @@ def _config(loaded: LoadedModel, loads: Sequence[Load], overlap: bool | None) ->
         num_pages=max(load.concurrency * load.num_pages(PAGE) for load in loads),
         prefix_cache=True,
         kv_dtype=most.kv_dtype,
-        overlap=overlap,
+        overlap=most.overlap,
     )
 
 

@@ -145,9 +145,9 @@ def test_counts_are_differences() -> None:
 @pytest.mark.parametrize("name", ["tiny SDAR", "tiny LLaDA", "tiny LLaDA2", "tiny DiffusionGemma"])
 @pytest.mark.parametrize("overlap", [False, True])
 def test_an_engine_commits_a_block_in_its_steps_and_no_more(name: str, overlap: bool) -> None:
-    load = Load(3, context=64, num_tokens=16, block=8, tokens_per_forward=4)
+    load = Load(3, 64, 16, block=8, tokens_per_forward=4, overlap=overlap)
     loaded = engines.load(TINY[name], torch.device("cpu"), 1200, block_length=8)
-    engine = engines.start(loaded, [Load(5, 64, 16, 8), load], overlap=overlap)
+    engine = engines.start(loaded, [replace(load, concurrency=5), load])
     found = engines.measure(engine, sizes(TINY[name]), load, Ceilings(1e9, 1e9), least_s=0.0)
     cycle = load.steps + (1 if overlap else 0)
     assert found["problems"] == []
