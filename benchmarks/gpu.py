@@ -111,7 +111,7 @@ def contents(device: torch.device, ceilings: Ceilings) -> Iterator[Part | Case]:
     yield from kernels.bits(device, small=DRY)
     cases = loads.DRY_CASES if DRY else loads.CASES
     yield from cases[:2]
-    yield from _others("fp8", device, ceilings)
+    yield from kernels.products_fp8(device, ceilings, small=DRY)
     yield from cases[2:]
     yield from _others("peers", device, ceilings)
     yield from _others("http", device, ceilings)

@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from benchmarks.device import attention, experts, int4, layers, products, unmasking
+from benchmarks.device import attention, experts, fp8, int4, layers, products, unmasking
 from benchmarks.device.report import Part
 from benchmarks.device.timing import Ceilings
 
@@ -63,6 +63,20 @@ def parts(device: torch.device, ceilings: Ceilings, *, small: bool = False) -> I
             3,
             partial(int4.compare, outputs, inputs, ceilings, device, counts),
             "int4",
+        )
+
+
+def products_fp8(
+    device: torch.device, ceilings: Ceilings, *, small: bool = False
+) -> Iterator[Part]:
+    """W8A8 products alone, from few rows to many, beside torch's and beside bfloat16."""
+    counts = (3, 40) if small else (*fp8.ROWS, 8192)
+    for shape in (fp8.TINY,) if small else fp8.SHAPES:
+        yield Part(
+            f"products fp8, {shape.name}",
+            10,  # each number of rows may have a configuration of its own to compile
+            partial(fp8.compare, shape, counts, ceilings, device),
+            "fp8",
         )
 
 

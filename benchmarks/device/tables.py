@@ -21,7 +21,9 @@ def lines(result: Row) -> Iterator[str]:
     yield from _kernels(result)
     for row in result.get("engine", []):
         yield from _load(row)
-    for key in ("fp8", "int4", "peers", "http"):
+    for row in result.get("fp8", []):
+        yield f"{row['part']}, {row['rows']} rows: {_brief(row)}"
+    for key in ("int4", "peers", "http"):
         for row in result.get(key, []):
             yield f"{row['part']}: {_brief(row)}"
     for part in result["skipped"]:

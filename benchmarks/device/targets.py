@@ -110,6 +110,8 @@ def _kernels(result: Row) -> Iterator[str]:
     ]
     name = "attention, heads of 256 and more: 60% of the floor"
     yield _verdict(name, rows, "share_of_floor", lambda x: x >= 0.6)
+    rows = result.get("fp8") or []
+    yield _verdict("fp8 products: a row's bits by no number of rows", rows, "same_bits", bool)
     rows = _of_shape(result.get("unmasking"), UNMASKING)
     yield _verdict("unmasking: 1.15 products", rows, "times_product", lambda x: x <= 1.15)
     key = "times_faster_than_eager"

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -85,29 +86,31 @@ def measure_ceilings(device: torch.device, *, small: bool) -> Ceilings:
     a, b = (torch.randn(side, side, device=device).bfloat16() for _ in range(2))
     product = timed(lambda: a @ b)
     flops = 2 * side**3
-    eight_bits = _scaled_product(a, b)
-    fp8_rate = None if eight_bits is None else flops / timed(eight_bits).median_s
-    return Ceilings(2 * size / copy.median_s, flops / product.median_s, fp8_rate)
+    return Ceilings(2 * size / copy.median_s, flops / product.median_s, _fp8_rate(a, b))
 
 
-def _scaled_product(a: Tensor, b: Tensor) -> Callable[[], Tensor] | None:
-    """torch's product of e4m3 rows with a scale for each row and each output, if it has one."""
+def _fp8_rate(a: Tensor, b: Tensor) -> float | None:
+    """Operations a second of torch's product of e4m3 numbers, if it has one: the faster of two.
+
+    One scales a row and an output each by a number of its own, the other both by one number.
+    """
     first, second = (x.to(torch.float8_e4m3fn) for x in (a, b))
-    ones = torch.ones(len(a), 1, device=a.device)
-
-    def product() -> Tensor:
-        return torch._scaled_mm(
+    rates = []
+    for shape in ((len(a), 1), ()):
+        ones = torch.ones(shape, device=a.device)
+        product = partial(
+            torch._scaled_mm,
             first,
             second.t(),
             scale_a=ones,
-            scale_b=ones.t(),
+            scale_b=ones.t() if shape else ones,
             out_dtype=torch.bfloat16,
             use_fast_accum=True,
         )
-
-    try:
-        product()
-    except (AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
-        print(f"no ceiling for 8-bit products: {error}", file=sys.stderr)
-        return None
-    return product
+        try:
+            product()
+        except (AttributeError, NotImplementedError, RuntimeError, ValueError) as error:
+            print(f"no product of e4m3 with scales {shape}: {error}", file=sys.stderr)
+            continue
+        rates.append(2 * len(a) * len(b) * a.shape[1] / timed(product).median_s)
+    return max(rates, default=None)

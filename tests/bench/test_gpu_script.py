@@ -29,6 +29,7 @@ def test_a_dry_run_measures_everything(tmp_path: Path) -> None:
         assert row["entropy_error"] < 1e-4
     assert [row["shape"]["held"] for row in result["experts"]] == [None, "fp8"]
     assert all(row["relative_error"] < 2e-2 for row in result["experts"])
+    assert all(row["same_bits"] and row["relative_error"] < 1e-2 for row in result["fp8"])
     assert {row["name"] for row in result["layers"]} == {"rms_norm", "heads", "swiglu"}
     assert all(row["relative_difference"] < 1e-2 for row in result["layers"])
     assert [row["same"] for row in result["same_tokens"]] == [True, True]
