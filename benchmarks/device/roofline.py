@@ -7,7 +7,8 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 Result = dict[str, Any]
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 860, 520, 64, 230, 34, 48
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 520, 64, 330, 34, 48
+LINE = 12  # of the list of points, which may be longer than the picture is high
 COLORS = {
     "attention": "#0b6e4f",
     "unmasking": "#8250df",
@@ -84,13 +85,16 @@ def draw(result: Result) -> str:
     """An SVG document of a result that has ceilings."""
     ceilings, found = result["ceilings"], list(points(result))
     bytes_per_s, flops_per_s = ceilings["bytes_per_s"], ceilings["flops_per_s"]
-    axes = _Axes(found, bytes_per_s, flops_per_s)
-    body = [*_grid(axes), *_roof(axes, bytes_per_s, flops_per_s), *_dots(axes, found)]
+    rates = [flops_per_s, *filter(None, [ceilings.get("fp8_flops_per_s")])]
+    axes = _Axes(found, bytes_per_s, max(rates))
+    roofs = [line for rate in rates for line in _roof(axes, bytes_per_s, rate)]
+    body = [*_grid(axes), *roofs, *_dots(axes, found)]
+    height = max(HEIGHT, TOP + LINE * (len(found) + 2))
     name = (result.get("machine") or {}).get("gpu") or "CPU, dry run"
     body.append(_text(LEFT, 20, f"{name}: work per second over work per byte", size=14))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="system-ui,sans-serif">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" font-family="system-ui,sans-serif">\n'
         f'<rect width="100%" height="100%" fill="#ffffff"/>\n' + "\n".join(body) + "\n</svg>\n"
     )
 
@@ -129,7 +133,7 @@ def _dots(axes: _Axes, found: list[Point]) -> Iterator[str]:
         yield _text(at[0] + 6, at[1] - 4, str(number), color=color, size=10)
         line = f"{number} {point.label}: {point.share_of_floor:.0%}"
         yield _text(WIDTH - RIGHT + 12, y, line, color=color, size=10)
-        y += 12
+        y += LINE
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, color: str, width: int = 1) -> str:
