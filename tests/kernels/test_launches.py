@@ -18,7 +18,8 @@ MASKED = EVERYWHERE | {
     "select_kernel",
 }  # fmt: skip
 EXPERTS = {
-    "grouped_product_kernel",
+    "gated_kernel",
+    "outward_kernel",
     "combine_kernel",
     "count_pairs_kernel",
     "place_pairs_kernel",

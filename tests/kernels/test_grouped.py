@@ -1,0 +1,164 @@
+"""Grouped products in Triton: e4m3 by e4m3, and the same bits however they are cut."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask_kernels import dispatch
+from unmask_kernels.experts import experts, route_softmax
+from unmask_kernels.gpu import experts as gpu
+from unmask_kernels.gpu.grouped import GROUP, GroupedConfig, Tile, grouped_config
+from unmask_kernels.quantized import dequantize_rows, quantize, quantize_rows
+
+FP8 = torch.float8_e4m3fn
+ROWS, NUM_EXPERTS, TOP, COLUMNS, INNER = 21, 5, 2, 144, 112  # no multiples of a tile
+
+pytestmark = pytest.mark.usefixtures("triton_kernels")
+
+
+class Case:
+    """Rows, and the experts that they are sent to, held in 8 bits."""
+
+    def __init__(self, device: torch.device, held: str = "fp8", inner: int = INNER) -> None:
+        torch.manual_seed(0)
+        inward = torch.randn(NUM_EXPERTS * 2 * inner, COLUMNS) / COLUMNS**0.5
+        back = torch.randn(NUM_EXPERTS * COLUMNS, inner) / inner**0.5
+        both, down = quantize(inward.to(device), held), quantize(back.to(device), held)
+        self.gate_up = both.values.view(NUM_EXPERTS, 2 * inner, COLUMNS)
+        self.down = down.values.view(NUM_EXPERTS, COLUMNS, inner)
+        self.scales = {
+            "gate_up_scales": both.scales.view(NUM_EXPERTS, -1),
+            "down_scales": down.scales.view(NUM_EXPERTS, -1),
+        }
+        self.x = torch.randn(ROWS, COLUMNS).to(device, torch.bfloat16)
+        logits = torch.randn(ROWS, NUM_EXPERTS, device=device)
+        self.ids, self.shares = route_softmax(logits, TOP, renormalise=True)
+
+    def run(self, rows: slice = slice(None), **options: object) -> Tensor:
+        routed = self.ids[rows], self.shares[rows]
+        return experts(self.x[rows], self.gate_up, self.down, *routed, **self.scales, **options)
+
+    def run_as(self, config: GroupedConfig, activation: str = "silu") -> Tensor:
+        scales = self.scales["gate_up_scales"], self.scales["down_scales"]
+        routed = self.ids, self.shares
+        return gpu.experts(
+            self.x, self.gate_up, self.down, *routed, *scales, activation, 90, None, config
+        )
+
+    def exact(self, *, quantized: bool, gelu: bool = False) -> Tensor:
+        """Row by row in float64, with activations rounded to 8 bits as the kernels round them."""
+        wide = dequantize_rows(quantize_rows(self.x.cpu()), torch.float64)
+        x = wide if quantized else self.x.cpu().double()
+        both = self.gate_up.cpu().double() * self.scales["gate_up_scales"].cpu()[..., None]
+        down = self.down.cpu().double() * self.scales["down_scales"].cpu()[..., None]
+        out = torch.zeros(ROWS, COLUMNS, dtype=torch.float64)
+        for row in range(ROWS):
+            for k, expert in enumerate(self.ids[row].tolist()):
+                gate, up = (both[expert] @ x[row]).chunk(2)
+                inner = (F.gelu(gate, approximate="tanh") if gelu else F.silu(gate)) * up
+                inner = in_groups(inner) if quantized else inner
+                out[row] += self.shares[row, k].item() * (down[expert] @ inner)
+        return out
+
+
+def in_groups(inner: Tensor) -> Tensor:
+    """What is left of a row [I] in e4m3, with a scale for every group."""
+    parts = [quantize_rows(part[None].float()) for part in inner.split(GROUP.value)]
+    return torch.cat([dequantize_rows(part, torch.float64)[0] for part in parts])
+
+
+def difference(found: Tensor, expected: Tensor) -> float:
+    return ((found.cpu().double() - expected).norm() / expected.norm()).item()
+
+
+@pytest.mark.parametrize("gelu", [False, True])
+@pytest.mark.parametrize("inner", [INNER, 128])
+def test_e4m3_rows_meet_e4m3_weights(inner: int, gelu: bool, device: torch.device) -> None:
+    case = Case(device, inner=inner)
+    found = case.run(activation="gelu_tanh" if gelu else "silu")
+    assert found.dtype == torch.bfloat16
+    # A float32 sum can fall on the other side of a boundary between two e4m3 numbers.
+    assert difference(found, case.exact(quantized=True, gelu=gelu)) < 1e-2
+    rounded = difference(found, case.exact(quantized=False, gelu=gelu))
+    assert 2e-2 < rounded < 6e-2  # so rows were rounded
+
+
+@pytest.mark.parametrize(("held", "chip"), [("int8", 90), ("int8", 80), ("fp8", 80)])
+def test_rows_stay_whole_where_there_are_no_such_units(
+    held: str, chip: int, device: torch.device
+) -> None:
+    if device.type == "cuda":
+        chip = dispatch.capability(device)
+    case = Case(device, held)
+    with dispatch.backend("triton", chip=chip):
+        found = case.run()
+    assert difference(found, case.exact(quantized=held == "fp8" and chip >= 89)) < 1e-2
+
+
+def configurations() -> list[GroupedConfig]:
+    usual = grouped_config(FP8, FP8, 90, 1)
+    fewer = Tile(64, GROUP.value, num_stages=2)
+    return [
+        *(grouped_config(FP8, FP8, 90, load) for load in (1, 16, 40, 100)),
+        replace(usual, tma=False),
+        replace(usual, experts_first=False),
+        replace(usual, inward=replace(usual.inward, outputs=128), outward=fewer),
+        replace(usual, rows=64, outward=replace(usual.outward, outputs=256, num_warps=8)),
+    ]
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu_tanh"])
+def test_no_bit_depends_on_how_products_are_cut(activation: str, device: torch.device) -> None:
+    case = Case(device)
+    first, *others = configurations()
+    expected = case.run_as(first, activation)
+    assert len({first, *others}) == len(others) + 1
+    for config in others:
+        assert torch.equal(case.run_as(config, activation), expected), config
+
+
+@pytest.mark.parametrize("held", ["fp8", "int8"])
+def test_a_row_gets_the_same_bits_in_any_company(held: str, device: torch.device) -> None:
+    case = Case(device, held)
+    together = case.run()
+    for rows in (slice(0, 1), slice(7, 13), slice(20, 21)):
+        assert torch.equal(case.run(rows), together[rows])
+
+
+def test_an_expert_of_many_rows_has_several_tiles(device: torch.device) -> None:
+    case = Case(device)
+    together = case.run()
+    case.ids = torch.full_like(case.ids, 3)
+    case.ids[0] = torch.tensor([3, 1])
+    crowded = case.run_as(replace(grouped_config(FP8, FP8, 90, 1), rows=16))
+    assert difference(crowded, case.exact(quantized=True)) < 1e-2
+    assert not torch.equal(crowded, together)
+
+
+@pytest.mark.parametrize("held", ["fp8", "int8"])
+def test_what_is_added_is_rounded_once(held: str, device: torch.device) -> None:
+    case = Case(device, held)
+    residual = torch.randn(ROWS, COLUMNS).to(device, torch.bfloat16)
+    wide = case.exact(quantized=held == "fp8") + residual.cpu().double()
+    found = case.run(residual=residual.clone())
+    assert difference(found, wide) < 1e-2
+    columns = torch.empty(ROWS, 2 * COLUMNS, dtype=torch.bfloat16, device=device)[:, :COLUMNS]
+    assert torch.equal(case.run(residual=columns.copy_(residual)), found)
+
+
+def test_no_rows_give_no_rows(device: torch.device) -> None:
+    case = Case(device)
+    assert case.run(slice(0, 0)).shape == (0, COLUMNS)
+
+
+def test_rows_of_zeros_and_huge_rows_stay_numbers(device: torch.device) -> None:
+    case = Case(device)
+    case.x[3] = 0.0
+    case.x[4] *= 1e4
+    found = case.run()
+    assert not found[3].any()
+    assert found.isfinite().all()
+    assert difference(found, case.exact(quantized=True)) < 1e-2
