@@ -1,14 +1,23 @@
-"""Mixtures of experts: right, and how near their floor, beside a loop over experts in torch."""
+"""Mixtures of experts: right, and how near their floor, beside a loop over experts in torch.
 
-from dataclasses import dataclass, replace
+`python -m benchmarks.device.experts` prints that table; `--sweep` times every tile of the grouped
+products instead (see `benchmarks.device.expert_tiles`), within `--seconds`, into the file `--out`.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.device.timing import Ceilings, timed
+from benchmarks.device.timing import Ceilings, measure_ceilings, timed
+from benchmarks.machine import describe
 from unmask_kernels.experts import Stacked, experts
 from unmask_kernels.layers import Activation
 from unmask_kernels.quantized import Quantization, quantize
@@ -43,17 +52,15 @@ SHAPES = (
     Shape("LLaDA2.0-mini", 32, 2048, 512, 256, 8),
     Shape("DiffusionGemma", 32, 2816, 704, 128, 8, "gelu_tanh"),
 )
-ROWS = (32, 256, 2048)
+ROWS = (32, 256, 2048, 4096)
 TINY = Shape("tiny", 6, 32, 32, 4, 2)
 
 
 def every() -> list[Shape]:
-    """Each shape with each number of rows, in bfloat16 and in 8 bits."""
+    """Each shape with each number of rows: e4m3 with rows quantized too, bfloat16, int8."""
+    kinds: tuple[Quantization | None, ...] = ("fp8", None, "int8")
     return [
-        replace(shape, rows=rows, held=held)
-        for shape in SHAPES
-        for held in (None, "fp8")
-        for rows in ROWS
+        replace(shape, rows=rows, held=held) for held in kinds for shape in SHAPES for rows in ROWS
     ]
 
 
@@ -74,6 +81,14 @@ def build(shape: Shape, device: torch.device) -> Stacked:
         gate_up.scales.view(inward[:2]),
         down.scales.view(outward[:2]),
     )
+
+
+def draw(shape: Shape, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows, and experts and shares drawn alike for all of them."""
+    x = torch.randn(shape.rows, shape.hidden, device=device).bfloat16()
+    logits = torch.randn(shape.rows, shape.num_experts, device=device)
+    shares, ids = logits.softmax(-1).topk(shape.top)
+    return x, ids, shares / shares.sum(-1, keepdim=True)
 
 
 def run(shape: Shape, held: Stacked, x: Tensor, ids: Tensor, shares: Tensor) -> Tensor:
@@ -115,17 +130,16 @@ def _wide(weight: Tensor, scales: Tensor | None, expert: int, dtype: torch.dtype
 def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str, Any]:
     """Ours and the loop on one shape; the error is of the first rows, against float64."""
     held = build(shape, device)
-    x = torch.randn(shape.rows, shape.hidden, device=device).bfloat16()
-    logits = torch.randn(shape.rows, shape.num_experts, device=device)
-    shares, ids = logits.softmax(-1).topk(shape.top)
-    shares = shares / shares.sum(-1, keepdim=True)
+    x, ids, shares = draw(shape, device)
     reached = int(ids.unique().numel())
     floor_s = ceilings.floor_s(shape.num_bytes(reached), shape.flops)
     ours = timed(partial(run, shape, held, x, ids, shares), graph=True)
     theirs = timed(partial(loop, shape, held, x, ids, shares))
     few = slice(0, CHECKED_ROWS)
     expected = loop(shape, held, x[few].double(), ids[few], shares[few].double())
-    found = run(shape, held, x, ids, shares)[few].double()
+    whole = run(shape, held, x, ids, shares)
+    found = whole[few].double()
+    alone = run(shape, held, x[few], ids[few], shares[few])
     return {
         "shape": shape.__dict__,
         "experts_reached": reached,
@@ -136,5 +150,46 @@ def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str,
         "spread_us": [1e6 * ours.low_s, 1e6 * ours.high_s],
         "share_of_floor": floor_s / ours.median_s,
         "torch_us": theirs.median_us,
+        "same_bits_alone": bool(torch.equal(alone, whole[few])),
         "relative_error": float((found - expected).norm() / expected.norm()),
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sweep", action="store_true", help="tiles of the grouped products")
+    parser.add_argument("--seconds", type=float, default=60.0, help="not much more than these")
+    parser.add_argument("--out", type=Path, help="result file")
+    options = parser.parse_args()
+    device = torch.device("cuda")
+    ceilings = measure_ceilings(device, small=False)
+    if options.sweep:
+        from benchmarks.device import expert_tiles
+
+        expert_tiles.sweep(ceilings, device, options.seconds, options.out)
+        return
+    deadline_s, rows = time.monotonic() + options.seconds, []
+    for shape in every():
+        if time.monotonic() > deadline_s:
+            print(f"no time left for {shape}")
+            continue
+        rows.append(compare(shape, ceilings, device))
+        print(line(rows[-1]), flush=True)
+    if options.out:
+        result = describe() | {"ceilings": asdict(ceilings), "experts": rows}
+        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the table."""
+    shape = row["shape"]
+    return (
+        f"{shape['name']:16} {shape['rows']:5} rows {shape['held'] or 'bf16':5} "
+        f"{row['us']:7.0f} us, {row['share_of_floor']:4.0%} of the floor, torch "
+        f"{row['torch_us']:8.0f} us, error {row['relative_error']:.1e}, "
+        f"same bits alone: {row['same_bits_alone']}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask_kernels.cpu import native
+from unmask_kernels import quantized
+from unmask_kernels.cpu import native, onednn
+from unmask_kernels.cpu.memory import reserve
 from unmask_kernels.cpu.native import NativeExperts
 from unmask_kernels.dispatch import capability, uses_triton
 from unmask_kernels.layers import Activation, gated
@@ -23,7 +25,10 @@ from unmask_kernels.linear import (
     make_linear,
     uses_onednn,
 )
+from unmask_kernels.quantized import QuantizedWeight
 from unmask_kernels.rows import fill_rows, pad_rows
+
+Matrix = Tensor | QuantizedWeight
 
 
 def score_experts(x: Tensor, router: Linear) -> Tensor:
@@ -136,6 +141,27 @@ class Experts:
             return self.native(x, ids, shares)
         if self.stacked is None:
             return _grouped(x, ids, shares, len(self.packed), self._product)
+        return self._stacked(x, ids, shares, None)
+
+    def add(self, x: Tensor, ids: Tensor, shares: Tensor, residual: Tensor) -> Tensor:
+        """The same, added to `residual` [T, C], which may be overwritten."""
+        if self.stacked is None or not uses_triton(x.device):
+            return residual.add_(self(x, ids, shares))
+        return self._stacked(x, ids, shares, residual)
+
+    @property
+    def num_bytes(self) -> dict[torch.dtype, int]:
+        """Memory of all experts, scales included, by the type that weights are held in."""
+        if self.native is not None:
+            return {self.native.dtype: self.native.num_bytes}
+        if self.stacked is None:
+            return {}  # oneDNN does not say
+        held = self.stacked
+        parts = held.gate_up, held.down, held.gate_up_scales, held.down_scales
+        return {held.gate_up.dtype: sum(part.nbytes for part in parts if part is not None)}
+
+    def _stacked(self, x: Tensor, ids: Tensor, shares: Tensor, residual: Tensor | None) -> Tensor:
+        assert self.stacked is not None
         return experts(
             x,
             self.stacked.gate_up,
@@ -145,6 +171,7 @@ class Experts:
             gate_up_scales=self.stacked.gate_up_scales,
             down_scales=self.stacked.down_scales,
             activation=self.activation,
+            residual=residual,
         )
 
     def _product(self, expert: int, rows: Tensor) -> Tensor:
@@ -167,8 +194,18 @@ def make_experts(
     return gather_experts(((*g.chunk(2), d) for g, d in pairs), len(down), activation)
 
 
+def halves(weight: Matrix) -> tuple[Matrix, Matrix]:
+    """The gate's outputs of a weight [2 I, C], and the others."""
+    if isinstance(weight, Tensor):
+        gate, up = weight.chunk(2)
+        return gate, up
+    parts = zip(weight.values.chunk(2), weight.scales.chunk(2), strict=True)
+    first, second = (QuantizedWeight(values, scales) for values, scales in parts)
+    return first, second
+
+
 def gather_experts(
-    weights: Iterable[tuple[Tensor, Tensor, Tensor]],
+    weights: Iterable[tuple[Matrix, Matrix, Matrix]],
     num_experts: int,
     activation: Activation = "silu",
 ) -> Experts:
@@ -180,6 +217,14 @@ def gather_experts(
     stacked: Stacked | None = None
     filled: NativeExperts | None = None
     for expert, (gate, up, down) in enumerate(weights):
+        if isinstance(gate, QuantizedWeight):
+            assert isinstance(up, QuantizedWeight)
+            assert isinstance(down, QuantizedWeight)
+            stacked = stacked or _reserve(gate, down, num_experts)
+            _fill(stacked, expert, gate, up, down)
+            continue
+        assert isinstance(up, Tensor)
+        assert isinstance(down, Tensor)
         if _uses_native(gate, down):
             if filled is None:
                 sizes = num_experts, gate.shape[1], len(gate)
@@ -192,12 +237,36 @@ def gather_experts(
         if stacked is None:
             both = 2 * len(gate)
             stacked = Stacked(
-                gate.new_empty((num_experts, both, gate.shape[1])),
-                down.new_empty((num_experts, *down.shape)),
+                reserve((num_experts, both, gate.shape[1]), gate.dtype, gate.device),
+                reserve((num_experts, *down.shape), down.dtype, down.device),
             )
         torch.cat((gate, up), out=stacked.gate_up[expert])
         stacked.down[expert] = down
     return Experts(stacked, tuple(packed), activation, filled)
+
+
+def _reserve(gate: QuantizedWeight, down: QuantizedWeight, num_experts: int) -> Stacked:
+    """Memory for experts of 8 bits."""
+    (inner, columns), dtype, device = gate.values.shape, gate.values.dtype, gate.values.device
+    return Stacked(
+        reserve((num_experts, 2 * inner, columns), dtype, device),
+        reserve((num_experts, columns, inner), dtype, device),
+        torch.empty((num_experts, 2 * inner), dtype=torch.float32, device=device),
+        torch.empty((num_experts, columns), dtype=torch.float32, device=device),
+    )
+
+
+def _fill(
+    stacked: Stacked, expert: int, gate: QuantizedWeight, up: QuantizedWeight, down: QuantizedWeight
+) -> None:
+    assert stacked.gate_up_scales is not None
+    assert stacked.down_scales is not None
+    inner = len(gate.values)
+    for own, place in ((gate, slice(0, inner)), (up, slice(inner, 2 * inner))):
+        stacked.gate_up[expert, place] = own.values
+        stacked.gate_up_scales[expert, place] = own.scales
+    stacked.down[expert] = down.values
+    stacked.down_scales[expert] = down.scales
 
 
 def experts(
@@ -210,12 +279,15 @@ def experts(
     gate_up_scales: Tensor | None = None,
     down_scales: Tensor | None = None,
     activation: Activation = "silu",
+    residual: Tensor | None = None,
 ) -> Tensor:
     """Rows `x` [T, C] through the experts `ids` [T, K], summed by `shares` [T, K] float32.
 
     An expert is a gated product (Shazeer, 2020): `gate_up` [E, 2 I, C] holds its gate's outputs
     before the others, `down` [E, C, I]. Weights of 8 bits have scales [E, 2 I] and [E, C] of their
-    outputs. Returns [T, C].
+    outputs. On a GPU with such matrix units, rows meet weights of e4m3 as e4m3: those of `x` with a
+    scale each, and what lies between the two products with one for every 64 numbers of a row.
+    Returns [T, C], added to a `residual`, which may be overwritten.
     """
     num_experts, both, columns = gate_up.shape
     if columns != x.shape[1] or down.shape != (num_experts, columns, both // 2):
@@ -236,15 +308,16 @@ def experts(
             down_scales,
             activation,
             capability(x.device),
+            residual,
         )
 
     def product(expert: int, rows: Tensor) -> Tensor:
         full = pad_rows(rows, FEWEST_WIDENED_ROWS)  # MKL sums fewer in another order
-        joined = F.linear(full, _wide(gate_up, gate_up_scales, expert, x.dtype))
-        mixed = F.linear(gated(joined, activation), _wide(down, down_scales, expert, x.dtype))
-        return mixed[: len(rows)]
+        joined = _linear(full, gate_up, gate_up_scales, expert)
+        return _linear(gated(joined, activation), down, down_scales, expert)[: len(rows)]
 
-    return _grouped(x, ids, shares, num_experts, product)
+    mixed = _grouped(x, ids, shares, num_experts, product)
+    return mixed if residual is None else residual.add_(mixed)
 
 
 def _packs(inward: Tensor, down: Tensor) -> bool:
@@ -284,6 +357,7 @@ def _grouped(
     return total.to(x.dtype)
 
 
-def _wide(weights: Tensor, scales: Tensor | None, expert: int, dtype: torch.dtype) -> Tensor:
-    weight = weights[expert]
-    return weight if scales is None else (weight.float() * scales[expert][:, None]).to(dtype)
+def _linear(x: Tensor, weights: Tensor, scales: Tensor | None, expert: int) -> Tensor:
+    if scales is None:
+        return F.linear(x, weights[expert])
+    return quantized.product(x, weights[expert], scales[expert], onednn.cut(x.shape[1]))

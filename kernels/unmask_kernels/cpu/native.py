@@ -136,6 +136,16 @@ class NativeExperts:
         size = self._native.expert_size(num_columns, num_inner)
         self._panels = reserve((num_experts, size), dtype)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that weights are held in."""
+        return self._panels.dtype
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of all experts."""
+        return self._panels.nbytes
+
     def fill(self, expert: int, gate: Tensor, up: Tensor, down: Tensor) -> None:
         """Take an expert's gate and other factor [I, C], and its way back [C, I]."""
         place = self._panels[expert]

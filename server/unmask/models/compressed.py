@@ -22,15 +22,20 @@ IGNORED = (
     *("input_scale", "input_zero_point", "output_scale", "output_zero_point"),
     *("input_global_scale", "activation_scale", "k_scale", "v_scale", "q_scale", "weight_shape"),
 )
+STACK_SCALES = ("_scale", "_scale_inv")  # after the name of a tensor of several matrices
+STACKED_NDIM = 3
 DEFAULT_BLOCK = (128, 128)
 METHODS = ("compressed-tensors", "fp8")
 
 
 @dataclass(frozen=True, slots=True)
 class CompressedTensor:
-    """A weight in 8 bits, in whose file a scale is for all, for a row, or for a block of it."""
+    """A weight in 8 bits, in whose file a scale is for all, for a row, or for a block of it.
 
-    values: StoredTensor  # [N, K] of 8 bits, or [N, K / 4] int32 with four values each
+    A stack of matrices, such as of all experts, is read by its parts.
+    """
+
+    values: StoredTensor  # [..., N, K] of 8 bits, or [N, K / 4] int32 with four values each
     scales: StoredTensor
     shape: tuple[int, ...]
     kind: Quantization
@@ -44,7 +49,12 @@ class CompressedTensor:
     @property
     def per_output(self) -> bool:
         """Whether every output has one scale, so that it can be used as it is."""
-        return self.block[1] >= self.shape[1]
+        return self.block[1] >= self.shape[-1]
+
+    def part(self, index: int) -> "CompressedTensor":
+        """One matrix of several."""
+        values, scales = self.values.part(index), self.scales.part(index)
+        return CompressedTensor(values, scales, self.shape[1:], self.kind, self.block)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """The weight [N, K] that is meant, rounded once."""
@@ -99,10 +109,14 @@ def join_scales(
         module, _, last = name.rpartition(".")
         if last in ("weight", "weight_packed") and _is_compressed(tensor):
             found[f"{module}.weight"] = _compressed(module, tensor, tensors, block)
+        elif tensor.dtype in EIGHT_BITS and len(tensor.shape) == STACKED_NDIM:
+            found[name] = _compressed(name, tensor, tensors, block)
         elif last in ("weight_zero_point", "weight_g_idx"):
             raise InvalidCheckpoint(f"{name}: only symmetric weights without a new order are read")
         elif last in SCALES:
-            scaled.add(f"{module}.weight")
+            scaled.add(module if module in tensors else f"{module}.weight")
+        elif stack := _stack_of(name, tensors):
+            scaled.add(stack)
         elif last not in IGNORED:
             found[name] = tensor
     if wrong := [n for n in sorted(scaled) if not isinstance(found.get(n), CompressedTensor)]:
@@ -110,6 +124,15 @@ def join_scales(
             f"{wrong[0]} has scales, but is not stored as int8 or float8_e4m3fn"
         )
     return found
+
+
+def _stack_of(name: str, tensors: Mapping[str, StoredTensor]) -> str | None:
+    """The tensor of several matrices whose scales have this name, as transformers saves experts."""
+    for suffix in STACK_SCALES:
+        stack = tensors.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
+        if stack is not None and len(stack.shape) == STACKED_NDIM:
+            return name.removesuffix(suffix)
+    return None
 
 
 def _is_compressed(tensor: StoredTensor) -> bool:
@@ -122,7 +145,8 @@ def _compressed(
     tensors: Mapping[str, StoredTensor],
     block: tuple[int, int],
 ) -> CompressedTensor:
-    scales = next((t for last in SCALES if (t := tensors.get(f"{module}.{last}"))), None)
+    names = [f"{module}.{last}" for last in SCALES] + [module + last for last in STACK_SCALES]
+    scales = next((t for name in names if (t := tensors.get(name))), None)
     if scales is None:
         raise InvalidCheckpoint(f"{module}.weight has 8 bits, but no {' nor '.join(SCALES)}")
     if not scales.dtype.is_floating_point:
@@ -147,6 +171,8 @@ def _block_of(
     module: str, scales: tuple[int, ...], shape: tuple[int, ...], block: tuple[int, int]
 ) -> tuple[int, int]:
     """Rows and columns that share a scale; raises `InvalidCheckpoint` if none would fit."""
+    if len(shape) == STACKED_NDIM and scales[:1] == shape[:1]:
+        return _block_of(module, scales[1:], shape[1:], block)
     if len(shape) == 2 and len(scales) <= 2:
         rows, columns = (*scales, 1, 1)[:2]
         for height in (1, shape[0], block[0]):

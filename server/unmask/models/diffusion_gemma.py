@@ -20,10 +20,10 @@ from unmask.models.decoder import GatedMlp
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.gemma_config import FIELDS, GemmaConfig, Span, read_config
 from unmask.models.layers import turning_tables
+from unmask.models.moe import take_stacked_experts
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.canvas import make_vocabulary
-from unmask_kernels.experts import make_experts
 from unmask_kernels.linear import Linear, make_linear
 
 DECODER, ENCODER = "model.decoder.", "model.encoder.language_model."
@@ -67,7 +67,7 @@ class _Reader:
 
     def mixture(self, prefix: str) -> Mixture:
         c = self.config
-        inner = c.expert_size
+        self.weights.drop_prefix(f"{ENCODER}{prefix}experts.")
         return Mixture(
             # The router's rows are scaled by these and by the root of their size.
             norm=self.take(f"{prefix}router.scale", c.hidden_size) * c.hidden_size**-0.5,
@@ -76,10 +76,13 @@ class _Reader:
                 self.take(f"{prefix}router.proj.weight", c.num_experts, c.hidden_size)
             ),
             scales=self.take(f"{prefix}router.per_expert_scale", c.num_experts).float(),
-            experts=make_experts(
-                self.take(f"{prefix}experts.gate_up_proj", c.num_experts, 2 * inner, c.hidden_size),
-                self.take(f"{prefix}experts.down_proj", c.num_experts, c.hidden_size, inner),
-                activation=c.activation,
+            experts=take_stacked_experts(
+                self.weights,
+                f"{DECODER}{prefix}experts.",
+                c.num_experts,
+                c.hidden_size,
+                c.expert_size,
+                c.activation,
             ),
             top=c.top_experts,
         )

@@ -1,6 +1,6 @@
 """A mixture of experts between a layer's attention and the next layer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +8,8 @@ from torch import Tensor
 
 from unmask.models.decoder import GatedMlp
 from unmask.models.weights import Weights
-from unmask_kernels.experts import Experts, gather_experts, score_experts
+from unmask_kernels.experts import Experts, gather_experts, halves, score_experts
+from unmask_kernels.layers import Activation
 from unmask_kernels.linear import Linear, make_linear
 
 Route = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -27,10 +28,9 @@ class MoeMlp:
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, C] added to `residual`, which may be overwritten."""
         ids, shares = self.route(score_experts(x.to(self.router_dtype), self.router))
-        mixed = self.experts(x, ids, shares)
         if self.shared is not None:
-            mixed = self.shared.add(x, mixed)
-        return residual.add_(mixed)
+            residual = self.shared.add(x, residual)
+        return self.experts.add(x, ids, shares, residual)
 
 
 def take_router(weights: Weights, name: str, shape: tuple[int, int], dtype: torch.dtype) -> Linear:
@@ -39,18 +39,54 @@ def take_router(weights: Weights, name: str, shape: tuple[int, int], dtype: torc
 
 
 def take_experts(
-    weights: Weights, prefix: str, num_experts: int, hidden_size: int, intermediate_size: int
+    weights: Weights,
+    prefix: str,
+    num_experts: int,
+    hidden_size: int,
+    intermediate_size: int,
+    activation: Activation = "silu",
 ) -> Experts:
-    """Experts of three tensors each: `{prefix}{number}.gate_proj.weight` and its like."""
-    inward = intermediate_size, hidden_size
+    """Experts of three tensors each, `{prefix}{number}.gate_proj.weight` and its like.
 
-    def each() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for expert in range(num_experts):
-            own = f"{prefix}{expert}."
-            yield (
-                weights.take(f"{own}gate_proj.weight", inward),
-                weights.take(f"{own}up_proj.weight", inward),
-                weights.take(f"{own}down_proj.weight", inward[::-1]),
-            )
+    Held as the weights of linear layers are; one expert at a time is in memory twice.
+    """
+    experts = [f"{prefix}{expert}." for expert in range(num_experts)]
+    inward, outward = (intermediate_size, hidden_size), (hidden_size, intermediate_size)
+    names = [f"{expert}{own}_proj.weight" for expert in experts for own in ("gate", "up", "down")]
+    taken = weights.take_alike(names, [inward, inward, outward] * num_experts)
+    # Three calls of one iterator make a group of three.
+    held = gather_experts(zip(taken, taken, taken, strict=True), num_experts, activation)
+    weights.note_experts(held.num_bytes)
+    return held
 
-    return gather_experts(each(), num_experts)
+
+def take_stacked_experts(
+    weights: Weights,
+    prefix: str,
+    num_experts: int,
+    hidden_size: int,
+    intermediate_size: int,
+    activation: Activation = "silu",
+) -> Experts:
+    """Experts of two tensors for all, `{prefix}gate_up_proj` [E, 2 I, C] and `down_proj` [E, C, I].
+
+    As `take_experts`, by whose names they are read where a checkpoint has those.
+    """
+    sizes = num_experts, hidden_size, intermediate_size
+    if weights.has(f"{prefix}0.gate_proj.weight"):
+        return take_experts(weights, prefix, *sizes, activation)
+    both = 2 * intermediate_size, hidden_size
+    outward = hidden_size, intermediate_size
+    names = []
+    for own, shape in (("gate_up_proj", both), ("down_proj", outward)):
+        parts = [f"{prefix}{expert}.{own}" for expert in range(num_experts)]
+        stored = f"{prefix}{own}"
+        stored += "" if weights.has(stored) or not weights.has(f"{stored}.weight") else ".weight"
+        weights.split(stored, (num_experts, *shape), parts)
+        names.append(parts)
+    pairs = [name for pair in zip(*names, strict=True) for name in pair]
+    taken = weights.take_alike(pairs, [both, outward] * num_experts)
+    each = ((*halves(gate_up), down) for gate_up, down in zip(taken, taken, strict=True))
+    held = gather_experts(each, num_experts, activation)
+    weights.note_experts(held.num_bytes)
+    return held

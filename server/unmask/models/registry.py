@@ -1,5 +1,6 @@
 """From a checkpoint folder to a model that is ready to run."""
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from unmask.models.model_info import model_info
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
+
+logger = logging.getLogger(__name__)
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 EMBEDDED_NAME = "unmask-embedded"
@@ -109,6 +112,9 @@ def load_model(
         )
         model = family.build(raw, weights, info.max_model_len + MAX_BLOCK_LENGTH)
         weights.close()
+        for held, num_bytes in weights.expert_bytes.items():
+            name = str(held).removeprefix("torch.")
+            logger.info("experts: held as %s, %.2f GiB", name, num_bytes / 2**30)
     except KeyError as error:
         raise InvalidCheckpoint(f"config.json has no {error}") from error
     return LoadedModel(model, tokenizer, info, dtype, device)

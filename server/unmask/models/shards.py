@@ -62,6 +62,12 @@ class StoredTensor:
         """Its size in the file."""
         return math.prod(self.shape) * self.dtype.itemsize
 
+    def part(self, index: int) -> "StoredTensor":
+        """One entry along the first dimension."""
+        shape = self.shape[1:]
+        start = self.start + index * math.prod(shape) * self.dtype.itemsize
+        return StoredTensor(self.file, start, shape, self.dtype)
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """A copy in `dtype` on a device; of the file, one chunk at a time is in memory."""
         out = reserve(self.shape, dtype, device)

@@ -3,9 +3,9 @@
 import ctypes
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from unmask_kernels.quantized import (
 
 Progress = Callable[[str, int, int], None]
 Held = Literal["auto", "none"] | Quantization
+Matrix = Tensor | QuantizedWeight
 MOST_ALIKE = 3
 
 
@@ -51,6 +52,7 @@ class Weights:
         self._all_bytes = sum(_num_bytes(tensor) for tensor in self._tensors.values())
         self._done_bytes = 0
         self._num_quantized = 0
+        self.expert_bytes: dict[torch.dtype, int] = {}  # of all experts, by how they are held
         self.dtype = dtype
         self.device = device
         self.quantization = quantization
@@ -104,7 +106,9 @@ class Weights:
         Its outputs are those of the layers in turn, or as `order` [N] has them.
         """
         parts = list(zip(names, num_outputs, strict=True))
-        weights = [self._matrix(f"{n}.weight", (out, num_inputs)) for n, out in parts]
+        weights = [
+            self._matrix(f"{n}.weight", (out, num_inputs), self.quantization) for n, out in parts
+        ]
         weight = self._joined(weights)
         biases = [self.take(f"{n}.bias", (out,)) for n, out in parts] if bias else []
         added = torch.cat(biases) if bias else None
@@ -124,8 +128,37 @@ class Weights:
     ) -> GatedLinear:
         """Two layers' weights, held as asked, of which the first gates the other."""
         shape = (num_outputs, num_inputs)
-        first, second = self._alike([self._matrix(gate, shape), self._matrix(up, shape)])
+        both = [self._matrix(name, shape, self.quantization) for name in (gate, up)]
+        first, second = self._alike(both)
         return make_gated_linear(first, second, activation)
+
+    def take_alike(
+        self, names: Sequence[str], shapes: Sequence[tuple[int, int]]
+    ) -> Iterator[Matrix]:
+        """Matrices one by one, held as asked: all in 8 bits of one kind, or all whole.
+
+        `auto` holds them as they are stored where all of them are stored alike.
+        """
+        held = self.quantization
+        if held == "auto" and not self._are_stored_alike(names, shapes):
+            held = "none"
+        for name, shape in zip(names, shapes, strict=True):
+            yield self._matrix(name, shape, held)
+
+    def note_experts(self, num_bytes: Mapping[torch.dtype, int]) -> None:
+        """Count memory of experts, for whoever tells of it."""
+        for dtype, own in num_bytes.items():
+            self.expert_bytes[dtype] = self.expert_bytes.get(dtype, 0) + own
+
+    def split(self, name: str, shape: tuple[int, ...], parts: Sequence[str]) -> None:
+        """Give the entries of a tensor [E, ...] names of their own, to be taken one by one."""
+        tensor = self._pop(name, shape)
+        for index, part in enumerate(parts):
+            if isinstance(tensor, StoredTensor | CompressedTensor):
+                self._tensors[part] = tensor.part(index)
+            else:  # what is missing was noted
+                missing = torch.zeros(()).expand(shape[1:])
+                self._tensors[part] = missing if tensor is None else tensor[index]
 
     def drop(self, name: str) -> None:
         """Ignore a tensor that may be there, such as a tied head saved twice."""
@@ -156,15 +189,18 @@ class Weights:
         if trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None:
             trim(0)  # glibc keeps what was freed between weights, a tenth of them and more
 
-    def _matrix(self, name: str, shape: tuple[int, int]) -> Tensor | QuantizedWeight:
+    def _are_stored_alike(self, names: Sequence[str], shapes: Sequence[tuple[int, int]]) -> bool:
+        """Whether all of some weights are stored in 8 bits of one kind, a scale for each output."""
+        kinds: set[str | None] = set()
+        for name, shape in zip(names, shapes, strict=True):
+            stored = self._tensors.get(name)
+            kinds.add(stored.kind if _is_per_output(stored, shape) else None)
+        return len(kinds) == 1 and None not in kinds
+
+    def _matrix(self, name: str, shape: tuple[int, int], kind: Held) -> Matrix:
         """The weight of a linear layer, in 8 bits where it is held so."""
-        stored, kind = self._tensors.get(name), self.quantization
-        if (
-            isinstance(stored, CompressedTensor)
-            and stored.per_output
-            and stored.shape == shape
-            and kind in ("auto", stored.kind)
-        ):
+        stored = self._tensors.get(name)
+        if _is_per_output(stored, shape) and kind in ("auto", stored.kind):
             del self._tensors[name]
             self._num_quantized += 1
             held = stored.held(self.device)
@@ -176,7 +212,7 @@ class Weights:
         self._num_quantized += 1
         return quantize(whole, kind)
 
-    def _joined(self, parts: Sequence[Tensor | QuantizedWeight]) -> Tensor | QuantizedWeight:
+    def _joined(self, parts: Sequence[Matrix]) -> Matrix:
         alike = self._alike(parts)
         if len(alike) == 1:
             return alike[0]
@@ -187,9 +223,7 @@ class Weights:
         shape = sum(len(part) for part in whole), *whole[0].shape[1:]
         return torch.cat(whole, out=reserve(shape, whole[0].dtype, whole[0].device))
 
-    def _alike(
-        self, parts: Sequence[Tensor | QuantizedWeight]
-    ) -> Sequence[Tensor | QuantizedWeight]:
+    def _alike(self, parts: Sequence[Matrix]) -> Sequence[Matrix]:
         """The weights as they are, or all whole if they are not of one kind."""
         kinds = {p.dtype if isinstance(p, Tensor) else p.values.dtype for p in parts}
         if len(kinds) == 1:
@@ -212,6 +246,13 @@ class Weights:
         self._done_bytes += _num_bytes(tensor)
         if self._progress is not None:
             self._progress("weights", self._done_bytes, self._all_bytes)
+
+
+def _is_per_output(
+    stored: Tensor | StoredTensor | CompressedTensor | None, shape: tuple[int, int]
+) -> TypeGuard[CompressedTensor]:
+    """Whether a weight [N, K] is stored as it can be held in 8 bits."""
+    return isinstance(stored, CompressedTensor) and stored.per_output and stored.shape == shape
 
 
 def _num_bytes(tensor: Tensor | StoredTensor | CompressedTensor) -> int:

@@ -1,0 +1,269 @@
+"""Tiles of the grouped products: which are fastest, and whether all give the same bits.
+
+Run by `python -m benchmarks.device.experts --sweep`. Both products are timed apart, on both
+published shapes, in e4m3 and in bfloat16, for tiles of as many rows as an expert may get. Compiling
+comes first, on all cores. `unmask_kernels.gpu.grouped.grouped_config` has what came out of it.
+"""
+
+import itertools
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.device import experts
+from benchmarks.device.experts import Shape
+from benchmarks.device.timing import Ceilings, timed
+from benchmarks.machine import describe
+from unmask_kernels import dispatch
+from unmask_kernels.experts import Stacked
+from unmask_kernels.gpu import experts as gpu
+from unmask_kernels.gpu import grouped, routing
+from unmask_kernels.gpu.grouped import GROUP, GroupedConfig, Pairs, Tile
+from unmask_kernels.quantized import DTYPES, QuantizedRows, quantize_rows
+
+ROWS = (32, 256, 2048)
+TILE_ROWS = {32: (16, 32), 256: (16, 32, 64), 2048: (64, 128)}
+SHARED_BYTES = 220_000
+NUM_ACCUMULATORS = 128  # of a thread
+SMALL_EXPERTS, SMALL_ROWS = 8, 32  # to compile with: sizes that are divided as the real ones are
+COMPILE_SHARE = 0.5  # of all time
+TIMED_S = 0.012  # of a candidate
+
+
+@dataclass(frozen=True)
+class Job:
+    """A configuration to compile, and for what."""
+
+    shape: Shape
+    config: GroupedConfig
+
+
+def tiles(held: str | None, rows: int, *, inward: bool) -> Iterator[Tile]:
+    """Tiles of one product that fit into shared memory and registers."""
+    item = 1 if held == "fp8" else 2
+    inputs = (128 if inward else GROUP.value) if held == "fp8" else 64
+    stages = (3, 4, 6) if inward else (3, 4, 8)
+    parts = 2 if inward else 1
+    outputs = (64, 128) if inward else (64, 128, 256)
+    for width, warps, depth in itertools.product(outputs, (4, 8), stages):
+        shared = (parts * width + rows) * inputs * item * depth
+        accumulators = parts * width * rows // (32 * warps)
+        if shared <= SHARED_BYTES and 8 <= accumulators <= NUM_ACCUMULATORS:
+            yield Tile(width, inputs, warps, depth)
+
+
+def candidates(shape: Shape) -> Iterator[GroupedConfig]:
+    """Every tile of each product at least once, the other one as it is now."""
+    for rows in TILE_ROWS[shape.rows]:
+        usual = replace(current(shape), rows=rows)
+        inward = list(tiles(shape.held, rows, inward=True))
+        outward = list(tiles(shape.held, rows, inward=False))
+        for one, other in itertools.zip_longest(inward, outward):
+            yield replace(usual, inward=one or inward[0], outward=other or outward[0])
+
+
+def current(shape: Shape) -> GroupedConfig:
+    """What the kernels use on this chip."""
+    rows = DTYPES["fp8"] if shape.held == "fp8" else torch.bfloat16
+    load = shape.rows * shape.top / shape.num_experts
+    chip = dispatch.capability(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    return grouped.grouped_config(rows, rows, chip, load)
+
+
+def compile_all(jobs: Sequence[Job]) -> int:
+    """Put kernels into Triton's cache, so that later only time is measured; returns failures."""
+    device, failures = torch.device("cuda"), 0
+    built: dict[Shape, tuple[Stacked, tuple[Tensor, ...]]] = {}
+    for job in jobs:
+        few = job.shape
+        if few not in built:
+            built[few] = experts.build(few, device), experts.draw(few, device)
+        try:
+            run(few, *built[few], job.config)
+            torch.cuda.synchronize()
+        except Exception:
+            failures += 1
+    return failures
+
+
+def run(
+    shape: Shape, held: Stacked, drawn: tuple[Tensor, ...], config: GroupedConfig | None
+) -> Tensor:
+    """All of a mixture, cut as told."""
+    x, ids, shares = drawn
+    scales = held.gate_up_scales, held.down_scales
+    chip = dispatch.capability(x.device)
+    weights = held.gate_up, held.down
+    return gpu.experts(x, *weights, ids, shares, *scales, shape.activation, chip, None, config)
+
+
+class Stage:
+    """The two products of a shape, one at a time."""
+
+    def __init__(self, shape: Shape, held: Stacked, drawn: tuple[Tensor, ...]) -> None:
+        self.shape, self.held = shape, held
+        x, self.ids, _ = drawn
+        self.x: Tensor | QuantizedRows = quantize_rows(x) if shape.held == "fp8" else x
+
+    def pairs(self, config: GroupedConfig) -> Pairs:
+        placed = routing.align(self.ids, self.shape.num_experts, config.rows)
+        return Pairs(*placed, self.ids.numel(), self.shape.top)
+
+    def inward(self, pairs: Pairs, config: GroupedConfig) -> Tensor | QuantizedRows:
+        scales, activation = self.held.gate_up_scales, self.shape.activation
+        return grouped.gated(self.x, self.held.gate_up, scales, pairs, activation, config)
+
+    def outward(self, inner: Tensor | QuantizedRows, pairs: Pairs, config: GroupedConfig) -> Tensor:
+        scales, dtype = self.held.down_scales, torch.bfloat16
+        return grouped.outward(inner, self.held.down, scales, pairs, dtype, config)
+
+
+def in_order(inner: Tensor | QuantizedRows, pairs: Pairs) -> list[Tensor]:
+    """Bytes of what a product made of each pair, in the order of pairs, scales apart."""
+    rows: list[Tensor] = [] if isinstance(inner, QuantizedRows) else [inner]
+    if isinstance(inner, QuantizedRows):
+        scales = inner.scales.T
+        rows = [inner.values, scales.new_empty(scales.shape).copy_(scales)]
+    places = (pairs.row_of < pairs.num_pairs).nonzero()[:, 0]
+    found = []
+    for part in rows:
+        raw = part.view(torch.uint8)
+        own = torch.empty((pairs.num_pairs, raw.shape[1]), dtype=torch.uint8, device=raw.device)
+        own[pairs.row_of[places].long()] = raw[places]
+        found.append(own)
+    return found
+
+
+def measure(
+    shape: Shape, configs: Sequence[GroupedConfig], device: torch.device, deadline_s: float
+) -> dict[str, Any]:
+    """Both products of a shape by every configuration, each the fastest first."""
+    held, drawn = experts.build(shape, device), experts.draw(shape, device)
+    stage, usual = Stage(shape, held, drawn), current(shape)
+    pairs = stage.pairs(usual)
+    inner = stage.inward(pairs, usual)
+    expected = in_order(inner, pairs), [stage.outward(inner, pairs, usual)]
+    found: dict[str, list[dict[str, Any]]] = {"inward": [], "outward": []}
+    failed: list[str] = []
+    tried: set[tuple[object, ...]] = set()
+    for config in [usual, replace(usual, experts_first=False), *configs]:
+        pairs = stage.pairs(config)
+        try:
+            inner = stage.inward(pairs, replace(usual, rows=config.rows))
+        except Exception as error:
+            failed.append(f"{config}: {error}"[:200])
+            continue
+        inward, outward = partial(stage.inward, pairs), partial(stage.outward, inner, pairs)
+        calls: dict[str, tuple[Tile, Callable[[GroupedConfig], Any], list[Tensor]]] = {
+            "inward": (config.inward, inward, expected[0]),
+            "outward": (config.outward, outward, expected[1]),
+        }
+        for name, (tile, call, bits) in calls.items():
+            key = name, tile, config.rows, config.experts_first
+            if key in tried or time.monotonic() > deadline_s:
+                continue
+            tried.add(key)
+            try:
+                made = call(config)
+                made = in_order(made, pairs) if name == "inward" else [made]
+                same = all(torch.equal(a, b) for a, b in zip(made, bits, strict=True))
+                row = {"rows": config.rows, "experts_first": config.experts_first}
+                row |= asdict(tile) | {
+                    "us": timed(partial(call, config), budget_s=TIMED_S).median_us
+                }
+                found[name].append(row | {"same_bits": same})
+            except Exception as error:
+                failed.append(f"{name} {tile}: {error}"[:200])
+    for rows in found.values():
+        rows.sort(key=lambda row: row["us"])
+    whole_us = timed(lambda: run(shape, held, drawn, None), graph=True).median_us
+    return {"shape": asdict(shape), "now_us": whole_us, "failed": failed, **found}
+
+
+def best(row: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
+    """Rows of a tile, and the fastest pair of products with tiles of so many rows."""
+    pairs = []
+    for rows in {own["rows"] for own in row["inward"]}:
+        firsts = [
+            next((o for o in row[k] if o["rows"] == rows), None) for k in ("inward", "outward")
+        ]
+        if firsts[0] is not None and firsts[1] is not None:
+            pairs.append((rows, firsts[0], firsts[1]))
+    return min(pairs, key=lambda pair: pair[1]["us"] + pair[2]["us"], default=None)
+
+
+def sweep(ceilings: Ceilings, device: torch.device, seconds: float, out: Path | None) -> None:
+    """Compile, time, print the best, and write all of it, however far the time goes."""
+    started_s = time.monotonic()
+    shapes = [
+        replace(shape, rows=rows, held=held)
+        for held in ("fp8", None)
+        for shape in experts.SHAPES
+        for rows in ROWS
+    ]
+    few = {"rows": SMALL_ROWS, "num_experts": SMALL_EXPERTS}
+    each = (Job(replace(own, **few), config) for own in shapes for config in candidates(own))
+    jobs = list(dict.fromkeys(each))  # those of 32 rows are among those of 256
+    compile_apart(jobs, COMPILE_SHARE * seconds)
+    print(f"compiled {len(jobs)} pairs in {time.monotonic() - started_s:.0f} s", flush=True)
+    result = describe() | {"ceilings": asdict(ceilings), "rows": []}
+    for shape in shapes:
+        if time.monotonic() > started_s + seconds:
+            print(f"no time left for {shape}")
+            continue
+        deadline_s = started_s + seconds
+        row = measure(shape, list(candidates(shape)), device, deadline_s)
+        result["rows"].append(row)
+        print("\n".join(table(row, ceilings)), flush=True)
+        if out is not None:
+            out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def compile_apart(jobs: Sequence[Job], most_s: float) -> None:
+    """Compile in processes of their own, and leave them once their time is over."""
+    num = min(os.cpu_count() or 1, 16)
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(num, mp_context=spawn)
+    running = [pool.submit(compile_all, jobs[i::num]) for i in range(num)]
+    deadline_s, failures = time.monotonic() + most_s, 0
+    for future in running:
+        try:
+            failures += future.result(max(0.0, deadline_s - time.monotonic()))
+        except Exception as error:
+            print(f"compiling: {type(error).__name__} {error}")
+    pool.shutdown(wait=False, cancel_futures=True)
+    print(f"{failures} of {len(jobs)} pairs do not compile or run")
+
+
+def table(row: dict[str, Any], ceilings: Ceilings) -> Iterator[str]:
+    """A few lines: what is used now, the best, and who has other bits."""
+    shape = Shape(**row["shape"])
+    yield f"{shape.name}, {shape.rows} rows, {shape.held or 'bf16'}: now {row['now_us']:.0f} us"
+    if (fastest := best(row)) is not None:
+        rows, inward, outward = fastest
+        yield f"  best: tiles of {rows} rows, {inward['us']:.0f} + {outward['us']:.0f} us"
+    bandwidth = ceilings.bytes_per_s / 1e6
+    share = {"inward": 2 / 3, "outward": 1 / 3}
+    weights = shape.num_experts * 3 * shape.hidden * shape.inner * (1 if shape.held else 2)
+    reached = 1 - (1 - shape.top / shape.num_experts) ** shape.rows
+    for name, part in share.items():
+        floor_us = weights * reached * part / bandwidth
+        for own in row[name][:4]:
+            cut = ", ".join(f"{key} {value}" for key, value in own.items() if key != "us")
+            yield f"  {name:8} {own['us']:6.0f} us, bytes alone {floor_us:4.0f}: {cut}"
+        if others := [own for own in row[name] if not own["same_bits"]]:
+            yield f"  {name}: OTHER BITS in {len(others)} of {len(row[name])}, such as {others[0]}"
+    if row["failed"]:
+        yield f"  failed: {len(row['failed'])}, such as {row['failed'][0]}"
