@@ -48,13 +48,13 @@ class Job:
     config: GroupedConfig
 
 
-def tiles(held: str | None, rows: int, *, inward: bool) -> Iterator[Tile]:
+def tiles(held: str | None, rows: int, *, gate_up: bool) -> Iterator[Tile]:
     """Tiles of one product that fit into shared memory and registers."""
     item = 1 if held == "fp8" else 2
-    inputs = (128 if inward else GROUP.value) if held == "fp8" else 64
-    stages = (3, 4, 6) if inward else (3, 4, 8)
-    parts = 2 if inward else 1
-    outputs = (64, 128) if inward else (64, 128, 256)
+    inputs = (128 if gate_up else GROUP.value) if held == "fp8" else 64
+    stages = (3, 4, 6) if gate_up else (3, 4, 8)
+    parts = 2 if gate_up else 1
+    outputs = (64, 128) if gate_up else (64, 128, 256)
     for width, warps, depth in itertools.product(outputs, (4, 8), stages):
         shared = (parts * width + rows) * inputs * item * depth
         accumulators = parts * width * rows // (32 * warps)
@@ -66,10 +66,10 @@ def candidates(shape: Shape) -> Iterator[GroupedConfig]:
     """Every tile of each product at least once, the other one as it is now."""
     for rows in TILE_ROWS[shape.rows]:
         usual = replace(current(shape), rows=rows)
-        inward = list(tiles(shape.held, rows, inward=True))
-        outward = list(tiles(shape.held, rows, inward=False))
-        for one, other in itertools.zip_longest(inward, outward):
-            yield replace(usual, inward=one or inward[0], outward=other or outward[0])
+        gate_up = list(tiles(shape.held, rows, gate_up=True))
+        down = list(tiles(shape.held, rows, gate_up=False))
+        for one, other in itertools.zip_longest(gate_up, down):
+            yield replace(usual, gate_up=one or gate_up[0], down=other or down[0])
 
 
 def current(shape: Shape) -> GroupedConfig:
@@ -119,13 +119,15 @@ class Stage:
         placed = routing.align(self.ids, self.shape.num_experts, config.rows)
         return Pairs(*placed, self.ids.numel(), self.shape.top)
 
-    def inward(self, pairs: Pairs, config: GroupedConfig) -> Tensor | QuantizedRows:
+    def gate_up(self, pairs: Pairs, config: GroupedConfig) -> Tensor | QuantizedRows:
         scales, activation = self.held.gate_up_scales, self.shape.activation
-        return grouped.gated(self.x, self.held.gate_up, scales, pairs, activation, config)
+        return grouped.multiply_gate_up(
+            self.x, self.held.gate_up, scales, pairs, activation, config
+        )
 
-    def outward(self, inner: Tensor | QuantizedRows, pairs: Pairs, config: GroupedConfig) -> Tensor:
+    def down(self, inner: Tensor | QuantizedRows, pairs: Pairs, config: GroupedConfig) -> Tensor:
         scales, dtype = self.held.down_scales, torch.bfloat16
-        return grouped.outward(inner, self.held.down, scales, pairs, dtype, config)
+        return grouped.multiply_down(inner, self.held.down, scales, pairs, dtype, config)
 
 
 def in_order(inner: Tensor | QuantizedRows, pairs: Pairs) -> list[Tensor]:
@@ -151,22 +153,22 @@ def measure(
     held, drawn = experts.build(shape, device), experts.draw(shape, device)
     stage, usual = Stage(shape, held, drawn), current(shape)
     pairs = stage.pairs(usual)
-    inner = stage.inward(pairs, usual)
-    expected = in_order(inner, pairs), [stage.outward(inner, pairs, usual)]
-    found: dict[str, list[dict[str, Any]]] = {"inward": [], "outward": []}
+    inner = stage.gate_up(pairs, usual)
+    expected = in_order(inner, pairs), [stage.down(inner, pairs, usual)]
+    found: dict[str, list[dict[str, Any]]] = {"gate_up": [], "down": []}
     failed: list[str] = []
     tried: set[tuple[object, ...]] = set()
     for config in [usual, replace(usual, experts_first=False), *configs]:
         pairs = stage.pairs(config)
         try:
-            inner = stage.inward(pairs, replace(usual, rows=config.rows))
+            inner = stage.gate_up(pairs, replace(usual, rows=config.rows))
         except Exception as error:
             failed.append(f"{config}: {error}"[:200])
             continue
-        inward, outward = partial(stage.inward, pairs), partial(stage.outward, inner, pairs)
+        gate_up, down = partial(stage.gate_up, pairs), partial(stage.down, inner, pairs)
         calls: dict[str, tuple[Tile, Callable[[GroupedConfig], Any], list[Tensor]]] = {
-            "inward": (config.inward, inward, expected[0]),
-            "outward": (config.outward, outward, expected[1]),
+            "gate_up": (config.gate_up, gate_up, expected[0]),
+            "down": (config.down, down, expected[1]),
         }
         for name, (tile, call, bits) in calls.items():
             key = name, tile, config.rows, config.experts_first
@@ -175,7 +177,7 @@ def measure(
             tried.add(key)
             try:
                 made = call(config)
-                made = in_order(made, pairs) if name == "inward" else [made]
+                made = in_order(made, pairs) if name == "gate_up" else [made]
                 same = all(torch.equal(a, b) for a, b in zip(made, bits, strict=True))
                 row = {"rows": config.rows, "experts_first": config.experts_first}
                 row |= asdict(tile) | {
@@ -193,10 +195,8 @@ def measure(
 def best(row: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
     """Rows of a tile, and the fastest pair of products with tiles of so many rows."""
     pairs = []
-    for rows in {own["rows"] for own in row["inward"]}:
-        firsts = [
-            next((o for o in row[k] if o["rows"] == rows), None) for k in ("inward", "outward")
-        ]
+    for rows in {own["rows"] for own in row["gate_up"]}:
+        firsts = [next((o for o in row[k] if o["rows"] == rows), None) for k in ("gate_up", "down")]
         if firsts[0] is not None and firsts[1] is not None:
             pairs.append((rows, firsts[0], firsts[1]))
     return min(pairs, key=lambda pair: pair[1]["us"] + pair[2]["us"], default=None)
@@ -252,10 +252,10 @@ def table(row: dict[str, Any], ceilings: Ceilings) -> Iterator[str]:
     shape = Shape(**row["shape"])
     yield f"{shape.name}, {shape.rows} rows, {shape.held or 'bf16'}: now {row['now_us']:.0f} us"
     if (fastest := best(row)) is not None:
-        rows, inward, outward = fastest
-        yield f"  best: tiles of {rows} rows, {inward['us']:.0f} + {outward['us']:.0f} us"
+        rows, gate_up, down = fastest
+        yield f"  best: tiles of {rows} rows, {gate_up['us']:.0f} + {down['us']:.0f} us"
     bandwidth = ceilings.bytes_per_s / 1e6
-    share = {"inward": 2 / 3, "outward": 1 / 3}
+    share = {"gate_up": 2 / 3, "down": 1 / 3}
     weights = shape.num_experts * 3 * shape.hidden * shape.inner * (1 if shape.held else 2)
     reached = 1 - (1 - shape.top / shape.num_experts) ** shape.rows
     for name, part in share.items():

@@ -21,7 +21,7 @@ def test_every_tile_of_both_products_is_a_candidate_once() -> None:
                 assert len(configs) == len(set(configs)) > 10
                 assert {c.rows for c in configs} == set(expert_tiles.TILE_ROWS[rows])
                 # Where a sum ends follows the dtype alone.
-                assert len({(c.inward.inputs, c.outward.inputs) for c in configs}) == 1
+                assert len({(c.gate_up.inputs, c.down.inputs) for c in configs}) == 1
 
 
 @pytest.mark.usefixtures("triton_kernels")
@@ -33,7 +33,7 @@ def test_products_are_timed_apart_and_the_best_comes_first(
     some = list(expert_tiles.candidates(shape))[:2]
     row = expert_tiles.measure(shape, some, device, time.monotonic() + 100.0)
     assert row["failed"] == []
-    for name in ("inward", "outward"):
+    for name in ("gate_up", "down"):
         times = [own["us"] for own in row[name]]
         assert times == sorted(times)
         assert all(own["same_bits"] for own in row[name])
@@ -45,8 +45,8 @@ def test_products_are_timed_apart_and_the_best_comes_first(
 @pytest.mark.usefixtures("triton_kernels")
 def test_a_candidate_that_fails_is_told_and_the_others_are_timed(device: torch.device) -> None:
     usual = expert_tiles.current(SMALL)
-    broken = replace(usual, inward=replace(usual.inward, outputs=48))  # no power of two
+    broken = replace(usual, gate_up=replace(usual.gate_up, outputs=48))  # no power of two
     row = expert_tiles.measure(SMALL, [broken], device, time.monotonic() + 100.0)
     assert len(row["failed"]) == 1
-    assert row["inward"]
+    assert row["gate_up"]
     assert any("failed: 1" in line for line in expert_tiles.table(row, Ceilings(1e12, 1e14)))

@@ -24,9 +24,9 @@ class Case:
 
     def __init__(self, device: torch.device, held: str = "fp8", inner: int = INNER) -> None:
         torch.manual_seed(0)
-        inward = torch.randn(NUM_EXPERTS * 2 * inner, COLUMNS) / COLUMNS**0.5
+        gate_up = torch.randn(NUM_EXPERTS * 2 * inner, COLUMNS) / COLUMNS**0.5
         back = torch.randn(NUM_EXPERTS * COLUMNS, inner) / inner**0.5
-        both, down = quantize(inward.to(device), held), quantize(back.to(device), held)
+        both, down = quantize(gate_up.to(device), held), quantize(back.to(device), held)
         self.gate_up = both.values.view(NUM_EXPERTS, 2 * inner, COLUMNS)
         self.down = down.values.view(NUM_EXPERTS, COLUMNS, inner)
         self.scales = {
@@ -105,8 +105,8 @@ def configurations() -> list[GroupedConfig]:
         *(grouped_config(FP8, FP8, 90, load) for load in (1, 16, 40, 100)),
         replace(usual, tma=False),
         replace(usual, experts_first=False),
-        replace(usual, inward=replace(usual.inward, outputs=128), outward=fewer),
-        replace(usual, rows=64, outward=replace(usual.outward, outputs=256, num_warps=8)),
+        replace(usual, gate_up=replace(usual.gate_up, outputs=128), down=fewer),
+        replace(usual, rows=64, down=replace(usual.down, outputs=256, num_warps=8)),
     ]
 
 

@@ -18,8 +18,8 @@ MASKED = EVERYWHERE | {
     "select_kernel",
 }  # fmt: skip
 EXPERTS = {
-    "gated_kernel",
-    "outward_kernel",
+    "grouped_gate_kernel",
+    "grouped_down_kernel",
     "combine_kernel",
     "count_pairs_kernel",
     "place_pairs_kernel",

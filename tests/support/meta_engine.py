@@ -25,7 +25,7 @@ from unmask_kernels.testing.launches import compiled_only
 NUM_STEPS = 4
 EIGHT_BITS = frozenset(("LLaDA2.0-mini",))  # whose keys and values are held so
 MULTIPLYING = frozenset(
-    ("attention_kernel", "gated_kernel", "outward_kernel", "product_kernel"),
+    ("attention_kernel", "grouped_gate_kernel", "grouped_down_kernel", "product_kernel"),
 )
 ANY = SamplingParams(max_tokens=256)
 MASKED = (

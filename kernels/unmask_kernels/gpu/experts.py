@@ -8,7 +8,13 @@ import triton.language as tl
 from torch import Tensor
 
 from unmask_kernels.gpu import grouped, routing
-from unmask_kernels.gpu.grouped import GroupedConfig, Pairs, gated, grouped_config, outward
+from unmask_kernels.gpu.grouped import (
+    GroupedConfig,
+    Pairs,
+    grouped_config,
+    multiply_down,
+    multiply_gate_up,
+)
 from unmask_kernels.layers import Activation
 from unmask_kernels.quantized import DTYPES, FIRST_FP8_CAPABILITY, QuantizedRows, quantize_rows
 from unmask_kernels.testing.variant import Variant
@@ -67,8 +73,8 @@ def experts(
     assert gate_up.is_contiguous()
     assert down.is_contiguous()
     pairs = Pairs(*routing.align(ids, len(gate_up), config.rows), ids.numel(), top)
-    inner = gated(rows, gate_up, gate_up_scales, pairs, activation, config)
-    parts = outward(inner, down, down_scales, pairs, x.dtype, config)
+    inner = multiply_gate_up(rows, gate_up, gate_up_scales, pairs, activation, config)
+    parts = multiply_down(inner, down, down_scales, pairs, x.dtype, config)
     block = min(1024, triton.next_power_of_2(num_columns))
     combine_kernel[(num_rows, triton.cdiv(num_columns, block))](
         parts, shares, out, num_columns,

@@ -34,7 +34,7 @@ FP8_AS_BF16_FACTOR = tl.constexpr(quantized.FP8_AS_BF16_FACTOR)
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Sizes of a grouped product's programs; inward, outputs of the gate and as many of up."""
+    """Sizes of a grouped product's programs; gate_up, outputs of the gate and as many of up."""
 
     outputs: int
     inputs: int
@@ -51,8 +51,8 @@ class GroupedConfig:
     """
 
     rows: int
-    inward: Tile
-    outward: Tile
+    gate_up: Tile
+    down: Tile
     tma: bool = False
     experts_first: bool = True  # programs that follow each other have the same outputs
 
@@ -103,7 +103,7 @@ def _widen(b_w, b_x, BITS: tl.constexpr):
 
 
 @triton.jit
-def gated_kernel(
+def grouped_gate_kernel(
     x, x_scales, weights, weight_scales, out, out_scales, row_of, expert_of,
     num_pairs, num_places, num_inner, num_inputs, stride_x, stride_output, pairs_per_row,
     BLOCK_R: tl.constexpr, BLOCK_O: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
@@ -174,14 +174,14 @@ def gated_kernel(
 
 
 @triton.jit
-def outward_kernel(
+def grouped_down_kernel(
     x, x_scales, weights, weight_scales, out, row_of, expert_of,
     num_pairs, num_places, num_outputs, num_inputs, stride_output,
     BLOCK_R: tl.constexpr, BLOCK_O: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
     TMA: tl.constexpr, BITS: tl.constexpr, ROWS_SCALED: tl.constexpr, SCALED: tl.constexpr,
     EXPERTS_FIRST: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """A tile of pairs, where `gated_kernel` left them, times their expert's way back.
+    """A tile of pairs, where `grouped_gate_kernel` left them, times their expert's way back.
 
     Pair p becomes row p of `out`. Rows of 8 bits have a scale for every GROUP of inputs, which are
     then a step of the loop.
@@ -231,7 +231,7 @@ class Pairs:
     pairs_per_row: int
 
 
-def gated(
+def multiply_gate_up(
     x: Tensor | QuantizedRows,
     weights: Tensor,
     weight_scales: Tensor | None,
@@ -243,7 +243,7 @@ def gated(
     values, scales = _parts(x)
     both, num_inputs = weights.shape[1:]
     num_places, num_inner = len(pairs.row_of), both // 2
-    tile, device = config.inward, values.device
+    tile, device = config.gate_up, values.device
     out = torch.empty((num_places, num_inner), dtype=values.dtype, device=device)
     out_scales = None
     if scales is not None:
@@ -252,7 +252,7 @@ def gated(
     held, bits = _held(weights, values)
     use_tma = config.tma and _fits_boxes(weights)
     num_tiles = len(pairs.expert_of)
-    gated_kernel[_grid(num_tiles, triton.cdiv(num_inner, tile.outputs), config)](
+    grouped_gate_kernel[_grid(num_tiles, triton.cdiv(num_inner, tile.outputs), config)](
         values, scales, _described(held, tile.outputs, tile.inputs) if use_tma else held,
         weight_scales, out, out_scales, pairs.row_of, pairs.expert_of, pairs.num_pairs, num_places,
         num_inner, num_inputs, values.stride(0), weights.stride(1),
@@ -265,7 +265,7 @@ def gated(
     return out if out_scales is None else QuantizedRows(out, out_scales)
 
 
-def outward(
+def multiply_down(
     inner: Tensor | QuantizedRows,
     weights: Tensor,
     weight_scales: Tensor | None,
@@ -273,17 +273,17 @@ def outward(
     dtype: torch.dtype,
     config: GroupedConfig,
 ) -> Tensor:
-    """The way back of what `gated` made: [pairs, C] in `dtype`, in the order of rows."""
+    """The way back of what `multiply_gate_up` made: [pairs, C] in `dtype`, in the order of rows."""
     values, scales = (
         (inner.values, inner.scales) if isinstance(inner, QuantizedRows) else (inner, None)
     )
     num_outputs, num_inputs = weights.shape[1:]
-    tile, num_places = config.outward, len(pairs.row_of)
+    tile, num_places = config.down, len(pairs.row_of)
     out = torch.empty((pairs.num_pairs, num_outputs), dtype=dtype, device=values.device)
     held, bits = _held(weights, values)
     use_tma = config.tma and _fits_boxes(weights) and _fits_boxes(values)
     grid = _grid(len(pairs.expert_of), triton.cdiv(num_outputs, tile.outputs), config)
-    outward_kernel[grid](
+    grouped_down_kernel[grid](
         _described(values, config.rows, tile.inputs) if use_tma else values, scales,
         _described(held, tile.outputs, tile.inputs) if use_tma else held, weight_scales, out,
         pairs.row_of, pairs.expert_of, pairs.num_pairs, num_places, num_outputs, num_inputs,
@@ -350,14 +350,14 @@ def _pair(rows: str, held: str, config: GroupedConfig) -> Iterator[Variant]:
     for name, has in (scales | {"weight_scales": held != "bf16"}).items():
         types |= {name: "*fp32"} if has else {}
         constants |= {} if has else {name: None}
-    for kernel, tile in ((gated_kernel, config.inward), (outward_kernel, config.outward)):
-        own = types | {"out": f"*{rows}" if kernel is gated_kernel else "*bf16"}
+    for kernel, tile in ((grouped_gate_kernel, config.gate_up), (grouped_down_kernel, config.down)):
+        own = types | {"out": f"*{rows}" if kernel is grouped_gate_kernel else "*bf16"}
         if config.tma:
             own["weights"] = f"tensordesc<{weights}[{tile.outputs}, {tile.inputs}]>"
-            if kernel is outward_kernel:
+            if kernel is grouped_down_kernel:
                 own["x"] = f"tensordesc<{rows}[{config.rows}, {tile.inputs}]>"
         cut = {"BLOCK_O": tile.outputs, "BLOCK_K": tile.inputs, "STAGES": tile.num_stages}
-        name = f"experts {kernel.__name__.split('_')[0]} {held} {config.rows} rows"
+        name = f"experts {kernel.__name__.split('_')[1]} {held} {config.rows} rows"
         taken = set(kernel.arg_names)
         yield Variant(
             name,
