@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
+import torch.nn.functional as F
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -153,6 +154,11 @@ class Drawing:
     seeds: Tensor  # [M] int64
     positions: Tensor  # [M] int64
     steps: Tensor  # [M] int64
+
+    def padded(self, count: int) -> "Drawing":
+        """The draws with `count` rows after them that add nothing."""
+        pads = (F.pad(own, (0, count)) for own in (self.seeds, self.positions, self.steps))
+        return Drawing(F.pad(self.spreads, (0, count)), *pads)
 
     def part(self, rows: slice) -> "Drawing":
         """The draws of some rows."""

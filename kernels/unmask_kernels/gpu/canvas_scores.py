@@ -29,11 +29,12 @@ def score(
     num_rows = len(hidden)
     rows = fill_rows(hidden)
     spare = len(rows) - num_rows
-    temperature = F.pad(temperature, (0, spare), value=1.0)
     drawing = None
     if noise is not None:
-        keys = (spread, noise.seeds, noise.positions, noise.steps)
-        drawing = Drawing(*(F.pad(key, (0, spare)) for key in keys))
+        drawing = Drawing(spread, noise.seeds, noise.positions, noise.steps)
+    if spare:
+        temperature = F.pad(temperature, (0, spare), value=1.0)
+        drawing = None if drawing is None else drawing.padded(spare)
     merged = MergedScores.empty(rows)
     tops, top_ids = [], []
     for first in range(0, len(rows), ROWS):

@@ -29,6 +29,7 @@ from unmask_kernels.gpu import (
     layers,
     linear,
     quantized_rows,
+    sandwich,
     selection,
     truncation,
     unmasking,
@@ -123,6 +124,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     yield from truncation.variants(capability)
     yield from canvas.variants(capability)
     yield from denoising.variants(capability)
+    yield from sandwich.variants(capability)
     yield from layers.variants(capability)
     yield from selection.variants(capability)
     yield from experts.variants(capability)

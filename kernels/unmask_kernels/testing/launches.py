@@ -5,6 +5,7 @@ what asks the device for a number, and would make the host wait for it, raises.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,10 +42,12 @@ class Launches:
     def __init__(self, capability: int) -> None:
         self._capability = capability
         self._compiled: dict[str, tuple[str, Any]] = {}
+        self.counts: Counter[str] = Counter()  # of launches, by kernel
 
     def note(self, name: str, compiled: Any) -> None:
         """Keep a kernel, once for all launches with such arguments."""
         self._compiled[compiled.hash] = name, compiled
+        self.counts[name] += 1
 
     def reports(self, multiplying: frozenset[str]) -> list[Report]:
         """What each takes on the chip; kernels of the names `multiplying` use matrix units."""

@@ -139,7 +139,7 @@ def _capture(
         arrays = padded_arrays(batch, graphs.canvases, graphs.schedule, size)
         room = CanvasRoom.empty(size, rows, arrays)
         trial.fill(room, batch)
-        one = Captured(room, record(trial.runner(room)))
+        one = Captured(room, record(trial.step(room)))
         other = random_canvases(loaded, cache, size, config.max_num_seqs, random)
         if not trial.check(one, other):
             dependent.append(size.num_rows)
@@ -155,6 +155,19 @@ def _capture(
     return captured[::-1]
 
 
+def step_of(
+    model: CanvasDecoder, room: CanvasRoom, canvases: Canvases, vocab_size: int
+) -> Callable[[], None]:
+    """The step of a room, whatever is put in: it asks the device for no number."""
+
+    def run() -> None:
+        begin(canvases, room.step, vocab_size)
+        room.rows.renew(canvases.cells)
+        room.keep(denoise_canvases(model, canvases, room.step, room.rows.step, vocab_size))
+
+    return run
+
+
 @dataclass(frozen=True, slots=True)
 class _Trial:
     """What is needed to try a graph before anything depends on it."""
@@ -167,17 +180,9 @@ class _Trial:
         assert isinstance(self.loaded.model, CanvasDecoder)
         return self.loaded.model
 
-    def runner(self, room: CanvasRoom) -> Callable[[], None]:
-        """The step of a room, to be captured."""
-        canvases, vocab_size = self.graphs.canvases, self.graphs.vocab_size
-
-        def run() -> None:
-            begin(canvases, room.step, vocab_size)
-            room.rows.renew(canvases.cells)
-            given = room.rows.step
-            room.keep(denoise_canvases(self.model, canvases, room.step, given, vocab_size))
-
-        return run
+    def step(self, room: CanvasRoom) -> Callable[[], None]:
+        """What is captured."""
+        return step_of(self.model, room, self.graphs.canvases, self.graphs.vocab_size)
 
     def fill(self, room: CanvasRoom, batch: StepBatch) -> None:
         """Bring a batch to a room."""
@@ -218,7 +223,7 @@ class _Trial:
         replayed = self._found(room.results(room.outputs.clone(), count), batch)
         self._restore(before)
         self.fill(room, batch)  # a replay renews the tokens of its room
-        self.runner(room)()
+        self.step(room)()
         if not _equal(replayed, self._found(room.results(room.outputs, count), batch)):
             raise RuntimeError(f"a replay of {room.size.num_rows} rows is not what was captured")
         self._restore(before)

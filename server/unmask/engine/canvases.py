@@ -205,7 +205,8 @@ def denoise_canvases(
     none. Selected are the drafts of finished canvases.
     """
     rows, shape = step.canvas_rows, (len(step.rows), step.length)
-    soft = torch.where(step.is_fresh[:, None, None], 0.0, canvases.soft.index_select(0, step.rows))
+    soft = canvases.soft.index_select(0, step.rows)
+    soft.masked_fill_(step.is_fresh[:, None, None], 0.0)
     wanted = rows.clamp(max=len(given.token_ids) - 1)
     hidden = model.forward(replace(given, canvas_rows=rows, soft=soft.flatten(0, 1), wanted=wanted))
     finished = model.finish(hidden)

@@ -154,6 +154,8 @@ class Sequence:
     @property
     def must_wait(self) -> bool:
         """Whether the last result decides what is computed next."""
+        if self.is_canvas and self.in_flight and self.next_step >= self.decoding.steps:
+            return True  # its last step is out, and what follows begins with its tokens
         if self.decoding.editing_limit is not None and self.in_flight > 1:
             return True  # a run after the last edit might edit once more, and leave other keys
         return self.in_flight > 0 and self.decoding.sub_block_len is not None

@@ -21,6 +21,7 @@ from unmask_kernels.experts import Experts, route_softmax, score_experts
 from unmask_kernels.layers import place_heads, rms_norm
 from unmask_kernels.linear import Linear
 from unmask_kernels.rows import fill_rows
+from unmask_kernels.sandwich import add_attention, add_feed_forward
 
 NO_CANVAS = 2**31 - 1  # more than there are rows
 
@@ -29,15 +30,14 @@ NO_CANVAS = 2**31 - 1  # more than there are rows
 class Mixture:
     """Experts, and the router that sends rows to `top` of them."""
 
-    norm: Tensor  # [C], the router's own
     router: Linear  # [E, C]
     scales: Tensor  # [E], by which an expert's share is multiplied
     experts: Experts
     top: int
 
-    def __call__(self, x: Tensor, routed: Tensor, eps: float) -> Tensor:
+    def __call__(self, x: Tensor, routed: Tensor) -> Tensor:
         """What the experts make of rows `x` [M, C], chosen by the rows `routed` [M, C]."""
-        logits = score_experts(rms_norm(routed, self.norm, eps), self.router)
+        logits = score_experts(routed, self.router)
         ids, shares = route_softmax(logits, self.top, renormalise=True)
         return self.experts(x, ids, shares * self.scales[ids])
 
@@ -46,21 +46,15 @@ class Mixture:
 class FeedForward:
     """A dense MLP and a mixture of experts side by side, each between norms of its own."""
 
-    dense_norm: Tensor
+    norms: Tensor  # [3, C], before the MLP, the experts and their router
     dense: GatedMlp
-    dense_post_norm: Tensor
-    mixture_norm: Tensor
     mixture: Mixture
-    mixture_post_norm: Tensor
-    post_norm: Tensor
+    post_norms: Tensor  # [3, C], after the MLP, the experts and both
 
-    def add(self, x: Tensor, eps: float) -> Tensor:
-        """Rows [M, C] and what becomes of them."""
-        dense = self.dense.down(self.dense.gated(rms_norm(x, self.dense_norm, eps)))
-        mixed = self.mixture(rms_norm(x, self.mixture_norm, eps), x, eps)
-        both = rms_norm(dense, self.dense_post_norm, eps)
-        both = both + rms_norm(mixed, self.mixture_post_norm, eps)
-        return x + rms_norm(both, self.post_norm, eps)
+    def __call__(self, normed: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """What becomes of rows [M, C] under each of `norms`, in the two parts."""
+        dense, mixture, routed = normed
+        return self.dense.down(self.dense.gated(dense)), self.mixture(mixture, routed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +141,11 @@ class CanvasDecoder:
             span: (table.cos[step.positions], table.sin[step.positions])
             for span, table in self._rotations.items()
         }
+        normed = rms_norm(x, self._layers[0].input_norm, eps)
         for i, layer in enumerate(self._layers):
             keys, values = step.cache.keys[i], step.cache.values[i]
             scales = step.cache.scales[i]
-            projected = layer.heads(rms_norm(x, layer.input_norm, eps))[:num_rows]
+            projected = layer.heads(normed)[:num_rows]
             heads = projected.view(num_rows, -1, self._shapes[i].head_dim)
             query = place_heads(
                 heads,
@@ -174,8 +169,12 @@ class CanvasDecoder:
                 value_scales=scales,
             )
             mixed = layer.out(fill_rows(mixed.flatten(1)))
-            x = x + rms_norm(mixed, layer.post_norm, eps)
-            x = layer.feed_forward.add(x, eps) * factors[i]
+            forward = layer.feed_forward
+            x, inputs = add_attention(x, mixed, layer.post_norm, forward.norms, eps)
+            parts, post_norms = forward(inputs), forward.post_norms
+            following = self._layers[i + 1].input_norm if i + 1 < len(self._layers) else None
+            x, after = add_feed_forward(x, *parts, post_norms, factors[i], following, eps)
+            normed = x if after is None else after
         return x[:num_rows] if step.wanted is None else x[step.wanted]
 
     def finish(self, hidden: Tensor) -> Tensor:

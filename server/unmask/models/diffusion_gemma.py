@@ -65,12 +65,21 @@ class _Reader:
         )
         return GatedMlp(gated, self.linear({f"{prefix}down_proj": outer}, inner))
 
+    def input_norms(self, prefix: str) -> Tensor:
+        """Norms [3, C] before the dense MLP, the experts and the router of a layer."""
+        c = self.config
+        norms = [
+            self.norm(f"{prefix}pre_feedforward_layernorm"),
+            self.norm(f"{prefix}pre_feedforward_layernorm_2"),
+            # The router's rows are scaled by these and by the root of their size.
+            self.take(f"{prefix}router.scale", c.hidden_size) * c.hidden_size**-0.5,
+        ]
+        return torch.stack(norms)
+
     def mixture(self, prefix: str) -> Mixture:
         c = self.config
         self.weights.drop_prefix(f"{ENCODER}{prefix}experts.")
         return Mixture(
-            # The router's rows are scaled by these and by the root of their size.
-            norm=self.take(f"{prefix}router.scale", c.hidden_size) * c.hidden_size**-0.5,
             # Never in 8 bits, lest rows are sent to other experts.
             router=make_linear(
                 self.take(f"{prefix}router.proj.weight", c.num_experts, c.hidden_size)
@@ -115,13 +124,15 @@ class _Reader:
             out=self.linear({f"{prefix}self_attn.o_proj": c.hidden_size}, mixed_size),
             post_norm=self.norm(f"{prefix}post_attention_layernorm"),
             feed_forward=FeedForward(
-                dense_norm=self.norm(f"{prefix}pre_feedforward_layernorm"),
+                norms=self.input_norms(prefix),
                 dense=self.mlp(f"{prefix}mlp."),
-                dense_post_norm=self.norm(f"{prefix}post_feedforward_layernorm_1"),
-                mixture_norm=self.norm(f"{prefix}pre_feedforward_layernorm_2"),
                 mixture=self.mixture(prefix),
-                mixture_post_norm=self.norm(f"{prefix}post_feedforward_layernorm_2"),
-                post_norm=self.norm(f"{prefix}post_feedforward_layernorm"),
+                post_norms=torch.stack(
+                    [
+                        self.norm(f"{prefix}post_feedforward_layernorm{part}")
+                        for part in ("_1", "_2", "")
+                    ]
+                ),
             ),
             scalars=torch.cat(scalars),
         )

@@ -1,0 +1,41 @@
+"""A step over canvases launches few kernels, asks the device for no number, and compiles."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Of a layer: norms and sums 2; heads 2; attention and its merge 2, and what it zeroes; the way out;
+# router 2, shares 2, pairs 3; products 4 and their gates 2, experts' sum.
+PER_LAYER = 22
+# Once a step: canvases begin, self-conditioning, embeddings, angles, scores, what is kept and told.
+ONCE = 60
+
+
+@pytest.fixture(scope="module")
+def launches() -> dict[str, dict[str, int]]:
+    """By number of layers and of canvases; in a process of its own, as kernels are compiled."""
+    paths = os.pathsep.join(str(ROOT / part) for part in (".", "server", "kernels"))
+    environment = os.environ | {"TRITON_INTERPRET": "0", "PYTHONPATH": paths}
+    command = [sys.executable, str(ROOT / "tests" / "support" / "meta_canvas.py")]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-3000:]
+    found: dict[str, dict[str, int]] = json.loads(run.stdout)
+    return found
+
+
+@pytest.mark.slow
+def test_a_step_of_many_canvases_launches_as_much_as_one_of_one(
+    launches: dict[str, dict[str, int]],
+) -> None:
+    for canvases in ("1", "4"):
+        few, many = (sum(launches[f"{layers} {canvases}"].values()) for layers in (6, 12))
+        per_layer = (many - few) / 6
+        assert per_layer <= PER_LAYER
+        assert few - 6 * per_layer <= ONCE
+    for kernel in ("begin_kernel", "slice_kernel", "join_slices_kernel", "move_kernel"):
+        assert all(counts[kernel] == 1 for counts in launches.values())

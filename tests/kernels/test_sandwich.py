@@ -1,0 +1,95 @@
+"""Gemma's norms and sums in one kernel give the bits of the norms and sums that they stand for."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from unmask_kernels import dispatch
+from unmask_kernels.layers import rms_norm
+from unmask_kernels.sandwich import add_attention, add_feed_forward
+
+EPS = 1e-6
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def rows(count: int, columns: int, dtype: torch.dtype) -> Tensor:
+    return (3 * torch.randn(count, columns)).to(dtype)
+
+
+# A norm that falls between two numbers is rounded by the order in which squares are summed.
+TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+
+
+def assert_close(one: Tensor | None, other: Tensor | None) -> None:
+    if one is None or other is None:
+        assert one is other
+        return
+    tolerance = TOLERANCES[other.dtype]
+    torch.testing.assert_close(one.cpu(), other, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("count", "columns"), [(3, 64), (2, 100), (0, 64)])
+def test_rows_after_attention(
+    count: int, columns: int, dtype: torch.dtype, device: torch.device
+) -> None:
+    x, mixed, weights = (rows(n, columns, dtype) for n in (count, count, 4))
+    with dispatch.backend("torch"):
+        expected, under = add_attention(x, mixed, weights[0], weights[1:], EPS)
+    with dispatch.backend("triton"):
+        found, normed = add_attention(
+            x.to(device), mixed.to(device), weights[0].to(device), weights[1:].to(device), EPS
+        )
+    assert_close(found, expected)
+    assert len(normed) == 3
+    for one, other in zip(normed, under, strict=True):
+        assert_close(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("has_next", [True, False])
+@pytest.mark.parametrize("num_factors", [1, 3])
+def test_rows_after_their_feed_forward_parts(
+    num_factors: int, has_next: bool, dtype: torch.dtype, device: torch.device
+) -> None:
+    x, dense, mixed, weights = (rows(n, 100, dtype) for n in (3, 3, 3, 4))
+    factors = torch.rand(num_factors, 1).to(dtype)
+    given = [x, dense, mixed, weights[:3], factors, weights[3] if has_next else None]
+    with dispatch.backend("torch"):
+        expected = add_feed_forward(*given, EPS)
+    with dispatch.backend("triton"):
+        found = add_feed_forward(*(None if t is None else t.to(device) for t in given), EPS)
+    for one, other in zip(found, expected, strict=True):
+        assert_close(one, other)
+
+
+@pytest.mark.usefixtures("triton_kernels")
+def test_kernels_give_the_bits_of_the_kernels_that_they_stand_for(device: torch.device) -> None:
+    """In 16 bits, where every intermediate number is rounded."""
+    x, dense, mixed, weights = (rows(n, 100, torch.bfloat16).to(device) for n in (5, 5, 5, 5))
+    factors = torch.rand(5, 1).to(device, torch.bfloat16)
+    out, normed = add_attention(x, mixed, weights[0], weights[1:4], EPS)
+    expected = x + rms_norm(mixed, weights[0], EPS)
+    assert torch.equal(out, expected)
+    for one, weight in zip(normed, weights[1:4], strict=True):
+        assert torch.equal(one, rms_norm(expected, weight, EPS))
+    out, after = add_feed_forward(x, dense, mixed, weights[:3], factors, weights[3], EPS)
+    both = rms_norm(dense, weights[0], EPS) + rms_norm(mixed, weights[1], EPS)
+    expected = (x + rms_norm(both, weights[2], EPS)) * factors
+    assert torch.equal(out, expected)
+    assert after is not None
+    assert torch.equal(after, rms_norm(expected, weights[3], EPS))
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    x, weights = torch.zeros(4, 8), torch.ones(3, 8)
+    with pytest.raises(ValueError, match="do not fit rows"):
+        add_attention(x, x[:2], weights[0], weights, EPS)
+    with pytest.raises(ValueError, match="a norm"):
+        add_attention(x, x, weights[0, :4], weights, EPS)
+    with pytest.raises(ValueError, match="2 factors for 4 rows"):
+        add_feed_forward(x, x, x, weights, torch.ones(2, 1), None, EPS)

@@ -1,0 +1,80 @@
+"""A step over canvases that is captured, on torch's meta device: a script, run by a test.
+
+Prints one JSON object: for each number of layers, how often kernels and operations were launched.
+"""
+
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.support.meta_engine import load
+from unmask.config import EngineConfig
+from unmask.engine.canvas_graphs import step_of
+from unmask.engine.canvas_room import CanvasRoom, canvas_sizes, padded_arrays
+from unmask.engine.canvas_trial import random_canvases
+from unmask.engine.canvases import Canvases
+from unmask.engine.graph_sizes import tile_configs
+from unmask.engine.step_room import StepRoom
+from unmask.models.canvas_decoder import CanvasDecoder
+from unmask.models.layers import KVCache
+from unmask_kernels.testing.launches import compiled_only
+
+NAME, LAYERS = "DiffusionGemma-26B-A4B", (6, 12)
+# Operations that launch nothing: views, and memory that is not written.
+FREE = frozenset(
+    (
+        *("_unsafe_view", "alias", "as_strided", "detach", "expand", "flatten", "numpy_T"),
+        *("permute", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "transpose"),
+        *("unbind", "unflatten", "unsqueeze", "view", "empty", "empty_like", "empty_strided"),
+        *("new_empty", "lift_fresh"),
+    )
+)
+CONFIG = EngineConfig(max_num_seqs=4, max_batch_tokens=2048, num_pages=400, page_size=64)
+
+
+class Operations(TorchDispatchMode):
+    """Counts torch's operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        name = func.name().split("::")[1].split(".")[0]
+        if name not in FREE:
+            self.counts[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def run(num_layers: int, num_canvases: int) -> dict[str, int]:
+    """Launches of the step of the smallest size with so many canvases."""
+    with compiled_only(90):
+        loaded = load(NAME, num_layers)
+    model, device = loaded.model, torch.device("meta")
+    assert isinstance(model, CanvasDecoder)
+    length, hidden_size = loaded.info.default_sampling.block_length, model.embedding.shape[1]
+    assert length is not None
+    assert loaded.info.canvas is not None
+    cache = KVCache.empty(model.layers, 401, 64, torch.bfloat16, device)
+    canvases = Canvases.empty(CONFIG.max_num_seqs, length, hidden_size, torch.bfloat16, device)
+    size = next(s for s in canvas_sizes(CONFIG, loaded) if s.num_canvases == num_canvases)
+    kinds = tile_configs(loaded)
+    plans = {shape: (kinds[shape], size.step.tiles[shape]) for shape in kinds}
+    rows = StepRoom.empty(model.layers, plans, size.num_rows, cache)
+    random = np.random.default_rng(0)
+    batch = random_canvases(loaded, cache, size, CONFIG.max_num_seqs, random)
+    arrays = padded_arrays(batch, canvases, loaded.info.canvas, size)
+    room = CanvasRoom.empty(size, rows, arrays)
+    with compiled_only(90) as launches, Operations() as operations:
+        step_of(model, room, canvases, loaded.info.vocab_size)()
+    return dict(launches.counts + operations.counts)
+
+
+if __name__ == "__main__":
+    print(json.dumps({f"{n} {c}": run(n, c) for n in LAYERS for c in (1, 4)}))
