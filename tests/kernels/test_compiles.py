@@ -40,4 +40,7 @@ def test_no_kernel_spills_or_misses_the_matrix_units(tmp_path: Path, capability:
     own = {report["name"]: report for report in reports}
     for name, instruction in TOLD[capability].items():
         assert instruction in own[name]["instructions"]
+    for name, report in own.items():
+        if name.startswith("fp8 product"):  # loads before the loop, and not only inside it
+            assert report["instructions"]["tma"] > 2
     assert own["attention d128 bf16"]["registers"] > own["merge d64"]["registers"] > 0

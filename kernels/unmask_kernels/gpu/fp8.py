@@ -7,7 +7,7 @@ company. Grains also bound what Hopper's accumulators lose: they keep 14 bits wi
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import triton
@@ -116,20 +116,26 @@ def fp8_product_kernel(
         first = grain * GRAIN
         last = tl.minimum(first + GRAIN, num_inputs)
     num_tiles = tl.cdiv(num_tiles_m * num_tiles_n - tile, tl.num_programs(0))
-    i_m, i_n = _place(tile, num_tiles_m, num_tiles_n, GROUP_M)
-    start = first
+    num_steps = tl.cdiv(last - first, BLOCK_K)
+    tile -= tl.num_programs(0)
+    i_m, i_n, step = 0, 0, num_steps - 1
     acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
     total = acc
-    for _ in tl.range(0, num_tiles * tl.cdiv(last - first, BLOCK_K), num_stages=STAGES):
+    for _ in tl.range(0, num_tiles * num_steps, num_stages=STAGES):
+        # Apart from what is done with sums, so that loads are issued before those are there.
+        step = tl.where(step == num_steps - 1, 0, step + 1)
+        if step == 0:
+            tile += tl.num_programs(0)
+            i_m, i_n = _place(tile, num_tiles_m, num_tiles_n, GROUP_M)
+        start = first + step * BLOCK_K
         b_x = x.load([i_m * BLOCK_M, start])
         b_w = weights.load([i_n * BLOCK_N, start])
         acc = tl.dot(b_x, b_w.T, acc)
-        start += BLOCK_K
         if SEVERAL:
-            if start % GRAIN == 0 or start >= last:
+            if (start + BLOCK_K) % GRAIN == 0 or step == num_steps - 1:
                 total += acc
                 acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
-        if start >= last:
+        if step == num_steps - 1:
             o_m, o_n = i_m * BLOCK_M + tl.arange(0, BLOCK_M), i_n * BLOCK_N + tl.arange(0, BLOCK_N)
             if SPLIT:
                 o_row = (grain * num_rows + o_m).to(tl.int64)
@@ -143,9 +149,6 @@ def fp8_product_kernel(
             acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
             if SEVERAL:
                 total = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
-            tile += tl.num_programs(0)
-            i_m, i_n = _place(tile, num_tiles_m, num_tiles_n, GROUP_M)
-            start = first
 
 
 @triton.jit(do_not_specialize=["num_rows"])
@@ -230,7 +233,7 @@ def variants(chip: int) -> Iterator[Variant]:
     seen = set()
     for num_rows in (32, 128, 256, 512, 4096):
         for num_outputs, num_inputs in ((6144, 4096), (4096, 4096), (24_576, 4096), (4096, 12_288)):
-            tile = pick_tile(num_rows, num_outputs, num_inputs, chip)
+            tile = replace(pick_tile(num_rows, num_outputs, num_inputs, chip), per_sm=None)
             several = grain_inputs(num_inputs) < num_inputs
             split, residual, bias = tile.split and several, num_outputs == 4096, num_outputs == 6144
             if (key := (tile, several, residual, bias)) in seen:
