@@ -153,16 +153,16 @@ def measure_case(report: Report, ceilings: Ceilings, case: Case) -> None:
             report.skip(case.part(load), "it does not fit")
     longest = max(load.longest for load in case.loads) + 1024  # company's prompts are as long
     first = case.loads[0]
-    weights = partial(
-        engine.load, case.shape, report.device, longest, first.quantization, first.block
-    )
+    block = min(load.block for load in case.loads)
+    weights = partial(engine.load, case.shape, report.device, longest, first.quantization, block)
     needs_s = loads.weights_seconds(own)
     loaded = report.measure(Part(f"{case.name}: weights", needs_s, weights), needed=True)
     if loaded is None:
         return
     if fitting:
         start = partial(engine.start, loaded, fitting)
-        started = report.measure(Part(f"{case.name}: start", loads.START_S, start), needed=True)
+        needs_s = loads.start_seconds(fitting)
+        started = report.measure(Part(f"{case.name}: start", needs_s, start), needed=True)
         for load in fitting if started is not None else ():
             _measure_load(report, ceilings, case, load, own, started)
         del started
@@ -215,7 +215,7 @@ def _planned(report: Report) -> Iterator[tuple[str, float]]:
         own = sizes(one.shape, one.loads[0].quantization)
         yield f"{one.name}: weights", loads.weights_seconds(own)
         if asks:
-            yield f"{one.name}: start", loads.START_S
+            yield f"{one.name}: start", loads.start_seconds(asks)
         for load in asks:
             yield one.part(load), loads.seconds(load, own, LEAST_WINDOW_S)
         if company and report.wants(company):

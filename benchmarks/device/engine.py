@@ -74,18 +74,17 @@ def start(loaded: LoadedModel, loads: Sequence[Load]) -> Engine:
 
 
 def _config(loaded: LoadedModel, loads: Sequence[Load]) -> EngineConfig:
-    most = max(loads, key=lambda load: load.concurrency)
-    rows = 2 * most.block * most.concurrency
+    rows = max(2 * load.block * load.concurrency for load in loads)
     if loaded.info.attention == "full":  # a request that opens a block computes every position
-        rows = most.concurrency * (most.context + most.num_tokens)
+        rows = max(load.concurrency * (load.context + load.num_tokens) for load in loads)
     return EngineConfig(
-        max_num_seqs=most.concurrency,
+        max_num_seqs=max(load.concurrency for load in loads),
         max_batch_tokens=max(LEAST_ROWS, rows),
         page_size=PAGE,
         num_pages=max(load.concurrency * load.num_pages(PAGE) for load in loads),
         prefix_cache=True,
-        kv_dtype=most.kv_dtype,
-        overlap=most.overlap,
+        kv_dtype=loads[0].kv_dtype,
+        overlap=loads[0].overlap,
     )
 
 
@@ -113,16 +112,19 @@ def measure(
     loop = ClosedLoop(engine, new_request, begin, load.block, f"loop-{next(_names)}")
     try:
         to_steady(loop)
-        profiled = {}
         if cuda:
-            profiled = profile(loop.step)
-            to_steady(loop)
             torch.cuda.reset_peak_memory_stats()
         window = run_window(loop, least_s)
+        profiled = profile(loop.step) if cuda else {}
     finally:
         loop.stop()
-    possible, shares = load.block / load.steps, engine.loaded.info.attention != "full"
-    share, problems = check(window, load.concurrency, possible, shares_prompts=shares)
+    share, problems = check(
+        window,
+        load.concurrency,
+        load.block / load.steps,
+        share_of_steps=load.steps / (load.steps + ahead),
+        shares_prompts=engine.loaded.info.attention != "full",
+    )
     found = _described(load, window, sizes, ceilings) | {"phases": begin} | profiled
     found |= {"share_of_possible": share, "problems": problems}
     found["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30 if cuda else None

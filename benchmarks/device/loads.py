@@ -13,7 +13,8 @@ GEMMA = "DiffusionGemma-26B-A4B"
 USUAL = Ceilings(3.0e12, 7.2e14, 1.2e15)
 USUAL_SHARE = 0.6  # of the floor
 LOADING_BYTES_PER_S = 25e9
-START_S = 7.0  # of an engine: kernels are compiled, graphs captured
+START_S, GRAPHS_S = 4.0, 6.0  # of an engine: kernels are compiled, all graphs captured
+MOST_GRAPH_ROWS = 4608
 PROFILE_S = 1.5
 
 
@@ -68,69 +69,75 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The model, how it is held, and its work, such as `SDAR-8B fp8, 32 by 4`."""
+        """The model and how it is held, such as `SDAR-8B fp8`."""
         load = self.loads[0]
         held = "bf16" if load.quantization == "none" else load.quantization
         held += ", fp8 keys" if load.kv_dtype == "fp8" else ""
         held += "" if load.overlap else ", no overlap"
-        return f"{self.model} {held}, {load.block} by {load.tokens_per_forward:g}"
+        return f"{self.model} {held}"
 
     def part(self, load: Load) -> str:
-        """The name of a load's part."""
-        return f"{self.name}: {load.concurrency} at {load.context}"
+        """The name of a load's part, such as `SDAR-8B fp8, 32 by 4: 8 at 1024`."""
+        work = f"{load.block} by {load.tokens_per_forward:g}"
+        return f"{self.name}, {work}: {load.concurrency} at {load.context}"
 
 
-def case(
-    model: str, concurrencies: Sequence[int], shape: Shape | None = None, **fields: Any
-) -> Case:
+def _loads(*concurrencies: int, **fields: Any) -> tuple[Load, ...]:
     """Loads that differ by how many requests run; `fields` are those of `Load`."""
-    loads = tuple(Load(count, **fields) for count in concurrencies)
-    return Case(model, shape or SHAPES[model], loads)
+    return tuple(Load(count, **fields) for count in concurrencies)
 
 
-def _gemma(quantization: Quantized) -> Case:
-    return case(
-        GEMMA,
-        (1, 4, 8, 16),
-        num_tokens=1024,
-        block=256,
-        tokens_per_forward=16,
-        quantization=quantization,
-    )
+def _case(model: str, *loads: Load) -> Case:
+    return Case(model, SHAPES.get(model) or TINY[model], loads)
 
+
+_FP8: dict[str, Any] = {"quantization": "fp8"}
+# Fewer rows a token. Tokens a forward as published for LLaDA2.0 (16) and assumed for the others.
+_BY_16: dict[str, Any] = {"block": 16, "tokens_per_forward": 2.44}
+_BY_8: dict[str, Any] = {"block": 8, "tokens_per_forward": 2.0}
+_BY_4: dict[str, Any] = {"block": 4, "tokens_per_forward": 2.0}
+_ONE: dict[str, Any] = {"block": 1, "tokens_per_forward": 1.0}
+_CANVAS: dict[str, Any] = {"num_tokens": 1024, "block": 256, "tokens_per_forward": 16.0}
 
 CASES = (
-    case("SDAR-8B", (8, 32, 128, 1, 64, 256, 2, 4, 16)),
-    case("SDAR-8B", (8, 32, 128, 1, 64), quantization="fp8"),
-    case("LLaDA2.0-mini", (8, 32, 128, 1, 64)),
-    case("LLaDA2.0-mini", (8, 32, 128, 1, 64), quantization="fp8"),
-    _gemma("fp8"),
-    _gemma("none"),
-    # JetEngine's case.
-    case("SDAR-4B", (128, 32, 8, 1), block=4, tokens_per_forward=2),
+    _case(
+        "SDAR-8B",
+        *_loads(8, 32, 128, 1),
+        *_loads(32, 128, 8, **_BY_8),
+        *_loads(32, 128, 8, **_BY_16),
+        *_loads(128, 32, **_BY_4),
+        *_loads(64, 256, 2, 4, 16),
+    ),
+    _case(
+        "SDAR-8B",
+        *_loads(8, 32, 128, 1, **_FP8),
+        *_loads(32, 128, 8, **_FP8, **_BY_8),
+        *_loads(32, 128, 8, **_FP8, **_BY_16),
+        *_loads(64, **_FP8),
+    ),
+    _case("LLaDA2.0-mini", *_loads(8, 32, 128, 1, 64)),
+    _case("LLaDA2.0-mini", *_loads(8, 32, 128, 1, 64, **_FP8)),
+    _case(GEMMA, *_loads(1, 4, 8, 16, **_CANVAS, **_FP8)),
+    _case(GEMMA, *_loads(1, 4, 8, 16, **_CANVAS)),
+    _case("SDAR-4B", *_loads(128, 32, 8, 1, **_BY_4)),  # JetEngine's case
     # Keys are read in two steps a block instead of three, and the host is waited for.
-    case("SDAR-4B", (128, 32), block=4, tokens_per_forward=2, overlap=False),
-    # Fewer rows a token. Tokens a forward as published for LLaDA2.0 (16) and assumed for the rest.
-    case("SDAR-8B", (32, 128, 8), block=16, tokens_per_forward=2.44),
-    case("SDAR-8B", (32, 128, 8), block=8, tokens_per_forward=2),
-    case("SDAR-8B", (32, 128, 8), block=8, tokens_per_forward=2, quantization="fp8"),
-    case("SDAR-8B", (128, 32, 8), block=4, tokens_per_forward=2),
+    _case("SDAR-4B", *_loads(128, 32, **_BY_4, overlap=False)),
     # An autoregressive model on the same kernels.
-    case("SDAR-8B", (128, 32, 8, 256), block=1, tokens_per_forward=1),
-    case("SDAR-8B", (128, 32), block=1, tokens_per_forward=1, overlap=False),
-    case("SDAR-8B", (8, 32, 1), context=8192),
-    case("SDAR-8B", (32, 8), context=8192, kv_dtype="fp8"),
-    case("LLaDA-8B", (8,)),
-    case("SDAR-1.7B", (8, 64)),
+    _case("SDAR-8B", *_loads(128, 32, 8, 256, **_ONE)),
+    _case("SDAR-8B", *_loads(128, 32, **_ONE, overlap=False)),
+    _case("SDAR-8B", *_loads(8, 32, 1, context=8192)),
+    _case("SDAR-8B", *_loads(32, 8, context=8192, kv_dtype="fp8")),
+    _case("LLaDA-8B", *_loads(8)),
+    _case("SDAR-1.7B", *_loads(8, 64)),
 )
 COMPANY = CASES[0], CASES[1], CASES[3]  # of which a request is compared alone and among others
 _SMALL: dict[str, Any] = {"context": 64, "num_tokens": 16, "block": 8, "tokens_per_forward": 4.0}
 DRY_CASES = (
-    case("tiny SDAR", (3, 1), TINY["tiny SDAR"], **_SMALL),
-    case("tiny SDAR", (2,), TINY["tiny SDAR"], **_SMALL, quantization="fp8", kv_dtype="fp8"),
-    case("tiny LLaDA", (2,), TINY["tiny LLaDA"], **_SMALL),
-    case("tiny LLaDA2", (2,), TINY["tiny LLaDA2"], **_SMALL, quantization="fp8"),
-    case("tiny DiffusionGemma", (2,), TINY["tiny DiffusionGemma"], **_SMALL),
+    _case("tiny SDAR", *_loads(3, **_SMALL), *_loads(2, **_SMALL | _BY_4)),
+    _case("tiny SDAR", *_loads(2, **_SMALL, **_FP8, kv_dtype="fp8")),
+    _case("tiny LLaDA", *_loads(2, **_SMALL)),
+    _case("tiny LLaDA2", *_loads(2, **_SMALL, **_FP8)),
+    _case("tiny DiffusionGemma", *_loads(2, **_SMALL)),
 )
 
 
@@ -155,7 +162,13 @@ def weights_seconds(sizes: Sizes) -> float:
     return 1.5 + sizes.stored / LOADING_BYTES_PER_S
 
 
+def start_seconds(loads: Sequence[Load]) -> float:
+    """About how long an engine for these loads takes to start."""
+    rows = max(2 * load.block * load.concurrency for load in loads)
+    return START_S + GRAPHS_S * min(1.0, rows / MOST_GRAPH_ROWS)
+
+
 def seconds(load: Load, sizes: Sizes, least_s: float) -> float:
     """About how long a load takes: requests join, some steps are profiled, the others count."""
     cycle_s = (load.steps + 1) * serial_s(terms(sizes, best_work(sizes, load)), USUAL) / USUAL_SHARE
-    return PROFILE_S + 3 * cycle_s + max(least_s, cycle_s)
+    return PROFILE_S + 1.5 * cycle_s + max(least_s, cycle_s)

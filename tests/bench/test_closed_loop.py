@@ -117,6 +117,7 @@ def test_steps_without_all_requests_and_prompts_read_again_are_problems() -> Non
     window = run_window(loop, 0.0)
     short = replace(window, counts=replace(window.counts, requests=window.counts.requests - 1))
     assert "of 2 requests ran" in check(short, 2, BLOCK / STEPS)[1][0]
+    assert check(short, 2, BLOCK / STEPS, share_of_steps=STEPS / (STEPS + 1))[1] == []
     again = replace(window, counts=replace(window.counts, looked_up=64, cached=0))
     assert "64 prompt tokens were read again" in check(again, 2, BLOCK / STEPS)[1][0]
     assert check(again, 2, BLOCK / STEPS, shares_prompts=False)[1] == []

@@ -19,6 +19,7 @@ from unmask.engine.graph_sizes import (
 )
 from unmask.models.layers import LayerShape
 from unmask.models.registry import LoadedModel
+from unmask.types import SamplingParams
 
 WIDE, NARROW = LayerShape(8, 128, 4), LayerShape(2, 64, 8)
 
@@ -80,6 +81,13 @@ def test_a_graph_has_room_for_as_many_short_blocks_as_there_are_rows_for(
     assert {size.num_rows: size.num_sequences for size in sizes} == {
         size.num_rows: min(100, size.num_rows // 4) for size in sizes
     }
+
+
+def test_a_model_of_blocks_of_one_has_room_for_as_many_requests_as_rows(tiny: LoadedModel) -> None:
+    loaded = large(tiny, 1000)
+    info = replace(loaded.info, default_sampling=SamplingParams(block_length=1))
+    sizes = graph_sizes(EngineConfig(max_num_seqs=128), replace(loaded, info=info))
+    assert {size.num_sequences for size in sizes if size.num_rows >= 128} == {128}
 
 
 def test_contexts_of_every_length_have_a_graph_unless_its_scratch_is_too_large(

@@ -38,11 +38,13 @@ class GraphSize:
 
 
 def graph_sizes(config: EngineConfig, loaded: LoadedModel) -> list[GraphSize]:
-    """Every size, smallest first, with room for sequences of short blocks."""
+    """Every size, smallest first, with room for sequences of short blocks, or the model's own."""
     page_size = page_size_of(config, loaded.device.type)
+    own_block = loaded.info.default_sampling.block_length
+    block = min(SHORTEST_BLOCK, own_block) if isinstance(own_block, int) else SHORTEST_BLOCK
     sizes: list[GraphSize] = []
     for num_rows in row_counts(config.max_batch_tokens, row_unit(loaded.device)):
-        num_sequences = min(config.max_num_seqs, -(-num_rows // SHORTEST_BLOCK))
+        num_sequences = min(config.max_num_seqs, -(-num_rows // block))
         sizes += _sizes(num_rows, num_sequences, page_size, loaded)
     return sizes
 
