@@ -54,7 +54,7 @@ class FeedForward:
     def __call__(self, normed: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """What becomes of rows [M, C] under each of `norms`, in the two parts."""
         dense, mixture, routed = normed
-        return self.dense.down(self.dense.gated(dense)), self.mixture(mixture, routed)
+        return self.dense(dense), self.mixture(mixture, routed)
 
 
 @dataclass(frozen=True, slots=True)

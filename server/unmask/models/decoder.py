@@ -12,8 +12,8 @@ from unmask.models.layers import LayerShape, StepInput, turning_tables
 from unmask.models.rope import Rope
 from unmask.models.weights import Weights
 from unmask_kernels.attention import attention
-from unmask_kernels.layers import place_heads, rms_norm, rms_norm_quantized
-from unmask_kernels.linear import GatedLinear, Linear, make_linear
+from unmask_kernels.layers import place_heads, rms_norm
+from unmask_kernels.linear import GatedLinear, Linear, make_linear, rms_norm_for
 from unmask_kernels.quantized import QuantizedRows
 from unmask_kernels.rows import fill_rows
 
@@ -56,9 +56,15 @@ class GatedMlp:
 
     def add(self, x: Tensor | QuantizedRows, residual: Tensor) -> Tensor:
         """Rows [M, C] added to `residual`, which may be overwritten."""
-        if self.down.takes_quantized_rows:
-            return self.down.add(self.gated.quantized(x), residual)
-        return self.down.add(self.gated(x), residual)
+        return self.down.add(self._inner(x), residual)
+
+    def __call__(self, x: Tensor | QuantizedRows) -> Tensor:
+        """Rows [M, C]."""
+        return self.down(self._inner(x))
+
+    def _inner(self, x: Tensor | QuantizedRows) -> Tensor | QuantizedRows:
+        takes_quantized = self.down.takes_quantized_rows
+        return self.gated.quantized(x) if takes_quantized else self.gated(x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +128,8 @@ class Decoder:
         x = fill_rows(F.embedding(step.token_ids, self.embedding))
         for i, layer in enumerate(self._layers):
             keys, values = step.cache.keys[i], step.cache.values[i]
-            if layer.qkv.takes_quantized_rows:
-                heads = layer.qkv(rms_norm_quantized(x, layer.input_norm, eps))
-            else:
-                heads = layer.qkv(rms_norm(x, layer.input_norm, eps))
-            heads = heads[:num_rows].view(num_rows, -1, c.head_dim)
+            projected = layer.qkv(rms_norm_for(layer.qkv, x, layer.input_norm, eps))
+            heads = projected[:num_rows].view(num_rows, -1, c.head_dim)
             scales = step.cache.scales[i]
             query = place_heads(
                 heads,
@@ -155,11 +158,10 @@ class Decoder:
             if wanted is not None:
                 x, mixed, num_rows = fill_rows(x[wanted]), mixed[wanted], len(wanted)
             x = layer.out.add(fill_rows(mixed.flatten(1)), x)
-            mlp = layer.mlp
-            if isinstance(mlp, GatedMlp) and mlp.gated.takes_quantized_rows:
-                x = mlp.add(rms_norm_quantized(x, layer.post_norm, eps), x)
+            if isinstance(layer.mlp, GatedMlp):
+                x = layer.mlp.add(rms_norm_for(layer.mlp.gated, x, layer.post_norm, eps), x)
             else:
-                x = mlp.add(rms_norm(x, layer.post_norm, eps), x)
+                x = layer.mlp.add(rms_norm(x, layer.post_norm, eps), x)
         return x[:num_rows]
 
     def finish(self, hidden: Tensor) -> Tensor:
