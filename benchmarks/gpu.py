@@ -113,6 +113,7 @@ def contents(device: torch.device, ceilings: Ceilings) -> Iterator[Part | Case]:
     yield from cases[:2]
     yield from kernels.products_fp8(device, ceilings, small=DRY)
     yield from cases[2:]
+    yield from _others("canvas", device, ceilings)
     yield from _others("peers", device, ceilings)
     yield from _others("http", device, ceilings)
     yield from kernels.parts(device, ceilings, small=DRY)

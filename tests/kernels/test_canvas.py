@@ -185,3 +185,20 @@ def test_a_row_on_kernels_gets_the_same_bits_in_any_company(
         part = run(rows)
         for name in ("drawn", "best", "confidence", "entropy", "soft", "top_ids", "top_logprobs"):
             assert torch.equal(getattr(part, name), getattr(whole, name)[rows]), (name, rows)
+
+
+@pytest.mark.usefixtures("triton_kernels")
+def test_numbers_of_rows_may_be_one_that_is_expanded(device: torch.device) -> None:
+    hidden, embedding, _ = (t.to(device) for t in inputs(torch.float32))
+    one, zero = torch.ones(1, device=device), torch.zeros(1, dtype=torch.int64, device=device)
+    vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE)
+
+    def run(copied: bool) -> CanvasScores:
+        given = [t.expand(ROWS) for t in (one / 2, one, zero, zero, zero)]
+        if copied:
+            given = [t.clone() for t in given]
+        temperature, spread, *keys = given
+        return score_canvas(hidden, vocabulary, temperature, spread, philox_noise(*keys))
+
+    for name in ("drawn", "best", "confidence", "entropy", "soft"):
+        assert torch.equal(getattr(run(False), name), getattr(run(True), name)), name

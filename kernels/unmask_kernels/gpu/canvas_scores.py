@@ -29,9 +29,10 @@ def score(
     num_rows = len(hidden)
     rows = fill_rows(hidden)
     spare = len(rows) - num_rows
-    drawing = None
+    temperature, drawing = temperature.contiguous(), None
     if noise is not None:
-        drawing = Drawing(spread, noise.seeds, noise.positions, noise.steps)
+        keys = (spread, noise.seeds, noise.positions, noise.steps)
+        drawing = Drawing(*(key.contiguous() for key in keys))
     if spare:
         temperature = F.pad(temperature, (0, spare), value=1.0)
         drawing = None if drawing is None else drawing.padded(spare)

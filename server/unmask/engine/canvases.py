@@ -123,7 +123,7 @@ class CanvasStep:
 
     def per_row(self, values: Tensor) -> Tensor:
         """Values [S] repeated for the rows [S L] of each canvas."""
-        return values[:, None].expand(-1, self.length).flatten()
+        return values[:, None].expand(-1, self.length).contiguous().view(-1)
 
     def noise(self, steps: Tensor, vocab_size: int) -> Tensor:
         """Random tokens [S, L] of the steps `steps` [S]."""
