@@ -1,7 +1,7 @@
 """How many rows a token costs, and what accuracy that leaves: `python -m benchmarks.rows`.
 
-Answers the embedded model's held-out problems in blocks of several lengths, and writes accuracy,
-tokens per step and rows per token of each.
+Answers the embedded model's held-out problems in blocks of several lengths, and with keys kept
+within a block, and writes accuracy, tokens per step and rows per token of each.
 """
 
 import argparse
@@ -22,16 +22,21 @@ THRESHOLDS = (0.9, 0.95)
 
 
 def settings() -> list[Setting]:
-    """Every length at two thresholds."""
-    greedy = SamplingParams(temperature=0.0, policy="threshold")
-    return [
-        Setting(
-            f"block {length}, threshold {threshold}",
-            replace(greedy, block_length=length, threshold=threshold),
-        )
-        for threshold in THRESHOLDS
-        for length in LENGTHS
-    ]
+    """Every length, and active rows in blocks of 16 and 32, at two thresholds and one a step."""
+    greedy = SamplingParams(temperature=0.0)
+    found: list[Setting] = []
+    for threshold in THRESHOLDS:
+        base = replace(greedy, policy="threshold", threshold=threshold)
+        for length in LENGTHS:
+            name = f"block {length}, threshold {threshold}"
+            found.append(Setting(name, replace(base, block_length=length)))
+        for length in (32, 16):
+            name = f"block {length}, threshold {threshold}, cache block"
+            found.append(Setting(name, replace(base, block_length=length, cache="block")))
+    single = replace(greedy, policy="low_confidence", block_length=16)
+    found.append(Setting("block 16, 1 token a step", single))
+    found.append(Setting("block 16, 1 token a step, cache block", replace(single, cache="block")))
+    return found
 
 
 def summarise(result: SettingResult) -> dict[str, object]:
@@ -51,7 +56,7 @@ def show(results: Sequence[SettingResult]) -> None:
     """One line a setting."""
     for result in results:
         print(
-            f"{result.setting:36} {result.accuracy:6.1%} right, "
+            f"{result.setting:42} {result.accuracy:6.1%} right, "
             f"{result.tokens_per_step:5.2f} tokens a step, "
             f"{result.rows_per_token:5.2f} rows a token"
         )

@@ -42,7 +42,7 @@ MEANINGS = {
     "decoding.entropy_bound": "Entropy in nats that the policy 'entropy_bound' spends in a step.",
     "decoding.steps": "Denoising steps that a block may take.",
     "decoding.block_length": "Positions denoised together; auto takes fewer of them under load.",
-    "decoding.cache": "Keys kept within a block where attention spans everything; none is exact.",
+    "decoding.cache": "Keys kept within a block; none is exact.",
     "decoding.editing_threshold": "Confidence that replaces a token, in models trained for it.",
     "decoding.sub_block_length": "Positions of a block that are filled before the next ones.",
     "decoding.eos_last": "Fill positions that would end the answer after all others.",

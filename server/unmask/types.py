@@ -20,12 +20,18 @@ POLICY_ALIASES: Mapping[str, PolicyName] = {
     "topk_margin": "margin",
 }
 """What Dream, SDAR and LLaDA2.1 call these policies."""
-CacheName = Literal["none", "prefix", "dual"]
+CacheName = Literal["none", "prefix", "dual", "block"]
 CACHE_NAMES: tuple[CacheName, ...] = get_args(CacheName)
 ScheduleName = Literal["even", "timed"]
 AttentionPattern = Literal["block_causal", "full", "canvas"]
 BlockLength = int | Literal["auto"]
 AUTO: Literal["auto"] = "auto"
+CACHES: Mapping[AttentionPattern, tuple[CacheName, ...]] = {
+    "block_causal": ("none", "block"),
+    "full": ("none", "prefix", "dual"),
+    "canvas": ("none",),
+}
+"""Ways to keep keys within a block; those of final blocks that see no further are always kept."""
 
 MAX_BLOCK_LENGTH = 1024
 MAX_STEPS = 8192
@@ -48,14 +54,14 @@ class SamplingParams:
     """How one request is decoded; `None` means the checkpoint's or the server's default.
 
     `steps` is the number of denoising steps a block may take; `threshold`, `factor` and
-    `entropy_bound` belong to the policies of those names; `cache` and `cfg_scale` are for models
-    whose attention spans the whole sequence, `sub_block_length` for the others; a token of the open
-    block is replaced by one of at least `editing_threshold`, by models that were trained to edit.
-    A `block_length` of "auto" follows the load at admission.
-    With `eos_last` positions that would end the answer are filled after all others of a block.
-    A `top_k` of 0 takes all tokens.
-    `logit_bias` pairs token ids with what is added to their logits; where `allowed_token_ids` are
-    given, nothing else is generated, an end-of-sequence token no more than the rest.
+    `entropy_bound` belong to the policies of those names; `cfg_scale` and the caches `prefix` and
+    `dual` are for models whose attention spans the whole sequence, `sub_block_length` and the cache
+    `block` for the others. A token of the open block is replaced by one of at least
+    `editing_threshold`, by models that were trained to edit. A `block_length` of "auto" follows the
+    load at admission. With `eos_last` positions that would end the answer are filled after all
+    others of a block. `logit_bias` pairs token ids with what is added to their logits; where
+    `allowed_token_ids` are given, nothing else is generated, an end-of-sequence token no more than
+    the rest. A `top_k` of 0 takes all tokens.
     Raises `InvalidRequest`.
     """
 

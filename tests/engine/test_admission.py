@@ -59,7 +59,7 @@ def test_a_server_s_auto_leaves_lengths_that_requests_name_alone() -> None:
     ("params", "field"),
     [
         ({"cache": "dual"}, "cache"),
-        ({"cache": "none"}, "cache"),
+        ({"cache": "prefix"}, "cache"),
         ({"cfg_scale": 1.0}, "cfg_scale"),
         ({"editing_threshold": 0.9}, "editing_threshold"),
     ],

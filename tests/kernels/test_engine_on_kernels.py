@@ -19,7 +19,7 @@ PARAMS = [
     SamplingParams(max_tokens=5, temperature=1.0, top_k=5, seed=3, logprobs=2, ignore_eos=True),
     SamplingParams(max_tokens=5, allowed_token_ids=(3, 40, 41), ignore_eos=True),
     SamplingParams(max_tokens=5, logit_bias=((40, 5.0), (9, -100.0)), temperature=0.5, seed=4),
-    SamplingParams(max_tokens=5, policy="sequential", steps=16, ignore_eos=True),
+    SamplingParams(max_tokens=5, policy="sequential", cache="block", ignore_eos=True),
     SamplingParams(max_tokens=5, threshold=0.3, eos_last=True, logit_bias=((510, 9.0),)),
 ]
 

@@ -71,7 +71,7 @@ def evaluate(
 def _settings(sampling: SamplingParams) -> "list[Setting]":
     from unmask.evaluation.runner import Setting, default_settings
 
-    if replace(sampling, block_length=None) == SamplingParams():
+    if replace(sampling, block_length=None, cache=None) == SamplingParams():
         return default_settings(sampling)
     return [Setting("as given", sampling)]
 

@@ -43,7 +43,7 @@ SAMPLING: tuple[tuple[str, Any, str], ...] = (
     ("entropy_bound", float, "Entropy in nats of the policy 'entropy_bound'."),
     ("steps", int, "Denoising steps that a block may take."),
     ("block_length", _block_length, "Positions denoised together; auto takes fewer under load."),
-    ("cache", str, "Keys kept within a block, with full attention: none, prefix or dual."),
+    ("cache", str, "Keys kept within a block: none, block, or with full attention prefix, dual."),
     ("editing_threshold", float, "Confidence that replaces a token, in models trained for it."),
     ("sub_block_length", int, "Positions of a block that are filled before the next ones."),
     ("eos_last", bool, "Fill positions that would end the answer after all others."),

@@ -11,6 +11,7 @@ from unmask.engine.sequence import Decoding
 from unmask.errors import InvalidRequest
 from unmask.types import (
     AUTO,
+    CACHES,
     MAX_BLOCK_LENGTH,
     CacheName,
     ModelInfo,
@@ -102,7 +103,7 @@ def _resolve(
         steps = min(steps or block_len, max_tokens)
     temperature = params.temperature if params.temperature is not None else default.temperature
     eos = () if params.ignore_eos else model.eos_token_ids
-    cache = params.cache or default.cache or "none"
+    cache = _cache(params, model, editing_limit)
     sub_block_len = None if is_full else params.sub_block_length or default.sub_block_length
     return Decoding(
         policy=policy,
@@ -200,6 +201,20 @@ def _editing_limit(params: SamplingParams, model: ModelInfo) -> float | None:
     return model.default_sampling.editing_threshold if model.can_edit else None
 
 
+def _cache(params: SamplingParams, model: ModelInfo, editing_limit: float | None) -> CacheName:
+    """The cache asked for, or the server's; raises `InvalidRequest` if the model has no such."""
+    cache = params.cache or model.default_sampling.cache or "none"
+    if cache not in CACHES[model.attention]:
+        known = " or ".join(CACHES[model.attention])
+        raise InvalidRequest(f"cache of this model must be {known}, got {cache}", field="cache")
+    if cache == "block" and editing_limit is not None:
+        raise InvalidRequest(
+            "cache block keeps the keys of committed tokens, which this model may replace",
+            field="cache",
+        )
+    return cache
+
+
 def _check_full(params: SamplingParams) -> None:
     """Raise `InvalidRequest` for what has no meaning where attention spans everything."""
     if params.sub_block_length is not None:
@@ -211,12 +226,6 @@ def _check_full(params: SamplingParams) -> None:
 
 def _check_block_causal(params: SamplingParams) -> None:
     """Raise `InvalidRequest` for what has no meaning where blocks see only those before them."""
-    if params.cache is not None:
-        raise InvalidRequest(
-            "cache is for models whose attention spans the whole sequence; the keys of this one "
-            "are always kept, and exactly",
-            field="cache",
-        )
     if params.cfg_scale:
         raise InvalidRequest(
             "cfg_scale is for models whose attention spans the whole sequence", field="cfg_scale"

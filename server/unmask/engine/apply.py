@@ -44,6 +44,7 @@ class Session:
             self.sequence.request.refinements is None
             and decoding.editing_limit is None
             and decoding.num_logprobs is None
+            and not self.sequence.keeps_block_keys
         )
 
     def age_s(self) -> float:
@@ -135,6 +136,7 @@ def _commit(
         if session.is_plain:
             continue
         sequence, own = session.sequence, rows[starts[i] : starts[i + 1]]
+        sequence.note_masked()
         if sequence.request.refinements is not None:
             _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
         if sequence.decoding.editing_limit is not None:

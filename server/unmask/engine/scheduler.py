@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from unmask.config import EngineConfig
+from unmask.engine.active_rows import active_rows
 from unmask.engine.block_lengths import GPU_SATURATION_ROWS, index_under_load
 from unmask.engine.pages import PagePool
 from unmask.engine.sequence import Reach, Sequence
@@ -97,7 +98,8 @@ class Scheduler:
             budget -= used
         if not kept:
             return None
-        return build_batch(kept, self.table, self._pool.page_size, shift=self._model.shift)
+        page_size, shift = self._pool.page_size, self._model.shift
+        return active_rows(build_batch(kept, self.table, page_size, shift=shift))
 
     def advance(self, batch: StepBatch) -> None:
         """Record that a step was launched; what it makes final is published for reuse."""
@@ -135,6 +137,7 @@ class Scheduler:
         """Start the first waiting sequence if it fits; returns the query tokens used."""
         if sequence.in_flight:
             return 0  # preempted, and its canvas is still to come
+        sequence.resume()
         if not sequence.was_admitted:
             self._choose_block_length(sequence)
         self._take_prefix(sequence)
@@ -152,7 +155,6 @@ class Scheduler:
         self._waiting.popleft()
         self._running.append(sequence)
         self.table.enter(sequence)
-        sequence.resume()
         return self._append(sequence, reach, spans)
 
     def _choose_block_length(self, sequence: Sequence) -> None:
@@ -207,4 +209,4 @@ class Scheduler:
         spans.append(span)
         if sequence.num_canvases == 2:
             spans.append(Span.of(sequence, reach, without_prompt=True))
-        return sequence.num_canvases * (reach.end - reach.start)
+        return sequence.num_canvases * reach.num_rows

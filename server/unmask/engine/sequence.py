@@ -1,7 +1,7 @@
 """One request while it is being decoded: its canvas, its open block and its pages."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from unmask.types import CacheName, ModelInfo, PolicyName, Request
 from unmask_kernels.request_constraint import Constraint
 
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,20 @@ class Decoding:
 class Reach:
     """What is computed next: positions [start, end), whose queries see no key beyond `horizon`.
 
-    Of the open block, if it is among them, the masked positions of `scored` may be filled.
+    Of the open block, if it is among them, the masked positions of `scored` may be filled. With
+    `active` [end - start] the others keep the keys that they have.
     """
 
     start: int
     end: int
     horizon: int
     scored: range = range(0)
+    active: BoolArray | None = field(default=None, compare=False)
+
+    @property
+    def num_rows(self) -> int:
+        """Positions that are computed."""
+        return self.end - self.start if self.active is None else int(self.active.sum())
 
 
 class Sequence:
@@ -110,6 +118,8 @@ class Sequence:
         self.block_step = 0
         self.post_steps = 0
         self.is_settled = False  # whether edits are over, so that the block is final
+        self.has_block_keys = False  # whether all of the open block was computed once
+        self.was_masked = self.masked[:0]  # in the open block, before the last result
         self.num_computed = 0
         self.in_flight = 0  # runs of the open block whose results are not known yet
         self.canvas_row: int | None = None  # of the table and the device's canvas, once admitted
@@ -152,12 +162,21 @@ class Sequence:
         return 1 if self.is_canvas else self.decoding.block_len
 
     @property
+    def keeps_block_keys(self) -> bool:
+        """Whether resolved positions of the open block are computed no more until it is full."""
+        return self.decoding.cache == "block"
+
+    @property
     def must_wait(self) -> bool:
         """Whether the last result decides what is computed next."""
         if self.is_canvas and self.in_flight and self.next_step >= self.decoding.steps:
             return True  # its last step is out, and what follows begins with its tokens
         if self.decoding.editing_limit is not None and self.in_flight > 1:
             return True  # a run after the last edit might edit once more, and leave other keys
+        if self.keeps_block_keys and self.in_flight > 1:
+            return True  # the result before the last one tells which positions are active
+        if self.shift and self.block_step == 0 and self.masked[self.block_start]:
+            return self.in_flight > 0  # of the block, the device has the first position only
         return self.in_flight > 0 and self.decoding.sub_block_len is not None
 
     @property
@@ -182,9 +201,9 @@ class Sequence:
         """
         if self.is_full:
             reach = self._full_pass()
-            return reach if self.num_canvases * (reach.end - reach.start) <= budget else None
+            return reach if self.num_canvases * reach.num_rows <= budget else None
         reach = self._first_token_pass() if self._lacks_first_token else self._block_pass()
-        if reach.end - reach.start <= budget:
+        if reach.num_rows <= budget:
             return reach
         start, block_len = self.num_computed, self.decoding.block_len
         end = start + budget if self.is_canvas else (start + budget) // block_len * block_len
@@ -203,16 +222,29 @@ class Sequence:
 
     def _block_pass(self) -> Reach:
         start, end, part_len = self.block_start, self.block_end, self.decoding.sub_block_len
-        last = self._last_pass
+        last = None if self.has_block_keys else self._last_pass
         if last is not None and last.start == self.num_computed and last.end == end:
             return last
         scored = range(start, end)
         if part_len is not None:
             first = start + int(self.masked[start:end].argmax()) // part_len * part_len
             scored = range(first, min(first + part_len, end))
-        reach = Reach(self.num_computed, end, end, scored)
-        self._last_pass = reach if part_len is None else None
+        active = self._active_positions() if self.has_block_keys else None
+        reach = Reach(self.num_computed, end, end, scored, active)
+        self._last_pass = reach if part_len is None and active is None else None
         return reach
+
+    def _active_positions(self) -> BoolArray:
+        """Positions of the open block that are masked, or were before the last step.
+
+        The last step's result may be unknown yet; the set is the same. Where logits are shifted,
+        the positions before them are read as well.
+        """
+        masked = self.masked[self.block_start : self.block_end]
+        active = masked.copy() if self.in_flight else self.was_masked.copy()
+        if self.shift:
+            active[:-1] |= active[1:]
+        return active
 
     def _full_pass(self) -> Reach:
         """Every position, or where keys were kept only those after them (Fast-dLLM).
@@ -232,9 +264,10 @@ class Sequence:
     def computed(self, reach: Reach) -> None:
         """Record that a pass was launched, and which keys are kept of it."""
         self.num_forwards += 1
-        self.num_rows += self.num_canvases * (reach.end - reach.start)
+        self.num_rows += self.num_canvases * reach.num_rows
         if reach.scored:
             self.in_flight += 1
+            self.has_block_keys = self.keeps_block_keys and reach.end == self.block_end
         if not self.is_full:
             self.num_computed = min(reach.end, self.block_start)
         elif self.decoding.cache != "none":
@@ -246,6 +279,11 @@ class Sequence:
         tokens[: max(0, self.num_prompt - reach.start)] = self.mask_token_id
         tokens[max(0, self.fill_end - reach.start) :] = self.mask_token_id
         return tokens
+
+    def note_masked(self) -> None:
+        """Remember what is masked before a result is applied."""
+        if self.keeps_block_keys:
+            self.was_masked = self.masked[self.block_start : self.block_end].copy()
 
     def note_edits(self, num_chosen: int) -> None:
         """Tell from how many positions a step chose whether the block is final (LLaDA2.1).
@@ -271,18 +309,25 @@ class Sequence:
         return self.keys[index]
 
     def resume(self) -> None:
-        """Go on after a preemption: a canvas of noise, which is not kept, is denoised again."""
+        """Go on after a preemption; what of the open block is not kept is denoised again.
+
+        That is a canvas of noise, or a block with keys of earlier steps.
+        """
         if self.is_canvas:
             self.block_step = 0
+        elif self.has_block_keys:
+            opened = slice(max(self.block_start, self.num_prompt), self.block_end)
+            self.canvas[opened], self.masked[opened] = self.mask_token_id, True
+            self.block_step, self.has_block_keys = 0, False
 
     def open_next_block(self) -> None:
         """Begin the block after the open one, whose positions are all final."""
         if self.is_full:
             self.num_computed = 0
-        elif not self.is_canvas and self.in_flight and self.pages:
+        elif not self.is_canvas and self.in_flight and self.pages and not self.has_block_keys:
             # The run that is still out has every token, so it leaves the block's final keys.
             self.num_computed = self.block_end
         self.block_start = self.block_end
         self.block_end = min(self.block_start + self.decoding.block_len, self.fill_end)
         self.block_step = self.in_flight = self.post_steps = 0
-        self.is_settled = False
+        self.is_settled = self.has_block_keys = False

@@ -5,11 +5,11 @@ import time
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.models.checkpoint import Checkpoint
-from unmask.models.family import Family
+from unmask.models.family import Family, Traits
 from unmask.models.generation_config import read_eos_ids, read_sampling
 from unmask.models.rope import stretched_positions
 from unmask.tokenizer import Tokenizer
-from unmask.types import AUTO, ModelInfo
+from unmask.types import AUTO, CACHES, ModelInfo
 
 DEFAULT_MAX_POSITIONS = 2048
 
@@ -36,10 +36,7 @@ def model_info(
     vocab_size = traits.vocab_size or int(raw["vocab_size"])
     if canvas is None:
         _check_mask(mask, vocab_size)
-    if decoding.block_length == AUTO and traits.attention != "block_causal":
-        raise InvalidConfig(
-            "decoding.block_length auto is for models whose blocks see only those before them"
-        )
+    _check_defaults(decoding, traits)
     positions = raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
     trained_len = traits.stated_positions or max(int(positions), stretched_positions(raw))
     return ModelInfo(
@@ -58,6 +55,17 @@ def model_info(
         adapts_blocks=decoding.block_length == AUTO,
         canvas=canvas,
     )
+
+
+def _check_defaults(decoding: DecodingConfig, traits: Traits) -> None:
+    """Raise `InvalidConfig` for what no request of such a model could have."""
+    if decoding.block_length == AUTO and traits.attention != "block_causal":
+        raise InvalidConfig(
+            "decoding.block_length auto is for models whose blocks see only those before them"
+        )
+    if decoding.cache is not None and decoding.cache not in CACHES[traits.attention]:
+        known = " or ".join(CACHES[traits.attention])
+        raise InvalidConfig(f"decoding.cache of this model must be {known}, got {decoding.cache}")
 
 
 def _check_mask(mask: int | None, vocab_size: int) -> None:
