@@ -37,6 +37,8 @@ def measure_apart(*, small: bool) -> list[dict[str, Any]]:
                 "http_tokens_per_s": http["output_tokens_per_s"],
                 "engine_ttft_ms": engine["ttft_ms"]["p50"],
                 "http_ttft_ms": http["ttft_ms"]["p50"],
+                "event_loop_us_a_token": row["cpu_us_a_token"]["MainThread"],
+                "cpu_us_a_token": row["cpu_us_a_token"],
                 "engine": engine,
                 "http": http,
             }

@@ -20,6 +20,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from benchmarks.device import engine as engines
@@ -141,7 +142,12 @@ def over_http(
     def client() -> None:
         try:
             for work, row in zip(loads, rows, strict=True):
+                before_s = _cpu_s()
                 row["http"] = summary = send(url, work, engine.model.vocab_size - 1)
+                row["cpu_us_a_token"] = {
+                    name: 1e6 * (after_s - before_s.get(name, 0.0)) / work.all_tokens
+                    for name, after_s in _cpu_s().items()
+                }
                 row["share_of_engine"] = (
                     summary["output_tokens_per_s"] / row["engine"]["overall_tokens_per_s"]
                 )
@@ -173,6 +179,16 @@ def send(url: str, work: Work, vocab_size: int) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=CLIENT_S)
     summary: dict[str, Any] = json.loads(done.stdout)["summary"]
     return summary
+
+
+def _cpu_s() -> dict[str, float]:
+    """Seconds of CPU that this process's own threads have taken, by their names.
+
+    The event loop is `MainThread`; a thread that waits for a device may take time by waiting.
+    """
+    taken_s = {one.id: one.user_time + one.system_time for one in psutil.Process().threads()}
+    threads = [one for one in threading.enumerate() if one.native_id in taken_s]
+    return {one.name: taken_s[one.native_id] for one in threads if one.native_id}
 
 
 def _fields(work: Work) -> dict[str, Any]:

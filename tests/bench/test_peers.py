@@ -26,6 +26,7 @@ def test_http_and_the_engine_alone_do_the_same_work() -> None:
         assert row["http"]["output_tokens"] == row["engine"]["num_requests"] * 16
         assert row["http"]["prompt_tokens"] == row["engine"]["num_requests"] * 24
         assert row["http"]["tokens_per_forward"] == pytest.approx(4.0)
+        assert set(row["cpu_us_a_token"]) >= {"MainThread", "engine"}
         share = row["http"]["output_tokens_per_s"] / row["engine"]["overall_tokens_per_s"]
         assert row["share_of_engine"] == pytest.approx(share)
 
