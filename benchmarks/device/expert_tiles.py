@@ -5,13 +5,13 @@ published shapes, in e4m3 and in bfloat16, for tiles of as many rows as an exper
 comes first, on all cores. `unmask_kernels.gpu.grouped.grouped_config` has what came out of it.
 """
 
+import contextlib
 import itertools
 import json
 import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,8 +34,9 @@ from unmask_kernels.quantized import DTYPES, QuantizedRows, quantize_rows
 ROWS = (32, 256, 2048)
 TILE_ROWS = {32: (16, 32), 256: (16, 32, 64), 2048: (64, 128)}
 SHARED_BYTES = 220_000
-NUM_ACCUMULATORS = 128  # of a thread
+NUM_ACCUMULATORS = {"fp8": 64, None: 128}  # of a thread; partial sums take as many again
 SMALL_EXPERTS, SMALL_ROWS = 8, 32  # to compile with: sizes that are divided as the real ones are
+MOST_COMPILERS = 16
 COMPILE_SHARE = 0.5  # of all time
 TIMED_S = 0.012  # of a candidate
 
@@ -58,7 +59,7 @@ def tiles(held: str | None, rows: int, *, gate_up: bool) -> Iterator[Tile]:
     for width, warps, depth in itertools.product(outputs, (4, 8), stages):
         shared = (parts * width + rows) * inputs * item * depth
         accumulators = parts * width * rows // (32 * warps)
-        if shared <= SHARED_BYTES and 8 <= accumulators <= NUM_ACCUMULATORS:
+        if shared <= SHARED_BYTES and 8 <= accumulators <= NUM_ACCUMULATORS[held]:
             yield Tile(width, inputs, warps, depth)
 
 
@@ -80,20 +81,17 @@ def current(shape: Shape) -> GroupedConfig:
     return grouped.grouped_config(rows, rows, chip, load)
 
 
-def compile_all(jobs: Sequence[Job]) -> int:
-    """Put kernels into Triton's cache, so that later only time is measured; returns failures."""
-    device, failures = torch.device("cuda"), 0
+def compile_all(jobs: Sequence[Job]) -> None:
+    """Put kernels into Triton's cache, so that later only time is measured."""
+    device = torch.device("cuda")
     built: dict[Shape, tuple[Stacked, tuple[Tensor, ...]]] = {}
     for job in jobs:
         few = job.shape
         if few not in built:
             built[few] = experts.build(few, device), experts.draw(few, device)
-        try:
+        with contextlib.suppress(Exception):  # told of when it is timed
             run(few, *built[few], job.config)
             torch.cuda.synchronize()
-        except Exception:
-            failures += 1
-    return failures
 
 
 def run(
@@ -215,7 +213,6 @@ def sweep(ceilings: Ceilings, device: torch.device, seconds: float, out: Path | 
     each = (Job(replace(own, **few), config) for own in shapes for config in candidates(own))
     jobs = list(dict.fromkeys(each))  # those of 32 rows are among those of 256
     compile_apart(jobs, COMPILE_SHARE * seconds)
-    print(f"compiled {len(jobs)} pairs in {time.monotonic() - started_s:.0f} s", flush=True)
     result = describe() | {"ceilings": asdict(ceilings), "rows": []}
     for shape in shapes:
         if time.monotonic() > started_s + seconds:
@@ -232,19 +229,19 @@ def sweep(ceilings: Ceilings, device: torch.device, seconds: float, out: Path | 
 
 
 def compile_apart(jobs: Sequence[Job], most_s: float) -> None:
-    """Compile in processes of their own, and leave them once their time is over."""
-    num = min(os.cpu_count() or 1, 16)
+    """Compile in processes of their own, and end them once their time is over."""
+    num = min(os.cpu_count() or 1, MOST_COMPILERS)
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(num, mp_context=spawn)
-    running = [pool.submit(compile_all, jobs[i::num]) for i in range(num)]
-    deadline_s, failures = time.monotonic() + most_s, 0
-    for future in running:
-        try:
-            failures += future.result(max(0.0, deadline_s - time.monotonic()))
-        except Exception as error:
-            print(f"compiling: {type(error).__name__} {error}")
-    pool.shutdown(wait=False, cancel_futures=True)
-    print(f"{failures} of {len(jobs)} pairs do not compile or run")
+    running = [spawn.Process(target=compile_all, args=(jobs[i::num],)) for i in range(num)]
+    for process in running:
+        process.start()
+    deadline_s = time.monotonic() + most_s
+    for process in running:
+        process.join(max(0.0, deadline_s - time.monotonic()))
+    late = [process for process in running if process.is_alive()]
+    for process in late:  # what they have not compiled is compiled as it is timed
+        process.terminate()
+    print(f"compiled {len(jobs)} pairs, {len(late)} of {num} processes ended early", flush=True)
 
 
 def table(row: dict[str, Any], ceilings: Ceilings) -> Iterator[str]:
