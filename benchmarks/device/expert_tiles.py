@@ -36,6 +36,14 @@ TILE_ROWS = {32: (16, 32), 256: (16, 32, 64), 2048: (64, 128)}
 SHARED_BYTES = 220_000
 NUM_ACCUMULATORS = {"fp8": 64, None: 128}  # of a thread; partial sums take as many again
 SMALL_EXPERTS, SMALL_ROWS = 8, 32  # to compile with: sizes that are divided as the real ones are
+SCORE_TILES = (
+    routing.SCORE_TILE,
+    routing.ScoreTile(num_stages=6),
+    routing.ScoreTile(inputs=128, num_stages=3),
+    routing.ScoreTile(inputs=128, num_warps=8, num_stages=4),
+    routing.ScoreTile(experts=16, inputs=128),
+)
+PARTS_BYTES = {"24 MiB of parts": 24 * 2**20, "12 MiB": 12 * 2**20, "all parts": 2**40}
 MOST_COMPILERS = 16
 COMPILE_SHARE = 0.5  # of all time
 TIMED_S = 0.012  # of a candidate
@@ -186,8 +194,12 @@ def measure(
                 failed.append(f"{name} {tile}: {error}"[:200])
     for rows in found.values():
         rows.sort(key=lambda row: row["us"])
-    whole_us = timed(lambda: run(shape, held, drawn, None), graph=True).median_us
-    return {"shape": asdict(shape), "now_us": whole_us, "failed": failed, **found}
+    whole = {}
+    for name, parts_bytes in PARTS_BYTES.items():
+        own = replace(usual, parts_bytes=parts_bytes)
+        call = partial(run, shape, held, drawn, own)
+        whole[name] = timed(call, budget_s=0.05, graph=True).median_us
+    return {"shape": asdict(shape), "whole_us": whole, "failed": failed, **found}
 
 
 def best(row: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
@@ -214,6 +226,10 @@ def sweep(ceilings: Ceilings, device: torch.device, seconds: float, out: Path | 
     jobs = list(dict.fromkeys(each))  # those of 32 rows are among those of 256
     compile_apart(jobs, COMPILE_SHARE * seconds)
     result = describe() | {"ceilings": asdict(ceilings), "rows": []}
+    result["routing"] = [measure_routing(rows, device) for rows in (128, 2048)]
+    for row in result["routing"]:
+        each = "; ".join(f"{name} {time_us:.1f} us" for name, time_us in row["us"].items())
+        print(f"routing of {row['rows']} rows: {each}", flush=True)
     for shape in shapes:
         if time.monotonic() > started_s + seconds:
             print(f"no time left for {shape}")
@@ -226,6 +242,34 @@ def sweep(ceilings: Ceilings, device: torch.device, seconds: float, out: Path | 
             out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         if device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def measure_routing(rows: int, device: torch.device) -> dict[str, Any]:
+    """What comes before the products of LLaDA2.0-mini: a router in float32, choice, tiles."""
+    shape = replace(experts.SHAPES[0], rows=rows)
+    x, ids, _ = experts.draw(shape, device)
+    router = torch.randn(shape.num_experts, shape.hidden, device=device) / shape.hidden**0.5
+    bias = torch.rand(shape.num_experts, device=device)
+    logits = routing.score(x, router)
+    choose = partial(
+        routing.route_sigmoid, logits, bias, shape.top,
+        groups=8, top_groups=4, scale=2.5, renormalise=True,
+    )  # fmt: skip
+    load = rows * shape.top / shape.num_experts
+    config = grouped.grouped_config(DTYPES["fp8"], DTYPES["fp8"], 90, load)
+    calls: dict[str, Callable[[], Any]] = {
+        "choose": choose,
+        "align": partial(routing.align, ids, shape.num_experts, config.rows),
+        "quantize": partial(quantize_rows, x),
+    }
+    for tile in SCORE_TILES:
+        cut = f"{tile.experts} experts, {tile.inputs} inputs"
+        name = f"score by {cut}, {tile.num_warps} warps, {tile.num_stages} stages"
+        calls[name] = partial(routing.score, x, router, tile)
+    times = {
+        name: timed(call, budget_s=TIMED_S, graph=True).median_us for name, call in calls.items()
+    }
+    return {"rows": rows, "us": times}
 
 
 def compile_apart(jobs: Sequence[Job], most_s: float) -> None:
@@ -247,7 +291,8 @@ def compile_apart(jobs: Sequence[Job], most_s: float) -> None:
 def table(row: dict[str, Any], ceilings: Ceilings) -> Iterator[str]:
     """A few lines: what is used now, the best, and who has other bits."""
     shape = Shape(**row["shape"])
-    yield f"{shape.name}, {shape.rows} rows, {shape.held or 'bf16'}: now {row['now_us']:.0f} us"
+    whole = ", ".join(f"{time_us:.0f} us with {name}" for name, time_us in row["whole_us"].items())
+    yield f"{shape.name}, {shape.rows} rows, {shape.held or 'bf16'}: tiles as they are, {whole}"
     if (fastest := best(row)) is not None:
         rows, gate_up, down = fastest
         yield f"  best: tiles of {rows} rows, {gate_up['us']:.0f} + {down['us']:.0f} us"

@@ -31,17 +31,18 @@ from unmask_kernels.rows import fill_rows, pad_rows
 Matrix = Tensor | QuantizedWeight
 
 
-def score_experts(x: Tensor, router: Linear) -> Tensor:
-    """Logits [T, E] of rows [T, C]; a row's are the same in any company.
+def score_experts(x: Tensor, router: Linear, dtype: torch.dtype | None = None) -> Tensor:
+    """Logits [T, E] of rows [T, C], taken to `dtype`, the router's, where that is given.
 
-    On a GPU not the library's product, which for so few outputs cuts a row's sum in parts.
+    A row's are the same in any company: on a GPU they are not the library's product, which for so
+    few outputs cuts a row's sum in parts.
     """
     if router.is_plain and uses_triton(x.device):
         from unmask_kernels.gpu import routing
 
         assert router.weight is not None
         return routing.score(x, router.weight)
-    return router(x)
+    return router(x if dtype is None else x.to(dtype))
 
 
 def route_softmax(

@@ -43,6 +43,16 @@ def test_products_are_timed_apart_and_the_best_comes_first(
 
 
 @pytest.mark.usefixtures("triton_kernels")
+def test_every_tile_of_a_router_is_timed(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = replace(SMALL, num_experts=16, hidden=160)
+    monkeypatch.setattr(experts, "SHAPES", (small,))
+    times = expert_tiles.measure_routing(3, device)["us"]
+    assert len(times) == 3 + len(expert_tiles.SCORE_TILES)
+
+
+@pytest.mark.usefixtures("triton_kernels")
 def test_a_candidate_that_fails_is_told_and_the_others_are_timed(device: torch.device) -> None:
     usual = expert_tiles.current(SMALL)
     broken = replace(usual, gate_up=replace(usual.gate_up, outputs=48))  # no power of two

@@ -105,6 +105,7 @@ def configurations() -> list[GroupedConfig]:
         *(grouped_config(FP8, FP8, 90, load) for load in (1, 16, 40, 100)),
         replace(usual, tma=False),
         replace(usual, experts_first=False),
+        replace(usual, parts_bytes=1),  # a tile of columns at a time
         replace(usual, gate_up=replace(usual.gate_up, outputs=128), down=fewer),
         replace(usual, rows=64, down=replace(usual.down, outputs=256, num_warps=8)),
     ]

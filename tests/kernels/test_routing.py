@@ -52,6 +52,19 @@ def test_scores_of_experts_are_a_product_and_the_same_in_any_company(
         assert torch.equal(score_experts(x[some], router), found[some])
 
 
+@pytest.mark.usefixtures("triton_kernels")
+def test_rows_are_scored_in_the_router_s_type(device: torch.device) -> None:
+    x = torch.randn(5, 72).to(device, torch.bfloat16)
+    weight = torch.randn(9, 72, device=device) / 72**0.5
+    found = score_experts(x, make_linear(weight), torch.float32)
+    assert found.dtype == torch.float32
+    assert (found.double() - x.double() @ weight.double().T).abs().max() < 1e-5
+    with dispatch.backend("torch"):
+        router = make_linear(weight.cpu())
+        alike = score_experts(x.cpu(), router, torch.float32)
+    torch.testing.assert_close(found.cpu(), alike)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("rows", "num_experts", "top", "groups", "top_groups", "renormalise"),

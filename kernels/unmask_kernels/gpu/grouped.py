@@ -55,6 +55,7 @@ class GroupedConfig:
     down: Tile
     tma: bool = False
     experts_first: bool = True  # programs that follow each other have the same outputs
+    parts_bytes: int = 24 * 2**20  # of results that are summed while they are in the L2 cache
 
 
 def grouped_config(
@@ -176,7 +177,7 @@ def grouped_gate_kernel(
 @triton.jit
 def grouped_down_kernel(
     x, x_scales, weights, weight_scales, out, row_of, expert_of,
-    num_pairs, num_places, num_outputs, num_inputs, stride_output,
+    num_pairs, num_places, num_outputs, num_inputs, stride_output, first_output, last_output,
     BLOCK_R: tl.constexpr, BLOCK_O: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
     TMA: tl.constexpr, BITS: tl.constexpr, ROWS_SCALED: tl.constexpr, SCALED: tl.constexpr,
     EXPERTS_FIRST: tl.constexpr, PRECISION: tl.constexpr,
@@ -191,7 +192,7 @@ def grouped_down_kernel(
     expert = tl.load(expert_of + i_tile)
     if expert < 0:
         return
-    first = i_o * BLOCK_O
+    first = first_output + i_o * BLOCK_O
     row = expert * num_outputs + first
     b_pair = tl.load(row_of + i_tile * BLOCK_R + tl.arange(0, BLOCK_R))
     m_pair = b_pair < num_pairs
@@ -213,11 +214,12 @@ def grouped_down_kernel(
         else:
             acc = tl.dot(b_w, tl.trans(b_x), acc, input_precision=PRECISION)
     o_o = first + tl.arange(0, BLOCK_O)
-    m_o = o_o < num_outputs
+    m_o = o_o < last_output
     if SCALED:
         p_scale = weight_scales + expert.to(tl.int64) * num_outputs + o_o
         acc *= tl.load(p_scale, mask=m_o, other=0.0)[:, None]
-    p_out = out + b_pair.to(tl.int64)[None, :] * num_outputs + o_o[:, None]
+    p_out = out + b_pair.to(tl.int64)[None, :] * (last_output - first_output)
+    p_out += (o_o - first_output)[:, None]
     tl.store(p_out, acc.to(out.dtype.element_ty), mask=m_o[:, None] & m_pair[None, :])
 
 
@@ -272,22 +274,27 @@ def multiply_down(
     pairs: Pairs,
     dtype: torch.dtype,
     config: GroupedConfig,
+    outputs: tuple[int, int] | None = None,
 ) -> Tensor:
-    """The way back of what `multiply_gate_up` made: [pairs, C] in `dtype`, in the order of rows."""
+    """The way back of what `multiply_gate_up` made: [pairs, C] in `dtype`, in the order of rows.
+
+    Of the outputs C only those from the first of `outputs` up to the second, where that is given.
+    """
     values, scales = (
         (inner.values, inner.scales) if isinstance(inner, QuantizedRows) else (inner, None)
     )
     num_outputs, num_inputs = weights.shape[1:]
     tile, num_places = config.down, len(pairs.row_of)
-    out = torch.empty((pairs.num_pairs, num_outputs), dtype=dtype, device=values.device)
+    first, last = outputs or (0, num_outputs)
+    out = torch.empty((pairs.num_pairs, last - first), dtype=dtype, device=values.device)
     held, bits = _held(weights, values)
     use_tma = config.tma and _fits_boxes(weights) and _fits_boxes(values)
-    grid = _grid(len(pairs.expert_of), triton.cdiv(num_outputs, tile.outputs), config)
+    grid = _grid(len(pairs.expert_of), triton.cdiv(last - first, tile.outputs), config)
     grouped_down_kernel[grid](
         _described(values, config.rows, tile.inputs) if use_tma else values, scales,
         _described(held, tile.outputs, tile.inputs) if use_tma else held, weight_scales, out,
         pairs.row_of, pairs.expert_of, pairs.num_pairs, num_places, num_outputs, num_inputs,
-        weights.stride(1),
+        weights.stride(1), first, last,
         BLOCK_R=config.rows, BLOCK_O=tile.outputs, BLOCK_K=tile.inputs, STAGES=tile.num_stages,
         TMA=use_tma, BITS=bits, ROWS_SCALED=scales is not None, SCALED=weight_scales is not None,
         EXPERTS_FIRST=config.experts_first, PRECISION=_precision(values),
@@ -341,7 +348,9 @@ def _pair(rows: str, held: str, config: GroupedConfig) -> Iterator[Variant]:
     types = {"x": f"*{rows}", "weights": f"*{weights}"}
     types |= {"row_of": "*i32", "expert_of": "*i32", "num_pairs": "i32", "pairs_per_row": "i32"}
     sizes = ("num_inner", "num_outputs", "num_inputs", "num_places")
-    types |= dict.fromkeys((*sizes, "stride_x", "stride_output"), "i32:16")
+    types |= dict.fromkeys(
+        (*sizes, "stride_x", "stride_output", "first_output", "last_output"), "i32:16"
+    )
     constants = {
         "BLOCK_R": config.rows, "TMA": config.tma, "BITS": bits, "ROWS_SCALED": rows != "bf16",
         "SCALED": held != "bf16", "EXPERTS_FIRST": config.experts_first, "PRECISION": "tf32",

@@ -1,6 +1,7 @@
 """Which experts rows are sent to, and pairs of both put together by expert."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,8 +14,20 @@ from unmask_kernels.testing.variant import Variant
 NOTHING = tl.constexpr(-(2**31))  # ranks below all that can be chosen
 NO_ENTRY = tl.constexpr(2**31 - 1)
 COUNTED_PAIRS = 128  # of a program
-# Small tiles, as there are few experts: all of a row's inputs are summed by the same program.
-SCORE_ROWS, SCORE_EXPERTS, SCORE_INPUTS, SCORE_STAGES = 16, 32, 64, 4
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTile:
+    """Small tiles, as there are few experts: all of a row's inputs are summed by one program."""
+
+    rows: int = 16
+    experts: int = 32
+    inputs: int = 64
+    num_warps: int = 4
+    num_stages: int = 4
+
+
+SCORE_TILE = ScoreTile()
 
 
 @triton.jit
@@ -22,7 +35,10 @@ def score_kernel(
     x, weights, out, num_rows, num_experts, num_inputs, stride_x,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """A tile of rows and experts; float32 is split in three so that matrix units multiply it."""
+    """A tile of rows, in the router's type, and experts.
+
+    Float32 is split in three so that matrix units multiply it.
+    """
     i_m, i_n = tl.program_id(0), tl.program_id(1)
     o_m, o_n = i_m * BLOCK_M + tl.arange(0, BLOCK_M), i_n * BLOCK_N + tl.arange(0, BLOCK_N)
     o_k = tl.arange(0, BLOCK_K)
@@ -34,6 +50,7 @@ def score_kernel(
         m_k = start + o_k < num_inputs
         b_x = tl.load(p_x + start, mask=m_m[:, None] & m_k[None, :], other=0.0)
         b_w = tl.load(p_w + start, mask=m_n[:, None] & m_k[None, :], other=0.0)
+        b_x = b_x.to(b_w.dtype)
         acc = tl.dot(b_x, tl.trans(b_w), acc, input_precision="tf32x3")
     p_out = out + o_m.to(tl.int64)[:, None] * num_experts + o_n[None, :]
     tl.store(p_out, acc.to(out.dtype.element_ty), mask=m_m[:, None] & m_n[None, :])
@@ -186,16 +203,16 @@ def place_pairs_kernel(
     tl.store(row_of + b_place, o_pair, mask=m_pair)
 
 
-def score(x: Tensor, weight: Tensor) -> Tensor:
+def score(x: Tensor, weight: Tensor, tile: ScoreTile = SCORE_TILE) -> Tensor:
     """As of `experts.score_experts`, of a router's weight [E, C]."""
     (num_rows, num_inputs), num_experts = x.shape, len(weight)
     x = x if x.stride(1) == 1 else x.contiguous()
-    out = torch.empty((num_rows, num_experts), dtype=x.dtype, device=x.device)
+    out = torch.empty((num_rows, num_experts), dtype=weight.dtype, device=x.device)
     if num_rows:
-        score_kernel[(triton.cdiv(num_rows, SCORE_ROWS), triton.cdiv(num_experts, SCORE_EXPERTS))](
+        score_kernel[(triton.cdiv(num_rows, tile.rows), triton.cdiv(num_experts, tile.experts))](
             x, weight.contiguous(), out, num_rows, num_experts, num_inputs, x.stride(0),
-            BLOCK_M=SCORE_ROWS, BLOCK_N=SCORE_EXPERTS, BLOCK_K=SCORE_INPUTS, STAGES=SCORE_STAGES,
-            num_warps=4,
+            BLOCK_M=tile.rows, BLOCK_N=tile.experts, BLOCK_K=tile.inputs, STAGES=tile.num_stages,
+            num_warps=tile.num_warps,
         )  # fmt: skip
     return out
 
@@ -275,11 +292,13 @@ def align(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
 
 def variants(capability: int) -> Iterator[Variant]:
     """What is launched, for the compile checks."""
-    tile = {"BLOCK_M": SCORE_ROWS, "BLOCK_N": SCORE_EXPERTS, "BLOCK_K": SCORE_INPUTS}
-    for dtype in ("fp32", "bf16"):
-        own = dict.fromkeys(("x", "weights", "out"), f"*{dtype}") | {"num_rows": "i32"}
+    cut = SCORE_TILE
+    tile = {"BLOCK_M": cut.rows, "BLOCK_N": cut.experts, "BLOCK_K": cut.inputs}
+    tile |= {"STAGES": cut.num_stages}
+    for rows, dtype in (("fp32", "fp32"), ("bf16", "fp32"), ("bf16", "bf16")):
+        own = dict.fromkeys(("weights", "out"), f"*{dtype}") | {"num_rows": "i32", "x": f"*{rows}"}
         own |= dict.fromkeys(("num_experts", "num_inputs", "stride_x"), "i32:16")
-        yield Variant(f"score experts {dtype}", score_kernel, own, tile | {"STAGES": SCORE_STAGES})
+        yield Variant(f"score experts {rows} {dtype}", score_kernel, own, tile, cut.num_warps)
     types = {"bias": "*fp32", "ids": "*i64", "shares": "*fp32"}
     grouped = {"TOP_GROUPS": 4, "TOP": 8, "RENORMALISE": True, "BLOCK_K": 8}
     for groups, experts in ((8, 256), (1, 1024)):

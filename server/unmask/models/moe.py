@@ -27,7 +27,7 @@ class MoeMlp:
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, C] added to `residual`, which may be overwritten."""
-        ids, shares = self.route(score_experts(x.to(self.router_dtype), self.router))
+        ids, shares = self.route(score_experts(x, self.router, self.router_dtype))
         if self.shared is not None:
             residual = self.shared.add(x, residual)
         return self.experts.add(x, ids, shares, residual)
