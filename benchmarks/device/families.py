@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FunctionType
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ Quantized = Literal["none", "fp8"]
 
 SDAR, LLADA = "SDARForCausalLM", "LLaDAModelLM"
 LLADA2, GEMMA = "LLaDA2MoeModelLM", "DiffusionGemmaForBlockDiffusion"
+FEW_EXPERTS = 16, 32  # that every routing by groups here can choose from
 EMBEDDINGS = ("embed_tokens.weight", "word_embeddings.weight", "wte.weight")
 
 
@@ -233,24 +234,70 @@ def build(
 
 
 def sizes(shape: Shape, quantization: Quantized = "none") -> Sizes:
-    """Without a number in memory."""
-    model, weights = build(shape, torch.device("meta"), 64, quantization)
+    """Without a number in memory.
+
+    Every expert takes as much as another, so a few stand for all: thousands of them one by one
+    would take a minute.
+    """
+    few, more = FEW_EXPERTS
+    num_experts = shape.text.get("num_experts", 0)
+    if num_experts > more:
+        least, own = (_sizes(_with(shape, num_experts=n), quantization) for n in (few, more))
+        times = (num_experts - few) / (more - few)
+
+        def grown(name: str) -> int:
+            first: int = getattr(least, name)
+            return first + round((getattr(own, name) - first) * times)
+
+        return replace(
+            own,
+            other=grown("other"),
+            experts=grown("experts"),
+            experts_bytes=grown("experts_bytes"),
+            stored=grown("stored"),
+            share_of_experts=own.share_of_experts * more / num_experts,
+        )
+    return _sizes(shape, quantization)
+
+
+def _with(shape: Shape, **fields: int) -> Shape:
+    """A shape with other numbers of its text half."""
+    raw = dict(shape.raw)
+    if "text_config" in raw:
+        raw["text_config"] = raw["text_config"] | fields
+    else:
+        raw |= fields
+    return replace(shape, raw=raw)
+
+
+def _held(shape: Shape, quantization: Quantized) -> tuple[bool, bool]:
+    """Whether layers, and whether experts are in 8 bits, as a few layers of them show."""
+    if quantization == "none":
+        return False, False
+    name = "n_layers" if "n_layers" in shape.text else "num_hidden_layers"
+    layers = min(shape.text[name], 1 + shape.text.get("first_k_dense_replace", 0))
+    model, weights = build(_with(shape, **{name: layers}), torch.device("meta"), 64, quantization)
+    num_small = sum(tensor.numel() for tensor in tensors(model) if tensor.itemsize == 1)
+    # Whatever is in 8 bits beside the layers are experts.
+    experts = weights.num_expert > 0 and num_small - weights.num_linear >= weights.num_expert
+    return num_small >= weights.num_linear, experts
+
+
+def _sizes(shape: Shape, quantization: Quantized) -> Sizes:
+    model, weights = build(shape, torch.device("meta"), 64)
+    small_linear, small_experts = _held(shape, quantization)
     text = shape.text
     hidden = text.get("hidden_size") or text["d_model"]
     head = text["vocab_size"] * hidden
     tied = text.get("tie_word_embeddings", shape.architecture == GEMMA)
-    num_small = sum(tensor.numel() for tensor in tensors(model) if tensor.itemsize == 1)
-    linear_bytes = weights.num_linear * (1 if num_small else 2)
-    # Whatever is in 8 bits beside the layers are experts.
-    small_experts = num_small - weights.num_linear >= weights.num_expert
-    experts_bytes = weights.num_expert * (1 if num_small and small_experts else 2)
-    other = weights.num_other - (0 if tied else head)
+    linear_bytes = weights.num_linear * (1 if small_linear else 2)
+    experts_bytes = weights.num_expert * (1 if small_experts else 2)
     heads = sum((s.group_size + 2) * s.num_kv_heads * s.head_dim for s in model.layers)
     mixtures = len(model.layers) - text.get("first_k_dense_replace", 0)
     return Sizes(
         linear=weights.num_linear,
         linear_bytes=linear_bytes,
-        other=other,
+        other=weights.num_other - (0 if tied else head),
         head=head,
         head_products=2 if shape.traits.attention == "canvas" else 1,
         experts=weights.num_expert,

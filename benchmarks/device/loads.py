@@ -159,7 +159,8 @@ def best_work(sizes: Sizes, load: Load) -> StepWork:
 
 def weights_seconds(sizes: Sizes) -> float:
     """About how long a model's random weights take."""
-    return 1.5 + sizes.stored / LOADING_BYTES_PER_S
+    one_by_one_s = 2.0 if sizes.experts else 0.0
+    return 1.5 + one_by_one_s + sizes.stored / LOADING_BYTES_PER_S
 
 
 def start_seconds(loads: Sequence[Load]) -> float:

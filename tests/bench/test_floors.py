@@ -79,3 +79,15 @@ def test_published_sizes_add_up() -> None:
     heads = {(s.num_kv_heads, s.head_dim, s.group_size, s.window) for s in own.layers}
     assert heads == {(8, 256, 2, 1024), (2, 512, 8, None)}
     assert sizes(SHAPES["SDAR-4B"]).linear + own.other == pytest.approx(3.64e9, rel=0.01)
+
+
+def test_a_few_experts_stand_for_all() -> None:
+    whole, small = (sizes(SHAPES["LLaDA2.0-mini"], held) for held in ("none", "fp8"))
+    layers, hidden, inner, num_experts = 19, 2048, 512, 256
+    assert whole.experts == layers * num_experts * 3 * hidden * inner
+    assert (whole.experts_bytes, small.experts_bytes) == (2 * whole.experts, whole.experts)
+    assert (whole.linear_bytes, small.linear_bytes) == (2 * whole.linear, whole.linear)
+    norms = 20 * (2 * hidden + 2 * 128) + hidden
+    assert whole.other == layers * (num_experts * hidden + num_experts) + norms
+    assert whole.stored == 2 * (whole.linear + whole.experts + whole.other + 2 * whole.head)
+    assert whole.share_of_experts == 8 / 256
