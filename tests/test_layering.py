@@ -42,6 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.options",),
     ("unmask.client", "unmask.metrics"),
     ("unmask.config", "unmask.tokenizer"),
+    ("unmask.byte_bpe",),
     ("unmask.types",),
     ("unmask.errors",),
     ("unmask",),

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
 from unmask.errors import InvalidCheckpoint, InvalidRequest
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ class Tokenizer:
         # and takes long to import.
         kind: type[Any] = PreTrainedTokenizerFast
         if not (folder / "tokenizer.json").is_file():
+            if is_byte_bpe(folder):
+                return cls(read_byte_bpe(folder))
             from transformers import AutoTokenizer
 
             kind = AutoTokenizer
@@ -89,6 +92,14 @@ class Tokenizer:
         """The id of a token that was added to the vocabulary, such as a special one, if it is."""
         added: dict[str, int] = self._inner.get_added_vocab()
         return added.get(text)
+
+    @property
+    def num_tokens(self) -> int | None:
+        """One more than the largest id with a text; None if any id may have one."""
+        if isinstance(self._inner, Numbers):
+            return None
+        ids: dict[str, int] = self._inner.get_vocab()
+        return max(ids.values(), default=-1) + 1
 
     @property
     def has_chat_template(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from tests.support.tiny import GOLDEN, MASK_ID, VOCAB_SIZE, byte_tokenizer
+from tests.support.tiny import GOLDEN, MASK_ID, VOCAB_SIZE, save_tokenizer
 from unmask.config import DecodingConfig, DeviceName, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 
@@ -45,6 +45,6 @@ def load_random(
 
 def load(folder: Path, dtype: str = "float32", device: DeviceName = "auto") -> LoadedModel:
     """The checkpoint in a folder, after a byte tokenizer is put there."""
-    byte_tokenizer().save_pretrained(folder)
+    save_tokenizer(folder)
     config = ModelConfig(path=str(folder), device=device, dtype=dtype, mask_token_id=MASK_ID)
     return load_model(config, DecodingConfig())

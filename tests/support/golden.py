@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.draws import POLICIES, SAMPLERS
-from tests.support.tiny import EOS_ID, GOLDEN, byte_tokenizer
+from tests.support.tiny import EOS_ID, GOLDEN, save_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import CACHE_NAMES, Request, SamplingParams
@@ -70,7 +70,7 @@ def load_golden(folder: str, target: Path) -> LoadedModel:
     """The checkpoint with a tokenizer beside it, both in `target`."""
     for name in ("config.json", "model.safetensors"):
         shutil.copy(GOLDEN / folder / name, target / name)
-    byte_tokenizer().save_pretrained(target)
+    save_tokenizer(target)
     mask = json.loads((GOLDEN / folder / "golden.json").read_text())["mask_token_id"]
     config = ModelConfig(path=str(target), dtype="float32", mask_token_id=mask)
     return load_model(config, DecodingConfig())

@@ -1,5 +1,6 @@
 """A tiny checkpoint to test with: the golden SDAR weights and a byte tokenizer."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -17,8 +18,8 @@ CHAT_TEMPLATE = (
 )
 
 
-def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """Bytes 0 to 255, then pairs that only decoding meets, then end and mask."""
+def byte_tokenizer(num_tokens: int = VOCAB_SIZE) -> PreTrainedTokenizerFast:
+    """Bytes 0 to 255, then pairs that only decoding meets, then end and mask, then some more."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     pairs = [a + b for a in alphabet[33:60] for b in alphabet[60:80]]
     vocab = {token: i for i, token in enumerate((alphabet + pairs)[:EOS_ID])}
@@ -28,12 +29,19 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     fast.add_special_tokens(
         [AddedToken("<|end|>", special=True), AddedToken("<|mask|>", special=True)]
     )
+    fast.add_tokens([f"<|{i}|>" for i in range(VOCAB_SIZE, num_tokens)])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=fast, eos_token="<|end|>", mask_token="<|mask|>"
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     assert tokenizer.convert_tokens_to_ids("<|mask|>") == MASK_ID
     return tokenizer
+
+
+def save_tokenizer(folder: Path) -> None:
+    """A byte tokenizer with as many tokens as the `config.json` beside it has."""
+    raw = json.loads((folder / "config.json").read_text())
+    byte_tokenizer((raw.get("text_config") or raw)["vocab_size"]).save_pretrained(folder)
 
 
 def write_checkpoint(folder: Path) -> Path:

@@ -99,10 +99,12 @@ class Decoder:
         self._layers = [layer(weights, i) for i in range(c.num_layers)]
         self._norm = weights.take(norm, (c.hidden_size,))
         if c.tied:
-            self.lm_head = make_linear(self.embedding)
+            self.lm_head = make_linear(weights.cut_head(self.embedding))
             weights.drop(head)
         else:
-            self.lm_head = make_linear(weights.take(head, (c.vocab_size, c.hidden_size)))
+            self.lm_head = make_linear(
+                weights.cut_head(weights.take(head, (c.vocab_size, c.hidden_size)))
+            )
         weights.check_all_taken()
         pairs = c.rope.pairs(c.head_dim)
         self._cos, self._sin = turning_tables(

@@ -1,4 +1,4 @@
-"""Dream and DiffuCoder: Qwen2.5 that sees the whole sequence, its logits shifted by one."""
+"""Dream, DiffuCoder, DreamOn: Qwen2.5 that sees the whole sequence, logits shifted by one."""
 
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
@@ -27,6 +27,7 @@ def traits(raw: RawConfig) -> Traits:
         schedule="timed",
         stated_positions=STATED_POSITIONS,
         end_tokens=("<|im_end|>",),
+        commands=("<|expand|>", "<|delete|>"),  # DreamOn's, which grow and shrink a canvas
     )
 
 

@@ -44,7 +44,8 @@ class Traits:
     blocks are filled `sub_block_length` positions at a time. `stated_positions` is the context that
     the authors state where `max_position_embeddings` is that of the model they began with.
     `vocab_size` counts the logits where they are more than the configuration's, and `end_tokens`
-    end an answer where the tokenizer has them. `greedy` is set where the authors' code samples only
+    end an answer where the tokenizer has them; `commands` are tokens that its authors' loop acts on
+    and that are never generated here. `greedy` is set where the authors' code samples only
     if told to, whatever temperature the generation configuration names, `caps_steps` where it takes
     no more steps for a block than the answer may have tokens, unless tokens are edited.
     """
@@ -61,6 +62,7 @@ class Traits:
     sub_block_length: int | None = None
     vocab_size: int | None = None
     end_tokens: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
     greedy: bool = False
     caps_steps: bool = False
 

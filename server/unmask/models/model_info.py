@@ -12,6 +12,7 @@ from unmask.tokenizer import Tokenizer
 from unmask.types import AUTO, CACHES, ModelInfo
 
 DEFAULT_MAX_POSITIONS = 2048
+MOST_PADDING = 1024  # ids without a text that a vocabulary is padded by
 
 
 def model_info(
@@ -35,7 +36,8 @@ def model_info(
     mask = next((mask for mask in masks if mask is not None), None)
     vocab_size = traits.vocab_size or int(raw["vocab_size"])
     if canvas is None:
-        _check_mask(mask, vocab_size)
+        mask = _checked_mask(mask, vocab_size)
+        vocab_size = _with_text(vocab_size, tokenizer.num_tokens, mask, traits, tokenizer)
     _check_defaults(decoding, traits)
     positions = raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
     trained_len = traits.stated_positions or max(int(positions), stretched_positions(raw))
@@ -68,7 +70,33 @@ def _check_defaults(decoding: DecodingConfig, traits: Traits) -> None:
         raise InvalidConfig(f"decoding.cache of this model must be {known}, got {decoding.cache}")
 
 
-def _check_mask(mask: int | None, vocab_size: int) -> None:
+def _with_text(
+    vocab_size: int, num_tokens: int | None, mask: int, traits: Traits, tokenizer: Tokenizer
+) -> int:
+    """Logits of ids that have a text; embeddings are padded, and no other id is ever generated.
+
+    Commands of the family, which are none here, are cut off with them. Raises `InvalidCheckpoint`
+    where so many ids are without text that they must mean something else.
+    """
+    if num_tokens is None:
+        return vocab_size
+    if vocab_size - num_tokens > MOST_PADDING:
+        raise InvalidCheckpoint(
+            f"config.json has a vocabulary of {vocab_size}, the tokenizer of {num_tokens}: the "
+            "others are no text, such as images (MMaDA, LLaDA2.0-Uni), which are not supported"
+        )
+    named = [tokenizer.added_token_id(text) for text in traits.commands]
+    commands = sorted(token for token in named if token is not None)
+    if commands == list(range(num_tokens - len(commands), num_tokens)):
+        num_tokens -= len(commands)
+    elif commands:
+        raise InvalidCheckpoint(
+            f"{', '.join(traits.commands)} are not the last tokens, so they cannot be left out"
+        )
+    return min(vocab_size, max(num_tokens, mask + 1))
+
+
+def _checked_mask(mask: int | None, vocab_size: int) -> int:
     if mask is None:
         raise InvalidCheckpoint(
             "neither config.json nor the tokenizer names a mask token; give its number with "
@@ -79,3 +107,4 @@ def _check_mask(mask: int | None, vocab_size: int) -> None:
             f"mask token {mask} is not in a vocabulary of {vocab_size}; "
             "give the right one with --mask-token-id"
         )
+    return int(mask)

@@ -110,6 +110,8 @@ def load_model(
             quantization=config.quantization,
             compression=raw.get("quantization_config"),
         )
+        if info.canvas is None:
+            weights.num_tokens = info.vocab_size
         model = family.build(raw, weights, info.max_model_len + MAX_BLOCK_LENGTH)
         weights.close()
         for held, num_bytes in weights.expert_bytes.items():

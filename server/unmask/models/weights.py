@@ -56,6 +56,7 @@ class Weights:
         self.dtype = dtype
         self.device = device
         self.quantization = quantization
+        self.num_tokens: int | None = None  # logits that a head is cut to
 
     @classmethod
     def from_folder(
@@ -159,6 +160,10 @@ class Weights:
             else:  # what is missing was noted
                 missing = torch.zeros(()).expand(shape[1:])
                 self._tensors[part] = missing if tensor is None else tensor[index]
+
+    def cut_head(self, weight: Tensor) -> Tensor:
+        """A head's weight [V, C] without the outputs of ids that have no text."""
+        return weight if self.num_tokens is None else weight[: self.num_tokens]
 
     def drop(self, name: str) -> None:
         """Ignore a tensor that may be there, such as a tied head saved twice."""

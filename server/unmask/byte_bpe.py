@@ -1,0 +1,149 @@
+"""Byte-level BPE from `vocab.json`, `merges.txt` and `tokenizer_config.json`, no code run.
+
+Dream and its relatives ship these files with a tokenizer class of their own, whose code is Qwen2's.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer as FastTokenizer
+from transformers import PreTrainedTokenizerFast
+
+from unmask.errors import InvalidCheckpoint
+
+FILES = ("vocab.json", "merges.txt", "tokenizer_config.json")
+# Words, single digits, punctuation and line ends, as Qwen2 splits text before merging.
+QWEN2_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN2, GPT2 = "qwen2", "gpt2"
+# How each class splits text; a class of unknown code may split it in another way.
+CLASSES: Mapping[str, str] = {
+    "DreamTokenizer": QWEN2,
+    "DreamTokenizerFast": QWEN2,
+    "Qwen2Tokenizer": QWEN2,
+    "Qwen2TokenizerFast": QWEN2,
+    "GPT2Tokenizer": GPT2,
+    "GPT2TokenizerFast": GPT2,
+}
+NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "mask_token")
+FLAGS = ("special", "lstrip", "rstrip", "single_word", "normalized")
+
+
+def is_byte_bpe(folder: Path) -> bool:
+    """Whether a folder has these files, of a class whose way to split text is known."""
+    if not all((folder / name).is_file() for name in FILES):
+        return False
+    return _read(folder / "tokenizer_config.json").get("tokenizer_class") in CLASSES
+
+
+def read_byte_bpe(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a folder; raises `InvalidCheckpoint` that names the file."""
+    config = _read(folder / "tokenizer_config.json")
+    vocab, merges = _read(folder / "vocab.json"), _read_merges(folder / "merges.txt")
+    try:
+        fast = FastTokenizer(models.BPE(vocab=vocab, merges=merges))
+    except Exception as error:  # the library's own kinds
+        raise InvalidCheckpoint(
+            f"vocab.json and merges.txt in {folder} do not fit: {error}"
+        ) from error
+    if CLASSES[config["tokenizer_class"]] == QWEN2:
+        fast.normalizer = normalizers.NFC()
+        split = pre_tokenizers.Split(Regex(QWEN2_PATTERN), behavior="isolated")
+        to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        fast.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
+    else:
+        with_space = bool(config.get("add_prefix_space", False))
+        fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=with_space)
+    fast.decoder = decoders.ByteLevel()
+    fast.post_processor = processors.ByteLevel(trim_offsets=False)
+    _add_tokens(fast, _added_tokens(folder, config), folder)
+    named = _named_tokens(folder, config)
+    make: type[Any] = PreTrainedTokenizerFast  # untyped
+    tokenizer: PreTrainedTokenizerFast = make(tokenizer_object=fast, **named)
+    tokenizer.chat_template = _chat_template(folder, config)
+    return tokenizer
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidCheckpoint(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise InvalidCheckpoint(f"{path} holds no JSON object")
+    return content
+
+
+def _read_merges(path: Path) -> list[tuple[str, str]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise InvalidCheckpoint(f"{path} cannot be read: {error}") from error
+    merges = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or (number == 1 and line.startswith("#version")):
+            continue
+        left, _, right = line.partition(" ")
+        if not left or not right or " " in right:
+            raise InvalidCheckpoint(f"line {number} of {path} is no merge: {line!r:.60}")
+        merges.append((left, right))
+    return merges
+
+
+def _added_tokens(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedToken]:
+    """Tokens beside the vocabulary by id, of the newer place or of the older one."""
+    listed = config.get("added_tokens_decoder")
+    if listed is None:
+        older = folder / "added_tokens.json"
+        ids = _read(older) if older.is_file() else {}
+        return {int(i): AddedToken(text, special=True, normalized=False) for text, i in ids.items()}
+    try:
+        return {
+            int(i): AddedToken(token["content"], **{f: bool(token[f]) for f in FLAGS if f in token})
+            for i, token in listed.items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidCheckpoint(
+            f"added_tokens_decoder in {folder}/tokenizer_config.json is malformed: {error}"
+        ) from error
+
+
+def _add_tokens(fast: FastTokenizer, added: Mapping[int, AddedToken], folder: Path) -> None:
+    """Give each token the id that its file states."""
+    for i, token in sorted(added.items()):
+        fast.add_special_tokens([token]) if token.special else fast.add_tokens([token])
+        if (found := fast.token_to_id(token.content)) != i:
+            raise InvalidCheckpoint(
+                f"{token.content!r} has id {i} in {folder}/tokenizer_config.json, but follows "
+                f"a vocabulary in which it is {found}"
+            )
+
+
+def _named_tokens(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """Texts of the end, the mask and their like."""
+    map_file = folder / "special_tokens_map.json"
+    listed = (_read(map_file) if map_file.is_file() else {}) | {
+        name: config[name] for name in NAMED if config.get(name) is not None
+    }
+    found = {}
+    for name in NAMED:
+        token = listed.get(name)
+        text = token.get("content") if isinstance(token, dict) else token
+        if isinstance(text, str):
+            found[name] = text
+    return found
+
+
+def _chat_template(folder: Path, config: Mapping[str, Any]) -> str | None:
+    """The template of a file of its own, else that of the configuration, `default` if several."""
+    if (file := folder / "chat_template.jinja").is_file():
+        return file.read_text(encoding="utf-8")
+    template = config.get("chat_template")
+    if isinstance(template, list):
+        template = next((t.get("template") for t in template if t.get("name") == "default"), None)
+    return template if isinstance(template, str) else None
