@@ -103,9 +103,10 @@ def narrowed(room: TilePlan, size: TileSize) -> TilePlan:
 
 
 def fits(plan: TilePlan, room: TilePlan) -> bool:
-    """Whether `room` can do what a plan says."""
-    kinds = (plan.config, plan.windowed), (room.config, room.windowed)
-    return kinds[0] == kinds[1] and TileSize.of(room).holds(TileSize.of(plan))
+    """Whether `room` can do what a plan says; a window that reaches past every start is none."""
+    if plan.config != room.config or (plan.windowed and not room.windowed):
+        return False
+    return TileSize.of(room).holds(TileSize.of(plan))
 
 
 def fill(room: TilePlan, plan: TilePlan) -> None:

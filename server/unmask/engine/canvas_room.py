@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unmask.config import EngineConfig
 from unmask.engine.canvases import Canvases, CanvasStep, canvas_arrays
-from unmask.engine.graph_sizes import GraphSize, tile_configs
+from unmask.engine.graph_sizes import GraphSize, tile_configs, tiles_for
 from unmask.engine.launched import Outputs
 from unmask.engine.pages import page_size_of
 from unmask.engine.sequence import IntArray
@@ -30,7 +30,7 @@ from unmask_kernels.tiles import TileConfig
 CANVASES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 48, 64)
 OTHERS = (0, 1, 2, 4)
 READERS = 2  # sequences of a step that have no canvas in it
-MAX_SCRATCH_BYTES = 512 * 2**20  # of attention's parts before they are merged
+MAX_SCRATCH_BYTES = 2**30  # of attention's parts before they are merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,42 +73,24 @@ def _step_size(
     chunk = min(kind.chunk for kind in kinds.values())
     for num_chunks in range(-(-longest // chunk), 0, -1):
         horizon = min(num_chunks * chunk, longest)
-        tiles = {
-            shape: _tiles(shape, kind, num_rows, num_sequences, horizon, length, page_size)
-            for shape, kind in kinds.items()
-        }
-        scratch = sum(_scratch_bytes(shape, kinds[shape], size) for shape, size in tiles.items())
+        counts = {shape: _num_chunks(shape, kinds[shape], horizon, length) for shape in kinds}
+        tiles, scratch = tiles_for(loaded, num_rows, num_sequences, counts, page_size)
         if scratch <= MAX_SCRATCH_BYTES:
+            pages = num_sequences * -(-horizon // page_size)
+            tiles = {
+                shape: replace(own, pages=max(own.pages, pages)) for shape, own in tiles.items()
+            }
             return GraphSize(num_rows, num_sequences, horizon, tiles)
     return None
 
 
-def _tiles(
-    shape: LayerShape,
-    kind: TileConfig,
-    num_rows: int,
-    num_sequences: int,
-    horizon: int,
-    length: int,
-    page_size: int,
-) -> TileSize:
-    queries = max(1, kind.rows // shape.group_size)
-    num_tiles = -(-num_rows // queries) + num_sequences
+def _num_chunks(shape: LayerShape, kind: TileConfig, horizon: int, length: int) -> int:
+    """Chunks of keys that a tile may read, one of a window that begins before a canvas included."""
     num_chunks = -(-horizon // kind.chunk)
-    if shape.window is not None:  # a tile may begin before a canvas and end in it
-        num_chunks = min(num_chunks, -(-(shape.window + queries + length) // kind.chunk) + 1)
-    merged = num_chunks > 1
-    return TileSize(
-        rows=num_rows,
-        pages=num_sequences * -(-horizon // page_size),
-        items=num_tiles * num_chunks,
-        tiles=num_tiles if merged else 0,
-        slots=num_tiles * num_chunks if merged else 0,
-    )
-
-
-def _scratch_bytes(shape: LayerShape, kind: TileConfig, size: TileSize) -> int:
-    return 4 * size.slots * shape.num_kv_heads * kind.rows * shape.head_dim
+    if shape.window is None:
+        return num_chunks
+    reach = shape.window + kind.rows // shape.group_size + length
+    return min(num_chunks, -(-reach // kind.chunk) + 1)
 
 
 def largest_tiles(sizes: list[CanvasSize]) -> dict[LayerShape, TileSize]:

@@ -115,3 +115,19 @@ def _tiles(
 
 def _scratch_bytes(shape: LayerShape, kind: TileConfig, size: TileSize) -> int:
     return 4 * size.slots * shape.num_kv_heads * kind.rows * shape.head_dim
+
+
+def tiles_for(
+    loaded: LoadedModel,
+    num_rows: int,
+    num_sequences: int,
+    num_chunks: Mapping[LayerShape, int],
+    page_size: int,
+) -> tuple[dict[LayerShape, TileSize], int]:
+    """Room for tiles of so many chunks of keys by shape, and the most bytes of a shape's parts."""
+    kinds = tile_configs(loaded)
+    tiles = {
+        shape: _tiles(shape, kinds[shape], num_rows, num_sequences, count, page_size)
+        for shape, count in num_chunks.items()
+    }
+    return tiles, max(_scratch_bytes(shape, kinds[shape], own) for shape, own in tiles.items())
