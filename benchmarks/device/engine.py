@@ -263,7 +263,7 @@ def _params(info: ModelInfo, load: Load) -> SamplingParams:
     if info.canvas is not None:
         bound = info.canvas.entropy_bound
         return replace(common, temperature=1.0, policy="entropy_bound", entropy_bound=bound)
-    cache = "dual" if info.attention == "full" else None
+    cache = "dual" if info.attention == "full" else load.cache
     return replace(common, policy="low_confidence", cache=cache)
 
 

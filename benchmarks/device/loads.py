@@ -33,6 +33,7 @@ class Load:
     quantization: Quantized = "none"
     kv_dtype: Literal["auto", "fp8"] = "auto"
     overlap: bool = True  # a step is prepared before the last one's result is known
+    cache: Literal["none", "block"] = "none"  # "block" computes the active rows of a block alone
 
     @property
     def steps(self) -> int:
@@ -79,6 +80,7 @@ class Case:
     def part(self, load: Load) -> str:
         """The name of a load's part, such as `SDAR-8B fp8, 32 by 4: 8 at 1024`."""
         work = f"{load.block} by {load.tokens_per_forward:g}"
+        work += ", active rows" if load.cache == "block" else ""
         return f"{self.name}, {work}: {load.concurrency} at {load.context}"
 
 
@@ -97,6 +99,7 @@ _BY_16: dict[str, Any] = {"block": 16, "tokens_per_forward": 2.44}
 _BY_8: dict[str, Any] = {"block": 8, "tokens_per_forward": 2.0}
 _BY_4: dict[str, Any] = {"block": 4, "tokens_per_forward": 2.0}
 _ONE: dict[str, Any] = {"block": 1, "tokens_per_forward": 1.0}
+_ACTIVE: dict[str, Any] = {"cache": "block"}
 _CANVAS: dict[str, Any] = {"num_tokens": 1024, "block": 256, "tokens_per_forward": 16.0}
 
 CASES = (
@@ -104,7 +107,9 @@ CASES = (
         "SDAR-8B",
         *_loads(8, 32, 128, 1),
         *_loads(32, 128, 8, **_BY_8),
+        *_loads(32, 128, 8, **_ACTIVE),
         *_loads(32, 128, 8, **_BY_16),
+        *_loads(32, 128, **_BY_16, **_ACTIVE),
         *_loads(128, 32, **_BY_4),
         *_loads(64, 256, 2, 4, 16),
     ),
@@ -112,6 +117,7 @@ CASES = (
         "SDAR-8B",
         *_loads(8, 32, 128, 1, **_FP8),
         *_loads(32, 128, 8, **_FP8, **_BY_8),
+        *_loads(32, 128, 8, **_FP8, **_ACTIVE),
         *_loads(32, 128, 8, **_FP8, **_BY_16),
         *_loads(64, **_FP8),
     ),
@@ -133,7 +139,12 @@ CASES = (
 COMPANY = CASES[0], CASES[1], CASES[3]  # of which a request is compared alone and among others
 _SMALL: dict[str, Any] = {"context": 64, "num_tokens": 16, "block": 8, "tokens_per_forward": 4.0}
 DRY_CASES = (
-    _case("tiny SDAR", *_loads(3, **_SMALL), *_loads(2, **_SMALL | _BY_4)),
+    _case(
+        "tiny SDAR",
+        *_loads(3, **_SMALL),
+        *_loads(2, **_SMALL | _BY_4),
+        *_loads(2, **_SMALL, **_ACTIVE),
+    ),
     _case("tiny SDAR", *_loads(2, **_SMALL, **_FP8, kv_dtype="fp8")),
     _case("tiny LLaDA", *_loads(2, **_SMALL)),
     _case("tiny LLaDA2", *_loads(2, **_SMALL, **_FP8)),
@@ -144,14 +155,18 @@ DRY_CASES = (
 def best_work(sizes: Sizes, load: Load) -> StepWork:
     """The mean step if a block takes no step more than its own, keys of the last one in its first.
 
-    Of a canvas every row is scored, of a block those that are still masked.
+    Of a canvas every row is scored, of a block those that are still masked. Active rows are those,
+    and the ones that the step before resolved.
     """
-    block, count = load.block, load.concurrency
-    scored = block if sizes.head_products > 1 else (block + block / load.steps) / 2
+    block, steps, count = load.block, load.steps, load.concurrency
+    masked = (block + block / steps) / 2
+    rows: float = block
+    if load.cache == "block":
+        rows = masked + block / steps * (1 - 1 / steps)
     return StepWork(
         count,
-        count * block * (1 + 1 / load.steps),
-        count * scored,
+        count * (rows + block / steps),
+        count * (block if sizes.head_products > 1 else masked),
         load.mean_keys,
         load.kv_element_bytes,
     )

@@ -22,7 +22,7 @@ RATES: dict[Work, dict[int, int]] = {
     (GEMMA, "none", (256, 16.0)): {1: 620, 4: 1600, 8: 2200, 16: 2700},
     (GEMMA, "fp8", (256, 16.0)): {1: 1100, 4: 2400, 8: 3000, 16: 3400},
 }
-# The same of the dense model where blocks are smaller, the best of them.
+# The same of the dense model where blocks are smaller or only active rows run, the best of them.
 FEWER_ROWS: dict[str, dict[int, int]] = {
     "none": {8: 4500, 32: 6500, 128: 7000},
     "fp8": {8: 6000, 32: 9000, 128: 10_000},
@@ -38,7 +38,7 @@ def verdicts(result: Row) -> Iterator[str]:
     yield from _rates(engine)
     yield from _beside(result, engine)
     yield from _kernels(result)
-    rows = [row for row in engine if _work(row) == (DENSE, "none", USUAL)]
+    rows = [row for row in engine if _work(row) == (DENSE, "none", USUAL) and _is_plain(row)]
     few = [row for row in rows if row["concurrency"] in (8, 32, 128)]
     yield _verdict(f"{DENSE}: idle under 5%", few, "idle_share", lambda x: x < 0.05)
     company = [row for row in result.get("same_tokens") or [] if row["others"] == OTHERS]
@@ -48,16 +48,17 @@ def verdicts(result: Row) -> Iterator[str]:
 def _rates(engine: list[Row]) -> Iterator[str]:
     for work, wanted in RATES.items():
         model, held, (block, tokens) = work
-        own = [row for row in engine if _work(row) == work and not row.get("speculation")]
+        own = [row for row in engine if _work(row) == work and _is_plain(row)]
         name = f"{model} {_held(held)}, {block} by {tokens:g}"
         yield from _each(name, own, wanted)
     for held, wanted in FEWER_ROWS.items():
         own = [
             row
             for row in engine
-            if (row["model"], row["quantization"]) == (DENSE, held) and 1 < row["block"] < 32
+            if (row["model"], row["quantization"]) == (DENSE, held)
+            and (1 < row["block"] < 32 or row.get("cache") == "block")
         ]
-        yield from _each(f"{DENSE} {_held(held)}, smaller blocks", own, wanted)
+        yield from _each(f"{DENSE} {_held(held)}, fewer rows", own, wanted)
     own = [row for row in engine if row["model"] == DENSE and row.get("speculation")]
     yield from _each(f"{DENSE}, lossless speculation", own, {1: SPECULATION})
 
@@ -82,12 +83,14 @@ def _beside(result: Row, engine: list[Row]) -> Iterator[str]:
     rows = [row for row in result.get("http") or [] if row["concurrency"] == HTTP_REQUESTS]
     name = f"HTTP, {HTTP_REQUESTS} requests: {HTTP_SHARE:.0%} of the engine's tokens/s"
     yield _verdict(name, rows, "share_of_engine", lambda x: x >= HTTP_SHARE)
-    ours = {row["concurrency"]: row for row in engine if _work(row) == (DENSE, "none", USUAL)}
+    plain = [row for row in engine if _work(row) == (DENSE, "none", USUAL) and _is_plain(row)]
+    ours = {row["concurrency"]: row for row in plain}
     rows = [
         {"times": ours[row["concurrency"]]["tokens_per_s"] / row["tokens_per_s"]}
         for row in result.get("peers") or []
         if row.get("peer") == PEER and row.get("model") == DENSE
         if row["concurrency"] >= PEER_REQUESTS and row["concurrency"] in ours
+        if row["tokens_per_s"]
     ]
     name = f"{DENSE}: {PEER_TIMES} times {PEER} from {PEER_REQUESTS} requests on"
     yield _verdict(name, rows, "times", lambda x: x >= PEER_TIMES)
@@ -121,6 +124,11 @@ def _kernels(result: Row) -> Iterator[str]:
 
 def _work(row: Row) -> Work:
     return row["model"], row["quantization"], (row["block"], row["tokens_per_forward"])
+
+
+def _is_plain(row: Row) -> bool:
+    """Whether a row is of the exact loop, whose steps compute whole blocks and nothing else."""
+    return row.get("cache", "none") == "none" and not row.get("speculation")
 
 
 def _held(quantization: str) -> str:

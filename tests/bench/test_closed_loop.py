@@ -159,6 +159,19 @@ def test_an_engine_commits_a_block_in_its_steps_and_no_more(name: str, overlap: 
     assert not engine.has_work
 
 
+def test_active_rows_commit_as_much_with_fewer_rows() -> None:
+    loaded = engines.load(TINY["tiny SDAR"], torch.device("cpu"), 1200, block_length=16)
+    whole = Load(3, 64, 32, block=16, tokens_per_forward=4)
+    active = replace(whole, cache="block")
+    engine, own = engines.start(loaded, [whole, active]), sizes(TINY["tiny SDAR"])
+    found = [
+        engines.measure(engine, own, load, Ceilings(1e9, 1e9), least_s=0.0)
+        for load in (whole, active)
+    ]
+    assert [one["problems"] for one in found] == [[], []]
+    assert found[1]["rows_a_step"] < 0.9 * found[0]["rows_a_step"]
+
+
 def test_eight_bit_weights_are_counted_by_how_they_are_held() -> None:
     whole, small = sizes(TINY["tiny SDAR"]), sizes(TINY["tiny SDAR"], "fp8")
     assert whole.linear_bytes == 2 * whole.linear

@@ -91,3 +91,17 @@ def test_a_few_experts_stand_for_all() -> None:
     assert whole.other == layers * (num_experts * hidden + num_experts) + norms
     assert whole.stored == 2 * (whole.linear + whole.experts + whole.other + 2 * whole.head)
     assert whole.share_of_experts == 8 / 256
+
+
+@pytest.mark.parametrize(
+    ("load", "rows_a_token"),
+    [
+        (Load(1), 9.0),
+        (Load(1, block=16, tokens_per_forward=2), 9.0),
+        (Load(1, block=4, tokens_per_forward=2), 3.0),
+        # 32 + 28 + ... + 4 masked, 7 times 4 resolved, and the block once more: 204 for 32 tokens.
+        (Load(1, cache="block"), 204 / 32),
+    ],
+)
+def test_rows_that_a_token_costs_at_best(load: Load, rows_a_token: float) -> None:
+    assert best_work(SIZES, load).rows * load.steps / load.block == pytest.approx(rows_a_token)

@@ -28,7 +28,9 @@ def test_a_dry_run_measures_everything(tmp_path: Path) -> None:
         assert row["same_tokens"] == row["fused_same_tokens"] == 1.0
         assert row["entropy_error"] < 1e-4
     assert [row["shape"]["held"] for row in result["experts"]] == [None, "fp8"]
-    assert all(row["relative_error"] < 2e-2 for row in result["experts"])
+    # Two products in e4m3, each with an error of 2.6% in what they multiply.
+    allowed = {None: 2e-2, "fp8": 6e-2}
+    assert all(r["relative_error"] < allowed[r["shape"]["held"]] for r in result["experts"])
     assert all(row["same_bits"] and row["relative_error"] < 1e-2 for row in result["fp8"])
     assert {row["name"] for row in result["layers"]} == {"rms_norm", "heads", "swiglu"}
     assert all(row["relative_difference"] < 1e-2 for row in result["layers"])

@@ -39,7 +39,13 @@ def test_of_smaller_blocks_the_best_counts_and_a_block_of_one_does_not() -> None
         ROW | {"block": block, "concurrency": 32, "tokens_per_s": rate}
         for block, rate in ((16, 6000.0), (8, 6600.0), (1, 9000.0))
     ]
-    assert "met (6,600" in _line({"engine": small}, "smaller blocks, 32 requests")
+    assert "met (6,600" in _line({"engine": small}, "fewer rows, 32 requests")
+
+
+def test_active_rows_count_as_fewer_rows_and_not_as_the_exact_loop() -> None:
+    active = ROW | {"cache": "block", "tokens_per_s": 5000.0}
+    assert "met (5,000" in _line({"engine": [active]}, "fewer rows, 8 requests")
+    assert "not measured" in _line({"engine": [active]}, "bf16, 32 by 4, 8 requests")
 
 
 def test_other_work_says_nothing_of_a_target() -> None:
