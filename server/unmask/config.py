@@ -38,7 +38,8 @@ class EngineConfig:
     it, its kernels use all cores and torch half. With `overlap` up to `steps_ahead` steps are
     launched while the device works on the one before them, with `graphs` their kernels are captured
     at start and replayed: both by default on a GPU. Beyond `saturation_rows` a step's time grows
-    with its rows, and load-adaptive block lengths are shorter.
+    with its rows, and load-adaptive block lengths are shorter. Where a step
+    has fewer than `speculation_rows`, states that blocks will likely have next fill it up to them.
     """
 
     max_num_seqs: int = 64
@@ -54,6 +55,7 @@ class EngineConfig:
     graphs: bool | None = None
     threads: int | None = None
     saturation_rows: int | None = None
+    speculation_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,10 @@ class Metrics:
             "canvas_positions", "Masked positions that were scored, summed over steps."
         )
         self.forward_passes = counter("forward_passes", "Forward passes of the model.")
+        self.guessed_states = counter("guessed_states", "Guessed states of blocks that were run.")
+        self.accepted_states = counter(
+            "accepted_states", "Guessed states that came true, each a step of a request saved."
+        )
         self.query_tokens = counter("query_tokens", "Tokens that went through the model.")
         self.admitted = counter("requests_admitted", "Requests that were queued.")
         self.refused = Counter(

@@ -3,13 +3,14 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from unmask.engine.output import TextAssembler
 from unmask.engine.sequence import IntArray, Sequence
-from unmask.engine.step import StepBatch, StepResult
+from unmask.engine.speculation import came_true
+from unmask.engine.step import Span, StepBatch, StepResult
 from unmask.engine.table import NEVER, SequenceTable
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
@@ -45,6 +46,7 @@ class Session:
             and decoding.editing_limit is None
             and decoding.num_logprobs is None
             and not self.sequence.keeps_block_keys
+            and not self.sequence.is_drafted
         )
 
     def age_s(self) -> float:
@@ -85,12 +87,42 @@ class Applied:
     num_committed: int
 
 
+def apply_guess(
+    sessions: Mapping[str, Session],
+    table: SequenceTable,
+    batch: StepBatch,
+    result: StepResult,
+    index: int,
+) -> Applied | None:
+    """Apply a guessed state, the denoised span `index`, where its sequence has come to it."""
+    guess = batch.denoised[index]
+    origin = guess.sequence.guessed_of
+    session = sessions.get(guess.sequence.request.request_id)
+    if session is None or session.sequence is not origin or not came_true(guess):
+        return None
+    assert origin.canvas_row is not None, "a sequence that runs has a row"
+    denoised, rows = list(batch.denoised), batch.canvas_rows.copy()
+    denoised[index], rows[index] = Span.of(origin, guess.reach), origin.canvas_row
+    origin.in_flight += 1
+    own = replace(batch, denoised=tuple(denoised), canvas_rows=rows)
+    return apply_step(sessions, table, own, result, only=index)
+
+
 def apply_step(
-    sessions: Mapping[str, Session], table: SequenceTable, batch: StepBatch, result: StepResult
+    sessions: Mapping[str, Session],
+    table: SequenceTable,
+    batch: StepBatch,
+    result: StepResult,
+    only: int | None = None,
 ) -> Applied:
-    """Commit the positions that policies chose, and make final what can no longer change."""
+    """Commit the positions that policies chose, and make final what can no longer change.
+
+    Of all denoised spans, or of `only` one. Guessed states are left alone.
+    """
     live: list[tuple[int, Session]] = []
     for i, span in enumerate(batch.denoised):
+        if only is not None and i != only:
+            continue
         session = sessions.get(span.sequence.request.request_id)
         if session is None or session.sequence is not span.sequence:
             continue  # its request was over before this was known
@@ -137,7 +169,7 @@ def _commit(
             continue
         sequence, own = session.sequence, rows[starts[i] : starts[i + 1]]
         sequence.note_masked()
-        if sequence.request.refinements is not None:
+        if sequence.request.refinements is not None or sequence.is_drafted:
             _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
         if sequence.decoding.editing_limit is not None:
             sequence.note_edits(len(own))

@@ -10,7 +10,7 @@ import torch
 from unmask.config import Config, EngineConfig
 from unmask.engine.admission import Limits, resolve
 from unmask.engine.allocator import huge_pages, keep_freed_memory
-from unmask.engine.apply import Outcome, Session, apply_step
+from unmask.engine.apply import Applied, Outcome, Session, apply_guess, apply_step
 from unmask.engine.block_lengths import saturation_rows_of
 from unmask.engine.launched import Launched
 from unmask.engine.output import TextAssembler
@@ -197,7 +197,18 @@ class Engine:
         self.pool.check_integrity(s.pages for s in self.scheduler.sequences)
 
     def _apply(self, batch: StepBatch, result: StepResult) -> list[Event]:
-        applied = apply_step(self._sessions, self.scheduler.table, batch, result)
+        table, metrics = self.scheduler.table, self.metrics
+        events = self._tell(apply_step(self._sessions, table, batch, result))
+        for i, span in enumerate(batch.denoised):
+            if span.sequence.guessed_of is not None:
+                metrics.guessed_states.inc()
+                applied = apply_guess(self._sessions, table, batch, result, i)
+                if applied is not None:
+                    metrics.accepted_states.inc()
+                    events += self._tell(applied)
+        return events
+
+    def _tell(self, applied: Applied) -> list[Event]:
         events = [event for outcome in applied.outcomes for event in outcome.events]
         for outcome in applied.outcomes:
             self._observe(outcome)

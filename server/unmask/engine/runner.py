@@ -20,6 +20,7 @@ from unmask.engine.decision_graphs import DecisionGraphs, capture_decisions
 from unmask.engine.graphs import Graphs, capture_graphs, wants_graphs
 from unmask.engine.launched import Launched, Outputs
 from unmask.engine.pages import page_size_of
+from unmask.engine.speculation import num_canvas_rows
 from unmask.engine.staging import Staging, on_host
 from unmask.engine.step import StepBatch
 from unmask.engine.step_room import host_step
@@ -114,7 +115,7 @@ class Runner:
             if has_graphs:
                 canvas_graphs = capture_canvases(config, loaded, cache, canvases, staging, progress)
         elif overlaps(config, loaded) or has_graphs:
-            rows = (config.max_num_seqs + 1, MAX_BLOCK_LENGTH)
+            rows = (num_canvas_rows(config) + 1, MAX_BLOCK_LENGTH)
             canvas = torch.zeros(rows, dtype=torch.int64, device=device)
         if has_graphs and canvas is not None:
             graphs = capture_graphs(config, loaded, cache, canvas, staging, progress)

@@ -8,6 +8,7 @@ from unmask.engine.active_rows import active_rows
 from unmask.engine.block_lengths import GPU_SATURATION_ROWS, index_under_load
 from unmask.engine.pages import PagePool
 from unmask.engine.sequence import Reach, Sequence
+from unmask.engine.speculation import discard, guess_states, may_guess, num_canvas_rows
 from unmask.engine.step import Span, StepBatch, build_batch
 from unmask.engine.table import SequenceTable
 from unmask.types import ModelInfo
@@ -40,9 +41,9 @@ class Scheduler:
         self._saturation_rows = saturation_rows
         self._block_rows = 0  # of every sequence, in blocks of its usual length
         self.table = SequenceTable.sized(
-            config.max_num_seqs, model.max_model_len, pool.num_pages, pool.page_size
+            num_canvas_rows(config), model.max_model_len, pool.num_pages, pool.page_size
         )
-        self._spans: list[Span | None] = [None] * config.max_num_seqs  # the last of each row
+        self._spans: list[Span | None] = [None] * num_canvas_rows(config)  # the last of each row
         self.num_preempted = 0
 
     @property
@@ -82,6 +83,7 @@ class Scheduler:
         """The next step, or None when there is nothing to do."""
         budget = self._config.max_batch_tokens
         spans: list[Span] = []
+        speculates = self._note_drafts()
         num_preempted = self.num_preempted
         decoding = [s for s in self._running if not s.is_reading]
         reading = [s for s in self._running if s.is_reading]
@@ -99,16 +101,36 @@ class Scheduler:
         if not kept:
             return None
         page_size, shift = self._pool.page_size, self._model.shift
-        return active_rows(build_batch(kept, self.table, page_size, shift=shift))
+        if not speculates:
+            return active_rows(build_batch(kept, self.table, page_size, shift=shift))
+        num_rows = sum(span.reach.num_rows for span in kept)
+        spare = min(self._config.speculation_rows - num_rows, budget)
+        guesses = guess_states(kept, self.table, self._pool, spare)
+        batch = build_batch([*kept, *guesses], self.table, page_size, shift=shift)
+        discard(guesses, self.table, self._pool)
+        return active_rows(batch)
+
+    def _note_drafts(self) -> bool:
+        """Tell sequences whether guesses are made of their results: if there is room for any."""
+        if not self._config.speculation_rows:
+            return False
+        block_rows = sum(s.decoding.block_len for s in self._running)
+        speculates = 2 * block_rows <= self._config.speculation_rows
+        for sequence in self._running:
+            sequence.is_drafted = speculates and may_guess(sequence)
+        return speculates
 
     def advance(self, batch: StepBatch) -> None:
         """Record that a step was launched; what it makes final is published for reuse."""
         for span in batch.spans:
-            if not span.without_prompt:
+            if span.sequence.guessed_of is not None:
+                span.sequence.guessed_of.num_rows += span.reach.num_rows
+            elif not span.without_prompt:
                 span.sequence.computed(span.reach)
         if self._shares_pages:
             for span in batch.spans:
-                self._publish(span.sequence)
+                if span.sequence.guessed_of is None:
+                    self._publish(span.sequence)
 
     def _publish(self, sequence: Sequence) -> None:
         """Offer the pages whose keys are final."""

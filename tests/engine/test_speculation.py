@@ -1,0 +1,191 @@
+"""Guessed states: the same answers to the bit, in fewer steps where guesses come true."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.draws import requests
+from tests.support.engines import Answer, make_engine, run_all, run_alone
+from tests.support.graphs import Recordings
+from unmask.engine import decision_graphs, graphs
+from unmask.engine.engine import Engine
+from unmask.models.registry import LoadedModel
+from unmask.types import RefinementOptions, Request, SamplingParams
+
+few = settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+# One token only may be generated, so that a guess is right once the order is.
+CERTAIN = SamplingParams(
+    max_tokens=64,
+    block_length=16,
+    policy="sequential",
+    allowed_token_ids=(40,),
+    ignore_eos=True,
+)
+
+
+def count(engine: Engine, name: str) -> float:
+    value = engine.metrics.registry.get_sample_value(f"unmask_{name}_total")
+    assert value is not None
+    return value
+
+
+def told(answer: Answer) -> tuple[Any, ...]:
+    """Everything that a stream of the answer says, but for what it cost."""
+    steps = [(r.block, r.step, r.span, r.text, r.tokens) for r in answer.refinements]
+    return answer.essence, answer.logprobs, steps
+
+
+@given(
+    batch=requests(max_size=4),
+    rows=st.sampled_from([40, 128, 400]),
+    overlap=st.booleans(),
+    num_pages=st.sampled_from([19, 400]),
+    max_batch_tokens=st.sampled_from([40, 200, 2048]),
+    max_num_seqs=st.sampled_from([1, 4]),
+    prefix_cache=st.booleans(),
+)
+@few
+def test_answers_are_those_without_guesses(
+    tiny: LoadedModel, batch: list[Request], rows: int, **config: Any
+) -> None:
+    """Tokens, likelihoods and every draft on the way, greedy and drawn, preempted or ahead."""
+    engine = make_engine(tiny, speculation_rows=rows, **config)
+    answers = run_all(engine, batch)
+    for request in batch:
+        assert told(answers[request.request_id]) == told(run_alone(tiny, request))
+
+
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    block_length=st.sampled_from([1, 4, 8, 16]),
+    page_size=st.sampled_from([4, 16, 24]),
+    policy=st.sampled_from(["sequential", "low_confidence"]),
+    temperature=st.sampled_from([0.0, 1.0]),
+    overlap=st.booleans(),
+    allowed=st.sampled_from([(40,), (40, 41), (3, 40, 510)]),
+)
+@few
+def test_guesses_that_come_true_change_nothing_either(
+    tiny: LoadedModel,
+    lengths: list[int],
+    block_length: int,
+    page_size: int,
+    policy: Any,
+    temperature: float,
+    overlap: bool,
+    allowed: tuple[int, ...],
+) -> None:
+    sampling = replace(
+        CERTAIN,
+        max_tokens=37,
+        policy=policy,
+        block_length=block_length,
+        allowed_token_ids=allowed,
+        temperature=temperature,
+        seed=5,
+        ignore_eos=False,
+        logprobs=1,
+    )
+    batch = [
+        Request(f"r{i}", tuple(range(n)), sampling, RefinementOptions(tokens=True))
+        for i, n in enumerate(lengths)
+    ]
+    engine = make_engine(tiny, speculation_rows=300, page_size=page_size, overlap=overlap)
+    answers = run_all(engine, batch)
+    for request in batch:
+        assert told(answers[request.request_id]) == told(run_alone(tiny, request))
+
+
+@pytest.mark.parametrize(("rows", "passes"), [(0, 64), (32, 36), (48, 25), (200, 10)])
+def test_true_guesses_save_steps(tiny: LoadedModel, rows: int, passes: int) -> None:
+    """Each state that came true is a pass less; the first step of a block may be one of them."""
+    engine = make_engine(tiny, speculation_rows=rows)
+    answer = run_all(engine, [Request("r", tuple(range(16)), CERTAIN)])["r"]
+    assert answer.finish is not None
+    usage = answer.finish.usage
+    assert usage.denoising_steps == 64, "the steps are those of the plain loop"
+    assert count(engine, "forward_passes") == usage.forward_passes == passes
+    assert count(engine, "accepted_states") == 64 - passes
+    assert count(engine, "query_tokens") == usage.query_tokens
+
+
+def test_without_rows_to_spare_nothing_is_guessed(tiny: LoadedModel) -> None:
+    engine = make_engine(tiny, speculation_rows=64)
+    run_all(engine, [Request(f"r{i}", tuple(range(16)), CERTAIN) for i in range(8)])
+    crowded = count(engine, "guessed_states")
+    alone = make_engine(tiny, speculation_rows=64)
+    run_all(alone, [Request("r", tuple(range(16)), CERTAIN)])
+    assert crowded < count(alone, "guessed_states")
+
+
+@pytest.mark.parametrize(
+    ("traits", "params"),
+    [
+        ({"attention": "full"}, {}),
+        ({"shift": True}, {}),
+        ({"can_edit": True}, {"editing_threshold": 0.5}),
+        ({}, {"cache": "block"}),
+        ({}, {"sub_block_length": 4}),
+    ],
+)
+def test_what_depends_on_more_than_the_block_is_not_guessed(
+    tiny: LoadedModel, traits: dict[str, Any], params: dict[str, Any]
+) -> None:
+    model = replace(tiny, info=replace(tiny.info, **traits))
+    request = Request("r", tuple(range(16)), replace(CERTAIN, **params))
+    engine = make_engine(model, speculation_rows=500)
+    assert run_all(engine, [request])["r"].essence == run_alone(model, request).essence
+    assert count(engine, "guessed_states") == 0
+
+
+def test_pages_that_are_short_are_not_taken_for_guesses(tiny: LoadedModel) -> None:
+    sampling = replace(CERTAIN, max_tokens=40, block_length=8)
+    batch = [Request(f"r{i}", tuple(range(40)), sampling) for i in range(2)]
+    engine = make_engine(tiny, speculation_rows=300, num_pages=10, prefix_cache=False)
+    answers = run_all(engine, batch)
+    plain = make_engine(tiny, num_pages=10, prefix_cache=False)
+    assert {n: a.essence for n, a in run_all(plain, batch).items()} == {
+        n: a.essence for n, a in answers.items()
+    }
+    assert engine.scheduler.num_preempted <= plain.scheduler.num_preempted
+
+
+def test_answers_with_graphs_are_the_same(tiny_on_cpu: LoadedModel) -> None:
+    recordings = Recordings()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphs, "recorder", recordings)
+        patch.setattr(decision_graphs, "recorder", recordings)
+        engine = make_engine(
+            tiny_on_cpu, graphs=True, overlap=True, max_batch_tokens=200, speculation_rows=128
+        )
+    plain = replace(CERTAIN, allowed_token_ids=None, max_tokens=30)
+    batch = [
+        Request("greedy", tuple(range(9)), plain),
+        Request("drawn", tuple(range(12)), replace(plain, temperature=0.8, seed=3)),
+    ]
+    answers = run_all(engine, batch)
+    for request in batch:
+        expected = run_alone(tiny_on_cpu, request).essence
+        assert answers[request.request_id].essence == expected
+    assert recordings.num_replays > 0
+    assert count(engine, "guessed_states") > 0
+
+
+def test_an_abort_forgets_guesses_on_their_way(tiny: LoadedModel) -> None:
+    engine = make_engine(tiny, speculation_rows=200, overlap=True)
+    engine.add(Request("r", tuple(range(16)), CERTAIN))
+    for _ in range(6):
+        engine.step()
+    engine.abort("r")
+    while engine.has_work:
+        engine.step()
+        engine.check_integrity()
+    assert engine.pool.num_held == 0
