@@ -28,7 +28,7 @@ from unmask_kernels import dispatch
 from unmask_kernels.experts import Stacked
 from unmask_kernels.gpu import experts as gpu
 from unmask_kernels.gpu import grouped, routing
-from unmask_kernels.gpu.grouped import GROUP, GroupedConfig, Pairs, Tile
+from unmask_kernels.gpu.grouped import GROUP, GroupedConfig, Inner, Pairs, Tile
 from unmask_kernels.quantized import DTYPES, QuantizedRows, quantize_rows
 
 ROWS = (32, 256, 2048)
@@ -110,7 +110,8 @@ def run(
     scales = held.gate_up_scales, held.down_scales
     chip = dispatch.capability(x.device)
     weights = held.gate_up, held.down
-    return gpu.experts(x, *weights, ids, shares, *scales, shape.activation, chip, None, config)
+    rows = quantize_rows(x) if shape.held == "fp8" else x
+    return gpu.experts(rows, *weights, ids, shares, *scales, shape.activation, chip, None, config)
 
 
 class Stage:
@@ -125,23 +126,23 @@ class Stage:
         placed = routing.align(self.ids, self.shape.num_experts, config.rows)
         return Pairs(*placed, self.ids.numel(), self.shape.top)
 
-    def gate_up(self, pairs: Pairs, config: GroupedConfig) -> Tensor | QuantizedRows:
+    def gate_up(self, pairs: Pairs, config: GroupedConfig) -> Inner:
         scales, activation = self.held.gate_up_scales, self.shape.activation
         return grouped.multiply_gate_up(
             self.x, self.held.gate_up, scales, pairs, activation, config
         )
 
-    def down(self, inner: Tensor | QuantizedRows, pairs: Pairs, config: GroupedConfig) -> Tensor:
+    def down(self, inner: Inner, pairs: Pairs, config: GroupedConfig) -> Tensor:
         scales, dtype = self.held.down_scales, torch.bfloat16
         return grouped.multiply_down(inner, self.held.down, scales, pairs, dtype, config)
 
 
-def in_order(inner: Tensor | QuantizedRows, pairs: Pairs) -> list[Tensor]:
+def in_order(inner: Inner, pairs: Pairs) -> list[Tensor]:
     """Bytes of what a product made of each pair, in the order of pairs, scales apart."""
-    rows: list[Tensor] = [] if isinstance(inner, QuantizedRows) else [inner]
-    if isinstance(inner, QuantizedRows):
+    rows = [inner.values]
+    if inner.scales is not None:
         scales = inner.scales.T
-        rows = [inner.values, scales.new_empty(scales.shape).copy_(scales)]
+        rows.append(scales.new_empty(scales.shape).copy_(scales))
     places = (pairs.row_of < pairs.num_pairs).nonzero()[:, 0]
     found = []
     for part in rows:

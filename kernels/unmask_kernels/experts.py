@@ -25,10 +25,17 @@ from unmask_kernels.linear import (
     make_linear,
     uses_onednn,
 )
-from unmask_kernels.quantized import QuantizedWeight
+from unmask_kernels.quantized import (
+    QuantizedRows,
+    QuantizedWeight,
+    dequantize_rows,
+    quantize_rows,
+    takes_quantized_rows,
+)
 from unmask_kernels.rows import fill_rows, pad_rows
 
 Matrix = Tensor | QuantizedWeight
+INNER_GROUP = 64  # numbers between an expert's two products that share a scale
 
 
 def score_experts(x: Tensor, router: Linear, dtype: torch.dtype | None = None) -> Tensor:
@@ -136,17 +143,25 @@ class Experts:
     activation: Activation = "silu"
     native: NativeExperts | None = None
 
-    def __call__(self, x: Tensor, ids: Tensor, shares: Tensor) -> Tensor:
+    @property
+    def takes_quantized_rows(self) -> bool:
+        """Whether rows are multiplied in e4m3, and may be given so."""
+        return self.stacked is not None and takes_quantized_rows(self.stacked.gate_up.flatten(0, 1))
+
+    def __call__(self, x: Tensor | QuantizedRows, ids: Tensor, shares: Tensor) -> Tensor:
         """Rows [T, C] through the experts `ids` [T, K], summed by `shares` [T, K] float32."""
+        if self.stacked is not None:
+            return self._stacked(x, ids, shares, None)
+        assert isinstance(x, Tensor)
         if self.native is not None:
             return self.native(x, ids, shares)
-        if self.stacked is None:
-            return _grouped(x, ids, shares, len(self.packed), self._product)
-        return self._stacked(x, ids, shares, None)
+        return _grouped(x, ids, shares, len(self.packed), self._product)
 
-    def add(self, x: Tensor, ids: Tensor, shares: Tensor, residual: Tensor) -> Tensor:
+    def add(
+        self, x: Tensor | QuantizedRows, ids: Tensor, shares: Tensor, residual: Tensor
+    ) -> Tensor:
         """The same, added to `residual` [T, C], which may be overwritten."""
-        if self.stacked is None or not uses_triton(x.device):
+        if self.stacked is None:
             return residual.add_(self(x, ids, shares))
         return self._stacked(x, ids, shares, residual)
 
@@ -161,7 +176,9 @@ class Experts:
         parts = held.gate_up, held.down, held.gate_up_scales, held.down_scales
         return {held.gate_up.dtype: sum(part.nbytes for part in parts if part is not None)}
 
-    def _stacked(self, x: Tensor, ids: Tensor, shares: Tensor, residual: Tensor | None) -> Tensor:
+    def _stacked(
+        self, x: Tensor | QuantizedRows, ids: Tensor, shares: Tensor, residual: Tensor | None
+    ) -> Tensor:
         assert self.stacked is not None
         return experts(
             x,
@@ -271,7 +288,7 @@ def _fill(
 
 
 def experts(
-    x: Tensor,
+    x: Tensor | QuantizedRows,
     gate_up: Tensor,
     down: Tensor,
     ids: Tensor,
@@ -291,12 +308,15 @@ def experts(
     Returns [T, C], added to a `residual`, which may be overwritten.
     """
     num_experts, both, columns = gate_up.shape
-    if columns != x.shape[1] or down.shape != (num_experts, columns, both // 2):
+    rows_shape = tuple(x.shape if isinstance(x, Tensor) else x.values.shape)
+    if columns != rows_shape[1] or down.shape != (num_experts, columns, both // 2):
         shapes = f"{tuple(gate_up.shape)} and {tuple(down.shape)}"
-        raise ValueError(f"experts {shapes} do not fit rows {tuple(x.shape)}")
+        raise ValueError(f"experts {shapes} do not fit rows {rows_shape}")
     if ids.shape != shares.shape or len(ids) != len(x):
         raise ValueError(f"{tuple(ids.shape)} experts with {tuple(shares.shape)} shares")
-    if uses_triton(x.device):
+    if isinstance(x, Tensor) and takes_quantized_rows(gate_up.flatten(0, 1)):
+        x = quantize_rows(x)
+    if uses_triton(ids.device):
         from unmask_kernels.gpu import experts as gpu
 
         return gpu.experts(
@@ -308,16 +328,19 @@ def experts(
             gate_up_scales,
             down_scales,
             activation,
-            capability(x.device),
+            capability(ids.device),
             residual,
         )
+    is_quantized = isinstance(x, QuantizedRows)
 
     def product(expert: int, rows: Tensor) -> Tensor:
         full = pad_rows(rows, FEWEST_WIDENED_ROWS)  # MKL sums fewer in another order
-        joined = _linear(full, gate_up, gate_up_scales, expert)
-        return _linear(gated(joined, activation), down, down_scales, expert)[: len(rows)]
+        inner = gated(_linear(full, gate_up, gate_up_scales, expert), activation)
+        inner = _rounded_in_groups(inner) if is_quantized else inner
+        return _linear(inner, down, down_scales, expert)[: len(rows)]
 
-    mixed = _grouped(x, ids, shares, num_experts, product)
+    wide = dequantize_rows(x, torch.float32) if isinstance(x, QuantizedRows) else x
+    mixed = _grouped(wide, ids, shares, num_experts, product).to(x.dtype)
     return mixed if residual is None else residual.add_(mixed)
 
 
@@ -356,6 +379,13 @@ def _grouped(
     for k in range(1, top):
         total += parts[:, k].float() * shares[:, k : k + 1]
     return total.to(x.dtype)
+
+
+def _rounded_in_groups(inner: Tensor) -> Tensor:
+    """Rows [M, I] as e4m3 has them, with a scale for every 64 numbers, as on a GPU."""
+    filled = F.pad(inner, (0, -inner.shape[1] % INNER_GROUP))
+    groups = quantize_rows(filled.view(-1, INNER_GROUP))
+    return dequantize_rows(groups, inner.dtype).view(filled.shape)[:, : inner.shape[1]]
 
 
 def _linear(x: Tensor, weights: Tensor, scales: Tensor | None, expert: int) -> Tensor:

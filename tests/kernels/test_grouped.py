@@ -11,7 +11,7 @@ from unmask_kernels import dispatch
 from unmask_kernels.experts import experts, route_softmax
 from unmask_kernels.gpu import experts as gpu
 from unmask_kernels.gpu.grouped import GROUP, GroupedConfig, Tile, grouped_config
-from unmask_kernels.quantized import dequantize_rows, quantize, quantize_rows
+from unmask_kernels.quantized import dequantize_rows, emulated_w8a8, quantize, quantize_rows
 
 FP8 = torch.float8_e4m3fn
 ROWS, NUM_EXPERTS, TOP, COLUMNS, INNER = 21, 5, 2, 144, 112  # no multiples of a tile
@@ -45,7 +45,15 @@ class Case:
         scales = self.scales["gate_up_scales"], self.scales["down_scales"]
         routed = self.ids, self.shares
         return gpu.experts(
-            self.x, self.gate_up, self.down, *routed, *scales, activation, 90, None, config
+            quantize_rows(self.x),
+            self.gate_up,
+            self.down,
+            *routed,
+            *scales,
+            activation,
+            90,
+            None,
+            config,
         )
 
     def exact(self, *, quantized: bool, gelu: bool = False) -> Tensor:
@@ -84,6 +92,24 @@ def test_e4m3_rows_meet_e4m3_weights(inner: int, gelu: bool, device: torch.devic
     assert difference(found, case.exact(quantized=True, gelu=gelu)) < 1e-2
     rounded = difference(found, case.exact(quantized=False, gelu=gelu))
     assert 2e-2 < rounded < 6e-2  # so rows were rounded
+
+
+def test_the_reference_rounds_as_the_kernels_do(device: torch.device) -> None:
+    case = Case(device)
+    with dispatch.backend("torch"), emulated_w8a8():
+        assert difference(case.run(), case.exact(quantized=True)) < 1e-2
+        rows = quantize_rows(case.x)
+        given = experts(rows, case.gate_up, case.down, case.ids, case.shares, **case.scales)
+        assert torch.equal(given, case.run())
+
+
+def test_rows_may_be_given_in_e4m3(device: torch.device) -> None:
+    case = Case(device)
+    given = experts(
+        quantize_rows(case.x), case.gate_up, case.down, case.ids, case.shares, **case.scales
+    )
+    assert given.dtype == torch.bfloat16
+    assert torch.equal(given, case.run())
 
 
 @pytest.mark.parametrize(("held", "chip"), [("int8", 90), ("int8", 80), ("fp8", 80)])

@@ -16,7 +16,7 @@ from unmask_kernels.gpu.grouped import (
     multiply_gate_up,
 )
 from unmask_kernels.layers import Activation
-from unmask_kernels.quantized import DTYPES, FIRST_FP8_CAPABILITY, QuantizedRows, quantize_rows
+from unmask_kernels.quantized import QuantizedRows
 from unmask_kernels.testing.variant import Variant
 
 
@@ -44,7 +44,7 @@ def combine_kernel(
 
 
 def experts(
-    x: Tensor,
+    x: Tensor | QuantizedRows,
     gate_up: Tensor,
     down: Tensor,
     ids: Tensor,
@@ -57,26 +57,22 @@ def experts(
     config: GroupedConfig | None = None,
 ) -> Tensor:
     """As of `experts.experts`, which checks; `config` is the chip's own if unset."""
-    (num_rows, num_columns), top = x.shape, ids.shape[1]
+    (num_rows, top), num_columns = ids.shape, gate_up.shape[2]
     if residual is None:
-        out = torch.empty((num_rows, num_columns), dtype=x.dtype, device=x.device)
+        out = torch.empty((num_rows, num_columns), dtype=x.dtype, device=ids.device)
     else:
         out = residual.contiguous()
     if not num_rows:
         return out
-    # Rows of 32 bits are for comparisons, and keep them.
-    quantizes = gate_up.dtype == DTYPES["fp8"] and x.dtype != torch.float32
-    if quantizes and capability >= FIRST_FP8_CAPABILITY:
-        rows: Tensor | QuantizedRows = quantize_rows(x)
-    else:
-        rows = x if x.stride(1) == 1 else x.contiguous()
-    dtype = rows.values.dtype if isinstance(rows, QuantizedRows) else rows.dtype
+    if isinstance(x, Tensor) and x.stride(1) != 1:
+        x = x.contiguous()
+    dtype = x.values.dtype if isinstance(x, QuantizedRows) else x.dtype
     if config is None:
         config = grouped_config(dtype, gate_up.dtype, capability, ids.numel() / len(gate_up))
     assert gate_up.is_contiguous()
     assert down.is_contiguous()
     pairs = Pairs(*routing.align(ids, len(gate_up), config.rows), ids.numel(), top)
-    inner = multiply_gate_up(rows, gate_up, gate_up_scales, pairs, activation, config)
+    inner = multiply_gate_up(x, gate_up, gate_up_scales, pairs, activation, config)
     width = _width(num_columns, pairs.num_pairs * out.element_size(), config)
     block = min(1024, triton.next_power_of_2(width))
     for first in range(0, num_columns, width):

@@ -14,6 +14,7 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from unmask_kernels import quantized
+from unmask_kernels.experts import INNER_GROUP
 from unmask_kernels.layers import Activation
 from unmask_kernels.quantized import (
     DTYPES,
@@ -23,7 +24,7 @@ from unmask_kernels.quantized import (
 )
 from unmask_kernels.testing.variant import Variant
 
-GROUP = tl.constexpr(64)  # inner activations that share a scale
+GROUP = tl.constexpr(INNER_GROUP)
 LARGEST_FP8 = tl.constexpr(LARGEST["fp8"])
 SMALLEST_TOP = tl.constexpr(quantized.SMALLEST_TOP)
 BOX_ALIGNMENT = 16  # bytes, of the rows that the copy engine takes
@@ -233,6 +234,14 @@ class Pairs:
     pairs_per_row: int
 
 
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """Activations between the two products, by places in tiles."""
+
+    values: Tensor  # [places, I]
+    scales: Tensor | None  # [I / GROUP, places] of values in e4m3
+
+
 def multiply_gate_up(
     x: Tensor | QuantizedRows,
     weights: Tensor,
@@ -240,9 +249,9 @@ def multiply_gate_up(
     pairs: Pairs,
     activation: Activation,
     config: GroupedConfig,
-) -> Tensor | QuantizedRows:
-    """Gate times up of every place, [places, I]; of 8-bit rows with scales [I / GROUP, places]."""
-    values, scales = _parts(x)
+) -> Inner:
+    """Gate times up of every place, in e4m3 where rows are."""
+    values, scales = (x.values, x.scales) if isinstance(x, QuantizedRows) else (x, None)
     both, num_inputs = weights.shape[1:]
     num_places, num_inner = len(pairs.row_of), both // 2
     tile, device = config.gate_up, values.device
@@ -264,11 +273,11 @@ def multiply_gate_up(
         GELU=activation == "gelu_tanh", EXPERTS_FIRST=config.experts_first,
         PRECISION=_precision(values), num_warps=tile.num_warps,
     )  # fmt: skip
-    return out if out_scales is None else QuantizedRows(out, out_scales)
+    return Inner(out, out_scales)
 
 
 def multiply_down(
-    inner: Tensor | QuantizedRows,
+    inner: Inner,
     weights: Tensor,
     weight_scales: Tensor | None,
     pairs: Pairs,
@@ -280,9 +289,7 @@ def multiply_down(
 
     Of the outputs C only those from the first of `outputs` up to the second, where that is given.
     """
-    values, scales = (
-        (inner.values, inner.scales) if isinstance(inner, QuantizedRows) else (inner, None)
-    )
+    values, scales = inner.values, inner.scales
     num_outputs, num_inputs = weights.shape[1:]
     tile, num_places = config.down, len(pairs.row_of)
     first, last = outputs or (0, num_outputs)
@@ -301,10 +308,6 @@ def multiply_down(
         num_warps=tile.num_warps,
     )  # fmt: skip
     return out
-
-
-def _parts(rows: Tensor | QuantizedRows) -> tuple[Tensor, Tensor | None]:
-    return (rows.values, rows.scales) if isinstance(rows, QuantizedRows) else (rows, None)
 
 
 def _grid(num_tiles: int, num_blocks: int, config: GroupedConfig) -> tuple[int, int]:

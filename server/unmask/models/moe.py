@@ -11,6 +11,7 @@ from unmask.models.weights import Weights
 from unmask_kernels.experts import Experts, gather_experts, halves, score_experts
 from unmask_kernels.layers import Activation
 from unmask_kernels.linear import Linear, make_linear
+from unmask_kernels.quantized import quantize_rows
 
 Route = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -28,9 +29,11 @@ class MoeMlp:
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, C] added to `residual`, which may be overwritten."""
         ids, shares = self.route(score_experts(x, self.router, self.router_dtype))
+        rows = quantize_rows(x) if self.experts.takes_quantized_rows else x
         if self.shared is not None:
-            residual = self.shared.add(x, residual)
-        return self.experts.add(x, ids, shares, residual)
+            takes_them = self.shared.gated.takes_quantized_rows
+            residual = self.shared.add(rows if takes_them else x, residual)
+        return self.experts.add(rows, ids, shares, residual)
 
 
 def take_router(weights: Weights, name: str, shape: tuple[int, int], dtype: torch.dtype) -> Linear:
