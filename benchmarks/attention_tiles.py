@@ -1,7 +1,7 @@
-"""Which tiles of attention are fastest on this GPU: `python -m benchmarks.attention_tiles`.
+"""Attention's configurations on this GPU: `python -m benchmarks.attention_tiles --name h100`.
 
-Times every configuration with chunks as usual, then the best with other chunks, on the shapes that
-have a target and on a few rows, and whether each gives the same bits. Prints the best, and writes
+Times candidates on the shapes that have a target, from one request to many, and checks each against
+float64 and that its bits do not depend on how grains are dealt. Prints a table, and writes
 results/gpu_tiles_NAME.json. What `unmask_kernels.tiles` has is what came out of it.
 """
 
@@ -9,112 +9,231 @@ import argparse
 import itertools
 import json
 import multiprocessing
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.device import attention
-from benchmarks.device.attention import Shape
+from benchmarks.device.attention import Inputs, Shape
 from benchmarks.device.timing import Ceilings, measure_ceilings, timed
 from benchmarks.machine import ROOT, describe
-from unmask_kernels.tiles import TileConfig
+from unmask_kernels.tiles import TileConfig, TilePlan, tile_config
 
-SHAPES = (
-    *attention.TARGETS,
-    Shape(rows=8, context=1100),
-    Shape(rows=8, context=1100, kv_heads=32),
-    Shape(rows=8, context=8192),
-)
-USUAL_CHUNK, OTHER_CHUNKS = 1024, (512, 2048, 4096)
-NUM_BEST = 3  # that are tried with other chunks
-SHARED_BYTES = 220_000
-NUM_COMPILERS = 8
+HOPPER = 90
+NUM_COMPILERS = 12
+MEASURE_S = 0.04  # of a configuration on a shape
+TOLERANCE = 6e-3  # of results in bfloat16, relative to float64
+PROGRAMS = (1, 64, 4096)  # among which grains are dealt to compare bits
 
 
-def configs() -> Iterator[TileConfig]:
-    """Those that fit into shared memory, and whose accumulators fit into registers."""
-    kinds = itertools.product(((64, 4), (128, 8)), (64, 128), (2, 3, 4), (False, True))
-    for (rows, warps), keys, stages, tma in kinds:
-        held = 512 * keys * stages + 256 * rows
-        if held <= SHARED_BYTES and (keys == 64 or (rows == 64 and not tma)):
-            yield TileConfig(rows, keys, 256, USUAL_CHUNK, warps, stages, tma)
+@dataclass(frozen=True)
+class Group:
+    """Shapes that the same kernels serve, and what is tried on them, today's choice first."""
+
+    name: str
+    shapes: tuple[Shape, ...]
+    configs: Mapping[str, TileConfig]
 
 
-def compile_all(jobs: Sequence[tuple[TileConfig, int]]) -> None:
+def groups() -> list[Group]:
+    """By importance: the time may not do for all."""
+    usual = tile_config(128, torch.bfloat16, HOPPER)
+    wide = tile_config(256, torch.bfloat16, HOPPER)
+    widest = tile_config(512, torch.bfloat16, HOPPER)
+    few, many = (1, 8, 32, 64), (1, 32)
+    canvas = Shape(rows=4, queries=256, heads=16, head_dim=256, context=2048, window=1280)
+    full = replace(canvas, kv_heads=2, head_dim=512, window=None)
+    return [
+        Group(
+            "heads of 128",
+            (
+                *(Shape(rows=rows, context=1024) for rows in few),
+                *(Shape(rows=rows, context=8192) for rows in many),
+            ),
+            {
+                "usual": usual,
+                "grain 256": replace(usual, grain=256),
+                "grain 1024": replace(usual, grain=1024),
+                "merged from memory only": replace(usual, chunk=1024, grain=1024),
+                "2 buffers": replace(usual, num_stages=3),
+                "4 buffers": replace(usual, num_stages=7, programs=132),
+                "pointers": replace(usual, tma=False, num_stages=3),
+                "128 rows": replace(usual, rows=128, num_warps=8, programs=132),
+                "half the programs": replace(usual, programs=132),
+            },
+        ),
+        Group(
+            "8 bits",
+            tuple(Shape(rows=rows, context=1024, held="fp8") for rows in (8, 64)),
+            {
+                "usual": usual,
+                "widened keys": replace(usual, fp8_scores=False),
+                "2 buffers": replace(usual, num_stages=3),
+                "4 buffers": replace(usual, num_stages=7),
+                "merged from memory only": replace(usual, chunk=1024, grain=1024),
+                "128 rows": replace(usual, rows=128, num_warps=8, programs=132),
+            },
+        ),
+        Group(
+            "heads of 256, a window",
+            (canvas, replace(canvas, rows=1), replace(canvas, rows=32, queries=32)),
+            {
+                "usual": wide,
+                "3 buffers": replace(wide, num_stages=5),
+                "chunks of 512": replace(wide, chunk=512, grain=512),
+                "64 rows": replace(wide, rows=64, keys=64, num_stages=2),
+                "64 rows, grain 512": replace(wide, rows=64, keys=64, grain=512, num_stages=2),
+                "64 rows, 32 keys, 3 buffers": replace(wide, rows=64, grain=512, num_stages=5),
+                "64 rows, 4 warps": replace(wide, rows=64, num_warps=4, programs=264),
+                "half the columns": replace(wide, keys=64, columns=128, grain=512, num_stages=2),
+            },
+        ),
+        Group(
+            "heads of 512",
+            (full, replace(full, rows=1), replace(full, rows=32, queries=32)),
+            {
+                "usual": widest,
+                "64 rows": replace(widest, rows=64),
+                "64 rows, index ahead": replace(widest, rows=64, num_stages=3),
+                "chunks of 512": replace(widest, chunk=512, grain=512),
+                "128 columns": replace(widest, columns=128),
+                "128 columns, grain 512": replace(widest, columns=128, grain=512),
+            },
+        ),
+    ]
+
+
+def compile_apart(groups: Sequence[Group]) -> None:
     """Put kernels into Triton's cache, so that later only time is measured."""
-    device = torch.device("cuda")
-    for config, kv_heads in jobs:
-        shape = Shape(rows=2, context=256, kv_heads=kv_heads)
-        attention.run(shape, attention.build(shape, device, config))
-    torch.cuda.synchronize()
-
-
-def compile_apart(tiles: Sequence[TileConfig]) -> None:
-    jobs = [(config, kv_heads) for config in tiles for kv_heads in {s.kv_heads for s in SHAPES}]
-    parts = [jobs[i::NUM_COMPILERS] for i in range(NUM_COMPILERS)]
+    jobs = [
+        (replace(group.shapes[0], rows=1, context=64, window=None), config)
+        for group in groups
+        for config in group.configs.values()
+    ]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(NUM_COMPILERS, mp_context=spawn) as pool:
-        list(pool.map(compile_all, parts))
+        list(pool.map(compile_one, *zip(*jobs, strict=True)))
+
+
+def compile_one(shape: Shape, config: TileConfig) -> None:
+    """Run once; one that does not compile says so when it is measured."""
+    device = torch.device("cuda")
+    try:
+        attention.run(shape, attention.build(shape, device, config))
+        torch.cuda.synchronize()
+    except Exception as error:
+        print(f"{config}: {type(error).__name__}", flush=True)
 
 
 def measure(
-    shape: Shape, tiles: Sequence[TileConfig], ceilings: Ceilings, device: torch.device
+    shape: Shape, configs: Mapping[str, TileConfig], ceilings: Ceilings, device: torch.device
 ) -> list[dict[str, Any]]:
-    """Every configuration on one shape, the fastest first."""
+    """Every configuration on one shape, the fastest first and those that fail last."""
     inputs = attention.build(shape, device)
-    usual = attention.run(shape, inputs)
     floor_s = ceilings.floor_s(shape.num_bytes, shape.flops)
     found = []
-    for config in tiles:
-        plan = attention.make(shape, inputs.pages, device, config)
-        own = replace(inputs, plan=plan)
-        out = attention.run(shape, own)
-        time = timed(lambda own=own: attention.run(shape, own), budget_s=0.05, graph=True)
-        row = asdict(config) | {"us": time.median_us, "share_of_floor": floor_s / time.median_s}
-        found.append(row | {"same_bits": bool(torch.equal(out, usual))})
-    return sorted(found, key=lambda row: row["us"])
+    for name, config in configs.items():
+        row: dict[str, Any] = {"name": name} | asdict(config)
+        try:
+            row |= _measured(shape, inputs, config, floor_s, device)
+        except Exception as error:
+            row |= {"us": None, "problem": f"{type(error).__name__}: {error}"[:300]}
+        found.append(row)
+    return sorted(found, key=lambda row: (row["us"] is None, row["us"]))
 
 
-def overall(results: Sequence[list[dict[str, Any]]], tiles: Sequence[TileConfig]) -> list[Any]:
-    """Configurations by their time over the best one's, summed over all shapes."""
+def _measured(
+    shape: Shape, inputs: Inputs, config: TileConfig, floor_s: float, device: torch.device
+) -> dict[str, Any]:
+    own = replace(inputs, plan=attention.make(shape, inputs.pages, device, config))
+    out = attention.run(shape, own)
+    slots, same = set(), True
+    for programs in PROGRAMS:
+        dealt = replace(config, programs=programs)
+        other = replace(inputs, plan=attention.make(shape, inputs.pages, device, dealt))
+        assert isinstance(other.plan, TilePlan)
+        slots.add(other.plan.num_slots)
+        same = same and bool(torch.equal(attention.run(shape, other), out))
+    time = timed(lambda: attention.run(shape, own), budget_s=MEASURE_S, graph=True)
+    error = attention.relative_error(shape, own)
+    return {
+        "us": time.median_us,
+        "share_of_floor": floor_s / time.median_s,
+        "relative_error": error,
+        "is_right": error < TOLERANCE,
+        "same_bits": same,
+        "dealings": len(slots),
+    }
 
-    def cost(config: TileConfig) -> float:
-        own = asdict(config).items()
-        return sum(
-            next(row["us"] for row in rows if own <= row.items()) / rows[0]["us"]
-            for rows in results
+
+def table(group: str, shape: Shape, rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """One shape, the fastest first."""
+    window = f", window {shape.window}" if shape.window else ""
+    yield f"{group}: {shape.rows} x {shape.queries} queries, {shape.context} keys{window}"
+    for row in rows:
+        if row["us"] is None:
+            yield f"  {row['name']:32} FAILED {row['problem'][:90]}"
+            continue
+        marks = [] if row["is_right"] else ["WRONG"]
+        marks += [] if row["same_bits"] else ["OTHER BITS BY DEALING"]
+        yield (
+            f"  {row['name']:32} {row['us']:8.1f} us {row['share_of_floor']:5.0%} of the floor"
+            f"  error {row['relative_error']:.1e}, {row['dealings']} dealings {' '.join(marks)}"
         )
 
-    return sorted(tiles, key=cost)
+
+def best_of(measured: Iterable[Sequence[dict[str, Any]]]) -> list[tuple[str, float]]:
+    """Candidates by the mean of their time over the best one's, of those that are right."""
+    ratios: dict[str, list[float]] = {}
+    count = 0
+    for rows in measured:
+        good = [row for row in rows if row["us"] and row["is_right"] and row["same_bits"]]
+        count += 1
+        for row in good:
+            ratios.setdefault(row["name"], []).append(row["us"] / good[0]["us"])
+    means = [(name, sum(own) / count) for name, own in ratios.items() if len(own) == count]
+    return sorted(means, key=lambda pair: pair[1])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", default="gpu", help="part of the result's file name")
+    parser.add_argument("--seconds", type=float, default=75.0, help="after which no shape is begun")
     options = parser.parse_args()
+    started_s = time.monotonic()
     device = torch.device("cuda")
+    tried = groups()
+    compile_apart(tried)
+    print(f"compiled in {time.monotonic() - started_s:.0f} s", flush=True)
     ceilings = measure_ceilings(device, small=False)
-    tiles = list(configs())
-    compile_apart(tiles)
-    first = [measure(shape, tiles, ceilings, device) for shape in SHAPES]
-    best = overall(first, tiles)[:NUM_BEST]
-    more = [replace(config, chunk=chunk) for config in best for chunk in OTHER_CHUNKS]
-    compile_apart(more)
-    rows = []
-    for shape, own in zip(SHAPES, first, strict=True):
-        both = sorted(own + measure(shape, more, ceilings, device), key=lambda row: row["us"])
-        rows.append({"shape": asdict(shape), "tiles": both})
-        print(f"{shape.rows} rows, {shape.context} keys, {shape.kv_heads} key heads")
-        for row in both[:6]:
-            print(f"  {row['us']:7.0f} us, {row['share_of_floor']:.0%} of the floor: {row}")
     out: Path = ROOT / "benchmarks" / "results" / f"gpu_tiles_{options.name}.json"
-    result = describe() | {"ceilings": asdict(ceilings), "rows": rows}
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(out)
+    results: list[dict[str, Any]] = []
+    # The first shapes of all groups first.
+    order = [
+        (group, shape)
+        for shapes in itertools.zip_longest(*(group.shapes for group in tried))
+        for group, shape in zip(tried, shapes, strict=True)
+        if shape is not None
+    ]
+    for group, shape in order:
+        if time.monotonic() - started_s > options.seconds:
+            print(f"no time for {group.name}, {shape}")
+            continue
+        rows = measure(shape, group.configs, ceilings, device)
+        results.append({"group": group.name, "shape": asdict(shape), "tiles": rows})
+        print("\n".join(table(group.name, shape, rows)), flush=True)
+        result = describe() | {"ceilings": asdict(ceilings), "rows": results}
+        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    for group in tried:
+        own = [result["tiles"] for result in results if result["group"] == group.name]
+        for name, ratio in best_of(own)[:3]:
+            print(f"{group.name}: {name}, {ratio:.2f} of the best one's time on average")
+    print(f"{out}, {time.monotonic() - started_s:.0f} s")
 
 
 if __name__ == "__main__":

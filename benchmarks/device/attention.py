@@ -97,6 +97,7 @@ def make(
         list(range(0, pages.size + 1, pages.shape[1])),
         PAGE,
         group_size=shape.heads // shape.kv_heads,
+        num_kv_heads=shape.kv_heads,
         head_dim=shape.head_dim,
         device=device,
         dtype=torch.bfloat16,
@@ -185,9 +186,11 @@ def _configurations(
     usual = inputs.plan.config
     chosen = run(shape, inputs)
     changes: dict[str, dict[str, Any]] = {
-        "no tma": {"tma": False},
-        "chunk 1024": {"chunk": 1024},
-        "4 stages": {"num_stages": 4},
+        "pointers": {"tma": False, "num_stages": 3},
+        "grain 256": {"grain": 256},
+        "grain 1024": {"grain": 1024},
+        "4 buffers": {"num_stages": 7},
+        "half the programs": {"programs": usual.programs // 2},
         "128 rows, 8 warps": {"rows": 128, "num_warps": 8},
     }
     for name, change in changes.items():

@@ -24,6 +24,7 @@ def make_plan(
     page_size: int,
     *,
     group_size: int,
+    num_kv_heads: int,
     head_dim: int,
     device: torch.device,
     dtype: torch.dtype,
@@ -46,6 +47,8 @@ def make_plan(
             pages,
             page_starts,
             group_size=group_size,
+            num_kv_heads=num_kv_heads,
+            head_dim=head_dim,
             config=config or tile_config(head_dim, dtype, capability(device)),
             put=put or (lambda arrays: [torch.from_numpy(array).to(device) for array in arrays]),
         )

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from unmask_kernels.tiles import TileConfig, TilePlan
+from unmask_kernels.tiles import ITEM_FIELDS, TILE_FIELDS, TileConfig, TilePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class TileSize:
     rows: int
     pages: int
     items: int
-    tiles: int  # of several chunks
+    tiles: int  # that are merged
     slots: int
 
     @classmethod
@@ -25,8 +27,8 @@ class TileSize:
         return cls(
             len(plan.horizons),
             len(plan.pages),
-            len(plan.item_rows),
-            len(plan.tile_rows),
+            len(plan.items) // ITEM_FIELDS,
+            len(plan.tiles) // TILE_FIELDS,
             plan.num_slots,
         )
 
@@ -49,14 +51,15 @@ class TileSize:
 
 def room_sizes(size: TileSize) -> tuple[int, ...]:
     """Entries of each tensor of a plan of `size`, in the order of its fields."""
-    return size.rows, size.rows, size.pages, *(size.items,) * 5, *(size.tiles,) * 4
+    items, tiles = ITEM_FIELDS * size.items, TILE_FIELDS * size.tiles
+    return size.rows, size.rows, size.pages, items, 2, tiles, size.slots
 
 
 def make_room(
-    config: TileConfig, size: TileSize, tensors: Sequence[Tensor], *, windowed: bool
+    config: TileConfig, size: TileSize, tensors: Sequence[Tensor], *, group_size: int
 ) -> TilePlan:
     """A plan of `size` over `tensors` of `room_sizes`, int32; zeros say that nothing is done."""
-    return TilePlan(config, size.slots, windowed, True, *tensors)
+    return TilePlan(config, max(1, config.rows // group_size), size.slots, *tensors)
 
 
 def tensors_of(plan: TilePlan) -> tuple[Tensor, ...]:
@@ -65,58 +68,48 @@ def tensors_of(plan: TilePlan) -> tuple[Tensor, ...]:
         plan.starts,
         plan.horizons,
         plan.pages,
-        plan.item_query,
-        plan.item_rows,
-        plan.item_page,
-        plan.item_chunk,
-        plan.item_slot,
-        plan.tile_query,
-        plan.tile_rows,
-        plan.tile_slot,
-        plan.tile_parts,
+        plan.items,
+        plan.counts,
+        plan.tiles,
+        plan.closes,
     )
 
 
 def moved(plan: TilePlan, tensors: Sequence[Tensor]) -> TilePlan:
     """The same plan with its tensors elsewhere."""
-    return TilePlan(plan.config, plan.num_slots, plan.windowed, plan.has_spare_rows, *tensors)
+    return TilePlan(plan.config, plan.tile_queries, plan.num_slots, *tensors)
 
 
 def narrowed(room: TilePlan, size: TileSize) -> TilePlan:
     """The first part of a room, in the same memory."""
-    return replace(
-        room,
-        starts=room.starts[: size.rows],
-        horizons=room.horizons[: size.rows],
-        pages=room.pages[: size.pages],
-        item_query=room.item_query[: size.items],
-        item_rows=room.item_rows[: size.items],
-        item_page=room.item_page[: size.items],
-        item_chunk=room.item_chunk[: size.items],
-        item_slot=room.item_slot[: size.items],
-        tile_query=room.tile_query[: size.tiles],
-        tile_rows=room.tile_rows[: size.tiles],
-        tile_slot=room.tile_slot[: size.tiles],
-        tile_parts=room.tile_parts[: size.tiles],
-        num_slots=size.slots,
-    )
+    tensors = [
+        tensor[:count] for tensor, count in zip(tensors_of(room), room_sizes(size), strict=True)
+    ]
+    return replace(moved(room, tensors), num_slots=size.slots)
 
 
 def fits(plan: TilePlan, room: TilePlan) -> bool:
-    """Whether `room` can do what a plan says; a window that reaches past every start is none."""
-    if plan.config != room.config or (plan.windowed and not room.windowed):
+    """Whether `room` can do what a plan says, and has items for its padding rows."""
+    if (plan.config, plan.tile_queries) != (room.config, room.tile_queries):
         return False
-    return TileSize.of(room).holds(TileSize.of(plan))
+    size, limit = TileSize.of(plan), TileSize.of(room)
+    padding = -(-(limit.rows - size.rows) // plan.tile_queries)
+    return limit.holds(replace(size, items=size.items + max(padding, 0)))
 
 
 def fill(room: TilePlan, plan: TilePlan) -> None:
     """Put a plan that fits into a room, both on the host.
 
-    What lies behind the rows, pages, items and tiles of the plan is left as it was: without its
-    number of rows an item or tile does nothing.
+    Padding rows get items without keys, which write zeros. Beyond its rows, pages, items and tiles
+    the room is left as it was: `counts` say how many there are.
     """
     assert fits(plan, room), "a plan goes where there is room for it"
-    room.item_rows.zero_()
-    room.tile_rows.zero_()
     for to, own in zip(tensors_of(room), tensors_of(plan), strict=True):
         to[: len(own)] = own
+    first = np.arange(len(plan.horizons), len(room.horizons), plan.tile_queries)
+    padding = np.zeros((len(first), ITEM_FIELDS), np.int32)
+    padding[:, 0] = first
+    padding[:, 1] = np.minimum(len(room.horizons) - first, plan.tile_queries)
+    padding[:, -1] = -1
+    room.items[len(plan.items) :][: padding.size] = torch.from_numpy(padding.reshape(-1))
+    room.counts[0] += len(padding)

@@ -1,7 +1,7 @@
-"""How attention's work is cut for a GPU: tiles of queries and chunks of keys."""
+"""Attention's work, cut for a GPU: tiles of queries, and chunks of keys, whole or in grains."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,65 +11,99 @@ from torch import Tensor
 Put = Callable[[Sequence[npt.NDArray[np.generic]]], Sequence[Tensor]]  # arrays to a device
 
 
+HOPPER = 90
+ITEM_FIELDS, TILE_FIELDS = 8, 4  # int32 numbers of an item and of a merged tile
+LATE = 1.5  # share of the mean load at which a program that is not done makes the others wait
+PARTS_A_LANE = 8
+MAX_PART_BYTES = 64 * 2**20  # of grains that are merged from memory
+
+
 @dataclass(frozen=True, slots=True)
 class TileConfig:
-    """The shape of attention's programs, which decides the last bit and so never follows the load.
+    """Shape of attention's programs.
 
-    A chunk is as many keys as one program reads; they begin at multiples of that number. Heads that
-    are too wide for the registers are mixed some columns at a time.
+    `grain` and `chunk` decide the last bit, and so never follow the load: grains of keys begin at
+    multiples of `grain`, are merged in order into chunks, which begin at multiples of `chunk`, and
+    chunks are merged in order. Heads too wide for the registers are mixed `columns` at a time.
+    `programs` run at once on the chip.
     """
 
     rows: int = 128  # queries times query heads a key head
     keys: int = 64
     columns: int = 256
     chunk: int = 1024
+    grain: int = 1024
     num_warps: int = 8
-    num_stages: int = 3
+    num_stages: int = 3  # of which page numbers take every second one
     tma: bool = False
+    programs: int = 132
+    fp8_scores: bool = True  # keys of 8 bits are multiplied as they are
+
+    def __post_init__(self) -> None:
+        assert self.chunk % self.grain == self.grain % self.keys == 0, "units hold whole units"
 
 
 def tile_config(head_dim: int, dtype: torch.dtype, capability: int) -> TileConfig:
     """The configuration for a head size and dtype of queries on a chip, such as 90 for sm_90."""
     if dtype == torch.float32:
-        return TileConfig(rows=32 if head_dim > 128 else 64, keys=32, num_warps=4, num_stages=1)
-    if capability == 90 and head_dim <= 128:  # the fastest of those timed on an H100
-        return TileConfig(rows=64, chunk=4096, num_warps=4, num_stages=2, tma=True)
-    if capability >= 90:
+        rows = 32 if head_dim > 128 else 64
+        return TileConfig(rows=rows, keys=32, num_warps=4, num_stages=1)
+    if capability < HOPPER:
         if head_dim <= 128:
-            return TileConfig(rows=128, keys=64)
-        if head_dim <= 256:
-            return TileConfig(rows=64, keys=64, num_stages=2)
-        return TileConfig(rows=128, keys=32, columns=128, num_stages=2)
+            return TileConfig(rows=64, keys=32, grain=512, num_warps=4, programs=216)
+        rows = 64 if head_dim <= 256 else 32
+        return TileConfig(rows=rows, keys=32, grain=512, num_stages=2, programs=108)
+    if head_dim > 256:  # keys of 8 bits are widened: registers do not do for more
+        if capability == HOPPER:
+            return TileConfig(rows=128, keys=32, num_stages=2, fp8_scores=False)
+        return TileConfig(rows=128, keys=32, columns=128, num_stages=1, fp8_scores=False)
+    if capability == HOPPER:
+        if head_dim <= 128:
+            two = TileConfig(rows=64, chunk=4096, grain=512, num_warps=4, programs=264)
+            return replace(two, num_stages=5, tma=True)
+        return TileConfig(rows=128, keys=32)
+    if head_dim < 64:
+        return TileConfig(rows=64, num_warps=4)
     if head_dim <= 128:
-        return TileConfig(rows=64, keys=32, num_warps=4)
-    return TileConfig(rows=64 if head_dim <= 256 else 32, keys=32, num_stages=2)
+        return TileConfig(rows=128)
+    return TileConfig(rows=64, num_stages=2)
+
+
+def num_lanes(config: TileConfig, num_kv_heads: int, head_dim: int) -> int:
+    """How many items run at once: programs over all key heads and columns."""
+    return max(1, config.programs // (num_kv_heads * max(1, head_dim // config.columns)))
+
+
+def most_parts(config: TileConfig, num_kv_heads: int, head_dim: int) -> int:
+    """How many grains at most are merged from memory to even out a plan's load."""
+    if config.grain == config.chunk:
+        return 0
+    part_bytes = 4 * num_kv_heads * config.rows * head_dim
+    lanes = num_lanes(config, num_kv_heads, head_dim)
+    return min(PARTS_A_LANE * lanes, MAX_PART_BYTES // part_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class TilePlan:
-    """Tiles, and items: a tile with one chunk of its keys. Made once a step, shared by all layers.
+    """Items, each a tile of queries with a chunk of its keys or one grain of that.
 
-    Items and tiles without rows are room to spare. A tile of one chunk writes its result at once,
-    the others their parts into slots that follow each other. Where `has_spare_rows`, queries may
-    have no item; their result is zero.
+    Made once a step, shared by all layers. A tile of one item writes its result at once, the others
+    their parts into slots that follow each other, to be merged. How chunks are dealt does not
+    change a bit. Lists may be longer than their `counts`.
     """
 
     config: TileConfig
+    tile_queries: int  # of a full tile
     num_slots: int
-    windowed: bool
-    has_spare_rows: bool
     starts: Tensor  # [T] int32
     horizons: Tensor  # [T] int32
     pages: Tensor  # [P] int32, the pages of each sequence, one sequence after another
-    item_query: Tensor  # [N] int32, its first query
-    item_rows: Tensor  # [N] int32, how many queries
-    item_page: Tensor  # [N] int32, where the pages of its sequence begin
-    item_chunk: Tensor  # [N] int32
-    item_slot: Tensor  # [N] int32, where its part goes; negative where there is but one
-    tile_query: Tensor  # [M] int32, of the tiles of several chunks
-    tile_rows: Tensor  # [M] int32
-    tile_slot: Tensor  # [M] int32
-    tile_parts: Tensor  # [M] int32
+    # [8 N] int32: first query, number of queries, place of the first page, keys from, to, those
+    # that all queries see from, to, slot or -1
+    items: Tensor
+    counts: Tensor  # [2] int32, of items and of merged tiles
+    tiles: Tensor  # [4 M] int32: first query, number of queries, first slot, number of slots
+    closes: Tensor  # [S] int32, whether a slot is the last of its chunk
 
 
 def make_tile_plan(
@@ -80,49 +114,118 @@ def make_tile_plan(
     page_starts: Sequence[int],
     *,
     group_size: int,
+    num_kv_heads: int,
+    head_dim: int,
     config: TileConfig,
     put: Put,
 ) -> TilePlan:
-    """Cut the queries of each sequence into tiles, and the keys that a tile sees into chunks.
+    """Cut the queries of each sequence into tiles, and the keys that a tile sees into items.
 
     `put` brings all arrays to the device at once.
     """
     tile_queries = max(1, config.rows // group_size)
     sequence_starts = np.asarray(query_starts, np.int64)
-    counts = np.diff(sequence_starts)
-    num_tiles = -(-counts // tile_queries)
-    owner = np.repeat(np.arange(len(counts)), num_tiles)
-    within = np.arange(len(owner)) - np.repeat(np.cumsum(num_tiles) - num_tiles, num_tiles)
-    query = sequence_starts[owner] + within * tile_queries
+    num_tiles = -(-np.diff(sequence_starts) // tile_queries)
+    owner = np.repeat(np.arange(len(num_tiles)), num_tiles)
+    query = sequence_starts[owner] + _within(num_tiles) * tile_queries
     rows = np.minimum(sequence_starts[owner + 1] - query, tile_queries)
     begins = np.zeros_like(horizons) if starts is None else starts
-    if len(query):
-        last = np.maximum.reduceat(horizons, query)
-        first_chunk = np.minimum.reduceat(begins, query) // config.chunk
-    else:
-        last = first_chunk = query
-    parts = np.maximum(-(-last // config.chunk) - first_chunk, 1)
+    reach = _reach(query, begins, horizons)
 
-    tile = np.repeat(np.arange(len(parts)), parts)
-    part = np.arange(len(tile)) - np.repeat(np.cumsum(parts) - parts, parts)
-    several = parts > 1
-    slots = np.where(several, parts, 0)
-    first_slot = np.cumsum(slots) - slots
-    # Long items first, so that the chip is not left waiting for the last of them.
-    chunk = first_chunk[tile] + part
-    length = np.minimum(last[tile], (chunk + 1) * config.chunk) - chunk * config.chunk
-    order = np.argsort(-length, kind="stable")
+    # A chunk of a tile's keys.
+    first_chunk = reach.first // config.chunk
+    num_chunks = np.maximum(-(-reach.last // config.chunk) - first_chunk, 1)
+    tile = np.repeat(np.arange(len(query)), num_chunks)
+    chunk = first_chunk[tile] + _within(num_chunks)
+    low = np.maximum(reach.first[tile] // config.keys * config.keys, chunk * config.chunk)
+    high = np.minimum(reach.last[tile], (chunk + 1) * config.chunk)
+    first_grain = low // config.grain
+    grains = np.maximum(-(-high // config.grain) - first_grain, 1)
+    lanes = num_lanes(config, num_kv_heads, head_dim)
+    is_split = _split(high - low, grains, lanes, most_parts(config, num_kv_heads, head_dim))
 
-    of_items = (
-        query[tile],
-        rows[tile],
-        np.asarray(page_starts, np.int64)[owner][tile],
-        chunk,
-        np.where(several[tile], first_slot[tile] + part, -1),
+    # An item: a chunk, or a grain of one that is split.
+    num_items = np.where(is_split, grains, 1)
+    has_slots = is_split | (num_chunks > 1)[tile]
+    num_slots = np.where(has_slots, num_items, 0)
+    first_slot = np.cumsum(num_slots) - num_slots
+    piece = np.repeat(np.arange(len(tile)), num_items)
+    within, split = _within(num_items), is_split[piece]
+    grain_low = (first_grain[piece] + within) * config.grain
+    item_low = np.where(split, np.maximum(low[piece], grain_low), low[piece])
+    item_high = np.where(split, np.minimum(high[piece], grain_low + config.grain), high[piece])
+    owned = tile[piece]
+    clear_low = -(-reach.all_from[owned] // config.keys) * config.keys
+    clear_high = np.minimum(reach.all_to[owned], item_high) // config.keys * config.keys
+    items = np.empty((len(piece), ITEM_FIELDS), np.int32)
+    items[:, 0] = query[owned]
+    items[:, 1] = rows[owned]
+    items[:, 2] = np.asarray(page_starts, np.int64)[owner][owned]
+    items[:, 3] = item_low
+    items[:, 4] = item_high
+    items[:, 5] = clear_low
+    items[:, 6] = clear_high
+    items[:, 7] = np.where(has_slots[piece], first_slot[piece] + within, -1)
+    # Long items first, so that programs are done at about the same time.
+    items = items[np.argsort(item_low - item_high, kind="stable")]
+
+    merged = np.flatnonzero(has_slots & (chunk == first_chunk[tile]))
+    tile_slots = np.add.reduceat(num_slots, merged) if len(merged) else merged
+    tiles = np.empty((len(merged), TILE_FIELDS), np.int32)
+    tiles[:, 0] = query[tile[merged]]
+    tiles[:, 1] = rows[tile[merged]]
+    tiles[:, 2] = first_slot[merged]
+    tiles[:, 3] = tile_slots
+    closes = (within == num_items[piece] - 1)[has_slots[piece]]
+    arrays = (begins, horizons, pages, items, np.array([len(items), len(tiles)]), tiles, closes)
+    tensors = put([values.reshape(-1).astype(np.int32, copy=False) for values in arrays])
+    return TilePlan(config, tile_queries, int(num_slots.sum()), *tensors)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """Keys of each tile: what any of its queries sees, and what all of them do."""
+
+    first: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+    all_from: npt.NDArray[np.int64]
+    all_to: npt.NDArray[np.int64]
+
+
+def _reach(
+    query: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], horizons: npt.NDArray[np.int64]
+) -> _Reach:
+    if not len(query):
+        return _Reach(query, query, query, query)
+    return _Reach(
+        np.minimum.reduceat(starts, query),
+        np.maximum.reduceat(horizons, query),
+        np.maximum.reduceat(starts, query),
+        np.minimum.reduceat(horizons, query),
     )
-    of_tiles = (query, rows, first_slot, parts)
-    arrays = [begins, horizons, pages]
-    arrays += [values[order] for values in of_items]
-    arrays += [values[several] for values in of_tiles]
-    tensors = put([values.astype(np.int32) for values in arrays])
-    return TilePlan(config, int(slots.sum()), bool(begins.any()), False, *tensors)
+
+
+def _within(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """0, 1, ... of each count, one after the other."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def _split(
+    lengths: npt.NDArray[np.int64], grains: npt.NDArray[np.int64], lanes: int, limit: int
+) -> npt.NDArray[np.bool_]:
+    """Chunks to deal grain by grain: those that would be done long after the mean, `limit` grains.
+
+    Chunks run in waves of `lanes`, the longest first, and a wave begins about when those before it
+    are done.
+    """
+    is_split = np.zeros(len(lengths), np.bool_)
+    if limit == 0 or not len(lengths):
+        return is_split
+    order = np.argsort(-lengths, kind="stable")
+    longest = lengths[order]
+    before = np.cumsum(longest) - longest
+    begins = before[np.arange(len(order)) // lanes * lanes] / lanes
+    late = (grains[order] > 1) & (begins + longest > LATE * longest.sum() / lanes)
+    late &= np.cumsum(np.where(late, grains[order], 0)) <= limit
+    is_split[order] = late
+    return is_split

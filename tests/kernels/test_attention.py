@@ -1,13 +1,14 @@
 """Paged attention, in torch and in Triton, against attention written out in float64."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from tests.support.attention import TOLERANCES, build, check, check_in_company, exact
+from tests.support.attention import SMALL, TOLERANCES, build, check, check_in_company, exact
 from unmask_kernels.attention import attention
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.tiles import TileConfig
 
 # Spans of one step: (first position, end, block length).
 RAGGED = [(0, 12, 4), (30, 33, 3), (96, 160, 32), (5, 6, 1), (16, 48, 16), (40, 70, 10)]
@@ -107,7 +108,7 @@ def test_tiles_from_descriptors_are_those_from_pointers(
 ) -> None:
     case = build(RAGGED, 32, (4, 2), dtype, device)
     expected = attention(case.query, case.keys, case.values, case.plan(), 0.2)
-    case.config = TileConfig(rows=16, keys=16, chunk=32, num_warps=4, num_stages=2, tma=True)
+    case.config = replace(SMALL, tma=True)
     assert torch.equal(attention(case.query, case.keys, case.values, case.plan(), 0.2), expected)
 
 

@@ -28,7 +28,7 @@ from unmask_kernels.tiles import TileConfig
 
 PAGE = 16
 CONFIG = EngineConfig(page_size=PAGE, max_batch_tokens=64, max_num_seqs=4, graphs=True)
-TILES = TileConfig(rows=16, keys=16, chunk=32, num_warps=1, num_stages=1)
+TILES = TileConfig(rows=16, keys=16, chunk=32, grain=16, num_warps=1, num_stages=1)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from unmask_kernels.attention import attention, make_plan
 from unmask_kernels.tiles import TileConfig
 
 # Chunks so short that spans have several; tiles of 4 or 8 queries.
-SMALL = TileConfig(rows=16, keys=16, chunk=32, num_warps=4, num_stages=2)
+SMALL = TileConfig(rows=16, keys=16, chunk=32, grain=16, num_warps=4, num_stages=2)
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
@@ -36,6 +36,7 @@ class Case:
         return make_plan(
             **self.arguments | changes,
             group_size=self.group,
+            num_kv_heads=self.keys.shape[2],
             head_dim=self.query.shape[2],
             device=self.query.device,
             dtype=self.query.dtype,

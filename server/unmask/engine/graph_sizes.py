@@ -11,7 +11,7 @@ from unmask.models.registry import LoadedModel
 from unmask_kernels.dispatch import capability
 from unmask_kernels.rows import row_unit
 from unmask_kernels.tile_room import TileSize
-from unmask_kernels.tiles import TileConfig, tile_config
+from unmask_kernels.tiles import TileConfig, most_parts, tile_config
 
 # Multiples of 128 up to 2,048, as steps of requests in independent phases have any number of rows;
 # padding above is a small share of a step. Fewer than 128 are for devices without a row unit.
@@ -100,16 +100,17 @@ def _tiles(
     num_chunks: int,
     page_size: int,
 ) -> TileSize:
-    # Tiles are full, but for the last one of each sequence.
-    num_tiles = -(-num_rows // max(1, kind.rows // shape.group_size)) + num_sequences
+    # Tiles are full, but for the last one of each sequence and of the padding.
+    num_tiles = -(-num_rows // max(1, kind.rows // shape.group_size)) + num_sequences + 1
     num_items = num_tiles * num_chunks
-    merged = num_chunks > 1
+    num_parts = most_parts(kind, shape.num_kv_heads, shape.head_dim)
+    in_chunks = num_chunks > 1
     return TileSize(
         rows=num_rows,
         pages=num_items * -(-kind.chunk // page_size),
-        items=num_items,
-        tiles=num_tiles if merged else 0,
-        slots=num_items if merged else 0,
+        items=num_items + num_parts,
+        tiles=num_tiles if in_chunks or num_parts else 0,
+        slots=(num_items if in_chunks else 0) + num_parts,
     )
 
 

@@ -115,7 +115,7 @@ class _Side:
                 config,
                 size,
                 [next(tensors) for _ in room_sizes(size)],
-                windowed=shape.window is not None,
+                group_size=shape.group_size,
             )
             for shape, (config, size) in kinds.items()
         }

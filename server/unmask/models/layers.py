@@ -110,6 +110,7 @@ def plan_layers(
                 page_starts,
                 page_size,
                 group_size=shape.group_size,
+                num_kv_heads=shape.num_kv_heads,
                 head_dim=shape.head_dim,
                 device=device,
                 dtype=dtype,

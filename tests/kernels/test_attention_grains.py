@@ -1,0 +1,180 @@
+"""Grains of keys are dealt to programs by load, and no bit of attention depends on how."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.attention import SMALL, TOLERANCES, Case, build, exact
+from unmask_kernels.attention import attention
+from unmask_kernels.tile_room import TileSize, fill, fits, make_room, moved, room_sizes, tensors_of
+from unmask_kernels.tiles import ITEM_FIELDS, Put, TileConfig, TilePlan, make_tile_plan, num_lanes
+
+# Spans of one step: (first position, end, block length). Some reach over several chunks of 64 keys.
+SPANS = [(120, 150, 8), (0, 20, 4), (40, 64, 1), (70, 71, 1)]
+GRAINS = replace(SMALL, chunk=64, grain=16)
+PROGRAMS = (1, 6, 24, 1000)  # that run at once, for two key heads
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def poisoned() -> Iterator[None]:
+    """Memory that nobody wrote is NaN."""
+    torch.use_deterministic_algorithms(True)
+    assert torch.utils.deterministic.fill_uninitialized_memory
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def run(case: Case, plan: TilePlan) -> torch.Tensor:
+    return attention(case.query, case.keys, case.values, plan, 0.2)
+
+
+@pytest.mark.usefixtures("triton_kernels", "poisoned")
+@pytest.mark.parametrize("window", [None, 50])
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("tma", [False, True])
+def test_dealing_grains_to_more_programs_changes_no_bit(
+    tma: bool, dtype: torch.dtype, window: int | None, device: torch.device
+) -> None:
+    case = build(SPANS, 16, (4, 2), dtype, device)
+    starts = None if window is None else case.reach(window)
+    found, slots = [], set()
+    for programs in PROGRAMS:
+        case.config = replace(GRAINS, programs=programs, tma=tma)
+        plan = case.plan(starts=starts)
+        slots.add(plan.num_slots)
+        found.append(run(case, plan))
+    assert len(slots) > 1, "grains are dealt in several ways"
+    assert all(torch.equal(out, found[0]) for out in found)
+    error = (found[0].cpu().double() - exact(case, 0.2, starts)).abs().max()
+    assert error < TOLERANCES[dtype]
+
+
+@pytest.mark.usefixtures("triton_kernels", "poisoned")
+def test_8_bit_keys_have_the_same_bits_however_they_are_dealt(device: torch.device) -> None:
+    case = build(SPANS, 16, (4, 2), torch.bfloat16, device)
+    keys, values = (pages.to(torch.float8_e4m3fn) for pages in (case.keys, case.values))
+    scales = torch.tensor([0.5, 2.0], device=device)
+    found = []
+    for programs in PROGRAMS:
+        case.config = replace(GRAINS, programs=programs)
+        held = {"key_scales": scales, "value_scales": scales.flip(0)}
+        found.append(attention(case.query, keys, values, case.plan(), 0.2, **held))
+    assert all(torch.equal(out, found[0]) for out in found)
+
+
+@pytest.mark.usefixtures("triton_kernels")
+@pytest.mark.parametrize("spread", [0.01, 1.0, 300.0])
+def test_8_bit_keys_lose_no_more_than_the_rounding_of_a_result(
+    spread: float, device: torch.device
+) -> None:
+    """Queries are two 8-bit terms, so that only keys are as coarse as they are held."""
+    case = build(SPANS, 16, (4, 2), torch.bfloat16, device, head_dim=64)
+    case.query = (case.query * spread).bfloat16()
+    keys, values = (pages.to(torch.float8_e4m3fn) for pages in (case.keys, case.values))
+    scales = torch.ones(2, device=device)
+    held = {"key_scales": scales, "value_scales": scales}
+    scale = 0.125 / spread
+    out = attention(case.query, keys, values, case.plan(), scale, **held).cpu().double()
+    case.keys, case.values = keys.float(), values.float()
+    expected = exact(case, scale)
+    assert (out - expected).norm() / expected.norm() < 3e-3  # bfloat16's own is about 2e-3
+
+
+def on_host(arrays: list[np.ndarray]) -> list[torch.Tensor]:
+    return [torch.from_numpy(array) for array in arrays]
+
+
+def plan_of(
+    lengths: list[int], config: TileConfig, put: Put = on_host, queries: int = 32
+) -> TilePlan:
+    """A block of each sequence, of 32 heads over 8."""
+    pages = [-(-length // 64) for length in lengths]
+    return make_tile_plan(
+        list(range(0, len(lengths) * queries + 1, queries)),
+        None,
+        np.repeat(np.array(lengths, np.int64), queries),
+        np.arange(sum(pages)),
+        np.cumsum([0, *pages]).tolist(),
+        group_size=4,
+        num_kv_heads=8,
+        head_dim=128,
+        config=config,
+        put=put,
+    )
+
+
+LARGE = TileConfig(rows=64, keys=64, chunk=4096, grain=512, programs=264)
+
+
+def spans_of(plan: TilePlan) -> np.ndarray:
+    """Keys of each item."""
+    items = plan.items.numpy().reshape(-1, ITEM_FIELDS)
+    return items[:, 4] - items[:, 3]
+
+
+@pytest.mark.parametrize("length", [1024, 8192])
+def test_one_request_is_dealt_to_as_many_programs_as_it_has_grains(length: int) -> None:
+    plan = plan_of([length], LARGE)
+    assert spans_of(plan).tolist() == [512] * (2 * length // 512)
+
+
+def test_many_requests_are_merged_in_registers() -> None:
+    plan = plan_of([1024] * 32, LARGE)
+    assert plan.num_slots == 0
+    assert spans_of(plan).tolist() == [1024] * 64
+
+
+def test_one_long_request_among_short_ones_does_not_make_them_wait() -> None:
+    plan = plan_of([4096] + [300] * 20, LARGE)
+    lanes = num_lanes(LARGE, 8, 128)
+    spans = spans_of(plan)
+    assert spans.max() <= 512 < 1.5 * spans.sum() / lanes
+    assert sorted(spans.tolist(), reverse=True) == spans.tolist()
+
+
+def test_every_key_of_every_tile_is_in_one_item() -> None:
+    lengths = [int(n) for n in np.random.default_rng(0).integers(1, 9000, 12)]
+    plan = plan_of(lengths, LARGE)
+    items = plan.items.numpy().reshape(-1, ITEM_FIELDS)
+    for first in range(0, 12 * 32, 16):
+        own = items[items[:, 0] == first]
+        own = own[np.argsort(own[:, 3])]
+        assert own[0, 3] == 0
+        assert own[-1, 4] == lengths[first // 32]
+        assert (own[1:, 3] == own[:-1, 4]).all()
+        assert (own[1:, 3] % LARGE.grain == 0).all()
+
+
+@pytest.mark.usefixtures("triton_kernels", "poisoned")
+def test_padding_rows_of_a_room_are_zero_and_change_no_bit(device: torch.device) -> None:
+    case = build(SPANS, 16, (4, 2), torch.bfloat16, device)
+    case.config = replace(GRAINS, programs=24)
+    expected, count, padding = run(case, case.plan()), len(case.query), 21
+    plan = moved(case.plan(), [tensor.cpu() for tensor in tensors_of(case.plan())])
+    size = TileSize.of(plan)
+    large = TileSize(count + padding, size.pages + 3, size.items + 3, size.tiles + 2, 99)
+    memory = [torch.full((n,), 7, dtype=torch.int32) for n in room_sizes(large)]
+    room = make_room(case.config, large, memory, group_size=2)
+    fill(room, plan)
+    room = moved(room, [tensor.to(device) for tensor in tensors_of(room)])
+    case.query = torch.cat([case.query, case.query.new_full((padding, 4, 32), torch.nan)])
+    out = run(case, room)
+    assert torch.equal(out[:count], expected)
+    assert not out[count:].any()
+
+
+def test_a_plan_fits_where_its_padding_has_items_too() -> None:
+    plan = plan_of([1000], LARGE)
+    size = TileSize.of(plan)
+    for spare, does_fit in ((0, False), (1, True)):
+        large = replace(size, rows=size.rows + 16, items=size.items + spare)
+        memory = [torch.zeros(n, dtype=torch.int32) for n in room_sizes(large)]
+        assert fits(plan, make_room(LARGE, large, memory, group_size=4)) == does_fit
