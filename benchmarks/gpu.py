@@ -114,7 +114,6 @@ def contents(device: torch.device, ceilings: Ceilings) -> Iterator[Part | Case]:
     yield from kernels.products_fp8(device, ceilings, small=DRY)
     yield from cases[2:]
     yield from _others("canvas", device, ceilings)
-    yield from _others("canvas", device, ceilings)
     yield from _others("peers", device, ceilings)
     yield from _others("http", device, ceilings)
     yield from kernels.parts(device, ceilings, small=DRY)

@@ -2,9 +2,9 @@
 
 A module that measures something else beside the kernels and the engine, such as another engine on
 the same device, offers `parts(device, ceilings, small=...)`, which yields a `Part` for each thing
-that it can measure; `gpu.py` asks `canvas`, `peers` and `http` beside this one, if they are there.
-Targets read rows of `peers` by `peer`, `model`, `concurrency` and `tokens_per_s`, and rows
-of `http` by `concurrency` and `share_of_engine`; whatever else is in them is kept and printed.
+that it can measure; `gpu.py` asks `canvas`, `peers` and `http` beside this one. Targets read rows
+of `peers` by `peer`, `model`, `concurrency` and `tokens_per_s`, and rows of `http` by `concurrency`
+and `share_of_engine`; whatever else is in them is kept and printed.
 """
 
 import gc

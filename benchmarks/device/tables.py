@@ -23,7 +23,7 @@ def lines(result: Row) -> Iterator[str]:
         yield from _load(row)
     for row in result.get("fp8", []):
         yield f"{row['part']}, {row['rows']} rows: {_brief(row)}"
-    for key in ("int4", "canvases", "canvases_same_bits", "peers", "http"):
+    for key in ("int4", "canvases", "peers", "http"):
         for row in result.get(key, []):
             yield f"{row['part']}: {_brief(row)}"
     for part in result["skipped"]:
@@ -52,6 +52,8 @@ def _bits(result: Row) -> Iterator[str]:
     if found := result.get("products"):
         differ = found["differ"] or "none"
         yield f"products that differ among {len(found['rows'])} numbers of rows: {differ}"
+    if found := result.get("canvases_differing"):
+        yield f"scores of canvases that differ in company: {found}"
     for row in result.get("same_tokens", []):
         yield f"{row['part']}: the same tokens among {row['others']}: {row['same']}"
 
