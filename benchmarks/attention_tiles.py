@@ -111,7 +111,7 @@ def groups() -> list[Group]:
 def compile_apart(groups: Sequence[Group]) -> None:
     """Put kernels into Triton's cache, so that later only time is measured."""
     jobs = [
-        (replace(group.shapes[0], rows=1, context=64, window=None), config)
+        (replace(group.shapes[0], rows=1, context=2048, window=None), config)
         for group in groups
         for config in group.configs.values()
     ]
@@ -121,7 +121,7 @@ def compile_apart(groups: Sequence[Group]) -> None:
 
 
 def compile_one(shape: Shape, config: TileConfig) -> None:
-    """Run once; one that does not compile says so when it is measured."""
+    """Run once, with grains to merge; one that does not compile says so when it is measured."""
     device = torch.device("cuda")
     try:
         attention.run(shape, attention.build(shape, device, config))
