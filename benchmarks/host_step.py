@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ from unmask.engine.engine import Engine
 from unmask.engine.graph_sizes import tile_configs
 from unmask.engine.graphs import Captured, Graphs
 from unmask.engine.runner import Runner
-from unmask.engine.step_room import StepRoom, spare_cell
+from unmask.engine.step_room import StepRoom
 from unmask.engine.trial import random_decision
 from unmask.metrics import Metrics
 from unmask.models.layers import LayerShape, StepInput
@@ -90,8 +90,7 @@ class StubGraphs:
         self.canvas = torch.zeros(config.max_num_seqs + 1, MAX_BLOCK_LENGTH, dtype=torch.int64)
         self.step = StepRoom.empty(loaded.model.layers, tiles, num_rows, self.runner.cache)
         size = DecisionSize(num_rows, config.max_num_seqs, draws=True)
-        arrays = random_decision(size, spare_cell(self.canvas), np.random.default_rng(0))
-        self.decision = DecisionRoom.empty(size, arrays, loaded.device)
+        self.decision = make_room(size, loaded.device)
         self.mask_token_id = loaded.info.mask_token_id or 0
         self.order, self.spent_s = order, 0.0
         self.random = np.random.default_rng(0)
@@ -130,6 +129,16 @@ class StubGraphs:
         token[:] = np.arange(len(token)) % 1000
         confidence[:] = 0.5
         canvas[given["cells"][selected]] = token[selected]
+
+
+def make_room(size: DecisionSize, device: torch.device) -> DecisionRoom:
+    """Memory for decisions; that of an older version is laid out by arrays that it shall hold."""
+    make: Any = DecisionRoom.empty
+    try:
+        return cast(DecisionRoom, make(size, device))
+    except TypeError:
+        arrays = random_decision(size, size.num_rows, np.random.default_rng(0))
+        return cast(DecisionRoom, make(size, arrays, device))
 
 
 @dataclass(frozen=True)

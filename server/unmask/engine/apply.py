@@ -37,18 +37,6 @@ class Session:
     logprobs: dict[int, TokenLogprob] = field(default_factory=dict)
     last_refinement_s: float = -math.inf
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing but tokens is remembered of a step."""
-        decoding = self.sequence.decoding
-        return (
-            self.sequence.request.refinements is None
-            and decoding.editing_limit is None
-            and decoding.num_logprobs is None
-            and not self.sequence.keeps_block_keys
-            and not self.sequence.is_drafted
-        )
-
     def age_s(self) -> float:
         """Seconds since the request arrived."""
         return time.monotonic() - self.sequence.arrival_s
@@ -67,24 +55,17 @@ class Session:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The events of one sequence in a step, and what to count."""
-
-    session: Session
-    events: list[Event]
-    num_final: int
-    block_steps: int | None = None
-    finish: Finish | None = None
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Applied:
-    """A step over many sequences: the outcomes of those that have something to tell."""
+    """The events of a step, and what to count of it."""
 
-    outcomes: list[Outcome]
-    num_steps: int
-    num_committed: int
+    events: list[Event] = field(default_factory=list)
+    num_steps: int = 0  # of sequences that were denoised
+    num_committed: int = 0
+    num_final: int = 0
+    block_steps: list[int] = field(default_factory=list)  # of each block that is final now
+    started: list[Session] = field(default_factory=list)  # whose first tokens these are
+    finished: list[tuple[Session, Finish]] = field(default_factory=list)
 
 
 def apply_guess(
@@ -117,41 +98,41 @@ def apply_step(
 ) -> Applied:
     """Commit the positions that policies chose, and make final what can no longer change.
 
-    Of all denoised spans, or of `only` one. Guessed states are left alone.
+    Of all denoised spans, or of `only` one. Guessed states are left alone: they have no row.
     """
-    live: list[tuple[int, Session]] = []
-    for i, span in enumerate(batch.denoised):
-        if only is not None and i != only:
-            continue
-        session = sessions.get(span.sequence.request.request_id)
-        if session is None or session.sequence is not span.sequence:
-            continue  # its request was over before this was known
-        if span.block_start == span.sequence.block_start:  # else the block was full by then
-            live.append((i, session))
-    spans = np.array([i for i, _ in live], np.int64)
-    num_committed = _commit(live, spans, table, batch, result)
-    num_final = np.array([session.sequence.num_final for _, session in live], np.int64)
-    cells = table.cells(batch.canvas_rows[spans]) + num_final
-    has_moved = (~table.masked.reshape(-1)[cells]).tolist()
-    outcomes: list[Outcome] = []
-    for (_, session), is_final in zip(live, has_moved, strict=True):
-        sequence = session.sequence
+    applied = Applied()
+    # Where steps overlap, a request may be over by now, or a block full.
+    live = [
+        i
+        for i, span in enumerate(batch.denoised)
+        if span.sequence.canvas_row is not None and span.block_start == span.sequence.block_start
+    ]
+    if only is not None:
+        live = [i for i in live if i == only]
+    sequences = [batch.denoised[i].sequence for i in live]
+    rows = batch.canvas_rows[live]
+    applied.num_steps = len(live)
+    applied.num_committed = _commit(sessions, np.array(live, np.int64), table, batch, result)
+    num_final = np.array([sequence.num_final for sequence in sequences], np.int64)
+    told = ~table.masked.reshape(-1)[table.cells(rows) + num_final]
+    told |= table.parameters.has_refinements[rows]
+    for sequence, is_told in zip(sequences, told.tolist(), strict=True):
         sequence.in_flight -= 1
         sequence.num_steps += 1
         sequence.block_step += 1
-        if is_final or sequence.request.refinements is not None:
-            outcomes.append(_finalize(session))
-    return Applied(outcomes, len(live), num_committed)
+        if is_told:
+            _finalize(sessions[sequence.request.request_id], applied)
+    return applied
 
 
 def _commit(
-    live: list[tuple[int, Session]],
-    spans: IntArray,
+    sessions: Mapping[str, Session],
+    live: IntArray,
     table: SequenceTable,
     batch: StepBatch,
     result: StepResult,
 ) -> int:
-    """Put chosen tokens on the canvases of `live` sequences; returns how many there are."""
+    """Put chosen tokens on the canvases of `live` spans; returns how many there are."""
     rows = result.selected.nonzero()[0]
     owner = batch.scored_spans[rows]
     cells = table.cells(batch.canvas_rows)[owner] + batch.scored_positions[rows]
@@ -159,15 +140,18 @@ def _commit(
     takes = masked[cells]  # where steps overlap, the last one may have resolved it
     if batch.decoding.editing is not None:
         takes |= (batch.decoding.editing != NEVER)[owner]
-    if len(spans) < len(batch.denoised):
-        takes &= np.isin(owner, spans)
+    if len(live) < len(batch.denoised):
+        is_live = np.zeros(len(batch.denoised), np.bool_)
+        is_live[live] = True
+        takes &= is_live[owner]
     rows, owner, cells = rows[takes], owner[takes], cells[takes]
     tokens[cells] = result.tokens[rows]
-    starts = np.searchsorted(owner, np.arange(len(batch.denoised) + 1))
-    for i, session in live:
-        if session.is_plain:
+    is_plain = table.parameters.is_plain[batch.canvas_rows[live]].tolist()
+    for i, plain in zip(live.tolist(), is_plain, strict=True):
+        if plain and not batch.denoised[i].sequence.is_drafted:
             continue
-        sequence, own = session.sequence, rows[starts[i] : starts[i + 1]]
+        session = sessions[batch.denoised[i].sequence.request.request_id]
+        sequence, own = session.sequence, rows[slice(*np.searchsorted(owner, (i, i + 1)))]
         sequence.note_masked()
         if sequence.request.refinements is not None or sequence.is_drafted:
             _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
@@ -204,7 +188,7 @@ def _note_logprobs(
         session.logprobs[position] = TokenLogprob(token_id, math.log(confidence), top)
 
 
-def _finalize(session: Session) -> Outcome:
+def _finalize(session: Session, applied: Applied) -> None:
     """Move the final prefix forward over resolved positions, up to a stop if there is one."""
     sequence = session.sequence
     params = sequence.decoding
@@ -218,7 +202,7 @@ def _finalize(session: Session) -> Outcome:
         own_ids = sequence.request.sampling.stop_token_ids
         stop_reason = fresh[at] if fresh[at] in own_ids else None
         fresh, reason = fresh[: at + 1], FinishReason.STOP
-    if reason is None and end == sequence.last_end:
+    elif end == sequence.last_end:
         reason = FinishReason.LENGTH
     text = ""
     if fresh or reason is not None:
@@ -228,22 +212,27 @@ def _finalize(session: Session) -> Outcome:
         if piece.stop is not None:
             fresh, reason, stop_reason = fresh[: piece.num_tokens], FinishReason.STOP, piece.stop
     sequence.num_final = start + len(fresh)
-    finish = None if reason is None else Finish(reason, session.usage(), stop_reason)
-    block_steps = None
-    if finish is not None or sequence.num_final == sequence.block_end:
-        block_steps = sequence.block_step
-    events: list[Event] = []
+    applied.num_final += len(fresh)
+    if fresh and sequence.first_token_s is None:
+        applied.started.append(session)
+    finish = None
+    if reason is not None:
+        finish = Finish(reason, session.usage(), stop_reason)
+        applied.finished.append((session, finish))
     if fresh or text or finish is not None:
         logprobs: tuple[TokenLogprob, ...] = ()
         if params.num_logprobs is not None:
             logprobs = tuple(session.logprobs.pop(start + i) for i in range(len(fresh)))
         request_id = sequence.request.request_id
-        events.append(Delta(request_id, tuple(fresh), text, logprobs, finish))
-    if finish is None and (refinement := _refinement(session)) is not None:
-        events.append(refinement)
-    if finish is None and sequence.num_final == sequence.block_end:
-        sequence.open_next_block()
-    return Outcome(session, events, len(fresh), block_steps, finish)
+        applied.events.append(Delta(request_id, tuple(fresh), text, logprobs, finish))
+    is_over = finish is not None or sequence.num_final == sequence.block_end
+    if is_over:
+        applied.block_steps.append(sequence.block_step)
+    if finish is None:
+        if (refinement := _refinement(session)) is not None:
+            applied.events.append(refinement)
+        if is_over:
+            sequence.open_next_block()
 
 
 def _end(sequence: Sequence) -> int:

@@ -54,7 +54,8 @@ class DecisionGraphs:
         for one in self.captured:
             room = one.room
             if room.size.holds(batch):
-                room.fill(arrays_of(batch, room.size, spare_cell(self.canvas)), self.staging)
+                arrays = arrays_of(batch, draws=room.size.draws)
+                room.fill(arrays, spare_cell(self.canvas), self.staging)
                 one.graph.replay()
                 count = len(batch.scored_rows)
                 return Launched.send_packed(room.outputs, partial(_outputs, room, count))
@@ -69,14 +70,18 @@ def _outputs(room: DecisionRoom, count: int, memory: Tensor) -> Outputs:
 def is_plain(batch: StepBatch, vocab_size: int) -> bool:
     """Whether no request of a batch asks for what is not captured."""
     decoding = batch.decoding
+    if (
+        decoding.num_logprobs > 0
+        or len(batch.guided) > 0
+        or decoding.constraints is not None
+        or decoding.eos_last.any()
+    ):
+        return False
+    draws = decoding.temperature > 0
+    if not draws.any():
+        return True
     is_cut = (decoding.top_k < vocab_size) | (decoding.top_p < 1.0)
-    return (
-        decoding.num_logprobs == 0
-        and not len(batch.guided)
-        and all(constraint is None for constraint in decoding.constraints)
-        and not decoding.eos_last.any()
-        and not (is_cut & (decoding.temperature > 0)).any()
-    )
+    return not (is_cut & draws).any()
 
 
 def decision_sizes(config: EngineConfig, row_counts: Sequence[int]) -> list[DecisionSize]:
@@ -126,11 +131,10 @@ def _capture(
     sizes = decision_sizes(config, graphs.row_counts)
     captured: list[Captured] = []
     for size in reversed(sizes):  # the largest takes the memory that the others share
-        arrays = random_decision(size, spare_cell(canvas), random)
-        room = DecisionRoom.empty(size, arrays, loaded.device)
-        room.fill(arrays, staging)
+        room, spare = DecisionRoom.empty(size, loaded.device), spare_cell(canvas)
+        room.fill(random_decision(size, spare, random), spare, staging)
         one = Captured(room, record(_runner(loaded, room, graphs.hidden, canvas)))
-        room.fill(random_decision(size, spare_cell(canvas), random), staging)
+        room.fill(random_decision(size, spare, random), spare, staging)
         _check(loaded, one, graphs.hidden, canvas)
         captured.append(one)
         if progress is not None:

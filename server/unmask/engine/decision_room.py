@@ -41,79 +41,94 @@ class DecisionSize:
         )
 
 
-def padded(values: Array, count: int, spare: float) -> Array:
-    """`values` filled up to `count` entries."""
-    filled = np.full(count, spare, values.dtype)
-    filled[: len(values)] = values
-    return filled
+Types = dict[str, type[np.generic]]
+ROWS: Types = {"hidden_rows": np.int64, "cells": np.int64, "spans": np.int64}
+DRAWN_ROWS: Types = {
+    "temperature": np.float32,
+    "seeds": np.int64,
+    "positions": np.int64,
+    "steps": np.int64,
+}
+BLOCKS: Types = {
+    "codes": np.int32,
+    "quota": np.int64,
+    "limit": np.float32,
+    "editing": np.float32,
+    "starts": np.int64,
+}
 
 
-def arrays_of(batch: StepBatch, size: DecisionSize, spare_cell: int) -> dict[str, Array]:
-    """What decides about a batch, filled up to `size`; rows to spare go to a cell of nobody."""
+def arrays_of(batch: StepBatch, *, draws: bool) -> dict[str, Array]:
+    """Arrays of scored rows, of what they draw by if any may draw, and of blocks."""
     decoding, spans = batch.decoding, batch.scored_spans
+    found: dict[str, Array] = {
+        "hidden_rows": batch.hidden_rows,
+        "cells": batch.open_cells.take(batch.scored_open),
+        "spans": spans,
+    }
+    if draws:
+        found |= {
+            "temperature": decoding.temperature.take(spans),
+            "seeds": decoding.seeds.take(spans),
+            "positions": batch.scored_positions,
+            "steps": decoding.steps.take(spans),
+        }
     editing = decoding.editing
     if editing is None:
         editing = np.full(len(decoding.policies), NEVER, np.float32)
-    rows: dict[str, Array] = {
-        "hidden_rows": batch.hidden_rows,
-        "cells": batch.open_cells[batch.scored_open],
-        "spans": spans,
-    }
-    if size.draws:
-        rows |= {
-            "temperature": decoding.temperature[spans],
-            "seeds": decoding.seeds[spans],
-            "positions": batch.scored_positions,
-            "steps": decoding.steps[spans],
-        }
-    blocks: dict[str, Array] = {
-        "codes": CODE_OF[decoding.policies],
+    return found | {
+        "codes": CODE_OF.take(decoding.policies),
         "quota": decoding.quota,
         "limit": decoding.limit,
         "editing": editing,
+        "starts": batch.scored_starts[:-1],
     }
-    return filled_up(rows, blocks, size, spare_cell)
-
-
-def filled_up(
-    rows: Mapping[str, Array], blocks: Mapping[str, Array], size: DecisionSize, spare_cell: int
-) -> dict[str, Array]:
-    """Arrays of scored rows and of blocks with room for `size`, and where each block begins.
-
-    Rows to spare read the first row, draw nothing, and belong to a block behind all others.
-    """
-    spare = {"cells": spare_cell, "spans": size.num_blocks, "limit": NEVER, "editing": NEVER}
-    found = {name: padded(own, size.num_rows, spare.get(name, 0)) for name, own in rows.items()}
-    count = size.num_blocks + 1
-    found |= {name: padded(own, count, spare.get(name, 0)) for name, own in blocks.items()}
-    starts = np.searchsorted(rows["spans"], np.arange(count)).astype(np.int64)
-    return found | {"starts": starts}
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionRoom:
-    """Room for the decisions of one size."""
+    """Memory for the decisions of one size, padded to it.
+
+    Padding rows read the first row, draw nothing, and belong to a block behind all others.
+    """
 
     size: DecisionSize
     memory: Tensor  # bytes of `tensors`
     tensors: Mapping[str, Tensor]  # as of `arrays_of`
+    host: Tensor  # bytes that are copied to `memory`; the same on a CPU
+    arrays: Mapping[str, Array]  # over `host`
     all_rows: Tensor  # [M] int64
     outputs: Tensor  # bytes of tokens, confidence and selected
 
     @classmethod
-    def empty(cls, size: DecisionSize, arrays: Mapping[str, Array], device: torch.device) -> Self:
-        """A room for such arrays."""
-        listed = list(arrays.values())
+    def empty(cls, size: DecisionSize, device: torch.device) -> Self:
+        """Zeros for as many rows and blocks as there may be, and one block of padding."""
+        rows = {**ROWS, **DRAWN_ROWS} if size.draws else ROWS
+        arrays: dict[str, Array] = {n: np.empty(size.num_rows, kind) for n, kind in rows.items()}
+        arrays |= {n: np.empty(size.num_blocks + 1, kind) for n, kind in BLOCKS.items()}
+        listed, results = list(arrays.values()), packed_size(_results(size.num_rows))
         memory = torch.zeros(packed_size(listed), dtype=torch.uint8, device=device)
+        host = memory if device.type == "cpu" else torch.zeros_like(memory, device="cpu")
         tensors = dict(zip(arrays, unpack(listed, memory), strict=True))
-        results = packed_size(_results(size.num_rows))
+        views = {n: t.numpy() for n, t in zip(arrays, unpack(listed, host), strict=True)}
         outputs = torch.zeros(results, dtype=torch.uint8, device=device)
-        rows = torch.arange(size.num_rows, device=device)
-        return cls(size, memory, tensors, rows, outputs)
+        all_rows = torch.arange(size.num_rows, device=device)
+        return cls(size, memory, tensors, host, views, all_rows, outputs)
 
-    def fill(self, arrays: Mapping[str, Array], staging: Staging) -> None:
-        """Bring the arrays of a batch, in one copy."""
-        staging.fill(self.memory, list(arrays.values()))
+    def fill(self, arrays: Mapping[str, Array], spare_cell: int, staging: Staging) -> None:
+        """Bring `arrays_of` a batch in one copy; the cell of padding rows is `spare_cell`."""
+        padding: dict[str, float] = {
+            "cells": spare_cell,
+            "spans": self.size.num_blocks,
+            "limit": NEVER,
+            "editing": NEVER,
+            "starts": len(arrays["spans"]),
+        }
+        for name, values in arrays.items():
+            to, count = self.arrays[name], len(values)
+            to[:count] = values
+            to[count:] = padding.get(name, 0)
+        staging.copy(self.host, self.memory)
 
     def given(self, mask_token_id: int) -> Decisive:
         """What is decided by, whatever is put in."""

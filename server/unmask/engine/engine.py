@@ -10,7 +10,7 @@ import torch
 from unmask.config import Config, EngineConfig
 from unmask.engine.admission import Limits, resolve
 from unmask.engine.allocator import huge_pages, keep_freed_memory
-from unmask.engine.apply import Applied, Outcome, Session, apply_guess, apply_step
+from unmask.engine.apply import Applied, Session, apply_guess, apply_step
 from unmask.engine.block_lengths import saturation_rows_of
 from unmask.engine.launched import Launched
 from unmask.engine.output import TextAssembler
@@ -199,6 +199,8 @@ class Engine:
     def _apply(self, batch: StepBatch, result: StepResult) -> list[Event]:
         table, metrics = self.scheduler.table, self.metrics
         events = self._tell(apply_step(self._sessions, table, batch, result))
+        if not self.config.speculation_rows:
+            return events
         for i, span in enumerate(batch.denoised):
             if span.sequence.guessed_of is not None:
                 metrics.guessed_states.inc()
@@ -209,31 +211,29 @@ class Engine:
         return events
 
     def _tell(self, applied: Applied) -> list[Event]:
-        events = [event for outcome in applied.outcomes for event in outcome.events]
-        for outcome in applied.outcomes:
-            self._observe(outcome)
-        self.metrics.denoising_steps.inc(applied.num_steps)
-        self.metrics.committed_tokens.inc(applied.num_committed)
-        self.metrics.generated_tokens.inc(sum(outcome.num_final for outcome in applied.outcomes))
-        return events
+        metrics = self.metrics
+        for session in applied.started:
+            session.sequence.first_token_s = session.age_s()
+            metrics.first_token_s.observe(session.sequence.first_token_s)
+        for steps in applied.block_steps:
+            metrics.steps_per_block.observe(steps)
+        for session, finish in applied.finished:
+            self._end(session, finish)
+        metrics.denoising_steps.inc(applied.num_steps)
+        metrics.committed_tokens.inc(applied.num_committed)
+        metrics.generated_tokens.inc(applied.num_final)
+        return applied.events
 
-    def _observe(self, outcome: Outcome) -> None:
-        metrics, session = self.metrics, outcome.session
+    def _end(self, session: Session, finish: Finish) -> None:
         sequence = session.sequence
-        if outcome.num_final and sequence.first_token_s is None:
-            sequence.first_token_s = session.age_s()
-            metrics.first_token_s.observe(sequence.first_token_s)
-        if outcome.block_steps is not None:
-            metrics.steps_per_block.observe(outcome.block_steps)
-        if outcome.finish is not None:
-            self.scheduler.remove(sequence)
-            del self._sessions[sequence.request.request_id]
-            metrics.record_finish(
-                outcome.finish.reason,
-                outcome.finish.usage,
-                first_token_s=sequence.first_token_s,
-                latency_s=session.age_s(),
-            )
+        self.scheduler.remove(sequence)
+        del self._sessions[sequence.request.request_id]
+        self.metrics.record_finish(
+            finish.reason,
+            finish.usage,
+            first_token_s=sequence.first_token_s,
+            latency_s=session.age_s(),
+        )
 
     def _observe_queue(self, batch: StepBatch, now_s: float) -> None:
         for span in batch.spans:

@@ -229,7 +229,7 @@ class Runner:
         if len(batch.guided):  # moved away from what is likely without the prompt
             guided = GuidedRows(put.guided, self.loaded.model.finish(guiding), put.guidance)
         constraints = None
-        if any(own is not None for own in decoding.constraints):
+        if decoding.constraints is not None:
             constraints = make_constraints(
                 decoding.constraints, batch.scored_spans, vocab_size, guiding.device
             )

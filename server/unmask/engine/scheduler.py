@@ -75,8 +75,6 @@ class Scheduler:
             self._release(sequence)
         else:
             self._waiting.remove(sequence)
-        if sequence.canvas_row is not None:
-            self._spans[sequence.canvas_row] = None
         self.table.leave(sequence)
 
     def schedule(self) -> StepBatch | None:
@@ -85,12 +83,16 @@ class Scheduler:
         spans: list[Span] = []
         speculates = self._note_drafts()
         num_preempted = self.num_preempted
-        decoding = [s for s in self._running if not s.is_reading]
-        reading = [s for s in self._running if s.is_reading]
+        decoding: list[Sequence] = []
+        reading: list[Sequence] = []
+        for sequence in self._running:
+            (reading if sequence.is_reading else decoding).append(sequence)
         for sequence in decoding + reading:
             if sequence.pages and not sequence.must_wait:  # may have been preempted just now
                 budget -= self._extend(sequence, budget, spans)
-        kept = [span for span in spans if span.sequence.pages]
+        kept = spans
+        if self.num_preempted != num_preempted:
+            kept = [span for span in spans if span.sequence.pages]
         # A sequence that was just preempted must not come back in the step that needed its pages.
         may_admit = self.num_preempted == num_preempted
         while may_admit and self._waiting and len(self._running) < self._config.max_num_seqs:
@@ -122,15 +124,16 @@ class Scheduler:
 
     def advance(self, batch: StepBatch) -> None:
         """Record that a step was launched; what it makes final is published for reuse."""
+        page_size = self._pool.page_size
         for span in batch.spans:
-            if span.sequence.guessed_of is not None:
-                span.sequence.guessed_of.num_rows += span.reach.num_rows
+            sequence = span.sequence
+            if sequence.guessed_of is not None:
+                sequence.guessed_of.num_rows += span.reach.num_rows
             elif not span.without_prompt:
-                span.sequence.computed(span.reach)
-        if self._shares_pages:
-            for span in batch.spans:
-                if span.sequence.guessed_of is None:
-                    self._publish(span.sequence)
+                sequence.computed(span.reach)
+                end = (sequence.num_published + 1) * page_size
+                if self._shares_pages and end <= sequence.num_computed:
+                    self._publish(sequence)
 
     def _publish(self, sequence: Sequence) -> None:
         """Offer the pages whose keys are final."""
@@ -148,6 +151,10 @@ class Scheduler:
         reach = sequence.next_pass(budget)
         if reach is None:
             return 0
+        last = None if sequence.canvas_row is None else self._spans[sequence.canvas_row]
+        if last is not None and last.reach is reach:  # once more, on pages that it has
+            spans.append(last)
+            return reach.end - reach.start
         while not self._cover(sequence, reach.horizon):
             victim = self._running[-1]
             self._preempt(victim)
@@ -219,16 +226,18 @@ class Scheduler:
     def _release(self, sequence: Sequence) -> None:
         self._pool.release(sequence.pages)
         sequence.pages = []
+        if sequence.canvas_row is not None:
+            self._spans[sequence.canvas_row] = None
         sequence.num_computed = sequence.num_published = 0
 
     def _append(self, sequence: Sequence, reach: Reach, spans: list[Span]) -> int:
         """Add what a sequence computes to the step; returns the query tokens used."""
         row = sequence.canvas_row
         assert row is not None, "a sequence that runs has a row"
-        span = self._spans[row]
-        if span is None or span.reach is not reach:
-            span = self._spans[row] = Span.of(sequence, reach)
+        span = Span.of(sequence, reach)
         spans.append(span)
         if sequence.num_canvases == 2:
             spans.append(Span.of(sequence, reach, without_prompt=True))
+        else:
+            self._spans[row] = span
         return sequence.num_canvases * reach.num_rows

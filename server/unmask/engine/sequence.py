@@ -102,6 +102,7 @@ class Sequence:
     def decode_by(self, decoding: Decoding) -> None:
         """Lay the canvas out in blocks; nothing may have been computed yet."""
         self.decoding = decoding
+        self.num_canvases = 2 if decoding.guidance else 1  # the second one's prompt is masked
         request, block_len = self.request, decoding.block_len
         self.last_end = self.num_prompt + decoding.max_tokens
         self.origin = self.num_prompt if self.is_full or self.is_canvas else 0
@@ -189,11 +190,6 @@ class Sequence:
     def next_horizon(self) -> int:
         """The number of positions that must have pages before the open block can be denoised."""
         return len(self.canvas) if self.is_full else self.block_end
-
-    @property
-    def num_canvases(self) -> int:
-        """Canvases that are computed: with guidance a second one, whose prompt is masked."""
-        return 2 if self.decoding.guidance else 1
 
     def num_pages(self, horizon: int, page_size: int) -> int:
         """Pages that `horizon` positions take."""

@@ -1,6 +1,5 @@
 """A step's rows and its result: plain arrays, no torch."""
 
-import itertools
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -26,7 +25,7 @@ class Span:
     reach: Reach
     block_start: int
     without_prompt: bool
-    bounds: tuple[int, ...]
+    bounds: IntArray
 
     @classmethod
     def of(cls, sequence: Sequence, reach: Reach, *, without_prompt: bool = False) -> Self:
@@ -36,7 +35,8 @@ class Span:
         end = min(sequence.block_end, reach.end) if reach.scored else start
         scored = reach.scored
         bounds = (reach.start, reach.end, reach.horizon, scored.start, scored.stop, start, end, row)
-        return cls(sequence, reach, start, without_prompt, (*bounds, without_prompt))
+        numbers = np.array((*bounds, without_prompt), np.int64)
+        return cls(sequence, reach, start, without_prompt, numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class DecodingArrays:
     guidance: FloatArray
     editing: FloatArray | None  # confidence that replaces a token; above 1 where none is replaced
     longest: int  # block
-    constraints: list[Constraint | None]
+    constraints: list[Constraint | None] | None  # None where nobody has one
     eos_last: BoolArray
 
 
@@ -122,8 +122,8 @@ class _Bounds:
 
     @classmethod
     def of(cls, spans: list[Span]) -> Self:
-        numbers = itertools.chain.from_iterable(span.bounds for span in spans)
-        return cls(*np.fromiter(numbers, np.int64).reshape(len(spans), -1).T.copy())
+        numbers = np.concatenate([span.bounds for span in spans])
+        return cls(*numbers.reshape(len(spans), -1).T.copy())
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def build_batch(
     first_rows = rows.starts[:-1] - bounds.start  # row of a position, less the position
     pages = _pages(bounds, table, page_size)
     which = ((bounds.scored_end > bounds.scored_start) & (bounds.without_prompt == 0)).nonzero()[0]
-    denoised = tuple(spans[i] for i in which.tolist())
+    denoised = [spans[i] for i in which.tolist()]
     canvas_rows = bounds.row[which]
     decoding = _decoding_arrays([span.sequence for span in denoised], canvas_rows, table)
     scored = _scored(denoised, bounds, which, decoding, table)
@@ -172,7 +172,7 @@ def build_batch(
     guided = is_guided[scored.owner].nonzero()[0]
     return StepBatch(
         spans=tuple(spans),
-        denoised=denoised,
+        denoised=tuple(denoised),
         canvas_rows=canvas_rows,
         token_ids=_token_ids(spans, bounds, rows, table),
         positions=rows.numbers,
@@ -223,7 +223,7 @@ def _slots(rows: _Ranges, pages: _Ranges, page_size: int) -> IntArray:
 
 
 def _scored(
-    denoised: tuple[Span, ...],
+    denoised: list[Span],
     bounds: _Bounds,
     which: IntArray,
     decoding: DecodingArrays,
@@ -270,26 +270,23 @@ def _decoding_arrays(
     sequences: list[Sequence], rows: IntArray, table: SequenceTable
 ) -> DecodingArrays:
     own = table.parameters
-    steps = [sequence.next_step for sequence in sequences]
-    quotas = [
-        sequence.decoding.quotas[min(step, sequence.decoding.steps - 1)]
-        for sequence, step in zip(sequences, steps, strict=True)
-    ]
-    editing = own.editing[rows]
+    steps = np.array([sequence.next_step for sequence in sequences], np.int64)
+    num_steps, editing = own.num_steps[rows], own.editing[rows]
+    constraints = [sequence.decoding.constraint for sequence in sequences]
     return DecodingArrays(
         policies=own.policies[rows],
-        quota=np.array(quotas, np.int64),
+        quota=table.quotas[rows, np.minimum(steps, num_steps - 1)],
         limit=own.limit[rows],
         temperature=own.temperature[rows],
         top_p=own.top_p[rows],
         top_k=own.top_k[rows],
         seeds=own.seeds[rows],
-        steps=np.array(steps, np.int64),
-        num_steps=own.num_steps[rows],
+        steps=steps,
+        num_steps=num_steps,
         num_logprobs=int(own.num_logprobs[rows].max(initial=0)),
         guidance=own.guidance[rows],
         editing=editing if (editing != NEVER).any() else None,
         longest=int(own.block_len[rows].max(initial=0)),
-        constraints=[sequence.decoding.constraint for sequence in sequences],
+        constraints=constraints if constraints.count(None) < len(constraints) else None,
         eos_last=own.eos_last[rows],
     )

@@ -143,7 +143,7 @@ class StepRoom:
         self._host = host
         self._device = device
         num_pages, page_size = cache.keys[0].shape[:2]
-        row = torch.arange(len(device.rows.slots))
+        row = np.arange(len(device.rows.slots))
         self._spare_slots = (num_pages - 1) * page_size + row % page_size
         self.step = StepInput(
             device.rows.token_ids,
@@ -190,7 +190,7 @@ class StepRoom:
     def fill(self, step: HostStep, spare_cell: int, staging: Staging) -> None:
         """Bring a step that fits; the cells of rows to spare are `spare_cell`."""
         given, rows, count = step.given, self._host.rows, len(step.given.token_ids)
-        assert self.fits(given), "a step goes where there is room for it"
+        assert count <= self.num_rows, "a step goes where there is room for it"
         pairs = (
             (rows.token_ids, given.token_ids, 0),
             (rows.positions, given.positions, 0),
@@ -199,8 +199,9 @@ class StepRoom:
             (rows.is_known, step.is_known, True),
         )
         for to, own, spare in pairs:
-            to[:count] = own
-            to[count:] = spare
+            values = to.numpy()
+            values[:count] = own.numpy()
+            values[count:] = spare
         plans: dict[LayerShape, AttentionPlan] = {}
         for shape, plan in self._plans(given).items():
             if isinstance(plan, TilePlan):

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from unmask.engine.sequence import Decoding, IntArray, Sequence
+from unmask.engine.sequence import IntArray, Sequence
 from unmask.types import MAX_BLOCK_LENGTH, POLICY_NAMES
 
 FloatArray = npt.NDArray[np.float32]
@@ -34,6 +34,8 @@ class Parameters:
     guidance: FloatArray
     editing: FloatArray
     eos_last: BoolArray
+    has_refinements: BoolArray
+    is_plain: BoolArray  # whether nothing but tokens is kept of a step
 
     @classmethod
     def empty(cls, num_rows: int) -> Self:
@@ -51,10 +53,13 @@ class Parameters:
             guidance=np.zeros(num_rows, np.float32),
             editing=np.zeros(num_rows, np.float32),
             eos_last=np.zeros(num_rows, np.bool_),
+            has_refinements=np.zeros(num_rows, np.bool_),
+            is_plain=np.zeros(num_rows, np.bool_),
         )
 
-    def write(self, row: int, decoding: Decoding) -> None:
+    def write(self, row: int, sequence: Sequence) -> None:
         """Note the parameters of one sequence."""
+        decoding = sequence.decoding
         self.policies[row] = POLICY_NUMBERS[decoding.policy]
         self.limit[row] = decoding.limit
         self.temperature[row] = decoding.temperature
@@ -67,6 +72,13 @@ class Parameters:
         self.guidance[row] = decoding.guidance
         self.editing[row] = NEVER if decoding.editing_limit is None else decoding.editing_limit
         self.eos_last[row] = decoding.eos_last
+        self.has_refinements[row] = sequence.request.refinements is not None
+        self.is_plain[row] = not (
+            self.has_refinements[row]
+            or decoding.editing_limit is not None
+            or decoding.num_logprobs is not None
+            or sequence.keeps_block_keys
+        )
 
 
 class SequenceTable:
@@ -81,6 +93,7 @@ class SequenceTable:
         self.masked = np.zeros((num_rows, num_positions), np.bool_)
         self.pages = np.zeros((num_rows, num_pages), np.int64)
         self.parameters = Parameters.empty(num_rows)
+        self.quotas = np.zeros((num_rows, MAX_BLOCK_LENGTH), np.int64)  # by step of a block
         self._free = list(range(num_rows))
 
     @classmethod
@@ -99,8 +112,16 @@ class SequenceTable:
             tokens, masked = self.tokens[row, :length], self.masked[row, :length]
             tokens[:], masked[:] = sequence.canvas, sequence.masked
             sequence.canvas, sequence.masked = tokens, masked
-            self.parameters.write(row, sequence.decoding)
+            self.parameters.write(row, sequence)
+            self._write_quotas(row, sequence.decoding.quotas)
         self.pages[sequence.canvas_row, : len(sequence.pages)] = sequence.pages
+
+    def _write_quotas(self, row: int, quotas: tuple[int, ...]) -> None:
+        if len(quotas) > self.quotas.shape[1]:
+            longer = np.zeros((len(self.quotas), len(quotas)), np.int64)
+            longer[:, : self.quotas.shape[1]] = self.quotas
+            self.quotas = longer
+        self.quotas[row, : len(quotas)] = quotas
 
     def note_pages(self, sequence: Sequence, count: int) -> None:
         """Note the last `count` pages of a sequence, if it has a row already."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from unmask.engine.decision_room import LONGEST, DecisionSize, filled_up
+from unmask.engine.decision_room import LONGEST, DecisionSize
 from unmask.engine.graph_sizes import GraphSize
 from unmask.engine.staging import Array, on_host
 from unmask.models.layers import KVCache, StepInput, plan_layers
@@ -84,5 +84,6 @@ def random_decision(
         "quota": random.integers(1, 5, num_blocks),
         "limit": random.random(num_blocks, np.float32),
         "editing": random.random(num_blocks, np.float32),
+        "starts": np.searchsorted(spans, np.arange(num_blocks)),
     }
-    return filled_up(rows, blocks, size, spare_cell)
+    return rows | blocks
