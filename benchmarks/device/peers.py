@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="a small shape and little work")
     parser.add_argument("--only", type=int, nargs="*", help="these numbers of requests at a time")
     options = parser.parse_args()
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # everything is made here; read at imports
     result = describe() | {"peer": options.peer, "packages": _packages(), "loads": []}
 
     def save() -> None:
