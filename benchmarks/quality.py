@@ -18,11 +18,11 @@ from benchmarks.machine import ROOT, describe
 RESULTS = ROOT / "benchmarks" / "results"
 
 
-def evaluate(arguments: list[str]) -> dict[str, object]:
-    """The JSON of `unmask eval`, which prints its table on the way."""
+def evaluate(arguments: list[str], module: str = "unmask") -> dict[str, object]:
+    """The JSON of `unmask eval`, which prints its table on the way; `module` is what runs it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "eval.json"
-        command = [sys.executable, "-m", "unmask", "eval", "--json", str(path), *arguments]
+        command = [sys.executable, "-m", module, "eval", "--json", str(path), *arguments]
         subprocess.run(command, check=True)
         result: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
         return result

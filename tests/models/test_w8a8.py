@@ -1,0 +1,56 @@
+"""Weights and activations in e4m3, emulated on a CPU: what whole families lose, and company."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.engines import make_engine, run_all
+from tests.support.forward import block_causal, logits_of
+from tests.support.tiny import GOLDEN
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.models.registry import LoadedModel, load_model
+from unmask.types import Request, SamplingParams
+from unmask_kernels.quantized import emulated_w8a8
+
+# Norms of errors of logits over that of the logits: e4m3 keeps 4 bits of a number, so each of two
+# layers' products loses some 4% of either factor.
+LARGEST_LOSS, OVER_WEIGHT_ONLY = 0.13, 1.6
+
+
+def load(folder: Path, quantization: str) -> LoadedModel:
+    config = ModelConfig(path=str(folder), dtype="float32", quantization=quantization)
+    return load_model(config, DecodingConfig())
+
+
+def logits(loaded: LoadedModel) -> torch.Tensor:
+    ids = torch.arange(40) * 11 % (loaded.info.vocab_size - 20)
+    return logits_of(loaded, ids, block_causal(40, 4))
+
+
+@pytest.mark.parametrize("name", ["sdar", "llada", "dream", "fast_dllm"])
+def test_a_family_s_logits_lose_little_more_than_by_weights_alone(name: str) -> None:
+    whole = logits(load(GOLDEN / name, "none"))
+    loaded = load(GOLDEN / name, "fp8")
+
+    def loss(found: torch.Tensor) -> float:
+        return float((found - whole).norm() / whole.norm())
+
+    weight_only = loss(logits(loaded))
+    with emulated_w8a8():
+        both = loss(logits(loaded))
+    assert weight_only < both < min(LARGEST_LOSS, OVER_WEIGHT_ONLY * weight_only)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_request_gets_the_same_tokens_in_any_company(tiny_folder: Path, dtype: str) -> None:
+    config = ModelConfig(path=str(tiny_folder), dtype=dtype, quantization="fp8")
+    loaded = load_model(config, DecodingConfig())
+    sampling = SamplingParams(max_tokens=24, block_length=8, steps=3, policy="low_confidence")
+    prompts = [tuple(range(7 * i, 7 * i + 9 * i + 1)) for i in range(6)]
+    requests = [Request(f"r{i}", prompt, sampling) for i, prompt in enumerate(prompts)]
+    with emulated_w8a8():
+        together = run_all(make_engine(loaded), requests)
+        for request in requests:
+            alone = run_all(make_engine(loaded), [request])[request.request_id]
+            assert alone.essence == together[request.request_id].essence
