@@ -27,13 +27,15 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     return reference.rms_norm(x, weight, eps)
 
 
-def rms_norm_quantized(x: Tensor, weight: Tensor, eps: float) -> QuantizedRows:
+def rms_norm_quantized(
+    x: Tensor, weight: Tensor, eps: float, *, grouped: bool = False
+) -> QuantizedRows:
     """`rms_norm` of rows [M, C], quantized as `quantize_rows` does; in one pass on a GPU."""
     if uses_triton(x.device):
         from unmask_kernels.gpu import quantized_rows
 
-        return quantized_rows.rms_norm(x, weight, eps)
-    return quantize_rows(rms_norm(x, weight, eps))
+        return quantized_rows.rms_norm(x, weight, eps, grouped=grouped)
+    return quantize_rows(rms_norm(x, weight, eps), grouped=grouped)
 
 
 def place_heads(
@@ -135,10 +137,12 @@ def gated(both: Tensor, activation: Activation) -> Tensor:
     return swiglu(both) if activation == "silu" else geglu(both)
 
 
-def gated_quantized(both: Tensor, activation: Activation) -> QuantizedRows:
+def gated_quantized(
+    both: Tensor, activation: Activation, *, grouped: bool = False
+) -> QuantizedRows:
     """`gated` rows [M, N], quantized as `quantize_rows` does; in one pass on a GPU."""
     if uses_triton(both.device):
         from unmask_kernels.gpu import quantized_rows
 
-        return quantized_rows.gated(both, activation)
-    return quantize_rows(gated(both, activation))
+        return quantized_rows.gated(both, activation, grouped=grouped)
+    return quantize_rows(gated(both, activation), grouped=grouped)

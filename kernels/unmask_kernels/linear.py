@@ -57,8 +57,13 @@ class Linear:
         return (
             self.weight is not None
             and self.scales is not None
-            and takes_quantized_rows(self.weight)
+            and (self.takes_groups or takes_quantized_rows(self.weight))
         )
+
+    @property
+    def takes_groups(self) -> bool:
+        """Whether every 128 inputs have scales of their own, of rows too."""
+        return self.scales is not None and self.scales.ndim > 1
 
     def __call__(self, x: Tensor | QuantizedRows) -> Tensor:
         """Rows [M, N]."""
@@ -89,7 +94,9 @@ class Linear:
     def _row_product(self, x: Tensor | QuantizedRows, residual: Tensor | None) -> Tensor:
         assert self.weight is not None
         assert self.scales is not None
-        rows = x if isinstance(x, QuantizedRows) else quantize_rows(x)
+        rows = x
+        if isinstance(rows, Tensor):
+            rows = quantize_rows(rows, grouped=self.takes_groups)
         return row_product(rows, self.weight, self.scales, bias=self.bias, residual=residual)
 
 
@@ -106,11 +113,16 @@ class GatedLinear:
         """Whether it multiplies activations in e4m3, which then may be given so."""
         return self.gate.takes_quantized_rows
 
-    def quantized(self, x: Tensor | QuantizedRows) -> QuantizedRows:
+    @property
+    def takes_groups(self) -> bool:
+        """As of `Linear`."""
+        return self.gate.takes_groups
+
+    def quantized(self, x: Tensor | QuantizedRows, *, grouped: bool) -> QuantizedRows:
         """Rows [M, N], quantized for the product that follows."""
         if self.up is None:
-            return gated_quantized(self.gate(x), self.activation)
-        return quantize_rows(self(x))
+            return gated_quantized(self.gate(x), self.activation, grouped=grouped)
+        return quantize_rows(self(x), grouped=grouped)
 
     def __call__(self, x: Tensor | QuantizedRows) -> Tensor:
         """Rows [M, N]."""
@@ -128,14 +140,16 @@ def rms_norm_for(
 ) -> Tensor | QuantizedRows:
     """`layers.rms_norm` of rows [M, C], quantized where the `product` that follows takes e4m3."""
     if product.takes_quantized_rows:
-        return rms_norm_quantized(x, weight, eps)
+        return rms_norm_quantized(x, weight, eps, grouped=product.takes_groups)
     return rms_norm(x, weight, eps)
 
 
 def make_linear(weight: Tensor | QuantizedWeight, bias: Tensor | None = None) -> Linear:
     """Prepare a weight [N, K] and a bias [N]; packed where a CPU's kernels serve its dtype."""
     if isinstance(weight, QuantizedWeight):
-        return Linear(weight.values, bias, weight.scales)
+        # Scales of a group lie side by side, as a kernel reads them.
+        scales = weight.scales if weight.scales.ndim == 1 else weight.scales.T.contiguous().T
+        return Linear(weight.values, bias, scales)
     if native.serves(weight):
         return Linear(None, packed=native.pack(weight, bias))
     if uses_onednn(weight):

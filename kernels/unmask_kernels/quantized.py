@@ -26,6 +26,7 @@ SMALLEST_TOP = 448.0 * 2.0**-126  # of a row with a normal scale; smaller ones b
 CHUNK_ROWS = 4096
 FIRST_FP8_CAPABILITY = 89
 ROW_BYTES_UNIT = 16
+GROUP_INPUTS = 128  # of those that share a scale, where not all of a row or an output do
 # At most and at least of what the reference multiplies at a time: libraries sum others in an order
 # that follows the number of rows.
 REFERENCE_INPUTS, REFERENCE_ROWS = 256, 16
@@ -38,7 +39,7 @@ class QuantizedWeight:
     """A weight [N, K] that is `values` times `scales`."""
 
     values: Tensor  # [N, K] int8 or float8_e4m3fn
-    scales: Tensor  # [N] float32
+    scales: Tensor  # [N] float32, or [N, K / 128] where every 128 inputs have their own
 
     def ordered(self, order: Tensor) -> "QuantizedWeight":
         """The outputs that `order` [N] names, in its order."""
@@ -51,7 +52,7 @@ class QuantizedRows:
     """Activations [M, K] that are `values` times `scales`."""
 
     values: Tensor  # [M, K] float8_e4m3fn, contiguous
-    scales: Tensor  # [M] float32, one for each token
+    scales: Tensor  # [M] float32, one for each token, or [M, K / 128] as of a weight
     dtype: torch.dtype = torch.bfloat16  # of what they were, and of products with them
 
     def __len__(self) -> int:
@@ -89,37 +90,55 @@ def join(weights: Sequence[QuantizedWeight]) -> QuantizedWeight:
 
 def dequantize(weight: QuantizedWeight, dtype: torch.dtype) -> Tensor:
     """The weight [N, K] that is meant, rounded once."""
-    return (weight.values.float() * weight.scales[:, None]).to(dtype)
+    return (weight.values.float() * _spread(weight.scales, weight.values.shape[1])).to(dtype)
 
 
-def quantize_rows(x: Tensor) -> QuantizedRows:
-    """Rows [M, K] in e4m3, the largest of each made 448: dynamic per-token quantization."""
+def quantize_rows(x: Tensor, *, grouped: bool = False) -> QuantizedRows:
+    """Rows [M, K] in e4m3, the largest of each made 448: dynamic per-token quantization.
+
+    Where `grouped`, the largest of each 128 inputs of a row is.
+    """
     if uses_triton(x.device):
         from unmask_kernels.gpu import quantized_rows
 
-        return quantized_rows.quantize_rows(x)
-    largest = LARGEST["fp8"]
-    wide = x.float()
-    top = wide.abs().amax(1)
-    scales = torch.where(top > SMALLEST_TOP, top / largest, 1.0)
-    return QuantizedRows((wide / scales[:, None]).to(DTYPES["fp8"]), scales, x.dtype)
+        return quantized_rows.quantize_rows(x, grouped=grouped)
+    wide, num_inputs = x.float(), x.shape[1]
+    parts = wide[:, None]
+    if grouped:
+        full = F.pad(wide, (0, -num_inputs % GROUP_INPUTS))
+        parts = full.view(len(x), full.shape[1] // GROUP_INPUTS, GROUP_INPUTS)
+    top = parts.abs().amax(2)
+    scales = torch.where(top > SMALLEST_TOP, top / LARGEST["fp8"], 1.0)
+    scales = scales if grouped else scales[:, 0]
+    values = (wide / _spread(scales, num_inputs)).to(DTYPES["fp8"])
+    return QuantizedRows(values, scales, x.dtype)
 
 
 def dequantize_rows(rows: QuantizedRows, dtype: torch.dtype) -> Tensor:
     """The rows [M, K] that are meant, rounded once."""
-    return (rows.values.float() * rows.scales[:, None]).to(dtype)
+    return (rows.values.float() * _spread(rows.scales, rows.values.shape[1])).to(dtype)
+
+
+def _spread(scales: Tensor, num_inputs: int) -> Tensor:
+    """Scales [N] or [N, G] as [N, 1] or [N, K]."""
+    if scales.ndim == 1:
+        return scales[:, None]
+    return scales.repeat_interleave(GROUP_INPUTS, 1)[:, :num_inputs]
 
 
 def takes_quantized_rows(values: Tensor) -> bool:
-    """Whether products with e4m3 weights [N, K] are W8A8: where matrix units multiply e4m3.
+    """Whether products with weights [N, K] are W8A8; see `multiplies_fp8`."""
+    return values.dtype is DTYPES["fp8"] and multiplies_fp8(values.device, values.shape[1])
 
-    Elsewhere, and where K is no multiple of 16, which the copy engine needs, they are weight-only.
+
+def multiplies_fp8(device: torch.device, num_inputs: int) -> bool:
+    """Whether e4m3 weights are multiplied with e4m3 rows, where a chip's matrix units do that.
+
+    Elsewhere, and where the inputs are no multiple of 16, which the copy engine needs, products are
+    weight-only.
     """
-    if values.dtype is not DTYPES["fp8"] or values.shape[1] % ROW_BYTES_UNIT:
-        return False
-    device = values.device
     on_units = uses_triton(device) and capability(device) >= FIRST_FP8_CAPABILITY
-    return on_units or _emulating
+    return (on_units or _emulating) and num_inputs % ROW_BYTES_UNIT == 0
 
 
 @contextlib.contextmanager
@@ -143,11 +162,14 @@ def row_product(
 ) -> Tensor:
     """Rows [M, K] times e4m3 `values` [N, K] and `scales` [N]: rows [M, N] of `rows.dtype`.
 
-    A `bias` [N] and a `residual` [M, N], which may be overwritten, are added before rounding.
+    Both have scales for every 128 inputs, or neither. A `bias` [N] and a `residual` [M, N], which
+    may be overwritten, are added before rounding.
     """
     if rows.values.shape[1] != values.shape[1]:
         shapes = tuple(rows.values.shape), tuple(values.shape)
         raise ValueError(f"rows {shapes[0]} do not fit a weight {shapes[1]}")
+    if rows.scales.ndim != scales.ndim:
+        raise ValueError(f"scales {tuple(rows.scales.shape)} do not fit {tuple(scales.shape)}")
     if residual is not None and residual.shape != (len(rows), len(values)):
         raise ValueError(f"a residual {tuple(residual.shape)} for {len(rows)} x {len(values)}")
     residual = None if residual is None else residual.contiguous()
@@ -156,10 +178,23 @@ def row_product(
 
         return fp8.fp8_product(rows, values, scales, bias, residual)
     wide = pad_rows(rows.values.float(), REFERENCE_ROWS)
-    total = product(wide, values, scales, REFERENCE_INPUTS)[: len(rows)] * rows.scales[:, None]
+    if scales.ndim > 1:
+        total = _grouped_product(wide, values, rows.scales, scales)
+    else:
+        total = product(wide, values, scales, REFERENCE_INPUTS)[: len(rows)] * rows.scales[:, None]
     total = total if bias is None else total + bias
     total = total if residual is None else total + residual
     return total.to(rows.dtype)
+
+
+def _grouped_product(wide: Tensor, values: Tensor, row_scales: Tensor, scales: Tensor) -> Tensor:
+    """The sums [M, N] of groups of inputs, each scaled, one after the other."""
+    total = torch.zeros(len(row_scales), len(values), device=wide.device)
+    for group in range(scales.shape[1]):
+        inputs = slice(group * GROUP_INPUTS, (group + 1) * GROUP_INPUTS)
+        part = F.linear(wide[:, inputs], widen(values[:, inputs], torch.float32))
+        total += part[: len(total)] * (row_scales[:, group, None] * scales[None, :, group])
+    return total
 
 
 def product(x: Tensor, values: Tensor, scales: Tensor, part_inputs: int) -> Tensor:

@@ -10,7 +10,7 @@ from benchmarks.device.fp8_inputs import Shape
 from benchmarks.device.fp8_sweep import candidates, sweep
 from benchmarks.device.timing import Ceilings
 from unmask_kernels.dispatch import Backend, backend
-from unmask_kernels.gpu.fp8 import Tile, fp8_product, grain_inputs, pick_tile
+from unmask_kernels.gpu.fp8 import Tile, fp8_product, grain_inputs, pick_grouped_tile, pick_tile
 from unmask_kernels.layers import gated_quantized
 from unmask_kernels.linear import make_gated_linear, make_linear
 from unmask_kernels.quantized import (
@@ -52,10 +52,19 @@ def poisoned(x: Tensor) -> Tensor:
 
 
 def inputs(
-    num_rows: int, num_outputs: int, num_inputs: int, dtype: torch.dtype, device: torch.device
+    num_rows: int,
+    num_outputs: int,
+    num_inputs: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    grouped: bool = False,
 ) -> tuple[QuantizedRows, QuantizedWeight]:
-    rows = quantize_rows(torch.randn(num_rows, num_inputs).to(device, dtype))
+    rows = quantize_rows(torch.randn(num_rows, num_inputs).to(device, dtype), grouped=grouped)
     weight = quantize((torch.randn(num_outputs, num_inputs) / 8).to(device), "fp8")
+    if grouped:  # of a kind
+        as_rows = quantize_rows(torch.randn(num_outputs, num_inputs).to(device), grouped=True)
+        weight = QuantizedWeight(as_rows.values, as_rows.scales)
     rows = QuantizedRows(poisoned(rows.values), rows.scales, dtype)
     return rows, QuantizedWeight(poisoned(weight.values), weight.scales)
 
@@ -72,12 +81,17 @@ def assert_near(found: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
         assert error < TOLERANCE[dtype] * expected.abs().max()
 
 
+@pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("shape", [(70, 40, 96), (1, 300, 48), (5, 33, 1040), (0, 16, 32)])
 def test_products_agree_with_float64(
-    shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device, backend: Backend
+    shape: tuple[int, int, int],
+    dtype: torch.dtype,
+    grouped: bool,
+    device: torch.device,
+    backend: Backend,
 ) -> None:
-    rows, weight = inputs(*shape, dtype, device)
+    rows, weight = inputs(*shape, dtype, device, grouped=grouped)
     bias = torch.randn(shape[1]).to(device, dtype)
     residual = torch.randn(shape[0], shape[1]).to(device, dtype)
     expected = exact(rows, weight)
@@ -93,11 +107,12 @@ def test_products_agree_with_float64(
 
 
 @pytest.mark.parametrize("tile", TILES, ids=str)
+@pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize(("num_rows", "num_inputs"), [(3, 96), (130, 640), (150, 256)])
 def test_no_configuration_changes_a_bit(
-    num_rows: int, num_inputs: int, tile: Tile, device: torch.device
+    num_rows: int, num_inputs: int, grouped: bool, tile: Tile, device: torch.device
 ) -> None:
-    rows, weight = inputs(num_rows, 140, num_inputs, torch.bfloat16, device)
+    rows, weight = inputs(num_rows, 140, num_inputs, torch.bfloat16, device, grouped=grouped)
     bias = torch.randn(140).to(device, torch.bfloat16)
     residual = torch.randn(num_rows, 140).to(device, torch.bfloat16)
     with backend("triton"):
@@ -111,20 +126,26 @@ def test_no_configuration_changes_a_bit(
     assert_near(found, exact(rows, weight) + bias.double() + residual.double(), torch.bfloat16)
 
 
+@pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("tile", [None, *TILES], ids=str)
-def test_a_row_alone_is_the_same_among_300(tile: Tile | None, device: torch.device) -> None:
-    rows, weight = inputs(300, 72, 528, torch.bfloat16, device)
+def test_a_row_alone_is_the_same_among_300(
+    tile: Tile | None, grouped: bool, device: torch.device
+) -> None:
+    rows, weight = inputs(300, 72, 528, torch.bfloat16, device, grouped=grouped)
+    grain = None if grouped else GRAIN
     with backend("triton"):
         whole, alone, some = (
-            fp8_product(part, weight.values, weight.scales, None, None, tile=tile, grain=GRAIN)
+            fp8_product(part, weight.values, weight.scales, None, None, tile=tile, grain=grain)
             for part in (rows, rows[257:258], rows[100:190])
         )
     assert torch.equal(alone, whole[257:258])
     assert torch.equal(some, whole[100:190])
 
 
-def test_a_row_is_the_same_in_any_company_in_torch() -> None:
-    rows, weight = inputs(300, 72, 528, torch.bfloat16, torch.device("cpu"))
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_row_is_the_same_in_any_company_in_torch(grouped: bool) -> None:
+    cpu = torch.device("cpu")
+    rows, weight = inputs(300, 72, 528, torch.bfloat16, cpu, grouped=grouped)
     whole = row_product(rows, weight.values, weight.scales)
     for start, end in [(0, 1), (3, 10), (5, 38), (100, 300)]:
         part = row_product(rows[start:end], weight.values, weight.scales)
@@ -143,10 +164,13 @@ def test_grains_follow_the_weight_s_shape(num_inputs: int) -> None:
 @pytest.mark.parametrize("num_rows", [1, 32, 128, 512, 8192])
 def test_a_tile_sums_whole_instructions_in_order(num_rows: int, chip: int) -> None:
     for num_outputs, num_inputs in [(4096, 4096), (4096, 12_288), (24_576, 4096), (512, 256)]:
-        tile = pick_tile(num_rows, num_outputs, num_inputs, chip)
-        assert grain_inputs(num_inputs) % tile.inputs == 0
-        held = tile.num_stages * (tile.rows + tile.outputs) * tile.inputs
-        assert held <= (200 if chip in (90, 100) else 64) * 1024
+        usual = pick_tile(num_rows, num_outputs, num_inputs, chip)
+        grouped = pick_grouped_tile(num_rows, num_outputs, chip)
+        assert grain_inputs(num_inputs) % usual.inputs == 0
+        assert grouped.inputs == 128
+        for tile in (usual, grouped):
+            held = tile.num_stages * (tile.rows + tile.outputs) * tile.inputs
+            assert held <= (200 if chip in (90, 100) else 64) * 1024
 
 
 @pytest.mark.usefixtures("triton_kernels")
@@ -162,7 +186,7 @@ def test_layers_quantize_what_they_are_given(device: torch.device) -> None:
     assert torch.equal(linear.add(x, residual.clone()), linear.add(rows, residual.clone()))
     assert torch.equal(gated(x), gated(rows))
     both = torch.cat([make_linear(one)(rows) for one in (first, second)], 1)
-    found, expected = gated.quantized(rows), gated_quantized(both, "silu")
+    found, expected = gated.quantized(rows, grouped=False), gated_quantized(both, "silu")
     assert torch.equal(found.values.float(), expected.values.float())
     assert torch.equal(found.scales, expected.scales)
     near = F.silu(both[:, :48].double()) * both[:, 48:].double()
@@ -187,6 +211,8 @@ def test_a_product_refuses_rows_and_residuals_that_do_not_fit(device: torch.devi
     rows, weight = inputs(4, 24, 64, torch.bfloat16, device)
     with pytest.raises(ValueError, match="do not fit a weight"):
         row_product(rows, weight.values[:, :32], weight.scales)
+    with pytest.raises(ValueError, match="scales"):
+        row_product(rows, weight.values, weight.scales[:, None])
     with pytest.raises(ValueError, match="a residual"):
         row_product(rows, weight.values, weight.scales, residual=torch.zeros(4, 23))
 

@@ -32,17 +32,31 @@ def assert_same(found: QuantizedRows, expected: QuantizedRows) -> None:
     assert torch.equal(found.scales, expected.scales)
 
 
+def top_of_groups(x: Tensor) -> Tensor:
+    """The largest of every 128 numbers of a row, for each of them."""
+    parts = [
+        part.amax(1, keepdim=True).expand(part.shape) for part in x.double().abs().split(128, 1)
+    ]
+    return torch.cat(parts, 1)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_row_is_rounded_to_the_nearest_of_its_scale(
-    shape: tuple[int, int], dtype: torch.dtype, device: torch.device, backend: Backend
+    shape: tuple[int, int],
+    dtype: torch.dtype,
+    grouped: bool,
+    device: torch.device,
+    backend: Backend,
 ) -> None:
     x = (torch.randn(shape) * torch.logspace(-6, 6, len(torch.ones(shape)))[:, None]).to(dtype)
-    found = quantize_rows(x.to(device))
+    found = quantize_rows(x.to(device), grouped=grouped)
     error = (dequantize_rows(found, torch.float64).cpu() - x.double()).abs()
-    top = x.double().abs().amax(1, keepdim=True) if len(x) else error
+    top = top_of_groups(x) if grouped else x.double().abs().amax(1, keepdim=True)
     assert (error <= 1.001 * torch.maximum(x.double().abs() * HALF_STEP, top * SMALLEST)).all()
     assert len(found) == len(x)
+    assert found.scales.shape == ((len(x), -(-shape[1] // 128)) if grouped else (len(x),))
     if len(x):
         assert (found.values.float().abs().amax(1) == 448).all()
 
@@ -65,34 +79,50 @@ def test_rows_may_have_a_stride(device: torch.device, backend: Backend) -> None:
     assert_same(quantize_rows(x.T), quantize_rows(x.T.contiguous()))
 
 
+@pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_kernels_quantize_as_torch_does(dtype: torch.dtype, device: torch.device) -> None:
+def test_kernels_quantize_as_torch_does(
+    dtype: torch.dtype, grouped: bool, device: torch.device
+) -> None:
     x = torch.randn(9, 200).to(device, dtype)
     x[4] = 0
     with backend("triton"):
-        found = quantize_rows(x)
+        found = quantize_rows(x, grouped=grouped)
     with backend("torch"):
-        assert_same(found, quantize_rows(x))
+        assert_same(found, quantize_rows(x, grouped=grouped))
 
 
+@pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_norm_quantizes_as_both_do_apart(
-    shape: tuple[int, int], dtype: torch.dtype, device: torch.device, backend: Backend
+    shape: tuple[int, int],
+    dtype: torch.dtype,
+    grouped: bool,
+    device: torch.device,
+    backend: Backend,
 ) -> None:
     x, weight = torch.randn(shape).to(device, dtype), torch.randn(shape[1]).to(device, dtype)
-    assert_same(rms_norm_quantized(x, weight, 1e-6), quantize_rows(rms_norm(x, weight, 1e-6)))
+    found = rms_norm_quantized(x, weight, 1e-6, grouped=grouped)
+    assert_same(found, quantize_rows(rms_norm(x, weight, 1e-6), grouped=grouped))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", ["silu", "gelu_tanh"])
 @pytest.mark.parametrize("columns", [96, 1000, 16_400])
+@pytest.mark.parametrize("grouped", [False, True])
 def test_a_gate_quantizes_as_both_do_apart(
-    columns: int, activation: Activation, dtype: torch.dtype, device: torch.device, backend: Backend
+    columns: int,
+    activation: Activation,
+    dtype: torch.dtype,
+    grouped: bool,
+    device: torch.device,
+    backend: Backend,
 ) -> None:
     both = torch.randn(3, 2 * columns).to(device, dtype)
     both[1] = 0
-    assert_same(gated_quantized(both, activation), quantize_rows(gated(both, activation)))
+    found = gated_quantized(both, activation, grouped=grouped)
+    assert_same(found, quantize_rows(gated(both, activation), grouped=grouped))
 
 
 def test_a_row_is_quantized_alike_in_any_company(device: torch.device, backend: Backend) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.support.compressing import compress
 from tests.support.engines import make_engine, run_all
 from tests.support.forward import block_causal, logits_of
 from tests.support.tiny import GOLDEN
@@ -40,6 +41,24 @@ def test_a_family_s_logits_lose_little_more_than_by_weights_alone(name: str) -> 
     with emulated_w8a8():
         both = loss(logits(loaded))
     assert weight_only < both < min(LARGEST_LOSS, OVER_WEIGHT_ONLY * weight_only)
+
+
+@pytest.mark.parametrize("block", [(128, 128), (32, 128)])
+def test_blocks_are_held_as_stored_where_products_use_them(
+    tiny_folder: Path, tmp_path: Path, block: tuple[int, int]
+) -> None:
+    config = {"quant_method": "fp8", "weight_block_size": list(block)}
+    compress(
+        tiny_folder, tmp_path, config, torch.float8_e4m3fn, block, scale_name="weight_scale_inv"
+    )
+    whole = load(tmp_path, "none")
+    with emulated_w8a8():
+        held = load(tmp_path, "auto")
+        found = logits(held)
+    assert held.model._layers[0].mlp.down.takes_groups
+    assert not load(tmp_path, "auto").model._layers[0].mlp.down.takes_quantized_rows
+    loss = float((found - logits(whole)).norm() / logits(whole).norm())
+    assert 0 < loss < LARGEST_LOSS
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -7,7 +7,7 @@ company. Grains also bound what Hopper's accumulators lose: they keep 14 bits wi
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import triton
@@ -16,7 +16,7 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from unmask_kernels.dispatch import capability
-from unmask_kernels.quantized import FIRST_FP8_CAPABILITY, QuantizedRows
+from unmask_kernels.quantized import FIRST_FP8_CAPABILITY, GROUP_INPUTS, QuantizedRows
 from unmask_kernels.testing.variant import Variant
 
 MAX_GRAIN = 4096
@@ -66,10 +66,24 @@ def pick_tile(num_rows: int, num_outputs: int, num_inputs: int, capability: int)
     return Tile(128, 256, num_warps=8, num_stages=4, per_sm=1)
 
 
+def pick_grouped_tile(num_rows: int, num_outputs: int, capability: int) -> Tile:
+    """As `pick_tile`, where every 128 inputs have scales: sums take twice the registers.
+
+    All inputs are one grain, as sums are in float32 after every group.
+    """
+    if capability not in DATACENTER_CHIPS:
+        return Tile(64, 64, GROUP_INPUTS, num_stages=3)
+    if num_rows <= 64:
+        return Tile(64, 64 if num_outputs > 8192 else 32, GROUP_INPUTS, num_stages=8)
+    if num_rows <= 128:
+        return Tile(128, 64, GROUP_INPUTS, num_warps=8, num_stages=6)
+    return Tile(128, 128, GROUP_INPUTS, 8, 5, None if num_rows <= 512 else 1)
+
+
 @triton.jit
 def _finish(total, row_scales, scales, bias, residual, out, o_m, o_n, num_rows, num_outputs,
-            BIAS: tl.constexpr, RESIDUAL: tl.constexpr):  # fmt: skip
-    """Scale the sums, add bias and residual, round once.
+            BIAS: tl.constexpr, RESIDUAL: tl.constexpr, GROUPED: tl.constexpr):  # fmt: skip
+    """Scale the sums, where groups of inputs were not, add bias and residual, round once.
 
     The multiply-add is written out: the compiler must not round in two ways in two kernels.
     """
@@ -81,9 +95,12 @@ def _finish(total, row_scales, scales, bias, residual, out, o_m, o_n, num_rows, 
         b_added += tl.load(bias + o_n, mask=m_n, other=0.0).to(tl.float32)[None, :]
     if RESIDUAL:
         b_added += tl.load(residual + offsets, mask=mask, other=0.0).to(tl.float32)
-    b_scaled = total * tl.load(scales + o_n, mask=m_n, other=0.0)[None, :]
-    b_row_scale = tl.load(row_scales + o_m, mask=m_m, other=0.0)[:, None]
-    b_out = tl.fma(b_scaled, b_row_scale + tl.zeros_like(total), b_added)
+    if GROUPED:
+        b_out = total + b_added
+    else:
+        b_scaled = total * tl.load(scales + o_n, mask=m_n, other=0.0)[None, :]
+        b_row_scale = tl.load(row_scales + o_m, mask=m_m, other=0.0)[:, None]
+        b_out = tl.fma(b_scaled, b_row_scale + tl.zeros_like(total), b_added)
     tl.store(out + offsets, b_out.to(out.dtype.element_ty), mask=mask)
 
 
@@ -96,18 +113,19 @@ def _place(tile, num_tiles_m, num_tiles_n, GROUP_M: tl.constexpr):
     return first + tile % num_in_group % rows, tile % num_in_group // rows
 
 
-@triton.jit(do_not_specialize=["num_rows"])
+@triton.jit(do_not_specialize=["num_rows", "stride_row_scale"])
 def fp8_product_kernel(
     x, weights, row_scales, scales, bias, residual, out, partial,
-    num_rows, num_outputs, num_inputs,
+    num_rows, num_outputs, num_inputs, stride_row_scale, stride_scale,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, GRAIN: tl.constexpr,
-    SPLIT: tl.constexpr, SEVERAL: tl.constexpr, BIAS: tl.constexpr, RESIDUAL: tl.constexpr,
-    GROUP_M: tl.constexpr, STAGES: tl.constexpr,
+    SPLIT: tl.constexpr, SEVERAL: tl.constexpr, GROUPED: tl.constexpr, BIAS: tl.constexpr,
+    RESIDUAL: tl.constexpr, GROUP_M: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """Tiles of rows and outputs, one after another in one loop over inputs.
 
     Where `SPLIT`, a program takes the grain `program_id(1)` of one tile and leaves its sum in
-    `partial` [G, M, N]. `SEVERAL` says whether a tile has more than one grain to add up.
+    `partial` [G, M, N]. `SEVERAL` says whether a tile has more than one grain to add up, `GROUPED`
+    whether every BLOCK_K inputs have scales of their own.
     """
     num_tiles_m, num_tiles_n = tl.cdiv(num_rows, BLOCK_M), tl.cdiv(num_outputs, BLOCK_N)
     tile, grain = tl.program_id(0), tl.program_id(1)
@@ -130,7 +148,16 @@ def fp8_product_kernel(
         start = first + step * BLOCK_K
         b_x = x.load([i_m * BLOCK_M, start])
         b_w = weights.load([i_n * BLOCK_N, start])
-        acc = tl.dot(b_x, b_w.T, acc)
+        if GROUPED:
+            o_x = i_m * BLOCK_M + tl.arange(0, BLOCK_M)
+            o_w = i_n * BLOCK_N + tl.arange(0, BLOCK_N)
+            p_row_scale = row_scales + (start // BLOCK_K) * stride_row_scale + o_x
+            p_scale = scales + (start // BLOCK_K) * stride_scale + o_w
+            b_row_scale = tl.load(p_row_scale, mask=o_x < num_rows, other=0.0)[:, None]
+            b_scale = tl.load(p_scale, mask=o_w < num_outputs, other=0.0)[None, :]
+            acc = tl.fma(tl.dot(b_x, b_w.T), b_row_scale * b_scale, acc)
+        else:
+            acc = tl.dot(b_x, b_w.T, acc)
         if SEVERAL:
             if (start + BLOCK_K) % GRAIN == 0 or step == num_steps - 1:
                 total += acc
@@ -145,7 +172,7 @@ def fp8_product_kernel(
             else:
                 b_sum = total if SEVERAL else acc
                 _finish(b_sum, row_scales, scales, bias, residual, out, o_m, o_n,
-                        num_rows, num_outputs, BIAS, RESIDUAL)  # fmt: skip
+                        num_rows, num_outputs, BIAS, RESIDUAL, GROUPED)  # fmt: skip
             acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
             if SEVERAL:
                 total = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
@@ -154,7 +181,7 @@ def fp8_product_kernel(
 @triton.jit(do_not_specialize=["num_rows"])
 def add_grains_kernel(
     partial, row_scales, scales, bias, residual, out, num_rows, num_outputs,
-    GRAINS: tl.constexpr, BIAS: tl.constexpr, RESIDUAL: tl.constexpr,
+    GRAINS: tl.constexpr, GROUPED: tl.constexpr, BIAS: tl.constexpr, RESIDUAL: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """Add the grains of some rows and outputs in order, as a program with all of them does."""
@@ -167,7 +194,7 @@ def add_grains_kernel(
         p_partial = partial + o_row[:, None] * num_outputs + o_n[None, :]
         total += tl.load(p_partial, mask=mask, other=0.0)
     _finish(total, row_scales, scales, bias, residual, out, o_m, o_n, num_rows, num_outputs,
-            BIAS, RESIDUAL)  # fmt: skip
+            BIAS, RESIDUAL, GROUPED)  # fmt: skip
 
 
 def fp8_product(
@@ -187,9 +214,13 @@ def fp8_product(
         out = torch.empty((num_rows, num_outputs), dtype=rows.dtype, device=device)
     if not num_rows:
         return out
-    if tile is None:
+    row_scales, scales, grouped = _laid_out(rows.scales), _laid_out(scales), scales.ndim > 1
+    if tile is None and grouped:
+        tile = pick_grouped_tile(num_rows, num_outputs, capability(device))
+    elif tile is None:
         tile = pick_tile(num_rows, num_outputs, num_inputs, capability(device))
-    grain = grain_inputs(num_inputs) if grain is None else grain
+    if grain is None:
+        grain = num_inputs if grouped else grain_inputs(num_inputs)
     num_grains = triton.cdiv(num_inputs, grain)
     split = tile.split and num_grains > 1
     shape = (num_grains, num_rows, num_outputs) if split else (1,)
@@ -201,20 +232,27 @@ def fp8_product(
     fp8_product_kernel[(num_programs, num_grains if split else 1)](
         TensorDescriptor.from_tensor(rows.values, [tile.rows, tile.inputs]),
         TensorDescriptor.from_tensor(values, [tile.outputs, tile.inputs]),
-        rows.scales, scales, bias, residual, out, partial, num_rows, num_outputs, num_inputs,
-        BLOCK_M=tile.rows, BLOCK_N=tile.outputs, BLOCK_K=tile.inputs, GRAIN=grain, SPLIT=split,
-        SEVERAL=num_grains > 1 and not split, BIAS=bias is not None,
+        row_scales, scales, bias, residual, out, partial, num_rows, num_outputs, num_inputs,
+        row_scales.stride(-1), scales.stride(-1),
+        BLOCK_M=tile.rows, BLOCK_N=tile.outputs, BLOCK_K=tile.inputs,
+        GRAIN=grain if num_grains > 1 else 0, SPLIT=split,
+        SEVERAL=num_grains > 1 and not split, GROUPED=grouped, BIAS=bias is not None,
         RESIDUAL=residual is not None, GROUP_M=tile.group, STAGES=tile.num_stages,
         num_warps=tile.num_warps,
     )  # fmt: skip
     if split:
         grid = (triton.cdiv(num_outputs, ADD_OUTPUTS), triton.cdiv(num_rows, ADD_ROWS))
         add_grains_kernel[grid](
-            partial, rows.scales, scales, bias, residual, out, num_rows, num_outputs,
-            GRAINS=num_grains, BIAS=bias is not None, RESIDUAL=residual is not None,
-            BLOCK_M=ADD_ROWS, BLOCK_N=ADD_OUTPUTS, num_warps=4,
+            partial, row_scales, scales, bias, residual, out, num_rows, num_outputs,
+            GRAINS=num_grains, GROUPED=grouped, BIAS=bias is not None,
+            RESIDUAL=residual is not None, BLOCK_M=ADD_ROWS, BLOCK_N=ADD_OUTPUTS, num_warps=4,
         )  # fmt: skip
     return out
+
+
+def _laid_out(scales: Tensor) -> Tensor:
+    """Scales [N] or [N, G], those of a group side by side, as they are made."""
+    return scales if scales.stride(0) == 1 else scales.T.contiguous().T
 
 
 def _num_multiprocessors(device: torch.device) -> int:
@@ -227,35 +265,47 @@ def variants(chip: int) -> Iterator[Variant]:
     """What is launched for layers of SDAR-8B, with a residual for few outputs."""
     if chip < FIRST_FP8_CAPABILITY:
         return
-    types = {"row_scales": "*fp32", "scales": "*fp32", "partial": "*fp32", "out": "*bf16"}
-    types |= {"bias": "*bf16", "residual": "*bf16", "num_rows": "i32"}
-    types |= dict.fromkeys(("num_outputs", "num_inputs"), "i32:16")
-    seen = set()
+    shapes = (6144, 4096), (4096, 4096), (24_576, 4096), (4096, 12_288)
+    found: dict[str, Variant] = {}
     for num_rows in (32, 128, 256, 512, 4096):
-        for num_outputs, num_inputs in ((6144, 4096), (4096, 4096), (24_576, 4096), (4096, 12_288)):
-            tile = replace(pick_tile(num_rows, num_outputs, num_inputs, chip), per_sm=None)
-            several = grain_inputs(num_inputs) < num_inputs
-            split, residual, bias = tile.split and several, num_outputs == 4096, num_outputs == 6144
-            if (key := (tile, several, residual, bias)) in seen:
-                continue
-            seen.add(key)
-            box = tile.inputs
-            own = types | {
-                "x": f"tensordesc<fp8e4nv[{tile.rows}, {box}]>",
-                "weights": f"tensordesc<fp8e4nv[{tile.outputs}, {box}]>",
-            }
-            constants: dict[str, int | None] = {
-                "BLOCK_M": tile.rows, "BLOCK_N": tile.outputs, "BLOCK_K": box,
-                "GRAIN": grain_inputs(num_inputs), "SPLIT": split,
-                "SEVERAL": several and not split, "BIAS": bias, "RESIDUAL": residual,
-                "GROUP_M": tile.group, "STAGES": tile.num_stages,
-            }  # fmt: skip
-            constants |= {} if bias else {"bias": None}
-            constants |= {} if residual else {"residual": None}
-            marks = ["bias"] * bias + ["residual"] * residual
-            marks += ["split" if split else "several grains"] * several
-            name = " ".join(["fp8 product", f"{tile.rows}x{tile.outputs}", *marks])
-            yield Variant(name, fp8_product_kernel, own, constants, tile.num_warps, True)
-    added: dict[str, int | None] = {"GRAINS": 3, "BIAS": False, "RESIDUAL": True, "bias": None}
-    added |= {"BLOCK_M": ADD_ROWS, "BLOCK_N": ADD_OUTPUTS}
-    yield Variant("fp8 grains", add_grains_kernel, types, added)
+        for num_outputs, num_inputs in shapes:
+            own = _variant(num_rows, num_outputs, num_inputs, chip, grouped=False)
+            found[own.name] = own
+        own = _variant(num_rows, 4096, 12_288, chip, grouped=True)
+        found[own.name] = own
+    yield from found.values()
+    types = _types() | {"residual": "*bf16"}
+    constants: dict[str, int | None] = {"GRAINS": 3, "BIAS": False, "RESIDUAL": True, "bias": None}
+    constants |= {"BLOCK_M": ADD_ROWS, "BLOCK_N": ADD_OUTPUTS, "GROUPED": False}
+    yield Variant("fp8 grains", add_grains_kernel, types, constants)
+
+
+def _types() -> dict[str, str]:
+    types = {"row_scales": "*fp32", "scales": "*fp32", "partial": "*fp32", "out": "*bf16"}
+    types |= {"num_rows": "i32", "stride_row_scale": "i32", "stride_scale": "i32:16"}
+    return types | dict.fromkeys(("num_outputs", "num_inputs"), "i32:16")
+
+
+def _variant(
+    num_rows: int, num_outputs: int, num_inputs: int, chip: int, *, grouped: bool
+) -> Variant:
+    tile = pick_tile(num_rows, num_outputs, num_inputs, chip)
+    tile = pick_grouped_tile(num_rows, num_outputs, chip) if grouped else tile
+    several = grain_inputs(num_inputs) < num_inputs and not grouped
+    split, residual, bias = tile.split and several, num_outputs == 4096, num_outputs == 6144
+    types = _types() | {"bias": "*bf16", "residual": "*bf16"}
+    types["x"] = f"tensordesc<fp8e4nv[{tile.rows}, {tile.inputs}]>"
+    types["weights"] = f"tensordesc<fp8e4nv[{tile.outputs}, {tile.inputs}]>"
+    constants: dict[str, int | None] = {
+        "BLOCK_M": tile.rows, "BLOCK_N": tile.outputs, "BLOCK_K": tile.inputs,
+        "GRAIN": grain_inputs(num_inputs) if several else 0, "SPLIT": split,
+        "SEVERAL": several and not split,
+        "GROUPED": grouped, "BIAS": bias, "RESIDUAL": residual, "GROUP_M": tile.group,
+        "STAGES": tile.num_stages,
+    }  # fmt: skip
+    constants |= {} if bias else {"bias": None}
+    constants |= {} if residual else {"residual": None}
+    marks = ["bias"] * bias + ["residual"] * residual + ["in groups"] * grouped
+    marks += ["split" if split else "several grains"] * several
+    name = " ".join(["fp8 product", f"{tile.rows}x{tile.outputs}", *marks])
+    return Variant(name, fp8_product_kernel, types, constants, tile.num_warps, multiplies=True)

@@ -1,7 +1,7 @@
 """Weights that are stored in 8 bits with scales: by compressed-tensors, or as fp8 in blocks.
 
-Only weights are held in 8 bits here. What a checkpoint says of activations is not needed: they stay
-in the model's dtype, which is more precise than what they were calibrated for.
+What a checkpoint says of activations is not needed: they stay in the model's dtype, or are
+quantized with scales of their own as they come.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
 from unmask.models.shards import StoredTensor
-from unmask_kernels.quantized import DTYPES, Quantization, QuantizedWeight
+from unmask_kernels.quantized import DTYPES, GROUP_INPUTS, Quantization, QuantizedWeight
 
 EIGHT_BITS: dict[torch.dtype, Quantization] = {dtype: kind for kind, dtype in DTYPES.items()}
 SCALES = ("weight_scale", "weight_scale_inv")  # both are multiplied with
@@ -51,6 +51,11 @@ class CompressedTensor:
         """Whether every output has one scale, so that it can be used as it is."""
         return self.block[1] >= self.shape[-1]
 
+    @property
+    def in_groups(self) -> bool:
+        """Whether runs of an output's inputs have scales as W8A8 products can use them."""
+        return self.kind == "fp8" and not self.per_output and self.block[1] == GROUP_INPUTS
+
     def part(self, index: int) -> "CompressedTensor":
         """One matrix of several."""
         values, scales = self.values.part(index), self.scales.part(index)
@@ -73,10 +78,11 @@ class CompressedTensor:
         return out
 
     def held(self, device: torch.device) -> QuantizedWeight:
-        """The very values and scales of the file, where there is one for each output."""
-        assert self.per_output
-        scales = self._read_scales(device)[:, 0]
-        scales = scales.repeat_interleave(self.block[0])[: self.shape[0]]
+        """The very values and scales of the file, one for each output or for its groups."""
+        assert self.per_output or self.in_groups
+        scales = self._read_scales(device)
+        scales = scales if self.in_groups else scales[:, 0]
+        scales = scales.repeat_interleave(self.block[0], 0)[: self.shape[0]]
         return QuantizedWeight(self._read_values(device), scales.contiguous())
 
     def _read_scales(self, device: torch.device) -> Tensor:

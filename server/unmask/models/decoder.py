@@ -63,8 +63,9 @@ class GatedMlp:
         return self.down(self._inner(x))
 
     def _inner(self, x: Tensor | QuantizedRows) -> Tensor | QuantizedRows:
-        takes_quantized = self.down.takes_quantized_rows
-        return self.gated.quantized(x) if takes_quantized else self.gated(x)
+        if self.down.takes_quantized_rows:
+            return self.gated.quantized(x, grouped=self.down.takes_groups)
+        return self.gated(x)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ class MoeMlp:
         ids, shares = self.route(score_experts(x, self.router, self.router_dtype))
         rows = quantize_rows(x) if self.experts.takes_quantized_rows else x
         if self.shared is not None:
-            takes_them = self.shared.gated.takes_quantized_rows
+            gated = self.shared.gated
+            takes_them = gated.takes_quantized_rows and not gated.takes_groups
             residual = self.shared.add(rows if takes_them else x, residual)
         return self.experts.add(rows, ids, shares, residual)
 

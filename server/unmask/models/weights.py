@@ -22,6 +22,7 @@ from unmask_kernels.quantized import (
     QuantizedWeight,
     dequantize,
     join,
+    multiplies_fp8,
     quantize,
 )
 
@@ -107,9 +108,7 @@ class Weights:
         Its outputs are those of the layers in turn, or as `order` [N] has them.
         """
         parts = list(zip(names, num_outputs, strict=True))
-        weights = [
-            self._matrix(f"{n}.weight", (out, num_inputs), self.quantization) for n, out in parts
-        ]
+        weights = [self._linear(f"{n}.weight", (out, num_inputs)) for n, out in parts]
         weight = self._joined(weights)
         biases = [self.take(f"{n}.bias", (out,)) for n, out in parts] if bias else []
         added = torch.cat(biases) if bias else None
@@ -129,8 +128,7 @@ class Weights:
     ) -> GatedLinear:
         """Two layers' weights, held as asked, of which the first gates the other."""
         shape = (num_outputs, num_inputs)
-        both = [self._matrix(name, shape, self.quantization) for name in (gate, up)]
-        first, second = self._alike(both)
+        first, second = self._alike([self._linear(name, shape) for name in (gate, up)])
         return make_gated_linear(first, second, activation)
 
     def take_alike(
@@ -199,13 +197,20 @@ class Weights:
         kinds: set[str | None] = set()
         for name, shape in zip(names, shapes, strict=True):
             stored = self._tensors.get(name)
-            kinds.add(stored.kind if _is_per_output(stored, shape) else None)
+            kinds.add(stored.kind if _can_be_held(stored, shape, grouped=False) else None)
         return len(kinds) == 1 and None not in kinds
 
-    def _matrix(self, name: str, shape: tuple[int, int], kind: Held) -> Matrix:
+    def _linear(self, name: str, shape: tuple[int, int]) -> Matrix:
+        """As `_matrix`, held as asked, and with the scales of groups where products use them."""
+        return self._matrix(name, shape, self.quantization, grouped=True)
+
+    def _matrix(
+        self, name: str, shape: tuple[int, int], kind: Held, *, grouped: bool = False
+    ) -> Matrix:
         """The weight of a linear layer, in 8 bits where it is held so."""
         stored = self._tensors.get(name)
-        if _is_per_output(stored, shape) and kind in ("auto", stored.kind):
+        grouped = grouped and multiplies_fp8(self.device, shape[1])
+        if _can_be_held(stored, shape, grouped=grouped) and kind in ("auto", stored.kind):
             del self._tensors[name]
             self._num_quantized += 1
             held = stored.held(self.device)
@@ -230,7 +235,10 @@ class Weights:
 
     def _alike(self, parts: Sequence[Matrix]) -> Sequence[Matrix]:
         """The weights as they are, or all whole if they are not of one kind."""
-        kinds = {p.dtype if isinstance(p, Tensor) else p.values.dtype for p in parts}
+        kinds = {
+            (p.dtype, 0) if isinstance(p, Tensor) else (p.values.dtype, p.scales.ndim)
+            for p in parts
+        }
         if len(kinds) == 1:
             return parts
         return [p if isinstance(p, Tensor) else dequantize(p, self.dtype) for p in parts]
@@ -253,11 +261,16 @@ class Weights:
             self._progress("weights", self._done_bytes, self._all_bytes)
 
 
-def _is_per_output(
-    stored: Tensor | StoredTensor | CompressedTensor | None, shape: tuple[int, int]
+def _can_be_held(
+    stored: Tensor | StoredTensor | CompressedTensor | None,
+    shape: tuple[int, int],
+    *,
+    grouped: bool,
 ) -> TypeGuard[CompressedTensor]:
-    """Whether a weight [N, K] is stored as it can be held in 8 bits."""
-    return isinstance(stored, CompressedTensor) and stored.per_output and stored.shape == shape
+    """Whether a weight [N, K] is stored as it can be held in 8 bits, `grouped` or by outputs."""
+    if not isinstance(stored, CompressedTensor) or stored.shape != shape:
+        return False
+    return stored.per_output or (grouped and stored.in_groups)
 
 
 def _num_bytes(tensor: Tensor | StoredTensor | CompressedTensor) -> int:
