@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FAMILIES = ("LLaDA2.0-mini", "LLaDA-8B", "DiffusionGemma-26B-A4B")
+WHOLE = ("LLaDA2.0-mini", "LLaDA-8B", "DiffusionGemma-26B-A4B")
+IN_8_BITS = ("LLaDA2.0-mini, fp8", "DiffusionGemma-26B-A4B, fp8")
+FAMILIES = WHOLE + IN_8_BITS
 EVERYWHERE = {"rms_norm_kernel", "heads_kernel", "attention_kernel", "draw_kernel"}
 SEVERAL_CHUNKS = {"merge_kernel"}
 MASKED = EVERYWHERE | {
@@ -56,3 +58,5 @@ def test_every_launch_compiles_without_spills_and_on_the_matrix_units() -> None:
     assert names["LLaDA2.0-mini"] >= MASKED | EXPERTS | SEVERAL_CHUNKS
     assert names["LLaDA-8B"] >= MASKED
     assert names["DiffusionGemma-26B-A4B"] >= EVERYWHERE | EXPERTS | {"slice_kernel"}
+    for family in IN_8_BITS:
+        assert names[family] >= EVERYWHERE | EXPERTS | {"quantize_rows_kernel"}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from benchmarks.device import engine as device_engine
-from benchmarks.device.families import LLADA, SHAPES, Shape
+from benchmarks.device.families import LLADA, SHAPES, Quantized, Shape
 from unmask.config import Config, EngineConfig
 from unmask.engine import runner
 from unmask.engine.engine import Engine
@@ -23,6 +23,7 @@ from unmask.types import Request, SamplingParams
 from unmask_kernels.testing.launches import compiled_only
 
 NUM_STEPS = 4
+IN_8_BITS = ", fp8"  # after a name: held so
 EIGHT_BITS = frozenset(("LLaDA2.0-mini",))  # whose keys and values are held so
 MULTIPLYING = frozenset(
     ("attention_kernel", "grouped_gate_kernel", "grouped_down_kernel", "product_kernel"),
@@ -59,12 +60,14 @@ def requests(shape: Shape) -> list[Request]:
 
 
 def load(name: str, num_layers: int) -> LoadedModel:
-    shape = SHAPES[name]
+    whole_name = name.removesuffix(IN_8_BITS)
+    shape = SHAPES[whole_name]
     fewer = {"num_hidden_layers": num_layers, "n_layers": num_layers}
     if "text_config" in shape.raw:
         fewer = {"text_config": shape.raw["text_config"] | fewer}
     shape = replace(shape, raw=shape.raw | fewer)
-    loaded = device_engine.load(shape, torch.device("meta"), 8192)
+    held: Quantized = "none" if name == whole_name else "fp8"
+    loaded = device_engine.load(shape, torch.device("meta"), 8192, held)
     edits = {"can_edit": True} if name.startswith("LLaDA2") else {}
     return replace(loaded, dtype=torch.bfloat16, info=replace(loaded.info, **edits))
 
@@ -80,14 +83,13 @@ def run(name: str, num_layers: int) -> None:
         graphs=False,
     )
     engine = Engine(Config(engine=config), load(name, num_layers), Metrics())
-    for request in requests(SHAPES[name]):
+    for request in requests(SHAPES[name.removesuffix(IN_8_BITS)]):
         engine.add(request)
     for _ in range(NUM_STEPS):
         batch = engine.scheduler.schedule()
         assert batch is not None
         engine.runner.launch(batch)
-        for span in batch.spans:
-            engine.scheduler.advance(span)
+        engine.scheduler.advance(batch)
     assert len(batch.spans) >= engine.scheduler.num_running > 0, "all of them have been met"
 
 
