@@ -10,6 +10,9 @@ to the file: parts that it measures replace those of the same name.
     python benchmarks/gpu.py --only "SDAR-8B (bf16|fp8), 32" --seconds 120
     python benchmarks/gpu.py --dry-run                       # small shapes, on a CPU
 
+A part that loses the device or hangs ends its process; the script goes on in another without the
+rest of that model. `--resume` goes on with the last run of a file in the same way, after a kill.
+
 `--dry-run` goes the whole way in Triton's interpreter, and writes nothing unless told to.
 """
 
@@ -44,7 +47,7 @@ if DRY:
 from benchmarks.device import kernels, loads, roofline, tables, targets  # noqa: E402
 from benchmarks.device.families import Sizes, sizes  # noqa: E402
 from benchmarks.device.loads import Case, Load  # noqa: E402
-from benchmarks.device.report import Part, Report  # noqa: E402
+from benchmarks.device.report import DeviceLost, Part, Report  # noqa: E402
 from benchmarks.device.timing import Ceilings, measure_ceilings  # noqa: E402
 from benchmarks.machine import describe  # noqa: E402
 
@@ -52,6 +55,7 @@ BUDGET_S = 540.0
 CEILINGS_S = 3.0
 LEAST_WINDOW_S = 0.0 if DRY else 1.5
 COMPANY_S = 12.0
+RESTART_S = 10.0
 
 
 def main() -> int:
@@ -64,6 +68,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="result file")
     parser.add_argument("--seconds", type=float, default=BUDGET_S, help="not much more than these")
     parser.add_argument("--only", metavar="PATTERN", help="parts whose name has this in it")
+    parser.add_argument("--resume", action="store_true", help="go on with the last run in the file")
     parser.add_argument(
         "--wheels",
         type=Path,
@@ -84,11 +89,20 @@ def main() -> int:
         name = options.name or torch.cuda.get_device_name().lower().replace(" ", "-")
         out = ROOT / "benchmarks" / "results" / f"gpu_{name}.json"
     try:
-        report = Report(describe(), device, options.seconds, options.only, out)
+        report = Report(
+            describe(), device, options.seconds, options.only, out, resume=options.resume
+        )
     except ValueError as error:
         parser.error(f"{error}; choose another file with --out")
+    if device.type == "cuda":
+        report.restart = partial(_restart, report, options)
     with dispatch.backend("triton"):
-        measure(report)
+        try:
+            measure(report)
+        except DeviceLost as error:
+            print(f"the device was lost in {error}", file=sys.stderr, flush=True)
+            if report.restart is not None:
+                report.restart()
     report.write()
     print("\n".join(tables.lines(report.result)))
     for problem in report.problems:
@@ -97,6 +111,15 @@ def main() -> int:
         print(f"written to {out}")
         out.with_suffix(".svg").write_text(roofline.draw(report.result), encoding="utf-8")
     return 1 if report.problems else 0
+
+
+def _restart(report: Report, options: argparse.Namespace) -> None:
+    """Go on in a new process, with what is left of the time."""
+    more = ["--resume", "--out", str(report.out), "--seconds", str(report.left_s - RESTART_S)]
+    more += ["--only", options.only] if options.only is not None else []
+    more += ["--wheels", str(options.wheels)] if options.wheels is not None else []
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, __file__, *more])
 
 
 def _offer(folder: Path) -> None:
@@ -132,6 +155,7 @@ def measure(report: Report) -> None:
     ceilings = measure_ceilings(report.device, small=DRY)
     report.result["ceilings"] = report.run["ceilings"] = asdict(ceilings)
     for one in contents(report.device, ceilings):
+        report.group = ()
         if isinstance(one, Part):
             report.measure(one)
         else:
@@ -144,6 +168,7 @@ def measure_case(report: Report, ceilings: Ceilings, case: Case) -> None:
     asks = [load for load in case.loads if report.wants(case.part(load))]
     if not asks and not (company and report.wants(company)):
         return
+    report.group = tuple(filter(None, [*map(case.part, case.loads), company]))
     own = sizes(case.shape, case.loads[0].quantization)
     engine = importlib.import_module("benchmarks.device.engine")
     fitting = []

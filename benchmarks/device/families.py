@@ -174,7 +174,7 @@ class RandomWeights(Weights):
         return tensor.fill_(1) if len(shape) == 1 else tensor.normal_(std=shape[-1] ** -0.5)
 
     def take_linear(self, *args: Any, **kwargs: Any) -> Linear:
-        with self._linear():
+        with self._counted_as_linear():
             return super().take_linear(*args, **kwargs)
 
     def take_gated(
@@ -186,7 +186,7 @@ class RandomWeights(Weights):
         activation: Activation = "silu",
     ) -> GatedLinear:
         self.gated_width += num_outputs
-        with self._linear():
+        with self._counted_as_linear():
             return super().take_gated(gate, up, num_outputs, num_inputs, activation)
 
     @property
@@ -198,7 +198,7 @@ class RandomWeights(Weights):
         """Whatever was asked for was there."""
 
     @contextmanager
-    def _linear(self) -> Iterator[None]:
+    def _counted_as_linear(self) -> Iterator[None]:
         self._in_linear = True
         yield
         self._in_linear = False

@@ -11,6 +11,7 @@ import gc
 import json
 import re
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 
 Row = dict[str, Any]
+LEAST_LIMIT_S = 60.0  # of a part, beside three times what it needs
 HEAD = ("taken", "machine", "versions", "commit", "uncommitted")
 
 
@@ -40,15 +42,29 @@ class Part:
     single: bool = False
 
 
+class DeviceLost(Exception):
+    """A fault after which this process can use the device no more."""
+
+
 class Report:
     """Results so far, and what went wrong on the way.
 
     `out` is read first if it is there: parts measured now replace those of the same name, all
-    others stay. Raises `ValueError` if it was made on another device or by an older script.
+    others stay. With `resume` the last run goes on: what it began is not begun again. Raises
+    `ValueError` if the file was made on another device or by an older script.
     """
 
     def __init__(
-        self, head: Row, device: torch.device, budget_s: float, only: str | None, out: Path | None
+        self,
+        head: Row,
+        device: torch.device,
+        budget_s: float,
+        only: str | None,
+        out: Path | None,
+        *,
+        resume: bool = False,
+        is_alive: Callable[[], bool] | None = None,
+        least_limit_s: float = LEAST_LIMIT_S,
     ) -> None:
         self.started_s = time.monotonic()
         self.device = device
@@ -59,8 +75,16 @@ class Report:
         self.result: Row = {"runs": [], "problems": [], "skipped": [], "seconds": {}}
         if out is not None and out.exists():
             self.result = _earlier(out, head)
-        self.result |= {key: head[key] for key in HEAD if key in head}
-        self.result["runs"].append({key: head[key] for key in HEAD if key in head} | {"only": only})
+        self._is_alive = is_alive or self._answers
+        self._least_limit_s = least_limit_s
+        self.group: tuple[str, ...] = ()  # parts that are given up together
+        self.restart: Callable[[], None] | None = None  # in another process, where that is possible
+        if resume and self.result["runs"]:
+            self.problems += [f"{one['name']}: {one['error']}" for one in self.result["problems"]]
+        else:
+            told = {key: head[key] for key in HEAD if key in head}
+            self.result |= told
+            self.result["runs"].append(told | {"only": only, "begun": []})
 
     @property
     def left_s(self) -> float:
@@ -73,8 +97,13 @@ class Report:
         return self.result["runs"][-1]
 
     def wants(self, name: str) -> bool:
-        """Whether a part was asked for."""
-        return self.only is None or self.only.search(name) is not None
+        """Whether a part was asked for, and not begun yet by this run."""
+        fits = self.only is None or self.only.search(name) is not None
+        return fits and name not in self.run["begun"]
+
+    def give_up(self) -> None:
+        """Begin no other part of the group."""
+        self.run["begun"] += [name for name in self.group if name not in self.run["begun"]]
 
     def skip(self, name: str, reason: str) -> None:
         """Tell of a part that was not measured, which is no failure."""
@@ -100,16 +129,29 @@ class Report:
             self.skip(name, "no time left")
             return None
         self._forget(name)
+        if not needed:
+            self.run["begun"].append(name)
+            self.write()
         gc.collect()  # an engine and its metrics know each other, so the last one may be there yet
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         started_s = time.monotonic()
         found = None
+        overdue = threading.Timer(self._least_limit_s + 3 * part.seconds, self._overdue, (name,))
+        overdue.daemon = True
+        if self.restart is not None:
+            overdue.start()
         try:
             found = part.measure()
         except Exception as error:
             self.fail(name, f"{type(error).__name__}: {error}")
             traceback.print_exc()
+            if not self._is_alive():
+                self.give_up()
+                self.write()
+                raise DeviceLost(name) from error
+        finally:
+            overdue.cancel()
         print(f"[{time.monotonic() - self.started_s:5.0f} s] {name}", file=sys.stderr, flush=True)
         self.result["seconds"][name] = round(time.monotonic() - started_s, 1)
         if found is not None:
@@ -121,6 +163,22 @@ class Report:
         """Leave what is known so far in the file."""
         if self.out is not None:
             self.out.write_text(json.dumps(self.result, indent=1) + "\n", encoding="utf-8")
+
+    def _answers(self) -> bool:
+        if self.device.type == "cuda":
+            try:
+                torch.cuda.synchronize()
+            except RuntimeError:
+                return False
+        return True
+
+    def _overdue(self, name: str) -> None:
+        """Go on without a part that seems to hang."""
+        assert self.restart is not None
+        self.fail(name, "took far too long and was left")
+        self.give_up()
+        self.write()
+        self.restart()
 
     def _keep(self, part: Part, found: Any) -> None:
         if part.into is None:

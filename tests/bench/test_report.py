@@ -1,13 +1,14 @@
 """Results of several runs come together in one file."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from benchmarks.device.report import Part, Report
+from benchmarks.device.report import DeviceLost, Part, Report
 
 ROOT = Path(__file__).parents[2]
 HEAD: dict[str, Any] = {"taken": "now", "machine": {"gpu": "H100"}, "commit": "abc"}
@@ -81,6 +82,38 @@ def test_results_of_another_device_or_script_are_not_mixed_in(tmp_path: Path) ->
     out.write_text(json.dumps({"machine": {"gpu": "H100"}, "engine": []}))
     with pytest.raises(ValueError, match="older version"):
         Report(HEAD, CPU, 60, None, out)
+
+
+def test_a_run_that_lost_its_device_goes_on_without_the_group(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+
+    def fault() -> None:
+        raise RuntimeError("illegal memory access")
+
+    report = Report(HEAD, CPU, 60, None, out, is_alive=lambda: False)
+    report.measure(_row("a", 1))
+    report.group = ("b", "c")
+    with pytest.raises(DeviceLost):
+        report.measure(Part("b", 0, fault, "engine"))
+    report = Report(HEAD, CPU, 60, None, out, resume=True)
+    assert [report.wants(name) for name in "abcd"] == [False, False, False, True]
+    assert report.problems == ["b: RuntimeError: illegal memory access"]
+    report.measure(_row("d", 2))
+    result = json.loads(out.read_text())
+    assert [(row["part"], row["run"]) for row in result["engine"]] == [("a", 0), ("d", 0)]
+    assert len(result["runs"]) == 1
+    assert Report(HEAD, CPU, 60, None, out).wants("b")
+
+
+def test_a_part_that_hangs_is_left(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    left = threading.Event()
+    report = Report(HEAD, CPU, 60, None, out, least_limit_s=0.01)
+    report.restart = left.set
+    report.measure(Part("a", 0, lambda: left.wait(30), None))
+    assert left.is_set()
+    assert report.problems == ["a: took far too long and was left"]
+    assert not Report(HEAD, CPU, 60, None, out, resume=True).wants("a")
 
 
 def test_only_parts_that_were_asked_for_are_measured(tmp_path: Path) -> None:
