@@ -4,7 +4,8 @@ python -m benchmarks.device.fp8 --sweep --seconds 60 --out FILE    every candida
 python -m benchmarks.device.fp8 --out FILE                         the configurations in use
 
 For `gpu.py`: `compare(shape, counts, ceilings, device)` measures a weight at some numbers of rows;
-`SHAPES` are SDAR-8B's, `ROWS` the numbers of rows, and `TINY` is for a dry run.
+`SHAPES` are SDAR-8B's, `GROUPED` some of them with scales for every 128 inputs, `ROWS` the numbers
+of rows, and `TINY` is for a dry run.
 """
 
 import argparse
@@ -39,6 +40,10 @@ SHAPES = (
     Shape("gate+up", 24_576, 4096),
     Shape("down", 4096, 12_288, True),
 )
+GROUPED = (
+    Shape("gate+up in groups", 24_576, 4096, grouped=True),
+    Shape("down in groups", 4096, 12_288, True, grouped=True),
+)
 TINY = Shape("tiny", 48, 64, True)
 
 
@@ -71,7 +76,7 @@ def compare(
             "relative_error": relative_error(inputs, out),
             "same_bits": torch.equal(out, whole[:num_rows]),
         }
-        if real:
+        if real and not shape.grouped:
             wide = [dequantize(w, torch.bfloat16) for w in inputs.weights[:4]]
             x = dequantize_rows(inputs.rows[:num_rows], torch.bfloat16)
             row["bf16_us"] = 1e6 * seconds([partial(F.linear, x, w) for w in wide])
@@ -93,7 +98,8 @@ def main() -> None:
         result: Any = sweep(options.seconds, device, SHAPES)
     else:
         ceilings = measure_ceilings(device, small=False)
-        result = [row for shape in SHAPES for row in compare(shape, ROWS, ceilings, device)]
+        shapes = (*SHAPES, *GROUPED)
+        result = [row for shape in shapes for row in compare(shape, ROWS, ceilings, device)]
         for row in result:
             print(json.dumps(row))
     if options.out is not None:

@@ -31,12 +31,16 @@ SIDE = 8192  # of the product that gives the ceiling
 
 @dataclass(frozen=True)
 class Shape:
-    """A layer's weight, and whether its product is added to a residual."""
+    """A layer's weight, and whether its product is added to a residual.
+
+    Where `grouped`, every 128 inputs have scales of their own.
+    """
 
     name: str
     outputs: int
     inputs: int
     added: bool = False
+    grouped: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,18 @@ class Inputs:
 def build(shape: Shape, num_rows: int, device: torch.device, num_weights: int = 1) -> Inputs:
     """Random rows and weights."""
     x = torch.randn(num_rows, shape.inputs, device=device).bfloat16()
-    weights = [
-        quantize(torch.randn(shape.outputs, shape.inputs, device=device) / shape.inputs**0.5, "fp8")
-        for _ in range(num_weights)
-    ]
+    weights = [_weight(shape, device) for _ in range(num_weights)]
     residual = torch.randn(num_rows, shape.outputs, device=device).bfloat16()
-    return Inputs(quantize_rows(x), weights, residual if shape.added else None)
+    rows = quantize_rows(x, grouped=shape.grouped)
+    return Inputs(rows, weights, residual if shape.added else None)
+
+
+def _weight(shape: Shape, device: torch.device) -> QuantizedWeight:
+    whole = torch.randn(shape.outputs, shape.inputs, device=device) / shape.inputs**0.5
+    if not shape.grouped:
+        return quantize(whole, "fp8")
+    rows = quantize_rows(whole, grouped=True)
+    return QuantizedWeight(rows.values, rows.scales)
 
 
 def seconds(calls: Sequence[Callable[[], Any]], replays: int = NUM_REPLAYS) -> float:

@@ -1,5 +1,7 @@
 """W8A8 products: right, and a row's bits the same in any company and for any configuration."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -218,8 +220,10 @@ def test_a_product_refuses_rows_and_residuals_that_do_not_fit(device: torch.devi
 
 
 @pytest.mark.usefixtures("triton_kernels")
-def test_a_weight_is_measured_beside_its_floor(device: torch.device) -> None:
-    found = fp8.compare(fp8.TINY, (70, 3), Ceilings(1e9, 1e9), device)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_weight_is_measured_beside_its_floor(grouped: bool, device: torch.device) -> None:
+    shape = replace(fp8.TINY, grouped=grouped)
+    found = fp8.compare(shape, (70, 3), Ceilings(1e9, 1e9), device)
     assert [row["rows"] for row in found] == [70, 3]
     assert all(row["same_bits"] and row["relative_error"] < 5e-3 for row in found)
     assert all(row["us"] > 0 and row["floor_us"] > 0 for row in found)
