@@ -27,7 +27,6 @@ from unmask_kernels.tiles import (
 )
 
 LOG2_E = tl.constexpr(1.4426950408889634)
-LOW_UNIT = tl.constexpr(0.0625)  # of the second term of a query
 ITEM, TILE = tl.constexpr(ITEM_FIELDS), tl.constexpr(TILE_FIELDS)
 
 
@@ -36,8 +35,7 @@ def _scores(b_q, b_low, b_k, b_scale, softcap, SPLIT: tl.constexpr, SOFTCAP: tl.
             PRECISION: tl.constexpr):  # fmt: skip
     """Products of queries and keys; of 8-bit keys with queries of two terms, see `_split`."""
     if SPLIT:
-        b_s = tl.dot(b_low, tl.trans(b_k)) * LOW_UNIT
-        b_s = tl.dot(b_q, tl.trans(b_k), b_s)
+        b_s = tl.dot(b_q, tl.trans(b_k), tl.dot(b_low, tl.trans(b_k)))
     else:
         b_s = tl.dot(b_q, tl.trans(b_k), input_precision=PRECISION)
     if SOFTCAP:
@@ -63,9 +61,10 @@ def _masked(b_s, first_key, p_item, starts, horizons, GROUP: tl.constexpr, BLOCK
 
 @triton.jit
 def _split(b_q):
-    """Queries as `(high + low / 16) * unit`, both e4m3: together they have bfloat16's 8 digits.
+    """Queries as `(high + low) * unit`, both e4m3: together they have bfloat16's 8 digits.
 
-    The unit [M] is a power of two, so that a row's largest number lies between 128 and 256.
+    The unit [M] is a power of two, so that a row's largest number lies between 128 and 256. What is
+    lost are digits beyond 2**-18 of that number.
     """
     b_wide = b_q.to(tl.float32)
     b_top = tl.maximum(tl.max(tl.abs(b_wide), 1), 1e-30)
@@ -73,7 +72,7 @@ def _split(b_q):
     b_unit = b_power * (1.0 / 128)
     b_wide = b_wide * (1.0 / b_unit)[:, None]
     b_high = b_wide.to(tl.float8e4nv)
-    b_low = ((b_wide - b_high.to(tl.float32)) * 16.0).to(tl.float8e4nv)
+    b_low = (b_wide - b_high.to(tl.float32)).to(tl.float8e4nv)
     return b_high, b_low, b_unit
 
 
@@ -177,59 +176,47 @@ def attention_kernel(
         acc = tl.zeros([BLOCK_M, VALUE_DIM], tl.float32)
         total, total_max, total_sum = acc, b_max, b_sum
         # A copy engine's tile may end in slots that were never written, so the last one is apart.
-        whole = high // BLOCK_N * BLOCK_N if TMA else high
-        for o_key in tl.range(low, whole, BLOCK_N, num_stages=STAGES):
-            o_position = o_key + o_n
-            m_key = o_position < high
-            if PAGE % BLOCK_N == 0:
-                o_page = tl.load(pages + first_page + o_key // PAGE).to(tl.int64)
-                o_slot = o_key % PAGE if TMA else o_key % PAGE + o_n
+        for phase in tl.static_range(2 if TMA else 1):
+            if not TMA:
+                o_from, o_to = low, high
+            elif phase == 0:
+                o_from, o_to = low, high // BLOCK_N * BLOCK_N
             else:
-                o_page = tl.load(pages + first_page + o_position // PAGE, mask=m_key, other=0)
-                o_page, o_slot = o_page.to(tl.int64), o_position % PAGE
-            b_k = _load_tile(keys, o_page, o_slot, i_head, 0, m_key, stride_page, stride_slot,
-                             stride_head, PAGE, HEAD_DIM, PADDED_DIM, PADDED_DIM, TMA)  # fmt: skip
-            b_v = _load_tile(values, o_page, o_slot, i_head, i_part * VALUE_DIM, m_key,
-                             stride_page, stride_slot, stride_head, PAGE, HEAD_DIM, PADDED_DIM,
-                             VALUE_DIM, TMA)  # fmt: skip
-            if SCALED:
-                b_v = b_v.to(tl.float16 if SPLIT else query.dtype.element_ty)
-                if not SPLIT:
-                    b_k = b_k.to(query.dtype.element_ty)
-            b_s = _scores(b_q, b_low, b_k, b_scale, softcap, SPLIT, SOFTCAP, PRECISION)
-            # Merged under a condition that needs the scores, and not as a grain ends: Triton 3.6
-            # would read the mix there while the matrix unit still adds to it.
-            is_first = GRAIN < CHUNK and o_key % GRAIN == 0
-            if is_first | (o_key < clear_low) | (o_key >= clear_high):
-                b_s = _masked(b_s, o_key, p_item, starts, horizons, GROUP, BLOCK_M, BLOCK_N)
-                if GRAIN < CHUNK:
-                    if is_first:
-                        total, total_max, total_sum = _merge(
-                            total, total_max, total_sum, acc, b_max, b_sum
-                        )
-                        b_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
-            acc, b_max, b_sum = _attend(acc, b_max, b_sum, b_s, b_v, b_unit, PRECISION)
-        if TMA and GRAIN < CHUNK:
-            if whole % GRAIN == 0:
-                total, total_max, total_sum = _merge(total, total_max, total_sum, acc, b_max, b_sum)
-                b_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
-        if TMA and whole < high:
-            o_slot = whole % PAGE
-            m_key = whole + o_n < high
-            o_page = tl.load(pages + first_page + whole // PAGE).to(tl.int64)
-            b_k = _load_tile(keys, o_page, o_slot, i_head, 0, m_key, stride_page, stride_slot,
-                             stride_head, PAGE, HEAD_DIM, PADDED_DIM, PADDED_DIM, TMA)  # fmt: skip
-            b_v = _load_tile(values, o_page, o_slot, i_head, i_part * VALUE_DIM, m_key,
-                             stride_page, stride_slot, stride_head, PAGE, HEAD_DIM, PADDED_DIM,
-                             VALUE_DIM, TMA)  # fmt: skip
-            if SCALED:
-                b_v = b_v.to(tl.float16 if SPLIT else query.dtype.element_ty)
-                if not SPLIT:
-                    b_k = b_k.to(query.dtype.element_ty)
-            b_v = tl.where(m_key[:, None], b_v, tl.zeros_like(b_v))
-            b_s = _scores(b_q, b_low, b_k, b_scale, softcap, SPLIT, SOFTCAP, PRECISION)
-            b_s = _masked(b_s, whole, p_item, starts, horizons, GROUP, BLOCK_M, BLOCK_N)
-            acc, b_max, b_sum = _attend(acc, b_max, b_sum, b_s, b_v, b_unit, PRECISION)
+                o_from, o_to = high // BLOCK_N * BLOCK_N, high
+            for o_key in tl.range(o_from, o_to, BLOCK_N, num_stages=STAGES if phase == 0 else 2):
+                o_position = o_key + o_n
+                m_key = o_position < high
+                if PAGE % BLOCK_N == 0:
+                    o_page = tl.load(pages + first_page + o_key // PAGE).to(tl.int64)
+                    o_slot = o_key % PAGE if TMA else o_key % PAGE + o_n
+                else:
+                    o_page = tl.load(pages + first_page + o_position // PAGE, mask=m_key, other=0)
+                    o_page, o_slot = o_page.to(tl.int64), o_position % PAGE
+                b_k = _load_tile(keys, o_page, o_slot, i_head, 0, m_key, stride_page,
+                                 stride_slot, stride_head, PAGE, HEAD_DIM, PADDED_DIM,
+                                 PADDED_DIM, TMA)  # fmt: skip
+                b_v = _load_tile(values, o_page, o_slot, i_head, i_part * VALUE_DIM, m_key,
+                                 stride_page, stride_slot, stride_head, PAGE, HEAD_DIM, PADDED_DIM,
+                                 VALUE_DIM, TMA)  # fmt: skip
+                if SCALED:
+                    b_v = b_v.to(tl.float16 if SPLIT else query.dtype.element_ty)
+                    if not SPLIT:
+                        b_k = b_k.to(query.dtype.element_ty)
+                if phase == 1:
+                    b_v = tl.where(m_key[:, None], b_v, tl.zeros_like(b_v))
+                b_s = _scores(b_q, b_low, b_k, b_scale, softcap, SPLIT, SOFTCAP, PRECISION)
+                # Merged under a condition that needs the scores, and not as a grain ends: there
+                # Triton 3.6 would read the mix while the matrix unit still adds to it.
+                is_first = GRAIN < CHUNK and o_key % GRAIN == 0
+                if is_first | (o_key < clear_low) | (o_key >= clear_high):
+                    b_s = _masked(b_s, o_key, p_item, starts, horizons, GROUP, BLOCK_M, BLOCK_N)
+                    if GRAIN < CHUNK:
+                        if is_first:
+                            total, total_max, total_sum = _merge(
+                                total, total_max, total_sum, acc, b_max, b_sum
+                            )
+                            b_max = tl.full([BLOCK_M], float("-inf"), tl.float32)
+                acc, b_max, b_sum = _attend(acc, b_max, b_sum, b_s, b_v, b_unit, PRECISION)
         if GRAIN < CHUNK:
             acc, b_max, b_sum = _merge(total, total_max, total_sum, acc, b_max, b_sum)
 
