@@ -112,7 +112,7 @@ def _sampling_flag(name: str, kind: Any, text: str) -> Any:
             flag,
             help=text,
             parser=parser,
-            metavar="INTEGER|auto" if parser else None,
+            metavar="<int|auto>" if parser else None,
             rich_help_panel="Sampling",
             show_default=False,
         ),
