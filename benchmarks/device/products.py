@@ -43,6 +43,15 @@ PRODUCTS: dict[str, tuple[Product, ...]] = {
         (1024, 2048, False),
         (2048, 512, True),
     ),
+    "DiffusionGemma": (
+        (8192, 2816, False),
+        (9216, 2816, False),
+        (2816, 4096, False),
+        (2816, 8192, False),
+        (4224, 2816, False),
+        (2816, 2112, False),
+        (16_384, 2816, False),  # a slice of the head
+    ),
     "SDAR-1.7B": (
         (4096, 2048, False),
         (12_288, 2048, False),
