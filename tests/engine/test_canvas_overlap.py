@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("transformers.models.diffusion_gemma")
 
-from tests.support.engines import make_engine, run_all, run_alone
+from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.noise import KINDS, UNUSUAL, WIDTH, canvas_requests, load_noise
 from unmask.models.registry import LoadedModel
 from unmask.types import Request, SamplingParams
@@ -68,3 +68,24 @@ def test_no_step_follows_the_last_one_of_a_canvas(
         assert answer.finish is not None
         assert answer.finish.usage.denoising_steps == 3 * steps
         assert answer.finish.usage == alone.finish.usage if alone.finish else False
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_a_canvas_begins_behind_the_last_step_of_the_one_before(
+    noise: LoadedModel, steps: int
+) -> None:
+    """No step is left out between them, as the tokens that it needs are on the device."""
+    params = SamplingParams(
+        max_tokens=3 * WIDTH, seed=1, ignore_eos=True, steps=steps, entropy_bound=0.0
+    )
+    request = Request("a", tuple(range(21)), params)
+    engine = make_engine(noise, overlap=True)
+    engine.add(request)
+    answers: dict[str, Answer] = {}
+    num_steps = 0
+    while engine.has_work:
+        collect(answers, engine.step())
+        engine.check_integrity()
+        num_steps += 1
+    assert num_steps == 3 * steps + 1
+    assert answers["a"].essence == run_alone(noise, request).essence

@@ -16,10 +16,10 @@ OTHERS, NUM_WARPS = 8, 8  # positions that are compared with all of a canvas at 
 
 @triton.jit
 def begin_kernel(
-    tokens, draft, unchanged, rows, is_fresh, seeds, starts,
+    tokens, unchanged, rows, is_fresh, seeds, starts,
     stride_tokens, length, vocab_size, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Random tokens, no draft."""
+    """Random tokens; the draft was unchanged for less than no step."""
     i_canvas = tl.program_id(0)
     if tl.load(is_fresh + i_canvas):
         i_row = tl.load(rows + i_canvas)
@@ -29,15 +29,14 @@ def begin_kernel(
         seed = tl.load(seeds + i_canvas)
         b_token = noise_tokens(seed, b_position, seed * 0, vocab_size, BLOCK)
         tl.store(tokens + i_row * stride_tokens + o_token, b_token, mask=m_token)
-        tl.store(draft + i_row * length + o_token, b_token * 0 - 1, mask=m_token)
-        tl.store(unchanged + i_row, i_row * 0)
+        tl.store(unchanged + i_row, i_row * 0 - 1)
 
 
 @triton.jit
 def move_kernel(
     tokens, draft, unchanged, rows, seeds, starts, steps, bounds, stability, confidence, is_last,
     drawn, best, entropy, accepted, finished,
-    stride_tokens, length, vocab_size, BLOCK: tl.constexpr, OTHERS: tl.constexpr,
+    stride_tokens, stride_draft, length, vocab_size, BLOCK: tl.constexpr, OTHERS: tl.constexpr,
 ):  # fmt: skip
     """Accept the most certain positions, renoise the others, and tell whether it is finished."""
     i_canvas = tl.program_id(0).to(tl.int64)
@@ -60,7 +59,7 @@ def move_kernel(
     tl.store(accepted + o_given, b_accepted, mask=m_token)
 
     b_best = tl.load(best + o_given, mask=m_token, other=0)
-    p_draft = draft + i_row * length + o_token
+    p_draft = draft + i_row * stride_draft + o_token
     b_differs = (b_best != tl.load(p_draft, mask=m_token, other=0)) & m_token
     count = tl.load(unchanged + i_row)
     count = tl.where(tl.max(b_differs.to(tl.int32), 0) == 0, count + 1, 0)
@@ -84,7 +83,7 @@ class Kept:
     """What is kept of canvases, a row each."""
 
     tokens: Tensor  # [N, L] int64, rows at any stride
-    draft: Tensor  # [N, L] int64
+    draft: Tensor  # [N, L] int64, rows at any stride
     unchanged: Tensor  # [N] int64
 
 
@@ -103,10 +102,10 @@ class Moving:
 
 
 def begin(kept: Kept, moving: Moving, is_fresh: Tensor, vocab_size: int) -> None:
-    """Make canvases random tokens where `is_fresh` [S]."""
+    """Make canvases random tokens where `is_fresh` [S]; their drafts stay what they were."""
     length = kept.draft.shape[1]
     begin_kernel[(len(moving.rows),)](
-        kept.tokens, kept.draft, kept.unchanged, moving.rows, is_fresh, moving.seeds, moving.starts,
+        kept.tokens, kept.unchanged, moving.rows, is_fresh, moving.seeds, moving.starts,
         kept.tokens.stride(0), length, vocab_size, BLOCK=triton.next_power_of_2(length),
         num_warps=NUM_WARPS,
     )  # fmt: skip
@@ -126,7 +125,7 @@ def move(
         kept.tokens, kept.draft, kept.unchanged, moving.rows, moving.seeds, moving.starts,
         moving.steps, moving.bounds, moving.stability, moving.confidence, moving.is_last,
         drawn, best, entropy, accepted, finished,
-        kept.tokens.stride(0), length, vocab_size,
+        kept.tokens.stride(0), kept.draft.stride(0), length, vocab_size,
         BLOCK=triton.next_power_of_2(length), OTHERS=OTHERS, num_warps=NUM_WARPS,
     )  # fmt: skip
     return accepted, finished
@@ -135,7 +134,7 @@ def move(
 def variants(capability: int) -> Iterator[Variant]:
     """What is launched, for the compile checks."""
     kept = dict.fromkeys(("tokens", "draft", "unchanged", "rows", "seeds", "starts"), "*i64")
-    kept |= dict.fromkeys(("stride_tokens", "length", "vocab_size"), "i32:16")
+    kept |= dict.fromkeys(("stride_tokens", "stride_draft", "length", "vocab_size"), "i32:16")
     begun = kept | {"is_fresh": "*i1"}
     yield Variant("canvas begun", begin_kernel, begun, {"BLOCK": 256}, NUM_WARPS)
     given = dict.fromkeys(("steps", "stability", "drawn", "best"), "*i64")

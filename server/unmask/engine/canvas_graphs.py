@@ -27,6 +27,7 @@ from unmask.engine.canvas_trial import random_canvases
 from unmask.engine.canvases import (
     Canvases,
     CanvasStep,
+    UnknownTokens,
     begin,
     canvas_arrays,
     denoise_canvases,
@@ -240,10 +241,11 @@ class _Trial:
         host = canvas_step(batch, own.canvases, self.plans(batch), own.cache).given
         given = on_device(host, own.staging)
         arrays = canvas_arrays(batch, own.canvases, own.schedule)
-        [rows, *tensors] = own.staging.put([batch.open_rows, *arrays])
+        unknown = UnknownTokens.of(batch, own.canvases)
+        [rows, cells, *tensors] = own.staging.put([unknown.rows, unknown.cells, *arrays])
         step = CanvasStep.of(tensors)
         begin(own.canvases, step, own.vocab_size)
-        given.token_ids.index_copy_(0, rows, own.canvases.tokens[step.rows].flatten())
+        given.token_ids.index_copy_(0, rows, own.canvases.cells.view(-1)[cells])
         return denoise_canvases(self.model, own.canvases, step, given, own.vocab_size)
 
     def _found(self, outputs: Outputs, batch: StepBatch) -> list[Tensor]:

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from unmask.config import EngineConfig
-from unmask.engine.canvases import Canvases, CanvasStep, canvas_arrays
+from unmask.engine.canvases import Canvases, CanvasStep, UnknownTokens, canvas_arrays
 from unmask.engine.graph_sizes import GraphSize, tile_configs, tiles_for
 from unmask.engine.launched import Outputs
 from unmask.engine.pages import page_size_of
 from unmask.engine.sequence import IntArray
-from unmask.engine.staging import Array, Staging, packed_size, unpack
+from unmask.engine.staging import Array, Staging, on_host, packed_size, unpack
 from unmask.engine.step import StepBatch
 from unmask.engine.step_room import HostStep, StepRoom, host_step, spare_cell
 from unmask.models.layers import KVCache, LayerShape
@@ -164,10 +164,14 @@ def canvas_step(
     batch: StepBatch, canvases: Canvases, plans: tuple[AttentionPlan, ...], cache: KVCache
 ) -> HostStep:
     """A batch with plans on the host; the tokens of its canvases are on the device."""
-    step = host_step(batch, canvases.cells, plans, cache)
-    is_known = torch.ones_like(step.is_known)
-    is_known[torch.from_numpy(batch.open_rows)] = False
-    return replace(step, is_known=is_known)
+    step, unknown = (
+        host_step(batch, canvases.cells, plans, cache),
+        UnknownTokens.of(batch, canvases),
+    )
+    rows, own_cells = on_host([unknown.rows, unknown.cells])
+    cells, is_known = step.cells.clone(), torch.ones_like(step.is_known)
+    cells[rows], is_known[rows] = own_cells, False
+    return replace(step, cells=cells, is_known=is_known)
 
 
 def _results(

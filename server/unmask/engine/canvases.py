@@ -14,6 +14,7 @@ from torch import Tensor
 
 from unmask.decoding.canvas import CanvasState, Predictions, Rules, denoise
 from unmask.engine.launched import Outputs
+from unmask.engine.sequence import IntArray
 from unmask.engine.staging import Array
 from unmask.engine.step import DecodingArrays, StepBatch
 from unmask.models.canvas_decoder import CanvasDecoder
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 class Canvases:
     """State of every open canvas between two steps, a row a sequence; the last row is padding's."""
 
-    cells: Tensor  # [N + 1, MAX_BLOCK_LENGTH] int64, of which a canvas has the first L
-    draft: Tensor  # [N + 1, L] int64
+    cells: Tensor  # [N + 1, MAX_BLOCK_LENGTH] int64, of which tokens are the first L
+    draft: Tensor  # [N + 1, L] int64, the cells after them where there are as many
     unchanged: Tensor  # [N + 1] int64
     soft: Tensor  # [N + 1, L, C]
 
@@ -51,6 +52,8 @@ class Canvases:
         num_rows = num_sequences + 1
         cells = torch.zeros(num_rows, MAX_BLOCK_LENGTH, dtype=torch.int64, device=device)
         draft = cells.new_zeros(num_rows, length)
+        if 2 * length <= MAX_BLOCK_LENGTH:
+            draft = cells[:, length : 2 * length]
         soft = torch.zeros(num_rows, length, hidden_size, dtype=dtype, device=device)
         return cls(cells, draft, cells.new_zeros(num_rows), soft)
 
@@ -174,19 +177,47 @@ def canvas_arrays(
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownTokens:
+    """Rows of a batch whose tokens are on the device, and their cells: open canvases and drafts.
+
+    A canvas that begins while the last step of the one before is out needs that one's final tokens,
+    which are its draft.
+    """
+
+    rows: IntArray
+    cells: IntArray
+
+    @classmethod
+    def of(cls, batch: StepBatch, canvases: Canvases) -> Self:
+        """Those of a batch that is not launched yet."""
+        rows, cells = [batch.open_rows], [batch.open_cells]
+        for i, span in enumerate(batch.spans):
+            if span.block_start > span.sequence.block_start:
+                count = span.block_start - span.reach.start
+                row = span.sequence.canvas_row
+                assert row is not None
+                rows.append(np.arange(count) + batch.query_starts[i])
+                cells.append(np.arange(count) + row * MAX_BLOCK_LENGTH + canvases.length)
+        return cls(np.concatenate(rows), np.concatenate(cells))
+
+
 def begin(canvases: Canvases, step: CanvasStep, vocab_size: int) -> None:
-    """Make canvases that begin with this step random tokens."""
+    """Make canvases that begin with this step random tokens; drafts stay what they were.
+
+    A draft that happens to be that of the canvas before counts as no step of being the same.
+    """
     if uses_triton(canvases.draft.device):
         from unmask_kernels.gpu import denoising
 
         denoising.begin(_kept(canvases), _moving(step), step.is_fresh, vocab_size)
         return
-    noise = CanvasState.start(step.noise(torch.zeros_like(step.steps), vocab_size))
+    noise = step.noise(torch.zeros_like(step.steps), vocab_size)
     old, is_fresh = canvases.state(step.rows), step.is_fresh
     state = CanvasState(
-        torch.where(is_fresh[:, None], noise.tokens, old.tokens),
-        torch.where(is_fresh[:, None], noise.draft, old.draft),
-        torch.where(is_fresh, noise.unchanged, old.unchanged),
+        torch.where(is_fresh[:, None], noise, old.tokens),
+        old.draft,
+        torch.where(is_fresh, -1, old.unchanged),
     )
     canvases.keep(step.rows, state)
 

@@ -11,6 +11,7 @@ from unmask.engine.canvas_graphs import CanvasGraphs, capture_canvases
 from unmask.engine.canvases import (
     Canvases,
     CanvasStep,
+    UnknownTokens,
     begin,
     canvas_arrays,
     denoise_canvases,
@@ -259,9 +260,14 @@ class Runner:
             model.forward(self._step_input(batch, put, wanted=put.wanted_rows))
             return None
         assert info.canvas is not None, "the family says how canvases are denoised"
-        step = CanvasStep.of(self.staging.put(canvas_arrays(batch, canvases, info.canvas)))
+        unknown, arrays = (
+            UnknownTokens.of(batch, canvases),
+            canvas_arrays(batch, canvases, info.canvas),
+        )
+        [rows, cells, *tensors] = self.staging.put([unknown.rows, unknown.cells, *arrays])
+        step = CanvasStep.of(tensors)
         begin(canvases, step, info.vocab_size)
-        put.token_ids.index_copy_(0, put.open_rows, canvases.tokens[step.rows].flatten())
+        put.token_ids.index_copy_(0, rows, canvases.cells.view(-1)[cells])
         given = self._step_input(batch, put)
         return denoise_canvases(model, canvases, step, given, info.vocab_size, batch.decoding)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.engine.pages import PageKey, page_key, root_key
-from unmask.types import CacheName, ModelInfo, PolicyName, Request
+from unmask.types import MAX_BLOCK_LENGTH, CacheName, ModelInfo, PolicyName, Request
 from unmask_kernels.request_constraint import Constraint
 
 IntArray = npt.NDArray[np.int64]
@@ -127,6 +127,7 @@ class Sequence:
         self.was_masked = self.masked[:0]  # in the open block, before the last result
         self.num_computed = 0
         self.in_flight = 0  # runs of the open block whose results are not known yet
+        self.in_next = 0  # runs of the block after it
         self.canvas_row: int | None = None  # of the table and the device's canvas, once admitted
         self.num_final = self.num_prompt
         self.pages: list[int] = []
@@ -141,8 +142,23 @@ class Sequence:
 
     @property
     def next_step(self) -> int:
-        """Number of the denoising step of the open block that is launched next."""
-        return self.block_step + self.in_flight
+        """Number of the denoising step that is launched next, of the open or the next block."""
+        return 0 if self.opens_next else self.block_step + self.in_flight
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the last step that a canvas of noise may take is launched."""
+        return self.is_canvas and self.block_step + self.in_flight >= self.decoding.steps
+
+    @property
+    def opens_next(self) -> bool:
+        """Whether the next canvas can begin before the tokens of the open one are known.
+
+        They are what its last step, the only one that is out, leaves on the device.
+        """
+        is_last = self.in_flight == 1 and self.in_next == 0 and self.is_out
+        fits = 2 * self.decoding.block_len <= MAX_BLOCK_LENGTH
+        return is_last and fits and self.block_end < self.fill_end
 
     @property
     def block_index(self) -> int:
@@ -174,8 +190,8 @@ class Sequence:
     @property
     def must_wait(self) -> bool:
         """Whether the last result decides what is computed next."""
-        if self.is_canvas and self.in_flight and self.next_step >= self.decoding.steps:
-            return True  # its last step is out, and what follows begins with its tokens
+        if self.in_flight and self.is_out:
+            return not self.opens_next
         if self.decoding.editing_limit is not None and self.in_flight > 1:
             return True  # a run after the last edit might edit once more, and leave other keys
         if self.is_drafted and self.in_flight > 0:
@@ -204,6 +220,9 @@ class Sequence:
         if self.is_full:
             reach = self._full_pass()
             return reach if self.num_canvases * reach.num_rows <= budget else None
+        if self.opens_next:
+            reach = self._next_canvas_pass()
+            return reach if reach.num_rows <= budget else None
         reach = self._first_token_pass() if self._lacks_first_token else self._block_pass()
         if reach.num_rows <= budget:
             return reach
@@ -221,6 +240,11 @@ class Sequence:
         """What has no keys yet, and the last token before the block, which tells its first."""
         start, end = min(self.num_computed, self.block_start - 1), self.block_start + 1
         return Reach(start, end, end, range(self.block_start, end))
+
+    def _next_canvas_pass(self) -> Reach:
+        """The open canvas, whose tokens are final by then, and the first step of the next one."""
+        end = min(self.block_end + self.decoding.block_len, self.fill_end)
+        return Reach(self.num_computed, end, end, range(self.block_end, end))
 
     def _block_pass(self) -> Reach:
         start, end, part_len = self.block_start, self.block_end, self.decoding.sub_block_len
@@ -267,6 +291,10 @@ class Sequence:
         """Record that a pass was launched, and which keys are kept of it."""
         self.num_forwards += 1
         self.num_rows += self.num_canvases * reach.num_rows
+        if reach.scored and reach.scored.start == self.block_end:
+            self.in_next += 1
+            self.num_computed = self.block_end
+            return
         if reach.scored:
             self.in_flight += 1
             self.has_block_keys = self.keeps_block_keys and reach.end == self.block_end
@@ -341,5 +369,6 @@ class Sequence:
             self.num_computed = self.block_end
         self.block_start = self.block_end
         self.block_end = min(self.block_start + self.decoding.block_len, self.fill_end)
-        self.block_step = self.in_flight = self.post_steps = 0
+        self.in_flight, self.in_next = self.in_next, 0
+        self.block_step = self.post_steps = 0
         self.is_settled = self.has_block_keys = False

@@ -33,6 +33,8 @@ class Span:
         start, row = sequence.block_start, sequence.canvas_row
         assert row is not None, "a sequence has a row from its admission on"
         end = min(sequence.block_end, reach.end) if reach.scored else start
+        if reach.scored and reach.scored.start == sequence.block_end:
+            start, end = reach.scored.start, reach.end  # the block after the open one
         scored = reach.scored
         bounds = (reach.start, reach.end, reach.horizon, scored.start, scored.stop, start, end, row)
         numbers = np.array((*bounds, without_prompt), np.int64)
