@@ -12,6 +12,7 @@ import multiprocessing
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -116,8 +117,11 @@ def compile_apart(groups: Sequence[Group]) -> None:
         for config in group.configs.values()
     ]
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(NUM_COMPILERS, mp_context=spawn) as pool:
-        list(pool.map(compile_one, *zip(*jobs, strict=True)))
+    try:
+        with ProcessPoolExecutor(NUM_COMPILERS, mp_context=spawn) as pool:
+            list(pool.map(compile_one, *zip(*jobs, strict=True)))
+    except BrokenProcessPool as error:
+        print(f"compiled one by one: {error}", flush=True)
 
 
 def compile_one(shape: Shape, config: TileConfig) -> None:
