@@ -85,7 +85,9 @@ def test_products_agree_with_float64(
         (linear.add(x, other.clone()), exact + other.double()),
     ):
         assert got.dtype == dtype
-        assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
+        on_units = device.type == "cuda" and linear.takes_quantized_rows
+        tolerance = max(TOLERANCE[dtype], 2e-3 if on_units else 0)  # which keep 14 bits of sums
+        assert (got.double() - expected).abs().max() < tolerance * expected.abs().max()
 
 
 @pytest.mark.parametrize("kind", quantized.DTYPES)
