@@ -184,6 +184,7 @@ def measure(num_sequences: int, order: Order) -> dict[str, Any]:
         num_pages=num_sequences * 64,
         prefix_cache=False,
         overlap=True,
+        overlap_rows=0,
     )
     engine = Engine(Config(engine=config), loaded, Metrics())
     graphs = StubGraphs(engine, order)

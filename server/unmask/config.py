@@ -36,10 +36,11 @@ class EngineConfig:
     `kv_memory_mib`, and without that most of what the weights leave of a GPU, or little of a CPU's
     memory. They are of the model's type, or of 8 bits by `kv_dtype`. `threads` are a CPU's; without
     it, its kernels use all cores and torch half. With `overlap` up to `steps_ahead` steps are
-    launched while the device works on the one before them, with `graphs` their kernels are captured
-    at start and replayed: both by default on a GPU. Beyond `saturation_rows` a step's time grows
-    with its rows, and load-adaptive block lengths are shorter. Where a step
-    has fewer than `speculation_rows`, states that blocks will likely have next fill it up to them.
+    launched while the device works on the one before them, if it has `overlap_rows` or more; with
+    `graphs` their kernels are captured at start and replayed: both by default on a GPU. Beyond
+    `saturation_rows` a step's time grows with its rows, and load-adaptive block lengths are
+    shorter. Where a step has fewer than `speculation_rows`, states that blocks will likely have
+    next fill it up to them.
     """
 
     max_num_seqs: int = 64
@@ -51,6 +52,7 @@ class EngineConfig:
     kv_dtype: KVDtypeName = "auto"
     prefix_cache: bool = True
     overlap: bool | None = None
+    overlap_rows: int = 512
     steps_ahead: int = 1
     graphs: bool | None = None
     threads: int | None = None

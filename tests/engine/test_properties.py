@@ -71,6 +71,7 @@ def engine_settings(draw: st.DrawFn) -> dict[str, Any]:
         "max_batch_tokens": draw(st.sampled_from([32, 48, 70, 200, 2048])),
         "max_num_seqs": draw(st.sampled_from([2, 64])),
         "overlap": draw(st.booleans()),
+        "overlap_rows": draw(st.sampled_from([0, 40])),
         "steps_ahead": draw(st.sampled_from([1, 2, 4])),
     }
 

@@ -9,7 +9,7 @@ from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
 from unmask.types import Delta, Event, Failure, Finish, Refinement, Request, TokenLogprob
 
-ROOMY = EngineConfig(num_pages=400, page_size=16, max_batch_tokens=2048)
+ROOMY = EngineConfig(num_pages=400, page_size=16, max_batch_tokens=2048, overlap_rows=0)
 
 
 @dataclass

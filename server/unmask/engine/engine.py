@@ -156,8 +156,24 @@ class Engine:
         self.metrics.preempted.inc(self.scheduler.num_preempted - preempted_before)
         if batch is not None:
             self._launched.append(self._launch(batch))
-        ahead = self.config.steps_ahead if self.runner.overlaps and batch is not None else 0
-        return self._finish(self._launched.popleft()) if len(self._launched) > ahead else []
+        ahead, events = self._steps_ahead(batch), list[Event]()
+        while len(self._launched) > ahead:
+            events += self._finish(self._launched.popleft())
+        return events
+
+    def _steps_ahead(self, batch: StepBatch | None) -> int:
+        """Steps that may be launched before one's result is read.
+
+        A full block is computed once more where its last result is not known yet, rather than
+        together with the next block. While a step waits for weights, that costs more than the
+        host's part of it.
+        """
+        if batch is None or not self.runner.overlaps:
+            return 0
+        folds = self.loaded.info.attention == "block_causal"
+        if folds and batch.num_tokens < self.config.overlap_rows:
+            return 0
+        return self.config.steps_ahead
 
     def _launch(self, batch: StepBatch) -> "Step":
         started_s = time.monotonic()
