@@ -1,7 +1,7 @@
-"""How many passes guessed states save one request: `python -m benchmarks.speculation`.
+"""Passes that speculation saves one request: `python -m benchmarks.speculation`.
 
-Answers held-out problems of the embedded model one after another, with and without guesses, checks
-that the answers are the same, and writes passes, and guesses that came true.
+Answers held-out problems of the embedded model one after another, with speculative states and
+without, checks that the answers are the same, and writes passes and accepted states.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One setting with steps filled up to `rows`; `steps_per_pass` is what guesses gain."""
+    """One setting with steps of up to `rows`; `steps_per_pass` is what speculation gains."""
 
     setting: str
     rows: int
@@ -38,8 +38,8 @@ class Row:
     steps: int
     passes: int
     steps_per_pass: float
-    guessed: int
-    came_true: int
+    speculative: int
+    accepted: int
     rows_per_token: float
     elapsed_s: float
 
@@ -76,8 +76,8 @@ def run(problems: list[EvalProblem], name: str, rows: int) -> tuple[Row, list[tu
         steps=steps,
         passes=passes,
         steps_per_pass=steps / passes,
-        guessed=int(read("unmask_guessed_states_total") or 0),
-        came_true=int(read("unmask_accepted_states_total") or 0),
+        speculative=int(read("unmask_speculative_states_total") or 0),
+        accepted=int(read("unmask_accepted_states_total") or 0),
         rows_per_token=(sum(usage.query_tokens for usage in usages) - prompts) / tokens,
         elapsed_s=elapsed_s,
     )
@@ -94,12 +94,12 @@ def main() -> None:
         expected: list[tuple[int, ...]] | None = None
         for rows in ROWS:
             row, answers = run(problems, name, rows)
-            assert expected is None or answers == expected, "guesses change no answer"
+            assert expected is None or answers == expected, "speculation changes no answer"
             expected = answers
             results.append(row)
             print(
                 f"{name:32} {rows:4} rows: {row.steps} steps in {row.passes} passes, "
-                f"{row.steps_per_pass:.2f} a pass; {row.came_true} of {row.guessed} came true; "
+                f"{row.steps_per_pass:.2f} a pass; {row.accepted} of {row.speculative} accepted; "
                 f"{row.rows_per_token:.1f} rows a token; {row.elapsed_s:.1f} s"
             )
     record = describe() | {

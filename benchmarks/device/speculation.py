@@ -1,9 +1,9 @@
-"""What guessed states cost a step, and whether answers stay the same: one model, few requests.
+"""Speculative states on a device: what they cost a step, and whether answers stay the same.
 
     python -m benchmarks.device.speculation --out results/gpu_speculation_NAME.json
 
-Random weights say how long a pass takes with rows to spare filled with guessed states and without,
-and nothing of how often guesses come true: that is for `python -m benchmarks.speculation`.
+Random weights say how long a pass takes with speculative states in its spare rows and without, and
+nothing of the acceptance rate: that is for `python -m benchmarks.speculation`.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from unmask.types import Delta, Request, SamplingParams
 
 MODEL = "SDAR-8B"
 REQUESTS = (1, 2, 4)
-# Rows up to which steps are filled, and tokens of a page: blocks of 32 begin at each of 32 tokens.
+# Rows of a step, and tokens of a page: blocks of 32 begin at each of 32 tokens.
 SETTINGS = ((0, 64), (128, 64), (256, 64), (128, 32))
 CONTEXT, NUM_TOKENS, BLOCK, STEPS = 1024, 256, 32, 8
 LEAST_ROWS = 512  # of a step, for which graphs are captured
@@ -40,7 +40,7 @@ def prompts(count: int, length: int, vocab_size: int) -> list[tuple[int, ...]]:
 
 
 def start(loaded: LoadedModel, rows: int, page_size: int) -> Engine:
-    """An engine that fills its steps up to `rows`."""
+    """An engine whose steps have up to `rows` for speculation."""
     pages = 2 + (CONTEXT + NUM_TOKENS + 2 * BLOCK) // page_size
     config = EngineConfig(
         max_num_seqs=max(REQUESTS),
@@ -58,7 +58,7 @@ def run(
     """A number of requests from their first step to the last."""
     own = prompts(count, context, engine.loaded.info.vocab_size)
     read = engine.metrics.registry.get_sample_value
-    names = ("forward_passes", "denoising_steps", "query_tokens", "guessed_states")
+    names = ("forward_passes", "denoising_steps", "query_tokens", "speculative_states")
     names = (*names, "accepted_states")
     before = {name: read(f"unmask_{name}_total") or 0.0 for name in names}
     for i, ids in enumerate(own):

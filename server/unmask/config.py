@@ -39,8 +39,7 @@ class EngineConfig:
     launched while the device works on the one before them, if it has `overlap_rows` or more; with
     `graphs` their kernels are captured at start and replayed: both by default on a GPU. Beyond
     `saturation_rows` a step's time grows with its rows, and load-adaptive block lengths are
-    shorter. Where a step has fewer than `speculation_rows`, states that blocks will likely have
-    next fill it up to them.
+    shorter. Steps of fewer than `speculation_rows` also run likely next states of their blocks.
     """
 
     max_num_seqs: int = 64

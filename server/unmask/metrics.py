@@ -38,9 +38,12 @@ class Metrics:
             "canvas_positions", "Masked positions that were scored, summed over steps."
         )
         self.forward_passes = counter("forward_passes", "Forward passes of the model.")
-        self.guessed_states = counter("guessed_states", "Guessed states of blocks that were run.")
+        self.speculative_states = counter(
+            "speculative_states", "Likely next states of blocks that were run."
+        )
         self.accepted_states = counter(
-            "accepted_states", "Guessed states that came true, each a step of a request saved."
+            "accepted_states",
+            "Speculative states that were reached, a pass saved by each.",
         )
         self.query_tokens = counter("query_tokens", "Tokens that went through the model.")
         self.admitted = counter("requests_admitted", "Requests that were queued.")

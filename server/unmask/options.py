@@ -35,7 +35,7 @@ MEANINGS = {
     "engine.steps_ahead": "Steps launched before one's result is read, where they overlap.",
     "engine.graphs": "Launch a step's kernels at once, as captured at start; on a GPU if unset.",
     "engine.saturation_rows": "Rows that fill the device; 256 on a GPU, 32 elsewhere if unset.",
-    "engine.speculation_rows": "Rows up to which steps are filled with guessed states; 0 is off.",
+    "engine.speculation_rows": "Rows that a step may have for speculative states; 0 is off.",
     "engine.threads": "Threads on the CPU; all cores for C kernels and half for torch if unset.",
     "decoding.preset": "Settings of the checkpoint's authors by name: quality or speed (LLaDA2.1).",
     "decoding.policy": "Rule that picks the positions a step fills; the checkpoint's if unset.",

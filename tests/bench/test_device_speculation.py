@@ -1,4 +1,4 @@
-"""The script that times guessed states on a device."""
+"""The script that times speculative states on a device."""
 
 import torch
 
@@ -17,10 +17,10 @@ def test_counts_are_of_one_run_and_answers_the_same() -> None:
         speculation.run(engine, 2, params, context=32)
         found[rows], answers[rows] = speculation.run(engine, 1, params, context=32)
     assert answers[0] == answers[64]
-    assert found[0]["guessed_states"] == 0
+    assert found[0]["speculative_states"] == 0
     assert found[0]["denoising_steps"] == found[64]["denoising_steps"] == 24
     assert found[0]["forward_passes"] == 24
-    assert found[64]["guessed_states"] > 0
+    assert found[64]["speculative_states"] > 0
     saved = found[64]["accepted_states"]
     assert found[64]["forward_passes"] == 24 - saved
     assert found[64]["rows_a_pass"] > found[0]["rows_a_pass"]

@@ -1,4 +1,4 @@
-"""Guessed states: the same answers to the bit, in fewer steps where guesses come true."""
+"""Speculation: the same answers to the bit, in fewer passes where likely states are reached."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ few = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-# One token only may be generated, so that a guess is right once the order is.
+# Only one token may be generated, so that a state is reached once the order is right.
 CERTAIN = SamplingParams(
     max_tokens=64,
     block_length=16,
@@ -53,7 +53,7 @@ def told(answer: Answer) -> tuple[Any, ...]:
     prefix_cache=st.booleans(),
 )
 @few
-def test_answers_are_those_without_guesses(
+def test_answers_are_those_without_speculation(
     tiny: LoadedModel, batch: list[Request], rows: int, **config: Any
 ) -> None:
     """Tokens, likelihoods and every draft on the way, greedy and drawn, preempted or ahead."""
@@ -73,7 +73,7 @@ def test_answers_are_those_without_guesses(
     allowed=st.sampled_from([(40,), (40, 41), (3, 40, 510)]),
 )
 @few
-def test_guesses_that_come_true_change_nothing_either(
+def test_states_that_are_reached_change_nothing_either(
     tiny: LoadedModel,
     lengths: list[int],
     block_length: int,
@@ -105,8 +105,8 @@ def test_guesses_that_come_true_change_nothing_either(
 
 
 @pytest.mark.parametrize(("rows", "passes"), [(0, 64), (32, 36), (48, 25), (200, 10)])
-def test_true_guesses_save_steps(tiny: LoadedModel, rows: int, passes: int) -> None:
-    """Each state that came true is a pass less; the first step of a block may be one of them."""
+def test_accepted_states_save_passes(tiny: LoadedModel, rows: int, passes: int) -> None:
+    """Each accepted state is a pass less; the first step of a block may be one of them."""
     engine = make_engine(tiny, speculation_rows=rows)
     answer = run_all(engine, [Request("r", tuple(range(16)), CERTAIN)])["r"]
     assert answer.finish is not None
@@ -117,13 +117,13 @@ def test_true_guesses_save_steps(tiny: LoadedModel, rows: int, passes: int) -> N
     assert count(engine, "query_tokens") == usage.query_tokens
 
 
-def test_without_rows_to_spare_nothing_is_guessed(tiny: LoadedModel) -> None:
+def test_without_spare_rows_nothing_is_speculated(tiny: LoadedModel) -> None:
     engine = make_engine(tiny, speculation_rows=64)
     run_all(engine, [Request(f"r{i}", tuple(range(16)), CERTAIN) for i in range(8)])
-    crowded = count(engine, "guessed_states")
+    crowded = count(engine, "speculative_states")
     alone = make_engine(tiny, speculation_rows=64)
     run_all(alone, [Request("r", tuple(range(16)), CERTAIN)])
-    assert crowded < count(alone, "guessed_states")
+    assert crowded < count(alone, "speculative_states")
 
 
 @pytest.mark.parametrize(
@@ -136,17 +136,17 @@ def test_without_rows_to_spare_nothing_is_guessed(tiny: LoadedModel) -> None:
         ({}, {"sub_block_length": 4}),
     ],
 )
-def test_what_depends_on_more_than_the_block_is_not_guessed(
+def test_what_depends_on_more_than_the_block_runs_as_without(
     tiny: LoadedModel, traits: dict[str, Any], params: dict[str, Any]
 ) -> None:
     model = replace(tiny, info=replace(tiny.info, **traits))
     request = Request("r", tuple(range(16)), replace(CERTAIN, **params))
     engine = make_engine(model, speculation_rows=500)
     assert run_all(engine, [request])["r"].essence == run_alone(model, request).essence
-    assert count(engine, "guessed_states") == 0
+    assert count(engine, "speculative_states") == 0
 
 
-def test_pages_that_are_short_are_not_taken_for_guesses(tiny: LoadedModel) -> None:
+def test_scratch_pages_preempt_nobody(tiny: LoadedModel) -> None:
     sampling = replace(CERTAIN, max_tokens=40, block_length=8)
     batch = [Request(f"r{i}", tuple(range(40)), sampling) for i in range(2)]
     engine = make_engine(tiny, speculation_rows=300, num_pages=10, prefix_cache=False)
@@ -176,10 +176,10 @@ def test_answers_with_graphs_are_the_same(tiny_on_cpu: LoadedModel) -> None:
         expected = run_alone(tiny_on_cpu, request).essence
         assert answers[request.request_id].essence == expected
     assert recordings.num_replays > 0
-    assert count(engine, "guessed_states") > 0
+    assert count(engine, "speculative_states") > 0
 
 
-def test_an_abort_forgets_guesses_on_their_way(tiny: LoadedModel) -> None:
+def test_an_abort_forgets_states_on_their_way(tiny: LoadedModel) -> None:
     engine = make_engine(tiny, speculation_rows=200, overlap=True)
     engine.add(Request("r", tuple(range(16)), CERTAIN))
     for _ in range(6):

@@ -9,7 +9,7 @@ import numpy as np
 
 from unmask.engine.output import TextAssembler
 from unmask.engine.sequence import IntArray, Sequence
-from unmask.engine.speculation import came_true
+from unmask.engine.speculation import is_reached
 from unmask.engine.step import Span, StepBatch, StepResult
 from unmask.engine.table import NEVER, SequenceTable
 from unmask.tokenizer import Tokenizer
@@ -68,22 +68,22 @@ class Applied:
     finished: list[tuple[Session, Finish]] = field(default_factory=list)
 
 
-def apply_guess(
+def apply_speculative(
     sessions: Mapping[str, Session],
     table: SequenceTable,
     batch: StepBatch,
     result: StepResult,
     index: int,
 ) -> Applied | None:
-    """Apply a guessed state, the denoised span `index`, where its sequence has come to it."""
-    guess = batch.denoised[index]
-    origin = guess.sequence.guessed_of
-    session = sessions.get(guess.sequence.request.request_id)
-    if session is None or session.sequence is not origin or not came_true(guess):
+    """Apply the result of a speculative state, the denoised span `index`, if it was reached."""
+    span = batch.denoised[index]
+    origin = span.sequence.speculates_for
+    session = sessions.get(span.sequence.request.request_id)
+    if session is None or session.sequence is not origin or not is_reached(span):
         return None
     assert origin.canvas_row is not None, "a sequence that runs has a row"
     denoised, rows = list(batch.denoised), batch.canvas_rows.copy()
-    denoised[index], rows[index] = Span.of(origin, guess.reach), origin.canvas_row
+    denoised[index], rows[index] = Span.of(origin, span.reach), origin.canvas_row
     origin.in_flight += 1
     own = replace(batch, denoised=tuple(denoised), canvas_rows=rows)
     return apply_step(sessions, table, own, result, only=index)
@@ -98,7 +98,7 @@ def apply_step(
 ) -> Applied:
     """Commit the positions that policies chose, and make final what can no longer change.
 
-    Of all denoised spans, or of `only` one. Guessed states are left alone: they have no row.
+    Of all denoised spans, or of `only` one. Speculative states are left alone: they have no row.
     """
     applied = Applied()
     # Where steps overlap, a request may be over by now, or a block full.
@@ -148,12 +148,12 @@ def _commit(
     tokens[cells] = result.tokens[rows]
     is_plain = table.parameters.is_plain[batch.canvas_rows[live]].tolist()
     for i, plain in zip(live.tolist(), is_plain, strict=True):
-        if plain and not batch.denoised[i].sequence.is_drafted:
+        if plain and not batch.denoised[i].sequence.keeps_scores:
             continue
         session = sessions[batch.denoised[i].sequence.request.request_id]
         sequence, own = session.sequence, rows[slice(*np.searchsorted(owner, (i, i + 1)))]
         sequence.note_masked()
-        if sequence.request.refinements is not None or sequence.is_drafted:
+        if sequence.request.refinements is not None or sequence.keeps_scores:
             _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
         if sequence.decoding.editing_limit is not None:
             sequence.note_edits(len(own))

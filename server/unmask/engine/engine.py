@@ -10,7 +10,7 @@ import torch
 from unmask.config import Config, EngineConfig
 from unmask.engine.admission import Limits, resolve
 from unmask.engine.allocator import huge_pages, keep_freed_memory
-from unmask.engine.apply import Applied, Session, apply_guess, apply_step
+from unmask.engine.apply import Applied, Session, apply_speculative, apply_step
 from unmask.engine.block_lengths import saturation_rows_of
 from unmask.engine.launched import Launched
 from unmask.engine.output import TextAssembler
@@ -218,9 +218,9 @@ class Engine:
         if not self.config.speculation_rows:
             return events
         for i, span in enumerate(batch.denoised):
-            if span.sequence.guessed_of is not None:
-                metrics.guessed_states.inc()
-                applied = apply_guess(self._sessions, table, batch, result, i)
+            if span.sequence.speculates_for is not None:
+                metrics.speculative_states.inc()
+                applied = apply_speculative(self._sessions, table, batch, result, i)
                 if applied is not None:
                     metrics.accepted_states.inc()
                     events += self._tell(applied)

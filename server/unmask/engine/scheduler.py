@@ -8,7 +8,7 @@ from unmask.engine.active_rows import active_rows
 from unmask.engine.block_lengths import GPU_SATURATION_ROWS, index_under_load
 from unmask.engine.pages import PagePool
 from unmask.engine.sequence import Reach, Sequence
-from unmask.engine.speculation import discard, guess_states, may_guess, num_canvas_rows
+from unmask.engine.speculation import can_speculate, discard, num_canvas_rows, speculate
 from unmask.engine.step import Span, StepBatch, build_batch
 from unmask.engine.table import SequenceTable
 from unmask.types import ModelInfo
@@ -81,7 +81,7 @@ class Scheduler:
         """The next step, or None when there is nothing to do."""
         budget = self._config.max_batch_tokens
         spans: list[Span] = []
-        speculates = self._note_drafts()
+        speculates = self._note_speculation()
         num_preempted = self.num_preempted
         decoding: list[Sequence] = []
         reading: list[Sequence] = []
@@ -107,19 +107,19 @@ class Scheduler:
             return active_rows(build_batch(kept, self.table, page_size, shift=shift))
         num_rows = sum(span.reach.num_rows for span in kept)
         spare = min(self._config.speculation_rows - num_rows, budget)
-        guesses = guess_states(kept, self.table, self._pool, spare)
-        batch = build_batch([*kept, *guesses], self.table, page_size, shift=shift)
-        discard(guesses, self.table, self._pool)
+        likely = speculate(kept, self.table, self._pool, spare)
+        batch = build_batch([*kept, *likely], self.table, page_size, shift=shift)
+        discard(likely, self.table, self._pool)
         return active_rows(batch)
 
-    def _note_drafts(self) -> bool:
-        """Tell sequences whether guesses are made of their results: if there is room for any."""
+    def _note_speculation(self) -> bool:
+        """Tell sequences to keep scores for speculation while there is room for it."""
         if not self._config.speculation_rows:
             return False
         block_rows = sum(s.decoding.block_len for s in self._running)
         speculates = 2 * block_rows <= self._config.speculation_rows
         for sequence in self._running:
-            sequence.is_drafted = speculates and may_guess(sequence)
+            sequence.keeps_scores = speculates and can_speculate(sequence)
         return speculates
 
     def advance(self, batch: StepBatch) -> None:
@@ -127,8 +127,8 @@ class Scheduler:
         page_size = self._pool.page_size
         for span in batch.spans:
             sequence = span.sequence
-            if sequence.guessed_of is not None:
-                sequence.guessed_of.num_rows += span.reach.num_rows
+            if sequence.speculates_for is not None:
+                sequence.speculates_for.num_rows += span.reach.num_rows
             elif not span.without_prompt:
                 sequence.computed(span.reach)
                 end = (sequence.num_published + 1) * page_size

@@ -94,9 +94,9 @@ class Sequence:
         self.arrival_s = time.monotonic()
         self.first_token_s: float | None = None
         self.was_admitted = False
-        self.guessed_of: Sequence | None = None  # of which this is a guessed state
-        self.num_shared = 0  # pages of it that a guessed state reads
-        self.is_drafted = False  # whether the last result is kept, to guess the next one
+        self.speculates_for: Sequence | None = None  # of which this is a speculative state
+        self.num_shared = 0  # pages of it that a speculative state reads
+        self.keeps_scores = False  # of each result, to predict the next one
         self.decode_by(decoding)
 
     def decode_by(self, decoding: Decoding) -> None:
@@ -194,8 +194,8 @@ class Sequence:
             return not self.opens_next
         if self.decoding.editing_limit is not None and self.in_flight > 1:
             return True  # a run after the last edit might edit once more, and leave other keys
-        if self.is_drafted and self.in_flight > 0:
-            return True  # the last result is what guesses are made of
+        if self.keeps_scores and self.in_flight > 0:
+            return True  # the last result predicts the next ones
         if self.keeps_block_keys and self.in_flight > 1:
             return True  # the result before the last one tells which positions are active
         if self.shift and self.block_step == 0 and self.masked[self.block_start]:
@@ -341,7 +341,7 @@ class Sequence:
     def forked(self) -> "Sequence":
         """A state of the same request that goes on by itself, without pages yet."""
         state = copy.copy(self)
-        state.guessed_of = self.guessed_of or self
+        state.speculates_for = self.speculates_for or self
         state.canvas, state.masked = self.canvas.copy(), self.masked.copy()
         state.pages, state.keys = [], []
         state.canvas_row, state.in_flight = None, 0
