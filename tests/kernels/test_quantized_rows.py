@@ -104,7 +104,12 @@ def test_a_norm_quantizes_as_both_do_apart(
 ) -> None:
     x, weight = torch.randn(shape).to(device, dtype), torch.randn(shape[1]).to(device, dtype)
     found = rms_norm_quantized(x, weight, 1e-6, grouped=grouped)
-    assert_same(found, quantize_rows(rms_norm(x, weight, 1e-6), grouped=grouped))
+    apart = quantize_rows(rms_norm(x, weight, 1e-6), grouped=grouped)
+    if device.type == "cuda":  # which sums squares in another order
+        both = (dequantize_rows(one, torch.float64) for one in (found, apart))
+        torch.testing.assert_close(*both, rtol=2 * HALF_STEP, atol=1e-2)
+    else:
+        assert_same(found, apart)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
