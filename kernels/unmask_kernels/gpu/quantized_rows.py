@@ -1,8 +1,8 @@
 """Per-token quantization of activations to e4m3, alone and inside norms and gates.
 
 Fused kernels round to the activations' dtype first, as the norm or the gate and `quantize_rows` do
-apart. Numbers of 8 bits are laid out otherwise among threads, so a fused norm sums squares in another
-order: its last bit may be another, the same for a row in any company.
+apart. Numbers of 8 bits are laid out otherwise among threads, so a fused norm sums squares in
+another order: its last bit may be another, the same for a row in any company.
 """
 
 import itertools
