@@ -9,20 +9,31 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from unmask_kernels.dispatch import uses_triton
-from unmask_kernels.layers import rms_norm
+from unmask_kernels.layers import rms_norm, rms_norm_quantized
+from unmask_kernels.quantized import QuantizedRows
 
 
 def add_attention(
-    x: Tensor, mixed: Tensor, post_norm: Tensor, norms: Tensor, eps: float
-) -> tuple[Tensor, Sequence[Tensor]]:
-    """`x` [M, C] plus the norm of `mixed` [M, C]; and the same under each of `norms` [K, C]."""
+    x: Tensor,
+    mixed: Tensor,
+    post_norm: Tensor,
+    norms: Tensor,
+    eps: float,
+    quantized: Sequence[bool] | None = None,
+) -> tuple[Tensor, Sequence[Tensor | QuantizedRows]]:
+    """`x` [M, C] plus the norm of `mixed` [M, C]; and the same under each of `norms` [K, C].
+
+    Those that are `quantized` are so as `layers.rms_norm_quantized` does it.
+    """
     _check(x, (mixed,), (post_norm, *norms))
+    if quantized is None:
+        quantized = (False,) * len(norms)
     if uses_triton(x.device):
         from unmask_kernels.gpu import sandwich
 
-        return sandwich.add_attention(x, mixed, post_norm, norms, eps)
+        return sandwich.add_attention(x, mixed, post_norm, norms, eps, quantized)
     x = x + rms_norm(mixed, post_norm, eps)
-    return x, [rms_norm(x, norm, eps) for norm in norms]
+    return x, [_under(x, norm, eps, own) for norm, own in zip(norms, quantized, strict=True)]
 
 
 def add_feed_forward(
@@ -33,12 +44,14 @@ def add_feed_forward(
     factors: Tensor,
     next_norm: Tensor | None,
     eps: float,
-) -> tuple[Tensor, Tensor | None]:
+    *,
+    quantized: bool = False,
+) -> tuple[Tensor, Tensor | QuantizedRows | None]:
     """Add what a dense MLP and experts, side by side, made of rows to `x` [M, C].
 
     `post_norms` [3, C] are those of `dense` [M, C], of `mixed` [M, C] and of their sum. A row is
     then multiplied by its factor, [M, 1] or one for all. Returns rows, and the same under
-    `next_norm` [C], which the last layer does not have.
+    `next_norm` [C], which the last layer does not have, `quantized` if that is asked for.
     """
     _check(x, (dense, mixed), (*post_norms, post_norms[0] if next_norm is None else next_norm))
     if len(factors) not in (1, len(x)):
@@ -46,10 +59,16 @@ def add_feed_forward(
     if uses_triton(x.device):
         from unmask_kernels.gpu import sandwich
 
-        return sandwich.add_feed_forward(x, dense, mixed, post_norms, factors, next_norm, eps)
+        return sandwich.add_feed_forward(
+            x, dense, mixed, post_norms, factors, next_norm, eps, quantized
+        )
     both = rms_norm(dense, post_norms[0], eps) + rms_norm(mixed, post_norms[1], eps)
     x = (x + rms_norm(both, post_norms[2], eps)) * factors
-    return x, None if next_norm is None else rms_norm(x, next_norm, eps)
+    return x, None if next_norm is None else _under(x, next_norm, eps, quantized)
+
+
+def _under(x: Tensor, norm: Tensor, eps: float, quantized: bool) -> Tensor | QuantizedRows:
+    return rms_norm_quantized(x, norm, eps) if quantized else rms_norm(x, norm, eps)
 
 
 def _check(x: Tensor, others: Sequence[Tensor], norms: Sequence[Tensor]) -> None:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from unmask_kernels import dispatch
 from unmask_kernels.layers import rms_norm
+from unmask_kernels.quantized import QuantizedRows, quantize_rows
 from unmask_kernels.sandwich import add_attention, add_feed_forward
 
 EPS = 1e-6
@@ -83,6 +84,33 @@ def test_kernels_give_the_bits_of_the_kernels_that_they_stand_for(device: torch.
     assert torch.equal(out, expected)
     assert after is not None
     assert torch.equal(after, rms_norm(expected, weights[3], EPS))
+
+
+@pytest.mark.usefixtures("triton_kernels")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rows_in_e4m3_are_those_that_are_quantized_after_the_norm(
+    dtype: torch.dtype, device: torch.device
+) -> None:
+    x, dense, mixed, weights = (rows(n, 100, dtype).to(device) for n in (5, 5, 5, 5))
+    plain = add_attention(x, mixed, weights[0], weights[1:4], EPS)
+    out, normed = add_attention(x, mixed, weights[0], weights[1:4], EPS, (True, False, True))
+    assert torch.equal(out, plain[0])
+    factors = torch.rand(5, 1).to(device, dtype)
+    two = (x, dense, mixed, weights[:3], factors, weights[3], EPS)
+    last = add_feed_forward(*two)
+    found = add_feed_forward(*two, quantized=True)
+    assert torch.equal(found[0], last[0])
+    pairs = [*zip(normed, plain[1], strict=True), (found[1], last[1])]
+    assert [isinstance(own, QuantizedRows) for own, _ in pairs] == [True, False, True, True]
+    for own, wide in pairs:
+        assert isinstance(wide, Tensor)
+        if isinstance(own, QuantizedRows):
+            expected = quantize_rows(wide)
+            assert own.dtype == expected.dtype == dtype
+            assert torch.equal(own.scales, expected.scales)
+            assert torch.equal(own.values.view(torch.uint8), expected.values.view(torch.uint8))
+        else:
+            assert torch.equal(own, wide)
 
 
 def test_what_does_not_fit_is_refused() -> None:

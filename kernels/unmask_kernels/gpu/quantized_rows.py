@@ -26,7 +26,7 @@ MAX_FUSED_COLUMNS = 16_384  # of a gated row that one program holds in registers
 
 
 @triton.jit
-def _store_quantized(b_x, values, scales, stride_scale, i_row, o_column, m_column, num_columns,
+def store_quantized(b_x, values, scales, stride_scale, i_row, o_column, m_column, num_columns,
                      BLOCK: tl.constexpr, GROUP: tl.constexpr):  # fmt: skip
     """A row in e4m3 with a scale for every `GROUP` columns; of zeros that is one.
 
@@ -54,7 +54,7 @@ def quantize_rows_kernel(
     o_column = tl.arange(0, BLOCK)
     m_column = o_column < num_columns
     b_x = tl.load(x + i_row * stride_x + o_column, mask=m_column, other=0.0).to(tl.float32)
-    _store_quantized(b_x, values, scales, stride_scale, i_row, o_column, m_column, num_columns,
+    store_quantized(b_x, values, scales, stride_scale, i_row, o_column, m_column, num_columns,
                      BLOCK, GROUP)  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def norm_quantized_kernel(
     m_column = o_column < num_columns
     b_x = norm_values(x + i_row * stride_x, weight, o_column, m_column, num_columns, eps)
     b_x = b_x.to(x.dtype.element_ty).to(tl.float32)
-    _store_quantized(b_x, values, scales, stride_scale, i_row, o_column, m_column, num_columns,
+    store_quantized(b_x, values, scales, stride_scale, i_row, o_column, m_column, num_columns,
                      BLOCK, GROUP)  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def gate_quantized_kernel(
     m_column = o_column < num_columns
     b_x = gate_values(both + i_row * 2 * num_columns, o_column, m_column, num_columns, GELU)
     b_x = b_x.to(both.dtype.element_ty).to(tl.float32)
-    _store_quantized(b_x, values, scales, stride_scale, i_row, o_column, m_column, num_columns,
+    store_quantized(b_x, values, scales, stride_scale, i_row, o_column, m_column, num_columns,
                      BLOCK, GROUP)  # fmt: skip
 
 

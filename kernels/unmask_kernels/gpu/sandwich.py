@@ -8,6 +8,8 @@ import triton.language as tl
 from torch import Tensor
 
 from unmask_kernels.gpu.layers import row_warps
+from unmask_kernels.gpu.quantized_rows import store_quantized
+from unmask_kernels.quantized import DTYPES, FIRST_FP8_CAPABILITY, QuantizedRows
 from unmask_kernels.testing.variant import Variant
 
 
@@ -38,10 +40,13 @@ def _under(b_x, weight, o_column, m_column, num_columns, eps, dtype: tl.constexp
 
 @triton.jit
 def sandwich_kernel(
-    x, mixed, post_norm, norms, out, normed, num_rows, num_columns, eps,
-    NORMS: tl.constexpr, BLOCK: tl.constexpr,
+    x, mixed, post_norm, norms, out, normed, values, scales, num_rows, num_columns, eps,
+    NORMS: tl.constexpr, QUANTIZED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """A row after attention, and the same under each norm."""
+    """A row after attention, and the same under each norm, in e4m3 where a bit of `QUANTIZED` is.
+
+    The last rows of `normed` and `values` [NORMS, M, C] are those of the last norm.
+    """
     dtype: tl.constexpr = out.dtype.element_ty
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.arange(0, BLOCK)
@@ -53,14 +58,20 @@ def sandwich_kernel(
     b_normed = _normed(b_x, num_columns, eps, dtype)
     for i_norm in tl.static_range(NORMS):
         b_out = b_normed * _load(norms + i_norm * num_columns, o_column, m_column)
-        p_out = normed + (i_norm * num_rows + i_row) * num_columns + o_column
-        tl.store(p_out, b_out.to(dtype), mask=m_column)
+        i_out = i_norm * num_rows + i_row
+        if (QUANTIZED >> i_norm) % 2 == 1:
+            b_out = _rounded(b_out, dtype)
+            store_quantized(b_out, values, scales, 0, i_out, o_column, m_column, num_columns,
+                            BLOCK, BLOCK)  # fmt: skip
+        else:
+            tl.store(normed + i_out * num_columns + o_column, b_out.to(dtype), mask=m_column)
 
 
 @triton.jit
 def sandwich_two_kernel(
-    x, dense, mixed, post_norms, factors, next_norm, out, normed,
-    num_columns, stride_factor, eps, HAS_NEXT: tl.constexpr, BLOCK: tl.constexpr,
+    x, dense, mixed, post_norms, factors, next_norm, out, normed, values, scales,
+    num_columns, stride_factor, eps,
+    HAS_NEXT: tl.constexpr, QUANTIZED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """A row after its two feed-forward parts, times its factor, and the same under a norm."""
     dtype: tl.constexpr = out.dtype.element_ty
@@ -80,24 +91,42 @@ def sandwich_two_kernel(
     tl.store(out + o_row + o_column, b_x.to(dtype), mask=m_column)
     if HAS_NEXT:
         b_x = _under(b_x, next_norm, o_column, m_column, num_columns, eps, dtype)
-        tl.store(normed + o_row + o_column, b_x.to(dtype), mask=m_column)
+        if QUANTIZED:
+            store_quantized(b_x, values, scales, 0, i_row, o_column, m_column, num_columns,
+                            BLOCK, BLOCK)  # fmt: skip
+        else:
+            tl.store(normed + o_row + o_column, b_x.to(dtype), mask=m_column)
 
 
 def add_attention(
-    x: Tensor, mixed: Tensor, post_norm: Tensor, norms: Tensor, eps: float
-) -> tuple[Tensor, Sequence[Tensor]]:
+    x: Tensor,
+    mixed: Tensor,
+    post_norm: Tensor,
+    norms: Tensor,
+    eps: float,
+    quantized: Sequence[bool],
+) -> tuple[Tensor, Sequence[Tensor | QuantizedRows]]:
     """As of `sandwich.add_attention`, which checks."""
     num_rows, num_columns = x.shape
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
-    normed = torch.empty((len(norms), *x.shape), dtype=x.dtype, device=x.device)
+    normed = None if all(quantized) else x.new_empty((len(norms), *x.shape))
+    rows = _quantized(x, len(norms)) if any(quantized) else None
     if num_rows:
         block = triton.next_power_of_2(num_columns)
         sandwich_kernel[(num_rows,)](
             x.contiguous(), mixed.contiguous(), post_norm, norms, out, normed,
+            None if rows is None else rows.values, None if rows is None else rows.scales,
             num_rows, num_columns, eps,
-            NORMS=len(norms), BLOCK=block, num_warps=row_warps(block),
+            NORMS=len(norms), QUANTIZED=sum(own << i for i, own in enumerate(quantized)),
+            BLOCK=block, num_warps=row_warps(block),
         )  # fmt: skip
-    return out, normed.unbind()
+    found: list[Tensor | QuantizedRows] = []
+    for i, own in enumerate(quantized):
+        if own and rows is not None:
+            found.append(rows[i * num_rows : (i + 1) * num_rows])
+        elif normed is not None:
+            found.append(normed[i])
+    return out, found
 
 
 def add_feed_forward(
@@ -108,32 +137,50 @@ def add_feed_forward(
     factors: Tensor,
     next_norm: Tensor | None,
     eps: float,
-) -> tuple[Tensor, Tensor | None]:
+    quantized: bool,
+) -> tuple[Tensor, Tensor | QuantizedRows | None]:
     """As of `sandwich.add_feed_forward`, which checks."""
     num_rows, num_columns = x.shape
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
-    normed = None if next_norm is None else torch.empty_like(out)
+    rows = _quantized(x, 1) if quantized and next_norm is not None else None
+    normed = None if next_norm is None or rows is not None else torch.empty_like(out)
     if num_rows:
         block = triton.next_power_of_2(num_columns)
         sandwich_two_kernel[(num_rows,)](
             x.contiguous(), dense.contiguous(), mixed.contiguous(), post_norms,
             factors, next_norm, out, normed,
+            None if rows is None else rows.values, None if rows is None else rows.scales,
             num_columns, factors.stride(0) if len(factors) > 1 else 0, eps,
-            HAS_NEXT=next_norm is not None, BLOCK=block, num_warps=row_warps(block),
+            HAS_NEXT=next_norm is not None, QUANTIZED=rows is not None,
+            BLOCK=block, num_warps=row_warps(block),
         )  # fmt: skip
-    return out, normed
+    return out, normed if rows is None else rows
+
+
+def _quantized(x: Tensor, count: int) -> QuantizedRows:
+    """Memory for `count` times as many rows as `x` has."""
+    shape = count * len(x), x.shape[1]
+    values = torch.empty(shape, dtype=DTYPES["fp8"], device=x.device)
+    return QuantizedRows(values, x.new_empty(shape[0], dtype=torch.float32), x.dtype)
 
 
 def variants(capability: int) -> Iterator[Variant]:
     """What is launched, for the compile checks."""
     names = ("x", "mixed", "post_norm", "norms", "out", "normed", "dense", "post_norms", "factors")
     types = dict.fromkeys((*names, "next_norm"), "*bf16")
-    types |= {"num_rows": "i32:16", "num_columns": "i32:16", "eps": "fp32", "stride_factor": "i32"}
-    block = 4096
-    one = {"NORMS": 3, "BLOCK": block}
-    yield Variant("sandwich of attention", sandwich_kernel, types, one, row_warps(block))
+    types |= {"values": "*fp8e4nv", "scales": "*fp32", "eps": "fp32", "stride_factor": "i32"}
+    types |= {"num_rows": "i32:16", "num_columns": "i32:16"}
+    block, nothing = 4096, {"values": None, "scales": None}
+    warps = row_warps(block)
+    one: dict[str, int | None] = {"NORMS": 3, "BLOCK": block}
     two: dict[str, int | None] = {"BLOCK": block, "HAS_NEXT": True}
-    name = "sandwich of two"
-    yield Variant(name, sandwich_two_kernel, types, two, row_warps(block))
-    last = two | {"HAS_NEXT": False, "next_norm": None, "normed": None}
-    yield Variant(f"{name}, the last", sandwich_two_kernel, types, last, row_warps(block))
+    plain = nothing | {"QUANTIZED": 0}
+    yield Variant("sandwich of attention", sandwich_kernel, types, one | plain, warps)
+    yield Variant("sandwich of two", sandwich_two_kernel, types, two | plain, warps)
+    last = two | plain | {"HAS_NEXT": False, "next_norm": None, "normed": None}
+    yield Variant("sandwich of two, the last", sandwich_two_kernel, types, last, warps)
+    if capability >= FIRST_FP8_CAPABILITY:
+        name = "sandwich of attention fp8"
+        yield Variant(name, sandwich_kernel, types, one | {"QUANTIZED": 3}, warps)
+        eight = two | {"QUANTIZED": 1, "normed": None}
+        yield Variant("sandwich of two fp8", sandwich_two_kernel, types, eight, warps)

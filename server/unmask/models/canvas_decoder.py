@@ -19,11 +19,13 @@ from unmask_kernels.attention import attention
 from unmask_kernels.canvas import Vocabulary
 from unmask_kernels.experts import Experts, route_softmax, score_experts
 from unmask_kernels.layers import place_heads, rms_norm
-from unmask_kernels.linear import Linear
+from unmask_kernels.linear import GatedLinear, Linear
+from unmask_kernels.quantized import QuantizedRows
 from unmask_kernels.rows import fill_rows
 from unmask_kernels.sandwich import add_attention, add_feed_forward
 
 NO_CANVAS = 2**31 - 1  # more than there are rows
+PER_OUTPUT = 2  # dimensions of scales of experts' outputs; those of groups of inputs have a third
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,15 @@ class Mixture:
     experts: Experts
     top: int
 
-    def __call__(self, x: Tensor, routed: Tensor) -> Tensor:
+    @property
+    def takes_quantized_rows(self) -> bool:
+        """Whether rows may be given in e4m3, with a scale each."""
+        held = self.experts.stacked
+        if held is None or held.gate_up_scales is None or held.gate_up_scales.ndim > PER_OUTPUT:
+            return False
+        return self.experts.takes_quantized_rows
+
+    def __call__(self, x: Tensor | QuantizedRows, routed: Tensor) -> Tensor:
         """What the experts make of rows `x` [M, C], chosen by the rows `routed` [M, C]."""
         logits = score_experts(routed, self.router)
         ids, shares = route_softmax(logits, self.top, renormalise=True)
@@ -51,9 +61,15 @@ class FeedForward:
     mixture: Mixture
     post_norms: Tensor  # [3, C], after the MLP, the experts and both
 
-    def __call__(self, normed: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    @property
+    def quantized(self) -> tuple[bool, bool, bool]:
+        """Under which of `norms` rows are taken in e4m3, with a scale each."""
+        return _takes_row_scales(self.dense.gated), self.mixture.takes_quantized_rows, False
+
+    def __call__(self, normed: Sequence[Tensor | QuantizedRows]) -> tuple[Tensor, Tensor]:
         """What becomes of rows [M, C] under each of `norms`, in the two parts."""
         dense, mixture, routed = normed
+        assert isinstance(routed, Tensor)
         return self.dense(dense), self.mixture(mixture, routed)
 
 
@@ -141,7 +157,7 @@ class CanvasDecoder:
             span: (table.cos[step.positions], table.sin[step.positions])
             for span, table in self._rotations.items()
         }
-        normed = rms_norm(x, self._layers[0].input_norm, eps)
+        normed: Tensor | QuantizedRows = rms_norm(x, self._layers[0].input_norm, eps)
         for i, layer in enumerate(self._layers):
             keys, values = step.cache.keys[i], step.cache.values[i]
             scales = step.cache.scales[i]
@@ -170,10 +186,19 @@ class CanvasDecoder:
             )
             mixed = layer.out(fill_rows(mixed.flatten(1)))
             forward = layer.feed_forward
-            x, inputs = add_attention(x, mixed, layer.post_norm, forward.norms, eps)
-            parts, post_norms = forward(inputs), forward.post_norms
-            following = self._layers[i + 1].input_norm if i + 1 < len(self._layers) else None
-            x, after = add_feed_forward(x, *parts, post_norms, factors[i], following, eps)
+            x, inputs = add_attention(
+                x, mixed, layer.post_norm, forward.norms, eps, forward.quantized
+            )
+            following = self._layers[i + 1] if i + 1 < len(self._layers) else None
+            x, after = add_feed_forward(
+                x,
+                *forward(inputs),
+                forward.post_norms,
+                factors[i],
+                None if following is None else following.input_norm,
+                eps,
+                quantized=following is not None and _takes_row_scales(following.heads),
+            )
             normed = x if after is None else after
         return x[:num_rows] if step.wanted is None else x[step.wanted]
 
@@ -203,6 +228,11 @@ class CanvasDecoder:
             return encoder
         is_canvas = F.pad(canvas_of, (0, num_rows - len(canvas_of)), value=NO_CANVAS) < NO_CANVAS
         return torch.where(is_canvas[:, None], canvas, encoder)
+
+
+def _takes_row_scales(product: Linear | GatedLinear) -> bool:
+    """Whether a product takes rows in e4m3 with a scale each."""
+    return product.takes_quantized_rows and not product.takes_groups
 
 
 def _canvas_of(step: StepInput) -> Tensor | None:
