@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from unmask_kernels.testing.compiling import read_too_early
+
 ROOT = Path(__file__).parents[2]
 # Instructions that are told of kernels, to see that they are read from what was compiled.
 TOLD = {
@@ -28,6 +30,25 @@ def compiled(folder: Path, capability: int) -> list[dict[str, Any]]:
     assert out.exists(), run.stdout[-2000:] + run.stderr[-2000:]
     kernels: list[dict[str, Any]] = json.loads(out.read_text())["kernels"]
     return kernels
+
+
+TURN = """
+  %sum = ttng.warp_group_dot %p, %v, %old {isAsync = true} : tensor<64x64xf32, #mma>
+  WAIT
+  %mixed = scf.if %ends -> (tensor<64x64xf32, #mma>) {
+    %part = arith.mulf READ, %share : tensor<64x64xf32, #mma> loc(#loc1)
+    scf.yield %part : tensor<64x64xf32, #mma>
+  }
+  scf.yield %sum, %mixed : tensor<64x64xf32, #mma>, tensor<64x64xf32, #mma>
+"""
+
+
+def test_a_product_that_is_read_before_it_is_summed_is_told() -> None:
+    early = TURN.replace("WAIT", "").replace("READ", "%sum")
+    [line] = read_too_early(early)
+    assert line.startswith("%part = arith.mulf")
+    waited = "%done:2 = ttng.warp_group_dot_wait %sum, %v {pendings = 0 : i32}"
+    assert not read_too_early(TURN.replace("WAIT", waited).replace("READ", "%done#0"))
 
 
 @pytest.mark.slow

@@ -47,6 +47,7 @@ INSTRUCTIONS = {
     "tma": r"\bcp\.async\.bulk\.tensor\b",
     "cp.async": r"\bcp\.async\.c[ag]\b",
 }
+ASYNC_PRODUCT = re.compile(r"(%\w+) = ttng\.warp_group_dot .*isAsync = true")
 # Matrix instructions of each chip; Hopper's and Blackwell's older ones run at a fraction.
 MATRIX = {80: "mma", 90: "wgmma", 100: "tcgen05"}
 
@@ -103,7 +104,25 @@ def examine(name: str, capability: int, compiled: Any, *, multiplies: bool) -> R
         instructions={kind: count for kind, count in counts.items() if count},
     )
     report.problems.extend(_problems(report, multiplies))
+    if read_too_early(compiled.asm["ttgir"]):
+        report.problems.append("reads a product while the matrix unit adds to it")
     return report
+
+
+def read_too_early(ttgir: str) -> list[str]:
+    """Lines of Triton's GPU code that read an asynchronous product that nothing waited for.
+
+    Triton 3.6 makes a product asynchronous although a branch reads it. Only a wait, another product
+    of the same sum and the next turn of a loop may have it.
+    """
+    lines = [line.split(" loc(")[0].strip() for line in ttgir.splitlines()]
+    products = {found[1] for line in lines if (found := ASYNC_PRODUCT.match(line))}
+    return [
+        line
+        for line in lines
+        if not any(op in line for op in ("ttng.warp_group_dot", "scf.yield"))
+        and products.intersection(re.findall(r"%\w+", line.partition(" = ")[2]))
+    ]
 
 
 def _problems(report: Report, multiplies: bool) -> Iterator[str]:
