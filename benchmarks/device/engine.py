@@ -84,7 +84,8 @@ def _config(loaded: LoadedModel, loads: Sequence[Load]) -> EngineConfig:
         num_pages=max(load.concurrency * load.num_pages(PAGE) for load in loads),
         prefix_cache=True,
         kv_dtype=loads[0].kv_dtype,
-        overlap=loads[0].overlap,
+        overlap=loads[0].overlap_rows is not None,
+        overlap_rows=loads[0].overlap_rows or 0,
     )
 
 
@@ -99,7 +100,7 @@ def measure(
     params = _params(engine.loaded.info, load)
     seed_prompts(engine, prompts, params)
     cuda = engine.loaded.device.type == "cuda"
-    ahead = engine.config.steps_ahead if engine.runner.overlaps else 0
+    ahead = _steps_after(engine, load)
     begin = phases(load.concurrency, load.steps + ahead)
 
     def new_request(place: int, request_id: str, is_first: bool) -> Request:
@@ -109,7 +110,8 @@ def measure(
             own = replace(params, max_tokens=load.block * (1 + place % num_blocks))
         return Request(request_id, prompts[place], own)
 
-    loop = ClosedLoop(engine, new_request, begin, load.block, f"loop-{next(_names)}")
+    name, waits = f"loop-{next(_names)}", engine.loaded.info.attention == "canvas"
+    loop = ClosedLoop(engine, new_request, begin, load.block, name, waits=waits)
     try:
         to_steady(loop)
         if cuda:
@@ -122,13 +124,22 @@ def measure(
         window,
         load.concurrency,
         load.block / load.steps,
-        share_of_steps=load.steps / (load.steps + ahead),
+        share_of_steps=load.steps / (load.steps + max(ahead, int(waits))),
         shares_prompts=engine.loaded.info.attention != "full",
     )
     found = _described(load, window, sizes, ceilings) | {"phases": begin} | profiled
     found |= {"share_of_possible": share, "problems": problems}
     found["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30 if cuda else None
     return found
+
+
+def _steps_after(engine: Engine, load: Load) -> int:
+    """Steps between the last of a block and the first of the next: its result is not known yet."""
+    attention = engine.loaded.info.attention
+    few = load.concurrency * load.block < engine.config.overlap_rows
+    if not engine.runner.overlaps or attention == "canvas" or (attention != "full" and few):
+        return 0
+    return engine.config.steps_ahead
 
 
 def _described(load: Load, window: Window, sizes: Sizes, ceilings: Ceilings) -> dict[str, Any]:

@@ -7,7 +7,10 @@ from typing import Any, Literal
 from benchmarks.device.families import SHAPES, TINY, Quantized, Shape, Sizes
 from benchmarks.device.floors import StepWork, serial_s, terms
 from benchmarks.device.timing import Ceilings
+from unmask.config import EngineConfig
 
+OVERLAP_ROWS = EngineConfig().overlap_rows
+OVERLAPS = {OVERLAP_ROWS: "", 0: ", all overlap", None: ", no overlap"}
 GEMMA = "DiffusionGemma-26B-A4B"
 # Of an H100, for estimates alone; a run measures its own.
 USUAL = Ceilings(3.0e12, 7.2e14, 1.2e15)
@@ -32,7 +35,7 @@ class Load:
     tokens_per_forward: float = 4.0
     quantization: Quantized = "none"
     kv_dtype: Literal["auto", "fp8"] = "auto"
-    overlap: bool = True  # a step is prepared before the last one's result is known
+    overlap_rows: int | None = OVERLAP_ROWS  # from which steps overlap; None is never
     cache: Literal["none", "block"] = "none"  # "block" computes the active rows of a block alone
 
     @property
@@ -74,7 +77,7 @@ class Case:
         load = self.loads[0]
         held = "bf16" if load.quantization == "none" else load.quantization
         held += ", fp8 keys" if load.kv_dtype == "fp8" else ""
-        held += "" if load.overlap else ", no overlap"
+        held += OVERLAPS[load.overlap_rows]
         return f"{self.model} {held}"
 
     def part(self, load: Load) -> str:
@@ -127,17 +130,23 @@ CASES = (
     _case(GEMMA, *_loads(1, 4, 8, 16, **_CANVAS)),
     _case("SDAR-4B", *_loads(128, 32, 8, 1, **_BY_4)),  # JetEngine's case
     # Keys are read in two steps a block instead of three, and the host is waited for.
-    _case("SDAR-4B", *_loads(128, 32, **_BY_4, overlap=False)),
+    _case("SDAR-4B", *_loads(128, **_BY_4, overlap_rows=None)),
     # An autoregressive model on the same kernels.
     _case("SDAR-8B", *_loads(128, 32, 8, 256, **_ONE)),
-    _case("SDAR-8B", *_loads(128, 32, **_ONE, overlap=False)),
+    _case("SDAR-8B", *_loads(1, 8, overlap_rows=0), *_loads(128, **_BY_4, overlap_rows=0)),
     _case("SDAR-8B", *_loads(8, 32, 1, context=8192)),
     _case("SDAR-8B", *_loads(32, 8, context=8192, kv_dtype="fp8")),
     _case("LLaDA-8B", *_loads(8)),
     _case("SDAR-1.7B", *_loads(8, 64)),
 )
 COMPANY = CASES[0], CASES[1], CASES[3]  # of which a request is compared alone and among others
-_SMALL: dict[str, Any] = {"context": 64, "num_tokens": 16, "block": 8, "tokens_per_forward": 4.0}
+_SMALL: dict[str, Any] = {
+    "context": 64,
+    "num_tokens": 16,
+    "block": 8,
+    "tokens_per_forward": 4.0,
+    "overlap_rows": 0,
+}
 DRY_CASES = (
     _case(
         "tiny SDAR",
@@ -186,5 +195,8 @@ def start_seconds(loads: Sequence[Load]) -> float:
 
 def seconds(load: Load, sizes: Sizes, least_s: float) -> float:
     """About how long a load takes: requests join, some steps are profiled, the others count."""
-    cycle_s = (load.steps + 1) * serial_s(terms(sizes, best_work(sizes, load)), USUAL) / USUAL_SHARE
+    num_steps = load.steps + 1
+    if sizes.head_products > 1:  # canvases are counted by whole requests
+        num_steps = load.num_tokens // load.block * load.steps + 1
+    cycle_s = num_steps * serial_s(terms(sizes, best_work(sizes, load)), USUAL) / USUAL_SHARE
     return PROFILE_S + 1.5 * cycle_s + max(least_s, cycle_s)

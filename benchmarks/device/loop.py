@@ -104,17 +104,26 @@ class ClosedLoop:
     """As many requests as there are phases: each joins at its own, and is replaced when it ends.
 
     `new_request` gets a place, an id, and whether it is the place's first; answers are whole blocks
-    of `block_len` tokens.
+    of `block_len` tokens. A cycle is a block, or all blocks of a request where it `waits` for the
+    result of its last step alone.
     """
 
     def __init__(
-        self, engine: Steps, new_request: NewRequest, phases: list[int], block_len: int, name: str
+        self,
+        engine: Steps,
+        new_request: NewRequest,
+        phases: list[int],
+        block_len: int,
+        name: str,
+        *,
+        waits: bool = False,
     ) -> None:
         self.engine = engine
         self._new_request = new_request
         self._waiting = sorted((phase, place) for place, phase in enumerate(phases))
         self._block_len = block_len
         self._name = name
+        self._waits = waits
         self._first = self._waiting[0][1]
         self._of_request: dict[str, _Place] = {}
         self.num_steps = 0
@@ -125,7 +134,7 @@ class ClosedLoop:
         return not self._waiting
 
     def step(self) -> bool:
-        """One step of the engine; whether the first request's block became final by it.
+        """One step of the engine; whether a cycle of the first request ended with it.
 
         Raises `RuntimeError` if a request fails.
         """
@@ -139,7 +148,8 @@ class ClosedLoop:
             place = self._of_request[event.request_id]
             place.num_final += len(event.token_ids)
             if place.index == self._first and event.token_ids:
-                closed = place.num_final % self._block_len == 0
+                full = place.num_final % self._block_len == 0
+                closed = event.finish is not None if self._waits else full
             if event.finish is not None:
                 del self._of_request[event.request_id]
                 self._begin(place)
@@ -182,7 +192,7 @@ class Window:
 
 
 def to_steady(loop: ClosedLoop) -> None:
-    """Go on until all requests run and the first one's next block begins."""
+    """Go on until all requests run and the first one's next cycle begins."""
     while not loop.all_joined:
         loop.step()
     while not loop.step():
@@ -190,9 +200,9 @@ def to_steady(loop: ClosedLoop) -> None:
 
 
 def run_window(loop: ClosedLoop, least_s: float) -> Window:
-    """Count from the end of a block of the first request to the end of another, `least_s` later.
+    """Count from the end of a cycle of the first request to the end of another, `least_s` later.
 
-    With fixed work all requests have a block in as many steps, so that each gives whole blocks.
+    With fixed work all requests have a cycle in as many steps, so that each gives whole blocks.
     """
     step_s: list[float] = []
     before = Counts.read(loop.engine.metrics)

@@ -146,14 +146,19 @@ def test_counts_are_differences() -> None:
 @pytest.mark.parametrize("name", ["tiny SDAR", "tiny LLaDA", "tiny LLaDA2", "tiny DiffusionGemma"])
 @pytest.mark.parametrize("overlap", [False, True])
 def test_an_engine_commits_a_block_in_its_steps_and_no_more(name: str, overlap: bool) -> None:
-    load = Load(3, 64, 16, block=8, tokens_per_forward=4, overlap=overlap)
+    rows = 0 if overlap else None
+    load = Load(3, 64, 16, block=8, tokens_per_forward=4, overlap_rows=rows)
     loaded = engines.load(TINY[name], torch.device("cpu"), 1200, block_length=8)
     engine = engines.start(loaded, [replace(load, concurrency=5), load])
     found = engines.measure(engine, sizes(TINY[name]), load, Ceilings(1e9, 1e9), least_s=0.0)
     cycle = load.steps + (1 if overlap else 0)
+    tokens_a_step = 3 * load.block / cycle
+    if overlap and "Gemma" in name:
+        # A canvas begins behind the last step of the one before, and waits for the last result.
+        cycle, tokens_a_step = load.steps, 3 * 16 / (2 * load.steps + 1)
     assert found["problems"] == []
-    assert found["tokens_a_step"] == pytest.approx(3 * load.block / cycle)
-    assert found["share_of_possible"] == pytest.approx(load.steps / cycle)
+    assert found["tokens_a_step"] == pytest.approx(tokens_a_step)
+    assert found["share_of_possible"] == pytest.approx(tokens_a_step / 3 / 8 * load.steps)
     assert found["phases"] == phases(3, cycle)
     engine.check_integrity()
     assert not engine.has_work
