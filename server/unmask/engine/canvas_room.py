@@ -16,8 +16,8 @@ from unmask.engine.pages import page_size_of
 from unmask.engine.sequence import IntArray
 from unmask.engine.staging import Array, Staging, on_host, packed_size, unpack
 from unmask.engine.step import StepBatch
-from unmask.engine.step_room import HostStep, StepRoom, host_step, spare_cell
-from unmask.models.layers import KVCache, LayerShape
+from unmask.engine.step_room import HostStep, StepRoom, spare_cell
+from unmask.models.layers import KVCache, LayerShape, StepInput
 from unmask.models.registry import LoadedModel
 from unmask.types import CanvasSchedule
 from unmask_kernels.attention import AttentionPlan
@@ -164,14 +164,14 @@ def canvas_step(
     batch: StepBatch, canvases: Canvases, plans: tuple[AttentionPlan, ...], cache: KVCache
 ) -> HostStep:
     """A batch with plans on the host; the tokens of its canvases are on the device."""
-    step, unknown = (
-        host_step(batch, canvases.cells, plans, cache),
-        UnknownTokens.of(batch, canvases),
-    )
-    rows, own_cells = on_host([unknown.rows, unknown.cells])
-    cells, is_known = step.cells.clone(), torch.ones_like(step.is_known)
-    cells[rows], is_known[rows] = own_cells, False
-    return replace(step, cells=cells, is_known=is_known)
+    unknown = UnknownTokens.of(batch, canvases)
+    cells = np.full(batch.num_tokens, spare_cell(canvases.cells))
+    cells[unknown.rows] = unknown.cells
+    is_known = np.ones(batch.num_tokens, np.bool_)
+    is_known[unknown.rows] = False
+    rows = [batch.token_ids, batch.positions, batch.slots, cells, is_known]
+    token_ids, positions, slots, own_cells, known = on_host(rows)
+    return HostStep(StepInput(token_ids, positions, slots, plans, cache), own_cells, known)
 
 
 def _results(

@@ -120,12 +120,20 @@ def recorder(device: torch.device) -> Recorder:
         with torch.cuda.stream(side):  # kernels are compiled, libraries take their memory
             run()
         torch.cuda.current_stream().wait_stream(side)
+        _give_back_memory(device)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=pool):
             run()
         return graph
 
     return record
+
+
+def _give_back_memory(device: torch.device) -> None:
+    """Free what torch holds unused if there is less besides: a capture cannot do so itself."""
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if unused > torch.cuda.mem_get_info(device)[0]:
+        torch.cuda.empty_cache()
 
 
 def _capture(
