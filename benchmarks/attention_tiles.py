@@ -73,8 +73,8 @@ def groups() -> list[Group]:
             tuple(Shape(rows=rows, context=1024, held="fp8") for rows in (8, 64)),
             {
                 "usual": usual,
+                "pointers": replace(usual, fp8_tma=False),
                 "widened keys": replace(usual, fp8_scores=False),
-                "2 buffers": replace(usual, num_stages=3),
                 "4 buffers": replace(usual, num_stages=7),
                 "merged from memory only": replace(usual, chunk=1024, grain=1024),
                 "128 rows": replace(usual, rows=128, num_warps=8, programs=132),

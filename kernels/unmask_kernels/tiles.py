@@ -38,6 +38,7 @@ class TileConfig:
     tma: bool = False
     programs: int = 132
     fp8_scores: bool = True  # keys of 8 bits are multiplied as they are
+    fp8_tma: bool = True
 
     def __post_init__(self) -> None:
         assert self.chunk % self.grain == self.grain % self.keys == 0, "units hold whole units"

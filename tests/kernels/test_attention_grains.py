@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.attention import SMALL, TOLERANCES, Case, build, exact
+from tests.support.attention import SMALL, TOLERANCES, Case, build, check, exact
 from unmask_kernels.attention import attention
 from unmask_kernels.tile_room import TileSize, fill, fits, make_room, moved, room_sizes, tensors_of
 from unmask_kernels.tiles import ITEM_FIELDS, Put, TileConfig, TilePlan, make_tile_plan, num_lanes
@@ -58,16 +58,24 @@ def test_dealing_grains_to_more_programs_changes_no_bit(
 
 
 @pytest.mark.usefixtures("triton_kernels", "poisoned")
-def test_8_bit_keys_have_the_same_bits_however_they_are_dealt(device: torch.device) -> None:
+@pytest.mark.parametrize("tma", [False, True])
+def test_8_bit_keys_have_the_same_bits_however_they_are_dealt(
+    tma: bool, device: torch.device
+) -> None:
     case = build(SPANS, 16, (4, 2), torch.bfloat16, device)
     keys, values = (pages.to(torch.float8_e4m3fn) for pages in (case.keys, case.values))
     scales = torch.tensor([0.5, 2.0], device=device)
     found = []
     for programs in PROGRAMS:
-        case.config = replace(GRAINS, programs=programs)
+        case.config = replace(GRAINS, programs=programs, tma=tma)
         held = {"key_scales": scales, "value_scales": scales.flip(0)}
         found.append(attention(case.query, keys, values, case.plan(), 0.2, **held))
     assert all(torch.equal(out, found[0]) for out in found)
+    case.keys, case.values = (
+        keys.float() * scales[:, None],
+        values.float() * scales.flip(0)[:, None],
+    )
+    check(found[0], exact(case, 0.2))
 
 
 @pytest.mark.usefixtures("triton_kernels")

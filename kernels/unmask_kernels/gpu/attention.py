@@ -313,8 +313,10 @@ def run_tiles(
     stats = torch.empty((2, *slots), dtype=torch.float32, device=query.device)
     value_dim = min(padded_dim, config.columns)
     is_scaled = key_scales is not None
-    # Conversions and caps need the registers that the copy engine's last tile takes.
-    use_tma = _uses_tma(config, head_dim, page_size) and not is_scaled and softcap is None
+    is_split = _splits(config, query.dtype, key_pages.dtype)
+    # Caps and widened keys need the registers that the copy engine's last tile takes.
+    use_tma = _uses_tma(config, head_dim, page_size) and softcap is None
+    use_tma = use_tma and (not is_scaled or (is_split and config.fp8_tma))
     keys = _described(key_pages, config.keys, head_dim) if use_tma else key_pages
     values = _described(value_pages, config.keys, value_dim) if use_tma else value_pages
     size, lanes = TileSize.of(plan), num_lanes(config, num_kv_heads, head_dim)
@@ -330,7 +332,7 @@ def run_tiles(
         **shape, VALUE_DIM=value_dim, PAGE=page_size, CHUNK=config.chunk, GRAIN=config.grain,
         BLOCK_M=config.rows, BLOCK_N=config.keys, STAGES=_stages(config, use_tma, is_scaled),
         TMA=use_tma,
-        SPLIT=_splits(config, query.dtype, key_pages.dtype), SOFTCAP=softcap is not None,
+        SPLIT=is_split, SOFTCAP=softcap is not None,
         PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
         num_warps=config.num_warps,
     )  # fmt: skip
@@ -382,6 +384,8 @@ def variants(capability: int) -> Iterator[Variant]:
             yield variant(own, head_dim, "fp8e4nv")
         if own.tma:
             yield variant(replace(own, tma=False, num_stages=3), head_dim, name="no tma")
+            yield variant(replace(own, fp8_tma=False), head_dim, "fp8e4nv", name="no tma")
+            yield variant(replace(own, fp8_scores=False), head_dim, "fp8e4nv", name="widened")
         types = dict.fromkeys(("partial", "partial_max", "partial_sum"), "*fp32") | {"out": "*bf16"}
         types |= dict.fromkeys(("tiles", "counts", "closes"), "*i32")
         shape: dict[str, int | None] = {"HEADS": 32, "GROUP": 4, "value_scales": None}
@@ -400,7 +404,8 @@ def variant(
     types |= dict.fromkeys(("partial", "partial_max", "partial_sum"), "*fp32")
     types |= dict.fromkeys(("items", "counts", "starts", "horizons", "pages"), "*i32")
     types |= dict.fromkeys(STRIDES, "i32:16") | {"scale": "fp32", "softcap": "fp32"}
-    use_tma = _uses_tma(config, head_dim, 64) and not is_scaled and not changes.get("SOFTCAP")
+    use_tma = _uses_tma(config, head_dim, 64) and not changes.get("SOFTCAP")
+    use_tma = use_tma and (not is_scaled or (config.fp8_scores and config.fp8_tma))
     constants = {
         "HEADS": 32, "GROUP": 4, "HEAD_DIM": head_dim, "PADDED_DIM": padded_dim,
         "VALUE_DIM": value_dim, "PAGE": 64, "CHUNK": config.chunk, "GRAIN": config.grain,
