@@ -85,3 +85,25 @@ def test_choice_i_equals_a_request_of_its_own_with_seed_plus_i(api):
 def test_without_a_seed_choices_differ(api):
     (response,) = api({**SAMPLED, "n": 4})
     assert len({choice["text"] for choice in response.json()["choices"]}) > 1
+
+
+def test_an_automatic_block_length_is_told_streamed_or_not(api, tiny):
+    fields = {"prompt": "Hi there", "max_tokens": 20, "block_length": "auto"}
+    streaming = {"stream": True, "stream_options": {"include_usage": True}}
+    whole, streamed, named = api(
+        fields, {**fields, **streaming}, {**fields, "block_length": tiny.info.block_length or 32}
+    )
+    told = whole.json()["usage"]["block_length"]
+    assert told == events(streamed.text)[-1]["usage"]["block_length"]
+    assert told == named.json()["usage"]["block_length"], "three requests are no load"
+    assert joined(events(streamed.text), 0) == whole.json()["choices"][0]["text"]
+    assert whole.json()["choices"] == named.json()["choices"]
+
+
+def test_keys_kept_within_a_block_cost_fewer_rows(api):
+    fields = {"prompt": "Hi there", "max_tokens": 20, "steps": 16, "block_length": 16}
+    kept, whole, streamed = api(
+        {**fields, "cache": "block"}, fields, {**fields, "cache": "block", "stream": True}
+    )
+    assert kept.json()["usage"]["query_tokens"] < whole.json()["usage"]["query_tokens"]
+    assert joined(events(streamed.text), 0) == kept.json()["choices"][0]["text"]

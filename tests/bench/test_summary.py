@@ -34,6 +34,13 @@ def test_goodput_counts_requests_that_keep_every_limit():
     assert summary.prompt_tokens == 9
 
 
+def test_requests_are_counted_by_the_block_length_that_the_server_tells():
+    lengths = (16, 8, None, 8)
+    records = tuple(Record(1.0, first_text_s=0.1, block_length=length) for length in lengths)
+    summary = summarise(Run(records, 2.0), Slo())
+    assert list(summary.block_lengths.items()) == [(8, 2), (16, 1)]
+
+
 def test_a_run_in_which_everything_failed_has_a_summary():
     summary = summarise(Run((Record(0.1, error="connect"),), 0.2), Slo())
     assert (summary.num_completed, summary.errors) == (0, {"connect": 1})

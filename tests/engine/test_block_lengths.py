@@ -14,7 +14,7 @@ from unmask.engine.block_lengths import block_lengths, index_under_load, saturat
 from unmask.engine.engine import Engine
 from unmask.errors import InvalidConfig
 from unmask.models.registry import LoadedModel, load_model
-from unmask.types import AUTO, Request, SamplingParams
+from unmask.types import AUTO, CacheName, Request, SamplingParams
 
 
 def auto(name: str, max_tokens: int = 40) -> Request:
@@ -116,7 +116,12 @@ def test_lengths_are_counted(usual: LoadedModel) -> None:
     assert 'unmask_block_length_bucket{le="16.0"} 2.0' in text
 
 
-@given(batch=requests(), num_pages=st.sampled_from([19, 400]), rows=st.sampled_from([8, 32, 90]))
+@given(
+    batch=requests(),
+    num_pages=st.sampled_from([19, 400]),
+    rows=st.sampled_from([8, 32, 90]),
+    cache=st.sampled_from(["none", "block"]),
+)
 @settings(
     max_examples=10,
     deadline=None,
@@ -124,8 +129,9 @@ def test_lengths_are_counted(usual: LoadedModel) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_an_answer_is_that_of_a_request_that_names_the_length(
-    usual: LoadedModel, batch: list[Request], num_pages: int, rows: int
+    usual: LoadedModel, batch: list[Request], num_pages: int, rows: int, cache: CacheName
 ) -> None:
+    batch = [replace(r, sampling=replace(r.sampling, cache=cache)) for r in batch]
     adaptive = [
         replace(request, sampling=replace(request.sampling, block_length=AUTO)) for request in batch
     ]
