@@ -148,11 +148,13 @@ def _commit(
     tokens[cells] = result.tokens[rows]
     is_plain = table.parameters.is_plain[batch.canvas_rows[live]].tolist()
     for i, plain in zip(live.tolist(), is_plain, strict=True):
-        if plain and not batch.denoised[i].sequence.keeps_scores:
+        sequence = batch.denoised[i].sequence
+        if sequence.keeps_block_keys:
+            sequence.note_masked()
+        if plain and not sequence.keeps_scores:
             continue
-        session = sessions[batch.denoised[i].sequence.request.request_id]
-        sequence, own = session.sequence, rows[slice(*np.searchsorted(owner, (i, i + 1)))]
-        sequence.note_masked()
+        session = sessions[sequence.request.request_id]
+        own = rows[slice(*np.searchsorted(owner, (i, i + 1)))]
         if sequence.request.refinements is not None or sequence.keeps_scores:
             _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
         if sequence.decoding.editing_limit is not None:

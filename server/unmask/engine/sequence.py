@@ -61,11 +61,12 @@ class Reach:
     horizon: int
     scored: range = range(0)
     active: BoolArray | None = field(default=None, compare=False)
+    num_active: int = 0
 
     @property
     def num_rows(self) -> int:
         """Positions that are computed."""
-        return self.end - self.start if self.active is None else int(self.active.sum())
+        return self.end - self.start if self.active is None else self.num_active
 
 
 class Sequence:
@@ -123,7 +124,10 @@ class Sequence:
         self.block_step = 0
         self.post_steps = 0
         self.is_settled = False  # whether edits are over, so that the block is final
-        self.has_block_keys = False  # whether all of the open block was computed once
+        # Whether resolved positions of the open block are computed no more until it is full, and
+        # whether all of the open block was computed once.
+        self.keeps_block_keys = decoding.cache == "block"
+        self.has_block_keys = False
         self.was_masked = self.masked[:0]  # in the open block, before the last result
         self.num_computed = 0
         self.in_flight = 0  # runs of the open block whose results are not known yet
@@ -181,11 +185,6 @@ class Sequence:
     def key_unit(self) -> int:
         """Tokens that the keys of a position depend on end at a multiple of this number."""
         return 1 if self.is_canvas else self.decoding.block_len
-
-    @property
-    def keeps_block_keys(self) -> bool:
-        """Whether resolved positions of the open block are computed no more until it is full."""
-        return self.decoding.cache == "block"
 
     @property
     def must_wait(self) -> bool:
@@ -255,9 +254,11 @@ class Sequence:
         if part_len is not None:
             first = start + int(self.masked[start:end].argmax()) // part_len * part_len
             scored = range(first, min(first + part_len, end))
-        active = self._active_positions() if self.has_block_keys else None
-        reach = Reach(self.num_computed, end, end, scored, active)
-        self._last_pass = reach if part_len is None and active is None else None
+        if self.has_block_keys:
+            active = self._active_positions()
+            return Reach(start, end, end, scored, active, int(active.sum()))
+        reach = Reach(self.num_computed, end, end, scored)
+        self._last_pass = reach if part_len is None else None
         return reach
 
     def _active_positions(self) -> BoolArray:
@@ -312,8 +313,7 @@ class Sequence:
 
     def note_masked(self) -> None:
         """Remember what is masked before a result is applied."""
-        if self.keeps_block_keys:
-            self.was_masked = self.masked[self.block_start : self.block_end].copy()
+        self.was_masked = self.masked[self.block_start : self.block_end].copy()
 
     def note_edits(self, num_chosen: int) -> None:
         """Tell from how many positions a step chose whether the block is final (LLaDA2.1).

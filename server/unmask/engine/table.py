@@ -77,7 +77,6 @@ class Parameters:
             self.has_refinements[row]
             or decoding.editing_limit is not None
             or decoding.num_logprobs is not None
-            or sequence.keeps_block_keys
         )
 
 
