@@ -110,7 +110,9 @@ def quantize_rows(x: Tensor, *, grouped: bool = False) -> QuantizedRows:
     top = parts.abs().amax(2)
     scales = torch.where(top > SMALLEST_TOP, top / LARGEST["fp8"], 1.0)
     scales = scales if grouped else scales[:, 0]
-    values = (wide / _spread(scales, num_inputs)).to(DTYPES["fp8"])
+    inverse = torch.where(top > SMALLEST_TOP, LARGEST["fp8"] / top, 1.0)
+    inverse = inverse if grouped else inverse[:, 0]
+    values = (wide * _spread(inverse, num_inputs)).to(DTYPES["fp8"])
     return QuantizedRows(values, scales, x.dtype)
 
 

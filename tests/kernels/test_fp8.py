@@ -12,7 +12,14 @@ from benchmarks.device.fp8_inputs import Shape
 from benchmarks.device.fp8_sweep import candidates, sweep
 from benchmarks.device.timing import Ceilings
 from unmask_kernels.dispatch import Backend, backend
-from unmask_kernels.gpu.fp8 import Tile, fp8_product, grain_inputs, pick_grouped_tile, pick_tile
+from unmask_kernels.gpu.fp8 import (
+    MAX_GRAIN,
+    Tile,
+    fp8_product,
+    grain_inputs,
+    pick_grouped_tile,
+    pick_tile,
+)
 from unmask_kernels.layers import gated_quantized
 from unmask_kernels.linear import make_gated_linear, make_linear
 from unmask_kernels.quantized import (
@@ -156,12 +163,12 @@ def test_a_row_is_the_same_in_any_company_in_torch(grouped: bool) -> None:
         assert torch.equal(part, whole[start:end]), (start, end)
 
 
-@pytest.mark.parametrize("num_inputs", [16, 4096, 4112, 5120, 12_288, 18_944])
+@pytest.mark.parametrize("num_inputs", [16, 4096, 4112, 12_288, 16_400, 18_944, 40_000])
 def test_grains_follow_the_weight_s_shape(num_inputs: int) -> None:
     grain = grain_inputs(num_inputs)
-    assert grain <= 4096
+    assert grain <= MAX_GRAIN
     assert grain % 256 == 0
-    assert -(-num_inputs // grain) == -(-num_inputs // 4096)  # as few as there may be
+    assert -(-num_inputs // grain) == -(-num_inputs // MAX_GRAIN)  # as few as there may be
 
 
 @pytest.mark.parametrize("chip", [89, 90, 100, 120])

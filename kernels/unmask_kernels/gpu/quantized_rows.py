@@ -35,7 +35,9 @@ def store_quantized(b_x, values, scales, stride_scale, i_row, o_column, m_column
     b_parts = tl.reshape(b_x, [BLOCK // GROUP, GROUP])
     b_top = tl.max(tl.abs(b_parts), 1)
     b_scale = tl.where(b_top > SMALLEST, tl.div_rn(b_top, LARGEST), 1.0)
-    b_value = tl.div_rn(b_parts, b_scale[:, None] + tl.zeros_like(b_parts))
+    # A multiplication for each number: a correctly rounded division takes ten instructions.
+    b_inverse = tl.where(b_top > SMALLEST, tl.div_rn(LARGEST, tl.maximum(b_top, SMALLEST)), 1.0)
+    b_value = b_parts * b_inverse[:, None]
     p_values = values + i_row * num_columns + o_column
     b_value = tl.reshape(b_value, [BLOCK])
     tl.store(p_values, b_value.to(values.dtype.element_ty), mask=m_column)
