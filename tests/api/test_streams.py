@@ -212,6 +212,15 @@ def test_silence_is_filled_with_pings(call, engine):
     assert joined(events(text)) == "hi"
 
 
+def test_silence_after_text_is_filled_with_pings_too(call, engine):
+    engine.script = lambda request: [*answer(request)[:1], 0.3, *answer(request)[1:]]
+    config = ServerConfig(ping_interval_s=0.05)
+    text = call("POST", CHAT, json=body_of(CHAT, stream=True), config=config).text
+    first, _, rest = text.partition(": ping\n\n")
+    assert '"content":"He"' in first
+    assert ": ping\n\n" in rest
+
+
 def test_nothing_is_pinged_while_text_flows(call):
     assert "ping" not in call("POST", CHAT, json=body_of(CHAT, stream=True)).text
 
@@ -256,6 +265,24 @@ def test_only_the_latest_refinement_of_a_batch_is_sent_and_all_text_is():
 
     found = run(batches())
     assert sum(isinstance(event, Delta) for _, event in found) == 2
+
+
+def test_a_slow_reader_gets_every_event_of_each_stream_in_order():
+    def script(request):
+        return [Delta(request.request_id, (i,), str(i)) for i in range(30)] + answer(request)[-1:]
+
+    async def texts():
+        merger = Merger(await submit_all(FakeClient(script), requests(3)))
+        found = {index: [] for index in range(3)}
+        async for batch in merger.batches():
+            await asyncio.sleep(0.001)
+            for index, event in batch:
+                found[index].append(event.text)
+        await merger.aclose()
+        return found
+
+    expected = [str(i) for i in range(30)]
+    assert all(own[:-1] == expected for own in run(texts()).values())
 
 
 def test_a_slow_reader_leaves_events_where_refinements_can_be_dropped():

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 from unmask.api.errors import RequestFailed
 from unmask.client import EngineClient, EventStream
@@ -34,7 +34,10 @@ class Merger:
 
     def __init__(self, streams: Sequence[EventStream]) -> None:
         self._streams = streams
-        self._queue: asyncio.Queue[tuple[int, Event]] = asyncio.Queue(2 * len(streams))
+        self._arrived: Batch = []
+        self._reader: asyncio.Future[bool] | None = None  # false where nothing came in time
+        self._has_room = asyncio.Event()
+        self._silence = _Silence(self._wake_reader)
         self._open = set(range(len(streams)))
         self._tasks = [asyncio.create_task(self._pump(i, s)) for i, s in enumerate(streams)]
 
@@ -43,22 +46,25 @@ class Merger:
 
         Raises `RequestFailed` for a `Failure` or an abort that was not ours.
         """
+        loop = asyncio.get_running_loop()
         while self._open:
-            try:
-                async with asyncio.timeout(ping_s):
-                    batch = [await self._queue.get()]
-            except TimeoutError:
-                yield []
-                continue
-            while not self._queue.empty():
-                batch.append(self._queue.get_nowait())
+            if not self._arrived:
+                self._reader = loop.create_future()
+                if ping_s is not None:
+                    self._silence.begin(loop, ping_s)
+                if not await self._reader:
+                    yield []
+                    continue
+            batch, self._arrived = self._arrived, []
+            self._has_room.set()
             for index, event in batch:
                 if _ends(index, event):
                     self._open.discard(index)
-            yield _without_stale(batch)
+            yield _without_stale(batch) if len(batch) > 1 else batch
 
     async def aclose(self) -> None:
         """Abort what has not ended."""
+        self._silence.end()
         for task in self._tasks:
             task.cancel()
         try:
@@ -71,13 +77,51 @@ class Merger:
         message = "the engine ended it without a reason"
         try:
             async for event in stream:
-                await self._queue.put((index, event))
+                await self._put(index, event)
                 if not isinstance(event, Refinement) and _is_last(event):
                     return
         except Exception:
             logger.exception("the events of a request could not be read")
             message = "the server failed; its log says why"
-        await self._queue.put((index, Failure("", message)))
+        await self._put(index, Failure("", message))
+
+    async def _put(self, index: int, event: Event) -> None:
+        while len(self._arrived) >= 2 * len(self._streams):
+            self._has_room.clear()
+            await self._has_room.wait()
+        self._arrived.append((index, event))
+        self._wake_reader(True)
+
+    def _wake_reader(self, has_events: bool) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(has_events)
+
+
+class _Silence:
+    """Calls back once nothing was heard for a while, with one timer for any number of waits."""
+
+    def __init__(self, call: Callable[[bool], None]) -> None:
+        self._call = call
+        self._due_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, loop: asyncio.AbstractEventLoop, length_s: float) -> None:
+        """Count from now on."""
+        self._due_s = loop.time() + length_s
+        if self._timer is None:
+            self._timer = loop.call_at(self._due_s, self._ring, loop)
+
+    def end(self) -> None:
+        """Call nobody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if loop.time() < self._due_s:
+            self._timer = loop.call_at(self._due_s, self._ring, loop)
+        else:
+            self._call(False)
 
 
 def _is_last(event: Delta | Failure) -> bool:

@@ -22,6 +22,7 @@ from unmask.types import Delta, RefinedToken, Refinement
 
 PING = b": ping\n\n"
 DONE = b"data: [DONE]\n\n"
+_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 # JSON leaves these as they are, and clients that split text into lines would break on them.
 LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
@@ -60,6 +61,7 @@ class Writer:
         self._form = form
         self._tally = UsageTally(job)
         self._begun: set[int] = set()
+        self._opening = _json(head(job, form.chunk))[:-1] + ',"choices":['
 
     async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
         """The body of the response, an error in the middle included."""
@@ -93,10 +95,11 @@ class Writer:
         return b"".join(parts)
 
     def _chunk(self, choice: dict[str, Any], extra: dict[str, Any]) -> bytes:
-        chunk = {**head(self._job, self._form.chunk), "choices": [choice], **extra}
         if self._job.include_usage:
-            chunk["usage"] = self._tally.so_far() if self._job.continuous_usage else None
-        return encode(chunk)
+            usage = self._tally.so_far() if self._job.continuous_usage else None
+            extra = {**extra, "usage": usage}
+        rest = "," + _json(extra)[1:] if extra else "}"
+        return _event(f"{self._opening}{_json(choice)}]{rest}")
 
     def _end(self) -> bytes:
         if not self._job.include_usage:
@@ -134,7 +137,10 @@ def _token(token: RefinedToken) -> dict[str, Any]:
 
 def encode(chunk: dict[str, Any]) -> bytes:
     """One event of a stream."""
-    text = json.dumps(chunk, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _event(_json(chunk))
+
+
+def _event(text: str) -> bytes:
     if not text.isascii():
         text = text.translate(LINE_BREAKS)
     return f"data: {text}\n\n".encode()
