@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from unmask_kernels.tiles import ITEM_FIELDS, TILE_FIELDS, TileConfig, TilePlan
@@ -105,11 +104,11 @@ def fill(room: TilePlan, plan: TilePlan) -> None:
     """
     assert fits(plan, room), "a plan goes where there is room for it"
     for to, own in zip(tensors_of(room), tensors_of(plan), strict=True):
-        to[: len(own)] = own
+        to.numpy()[: len(own)] = own.numpy()
     first = np.arange(len(plan.horizons), len(room.horizons), plan.tile_queries)
     padding = np.zeros((len(first), ITEM_FIELDS), np.int32)
     padding[:, 0] = first
     padding[:, 1] = np.minimum(len(room.horizons) - first, plan.tile_queries)
     padding[:, -1] = -1
-    room.items[len(plan.items) :][: padding.size] = torch.from_numpy(padding.reshape(-1))
-    room.counts[0] += len(padding)
+    room.items.numpy()[len(plan.items) :][: padding.size] = padding.reshape(-1)
+    room.counts.numpy()[0] += len(padding)

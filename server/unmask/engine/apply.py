@@ -1,5 +1,6 @@
 """What a step's result does to one sequence: tokens committed, text made final, blocks closed."""
 
+import itertools
 import math
 import time
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ import numpy as np
 from unmask.engine.output import TextAssembler
 from unmask.engine.sequence import IntArray, Sequence
 from unmask.engine.speculation import is_reached
-from unmask.engine.step import Span, StepBatch, StepResult
+from unmask.engine.step import Ranges, Span, StepBatch, StepResult
 from unmask.engine.table import NEVER, SequenceTable
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
@@ -110,18 +111,14 @@ def apply_step(
     if only is not None:
         live = [i for i in live if i == only]
     sequences = [batch.denoised[i].sequence for i in live]
-    rows = batch.canvas_rows[live]
     applied.num_steps = len(live)
     applied.num_committed = _commit(sessions, np.array(live, np.int64), table, batch, result)
-    num_final = np.array([sequence.num_final for sequence in sequences], np.int64)
-    told = ~table.masked.reshape(-1)[table.cells(rows) + num_final]
-    told |= table.parameters.has_refinements[rows]
-    for sequence, is_told in zip(sequences, told.tolist(), strict=True):
+    for sequence in sequences:
         sequence.in_flight -= 1
         sequence.num_steps += 1
         sequence.block_step += 1
-        if is_told:
-            _finalize(sessions[sequence.request.request_id], applied)
+    for prefix in _final_prefixes(sequences, batch.canvas_rows[live], table):
+        _finalize(sessions[prefix.sequence.request.request_id], prefix, applied)
     return applied
 
 
@@ -190,13 +187,51 @@ def _note_logprobs(
         session.logprobs[position] = TokenLogprob(token_id, math.log(confidence), top)
 
 
-def _finalize(session: Session, applied: Applied) -> None:
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """Positions [start, end) of a sequence with nothing masked before or among them."""
+
+    sequence: Sequence
+    start: int
+    end: int
+    token_ids: list[int]
+
+
+def _final_prefixes(
+    sequences: list[Sequence], rows: IntArray, table: SequenceTable
+) -> list[_Prefix]:
+    """How far the answers of sequences reach that have something to tell."""
+    starts = np.array([sequence.num_final for sequence in sequences], np.int64)
+    limits = np.array([min(s.block_end, s.last_end) for s in sequences], np.int64)
+    told = ~table.masked.reshape(-1)[table.cells(rows) + starts]
+    told |= table.parameters.has_refinements[rows]
+    which = told.nonzero()[0]
+    if not len(which):
+        return []
+    starts, cells = starts[which], table.cells(rows[which])
+    opened = Ranges.of(starts + cells, limits[which] - starts)
+    is_masked = table.masked.reshape(-1)[opened.numbers]
+    masked_cells = np.where(is_masked, opened.numbers, np.iinfo(np.int64).max)
+    first_masked = np.minimum.reduceat(masked_cells, opened.starts[:-1]) - cells
+    ends = np.minimum(first_masked, limits[which])
+    fresh = Ranges.of(starts + cells, ends - starts)
+    tokens: list[int] = table.tokens.reshape(-1)[fresh.numbers].tolist()
+    parts = itertools.pairwise(fresh.starts.tolist())
+    return [
+        _Prefix(sequences[i], start, end, tokens[first:last])
+        for i, start, end, (first, last) in zip(
+            which.tolist(), starts.tolist(), ends.tolist(), parts, strict=True
+        )
+    ]
+
+
+def _finalize(session: Session, prefix: _Prefix, applied: Applied) -> None:
     """Move the final prefix forward over resolved positions, up to a stop if there is one."""
     sequence = session.sequence
     params = sequence.decoding
-    start = sequence.num_final
-    end = start if params.editing_limit is not None and not sequence.is_settled else _end(sequence)
-    fresh: list[int] = sequence.canvas[start:end].tolist()
+    start, end, fresh = prefix.start, prefix.end, prefix.token_ids
+    if params.editing_limit is not None and not sequence.is_settled:
+        end, fresh = start, []  # any of them may still be replaced
     reason: FinishReason | None = None
     stop_reason: str | int | None = None
     if not params.stop_ids.isdisjoint(fresh):
@@ -235,16 +270,6 @@ def _finalize(session: Session, applied: Applied) -> None:
             applied.events.append(refinement)
         if is_over:
             sequence.open_next_block()
-
-
-def _end(sequence: Sequence) -> int:
-    """Where the first position that is still masked is, or the end of what may be final."""
-    start, limit = sequence.num_final, min(sequence.block_end, sequence.last_end)
-    if sequence.masked[start]:
-        return start
-    masked = sequence.masked[start:limit]
-    first = int(masked.argmax())
-    return start + first if masked[first] else limit
 
 
 def _refinement(session: Session) -> Refinement | None:

@@ -104,6 +104,16 @@ class Sequence:
         """Lay the canvas out in blocks; nothing may have been computed yet."""
         self.decoding = decoding
         self.num_canvases = 2 if decoding.guidance else 1  # the second one's prompt is masked
+        # Whether resolved positions of the open block are computed no more until it is full.
+        self.keeps_block_keys = decoding.cache == "block"
+        # Whether no result decides what is computed next, unless its scores are kept.
+        self._runs_ahead = not (
+            self.is_canvas
+            or self.shift
+            or self.keeps_block_keys
+            or decoding.editing_limit is not None
+            or decoding.sub_block_len is not None
+        )
         request, block_len = self.request, decoding.block_len
         self.last_end = self.num_prompt + decoding.max_tokens
         self.origin = self.num_prompt if self.is_full or self.is_canvas else 0
@@ -147,7 +157,9 @@ class Sequence:
     @property
     def next_step(self) -> int:
         """Number of the denoising step that is launched next, of the open or the next block."""
-        return 0 if self.opens_next else self.block_step + self.in_flight
+        if self.is_canvas and self.opens_next:
+            return 0
+        return self.block_step + self.in_flight
 
     @property
     def is_out(self) -> bool:
@@ -189,7 +201,9 @@ class Sequence:
     @property
     def must_wait(self) -> bool:
         """Whether the last result decides what is computed next."""
-        if self.in_flight and self.is_out:
+        if not self.in_flight or (self._runs_ahead and not self.keeps_scores):
+            return False
+        if self.is_out:
             return not self.opens_next
         if self.decoding.editing_limit is not None and self.in_flight > 1:
             return True  # a run after the last edit might edit once more, and leave other keys
@@ -219,7 +233,7 @@ class Sequence:
         if self.is_full:
             reach = self._full_pass()
             return reach if self.num_canvases * reach.num_rows <= budget else None
-        if self.opens_next:
+        if self.is_canvas and self.opens_next:
             reach = self._next_canvas_pass()
             return reach if reach.num_rows <= budget else None
         reach = self._first_token_pass() if self._lacks_first_token else self._block_pass()
@@ -292,6 +306,10 @@ class Sequence:
         """Record that a pass was launched, and which keys are kept of it."""
         self.num_forwards += 1
         self.num_rows += self.num_canvases * reach.num_rows
+        if reach is self._last_pass and reach.start == self.block_start:
+            self.in_flight += 1  # the open block once more: no more keys are final
+            self.has_block_keys = self.keeps_block_keys
+            return
         if reach.scored and reach.scored.start == self.block_end:
             self.in_next += 1
             self.num_computed = self.block_end

@@ -17,15 +17,15 @@ class Span:
     """A sequence's part in a step; `block_start` is where its open block began then.
 
     With guidance there is a second one, `without_prompt`, on pages of its own. `bounds` are all of
-    its numbers: start, end and horizon of its reach, start and end of what is scored and of the
-    open block's rows, the row of the table, and whether it is `without_prompt`.
+    its numbers as int64: start, end and horizon of its reach, start and end of what is scored and
+    of the open block's rows, the row of the table, and whether it is `without_prompt`.
     """
 
     sequence: Sequence
     reach: Reach
     block_start: int
     without_prompt: bool
-    bounds: IntArray
+    bounds: bytes
 
     @classmethod
     def of(cls, sequence: Sequence, reach: Reach, *, without_prompt: bool = False) -> Self:
@@ -38,7 +38,7 @@ class Span:
         scored = reach.scored
         bounds = (reach.start, reach.end, reach.horizon, scored.start, scored.stop, start, end, row)
         numbers = np.array((*bounds, without_prompt), np.int64)
-        return cls(sequence, reach, start, without_prompt, numbers)
+        return cls(sequence, reach, start, without_prompt, numbers.tobytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +124,12 @@ class _Bounds:
 
     @classmethod
     def of(cls, spans: list[Span]) -> Self:
-        numbers = np.concatenate([span.bounds for span in spans])
+        numbers = np.frombuffer(b"".join([span.bounds for span in spans]), np.int64)
         return cls(*numbers.reshape(len(spans), -1).T.copy())
 
 
 @dataclass(frozen=True, slots=True)
-class _Ranges:
+class Ranges:
     """Ranges of numbers laid end to end."""
 
     owner: IntArray  # of each number, the range it is of
@@ -138,6 +138,7 @@ class _Ranges:
 
     @classmethod
     def of(cls, first: IntArray, length: IntArray) -> Self:
+        """Ranges of `length` numbers from `first` on."""
         starts = np.zeros(len(length) + 1, np.int64)
         length.cumsum(out=starts[1:])
         owner = np.repeat(np.arange(len(length)), length)
@@ -153,7 +154,7 @@ def build_batch(
     """
     bounds = _Bounds.of(spans)
     lengths = bounds.end - bounds.start
-    rows = _Ranges.of(bounds.start, lengths)
+    rows = Ranges.of(bounds.start, lengths)
     first_rows = rows.starts[:-1] - bounds.start  # row of a position, less the position
     pages = _pages(bounds, table, page_size)
     which = ((bounds.scored_end > bounds.scored_start) & (bounds.without_prompt == 0)).nonzero()[0]
@@ -165,7 +166,7 @@ def build_batch(
     hidden_rows = scored_rows - 1 if shift else scored_rows
     opened = (bounds.block_end > bounds.block_start).nonzero()[0]
     block_start = bounds.block_start[opened]
-    blocks = _Ranges.of(block_start, bounds.block_end[opened] - block_start)
+    blocks = Ranges.of(block_start, bounds.block_end[opened] - block_start)
     in_flight = np.array([spans[i].sequence.in_flight for i in opened.tolist()], np.int64)
     first_cells = bounds.row[opened] * MAX_BLOCK_LENGTH - block_start
     first_open = (blocks.starts[:-1] - block_start)[np.searchsorted(opened, which)]
@@ -199,7 +200,7 @@ def build_batch(
     )
 
 
-def _token_ids(spans: list[Span], bounds: _Bounds, rows: _Ranges, table: SequenceTable) -> IntArray:
+def _token_ids(spans: list[Span], bounds: _Bounds, rows: Ranges, table: SequenceTable) -> IntArray:
     """Tokens of the canvases, the prompt masked where there shall be none."""
     token_ids = table.tokens.reshape(-1).take(rows.numbers + table.cells(bounds.row)[rows.owner])
     for i in bounds.without_prompt.nonzero()[0].tolist():
@@ -208,15 +209,15 @@ def _token_ids(spans: list[Span], bounds: _Bounds, rows: _Ranges, table: Sequenc
     return token_ids
 
 
-def _pages(bounds: _Bounds, table: SequenceTable, page_size: int) -> _Ranges:
+def _pages(bounds: _Bounds, table: SequenceTable, page_size: int) -> Ranges:
     """Pages up to each span's horizon; a canvas without the prompt has the second half of them."""
     count = -(-bounds.horizon // page_size)
     first = bounds.row * table.pages.shape[1] + count * bounds.without_prompt
-    cells = _Ranges.of(first, count)
+    cells = Ranges.of(first, count)
     return replace(cells, numbers=table.pages.reshape(-1).take(cells.numbers))
 
 
-def _slots(rows: _Ranges, pages: _Ranges, page_size: int) -> IntArray:
+def _slots(rows: Ranges, pages: Ranges, page_size: int) -> IntArray:
     """Slots of the KV cache that rows write to."""
     index = rows.numbers // page_size
     page = pages.numbers.take(index + pages.starts.take(rows.owner))
@@ -230,10 +231,10 @@ def _scored(
     which: IntArray,
     decoding: DecodingArrays,
     table: SequenceTable,
-) -> _Ranges:
+) -> Ranges:
     """Positions whose distributions are asked for: those that may change."""
     first = bounds.scored_start[which]
-    asked = _Ranges.of(first, bounds.scored_end[which] - first)
+    asked = Ranges.of(first, bounds.scored_end[which] - first)
     cells = asked.numbers + table.cells(bounds.row[which])[asked.owner]
     may_change = table.masked.reshape(-1).take(cells)
     if decoding.editing is not None:
@@ -242,10 +243,10 @@ def _scored(
         may_change |= (decoding.editing != NEVER)[asked.owner] & is_answer
     chosen = may_change.nonzero()[0]
     starts = np.searchsorted(chosen, asked.starts)
-    return _Ranges(asked.owner.take(chosen), asked.numbers.take(chosen), starts)
+    return Ranges(asked.owner.take(chosen), asked.numbers.take(chosen), starts)
 
 
-def _horizons(sequence: Sequence, bounds: _Bounds, rows: _Ranges, table: SequenceTable) -> IntArray:
+def _horizons(sequence: Sequence, bounds: _Bounds, rows: Ranges, table: SequenceTable) -> IntArray:
     """The end of the keys that each query sees: of its block, of everything, or its own.
 
     All sequences are of one model, so one tells which.
@@ -261,7 +262,7 @@ def _horizons(sequence: Sequence, bounds: _Bounds, rows: _Ranges, table: Sequenc
     return np.minimum(ends, limits)
 
 
-def _anchors(sequence: Sequence, bounds: _Bounds, rows: _Ranges) -> IntArray | None:
+def _anchors(sequence: Sequence, bounds: _Bounds, rows: Ranges) -> IntArray | None:
     """A committed token's own position, and for all tokens of a canvas its first."""
     if not sequence.is_canvas:
         return None
