@@ -45,6 +45,7 @@ if DRY:
     interpreter.install()
 
 from benchmarks.device import kernels, loads, roofline, tables, targets  # noqa: E402
+from benchmarks.device.apart import run_apart  # noqa: E402
 from benchmarks.device.families import Sizes, sizes  # noqa: E402
 from benchmarks.device.loads import Case, Load  # noqa: E402
 from benchmarks.device.report import DeviceLost, Part, Report  # noqa: E402
@@ -56,6 +57,7 @@ CEILINGS_S = 3.0
 LEAST_WINDOW_S = 0.0 if DRY else 1.5
 COMPANY_S = 12.0
 RESTART_S = 10.0
+SPECULATION_S = 50.0
 
 
 def main() -> int:
@@ -136,10 +138,21 @@ def contents(device: torch.device, ceilings: Ceilings) -> Iterator[Part | Case]:
     yield from cases[:2]
     yield from kernels.products_fp8(device, ceilings, small=DRY)
     yield from cases[2:]
+    guesses = partial(_speculation, ["--tiny"] if DRY else [])
+    yield Part("speculation, few requests", SPECULATION_S, guesses, "speculation")
     yield from _others("canvas", device, ceilings)
     yield from _others("peers", device, ceilings)
     yield from _others("http", device, ceilings)
     yield from kernels.parts(device, ceilings, small=DRY)
+
+
+def _speculation(options: list[str]) -> list[dict[str, Any]]:
+    """A pass with guessed states and without, measured in a process of its own."""
+    found = run_apart("speculation", options, 3 * SPECULATION_S)
+    if "error" in found:
+        raise RuntimeError(" | ".join(found["error"]))
+    rows: list[dict[str, Any]] = found["results"]
+    return rows
 
 
 def _others(name: str, device: torch.device, ceilings: Ceilings) -> Iterator[Part]:

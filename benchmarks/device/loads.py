@@ -133,7 +133,7 @@ CASES = (
     _case("SDAR-4B", *_loads(128, **_BY_4, overlap_rows=None)),
     # An autoregressive model on the same kernels.
     _case("SDAR-8B", *_loads(128, 32, 8, 256, **_ONE)),
-    _case("SDAR-8B", *_loads(1, 8, overlap_rows=0), *_loads(128, **_BY_4, overlap_rows=0)),
+    _case("SDAR-8B", *_loads(1, 8, overlap_rows=0)),
     _case("SDAR-8B", *_loads(8, 32, 1, context=8192)),
     _case("SDAR-8B", *_loads(32, 8, context=8192, kv_dtype="fp8")),
     _case("LLaDA-8B", *_loads(8)),

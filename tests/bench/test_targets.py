@@ -25,6 +25,15 @@ def test_without_a_measurement_no_target_is_met() -> None:
     assert all(line.endswith(": not measured") for line in verdicts({}))
 
 
+def test_what_speculation_needs_is_told_and_no_verdict() -> None:
+    rows = [
+        {"requests": 1, "speculation_rows": rows, "pass_ms": ms}
+        for rows, ms in ((0, 7.0), (128, 8.0), (256, 9.0))
+    ]
+    line = _line({"speculation": rows}, "speculation")
+    assert line.endswith("not measured (takes 1.80 steps in a pass of 8.00 ms)")
+
+
 def test_a_rate_is_judged_for_its_number_of_requests() -> None:
     result = {"engine": [ROW, ROW | {"concurrency": 32, "tokens_per_s": 4000.0}]}
     met = "SDAR-8B bf16, 32 by 4, 8 requests: 3,700 tokens/s: met (3,800, 82% of the serial floor)"
