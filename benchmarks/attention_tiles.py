@@ -87,6 +87,10 @@ def groups() -> list[Group]:
                 "usual": wide,
                 "3 buffers": replace(wide, num_stages=5),
                 "chunks of 512": replace(wide, chunk=512, grain=512),
+                "64 keys": replace(wide, keys=64, num_stages=2),
+                "64 keys, chunks of 512": replace(
+                    wide, keys=64, chunk=512, grain=512, num_stages=2
+                ),
                 "64 rows": replace(wide, rows=64, keys=64, num_stages=2),
                 "64 rows, grain 512": replace(wide, rows=64, keys=64, grain=512, num_stages=2),
                 "64 rows, 32 keys, 3 buffers": replace(wide, rows=64, grain=512, num_stages=5),

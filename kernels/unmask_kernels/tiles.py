@@ -130,8 +130,7 @@ def make_tile_plan(
     owner = np.repeat(np.arange(len(num_tiles)), num_tiles)
     query = sequence_starts[owner] + _within(num_tiles) * tile_queries
     rows = np.minimum(sequence_starts[owner + 1] - query, tile_queries)
-    begins = np.zeros_like(horizons) if starts is None else starts
-    reach = _reach(query, begins, horizons)
+    reach = _reach(query, starts, horizons)
 
     # A chunk of a tile's keys.
     first_chunk = reach.first // config.chunk
@@ -178,6 +177,7 @@ def make_tile_plan(
     tiles[:, 2] = first_slot[merged]
     tiles[:, 3] = tile_slots
     closes = (within == num_items[piece] - 1)[has_slots[piece]]
+    begins = np.zeros(len(horizons), np.int32) if starts is None else starts
     arrays = (begins, horizons, pages, items, np.array([len(items), len(tiles)]), tiles, closes)
     tensors = put([values.reshape(-1).astype(np.int32, copy=False) for values in arrays])
     return TilePlan(config, tile_queries, int(num_slots.sum()), *tensors)
@@ -194,16 +194,18 @@ class _Reach:
 
 
 def _reach(
-    query: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], horizons: npt.NDArray[np.int64]
+    query: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64] | None,
+    horizons: npt.NDArray[np.int64],
 ) -> _Reach:
     if not len(query):
         return _Reach(query, query, query, query)
-    return _Reach(
-        np.minimum.reduceat(starts, query),
-        np.maximum.reduceat(horizons, query),
-        np.maximum.reduceat(starts, query),
-        np.minimum.reduceat(horizons, query),
-    )
+    last, all_to = np.maximum.reduceat(horizons, query), np.minimum.reduceat(horizons, query)
+    if starts is None:
+        none = np.zeros_like(query)
+        return _Reach(none, last, none, all_to)
+    first, all_from = np.minimum.reduceat(starts, query), np.maximum.reduceat(starts, query)
+    return _Reach(first, last, all_from, all_to)
 
 
 def _within(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -220,7 +222,7 @@ def _split(
     are done.
     """
     is_split = np.zeros(len(lengths), np.bool_)
-    if limit == 0 or not len(lengths):
+    if limit == 0 or not (grains > 1).any():
         return is_split
     order = np.argsort(-lengths, kind="stable")
     longest = lengths[order]
