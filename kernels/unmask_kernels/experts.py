@@ -53,19 +53,26 @@ def score_experts(x: Tensor, router: Linear, dtype: torch.dtype | None = None) -
 
 
 def route_softmax(
-    logits: Tensor, top: int, *, renormalise: bool, bias: Tensor | None = None
+    logits: Tensor,
+    top: int,
+    *,
+    renormalise: bool,
+    bias: Tensor | None = None,
+    scales: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The `top` most likely experts of rows [T, E], and their shares [T, top] (Qwen3-MoE).
 
-    A `bias` [E] is added to every share, not to the choice alone (LLaDA-MoE).
+    A `bias` [E] is added to every share, not to the choice alone (LLaDA-MoE). In the end a share is
+    multiplied by its expert's own of `scales` [E], float32 (Gemma 4).
     """
     if uses_triton(logits.device):
         from unmask_kernels.gpu import routing
 
-        return routing.route_softmax(logits, top, renormalise=renormalise, bias=bias)
+        return routing.route_softmax(logits, top, renormalise=renormalise, bias=bias, scales=scales)
     likely = logits.float().softmax(-1)
     shares, ids = (likely if bias is None else likely + bias).topk(top, dim=-1)
-    return ids, shares / _total(shares) if renormalise else shares
+    shares = shares / _total(shares) if renormalise else shares
+    return ids, shares if scales is None else shares * scales[ids]
 
 
 def route_sigmoid(

@@ -211,3 +211,16 @@ def test_every_pair_is_once_in_a_tile_of_its_expert(
     needed = {expert: -(-flat.count(expert) // tile) for expert in set(flat)}
     used = [expert for expert in expert_of.tolist() if expert >= 0]
     assert {expert: used.count(expert) for expert in used} == needed
+
+
+@pytest.mark.parametrize("top", [1, 3])
+def test_shares_are_multiplied_by_their_experts_scales(
+    top: int, device: torch.device, triton_kernels: None
+) -> None:
+    logits, scales = torch.randn(9, 20, device=device), torch.rand(20, device=device)
+    ids, shares = route_softmax(logits, top, renormalise=True)
+    found = route_softmax(logits, top, renormalise=True, scales=scales)
+    assert torch.equal(found[0], ids)
+    assert torch.equal(found[1], shares * scales[ids])
+    with dispatch.backend("torch"):
+        assert_same(found, route_softmax(logits, top, renormalise=True, scales=scales))

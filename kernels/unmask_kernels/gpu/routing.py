@@ -127,8 +127,8 @@ def route_sigmoid_kernel(
 
 @triton.jit
 def route_softmax_kernel(
-    logits, bias, ids, shares, num_experts,
-    TOP: tl.constexpr, RENORMALISE: tl.constexpr, BIASED: tl.constexpr,
+    logits, bias, scales, ids, shares, num_experts,
+    TOP: tl.constexpr, RENORMALISE: tl.constexpr, BIASED: tl.constexpr, SCALED: tl.constexpr,
     BLOCK_E: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """The experts of a row, and their shares; without a bias logits rank as their shares would."""
@@ -160,6 +160,8 @@ def route_softmax_kernel(
         b_share = tl.where(o_k == k, share, b_share)
     if RENORMALISE:
         b_share = b_share / total
+    if SCALED:
+        b_share *= tl.load(scales + b_id, mask=o_k < TOP, other=0.0)
     tl.store(ids + i_row * TOP + o_k, b_id.to(tl.int64), mask=o_k < TOP)
     tl.store(shares + i_row * TOP + o_k, b_share, mask=o_k < TOP)
 
@@ -218,7 +220,12 @@ def score(x: Tensor, weight: Tensor, tile: ScoreTile = SCORE_TILE) -> Tensor:
 
 
 def route_softmax(
-    logits: Tensor, top: int, *, renormalise: bool, bias: Tensor | None
+    logits: Tensor,
+    top: int,
+    *,
+    renormalise: bool,
+    bias: Tensor | None,
+    scales: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """As of `experts.route_softmax`, of experts with equal logits the first."""
     num_rows, num_experts = logits.shape
@@ -226,8 +233,8 @@ def route_softmax(
     ids, shares = _outputs(logits, top)
     if num_rows:
         route_softmax_kernel[(num_rows,)](
-            logits.contiguous(), bias, ids, shares, num_experts,
-            TOP=top, RENORMALISE=renormalise, BIASED=bias is not None,
+            logits.contiguous(), bias, scales, ids, shares, num_experts,
+            TOP=top, RENORMALISE=renormalise, BIASED=bias is not None, SCALED=scales is not None,
             BLOCK_E=triton.next_power_of_2(num_experts), BLOCK_K=triton.next_power_of_2(top),
             num_warps=1,
         )  # fmt: skip
@@ -309,9 +316,10 @@ def variants(capability: int) -> Iterator[Variant]:
         name = f"route sigmoid {groups} of {size}"
         yield Variant(name, route_sigmoid_kernel, own, grouped | shape, num_warps=1)
     for experts, top, biased in ((64, 8, True), (128, 8, False), (1024, 16, False)):
-        own = types | {"logits": "*bf16", "num_experts": "i32:16"}
+        own = types | {"logits": "*bf16", "num_experts": "i32:16", "scales": "*fp32"}
         constants: dict[str, Any] = {"TOP": top, "RENORMALISE": not biased, "BIASED": biased}
         constants |= {"BLOCK_E": experts, "BLOCK_K": top} | ({} if biased else {"bias": None})
+        constants |= {"SCALED": experts == 128} | ({} if experts == 128 else {"scales": None})
         yield Variant(f"route softmax {experts}", route_softmax_kernel, own, constants, num_warps=1)
     pairs = dict.fromkeys(("counts", "ranks", "row_of", "expert_of"), "*i32") | {"ids": "*i64"}
     pairs |= {"num_pairs": "i32:16", "num_experts": "i32:16"}

@@ -48,8 +48,8 @@ class Mixture:
     def __call__(self, x: Tensor | QuantizedRows, routed: Tensor) -> Tensor:
         """What the experts make of rows `x` [M, C], chosen by the rows `routed` [M, C]."""
         logits = score_experts(routed, self.router)
-        ids, shares = route_softmax(logits, self.top, renormalise=True)
-        return self.experts(x, ids, shares * self.scales[ids])
+        ids, shares = route_softmax(logits, self.top, renormalise=True, scales=self.scales)
+        return self.experts(x, ids, shares)
 
 
 @dataclass(frozen=True, slots=True)
