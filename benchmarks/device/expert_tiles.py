@@ -43,7 +43,6 @@ SCORE_TILES = (
     routing.ScoreTile(inputs=128, num_warps=8, num_stages=4),
     routing.ScoreTile(experts=16, inputs=128),
 )
-PARTS_BYTES = {"24 MiB of parts": 24 * 2**20, "12 MiB": 12 * 2**20, "all parts": 2**40}
 MOST_COMPILERS = 16
 COMPILE_SHARE = 0.5  # of all time
 TIMED_S = 0.012  # of a candidate
@@ -64,11 +63,12 @@ def tiles(held: str | None, rows: int, *, gate_up: bool) -> Iterator[Tile]:
     stages = (3, 4, 6) if gate_up else (3, 4, 8)
     parts = 2 if gate_up else 1
     outputs = (64, 128) if gate_up else (64, 128, 256)
-    for width, warps, depth in itertools.product(outputs, (4, 8), stages):
+    cuts = itertools.product(outputs, (4, 8), stages, (False, True))
+    for width, warps, depth, experts_first in cuts:
         shared = (parts * width + rows) * inputs * item * depth
         accumulators = parts * width * rows // (32 * warps)
         if shared <= SHARED_BYTES and 8 <= accumulators <= NUM_ACCUMULATORS[held]:
-            yield Tile(width, inputs, warps, depth)
+            yield Tile(width, inputs, warps, depth, experts_first)
 
 
 def candidates(shape: Shape) -> Iterator[GroupedConfig]:
@@ -86,7 +86,7 @@ def current(shape: Shape) -> GroupedConfig:
     rows = DTYPES["fp8"] if shape.held == "fp8" else torch.bfloat16
     load = shape.rows * shape.top / shape.num_experts
     chip = dispatch.capability(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    return grouped.grouped_config(rows, rows, chip, load)
+    return grouped.grouped_config(rows, chip, load)
 
 
 def compile_all(jobs: Sequence[Job]) -> None:
@@ -165,7 +165,7 @@ def measure(
     found: dict[str, list[dict[str, Any]]] = {"gate_up": [], "down": []}
     failed: list[str] = []
     tried: set[tuple[object, ...]] = set()
-    for config in [usual, replace(usual, experts_first=False), *configs]:
+    for config in [usual, *configs]:
         pairs = stage.pairs(config)
         try:
             inner = stage.gate_up(pairs, replace(usual, rows=config.rows))
@@ -178,7 +178,7 @@ def measure(
             "down": (config.down, down, expected[1]),
         }
         for name, (tile, call, bits) in calls.items():
-            key = name, tile, config.rows, config.experts_first
+            key = name, tile, config.rows
             if key in tried or time.monotonic() > deadline_s:
                 continue
             tried.add(key)
@@ -186,7 +186,7 @@ def measure(
                 made = call(config)
                 made = in_order(made, pairs) if name == "gate_up" else [made]
                 same = all(torch.equal(a, b) for a, b in zip(made, bits, strict=True))
-                row = {"rows": config.rows, "experts_first": config.experts_first}
+                row = {"rows": config.rows}
                 row |= asdict(tile) | {
                     "us": timed(partial(call, config), budget_s=TIMED_S).median_us
                 }
@@ -195,12 +195,9 @@ def measure(
                 failed.append(f"{name} {tile}: {error}"[:200])
     for rows in found.values():
         rows.sort(key=lambda row: row["us"])
-    whole = {}
-    for name, parts_bytes in PARTS_BYTES.items():
-        own = replace(usual, parts_bytes=parts_bytes)
-        call = partial(run, shape, held, drawn, own)
-        whole[name] = timed(call, budget_s=0.05, graph=True).median_us
-    return {"shape": asdict(shape), "whole_us": whole, "failed": failed, **found}
+    call = partial(run, shape, held, drawn, usual)
+    whole_us = timed(call, budget_s=0.05, graph=True).median_us
+    return {"shape": asdict(shape), "whole_us": whole_us, "failed": failed, **found}
 
 
 def best(row: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
@@ -257,7 +254,7 @@ def measure_routing(rows: int, device: torch.device) -> dict[str, Any]:
         groups=8, top_groups=4, scale=2.5, renormalise=True,
     )  # fmt: skip
     load = rows * shape.top / shape.num_experts
-    config = grouped.grouped_config(DTYPES["fp8"], DTYPES["fp8"], 90, load)
+    config = grouped.grouped_config(DTYPES["fp8"], 90, load)
     calls: dict[str, Callable[[], Any]] = {
         "choose": choose,
         "align": partial(routing.align, ids, shape.num_experts, config.rows),
@@ -292,8 +289,8 @@ def compile_apart(jobs: Sequence[Job], most_s: float) -> None:
 def table(row: dict[str, Any], ceilings: Ceilings) -> Iterator[str]:
     """A few lines: what is used now, the best, and who has other bits."""
     shape = Shape(**row["shape"])
-    whole = ", ".join(f"{time_us:.0f} us with {name}" for name, time_us in row["whole_us"].items())
-    yield f"{shape.name}, {shape.rows} rows, {shape.held or 'bf16'}: tiles as they are, {whole}"
+    name = f"{shape.name}, {shape.rows} rows, {shape.held or 'bf16'}"
+    yield f"{name}: {row['whole_us']:.0f} us with tiles as they are"
     if (fastest := best(row)) is not None:
         rows, gate_up, down = fastest
         yield f"  best: tiles of {rows} rows, {gate_up['us']:.0f} + {down['us']:.0f} us"

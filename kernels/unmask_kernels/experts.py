@@ -28,6 +28,7 @@ from unmask_kernels.linear import (
 from unmask_kernels.quantized import (
     QuantizedRows,
     QuantizedWeight,
+    dequantize,
     dequantize_rows,
     quantize_rows,
     takes_quantized_rows,
@@ -35,6 +36,7 @@ from unmask_kernels.quantized import (
 from unmask_kernels.rows import fill_rows, pad_rows
 
 Matrix = Tensor | QuantizedWeight
+PER_OUTPUT_NDIM = 2  # of scales of all experts' outputs; those of groups have a third
 INNER_GROUP = 64  # numbers between an expert's two products that share a scale
 
 
@@ -154,6 +156,11 @@ class Experts:
     def takes_quantized_rows(self) -> bool:
         """Whether rows are multiplied in e4m3, and may be given so."""
         return self.stacked is not None and takes_quantized_rows(self.stacked.gate_up.flatten(0, 1))
+
+    @property
+    def takes_groups(self) -> bool:
+        """Whether such rows have a scale for every 128 inputs, as weights in blocks do."""
+        return self.stacked is not None and _in_groups(self.stacked.gate_up_scales)
 
     def __call__(self, x: Tensor | QuantizedRows, ids: Tensor, shares: Tensor) -> Tensor:
         """Rows [T, C] through the experts `ids` [T, K], summed by `shares` [T, K] float32."""
@@ -276,9 +283,16 @@ def _reserve(gate: QuantizedWeight, down: QuantizedWeight, num_experts: int) -> 
     return Stacked(
         reserve((num_experts, 2 * inner, columns), dtype, device),
         reserve((num_experts, columns, inner), dtype, device),
-        torch.empty((num_experts, 2 * inner), dtype=torch.float32, device=device),
-        torch.empty((num_experts, columns), dtype=torch.float32, device=device),
+        _reserve_scales(gate.scales, num_experts, 2 * inner),
+        _reserve_scales(down.scales, num_experts, columns),
     )
+
+
+def _reserve_scales(like: Tensor, num_experts: int, num_outputs: int) -> Tensor:
+    """Memory [E, N], or [E, N, G] with the outputs of a group side by side."""
+    groups = like.shape[1:]
+    scales = like.new_empty((num_experts, *groups, num_outputs))
+    return scales.mT if groups else scales
 
 
 def _fill(
@@ -310,9 +324,10 @@ def experts(
 
     An expert is a gated product (Shazeer, 2020): `gate_up` [E, 2 I, C] holds its gate's outputs
     before the others, `down` [E, C, I]. Weights of 8 bits have scales [E, 2 I] and [E, C] of their
-    outputs. On a GPU with such matrix units, rows meet weights of e4m3 as e4m3: those of `x` with a
-    scale each, and what lies between the two products with one for every 64 numbers of a row.
-    Returns [T, C], added to a `residual`, which may be overwritten.
+    outputs, or [E, 2 I, C / 128] and [E, C, I / 128] of groups of inputs. Where a chip multiplies
+    e4m3, rows are quantized to it: those of `x` as weights are, what lies between the two products
+    with a scale for every 64 numbers of a row. Returns [T, C], added to a `residual`, which may be
+    overwritten.
     """
     num_experts, both, columns = gate_up.shape
     rows_shape = tuple(x.shape if isinstance(x, Tensor) else x.values.shape)
@@ -322,7 +337,7 @@ def experts(
     if ids.shape != shares.shape or len(ids) != len(x):
         raise ValueError(f"{tuple(ids.shape)} experts with {tuple(shares.shape)} shares")
     if isinstance(x, Tensor) and takes_quantized_rows(gate_up.flatten(0, 1)):
-        x = quantize_rows(x)
+        x = quantize_rows(x, grouped=_in_groups(gate_up_scales))
     if uses_triton(ids.device):
         from unmask_kernels.gpu import experts as gpu
 
@@ -395,7 +410,14 @@ def _rounded_in_groups(inner: Tensor) -> Tensor:
     return dequantize_rows(groups, inner.dtype).view(filled.shape)[:, : inner.shape[1]]
 
 
+def _in_groups(scales: Tensor | None) -> bool:
+    """Whether groups of inputs have scales, and not outputs alone."""
+    return scales is not None and scales.ndim > PER_OUTPUT_NDIM
+
+
 def _linear(x: Tensor, weights: Tensor, scales: Tensor | None, expert: int) -> Tensor:
     if scales is None:
         return F.linear(x, weights[expert])
+    if _in_groups(scales):
+        return F.linear(x, dequantize(QuantizedWeight(weights[expert], scales[expert]), x.dtype))
     return quantized.product(x, weights[expert], scales[expert], onednn.cut(x.shape[1]))

@@ -11,7 +11,15 @@ from unmask_kernels import dispatch
 from unmask_kernels.experts import experts, route_softmax
 from unmask_kernels.gpu import experts as gpu
 from unmask_kernels.gpu.grouped import GROUP, GroupedConfig, Tile, grouped_config
-from unmask_kernels.quantized import dequantize_rows, emulated_w8a8, quantize, quantize_rows
+from unmask_kernels.quantized import (
+    GROUP_INPUTS,
+    QuantizedWeight,
+    dequantize,
+    dequantize_rows,
+    emulated_w8a8,
+    quantize,
+    quantize_rows,
+)
 
 FP8 = torch.float8_e4m3fn
 ROWS, NUM_EXPERTS, TOP, COLUMNS, INNER = 21, 5, 2, 144, 112  # no multiples of a tile
@@ -37,31 +45,31 @@ class Case:
         logits = torch.randn(ROWS, NUM_EXPERTS, device=device)
         self.ids, self.shares = route_softmax(logits, TOP, renormalise=True)
 
+    def use_groups(self) -> None:
+        """Scales of every 128 inputs of an output instead of all of them."""
+        for name, values in (("gate_up_scales", self.gate_up), ("down_scales", self.down)):
+            num_groups = -(-values.shape[2] // GROUP_INPUTS)
+            factors = torch.rand(*values.shape[:2], num_groups, device=values.device) + 0.5
+            self.scales[name] = self.scales[name][:, :, None] * factors
+
     def run(self, rows: slice = slice(None), **options: object) -> Tensor:
         routed = self.ids[rows], self.shares[rows]
         return experts(self.x[rows], self.gate_up, self.down, *routed, **self.scales, **options)
 
     def run_as(self, config: GroupedConfig, activation: str = "silu") -> Tensor:
         scales = self.scales["gate_up_scales"], self.scales["down_scales"]
-        routed = self.ids, self.shares
-        return gpu.experts(
-            quantize_rows(self.x),
-            self.gate_up,
-            self.down,
-            *routed,
-            *scales,
-            activation,
-            90,
-            None,
-            config,
-        )
+        x = quantize_rows(self.x, grouped=self.scales["gate_up_scales"].ndim > 2)
+        weights, routed = (self.gate_up, self.down), (self.ids, self.shares)
+        return gpu.experts(x, *weights, *routed, *scales, activation, 90, None, config)
 
     def exact(self, *, quantized: bool, gelu: bool = False) -> Tensor:
         """Row by row in float64, with activations rounded to 8 bits as the kernels round them."""
-        wide = dequantize_rows(quantize_rows(self.x.cpu()), torch.float64)
-        x = wide if quantized else self.x.cpu().double()
-        both = self.gate_up.cpu().double() * self.scales["gate_up_scales"].cpu()[..., None]
-        down = self.down.cpu().double() * self.scales["down_scales"].cpu()[..., None]
+        grouped = self.scales["gate_up_scales"].ndim > 2
+        with dispatch.backend("torch"):
+            rows = quantize_rows(self.x.cpu(), grouped=grouped)
+        x = dequantize_rows(rows, torch.float64) if quantized else self.x.cpu().double()
+        both = widened(self.gate_up, self.scales["gate_up_scales"])
+        down = widened(self.down, self.scales["down_scales"])
         out = torch.zeros(ROWS, COLUMNS, dtype=torch.float64)
         for row in range(ROWS):
             for k, expert in enumerate(self.ids[row].tolist()):
@@ -70,6 +78,11 @@ class Case:
                 inner = in_groups(inner) if quantized else inner
                 out[row] += self.shares[row, k].item() * (down[expert] @ inner)
         return out
+
+
+def widened(values: Tensor, scales: Tensor) -> Tensor:
+    pairs = zip(values.cpu(), scales.cpu(), strict=True)
+    return torch.stack([dequantize(QuantizedWeight(*pair), torch.float64) for pair in pairs])
 
 
 def in_groups(inner: Tensor) -> Tensor:
@@ -82,10 +95,15 @@ def difference(found: Tensor, expected: Tensor) -> float:
     return ((found.cpu().double() - expected).norm() / expected.norm()).item()
 
 
+@pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("gelu", [False, True])
-@pytest.mark.parametrize("inner", [INNER, 128])
-def test_e4m3_rows_meet_e4m3_weights(inner: int, gelu: bool, device: torch.device) -> None:
+@pytest.mark.parametrize("inner", [INNER, 144])
+def test_e4m3_rows_meet_e4m3_weights(
+    inner: int, gelu: bool, grouped: bool, device: torch.device
+) -> None:
     case = Case(device, inner=inner)
+    if grouped:
+        case.use_groups()
     found = case.run(activation="gelu_tanh" if gelu else "silu")
     assert found.dtype == torch.bfloat16
     # A float32 sum can fall on the other side of a boundary between two e4m3 numbers.
@@ -94,11 +112,14 @@ def test_e4m3_rows_meet_e4m3_weights(inner: int, gelu: bool, device: torch.devic
     assert 2e-2 < rounded < 6e-2  # so rows were rounded
 
 
-def test_the_reference_rounds_as_the_kernels_do(device: torch.device) -> None:
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_reference_rounds_as_the_kernels_do(grouped: bool, device: torch.device) -> None:
     case = Case(device)
+    if grouped:
+        case.use_groups()
     with dispatch.backend("torch"), emulated_w8a8():
         assert difference(case.run(), case.exact(quantized=True)) < 1e-2
-        rows = quantize_rows(case.x)
+        rows = quantize_rows(case.x, grouped=grouped)
         given = experts(rows, case.gate_up, case.down, case.ids, case.shares, **case.scales)
         assert torch.equal(given, case.run())
 
@@ -125,21 +146,31 @@ def test_rows_stay_whole_where_there_are_no_such_units(
 
 
 def configurations() -> list[GroupedConfig]:
-    usual = grouped_config(FP8, FP8, 90, 1)
+    usual = grouped_config(FP8, 90, 1)
     fewer = Tile(64, GROUP.value, num_stages=2)
     return [
-        *(grouped_config(FP8, FP8, 90, load) for load in (1, 16, 40, 100)),
+        *(grouped_config(FP8, 90, load) for load in (1, 16, 40)),
+        replace(usual, rows=128),
         replace(usual, tma=False),
-        replace(usual, experts_first=False),
-        replace(usual, parts_bytes=1),  # a tile of columns at a time
+        replace(
+            usual,
+            gate_up=replace(usual.gate_up, experts_first=not usual.gate_up.experts_first),
+            down=replace(usual.down, experts_first=not usual.down.experts_first),
+        ),
         replace(usual, gate_up=replace(usual.gate_up, outputs=128), down=fewer),
         replace(usual, rows=64, down=replace(usual.down, outputs=256, num_warps=8)),
     ]
 
 
-@pytest.mark.parametrize("activation", ["silu", "gelu_tanh"])
-def test_no_bit_depends_on_how_products_are_cut(activation: str, device: torch.device) -> None:
+@pytest.mark.parametrize(
+    ("activation", "grouped"), [("silu", False), ("silu", True), ("gelu_tanh", False)]
+)
+def test_no_bit_depends_on_how_products_are_cut(
+    activation: str, grouped: bool, device: torch.device
+) -> None:
     case = Case(device)
+    if grouped:
+        case.use_groups()
     first, *others = configurations()
     expected = case.run_as(first, activation)
     assert len({first, *others}) == len(others) + 1
@@ -160,7 +191,7 @@ def test_an_expert_of_many_rows_has_several_tiles(device: torch.device) -> None:
     together = case.run()
     case.ids = torch.full_like(case.ids, 3)
     case.ids[0] = torch.tensor([3, 1])
-    crowded = case.run_as(replace(grouped_config(FP8, FP8, 90, 1), rows=16))
+    crowded = case.run_as(replace(grouped_config(FP8, 90, 1), rows=16))
     assert difference(crowded, case.exact(quantized=True)) < 1e-2
     assert not torch.equal(crowded, together)
 

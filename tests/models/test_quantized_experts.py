@@ -17,10 +17,17 @@ from tests.support.forward import block_causal, full, logits_of
 from tests.support.golden import BLOCK_LENGTHS, cases_of, company, load_golden
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
+from unmask.models.moe import take_experts
 from unmask.models.registry import LoadedModel, find_family, load_model
 from unmask.models.weights import Weights
-from unmask_kernels.experts import gather_experts
-from unmask_kernels.quantized import DTYPES, QuantizedWeight, dequantize, quantize
+from unmask_kernels.experts import Experts, gather_experts
+from unmask_kernels.quantized import (
+    DTYPES,
+    QuantizedWeight,
+    dequantize,
+    emulated_w8a8,
+    quantize,
+)
 
 FP8, INT8 = torch.float8_e4m3fn, torch.int8
 CHANNELS = {"quant_method": "compressed-tensors"}
@@ -135,6 +142,39 @@ def test_experts_in_blocks_are_widened(folder: str, tmp_path: Path) -> None:
     assert FP8 not in build(tmp_path, compression=config).expert_bytes
     held = build(tmp_path, compression=config, quantization="int8").expert_bytes
     assert held == {INT8: bytes_in_8_bits(matrices(folder))}
+
+
+def test_experts_in_blocks_of_128_inputs_are_held_where_products_use_them(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = {"gate": (144, 272), "up": (144, 272), "down": (272, 144)}
+    tensors = {}
+    for expert in range(3):
+        for name, shape in sizes.items():
+            weight = torch.randn(shape) / shape[1] ** 0.5
+            scales = scales_of(weight, (128, 128), FP8)
+            own = f"experts.{expert}.{name}_proj.weight"
+            tensors[own] = (weight / spread(scales, (128, 128), weight.shape)).to(FP8)
+            tensors[f"{own}_scale_inv"] = scales
+    save_file(tensors, tmp_path / "model.safetensors")
+    config = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+
+    def take() -> Experts:
+        weights = Weights.from_folder(
+            tmp_path, torch.float32, torch.device("cpu"), compression=config
+        )
+        found = take_experts(weights, "experts.", 3, 272, 144)
+        weights.check_all_taken()
+        return found
+
+    x, ids, shares = torch.randn(9, 272), torch.randint(0, 3, (9, 2)), torch.rand(9, 2)
+    expected = take()(x, ids, shares)  # of widened weights
+    with emulated_w8a8():
+        held = take()
+        assert held.takes_groups
+        num_scales = 2 * 144 * 3 + 272 * 2  # of 272 inputs and of 144
+        assert held.num_bytes == {FP8: 3 * (3 * 144 * 272 + 4 * num_scales)}
+        found = held(x, ids, shares)
+    assert 1e-3 < ((found - expected).norm() / expected.norm()).item() < 0.06
 
 
 def test_experts_of_several_kinds_are_widened(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from unmask_kernels.experts import PER_OUTPUT_NDIM
 from unmask_kernels.gpu import grouped, routing
 from unmask_kernels.gpu.grouped import (
     GroupedConfig,
@@ -22,22 +23,19 @@ from unmask_kernels.testing.variant import Variant
 
 @triton.jit
 def combine_kernel(
-    parts, shares, out, first, last, stride_out,
+    parts, shares, out, num_columns,
     TOP: tl.constexpr, ADDS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Sum a row's experts, each by its share, in the order they were chosen, and what is there.
-
-    Parts have the columns from `first` up to `last` of the result.
-    """
+    """Sum a row's experts, each by its share, in the order they were chosen, and what is there."""
     i_row = tl.program_id(0).to(tl.int64)
-    o_column = first + tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    m_column = o_column < last
+    o_column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    m_column = o_column < num_columns
     acc = tl.zeros([BLOCK], tl.float32)
     for k in tl.static_range(TOP):
         share = tl.load(shares + i_row * TOP + k)
-        p_part = parts + (i_row * TOP + k) * (last - first) + o_column - first
+        p_part = parts + (i_row * TOP + k) * num_columns + o_column
         acc += share * tl.load(p_part, mask=m_column, other=0.0).to(tl.float32)
-    p_out = out + i_row * stride_out + o_column
+    p_out = out + i_row * num_columns + o_column
     if ADDS:
         acc += tl.load(p_out, mask=m_column, other=0.0).to(tl.float32)
     tl.store(p_out, acc.to(out.dtype.element_ty), mask=m_column)
@@ -68,27 +66,19 @@ def experts(
         x = x.contiguous()
     dtype = x.values.dtype if isinstance(x, QuantizedRows) else x.dtype
     if config is None:
-        config = grouped_config(dtype, gate_up.dtype, capability, ids.numel() / len(gate_up))
+        in_groups = gate_up_scales is not None and gate_up_scales.ndim > PER_OUTPUT_NDIM
+        load = ids.numel() / len(gate_up)
+        config = grouped_config(dtype, capability, load, in_groups=in_groups)
     assert gate_up.is_contiguous()
     assert down.is_contiguous()
     pairs = Pairs(*routing.align(ids, len(gate_up), config.rows), ids.numel(), top)
     inner = multiply_gate_up(x, gate_up, gate_up_scales, pairs, activation, config)
-    width = _width(num_columns, pairs.num_pairs * out.element_size(), config)
-    block = min(1024, triton.next_power_of_2(width))
-    for first in range(0, num_columns, width):
-        some = first, min(first + width, num_columns)
-        parts = multiply_down(inner, down, down_scales, pairs, x.dtype, config, some)
-        combine_kernel[(num_rows, triton.cdiv(some[1] - first, block))](
-            parts, shares, out, *some, out.stride(0),
-            TOP=top, ADDS=residual is not None, BLOCK=block,
-        )  # fmt: skip
+    parts = multiply_down(inner, down, down_scales, pairs, x.dtype, config)
+    block = min(1024, triton.next_power_of_2(num_columns))
+    combine_kernel[(num_rows, triton.cdiv(num_columns, block))](
+        parts, shares, out, num_columns, TOP=top, ADDS=residual is not None, BLOCK=block
+    )
     return out
-
-
-def _width(num_columns: int, column_bytes: int, config: GroupedConfig) -> int:
-    """Columns of all pairs that are made before they are summed, whole tiles of them."""
-    tile = config.down.outputs
-    return min(num_columns, max(tile, config.parts_bytes // column_bytes // tile * tile))
 
 
 def variants(capability: int) -> Iterator[Variant]:
@@ -96,6 +86,6 @@ def variants(capability: int) -> Iterator[Variant]:
     yield from grouped.variants(capability)
     yield from routing.variants(capability)
     sums = {"parts": "*bf16", "shares": "*fp32", "out": "*bf16"}
-    sums |= dict.fromkeys(("first", "last", "stride_out"), "i32:16")
+    sums |= {"num_columns": "i32:16"}
     constants = {"TOP": 8, "ADDS": True, "BLOCK": 1024}
     yield Variant("experts combined", combine_kernel, sums, constants)

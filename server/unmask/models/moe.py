@@ -11,7 +11,7 @@ from unmask.models.weights import Weights
 from unmask_kernels.experts import Experts, gather_experts, halves, score_experts
 from unmask_kernels.layers import Activation
 from unmask_kernels.linear import Linear, make_linear
-from unmask_kernels.quantized import quantize_rows
+from unmask_kernels.quantized import QuantizedRows, quantize_rows
 
 Route = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -29,10 +29,13 @@ class MoeMlp:
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, C] added to `residual`, which may be overwritten."""
         ids, shares = self.route(score_experts(x, self.router, self.router_dtype))
-        rows = quantize_rows(x) if self.experts.takes_quantized_rows else x
+        rows: Tensor | QuantizedRows = x
+        if self.experts.takes_quantized_rows:
+            rows = quantize_rows(x, grouped=self.experts.takes_groups)
         if self.shared is not None:
             gated = self.shared.gated
-            takes_them = gated.takes_quantized_rows and not gated.takes_groups
+            takes_them = gated.takes_groups == self.experts.takes_groups
+            takes_them = takes_them and gated.takes_quantized_rows
             residual = self.shared.add(rows if takes_them else x, residual)
         return self.experts.add(rows, ids, shares, residual)
 

@@ -139,10 +139,11 @@ class Weights:
         `auto` holds them as they are stored where all of them are stored alike.
         """
         held = self.quantization
-        if held == "auto" and not self._are_stored_alike(names, shapes):
-            held = "none"
+        grouped = self._are_stored_alike(names, shapes, grouped=True)
+        if held == "auto" and not grouped:
+            held = "auto" if self._are_stored_alike(names, shapes, grouped=False) else "none"
         for name, shape in zip(names, shapes, strict=True):
-            yield self._matrix(name, shape, held)
+            yield self._matrix(name, shape, held, grouped=grouped)
 
     def note_experts(self, num_bytes: Mapping[torch.dtype, int]) -> None:
         """Count memory of experts, for whoever tells of it."""
@@ -192,13 +193,22 @@ class Weights:
         if trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None:
             trim(0)  # glibc keeps what was freed between weights, a tenth of them and more
 
-    def _are_stored_alike(self, names: Sequence[str], shapes: Sequence[tuple[int, int]]) -> bool:
-        """Whether all of some weights are stored in 8 bits of one kind, a scale for each output."""
-        kinds: set[str | None] = set()
+    def _are_stored_alike(
+        self, names: Sequence[str], shapes: Sequence[tuple[int, int]], *, grouped: bool
+    ) -> bool:
+        """Whether all of some weights are stored in 8 bits of one kind, for products to use.
+
+        That is with a scale for each output, or, `grouped`, for groups of inputs of all of them.
+        """
+        kinds = set()
         for name, shape in zip(names, shapes, strict=True):
             stored = self._tensors.get(name)
-            kinds.add(stored.kind if _can_be_held(stored, shape, grouped=False) else None)
-        return len(kinds) == 1 and None not in kinds
+            if not _can_be_held(stored, shape, grouped=grouped):
+                return False
+            if grouped and (stored.per_output or not multiplies_fp8(self.device, shape[1])):
+                return False
+            kinds.add(stored.kind)
+        return len(kinds) == 1
 
     def _linear(self, name: str, shape: tuple[int, int]) -> Matrix:
         """As `_matrix`, held as asked, and with the scales of groups where products use them."""
