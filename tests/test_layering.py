@@ -42,7 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.options",),
     ("unmask.client", "unmask.metrics"),
     ("unmask.config", "unmask.tokenizer"),
-    ("unmask.byte_bpe",),
+    ("unmask.byte_bpe", "unmask.text_length"),
     ("unmask.types",),
     ("unmask.errors",),
     ("unmask",),

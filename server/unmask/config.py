@@ -81,7 +81,8 @@ class DecodingConfig:
 class ServerConfig:
     """The HTTP side: where to listen, who may call, what is exported and logged.
 
-    At a signal, requests have `shutdown_timeout_s` to end before they are aborted.
+    At a signal, requests have `shutdown_timeout_s` to end before they are aborted. Idle connections
+    are closed after `keep_alive_s`, bodies of more than `max_body_mib` are refused.
     """
 
     host: str = "127.0.0.1"
@@ -90,6 +91,8 @@ class ServerConfig:
     cors_origins: tuple[str, ...] = ()
     vllm_metrics: bool = False
     ping_interval_s: float = 15.0
+    keep_alive_s: float = 75.0
+    max_body_mib: int = 4
     shutdown_timeout_s: float = 30.0
     access_log: bool = False
     log_level: LogLevel = "info"

@@ -15,6 +15,15 @@ class InvalidRequest(UnmaskError):
         self.code = code
 
 
+def context_exceeded(max_model_len: int, given: str, field: str) -> InvalidRequest:
+    """The refusal of what the context cannot hold, in words that clients look for."""
+    return InvalidRequest(
+        f"This model's maximum context length is {max_model_len} tokens. However, {given}.",
+        field=field,
+        code="context_length_exceeded",
+    )
+
+
 class QueueFull(UnmaskError):
     """No more requests may wait; try again after `retry_after_s` seconds."""
 

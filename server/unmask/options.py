@@ -55,6 +55,8 @@ MEANINGS = {
     "server.cors_origins": "Origins of web pages that may call the API; '*' is every origin.",
     "server.vllm_metrics": "Export metrics under vLLM's names too, for its dashboards.",
     "server.ping_interval_s": "Seconds of silence on a stream before a comment keeps it alive.",
+    "server.keep_alive_s": "Seconds until an idle connection is closed, later than by clients.",
+    "server.max_body_mib": "MiB of the longest request body that is read.",
     "server.shutdown_timeout_s": "Seconds that requests have to end at a signal; then they abort.",
     "server.access_log": "Log every HTTP request.",
     "server.log_level": "Least severe messages that are logged.",
@@ -85,6 +87,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "decoding.temperature": (0, 100),
     "server.port": (0, 65535),
     "server.ping_interval_s": (0.01, math.inf),
+    "server.keep_alive_s": (0, math.inf),
+    "server.max_body_mib": (1, 1024),
     "server.shutdown_timeout_s": (0, math.inf),
 }
 FLAGS = {"model.path": "--model"}

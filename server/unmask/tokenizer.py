@@ -1,5 +1,6 @@
 """Text to tokens and back, chat templates, and incremental decoding for streams."""
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,13 +9,15 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
-from unmask.errors import InvalidCheckpoint, InvalidRequest
+from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
+from unmask.text_length import chars_per_token
 
 logger = logging.getLogger(__name__)
 
 REPLACEMENT = "�"
 FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # one of which every tokenizer has
 MAX_DIGITS = 9  # of a token id
+LONG_TEXT = 2_000  # characters, from which on other threads go on while a text is encoded
 
 
 class Numbers:
@@ -46,9 +49,12 @@ class Tokenizer:
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        # What `decode` of a fast tokenizer ends in, at a third of its time. Others have their own.
+        # The library below a fast tokenizer takes a third of its time. Others have their own.
         is_fast = type(inner) is PreTrainedTokenizerFast
         self._backend = inner.backend_tokenizer if is_fast else None
+        if self._backend is not None:
+            self._backend.no_truncation()
+            self._backend.no_padding()
         self._texts: dict[int, str] = {}
 
     @classmethod
@@ -108,8 +114,25 @@ class Tokenizer:
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Token ids of `text`; special tokens spelled out in it are recognised."""
+        if self._backend is not None:
+            return _encode_fast(self._backend, text, add_special_tokens=add_special_tokens)
         ids: list[int] = self._inner.encode(text, add_special_tokens=add_special_tokens)
         return ids
+
+    @functools.cached_property
+    def chars_per_token(self) -> int | None:
+        """The most characters that a token stands for; None where nothing bounds them."""
+        return None if self._backend is None else chars_per_token(self._backend.to_str())
+
+    def check_length(self, text: str, max_tokens: int, field: str) -> None:
+        """Raise `InvalidRequest` for a text that has more than `max_tokens`, whatever is in it."""
+        most = self.chars_per_token
+        if most is not None and len(text) > most * max_tokens:
+            raise context_exceeded(
+                max_tokens,
+                f"{len(text)} characters are at least {-(-len(text) // most)} tokens",
+                field,
+            )
 
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """Text of `token_ids`; bytes that are no whole character become U+FFFD."""
@@ -136,8 +159,12 @@ class Tokenizer:
         messages: Sequence[Mapping[str, Any]],
         *,
         add_generation_prompt: bool = True,
+        max_tokens: int | None = None,
     ) -> list[int]:
-        """Token ids of a conversation; raises `InvalidRequest` when the template refuses it."""
+        """Token ids of a conversation; raises `InvalidRequest` when the template refuses it.
+
+        So does a text that can only have more than `max_tokens`, before it is encoded.
+        """
         if not self.has_chat_template:
             raise InvalidRequest("this model has no chat template; use /v1/completions")
         try:
@@ -150,7 +177,19 @@ class Tokenizer:
             raise InvalidRequest(
                 f"the chat template refused the messages: {error}", field="messages"
             ) from error
+        if max_tokens is not None:
+            self.check_length(text, max_tokens, "messages")
         return self.encode(text)
+
+
+def _encode_fast(backend: Any, text: str, *, add_special_tokens: bool) -> list[int]:
+    ids: list[int]
+    if len(text) < LONG_TEXT:
+        ids = backend.encode(text, add_special_tokens=add_special_tokens).ids
+    else:  # only batches leave the interpreter to other threads
+        (encoding,) = backend.encode_batch_fast([text], add_special_tokens=add_special_tokens)
+        ids = encoding.ids
+    return ids
 
 
 class StreamDecoder:

@@ -224,20 +224,6 @@ def test_max_completion_tokens_is_the_newer_name_of_max_tokens(call, engine):
     assert [request.sampling.max_tokens for request in engine.requests] == [9, 9]
 
 
-def test_a_very_long_prompt_is_encoded_off_the_event_loop(call, engine, monkeypatch):
-    calls = []
-    monkeypatch.setattr("unmask.api.prompts.LONG_TEXT", 10)
-
-    async def to_thread(work):
-        calls.append(work)
-        return work()
-
-    monkeypatch.setattr("unmask.api.prompts.asyncio.to_thread", to_thread)
-    complete(call, prompt="a" * 11)
-    complete(call, prompt="a" * 10)
-    assert len(calls) == 1
-
-
 @pytest.mark.parametrize("path", [COMPLETIONS, CHAT])
 @pytest.mark.parametrize("model", [None, MODEL.name])
 def test_the_served_model_may_be_named_or_not(call, path, model):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.api.fake_client import MODEL, VOCAB_SIZE
+from unmask.config import ServerConfig
 from unmask.types import MAX_SEED
 
 CHAT = "/v1/chat/completions"
@@ -209,16 +210,16 @@ def test_a_body_may_say_in_several_ways_that_it_is_json(call, media):
     assert response.status_code == 200
 
 
-def test_a_body_that_is_too_long_is_refused(call, monkeypatch):
-    monkeypatch.setattr("unmask.api.body.MAX_BODY_BYTES", 100)
-    announced = call("POST", COMPLETIONS, json={"prompt": "a" * 200})
+def test_a_body_that_is_too_long_is_refused(call):
+    config = ServerConfig(max_body_mib=1)
+    announced = call("POST", COMPLETIONS, config, json={"prompt": "a" * 2**20})
 
     async def pieces():
         for _ in range(20):
-            yield b'{"prompt": '
+            yield b'{"prompt": ' + b" " * 2**16
 
     headers = {"content-type": "application/json"}
-    chunked = call("POST", COMPLETIONS, content=pieces(), headers=headers)
+    chunked = call("POST", COMPLETIONS, config, content=pieces(), headers=headers)
     for response in (announced, chunked):
         assert response.status_code == 413
         assert response.json()["error"]["type"] == "invalid_request_error"

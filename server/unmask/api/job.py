@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unmask.api.backend import Backend
+from unmask.api.counts import MAX_CHOICES
 from unmask.api.prompts import check_model, decode, encode_chat, encode_prompts
 from unmask.api.sampling import (
     check_body,
@@ -15,11 +17,11 @@ from unmask.api.sampling import (
     with_room,
 )
 from unmask.api.schemas import ChatBody, CompletionBody
-from unmask.client import EngineClient
+from unmask.api.workers import ITEM
 from unmask.errors import InvalidRequest
-from unmask.types import Request
+from unmask.types import Request, SamplingParams
 
-MAX_CHOICES = 1024
+MAX_IDS = 2**18  # of all choices together
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +47,43 @@ class Job:
         return sum(request.num_given for request in self.requests[:: self.n])
 
 
-async def prepare(body: CompletionBody | ChatBody, client: EngineClient, prefix: str) -> Job:
+async def prepare(body: CompletionBody | ChatBody, backend: Backend, prefix: str) -> Job:
     """Check and tokenize a body; raises `InvalidRequest` and `ModelNotFound`."""
+    client = backend.client
     check_model(body.model, client)
     check_body(body)
     n = count_choices(body)
-    sampling, refinements = sampling_of(body), refinements_of(body)
-    client.model.check_ids(sampling.stop_token_ids, "stop_token_ids")
-    client.model.check_ids(sampling.allowed_token_ids or (), "allowed_token_ids")
-    client.model.check_ids([token_id for token_id, _ in sampling.logit_bias], "logit_bias")
-    prompts = await _encode(body, client)
-    if len(prompts) * n > MAX_CHOICES:
-        raise InvalidRequest(
-            f"prompts times n must be at most {MAX_CHOICES}, got {len(prompts)} times {n}",
-            field="n" if n > 1 else "prompt",
-        )
-    suffix = await _encode_suffix(body, client)
+    num_prompts = 1 if isinstance(body, ChatBody) else len(body.prompt)
+    num_ids = sum(map(len, (body.logit_bias or (), body.allowed_token_ids or ())))
+    num_ids += len(body.stop_token_ids or ())
+    _check_number(num_prompts, n, num_ids)
+    refinements = refinements_of(body)
+
+    def check_sampling() -> SamplingParams:
+        sampling = sampling_of(body)
+        client.model.check_ids(sampling.stop_token_ids, "stop_token_ids")
+        client.model.check_ids(sampling.allowed_token_ids or (), "allowed_token_ids")
+        client.model.check_ids([token_id for token_id, _ in sampling.logit_bias], "logit_bias")
+        return sampling
+
+    sampling = await backend.workers.run(check_sampling, num_ids)
+    prompts = await _encode(body, backend)
+    suffix = await _encode_suffix(body, backend)
     job_id = f"{prefix}-{uuid.uuid4().hex}"
-    requests: list[Request] = []
-    for ids in prompts:
-        fitted = sampling
-        if isinstance(body, CompletionBody):
-            room = client.model.max_model_len - len(ids) - len(suffix)
-            fitted = with_room(sampling, room)
-        for i in range(n):
-            name = f"{job_id}-{len(requests)}"
-            requests.append(Request(name, ids, for_choice(fitted, i), refinements, suffix))
+
+    def make_requests() -> list[Request]:
+        requests: list[Request] = []
+        for ids in prompts:
+            fitted = sampling
+            if isinstance(body, CompletionBody):
+                room = client.model.max_model_len - len(ids) - len(suffix)
+                fitted = with_room(sampling, room)
+            for i in range(n):
+                name = f"{job_id}-{len(requests)}"
+                requests.append(Request(name, ids, for_choice(fitted, i), refinements, suffix))
+        return requests
+
+    requests = await backend.workers.run(make_requests, num_prompts * n * (ITEM + num_ids))
     options = body.stream_options
     return Job(
         job_id=job_id,
@@ -78,32 +91,40 @@ async def prepare(body: CompletionBody | ChatBody, client: EngineClient, prefix:
         model_name=client.model.name,
         requests=tuple(requests),
         n=n,
-        echoes=await _echoes(body, prompts, n, client),
+        echoes=await _echoes(body, prompts, n, backend),
         return_token_ids=bool(body.return_token_ids),
         include_usage=options is not None and bool(options.include_usage),
         continuous_usage=options is not None and bool(options.continuous_usage_stats),
     )
 
 
-async def _encode(body: CompletionBody | ChatBody, client: EngineClient) -> list[tuple[int, ...]]:
+def _check_number(num_prompts: int, n: int, num_ids: int) -> None:
+    """Raise `InvalidRequest` for more choices, or more ids in all of them, than are prepared."""
+    if num_prompts * n > MAX_CHOICES:
+        raise InvalidRequest(
+            f"prompts times n must be at most {MAX_CHOICES}, got {num_prompts} times {n}",
+            field="n" if n > 1 else "prompt",
+        )
+    if num_prompts * n > 1 and num_prompts * n * num_ids > MAX_IDS:
+        raise InvalidRequest(
+            f"prompts times n times ids in logit_bias, allowed_token_ids and stop_token_ids must "
+            f"be at most {MAX_IDS}, got {num_prompts} times {n} times {num_ids}",
+            field="n" if n > 1 else "prompt",
+        )
+
+
+async def _encode(body: CompletionBody | ChatBody, backend: Backend) -> list[tuple[int, ...]]:
     if isinstance(body, ChatBody):
-        return [await encode_chat(client.tokenizer, body.messages)]
-    prompts = body.prompt
-    ids = await encode_prompts(
-        client.tokenizer, prompts, add_special_tokens=bool(body.add_special_tokens)
+        return [await encode_chat(backend, body.messages)]
+    return await encode_prompts(
+        backend, body.prompt, add_special_tokens=bool(body.add_special_tokens)
     )
-    for given, encoded in zip(prompts, ids, strict=True):
-        if not isinstance(given, str):
-            client.model.check_ids(encoded, "prompt")
-    return ids
 
 
-async def _encode_suffix(body: CompletionBody | ChatBody, client: EngineClient) -> tuple[int, ...]:
+async def _encode_suffix(body: CompletionBody | ChatBody, backend: Backend) -> tuple[int, ...]:
     if isinstance(body, ChatBody) or not body.suffix:
         return ()
-    (ids,) = await encode_prompts(
-        client.tokenizer, [body.suffix], add_special_tokens=False, field="suffix"
-    )
+    (ids,) = await encode_prompts(backend, [body.suffix], add_special_tokens=False, field="suffix")
     return ids
 
 
@@ -111,12 +132,12 @@ async def _echoes(
     body: CompletionBody | ChatBody,
     prompts: Sequence[tuple[int, ...]],
     n: int,
-    client: EngineClient,
+    backend: Backend,
 ) -> tuple[str, ...]:
     if isinstance(body, ChatBody) or not body.echo:
         return ("",) * (len(prompts) * n)
     echoes: list[str] = []
     for given, ids in zip(body.prompt, prompts, strict=True):
-        text = given if isinstance(given, str) else await decode(client.tokenizer, ids)
+        text = given if isinstance(given, str) else await decode(backend, ids)
         echoes += [text] * n
     return tuple(echoes)

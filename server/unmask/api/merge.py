@@ -10,6 +10,8 @@ from unmask.types import Delta, Event, Failure, FinishReason, Refinement, Reques
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 16  # requests that are submitted without a pause
+
 Batch = list[tuple[int, Event]]
 
 
@@ -18,7 +20,9 @@ async def submit_all(client: EngineClient, requests: Iterable[Request]) -> list[
     streams: list[EventStream] = []
     try:
         for request in requests:
-            streams.append(client.submit(request))  # noqa: PERF401 - those so far are needed below
+            streams.append(client.submit(request))
+            if len(streams) % AT_ONCE == 0:
+                await asyncio.sleep(0)  # others have their turn
     except BaseException:
         for stream in streams:
             await stream.aclose()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unmask.api.fields import Body
+from unmask.api.spelling import spell
 from unmask.errors import InvalidRequest
 
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
@@ -90,9 +91,9 @@ def _check_extra(field: str, name: str, value: Any) -> None:
         raise InvalidRequest(f"unknown field: {field}", field=field, code="unknown_parameter")
     if value is None or any(_is_same(value, neutral) for neutral in NEUTRAL[name]):
         return
-    accepted = " or ".join(repr(neutral) for neutral in (*NEUTRAL[name], None))
+    accepted = " or ".join(spell(neutral) for neutral in (*NEUTRAL[name], None))
     raise InvalidRequest(
-        f"{field} is not supported; the only value accepted is {accepted}, got {shorten(value)}",
+        f"{field} is not supported; the only value accepted is {accepted}, got {spell(value)}",
         field=field,
         code="unsupported_parameter",
     )
@@ -100,9 +101,3 @@ def _check_extra(field: str, name: str, value: Any) -> None:
 
 def _is_same(value: Any, neutral: Any) -> bool:
     return isinstance(value, bool) == isinstance(neutral, bool) and bool(value == neutral)
-
-
-def shorten(value: Any) -> str:
-    """What was given, for a message."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,16 +1,14 @@
 """From text and messages to token ids, off the event loop when it takes long."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from unmask.api.backend import Backend
 from unmask.api.errors import ModelNotFound
 from unmask.api.schemas import ChatMessage, PromptInput
+from unmask.api.workers import ITEM
 from unmask.client import EngineClient
 from unmask.errors import InvalidRequest
-from unmask.tokenizer import Tokenizer
-
-LONG_TEXT = 20_000  # characters; about ten milliseconds of encoding
 
 T = TypeVar("T")
 
@@ -22,54 +20,55 @@ def check_model(name: str | None, client: EngineClient) -> None:
 
 
 async def encode_prompts(
-    tokenizer: Tokenizer,
+    backend: Backend,
     prompts: Sequence[PromptInput],
     *,
     add_special_tokens: bool,
     field: str = "prompt",
 ) -> list[tuple[int, ...]]:
     """Token ids of each prompt, those given as ids as they are; raises `InvalidRequest`."""
+    tokenizer, model = backend.client.tokenizer, backend.client.model
 
-    def encode() -> list[tuple[int, ...]]:
-        return [
-            tuple(tokenizer.encode(prompt, add_special_tokens=add_special_tokens))
-            if isinstance(prompt, str)
-            else prompt
-            for prompt in prompts
-        ]
+    def encode_one(prompt: PromptInput) -> tuple[int, ...]:
+        if isinstance(prompt, str):
+            tokenizer.check_length(prompt, model.max_model_len, field)
+            return tuple(tokenizer.encode(prompt, add_special_tokens=add_special_tokens))
+        model.check_ids(prompt, field)
+        return prompt
 
-    num_chars = sum(len(prompt) for prompt in prompts if isinstance(prompt, str))
-    return await _encoded(encode, num_chars, field)
+    cost = sum(map(len, prompts)) + ITEM * len(prompts)
+    return await _encoded(backend, lambda: [encode_one(prompt) for prompt in prompts], cost, field)
 
 
 async def encode_chat(
-    tokenizer: Tokenizer, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+    backend: Backend, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
 ) -> tuple[int, ...]:
     """Token ids of a conversation; raises `InvalidRequest` if the template refuses it."""
-    turns = [message.for_template() for message in messages]
+    tokenizer, max_tokens = backend.client.tokenizer, backend.client.model.max_model_len
 
     def encode() -> tuple[int, ...]:
-        return tuple(tokenizer.apply_chat(turns, add_generation_prompt=add_generation_prompt))
+        turns = [message.for_template() for message in messages]
+        return tuple(
+            tokenizer.apply_chat(
+                turns, add_generation_prompt=add_generation_prompt, max_tokens=max_tokens
+            )
+        )
 
-    return await _encoded(encode, sum(len(turn["content"]) for turn in turns), "messages")
+    cost = sum(message.cost for message in messages)
+    return await _encoded(backend, encode, cost, "messages")
 
 
-async def decode(tokenizer: Tokenizer, token_ids: Sequence[int]) -> str:
+async def decode(backend: Backend, token_ids: Sequence[int]) -> str:
     """Text of `token_ids`, special tokens spelled out."""
+    tokenizer = backend.client.tokenizer
+    return await backend.workers.run(
+        lambda: tokenizer.decode(token_ids, skip_special_tokens=False), len(token_ids)
+    )
 
-    def run() -> str:
-        return tokenizer.decode(token_ids, skip_special_tokens=False)
 
-    return await _run(run, len(token_ids))
-
-
-async def _encoded(work: Callable[[], T], num_chars: int, field: str) -> T:
-    """What a tokenizer makes of a field, which its errors are told to be about."""
+async def _encoded(backend: Backend, work: Callable[[], T], cost: int, field: str) -> T:
+    """The result of a tokenizer's work on a field, which its errors are told to be about."""
     try:
-        return await _run(work, num_chars)
+        return await backend.workers.run(work, cost)
     except InvalidRequest as error:
         raise InvalidRequest(error.message, field=field, code=error.code) from error
-
-
-async def _run(work: Callable[[], T], num_items: int) -> T:
-    return await asyncio.to_thread(work) if num_items > LONG_TEXT else work()

@@ -31,6 +31,7 @@ def generation_routes(backend: Backend) -> APIRouter:
     router = APIRouter()
     client = backend.client
     texts = TokenTexts(client.tokenizer)
+    _ = client.tokenizer.chars_per_token  # takes a second for a large vocabulary, and is kept
 
     @contextmanager
     def counting_refusals() -> Iterator[None]:
@@ -54,16 +55,16 @@ def generation_routes(backend: Backend) -> APIRouter:
     async def completions(request: Request) -> Response:
         """Continue a prompt, or many."""
         with counting_refusals():
-            body = await read_body(request, CompletionBody)
-            job = await prepare(body, client, "cmpl")
+            body = await read_body(request, CompletionBody, backend)
+            job = await prepare(body, backend, "cmpl")
         return await generate(request, body, job)
 
     @router.post("/v1/chat/completions", openapi_extra=json_body(ChatBody), responses=CHATS)
     async def chat(request: Request) -> Response:
         """Answer a conversation."""
         with counting_refusals():
-            body = await read_body(request, ChatBody)
-            job = await prepare(body, client, "chatcmpl")
+            body = await read_body(request, ChatBody, backend)
+            job = await prepare(body, backend, "chatcmpl")
         return await generate(request, body, job)
 
     return router

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
 
 from unmask import __version__
 from unmask.api.answers import (
@@ -47,21 +48,22 @@ def model_routes(backend: Backend) -> APIRouter:
         openapi_extra=json_body(TokenizeBody),
         responses=answers(TokenizedPrompt) | REFUSALS,
     )
-    async def tokenize(request: Request) -> dict[str, Any]:
+    async def tokenize(request: Request) -> Response:
         """Token ids of a prompt or a conversation, as the engine would see them."""
-        body = await read_body(request, TokenizeBody)
+        body = await read_body(request, TokenizeBody, backend)
         check_model(body.model, client)
         if (body.prompt is None) == (body.messages is None):
             raise InvalidRequest("send either prompt or messages", field="prompt")
         if body.messages is not None:
             ids = await encode_chat(
-                client.tokenizer, body.messages, add_generation_prompt=body.add_generation_prompt
+                backend, body.messages, add_generation_prompt=body.add_generation_prompt
             )
         else:
             (ids,) = await encode_prompts(
-                client.tokenizer, [body.prompt or ""], add_special_tokens=body.add_special_tokens
+                backend, [body.prompt or ""], add_special_tokens=body.add_special_tokens
             )
-        return {"count": len(ids), "max_model_len": client.model.max_model_len, "tokens": ids}
+        told = {"count": len(ids), "max_model_len": client.model.max_model_len, "tokens": ids}
+        return JSONResponse(told)
 
     @router.post(
         "/detokenize",
@@ -71,10 +73,10 @@ def model_routes(backend: Backend) -> APIRouter:
     )
     async def detokenize(request: Request) -> dict[str, Any]:
         """Text of token ids, special tokens spelled out."""
-        body = await read_body(request, DetokenizeBody)
+        body = await read_body(request, DetokenizeBody, backend)
         check_model(body.model, client)
         client.model.check_ids(body.tokens, "tokens")
-        return {"prompt": await decode(client.tokenizer, body.tokens)}
+        return {"prompt": await decode(backend, body.tokens)}
 
     @router.get("/version", response_model=None, responses=answers(Version) | errors(401))
     async def version() -> dict[str, str]:

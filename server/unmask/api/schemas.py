@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
 
 from unmask.api.fields import Body, Bool, Float, Int, IntOrAuto, Strings
+from unmask.api.workers import ITEM
 
 MAX_ID_DIGITS = 9
 PromptInput = str | tuple[int, ...]
@@ -137,6 +138,11 @@ class ChatMessage(Body):
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[tuple[TextPart, ...], BeforeValidator(_as_parts)]
     name: str | None = None
+
+    @property
+    def cost(self) -> int:
+        """The work of encoding it, in characters."""
+        return sum(len(part.text) + ITEM for part in self.content) + ITEM
 
     def for_template(self) -> dict[str, str]:
         """The message as chat templates know it; `developer` is OpenAI's new word for `system`."""

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import math
 import signal
 import socket
 from collections.abc import Callable
@@ -77,6 +78,7 @@ def run(
         log_config=None,
         access_log=config.access_log,
         server_header=False,
+        timeout_keep_alive=math.ceil(config.keep_alive_s),
         timeout_graceful_shutdown=int(config.shutdown_timeout_s + CLOSING_S),
     )
     # uvicorn raises the signal anew when it is done, which must not kill a clean exit.
