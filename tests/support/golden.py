@@ -11,7 +11,7 @@ from tests.support.draws import POLICIES, SAMPLERS
 from tests.support.tiny import EOS_ID, GOLDEN, save_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
-from unmask.types import CACHE_NAMES, Request, SamplingParams
+from unmask.types import CACHES, Request, SamplingParams
 
 # Those that the forwards were made with.
 BLOCK_LENGTHS = {"sdar": 4, "sdar_moe": 4, "llada2": 32, "llada21": 32, "fast_dllm": 32}
@@ -82,9 +82,9 @@ def company(loaded: LoadedModel, num_requests: int, seed: int) -> list[Request]:
     is_full, edits = loaded.info.attention == "full", loaded.info.default_sampling
     requests = []
     for i in range(num_requests):
-        extra = {}
+        extra = {"cache": draw.choice(CACHES[loaded.info.attention])}
         if is_full:
-            extra = {"cache": draw.choice(CACHE_NAMES), "cfg_scale": draw.choice([None, 0.0, 0.7])}
+            extra["cfg_scale"] = draw.choice([None, 0.0, 0.7])
         elif edits.editing_threshold is not None:
             extra = {"editing_threshold": draw.choice([None, 0.2, 0.9])}
         sampling = SamplingParams(
