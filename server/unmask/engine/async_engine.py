@@ -6,6 +6,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Self
 
 from unmask.config import Config
@@ -14,11 +15,21 @@ from unmask.errors import EngineStopped, InvalidRequest
 from unmask.metrics import Metrics
 from unmask.models.weights import Progress
 from unmask.tokenizer import Tokenizer
-from unmask.types import Delta, EngineStatus, Event, Failure, ModelInfo, Refinement, Request
+from unmask.types import (
+    Delta,
+    EngineState,
+    EngineStatus,
+    Event,
+    Failure,
+    ModelInfo,
+    Refinement,
+    Request,
+)
 
 logger = logging.getLogger(__name__)
 
 MAX_FAILURES = 3  # steps that raise, one after another, before the engine is given up
+SHUTTING_DOWN = "the server is shutting down"
 
 
 class RequestStream:
@@ -72,7 +83,7 @@ class AsyncEngine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._wake = threading.Condition()
-        self._added: deque[tuple[Request, RequestStream]] = deque()
+        self._added: deque[Request] = deque()
         self._aborted: deque[str] = deque()
         self._streams: dict[str, RequestStream] = {}
         self._stop_at_s: float | None = None
@@ -104,11 +115,14 @@ class AsyncEngine:
         # The stream is given a function without itself in it, or it would never be collected.
         request_id, abort = request.request_id, self.abort
         with self._wake:
-            if self._engine.state != "ready":
+            if self._state != "ready":
                 raise EngineStopped(self._detail or "the engine is shutting down")
             self._engine.check_queue(len(self._added))
+            if request_id in self._streams:
+                raise InvalidRequest(f"request id {request_id} is in use", field="request_id")
             stream = RequestStream(loop, lambda: abort(request_id))
-            self._added.append((request, stream))
+            self._streams[request_id] = stream
+            self._added.append(request)
             self._wake.notify()
         return stream
 
@@ -120,7 +134,14 @@ class AsyncEngine:
 
     def status(self) -> EngineStatus:
         """A snapshot of the engine, requests on their way to its queue included."""
-        return self._engine.status(len(self._added), self._detail)
+        status = self._engine.status(len(self._added), self._detail)
+        return replace(status, state=self._state)
+
+    @property
+    def _state(self) -> EngineState:
+        """The engine's own state, but that an engine whose thread has ended is not ready."""
+        state = self._engine.state
+        return "failed" if state == "ready" and not self._thread.is_alive() else state
 
     def shutdown(self, timeout_s: float = 0.0) -> None:
         """Refuse new requests, give the present ones `timeout_s` to end, fail the rest, stop."""
@@ -132,29 +153,48 @@ class AsyncEngine:
         self._thread.join()
 
     def _run(self) -> None:
-        engine, num_failures = self._engine, 0
+        """The thread: however it ends, its state says so and every stream has an end."""
+        message = "the engine's thread ended; see the server's log"
+        try:
+            message = self._serve()
+        except BaseException as error:
+            logger.critical("the engine's thread ended", exc_info=error)
+        with self._wake:
+            if message != SHUTTING_DOWN:
+                self._engine.state, self._detail = "failed", message
+            self._added.clear()
+        try:
+            self._fail_all(message)
+        except Exception:
+            logger.exception("the engine could not be emptied")
+
+    def _serve(self) -> str:
+        """Run steps until it is time to stop; returns the reason."""
+        num_failures = 0
         while self._wait():
             try:
                 events = self._take_commands()
-                events += engine.step()
+                events += self._engine.step()
                 num_failures = 0
             except Exception:
                 logger.exception("a step failed; its requests are given up")
                 num_failures += 1
-                events = engine.fail_all("the engine failed on this batch; see the server's log")
+                self._fail_all("the engine failed on this batch; see the server's log")
+                if num_failures == MAX_FAILURES:
+                    return f"{MAX_FAILURES} steps in a row failed"
+                continue
             self._deliver(events)
-            if num_failures == MAX_FAILURES:
-                break
+        return SHUTTING_DOWN
+
+    def _fail_all(self, message: str) -> None:
+        """End every request that was taken from the queue, and every stream of one."""
         with self._wake:
-            if num_failures == MAX_FAILURES:
-                engine.state, self._detail = "failed", f"{MAX_FAILURES} steps in a row failed"
-            message = self._detail or "the server is shutting down"
-            events = engine.fail_all(message)
-            for request, stream in self._added:
-                self._streams[request.request_id] = stream
-                events.append(Failure(request.request_id, message))
-            self._added.clear()
-        self._deliver(events)
+            waiting = {request.request_id for request in self._added}
+            ids = [request_id for request_id in self._streams if request_id not in waiting]
+        try:
+            self._engine.fail_all(message)
+        finally:  # an engine that cannot even do this must not silence its streams
+            self._deliver([Failure(request_id, message) for request_id in ids])
 
     def _wait(self) -> bool:
         """Sleep until there is something to do; False when it is time to stop."""
@@ -168,16 +208,20 @@ class AsyncEngine:
                 self._wake.wait()
 
     def _take_commands(self) -> list[Event]:
+        """Hand requests and aborts to the engine; a request that it cannot take fails alone."""
         with self._wake:
             added, self._added = self._added, deque()
             aborted, self._aborted = self._aborted, deque()
         events: list[Event] = []
-        for request, stream in added:
-            self._streams[request.request_id] = stream
+        for request in added:
             try:
                 self._engine.add(request)
             except InvalidRequest as error:  # checked before, so only a changed mind gets here
                 events.append(Failure(request.request_id, error.message))
+            except Exception:
+                logger.exception("request %s could not be queued", request.request_id)
+                message = "the engine could not take this request; see the server's log"
+                events.append(Failure(request.request_id, message))
         for request_id in aborted:
             events += self._engine.abort(request_id)
         return events
@@ -187,10 +231,13 @@ class AsyncEngine:
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[RequestStream, Event]]]
         by_loop = defaultdict(list)
         for event in events:
-            stream = self._streams[event.request_id]
+            stream = self._streams.get(event.request_id)
+            if stream is None:
+                logger.error("an event of request %s has no stream", event.request_id)
+                continue
             by_loop[stream.loop].append((stream, event))
             if isinstance(event, Failure) or (isinstance(event, Delta) and event.finish):
-                del self._streams[event.request_id]
+                self._streams.pop(event.request_id, None)
         for loop, pairs in by_loop.items():
             try:
                 loop.call_soon_threadsafe(_push_all, pairs)

@@ -132,8 +132,8 @@ class Engine:
         info = self.loaded.info
         sequence = Sequence(request, resolve(request, info, self.limits), info)
         text = TextAssembler(self.loaded.tokenizer, request.sampling.stop)
-        self._sessions[request.request_id] = Session(sequence, text, self.loaded.tokenizer)
         self.scheduler.add(sequence)
+        self._sessions[request.request_id] = Session(sequence, text, self.loaded.tokenizer)
         self.metrics.admitted.inc()
         self.metrics.prompt_tokens.inc(sequence.request.num_given)
 
