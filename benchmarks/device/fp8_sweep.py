@@ -47,9 +47,10 @@ def candidates(num_rows: int, shape: Shape) -> Iterator[Tile]:
                 yield Tile(64, outputs, 128, 4, 8 if outputs < 128 else 6, split=True)
         yield Tile(64, 32, 256, 4, 6)
         yield Tile(64, 64, 256, 4, 5, split=several)
+        yield Tile(64, 128, 256, 4, 3, split=several)
     elif num_rows <= 256:
-        yield Tile(64, 64, 128, 4, 8, split=several)
-        yield Tile(128, 32, 128, 4, 8, split=several)
+        yield Tile(64, 64, 256, 4, 5, split=several)
+        yield Tile(128, 64, 256, 4, 4, split=several)
         yield Tile(128, 32, 256, 4, 4, split=several)
         yield Tile(128, 64, 128, 4, 6, split=several)
         yield Tile(128, 64, 128, 8, 6, split=several)
@@ -65,14 +66,12 @@ def candidates(num_rows: int, shape: Shape) -> Iterator[Tile]:
         if num_rows <= 1024:
             yield Tile(128, 64, 128, 8, 4, 2)
             yield Tile(256, 64, 128, 8, 4, 1)
-        if not several:
-            yield Tile(128, 128, 128, 4, 3, 2)
-            yield Tile(128, 256, 128, 8, 4, 1)
-            yield Tile(128, 256, 128, 8, 3, 1)
-            yield Tile(128, 256, 128, 8, 4)
-            yield Tile(128, 256, 128, 8, 4, 1, group=16)
-            yield Tile(256, 128, 128, 8, 4, 1, group=4)
-            yield Tile(256, 128, 128, 8, 4, group=4)
+        yield Tile(128, 128, 128, 4, 3, 2)
+        yield Tile(128, 256, 128, 8, 4, 1)
+        yield Tile(128, 256, 128, 8, 3, 1)
+        yield Tile(128, 256, 128, 8, 4)
+        yield Tile(128, 256, 128, 8, 4, 1, group=16)
+        yield Tile(256, 128, 128, 8, 4, 1, group=4)
 
 
 def compile_all(jobs: Sequence[tuple[Shape, Tile]]) -> None:

@@ -19,11 +19,13 @@ from unmask_kernels.dispatch import capability
 from unmask_kernels.quantized import FIRST_FP8_CAPABILITY, GROUP_INPUTS, QuantizedRows
 from unmask_kernels.testing.variant import Variant
 
-# Hopper's accumulators keep 14 bits within a grain. That loses 0.1% over 4,096 inputs, far less
-# than e4m3's 3 bits of mantissa; with one grain of all inputs a tile may fill the registers.
-MAX_GRAIN = 16_384
+# Hopper's accumulators keep 14 bits within a grain. That loses 0.1% over 4,096 inputs and 0.3% over
+# 12,288, far less than e4m3's 3 bits of mantissa; several grains are for few rows, when programs
+# that share a tile's inputs are 1.3 to 1.5 times as fast.
+MAX_GRAIN = 4096
 GRAIN_UNIT = 256  # of which every tile's BLOCK_K is a divisor
 ADD_ROWS, ADD_OUTPUTS = 4, 256
+ADD_WIDTH = tl.constexpr(64)  # columns of a tile that are added at a time
 DATACENTER_CHIPS = (90, 100, 103)
 INTERPRETED_PROGRAMS = 3  # few, so that one takes several tiles
 
@@ -46,18 +48,14 @@ class Tile:
     group: int = 8  # tiles of rows that share a weight's tiles while the L2 cache has them
 
 
-MULTIPROCESSORS = 132  # of an H100, for which tiles were timed
-FEW_ROWS = Tile(64, 64, inputs=256, num_stages=5, split=True)
-# Tiles and how fast each is where it uses all multiprocessors, relative to the first.
-TILES = {
-    Tile(128, 256, num_warps=8, num_stages=4, per_sm=1, group=16): 1.0,
-    Tile(128, 128, num_warps=8, num_stages=5, per_sm=1): 0.92,
-    Tile(128, 64, num_stages=6): 0.6,
-    Tile(128, 32, inputs=256, num_stages=4): 0.4,
-}
-# Without the widest, for few rows, other chips, and inputs of several grains, which take two
-# accumulators.
-NARROW_TILES = {tile: rate for tile, rate in TILES.items() if tile.outputs < 256}
+# For many rows, with the time of a tile among enough of its kind.
+LARGE_TILES = (
+    (Tile(128, 256, 128, 8, 4, per_sm=1, group=16), 2 / 1.43),
+    (Tile(128, 128, 128, 8, 5, per_sm=1), 1 / 1.18),
+    (Tile(128, 64, 128, 4, 6, per_sm=1), 0.5 / 0.87),
+)
+NUM_MULTIPROCESSORS = 132  # of the chip those were timed on
+MANY_OUTPUTS, SEVERAL_OUTPUTS = 16_384, 6144
 
 
 def grain_inputs(num_inputs: int) -> int:
@@ -67,24 +65,33 @@ def grain_inputs(num_inputs: int) -> int:
 
 
 def pick_tile(num_rows: int, num_outputs: int, num_inputs: int, capability: int) -> Tile:
-    """The configuration for a number of rows and a weight on a chip, such as 90 for sm_90."""
+    """The fastest of those timed on an H100, for a number of rows and a weight.
+
+    `capability` is the chip, such as 90 for sm_90.
+    """
     if capability not in DATACENTER_CHIPS:  # less shared memory, and other matrix instructions
         return Tile(64, 64, num_stages=3, split=num_rows <= 128)
+    many_grains = grain_inputs(num_inputs) < num_inputs
     if num_rows <= 64:
-        return FEW_ROWS
-    is_narrow = num_rows <= 128 or capability != 90 or _has_grains(num_inputs)
-    tiles = NARROW_TILES if is_narrow else TILES
-    return max(tiles, key=lambda tile: tiles[tile] * _used(tile, num_rows, num_outputs))
+        if many_grains:
+            return Tile(64, 128, num_stages=6, split=True)
+        return Tile(64, 64, 256, num_stages=5)
+    if many_grains and num_rows <= 256:
+        return Tile(128, 128, 128, 8, 4 if num_rows <= 128 else 5, split=True)
+    if num_rows <= 128:
+        if num_outputs >= MANY_OUTPUTS:
+            return Tile(128, 128, num_warps=8, num_stages=5)
+        if num_outputs >= SEVERAL_OUTPUTS:
+            return Tile(128, 64, num_stages=6)
+        return Tile(128, 32, 256, num_stages=4)
+    tiles = LARGE_TILES if capability == 90 else LARGE_TILES[1:]  # elsewhere the largest spills
 
+    def estimate(pair: tuple[Tile, float]) -> float:
+        tile, time = pair
+        num_tiles = triton.cdiv(num_rows, tile.rows) * triton.cdiv(num_outputs, tile.outputs)
+        return float(triton.cdiv(num_tiles, NUM_MULTIPROCESSORS) * time)
 
-def _has_grains(num_inputs: int) -> bool:
-    return grain_inputs(num_inputs) < num_inputs
-
-
-def _used(tile: Tile, num_rows: int, num_outputs: int) -> float:
-    """Share of the multiprocessors' time that whole waves of tiles use."""
-    num_tiles = triton.cdiv(num_rows, tile.rows) * triton.cdiv(num_outputs, tile.outputs)
-    return float(num_tiles / (triton.cdiv(num_tiles, MULTIPROCESSORS) * MULTIPROCESSORS))
+    return min(tiles, key=estimate)[0]
 
 
 def pick_grouped_tile(num_rows: int, num_outputs: int, capability: int) -> Tile:
@@ -134,6 +141,41 @@ def _place(tile, num_tiles_m, num_tiles_n, GROUP_M: tl.constexpr):
     return first + tile % num_in_group % rows, tile % num_in_group // rows
 
 
+@triton.jit
+def _end_grain(
+    b_sum, scratch, is_first, is_last, row_scales, scales, bias, residual, out,
+    first_row, first_output, first_column, num_rows, num_outputs,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, WIDTH: tl.constexpr, BIAS: tl.constexpr,
+    RESIDUAL: tl.constexpr, GROUPED: tl.constexpr,
+):  # fmt: skip
+    """Add a grain's sums [BLOCK_M, WIDTH] to those before it, which `scratch` has.
+
+    Halves at a time, as the way from the matrix units' layout to memory takes shared memory. Other
+    threads may load a sum than stored it; between the ends of two grains there are many barriers.
+    """
+    if WIDTH > ADD_WIDTH:
+        b_both = tl.permute(tl.reshape(b_sum, [BLOCK_M, 2, WIDTH // 2]), [0, 2, 1])
+        b_low, b_high = tl.split(b_both)
+        _end_grain(b_low, scratch, is_first, is_last, row_scales, scales, bias, residual, out,
+                   first_row, first_output, first_column, num_rows, num_outputs,
+                   BLOCK_M, BLOCK_N, WIDTH // 2, BIAS, RESIDUAL, GROUPED)  # fmt: skip
+        _end_grain(b_high, scratch, is_first, is_last, row_scales, scales, bias, residual, out,
+                   first_row, first_output, first_column + WIDTH // 2, num_rows, num_outputs,
+                   BLOCK_M, BLOCK_N, WIDTH // 2, BIAS, RESIDUAL, GROUPED)  # fmt: skip
+    else:
+        o_column = first_column + tl.arange(0, WIDTH)
+        o_m = tl.arange(0, BLOCK_M)
+        p_scratch = scratch + o_m[:, None] * BLOCK_N + o_column[None, :]
+        b_before = tl.load(p_scratch, mask=(o_m[:, None] >= 0) & (not is_first), other=0.0)
+        b_sum = b_before + b_sum
+        if is_last:
+            _finish(b_sum, row_scales, scales, bias, residual, out, first_row + o_m,
+                    first_output + o_column, num_rows, num_outputs,
+                    BIAS, RESIDUAL, GROUPED)  # fmt: skip
+        else:
+            tl.store(p_scratch, b_sum)
+
+
 @triton.jit(do_not_specialize=["num_rows", "stride_row_scale"])
 def fp8_product_kernel(
     x, weights, row_scales, scales, bias, residual, out, partial,
@@ -145,8 +187,9 @@ def fp8_product_kernel(
     """Tiles of rows and outputs, one after another in one loop over inputs.
 
     Where `SPLIT`, a program takes the grain `program_id(1)` of one tile and leaves its sum in
-    `partial` [G, M, N]. `SEVERAL` says whether a tile has more than one grain to add up, `GROUPED`
-    whether every BLOCK_K inputs have scales of their own.
+    `partial` [G, M, N]. Where `SEVERAL`, it has more than one grain of a tile to add up, and keeps
+    their sum in its own of `partial` [programs, BLOCK_M, BLOCK_N], as registers have room for one.
+    Where `GROUPED`, every BLOCK_K inputs have scales.
     """
     num_tiles_m, num_tiles_n = tl.cdiv(num_rows, BLOCK_M), tl.cdiv(num_outputs, BLOCK_N)
     tile, grain = tl.program_id(0), tl.program_id(1)
@@ -159,7 +202,6 @@ def fp8_product_kernel(
     tile -= tl.num_programs(0)
     i_m, i_n, step = 0, 0, num_steps - 1
     acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
-    total = acc
     for _ in tl.range(0, num_tiles * num_steps, num_stages=STAGES):
         # Apart from what is done with sums, so that loads are issued before those are there.
         step = tl.where(step == num_steps - 1, 0, step + 1)
@@ -179,11 +221,15 @@ def fp8_product_kernel(
             acc = tl.fma(tl.dot(b_x, b_w.T), b_row_scale * b_scale, acc)
         else:
             acc = tl.dot(b_x, b_w.T, acc)
+        is_last = step == num_steps - 1
         if SEVERAL:
-            if (start + BLOCK_K) % GRAIN == 0 or step == num_steps - 1:
-                total += acc
+            if (start + BLOCK_K) % GRAIN == 0 or is_last:
+                scratch = partial + tl.program_id(0).to(tl.int64) * (BLOCK_M * BLOCK_N)
+                _end_grain(acc, scratch, start < GRAIN, is_last, row_scales, scales, bias,
+                           residual, out, i_m * BLOCK_M, i_n * BLOCK_N, 0, num_rows, num_outputs,
+                           BLOCK_M, BLOCK_N, BLOCK_N, BIAS, RESIDUAL, GROUPED)  # fmt: skip
                 acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
-        if step == num_steps - 1:
+        elif is_last:
             o_m, o_n = i_m * BLOCK_M + tl.arange(0, BLOCK_M), i_n * BLOCK_N + tl.arange(0, BLOCK_N)
             if SPLIT:
                 o_row = (grain * num_rows + o_m).to(tl.int64)
@@ -191,12 +237,9 @@ def fp8_product_kernel(
                 mask = (o_m < num_rows)[:, None] & (o_n < num_outputs)[None, :]
                 tl.store(p_partial, acc, mask=mask)
             else:
-                b_sum = total if SEVERAL else acc
-                _finish(b_sum, row_scales, scales, bias, residual, out, o_m, o_n,
+                _finish(acc, row_scales, scales, bias, residual, out, o_m, o_n,
                         num_rows, num_outputs, BIAS, RESIDUAL, GROUPED)  # fmt: skip
             acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
-            if SEVERAL:
-                total = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
 
 
 @triton.jit(do_not_specialize=["num_rows"])
@@ -244,12 +287,15 @@ def fp8_product(
         grain = num_inputs if grouped else grain_inputs(num_inputs)
     num_grains = triton.cdiv(num_inputs, grain)
     split = tile.split and num_grains > 1
-    shape = (num_grains, num_rows, num_outputs) if split else (1,)
-    partial = torch.empty(shape, dtype=torch.float32, device=device)
     num_tiles = triton.cdiv(num_rows, tile.rows) * triton.cdiv(num_outputs, tile.outputs)
     num_programs = num_tiles
     if tile.per_sm is not None and not split:
         num_programs = min(num_tiles, tile.per_sm * _num_multiprocessors(device))
+    shape: tuple[int, ...] = (1,)
+    if num_grains > 1:
+        whole, own = (num_grains, num_rows, num_outputs), (num_programs, tile.rows, tile.outputs)
+        shape = whole if split else own
+    partial = torch.empty(shape, dtype=torch.float32, device=device)
     fp8_product_kernel[(num_programs, num_grains if split else 1)](
         TensorDescriptor.from_tensor(rows.values, [tile.rows, tile.inputs]),
         TensorDescriptor.from_tensor(values, [tile.outputs, tile.inputs]),

@@ -4,6 +4,7 @@ As of Triton 3.6 it multiplies the bit patterns of bfloat16 operands (triton-lan
 truncates where hardware rounds to nearest even. A GPU multiplies such numbers exactly, so they are
 widened before a product; casts go through torch. A matrix unit sums all rows of a tile alike, which
 numpy's library does not on every machine: products are summed in float64, and rounded to float32.
+Of numbers of 8 bits an instruction takes 32 inputs, whatever a tile has of them.
 """
 
 from typing import Any
@@ -15,6 +16,7 @@ from triton.runtime import interpreter
 
 from unmask_kernels.testing import remembering
 
+EIGHT_BIT_INPUTS = 32  # of a matrix instruction
 _TORCH = {
     tl.bfloat16: (torch.bfloat16, torch.uint16, np.uint16),
     tl.float8e4nv: (torch.float8_e4m3fn, torch.uint8, np.uint8),
@@ -40,11 +42,15 @@ def install() -> None:
     plain_dot, plain_cast = builder.create_dot, builder.cast_impl
 
     def create_dot(self: Any, a: Any, b: Any, total: Any, *options: Any) -> Any:
+        step = EIGHT_BIT_INPUTS if a.data.itemsize == 1 else a.data.shape[-1]
         a, b = _widen(a), _widen(b)
         if not np.issubdtype(a.data.dtype, np.floating):
             return plain_dot(self, a, b, total, *options)
-        summed = np.matmul(a.data.astype(np.float64), b.data.astype(np.float64)) + total.data
-        return interpreter.TensorHandle(summed.astype(total.data.dtype), total.dtype.scalar)
+        wide_a, wide_b, summed = a.data.astype(np.float64), b.data.astype(np.float64), total.data
+        for start in range(0, wide_a.shape[-1], step):
+            part = np.matmul(wide_a[:, start : start + step], wide_b[start : start + step])
+            summed = (part + summed).astype(total.data.dtype)
+        return interpreter.TensorHandle(summed, total.dtype.scalar)
 
     def cast(self: Any, source: Any, target: Any) -> Any:
         source = _widen(source)
