@@ -200,7 +200,7 @@ def measure_case(report: Report, ceilings: Ceilings, case: Case) -> None:
         return
     if fitting:
         start = partial(engine.start, loaded, fitting)
-        needs_s = loads.start_seconds(fitting)
+        needs_s = loads.start_seconds(fitting, own)
         started = report.measure(Part(f"{case.name}: start", needs_s, start), needed=True)
         for load in fitting if started is not None else ():
             _measure_load(report, ceilings, case, load, own, started)
@@ -254,7 +254,7 @@ def _planned(report: Report) -> Iterator[tuple[str, float]]:
         own = sizes(one.shape, one.loads[0].quantization)
         yield f"{one.name}: weights", loads.weights_seconds(own)
         if asks:
-            yield f"{one.name}: start", loads.start_seconds(asks)
+            yield f"{one.name}: start", loads.start_seconds(asks, own)
         for load in asks:
             yield one.part(load), loads.seconds(load, own, LEAST_WINDOW_S)
         if company and report.wants(company):

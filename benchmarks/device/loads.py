@@ -1,5 +1,6 @@
 """Loads of requests, by model and by value: what the engine is measured with."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,11 +15,13 @@ OVERLAPS = {OVERLAP_ROWS: "", 0: ", all overlap", None: ", no overlap"}
 GEMMA = "DiffusionGemma-26B-A4B"
 # Of an H100, for estimates alone; a run measures its own.
 USUAL = Ceilings(3.0e12, 7.2e14, 1.2e15)
-USUAL_SHARE = 0.6  # of the floor
+USUAL_SHARE = 0.75  # of the floor
 LOADING_BYTES_PER_S = 25e9
-START_S, GRAPHS_S = 4.0, 6.0  # of an engine: kernels are compiled, all graphs captured
+# Seconds in which an engine starts: kernels are compiled, and all graphs captured, which takes
+# longer with experts, and with canvases.
+START_S, GRAPHS_S, EXPERTS_S, CANVASES_S = 5.0, 8.0, 8.0, 10.0
 MOST_GRAPH_ROWS = 4608
-PROFILE_S = 1.5
+PROFILE_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -183,14 +186,16 @@ def best_work(sizes: Sizes, load: Load) -> StepWork:
 
 def weights_seconds(sizes: Sizes) -> float:
     """About how long a model's random weights take."""
-    one_by_one_s = 2.0 if sizes.experts else 0.0
+    one_by_one_s = 3.0 if sizes.experts else 0.0
     return 1.5 + one_by_one_s + sizes.stored / LOADING_BYTES_PER_S
 
 
-def start_seconds(loads: Sequence[Load]) -> float:
+def start_seconds(loads: Sequence[Load], sizes: Sizes) -> float:
     """About how long an engine for these loads takes to start."""
     rows = max(2 * load.block * load.concurrency for load in loads)
-    return START_S + GRAPHS_S * min(1.0, rows / MOST_GRAPH_ROWS)
+    graphs_s = GRAPHS_S + (EXPERTS_S if sizes.experts else 0.0)
+    graphs_s += CANVASES_S if sizes.head_products > 1 else 0.0
+    return START_S + graphs_s * min(1.0, rows / MOST_GRAPH_ROWS)
 
 
 def seconds(load: Load, sizes: Sizes, least_s: float) -> float:
@@ -199,4 +204,5 @@ def seconds(load: Load, sizes: Sizes, least_s: float) -> float:
     if sizes.head_products > 1:  # canvases are counted by whole requests
         num_steps = load.num_tokens // load.block * load.steps + 1
     cycle_s = num_steps * serial_s(terms(sizes, best_work(sizes, load)), USUAL) / USUAL_SHARE
-    return PROFILE_S + 1.5 * cycle_s + max(least_s, cycle_s)
+    num_cycles = max(1, math.ceil(least_s / cycle_s))
+    return PROFILE_S + (1.5 + num_cycles) * cycle_s

@@ -47,7 +47,7 @@ def profile(step: Callable[[], object]) -> dict[str, Any]:
     from torch.profiler import ProfilerActivity, profile
 
     torch.cuda.synchronize()
-    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+    with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiler:
         for _ in range(PROFILED_STEPS):
             step()
         torch.cuda.synchronize()
