@@ -1,6 +1,7 @@
 """W8A8 products on a GPU: right, the same bits for every configuration, and which is fastest.
 
 python -m benchmarks.device.fp8 --sweep --seconds 60 --out FILE    every candidate, and the best
+python -m benchmarks.device.fp8 --sweep --shapes down --out FILE   of one weight
 python -m benchmarks.device.fp8 --out FILE                         the configurations in use
 
 For `gpu.py`: `compare(shape, counts, ceilings, device)` measures a weight at some numbers of rows;
@@ -85,20 +86,26 @@ def compare(
     return found
 
 
+def _named(shapes: Sequence[Shape], names: Sequence[str] | None) -> list[Shape]:
+    return [shape for shape in shapes if names is None or shape.name in names]
+
+
 def main() -> None:
     """Sweep, or measure what is in use."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sweep", action="store_true", help="time every candidate")
     parser.add_argument("--seconds", type=float, default=60, help="time of a sweep")
+    names = [shape.name for shape in (*SHAPES, *GROUPED)]
+    parser.add_argument("--shapes", nargs="+", choices=names, help="weights; all if not given")
     parser.add_argument("--out", type=Path, help="result file")
     options = parser.parse_args()
     device = torch.device("cuda")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     if options.sweep:
-        result: Any = sweep(options.seconds, device, SHAPES)
+        result: Any = sweep(options.seconds, device, _named(SHAPES, options.shapes))
     else:
         ceilings = measure_ceilings(device, small=False)
-        shapes = (*SHAPES, *GROUPED)
+        shapes = _named((*SHAPES, *GROUPED), options.shapes)
         result = [row for shape in shapes for row in compare(shape, ROWS, ceilings, device)]
         for row in result:
             print(json.dumps(row))
