@@ -37,11 +37,13 @@ SHARED_BYTES = 220_000
 NUM_ACCUMULATORS = {"fp8": 64, None: 128}  # of a thread; partial sums take as many again
 SMALL_EXPERTS, SMALL_ROWS = 8, 32  # to compile with: sizes that are divided as the real ones are
 SCORE_TILES = (
-    routing.SCORE_TILE,
-    routing.ScoreTile(num_stages=6),
-    routing.ScoreTile(inputs=128, num_stages=3),
-    routing.ScoreTile(inputs=128, num_warps=8, num_stages=4),
-    routing.ScoreTile(experts=16, inputs=128),
+    routing.ScoreTile(16),
+    routing.ScoreTile(16, num_stages=4),
+    routing.ScoreTile(32),
+    routing.ScoreTile(64),
+    routing.ScoreTile(64, num_warps=8),
+    routing.ScoreTile(128, num_warps=8),
+    routing.ScoreTile(128, experts=128, num_warps=8),
 )
 MOST_COMPILERS = 16
 COMPILE_SHARE = 0.5  # of all time
@@ -227,7 +229,8 @@ def sweep(ceilings: Ceilings, device: torch.device, seconds: float, out: Path | 
     result["routing"] = [measure_routing(rows, device) for rows in (128, 2048)]
     for row in result["routing"]:
         each = "; ".join(f"{name} {time_us:.1f} us" for name, time_us in row["us"].items())
-        print(f"routing of {row['rows']} rows: {each}", flush=True)
+        bits = "the same bits" if row["same_bits"] else "OTHER BITS"
+        print(f"routing of {row['rows']} rows, {bits}: {each}", flush=True)
     for shape in shapes:
         if time.monotonic() > started_s + seconds:
             print(f"no time left for {shape}")
@@ -260,14 +263,16 @@ def measure_routing(rows: int, device: torch.device) -> dict[str, Any]:
         "align": partial(routing.align, ids, shape.num_experts, config.rows),
         "quantize": partial(quantize_rows, x),
     }
+    same = True
     for tile in SCORE_TILES:
-        cut = f"{tile.experts} experts, {tile.inputs} inputs"
+        cut = f"{tile.experts} experts, {tile.rows} rows"
         name = f"score by {cut}, {tile.num_warps} warps, {tile.num_stages} stages"
         calls[name] = partial(routing.score, x, router, tile)
+        same = same and torch.equal(logits, calls[name]())
     times = {
         name: timed(call, budget_s=TIMED_S, graph=True).median_us for name, call in calls.items()
     }
-    return {"rows": rows, "us": times}
+    return {"rows": rows, "us": times, "same_bits": same}
 
 
 def compile_apart(jobs: Sequence[Job], most_s: float) -> None:

@@ -43,8 +43,9 @@ INNER_GROUP = 64  # numbers between an expert's two products that share a scale
 def score_experts(x: Tensor, router: Linear, dtype: torch.dtype | None = None) -> Tensor:
     """Logits [T, E] of rows [T, C], taken to `dtype`, the router's, where that is given.
 
-    A row's are the same in any company: on a GPU they are not the library's product, which for so
-    few outputs cuts a row's sum in parts.
+    On a GPU in parts [G, T, E] float32, to be summed in order by what routes. A row's are the same
+    in any company: they are not the library's product, which for few outputs cuts a row's sum in
+    parts by the number of rows.
     """
     if router.is_plain and uses_triton(x.device):
         from unmask_kernels.gpu import routing
@@ -64,6 +65,7 @@ def route_softmax(
 ) -> tuple[Tensor, Tensor]:
     """The `top` most likely experts of rows [T, E], and their shares [T, top] (Qwen3-MoE).
 
+    On a GPU logits may be in parts, as of `score_experts`.
     A `bias` [E] is added to every share, not to the choice alone (LLaDA-MoE). In the end a share is
     multiplied by its expert's own of `scales` [E], float32 (Gemma 4).
     """

@@ -48,8 +48,9 @@ def test_every_tile_of_a_router_is_timed(
 ) -> None:
     small = replace(SMALL, num_experts=16, hidden=160)
     monkeypatch.setattr(experts, "SHAPES", (small,))
-    times = expert_tiles.measure_routing(3, device)["us"]
-    assert len(times) == 3 + len(expert_tiles.SCORE_TILES)
+    found = expert_tiles.measure_routing(3, device)
+    assert len(found["us"]) == 3 + len(expert_tiles.SCORE_TILES)
+    assert found["same_bits"]
 
 
 @pytest.mark.usefixtures("triton_kernels")

@@ -9,51 +9,86 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from unmask_kernels import dispatch
 from unmask_kernels.testing.variant import Variant
 
 NOTHING = tl.constexpr(-(2**31))  # ranks below all that can be chosen
 NO_ENTRY = tl.constexpr(2**31 - 1)
+PARTS_NDIM = 3
+FIRST_WITH_WGMMA = 90  # before it, tiles of 128 rows spill
+SCORE_SPAN = 512  # inputs that a part of a logit is a sum over, whatever the load
+SCORE_ROWS = {16: 256, 32: 512, 64: 1024}  # of a tile, and the most rows that it is for
 COUNTED_PAIRS = 128  # of a program
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreTile:
-    """Small tiles, as there are few experts: all of a row's inputs are summed by one program."""
+    """Sizes of a program of a router's product; rows may follow the load, inputs may not."""
 
-    rows: int = 16
-    experts: int = 32
+    rows: int
+    experts: int = 64
     inputs: int = 64
     num_warps: int = 4
-    num_stages: int = 4
+    num_stages: int = 3
 
 
-SCORE_TILE = ScoreTile()
+def score_tile(num_rows: int, dtype: torch.dtype, capability: int) -> ScoreTile:
+    """The tile for a number of rows, which changes no sum, and their dtype on a chip such as 90."""
+    if dtype == torch.float32:  # three times the registers
+        return ScoreTile(16)
+    rows = next((rows for rows, most in SCORE_ROWS.items() if num_rows <= most), 128)
+    rows = min(rows, 64) if capability < FIRST_WITH_WGMMA else rows
+    return ScoreTile(rows, num_warps=8 if rows == 128 else 4)
 
 
 @triton.jit
 def score_kernel(
     x, weights, out, num_rows, num_experts, num_inputs, stride_x,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
+    BLOCK_R: tl.constexpr, BLOCK_E: tl.constexpr, BLOCK_K: tl.constexpr, SPAN: tl.constexpr,
+    STAGES: tl.constexpr,
 ):  # fmt: skip
-    """A tile of rows, in the router's type, and experts.
+    """A tile of experts and rows over SPAN inputs, which begin at a multiple of it.
 
-    Float32 is split in three so that matrix units multiply it.
+    A float32 router meets rows in bfloat16 as three numbers of that type, which are all its bits;
+    rows in float32 are split in three by the compiler.
     """
-    i_m, i_n = tl.program_id(0), tl.program_id(1)
-    o_m, o_n = i_m * BLOCK_M + tl.arange(0, BLOCK_M), i_n * BLOCK_N + tl.arange(0, BLOCK_N)
+    i_r, i_e, i_part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    o_r, o_e = i_r * BLOCK_R + tl.arange(0, BLOCK_R), i_e * BLOCK_E + tl.arange(0, BLOCK_E)
     o_k = tl.arange(0, BLOCK_K)
-    m_m, m_n = o_m < num_rows, o_n < num_experts
-    p_x = x + o_m.to(tl.int64)[:, None] * stride_x + o_k[None, :]
-    p_w = weights + o_n[:, None] * num_inputs + o_k[None, :]
-    acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
-    for start in tl.range(0, num_inputs, BLOCK_K, num_stages=STAGES):
+    m_r, m_e = o_r < num_rows, o_e < num_experts
+    p_x = x + o_r.to(tl.int64)[:, None] * stride_x + o_k[None, :]
+    p_w = weights + o_e[:, None] * num_inputs + o_k[None, :]
+    acc = tl.zeros([BLOCK_E, BLOCK_R], tl.float32)
+    first = i_part * SPAN
+    for start in tl.range(first, tl.minimum(first + SPAN, num_inputs), BLOCK_K, num_stages=STAGES):
         m_k = start + o_k < num_inputs
-        b_x = tl.load(p_x + start, mask=m_m[:, None] & m_k[None, :], other=0.0)
-        b_w = tl.load(p_w + start, mask=m_n[:, None] & m_k[None, :], other=0.0)
-        b_x = b_x.to(b_w.dtype)
-        acc = tl.dot(b_x, tl.trans(b_w), acc, input_precision="tf32x3")
-    p_out = out + o_m.to(tl.int64)[:, None] * num_experts + o_n[None, :]
-    tl.store(p_out, acc.to(out.dtype.element_ty), mask=m_m[:, None] & m_n[None, :])
+        b_x = tl.load(p_x + start, mask=m_r[:, None] & m_k[None, :], other=0.0)
+        b_w = tl.load(p_w + start, mask=m_e[:, None] & m_k[None, :], other=0.0)
+        b_xt = tl.trans(b_x)
+        if b_x.dtype == tl.bfloat16 and b_w.dtype == tl.float32:
+            b_high = b_w.to(tl.bfloat16)
+            b_rest = b_w - b_high.to(tl.float32)
+            b_middle = b_rest.to(tl.bfloat16)
+            b_low = (b_rest - b_middle.to(tl.float32)).to(tl.bfloat16)
+            acc = tl.dot(b_low, b_xt, acc)
+            acc = tl.dot(b_middle, b_xt, acc)
+            acc = tl.dot(b_high, b_xt, acc)
+        elif b_x.dtype == b_w.dtype and b_x.dtype != tl.float32:
+            acc = tl.dot(b_w, b_xt, acc)
+        else:
+            b_xt = b_xt.to(tl.float32)
+            acc = tl.dot(b_w.to(tl.float32), b_xt, acc, input_precision="tf32x3")
+    p_row = out + (i_part.to(tl.int64) * num_rows + o_r) * num_experts
+    tl.store(p_row[None, :] + o_e[:, None], acc, mask=m_e[:, None] & m_r[None, :])
+
+
+@triton.jit
+def _load_logits(p_logits, stride_part, m_expert, other, PARTS: tl.constexpr):
+    """Logits of a row, the sums of their parts in order."""
+    b_logit = tl.load(p_logits, mask=m_expert, other=other).to(tl.float32)
+    for part in tl.static_range(1, PARTS):
+        b_logit += tl.load(p_logits + part * stride_part, mask=m_expert, other=0.0)
+    return b_logit
 
 
 @triton.jit
@@ -91,7 +126,7 @@ def _keep_groups(
 
 @triton.jit
 def route_sigmoid_kernel(
-    logits, bias, ids, shares, scale,
+    logits, bias, ids, shares, scale, stride_part, PARTS: tl.constexpr,
     GROUPS: tl.constexpr, SIZE: tl.constexpr, TOP_GROUPS: tl.constexpr, TOP: tl.constexpr,
     RENORMALISE: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
@@ -100,8 +135,8 @@ def route_sigmoid_kernel(
     o_group, o_member = tl.arange(0, BLOCK_G), tl.arange(0, BLOCK_S)
     o_expert = o_group[:, None] * SIZE + o_member[None, :]
     m_expert = (o_group < GROUPS)[:, None] & (o_member < SIZE)[None, :]
-    p_row = logits + i_row * GROUPS * SIZE
-    b_logit = tl.load(p_row + o_expert, mask=m_expert, other=0.0).to(tl.float32)
+    p_logits = logits + i_row * GROUPS * SIZE + o_expert
+    b_logit = _load_logits(p_logits, stride_part, m_expert, 0.0, PARTS)
     b_bias = tl.load(bias + o_expert, mask=m_expert, other=0.0).to(tl.float32)
     b_choice = tl.where(m_expert, tl.sigmoid(b_logit) + b_bias, float("-inf"))
     if TOP_GROUPS < GROUPS:
@@ -115,7 +150,7 @@ def route_sigmoid_kernel(
     for k in tl.static_range(TOP):
         expert = _find_best(b_rank, o_expert)
         b_rank = tl.where(o_expert == expert, NOTHING, b_rank)
-        share = tl.sigmoid(tl.load(p_row + expert).to(tl.float32))
+        share = tl.sigmoid(tl.sum(tl.where(o_expert == expert, b_logit, 0.0)))
         total += share
         b_id = tl.where(o_k == k, expert, b_id)
         b_share = tl.where(o_k == k, share, b_share)
@@ -127,7 +162,7 @@ def route_sigmoid_kernel(
 
 @triton.jit
 def route_softmax_kernel(
-    logits, bias, scales, ids, shares, num_experts,
+    logits, bias, scales, ids, shares, num_experts, stride_part, PARTS: tl.constexpr,
     TOP: tl.constexpr, RENORMALISE: tl.constexpr, BIASED: tl.constexpr, SCALED: tl.constexpr,
     BLOCK_E: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
@@ -135,8 +170,8 @@ def route_softmax_kernel(
     i_row = tl.program_id(0).to(tl.int64)
     o_expert = tl.arange(0, BLOCK_E)
     m_expert = o_expert < num_experts
-    p_row = logits + i_row * num_experts
-    b_logit = tl.load(p_row + o_expert, mask=m_expert, other=float("-inf")).to(tl.float32)
+    p_logits = logits + i_row * num_experts + o_expert
+    b_logit = _load_logits(p_logits, stride_part, m_expert, float("-inf"), PARTS)
     highest = tl.max(b_logit, 0)
     b_exp = tl.exp(b_logit - highest)
     whole = tl.sum(b_exp, 0)
@@ -152,7 +187,8 @@ def route_softmax_kernel(
     for k in tl.static_range(TOP):
         expert = _find_best(b_rank, o_expert)
         b_rank = tl.where(o_expert == expert, NOTHING, b_rank)
-        share = tl.exp(tl.load(p_row + expert).to(tl.float32) - highest) / whole
+        logit = tl.sum(tl.where(o_expert == expert, b_logit, 0.0))
+        share = tl.exp(logit - highest) / whole
         if BIASED:
             share += tl.load(bias + expert).to(tl.float32)
         total += share
@@ -205,16 +241,23 @@ def place_pairs_kernel(
     tl.store(row_of + b_place, o_pair, mask=m_pair)
 
 
-def score(x: Tensor, weight: Tensor, tile: ScoreTile = SCORE_TILE) -> Tensor:
-    """As of `experts.score_experts`, of a router's weight [E, C]."""
+def _tile_for(x: Tensor) -> ScoreTile:
+    return score_tile(len(x), x.dtype, dispatch.capability(x.device))
+
+
+def score(x: Tensor, weight: Tensor, tile: ScoreTile | None = None) -> Tensor:
+    """As of `experts.score_experts`, of a router's weight [E, C]: parts [G, T, E] of logits."""
     (num_rows, num_inputs), num_experts = x.shape, len(weight)
     x = x if x.stride(1) == 1 else x.contiguous()
-    out = torch.empty((num_rows, num_experts), dtype=weight.dtype, device=x.device)
+    num_parts, tile = triton.cdiv(num_inputs, SCORE_SPAN), tile or _tile_for(x)
+    shape = (num_parts, num_rows, num_experts)
+    out = torch.empty(shape, dtype=torch.float32, device=x.device)
     if num_rows:
-        score_kernel[(triton.cdiv(num_rows, tile.rows), triton.cdiv(num_experts, tile.experts))](
+        grid = (triton.cdiv(num_rows, tile.rows), triton.cdiv(num_experts, tile.experts), num_parts)
+        score_kernel[grid](
             x, weight.contiguous(), out, num_rows, num_experts, num_inputs, x.stride(0),
-            BLOCK_M=tile.rows, BLOCK_N=tile.experts, BLOCK_K=tile.inputs, STAGES=tile.num_stages,
-            num_warps=tile.num_warps,
+            BLOCK_R=tile.rows, BLOCK_E=tile.experts, BLOCK_K=tile.inputs, SPAN=SCORE_SPAN,
+            STAGES=tile.num_stages, num_warps=tile.num_warps,
         )  # fmt: skip
     return out
 
@@ -228,15 +271,16 @@ def route_softmax(
     scales: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """As of `experts.route_softmax`, of experts with equal logits the first."""
-    num_rows, num_experts = logits.shape
+    logits = _in_parts(logits)
+    num_parts, num_rows, num_experts = logits.shape
     assert top <= num_experts
     ids, shares = _outputs(logits, top)
     if num_rows:
         route_softmax_kernel[(num_rows,)](
-            logits.contiguous(), bias, scales, ids, shares, num_experts,
-            TOP=top, RENORMALISE=renormalise, BIASED=bias is not None, SCALED=scales is not None,
-            BLOCK_E=triton.next_power_of_2(num_experts), BLOCK_K=triton.next_power_of_2(top),
-            num_warps=1,
+            logits, bias, scales, ids, shares, num_experts, logits.stride(0),
+            PARTS=num_parts, TOP=top, RENORMALISE=renormalise, BIASED=bias is not None,
+            SCALED=scales is not None, BLOCK_E=triton.next_power_of_2(num_experts),
+            BLOCK_K=triton.next_power_of_2(top), num_warps=1,
         )  # fmt: skip
     return ids, shares
 
@@ -252,14 +296,15 @@ def route_sigmoid(
     renormalise: bool,
 ) -> tuple[Tensor, Tensor]:
     """As of `experts.route_sigmoid`, of equal experts and groups the first."""
-    num_rows, num_experts = logits.shape
+    logits = _in_parts(logits)
+    num_parts, num_rows, num_experts = logits.shape
     size = num_experts // groups
     assert top <= num_experts == groups * size
     assert top_groups <= groups
     ids, shares = _outputs(logits, top)
     if num_rows:
         route_sigmoid_kernel[(num_rows,)](
-            logits.contiguous(), bias, ids, shares, float(scale),
+            logits, bias, ids, shares, float(scale), logits.stride(0), PARTS=num_parts,
             GROUPS=groups, SIZE=size, TOP_GROUPS=top_groups, TOP=top, RENORMALISE=renormalise,
             BLOCK_G=triton.next_power_of_2(groups), BLOCK_S=triton.next_power_of_2(size),
             BLOCK_K=triton.next_power_of_2(top), num_warps=1,
@@ -267,8 +312,13 @@ def route_sigmoid(
     return ids, shares
 
 
+def _in_parts(logits: Tensor) -> Tensor:
+    """Logits [T, E] as the only part of [1, T, E], those in parts as they are."""
+    return (logits if logits.ndim == PARTS_NDIM else logits[None]).contiguous()
+
+
 def _outputs(logits: Tensor, top: int) -> tuple[Tensor, Tensor]:
-    shape, device = (len(logits), top), logits.device
+    shape, device = (logits.shape[1], top), logits.device
     ids = torch.empty(shape, dtype=torch.int64, device=device)
     return ids, torch.empty(shape, dtype=torch.float32, device=device)
 
@@ -299,15 +349,19 @@ def align(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
 
 def variants(capability: int) -> Iterator[Variant]:
     """What is launched, for the compile checks."""
-    cut = SCORE_TILE
-    tile = {"BLOCK_M": cut.rows, "BLOCK_N": cut.experts, "BLOCK_K": cut.inputs}
-    tile |= {"STAGES": cut.num_stages}
-    for rows, dtype in (("fp32", "fp32"), ("bf16", "fp32"), ("bf16", "bf16")):
-        own = dict.fromkeys(("weights", "out"), f"*{dtype}") | {"num_rows": "i32", "x": f"*{rows}"}
+    kinds = [(torch.float32, "fp32", "fp32", 1)]
+    for num_rows in (1, 512, 1024, 4096):
+        kinds += [(torch.bfloat16, "bf16", router, num_rows) for router in ("fp32", "bf16")]
+    for dtype, rows, router, num_rows in kinds:
+        cut = score_tile(num_rows, dtype, capability)
+        tile = {"BLOCK_R": cut.rows, "BLOCK_E": cut.experts, "BLOCK_K": cut.inputs}
+        tile |= {"STAGES": cut.num_stages, "SPAN": SCORE_SPAN}
+        own = {"weights": f"*{router}", "out": "*fp32", "num_rows": "i32", "x": f"*{rows}"}
         own |= dict.fromkeys(("num_experts", "num_inputs", "stride_x"), "i32:16")
-        yield Variant(f"score experts {rows} {dtype}", score_kernel, own, tile, cut.num_warps)
-    types = {"bias": "*fp32", "ids": "*i64", "shares": "*fp32"}
-    grouped = {"TOP_GROUPS": 4, "TOP": 8, "RENORMALISE": True, "BLOCK_K": 8}
+        name = f"score experts {rows} {router} {cut.rows} rows"
+        yield Variant(name, score_kernel, own, tile, cut.num_warps, multiplies=True)
+    types = {"bias": "*fp32", "ids": "*i64", "shares": "*fp32", "stride_part": "i32:16"}
+    grouped = {"PARTS": 4, "TOP_GROUPS": 4, "TOP": 8, "RENORMALISE": True, "BLOCK_K": 8}
     for groups, experts in ((8, 256), (1, 1024)):
         size = experts // groups
         shape = {"GROUPS": groups, "SIZE": size, "BLOCK_G": groups, "BLOCK_S": size}
@@ -317,7 +371,12 @@ def variants(capability: int) -> Iterator[Variant]:
         yield Variant(name, route_sigmoid_kernel, own, grouped | shape, num_warps=1)
     for experts, top, biased in ((64, 8, True), (128, 8, False), (1024, 16, False)):
         own = types | {"logits": "*bf16", "num_experts": "i32:16", "scales": "*fp32"}
-        constants: dict[str, Any] = {"TOP": top, "RENORMALISE": not biased, "BIASED": biased}
+        constants: dict[str, Any] = {
+            "PARTS": 4,
+            "TOP": top,
+            "RENORMALISE": not biased,
+            "BIASED": biased,
+        }
         constants |= {"BLOCK_E": experts, "BLOCK_K": top} | ({} if biased else {"bias": None})
         constants |= {"SCALED": experts == 128} | ({} if experts == 128 else {"scales": None})
         yield Variant(f"route softmax {experts}", route_softmax_kernel, own, constants, num_warps=1)
