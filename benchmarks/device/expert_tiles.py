@@ -31,8 +31,8 @@ from unmask_kernels.gpu import grouped, routing
 from unmask_kernels.gpu.grouped import GROUP, GroupedConfig, Inner, Pairs, Tile
 from unmask_kernels.quantized import DTYPES, QuantizedRows, quantize_rows
 
-ROWS = (32, 256, 2048)
-TILE_ROWS = {32: (16, 32), 256: (16, 32, 64), 2048: (64, 128)}
+ROWS = (32, 256, 2048, 4096)
+TILE_ROWS = {32: (16,), 256: (16, 32), 2048: (32, 64, 128), 4096: (64, 128)}
 SHARED_BYTES = 220_000
 NUM_ACCUMULATORS = {"fp8": 64, None: 128}  # of a thread; partial sums take as many again
 SMALL_EXPERTS, SMALL_ROWS = 8, 32  # to compile with: sizes that are divided as the real ones are
@@ -62,9 +62,9 @@ def tiles(held: str | None, rows: int, *, gate_up: bool) -> Iterator[Tile]:
     """Tiles of one product that fit into shared memory and registers."""
     item = 1 if held == "fp8" else 2
     inputs = (128 if gate_up else GROUP.value) if held == "fp8" else 64
-    stages = (3, 4, 6) if gate_up else (3, 4, 8)
+    stages = (3, 4) if gate_up else (4, 8)
     parts = 2 if gate_up else 1
-    outputs = (64, 128) if gate_up else (64, 128, 256)
+    outputs = (64,) if gate_up else (64, 128)
     cuts = itertools.product(outputs, (4, 8), stages, (False, True))
     for width, warps, depth, experts_first in cuts:
         shared = (parts * width + rows) * inputs * item * depth
@@ -197,9 +197,26 @@ def measure(
                 failed.append(f"{name} {tile}: {error}"[:200])
     for rows in found.values():
         rows.sort(key=lambda row: row["us"])
+    found["gate_up in hardware sums"] = []
+    if shape.held == "fp8" and time.monotonic() < deadline_s:
+        found["gate_up in hardware sums"].append(_without_promotion(stage, usual))
     call = partial(run, shape, held, drawn, usual)
     whole_us = timed(call, budget_s=0.05, graph=True).median_us
     return {"shape": asdict(shape), "whole_us": whole_us, "failed": failed, **found}
+
+
+def _without_promotion(stage: Stage, usual: GroupedConfig) -> dict[str, Any]:
+    """Time of gates whose sums stay in the matrix units, and how far they are from the others."""
+    pairs, other = stage.pairs(usual), replace(usual, promotes=False)
+    made = [stage.gate_up(pairs, config) for config in (usual, other)]
+    wide = []
+    for inner in made:
+        assert inner.scales is not None
+        scales = inner.scales.T.repeat_interleave(GROUP.value, 1)[:, : inner.values.shape[1]]
+        wide.append((inner.values.float() * scales)[pairs.row_of < pairs.num_pairs])
+    away = float((wide[1] - wide[0]).norm() / wide[0].norm())
+    time_us = timed(partial(stage.gate_up, pairs, other), budget_s=TIMED_S).median_us
+    return {"rows": usual.rows, "us": time_us, "relative_difference": away}
 
 
 def best(row: dict[str, Any]) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
@@ -310,5 +327,8 @@ def table(row: dict[str, Any], ceilings: Ceilings) -> Iterator[str]:
             yield f"  {name:8} {own['us']:6.0f} us, bytes alone {floor_us:4.0f}: {cut}"
         if others := [own for own in row[name] if not own["same_bits"]]:
             yield f"  {name}: OTHER BITS in {len(others)} of {len(row[name])}, such as {others[0]}"
+    for own in row["gate_up in hardware sums"]:
+        away = own["relative_difference"]
+        yield f"  gate_up summed in the matrix units: {own['us']:.0f} us, {away:.1e} away"
     if row["failed"]:
         yield f"  failed: {len(row['failed'])}, such as {row['failed'][0]}"

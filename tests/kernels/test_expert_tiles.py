@@ -18,7 +18,7 @@ def test_every_tile_of_both_products_is_a_candidate_once() -> None:
             for held in ("fp8", None):
                 own = replace(shape, rows=rows, held=held)
                 configs = list(expert_tiles.candidates(own))
-                assert len(configs) == len(set(configs)) > 10
+                assert len(configs) == len(set(configs)) > 7
                 assert {c.rows for c in configs} == set(expert_tiles.TILE_ROWS[rows])
                 # Where a sum ends follows the dtype alone.
                 assert len({(c.gate_up.inputs, c.down.inputs) for c in configs}) == 1

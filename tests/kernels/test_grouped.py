@@ -186,6 +186,12 @@ def test_a_row_gets_the_same_bits_in_any_company(held: str, device: torch.device
         assert torch.equal(case.run(rows), together[rows])
 
 
+def test_sums_may_stay_in_the_matrix_units(device: torch.device) -> None:
+    case = Case(device)
+    config = replace(grouped_config(FP8, 90, 1), promotes=False)
+    assert difference(case.run_as(config), case.exact(quantized=True)) < 1e-2
+
+
 def test_an_expert_of_many_rows_has_several_tiles(device: torch.device) -> None:
     case = Case(device)
     together = case.run()

@@ -57,6 +57,7 @@ class GroupedConfig:
     gate_up: Tile
     down: Tile
     tma: bool = False
+    promotes: bool = True  # sums of 8-bit products to float32 after every tile of inputs
 
 
 def grouped_config(
@@ -120,8 +121,8 @@ def grouped_gate_kernel(
     pairs_per_row,
     BLOCK_R: tl.constexpr, BLOCK_O: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
     TMA: tl.constexpr, BITS: tl.constexpr, ROWS_SCALED: tl.constexpr, SCALED: tl.constexpr,
-    IN_GROUPS: tl.constexpr, GELU: tl.constexpr, EXPERTS_FIRST: tl.constexpr,
-    PRECISION: tl.constexpr,
+    IN_GROUPS: tl.constexpr, PROMOTES: tl.constexpr, GELU: tl.constexpr,
+    EXPERTS_FIRST: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Gate times up of a tile of pairs of a row and an expert; `num_pairs` stands for none.
 
@@ -167,7 +168,7 @@ def grouped_gate_kernel(
             b_up_scale = tl.load(p_own + num_inner, mask=m_o, other=0.0)[:, None] * b_row_scale
             b_gate = tl.fma(tl.dot(b_wg, b_xt), b_gate_scale, b_gate)
             b_up = tl.fma(tl.dot(b_wu, b_xt), b_up_scale, b_up)
-        elif ROWS_SCALED:  # 8-bit products sum in few bits, so no further than over a tile
+        elif ROWS_SCALED and PROMOTES:  # 8-bit sums keep few bits, so end them with a tile
             b_gate = tl.dot(b_wg, b_xt, b_gate, max_num_imprecise_acc=BLOCK_K)
             b_up = tl.dot(b_wu, b_xt, b_up, max_num_imprecise_acc=BLOCK_K)
         else:
@@ -307,7 +308,7 @@ def multiply_gate_up(
         BLOCK_R=config.rows, BLOCK_O=tile.outputs, BLOCK_K=tile.inputs, STAGES=tile.num_stages,
         TMA=use_tma, BITS=bits, ROWS_SCALED=scales is not None, SCALED=weight_scales is not None,
         IN_GROUPS=in_groups,
-        GELU=activation == "gelu_tanh", EXPERTS_FIRST=tile.experts_first,
+        PROMOTES=config.promotes, GELU=activation == "gelu_tanh", EXPERTS_FIRST=tile.experts_first,
         PRECISION=_precision(values), num_warps=tile.num_warps,
     )  # fmt: skip
     return Inner(out, out_scales)
@@ -404,7 +405,7 @@ def _pair(
     constants = {
         "BLOCK_R": config.rows, "TMA": config.tma, "BITS": bits, "ROWS_SCALED": rows != "bf16",
         "SCALED": held != "bf16", "PRECISION": "tf32",
-        "IN_GROUPS": in_groups,
+        "IN_GROUPS": in_groups, "PROMOTES": config.promotes,
     }  # fmt: skip
     scales = {"x_scales": rows != "bf16", "out_scales": rows != "bf16"}
     for name, has in (scales | {"weight_scales": held != "bf16"}).items():
