@@ -85,17 +85,12 @@ def groups() -> list[Group]:
             (canvas, replace(canvas, rows=1), replace(canvas, rows=32, queries=32)),
             {
                 "usual": wide,
-                "3 buffers": replace(wide, num_stages=5),
-                "chunks of 512": replace(wide, chunk=512, grain=512),
+                "chunks of 1,024": replace(wide, chunk=1024, grain=1024),
+                "2 buffers": replace(wide, num_stages=3),
                 "64 keys": replace(wide, keys=64, num_stages=2),
-                "64 keys, chunks of 512": replace(
-                    wide, keys=64, chunk=512, grain=512, num_stages=2
-                ),
-                "64 rows": replace(wide, rows=64, keys=64, num_stages=2),
-                "64 rows, grain 512": replace(wide, rows=64, keys=64, grain=512, num_stages=2),
-                "64 rows, 32 keys, 3 buffers": replace(wide, rows=64, grain=512, num_stages=5),
-                "64 rows, 4 warps": replace(wide, rows=64, num_warps=4, programs=264),
-                "half the columns": replace(wide, keys=64, columns=128, grain=512, num_stages=2),
+                "copy engine": replace(wide, tma=True),
+                "64 rows, 4 warps": replace(wide, rows=64, num_warps=4, num_stages=3, programs=264),
+                "64 rows, grain 256": replace(wide, rows=64, grain=256),
             },
         ),
         Group(
@@ -103,11 +98,10 @@ def groups() -> list[Group]:
             (full, replace(full, rows=1), replace(full, rows=32, queries=32)),
             {
                 "usual": widest,
-                "64 rows": replace(widest, rows=64),
-                "64 rows, index ahead": replace(widest, rows=64, num_stages=3),
+                "16 keys, 3 buffers": replace(widest, keys=16, num_stages=5),
+                "64 rows, 512 columns": replace(widest, rows=64, columns=512),
                 "chunks of 512": replace(widest, chunk=512, grain=512),
                 "128 columns": replace(widest, columns=128),
-                "128 columns, grain 512": replace(widest, columns=128, grain=512),
             },
         ),
     ]

@@ -134,17 +134,18 @@ def test_one_request_is_dealt_to_as_many_programs_as_it_has_grains(length: int) 
     assert spans_of(plan).tolist() == [512] * (2 * length // 512)
 
 
-def test_many_requests_are_merged_in_registers() -> None:
-    plan = plan_of([1024] * 32, LARGE)
+@pytest.mark.parametrize("requests", [8, 32])
+def test_many_requests_are_merged_in_registers(requests: int) -> None:
+    plan = plan_of([1024] * requests, LARGE)
     assert plan.num_slots == 0
-    assert spans_of(plan).tolist() == [1024] * 64
+    assert spans_of(plan).tolist() == [1024] * 2 * requests
 
 
 def test_one_long_request_among_short_ones_does_not_make_them_wait() -> None:
     plan = plan_of([4096] + [300] * 20, LARGE)
     lanes = num_lanes(LARGE, 8, 128)
     spans = spans_of(plan)
-    assert spans.max() <= 512 < 1.5 * spans.sum() / lanes
+    assert spans.max() <= 512 < spans.sum() / lanes
     assert sorted(spans.tolist(), reverse=True) == spans.tolist()
 
 
