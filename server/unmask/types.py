@@ -39,6 +39,7 @@ MAX_LOGPROBS = 20
 MAX_STOP_STRINGS = 16
 MAX_LOGIT_BIAS = 100
 MAX_SEED = 2**63 - 1
+MAX_INT = 2**63 - 1
 
 
 class FinishReason(enum.StrEnum):
@@ -152,12 +153,23 @@ def _check_range(
     if value is None:
         return
     too_low = value <= low if open_low else value < low
-    if math.isfinite(value) and not too_low and (high is None or value <= high):
+    # An integer may be too large for a float, and is finite.
+    is_finite = isinstance(value, int) or math.isfinite(value)
+    highest = high if high is not None else MAX_INT if isinstance(value, int) else value
+    if is_finite and not too_low and value <= highest:
         return
+    high = high if high is not None or not is_finite or too_low else highest
     bound = f"greater than {low}" if open_low else f"at least {low}"
     if high is not None:
         bound += f" and at most {high}"
-    raise InvalidRequest(f"{name} must be {bound}, got {value}", field=name)
+    raise InvalidRequest(f"{name} must be {bound}, got {shown(value)}", field=name)
+
+
+def shown(value: float) -> str:
+    """A number for a message, cut short."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {value.bit_length()} bits"
+    return str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +340,8 @@ class ModelInfo:
             return
         wrong = next(token_id for token_id in token_ids if not 0 <= token_id < self.vocab_size)
         raise InvalidRequest(
-            f"{field}: token id {wrong} is outside the vocabulary of {self.vocab_size}", field=field
+            f"{field}: token id {shown(wrong)} is outside the vocabulary of {self.vocab_size}",
+            field=field,
         )
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from unmask.engine.block_lengths import block_lengths
 from unmask.engine.quotas import part_quotas, timed_quotas
 from unmask.engine.sequence import Decoding
-from unmask.errors import InvalidRequest
+from unmask.errors import InvalidRequest, context_exceeded
 from unmask.types import (
     AUTO,
     CACHES,
@@ -18,6 +18,7 @@ from unmask.types import (
     PolicyName,
     Request,
     SamplingParams,
+    shown,
 )
 from unmask_kernels.request_constraint import Constraint, pack_constraint
 
@@ -33,6 +34,7 @@ DEFAULT_LIMITS: dict[PolicyName, float] = {
     "sequential": 0.0,
 }
 MAX_POST_STEPS = 16  # of a block in which nothing is masked any more (LLaDA2.1)
+FULL_MAX_TOKENS = 1024  # with full attention, where nothing says
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
 RANKINGS: tuple[PolicyName, ...] = ("low_confidence", "entropy", "margin", "sequential")
 BY_CONFIDENCE: tuple[PolicyName, ...] = ("low_confidence", "threshold", "factor")
@@ -74,19 +76,25 @@ def _resolve(
     num_given = request.num_given
     _check_prompt(request, model)
     room = model.max_model_len - num_given
-    max_tokens = params.max_tokens or default.max_tokens or room
+    is_full = model.attention == "full"
+    # One canvas of all of a long context would take its every step.
+    usual_tokens = min(room, FULL_MAX_TOKENS) if is_full else room
+    max_tokens = params.max_tokens or default.max_tokens or usual_tokens
     if max_tokens > room:
         raise InvalidRequest(
-            f"max_tokens is {max_tokens}, but {_given(request)} and the model's context is "
-            f"{model.max_model_len}; at most {room} are left",
+            f"max_tokens is {shown(max_tokens)}, but {_given(request)}; at most {room} are left. "
+            f"This model's maximum context length is {model.max_model_len} tokens.",
             field="max_tokens",
             code="context_length_exceeded",
         )
     policy = _policy(params, model)
-    is_full = model.attention == "full"
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
-    block_len = block_length or model.block_length or usual_len
+    usual_len = model.block_length or usual_len
+    block_len = block_length or usual_len
     num_positions = num_given + max_tokens
+    if model.attention == "block_causal":
+        # A block that ends far behind the answer would only cost rows.
+        block_len = min(block_len, -(-num_positions // usual_len) * usual_len)
     if model.canvas is not None:
         _check_canvas(params, policy, block_len, model)
         num_positions = num_given + -(-max_tokens // block_len) * block_len
@@ -293,7 +301,8 @@ def _check_prompt(request: Request, model: ModelInfo) -> None:
     if min(ids) < 0 or max(ids) >= model.vocab_size:
         wrong = next(i for i in ids if not 0 <= i < model.vocab_size)
         raise InvalidRequest(
-            f"token id {wrong} is outside the vocabulary of {model.vocab_size}", field="prompt"
+            f"token id {shown(wrong)} is outside the vocabulary of {model.vocab_size}",
+            field="prompt",
         )
     if request.suffix_token_ids and model.attention != "full":
         raise InvalidRequest(
@@ -301,11 +310,10 @@ def _check_prompt(request: Request, model: ModelInfo) -> None:
         )
     model.check_ids(request.suffix_token_ids, "suffix")
     if request.num_given >= model.max_model_len:
-        raise InvalidRequest(
-            f"{_given(request)}, the model's context is {model.max_model_len} "
-            "and at least one token must be left for the answer",
-            field="prompt" if len(ids) >= model.max_model_len else "suffix",
-            code="context_length_exceeded",
+        raise context_exceeded(
+            model.max_model_len,
+            f"{_given(request)} and at least one must be left for the answer",
+            "prompt" if len(ids) >= model.max_model_len else "suffix",
         )
 
 

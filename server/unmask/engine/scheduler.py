@@ -11,6 +11,7 @@ from unmask.engine.sequence import Reach, Sequence
 from unmask.engine.speculation import can_speculate, discard, num_canvas_rows, speculate
 from unmask.engine.step import Span, StepBatch, build_batch
 from unmask.engine.table import SequenceTable
+from unmask.engine.turns import MAX_PASSED, Turns, pass_rows
 from unmask.types import ModelInfo
 
 
@@ -18,10 +19,11 @@ class Scheduler:
     """Step-level continuous batching under a budget of query tokens.
 
     Running sequences are served in the order of their admission, those with an open block to
-    denoise before those still reading their prompt. When pages run out, the sequence admitted
-    last gives its pages up and is computed again later; its canvas is kept. Block lengths that
-    follow the load are chosen as a sequence first runs, by the rows that every sequence, running
-    or waiting, would take in blocks of its usual length.
+    denoise before those still reading their prompt; where a step cannot hold all, the one that ran
+    longest ago is first. Sequences with long passes take turns with the others. When pages run
+    out, the sequence admitted last gives its pages up and is computed again later; its canvas is
+    kept. Block lengths that follow the load are chosen as a sequence first runs, by the rows that
+    every sequence, running or waiting, would take in blocks of its usual length.
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class Scheduler:
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         self._saturation_rows = saturation_rows
+        self._turns = Turns(config.max_batch_tokens, saturation_rows)
+        self._lacked_budget = False  # whether a step had no rows left for a sequence
         self._block_rows = 0  # of every sequence, in blocks of its usual length
         self.table = SequenceTable.sized(
             num_canvas_rows(config), model.max_model_len, pool.num_pages, pool.page_size
@@ -79,27 +83,8 @@ class Scheduler:
 
     def schedule(self) -> StepBatch | None:
         """The next step, or None when there is nothing to do."""
-        budget = self._config.max_batch_tokens
-        spans: list[Span] = []
         speculates = self._note_speculation()
-        num_preempted = self.num_preempted
-        decoding: list[Sequence] = []
-        reading: list[Sequence] = []
-        for sequence in self._running:
-            (reading if sequence.is_reading else decoding).append(sequence)
-        for sequence in decoding + reading:
-            if sequence.pages and not sequence.must_wait:  # may have been preempted just now
-                budget -= self._extend(sequence, budget, spans)
-        kept = spans
-        if self.num_preempted != num_preempted:
-            kept = [span for span in spans if span.sequence.pages]
-        # A sequence that was just preempted must not come back in the step that needed its pages.
-        may_admit = self.num_preempted == num_preempted
-        while may_admit and self._waiting and len(self._running) < self._config.max_num_seqs:
-            used = self._admit(self._waiting[0], budget, kept)
-            if used == 0:
-                break
-            budget -= used
+        kept, budget = self._choose()
         if not kept:
             return None
         page_size, shift = self._pool.page_size, self._model.shift
@@ -111,6 +96,87 @@ class Scheduler:
         batch = build_batch([*kept, *likely], self.table, page_size, shift=shift)
         discard(likely, self.table, self._pool)
         return active_rows(batch)
+
+    def _choose(self) -> tuple[list[Span], int]:
+        """Spans of the next step, and the query tokens that are left."""
+        turns, spans, heavy = self._turns, list[Span](), list[Sequence]()
+        turns.begin()
+        decoding: list[Sequence] = []
+        reading: list[Sequence] = []
+        for sequence in self._running:
+            if turns.is_heavy(sequence):
+                heavy.append(sequence)
+            else:
+                (reading if sequence.is_reading else decoding).append(sequence)
+        light, reserved = decoding + reading, 0
+        if self._lacked_budget:
+            light, reserved = turns.longest_waiting(light), self._rows_to_admit()
+        self._lacked_budget = False
+        num_preempted, is_due = self.num_preempted, turns.is_heavy_due
+        heavy = turns.longest_waiting(heavy) if len(heavy) > 1 else heavy
+        budget = self._config.max_batch_tokens
+        heavy_rows = light_rows = 0
+        if heavy and is_due:
+            first = next((s for s in heavy if not s.must_wait), heavy[0])
+            heavy_rows = self._run([first], budget, spans)
+        budget -= heavy_rows
+        light_rows = self._run(light, budget - min(reserved, budget // 2), spans)
+        budget -= light_rows
+        # A sequence that was just preempted must not come back in the step that needed its pages.
+        if self.num_preempted == num_preempted:
+            num_heavy = int(is_due and not heavy_rows) if light else self._config.max_num_seqs
+            admitted = self._admit_waiting(budget, spans, num_heavy)
+            light_rows, heavy_rows = light_rows + admitted[0], heavy_rows + admitted[1]
+            budget -= sum(admitted)
+        if not spans or not (light or light_rows):
+            rest = [sequence for sequence in heavy if sequence.last_step != turns.step]
+            used = self._run(rest, budget, spans)
+            heavy_rows, budget = heavy_rows + used, budget - used
+        turns.end(light_rows, heavy_rows)
+        return spans, budget
+
+    def _run(self, sequences: list[Sequence], budget: int, spans: list[Span]) -> int:
+        """Add running sequences to the step while they fit; returns the query tokens used."""
+        left, num_preempted = budget, self.num_preempted
+        for sequence in sequences:
+            if sequence.pages and not sequence.must_wait:  # may have been preempted just now
+                left -= self._extend(sequence, left, spans)
+        if self.num_preempted != num_preempted:
+            spans[:] = [span for span in spans if span.sequence.pages]
+        return budget - left
+
+    def _rows_to_admit(self) -> int:
+        """Query tokens that the first waiting sequence would take, if one more may run."""
+        if not self._waiting or len(self._running) >= self._config.max_num_seqs:
+            return 0
+        first = self._waiting[0]
+        return pass_rows(first) + (0 if first.is_full else first.num_prompt)
+
+    def _admit_waiting(self, budget: int, spans: list[Span], num_heavy: int) -> tuple[int, int]:
+        """Start waiting sequences while they fit, at most `num_heavy` of them heavy.
+
+        Returns query tokens of light and of heavy ones. Light ones pass a heavy one that has to
+        wait, but only so many of them.
+        """
+        light_rows = heavy_rows = 0
+        while self._waiting and len(self._running) < self._config.max_num_seqs:
+            first, left = self._waiting[0], budget - light_rows - heavy_rows
+            if self._turns.is_heavy(first):
+                used = self._admit(first, left, spans) if num_heavy else 0
+                if used:
+                    heavy_rows, num_heavy = heavy_rows + used, num_heavy - 1
+                    continue
+                num_heavy = 0
+                light = next((s for s in self._waiting if not self._turns.is_heavy(s)), None)
+                if light is None or first.num_passed >= MAX_PASSED:
+                    break
+                first.num_passed += 1
+                first = light
+            used = self._admit(first, left, spans)
+            if used == 0:
+                break
+            light_rows += used
+        return light_rows, heavy_rows
 
     def _note_speculation(self) -> bool:
         """Tell sequences to keep scores for speculation while there is room for it."""
@@ -150,7 +216,9 @@ class Scheduler:
         """Add a running sequence to the step; returns the query tokens used."""
         reach = sequence.next_pass(budget)
         if reach is None:
+            self._lacked_budget = True
             return 0
+        self._turns.ran(sequence)
         last = None if sequence.canvas_row is None else self._spans[sequence.canvas_row]
         if last is not None and last.reach is reach:  # once more, on pages that it has
             spans.append(last)
@@ -173,18 +241,28 @@ class Scheduler:
         needed = sequence.num_pages(sequence.next_horizon, self._pool.page_size)
         needed -= len(sequence.pages)
         reach = sequence.next_pass(budget)
-        if reach is None or needed > self._pool.num_available:
+        lacks_pages = needed > self._pool.num_available
+        if reach is None or lacks_pages or not self._leaves_pages(sequence, needed):
+            self._lacked_budget |= reach is None
             self._release(sequence)
             return 0
+        self._turns.ran(sequence)
         covered = self._cover(sequence, reach.horizon)
         assert covered
         if not sequence.was_admitted:
             sequence.was_admitted = True
             sequence.num_cached = sequence.num_computed
-        self._waiting.popleft()
+        self._waiting.remove(sequence)
         self._running.append(sequence)
         self.table.enter(sequence)
         return self._append(sequence, reach, spans)
+
+    def _leaves_pages(self, sequence: Sequence, needed: int) -> bool:
+        """Whether light sequences can still have pages beside one more heavy one."""
+        is_heavy = self._turns.is_heavy
+        if not is_heavy(sequence) or not any(map(is_heavy, self._running)):
+            return True
+        return self._pool.num_available - needed >= self._pool.num_pages // 4
 
     def _choose_block_length(self, sequence: Sequence) -> None:
         """Fix the block length by the load, again and again until the sequence fits."""

@@ -95,6 +95,8 @@ class Sequence:
         self.arrival_s = time.monotonic()
         self.first_token_s: float | None = None
         self.was_admitted = False
+        self.last_step = -1  # of the scheduler, in which it ran
+        self.num_passed = 0  # sequences that were admitted before it for lack of pages
         self.speculates_for: Sequence | None = None  # of which this is a speculative state
         self.num_shared = 0  # pages of it that a speculative state reads
         self.keeps_scores = False  # of each result, to predict the next one

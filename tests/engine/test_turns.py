@@ -1,0 +1,143 @@
+"""Long requests take turns with the others: nobody starves, and answers stay what they are."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.engines import Answer, collect, make_engine, run_alone
+from tests.support.golden import load_golden
+from unmask.engine.engine import Engine
+from unmask.models.registry import LoadedModel
+from unmask.types import Request, SamplingParams
+
+SMALL = SamplingParams(max_tokens=48, ignore_eos=True, steps=16, block_length=16)
+HUGE = SamplingParams(max_tokens=1000, ignore_eos=True, steps=1024, block_length=1024)
+PROMPT = (1, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def llada(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return load_golden("llada", tmp_path_factory.mktemp("llada"))
+
+
+def request(name: str, sampling: SamplingParams = SMALL) -> Request:
+    return Request(name, PROMPT, sampling)
+
+
+def query_tokens(engine: Engine) -> float:
+    return engine.metrics.registry.get_sample_value("unmask_query_tokens_total") or 0.0
+
+
+def rows_until(engine: Engine, name: str) -> tuple[float, Answer]:
+    """Query tokens that the engine computes until a request ends, and its answer."""
+    before, answers = query_tokens(engine), dict[str, Answer]()
+    for _ in range(3000):
+        collect(answers, engine.step())
+        if name in answers and answers[name].finish is not None:
+            engine.check_integrity()
+            return query_tokens(engine) - before, answers[name]
+    raise AssertionError("it never ends")
+
+
+def compare(loaded: LoadedModel, others: list[Request], small: Request, **changes: object) -> float:
+    """How much more is computed while a small request lasts than for it alone."""
+    engine = make_engine(loaded, **changes)
+    engine.add(small)
+    alone, answer = rows_until(engine, small.request_id)
+    engine = make_engine(loaded, **changes)
+    for other in others:
+        engine.add(other)
+    for _ in range(3):
+        engine.step()
+    engine.add(small)
+    beside, same = rows_until(engine, small.request_id)
+    assert same.essence == answer.essence == run_alone(loaded, small).essence
+    engine.fail_all("enough")
+    engine.check_integrity()
+    return beside / alone
+
+
+@pytest.mark.parametrize("steps", [1, 64, 1024])
+@pytest.mark.parametrize("block_length", [64, 1024])
+def test_two_short_answers_in_huge_blocks_are_no_burden(
+    tiny: LoadedModel, steps: int, block_length: int
+) -> None:
+    sampling = SamplingParams(max_tokens=2, block_length=block_length, steps=steps)
+    others = [request(f"b{i}", sampling) for i in range(2)]
+    assert compare(tiny, others, request("small")) < 5
+
+
+@pytest.mark.parametrize("num_others", [1, 2, 5])
+def test_a_small_request_does_not_wait_for_huge_blocks(tiny: LoadedModel, num_others: int) -> None:
+    others = [request(f"b{i}", HUGE) for i in range(num_others)]
+    assert compare(tiny, others, request("small")) < 5
+
+
+@pytest.mark.parametrize("num_others", [1, 3])
+@pytest.mark.parametrize("cache", ["none", "prefix"])
+def test_a_small_canvas_does_not_wait_for_long_ones(
+    llada: LoadedModel, num_others: int, cache: str
+) -> None:
+    longest = llada.info.max_model_len - len(PROMPT)
+    long = SamplingParams(max_tokens=longest, ignore_eos=True, steps=64, cache=cache)
+    others = [request(f"b{i}", long) for i in range(num_others)]
+    small = SamplingParams(max_tokens=16, ignore_eos=True, steps=16)
+    assert compare(llada, others, request("small", small)) < 5
+
+
+def test_a_small_request_passes_a_queue_of_huge_ones(tiny: LoadedModel) -> None:
+    others = [request(f"b{i}", HUGE) for i in range(30)]
+    assert compare(tiny, others, request("small"), num_pages=200) < 5
+
+
+def endless() -> Iterator[Request]:
+    i = 0
+    while True:
+        yield request(f"s{i}")
+        i += 1
+
+
+@pytest.mark.parametrize("num_light", [1, 8])
+def test_a_huge_request_ends_under_any_load(tiny: LoadedModel, num_light: int) -> None:
+    engine, lights, answers = make_engine(tiny), endless(), dict[str, Answer]()
+    sampling = SamplingParams(max_tokens=1000, ignore_eos=True, steps=8, block_length=1024)
+    engine.add(request("huge", sampling))
+    for _ in range(num_light):
+        engine.add(next(lights))
+    for _ in range(3000):
+        events = engine.step()
+        collect(answers, events)
+        for event in events:
+            if getattr(event, "finish", None) and event.request_id != "huge":
+                engine.add(next(lights))
+        if "huge" in answers and answers["huge"].finish is not None:
+            break
+    assert answers["huge"].essence == run_alone(tiny, request("huge", sampling)).essence
+    engine.fail_all("enough")
+
+
+def test_huge_requests_take_turns_among_themselves(tiny: LoadedModel) -> None:
+    engine = make_engine(tiny)
+    sampling = SamplingParams(max_tokens=1000, ignore_eos=True, steps=4, block_length=1024)
+    for i in range(4):
+        engine.add(request(f"b{i}", sampling))
+    ends: list[int] = []
+    for step in range(100):
+        ends += [step for event in engine.step() if getattr(event, "finish", None)]
+    assert len(ends) == 4
+    assert max(ends) - min(ends) <= 2
+
+
+def test_requests_take_turns_where_a_step_cannot_hold_all(tiny: LoadedModel) -> None:
+    """Small ones as well: the budget holds four blocks, and eight requests are there first."""
+    long = SamplingParams(max_tokens=512, ignore_eos=True, steps=16, block_length=16)
+    engine = make_engine(tiny, max_batch_tokens=64)
+    for i in range(8):
+        engine.add(request(f"b{i}", long))
+    for _ in range(5):
+        engine.step()
+    engine.add(request("small"))
+    rows, answer = rows_until(engine, "small")
+    assert answer.essence == run_alone(tiny, request("small")).essence
+    assert rows < 64 * 250  # 64 steps alone, and 520 steps until the first of the others ends
+    engine.fail_all("enough")
