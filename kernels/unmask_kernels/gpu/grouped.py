@@ -15,6 +15,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from unmask_kernels import quantized
 from unmask_kernels.experts import INNER_GROUP, PER_OUTPUT_NDIM
+from unmask_kernels.gpu.fp8 import DATACENTER_CHIPS
 from unmask_kernels.layers import Activation
 from unmask_kernels.quantized import (
     DTYPES,
@@ -72,7 +73,7 @@ def grouped_config(
         return GroupedConfig(32, Tile(32, 32, num_stages=2), Tile(64, 32, num_stages=2))
     is_small = rows_dtype == DTYPES["fp8"]
     rows = next((rows for rows, most in MOST_ROWS.items() if rows_an_expert <= most), 128)
-    if capability < 90:
+    if capability not in DATACENTER_CHIPS:  # others have less shared memory
         return GroupedConfig(min(rows, 64), Tile(64, 64, 4, 3), Tile(64, 64, 4, 3))
     if not is_small:
         gate_up = Tile(64, 64, num_stages=3) if rows < 128 else Tile(64, 64, 8)
