@@ -85,7 +85,7 @@ class StubGraphs:
     def __init__(self, engine: Engine, order: Order) -> None:
         loaded, config, self.runner = engine.loaded, engine.config, engine.runner
         [(shape, kind)] = tile_configs(loaded).items()
-        num_rows = 2 * BLOCK * config.max_num_seqs
+        num_rows = BLOCK * config.max_num_seqs * 5 // 4  # one block in eight is committed
         tiles = {shape: (kind, TileSize(num_rows, num_rows, num_rows, num_rows, num_rows))}
         self.canvas = torch.zeros(config.max_num_seqs + 1, MAX_BLOCK_LENGTH, dtype=torch.int64)
         self.step = StepRoom.empty(loaded.model.layers, tiles, num_rows, self.runner.cache)
@@ -178,13 +178,15 @@ def measure(num_sequences: int, order: Order) -> dict[str, Any]:
     """Every step's CPU time while all sequences denoise a block, at different steps of it."""
     loaded = load(SHAPE, torch.device("cpu"), 4 * CONTEXT)
     object.__setattr__(loaded, "model", Stub())
+    # A version before that field always overlaps.
+    later: dict[str, Any] = {"overlap_rows": 0} if hasattr(EngineConfig(), "overlap_rows") else {}
     config = EngineConfig(
         max_num_seqs=num_sequences,
         max_batch_tokens=num_sequences * CONTEXT,
         num_pages=num_sequences * 64,
         prefix_cache=False,
         overlap=True,
-        overlap_rows=0,
+        **later,
     )
     engine = Engine(Config(engine=config), loaded, Metrics())
     graphs = StubGraphs(engine, order)
