@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import unmask
 import unmask.engine.runner as runner_module
 from benchmarks.device.engine import load
 from benchmarks.device.families import TINY
@@ -41,6 +42,7 @@ from unmask.engine.step_room import StepRoom
 from unmask.engine.trial import random_decision
 from unmask.metrics import Metrics
 from unmask.models.layers import LayerShape, StepInput
+from unmask.tokenizer import Tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, Delta, Request, SamplingParams
 from unmask_kernels import dispatch
 from unmask_kernels.linear import make_linear
@@ -49,6 +51,7 @@ from unmask_kernels.tile_room import TileSize
 Order = Literal["random", "first"]
 
 OUT = ROOT / "benchmarks" / "results" / "host_step_cpu.json"
+EMBEDDED = Path(unmask.__file__).parent / "embedded"  # whose tokenizer decodes answers
 SHAPE = TINY["tiny SDAR"]
 SEQUENCES = (8, 32, 128)
 ORDERS: dict[Order, str] = {
@@ -126,7 +129,7 @@ class StubGraphs:
         place = np.arange(len(token)) - given["starts"][given["spans"][by_span]]
         quota = given["quota"][given["spans"][by_span]]
         selected[by_span] = is_masked[by_span] & (place < quota)
-        token[:] = np.arange(len(token)) % 1000
+        token[:] = np.arange(len(token)) % 200 + 20
         confidence[:] = 0.5
         canvas[given["cells"][selected]] = token[selected]
 
@@ -178,6 +181,7 @@ def measure(num_sequences: int, order: Order) -> dict[str, Any]:
     """Every step's CPU time while all sequences denoise a block, at different steps of it."""
     loaded = load(SHAPE, torch.device("cpu"), 4 * CONTEXT)
     object.__setattr__(loaded, "model", Stub())
+    object.__setattr__(loaded, "tokenizer", Tokenizer.from_folder(EMBEDDED))
     # A version before that field always overlaps.
     later: dict[str, Any] = {"overlap_rows": 0} if hasattr(EngineConfig(), "overlap_rows") else {}
     config = EngineConfig(

@@ -4,6 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer as FastTokenizer
+from tokenizers import decoders, models
+from transformers import PreTrainedTokenizerFast
 
 from tests.support.golden import cases_of
 from tests.support.tiny import GOLDEN
@@ -31,6 +34,13 @@ def test_text_is_token_ids_there_and_back() -> None:
     decoder = StreamDecoder(TOKENIZER)
     pieces = [decoder.push(ids) for ids in ([1], [2, 3], [4, 5, 6, 7, 8, 9], [10])]
     assert "".join([*pieces, decoder.flush()]) == " 1 2 3 4 5 6 7 8 9 10"
+
+
+def test_a_decoder_that_treats_the_first_token_apart_is_given_context() -> None:
+    fast = FastTokenizer(models.WordLevel({"▁a": 0, "▁b": 1, "c": 2}, unk_token="c"))
+    fast.decoder = decoders.Metaspace()
+    decoder = StreamDecoder(Tokenizer(PreTrainedTokenizerFast(tokenizer_object=fast)))
+    assert [decoder.push([token_id]) for token_id in (0, 1, 2, 0)] == ["a", " b", "c", " a"]
 
 
 @pytest.mark.parametrize("word", ["hello", "-1", "+1", "1.0", "1_0", "²", "٣", "1" * 5000])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenizers.decoders import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
 from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
@@ -52,6 +53,8 @@ class Tokenizer:
         # The library below a fast tokenizer takes a third of its time. Others have their own.
         is_fast = type(inner) is PreTrainedTokenizerFast
         self._backend = inner.backend_tokenizer if is_fast else None
+        # Whether a text is the bytes of its tokens, so that whole characters need no context.
+        self.decodes_bytes = is_fast and isinstance(inner.backend_tokenizer.decoder, ByteLevel)
         if self._backend is not None:
             self._backend.no_truncation()
             self._backend.no_padding()
@@ -210,6 +213,9 @@ class StreamDecoder:
         if text.endswith(REPLACEMENT):
             return ""
         fresh = text[self._emitted :]
+        if self._tokenizer.decodes_bytes:
+            self._window.clear()
+            return fresh
         # A short tail of context is kept: decoders may treat the first token of a text apart.
         self._window = self._window[-4:]
         self._emitted = len(self._tokenizer.decode(self._window))
