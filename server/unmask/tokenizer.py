@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 REPLACEMENT = "�"
 FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # one of which every tokenizer has
 MAX_DIGITS = 9  # of a token id
+MAX_HELD = 16  # tokens of no whole text; a character has four at most
 LONG_TEXT = 2_000  # characters, from which on other threads go on while a text is encoded
 
 
@@ -198,32 +199,110 @@ def _encode_fast(backend: Any, text: str, *, add_special_tokens: bool) -> list[i
 class StreamDecoder:
     """Decodes a growing token sequence into text that is only ever appended to.
 
-    Text is held back while its last character may still change (an incomplete UTF-8 sequence).
+    Text is held back while its last character may still change. Tokens before a point at which the
+    text is whole are told and kept as context only: decoders treat the first token of a text
+    apart, and those of bytes give up a run of them that is cut in a character. The text does not
+    depend on the pieces in which tokens come.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._window: list[int] = []
-        self._emitted = 0
+        self._context: list[int] = []
+        self._context_text = ""
+        self._held: list[int] = []
 
     def push(self, token_ids: Sequence[int]) -> str:
         """Text made final by `token_ids`."""
-        self._window.extend(token_ids)
-        text = self._tokenizer.decode(self._window)
-        if text.endswith(REPLACEMENT):
+        if not token_ids:
             return ""
-        fresh = text[self._emitted :]
         if self._tokenizer.decodes_bytes:
-            self._window.clear()
-            return fresh
-        # A short tail of context is kept: decoders may treat the first token of a text apart.
-        self._window = self._window[-4:]
-        self._emitted = len(self._tokenizer.decode(self._window))
-        return fresh
+            return self._push_bytes(token_ids)
+        if not self._held:
+            text = self._tokenizer.decode([*self._context, *token_ids])
+            fresh = text[len(self._context_text) :]
+            if text.startswith(self._context_text) and REPLACEMENT not in fresh:
+                self._tell(token_ids, fresh)
+                return fresh
+        return "".join(self._push_one(token_id) for token_id in token_ids)
 
     def flush(self) -> str:
         """The rest of the text, incomplete characters included."""
-        text = self._tokenizer.decode(self._window)
-        fresh = text[self._emitted :]
-        self._window, self._emitted = [], 0
+        fresh = self._text_of(self._held)
+        self._context, self._context_text, self._held = [], "", []
         return fresh
+
+    def _push_bytes(self, token_ids: Sequence[int]) -> str:
+        """Text made final where a text is the bytes of its tokens and needs no context."""
+        self._held.extend(token_ids)
+        text = self._tokenizer.decode(self._held)
+        if not text.endswith(REPLACEMENT):
+            self._held.clear()
+            return text
+        if len(self._held) > MAX_HELD and (cut := self._cut(text)) is not None:
+            text = self._tokenizer.decode(self._held[:cut])
+            del self._held[:cut]
+            return text
+        return ""
+
+    def _push_one(self, token_id: int) -> str:
+        self._held.append(token_id)
+        fresh = self._text_of(self._held)
+        if not fresh.endswith(REPLACEMENT):
+            return self._let_go(len(self._held), fresh)
+        if len(self._held) > 1 and (cut := self._whole_from()) is not None:
+            return self._let_go(cut, self._text_of(self._held[:cut])) + self._let_go(
+                len(self._held), self._text_of(self._held)
+            )
+        if len(self._held) > MAX_HELD and (cut := self._cut(fresh)) is not None:
+            return self._let_go(cut, self._text_of(self._held[:cut]))
+        return ""
+
+    def _whole_from(self) -> int | None:
+        """How many held tokens spoil the rest, which is whole without them: bytes of nothing."""
+        for cut in range(1, len(self._held)):
+            rest = self._text_of(self._held[cut:], alone=True)
+            if rest and not rest.endswith(REPLACEMENT):
+                return cut
+        return None
+
+    def _cut(self, fresh: str) -> int | None:
+        """Where the held tokens can be cut so that nothing is lost; they are no one character."""
+        for cut in range(len(self._held) - 1, len(self._held) - 4, -1):
+            rest = self._text_of(self._held[cut:], alone=True)
+            if self._text_of(self._held[:cut]) + rest == fresh:
+                return cut
+        return None
+
+    def _text_of(self, token_ids: Sequence[int], *, alone: bool = False) -> str:
+        """Text of tokens that follow the context."""
+        if not alone:
+            text = self._tokenizer.decode([*self._context, *token_ids])
+            fresh = text[len(self._context_text) :]
+            if text.startswith(self._context_text) and REPLACEMENT not in self._context_text:
+                return fresh
+            # Bytes of no character spoil those beside them, in either direction.
+            apart = self._tokenizer.decode(token_ids)
+            spoils = not text.startswith(self._context_text)
+            return apart if spoils or apart.count(REPLACEMENT) < fresh.count(REPLACEMENT) else fresh
+        return self._tokenizer.decode(token_ids)
+
+    def _let_go(self, num_tokens: int, fresh: str) -> str:
+        told, self._held = self._held[:num_tokens], self._held[num_tokens:]
+        self._tell(told, fresh)
+        return fresh
+
+    def _tell(self, token_ids: Sequence[int], fresh: str) -> None:
+        """Keep the last tokens as context, as few as have a whole text of their own."""
+        known = [*self._context, *token_ids]
+        if not fresh and len(known) <= MAX_HELD:
+            self._context = known  # of tokens without a text, such as special ones
+            return
+        for length in range(4, 8):  # a character has four tokens at most
+            tail = known[-length:]
+            text = self._tokenizer.decode(tail)
+            if text and REPLACEMENT not in text:
+                self._context, self._context_text = tail, text
+                return
+        if not self._context_text or REPLACEMENT in self._context_text:
+            self._context = list(token_ids[-MAX_HELD:])
+            self._context_text = self._tokenizer.decode(self._context)
