@@ -42,7 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.options",),
     ("unmask.client", "unmask.metrics"),
     ("unmask.config", "unmask.tokenizer"),
-    ("unmask.byte_bpe", "unmask.text_length"),
+    ("unmask.byte_bpe", "unmask.text_length", "unmask.control_tokens"),
     ("unmask.types",),
     ("unmask.errors",),
     ("unmask",),

@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from tokenizers.decoders import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
 from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
+from unmask.control_tokens import ControlTokens, control_ids
 from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
 from unmask.text_length import chars_per_token
 
@@ -60,6 +61,7 @@ class Tokenizer:
             self._backend.no_truncation()
             self._backend.no_padding()
         self._texts: dict[int, str] = {}
+        self._reserved: frozenset[int] = frozenset()
 
     @classmethod
     def from_folder(cls, folder: Path) -> "Tokenizer":
@@ -158,32 +160,55 @@ class Tokenizer:
             text = self._texts[token_id] = self.decode([token_id], skip_special_tokens=False)
         return text
 
+    def reserve(self, token_ids: Iterable[int]) -> None:
+        """Let no text of a message yield these tokens of the model, nor any special one.
+
+        Takes a second for a large vocabulary with a chat template.
+        """
+        self._reserved = frozenset(token_ids)
+        self.__dict__.pop("_controls", None)
+        if self.has_chat_template:
+            _ = self._controls
+
+    @functools.cached_property
+    def _controls(self) -> ControlTokens:
+        return ControlTokens(
+            self._inner, self._backend, control_ids(self._inner, self._backend, self._reserved)
+        )
+
     def apply_chat(
         self,
         messages: Sequence[Mapping[str, Any]],
         *,
         add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
+        template_options: Mapping[str, Any] | None = None,
         max_tokens: int | None = None,
     ) -> list[int]:
         """Token ids of a conversation; raises `InvalidRequest` when the template refuses it.
 
-        So does a text that can only have more than `max_tokens`, before it is encoded.
+        So does a text that can only have more than `max_tokens`, before it is encoded. Control
+        tokens come from the template alone: where a message spells one, it is text.
         """
         if not self.has_chat_template:
             raise InvalidRequest("this model has no chat template; use /v1/completions")
+        controls = self._controls
         try:
             text = self._inner.apply_chat_template(
-                [dict(message) for message in messages],
+                [controls.guard_message(message) for message in messages],
                 tokenize=False,
-                add_generation_prompt=add_generation_prompt,
+                add_generation_prompt=add_generation_prompt and not continue_final_message,
+                continue_final_message=continue_final_message,
+                **{name: controls.guard(v) for name, v in (template_options or {}).items()},
             )
         except Exception as error:  # templates raise whatever jinja and their authors chose
             raise InvalidRequest(
-                f"the chat template refused the messages: {error}", field="messages"
+                f"the chat template refused the messages: {controls.plain(str(error))}",
+                field="messages",
             ) from error
         if max_tokens is not None:
-            self.check_length(text, max_tokens, "messages")
-        return self.encode(text)
+            self.check_length(controls.plain(text), max_tokens, "messages")
+        return controls.encode(text)
 
 
 def _encode_fast(backend: Any, text: str, *, add_special_tokens: bool) -> list[int]:

@@ -119,6 +119,8 @@ def load_model(
             logger.info("experts: held as %s, %.2f GiB", name, num_bytes / 2**30)
     except KeyError as error:
         raise InvalidCheckpoint(f"config.json has no {error}") from error
+    mask = () if info.mask_token_id is None else (info.mask_token_id,)
+    tokenizer.reserve((*mask, *info.eos_token_ids))
     return LoadedModel(model, tokenizer, info, dtype, device)
 
 
