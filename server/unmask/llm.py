@@ -88,7 +88,7 @@ class LLM:
         `InvalidRequest` before anything is computed if one of them can never be served.
         """
         encoded = [self._encode(prompt) for prompt in _as_prompts(prompts)]
-        return self._run(encoded, sampling, self._encode(suffix or ()))
+        return self._run(encoded, sampling, self._encode_suffix(suffix or ()))
 
     def chat(
         self,
@@ -113,7 +113,7 @@ class LLM:
         request = self._request(
             self._encode(prompt),
             sampling or SamplingParams(),
-            self._encode(suffix or ()),
+            self._encode_suffix(suffix or ()),
             refinements,
         )
         self._engine.check(request)
@@ -127,8 +127,14 @@ class LLM:
         finally:
             self._engine.abort(request.request_id)
 
+    def _encode_suffix(self, suffix: Prompt) -> list[int]:
+        return self.tokenizer.encode(suffix) if isinstance(suffix, str) else list(suffix)
+
     def _encode(self, prompt: Prompt) -> list[int]:
-        return self.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
+        """Token ids of a prompt, with those that the tokenizer adds to every text."""
+        if isinstance(prompt, str):
+            return self.tokenizer.encode(prompt, add_special_tokens=True)
+        return list(prompt)
 
     def _request(
         self,

@@ -215,7 +215,7 @@ def test_text_parts_and_developer_messages_reach_the_template(call, engine):
     messages = [{"role": "developer", "content": "be brief"}, {"role": "user", "content": parts}]
     chat(call, messages=messages)
     prompt = TOKENIZER.decode(engine.requests[0].prompt_token_ids)
-    assert prompt == "system: be brief\nuser: ab\nassistant: "
+    assert prompt == "system: be brief\nuser: a\nb\nassistant: "
 
 
 def test_max_completion_tokens_is_the_newer_name_of_max_tokens(call, engine):

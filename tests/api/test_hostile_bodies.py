@@ -29,6 +29,10 @@ class Counting(Tokenizer):
         self.threads.add(threading.current_thread())
         return super().encode(text, **options)
 
+    def apply_chat(self, messages, **options):
+        self.threads.add(threading.current_thread())
+        return super().apply_chat(messages, **options)
+
 
 @pytest.fixture
 def tokenizer():

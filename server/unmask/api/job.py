@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from unmask.api.backend import Backend
 from unmask.api.counts import MAX_CHOICES
+from unmask.api.messages import template_options
 from unmask.api.prompts import check_model, decode, encode_chat, encode_prompts
 from unmask.api.sampling import (
     check_body,
@@ -115,9 +116,10 @@ def _check_number(num_prompts: int, n: int, num_ids: int) -> None:
 
 async def _encode(body: CompletionBody | ChatBody, backend: Backend) -> list[tuple[int, ...]]:
     if isinstance(body, ChatBody):
-        return [await encode_chat(backend, body.messages)]
+        return [await encode_chat(backend, body.messages, template_options(body))]
+    # As in vLLM: a tokenizer that begins every text with a token does so here as well.
     return await encode_prompts(
-        backend, body.prompt, add_special_tokens=bool(body.add_special_tokens)
+        backend, body.prompt, add_special_tokens=body.add_special_tokens is not False
     )
 
 

@@ -29,48 +29,64 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "include_stop_str_in_output": (False,),
     "length_penalty": (1,),
     "max_completion_tokens": (),
-    "metadata": ({},),
     "min_p": (0,),
     "min_tokens": (0,),
+    "mirostat": (0,),
     "modalities": (["text"],),
-    "parallel_tool_calls": (True, False),
     "prediction": (),
     "presence_penalty": (0,),
     "priority": (0,),
-    "prompt_cache_retention": (),
     "prompt_logprobs": (),
     "reasoning": (),
     "reasoning_content": (),
-    "reasoning_effort": ("none",),
     "refusal": (),
+    "repeat_penalty": (1,),
     "repetition_penalty": (1,),
     "response_format": ({"type": "text"},),
     "return_tokens_as_token_ids": (False,),
     "service_tier": ("auto", "default"),
     "skip_special_tokens": (True,),
     "spaces_between_special_tokens": (True,),
-    "store": (False,),
     "structured_outputs": (),
     "suffix": ("",),  # of a chat
     "tool_calls": ([],),
     "tool_choice": ("none",),
     "tools": ([],),
     "top_logprobs": (),
+    "tfs_z": (1,),
+    "top_a": (0,),
     "truncate_prompt_tokens": (),
+    "typical_p": (1,),
     "use_beam_search": (False,),
-    "verbosity": (),
     "web_search_options": (),
 }
 """Values that ask for nothing, besides null; a field that is absent here is not known at all."""
 
-HINTS = frozenset({"prompt_cache_key", "safety_identifier"})
-"""Strings that name a caller or a cache; answers do not depend on them."""
+HINTS: Mapping[str, type] = {
+    "chat_id": str,
+    "conversation_id": str,
+    "id": str,
+    "metadata": dict,
+    "parallel_tool_calls": bool,
+    "prompt_cache_key": str,
+    "prompt_cache_retention": str,
+    "reasoning_effort": str,
+    "safety_identifier": str,
+    "session_id": str,
+    "store": bool,
+    "verbosity": str,
+}
+"""Fields on which no answer depends, and their types: names, notes, and wishes of reasoners."""
+MAX_NAME = 100  # characters of a field's name in a message
+EMPTY: tuple[Any, ...] = (None, "", [], {})
+CHOOSERS = {"tools": "tool_choice", "functions": "function_call"}  # "none" makes them idle
+KINDS = {str: "a string", bool: "true or false", dict: "an object"}
 
 
 def refuse_unsupported(body: Body, path: str = "") -> None:
     """Raise `InvalidRequest` for a field that we lack, unless its value is neutral."""
     for name, value in (body.model_extra or {}).items():
-        _check_extra(f"{path}{name}", name, value)
+        _check_extra(f"{path}{name}", name, value, body)
     for name in type(body).model_fields:
         value = getattr(body, name)
         if isinstance(value, Body):
@@ -82,14 +98,19 @@ def refuse_unsupported(body: Body, path: str = "") -> None:
                 refuse_unsupported(item, f"{path}{name}[{i}].")
 
 
-def _check_extra(field: str, name: str, value: Any) -> None:
-    if name in HINTS and (value is None or isinstance(value, str)):
-        return
+def _check_extra(field: str, name: str, value: Any, body: Body) -> None:
     if name in HINTS:
-        raise InvalidRequest(f"{field} must be a string", field=field)
+        if value is None or isinstance(value, HINTS[name]):
+            return
+        kind = KINDS[HINTS[name]]
+        raise InvalidRequest(f"{field} must be {kind}, got {spell(value)}", field=field)
     if name not in NEUTRAL:
-        raise InvalidRequest(f"unknown field: {field}", field=field, code="unknown_parameter")
-    if value is None or any(_is_same(value, neutral) for neutral in NEUTRAL[name]):
+        shown = field if len(field) <= MAX_NAME else f"{field[:MAX_NAME]}..."
+        raise InvalidRequest(f"unknown field: {shown}", field=shown, code="unknown_parameter")
+    if value in EMPTY or any(_is_same(value, neutral) for neutral in NEUTRAL[name]):
+        return
+    chooser = CHOOSERS.get(name)
+    if chooser and (body.model_extra or {}).get(chooser) == "none" and _are_objects(value):
         return
     accepted = " or ".join(spell(neutral) for neutral in (*NEUTRAL[name], None))
     raise InvalidRequest(
@@ -100,4 +121,10 @@ def _check_extra(field: str, name: str, value: Any) -> None:
 
 
 def _is_same(value: Any, neutral: Any) -> bool:
+    if isinstance(value, dict):
+        value = {name: item for name, item in value.items() if item is not None}
     return isinstance(value, bool) == isinstance(neutral, bool) and bool(value == neutral)
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from unmask.api.backend import Backend
 from unmask.api.errors import ModelNotFound
+from unmask.api.messages import TemplateOptions
 from unmask.api.schemas import ChatMessage, PromptInput
 from unmask.api.workers import ITEM
 from unmask.client import EngineClient
@@ -14,8 +15,8 @@ T = TypeVar("T")
 
 
 def check_model(name: str | None, client: EngineClient) -> None:
-    """Raise `ModelNotFound` for a model that is not served; no name means the one that is."""
-    if name is not None and name != client.model.name:
+    """Raise `ModelNotFound` for a model that is not served; no name or "" means the one that is."""
+    if name and name != client.model.name:
         raise ModelNotFound(f"the model {name!r} does not exist; {client.model.name!r} is served")
 
 
@@ -41,7 +42,7 @@ async def encode_prompts(
 
 
 async def encode_chat(
-    backend: Backend, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+    backend: Backend, messages: Sequence[ChatMessage], options: TemplateOptions
 ) -> tuple[int, ...]:
     """Token ids of a conversation; raises `InvalidRequest` if the template refuses it."""
     tokenizer, max_tokens = backend.client.tokenizer, backend.client.model.max_model_len
@@ -50,7 +51,11 @@ async def encode_chat(
         turns = [message.for_template() for message in messages]
         return tuple(
             tokenizer.apply_chat(
-                turns, add_generation_prompt=add_generation_prompt, max_tokens=max_tokens
+                turns,
+                add_generation_prompt=options.add_generation_prompt,
+                continue_final_message=options.continue_final_message,
+                template_options=options.extra,
+                max_tokens=max_tokens,
             )
         )
 

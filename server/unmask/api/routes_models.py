@@ -15,6 +15,8 @@ from unmask.api.answers import (
 )
 from unmask.api.backend import Backend
 from unmask.api.body import read_body
+from unmask.api.errors import ModelNotFound
+from unmask.api.messages import check_messages, template_options
 from unmask.api.openapi import answers, errors, json_body
 from unmask.api.prompts import check_model, decode, encode_chat, encode_prompts
 from unmask.api.schemas import DetokenizeBody, TokenizeBody
@@ -39,6 +41,8 @@ def model_routes(backend: Backend) -> APIRouter:
     @router.get("/v1/models/{name:path}", response_model=None, responses=found)
     async def model(name: str) -> dict[str, Any]:
         """The model of that name."""
+        if not name:
+            raise ModelNotFound("no model is named; GET /v1/models lists the one that is served")
         check_model(name, client)
         return _card(client.model)
 
@@ -55,12 +59,13 @@ def model_routes(backend: Backend) -> APIRouter:
         if (body.prompt is None) == (body.messages is None):
             raise InvalidRequest("send either prompt or messages", field="prompt")
         if body.messages is not None:
-            ids = await encode_chat(
-                backend, body.messages, add_generation_prompt=body.add_generation_prompt
-            )
+            check_messages(body.messages)
+            ids = await encode_chat(backend, body.messages, template_options(body))
         else:
             (ids,) = await encode_prompts(
-                backend, [body.prompt or ""], add_special_tokens=body.add_special_tokens
+                backend,
+                [body.prompt or ""],
+                add_special_tokens=body.add_special_tokens is not False,
             )
         told = {"count": len(ids), "max_model_len": client.model.max_model_len, "tokens": ids}
         return JSONResponse(told)

@@ -5,12 +5,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import cast
 
+from unmask.api.messages import check_messages
 from unmask.api.schemas import ChatBody, CompletionBody, Generation
 from unmask.errors import InvalidRequest
-from unmask.types import MAX_SEED, CacheName, PolicyName, RefinementOptions, SamplingParams
+from unmask.types import (
+    MAX_SEED,
+    CacheName,
+    PolicyName,
+    RefinementOptions,
+    SamplingParams,
+    shown,
+)
 
 MAX_N = 128
 COMPLETION_MAX_TOKENS = 16  # OpenAI's default
+ANY_SEED = -1  # as llama.cpp and vLLM's clients spell it
 TOP_K_OFF = (0, -1)  # vLLM's ways to say that top_k is not used
 
 
@@ -51,7 +60,7 @@ def check_body(body: Generation) -> None:
     if body.seed is not None and body.seed + n - 1 > MAX_SEED:
         raise InvalidRequest(
             f"seed must be at most {MAX_SEED} less n - 1, as choice i uses seed + i; "
-            f"got {body.seed} for n = {n}",
+            f"got {shown(body.seed)} for n = {n}",
             field="seed",
         )
     if isinstance(body, CompletionBody) and body.echo and body.logprobs is not None:
@@ -69,6 +78,12 @@ def check_body(body: Generation) -> None:
 def _check_chat(body: ChatBody) -> None:
     if not body.messages:
         raise InvalidRequest("messages must not be empty", field="messages")
+    check_messages(body.messages)
+    if body.add_special_tokens:
+        raise InvalidRequest(
+            "add_special_tokens is for prompts of completions: a chat template has its own",
+            field="add_special_tokens",
+        )
     if body.top_logprobs is not None and not body.logprobs:
         raise InvalidRequest("top_logprobs needs logprobs to be true", field="top_logprobs")
     limits = {body.max_tokens, body.max_completion_tokens} - {None}
@@ -82,7 +97,7 @@ def count_choices(body: Generation) -> int:
     """The number of choices per prompt."""
     n = 1 if body.n is None else body.n
     if not 1 <= n <= MAX_N:
-        raise InvalidRequest(f"n must be at least 1 and at most {MAX_N}, got {n}", field="n")
+        raise InvalidRequest(f"n must be at least 1 and at most {MAX_N}, got {shown(n)}", field="n")
     return n
 
 
@@ -104,7 +119,7 @@ def sampling_of(body: CompletionBody | ChatBody) -> SamplingParams:
             temperature=body.temperature,
             top_p=body.top_p,
             top_k=0 if body.top_k in TOP_K_OFF else body.top_k,
-            seed=body.seed,
+            seed=None if body.seed == ANY_SEED else body.seed,
             stop=body.stop or (),
             stop_token_ids=body.stop_token_ids or (),
             ignore_eos=bool(body.ignore_eos),
@@ -146,7 +161,7 @@ def refinements_of(body: Generation) -> RefinementOptions | None:
         return RefinementOptions()
     if options.every < 1:
         raise InvalidRequest(
-            f"stream_refinements.every must be at least 1, got {options.every}",
+            f"stream_refinements.every must be at least 1, got {shown(options.every)}",
             field="stream_refinements.every",
         )
     if options.max_fps is not None and options.max_fps <= 0:

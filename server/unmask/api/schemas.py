@@ -1,5 +1,7 @@
 """The bodies of requests, field by field as OpenAI and vLLM name them, and our own extensions."""
 
+import json
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
@@ -53,7 +55,7 @@ def _is_id(name: str) -> bool:
 def _as_parts(value: Any) -> Any:
     if isinstance(value, str):
         return [{"type": "text", "text": value}]
-    if not isinstance(value, list):
+    if value is not None and not isinstance(value, list):
         raise ValueError("must be a string or a list of text parts")
     return value
 
@@ -133,24 +135,46 @@ class TextPart(Body):
 
 
 class ChatMessage(Body):
-    """One turn of a conversation."""
+    """One turn of a conversation; the content of `assistant` and `tool` may be missing."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[tuple[TextPart, ...], BeforeValidator(_as_parts)]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Annotated[tuple[TextPart, ...] | None, BeforeValidator(_as_parts)] = None
     name: str | None = None
+    tool_calls: tuple[dict[str, Any], ...] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
 
     @property
     def cost(self) -> int:
         """The work of encoding it, in characters."""
-        return sum(len(part.text) + ITEM for part in self.content) + ITEM
+        calls = sum(len(str(call)) for call in self.tool_calls or ())
+        texts = sum(len(part.text) + ITEM for part in self.content or ())
+        return texts + calls + len(self.reasoning_content or "") + ITEM
 
-    def for_template(self) -> dict[str, str]:
-        """The message as chat templates know it; `developer` is OpenAI's new word for `system`."""
+    def for_template(self) -> dict[str, Any]:
+        """The message as chat templates know it; `developer` is OpenAI's new word for `system`.
+
+        Texts of several parts are lines, as in vLLM.
+        """
         role = "system" if self.role == "developer" else self.role
-        message = {"role": role, "content": "".join(part.text for part in self.content)}
-        if self.name is not None:
-            message["name"] = self.name
+        content = "\n".join(part.text for part in self.content or ())
+        message: dict[str, Any] = {"role": role, "content": content}
+        for name in ("name", "tool_call_id", "reasoning_content"):
+            if (value := getattr(self, name)) is not None:
+                message[name] = value
+        if self.tool_calls:
+            message["tool_calls"] = [_with_arguments(call) for call in self.tool_calls]
         return message
+
+
+def _with_arguments(call: dict[str, Any]) -> dict[str, Any]:
+    """A tool call whose arguments are an object, as templates want them, not JSON text."""
+    function = call["function"]
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        with suppress(ValueError, RecursionError):
+            arguments = json.loads(arguments)
+    return {**call, "function": {**function, "arguments": arguments}}
 
 
 class ChatBody(Generation):
@@ -160,6 +184,10 @@ class ChatBody(Generation):
     max_completion_tokens: Int | None = None
     logprobs: Bool | None = None
     top_logprobs: Int | None = None
+    add_special_tokens: Bool | None = None
+    add_generation_prompt: Bool | None = None
+    continue_final_message: Bool | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
 
 class TokenizeBody(Body):
@@ -168,8 +196,10 @@ class TokenizeBody(Body):
     model: str | None = None
     prompt: str | None = None
     messages: tuple[ChatMessage, ...] | None = None
-    add_special_tokens: Bool = False
-    add_generation_prompt: Bool = True
+    add_special_tokens: Bool | None = None
+    add_generation_prompt: Bool | None = None
+    continue_final_message: Bool | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
 
 class DetokenizeBody(Body):

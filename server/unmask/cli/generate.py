@@ -53,7 +53,7 @@ def generate(
         encoded = [
             llm.tokenizer.apply_chat([{"role": "user", "content": text}])
             if use_chat
-            else llm.tokenizer.encode(text)
+            else llm.tokenizer.encode(text, add_special_tokens=True)
             for text in texts
         ]
         if show_steps:

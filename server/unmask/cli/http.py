@@ -61,16 +61,9 @@ class HttpServer(uvicorn.Server):
         logger.info("stopped")
 
 
-def run(
-    app: Any,
-    listener: socket.socket,
-    engine: Drainable,
-    config: ServerConfig,
-    *,
-    on_ready: Callable[[], None],
-) -> None:
-    """Serve until a signal; `on_ready` is called once connections are accepted."""
-    settings = uvicorn.Config(
+def settings_of(app: Any, config: ServerConfig) -> uvicorn.Config:
+    """uvicorn's settings."""
+    return uvicorn.Config(
         app,
         http="httptools",
         loop="auto",  # uvloop wherever it exists
@@ -81,6 +74,18 @@ def run(
         timeout_keep_alive=math.ceil(config.keep_alive_s),
         timeout_graceful_shutdown=int(config.shutdown_timeout_s + CLOSING_S),
     )
+
+
+def run(
+    app: Any,
+    listener: socket.socket,
+    engine: Drainable,
+    config: ServerConfig,
+    *,
+    on_ready: Callable[[], None],
+) -> None:
+    """Serve until a signal; `on_ready` is called once connections are accepted."""
+    settings = settings_of(app, config)
     # uvicorn raises the signal anew when it is done, which must not kill a clean exit.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -43,7 +43,7 @@ def model_info(
     trained_len = traits.stated_positions or max(int(positions), stretched_positions(raw))
     return ModelInfo(
         name=config.served_name or checkpoint.name,
-        max_model_len=min(config.max_model_len or trained_len, trained_len),
+        max_model_len=_context(config.max_model_len, trained_len, traits),
         vocab_size=vocab_size,
         mask_token_id=None if canvas is not None or mask is None else int(mask),
         eos_token_ids=read_eos_ids(raw, generation, traits, tokenizer, vocab_size),
@@ -56,6 +56,21 @@ def model_info(
         caps_steps=traits.caps_steps,
         adapts_blocks=decoding.block_length == AUTO,
         canvas=canvas,
+    )
+
+
+def _context(wanted: int | None, trained_len: int, traits: Traits) -> int:
+    """Positions of a prompt and its answer; raises `InvalidConfig` for more than there are."""
+    if wanted is None or wanted <= trained_len:
+        return wanted or trained_len
+    way_out = "leave it unset"
+    if traits.stated_positions is None:
+        way_out += (
+            ", or state a longer context with --hf-overrides "
+            f"'{{\"max_position_embeddings\": {wanted}}}' if the checkpoint was made for it"
+        )
+    raise InvalidConfig(
+        f"model.max_model_len is {wanted}, but the model's context is {trained_len}; {way_out}"
     )
 
 

@@ -1,0 +1,254 @@
+"""Habits of clients: what they always send, history as they keep it, numbers without an end."""
+
+import asyncio
+import json
+
+import pytest
+from tokenizers import processors
+
+from tests.api.fake_client import MODEL, TOKENIZER, FakeClient
+from tests.support.tiny import byte_tokenizer
+from unmask.api.neutral import HINTS
+from unmask.cli.http import settings_of
+from unmask.config import ServerConfig
+from unmask.tokenizer import Tokenizer
+
+CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+HI = [{"role": "user", "content": "hi"}]
+
+
+def rendered(call, engine, **fields):
+    response = call("POST", CHAT, json=fields)
+    assert response.status_code == 200, response.text
+    return TOKENIZER.decode(engine.requests[-1].prompt_token_ids)
+
+
+INTEGERS = [
+    "max_tokens", "n", "best_of", "top_k", "seed", "steps", "block_length", "sub_block_length",
+    "temperature", "top_p", "threshold", "factor", "entropy_bound", "cfg_scale",
+    "editing_threshold",
+]  # fmt: skip
+CHAT_INTEGERS = [*INTEGERS, "max_completion_tokens", "top_logprobs"]
+
+
+@pytest.mark.parametrize("digits", [20, 400, 4000, 5000, 100_000])
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [(COMPLETIONS, f) for f in [*INTEGERS, "logprobs"]] + [(CHAT, f) for f in CHAT_INTEGERS],
+)
+def test_integers_without_end_are_refused_by_their_field(call, path, field, sign, digits):
+    if field in ("factor", "entropy_bound") and digits == 20 and not sign:
+        return  # floats, which have no bound but their own
+    number = sign + "9" * digits
+    start = '{"prompt": "hi"' if path == COMPLETIONS else f'{{"messages": {json.dumps(HI)}'
+    logprobs = ', "logprobs": true' if field == "top_logprobs" else ""
+    content = f'{start}{logprobs}, "{field}": {number}}}'
+    headers = {"content-type": "application/json"}
+    response = call("POST", path, content=content, headers=headers)
+    assert response.status_code == 400, response.text[:500]
+    error = response.json()["error"]
+    assert error["param"] == field or error["code"] == "invalid_json"
+    assert len(error["message"]) < 400
+
+
+@pytest.mark.parametrize("digits", [20, 400, 4000])
+@pytest.mark.parametrize(
+    ("field", "value", "param"),
+    [
+        ("prompt", "[{}]", "prompt"),
+        ("prompt", "[[{}]]", "prompt"),
+        ("stop_token_ids", "[{}]", "stop_token_ids"),
+        ("allowed_token_ids", "[-{}]", "allowed_token_ids"),
+        ("logit_bias", '{{"1": {}}}', "logit_bias"),
+        ("logit_bias", '{{"{}": 1}}', "logit_bias"),
+    ],
+)
+def test_lists_of_integers_without_end_are_refused(call, field, value, param, digits):
+    prompt = "" if field == "prompt" else '"prompt": "hi", '
+    content = f'{{{prompt}"{field}": {value.format("9" * digits)}}}'
+    response = call(
+        "POST", COMPLETIONS, content=content, headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 400, response.text[:500]
+    assert response.json()["error"]["param"].startswith(param)
+    assert len(response.json()["error"]["message"]) < 400
+
+
+def test_refinements_without_end_are_refused_or_harmless(call):
+    for every in (10**20, 10**400):
+        body = {"prompt": "hi", "stream": True, "stream_refinements": {"every": every}}
+        assert call("POST", COMPLETIONS, json=body).status_code in (200, 400)
+
+
+@pytest.mark.parametrize("path", [COMPLETIONS, CHAT])
+def test_a_seed_of_minus_one_is_any_seed(call, engine, path):
+    fields = {"messages": HI} if path == CHAT else {"prompt": "hi"}
+    assert call("POST", path, json={**fields, "seed": -1, "n": 3}).status_code == 200
+    assert [request.sampling.seed for request in engine.requests] == [None] * 3
+
+
+@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}, {"content": []}])
+def test_assistant_and_tool_turns_may_lack_content(call, engine, content):
+    calls = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    messages = [
+        *HI,
+        {"role": "assistant", "tool_calls": calls, **content},
+        {"role": "tool", "tool_call_id": "c1", **content},
+        {"role": "assistant", **content},
+        *HI,
+    ]
+    assert rendered(call, engine, messages=messages) == (
+        "user: hi\nassistant: \ntool: \nassistant: \nuser: hi\nassistant: "
+    )
+
+
+def test_a_template_is_given_tool_turns_names_and_reasoning():
+    inner = byte_tokenizer()
+    inner.chat_template = (
+        "{% for m in messages %}{{ m.role }}/{{ m.name }}/{{ m.tool_call_id }}/"
+        "{{ m.reasoning_content }}{% for c in m.tool_calls or [] %}"
+        "[{{ c.function.name }}:{{ c.function.arguments.x }}]{% endfor %};{% endfor %}{{ mood }}"
+    )
+    engine = FakeClient(tokenizer=Tokenizer(inner))
+    function = {"name": "f", "arguments": '{"x": 5}'}
+    odd = {"name": "g", "arguments": {"x": 6}}
+    messages = [
+        {"role": "user", "content": "hi", "name": "ann"},
+        {"role": "assistant", "content": None, "reasoning_content": "hm",
+         "tool_calls": [{"function": function}, {"function": odd}]},
+        {"role": "tool", "content": "5", "tool_call_id": "c1", "name": "f"},
+    ]  # fmt: skip
+    text = ask(engine, messages=messages, chat_template_kwargs={"mood": "good"})
+    assert text == "user/ann//;assistant///hm[f:5][g:6];tool/f/c1/;good"
+
+
+def ask(engine, path="/v1/chat/completions", **fields):
+    import httpx
+
+    from unmask.api import create_app
+    from unmask.metrics import Metrics
+
+    async def send():
+        transport = httpx.ASGITransport(create_app(engine, Metrics(), ServerConfig()))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.post(path, json=fields)
+
+    response = asyncio.run(send())
+    assert response.status_code == 200, response.text
+    return engine.tokenizer.decode(engine.requests[-1].prompt_token_ids, skip_special_tokens=False)
+
+
+@pytest.mark.parametrize("prefill", ["The answer is", "The answer is ", "<|en"])
+@pytest.mark.parametrize("more", [{}, {"add_generation_prompt": False}])
+def test_the_last_turn_may_be_continued(call, engine, prefill, more):
+    messages = [*HI, {"role": "assistant", "content": prefill}]
+    text = rendered(call, engine, messages=messages, continue_final_message=True, **more)
+    assert text == f"user: hi\nassistant: {prefill}"
+    tokens = {"messages": messages, "continue_final_message": True}
+    ids = call("POST", "/tokenize", json=tokens).json()["tokens"]
+    assert ids == list(engine.requests[-1].prompt_token_ids)
+
+
+def test_a_chat_may_go_without_the_prompt_of_an_answer(call, engine):
+    assert rendered(call, engine, messages=HI, add_generation_prompt=False) == "user: hi\n"
+
+
+def test_parts_of_a_message_are_lines(call, engine):
+    parts = [{"type": "text", "text": text} for text in ("What is", "2 + 3?")]
+    text = rendered(call, engine, messages=[{"role": "user", "content": parts}])
+    assert text == "user: What is\n2 + 3?\nassistant: "
+
+
+@pytest.mark.parametrize("path", [COMPLETIONS, CHAT, "/tokenize"])
+def test_an_empty_model_is_the_one_that_is_served(call, path):
+    fields = {"messages": HI} if path == CHAT else {"prompt": "hi"}
+    assert call("POST", path, json={**fields, "model": ""}).status_code == 200
+
+
+VALUES = {str: "high", bool: True, dict: {"a": "b", "c": {}}}
+
+
+@pytest.mark.parametrize("path", [COMPLETIONS, CHAT])
+@pytest.mark.parametrize("name", HINTS)
+def test_fields_that_change_nothing_are_accepted(call, engine, path, name):
+    fields = {"messages": HI} if path == CHAT else {"prompt": "hi"}
+    for value in (VALUES[HINTS[name]], None):
+        assert call("POST", path, json={**fields, name: value}).status_code == 200
+    assert engine.requests[0].sampling == engine.requests[1].sampling
+
+
+def test_messages_may_have_ids(call):
+    assert call("POST", CHAT, json={"messages": [{**HI[0], "id": "m1"}]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "none"},
+        {"functions": [{"name": "f"}], "function_call": "none"},
+        {"frequency_penalty": 0.0, "presence_penalty": -0.0, "repetition_penalty": 1},
+        {"repeat_penalty": 1.0, "typical_p": 1, "min_p": 0.0, "length_penalty": 1},
+        {"response_format": {"type": "text", "json_schema": None}, "tools": None},
+        {"guided_json": None, "guided_choice": [], "guided_regex": "", "audio": {}},
+        {"chat_template_kwargs": {}, "add_generation_prompt": True, "modalities": ["text"]},
+    ],
+    ids=str,
+)
+def test_neutral_values_are_accepted_however_they_are_spelled(call, engine, fields):
+    assert call("POST", CHAT, json={"messages": HI, **fields}).status_code == 200
+    assert call("POST", CHAT, json={"messages": HI}).status_code == 200
+    assert engine.requests[0].sampling == engine.requests[1].sampling
+    assert engine.requests[0].prompt_token_ids == engine.requests[1].prompt_token_ids
+
+
+def with_bos():
+    inner = byte_tokenizer()
+    inner.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|end|> $A", special_tokens=[("<|end|>", inner.eos_token_id)]
+    )
+    return FakeClient(tokenizer=Tokenizer(inner))
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "text"),
+    [
+        (COMPLETIONS, {"prompt": "hi"}, "<|end|>hi"),
+        (COMPLETIONS, {"prompt": ["a", "hi"]}, "<|end|>hi"),
+        (COMPLETIONS, {"prompt": "hi", "add_special_tokens": True}, "<|end|>hi"),
+        (COMPLETIONS, {"prompt": "hi", "add_special_tokens": None}, "<|end|>hi"),
+        (COMPLETIONS, {"prompt": "hi", "add_special_tokens": False}, "hi"),
+        (COMPLETIONS, {"prompt": TOKENIZER.encode("hi")}, "hi"),
+        (CHAT, {"messages": HI}, "user: hi\nassistant: "),
+        (CHAT, {"messages": HI, "add_special_tokens": False}, "user: hi\nassistant: "),
+    ],
+)
+def test_tokens_that_a_tokenizer_adds_begin_completions_and_no_chats(path, fields, text):
+    assert ask(with_bos(), path, **fields) == text
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        (COMPLETIONS, {"prompt": "a" * 5000}),
+        (COMPLETIONS, {"prompt": "a" * MODEL.max_model_len}),
+        (COMPLETIONS, {"prompt": [1] * MODEL.max_model_len}),
+        (COMPLETIONS, {"prompt": "hi", "max_tokens": MODEL.max_model_len}),
+        (CHAT, {"messages": [{"role": "user", "content": "a" * 5000}]}),
+        (CHAT, {"messages": HI, "max_completion_tokens": 10**6}),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_too_long_is_told_in_words_that_clients_look_for(call, path, fields):
+    error = call("POST", path, json=fields).json()["error"]
+    told = f"This model's maximum context length is {MODEL.max_model_len} tokens."
+    assert told in error["message"]
+    assert error["code"] == "context_length_exceeded"
+
+
+def test_idle_connections_are_kept_longer_than_clients_keep_them():
+    async def app(scope, receive, send):
+        raise AssertionError("nothing is sent")
+
+    assert settings_of(app, ServerConfig()).timeout_keep_alive == 75
+    assert settings_of(app, ServerConfig(keep_alive_s=0.5)).timeout_keep_alive == 1
