@@ -75,8 +75,6 @@ def write_checkpoint(folder: Path, shape: Shape, shard_bytes: int) -> None:
         "torch_dtype": "bfloat16",
     }
     (folder / "config.json").write_text(json.dumps(config))
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (folder / name).write_bytes((ROOT / "server" / "unmask" / "embedded" / name).read_bytes())
     files: list[list[str]] = [[]]
     held: dict[str, torch.Tensor] = {}
     noise = torch.randn(2**22).bfloat16()  # repeated: random numbers take longer than files
@@ -138,7 +136,7 @@ def measure(path: str, dtype: str, quantization: str) -> dict[str, Any]:
             peak = max(peak, _status()["RssAnon"])
             time.sleep(SAMPLE_S)
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)  # an error ends the process
     watcher.start()
     started_s = time.perf_counter()
     config = ModelConfig(path=path, dtype=dtype, device="cpu", quantization=quantization)

@@ -51,7 +51,7 @@ class EngineConfig:
     kv_dtype: KVDtypeName = "auto"
     prefix_cache: bool = True
     overlap: bool | None = None
-    overlap_rows: int = 512
+    overlap_rows: int = 0
     steps_ahead: int = 1
     graphs: bool | None = None
     threads: int | None = None

@@ -1,4 +1,4 @@
-"""Few rows do not overlap: a full block is committed with the next block's first step."""
+"""A full block is committed with the next block's first step wherever that is known in time."""
 
 from dataclasses import replace
 
@@ -16,24 +16,41 @@ def request(name: str, seed: int = 0) -> Request:
     return Request(name, tuple(range(seed, seed + 9)), params)
 
 
-def forwards(tiny: LoadedModel, overlap_rows: int, attention: str = "block_causal") -> int:
+def forwards(tiny: LoadedModel, params: SamplingParams, attention: str, **config: int) -> int:
     """Passes of one request, alone."""
     loaded = replace(tiny, info=replace(tiny.info, attention=attention))
-    engine = make_engine(loaded, overlap=True, overlap_rows=overlap_rows)
-    (answer,) = run_all(engine, [request("a")]).values()
-    finish = answer.finish
-    assert finish is not None
-    return finish.usage.forward_passes
+    engine = make_engine(loaded, overlap=True, **config)
+    own = Request("a", tuple(range(9)), replace(params, ignore_eos=True))
+    (answer,) = run_all(engine, [own]).values()
+    assert answer.finish is not None
+    return answer.finish.usage.forward_passes
 
 
-def test_a_block_takes_a_pass_less_while_steps_are_small(tiny: LoadedModel) -> None:
-    num_blocks, steps = 5, 4  # the first of them holds the end of the prompt
-    assert forwards(tiny, overlap_rows=1000) <= num_blocks * steps
-    assert forwards(tiny, overlap_rows=0) >= forwards(tiny, overlap_rows=1000) + num_blocks - 1
+NUM_BLOCKS, STEPS = 5, 4  # the first block holds the end of the prompt
+WHOLE_BLOCKS = replace(PARAMS, policy="threshold", threshold=0.0, steps=None)
+
+
+def test_a_block_of_known_steps_takes_no_more_passes_where_steps_overlap(
+    tiny: LoadedModel,
+) -> None:
+    """The next block begins behind the last step of the open one, whose result is not known."""
+    apart = forwards(tiny, PARAMS, "block_causal", overlap_rows=1000)
+    assert apart <= NUM_BLOCKS * STEPS
+    together = forwards(tiny, PARAMS, "block_causal", overlap_rows=0)
+    assert together <= apart + 1  # the last block of an answer is computed once more
+
+
+def test_a_block_that_may_be_full_at_any_step_takes_a_pass_more_where_steps_overlap(
+    tiny: LoadedModel,
+) -> None:
+    apart = forwards(tiny, WHOLE_BLOCKS, "block_causal", overlap_rows=1000)
+    together = forwards(tiny, WHOLE_BLOCKS, "block_causal", overlap_rows=0)
+    assert together >= apart + NUM_BLOCKS - 1
 
 
 def test_full_attention_commits_nothing_and_always_overlaps(tiny: LoadedModel) -> None:
-    assert forwards(tiny, 0, "full") == forwards(tiny, 1000, "full")
+    counts = [forwards(tiny, PARAMS, "full", overlap_rows=rows) for rows in (0, 1000)]
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize("overlap_rows", [0, 20, 30, 1000])

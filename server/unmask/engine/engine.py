@@ -164,9 +164,9 @@ class Engine:
     def _steps_ahead(self, batch: StepBatch | None) -> int:
         """Steps that may be launched before one's result is read.
 
-        A full block is computed once more where its last result is not known yet, rather than
-        together with the next block. While a step waits for weights, that costs more than the
-        host's part of it.
+        A block that is full earlier than its quotas say is computed once more where its last result
+        is not known yet, rather than together with the next block. A fast host may do better
+        without overlap while steps are short.
         """
         if batch is None or not self.runner.overlaps:
             return 0

@@ -117,6 +117,12 @@ class Sequence:
             or decoding.sub_block_len is not None
         )
         request, block_len = self.request, decoding.block_len
+        # Whether the device has cells for two blocks, and nothing but quotas tells how many
+        # positions a step fills.
+        self._may_open_next = 2 * block_len <= MAX_BLOCK_LENGTH and (
+            self.is_canvas or (self._runs_ahead and not self.is_full and self.num_canvases == 1)
+        )
+        self._may_open_next &= decoding.constraint is None and not decoding.eos_last
         self.last_end = self.num_prompt + decoding.max_tokens
         self.origin = self.num_prompt if self.is_full or self.is_canvas else 0
         self.fill_end = self.last_end
@@ -159,24 +165,31 @@ class Sequence:
     @property
     def next_step(self) -> int:
         """Number of the denoising step that is launched next, of the open or the next block."""
-        if self.is_canvas and self.opens_next:
+        if self.in_flight and self.opens_next:
             return 0
         return self.block_step + self.in_flight
 
     @property
     def is_out(self) -> bool:
-        """Whether the last step that a canvas of noise may take is launched."""
-        return self.is_canvas and self.block_step + self.in_flight >= self.decoding.steps
+        """Whether the last step that the open block may take is launched."""
+        return self.block_step + self.in_flight >= self.decoding.steps
 
     @property
     def opens_next(self) -> bool:
-        """Whether the next canvas can begin before the tokens of the open one are known.
+        """Whether the next block can begin before the tokens of the open one are known.
 
-        They are what its last step, the only one that is out, leaves on the device.
+        They are what its last step, the only one that is out, leaves on the device. That step fills
+        every position for certain: a canvas of noise takes no more of them, and of a masked block
+        no more are masked than it fills at least.
         """
-        is_last = self.in_flight == 1 and self.in_next == 0 and self.is_out
-        fits = 2 * self.decoding.block_len <= MAX_BLOCK_LENGTH
-        return is_last and fits and self.block_end < self.fill_end
+        if not (self.is_out and self._may_open_next and self.in_flight == 1 and not self.in_next):
+            return False
+        if self.block_end >= self.fill_end or self.keeps_scores:
+            return False
+        if self.is_canvas:
+            return True
+        num_masked = int(self.masked[self.block_start : self.block_end].sum())
+        return num_masked <= self.decoding.quotas[min(self.block_step, self.decoding.steps - 1)]
 
     @property
     def block_index(self) -> int:
@@ -203,9 +216,13 @@ class Sequence:
     @property
     def must_wait(self) -> bool:
         """Whether the last result decides what is computed next."""
-        if not self.in_flight or (self._runs_ahead and not self.keeps_scores):
+        if not self.in_flight:
             return False
-        if self.is_out:
+        if self.in_next:
+            return True  # the next block has begun, and the last tokens of the open one are to come
+        if self._runs_ahead and not self.keeps_scores:
+            return False
+        if self.is_canvas and self.is_out:
             return not self.opens_next
         if self.decoding.editing_limit is not None and self.in_flight > 1:
             return True  # a run after the last edit might edit once more, and leave other keys
@@ -235,8 +252,8 @@ class Sequence:
         if self.is_full:
             reach = self._full_pass()
             return reach if self.num_canvases * reach.num_rows <= budget else None
-        if self.is_canvas and self.opens_next:
-            reach = self._next_canvas_pass()
+        if self.in_flight and self.opens_next:
+            reach = self._next_block_pass()
             return reach if reach.num_rows <= budget else None
         reach = self._first_token_pass() if self._lacks_first_token else self._block_pass()
         if reach.num_rows <= budget:
@@ -256,8 +273,8 @@ class Sequence:
         start, end = min(self.num_computed, self.block_start - 1), self.block_start + 1
         return Reach(start, end, end, range(self.block_start, end))
 
-    def _next_canvas_pass(self) -> Reach:
-        """The open canvas, whose tokens are final by then, and the first step of the next one."""
+    def _next_block_pass(self) -> Reach:
+        """The open block, whose tokens are final by then, and the first step of the next one."""
         end = min(self.block_end + self.decoding.block_len, self.fill_end)
         return Reach(self.num_computed, end, end, range(self.block_end, end))
 

@@ -18,7 +18,8 @@ class Span:
 
     With guidance there is a second one, `without_prompt`, on pages of its own. `bounds` are all of
     its numbers as int64: start, end and horizon of its reach, start and end of what is scored and
-    of the open block's rows, the row of the table, and whether it is `without_prompt`.
+    of the rows that have cells on the device, the row of the table, and whether it is
+    `without_prompt`. Cells have the open block and, where it begins, the next one.
     """
 
     sequence: Sequence
@@ -33,10 +34,21 @@ class Span:
         start, row = sequence.block_start, sequence.canvas_row
         assert row is not None, "a sequence has a row from its admission on"
         end = min(sequence.block_end, reach.end) if reach.scored else start
+        opened = start
         if reach.scored and reach.scored.start == sequence.block_end:
             start, end = reach.scored.start, reach.end  # the block after the open one
+            opened = start if sequence.is_canvas else opened  # whose tokens are to come
         scored = reach.scored
-        bounds = (reach.start, reach.end, reach.horizon, scored.start, scored.stop, start, end, row)
+        bounds = (
+            reach.start,
+            reach.end,
+            reach.horizon,
+            scored.start,
+            scored.stop,
+            opened,
+            end,
+            row,
+        )
         numbers = np.array((*bounds, without_prompt), np.int64)
         return cls(sequence, reach, start, without_prompt, numbers.tobytes())
 
@@ -167,8 +179,7 @@ def build_batch(
     opened = (bounds.block_end > bounds.block_start).nonzero()[0]
     block_start = bounds.block_start[opened]
     blocks = Ranges.of(block_start, bounds.block_end[opened] - block_start)
-    in_flight = np.array([spans[i].sequence.in_flight for i in opened.tolist()], np.int64)
-    first_cells = bounds.row[opened] * MAX_BLOCK_LENGTH - block_start
+    known_from = np.array([_known_from(spans[i]) for i in opened.tolist()], np.int64)
     first_open = (blocks.starts[:-1] - block_start)[np.searchsorted(opened, which)]
     # The canvas without the prompt comes right after the other and is as long.
     is_guided = np.append(bounds.without_prompt[1:], 0)[which] > 0
@@ -191,13 +202,36 @@ def build_batch(
         scored_spans=scored.owner,
         scored_starts=scored.starts,
         open_rows=blocks.numbers + first_rows[opened][blocks.owner],
-        open_cells=blocks.numbers + first_cells[blocks.owner],
-        open_is_known=(in_flight == 0)[blocks.owner],
+        open_cells=_cells(spans[0].sequence, blocks, block_start, bounds.row[opened], table),
+        open_is_known=blocks.numbers >= known_from[blocks.owner],
         scored_open=scored.numbers + first_open[scored.owner],
         guided=guided,
         guiding_rows=hidden_rows[guided] + lengths[which][scored.owner[guided]],
         decoding=decoding,
     )
+
+
+def _known_from(span: Span) -> int:
+    """The first position with a cell whose token the host knows."""
+    if span.block_start > span.sequence.block_start:
+        return span.block_start  # of the next block, which begins as masks
+    return span.sequence.block_end if span.sequence.in_flight else span.sequence.block_start
+
+
+def _cells(
+    sequence: Sequence, blocks: Ranges, starts: IntArray, rows: IntArray, table: SequenceTable
+) -> IntArray:
+    """Cells of the device's canvas [sequences, MAX_BLOCK_LENGTH] for positions of open blocks.
+
+    Where attention is block-causal a block and the next one have different cells, if there are as
+    many: blocks begin at multiples of their length. All sequences are of one model.
+    """
+    if sequence.is_full or sequence.is_canvas:
+        return blocks.numbers + (rows * MAX_BLOCK_LENGTH - starts)[blocks.owner]
+    block_len = table.parameters.block_len[rows]
+    cycle = np.where(2 * block_len <= MAX_BLOCK_LENGTH, 2 * block_len, block_len)
+    cells: IntArray = blocks.numbers % cycle[blocks.owner]
+    return cells + (rows * MAX_BLOCK_LENGTH)[blocks.owner]
 
 
 def _token_ids(spans: list[Span], bounds: _Bounds, rows: Ranges, table: SequenceTable) -> IntArray:
