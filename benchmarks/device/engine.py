@@ -110,7 +110,7 @@ def measure(
             own = replace(params, max_tokens=load.block * (1 + place % num_blocks))
         return Request(request_id, prompts[place], own)
 
-    name, waits = f"loop-{next(_names)}", engine.loaded.info.attention == "canvas"
+    name, waits = f"loop-{next(_names)}", _begins_behind(engine, load)
     loop = ClosedLoop(engine, new_request, begin, load.block, name, waits=waits)
     try:
         to_steady(loop)
@@ -135,11 +135,26 @@ def measure(
 
 def _steps_after(engine: Engine, load: Load) -> int:
     """Steps between the last of a block and the first of the next: its result is not known yet."""
-    attention = engine.loaded.info.attention
+    overlaps = engine.loaded.info.attention != "canvas" and _overlaps(engine, load)
+    return engine.config.steps_ahead if overlaps and not _begins_behind(engine, load) else 0
+
+
+def _overlaps(engine: Engine, load: Load) -> bool:
+    is_causal = engine.loaded.info.attention == "block_causal"
     few = load.concurrency * load.block < engine.config.overlap_rows
-    if not engine.runner.overlaps or attention == "canvas" or (attention != "full" and few):
-        return 0
-    return engine.config.steps_ahead
+    return engine.runner.overlaps and not (is_causal and few)
+
+
+def _begins_behind(engine: Engine, load: Load) -> bool:
+    """Whether a block begins behind the last step of the one before, which its quotas tell.
+
+    Such an answer waits for the result of its last step alone.
+    """
+    info = engine.loaded.info
+    if info.attention != "block_causal":
+        return info.attention == "canvas"
+    told = load.cache != "block" and not info.shift and engine.config.steps_ahead == 1
+    return told and _overlaps(engine, load)
 
 
 def _described(load: Load, window: Window, sizes: Sizes, ceilings: Ceilings) -> dict[str, Any]:
