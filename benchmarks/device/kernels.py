@@ -6,13 +6,12 @@ from functools import partial
 
 import torch
 
-from benchmarks.device import attention, experts, fp8, int4, layers, products, unmasking
+from benchmarks.device import attention, experts, fp8, layers, products, unmasking
 from benchmarks.device.report import Part
 from benchmarks.device.timing import Ceilings
 
 CONTEXTS = (1024, 4096, 16_384)
 SCORED_ROWS = (2048, 256, 32)
-INT4_ROWS = (16, 128, 1024)
 
 
 def bits(device: torch.device, *, small: bool = False) -> Iterator[Part]:
@@ -55,15 +54,6 @@ def parts(device: torch.device, ceilings: Ceilings, *, small: bool = False) -> I
         )
     sizes = (4, 64, 96) if small else (2048, 4096, 12_288)
     yield Part("layers", 4, lambda: layers.compare(*sizes, ceilings, device), "layers")
-    weights = [(128, 256)] if small else [p[:2] for p in products.PRODUCTS["SDAR-8B"][:4]]
-    counts = (3, 16) if small else INT4_ROWS
-    for outputs, inputs in weights:
-        yield Part(
-            f"int4, {outputs} x {inputs}",
-            3,
-            partial(int4.compare, outputs, inputs, ceilings, device, counts),
-            "int4",
-        )
 
 
 def products_fp8(

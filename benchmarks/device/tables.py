@@ -23,7 +23,7 @@ def lines(result: Row) -> Iterator[str]:
         yield from _load(row)
     for row in result.get("fp8", []):
         yield f"{row['part']}, {row['rows']} rows: {_brief(row)}"
-    for key in ("int4", "speculation", "canvases", "peers", "http"):
+    for key in ("speculation", "canvases", "peers", "http"):
         for row in result.get(key, []):
             yield f"{row['part']}: {_brief(row)}"
     for part in result["skipped"]:

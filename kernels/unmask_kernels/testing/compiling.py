@@ -25,7 +25,6 @@ from unmask_kernels.gpu import (
     experts,
     fp8,
     fused_head,
-    int4,
     layers,
     linear,
     quantized_rows,
@@ -148,7 +147,6 @@ def all_variants(capability: int) -> Iterator[Variant]:
     yield from selection.variants(capability)
     yield from experts.variants(capability)
     yield from linear.variants(capability)
-    yield from int4.variants(capability)
     yield from quantized_rows.variants(capability)
     yield from fp8.variants(capability)
 
