@@ -30,7 +30,8 @@ def check_counts(body: Any, model: ModelInfo) -> None:
     for field, (limit, items) in limits.items():
         _check(_length(body.get(field)), limit, field, items, field)
     _check_prompt(body.get("prompt"), context)
-    _check_messages(body.get("messages"))
+    _check_messages(body.get("messages"), "messages")
+    _check_messages(body.get("input"), "input")
 
 
 def _check_prompt(prompt: Any, context: int) -> None:
@@ -45,14 +46,14 @@ def _check_prompt(prompt: Any, context: int) -> None:
         raise context_exceeded(context, f"a prompt has {longest} tokens", "prompt")
 
 
-def _check_messages(messages: Any) -> None:
+def _check_messages(messages: Any, field: str) -> None:
     if not isinstance(messages, list):
         return
     turns = [message for message in messages if isinstance(message, dict)]
     parts = sum(_length(turn.get("content")) for turn in turns)
-    _check(len(messages) + parts, MAX_MESSAGES, "messages", "messages and parts", "messages")
+    _check(len(messages) + parts, MAX_MESSAGES, field, "messages and parts", field)
     for turn in turns:
-        _check(len(turn), MAX_FIELDS, "a message", "fields", "messages")
+        _check(len(turn), MAX_FIELDS, "a message", "fields", field)
 
 
 def _length(value: Any) -> int:

@@ -1,4 +1,4 @@
-"""`/v1/completions` and `/v1/chat/completions`."""
+"""`/v1/completions`, `/v1/chat/completions` and `/v1/responses`."""
 
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
@@ -16,6 +16,13 @@ from unmask.api.job import Job, prepare
 from unmask.api.logprobs import TokenTexts
 from unmask.api.merge import Merger, submit_all
 from unmask.api.openapi import Responses, answers, errors, json_body
+from unmask.api.responses import (
+    NAMES,
+    ResponseFormat,
+    ResponsesBody,
+    ResponseWriter,
+    gather_response,
+)
 from unmask.api.sampling import field_names, renamed
 from unmask.api.schemas import ChatBody, CompletionBody
 from unmask.api.stream import EventStreamResponse, Writer
@@ -66,5 +73,23 @@ def generation_routes(backend: Backend) -> APIRouter:
             body = await read_body(request, ChatBody, backend)
             job = await prepare(body, backend, "chatcmpl")
         return await generate(request, body, job)
+
+    @router.post("/v1/responses", include_in_schema=False)
+    async def responses(request: Request) -> Response:
+        """Answer a conversation in the words of OpenAI's newer API."""
+        with counting_refusals():
+            body = await read_body(request, ResponsesBody, backend)
+            asked = body.to_chat()
+            with renamed(NAMES):
+                job = await prepare(asked, backend, "resp")
+        with renamed(NAMES), renamed(field_names(asked)):
+            streams = await submit_all(client, job.requests)
+        answer = ResponseFormat(job, body)
+        if body.stream:
+            writer = ResponseWriter(job, answer)
+            return EventStreamResponse(writer, streams, backend.config.ping_interval_s)
+        async with aclosing(Merger(streams)) as merger:
+            told = await while_connected(request.receive, gather_response(job, merger, answer))
+        return JSONResponse(told)
 
     return router

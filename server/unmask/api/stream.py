@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -27,10 +27,18 @@ _json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", "
 LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
+class Frames(Protocol):
+    """Bytes of a stream."""
+
+    def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
+        """The body of the response."""
+        ...
+
+
 class EventStreamResponse(Response):
     """Sends events as they come; when the caller goes away, their requests are aborted."""
 
-    def __init__(self, writer: "Writer", streams: Sequence[EventStream], ping_s: float) -> None:
+    def __init__(self, writer: Frames, streams: Sequence[EventStream], ping_s: float) -> None:
         super().__init__(media_type="text/event-stream")
         del self.headers["content-length"]
         self.headers["cache-control"] = "no-cache"
