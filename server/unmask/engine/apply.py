@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from unmask.engine.output import TextAssembler
-from unmask.engine.sequence import IntArray, Sequence
+from unmask.engine.reach import IntArray
+from unmask.engine.sequence import Sequence
 from unmask.engine.speculation import is_reached
 from unmask.engine.step import Ranges, Span, StepBatch, StepResult
 from unmask.engine.table import NEVER, SequenceTable

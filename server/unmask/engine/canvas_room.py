@@ -13,7 +13,7 @@ from unmask.engine.canvases import Canvases, CanvasStep, UnknownTokens, canvas_a
 from unmask.engine.graph_sizes import GraphSize, tile_configs, tiles_for
 from unmask.engine.launched import Outputs
 from unmask.engine.pages import page_size_of
-from unmask.engine.sequence import IntArray
+from unmask.engine.reach import IntArray
 from unmask.engine.staging import Array, Staging, on_host, packed_size, unpack
 from unmask.engine.step import StepBatch
 from unmask.engine.step_room import HostStep, StepRoom, spare_cell

@@ -3,7 +3,8 @@
 import numpy as np
 
 from unmask.engine.canvas_room import CanvasSize
-from unmask.engine.sequence import Decoding, Reach, Sequence
+from unmask.engine.reach import Reach
+from unmask.engine.sequence import Decoding, Sequence
 from unmask.engine.step import Span, StepBatch, build_batch
 from unmask.engine.table import SequenceTable
 from unmask.models.layers import KVCache

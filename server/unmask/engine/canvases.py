@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unmask.decoding.canvas import CanvasState, Predictions, Rules, denoise
 from unmask.engine.launched import Outputs
-from unmask.engine.sequence import IntArray
+from unmask.engine.reach import IntArray
 from unmask.engine.staging import Array
 from unmask.engine.step import DecodingArrays, StepBatch
 from unmask.models.canvas_decoder import CanvasDecoder

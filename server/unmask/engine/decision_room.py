@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unmask.decoding.policies import Rules
 from unmask.engine.deciding import Decisive
-from unmask.engine.sequence import IntArray
+from unmask.engine.reach import IntArray
 from unmask.engine.staging import Array, Staging, packed_size, unpack
 from unmask.engine.step import StepBatch
 from unmask.engine.step_tensors import CODE_OF

@@ -7,7 +7,8 @@ from unmask.config import EngineConfig
 from unmask.engine.active_rows import active_rows
 from unmask.engine.block_lengths import GPU_SATURATION_ROWS, index_under_load
 from unmask.engine.pages import PagePool
-from unmask.engine.sequence import Reach, Sequence
+from unmask.engine.reach import Reach
+from unmask.engine.sequence import Sequence
 from unmask.engine.speculation import can_speculate, discard, num_canvas_rows, speculate
 from unmask.engine.step import Span, StepBatch, build_batch
 from unmask.engine.table import SequenceTable

@@ -2,17 +2,14 @@
 
 import copy
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from unmask.engine.pages import PageKey, page_key, root_key
+from unmask.engine.reach import BoolArray, IntArray, Reach
 from unmask.types import MAX_BLOCK_LENGTH, CacheName, ModelInfo, PolicyName, Request
 from unmask_kernels.request_constraint import Constraint
-
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +43,6 @@ class Decoding:
     def steps(self) -> int:
         """Denoising steps that a block may take."""
         return len(self.quotas)
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """What is computed next: positions [start, end), whose queries see no key beyond `horizon`.
-
-    Of the open block, if it is among them, the masked positions of `scored` may be filled. With
-    `active` [end - start] the others keep the keys that they have.
-    """
-
-    start: int
-    end: int
-    horizon: int
-    scored: range = range(0)
-    active: BoolArray | None = field(default=None, compare=False)
-    num_active: int = 0
-
-    @property
-    def num_rows(self) -> int:
-        """Positions that are computed."""
-        return self.end - self.start if self.active is None else self.num_active
 
 
 class Sequence:

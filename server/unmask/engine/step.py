@@ -6,7 +6,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from unmask.engine.sequence import IntArray, Reach, Sequence
+from unmask.engine.reach import IntArray, Reach
+from unmask.engine.sequence import Sequence
 from unmask.engine.table import NEVER, BoolArray, FloatArray, SequenceTable
 from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.request_constraint import Constraint

@@ -6,7 +6,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from unmask.engine.sequence import IntArray, Sequence
+from unmask.engine.reach import IntArray
+from unmask.engine.sequence import Sequence
 from unmask.types import MAX_BLOCK_LENGTH, POLICY_NAMES
 
 FloatArray = npt.NDArray[np.float32]
