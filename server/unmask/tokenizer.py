@@ -85,8 +85,9 @@ class Tokenizer:
             return cls(
                 kind.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
             )
-        except (OSError, ValueError, ImportError, LookupError, TypeError) as error:
-            raise InvalidCheckpoint(f"no usable tokenizer in {folder}: {error}") from error
+        except Exception as error:  # of several libraries, each with its own kinds
+            reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
+            raise InvalidCheckpoint(f"no usable tokenizer in {folder}: {reason[0]}") from error
 
     @property
     def eos_token_id(self) -> int | None:

@@ -12,6 +12,7 @@ from unmask.models.family import RawConfig
 
 logger = logging.getLogger(__name__)
 
+MAX_JSON_CHARS = 16 * 2**20
 BLOCK_IN_NAME = re.compile(r"(?:-b|[-_]?block[-_]?(?:length|size)[-_=]?)(\d{1,4})(?![\w.])", re.I)
 
 
@@ -53,14 +54,29 @@ class Checkpoint:
 
         Fine-tuned copies often lack the field, and some the other one too.
         """
-        named: list[str] = self.config.get("architectures") or []
-        mapped = (self.config.get("auto_map") or {}).values()
-        return tuple(named) or tuple(str(entry).rpartition(".")[2] for entry in mapped)
+        named, mapped = self.config.get("architectures"), self.config.get("auto_map")
+        if named:
+            if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+                raise InvalidCheckpoint(f"config.json: architectures {named!r:.60} are no names")
+            return tuple(named)
+        entries = mapped.values() if isinstance(mapped, dict) else ()
+        return tuple(str(entry).rpartition(".")[2] for entry in entries)
+
+
+def _read_text(path: Path) -> str:
+    """The text of a regular file; raises `InvalidCheckpoint` for one without an end or a bound."""
+    if path.exists() and not path.is_file():
+        raise InvalidCheckpoint(f"{path} is no regular file")
+    with path.open(encoding="utf-8") as file:
+        text = file.read(MAX_JSON_CHARS + 1)
+    if len(text) > MAX_JSON_CHARS:
+        raise InvalidCheckpoint(f"{path} is larger than {MAX_JSON_CHARS // 2**20} MiB")
+    return text
 
 
 def _read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(_read_text(path))
     except FileNotFoundError as error:
         if optional:
             return {}

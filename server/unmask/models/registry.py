@@ -21,6 +21,7 @@ from unmask.models import (
 )
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_fields import check_fields, knows_fields
+from unmask.models.config_values import check_values
 from unmask.models.family import Family, Model, RawConfig
 from unmask.models.hub import display_name, find_checkpoint
 from unmask.models.model_info import model_info
@@ -31,6 +32,13 @@ from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
 logger = logging.getLogger(__name__)
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
+logger = logging.getLogger(__name__)
+
+# What values of no sense end in that no check foresaw.
+UNREADABLE = (
+    *(ArithmeticError, AttributeError, IndexError, MemoryError, RecursionError, RuntimeError),
+    *(TypeError, ValueError),
+)
 EMBEDDED_NAME = "unmask-embedded"
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 FAMILIES: tuple[Family, ...] = (
@@ -96,6 +104,7 @@ def load_model(
     family = family_of(checkpoint)
     checkpoint = checkpoint.with_block_length(family.block_field)
     check_fields(checkpoint.config, family.fields)
+    check_values(checkpoint.config)
     raw = checkpoint.config
     device = _device(config)
     dtype = _dtype(config, raw, device)
@@ -119,6 +128,12 @@ def load_model(
             logger.info("experts: held as %s, %.2f GiB", name, num_bytes / 2**30)
     except KeyError as error:
         raise InvalidCheckpoint(f"config.json has no {error}") from error
+    except UNREADABLE as error:
+        logger.debug("%s does not load", name, exc_info=True)
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
+        raise InvalidCheckpoint(
+            f"{name} cannot be read: {type(error).__name__}: {reason}"
+        ) from error
     mask = () if info.mask_token_id is None else (info.mask_token_id,)
     tokenizer.reserve((*mask, *info.eos_token_ids))
     return LoadedModel(model, tokenizer, info, dtype, device)
@@ -172,7 +187,10 @@ def _dtype(config: ModelConfig, raw: RawConfig, device: torch.device) -> torch.d
     """The dtype asked for; else bfloat16 wherever the device has it, float32 elsewhere."""
     if config.dtype != "auto":
         return DTYPES[config.dtype]
-    stored = DTYPES.get(raw.get("torch_dtype") or raw.get("dtype") or "float32", torch.float32)
+    named = raw.get("torch_dtype") or raw.get("dtype") or "float32"
+    if not isinstance(named, str):
+        raise InvalidCheckpoint(f"config.json: torch_dtype is {named!r:.40}, which is no name")
+    stored = DTYPES.get(named, torch.float32)
     if device.type == "cpu" and not torch.cpu._is_avx512_bf16_supported():
         return torch.float32
     return stored

@@ -117,8 +117,10 @@ def _files(folder: Path) -> list[Path]:
 def _names_of_index(path: Path) -> list[str]:
     try:
         names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise InvalidCheckpoint(f"{path} is not an index of tensors: {error}") from error
+    if odd := [name for name in names if not isinstance(name, str)]:
+        raise InvalidCheckpoint(f"{path} is not an index of tensors: {odd[0]!r} names no file")
     if outside := [name for name in names if Path(name).name != name]:
         raise InvalidCheckpoint(f"{path} names files elsewhere: {', '.join(outside)}")
     return names
@@ -152,7 +154,7 @@ def _open(path: Path) -> dict[str, StoredTensor]:
         header: dict[str, Any] = json.loads(memory[8:begin])
         header.pop("__metadata__", None)
         return {name: _stored(file, begin, name, entry) for name, entry in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidCheckpoint(f"{path} is not in the safetensors format: {error}") from error
     except InvalidCheckpoint as error:
         raise InvalidCheckpoint(f"{path}: {error}") from None
@@ -162,6 +164,8 @@ def _stored(file: _Mapping, begin: int, name: str, entry: dict[str, Any]) -> Sto
     if entry["dtype"] not in DTYPES:
         raise InvalidCheckpoint(f"{name} is of type {entry['dtype']}, which is not supported")
     start, end = entry["data_offsets"]
+    if not all(isinstance(number, int) and number >= 0 for number in (start, end, *entry["shape"])):
+        raise ValueError(f"{name} has a shape or a place of no whole numbers")
     tensor = StoredTensor(file, begin + start, tuple(entry["shape"]), DTYPES[entry["dtype"]])
     if start < 0 or end - start != tensor.num_bytes:
         raise InvalidCheckpoint(f"{name} {tensor.shape} does not fill bytes {start} to {end}")

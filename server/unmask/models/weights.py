@@ -1,6 +1,7 @@
 """The tensors of a checkpoint, with every missing, unexpected or misshapen one named."""
 
 import ctypes
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ Progress = Callable[[str, int, int], None]
 Held = Literal["auto", "none"] | Quantization
 Matrix = Tensor | QuantizedWeight
 MOST_ALIKE = 3
+MAX_STAND_INS = 2**24  # numbers of tensors that are missing or misshapen
 
 
 class Weights:
@@ -53,6 +55,7 @@ class Weights:
         self._all_bytes = sum(_num_bytes(tensor) for tensor in self._tensors.values())
         self._done_bytes = 0
         self._num_quantized = 0
+        self._num_stand_ins = 0
         self.expert_bytes: dict[torch.dtype, int] = {}  # of all experts, by how they are held
         self.dtype = dtype
         self.device = device
@@ -182,8 +185,7 @@ class Weights:
         left = {name: tensor for name, tensor in self._tensors.items() if _num_bytes(tensor)}
         unexpected = [f"unexpected {name} {tuple(left[name].shape)}" for name in left]
         if problems := self._problems + unexpected:
-            listed = "; ".join(_summary(problems))
-            raise InvalidCheckpoint(f"the weights do not fit config.json: {listed}")
+            raise self._misfit(problems)
         if self.quantization in DTYPES and not self._num_quantized:
             raise InvalidCheckpoint(f"no weight of this family can be held as {self.quantization}")
 
@@ -263,7 +265,15 @@ class Weights:
             self._problems.append(f"{name} is {tuple(tensor.shape)}, expected {shape}")
         else:
             return tensor
+        # Zeros stand in for it, so that other problems are told too, while they are few.
+        self._num_stand_ins += math.prod(shape)
+        if self._num_stand_ins > MAX_STAND_INS:
+            raise self._misfit([*self._problems, "and more was not looked at"])
         return None
+
+    def _misfit(self, problems: Sequence[str]) -> InvalidCheckpoint:
+        listed = "; ".join(_summary(problems))
+        return InvalidCheckpoint(f"the weights do not fit config.json: {listed}")
 
     def _report(self, tensor: Tensor | StoredTensor | CompressedTensor) -> None:
         self._done_bytes += _num_bytes(tensor)

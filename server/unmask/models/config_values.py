@@ -1,0 +1,102 @@
+"""Ranges of the numbers in a `config.json`, checked before anything is allocated."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from unmask.errors import InvalidCheckpoint
+from unmask.types import MAX_BLOCK_LENGTH
+
+MAX_POSITIONS = 2**21  # of which there are tables of angles, 1 GiB at most
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Numbers from `low` to `high`, both allowed; whole ones unless they are `real`."""
+
+    low: float
+    high: float
+    real: bool = False
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value of a file is such a number."""
+        if isinstance(value, bool) or not isinstance(value, (int, float) if self.real else int):
+            return False
+        return math.isfinite(value) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        kind = "number" if self.real else "whole number"
+        return f"{kind} from {self.low:,g} to {self.high:,g}"
+
+
+_WIDTH, _LAYERS, _HEADS = Range(1, 2**17), Range(1, 1000), Range(1, 1024)
+_EXPERTS, _TOKEN, _FACTOR = Range(0, 2**13), Range(0, 2**24), Range(1e-6, 1e6, real=True)
+_GROUPS = Range(-2, 2**10)  # LLaDA-MoE's class has -2 for none
+RANGES: Mapping[str, Range] = {
+    "attention_factor": _FACTOR,
+    "bd_size": Range(1, MAX_BLOCK_LENGTH),
+    "beta_fast": _FACTOR,
+    "beta_slow": _FACTOR,
+    "block_size": Range(1, MAX_BLOCK_LENGTH),
+    "canvas_length": Range(1, MAX_BLOCK_LENGTH),
+    "d_model": _WIDTH,
+    "decoder_sparse_step": _LAYERS,
+    "dense_intermediate_size": Range(1, 2**20),
+    "embedding_size": _TOKEN,
+    "expert_intermediate_size": Range(1, 2**20),
+    "factor": _FACTOR,
+    "final_logit_softcapping": _FACTOR,
+    "first_k_dense_replace": Range(0, 1000),
+    "global_head_dim": Range(1, 2**12),
+    "head_dim": Range(1, 2**12),
+    "hidden_size": _WIDTH,
+    "high_freq_factor": _FACTOR,
+    "intermediate_size": Range(1, 2**20),
+    "low_freq_factor": _FACTOR,
+    "mask_token_id": _TOKEN,
+    "max_position_embeddings": Range(1, MAX_POSITIONS),
+    "max_sequence_length": Range(1, MAX_POSITIONS),
+    "mlp_hidden_size": Range(1, 2**20),
+    "mlp_ratio": Range(1, 64),
+    "moe_intermediate_size": Range(1, 2**20),
+    "n_group": _GROUPS,
+    "n_heads": _HEADS,
+    "n_kv_heads": _HEADS,
+    "n_layers": _LAYERS,
+    "num_attention_heads": _HEADS,
+    "num_experts": _EXPERTS,
+    "num_experts_per_tok": Range(1, 2**10),
+    "num_global_key_value_heads": _HEADS,
+    "num_hidden_layers": _LAYERS,
+    "num_key_value_heads": _HEADS,
+    "num_local_experts": _EXPERTS,
+    "num_shared_experts": Range(0, 2**8),
+    "original_max_position_embeddings": Range(1, MAX_POSITIONS),
+    "partial_rotary_factor": Range(1e-6, 1, real=True),
+    "rms_norm_eps": Range(0, 1, real=True),
+    "rope_theta": Range(1, 1e12, real=True),
+    "routed_scaling_factor": Range(1e-6, 1e6, real=True),
+    "shared_expert_intermediate_size": Range(0, 2**20),
+    "sliding_window": Range(0, 2**31),
+    "top_k_experts": Range(1, 2**10),
+    "topk_group": _GROUPS,
+    "vocab_size": Range(1, 2**22),
+}
+
+
+def check_values(raw: Mapping[str, Any]) -> None:
+    """Raise `InvalidCheckpoint` that names every number out of its range; `null` is absent."""
+    if problems := list(_problems(raw)):
+        raise InvalidCheckpoint(f"config.json: {'; '.join(problems)}")
+
+
+def _problems(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in raw.items():
+        if isinstance(value, Mapping) and not name.startswith(("vision", "audio")):
+            yield from _problems(value, f"{prefix}{name}.")
+        own = RANGES.get(name)
+        if own is None or value is None or (name == "sliding_window" and value is False):
+            continue
+        if not own.holds(value):
+            yield f"{prefix}{name} is {value!r:.40}, which is no {own}"

@@ -1,0 +1,159 @@
+"""A spoiled folder ends in one line that says what is wrong, not in a traceback or in gigabytes."""
+
+import json
+import resource
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.tiny import GOLDEN, byte_tokenizer
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.errors import InvalidCheckpoint
+from unmask.models.registry import load_model
+
+GROWTH_MIB = 1024
+DEEP = "[" * 200_000
+
+
+def set_field(**fields: Any) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        raw = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(raw | fields))
+
+    return spoil
+
+
+def write(name: str, content: str | bytes) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        data = content.encode() if isinstance(content, str) else content
+        (folder / name).write_bytes(data)
+
+    return spoil
+
+
+def header(content: Any) -> Callable[[Path], None]:
+    text = content if isinstance(content, str) else json.dumps(content)
+    return write("model.safetensors", struct.pack("<Q", len(text)) + text.encode())
+
+
+def index(content: Any) -> Callable[[Path], None]:
+    text = content if isinstance(content, str) else json.dumps(content)
+    return write("model.safetensors.index.json", text)
+
+
+def link(name: str, target: str) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(target)
+
+    return spoil
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def cut(name: str, keep: int) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:keep])
+
+
+def make_folder(name: str) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).mkdir()
+
+    return spoil
+
+
+ENTRY = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
+NUMBERS = {
+    "vocab_size": [10**12, "many", 0, -1, 1.5, True, None, []],
+    "hidden_size": [10**9, "wide", 0, float("nan")],
+    "num_hidden_layers": [10**5, 10**9, -1, "two", 900],
+    "num_attention_heads": [0, 3, "4", 10**6],
+    "num_key_value_heads": [0, 3, -2],
+    "head_dim": [0, 10**9, "32"],
+    "intermediate_size": [0, 10**10, {}],
+    "max_position_embeddings": [10**12, 0, "long"],
+    "rope_theta": [float("nan"), 0, -1, "big", float("inf")],
+    "rms_norm_eps": ["small", -1, float("nan")],
+    "block_size": [0, 10**9, -4, "4"],
+    "mask_token_id": ["mask", 10**9, -1, 511.0],
+    "eos_token_id": [10**9, [[3]], "end"],
+    "rope_scaling": [{"rope_type": "linear", "factor": 10**9}, {"type": "yarn"}, "yarn", [1]],
+    "architectures": [7, ["None"], "SDARForCausalLM", [3]],
+    "torch_dtype": [3, ["float32"]],
+    "quantization_config": ["fp8", {"quant_method": 3}, {}],
+    "layer_types": [["sliding_attention"], 3],
+}
+FIELDS = [
+    pytest.param(set_field(**{name: value}), id=f"{name}={str(value)[:24]}")
+    for name, values in NUMBERS.items()
+    for value in values
+]
+FILES = [
+    ("config-list", write("config.json", "[]")),
+    ("config-deep", write("config.json", DEEP)),
+    ("config-empty", write("config.json", "")),
+    ("config-bytes", write("config.json", b"\xff\xfe\x00")),
+    ("config-missing", remove("config.json")),
+    ("config-folder", make_folder("config.json")),
+    ("config-endless", link("config.json", "/dev/zero")),
+    ("config-huge", write("config.json", '{"x": "' + "a" * (17 * 2**20) + '"}')),
+    ("generation-list", write("generation_config.json", "[1]")),
+    ("generation-deep", write("generation_config.json", DEEP)),
+    ("weights-missing", remove("model.safetensors")),
+    ("weights-empty", write("model.safetensors", b"")),
+    ("weights-short", cut("model.safetensors", 100)),
+    ("weights-cut", cut("model.safetensors", 20_000)),
+    ("weights-lfs", write("model.safetensors", "version https://git-lfs.github.com/spec/v1\n")),
+    ("weights-folder", make_folder("model.safetensors")),
+    ("header-length", write("model.safetensors", struct.pack("<Q", 2**63) + b"{}")),
+    ("header-deep", header(DEEP)),
+    ("header-list", header([1])),
+    ("header-float-shape", header({"x": ENTRY | {"shape": [2.0, 2.0]}})),
+    ("header-negative", header({"x": ENTRY | {"data_offsets": [-16, 0]}})),
+    ("header-text-offsets", header({"x": ENTRY | {"data_offsets": ["a", "b"]}})),
+    ("header-beyond", header({"x": ENTRY | {"shape": [10**9, 10**9]}})),
+    ("header-dtype", header({"x": ENTRY | {"dtype": "F3"}})),
+    ("header-entry", header({"x": 3})),
+    ("header-other-names", header({"x": ENTRY})),
+    ("index-numbers", index({"weight_map": {"a": 3, "b": 4}})),
+    ("index-mixed", index({"weight_map": {"a": 3, "b": "c"}})),
+    ("index-deep", index(DEEP)),
+    ("index-list", index([])),
+    ("index-outside", index({"weight_map": {"a": "../../x.safetensors"}})),
+    ("index-missing-file", index({"weight_map": {"a": "other.safetensors"}})),
+    ("tokenizer-deep", write("tokenizer.json", DEEP)),
+    ("tokenizer-list", write("tokenizer.json", "[]")),
+    ("tokenizer-empty", write("tokenizer.json", "")),
+    ("tokenizer-cut", cut("tokenizer.json", 300)),
+    ("tokenizer-config-list", write("tokenizer_config.json", "[]")),
+]
+
+
+@pytest.mark.parametrize(
+    "spoil", [*FIELDS, *(pytest.param(spoil, id=name) for name, spoil in FILES)]
+)
+def test_a_spoiled_folder_ends_in_one_line(spoil: Callable[[Path], None], tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / "sdar" / name, tmp_path / name)
+    byte_tokenizer().save_pretrained(tmp_path)
+    spoil(tmp_path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InvalidCheckpoint) as caught:
+        load_model(ModelConfig(str(tmp_path)), DecodingConfig())
+    message = str(caught.value)
+    assert message
+    assert "\n" not in message
+    assert len(message) < 4000
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < GROWTH_MIB * 1024
+
+
+def test_there_are_as_many_kinds_as_were_met() -> None:
+    assert len(FIELDS) + len(FILES) >= 62
