@@ -82,12 +82,18 @@ class ServerConfig:
     """The HTTP side: where to listen, who may call, what is exported and logged.
 
     At a signal, requests have `shutdown_timeout_s` to end before they are aborted. Idle connections
-    are closed after `keep_alive_s`, bodies of more than `max_body_mib` are refused.
+    are closed after `keep_alive_s`, bodies of more than `max_body_mib` are refused. Without
+    `allowed_hosts` and without a key, a server on a loopback address answers to its names only.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
     api_key: str | None = None
+    api_key_file: str | None = None
+    metrics_key: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    tls_cert_file: str | None = None
+    tls_key_file: str | None = None
     cors_origins: tuple[str, ...] = ()
     vllm_metrics: bool = False
     ping_interval_s: float = 15.0

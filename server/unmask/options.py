@@ -52,6 +52,11 @@ MEANINGS = {
     "server.host": "Address to listen on; 0.0.0.0 is every address.",
     "server.port": "TCP port to listen on; 0 takes a free one.",
     "server.api_key": "Bearer token that clients must send; none is asked for if unset.",
+    "server.api_key_file": "File with a key on each line, any of which clients may send.",
+    "server.metrics_key": "Bearer token that /metrics asks for; none if unset.",
+    "server.allowed_hosts": "Host names that are answered; '*' is every name.",
+    "server.tls_cert_file": "Certificate, and its chain, with which the server speaks HTTPS.",
+    "server.tls_key_file": "Private key of the certificate; in the certificate's file if unset.",
     "server.cors_origins": "Origins of web pages that may call the API; '*' is every origin.",
     "server.vllm_metrics": "Export metrics under vLLM's names too, for its dashboards.",
     "server.ping_interval_s": "Seconds of silence on a stream before a comment keeps it alive.",
@@ -92,7 +97,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "server.shutdown_timeout_s": (0, math.inf),
 }
 FLAGS = {"model.path": "--model"}
-SECRETS = frozenset({"server.api_key"})
+SECRETS = frozenset({"server.api_key", "server.metrics_key"})
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -140,6 +145,8 @@ class Option:
     def parse(self, text: str) -> Value:
         """The value that a variable or flag spells out; raises `InvalidConfig`."""
         text = text.strip()
+        if self.secret and not text:
+            raise InvalidConfig("must not be empty; leave it unset to ask for no key")
         if self.optional and text.lower() in ("", "none"):
             return None
         if self.many:
@@ -157,6 +164,8 @@ class Option:
 
     def check(self, value: object) -> Value:
         """The value if it is one this setting may have; raises `InvalidConfig`."""
+        if self.secret and isinstance(value, str) and not value.strip():
+            raise InvalidConfig("must not be empty; leave it unset to ask for no key")
         if isinstance(value, str) and value in self.words:
             return value
         if self.many:

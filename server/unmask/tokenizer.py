@@ -194,19 +194,34 @@ class Tokenizer:
         if not self.has_chat_template:
             raise InvalidRequest("this model has no chat template; use /v1/completions")
         controls = self._controls
-        try:
-            text = self._inner.apply_chat_template(
-                [controls.guard_message(message) for message in messages],
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt and not continue_final_message,
-                continue_final_message=continue_final_message,
-                **{name: controls.guard(v) for name, v in (template_options or {}).items()},
-            )
-        except Exception as error:  # templates raise whatever jinja and their authors chose
-            raise InvalidRequest(
-                f"the chat template refused the messages: {controls.plain(str(error))}",
-                field="messages",
-            ) from error
+
+        def render(turns: list[Any], options: Mapping[str, Any]) -> str:
+            try:
+                text: str = self._inner.apply_chat_template(
+                    turns,
+                    tokenize=False,
+                    add_generation_prompt=add_generation_prompt and not continue_final_message,
+                    continue_final_message=continue_final_message,
+                    **options,
+                )
+            except Exception as error:  # templates raise whatever jinja and their authors chose
+                raise InvalidRequest(
+                    f"the chat template refused the messages: {controls.plain(str(error))}",
+                    field="messages",
+                ) from error
+            return text
+
+        options = template_options or {}
+        most = self.chars_per_token
+        if max_tokens is not None and most is not None:
+            given = sum(len(text) for m in messages for text in m.values() if isinstance(text, str))
+            if given > most * max_tokens:  # most likely too long, and guarding it takes long
+                text = render([dict(message) for message in messages], options)
+                self.check_length(text, max_tokens, "messages")
+        text = render(
+            [controls.guard_message(message) for message in messages],
+            {name: controls.guard(value) for name, value in options.items()},
+        )
         if max_tokens is not None:
             self.check_length(controls.plain(text), max_tokens, "messages")
         return controls.encode(text)

@@ -63,6 +63,8 @@ BODIES = [
     (CHAT, {"messages": [{**EMPTY, "content": [{"type": "text", "text": ""}] * 99_999}]},
      "messages"),
     (CHAT, {"messages": [{**EMPTY, "content": "a" * 2_000_000}]}, "messages"),
+    (CHAT, {"messages": [{**EMPTY, "content": "<|end|>" * 300_000}]}, "messages"),
+    (CHAT, {"messages": [{"role": "assistant", "tool_calls": [{}] * 5000}]}, "messages"),
     (CHAT, {"messages": [{**EMPTY, **{f"x{i}": 1 for i in range(50_000)}}]}, "messages"),
     ("/tokenize", {"messages": [EMPTY] * 100_000}, "messages"),
     ("/tokenize", {"prompt": "a" * 2_000_000}, "prompt"),

@@ -7,7 +7,8 @@ from starlette.middleware.cors import CORSMiddleware
 from unmask import __version__
 from unmask.api.backend import Backend
 from unmask.api.errors import install_handlers
-from unmask.api.middleware import REQUEST_ID, ApiKey, RequestContext
+from unmask.api.keys import KeyRing, api_keys
+from unmask.api.middleware import REQUEST_ID, AllowedHosts, ApiKey, RequestContext
 from unmask.api.openapi import install_schema
 from unmask.api.routes_generate import generation_routes
 from unmask.api.routes_health import health_routes
@@ -40,7 +41,7 @@ def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> 
 
 def _middleware(config: ServerConfig) -> list[Middleware]:
     """Outermost first: errors and refusals carry CORS headers and request ids too."""
-    stack = [Middleware(RequestContext)]
+    stack = [Middleware(RequestContext, logs_access=config.access_log)]
     if config.cors_origins:
         cors = Middleware(
             CORSMiddleware,
@@ -50,6 +51,10 @@ def _middleware(config: ServerConfig) -> list[Middleware]:
             expose_headers=[REQUEST_ID, "retry-after"],
         )
         stack.insert(0, cors)
-    if config.api_key is not None:
-        stack.append(Middleware(ApiKey, key=config.api_key))
+    if config.allowed_hosts and "*" not in config.allowed_hosts:
+        stack.append(Middleware(AllowedHosts, hosts=config.allowed_hosts))
+    keys = KeyRing(api_keys(config))
+    metrics_keys = KeyRing(() if config.metrics_key is None else (config.metrics_key,))
+    if keys or metrics_keys:
+        stack.append(Middleware(ApiKey, keys=keys, metrics_keys=metrics_keys))
     return stack

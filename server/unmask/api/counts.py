@@ -6,6 +6,7 @@ from unmask.errors import InvalidRequest, context_exceeded
 from unmask.types import MAX_STOP_STRINGS, ModelInfo
 
 MAX_CHOICES = 1024
+MAX_N = 128  # choices of a prompt
 MAX_MESSAGES = 4096  # of a conversation, their parts included
 MAX_FIELDS = 200  # of an object
 
@@ -50,7 +51,7 @@ def _check_messages(messages: Any, field: str) -> None:
     if not isinstance(messages, list):
         return
     turns = [message for message in messages if isinstance(message, dict)]
-    parts = sum(_length(turn.get("content")) for turn in turns)
+    parts = sum(_length(turn.get(name)) for turn in turns for name in ("content", "tool_calls"))
     _check(len(messages) + parts, MAX_MESSAGES, field, "messages and parts", field)
     for turn in turns:
         _check(len(turn), MAX_FIELDS, "a message", "fields", field)

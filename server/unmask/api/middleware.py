@@ -1,26 +1,35 @@
-"""What happens around every route: request ids, unexpected errors, and API keys."""
+"""What happens around every route: request ids, logs, unexpected errors, hosts and API keys."""
 
-import hmac
 import logging
+import time
 import uuid
+from collections.abc import Iterable
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unmask.api.errors import error_response, internal_error
+from unmask.api.keys import KeyRing
 
 logger = logging.getLogger(__name__)
+access_logger = logging.getLogger("unmask.access")
 
 REQUEST_ID = "x-request-id"
 MAX_REQUEST_ID_LEN = 128
-OPEN_PATHS = frozenset({"/", "/health", "/health/live", "/health/ready", "/metrics"})
+HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
+OPEN_PATHS = HEALTH_PATHS | {"/", "/metrics"}
 
 
 class RequestContext:
-    """Gives every response an `x-request-id`, and turns an unexpected exception into a 500."""
+    """Gives every response an `x-request-id`, and turns an unexpected exception into a 500.
 
-    def __init__(self, app: ASGIApp) -> None:
+    With `logs_access`, each request is logged when it has been answered.
+    """
+
+    def __init__(self, app: ASGIApp, *, logs_access: bool = False) -> None:
         self.app = app
+        self._logs_access = logs_access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -30,34 +39,79 @@ class RequestContext:
         request_id = Headers(scope=scope).get(REQUEST_ID, "")
         if not (0 < len(request_id) <= MAX_REQUEST_ID_LEN and request_id.isprintable()):
             request_id = uuid.uuid4().hex
-        started = False
+        status: int | None = None
+        started_s = time.monotonic()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 MutableHeaders(scope=message)[REQUEST_ID] = request_id
             await send(message)
 
         try:
             await self.app(scope, receive, send_with_id)
         except Exception:
-            logger.exception("request %s failed: %s", request_id, scope["path"])
-            if started:
+            logger.exception("request %s failed: %s", request_id, quote(scope["path"]))
+            if status is not None:
                 raise
             await internal_error()(scope, receive, send_with_id)
+        finally:
+            if self._logs_access:
+                _log_access(scope, status, time.monotonic() - started_s, request_id)
 
 
-class ApiKey:
-    """Refuses requests that do not carry the key; the page, health and metrics are open."""
+def _log_access(scope: Scope, status: int | None, elapsed_s: float, request_id: str) -> None:
+    """One line, in which nothing that a client sends can begin another."""
+    caller = scope.get("client")
+    access_logger.info(
+        "%s %s %s: %s in %.1f ms, request %s",
+        caller[0] if caller else "-",
+        scope["method"],
+        quote(scope["path"]),
+        "no answer" if status is None else status,
+        elapsed_s * 1e3,
+        request_id,
+    )
 
-    def __init__(self, app: ASGIApp, key: str) -> None:
+
+class AllowedHosts:
+    """Refuses requests to other names than `hosts`, so that no web page reaches a private server.
+
+    Health is told under any name.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
         self.app = app
-        self._key = key.encode()
+        self._hosts = {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._is_known(scope):
+        if scope["type"] != "http" or scope["path"] in HEALTH_PATHS or self._is_known(scope):
+            await self.app(scope, receive, send)
+            return
+        response = error_response(
+            403, "this host name is not served; see server.allowed_hosts", code="host_not_allowed"
+        )
+        await response(scope, receive, send)
+
+    def _is_known(self, scope: Scope) -> bool:
+        host = Headers(scope=scope).get("host", "").strip().lower()
+        name, colon, port = host.rpartition(":")
+        return (name if colon and port.isdecimal() else host) in self._hosts
+
+
+class ApiKey:
+    """Refuses requests without a key; the page and health are open, and metrics without theirs."""
+
+    def __init__(self, app: ASGIApp, keys: KeyRing, metrics_keys: KeyRing) -> None:
+        self.app = app
+        self._keys = keys
+        self._metrics_keys = metrics_keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http" or self._may_pass(scope):
             await self.app(scope, receive, send)
             return
         response = error_response(
@@ -68,7 +122,8 @@ class ApiKey:
         )
         await response(scope, receive, send)
 
-    def _is_known(self, scope: Scope) -> bool:
-        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        right = hmac.compare_digest(given.strip().encode("latin-1"), self._key)
-        return right and scheme.lower() == "bearer"
+    def _may_pass(self, scope: Scope) -> bool:
+        path = scope["path"]
+        if path == "/metrics":
+            return not self._metrics_keys or self._metrics_keys.opens(scope)
+        return path in OPEN_PATHS or not self._keys or self._keys.opens(scope)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import cast
 
+from unmask.api.counts import MAX_N
 from unmask.api.messages import check_messages
 from unmask.api.schemas import ChatBody, CompletionBody, Generation
 from unmask.errors import InvalidRequest
@@ -17,7 +18,6 @@ from unmask.types import (
     shown,
 )
 
-MAX_N = 128
 COMPLETION_MAX_TOKENS = 16  # OpenAI's default
 ANY_SEED = -1  # as llama.cpp and vLLM's clients spell it
 TOP_K_OFF = (0, -1)  # vLLM's ways to say that top_k is not used

@@ -1,13 +1,24 @@
 """The bodies of requests, field by field as OpenAI and vLLM name them, and our own extensions."""
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, StrictInt, WithJsonSchema
 
+from unmask.api.counts import MAX_CHOICES, MAX_N
 from unmask.api.fields import Body, Bool, Float, Int, IntOrAuto, Strings
 from unmask.api.workers import ITEM
+from unmask.types import (
+    CACHE_NAMES,
+    MAX_BLOCK_LENGTH,
+    MAX_LOGPROBS,
+    MAX_SEED,
+    MAX_STEPS,
+    POLICY_ALIASES,
+    POLICY_NAMES,
+)
 
 MAX_ID_DIGITS = 9
 PromptInput = str | tuple[int, ...]
@@ -60,11 +71,34 @@ def _as_parts(value: Any) -> Any:
     return value
 
 
+SOME = {"minItems": 1, "maxItems": MAX_CHOICES}
+TEXT = {"type": "string"}
+IDS = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
 Prompts = Annotated[
     tuple[PromptInput, ...],
     PlainValidator(_as_prompts),
-    WithJsonSchema({"description": "string, strings, token ids, or lists of token ids"}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                TEXT,
+                {"type": "array", "items": TEXT, **SOME},
+                IDS,
+                {"type": "array", "items": IDS, **SOME},
+            ]
+        }
+    ),
 ]
+
+
+def bounded(low: float | None, high: float | None = None, *, above: bool = False) -> Any:
+    """Bounds for the schema; the request's own types check them, in words of their own."""
+    told: dict[str, Any] = {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
+    return Field(json_schema_extra=told if high is None else {**told, "maximum": high})
+
+
+def one_of(names: Iterable[str]) -> Any:
+    """Names for the schema, null among them."""
+    return Field(json_schema_extra={"enum": [*names, None]})
 
 
 class StreamOptions(Body):
@@ -86,15 +120,15 @@ class Generation(Body):
     """What completions and chats have in common; null is the same as not given."""
 
     model: str | None = None
-    n: Int | None = None
-    best_of: Int | None = None
+    n: Annotated[Int | None, bounded(1, MAX_N)] = None
+    best_of: Annotated[Int | None, bounded(1, MAX_N)] = None
     stream: Bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Int | None = None
-    temperature: Float | None = None
-    top_p: Float | None = None
-    top_k: Int | None = None
-    seed: Int | None = None
+    max_tokens: Annotated[Int | None, bounded(1)] = None
+    temperature: Annotated[Float | None, bounded(0, 100)] = None
+    top_p: Annotated[Float | None, bounded(0, 1, above=True)] = None
+    top_k: Annotated[Int | None, bounded(-1)] = None
+    seed: Annotated[Int | None, bounded(-1, MAX_SEED)] = None
     stop: Strings | None = None
     stop_token_ids: tuple[StrictInt, ...] | None = None
     ignore_eos: Bool | None = None
@@ -102,16 +136,16 @@ class Generation(Body):
     allowed_token_ids: tuple[StrictInt, ...] | None = None
     return_token_ids: Bool | None = None
     user: str | None = None
-    policy: str | None = None
-    threshold: Float | None = None
-    factor: Float | None = None
-    entropy_bound: Float | None = None
-    steps: Int | None = None
-    block_length: IntOrAuto | None = None
-    cache: str | None = None
-    cfg_scale: Float | None = None
-    editing_threshold: Float | None = None
-    sub_block_length: Int | None = None
+    policy: Annotated[str | None, one_of((*POLICY_NAMES, *POLICY_ALIASES))] = None
+    threshold: Annotated[Float | None, bounded(0, 1)] = None
+    factor: Annotated[Float | None, bounded(0, above=True)] = None
+    entropy_bound: Annotated[Float | None, bounded(0)] = None
+    steps: Annotated[Int | None, bounded(1, MAX_STEPS)] = None
+    block_length: Annotated[IntOrAuto | None, bounded(1, MAX_BLOCK_LENGTH)] = None
+    cache: Annotated[str | None, one_of(CACHE_NAMES)] = None
+    cfg_scale: Annotated[Float | None, bounded(0, 100)] = None
+    editing_threshold: Annotated[Float | None, bounded(0, 1)] = None
+    sub_block_length: Annotated[Int | None, bounded(1, MAX_BLOCK_LENGTH)] = None
     eos_last: Bool | None = None
     stream_refinements: Annotated[RefinementBody | None, BeforeValidator(_as_refinements)] = None
     diffusing: Bool | None = None
@@ -123,7 +157,7 @@ class CompletionBody(Generation):
     prompt: Prompts
     suffix: str | None = None
     echo: Bool | None = None
-    logprobs: Int | None = None
+    logprobs: Annotated[Int | None, bounded(0, MAX_LOGPROBS)] = None
     add_special_tokens: Bool | None = None
 
 
@@ -181,9 +215,9 @@ class ChatBody(Generation):
     """The body of `/v1/chat/completions`."""
 
     messages: tuple[ChatMessage, ...]
-    max_completion_tokens: Int | None = None
+    max_completion_tokens: Annotated[Int | None, bounded(1)] = None
     logprobs: Bool | None = None
-    top_logprobs: Int | None = None
+    top_logprobs: Annotated[Int | None, bounded(0, MAX_LOGPROBS)] = None
     add_special_tokens: Bool | None = None
     add_generation_prompt: Bool | None = None
     continue_final_message: Bool | None = None

@@ -69,7 +69,9 @@ def settings_of(app: Any, config: ServerConfig) -> uvicorn.Config:
         loop="auto",  # uvloop wherever it exists
         ws="none",
         log_config=None,
-        access_log=config.access_log,
+        access_log=False,  # the application logs requests with their ids
+        ssl_certfile=config.tls_cert_file,
+        ssl_keyfile=config.tls_key_file,
         server_header=False,
         timeout_keep_alive=math.ceil(config.keep_alive_s),
         timeout_graceful_shutdown=int(config.shutdown_timeout_s + CLOSING_S),

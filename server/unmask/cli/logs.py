@@ -40,8 +40,8 @@ class JsonFormatter(UtcFormatter):
         return json.dumps(entry, ensure_ascii=False)
 
 
-def set_up_logging(level: LogLevel, form: LogFormat, *, access_log: bool = False) -> None:
-    """Send every logger to stderr; requests are logged by uvicorn only if `access_log`."""
+def set_up_logging(level: LogLevel, form: LogFormat) -> None:
+    """Send every logger to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -49,4 +49,3 @@ def set_up_logging(level: LogLevel, form: LogFormat, *, access_log: bool = False
     if level != "debug":
         for name in ("httpx", "httpcore", "asyncio", "uvicorn.error"):
             logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.access").disabled = not access_log

@@ -12,11 +12,13 @@ from unmask.cli.console import out
 from unmask.cli.flags import with_config
 from unmask.cli.loading import loading
 from unmask.cli.logs import set_up_logging
-from unmask.config import Config
+from unmask.config import Config, ServerConfig
 from unmask.errors import InvalidConfig
 from unmask.settings import SECTIONS, Resolved
 
 logger = logging.getLogger(__name__)
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 
 
 @with_config(*SECTIONS)
@@ -30,7 +32,8 @@ def serve(
     """Serve a model over HTTP, with an API like OpenAI's and a playground."""
     config = _with_model(resolved, model)
     server = config.server
-    set_up_logging(server.log_level, server.log_format, access_log=server.access_log)
+    set_up_logging(server.log_level, server.log_format)
+    server = guarded(server)
     logger.info("settings: %s", json.dumps(replace(resolved, config=config).to_dict()))
 
     # oneDNN keeps compiled code for each shape it has met, 1024 by default: 100 MiB and more.
@@ -49,9 +52,29 @@ def serve(
     metrics = Metrics()
     with loading() as progress:
         engine = AsyncEngine.start(config, metrics, progress)
-    url = _url(server.host, listener.getsockname()[1])
+    url = _url(server.host, listener.getsockname()[1], secure=server.tls_cert_file is not None)
     app = create_app(engine, metrics, server)
     run(app, listener, engine, server, on_ready=lambda: _announce(url, engine.model.name))
+
+
+def guarded(server: ServerConfig) -> ServerConfig:
+    """The settings with the names that a private server answers to; raises `InvalidConfig`.
+
+    A web page may lead a browser to this machine under a name of its own, but not with a key.
+    """
+    from unmask.api.keys import api_keys
+
+    if (server.tls_key_file is not None) and server.tls_cert_file is None:
+        raise InvalidConfig("server.tls_key_file is given without server.tls_cert_file")
+    for name in (server.tls_cert_file, server.tls_key_file):
+        if name is not None and not os.access(name, os.R_OK):
+            raise InvalidConfig(f"{name} cannot be read")
+    if api_keys(server):
+        return server
+    if server.host not in LOOPBACK:
+        logger.warning("%s is open to its network: no API key is asked for", server.host)
+        return server
+    return replace(server, allowed_hosts=server.allowed_hosts or LOOPBACK)
 
 
 def _with_model(resolved: Resolved, model: str | None) -> Config:
@@ -63,9 +86,9 @@ def _with_model(resolved: Resolved, model: str | None) -> Config:
     return replace(config, model=replace(config.model, path=model))
 
 
-def _url(host: str, port: int) -> str:
+def _url(host: str, port: int, *, secure: bool) -> str:
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{port}"
+    return f"{'https' if secure else 'http'}://{shown}:{port}"
 
 
 def _announce(url: str, name: str) -> None:

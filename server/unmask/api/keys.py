@@ -1,0 +1,47 @@
+"""API keys: where they come from, and whether a request carries one."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from pathlib import Path
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from unmask.config import ServerConfig
+from unmask.errors import InvalidConfig
+
+
+class KeyRing:
+    """Digests of keys, compared in a time that tells nothing of them."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def opens(self, scope: Scope) -> bool:
+        """Whether a request carries one of the keys as `Authorization: Bearer KEY`."""
+        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        digest = hashlib.sha256(given.strip().encode("latin-1")).digest()
+        found = [hmac.compare_digest(digest, known) for known in self._digests]
+        return any(found) and scheme.lower() == "bearer"
+
+
+def api_keys(config: ServerConfig) -> tuple[str, ...]:
+    """Every key that clients may send; raises `InvalidConfig`."""
+    keys = () if config.api_key is None else (config.api_key,)
+    if any(not key.strip() for key in keys):
+        raise InvalidConfig("server.api_key must not be empty; leave it unset to ask for no key")
+    if config.api_key_file is None:
+        return keys
+    path = Path(config.api_key_file)
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise InvalidConfig(f"server.api_key_file {path} cannot be read: {error}") from error
+    found = tuple(line for line in lines if line and not line.startswith("#"))
+    if not found:
+        raise InvalidConfig(f"server.api_key_file {path} has no key")
+    return keys + found

@@ -1,0 +1,135 @@
+"""Who may call, under which names, and what is told of it."""
+
+import logging
+
+import pytest
+
+from unmask.api import create_app
+from unmask.cli.serve import guarded
+from unmask.config import ServerConfig
+from unmask.errors import InvalidConfig
+from unmask.settings import resolve
+
+
+def bearer(key):
+    return {"authorization": f"Bearer {key}".encode()}
+
+
+def test_any_key_of_a_file_is_taken(call, tmp_path):
+    file = tmp_path / "keys"
+    file.write_text("# of the team\nfirst\n\n  zweitér \n")
+    config = ServerConfig(api_key="third", api_key_file=str(file))
+    for key in ("first", "zweitér", "third"):
+        assert call("GET", "/v1/models", config, headers=bearer(key)).status_code == 200
+    for wrong in ("", "# of the team", "fir", "firstt", "first\nthird"):
+        assert call("GET", "/v1/models", config, headers=bearer(wrong)).status_code == 401
+
+
+@pytest.mark.parametrize("content", [None, "", "# nothing\n\n"])
+def test_a_file_without_keys_is_refused_at_start(engine, metrics, tmp_path, content):
+    file = tmp_path / "keys"
+    if content is not None:
+        file.write_text(content)
+    config = ServerConfig(api_key_file=str(file))
+    with pytest.raises(InvalidConfig, match=r"server\.api_key_file"):
+        create_app(engine, metrics, config)
+    with pytest.raises(InvalidConfig, match=r"server\.api_key_file"):
+        guarded(config)
+
+
+@pytest.mark.parametrize("name", ["api_key", "metrics_key"])
+def test_an_empty_key_is_refused_at_start(tmp_path, name):
+    for text in ("", "  "):
+        with pytest.raises(InvalidConfig, match="must not be empty"):
+            resolve(environment={f"UNMASK_SERVER_{name.upper()}": text})
+        with pytest.raises(InvalidConfig, match="must not be empty"):
+            resolve({f"server.{name}": text}, environment={})
+        file = tmp_path / "unmask.toml"
+        file.write_text(f"[server]\n{name} = '{text}'\n")
+        with pytest.raises(InvalidConfig, match="must not be empty"):
+            resolve(file=file, environment={})
+
+
+def test_an_empty_key_given_in_code_is_refused(engine, metrics):
+    with pytest.raises(InvalidConfig, match="must not be empty"):
+        create_app(engine, metrics, ServerConfig(api_key=""))
+
+
+def test_metrics_may_have_a_key_of_their_own(call):
+    config = ServerConfig(api_key="a", metrics_key="m")
+    assert call("GET", "/metrics", config).status_code == 401
+    assert call("GET", "/metrics", config, headers=bearer("a")).status_code == 401
+    assert call("GET", "/metrics", config, headers=bearer("m")).status_code == 200
+    assert call("GET", "/v1/models", config, headers=bearer("m")).status_code == 401
+    only = ServerConfig(metrics_key="m")
+    assert call("GET", "/metrics", only).status_code == 401
+    assert call("GET", "/v1/models", only).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:8000", "127.0.0.1:1", "[::1]:80", "[::1]"]
+)
+def test_a_private_server_answers_to_names_of_this_machine(call, host):
+    config = guarded(ServerConfig())
+    assert call("GET", "/v1/models", config, headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", ""])
+def test_and_to_no_other(call, host):
+    config = guarded(ServerConfig())
+    for path in ("/v1/models", "/", "/metrics", "/openapi.json"):
+        response = call("GET", path, config, headers={"host": host})
+        assert response.status_code == 403
+        assert response.json()["error"]["code"] == "host_not_allowed"
+    assert call("GET", "/health", config, headers={"host": host}).status_code == 200
+
+
+def test_with_a_key_or_for_a_network_every_name_is_answered_unless_some_are_named(call, caplog):
+    headers = {"host": "proxy.example", **bearer("k")}
+    for config in (ServerConfig(api_key="k"), ServerConfig(host="0.0.0.0")):
+        assert call("GET", "/v1/models", guarded(config), headers=headers).status_code == 200
+    assert "no API key is asked for" in caplog.text
+    named = ServerConfig(allowed_hosts=("proxy.example",))
+    assert call("GET", "/v1/models", guarded(named), headers=headers).status_code == 200
+    assert call("GET", "/v1/models", guarded(named), headers={"host": "x"}).status_code == 403
+    anything = ServerConfig(allowed_hosts=("*",))
+    assert call("GET", "/v1/models", guarded(anything), headers={"host": "x"}).status_code == 200
+
+
+def test_a_line_of_the_access_log_has_the_id_and_the_time_and_is_one(call, caplog):
+    caplog.set_level(logging.INFO)
+    headers = {"x-request-id": "mine-1"}
+    call("GET", "/v1/models", ServerConfig(access_log=True), headers=headers)
+    call("GET", "/v1/a%0Ab", ServerConfig(access_log=True))
+    first, second = [r.getMessage() for r in caplog.records if r.name == "unmask.access"]
+    assert "GET /v1/models: 200 in " in first
+    assert first.endswith("ms, request mine-1")
+    assert "GET /v1/a%0Ab: 404 in" in second
+    caplog.clear()
+    call("GET", "/v1/models")
+    assert not [r for r in caplog.records if r.name == "unmask.access"]
+
+
+def test_tls_needs_files_that_can_be_read(tmp_path):
+    with pytest.raises(InvalidConfig, match="cannot be read"):
+        guarded(ServerConfig(tls_cert_file=str(tmp_path / "cert.pem")))
+    with pytest.raises(InvalidConfig, match=r"without server\.tls_cert_file"):
+        guarded(ServerConfig(tls_key_file=str(tmp_path)))
+
+
+def test_the_schema_has_the_bounds_that_are_checked(call):
+    schemas = call("GET", "/openapi.json").json()["components"]["schemas"]
+    fields, known = schemas["CompletionBody"]["properties"], 0
+    for name, field in fields.items():
+        if "minimum" in field or "exclusiveMinimum" in field:
+            known += 1
+            low = field.get("minimum", field.get("exclusiveMinimum"))
+            wrong = low - 1 if "minimum" in field else low
+            for value in (wrong, *([field["maximum"] + 1] if "maximum" in field else ())):
+                body = {"prompt": "hi", name: value}
+                error = call("POST", "/v1/completions", json=body).json()["error"]
+                assert error["param"] == name, (name, value)
+    assert known >= 14
+    assert "threshold" in fields["policy"]["enum"]
+    assert fields["cache"]["enum"][-1] is None
+    assert len(fields["prompt"]["anyOf"]) == 4
