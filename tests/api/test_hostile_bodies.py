@@ -57,6 +57,8 @@ BODIES = [
     (COMPLETIONS, {"prompt": "hi", "stop_token_ids": [1] * 400_000}, "stop_token_ids"),
     (COMPLETIONS, {"prompt": "hi", "allowed_token_ids": [1] * 400_000}, "allowed_token_ids"),
     (COMPLETIONS, {"prompt": "hi", "logit_bias": dict.fromkeys(range(9999), 1)}, "logit_bias"),
+    (COMPLETIONS, {"prompt": "hi", "tools": [[]] * 250_000}, None),
+    (COMPLETIONS, {"prompt": "hi", "logit_bias": dict.fromkeys(range(250_000), 1)}, "logit_bias"),
     (COMPLETIONS, {"prompt": "hi", **{f"x{i}": 1 for i in range(50_000)}}, None),
     (COMPLETIONS, {"prompt": ["a"] * 1024, "allowed_token_ids": [1] * 500}, "prompt"),
     (CHAT, {"messages": [EMPTY] * 100_000}, "messages"),

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from unmask.api.backend import Backend
-from unmask.api.counts import check_counts
+from unmask.api.counts import check_counts, check_density
 from unmask.api.errors import BodyTooLarge
 from unmask.api.fields import Body
 from unmask.api.neutral import refuse_unsupported
@@ -34,6 +34,7 @@ async def read_body(request: Request, kind: type[BodyT], backend: Backend) -> Bo
 
 def parse(content: bytes, kind: type[BodyT], model: ModelInfo) -> BodyT:
     """Validate a JSON body; raises `InvalidRequest` for the first thing wrong with it."""
+    check_density(content, model)
     try:
         value = from_json(content)
     except ValueError as error:

@@ -9,6 +9,22 @@ MAX_CHOICES = 1024
 MAX_N = 128  # choices of a prompt
 MAX_MESSAGES = 4096  # of a conversation, their parts included
 MAX_FIELDS = 200  # of an object
+NAMES_PER_NODE = 4  # that take as long to read
+MAX_NODES = 200_000  # some 50 ms of reading
+NODES_PER_TOKEN = 4
+
+
+def check_density(content: bytes, model: ModelInfo) -> None:
+    """Raise `InvalidRequest` for JSON of so many lists and names that reading it takes long.
+
+    A text may have as many brackets, but not one that fits the context.
+    """
+    number = content.count(b"[") + content.count(b"{") + content.count(b'":') // NAMES_PER_NODE
+    limit = max(MAX_NODES, NODES_PER_TOKEN * model.max_model_len)
+    if number > limit:
+        raise InvalidRequest(
+            f"the body may have at most {limit} lists, objects and names, got {number}"
+        )
 
 
 def check_counts(body: Any, model: ModelInfo) -> None:
