@@ -78,6 +78,7 @@ class ControlTokens:
         self._ids = dict(ids)
         self._break = nonce()
         self._finder = _finder(self._ids)
+        self._firsts = {token[0] for token in ids}
         self._all = nonce().join(ids)
         self._prefixes = {token[:size] for token in ids for size in range(1, len(token))}
         self._suffixes = {token[-size:] for token in ids for size in range(1, len(token))}
@@ -165,6 +166,8 @@ class ControlTokens:
 
     def _find(self, text: str) -> list[Spelling]:
         """Control tokens that are spelled in a text, the longest of those that begin first."""
+        if not any(first in text for first in self._firsts):
+            return []
         if len(text) < LONG_TEXT:
             found = self._finder.encode(text, add_special_tokens=False)
         else:
