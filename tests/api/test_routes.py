@@ -89,6 +89,22 @@ def test_metrics_are_in_the_format_of_prometheus(call, metrics):
     assert "unmask_generated_tokens_total 3.0" in response.text
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/chat/completions", "did you mean /v1/chat/completions?"),
+        ("/v1/v1/chat/completions", "did you mean /v1/chat/completions?"),
+        ("/api/v1/models/", "did you mean /v1/models?"),
+        ("/v1/messages", "there are /v1/chat/completions, /v1/completions, /v1/responses"),
+        ("/" + "x" * 5000, "there are /v1/chat/completions"),
+    ],
+)
+def test_a_path_that_is_not_there_is_told_with_those_that_are(call, path, told):
+    error = call("POST", path, json={}).json()["error"]
+    assert told in error["message"]
+    assert len(error["message"]) < 500
+
+
 def test_the_version_is_told(call):
     assert call("GET", "/version").json() == {"version": __version__}
 

@@ -12,6 +12,17 @@ from starlette.requests import ClientDisconnect
 from unmask.errors import EngineStopped, InvalidRequest, QueueFull, UnmaskError
 
 STOPPED_RETRY_AFTER_S = 5
+PATHS = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/models",
+    "/tokenize",
+    "/detokenize",
+    "/health",
+    "/metrics",
+)
+MAX_PATH = 200  # characters of a path in a message
 CLIENT_CLOSED_REQUEST = 499  # nobody reads it, but access logs show it
 
 
@@ -91,7 +102,14 @@ def install_handlers(app: FastAPI) -> None:
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        message = f"{request.method} {request.url.path}: {HTTPStatus(error.status_code).phrase}"
+        path = request.url.path
+        shown = path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}..."
+        message = f"{request.method} {shown}: {HTTPStatus(error.status_code).phrase}"
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            near = next(
+                (p for p in PATHS if path.rstrip("/").endswith(p.removeprefix("/v1"))), None
+            )
+            message += f"; did you mean {near}?" if near else f"; there are {', '.join(PATHS)}"
         headers = dict(error.headers) if error.headers else None
         return error_response(error.status_code, message, headers=headers)
 
