@@ -141,3 +141,19 @@ def test_requests_take_turns_where_a_step_cannot_hold_all(tiny: LoadedModel) -> 
     assert answer.essence == run_alone(tiny, request("small")).essence
     assert rows < 64 * 250  # 64 steps alone, and 520 steps until the first of the others ends
     engine.fail_all("enough")
+
+
+def test_rows_kept_for_a_request_that_lacks_pages_go_to_those_that_run(tiny: LoadedModel) -> None:
+    """Half of this budget holds no block, and the last request waits until another one ends."""
+    sampling = SamplingParams(max_tokens=80, ignore_eos=True, steps=2, block_length=40)
+    engine = make_engine(tiny, num_pages=20, page_size=16, max_batch_tokens=64)
+    for i in range(5):
+        engine.add(Request(f"b{i}", tuple(range(20)), sampling))
+    answers = dict[str, Answer]()
+    for _ in range(100):
+        collect(answers, engine.step())
+        engine.check_integrity()
+    assert not engine.has_work
+    alone = run_alone(tiny, Request("b", tuple(range(20)), sampling))
+    for answer in answers.values():
+        assert answer.essence == alone.essence

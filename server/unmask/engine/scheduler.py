@@ -129,6 +129,10 @@ class Scheduler:
             admitted = self._admit_waiting(budget, spans, num_heavy)
             light_rows, heavy_rows = light_rows + admitted[0], heavy_rows + admitted[1]
             budget -= sum(admitted)
+        if reserved:  # as much of it as is left goes to those that run
+            rest = [sequence for sequence in light if sequence.last_step != turns.step]
+            used = self._run(rest, budget, spans)
+            light_rows, budget = light_rows + used, budget - used
         if not spans or not (light or light_rows):
             rest = [sequence for sequence in heavy if sequence.last_step != turns.step]
             used = self._run(rest, budget, spans)
