@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.draws import requests
-from tests.support.engines import Answer, make_engine, run_all, run_alone
+from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.graphs import Recordings
 from unmask.engine import decision_graphs, graphs
 from unmask.engine.engine import Engine
@@ -177,6 +177,31 @@ def test_answers_with_graphs_are_the_same(tiny_on_cpu: LoadedModel) -> None:
         assert answers[request.request_id].essence == expected
     assert recordings.num_replays > 0
     assert count(engine, "speculative_states") > 0
+
+
+@pytest.mark.parametrize("num_steps", [4, 5, 6, 7])
+def test_states_on_their_way_do_not_count_where_load_ends_speculation(
+    tiny: LoadedModel, num_steps: int
+) -> None:
+    """A block that runs ahead of a result does not take that result's speculative states too."""
+    params = SamplingParams(max_tokens=12, block_length=4, logprobs=0, ignore_eos=True)
+    first = Request("first", (5, 6), replace(params, policy="sequential"))
+    company = [Request(f"r{i}", (i,), replace(params, max_tokens=3)) for i in range(4)]
+    engine = make_engine(tiny, speculation_rows=32, page_size=4, overlap=True)
+    answers: dict[str, Answer] = {}
+    engine.add(first)
+    for _ in range(num_steps):
+        collect(answers, engine.step())
+    for request in company:
+        engine.add(request)
+    while engine.has_work:
+        collect(answers, engine.step())
+    alone = run_alone(tiny, first)
+    assert told(answers["first"]) == told(alone)
+    assert alone.finish is not None
+    found = answers["first"].finish
+    assert found is not None
+    assert found.usage.denoising_steps == alone.finish.usage.denoising_steps
 
 
 def test_an_abort_forgets_states_on_their_way(tiny: LoadedModel) -> None:

@@ -83,6 +83,8 @@ def apply_speculative(
     session = sessions.get(span.sequence.request.request_id)
     if session is None or session.sequence is not origin or not is_reached(span):
         return None
+    if origin.in_flight:
+        return None  # it was launched once more, from the same state, as no scores were kept
     assert origin.canvas_row is not None, "a sequence that runs has a row"
     denoised, rows = list(batch.denoised), batch.canvas_rows.copy()
     denoised[index], rows[index] = Span.of(origin, span.reach), origin.canvas_row
