@@ -89,3 +89,13 @@ def test_a_canvas_begins_behind_the_last_step_of_the_one_before(
         num_steps += 1
     assert num_steps == 3 * steps + 1
     assert answers["a"].essence == run_alone(noise, request).essence
+
+
+def test_a_model_of_canvases_runs_where_steps_may_speculate(noise: LoadedModel) -> None:
+    """Rows of the table that speculative states may take have canvases too."""
+    params = SamplingParams(max_tokens=WIDTH, seed=1, ignore_eos=True)
+    requests = [Request(str(i), tuple(range(i, i + 5)), params) for i in range(2)]
+    engine = make_engine(noise, overlap=True, speculation_rows=64, max_num_seqs=2)
+    answers = run_all(engine, requests)
+    for request in requests:
+        assert answers[request.request_id].essence == run_alone(noise, request).essence

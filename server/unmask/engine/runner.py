@@ -112,7 +112,8 @@ class Runner:
             length = loaded.info.block_length
             assert length is not None, "a canvas has a length"
             size = model.embedding.shape[1]
-            canvases = Canvases.empty(config.max_num_seqs, length, size, dtype, device)
+            num_rows = num_canvas_rows(config)
+            canvases = Canvases.empty(num_rows, length, size, dtype, device)
             if has_graphs:
                 canvas_graphs = capture_canvases(config, loaded, cache, canvases, staging, progress)
         elif overlaps(config, loaded) or has_graphs:
