@@ -1,10 +1,11 @@
 """Long requests take turns with the others: nobody starves, and answers stay what they are."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from tests.support.engines import Answer, collect, make_engine, run_alone
+from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.golden import load_golden
 from unmask.engine.engine import Engine
 from unmask.models.registry import LoadedModel
@@ -157,3 +158,22 @@ def test_rows_kept_for_a_request_that_lacks_pages_go_to_those_that_run(tiny: Loa
     alone = run_alone(tiny, Request("b", tuple(range(20)), sampling))
     for answer in answers.values():
         assert answer.essence == alone.essence
+
+
+def test_a_preempted_long_request_is_not_passed_where_it_keeps_the_last_row(
+    tiny: LoadedModel,
+) -> None:
+    """Two may run, and the one that gave up its pages still is one of them."""
+    small = SamplingParams(max_tokens=60, ignore_eos=True, block_length=4, policy="low_confidence")
+    batch = [
+        Request("a", tuple(range(20)), replace(small, max_tokens=30)),
+        Request("long", PROMPT, replace(small, block_length=32)),
+        Request("b", PROMPT, small),
+    ]
+    engine = make_engine(
+        tiny, page_size=8, num_pages=9, max_batch_tokens=128, max_num_seqs=2, saturation_rows=4
+    )
+    answers = run_all(engine, batch)
+    assert engine.scheduler.num_preempted > 0
+    for own in batch:
+        assert answers[own.request_id].essence == run_alone(tiny, own).essence

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import takewhile
 
 from unmask.config import EngineConfig
 from unmask.engine.active_rows import active_rows
@@ -172,7 +173,7 @@ class Scheduler:
                     heavy_rows, num_heavy = heavy_rows + used, num_heavy - 1
                     continue
                 num_heavy = 0
-                light = next((s for s in self._waiting if not self._turns.is_heavy(s)), None)
+                light = self._next_light()
                 if light is None or first.num_passed >= MAX_PASSED:
                     break
                 first.num_passed += 1
@@ -182,6 +183,18 @@ class Scheduler:
                 break
             light_rows += used
         return light_rows, heavy_rows
+
+    def _next_light(self) -> Sequence | None:
+        """The first waiting light sequence, if there is a row of the table for it.
+
+        Preempted ones keep their rows, and are before all others in the queue.
+        """
+        light = next((s for s in self._waiting if not self._turns.is_heavy(s)), None)
+        if light is None or light.canvas_row is not None:
+            return light
+        preempted = takewhile(lambda s: s.canvas_row is not None, self._waiting)
+        num_rows = len(self._running) + sum(1 for _ in preempted)
+        return light if num_rows < self._config.max_num_seqs else None
 
     def _note_speculation(self) -> bool:
         """Tell sequences to keep scores for speculation while there is room for it."""
