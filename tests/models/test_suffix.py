@@ -106,7 +106,7 @@ def test_a_suffix_is_part_of_the_context(golden_model: Load) -> None:
     room = loaded.info.max_model_len - len(PROMPT)
     for suffix, params, field, said in (
         ((1,) * (room - GAP + 1), {}, "max_tokens", f"and the suffix {room - GAP + 1}"),
-        ((1,) * room, {}, "suffix", "at least one token must be left"),
+        ((1,) * room, {}, "suffix", "at least one must be left for the answer"),
         ((loaded.info.vocab_size,), {}, "suffix", "outside the vocabulary"),
     ):
         with pytest.raises(InvalidRequest, match=said) as refused:

@@ -88,6 +88,10 @@ class Weights:
         """Remove and read a tensor; what is wrong with it is told by `check_all_taken`."""
         tensor = self._pop(name, shape)
         if tensor is None:
+            # Zeros stand in for it, so that other problems are told too, while they are few.
+            self._num_stand_ins += math.prod(shape)
+            if self._num_stand_ins > MAX_STAND_INS:
+                raise self._misfit([*self._problems, "and more was not looked at"])
             return torch.zeros(shape, dtype=self.dtype, device=self.device)
         found = tensor.to(self.device, self.dtype)
         self._report(tensor)
@@ -265,10 +269,6 @@ class Weights:
             self._problems.append(f"{name} is {tuple(tensor.shape)}, expected {shape}")
         else:
             return tensor
-        # Zeros stand in for it, so that other problems are told too, while they are few.
-        self._num_stand_ins += math.prod(shape)
-        if self._num_stand_ins > MAX_STAND_INS:
-            raise self._misfit([*self._problems, "and more was not looked at"])
         return None
 
     def _misfit(self, problems: Sequence[str]) -> InvalidCheckpoint:
