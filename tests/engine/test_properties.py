@@ -62,17 +62,19 @@ def assert_same(answers: dict[str, Answer], expected: dict[str, Answer]) -> None
 
 @st.composite
 def engine_settings(draw: st.DrawFn) -> dict[str, Any]:
-    """Engines that cache, read in chunks, preempt, make wait or overlap, in every combination."""
+    """Engines that cache, read in chunks, preempt, make wait, overlap, speculate or take turns."""
     page_size = draw(st.sampled_from([4, 16, 24]))
     return {
         "prefix_cache": draw(st.booleans()),
         "page_size": page_size,
         "num_pages": draw(st.sampled_from([200, 300, 6400])) // page_size,
         "max_batch_tokens": draw(st.sampled_from([32, 48, 70, 200, 2048])),
-        "max_num_seqs": draw(st.sampled_from([2, 64])),
+        "max_num_seqs": draw(st.sampled_from([2, 3, 64])),
         "overlap": draw(st.booleans()),
-        "overlap_rows": draw(st.sampled_from([0, 40])),
+        "overlap_rows": draw(st.sampled_from([0, 20, 1000])),
         "steps_ahead": draw(st.sampled_from([1, 2, 4])),
+        "speculation_rows": draw(st.sampled_from([0, 64, 200])),
+        "saturation_rows": draw(st.sampled_from([None, 4, 32])),
     }
 
 
