@@ -1,4 +1,4 @@
-"""How many rows a token costs, and what accuracy that leaves: `python -m benchmarks.rows`.
+"""Rows a token and accuracy of each setting: `python -m benchmarks.rows`.
 
 Answers the embedded model's held-out problems in blocks of several lengths, and with keys kept
 within a block, and writes accuracy, tokens per step and rows per token of each.
@@ -40,7 +40,7 @@ def settings() -> list[Setting]:
 
 
 def summarise(result: SettingResult) -> dict[str, object]:
-    """What one setting came to, with the accuracy of each task."""
+    """The results of one setting, with the accuracy of each task."""
     return {
         "setting": result.setting,
         "accuracy": result.accuracy,

@@ -67,7 +67,7 @@ async def settle() -> None:
 
 
 def push(streams: list[RequestStream], deltas: list[Delta]) -> None:
-    """What the loop is called for after a step."""
+    """The event loop's part of a step."""
     for stream, delta in zip(streams, deltas, strict=True):
         stream.push(delta)
 

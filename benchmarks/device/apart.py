@@ -17,7 +17,7 @@ KILLED_S = 30.0
 
 
 def run_apart(module: str, options: Sequence[str], timeout_s: float) -> dict[str, Any]:
-    """What `module` wrote to the file that its `--out` names.
+    """The JSON that `module` wrote to the file that its `--out` names.
 
     One that leaves no file has a result with an `error`: the last lines that it said. So has one
     that takes longer than `timeout_s`, beside what it had written by then.

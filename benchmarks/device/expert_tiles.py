@@ -84,7 +84,7 @@ def candidates(shape: Shape) -> Iterator[GroupedConfig]:
 
 
 def current(shape: Shape) -> GroupedConfig:
-    """What the kernels use on this chip."""
+    """The configurations in use on this chip."""
     rows = DTYPES["fp8"] if shape.held == "fp8" else torch.bfloat16
     load = shape.rows * shape.top / shape.num_experts
     chip = dispatch.capability(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
@@ -263,7 +263,7 @@ def sweep(ceilings: Ceilings, device: torch.device, seconds: float, out: Path | 
 
 
 def measure_routing(rows: int, device: torch.device) -> dict[str, Any]:
-    """What comes before the products of LLaDA2.0-mini: a router in float32, choice, tiles."""
+    """Time of LLaDA2.0-mini's routing: a router in float32, the choice, tiles."""
     shape = replace(experts.SHAPES[0], rows=rows)
     x, ids, _ = experts.draw(shape, device)
     router = torch.randn(shape.num_experts, shape.hidden, device=device) / shape.hidden**0.5

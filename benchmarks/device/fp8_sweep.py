@@ -1,4 +1,4 @@
-"""Which configuration of the W8A8 product is fastest, for every shape and number of rows."""
+"""The fastest configuration of the W8A8 product for every shape and number of rows."""
 
 import json
 import multiprocessing

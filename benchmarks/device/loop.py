@@ -53,7 +53,7 @@ class Counts:
 
     @classmethod
     def read(cls, metrics: Metrics) -> "Counts":
-        """As they are now."""
+        """The current counts."""
         return cls(
             _total(metrics.forward_passes),
             _total(metrics.committed_tokens),
@@ -101,7 +101,7 @@ class _Place:
 
 
 class ClosedLoop:
-    """As many requests as there are phases: each joins at its own, and is replaced when it ends.
+    """Requests, one a phase: each joins at its own, and is replaced when it ends.
 
     `new_request` gets a place, an id, and whether it is the place's first; answers are whole blocks
     of `block_len` tokens. A cycle is a block, or all blocks of a request where it `waits` for the

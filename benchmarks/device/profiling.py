@@ -1,4 +1,4 @@
-"""How long a device works on each kernel of an engine's steps, and for how long on none."""
+"""Device time of each kernel of an engine's steps, and idle time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 
 PROFILED_STEPS = 4
 NUM_KERNELS = 16  # that a result names, those that take longest
-# What a kernel with this in its name belongs to; the first that fits.
+# The part that a kernel with this in its name belongs to; the first that fits.
 KINDS = {
     "attention_kernel": "attention",
     "merge_kernel": "attention",

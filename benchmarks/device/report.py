@@ -93,7 +93,7 @@ class Report:
 
     @property
     def run(self) -> Row:
-        """What is said of this run."""
+        """The entry of this run."""
         return self.result["runs"][-1]
 
     def wants(self, name: str) -> bool:
@@ -197,7 +197,7 @@ class Report:
 
 
 def _earlier(out: Path, head: Row) -> Row:
-    """What an earlier run on the same device left."""
+    """The results of an earlier run on the same device."""
     result: Row = json.loads(out.read_text(encoding="utf-8"))
     if "runs" not in result:
         raise ValueError(f"{out} was written by an older version of this script")

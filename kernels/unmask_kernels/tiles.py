@@ -75,12 +75,12 @@ def tile_config(head_dim: int, dtype: torch.dtype, capability: int) -> TileConfi
 
 
 def num_lanes(config: TileConfig, num_kv_heads: int, head_dim: int) -> int:
-    """How many items run at once: programs over all key heads and columns."""
+    """The number of items that run at once: programs over all key heads and columns."""
     return max(1, config.programs // (num_kv_heads * max(1, head_dim // config.columns)))
 
 
 def most_parts(config: TileConfig, num_kv_heads: int, head_dim: int) -> int:
-    """How many grains at most are merged from memory to even out a plan's load."""
+    """The most grains that are merged from memory to even out a plan's load."""
     if config.grain == config.chunk:
         return 0
     part_bytes = 4 * num_kv_heads * config.rows * head_dim

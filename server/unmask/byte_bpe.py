@@ -21,7 +21,7 @@ QWEN2_PATTERN = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 QWEN2, GPT2 = "qwen2", "gpt2"
-# How each class splits text; a class of unknown code may split it in another way.
+# The way in which each class splits text; a class of unknown code may split it in another way.
 CLASSES: Mapping[str, str] = {
     "DreamTokenizer": QWEN2,
     "DreamTokenizerFast": QWEN2,

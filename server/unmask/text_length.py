@@ -1,4 +1,4 @@
-"""How many tokens a text has at least, known without encoding it."""
+"""The fewest tokens that a text can have, known without encoding it."""
 
 import json
 from typing import Any

@@ -299,7 +299,7 @@ class StreamDecoder:
         return ""
 
     def _whole_from(self) -> int | None:
-        """How many held tokens spoil the rest, which is whole without them: bytes of nothing."""
+        """The number of held tokens, bytes of nothing, without which the rest is whole."""
         for cut in range(1, len(self._held)):
             rest = self._text_of(self._held[cut:], alone=True)
             if rest and not rest.endswith(REPLACEMENT):
@@ -307,7 +307,7 @@ class StreamDecoder:
         return None
 
     def _cut(self, fresh: str) -> int | None:
-        """Where the held tokens can be cut so that nothing is lost; they are no one character."""
+        """A place to cut the held tokens so that nothing is lost; they are no one character."""
         for cut in range(len(self._held) - 1, len(self._held) - 4, -1):
             rest = self._text_of(self._held[cut:], alone=True)
             if self._text_of(self._held[:cut]) + rest == fresh:

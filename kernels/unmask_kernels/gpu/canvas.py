@@ -197,7 +197,7 @@ def score_slices(
 
 @dataclass(frozen=True, slots=True)
 class MergedScores:
-    """What M rows come to over the whole vocabulary."""
+    """Statistics of M rows over the whole vocabulary."""
 
     soft: Tensor  # [M, C], the mean embedding
     tokens: Tensor  # [2, M] int64: the best, the drawn

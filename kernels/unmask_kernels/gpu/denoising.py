@@ -80,7 +80,7 @@ def move_kernel(
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of canvases, a row each."""
+    """State of canvases, a row each."""
 
     tokens: Tensor  # [N, L] int64, rows at any stride
     draft: Tensor  # [N, L] int64, rows at any stride
@@ -132,7 +132,7 @@ def move(
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every kernel as it is launched, for the compile checks."""
     kept = dict.fromkeys(("tokens", "draft", "unchanged", "rows", "seeds", "starts"), "*i64")
     kept |= dict.fromkeys(("stride_tokens", "stride_draft", "length", "vocab_size"), "i32:16")
     begun = kept | {"is_fresh": "*i1"}

@@ -95,7 +95,7 @@ def pick_tile(num_rows: int, num_outputs: int, num_inputs: int, capability: int)
 
 
 def pick_grouped_tile(num_rows: int, num_outputs: int, capability: int) -> Tile:
-    """As `pick_tile`, where every 128 inputs have scales: sums take twice the registers.
+    """The same as `pick_tile` where every 128 inputs have scales: sums take twice the registers.
 
     All inputs are one grain, as sums are in float32 after every group.
     """
@@ -329,7 +329,7 @@ def _num_multiprocessors(device: torch.device) -> int:
 
 
 def variants(chip: int) -> Iterator[Variant]:
-    """What is launched for layers of SDAR-8B, with a residual for few outputs."""
+    """Every kernel as it is launched for layers of SDAR-8B, with a residual for few outputs."""
     if chip < FIRST_FP8_CAPABILITY:
         return
     shapes = (6144, 4096), (4096, 4096), (24_576, 4096), (4096, 12_288), (3584, 18_944)

@@ -48,7 +48,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class GroupedConfig:
-    """How both products are cut.
+    """Tile sizes of both products.
 
     `rows` of a tile may follow the load, as every output of every row is summed over all inputs in
     order by one program. `inputs` follow the dtype alone: partial sums of 8-bit products end there.
@@ -379,7 +379,7 @@ def _precision(rows: Tensor) -> str:
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every kernel as it is launched, for the compile checks."""
     for rows, held in (("bf16", "bf16"), ("bf16", "i8"), ("fp8e4nv", "fp8e4nv")):
         if rows == "fp8e4nv" and capability < FIRST_FP8_CAPABILITY:
             rows, held = "bf16", "fp8 as bits"

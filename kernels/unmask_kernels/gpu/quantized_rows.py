@@ -146,7 +146,7 @@ def _room(x: Tensor, num_columns: int, grouped: bool) -> tuple[QuantizedRows, in
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every kernel as it is launched, for the compile checks."""
     if capability < 89:
         return
     out = {"values": "*fp8e4nv", "scales": "*fp32", "num_columns": "i32:16", "stride_scale": "i32"}

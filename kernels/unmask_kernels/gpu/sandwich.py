@@ -165,7 +165,7 @@ def _quantized(x: Tensor, count: int) -> QuantizedRows:
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every kernel as it is launched, for the compile checks."""
     names = ("x", "mixed", "post_norm", "norms", "out", "normed", "dense", "post_norms", "factors")
     types = dict.fromkeys((*names, "next_norm"), "*bf16")
     types |= {"values": "*fp8e4nv", "scales": "*fp32", "eps": "fp32", "stride_factor": "i32"}

@@ -23,7 +23,7 @@ class PromptTokensDetails(Answer):
 
 
 class Usage(Answer):
-    """What a request cost; the last four are not OpenAI's."""
+    """Cost of a request; the last four are not OpenAI's."""
 
     prompt_tokens: int
     completion_tokens: int

@@ -21,7 +21,7 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class TemplateOptions:
-    """What a chat template is told besides the messages."""
+    """Arguments of a chat template besides the messages."""
 
     add_generation_prompt: bool = True
     continue_final_message: bool = False

@@ -1,4 +1,4 @@
-"""What happens around every route: request ids, logs, unexpected errors, hosts and API keys."""
+"""Middleware around every route: request ids, logs, unexpected errors, hosts and API keys."""
 
 import logging
 import time

@@ -203,7 +203,7 @@ class _Prefix:
 def _final_prefixes(
     sequences: list[Sequence], rows: IntArray, table: SequenceTable
 ) -> list[_Prefix]:
-    """How far the answers of sequences reach that have something to tell."""
+    """Ends of the final prefixes of sequences that have something to tell."""
     starts = np.array([sequence.num_final for sequence in sequences], np.int64)
     limits = np.array([min(s.block_end, s.last_end) for s in sequences], np.int64)
     told = ~table.masked.reshape(-1)[table.cells(rows) + starts]

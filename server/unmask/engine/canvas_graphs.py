@@ -171,7 +171,7 @@ def step_of(
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """What is needed to try a graph before anything depends on it."""
+    """Everything that a trial of a graph needs before anything depends on it."""
 
     loaded: LoadedModel
     graphs: CanvasGraphs
@@ -182,7 +182,7 @@ class _Trial:
         return self.loaded.model
 
     def step(self, room: CanvasRoom) -> Callable[[], None]:
-        """What is captured."""
+        """The captured step."""
         return step_of(self.model, room, self.graphs.canvases, self.graphs.vocab_size)
 
     def fill(self, room: CanvasRoom, batch: StepBatch) -> None:
@@ -192,7 +192,7 @@ class _Trial:
         room.fill(batch, step, own.canvases, own.schedule, own.staging)
 
     def plans(self, batch: StepBatch) -> tuple[AttentionPlan, ...]:
-        """How attention is cut, on the host."""
+        """Attention plans, on the host."""
         return plan_layers(
             self.model.layers,
             batch.query_starts,
@@ -249,7 +249,7 @@ class _Trial:
         return denoise_canvases(self.model, own.canvases, step, given, own.vocab_size)
 
     def _found(self, outputs: Outputs, batch: StepBatch) -> list[Tensor]:
-        """What a step came to, and what it left of its own canvases."""
+        """The outputs of a step, and the canvases that it left."""
         assert outputs.accepted is not None
         canvases = self.graphs.canvases
         rows = [span.sequence.canvas_row for span in batch.spans]

@@ -35,7 +35,7 @@ MAX_SCRATCH_BYTES = 2**30  # of attention's parts before they are merged
 
 @dataclass(frozen=True, slots=True)
 class CanvasSize:
-    """How large the steps of a graph may be: canvases, and rows of all kinds."""
+    """Size of the steps of a graph: canvases, and rows of all kinds."""
 
     num_canvases: int
     step: GraphSize
@@ -154,7 +154,7 @@ class CanvasRoom:
 def padded_arrays(
     batch: StepBatch, canvases: Canvases, schedule: CanvasSchedule, size: CanvasSize
 ) -> list[Array]:
-    """What decides about a batch, padded to a size."""
+    """Decoding arrays of a batch, padded to a size."""
     return canvas_arrays(
         batch, canvases, schedule, num_canvases=size.num_canvases, num_rows=size.num_rows
     )

@@ -190,7 +190,7 @@ class UnknownTokens:
 
     @classmethod
     def of(cls, batch: StepBatch, canvases: Canvases) -> Self:
-        """Those of a batch that is not launched yet."""
+        """Unknown tokens of a batch that is not launched yet."""
         rows, cells = [batch.open_rows], [batch.open_cells]
         for i, span in enumerate(batch.spans):
             if span.block_start > span.sequence.block_start:

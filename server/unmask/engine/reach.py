@@ -11,7 +11,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What is computed next: positions [start, end), whose queries see no key beyond `horizon`.
+    """Positions to compute next: [start, end), whose queries see no key beyond `horizon`.
 
     Of the open block, if it is among them, the masked positions of `scored` may be filled. With
     `active` [end - start] the others keep the keys that they have.

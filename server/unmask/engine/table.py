@@ -137,5 +137,5 @@ class SequenceTable:
             sequence.canvas_row = None
 
     def cells(self, rows: IntArray) -> IntArray:
-        """Where the canvases of `rows` begin in `tokens` and `masked`, laid flat."""
+        """Offsets of the canvases of `rows` in `tokens` and `masked`, laid flat."""
         return rows * self.tokens.shape[1]

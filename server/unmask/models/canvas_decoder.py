@@ -67,7 +67,7 @@ class FeedForward:
         return _takes_row_scales(self.dense.gated), self.mixture.takes_quantized_rows, False
 
     def __call__(self, normed: Sequence[Tensor | QuantizedRows]) -> tuple[Tensor, Tensor]:
-        """What becomes of rows [M, C] under each of `norms`, in the two parts."""
+        """Rows [M, C] under each of `norms`, in the two parts."""
         dense, mixture, routed = normed
         assert isinstance(routed, Tensor)
         return self.dense(dense), self.mixture(mixture, routed)

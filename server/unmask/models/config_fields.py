@@ -42,7 +42,7 @@ HARMLESS = frozenset(
         *("unsloth_version", "use_bfloat16", "use_cache", "use_return_dict"),
     )
 )
-# What refused fields are known to mean.
+# Meanings of refused fields, where they are known.
 MEANINGS: Mapping[str, str] = {
     "codebook_size": "image tokens in the vocabulary, as of MMaDA",
     "delete_token_id": "LLaDA2.2's editing by commands",

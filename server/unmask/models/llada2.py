@@ -172,7 +172,7 @@ def traits(raw: RawConfig) -> Traits:
 
 
 def presets(raw: RawConfig, name: str) -> Presets:
-    """Those of LLaDA2.1's authors, for LLaDA2.1."""
+    """Settings of LLaDA2.1's authors, for LLaDA2.1."""
     edits = raw.get("model_type") == "llada21_moe" or EDITING_NAME.search(name)
     return EDITING_PRESETS if edits else {}
 

@@ -1,4 +1,4 @@
-"""What a front end is told of a checkpoint."""
+"""Facts of a checkpoint for a front end."""
 
 import time
 
@@ -22,7 +22,7 @@ def model_info(
     decoding: DecodingConfig,
     tokenizer: Tokenizer,
 ) -> ModelInfo:
-    """What the configuration says, else the checkpoint's files, else its family."""
+    """Values of the configuration, else the checkpoint's files, else its family."""
     traits, generation = family.traits(checkpoint.config), checkpoint.generation
     raw = checkpoint.config.get("text_config") or checkpoint.config
     canvas = None if family.canvas is None else family.canvas(generation)

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 logger = logging.getLogger(__name__)
 
-# What values of no sense end in that no check foresaw.
+# Errors that senseless values end in, where no check foresaw them.
 UNREADABLE = (
     *(ArithmeticError, AttributeError, IndexError, MemoryError, RecursionError, RuntimeError),
     *(TypeError, ValueError),

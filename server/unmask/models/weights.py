@@ -217,7 +217,7 @@ class Weights:
         return len(kinds) == 1
 
     def _linear(self, name: str, shape: tuple[int, int]) -> Matrix:
-        """As `_matrix`, held as asked, and with the scales of groups where products use them."""
+        """A matrix held as asked, with the scales of groups where products use them."""
         return self._matrix(name, shape, self.quantization, grouped=True)
 
     def _matrix(
