@@ -1,9 +1,16 @@
-"""Checkpoints that many tests share."""
+"""Checkpoints that many tests share, and Triton's interpreter where there is no GPU."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read as triton is imported, by whatever test is first
+    from unmask_kernels.testing import interpreter
+
+    interpreter.install()
 
 from tests.support.tiny import write_checkpoint
 from unmask.config import DecodingConfig, ModelConfig

@@ -1,16 +1,9 @@
 """Kernels run on a GPU if there is one, and in Triton's interpreter if not."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 import torch
-
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # read as triton is imported
-    from unmask_kernels.testing import interpreter
-
-    interpreter.install()
 
 from unmask_kernels import dispatch
 
