@@ -1,6 +1,7 @@
 """However an engine breaks, its state tells and every stream has an end."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import httpx
@@ -85,7 +86,11 @@ def test_when_the_thread_ends_every_stream_fails_and_health_tells(
     client = AsyncEngine(engine)
 
     async def run() -> None:
-        streams = [client.submit(request(f"r{i}")) for i in range(NUM)]
+        streams = []
+        with contextlib.suppress(EngineStopped):  # the thread may have ended before the last
+            for i in range(NUM):
+                streams.append(client.submit(request(f"r{i}")))
+        assert streams
         answers = await asyncio.gather(*map(read, streams))
         assert all(answer.failure for answer in answers)
         async with asyncio.timeout(20):
