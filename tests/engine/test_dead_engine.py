@@ -88,8 +88,7 @@ def test_when_the_thread_ends_every_stream_fails_and_health_tells(
     async def run() -> None:
         streams = []
         with contextlib.suppress(EngineStopped):  # the thread may have ended before the last
-            for i in range(NUM):
-                streams.append(client.submit(request(f"r{i}")))
+            streams.extend(client.submit(request(f"r{i}")) for i in range(NUM))
         assert streams
         answers = await asyncio.gather(*map(read, streams))
         assert all(answer.failure for answer in answers)
