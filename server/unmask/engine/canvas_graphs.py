@@ -33,7 +33,7 @@ from unmask.engine.canvases import (
     denoise_canvases,
 )
 from unmask.engine.graph_sizes import tile_configs
-from unmask.engine.graphs import CLOSE, Graph, recorder
+from unmask.engine.graphs import CLOSE, Graph, recorder, warn_of_dependence
 from unmask.engine.launched import Launched, Outputs
 from unmask.engine.staging import Staging, on_host
 from unmask.engine.step import StepBatch
@@ -147,12 +147,7 @@ def _capture(
         captured.append(one)
         if progress is not None:
             progress("graphs", len(captured), len(sizes))
-    if dependent:
-        logger.warning(
-            "the last bits of an answer may depend on what else is decoded: the device multiplies "
-            "rows in another way in steps of %s rows",
-            ", ".join(map(str, sorted(set(dependent)))),
-        )
+    warn_of_dependence(dependent)
     return captured[::-1]
 
 

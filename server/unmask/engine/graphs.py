@@ -166,13 +166,18 @@ def _capture(
         captured.append(one)
         if progress is not None:
             progress("graphs", len(captured), len(sizes))
-    if dependent:
+    warn_of_dependence(dependent)
+    return Graphs(captured[::-1], hidden, canvas, staging)
+
+
+def warn_of_dependence(num_rows: Sequence[int]) -> None:
+    """Log the sizes, in rows, of steps whose rows differ in their last bits by their company."""
+    if num_rows:
         logger.warning(
             "the last bits of an answer may depend on what else is decoded: the device multiplies "
             "rows in another way in steps of %s rows",
-            ", ".join(map(str, sorted(set(dependent)))),
+            ", ".join(map(str, sorted(set(num_rows)))),
         )
-    return Graphs(captured[::-1], hidden, canvas, staging)
 
 
 def closed(step: StepInput, canvas: Tensor) -> HostStep:
