@@ -1,7 +1,7 @@
 """From logits of canvas rows to what a step needs: statistics of slices, draws, weights.
 
-A slice of a row belongs to one program, which takes its pieces in order, and so does the merge of
-the slices of a row, so no row depends on others.
+A slice of a row belongs to one program, and so does the merge of the slices of a row, so no row
+depends on others.
 """
 
 from collections.abc import Iterator
@@ -14,90 +14,61 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from unmask_kernels.canvas import SLICE
 from unmask_kernels.gpu.philox import gumbel
 from unmask_kernels.testing.variant import Variant
 
-PIECE, NUM_WARPS = 2048, 4
+MAX_WARPS, WARP_ENTRIES = 16, 1024  # 32 entries a thread
 COLUMNS, MERGE_WARPS = 1024, 4
 NUM_VALUES, NUM_ENTRIES = tl.constexpr(6), tl.constexpr(2)
+LOG2_E = tl.constexpr(1.4426950408889634)
 LOWEST = tl.constexpr(-1e30)
 NO_ENTRY = tl.constexpr(2147483647)
-
-
-@triton.jit
-def _load_logits(p_logits, mask, cap, CAPPED: tl.constexpr):
-    """Logits in float32, bounded by `cap` times the hyperbolic tangent of them over `cap`."""
-    b_x = tl.load(p_logits, mask=mask, other=0.0).to(tl.float32)
-    if CAPPED:
-        b_fall = tl.exp(-2.0 * tl.abs(b_x) / cap)
-        b_tanh = (1.0 - b_fall) / (1.0 + b_fall)
-        b_x = cap * tl.where(b_x < 0.0, -b_tanh, b_tanh)
-    return b_x
 
 
 @triton.jit
 def slice_kernel(
     logits, temperatures, spreads, seeds, positions, steps, values, entries,
     num_entries, slice_len, stride_row, cap,
-    PIECE: tl.constexpr, CAPPED: tl.constexpr, DRAWS: tl.constexpr,
+    BLOCK: tl.constexpr, CAPPED: tl.constexpr, DRAWS: tl.constexpr,
 ):  # fmt: skip
-    """Six `values` and two `entries` of a slice of a row; logits become exp(logit - best)."""
+    """Six `values` and two `entries` of a slice of a row; logits become exp(logit - best).
+
+    A slice is read once and stays in registers: instructions bound this kernel, not its bytes.
+    """
     i_row, i_slice = tl.program_id(0).to(tl.int64), tl.program_id(1)
     first = i_slice * slice_len
-    count = tl.minimum(slice_len, num_entries - first)
-    o_piece = tl.arange(0, PIECE)
-    p_row = logits + i_row * stride_row + first
-    temperature = tl.load(temperatures + i_row)
-    best, total, weighted = tl.full([], LOWEST, tl.float32), temperature * 0.0, temperature * 0.0
-    plain_best, plain_total = best, total
-    highest = best
-    token = tl.full([], 0, tl.int32)
-    drawn = token
-    for start in range(0, count, PIECE):
-        m_entry = start + o_piece < count
-        b_x = _load_logits(p_row + start + o_piece, m_entry, cap, CAPPED)
-        b_y = tl.where(m_entry, b_x / temperature, LOWEST)
-        b_x = tl.where(m_entry, b_x, LOWEST)
-        top = tl.max(b_y, 0)
-        winner = tl.min(tl.where(b_y == top, start + o_piece, NO_ENTRY), 0)
-        higher = tl.maximum(best, top)
-        b_e = tl.exp(b_y - higher)
-        shrink = tl.exp(best - higher)
-        weighted = shrink * (weighted + total * (best - higher)) + tl.sum(b_e * (b_y - higher), 0)
-        total = shrink * total + tl.sum(b_e, 0)
-        token = tl.where(top > best, winner, token)
-        best = higher
-        higher = tl.maximum(plain_best, tl.max(b_x, 0))
-        plain_total = tl.exp(plain_best - higher) * plain_total + tl.sum(tl.exp(b_x - higher), 0)
-        plain_best = higher
-        if DRAWS:
-            b_noise = gumbel(
-                tl.load(seeds + i_row), tl.load(positions + i_row), tl.load(steps + i_row),
-                first + start, PIECE,
-            )  # fmt: skip
-            b_y = tl.where(m_entry, b_y + tl.load(spreads + i_row) * b_noise, LOWEST)
-            top = tl.max(b_y, 0)
-            winner = tl.min(tl.where(b_y == top, start + o_piece, NO_ENTRY), 0)
-            drawn = tl.where(top > highest, winner, drawn)
-            highest = tl.maximum(highest, top)
-    if not DRAWS:
-        drawn = token
-        highest = best
+    o_entry = tl.arange(0, BLOCK)
+    m_entry = o_entry < tl.minimum(slice_len, num_entries - first)
+    p_entry = logits + i_row * stride_row + first + o_entry
+    b_x = tl.load(p_entry, mask=m_entry, other=0.0).to(tl.float32)
+    if CAPPED:  # cap * tanh(x / cap)
+        b_x = cap - 2.0 * cap / (1.0 + tl.exp2(b_x * (2.0 * LOG2_E / cap)))
+    b_x = tl.where(m_entry, b_x, LOWEST)
+    inverse = 1.0 / tl.load(temperatures + i_row)
+    plain_best = tl.max(b_x, 0)
+    token = tl.min(tl.where(b_x == plain_best, o_entry, NO_ENTRY), 0)
+    drawn, highest = token, plain_best * inverse
+    if DRAWS:
+        b_noise = gumbel(
+            tl.load(seeds + i_row), tl.load(positions + i_row), tl.load(steps + i_row), first, BLOCK
+        )
+        b_score = b_x * inverse + tl.load(spreads + i_row) * b_noise
+        highest = tl.max(b_score, 0)
+        drawn = tl.min(tl.where(b_score == highest, o_entry, NO_ENTRY), 0)
+    b_below = b_x - plain_best
+    b_weight = tl.exp2(b_below * (inverse * LOG2_E))
+    tl.store(p_entry, b_weight.to(logits.dtype.element_ty), mask=m_entry)
     i_part = i_row * tl.num_programs(1) + i_slice
-    p_value, p_entry = values + i_part * NUM_VALUES, entries + i_part * NUM_ENTRIES
-    tl.store(p_value, best)
+    p_value, p_token = values + i_part * NUM_VALUES, entries + i_part * NUM_ENTRIES
+    tl.store(p_value, plain_best * inverse)
     tl.store(p_value + 1, highest)
-    tl.store(p_value + 2, total)
-    tl.store(p_value + 3, weighted)
+    tl.store(p_value + 2, tl.sum(b_weight, 0))
+    tl.store(p_value + 3, tl.sum(b_weight * b_below, 0) * inverse)
     tl.store(p_value + 4, plain_best)
-    tl.store(p_value + 5, plain_total)
-    tl.store(p_entry, (first + token).to(tl.int64))
-    tl.store(p_entry + 1, (first + drawn).to(tl.int64))
-    for start in range(0, count, PIECE):
-        m_entry = start + o_piece < count
-        b_y = _load_logits(p_row + start + o_piece, m_entry, cap, CAPPED) / temperature
-        b_weights = tl.exp(b_y - best)
-        tl.store(p_row + start + o_piece, b_weights.to(logits.dtype.element_ty), mask=m_entry)
+    tl.store(p_value + 5, tl.sum(tl.exp2(b_below * LOG2_E), 0))
+    tl.store(p_token, (first + token).to(tl.int64))
+    tl.store(p_token + 1, (first + drawn).to(tl.int64))
 
 
 @triton.jit
@@ -187,12 +158,17 @@ def score_slices(
     draws: tuple[Tensor | None, ...] = (None,) * 4
     if drawing is not None:
         draws = (drawing.spreads, drawing.seeds, drawing.positions, drawing.steps)
+    block = triton.next_power_of_2(slice_len)
     slice_kernel[(num_rows, num_slices)](
         logits, temperature, *draws, values, entries,
         num_entries, slice_len, logits.stride(0), 1.0 if cap is None else cap,
-        PIECE=PIECE, CAPPED=cap is not None, DRAWS=drawing is not None, num_warps=NUM_WARPS,
+        BLOCK=block, CAPPED=cap is not None, DRAWS=drawing is not None, num_warps=_warps(block),
     )  # fmt: skip
     return SliceScores(values, entries)
+
+
+def _warps(block: int) -> int:
+    return min(MAX_WARPS, max(1, block // WARP_ENTRIES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +210,10 @@ def variants(capability: int) -> Iterator[Variant]:
     types |= {"entries": "*i64", "num_entries": "i32:16", "slice_len": "i32:16"}
     types |= {"stride_row": "i32:16", "cap": "fp32"}
     draws = {"spreads": "*fp32", "seeds": "*i64", "positions": "*i64", "steps": "*i64"}
-    pieces = {"PIECE": PIECE, "CAPPED": True}
-    yield Variant("canvas drawn", slice_kernel, types | draws, pieces | {"DRAWS": True}, NUM_WARPS)
+    whole, warps = {"BLOCK": SLICE, "CAPPED": True}, _warps(SLICE)
+    yield Variant("canvas drawn", slice_kernel, types | draws, whole | {"DRAWS": True}, warps)
     nothing = dict.fromkeys(draws) | {"DRAWS": False}
-    yield Variant("canvas", slice_kernel, types, pieces | nothing, NUM_WARPS)
+    yield Variant("canvas", slice_kernel, types, whole | nothing, warps)
     merged = {"values": "*fp32", "entries": "*i64", "parts": "*bf16", "soft": "*bf16"}
     merged |= {"numbers": "*fp32", "tokens": "*i64", "scale": "fp32"}
     sizes = ("first_row", "all_rows", "num_slices", "num_rows", "num_columns")
