@@ -21,7 +21,7 @@ LOADING_BYTES_PER_S = 25e9
 # Seconds in which an engine starts: kernels are compiled, and all graphs captured, which takes
 # longer with experts, and with canvases.
 START_S, GRAPHS_S, EXPERTS_S, CANVASES_S = 5.0, 8.0, 8.0, 10.0
-MOST_GRAPH_ROWS = 4608
+MOST_GRAPH_ROWS = 5120
 PROFILE_S = 0.5
 
 
@@ -125,6 +125,8 @@ CASES = (
         *_loads(8, 32, 128, 1, **_FP8),
         *_loads(32, 128, 8, **_FP8, **_BY_8),
         *_loads(32, 128, 8, **_FP8, **_ACTIVE),
+        *_loads(128, 32, **_FP8, **_BY_4),
+        *_loads(32, 128, **_FP8, **_BY_8, **_ACTIVE),
         *_loads(32, 128, 8, **_FP8, **_BY_16),
         *_loads(64, **_FP8),
     ),

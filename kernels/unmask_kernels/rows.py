@@ -12,23 +12,27 @@ MAX_ROW_UNITS = 16
 # For such numbers of rows, and multiples of them, cuBLAS was not seen to cut a row's sum in parts.
 # As many cost a GPU no more than one does: it waits for the weights.
 GPU_ROW_UNIT = 128
+W8A8_ROW_UNIT = 64  # of our own products, whose sums follow no number of rows
 
 
-def fill_rows(x: Tensor) -> Tensor:
+def fill_rows(x: Tensor, unit: int | None = None) -> Tensor:
     """Rows [M, K] that are multiplied alike in any company, with rows of zeros after them.
 
     oneDNN takes milliseconds to make code for a number of rows that it has not met, and keeps it,
     so there are few such numbers; see `pad_rows`. cuBLAS adds up some numbers of rows, the smallest
-    among them, in another order. Best called once for all the products that rows go through.
+    among them, in another order. Best called once for all the products that rows go through, with
+    their `unit`, or else the device's.
     """
-    if missing := -len(x) % row_unit(x.device):
+    if missing := -len(x) % (unit or row_unit(x.device)):
         return F.pad(x, (0, 0, 0, missing))
     return x if uses_native(x) else pad_rows(x, FEWEST_ROWS)
 
 
-def row_unit(device: torch.device) -> int:
+def row_unit(device: torch.device, *, is_w8a8: bool = False) -> int:
     """What numbers of rows are multiples of, so that products do not depend on them."""
-    return GPU_ROW_UNIT if device.type == "cuda" else 1
+    if device.type != "cuda":
+        return 1
+    return W8A8_ROW_UNIT if is_w8a8 else GPU_ROW_UNIT
 
 
 def pad_rows(x: Tensor, fewest: int) -> Tensor:

@@ -13,6 +13,7 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import Request, SamplingParams
 from unmask_kernels.quantized import emulated_w8a8
+from unmask_kernels.rows import row_unit
 
 # Norms of errors of logits over that of the logits: e4m3 keeps 4 bits of a number, so each of two
 # layers' products loses some 4% of either factor.
@@ -59,6 +60,18 @@ def test_blocks_are_held_as_stored_where_products_use_them(
     assert not load(tmp_path, "auto").model._layers[0].mlp.down.takes_quantized_rows
     loss = float((found - logits(whole)).norm() / logits(whole).norm())
     assert 0 < loss < LARGEST_LOSS
+
+
+def test_only_models_of_8_bit_products_alone_have_steps_of_64_rows(tiny_folder: Path) -> None:
+    gpu = torch.device("cuda")
+    with emulated_w8a8():
+        layers = load(tiny_folder, "fp8").model._layers
+        assert all(layer.is_w8a8 for layer in layers)
+        assert not any(layer.is_w8a8 for layer in load(tiny_folder, "none").model._layers)
+        assert not any(layer.is_w8a8 for layer in load(tiny_folder, "int8").model._layers)
+    assert row_unit(gpu, is_w8a8=True) == 64
+    assert row_unit(gpu, is_w8a8=False) == 128
+    assert row_unit(torch.device("cpu"), is_w8a8=True) == 1
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -21,7 +21,6 @@ from unmask.models.layers import KVCache, LayerShape, StepInput
 from unmask.models.registry import LoadedModel
 from unmask.types import CanvasSchedule
 from unmask_kernels.attention import AttentionPlan
-from unmask_kernels.rows import row_unit
 from unmask_kernels.tile_room import TileSize
 from unmask_kernels.tiles import TileConfig
 
@@ -50,7 +49,7 @@ def canvas_sizes(config: EngineConfig, loaded: LoadedModel) -> list[CanvasSize]:
     """Every size, smallest first."""
     length = loaded.info.block_length
     assert length is not None, "a canvas has a length"
-    unit = row_unit(loaded.device)
+    unit = loaded.model.row_unit
     sizes = []
     for count in CANVASES:
         if count > config.max_num_seqs or count * length > config.max_batch_tokens:

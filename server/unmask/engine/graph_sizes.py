@@ -9,15 +9,14 @@ from unmask.engine.pages import page_size_of
 from unmask.models.layers import LayerShape
 from unmask.models.registry import LoadedModel
 from unmask_kernels.dispatch import capability
-from unmask_kernels.rows import row_unit
 from unmask_kernels.tile_room import TileSize
 from unmask_kernels.tiles import TileConfig, most_parts, tile_config
 
 # Multiples of 128 up to 2,048, as steps of requests in independent phases have any number of rows;
-# padding above is a small share of a step. Fewer than 128 are for devices without a row unit.
+# padding above is a small share of a step. Others are for models and devices of a smaller row unit.
 ROWS = (
-    *(16, 32, 64, 96, *range(128, 2048, 128)),
-    *(2048, 2304, 2560, 2816, 3072, 3584, 4096, 4608),
+    *(16, 32, 64, 96, *range(128, 512, 64), *range(512, 2048, 128)),
+    *(2048, 2304, 2560, 2816, 3072, 3584, 4096, 4352, 4608, 4864, 5120),
 )
 SHORTEST_BLOCK = 4  # that a request is expected to ask for
 CHUNKS_FACTOR = 4  # from one size to the next
@@ -43,7 +42,7 @@ def graph_sizes(config: EngineConfig, loaded: LoadedModel) -> list[GraphSize]:
     own_block = loaded.info.default_sampling.block_length
     block = min(SHORTEST_BLOCK, own_block) if isinstance(own_block, int) else SHORTEST_BLOCK
     sizes: list[GraphSize] = []
-    for num_rows in row_counts(config.max_batch_tokens, row_unit(loaded.device)):
+    for num_rows in row_counts(config.max_batch_tokens, loaded.model.row_unit):
         num_sequences = min(config.max_num_seqs, -(-num_rows // block))
         sizes += _sizes(num_rows, num_sequences, page_size, loaded)
     return sizes

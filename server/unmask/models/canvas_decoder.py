@@ -21,7 +21,7 @@ from unmask_kernels.experts import Experts, route_softmax, score_experts
 from unmask_kernels.layers import place_heads, rms_norm
 from unmask_kernels.linear import GatedLinear, Linear
 from unmask_kernels.quantized import QuantizedRows
-from unmask_kernels.rows import fill_rows
+from unmask_kernels.rows import fill_rows, row_unit
 from unmask_kernels.sandwich import add_attention, add_feed_forward
 
 NO_CANVAS = 2**31 - 1  # more than there are rows
@@ -129,6 +129,7 @@ class CanvasDecoder:
         self.embedding = embedding
         self.lm_head = lm_head
         self.vocabulary = vocabulary
+        self.row_unit = row_unit(embedding.device)
         self._scale = embedding_scale
         self._shapes = tuple(shapes)
         self._layers = tuple(layers)

@@ -15,7 +15,7 @@ from unmask_kernels.attention import attention
 from unmask_kernels.layers import place_heads, rms_norm
 from unmask_kernels.linear import GatedLinear, Linear, make_linear, rms_norm_for
 from unmask_kernels.quantized import QuantizedRows
-from unmask_kernels.rows import fill_rows
+from unmask_kernels.rows import fill_rows, row_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class DecoderConfig:
 class Mlp(Protocol):
     """What a layer does between its attention and the next layer."""
 
+    @property
+    def is_w8a8(self) -> bool:
+        """Whether all its products are of rows and weights in 8 bits."""
+        ...
+
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, C] made of the normalised `x` [M, C], added to `residual`."""
         ...
@@ -53,6 +58,11 @@ class GatedMlp:
 
     gated: GatedLinear
     down: Linear
+
+    @property
+    def is_w8a8(self) -> bool:
+        """As of `Mlp`."""
+        return self.gated.takes_quantized_rows and self.down.takes_quantized_rows
 
     def add(self, x: Tensor | QuantizedRows, residual: Tensor) -> Tensor:
         """Rows [M, C] added to `residual`, which may be overwritten."""
@@ -79,6 +89,12 @@ class Layer:
     post_norm: Tensor
     mlp: Mlp
 
+    @property
+    def is_w8a8(self) -> bool:
+        """As of `Mlp`."""
+        attends = self.qkv.takes_quantized_rows and self.out.takes_quantized_rows
+        return attends and self.mlp.is_w8a8
+
 
 class Decoder:
     """Weights and forward pass; final hidden states and the LM head are kept apart."""
@@ -98,6 +114,8 @@ class Decoder:
         self.config = c
         self.embedding = weights.take(embedding, (c.vocab_size, c.hidden_size))
         self._layers = [layer(weights, i) for i in range(c.num_layers)]
+        is_w8a8 = all(layer.is_w8a8 for layer in self._layers)
+        self.row_unit = row_unit(weights.device, is_w8a8=is_w8a8)
         self._norm = weights.take(norm, (c.hidden_size,))
         if c.tied:
             self.lm_head = make_linear(weights.cut_head(self.embedding))
@@ -128,7 +146,7 @@ class Decoder:
         eps = c.rms_norm_eps
         cos, sin = self._cos[step.positions], self._sin[step.positions]
         num_rows = len(step.token_ids)
-        x = fill_rows(F.embedding(step.token_ids, self.embedding))
+        x = fill_rows(F.embedding(step.token_ids, self.embedding), self.row_unit)
         for i, layer in enumerate(self._layers):
             keys, values = step.cache.keys[i], step.cache.values[i]
             projected = layer.qkv(rms_norm_for(layer.qkv, x, layer.input_norm, eps))
@@ -159,8 +177,9 @@ class Decoder:
                 value_scales=scales,
             )
             if wanted is not None:
-                x, mixed, num_rows = fill_rows(x[wanted]), mixed[wanted], len(wanted)
-            x = layer.out.add(fill_rows(mixed.flatten(1)), x)
+                x, mixed = fill_rows(x[wanted], self.row_unit), mixed[wanted]
+                num_rows = len(wanted)
+            x = layer.out.add(fill_rows(mixed.flatten(1), self.row_unit), x)
             if isinstance(layer.mlp, GatedMlp):
                 x = layer.mlp.add(rms_norm_for(layer.mlp.gated, x, layer.post_norm, eps), x)
             else:

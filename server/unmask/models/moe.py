@@ -26,6 +26,12 @@ class MoeMlp:
     experts: Experts
     shared: GatedMlp | None = None
 
+    @property
+    def is_w8a8(self) -> bool:
+        """As of `Mlp`; a router's product has the same bits for any number of rows as well."""
+        shared = self.shared is None or self.shared.is_w8a8
+        return shared and self.experts.takes_quantized_rows
+
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, C] added to `residual`, which may be overwritten."""
         ids, shares = self.route(score_experts(x, self.router, self.router_dtype))
