@@ -15,6 +15,7 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
+from unmask_kernels.gpu.dependent import dependent_launch, wait_for_inputs
 from unmask_kernels.testing.variant import Variant
 from unmask_kernels.tile_room import TileSize
 from unmask_kernels.tiles import (
@@ -137,12 +138,14 @@ def attention_kernel(
     VALUE_DIM: tl.constexpr, PAGE: tl.constexpr, CHUNK: tl.constexpr, GRAIN: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, STAGES: tl.constexpr, TMA: tl.constexpr,
     SCALED: tl.constexpr, SPLIT: tl.constexpr, SOFTCAP: tl.constexpr, PRECISION: tl.constexpr,
+    PDL: tl.constexpr,
 ):  # fmt: skip
     """Takes every num_programs(1)-th item of the plan, of one key head and VALUE_DIM columns.
 
     Row m of an item is query m // GROUP with head m % GROUP of the key head's own. Heads that are
     no power of two, or too small for the matrix units, are padded to PADDED_DIM with zeros.
     """
+    wait_for_inputs(PDL)
     i_head, i_part = tl.program_id(0), tl.program_id(2)
     o_m, o_dim, o_n = tl.arange(0, BLOCK_M), tl.arange(0, PADDED_DIM), tl.arange(0, BLOCK_N)
     factor = scale * LOG2_E
@@ -246,12 +249,13 @@ def attention_kernel(
 def merge_kernel(
     partial, partial_max, partial_sum, out, tiles, counts, closes, value_scales,
     HEADS: tl.constexpr, GROUP: tl.constexpr, HEAD_DIM: tl.constexpr, PADDED_DIM: tl.constexpr,
-    TILE_M: tl.constexpr, BLOCK_M: tl.constexpr, SCALED: tl.constexpr,
+    TILE_M: tl.constexpr, BLOCK_M: tl.constexpr, SCALED: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Merges the grains of each chunk in order, and the chunks in order.
 
     A program takes BLOCK_M of the TILE_M rows of every num_programs(2)-th tile.
     """
+    wait_for_inputs(PDL)
     i_head, i_m = tl.program_id(0), tl.program_id(1)
     o_m, o_dim = i_m * BLOCK_M + tl.arange(0, BLOCK_M), tl.arange(0, PADDED_DIM)
     for i_tile in tl.range(tl.program_id(2), tl.load(counts + 1), tl.num_programs(2), num_stages=1):
@@ -335,12 +339,14 @@ def run_tiles(
         SPLIT=is_split, SOFTCAP=softcap is not None,
         PRECISION="ieee" if query.dtype == torch.float32 else "tf32",
         num_warps=config.num_warps,
+        **dependent_launch(query.device, len(query)),
     )  # fmt: skip
     if size.tiles:
         row_blocks = triton.cdiv(config.rows, MERGE_ROWS)
         merge_kernel[(num_kv_heads, row_blocks, min(size.tiles, lanes))](
             partial, stats[0], stats[1], out, plan.tiles, plan.counts, plan.closes, value_scales,
             **shape, TILE_M=config.rows, BLOCK_M=MERGE_ROWS, num_warps=4,
+            **dependent_launch(query.device, len(query)),
         )  # fmt: skip
     return out
 
@@ -357,8 +363,10 @@ def _uses_tma(config: TileConfig, head_dim: int, page_size: int) -> bool:
 
 
 def _stages(config: TileConfig, use_tma: bool, is_scaled: bool) -> int:
-    """Pointers to 16-bit pages take registers that deeper buffers would spill."""
-    return 3 if config.tma and not use_tma and not is_scaled else config.num_stages
+    """Buffers as registers allow: pointers to 16-bit pages and widened keys take some."""
+    if is_scaled:
+        return config.num_stages if config.fp8_scores else min(config.num_stages, 2)
+    return 3 if config.tma and not use_tma else config.num_stages
 
 
 def _splits(config: TileConfig, queries: torch.dtype, pages: torch.dtype) -> bool:

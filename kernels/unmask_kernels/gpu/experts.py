@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unmask_kernels.experts import PER_OUTPUT_NDIM
 from unmask_kernels.gpu import grouped, routing
+from unmask_kernels.gpu.dependent import dependent_launch, wait_for_inputs
 from unmask_kernels.gpu.grouped import (
     GroupedConfig,
     Pairs,
@@ -24,9 +25,10 @@ from unmask_kernels.testing.variant import Variant
 @triton.jit
 def combine_kernel(
     parts, shares, out, num_columns,
-    TOP: tl.constexpr, ADDS: tl.constexpr, BLOCK: tl.constexpr,
+    TOP: tl.constexpr, ADDS: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Sum a row's experts, each by its share, in the order they were chosen, and what is there."""
+    wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     m_column = o_column < num_columns
@@ -76,8 +78,9 @@ def experts(
     parts = multiply_down(inner, down, down_scales, pairs, x.dtype, config)
     block = min(1024, triton.next_power_of_2(num_columns))
     combine_kernel[(num_rows, triton.cdiv(num_columns, block))](
-        parts, shares, out, num_columns, TOP=top, ADDS=residual is not None, BLOCK=block
-    )
+        parts, shares, out, num_columns, TOP=top, ADDS=residual is not None, BLOCK=block,
+        **dependent_launch(ids.device, num_rows),
+    )  # fmt: skip
     return out
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from unmask_kernels.dispatch import capability
+from unmask_kernels.gpu.dependent import MOST_ROWS, dependent_launch, prefetch, wait_for_inputs
 from unmask_kernels.quantized import FIRST_FP8_CAPABILITY, GROUP_INPUTS, QuantizedRows
 from unmask_kernels.testing.variant import Variant
 
@@ -56,6 +57,8 @@ LARGE_TILES = (
 )
 NUM_MULTIPROCESSORS = 132  # of the chip those were timed on
 MANY_OUTPUTS, SEVERAL_OUTPUTS = 16_384, 6144
+LINE_BYTES = tl.constexpr(128)
+AHEAD_BYTES = 65_536  # of a program's weights, fetched while the kernel before still runs
 
 
 def grain_inputs(num_inputs: int) -> int:
@@ -142,6 +145,15 @@ def _place(tile, num_tiles_m, num_tiles_n, GROUP_M: tl.constexpr):
 
 
 @triton.jit
+def _prefetch(values, i_n, first, num_outputs, num_inputs, BLOCK_N: tl.constexpr,
+              LINES: tl.constexpr):  # fmt: skip
+    """Ask for the first LINES cache lines of each output's weights, which no kernel writes."""
+    o_n = tl.minimum(i_n * BLOCK_N + tl.arange(0, BLOCK_N), num_outputs - 1)
+    o_k = tl.minimum(first + tl.arange(0, LINES) * LINE_BYTES, num_inputs - 1)
+    prefetch(values + o_n.to(tl.int64)[:, None] * num_inputs + o_k[None, :])
+
+
+@triton.jit
 def _end_grain(
     b_sum, scratch, is_first, is_last, row_scales, scales, bias, residual, out,
     first_row, first_output, first_column, num_rows, num_outputs,
@@ -178,18 +190,20 @@ def _end_grain(
 
 @triton.jit(do_not_specialize=["num_rows", "stride_row_scale"])
 def fp8_product_kernel(
-    x, weights, row_scales, scales, bias, residual, out, partial,
+    x, weights, values, row_scales, scales, bias, residual, out, partial,
     num_rows, num_outputs, num_inputs, stride_row_scale, stride_scale,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, GRAIN: tl.constexpr,
     SPLIT: tl.constexpr, SEVERAL: tl.constexpr, GROUPED: tl.constexpr, BIAS: tl.constexpr,
-    RESIDUAL: tl.constexpr, GROUP_M: tl.constexpr, STAGES: tl.constexpr,
+    RESIDUAL: tl.constexpr, GROUP_M: tl.constexpr, STAGES: tl.constexpr, LINES: tl.constexpr,
+    PDL: tl.constexpr,
 ):  # fmt: skip
     """Tiles of rows and outputs, one after another in one loop over inputs.
 
     Where `SPLIT`, a program takes the grain `program_id(1)` of one tile and leaves its sum in
     `partial` [G, M, N]. Where `SEVERAL`, it has more than one grain of a tile to add up, and keeps
     their sum in its own of `partial` [programs, BLOCK_M, BLOCK_N], as registers have room for one.
-    Where `GROUPED`, every BLOCK_K inputs have scales.
+    Where `GROUPED`, every BLOCK_K inputs have scales. `weights` describes `values`, whose first
+    LINES cache lines an output are fetched while the kernel before still runs.
     """
     num_tiles_m, num_tiles_n = tl.cdiv(num_rows, BLOCK_M), tl.cdiv(num_outputs, BLOCK_N)
     tile, grain = tl.program_id(0), tl.program_id(1)
@@ -197,6 +211,10 @@ def fp8_product_kernel(
     if SPLIT:
         first = grain * GRAIN
         last = tl.minimum(first + GRAIN, num_inputs)
+    if PDL and LINES > 0:
+        _, i_first = _place(tile, num_tiles_m, num_tiles_n, GROUP_M)
+        _prefetch(values, i_first, first, num_outputs, num_inputs, BLOCK_N, LINES)
+    wait_for_inputs(PDL)
     num_tiles = tl.cdiv(num_tiles_m * num_tiles_n - tile, tl.num_programs(0))
     num_steps = tl.cdiv(last - first, BLOCK_K)
     tile -= tl.num_programs(0)
@@ -246,9 +264,10 @@ def fp8_product_kernel(
 def add_grains_kernel(
     partial, row_scales, scales, bias, residual, out, num_rows, num_outputs,
     GRAINS: tl.constexpr, GROUPED: tl.constexpr, BIAS: tl.constexpr, RESIDUAL: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Add the grains of some rows and outputs in order, as a program with all of them does."""
+    wait_for_inputs(PDL)
     o_m = tl.program_id(1) * BLOCK_M + tl.arange(0, BLOCK_M)
     o_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     mask = (o_m < num_rows)[:, None] & (o_n < num_outputs)[None, :]
@@ -298,14 +317,15 @@ def fp8_product(
     partial = torch.empty(shape, dtype=torch.float32, device=device)
     fp8_product_kernel[(num_programs, num_grains if split else 1)](
         TensorDescriptor.from_tensor(rows.values, [tile.rows, tile.inputs]),
-        TensorDescriptor.from_tensor(values, [tile.outputs, tile.inputs]),
+        TensorDescriptor.from_tensor(values, [tile.outputs, tile.inputs]), values,
         row_scales, scales, bias, residual, out, partial, num_rows, num_outputs, num_inputs,
         row_scales.stride(-1), scales.stride(-1),
         BLOCK_M=tile.rows, BLOCK_N=tile.outputs, BLOCK_K=tile.inputs,
         GRAIN=grain if num_grains > 1 else 0, SPLIT=split,
         SEVERAL=num_grains > 1 and not split, GROUPED=grouped, BIAS=bias is not None,
         RESIDUAL=residual is not None, GROUP_M=tile.group, STAGES=tile.num_stages,
-        num_warps=tile.num_warps,
+        LINES=_lines_ahead(tile, num_rows), num_warps=tile.num_warps,
+        **dependent_launch(device, num_rows),
     )  # fmt: skip
     if split:
         grid = (triton.cdiv(num_outputs, ADD_OUTPUTS), triton.cdiv(num_rows, ADD_ROWS))
@@ -313,8 +333,14 @@ def fp8_product(
             partial, row_scales, scales, bias, residual, out, num_rows, num_outputs,
             GRAINS=num_grains, GROUPED=grouped, BIAS=bias is not None,
             RESIDUAL=residual is not None, BLOCK_M=ADD_ROWS, BLOCK_N=ADD_OUTPUTS, num_warps=4,
+            **dependent_launch(device, num_rows),
         )  # fmt: skip
     return out
+
+
+def _lines_ahead(tile: Tile, num_rows: int) -> int:
+    """Cache lines of an output to be fetched early, where launches depend."""
+    return AHEAD_BYTES // LINE_BYTES.value // tile.outputs if num_rows <= MOST_ROWS else 0
 
 
 def _laid_out(scales: Tensor) -> Tensor:
@@ -361,6 +387,7 @@ def _variant(
     several = grain_inputs(num_inputs) < num_inputs and not grouped
     split, residual, bias = tile.split and several, num_outputs == 4096, num_outputs == 6144
     types = _types() | {"bias": "*bf16", "residual": "*bf16"}
+    types["values"] = "*fp8e4nv"
     types["x"] = f"tensordesc<fp8e4nv[{tile.rows}, {tile.inputs}]>"
     types["weights"] = f"tensordesc<fp8e4nv[{tile.outputs}, {tile.inputs}]>"
     constants: dict[str, int | None] = {
@@ -368,7 +395,7 @@ def _variant(
         "GRAIN": grain_inputs(num_inputs) if several else 0, "SPLIT": split,
         "SEVERAL": several and not split,
         "GROUPED": grouped, "BIAS": bias, "RESIDUAL": residual, "GROUP_M": tile.group,
-        "STAGES": tile.num_stages,
+        "STAGES": tile.num_stages, "LINES": _lines_ahead(tile, num_rows),
     }  # fmt: skip
     constants |= {} if bias else {"bias": None}
     constants |= {} if residual else {"residual": None}

@@ -15,6 +15,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from unmask_kernels import quantized
 from unmask_kernels.experts import INNER_GROUP, PER_OUTPUT_NDIM
+from unmask_kernels.gpu.dependent import dependent_launch, wait_for_inputs
 from unmask_kernels.gpu.fp8 import DATACENTER_CHIPS
 from unmask_kernels.layers import Activation
 from unmask_kernels.quantized import (
@@ -123,7 +124,7 @@ def grouped_gate_kernel(
     BLOCK_R: tl.constexpr, BLOCK_O: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
     TMA: tl.constexpr, BITS: tl.constexpr, ROWS_SCALED: tl.constexpr, SCALED: tl.constexpr,
     IN_GROUPS: tl.constexpr, PROMOTES: tl.constexpr, GELU: tl.constexpr,
-    EXPERTS_FIRST: tl.constexpr, PRECISION: tl.constexpr,
+    EXPERTS_FIRST: tl.constexpr, PRECISION: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Gate times up of a tile of pairs of a row and an expert; `num_pairs` stands for none.
 
@@ -131,6 +132,7 @@ def grouped_gate_kernel(
     rows of 8 bits come rows of 8 bits, with scales [inner / GROUP, places]. IN_GROUPS, rows and
     weights have scales for every GROUP_INPUTS: [G, rows] and [experts, G, outputs].
     """
+    wait_for_inputs(PDL)
     i_tile = tl.program_id(0) if EXPERTS_FIRST else tl.program_id(1)
     i_o = tl.program_id(1) if EXPERTS_FIRST else tl.program_id(0)
     expert = tl.load(expert_of + i_tile)
@@ -209,12 +211,14 @@ def grouped_down_kernel(
     BLOCK_R: tl.constexpr, BLOCK_O: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
     TMA: tl.constexpr, BITS: tl.constexpr, ROWS_SCALED: tl.constexpr, SCALED: tl.constexpr,
     IN_GROUPS: tl.constexpr, EXPERTS_FIRST: tl.constexpr, PRECISION: tl.constexpr,
+    PDL: tl.constexpr,
 ):  # fmt: skip
     """A tile of pairs, where `grouped_gate_kernel` left them, times their expert's way back.
 
     Pair p becomes row p of `out`. Rows of 8 bits have a scale for every GROUP of inputs, which are
     then a step of the loop.
     """
+    wait_for_inputs(PDL)
     i_tile = tl.program_id(0) if EXPERTS_FIRST else tl.program_id(1)
     i_o = tl.program_id(1) if EXPERTS_FIRST else tl.program_id(0)
     expert = tl.load(expert_of + i_tile)
@@ -311,6 +315,7 @@ def multiply_gate_up(
         IN_GROUPS=in_groups,
         PROMOTES=config.promotes, GELU=activation == "gelu_tanh", EXPERTS_FIRST=tile.experts_first,
         PRECISION=_precision(values), num_warps=tile.num_warps,
+        **dependent_launch(device, len(values)),
     )  # fmt: skip
     return Inner(out, out_scales)
 
@@ -342,6 +347,7 @@ def multiply_down(
         IN_GROUPS=in_groups,
         EXPERTS_FIRST=tile.experts_first, PRECISION=_precision(values),
         num_warps=tile.num_warps,
+        **dependent_launch(values.device, pairs.num_pairs // pairs.pairs_per_row),
     )  # fmt: skip
     return out
 

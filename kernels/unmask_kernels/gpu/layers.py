@@ -7,6 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from unmask_kernels.gpu.dependent import dependent_launch, wait_for_inputs
 from unmask_kernels.testing.variant import Variant
 
 # Numbers of each half of the heads of a program: 16 bytes of each for a thread.
@@ -36,9 +37,10 @@ def norm_values(p_row, weight, o_column, m_column, num_columns, eps):
 
 @triton.jit
 def rms_norm_kernel(
-    x, weight, out, stride_x, num_columns, eps, BLOCK: tl.constexpr
+    x, weight, out, stride_x, num_columns, eps, BLOCK: tl.constexpr, PDL: tl.constexpr
 ):  # fmt: skip
     """Normalise a row."""
+    wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.arange(0, BLOCK)
     m_column = o_column < num_columns
@@ -106,11 +108,13 @@ def heads_kernel(
     key_scales, value_scales, stride_heads, stride_slot, eps,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, HEAD_DIM: tl.constexpr, HALF: tl.constexpr,
     NORMED: tl.constexpr, SCALED: tl.constexpr, SHARED: tl.constexpr, BLOCK_H: tl.constexpr,
+    PDL: tl.constexpr,
 ):  # fmt: skip
     """Some heads of a row, all of a kind: queries to `query`, keys and values to their slot.
 
     The first `NORMED` heads are normalised; where `SHARED`, values are the keys as projected.
     """
+    wait_for_inputs(PDL)
     num_tiles: tl.constexpr = (HEADS + BLOCK_H - 1) // BLOCK_H
     num_kv_tiles: tl.constexpr = (KV_HEADS + BLOCK_H - 1) // BLOCK_H
     i_program = tl.program_id(0)
@@ -175,8 +179,11 @@ def gate_values(p_row, o_column, m_column, num_columns, GELU: tl.constexpr):
 
 
 @triton.jit
-def swiglu_kernel(both, out, num_columns, GELU: tl.constexpr, BLOCK: tl.constexpr):
+def swiglu_kernel(
+    both, out, num_columns, GELU: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr
+):  # fmt: skip
     """Gate some columns of a row."""
+    wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     m_column = o_column < num_columns
@@ -194,6 +201,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
         rms_norm_kernel[(num_rows,)](
             x, weight, out, x.stride(0), num_columns, eps,
             BLOCK=block, num_warps=row_warps(block),
+            **dependent_launch(x.device, num_rows),
         )  # fmt: skip
     return out
 
@@ -227,6 +235,7 @@ def place_heads(
             NORMED=0 if norm_weights is None else len(norm_weights),
             SCALED=key_scales is not None, SHARED=key_is_value, BLOCK_H=block,
             num_warps=HEADS_WARPS,
+            **dependent_launch(heads.device, num_rows),
         )  # fmt: skip
     return query
 
@@ -247,7 +256,10 @@ def _gate(both: Tensor, *, gelu: bool) -> Tensor:
     if num_rows:
         block = min(1024, triton.next_power_of_2(num_columns))
         grid = (num_rows, triton.cdiv(num_columns, block))
-        swiglu_kernel[grid](both, out, num_columns, GELU=gelu, BLOCK=block, num_warps=4)
+        swiglu_kernel[grid](
+            both, out, num_columns, GELU=gelu, BLOCK=block, num_warps=4,
+            **dependent_launch(both.device, num_rows),
+        )  # fmt: skip
     return out
 
 

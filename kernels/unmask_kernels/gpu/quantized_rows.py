@@ -16,6 +16,7 @@ from torch import Tensor
 
 from unmask_kernels import quantized
 from unmask_kernels.gpu import layers
+from unmask_kernels.gpu.dependent import dependent_launch, wait_for_inputs
 from unmask_kernels.gpu.layers import gate_values, norm_values, row_warps
 from unmask_kernels.quantized import GROUP_INPUTS, QuantizedRows
 from unmask_kernels.testing.variant import Variant
@@ -49,9 +50,10 @@ def store_quantized(b_x, values, scales, stride_scale, i_row, o_column, m_column
 @triton.jit
 def quantize_rows_kernel(
     x, values, scales, stride_x, stride_scale, num_columns,
-    BLOCK: tl.constexpr, GROUP: tl.constexpr,
+    BLOCK: tl.constexpr, GROUP: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Quantize a row."""
+    wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.arange(0, BLOCK)
     m_column = o_column < num_columns
@@ -63,9 +65,10 @@ def quantize_rows_kernel(
 @triton.jit
 def norm_quantized_kernel(
     x, weight, values, scales, stride_x, stride_scale, num_columns, eps,
-    BLOCK: tl.constexpr, GROUP: tl.constexpr,
+    BLOCK: tl.constexpr, GROUP: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Normalise and quantize a row."""
+    wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.arange(0, BLOCK)
     m_column = o_column < num_columns
@@ -78,9 +81,10 @@ def norm_quantized_kernel(
 @triton.jit
 def gate_quantized_kernel(
     both, values, scales, stride_scale, num_columns,
-    GELU: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
+    GELU: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """Gate and quantize a row."""
+    wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.arange(0, BLOCK)
     m_column = o_column < num_columns
@@ -98,6 +102,7 @@ def quantize_rows(x: Tensor, *, grouped: bool) -> QuantizedRows:
         quantize_rows_kernel[(len(x),)](
             x, out.values, out.scales, x.stride(0), out.scales.stride(-1), x.shape[1],
             BLOCK=block, GROUP=group, num_warps=row_warps(block),
+            **dependent_launch(x.device, len(x)),
         )  # fmt: skip
     return out
 
@@ -109,6 +114,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float, *, grouped: bool) -> Quantiz
         norm_quantized_kernel[(len(x),)](
             x, weight, out.values, out.scales, x.stride(0), out.scales.stride(-1), x.shape[1], eps,
             BLOCK=block, GROUP=group, num_warps=row_warps(block),
+            **dependent_launch(x.device, len(x)),
         )  # fmt: skip
     return out
 
@@ -126,6 +132,7 @@ def gated(
         gate_quantized_kernel[(len(both),)](
             both, out.values, out.scales, out.scales.stride(-1), num_columns,
             GELU=activation == "gelu_tanh", BLOCK=block, GROUP=group, num_warps=row_warps(block),
+            **dependent_launch(both.device, len(both)),
         )  # fmt: skip
     return out
 

@@ -7,6 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from unmask_kernels.gpu.dependent import dependent_launch, wait_for_inputs
 from unmask_kernels.gpu.layers import row_warps
 from unmask_kernels.gpu.quantized_rows import store_quantized
 from unmask_kernels.quantized import DTYPES, FIRST_FP8_CAPABILITY, QuantizedRows
@@ -41,12 +42,13 @@ def _under(b_x, weight, o_column, m_column, num_columns, eps, dtype: tl.constexp
 @triton.jit
 def sandwich_kernel(
     x, mixed, post_norm, norms, out, normed, values, scales, num_rows, num_columns, eps,
-    NORMS: tl.constexpr, QUANTIZED: tl.constexpr, BLOCK: tl.constexpr,
+    NORMS: tl.constexpr, QUANTIZED: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """A row after attention, and the same under each norm, in e4m3 where a bit of `QUANTIZED` is.
 
     The last rows of `normed` and `values` [NORMS, M, C] are those of the last norm.
     """
+    wait_for_inputs(PDL)
     dtype: tl.constexpr = out.dtype.element_ty
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.arange(0, BLOCK)
@@ -71,9 +73,10 @@ def sandwich_kernel(
 def sandwich_two_kernel(
     x, dense, mixed, post_norms, factors, next_norm, out, normed, values, scales,
     num_columns, stride_factor, eps,
-    HAS_NEXT: tl.constexpr, QUANTIZED: tl.constexpr, BLOCK: tl.constexpr,
+    HAS_NEXT: tl.constexpr, QUANTIZED: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """A row after its two feed-forward parts, times its factor, and the same under a norm."""
+    wait_for_inputs(PDL)
     dtype: tl.constexpr = out.dtype.element_ty
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.arange(0, BLOCK)
@@ -119,6 +122,7 @@ def add_attention(
             num_rows, num_columns, eps,
             NORMS=len(norms), QUANTIZED=sum(own << i for i, own in enumerate(quantized)),
             BLOCK=block, num_warps=row_warps(block),
+            **dependent_launch(x.device, num_rows),
         )  # fmt: skip
     found: list[Tensor | QuantizedRows] = []
     for i, own in enumerate(quantized):
@@ -153,6 +157,7 @@ def add_feed_forward(
             num_columns, factors.stride(0) if len(factors) > 1 else 0, eps,
             HAS_NEXT=next_norm is not None, QUANTIZED=rows is not None,
             BLOCK=block, num_warps=row_warps(block),
+            **dependent_launch(x.device, num_rows),
         )  # fmt: skip
     return out, normed if rows is None else rows
 

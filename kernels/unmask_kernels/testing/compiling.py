@@ -22,6 +22,7 @@ from unmask_kernels.gpu import (
     attention,
     canvas,
     denoising,
+    dependent,
     experts,
     fp8,
     fused_head,
@@ -46,6 +47,7 @@ INSTRUCTIONS = {
     "tma": r"\bcp\.async\.bulk\.tensor\b",
     "cp.async": r"\bcp\.async\.c[ag]\b",
 }
+MEMORY = re.compile(r"\b(ld|st|atom|red)\.(global|relaxed|volatile)|\bcp\.async")
 ASYNC_PRODUCT = re.compile(r"(%\w+) = ttng\.warp_group_dot .*isAsync = true")
 # Matrix instructions of each chip; Hopper's and Blackwell's older ones run at a fraction.
 MATRIX = {80: "mma", 90: "wgmma", 100: "tcgen05"}
@@ -67,10 +69,11 @@ class Report:
 def compile_variant(variant: Variant, capability: int) -> Report:
     """Compile for a chip such as 90, for sm_90, and look for spills and missing instructions."""
     signature, constants, hints = {}, {}, {}
+    values = {"PDL": capability >= dependent.FIRST_CAPABILITY} | dict(variant.constants)
     for index, name in enumerate(variant.kernel.arg_names):
-        if name in variant.constants:
+        if name in values:
             signature[name] = "constexpr"
-            constants[(index,)] = variant.constants[name]
+            constants[(index,)] = values[name]
             continue
         kind, _, multiple = variant.types[name].partition(":")
         signature[name] = kind
@@ -105,7 +108,16 @@ def examine(name: str, capability: int, compiled: Any, *, multiplies: bool) -> R
     report.problems.extend(_problems(report, multiplies))
     if read_too_early(compiled.asm["ttgir"]):
         report.problems.append("reads a product while the matrix unit adds to it")
+    if not waits_first(compiled.asm["ptx"]):
+        report.problems.append("reads or writes before the kernel before it is complete")
     return report
+
+
+def waits_first(ptx: str) -> bool:
+    """Whether a kernel that lets others be launched early waits before it touches memory itself."""
+    _, lets, _ = ptx.partition("griddepcontrol.launch_dependents")
+    before, waits, _ = ptx.partition("griddepcontrol.wait")
+    return not lets or (bool(waits) and MEMORY.search(before) is None)
 
 
 def read_too_early(ttgir: str) -> list[str]:
