@@ -9,6 +9,7 @@ import argparse
 import itertools
 import json
 import multiprocessing
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -47,8 +48,8 @@ def groups() -> list[Group]:
     wide = tile_config(256, torch.bfloat16, HOPPER)
     widest = tile_config(512, torch.bfloat16, HOPPER)
     few, many = (1, 8, 32, 64), (1, 32)
-    canvas = Shape(rows=4, queries=256, heads=16, head_dim=256, context=2048, window=1280)
-    full = replace(canvas, kv_heads=2, head_dim=512, window=None)
+    canvas = Shape(rows=8, queries=256, heads=16, head_dim=256, context=1280)
+    full = replace(canvas, kv_heads=2, head_dim=512)
     return [
         Group(
             "heads of 128",
@@ -81,27 +82,29 @@ def groups() -> list[Group]:
             },
         ),
         Group(
-            "heads of 256, a window",
-            (canvas, replace(canvas, rows=1), replace(canvas, rows=32, queries=32)),
+            "heads of 256",
+            tuple(replace(canvas, rows=rows) for rows in (8, 1, 4)),
             {
                 "usual": wide,
+                "pointers": replace(wide, tma=False),
+                "4 buffers": replace(wide, num_stages=7),
                 "chunks of 1,024": replace(wide, chunk=1024, grain=1024),
-                "2 buffers": replace(wide, num_stages=3),
                 "64 keys": replace(wide, keys=64, num_stages=2),
-                "copy engine": replace(wide, tma=True),
-                "64 rows, 4 warps": replace(wide, rows=64, num_warps=4, num_stages=3, programs=264),
-                "64 rows, grain 256": replace(wide, rows=64, grain=256),
+                "64 keys, 2 buffers": replace(wide, keys=64, num_stages=3),
+                "64 keys, chunks of 1,024": replace(
+                    wide, chunk=1024, grain=1024, keys=64, num_stages=3
+                ),
+                "64 rows": replace(wide, rows=64, num_warps=4),
+                "64 rows, 2 buffers": replace(wide, rows=64, num_warps=4, num_stages=3),
             },
         ),
         Group(
             "heads of 512",
-            (full, replace(full, rows=1), replace(full, rows=32, queries=32)),
+            tuple(replace(full, rows=rows) for rows in (8, 1)),
             {
                 "usual": widest,
-                "16 keys, 3 buffers": replace(widest, keys=16, num_stages=5),
                 "64 rows, 512 columns": replace(widest, rows=64, columns=512),
                 "chunks of 512": replace(widest, chunk=512, grain=512),
-                "128 columns": replace(widest, columns=128),
             },
         ),
     ]
@@ -110,7 +113,7 @@ def groups() -> list[Group]:
 def compile_apart(groups: Sequence[Group]) -> None:
     """Put kernels into Triton's cache, so that later only time is measured."""
     jobs = [
-        (replace(group.shapes[0], rows=1, context=2048, window=None), config)
+        (replace(group.shapes[0], rows=1, context=2048), config)
         for group in groups
         for config in group.configs.values()
     ]
@@ -205,11 +208,12 @@ def best_of(measured: Iterable[Sequence[dict[str, Any]]]) -> list[tuple[str, flo
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", default="gpu", help="part of the result's file name")
+    parser.add_argument("--only", default="", help="groups whose name has this in it")
     parser.add_argument("--seconds", type=float, default=75.0, help="after which no shape is begun")
     options = parser.parse_args()
     started_s = time.monotonic()
     device = torch.device("cuda")
-    tried = groups()
+    tried = [group for group in groups() if re.search(options.only, group.name)]
     compile_apart(tried)
     print(f"compiled in {time.monotonic() - started_s:.0f} s", flush=True)
     ceilings = measure_ceilings(device, small=False)

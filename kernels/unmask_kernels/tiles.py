@@ -59,14 +59,14 @@ def tile_config(head_dim: int, dtype: torch.dtype, capability: int) -> TileConfi
         return TileConfig(rows=rows, keys=32, grain=512, num_stages=2, programs=108)
     if head_dim > 256:  # keys of 8 bits are widened: registers do not do for more
         if capability == HOPPER:
-            return TileConfig(rows=128, keys=32, num_stages=2, fp8_scores=False)
+            return TileConfig(rows=128, keys=32, num_stages=3, fp8_scores=False)
         return TileConfig(rows=128, keys=32, columns=128, num_stages=1, fp8_scores=False)
     if capability == HOPPER:
         if head_dim <= 128:  # 128 rows are 15% faster at 8,192 keys, and slower at 1,024
             two = TileConfig(rows=64, chunk=4096, grain=512, num_warps=4, programs=264)
             return replace(two, num_stages=5, tma=True)
         # Halves of 1,024 keys: one canvas of 256 queries would leave half of the chip idle.
-        return TileConfig(rows=128, keys=32, chunk=512, grain=512, num_stages=5)
+        return TileConfig(rows=128, keys=32, chunk=512, grain=512, num_stages=5, tma=True)
     if head_dim < 64:
         return TileConfig(rows=64, num_warps=4)
     if head_dim <= 128:

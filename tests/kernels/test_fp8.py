@@ -43,7 +43,7 @@ TILES = [
     Tile(128, 64, per_sm=1),
     Tile(64, 32, per_sm=2, num_stages=8),
     Tile(128, 128, num_warps=8, split=True),
-    Tile(128, 256, num_warps=8, per_sm=1),
+    Tile(128, 256, num_warps=8, num_stages=1, per_sm=1),  # deeper, some takes too much memory
 ]
 GRAIN = 256
 

@@ -87,7 +87,10 @@ def pick_tile(num_rows: int, num_outputs: int, num_inputs: int, capability: int)
         if num_outputs >= SEVERAL_OUTPUTS:
             return Tile(128, 64, num_stages=6)
         return Tile(128, 32, 256, num_stages=4)
-    tiles = LARGE_TILES if capability == 90 else LARGE_TILES[1:]  # elsewhere the largest spills
+    if 256 < num_rows <= 320 and num_outputs >= SEVERAL_OUTPUTS:
+        return Tile(64, 128, num_stages=4, per_sm=2)
+    # Elsewhere the largest spills, and with several grains it takes too much shared memory.
+    tiles = LARGE_TILES if capability == 90 and not many_grains else LARGE_TILES[1:]
 
     def estimate(pair: tuple[Tile, float]) -> float:
         tile, time = pair
@@ -358,9 +361,9 @@ def variants(chip: int) -> Iterator[Variant]:
     """Every kernel as it is launched for layers of SDAR-8B, with a residual for few outputs."""
     if chip < FIRST_FP8_CAPABILITY:
         return
-    shapes = (6144, 4096), (4096, 4096), (24_576, 4096), (4096, 12_288), (3584, 18_944)
+    shapes = (6144, 4096), (4096, 4096), (24_576, 4096), (4096, 12_288), (4096, 53_248)
     found: dict[str, Variant] = {}
-    for num_rows in (32, 128, 256, 512, 4096):
+    for num_rows in (32, 128, 256, 320, 512, 4096):
         for num_outputs, num_inputs in shapes:
             own = _variant(num_rows, num_outputs, num_inputs, chip, grouped=False)
             found[own.name] = own

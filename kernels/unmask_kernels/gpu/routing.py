@@ -9,15 +9,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from unmask_kernels import dispatch
+from unmask_kernels.gpu.dependent import dependent_launch, wait_for_inputs
 from unmask_kernels.testing.variant import Variant
 
 NOTHING = tl.constexpr(-(2**31))  # ranks below all that can be chosen
 NO_ENTRY = tl.constexpr(2**31 - 1)
 PARTS_NDIM = 3
-FIRST_WITH_WGMMA = 90  # before it, tiles of 128 rows spill
 SCORE_SPAN = 512  # inputs that a part of a logit is a sum over, whatever the load
-SCORE_ROWS = {16: 256, 32: 512, 64: 1024}  # of a tile, and the most rows that it is for
+SCORE_ROWS = {16: 256, 32: 512}  # of a tile, and the most rows that it is for
+MOST_SCORE_ROWS = 64  # 4,608 rows took 53 us on an H100, tiles of 128 rows and 8 warps 116
 COUNTED_PAIRS = 128  # of a program
 
 
@@ -32,26 +32,26 @@ class ScoreTile:
     num_stages: int = 3
 
 
-def score_tile(num_rows: int, dtype: torch.dtype, capability: int) -> ScoreTile:
-    """The tile for a number of rows, which changes no sum, and their dtype on a chip such as 90."""
+def score_tile(num_rows: int, dtype: torch.dtype) -> ScoreTile:
+    """The tile for a number of rows, which changes no sum, and their dtype."""
     if dtype == torch.float32:  # three times the registers
         return ScoreTile(16)
-    rows = next((rows for rows, most in SCORE_ROWS.items() if num_rows <= most), 128)
-    rows = min(rows, 64) if capability < FIRST_WITH_WGMMA else rows
-    return ScoreTile(rows, num_warps=8 if rows == 128 else 4)
+    fitting = (rows for rows, most in SCORE_ROWS.items() if num_rows <= most)
+    return ScoreTile(next(fitting, MOST_SCORE_ROWS))
 
 
 @triton.jit
 def score_kernel(
     x, weights, out, num_rows, num_experts, num_inputs, stride_x,
     BLOCK_R: tl.constexpr, BLOCK_E: tl.constexpr, BLOCK_K: tl.constexpr, SPAN: tl.constexpr,
-    STAGES: tl.constexpr,
+    STAGES: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """A tile of experts and rows over SPAN inputs, which begin at a multiple of it.
 
     A float32 router meets rows in bfloat16 as three numbers of that type, which are all its bits;
     rows in float32 are split in three by the compiler.
     """
+    wait_for_inputs(PDL)
     i_r, i_e, i_part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     o_r, o_e = i_r * BLOCK_R + tl.arange(0, BLOCK_R), i_e * BLOCK_E + tl.arange(0, BLOCK_E)
     o_k = tl.arange(0, BLOCK_K)
@@ -129,8 +129,10 @@ def route_sigmoid_kernel(
     logits, bias, ids, shares, scale, stride_part, PARTS: tl.constexpr,
     GROUPS: tl.constexpr, SIZE: tl.constexpr, TOP_GROUPS: tl.constexpr, TOP: tl.constexpr,
     RENORMALISE: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_K: tl.constexpr,
+    PDL: tl.constexpr,
 ):  # fmt: skip
     """The experts of a row, and their shares."""
+    wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_group, o_member = tl.arange(0, BLOCK_G), tl.arange(0, BLOCK_S)
     o_expert = o_group[:, None] * SIZE + o_member[None, :]
@@ -164,9 +166,10 @@ def route_sigmoid_kernel(
 def route_softmax_kernel(
     logits, bias, scales, ids, shares, num_experts, stride_part, PARTS: tl.constexpr,
     TOP: tl.constexpr, RENORMALISE: tl.constexpr, BIASED: tl.constexpr, SCALED: tl.constexpr,
-    BLOCK_E: tl.constexpr, BLOCK_K: tl.constexpr,
+    BLOCK_E: tl.constexpr, BLOCK_K: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """The experts of a row, and their shares; without a bias logits rank as their shares would."""
+    wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_expert = tl.arange(0, BLOCK_E)
     m_expert = o_expert < num_experts
@@ -203,8 +206,9 @@ def route_softmax_kernel(
 
 
 @triton.jit
-def count_pairs_kernel(ids, counts, ranks, num_pairs, BLOCK: tl.constexpr):
+def count_pairs_kernel(ids, counts, ranks, num_pairs, BLOCK: tl.constexpr, PDL: tl.constexpr):
     """Pairs of each expert, and how many of its pairs were counted before each."""
+    wait_for_inputs(PDL)
     o_pair = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     m_pair = o_pair < num_pairs
     b_id = tl.load(ids + o_pair, mask=m_pair, other=0)
@@ -215,12 +219,13 @@ def count_pairs_kernel(ids, counts, ranks, num_pairs, BLOCK: tl.constexpr):
 @triton.jit
 def place_pairs_kernel(
     ids, counts, ranks, row_of, expert_of, num_pairs, num_experts,
-    TILE: tl.constexpr, BLOCK_E: tl.constexpr,
+    TILE: tl.constexpr, BLOCK_E: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
     """A tile's expert and its places that stay free, and the places of as many pairs.
 
     Tiles of an expert follow those of the experts before it.
     """
+    wait_for_inputs(PDL)
     i_tile = tl.program_id(0)
     o_expert = tl.arange(0, BLOCK_E)
     b_count = tl.load(counts + o_expert, mask=o_expert < num_experts, other=0)
@@ -241,15 +246,11 @@ def place_pairs_kernel(
     tl.store(row_of + b_place, o_pair, mask=m_pair)
 
 
-def _tile_for(x: Tensor) -> ScoreTile:
-    return score_tile(len(x), x.dtype, dispatch.capability(x.device))
-
-
 def score(x: Tensor, weight: Tensor, tile: ScoreTile | None = None) -> Tensor:
     """As of `experts.score_experts`, of a router's weight [E, C]: parts [G, T, E] of logits."""
     (num_rows, num_inputs), num_experts = x.shape, len(weight)
     x = x if x.stride(1) == 1 else x.contiguous()
-    num_parts, tile = triton.cdiv(num_inputs, SCORE_SPAN), tile or _tile_for(x)
+    num_parts, tile = triton.cdiv(num_inputs, SCORE_SPAN), tile or score_tile(len(x), x.dtype)
     shape = (num_parts, num_rows, num_experts)
     out = torch.empty(shape, dtype=torch.float32, device=x.device)
     if num_rows:
@@ -258,6 +259,7 @@ def score(x: Tensor, weight: Tensor, tile: ScoreTile | None = None) -> Tensor:
             x, weight.contiguous(), out, num_rows, num_experts, num_inputs, x.stride(0),
             BLOCK_R=tile.rows, BLOCK_E=tile.experts, BLOCK_K=tile.inputs, SPAN=SCORE_SPAN,
             STAGES=tile.num_stages, num_warps=tile.num_warps,
+            **dependent_launch(x.device, num_rows),
         )  # fmt: skip
     return out
 
@@ -281,6 +283,7 @@ def route_softmax(
             PARTS=num_parts, TOP=top, RENORMALISE=renormalise, BIASED=bias is not None,
             SCALED=scales is not None, BLOCK_E=triton.next_power_of_2(num_experts),
             BLOCK_K=triton.next_power_of_2(top), num_warps=1,
+            **dependent_launch(logits.device, num_rows),
         )  # fmt: skip
     return ids, shares
 
@@ -308,6 +311,7 @@ def route_sigmoid(
             GROUPS=groups, SIZE=size, TOP_GROUPS=top_groups, TOP=top, RENORMALISE=renormalise,
             BLOCK_G=triton.next_power_of_2(groups), BLOCK_S=triton.next_power_of_2(size),
             BLOCK_K=triton.next_power_of_2(top), num_warps=1,
+            **dependent_launch(logits.device, num_rows),
         )  # fmt: skip
     return ids, shares
 
@@ -338,11 +342,17 @@ def align(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
         counts = torch.zeros(num_experts, dtype=torch.int32, device=device)
         ranks = torch.empty(num_pairs, dtype=torch.int32, device=device)
         count_pairs_kernel[(triton.cdiv(num_pairs, COUNTED_PAIRS),)](
-            flat, counts, ranks, num_pairs, BLOCK=COUNTED_PAIRS
+            flat,
+            counts,
+            ranks,
+            num_pairs,
+            BLOCK=COUNTED_PAIRS,
+            **dependent_launch(device, len(ids)),
         )
         place_pairs_kernel[(num_tiles,)](
             flat, counts, ranks, row_of, expert_of, num_pairs, num_experts,
             TILE=tile, BLOCK_E=triton.next_power_of_2(num_experts),
+            **dependent_launch(device, len(ids)),
         )  # fmt: skip
     return row_of, expert_of
 
@@ -350,10 +360,10 @@ def align(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
 def variants(capability: int) -> Iterator[Variant]:
     """What is launched, for the compile checks."""
     kinds = [(torch.float32, "fp32", "fp32", 1)]
-    for num_rows in (1, 512, 1024, 4096):
+    for num_rows in (1, 512, 4096):
         kinds += [(torch.bfloat16, "bf16", router, num_rows) for router in ("fp32", "bf16")]
     for dtype, rows, router, num_rows in kinds:
-        cut = score_tile(num_rows, dtype, capability)
+        cut = score_tile(num_rows, dtype)
         tile = {"BLOCK_R": cut.rows, "BLOCK_E": cut.experts, "BLOCK_K": cut.inputs}
         tile |= {"STAGES": cut.num_stages, "SPAN": SCORE_SPAN}
         own = {"weights": f"*{router}", "out": "*fp32", "num_rows": "i32", "x": f"*{rows}"}
