@@ -47,6 +47,7 @@ def groups() -> list[Group]:
     usual = tile_config(128, torch.bfloat16, HOPPER)
     wide = tile_config(256, torch.bfloat16, HOPPER)
     widest = tile_config(512, torch.bfloat16, HOPPER)
+    half = replace(wide, rows=64, num_warps=4, programs=264)
     few, many = (1, 8, 32, 64), (1, 32)
     canvas = Shape(rows=8, queries=256, heads=16, head_dim=256, context=1280)
     full = replace(canvas, kv_heads=2, head_dim=512)
@@ -94,8 +95,11 @@ def groups() -> list[Group]:
                 "64 keys, chunks of 1,024": replace(
                     wide, chunk=1024, grain=1024, keys=64, num_stages=3
                 ),
-                "64 rows": replace(wide, rows=64, num_warps=4),
-                "64 rows, 2 buffers": replace(wide, rows=64, num_warps=4, num_stages=3),
+                "64 rows": replace(half, num_stages=2),
+                "64 rows, 2 buffers": replace(half, num_stages=3),
+                "64 rows, chunks of 1,024": replace(half, num_stages=2, chunk=1024, grain=1024),
+                "64 rows, 16 keys, 3 buffers": replace(half, keys=16),
+                "64 rows, pointers": replace(half, tma=False, num_stages=3),
             },
         ),
         Group(
