@@ -16,7 +16,7 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from unmask_kernels.dispatch import capability
-from unmask_kernels.gpu.dependent import MOST_ROWS, dependent_launch, prefetch, wait_for_inputs
+from unmask_kernels.gpu.dependent import dependent_launch, prefetch, wait_for_inputs
 from unmask_kernels.quantized import FIRST_FP8_CAPABILITY, GROUP_INPUTS, QuantizedRows
 from unmask_kernels.testing.variant import Variant
 
@@ -58,7 +58,8 @@ LARGE_TILES = (
 NUM_MULTIPROCESSORS = 132  # of the chip those were timed on
 MANY_OUTPUTS, SEVERAL_OUTPUTS = 16_384, 6144
 LINE_BYTES = tl.constexpr(128)
-AHEAD_BYTES = 65_536  # of a program's weights, fetched while the kernel before still runs
+AHEAD_ROWS = 128  # for which launches depend, and a program's first weights are fetched early
+AHEAD_BYTES = 65_536
 
 
 def grain_inputs(num_inputs: int) -> int:
@@ -328,7 +329,7 @@ def fp8_product(
         SEVERAL=num_grains > 1 and not split, GROUPED=grouped, BIAS=bias is not None,
         RESIDUAL=residual is not None, GROUP_M=tile.group, STAGES=tile.num_stages,
         LINES=_lines_ahead(tile, num_rows), num_warps=tile.num_warps,
-        **dependent_launch(device, num_rows),
+        **dependent_launch(device, num_rows, AHEAD_ROWS),
     )  # fmt: skip
     if split:
         grid = (triton.cdiv(num_outputs, ADD_OUTPUTS), triton.cdiv(num_rows, ADD_ROWS))
@@ -336,14 +337,14 @@ def fp8_product(
             partial, row_scales, scales, bias, residual, out, num_rows, num_outputs,
             GRAINS=num_grains, GROUPED=grouped, BIAS=bias is not None,
             RESIDUAL=residual is not None, BLOCK_M=ADD_ROWS, BLOCK_N=ADD_OUTPUTS, num_warps=4,
-            **dependent_launch(device, num_rows),
+            **dependent_launch(device, num_rows, AHEAD_ROWS),
         )  # fmt: skip
     return out
 
 
 def _lines_ahead(tile: Tile, num_rows: int) -> int:
-    """Cache lines of an output to be fetched early, where launches depend."""
-    return AHEAD_BYTES // LINE_BYTES.value // tile.outputs if num_rows <= MOST_ROWS else 0
+    """Cache lines of an output to be fetched while the kernel before still runs."""
+    return AHEAD_BYTES // LINE_BYTES.value // tile.outputs if num_rows <= AHEAD_ROWS else 0
 
 
 def _laid_out(scales: Tensor) -> Tensor:
