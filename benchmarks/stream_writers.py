@@ -41,7 +41,7 @@ async def serve() -> list[float]:
     for i in range(NUM_REQUESTS):
         request = Request(f"cmpl-{i:032x}-0", (1, 2, 3))
         job = Job(f"cmpl-{i:032x}", 1_700_000_000, "model", (request,), 1, ("",))
-        form = CompletionFormat(job, body, TokenTexts(Tokenizer(Numbers())))
+        form = CompletionFormat(job, body, TokenTexts(Tokenizer(Numbers()).token_text))
         stream = RequestStream(loop, lambda: None)
         streams.append(stream)
         response = EventStreamResponse(Writer(job, form), [stream], PING_S)

@@ -37,6 +37,10 @@ class EngineStopped(UnmaskError):
     """The engine is shutting down, or died; the message says which."""
 
 
+class EngineStarting(UnmaskError):
+    """The model is still being loaded; the message says how far."""
+
+
 class InvalidConfig(UnmaskError):
     """A configuration file, environment variable or flag is wrong."""
 

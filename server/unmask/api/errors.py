@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from unmask.errors import EngineStopped, InvalidRequest, QueueFull, UnmaskError
+from unmask.errors import EngineStarting, EngineStopped, InvalidRequest, QueueFull, UnmaskError
 
 STOPPED_RETRY_AFTER_S = 5
 PATHS = (
@@ -76,6 +76,9 @@ def respond(error: Exception) -> JSONResponse:
         case QueueFull():
             headers = {"retry-after": str(error.retry_after_s)}
             return error_response(503, error.message, code="queue_full", headers=headers)
+        case EngineStarting():
+            headers = {"retry-after": str(STOPPED_RETRY_AFTER_S)}
+            return error_response(503, str(error), code="model_loading", headers=headers)
         case EngineStopped():
             headers = {"retry-after": str(STOPPED_RETRY_AFTER_S)}
             return error_response(503, str(error), code="engine_stopped", headers=headers)

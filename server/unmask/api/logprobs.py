@@ -1,10 +1,10 @@
 """Log-probabilities in the two shapes that OpenAI gives them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from unmask.tokenizer import REPLACEMENT, Tokenizer
+from unmask.tokenizer import REPLACEMENT
 from unmask.types import TokenLogprob
 
 LOWEST = -9999.0  # JSON has no -inf; vLLM's value
@@ -13,8 +13,8 @@ LOWEST = -9999.0  # JSON has no -inf; vLLM's value
 class TokenTexts:
     """Texts of single tokens, remembered."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.of = lru_cache(maxsize=65_536)(tokenizer.token_text)
+    def __init__(self, text_of: Callable[[int], str]) -> None:
+        self.of = lru_cache(maxsize=65_536)(text_of)
 
 
 def completion_logprobs(

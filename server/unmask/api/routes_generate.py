@@ -26,7 +26,7 @@ from unmask.api.responses import (
 from unmask.api.sampling import field_names, renamed
 from unmask.api.schemas import ChatBody, CompletionBody
 from unmask.api.stream import EventStreamResponse, Writer
-from unmask.errors import UnmaskError
+from unmask.errors import EngineStarting, UnmaskError
 
 FAILURES = errors(400, 401, 404, 413, 500, 503)
 COMPLETIONS: Responses = answers(Completion, streams=True) | FAILURES
@@ -37,15 +37,15 @@ def generation_routes(backend: Backend) -> APIRouter:
     """The routes that make the engine work."""
     router = APIRouter()
     client = backend.client
-    texts = TokenTexts(client.tokenizer)
-    _ = client.tokenizer.chars_per_token  # takes a second for a large vocabulary, and is kept
+    texts = TokenTexts(lambda token_id: client.tokenizer.token_text(token_id))
 
     @contextmanager
     def counting_refusals() -> Iterator[None]:
         try:
             yield
-        except UnmaskError:
-            backend.metrics.refused.labels("invalid").inc()
+        except UnmaskError as error:
+            reason = "loading" if isinstance(error, EngineStarting) else "invalid"
+            backend.metrics.refused.labels(reason).inc()
             raise
 
     async def generate(request: Request, body: CompletionBody | ChatBody, job: Job) -> Response:

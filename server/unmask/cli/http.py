@@ -1,12 +1,12 @@
 """uvicorn, with a shutdown that lets running requests end."""
 
 import asyncio
-import gc
 import logging
 import math
 import signal
 import socket
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Protocol
 
 import uvicorn
@@ -34,18 +34,28 @@ class HttpServer(uvicorn.Server):
         config: uvicorn.Config,
         engine: Drainable,
         drain_s: float,
-        on_ready: Callable[[], None],
+        on_listening: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._engine = engine
         self._drain_s = drain_s
-        self._on_ready = on_ready
+        self._on_listening = on_listening
+        self.signal: int | None = None  # that asked it to stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""
         await super().startup(sockets)
         if self.started:
-            self._on_ready()
+            self._on_listening()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop at a signal, the first of which is kept."""
+        self.signal = self.signal or sig
+        super().handle_exit(sig, frame)
+
+    def stop(self) -> None:
+        """Stop as if told to by a signal; from any thread."""
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting; requests end by themselves, or are aborted after `drain_s`.
@@ -68,6 +78,7 @@ def settings_of(app: Any, config: ServerConfig) -> uvicorn.Config:
         http="httptools",
         loop="auto",  # uvloop wherever it exists
         ws="none",
+        lifespan="off",  # nothing needs it, and a second Ctrl-C would end in its traceback
         log_config=None,
         access_log=False,  # the application logs requests with their ids
         ssl_certfile=config.tls_cert_file,
@@ -84,14 +95,16 @@ def run(
     engine: Drainable,
     config: ServerConfig,
     *,
-    on_ready: Callable[[], None],
-) -> None:
-    """Serve until a signal; `on_ready` is called once connections are accepted."""
+    on_listening: Callable[["HttpServer"], None],
+) -> int | None:
+    """Serve until a signal, which is returned, or until the server is told to stop.
+
+    `on_listening` is called once connections are accepted.
+    """
     settings = settings_of(app, config)
     # uvicorn raises the signal anew when it is done, which must not kill a clean exit.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    # The model and the modules live as long as the process: no collection need look at them.
-    gc.collect()
-    gc.freeze()
-    HttpServer(settings, engine, config.shutdown_timeout_s, on_ready).run(sockets=[listener])
+    server = HttpServer(settings, engine, config.shutdown_timeout_s, lambda: on_listening(server))
+    server.run(sockets=[listener])
+    return server.signal

@@ -18,8 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def loading() -> Iterator[Callable[[str, int, int], None]]:
-    """Yields a function of what is going on, how much is done and all.
+def loading(
+    note: Callable[[str, int, int], None] | None = None,
+) -> Iterator[Callable[[str, int, int], None]]:
+    """Yields a function of what is going on, how much is done and all, which `note` is told too.
 
     Weights are counted in bytes, graphs one by one.
     """
@@ -37,6 +39,8 @@ def loading() -> Iterator[Callable[[str, int, int], None]]:
 
         def progress(name: str, done: int, total: int) -> None:
             nonlocal weights_bytes
+            if note is not None:
+                note(name, done, total)
             amount = f"{done}/{total}"
             if name == "weights":
                 weights_bytes = total

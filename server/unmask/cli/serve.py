@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+import signal
+import sys
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +17,9 @@ from unmask.cli.logs import set_up_logging
 from unmask.config import Config, ServerConfig
 from unmask.errors import InvalidConfig
 from unmask.settings import SECTIONS, Resolved
+
+if TYPE_CHECKING:
+    from unmask.engine.async_engine import AsyncEngine
 
 logger = logging.getLogger(__name__)
 
@@ -41,20 +46,39 @@ def serve(
 
     from unmask.cli.listener import bind
 
-    # A taken port is told before seconds go into loading; nobody can connect until it listens.
+    # A taken port is told before seconds go into loading.
     listener = bind(server.host, server.port)
 
     from unmask.api.app import create_app
-    from unmask.cli.http import run
-    from unmask.engine.async_engine import AsyncEngine
+    from unmask.cli.http import HttpServer, run
+    from unmask.cli.starting import StartingEngine
     from unmask.metrics import Metrics
 
-    metrics = Metrics()
-    with loading() as progress:
-        engine = AsyncEngine.start(config, metrics, progress)
+    metrics, engine = Metrics(), StartingEngine()
     url = _url(server.host, listener.getsockname()[1], secure=server.tls_cert_file is not None)
-    app = create_app(engine, metrics, server)
-    run(app, listener, engine, server, on_ready=lambda: _announce(url, engine.model.name))
+
+    def load() -> "AsyncEngine":
+        from unmask.engine.async_engine import AsyncEngine  # and torch, which takes seconds
+
+        with loading(engine.note) as progress:
+            return AsyncEngine.start(config, metrics, progress)
+
+    def begin(listening: HttpServer) -> None:
+        logger.info("listening on %s; requests are refused until the model is loaded", url)
+        engine.load(load, lambda ready: _announce(url, ready.model.name), listening.stop)
+
+    told = run(create_app(engine, metrics, server), listener, engine, server, on_listening=begin)
+    if engine.failure is not None:
+        raise engine.failure
+    if engine.is_loading:  # on a thread that no signal reaches
+        _leave(128 + (told or signal.SIGINT))
+
+
+def _leave(code: int) -> None:
+    """End the process whatever its threads do."""
+    sys.stdout.flush()
+    logging.shutdown()
+    os._exit(code)
 
 
 def guarded(server: ServerConfig) -> ServerConfig:

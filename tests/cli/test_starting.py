@@ -1,0 +1,148 @@
+"""A server listens while its model loads: it lives, is not ready, and tells clients to wait."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+
+from tests.api.fake_client import MODEL, FakeClient
+from tests.cli.running import ENVIRONMENT, serving
+from unmask.api import create_app
+from unmask.cli.starting import StartingEngine
+from unmask.config import ServerConfig
+from unmask.metrics import Metrics
+
+COMPLETION = {"prompt": "hi", "max_tokens": 4}
+
+
+class Loaded(FakeClient):
+    """An engine that was loaded, and how long it was given to drain."""
+
+    drain_s: float | None = None
+
+    def shutdown(self, timeout_s: float = 0.0) -> None:
+        self.drain_s = timeout_s
+
+
+def ask(app: object, method: str, path: str, **kwargs: object) -> httpx.Response:
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, **kwargs)
+
+    return asyncio.run(send())
+
+
+def test_requests_are_told_to_wait_until_the_model_is_there_and_answered_then() -> None:
+    engine, metrics, loaded = StartingEngine(), Metrics(), Loaded()
+    app = create_app(engine, metrics, ServerConfig())
+    may_end, is_ready = threading.Event(), threading.Event()
+
+    def make() -> Loaded:
+        engine.note("weights", 3 * 2**20, 16 * 2**20)
+        may_end.wait(10)
+        return loaded
+
+    engine.load(make, lambda ready: is_ready.set(), lambda: None)
+    while "weights" not in engine.status().detail:
+        time.sleep(0.01)
+    assert ask(app, "GET", "/health/live").status_code == 200
+    for path in ("/health", "/health/ready"):
+        response = ask(app, "GET", path)
+        assert response.status_code == 503
+        assert int(response.headers["retry-after"]) > 0
+        assert response.json()["state"] == "starting"
+        assert response.json()["detail"] == "the model is being loaded: weights, 3 of 16 MiB"
+    chat = {"messages": [{"role": "user", "content": "hi"}]}
+    asked = [
+        ("POST", "/v1/completions", COMPLETION),
+        ("POST", "/v1/completions", COMPLETION | {"stream": True}),
+        ("POST", "/v1/chat/completions", chat),
+        ("POST", "/v1/responses", {"input": "hi"}),
+        ("POST", "/tokenize", {"prompt": "hi"}),
+        ("POST", "/detokenize", {"tokens": [1]}),
+        ("GET", "/v1/models", None),
+        ("GET", f"/v1/models/{MODEL.name}", None),
+    ]
+    for method, path, body in asked:
+        response = ask(app, method, path, json=body)
+        assert response.status_code == 503, (path, response.text)
+        assert int(response.headers["retry-after"]) > 0
+        assert response.json()["error"]["code"] == "model_loading"
+        assert "3 of 16 MiB" in response.json()["error"]["message"]
+    assert ask(app, "GET", "/metrics").status_code == 200
+    assert ask(app, "GET", "/").status_code == 200
+    assert ask(app, "GET", "/nowhere").status_code == 404
+    assert not loaded.requests
+
+    may_end.set()
+    assert is_ready.wait(10)
+    assert ask(app, "GET", "/health/ready").status_code == 200
+    assert ask(app, "GET", "/v1/models").json()["data"][0]["id"] == MODEL.name
+    answer = ask(app, "POST", "/v1/completions", json=COMPLETION)
+    assert answer.status_code == 200, answer.text
+    engine.shutdown(3.0)
+    assert loaded.drain_s == 3.0
+
+
+def test_a_model_that_cannot_be_loaded_stops_the_server_with_its_reason() -> None:
+    engine, stopped = StartingEngine(), threading.Event()
+    error = ValueError("no such model")
+
+    def make() -> Loaded:
+        raise error
+
+    engine.load(make, lambda ready: None, stopped.set)
+    assert stopped.wait(10)
+    assert engine.failure is error
+    assert engine.status().state == "starting"
+    engine.shutdown(0.0)
+    engine.abort("nobody")
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_a_model_loads_ends_at_once() -> None:
+    """The process listens before it imports what a model takes, which is seconds later."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "unmask", "serve", "--port", str(port)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    try:
+        state, until_s = None, time.monotonic() + 60
+        while state is None and time.monotonic() < until_s:
+            try:
+                state = httpx.get(f"http://127.0.0.1:{port}/health/ready").json()["state"]
+            except httpx.TransportError:
+                time.sleep(0.02)
+        assert state == "starting"
+        process.send_signal(signal.SIGINT)
+        _, log = process.communicate(timeout=10)
+        assert process.returncode == 128 + signal.SIGINT
+        assert "Traceback" not in log
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_under_load_does_not_wait_and_leaves_no_traceback(tiny_folder) -> None:
+    body = {"prompt": "abc", "max_tokens": 4000, "ignore_eos": True, "stream": True}
+    with serving(str(tiny_folder)) as server:
+        url = f"{server.url}/v1/completions"
+        with (
+            contextlib.suppress(httpx.TransportError),  # the stream may be cut
+            httpx.stream("POST", url, json=body, timeout=60) as response,
+        ):
+            for number, _ in enumerate(response.iter_lines()):
+                if number < 2:
+                    server.process.send_signal(signal.SIGINT)
+                    time.sleep(0.3)
+        assert server.process.wait(15) == 0
+    assert not any("Traceback" in line for line in server.log), "".join(server.log)
