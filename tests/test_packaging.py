@@ -1,13 +1,16 @@
 """What is in the wheel, which is built without a network."""
 
+import ast
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.cli.running import ENVIRONMENT
 from unmask import __version__
 
 ROOT = Path(__file__).parent.parent
@@ -42,6 +45,49 @@ def test_nothing_else_is_in_the_wheel(names):
     packages = ("unmask/", "unmask_kernels/", info)
     assert all(name.startswith(packages) for name in names)
     assert {info + "licenses/LICENSE", info + "entry_points.txt"} <= names
+
+
+def test_the_source_distribution_has_the_tests_and_no_reference_tensors(tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (file,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(file) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"pyproject.toml", "server/unmask/__init__.py", "tests/test_packaging.py"} <= names
+    assert not any(name.startswith("tests/golden/") for name in names)
+    assert file.stat().st_size < 12 * 2**20
+
+
+@pytest.mark.slow
+def test_a_cpu_needs_no_triton():
+    """Which CUDA builds of torch bring, and which takes 1 GB."""
+    code = (
+        "import sys; sys.modules['triton'] = None; from unmask.cli.app import main; "
+        "sys.argv = ['unmask', 'generate', 'What is 2 + 3?', '--max-tokens', '8']; main()"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert "5" in run.stdout
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    """Without what only a command line, a form or a loop of events asks for by its name."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {name.split(">=")[0].replace("-", "_") for name in project["dependencies"]}
+    imported = set()
+    for file in [*(ROOT / "server").rglob("*.py"), *(ROOT / "kernels").rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                imported.add(node.module.split(".")[0])
+    imported -= {*sys.stdlib_module_names, "unmask", "unmask_kernels", "triton"}
+    parts = {"starlette", "pydantic_core"}  # of fastapi and pydantic
+    by_name = {"uvloop", "httptools", "jinja2"}
+    assert imported - parts <= declared
+    assert declared - by_name <= imported
 
 
 def test_the_changelog_knows_this_version_or_a_coming_one():
