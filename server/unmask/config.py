@@ -81,9 +81,11 @@ class DecodingConfig:
 class ServerConfig:
     """The HTTP side: where to listen, who may call, what is exported and logged.
 
-    At a signal, requests have `shutdown_timeout_s` to end before they are aborted. Idle connections
-    are closed after `keep_alive_s`, bodies of more than `max_body_mib` are refused. Without
-    `allowed_hosts` and without a key, a server on a loopback address answers to its names only.
+    At a signal, requests have `shutdown_timeout_s` to end before they are aborted. Every
+    `status_interval_s` the log tells what was done, if anything was; zero is never. Idle
+    connections are closed after `keep_alive_s`, bodies of more than `max_body_mib` are refused.
+    Without `allowed_hosts` and without a key, a server on a loopback address answers to its names
+    only.
     """
 
     host: str = "127.0.0.1"
@@ -100,6 +102,7 @@ class ServerConfig:
     keep_alive_s: float = 75.0
     max_body_mib: int = 4
     shutdown_timeout_s: float = 30.0
+    status_interval_s: float = 10.0
     access_log: bool = False
     log_level: LogLevel = "info"
     log_format: LogFormat = "text"

@@ -63,6 +63,7 @@ MEANINGS = {
     "server.keep_alive_s": "Seconds until an idle connection is closed, later than by clients.",
     "server.max_body_mib": "MiB of the longest request body that is read.",
     "server.shutdown_timeout_s": "Seconds that requests have to end at a signal; then they abort.",
+    "server.status_interval_s": "Seconds between log lines of what was done; 0 is none.",
     "server.access_log": "Log every HTTP request.",
     "server.log_level": "Least severe messages that are logged.",
     "server.log_format": "Log lines for people (text) or for collectors (json).",
@@ -95,6 +96,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "server.keep_alive_s": (0, math.inf),
     "server.max_body_mib": (1, 1024),
     "server.shutdown_timeout_s": (0, math.inf),
+    "server.status_interval_s": (0, math.inf),
 }
 FLAGS = {"model.path": "--model"}
 SECRETS = frozenset({"server.api_key", "server.metrics_key"})

@@ -39,6 +39,19 @@ def test_settings_are_logged_at_start_without_the_secret(tiny_folder):
     assert any("GET /v1/models" in json.loads(line)["message"] for line in server.log)
 
 
+def test_the_log_tells_at_intervals_what_was_done_and_nothing_while_nothing_is(tiny_folder):
+    with serving(str(tiny_folder), "--status-interval-s", "0.2") as server:
+        time.sleep(0.6)
+        assert not any("tokens/s" in line for line in server.log)
+        body = {"prompt": "abc", "max_tokens": 40, "ignore_eos": True}
+        httpx.post(f"{server.url}/v1/completions", json=body, timeout=60).raise_for_status()
+        time.sleep(0.6)
+    told = [line for line in server.log if "tokens/s" in line]
+    assert 1 <= len(told) < 20
+    assert " running, " in told[0]
+    assert "tokens a step" in "".join(told)
+
+
 def stream_then_stop(url: str, process: object, num_tokens: int) -> list[str]:
     """The lines of a stream whose server is told to stop after its first text."""
     body = {"prompt": "abc", "max_tokens": num_tokens, "ignore_eos": True, "stream": True}

@@ -6,6 +6,7 @@ import math
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
 
@@ -26,6 +27,22 @@ class Drainable(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A line for the log every `interval_s`, or None where there is nothing to tell."""
+
+    interval_s: float
+    line: Callable[[], str | None]
+
+
+async def _log_lines(report: Report) -> None:
+    while True:
+        await asyncio.sleep(report.interval_s)
+        line = report.line()
+        if line is not None:
+            logger.info("%s", line)
+
+
 class HttpServer(uvicorn.Server):
     """Tells when it listens, and drains the engine while connections close."""
 
@@ -35,8 +52,11 @@ class HttpServer(uvicorn.Server):
         engine: Drainable,
         drain_s: float,
         on_listening: Callable[[], None],
+        report: "Report | None" = None,
     ) -> None:
         super().__init__(config)
+        self._report = report
+        self._reporting: asyncio.Task[None] | None = None
         self._engine = engine
         self._drain_s = drain_s
         self._on_listening = on_listening
@@ -47,6 +67,8 @@ class HttpServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_listening()
+            if self._report is not None:
+                self._reporting = asyncio.create_task(_log_lines(self._report))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop at a signal, the first of which is kept."""
@@ -62,6 +84,8 @@ class HttpServer(uvicorn.Server):
 
         A second Ctrl-C does not wait.
         """
+        if self._reporting is not None:
+            self._reporting.cancel()
         logger.info("draining for at most %g s", self._drain_s)
         draining = asyncio.create_task(asyncio.to_thread(self._engine.shutdown, self._drain_s))
         await super().shutdown(sockets)
@@ -96,15 +120,18 @@ def run(
     config: ServerConfig,
     *,
     on_listening: Callable[["HttpServer"], None],
+    line: Callable[[], str | None],
 ) -> int | None:
     """Serve until a signal, which is returned, or until the server is told to stop.
 
-    `on_listening` is called once connections are accepted.
+    `on_listening` is called once connections are accepted; `line` is logged at intervals.
     """
     settings = settings_of(app, config)
     # uvicorn raises the signal anew when it is done, which must not kill a clean exit.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    server = HttpServer(settings, engine, config.shutdown_timeout_s, lambda: on_listening(server))
+    report = Report(config.status_interval_s, line) if config.status_interval_s else None
+    drain_s = config.shutdown_timeout_s
+    server = HttpServer(settings, engine, drain_s, lambda: on_listening(server), report)
     server.run(sockets=[listener])
     return server.signal

@@ -52,6 +52,7 @@ def serve(
     from unmask.api.app import create_app
     from unmask.cli.http import HttpServer, run
     from unmask.cli.starting import StartingEngine
+    from unmask.cli.status_line import StatusLine
     from unmask.metrics import Metrics
 
     metrics, engine = Metrics(), StartingEngine()
@@ -67,7 +68,8 @@ def serve(
         logger.info("listening on %s; requests are refused until the model is loaded", url)
         engine.load(load, lambda ready: _announce(url, ready.model.name), listening.stop)
 
-    told = run(create_app(engine, metrics, server), listener, engine, server, on_listening=begin)
+    app, line = create_app(engine, metrics, server), StatusLine(metrics, engine.status).line
+    told = run(app, listener, engine, server, on_listening=begin, line=line)
     if engine.failure is not None:
         raise engine.failure
     if engine.is_loading:  # on a thread that no signal reaches
