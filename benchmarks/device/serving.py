@@ -8,6 +8,7 @@ sends as token ids from a process of its own and reads as streams.
 """
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -161,7 +162,10 @@ def over_http(
             os.kill(os.getpid(), signal.SIGTERM)
 
     thread = threading.Thread(target=client, name="client")
-    run(create_app(engine, metrics, config), listener, engine, config, on_ready=thread.start)
+    app = create_app(engine, metrics, config)
+    gc.collect()
+    gc.freeze()  # as a server does once its model is loaded
+    run(app, listener, engine, config, on_listening=lambda server: thread.start())
     thread.join()
     return problems
 

@@ -120,7 +120,7 @@ def run(
     config: ServerConfig,
     *,
     on_listening: Callable[["HttpServer"], None],
-    line: Callable[[], str | None],
+    line: Callable[[], str | None] | None = None,
 ) -> int | None:
     """Serve until a signal, which is returned, or until the server is told to stop.
 
@@ -130,7 +130,9 @@ def run(
     # uvicorn raises the signal anew when it is done, which must not kill a clean exit.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    report = Report(config.status_interval_s, line) if config.status_interval_s else None
+    report = None
+    if line is not None and config.status_interval_s:
+        report = Report(config.status_interval_s, line)
     drain_s = config.shutdown_timeout_s
     server = HttpServer(settings, engine, drain_s, lambda: on_listening(server), report)
     server.run(sockets=[listener])
