@@ -1,8 +1,15 @@
 """The playground's page: widths, folding, contrast, words and prompts, read from its source."""
 
 import re
+from pathlib import Path
 
 import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+SCHEMES = ("light", "dark")
+READABLE = 4.5  # WCAG 2.2, 1.4.3
+STEPS = [i / 20 for i in range(21)]
+Color = tuple[float, ...]
 
 
 @pytest.fixture
@@ -16,6 +23,39 @@ def rules(page: str, selector: str) -> list[dict[str, str]]:
     bodies = re.findall(rf"(?:^|[}}{{])\s*{re.escape(selector)} {{([^{{}}]*)}}", style)
     pairs = [[item.partition(":") for item in body.split(";") if item.strip()] for body in bodies]
     return [{name.strip(): " ".join(value.split()) for name, _, value in rule} for rule in pairs]
+
+
+def color_of(page: str, variable: str, scheme: str) -> Color:
+    """Red, green and blue, 0 to 1, of a `--name: light-dark(#..., #...)`."""
+    light, dark = re.search(rf"{variable}: light-dark\((#\w+), (#\w+)\)", page).groups()
+    digits = (light if scheme == "light" else dark)[1:]
+    digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
+    return tuple(int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
+
+
+def guess_color(page: str, field: str, scheme: str, confidence: float) -> Color:
+    """A color of the rule for guesses, a mixture of two by confidence."""
+    (rule,) = rules(page, ".guess")
+    pattern = (
+        r"color-mix\(in srgb, var\((--[\w-]+)\) calc\(var\(--confidence\) \* 100%\), "
+        r"var\((--[\w-]+)\)\)"
+    )
+    sure, unsure = re.fullmatch(pattern, rule[field]).groups()
+    ends = zip(color_of(page, sure, scheme), color_of(page, unsure, scheme), strict=True)
+    return tuple(confidence * a + (1 - confidence) * b for a, b in ends)
+
+
+def contrast(first: Color, second: Color) -> float:
+    """The contrast ratio of WCAG, 1 to 21."""
+
+    def luminance(color: Color) -> float:
+        red, green, blue = (
+            v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in color
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
 
 
 def test_no_track_and_no_field_widens_a_narrow_page(page):
@@ -39,3 +79,49 @@ def test_settings_are_folded_where_the_layout_is_a_phones(page):
     assert f"@media {asked}" in page, "folded at the width at which the layout changes"
     wide, narrow = rules(page, "#settings > summary")
     assert (wide["display"], narrow["display"]) == ("none", "list-item")
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_guesses_are_readable_however_unsure(page, scheme):
+    for confidence in STEPS:
+        text = guess_color(page, "color", scheme, confidence)
+        assert contrast(text, guess_color(page, "background", scheme, confidence)) >= READABLE
+    for name in (".guess", ".resolved"):
+        assert all("opacity" not in rule for rule in rules(page, name))
+    assert "style.opacity" not in page
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_surer_guess_stands_out_more(page, scheme):
+    card = color_of(page, "--card", scheme)
+    shades = [
+        contrast(card, guess_color(page, "background", scheme, confidence)) for confidence in STEPS
+    ]
+    assert shades == sorted(shades)
+    assert shades[-1] > 1.7 * shades[0]
+    unsure, sure = (guess_color(page, "color", scheme, confidence) for confidence in (0, 1))
+    assert contrast(unsure, sure) > 2
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_resolved_text_is_readable_and_marked_by_more_than_its_color(page, scheme):
+    (rule,) = rules(page, ".resolved")
+    assert rule["color"] == "var(--resolved)"
+    assert "underline" in rule["text-decoration"]
+    for background in ("--card", "--page"):
+        colors = (color_of(page, name, scheme) for name in ("--resolved", background))
+        assert contrast(*colors) >= READABLE
+
+
+def test_the_legend_has_the_words_and_marks_of_the_answer_and_the_readme_its_words(page):
+    legend = page.partition('<ul id="marks"')[2].partition("</ul>")[0]
+    items = [
+        " ".join(re.sub("<[^>]*>", "", item).split())
+        for item in re.findall(r"<li>(.*?)</li>", legend, re.DOTALL)
+    ]
+    assert items == ["guess, unsure to sure", "resolved, not final yet", "final"]
+    assert set(re.findall(r'class="(\w+)"', legend)) == {"guess", "resolved", "final"}
+    assert 'token.resolved ? "resolved" : "guess"' in page
+    told = " ".join(README.read_text().split()).partition("watch blocks sharpen")[2]
+    for words in ("shaded text is a guess", "resolved but not final yet", "plain text is final"):
+        assert words in told.partition("![")[0]
