@@ -1,9 +1,22 @@
 """The playground's page: widths, folding, contrast, words and prompts, read from its source."""
 
+import asyncio
+import json
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
+
+from unmask.api import create_app
+from unmask.config import Config, DecodingConfig, ModelConfig, ServerConfig
+from unmask.engine.async_engine import AsyncEngine
+from unmask.engine.engine import Engine
+from unmask.evaluation.checkers import check_all
+from unmask.metrics import Metrics
+from unmask.models.registry import EMBEDDED_NAME, load_model
 
 README = Path(__file__).parents[2] / "README.md"
 SCHEMES = ("light", "dark")
@@ -11,10 +24,60 @@ READABLE = 4.5  # WCAG 2.2, 1.4.3
 STEPS = [i / 20 for i in range(21)]
 Color = tuple[float, ...]
 
+CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A prompt for the embedded model, and how its answer is checked."""
+
+    prompt: str
+    checker: str
+    reference: str
+    path: str = CHAT
+
+
+KNOWN = (
+    Known("Tell me a story about a fox named Mia.", "story", '{"name": "Mia", "animal": "fox"}'),
+    Known(
+        "Turn this into JSON: Nina is 34 years old, lives in Lisbon and works as a teacher.",
+        "json",
+        '{"name": "Nina", "age": 34, "city": "Lisbon", "job": "teacher"}',
+    ),
+    Known(
+        "SQL: Show name and price from products where price is less than 50 sorted by price, "
+        "first 10 rows.",
+        "exact",
+        "SELECT name, price FROM products WHERE price < 50 ORDER BY price LIMIT 10;",
+    ),
+    Known(
+        "Write a Python function river_sum that sums all numbers in items greater than 42.",
+        "python",
+        json.dumps([["river_sum([])", "0"], ["river_sum([42, 43, 50, 1])", "93"]]),
+    ),
+    Known("What is 418 * 7?", "final", "418 * 7 = 2926"),
+    Known(
+        "Sort these numbers from largest to smallest: 31, 4, 159, 26, 535",
+        "exact",
+        "535, 159, 31, 26, 4",
+    ),
+    Known("Once upon a time there was a", "story", "{}", COMPLETION),
+    Known("def add_5(x):\n", "python", json.dumps([["add_5(-7)", "-2"]]), COMPLETION),
+    Known("47 + 85 =", "exact", "47 + 85 = 132", COMPLETION),
+)
+
 
 @pytest.fixture
 def page(call) -> str:
     return call("GET", "/").text
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[AsyncEngine]:
+    loaded = load_model(ModelConfig(), DecodingConfig())
+    engine = AsyncEngine(Engine(Config(), loaded, Metrics()))
+    yield engine
+    engine.shutdown()
 
 
 def rules(page: str, selector: str) -> list[dict[str, str]]:
@@ -125,3 +188,44 @@ def test_the_legend_has_the_words_and_marks_of_the_answer_and_the_readme_its_wor
     told = " ".join(README.read_text().split()).partition("watch blocks sharpen")[2]
     for words in ("shaded text is a guess", "resolved but not final yet", "plain text is final"):
         assert words in told.partition("![")[0]
+
+
+def prompts_of(page: str) -> dict[str, dict[str, list[str]]]:
+    """The prompts to click, by model and mode."""
+    pattern = r'<script type="application/json" id="prompts">(.*?)</script>'
+    return json.loads(re.search(pattern, page, re.DOTALL)[1])
+
+
+def test_there_are_prompts_for_the_embedded_model_and_for_any(page):
+    prompts = prompts_of(page)
+    assert set(prompts) == {EMBEDDED_NAME, "*"}
+    for modes in prompts.values():
+        assert set(modes) == set(re.findall(r'name="mode" value="(\w+)"', page))
+        assert all(len(set(texts)) == len(texts) >= 3 for texts in modes.values())
+    paths = {"chat": CHAT, "completion": COMPLETION}
+    offered = {text: paths[m] for m, texts in prompts[EMBEDDED_NAME].items() for text in texts}
+    assert offered == {known.prompt: known.path for known in KNOWN}
+
+
+def test_the_embedded_model_answers_the_prompts_right(embedded):
+    app = create_app(embedded, Metrics(), ServerConfig())
+
+    async def ask(client: httpx.AsyncClient, known: Known) -> str:
+        chat = {"messages": [{"role": "user", "content": known.prompt}]}
+        asked = chat if known.path == CHAT else {"prompt": known.prompt}
+        response = await client.post(known.path, json=asked | {"max_tokens": 256})
+        (choice,) = response.json()["choices"]
+        assert choice["finish_reason"] == "stop"
+        if known.path == CHAT:
+            return choice["message"]["content"]
+        return known.prompt + choice["text"]
+
+    async def ask_all() -> list[str]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await asyncio.gather(*(ask(client, known) for known in KNOWN))
+
+    answers = asyncio.run(ask_all())
+    pairs = list(zip(KNOWN, answers, strict=True))
+    verdicts = check_all([(known.checker, answer, known.reference) for known, answer in pairs])
+    assert not [answer for answer, right in zip(answers, verdicts, strict=True) if not right]
