@@ -229,3 +229,9 @@ def test_the_embedded_model_answers_the_prompts_right(embedded):
     pairs = list(zip(KNOWN, answers, strict=True))
     verdicts = check_all([(known.checker, answer, known.reference) for known, answer in pairs])
     assert not [answer for answer, right in zip(answers, verdicts, strict=True) if not right]
+
+
+def test_a_prompt_that_failed_goes_back_into_the_box(page):
+    run = page.partition("async function run(text)")[2].partition("\n}\n")[0]
+    assert re.search(r"const again = problem && .*;\n\s*if \(again && .*\) fill\(text\);", run)
+    assert 'function fill(text) {\n  $("prompt").value = text;' in page
