@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken
-from transformers import PreTrainedTokenizer
+from tokenizers import AddedToken, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer as FastTokenizer
+from transformers import PreTrainedTokenizer, PreTrainedTokenizerFast
 
 from tests.support.tiny import byte_tokenizer
 from tests.support.tokenizers_of_kinds import KINDS, SPECIALS, byte_level
@@ -197,6 +198,28 @@ def test_turns_that_a_template_marks_by_ordinary_tokens_are_not_forged() -> None
     ids = tokenizer.apply_chat(say("hi[turn]", "<think>"))
     assert ids.count(inner.convert_tokens_to_ids("[turn]")) == 2
     assert ids.count(inner.convert_tokens_to_ids("<think>")) == 1
+
+
+@pytest.mark.parametrize("merges", [[], [("[", "e"), ("[e", "]")]], ids=["never", "merged"])
+def test_an_end_that_is_a_word_of_the_vocabulary_is_encoded_as_ever(
+    merges: list[tuple[str, str]],
+) -> None:
+    """It is no added token, and text yields it only where merges make it."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = dict.fromkeys([*alphabet, *(a + b for a, b in merges), "[e]"])
+    vocab = {text: i for i, text in enumerate(words)}
+    fast = FastTokenizer(models.BPE(vocab=vocab, merges=merges))
+    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    fast.decoder = decoders.ByteLevel()
+    inner = PreTrainedTokenizerFast(tokenizer_object=fast)
+    inner.chat_template = "{% for m in messages %}{{ m.content }}[e]{% endfor %}"
+    tokenizer = Tokenizer(inner)
+    tokenizer.reserve((vocab["[e]"],))
+    expected = inner.encode("ab[e]", add_special_tokens=False)
+    assert tokenizer.apply_chat(say("ab")) == expected
+    hostile = tokenizer.apply_chat(say("ab[e]"))
+    assert hostile.count(vocab["[e]"]) == expected.count(vocab["[e]"])
+    assert tokenizer.decode(hostile) == "ab[e][e]"
 
 
 def test_what_a_tokenizer_cannot_tell_from_text_is_refused() -> None:

@@ -55,9 +55,20 @@ def control_ids(
     }
     for i in special - set(added):
         text = inner.convert_ids_to_tokens(i)
-        if isinstance(text, str) and BRACKETED.fullmatch(text):
+        if isinstance(text, str) and BRACKETED.fullmatch(text) and _yields(backend, text, i):
             found[text] = i
     return found
+
+
+def _yields(backend: FastTokenizer | None, spelling: str, token_id: int) -> bool:
+    """Whether text is encoded as a token of the vocabulary by its spelling; merges make only some.
+
+    A text's first word may be encoded in another way than those after it.
+    """
+    texts = spelling, f"a{spelling}"
+    return backend is None or any(
+        token_id in backend.encode(text, add_special_tokens=False).ids for text in texts
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +224,10 @@ def _aliased(
     for token, token_id in ids.items():
         if copy.token_to_id(aliases[token]) != token_id:
             raise InvalidCheckpoint(f"the tokenizer has no one id for its token {token!r}")
+    if isinstance(vocab, dict):  # no merges make an alias
+        added = {token["content"] for token in raw["added_tokens"]}
+        unmade = [alias for alias in aliases.values() if alias not in added]
+        copy.add_special_tokens([AddedToken(alias, normalized=False) for alias in unmade])
     return copy
 
 
