@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from tests.support.checkpoints import load_golden, load_random
 from tests.support.forward import block_causal, logits_of
-from tests.support.moe_reference import llada2
+from tests.support.moe_reference import llada2, llada2_shapes
 from tests.support.tiny import GOLDEN
 from unmask.errors import InvalidCheckpoint
 from unmask.models.llada2 import FAMILY
@@ -60,42 +60,6 @@ OTHERS = {
 }
 
 
-def shapes_of(raw: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    hidden, size = raw["hidden_size"], raw["head_dim"]
-    heads, kv = raw["num_attention_heads"], raw["num_key_value_heads"]
-
-    def mlp(prefix: str, inner: int) -> dict[str, tuple[int, ...]]:
-        shapes = {f"{prefix}{name}_proj.weight": (inner, hidden) for name in ("gate", "up")}
-        return shapes | {f"{prefix}down_proj.weight": (hidden, inner)}
-
-    shapes: dict[str, tuple[int, ...]] = {"model.norm.weight": (hidden,)}
-    for name in ("model.word_embeddings.weight", "lm_head.weight"):
-        shapes[name] = (512, hidden)
-    for i in range(raw["num_hidden_layers"]):
-        p = f"model.layers.{i}."
-        for name in ("input", "post_attention"):
-            shapes[f"{p}{name}_layernorm.weight"] = (hidden,)
-        for name in ("query", "key") if raw.get("use_qk_norm", True) else ():
-            shapes[f"{p}attention.{name}_layernorm.weight"] = (size,)
-        shapes[f"{p}attention.query_key_value.weight"] = ((heads + 2 * kv) * size, hidden)
-        shapes[f"{p}attention.dense.weight"] = (hidden, heads * size)
-        if raw.get("use_qkv_bias"):
-            shapes[f"{p}attention.query_key_value.bias"] = ((heads + 2 * kv) * size,)
-        if raw.get("use_bias"):
-            shapes[f"{p}attention.dense.bias"] = (hidden,)
-        if i < raw["first_k_dense_replace"]:
-            shapes |= mlp(f"{p}mlp.", raw["intermediate_size"])
-            continue
-        shapes[f"{p}mlp.gate.weight"] = (raw["num_experts"], hidden)
-        shapes[f"{p}mlp.gate.expert_bias"] = (raw["num_experts"],)
-        for expert in range(raw["num_experts"]):
-            shapes |= mlp(f"{p}mlp.experts.{expert}.", raw["moe_intermediate_size"])
-        if raw["num_shared_experts"] is not None:
-            inner = raw["moe_intermediate_size"] * raw["num_shared_experts"]
-            shapes |= mlp(f"{p}mlp.shared_experts.", inner)
-    return shapes
-
-
 @pytest.mark.parametrize("name", ["llada2", "llada21"])
 def test_logits_of_one_forward_are_those_of_the_reference(name: str, tmp_path: Path) -> None:
     loaded = load_golden(name, tmp_path)
@@ -110,7 +74,7 @@ def test_logits_of_one_forward_are_those_of_the_reference(name: str, tmp_path: P
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_sizes_agree_with_a_second_implementation(name: str, tmp_path: Path) -> None:
     raw = RAW | OTHERS[name]
-    loaded, weights = load_random(raw, shapes_of(raw), tmp_path)
+    loaded, weights = load_random(raw, llada2_shapes(raw), tmp_path)
     ids = torch.randint(0, 512, (75,), generator=torch.Generator().manual_seed(1))
     expected = llada2(raw, weights, ids)
     logits = logits_of(loaded, ids, block_causal(len(ids), 32))
@@ -120,7 +84,7 @@ def test_other_sizes_agree_with_a_second_implementation(name: str, tmp_path: Pat
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_block_has_the_same_logits_with_and_without_the_next(dtype: str, tmp_path: Path) -> None:
     """Every bit, which libraries of a GPU do not promise for a head's products of few rows."""
-    loaded, _ = load_random(RAW, shapes_of(RAW), tmp_path, dtype, device="cpu")
+    loaded, _ = load_random(RAW, llada2_shapes(RAW), tmp_path, dtype, device="cpu")
     ids = torch.randint(0, 512, (96,), generator=torch.Generator().manual_seed(1))
     whole = logits_of(loaded, ids, block_causal(96, 32))
     for end in (32, 64):
@@ -143,16 +107,16 @@ def test_what_would_change_the_mathematics_is_refused_by_name(
     name: str, value: object, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidCheckpoint, match=name):
-        load_random(RAW | {name: value}, shapes_of(RAW), tmp_path)
+        load_random(RAW | {name: value}, llada2_shapes(RAW), tmp_path)
 
 
 def test_shared_experts_that_the_config_has_not_are_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidCheckpoint, match=r"unexpected .*shared_experts\.gate_proj"):
-        load_random(RAW | {"num_shared_experts": 0}, shapes_of(RAW), tmp_path)
+        load_random(RAW | {"num_shared_experts": 0}, llada2_shapes(RAW), tmp_path)
 
 
 def test_an_expert_that_is_missing_is_named(tmp_path: Path) -> None:
-    shapes = shapes_of(RAW)
+    shapes = llada2_shapes(RAW)
     del shapes["model.layers.1.mlp.experts.7.up_proj.weight"]
     with pytest.raises(InvalidCheckpoint, match=r"missing model\.layers\.1\.mlp\.experts\.7\.up"):
         load_random(RAW, shapes, tmp_path)

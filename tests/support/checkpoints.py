@@ -30,17 +30,22 @@ def load_random(
     device: DeviceName = "auto",
 ) -> tuple[LoadedModel, dict[str, torch.Tensor]]:
     """A checkpoint of random weights of these shapes, and the weights."""
+    weights = draw_weights(shapes)
+    raw = {"vocab_size": VOCAB_SIZE, "rms_norm_eps": 1e-6, **raw}
+    (folder / "config.json").write_text(json.dumps(raw))
+    save_file(weights, folder / "model.safetensors")
+    return load(folder, dtype, device), weights
+
+
+def draw_weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
+    """Random matrices of about unit gain, and vectors around one."""
     generator = torch.Generator().manual_seed(len(shapes))
-    weights = {
+    return {
         name: torch.randn(shape, generator=generator) / shape[-1] ** 0.5
         if len(shape) > 1
         else 1 + 0.3 * torch.randn(shape, generator=generator)
         for name, shape in shapes.items()
     }
-    raw = {"vocab_size": VOCAB_SIZE, "rms_norm_eps": 1e-6, **raw}
-    (folder / "config.json").write_text(json.dumps(raw))
-    save_file(weights, folder / "model.safetensors")
-    return load(folder, dtype, device), weights
 
 
 def load(folder: Path, dtype: str = "float32", device: DeviceName = "auto") -> LoadedModel:

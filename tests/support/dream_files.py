@@ -1,10 +1,10 @@
-"""The files of a tokenizer as Dream's authors publish them, of a small vocabulary."""
+"""The files of a tokenizer as Dream's authors publish them, of a small vocabulary or a full one."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 NUM_MERGED = 500  # bytes and merges
 ADDED = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|beginoftext|>", "<|mask|>")
@@ -19,7 +19,14 @@ TEXT = (
 )
 
 
-def write_tokenizer(folder: Path, commands: tuple[str, ...] = (), **config: Any) -> None:
+def write_tokenizer(
+    folder: Path,
+    commands: tuple[str, ...] = (),
+    *,
+    num_merged: int = NUM_MERGED,
+    added: tuple[str, ...] = ADDED,
+    **config: Any,
+) -> None:
     """vocab.json, merges.txt and tokenizer_config.json, whose class is remote code."""
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -28,19 +35,19 @@ def write_tokenizer(folder: Path, commands: tuple[str, ...] = (), **config: Any)
     trained.train_from_iterator([TEXT * 3, str(range), *map(str, range(10, 400, 7))], trainer)
     model = json.loads(trained.to_str())["model"]
     vocab = dict(model["vocab"])
-    for i in range(len(vocab), NUM_MERGED):
+    for i in range(len(vocab), num_merged):
         vocab[f"unused{i}"] = i
     (folder / "vocab.json").write_text(json.dumps(vocab))
     merges = [" ".join(merge) for merge in model["merges"]]
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]))
-    added = {
-        str(NUM_MERGED + i): {"content": text, "special": True, "normalized": False}
-        for i, text in enumerate((*ADDED, *commands))
+    decoder = {
+        str(num_merged + i): {"content": text, "special": True, "normalized": False}
+        for i, text in enumerate((*added, *commands))
     }
     given = {
         "tokenizer_class": "DreamTokenizer",
         "auto_map": {"AutoTokenizer": ["tokenization_dream.DreamTokenizer", None]},
-        "added_tokens_decoder": added,
+        "added_tokens_decoder": decoder,
         "eos_token": "<|endoftext|>",
         "pad_token": "<|endoftext|>",
         "bos_token": "<|beginoftext|>",
@@ -48,3 +55,17 @@ def write_tokenizer(folder: Path, commands: tuple[str, ...] = (), **config: Any)
         "chat_template": TEMPLATE,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(given | config))
+
+
+def join_files(folder: Path) -> None:
+    """Put tokenizer.json in the place of vocab.json and merges.txt."""
+    vocab, merges = folder / "vocab.json", folder / "merges.txt"
+    tokenizer = Tokenizer(models.BPE.from_file(str(vocab), str(merges)))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    texts = [token["content"] for token in config["added_tokens_decoder"].values()]
+    tokenizer.add_special_tokens([AddedToken(text, normalized=False) for text in texts])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    vocab.unlink()
+    merges.unlink()

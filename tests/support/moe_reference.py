@@ -126,3 +126,40 @@ def sdar_moe(raw: dict[str, Any], weights: Weights, ids: Tensor, block: int) -> 
         chosen = [qwen3_experts(raw, row) for row in h @ w[f"{p}mlp.gate.weight"].T]
         x = x + mixture(w, f"{p}mlp.experts.", h, chosen)
     return norm(x, w["model.norm.weight"]) @ w["lm_head.weight"].T
+
+
+def llada2_shapes(raw: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Tensors of a `config.json`, by the published names."""
+    hidden, size = raw["hidden_size"], raw["head_dim"]
+    heads, kv = raw["num_attention_heads"], raw["num_key_value_heads"]
+
+    def mlp(prefix: str, inner: int) -> dict[str, tuple[int, ...]]:
+        shapes = {f"{prefix}{name}_proj.weight": (inner, hidden) for name in ("gate", "up")}
+        return shapes | {f"{prefix}down_proj.weight": (hidden, inner)}
+
+    shapes: dict[str, tuple[int, ...]] = {"model.norm.weight": (hidden,)}
+    for name in ("model.word_embeddings.weight", "lm_head.weight"):
+        shapes[name] = (raw.get("vocab_size", 512), hidden)
+    for i in range(raw["num_hidden_layers"]):
+        p = f"model.layers.{i}."
+        for name in ("input", "post_attention"):
+            shapes[f"{p}{name}_layernorm.weight"] = (hidden,)
+        for name in ("query", "key") if raw.get("use_qk_norm", True) else ():
+            shapes[f"{p}attention.{name}_layernorm.weight"] = (size,)
+        shapes[f"{p}attention.query_key_value.weight"] = ((heads + 2 * kv) * size, hidden)
+        shapes[f"{p}attention.dense.weight"] = (hidden, heads * size)
+        if raw.get("use_qkv_bias"):
+            shapes[f"{p}attention.query_key_value.bias"] = ((heads + 2 * kv) * size,)
+        if raw.get("use_bias"):
+            shapes[f"{p}attention.dense.bias"] = (hidden,)
+        if i < raw["first_k_dense_replace"]:
+            shapes |= mlp(f"{p}mlp.", raw["intermediate_size"])
+            continue
+        shapes[f"{p}mlp.gate.weight"] = (raw["num_experts"], hidden)
+        shapes[f"{p}mlp.gate.expert_bias"] = (raw["num_experts"],)
+        for expert in range(raw["num_experts"]):
+            shapes |= mlp(f"{p}mlp.experts.{expert}.", raw["moe_intermediate_size"])
+        if raw["num_shared_experts"] is not None:
+            inner = raw["moe_intermediate_size"] * raw["num_shared_experts"]
+            shapes |= mlp(f"{p}mlp.shared_experts.", inner)
+    return shapes

@@ -11,11 +11,18 @@ WORDS = ("▁", "▁the", "▁a", "he", "l", "lo", "o", "w", "or", "ld", "▁w",
 
 
 def byte_fallback(
-    *, prepends: bool = False, template: str = CHAT_TEMPLATE
+    *,
+    prepends: bool = False,
+    template: str = CHAT_TEMPLATE,
+    first: tuple[str, ...] = SPECIALS,
+    more: tuple[str, ...] = (),
 ) -> PreTrainedTokenizerFast:
-    """SentencePiece's kind, as Gemma's and Llama's: words with ▁, and bytes for all the rest."""
+    """SentencePiece's kind, as Gemma's and Llama's: words with ▁, and bytes for all the rest.
+
+    The vocabulary begins with `first`, all special tokens among them, and ends with words `more`.
+    """
     bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
-    vocab = {text: i for i, text in enumerate((*SPECIALS, *bytes_, *WORDS))}
+    vocab = {text: i for i, text in enumerate((*first, *bytes_, *WORDS, *more))}
     merges = [("▁w", "or"), ("▁", "w"), ("l", "o")]
     merges = [(a, b) for a, b in merges if a + b in vocab]
     fast = FastTokenizer(

@@ -1,0 +1,257 @@
+"""Tiny checkpoints of the published files: config.json with smaller sizes, all else as it is.
+
+`tests/published` has config.json and generation_config.json of each. Token ids are the published
+ones, so vocabularies have their full length, but for DiffusionGemma's, whose ids of text are small.
+
+Not confirmed, since no copy of the file itself was found:
+
+- Dream: config.json is that of its configuration class and of ports; `use_cache` is a guess.
+- SDAR-8B: config.json is Qwen3-8B's with SDAR's own fields, generation_config.json that of its
+  family; `max_position_embeddings` and the fields of training may differ.
+- LLaDA2.0-mini: config.json is that of the authors' training code with the published context;
+  whether there is a generation_config.json is not known, and none is written. Its end of a turn,
+  `<|role_end|>`, therefore ends no answer; `<|endoftext|>`, the tokenizer's, does.
+- Fast-dLLM v2: config.json is Qwen2.5-7B-Instruct's with its own fields, as its authors describe
+  it; generation_config.json is Qwen2.5's.
+- Chat templates are shortened to what one question needs, texts of vocabularies are made up, and
+  all added tokens are special.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.support.checkpoints import draw_weights
+from tests.support.dream_files import join_files, write_tokenizer
+from tests.support.moe_reference import llada2_shapes
+from tests.support.plain import LLADA, draw_tensors, renamed
+from tests.support.tiny import GOLDEN
+from tests.support.tokenizers_of_kinds import SPECIALS, WORDS, byte_fallback
+
+PUBLISHED = Path(__file__).parent.parent / "published"
+Raw = dict[str, Any]
+Weights = dict[str, torch.Tensor]
+
+QWEN_END = 151643
+QWEN25_ADDED = (
+    *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>"),
+    *("<|box_start|>", "<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>"),
+    *("<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>", "<tool_call>"),
+    *("</tool_call>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>"),
+    *("<|repo_name|>", "<|file_sep|>"),
+)
+QWEN3_ADDED = (*QWEN25_ADDED, "<tool_response>", "</tool_response>", "<think>", "</think>")
+LLADA_TEMPLATE = (
+    "{% for m in messages %}{% set content = '<|start_header_id|>' + m['role'] + "
+    "'<|end_header_id|>\n\n' + m['content'] | trim + '<|eot_id|>' %}"
+    "{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}"
+    "{% endfor %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}"
+)
+LLADA2_TEMPLATE = (
+    "<role>SYSTEM</role>detailed thinking off<|role_end|>"
+    "{% for m in messages %}<role>{{ 'HUMAN' if m.role == 'user' else 'ASSISTANT' }}</role>"
+    "{{ m.content }}<|role_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<role>ASSISTANT</role>{% endif %}"
+)
+GEMMA_TEMPLATE = (
+    "<bos>{% for m in messages %}<|turn>{{ m.role }}\n{{ m.content }}<turn|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|turn>model\n{% endif %}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Smaller sizes for a published config.json, weights for them, and the tokenizer's files."""
+
+    sizes: Raw
+    draw: Callable[[Raw], Weights]
+    write_tokenizer: Callable[[Path], None]
+
+
+def write_published(stem: str, folder: Path) -> Raw:
+    """The tiny checkpoint of a file of `tests/published`; returns its config.json."""
+    published = json.loads((PUBLISHED / f"{stem}.json").read_text())
+    checkpoint = CHECKPOINTS[stem]
+    config = _resized(published["config"], checkpoint.sizes)
+    (folder / "config.json").write_text(json.dumps(config))
+    if (generation := published["generation_config"]) is not None:
+        (folder / "generation_config.json").write_text(json.dumps(generation))
+    save_file(checkpoint.draw(config), folder / "model.safetensors")
+    checkpoint.write_tokenizer(folder)
+    return config
+
+
+def _resized(config: Raw, sizes: Raw) -> Raw:
+    """The same fields with other sizes, nested ones too."""
+    assert sizes.keys() <= config.keys()
+    return config | {
+        name: _resized(config[name], size) if isinstance(size, dict) else size
+        for name, size in sizes.items()
+    }
+
+
+def _names(first: int, named: dict[int, str], end: int) -> tuple[str, ...]:
+    """Texts of the ids [first, end), of which some are named."""
+    return tuple(named.get(i, f"<|reserved_{i}|>") for i in range(first, end))
+
+
+def _qwen(config: Raw, **more: bool) -> Weights:
+    return draw_tensors(
+        vocab=config["vocab_size"],
+        width=config["hidden_size"],
+        inner=config["intermediate_size"],
+        layers=config["num_hidden_layers"],
+        heads=config["num_attention_heads"],
+        kv_heads=config["num_key_value_heads"],
+        **more,
+    )
+
+
+def _llada(config: Raw) -> Weights:
+    drawn = draw_tensors(
+        vocab=config["embedding_size"],
+        width=config["d_model"],
+        inner=config["mlp_hidden_size"],
+        layers=config["n_layers"],
+        heads=config["n_heads"],
+        kv_heads=config["n_kv_heads"],
+    )
+    return renamed(drawn, LLADA)
+
+
+def _gemma(_config: Raw) -> Weights:
+    """Those of transformers' own class, vision tower and all."""
+    return load_file(GOLDEN / "dgemma" / "model.safetensors")
+
+
+def _dream_files(folder: Path) -> None:
+    added = (*QWEN25_ADDED, "<|beginoftext|>", "<|mask|>")
+    write_tokenizer(folder, num_merged=QWEN_END, added=added)
+
+
+def _sdar_files(folder: Path) -> None:
+    write_tokenizer(
+        folder,
+        num_merged=QWEN_END,
+        added=(*QWEN3_ADDED, "<|MASK|>"),
+        tokenizer_class="Qwen2Tokenizer",
+        auto_map={"AutoTokenizer": ["tokenization_qwen2.Qwen2Tokenizer", None]},
+        eos_token="<|im_end|>",
+        bos_token=None,
+        mask_token="<|MASK|>",
+    )
+
+
+def _fast_dllm_files(folder: Path) -> None:
+    write_tokenizer(
+        folder,
+        num_merged=QWEN_END,
+        added=(*QWEN25_ADDED, "|<MASK>|"),
+        tokenizer_class="Qwen2Tokenizer",
+        auto_map=None,
+        eos_token="<|im_end|>",
+        bos_token=None,
+        mask_token=None,
+    )
+    join_files(folder)
+
+
+def _llada_files(folder: Path) -> None:
+    named = {126080: "<|startoftext|>", 126081: "<|endoftext|>", 126336: "<|mdm_mask|>"}
+    named |= {126346: "<|start_header_id|>", 126347: "<|end_header_id|>", 126348: "<|eot_id|>"}
+    write_tokenizer(
+        folder,
+        num_merged=126080,
+        added=_names(126080, named, 126349),
+        tokenizer_class="PreTrainedTokenizerFast",
+        auto_map=None,
+        bos_token="<|startoftext|>",
+        mask_token=None,
+        chat_template=LLADA_TEMPLATE,
+    )
+    join_files(folder)
+
+
+def _llada2_files(folder: Path) -> None:
+    named = {156891: "<|startoftext|>", 156892: "<|endoftext|>", 156895: "<|mask|>"}
+    named |= {156898: "<role>", 156899: "</role>", 156900: "<|role_end|>"}
+    write_tokenizer(
+        folder,
+        num_merged=156891,
+        added=_names(156891, named, 156901),
+        tokenizer_class="PreTrainedTokenizerFast",
+        auto_map=None,
+        bos_token="<|startoftext|>",
+        mask_token=None,
+        chat_template=LLADA2_TEMPLATE,
+    )
+    join_files(folder)
+
+
+def _gemma_files(folder: Path) -> None:
+    named = {0: "<pad>", 1: "<eos>", 2: "<bos>", 3: "<unk>", 4: "<mask>", 50: "<|tool_response>"}
+    named |= {i: text for i, text in enumerate(SPECIALS, 5) if text not in named.values()}
+    named |= {105: "<|turn>", 106: "<turn|>"}
+    first = _names(0, named, 107)
+    num_more = 512 - len(first) - 256 - len(WORDS)
+    more = tuple(f"▁word{i}" for i in range(num_more))
+    tokenizer = byte_fallback(first=first, more=more, template=GEMMA_TEMPLATE)
+    tokenizer.add_tokens(["<|tool_response>", "<|turn>", "<turn|>"], special_tokens=True)
+    tokenizer.save_pretrained(folder)
+
+
+QWEN_SIZES: Raw = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 2,
+}
+CHECKPOINTS = {
+    "dream-7b": Checkpoint(QWEN_SIZES, lambda raw: _qwen(raw, bias=True), _dream_files),
+    "sdar-8b": Checkpoint(
+        QWEN_SIZES | {"head_dim": 8}, lambda raw: _qwen(raw, qk_norm=True), _sdar_files
+    ),
+    "fast-dllm-v2-7b": Checkpoint(
+        QWEN_SIZES | {"layer_types": ["full_attention"] * 2},
+        lambda raw: _qwen(raw, bias=True),
+        _fast_dllm_files,
+    ),
+    "llada-8b": Checkpoint(
+        {"d_model": 32, "mlp_hidden_size": 48, "n_heads": 4, "n_kv_heads": 4, "n_layers": 2},
+        _llada,
+        _llada_files,
+    ),
+    "llada2-mini": Checkpoint(
+        QWEN_SIZES
+        | {"head_dim": 16, "rotary_dim": 8, "moe_intermediate_size": 16, "num_experts": 16},
+        lambda raw: draw_weights(llada2_shapes(raw)),
+        _llada2_files,
+    ),
+    "diffusion-gemma-26b": Checkpoint(
+        {
+            "text_config": {
+                "global_head_dim": 32,
+                "head_dim": 16,
+                "hidden_size": 128,
+                "intermediate_size": 384,
+                "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+                "moe_intermediate_size": 32,
+                "num_attention_heads": 4,
+                "num_experts": 8,
+                "num_global_key_value_heads": 1,
+                "num_hidden_layers": 3,
+                "num_key_value_heads": 2,
+                "top_k_experts": 2,
+                "vocab_size": 512,
+            }
+        },
+        _gemma,
+        _gemma_files,
+    ),
+}
