@@ -11,6 +11,7 @@ INSTALL ?= 1
 TORCH ?= torch==2.13.0
 ARGS ?=
 PYTEST_ARGS ?=
+MARKED =
 
 ifeq ($(INSTALL),0)
 RUN := PYTHONPATH=server:kernels $(PYTHON)
@@ -22,10 +23,10 @@ endif
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test lint types pytest format bench train eval wheel clean distclean
+.PHONY: help install serve test test-all lint types pytest format bench train eval wheel clean distclean
 
 help:  ## What can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST)
 
 $(VENV)/.created:
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -48,6 +49,9 @@ serve: $(READY)  ## Run the server; ARGS are those of unmask serve
 
 test: lint types pytest  ## Lint, check types, test
 
+test-all: MARKED = -m 'exhaustive or not exhaustive'
+test-all: test  ## The same with every test, exhaustive ones too
+
 lint: $(READY)  ## Check style and format
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -56,7 +60,7 @@ types: $(READY)  ## Check types
 	$(RUN) -m mypy
 
 pytest: $(READY)  ## Test only; PYTEST_ARGS are pytest's
-	$(RUN) -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+	$(RUN) -m pytest -n auto --dist worksteal $(MARKED) $(PYTEST_ARGS)
 
 format: $(READY)  ## Put the code into shape
 	$(RUN) -m ruff check --fix .

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -45,6 +46,17 @@ def test_nothing_is_installed_when_told_so():
     assert "PYTHONPATH=server:kernels /opt/python -m pytest" in text
 
 
+def test_all_tests_are_what_a_change_must_pass_and_the_exhaustive_ones():
+    usual = make("test", "INSTALL=0", "PYTHON=python").splitlines()
+    every = make("test-all", "INSTALL=0", "PYTHON=python").splitlines()
+    assert every[:-1] == usual[:-1]
+    assert "-m pytest" in every[-1]
+    assert "-m 'exhaustive or not exhaustive'" in every[-1]
+    assert "exhaustive" not in usual[-1]
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert options["addopts"][-2:] == ["-m", "not exhaustive"]
+
+
 def test_serve_passes_its_arguments_on():
     assert "-m unmask serve --port 9" in make("serve", "ARGS=--port 9", "INSTALL=0")
 
@@ -52,7 +64,8 @@ def test_serve_passes_its_arguments_on():
 def test_every_target_is_explained():
     text = subprocess.check_output(["make", "-s", "help"], cwd=ROOT, text=True)
     targets = {line.split("\t")[0] for line in text.splitlines()}
-    assert {"serve", "test", "lint", "format", "bench", "train", "eval", "clean"} <= targets
+    assert {"serve", "test", "test-all", "lint", "format", "bench"} <= targets
+    assert {"train", "eval", "clean"} <= targets
 
 
 def test_ci_runs_what_people_run():
