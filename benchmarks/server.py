@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 READY_S = 300.0
 POLL_S = 0.01
@@ -41,10 +42,10 @@ class Server:
         return int(match[1]) / 2**10
 
     def metrics(self) -> dict[str, float]:
-        """Every sample without labels that /metrics exports."""
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
-        pairs = [line.rsplit(" ", 1) for line in lines if line[:1] not in ("#", "")]
-        return {name: float(value) for name, value in pairs if "{" not in name}
+        """Every sample that /metrics exports with no label but the model's name."""
+        families = text_string_to_metric_families(httpx.get(f"{self.url}/metrics").text)
+        samples = (sample for family in families for sample in family.samples)
+        return {s.name: s.value for s in samples if not s.labels.keys() - {"model_name"}}
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.engine",),  # sequence, step, pages, output
     ("unmask.settings",),
     ("unmask.options",),
-    ("unmask.client", "unmask.metrics"),
+    ("unmask.client", "unmask.metrics", "unmask.vllm_metrics"),
     ("unmask.config", "unmask.tokenizer"),
     ("unmask.byte_bpe", "unmask.text_length", "unmask.control_tokens"),
     ("unmask.types",),

@@ -1,17 +1,29 @@
 """Metrics: names that promtool accepts, numbers that add up."""
 
 import re
+import sys
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.engines import ROOMY, run_all
+from unmask import __version__
 from unmask.config import Config, ServerConfig
 from unmask.engine.engine import Engine
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
-from unmask.types import Request, SamplingParams
+from unmask.types import Delta, Request, SamplingParams
 
+VLLM_HISTOGRAMS = (
+    "vllm:time_to_first_token_seconds",
+    "vllm:inter_token_latency_seconds",
+    "vllm:time_per_output_token_seconds",
+    "vllm:request_time_per_output_token_seconds",
+    "vllm:e2e_request_latency_seconds",
+    "vllm:request_queue_time_seconds",
+)
 VLLM_NAMES = {
     "vllm:num_requests_running",
     "vllm:num_requests_waiting",
@@ -21,6 +33,11 @@ VLLM_NAMES = {
     "vllm:diffusion_num_denoising_steps_total",
     "vllm:diffusion_num_canvas_positions_total",
     "vllm:diffusion_num_committed_tokens_total",
+    "vllm:prefix_cache_queries_total",
+    "vllm:prefix_cache_hits_total",
+    "vllm:num_preemptions_total",
+    "vllm:request_success_total",
+    *(name + suffix for name in VLLM_HISTOGRAMS for suffix in ("_bucket", "_count", "_sum")),
 }
 
 
@@ -28,18 +45,34 @@ def make(tiny: LoadedModel, *, vllm: bool) -> Engine:
     return Engine(Config(engine=ROOMY, server=ServerConfig(vllm_metrics=vllm)), tiny, Metrics())
 
 
+def families_of(metrics: Metrics) -> list[Metric]:
+    return list(text_string_to_metric_families(metrics.render().decode()))
+
+
 def samples(engine: Engine) -> dict[str, float]:
-    families = text_string_to_metric_families(engine.metrics.render().decode())
+    families = families_of(engine.metrics)
     return {sample.name: sample.value for family in families for sample in family.samples}
 
 
-def test_names_follow_the_rules_of_prometheus(tiny: LoadedModel) -> None:
-    families = list(
-        text_string_to_metric_families(make(tiny, vllm=False).metrics.render().decode())
+def bounds(metrics: Metrics, name: str) -> list[float]:
+    """Upper bounds of a histogram's buckets, the last one aside."""
+    (family,) = (family for family in families_of(metrics) if family.name == name)
+    return [float(s.labels["le"]) for s in family.samples if s.name.endswith("_bucket")][:-1]
+
+
+def request(name: str, num_blocks: int, block_len: int) -> Request:
+    """A request for whole blocks after a prompt of whole blocks."""
+    sampling = SamplingParams(
+        max_tokens=num_blocks * block_len, block_length=block_len, ignore_eos=True
     )
+    return Request(name, tuple(range(64)), sampling)
+
+
+def test_names_follow_the_rules_of_prometheus(tiny: LoadedModel) -> None:
+    families = families_of(make(tiny, vllm=False).metrics)
     assert len(families) > 20
     for family in families:
-        assert re.fullmatch(r"unmask_[a-z_]+", family.name), family.name
+        assert re.fullmatch(r"(unmask|process)_[a-z_]+", family.name), family.name
         assert family.documentation
         if family.type != "counter":
             assert not family.name.endswith(("_total", "_count", "_sum", "_bucket")), family.name
@@ -70,3 +103,134 @@ def test_counters_equal_the_sum_of_usage(tiny: LoadedModel) -> None:
     assert found["vllm:generation_tokens_total"] == found["unmask_generated_tokens_total"]
     assert found["unmask_kv_pages_used"] == 0
     assert found["unmask_request_latency_seconds_count"] == len(requests)
+
+
+def test_vllm_counts_the_steps_and_blocks_that_its_benchmark_divides(tiny: LoadedModel) -> None:
+    engine = make(tiny, vllm=True)
+    answers = run_all(engine, [request(f"r{i}", 2 + i, 8) for i in range(3)])
+    found = samples(engine)
+    steps = found["vllm:diffusion_num_denoising_steps_total"]
+    positions = found["vllm:diffusion_num_canvas_positions_total"]
+    committed = found["vllm:diffusion_num_committed_tokens_total"]
+    # As `vllm bench serve` computes them.
+    block_size = positions / steps
+    num_canvases = committed / block_size
+    own_steps = sum(answer.finish.usage.denoising_steps for answer in answers.values())
+    assert block_size == 8
+    assert num_canvases == 2 + 3 + 4
+    assert steps - num_canvases == own_steps
+    assert found["unmask_denoising_steps_total"] == own_steps
+    assert found["unmask_canvas_positions_total"] < own_steps * 8, "resolved ones are not scored"
+
+
+def test_positions_of_blocks_follow_each_requests_length(tiny: LoadedModel) -> None:
+    engine = make(tiny, vllm=True)
+    answers = run_all(engine, [request("short", 4, 4), request("long", 2, 16)])
+    steps = {name: answer.finish.usage.denoising_steps for name, answer in answers.items()}
+    found = samples(engine)
+    expected = 4 * steps["short"] + 16 * steps["long"]
+    assert found["unmask_block_positions_total"] == expected
+    assert found["unmask_final_block_positions_total"] == 4 * 4 + 2 * 16
+    assert found["vllm:diffusion_num_canvas_positions_total"] == expected + 4 * 4 + 2 * 16
+
+
+def test_vllm_names_have_what_ours_have_counted(tiny: LoadedModel) -> None:
+    engine = make(tiny, vllm=True)
+    for batch in ([request("a", 2, 8), request("b", 3, 8)], [request("c", 1, 8)]):
+        run_all(engine, batch)
+    engine.add(request("dropped", 1, 8))
+    engine.abort("dropped")
+    found = samples(engine)
+    pairs = {
+        "vllm:time_to_first_token_seconds_sum": "unmask_time_to_first_token_seconds_sum",
+        "vllm:inter_token_latency_seconds_sum": "unmask_inter_token_latency_seconds_sum",
+        "vllm:time_per_output_token_seconds_sum": "unmask_inter_token_latency_seconds_sum",
+        "vllm:request_time_per_output_token_seconds_sum": (
+            "unmask_time_per_output_token_seconds_sum"
+        ),
+        "vllm:e2e_request_latency_seconds_sum": "unmask_request_latency_seconds_sum",
+        "vllm:request_queue_time_seconds_sum": "unmask_queue_seconds_sum",
+        "vllm:prefix_cache_queries_total": "unmask_prefix_cache_query_tokens_total",
+        "vllm:prefix_cache_hits_total": "unmask_prefix_cache_hit_tokens_total",
+    }
+    for name, own in pairs.items():
+        assert found[name] == found[own] > 0, name
+    assert found["vllm:num_preemptions_total"] == found["unmask_preemptions_total"] == 0
+    (ended,) = (f for f in families_of(engine.metrics) if f.name == "vllm:request_success")
+    by_reason = {sample.labels["finished_reason"]: sample.value for sample in ended.samples}
+    assert by_reason == {"stop": 0, "length": 3, "abort": 1}
+
+
+def test_vllm_names_have_the_labels_of_vllm(tiny: LoadedModel) -> None:
+    families = families_of(make(tiny, vllm=True).metrics)
+    for family in families:
+        if family.name.startswith("vllm:"):
+            for sample in family.samples:
+                labels = {k: v for k, v in sample.labels.items() if k in ("model_name", "engine")}
+                assert labels == {"model_name": tiny.info.name, "engine": "0"}, sample.name
+
+
+def test_gaps_between_outputs_are_one_less_than_outputs(tiny: LoadedModel) -> None:
+    engine = make(tiny, vllm=False)
+    num_outputs = 0
+    engine.add(request("a", 3, 8))
+    while engine.has_work:
+        num_outputs += sum(isinstance(e, Delta) and bool(e.token_ids) for e in engine.step())
+    found = samples(engine)
+    assert found["unmask_inter_token_latency_seconds_count"] == num_outputs - 1 > 0
+    assert found["unmask_time_to_first_token_seconds_count"] == 1
+
+
+def test_every_family_of_ours_names_the_model(tiny: LoadedModel) -> None:
+    engine = make(tiny, vllm=False)
+    for family in families_of(engine.metrics):
+        for sample in family.samples:
+            expected = tiny.info.name if family.name.startswith("unmask_") else None
+            assert sample.labels.get("model_name") == expected, sample
+
+
+def test_build_info_tells_two_servers_apart(tiny: LoadedModel) -> None:
+    families = families_of(make(tiny, vllm=False).metrics)
+    (info,) = (family for family in families if family.name == "unmask_build_info")
+    (sample,) = info.samples
+    assert sample.value == 1
+    assert sample.labels == {
+        "version": __version__,
+        "model_name": tiny.info.name,
+        "device": "cpu",
+        "dtype": str(tiny.dtype).removeprefix("torch."),
+        "attention": tiny.info.attention,
+    }
+
+
+def test_the_process_is_exported_and_times_of_creation_are_not(tiny: LoadedModel) -> None:
+    engine = make(tiny, vllm=True)
+    run_all(engine, [request("a", 1, 8)])
+    families = families_of(engine.metrics)
+    assert not [family.name for family in families if family.name.endswith("_created")]
+    if sys.platform == "linux":
+        assert samples(engine)["process_resident_memory_bytes"] > 0
+    theirs = CollectorRegistry()
+    Counter("theirs", "Somebody else's.", registry=theirs)
+    assert b"theirs_created" in generate_latest(theirs), "other registries are left alone"
+
+
+def test_buckets_resolve_a_fast_gpu(tiny: LoadedModel) -> None:
+    metrics = make(tiny, vllm=False).metrics
+    for name in ("time_per_output_token_seconds", "inter_token_latency_seconds", "step_seconds"):
+        assert bounds(metrics, f"unmask_{name}")[0] == 1e-4
+    assert bounds(metrics, "unmask_step_sequences")[-1] == 512
+    assert bounds(metrics, "unmask_step_masked_rows")[-1] == 2048
+
+
+def test_methods_that_nobody_knows_are_one_label_value() -> None:
+    metrics = Metrics()
+    for method in ("GET", "BREW", "get", "X" * 100):
+        metrics.record_answer(method, "/health", 405, 0.001)
+    found = {
+        sample.labels["method"]: sample.value
+        for family in families_of(metrics)
+        for sample in family.samples
+        if sample.name == "unmask_http_requests_total"
+    }
+    assert found == {"GET": 1, "other": 3}

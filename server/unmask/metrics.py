@@ -1,19 +1,78 @@
-"""Prometheus metrics of the engine, under our names and, on request, under vLLM's."""
+"""Prometheus metrics of the engine and of the HTTP server."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+import numpy as np
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.utils import floatToGoString
 
 from unmask.types import EngineStatus, FinishReason, Usage
 
+PREFIX = "unmask_"
 LATENCY_BUCKETS_S = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
+)  # fmt: skip
+TOKEN_BUCKETS_S = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0, 30.0,
 )  # fmt: skip
 TPF_BUCKETS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 16.0, 32.0)
 STEP_BUCKETS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)
 BLOCK_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 ROW_BUCKETS = (0.0, 1.0, 4.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0)
+SEQUENCE_BUCKETS = (
+    1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 256.0, 512.0,
+)  # fmt: skip
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class BuildInfo:
+    """The labels of `unmask_build_info`, beside the model's name."""
+
+    version: str
+    device: str
+    dtype: str
+    attention: str
+
+
+class BatchHistogram:
+    """A histogram that takes many values at once, as a step has one for each of its requests.
+
+    `prometheus_client`'s own takes a lock and a walk over the buckets for each.
+    """
+
+    def __init__(self, name: str, text: str, buckets: Sequence[float]) -> None:
+        self._name, self._text = name, text
+        self._bounds = np.array(buckets)
+        self._counts = np.zeros(len(buckets) + 1, np.int64)
+        self._sum = 0.0
+
+    def observe(self, values: Sequence[float]) -> None:
+        """Count values, all from one thread."""
+        if not values:
+            return
+        places = np.searchsorted(self._bounds, values)
+        self._counts += np.bincount(places, minlength=len(self._counts))
+        self._sum += float(np.sum(values))
+
+    def collect(self) -> Iterable[Metric]:
+        """The only family."""
+        bounds = [*map(floatToGoString, self._bounds), "+Inf"]
+        counts = np.cumsum(self._counts).tolist()
+        family = HistogramMetricFamily(self._name, self._text)
+        family.add_metric([], list(zip(bounds, counts, strict=True)), self._sum)
+        yield family
 
 
 class Metrics:
@@ -21,6 +80,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._labels: Mapping[str, str] = {}  # of every family of ours
+        ProcessCollector(registry=self.registry)
         counter, histogram = self._counter, self._histogram
         self.generated_tokens = counter("generated_tokens", "Final tokens delivered to requests.")
         self.prompt_tokens = counter("prompt_tokens", "Prompt tokens of admitted requests.")
@@ -36,6 +97,12 @@ class Metrics:
         )
         self.canvas_positions = counter(
             "canvas_positions", "Masked positions that were scored, summed over steps."
+        )
+        self.block_positions = counter(
+            "block_positions", "Lengths of the blocks denoised, summed over denoising steps."
+        )
+        self.final_block_positions = counter(
+            "final_block_positions", "Lengths of the blocks that became final."
         )
         self.forward_passes = counter("forward_passes", "Forward passes of the model.")
         self.speculative_states = counter(
@@ -74,9 +141,9 @@ class Metrics:
             "step_masked_rows", "Masked positions scored in a step.", ROW_BUCKETS
         )
         self.batch_sequences = histogram(
-            "step_sequences", "Sequences that shared a step.", ROW_BUCKETS
+            "step_sequences", "Sequences that shared a step.", SEQUENCE_BUCKETS
         )
-        self.step_s = histogram("step_seconds", "Duration of a step.", LATENCY_BUCKETS_S)
+        self.step_s = histogram("step_seconds", "Duration of a step.", TOKEN_BUCKETS_S)
         self.queue_s = histogram(
             "queue_seconds", "Time from arrival to the first step.", LATENCY_BUCKETS_S
         )
@@ -88,22 +155,47 @@ class Metrics:
         self.per_token_s = histogram(
             "time_per_output_token_seconds",
             "Time per final token after the first.",
-            LATENCY_BUCKETS_S,
+            TOKEN_BUCKETS_S,
         )
+        self.inter_token_s = BatchHistogram(
+            f"{PREFIX}inter_token_latency_seconds",
+            "Time between one step that made tokens of a request final and the next.",
+            TOKEN_BUCKETS_S,
+        )
+        self.registry.register(self.inter_token_s)
         self.latency_s = histogram(
             "request_latency_seconds", "Time from arrival to the end.", LATENCY_BUCKETS_S
+        )
+        self.answers = Counter(
+            "unmask_http_requests",
+            "HTTP requests that ended, by route template and status.",
+            ["method", "handler", "status"],
+            registry=self.registry,
+        )
+        self.answer_s = Histogram(
+            "unmask_http_request_duration_seconds",
+            "Time from an HTTP request to the end of its answer's body.",
+            ["method", "handler"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=self.registry,
         )
         for reason in FinishReason:
             self.finished.labels(reason.value)
 
     def _counter(self, name: str, text: str) -> Counter:
-        return Counter(f"unmask_{name}", text, registry=self.registry)
+        return Counter(f"{PREFIX}{name}", text, registry=self.registry)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"unmask_{name}", text, buckets=buckets, registry=self.registry)
+        return Histogram(f"{PREFIX}{name}", text, buckets=buckets, registry=self.registry)
 
-    def watch(self, status: Callable[[], EngineStatus], *, vllm: bool, model_name: str) -> None:
-        """Export gauges read from `status` at each scrape, and vLLM's names if `vllm`."""
+    def watch(
+        self, status: Callable[[], EngineStatus], *, model_name: str, build: BuildInfo
+    ) -> None:
+        """Name the model in every family, and export gauges read from `status` at each scrape."""
+        self._labels = {"model_name": model_name}
+        Info("unmask_build", "The program, and what it runs on.", registry=self.registry).info(
+            asdict(build)
+        )
         gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
             ("requests_running", "Requests being denoised.", lambda: status().num_running),
             ("requests_waiting", "Requests in the queue.", lambda: status().num_waiting),
@@ -111,9 +203,7 @@ class Metrics:
             ("kv_pages", "KV pages there are.", lambda: status().num_pages),
         )
         for name, text, read in gauges:
-            Gauge(f"unmask_{name}", text, registry=self.registry).set_function(read)
-        if vllm:
-            self.registry.register(_VllmNames(self, status, model_name))
+            Gauge(f"{PREFIX}{name}", text, registry=self.registry).set_function(read)
 
     def record_finish(
         self, reason: FinishReason, usage: Usage, *, first_token_s: float | None, latency_s: float
@@ -129,44 +219,35 @@ class Metrics:
         if first_token_s is not None and usage.completion_tokens > 1:
             self.per_token_s.observe((latency_s - first_token_s) / (usage.completion_tokens - 1))
 
+    def record_answer(self, method: str, handler: str, status: int, elapsed_s: float) -> None:
+        """Count an HTTP request that ended; `handler` is a route's template, never a path."""
+        method = method if method in METHODS else "other"
+        self.answers.labels(method, handler, str(status)).inc()
+        self.answer_s.labels(method, handler).observe(elapsed_s)
+
     def render(self) -> bytes:
         """The text exposition format that Prometheus scrapes."""
-        return generate_latest(self.registry)
+        return generate_latest(_Exported(self.registry, self._labels))
 
 
-def _value(counter: Counter) -> float:
-    return next(s.value for m in counter.collect() for s in m.samples if s.name.endswith("_total"))
+class _Exported:
+    """The families of a registry, ours with fixed labels, without the times of their creation.
 
+    `prometheus_client` can leave those times out for the whole process only.
+    """
 
-class _VllmNames:
-    """The metrics that vLLM dashboards and gateway autoscalers read, from our own."""
-
-    def __init__(
-        self, metrics: Metrics, status: Callable[[], EngineStatus], model_name: str
-    ) -> None:
-        self._metrics = metrics
-        self._status = status
-        self._model_name = model_name
+    def __init__(self, registry: CollectorRegistry, labels: Mapping[str, str]) -> None:
+        self._registry = registry
+        self._labels = labels
 
     def collect(self) -> Iterable[Metric]:
-        """Gauges from the status, counters from our counters."""
-        status, metrics = self._status(), self._metrics
-        usage = status.num_pages_used / status.num_pages if status.num_pages else 0.0
-        for name, text, value in (
-            ("num_requests_running", "Requests being denoised.", float(status.num_running)),
-            ("num_requests_waiting", "Requests in the queue.", float(status.num_waiting)),
-            ("kv_cache_usage_perc", "Share of KV pages in use; 1 is all.", usage),
-        ):
-            gauge = GaugeMetricFamily(f"vllm:{name}", text, labels=["model_name"])
-            gauge.add_metric([self._model_name], value)
-            yield gauge
-        for name, text, source in (
-            ("generation_tokens", "Final tokens.", metrics.generated_tokens),
-            ("prompt_tokens", "Prompt tokens.", metrics.prompt_tokens),
-            ("diffusion_num_denoising_steps", "Denoising steps.", metrics.denoising_steps),
-            ("diffusion_num_committed_tokens", "Tokens committed.", metrics.committed_tokens),
-            ("diffusion_num_canvas_positions", "Positions scored.", metrics.canvas_positions),
-        ):
-            counter = CounterMetricFamily(f"vllm:{name}", text, labels=["model_name"])
-            counter.add_metric([self._model_name], _value(source))
-            yield counter
+        """The families as they are exported."""
+        for family in self._registry.collect():
+            created = f"{family.name}_created"
+            labels = self._labels if family.name.startswith(PREFIX) else {}
+            family.samples = [
+                sample._replace(labels={**labels, **sample.labels})
+                for sample in family.samples
+                if sample.name != created
+            ]
+            yield family

@@ -111,9 +111,9 @@ def test_an_abort_takes_its_load_with_it(usual: LoadedModel) -> None:
 def test_lengths_are_counted(usual: LoadedModel) -> None:
     engine = make_engine(usual, saturation_rows=32)
     run_all(engine, [auto(f"r{i}") for i in range(2)])
-    text = engine.metrics.render().decode()
-    assert 'unmask_block_length_bucket{le="8.0"} 0.0' in text
-    assert 'unmask_block_length_bucket{le="16.0"} 2.0' in text
+    read = engine.metrics.registry.get_sample_value
+    assert read("unmask_block_length_bucket", {"le": "8.0"}) == 0
+    assert read("unmask_block_length_bucket", {"le": "16.0"}) == 2
 
 
 @given(

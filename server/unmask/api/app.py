@@ -28,7 +28,7 @@ def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> 
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_middleware(config),
+        middleware=_middleware(config, metrics),
     )
     install_handlers(app)
     install_schema(app)
@@ -39,9 +39,9 @@ def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> 
     return app
 
 
-def _middleware(config: ServerConfig) -> list[Middleware]:
+def _middleware(config: ServerConfig, metrics: Metrics) -> list[Middleware]:
     """Outermost first: errors and refusals carry CORS headers and request ids too."""
-    stack = [Middleware(RequestContext, logs_access=config.access_log)]
+    stack = [Middleware(RequestContext, metrics=metrics, logs_access=config.access_log)]
     if config.cors_origins:
         cors = Middleware(
             CORSMiddleware,

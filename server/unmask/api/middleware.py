@@ -9,8 +9,9 @@ from urllib.parse import quote
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from unmask.api.errors import error_response, internal_error
+from unmask.api.errors import CLIENT_CLOSED_REQUEST, error_response, internal_error
 from unmask.api.keys import KeyRing
+from unmask.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 access_logger = logging.getLogger("unmask.access")
@@ -19,16 +20,19 @@ REQUEST_ID = "x-request-id"
 MAX_REQUEST_ID_LEN = 128
 HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 OPEN_PATHS = HEALTH_PATHS | {"/", "/metrics"}
+SCHEMA_PATH = "/openapi.json"
+NO_HANDLER = "none"  # of unknown paths, and of requests refused before theirs was looked up
 
 
 class RequestContext:
     """Gives every response an `x-request-id`, and turns an unexpected exception into a 500.
 
-    With `logs_access`, each request is logged when it has been answered.
+    Each request is counted when it has been answered, and logged with `logs_access`.
     """
 
-    def __init__(self, app: ASGIApp, *, logs_access: bool = False) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, logs_access: bool = False) -> None:
         self.app = app
+        self._metrics = metrics
         self._logs_access = logs_access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,8 +61,20 @@ class RequestContext:
                 raise
             await internal_error()(scope, receive, send_with_id)
         finally:
+            elapsed_s = time.monotonic() - started_s
+            self._metrics.record_answer(
+                scope["method"], _handler(scope), status or CLIENT_CLOSED_REQUEST, elapsed_s
+            )
             if self._logs_access:
-                _log_access(scope, status, time.monotonic() - started_s, request_id)
+                _log_access(scope, status, elapsed_s, request_id)
+
+
+def _handler(scope: Scope) -> str:
+    """The template of the route that took a request, so that label values are few."""
+    route = scope.get("route")
+    if route is None and scope["path"] == SCHEMA_PATH:
+        return SCHEMA_PATH  # FastAPI names no route for it
+    return getattr(route, "path", NO_HANDLER)
 
 
 def _log_access(scope: Scope, status: int | None, elapsed_s: float, request_id: str) -> None:

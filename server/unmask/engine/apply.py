@@ -38,6 +38,7 @@ class Session:
     tokenizer: Tokenizer
     logprobs: dict[int, TokenLogprob] = field(default_factory=dict)
     last_refinement_s: float = -math.inf
+    last_token_s: float | None = None  # when tokens were made final last
 
     def age_s(self) -> float:
         """Seconds since the request arrived."""
@@ -62,10 +63,14 @@ class Applied:
     """The events of a step, and what to count of it."""
 
     events: list[Event] = field(default_factory=list)
+    at_s: float = field(default_factory=time.monotonic)
     num_steps: int = 0  # of sequences that were denoised
+    num_block_positions: int = 0  # of the blocks that these steps denoised
+    num_final_block_positions: int = 0  # of the blocks that are final now
     num_committed: int = 0
     num_final: int = 0
     block_steps: list[int] = field(default_factory=list)  # of each block that is final now
+    gaps_s: list[float] = field(default_factory=list)  # since tokens before these were made final
     started: list[Session] = field(default_factory=list)  # whose first tokens these are
     finished: list[tuple[Session, Finish]] = field(default_factory=list)
 
@@ -120,7 +125,9 @@ def apply_step(
         sequence.in_flight -= 1
         sequence.num_steps += 1
         sequence.block_step += 1
-    for prefix in _final_prefixes(sequences, batch.canvas_rows[live], table):
+    rows = batch.canvas_rows[live]
+    applied.num_block_positions = int(table.parameters.block_len[rows].sum())
+    for prefix in _final_prefixes(sequences, rows, table):
         _finalize(sessions[prefix.sequence.request.request_id], prefix, applied)
     return applied
 
@@ -253,8 +260,12 @@ def _finalize(session: Session, prefix: _Prefix, applied: Applied) -> None:
             fresh, reason, stop_reason = fresh[: piece.num_tokens], FinishReason.STOP, piece.stop
     sequence.num_final = start + len(fresh)
     applied.num_final += len(fresh)
-    if fresh and sequence.first_token_s is None:
-        applied.started.append(session)
+    if fresh:
+        if session.last_token_s is None:
+            applied.started.append(session)
+        else:
+            applied.gaps_s.append(applied.at_s - session.last_token_s)
+        session.last_token_s = applied.at_s
     finish = None
     if reason is not None:
         finish = Finish(reason, session.usage(), stop_reason)
@@ -268,6 +279,7 @@ def _finalize(session: Session, prefix: _Prefix, applied: Applied) -> None:
     is_over = finish is not None or sequence.num_final == sequence.block_end
     if is_over:
         applied.block_steps.append(sequence.block_step)
+        applied.num_final_block_positions += params.block_len
     if finish is None:
         if (refinement := _refinement(session)) is not None:
             applied.events.append(refinement)

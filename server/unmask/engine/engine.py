@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from unmask import __version__
 from unmask.config import Config, EngineConfig
 from unmask.engine.admission import Limits, resolve
 from unmask.engine.allocator import huge_pages, keep_freed_memory
@@ -20,7 +21,7 @@ from unmask.engine.scheduler import Scheduler
 from unmask.engine.sequence import Sequence
 from unmask.engine.step import StepBatch, StepResult
 from unmask.errors import InvalidRequest, QueueFull
-from unmask.metrics import Metrics
+from unmask.metrics import BuildInfo, Metrics
 from unmask.models.registry import LoadedModel, load_model
 from unmask.models.weights import Progress
 from unmask.types import (
@@ -34,6 +35,7 @@ from unmask.types import (
     ModelInfo,
     Request,
 )
+from unmask.vllm_metrics import VllmMetrics
 from unmask_kernels.cpu.threads import set_num_threads
 
 
@@ -51,6 +53,18 @@ def with_room(config: EngineConfig, model: ModelInfo) -> EngineConfig:
     elif model.canvas is not None:
         longest = model.block_length or longest
     return replace(config, max_batch_tokens=max(config.max_batch_tokens, longest))
+
+
+def build_info(loaded: LoadedModel) -> BuildInfo:
+    """The program and the device, a GPU by its name."""
+    device = loaded.device
+    is_gpu = device.type == "cuda"
+    return BuildInfo(
+        version=__version__,
+        device=torch.cuda.get_device_name(device) if is_gpu else device.type,
+        dtype=str(loaded.dtype).removeprefix("torch."),
+        attention=loaded.info.attention,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +101,10 @@ class Engine:
         self._launched: deque[Step] = deque()
         metrics.refused.labels("invalid")
         metrics.refused.labels("queue_full")
-        metrics.watch(self.status, vllm=config.server.vllm_metrics, model_name=loaded.info.name)
+        name = loaded.info.name
+        metrics.watch(self.status, model_name=name, build=build_info(loaded))
+        if config.server.vllm_metrics:
+            metrics.registry.register(VllmMetrics(metrics, self.status, name))
 
     @classmethod
     def load(
@@ -235,7 +252,10 @@ class Engine:
             metrics.steps_per_block.observe(steps)
         for session, finish in applied.finished:
             self._end(session, finish)
+        metrics.inter_token_s.observe(applied.gaps_s)
         metrics.denoising_steps.inc(applied.num_steps)
+        metrics.block_positions.inc(applied.num_block_positions)
+        metrics.final_block_positions.inc(applied.num_final_block_positions)
         metrics.committed_tokens.inc(applied.num_committed)
         metrics.generated_tokens.inc(applied.num_final)
         return applied.events

@@ -1,0 +1,107 @@
+"""The metrics that vLLM's dashboards, autoscalers and `vllm bench serve` read, from our own."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from unmask.metrics import BatchHistogram, Metrics
+from unmask.types import EngineStatus
+
+
+class VllmMetrics:
+    """Collects under vLLM's names, with its labels, what `metrics` has counted.
+
+    In vLLM a forward pass over a block either denoises it or, once it is full, commits it, and both
+    are counted as steps over the whole block. Commits are added here, though ours ride in a pass of
+    the next block.
+    """
+
+    def __init__(
+        self, metrics: Metrics, status: Callable[[], EngineStatus], model_name: str
+    ) -> None:
+        self._metrics = metrics
+        self._status = status
+        self._labels = {"model_name": model_name, "engine": "0"}
+
+    def collect(self) -> Iterable[Metric]:
+        """Gauges from the status, all else from our counters and histograms."""
+        yield from self._gauges()
+        yield from self._diffusion()
+        m = self._metrics
+        for name, text, source in (
+            ("generation_tokens", "Final tokens.", m.generated_tokens),
+            ("prompt_tokens", "Prompt tokens.", m.prompt_tokens),
+            (
+                "prefix_cache_queries",
+                "Tokens looked up in the prefix cache.",
+                m.prefix_cache_queries,
+            ),
+            ("prefix_cache_hits", "Tokens found in the prefix cache.", m.prefix_cache_hits),
+            ("num_preemptions", "Sequences whose pages were taken back.", m.preempted),
+            ("request_success", "Requests that ended, by reason.", m.finished),
+            ("time_to_first_token_seconds", "Arrival to first final token.", m.first_token_s),
+            ("inter_token_latency_seconds", "Time between outputs.", m.inter_token_s),
+            ("time_per_output_token_seconds", "Older name of that.", m.inter_token_s),
+            (
+                "request_time_per_output_token_seconds",
+                "Time per token after the first, by request.",
+                m.per_token_s,
+            ),
+            ("e2e_request_latency_seconds", "Arrival to end.", m.latency_s),
+            ("request_queue_time_seconds", "Arrival to first step.", m.queue_s),
+        ):
+            yield _renamed(f"vllm:{name}", text, source, self._labels)
+
+    def _gauges(self) -> Iterable[Metric]:
+        status = self._status()
+        usage = status.num_pages_used / status.num_pages if status.num_pages else 0.0
+        for name, text, value in (
+            ("num_requests_running", "Requests being denoised.", float(status.num_running)),
+            ("num_requests_waiting", "Requests in the queue.", float(status.num_waiting)),
+            ("kv_cache_usage_perc", "Share of KV pages in use; 1 is all.", usage),
+        ):
+            gauge = GaugeMetricFamily(f"vllm:{name}", text, labels=tuple(self._labels))
+            gauge.add_metric(tuple(self._labels.values()), value)
+            yield gauge
+
+    def _diffusion(self) -> Iterable[Metric]:
+        m = self._metrics
+        for name, text, value in (
+            (
+                "diffusion_num_denoising_steps",
+                "Denoising steps, and one more for each block that became final.",
+                _value(m.denoising_steps, "_total") + _value(m.steps_per_block, "_count"),
+            ),
+            (
+                "diffusion_num_canvas_positions",
+                "Block lengths, summed over those steps.",
+                _value(m.block_positions, "_total") + _value(m.final_block_positions, "_total"),
+            ),
+            (
+                "diffusion_num_committed_tokens",
+                "Tokens committed.",
+                _value(m.committed_tokens, "_total"),
+            ),
+        ):
+            counter = CounterMetricFamily(f"vllm:{name}", text, labels=tuple(self._labels))
+            counter.add_metric(tuple(self._labels.values()), value)
+            yield counter
+
+
+def _value(source: Counter | Histogram, suffix: str) -> float:
+    (family,) = source.collect()
+    return next(s.value for s in family.samples if s.name == family.name + suffix)
+
+
+def _renamed(
+    name: str, text: str, source: Counter | Histogram | BatchHistogram, labels: Mapping[str, str]
+) -> Metric:
+    """The family of `source` under another name, its `reason` as vLLM's `finished_reason`."""
+    (family,) = source.collect()
+    renamed = Metric(name, text, family.type)
+    for sample in family.samples:
+        own = {"finished_reason" if k == "reason" else k: v for k, v in sample.labels.items()}
+        suffix = sample.name.removeprefix(family.name)
+        renamed.samples.append(sample._replace(name=name + suffix, labels={**labels, **own}))
+    return renamed
