@@ -1,6 +1,8 @@
 """What is in the wheel, which is built without a network."""
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -88,6 +90,35 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     by_name = {"uvloop", "httptools", "jinja2"}
     assert imported - parts <= declared
     assert declared - by_name <= imported
+
+
+def environment_of(command: str) -> dict[str, str] | None:
+    """The environment in which an interpreter starts, pyenv's ones too; None if it is not here."""
+    if shutil.which(command) is None:
+        return None
+    environments = [dict(os.environ)]
+    if shutil.which("pyenv") is not None:
+        told = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True)
+        environments += [dict(os.environ) | {"PYENV_VERSION": v} for v in told.stdout.split()]
+    for environment in environments:
+        run = subprocess.run([command, "-c", ""], capture_output=True, env=environment)
+        if run.returncode == 0:
+            return environment
+    return None
+
+
+@pytest.mark.parametrize("command", ["python3.12", "python3.13"])
+def test_newer_pythons_compile_every_source_without_a_warning(command, tmp_path):
+    environment = environment_of(command)
+    if environment is None:
+        pytest.skip(f"there is no {command}")
+    environment["PYTHONPYCACHEPREFIX"] = str(tmp_path)
+    sources = [str(ROOT / name) for name in ("server", "kernels")]
+    run = subprocess.run(
+        [command, "-W", "error", "-m", "compileall", "-q", *sources],
+        capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_the_changelog_knows_this_version_or_a_coming_one():
