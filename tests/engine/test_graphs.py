@@ -23,7 +23,8 @@ from tests.support.graphs import (
 from unmask.config import EngineConfig
 from unmask.engine import graphs
 from unmask.engine.graphs import wants_graphs
-from unmask.models.layers import KVCache
+from unmask.models.family import Model
+from unmask.models.layers import KVCache, StepInput
 from unmask.models.registry import LoadedModel
 from unmask.types import Request, SamplingParams
 
@@ -259,3 +260,31 @@ def test_graphs_are_for_gpus_unless_they_are_asked_for(tiny: LoadedModel) -> Non
     assert [wants_graphs(EngineConfig(), model) for model in (tiny, on_gpu)] == [False, True]
     assert wants_graphs(EngineConfig(graphs=True), tiny)
     assert not wants_graphs(EngineConfig(graphs=False), on_gpu)
+
+
+class Dependent:
+    """A model whose last bits follow the number of rows, as those of a library's products may."""
+
+    def __init__(self, model: Model) -> None:
+        self.layers, self.lm_head, self.row_unit = model.layers, model.lm_head, model.row_unit
+        self._model = model
+
+    def forward(self, step: StepInput) -> torch.Tensor:
+        return self._model.forward(step) * (1 + 1e-7 * len(step.token_ids))
+
+    def finish(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self._model.finish(hidden)
+
+
+def test_a_start_warns_once_where_last_bits_depend_on_company(
+    tiny: LoadedModel, recordings: Recordings, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(CONFIG, max_batch_tokens=32)
+    with caplog.at_level(logging.WARNING):
+        assert Captured.of(config, tiny, noisy_cache(tiny, 40, PAGE)) is not None
+        assert not caplog.records
+        loaded = replace(tiny, model=Dependent(tiny.model))
+        assert Captured.of(config, loaded, noisy_cache(tiny, 40, PAGE)) is not None
+    (record,) = caplog.records
+    assert "may depend on what else is decoded" in record.message
+    assert "16, 32 rows" in record.message
