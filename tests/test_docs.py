@@ -1,6 +1,10 @@
-"""The page of metrics lists what there is, and nothing else."""
+"""Pages list what there is, and nothing else: metrics, and the map of the code."""
 
+import ast
+import functools
+import itertools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,7 +15,16 @@ from unmask.engine.engine import Engine
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
 
-PAGE = Path(__file__).parent.parent / "docs" / "metrics.md"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "metrics.md"
+MAP = ROOT / "docs" / "architecture.md"
+PACKAGES = (ROOT / "server" / "unmask", ROOT / "kernels" / "unmask_kernels")
+MAX_LINES, MAX_COLUMNS = 150, 100
+FENCE = re.compile(r"^```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PATH = re.compile(r"[\w./{},-]*(?:/|\.(?:py|c|h|md|toml|html))(?![\w./])")
+# Names in brackets behind a path are defined in that file.
+MEMBERS = re.compile(r"`([\w./]+\.py)`\s\(((?:`\w+`(?:,\s| or |\sand\s)?)+)\)")
+NAME = re.compile(r"[A-Z]\w+(?:\.\w+)?")
 
 
 def exported(engine: Engine) -> set[str]:
@@ -36,3 +49,104 @@ def test_every_name_of_vllm_is_explained(tiny: LoadedModel) -> None:
     found = {name for name in exported(engine) if name.startswith("vllm:")}
     documented = {name for cell in first_cells() for name in re.findall(r"`(vllm:\w+)", cell)}
     assert documented == found
+
+
+def spans() -> list[str]:
+    """What the map sets in code, but for its drawings."""
+    return re.findall(r"`([^`]+)`", FENCE.sub("", MAP.read_text()))
+
+
+def drawn_paths() -> Iterator[tuple[str, str]]:
+    """Paths of the drawings, each with the folder that its part of the tree is of."""
+    for drawing in FENCE.findall(MAP.read_text()):
+        folder = ""
+        for line in drawing.splitlines():
+            words = line.split()
+            if re.match(r"[\w./]+/", line):
+                folder = words[0]
+            for word in words:
+                if PATH.fullmatch(word) and not word.startswith("/"):
+                    yield from ((path, folder) for path in alternatives(word))
+
+
+def alternatives(path: str) -> list[str]:
+    """`a_{b,c}.py` is two paths."""
+    head, brace, rest = path.partition("{")
+    inner, _, tail = rest.partition("}")
+    return [head + part + tail for part in inner.split(",")] if brace else [path]
+
+
+def found(path: str, folder: str = "") -> Path | None:
+    """The file or folder of that path below one of the roots, or beside `folder`."""
+    roots = [ROOT / folder, (ROOT / folder).parent] if folder else []
+    return next((r / path for r in (*roots, ROOT, *PACKAGES) if (r / path).exists()), None)
+
+
+@functools.cache
+def definitions(file: Path) -> frozenset[str]:
+    """Names that a file defines at its top, and `Class.member` for methods and fields."""
+    names: set[str] = set()
+    for node in ast.parse(file.read_text()).body:
+        names |= {name.id for name in _targets(node)}
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            members = [name.id for part in node.body for name in _targets(part)]
+            members += [
+                part.name
+                for part in node.body
+                if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)
+            ]
+            names |= {f"{node.name}.{member}" for member in members}
+    return frozenset(names)
+
+
+def _targets(node: ast.stmt) -> list[ast.Name]:
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    if isinstance(node, ast.AnnAssign):
+        targets = [node.target]
+    return [target for target in targets if isinstance(target, ast.Name)]
+
+
+def test_every_path_of_the_map_exists() -> None:
+    plain = {(span, "") for span in spans() if PATH.fullmatch(span)}
+    paths = plain | set(drawn_paths())
+    assert len(paths) > 100
+    assert [path for path, folder in sorted(paths) if found(path, folder) is None] == []
+
+
+def test_names_beside_a_path_of_the_map_are_defined_in_that_file() -> None:
+    text = FENCE.sub("", MAP.read_text())
+    named = [
+        (path, name)
+        for path, names in MEMBERS.findall(text)
+        for name in re.findall(r"`(\w+)`", names)
+    ]
+    assert len(named) > 20
+    for path, name in named:
+        file = found(path)
+        assert file is not None, path
+        assert name in definitions(file), f"{path} does not define {name}"
+
+
+def test_every_type_and_constant_of_the_map_is_defined_somewhere() -> None:
+    files = [file for package in PACKAGES for file in package.rglob("*.py")]
+    files += (ROOT / "tests" / "support").glob("*.py")
+    known = set(itertools.chain.from_iterable(map(definitions, files)))
+    names = {span for span in spans() if NAME.fullmatch(span) and not PATH.fullmatch(span)}
+    assert len(names) > 20
+    assert names - known == set()
+
+
+def test_every_folder_of_the_packages_is_on_the_map() -> None:
+    folders = {file.parent for package in PACKAGES for file in package.rglob("*.py")} | {
+        PACKAGES[0] / "embedded"
+    }
+    named = {found(path, folder) for path, folder in drawn_paths()}
+    assert {folder for folder in folders if folder not in named} == set()
+
+
+def test_the_map_fits_a_few_screens() -> None:
+    lines = MAP.read_text().splitlines()
+    assert len(lines) <= MAX_LINES
+    assert [line for line in lines if len(line) > MAX_COLUMNS] == []
