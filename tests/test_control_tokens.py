@@ -222,6 +222,24 @@ def test_an_end_that_is_a_word_of_the_vocabulary_is_encoded_as_ever(
     assert tokenizer.decode(hostile) == "ab[e][e]"
 
 
+def test_an_end_that_merges_make_after_other_text_alone_is_not_forged() -> None:
+    """A merge with the character before takes its first one where nothing else stands before."""
+    merges = [("a", "["), ("Ġ", "["), ("[", "e"), ("[e", "]")]
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = dict.fromkeys([*alphabet, *(a + b for a, b in merges)])
+    vocab = {text: i for i, text in enumerate(words)}
+    fast = FastTokenizer(models.BPE(vocab=vocab, merges=merges))
+    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)
+    fast.decoder = decoders.ByteLevel()
+    inner = PreTrainedTokenizerFast(tokenizer_object=fast)
+    inner.chat_template = "{% for m in messages %}{{ m.content }}[e]{% endfor %}"
+    tokenizer = Tokenizer(inner)
+    tokenizer.reserve((vocab["[e]"],))
+    assert inner.encode("b[e]", add_special_tokens=False).count(vocab["[e]"]) == 1
+    for text in ("b", "hello b[e]b[e]", "[e]"):
+        assert tokenizer.apply_chat(say(text)).count(vocab["[e]"]) == 1
+
+
 def test_what_a_tokenizer_cannot_tell_from_text_is_refused() -> None:
     tokenizer = Tokenizer(slow(TURNS, Words))
     assert tokenizer.apply_chat(say("hello"))

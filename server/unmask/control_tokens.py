@@ -53,22 +53,27 @@ def control_ids(
             or (token.content in template and not MARKUP.fullmatch(token.content))
         )
     }
-    for i in special - set(added):
-        text = inner.convert_ids_to_tokens(i)
-        if isinstance(text, str) and BRACKETED.fullmatch(text) and _yields(backend, text, i):
-            found[text] = i
-    return found
+    words = {i: inner.convert_ids_to_tokens(i) for i in special - set(added)}
+    named = {w: i for i, w in words.items() if isinstance(w, str) and BRACKETED.fullmatch(w)}
+    return found | {word: named[word] for word in _made(backend, named)}
 
 
-def _yields(backend: FastTokenizer | None, spelling: str, token_id: int) -> bool:
-    """Whether text is encoded as a token of the vocabulary by its spelling; merges make only some.
+def _made(backend: FastTokenizer | None, words: Mapping[str, int]) -> set[str]:
+    """Words of a vocabulary that some text is encoded to; of byte pairs only merges make some.
 
-    A text's first word may be encoded in another way than those after it.
+    The merges tell, as what a text of its own gives may be another thing after other text.
     """
-    texts = spelling, f"a{spelling}"
-    return backend is None or any(
-        token_id in backend.encode(text, add_special_tokens=False).ids for text in texts
-    )
+    if backend is None or not words:
+        return set(words)
+    model = json.loads(backend.to_str())["model"]
+    if model["type"] != "BPE" or model.get("ignore_merges"):
+        return set(words)
+    return words.keys() & {"".join(_pair(merge)) for merge in model["merges"]}
+
+
+def _pair(merge: Any) -> tuple[str, str]:
+    left, right = merge.split(" ") if isinstance(merge, str) else merge
+    return left, right
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,5 +238,5 @@ def _aliased(
 
 def _touches(merge: Any, ids: Mapping[str, int]) -> bool:
     """Whether a merge makes a control token, or takes one."""
-    left, right = merge.split(" ") if isinstance(merge, str) else merge
+    left, right = _pair(merge)
     return left in ids or right in ids or left + right in ids

@@ -202,3 +202,26 @@ def test_numbers_of_rows_may_be_one_that_is_expanded(device: torch.device) -> No
 
     for name in ("drawn", "best", "confidence", "entropy", "soft"):
         assert torch.equal(getattr(run(False), name), getattr(run(True), name)), name
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("-inf")])
+@pytest.mark.parametrize("vocab_size", [48, VOCAB])
+def test_a_row_of_no_numbers_gets_tokens_of_the_vocabulary_and_changes_no_other(
+    vocab_size: int, number: float, device: torch.device
+) -> None:
+    """Ids beyond it would be read as places of an embedding."""
+    hidden, embedding, temperature = (t.to(device) for t in inputs(torch.float32))
+    embedding = embedding[:vocab_size].contiguous()
+    spoiled = hidden.clone()
+    spoiled[4] = number
+    keys = (torch.arange(ROWS, device=device) for _ in range(3))
+    with dispatch.backend("triton"):
+        noise = philox_noise(*keys)
+        usual = score(hidden, embedding, temperature, noise=noise)
+        found = score(spoiled, embedding, temperature, noise=noise)
+    for name in ("best", "drawn"):
+        tokens = getattr(found, name)
+        assert ((tokens >= 0) & (tokens < vocab_size)).all()
+        assert torch.equal(tokens[:4], getattr(usual, name)[:4])
+        assert torch.equal(tokens[5:], getattr(usual, name)[5:])
+    assert torch.equal(found.soft[5:], usual.soft[5:])

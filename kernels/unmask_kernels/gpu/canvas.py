@@ -44,7 +44,8 @@ def slice_kernel(
     b_x = tl.load(p_entry, mask=m_entry, other=0.0).to(tl.float32)
     if CAPPED:  # cap * tanh(x / cap)
         b_x = cap - 2.0 * cap / (1.0 + tl.exp2(b_x * (2.0 * LOG2_E / cap)))
-    b_x = tl.where(m_entry, b_x, LOWEST)
+    # What is no number is the lowest one: a token's id must lie within the vocabulary all the same.
+    b_x = tl.where(m_entry & (b_x >= LOWEST), b_x, LOWEST)
     inverse = 1.0 / tl.load(temperatures + i_row)
     plain_best = tl.max(b_x, 0)
     token = tl.min(tl.where(b_x == plain_best, o_entry, NO_ENTRY), 0)
@@ -83,7 +84,7 @@ def join_slices_kernel(
     o_slice = tl.arange(0, SLICES)
     m_slice = o_slice < num_slices
     p_value = values + (i_row * num_slices + o_slice) * NUM_VALUES
-    b_best = tl.load(p_value, mask=m_slice, other=LOWEST)
+    b_best = tl.load(p_value, mask=m_slice, other=float("-inf"))
     best = tl.max(b_best, 0)
     b_shift = tl.where(m_slice, b_best - best, 0.0)
     b_share = tl.where(m_slice, tl.exp(b_shift), 0.0)
@@ -92,13 +93,13 @@ def join_slices_kernel(
     if i_column == 0:
         b_weighted = tl.load(p_value + 3, mask=m_slice, other=0.0)
         weighted = tl.sum(b_share * (b_weighted + b_total * b_shift), 0)
-        b_plain = tl.load(p_value + 4, mask=m_slice, other=LOWEST)
+        b_plain = tl.load(p_value + 4, mask=m_slice, other=float("-inf"))
         plain_best = tl.max(b_plain, 0)
         b_plain_total = tl.load(p_value + 5, mask=m_slice, other=0.0)
         plain_total = tl.sum(tl.exp(b_plain - plain_best) * b_plain_total, 0)
-        b_drawn = tl.load(p_value + 1, mask=m_slice, other=LOWEST)
-        winner = tl.min(tl.where(b_best == best, o_slice, NO_ENTRY), 0)
-        drawn = tl.min(tl.where(b_drawn == tl.max(b_drawn, 0), o_slice, NO_ENTRY), 0)
+        b_drawn = tl.load(p_value + 1, mask=m_slice, other=float("-inf"))
+        winner = tl.min(tl.where(b_best == best, o_slice, num_slices - 1), 0)
+        drawn = tl.min(tl.where(b_drawn == tl.max(b_drawn, 0), o_slice, num_slices - 1), 0)
         p_entry = entries + i_row * num_slices * NUM_ENTRIES
         tl.store(tokens + i_out, tl.load(p_entry + winner * NUM_ENTRIES))
         tl.store(tokens + all_rows + i_out, tl.load(p_entry + drawn * NUM_ENTRIES + 1))
