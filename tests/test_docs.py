@@ -33,7 +33,7 @@ def exported(engine: Engine) -> set[str]:
 
 
 def first_cells() -> list[str]:
-    """What the rows of the page's tables are about."""
+    """The first cell of each row of the page's tables."""
     lines = PAGE.read_text().splitlines()
     return [line.split("|")[1] for line in lines if line.startswith("| `")]
 

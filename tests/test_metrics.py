@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, generate_latest
@@ -170,14 +171,21 @@ def test_vllm_names_have_the_labels_of_vllm(tiny: LoadedModel) -> None:
                 assert labels == {"model_name": tiny.info.name, "engine": "0"}, sample.name
 
 
-def test_gaps_between_outputs_are_one_less_than_outputs(tiny: LoadedModel) -> None:
-    engine = make(tiny, vllm=False)
-    num_outputs = 0
+@pytest.mark.parametrize("speculation_rows", [0, 64])
+def test_gaps_are_one_less_than_steps_with_outputs(
+    tiny: LoadedModel, speculation_rows: int
+) -> None:
+    """States that ran ahead have outputs in the same step."""
+    config = replace(ROOMY, speculation_rows=speculation_rows)
+    engine = Engine(Config(engine=config), tiny, Metrics())
+    num_steps = num_outputs = 0
     engine.add(request("a", 3, 8))
     while engine.has_work:
-        num_outputs += sum(isinstance(e, Delta) and bool(e.token_ids) for e in engine.step())
+        outputs = sum(isinstance(e, Delta) and bool(e.token_ids) for e in engine.step())
+        num_steps, num_outputs = num_steps + bool(outputs), num_outputs + outputs
     found = samples(engine)
-    assert found["unmask_inter_token_latency_seconds_count"] == num_outputs - 1 > 0
+    assert found["unmask_inter_token_latency_seconds_count"] == num_steps - 1 > 0
+    assert (num_outputs > num_steps) == bool(speculation_rows)
     assert found["unmask_time_to_first_token_seconds_count"] == 1
 
 

@@ -62,7 +62,7 @@ def test_the_source_distribution_has_the_tests_and_no_reference_tensors(tmp_path
 
 @pytest.mark.slow
 def test_a_cpu_needs_no_triton():
-    """Which CUDA builds of torch bring, and which takes 1 GB."""
+    """CUDA builds of torch bring it, and it takes 1 GB."""
     code = (
         "import sys; sys.modules['triton'] = None; from unmask.cli.app import main; "
         "sys.argv = ['unmask', 'generate', 'What is 2 + 3?', '--max-tokens', '8']; main()"

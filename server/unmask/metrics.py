@@ -80,7 +80,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._labels: Mapping[str, str] = {}  # of every family of ours
+        self._labels: Mapping[str, str] = {}  # of every family of ours, once a model has a name
         ProcessCollector(registry=self.registry)
         counter, histogram = self._counter, self._histogram
         self.generated_tokens = counter("generated_tokens", "Final tokens delivered to requests.")

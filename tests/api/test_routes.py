@@ -235,8 +235,8 @@ def test_the_schema_tells_of_errors_streams_and_content_types(call):
         assert responses.keys() == {"200", "400", "401", "404", "413", "500", "503"}
         assert responses["200"]["content"].keys() == {"application/json", "text/event-stream"}
         assert "Retry-After" in responses["503"]["headers"]
-    assert told["post /tokenize"].keys() == {"200", "400", "401", "404", "413"}
-    assert told["get /v1/models/{name}"].keys() == {"200", "401", "404"}
+    assert told["post /tokenize"].keys() == {"200", "400", "401", "404", "413", "503"}
+    assert told["get /v1/models/{name}"].keys() == {"200", "401", "404", "503"}
     assert told["get /health"].keys() == {"200", "503"}
     assert told["get /metrics"]["200"]["content"].keys() == {"text/plain"}
 

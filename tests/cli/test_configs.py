@@ -30,7 +30,7 @@ HERE = {
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the published files and the file of `configs` say, from where they say it."""
+    """Statements of the published files and of the file of `configs`, each from where it stands."""
 
     mask_token_id: int | None
     eos_token_ids: set[int]

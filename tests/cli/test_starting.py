@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import pty
 import signal
 import socket
 import subprocess
@@ -18,7 +20,9 @@ from unmask.api import create_app
 from unmask.cli.starting import StartingEngine
 from unmask.config import ServerConfig
 from unmask.metrics import Metrics
+from unmask.tokenizer import Tokenizer
 
+HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 COMPLETION = {"prompt": "hi", "max_tokens": 4}
 
 
@@ -105,6 +109,71 @@ def test_a_model_that_cannot_be_loaded_stops_the_server_with_its_reason() -> Non
     assert engine.status().state == "starting"
     engine.shutdown(0.0)
     engine.abort("nobody")
+
+
+def test_an_engine_that_is_loaded_too_late_is_stopped_and_not_told_of() -> None:
+    engine, may_end, told = StartingEngine(), threading.Event(), []
+
+    class Late(Loaded):
+        def shutdown(self, timeout_s: float = 0.0) -> None:
+            super().shutdown(timeout_s)
+            stopped.set()
+
+    stopped = threading.Event()
+
+    def make() -> Late:
+        may_end.wait(10)
+        return Late()
+
+    engine.load(make, told.append, lambda: told.append("failed"))
+    engine.shutdown(3.0)
+    may_end.set()
+    assert stopped.wait(10)
+    assert engine.is_loading, "the process leaves by itself"
+    assert engine.status().state == "starting"
+    assert not told
+
+
+def test_an_engine_without_a_tokenizer_that_works_is_stopped() -> None:
+    engine, failed = StartingEngine(), threading.Event()
+
+    class Broken(Tokenizer):
+        def __init__(self) -> None: ...
+
+        @property
+        def chars_per_token(self) -> float:
+            raise ValueError("no tokenizer")
+
+    loaded = Loaded(tokenizer=Broken())
+    engine.load(lambda: loaded, lambda ready: None, failed.set)
+    assert failed.wait(10)
+    assert str(engine.failure) == "no tokenizer"
+    assert loaded.drain_s == 0.0
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_a_bar_is_shown_gives_the_terminal_its_cursor_back() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "unmask", "serve", "--port", str(port)]
+    ours, theirs = pty.openpty()
+    environment = ENVIRONMENT | {"TERM": "xterm", "COLUMNS": "80"}
+    process = subprocess.Popen(command, stderr=theirs, stdout=theirs, env=environment)
+    os.close(theirs)
+    shown, signalled = b"", False
+    try:
+        with contextlib.suppress(OSError):  # the other end is closed
+            while chunk := os.read(ours, 4096):
+                shown += chunk
+                if HIDE_CURSOR in shown and not signalled:
+                    process.send_signal(signal.SIGINT)
+                    signalled = True
+        assert process.wait(10) == 128 + signal.SIGINT
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    assert shown.rfind(SHOW_CURSOR) > shown.rfind(HIDE_CURSOR) >= 0
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What the engine did since the last line, in the words of operators."""
+"""A line tells the engine's work since the last one, in the words of operators."""
 
 from unmask.cli.status_line import StatusLine
 from unmask.metrics import Metrics

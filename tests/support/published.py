@@ -125,7 +125,7 @@ def _llada(config: Raw) -> Weights:
 
 
 def _gemma(_config: Raw) -> Weights:
-    """Those of transformers' own class, vision tower and all."""
+    """Tensors of transformers' own class, vision tower and all."""
     return load_file(GOLDEN / "dgemma" / "model.safetensors")
 
 

@@ -342,13 +342,9 @@ def align(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
         counts = torch.zeros(num_experts, dtype=torch.int32, device=device)
         ranks = torch.empty(num_pairs, dtype=torch.int32, device=device)
         count_pairs_kernel[(triton.cdiv(num_pairs, COUNTED_PAIRS),)](
-            flat,
-            counts,
-            ranks,
-            num_pairs,
-            BLOCK=COUNTED_PAIRS,
+            flat, counts, ranks, num_pairs, BLOCK=COUNTED_PAIRS,
             **dependent_launch(device, len(ids)),
-        )
+        )  # fmt: skip
         place_pairs_kernel[(num_tiles,)](
             flat, counts, ranks, row_of, expert_of, num_pairs, num_experts,
             TILE=tile, BLOCK_E=triton.next_power_of_2(num_experts),

@@ -23,7 +23,7 @@ from unmask.api.schemas import DetokenizeBody, TokenizeBody
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo
 
-REFUSALS = errors(400, 401, 404, 413)
+REFUSALS = errors(400, 401, 404, 413, 503)
 
 
 def model_routes(backend: Backend) -> APIRouter:
@@ -31,12 +31,12 @@ def model_routes(backend: Backend) -> APIRouter:
     router = APIRouter()
     client = backend.client
 
-    @router.get("/v1/models", response_model=None, responses=answers(ModelList) | errors(401))
+    @router.get("/v1/models", response_model=None, responses=answers(ModelList) | errors(401, 503))
     async def models() -> dict[str, Any]:
         """The one model that is served."""
         return {"object": "list", "data": [_card(client.model)]}
 
-    found = answers(ModelCard) | errors(401, 404)
+    found = answers(ModelCard) | errors(401, 404, 503)
 
     @router.get("/v1/models/{name:path}", response_model=None, responses=found)
     async def model(name: str) -> dict[str, Any]:

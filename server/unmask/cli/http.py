@@ -38,7 +38,11 @@ class Report:
 async def _log_lines(report: Report) -> None:
     while True:
         await asyncio.sleep(report.interval_s)
-        line = report.line()
+        try:
+            line = report.line()
+        except Exception:
+            logger.exception("the log line of what was done failed")
+            continue
         if line is not None:
             logger.info("%s", line)
 
@@ -60,7 +64,7 @@ class HttpServer(uvicorn.Server):
         self._engine = engine
         self._drain_s = drain_s
         self._on_listening = on_listening
-        self.signal: int | None = None  # that asked it to stop
+        self.signal: int | None = None  # the first one to stop it
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then say so."""

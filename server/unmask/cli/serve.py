@@ -1,5 +1,6 @@
 """`unmask serve`: the HTTP server."""
 
+import contextlib
 import json
 import logging
 import os
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unmask.cli.console import out
+from unmask.cli.console import err, out
 from unmask.cli.flags import with_config
 from unmask.cli.loading import loading
 from unmask.cli.logs import set_up_logging
@@ -77,8 +78,10 @@ def serve(
 
 
 def _leave(code: int) -> None:
-    """End the process whatever its threads do."""
-    sys.stdout.flush()
+    """End the process whatever its threads do; a bar on the terminal has hidden its cursor."""
+    with contextlib.suppress(OSError, ValueError):
+        err.show_cursor(True)
+        sys.stdout.flush()
     logging.shutdown()
     os._exit(code)
 
@@ -118,4 +121,5 @@ def _url(host: str, port: int, *, secure: bool) -> str:
 
 
 def _announce(url: str, name: str) -> None:
-    out.print(f"{name} is served at {url}/v1 (playground: {url}/)")
+    with contextlib.suppress(OSError):  # nobody may read it
+        out.print(f"{name} is served at {url}/v1 (playground: {url}/)")

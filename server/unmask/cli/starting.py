@@ -36,7 +36,8 @@ class StartingEngine:
         self.failure: BaseException | None = None
         self._engine: Engine | None = None
         self._detail = "the model is being loaded"
-        self._is_loading = False
+        self._is_loading = self._is_stopping = False
+        self._handing_over = threading.Lock()
 
     @property
     def is_loading(self) -> bool:
@@ -69,7 +70,9 @@ class StartingEngine:
         return EngineStatus("starting", 0, 0, 0, 0, self._detail)
 
     def shutdown(self, timeout_s: float = 0.0) -> None:
-        """Drain and stop the engine, if there is one."""
+        """Drain and stop the engine, if there is one; what is loaded later is stopped at once."""
+        with self._handing_over:
+            self._is_stopping = True
         if self._engine is not None:
             self._engine.shutdown(timeout_s)
 
@@ -95,19 +98,29 @@ class StartingEngine:
         def run() -> None:
             try:
                 engine = make()
-                _ = engine.tokenizer.chars_per_token  # takes a second for a large vocabulary
-                # The model and the modules live as long as the process: no collection need look.
-                gc.collect()
-                gc.freeze()
-                self._engine = engine
-                on_ready(engine)
+                if self._take(engine):
+                    self._is_loading = False
+                    on_ready(engine)
             except BaseException as error:
-                self.failure = error
+                self.failure, self._is_loading = error, False
                 on_failure()
-            finally:
-                self._is_loading = False
 
         threading.Thread(target=run, name="loading", daemon=True).start()
+
+    def _take(self, engine: Engine) -> bool:
+        """Serve with an engine, unless it comes too late."""
+        try:
+            _ = engine.tokenizer.chars_per_token  # takes a second for a large vocabulary
+            # The model and the modules live as long as the process: no collection need look.
+            gc.collect()
+            gc.freeze()
+            with self._handing_over:
+                if not self._is_stopping:
+                    self._engine = engine
+        finally:
+            if self._engine is None:
+                engine.shutdown()
+        return self._engine is not None
 
     @property
     def _ready(self) -> Engine:

@@ -1,4 +1,4 @@
-"""What the engine did since the last time, in one line of the log: operators live by it."""
+"""One line of the log on the engine's work since the last one: operators live by it."""
 
 import time
 from collections.abc import Callable

@@ -62,8 +62,8 @@ class Session:
 class Applied:
     """The events of a step, and what to count of it."""
 
+    at_s: float  # when the result was there
     events: list[Event] = field(default_factory=list)
-    at_s: float = field(default_factory=time.monotonic)
     num_steps: int = 0  # of sequences that were denoised
     num_block_positions: int = 0  # of the blocks that these steps denoised
     num_final_block_positions: int = 0  # of the blocks that are final now
@@ -80,6 +80,7 @@ def apply_speculative(
     table: SequenceTable,
     batch: StepBatch,
     result: StepResult,
+    at_s: float,
     index: int,
 ) -> Applied | None:
     """Apply the result of a speculative state, the denoised span `index`, if it was reached."""
@@ -95,7 +96,7 @@ def apply_speculative(
     denoised[index], rows[index] = Span.of(origin, span.reach), origin.canvas_row
     origin.in_flight += 1
     own = replace(batch, denoised=tuple(denoised), canvas_rows=rows)
-    return apply_step(sessions, table, own, result, only=index)
+    return apply_step(sessions, table, own, result, at_s, only=index)
 
 
 def apply_step(
@@ -103,13 +104,15 @@ def apply_step(
     table: SequenceTable,
     batch: StepBatch,
     result: StepResult,
+    at_s: float,
     only: int | None = None,
 ) -> Applied:
     """Commit the positions that policies chose, and make final what can no longer change.
 
     Of all denoised spans, or of `only` one. Speculative states are left alone: they have no row.
+    `at_s` is when the result was there, on the monotonic clock.
     """
-    applied = Applied()
+    applied = Applied(at_s)
     # Where steps overlap, a request may be over by now, or a block full.
     live = [
         i
@@ -263,7 +266,7 @@ def _finalize(session: Session, prefix: _Prefix, applied: Applied) -> None:
     if fresh:
         if session.last_token_s is None:
             applied.started.append(session)
-        else:
+        elif session.last_token_s < applied.at_s:  # a state ran ahead of this step's result
             applied.gaps_s.append(applied.at_s - session.last_token_s)
         session.last_token_s = applied.at_s
     finish = None

@@ -99,8 +99,8 @@ class Engine:
         self.runner = Runner.create(self.config, loaded, num_pages, progress)
         self._sessions: dict[str, Session] = {}
         self._launched: deque[Step] = deque()
-        metrics.refused.labels("invalid")
-        metrics.refused.labels("queue_full")
+        for reason in ("invalid", "queue_full", "loading"):
+            metrics.refused.labels(reason)
         name = loaded.info.name
         metrics.watch(self.status, model_name=name, build=build_info(loaded))
         if config.server.vllm_metrics:
@@ -230,14 +230,14 @@ class Engine:
         self.pool.check_integrity(s.pages for s in self.scheduler.sequences)
 
     def _apply(self, batch: StepBatch, result: StepResult) -> list[Event]:
-        table, metrics = self.scheduler.table, self.metrics
-        events = self._tell(apply_step(self._sessions, table, batch, result))
+        table, metrics, now_s = self.scheduler.table, self.metrics, time.monotonic()
+        events = self._tell(apply_step(self._sessions, table, batch, result, now_s))
         if not self.config.speculation_rows:
             return events
         for i, span in enumerate(batch.denoised):
             if span.sequence.speculates_for is not None:
                 metrics.speculative_states.inc()
-                applied = apply_speculative(self._sessions, table, batch, result, i)
+                applied = apply_speculative(self._sessions, table, batch, result, now_s, i)
                 if applied is not None:
                     metrics.accepted_states.inc()
                     events += self._tell(applied)

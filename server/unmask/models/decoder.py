@@ -61,7 +61,7 @@ class GatedMlp:
 
     @property
     def is_w8a8(self) -> bool:
-        """As of `Mlp`."""
+        """Whether all its products are of rows and weights in 8 bits."""
         return self.gated.takes_quantized_rows and self.down.takes_quantized_rows
 
     def add(self, x: Tensor | QuantizedRows, residual: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class Layer:
 
     @property
     def is_w8a8(self) -> bool:
-        """As of `Mlp`."""
+        """Whether all its products are of rows and weights in 8 bits."""
         attends = self.qkv.takes_quantized_rows and self.out.takes_quantized_rows
         return attends and self.mlp.is_w8a8
 

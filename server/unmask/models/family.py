@@ -19,7 +19,7 @@ class Model(Protocol):
     """What the runner needs of an architecture."""
 
     lm_head: Linear
-    row_unit: int  # what numbers of rows are best multiples of; see `unmask_kernels.rows`
+    row_unit: int  # numbers of rows are best multiples of it; see `unmask_kernels.rows`
 
     @property
     def layers(self) -> Sequence[LayerShape]:

@@ -28,7 +28,7 @@ class MoeMlp:
 
     @property
     def is_w8a8(self) -> bool:
-        """As of `Mlp`; a router's product has the same bits for any number of rows as well."""
+        """Whether its products are in 8 bits; a router's bits follow no number of rows either."""
         shared = self.shared is None or self.shared.is_w8a8
         return shared and self.experts.takes_quantized_rows
 
