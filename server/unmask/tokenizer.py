@@ -2,6 +2,8 @@
 
 import functools
 import logging
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from tokenizers.decoders import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
+from unmask import template_trial
 from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
 from unmask.control_tokens import ControlTokens, control_ids
 from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
@@ -21,6 +24,7 @@ FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # one of which every tokeni
 MAX_DIGITS = 9  # of a token id
 MAX_HELD = 16  # tokens of no whole text; a character has four at most
 LONG_TEXT = 2_000  # characters, from which on other threads go on while a text is encoded
+TRIAL_S = 15.0  # of a busy machine, for what takes at most a few of a core
 
 
 class Numbers:
@@ -45,6 +49,32 @@ class Numbers:
     def get_added_vocab(self) -> dict[str, int]:
         """Nothing."""
         return {}
+
+
+def _check_templates(templates: Any, folder: Path) -> None:
+    """Raise `InvalidCheckpoint` for a chat template without end; there may be several by name."""
+    for template in templates.values() if isinstance(templates, dict) else [templates]:
+        if isinstance(template, str) and not _ends(template):
+            raise InvalidCheckpoint(
+                f"the chat template of {folder} takes more than {template_trial.CPU_S} s or "
+                f"{template_trial.MEMORY_BYTES >> 20} MiB for one short message"
+            )
+
+
+@functools.lru_cache(maxsize=64)
+def _ends(template: str) -> bool:
+    """Whether a template is rendered within bounds, which a process of its own finds out."""
+    command = [sys.executable, "-P", template_trial.__file__]
+    try:
+        run = subprocess.run(
+            command, input=template.encode(errors="replace"), capture_output=True, timeout=TRIAL_S
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    except OSError as error:  # no process can be had, which is no fault of the template
+        logger.warning("the chat template is not tried: %s", error)
+        return True
+    return run.returncode >= 0 and run.returncode != template_trial.EXIT_BEYOND
 
 
 class Tokenizer:
@@ -77,17 +107,21 @@ class Tokenizer:
         kind: type[Any] = PreTrainedTokenizerFast
         if not (folder / "tokenizer.json").is_file():
             if is_byte_bpe(folder):
-                return cls(read_byte_bpe(folder))
+                inner = read_byte_bpe(folder)
+                _check_templates(inner.chat_template, folder)
+                return cls(inner)
             from transformers import AutoTokenizer
 
             kind = AutoTokenizer
         try:
-            return cls(
+            tokenizer = cls(
                 kind.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
             )
         except Exception as error:  # of several libraries, each with its own kinds
             reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
             raise InvalidCheckpoint(f"no usable tokenizer in {folder}: {reason[0]}") from error
+        _check_templates(tokenizer._inner.chat_template, folder)
+        return tokenizer
 
     @property
     def eos_token_id(self) -> int | None:

@@ -53,6 +53,19 @@ def link(name: str, target: str) -> Callable[[Path], None]:
     return spoil
 
 
+def template(text: str, file: str | None = None) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        if file is not None:
+            (folder / file).write_text(text)
+            return
+        (folder / "chat_template.jinja").unlink(missing_ok=True)
+        raw = json.loads((folder / "tokenizer_config.json").read_text())
+        raw["chat_template"] = text
+        (folder / "tokenizer_config.json").write_text(json.dumps(raw))
+
+    return spoil
+
+
 def remove(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 
@@ -133,6 +146,19 @@ FILES = [
     ("tokenizer-empty", write("tokenizer.json", "")),
     ("tokenizer-cut", cut("tokenizer.json", 300)),
     ("tokenizer-config-list", write("tokenizer_config.json", "[]")),
+    ("template-huge", template("{{ 'a' * 10**10 }}")),
+    ("template-wide", template("{{ '%1000000000s' % 'a' }}")),
+    ("template-padded", template("{{ 'a'.ljust(10**10) }}")),
+    (
+        "template-nested",
+        template("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"),
+    ),
+    ("template-power", template("{{ 10 ** (10 ** 9) }}")),
+    (
+        "template-long",
+        template("{% for i in range(99999) %}{{ messages[0].content * 99 }}{% endfor %}"),
+    ),
+    ("template-file", template("{{ 'a' * 10**10 }}", "chat_template.jinja")),
 ]
 
 
@@ -157,3 +183,21 @@ def test_a_spoiled_folder_ends_in_one_line(spoil: Callable[[Path], None], tmp_pa
 
 def test_there_are_as_many_kinds_as_were_met() -> None:
     assert len(FIELDS) + len(FILES) >= 62
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% for m in messages %}{{ m.content }}{% endfor %}",
+        "{{ raise_exception('only for system turns') }}",
+        "{% generation %}{{ messages[0].content }}{% endgeneration %}",  # of transformers alone
+        "{{ strftime_now('%Y') }}{{ messages | tojson }}{{ unknown.field }}",
+        "{% if",
+    ],
+)
+def test_a_template_that_ends_is_no_fault_of_a_checkpoint(text: str, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / "sdar" / name, tmp_path / name)
+    byte_tokenizer().save_pretrained(tmp_path)
+    template(text)(tmp_path)
+    assert load_model(ModelConfig(str(tmp_path)), DecodingConfig()).tokenizer.has_chat_template
