@@ -88,9 +88,9 @@ def check_fields(raw: Mapping[str, Any], known: ConfigFields) -> None:
         )
 
 
-def knows_fields(raw: Mapping[str, Any], known: ConfigFields) -> bool:
-    """Whether `check_fields` would raise nothing."""
-    return next(_problems(raw, known), None) is None
+def count_problems(raw: Mapping[str, Any], known: ConfigFields) -> int:
+    """The number of fields that `check_fields` would name."""
+    return sum(1 for _ in _problems(raw, known))
 
 
 def _problems(raw: Mapping[str, Any], known: ConfigFields, prefix: str = "") -> Iterator[str]:

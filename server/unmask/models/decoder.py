@@ -30,7 +30,7 @@ class DecoderConfig:
     head_dim: int
     rms_norm_eps: float
     rope: Rope
-    tied: bool = False
+    tied: bool | None = None  # None: whether there is a tensor of the head decides
 
     @property
     def num_qkv(self) -> tuple[int, int, int]:
@@ -117,7 +117,7 @@ class Decoder:
         is_w8a8 = all(layer.is_w8a8 for layer in self._layers)
         self.row_unit = row_unit(weights.device, is_w8a8=is_w8a8)
         self._norm = weights.take(norm, (c.hidden_size,))
-        if c.tied:
+        if c.tied or (c.tied is None and not weights.has(head)):
             self.lm_head = make_linear(weights.cut_head(self.embedding))
             weights.drop(head)
         else:

@@ -8,6 +8,7 @@ from unmask.models.weights import Weights
 
 MASK_TOKEN_ID = 126336
 BLOCK_LENGTH = 32
+END_TOKENS = ("<|eot_id|>",)  # of a turn; the configuration does not name it
 FIELDS = ConfigFields(
     read=frozenset(
         (
@@ -58,7 +59,7 @@ def read_config(raw: RawConfig) -> DecoderConfig:
         head_dim=head_dim,
         rms_norm_eps=raw["rms_norm_eps"],
         rope=plain_rope(raw["rope_theta"], head_dim),
-        tied=raw.get("weight_tying", False),
+        tied=raw.get("weight_tying"),
     )
 
 
@@ -97,14 +98,14 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
 
 
 def traits(raw: RawConfig) -> Traits:
-    """A turn of a conversation ends with a token that the configuration does not name."""
+    """The whole sequence is seen; embeddings may be padded beyond the vocabulary."""
     return Traits(
         "full",
         mask_token_id=MASK_TOKEN_ID,
         block_length=BLOCK_LENGTH,
         max_positions=raw.get("max_sequence_length"),
         vocab_size=_num_embeddings(raw),
-        end_tokens=("<|eot_id|>",),
+        end_tokens=END_TOKENS,
     )
 
 

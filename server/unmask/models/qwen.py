@@ -50,7 +50,7 @@ def read_config(raw: RawConfig) -> DecoderConfig:
         head_dim=head_dim,
         rms_norm_eps=raw["rms_norm_eps"],
         rope=read_rope(raw, head_dim),
-        tied=raw.get("tie_word_embeddings", False),
+        tied=raw.get("tie_word_embeddings"),
     )
 
 

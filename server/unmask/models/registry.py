@@ -15,12 +15,13 @@ from unmask.models import (
     fast_dllm,
     llada,
     llada2,
+    llada_hf,
     llada_moe,
     sdar,
     sdar_moe,
 )
 from unmask.models.checkpoint import Checkpoint
-from unmask.models.config_fields import check_fields, knows_fields
+from unmask.models.config_fields import check_fields, count_problems
 from unmask.models.config_values import check_values
 from unmask.models.family import Family, Model, RawConfig
 from unmask.models.hub import display_name, find_checkpoint
@@ -28,8 +29,6 @@ from unmask.models.model_info import model_info
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
-
-logger = logging.getLogger(__name__)
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 logger = logging.getLogger(__name__)
@@ -46,6 +45,7 @@ FAMILIES: tuple[Family, ...] = (
     sdar_moe.FAMILY,
     llada2.FAMILY,
     llada.FAMILY,
+    llada_hf.FAMILY,
     llada_moe.FAMILY,
     dream.FAMILY,
     fast_dllm.FAMILY,
@@ -142,29 +142,28 @@ def load_model(
 def family_of(checkpoint: Checkpoint) -> Family:
     """The family of a checkpoint by its architecture, else by its model type.
 
-    Of several families with one model type it is the one that knows every field. Raises
+    Of several families with that name it is the one that knows most fields. Raises
     `InvalidCheckpoint`.
     """
     model_type = checkpoint.config.get("model_type")
     for name in checkpoint.architectures:
-        if family := _known(name):
-            return family
-    if not checkpoint.config.get("architectures"):
-        alike = [family for family in FAMILIES if model_type in family.model_types]
-        for family in alike:
-            if knows_fields(checkpoint.config, family.fields):
-                return family
-        if alike:
-            return alike[0]
+        if named := [family for family in FAMILIES if name in family.architectures]:
+            return _closest(named, checkpoint.config)
+    if not checkpoint.config.get("architectures") and (
+        alike := [family for family in FAMILIES if model_type in family.model_types]
+    ):
+        return _closest(alike, checkpoint.config)
     name = next(iter(checkpoint.architectures), f"none, model type {model_type},")
     return find_family(name)
 
 
 def find_family(architecture: str) -> Family:
     """The family of an architecture; raises `InvalidCheckpoint` that lists those that are known."""
-    if family := _known(architecture):
-        return family
-    known = ", ".join(name for family in FAMILIES for name in family.architectures)
+    for family in FAMILIES:
+        if architecture in family.architectures:
+            return family
+    names = dict.fromkeys(name for family in FAMILIES for name in family.architectures)
+    known = ", ".join(names)
     if AUTOREGRESSIVE.match(architecture):
         raise InvalidCheckpoint(
             f"{architecture} is an autoregressive model, which writes one token after the other; "
@@ -173,8 +172,9 @@ def find_family(architecture: str) -> Family:
     raise InvalidCheckpoint(f"architecture {architecture} is not known; known are {known}")
 
 
-def _known(architecture: str) -> Family | None:
-    return next((family for family in FAMILIES if architecture in family.architectures), None)
+def _closest(families: list[Family], raw: RawConfig) -> Family:
+    """The first of those that know most of the fields."""
+    return min(families, key=lambda family: count_problems(raw, family.fields))
 
 
 def _device(config: ModelConfig) -> torch.device:
