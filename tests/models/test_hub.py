@@ -83,12 +83,6 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_error(monkeypatch: pytest.Mon
         find_checkpoint("org/name")
 
 
-def test_without_the_hub_s_package_a_folder_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
-    with pytest.raises(InvalidCheckpoint, match="pip install huggingface_hub"):
-        find_checkpoint("org/name")
-
-
 @pytest.mark.parametrize("with_config", [False, True])
 def test_a_tokenizer_that_is_code_is_refused_and_not_run(tmp_path: Path, with_config: bool) -> None:
     marker = tmp_path / "it-ran"

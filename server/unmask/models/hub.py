@@ -19,12 +19,8 @@ def find_checkpoint(path: str) -> Path:
     folder = Path(path).expanduser()
     if folder.is_dir() or not REPOSITORY.fullmatch(path) or folder.exists():
         return folder
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise InvalidCheckpoint(
-            f"{path} is no folder here, and to fetch it needs: pip install huggingface_hub"
-        ) from error
+    from huggingface_hub import snapshot_download  # a folder needs none of it
+
     name, _, revision = path.partition("@")
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=PATTERNS))
