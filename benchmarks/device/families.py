@@ -57,6 +57,7 @@ _LLADA = {
     "mlp_hidden_size": 12_288,
     "rms_norm_eps": 1e-5,
     "rope_theta": 5e5,
+    "weight_tying": False,
 }
 _LLADA2 = {
     "vocab_size": 157_184,
@@ -77,6 +78,7 @@ _LLADA2 = {
     "partial_rotary_factor": 0.5,
     "rms_norm_eps": 1e-6,
     "rope_theta": 6e5,
+    "tie_word_embeddings": False,
 }
 # Of DiffusionGemma-26B-A4B-it: 25.2e9 weights, of which a token reads 3.8e9. Every sixth layer is
 # full, with heads of 512 over two key heads, and has no values of its own.
