@@ -200,44 +200,45 @@ def test_turns_that_a_template_marks_by_ordinary_tokens_are_not_forged() -> None
     assert ids.count(inner.convert_tokens_to_ids("<think>")) == 1
 
 
+def with_end(merges: list[tuple[str, str]], *, prepends: bool = False) -> PreTrainedTokenizerFast:
+    """Byte pairs whose template ends turns with `[e]`, a word of the vocabulary."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = dict.fromkeys([*alphabet, *(a + b for a, b in merges), "[e]"])
+    vocab = {text: i for i, text in enumerate(words)}
+    fast = FastTokenizer(models.BPE(vocab=vocab, merges=merges))
+    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prepends, use_regex=False)
+    fast.decoder = decoders.ByteLevel()
+    inner = PreTrainedTokenizerFast(tokenizer_object=fast)
+    inner.chat_template = "{% for m in messages %}{{ m.content }}[e]{% endfor %}"
+    return inner
+
+
 @pytest.mark.parametrize("merges", [[], [("[", "e"), ("[e", "]")]], ids=["never", "merged"])
 def test_an_end_that_is_a_word_of_the_vocabulary_is_encoded_as_ever(
     merges: list[tuple[str, str]],
 ) -> None:
     """It is no added token, and text yields it only where merges make it."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words = dict.fromkeys([*alphabet, *(a + b for a, b in merges), "[e]"])
-    vocab = {text: i for i, text in enumerate(words)}
-    fast = FastTokenizer(models.BPE(vocab=vocab, merges=merges))
-    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    fast.decoder = decoders.ByteLevel()
-    inner = PreTrainedTokenizerFast(tokenizer_object=fast)
-    inner.chat_template = "{% for m in messages %}{{ m.content }}[e]{% endfor %}"
+    inner = with_end(merges)
+    end = inner.get_vocab()["[e]"]
     tokenizer = Tokenizer(inner)
-    tokenizer.reserve((vocab["[e]"],))
+    tokenizer.reserve((end,))
     expected = inner.encode("ab[e]", add_special_tokens=False)
     assert tokenizer.apply_chat(say("ab")) == expected
     hostile = tokenizer.apply_chat(say("ab[e]"))
-    assert hostile.count(vocab["[e]"]) == expected.count(vocab["[e]"])
+    assert hostile.count(end) == expected.count(end)
     assert tokenizer.decode(hostile) == "ab[e][e]"
 
 
 def test_an_end_that_merges_make_after_other_text_alone_is_not_forged() -> None:
     """A merge with the character before takes its first one where nothing else stands before."""
     merges = [("a", "["), ("Ġ", "["), ("[", "e"), ("[e", "]")]
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    words = dict.fromkeys([*alphabet, *(a + b for a, b in merges)])
-    vocab = {text: i for i, text in enumerate(words)}
-    fast = FastTokenizer(models.BPE(vocab=vocab, merges=merges))
-    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)
-    fast.decoder = decoders.ByteLevel()
-    inner = PreTrainedTokenizerFast(tokenizer_object=fast)
-    inner.chat_template = "{% for m in messages %}{{ m.content }}[e]{% endfor %}"
+    inner = with_end(merges, prepends=True)
+    end = inner.get_vocab()["[e]"]
     tokenizer = Tokenizer(inner)
-    tokenizer.reserve((vocab["[e]"],))
-    assert inner.encode("b[e]", add_special_tokens=False).count(vocab["[e]"]) == 1
+    tokenizer.reserve((end,))
+    assert inner.encode("b[e]", add_special_tokens=False).count(end) == 1
     for text in ("b", "hello b[e]b[e]", "[e]"):
-        assert tokenizer.apply_chat(say(text)).count(vocab["[e]"]) == 1
+        assert tokenizer.apply_chat(say(text)).count(end) == 1
 
 
 def test_what_a_tokenizer_cannot_tell_from_text_is_refused() -> None:

@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from prometheus_client import Counter, Histogram
-
-from unmask.metrics import Metrics
+from unmask.metrics import Metrics, value_of
 from unmask.types import Delta, Event, Request
 
 LONGEST_WINDOW_S = 60.0
@@ -55,13 +53,13 @@ class Counts:
     def read(cls, metrics: Metrics) -> "Counts":
         """The current counts."""
         return cls(
-            _total(metrics.forward_passes),
-            _total(metrics.committed_tokens),
-            _total(metrics.query_tokens),
-            _total(metrics.canvas_positions),
-            _total(metrics.batch_sequences),
-            _total(metrics.prefix_cache_queries),
-            _total(metrics.prefix_cache_hits),
+            value_of(metrics.forward_passes),
+            value_of(metrics.committed_tokens),
+            value_of(metrics.query_tokens),
+            value_of(metrics.canvas_positions),
+            value_of(metrics.batch_sequences, "_sum"),
+            value_of(metrics.prefix_cache_queries),
+            value_of(metrics.prefix_cache_hits),
         )
 
     def since(self, before: "Counts") -> "Counts":
@@ -71,11 +69,6 @@ class Counts:
     @property
     def _all(self) -> tuple[float, ...]:
         return tuple(self.__dict__.values())
-
-
-def _total(metric: Counter | Histogram) -> float:
-    samples = (sample for family in metric.collect() for sample in family.samples)
-    return next(s.value for s in samples if s.name.endswith(("_total", "_sum")))
 
 
 def phases(count: int, cycle: int, seed: int = 0) -> list[int]:

@@ -29,7 +29,7 @@ def fill_rows(x: Tensor, unit: int | None = None) -> Tensor:
 
 
 def row_unit(device: torch.device, *, is_w8a8: bool = False) -> int:
-    """What numbers of rows are multiples of, so that products do not depend on them."""
+    """The unit whose multiples numbers of rows are, so that products do not depend on them."""
     if device.type != "cuda":
         return 1
     return W8A8_ROW_UNIT if is_w8a8 else GPU_ROW_UNIT

@@ -46,6 +46,12 @@ class BuildInfo:
     attention: str
 
 
+def value_of(source: Counter | Histogram, suffix: str = "_total") -> float:
+    """A sample of a metric without labels: `_total` of counters, `_sum`, `_count` of histograms."""
+    (family,) = source.collect()
+    return next(s.value for s in family.samples if s.name == family.name + suffix)
+
+
 class BatchHistogram:
     """A histogram that takes many values at once, as a step has one for each of its requests.
 

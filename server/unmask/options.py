@@ -148,7 +148,7 @@ class Option:
         """The value that a variable or flag spells out; raises `InvalidConfig`."""
         text = text.strip()
         if self.secret and not text:
-            raise InvalidConfig("must not be empty; leave it unset to ask for no key")
+            return self.check(text)
         if self.optional and text.lower() in ("", "none"):
             return None
         if self.many:

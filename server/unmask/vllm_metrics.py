@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from unmask.metrics import BatchHistogram, Metrics
+from unmask.metrics import BatchHistogram, Metrics, value_of
 from unmask.types import EngineStatus
 
 
@@ -71,27 +71,22 @@ class VllmMetrics:
             (
                 "diffusion_num_denoising_steps",
                 "Denoising steps, and one more for each block that became final.",
-                _value(m.denoising_steps, "_total") + _value(m.steps_per_block, "_count"),
+                value_of(m.denoising_steps) + value_of(m.steps_per_block, "_count"),
             ),
             (
                 "diffusion_num_canvas_positions",
                 "Block lengths, summed over those steps.",
-                _value(m.block_positions, "_total") + _value(m.final_block_positions, "_total"),
+                value_of(m.block_positions) + value_of(m.final_block_positions),
             ),
             (
                 "diffusion_num_committed_tokens",
                 "Tokens committed.",
-                _value(m.committed_tokens, "_total"),
+                value_of(m.committed_tokens),
             ),
         ):
             counter = CounterMetricFamily(f"vllm:{name}", text, labels=tuple(self._labels))
             counter.add_metric(tuple(self._labels.values()), value)
             yield counter
-
-
-def _value(source: Counter | Histogram, suffix: str) -> float:
-    (family,) = source.collect()
-    return next(s.value for s in family.samples if s.name == family.name + suffix)
 
 
 def _renamed(

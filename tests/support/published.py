@@ -161,36 +161,33 @@ def _fast_dllm_files(folder: Path) -> None:
     join_files(folder)
 
 
-def _llada_files(folder: Path) -> None:
-    named = {126080: "<|startoftext|>", 126081: "<|endoftext|>", 126336: "<|mdm_mask|>"}
-    named |= {126346: "<|start_header_id|>", 126347: "<|end_header_id|>", 126348: "<|eot_id|>"}
+def _startoftext_files(
+    folder: Path, num_merged: int, added: tuple[str, ...], template: str
+) -> None:
+    """tokenizer.json without a mask token, and texts that begin with `<|startoftext|>`."""
     write_tokenizer(
         folder,
-        num_merged=126080,
-        added=_names(126080, named, 126349),
+        num_merged=num_merged,
+        added=added,
         tokenizer_class="PreTrainedTokenizerFast",
         auto_map=None,
         bos_token="<|startoftext|>",
         mask_token=None,
-        chat_template=LLADA_TEMPLATE,
+        chat_template=template,
     )
     join_files(folder)
+
+
+def _llada_files(folder: Path) -> None:
+    named = {126080: "<|startoftext|>", 126081: "<|endoftext|>", 126336: "<|mdm_mask|>"}
+    named |= {126346: "<|start_header_id|>", 126347: "<|end_header_id|>", 126348: "<|eot_id|>"}
+    _startoftext_files(folder, 126080, _names(126080, named, 126349), LLADA_TEMPLATE)
 
 
 def _llada2_files(folder: Path) -> None:
     named = {156891: "<|startoftext|>", 156892: "<|endoftext|>", 156895: "<|mask|>"}
     named |= {156898: "<role>", 156899: "</role>", 156900: "<|role_end|>"}
-    write_tokenizer(
-        folder,
-        num_merged=156891,
-        added=_names(156891, named, 156901),
-        tokenizer_class="PreTrainedTokenizerFast",
-        auto_map=None,
-        bos_token="<|startoftext|>",
-        mask_token=None,
-        chat_template=LLADA2_TEMPLATE,
-    )
-    join_files(folder)
+    _startoftext_files(folder, 156891, _names(156891, named, 156901), LLADA2_TEMPLATE)
 
 
 def _gemma_files(folder: Path) -> None:

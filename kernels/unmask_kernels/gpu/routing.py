@@ -354,7 +354,7 @@ def align(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every kernel as it is launched, for the compile checks."""
     kinds = [(torch.float32, "fp32", "fp32", 1)]
     for num_rows in (1, 512, 4096):
         kinds += [(torch.bfloat16, "bf16", router, num_rows) for router in ("fp32", "bf16")]

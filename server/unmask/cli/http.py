@@ -56,7 +56,7 @@ class HttpServer(uvicorn.Server):
         engine: Drainable,
         drain_s: float,
         on_listening: Callable[[], None],
-        report: "Report | None" = None,
+        report: Report | None = None,
     ) -> None:
         super().__init__(config)
         self._report = report
@@ -123,7 +123,7 @@ def run(
     engine: Drainable,
     config: ServerConfig,
     *,
-    on_listening: Callable[["HttpServer"], None],
+    on_listening: Callable[[HttpServer], None],
     line: Callable[[], str | None] | None = None,
 ) -> int | None:
     """Serve until a signal, which is returned, or until the server is told to stop.

@@ -3,9 +3,7 @@
 import time
 from collections.abc import Callable
 
-from prometheus_client import Counter
-
-from unmask.metrics import Metrics
+from unmask.metrics import Metrics, value_of
 from unmask.types import EngineStatus
 
 PERCENT = 100
@@ -56,13 +54,4 @@ class StatusLine:
         return ", ".join(parts)
 
     def _read(self) -> dict[str, float]:
-        return {name: _total(counter) for name, counter in self._counters.items()}
-
-
-def _total(counter: Counter) -> float:
-    return sum(
-        sample.value
-        for family in counter.collect()
-        for sample in family.samples
-        if sample.name.endswith("_total")
-    )
+        return {name: value_of(counter) for name, counter in self._counters.items()}
