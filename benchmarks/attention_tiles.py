@@ -2,7 +2,7 @@
 
 Times candidates on the shapes that have a target, from one request to many, and checks each against
 float64 and that its bits do not depend on how grains are dealt. Prints a table, and writes
-results/gpu_tiles_NAME.json. What `unmask_kernels.tiles` has is what came out of it.
+results/gpu_tiles_NAME.json. What `unmask_kernels.attention.tiles` has is what came out of it.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from benchmarks.device import attention
 from benchmarks.device.attention import Inputs, Shape
 from benchmarks.device.timing import Ceilings, measure_ceilings, timed
 from benchmarks.machine import ROOT, describe
-from unmask_kernels.tiles import TileConfig, TilePlan, tile_config
+from unmask_kernels.attention.tiles import TileConfig, TilePlan, tile_config
 
 HOPPER = 90
 NUM_COMPILERS = 12

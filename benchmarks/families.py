@@ -25,10 +25,10 @@ from benchmarks.device.families import RandomWeights
 from benchmarks.family_shapes import MASK_ID, SHAPES, VOCAB_SIZE, FamilyShape
 from benchmarks.machine import ROOT, describe
 from unmask.config import Config, EngineConfig
-from unmask.engine.allocator import huge_pages, keep_freed_memory
 from unmask.engine.engine import Engine
 from unmask.errors import InvalidCheckpoint
 from unmask.metrics import Metrics
+from unmask.models.host_memory import huge_pages, keep_freed_memory
 from unmask.models.registry import DTYPES, LoadedModel, find_family
 from unmask.tokenizer import Numbers, Tokenizer
 from unmask.types import Delta, ModelInfo, Request, SamplingParams

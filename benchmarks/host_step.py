@@ -26,27 +26,27 @@ import torch
 from torch import Tensor
 
 import unmask
-import unmask.engine.runner as runner_module
+import unmask.engine.run.runner as runner_module
 from benchmarks.device.engine import load
 from benchmarks.device.families import TINY
 from benchmarks.machine import ROOT, describe
 from unmask.config import Config, EngineConfig
-from unmask.engine.decision_graphs import Captured as CapturedDecision
-from unmask.engine.decision_graphs import DecisionGraphs
-from unmask.engine.decision_room import DecisionRoom, DecisionSize
 from unmask.engine.engine import Engine
-from unmask.engine.graph_sizes import tile_configs
-from unmask.engine.graphs import Captured, Graphs
-from unmask.engine.runner import Runner
-from unmask.engine.step_room import StepRoom
-from unmask.engine.trial import random_decision
+from unmask.engine.run.graphs.check import random_decision
+from unmask.engine.run.graphs.forward import Captured, Graphs
+from unmask.engine.run.graphs.forward_buffers import StepRoom
+from unmask.engine.run.graphs.sampling import Captured as CapturedDecision
+from unmask.engine.run.graphs.sampling import DecisionGraphs
+from unmask.engine.run.graphs.sampling_buffers import DecisionRoom, DecisionSize
+from unmask.engine.run.graphs.sizes import tile_configs
+from unmask.engine.run.runner import Runner
 from unmask.metrics import Metrics
 from unmask.models.layers import LayerShape, StepInput
 from unmask.tokenizer import Tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, Delta, Request, SamplingParams
 from unmask_kernels import dispatch
-from unmask_kernels.linear import make_linear
-from unmask_kernels.tile_room import TileSize
+from unmask_kernels.attention.static_tiles import TileSize
+from unmask_kernels.linear.ops import make_linear
 
 Order = Literal["random", "first"]
 

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine import ROOT, describe
-from unmask.engine.allocator import huge_pages, keep_freed_memory
+from unmask.models.host_memory import huge_pages, keep_freed_memory
 from unmask_kernels.dispatch import backend
-from unmask_kernels.linear import Linear, make_linear
+from unmask_kernels.linear.ops import Linear, make_linear
 
 OUT = ROOT / "benchmarks" / "results" / "products_cpu.json"
 NUM_LAYERS = 12

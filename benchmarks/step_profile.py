@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-import unmask.engine.runner as runner_module
+import unmask.engine.run.runner as runner_module
 from benchmarks.machine import ROOT, describe
 from unmask.config import Config, EngineConfig, ModelConfig
 from unmask.engine.engine import Engine

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.tokenizers_of_kinds import KINDS
-from unmask.engine.output import TextAssembler
+from unmask.engine.apply.text import TextAssembler
 from unmask.tokenizer import StreamDecoder, Tokenizer
 
 TOKENIZERS = {name: Tokenizer(make()) for name, make in KINDS.items()}

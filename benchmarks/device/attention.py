@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.device.timing import Ceilings, timed
-from unmask_kernels.attention import AttentionPlan, attention, make_plan
-from unmask_kernels.tiles import TileConfig, TilePlan
+from unmask_kernels.attention.ops import AttentionPlan, attention, make_plan
+from unmask_kernels.attention.tiles import TileConfig, TilePlan
 
 PAGE = 64
 

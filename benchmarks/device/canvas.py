@@ -11,15 +11,15 @@ from torch import Tensor
 
 from benchmarks.device.report import Part
 from benchmarks.device.timing import Ceilings, timed
-from unmask_kernels.canvas import (
+from unmask_kernels.noise.gpu import scores as canvas_scores
+from unmask_kernels.noise.gpu.slices import score_slices
+from unmask_kernels.noise.ops import (
     CanvasScores,
     Vocabulary,
     make_vocabulary,
     philox_noise,
     score_canvas,
 )
-from unmask_kernels.gpu import canvas_scores
-from unmask_kernels.gpu.canvas import score_slices
 
 AT_ONCE = (256, 512, 1024, 2048)  # rows whose logits are in memory at once
 FIELDS = ("best", "drawn", "confidence", "entropy", "soft")

@@ -14,9 +14,9 @@ from benchmarks.device.loop import ClosedLoop, Window, check, phases, run_window
 from benchmarks.device.profiling import profile
 from benchmarks.device.timing import Ceilings
 from unmask.config import Config, EngineConfig
-from unmask.engine.admission import resolve
 from unmask.engine.engine import Engine
-from unmask.engine.sequence import Sequence as Decoded
+from unmask.engine.schedule.admission import resolve
+from unmask.engine.schedule.sequence import Sequence as Decoded
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel, find_family
 from unmask.tokenizer import Numbers, Tokenizer

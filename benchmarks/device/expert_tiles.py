@@ -2,7 +2,7 @@
 
 Run by `python -m benchmarks.device.experts --sweep`. Both products are timed apart, on both
 published shapes, in e4m3 and in bfloat16, for tiles of as many rows as an expert may get. Compiling
-comes first, on all cores. `unmask_kernels.gpu.grouped.grouped_config` has what came out of it.
+comes first, on all cores. `unmask_kernels.moe.gpu.grouped.grouped_config` has what came out of it.
 """
 
 import contextlib
@@ -25,11 +25,11 @@ from benchmarks.device.experts import Shape
 from benchmarks.device.timing import Ceilings, timed
 from benchmarks.machine import describe
 from unmask_kernels import dispatch
-from unmask_kernels.experts import Stacked
-from unmask_kernels.gpu import experts as gpu
-from unmask_kernels.gpu import grouped, routing
-from unmask_kernels.gpu.grouped import GROUP, GroupedConfig, Inner, Pairs, Tile
-from unmask_kernels.quantized import DTYPES, QuantizedRows, quantize_rows
+from unmask_kernels.linear.quantized import DTYPES, QuantizedRows, quantize_rows
+from unmask_kernels.moe.gpu import experts as gpu
+from unmask_kernels.moe.gpu import grouped, routing
+from unmask_kernels.moe.gpu.grouped import GROUP, GroupedConfig, Inner, Pairs, Tile
+from unmask_kernels.moe.ops import Stacked
 
 ROWS = (32, 256, 2048, 4096)
 TILE_ROWS = {32: (16,), 256: (16, 32), 2048: (32, 64, 128), 4096: (64, 128)}

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from benchmarks.device.timing import Ceilings, measure_ceilings, timed
 from benchmarks.machine import describe
-from unmask_kernels.experts import Stacked, experts
-from unmask_kernels.layers import Activation
-from unmask_kernels.quantized import Quantization, quantize
+from unmask_kernels.layers.ops import Activation
+from unmask_kernels.linear.quantized import Quantization, quantize
+from unmask_kernels.moe.ops import Stacked, experts
 
 CHECKED_ROWS = 16
 

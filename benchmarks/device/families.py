@@ -13,8 +13,8 @@ from unmask.models.family import Model, Traits
 from unmask.models.layers import LayerShape
 from unmask.models.registry import find_family
 from unmask.models.weights import Weights
-from unmask_kernels.layers import Activation
-from unmask_kernels.linear import GatedLinear, Linear
+from unmask_kernels.layers.ops import Activation
+from unmask_kernels.linear.ops import GatedLinear, Linear
 
 Quantized = Literal["none", "fp8"]
 

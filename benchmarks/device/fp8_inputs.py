@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.device.timing import Ceilings, measure_ceilings
-from unmask_kernels.gpu.fp8 import Tile, fp8_product
-from unmask_kernels.quantized import (
+from unmask_kernels.linear.gpu.fp8 import Tile, fp8_product
+from unmask_kernels.linear.quantized import (
     QuantizedRows,
     QuantizedWeight,
     dequantize,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.device.timing import Ceilings, timed
 from unmask_kernels import dispatch
-from unmask_kernels.layers import place_heads, rms_norm, swiglu
+from unmask_kernels.layers.ops import place_heads, rms_norm, swiglu
 
 
 def compare(

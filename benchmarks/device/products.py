@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.device.timing import timed
-from unmask_kernels.rows import GPU_ROW_UNIT
+from unmask_kernels.linear.padding import GPU_ROW_UNIT
 
 ROWS = [*range(GPU_ROW_UNIT, 2048 + 1, GPU_ROW_UNIT), 3072, 4096, 8192]
 # Outputs, inputs, and whether the result is added to what is there, of the layers of each model.

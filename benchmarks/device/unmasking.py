@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.device.timing import Ceilings, timed
-from unmask_kernels.gpu.fused_head import FusedConfig, score_fused
-from unmask_kernels.gpu.unmasking import Draws, Statistics, score_hidden
+from unmask_kernels.scoring.gpu.fused_head import FusedConfig, score_fused
+from unmask_kernels.scoring.gpu.scores import Draws, Statistics, score_hidden
 
 # For Triton's interpreter, which is as slow for a few numbers as for many.
 WIDE = FusedConfig(rows=16, entries=1024, inputs=32, part=1024)

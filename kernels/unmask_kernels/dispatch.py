@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from unmask_kernels.cpu.library import library
+from unmask_kernels.native.library import library
 
 Backend = Literal["auto", "torch", "triton"]
 

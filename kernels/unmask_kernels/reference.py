@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class SegmentLike(Protocol):
-    """What `attention` reads of a segment; see `unmask_kernels.segments.Segment`."""
+    """What `attention` reads of a segment; see `unmask_kernels.attention.segments.Segment`."""
 
     @property
     def row_start(self) -> int: ...  # noqa: D102
@@ -24,7 +24,7 @@ class SegmentLike(Protocol):
 
 
 class PlanLike(Protocol):
-    """What `attention` reads of a plan; see `unmask_kernels.segments.SegmentPlan`."""
+    """What `attention` reads of a plan; see `unmask_kernels.attention.segments.SegmentPlan`."""
 
     @property
     def pages(self) -> Tensor: ...  # noqa: D102
@@ -48,7 +48,7 @@ def attention(
     key_scales: Tensor | None = None,
     value_scales: Tensor | None = None,
 ) -> Tensor:
-    """One fused attention per segment over its own keys; see `unmask_kernels.attention`.
+    """One fused attention per segment over its own keys; see `unmask_kernels.attention.ops`.
 
     A group's query heads are packed beside its rows, so that keys are never repeated.
     """

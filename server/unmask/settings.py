@@ -14,7 +14,7 @@ from unmask.errors import InvalidConfig
 from unmask.options import OPTIONS, Option, Value
 
 FILE_VARIABLE = "UNMASK_CONFIG"
-NO_SETTINGS = (FILE_VARIABLE, "UNMASK_NATIVE")  # the latter is unmask_kernels.cpu.library's
+NO_SETTINGS = (FILE_VARIABLE, "UNMASK_NATIVE")  # the latter is unmask_kernels.native.library's
 SECTIONS = tuple(section.name for section in fields(Config))
 
 

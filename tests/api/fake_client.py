@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from tests.support.tiny import EOS_ID, MASK_ID, VOCAB_SIZE, byte_tokenizer
-from unmask.engine.admission import Limits, resolve
+from unmask.engine.schedule.admission import Limits, resolve
 from unmask.errors import UnmaskError
 from unmask.tokenizer import Tokenizer
 from unmask.types import (

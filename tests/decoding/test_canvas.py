@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from unmask.decoding.canvas import (
+from unmask_kernels.noise.reference import (
     CanvasState,
     Denoised,
     Predictions,

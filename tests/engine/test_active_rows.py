@@ -12,7 +12,8 @@ from tests.support.draws import requests
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.graphs import Recordings
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.engine import decision_graphs, graphs
+from unmask.engine.run.graphs import forward as graphs
+from unmask.engine.run.graphs import sampling as decision_graphs
 from unmask.errors import InvalidConfig, InvalidRequest
 from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.registry import LoadedModel, load_model

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from unmask.engine.admission import Limits, resolve
-from unmask.engine.sequence import Decoding
+from unmask.engine.schedule.admission import Limits, resolve
+from unmask.engine.schedule.sequence import Decoding
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, Request, SamplingParams
 

@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = """
 import resource, torch
-from unmask.engine.allocator import keep_freed_memory
+from unmask.models.host_memory import keep_freed_memory
 assert keep_freed_memory()
 
 def step():
@@ -33,7 +33,7 @@ def test_freed_tensors_are_used_again_without_page_faults() -> None:
 
 FILLED = """
 import pathlib, torch
-from unmask.engine.allocator import huge_pages
+from unmask.models.host_memory import huge_pages
 
 def huge_kib():
     rollup = pathlib.Path("/proc/self/smaps_rollup").read_text()

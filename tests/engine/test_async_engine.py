@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.engines import Answer, make_engine, run_alone
 from unmask.engine.async_engine import MAX_FAILURES, AsyncEngine
-from unmask.engine.step import StepBatch
+from unmask.engine.schedule.batch import StepBatch
 from unmask.errors import EngineStopped, InvalidRequest, QueueFull
 from unmask.models.registry import LoadedModel
 from unmask.types import FinishReason, Refinement, RefinementOptions, Request, SamplingParams

@@ -10,8 +10,12 @@ from tests.support.draws import requests
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.tiny import GOLDEN
 from unmask.config import DecodingConfig, EngineConfig, ModelConfig
-from unmask.engine.block_lengths import block_lengths, index_under_load, saturation_rows_of
 from unmask.engine.engine import Engine
+from unmask.engine.schedule.block_lengths import (
+    block_lengths,
+    index_under_load,
+    saturation_rows_of,
+)
 from unmask.errors import InvalidConfig
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import AUTO, CacheName, Request, SamplingParams

@@ -21,8 +21,8 @@ from tests.support.noise import (
     load_noise,
 )
 from unmask.config import EngineConfig
-from unmask.engine import canvas_graphs
-from unmask.engine.canvas_room import canvas_sizes
+from unmask.engine.run.graphs import noise as canvas_graphs
+from unmask.engine.run.graphs.noise_buffers import canvas_sizes
 from unmask.models.registry import LoadedModel
 from unmask.types import RefinementOptions, Request, SamplingParams
 

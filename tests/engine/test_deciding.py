@@ -3,8 +3,8 @@
 import torch
 
 from tests.support.rules import make_rules
-from unmask.engine.deciding import Decisive, _considered
-from unmask_kernels.unmasking import LastTokens, RowScores
+from unmask.engine.run.sampling import Decisive, _considered
+from unmask_kernels.scoring.ops import LastTokens, RowScores
 
 END = 9
 

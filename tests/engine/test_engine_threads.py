@@ -6,7 +6,7 @@ import torch
 from unmask.config import Config, EngineConfig
 from unmask.engine import engine as engine_module
 from unmask.engine.engine import Engine
-from unmask_kernels.cpu.threads import get_num_threads, set_num_threads
+from unmask_kernels.native.threads import get_num_threads, set_num_threads
 
 
 @pytest.mark.parametrize(("told", "of_torch", "of_kernels"), [(None, 2, 5), (3, 3, 3)])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from unmask.config import EngineConfig
-from unmask.engine.graph_sizes import (
+from unmask.engine.run.graphs.sizes import (
     MAX_SCRATCH_BYTES,
     graph_sizes,
     largest,

@@ -21,8 +21,8 @@ from tests.support.graphs import (
     some_step,
 )
 from unmask.config import EngineConfig
-from unmask.engine import graphs
-from unmask.engine.graphs import wants_graphs
+from unmask.engine.run.graphs import forward as graphs
+from unmask.engine.run.graphs.forward import wants_graphs
 from unmask.models.family import Model
 from unmask.models.layers import KVCache, StepInput
 from unmask.models.registry import LoadedModel

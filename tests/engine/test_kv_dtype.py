@@ -7,8 +7,8 @@ import torch
 
 from tests.support.engines import make_engine, run_all
 from unmask.config import EngineConfig
-from unmask.engine import runner
-from unmask.engine.runner import count_pages, kv_dtype
+from unmask.engine.run import runner
+from unmask.engine.run.runner import count_pages, kv_dtype
 from unmask.errors import InvalidConfig
 from unmask.models.registry import LoadedModel
 from unmask.types import Request, SamplingParams

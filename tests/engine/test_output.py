@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.tiny import byte_tokenizer
-from unmask.engine.output import TextAssembler
+from unmask.engine.apply.text import TextAssembler
 from unmask.tokenizer import StreamDecoder, Tokenizer
 
 INNER = byte_tokenizer()

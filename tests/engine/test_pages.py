@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from unmask.config import EngineConfig
-from unmask.engine.pages import PagePool, page_key, page_size_of, root_key
+from unmask.engine.schedule.pages import PagePool, page_key, page_size_of, root_key
 
 
 def key(*tokens: int, previous: bytes | None = None) -> bytes:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.draws import requests, sampling
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.engine import admission
+from unmask.engine.schedule import admission
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import FinishReason, RefinementOptions, Request, SamplingParams
 

@@ -5,7 +5,7 @@ from itertools import accumulate
 import pytest
 import torch
 
-from unmask.engine.quotas import even_quotas, part_quotas, timed_quotas
+from unmask.engine.schedule.quotas import even_quotas, part_quotas, timed_quotas
 
 
 @pytest.mark.parametrize(("block_len", "steps"), [(32, 32), (32, 5), (7, 3), (1, 1)])

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tests.support.draws import requests
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.graphs import Recordings
-from unmask.engine import decision_graphs, graphs
 from unmask.engine.engine import Engine
+from unmask.engine.run.graphs import forward as graphs
+from unmask.engine.run.graphs import sampling as decision_graphs
 from unmask.models.registry import LoadedModel
 from unmask.types import RefinementOptions, Request, SamplingParams
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unmask.engine.staging import ALIGNMENT, Staging, pack, packed_size, unpack
+from unmask.engine.run.staging import ALIGNMENT, Staging, pack, packed_size, unpack
 
 DTYPES = st.sampled_from([np.int64, np.int32, np.float32, np.bool_])
 SHAPES = st.lists(st.integers(0, 5), min_size=1, max_size=2).map(tuple)

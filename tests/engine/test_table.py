@@ -7,12 +7,12 @@ import pytest
 
 from tests.support.engines import make_engine, run_all
 from unmask.config import EngineConfig
-from unmask.engine.admission import Limits, resolve
-from unmask.engine.pages import PagePool
-from unmask.engine.scheduler import Scheduler
-from unmask.engine.sequence import Sequence
-from unmask.engine.step import StepBatch
-from unmask.engine.table import SequenceTable
+from unmask.engine.schedule.admission import Limits, resolve
+from unmask.engine.schedule.batch import StepBatch
+from unmask.engine.schedule.pages import PagePool
+from unmask.engine.schedule.scheduler import Scheduler
+from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.schedule.table import SequenceTable
 from unmask.models.registry import LoadedModel
 from unmask.types import ModelInfo, Request, SamplingParams
 

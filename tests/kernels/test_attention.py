@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.support.attention import SMALL, TOLERANCES, build, check, check_in_company, exact
-from unmask_kernels.attention import attention
+from unmask_kernels.attention.ops import attention
 from unmask_kernels.dispatch import Backend
 
 # Spans of one step: (first position, end, block length).

@@ -8,9 +8,24 @@ import pytest
 import torch
 
 from tests.support.attention import SMALL, TOLERANCES, Case, build, check, exact
-from unmask_kernels.attention import attention
-from unmask_kernels.tile_room import TileSize, fill, fits, make_room, moved, room_sizes, tensors_of
-from unmask_kernels.tiles import ITEM_FIELDS, Put, TileConfig, TilePlan, make_tile_plan, num_lanes
+from unmask_kernels.attention.ops import attention
+from unmask_kernels.attention.static_tiles import (
+    TileSize,
+    fill,
+    fits,
+    make_room,
+    moved,
+    room_sizes,
+    tensors_of,
+)
+from unmask_kernels.attention.tiles import (
+    ITEM_FIELDS,
+    Put,
+    TileConfig,
+    TilePlan,
+    make_tile_plan,
+    num_lanes,
+)
 
 # Spans of one step: (first position, end, block length). Some reach over several chunks of 64 keys.
 SPANS = [(120, 150, 8), (0, 20, 4), (40, 64, 1), (70, 71, 1)]

@@ -8,7 +8,7 @@ import torch
 from benchmarks import attention_tiles
 from benchmarks.device.attention import Shape
 from benchmarks.device.timing import Ceilings
-from unmask_kernels.tiles import TileConfig
+from unmask_kernels.attention.tiles import TileConfig
 
 SMALL = Shape(rows=1, queries=4, heads=2, kv_heads=1, head_dim=16, context=70)
 TILES = TileConfig(rows=16, keys=16, chunk=64, grain=16, num_warps=4)

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from unmask_kernels import dispatch
-from unmask_kernels.canvas import CanvasScores, make_vocabulary, philox_noise, score_canvas
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.gpu import canvas_scores
+from unmask_kernels.noise.gpu import scores as canvas_scores
+from unmask_kernels.noise.ops import CanvasScores, make_vocabulary, philox_noise, score_canvas
 from unmask_kernels.philox import gumbel_noise, noise_tokens
 
 ROWS, VOCAB, COLUMNS = 9, 50, 24

@@ -10,7 +10,7 @@ from benchmarks.device import engine as device_engine
 from benchmarks.device.families import TINY
 from tests.support.engines import make_engine, run_all
 from tests.support.graphs import Recordings
-from unmask.engine import canvas_graphs
+from unmask.engine.run.graphs import noise as canvas_graphs
 from unmask.models.registry import LoadedModel
 from unmask.types import Request, SamplingParams
 from unmask_kernels import dispatch

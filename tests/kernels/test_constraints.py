@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from unmask_kernels.constraints import Constraints, constrain, make_constraints
 from unmask_kernels.dispatch import backend
-from unmask_kernels.linear import make_linear
-from unmask_kernels.request_constraint import Constraint, pack_tokens
-from unmask_kernels.truncation import Truncation
-from unmask_kernels.unmasking import GuidedRows, RowScores, SampledRows, score_rows
+from unmask_kernels.linear.ops import make_linear
+from unmask_kernels.scoring.constraints import Constraints, constrain, make_constraints
+from unmask_kernels.scoring.ops import GuidedRows, RowScores, SampledRows, score_rows
+from unmask_kernels.scoring.request_constraint import Constraint, pack_tokens
+from unmask_kernels.scoring.truncation import Truncation
 
 MASK, VOCAB, ROWS = 7, 5003, 6
 ALLOWED = [3, MASK, 31, 32, 2047, 2048, 4100, 5002]

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from unmask.decoding.canvas import CanvasState, Predictions, Rules, denoise
-from unmask_kernels.gpu import denoising
-from unmask_kernels.gpu.denoising import Kept, Moving
+from unmask_kernels.noise.gpu import denoising
+from unmask_kernels.noise.gpu.denoising import Kept, Moving
+from unmask_kernels.noise.reference import CanvasState, Predictions, Rules, denoise
 from unmask_kernels.philox import noise_tokens
 
 NUM_KEPT, VOCAB = 9, 1000

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from unmask_kernels.dependent_launch import MOST_ROWS, dependent_launch
 from unmask_kernels.dispatch import backend
-from unmask_kernels.gpu.dependent import MOST_ROWS, dependent_launch
 from unmask_kernels.testing.compiling import waits_first
 
 COMPILED = torch.device("meta")  # as if on a chip, without running

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.experts import experts, route_sigmoid, route_softmax
+from unmask_kernels.moe.ops import experts, route_sigmoid, route_softmax
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
 

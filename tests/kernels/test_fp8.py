@@ -12,7 +12,8 @@ from benchmarks.device.fp8_inputs import Shape
 from benchmarks.device.fp8_sweep import candidates, sweep
 from benchmarks.device.timing import Ceilings
 from unmask_kernels.dispatch import Backend, backend
-from unmask_kernels.gpu.fp8 import (
+from unmask_kernels.layers.ops import gated_quantized
+from unmask_kernels.linear.gpu.fp8 import (
     MAX_GRAIN,
     Tile,
     fp8_product,
@@ -20,9 +21,8 @@ from unmask_kernels.gpu.fp8 import (
     pick_grouped_tile,
     pick_tile,
 )
-from unmask_kernels.layers import gated_quantized
-from unmask_kernels.linear import make_gated_linear, make_linear
-from unmask_kernels.quantized import (
+from unmask_kernels.linear.ops import make_gated_linear, make_linear
+from unmask_kernels.linear.quantized import (
     QuantizedRows,
     QuantizedWeight,
     dequantize,

@@ -8,16 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from unmask_kernels import dispatch, unmasking
-from unmask_kernels.constraints import Constraints, make_constraints
+from unmask_kernels import dispatch
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.gpu import fused_head
-from unmask_kernels.gpu.fused_head import FusedConfig, fused_config, score_fused
-from unmask_kernels.gpu.unmasking import Draws, Statistics, score_hidden
-from unmask_kernels.linear import make_linear
-from unmask_kernels.request_constraint import Constraint, pack_tokens
-from unmask_kernels.truncation import Truncation
-from unmask_kernels.unmasking import RowScores, SampledRows, score_rows
+from unmask_kernels.linear.ops import make_linear
+from unmask_kernels.scoring import ops as unmasking
+from unmask_kernels.scoring.constraints import Constraints, make_constraints
+from unmask_kernels.scoring.gpu import fused_head
+from unmask_kernels.scoring.gpu.fused_head import FusedConfig, fused_config, score_fused
+from unmask_kernels.scoring.gpu.scores import Draws, Statistics, score_hidden
+from unmask_kernels.scoring.ops import RowScores, SampledRows, score_rows
+from unmask_kernels.scoring.request_constraint import Constraint, pack_tokens
+from unmask_kernels.scoring.truncation import Truncation
 
 VOCAB, MASK, HIDDEN = 2100, 77, 40  # a piece and a bit; no whole number of any tile
 PLAIN = FusedConfig(

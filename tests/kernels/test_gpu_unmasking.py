@@ -8,10 +8,10 @@ from torch import Tensor
 
 from unmask_kernels import dispatch
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.gpu.unmasking import Draws, Statistics, score_hidden, score_logits
-from unmask_kernels.linear import make_linear
-from unmask_kernels.truncation import Truncation
-from unmask_kernels.unmasking import GuidedRows, RowScores, SampledRows, score_rows
+from unmask_kernels.linear.ops import make_linear
+from unmask_kernels.scoring.gpu.scores import Draws, Statistics, score_hidden, score_logits
+from unmask_kernels.scoring.ops import GuidedRows, RowScores, SampledRows, score_rows
+from unmask_kernels.scoring.truncation import Truncation
 
 MASK = 2500
 

@@ -17,14 +17,17 @@ from tests.support.graphs import (
     some_step,
 )
 from unmask.config import DecodingConfig, EngineConfig, ModelConfig
-from unmask.engine import decision_graphs, graph_sizes, graphs
+from unmask.engine.run.graphs import forward as graphs
+from unmask.engine.run.graphs import sampling as decision_graphs
+from unmask.engine.run.graphs import sizes as graph_sizes
 from unmask.models.layers import KVCache
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import Request, SamplingParams
-from unmask_kernels import attention, dispatch
-from unmask_kernels.experts import route_sigmoid, route_softmax
+from unmask_kernels import dispatch
+from unmask_kernels.attention import ops as attention
+from unmask_kernels.attention.tiles import TileConfig
+from unmask_kernels.moe.ops import route_sigmoid, route_softmax
 from unmask_kernels.reference import align
-from unmask_kernels.tiles import TileConfig
 
 PAGE = 16
 CONFIG = EngineConfig(page_size=PAGE, max_batch_tokens=64, max_num_seqs=4, graphs=True)

@@ -8,10 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels import dispatch
-from unmask_kernels.experts import experts, route_softmax
-from unmask_kernels.gpu import experts as gpu
-from unmask_kernels.gpu.grouped import GROUP, GroupedConfig, Tile, grouped_config
-from unmask_kernels.quantized import (
+from unmask_kernels.linear.quantized import (
     GROUP_INPUTS,
     QuantizedWeight,
     dequantize,
@@ -20,6 +17,9 @@ from unmask_kernels.quantized import (
     quantize,
     quantize_rows,
 )
+from unmask_kernels.moe.gpu import experts as gpu
+from unmask_kernels.moe.gpu.grouped import GROUP, GroupedConfig, Tile, grouped_config
+from unmask_kernels.moe.ops import experts, route_softmax
 
 FP8 = torch.float8_e4m3fn
 ROWS, NUM_EXPERTS, TOP, COLUMNS, INNER = 21, 5, 2, 144, 112  # no multiples of a tile

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unmask_kernels import reference
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.layers import geglu, place_heads, rms_norm, swiglu
+from unmask_kernels.layers.ops import geglu, place_heads, rms_norm, swiglu
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 

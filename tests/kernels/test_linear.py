@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from unmask_kernels.dispatch import backend
-from unmask_kernels.linear import GatedLinear, make_gated_linear, make_linear
-from unmask_kernels.rows import FEWEST_ROWS, pad_rows
+from unmask_kernels.linear.ops import GatedLinear, make_gated_linear, make_linear
+from unmask_kernels.linear.padding import FEWEST_ROWS, pad_rows
 
 SHAPES = [(256, 768), (768, 256), (256, 2048), (704, 256), (96, 40), (1000, 64)]
 DTYPES = [torch.float32, torch.bfloat16]

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 
 from tests.support.attention import build, check, check_in_company, exact
-from unmask_kernels.attention import attention
-from unmask_kernels.cpu import library as library_module
-from unmask_kernels.cpu import native
-from unmask_kernels.cpu.library import (
+from unmask_kernels.attention.ops import attention
+from unmask_kernels.linear import cpu as native
+from unmask_kernels.native import library as library_module
+from unmask_kernels.native.library import (
     FORMATS,
     INSTRUCTIONS,
     PAIRS,
@@ -25,9 +25,9 @@ from unmask_kernels.cpu.library import (
     load,
     multiplies,
 )
-from unmask_kernels.cpu.likelihoods import reduce_rows
-from unmask_kernels.cpu.memory import reserve
-from unmask_kernels.unmasking import _reduce_rows
+from unmask_kernels.native.memory import reserve
+from unmask_kernels.scoring.cpu import reduce_rows
+from unmask_kernels.scoring.ops import _reduce_rows
 
 COMPILER = shutil.which("gcc")
 needs_compiler = pytest.mark.skipif(
@@ -245,7 +245,7 @@ def found_with(**environment: str) -> str:
     """Whether another process, in this environment alone, finds kernels, and what it logs."""
     code = (
         "import logging; logging.basicConfig();"
-        "import torch; from unmask_kernels.cpu.library import library;"
+        "import torch; from unmask_kernels.native.library import library;"
         "print(library(torch.float32) is not None)"
     )
     kernels = Path(library_module.__file__).parents[2]
@@ -303,7 +303,7 @@ def test_kernels_that_multiply_wrongly_are_told_and_not_used(
     )
     assert panels.read_text().count(right) == 1
     panels.write_text(panels.read_text().replace(right, wrong))
-    tiles = copied / "tiles.h"
+    tiles = copied / "amx.h"
     tiles.write_text(tiles.read_text().replace(right, wrong.replace("PAIR", "UNIT")))
     monkeypatch.setattr(library_module, "FOLDER", copied)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask_kernels import experts as experts_module
-from unmask_kernels.cpu.library import library
 from unmask_kernels.dispatch import backend
-from unmask_kernels.experts import (
+from unmask_kernels.linear.ops import uses_onednn
+from unmask_kernels.moe import ops as experts_module
+from unmask_kernels.moe.ops import (
     Experts,
     experts,
     gather_experts,
@@ -18,7 +18,7 @@ from unmask_kernels.experts import (
     route_sigmoid,
     route_softmax,
 )
-from unmask_kernels.linear import uses_onednn
+from unmask_kernels.native.library import library
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
 SIZES = [(5, 1, 64, 48), (16, 4, 600, 40), (3, 3, 40, 300), (64, 8, 128, 20)]

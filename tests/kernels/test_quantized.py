@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask_kernels import quantized
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.linear import make_gated_linear, make_linear
-from unmask_kernels.quantized import (
+from unmask_kernels.linear import quantized
+from unmask_kernels.linear.ops import make_gated_linear, make_linear
+from unmask_kernels.linear.quantized import (
     dequantize,
     dequantize_rows,
     join,

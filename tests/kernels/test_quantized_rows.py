@@ -5,14 +5,14 @@ import torch
 from torch import Tensor
 
 from unmask_kernels.dispatch import Backend, backend
-from unmask_kernels.layers import (
+from unmask_kernels.layers.ops import (
     Activation,
     gated,
     gated_quantized,
     rms_norm,
     rms_norm_quantized,
 )
-from unmask_kernels.quantized import QuantizedRows, dequantize_rows, quantize_rows
+from unmask_kernels.linear.quantized import QuantizedRows, dequantize_rows, quantize_rows
 
 DTYPES = [torch.float32, torch.bfloat16]
 SHAPES = [(5, 256), (3, 96), (1, 1000), (0, 64)]

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from unmask_kernels import dispatch, reference
-from unmask_kernels.experts import route_sigmoid, route_softmax, score_experts
-from unmask_kernels.gpu import routing
-from unmask_kernels.linear import make_linear
+from unmask_kernels.linear.ops import make_linear
+from unmask_kernels.moe.gpu import routing
+from unmask_kernels.moe.ops import route_sigmoid, route_softmax, score_experts
 
 DTYPES = (torch.float32, torch.bfloat16)
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from unmask_kernels import rows
 from unmask_kernels.dispatch import backend
-from unmask_kernels.gpu.unmasking import SLICE, slice_width
-from unmask_kernels.linear import Linear
-from unmask_kernels.unmasking import GuidedRows, score_rows
+from unmask_kernels.linear import padding as rows
+from unmask_kernels.linear.ops import Linear
+from unmask_kernels.scoring.gpu.scores import SLICE, slice_width
+from unmask_kernels.scoring.ops import GuidedRows, score_rows
 
 
 def test_a_gpu_multiplies_numbers_of_rows_that_are_added_up_alike(

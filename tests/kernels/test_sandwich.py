@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from unmask_kernels import dispatch
-from unmask_kernels.layers import rms_norm
-from unmask_kernels.quantized import QuantizedRows, quantize_rows
-from unmask_kernels.sandwich import add_attention, add_feed_forward
+from unmask_kernels.layers.ops import rms_norm
+from unmask_kernels.layers.sandwich import add_attention, add_feed_forward
+from unmask_kernels.linear.quantized import QuantizedRows, quantize_rows
 
 EPS = 1e-6
 

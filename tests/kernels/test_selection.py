@@ -7,8 +7,8 @@ from tests.support.rules import make_rules
 from unmask.decoding.policies import Scores, select
 from unmask.types import POLICY_NAMES
 from unmask_kernels import dispatch
-from unmask_kernels.gpu.selection import SIZES
-from unmask_kernels.policies import POLICIES
+from unmask_kernels.policies.gpu import SIZES
+from unmask_kernels.policies.table import POLICIES
 
 
 def both(policies: list[str], rows: list[int], *, rounded: bool, device: torch.device) -> None:

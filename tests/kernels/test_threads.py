@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from unmask_kernels.cpu import layers, native
-from unmask_kernels.cpu.attention import make_reach_plan, run_reaches
-from unmask_kernels.cpu.library import FORMATS, library
-from unmask_kernels.cpu.threads import get_num_threads, set_num_threads
+from unmask_kernels.attention.cpu import make_reach_plan, run_reaches
+from unmask_kernels.layers import cpu as layers
+from unmask_kernels.linear import cpu as native
+from unmask_kernels.native.library import FORMATS, library
+from unmask_kernels.native.threads import get_num_threads, set_num_threads
 
 pytestmark = pytest.mark.skipif(
     library(torch.float32) is None, reason="no C compiler, or no CPU that it is for"
@@ -110,8 +111,8 @@ def test_callers_at_the_same_time_get_what_each_gets_alone() -> None:
 
 FORKING = """
 import os, torch
-from unmask_kernels.cpu import native
-from unmask_kernels.cpu.threads import set_num_threads
+from unmask_kernels.linear import cpu as native
+from unmask_kernels.native.threads import set_num_threads
 set_num_threads(3)
 weight, x = native.pack(torch.randn(2000, 300), None), torch.randn(100, 300)
 before = weight.product(x)

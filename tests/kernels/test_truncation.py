@@ -8,11 +8,16 @@ import torch
 from torch import Tensor
 
 from unmask_kernels.dispatch import backend
-from unmask_kernels.gpu.truncation import draw_logits, rows_at_a_time
-from unmask_kernels.linear import make_linear
+from unmask_kernels.linear.ops import make_linear
 from unmask_kernels.philox import gumbel_at, gumbel_noise
-from unmask_kernels.truncation import LikelyDraws, Truncation, draw_likeliest, keep_likeliest
-from unmask_kernels.unmasking import SampledRows, score_rows
+from unmask_kernels.scoring.gpu.truncation import draw_logits, rows_at_a_time
+from unmask_kernels.scoring.ops import SampledRows, score_rows
+from unmask_kernels.scoring.truncation import (
+    LikelyDraws,
+    Truncation,
+    draw_likeliest,
+    keep_likeliest,
+)
 
 MASK = 11
 CUTS = [

@@ -8,14 +8,14 @@ import torch
 import triton
 import triton.language as tl
 
-from unmask_kernels.constraints import make_constraints
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.gpu.philox import _gumbel_of
-from unmask_kernels.linear import Linear, make_linear
+from unmask_kernels.linear.ops import Linear, make_linear
 from unmask_kernels.philox import _gumbel, gumbel_noise, philox
-from unmask_kernels.request_constraint import pack_constraint
-from unmask_kernels.truncation import Truncation
-from unmask_kernels.unmasking import LastTokens, RowScores, SampledRows, likeliest, score_rows
+from unmask_kernels.philox_gpu import _gumbel_of
+from unmask_kernels.scoring.constraints import make_constraints
+from unmask_kernels.scoring.ops import LastTokens, RowScores, SampledRows, likeliest, score_rows
+from unmask_kernels.scoring.request_constraint import pack_constraint
+from unmask_kernels.scoring.truncation import Truncation
 
 VOCAB, HIDDEN, MASK = 40, 16, 7
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.engines import make_engine
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.engine.admission import resolve
+from unmask.engine.schedule.admission import resolve
 from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import ModelInfo, Request, SamplingParams

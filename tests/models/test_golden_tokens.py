@@ -8,7 +8,7 @@ import pytest
 from tests.support.engines import ROOMY, Answer, make_engine, run_all, run_alone
 from tests.support.golden import BLOCK_LENGTHS, FOLDERS, Case, cases_of, company
 from unmask.engine.engine import Engine
-from unmask.engine.step import StepBatch
+from unmask.engine.schedule.batch import StepBatch
 from unmask.models.registry import LoadedModel
 from unmask.types import Request
 

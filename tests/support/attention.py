@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask_kernels.attention import attention, make_plan
-from unmask_kernels.tiles import TileConfig
+from unmask_kernels.attention.ops import attention, make_plan
+from unmask_kernels.attention.tiles import TileConfig
 
 # Chunks so short that spans have several; tiles of 4 or 8 queries.
 SMALL = TileConfig(rows=16, keys=16, chunk=32, grain=16, num_warps=4, num_stages=2)

@@ -8,9 +8,15 @@ import torch
 from torch import Tensor
 
 from tests.support.canvases import Forward, Rows
-from unmask.decoding.canvas import CanvasState, Predictions, Rules, denoise, temperature_at
 from unmask.types import CanvasSchedule
-from unmask_kernels.canvas import score_canvas
+from unmask_kernels.noise.ops import score_canvas
+from unmask_kernels.noise.reference import (
+    CanvasState,
+    Predictions,
+    Rules,
+    denoise,
+    temperature_at,
+)
 from unmask_kernels.philox import gumbel_noise, noise_tokens
 
 

@@ -12,7 +12,7 @@ from unmask.models import diffusion_gemma
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.layers import KVCache, StepInput, plan_layers
 from unmask.models.weights import Weights
-from unmask_kernels.canvas import score_canvas
+from unmask_kernels.noise.ops import score_canvas
 
 PAGE_SIZE = 16
 NUM_POSITIONS = 512

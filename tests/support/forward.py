@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from unmask.config import EngineConfig
-from unmask.engine.runner import Runner
+from unmask.engine.run.runner import Runner
 from unmask.models.layers import StepInput, plan_layers
 from unmask.models.registry import LoadedModel
 

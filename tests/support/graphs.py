@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from unmask.config import EngineConfig
-from unmask.engine.graph_sizes import GraphSize
-from unmask.engine.graphs import Graphs, capture_graphs, closed
-from unmask.engine.staging import Staging
-from unmask.engine.trial import random_step
+from unmask.engine.run.graphs.check import random_step
+from unmask.engine.run.graphs.forward import Graphs, capture_graphs, closed
+from unmask.engine.run.graphs.sizes import GraphSize
+from unmask.engine.run.staging import Staging
 from unmask.models.layers import KVCache, StepInput
 from unmask.models.registry import LoadedModel
 from unmask.models.weights import Progress

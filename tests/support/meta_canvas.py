@@ -13,12 +13,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support.meta_engine import load
 from unmask.config import EngineConfig
-from unmask.engine.canvas_graphs import step_of
-from unmask.engine.canvas_room import CanvasRoom, canvas_sizes, padded_arrays
-from unmask.engine.canvas_trial import random_canvases
-from unmask.engine.canvases import Canvases
-from unmask.engine.graph_sizes import tile_configs
-from unmask.engine.step_room import StepRoom
+from unmask.engine.run.graphs.forward_buffers import StepRoom
+from unmask.engine.run.graphs.noise import step_of
+from unmask.engine.run.graphs.noise_buffers import CanvasRoom, canvas_sizes, padded_arrays
+from unmask.engine.run.graphs.noise_check import random_canvases
+from unmask.engine.run.graphs.sizes import tile_configs
+from unmask.engine.run.noise import Canvases
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.layers import KVCache
 from unmask_kernels.testing.launches import compiled_only

@@ -13,10 +13,10 @@ import torch
 from benchmarks.device import engine as device_engine
 from benchmarks.device.families import LLADA, SHAPES, Quantized, Shape
 from unmask.config import Config, EngineConfig
-from unmask.engine import runner
 from unmask.engine.engine import Engine
-from unmask.engine.launched import Launched
-from unmask.engine.staging import Array, Staging
+from unmask.engine.run import runner
+from unmask.engine.run.pending import Launched
+from unmask.engine.run.staging import Array, Staging
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
 from unmask.types import Request, SamplingParams

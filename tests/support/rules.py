@@ -7,7 +7,7 @@ from torch import Tensor
 
 from unmask.decoding.policies import Rules
 from unmask.types import MAX_BLOCK_LENGTH, PolicyName
-from unmask_kernels.policies import CODES
+from unmask_kernels.policies.table import CODES
 
 
 def make_rules(

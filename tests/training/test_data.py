@@ -12,7 +12,7 @@ from training.model import Model, Shape
 from training.tokenizer import END_ID, MASK_ID, load
 from unmask.config import Config, DecodingConfig, EngineConfig, ModelConfig
 from unmask.engine.engine import Engine
-from unmask.engine.runner import Runner
+from unmask.engine.run.runner import Runner
 from unmask.metrics import Metrics
 from unmask.models.layers import StepInput, plan_layers
 from unmask.models.registry import load_model

@@ -18,23 +18,18 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from unmask_kernels.gpu import (
-    attention,
-    canvas,
-    denoising,
-    dependent,
-    experts,
-    fp8,
-    fused_head,
-    layers,
-    linear,
-    quantized_rows,
-    sandwich,
-    selection,
-    truncation,
-    unmasking,
-)
-from unmask_kernels.testing.variant import Variant
+from unmask_kernels import dependent_launch as dependent
+from unmask_kernels.attention import gpu as attention
+from unmask_kernels.layers.gpu import layers, quantized_rows, sandwich
+from unmask_kernels.linear.gpu import fp8
+from unmask_kernels.linear.gpu import widened as linear
+from unmask_kernels.moe.gpu import experts
+from unmask_kernels.noise.gpu import denoising
+from unmask_kernels.noise.gpu import slices as canvas
+from unmask_kernels.policies import gpu as selection
+from unmask_kernels.scoring.gpu import fused_head, truncation
+from unmask_kernels.scoring.gpu import scores as unmasking
+from unmask_kernels.variant import Variant
 
 CAPABILITIES = (80, 90, 100)
 SHARED_LIMIT_BYTES = {80: 166_912, 90: 232_448, 100: 232_448}

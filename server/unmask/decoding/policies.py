@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unmask.types import MAX_BLOCK_LENGTH, PolicyName
 from unmask_kernels.dispatch import uses_triton
-from unmask_kernels.policies import CODES
+from unmask_kernels.policies.table import CODES
 
 BY_ENTROPY: frozenset[PolicyName] = frozenset(("entropy_bound", "entropy"))
 
@@ -31,7 +31,7 @@ class Rules:
     """How each of B blocks is filled; rows that belong to none may follow theirs."""
 
     names: frozenset[PolicyName]  # of every policy that occurs
-    codes: Tensor  # [B] int32, of `unmask_kernels.policies`
+    codes: Tensor  # [B] int32, of `unmask_kernels.policies.table`
     starts: Tensor  # [B + 1] int64, where the rows of a block begin
     quota: Tensor  # [B] int64, the fewest positions to fill
     limit: Tensor  # [B] float32, the policy's own number
@@ -120,7 +120,7 @@ def _single(values: Tensor | None) -> Tensor | None:
 def select(scores: Scores, rules: Rules) -> Tensor:
     """Apply to each block its own policy: a boolean [M], the positions to fill in this step."""
     if uses_triton(scores.confidence.device):
-        from unmask_kernels.gpu import selection
+        from unmask_kernels.policies import gpu as selection
 
         return selection.select(
             scores.confidence.float(),

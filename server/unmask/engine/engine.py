@@ -9,19 +9,19 @@ import torch
 
 from unmask import __version__
 from unmask.config import Config, EngineConfig
-from unmask.engine.admission import Limits, resolve
-from unmask.engine.allocator import huge_pages, keep_freed_memory
-from unmask.engine.apply import Applied, Session, apply_speculative, apply_step
-from unmask.engine.block_lengths import saturation_rows_of
-from unmask.engine.launched import Launched
-from unmask.engine.output import TextAssembler
-from unmask.engine.pages import PagePool, page_size_of
-from unmask.engine.runner import Runner, count_pages
-from unmask.engine.scheduler import Scheduler
-from unmask.engine.sequence import Sequence
-from unmask.engine.step import StepBatch, StepResult
+from unmask.engine.apply.apply import Applied, Session, apply_speculative, apply_step
+from unmask.engine.apply.text import TextAssembler
+from unmask.engine.run.pending import Launched
+from unmask.engine.run.runner import Runner, count_pages
+from unmask.engine.schedule.admission import Limits, resolve
+from unmask.engine.schedule.batch import StepBatch, StepResult
+from unmask.engine.schedule.block_lengths import saturation_rows_of
+from unmask.engine.schedule.pages import PagePool, page_size_of
+from unmask.engine.schedule.scheduler import Scheduler
+from unmask.engine.schedule.sequence import Sequence
 from unmask.errors import InvalidRequest, QueueFull
 from unmask.metrics import BuildInfo, Metrics
+from unmask.models.host_memory import huge_pages, keep_freed_memory
 from unmask.models.registry import LoadedModel, load_model
 from unmask.models.weights import Progress
 from unmask.types import (
@@ -36,7 +36,7 @@ from unmask.types import (
     Request,
 )
 from unmask.vllm_metrics import VllmMetrics
-from unmask_kernels.cpu.threads import set_num_threads
+from unmask_kernels.native.threads import set_num_threads
 
 
 @functools.cache

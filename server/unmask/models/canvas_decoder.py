@@ -15,14 +15,14 @@ from torch import Tensor
 from unmask.models.decoder import GatedMlp
 from unmask.models.gemma_config import Span
 from unmask.models.layers import LayerShape, StepInput
-from unmask_kernels.attention import attention
-from unmask_kernels.canvas import Vocabulary
-from unmask_kernels.experts import Experts, route_softmax, score_experts
-from unmask_kernels.layers import place_heads, rms_norm
-from unmask_kernels.linear import GatedLinear, Linear
-from unmask_kernels.quantized import QuantizedRows
-from unmask_kernels.rows import fill_rows, row_unit
-from unmask_kernels.sandwich import add_attention, add_feed_forward
+from unmask_kernels.attention.ops import attention
+from unmask_kernels.layers.ops import place_heads, rms_norm
+from unmask_kernels.layers.sandwich import add_attention, add_feed_forward
+from unmask_kernels.linear.ops import GatedLinear, Linear
+from unmask_kernels.linear.padding import fill_rows, row_unit
+from unmask_kernels.linear.quantized import QuantizedRows
+from unmask_kernels.moe.ops import Experts, route_softmax, score_experts
+from unmask_kernels.noise.ops import Vocabulary
 
 NO_CANVAS = 2**31 - 1  # more than there are rows
 PER_OUTPUT = 2  # dimensions of scales of experts' outputs; those of groups of inputs have a third

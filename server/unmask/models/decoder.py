@@ -11,11 +11,11 @@ from torch import Tensor
 from unmask.models.layers import LayerShape, StepInput, turning_tables
 from unmask.models.rope import Rope
 from unmask.models.weights import Weights
-from unmask_kernels.attention import attention
-from unmask_kernels.layers import place_heads, rms_norm
-from unmask_kernels.linear import GatedLinear, Linear, make_linear, rms_norm_for
-from unmask_kernels.quantized import QuantizedRows
-from unmask_kernels.rows import fill_rows, row_unit
+from unmask_kernels.attention.ops import attention
+from unmask_kernels.layers.ops import place_heads, rms_norm
+from unmask_kernels.linear.ops import GatedLinear, Linear, make_linear, rms_norm_for
+from unmask_kernels.linear.padding import fill_rows, row_unit
+from unmask_kernels.linear.quantized import QuantizedRows
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from unmask.models.layers import turning_tables
 from unmask.models.moe import take_stacked_experts
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
-from unmask_kernels.canvas import make_vocabulary
-from unmask_kernels.linear import Linear, make_linear
+from unmask_kernels.linear.ops import Linear, make_linear
+from unmask_kernels.noise.ops import make_vocabulary
 
 DECODER, ENCODER = "model.decoder.", "model.encoder.language_model."
 DEFAULT_CANVAS = 256

@@ -10,7 +10,7 @@ from unmask.models.config_fields import ConfigFields
 from unmask.models.layers import LayerShape, StepInput
 from unmask.models.weights import Weights
 from unmask.types import AttentionPattern, CanvasSchedule, ScheduleName
-from unmask_kernels.linear import Linear
+from unmask_kernels.linear.ops import Linear
 
 RawConfig = dict[str, Any]
 
@@ -19,7 +19,7 @@ class Model(Protocol):
     """What the runner needs of an architecture."""
 
     lm_head: Linear
-    row_unit: int  # numbers of rows are best multiples of it; see `unmask_kernels.rows`
+    row_unit: int  # numbers of rows are best multiples of it; see `unmask_kernels.linear.padding`
 
     @property
     def layers(self) -> Sequence[LayerShape]:

@@ -8,7 +8,7 @@ from unmask.models.config_fields import ConfigFields
 from unmask.models.family import RawConfig
 from unmask.models.layers import LayerShape
 from unmask.models.rope import FIELDS as ROPE_FIELDS
-from unmask_kernels.layers import Activation
+from unmask_kernels.layers.ops import Activation
 
 Span = Literal["sliding_attention", "full_attention"]
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from unmask_kernels.attention import AttentionPlan, make_plan
-from unmask_kernels.tiles import Put
+from unmask_kernels.attention.ops import AttentionPlan, make_plan
+from unmask_kernels.attention.tiles import Put
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class StepInput:
     plans: tuple[AttentionPlan, ...]  # one a layer
     cache: KVCache
     canvas_rows: Tensor | None = None  # [R] int64, indices into T
-    soft: Tensor | None = None  # [R, C], as `unmask_kernels.canvas.CanvasScores.soft`
+    soft: Tensor | None = None  # [R, C], as `unmask_kernels.noise.ops.CanvasScores.soft`
     wanted: Tensor | None = None  # [W] int64, rows whose hidden states are read; None: all of them
 
 

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from unmask.models.decoder import GatedMlp
 from unmask.models.weights import Weights
-from unmask_kernels.experts import Experts, gather_experts, halves, score_experts
-from unmask_kernels.layers import Activation
-from unmask_kernels.linear import Linear, make_linear
-from unmask_kernels.quantized import QuantizedRows, quantize_rows
+from unmask_kernels.layers.ops import Activation
+from unmask_kernels.linear.ops import Linear, make_linear
+from unmask_kernels.linear.quantized import QuantizedRows, quantize_rows
+from unmask_kernels.moe.ops import Experts, gather_experts, halves, score_experts
 
 Route = Callable[[Tensor], tuple[Tensor, Tensor]]
 

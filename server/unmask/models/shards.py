@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
-from unmask_kernels.cpu.memory import reserve
+from unmask_kernels.native.memory import reserve
 
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"

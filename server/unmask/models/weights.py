@@ -14,10 +14,9 @@ from torch import Tensor
 from unmask.errors import InvalidCheckpoint
 from unmask.models.compressed import CompressedTensor, join_scales
 from unmask.models.shards import StoredTensor, open_shards
-from unmask_kernels.cpu.memory import reserve
-from unmask_kernels.layers import Activation
-from unmask_kernels.linear import GatedLinear, Linear, make_gated_linear, make_linear
-from unmask_kernels.quantized import (
+from unmask_kernels.layers.ops import Activation
+from unmask_kernels.linear.ops import GatedLinear, Linear, make_gated_linear, make_linear
+from unmask_kernels.linear.quantized import (
     DTYPES,
     Quantization,
     QuantizedWeight,
@@ -26,6 +25,7 @@ from unmask_kernels.quantized import (
     multiplies_fp8,
     quantize,
 )
+from unmask_kernels.native.memory import reserve
 
 Progress = Callable[[str, int, int], None]
 Held = Literal["auto", "none"] | Quantization

@@ -1,0 +1,1 @@
+"""Attention of ragged query rows over paged keys and values."""

@@ -1,1 +1,0 @@
-"""The same operations as Triton kernels; imported only where they run."""

@@ -1,0 +1,1 @@
+"""Norms, rotary embeddings, KV writes and gates."""

@@ -1,0 +1,1 @@
+"""Triton kernels of what lies between matrix products."""

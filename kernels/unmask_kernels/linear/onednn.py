@@ -1,0 +1,106 @@
+"""Weights as oneDNN multiplies them, which takes what follows a product into the same pass.
+
+Two habits of its kernels would make a row depend on how many rows there are: a bfloat16 product
+with more than 256 inputs may be summed in several parts, and a single row may be treated as a
+vector. So such weights are cut into parts of 256 inputs that are always summed in order, and rows
+are filled up; see `unmask_kernels.linear.padding`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unmask_kernels.layers.ops import Activation, activated
+from unmask_kernels.linear.padding import FEWEST_ROWS, pad_rows
+
+MAX_BF16_INPUTS = 256
+MAX_PARTS = 16
+ATTRIBUTES: dict[Activation, tuple[str, str]] = {
+    "silu": ("swish", ""),
+    "gelu_tanh": ("gelu", "tanh"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OneDnnWeight:
+    """A weight [N, K] in oneDNN's order; see `unmask_kernels.linear.packed.PackedWeight`."""
+
+    parts: tuple[Tensor, ...]  # opaque, inputs cut in order
+    part_inputs: int
+    bias: Tensor | None  # [N]
+
+    def product(self, x: Tensor) -> Tensor:
+        """Rows [M, N]."""
+        return self._sum(x, None)
+
+    def add(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Rows [M, N] added to `residual`, which may be overwritten."""
+        return self._sum(x, residual)
+
+    def gate(self, x: Tensor, up: "OneDnnWeight", activation: Activation) -> Tensor:
+        """Rows [M, N] through an activation, times those of another weight of this shape."""
+        if len(self.parts) > 1:
+            return activated(self.product(x), activation) * up.product(x)
+        rows = _filled(x)
+        gates = _product(rows, self.parts[0], self.bias, *ATTRIBUTES[activation])
+        return _binary(rows, up.parts[0], up.bias, gates, "mul")[: len(x)]
+
+    def _sum(self, x: Tensor, total: Tensor | None) -> Tensor:
+        rows = len(x)
+        x, total = _filled(x), None if total is None else _filled(total)
+        bias = self.bias
+        for part, columns in zip(self.parts, torch.split(x, self.part_inputs, 1), strict=True):
+            if total is None:
+                total = _product(columns, part, bias, "none", "")
+            else:
+                total = _binary(columns, part, bias, total, "add")
+            bias = None
+        assert total is not None
+        return total[:rows]
+
+
+def _filled(x: Tensor) -> Tensor:
+    return pad_rows(x, FEWEST_ROWS)
+
+
+def _product(
+    x: Tensor, part: Tensor, bias: Tensor | None, activation: str, algorithm: str
+) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, part, bias, activation, [], algorithm)
+    return out
+
+
+def _binary(x: Tensor, part: Tensor, bias: Tensor | None, other: Tensor, operation: str) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, part, bias, operation)
+    return out
+
+
+def pack(weight: Tensor, bias: Tensor | None) -> OneDnnWeight:
+    """A weight [N, K] and a bias [N], ready to be multiplied.
+
+    Parts are copied to one place before: of a copy for each, glibc would keep a hole between parts
+    that no aligned allocation of the same size fits into, and loading would hold twice the weights.
+    """
+    num_inputs = weight.shape[1]
+    part_inputs = cut(num_inputs) if weight.dtype is torch.bfloat16 else num_inputs
+    parts: list[Tensor] = []
+    place = weight.new_empty(len(weight) * part_inputs)
+    for part in torch.split(weight, part_inputs, 1):
+        copied = place[: part.numel()].view(part.shape).copy_(part)
+        parts.append(torch.ops.mkldnn._reorder_linear_weight(copied, None))
+    return OneDnnWeight(tuple(parts), part_inputs, bias)
+
+
+def cut(num_inputs: int) -> int:
+    """How many inputs are summed at a time."""
+    return max(MAX_BF16_INPUTS, -(-num_inputs // MAX_PARTS))
+
+
+def serves(dtype: torch.dtype) -> bool:
+    """Whether oneDNN multiplies this dtype on this machine."""
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return False
+    if dtype is torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype is torch.float32

@@ -1,0 +1,184 @@
+"""Matrix products with a fixed weight, whose every row is the same in any company.
+
+On a CPU the weight is repacked once, for C kernels or for oneDNN, which also take the activation,
+the product or the sum that follows into the same pass: a product of few rows is as fast as its
+weight is read. Weights of 8 bits, widened as they are used, are MKL's to multiply, which sums fewer
+than 16 rows in another order. On a GPU that multiplies e4m3, e4m3 weights meet rows in e4m3.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask_kernels.dispatch import uses_triton
+from unmask_kernels.layers.ops import (
+    Activation,
+    activated,
+    gated,
+    gated_quantized,
+    rms_norm,
+    rms_norm_quantized,
+)
+from unmask_kernels.linear import cpu as native
+from unmask_kernels.linear import onednn
+from unmask_kernels.linear.packed import PackedWeight
+from unmask_kernels.linear.padding import pad_rows
+from unmask_kernels.linear.quantized import (
+    QuantizedRows,
+    QuantizedWeight,
+    join,
+    product,
+    quantize_rows,
+    row_product,
+    takes_quantized_rows,
+)
+
+FEWEST_WIDENED_ROWS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A weight [N, K], with or without a bias, ready to be multiplied with rows [M, K]."""
+
+    weight: Tensor | None  # [N, K]; None once it is packed, of 8 bits where there are scales
+    bias: Tensor | None = None  # [N]
+    scales: Tensor | None = None  # [N] float32
+    packed: PackedWeight | None = None  # with the bias
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a weight alone, as it was given."""
+        return self.weight is not None and self.scales is None and self.bias is None
+
+    @property
+    def takes_quantized_rows(self) -> bool:
+        """Whether it multiplies activations in e4m3, which then may be given so."""
+        return (
+            self.weight is not None
+            and self.scales is not None
+            and (self.takes_groups or takes_quantized_rows(self.weight))
+        )
+
+    @property
+    def takes_groups(self) -> bool:
+        """Whether every 128 inputs have scales of their own, of rows too."""
+        return self.scales is not None and self.scales.ndim > 1
+
+    def __call__(self, x: Tensor | QuantizedRows) -> Tensor:
+        """Rows [M, N]."""
+        if self.takes_quantized_rows or isinstance(x, QuantizedRows):
+            return self._row_product(x, None)
+        if self.packed is not None:
+            return self.packed.product(x)
+        assert self.weight is not None
+        if self.scales is None:
+            return F.linear(x, self.weight, self.bias)
+        rows = pad_rows(x, FEWEST_WIDENED_ROWS)
+        part_inputs = onednn.cut(x.shape[1])
+        out = product(rows, self.weight, self.scales, part_inputs)[: len(x)]
+        return out if self.bias is None else out.add_(self.bias)
+
+    def add(self, x: Tensor | QuantizedRows, residual: Tensor) -> Tensor:
+        """Rows [M, N] added to `residual` [M, N], which may be overwritten."""
+        if self.takes_quantized_rows or isinstance(x, QuantizedRows):
+            return self._row_product(x, residual)
+        if self.packed is not None:
+            return self.packed.add(x, residual)
+        if self.scales is not None:
+            return residual.add_(self(x))
+        assert self.weight is not None
+        residual.addmm_(x, self.weight.T)
+        return residual if self.bias is None else residual.add_(self.bias)
+
+    def _row_product(self, x: Tensor | QuantizedRows, residual: Tensor | None) -> Tensor:
+        assert self.weight is not None
+        assert self.scales is not None
+        rows = x
+        if isinstance(rows, Tensor):
+            rows = quantize_rows(rows, grouped=self.takes_groups)
+        return row_product(rows, self.weight, self.scales, bias=self.bias, residual=residual)
+
+
+@dataclass(frozen=True, slots=True)
+class GatedLinear:
+    """Two weights [N, K] of which one, through SiLU or GELU, gates the other (Shazeer, 2020)."""
+
+    gate: Linear
+    up: Linear | None  # None where `gate` holds both, one product for the two
+    activation: Activation = "silu"
+
+    @property
+    def takes_quantized_rows(self) -> bool:
+        """Whether it multiplies activations in e4m3, which then may be given so."""
+        return self.gate.takes_quantized_rows
+
+    @property
+    def takes_groups(self) -> bool:
+        """As of `Linear`."""
+        return self.gate.takes_groups
+
+    def quantized(self, x: Tensor | QuantizedRows, *, grouped: bool) -> QuantizedRows:
+        """Rows [M, N], quantized for the product that follows."""
+        if self.up is None:
+            return gated_quantized(self.gate(x), self.activation, grouped=grouped)
+        return quantize_rows(self(x), grouped=grouped)
+
+    def __call__(self, x: Tensor | QuantizedRows) -> Tensor:
+        """Rows [M, N]."""
+        if self.up is None:
+            return gated(self.gate(x), self.activation)
+        gate, up = self.gate.packed, self.up.packed
+        if gate is None or up is None:
+            return activated(self.gate(x), self.activation) * self.up(x)
+        assert isinstance(x, Tensor)
+        return gate.gate(x, up, self.activation)
+
+
+def rms_norm_for(
+    product: Linear | GatedLinear, x: Tensor, weight: Tensor, eps: float
+) -> Tensor | QuantizedRows:
+    """`layers.rms_norm` of rows [M, C], quantized where the `product` that follows takes e4m3."""
+    if product.takes_quantized_rows:
+        return rms_norm_quantized(x, weight, eps, grouped=product.takes_groups)
+    return rms_norm(x, weight, eps)
+
+
+def make_linear(weight: Tensor | QuantizedWeight, bias: Tensor | None = None) -> Linear:
+    """Prepare a weight [N, K] and a bias [N]; packed where a CPU's kernels serve its dtype."""
+    if isinstance(weight, QuantizedWeight):
+        # Scales of a group lie side by side, as a kernel reads them.
+        scales = weight.scales if weight.scales.ndim == 1 else weight.scales.T.contiguous().T
+        return Linear(weight.values, bias, scales)
+    if native.serves(weight):
+        return Linear(None, packed=native.pack(weight, bias))
+    if uses_onednn(weight):
+        return Linear(None, packed=onednn.pack(weight, bias))
+    return Linear(weight, bias)
+
+
+def make_gated_linear(
+    gate: Tensor | QuantizedWeight,
+    up: Tensor | QuantizedWeight,
+    activation: Activation = "silu",
+) -> GatedLinear:
+    """Prepare two weights [N, K] of one kind."""
+    if isinstance(gate, QuantizedWeight):
+        assert isinstance(up, QuantizedWeight)
+        return GatedLinear(make_linear(join((gate, up))), None, activation)
+    assert isinstance(up, Tensor)
+    if not uses_triton(gate.device):  # a joint copy gains nothing, and takes memory
+        return GatedLinear(make_linear(gate), make_linear(up), activation)
+    return GatedLinear(make_linear(torch.cat((gate, up))), None, activation)
+
+
+def packs(weight: Tensor) -> bool:
+    """Whether a weight is repacked."""
+    return native.serves(weight) or uses_onednn(weight)
+
+
+def uses_onednn(weight: Tensor) -> bool:
+    """Whether oneDNN is there for the device and the dtype of a weight."""
+    on_cpu = weight.device.type == "cpu" and not uses_triton(weight.device)
+    return on_cpu and onednn.serves(weight.dtype)

@@ -1,0 +1,59 @@
+/* Numbers as they are stored, float32 or with -DBF16 bfloat16; they are computed with in float32. */
+
+#ifndef NUMBERS_H
+#define NUMBERS_H
+
+#include "simd.h"
+
+#ifdef BF16
+
+typedef uint16_t number; /* the upper half of a float */
+
+INLINE float widened(number x)
+{
+    uint32_t bits = (uint32_t)x << 16;
+    float wide;
+    memcpy(&wide, &bits, sizeof wide);
+    return wide;
+}
+
+/* To the nearest, and of two to the even one. */
+INLINE number narrowed(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded; /* or a NaN became 0 */
+}
+
+INLINE void widen(float *restrict to, const number *restrict from, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) to[i] = widened(from[i]);
+}
+
+INLINE void narrow(number *restrict to, const float *restrict from, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) to[i] = narrowed(from[i]);
+}
+
+#else
+
+typedef float number;
+
+INLINE float widened(number x) { return x; }
+
+INLINE number narrowed(float x) { return x; }
+
+INLINE void widen(float *to, const number *from, int64_t count)
+{
+    memcpy(to, from, count * sizeof *to);
+}
+
+INLINE void narrow(number *to, const float *from, int64_t count)
+{
+    memcpy(to, from, count * sizeof *to);
+}
+
+#endif
+
+#endif

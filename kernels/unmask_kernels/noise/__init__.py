@@ -1,0 +1,1 @@
+"""Uniform diffusion: scoring and renoising of DiffusionGemma's canvases."""

@@ -1,0 +1,1 @@
+"""Decoding policies: the table, references and the kernel."""

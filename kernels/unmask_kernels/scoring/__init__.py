@@ -1,0 +1,1 @@
+"""Tokens and statistics of masked rows from their hidden states."""

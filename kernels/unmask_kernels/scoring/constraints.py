@@ -1,0 +1,115 @@
+"""What requests change in the distributions of their rows: logit biases, and tokens allowed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from unmask_kernels.scoring.request_constraint import WORD, Constraint
+
+PIECE = 2048  # entries of the vocabulary that one program of a kernel reads
+
+
+@dataclass(frozen=True, slots=True)
+class Biases:
+    """Sets of biases, and which of them a row has."""
+
+    set_of_row: Tensor  # [M] int32, negative where there is none
+    starts: Tensor  # [Q, pieces + 1] int32, where the tokens of a piece of the vocabulary begin
+    tokens: Tensor  # [N] int32, of one set after another
+    values: Tensor  # [N] float32
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """Masks of allowed tokens, and which of them a row has."""
+
+    mask_of_row: Tensor  # [M] int32, negative where there is none
+    words: Tensor  # [B, ceil(V / 32)] int32
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """The biases and masks of M rows; None where no row has any."""
+
+    biases: Biases | None
+    masks: Masks | None
+
+    def of(self, rows: Tensor) -> "Constraints":
+        """The same for some rows, given by their indices."""
+        biases, masks = self.biases, self.masks
+        if biases is not None:
+            own = biases.set_of_row[rows]
+            biases = Biases(own, biases.starts, biases.tokens, biases.values)
+        if masks is not None:
+            masks = Masks(masks.mask_of_row[rows], masks.words)
+        return Constraints(biases, masks)
+
+
+def make_constraints(
+    constraints: Sequence[Constraint | None],
+    owner: npt.NDArray[np.int64],
+    vocab_size: int,
+    device: torch.device,
+) -> Constraints | None:
+    """Lay out constraints of requests for rows [M] of which `owner` tells the request.
+
+    None if no request that has a row has a constraint.
+    """
+    used = set(np.unique(owner).tolist())
+    with_bias = [i for i in used if (c := constraints[i]) is not None and len(c.bias_tokens)]
+    with_mask = [i for i in used if (c := constraints[i]) is not None and c.allowed is not None]
+    if not with_bias and not with_mask:
+        return None
+
+    def index(chosen: list[int]) -> Tensor:
+        place = np.full(len(constraints), -1, np.int32)
+        place[chosen] = np.arange(len(chosen))
+        return torch.from_numpy(place[owner]).to(device, non_blocking=True)
+
+    biases = masks = None
+    if with_bias:
+        own = [constraints[i] for i in with_bias]
+        biases = _lay_out(index(with_bias), [c for c in own if c is not None], vocab_size)
+    if with_mask:
+        words = [c.allowed for i in with_mask if (c := constraints[i]) is not None]
+        stacked = torch.from_numpy(np.stack([w for w in words if w is not None]))
+        masks = Masks(index(with_mask), stacked.to(device, non_blocking=True))
+    return Constraints(biases, masks)
+
+
+def _lay_out(set_of_row: Tensor, sets: list[Constraint], vocab_size: int) -> Biases:
+    edges = np.arange(-(-vocab_size // PIECE) + 1) * PIECE
+    starts, first = [], 0
+    for own in sets:
+        starts.append(first + np.searchsorted(own.bias_tokens, edges))
+        first += len(own.bias_tokens)
+
+    def put(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(set_of_row.device, non_blocking=True)
+
+    return Biases(
+        set_of_row,
+        put(np.stack(starts).astype(np.int32)),
+        put(np.concatenate([own.bias_tokens for own in sets])),
+        put(np.concatenate([own.bias_values for own in sets])),
+    )
+
+
+def constrain(logits: Tensor, constraints: Constraints) -> None:
+    """Change `logits` [M, V], float32, in place: biases added, -inf where a token is forbidden."""
+    biases, masks = constraints.biases, constraints.masks
+    if biases is not None:
+        for i, row in enumerate(biases.starts.tolist()):
+            rows = (biases.set_of_row == i).nonzero()
+            own = slice(row[0], row[-1])
+            logits[rows, biases.tokens[own].long()] += biases.values[own]
+    if masks is not None:
+        shifts = torch.arange(WORD, dtype=torch.int32, device=logits.device)
+        forbidden = (masks.words[:, :, None] >> shifts) & 1 == 0
+        rows = (masks.mask_of_row >= 0).nonzero()[:, 0]
+        of_row = forbidden.flatten(1)[:, : logits.shape[1]][masks.mask_of_row[rows].long()]
+        logits[rows] = logits[rows].masked_fill(of_row, float("-inf"))

@@ -1,0 +1,29 @@
+"""Sums over rows of logits by the C kernel of `likelihoods.c`."""
+
+import torch
+from torch import Tensor
+
+from unmask_kernels.native.library import address, kernels
+from unmask_kernels.native.threads import get_num_threads
+
+
+def reduce_rows(
+    logits: Tensor, *, with_below: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """As `unmask_kernels.scoring.ops._reduce_rows`."""
+    logits = logits.contiguous()
+    num_rows = len(logits)
+    token = logits.new_empty(num_rows, dtype=torch.int64)
+    highest = logits.new_empty(num_rows)
+    others = logits.new_empty(num_rows, dtype=torch.float64)
+    below = torch.empty_like(others) if with_below else None
+    kernels(torch.float32).likelihoods(
+        logits.data_ptr(),
+        token.data_ptr(),
+        highest.data_ptr(),
+        others.data_ptr(),
+        address(below),
+        *logits.shape,
+        get_num_threads(),
+    )
+    return token, highest, others, below

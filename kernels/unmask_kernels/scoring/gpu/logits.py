@@ -1,0 +1,77 @@
+"""Logits as kernels read them: biased, and very low where a token is out of the question."""
+
+from typing import Any
+
+import triton
+import triton.language as tl
+
+from unmask_kernels.scoring.constraints import Constraints
+
+LOWEST = tl.constexpr(-1e30)
+
+
+@triton.jit
+def load_logits(
+    p_logits, i_row, i_piece, first, last, mask_token, num_pieces,
+    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
+    PIECE: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
+):  # fmt: skip
+    """Logits [PIECE], float32, of the entries from `first`, all of one piece of the vocabulary.
+
+    LOWEST from `last` on, where a token is forbidden, and where the model itself says -inf.
+    """
+    o_entry = first + tl.arange(0, PIECE)
+    p_entry = p_logits + tl.arange(0, PIECE)
+    if first + PIECE <= last:
+        b_x = tl.load(p_entry).to(tl.float32)
+    else:
+        b_x = tl.load(p_entry, mask=o_entry < last, other=float("-inf")).to(tl.float32)
+    if BIASED:
+        own = tl.load(bias_set + i_row).to(tl.int64)
+        if own >= 0:
+            p_start = bias_starts + own * (num_pieces + 1) + i_piece
+            for i in range(tl.load(p_start), tl.load(p_start + 1)):
+                bias = tl.load(bias_values + i)
+                b_x = tl.where(o_entry == tl.load(bias_tokens + i), b_x + bias, b_x)
+    if MASKED:
+        own = tl.load(mask_row + i_row).to(tl.int64)
+        if own >= 0:
+            p_words = mask_words + own * num_words + o_entry // 32
+            b_word = tl.load(p_words, mask=o_entry < last, other=0)
+            b_x = tl.where(((b_word >> (o_entry % 32)) & 1) != 0, b_x, LOWEST)
+    if (mask_token >= first) & (mask_token < first + PIECE):
+        b_x = tl.where(o_entry == mask_token, LOWEST, b_x)
+    return tl.maximum(b_x, LOWEST)  # which is also what is no number
+
+
+def constraint_arguments(constraints: Constraints | None) -> dict[str, Any]:
+    """The arguments of a kernel that reads constrained logits."""
+    biases = None if constraints is None else constraints.biases
+    masks = None if constraints is None else constraints.masks
+    return {
+        "bias_set": biases and biases.set_of_row,
+        "bias_starts": biases and biases.starts,
+        "bias_tokens": biases and biases.tokens,
+        "bias_values": biases and biases.values,
+        "mask_row": masks and masks.mask_of_row,
+        "mask_words": masks and masks.words,
+        "num_words": 0 if masks is None else masks.words.shape[1],
+        "BIASED": biases is not None,
+        "MASKED": masks is not None,
+    }
+
+
+# For the compile checks.
+CONSTRAINT_TYPES = {
+    "bias_set": "*i32",
+    "bias_starts": "*i32",
+    "bias_tokens": "*i32",
+    "bias_values": "*fp32",
+    "mask_row": "*i32",
+    "mask_words": "*i32",
+    "num_words": "i32",
+}
+NO_CONSTRAINTS = {
+    name: value for name, value in constraint_arguments(None).items() if name != "num_words"
+}
+CONSTRAINTS = {"BIASED": True, "MASKED": True}

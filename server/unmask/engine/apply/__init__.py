@@ -1,0 +1,1 @@
+"""Commits a step's result and makes text final."""

@@ -1,0 +1,340 @@
+"""What a step's result does to one sequence: tokens committed, text made final, blocks closed."""
+
+import itertools
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from unmask.engine.apply.text import TextAssembler
+from unmask.engine.schedule.batch import Ranges, Span, StepBatch, StepResult
+from unmask.engine.schedule.passes import IntArray
+from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.schedule.speculation import is_reached
+from unmask.engine.schedule.table import NEVER, SequenceTable
+from unmask.tokenizer import Tokenizer
+from unmask.types import (
+    Delta,
+    Event,
+    Finish,
+    FinishReason,
+    RefinedToken,
+    Refinement,
+    TokenLogprob,
+    Usage,
+)
+
+MASK_GLYPH = "░"
+
+
+@dataclass(slots=True)
+class Session:
+    """A sequence with what its stream needs: text so far, log-probabilities, refinement clock."""
+
+    sequence: Sequence
+    text: TextAssembler
+    tokenizer: Tokenizer
+    logprobs: dict[int, TokenLogprob] = field(default_factory=dict)
+    last_refinement_s: float = -math.inf
+    last_token_s: float | None = None  # when tokens were made final last
+
+    def age_s(self) -> float:
+        """Seconds since the request arrived."""
+        return time.monotonic() - self.sequence.arrival_s
+
+    def usage(self) -> Usage:
+        """What the request has cost so far."""
+        s = self.sequence
+        return Usage(
+            s.request.num_given,
+            s.num_cached,
+            s.num_generated,
+            s.num_steps,
+            s.num_forwards,
+            s.num_rows,
+            s.decoding.block_len,
+        )
+
+
+@dataclass(slots=True)
+class Applied:
+    """The events of a step, and what to count of it."""
+
+    at_s: float  # when the result was there
+    events: list[Event] = field(default_factory=list)
+    num_steps: int = 0  # of sequences that were denoised
+    num_block_positions: int = 0  # of the blocks that these steps denoised
+    num_final_block_positions: int = 0  # of the blocks that are final now
+    num_committed: int = 0
+    num_final: int = 0
+    block_steps: list[int] = field(default_factory=list)  # of each block that is final now
+    gaps_s: list[float] = field(default_factory=list)  # since tokens before these were made final
+    started: list[Session] = field(default_factory=list)  # whose first tokens these are
+    finished: list[tuple[Session, Finish]] = field(default_factory=list)
+
+
+def apply_speculative(
+    sessions: Mapping[str, Session],
+    table: SequenceTable,
+    batch: StepBatch,
+    result: StepResult,
+    at_s: float,
+    index: int,
+) -> Applied | None:
+    """Apply the result of a speculative state, the denoised span `index`, if it was reached."""
+    span = batch.denoised[index]
+    origin = span.sequence.speculates_for
+    session = sessions.get(span.sequence.request.request_id)
+    if session is None or session.sequence is not origin or not is_reached(span):
+        return None
+    if origin.in_flight:
+        return None  # it was launched once more, from the same state, as no scores were kept
+    assert origin.canvas_row is not None, "a sequence that runs has a row"
+    denoised, rows = list(batch.denoised), batch.canvas_rows.copy()
+    denoised[index], rows[index] = Span.of(origin, span.reach), origin.canvas_row
+    origin.in_flight += 1
+    own = replace(batch, denoised=tuple(denoised), canvas_rows=rows)
+    return apply_step(sessions, table, own, result, at_s, only=index)
+
+
+def apply_step(
+    sessions: Mapping[str, Session],
+    table: SequenceTable,
+    batch: StepBatch,
+    result: StepResult,
+    at_s: float,
+    only: int | None = None,
+) -> Applied:
+    """Commit the positions that policies chose, and make final what can no longer change.
+
+    Of all denoised spans, or of `only` one. Speculative states are left alone: they have no row.
+    `at_s` is when the result was there, on the monotonic clock.
+    """
+    applied = Applied(at_s)
+    # Where steps overlap, a request may be over by now, or a block full.
+    live = [
+        i
+        for i, span in enumerate(batch.denoised)
+        if span.sequence.canvas_row is not None and span.block_start == span.sequence.block_start
+    ]
+    if only is not None:
+        live = [i for i in live if i == only]
+    sequences = [batch.denoised[i].sequence for i in live]
+    applied.num_steps = len(live)
+    applied.num_committed = _commit(sessions, np.array(live, np.int64), table, batch, result)
+    for sequence in sequences:
+        sequence.in_flight -= 1
+        sequence.num_steps += 1
+        sequence.block_step += 1
+    rows = batch.canvas_rows[live]
+    applied.num_block_positions = int(table.parameters.block_len[rows].sum())
+    for prefix in _final_prefixes(sequences, rows, table):
+        _finalize(sessions[prefix.sequence.request.request_id], prefix, applied)
+    return applied
+
+
+def _commit(
+    sessions: Mapping[str, Session],
+    live: IntArray,
+    table: SequenceTable,
+    batch: StepBatch,
+    result: StepResult,
+) -> int:
+    """Put chosen tokens on the canvases of `live` spans; returns how many there are."""
+    rows = result.selected.nonzero()[0]
+    owner = batch.scored_spans[rows]
+    cells = table.cells(batch.canvas_rows)[owner] + batch.scored_positions[rows]
+    tokens, masked = table.tokens.reshape(-1), table.masked.reshape(-1)
+    takes = masked[cells]  # where steps overlap, the last one may have resolved it
+    if batch.decoding.editing is not None:
+        takes |= (batch.decoding.editing != NEVER)[owner]
+    if len(live) < len(batch.denoised):
+        is_live = np.zeros(len(batch.denoised), np.bool_)
+        is_live[live] = True
+        takes &= is_live[owner]
+    rows, owner, cells = rows[takes], owner[takes], cells[takes]
+    tokens[cells] = result.tokens[rows]
+    is_plain = table.parameters.is_plain[batch.canvas_rows[live]].tolist()
+    for i, plain in zip(live.tolist(), is_plain, strict=True):
+        sequence = batch.denoised[i].sequence
+        if sequence.keeps_block_keys:
+            sequence.note_masked()
+        if plain and not sequence.keeps_scores:
+            continue
+        session = sessions[sequence.request.request_id]
+        own = rows[slice(*np.searchsorted(owner, (i, i + 1)))]
+        if sequence.request.refinements is not None or sequence.keeps_scores:
+            _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
+        if sequence.decoding.editing_limit is not None:
+            sequence.note_edits(len(own))
+        if sequence.decoding.num_logprobs is not None:
+            _note_logprobs(session, result, own, batch.scored_positions[own])
+    masked[cells] = False
+    return len(rows)
+
+
+def _note_draft(sequence: Sequence, batch: StepBatch, result: StepResult, rows: slice) -> None:
+    """Remember what is told of positions that are not final."""
+    positions = batch.scored_positions[rows]
+    may_change = sequence.masked[positions] | (sequence.decoding.editing_limit is not None)
+    open_positions = positions[may_change]
+    sequence.guess[open_positions] = result.tokens[rows][may_change]
+    sequence.confidence[open_positions] = result.confidence[rows][may_change]
+    if result.accepted is not None:
+        sequence.accepted[open_positions] = result.accepted[rows][may_change]
+
+
+def _note_logprobs(
+    session: Session, result: StepResult, rows: IntArray, positions: IntArray
+) -> None:
+    count = session.sequence.decoding.num_logprobs or 0
+    for row, position in zip(rows.tolist(), positions.tolist(), strict=True):
+        top: tuple[tuple[int, float], ...] = ()
+        if count and result.top_ids is not None and result.top_logprobs is not None:
+            ids, values = result.top_ids[row, :count], result.top_logprobs[row, :count]
+            top = tuple(zip(ids.tolist(), values.tolist(), strict=True))
+        confidence = max(float(result.confidence[row]), 1e-38)
+        token_id = int(result.tokens[row])
+        session.logprobs[position] = TokenLogprob(token_id, math.log(confidence), top)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """Positions [start, end) of a sequence with nothing masked before or among them."""
+
+    sequence: Sequence
+    start: int
+    end: int
+    token_ids: list[int]
+
+
+def _final_prefixes(
+    sequences: list[Sequence], rows: IntArray, table: SequenceTable
+) -> list[_Prefix]:
+    """Ends of the final prefixes of sequences that have something to tell."""
+    starts = np.array([sequence.num_final for sequence in sequences], np.int64)
+    limits = np.array([min(s.block_end, s.last_end) for s in sequences], np.int64)
+    told = ~table.masked.reshape(-1)[table.cells(rows) + starts]
+    told |= table.parameters.has_refinements[rows]
+    which = told.nonzero()[0]
+    if not len(which):
+        return []
+    starts, cells = starts[which], table.cells(rows[which])
+    opened = Ranges.of(starts + cells, limits[which] - starts)
+    is_masked = table.masked.reshape(-1)[opened.numbers]
+    masked_cells = np.where(is_masked, opened.numbers, np.iinfo(np.int64).max)
+    first_masked = np.minimum.reduceat(masked_cells, opened.starts[:-1]) - cells
+    ends = np.minimum(first_masked, limits[which])
+    fresh = Ranges.of(starts + cells, ends - starts)
+    tokens: list[int] = table.tokens.reshape(-1)[fresh.numbers].tolist()
+    parts = itertools.pairwise(fresh.starts.tolist())
+    return [
+        _Prefix(sequences[i], start, end, tokens[first:last])
+        for i, start, end, (first, last) in zip(
+            which.tolist(), starts.tolist(), ends.tolist(), parts, strict=True
+        )
+    ]
+
+
+def _finalize(session: Session, prefix: _Prefix, applied: Applied) -> None:
+    """Move the final prefix forward over resolved positions, up to a stop if there is one."""
+    sequence = session.sequence
+    params = sequence.decoding
+    start, end, fresh = prefix.start, prefix.end, prefix.token_ids
+    if params.editing_limit is not None and not sequence.is_settled:
+        end, fresh = start, []  # any of them may still be replaced
+    reason: FinishReason | None = None
+    stop_reason: str | int | None = None
+    if not params.stop_ids.isdisjoint(fresh):
+        at = next(i for i, token_id in enumerate(fresh) if token_id in params.stop_ids)
+        own_ids = sequence.request.sampling.stop_token_ids
+        stop_reason = fresh[at] if fresh[at] in own_ids else None
+        fresh, reason = fresh[: at + 1], FinishReason.STOP
+    elif end == sequence.last_end:
+        reason = FinishReason.LENGTH
+    text = ""
+    if fresh or reason is not None:
+        shown = fresh[:-1] if reason is FinishReason.STOP else fresh
+        piece = session.text.push(shown, last=reason is not None)
+        text = piece.text
+        if piece.stop is not None:
+            fresh, reason, stop_reason = fresh[: piece.num_tokens], FinishReason.STOP, piece.stop
+    sequence.num_final = start + len(fresh)
+    applied.num_final += len(fresh)
+    if fresh:
+        if session.last_token_s is None:
+            applied.started.append(session)
+        elif session.last_token_s < applied.at_s:  # a state ran ahead of this step's result
+            applied.gaps_s.append(applied.at_s - session.last_token_s)
+        session.last_token_s = applied.at_s
+    finish = None
+    if reason is not None:
+        finish = Finish(reason, session.usage(), stop_reason)
+        applied.finished.append((session, finish))
+    if fresh or text or finish is not None:
+        logprobs: tuple[TokenLogprob, ...] = ()
+        if params.num_logprobs is not None:
+            logprobs = tuple(session.logprobs.pop(start + i) for i in range(len(fresh)))
+        request_id = sequence.request.request_id
+        applied.events.append(Delta(request_id, tuple(fresh), text, logprobs, finish))
+    is_over = finish is not None or sequence.num_final == sequence.block_end
+    if is_over:
+        applied.block_steps.append(sequence.block_step)
+        applied.num_final_block_positions += params.block_len
+    if finish is None:
+        if (refinement := _refinement(session)) is not None:
+            applied.events.append(refinement)
+        if is_over:
+            sequence.open_next_block()
+
+
+def _refinement(session: Session) -> Refinement | None:
+    """The draft of the open block, if this step and this moment are due one."""
+    sequence = session.sequence
+    options = sequence.request.refinements
+    if options is None or sequence.block_step % options.every:
+        return None
+    now_s = time.monotonic()
+    if options.max_fps is not None and now_s - session.last_refinement_s < 1 / options.max_fps:
+        return None
+    session.last_refinement_s = now_s
+    start = max(sequence.block_start, sequence.num_prompt)
+    end = min(sequence.block_end, sequence.last_end)
+    masked = sequence.masked[start:end]
+    ids = np.where(masked, sequence.guess[start:end], sequence.canvas[start:end]).tolist()
+    is_open = (masked & ~sequence.accepted[start:end]).tolist()
+    # Every position of a canvas of noise has a token, if not its last.
+    hidden = [False] * len(ids) if sequence.is_canvas else is_open
+    texts = [session.tokenizer.token_text(token_id) for token_id in ids]
+    confidence = sequence.confidence[start:end].tolist()
+    tokens = None
+    if options.tokens:
+        tokens = tuple(
+            RefinedToken(token_id, text, value, not unsure)
+            for token_id, text, value, unsure in zip(ids, texts, confidence, is_open, strict=True)
+        )
+    return Refinement(
+        request_id=sequence.request.request_id,
+        block=sequence.block_index,
+        step=sequence.block_step,
+        max_steps=sequence.decoding.steps,
+        span=(start - sequence.num_prompt, end - sequence.num_prompt),
+        unresolved=sum(is_open),
+        text=_draft(session.tokenizer, ids, hidden),
+        tokens=tokens,
+    )
+
+
+def _draft(tokenizer: Tokenizer, ids: list[int], masked: list[bool]) -> str:
+    """Text of the resolved positions, with a glyph for each that is still masked."""
+    parts: list[str] = []
+    run: list[int] = []
+    for token_id, is_masked in zip(ids, masked, strict=True):
+        if is_masked:
+            parts += [tokenizer.decode(run), MASK_GLYPH]
+            run = []
+        else:
+            run.append(token_id)
+    return "".join([*parts, tokenizer.decode(run)])

@@ -1,0 +1,1 @@
+"""CUDA graphs of the forward pass and of sampling."""

@@ -1,0 +1,80 @@
+"""Random steps over canvases, to try what was captured on before anything depends on it."""
+
+import numpy as np
+
+from unmask.engine.run.graphs.noise_buffers import CanvasSize
+from unmask.engine.schedule.batch import Span, StepBatch, build_batch
+from unmask.engine.schedule.passes import Reach
+from unmask.engine.schedule.sequence import Decoding, Sequence
+from unmask.engine.schedule.table import SequenceTable
+from unmask.models.layers import KVCache
+from unmask.models.registry import LoadedModel
+from unmask.types import Request
+
+NUM_STEPS = 8
+OTHERS_PART = 2  # rows beside the canvases are about one in as many of those that there may be
+
+
+def random_canvases(
+    loaded: LoadedModel,
+    cache: KVCache,
+    size: CanvasSize,
+    num_sequences: int,
+    random: np.random.Generator,
+) -> StepBatch:
+    """A batch that fits a size: canvases after prompts of random lengths, some rows of which join.
+
+    Every row writes to a slot of its own, in any page but the last. The keys before are those of
+    whatever pages, so no sequence may depend on what is in them.
+    """
+    length = loaded.info.block_length
+    assert length is not None, "a canvas has a length"
+    page_size, num_pages = cache.keys[0].shape[1], cache.keys[0].shape[0] - 1
+    free = random.permutation(num_pages).tolist()
+    others = (size.num_rows - size.num_canvases * length) // OTHERS_PART
+    longest = max(1, min(size.step.max_horizon, loaded.info.max_model_len) - length)
+    num_positions = longest + length
+    table = SequenceTable(num_sequences, num_positions, -(-num_positions // page_size))
+    parts: list[tuple[Sequence, Reach]] = []
+    for i in range(size.num_canvases):
+        num_prompt = int(random.integers(1, longest + 1))
+        num_others = min(num_prompt, int(random.integers(0, others + 1)))
+        start = num_prompt - num_others
+        first = start // page_size
+        end = -(-(num_prompt + length) // page_size)
+        if end - first > len(free):
+            break
+        sequence = _sequence(loaded, num_prompt, length, i, random)
+        own = [free.pop() for _ in range(end - first)]
+        sequence.pages = random.integers(0, num_pages, first).tolist() + own
+        sequence.num_computed = start
+        sequence.block_step = int(random.integers(0, NUM_STEPS))
+        scored = range(num_prompt, num_prompt + length)
+        parts.append((sequence, Reach(start, scored.stop, scored.stop, scored)))
+        others -= num_others
+    if not parts:
+        raise RuntimeError("there are too few pages for a canvas")
+    for i in random.permutation(len(parts)).tolist():  # rows are not in the order of canvases
+        table.enter(parts[i][0])
+    return build_batch([Span.of(*part) for part in parts], table, page_size)
+
+
+def _sequence(
+    loaded: LoadedModel, num_prompt: int, length: int, index: int, random: np.random.Generator
+) -> Sequence:
+    heat = float(random.choice([0.0, 0.7, 1.0]))
+    decoding = Decoding(
+        policy="entropy_bound",
+        limit=float(random.random()),
+        quotas=(1,) * NUM_STEPS,
+        block_len=length,
+        max_tokens=length,
+        temperature=heat,
+        top_p=1.0,
+        top_k=loaded.info.vocab_size,
+        seed=int(random.integers(0, 2**62)),
+        num_logprobs=None,
+        stop_ids=frozenset(),
+    )
+    prompt = random.integers(0, loaded.info.vocab_size, num_prompt)
+    return Sequence(Request(str(index), tuple(prompt.tolist())), decoding, loaded.info)

@@ -1,0 +1,36 @@
+"""Leaves rows of open blocks out of a step, whose keys and values stay as they are."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from unmask.engine.schedule.batch import StepBatch
+
+
+def active_rows(batch: StepBatch) -> StepBatch:
+    """The batch without rows that no span's reach has active; pages and horizons are the same."""
+    if all(span.reach.active is None for span in batch.spans):
+        return batch
+    kept = np.ones(batch.num_tokens, np.bool_)
+    for i, span in enumerate(batch.spans):
+        if span.reach.active is not None:
+            kept[batch.query_starts[i] : batch.query_starts[i + 1]] = span.reach.active
+    before = np.concatenate(([0], kept.cumsum()))
+    assert kept[batch.hidden_rows].all(), "rows that are read are computed"
+    is_open = kept[batch.open_rows]
+    open_before = np.concatenate(([0], is_open.cumsum()))
+    assert not len(batch.guided), "blocks that see only those before them have no guidance"
+    return replace(
+        batch,
+        token_ids=batch.token_ids[kept],
+        positions=batch.positions[kept],
+        slots=batch.slots[kept],
+        horizons=batch.horizons[kept],
+        query_starts=before[batch.query_starts].tolist(),
+        scored_rows=before[batch.scored_rows],
+        hidden_rows=before[batch.hidden_rows],
+        open_rows=before[batch.open_rows[is_open]],
+        open_cells=batch.open_cells[is_open],
+        open_is_known=batch.open_is_known[is_open],
+        scored_open=open_before[batch.scored_open],
+    )

@@ -1,0 +1,354 @@
+"""What is refused at the door, and the filling in of defaults; no queue, no torch."""
+
+import os
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TypeVar
+
+from unmask.engine.schedule.block_lengths import block_lengths
+from unmask.engine.schedule.quotas import part_quotas, timed_quotas
+from unmask.engine.schedule.sequence import Decoding
+from unmask.errors import InvalidRequest, context_exceeded
+from unmask.types import (
+    AUTO,
+    CACHES,
+    MAX_BLOCK_LENGTH,
+    CacheName,
+    ModelInfo,
+    PolicyName,
+    Request,
+    SamplingParams,
+    shown,
+)
+from unmask_kernels.scoring.request_constraint import Constraint, pack_constraint
+
+Number = TypeVar("Number", int, float)
+
+DEFAULT_LIMITS: dict[PolicyName, float] = {
+    "low_confidence": 0.0,
+    "threshold": 0.9,
+    "factor": 1.0,
+    "entropy_bound": 0.1,
+    "entropy": 0.0,
+    "margin": 0.0,
+    "sequential": 0.0,
+}
+MAX_POST_STEPS = 16  # of a block in which nothing is masked any more (LLaDA2.1)
+FULL_MAX_TOKENS = 1024  # with full attention, where nothing says
+BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
+RANKINGS: tuple[PolicyName, ...] = ("low_confidence", "entropy", "margin", "sequential")
+BY_CONFIDENCE: tuple[PolicyName, ...] = ("low_confidence", "threshold", "factor")
+OWNED_LIMITS: tuple[PolicyName, ...] = ("threshold", "factor", "entropy_bound")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the engine can hold: query tokens of a step, and pages."""
+
+    max_batch_tokens: int
+    num_pages: int
+    page_size: int
+
+
+def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
+    """Fill in every default of a request; raises `InvalidRequest` if it can never be served."""
+    asked = request.sampling.block_length
+    if asked is None and model.adapts_blocks:
+        asked = AUTO
+    if asked != AUTO:
+        return _resolve(request, model, limits, asked)
+    if model.attention != "block_causal":
+        raise InvalidRequest(
+            "block_length auto is for models whose blocks see only those before them",
+            field="block_length",
+        )
+    usual, *shorter = (
+        _resolve(request, model, limits, length)
+        for length in block_lengths(model.block_length or BLOCK_LENGTH)
+    )
+    return replace(usual, shorter=tuple(shorter))
+
+
+def _resolve(
+    request: Request, model: ModelInfo, limits: Limits, block_length: int | None
+) -> Decoding:
+    params, default = request.sampling, model.default_sampling
+    num_given = request.num_given
+    _check_prompt(request, model)
+    room = model.max_model_len - num_given
+    is_full = model.attention == "full"
+    # One canvas of all of a long context would take its every step.
+    usual_tokens = min(room, FULL_MAX_TOKENS) if is_full else room
+    max_tokens = params.max_tokens or default.max_tokens or usual_tokens
+    if max_tokens > room:
+        raise InvalidRequest(
+            f"max_tokens is {shown(max_tokens)}, but {_given(request)}; at most {room} are left. "
+            f"This model's maximum context length is {model.max_model_len} tokens.",
+            field="max_tokens",
+            code="context_length_exceeded",
+        )
+    policy = _policy(params, model)
+    usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
+    usual_len = model.block_length or usual_len
+    block_len = block_length or usual_len
+    num_positions = num_given + max_tokens
+    if model.attention == "block_causal":
+        # A block that ends far behind the answer would only cost rows.
+        block_len = min(block_len, -(-num_positions // usual_len) * usual_len)
+    if model.canvas is not None:
+        _check_canvas(params, policy, block_len, model)
+        num_positions = num_given + -(-max_tokens // block_len) * block_len
+    elif is_full:
+        _check_full(params)
+        _check_step(num_positions, limits, params)
+    else:
+        _check_block_causal(params)
+        num_positions = -(-num_positions // block_len) * block_len
+    _check_fits(num_positions, block_len, limits, params)
+    editing_limit = _editing_limit(params, model)
+    steps = params.steps or default.steps
+    if model.caps_steps and editing_limit is None:
+        steps = min(steps or block_len, max_tokens)
+    temperature = params.temperature if params.temperature is not None else default.temperature
+    eos = () if params.ignore_eos else model.eos_token_ids
+    cache = _cache(params, model, editing_limit)
+    sub_block_len = None if is_full else params.sub_block_length or default.sub_block_length
+    return Decoding(
+        policy=policy,
+        limit=_limit(policy, params, default),
+        quotas=_quotas(policy, steps, block_len, sub_block_len, cache, model),
+        block_len=block_len,
+        max_tokens=max_tokens,
+        temperature=temperature or 0.0,
+        top_p=_first(params.top_p, default.top_p, 1.0),
+        top_k=min(_first(params.top_k, default.top_k, 0) or model.vocab_size, model.vocab_size),
+        seed=_seed(params.seed, temperature or 0.0),
+        num_logprobs=params.logprobs,
+        stop_ids=frozenset((*eos, *params.stop_token_ids)),
+        cache=cache,
+        guidance=params.cfg_scale or 0.0,
+        editing_limit=editing_limit,
+        max_post_steps=MAX_POST_STEPS,
+        constraint=_constraint(params, model),
+        sub_block_len=sub_block_len,
+        eos_last=_eos_last(policy, params, model),
+    )
+
+
+def _first(asked: Number | None, default: Number | None, neutral: Number) -> Number:
+    """The request's value, else the checkpoint's, else the one that changes nothing."""
+    if asked is not None:
+        return asked
+    return neutral if default is None else default
+
+
+def _eos_last(policy: PolicyName, params: SamplingParams, model: ModelInfo) -> bool:
+    """Whether what would end the answer is filled last; a default is for whom it has a meaning."""
+    if policy not in BY_CONFIDENCE:
+        if params.eos_last:
+            raise InvalidRequest(
+                f"eos_last is for policies that rank by confidence, not for {policy}",
+                field="eos_last",
+            )
+        return False
+    default = bool(model.default_sampling.eos_last)
+    wanted = default if params.eos_last is None else params.eos_last
+    return wanted and bool(model.eos_token_ids)
+
+
+def _seed(seed: int | None, temperature: float) -> int:
+    """The seed asked for, else any; greedy answers repeat, though a canvas begins as noise."""
+    if seed is not None:
+        return seed
+    return int.from_bytes(os.urandom(7), "little") if temperature else 0
+
+
+def _check_canvas(
+    params: SamplingParams, policy: PolicyName, block_len: int, model: ModelInfo
+) -> None:
+    """Raise `InvalidRequest` for what a model that denoises canvases of noise cannot do."""
+    _check_block_causal(params)
+    _check_full(params)
+    if policy != "entropy_bound":
+        raise InvalidRequest(
+            f"this model is denoised by the policy entropy_bound only, not {policy}", field="policy"
+        )
+    for name in ("logit_bias", "allowed_token_ids", "eos_last"):
+        if getattr(params, name):
+            raise InvalidRequest(f"{name} is for models that fill mask tokens", field=name)
+    if block_len != model.block_length:
+        raise InvalidRequest(
+            f"block_length must be that of this model's canvas, {model.block_length}, "
+            f"got {block_len}",
+            field="block_length",
+        )
+
+
+def _constraint(params: SamplingParams, model: ModelInfo) -> Constraint | None:
+    """What the request changes in distributions; raises `InvalidRequest` if it leaves nothing."""
+    allowed = params.allowed_token_ids
+    model.check_ids([token_id for token_id, _ in params.logit_bias], "logit_bias")
+    model.check_ids(allowed or (), "allowed_token_ids")
+    if allowed is not None and set(allowed) == {model.mask_token_id}:
+        raise InvalidRequest(
+            "allowed_token_ids has the mask token only, which is never generated",
+            field="allowed_token_ids",
+        )
+    return pack_constraint(dict(params.logit_bias), allowed, model.vocab_size)
+
+
+def _editing_limit(params: SamplingParams, model: ModelInfo) -> float | None:
+    """The confidence that replaces a token; None where none is replaced."""
+    if not model.can_edit and params.editing_threshold is not None:
+        raise InvalidRequest(
+            "editing_threshold is for models that were trained to replace tokens, as LLaDA2.1",
+            field="editing_threshold",
+        )
+    if params.editing_threshold is not None:
+        return params.editing_threshold
+    return model.default_sampling.editing_threshold if model.can_edit else None
+
+
+def _cache(params: SamplingParams, model: ModelInfo, editing_limit: float | None) -> CacheName:
+    """The cache asked for, or the server's; raises `InvalidRequest` if the model has no such."""
+    cache = params.cache or model.default_sampling.cache or "none"
+    if cache not in CACHES[model.attention]:
+        known = " or ".join(CACHES[model.attention])
+        raise InvalidRequest(f"cache of this model must be {known}, got {cache}", field="cache")
+    if cache == "block" and editing_limit is not None:
+        raise InvalidRequest(
+            "cache block keeps the keys of committed tokens, which this model may replace",
+            field="cache",
+        )
+    return cache
+
+
+def _check_full(params: SamplingParams) -> None:
+    """Raise `InvalidRequest` for what has no meaning where attention spans everything."""
+    if params.sub_block_length is not None:
+        raise InvalidRequest(
+            "sub_block_length is for models whose blocks see only those before them",
+            field="sub_block_length",
+        )
+
+
+def _check_block_causal(params: SamplingParams) -> None:
+    """Raise `InvalidRequest` for what has no meaning where blocks see only those before them."""
+    if params.cfg_scale:
+        raise InvalidRequest(
+            "cfg_scale is for models whose attention spans the whole sequence", field="cfg_scale"
+        )
+
+
+def _check_fits(num_positions: int, block_len: int, limits: Limits, params: SamplingParams) -> None:
+    """Raise `InvalidRequest` for what no step or not all pages together could hold."""
+    if block_len > limits.max_batch_tokens:
+        raise InvalidRequest(
+            f"block_length is {block_len}, but a step holds {limits.max_batch_tokens} tokens",
+            field="block_length",
+        )
+    canvases, field = (2, "cfg_scale") if params.cfg_scale else (1, "max_tokens")
+    needed = canvases * -(-num_positions // limits.page_size)
+    if needed > limits.num_pages:
+        raise InvalidRequest(
+            f"prompt and max_tokens need {needed} KV pages of {limits.page_size} tokens, "
+            f"there are {limits.num_pages}",
+            field=field,
+        )
+
+
+def _check_step(num_positions: int, limits: Limits, params: SamplingParams) -> None:
+    """Raise `InvalidRequest` where a step cannot hold every position of a request."""
+    canvases, field = (2, "cfg_scale") if params.cfg_scale else (1, "max_tokens")
+    if canvases * num_positions > limits.max_batch_tokens:
+        raise InvalidRequest(
+            f"prompt and max_tokens are {canvases * num_positions} tokens, but a step, which must "
+            f"hold them all, holds {limits.max_batch_tokens}",
+            field=field,
+        )
+
+
+def _quotas(
+    policy: PolicyName,
+    steps: int | None,
+    block_len: int,
+    sub_block_len: int | None,
+    cache: CacheName,
+    model: ModelInfo,
+) -> tuple[int, ...]:
+    """The fewest positions that each step fills; policies that only rank follow the family.
+
+    Where logits are shifted, the first position of a block is told by the row before the block,
+    and is filled by a pass of its own that has that row, unless every pass has all rows.
+    """
+    if model.canvas is not None:
+        return (1,) * (steps or model.canvas.steps)
+    is_exact = model.attention == "full" and cache == "none"
+    alone = 1 if model.shift and not is_exact and block_len > 1 else 0
+    steps = steps or block_len
+    if model.schedule == "timed" and policy in RANKINGS:
+        return (1,) * alone + timed_quotas(block_len - alone, steps, first=alone)
+    part_len = sub_block_len or block_len
+    ends = [*range(part_len, block_len, part_len), block_len]
+    parts = [end - start for start, end in pairwise([alone, *ends]) if end > start]
+    return (1,) * alone + part_quotas(parts, max(1, steps - alone))
+
+
+def _check_prompt(request: Request, model: ModelInfo) -> None:
+    ids = request.prompt_token_ids
+    if not ids:
+        raise InvalidRequest("the prompt must have at least one token", field="prompt")
+    if min(ids) < 0 or max(ids) >= model.vocab_size:
+        wrong = next(i for i in ids if not 0 <= i < model.vocab_size)
+        raise InvalidRequest(
+            f"token id {shown(wrong)} is outside the vocabulary of {model.vocab_size}",
+            field="prompt",
+        )
+    if request.suffix_token_ids and model.attention != "full":
+        raise InvalidRequest(
+            "suffix is for models whose attention spans the whole sequence", field="suffix"
+        )
+    model.check_ids(request.suffix_token_ids, "suffix")
+    if request.num_given >= model.max_model_len:
+        raise context_exceeded(
+            model.max_model_len,
+            f"{_given(request)} and at least one must be left for the answer",
+            "prompt" if len(ids) >= model.max_model_len else "suffix",
+        )
+
+
+def _given(request: Request) -> str:
+    num_suffix = len(request.suffix_token_ids)
+    after = f" and the suffix {num_suffix}" if num_suffix else ""
+    return f"the prompt has {len(request.prompt_token_ids)} tokens{after}"
+
+
+def _policy(params: SamplingParams, model: ModelInfo) -> PolicyName:
+    """The policy asked for, or the one that a limit or a number of steps implies."""
+    given = [name for name in OWNED_LIMITS if getattr(params, name) is not None]
+    if params.policy is None:
+        if len(given) > 1:
+            raise InvalidRequest(
+                f"{' and '.join(given)} belong to different policies; choose one", field=given[1]
+            )
+        if given:
+            return given[0]
+        if params.steps and model.canvas is None:
+            return "low_confidence"
+        return model.default_sampling.policy or "threshold"
+    for name in given:
+        if name != params.policy:
+            raise InvalidRequest(
+                f"{name} has no meaning for the policy {params.policy}", field=name
+            )
+    return params.policy
+
+
+def _limit(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:
+    if policy in RANKINGS:
+        return DEFAULT_LIMITS[policy]
+    for source in (params, default):
+        value: float | None = getattr(source, policy)
+        if value is not None:
+            return value
+    return DEFAULT_LIMITS[policy]

@@ -1,0 +1,344 @@
+"""Which sequences share the next step, and on which pages; imports no torch."""
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import takewhile
+
+from unmask.config import EngineConfig
+from unmask.engine.schedule.active_rows import active_rows
+from unmask.engine.schedule.batch import Span, StepBatch, build_batch
+from unmask.engine.schedule.block_lengths import GPU_SATURATION_ROWS, index_under_load
+from unmask.engine.schedule.pages import PagePool
+from unmask.engine.schedule.passes import Reach
+from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.schedule.speculation import (
+    can_speculate,
+    discard,
+    num_canvas_rows,
+    speculate,
+)
+from unmask.engine.schedule.table import SequenceTable
+from unmask.engine.schedule.turns import MAX_PASSED, Turns, pass_rows
+from unmask.types import ModelInfo
+
+
+class Scheduler:
+    """Step-level continuous batching under a budget of query tokens.
+
+    Running sequences are served in the order of their admission, those with an open block to
+    denoise before those still reading their prompt; where a step cannot hold all, the one that ran
+    longest ago is first. Sequences with long passes take turns with the others. When pages run
+    out, the sequence admitted last gives its pages up and is computed again later; its canvas is
+    kept. Block lengths that follow the load are chosen as a sequence first runs, by the rows that
+    every sequence, running or waiting, would take in blocks of its usual length.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        pool: PagePool,
+        model: ModelInfo,
+        saturation_rows: int = GPU_SATURATION_ROWS,
+    ) -> None:
+        self._config = config
+        self._pool = pool
+        self._model = model
+        # With full attention, keys of a prompt depend on what follows it.
+        self._shares_pages = config.prefix_cache and model.attention != "full"
+        self._waiting: deque[Sequence] = deque()
+        self._running: list[Sequence] = []
+        self._saturation_rows = saturation_rows
+        self._turns = Turns(config.max_batch_tokens, saturation_rows)
+        self._lacked_budget = False  # whether a step had no rows left for a sequence
+        self._block_rows = 0  # of every sequence, in blocks of its usual length
+        self.table = SequenceTable.sized(
+            num_canvas_rows(config), model.max_model_len, pool.num_pages, pool.page_size
+        )
+        self._spans: list[Span | None] = [None] * num_canvas_rows(config)  # the last of each row
+        self.num_preempted = 0
+
+    @property
+    def num_running(self) -> int:
+        """Sequences that hold pages."""
+        return len(self._running)
+
+    @property
+    def num_waiting(self) -> int:
+        """Sequences in the queue."""
+        return len(self._waiting)
+
+    @property
+    def sequences(self) -> Iterator[Sequence]:
+        """Every sequence, running or waiting."""
+        yield from self._running
+        yield from self._waiting
+
+    def add(self, sequence: Sequence) -> None:
+        """Put a sequence at the end of the queue."""
+        self._waiting.append(sequence)
+        self._block_rows += sequence.usual_block_len
+
+    def remove(self, sequence: Sequence) -> None:
+        """Forget a sequence and free its pages."""
+        self._block_rows -= sequence.usual_block_len
+        if sequence in self._running:
+            self._running.remove(sequence)
+            self._release(sequence)
+        else:
+            self._waiting.remove(sequence)
+        self.table.leave(sequence)
+
+    def schedule(self) -> StepBatch | None:
+        """The next step, or None when there is nothing to do."""
+        speculates = self._note_speculation()
+        kept, budget = self._choose()
+        if not kept:
+            return None
+        page_size, shift = self._pool.page_size, self._model.shift
+        if not speculates:
+            return active_rows(build_batch(kept, self.table, page_size, shift=shift))
+        num_rows = sum(span.reach.num_rows for span in kept)
+        spare = min(self._config.speculation_rows - num_rows, budget)
+        likely = speculate(kept, self.table, self._pool, spare)
+        batch = build_batch([*kept, *likely], self.table, page_size, shift=shift)
+        discard(likely, self.table, self._pool)
+        return active_rows(batch)
+
+    def _choose(self) -> tuple[list[Span], int]:
+        """Spans of the next step, and the query tokens that are left."""
+        turns, spans, heavy = self._turns, list[Span](), list[Sequence]()
+        turns.begin()
+        decoding: list[Sequence] = []
+        reading: list[Sequence] = []
+        for sequence in self._running:
+            if turns.is_heavy(sequence):
+                heavy.append(sequence)
+            else:
+                (reading if sequence.is_reading else decoding).append(sequence)
+        light, reserved = decoding + reading, 0
+        if self._lacked_budget:
+            light, reserved = turns.longest_waiting(light), self._rows_to_admit()
+        self._lacked_budget = False
+        num_preempted, is_due = self.num_preempted, turns.is_heavy_due
+        heavy = turns.longest_waiting(heavy) if len(heavy) > 1 else heavy
+        budget = self._config.max_batch_tokens
+        heavy_rows = light_rows = 0
+        if heavy and is_due:
+            first = next((s for s in heavy if not s.must_wait), heavy[0])
+            heavy_rows = self._run([first], budget, spans)
+        budget -= heavy_rows
+        light_rows = self._run(light, budget - min(reserved, budget // 2), spans)
+        budget -= light_rows
+        # A sequence that was just preempted must not come back in the step that needed its pages.
+        if self.num_preempted == num_preempted:
+            num_heavy = int(is_due and not heavy_rows) if light else self._config.max_num_seqs
+            admitted = self._admit_waiting(budget, spans, num_heavy)
+            light_rows, heavy_rows = light_rows + admitted[0], heavy_rows + admitted[1]
+            budget -= sum(admitted)
+        if reserved:  # as much of it as is left goes to those that run
+            rest = [sequence for sequence in light if sequence.last_step != turns.step]
+            used = self._run(rest, budget, spans)
+            light_rows, budget = light_rows + used, budget - used
+        if not spans or not (light or light_rows):
+            rest = [sequence for sequence in heavy if sequence.last_step != turns.step]
+            used = self._run(rest, budget, spans)
+            heavy_rows, budget = heavy_rows + used, budget - used
+        turns.end(light_rows, heavy_rows)
+        return spans, budget
+
+    def _run(self, sequences: list[Sequence], budget: int, spans: list[Span]) -> int:
+        """Add running sequences to the step while they fit; returns the query tokens used."""
+        left, num_preempted = budget, self.num_preempted
+        for sequence in sequences:
+            if sequence.pages and not sequence.must_wait:  # may have been preempted just now
+                left -= self._extend(sequence, left, spans)
+        if self.num_preempted != num_preempted:
+            spans[:] = [span for span in spans if span.sequence.pages]
+        return budget - left
+
+    def _rows_to_admit(self) -> int:
+        """Query tokens that the first waiting sequence would take, if one more may run."""
+        if not self._waiting or len(self._running) >= self._config.max_num_seqs:
+            return 0
+        first = self._waiting[0]
+        return pass_rows(first) + (0 if first.is_full else first.num_prompt)
+
+    def _admit_waiting(self, budget: int, spans: list[Span], num_heavy: int) -> tuple[int, int]:
+        """Start waiting sequences while they fit, at most `num_heavy` of them heavy.
+
+        Returns query tokens of light and of heavy ones. Light ones pass a heavy one that has to
+        wait, but only so many of them.
+        """
+        light_rows = heavy_rows = 0
+        while self._waiting and len(self._running) < self._config.max_num_seqs:
+            first, left = self._waiting[0], budget - light_rows - heavy_rows
+            if self._turns.is_heavy(first):
+                used = self._admit(first, left, spans) if num_heavy else 0
+                if used:
+                    heavy_rows, num_heavy = heavy_rows + used, num_heavy - 1
+                    continue
+                num_heavy = 0
+                light = self._next_light()
+                if light is None or first.num_passed >= MAX_PASSED:
+                    break
+                first.num_passed += 1
+                first = light
+            used = self._admit(first, left, spans)
+            if used == 0:
+                break
+            light_rows += used
+        return light_rows, heavy_rows
+
+    def _next_light(self) -> Sequence | None:
+        """The first waiting light sequence, if there is a row of the table for it.
+
+        Preempted ones keep their rows, and are before all others in the queue.
+        """
+        light = next((s for s in self._waiting if not self._turns.is_heavy(s)), None)
+        if light is None or light.canvas_row is not None:
+            return light
+        preempted = takewhile(lambda s: s.canvas_row is not None, self._waiting)
+        num_rows = len(self._running) + sum(1 for _ in preempted)
+        return light if num_rows < self._config.max_num_seqs else None
+
+    def _note_speculation(self) -> bool:
+        """Tell sequences to keep scores for speculation while there is room for it."""
+        if not self._config.speculation_rows:
+            return False
+        block_rows = sum(s.decoding.block_len for s in self._running)
+        speculates = 2 * block_rows <= self._config.speculation_rows
+        for sequence in self._running:
+            sequence.keeps_scores = speculates and can_speculate(sequence)
+        return speculates
+
+    def advance(self, batch: StepBatch) -> None:
+        """Record that a step was launched; what it makes final is published for reuse."""
+        page_size = self._pool.page_size
+        for span in batch.spans:
+            sequence = span.sequence
+            if sequence.speculates_for is not None:
+                sequence.speculates_for.num_rows += span.reach.num_rows
+            elif not span.without_prompt:
+                sequence.computed(span.reach)
+                end = (sequence.num_published + 1) * page_size
+                if self._shares_pages and end <= sequence.num_computed:
+                    self._publish(sequence)
+
+    def _publish(self, sequence: Sequence) -> None:
+        """Offer the pages whose keys are final."""
+        size, unit, index = self._pool.page_size, sequence.key_unit, sequence.num_published
+        while -(-(index + 1) * size // unit) * unit <= sequence.num_computed:
+            key = sequence.key_of_page(index, size)
+            if key is None:
+                return
+            self._pool.publish(sequence.pages[index], key)
+            index += 1
+            sequence.num_published = index
+
+    def _extend(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
+        """Add a running sequence to the step; returns the query tokens used."""
+        reach = sequence.next_pass(budget)
+        if reach is None:
+            self._lacked_budget = True
+            return 0
+        self._turns.ran(sequence)
+        last = None if sequence.canvas_row is None else self._spans[sequence.canvas_row]
+        if last is not None and last.reach is reach:  # once more, on pages that it has
+            spans.append(last)
+            return reach.end - reach.start
+        while not self._cover(sequence, reach.horizon):
+            victim = self._running[-1]
+            self._preempt(victim)
+            if victim is sequence:
+                return 0
+        return self._append(sequence, reach, spans)
+
+    def _admit(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
+        """Start the first waiting sequence if it fits; returns the query tokens used."""
+        if sequence.in_flight:
+            return 0  # preempted, and its canvas is still to come
+        sequence.resume()
+        if not sequence.was_admitted:
+            self._choose_block_length(sequence)
+        self._take_prefix(sequence)
+        needed = sequence.num_pages(sequence.next_horizon, self._pool.page_size)
+        needed -= len(sequence.pages)
+        reach = sequence.next_pass(budget)
+        lacks_pages = needed > self._pool.num_available
+        if reach is None or lacks_pages or not self._leaves_pages(sequence, needed):
+            self._lacked_budget |= reach is None
+            self._release(sequence)
+            return 0
+        self._turns.ran(sequence)
+        covered = self._cover(sequence, reach.horizon)
+        assert covered
+        if not sequence.was_admitted:
+            sequence.was_admitted = True
+            sequence.num_cached = sequence.num_computed
+        self._waiting.remove(sequence)
+        self._running.append(sequence)
+        self.table.enter(sequence)
+        return self._append(sequence, reach, spans)
+
+    def _leaves_pages(self, sequence: Sequence, needed: int) -> bool:
+        """Whether light sequences can still have pages beside one more heavy one."""
+        is_heavy = self._turns.is_heavy
+        if not is_heavy(sequence) or not any(map(is_heavy, self._running)):
+            return True
+        return self._pool.num_available - needed >= self._pool.num_pages // 4
+
+    def _choose_block_length(self, sequence: Sequence) -> None:
+        """Fix the block length by the load, again and again until the sequence fits."""
+        index = index_under_load(self._block_rows / self._saturation_rows)
+        chosen = sequence.choices[min(index, len(sequence.choices) - 1)]
+        if chosen is not sequence.decoding:
+            sequence.decode_by(chosen)
+
+    def _take_prefix(self, sequence: Sequence) -> None:
+        if not self._shares_pages:
+            return
+        size = self._pool.page_size
+        while True:
+            index = len(sequence.pages)
+            key = sequence.key_of_page(index, size)
+            page = None if key is None else self._pool.acquire(key)
+            if page is None:
+                break
+            sequence.pages.append(page)
+        sequence.num_computed = len(sequence.pages) * size
+        sequence.num_published = len(sequence.pages)
+
+    def _cover(self, sequence: Sequence, end: int) -> bool:
+        missing = sequence.num_pages(end, self._pool.page_size) - len(sequence.pages)
+        if missing > 0:
+            pages = self._pool.allocate(missing)
+            if pages is None:
+                return False
+            sequence.pages += pages
+            self.table.note_pages(sequence, missing)
+        return True
+
+    def _preempt(self, sequence: Sequence) -> None:
+        self._running.remove(sequence)
+        self._release(sequence)
+        self._waiting.appendleft(sequence)
+        self.num_preempted += 1
+
+    def _release(self, sequence: Sequence) -> None:
+        self._pool.release(sequence.pages)
+        sequence.pages = []
+        if sequence.canvas_row is not None:
+            self._spans[sequence.canvas_row] = None
+        sequence.num_computed = sequence.num_published = 0
+
+    def _append(self, sequence: Sequence, reach: Reach, spans: list[Span]) -> int:
+        """Add what a sequence computes to the step; returns the query tokens used."""
+        row = sequence.canvas_row
+        assert row is not None, "a sequence that runs has a row"
+        span = Span.of(sequence, reach)
+        spans.append(span)
+        if sequence.num_canvases == 2:
+            spans.append(Span.of(sequence, reach, without_prompt=True))
+        else:
+            self._spans[row] = span
+        return sequence.num_canvases * reach.num_rows

@@ -1,0 +1,387 @@
+"""One request while it is being decoded: its canvas, its open block and its pages."""
+
+import copy
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from unmask.engine.schedule.pages import PageKey, page_key, root_key
+from unmask.engine.schedule.passes import BoolArray, IntArray, Reach
+from unmask.types import MAX_BLOCK_LENGTH, CacheName, ModelInfo, PolicyName, Request
+from unmask_kernels.scoring.request_constraint import Constraint
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """Decoding parameters with every default filled in; `limit` is the policy's own number.
+
+    `quotas` are the fewest positions that each step of a block fills.
+    """
+
+    policy: PolicyName
+    limit: float
+    quotas: tuple[int, ...]
+    block_len: int
+    max_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int
+    num_logprobs: int | None
+    stop_ids: frozenset[int]
+    cache: CacheName = "none"
+    guidance: float = 0.0  # how far logits are moved away from those without the prompt
+    editing_limit: float | None = None  # a committed token of the open block may be replaced
+    max_post_steps: int = 0  # that may still edit a block when nothing of it is masked
+    constraint: Constraint | None = None
+    sub_block_len: int | None = None  # positions of a block that are filled before the next ones
+    eos_last: bool = False  # positions that would end the answer are filled after the others
+    shorter: tuple["Decoding", ...] = ()  # the same in shorter blocks, one of which a load may take
+
+    @property
+    def steps(self) -> int:
+        """Denoising steps that a block may take."""
+        return len(self.quotas)
+
+
+class Sequence:
+    """Mutable state; positions before `block_start` are final, [block_start, block_end) is open.
+
+    With block-causal attention, blocks are counted from the first token of the prompt, and keys of
+    final blocks are kept. With full attention they are counted from the end of the prompt, and
+    keys are those of the pass in which the block was opened, or none; such a sequence has all of
+    its pages from the start, so it is never preempted. A canvas of noise begins after what is
+    committed, whose keys are causal, and is final as a whole. Positions before `last_end` are the
+    answer's, those before `fill_end` are denoised, and those after it are given.
+    """
+
+    def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
+        self.request = request
+        self.choices = (decoding, *decoding.shorter)
+        self.mask_token_id = info.mask_token_id or 0
+        self.is_full = info.attention == "full"
+        self.is_canvas = info.attention == "canvas"
+        self.shift = info.shift
+        self.num_prompt = len(request.prompt_token_ids)
+        self.num_cached = 0
+        self.num_steps = 0
+        self.num_forwards = 0
+        self.num_rows = 0
+        self.arrival_s = time.monotonic()
+        self.first_token_s: float | None = None
+        self.was_admitted = False
+        self.last_step = -1  # of the scheduler, in which it ran
+        self.num_passed = 0  # sequences that were admitted before it for lack of pages
+        self.speculates_for: Sequence | None = None  # of which this is a speculative state
+        self.num_shared = 0  # pages of it that a speculative state reads
+        self.keeps_scores = False  # of each result, to predict the next one
+        self.decode_by(decoding)
+
+    def decode_by(self, decoding: Decoding) -> None:
+        """Lay the canvas out in blocks; nothing may have been computed yet."""
+        self.decoding = decoding
+        self.num_canvases = 2 if decoding.guidance else 1  # the second one's prompt is masked
+        # Whether resolved positions of the open block are computed no more until it is full.
+        self.keeps_block_keys = decoding.cache == "block"
+        # Whether no result decides what is computed next, unless its scores are kept.
+        self._runs_ahead = not (
+            self.is_canvas
+            or self.shift
+            or self.keeps_block_keys
+            or decoding.editing_limit is not None
+            or decoding.sub_block_len is not None
+        )
+        request, block_len = self.request, decoding.block_len
+        # Whether the device has cells for two blocks, and nothing but quotas tells how many
+        # positions a step fills.
+        self._may_open_next = 2 * block_len <= MAX_BLOCK_LENGTH and (
+            self.is_canvas or (self._runs_ahead and not self.is_full and self.num_canvases == 1)
+        )
+        self._may_open_next &= decoding.constraint is None and not decoding.eos_last
+        self.last_end = self.num_prompt + decoding.max_tokens
+        self.origin = self.num_prompt if self.is_full or self.is_canvas else 0
+        self.fill_end = self.last_end
+        if not self.is_full:
+            self.fill_end += -(self.last_end - self.origin) % block_len
+        capacity = self.fill_end + len(request.suffix_token_ids)
+        self.canvas = np.full(capacity, self.mask_token_id, np.int64)
+        self.canvas[: self.num_prompt] = request.prompt_token_ids
+        self.canvas[self.fill_end :] = request.suffix_token_ids
+        self.masked = np.zeros(capacity, np.bool_)
+        self.masked[self.num_prompt : self.fill_end] = True
+        self.confidence = np.zeros(capacity, np.float32)
+        self.guess = self.canvas.copy()
+        self.accepted = np.zeros(capacity, np.bool_)  # by the last step of a canvas of noise
+        self.block_start = self.num_prompt - (self.num_prompt - self.origin) % block_len
+        self.block_end = min(self.block_start + block_len, self.fill_end)
+        self.block_step = 0
+        self.post_steps = 0
+        self.is_settled = False  # whether edits are over, so that the block is final
+        # Whether resolved positions of the open block are computed no more until it is full, and
+        # whether all of the open block was computed once.
+        self.keeps_block_keys = decoding.cache == "block"
+        self.has_block_keys = False
+        self.was_masked = self.masked[:0]  # in the open block, before the last result
+        self.num_computed = 0
+        self.in_flight = 0  # runs of the open block whose results are not known yet
+        self.in_next = 0  # runs of the block after it
+        self.canvas_row: int | None = None  # of the table and the device's canvas, once admitted
+        self.num_final = self.num_prompt
+        self.pages: list[int] = []
+        self.keys: list[PageKey] = []
+        self._last_pass: Reach | None = None  # over a whole open block, often the next one too
+        self.num_published = 0
+
+    @property
+    def usual_block_len(self) -> int:
+        """Block length without any load."""
+        return self.choices[0].block_len
+
+    @property
+    def next_step(self) -> int:
+        """Number of the denoising step that is launched next, of the open or the next block."""
+        if self.in_flight and self.opens_next:
+            return 0
+        return self.block_step + self.in_flight
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the last step that the open block may take is launched."""
+        return self.block_step + self.in_flight >= self.decoding.steps
+
+    @property
+    def opens_next(self) -> bool:
+        """Whether the next block can begin before the tokens of the open one are known.
+
+        They are what its last step, the only one that is out, leaves on the device. That step fills
+        every position for certain: a canvas of noise takes no more of them, and of a masked block
+        no more are masked than it fills at least.
+        """
+        if not (self.is_out and self._may_open_next and self.in_flight == 1 and not self.in_next):
+            return False
+        if self.block_end >= self.fill_end or self.keeps_scores:
+            return False
+        if self.is_canvas:
+            return True
+        num_masked = int(self.masked[self.block_start : self.block_end].sum())
+        return num_masked <= self.decoding.quotas[min(self.block_step, self.decoding.steps - 1)]
+
+    @property
+    def block_index(self) -> int:
+        """Number of the open block, counted from the one in which the answer begins."""
+        block_len = self.decoding.block_len
+        first = (self.num_prompt - self.origin) // block_len
+        return (self.block_start - self.origin) // block_len - first
+
+    @property
+    def num_generated(self) -> int:
+        """Final tokens after the prompt."""
+        return self.num_final - self.num_prompt
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether more than the last block before the open one still has no keys."""
+        return not self.is_full and self.num_computed < self.block_start - self.decoding.block_len
+
+    @property
+    def key_unit(self) -> int:
+        """Tokens that the keys of a position depend on end at a multiple of this number."""
+        return 1 if self.is_canvas else self.decoding.block_len
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether the last result decides what is computed next."""
+        if not self.in_flight:
+            return False
+        if self.in_next:
+            return True  # the next block has begun, and the last tokens of the open one are to come
+        if self._runs_ahead and not self.keeps_scores:
+            return False
+        if self.is_canvas and self.is_out:
+            return not self.opens_next
+        if self.decoding.editing_limit is not None and self.in_flight > 1:
+            return True  # a run after the last edit might edit once more, and leave other keys
+        if self.keeps_scores and self.in_flight > 0:
+            return True  # the last result predicts the next ones
+        if self.keeps_block_keys and self.in_flight > 1:
+            return True  # the result before the last one tells which positions are active
+        if self.shift and self.block_step == 0 and self.masked[self.block_start]:
+            return self.in_flight > 0  # of the block, the device has the first position only
+        return self.in_flight > 0 and self.decoding.sub_block_len is not None
+
+    @property
+    def next_horizon(self) -> int:
+        """The number of positions that must have pages before the open block can be denoised."""
+        return len(self.canvas) if self.is_full else self.block_end
+
+    def num_pages(self, horizon: int, page_size: int) -> int:
+        """Pages that `horizon` positions take."""
+        return self.num_canvases * -(-horizon // page_size)
+
+    def next_pass(self, budget: int) -> Reach | None:
+        """What to compute next within `budget` query tokens, None if nothing that fits.
+
+        Whatever has no keys yet and the open block go together if they fit; otherwise as many
+        whole blocks as fit, because a block's queries need all of its keys.
+        """
+        if self.is_full:
+            reach = self._full_pass()
+            return reach if self.num_canvases * reach.num_rows <= budget else None
+        if self.in_flight and self.opens_next:
+            reach = self._next_block_pass()
+            return reach if reach.num_rows <= budget else None
+        reach = self._first_token_pass() if self._lacks_first_token else self._block_pass()
+        if reach.num_rows <= budget:
+            return reach
+        start, block_len = self.num_computed, self.decoding.block_len
+        end = start + budget if self.is_canvas else (start + budget) // block_len * block_len
+        end = min(end, self.block_start)
+        return Reach(start, end, end) if end > start else None
+
+    @property
+    def _lacks_first_token(self) -> bool:
+        """Whether the row before the block must be computed again, for its logits."""
+        return self.shift and self.next_step == 0 and bool(self.masked[self.block_start])
+
+    def _first_token_pass(self) -> Reach:
+        """What has no keys yet, and the last token before the block, which tells its first."""
+        start, end = min(self.num_computed, self.block_start - 1), self.block_start + 1
+        return Reach(start, end, end, range(self.block_start, end))
+
+    def _next_block_pass(self) -> Reach:
+        """The open block, whose tokens are final by then, and the first step of the next one."""
+        end = min(self.block_end + self.decoding.block_len, self.fill_end)
+        return Reach(self.num_computed, end, end, range(self.block_end, end))
+
+    def _block_pass(self) -> Reach:
+        start, end, part_len = self.block_start, self.block_end, self.decoding.sub_block_len
+        last = None if self.has_block_keys else self._last_pass
+        if last is not None and last.start == self.num_computed and last.end == end:
+            return last
+        scored = range(start, end)
+        if part_len is not None:
+            first = start + int(self.masked[start:end].argmax()) // part_len * part_len
+            scored = range(first, min(first + part_len, end))
+        if self.has_block_keys:
+            active = self._active_positions()
+            return Reach(start, end, end, scored, active, int(active.sum()))
+        reach = Reach(self.num_computed, end, end, scored)
+        self._last_pass = reach if part_len is None else None
+        return reach
+
+    def _active_positions(self) -> BoolArray:
+        """Positions of the open block that are masked, or were before the last step.
+
+        The last step's result may be unknown yet; the set is the same. Where logits are shifted,
+        the positions before them are read as well.
+        """
+        masked = self.masked[self.block_start : self.block_end]
+        active = masked.copy() if self.in_flight else self.was_masked.copy()
+        if self.shift:
+            active[:-1] |= active[1:]
+        return active
+
+    def _full_pass(self) -> Reach:
+        """Every position, or where keys were kept only those after them (Fast-dLLM).
+
+        The first position of a block has its logits in the row before it where they are shifted,
+        so it is filled by the pass that has that row.
+        """
+        everything, start, end = len(self.canvas), self.block_start, self.block_end
+        if self.decoding.cache == "none":
+            return Reach(0, everything, everything, range(start, end))
+        second = start + 1 if self.shift else start
+        if self.num_computed == 0:
+            return Reach(0, everything, everything, range(start, second if self.shift else end))
+        last = end if self.decoding.cache == "dual" else everything
+        return Reach(start, last, everything, range(second, end))
+
+    def computed(self, reach: Reach) -> None:
+        """Record that a pass was launched, and which keys are kept of it."""
+        self.num_forwards += 1
+        self.num_rows += self.num_canvases * reach.num_rows
+        if reach is self._last_pass and reach.start == self.block_start:
+            self.in_flight += 1  # the open block once more: no more keys are final
+            self.has_block_keys = self.keeps_block_keys
+            return
+        if reach.scored and reach.scored.start == self.block_end:
+            self.in_next += 1
+            self.num_computed = self.block_end
+            return
+        if reach.scored:
+            self.in_flight += 1
+            self.has_block_keys = self.keeps_block_keys and reach.end == self.block_end
+        if not self.is_full:
+            self.num_computed = min(reach.end, self.block_start)
+        elif self.decoding.cache != "none":
+            self.num_computed = self.block_start
+
+    def tokens_without_prompt(self, reach: Reach) -> IntArray:
+        """Token ids [end - start] with the prompt, and what follows the answer, masked."""
+        tokens = self.canvas[reach.start : reach.end].copy()
+        tokens[: max(0, self.num_prompt - reach.start)] = self.mask_token_id
+        tokens[max(0, self.fill_end - reach.start) :] = self.mask_token_id
+        return tokens
+
+    def note_masked(self) -> None:
+        """Remember what is masked before a result is applied."""
+        self.was_masked = self.masked[self.block_start : self.block_end].copy()
+
+    def note_edits(self, num_chosen: int) -> None:
+        """Tell from how many positions a step chose whether the block is final (LLaDA2.1).
+
+        It is once a step that began with nothing masked replaces nothing, or was the last allowed.
+        """
+        if self.masked[self.block_start : self.block_end].any():
+            return
+        self.post_steps += 1
+        over = self.post_steps >= self.decoding.max_post_steps
+        self.is_settled = over or num_chosen == 0
+
+    def key_of_page(self, index: int, page_size: int) -> PageKey | None:
+        """Key of page `index`, None while a token that it depends on is not final."""
+        unit = self.key_unit
+        while len(self.keys) <= index:
+            i = len(self.keys)
+            end = -(-(i + 1) * page_size // unit) * unit
+            if end > self.block_start:
+                return None
+            previous = self.keys[-1] if self.keys else root_key(unit)
+            self.keys.append(page_key(previous, self.canvas[i * page_size : end]))
+        return self.keys[index]
+
+    def forked(self) -> "Sequence":
+        """A state of the same request that goes on by itself, without pages yet."""
+        state = copy.copy(self)
+        state.speculates_for = self.speculates_for or self
+        state.canvas, state.masked = self.canvas.copy(), self.masked.copy()
+        state.pages, state.keys = [], []
+        state.canvas_row, state.in_flight = None, 0
+        state._last_pass = None
+        return state
+
+    def resume(self) -> None:
+        """Go on after a preemption; what of the open block is not kept is denoised again.
+
+        That is a canvas of noise, or a block with keys of earlier steps.
+        """
+        if self.is_canvas:
+            self.block_step = 0
+        elif self.has_block_keys:
+            opened = slice(max(self.block_start, self.num_prompt), self.block_end)
+            self.canvas[opened], self.masked[opened] = self.mask_token_id, True
+            self.block_step, self.has_block_keys = 0, False
+
+    def open_next_block(self) -> None:
+        """Begin the block after the open one, whose positions are all final."""
+        if self.is_full:
+            self.num_computed = 0
+        elif not self.is_canvas and self.in_flight and self.pages and not self.has_block_keys:
+            # The run that is still out has every token, so it leaves the block's final keys.
+            self.num_computed = self.block_end
+        self.block_start = self.block_end
+        self.block_end = min(self.block_start + self.decoding.block_len, self.fill_end)
+        self.in_flight, self.in_next = self.in_next, 0
+        self.block_step = self.post_steps = 0
+        self.is_settled = self.has_block_keys = False

@@ -1,0 +1,119 @@
+"""Lossless speculation: likely next states of a block are run in the same step as the block.
+
+The last result has a token and a confidence for each position that is still masked, and so predicts
+the next result, and the one after it (FreeDave, Wu and Zhang, 2025). A speculative state is a
+sequence with scratch pages from the open block on. It is accepted only if the block reaches that
+state, token for token. Its result is then what the next step would have computed.
+"""
+
+import numpy as np
+
+from unmask.config import EngineConfig
+from unmask.engine.schedule.batch import Span
+from unmask.engine.schedule.pages import PagePool
+from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.schedule.table import SequenceTable
+
+MAX_STATES = 8  # of a step
+
+
+def num_canvas_rows(config: EngineConfig) -> int:
+    """Rows of the table and of the device's canvas: of sequences, and of speculative states."""
+    return config.max_num_seqs + (MAX_STATES if config.speculation_rows else 0)
+
+
+def can_speculate(sequence: Sequence) -> bool:
+    """Whether a step of such a request depends on its block's tokens and nothing else."""
+    decoding = sequence.decoding
+    return not (
+        sequence.is_full
+        or sequence.is_canvas
+        or sequence.shift
+        or sequence.keeps_block_keys
+        or decoding.editing_limit is not None
+        or decoding.sub_block_len is not None
+    )
+
+
+def likely_next(sequence: Sequence) -> Sequence | None:
+    """The likely state after the next step; None if nothing predicts it, or the answer ends."""
+    params, opened = sequence.decoding, slice(sequence.block_start, sequence.block_end)
+    masked = sequence.masked[opened].nonzero()[0] + sequence.block_start
+    if sequence.block_step == 0 or not len(masked):
+        return None
+    quota = params.quotas[min(sequence.block_step, params.steps - 1)]
+    chosen = masked[:quota]
+    if params.policy != "sequential":
+        chosen = masked[np.argsort(-sequence.confidence[masked], kind="stable")[:quota]]
+    state = sequence.forked()
+    state.canvas[chosen] = sequence.guess[chosen]
+    state.masked[chosen] = False
+    state.block_step += 1
+    if (state.canvas[chosen] == sequence.mask_token_id).any() or _ends(state):
+        return None
+    if state.num_final == state.block_end:
+        state.open_next_block()
+    return state
+
+
+def _ends(sequence: Sequence) -> bool:
+    """Move the final prefix forward, and tell whether the answer ends in it."""
+    start, last = sequence.num_final, min(sequence.block_end, sequence.last_end)
+    masked = sequence.masked[start:last].nonzero()[0]
+    sequence.num_final = start + int(masked[0]) if len(masked) else last
+    fresh: list[int] = sequence.canvas[start : sequence.num_final].tolist()
+    is_last = sequence.num_final == sequence.last_end
+    return is_last or not sequence.decoding.stop_ids.isdisjoint(fresh)
+
+
+def speculate(spans: list[Span], table: SequenceTable, pool: PagePool, num_rows: int) -> list[Span]:
+    """Spans of speculative states that fit `num_rows`, the likelier ones first.
+
+    They read the pages of their sequence before the open block. The other pages are scratch, which
+    `discard` gives back.
+    """
+    size = pool.page_size
+    found: list[Span] = []
+    frontier = [s.sequence for s in spans if s.reach.scored and can_speculate(s.sequence)]
+    while frontier:
+        states = [state for sequence in frontier if (state := likely_next(sequence)) is not None]
+        frontier = []
+        for state in states:
+            origin = state.speculates_for
+            assert origin is not None, "a state is of a sequence"
+            first = origin.block_start // size
+            needed = state.block_end - first * size
+            if len(found) == MAX_STATES or needed > num_rows:
+                return found
+            own = pool.allocate(-(-needed // size))
+            if own is None:
+                return found
+            state.num_computed, state.pages = first * size, origin.pages[:first] + own
+            state.num_shared = first
+            table.enter(state)
+            reach = state.next_pass(needed)
+            assert reach is not None, "there is room for it"
+            found.append(Span.of(state, reach))
+            num_rows -= needed
+            if state.block_start == origin.block_start:
+                frontier.append(state)
+    return found
+
+
+def discard(spans: list[Span], table: SequenceTable, pool: PagePool) -> None:
+    """Free pages and rows of speculative states; later steps write to them after this one."""
+    for span in spans:
+        pool.release(span.sequence.pages[span.sequence.num_shared :])
+        table.leave(span.sequence)
+
+
+def is_reached(span: Span) -> bool:
+    """Whether the sequence that a speculative state is of has reached it."""
+    state, origin = span.sequence, span.sequence.speculates_for
+    assert origin is not None, "a state is of a sequence"
+    if (state.block_start, state.block_step) != (origin.block_start, origin.block_step):
+        return False
+    seen = slice(span.reach.start, state.block_end)
+    return np.array_equal(state.canvas[seen], origin.canvas[seen]) and np.array_equal(
+        state.masked[seen], origin.masked[seen]
+    )

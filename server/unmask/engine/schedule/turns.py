@@ -1,0 +1,65 @@
+"""Turns between requests whose every pass is long and all others; no torch."""
+
+from collections.abc import Sequence as Many
+
+from unmask.engine.schedule.sequence import Sequence
+
+SHARE = 2  # rows that light sequences are due for each row of a heavy pass
+HEAVY_MULTIPLE, HEAVY_PART = 2, 8  # of the rows that fill the device, and of a step's budget
+MAX_PASSED = 256  # sequences that may pass one for which there are no pages
+
+
+class Turns:
+    """Tells when a heavy sequence may run beside light ones, and who has waited longest.
+
+    A sequence is heavy if one pass over its block or canvas takes much more time than a step of
+    others does. One heavy pass runs beside light sequences for every so many rows of theirs, so a
+    short request is never as slow as the long ones beside it; heavy ones alone share what a step
+    holds.
+    """
+
+    def __init__(self, budget: int, saturation_rows: int) -> None:
+        self._heavy_rows = max(HEAVY_MULTIPLE * saturation_rows, budget // HEAVY_PART)
+        self._saturation_rows = saturation_rows
+        self._rows_due = 0  # of light sequences, before the next heavy pass
+        self.step = 0
+
+    def is_heavy(self, sequence: Sequence) -> bool:
+        """Whether a pass of this sequence holds up the rest."""
+        return pass_rows(sequence) > self._heavy_rows
+
+    @property
+    def is_heavy_due(self) -> bool:
+        """Whether light sequences have had their share since the last heavy pass."""
+        return self._rows_due <= 0
+
+    def begin(self) -> None:
+        """A step begins."""
+        self.step += 1
+
+    def ran(self, sequence: Sequence) -> None:
+        """Note that a sequence is part of this step."""
+        sequence.last_step = self.step
+
+    def end(self, light_rows: int, heavy_rows: int) -> None:
+        """Note what a step computes."""
+        if heavy_rows:
+            self._rows_due = SHARE * heavy_rows
+        elif light_rows:
+            # A step of few rows takes as long as one that fills the device.
+            self._rows_due -= max(light_rows, self._saturation_rows)
+
+    @staticmethod
+    def longest_waiting(sequences: Many[Sequence]) -> list[Sequence]:
+        """In the order of the steps in which they ran last."""
+        return sorted(sequences, key=lambda sequence: sequence.last_step)
+
+
+def pass_rows(sequence: Sequence) -> int:
+    """Rows that every denoising pass of a sequence takes."""
+    if not sequence.is_full:
+        return sequence.decoding.block_len
+    if sequence.decoding.cache == "dual":
+        return sequence.num_canvases * sequence.decoding.block_len
+    before = 0 if sequence.decoding.cache == "none" else sequence.num_prompt
+    return sequence.num_canvases * (len(sequence.canvas) - before)
