@@ -33,15 +33,16 @@ from benchmarks.machine import ROOT, describe
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
 from unmask.engine.run.graphs.check import random_decision
-from unmask.engine.run.graphs.forward import Captured, Graphs
-from unmask.engine.run.graphs.forward_buffers import StepRoom
+from unmask.engine.run.graphs.forward import Captured, ForwardGraphs
+from unmask.engine.run.graphs.forward_buffers import ForwardBuffers
 from unmask.engine.run.graphs.sampling import Captured as CapturedDecision
-from unmask.engine.run.graphs.sampling import DecisionGraphs
-from unmask.engine.run.graphs.sampling_buffers import DecisionRoom, DecisionSize
+from unmask.engine.run.graphs.sampling import SamplingGraphs
+from unmask.engine.run.graphs.sampling_buffers import SamplingBuffers, SamplingSize
 from unmask.engine.run.graphs.sizes import tile_configs
 from unmask.engine.run.runner import Runner
 from unmask.metrics import Metrics
-from unmask.models.layers import LayerShape, StepInput
+from unmask.models.inputs import ForwardInputs
+from unmask.models.kv_cache import LayerShape
 from unmask.tokenizer import Tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, Delta, Request, SamplingParams
 from unmask_kernels import dispatch
@@ -73,11 +74,11 @@ class Stub:
         """Both layers."""
         return (LayerShape(8, 1, 4),) * 2
 
-    def forward(self, step: StepInput) -> Tensor:
+    def forward(self, step: ForwardInputs) -> Tensor:
         """Zeros in place of hidden states."""
         return torch.zeros(len(step.token_ids), 1)
 
-    def finish(self, hidden: Tensor) -> Tensor:
+    def final_norm(self, hidden: Tensor) -> Tensor:
         """The hidden states."""
         return hidden
 
@@ -91,9 +92,9 @@ class StubGraphs:
         num_rows = BLOCK * config.max_num_seqs * 5 // 4  # one block in eight is committed
         tiles = {shape: (kind, TileSize(num_rows, num_rows, num_rows, num_rows, num_rows))}
         self.canvas = torch.zeros(config.max_num_seqs + 1, MAX_BLOCK_LENGTH, dtype=torch.int64)
-        self.step = StepRoom.empty(loaded.model.layers, tiles, num_rows, self.runner.cache)
-        size = DecisionSize(num_rows, config.max_num_seqs, draws=True)
-        self.decision = make_room(size, loaded.device)
+        self.step = ForwardBuffers.empty(loaded.model.layers, tiles, num_rows, self.runner.cache)
+        size = SamplingSize(num_rows, config.max_num_seqs, draws=True)
+        self.decision = make_static_plan(size, loaded.device)
         self.mask_token_id = loaded.info.mask_token_id or 0
         self.order, self.spent_s = order, 0.0
         self.random = np.random.default_rng(0)
@@ -102,11 +103,11 @@ class StubGraphs:
         """The engine's runner with graphs."""
         staging, loaded = self.runner.staging, self.runner.loaded
         hidden = torch.zeros(self.step.num_rows, 1)
-        graphs = Graphs(
+        graphs = ForwardGraphs(
             [Captured(self.step, Replay(self, self.renew))], hidden, self.canvas, staging
         )
         decided = [CapturedDecision(self.decision, Replay(self, self.decide))]
-        decisions = DecisionGraphs(decided, self.canvas, staging, loaded.info.vocab_size)
+        decisions = SamplingGraphs(decided, self.canvas, staging, loaded.info.vocab_size)
         return replace(self.runner, graphs=graphs, decisions=decisions, canvas=self.canvas)
 
     def renew(self) -> None:
@@ -134,14 +135,14 @@ class StubGraphs:
         canvas[given["cells"][selected]] = token[selected]
 
 
-def make_room(size: DecisionSize, device: torch.device) -> DecisionRoom:
+def make_static_plan(size: SamplingSize, device: torch.device) -> SamplingBuffers:
     """Memory for decisions; that of an older version is laid out by arrays that it shall hold."""
-    make: Any = DecisionRoom.empty
+    make: Any = SamplingBuffers.empty
     try:
-        return cast(DecisionRoom, make(size, device))
+        return cast(SamplingBuffers, make(size, device))
     except TypeError:
         arrays = random_decision(size, size.num_rows, np.random.default_rng(0))
-        return cast(DecisionRoom, make(size, arrays, device))
+        return cast(SamplingBuffers, make(size, arrays, device))
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ def seed_prompts(
         request = Request("seed", ids, params)
         sequence = Decoded(request, resolve(request, info, engine.limits), info)
         for index in range(len(ids) // pool.page_size):
-            key = sequence.key_of_page(index, pool.page_size)
+            key = sequence.hash_of_page(index, pool.page_size)
             if key is None:
                 break
             page = pool.acquire(key)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unmask.models.family import Model, Traits
-from unmask.models.layers import LayerShape
+from unmask.models.kv_cache import LayerShape
 from unmask.models.registry import find_family
 from unmask.models.weights import Weights
 from unmask_kernels.layers.ops import Activation

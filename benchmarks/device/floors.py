@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.device.families import Sizes
 from benchmarks.device.timing import Ceilings
-from unmask.models.layers import LayerShape
+from unmask.models.kv_cache import LayerShape
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.device.timing import Ceilings, timed
 from unmask_kernels import dispatch
-from unmask_kernels.layers.ops import place_heads, rms_norm, swiglu
+from unmask_kernels.layers.ops import qk_norm_rope_store, rms_norm, swiglu
 
 
 def compare(
@@ -31,7 +31,7 @@ def compare(
     slots = torch.randperm(rows, device=device)
 
     def place() -> Tensor:
-        return place_heads(projected, norms, 1e-6, cos, sin, keys, values, slots)
+        return qk_norm_rope_store(projected, norms, 1e-6, cos, sin, keys, values, slots)
 
     def gate() -> Tensor:
         return F.silu(both[:, :intermediate]) * both[:, intermediate:]

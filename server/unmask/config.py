@@ -29,7 +29,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """Limits of the batcher and of the KV cache.
+    """EngineLimits of the batcher and of the KV cache.
 
     `max_batch_tokens` is the number of query tokens a step may hold. `num_pages` of `page_size`
     tokens, 64 on a GPU and 32 elsewhere, hold keys and values; without their number they fill

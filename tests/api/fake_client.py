@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from tests.support.tiny import EOS_ID, MASK_ID, VOCAB_SIZE, byte_tokenizer
-from unmask.engine.schedule.admission import Limits, resolve
+from unmask.engine.schedule.admission import EngineLimits, resolve
 from unmask.errors import UnmaskError
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
@@ -81,7 +81,9 @@ class FakeClient:
     tokenizer: Tokenizer = TOKENIZER
 
     def submit(self, request: Request) -> FakeStream:
-        resolve(request, self.model, Limits(max_batch_tokens=2048, num_pages=400, page_size=16))
+        resolve(
+            request, self.model, EngineLimits(max_batch_tokens=2048, num_pages=400, page_size=16)
+        )
         number = len(self.requests)
         self.requests.append(request)
         if number in self.refusals:

@@ -6,7 +6,7 @@ from benchmarks.device.families import SHAPES, Sizes, sizes
 from benchmarks.device.floors import StepWork, Term, by_name, joint_s, serial_s, terms
 from benchmarks.device.loads import Load, best_work
 from benchmarks.device.timing import Ceilings
-from unmask.models.layers import LayerShape
+from unmask.models.kv_cache import LayerShape
 
 CEILINGS = Ceilings(1000.0, 100.0, 200.0)
 SIZES = Sizes(

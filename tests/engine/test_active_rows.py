@@ -15,7 +15,8 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.engine.run.graphs import forward as graphs
 from unmask.engine.run.graphs import sampling as decision_graphs
 from unmask.errors import InvalidConfig, InvalidRequest
-from unmask.models.layers import KVCache, StepInput, plan_layers
+from unmask.models.inputs import ForwardInputs, plan_layers
+from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import RefinementOptions, Request, SamplingParams
 
@@ -67,7 +68,7 @@ class Loop:
         )
         token_ids = torch.tensor([canvas[i] for i in positions])
         self.num_rows += len(positions)
-        return self.loaded.model.forward(StepInput(token_ids, rows, rows, plans, self.cache))
+        return self.loaded.model.forward(ForwardInputs(token_ids, rows, rows, plans, self.cache))
 
     def decode(
         self, prompt: list[int], num_tokens: int, block_len: int, threshold: float
@@ -86,7 +87,7 @@ class Loop:
             while masked:
                 hidden = self.hidden(canvas, active, block_len)
                 own = hidden[[active.index(i) for i in masked]]
-                logits = self.loaded.model.lm_head(self.loaded.model.finish(own)).float()
+                logits = self.loaded.model.lm_head(self.loaded.model.final_norm(own)).float()
                 logits[:, mask] = -torch.inf
                 sure, tokens = logits.softmax(-1).max(-1)
                 chosen = [k for k in range(len(masked)) if sure[k] >= threshold]

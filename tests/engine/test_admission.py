@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from unmask.engine.schedule.admission import Limits, resolve
+from unmask.engine.schedule.admission import EngineLimits, resolve
 from unmask.engine.schedule.sequence import Decoding
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, Request, SamplingParams
@@ -18,11 +18,11 @@ MODEL = ModelInfo(
     default_sampling=SamplingParams(temperature=0.0, policy="threshold", threshold=0.8),
     created_s=0,
 )
-LIMITS = Limits(max_batch_tokens=64, num_pages=6, page_size=16)
+LIMITS = EngineLimits(max_batch_tokens=64, num_pages=6, page_size=16)
 
 
 def resolved(
-    prompt: tuple[int, ...] = (1, 2), limits: Limits = LIMITS, **params: object
+    prompt: tuple[int, ...] = (1, 2), limits: EngineLimits = LIMITS, **params: object
 ) -> Decoding:
     return resolve(Request("r", prompt, SamplingParams(**params)), MODEL, limits)
 

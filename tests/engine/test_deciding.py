@@ -3,7 +3,7 @@
 import torch
 
 from tests.support.rules import make_rules
-from unmask.engine.run.sampling import Decisive, _considered
+from unmask.engine.run.sampling import SamplingInputs, _considered
 from unmask_kernels.scoring.ops import LastTokens, RowScores
 
 END = 9
@@ -20,7 +20,7 @@ def test_ends_are_filled_as_any_others_where_nothing_else_of_a_block_is_left() -
     )
     policies = ["threshold", "threshold"]
     rules = make_rules(policies, block, torch.tensor([1, 1]), torch.tensor([0.5, 0.5]))
-    given = Decisive(10, block, rules, None, None, last=last)
+    given = SamplingInputs(10, block, rules, None, None, last=last)
 
     found = _considered(scores, given, None).confidence
     assert found[0] > found[2] > 0

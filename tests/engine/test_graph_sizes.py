@@ -16,7 +16,7 @@ from unmask.engine.run.graphs.sizes import (
     row_counts,
     tile_configs,
 )
-from unmask.models.layers import LayerShape
+from unmask.models.kv_cache import LayerShape
 from unmask.models.registry import LoadedModel
 from unmask.types import SamplingParams
 

@@ -24,7 +24,8 @@ from unmask.config import EngineConfig
 from unmask.engine.run.graphs import forward as graphs
 from unmask.engine.run.graphs.forward import wants_graphs
 from unmask.models.family import Model
-from unmask.models.layers import KVCache, StepInput
+from unmask.models.inputs import ForwardInputs
+from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
 from unmask.types import Request, SamplingParams
 
@@ -269,11 +270,11 @@ class Dependent:
         self.layers, self.lm_head, self.row_unit = model.layers, model.lm_head, model.row_unit
         self._model = model
 
-    def forward(self, step: StepInput) -> torch.Tensor:
+    def forward(self, step: ForwardInputs) -> torch.Tensor:
         return self._model.forward(step) * (1 + 1e-7 * len(step.token_ids))
 
-    def finish(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self._model.finish(hidden)
+    def final_norm(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self._model.final_norm(hidden)
 
 
 def test_a_start_warns_once_where_last_bits_depend_on_company(

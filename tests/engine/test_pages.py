@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from unmask.config import EngineConfig
-from unmask.engine.schedule.pages import PagePool, page_key, page_size_of, root_key
+from unmask.engine.schedule.pages import PagePool, page_hash, page_size_of, root_hash
 
 
 def key(*tokens: int, previous: bytes | None = None) -> bytes:
-    return page_key(previous or root_key(4), np.array(tokens, np.int64))
+    return page_hash(previous or root_hash(4), np.array(tokens, np.int64))
 
 
 def test_a_page_has_as_many_tokens_as_suit_the_device_unless_it_is_told() -> None:
@@ -78,7 +78,7 @@ def test_the_end_of_a_chain_is_evicted_before_its_beginning() -> None:
 def test_a_key_depends_on_everything_before_it_and_on_the_block_length() -> None:
     assert key(1, 2) != key(1, 3)
     assert key(2, previous=key(1)) != key(2, previous=key(3))
-    assert root_key(4) != root_key(8)
+    assert root_hash(4) != root_hash(8)
 
 
 def test_a_lost_page_is_noticed() -> None:

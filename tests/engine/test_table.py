@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.engines import make_engine, run_all
 from unmask.config import EngineConfig
-from unmask.engine.schedule.admission import Limits, resolve
+from unmask.engine.schedule.admission import EngineLimits, resolve
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.scheduler import Scheduler
@@ -35,7 +35,7 @@ def info(**changes: Any) -> ModelInfo:
 
 def sequence(model: ModelInfo, num_prompt: int, **params: Any) -> Sequence:
     request = Request("r", tuple(range(num_prompt)), SamplingParams(max_tokens=16, **params))
-    return Sequence(request, resolve(request, model, Limits(64, 100, PAGE)), model)
+    return Sequence(request, resolve(request, model, EngineLimits(64, 100, PAGE)), model)
 
 
 def schedule(model: ModelInfo, sequences: list[Sequence]) -> tuple[Scheduler, StepBatch]:
@@ -50,18 +50,18 @@ def schedule(model: ModelInfo, sequences: list[Sequence]) -> tuple[Scheduler, St
 def test_a_canvas_lies_in_the_table_until_its_sequence_leaves() -> None:
     table, own = SequenceTable(2, 32, 8), sequence(info(), 5)
     own.pages = [7, 3]
-    before = own.canvas.tolist()
+    before = own.tokens.tolist()
     table.enter(own)
-    assert own.canvas.tolist() == before
-    table.tokens[own.canvas_row, 6] = 11
-    table.masked[own.canvas_row, 6] = False
-    assert own.canvas[6] == 11
+    assert own.tokens.tolist() == before
+    table.tokens[own.table_row, 6] = 11
+    table.masked[own.table_row, 6] = False
+    assert own.tokens[6] == 11
     assert not own.masked[6]
-    assert table.pages[own.canvas_row, :2].tolist() == [7, 3]
+    assert table.pages[own.table_row, :2].tolist() == [7, 3]
     table.leave(own)
-    assert own.canvas_row is None
+    assert own.table_row is None
     table.tokens[:] = 0
-    assert own.canvas[6] == 11, "nobody else writes to the canvas of a sequence that left"
+    assert own.tokens[6] == 11, "nobody else writes to the canvas of a sequence that left"
 
 
 def test_pages_that_come_later_are_noted() -> None:
@@ -71,7 +71,7 @@ def test_pages_that_come_later_are_noted() -> None:
     table.enter(own)
     own.pages += [4, 5]
     table.note_pages(own, 2)
-    assert table.pages[own.canvas_row, :3].tolist() == [7, 4, 5]
+    assert table.pages[own.table_row, :3].tolist() == [7, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -91,26 +91,26 @@ def test_a_batch_has_the_rows_of_its_spans_one_after_another(
     _, batch = schedule(model, sequences)
     denoised = 0
     for i, span in enumerate(batch.spans):
-        own, reach = span.sequence, span.reach
+        own, query = span.sequence, span.query
         rows = slice(*batch.query_starts[i : i + 2])
-        positions = np.arange(reach.start, reach.end)
+        positions = np.arange(query.start, query.end)
         assert batch.positions[rows].tolist() == positions.tolist()
-        hidden = own.tokens_without_prompt(reach) if span.without_prompt else own.canvas[positions]
+        hidden = own.tokens_without_prompt(query) if span.without_prompt else own.tokens[positions]
         assert batch.token_ids[rows].tolist() == hidden.tolist()
-        count = -(-reach.horizon // PAGE)
+        count = -(-query.horizon // PAGE)
         pages = own.pages[count:] if span.without_prompt else own.pages[:count]
         assert batch.pages[slice(*batch.page_starts[i : i + 2])].tolist() == pages
         slots = [pages[p // PAGE] * PAGE + p % PAGE for p in positions.tolist()]
         assert batch.slots[rows].tolist() == slots
-        if not reach.scored or span.without_prompt:
+        if not query.scored or span.without_prompt:
             continue
         assert batch.denoised[denoised] is span
         scored = slice(*batch.scored_starts[denoised : denoised + 2])
         edits = own.decoding.editing_limit is not None
-        wanted = [p for p in reach.scored if own.masked[p] or (edits and p >= own.num_prompt)]
+        wanted = [p for p in query.scored if own.masked[p] or (edits and p >= own.num_prompt)]
         assert batch.scored_positions[scored].tolist() == wanted
         assert (batch.scored_spans[scored] == denoised).all()
-        own_rows = batch.query_starts[i] + np.array(wanted) - reach.start
+        own_rows = batch.query_starts[i] + np.array(wanted) - query.start
         assert batch.scored_rows[scored].tolist() == own_rows.tolist()
         assert batch.open_rows[batch.scored_open[scored]].tolist() == own_rows.tolist()
         assert batch.decoding.quota[denoised] == own.decoding.quotas[0]
@@ -124,13 +124,13 @@ def test_rows_are_taken_again_by_those_who_come_later() -> None:
     model = info()
     first = [sequence(model, 5) for _ in range(4)]
     scheduler, _ = schedule(model, first)
-    assert sorted(own.canvas_row for own in first if own.canvas_row is not None) == [0, 1, 2, 3]
-    row = first[2].canvas_row
+    assert sorted(own.table_row for own in first if own.table_row is not None) == [0, 1, 2, 3]
+    row = first[2].table_row
     scheduler.remove(first[2])
     later = sequence(model, 7)
     scheduler.add(later)
     scheduler.schedule()
-    assert later.canvas_row == row
+    assert later.table_row == row
 
 
 def test_a_preempted_sequence_keeps_its_row_and_its_tokens(tiny: LoadedModel) -> None:

@@ -13,10 +13,10 @@ from unmask_kernels.attention.static_tiles import (
     TileSize,
     fill,
     fits,
-    make_room,
-    moved,
-    room_sizes,
-    tensors_of,
+    make_static_plan,
+    plan_tensors,
+    static_sizes,
+    with_tensors,
 )
 from unmask_kernels.attention.tiles import (
     ITEM_FIELDS,
@@ -182,13 +182,13 @@ def test_padding_rows_of_a_room_are_zero_and_change_no_bit(device: torch.device)
     case = build(SPANS, 16, (4, 2), torch.bfloat16, device)
     case.config = replace(GRAINS, programs=24)
     expected, count, padding = run(case, case.plan()), len(case.query), 21
-    plan = moved(case.plan(), [tensor.cpu() for tensor in tensors_of(case.plan())])
+    plan = with_tensors(case.plan(), [tensor.cpu() for tensor in plan_tensors(case.plan())])
     size = TileSize.of(plan)
     large = TileSize(count + padding, size.pages + 3, size.items + 3, size.tiles + 2, 99)
-    memory = [torch.full((n,), 7, dtype=torch.int32) for n in room_sizes(large)]
-    room = make_room(case.config, large, memory, group_size=2)
+    memory = [torch.full((n,), 7, dtype=torch.int32) for n in static_sizes(large)]
+    room = make_static_plan(case.config, large, memory, group_size=2)
     fill(room, plan)
-    room = moved(room, [tensor.to(device) for tensor in tensors_of(room)])
+    room = with_tensors(room, [tensor.to(device) for tensor in plan_tensors(room)])
     case.query = torch.cat([case.query, case.query.new_full((padding, 4, 32), torch.nan)])
     out = run(case, room)
     assert torch.equal(out[:count], expected)
@@ -200,5 +200,5 @@ def test_a_plan_fits_where_its_padding_has_items_too() -> None:
     size = TileSize.of(plan)
     for spare, does_fit in ((0, False), (1, True)):
         large = replace(size, rows=size.rows + 16, items=size.items + spare)
-        memory = [torch.zeros(n, dtype=torch.int32) for n in room_sizes(large)]
-        assert fits(plan, make_room(LARGE, large, memory, group_size=4)) == does_fit
+        memory = [torch.zeros(n, dtype=torch.int32) for n in static_sizes(large)]
+        assert fits(plan, make_static_plan(LARGE, large, memory, group_size=4)) == does_fit

@@ -20,7 +20,7 @@ from unmask.config import DecodingConfig, EngineConfig, ModelConfig
 from unmask.engine.run.graphs import forward as graphs
 from unmask.engine.run.graphs import sampling as decision_graphs
 from unmask.engine.run.graphs import sizes as graph_sizes
-from unmask.models.layers import KVCache
+from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import Request, SamplingParams
 from unmask_kernels import dispatch

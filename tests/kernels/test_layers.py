@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unmask_kernels import reference
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.layers.ops import geglu, place_heads, rms_norm, swiglu
+from unmask_kernels.layers.ops import geglu, qk_norm_rope_store, rms_norm, swiglu
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
@@ -70,7 +70,7 @@ def test_heads_are_normalised_rotated_and_stored(
     slots = torch.tensor([3, 17, 4, 9, 0, 1, 12], device=device)
     keys = torch.full((5, page, num_kv, head_dim), math.nan, dtype=dtype, device=device)
     values = keys.clone()
-    query = place_heads(heads, weights, 1e-6, cos, sin, keys, values, slots)
+    query = qk_norm_rope_store(heads, weights, 1e-6, cos, sin, keys, values, slots)
 
     wide = heads.double()[:, : num_heads + num_kv]
     if weights is not None:
@@ -93,7 +93,7 @@ def test_norms_may_be_of_another_dtype_than_what_they_normalise() -> None:
     heads, norms = torch.randn(3, 3, 32).bfloat16(), torch.randn(2, 32)
     angles = torch.randn(3, 1, 16).bfloat16()
     keys, values = torch.zeros(2, 1, 4, 1, 32).bfloat16()
-    query = place_heads(heads, norms, 1e-6, angles, angles, keys, values, torch.arange(3))
+    query = qk_norm_rope_store(heads, norms, 1e-6, angles, angles, keys, values, torch.arange(3))
     normed = reference.rms_norm(heads[:, :2], norms, 1e-6)
     assert torch.equal(query, reference.rotary(normed, angles, angles)[:, :1])
 
@@ -120,7 +120,7 @@ def test_values_are_normalised_where_there_are_norms_for_them(
     keys = torch.zeros(2, 4, num_kv, head_dim, dtype=dtype, device=device)
     values = torch.zeros_like(keys)
     place = (weights, 1e-6, cos, sin, keys, values, slots)
-    query = place_heads(heads, *place, key_is_value=shared)
+    query = qk_norm_rope_store(heads, *place, key_is_value=shared)
     rotated = exact_norm(heads[:, : num_heads + num_kv], weights[: num_heads + num_kv])
     low, high = rotated.chunk(2, -1)
     c, s = cos.double(), sin.double()
@@ -146,7 +146,7 @@ def test_heads_of_a_row_get_the_same_bits_in_any_company(
         values = torch.zeros_like(keys)
         slots = torch.arange(9, device=device)[rows]
         own = (heads[rows], weights, 1e-6, cos[rows], sin[rows])
-        query = place_heads(*own, keys, values, slots)
+        query = qk_norm_rope_store(*own, keys, values, slots)
         return [query, keys.flatten(0, 1)[slots], values.flatten(0, 1)[slots]]
 
     together = place(heads.contiguous(), slice(0, 9))
@@ -166,7 +166,7 @@ def test_keys_and_values_of_8_bits_are_divided_by_their_scales(
     slots = torch.tensor([2, 0, 1], device=device)
     cos, sin = (t.bfloat16() for t in (angles.cos(), angles.sin()))
     scales = {"key_scales": scale, "value_scales": 2 * scale}
-    place_heads(heads, None, 1e-6, cos, sin, keys, values, slots, **scales)
+    qk_norm_rope_store(heads, None, 1e-6, cos, sin, keys, values, slots, **scales)
     expected = (heads[:, 2:3].float() / scale).to(torch.float8_e4m3fn)
     assert torch.equal(keys[0].float()[slots], expected.float())
     assert torch.equal(values[0].float()[slots], heads[:, 3:].to(torch.float8_e4m3fn).float())
@@ -197,7 +197,7 @@ def test_shapes_that_do_not_fit_are_refused(device: torch.device) -> None:
     pages = torch.zeros(1, 4, 1, 32, device=device)
     heads, angles = torch.ones(1, 3, 16, device=device), torch.ones(1, 1, 8, device=device)
     with pytest.raises(ValueError, match="do not fit heads"):
-        place_heads(heads, None, 1e-6, angles, angles, pages, pages, torch.zeros(1).long())
+        qk_norm_rope_store(heads, None, 1e-6, angles, angles, pages, pages, torch.zeros(1).long())
 
 
 def test_keys_beyond_8_bits_become_the_largest_there_are(
@@ -208,7 +208,7 @@ def test_keys_beyond_8_bits_become_the_largest_there_are(
     values, one = keys.clone(), torch.ones(1, device=device)
     still = torch.ones(1, 1, 16, device=device)
     slots = torch.zeros(1, dtype=torch.int64, device=device)
-    place_heads(
+    qk_norm_rope_store(
         heads, None, 1e-6, still, torch.zeros_like(still), keys, values, slots,
         key_scales=one, value_scales=one,
     )  # fmt: skip

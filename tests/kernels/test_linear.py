@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.ops import GatedLinear, make_gated_linear, make_linear
-from unmask_kernels.linear.padding import FEWEST_ROWS, pad_rows
+from unmask_kernels.linear.padding import FEWEST_ROWS, pad_to_bucket
 
 SHAPES = [(256, 768), (768, 256), (256, 2048), (704, 256), (96, 40), (1000, 64)]
 DTYPES = [torch.float32, torch.bfloat16]
@@ -124,7 +124,7 @@ def test_a_row_is_the_same_among_few_and_among_thousands(dtype: torch.dtype) -> 
 
 
 def test_few_numbers_of_rows_need_code() -> None:
-    filled = {count: pad_rows(torch.ones(count, 1), FEWEST_ROWS) for count in range(2049)}
+    filled = {count: pad_to_bucket(torch.ones(count, 1), FEWEST_ROWS) for count in range(2049)}
     for count, rows in filled.items():
         assert len(rows) >= count == rows.sum()
         assert len(rows) - count < max(4 if count <= 4 else 8, count / 8)

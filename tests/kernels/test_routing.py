@@ -9,7 +9,7 @@ from torch import Tensor
 from unmask_kernels import dispatch, reference
 from unmask_kernels.linear.ops import make_linear
 from unmask_kernels.moe.gpu import routing
-from unmask_kernels.moe.ops import route_sigmoid, route_softmax, score_experts
+from unmask_kernels.moe.ops import route_sigmoid, route_softmax, router_logits
 
 DTYPES = (torch.float32, torch.bfloat16)
 
@@ -44,26 +44,26 @@ def test_scores_of_experts_are_a_product_and_the_same_in_any_company(
     x = torch.randn(rows, inputs).to(device, dtype)
     weight = (torch.randn(num_experts, inputs) / inputs**0.5).to(device, dtype)
     router = make_linear(weight)
-    found = score_experts(x, router)
+    found = router_logits(x, router)
     expected = x.double() @ weight.double().T
     assert found.dtype == torch.float32
     assert (found.double().sum(0) - expected).abs().max() < 2e-6 * expected.abs().max()
     for some in (slice(0, 1), slice(rows // 2, rows)):
-        assert torch.equal(score_experts(x[some], router), found[:, some])
+        assert torch.equal(router_logits(x[some], router), found[:, some])
 
 
 @pytest.mark.usefixtures("triton_kernels")
 def test_rows_are_scored_in_the_router_s_type(device: torch.device) -> None:
     x = torch.randn(5, 72).to(device, torch.bfloat16)
     weight = torch.randn(9, 72, device=device) / 72**0.5
-    found = score_experts(x, make_linear(weight), torch.float32)
+    found = router_logits(x, make_linear(weight), torch.float32)
     assert found.dtype == torch.float32
     found = found.sum(0)
     expected = x.double() @ weight.double().T
     assert (found.double() - expected).abs().max() < 2e-6 * expected.abs().max()
     with dispatch.backend("torch"):
         router = make_linear(weight.cpu())
-        alike = score_experts(x.cpu(), router, torch.float32)
+        alike = router_logits(x.cpu(), router, torch.float32)
     torch.testing.assert_close(found.cpu(), alike)
 
 

@@ -15,13 +15,13 @@ def test_a_gpu_multiplies_numbers_of_rows_that_are_added_up_alike(
 ) -> None:
     monkeypatch.setattr(rows, "row_unit", lambda device: 128)
     x = torch.randn(5, 3)
-    filled = rows.fill_rows(x)
+    filled = rows.pad_rows(x)
     assert filled.shape == (128, 3)
     assert torch.equal(filled[:5], x)
     assert not filled[5:].any()
-    assert len(rows.fill_rows(x[:0])) == 0
-    assert len(rows.fill_rows(torch.randn(128, 3))) == 128
-    assert len(rows.fill_rows(torch.randn(136, 3))) == 256
+    assert len(rows.pad_rows(x[:0])) == 0
+    assert len(rows.pad_rows(torch.randn(128, 3))) == 128
+    assert len(rows.pad_rows(torch.randn(136, 3))) == 256
 
 
 def test_few_rows_have_all_their_logits_in_memory_and_many_a_slice() -> None:

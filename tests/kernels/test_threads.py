@@ -52,7 +52,7 @@ def make_work(dtype: torch.dtype) -> Callable[[], list[Tensor]]:
     def work() -> list[Tensor]:
         packed, keys = native.pack(gate, bias), torch.zeros(2 * PAGES, PAGE, 2, 40, dtype=dtype)
         values = torch.zeros_like(keys)
-        query = layers.place_heads(
+        query = layers.qk_norm_rope_store(
             heads, norms, 1e-6, angles.cos(), angles.sin(), keys, values, slots
         )
         return [

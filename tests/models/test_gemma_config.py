@@ -11,7 +11,7 @@ from tests.support.tiny import GOLDEN
 from unmask.errors import InvalidCheckpoint
 from unmask.models.diffusion_gemma import build, read_schedule, traits
 from unmask.models.gemma_config import read_config
-from unmask.models.layers import LayerShape
+from unmask.models.kv_cache import LayerShape
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from unmask.models import diffusion_gemma
 from unmask.models.canvas_decoder import CanvasDecoder
-from unmask.models.layers import KVCache, StepInput, plan_layers
+from unmask.models.inputs import ForwardInputs, plan_layers
+from unmask.models.kv_cache import KVCache
 from unmask.models.weights import Weights
 from unmask_kernels.noise.ops import score_canvas
 
@@ -108,7 +109,7 @@ class Forward:
             else rows.soft
             for rows in all_rows
         ]
-        step = StepInput(
+        step = ForwardInputs(
             token_ids=token_ids.to(self._device),
             positions=torch.from_numpy(positions).to(self._device),
             slots=slots.to(self._device),
@@ -117,7 +118,7 @@ class Forward:
             canvas_rows=canvas_rows if len(canvas_rows) else None,
             soft=torch.cat(soft) if len(canvas_rows) else None,
         )
-        hidden = self.model.finish(self.model.forward(step))
+        hidden = self.model.final_norm(self.model.forward(step))
         return list(hidden[canvas_rows].split([len(rows.canvas) for rows in all_rows]))
 
 

@@ -5,7 +5,7 @@ import torch
 
 from unmask.config import EngineConfig
 from unmask.engine.run.runner import Runner
-from unmask.models.layers import StepInput, plan_layers
+from unmask.models.inputs import ForwardInputs, plan_layers
 from unmask.models.registry import LoadedModel
 
 PAGE_SIZE = 16
@@ -36,9 +36,11 @@ def logits_of(
     runner = Runner.create(EngineConfig(page_size=PAGE_SIZE, graphs=False), loaded, num_pages)
     positions = torch.arange(num_tokens, device=device)
     wanted = None if wanted is None else wanted.to(device)
-    step = StepInput(token_ids.to(device), positions, positions, plans, runner.cache, wanted=wanted)
+    step = ForwardInputs(
+        token_ids.to(device), positions, positions, plans, runner.cache, wanted=wanted
+    )
     hidden = loaded.model.forward(step)
-    return loaded.model.lm_head(loaded.model.finish(hidden)).cpu()
+    return loaded.model.lm_head(loaded.model.final_norm(hidden)).cpu()
 
 
 def block_causal(num_tokens: int, block_len: int) -> np.ndarray:

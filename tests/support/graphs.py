@@ -8,10 +8,11 @@ import torch
 
 from unmask.config import EngineConfig
 from unmask.engine.run.graphs.check import random_step
-from unmask.engine.run.graphs.forward import Graphs, capture_graphs, closed
+from unmask.engine.run.graphs.forward import ForwardGraphs, capture_forward, closed
 from unmask.engine.run.graphs.sizes import GraphSize
 from unmask.engine.run.staging import Staging
-from unmask.models.layers import KVCache, StepInput
+from unmask.models.inputs import ForwardInputs
+from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
 from unmask.models.weights import Progress
 
@@ -41,7 +42,7 @@ class Recording:
 class Captured:
     """Graphs of a model on the CPU, whose forward is the model's own where no graph fits."""
 
-    def __init__(self, loaded: LoadedModel, graphs: Graphs, canvas: torch.Tensor) -> None:
+    def __init__(self, loaded: LoadedModel, graphs: ForwardGraphs, canvas: torch.Tensor) -> None:
         self.loaded, self.graphs, self.canvas = loaded, graphs, canvas
 
     @classmethod
@@ -53,10 +54,10 @@ class Captured:
         progress: Progress | None = None,
     ) -> "Captured | None":
         canvas = torch.zeros(config.max_num_seqs + 1, 64, dtype=torch.int64)
-        graphs = capture_graphs(config, loaded, cache, canvas, Staging(canvas.device), progress)
+        graphs = capture_forward(config, loaded, cache, canvas, Staging(canvas.device), progress)
         return None if graphs is None else cls(loaded, graphs, canvas)
 
-    def forward(self, step: StepInput) -> torch.Tensor:
+    def forward(self, step: ForwardInputs) -> torch.Tensor:
         """Hidden states of a step without open blocks."""
         if self.graphs.replay(closed(step, self.canvas)):
             return self.graphs.hidden[: len(step.token_ids)]
@@ -65,7 +66,7 @@ class Captured:
 
 def some_step(
     loaded: LoadedModel, cache: KVCache, num_rows: int, num_sequences: int, reach: int, seed: int
-) -> StepInput:
+) -> ForwardInputs:
     """About `num_rows` random rows of sequences that reach to `reach` at most."""
     size = GraphSize(num_rows, num_sequences, reach, {})
     return random_step(loaded, cache, size, np.random.default_rng(seed))
@@ -84,7 +85,7 @@ def noisy_cache(loaded: LoadedModel, num_pages: int, page_size: int) -> KVCache:
 
 
 def assert_filled_up_is_the_same(
-    forward: Callable[[StepInput], torch.Tensor], loaded: LoadedModel, step: StepInput
+    forward: Callable[[ForwardInputs], torch.Tensor], loaded: LoadedModel, step: ForwardInputs
 ) -> None:
     """`forward` gives the model's bits, and writes to the slots of the step and the last page."""
     cache = step.cache

@@ -13,14 +13,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support.meta_engine import load
 from unmask.config import EngineConfig
-from unmask.engine.run.graphs.forward_buffers import StepRoom
+from unmask.engine.run.graphs.forward_buffers import ForwardBuffers
 from unmask.engine.run.graphs.noise import step_of
-from unmask.engine.run.graphs.noise_buffers import CanvasRoom, canvas_sizes, padded_arrays
+from unmask.engine.run.graphs.noise_buffers import NoiseBuffers, canvas_sizes, padded_arrays
 from unmask.engine.run.graphs.noise_check import random_canvases
 from unmask.engine.run.graphs.sizes import tile_configs
 from unmask.engine.run.noise import Canvases
 from unmask.models.canvas_decoder import CanvasDecoder
-from unmask.models.layers import KVCache
+from unmask.models.kv_cache import KVCache
 from unmask_kernels.testing.launches import compiled_only
 
 NAME, LAYERS = "DiffusionGemma-26B-A4B", (6, 12)
@@ -66,11 +66,11 @@ def run(num_layers: int, num_canvases: int) -> dict[str, int]:
     size = next(s for s in canvas_sizes(CONFIG, loaded) if s.num_canvases == num_canvases)
     kinds = tile_configs(loaded)
     plans = {shape: (kinds[shape], size.step.tiles[shape]) for shape in kinds}
-    rows = StepRoom.empty(model.layers, plans, size.num_rows, cache)
+    rows = ForwardBuffers.empty(model.layers, plans, size.num_rows, cache)
     random = np.random.default_rng(0)
     batch = random_canvases(loaded, cache, size, CONFIG.max_num_seqs, random)
     arrays = padded_arrays(batch, canvases, loaded.info.canvas, size)
-    room = CanvasRoom.empty(size, rows, arrays)
+    room = NoiseBuffers.empty(size, rows, arrays)
     with compiled_only(90) as launches, Operations() as operations:
         step_of(model, room, canvases, loaded.info.vocab_size)()
     return dict(launches.counts + operations.counts)

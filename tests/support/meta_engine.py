@@ -15,7 +15,7 @@ from benchmarks.device.families import LLADA, SHAPES, Quantized, Shape
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
 from unmask.engine.run import runner
-from unmask.engine.run.pending import Launched
+from unmask.engine.run.pending import PendingStep
 from unmask.engine.run.staging import Array, Staging
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
@@ -47,8 +47,8 @@ def on_meta(self: Staging, arrays: list[Array]) -> list[torch.Tensor]:
     return [torch.from_numpy(array.copy()).to("meta") for array in arrays]
 
 
-def stay(outputs: Any) -> Launched:
-    return Launched(outputs, None)
+def stay(outputs: Any) -> PendingStep:
+    return PendingStep(outputs, None)
 
 
 def requests(shape: Shape) -> list[Request]:
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=list(SHAPES))
     options = parser.parse_args()
     Staging.put = on_meta
-    runner.Launched.send = staticmethod(stay)
+    runner.PendingStep.send = staticmethod(stay)
     found = {}
     for name in options.names:
         with compiled_only(options.chip) as launches:

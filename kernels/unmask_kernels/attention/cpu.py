@@ -67,7 +67,7 @@ def run_reaches(
     out[num_planned:] = 0
     num_heads, head_dim = query.shape[1:]
     page_size, num_kv_heads = key_pages.shape[1:3]
-    room = torch.empty(threads, native.attention_room(head_dim), dtype=torch.uint8)
+    room = torch.empty(threads, native.attention_workspace(head_dim), dtype=torch.uint8)
     native.attention(
         query.data_ptr(),
         key_pages.data_ptr(),

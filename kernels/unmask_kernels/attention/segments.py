@@ -91,7 +91,7 @@ def make_segment_plan(
     )
 
 
-def with_spare_rows(plan: SegmentPlan, num_queries: int, num_spare: int) -> SegmentPlan:
+def pad_plan(plan: SegmentPlan, num_queries: int, num_spare: int) -> SegmentPlan:
     """The plan with queries after its `num_queries`, which get the result of the first one."""
     if not num_spare:
         return plan

@@ -48,21 +48,21 @@ class TileSize:
         )
 
 
-def room_sizes(size: TileSize) -> tuple[int, ...]:
+def static_sizes(size: TileSize) -> tuple[int, ...]:
     """Entries of each tensor of a plan of `size`, in the order of its fields."""
     items, tiles = ITEM_FIELDS * size.items, TILE_FIELDS * size.tiles
     return size.rows, size.rows, size.pages, items, 2, tiles, size.slots
 
 
-def make_room(
+def make_static_plan(
     config: TileConfig, size: TileSize, tensors: Sequence[Tensor], *, group_size: int
 ) -> TilePlan:
-    """A plan of `size` over `tensors` of `room_sizes`, int32; zeros say that nothing is done."""
+    """A plan of `size` over `tensors` of `static_sizes`, int32; zeros say that nothing is done."""
     return TilePlan(config, max(1, config.rows // group_size), size.slots, *tensors)
 
 
-def tensors_of(plan: TilePlan) -> tuple[Tensor, ...]:
-    """The tensors of a plan, in the order of `room_sizes`."""
+def plan_tensors(plan: TilePlan) -> tuple[Tensor, ...]:
+    """The tensors of a plan, in the order of `static_sizes`."""
     return (
         plan.starts,
         plan.horizons,
@@ -74,17 +74,17 @@ def tensors_of(plan: TilePlan) -> tuple[Tensor, ...]:
     )
 
 
-def moved(plan: TilePlan, tensors: Sequence[Tensor]) -> TilePlan:
+def with_tensors(plan: TilePlan, tensors: Sequence[Tensor]) -> TilePlan:
     """The same plan with its tensors elsewhere."""
     return TilePlan(plan.config, plan.tile_queries, plan.num_slots, *tensors)
 
 
-def narrowed(room: TilePlan, size: TileSize) -> TilePlan:
+def static_view(room: TilePlan, size: TileSize) -> TilePlan:
     """The first part of a room, in the same memory."""
     tensors = [
-        tensor[:count] for tensor, count in zip(tensors_of(room), room_sizes(size), strict=True)
+        tensor[:count] for tensor, count in zip(plan_tensors(room), static_sizes(size), strict=True)
     ]
-    return replace(moved(room, tensors), num_slots=size.slots)
+    return replace(with_tensors(room, tensors), num_slots=size.slots)
 
 
 def fits(plan: TilePlan, room: TilePlan) -> bool:
@@ -103,7 +103,7 @@ def fill(room: TilePlan, plan: TilePlan) -> None:
     the room is left as it was: `counts` say how many there are.
     """
     assert fits(plan, room), "a plan goes where there is room for it"
-    for to, own in zip(tensors_of(room), tensors_of(plan), strict=True):
+    for to, own in zip(plan_tensors(room), plan_tensors(plan), strict=True):
         to.numpy()[: len(own)] = own.numpy()
     first = np.arange(len(plan.horizons), len(room.horizons), plan.tile_queries)
     padding = np.zeros((len(first), ITEM_FIELDS), np.int32)

@@ -18,7 +18,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     return out
 
 
-def place_heads(
+def qk_norm_rope_store(
     heads: Tensor,
     norm_weights: Tensor | None,
     eps: float,
@@ -28,7 +28,7 @@ def place_heads(
     value_pages: Tensor,
     slots: Tensor,
 ) -> Tensor:
-    """As `unmask_kernels.layers.ops.place_heads`, without scales."""
+    """As `unmask_kernels.layers.ops.qk_norm_rope_store`, without scales."""
     native = kernels(heads.dtype)
     num_rows, num_heads, head_dim = heads.shape
     num_kv_heads = key_pages.shape[2]
@@ -38,7 +38,7 @@ def place_heads(
     heads, cos, sin, slots = (x.contiguous() for x in (heads, cos, sin, slots))
     norms = None if norm_weights is None else norm_weights.contiguous()
     queries = heads.new_empty(num_rows, num_queries, head_dim)
-    native.place_heads(
+    native.qk_norm_rope_store(
         heads.data_ptr(),
         address(norms),
         0 if norms is None else len(norms),

@@ -38,7 +38,7 @@ def rms_norm_quantized(
     return quantize_rows(rms_norm(x, weight, eps), grouped=grouped)
 
 
-def place_heads(
+def qk_norm_rope_store(
     heads: Tensor,
     norm_weights: Tensor | None,
     eps: float,
@@ -70,7 +70,7 @@ def place_heads(
     if uses_triton(heads.device):
         from unmask_kernels.layers.gpu import layers
 
-        return layers.place_heads(
+        return layers.qk_norm_rope_store(
             heads,
             norm_weights,
             eps,
@@ -86,7 +86,9 @@ def place_heads(
     norms_dtype = heads.dtype if norm_weights is None else norm_weights.dtype
     is_one_dtype = heads.dtype is key_pages.dtype is cos.dtype is norms_dtype
     if is_one_dtype and uses_native(heads) and not key_is_value:
-        return native.place_heads(heads, norm_weights, eps, cos, sin, key_pages, value_pages, slots)
+        return native.qk_norm_rope_store(
+            heads, norm_weights, eps, cos, sin, key_pages, value_pages, slots
+        )
     rotated, values = heads[:, :num_rotated], heads[:, -num_kv_heads:]
     if norm_weights is not None:
         rotated = reference.rms_norm(rotated, norm_weights[:num_rotated], eps)

@@ -167,7 +167,7 @@ class NativeExperts:
         out = torch.empty_like(x)
         numbers = ids.new_empty(num_experts + 2 + num_places)
         parts = x.new_empty(num_places, num_columns)
-        room_size = self._native.expert_room(num_columns, num_inner)
+        room_size = self._native.expert_workspace(num_columns, num_inner)
         room = torch.empty(threads, room_size, dtype=torch.uint8)
         self._native.experts(
             x.data_ptr(),

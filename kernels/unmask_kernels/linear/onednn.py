@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask_kernels.layers.ops import Activation, activated
-from unmask_kernels.linear.padding import FEWEST_ROWS, pad_rows
+from unmask_kernels.linear.padding import FEWEST_ROWS, pad_to_bucket
 
 MAX_BF16_INPUTS = 256
 MAX_PARTS = 16
@@ -61,7 +61,7 @@ class OneDnnWeight:
 
 
 def _filled(x: Tensor) -> Tensor:
-    return pad_rows(x, FEWEST_ROWS)
+    return pad_to_bucket(x, FEWEST_ROWS)
 
 
 def _product(

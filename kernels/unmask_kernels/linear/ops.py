@@ -24,7 +24,7 @@ from unmask_kernels.layers.ops import (
 from unmask_kernels.linear import cpu as native
 from unmask_kernels.linear import onednn
 from unmask_kernels.linear.packed import PackedWeight
-from unmask_kernels.linear.padding import pad_rows
+from unmask_kernels.linear.padding import pad_to_bucket
 from unmask_kernels.linear.quantized import (
     QuantizedRows,
     QuantizedWeight,
@@ -75,7 +75,7 @@ class Linear:
         assert self.weight is not None
         if self.scales is None:
             return F.linear(x, self.weight, self.bias)
-        rows = pad_rows(x, FEWEST_WIDENED_ROWS)
+        rows = pad_to_bucket(x, FEWEST_WIDENED_ROWS)
         part_inputs = onednn.cut(x.shape[1])
         out = product(rows, self.weight, self.scales, part_inputs)[: len(x)]
         return out if self.bias is None else out.add_(self.bias)

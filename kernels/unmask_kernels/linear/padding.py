@@ -1,4 +1,4 @@
-"""Rows filled up, where products would depend on their number or be slow for it."""
+"""Padding of rows, where products would depend on their number or be slow for it."""
 
 import torch
 import torch.nn.functional as F
@@ -15,30 +15,30 @@ GPU_ROW_UNIT = 128
 W8A8_ROW_UNIT = 64  # of our own products, whose sums follow no number of rows
 
 
-def fill_rows(x: Tensor, unit: int | None = None) -> Tensor:
-    """Rows [M, K] that are multiplied alike in any company, with rows of zeros after them.
+def pad_rows(x: Tensor, unit: int | None = None) -> Tensor:
+    """Pads rows [M, K] with zeros to a multiple of `unit`, by default the device's.
 
-    oneDNN takes milliseconds to make code for a number of rows that it has not met, and keeps it,
-    so there are few such numbers; see `pad_rows`. cuBLAS adds up some numbers of rows, the smallest
-    among them, in another order. Best called once for all the products that rows go through, with
-    their `unit`, or else the device's.
+    cuBLAS sums some numbers of rows, the smallest among them, in another order; a multiple of the
+    unit keeps every row batch-invariant. oneDNN compiles for milliseconds for each new number of
+    rows, so a CPU pads to few of them (`pad_to_bucket`). Pad once for all the products that rows go
+    through.
     """
     if missing := -len(x) % (unit or row_unit(x.device)):
         return F.pad(x, (0, 0, 0, missing))
-    return x if uses_native(x) else pad_rows(x, FEWEST_ROWS)
+    return x if uses_native(x) else pad_to_bucket(x, FEWEST_ROWS)
 
 
 def row_unit(device: torch.device, *, is_w8a8: bool = False) -> int:
-    """The unit whose multiples numbers of rows are, so that products do not depend on them."""
+    """Number of rows whose multiples keep products batch-invariant; 1 on a CPU."""
     if device.type != "cuda":
         return 1
     return W8A8_ROW_UNIT if is_w8a8 else GPU_ROW_UNIT
 
 
-def pad_rows(x: Tensor, fewest: int) -> Tensor:
-    """Rows [M, K], on a CPU with rows of zeros after them up to one of few numbers.
+def pad_to_bucket(x: Tensor, fewest: int) -> Tensor:
+    """Pads rows [M, K] with zeros to one of few numbers on a CPU; a GPU's rows stay as they are.
 
-    That is at least `fewest`, a power of two, but none where there are none.
+    The number is at least `fewest`, a power of two. An empty input stays empty.
     """
     if x.device.type != "cpu":
         return x

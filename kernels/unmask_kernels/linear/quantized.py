@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.dispatch import capability, uses_triton
-from unmask_kernels.linear.padding import pad_rows
+from unmask_kernels.linear.padding import pad_to_bucket
 
 Quantization = Literal["int8", "fp8"]
 DTYPES: dict[Quantization, torch.dtype] = {"int8": torch.int8, "fp8": torch.float8_e4m3fn}
@@ -179,7 +179,7 @@ def row_product(
         from unmask_kernels.linear.gpu import fp8
 
         return fp8.fp8_product(rows, values, scales, bias, residual)
-    wide = pad_rows(rows.values.float(), REFERENCE_ROWS)
+    wide = pad_to_bucket(rows.values.float(), REFERENCE_ROWS)
     if scales.ndim > 1:
         total = _grouped_product(wide, values, rows.scales, scales)
     else:

@@ -24,7 +24,7 @@ from unmask_kernels.linear.ops import (
     make_linear,
     uses_onednn,
 )
-from unmask_kernels.linear.padding import fill_rows, pad_rows
+from unmask_kernels.linear.padding import pad_rows, pad_to_bucket
 from unmask_kernels.linear.quantized import (
     QuantizedRows,
     QuantizedWeight,
@@ -40,7 +40,7 @@ PER_OUTPUT_NDIM = 2  # of scales of all experts' outputs; those of groups have a
 INNER_GROUP = 64  # numbers between an expert's two products that share a scale
 
 
-def score_experts(x: Tensor, router: Linear, dtype: torch.dtype | None = None) -> Tensor:
+def router_logits(x: Tensor, router: Linear, dtype: torch.dtype | None = None) -> Tensor:
     """Logits [T, E] of rows [T, C], taken to `dtype`, the router's, where that is given.
 
     On a GPU in parts [G, T, E] float32, to be summed in order by what routes. A row's are the same
@@ -65,7 +65,7 @@ def route_softmax(
 ) -> tuple[Tensor, Tensor]:
     """The `top` most likely experts of rows [T, E], and their shares [T, top] (Qwen3-MoE).
 
-    On a GPU logits may be in parts, as of `score_experts`.
+    On a GPU logits may be in parts, as of `router_logits`.
     A `bias` [E] is added to every share, not to the choice alone (LLaDA-MoE). In the end a share is
     multiplied by its expert's own of `scales` [E], float32 (Gemma 4).
     """
@@ -210,7 +210,7 @@ class Experts:
 
     def _product(self, expert: int, rows: Tensor) -> Tensor:
         inner, down = self.packed[expert]
-        return down(inner(fill_rows(rows)))[: len(rows)]
+        return down(inner(pad_rows(rows)))[: len(rows)]
 
 
 def make_experts(
@@ -358,7 +358,7 @@ def experts(
     is_quantized = isinstance(x, QuantizedRows)
 
     def product(expert: int, rows: Tensor) -> Tensor:
-        full = pad_rows(rows, FEWEST_WIDENED_ROWS)  # MKL sums fewer in another order
+        full = pad_to_bucket(rows, FEWEST_WIDENED_ROWS)  # MKL sums fewer in another order
         inner = gated(_linear(full, gate_up, gate_up_scales, expert), activation)
         inner = _rounded_in_groups(inner) if is_quantized else inner
         return _linear(inner, down, down_scales, expert)[: len(rows)]

@@ -21,7 +21,7 @@ typedef struct {
     const int64_t *query_starts, *starts, *horizons, *pages, *page_starts;
     int64_t page_size, kv_heads, group, size;
     float scale, softcap; /* 0 where scores are not bounded */
-    char *memory;         /* `attention_room` for each thread */
+    char *memory;         /* `attention_workspace` for each thread */
 } Attention;
 
 /* What is known of a panel's rows after some runs. */
@@ -60,7 +60,7 @@ static uintptr_t lay_out(Room *room, uintptr_t at, int64_t size)
 }
 
 /* Bytes that a thread needs, wherever they begin. */
-int64_t attention_room(int64_t size)
+int64_t attention_workspace(int64_t size)
 {
     Room room;
     return lay_out(&room, 0, size) + LINE;
@@ -238,7 +238,7 @@ static void attend_head(const void *work, int64_t part, int thread)
     const Attention *a = work;
     int64_t sequence = part / a->kv_heads, most = PANELS * WIDTH;
     int64_t rows = (a->query_starts[sequence + 1] - a->query_starts[sequence]) * a->group;
-    char *own = a->memory + thread * attention_room(a->size);
+    char *own = a->memory + thread * attention_workspace(a->size);
     for (int64_t first = 0; first < rows; first += most)
         attend(a, sequence, part % a->kv_heads, first, rows - first < most ? rows : first + most, own);
 }

@@ -96,7 +96,7 @@ static void place_row(const void *work, int64_t row, int thread)
 }
 
 /* Heads of a projection to queries and to the slots of pages; the first of a row are normalised. */
-void place_heads(const number *heads, const number *norms, int64_t normalised, float eps,
+void qk_norm_rope_store(const number *heads, const number *norms, int64_t normalised, float eps,
                  const number *cosines, const number *sines, number *key_pages, number *value_pages,
                  const int64_t *slots, number *queries, int64_t rows, int64_t query_heads,
                  int64_t kv_heads, int64_t size, int threads)

@@ -45,15 +45,15 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "product": (None, (*(_pointer,) * 4, *(_size,) * 3, _int, _int)),
     "gated_product": (None, (*(_pointer,) * 6, *(_size,) * 3, _int, _int)),
     "expert_size": (_size, (_size, _size)),
-    "expert_room": (_size, (_size, _size)),
-    "attention_room": (_size, (_size,)),
+    "expert_workspace": (_size, (_size, _size)),
+    "attention_workspace": (_size, (_size,)),
     "attention": (
         None,
         (*(_pointer,) * 4, _size, *(_pointer,) * 5, *(_size,) * 4, _float, _float, _pointer, _int),
     ),
     "likelihoods": (None, (*(_pointer,) * 5, _size, _size, _int)),
     "rms_norm": (None, (*(_pointer,) * 3, _size, _size, _float, _int)),
-    "place_heads": (
+    "qk_norm_rope_store": (
         None,
         (_pointer, _pointer, _size, _float, *(_pointer,) * 6, *(_size,) * 4, _int),
     ),

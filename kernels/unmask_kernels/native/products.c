@@ -181,7 +181,7 @@ int64_t expert_size(int64_t columns, int64_t inner)
 }
 
 /* Bytes that a thread needs. */
-int64_t expert_room(int64_t columns, int64_t inner)
+int64_t expert_workspace(int64_t columns, int64_t inner)
 {
     int64_t widest = columns > inner ? columns : inner;
     return BLOCK * (widest * sizeof(row_entry) + (columns + inner) * sizeof(number));
@@ -235,7 +235,7 @@ static void send_rows(const void *work, int64_t expert, int thread)
     int64_t last = e->starts[expert + 1];
     for (int64_t first = e->starts[expert]; first < last; first += BLOCK)
         send_block(e, gate, e->places + first, last - first < BLOCK ? last - first : BLOCK,
-                   e->room + thread * expert_room(e->columns, e->inner));
+                   e->room + thread * expert_workspace(e->columns, e->inner));
     release_tiles();
 }
 
@@ -259,7 +259,7 @@ static void sum_parts(const void *work, int64_t row, int thread)
 /* Rows x [rows, columns] through the experts ids [rows, top], summed in order by shares [rows, top].
 
    `starts` [num_experts + 2], `places` [rows * top], `parts` [rows * top, columns] and `room`, one of
-   `expert_room` for each thread, are overwritten. */
+   `expert_workspace` for each thread, are overwritten. */
 void experts(const number *x, const int64_t *ids, const float *shares, const entry *panels, number *out,
              int64_t rows, int64_t top, int64_t num_experts, int64_t columns, int64_t inner,
              int activation, int64_t *starts, int64_t *places, number *parts, char *room, int threads)

@@ -15,7 +15,7 @@ from torch import Tensor
 from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.linear.onednn import MAX_BF16_INPUTS, MAX_PARTS
 from unmask_kernels.linear.ops import Linear, make_linear, packs
-from unmask_kernels.linear.padding import fill_rows
+from unmask_kernels.linear.padding import pad_rows
 from unmask_kernels.philox import gumbel_noise
 
 # Entries whose logits are in memory at a time; a multiple of four. Where weights are packed, as
@@ -147,7 +147,7 @@ def score_canvas(
         own = noise if isinstance(noise, PhiloxNoise) else None
         return canvas_scores.score(hidden, vocabulary, temperature, spread, own, num_top)
     num_rows = len(hidden)
-    rows = fill_rows(hidden)
+    rows = pad_rows(hidden)
     spare = len(rows) - num_rows
     temperature = F.pad(temperature, (0, spare), value=1.0)
     found: _Part | None = None

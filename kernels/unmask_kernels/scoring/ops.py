@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unmask_kernels.dispatch import uses_native, uses_triton
 from unmask_kernels.linear.ops import Linear
-from unmask_kernels.linear.padding import fill_rows
+from unmask_kernels.linear.padding import pad_rows
 from unmask_kernels.philox import gumbel_noise
 from unmask_kernels.scoring import cpu as cpu_likelihoods
 from unmask_kernels.scoring.constraints import Constraints, constrain
@@ -252,7 +252,7 @@ class _Logits:
         return logits
 
     def _product(self, hidden: Tensor) -> Tensor:
-        return self.head(fill_rows(hidden))[: len(hidden)].float()
+        return self.head(pad_rows(hidden))[: len(hidden)].float()
 
 
 def _score_pieces(

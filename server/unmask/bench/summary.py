@@ -11,7 +11,7 @@ from unmask.bench.record import Record
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """Limits a good request keeps, in milliseconds."""
+    """EngineLimits a good request keeps, in milliseconds."""
 
     ttft_ms: float | None = None
     e2e_ms: float | None = None

@@ -11,9 +11,9 @@ from unmask import __version__
 from unmask.config import Config, EngineConfig
 from unmask.engine.apply.apply import Applied, Session, apply_speculative, apply_step
 from unmask.engine.apply.text import TextAssembler
-from unmask.engine.run.pending import Launched
+from unmask.engine.run.pending import PendingStep
 from unmask.engine.run.runner import Runner, count_pages
-from unmask.engine.schedule.admission import Limits, resolve
+from unmask.engine.schedule.admission import EngineLimits, resolve
 from unmask.engine.schedule.batch import StepBatch, StepResult
 from unmask.engine.schedule.block_lengths import saturation_rows_of
 from unmask.engine.schedule.pages import PagePool, page_size_of
@@ -72,7 +72,7 @@ class Step:
     """A batch that was launched."""
 
     batch: StepBatch
-    launched: Launched
+    launched: PendingStep
     started_s: float
 
 
@@ -92,7 +92,7 @@ class Engine:
         self.state: EngineState = "ready"
         num_pages = count_pages(self.config, loaded)
         page_size = page_size_of(self.config, loaded.device.type)
-        self.limits = Limits(self.config.max_batch_tokens, num_pages, page_size)
+        self.limits = EngineLimits(self.config.max_batch_tokens, num_pages, page_size)
         self.pool = PagePool(num_pages, page_size)
         saturation_rows = saturation_rows_of(self.config, loaded.device.type)
         self.scheduler = Scheduler(self.config, self.pool, loaded.info, saturation_rows)

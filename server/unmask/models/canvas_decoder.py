@@ -14,14 +14,15 @@ from torch import Tensor
 
 from unmask.models.decoder import GatedMlp
 from unmask.models.gemma_config import Span
-from unmask.models.layers import LayerShape, StepInput
+from unmask.models.inputs import ForwardInputs
+from unmask.models.kv_cache import LayerShape
 from unmask_kernels.attention.ops import attention
-from unmask_kernels.layers.ops import place_heads, rms_norm
+from unmask_kernels.layers.ops import qk_norm_rope_store, rms_norm
 from unmask_kernels.layers.sandwich import add_attention, add_feed_forward
 from unmask_kernels.linear.ops import GatedLinear, Linear
-from unmask_kernels.linear.padding import fill_rows, row_unit
+from unmask_kernels.linear.padding import pad_rows, row_unit
 from unmask_kernels.linear.quantized import QuantizedRows
-from unmask_kernels.moe.ops import Experts, route_softmax, score_experts
+from unmask_kernels.moe.ops import Experts, route_softmax, router_logits
 from unmask_kernels.noise.ops import Vocabulary
 
 NO_CANVAS = 2**31 - 1  # more than there are rows
@@ -47,7 +48,7 @@ class Mixture:
 
     def __call__(self, x: Tensor | QuantizedRows, routed: Tensor) -> Tensor:
         """What the experts make of rows `x` [M, C], chosen by the rows `routed` [M, C]."""
-        logits = score_experts(routed, self.router)
+        logits = router_logits(routed, self.router)
         ids, shares = route_softmax(logits, self.top, renormalise=True, scales=self.scales)
         return self.experts(x, ids, shares)
 
@@ -97,12 +98,12 @@ class SelfConditioning:
 
     def __call__(self, embedded: Tensor, soft: Tensor, eps: float) -> Tensor:
         """Rows [R, C] of canvas tokens `embedded` [R, C] that were expected to be `soft` [R, C]."""
-        signal = self.mlp.add(rms_norm(fill_rows(soft), self.pre_norm, eps), fill_rows(embedded))
+        signal = self.mlp.add(rms_norm(pad_rows(soft), self.pre_norm, eps), pad_rows(embedded))
         return rms_norm(signal, self.post_norm, eps)[: len(soft)]
 
 
 @dataclass(frozen=True, slots=True)
-class Rotation:
+class RopeTable:
     """Cosines and sines of a kind of layer, [num_positions, 1, D / 2]."""
 
     cos: Tensor
@@ -121,7 +122,7 @@ class CanvasDecoder:
         vocabulary: Vocabulary,
         shapes: Sequence[LayerShape],
         layers: Sequence[CanvasLayer],
-        rotations: dict[Span, Rotation],
+        rotations: dict[Span, RopeTable],
         self_conditioning: SelfConditioning,
         norm: Tensor,
         eps: float,
@@ -144,7 +145,7 @@ class CanvasDecoder:
         """The shape of each layer's keys and values."""
         return self._shapes
 
-    def forward(self, step: StepInput) -> Tensor:
+    def forward(self, step: ForwardInputs) -> Tensor:
         """Hidden states [W, C] of a step's wanted rows; keys and values are written to the cache.
 
         Canvas rows write to their own slots, which encoder rows of the same positions overwrite
@@ -152,7 +153,7 @@ class CanvasDecoder:
         """
         eps, num_rows = self._eps, len(step.token_ids)
         canvas_of = _canvas_of(step)
-        x = fill_rows(self._embed(step, canvas_of))
+        x = pad_rows(self._embed(step, canvas_of))
         factors = self._factors(canvas_of, len(x))
         turns = {
             span: (table.cos[step.positions], table.sin[step.positions])
@@ -164,7 +165,7 @@ class CanvasDecoder:
             scales = step.cache.scales[i]
             projected = layer.heads(normed)[:num_rows]
             heads = projected.view(num_rows, -1, self._shapes[i].head_dim)
-            query = place_heads(
+            query = qk_norm_rope_store(
                 heads,
                 layer.head_norms,
                 eps,
@@ -185,7 +186,7 @@ class CanvasDecoder:
                 key_scales=scales,
                 value_scales=scales,
             )
-            mixed = layer.out(fill_rows(mixed.flatten(1)))
+            mixed = layer.out(pad_rows(mixed.flatten(1)))
             forward = layer.feed_forward
             x, inputs = add_attention(
                 x, mixed, layer.post_norm, forward.norms, eps, forward.quantized
@@ -203,7 +204,7 @@ class CanvasDecoder:
             normed = x if after is None else after
         return x[:num_rows] if step.wanted is None else x[step.wanted]
 
-    def finish(self, hidden: Tensor) -> Tensor:
+    def final_norm(self, hidden: Tensor) -> Tensor:
         """The final norm, applied only to the rows [M, C] that need logits."""
         return rms_norm(hidden, self._norm, self._eps)
 
@@ -211,7 +212,7 @@ class CanvasDecoder:
         """Logits [M, V] of finished rows [M, C], float32, bounded as the configuration says."""
         return self.vocabulary.logits(hidden)
 
-    def _embed(self, step: StepInput, canvas_of: Tensor | None) -> Tensor:
+    def _embed(self, step: ForwardInputs, canvas_of: Tensor | None) -> Tensor:
         x = F.embedding(step.token_ids, self.embedding) * self._scale
         if canvas_of is None or step.canvas_rows is None:
             return x
@@ -236,7 +237,7 @@ def _takes_row_scales(product: Linear | GatedLinear) -> bool:
     return product.takes_quantized_rows and not product.takes_groups
 
 
-def _canvas_of(step: StepInput) -> Tensor | None:
+def _canvas_of(step: ForwardInputs) -> Tensor | None:
     """The entry of `step.canvas_rows` that each of T rows is, `NO_CANVAS` for encoder rows.
 
     It has one shape for all steps of a size, whichever rows are a canvas's.

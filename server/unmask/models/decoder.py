@@ -8,13 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask.models.layers import LayerShape, StepInput, turning_tables
-from unmask.models.rope import Rope
+from unmask.models.inputs import ForwardInputs
+from unmask.models.kv_cache import LayerShape
+from unmask.models.rope import Rope, rope_tables
 from unmask.models.weights import Weights
 from unmask_kernels.attention.ops import attention
-from unmask_kernels.layers.ops import place_heads, rms_norm
+from unmask_kernels.layers.ops import qk_norm_rope_store, rms_norm
 from unmask_kernels.linear.ops import GatedLinear, Linear, make_linear, rms_norm_for
-from unmask_kernels.linear.padding import fill_rows, row_unit
+from unmask_kernels.linear.padding import pad_rows, row_unit
 from unmask_kernels.linear.quantized import QuantizedRows
 
 
@@ -126,7 +127,7 @@ class Decoder:
             )
         weights.check_all_taken()
         pairs = c.rope.pairs(c.head_dim)
-        self._cos, self._sin = turning_tables(
+        self._cos, self._sin = rope_tables(
             pairs, num_positions, weights.dtype, weights.device, scale=c.rope.scale
         )
 
@@ -137,7 +138,7 @@ class Decoder:
         shape = LayerShape(c.num_kv_heads, c.head_dim, c.num_heads // c.num_kv_heads)
         return (shape,) * c.num_layers
 
-    def forward(self, step: StepInput) -> Tensor:
+    def forward(self, step: ForwardInputs) -> Tensor:
         """Hidden states [W, C] of a step's wanted rows; keys and values are written to the cache.
 
         The last layer goes no further for other rows than to their keys and values.
@@ -146,13 +147,13 @@ class Decoder:
         eps = c.rms_norm_eps
         cos, sin = self._cos[step.positions], self._sin[step.positions]
         num_rows = len(step.token_ids)
-        x = fill_rows(F.embedding(step.token_ids, self.embedding), self.row_unit)
+        x = pad_rows(F.embedding(step.token_ids, self.embedding), self.row_unit)
         for i, layer in enumerate(self._layers):
             keys, values = step.cache.keys[i], step.cache.values[i]
             projected = layer.qkv(rms_norm_for(layer.qkv, x, layer.input_norm, eps))
             heads = projected[:num_rows].view(num_rows, -1, c.head_dim)
             scales = step.cache.scales[i]
-            query = place_heads(
+            query = qk_norm_rope_store(
                 heads,
                 layer.qk_norm,
                 eps,
@@ -177,16 +178,16 @@ class Decoder:
                 value_scales=scales,
             )
             if wanted is not None:
-                x, mixed = fill_rows(x[wanted], self.row_unit), mixed[wanted]
+                x, mixed = pad_rows(x[wanted], self.row_unit), mixed[wanted]
                 num_rows = len(wanted)
-            x = layer.out.add(fill_rows(mixed.flatten(1), self.row_unit), x)
+            x = layer.out.add(pad_rows(mixed.flatten(1), self.row_unit), x)
             if isinstance(layer.mlp, GatedMlp):
                 x = layer.mlp.add(rms_norm_for(layer.mlp.gated, x, layer.post_norm, eps), x)
             else:
                 x = layer.mlp.add(rms_norm(x, layer.post_norm, eps), x)
         return x[:num_rows]
 
-    def finish(self, hidden: Tensor) -> Tensor:
+    def final_norm(self, hidden: Tensor) -> Tensor:
         """The final norm, applied only to the rows [M, C] that need logits."""
         return rms_norm(hidden, self._norm, self.config.rms_norm_eps)
 
@@ -206,7 +207,7 @@ def take_qk_norm(weights: Weights, config: DecoderConfig, query: str, key: str) 
         weights.take(key, (config.head_dim,)).expand(config.num_kv_heads, -1),
     ]
     joined = torch.cat(norms)[:, :, None]
-    return halve_rotary(joined, config.rope.rotary_dim)[:, :, 0]
+    return to_half_layout(joined, config.rope.rotary_dim)[:, :, 0]
 
 
 def take_gated_mlp(
@@ -220,7 +221,7 @@ def take_gated_mlp(
 
 
 def rotary_order(config: DecoderConfig) -> Tensor | None:
-    """Where outputs [N] of queries, keys and values come from, as `halve_rotary` orders heads.
+    """Where outputs [N] of queries, keys and values come from, as `to_half_layout` orders heads.
 
     None where all of a head turns, so that they stay where they are.
     """
@@ -228,11 +229,11 @@ def rotary_order(config: DecoderConfig) -> Tensor | None:
         return None
     rows = torch.arange(sum(config.num_qkv)).view(-1, config.head_dim, 1)
     turned = config.num_heads + config.num_kv_heads
-    halved = halve_rotary(rows[:turned], config.rope.rotary_dim)
+    halved = to_half_layout(rows[:turned], config.rope.rotary_dim)
     return torch.cat((halved, rows[turned:])).flatten()
 
 
-def halve_rotary(heads: Tensor, rotary_dim: int) -> Tensor:
+def to_half_layout(heads: Tensor, rotary_dim: int) -> Tensor:
     """Reorder head dimensions [..., D, C] so that the first `rotary_dim` turn as halves of D.
 
     A checkpoint turns dimension i of those with i + rotary_dim / 2, the kernels with i + D / 2.

@@ -13,14 +13,14 @@ from unmask.models.canvas_decoder import (
     CanvasLayer,
     FeedForward,
     Mixture,
-    Rotation,
+    RopeTable,
     SelfConditioning,
 )
 from unmask.models.decoder import GatedMlp
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.gemma_config import FIELDS, GemmaConfig, Span, read_config
-from unmask.models.layers import turning_tables
 from unmask.models.moe import take_stacked_experts
+from unmask.models.rope import rope_tables
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.linear.ops import Linear, make_linear
@@ -169,14 +169,14 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder
     return model
 
 
-def _rotations(config: GemmaConfig, weights: Weights, num_positions: int) -> dict[Span, Rotation]:
+def _rotations(config: GemmaConfig, weights: Weights, num_positions: int) -> dict[Span, RopeTable]:
     tables = {}
     for span, rope in config.ropes.items():
         turning = torch.arange(0, 2 * rope.num_turning, 2, dtype=torch.float32)
         inverse = torch.zeros(rope.head_dim // 2)
         inverse[: rope.num_turning] = 1.0 / rope.theta ** (turning / rope.head_dim) / rope.factor
-        tables[span] = Rotation(
-            *turning_tables(inverse, num_positions, weights.dtype, weights.device)
+        tables[span] = RopeTable(
+            *rope_tables(inverse, num_positions, weights.dtype, weights.device)
         )
     return tables
 

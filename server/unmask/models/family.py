@@ -7,7 +7,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from unmask.models.config_fields import ConfigFields
-from unmask.models.layers import LayerShape, StepInput
+from unmask.models.inputs import ForwardInputs
+from unmask.models.kv_cache import LayerShape
 from unmask.models.weights import Weights
 from unmask.types import AttentionPattern, CanvasSchedule, ScheduleName
 from unmask_kernels.linear.ops import Linear
@@ -26,11 +27,11 @@ class Model(Protocol):
         """The shape of each layer's keys and values."""
         ...
 
-    def forward(self, step: StepInput) -> Tensor:
+    def forward(self, step: ForwardInputs) -> Tensor:
         """Hidden states of a step's wanted rows; its keys and values are written to the cache."""
         ...
 
-    def finish(self, hidden: Tensor) -> Tensor:
+    def final_norm(self, hidden: Tensor) -> Tensor:
         """What is left to do to hidden rows [M, C] before the LM head."""
         ...
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
 from unmask.models.family import RawConfig
-from unmask.models.layers import LayerShape
+from unmask.models.kv_cache import LayerShape
 from unmask.models.rope import FIELDS as ROPE_FIELDS
 from unmask_kernels.layers.ops import Activation
 

@@ -11,7 +11,7 @@ from unmask.models.weights import Weights
 from unmask_kernels.layers.ops import Activation
 from unmask_kernels.linear.ops import Linear, make_linear
 from unmask_kernels.linear.quantized import QuantizedRows, quantize_rows
-from unmask_kernels.moe.ops import Experts, gather_experts, halves, score_experts
+from unmask_kernels.moe.ops import Experts, gather_experts, halves, router_logits
 
 Route = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -34,7 +34,7 @@ class MoeMlp:
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
         """Rows [M, C] added to `residual`, which may be overwritten."""
-        ids, shares = self.route(score_experts(x, self.router, self.router_dtype))
+        ids, shares = self.route(router_logits(x, self.router, self.router_dtype))
         rows: Tensor | QuantizedRows = x
         if self.experts.takes_quantized_rows:
             rows = quantize_rows(x, grouped=self.experts.takes_groups)

@@ -132,3 +132,21 @@ def _llama3(inverse: Tensor, fields: RawConfig) -> Rope:
     low, high = fields["low_freq_factor"], fields["high_freq_factor"]
     kept = ((turns - low) / (high - low)).clamp(0, 1)
     return Rope(inverse / fields["factor"] * (1 - kept) + inverse * kept)
+
+
+def rope_tables(
+    inverse: Tensor,
+    num_positions: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    scale: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [num_positions, 1, P], times `scale`, of pairs that turn by `inverse` [P].
+
+    Where fewer pairs turn than a head has, they are the first of each half of it, and the angles of
+    the rest are zero; see `unmask.models.decoder.to_half_layout`. Those are left as they are.
+    """
+    angles = torch.arange(num_positions, dtype=torch.float32)[:, None, None] * inverse
+    scales = torch.where(inverse == 0, 1.0, scale)
+    return (angles.cos() * scales).to(device, dtype), (angles.sin() * scales).to(device, dtype)

@@ -206,7 +206,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     return out
 
 
-def place_heads(
+def qk_norm_rope_store(
     heads: Tensor,
     norm_weights: Tensor | None,
     eps: float,
@@ -219,7 +219,7 @@ def place_heads(
     value_scales: Tensor | None,
     key_is_value: bool,
 ) -> Tensor:
-    """As of `layers.place_heads`, which checks."""
+    """As of `layers.qk_norm_rope_store`, which checks."""
     num_rows, num_heads, head_dim = heads.shape
     num_kv_heads = key_pages.shape[2]
     num_heads += num_kv_heads if key_is_value else 0

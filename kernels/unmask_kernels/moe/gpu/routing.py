@@ -247,7 +247,7 @@ def place_pairs_kernel(
 
 
 def score(x: Tensor, weight: Tensor, tile: ScoreTile | None = None) -> Tensor:
-    """As of `experts.score_experts`, of a router's weight [E, C]: parts [G, T, E] of logits."""
+    """As of `experts.router_logits`, of a router's weight [E, C]: parts [G, T, E] of logits."""
     (num_rows, num_inputs), num_experts = x.shape, len(weight)
     x = x if x.stride(1) == 1 else x.contiguous()
     num_parts, tile = triton.cdiv(num_inputs, SCORE_SPAN), tile or score_tile(len(x), x.dtype)

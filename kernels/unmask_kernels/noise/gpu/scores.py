@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask_kernels.linear.padding import fill_rows
+from unmask_kernels.linear.padding import pad_rows
 from unmask_kernels.noise.gpu.slices import Drawing, MergedScores, merge_slices, score_slices
 from unmask_kernels.noise.ops import CanvasScores, PhiloxNoise, Vocabulary
 
@@ -27,7 +27,7 @@ def score(
     """As of `canvas.score_canvas`, of a vocabulary that is not packed."""
     assert vocabulary.embedding is not None
     num_rows = len(hidden)
-    rows = fill_rows(hidden)
+    rows = pad_rows(hidden)
     spare = len(rows) - num_rows
     temperature, drawing = temperature.contiguous(), None
     if noise is not None:

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from unmask_kernels.linear.padding import fill_rows
+from unmask_kernels.linear.padding import pad_rows
 from unmask_kernels.philox_gpu import gumbel
 from unmask_kernels.scoring.constraints import PIECE, Constraints
 from unmask_kernels.scoring.gpu.logits import (
@@ -331,7 +331,7 @@ def score_hidden(
         num_rows, vocab_size, mask_token, draws, hidden.device, constraints, num_top
     )
     if num_rows:
-        filled = fill_rows(hidden)
+        filled = pad_rows(hidden)
         width = slice_width(len(filled), vocab_size, hidden.dtype)
         slices = torch.empty(len(filled), width, dtype=hidden.dtype, device=hidden.device)
         for first in range(0, vocab_size, width):

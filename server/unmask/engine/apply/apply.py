@@ -91,11 +91,11 @@ def apply_speculative(
         return None
     if origin.in_flight:
         return None  # it was launched once more, from the same state, as no scores were kept
-    assert origin.canvas_row is not None, "a sequence that runs has a row"
-    denoised, rows = list(batch.denoised), batch.canvas_rows.copy()
-    denoised[index], rows[index] = Span.of(origin, span.reach), origin.canvas_row
+    assert origin.table_row is not None, "a sequence that runs has a row"
+    denoised, rows = list(batch.denoised), batch.table_rows.copy()
+    denoised[index], rows[index] = Span.of(origin, span.query), origin.table_row
     origin.in_flight += 1
-    own = replace(batch, denoised=tuple(denoised), canvas_rows=rows)
+    own = replace(batch, denoised=tuple(denoised), table_rows=rows)
     return apply_step(sessions, table, own, result, at_s, only=index)
 
 
@@ -117,7 +117,7 @@ def apply_step(
     live = [
         i
         for i, span in enumerate(batch.denoised)
-        if span.sequence.canvas_row is not None and span.block_start == span.sequence.block_start
+        if span.sequence.table_row is not None and span.block_start == span.sequence.block_start
     ]
     if only is not None:
         live = [i for i in live if i == only]
@@ -128,7 +128,7 @@ def apply_step(
         sequence.in_flight -= 1
         sequence.num_steps += 1
         sequence.block_step += 1
-    rows = batch.canvas_rows[live]
+    rows = batch.table_rows[live]
     applied.num_block_positions = int(table.parameters.block_len[rows].sum())
     for prefix in _final_prefixes(sequences, rows, table):
         _finalize(sessions[prefix.sequence.request.request_id], prefix, applied)
@@ -145,7 +145,7 @@ def _commit(
     """Put chosen tokens on the canvases of `live` spans; returns how many there are."""
     rows = result.selected.nonzero()[0]
     owner = batch.scored_spans[rows]
-    cells = table.cells(batch.canvas_rows)[owner] + batch.scored_positions[rows]
+    cells = table.cells(batch.table_rows)[owner] + batch.scored_positions[rows]
     tokens, masked = table.tokens.reshape(-1), table.masked.reshape(-1)
     takes = masked[cells]  # where steps overlap, the last one may have resolved it
     if batch.decoding.editing is not None:
@@ -156,7 +156,7 @@ def _commit(
         takes &= is_live[owner]
     rows, owner, cells = rows[takes], owner[takes], cells[takes]
     tokens[cells] = result.tokens[rows]
-    is_plain = table.parameters.is_plain[batch.canvas_rows[live]].tolist()
+    is_plain = table.parameters.is_plain[batch.table_rows[live]].tolist()
     for i, plain in zip(live.tolist(), is_plain, strict=True):
         sequence = batch.denoised[i].sequence
         if sequence.keeps_block_keys:
@@ -303,7 +303,7 @@ def _refinement(session: Session) -> Refinement | None:
     start = max(sequence.block_start, sequence.num_prompt)
     end = min(sequence.block_end, sequence.last_end)
     masked = sequence.masked[start:end]
-    ids = np.where(masked, sequence.guess[start:end], sequence.canvas[start:end]).tolist()
+    ids = np.where(masked, sequence.guess[start:end], sequence.tokens[start:end]).tolist()
     is_open = (masked & ~sequence.accepted[start:end]).tolist()
     # Every position of a canvas of noise has a token, if not its last.
     hidden = [False] * len(ids) if sequence.is_canvas else is_open

@@ -17,7 +17,7 @@ from unmask.engine.run.staging import Array
 from unmask.engine.schedule.batch import DecodingArrays, StepBatch
 from unmask.engine.schedule.passes import IntArray
 from unmask.models.canvas_decoder import CanvasDecoder
-from unmask.models.layers import StepInput
+from unmask.models.inputs import ForwardInputs
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.noise.ops import CanvasScores, philox_noise, score_canvas
@@ -194,8 +194,8 @@ class UnknownTokens:
         rows, cells = [batch.open_rows], [batch.open_cells]
         for i, span in enumerate(batch.spans):
             if span.block_start > span.sequence.block_start:
-                count = span.block_start - span.reach.start
-                row = span.sequence.canvas_row
+                count = span.block_start - span.query.start
+                row = span.sequence.table_row
                 assert row is not None
                 rows.append(np.arange(count) + batch.query_starts[i])
                 cells.append(np.arange(count) + row * MAX_BLOCK_LENGTH + canvases.length)
@@ -226,7 +226,7 @@ def denoise_canvases(
     model: CanvasDecoder,
     canvases: Canvases,
     step: CanvasStep,
-    given: StepInput,
+    given: ForwardInputs,
     vocab_size: int,
     decoding: DecodingArrays | None = None,
 ) -> Outputs:
@@ -240,7 +240,7 @@ def denoise_canvases(
     soft.masked_fill_(step.is_fresh[:, None, None], 0.0)
     wanted = rows.clamp(max=len(given.token_ids) - 1)
     hidden = model.forward(replace(given, canvas_rows=rows, soft=soft.flatten(0, 1), wanted=wanted))
-    finished = model.finish(hidden)
+    finished = model.final_norm(hidden)
     scores = _score(model, step, finished, 0 if decoding is None else decoding.num_logprobs)
     drawn = scores.drawn
     if decoding is not None:

@@ -23,14 +23,14 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Launched:
+class PendingStep:
     """A step that was handed to the device; its result may still be on the way."""
 
     outputs: Outputs | None
     arrived: torch.cuda.Event | None
 
     @classmethod
-    def send(cls, outputs: Outputs | None) -> "Launched":
+    def send(cls, outputs: Outputs | None) -> "PendingStep":
         """Begin to copy what the host needs; on a CPU it is there already."""
         if outputs is None or outputs.tokens.device.type == "cpu":
             return cls(outputs, None)
@@ -47,7 +47,7 @@ class Launched:
         return cls(copied, arrived)
 
     @classmethod
-    def send_packed(cls, memory: Tensor, view: Callable[[Tensor], Outputs]) -> "Launched":
+    def send_packed(cls, memory: Tensor, view: Callable[[Tensor], Outputs]) -> "PendingStep":
         """The same in one copy of bytes, which the next step overwrites; `view` reads them."""
         if memory.device.type == "cpu":
             return cls(view(memory.clone()), None)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from unmask.config import EngineConfig
-from unmask.engine.run.graphs.forward import Graphs, capture_graphs, wants_graphs
+from unmask.engine.run.graphs.forward import ForwardGraphs, capture_forward, wants_graphs
 from unmask.engine.run.graphs.forward_buffers import host_step
-from unmask.engine.run.graphs.noise import CanvasGraphs, capture_canvases
-from unmask.engine.run.graphs.sampling import DecisionGraphs, capture_decisions
+from unmask.engine.run.graphs.noise import NoiseGraphs, capture_noise
+from unmask.engine.run.graphs.sampling import SamplingGraphs, capture_sampling
 from unmask.engine.run.inputs import StepTensors
 from unmask.engine.run.noise import (
     Canvases,
@@ -20,15 +20,16 @@ from unmask.engine.run.noise import (
     canvas_arrays,
     denoise_canvases,
 )
-from unmask.engine.run.pending import Launched, Outputs
-from unmask.engine.run.sampling import Decisive, decide
+from unmask.engine.run.pending import Outputs, PendingStep
+from unmask.engine.run.sampling import SamplingInputs, decide
 from unmask.engine.run.staging import Staging, on_host
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.pages import page_size_of
-from unmask.engine.schedule.speculation import num_canvas_rows
+from unmask.engine.schedule.speculation import num_table_rows
 from unmask.errors import InvalidConfig
 from unmask.models.canvas_decoder import CanvasDecoder
-from unmask.models.layers import KVCache, StepInput, plan_layers
+from unmask.models.inputs import ForwardInputs, plan_layers
+from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
 from unmask.models.weights import Progress
 from unmask.types import MAX_BLOCK_LENGTH
@@ -86,9 +87,9 @@ class Runner:
     canvas: Tensor | None  # [sequences + 1, MAX_BLOCK_LENGTH] int64, the last for rows to spare
     canvases: Canvases | None
     staging: Staging
-    graphs: Graphs | None
-    decisions: DecisionGraphs | None
-    canvas_graphs: CanvasGraphs | None
+    graphs: ForwardGraphs | None
+    decisions: SamplingGraphs | None
+    canvas_graphs: NoiseGraphs | None
 
     @classmethod
     def create(
@@ -100,7 +101,7 @@ class Runner:
     ) -> "Runner":
         """Allocate the KV cache of `num_pages` pages, and capture the model's forward pass.
 
-        Graphs have one page more, for rows to spare. `progress` is told of each that is captured.
+        Graphs have one page more, for padding rows. `progress` is told of each that is captured.
         """
         model, dtype, device = loaded.model, loaded.dtype, loaded.device
         has_graphs, staging = wants_graphs(config, loaded), Staging(device)
@@ -112,17 +113,17 @@ class Runner:
             length = loaded.info.block_length
             assert length is not None, "a canvas has a length"
             size = model.embedding.shape[1]
-            num_rows = num_canvas_rows(config)
+            num_rows = num_table_rows(config)
             canvases = Canvases.empty(num_rows, length, size, dtype, device)
             if has_graphs:
-                canvas_graphs = capture_canvases(config, loaded, cache, canvases, staging, progress)
+                canvas_graphs = capture_noise(config, loaded, cache, canvases, staging, progress)
         elif overlaps(config, loaded) or has_graphs:
-            rows = (num_canvas_rows(config) + 1, MAX_BLOCK_LENGTH)
+            rows = (num_table_rows(config) + 1, MAX_BLOCK_LENGTH)
             canvas = torch.zeros(rows, dtype=torch.int64, device=device)
         if has_graphs and canvas is not None:
-            graphs = capture_graphs(config, loaded, cache, canvas, staging, progress)
+            graphs = capture_forward(config, loaded, cache, canvas, staging, progress)
             if graphs is not None:
-                decisions = capture_decisions(config, loaded, graphs, canvas, staging, progress)
+                decisions = capture_sampling(config, loaded, graphs, canvas, staging, progress)
         return cls(
             loaded,
             cache,
@@ -137,7 +138,7 @@ class Runner:
         )
 
     @torch.inference_mode()
-    def launch(self, batch: StepBatch) -> Launched:
+    def launch(self, batch: StepBatch) -> PendingStep:
         """One forward pass over the batch, and the tokens that it decides."""
         if self.canvas_graphs is not None and self.canvas_graphs.takes(batch):
             launched = self.canvas_graphs.launch(batch, self.plans(batch, on_host))
@@ -146,23 +147,23 @@ class Runner:
         has_scored = len(batch.scored_rows) > 0
         is_replayed = self.graphs is not None and self._replay(self.graphs, batch)
         if is_replayed and not has_scored:
-            return Launched.send(None)
+            return PendingStep.send(None)
         if is_replayed and self.decisions is not None:
             launched = self.decisions.decide(batch)
             if launched is not None:
                 return launched
         put = StepTensors.of(batch, self.loaded.info.vocab_size, self.staging.put)
         if self.canvases is not None:
-            return Launched.send(self._denoise_noise(batch, put, self.canvases))
+            return PendingStep.send(self._denoise_noise(batch, put, self.canvases))
         if is_replayed and self.graphs is not None:
             hidden = self.graphs.hidden[put.wanted_rows]
         else:
             self._renew(put)
             step = self._step_input(batch, put, wanted=put.wanted_rows)
             hidden = self.loaded.model.forward(step)
-        return Launched.send(self._decide(batch, put, hidden) if has_scored else None)
+        return PendingStep.send(self._decide(batch, put, hidden) if has_scored else None)
 
-    def _replay(self, graphs: Graphs, batch: StepBatch) -> bool:
+    def _replay(self, graphs: ForwardGraphs, batch: StepBatch) -> bool:
         assert self.canvas is not None, "where there are graphs there is a canvas"
         return graphs.replay(host_step(batch, self.canvas, self.plans(batch, on_host), self.cache))
 
@@ -215,8 +216,8 @@ class Runner:
         batch: StepBatch,
         put: StepTensors,
         wanted: Tensor | None = None,
-    ) -> StepInput:
-        return StepInput(
+    ) -> ForwardInputs:
+        return ForwardInputs(
             token_ids=put.token_ids,
             positions=put.positions,
             slots=put.slots,
@@ -225,11 +226,11 @@ class Runner:
             wanted=wanted,
         )
 
-    def _decisive(self, batch: StepBatch, put: StepTensors, guiding: Tensor) -> Decisive:
+    def _decisive(self, batch: StepBatch, put: StepTensors, guiding: Tensor) -> SamplingInputs:
         decoding, vocab_size = batch.decoding, self.loaded.info.vocab_size
         guided = None
         if len(batch.guided):  # moved away from what is likely without the prompt
-            guided = GuidedRows(put.guided, self.loaded.model.finish(guiding), put.guidance)
+            guided = GuidedRows(put.guided, self.loaded.model.final_norm(guiding), put.guidance)
         constraints = None
         if decoding.constraints is not None:
             constraints = make_constraints(
@@ -239,7 +240,7 @@ class Runner:
         if decoding.eos_last.any():
             rows = np.flatnonzero(decoding.eos_last[batch.scored_spans])
             last = LastTokens(*self.staging.put([rows, np.array(self.loaded.info.eos_token_ids)]))
-        return Decisive(
+        return SamplingInputs(
             _mask_token(self.loaded),
             put.scored_spans,
             put.rules,

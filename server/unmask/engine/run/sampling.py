@@ -19,7 +19,7 @@ from unmask_kernels.scoring.ops import (
 
 
 @dataclass(frozen=True, slots=True)
-class Decisive:
+class SamplingInputs:
     """What decides about M scored rows of B blocks, one block after another, on the device."""
 
     mask_token_id: int
@@ -34,7 +34,7 @@ class Decisive:
 
 
 def decide(
-    model: Model, hidden: Tensor, current: Tensor, given: Decisive, *, is_known: bool
+    model: Model, hidden: Tensor, current: Tensor, given: SamplingInputs, *, is_known: bool
 ) -> tuple[RowScores, Tensor]:
     """Score `hidden` [M, C], and select positions [M] that take their token.
 
@@ -43,7 +43,7 @@ def decide(
     """
     names = given.rules.names
     scores = score_rows(
-        model.finish(hidden),
+        model.final_norm(hidden),
         model.lm_head,
         mask_token_id=given.mask_token_id,
         sampled=given.sampled,
@@ -70,7 +70,7 @@ def edits(scores: RowScores, current: Tensor, limits: Tensor) -> Tensor:
     return (scores.token != current) & (scores.confidence > limits)
 
 
-def _considered(scores: RowScores, given: Decisive, is_masked: Tensor | None) -> Scores:
+def _considered(scores: RowScores, given: SamplingInputs, is_masked: Tensor | None) -> Scores:
     """What a policy sees: rows that are masked no more have no confidence and no certainty."""
     confidence, entropy, margin = scores.confidence, scores.entropy, scores.margin
     if scores.ranking is not None:

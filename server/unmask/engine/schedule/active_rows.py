@@ -8,13 +8,13 @@ from unmask.engine.schedule.batch import StepBatch
 
 
 def active_rows(batch: StepBatch) -> StepBatch:
-    """The batch without rows that no span's reach has active; pages and horizons are the same."""
-    if all(span.reach.active is None for span in batch.spans):
+    """The batch without rows that no span's query has active; pages and horizons are the same."""
+    if all(span.query.active is None for span in batch.spans):
         return batch
     kept = np.ones(batch.num_tokens, np.bool_)
     for i, span in enumerate(batch.spans):
-        if span.reach.active is not None:
-            kept[batch.query_starts[i] : batch.query_starts[i + 1]] = span.reach.active
+        if span.query.active is not None:
+            kept[batch.query_starts[i] : batch.query_starts[i + 1]] = span.query.active
     before = np.concatenate(([0], kept.cumsum()))
     assert kept[batch.hidden_rows].all(), "rows that are read are computed"
     is_open = kept[batch.open_rows]

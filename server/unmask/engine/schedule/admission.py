@@ -42,7 +42,7 @@ OWNED_LIMITS: tuple[PolicyName, ...] = ("threshold", "factor", "entropy_bound")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class EngineLimits:
     """What the engine can hold: query tokens of a step, and pages."""
 
     max_batch_tokens: int
@@ -50,7 +50,7 @@ class Limits:
     page_size: int
 
 
-def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
+def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decoding:
     """Fill in every default of a request; raises `InvalidRequest` if it can never be served."""
     asked = request.sampling.block_length
     if asked is None and model.adapts_blocks:
@@ -70,7 +70,7 @@ def resolve(request: Request, model: ModelInfo, limits: Limits) -> Decoding:
 
 
 def _resolve(
-    request: Request, model: ModelInfo, limits: Limits, block_length: int | None
+    request: Request, model: ModelInfo, limits: EngineLimits, block_length: int | None
 ) -> Decoding:
     params, default = request.sampling, model.default_sampling
     num_given = request.num_given
@@ -240,7 +240,9 @@ def _check_block_causal(params: SamplingParams) -> None:
         )
 
 
-def _check_fits(num_positions: int, block_len: int, limits: Limits, params: SamplingParams) -> None:
+def _check_fits(
+    num_positions: int, block_len: int, limits: EngineLimits, params: SamplingParams
+) -> None:
     """Raise `InvalidRequest` for what no step or not all pages together could hold."""
     if block_len > limits.max_batch_tokens:
         raise InvalidRequest(
@@ -257,7 +259,7 @@ def _check_fits(num_positions: int, block_len: int, limits: Limits, params: Samp
         )
 
 
-def _check_step(num_positions: int, limits: Limits, params: SamplingParams) -> None:
+def _check_step(num_positions: int, limits: EngineLimits, params: SamplingParams) -> None:
     """Raise `InvalidRequest` where a step cannot hold every position of a request."""
     canvases, field = (2, "cfg_scale") if params.cfg_scale else (1, "max_tokens")
     if canvases * num_positions > limits.max_batch_tokens:

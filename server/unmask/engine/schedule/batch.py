@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from unmask.engine.schedule.passes import IntArray, Reach
+from unmask.engine.schedule.passes import IntArray, QueryRange
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.table import NEVER, BoolArray, FloatArray, SequenceTable
 from unmask.types import MAX_BLOCK_LENGTH
@@ -18,32 +18,32 @@ class Span:
     """A sequence's part in a step; `block_start` is where its open block began then.
 
     With guidance there is a second one, `without_prompt`, on pages of its own. `bounds` are all of
-    its numbers as int64: start, end and horizon of its reach, start and end of what is scored and
+    its numbers as int64: start, end and horizon of its query, start and end of what is scored and
     of the rows that have cells on the device, the row of the table, and whether it is
     `without_prompt`. Cells have the open block and, where it begins, the next one.
     """
 
     sequence: Sequence
-    reach: Reach
+    query: QueryRange
     block_start: int
     without_prompt: bool
     bounds: bytes
 
     @classmethod
-    def of(cls, sequence: Sequence, reach: Reach, *, without_prompt: bool = False) -> Self:
+    def of(cls, sequence: Sequence, query: QueryRange, *, without_prompt: bool = False) -> Self:
         """The part of a sequence that has a row of the table."""
-        start, row = sequence.block_start, sequence.canvas_row
+        start, row = sequence.block_start, sequence.table_row
         assert row is not None, "a sequence has a row from its admission on"
-        end = min(sequence.block_end, reach.end) if reach.scored else start
+        end = min(sequence.block_end, query.end) if query.scored else start
         opened = start
-        if reach.scored and reach.scored.start == sequence.block_end:
-            start, end = reach.scored.start, reach.end  # the block after the open one
+        if query.scored and query.scored.start == sequence.block_end:
+            start, end = query.scored.start, query.end  # the block after the open one
             opened = start if sequence.is_canvas else opened  # whose tokens are to come
-        scored = reach.scored
+        scored = query.scored
         bounds = (
-            reach.start,
-            reach.end,
-            reach.horizon,
+            query.start,
+            query.end,
+            query.horizon,
             scored.start,
             scored.stop,
             opened,
@@ -51,7 +51,7 @@ class Span:
             row,
         )
         numbers = np.array((*bounds, without_prompt), np.int64)
-        return cls(sequence, reach, start, without_prompt, numbers.tobytes())
+        return cls(sequence, query, start, without_prompt, numbers.tobytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class StepBatch:
 
     spans: tuple[Span, ...]
     denoised: tuple[Span, ...]  # those that have an entry in the decoding arrays
-    canvas_rows: IntArray  # of the denoised spans in the table
+    table_rows: IntArray  # of the denoised spans in the table
     token_ids: IntArray  # [T]
     positions: IntArray  # [T]
     slots: IntArray  # [T]
@@ -172,8 +172,8 @@ def build_batch(
     pages = _pages(bounds, table, page_size)
     which = ((bounds.scored_end > bounds.scored_start) & (bounds.without_prompt == 0)).nonzero()[0]
     denoised = [spans[i] for i in which.tolist()]
-    canvas_rows = bounds.row[which]
-    decoding = _decoding_arrays([span.sequence for span in denoised], canvas_rows, table)
+    table_rows = bounds.row[which]
+    decoding = _decoding_arrays([span.sequence for span in denoised], table_rows, table)
     scored = _scored(denoised, bounds, which, decoding, table)
     scored_rows = scored.numbers + first_rows[which][scored.owner]
     hidden_rows = scored_rows - 1 if shift else scored_rows
@@ -188,7 +188,7 @@ def build_batch(
     return StepBatch(
         spans=tuple(spans),
         denoised=tuple(denoised),
-        canvas_rows=canvas_rows,
+        table_rows=table_rows,
         token_ids=_token_ids(spans, bounds, rows, table),
         positions=rows.numbers,
         slots=_slots(rows, pages, page_size),
@@ -239,7 +239,7 @@ def _token_ids(spans: list[Span], bounds: _Bounds, rows: Ranges, table: Sequence
     """Tokens of the canvases, the prompt masked where there shall be none."""
     token_ids = table.tokens.reshape(-1).take(rows.numbers + table.cells(bounds.row)[rows.owner])
     for i in bounds.without_prompt.nonzero()[0].tolist():
-        own = spans[i].sequence.tokens_without_prompt(spans[i].reach)
+        own = spans[i].sequence.tokens_without_prompt(spans[i].query)
         token_ids[rows.starts[i] : rows.starts[i + 1]] = own
     return token_ids
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from unmask.config import EngineConfig
 
-PageKey = bytes
+PageHash = bytes
 # Prompts that begin alike share whole pages, so small ones are better; a GPU's copy engine takes
 # as many keys at a time as a tile of attention has.
 PAGE_SIZE, GPU_PAGE_SIZE = 32, 64
@@ -21,12 +21,12 @@ def page_size_of(config: EngineConfig, device_type: str) -> int:
     return usual if config.page_size is None else config.page_size
 
 
-def root_key(block_len: int) -> PageKey:
+def root_hash(block_len: int) -> PageHash:
     """Where a chain of page keys starts: keys and values depend on the block length."""
     return hashlib.blake2b(block_len.to_bytes(4, "little"), digest_size=16).digest()
 
 
-def page_key(previous: PageKey, token_ids: npt.NDArray[np.int64]) -> PageKey:
+def page_hash(previous: PageHash, token_ids: npt.NDArray[np.int64]) -> PageHash:
     """Key of a page, given the key before it and every token that its contents depend on."""
     return hashlib.blake2b(token_ids.tobytes(), digest_size=16, key=previous).digest()
 
@@ -39,8 +39,8 @@ class PagePool:
         self.page_size = page_size
         self._free = deque(range(num_pages))
         self._holders = [0] * num_pages
-        self._key_of: dict[int, PageKey] = {}
-        self._page_of: dict[PageKey, int] = {}
+        self._key_of: dict[int, PageHash] = {}
+        self._page_of: dict[PageHash, int] = {}
         self._idle: OrderedDict[int, None] = OrderedDict()  # least recently used first
 
     @property
@@ -80,7 +80,7 @@ class PagePool:
             else:
                 self._free.appendleft(page)
 
-    def acquire(self, key: PageKey) -> int | None:
+    def acquire(self, key: PageHash) -> int | None:
         """Hold the page published under `key`, if there is one."""
         page = self._page_of.get(key)
         if page is None:
@@ -89,7 +89,7 @@ class PagePool:
         self._holders[page] += 1
         return page
 
-    def publish(self, page: int, key: PageKey) -> None:
+    def publish(self, page: int, key: PageHash) -> None:
         """Let others find a held page by its key; the first page of a key stays the one found."""
         assert self._holders[page] > 0
         if key in self._page_of or page in self._key_of:

@@ -10,7 +10,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class QueryRange:
     """Positions to compute next: [start, end), whose queries see no key beyond `horizon`.
 
     Of the open block, if it is among them, the masked positions of `scored` may be filled. With

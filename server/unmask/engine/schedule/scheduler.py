@@ -9,12 +9,12 @@ from unmask.engine.schedule.active_rows import active_rows
 from unmask.engine.schedule.batch import Span, StepBatch, build_batch
 from unmask.engine.schedule.block_lengths import GPU_SATURATION_ROWS, index_under_load
 from unmask.engine.schedule.pages import PagePool
-from unmask.engine.schedule.passes import Reach
+from unmask.engine.schedule.passes import QueryRange
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.speculation import (
     can_speculate,
     discard,
-    num_canvas_rows,
+    num_table_rows,
     speculate,
 )
 from unmask.engine.schedule.table import SequenceTable
@@ -52,9 +52,9 @@ class Scheduler:
         self._lacked_budget = False  # whether a step had no rows left for a sequence
         self._block_rows = 0  # of every sequence, in blocks of its usual length
         self.table = SequenceTable.sized(
-            num_canvas_rows(config), model.max_model_len, pool.num_pages, pool.page_size
+            num_table_rows(config), model.max_model_len, pool.num_pages, pool.page_size
         )
-        self._spans: list[Span | None] = [None] * num_canvas_rows(config)  # the last of each row
+        self._spans: list[Span | None] = [None] * num_table_rows(config)  # the last of each row
         self.num_preempted = 0
 
     @property
@@ -97,7 +97,7 @@ class Scheduler:
         page_size, shift = self._pool.page_size, self._model.shift
         if not speculates:
             return active_rows(build_batch(kept, self.table, page_size, shift=shift))
-        num_rows = sum(span.reach.num_rows for span in kept)
+        num_rows = sum(span.query.num_rows for span in kept)
         spare = min(self._config.speculation_rows - num_rows, budget)
         likely = speculate(kept, self.table, self._pool, spare)
         batch = build_batch([*kept, *likely], self.table, page_size, shift=shift)
@@ -195,9 +195,9 @@ class Scheduler:
         Preempted ones keep their rows, and are before all others in the queue.
         """
         light = next((s for s in self._waiting if not self._turns.is_heavy(s)), None)
-        if light is None or light.canvas_row is not None:
+        if light is None or light.table_row is not None:
             return light
-        preempted = takewhile(lambda s: s.canvas_row is not None, self._waiting)
+        preempted = takewhile(lambda s: s.table_row is not None, self._waiting)
         num_rows = len(self._running) + sum(1 for _ in preempted)
         return light if num_rows < self._config.max_num_seqs else None
 
@@ -217,18 +217,18 @@ class Scheduler:
         for span in batch.spans:
             sequence = span.sequence
             if sequence.speculates_for is not None:
-                sequence.speculates_for.num_rows += span.reach.num_rows
+                sequence.speculates_for.num_rows += span.query.num_rows
             elif not span.without_prompt:
-                sequence.computed(span.reach)
+                sequence.computed(span.query)
                 end = (sequence.num_published + 1) * page_size
                 if self._shares_pages and end <= sequence.num_computed:
                     self._publish(sequence)
 
     def _publish(self, sequence: Sequence) -> None:
         """Offer the pages whose keys are final."""
-        size, unit, index = self._pool.page_size, sequence.key_unit, sequence.num_published
+        size, unit, index = self._pool.page_size, sequence.hash_unit, sequence.num_published
         while -(-(index + 1) * size // unit) * unit <= sequence.num_computed:
-            key = sequence.key_of_page(index, size)
+            key = sequence.hash_of_page(index, size)
             if key is None:
                 return
             self._pool.publish(sequence.pages[index], key)
@@ -237,21 +237,21 @@ class Scheduler:
 
     def _extend(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
         """Add a running sequence to the step; returns the query tokens used."""
-        reach = sequence.next_pass(budget)
-        if reach is None:
+        query = sequence.next_pass(budget)
+        if query is None:
             self._lacked_budget = True
             return 0
         self._turns.ran(sequence)
-        last = None if sequence.canvas_row is None else self._spans[sequence.canvas_row]
-        if last is not None and last.reach is reach:  # once more, on pages that it has
+        last = None if sequence.table_row is None else self._spans[sequence.table_row]
+        if last is not None and last.query is query:  # once more, on pages that it has
             spans.append(last)
-            return reach.end - reach.start
-        while not self._cover(sequence, reach.horizon):
+            return query.end - query.start
+        while not self._cover(sequence, query.horizon):
             victim = self._running[-1]
             self._preempt(victim)
             if victim is sequence:
                 return 0
-        return self._append(sequence, reach, spans)
+        return self._append(sequence, query, spans)
 
     def _admit(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
         """Start the first waiting sequence if it fits; returns the query tokens used."""
@@ -263,14 +263,14 @@ class Scheduler:
         self._take_prefix(sequence)
         needed = sequence.num_pages(sequence.next_horizon, self._pool.page_size)
         needed -= len(sequence.pages)
-        reach = sequence.next_pass(budget)
+        query = sequence.next_pass(budget)
         lacks_pages = needed > self._pool.num_available
-        if reach is None or lacks_pages or not self._leaves_pages(sequence, needed):
-            self._lacked_budget |= reach is None
+        if query is None or lacks_pages or not self._leaves_pages(sequence, needed):
+            self._lacked_budget |= query is None
             self._release(sequence)
             return 0
         self._turns.ran(sequence)
-        covered = self._cover(sequence, reach.horizon)
+        covered = self._cover(sequence, query.horizon)
         assert covered
         if not sequence.was_admitted:
             sequence.was_admitted = True
@@ -278,7 +278,7 @@ class Scheduler:
         self._waiting.remove(sequence)
         self._running.append(sequence)
         self.table.enter(sequence)
-        return self._append(sequence, reach, spans)
+        return self._append(sequence, query, spans)
 
     def _leaves_pages(self, sequence: Sequence, needed: int) -> bool:
         """Whether light sequences can still have pages beside one more heavy one."""
@@ -300,7 +300,7 @@ class Scheduler:
         size = self._pool.page_size
         while True:
             index = len(sequence.pages)
-            key = sequence.key_of_page(index, size)
+            key = sequence.hash_of_page(index, size)
             page = None if key is None else self._pool.acquire(key)
             if page is None:
                 break
@@ -327,18 +327,18 @@ class Scheduler:
     def _release(self, sequence: Sequence) -> None:
         self._pool.release(sequence.pages)
         sequence.pages = []
-        if sequence.canvas_row is not None:
-            self._spans[sequence.canvas_row] = None
+        if sequence.table_row is not None:
+            self._spans[sequence.table_row] = None
         sequence.num_computed = sequence.num_published = 0
 
-    def _append(self, sequence: Sequence, reach: Reach, spans: list[Span]) -> int:
+    def _append(self, sequence: Sequence, query: QueryRange, spans: list[Span]) -> int:
         """Add what a sequence computes to the step; returns the query tokens used."""
-        row = sequence.canvas_row
+        row = sequence.table_row
         assert row is not None, "a sequence that runs has a row"
-        span = Span.of(sequence, reach)
+        span = Span.of(sequence, query)
         spans.append(span)
-        if sequence.num_canvases == 2:
-            spans.append(Span.of(sequence, reach, without_prompt=True))
+        if sequence.num_branches == 2:
+            spans.append(Span.of(sequence, query, without_prompt=True))
         else:
             self._spans[row] = span
-        return sequence.num_canvases * reach.num_rows
+        return sequence.num_branches * query.num_rows

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unmask.engine.schedule.pages import PageKey, page_key, root_key
-from unmask.engine.schedule.passes import BoolArray, IntArray, Reach
+from unmask.engine.schedule.pages import PageHash, page_hash, root_hash
+from unmask.engine.schedule.passes import BoolArray, IntArray, QueryRange
 from unmask.types import MAX_BLOCK_LENGTH, CacheName, ModelInfo, PolicyName, Request
 from unmask_kernels.scoring.request_constraint import Constraint
 
@@ -81,7 +81,7 @@ class Sequence:
     def decode_by(self, decoding: Decoding) -> None:
         """Lay the canvas out in blocks; nothing may have been computed yet."""
         self.decoding = decoding
-        self.num_canvases = 2 if decoding.guidance else 1  # the second one's prompt is masked
+        self.num_branches = 2 if decoding.guidance else 1  # the second one's prompt is masked
         # Whether resolved positions of the open block are computed no more until it is full.
         self.keeps_block_keys = decoding.cache == "block"
         # Whether no result decides what is computed next, unless its scores are kept.
@@ -96,7 +96,7 @@ class Sequence:
         # Whether the device has cells for two blocks, and nothing but quotas tells how many
         # positions a step fills.
         self._may_open_next = 2 * block_len <= MAX_BLOCK_LENGTH and (
-            self.is_canvas or (self._runs_ahead and not self.is_full and self.num_canvases == 1)
+            self.is_canvas or (self._runs_ahead and not self.is_full and self.num_branches == 1)
         )
         self._may_open_next &= decoding.constraint is None and not decoding.eos_last
         self.last_end = self.num_prompt + decoding.max_tokens
@@ -105,13 +105,13 @@ class Sequence:
         if not self.is_full:
             self.fill_end += -(self.last_end - self.origin) % block_len
         capacity = self.fill_end + len(request.suffix_token_ids)
-        self.canvas = np.full(capacity, self.mask_token_id, np.int64)
-        self.canvas[: self.num_prompt] = request.prompt_token_ids
-        self.canvas[self.fill_end :] = request.suffix_token_ids
+        self.tokens = np.full(capacity, self.mask_token_id, np.int64)
+        self.tokens[: self.num_prompt] = request.prompt_token_ids
+        self.tokens[self.fill_end :] = request.suffix_token_ids
         self.masked = np.zeros(capacity, np.bool_)
         self.masked[self.num_prompt : self.fill_end] = True
         self.confidence = np.zeros(capacity, np.float32)
-        self.guess = self.canvas.copy()
+        self.guess = self.tokens.copy()
         self.accepted = np.zeros(capacity, np.bool_)  # by the last step of a canvas of noise
         self.block_start = self.num_prompt - (self.num_prompt - self.origin) % block_len
         self.block_end = min(self.block_start + block_len, self.fill_end)
@@ -126,11 +126,11 @@ class Sequence:
         self.num_computed = 0
         self.in_flight = 0  # runs of the open block whose results are not known yet
         self.in_next = 0  # runs of the block after it
-        self.canvas_row: int | None = None  # of the table and the device's canvas, once admitted
+        self.table_row: int | None = None  # of the table and the device's canvas, once admitted
         self.num_final = self.num_prompt
         self.pages: list[int] = []
-        self.keys: list[PageKey] = []
-        self._last_pass: Reach | None = None  # over a whole open block, often the next one too
+        self.page_hashes: list[PageHash] = []
+        self._last_pass: QueryRange | None = None  # over a whole open block, often the next one too
         self.num_published = 0
 
     @property
@@ -185,7 +185,7 @@ class Sequence:
         return not self.is_full and self.num_computed < self.block_start - self.decoding.block_len
 
     @property
-    def key_unit(self) -> int:
+    def hash_unit(self) -> int:
         """Tokens that the keys of a position depend on end at a multiple of this number."""
         return 1 if self.is_canvas else self.decoding.block_len
 
@@ -213,48 +213,48 @@ class Sequence:
     @property
     def next_horizon(self) -> int:
         """The number of positions that must have pages before the open block can be denoised."""
-        return len(self.canvas) if self.is_full else self.block_end
+        return len(self.tokens) if self.is_full else self.block_end
 
     def num_pages(self, horizon: int, page_size: int) -> int:
         """Pages that `horizon` positions take."""
-        return self.num_canvases * -(-horizon // page_size)
+        return self.num_branches * -(-horizon // page_size)
 
-    def next_pass(self, budget: int) -> Reach | None:
+    def next_pass(self, budget: int) -> QueryRange | None:
         """What to compute next within `budget` query tokens, None if nothing that fits.
 
         Whatever has no keys yet and the open block go together if they fit; otherwise as many
         whole blocks as fit, because a block's queries need all of its keys.
         """
         if self.is_full:
-            reach = self._full_pass()
-            return reach if self.num_canvases * reach.num_rows <= budget else None
+            query = self._full_pass()
+            return query if self.num_branches * query.num_rows <= budget else None
         if self.in_flight and self.opens_next:
-            reach = self._next_block_pass()
-            return reach if reach.num_rows <= budget else None
-        reach = self._first_token_pass() if self._lacks_first_token else self._block_pass()
-        if reach.num_rows <= budget:
-            return reach
+            query = self._next_block_pass()
+            return query if query.num_rows <= budget else None
+        query = self._first_token_pass() if self._lacks_first_token else self._block_pass()
+        if query.num_rows <= budget:
+            return query
         start, block_len = self.num_computed, self.decoding.block_len
         end = start + budget if self.is_canvas else (start + budget) // block_len * block_len
         end = min(end, self.block_start)
-        return Reach(start, end, end) if end > start else None
+        return QueryRange(start, end, end) if end > start else None
 
     @property
     def _lacks_first_token(self) -> bool:
         """Whether the row before the block must be computed again, for its logits."""
         return self.shift and self.next_step == 0 and bool(self.masked[self.block_start])
 
-    def _first_token_pass(self) -> Reach:
+    def _first_token_pass(self) -> QueryRange:
         """What has no keys yet, and the last token before the block, which tells its first."""
         start, end = min(self.num_computed, self.block_start - 1), self.block_start + 1
-        return Reach(start, end, end, range(self.block_start, end))
+        return QueryRange(start, end, end, range(self.block_start, end))
 
-    def _next_block_pass(self) -> Reach:
+    def _next_block_pass(self) -> QueryRange:
         """The open block, whose tokens are final by then, and the first step of the next one."""
         end = min(self.block_end + self.decoding.block_len, self.fill_end)
-        return Reach(self.num_computed, end, end, range(self.block_end, end))
+        return QueryRange(self.num_computed, end, end, range(self.block_end, end))
 
-    def _block_pass(self) -> Reach:
+    def _block_pass(self) -> QueryRange:
         start, end, part_len = self.block_start, self.block_end, self.decoding.sub_block_len
         last = None if self.has_block_keys else self._last_pass
         if last is not None and last.start == self.num_computed and last.end == end:
@@ -265,10 +265,10 @@ class Sequence:
             scored = range(first, min(first + part_len, end))
         if self.has_block_keys:
             active = self._active_positions()
-            return Reach(start, end, end, scored, active, int(active.sum()))
-        reach = Reach(self.num_computed, end, end, scored)
-        self._last_pass = reach if part_len is None else None
-        return reach
+            return QueryRange(start, end, end, scored, active, int(active.sum()))
+        query = QueryRange(self.num_computed, end, end, scored)
+        self._last_pass = query if part_len is None else None
+        return query
 
     def _active_positions(self) -> BoolArray:
         """Positions of the open block that are masked, or were before the last step.
@@ -282,46 +282,48 @@ class Sequence:
             active[:-1] |= active[1:]
         return active
 
-    def _full_pass(self) -> Reach:
+    def _full_pass(self) -> QueryRange:
         """Every position, or where keys were kept only those after them (Fast-dLLM).
 
         The first position of a block has its logits in the row before it where they are shifted,
         so it is filled by the pass that has that row.
         """
-        everything, start, end = len(self.canvas), self.block_start, self.block_end
+        everything, start, end = len(self.tokens), self.block_start, self.block_end
         if self.decoding.cache == "none":
-            return Reach(0, everything, everything, range(start, end))
+            return QueryRange(0, everything, everything, range(start, end))
         second = start + 1 if self.shift else start
         if self.num_computed == 0:
-            return Reach(0, everything, everything, range(start, second if self.shift else end))
+            return QueryRange(
+                0, everything, everything, range(start, second if self.shift else end)
+            )
         last = end if self.decoding.cache == "dual" else everything
-        return Reach(start, last, everything, range(second, end))
+        return QueryRange(start, last, everything, range(second, end))
 
-    def computed(self, reach: Reach) -> None:
+    def computed(self, query: QueryRange) -> None:
         """Record that a pass was launched, and which keys are kept of it."""
         self.num_forwards += 1
-        self.num_rows += self.num_canvases * reach.num_rows
-        if reach is self._last_pass and reach.start == self.block_start:
+        self.num_rows += self.num_branches * query.num_rows
+        if query is self._last_pass and query.start == self.block_start:
             self.in_flight += 1  # the open block once more: no more keys are final
             self.has_block_keys = self.keeps_block_keys
             return
-        if reach.scored and reach.scored.start == self.block_end:
+        if query.scored and query.scored.start == self.block_end:
             self.in_next += 1
             self.num_computed = self.block_end
             return
-        if reach.scored:
+        if query.scored:
             self.in_flight += 1
-            self.has_block_keys = self.keeps_block_keys and reach.end == self.block_end
+            self.has_block_keys = self.keeps_block_keys and query.end == self.block_end
         if not self.is_full:
-            self.num_computed = min(reach.end, self.block_start)
+            self.num_computed = min(query.end, self.block_start)
         elif self.decoding.cache != "none":
             self.num_computed = self.block_start
 
-    def tokens_without_prompt(self, reach: Reach) -> IntArray:
+    def tokens_without_prompt(self, query: QueryRange) -> IntArray:
         """Token ids [end - start] with the prompt, and what follows the answer, masked."""
-        tokens = self.canvas[reach.start : reach.end].copy()
-        tokens[: max(0, self.num_prompt - reach.start)] = self.mask_token_id
-        tokens[max(0, self.fill_end - reach.start) :] = self.mask_token_id
+        tokens = self.tokens[query.start : query.end].copy()
+        tokens[: max(0, self.num_prompt - query.start)] = self.mask_token_id
+        tokens[max(0, self.fill_end - query.start) :] = self.mask_token_id
         return tokens
 
     def note_masked(self) -> None:
@@ -339,25 +341,25 @@ class Sequence:
         over = self.post_steps >= self.decoding.max_post_steps
         self.is_settled = over or num_chosen == 0
 
-    def key_of_page(self, index: int, page_size: int) -> PageKey | None:
+    def hash_of_page(self, index: int, page_size: int) -> PageHash | None:
         """Key of page `index`, None while a token that it depends on is not final."""
-        unit = self.key_unit
-        while len(self.keys) <= index:
-            i = len(self.keys)
+        unit = self.hash_unit
+        while len(self.page_hashes) <= index:
+            i = len(self.page_hashes)
             end = -(-(i + 1) * page_size // unit) * unit
             if end > self.block_start:
                 return None
-            previous = self.keys[-1] if self.keys else root_key(unit)
-            self.keys.append(page_key(previous, self.canvas[i * page_size : end]))
-        return self.keys[index]
+            previous = self.page_hashes[-1] if self.page_hashes else root_hash(unit)
+            self.page_hashes.append(page_hash(previous, self.tokens[i * page_size : end]))
+        return self.page_hashes[index]
 
     def forked(self) -> "Sequence":
         """A state of the same request that goes on by itself, without pages yet."""
         state = copy.copy(self)
         state.speculates_for = self.speculates_for or self
-        state.canvas, state.masked = self.canvas.copy(), self.masked.copy()
-        state.pages, state.keys = [], []
-        state.canvas_row, state.in_flight = None, 0
+        state.tokens, state.masked = self.tokens.copy(), self.masked.copy()
+        state.pages, state.page_hashes = [], []
+        state.table_row, state.in_flight = None, 0
         state._last_pass = None
         return state
 
@@ -370,7 +372,7 @@ class Sequence:
             self.block_step = 0
         elif self.has_block_keys:
             opened = slice(max(self.block_start, self.num_prompt), self.block_end)
-            self.canvas[opened], self.masked[opened] = self.mask_token_id, True
+            self.tokens[opened], self.masked[opened] = self.mask_token_id, True
             self.block_step, self.has_block_keys = 0, False
 
     def open_next_block(self) -> None:

@@ -17,7 +17,7 @@ from unmask.engine.schedule.table import SequenceTable
 MAX_STATES = 8  # of a step
 
 
-def num_canvas_rows(config: EngineConfig) -> int:
+def num_table_rows(config: EngineConfig) -> int:
     """Rows of the table and of the device's canvas: of sequences, and of speculative states."""
     return config.max_num_seqs + (MAX_STATES if config.speculation_rows else 0)
 
@@ -46,10 +46,10 @@ def likely_next(sequence: Sequence) -> Sequence | None:
     if params.policy != "sequential":
         chosen = masked[np.argsort(-sequence.confidence[masked], kind="stable")[:quota]]
     state = sequence.forked()
-    state.canvas[chosen] = sequence.guess[chosen]
+    state.tokens[chosen] = sequence.guess[chosen]
     state.masked[chosen] = False
     state.block_step += 1
-    if (state.canvas[chosen] == sequence.mask_token_id).any() or _ends(state):
+    if (state.tokens[chosen] == sequence.mask_token_id).any() or _ends(state):
         return None
     if state.num_final == state.block_end:
         state.open_next_block()
@@ -61,7 +61,7 @@ def _ends(sequence: Sequence) -> bool:
     start, last = sequence.num_final, min(sequence.block_end, sequence.last_end)
     masked = sequence.masked[start:last].nonzero()[0]
     sequence.num_final = start + int(masked[0]) if len(masked) else last
-    fresh: list[int] = sequence.canvas[start : sequence.num_final].tolist()
+    fresh: list[int] = sequence.tokens[start : sequence.num_final].tolist()
     is_last = sequence.num_final == sequence.last_end
     return is_last or not sequence.decoding.stop_ids.isdisjoint(fresh)
 
@@ -74,7 +74,7 @@ def speculate(spans: list[Span], table: SequenceTable, pool: PagePool, num_rows:
     """
     size = pool.page_size
     found: list[Span] = []
-    frontier = [s.sequence for s in spans if s.reach.scored and can_speculate(s.sequence)]
+    frontier = [s.sequence for s in spans if s.query.scored and can_speculate(s.sequence)]
     while frontier:
         states = [state for sequence in frontier if (state := likely_next(sequence)) is not None]
         frontier = []
@@ -91,9 +91,9 @@ def speculate(spans: list[Span], table: SequenceTable, pool: PagePool, num_rows:
             state.num_computed, state.pages = first * size, origin.pages[:first] + own
             state.num_shared = first
             table.enter(state)
-            reach = state.next_pass(needed)
-            assert reach is not None, "there is room for it"
-            found.append(Span.of(state, reach))
+            query = state.next_pass(needed)
+            assert query is not None, "there is room for it"
+            found.append(Span.of(state, query))
             num_rows -= needed
             if state.block_start == origin.block_start:
                 frontier.append(state)
@@ -113,7 +113,7 @@ def is_reached(span: Span) -> bool:
     assert origin is not None, "a state is of a sequence"
     if (state.block_start, state.block_step) != (origin.block_start, origin.block_step):
         return False
-    seen = slice(span.reach.start, state.block_end)
-    return np.array_equal(state.canvas[seen], origin.canvas[seen]) and np.array_equal(
+    seen = slice(span.query.start, state.block_end)
+    return np.array_equal(state.tokens[seen], origin.tokens[seen]) and np.array_equal(
         state.masked[seen], origin.masked[seen]
     )

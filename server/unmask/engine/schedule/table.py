@@ -105,16 +105,16 @@ class SequenceTable:
 
     def enter(self, sequence: Sequence) -> None:
         """Give a sequence a row, unless it has one, and note its pages."""
-        if sequence.canvas_row is None:
+        if sequence.table_row is None:
             assert self._free, "no more sequences are admitted than there are rows"
-            row = sequence.canvas_row = self._free.pop()
-            length = len(sequence.canvas)
+            row = sequence.table_row = self._free.pop()
+            length = len(sequence.tokens)
             tokens, masked = self.tokens[row, :length], self.masked[row, :length]
-            tokens[:], masked[:] = sequence.canvas, sequence.masked
-            sequence.canvas, sequence.masked = tokens, masked
+            tokens[:], masked[:] = sequence.tokens, sequence.masked
+            sequence.tokens, sequence.masked = tokens, masked
             self.parameters.write(row, sequence)
             self._write_quotas(row, sequence.decoding.quotas)
-        self.pages[sequence.canvas_row, : len(sequence.pages)] = sequence.pages
+        self.pages[sequence.table_row, : len(sequence.pages)] = sequence.pages
 
     def _write_quotas(self, row: int, quotas: tuple[int, ...]) -> None:
         if len(quotas) > self.quotas.shape[1]:
@@ -125,16 +125,16 @@ class SequenceTable:
 
     def note_pages(self, sequence: Sequence, count: int) -> None:
         """Note the last `count` pages of a sequence, if it has a row already."""
-        if sequence.canvas_row is not None:
+        if sequence.table_row is not None:
             end = len(sequence.pages)
-            self.pages[sequence.canvas_row, end - count : end] = sequence.pages[end - count :]
+            self.pages[sequence.table_row, end - count : end] = sequence.pages[end - count :]
 
     def leave(self, sequence: Sequence) -> None:
         """Take the row back, if there is one; the sequence keeps a canvas of its own."""
-        if sequence.canvas_row is not None:
-            self._free.append(sequence.canvas_row)
-            sequence.canvas, sequence.masked = sequence.canvas.copy(), sequence.masked.copy()
-            sequence.canvas_row = None
+        if sequence.table_row is not None:
+            self._free.append(sequence.table_row)
+            sequence.tokens, sequence.masked = sequence.tokens.copy(), sequence.masked.copy()
+            sequence.table_row = None
 
     def cells(self, rows: IntArray) -> IntArray:
         """Offsets of the canvases of `rows` in `tokens` and `masked`, laid flat."""

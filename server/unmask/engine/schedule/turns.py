@@ -60,6 +60,6 @@ def pass_rows(sequence: Sequence) -> int:
     if not sequence.is_full:
         return sequence.decoding.block_len
     if sequence.decoding.cache == "dual":
-        return sequence.num_canvases * sequence.decoding.block_len
+        return sequence.num_branches * sequence.decoding.block_len
     before = 0 if sequence.decoding.cache == "none" else sequence.num_prompt
-    return sequence.num_canvases * (len(sequence.canvas) - before)
+    return sequence.num_branches * (len(sequence.tokens) - before)

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from unmask.engine.run.graphs.sampling_buffers import LONGEST, DecisionSize
+from unmask.engine.run.graphs.sampling_buffers import LONGEST, SamplingSize
 from unmask.engine.run.graphs.sizes import GraphSize
 from unmask.engine.run.staging import Array, on_host
-from unmask.models.layers import KVCache, StepInput, plan_layers
+from unmask.models.inputs import ForwardInputs, plan_layers
+from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
 from unmask_kernels.policies.table import POLICIES
 
@@ -15,7 +16,7 @@ SPARE_PART = 8  # one row of as many is left free
 
 def random_step(
     loaded: LoadedModel, cache: KVCache, size: GraphSize, random: np.random.Generator
-) -> StepInput:
+) -> ForwardInputs:
     """A step that fits a size, on the host: sequences of random lengths, each with rows at its end.
 
     Every row writes to a slot of its own, in any page but the last. The keys before are those of
@@ -56,11 +57,11 @@ def random_step(
         anchors=at,
         put=on_host,
     )
-    return StepInput(token_ids, positions_, slots_, plans, cache)
+    return ForwardInputs(token_ids, positions_, slots_, plans, cache)
 
 
 def random_decision(
-    size: DecisionSize, spare_cell: int, random: np.random.Generator
+    size: SamplingSize, dummy_slot: int, random: np.random.Generator
 ) -> dict[str, Array]:
     """What decides about rows of all sorts, in the form of `decision_room.arrays_of`."""
     num_rows = size.num_rows - size.num_rows // SPARE_PART
@@ -68,7 +69,7 @@ def random_decision(
     spans = np.arange(num_rows) * num_blocks // num_rows
     rows: dict[str, Array] = {
         "hidden_rows": random.integers(0, size.num_rows, num_rows),
-        "cells": random.permutation(spare_cell)[:num_rows],
+        "cells": random.permutation(dummy_slot)[:num_rows],
         "spans": spans,
     }
     if size.draws:

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from unmask.config import EngineConfig
 from unmask.engine.run.graphs.check import random_step
-from unmask.engine.run.graphs.forward_buffers import HostStep, StepRoom, on_device, spare_cell
+from unmask.engine.run.graphs.forward_buffers import ForwardBuffers, HostStep, dummy_slot, on_device
 from unmask.engine.run.graphs.sizes import graph_sizes, largest, tile_configs
 from unmask.engine.run.staging import Staging
 from unmask.models.family import Model
-from unmask.models.layers import KVCache, StepInput
+from unmask.models.inputs import ForwardInputs
+from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
 from unmask.models.weights import Progress
 from unmask_kernels.dispatch import uses_triton
@@ -46,11 +47,11 @@ Recorder = Callable[[Callable[[], None]], Graph]
 class Captured:
     """A forward pass over a room."""
 
-    room: StepRoom
+    room: ForwardBuffers
     graph: Graph
 
 
-class Graphs:
+class ForwardGraphs:
     """The forward pass of a model, replayed wherever a step fits."""
 
     def __init__(
@@ -62,7 +63,7 @@ class Graphs:
     ) -> None:
         self._captured = captured  # smallest first
         self.hidden = hidden  # [rows of the largest, C], overwritten by every replay
-        self._spare_cell = spare_cell(canvas)
+        self._spare_cell = dummy_slot(canvas)
         self._staging = staging
 
     @property
@@ -86,14 +87,14 @@ def wants_graphs(config: EngineConfig, loaded: LoadedModel) -> bool:
 
 
 @torch.inference_mode()
-def capture_graphs(
+def capture_forward(
     config: EngineConfig,
     loaded: LoadedModel,
     cache: KVCache,
     canvas: Tensor,
     staging: Staging,
     progress: Progress | None = None,
-) -> Graphs | None:
+) -> ForwardGraphs | None:
     """Capture every size; None, and a warning, where that fails or a replay gives something else.
 
     The last page of `cache` and the last row of `canvas` [sequences + 1, L] are for rows to spare.
@@ -143,11 +144,11 @@ def _capture(
     canvas: Tensor,
     staging: Staging,
     progress: Progress | None,
-) -> Graphs:
+) -> ForwardGraphs:
     model, sizes = loaded.model, graph_sizes(config, loaded)
     record = recorder(loaded.device)
     kinds, tiles = tile_configs(loaded), largest(sizes)
-    whole = StepRoom.empty(
+    whole = ForwardBuffers.empty(
         model.layers, {s: (kinds[s], tiles[s]) for s in kinds}, sizes[-1].num_rows, cache
     )
     random = np.random.default_rng(0)
@@ -158,7 +159,7 @@ def _capture(
     for size in reversed(sizes):  # the largest takes the memory that the others share
         room = whole.part(size.num_rows, size.tiles)
         step = random_step(loaded, cache, size, random)
-        room.fill(closed(step, canvas), spare_cell(canvas), staging)
+        room.fill(closed(step, canvas), dummy_slot(canvas), staging)
         one = Captured(room, record(_runner(model, room, hidden[: size.num_rows], canvas)))
         trial = _Trial(model, one, hidden, canvas, staging)
         if not trial.check(random_step(loaded, cache, size, random), random):
@@ -167,7 +168,7 @@ def _capture(
         if progress is not None:
             progress("graphs", len(captured), len(sizes))
     warn_of_dependence(dependent)
-    return Graphs(captured[::-1], hidden, canvas, staging)
+    return ForwardGraphs(captured[::-1], hidden, canvas, staging)
 
 
 def warn_of_dependence(num_rows: Sequence[int]) -> None:
@@ -180,13 +181,15 @@ def warn_of_dependence(num_rows: Sequence[int]) -> None:
         )
 
 
-def closed(step: StepInput, canvas: Tensor) -> HostStep:
+def closed(step: ForwardInputs, canvas: Tensor) -> HostStep:
     """A step of whose rows none is of an open block."""
-    cells = torch.full_like(step.token_ids, spare_cell(canvas))
+    cells = torch.full_like(step.token_ids, dummy_slot(canvas))
     return HostStep(step, cells, torch.ones_like(cells, dtype=torch.bool))
 
 
-def _runner(model: Model, room: StepRoom, hidden: Tensor, canvas: Tensor) -> Callable[[], None]:
+def _runner(
+    model: Model, room: ForwardBuffers, hidden: Tensor, canvas: Tensor
+) -> Callable[[], None]:
     def run() -> None:
         room.renew(canvas)
         hidden.copy_(model.forward(room.step))
@@ -204,7 +207,7 @@ class _Trial:
     canvas: Tensor
     staging: Staging
 
-    def check(self, step: StepInput, random: np.random.Generator) -> bool:
+    def check(self, step: ForwardInputs, random: np.random.Generator) -> bool:
         """Raise if a replay differs in a bit from the same kernels launched one by one.
 
         Returns whether it is the same in every bit as the step before it was filled up.
@@ -213,13 +216,13 @@ class _Trial:
         that step where a library takes another algorithm for another number of rows.
         """
         count, room = len(step.token_ids), self.captured.room
-        cells = torch.from_numpy(random.permutation(spare_cell(self.canvas))[:count])
+        cells = torch.from_numpy(random.permutation(dummy_slot(self.canvas))[:count])
         is_known = torch.from_numpy(random.random(count) < 0.5)
         plain = on_device(step, self.staging)
         self.canvas.view(-1)[cells.to(self.canvas.device)] = plain.token_ids
         ids = step.token_ids.where(is_known, 0)
         hidden_step = HostStep(replace(step, token_ids=ids), cells, is_known)
-        room.fill(hidden_step, spare_cell(self.canvas), self.staging)
+        room.fill(hidden_step, dummy_slot(self.canvas), self.staging)
         self.hidden.fill_(torch.nan)
         self.captured.graph.replay()
         replayed = self.hidden[:count].clone()

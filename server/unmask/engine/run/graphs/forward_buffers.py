@@ -10,19 +10,20 @@ from torch import Tensor
 
 from unmask.engine.run.staging import Array, Staging, on_host, packed_size, unpack
 from unmask.engine.schedule.batch import StepBatch
-from unmask.models.layers import KVCache, LayerShape, StepInput
+from unmask.models.inputs import ForwardInputs
+from unmask.models.kv_cache import KVCache, LayerShape
 from unmask_kernels.attention.cpu import ReachPlan
 from unmask_kernels.attention.ops import AttentionPlan
-from unmask_kernels.attention.segments import with_spare_rows
+from unmask_kernels.attention.segments import pad_plan
 from unmask_kernels.attention.static_tiles import (
     TileSize,
     fill,
     fits,
-    make_room,
-    moved,
-    narrowed,
-    room_sizes,
-    tensors_of,
+    make_static_plan,
+    plan_tensors,
+    static_sizes,
+    static_view,
+    with_tensors,
 )
 from unmask_kernels.attention.tiles import TileConfig, TilePlan
 
@@ -37,12 +38,12 @@ class HostStep:
     Where its token is not known here, it is the one in the cell.
     """
 
-    given: StepInput
+    given: ForwardInputs
     cells: Tensor  # [T] int64
     is_known: Tensor  # [T] bool
 
 
-def spare_cell(canvas: Tensor) -> int:
+def dummy_slot(canvas: Tensor) -> int:
     """The cell of a canvas [sequences + 1, L] that rows of no open block share."""
     return canvas.numel() - 1
 
@@ -51,30 +52,31 @@ def host_step(
     batch: StepBatch, canvas: Tensor, plans: tuple[AttentionPlan, ...], cache: KVCache
 ) -> HostStep:
     """A batch with plans on the host."""
-    cells = np.full(batch.num_tokens, spare_cell(canvas))
+    cells = np.full(batch.num_tokens, dummy_slot(canvas))
     cells[batch.open_rows] = batch.open_cells
     is_known = np.ones(batch.num_tokens, np.bool_)
     is_known[batch.open_rows] = batch.open_is_known
     rows = [batch.token_ids, batch.positions, batch.slots, cells, is_known]
     token_ids, positions, slots, own_cells, known = on_host(rows)
-    return HostStep(StepInput(token_ids, positions, slots, plans, cache), own_cells, known)
+    return HostStep(ForwardInputs(token_ids, positions, slots, plans, cache), own_cells, known)
 
 
-def on_device(step: StepInput, staging: Staging) -> StepInput:
+def on_device(step: ForwardInputs, staging: Staging) -> ForwardInputs:
     """A step of tensors on the host with tensors on the device, brought in one copy."""
     if staging.device.type == "cpu":
         return step
     tensors = [step.token_ids, step.positions, step.slots]
     plans = {id(plan): plan for plan in step.plans if isinstance(plan, TilePlan)}
     for plan in plans.values():
-        tensors += tensors_of(plan)
+        tensors += plan_tensors(plan)
     put = iter(staging.put([tensor.numpy() for tensor in tensors]))
     token_ids, positions, slots = (next(put) for _ in range(3))
     there: dict[int, AttentionPlan] = {
-        name: moved(plan, [next(put) for _ in tensors_of(plan)]) for name, plan in plans.items()
+        name: with_tensors(plan, [next(put) for _ in plan_tensors(plan)])
+        for name, plan in plans.items()
     }
     own = tuple(there.get(id(plan), plan) for plan in step.plans)
-    return StepInput(token_ids, positions, slots, own, step.cache)
+    return ForwardInputs(token_ids, positions, slots, own, step.cache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,10 @@ class _Side:
         tensors = iter(unpack(arrays, memory))
         rows = _Rows(*(next(tensors) for _ in range(5)))
         tiles = {
-            shape: make_room(
+            shape: make_static_plan(
                 config,
                 size,
-                [next(tensors) for _ in room_sizes(size)],
+                [next(tensors) for _ in static_sizes(size)],
                 group_size=shape.group_size,
             )
             for shape, (config, size) in kinds.items()
@@ -122,11 +124,11 @@ class _Side:
         return cls(memory, rows, tiles)
 
     def part(self, num_rows: int, sizes: Mapping[LayerShape, TileSize]) -> "_Side":
-        tiles = {shape: narrowed(plan, sizes[shape]) for shape, plan in self.tiles.items()}
+        tiles = {shape: static_view(plan, sizes[shape]) for shape, plan in self.tiles.items()}
         return _Side(self.memory, self.rows.part(num_rows), tiles)
 
 
-class StepRoom:
+class ForwardBuffers:
     """Room for steps of at most `num_rows` rows, and of no more tiles than there are.
 
     A step is laid out on the host as the device will have it, and goes over in one copy. Rows to
@@ -145,7 +147,7 @@ class StepRoom:
         num_pages, page_size = cache.keys[0].shape[:2]
         row = np.arange(len(device.rows.slots))
         self._spare_slots = (num_pages - 1) * page_size + row % page_size
-        self.step = StepInput(
+        self.step = ForwardInputs(
             device.rows.token_ids,
             device.rows.positions,
             device.rows.slots,
@@ -162,7 +164,7 @@ class StepRoom:
         arrays: list[Array] = [np.empty(num_rows, np.int64) for _ in range(4)]
         arrays.append(np.empty(num_rows, np.bool_))
         for _, size in kinds.values():
-            arrays += [np.empty(count, np.int32) for count in room_sizes(size)]
+            arrays += [np.empty(count, np.int32) for count in static_sizes(size)]
         memory = torch.zeros(packed_size(arrays), dtype=torch.uint8, device=device)
         own = _Side.over(memory, arrays, kinds)
         if device.type == "cpu":
@@ -170,32 +172,32 @@ class StepRoom:
         mirror = torch.zeros(len(memory), dtype=torch.uint8)
         return cls(layers, cache, _Side.over(mirror, arrays, kinds), own)
 
-    def part(self, num_rows: int, sizes: Mapping[LayerShape, TileSize]) -> "StepRoom":
+    def part(self, num_rows: int, sizes: Mapping[LayerShape, TileSize]) -> "ForwardBuffers":
         """A smaller room in the same memory."""
         host, device = (side.part(num_rows, sizes) for side in (self._host, self._device))
-        return StepRoom(self._layers, self.step.cache, host, device)
+        return ForwardBuffers(self._layers, self.step.cache, host, device)
 
     @property
     def num_rows(self) -> int:
         """Rows, those to spare included."""
         return len(self.step.token_ids)
 
-    def fits(self, step: StepInput) -> bool:
+    def fits(self, step: ForwardInputs) -> bool:
         """Whether there is room for a step, which then has no rows of a canvas of noise."""
         if len(step.token_ids) > self.num_rows or step.canvas_rows is not None:
             return False
         plans = self._plans(step).items()
         return all(fits(p, self._device.tiles[s]) for s, p in plans if isinstance(p, TilePlan))
 
-    def fill(self, step: HostStep, spare_cell: int, staging: Staging) -> None:
-        """Bring a step that fits; the cells of rows to spare are `spare_cell`."""
+    def fill(self, step: HostStep, dummy_slot: int, staging: Staging) -> None:
+        """Bring a step that fits; the cells of rows to spare are `dummy_slot`."""
         given, rows, count = step.given, self._host.rows, len(step.given.token_ids)
         assert count <= self.num_rows, "a step goes where there is room for it"
         pairs = (
             (rows.token_ids, given.token_ids, 0),
             (rows.positions, given.positions, 0),
             (rows.slots, given.slots, self._spare_slots[count:]),
-            (rows.cells, step.cells, spare_cell),
+            (rows.cells, step.cells, dummy_slot),
             (rows.is_known, step.is_known, True),
         )
         for to, own, spare in pairs:
@@ -209,7 +211,7 @@ class StepRoom:
             elif isinstance(plan, ReachPlan):
                 plans[shape] = plan  # which leaves rows to spare alone
             else:
-                plans[shape] = with_spare_rows(plan, count, self.num_rows - count)
+                plans[shape] = pad_plan(plan, count, self.num_rows - count)
         if plans:
             self.step = replace(self.step, plans=tuple(plans[shape] for shape in self._layers))
         staging.copy(self._host.memory, self._device.memory)
@@ -221,5 +223,5 @@ class StepRoom:
         cells[rows.cells] = tokens
         rows.token_ids.copy_(tokens)
 
-    def _plans(self, step: StepInput) -> dict[LayerShape, AttentionPlan]:
+    def _plans(self, step: ForwardInputs) -> dict[LayerShape, AttentionPlan]:
         return {shape: step.plans[first] for shape, first in self._first_of.items()}

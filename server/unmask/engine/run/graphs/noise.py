@@ -17,9 +17,9 @@ from torch import Tensor
 
 from unmask.config import EngineConfig
 from unmask.engine.run.graphs.forward import CLOSE, Graph, recorder, warn_of_dependence
-from unmask.engine.run.graphs.forward_buffers import StepRoom, on_device
+from unmask.engine.run.graphs.forward_buffers import ForwardBuffers, on_device
 from unmask.engine.run.graphs.noise_buffers import (
-    CanvasRoom,
+    NoiseBuffers,
     canvas_sizes,
     canvas_step,
     largest_tiles,
@@ -35,11 +35,12 @@ from unmask.engine.run.noise import (
     canvas_arrays,
     denoise_canvases,
 )
-from unmask.engine.run.pending import Launched, Outputs
+from unmask.engine.run.pending import Outputs, PendingStep
 from unmask.engine.run.staging import Staging, on_host
 from unmask.engine.schedule.batch import StepBatch
 from unmask.models.canvas_decoder import CanvasDecoder
-from unmask.models.layers import KVCache, plan_layers
+from unmask.models.inputs import plan_layers
+from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
 from unmask.models.weights import Progress
 from unmask.types import CanvasSchedule
@@ -52,12 +53,12 @@ logger = logging.getLogger(__name__)
 class Captured:
     """A step over a room."""
 
-    room: CanvasRoom
+    room: NoiseBuffers
     graph: Graph
 
 
 @dataclass(frozen=True, slots=True)
-class CanvasGraphs:
+class NoiseGraphs:
     """Steps over canvases that are replayed."""
 
     captured: Sequence[Captured]  # smallest first
@@ -67,7 +68,7 @@ class CanvasGraphs:
     staging: Staging
     vocab_size: int
 
-    def launch(self, batch: StepBatch, plans: tuple[AttentionPlan, ...]) -> Launched | None:
+    def launch(self, batch: StepBatch, plans: tuple[AttentionPlan, ...]) -> PendingStep | None:
         """The results of a batch with `plans` on the host; None if no graph does for it."""
         step = canvas_step(batch, self.canvases, plans, self.cache)
         for one in self.captured:
@@ -76,7 +77,7 @@ class CanvasGraphs:
                 room.fill(batch, step, self.canvases, self.schedule, self.staging)
                 one.graph.replay()
                 count = len(batch.scored_rows)
-                return Launched.send_packed(room.outputs, partial(_first_rows, room, count))
+                return PendingStep.send_packed(room.outputs, partial(_first_rows, room, count))
         return None
 
     def takes(self, batch: StepBatch) -> bool:
@@ -86,26 +87,26 @@ class CanvasGraphs:
         return len(batch.scored_rows) > 0 and decoding.num_logprobs == 0 and not is_cut.any()
 
 
-def _first_rows(room: CanvasRoom, count: int, memory: Tensor) -> Outputs:
+def _first_rows(room: NoiseBuffers, count: int, memory: Tensor) -> Outputs:
     return room.results(memory, count)
 
 
 @torch.inference_mode()
-def capture_canvases(
+def capture_noise(
     config: EngineConfig,
     loaded: LoadedModel,
     cache: KVCache,
     canvases: Canvases,
     staging: Staging,
     progress: Progress | None = None,
-) -> CanvasGraphs | None:
+) -> NoiseGraphs | None:
     """Capture every size; None, and a warning, where that fails or a replay gives something else.
 
     The last page of `cache` is for rows to spare. No sequence may have pages or a canvas yet.
     `progress` gets "graphs", how many there are and all.
     """
     assert loaded.info.canvas is not None, "the family says how canvases are denoised"
-    graphs = CanvasGraphs([], canvases, cache, loaded.info.canvas, staging, loaded.info.vocab_size)
+    graphs = NoiseGraphs([], canvases, cache, loaded.info.canvas, staging, loaded.info.vocab_size)
     try:
         captured = _capture(config, loaded, graphs, progress)
     except Exception as error:
@@ -114,20 +115,20 @@ def capture_canvases(
     finally:
         for tensor in (canvases.cells, canvases.draft, canvases.unchanged, canvases.soft):
             tensor.zero_()
-    return CanvasGraphs(
+    return NoiseGraphs(
         captured, canvases, cache, loaded.info.canvas, staging, loaded.info.vocab_size
     )
 
 
 def _capture(
-    config: EngineConfig, loaded: LoadedModel, graphs: CanvasGraphs, progress: Progress | None
+    config: EngineConfig, loaded: LoadedModel, graphs: NoiseGraphs, progress: Progress | None
 ) -> list[Captured]:
     record = recorder(loaded.device)
     sizes, cache = canvas_sizes(config, loaded), graphs.cache
     if not sizes:
         raise RuntimeError("attention's parts take too much memory for any size")
     kinds, tiles = tile_configs(loaded), largest_tiles(sizes)
-    whole = StepRoom.empty(
+    whole = ForwardBuffers.empty(
         loaded.model.layers, {s: (kinds[s], tiles[s]) for s in kinds}, sizes[-1].num_rows, cache
     )
     random = np.random.default_rng(0)
@@ -138,7 +139,7 @@ def _capture(
         rows = whole.part(size.num_rows, size.step.tiles)
         batch = random_canvases(loaded, cache, size, config.max_num_seqs, random)
         arrays = padded_arrays(batch, graphs.canvases, graphs.schedule, size)
-        room = CanvasRoom.empty(size, rows, arrays)
+        room = NoiseBuffers.empty(size, rows, arrays)
         trial.fill(room, batch)
         one = Captured(room, record(trial.step(room)))
         other = random_canvases(loaded, cache, size, config.max_num_seqs, random)
@@ -152,7 +153,7 @@ def _capture(
 
 
 def step_of(
-    model: CanvasDecoder, room: CanvasRoom, canvases: Canvases, vocab_size: int
+    model: CanvasDecoder, room: NoiseBuffers, canvases: Canvases, vocab_size: int
 ) -> Callable[[], None]:
     """The step of a room, whatever is put in: it asks the device for no number."""
 
@@ -169,18 +170,18 @@ class _Trial:
     """Everything that a trial of a graph needs before anything depends on it."""
 
     loaded: LoadedModel
-    graphs: CanvasGraphs
+    graphs: NoiseGraphs
 
     @property
     def model(self) -> CanvasDecoder:
         assert isinstance(self.loaded.model, CanvasDecoder)
         return self.loaded.model
 
-    def step(self, room: CanvasRoom) -> Callable[[], None]:
+    def step(self, room: NoiseBuffers) -> Callable[[], None]:
         """The captured step."""
         return step_of(self.model, room, self.graphs.canvases, self.graphs.vocab_size)
 
-    def fill(self, room: CanvasRoom, batch: StepBatch) -> None:
+    def fill(self, room: NoiseBuffers, batch: StepBatch) -> None:
         """Bring a batch to a room."""
         own = self.graphs
         step = canvas_step(batch, own.canvases, self.plans(batch), own.cache)
@@ -247,7 +248,7 @@ class _Trial:
         """The outputs of a step, and the canvases that it left."""
         assert outputs.accepted is not None
         canvases = self.graphs.canvases
-        rows = [span.sequence.canvas_row for span in batch.spans]
+        rows = [span.sequence.table_row for span in batch.spans]
         results = (outputs.tokens, outputs.confidence, outputs.selected, outputs.accepted)
         kept = (canvases.tokens, canvases.draft, canvases.unchanged, canvases.soft)
         return [tensor.clone() for tensor in (*results, *(own[rows] for own in kept))]

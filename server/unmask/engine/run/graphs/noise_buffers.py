@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unmask.config import EngineConfig
-from unmask.engine.run.graphs.forward_buffers import HostStep, StepRoom, spare_cell
+from unmask.engine.run.graphs.forward_buffers import ForwardBuffers, HostStep, dummy_slot
 from unmask.engine.run.graphs.sizes import GraphSize, tile_configs, tiles_for
 from unmask.engine.run.noise import Canvases, CanvasStep, UnknownTokens, canvas_arrays
 from unmask.engine.run.pending import Outputs
@@ -17,7 +17,8 @@ from unmask.engine.run.staging import Array, Staging, on_host, packed_size, unpa
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.pages import page_size_of
 from unmask.engine.schedule.passes import IntArray
-from unmask.models.layers import KVCache, LayerShape, StepInput
+from unmask.models.inputs import ForwardInputs
+from unmask.models.kv_cache import KVCache, LayerShape
 from unmask.models.registry import LoadedModel
 from unmask.types import CanvasSchedule
 from unmask_kernels.attention.ops import AttentionPlan
@@ -33,7 +34,7 @@ MAX_SCRATCH_BYTES = 2**30  # of attention's parts before they are merged
 
 
 @dataclass(frozen=True, slots=True)
-class CanvasSize:
+class NoiseSize:
     """Size of the steps of a graph: canvases, and rows of all kinds."""
 
     num_canvases: int
@@ -45,7 +46,7 @@ class CanvasSize:
         return self.step.num_rows
 
 
-def canvas_sizes(config: EngineConfig, loaded: LoadedModel) -> list[CanvasSize]:
+def canvas_sizes(config: EngineConfig, loaded: LoadedModel) -> list[NoiseSize]:
     """Every size, smallest first."""
     length = loaded.info.block_length
     assert length is not None, "a canvas has a length"
@@ -59,7 +60,7 @@ def canvas_sizes(config: EngineConfig, loaded: LoadedModel) -> list[CanvasSize]:
             if others <= max(1, count // 2) and num_rows < config.max_batch_tokens + length:
                 step = _step_size(config, loaded, num_rows, count + READERS, length)
                 if step is not None:
-                    sizes.append(CanvasSize(count, step))
+                    sizes.append(NoiseSize(count, step))
     return sorted(sizes, key=lambda size: (size.num_rows, size.num_canvases))
 
 
@@ -92,7 +93,7 @@ def _num_chunks(shape: LayerShape, kind: TileConfig, horizon: int, length: int) 
     return min(num_chunks, -(-reach // kind.chunk) + 1)
 
 
-def largest_tiles(sizes: list[CanvasSize]) -> dict[LayerShape, TileSize]:
+def largest_tiles(sizes: list[NoiseSize]) -> dict[LayerShape, TileSize]:
     """Tiles of which every size has a part."""
     joined = dict(sizes[0].step.tiles)
     for size in sizes:
@@ -101,17 +102,17 @@ def largest_tiles(sizes: list[CanvasSize]) -> dict[LayerShape, TileSize]:
 
 
 @dataclass(frozen=True, slots=True)
-class CanvasRoom:
+class NoiseBuffers:
     """Tensors of one size of steps, filled in two copies and never moved."""
 
-    size: CanvasSize
-    rows: StepRoom
+    size: NoiseSize
+    rows: ForwardBuffers
     step: CanvasStep
     memory: Tensor  # bytes of `step`
     outputs: Tensor  # bytes of tokens, confidence, selected and accepted
 
     @classmethod
-    def empty(cls, size: CanvasSize, rows: StepRoom, arrays: list[Array]) -> Self:
+    def empty(cls, size: NoiseSize, rows: ForwardBuffers, arrays: list[Array]) -> Self:
         """A room for steps whose rows are in `rows` and that have such arrays."""
         device = rows.step.token_ids.device
         memory = torch.zeros(packed_size(arrays), dtype=torch.uint8, device=device)
@@ -129,7 +130,7 @@ class CanvasRoom:
         staging: Staging,
     ) -> None:  # fmt: skip
         """Bring a batch that fits, and its `step`."""
-        self.rows.fill(step, spare_cell(canvases.cells), staging)
+        self.rows.fill(step, dummy_slot(canvases.cells), staging)
         arrays = padded_arrays(batch, canvases, schedule, self.size)
         staging.fill(self.memory, arrays)
 
@@ -151,7 +152,7 @@ class CanvasRoom:
 
 
 def padded_arrays(
-    batch: StepBatch, canvases: Canvases, schedule: CanvasSchedule, size: CanvasSize
+    batch: StepBatch, canvases: Canvases, schedule: CanvasSchedule, size: NoiseSize
 ) -> list[Array]:
     """Decoding arrays of a batch, padded to a size."""
     return canvas_arrays(
@@ -164,13 +165,13 @@ def canvas_step(
 ) -> HostStep:
     """A batch with plans on the host; the tokens of its canvases are on the device."""
     unknown = UnknownTokens.of(batch, canvases)
-    cells = np.full(batch.num_tokens, spare_cell(canvases.cells))
+    cells = np.full(batch.num_tokens, dummy_slot(canvases.cells))
     cells[unknown.rows] = unknown.cells
     is_known = np.ones(batch.num_tokens, np.bool_)
     is_known[unknown.rows] = False
     rows = [batch.token_ids, batch.positions, batch.slots, cells, is_known]
     token_ids, positions, slots, own_cells, known = on_host(rows)
-    return HostStep(StepInput(token_ids, positions, slots, plans, cache), own_cells, known)
+    return HostStep(ForwardInputs(token_ids, positions, slots, plans, cache), own_cells, known)
 
 
 def _results(

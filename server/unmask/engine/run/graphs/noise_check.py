@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from unmask.engine.run.graphs.noise_buffers import CanvasSize
+from unmask.engine.run.graphs.noise_buffers import NoiseSize
 from unmask.engine.schedule.batch import Span, StepBatch, build_batch
-from unmask.engine.schedule.passes import Reach
+from unmask.engine.schedule.passes import QueryRange
 from unmask.engine.schedule.sequence import Decoding, Sequence
 from unmask.engine.schedule.table import SequenceTable
-from unmask.models.layers import KVCache
+from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
 from unmask.types import Request
 
@@ -18,7 +18,7 @@ OTHERS_PART = 2  # rows beside the canvases are about one in as many of those th
 def random_canvases(
     loaded: LoadedModel,
     cache: KVCache,
-    size: CanvasSize,
+    size: NoiseSize,
     num_sequences: int,
     random: np.random.Generator,
 ) -> StepBatch:
@@ -35,7 +35,7 @@ def random_canvases(
     longest = max(1, min(size.step.max_horizon, loaded.info.max_model_len) - length)
     num_positions = longest + length
     table = SequenceTable(num_sequences, num_positions, -(-num_positions // page_size))
-    parts: list[tuple[Sequence, Reach]] = []
+    parts: list[tuple[Sequence, QueryRange]] = []
     for i in range(size.num_canvases):
         num_prompt = int(random.integers(1, longest + 1))
         num_others = min(num_prompt, int(random.integers(0, others + 1)))
@@ -50,7 +50,7 @@ def random_canvases(
         sequence.num_computed = start
         sequence.block_step = int(random.integers(0, NUM_STEPS))
         scored = range(num_prompt, num_prompt + length)
-        parts.append((sequence, Reach(start, scored.stop, scored.stop, scored)))
+        parts.append((sequence, QueryRange(start, scored.stop, scored.stop, scored)))
         others -= num_others
     if not parts:
         raise RuntimeError("there are too few pages for a canvas")

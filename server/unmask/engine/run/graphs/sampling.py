@@ -16,10 +16,10 @@ from torch import Tensor
 
 from unmask.config import EngineConfig
 from unmask.engine.run.graphs.check import random_decision
-from unmask.engine.run.graphs.forward import Graph, Graphs, recorder
-from unmask.engine.run.graphs.forward_buffers import spare_cell
-from unmask.engine.run.graphs.sampling_buffers import DecisionRoom, DecisionSize, arrays_of
-from unmask.engine.run.pending import Launched, Outputs
+from unmask.engine.run.graphs.forward import ForwardGraphs, Graph, recorder
+from unmask.engine.run.graphs.forward_buffers import dummy_slot
+from unmask.engine.run.graphs.sampling_buffers import SamplingBuffers, SamplingSize, arrays_of
+from unmask.engine.run.pending import Outputs, PendingStep
 from unmask.engine.run.sampling import decide
 from unmask.engine.run.staging import Staging
 from unmask.engine.schedule.batch import StepBatch
@@ -34,12 +34,12 @@ logger = logging.getLogger(__name__)
 class Captured:
     """A decision over a room."""
 
-    room: DecisionRoom
+    room: SamplingBuffers
     graph: Graph
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionGraphs:
+class SamplingGraphs:
     """Decisions that are replayed; `canvas` has one row more than there are sequences."""
 
     captured: Sequence[Captured]  # smallest first
@@ -47,7 +47,7 @@ class DecisionGraphs:
     staging: Staging
     vocab_size: int
 
-    def decide(self, batch: StepBatch) -> Launched | None:
+    def decide(self, batch: StepBatch) -> PendingStep | None:
         """The results of a batch whose forward was replayed; None if no graph does for it."""
         if not is_plain(batch, self.vocab_size):
             return None
@@ -55,14 +55,14 @@ class DecisionGraphs:
             room = one.room
             if room.size.holds(batch):
                 arrays = arrays_of(batch, draws=room.size.draws)
-                room.fill(arrays, spare_cell(self.canvas), self.staging)
+                room.fill(arrays, dummy_slot(self.canvas), self.staging)
                 one.graph.replay()
                 count = len(batch.scored_rows)
-                return Launched.send_packed(room.outputs, partial(_outputs, room, count))
+                return PendingStep.send_packed(room.outputs, partial(_outputs, room, count))
         return None
 
 
-def _outputs(room: DecisionRoom, count: int, memory: Tensor) -> Outputs:
+def _outputs(room: SamplingBuffers, count: int, memory: Tensor) -> Outputs:
     token, confidence, selected = room.results(memory)
     return Outputs(token[:count], confidence[:count], selected[:count])
 
@@ -84,24 +84,24 @@ def is_plain(batch: StepBatch, vocab_size: int) -> bool:
     return not (is_cut & draws).any()
 
 
-def decision_sizes(config: EngineConfig, row_counts: Sequence[int]) -> list[DecisionSize]:
+def decision_sizes(config: EngineConfig, row_counts: Sequence[int]) -> list[SamplingSize]:
     """Every size, smallest first; those that draw nothing before those that may."""
     return [
-        DecisionSize(count, min(count, config.max_num_seqs), draws)
+        SamplingSize(count, min(count, config.max_num_seqs), draws)
         for count in row_counts
         for draws in (False, True)
     ]
 
 
 @torch.inference_mode()
-def capture_decisions(
+def capture_sampling(
     config: EngineConfig,
     loaded: LoadedModel,
-    graphs: Graphs,
+    graphs: ForwardGraphs,
     canvas: Tensor,
     staging: Staging,
     progress: Progress | None = None,
-) -> DecisionGraphs | None:
+) -> SamplingGraphs | None:
     """Capture every size; None, and a warning, where that fails or a replay gives something else.
 
     No sequence may have a canvas yet. `progress` gets "decisions", how many there are and all.
@@ -115,13 +115,13 @@ def capture_decisions(
         return None
     finally:
         canvas.zero_()
-    return DecisionGraphs(captured, canvas, staging, loaded.info.vocab_size)
+    return SamplingGraphs(captured, canvas, staging, loaded.info.vocab_size)
 
 
 def _capture(
     config: EngineConfig,
     loaded: LoadedModel,
-    graphs: Graphs,
+    graphs: ForwardGraphs,
     canvas: Tensor,
     staging: Staging,
     progress: Progress | None,
@@ -131,7 +131,7 @@ def _capture(
     sizes = decision_sizes(config, graphs.row_counts)
     captured: list[Captured] = []
     for size in reversed(sizes):  # the largest takes the memory that the others share
-        room, spare = DecisionRoom.empty(size, loaded.device), spare_cell(canvas)
+        room, spare = SamplingBuffers.empty(size, loaded.device), dummy_slot(canvas)
         room.fill(random_decision(size, spare, random), spare, staging)
         one = Captured(room, record(_runner(loaded, room, graphs.hidden, canvas)))
         room.fill(random_decision(size, spare, random), spare, staging)
@@ -143,7 +143,7 @@ def _capture(
 
 
 def _runner(
-    loaded: LoadedModel, room: DecisionRoom, hidden: Tensor, canvas: Tensor
+    loaded: LoadedModel, room: SamplingBuffers, hidden: Tensor, canvas: Tensor
 ) -> Callable[[], None]:
     mask_token_id = loaded.info.mask_token_id
     assert mask_token_id is not None, "masked positions are filled with a mask token"
@@ -175,7 +175,7 @@ def _check(loaded: LoadedModel, captured: Captured, hidden: Tensor, canvas: Tens
     canvas.copy_(before)
     room.outputs.fill_(255)
     captured.graph.replay()
-    canvas.view(-1)[spare_cell(canvas)] = expected_canvas.view(-1)[spare_cell(canvas)]
+    canvas.view(-1)[dummy_slot(canvas)] = expected_canvas.view(-1)[dummy_slot(canvas)]
     same = (
         torch.equal(ours, theirs)
         for ours, theirs in zip(room.results(room.outputs), room.results(expected), strict=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unmask.decoding.policies import Rules
 from unmask.engine.run.inputs import CODE_OF
-from unmask.engine.run.sampling import Decisive
+from unmask.engine.run.sampling import SamplingInputs
 from unmask.engine.run.staging import Array, Staging, packed_size, unpack
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.passes import IntArray
@@ -23,7 +23,7 @@ LONGEST = 64  # rows of a block; the smallest size that blocks of 32 fit
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionSize:
+class SamplingSize:
     """Scored rows, and the blocks that have them, of which one more has the rows to spare."""
 
     num_rows: int
@@ -86,13 +86,13 @@ def arrays_of(batch: StepBatch, *, draws: bool) -> dict[str, Array]:
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionRoom:
+class SamplingBuffers:
     """Memory for the decisions of one size, padded to it.
 
     Padding rows read the first row, draw nothing, and belong to a block behind all others.
     """
 
-    size: DecisionSize
+    size: SamplingSize
     memory: Tensor  # bytes of `tensors`
     tensors: Mapping[str, Tensor]  # as of `arrays_of`
     host: Tensor  # bytes that are copied to `memory`; the same on a CPU
@@ -101,7 +101,7 @@ class DecisionRoom:
     outputs: Tensor  # bytes of tokens, confidence and selected
 
     @classmethod
-    def empty(cls, size: DecisionSize, device: torch.device) -> Self:
+    def empty(cls, size: SamplingSize, device: torch.device) -> Self:
         """Zeros for as many rows and blocks as there may be, and one block of padding."""
         rows = {**ROWS, **DRAWN_ROWS} if size.draws else ROWS
         arrays: dict[str, Array] = {n: np.empty(size.num_rows, kind) for n, kind in rows.items()}
@@ -115,10 +115,10 @@ class DecisionRoom:
         all_rows = torch.arange(size.num_rows, device=device)
         return cls(size, memory, tensors, host, views, all_rows, outputs)
 
-    def fill(self, arrays: Mapping[str, Array], spare_cell: int, staging: Staging) -> None:
-        """Bring `arrays_of` a batch in one copy; the cell of padding rows is `spare_cell`."""
+    def fill(self, arrays: Mapping[str, Array], dummy_slot: int, staging: Staging) -> None:
+        """Bring `arrays_of` a batch in one copy; the cell of padding rows is `dummy_slot`."""
         padding: dict[str, float] = {
-            "cells": spare_cell,
+            "cells": dummy_slot,
             "spans": self.size.num_blocks,
             "limit": NEVER,
             "editing": NEVER,
@@ -130,7 +130,7 @@ class DecisionRoom:
             to[count:] = padding.get(name, 0)
         staging.copy(self.host, self.memory)
 
-    def given(self, mask_token_id: int) -> Decisive:
+    def given(self, mask_token_id: int) -> SamplingInputs:
         """What is decided by, whatever is put in."""
         t, sampled = self.tensors, None
         if self.size.draws:  # rows of temperature zero take their likeliest token
@@ -139,7 +139,7 @@ class DecisionRoom:
         rules = Rules(
             frozenset(POLICY_NAMES), t["codes"], t["starts"], t["quota"], t["limit"], LONGEST
         )
-        return Decisive(mask_token_id, t["spans"], rules, t["editing"], sampled)
+        return SamplingInputs(mask_token_id, t["spans"], rules, t["editing"], sampled)
 
     def results(self, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens [M], their confidence and who takes them, in `memory` laid out as `outputs`."""

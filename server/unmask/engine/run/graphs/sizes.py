@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from unmask.config import EngineConfig
 from unmask.engine.schedule.pages import page_size_of
-from unmask.models.layers import LayerShape
+from unmask.models.kv_cache import LayerShape
 from unmask.models.registry import LoadedModel
 from unmask_kernels.attention.static_tiles import TileSize
 from unmask_kernels.attention.tiles import TileConfig, most_parts, tile_config
