@@ -12,30 +12,30 @@ class SegmentLike(Protocol):
     """What `attention` reads of a segment; see `unmask_kernels.attention.segments.Segment`."""
 
     @property
-    def row_start(self) -> int: ...  # noqa: D102
+    def row_start(self) -> int: ...
     @property
-    def row_end(self) -> int: ...  # noqa: D102
+    def row_end(self) -> int: ...
     @property
-    def key_start(self) -> int: ...  # noqa: D102
+    def key_start(self) -> int: ...
     @property
-    def num_keys(self) -> int: ...  # noqa: D102
+    def num_keys(self) -> int: ...
     @property
-    def bias(self) -> Tensor | None: ...  # noqa: D102
+    def bias(self) -> Tensor | None: ...
 
 
 class PlanLike(Protocol):
     """What `attention` reads of a plan; see `unmask_kernels.attention.segments.SegmentPlan`."""
 
     @property
-    def pages(self) -> Tensor: ...  # noqa: D102
+    def pages(self) -> Tensor: ...
     @property
-    def unwritten(self) -> Tensor: ...  # noqa: D102
+    def unwritten(self) -> Tensor: ...
     @property
-    def rows(self) -> Tensor | None: ...  # noqa: D102
+    def rows(self) -> Tensor | None: ...
     @property
-    def row_of_query(self) -> Tensor | None: ...  # noqa: D102
+    def row_of_query(self) -> Tensor | None: ...
     @property
-    def segments(self) -> Sequence[SegmentLike]: ...  # noqa: D102
+    def segments(self) -> Sequence[SegmentLike]: ...
 
 
 def attention(
