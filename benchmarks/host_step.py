@@ -19,32 +19,31 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 import unmask
-import unmask.engine.run.runner as runner_module
 from benchmarks.device.engine import load
 from benchmarks.device.families import TINY
 from benchmarks.machine import ROOT, describe
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
-from unmask.engine.run.graphs.check import random_decision
-from unmask.engine.run.graphs.forward import Captured, ForwardGraphs
+from unmask.engine.run import device as device_module
+from unmask.engine.run.graphs.forward import ForwardGraphs
 from unmask.engine.run.graphs.forward_buffers import ForwardBuffers
-from unmask.engine.run.graphs.sampling import Captured as CapturedDecision
+from unmask.engine.run.graphs.recorder import CapturedGraph
 from unmask.engine.run.graphs.sampling import SamplingGraphs
 from unmask.engine.run.graphs.sampling_buffers import SamplingBuffers, SamplingSize
 from unmask.engine.run.graphs.sizes import tile_configs
-from unmask.engine.run.runner import Runner
+from unmask.engine.run.runner import MaskRunner
 from unmask.metrics import Metrics
 from unmask.models.inputs import ForwardInputs
 from unmask.models.kv_cache import LayerShape
 from unmask.tokenizer import Tokenizer
-from unmask.types import MAX_BLOCK_LENGTH, Delta, Request, SamplingParams
+from unmask.types import Delta, Request, SamplingParams
 from unmask_kernels import dispatch
 from unmask_kernels.attention.static_tiles import TileSize
 from unmask_kernels.linear.ops import make_linear
@@ -87,62 +86,56 @@ class StubGraphs:
     """Replays in place of those of a GPU; `spent_s` is their own time, which nobody counts."""
 
     def __init__(self, engine: Engine, order: Order) -> None:
-        loaded, config, self.runner = engine.loaded, engine.config, engine.runner
+        assert isinstance(engine.runner, MaskRunner)
+        loaded, limits, self.runner = engine.loaded, engine.limits, engine.runner
         [(shape, kind)] = tile_configs(loaded).items()
-        num_rows = BLOCK * config.max_num_seqs * 5 // 4  # one block in eight is committed
+        num_rows = BLOCK * limits.max_num_seqs * 5 // 4  # one block in eight is committed
         tiles = {shape: (kind, TileSize(num_rows, num_rows, num_rows, num_rows, num_rows))}
-        self.canvas = torch.zeros(config.max_num_seqs + 1, MAX_BLOCK_LENGTH, dtype=torch.int64)
-        self.step = ForwardBuffers.empty(loaded.model.layers, tiles, num_rows, self.runner.cache)
-        size = SamplingSize(num_rows, config.max_num_seqs, draws=True)
-        self.decision = make_static_plan(size, loaded.device)
-        self.mask_token_id = loaded.info.mask_token_id or 0
+        cache = self.runner.device.cache
+        self.forward = ForwardBuffers.empty(loaded.model.layers, tiles, num_rows, cache)
+        size = SamplingSize(num_rows, limits.max_num_seqs, draws=True)
+        self.sampling = SamplingBuffers(size, loaded.device)
         self.order, self.spent_s = order, 0.0
         self.random = np.random.default_rng(0)
 
-    def installed(self) -> Runner:
+    def installed(self) -> MaskRunner:
         """The engine's runner with graphs."""
-        staging, loaded = self.runner.staging, self.runner.loaded
-        hidden = torch.zeros(self.step.num_rows, 1)
-        graphs = ForwardGraphs(
-            [Captured(self.step, Replay(self, self.renew))], hidden, self.canvas, staging
+        runner, open_tokens = self.runner, self.runner.open_tokens
+        staging = runner.device.staging
+        hidden = torch.zeros(self.forward.num_rows, 1)
+        forward = ForwardGraphs(
+            [CapturedGraph(self.forward, Replay(self, self.sync))], hidden, open_tokens, staging
         )
-        decided = [CapturedDecision(self.decision, Replay(self, self.decide))]
-        decisions = SamplingGraphs(decided, self.canvas, staging, loaded.info.vocab_size)
-        return replace(self.runner, graphs=graphs, decisions=decisions, canvas=self.canvas)
+        sampling = SamplingGraphs(
+            [CapturedGraph(self.sampling, Replay(self, self.sample))],
+            open_tokens,
+            staging,
+            runner.device.loaded.info.vocab_size,
+        )
+        return replace(runner, forward_graphs=forward, sampling_graphs=sampling)
 
-    def renew(self) -> None:
-        """Bring open blocks up to date, as a captured forward begins."""
-        self.step.renew(self.canvas)
+    def sync(self) -> None:
+        """Bring open blocks up to date, as a captured forward pass begins."""
+        self.forward.rows.sync_open_tokens(self.runner.open_tokens)
 
-    def decide(self) -> None:
+    def sample(self) -> None:
         """Commit as many masked positions of each block as its quota says."""
-        given = {name: tensor.numpy() for name, tensor in self.decision.tensors.items()}
-        canvas = self.canvas.view(-1).numpy()
-        token, confidence, selected = (
-            t.numpy() for t in self.decision.results(self.decision.outputs)
-        )
-        is_masked = canvas[given["cells"]] == self.mask_token_id
+        inputs, open_tokens = self.sampling.inputs, self.runner.open_tokens.view(-1).numpy()
+        slots, spans = inputs.token_slots.numpy(), inputs.spans.numpy()
+        results = self.sampling.results(self.sampling.outputs)
+        token, selected = results.tokens.numpy(), results.selected.numpy()
+        is_masked = open_tokens[slots] == self.runner.mask_token_id
         rank = np.arange(len(token), dtype=np.float64)
         if self.order == "random":
             rank = self.random.random(len(token))
         rank[~is_masked] = np.inf
-        by_span = np.lexsort((rank, given["spans"]))
-        place = np.arange(len(token)) - given["starts"][given["spans"][by_span]]
-        quota = given["quota"][given["spans"][by_span]]
+        by_span = np.lexsort((rank, spans))
+        place = np.arange(len(token)) - inputs.starts.numpy()[spans[by_span]]
+        quota = inputs.quota.numpy()[spans[by_span]]
         selected[by_span] = is_masked[by_span] & (place < quota)
         token[:] = np.arange(len(token)) % 200 + 20
-        confidence[:] = 0.5
-        canvas[given["cells"][selected]] = token[selected]
-
-
-def make_static_plan(size: SamplingSize, device: torch.device) -> SamplingBuffers:
-    """Memory for decisions; that of an older version is laid out by arrays that it shall hold."""
-    make: Any = SamplingBuffers.empty
-    try:
-        return cast(SamplingBuffers, make(size, device))
-    except TypeError:
-        arrays = random_decision(size, size.num_rows, np.random.default_rng(0))
-        return cast(SamplingBuffers, make(size, arrays, device))
+        results.confidence.fill_(0.5)
+        open_tokens[slots[selected]] = token[selected]
 
 
 @dataclass(frozen=True)
@@ -183,15 +176,13 @@ def measure(num_sequences: int, order: Order) -> dict[str, Any]:
     loaded = load(SHAPE, torch.device("cpu"), 4 * CONTEXT)
     object.__setattr__(loaded, "model", Stub())
     object.__setattr__(loaded, "tokenizer", Tokenizer.from_folder(EMBEDDED))
-    # A version before that field always overlaps.
-    later: dict[str, Any] = {"overlap_rows": 0} if hasattr(EngineConfig(), "overlap_rows") else {}
     config = EngineConfig(
         max_num_seqs=num_sequences,
         max_batch_tokens=num_sequences * CONTEXT,
         num_pages=num_sequences * 64,
         prefix_cache=False,
         overlap=True,
-        **later,
+        overlap_rows=0,
     )
     engine = Engine(Config(engine=config), loaded, Metrics())
     graphs = StubGraphs(engine, order)
@@ -226,20 +217,26 @@ def measure(num_sequences: int, order: Order) -> dict[str, Any]:
 
 def plan_as_on_a_gpu() -> None:
     """Have the runner plan attention in tiles; the stub does not run them."""
-    plan_layers = runner_module.plan_layers
+    plan_layers = device_module.plan_layers
 
     def planned(*args: Any, **kwargs: Any) -> Any:
         with dispatch.backend("triton"):
             return plan_layers(*args, **kwargs)
 
-    runner_module.plan_layers = planned
+    device_module.plan_layers = planned
 
 
 def in_child(checkout: Path, num_sequences: int, order: Order) -> dict[str, Any]:
-    """`measure` in a process of its own, with the engine of a checkout."""
+    """`measure` of a checkout, by its own script in a process of its own."""
     paths = [checkout / "server", checkout / "kernels", checkout]
     run = subprocess.run(
-        [sys.executable, __file__, "--child", str(num_sequences), order],
+        [
+            sys.executable,
+            checkout / "benchmarks" / "host_step.py",
+            "--child",
+            str(num_sequences),
+            order,
+        ],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))},
         cwd=checkout,
         stdout=subprocess.PIPE,

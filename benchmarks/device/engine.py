@@ -64,7 +64,8 @@ def start(loaded: LoadedModel, loads: Sequence[Load]) -> Engine:
     Norms make keys of about one in size; zeros would let a device run faster.
     """
     engine = Engine(Config(engine=_config(loaded, loads)), loaded, Metrics())
-    for pool in (*engine.runner.cache.keys, *engine.runner.cache.values):
+    cache = engine.runner.device.cache
+    for pool in (*cache.keys, *cache.values):
         if pool.itemsize == 1:
             for part in pool.split(max(1, len(pool) // 8)):
                 part.copy_(torch.randn(part.shape, device=part.device))
@@ -142,7 +143,7 @@ def _steps_after(engine: Engine, load: Load) -> int:
 def _overlaps(engine: Engine, load: Load) -> bool:
     is_causal = engine.loaded.info.attention == "block_causal"
     few = load.concurrency * load.block < engine.config.overlap_rows
-    return engine.runner.overlaps and not (is_causal and few)
+    return engine.limits.overlaps and not (is_causal and few)
 
 
 def _begins_behind(engine: Engine, load: Load) -> bool:

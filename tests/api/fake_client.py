@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from tests.support.tiny import EOS_ID, MASK_ID, VOCAB_SIZE, byte_tokenizer
-from unmask.engine.schedule.admission import EngineLimits, resolve
+from unmask.engine.schedule.admission import resolve
+from unmask.engine.schedule.limits import EngineLimits
 from unmask.errors import UnmaskError
 from unmask.tokenizer import Tokenizer
 from unmask.types import (

@@ -184,5 +184,5 @@ def test_eight_bit_weights_are_counted_by_how_they_are_held() -> None:
     loaded = engines.load(TINY["tiny SDAR"], torch.device("cpu"), 1200, "fp8", 8)
     load = Load(2, 64, 16, 8, 4, "fp8", "fp8")
     engine = engines.start(loaded, [load])
-    assert engine.runner.cache.keys[0].dtype is torch.float8_e4m3fn
+    assert engine.runner.device.cache.keys[0].dtype is torch.float8_e4m3fn
     assert engines.measure(engine, small, load, Ceilings(1e9, 1e9), least_s=0.0)["problems"] == []

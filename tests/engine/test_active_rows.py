@@ -12,8 +12,6 @@ from tests.support.draws import requests
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.graphs import Recordings
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.engine.run.graphs import forward as graphs
-from unmask.engine.run.graphs import sampling as decision_graphs
 from unmask.errors import InvalidConfig, InvalidRequest
 from unmask.models.inputs import ForwardInputs, plan_layers
 from unmask.models.kv_cache import KVCache
@@ -180,10 +178,9 @@ def test_answers_with_graphs_are_the_same(
     tiny_on_cpu: LoadedModel, batch: list[Request], overlap: bool
 ) -> None:
     recordings = Recordings()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphs, "recorder", recordings)
-        patch.setattr(decision_graphs, "recorder", recordings)
-        engine = make_engine(tiny_on_cpu, graphs=True, overlap=overlap, max_batch_tokens=200)
+    engine = make_engine(
+        tiny_on_cpu, graphs=True, overlap=overlap, max_batch_tokens=200, recorder=recordings
+    )
     for request in batch:
         expected = run_alone(tiny_on_cpu, cached(request)).essence
         assert run_all(engine, [cached(request)])[request.request_id].essence == expected

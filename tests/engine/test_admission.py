@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from unmask.engine.schedule.admission import EngineLimits, resolve
+from unmask.engine.schedule.admission import resolve
+from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.sequence import Decoding
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, Request, SamplingParams
@@ -176,10 +177,10 @@ def test_a_value_out_of_range_is_refused_by_name(params: dict, field: str) -> No
 def test_the_policy_follows_from_the_number_that_is_given() -> None:
     small = {"max_tokens": 8}
     assert resolved(**small).policy == "threshold"
-    assert resolved(**small).limit == 0.8
+    assert resolved(**small).threshold == 0.8
     assert resolved(steps=4, **small).policy == "low_confidence"
     assert resolved(factor=2.0, **small).policy == "factor"
-    assert resolved(factor=2.0, **small).limit == 2.0
+    assert resolved(factor=2.0, **small).threshold == 2.0
     assert resolved(entropy_bound=0.3, **small).policy == "entropy_bound"
     assert resolved(policy="threshold", steps=4, **small).steps == 4
 

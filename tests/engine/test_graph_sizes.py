@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from unmask.config import EngineConfig
 from unmask.engine.run.graphs.sizes import (
     MAX_SCRATCH_BYTES,
     graph_sizes,
@@ -16,6 +15,7 @@ from unmask.engine.run.graphs.sizes import (
     row_counts,
     tile_configs,
 )
+from unmask.engine.schedule.limits import EngineLimits
 from unmask.models.kv_cache import LayerShape
 from unmask.models.registry import LoadedModel
 from unmask.types import SamplingParams
@@ -31,6 +31,10 @@ class Shapes:
     layers: Sequence[LayerShape] = (WIDE, NARROW, WIDE)
 
 
+def limits(max_batch_tokens: int = 2048, max_num_seqs: int = 64) -> EngineLimits:
+    return EngineLimits(max_batch_tokens, num_pages=400, page_size=32, max_num_seqs=max_num_seqs)
+
+
 def large(tiny: LoadedModel, max_model_len: int, row_unit: int = 1) -> LoadedModel:
     info = replace(tiny.info, max_model_len=max_model_len)
     device = torch.device("cpu")  # where graphs may have as few rows as any
@@ -43,7 +47,7 @@ def large(tiny: LoadedModel, max_model_len: int, row_unit: int = 1) -> LoadedMod
 def test_the_largest_graph_holds_a_whole_step_up_to_5120_rows(
     tiny: LoadedModel, max_batch_tokens: int, largest_rows: int
 ) -> None:
-    sizes = graph_sizes(EngineConfig(max_batch_tokens=max_batch_tokens), large(tiny, 1000))
+    sizes = graph_sizes(limits(max_batch_tokens), large(tiny, 1000))
     assert sizes[-1].num_rows == largest_rows
     assert [size.num_rows for size in sizes] == sorted({size.num_rows for size in sizes})
 
@@ -51,7 +55,7 @@ def test_the_largest_graph_holds_a_whole_step_up_to_5120_rows(
 def test_graphs_of_a_gpu_have_numbers_of_rows_that_its_products_do_not_depend_on(
     tiny: LoadedModel,
 ) -> None:
-    config = EngineConfig(max_batch_tokens=300)
+    config = limits(300)
     for unit, expected in ((128, [128, 256, 384]), (64, [64, 128, 192, 256, 320])):
         sizes = graph_sizes(config, large(tiny, 1000, unit))
         assert [size.num_rows for size in sizes] == expected
@@ -78,7 +82,7 @@ def test_steps_of_requests_in_independent_phases_are_padded_by_less_than_5_perce
 def test_a_graph_has_room_for_as_many_short_blocks_as_there_are_rows_for(
     tiny: LoadedModel,
 ) -> None:
-    sizes = graph_sizes(EngineConfig(max_num_seqs=100), large(tiny, 1000))
+    sizes = graph_sizes(limits(max_num_seqs=100), large(tiny, 1000))
     assert {size.num_rows: size.num_sequences for size in sizes} == {
         size.num_rows: min(100, size.num_rows // 4) for size in sizes
     }
@@ -87,7 +91,7 @@ def test_a_graph_has_room_for_as_many_short_blocks_as_there_are_rows_for(
 def test_a_model_of_blocks_of_one_has_room_for_as_many_requests_as_rows(tiny: LoadedModel) -> None:
     loaded = large(tiny, 1000)
     info = replace(loaded.info, default_sampling=SamplingParams(block_length=1))
-    sizes = graph_sizes(EngineConfig(max_num_seqs=128), replace(loaded, info=info))
+    sizes = graph_sizes(limits(max_num_seqs=128), replace(loaded, info=info))
     assert {size.num_sequences for size in sizes if size.num_rows >= 128} == {128}
 
 
@@ -95,7 +99,7 @@ def test_contexts_of_every_length_have_a_graph_unless_its_scratch_is_too_large(
     tiny: LoadedModel,
 ) -> None:
     loaded = large(tiny, 100_000)
-    sizes = graph_sizes(EngineConfig(), loaded)
+    sizes = graph_sizes(limits(), loaded)
     reaches = {rows: [s.max_horizon for s in sizes if s.num_rows == rows] for rows in (16, 1024)}
     assert reaches[16] == [4096, 16_384, 65_536, 100_000]
     assert reaches[1024][0] == 4096
@@ -108,7 +112,7 @@ def test_contexts_of_every_length_have_a_graph_unless_its_scratch_is_too_large(
 
 
 def test_the_room_that_is_shared_holds_every_size(tiny: LoadedModel) -> None:
-    sizes = graph_sizes(EngineConfig(), large(tiny, 5000))
+    sizes = graph_sizes(limits(), large(tiny, 5000))
     joined = largest(sizes)
     for size in sizes:
         for shape, tiles in size.tiles.items():

@@ -16,13 +16,13 @@ from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.graphs import (
     Captured,
     Recordings,
-    assert_filled_up_is_the_same,
+    assert_padded_is_the_same,
     noisy_cache,
     some_step,
 )
 from unmask.config import EngineConfig
-from unmask.engine.run.graphs import forward as graphs
-from unmask.engine.run.graphs.forward import wants_graphs
+from unmask.engine.run.graphs.recorder import Recorder, cuda_recorder
+from unmask.engine.run.limits import derive_limits
 from unmask.models.family import Model
 from unmask.models.inputs import ForwardInputs
 from unmask.models.kv_cache import KVCache
@@ -54,18 +54,14 @@ def tiny(tiny_on_cpu: LoadedModel) -> LoadedModel:
 def whole(tiny: LoadedModel) -> tuple[Captured, Recordings, KVCache]:
     """Graphs of every size, how often they were replayed, and the cache that they write to."""
     recordings, cache = Recordings(), noisy_cache(tiny, 40, PAGE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphs, "recorder", recordings)
-        captured = Captured.of(CONFIG, tiny, cache)
+    captured = Captured.from_config(CONFIG, tiny, cache, recordings)
     assert captured is not None
     return captured, recordings, cache
 
 
 @pytest.fixture
-def recordings(monkeypatch: pytest.MonkeyPatch) -> Recordings:
-    recordings = Recordings()
-    monkeypatch.setattr(graphs, "recorder", recordings)
-    return recordings
+def recordings() -> Recordings:
+    return Recordings()
 
 
 @given(
@@ -89,7 +85,7 @@ def test_a_step_that_is_filled_up_keeps_every_bit(
     with torch.inference_mode():
         # A larger step before leaves its slots behind, which are somebody else's by now.
         captured.forward(some_step(tiny, cache, 100, 4, 100, seed + 1))
-        assert_filled_up_is_the_same(captured.forward, tiny, step)
+        assert_padded_is_the_same(captured.forward, tiny, step)
     assert recordings.num_replays == 2
 
 
@@ -101,13 +97,13 @@ def test_a_step_of_another_family_keeps_every_bit_too(
     loaded = load_golden(family, tmp_path, device="cpu")
     loaded = replace(loaded, info=replace(loaded.info, max_model_len=150))
     cache = noisy_cache(loaded, 40, PAGE)
-    captured = Captured.of(CONFIG, loaded, cache)
+    captured = Captured.from_config(CONFIG, loaded, cache, recordings)
     assert captured is not None
     recordings.num_replays = 0
     with torch.inference_mode():
         for seed in range(8):
             step = some_step(loaded, cache, 7 + 12 * seed, 1 + seed, 120, seed)
-            assert_filled_up_is_the_same(captured.forward, loaded, step)
+            assert_padded_is_the_same(captured.forward, loaded, step)
     assert recordings.num_replays == 8
 
 
@@ -124,23 +120,12 @@ def test_a_step_of_more_rows_than_any_graph_is_eager(
     assert recordings.num_replays == 0
 
 
-def test_a_step_with_rows_of_a_canvas_of_noise_is_eager(
-    tiny: LoadedModel, whole: tuple[Captured, Recordings, KVCache]
-) -> None:
-    captured, recordings, cache = whole
-    recordings.num_replays = 0
-    step = some_step(tiny, cache, 16, 1, 50, 0)
-    with torch.inference_mode():
-        captured.forward(replace(step, canvas_rows=torch.arange(4)))
-        assert recordings.num_replays == 0
-        captured.forward(step)
-        assert recordings.num_replays == 1
-
-
 def test_every_graph_is_told_once_largest_first(tiny: LoadedModel, recordings: Recordings) -> None:
     told: list[tuple[str, int, int]] = []
     cache = noisy_cache(tiny, 40, PAGE)
-    assert Captured.of(CONFIG, tiny, cache, lambda *progress: told.append(progress))
+    assert Captured.from_config(
+        CONFIG, tiny, cache, recordings, lambda *progress: told.append(progress)
+    )
     assert told == [("graphs", i + 1, len(told)) for i in range(len(told))]
     assert recordings.num_replays == len(told) > 0
 
@@ -169,7 +154,7 @@ def is_baked(device: torch.device) -> Callable[[Callable[[], None]], object]:
 @pytest.mark.parametrize(
     ("recorder", "message"),
     [
-        (graphs.recorder, "RuntimeError: graphs need CUDA and Triton, the device is cpu"),
+        (cuda_recorder, "RuntimeError: graphs need CUDA and Triton, the device is cpu"),
         (refuses, "OutOfMemoryError: no memory for graphs"),
         (forgets, "is not what was captured"),
         (is_baked, "is not what was captured"),
@@ -177,16 +162,14 @@ def is_baked(device: torch.device) -> Callable[[Callable[[], None]], object]:
 )
 def test_without_a_good_capture_steps_are_eager_and_a_warning_says_so(
     tiny: LoadedModel,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    recorder: object,
+    recorder: Recorder,
     message: str,
 ) -> None:
-    monkeypatch.setattr(graphs, "recorder", recorder)
     with caplog.at_level(logging.WARNING):
-        engine = make_engine(tiny, graphs=True, max_batch_tokens=96)
-    assert engine.runner.graphs is None
-    assert "steps run without graphs" in caplog.text
+        engine = make_engine(tiny, graphs=True, max_batch_tokens=96, recorder=recorder)
+    assert engine.runner.forward_graphs is None
+    assert "CUDA graphs of the forward pass are disabled" in caplog.text
     assert message in caplog.text
     answers = run_all(engine, REQUESTS)
     for request in REQUESTS:
@@ -203,7 +186,7 @@ def test_a_forward_that_depends_on_how_many_rows_there_are_is_found_out(
     monkeypatch.setattr(
         type(tiny.model), "forward", lambda self, step: real(self, step) * len(step.token_ids)
     )
-    assert Captured.of(CONFIG, tiny, noisy_cache(tiny, 40, PAGE)) is None
+    assert Captured.from_config(CONFIG, tiny, noisy_cache(tiny, 40, PAGE), recordings) is None
     assert "are off by" in caplog.text
 
 
@@ -217,7 +200,12 @@ def test_answers_are_those_of_an_engine_without_graphs(
     num_pages: int,
 ) -> None:
     engine = make_engine(
-        tiny, graphs=True, overlap=overlap, max_batch_tokens=70, num_pages=num_pages
+        tiny,
+        graphs=True,
+        overlap=overlap,
+        max_batch_tokens=70,
+        num_pages=num_pages,
+        recorder=recordings,
     )
     recordings.num_replays = 0
     answers = run_all(engine, batch)
@@ -239,7 +227,9 @@ def test_answers_of_other_families_are_those_without_graphs(
     tiny: LoadedModel, recordings: Recordings, traits: dict[str, object]
 ) -> None:
     loaded = replace(tiny, info=replace(tiny.info, max_model_len=200, **traits))
-    engine = make_engine(loaded, graphs=True, overlap=True, max_batch_tokens=100)
+    engine = make_engine(
+        loaded, graphs=True, overlap=True, max_batch_tokens=100, recorder=recordings
+    )
     recordings.num_replays = 0
     answers = run_all(engine, REQUESTS)
     assert recordings.num_replays > 0
@@ -250,17 +240,18 @@ def test_answers_of_other_families_are_those_without_graphs(
 def test_pages_of_the_pool_are_as_many_with_graphs(
     tiny: LoadedModel, recordings: Recordings
 ) -> None:
-    engine = make_engine(tiny, graphs=True, num_pages=20, max_batch_tokens=32)
+    engine = make_engine(tiny, graphs=True, num_pages=20, max_batch_tokens=32, recorder=recordings)
     assert engine.pool.num_pages == 20
-    assert len(engine.runner.cache.keys[0]) == 21
+    assert len(engine.runner.device.cache.keys[0]) == 21
     engine.check_integrity()
 
 
 def test_graphs_are_for_gpus_unless_they_are_asked_for(tiny: LoadedModel) -> None:
     on_gpu = replace(tiny, device=torch.device("cuda"))
-    assert [wants_graphs(EngineConfig(), model) for model in (tiny, on_gpu)] == [False, True]
-    assert wants_graphs(EngineConfig(graphs=True), tiny)
-    assert not wants_graphs(EngineConfig(graphs=False), on_gpu)
+    assert not derive_limits(EngineConfig(num_pages=9), tiny).has_graphs
+    assert derive_limits(EngineConfig(num_pages=9), on_gpu).has_graphs
+    assert derive_limits(EngineConfig(num_pages=9, graphs=True), tiny).has_graphs
+    assert not derive_limits(EngineConfig(num_pages=9, graphs=False), on_gpu).has_graphs
 
 
 class Dependent:
@@ -282,10 +273,11 @@ def test_a_start_warns_once_where_last_bits_depend_on_company(
 ) -> None:
     config = replace(CONFIG, max_batch_tokens=32)
     with caplog.at_level(logging.WARNING):
-        assert Captured.of(config, tiny, noisy_cache(tiny, 40, PAGE)) is not None
+        cache = noisy_cache(tiny, 40, PAGE)
+        assert Captured.from_config(config, tiny, cache, recordings) is not None
         assert not caplog.records
         loaded = replace(tiny, model=Dependent(tiny.model))
-        assert Captured.of(config, loaded, noisy_cache(tiny, 40, PAGE)) is not None
+        assert Captured.from_config(config, loaded, cache, recordings) is not None
     (record,) = caplog.records
     assert "may depend on what else is decoded" in record.message
     assert "16, 32 rows" in record.message

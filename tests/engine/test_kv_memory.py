@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from unmask.config import EngineConfig
-from unmask.engine.run.runner import count_pages, kv_bytes
+from unmask.engine.run.limits import count_pages, kv_bytes
 from unmask.models.registry import LoadedModel
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")

@@ -11,8 +11,6 @@ from tests.support.draws import requests
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from tests.support.graphs import Recordings
 from unmask.engine.engine import Engine
-from unmask.engine.run.graphs import forward as graphs
-from unmask.engine.run.graphs import sampling as decision_graphs
 from unmask.models.registry import LoadedModel
 from unmask.types import RefinementOptions, Request, SamplingParams
 
@@ -161,12 +159,14 @@ def test_scratch_pages_preempt_nobody(tiny: LoadedModel) -> None:
 
 def test_answers_with_graphs_are_the_same(tiny_on_cpu: LoadedModel) -> None:
     recordings = Recordings()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graphs, "recorder", recordings)
-        patch.setattr(decision_graphs, "recorder", recordings)
-        engine = make_engine(
-            tiny_on_cpu, graphs=True, overlap=True, max_batch_tokens=200, speculation_rows=128
-        )
+    engine = make_engine(
+        tiny_on_cpu,
+        graphs=True,
+        overlap=True,
+        max_batch_tokens=200,
+        speculation_rows=128,
+        recorder=recordings,
+    )
     plain = replace(CERTAIN, allowed_token_ids=None, max_tokens=30)
     batch = [
         Request("greedy", tuple(range(9)), plain),

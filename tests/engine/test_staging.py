@@ -34,5 +34,5 @@ def test_what_is_packed_is_unpacked(
 
 def test_on_a_cpu_nothing_is_copied() -> None:
     array = np.arange(5)
-    [tensor] = Staging(torch.device("cpu")).put([array])
+    [tensor] = Staging(torch.device("cpu")).to_device([array])
     assert tensor.data_ptr() == array.ctypes.data

@@ -7,8 +7,9 @@ import pytest
 
 from tests.support.engines import make_engine, run_all
 from unmask.config import EngineConfig
-from unmask.engine.schedule.admission import EngineLimits, resolve
+from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.batch import StepBatch
+from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
@@ -17,7 +18,8 @@ from unmask.models.registry import LoadedModel
 from unmask.types import ModelInfo, Request, SamplingParams
 
 PAGE, VOCAB, MASK = 4, 50, 49
-CONFIG = EngineConfig(max_num_seqs=4, max_batch_tokens=256, prefix_cache=False)
+CONFIG = EngineConfig(prefix_cache=False)
+LIMITS = EngineLimits(256, 100, PAGE, max_num_seqs=4)
 
 
 def info(**changes: Any) -> ModelInfo:
@@ -35,11 +37,11 @@ def info(**changes: Any) -> ModelInfo:
 
 def sequence(model: ModelInfo, num_prompt: int, **params: Any) -> Sequence:
     request = Request("r", tuple(range(num_prompt)), SamplingParams(max_tokens=16, **params))
-    return Sequence(request, resolve(request, model, EngineLimits(64, 100, PAGE)), model)
+    return Sequence(request, resolve(request, model, LIMITS), model)
 
 
 def schedule(model: ModelInfo, sequences: list[Sequence]) -> tuple[Scheduler, StepBatch]:
-    scheduler = Scheduler(CONFIG, PagePool(100, PAGE), model)
+    scheduler = Scheduler(CONFIG, LIMITS, PagePool(100, PAGE), model)
     for own in sequences:
         scheduler.add(own)
     batch = scheduler.schedule()
@@ -106,7 +108,7 @@ def test_a_batch_has_the_rows_of_its_spans_one_after_another(
             continue
         assert batch.denoised[denoised] is span
         scored = slice(*batch.scored_starts[denoised : denoised + 2])
-        edits = own.decoding.editing_limit is not None
+        edits = own.decoding.editing_threshold is not None
         wanted = [p for p in query.scored if own.masked[p] or (edits and p >= own.num_prompt)]
         assert batch.scored_positions[scored].tolist() == wanted
         assert (batch.scored_spans[scored] == denoised).all()
@@ -114,8 +116,8 @@ def test_a_batch_has_the_rows_of_its_spans_one_after_another(
         assert batch.scored_rows[scored].tolist() == own_rows.tolist()
         assert batch.open_rows[batch.scored_open[scored]].tolist() == own_rows.tolist()
         assert batch.decoding.quota[denoised] == own.decoding.quotas[0]
-        assert batch.decoding.temperature[denoised] == np.float32(own.decoding.temperature)
-        assert batch.decoding.top_k[denoised] == own.decoding.top_k
+        assert batch.decoding["temperature"][denoised] == np.float32(own.decoding.temperature)
+        assert batch.decoding["top_k"][denoised] == own.decoding.top_k
         denoised += 1
     assert len(batch.denoised) == denoised == len(sequences)
 

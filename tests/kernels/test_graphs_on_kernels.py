@@ -12,13 +12,12 @@ from tests.support.engines import make_engine, run_all
 from tests.support.graphs import (
     Captured,
     Recordings,
-    assert_filled_up_is_the_same,
+    assert_padded_is_the_same,
+    in_turn,
     noisy_cache,
     some_step,
 )
 from unmask.config import DecodingConfig, EngineConfig, ModelConfig
-from unmask.engine.run.graphs import forward as graphs
-from unmask.engine.run.graphs import sampling as decision_graphs
 from unmask.engine.run.graphs import sizes as graph_sizes
 from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel, load_model
@@ -47,9 +46,8 @@ def captured(short: LoadedModel) -> Iterator[tuple[Captured, Recordings, KVCache
     with pytest.MonkeyPatch.context() as patch, dispatch.backend("triton"):
         for module in (attention, graph_sizes):
             patch.setattr(module, "tile_config", lambda *_: TILES)
-        patch.setattr(graphs, "recorder", recordings)
         patch.setattr(graph_sizes, "ROWS", (24,))
-        found = Captured.of(CONFIG, short, cache)
+        found = Captured.from_config(CONFIG, short, cache, recordings)
         assert found is not None
         yield found, recordings, cache
 
@@ -67,7 +65,7 @@ def test_a_step_that_is_filled_up_keeps_every_bit(
             num_rows, num_sequences = int(random.integers(1, 27)), int(random.integers(1, 5))
             reach = int(random.choice([20, 40, 60]))
             step = some_step(short, cache, num_rows, num_sequences, reach, seed)
-            assert_filled_up_is_the_same(found.forward, short, step)
+            assert_padded_is_the_same(found.forward, short, step)
             assert recordings.num_replays == 1, (num_rows, num_sequences, reach)
 
 
@@ -94,22 +92,26 @@ def test_answers_with_graphs_of_forwards_and_decisions_are_those_of_torch(
 ) -> None:
     loaded = load_model(ModelConfig(path=str(tiny_folder), dtype="float32"), DecodingConfig())
     short = replace(loaded, info=replace(loaded.info, max_model_len=TILES.chunk))
-    decided = Recordings()
+    sampled = Recordings()
     for module in (attention, graph_sizes):
         monkeypatch.setattr(module, "tile_config", lambda *_: TILES)
     monkeypatch.setattr(graph_sizes, "ROWS", (16,))
-    monkeypatch.setattr(graphs, "recorder", Recordings())
-    monkeypatch.setattr(decision_graphs, "recorder", decided)
     params = SamplingParams(max_tokens=3, block_length=4, ignore_eos=True, policy="factor")
     batch = [
         Request("greedy", (5, 6, 7), params),
         Request("drawn", (8, 9), replace(params, temperature=0.8, seed=3, policy="entropy")),
     ]
-    engine = make_engine(short, max_batch_tokens=24, graphs=True, overlap=True)
-    assert engine.runner.decisions is not None, caplog.text
-    decided.num_replays = 0
+    engine = make_engine(
+        short,
+        max_batch_tokens=24,
+        graphs=True,
+        overlap=True,
+        recorder=in_turn(Recordings(), sampled),
+    )
+    assert engine.runner.sampling_graphs is not None, caplog.text
+    sampled.num_replays = 0
     answers = run_all(engine, batch)
-    assert decided.num_replays > 0
+    assert sampled.num_replays > 0
     with dispatch.backend("torch"):
         plain = run_all(make_engine(short, max_batch_tokens=24), batch)
     for name, answer in answers.items():

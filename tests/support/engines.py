@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
+from unmask.engine.run.graphs.recorder import Recorder, cuda_recorder
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
 from unmask.types import Delta, Event, Failure, Finish, Refinement, Request, TokenLogprob
@@ -44,9 +45,12 @@ class Answer:
         return tuple(self.token_ids), self.text, self.finish.reason, self.finish.stop_reason
 
 
-def make_engine(loaded: LoadedModel, **changes: object) -> Engine:
-    """An engine with plenty of room, but for `changes` of its `EngineConfig`."""
-    return Engine(Config(engine=replace(ROOMY, **changes)), loaded, Metrics())
+def make_engine(
+    loaded: LoadedModel, *, recorder: Recorder = cuda_recorder, **changes: object
+) -> Engine:
+    """An engine with many pages, but for `changes` of its `EngineConfig`."""
+    config = Config(engine=replace(ROOMY, **changes))
+    return Engine(config, loaded, Metrics(), recorder=recorder)
 
 
 def collect(answers: dict[str, Answer], events: Iterable[Event]) -> None:

@@ -3,9 +3,8 @@
 import numpy as np
 import torch
 
-from unmask.config import EngineConfig
-from unmask.engine.run.runner import Runner
 from unmask.models.inputs import ForwardInputs, plan_layers
+from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
 
 PAGE_SIZE = 16
@@ -33,12 +32,10 @@ def logits_of(
         device=device,
         dtype=loaded.dtype,
     )
-    runner = Runner.create(EngineConfig(page_size=PAGE_SIZE, graphs=False), loaded, num_pages)
+    cache = KVCache.empty(loaded.model.layers, num_pages, PAGE_SIZE, loaded.dtype, device)
     positions = torch.arange(num_tokens, device=device)
     wanted = None if wanted is None else wanted.to(device)
-    step = ForwardInputs(
-        token_ids.to(device), positions, positions, plans, runner.cache, wanted=wanted
-    )
+    step = ForwardInputs(token_ids.to(device), positions, positions, plans, cache, wanted=wanted)
     hidden = loaded.model.forward(step)
     return loaded.model.lm_head(loaded.model.final_norm(hidden)).cpu()
 

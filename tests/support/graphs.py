@@ -7,9 +7,13 @@ import numpy as np
 import torch
 
 from unmask.config import EngineConfig
-from unmask.engine.run.graphs.check import random_step
-from unmask.engine.run.graphs.forward import ForwardGraphs, capture_forward, closed
+from unmask.engine.run.device import DeviceModel
+from unmask.engine.run.graphs.check import closed_rows, random_step
+from unmask.engine.run.graphs.forward import ForwardGraphs, capture_forward
+from unmask.engine.run.graphs.recorder import Recorder
 from unmask.engine.run.graphs.sizes import GraphSize
+from unmask.engine.run.inputs import dummy_slot
+from unmask.engine.run.limits import derive_limits
 from unmask.engine.run.staging import Staging
 from unmask.models.inputs import ForwardInputs
 from unmask.models.kv_cache import KVCache
@@ -19,12 +23,18 @@ from unmask.models.weights import Progress
 
 @dataclass
 class Recordings:
-    """Stands for `graphs.recorder`, and counts the replays."""
+    """A recorder whose graphs call their function again; counts the replays."""
 
     num_replays: int = field(default=0)
 
     def __call__(self, device: torch.device) -> Callable[[Callable[[], None]], "Recording"]:
         return lambda run: Recording(run, self)
+
+
+def in_turn(*recorders: Recorder) -> Recorder:
+    """A recorder that is one after another: of the forward pass first, then of sampling."""
+    remaining = iter(recorders)
+    return lambda device: next(remaining)(device)
 
 
 @dataclass
@@ -42,24 +52,30 @@ class Recording:
 class Captured:
     """Graphs of a model on the CPU, whose forward is the model's own where no graph fits."""
 
-    def __init__(self, loaded: LoadedModel, graphs: ForwardGraphs, canvas: torch.Tensor) -> None:
-        self.loaded, self.graphs, self.canvas = loaded, graphs, canvas
+    def __init__(
+        self, loaded: LoadedModel, graphs: ForwardGraphs, open_tokens: torch.Tensor
+    ) -> None:
+        self.loaded, self.graphs, self.open_tokens = loaded, graphs, open_tokens
 
     @classmethod
-    def of(
+    def from_config(
         cls,
         config: EngineConfig,
         loaded: LoadedModel,
         cache: KVCache,
+        recorder: Recorder,
         progress: Progress | None = None,
     ) -> "Captured | None":
-        canvas = torch.zeros(config.max_num_seqs + 1, 64, dtype=torch.int64)
-        graphs = capture_forward(config, loaded, cache, canvas, Staging(canvas.device), progress)
-        return None if graphs is None else cls(loaded, graphs, canvas)
+        open_tokens = torch.zeros(config.max_num_seqs + 1, 64, dtype=torch.int64)
+        limits = derive_limits(config, loaded)
+        device = DeviceModel(loaded, limits, cache, Staging(open_tokens.device))
+        graphs = capture_forward(device, open_tokens, progress, recorder)
+        return None if graphs is None else cls(loaded, graphs, open_tokens)
 
     def forward(self, step: ForwardInputs) -> torch.Tensor:
         """Hidden states of a step without open blocks."""
-        if self.graphs.replay(closed(step, self.canvas)):
+        rows = closed_rows(step, dummy_slot(self.open_tokens))
+        if self.graphs.replay(rows, step.plans):
             return self.graphs.hidden[: len(step.token_ids)]
         return self.loaded.model.forward(step)
 
@@ -84,7 +100,7 @@ def noisy_cache(loaded: LoadedModel, num_pages: int, page_size: int) -> KVCache:
     return cache
 
 
-def assert_filled_up_is_the_same(
+def assert_padded_is_the_same(
     forward: Callable[[ForwardInputs], torch.Tensor], loaded: LoadedModel, step: ForwardInputs
 ) -> None:
     """`forward` gives the model's bits, and writes to the slots of the step and the last page."""
@@ -99,4 +115,4 @@ def assert_filled_up_is_the_same(
         untouched[step.slots] = False
         untouched[-old.shape[1] :] = False
         same = (old == new).flatten(2).all(-1).flatten()
-        assert same[untouched].all(), "rows to spare write to nobody's page"
+        assert same[untouched].all(), "padding rows write to the dummy page"

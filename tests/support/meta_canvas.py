@@ -12,13 +12,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support.meta_engine import load
-from unmask.config import EngineConfig
 from unmask.engine.run.graphs.forward_buffers import ForwardBuffers
-from unmask.engine.run.graphs.noise import step_of
-from unmask.engine.run.graphs.noise_buffers import NoiseBuffers, canvas_sizes, padded_arrays
+from unmask.engine.run.graphs.noise import noise_step
+from unmask.engine.run.graphs.noise_buffers import NoiseBuffers, noise_sizes, padded_arrays
 from unmask.engine.run.graphs.noise_check import random_canvases
 from unmask.engine.run.graphs.sizes import tile_configs
 from unmask.engine.run.noise import Canvases
+from unmask.engine.schedule.limits import EngineLimits
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.kv_cache import KVCache
 from unmask_kernels.testing.launches import compiled_only
@@ -33,7 +33,7 @@ FREE = frozenset(
         *("new_empty", "lift_fresh"),
     )
 )
-CONFIG = EngineConfig(max_num_seqs=4, max_batch_tokens=2048, num_pages=400, page_size=64)
+LIMITS = EngineLimits(2048, num_pages=400, page_size=64, max_num_seqs=4)
 
 
 class Operations(TorchDispatchMode):
@@ -62,17 +62,17 @@ def run(num_layers: int, num_canvases: int) -> dict[str, int]:
     assert length is not None
     assert loaded.info.canvas is not None
     cache = KVCache.empty(model.layers, 401, 64, torch.bfloat16, device)
-    canvases = Canvases.empty(CONFIG.max_num_seqs, length, hidden_size, torch.bfloat16, device)
-    size = next(s for s in canvas_sizes(CONFIG, loaded) if s.num_canvases == num_canvases)
+    canvases = Canvases.empty(LIMITS.max_num_seqs, length, hidden_size, torch.bfloat16, device)
+    size = next(s for s in noise_sizes(LIMITS, loaded) if s.num_canvases == num_canvases)
     kinds = tile_configs(loaded)
     plans = {shape: (kinds[shape], size.step.tiles[shape]) for shape in kinds}
-    rows = ForwardBuffers.empty(model.layers, plans, size.num_rows, cache)
+    forward = ForwardBuffers.empty(model.layers, plans, size.num_rows, cache)
     random = np.random.default_rng(0)
-    batch = random_canvases(loaded, cache, size, CONFIG.max_num_seqs, random)
+    batch = random_canvases(loaded, cache, size, LIMITS.max_num_seqs, random)
     arrays = padded_arrays(batch, canvases, loaded.info.canvas, size)
-    room = NoiseBuffers.empty(size, rows, arrays)
+    buffers = NoiseBuffers(size, forward, arrays)
     with compiled_only(90) as launches, Operations() as operations:
-        step_of(model, room, canvases, loaded.info.vocab_size)()
+        noise_step(model, buffers, canvases, loaded.info.vocab_size)()
     return dict(launches.counts + operations.counts)
 
 

@@ -14,9 +14,9 @@ from benchmarks.device import engine as device_engine
 from benchmarks.device.families import LLADA, SHAPES, Quantized, Shape
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
-from unmask.engine.run import runner
 from unmask.engine.run.pending import PendingStep
 from unmask.engine.run.staging import Array, Staging
+from unmask.engine.schedule.batch import StepBatch
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
 from unmask.types import Request, SamplingParams
@@ -47,8 +47,8 @@ def on_meta(self: Staging, arrays: list[Array]) -> list[torch.Tensor]:
     return [torch.from_numpy(array.copy()).to("meta") for array in arrays]
 
 
-def stay(outputs: Any) -> PendingStep:
-    return PendingStep(outputs, None)
+def stay(batch: StepBatch, started_s: float, sampled: Any) -> PendingStep:
+    return PendingStep(batch, started_s, sampled, None)
 
 
 def requests(shape: Shape) -> list[Request]:
@@ -102,8 +102,8 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("names", nargs="*", default=list(SHAPES))
     options = parser.parse_args()
-    Staging.put = on_meta
-    runner.PendingStep.send = staticmethod(stay)
+    Staging.to_device = on_meta
+    PendingStep.send = staticmethod(stay)
     found = {}
     for name in options.names:
         with compiled_only(options.chip) as launches:

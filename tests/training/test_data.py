@@ -12,9 +12,9 @@ from training.model import Model, Shape
 from training.tokenizer import END_ID, MASK_ID, load
 from unmask.config import Config, DecodingConfig, EngineConfig, ModelConfig
 from unmask.engine.engine import Engine
-from unmask.engine.run.runner import Runner
 from unmask.metrics import Metrics
 from unmask.models.inputs import ForwardInputs, plan_layers
+from unmask.models.kv_cache import KVCache
 from unmask.models.registry import load_model
 from unmask.types import Request, SamplingParams
 
@@ -117,8 +117,8 @@ def test_an_exported_model_computes_in_the_engine_what_it_does_in_training(tmp_p
         device=loaded.device,
         dtype=loaded.dtype,
     )
-    runner = Runner.create(EngineConfig(page_size=16), loaded, 2)
-    out = loaded.model.forward(ForwardInputs(ids, positions, positions, plans, runner.cache))
+    cache = KVCache.empty(loaded.model.layers, 2, 16, loaded.dtype, loaded.device)
+    out = loaded.model.forward(ForwardInputs(ids, positions, positions, plans, cache))
     got = loaded.model.lm_head(loaded.model.final_norm(out[16:]))
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
     engine = Engine(Config(engine=EngineConfig(num_pages=16)), loaded, Metrics())

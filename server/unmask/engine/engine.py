@@ -3,22 +3,30 @@
 import functools
 import time
 from collections import deque
-from dataclasses import dataclass, replace
 
 import torch
 
 from unmask import __version__
-from unmask.config import Config, EngineConfig
+from unmask.config import Config
 from unmask.engine.apply.apply import Applied, Session, apply_speculative, apply_step
 from unmask.engine.apply.text import TextAssembler
+from unmask.engine.run.device import DeviceModel
+from unmask.engine.run.graphs.recorder import Recorder, cuda_recorder
+from unmask.engine.run.limits import derive_limits, dtype_name, log_limits
+from unmask.engine.run.noise_runner import NoiseRunner
 from unmask.engine.run.pending import PendingStep
-from unmask.engine.run.runner import Runner, count_pages
-from unmask.engine.schedule.admission import EngineLimits, resolve
-from unmask.engine.schedule.batch import StepBatch, StepResult
-from unmask.engine.schedule.block_lengths import saturation_rows_of
-from unmask.engine.schedule.pages import PagePool, page_size_of
+from unmask.engine.run.runner import MaskRunner, Runner
+from unmask.engine.schedule.admission import resolve
+from unmask.engine.schedule.batch import StepBatch
+from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.step_metrics import (
+    declare_refusals,
+    record_progress,
+    record_started,
+    record_step,
+)
 from unmask.errors import InvalidRequest, QueueFull
 from unmask.metrics import BuildInfo, Metrics
 from unmask.models.host_memory import huge_pages, keep_freed_memory
@@ -32,7 +40,6 @@ from unmask.types import (
     Failure,
     Finish,
     FinishReason,
-    ModelInfo,
     Request,
 )
 from unmask.vllm_metrics import VllmMetrics
@@ -41,39 +48,20 @@ from unmask_kernels.native.threads import set_num_threads
 
 @functools.cache
 def num_cores() -> int:
-    """Those that torch counted, before a number of threads was chosen."""
+    """Physical cores, read before the thread count is overridden."""
     return torch.get_num_threads()
 
 
-def with_room(config: EngineConfig, model: ModelInfo) -> EngineConfig:
-    """A step must hold whole what is denoised together: all of a sequence, or a canvas."""
-    longest = 1
-    if model.attention == "full":
-        longest = model.max_model_len
-    elif model.canvas is not None:
-        longest = model.block_length or longest
-    return replace(config, max_batch_tokens=max(config.max_batch_tokens, longest))
-
-
 def build_info(loaded: LoadedModel) -> BuildInfo:
-    """The program and the device, a GPU by its name."""
+    """The program and its device, a GPU by its name."""
     device = loaded.device
     is_gpu = device.type == "cuda"
     return BuildInfo(
         version=__version__,
         device=torch.cuda.get_device_name(device) if is_gpu else device.type,
-        dtype=str(loaded.dtype).removeprefix("torch."),
+        dtype=dtype_name(loaded.dtype),
         attention=loaded.info.attention,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A batch that was launched."""
-
-    batch: StepBatch
-    launched: PendingStep
-    started_s: float
 
 
 class Engine:
@@ -85,23 +73,23 @@ class Engine:
         loaded: LoadedModel,
         metrics: Metrics,
         progress: Progress | None = None,
+        recorder: Recorder = cuda_recorder,
     ) -> None:
-        self.config = with_room(config.engine, loaded.info)
+        self.config = config.engine
         self.loaded = loaded
         self.metrics = metrics
         self.state: EngineState = "ready"
-        num_pages = count_pages(self.config, loaded)
-        page_size = page_size_of(self.config, loaded.device.type)
-        self.limits = EngineLimits(self.config.max_batch_tokens, num_pages, page_size)
-        self.pool = PagePool(num_pages, page_size)
-        saturation_rows = saturation_rows_of(self.config, loaded.device.type)
-        self.scheduler = Scheduler(self.config, self.pool, loaded.info, saturation_rows)
-        self.runner = Runner.create(self.config, loaded, num_pages, progress)
+        self.limits = derive_limits(self.config, loaded)
+        log_limits(self.config, self.limits, loaded)
+        self.pool = PagePool(self.limits.num_pages, self.limits.page_size)
+        self.scheduler = Scheduler(self.config, self.limits, self.pool, loaded.info)
+        device = DeviceModel.create(self.limits, loaded)
+        kind = NoiseRunner if loaded.info.attention == "canvas" else MaskRunner
+        self.runner: Runner = kind.create(device, progress, recorder)
         self._sessions: dict[str, Session] = {}
-        self._launched: deque[Step] = deque()
-        for reason in ("invalid", "queue_full", "loading"):
-            metrics.refused.labels(reason)
+        self._pending: deque[PendingStep] = deque()
         name = loaded.info.name
+        declare_refusals(metrics)
         metrics.watch(self.status, model_name=name, build=build_info(loaded))
         if config.server.vllm_metrics:
             metrics.registry.register(VllmMetrics(metrics, self.status, name))
@@ -122,8 +110,8 @@ class Engine:
 
     @property
     def has_work(self) -> bool:
-        """Whether a step would do anything."""
-        return bool(self._sessions) or bool(self._launched)
+        """True if a step would do anything."""
+        return bool(self._sessions) or bool(self._pending)
 
     def check(self, request: Request) -> None:
         """Raise `InvalidRequest` for what can never be served; safe from any thread."""
@@ -167,15 +155,17 @@ class Engine:
         return [Delta(request_id, (), "", finish=Finish(FinishReason.ABORT, usage))]
 
     def step(self) -> list[Event]:
-        """Launch a step, and tell the events of it or, where steps overlap, of an earlier one."""
-        preempted_before = self.scheduler.num_preempted
+        """Launch a step; returns the events of it or, where steps overlap, of an earlier one."""
+        num_preempted = self.scheduler.num_preempted
         batch = self.scheduler.schedule()
-        self.metrics.preempted.inc(self.scheduler.num_preempted - preempted_before)
+        self.metrics.preempted.inc(self.scheduler.num_preempted - num_preempted)
         if batch is not None:
-            self._launched.append(self._launch(batch))
+            pending = self.runner.launch(batch)
+            self._pending.append(pending)
+            record_started(self.metrics, self.scheduler.advance(batch), pending.started_s)
         ahead, events = self._steps_ahead(batch), list[Event]()
-        while len(self._launched) > ahead:
-            events += self._finish(self._launched.popleft())
+        while len(self._pending) > ahead:
+            events += self._finish(self._pending.popleft())
         return events
 
     def _steps_ahead(self, batch: StepBatch | None) -> int:
@@ -185,23 +175,16 @@ class Engine:
         is not known yet, rather than together with the next block. A fast host may do better
         without overlap while steps are short.
         """
-        if batch is None or not self.runner.overlaps:
+        if batch is None or not self.limits.overlaps:
             return 0
         folds = self.loaded.info.attention == "block_causal"
         if folds and batch.num_tokens < self.config.overlap_rows:
             return 0
         return self.config.steps_ahead
 
-    def _launch(self, batch: StepBatch) -> "Step":
-        started_s = time.monotonic()
-        self._observe_queue(batch, started_s)
-        launched = self.runner.launch(batch)
-        self.scheduler.advance(batch)
-        return Step(batch, launched, started_s)
-
-    def _finish(self, step: "Step") -> list[Event]:
-        events = self._apply(step.batch, step.launched.wait())
-        self._observe_step(step.batch, time.monotonic() - step.started_s)
+    def _finish(self, pending: PendingStep) -> list[Event]:
+        events = self._apply(pending)
+        record_step(self.metrics, pending.batch, time.monotonic() - pending.started_s)
         return events
 
     def fail_all(self, message: str) -> list[Event]:
@@ -211,7 +194,7 @@ class Engine:
             self.scheduler.remove(session.sequence)
             failures.append(Failure(request_id, message))
         self._sessions.clear()
-        self._launched.clear()
+        self._pending.clear()
         return failures
 
     def status(self, num_arriving: int = 0, detail: str = "") -> EngineStatus:
@@ -229,35 +212,28 @@ class Engine:
         """Assert that every page is accounted for."""
         self.pool.check_integrity(s.pages for s in self.scheduler.sequences)
 
-    def _apply(self, batch: StepBatch, result: StepResult) -> list[Event]:
-        table, metrics, now_s = self.scheduler.table, self.metrics, time.monotonic()
-        events = self._tell(apply_step(self._sessions, table, batch, result, now_s))
+    def _apply(self, pending: PendingStep) -> list[Event]:
+        table, batch, result = self.scheduler.table, pending.batch, pending.wait()
+        now_s = time.monotonic()
+        events = self._record(apply_step(self._sessions, table, batch, result, now_s))
         if not self.config.speculation_rows:
             return events
         for i, span in enumerate(batch.denoised):
             if span.sequence.speculates_for is not None:
-                metrics.speculative_states.inc()
+                self.metrics.speculative_states.inc()
                 applied = apply_speculative(self._sessions, table, batch, result, now_s, i)
                 if applied is not None:
-                    metrics.accepted_states.inc()
-                    events += self._tell(applied)
+                    self.metrics.accepted_states.inc()
+                    events += self._record(applied)
         return events
 
-    def _tell(self, applied: Applied) -> list[Event]:
-        metrics = self.metrics
+    def _record(self, applied: Applied) -> list[Event]:
+        """Note first tokens, drop sequences that are over, and count; returns the events."""
         for session in applied.started:
             session.sequence.first_token_s = session.age_s()
-            metrics.first_token_s.observe(session.sequence.first_token_s)
-        for steps in applied.block_steps:
-            metrics.steps_per_block.observe(steps)
         for session, finish in applied.finished:
             self._end(session, finish)
-        metrics.inter_token_s.observe(applied.gaps_s)
-        metrics.denoising_steps.inc(applied.num_steps)
-        metrics.block_positions.inc(applied.num_block_positions)
-        metrics.final_block_positions.inc(applied.num_final_block_positions)
-        metrics.committed_tokens.inc(applied.num_committed)
-        metrics.generated_tokens.inc(applied.num_final)
+        record_progress(self.metrics, applied)
         return applied.events
 
     def _end(self, session: Session, finish: Finish) -> None:
@@ -270,21 +246,3 @@ class Engine:
             first_token_s=sequence.first_token_s,
             latency_s=session.age_s(),
         )
-
-    def _observe_queue(self, batch: StepBatch, now_s: float) -> None:
-        for span in batch.spans:
-            sequence = span.sequence
-            if sequence.num_forwards == 0:
-                self.metrics.queue_s.observe(now_s - sequence.arrival_s)
-                self.metrics.block_length.observe(sequence.decoding.block_len)
-                self.metrics.prefix_cache_queries.inc(sequence.num_prompt)
-                self.metrics.prefix_cache_hits.inc(sequence.num_cached)
-
-    def _observe_step(self, batch: StepBatch, elapsed_s: float) -> None:
-        metrics = self.metrics
-        metrics.forward_passes.inc()
-        metrics.query_tokens.inc(batch.num_tokens)
-        metrics.canvas_positions.inc(len(batch.scored_rows))
-        metrics.masked_rows.observe(len(batch.scored_rows))
-        metrics.batch_sequences.observe(len(batch.spans))
-        metrics.step_s.observe(elapsed_s)

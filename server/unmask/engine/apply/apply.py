@@ -1,4 +1,4 @@
-"""What a step's result does to one sequence: tokens committed, text made final, blocks closed."""
+"""Applies a step's result: commits tokens, makes text final, closes blocks."""
 
 import itertools
 import math
@@ -9,11 +9,21 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from unmask.engine.apply.text import TextAssembler
-from unmask.engine.schedule.batch import Ranges, Span, StepBatch, StepResult
-from unmask.engine.schedule.passes import IntArray
+from unmask.engine.schedule.batch import StepBatch, StepResult
+from unmask.engine.schedule.counters import (
+    BLOCK_START,
+    BLOCK_STEP,
+    FINAL_END,
+    IN_FLIGHT,
+    NUM_FINAL,
+    NUM_STEPS,
+    TICKET,
+)
+from unmask.engine.schedule.query_range import IntArray, Ranges
 from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.schedule.span import Span
 from unmask.engine.schedule.speculation import is_reached
-from unmask.engine.schedule.table import NEVER, SequenceTable
+from unmask.engine.schedule.table import SequenceTable
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
@@ -60,7 +70,7 @@ class Session:
 
 @dataclass(slots=True)
 class Applied:
-    """The events of a step, and what to count of it."""
+    """Events of a step, and numbers for the metrics."""
 
     at_s: float  # when the result was there
     events: list[Event] = field(default_factory=list)
@@ -70,8 +80,8 @@ class Applied:
     num_committed: int = 0
     num_final: int = 0
     block_steps: list[int] = field(default_factory=list)  # of each block that is final now
-    gaps_s: list[float] = field(default_factory=list)  # since tokens before these were made final
-    started: list[Session] = field(default_factory=list)  # whose first tokens these are
+    gaps_s: list[float] = field(default_factory=list)  # since the request's last final tokens
+    started: list[Session] = field(default_factory=list)  # that have their first tokens
     finished: list[tuple[Session, Finish]] = field(default_factory=list)
 
 
@@ -92,11 +102,12 @@ def apply_speculative(
     if origin.in_flight:
         return None  # it was launched once more, from the same state, as no scores were kept
     assert origin.table_row is not None, "a sequence that runs has a row"
-    denoised, rows = list(batch.denoised), batch.table_rows.copy()
-    denoised[index], rows[index] = Span.of(origin, span.query), origin.table_row
+    denoised, rows, tickets = list(batch.denoised), batch.table_rows.copy(), batch.tickets.copy()
+    denoised[index] = Span.from_pass(origin, span.query)
+    rows[index], tickets[index] = origin.table_row, origin.counters[TICKET]
     origin.in_flight += 1
-    own = replace(batch, denoised=tuple(denoised), table_rows=rows)
-    return apply_step(sessions, table, own, result, at_s, only=index)
+    reached = replace(batch, denoised=tuple(denoised), table_rows=rows, tickets=tickets)
+    return apply_step(sessions, table, reached, result, at_s, only=index)
 
 
 def apply_step(
@@ -107,30 +118,27 @@ def apply_step(
     at_s: float,
     only: int | None = None,
 ) -> Applied:
-    """Commit the positions that policies chose, and make final what can no longer change.
+    """Commit the positions that policies chose, and make final all that can no longer change.
 
-    Of all denoised spans, or of `only` one. Speculative states are left alone: they have no row.
-    `at_s` is when the result was there, on the monotonic clock.
+    Applies to all denoised spans, or to `only` one. Speculative states have no row any more and are
+    left alone. `at_s` is when the result was there, on the monotonic clock.
     """
     applied = Applied(at_s)
     # Where steps overlap, a request may be over by now, or a block full.
-    live = [
-        i
-        for i, span in enumerate(batch.denoised)
-        if span.sequence.table_row is not None and span.block_start == span.sequence.block_start
-    ]
+    counters = table.counters[batch.table_rows]
+    is_live = (counters[:, TICKET] == batch.tickets) & (batch.tickets > 0)
+    is_live &= counters[:, BLOCK_START] == batch.block_starts
     if only is not None:
-        live = [i for i in live if i == only]
-    sequences = [batch.denoised[i].sequence for i in live]
-    applied.num_steps = len(live)
-    applied.num_committed = _commit(sessions, np.array(live, np.int64), table, batch, result)
-    for sequence in sequences:
-        sequence.in_flight -= 1
-        sequence.num_steps += 1
-        sequence.block_step += 1
+        is_live &= np.arange(len(is_live)) == only
+    live = is_live.nonzero()[0]
     rows = batch.table_rows[live]
-    applied.num_block_positions = int(table.parameters.block_len[rows].sum())
-    for prefix in _final_prefixes(sequences, rows, table):
+    applied.num_steps = len(live)
+    applied.num_committed = _commit(sessions, live, table, batch, result)
+    table.counters[rows, IN_FLIGHT] -= 1
+    table.counters[rows, NUM_STEPS] += 1
+    table.counters[rows, BLOCK_STEP] += 1
+    applied.num_block_positions = int(batch.decoding.columns["block_len"][live].sum())
+    for prefix in _final_prefixes(batch, live, rows, table):
         _finalize(sessions[prefix.sequence.request.request_id], prefix, applied)
     return applied
 
@@ -142,43 +150,41 @@ def _commit(
     batch: StepBatch,
     result: StepResult,
 ) -> int:
-    """Put chosen tokens on the canvases of `live` spans; returns how many there are."""
+    """Write chosen tokens of `live` spans to the table; returns how many there are."""
     rows = result.selected.nonzero()[0]
     owner = batch.scored_spans[rows]
-    cells = table.cells(batch.table_rows)[owner] + batch.scored_positions[rows]
+    offsets = table.flat(batch.table_rows)[owner] + batch.scored_positions[rows]
     tokens, masked = table.tokens.reshape(-1), table.masked.reshape(-1)
-    takes = masked[cells]  # where steps overlap, the last one may have resolved it
-    if batch.decoding.editing is not None:
-        takes |= (batch.decoding.editing != NEVER)[owner]
+    takes = masked[offsets]  # where steps overlap, the last one may have resolved it
+    edits = batch.decoding.edits
+    if edits.any():
+        takes |= edits[owner]
     if len(live) < len(batch.denoised):
         is_live = np.zeros(len(batch.denoised), np.bool_)
         is_live[live] = True
         takes &= is_live[owner]
-    rows, owner, cells = rows[takes], owner[takes], cells[takes]
-    tokens[cells] = result.tokens[rows]
-    is_plain = table.parameters.is_plain[batch.table_rows[live]].tolist()
-    for i, plain in zip(live.tolist(), is_plain, strict=True):
+    rows, owner, offsets = rows[takes], owner[takes], offsets[takes]
+    tokens[offsets] = result.tokens[rows]
+    for i in live[~table.is_plain[batch.table_rows[live]]].tolist():
         sequence = batch.denoised[i].sequence
         if sequence.keeps_block_keys:
             sequence.note_masked()
-        if plain and not sequence.keeps_scores:
-            continue
         session = sessions[sequence.request.request_id]
-        own = rows[slice(*np.searchsorted(owner, (i, i + 1)))]
+        taken = rows[slice(*np.searchsorted(owner, (i, i + 1)))]
         if sequence.request.refinements is not None or sequence.keeps_scores:
             _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
-        if sequence.decoding.editing_limit is not None:
-            sequence.note_edits(len(own))
-        if sequence.decoding.num_logprobs is not None:
-            _note_logprobs(session, result, own, batch.scored_positions[own])
-    masked[cells] = False
+        if sequence.decoding.editing_threshold is not None:
+            sequence.note_edits(len(taken))
+        if sequence.decoding.logprobs is not None:
+            _note_logprobs(session, result, taken, batch.scored_positions[taken])
+    masked[offsets] = False
     return len(rows)
 
 
 def _note_draft(sequence: Sequence, batch: StepBatch, result: StepResult, rows: slice) -> None:
     """Remember what is told of positions that are not final."""
     positions = batch.scored_positions[rows]
-    may_change = sequence.masked[positions] | (sequence.decoding.editing_limit is not None)
+    may_change = sequence.masked[positions] | (sequence.decoding.editing_threshold is not None)
     open_positions = positions[may_change]
     sequence.guess[open_positions] = result.tokens[rows][may_change]
     sequence.confidence[open_positions] = result.confidence[rows][may_change]
@@ -189,7 +195,7 @@ def _note_draft(sequence: Sequence, batch: StepBatch, result: StepResult, rows: 
 def _note_logprobs(
     session: Session, result: StepResult, rows: IntArray, positions: IntArray
 ) -> None:
-    count = session.sequence.decoding.num_logprobs or 0
+    count = session.sequence.decoding.logprobs or 0
     for row, position in zip(rows.tolist(), positions.tolist(), strict=True):
         top: tuple[tuple[int, float], ...] = ()
         if count and result.top_ids is not None and result.top_logprobs is not None:
@@ -211,29 +217,30 @@ class _Prefix:
 
 
 def _final_prefixes(
-    sequences: list[Sequence], rows: IntArray, table: SequenceTable
+    batch: StepBatch, live: IntArray, rows: IntArray, table: SequenceTable
 ) -> list[_Prefix]:
-    """Ends of the final prefixes of sequences that have something to tell."""
-    starts = np.array([sequence.num_final for sequence in sequences], np.int64)
-    limits = np.array([min(s.block_end, s.last_end) for s in sequences], np.int64)
-    told = ~table.masked.reshape(-1)[table.cells(rows) + starts]
-    told |= table.parameters.has_refinements[rows]
-    which = told.nonzero()[0]
+    """Final prefixes of live spans with fresh final tokens, or whose drafts are streamed."""
+    starts, limits = table.counters[rows, NUM_FINAL], table.counters[rows, FINAL_END]
+    is_told = ~table.masked.reshape(-1)[table.flat(rows) + starts]
+    is_told |= table.has_refinements[rows]
+    which = is_told.nonzero()[0]
     if not len(which):
         return []
-    starts, cells = starts[which], table.cells(rows[which])
-    opened = Ranges.of(starts + cells, limits[which] - starts)
+    starts, limits, offsets = starts[which], limits[which], table.flat(rows[which])
+    opened = Ranges.from_lengths(starts + offsets, limits - starts)
     is_masked = table.masked.reshape(-1)[opened.numbers]
-    masked_cells = np.where(is_masked, opened.numbers, np.iinfo(np.int64).max)
-    first_masked = np.minimum.reduceat(masked_cells, opened.starts[:-1]) - cells
-    ends = np.minimum(first_masked, limits[which])
-    fresh = Ranges.of(starts + cells, ends - starts)
+    masked_offsets = np.where(is_masked, opened.numbers, np.iinfo(np.int64).max)
+    first_masked = np.minimum.reduceat(masked_offsets, opened.starts[:-1]) - offsets
+    ends = np.minimum(first_masked, limits)
+    fresh = Ranges.from_lengths(starts + offsets, ends - starts)
+    # One conversion to Python's numbers: one for each sequence would take longer than all the rest.
     tokens: list[int] = table.tokens.reshape(-1)[fresh.numbers].tolist()
     parts = itertools.pairwise(fresh.starts.tolist())
+    spans = [batch.denoised[i] for i in live[which].tolist()]
     return [
-        _Prefix(sequences[i], start, end, tokens[first:last])
-        for i, start, end, (first, last) in zip(
-            which.tolist(), starts.tolist(), ends.tolist(), parts, strict=True
+        _Prefix(span.sequence, start, end, tokens[first:last])
+        for span, start, end, (first, last) in zip(
+            spans, starts.tolist(), ends.tolist(), parts, strict=True
         )
     ]
 
@@ -243,7 +250,7 @@ def _finalize(session: Session, prefix: _Prefix, applied: Applied) -> None:
     sequence = session.sequence
     params = sequence.decoding
     start, end, fresh = prefix.start, prefix.end, prefix.token_ids
-    if params.editing_limit is not None and not sequence.is_settled:
+    if params.editing_threshold is not None and not sequence.is_settled:
         end, fresh = start, []  # any of them may still be replaced
     reason: FinishReason | None = None
     stop_reason: str | int | None = None
@@ -275,7 +282,7 @@ def _finalize(session: Session, prefix: _Prefix, applied: Applied) -> None:
         applied.finished.append((session, finish))
     if fresh or text or finish is not None:
         logprobs: tuple[TokenLogprob, ...] = ()
-        if params.num_logprobs is not None:
+        if params.logprobs is not None:
             logprobs = tuple(session.logprobs.pop(start + i) for i in range(len(fresh)))
         request_id = sequence.request.request_id
         applied.events.append(Delta(request_id, tuple(fresh), text, logprobs, finish))

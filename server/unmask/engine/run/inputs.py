@@ -1,106 +1,237 @@
-"""The arrays of a step on the device."""
+"""Inputs of a step, on the host or on the device: flat tensors, one layout for both.
 
-from dataclasses import dataclass
-from typing import Self
+Eager steps send them to the device as they are. CUDA graphs read them from static buffers, into
+which they are written with padding.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from unmask.decoding.policies import Rules
-from unmask.engine.run.staging import Array
+from unmask.engine.run.staging import Array, Staging
 from unmask.engine.schedule.batch import StepBatch
-from unmask.types import POLICY_NAMES
-from unmask_kernels.attention.tiles import Put
+from unmask.engine.schedule.query_range import IntArray
+from unmask.types import MAX_BLOCK_LENGTH, POLICY_NAMES, PolicyName
 from unmask_kernels.policies.table import CODES
-from unmask_kernels.scoring.ops import SampledRows
+from unmask_kernels.scoring.constraints import Constraints, make_constraints
+from unmask_kernels.scoring.ops import GuidedRows, LastTokens, SampledRows
 from unmask_kernels.scoring.truncation import Truncation
 
-CODE_OF = np.array([CODES[name] for name in POLICY_NAMES], np.int32)  # by number of a policy
+NAMES: dict[int, PolicyName] = {CODES[name]: name for name in POLICY_NAMES}
 
 
 @dataclass(frozen=True, slots=True)
-class StepTensors:
-    """What of a `StepBatch` is computed with; where nothing is said, names and shapes are its own.
+class RowInputs:
+    """Rows of a forward pass.
 
-    `sampled` are the scored rows whose temperature is above zero, each with its own parameters.
+    A row of an open block has a slot among the device's open tokens, all others share the dummy
+    slot. Where the host does not know a row's token, it is the one in its slot.
     """
 
-    token_ids: Tensor
-    positions: Tensor
-    slots: Tensor
-    open_rows: Tensor
-    open_cells: Tensor
-    open_is_known: Tensor
-    scored_rows: Tensor
-    wanted_rows: Tensor  # [M + G], `hidden_rows` and `guiding_rows`
-    scored_spans: Tensor
-    scored_cells: Tensor  # [M], their `open_cells`
-    guided: Tensor
-    guidance: Tensor  # [G] float32
-    rules: Rules
-    editing: Tensor | None
-    sampled: SampledRows | None
+    token_ids: Tensor  # [T] int64
+    positions: Tensor  # [T] int64
+    slots: Tensor  # [T] int64, of the KV cache
+    token_slots: Tensor  # [T] int64, of the open tokens
+    is_known: Tensor  # [T] bool
 
     @classmethod
-    def of(cls, batch: StepBatch, vocab_size: int, put: Put) -> Self:
-        """All of them in one call of `put`."""
-        decoding = batch.decoding
-        arrays: dict[str, Array] = {
-            "token_ids": batch.token_ids,
-            "positions": batch.positions,
-            "slots": batch.slots,
-            "open_rows": batch.open_rows,
-            "open_cells": batch.open_cells,
-            "open_is_known": batch.open_is_known,
-            "scored_rows": batch.scored_rows,
-            "wanted_rows": np.concatenate((batch.hidden_rows, batch.guiding_rows)),
-            "scored_spans": batch.scored_spans,
-            "scored_cells": batch.open_cells[batch.scored_open],
-            "guided": batch.guided,
-            "guidance": decoding.guidance[batch.scored_spans[batch.guided]],
-            "codes": CODE_OF[decoding.policies],
-            "starts": batch.scored_starts,
-            "quota": decoding.quota,
-            "limit": decoding.limit,
-        }
-        if decoding.editing is not None:
-            arrays["editing"] = decoding.editing
-        drawn = _drawn(batch, vocab_size)
-        tensors = put([*arrays.values(), *drawn.values()])
-        own = dict(zip(arrays, tensors[: len(arrays)], strict=True))
-        editing = own.pop("editing", None)
-        rules = Rules(
-            names=frozenset(POLICY_NAMES[number] for number in decoding.policies.tolist()),
-            **{name: own.pop(name) for name in ("codes", "starts", "quota", "limit")},
-            longest=decoding.longest,
+    def from_batch(cls, batch: StepBatch, dummy_slot: int) -> "RowInputs":
+        """The rows of a batch, on the host."""
+        return cls.from_open_rows(
+            batch, batch.open_rows, batch.open_slots, batch.open_is_known, dummy_slot
         )
-        sampled = None
-        if drawn:
-            parts = dict(zip(drawn, tensors[len(arrays) :], strict=True))
-            truncation = None
-            if "which" in parts:
-                names = "which", "top_k", "top_p"
-                truncation = Truncation(*(parts.pop(name) for name in names))
-            sampled = SampledRows(**parts, truncation=truncation)
-        return cls(**own, rules=rules, editing=editing, sampled=sampled)
+
+    @classmethod
+    def from_open_rows(
+        cls,
+        batch: StepBatch,
+        rows: IntArray,
+        slots: IntArray,
+        is_known: bool | Array,
+        dummy_slot: int,
+    ) -> "RowInputs":
+        """The rows of a batch, on the host, of which `rows` have slots among the open tokens."""
+        token_slots = np.full(batch.num_tokens, dummy_slot)
+        token_slots[rows] = slots
+        known = np.ones(batch.num_tokens, np.bool_)
+        known[rows] = is_known
+        arrays = batch.token_ids, batch.positions, batch.slots, token_slots, known
+        return cls(*map(torch.from_numpy, arrays))
+
+    def to_device(self, staging: Staging) -> "RowInputs":
+        """The same on the device, brought in one copy."""
+        return RowInputs(*staging.to_device([tensor.numpy() for tensor in self.tensors()]))
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor, in the order of the fields."""
+        return [getattr(self, field.name) for field in fields(self)]
+
+    def view(self, num_rows: int) -> "RowInputs":
+        """The first rows, in the same memory."""
+        return RowInputs(*(tensor[:num_rows] for tensor in self.tensors()))
+
+    def sync_open_tokens(self, open_tokens: Tensor) -> None:
+        """Read tokens that the host does not know from their slots, and write all others there.
+
+        `open_tokens` are [rows of the table + 1, MAX_BLOCK_LENGTH].
+        """
+        flat = open_tokens.view(-1)
+        tokens = torch.where(self.is_known, self.token_ids, flat[self.token_slots])
+        flat[self.token_slots] = tokens
+        self.token_ids.copy_(tokens)
 
 
-def _drawn(batch: StepBatch, vocab_size: int) -> dict[str, Array]:
-    """What is known of the rows that draw their token; nothing where there are none."""
+def dummy_slot(open_tokens: Tensor) -> int:
+    """The slot of open tokens [rows + 1, L] that rows of no open block share: the last one."""
+    return open_tokens.numel() - 1
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingInputs:
+    """Parameters of M scored rows in B blocks, one block after another.
+
+    D of the rows draw their token at random; of those that have temperature zero in a graph, the
+    most likely token is taken. An `editing_threshold` of NaN replaces no token.
+    """
+
+    hidden_rows: Tensor  # [M] int64, rows of the hidden states
+    token_slots: Tensor  # [M] int64, of the open tokens
+    spans: Tensor  # [M] int64, the block of each row
+    drawn_rows: Tensor  # [D] int64, indices into M
+    temperature: Tensor  # [D] float32
+    seeds: Tensor  # [D] int64
+    positions: Tensor  # [D] int64
+    steps: Tensor  # [D] int64
+    policies: Tensor  # [B] int32, codes of policies
+    quota: Tensor  # [B] int64, the fewest positions to fill
+    threshold: Tensor  # [B] float32, the policy's own number
+    editing_threshold: Tensor  # [B] float32
+    starts: Tensor  # [B] or [B + 1] int64, where the rows of each block begin
+
+    @staticmethod
+    def arrays(batch: StepBatch, *, all_draw: bool | None = None) -> dict[str, Array]:
+        """Arrays of a batch by field.
+
+        Rows that draw are those of a temperature above zero, or all or none as `all_draw` says.
+        """
+        decoding, spans = batch.decoding, batch.scored_spans
+        if all_draw is None:
+            draws = decoding.draws
+            drawn = draws.take(spans).nonzero()[0] if draws.any() else spans[:0]
+        else:
+            drawn = np.arange(len(spans) if all_draw else 0)
+        owner = spans.take(drawn) if len(drawn) else drawn
+        return {
+            "hidden_rows": batch.hidden_rows,
+            "token_slots": batch.open_slots.take(batch.scored_open),
+            "spans": spans,
+            "drawn_rows": drawn,
+            "temperature": decoding["temperature"].take(owner),
+            "seeds": decoding["seed"].take(owner),
+            "positions": batch.scored_positions.take(drawn),
+            "steps": decoding.steps.take(owner),
+            "policies": decoding["policy_code"],
+            "quota": decoding.quota,
+            "threshold": decoding["threshold"],
+            "editing_threshold": decoding["editing_threshold"],
+            "starts": batch.scored_starts,
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "SamplingInputs":
+        """Inputs of tensors by field."""
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+    def rules(self, names: frozenset[PolicyName], longest_block: int) -> Rules:
+        """Parameters of the policies `names`, which are all that occur."""
+        return Rules(names, self.policies, self.starts, self.quota, self.threshold, longest_block)
+
+    def draws(self, truncation: Truncation | None) -> SampledRows | None:
+        """Parameters of the rows that draw their token, if any does."""
+        if not len(self.drawn_rows):
+            return None
+        keys = self.seeds, self.positions, self.steps
+        return SampledRows(self.drawn_rows, self.temperature, *keys, truncation=truncation)
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingOptions:
+    """Requests of few users, which no CUDA graph has, and facts about all rows of a step."""
+
+    policies: frozenset[PolicyName]  # that occur
+    longest_block: int = MAX_BLOCK_LENGTH
+    edits: bool = False
+    truncation: Truncation | None = None
+    guided: GuidedRows | None = None
+    constraints: Constraints | None = None
+    last: LastTokens | None = None
+    num_top: int = 0
+
+    @staticmethod
+    def are_default(batch: StepBatch, vocab_size: int) -> bool:
+        """True if no request of a batch asks for any of them."""
+        decoding = batch.decoding
+        return not (
+            len(batch.guided)
+            or decoding.constraints is not None
+            or decoding.num_top
+            or decoding["eos_last"].any()
+            or (decoding.draws & decoding.truncates(vocab_size)).any()
+        )
+
+    @classmethod
+    def from_batch(
+        cls,
+        batch: StepBatch,
+        guiding: Tensor,
+        *,
+        vocab_size: int,
+        eos_token_ids: tuple[int, ...],
+        staging: Staging,
+    ) -> "SamplingOptions":
+        """Options of a batch; `guiding` [G, C] are normed hidden states without the prompt."""
+        decoding = batch.decoding
+        names = frozenset(NAMES[code] for code in set(decoding["policy_code"].tolist()))
+        longest = decoding.longest_block
+        if cls.are_default(batch, vocab_size):
+            return cls(names, longest, bool(decoding.edits.any()))
+        guided = constraints = last = None
+        if len(batch.guided):
+            scale = decoding["cfg_scale"][batch.scored_spans[batch.guided]]
+            rows, scales = staging.to_device([batch.guided, scale])
+            guided = GuidedRows(rows, guiding, scales)
+        if decoding.constraints is not None:
+            constraints = make_constraints(
+                decoding.constraints, batch.scored_spans, vocab_size, staging.device
+            )
+        eos_last = decoding["eos_last"]
+        if eos_last.any():
+            last_rows = np.flatnonzero(eos_last[batch.scored_spans])
+            last = LastTokens(*staging.to_device([last_rows, np.array(eos_token_ids)]))
+        return cls(
+            names,
+            longest,
+            bool(decoding.edits.any()),
+            _truncation(batch, vocab_size, staging),
+            guided,
+            constraints,
+            last,
+            decoding.num_top,
+        )
+
+
+def _truncation(batch: StepBatch, vocab_size: int, staging: Staging) -> Truncation | None:
+    """Top-k and top-p of those of the rows that draw that have any."""
     decoding = batch.decoding
-    if not decoding.temperature.any():
-        return {}
-    rows = np.flatnonzero(decoding.temperature[batch.scored_spans] > 0)
-    spans = batch.scored_spans[rows]
-    found: dict[str, Array] = {
-        "rows": rows,
-        "temperature": decoding.temperature[spans],
-        "seeds": decoding.seeds[spans],
-        "positions": batch.scored_positions[rows],
-        "steps": decoding.steps[spans],
-    }
-    top_k, top_p = decoding.top_k[spans], decoding.top_p[spans]
-    which = np.flatnonzero((top_k < vocab_size) | (top_p < 1.0))
-    if len(which):
-        found |= {"which": which, "top_k": top_k[which], "top_p": top_p[which]}
-    return found
+    draws = decoding.draws.take(batch.scored_spans)
+    owner = batch.scored_spans[draws]
+    which = decoding.truncates(vocab_size).take(owner).nonzero()[0]
+    if not len(which):
+        return None
+    owner = owner[which]
+    arrays = [which, decoding["top_k"].take(owner), decoding["top_p"].take(owner)]
+    return Truncation(*staging.to_device(arrays))

@@ -1,21 +1,20 @@
-"""Canvases of uniform noise on the device, and the step that denoises many of them.
+"""Denoising of canvases of uniform noise: their state on the device, and one step of many.
 
-Every tensor of a step has a shape that follows from the number of canvases and rows alone, and what
-a request asks for comes in as numbers, so that a step can be captured as a CUDA graph.
+Every tensor of a step has a shape that follows from the number of canvases and rows alone, and
+parameters of requests are tensors too, so that a step can be captured as a CUDA graph.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.engine.run.pending import Outputs
-from unmask.engine.run.staging import Array
+from unmask.engine.run.inputs import RowInputs, dummy_slot
+from unmask.engine.run.pending import SampledTokens
+from unmask.engine.run.staging import Array, Staging
 from unmask.engine.schedule.batch import DecodingArrays, StepBatch
-from unmask.engine.schedule.passes import IntArray
 from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.inputs import ForwardInputs
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
 class Canvases:
     """State of every open canvas between two steps, a row a sequence; the last row is padding's."""
 
-    cells: Tensor  # [N + 1, MAX_BLOCK_LENGTH] int64, of which tokens are the first L
-    draft: Tensor  # [N + 1, L] int64, the cells after them where there are as many
+    open_tokens: Tensor  # [N + 1, MAX_BLOCK_LENGTH] int64; a canvas's are the first L of a row
+    draft: Tensor  # [N + 1, L] int64, the slots after them where there are as many
     unchanged: Tensor  # [N + 1] int64
     soft: Tensor  # [N + 1, L, C]
 
@@ -47,15 +46,15 @@ class Canvases:
         hidden_size: int,
         dtype: torch.dtype,
         device: torch.device,
-    ) -> Self:
+    ) -> "Canvases":
         """Memory for the canvases of `num_sequences` sequences."""
         num_rows = num_sequences + 1
-        cells = torch.zeros(num_rows, MAX_BLOCK_LENGTH, dtype=torch.int64, device=device)
-        draft = cells.new_zeros(num_rows, length)
+        open_tokens = torch.zeros(num_rows, MAX_BLOCK_LENGTH, dtype=torch.int64, device=device)
+        draft = open_tokens.new_zeros(num_rows, length)
         if 2 * length <= MAX_BLOCK_LENGTH:
-            draft = cells[:, length : 2 * length]
+            draft = open_tokens[:, length : 2 * length]
         soft = torch.zeros(num_rows, length, hidden_size, dtype=dtype, device=device)
-        return cls(cells, draft, cells.new_zeros(num_rows), soft)
+        return cls(open_tokens, draft, open_tokens.new_zeros(num_rows), soft)
 
     @property
     def length(self) -> int:
@@ -65,11 +64,11 @@ class Canvases:
     @property
     def tokens(self) -> Tensor:
         """Tokens [N + 1, L] that the next step reads."""
-        return self.cells[:, : self.length]
+        return self.open_tokens[:, : self.length]
 
     @property
-    def spare_row(self) -> int:
-        """The row of canvases that are padding."""
+    def dummy_row(self) -> int:
+        """The row of padding canvases."""
         return len(self.draft) - 1
 
     def state(self, rows: Tensor) -> CanvasState:
@@ -84,13 +83,13 @@ class Canvases:
 
 
 @dataclass(frozen=True, slots=True)
-class CanvasStep:
-    """S canvases of a step: where they are kept, and how each is denoised.
+class NoiseInputs:
+    """S canvases of a step and their parameters.
 
-    Canvases that are padding begin anew in every step, in the row that no sequence has.
+    Padding canvases begin anew in every step, in the dummy row.
     """
 
-    canvas_rows: Tensor  # [S L], which of the step's T rows are theirs; T for padding
+    canvas_rows: Tensor  # [S L], indices into the step's T rows; T for padding
     rows: Tensor  # [S], of `Canvases`
     starts: Tensor  # [S], the first position
     seeds: Tensor  # [S]
@@ -101,12 +100,7 @@ class CanvasStep:
     stability: Tensor  # [S]
     confidence: Tensor  # [S] float32
     is_last: Tensor  # [S] bool
-    is_fresh: Tensor  # [S] bool, whether the canvas begins with this step
-
-    @classmethod
-    def of(cls, tensors: Sequence[Tensor]) -> Self:
-        """A step over tensors of the arrays of `canvas_arrays`."""
-        return cls(*tensors)
+    is_fresh: Tensor  # [S] bool, True if the canvas begins with this step
 
     @property
     def length(self) -> int:
@@ -135,75 +129,79 @@ class CanvasStep:
         return found.view(len(self.rows), -1)
 
 
-def canvas_arrays(
+def noise_arrays(
     batch: StepBatch,
     canvases: Canvases,
     schedule: CanvasSchedule,
     *,
     num_canvases: int | None = None,
     num_rows: int | None = None,
-) -> list[Array]:
-    """The arrays of a `CanvasStep`, in order, padded to `num_canvases` in a step of `num_rows`.
+) -> dict[str, Array]:
+    """Arrays of `NoiseInputs` by field, padded to `num_canvases` in a step of `num_rows`.
 
     The scored positions of the batch are whole canvases.
     """
     d, length = batch.decoding, canvases.length
     count = len(d.steps)
-    size = num_canvases or count
-    steps = np.minimum(d.steps, d.num_steps - 1)
-    # As `temperature_at` has it: in float64 first.
-    heat = schedule.t_min + (schedule.t_max - schedule.t_min) * (
-        (d.num_steps - steps) / d.num_steps
+    size, all_steps = num_canvases or count, d.columns["num_steps"]
+    steps = np.minimum(d.steps, all_steps - 1)
+    # In float64 first, as `temperature_at`.
+    temperature = schedule.t_min + (schedule.t_max - schedule.t_min) * (
+        (all_steps - steps) / all_steps
     )
 
-    def padded(values: Array, spare: float, total: int = size) -> Array:
-        filled = np.full(total, spare, values.dtype)
-        filled[: len(values)] = values
-        return filled
+    def padded(values: Array, padding: float, total: int = size) -> Array:
+        array = np.full(total, padding, values.dtype)
+        array[: len(values)] = values
+        return array
 
-    return [
-        padded(batch.scored_rows, num_rows or batch.num_tokens, size * length),
-        padded(batch.open_cells[::length] // MAX_BLOCK_LENGTH, canvases.spare_row),
-        padded(batch.scored_positions[::length], 0),
-        padded(d.seeds, 0),
-        padded(steps, 0),
-        padded(heat.astype(np.float32), 1),
-        padded(d.temperature, 0),
-        padded(d.limit, 0),
-        np.full(size, schedule.stability, np.int64),
-        np.full(size, schedule.confidence, np.float32),
-        padded(d.steps >= d.num_steps - 1, True),
-        padded(d.steps == 0, True),
-    ]
+    return {
+        "canvas_rows": padded(batch.scored_rows, num_rows or batch.num_tokens, size * length),
+        "rows": padded(batch.open_slots[::length] // MAX_BLOCK_LENGTH, canvases.dummy_row),
+        "starts": padded(batch.scored_positions[::length], 0),
+        "seeds": padded(d["seed"], 0),
+        "steps": padded(steps, 0),
+        "temperature": padded(temperature.astype(np.float32), 1),
+        "spread": padded(d["temperature"], 0),
+        "bound": padded(d["threshold"], 0),
+        "stability": np.full(size, schedule.stability, np.int64),
+        "confidence": np.full(size, schedule.confidence, np.float32),
+        "is_last": padded(d.steps >= all_steps - 1, True),
+        "is_fresh": padded(d.steps == 0, True),
+    }
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownTokens:
-    """Rows of a batch whose tokens are on the device, and their cells: open canvases and drafts.
+def noise_inputs(
+    batch: StepBatch, canvases: Canvases, schedule: CanvasSchedule, staging: Staging
+) -> NoiseInputs:
+    """Inputs of a batch on the device, without padding."""
+    arrays = noise_arrays(batch, canvases, schedule)
+    return NoiseInputs(*staging.to_device(list(arrays.values())))
+
+
+def row_inputs(batch: StepBatch, canvases: Canvases) -> RowInputs:
+    """Rows of a batch on the host; tokens of open canvases and of drafts are on the device.
 
     A canvas that begins while the last step of the one before is out needs that one's final tokens,
     which are its draft.
     """
-
-    rows: IntArray
-    cells: IntArray
-
-    @classmethod
-    def of(cls, batch: StepBatch, canvases: Canvases) -> Self:
-        """Unknown tokens of a batch that is not launched yet."""
-        rows, cells = [batch.open_rows], [batch.open_cells]
-        for i, span in enumerate(batch.spans):
-            if span.block_start > span.sequence.block_start:
-                count = span.block_start - span.query.start
-                row = span.sequence.table_row
-                assert row is not None
-                rows.append(np.arange(count) + batch.query_starts[i])
-                cells.append(np.arange(count) + row * MAX_BLOCK_LENGTH + canvases.length)
-        return cls(np.concatenate(rows), np.concatenate(cells))
+    rows, slots = [batch.open_rows], [batch.open_slots]
+    for i, span in enumerate(batch.spans):
+        if span.block_start > span.sequence.block_start:
+            count = span.block_start - span.query.start
+            rows.append(np.arange(count) + batch.query_starts[i])
+            slots.append(np.arange(count) + span.row * MAX_BLOCK_LENGTH + canvases.length)
+    return RowInputs.from_open_rows(
+        batch,
+        np.concatenate(rows),
+        np.concatenate(slots),
+        False,
+        dummy_slot(canvases.open_tokens),
+    )
 
 
-def begin(canvases: Canvases, step: CanvasStep, vocab_size: int) -> None:
-    """Make canvases that begin with this step random tokens; drafts stay what they were.
+def begin(canvases: Canvases, step: NoiseInputs, vocab_size: int) -> None:
+    """Fill canvases that begin with this step with random tokens; drafts stay as they are.
 
     A draft that happens to be that of the canvas before counts as no step of being the same.
     """
@@ -225,29 +223,31 @@ def begin(canvases: Canvases, step: CanvasStep, vocab_size: int) -> None:
 def denoise_canvases(
     model: CanvasDecoder,
     canvases: Canvases,
-    step: CanvasStep,
-    given: ForwardInputs,
+    step: NoiseInputs,
+    inputs: ForwardInputs,
     vocab_size: int,
     decoding: DecodingArrays | None = None,
-) -> Outputs:
-    """Run a step whose canvas tokens are in `given`, move every canvas on and keep its state.
+) -> SampledTokens:
+    """Run a step whose canvas tokens are in `inputs`, and keep the state of every canvas.
 
     Top-k, top-p and lists of the likeliest tokens are those of `decoding`; without it there are
-    none. Selected are the drafts of finished canvases.
+    none. The drafts of finished canvases are selected.
     """
     rows, shape = step.canvas_rows, (len(step.rows), step.length)
     soft = canvases.soft.index_select(0, step.rows)
     soft.masked_fill_(step.is_fresh[:, None, None], 0.0)
-    wanted = rows.clamp(max=len(given.token_ids) - 1)
-    hidden = model.forward(replace(given, canvas_rows=rows, soft=soft.flatten(0, 1), wanted=wanted))
+    wanted = rows.clamp(max=len(inputs.token_ids) - 1)
+    hidden = model.forward(
+        replace(inputs, canvas_rows=rows, soft=soft.flatten(0, 1), wanted=wanted)
+    )
     finished = model.final_norm(hidden)
-    scores = _score(model, step, finished, 0 if decoding is None else decoding.num_logprobs)
+    scores = _score(model, step, finished, 0 if decoding is None else decoding.num_top)
     drawn = scores.drawn
     if decoding is not None:
         drawn = _draw_truncated(model, step, finished, decoding, drawn, vocab_size)
     accepted, is_final = _move(canvases, step, scores, drawn, vocab_size)
     canvases.soft.index_copy_(0, step.rows, scores.soft.view(*shape, -1))
-    return Outputs(
+    return SampledTokens(
         scores.best,
         scores.confidence,
         is_final,
@@ -257,14 +257,14 @@ def denoise_canvases(
     )
 
 
-def _score(model: CanvasDecoder, step: CanvasStep, rows: Tensor, num_top: int) -> CanvasScores:
+def _score(model: CanvasDecoder, step: NoiseInputs, rows: Tensor, num_top: int) -> CanvasScores:
     noise = philox_noise(step.per_row(step.seeds), step.positions, step.per_row(step.steps))
     temperature, spread = step.per_row(step.temperature), step.per_row(step.spread)
     return score_canvas(rows, model.vocabulary, temperature, spread, noise, num_top=num_top)
 
 
 def _move(
-    canvases: Canvases, step: CanvasStep, scores: CanvasScores, drawn: Tensor, vocab_size: int
+    canvases: Canvases, step: NoiseInputs, scores: CanvasScores, drawn: Tensor, vocab_size: int
 ) -> tuple[Tensor, Tensor]:
     """Move canvases on: which positions [S L] are accepted, and which are a finished canvas's."""
     if uses_triton(drawn.device):
@@ -288,7 +288,7 @@ def _kept(canvases: Canvases) -> "Kept":
     return Kept(canvases.tokens, canvases.draft, canvases.unchanged)
 
 
-def _moving(step: CanvasStep) -> "Moving":
+def _moving(step: NoiseInputs) -> "Moving":
     from unmask_kernels.noise.gpu.denoising import Moving
 
     rules = step.bound, step.stability, step.confidence, step.is_last
@@ -297,19 +297,19 @@ def _moving(step: CanvasStep) -> "Moving":
 
 def _draw_truncated(
     model: CanvasDecoder,
-    step: CanvasStep,
+    step: NoiseInputs,
     rows: Tensor,
     decoding: DecodingArrays,
     drawn: Tensor,
     vocab_size: int,
 ) -> Tensor:
     """Draws of canvases with top-k or top-p, a few rows' logits in memory at a time."""
-    cut = (decoding.top_k < vocab_size) | (decoding.top_p < 1)
+    cut = decoding.truncates(vocab_size)
     if not cut.any():
         return drawn
     chosen = torch.from_numpy(np.flatnonzero(np.repeat(cut, step.length))).to(rows.device)
-    top_k = torch.from_numpy(decoding.top_k).to(rows.device)
-    top_p = torch.from_numpy(decoding.top_p).to(rows.device)
+    top_k = torch.from_numpy(decoding["top_k"].copy()).to(rows.device)
+    top_p = torch.from_numpy(decoding["top_p"].copy()).to(rows.device)
     draws = LikelyDraws(
         temperature=step.per_row(step.temperature)[chosen],
         seeds=step.per_row(step.seeds)[chosen],

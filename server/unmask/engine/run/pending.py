@@ -1,18 +1,18 @@
-"""What a step decides, on its way from the device to the host."""
+"""Results of a step on their way from the device to the host."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.engine.schedule.batch import StepResult
+from unmask.engine.schedule.batch import StepBatch, StepResult
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
-    """The tensors of a `StepResult`."""
+class SampledTokens:
+    """A step's choices for M scored rows, as tensors; `StepResult` on the host."""
 
     tokens: Tensor  # [M] int64
     confidence: Tensor  # [M] float32
@@ -21,59 +21,60 @@ class Outputs:
     top_ids: Tensor | None = None  # [M, K] int64
     top_logprobs: Tensor | None = None  # [M, K] float32
 
+    def on_host(self, copy: Callable[[Tensor], Tensor]) -> "SampledTokens":
+        """The same with every tensor passed through `copy`."""
+        tensors = (getattr(self, field.name) for field in fields(self))
+        return SampledTokens(*(None if own is None else copy(own) for own in tensors))  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True, slots=True)
 class PendingStep:
-    """A step that was handed to the device; its result may still be on the way."""
+    """A batch that was handed to the device; its result may still be on the way."""
 
-    outputs: Outputs | None
+    batch: StepBatch
+    started_s: float
+    sampled: SampledTokens | None
     arrived: torch.cuda.Event | None
 
     @classmethod
-    def send(cls, outputs: Outputs | None) -> "PendingStep":
-        """Begin to copy what the host needs; on a CPU it is there already."""
-        if outputs is None or outputs.tokens.device.type == "cpu":
-            return cls(outputs, None)
-        copied = Outputs(
-            _copy(outputs.tokens),
-            _copy(outputs.confidence),
-            _copy(outputs.selected),
-            None if outputs.accepted is None else _copy(outputs.accepted),
-            None if outputs.top_ids is None else _copy(outputs.top_ids),
-            None if outputs.top_logprobs is None else _copy(outputs.top_logprobs),
-        )
-        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        arrived.record()
-        return cls(copied, arrived)
+    def send(
+        cls, batch: StepBatch, started_s: float, sampled: SampledTokens | None
+    ) -> "PendingStep":
+        """Start copying the result to pinned memory; on a CPU it is there already."""
+        if sampled is None or sampled.tokens.device.type == "cpu":
+            return cls(batch, started_s, sampled, None)
+        return cls(batch, started_s, sampled.on_host(_to_pinned), _record())
 
     @classmethod
-    def send_packed(cls, memory: Tensor, view: Callable[[Tensor], Outputs]) -> "PendingStep":
-        """The same in one copy of bytes, which the next step overwrites; `view` reads them."""
+    def send_packed(
+        cls,
+        batch: StepBatch,
+        started_s: float,
+        memory: Tensor,
+        unpack: Callable[[Tensor], SampledTokens],
+    ) -> "PendingStep":
+        """Start one copy of `memory` (bytes), which the next replay overwrites."""
         if memory.device.type == "cpu":
-            return cls(view(memory.clone()), None)
-        copied = _copy(memory)
-        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        arrived.record()
-        return cls(view(copied), arrived)
+            return cls(batch, started_s, unpack(memory.clone()), None)
+        return cls(batch, started_s, unpack(_to_pinned(memory)), _record())
 
     def wait(self) -> StepResult:
         """Block until the result is on the host."""
         if self.arrived is not None:
             self.arrived.synchronize()
-        out = self.outputs
-        if out is None:
+        if self.sampled is None:
             empty = np.empty(0, np.int64)
             return StepResult(empty, empty.astype(np.float32), empty.astype(np.bool_))
-        return StepResult(
-            tokens=out.tokens.numpy(),
-            confidence=out.confidence.numpy(),
-            selected=out.selected.numpy(),
-            accepted=None if out.accepted is None else out.accepted.numpy(),
-            top_ids=None if out.top_ids is None else out.top_ids.numpy(),
-            top_logprobs=None if out.top_logprobs is None else out.top_logprobs.numpy(),
-        )
+        tensors = (getattr(self.sampled, field.name) for field in fields(self.sampled))
+        return StepResult(*(None if own is None else own.numpy() for own in tensors))  # type: ignore[arg-type]
 
 
-def _copy(tensor: Tensor) -> Tensor:
+def _to_pinned(tensor: Tensor) -> Tensor:
     pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     return pinned.copy_(tensor, non_blocking=True)
+
+
+def _record() -> torch.cuda.Event:
+    arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    arrived.record()
+    return arrived

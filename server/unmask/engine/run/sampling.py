@@ -1,88 +1,78 @@
-"""What scored positions become: a token and its statistics each, and who takes it in this step."""
-
-from dataclasses import dataclass
+"""Samples a token for each scored row and applies each block's policy."""
 
 import torch
 from torch import Tensor
 
-from unmask.decoding.policies import BY_ENTROPY, Rules, Scores, select
+from unmask.decoding.policies import BY_ENTROPY, Scores, select
+from unmask.engine.run.inputs import SamplingInputs, SamplingOptions
 from unmask.models.family import Model
-from unmask_kernels.scoring.constraints import Constraints
-from unmask_kernels.scoring.ops import (
-    NEXT_TO_NOTHING,
-    GuidedRows,
-    LastTokens,
-    RowScores,
-    SampledRows,
-    score_rows,
-)
+from unmask_kernels.scoring.ops import NEXT_TO_NOTHING, RowScores, score_rows
 
 
-@dataclass(frozen=True, slots=True)
-class SamplingInputs:
-    """What decides about M scored rows of B blocks, one block after another, on the device."""
-
-    mask_token_id: int
-    spans: Tensor  # [M] int64, the block of each row
-    rules: Rules
-    editing: Tensor | None  # [B] float32, confidence that replaces a token (LLaDA2.1)
-    sampled: SampledRows | None
-    guided: GuidedRows | None = None
-    constraints: Constraints | None = None
-    last: LastTokens | None = None
-    num_top: int = 0
-
-
-def decide(
-    model: Model, hidden: Tensor, current: Tensor, given: SamplingInputs, *, is_known: bool
+def sample(
+    model: Model,
+    hidden: Tensor,
+    current: Tensor,
+    inputs: SamplingInputs,
+    options: SamplingOptions,
+    *,
+    mask_token_id: int,
+    is_known: bool,
 ) -> tuple[RowScores, Tensor]:
-    """Score `hidden` [M, C], and select positions [M] that take their token.
+    """Statistics of `hidden` [M, C], and the positions [M] that take their token.
 
-    `current` [M] are the tokens that rows hold. What a step before resolved is left alone, unless
-    `is_known`: then no row but those that are masked, or may be edited, is scored at all.
+    `current` [M] are the tokens that rows hold. Rows that an earlier step resolved keep theirs.
+    With `is_known` there are none: every scored row is masked or may be edited.
     """
-    names = given.rules.names
+    names = options.policies
     scores = score_rows(
         model.final_norm(hidden),
         model.lm_head,
-        mask_token_id=given.mask_token_id,
-        sampled=given.sampled,
-        guided=given.guided,
-        constraints=given.constraints,
-        last=given.last,
+        mask_token_id=mask_token_id,
+        sampled=inputs.draws(options.truncation),
+        guided=options.guided,
+        constraints=options.constraints,
+        last=options.last,
         with_entropy=not BY_ENTROPY.isdisjoint(names),
         with_margin="margin" in names,
-        num_top=given.num_top,
+        num_top=options.num_top,
     )
     is_masked = None
-    if not is_known or given.editing is not None:
-        is_masked = current.eq(given.mask_token_id)
-    selected = select(_considered(scores, given, is_masked), given.rules)
+    if options.edits or not is_known:
+        is_masked = current.eq(mask_token_id)
+    candidates = policy_scores(scores, inputs.spans, len(inputs.starts), is_masked)
+    selected = select(candidates, inputs.rules(names, options.longest_block))
     if is_masked is not None:
         selected &= is_masked
-        if given.editing is not None:
-            selected |= edits(scores, current, given.editing[given.spans]) & ~is_masked
+        if options.edits:
+            threshold = inputs.editing_threshold[inputs.spans]
+            selected |= edits(scores, current, threshold) & ~is_masked
     return scores, selected
 
 
-def edits(scores: RowScores, current: Tensor, limits: Tensor) -> Tensor:
-    """Committed tokens [M] that another one replaces, being surer than `limits` (LLaDA2.1)."""
-    return (scores.token != current) & (scores.confidence > limits)
+def edits(scores: RowScores, current: Tensor, threshold: Tensor) -> Tensor:
+    """Committed tokens [M] that a more confident one than `threshold` replaces (LLaDA2.1)."""
+    return (scores.token != current) & (scores.confidence > threshold)
 
 
-def _considered(scores: RowScores, given: SamplingInputs, is_masked: Tensor | None) -> Scores:
-    """What a policy sees: rows that are masked no more have no confidence and no certainty."""
+def policy_scores(
+    scores: RowScores, spans: Tensor, num_blocks: int, is_masked: Tensor | None
+) -> Scores:
+    """Statistics for the policies; `spans` [M] are the blocks of rows, each below `num_blocks`.
+
+    Resolved rows have no confidence and no certainty.
+    """
     confidence, entropy, margin = scores.confidence, scores.entropy, scores.margin
     if scores.ranking is not None:
         ranking = scores.ranking
         if is_masked is not None:
             ranking = torch.where(is_masked, ranking, -1.0)
-        highest = ranking.new_zeros(len(given.rules.starts))
-        highest.scatter_reduce_(0, given.spans, ranking, "amax")
-        # Where nothing but last tokens is left in a block, they are filled as any others.
-        confidence = torch.where(highest[given.spans] > NEXT_TO_NOTHING, ranking, confidence)
+        highest = ranking.new_zeros(num_blocks)
+        highest.scatter_reduce_(0, spans, ranking, "amax")
+        # Where nothing but last tokens is left in a block, they are filled like any others.
+        confidence = torch.where(highest[spans] > NEXT_TO_NOTHING, ranking, confidence)
     if is_masked is not None:
         confidence = torch.where(is_masked, confidence, -1.0)
         entropy = None if entropy is None else torch.where(is_masked, entropy, torch.inf)
         margin = None if margin is None else torch.where(is_masked, margin, -1.0)
-    return Scores(given.spans, confidence, entropy, margin)
+    return Scores(spans, confidence, entropy, margin)

@@ -1,6 +1,6 @@
-"""Brings the arrays of a step to the device in one copy."""
+"""Copies arrays between the host and a device, packed into one piece of memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,42 +14,61 @@ ALIGNMENT = 256  # bytes; kernels are compiled for pointers that are multiples o
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """Packs arrays into pinned memory, from which one copy goes on while the host goes on too.
+    """Copies to one device through pinned memory, while the host goes on.
 
-    Every call has memory of its own on both sides. torch's allocators keep it when the tensors are
-    gone, and hand it out again once the copy, or whatever else was queued, is done with it.
+    Every call takes memory of its own. torch's caching allocators reuse it once the copy, and
+    whatever else was queued before, is done with it.
     """
 
     device: torch.device
 
-    def put(self, arrays: Sequence[Array]) -> list[Tensor]:
-        """The arrays as tensors; on a CPU they share their memory."""
+    def to_device(self, arrays: Sequence[Array]) -> list[Tensor]:
+        """Tensors of the arrays; on a CPU they share their memory."""
         if self.device.type == "cpu":
             return on_host(arrays)
-        size = packed_size(arrays)
-        pinned = torch.empty(size, dtype=torch.uint8, pin_memory=True)
+        pinned = torch.empty(packed_size(arrays), dtype=torch.uint8, pin_memory=True)
         pack(arrays, pinned)
         return unpack(arrays, pinned.to(self.device, non_blocking=True))
 
-    def fill(self, memory: Tensor, arrays: Sequence[Array]) -> None:
-        """Put arrays into `memory` of this device, in bytes, as `unpack` finds them."""
-        if self.device.type == "cpu":
-            pack(arrays, memory)
+    def copy(self, mirror: Tensor, memory: Tensor) -> None:
+        """Copy bytes of the host, which may change right after, to `memory` on the device."""
+        if memory is mirror:
             return
-        pinned = torch.empty(packed_size(arrays), dtype=torch.uint8, pin_memory=True)
-        pack(arrays, pinned)
-        memory[: len(pinned)].copy_(pinned, non_blocking=True)
+        pinned = torch.empty(len(mirror), dtype=torch.uint8, pin_memory=True)
+        memory.copy_(pinned.copy_(mirror), non_blocking=True)
 
-    def copy(self, own: Tensor, memory: Tensor) -> None:
-        """Bring bytes of the host, which may change right after, to `memory` of this device."""
-        if memory is own:
-            return
-        pinned = torch.empty(len(own), dtype=torch.uint8, pin_memory=True)
-        memory.copy_(pinned.copy_(own), non_blocking=True)
+
+class StaticBuffers:
+    """Named arrays at fixed addresses of a device, with a mirror on the host.
+
+    A captured CUDA graph reads `tensors`. `arrays` are written on the host and sent in one copy;
+    on a CPU both are the same memory.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array], device: torch.device) -> None:
+        layout = list(arrays.values())
+        self._memory = torch.zeros(packed_size(layout), dtype=torch.uint8, device=device)
+        is_host = device.type == "cpu"
+        self._mirror = (
+            self._memory if is_host else torch.zeros(len(self._memory), dtype=torch.uint8)
+        )
+        self.tensors = dict(zip(arrays, unpack(layout, self._memory), strict=True))
+        self.mirrored = dict(zip(arrays, unpack(layout, self._mirror), strict=True))
+        self.arrays: dict[str, Array] = {n: t.numpy() for n, t in self.mirrored.items()}
+
+    def write(self, name: str, values: Array, padding: float | Array) -> None:
+        """Write the first entries of an array on the host, and `padding` after them."""
+        array, count = self.arrays[name], len(values)
+        array[:count] = values
+        array[count:] = padding
+
+    def send(self, staging: Staging) -> None:
+        """Copy everything to the device."""
+        staging.copy(self._mirror, self._memory)
 
 
 def on_host(arrays: Sequence[Array]) -> list[Tensor]:
-    """Arrays as tensors that share their memory."""
+    """Tensors that share the arrays' memory."""
     return [torch.from_numpy(array) for array in arrays]
 
 
@@ -68,13 +87,13 @@ def pack(arrays: Sequence[Array], memory: Tensor) -> None:
 
 def unpack(arrays: Sequence[Array], memory: Tensor) -> list[Tensor]:
     """Views of packed bytes with the types and shapes of `arrays`."""
-    found, first = [], 0
+    tensors, first = [], 0
     for array in arrays:
         dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
-        own = memory[first : first + array.nbytes].view(dtype)
-        found.append(own.view(array.shape))
+        view = memory[first : first + array.nbytes].view(dtype)
+        tensors.append(view.view(array.shape))
         first += _aligned(array.nbytes)
-    return found
+    return tensors
 
 
 def _aligned(num_bytes: int) -> int:

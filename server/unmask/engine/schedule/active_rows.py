@@ -1,4 +1,4 @@
-"""Leaves rows of open blocks out of a step, whose keys and values stay as they are."""
+"""Removes rows from a step whose keys and values stay as they are."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from unmask.engine.schedule.batch import StepBatch
 
 
 def active_rows(batch: StepBatch) -> StepBatch:
-    """The batch without rows that no span's query has active; pages and horizons are the same."""
+    """The batch without the inactive rows of its spans; pages and horizons are the same."""
     if all(span.query.active is None for span in batch.spans):
         return batch
     kept = np.ones(batch.num_tokens, np.bool_)
@@ -30,7 +30,7 @@ def active_rows(batch: StepBatch) -> StepBatch:
         scored_rows=before[batch.scored_rows],
         hidden_rows=before[batch.hidden_rows],
         open_rows=before[batch.open_rows[is_open]],
-        open_cells=batch.open_cells[is_open],
+        open_slots=batch.open_slots[is_open],
         open_is_known=batch.open_is_known[is_open],
         scored_open=open_before[batch.scored_open],
     )

@@ -1,13 +1,14 @@
 """What is refused at the door, and the filling in of defaults; no queue, no torch."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, fields, replace
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any
 
 from unmask.engine.schedule.block_lengths import block_lengths
+from unmask.engine.schedule.decoding import Decoding
+from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.quotas import part_quotas, timed_quotas
-from unmask.engine.schedule.sequence import Decoding
 from unmask.errors import InvalidRequest, context_exceeded
 from unmask.types import (
     AUTO,
@@ -21,8 +22,6 @@ from unmask.types import (
     shown,
 )
 from unmask_kernels.scoring.request_constraint import Constraint, pack_constraint
-
-Number = TypeVar("Number", int, float)
 
 DEFAULT_LIMITS: dict[PolicyName, float] = {
     "low_confidence": 0.0,
@@ -39,15 +38,6 @@ BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
 RANKINGS: tuple[PolicyName, ...] = ("low_confidence", "entropy", "margin", "sequential")
 BY_CONFIDENCE: tuple[PolicyName, ...] = ("low_confidence", "threshold", "factor")
 OWNED_LIMITS: tuple[PolicyName, ...] = ("threshold", "factor", "entropy_bound")
-
-
-@dataclass(frozen=True, slots=True)
-class EngineLimits:
-    """What the engine can hold: query tokens of a step, and pages."""
-
-    max_batch_tokens: int
-    num_pages: int
-    page_size: int
 
 
 def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decoding:
@@ -105,41 +95,49 @@ def _resolve(
         _check_block_causal(params)
         num_positions = -(-num_positions // block_len) * block_len
     _check_fits(num_positions, block_len, limits, params)
-    editing_limit = _editing_limit(params, model)
+    editing_threshold = _editing_threshold(params, model)
     steps = params.steps or default.steps
-    if model.caps_steps and editing_limit is None:
+    if model.caps_steps and editing_threshold is None:
         steps = min(steps or block_len, max_tokens)
-    temperature = params.temperature if params.temperature is not None else default.temperature
     eos = () if params.ignore_eos else model.eos_token_ids
-    cache = _cache(params, model, editing_limit)
-    sub_block_len = None if is_full else params.sub_block_length or default.sub_block_length
+    cache = _cache(params, model, editing_threshold)
+    sub_block_length = None if is_full else params.sub_block_length or default.sub_block_length
+    resolved = _resolved(params, default)
+    top_k = resolved["top_k"] or model.vocab_size
+    resolved |= {
+        "policy": policy,
+        "threshold": _threshold(policy, params, default),
+        "max_tokens": max_tokens,
+        "top_k": min(top_k, model.vocab_size),
+        "seed": _seed(params.seed, resolved["temperature"]),
+        "cache": cache,
+        "editing_threshold": editing_threshold,
+        "sub_block_length": sub_block_length,
+        "eos_last": _eos_last(policy, params, model),
+    }
     return Decoding(
-        policy=policy,
-        limit=_limit(policy, params, default),
-        quotas=_quotas(policy, steps, block_len, sub_block_len, cache, model),
+        quotas=_quotas(policy, steps, block_len, sub_block_length, cache, model),
         block_len=block_len,
-        max_tokens=max_tokens,
-        temperature=temperature or 0.0,
-        top_p=_first(params.top_p, default.top_p, 1.0),
-        top_k=min(_first(params.top_k, default.top_k, 0) or model.vocab_size, model.vocab_size),
-        seed=_seed(params.seed, temperature or 0.0),
-        num_logprobs=params.logprobs,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
-        cache=cache,
-        guidance=params.cfg_scale or 0.0,
-        editing_limit=editing_limit,
         max_post_steps=MAX_POST_STEPS,
         constraint=_constraint(params, model),
-        sub_block_len=sub_block_len,
-        eos_last=_eos_last(policy, params, model),
+        **resolved,
     )
 
 
-def _first(asked: Number | None, default: Number | None, neutral: Number) -> Number:
-    """The request's value, else the checkpoint's, else the one that changes nothing."""
-    if asked is not None:
-        return asked
-    return neutral if default is None else default
+def _resolved(params: SamplingParams, default: SamplingParams) -> dict[str, Any]:
+    """Values of the fields that `Decoding` has of `SamplingParams`.
+
+    Each is the request's, else the checkpoint's or the server's, else the default of `Decoding`.
+    """
+    values: dict[str, Any] = {}
+    for field in fields(Decoding):
+        if field.name in params.__dataclass_fields__:
+            sources = getattr(params, field.name), getattr(default, field.name)
+            chosen = next((value for value in sources if value is not None), None)
+            neutral = None if field.default is MISSING else field.default
+            values[field.name] = neutral if chosen is None else chosen
+    return values
 
 
 def _eos_last(policy: PolicyName, params: SamplingParams, model: ModelInfo) -> bool:
@@ -197,7 +195,7 @@ def _constraint(params: SamplingParams, model: ModelInfo) -> Constraint | None:
     return pack_constraint(dict(params.logit_bias), allowed, model.vocab_size)
 
 
-def _editing_limit(params: SamplingParams, model: ModelInfo) -> float | None:
+def _editing_threshold(params: SamplingParams, model: ModelInfo) -> float | None:
     """The confidence that replaces a token; None where none is replaced."""
     if not model.can_edit and params.editing_threshold is not None:
         raise InvalidRequest(
@@ -209,13 +207,13 @@ def _editing_limit(params: SamplingParams, model: ModelInfo) -> float | None:
     return model.default_sampling.editing_threshold if model.can_edit else None
 
 
-def _cache(params: SamplingParams, model: ModelInfo, editing_limit: float | None) -> CacheName:
+def _cache(params: SamplingParams, model: ModelInfo, editing_threshold: float | None) -> CacheName:
     """The cache asked for, or the server's; raises `InvalidRequest` if the model has no such."""
     cache = params.cache or model.default_sampling.cache or "none"
     if cache not in CACHES[model.attention]:
         known = " or ".join(CACHES[model.attention])
         raise InvalidRequest(f"cache of this model must be {known}, got {cache}", field="cache")
-    if cache == "block" and editing_limit is not None:
+    if cache == "block" and editing_threshold is not None:
         raise InvalidRequest(
             "cache block keeps the keys of committed tokens, which this model may replace",
             field="cache",
@@ -346,7 +344,7 @@ def _policy(params: SamplingParams, model: ModelInfo) -> PolicyName:
     return params.policy
 
 
-def _limit(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:
+def _threshold(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:
     if policy in RANKINGS:
         return DEFAULT_LIMITS[policy]
     for source in (params, default):

@@ -1,102 +1,82 @@
-"""A step's rows and its result: plain arrays, no torch."""
+"""Rows of a step and their results: plain arrays, no torch."""
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from unmask.engine.schedule.passes import IntArray, QueryRange
-from unmask.engine.schedule.sequence import Sequence
-from unmask.engine.schedule.table import NEVER, BoolArray, FloatArray, SequenceTable
-from unmask.types import MAX_BLOCK_LENGTH
+from unmask.engine.schedule.counters import BLOCK_STEP, IN_FLIGHT, TICKET
+from unmask.engine.schedule.decoding import Columns
+from unmask.engine.schedule.query_range import BoolArray, IntArray, Ranges
+from unmask.engine.schedule.span import Bounds, Span
+from unmask.engine.schedule.table import FloatArray, SequenceTable
+from unmask.types import MAX_BLOCK_LENGTH, AttentionPattern
 from unmask_kernels.scoring.request_constraint import Constraint
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A sequence's part in a step; `block_start` is where its open block began then.
-
-    With guidance there is a second one, `without_prompt`, on pages of its own. `bounds` are all of
-    its numbers as int64: start, end and horizon of its query, start and end of what is scored and
-    of the rows that have cells on the device, the row of the table, and whether it is
-    `without_prompt`. Cells have the open block and, where it begins, the next one.
-    """
-
-    sequence: Sequence
-    query: QueryRange
-    block_start: int
-    without_prompt: bool
-    bounds: bytes
-
-    @classmethod
-    def of(cls, sequence: Sequence, query: QueryRange, *, without_prompt: bool = False) -> Self:
-        """The part of a sequence that has a row of the table."""
-        start, row = sequence.block_start, sequence.table_row
-        assert row is not None, "a sequence has a row from its admission on"
-        end = min(sequence.block_end, query.end) if query.scored else start
-        opened = start
-        if query.scored and query.scored.start == sequence.block_end:
-            start, end = query.scored.start, query.end  # the block after the open one
-            opened = start if sequence.is_canvas else opened  # whose tokens are to come
-        scored = query.scored
-        bounds = (
-            query.start,
-            query.end,
-            query.horizon,
-            scored.start,
-            scored.stop,
-            opened,
-            end,
-            row,
-        )
-        numbers = np.array((*bounds, without_prompt), np.int64)
-        return cls(sequence, query, start, without_prompt, numbers.tobytes())
-
-
-@dataclass(frozen=True, slots=True)
 class DecodingArrays:
-    """Decoding parameters of the spans that have masked rows, one entry a span."""
+    """Decoding parameters of the B spans that are denoised, an entry each."""
 
-    policies: npt.NDArray[np.int32]  # numbers of `POLICY_NAMES`
-    quota: IntArray
-    limit: FloatArray
-    temperature: FloatArray
-    top_p: FloatArray
-    top_k: IntArray
-    seeds: IntArray
-    steps: IntArray
-    num_steps: IntArray
-    num_logprobs: int
-    guidance: FloatArray
-    editing: FloatArray | None  # confidence that replaces a token; above 1 where none is replaced
-    longest: int  # block
-    constraints: list[Constraint | None] | None  # None where nobody has one
-    eos_last: BoolArray
+    columns: Columns  # [B], of `COLUMNS`
+    quota: IntArray  # [B], the fewest positions to fill
+    steps: IntArray  # [B], number of the denoising step of the block
+    constraints: list[Constraint | None] | None  # None where no request has one
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
+        """A column [B] by the name of its field in `Decoding`."""
+        return np.ascontiguousarray(self.columns[name])
+
+    @property
+    def edits(self) -> BoolArray:
+        """True where committed tokens may be replaced, [B]."""
+        return np.asarray(~np.isnan(self.columns["editing_threshold"]))
+
+    @property
+    def draws(self) -> BoolArray:
+        """True where tokens are drawn at random, [B]."""
+        return np.asarray(self.columns["temperature"] > 0)
+
+    def truncates(self, vocab_size: int) -> BoolArray:
+        """True where top-k or top-p leaves tokens out, [B]."""
+        return np.asarray((self.columns["top_k"] < vocab_size) | (self.columns["top_p"] < 1.0))
+
+    @property
+    def num_top(self) -> int:
+        """Alternatives of each token that some request wants logprobs of."""
+        return int(self.columns["logprobs"].max(initial=0))
+
+    @property
+    def longest_block(self) -> int:
+        """Positions of the longest block."""
+        return int(self.columns["block_len"].max(initial=0))
 
 
 @dataclass(frozen=True, slots=True)
 class StepBatch:
-    """T query tokens of S spans, one span after another, and M positions that are scored."""
+    """T query tokens of S spans, one span after another, and M scored positions of B spans."""
 
-    spans: tuple[Span, ...]
-    denoised: tuple[Span, ...]  # those that have an entry in the decoding arrays
-    table_rows: IntArray  # of the denoised spans in the table
+    spans: tuple[Span, ...]  # S
+    num_repeats: int  # of the first spans, which are their sequences' last ones once more
+    denoised: tuple[Span, ...]  # B
+    table_rows: IntArray  # [B]
+    tickets: IntArray  # [B], which tell whether a row still has the same sequence
+    block_starts: IntArray  # [B]
     token_ids: IntArray  # [T]
     positions: IntArray  # [T]
-    slots: IntArray  # [T]
+    slots: IntArray  # [T] of the KV cache
     horizons: IntArray  # [T]
     anchors: IntArray | None  # [T] where windows are counted from, for canvases of noise
     query_starts: list[int]  # S + 1
     pages: IntArray  # [P]
     page_starts: list[int]  # S + 1
     scored_positions: IntArray  # [M]
-    scored_rows: IntArray  # [M] where T has them
-    hidden_rows: IntArray  # [M] where T has the rows whose logits are about them
-    scored_spans: IntArray  # [M] indices into the decoding arrays
-    scored_starts: IntArray  # where each one's of M begin, and the last one's end
+    scored_rows: IntArray  # [M] indices into T
+    hidden_rows: IntArray  # [M] indices into T: rows whose logits are about the scored positions
+    scored_spans: IntArray  # [M] indices into B
+    scored_starts: IntArray  # [B + 1] where each one's of M begin, and the last one's end
     open_rows: IntArray  # [R] indices into T of open blocks, masked or not
-    open_cells: IntArray  # [R] where the device's canvas [sequences, MAX_BLOCK_LENGTH] has them
+    open_slots: IntArray  # [R] in the device's open tokens [rows, MAX_BLOCK_LENGTH], laid flat
     open_is_known: BoolArray  # [R] whether `token_ids` has the result of every step
     scored_open: IntArray  # [M] indices into R
     guided: IntArray  # [G] indices into M
@@ -121,79 +101,51 @@ class StepResult:
     top_logprobs: FloatArray | None = None  # [M, K]
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """The numbers of S spans, an array [S] each; see `Span.bounds`."""
-
-    start: IntArray
-    end: IntArray
-    horizon: IntArray
-    scored_start: IntArray
-    scored_end: IntArray
-    block_start: IntArray
-    block_end: IntArray
-    row: IntArray
-    without_prompt: IntArray
-
-    @classmethod
-    def of(cls, spans: list[Span]) -> Self:
-        numbers = np.frombuffer(b"".join([span.bounds for span in spans]), np.int64)
-        return cls(*numbers.reshape(len(spans), -1).T.copy())
-
-
-@dataclass(frozen=True, slots=True)
-class Ranges:
-    """Ranges of numbers laid end to end."""
-
-    owner: IntArray  # of each number, the range it is of
-    numbers: IntArray
-    starts: IntArray  # where each range begins, and the last one's end
-
-    @classmethod
-    def of(cls, first: IntArray, length: IntArray) -> Self:
-        """Ranges of `length` numbers from `first` on."""
-        starts = np.zeros(len(length) + 1, np.int64)
-        length.cumsum(out=starts[1:])
-        owner = np.repeat(np.arange(len(length)), length)
-        return cls(owner, np.arange(len(owner)) + (first - starts[:-1]).take(owner), starts)
-
-
 def build_batch(
-    spans: list[Span], table: SequenceTable, page_size: int, *, shift: bool = False
+    spans: list[Span],
+    table: SequenceTable,
+    page_size: int,
+    *,
+    attention: AttentionPattern = "block_causal",
+    shift: bool = False,
+    num_repeats: int = 0,
 ) -> StepBatch:
     """Lay spans out as flat arrays; every span's pages must already cover its horizon.
 
-    With `shift`, the logits of a position are about the one after it.
+    `table.bounds` must have the bounds of every span with a prompt. With `shift`, the logits of a
+    position are about the one after it.
     """
-    bounds = _Bounds.of(spans)
+    bounds = _bounds(spans, table)
     lengths = bounds.end - bounds.start
-    rows = Ranges.of(bounds.start, lengths)
+    rows = Ranges.from_lengths(bounds.start, lengths)
     first_rows = rows.starts[:-1] - bounds.start  # row of a position, less the position
     pages = _pages(bounds, table, page_size)
-    which = ((bounds.scored_end > bounds.scored_start) & (bounds.without_prompt == 0)).nonzero()[0]
+    is_denoised = (bounds.scored_end > bounds.scored_start) & (bounds.without_prompt == 0)
+    which = is_denoised.nonzero()[0]
     denoised = [spans[i] for i in which.tolist()]
-    table_rows = bounds.row[which]
-    decoding = _decoding_arrays([span.sequence for span in denoised], table_rows, table)
+    decoding = _decoding_arrays(denoised, bounds, which, table)
     scored = _scored(denoised, bounds, which, decoding, table)
-    scored_rows = scored.numbers + first_rows[which][scored.owner]
+    scored_rows = scored.numbers + first_rows[which].take(scored.owner)
     hidden_rows = scored_rows - 1 if shift else scored_rows
-    opened = (bounds.block_end > bounds.block_start).nonzero()[0]
-    block_start = bounds.block_start[opened]
-    blocks = Ranges.of(block_start, bounds.block_end[opened] - block_start)
-    known_from = np.array([_known_from(spans[i]) for i in opened.tolist()], np.int64)
-    first_open = (blocks.starts[:-1] - block_start)[np.searchsorted(opened, which)]
-    # The canvas without the prompt comes right after the other and is as long.
+    opened = (bounds.open_end > bounds.open_start).nonzero()[0]
+    open_start = bounds.open_start[opened]
+    blocks = Ranges.from_lengths(open_start, bounds.open_end[opened] - open_start)
+    first_open = (blocks.starts[:-1] - open_start)[np.searchsorted(opened, which)]
+    # The branch without the prompt comes right after the other and is as long.
     is_guided = np.append(bounds.without_prompt[1:], 0)[which] > 0
-    guided = is_guided[scored.owner].nonzero()[0]
+    guided = is_guided.take(scored.owner).nonzero()[0] if is_guided.any() else which[:0]
     return StepBatch(
         spans=tuple(spans),
+        num_repeats=num_repeats,
         denoised=tuple(denoised),
-        table_rows=table_rows,
+        table_rows=bounds.row[which],
+        tickets=table.counters[bounds.row[which], TICKET],
+        block_starts=bounds.block_start[which],
         token_ids=_token_ids(spans, bounds, rows, table),
         positions=rows.numbers,
         slots=_slots(rows, pages, page_size),
-        horizons=_horizons(spans[0].sequence, bounds, rows, table),
-        anchors=_anchors(spans[0].sequence, bounds, rows),
+        horizons=_horizons(attention, bounds, rows, table),
+        anchors=_anchors(bounds, rows) if attention == "canvas" else None,
         query_starts=rows.starts.tolist(),
         pages=pages.numbers,
         page_starts=pages.starts.tolist(),
@@ -202,54 +154,73 @@ def build_batch(
         hidden_rows=hidden_rows,
         scored_spans=scored.owner,
         scored_starts=scored.starts,
-        open_rows=blocks.numbers + first_rows[opened][blocks.owner],
-        open_cells=_cells(spans[0].sequence, blocks, block_start, bounds.row[opened], table),
-        open_is_known=blocks.numbers >= known_from[blocks.owner],
-        scored_open=scored.numbers + first_open[scored.owner],
+        open_rows=blocks.numbers + first_rows[opened].take(blocks.owner),
+        open_slots=_open_slots(attention, blocks, open_start, bounds.row[opened], table),
+        open_is_known=_is_known(blocks, bounds, opened, table),
+        scored_open=scored.numbers + first_open.take(scored.owner),
         guided=guided,
-        guiding_rows=hidden_rows[guided] + lengths[which][scored.owner[guided]],
+        guiding_rows=hidden_rows[guided] + lengths[which].take(scored.owner[guided]),
         decoding=decoding,
     )
 
 
-def _known_from(span: Span) -> int:
-    """The first position with a cell whose token the host knows."""
-    if span.block_start > span.sequence.block_start:
-        return span.block_start  # of the next block, which begins as masks
-    return span.sequence.block_end if span.sequence.in_flight else span.sequence.block_start
+def _bounds(spans: list[Span], table: SequenceTable) -> Bounds:
+    numbers = table.bounds[[span.row for span in spans]]
+    for i, span in enumerate(spans):
+        if span.without_prompt:
+            numbers[i] = span.bounds
+    return Bounds.from_numbers(numbers)
 
 
-def _cells(
-    sequence: Sequence, blocks: Ranges, starts: IntArray, rows: IntArray, table: SequenceTable
-) -> IntArray:
-    """Cells of the device's canvas [sequences, MAX_BLOCK_LENGTH] for positions of open blocks.
+def _is_known(blocks: Ranges, bounds: Bounds, opened: IntArray, table: SequenceTable) -> BoolArray:
+    """True for positions of open blocks whose tokens the host knows.
 
-    Where attention is block-causal a block and the next one have different cells, if there are as
-    many: blocks begin at multiples of their length. All sequences are of one model.
+    Those of a block that is in flight are on the device; the next one begins as masks.
     """
-    if sequence.is_full or sequence.is_canvas:
-        return blocks.numbers + (rows * MAX_BLOCK_LENGTH - starts)[blocks.owner]
-    block_len = table.parameters.block_len[rows]
+    opens_next = bounds.opens_next[opened] > 0
+    in_flight = table.counters[bounds.row[opened], IN_FLIGHT] > 0
+    if not opens_next.any():
+        return np.asarray((~in_flight).take(blocks.owner))
+    never = np.iinfo(np.int64).max
+    start = np.where(opens_next, bounds.scored_start[opened], np.where(in_flight, never, 0))
+    return np.asarray(blocks.numbers >= start.take(blocks.owner))
+
+
+def _open_slots(
+    attention: AttentionPattern,
+    blocks: Ranges,
+    starts: IntArray,
+    rows: IntArray,
+    table: SequenceTable,
+) -> IntArray:
+    """Slots of open blocks in the device's open tokens [rows, MAX_BLOCK_LENGTH], laid flat.
+
+    Where attention is block-causal a block and the next one have different slots, if there are as
+    many: blocks begin at multiples of their length.
+    """
+    if attention != "block_causal":
+        return blocks.numbers + (rows * MAX_BLOCK_LENGTH - starts).take(blocks.owner)
+    block_len = table.parameters["block_len"][rows]
     cycle = np.where(2 * block_len <= MAX_BLOCK_LENGTH, 2 * block_len, block_len)
-    cells: IntArray = blocks.numbers % cycle[blocks.owner]
-    return cells + (rows * MAX_BLOCK_LENGTH)[blocks.owner]
+    slots: IntArray = blocks.numbers % cycle.take(blocks.owner)
+    return slots + (rows * MAX_BLOCK_LENGTH).take(blocks.owner)
 
 
-def _token_ids(spans: list[Span], bounds: _Bounds, rows: Ranges, table: SequenceTable) -> IntArray:
-    """Tokens of the canvases, the prompt masked where there shall be none."""
-    token_ids = table.tokens.reshape(-1).take(rows.numbers + table.cells(bounds.row)[rows.owner])
+def _token_ids(spans: list[Span], bounds: Bounds, rows: Ranges, table: SequenceTable) -> IntArray:
+    """Token ids [T]; a branch without the prompt has masks in its place."""
+    token_ids = table.tokens.reshape(-1).take(rows.numbers + table.flat(bounds.row)[rows.owner])
     for i in bounds.without_prompt.nonzero()[0].tolist():
-        own = spans[i].sequence.tokens_without_prompt(spans[i].query)
-        token_ids[rows.starts[i] : rows.starts[i + 1]] = own
+        masked = spans[i].sequence.tokens_without_prompt(spans[i].query)
+        token_ids[rows.starts[i] : rows.starts[i + 1]] = masked
     return token_ids
 
 
-def _pages(bounds: _Bounds, table: SequenceTable, page_size: int) -> Ranges:
-    """Pages up to each span's horizon; a canvas without the prompt has the second half of them."""
+def _pages(bounds: Bounds, table: SequenceTable, page_size: int) -> Ranges:
+    """Pages up to each span's horizon; a branch without the prompt has the second half of them."""
     count = -(-bounds.horizon // page_size)
     first = bounds.row * table.pages.shape[1] + count * bounds.without_prompt
-    cells = Ranges.of(first, count)
-    return replace(cells, numbers=table.pages.reshape(-1).take(cells.numbers))
+    offsets = Ranges.from_lengths(first, count)
+    return replace(offsets, numbers=table.pages.reshape(-1).take(offsets.numbers))
 
 
 def _slots(rows: Ranges, pages: Ranges, page_size: int) -> IntArray:
@@ -262,69 +233,59 @@ def _slots(rows: Ranges, pages: Ranges, page_size: int) -> IntArray:
 
 def _scored(
     denoised: list[Span],
-    bounds: _Bounds,
+    bounds: Bounds,
     which: IntArray,
     decoding: DecodingArrays,
     table: SequenceTable,
 ) -> Ranges:
-    """Positions whose distributions are asked for: those that may change."""
+    """Positions that may change: masked ones, and answers that may be edited."""
     first = bounds.scored_start[which]
-    asked = Ranges.of(first, bounds.scored_end[which] - first)
-    cells = asked.numbers + table.cells(bounds.row[which])[asked.owner]
-    may_change = table.masked.reshape(-1).take(cells)
-    if decoding.editing is not None:
+    scored = Ranges.from_lengths(first, bounds.scored_end[which] - first)
+    offsets = scored.numbers + table.flat(bounds.row[which]).take(scored.owner)
+    may_change = table.masked.reshape(-1).take(offsets)
+    edits = decoding.edits
+    if edits.any():
         num_prompt = np.array([span.sequence.num_prompt for span in denoised])
-        is_answer = asked.numbers >= num_prompt[asked.owner]
-        may_change |= (decoding.editing != NEVER)[asked.owner] & is_answer
+        is_answer = scored.numbers >= num_prompt[scored.owner]
+        may_change |= edits[scored.owner] & is_answer
     chosen = may_change.nonzero()[0]
-    starts = np.searchsorted(chosen, asked.starts)
-    return Ranges(asked.owner.take(chosen), asked.numbers.take(chosen), starts)
+    starts = np.searchsorted(chosen, scored.starts)
+    return Ranges(scored.owner.take(chosen), scored.numbers.take(chosen), starts)
 
 
-def _horizons(sequence: Sequence, bounds: _Bounds, rows: Ranges, table: SequenceTable) -> IntArray:
-    """The end of the keys that each query sees: of its block, of everything, or its own.
-
-    All sequences are of one model, so one tells which.
-    """
+def _horizons(
+    attention: AttentionPattern, bounds: Bounds, rows: Ranges, table: SequenceTable
+) -> IntArray:
+    """End of the keys that each query sees: of its block, of everything, or its own position."""
     limits = bounds.horizon.take(rows.owner)
-    if sequence.is_full:
+    if attention == "full":
         return limits
-    if sequence.is_canvas:
-        opened = bounds.block_start.take(rows.owner)
-        return np.where(rows.numbers < opened, rows.numbers + 1, limits)
-    block_lens = table.parameters.block_len[bounds.row].take(rows.owner)
+    if attention == "canvas":
+        return np.where(rows.numbers < bounds.open_start.take(rows.owner), rows.numbers + 1, limits)
+    block_lens = table.parameters["block_len"][bounds.row].take(rows.owner)
     ends: IntArray = (rows.numbers // block_lens + 1) * block_lens
-    return np.minimum(ends, limits)
+    return np.minimum(ends, limits, out=ends)
 
 
-def _anchors(sequence: Sequence, bounds: _Bounds, rows: Ranges) -> IntArray | None:
+def _anchors(bounds: Bounds, rows: Ranges) -> IntArray:
     """A committed token's own position, and for all tokens of a canvas its first."""
-    if not sequence.is_canvas:
-        return None
-    return np.minimum(rows.numbers, bounds.block_start.take(rows.owner))
+    return np.minimum(rows.numbers, bounds.open_start.take(rows.owner))
 
 
 def _decoding_arrays(
-    sequences: list[Sequence], rows: IntArray, table: SequenceTable
+    denoised: list[Span], bounds: Bounds, which: IntArray, table: SequenceTable
 ) -> DecodingArrays:
-    own = table.parameters
-    steps = np.array([sequence.next_step for sequence in sequences], np.int64)
-    num_steps, editing = own.num_steps[rows], own.editing[rows]
-    constraints = [sequence.decoding.constraint for sequence in sequences]
+    rows = bounds.row[which]
+    columns = table.parameters.take(rows)
+    counters = table.counters[rows]
+    steps = counters[:, BLOCK_STEP] + counters[:, IN_FLIGHT]
+    steps[bounds.opens_next[which] > 0] = 0
+    constraints = None
+    if columns["has_constraint"].any():
+        constraints = [span.sequence.decoding.constraint for span in denoised]
     return DecodingArrays(
-        policies=own.policies[rows],
-        quota=table.quotas[rows, np.minimum(steps, num_steps - 1)],
-        limit=own.limit[rows],
-        temperature=own.temperature[rows],
-        top_p=own.top_p[rows],
-        top_k=own.top_k[rows],
-        seeds=own.seeds[rows],
-        steps=steps,
-        num_steps=num_steps,
-        num_logprobs=int(own.num_logprobs[rows].max(initial=0)),
-        guidance=own.guidance[rows],
-        editing=editing if (editing != NEVER).any() else None,
-        longest=int(own.block_len[rows].max(initial=0)),
-        constraints=constraints if constraints.count(None) < len(constraints) else None,
-        eos_last=own.eos_last[rows],
+        columns,
+        table.quotas[rows, np.minimum(steps, columns["num_steps"] - 1)],
+        steps,
+        constraints,
     )

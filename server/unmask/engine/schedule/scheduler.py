@@ -1,22 +1,22 @@
-"""Which sequences share the next step, and on which pages; imports no torch."""
+"""Chooses the sequences of the next step and their pages; imports no torch."""
 
 from collections import deque
 from collections.abc import Iterator
 from itertools import takewhile
 
+import numpy as np
+
 from unmask.config import EngineConfig
 from unmask.engine.schedule.active_rows import active_rows
-from unmask.engine.schedule.batch import Span, StepBatch, build_batch
-from unmask.engine.schedule.block_lengths import GPU_SATURATION_ROWS, index_under_load
+from unmask.engine.schedule.batch import StepBatch, build_batch
+from unmask.engine.schedule.block_lengths import index_under_load
+from unmask.engine.schedule.counters import BLOCK_STEP, IN_FLIGHT, NUM_FORWARDS, NUM_ROWS, REPEATS
+from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.pages import PagePool
-from unmask.engine.schedule.passes import QueryRange
+from unmask.engine.schedule.query_range import IntArray, QueryRange
 from unmask.engine.schedule.sequence import Sequence
-from unmask.engine.schedule.speculation import (
-    can_speculate,
-    discard,
-    num_table_rows,
-    speculate,
-)
+from unmask.engine.schedule.span import Span
+from unmask.engine.schedule.speculation import can_speculate, discard, speculate
 from unmask.engine.schedule.table import SequenceTable
 from unmask.engine.schedule.turns import MAX_PASSED, Turns, pass_rows
 from unmask.types import ModelInfo
@@ -28,33 +28,32 @@ class Scheduler:
     Running sequences are served in the order of their admission, those with an open block to
     denoise before those still reading their prompt; where a step cannot hold all, the one that ran
     longest ago is first. Sequences with long passes take turns with the others. When pages run
-    out, the sequence admitted last gives its pages up and is computed again later; its canvas is
+    out, the sequence admitted last gives its pages up and is computed again later; its tokens are
     kept. Block lengths that follow the load are chosen as a sequence first runs, by the rows that
     every sequence, running or waiting, would take in blocks of its usual length.
+
+    Most sequences of a step repeat their last pass. They are chosen and counted by arrays over all
+    of them, so host time hardly grows with their number.
     """
 
     def __init__(
-        self,
-        config: EngineConfig,
-        pool: PagePool,
-        model: ModelInfo,
-        saturation_rows: int = GPU_SATURATION_ROWS,
+        self, config: EngineConfig, limits: EngineLimits, pool: PagePool, model: ModelInfo
     ) -> None:
-        self._config = config
+        self._limits = limits
         self._pool = pool
         self._model = model
         # With full attention, keys of a prompt depend on what follows it.
         self._shares_pages = config.prefix_cache and model.attention != "full"
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
-        self._saturation_rows = saturation_rows
-        self._turns = Turns(config.max_batch_tokens, saturation_rows)
-        self._lacked_budget = False  # whether a step had no rows left for a sequence
+        self._turns = Turns(limits.max_batch_tokens, limits.saturation_rows)
+        self._lacked_budget = False  # True if a step had no rows left for a sequence
         self._block_rows = 0  # of every sequence, in blocks of its usual length
+        num_rows = limits.num_table_rows
         self.table = SequenceTable.sized(
-            num_table_rows(config), model.max_model_len, pool.num_pages, pool.page_size
+            num_rows, model.max_model_len, pool.num_pages, pool.page_size
         )
-        self._spans: list[Span | None] = [None] * num_table_rows(config)  # the last of each row
+        self._spans: list[Span | None] = [None] * num_rows  # the last of each row
         self.num_preempted = 0
 
     @property
@@ -91,47 +90,50 @@ class Scheduler:
     def schedule(self) -> StepBatch | None:
         """The next step, or None when there is nothing to do."""
         speculates = self._note_speculation()
-        kept, budget = self._choose()
-        if not kept:
+        spans, budget, num_repeats = self._choose()
+        if not spans:
             return None
-        page_size, shift = self._pool.page_size, self._model.shift
-        if not speculates:
-            return active_rows(build_batch(kept, self.table, page_size, shift=shift))
-        num_rows = sum(span.query.num_rows for span in kept)
-        spare = min(self._config.speculation_rows - num_rows, budget)
-        likely = speculate(kept, self.table, self._pool, spare)
-        batch = build_batch([*kept, *likely], self.table, page_size, shift=shift)
-        discard(likely, self.table, self._pool)
+        states: list[Span] = []
+        if speculates:
+            num_rows = sum(span.query.num_rows for span in spans)
+            spare = min(self._limits.speculation_rows - num_rows, budget)
+            states = speculate(spans, self.table, self._pool, spare)
+        batch = build_batch(
+            [*spans, *states],
+            self.table,
+            self._pool.page_size,
+            attention=self._model.attention,
+            shift=self._model.shift,
+            num_repeats=num_repeats,
+        )
+        discard(states, self.table, self._pool)
         return active_rows(batch)
 
-    def _choose(self) -> tuple[list[Span], int]:
-        """Spans of the next step, and the query tokens that are left."""
-        turns, spans, heavy = self._turns, list[Span](), list[Sequence]()
+    def _choose(self) -> tuple[list[Span], int, int]:
+        """Spans of the next step, query tokens that are left, and how many spans are repeats."""
+        turns, spans = self._turns, list[Span]()
         turns.begin()
-        decoding: list[Sequence] = []
-        reading: list[Sequence] = []
-        for sequence in self._running:
-            if turns.is_heavy(sequence):
-                heavy.append(sequence)
-            else:
-                (reading if sequence.is_reading else decoding).append(sequence)
+        repeats, decoding, reading, heavy = self._sorted_by_kind()
         light, reserved = decoding + reading, 0
         if self._lacked_budget:
             light, reserved = turns.longest_waiting(light), self._rows_to_admit()
         self._lacked_budget = False
         num_preempted, is_due = self.num_preempted, turns.is_heavy_due
         heavy = turns.longest_waiting(heavy) if len(heavy) > 1 else heavy
-        budget = self._config.max_batch_tokens
+        budget = self._limits.max_batch_tokens
         heavy_rows = light_rows = 0
         if heavy and is_due:
             first = next((s for s in heavy if not s.must_wait), heavy[0])
             heavy_rows = self._run([first], budget, spans)
         budget -= heavy_rows
-        light_rows = self._run(light, budget - min(reserved, budget // 2), spans)
+        light_rows = self._repeat(repeats, spans)
+        light_rows += self._run(light, budget - min(reserved, budget // 2) - light_rows, spans)
         budget -= light_rows
         # A sequence that was just preempted must not come back in the step that needed its pages.
         if self.num_preempted == num_preempted:
-            num_heavy = int(is_due and not heavy_rows) if light else self._config.max_num_seqs
+            num_heavy = self._limits.max_num_seqs
+            if light or len(repeats):
+                num_heavy = int(is_due and not heavy_rows)
             admitted = self._admit_waiting(budget, spans, num_heavy)
             light_rows, heavy_rows = light_rows + admitted[0], heavy_rows + admitted[1]
             budget -= sum(admitted)
@@ -144,7 +146,54 @@ class Scheduler:
             used = self._run(rest, budget, spans)
             heavy_rows, budget = heavy_rows + used, budget - used
         turns.end(light_rows, heavy_rows)
-        return spans, budget
+        if self.num_preempted != num_preempted:
+            repeats = repeats[self.table.counters[repeats, REPEATS] > 0]
+        return spans, budget, len(repeats)
+
+    def _sorted_by_kind(
+        self,
+    ) -> tuple[IntArray, list[Sequence], list[Sequence], list[Sequence]]:
+        """Rows that repeat their last pass, and other sequences: decoding, reading and heavy ones.
+
+        No row repeats where the budget might not do for all others too: then the order counts.
+        """
+        if not self._lacked_budget:
+            rows = np.array([s.table_row for s in self._running], np.int64)
+            is_repeat = self.table.counters[rows, REPEATS] > 0
+            others = [self._running[i] for i in (~is_repeat).nonzero()[0].tolist()]
+            repeats = rows[is_repeat]
+            bounds = self.table.bounds[repeats]
+            num_rows = int((bounds[:, 1] - bounds[:, 0]).sum())
+            num_rows += sum(2 * sequence.decoding.block_len for sequence in others)
+            if num_rows <= self._limits.max_batch_tokens:
+                kinds = self._kinds(others)
+                if not kinds[2]:
+                    return repeats, *kinds
+        return np.empty(0, np.int64), *self._kinds(self._running)
+
+    def _kinds(
+        self, sequences: list[Sequence]
+    ) -> tuple[list[Sequence], list[Sequence], list[Sequence]]:
+        """Sequences that decode, that read their prompt, and heavy ones."""
+        decoding: list[Sequence] = []
+        reading: list[Sequence] = []
+        heavy: list[Sequence] = []
+        for sequence in sequences:
+            if self._turns.is_heavy(sequence):
+                heavy.append(sequence)
+            else:
+                (reading if sequence.is_reading else decoding).append(sequence)
+        return decoding, reading, heavy
+
+    def _repeat(self, rows: IntArray, spans: list[Span]) -> int:
+        """Add the last spans of rows to the step once more; returns their query tokens."""
+        if not len(rows):
+            return 0
+        repeated = [self._spans[row] for row in rows.tolist()]
+        spans += [span for span in repeated if span is not None]
+        self.table.ran(rows, self._turns.step)
+        bounds = self.table.bounds[rows]
+        return int((bounds[:, 1] - bounds[:, 0]).sum())
 
     def _run(self, sequences: list[Sequence], budget: int, spans: list[Span]) -> int:
         """Add running sequences to the step while they fit; returns the query tokens used."""
@@ -158,7 +207,7 @@ class Scheduler:
 
     def _rows_to_admit(self) -> int:
         """Query tokens that the first waiting sequence would take, if one more may run."""
-        if not self._waiting or len(self._running) >= self._config.max_num_seqs:
+        if not self._waiting or len(self._running) >= self._limits.max_num_seqs:
             return 0
         first = self._waiting[0]
         return pass_rows(first) + (0 if first.is_full else first.num_prompt)
@@ -170,7 +219,7 @@ class Scheduler:
         wait, but only so many of them.
         """
         light_rows = heavy_rows = 0
-        while self._waiting and len(self._running) < self._config.max_num_seqs:
+        while self._waiting and len(self._running) < self._limits.max_num_seqs:
             first, left = self._waiting[0], budget - light_rows - heavy_rows
             if self._turns.is_heavy(first):
                 used = self._admit(first, left, spans) if num_heavy else 0
@@ -199,30 +248,60 @@ class Scheduler:
             return light
         preempted = takewhile(lambda s: s.table_row is not None, self._waiting)
         num_rows = len(self._running) + sum(1 for _ in preempted)
-        return light if num_rows < self._config.max_num_seqs else None
+        return light if num_rows < self._limits.max_num_seqs else None
 
     def _note_speculation(self) -> bool:
         """Tell sequences to keep scores for speculation while there is room for it."""
-        if not self._config.speculation_rows:
+        if not self._limits.speculation_rows:
             return False
         block_rows = sum(s.decoding.block_len for s in self._running)
-        speculates = 2 * block_rows <= self._config.speculation_rows
+        speculates = 2 * block_rows <= self._limits.speculation_rows
         for sequence in self._running:
             sequence.keeps_scores = speculates and can_speculate(sequence)
+            self.table.note_kind(sequence)
         return speculates
 
-    def advance(self, batch: StepBatch) -> None:
-        """Record that a step was launched; what it makes final is published for reuse."""
+    def advance(self, batch: StepBatch) -> list[Sequence]:
+        """Record that a step was launched; final pages are published for reuse.
+
+        Returns the sequences whose first step it is.
+        """
+        started: list[Sequence] = []
         page_size = self._pool.page_size
-        for span in batch.spans:
+        self._advance_repeats(batch)
+        for span in batch.spans[batch.num_repeats :]:
             sequence = span.sequence
             if sequence.speculates_for is not None:
                 sequence.speculates_for.num_rows += span.query.num_rows
             elif not span.without_prompt:
                 sequence.computed(span.query)
+                if sequence.num_forwards == 1:
+                    started.append(sequence)
+                sequence.counters[REPEATS] = self._will_repeat(sequence, span.query)
                 end = (sequence.num_published + 1) * page_size
                 if self._shares_pages and end <= sequence.num_computed:
                     self._publish(sequence)
+        return started
+
+    def _advance_repeats(self, batch: StepBatch) -> None:
+        if not batch.num_repeats:
+            return
+        rows = [span.row for span in batch.spans[: batch.num_repeats]]
+        counters, bounds = self.table.counters[rows], self.table.bounds[rows]
+        counters[:, IN_FLIGHT] += 1
+        counters[:, NUM_FORWARDS] += 1
+        counters[:, NUM_ROWS] += bounds[:, 1] - bounds[:, 0]
+        next_step = counters[:, BLOCK_STEP] + counters[:, IN_FLIGHT]
+        counters[:, REPEATS] = next_step < self.table.parameters["num_steps"][rows]
+        self.table.counters[rows] = counters
+
+    def _will_repeat(self, sequence: Sequence, query: QueryRange) -> bool:
+        return (
+            sequence.will_repeat(query)
+            and not sequence.is_out
+            and not self._limits.speculation_rows
+            and not self._turns.is_heavy(sequence)
+        )
 
     def _publish(self, sequence: Sequence) -> None:
         """Offer the pages whose keys are final."""
@@ -289,7 +368,7 @@ class Scheduler:
 
     def _choose_block_length(self, sequence: Sequence) -> None:
         """Fix the block length by the load, again and again until the sequence fits."""
-        index = index_under_load(self._block_rows / self._saturation_rows)
+        index = index_under_load(self._block_rows / self._limits.saturation_rows)
         chosen = sequence.choices[min(index, len(sequence.choices) - 1)]
         if chosen is not sequence.decoding:
             sequence.decode_by(chosen)
@@ -327,18 +406,18 @@ class Scheduler:
     def _release(self, sequence: Sequence) -> None:
         self._pool.release(sequence.pages)
         sequence.pages = []
+        sequence.counters[REPEATS] = False
         if sequence.table_row is not None:
             self._spans[sequence.table_row] = None
         sequence.num_computed = sequence.num_published = 0
 
     def _append(self, sequence: Sequence, query: QueryRange, spans: list[Span]) -> int:
-        """Add what a sequence computes to the step; returns the query tokens used."""
-        row = sequence.table_row
-        assert row is not None, "a sequence that runs has a row"
-        span = Span.of(sequence, query)
+        """Add a pass of a sequence to the step; returns the query tokens used."""
+        span = Span.from_pass(sequence, query)
         spans.append(span)
+        self.table.bounds[span.row] = span.bounds
         if sequence.num_branches == 2:
-            spans.append(Span.of(sequence, query, without_prompt=True))
+            spans.append(Span.from_pass(sequence, query, without_prompt=True))
         else:
-            self._spans[row] = span
+            self._spans[span.row] = span
         return sequence.num_branches * query.num_rows

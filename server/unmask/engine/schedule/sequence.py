@@ -1,48 +1,28 @@
-"""One request while it is being decoded: its canvas, its open block and its pages."""
+"""One request while it is being decoded: its tokens, its open block and its pages."""
 
 import copy
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
+from unmask.engine.schedule.counters import (
+    BLOCK_START,
+    BLOCK_STEP,
+    FINAL_END,
+    IN_FLIGHT,
+    LAST_STEP,
+    NUM_COUNTERS,
+    NUM_FINAL,
+    NUM_FORWARDS,
+    NUM_ROWS,
+    NUM_STEPS,
+    REPEATS,
+    Counter,
+)
+from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PageHash, page_hash, root_hash
-from unmask.engine.schedule.passes import BoolArray, IntArray, QueryRange
-from unmask.types import MAX_BLOCK_LENGTH, CacheName, ModelInfo, PolicyName, Request
-from unmask_kernels.scoring.request_constraint import Constraint
-
-
-@dataclass(frozen=True, slots=True)
-class Decoding:
-    """Decoding parameters with every default filled in; `limit` is the policy's own number.
-
-    `quotas` are the fewest positions that each step of a block fills.
-    """
-
-    policy: PolicyName
-    limit: float
-    quotas: tuple[int, ...]
-    block_len: int
-    max_tokens: int
-    temperature: float
-    top_p: float
-    top_k: int
-    seed: int
-    num_logprobs: int | None
-    stop_ids: frozenset[int]
-    cache: CacheName = "none"
-    guidance: float = 0.0  # how far logits are moved away from those without the prompt
-    editing_limit: float | None = None  # a committed token of the open block may be replaced
-    max_post_steps: int = 0  # that may still edit a block when nothing of it is masked
-    constraint: Constraint | None = None
-    sub_block_len: int | None = None  # positions of a block that are filled before the next ones
-    eos_last: bool = False  # positions that would end the answer are filled after the others
-    shorter: tuple["Decoding", ...] = ()  # the same in shorter blocks, one of which a load may take
-
-    @property
-    def steps(self) -> int:
-        """Denoising steps that a block may take."""
-        return len(self.quotas)
+from unmask.engine.schedule.query_range import BoolArray, IntArray, QueryRange
+from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, Request
 
 
 class Sequence:
@@ -56,6 +36,14 @@ class Sequence:
     answer's, those before `fill_end` are denoised, and those after it are given.
     """
 
+    block_step = Counter(BLOCK_STEP)  # denoising steps of the open block that were applied
+    in_flight = Counter(IN_FLIGHT)  # runs of the open block whose results are not known yet
+    num_steps = Counter(NUM_STEPS)  # denoising steps of all blocks
+    num_forwards = Counter(NUM_FORWARDS)  # forward passes that it took part in
+    num_rows = Counter(NUM_ROWS)  # query tokens of these passes
+    last_step = Counter(LAST_STEP)  # of the scheduler, in which it ran
+    num_final = Counter(NUM_FINAL)  # positions of the final prefix
+
     def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
         self.request = request
         self.choices = (decoding, *decoding.shorter)
@@ -65,13 +53,11 @@ class Sequence:
         self.shift = info.shift
         self.num_prompt = len(request.prompt_token_ids)
         self.num_cached = 0
-        self.num_steps = 0
-        self.num_forwards = 0
-        self.num_rows = 0
+        self.counters = np.zeros(NUM_COUNTERS, np.int64)
         self.arrival_s = time.monotonic()
         self.first_token_s: float | None = None
         self.was_admitted = False
-        self.last_step = -1  # of the scheduler, in which it ran
+        self.last_step = -1
         self.num_passed = 0  # sequences that were admitted before it for lack of pages
         self.speculates_for: Sequence | None = None  # of which this is a speculative state
         self.num_shared = 0  # pages of it that a speculative state reads
@@ -81,7 +67,7 @@ class Sequence:
     def decode_by(self, decoding: Decoding) -> None:
         """Lay the canvas out in blocks; nothing may have been computed yet."""
         self.decoding = decoding
-        self.num_branches = 2 if decoding.guidance else 1  # the second one's prompt is masked
+        self.num_branches = 2 if decoding.cfg_scale else 1  # the second one's prompt is masked
         # Whether resolved positions of the open block are computed no more until it is full.
         self.keeps_block_keys = decoding.cache == "block"
         # Whether no result decides what is computed next, unless its scores are kept.
@@ -89,8 +75,8 @@ class Sequence:
             self.is_canvas
             or self.shift
             or self.keeps_block_keys
-            or decoding.editing_limit is not None
-            or decoding.sub_block_len is not None
+            or decoding.editing_threshold is not None
+            or decoding.sub_block_length is not None
         )
         request, block_len = self.request, decoding.block_len
         # Whether the device has cells for two blocks, and nothing but quotas tells how many
@@ -113,8 +99,7 @@ class Sequence:
         self.confidence = np.zeros(capacity, np.float32)
         self.guess = self.tokens.copy()
         self.accepted = np.zeros(capacity, np.bool_)  # by the last step of a canvas of noise
-        self.block_start = self.num_prompt - (self.num_prompt - self.origin) % block_len
-        self.block_end = min(self.block_start + block_len, self.fill_end)
+        self._open_block(self.num_prompt - (self.num_prompt - self.origin) % block_len)
         self.block_step = 0
         self.post_steps = 0
         self.is_settled = False  # whether edits are over, so that the block is final
@@ -124,7 +109,7 @@ class Sequence:
         self.has_block_keys = False
         self.was_masked = self.masked[:0]  # in the open block, before the last result
         self.num_computed = 0
-        self.in_flight = 0  # runs of the open block whose results are not known yet
+        self.in_flight = 0
         self.in_next = 0  # runs of the block after it
         self.table_row: int | None = None  # of the table and the device's canvas, once admitted
         self.num_final = self.num_prompt
@@ -200,7 +185,7 @@ class Sequence:
             return False
         if self.is_canvas and self.is_out:
             return not self.opens_next
-        if self.decoding.editing_limit is not None and self.in_flight > 1:
+        if self.decoding.editing_threshold is not None and self.in_flight > 1:
             return True  # a run after the last edit might edit once more, and leave other keys
         if self.keeps_scores and self.in_flight > 0:
             return True  # the last result predicts the next ones
@@ -208,7 +193,19 @@ class Sequence:
             return True  # the result before the last one tells which positions are active
         if self.shift and self.block_step == 0 and self.masked[self.block_start]:
             return self.in_flight > 0  # of the block, the device has the first position only
-        return self.in_flight > 0 and self.decoding.sub_block_len is not None
+        return self.in_flight > 0 and self.decoding.sub_block_length is not None
+
+    def will_repeat(self, query: QueryRange) -> bool:
+        """True if `query`, which was just launched, is the next pass too, whatever its result is.
+
+        It is as long as the block may take more steps, and nothing but its end stops it.
+        """
+        return (
+            query is self._last_pass
+            and query.start == self.block_start
+            and self._runs_ahead
+            and not (self.keeps_scores or self.in_next)
+        )
 
     @property
     def next_horizon(self) -> int:
@@ -255,7 +252,7 @@ class Sequence:
         return QueryRange(self.num_computed, end, end, range(self.block_end, end))
 
     def _block_pass(self) -> QueryRange:
-        start, end, part_len = self.block_start, self.block_end, self.decoding.sub_block_len
+        start, end, part_len = self.block_start, self.block_end, self.decoding.sub_block_length
         last = None if self.has_block_keys else self._last_pass
         if last is not None and last.start == self.num_computed and last.end == end:
             return last
@@ -357,6 +354,7 @@ class Sequence:
         """A state of the same request that goes on by itself, without pages yet."""
         state = copy.copy(self)
         state.speculates_for = self.speculates_for or self
+        state.counters = self.counters.copy()
         state.tokens, state.masked = self.tokens.copy(), self.masked.copy()
         state.pages, state.page_hashes = [], []
         state.table_row, state.in_flight = None, 0
@@ -382,8 +380,13 @@ class Sequence:
         elif not self.is_canvas and self.in_flight and self.pages and not self.has_block_keys:
             # The run that is still out has every token, so it leaves the block's final keys.
             self.num_computed = self.block_end
-        self.block_start = self.block_end
-        self.block_end = min(self.block_start + self.decoding.block_len, self.fill_end)
+        self._open_block(self.block_end)
         self.in_flight, self.in_next = self.in_next, 0
         self.block_step = self.post_steps = 0
         self.is_settled = self.has_block_keys = False
+
+    def _open_block(self, start: int) -> None:
+        self.block_start = start
+        self.block_end = min(start + self.decoding.block_len, self.fill_end)
+        self.counters[[BLOCK_START, REPEATS]] = start, False
+        self.counters[FINAL_END] = min(self.block_end, self.last_end)

@@ -8,18 +8,11 @@ state, token for token. Its result is then what the next step would have compute
 
 import numpy as np
 
-from unmask.config import EngineConfig
-from unmask.engine.schedule.batch import Span
+from unmask.engine.schedule.limits import MAX_STATES
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.schedule.span import Span
 from unmask.engine.schedule.table import SequenceTable
-
-MAX_STATES = 8  # of a step
-
-
-def num_table_rows(config: EngineConfig) -> int:
-    """Rows of the table and of the device's canvas: of sequences, and of speculative states."""
-    return config.max_num_seqs + (MAX_STATES if config.speculation_rows else 0)
 
 
 def can_speculate(sequence: Sequence) -> bool:
@@ -30,8 +23,8 @@ def can_speculate(sequence: Sequence) -> bool:
         or sequence.is_canvas
         or sequence.shift
         or sequence.keeps_block_keys
-        or decoding.editing_limit is not None
-        or decoding.sub_block_len is not None
+        or decoding.editing_threshold is not None
+        or decoding.sub_block_length is not None
     )
 
 
@@ -93,7 +86,9 @@ def speculate(spans: list[Span], table: SequenceTable, pool: PagePool, num_rows:
             table.enter(state)
             query = state.next_pass(needed)
             assert query is not None, "there is room for it"
-            found.append(Span.of(state, query))
+            span = Span.from_pass(state, query)
+            table.bounds[span.row] = span.bounds
+            found.append(span)
             num_rows -= needed
             if state.block_start == origin.block_start:
                 frontier.append(state)

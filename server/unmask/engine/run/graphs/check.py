@@ -1,17 +1,22 @@
-"""Random steps and decisions, to try what was captured on before anything depends on it."""
+"""Random steps, to check CUDA graphs on before anything depends on them."""
 
 import numpy as np
+import torch
 
 from unmask.engine.run.graphs.sampling_buffers import LONGEST, SamplingSize
 from unmask.engine.run.graphs.sizes import GraphSize
-from unmask.engine.run.staging import Array, on_host
+from unmask.engine.run.inputs import RowInputs
+from unmask.engine.run.staging import Array, Staging, on_host
 from unmask.models.inputs import ForwardInputs, plan_layers
 from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
+from unmask_kernels.attention.ops import AttentionPlan
+from unmask_kernels.attention.static_tiles import plan_tensors, with_tensors
+from unmask_kernels.attention.tiles import TilePlan
 from unmask_kernels.policies.table import POLICIES
 
 NUM_STEPS = 8  # of a block, at least
-SPARE_PART = 8  # one row of as many is left free
+PADDING_PART = 8  # one row of as many is padding
 
 
 def random_step(
@@ -19,13 +24,13 @@ def random_step(
 ) -> ForwardInputs:
     """A step that fits a size, on the host: sequences of random lengths, each with rows at its end.
 
-    Every row writes to a slot of its own, in any page but the last. The keys before are those of
-    whatever pages, so no sequence may depend on what is in them.
+    Every row writes to a slot of its own, in any page but the last. Earlier keys are in random
+    pages, so no sequence may depend on their contents.
     """
     page_size = cache.keys[0].shape[1]
     num_pages = cache.keys[0].shape[0] - 1
     free = random.permutation(num_pages).tolist()
-    total = size.num_rows - size.num_rows // SPARE_PART
+    total = size.num_rows - size.num_rows // PADDING_PART
     longest = -(-total // size.num_sequences)
     query_starts, page_starts = [0], [0]
     positions: list[np.ndarray] = []
@@ -60,31 +65,55 @@ def random_step(
     return ForwardInputs(token_ids, positions_, slots_, plans, cache)
 
 
-def random_decision(
+def closed_rows(step: ForwardInputs, dummy_slot: int) -> RowInputs:
+    """Rows of a step, none of which is of an open block."""
+    slots = torch.full_like(step.token_ids, dummy_slot)
+    is_known = torch.ones_like(slots, dtype=torch.bool)
+    return RowInputs(step.token_ids, step.positions, step.slots, slots, is_known)
+
+
+def on_device(step: ForwardInputs, staging: Staging) -> ForwardInputs:
+    """A step whose tensors are on the host, brought to the device in one copy."""
+    if staging.device.type == "cpu":
+        return step
+    tensors = [step.token_ids, step.positions, step.slots]
+    plans = {id(plan): plan for plan in step.plans if isinstance(plan, TilePlan)}
+    for plan in plans.values():
+        tensors += plan_tensors(plan)
+    copies = iter(staging.to_device([tensor.numpy() for tensor in tensors]))
+    token_ids, positions, slots = (next(copies) for _ in range(3))
+    moved: dict[int, AttentionPlan] = {
+        name: with_tensors(plan, [next(copies) for _ in plan_tensors(plan)])
+        for name, plan in plans.items()
+    }
+    copied = tuple(moved.get(id(plan), plan) for plan in step.plans)
+    return ForwardInputs(token_ids, positions, slots, copied, step.cache)
+
+
+def random_sampling(
     size: SamplingSize, dummy_slot: int, random: np.random.Generator
 ) -> dict[str, Array]:
-    """What decides about rows of all sorts, in the form of `decision_room.arrays_of`."""
-    num_rows = size.num_rows - size.num_rows // SPARE_PART
+    """Random `SamplingInputs.arrays` of all sorts."""
+    num_rows = size.num_rows - size.num_rows // PADDING_PART
     num_blocks = min(size.num_blocks, -(-num_rows // (LONGEST // 2)))
     spans = np.arange(num_rows) * num_blocks // num_rows
-    rows: dict[str, Array] = {
+    arrays: dict[str, Array] = {
         "hidden_rows": random.integers(0, size.num_rows, num_rows),
-        "cells": random.permutation(dummy_slot)[:num_rows],
+        "token_slots": random.permutation(dummy_slot)[:num_rows],
         "spans": spans,
     }
-    if size.draws:
-        heat = random.choice(np.array([0.0, 0.7, 1.0], np.float32), num_blocks)
-        rows |= {
-            "temperature": heat[spans],
-            "seeds": random.integers(0, 2**62, num_blocks)[spans],
-            "positions": np.arange(num_rows),
-            "steps": random.integers(0, NUM_STEPS, num_blocks)[spans],
-        }
-    blocks: dict[str, Array] = {
-        "codes": random.integers(0, len(POLICIES), num_blocks).astype(np.int32),
+    drawn = np.arange(num_rows if size.draws else 0)
+    temperature = random.choice(np.array([0.0, 0.7, 1.0], np.float32), num_blocks)
+    owner = spans[drawn]
+    return arrays | {
+        "drawn_rows": drawn,
+        "temperature": temperature[owner],
+        "seeds": random.integers(0, 2**62, num_blocks)[owner],
+        "positions": drawn,
+        "steps": random.integers(0, NUM_STEPS, num_blocks)[owner],
+        "policies": random.integers(0, len(POLICIES), num_blocks).astype(np.int32),
         "quota": random.integers(1, 5, num_blocks),
-        "limit": random.random(num_blocks, np.float32),
-        "editing": random.random(num_blocks, np.float32),
-        "starts": np.searchsorted(spans, np.arange(num_blocks)),
+        "threshold": random.random(num_blocks, np.float32),
+        "editing_threshold": random.random(num_blocks, np.float32),
+        "starts": np.append(np.searchsorted(spans, np.arange(num_blocks)), num_rows),
     }
-    return rows | blocks

@@ -1,235 +1,173 @@
-"""Captured forwards: one launch for all kernels of a step, for steps of a few fixed sizes.
+"""CUDA graphs of the forward pass, for steps of a few sizes.
 
-A step is filled up with rows to the next size. That changes nothing of the rows that count: every
-kernel works on a row, or on a tile and its own keys, alone. Matrix products on a GPU may be the
-exception, as cuBLAS picks its algorithm by the number of rows, whoever fills it up; with graphs
-that number is one of few.
+A step is padded to the next size. No row depends on the padding: every kernel works on a row, or
+on a tile and its own keys, alone. Matrix products may be the exception, as cuBLAS picks its
+algorithm by the number of rows; with graphs that number is one of few.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.config import EngineConfig
-from unmask.engine.run.graphs.check import random_step
-from unmask.engine.run.graphs.forward_buffers import ForwardBuffers, HostStep, dummy_slot, on_device
+from unmask.engine.run.device import DeviceModel
+from unmask.engine.run.graphs.check import closed_rows, on_device, random_step
+from unmask.engine.run.graphs.forward_buffers import ForwardBuffers
+from unmask.engine.run.graphs.recorder import (
+    CLOSE,
+    CapturedGraph,
+    Recorder,
+    warn_of_dependence,
+)
 from unmask.engine.run.graphs.sizes import graph_sizes, largest, tile_configs
+from unmask.engine.run.inputs import RowInputs, dummy_slot
 from unmask.engine.run.staging import Staging
 from unmask.models.family import Model
 from unmask.models.inputs import ForwardInputs
-from unmask.models.kv_cache import KVCache
-from unmask.models.registry import LoadedModel
 from unmask.models.weights import Progress
-from unmask_kernels.dispatch import uses_triton
+from unmask_kernels.attention.ops import AttentionPlan
 
 logger = logging.getLogger(__name__)
 
 
-class Graph(Protocol):
-    """What was recorded."""
-
-    def replay(self) -> None:
-        """Do it again."""
-        ...
-
-
-CLOSE = 16.0  # roundings of the largest number
-
-Recorder = Callable[[Callable[[], None]], Graph]
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """A forward pass over a room."""
-
-    room: ForwardBuffers
-    graph: Graph
-
-
 class ForwardGraphs:
-    """The forward pass of a model, replayed wherever a step fits."""
+    """The forward pass of a model, replayed for every step that fits a graph."""
 
     def __init__(
         self,
-        captured: Sequence[Captured],
+        captured: Sequence[CapturedGraph[ForwardBuffers]],
         hidden: Tensor,
-        canvas: Tensor,
+        open_tokens: Tensor,
         staging: Staging,
     ) -> None:
         self._captured = captured  # smallest first
         self.hidden = hidden  # [rows of the largest, C], overwritten by every replay
-        self._spare_cell = dummy_slot(canvas)
+        self._dummy_slot = dummy_slot(open_tokens)
         self._staging = staging
 
     @property
     def row_counts(self) -> list[int]:
-        """For how many rows there are graphs, smallest first."""
-        return sorted({captured.room.num_rows for captured in self._captured})
+        """Numbers of rows with a graph, smallest first."""
+        return sorted({captured.buffers.num_rows for captured in self._captured})
 
-    def replay(self, step: HostStep) -> bool:
-        """Leave the hidden states of a step in `hidden`; false if it fits no graph."""
+    def replay(self, rows: RowInputs, plans: Sequence[AttentionPlan]) -> bool:
+        """Leave the hidden states of a step in `hidden`; False if it fits no graph.
+
+        Rows and plans are on the host.
+        """
         for captured in self._captured:
-            if captured.room.fits(step.given):
-                captured.room.fill(step, self._spare_cell, self._staging)
+            if captured.buffers.fits(len(rows.token_ids), plans):
+                captured.buffers.fill(rows, plans, self._dummy_slot, self._staging)
                 captured.graph.replay()
                 return True
         return False
 
 
-def wants_graphs(config: EngineConfig, loaded: LoadedModel) -> bool:
-    """Whether steps are captured."""
-    return loaded.device.type == "cuda" if config.graphs is None else config.graphs
-
-
 @torch.inference_mode()
 def capture_forward(
-    config: EngineConfig,
-    loaded: LoadedModel,
-    cache: KVCache,
-    canvas: Tensor,
-    staging: Staging,
-    progress: Progress | None = None,
+    device: DeviceModel, open_tokens: Tensor, progress: Progress | None, recorder: Recorder
 ) -> ForwardGraphs | None:
     """Capture every size; None, and a warning, where that fails or a replay gives something else.
 
-    The last page of `cache` and the last row of `canvas` [sequences + 1, L] are for rows to spare.
-    No sequence may have pages yet. `progress` gets "graphs", how many there are and all.
+    The last page of the cache and the last row of `open_tokens` [rows + 1, L] are for padding. No
+    sequence may have pages yet. `progress` gets "graphs", how many there are and all.
     """
     try:
-        return _capture(config, loaded, cache, canvas, staging, progress)
+        return _capture(device, open_tokens, progress, recorder)
     except Exception as error:
-        logger.warning("steps run without graphs: %s: %s", type(error).__name__, error)
+        logger.warning(
+            "CUDA graphs of the forward pass are disabled: %s: %s", type(error).__name__, error
+        )
         return None
     finally:
-        canvas.zero_()
-
-
-def recorder(device: torch.device) -> Recorder:
-    """Records what CUDA is asked to do, in memory that all recordings share."""
-    if device.type != "cuda" or not uses_triton(device):
-        raise RuntimeError(f"graphs need CUDA and Triton, the device is {device}")
-    pool = torch.cuda.graph_pool_handle()
-
-    def record(run: Callable[[], None]) -> Graph:
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # kernels are compiled, libraries take their memory
-            run()
-        torch.cuda.current_stream().wait_stream(side)
-        _give_back_memory(device)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
-            run()
-        return graph
-
-    return record
-
-
-def _give_back_memory(device: torch.device) -> None:
-    """Free what torch holds unused if there is less besides: a capture cannot do so itself."""
-    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    if unused > torch.cuda.mem_get_info(device)[0]:
-        torch.cuda.empty_cache()
+        open_tokens.zero_()
 
 
 def _capture(
-    config: EngineConfig,
-    loaded: LoadedModel,
-    cache: KVCache,
-    canvas: Tensor,
-    staging: Staging,
-    progress: Progress | None,
+    device: DeviceModel, open_tokens: Tensor, progress: Progress | None, recorder: Recorder
 ) -> ForwardGraphs:
-    model, sizes = loaded.model, graph_sizes(config, loaded)
+    loaded, cache, staging = device.loaded, device.cache, device.staging
     record = recorder(loaded.device)
+    sizes = graph_sizes(device.limits, loaded)
     kinds, tiles = tile_configs(loaded), largest(sizes)
-    whole = ForwardBuffers.empty(
-        model.layers, {s: (kinds[s], tiles[s]) for s in kinds}, sizes[-1].num_rows, cache
-    )
+    plans = {shape: (kinds[shape], tiles[shape]) for shape in kinds}
+    whole = ForwardBuffers.empty(loaded.model.layers, plans, sizes[-1].num_rows, cache)
     random = np.random.default_rng(0)
-    first = model.forward(on_device(random_step(loaded, cache, sizes[0], random), staging))
-    hidden = first.new_zeros(sizes[-1].num_rows, first.shape[1])
-    captured: list[Captured] = []
+    first = random_step(loaded, cache, sizes[0], random)
+    hidden = loaded.model.forward(on_device(first, staging))
+    hidden = hidden.new_zeros(sizes[-1].num_rows, hidden.shape[1])
+    captured: list[CapturedGraph[ForwardBuffers]] = []
     dependent: list[int] = []
     for size in reversed(sizes):  # the largest takes the memory that the others share
-        room = whole.part(size.num_rows, size.tiles)
+        buffers = whole.view(size.num_rows, size.tiles)
         step = random_step(loaded, cache, size, random)
-        room.fill(closed(step, canvas), dummy_slot(canvas), staging)
-        one = Captured(room, record(_runner(model, room, hidden[: size.num_rows], canvas)))
-        trial = _Trial(model, one, hidden, canvas, staging)
-        if not trial.check(random_step(loaded, cache, size, random), random):
+        slot = dummy_slot(open_tokens)
+        buffers.fill(closed_rows(step, slot), step.plans, slot, staging)
+        run = _forward_over(loaded.model, buffers, hidden[: size.num_rows], open_tokens)
+        one = CapturedGraph(buffers, record(run))
+        check = _ForwardCheck(device, one, hidden, open_tokens)
+        if not check.passes(random_step(loaded, cache, size, random), random):
             dependent.append(size.num_rows)
         captured.append(one)
         if progress is not None:
             progress("graphs", len(captured), len(sizes))
-    warn_of_dependence(dependent)
-    return ForwardGraphs(captured[::-1], hidden, canvas, staging)
+    warn_of_dependence(logger, dependent)
+    counts = sorted({size.num_rows for size in sizes})
+    logger.info(
+        "CUDA graphs: %d of the forward pass, %d to %d rows", len(sizes), counts[0], counts[-1]
+    )
+    return ForwardGraphs(captured[::-1], hidden, open_tokens, staging)
 
 
-def warn_of_dependence(num_rows: Sequence[int]) -> None:
-    """Log the sizes, in rows, of steps whose rows differ in their last bits by their company."""
-    if num_rows:
-        logger.warning(
-            "the last bits of an answer may depend on what else is decoded: the device multiplies "
-            "rows in another way in steps of %s rows",
-            ", ".join(map(str, sorted(set(num_rows)))),
-        )
-
-
-def closed(step: ForwardInputs, canvas: Tensor) -> HostStep:
-    """A step of whose rows none is of an open block."""
-    cells = torch.full_like(step.token_ids, dummy_slot(canvas))
-    return HostStep(step, cells, torch.ones_like(cells, dtype=torch.bool))
-
-
-def _runner(
-    model: Model, room: ForwardBuffers, hidden: Tensor, canvas: Tensor
+def _forward_over(
+    model: Model, buffers: ForwardBuffers, hidden: Tensor, open_tokens: Tensor
 ) -> Callable[[], None]:
     def run() -> None:
-        room.renew(canvas)
-        hidden.copy_(model.forward(room.step))
+        buffers.rows.sync_open_tokens(open_tokens)
+        hidden.copy_(model.forward(buffers.inputs))
 
     return run
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
-    """What is needed to try a graph before anything depends on it."""
+class _ForwardCheck:
+    """Compares replays of a graph with eager kernels before anything depends on it."""
 
-    model: Model
-    captured: Captured
+    device: DeviceModel
+    captured: CapturedGraph[ForwardBuffers]
     hidden: Tensor
-    canvas: Tensor
-    staging: Staging
+    open_tokens: Tensor
 
-    def check(self, step: ForwardInputs, random: np.random.Generator) -> bool:
+    def passes(self, step: ForwardInputs, random: np.random.Generator) -> bool:
         """Raise if a replay differs in a bit from the same kernels launched one by one.
 
-        Returns whether it is the same in every bit as the step before it was filled up.
-
-        Half of its tokens are put on the canvas, and kept from the host. Last bits may differ from
-        that step where a library takes another algorithm for another number of rows.
+        Returns True if it also has every bit of the step before it was padded. Last bits may differ
+        where a library takes another algorithm for another number of rows. Half of the step's
+        tokens are among the open tokens, and kept from the host.
         """
-        count, room = len(step.token_ids), self.captured.room
-        cells = torch.from_numpy(random.permutation(dummy_slot(self.canvas))[:count])
+        count, buffers = len(step.token_ids), self.captured.buffers
+        model, slot = self.device.loaded.model, dummy_slot(self.open_tokens)
+        token_slots = torch.from_numpy(random.permutation(slot)[:count])
         is_known = torch.from_numpy(random.random(count) < 0.5)
-        plain = on_device(step, self.staging)
-        self.canvas.view(-1)[cells.to(self.canvas.device)] = plain.token_ids
-        ids = step.token_ids.where(is_known, 0)
-        hidden_step = HostStep(replace(step, token_ids=ids), cells, is_known)
-        room.fill(hidden_step, dummy_slot(self.canvas), self.staging)
+        plain = on_device(step, self.device.staging)
+        self.open_tokens.view(-1)[token_slots.to(self.open_tokens.device)] = plain.token_ids
+        rows = replace(
+            closed_rows(step, slot),
+            token_ids=step.token_ids.where(is_known, 0),
+            token_slots=token_slots,
+            is_known=is_known,
+        )
+        buffers.fill(rows, step.plans, slot, self.device.staging)
         self.hidden.fill_(torch.nan)
         self.captured.graph.replay()
         replayed = self.hidden[:count].clone()
-        if not torch.equal(replayed, self.model.forward(room.step)[:count]):
-            raise RuntimeError(f"a replay of {room.num_rows} rows is not what was captured")
-        expected = self.model.forward(plain).float()
+        if not torch.equal(replayed, model.forward(buffers.inputs)[:count]):
+            raise RuntimeError(f"a replay of {buffers.num_rows} rows is not what was captured")
+        expected = model.forward(plain).float()
         error = (replayed.float() - expected).abs().max()
         if not error <= CLOSE * torch.finfo(replayed.dtype).eps * expected.abs().max():
-            raise RuntimeError(f"{count} rows filled up to {room.num_rows} are off by {error:.3g}")
+            raise RuntimeError(f"{count} rows padded to {buffers.num_rows} are off by {error:.3g}")
         return bool(torch.equal(replayed.float(), expected))

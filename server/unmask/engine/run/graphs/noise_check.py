@@ -1,11 +1,13 @@
-"""Random steps over canvases, to try what was captured on before anything depends on it."""
+"""Random steps over canvases, to check CUDA graphs on before anything depends on them."""
 
 import numpy as np
 
 from unmask.engine.run.graphs.noise_buffers import NoiseSize
-from unmask.engine.schedule.batch import Span, StepBatch, build_batch
-from unmask.engine.schedule.passes import QueryRange
-from unmask.engine.schedule.sequence import Decoding, Sequence
+from unmask.engine.schedule.batch import StepBatch, build_batch
+from unmask.engine.schedule.decoding import Decoding
+from unmask.engine.schedule.query_range import QueryRange
+from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.schedule.span import Span
 from unmask.engine.schedule.table import SequenceTable
 from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
@@ -24,8 +26,8 @@ def random_canvases(
 ) -> StepBatch:
     """A batch that fits a size: canvases after prompts of random lengths, some rows of which join.
 
-    Every row writes to a slot of its own, in any page but the last. The keys before are those of
-    whatever pages, so no sequence may depend on what is in them.
+    Every row writes to a slot of its own, in any page but the last. Earlier keys are in random
+    pages, so no sequence may depend on their contents.
     """
     length = loaded.info.block_length
     assert length is not None, "a canvas has a length"
@@ -56,24 +58,25 @@ def random_canvases(
         raise RuntimeError("there are too few pages for a canvas")
     for i in random.permutation(len(parts)).tolist():  # rows are not in the order of canvases
         table.enter(parts[i][0])
-    return build_batch([Span.of(*part) for part in parts], table, page_size)
+    spans = [Span.from_pass(*part) for part in parts]
+    for span in spans:
+        table.bounds[span.row] = span.bounds
+    return build_batch(spans, table, page_size, attention="canvas")
 
 
 def _sequence(
     loaded: LoadedModel, num_prompt: int, length: int, index: int, random: np.random.Generator
 ) -> Sequence:
-    heat = float(random.choice([0.0, 0.7, 1.0]))
+    temperature = float(random.choice([0.0, 0.7, 1.0]))
     decoding = Decoding(
         policy="entropy_bound",
-        limit=float(random.random()),
+        threshold=float(random.random()),
         quotas=(1,) * NUM_STEPS,
         block_len=length,
         max_tokens=length,
-        temperature=heat,
-        top_p=1.0,
+        temperature=temperature,
         top_k=loaded.info.vocab_size,
         seed=int(random.integers(0, 2**62)),
-        num_logprobs=None,
         stop_ids=frozenset(),
     )
     prompt = random.integers(0, loaded.info.vocab_size, num_prompt)

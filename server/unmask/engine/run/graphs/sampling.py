@@ -1,8 +1,8 @@
-"""Captured decisions: scoring and selection of a step in one launch, as forwards are in another.
+"""CUDA graphs of sampling: scores and policies of a step in one launch.
 
-Like a forward, a decision is filled up with rows to the next size, and the rows that count are the
-same to the bit. What few requests ask for is not captured: guidance, constraints, `eos_last`,
-truncated draws, log-probabilities of other tokens, blocks of more than 64.
+A step is padded to the next size, and no bit of its own rows changes. Rare requests run eagerly:
+CFG, constraints, `eos_last`, truncated draws, log-probabilities of other tokens, blocks of more
+than 64.
 """
 
 import logging
@@ -14,16 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.config import EngineConfig
-from unmask.engine.run.graphs.check import random_decision
-from unmask.engine.run.graphs.forward import ForwardGraphs, Graph, recorder
-from unmask.engine.run.graphs.forward_buffers import dummy_slot
-from unmask.engine.run.graphs.sampling_buffers import SamplingBuffers, SamplingSize, arrays_of
-from unmask.engine.run.pending import Outputs, PendingStep
-from unmask.engine.run.sampling import decide
+from unmask.engine.run.device import DeviceModel
+from unmask.engine.run.graphs.check import random_sampling
+from unmask.engine.run.graphs.forward import ForwardGraphs
+from unmask.engine.run.graphs.recorder import CapturedGraph, Recorder
+from unmask.engine.run.graphs.sampling_buffers import SamplingBuffers, SamplingSize
+from unmask.engine.run.inputs import SamplingInputs, SamplingOptions, dummy_slot
+from unmask.engine.run.pending import PendingStep
+from unmask.engine.run.sampling import sample
 from unmask.engine.run.staging import Staging
 from unmask.engine.schedule.batch import StepBatch
-from unmask.models.registry import LoadedModel
+from unmask.models.family import Model
 from unmask.models.weights import Progress
 from unmask_kernels.dispatch import uses_triton
 
@@ -31,63 +32,33 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
-    """A decision over a room."""
-
-    room: SamplingBuffers
-    graph: Graph
-
-
-@dataclass(frozen=True, slots=True)
 class SamplingGraphs:
-    """Decisions that are replayed; `canvas` has one row more than there are sequences."""
+    """Sampling that is replayed after a replayed forward pass."""
 
-    captured: Sequence[Captured]  # smallest first
-    canvas: Tensor  # [sequences + 1, MAX_BLOCK_LENGTH] int64
+    captured: Sequence[CapturedGraph[SamplingBuffers]]  # smallest first
+    open_tokens: Tensor  # [rows of the table + 1, MAX_BLOCK_LENGTH] int64
     staging: Staging
     vocab_size: int
 
-    def decide(self, batch: StepBatch) -> PendingStep | None:
-        """The results of a batch whose forward was replayed; None if no graph does for it."""
-        if not is_plain(batch, self.vocab_size):
+    def launch(self, batch: StepBatch, started_s: float) -> PendingStep | None:
+        """Sample a batch whose forward pass was replayed; None if it fits no graph."""
+        if not SamplingOptions.are_default(batch, self.vocab_size):
             return None
-        for one in self.captured:
-            room = one.room
-            if room.size.holds(batch):
-                arrays = arrays_of(batch, draws=room.size.draws)
-                room.fill(arrays, dummy_slot(self.canvas), self.staging)
-                one.graph.replay()
-                count = len(batch.scored_rows)
-                return PendingStep.send_packed(room.outputs, partial(_outputs, room, count))
+        for captured in self.captured:
+            buffers = captured.buffers
+            if buffers.size.holds(batch):
+                arrays = SamplingInputs.arrays(batch, all_draw=buffers.size.draws)
+                buffers.fill(arrays, dummy_slot(self.open_tokens), self.staging)
+                captured.graph.replay()
+                unpack = partial(buffers.results, count=len(batch.scored_rows))
+                return PendingStep.send_packed(batch, started_s, buffers.outputs, unpack)
         return None
 
 
-def _outputs(room: SamplingBuffers, count: int, memory: Tensor) -> Outputs:
-    token, confidence, selected = room.results(memory)
-    return Outputs(token[:count], confidence[:count], selected[:count])
-
-
-def is_plain(batch: StepBatch, vocab_size: int) -> bool:
-    """Whether no request of a batch asks for what is not captured."""
-    decoding = batch.decoding
-    if (
-        decoding.num_logprobs > 0
-        or len(batch.guided) > 0
-        or decoding.constraints is not None
-        or decoding.eos_last.any()
-    ):
-        return False
-    draws = decoding.temperature > 0
-    if not draws.any():
-        return True
-    is_cut = (decoding.top_k < vocab_size) | (decoding.top_p < 1.0)
-    return not (is_cut & draws).any()
-
-
-def decision_sizes(config: EngineConfig, row_counts: Sequence[int]) -> list[SamplingSize]:
+def sampling_sizes(max_num_seqs: int, row_counts: Sequence[int]) -> list[SamplingSize]:
     """Every size, smallest first; those that draw nothing before those that may."""
     return [
-        SamplingSize(count, min(count, config.max_num_seqs), draws)
+        SamplingSize(count, min(count, max_num_seqs), draws)
         for count in row_counts
         for draws in (False, True)
     ]
@@ -95,90 +66,106 @@ def decision_sizes(config: EngineConfig, row_counts: Sequence[int]) -> list[Samp
 
 @torch.inference_mode()
 def capture_sampling(
-    config: EngineConfig,
-    loaded: LoadedModel,
-    graphs: ForwardGraphs,
-    canvas: Tensor,
-    staging: Staging,
-    progress: Progress | None = None,
+    device: DeviceModel,
+    mask_token_id: int,
+    forward: ForwardGraphs,
+    open_tokens: Tensor,
+    progress: Progress | None,
+    recorder: Recorder,
 ) -> SamplingGraphs | None:
     """Capture every size; None, and a warning, where that fails or a replay gives something else.
 
-    No sequence may have a canvas yet. `progress` gets "decisions", how many there are and all.
+    No sequence may have open tokens yet. `progress` gets "sampling graphs", how many there are and
+    all.
     """
+    loaded = device.loaded
     if uses_triton(loaded.device) and not loaded.model.lm_head.is_plain:
         return None  # such a head's logits are all in memory at once
     try:
-        captured = _capture(config, loaded, graphs, canvas, staging, progress)
+        captured = _capture(device, mask_token_id, forward, open_tokens, progress, recorder)
     except Exception as error:
-        logger.warning("steps decide without graphs: %s: %s", type(error).__name__, error)
+        logger.warning("CUDA graphs of sampling are disabled: %s: %s", type(error).__name__, error)
         return None
     finally:
-        canvas.zero_()
-    return SamplingGraphs(captured, canvas, staging, loaded.info.vocab_size)
+        open_tokens.zero_()
+    return SamplingGraphs(captured, open_tokens, device.staging, loaded.info.vocab_size)
 
 
 def _capture(
-    config: EngineConfig,
-    loaded: LoadedModel,
-    graphs: ForwardGraphs,
-    canvas: Tensor,
-    staging: Staging,
+    device: DeviceModel,
+    mask_token_id: int,
+    forward: ForwardGraphs,
+    open_tokens: Tensor,
     progress: Progress | None,
-) -> list[Captured]:
+    recorder: Recorder,
+) -> list[CapturedGraph[SamplingBuffers]]:
+    loaded, slot = device.loaded, dummy_slot(open_tokens)
     record = recorder(loaded.device)
     random = np.random.default_rng(0)
-    sizes = decision_sizes(config, graphs.row_counts)
-    captured: list[Captured] = []
+    sizes = sampling_sizes(device.limits.max_num_seqs, forward.row_counts)
+    captured: list[CapturedGraph[SamplingBuffers]] = []
     for size in reversed(sizes):  # the largest takes the memory that the others share
-        room, spare = SamplingBuffers.empty(size, loaded.device), dummy_slot(canvas)
-        room.fill(random_decision(size, spare, random), spare, staging)
-        one = Captured(room, record(_runner(loaded, room, graphs.hidden, canvas)))
-        room.fill(random_decision(size, spare, random), spare, staging)
-        _check(loaded, one, graphs.hidden, canvas)
+        buffers = SamplingBuffers(size, loaded.device)
+        buffers.fill(random_sampling(size, slot, random), slot, device.staging)
+        run = _sampling_over(loaded.model, buffers, forward.hidden, open_tokens, mask_token_id)
+        one = CapturedGraph(buffers, record(run))
+        buffers.fill(random_sampling(size, slot, random), slot, device.staging)
+        forward.hidden.normal_()
+        open_tokens.random_(0, loaded.info.vocab_size)
+        open_tokens.view(-1)[buffers.inputs.token_slots[::2]] = mask_token_id
+        _check(one, run, open_tokens)
         captured.append(one)
         if progress is not None:
-            progress("decisions", len(captured), len(sizes))
+            progress("sampling graphs", len(captured), len(sizes))
     return captured[::-1]
 
 
-def _runner(
-    loaded: LoadedModel, room: SamplingBuffers, hidden: Tensor, canvas: Tensor
+def _sampling_over(
+    model: Model,
+    buffers: SamplingBuffers,
+    hidden: Tensor,
+    open_tokens: Tensor,
+    mask_token_id: int,
 ) -> Callable[[], None]:
-    mask_token_id = loaded.info.mask_token_id
-    assert mask_token_id is not None, "masked positions are filled with a mask token"
-    given, cells, tokens = room.given(mask_token_id), room.tensors["cells"], canvas.view(-1)
-    rows = room.tensors["hidden_rows"]
-    token, confidence, selected = room.results(room.outputs)
+    inputs, tokens = buffers.inputs, open_tokens.view(-1)
+    results = buffers.results(buffers.outputs)
 
     def run() -> None:
-        current = tokens[cells]
-        scores, chosen = decide(loaded.model, hidden[rows], current, given, is_known=False)
-        tokens[cells] = torch.where(chosen, scores.token, current)
-        token.copy_(scores.token)
-        confidence.copy_(scores.confidence)
-        selected.copy_(chosen)
+        current = tokens[inputs.token_slots]
+        scores, selected = sample(
+            model,
+            hidden[inputs.hidden_rows],
+            current,
+            inputs,
+            buffers.options,
+            mask_token_id=mask_token_id,
+            is_known=False,
+        )
+        tokens[inputs.token_slots] = torch.where(selected, scores.token, current)
+        results.tokens.copy_(scores.token)
+        results.confidence.copy_(scores.confidence)
+        results.selected.copy_(selected)
 
     return run
 
 
-def _check(loaded: LoadedModel, captured: Captured, hidden: Tensor, canvas: Tensor) -> None:
-    """Raise if a replay differs in a bit from the same launched one by one."""
-    room = captured.room
-    hidden.normal_()
-    canvas.random_(0, loaded.info.vocab_size)
-    cells = room.tensors["cells"]
-    canvas.view(-1)[cells[::2]] = loaded.info.mask_token_id or 0
-    before = canvas.clone()
-    _runner(loaded, room, hidden, canvas)()
-    expected, expected_canvas = room.outputs.clone(), canvas.clone()
-    canvas.copy_(before)
-    room.outputs.fill_(255)
+def _check(
+    captured: CapturedGraph[SamplingBuffers], run: Callable[[], None], open_tokens: Tensor
+) -> None:
+    """Raise if a replay differs in a bit from the same kernels launched one by one."""
+    buffers, slot = captured.buffers, dummy_slot(open_tokens)
+    before = open_tokens.clone()
+    run()
+    expected, expected_tokens = buffers.outputs.clone(), open_tokens.clone()
+    open_tokens.copy_(before)
+    buffers.outputs.fill_(255)
     captured.graph.replay()
-    canvas.view(-1)[dummy_slot(canvas)] = expected_canvas.view(-1)[dummy_slot(canvas)]
-    same = (
-        torch.equal(ours, theirs)
-        for ours, theirs in zip(room.results(room.outputs), room.results(expected), strict=True)
+    open_tokens.view(-1)[slot] = expected_tokens.view(-1)[slot]
+    replayed, eager = buffers.results(buffers.outputs), buffers.results(expected)
+    is_same = (
+        torch.equal(replayed.tokens, eager.tokens)
+        and torch.equal(replayed.confidence, eager.confidence)
+        and torch.equal(replayed.selected, eager.selected)
     )
-    if not all(same) or not torch.equal(canvas, expected_canvas):
-        raise RuntimeError(f"a replay of {room.size.num_rows} rows is not what was captured")
+    if not is_same or not torch.equal(open_tokens, expected_tokens):
+        raise RuntimeError(f"a replay of {buffers.size.num_rows} rows is not what was captured")

@@ -1,11 +1,10 @@
-"""For how many rows, and tiles of attention, forwards are captured."""
+"""Numbers of rows, and sizes of attention plans, that CUDA graphs are captured for."""
 
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from unmask.config import EngineConfig
-from unmask.engine.schedule.pages import page_size_of
+from unmask.engine.schedule.limits import EngineLimits
 from unmask.models.kv_cache import LayerShape
 from unmask.models.registry import LoadedModel
 from unmask_kernels.attention.static_tiles import TileSize
@@ -25,9 +24,9 @@ MAX_SCRATCH_BYTES = 256 * 2**20  # of attention's parts before they are merged
 
 @dataclass(frozen=True, slots=True)
 class GraphSize:
-    """How large the steps of a graph may be.
+    """Limits of the steps of a graph.
 
-    There is room for `num_sequences` that reach to `max_horizon`, or for more that do not.
+    It takes `num_sequences` whose keys end at `max_horizon`, or more shorter ones.
     """
 
     num_rows: int
@@ -36,15 +35,14 @@ class GraphSize:
     tiles: Mapping[LayerShape, TileSize]
 
 
-def graph_sizes(config: EngineConfig, loaded: LoadedModel) -> list[GraphSize]:
-    """Every size, smallest first, with room for sequences of short blocks, or the model's own."""
-    page_size = page_size_of(config, loaded.device.type)
+def graph_sizes(limits: EngineLimits, loaded: LoadedModel) -> list[GraphSize]:
+    """Every size, smallest first, for sequences of short blocks, or of the model's own."""
     own_block = loaded.info.default_sampling.block_length
     block = min(SHORTEST_BLOCK, own_block) if isinstance(own_block, int) else SHORTEST_BLOCK
     sizes: list[GraphSize] = []
-    for num_rows in row_counts(config.max_batch_tokens, loaded.model.row_unit):
-        num_sequences = min(config.max_num_seqs, -(-num_rows // block))
-        sizes += _sizes(num_rows, num_sequences, page_size, loaded)
+    for num_rows in row_counts(limits.max_batch_tokens, loaded.model.row_unit):
+        num_sequences = min(limits.max_num_seqs, -(-num_rows // block))
+        sizes += _sizes(num_rows, num_sequences, limits.page_size, loaded)
     return sizes
 
 
@@ -61,7 +59,7 @@ def row_counts(max_batch_tokens: int, unit: int) -> list[int]:
 def _sizes(
     num_rows: int, num_sequences: int, page_size: int, loaded: LoadedModel
 ) -> Iterator[GraphSize]:
-    """Room for tiles of one chunk of keys, of several, of many."""
+    """Sizes for one chunk of keys, for several and for many."""
     kinds, longest = tile_configs(loaded), loaded.info.max_model_len
     chunk, num_chunks = min(kind.chunk for kind in kinds.values()), 1
     while True:
@@ -78,13 +76,13 @@ def _sizes(
 
 
 def tile_configs(loaded: LoadedModel) -> dict[LayerShape, TileConfig]:
-    """How attention is cut in layers of each shape."""
+    """Attention's tile configuration for layers of each shape."""
     chip = capability(loaded.device)
     return {s: tile_config(s.head_dim, loaded.dtype, chip) for s in loaded.model.layers}
 
 
 def largest(sizes: list[GraphSize]) -> dict[LayerShape, TileSize]:
-    """Room for tiles of every size."""
+    """Tiles that every size is a part of."""
     joined = dict(sizes[0].tiles)
     for size in sizes:
         joined = {shape: tiles.joined(size.tiles[shape]) for shape, tiles in joined.items()}
@@ -124,7 +122,7 @@ def tiles_for(
     num_chunks: Mapping[LayerShape, int],
     page_size: int,
 ) -> tuple[dict[LayerShape, TileSize], int]:
-    """Room for tiles of so many chunks of keys by shape, and the most bytes of a shape's parts."""
+    """Tiles for numbers of chunks by shape, and the most bytes of a shape's partial results."""
     kinds = tile_configs(loaded)
     tiles = {
         shape: _tiles(shape, kinds[shape], num_rows, num_sequences, count, page_size)

@@ -10,7 +10,6 @@ from benchmarks.device import engine as device_engine
 from benchmarks.device.families import TINY
 from tests.support.engines import make_engine, run_all
 from tests.support.graphs import Recordings
-from unmask.engine.run.graphs import noise as canvas_graphs
 from unmask.models.registry import LoadedModel
 from unmask.types import Request, SamplingParams
 from unmask_kernels import dispatch
@@ -34,19 +33,18 @@ def load() -> LoadedModel:
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
 def test_answers_of_captured_steps_on_kernels_are_those_of_torch(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, triton_kernels: None
+    caplog: pytest.LogCaptureFixture, triton_kernels: None
 ) -> None:
     recordings = Recordings()
-    monkeypatch.setattr(canvas_graphs, "recorder", recordings)
-    room = {"max_batch_tokens": 3 * WIDTH, "max_num_seqs": 2, "num_pages": 12}
+    limits = {"max_batch_tokens": 3 * WIDTH, "max_num_seqs": 2, "num_pages": 12}
     with caplog.at_level(logging.WARNING):
-        engine = make_engine(load(), graphs=True, overlap=True, **room)
-    assert engine.runner.canvas_graphs is not None, caplog.text
+        engine = make_engine(load(), graphs=True, overlap=True, recorder=recordings, **limits)
+    assert engine.runner.graphs is not None, caplog.text
     assert caplog.text == "", "no bit depends on company"
     recordings.num_replays = 0
     answers = run_all(engine, REQUESTS)
     assert recordings.num_replays >= 4
     with dispatch.backend("torch"):
-        expected = run_all(make_engine(load(), **room), REQUESTS)
+        expected = run_all(make_engine(load(), **limits), REQUESTS)
     for name, answer in answers.items():
         assert answer.token_ids == expected[name].token_ids

@@ -1,4 +1,4 @@
-"""Decisions that are captured are those that are not, and what cannot be captured is not."""
+"""Captured sampling gives the bits of eager sampling; rare requests are sampled eagerly."""
 
 import logging
 from collections.abc import Callable
@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 
 from tests.support.draws import requests
 from tests.support.engines import make_engine, run_all, run_alone
-from tests.support.graphs import Recordings
-from unmask.engine.run.graphs import forward as graphs
-from unmask.engine.run.graphs import sampling as decision_graphs
+from tests.support.graphs import Recordings, in_turn
+from unmask.config import Config, EngineConfig
+from unmask.engine.engine import Engine
+from unmask.engine.run.graphs.recorder import Recorder
+from unmask.engine.run.runner import MaskRunner
+from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
 from unmask.types import Request, SamplingParams
 
@@ -34,25 +37,31 @@ def tiny(tiny_on_cpu: LoadedModel) -> LoadedModel:
 
 
 @pytest.fixture
-def decided(monkeypatch: pytest.MonkeyPatch) -> Recordings:
-    """Replays of decisions; those of forwards are not counted."""
-    decided = Recordings()
-    monkeypatch.setattr(graphs, "recorder", Recordings())
-    monkeypatch.setattr(decision_graphs, "recorder", decided)
-    return decided
+def sampled() -> Recordings:
+    """Replays of sampling; those of forward passes are not counted."""
+    return Recordings()
+
+
+def recorded(sampled: Recordings) -> Recorder:
+    return in_turn(Recordings(), sampled)
 
 
 @given(batch=requests(), overlap=st.booleans(), num_pages=st.sampled_from([16, 400]))
 @few
 def test_answers_are_those_of_an_engine_without_graphs(
     tiny: LoadedModel,
-    decided: Recordings,
+    sampled: Recordings,
     batch: list[Request],
     overlap: bool,
     num_pages: int,
 ) -> None:
     engine = make_engine(
-        tiny, graphs=True, overlap=overlap, max_batch_tokens=100, num_pages=num_pages
+        tiny,
+        graphs=True,
+        overlap=overlap,
+        max_batch_tokens=100,
+        num_pages=num_pages,
+        recorder=recorded(sampled),
     )
     answers = run_all(engine, batch)
     for request in batch:
@@ -71,18 +80,20 @@ def test_answers_are_those_of_an_engine_without_graphs(
         replace(PLAIN, policy="factor"),
     ],
 )
-def test_steps_of_usual_requests_are_decided_by_graphs(
-    tiny: LoadedModel, decided: Recordings, params: SamplingParams, overlap: bool
+def test_usual_requests_are_sampled_by_graphs(
+    tiny: LoadedModel, sampled: Recordings, params: SamplingParams, overlap: bool
 ) -> None:
-    engine = make_engine(tiny, graphs=True, overlap=overlap, max_batch_tokens=64)
-    decided.num_replays = 0
+    engine = make_engine(
+        tiny, graphs=True, overlap=overlap, max_batch_tokens=64, recorder=recorded(sampled)
+    )
+    sampled.num_replays = 0
     batch = [Request("a", (5, 6, 7), params), Request("b", tuple(range(30)), HOT)]
     answers = run_all(engine, batch)
     for request in batch:
         expected = run_alone(tiny, request)
         assert answers[request.request_id].essence == expected.essence
         assert answers[request.request_id].logprobs == expected.logprobs
-    assert decided.num_replays >= max(len(answers["a"].token_ids) // 20, 2)
+    assert sampled.num_replays >= max(len(answers["a"].token_ids) // 20, 2)
 
 
 @pytest.mark.parametrize(
@@ -96,14 +107,16 @@ def test_steps_of_usual_requests_are_decided_by_graphs(
         replace(PLAIN, block_length=65, max_tokens=70),  # shorter answers have shorter blocks
     ],
 )
-def test_steps_of_unusual_requests_are_not(
-    tiny: LoadedModel, decided: Recordings, params: SamplingParams
+def test_rare_requests_are_sampled_eagerly(
+    tiny: LoadedModel, sampled: Recordings, params: SamplingParams
 ) -> None:
-    engine = make_engine(tiny, graphs=True, overlap=True, max_batch_tokens=96)
-    decided.num_replays = 0
+    engine = make_engine(
+        tiny, graphs=True, overlap=True, max_batch_tokens=96, recorder=recorded(sampled)
+    )
+    sampled.num_replays = 0
     request = Request("a", (5, 6, 7), params)
     assert run_all(engine, [request])["a"].essence == run_alone(tiny, request).essence
-    assert decided.num_replays == 0
+    assert sampled.num_replays == 0
 
 
 @pytest.mark.parametrize(
@@ -116,26 +129,34 @@ def test_steps_of_unusual_requests_are_not(
     ids=["full, shifted", "dual cache", "edits"],
 )
 def test_answers_of_other_families_are_those_without_graphs(
-    tiny: LoadedModel, decided: Recordings, traits: dict[str, object]
+    tiny: LoadedModel, sampled: Recordings, traits: dict[str, object]
 ) -> None:
     loaded = replace(tiny, info=replace(tiny.info, max_model_len=200, **traits))
-    engine = make_engine(loaded, graphs=True, overlap=True, max_batch_tokens=100)
-    decided.num_replays = 0
+    engine = make_engine(
+        loaded, graphs=True, overlap=True, max_batch_tokens=100, recorder=recorded(sampled)
+    )
+    sampled.num_replays = 0
     batch = [Request("a", (5, 6, 7), PLAIN), Request("b", tuple(range(30)), HOT)]
     answers = run_all(engine, batch)
-    assert decided.num_replays > 0
+    assert sampled.num_replays > 0
     for request in batch:
         assert answers[request.request_id].essence == run_alone(loaded, request).essence
 
 
-def test_every_graph_is_told_once(tiny: LoadedModel, decided: Recordings) -> None:
-    told: list[tuple[str, int, int]] = []
-    runner = type(make_engine(tiny).runner)
-    config = replace(make_engine(tiny).config, graphs=True, max_batch_tokens=32)
-    runner.create(config, tiny, 10, lambda *progress: told.append(progress))
-    own = [step for step in told if step[0] == "decisions"]
-    assert own == [("decisions", i + 1, len(own)) for i in range(len(own))]
-    assert decided.num_replays == len(own) > 0
+def test_every_graph_is_counted_once(tiny: LoadedModel, sampled: Recordings) -> None:
+    counts: list[tuple[str, int, int]] = []
+    config = Config(engine=EngineConfig(graphs=True, max_batch_tokens=32, num_pages=10))
+    Engine(
+        config,
+        tiny,
+        Metrics(),
+        progress=lambda *progress: counts.append(progress),
+        recorder=recorded(sampled),
+    )
+    of_sampling = [count for count in counts if count[0] == "sampling graphs"]
+    expected = [("sampling graphs", i + 1, len(of_sampling)) for i in range(len(of_sampling))]
+    assert of_sampling == expected
+    assert sampled.num_replays == len(of_sampling) > 0
 
 
 def refuses(device: torch.device) -> Callable[[Callable[[], None]], object]:
@@ -153,20 +174,17 @@ def forgets(device: torch.device) -> Callable[[Callable[[], None]], object]:
         (forgets, "is not what was captured"),
     ],
 )
-def test_without_a_good_capture_decisions_are_eager_and_a_warning_says_so(
-    tiny: LoadedModel,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    recorder: object,
-    message: str,
+def test_without_a_good_capture_sampling_is_eager_and_a_warning_says_so(
+    tiny: LoadedModel, caplog: pytest.LogCaptureFixture, recorder: Recorder, message: str
 ) -> None:
-    monkeypatch.setattr(graphs, "recorder", Recordings())
-    monkeypatch.setattr(decision_graphs, "recorder", recorder)
     with caplog.at_level(logging.WARNING):
-        engine = make_engine(tiny, graphs=True, max_batch_tokens=64)
-    assert engine.runner.graphs is not None
-    assert engine.runner.decisions is None
-    assert "steps decide without graphs" in caplog.text
+        engine = make_engine(
+            tiny, graphs=True, max_batch_tokens=64, recorder=in_turn(Recordings(), recorder)
+        )
+    assert isinstance(engine.runner, MaskRunner)
+    assert engine.runner.forward_graphs is not None
+    assert engine.runner.sampling_graphs is None
+    assert "CUDA graphs of sampling are disabled" in caplog.text
     assert message in caplog.text
     request = Request("a", (5, 6, 7), PLAIN)
     assert run_all(engine, [request])["a"].essence == run_alone(tiny, request).essence

@@ -1,4 +1,4 @@
-"""Steps over canvases that are captured are those that are not, and the rest is not captured."""
+"""Captured steps over canvases give the bits of eager ones; rare requests run eagerly."""
 
 import logging
 from collections.abc import Callable
@@ -20,9 +20,12 @@ from tests.support.noise import (
     canvas_requests,
     load_noise,
 )
-from unmask.config import EngineConfig
-from unmask.engine.run.graphs import noise as canvas_graphs
-from unmask.engine.run.graphs.noise_buffers import canvas_sizes
+from unmask.config import Config, EngineConfig
+from unmask.engine.engine import Engine
+from unmask.engine.run.graphs.noise_buffers import noise_sizes
+from unmask.engine.run.graphs.recorder import Recorder, cuda_recorder
+from unmask.engine.schedule.limits import EngineLimits
+from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
 from unmask.types import RefinementOptions, Request, SamplingParams
 
@@ -41,10 +44,8 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 
 @pytest.fixture
-def replayed(monkeypatch: pytest.MonkeyPatch) -> Recordings:
-    recordings = Recordings()
-    monkeypatch.setattr(canvas_graphs, "recorder", recordings)
-    return recordings
+def replayed() -> Recordings:
+    return Recordings()
 
 
 @given(
@@ -61,7 +62,12 @@ def test_answers_are_those_of_an_engine_without_graphs(
     num_pages: int,
 ) -> None:
     engine = make_engine(
-        noise, graphs=True, overlap=overlap, max_batch_tokens=100, num_pages=num_pages
+        noise,
+        graphs=True,
+        overlap=overlap,
+        max_batch_tokens=100,
+        num_pages=num_pages,
+        recorder=replayed,
     )
     answers = run_all(engine, batch)
     for request in batch:
@@ -75,7 +81,9 @@ def test_answers_are_those_of_an_engine_without_graphs(
 def test_steps_of_usual_requests_are_replayed(
     noise: LoadedModel, replayed: Recordings, params: SamplingParams, overlap: bool
 ) -> None:
-    engine = make_engine(noise, graphs=True, overlap=overlap, max_batch_tokens=64)
+    engine = make_engine(
+        noise, graphs=True, overlap=overlap, max_batch_tokens=64, recorder=replayed
+    )
     replayed.num_replays = 0
     batch = [Request("a", (5, 6, 7), params), Request("b", tuple(range(30)), ANY)]
     answers = run_all(engine, batch)
@@ -90,7 +98,7 @@ def test_refinements_are_those_of_an_engine_without_graphs(
 ) -> None:
     request = Request("a", (5, 6, 7), ANY, RefinementOptions(tokens=True))
     expected = run_alone(noise, request).refinements
-    engine = make_engine(noise, graphs=True, max_batch_tokens=64)
+    engine = make_engine(noise, graphs=True, max_batch_tokens=64, recorder=replayed)
     assert run_all(engine, [request])["a"].refinements == expected != []
 
 
@@ -98,27 +106,32 @@ def test_refinements_are_those_of_an_engine_without_graphs(
 def test_steps_of_unusual_requests_are_not(
     noise: LoadedModel, replayed: Recordings, params: SamplingParams
 ) -> None:
-    engine = make_engine(noise, graphs=True, max_batch_tokens=96)
+    engine = make_engine(noise, graphs=True, max_batch_tokens=96, recorder=replayed)
     replayed.num_replays = 0
     request = Request("a", (5, 6, 7), params)
     assert run_all(engine, [request])["a"].essence == run_alone(noise, request).essence
     assert replayed.num_replays == 0
 
 
-def test_every_graph_is_told_once(noise: LoadedModel, replayed: Recordings) -> None:
-    told: list[tuple[str, int, int]] = []
-    plain = make_engine(noise)
-    config = replace(plain.config, graphs=True, max_batch_tokens=4 * WIDTH)
-    type(plain.runner).create(config, noise, 40, lambda *progress: told.append(progress))
-    assert told == [("graphs", i + 1, len(told)) for i in range(len(told))]
-    assert replayed.num_replays == len(told) == len(canvas_sizes(config, noise))
+def test_every_graph_is_counted_once(noise: LoadedModel, replayed: Recordings) -> None:
+    counts: list[tuple[str, int, int]] = []
+    config = EngineConfig(graphs=True, max_batch_tokens=4 * WIDTH, num_pages=40)
+    engine = Engine(
+        Config(engine=config),
+        noise,
+        Metrics(),
+        progress=lambda *progress: counts.append(progress),
+        recorder=replayed,
+    )
+    assert counts == [("graphs", i + 1, len(counts)) for i in range(len(counts))]
+    assert replayed.num_replays == len(counts) == len(noise_sizes(engine.limits, noise))
 
 
 def test_there_is_a_graph_for_every_number_of_canvases_and_those_that_begin(
     noise: LoadedModel,
 ) -> None:
-    config = EngineConfig(max_num_seqs=4, max_batch_tokens=8 * WIDTH)
-    sizes = [(own.num_canvases, own.num_rows // WIDTH) for own in canvas_sizes(config, noise)]
+    limits = EngineLimits(8 * WIDTH, num_pages=400, page_size=16, max_num_seqs=4)
+    sizes = [(size.num_canvases, size.num_rows // WIDTH) for size in noise_sizes(limits, noise)]
     assert sizes == sorted(sizes, key=lambda size: (size[1], size[0]))
     for count in (1, 2, 3, 4):
         for finished in range(1 + max(1, count // 2)):
@@ -128,9 +141,9 @@ def test_there_is_a_graph_for_every_number_of_canvases_and_those_that_begin(
 def test_pages_of_the_pool_are_as_many_with_graphs(
     noise: LoadedModel, replayed: Recordings
 ) -> None:
-    engine = make_engine(noise, graphs=True, num_pages=20, max_batch_tokens=32)
+    engine = make_engine(noise, graphs=True, num_pages=20, max_batch_tokens=32, recorder=replayed)
     assert engine.pool.num_pages == 20
-    assert len(engine.runner.cache.keys[0]) == 21
+    assert len(engine.runner.device.cache.keys[0]) == 21
     engine.check_integrity()
 
 
@@ -145,23 +158,21 @@ def forgets(device: torch.device) -> Callable[[Callable[[], None]], object]:
 @pytest.mark.parametrize(
     ("recorder", "message"),
     [
-        (canvas_graphs.recorder, "RuntimeError: graphs need CUDA and Triton, the device is cpu"),
+        (cuda_recorder, "RuntimeError: graphs need CUDA and Triton, the device is cpu"),
         (refuses, "OutOfMemoryError: no memory for graphs"),
         (forgets, "is not what was captured"),
     ],
 )
 def test_without_a_good_capture_steps_are_eager_and_a_warning_says_so(
     noise: LoadedModel,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    recorder: object,
+    recorder: Recorder,
     message: str,
 ) -> None:
-    monkeypatch.setattr(canvas_graphs, "recorder", recorder)
     with caplog.at_level(logging.WARNING):
-        engine = make_engine(noise, graphs=True, max_batch_tokens=96)
-    assert engine.runner.canvas_graphs is None
-    assert "steps run without graphs" in caplog.text
+        engine = make_engine(noise, graphs=True, max_batch_tokens=96, recorder=recorder)
+    assert engine.runner.graphs is None
+    assert "CUDA graphs of steps are disabled" in caplog.text
     assert message in caplog.text
     request = Request("a", (5, 6, 7), ANY)
     assert run_all(engine, [request])["a"].essence == run_alone(noise, request).essence
@@ -177,6 +188,6 @@ def test_a_step_that_depends_on_how_many_rows_there_are_is_found_out(
     monkeypatch.setattr(
         type(noise.model), "forward", lambda self, step: real(self, step) + len(step.token_ids)
     )
-    engine = make_engine(noise, graphs=True, max_batch_tokens=96)
-    assert engine.runner.canvas_graphs is None
+    engine = make_engine(noise, graphs=True, max_batch_tokens=96, recorder=replayed)
+    assert engine.runner.graphs is None
     assert "are off by" in caplog.text

@@ -1,9 +1,8 @@
-"""What policies see of rows that are scored."""
+"""Statistics of scored rows as policies get them."""
 
 import torch
 
-from tests.support.rules import make_rules
-from unmask.engine.run.sampling import SamplingInputs, _considered
+from unmask.engine.run.sampling import policy_scores
 from unmask_kernels.scoring.ops import LastTokens, RowScores
 
 END = 9
@@ -18,17 +17,14 @@ def test_ends_are_filled_as_any_others_where_nothing_else_of_a_block_is_left() -
     scores = RowScores(
         token, confidence, None, None, None, None, last.rank(confidence, token, shares)
     )
-    policies = ["threshold", "threshold"]
-    rules = make_rules(policies, block, torch.tensor([1, 1]), torch.tensor([0.5, 0.5]))
-    given = SamplingInputs(10, block, rules, None, None, last=last)
 
-    found = _considered(scores, given, None).confidence
+    found = policy_scores(scores, block, 2, None).confidence
     assert found[0] > found[2] > 0
     assert found[0] < 1e-9
     assert found[1] == 0.4 / 0.8
     assert found[5] == 0.99
     # Once the last row is resolved, its block has nothing but ends.
     resolved = torch.tensor([True, True, True, True, True, False])
-    found = _considered(scores, given, resolved).confidence
+    found = policy_scores(scores, block, 2, resolved).confidence
     assert found.tolist()[3:] == [0.7, 0.95, -1.0]
     assert found[0] < 1e-9

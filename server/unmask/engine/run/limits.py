@@ -1,0 +1,110 @@
+"""Derives the engine's sizes from the configuration, the model and the device, and logs them."""
+
+import logging
+
+import torch
+
+from unmask.config import EngineConfig
+from unmask.engine.schedule.block_lengths import saturation_rows_of
+from unmask.engine.schedule.limits import EngineLimits
+from unmask.engine.schedule.pages import page_size_of
+from unmask.errors import InvalidConfig
+from unmask.models.registry import LoadedModel
+from unmask.types import ModelInfo
+from unmask_kernels.dispatch import capability
+
+logger = logging.getLogger(__name__)
+
+FP8_CAPABILITY = 89
+CPU_KV_BYTES = 256 * 2**20
+KV_SHARE = (
+    0.85  # of the memory beside a GPU's weights; activations, graphs and logits take the rest
+)
+
+
+def derive_limits(config: EngineConfig, loaded: LoadedModel) -> EngineLimits:
+    """The engine's sizes; raises `InvalidConfig`. Weights must be where they stay."""
+    device_type = loaded.device.type
+    is_gpu = device_type == "cuda"
+    return EngineLimits(
+        max_batch_tokens=max(config.max_batch_tokens, fewest_batch_tokens(loaded.info)),
+        num_pages=count_pages(config, loaded),
+        page_size=page_size_of(config, device_type),
+        max_num_seqs=config.max_num_seqs,
+        speculation_rows=config.speculation_rows,
+        saturation_rows=saturation_rows_of(config, device_type),
+        kv_dtype=dtype_name(kv_dtype(config, loaded)),
+        overlaps=is_gpu if config.overlap is None else config.overlap,
+        has_graphs=is_gpu if config.graphs is None else config.graphs,
+    )
+
+
+def log_limits(config: EngineConfig, limits: EngineLimits, loaded: LoadedModel) -> None:
+    """Log each size on a line of its own, and every setting that was raised."""
+    slot_numbers = sum(shape.slot_numbers for shape in loaded.model.layers)
+    slot_bytes = slot_numbers * getattr(torch, limits.kv_dtype).itemsize
+    num_bytes = limits.num_pages * limits.page_size * slot_bytes
+    logger.info(
+        "KV cache: %s pages of %d tokens, %s, %.2f GiB",
+        f"{limits.num_pages:,}",
+        limits.page_size,
+        limits.kv_dtype,
+        num_bytes / 2**30,
+    )
+    logger.info(
+        "batch: at most %s tokens of %d sequences a step, context %s tokens",
+        f"{limits.max_batch_tokens:,}",
+        limits.max_num_seqs,
+        f"{loaded.info.max_model_len:,}",
+    )
+    if limits.max_batch_tokens > config.max_batch_tokens:
+        logger.info(
+            "max_batch_tokens: raised from %d to %d, the tokens that this model denoises together",
+            config.max_batch_tokens,
+            limits.max_batch_tokens,
+        )
+    if limits.overlaps:
+        logger.info("overlap: up to %d steps are launched ahead", config.steps_ahead)
+
+
+def fewest_batch_tokens(model: ModelInfo) -> int:
+    """Tokens that are denoised together: all of a sequence, a canvas, or any block."""
+    if model.attention == "full":
+        return model.max_model_len
+    if model.canvas is not None:
+        return model.block_length or 1
+    return 1
+
+
+def count_pages(config: EngineConfig, loaded: LoadedModel) -> int:
+    """Pages of the KV cache: as configured, or as many as fit its memory."""
+    if config.num_pages is not None:
+        return config.num_pages
+    slot_numbers = sum(shape.slot_numbers for shape in loaded.model.layers)
+    slot_bytes = slot_numbers * kv_dtype(config, loaded).itemsize
+    page_size = page_size_of(config, loaded.device.type)
+    return max(1, kv_bytes(config, loaded.device) // (slot_bytes * page_size))
+
+
+def kv_dtype(config: EngineConfig, loaded: LoadedModel) -> torch.dtype:
+    """Type of keys and values in the cache; raises `InvalidConfig`."""
+    if config.kv_dtype == "auto":
+        return loaded.dtype
+    if loaded.device.type == "cuda" and capability(loaded.device) < FP8_CAPABILITY:
+        raise InvalidConfig("kv_dtype fp8 needs a GPU of compute capability 8.9 or more")
+    return torch.float8_e4m3fn
+
+
+def kv_bytes(config: EngineConfig, device: torch.device) -> int:
+    """Memory of the KV cache; on a GPU a share of what is free after the weights are loaded."""
+    if config.kv_memory_mib is not None:
+        return config.kv_memory_mib * 2**20
+    if device.type != "cuda":
+        return CPU_KV_BYTES
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(KV_SHARE * free)
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """A dtype's name in `torch`, such as bfloat16."""
+    return str(dtype).removeprefix("torch.")

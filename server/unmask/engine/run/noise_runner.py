@@ -1,0 +1,90 @@
+"""Runs steps of models that denoise canvases of uniform noise, such as DiffusionGemma."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from unmask.engine.run.device import DeviceModel
+from unmask.engine.run.graphs.noise import NoiseGraphs, capture_noise
+from unmask.engine.run.graphs.recorder import Recorder, cuda_recorder
+from unmask.engine.run.noise import (
+    Canvases,
+    begin,
+    denoise_canvases,
+    noise_inputs,
+    row_inputs,
+)
+from unmask.engine.run.pending import PendingStep, SampledTokens
+from unmask.engine.schedule.batch import StepBatch
+from unmask.models.canvas_decoder import CanvasDecoder
+from unmask.models.inputs import ForwardInputs
+from unmask.models.weights import Progress
+from unmask.types import CanvasSchedule
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseRunner:
+    """Denoises canvases, whose tokens stay on the device until they are final."""
+
+    device: DeviceModel
+    model: CanvasDecoder
+    schedule: CanvasSchedule
+    canvases: Canvases
+    graphs: NoiseGraphs | None
+
+    @classmethod
+    def create(
+        cls,
+        device: DeviceModel,
+        progress: Progress | None = None,
+        recorder: Recorder = cuda_recorder,
+    ) -> "NoiseRunner":
+        """Capture the CUDA graphs, if there shall be any; `progress` counts them."""
+        loaded, limits = device.loaded, device.limits
+        model, info = loaded.model, loaded.info
+        assert isinstance(model, CanvasDecoder)
+        assert info.canvas is not None, "the family has a schedule of canvases"
+        assert info.block_length is not None, "a canvas has a length"
+        canvases = Canvases.empty(
+            limits.num_table_rows,
+            info.block_length,
+            model.embedding.shape[1],
+            loaded.dtype,
+            loaded.device,
+        )
+        graphs = None
+        if limits.has_graphs:
+            graphs = capture_noise(device, canvases, info.canvas, progress, recorder)
+        return cls(device, model, info.canvas, canvases, graphs)
+
+    @torch.inference_mode()
+    def launch(self, batch: StepBatch) -> PendingStep:
+        """One forward pass over a batch, and its canvases one denoising step on."""
+        started_s = time.monotonic()
+        if self.graphs is not None:
+            pending = self.graphs.launch(batch, started_s)
+            if pending is not None:
+                return pending
+        return PendingStep.send(batch, started_s, self._denoise(batch))
+
+    def _denoise(self, batch: StepBatch) -> SampledTokens | None:
+        """An eager step; the drafts of finished canvases are selected."""
+        device, canvases, staging = self.device, self.canvases, self.device.staging
+        rows = row_inputs(batch, canvases).to_device(staging)
+        plans = device.plans(batch, staging.to_device)
+        inputs = ForwardInputs(rows.token_ids, rows.positions, rows.slots, plans, device.cache)
+        vocab_size = device.loaded.info.vocab_size
+        if not len(batch.scored_rows):
+            [wanted] = staging.to_device([np.empty(0, np.int64)])
+            self.model.forward(
+                ForwardInputs(
+                    rows.token_ids, rows.positions, rows.slots, plans, device.cache, wanted=wanted
+                )
+            )
+            return None
+        step = noise_inputs(batch, canvases, self.schedule, staging)
+        begin(canvases, step, vocab_size)
+        rows.sync_open_tokens(canvases.open_tokens)
+        return denoise_canvases(self.model, canvases, step, inputs, vocab_size, batch.decoding)

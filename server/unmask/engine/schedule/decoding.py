@@ -1,0 +1,83 @@
+"""Decoding parameters of a request, and the columns in which the engine's table holds them."""
+
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+
+from unmask.types import CacheName, PolicyName
+from unmask_kernels.policies.table import CODES
+from unmask_kernels.scoring.request_constraint import Constraint
+
+Columns = npt.NDArray[np.void]  # a structured array, `COLUMNS`
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """Decoding parameters with every default filled in.
+
+    Fields named as those of `SamplingParams` mean the same. `threshold` is the policy's own number,
+    `quotas` are the fewest positions that each step of a block fills, `shorter` is the same in
+    shorter blocks, one of which a load may take. Numbers and flags are columns of the engine's
+    table, so a step finds them by their field's name.
+    """
+
+    policy: PolicyName
+    threshold: float
+    quotas: tuple[int, ...]
+    block_len: int
+    max_tokens: int
+    stop_ids: frozenset[int]
+    seed: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    logprobs: int | None = None
+    cache: CacheName = "none"
+    cfg_scale: float = 0.0
+    editing_threshold: float | None = None
+    max_post_steps: int = 0  # that may still edit a block without masked positions
+    constraint: Constraint | None = None
+    sub_block_length: int | None = None
+    eos_last: bool = False
+    shorter: tuple["Decoding", ...] = ()
+
+    @property
+    def steps(self) -> int:
+        """Denoising steps that a block may take."""
+        return len(self.quotas)
+
+    def columns(self) -> tuple[Any, ...]:
+        """The values of `COLUMNS`."""
+        derived = CODES[self.policy], len(self.quotas), self.constraint is not None
+        values = (getattr(self, name) for name in _KINDS)
+        missing = (NONE[kind] for kind in _KINDS.values())
+        return (*(m if v is None else v for v, m in zip(values, missing, strict=True)), *derived)
+
+
+TYPES: dict[type, type[np.generic]] = {bool: np.bool_, int: np.int64, float: np.float32}
+NONE: dict[type, float] = {bool: False, int: 0, float: np.nan}  # no number is above or below NaN
+
+
+def _number(hint: Any) -> type | None:
+    """The type of a field's column; None if it is no number or flag."""
+    options = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    return next((kind for kind in TYPES if kind in options), None)
+
+
+_KINDS = {
+    name: kind
+    for name, hint in get_type_hints(Decoding).items()
+    if (kind := _number(hint)) is not None
+}
+COLUMNS = np.dtype(
+    [
+        *((name, TYPES[kind]) for name, kind in _KINDS.items()),
+        ("policy_code", np.int32),
+        ("num_steps", np.int64),
+        ("has_constraint", np.bool_),
+    ],
+    align=True,
+)

@@ -1,0 +1,47 @@
+"""Positions that a sequence computes in one pass."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRange:
+    """Query positions [start, end), none of which sees a key beyond `horizon`.
+
+    Masked positions of `scored` may be filled by the step. With `active` [end - start] only those
+    positions are computed, and the others keep their keys.
+    """
+
+    start: int
+    end: int
+    horizon: int
+    scored: range = range(0)
+    active: BoolArray | None = field(default=None, compare=False)
+    num_active: int = 0
+
+    @property
+    def num_rows(self) -> int:
+        """Positions that are computed."""
+        return self.end - self.start if self.active is None else self.num_active
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """Ranges of numbers laid end to end."""
+
+    owner: IntArray  # index of the range that each number is of
+    numbers: IntArray
+    starts: IntArray  # where each range begins, and the last one's end
+
+    @classmethod
+    def from_lengths(cls, first: IntArray, length: IntArray) -> "Ranges":
+        """Ranges of `length` numbers from `first` on."""
+        starts = np.zeros(len(length) + 1, np.int64)
+        length.cumsum(out=starts[1:])
+        owner = np.repeat(np.arange(len(length)), length)
+        return cls(owner, np.arange(len(owner)) + (first - starts[:-1]).take(owner), starts)

@@ -1,0 +1,50 @@
+"""Counts steps and their results in the metrics."""
+
+from collections.abc import Iterable
+
+from unmask.engine.apply.apply import Applied
+from unmask.engine.schedule.batch import StepBatch
+from unmask.engine.schedule.sequence import Sequence
+from unmask.metrics import Metrics
+
+REFUSALS = ("invalid", "queue_full", "loading")
+
+
+def declare_refusals(metrics: Metrics) -> None:
+    """Export every reason of a refusal from the start, with zero requests."""
+    for reason in REFUSALS:
+        metrics.refused.labels(reason)
+
+
+def record_started(metrics: Metrics, sequences: Iterable[Sequence], now_s: float) -> None:
+    """Count sequences that took part in their first step."""
+    for sequence in sequences:
+        metrics.queue_s.observe(now_s - sequence.arrival_s)
+        metrics.block_length.observe(sequence.decoding.block_len)
+        metrics.prefix_cache_queries.inc(sequence.num_prompt)
+        metrics.prefix_cache_hits.inc(sequence.num_cached)
+
+
+def record_step(metrics: Metrics, batch: StepBatch, elapsed_s: float) -> None:
+    """Count a step, `elapsed_s` from its launch to its applied result."""
+    metrics.forward_passes.inc()
+    metrics.query_tokens.inc(batch.num_tokens)
+    metrics.canvas_positions.inc(len(batch.scored_rows))
+    metrics.masked_rows.observe(len(batch.scored_rows))
+    metrics.batch_sequences.observe(len(batch.spans))
+    metrics.step_s.observe(elapsed_s)
+
+
+def record_progress(metrics: Metrics, applied: Applied) -> None:
+    """Count what a result made of the sequences' blocks."""
+    for session in applied.started:
+        if session.sequence.first_token_s is not None:
+            metrics.first_token_s.observe(session.sequence.first_token_s)
+    for steps in applied.block_steps:
+        metrics.steps_per_block.observe(steps)
+    metrics.inter_token_s.observe(applied.gaps_s)
+    metrics.denoising_steps.inc(applied.num_steps)
+    metrics.block_positions.inc(applied.num_block_positions)
+    metrics.final_block_positions.inc(applied.num_final_block_positions)
+    metrics.committed_tokens.inc(applied.num_committed)
+    metrics.generated_tokens.inc(applied.num_final)
