@@ -12,6 +12,7 @@ from tokenizers.decoders import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
 from unmask import template_trial
+from unmask.byte_decoder import ByteDecoder
 from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
 from unmask.control_tokens import ControlTokens, control_ids
 from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
@@ -90,6 +91,11 @@ class Tokenizer:
         if self._backend is not None:
             self._backend.no_truncation()
             self._backend.no_padding()
+        self._byte_decoder: ByteDecoder | None = None
+        if self.decodes_bytes:
+            added = inner.backend_tokenizer.get_added_tokens_decoder()
+            special = frozenset(i for i, token in added.items() if token.special)
+            self._byte_decoder = ByteDecoder(inner.backend_tokenizer.id_to_token, special)
         self._texts: dict[int, str] = {}
         self._reserved: frozenset[int] = frozenset()
 
@@ -178,6 +184,8 @@ class Tokenizer:
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """Text of `token_ids`; bytes that are no whole character become U+FFFD."""
         text: str
+        if self._byte_decoder is not None and skip_special_tokens:
+            return self._byte_decoder.decode(token_ids)
         if self._backend is not None:
             text = self._backend.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
         else:

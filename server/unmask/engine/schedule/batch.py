@@ -202,13 +202,23 @@ def _open_slots(
         return blocks.numbers + (rows * MAX_BLOCK_LENGTH - starts).take(blocks.owner)
     block_len = table.parameters["block_len"][rows]
     cycle = np.where(2 * block_len <= MAX_BLOCK_LENGTH, 2 * block_len, block_len)
-    slots: IntArray = blocks.numbers % cycle.take(blocks.owner)
-    return slots + (rows * MAX_BLOCK_LENGTH).take(blocks.owner)
+    # A division by an array takes longer than all other operations here.
+    if _are_powers_of_two(cycle):
+        slots = blocks.numbers & (cycle - 1).take(blocks.owner)
+    else:
+        slots = blocks.numbers % cycle.take(blocks.owner)
+    slots += (rows * MAX_BLOCK_LENGTH).take(blocks.owner)
+    return slots
+
+
+def _are_powers_of_two(numbers: IntArray) -> bool:
+    return not (numbers & (numbers - 1)).any()
 
 
 def _token_ids(spans: list[Span], bounds: Bounds, rows: Ranges, table: SequenceTable) -> IntArray:
     """Token ids [T]; a branch without the prompt has masks in its place."""
-    token_ids = table.tokens.reshape(-1).take(rows.numbers + table.flat(bounds.row)[rows.owner])
+    offsets = table.flat(bounds.row).take(rows.owner)
+    token_ids = table.tokens.reshape(-1).take(np.add(offsets, rows.numbers, out=offsets))
     for i in bounds.without_prompt.nonzero()[0].tolist():
         masked = spans[i].sequence.tokens_without_prompt(spans[i].query)
         token_ids[rows.starts[i] : rows.starts[i + 1]] = masked
@@ -225,9 +235,11 @@ def _pages(bounds: Bounds, table: SequenceTable, page_size: int) -> Ranges:
 
 def _slots(rows: Ranges, pages: Ranges, page_size: int) -> IntArray:
     """Slots of the KV cache that rows write to."""
-    index = rows.numbers // page_size
-    page = pages.numbers.take(index + pages.starts.take(rows.owner))
-    slots: IntArray = (page - index) * page_size + rows.numbers
+    index, offset = np.divmod(rows.numbers, page_size)
+    index += pages.starts.take(rows.owner)
+    slots: IntArray = pages.numbers.take(index)
+    slots *= page_size
+    slots += offset
     return slots
 
 
@@ -241,7 +253,8 @@ def _scored(
     """Positions that may change: masked ones, and answers that may be edited."""
     first = bounds.scored_start[which]
     scored = Ranges.from_lengths(first, bounds.scored_end[which] - first)
-    offsets = scored.numbers + table.flat(bounds.row[which]).take(scored.owner)
+    offsets = table.flat(bounds.row[which]).take(scored.owner)
+    offsets += scored.numbers
     may_change = table.masked.reshape(-1).take(offsets)
     edits = decoding.edits
     if edits.any():
@@ -262,8 +275,14 @@ def _horizons(
         return limits
     if attention == "canvas":
         return np.where(rows.numbers < bounds.open_start.take(rows.owner), rows.numbers + 1, limits)
-    block_lens = table.parameters["block_len"][bounds.row].take(rows.owner)
-    ends: IntArray = (rows.numbers // block_lens + 1) * block_lens
+    block_len = table.parameters["block_len"][bounds.row]
+    if _are_powers_of_two(block_len):
+        ends = (block_len - 1).take(rows.owner)
+        ends |= rows.numbers
+        ends += 1
+    else:
+        lengths = block_len.take(rows.owner)
+        ends = (rows.numbers // lengths + 1) * lengths
     return np.minimum(ends, limits, out=ends)
 
 

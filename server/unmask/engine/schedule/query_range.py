@@ -43,5 +43,7 @@ class Ranges:
         """Ranges of `length` numbers from `first` on."""
         starts = np.zeros(len(length) + 1, np.int64)
         length.cumsum(out=starts[1:])
-        owner = np.repeat(np.arange(len(length)), length)
-        return cls(owner, np.arange(len(owner)) + (first - starts[:-1]).take(owner), starts)
+        owner = np.arange(len(length)).repeat(length)
+        numbers = (first - starts[:-1]).take(owner)
+        numbers += np.arange(len(owner))
+        return cls(owner, numbers, starts)

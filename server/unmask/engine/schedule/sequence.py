@@ -133,7 +133,8 @@ class Sequence:
     @property
     def is_out(self) -> bool:
         """Whether the last step that the open block may take is launched."""
-        return self.block_step + self.in_flight >= self.decoding.steps
+        step, in_flight = self.counters[:2].tolist()
+        return bool(step + in_flight >= self.decoding.steps)
 
     @property
     def opens_next(self) -> bool:
@@ -143,14 +144,15 @@ class Sequence:
         every position for certain: a canvas of noise takes no more of them, and of a masked block
         no more are masked than it fills at least.
         """
-        if not (self.is_out and self._may_open_next and self.in_flight == 1 and not self.in_next):
+        if not self._may_open_next or self.in_next or self.keeps_scores:
             return False
-        if self.block_end >= self.fill_end or self.keeps_scores:
+        step, in_flight = self.counters[:2].tolist()
+        if in_flight != 1 or step + 1 < self.decoding.steps or self.block_end >= self.fill_end:
             return False
         if self.is_canvas:
             return True
-        num_masked = int(self.masked[self.block_start : self.block_end].sum())
-        return num_masked <= self.decoding.quotas[min(self.block_step, self.decoding.steps - 1)]
+        num_masked = int(np.count_nonzero(self.masked[self.block_start : self.block_end]))
+        return num_masked <= self.decoding.quotas[min(step, self.decoding.steps - 1)]
 
     @property
     def block_index(self) -> int:
@@ -225,7 +227,7 @@ class Sequence:
         if self.is_full:
             query = self._full_pass()
             return query if self.num_branches * query.num_rows <= budget else None
-        if self.in_flight and self.opens_next:
+        if self.opens_next:
             query = self._next_block_pass()
             return query if query.num_rows <= budget else None
         query = self._first_token_pass() if self._lacks_first_token else self._block_pass()

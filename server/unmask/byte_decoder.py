@@ -1,0 +1,42 @@
+"""Decodes tokens of byte-level tokenizers by a table of their bytes, as `tokenizers` does."""
+
+from collections.abc import Callable, Sequence
+
+# Characters that stand for bytes in the vocabulary of a byte-level BPE (GPT-2, Radford et al.,
+# 2019): printable ones for themselves, the others from U+0100 on.
+PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
+OTHERS = tuple(byte for byte in range(0x100) if byte not in PRINTABLE)
+BYTE_OF = {chr(byte): byte for byte in PRINTABLE} | {
+    chr(0x100 + i): byte for i, byte in enumerate(OTHERS)
+}
+
+
+class ByteDecoder:
+    """Text of tokens, several times faster than the library's call; special tokens have none.
+
+    `token_of` gives a token's characters in the vocabulary, or None for an id that has none.
+    """
+
+    def __init__(self, token_of: Callable[[int], str | None], special_ids: frozenset[int]) -> None:
+        self._token_of = token_of
+        self._special_ids = special_ids
+        self._bytes: dict[int, bytes] = {}
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of tokens; bytes that are no whole character become U+FFFD."""
+        table = self._bytes
+        try:
+            content = b"".join([table[token_id] for token_id in token_ids])
+        except KeyError:
+            content = b"".join([self._bytes_of(token_id) for token_id in token_ids])
+        return content.decode("utf-8", "replace")
+
+    def _bytes_of(self, token_id: int) -> bytes:
+        content = self._bytes.get(token_id)
+        if content is None:
+            token = "" if token_id in self._special_ids else self._token_of(token_id) or ""
+            # A token with any other character is text, as those are that were added later.
+            is_bytes = all(character in BYTE_OF for character in token)
+            content = bytes(map(BYTE_OF.__getitem__, token)) if is_bytes else token.encode()
+            self._bytes[token_id] = content
+        return content
