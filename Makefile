@@ -23,7 +23,8 @@ endif
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-all lint types pytest format bench train eval wheel clean distclean
+.PHONY: help install serve test test-all lint types pytest format docs bench train eval wheel clean
+.PHONY: distclean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST)
@@ -42,7 +43,9 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt constraints-cp
 	else $(PIP) -e '.[dev]' -c constraints.txt; fi
 	touch $@
 
-install: $(READY)  ## Create the virtual environment
+install: $(READY)  ## Create the virtual environment, check messages of commits
+	@if test -e .git && git rev-parse --git-dir >/dev/null 2>&1; \
+	then git config core.hooksPath >/dev/null || git config core.hooksPath .githooks; fi
 
 serve: $(READY)  ## Run the server; ARGS are those of unmask serve
 	$(RUN) -m unmask serve $(ARGS)
@@ -52,9 +55,10 @@ test: lint types pytest  ## Lint, check types, test
 test-all: MARKED = -m 'exhaustive or not exhaustive'
 test-all: test  ## The same with every test, exhaustive ones too
 
-lint: $(READY)  ## Check style and format
+lint: $(READY)  ## Check style, format and messages of commits
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) .githooks/commit-msg --since main
 
 types: $(READY)  ## Check types
 	$(RUN) -m mypy
