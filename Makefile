@@ -70,6 +70,10 @@ format: $(READY)  ## Put the code into shape
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
+docs: $(READY)  ## Write the pages of settings and flags, build the site of docs/ into site/
+	$(RUN) -m tools.reference
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+
 bench: $(READY)  ## Measure the server on this machine; writes benchmarks/results/
 	$(RUN) -m benchmarks.serve_bench $(ARGS)
 
@@ -83,7 +87,7 @@ wheel: $(READY)  ## Build dist/unmask-*.whl
 	$(RUN) -m pip wheel --no-deps --quiet --wheel-dir dist .
 
 clean:  ## Remove what tools leave behind
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find server kernels tests training benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove the virtual environment too
