@@ -45,7 +45,7 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt constraints-cp
 
 install: $(READY)  ## Create the virtual environment, check messages of commits
 	@if test -e .git && git rev-parse --git-dir >/dev/null 2>&1; \
-	then git config core.hooksPath >/dev/null || git config core.hooksPath .githooks; fi
+	then git config core.hooksPath >/dev/null || git config core.hooksPath .githooks || true; fi
 
 serve: $(READY)  ## Run the server; ARGS are those of unmask serve
 	$(RUN) -m unmask serve $(ARGS)
