@@ -1,4 +1,7 @@
-# One wheel is built, then installed beside a torch for CUDA; the server runs as a user without rights.
+# Builds a wheel, installs it beside a torch for CUDA, and runs the server as a user without rights.
+#
+#   docker build -t unmask .
+#   docker run --gpus all -p 8000:8000 -v /models/my-checkpoint:/model:ro unmask serve /model
 ARG CUDA=13.0.1
 ARG UBUNTU=24.04
 

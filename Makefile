@@ -23,7 +23,8 @@ endif
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-all lint types pytest format bench train eval wheel clean distclean
+.PHONY: help install serve test test-all lint types pytest format docs bench train eval wheel clean
+.PHONY: distclean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST)
@@ -42,7 +43,9 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml constraints.txt constraints-cp
 	else $(PIP) -e '.[dev]' -c constraints.txt; fi
 	touch $@
 
-install: $(READY)  ## Create the virtual environment
+install: $(READY)  ## Create the virtual environment, check messages of commits
+	@if test -e .git && git rev-parse --git-dir >/dev/null 2>&1; \
+	then git config core.hooksPath >/dev/null || git config core.hooksPath .githooks || true; fi
 
 serve: $(READY)  ## Run the server; ARGS are those of unmask serve
 	$(RUN) -m unmask serve $(ARGS)
@@ -52,9 +55,10 @@ test: lint types pytest  ## Lint, check types, test
 test-all: MARKED = -m 'exhaustive or not exhaustive'
 test-all: test  ## The same with every test, exhaustive ones too
 
-lint: $(READY)  ## Check style and format
+lint: $(READY)  ## Check style, format and messages of commits
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) .githooks/commit-msg --since main
 
 types: $(READY)  ## Check types
 	$(RUN) -m mypy
@@ -65,6 +69,10 @@ pytest: $(READY)  ## Test only; PYTEST_ARGS are pytest's
 format: $(READY)  ## Put the code into shape
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
+
+docs: $(READY)  ## Write the pages of settings and flags, build the site of docs/ into site/
+	$(RUN) -m tools.reference
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 
 bench: $(READY)  ## Measure the server on this machine; writes benchmarks/results/
 	$(RUN) -m benchmarks.serve_bench $(ARGS)
@@ -79,7 +87,7 @@ wheel: $(READY)  ## Build dist/unmask-*.whl
 	$(RUN) -m pip wheel --no-deps --quiet --wheel-dir dist .
 
 clean:  ## Remove what tools leave behind
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find server kernels tests training benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove the virtual environment too

@@ -1,6 +1,7 @@
 """Write the measured figures of README.md from the result files: `python -m benchmarks.readme`."""
 
 import json
+import textwrap
 from typing import Any
 
 from benchmarks.machine import ROOT
@@ -9,6 +10,7 @@ README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
 GPU_FILE = "embedded_eval_h100.json"
 GPU_SETTINGS = ("threshold 0.95", "threshold 0.9", "threshold 0.5")
+MAX_COLUMNS = 100
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
 
@@ -26,8 +28,7 @@ def measured() -> str:
     ]
     counted = [task for task in quality["results"][0]["tasks"] if not task["memorised"]]
     num_prompts = sum(task["num_prompts"] for task in counted)
-    lines += [
-        "",
+    paragraphs = [
         f"The embedded model on {num_prompts:,} held-out problems of its {len(counted)} tasks, 64 "
         "requests at a time, engine only "
         f"([embedded_eval.json](benchmarks/results/embedded_eval.json), {_where(quality)}). "
@@ -37,10 +38,15 @@ def measured() -> str:
         + ".",
     ]
     if (RESULTS / "serve_cpu.json").exists():
-        lines += ["", _served(_load("serve_cpu.json"))]
+        paragraphs.append(_served(_load("serve_cpu.json")))
     if (RESULTS / GPU_FILE).exists():
-        lines += ["", _on_gpu(_load(GPU_FILE))]
+        paragraphs.append(_on_gpu(_load(GPU_FILE)))
+    lines += ["\n" + _wrapped(text) for text in paragraphs]
     return "\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, MAX_COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def _on_gpu(quality: dict[str, Any]) -> str:
@@ -53,8 +59,7 @@ def _on_gpu(quality: dict[str, Any]) -> str:
     return (
         f"The same problems on one {quality['machine']['gpu']}, its first run, with tests beside "
         f"it: {speeds} ([{GPU_FILE}](benchmarks/results/{GPU_FILE}), commit "
-        f"{quality['commit'][:7]}). What kernels and models of 8 billion parameters do there: "
-        "[docs/kernels.md](docs/kernels.md#measured-on-an-h100)."
+        f"{quality['commit'][:7]})."
     )
 
 

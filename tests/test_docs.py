@@ -16,7 +16,7 @@ from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "metrics.md"
+PAGE = ROOT / "docs" / "reference" / "metrics.md"
 MAP = ROOT / "docs" / "architecture.md"
 PACKAGES = (ROOT / "server" / "unmask", ROOT / "kernels" / "unmask_kernels")
 MAX_LINES, MAX_COLUMNS = 150, 100

@@ -1,12 +1,18 @@
-"""Every command of the README and of the API's reference does what they say."""
+"""Every command of the README, the guides and the API's reference does as it says.
+
+Commands run against one server of the embedded model. Some need a GPU, Docker, the hub or an
+installation: those are parsed instead, so that each flag, value and file in them exists.
+"""
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,31 +20,41 @@ from pathlib import Path
 import pytest
 
 from benchmarks.readme import measured, replace_measured
+from unmask.options import OPTIONS
+from unmask.settings import to_toml
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-PAGES = (README, ROOT / "docs" / "api.md")
+PAGES = (README, ROOT / "docs" / "reference" / "api.md", *(ROOT / "docs" / "guides").glob("*.md"))
 DEFAULT_PORT = 8000
+# Beginnings of commands that are parsed and not run.
+NOT_RUN = ("make", "pip", "docker", "unmask serve")
+OPTION = {option.flag: option for option in OPTIONS}
 
 
 def blocks(language: str) -> list[str]:
-    found = []
-    for page in PAGES:
-        found += re.findall(
-            rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
-        )
-    return found
+    """Code of that language on all pages, each piece once."""
+    fence = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    return list(dict.fromkeys(code for page in PAGES for code in fence.findall(page.read_text())))
+
+
+def commands() -> list[str]:
+    """Commands of the shell blocks, each with the lines that continue it, each once."""
+    parts = (re.split(r"\n(?=[a-z])", block.strip()) for block in blocks("sh"))
+    return list(dict.fromkeys(part.strip() for block in parts for part in block))
+
+
+def parsed_only() -> list[str]:
+    return [command for command in commands() if command.startswith(NOT_RUN)]
 
 
 def scripts() -> list[str]:
-    """The paragraphs of the shell blocks, but for the one that serves."""
-    paragraphs = [part.strip() for block in blocks("sh") for part in block.split("\n\n")]
-    return [part for part in paragraphs if part and part != "make serve"]
+    return [command for command in commands() if not command.startswith(NOT_RUN)]
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A shell in which `unmask` is this checkout's."""
+    """Environment of a shell that finds this checkout's `unmask`."""
     folder = tmp_path_factory.mktemp("bin")
     script = folder / "unmask"
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -m unmask "$@"\n')
@@ -54,7 +70,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def port(environment: dict[str, str]) -> Iterator[int]:
     """`make serve`, the first command of the README, on a free port."""
-    assert blocks("sh")[0].strip() == "make serve"
+    assert commands()[0] == "make serve"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         free: int = probe.getsockname()[1]
@@ -107,11 +123,67 @@ def test_python_examples_run(source: str, port: int, environment: dict[str, str]
     assert done.stdout.strip()
 
 
-def test_every_link_leads_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
-            if not target.startswith("http"):
-                assert (page.parent / target).exists(), (page.name, target)
+@pytest.mark.slow
+@pytest.mark.parametrize("command", parsed_only())
+def test_commands_that_are_not_run_are_valid(command: str, environment: dict[str, str]) -> None:
+    words = shlex.split(command)
+    if words[0] == "make":
+        done = run(["make", "-n", *words[1:], "INSTALL=0", "PYTHON=python"], environment)
+        assert done.returncode == 0, done.stderr
+    elif words[0] == "pip":
+        assert words[1:] == ["install", "."]
+        assert "project" in tomllib.loads((ROOT / "pyproject.toml").read_text())
+    elif words[:2] == ["docker", "build"]:
+        assert words[2:] == ["-t", "unmask", "."]
+        assert (ROOT / "Dockerfile").is_file()
+    elif words[0] == "docker":
+        check_docker(words[1:], environment)
+    else:
+        check_serve(words[2:], environment)
+
+
+def check_docker(words: list[str], environment: dict[str, str]) -> None:
+    """`docker run` of the image that the page builds; the rest goes to its entry point."""
+    before, after = words[: words.index("unmask")], words[words.index("unmask") + 1 :]
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert 'ENTRYPOINT ["unmask"]' in dockerfile
+    assert before[:3] == ["run", "--gpus", "all"]
+    mounts = [before[i + 1] for i, word in enumerate(before) if word == "-v"]
+    variables = [before[i + 1].split("=") for i, word in enumerate(before) if word == "-e"]
+    assert f"{DEFAULT_PORT}:{DEFAULT_PORT}" in before
+    assert f"EXPOSE {DEFAULT_PORT}" in dockerfile
+    if after:
+        assert after[0] == "serve"
+        assert after[1] in [mount.split(":")[1] for mount in mounts]
+        check_serve(after[1:], environment)
+    done = run(["unmask", "config"], environment | {"UNMASK_SERVER_HOST": "::"} | dict(variables))
+    assert done.returncode == 0, done.stderr
+
+
+def check_serve(words: list[str], environment: dict[str, str]) -> None:
+    """`unmask config` takes the flags of `unmask serve` and checks their values; no model loads."""
+    if words and not words[0].startswith("-"):
+        words = ["--model", *words]
+    done = run(["unmask", "config", *words], environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_table_of_flags_has_ten_with_their_defaults() -> None:
+    rows = re.findall(r"^\| `(--[a-z-]+)` \| (.+?) \| .+ \|$", README.read_text(), re.MULTILINE)
+    assert len(rows) == 10
+    for flag, default in rows:
+        value = OPTION[flag].default
+        assert default.strip("`") == ("unset" if value is None else to_toml(value).strip('"'))
+
+
+def test_figures_of_the_h100_are_those_of_the_page_with_all() -> None:
+    page = (ROOT / "docs" / "reference" / "performance.md").read_text()
+    section = README.read_text().partition("## Numbers")[2].partition("<!-- measured -->")[0]
+    rows = [row for row in section.splitlines() if re.match(r"\| (bfloat16|FP8)", row)]
+    figures = [figure for row in rows for figure in re.findall(r"(?<=\| )[\d,]+(?= \|)", row)]
+    assert len(figures) == 10
+    for figure in figures:
+        assert re.search(rf"\| \**{figure}\**, \d+%", page), figure
 
 
 def test_measured_figures_are_those_of_the_result_files() -> None:

@@ -123,7 +123,7 @@ def test_only_parts_that_were_asked_for_are_measured(tmp_path: Path) -> None:
     assert report.measure(Part("weights", 0, lambda: 5), needed=True) == 5
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/kernels.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/performance.md"])
 def test_no_page_quotes_rates_that_were_counted_too_high(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for file in (ROOT / "benchmarks" / "results").glob("gpu_*.json"):

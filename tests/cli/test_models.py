@@ -7,7 +7,7 @@ from itertools import combinations
 from tests.cli.running import ROOT, unmask, unmask_here
 from unmask.models.registry import FAMILIES, describe_families
 
-PAGE = (ROOT / "docs" / "models.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "models.md").read_text()
 
 
 def test_every_family_says_what_is_verified() -> None:

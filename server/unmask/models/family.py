@@ -87,7 +87,7 @@ class Family:
     `config.json`, any other is refused; `block_field` is the one with the block length. `presets`
     are its authors' settings for a configuration and a name. `canvas` reads the generation
     configuration of families that denoise canvases of noise. `verified` says what was compared with
-    what, in a few words for `unmask models` and docs/models.md.
+    what, in a few words for `unmask models` and docs/reference/models.md.
     """
 
     name: str
