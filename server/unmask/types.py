@@ -7,19 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from unmask.errors import InvalidRequest
+from unmask_kernels.policies.table import ALIASES, POLICIES
+from unmask_kernels.policies.table import PolicyName as PolicyName
 
-PolicyName = Literal[
-    "low_confidence", "threshold", "factor", "entropy_bound", "entropy", "margin", "sequential"
-]
-POLICY_NAMES: tuple[PolicyName, ...] = get_args(PolicyName)
-POLICY_ALIASES: Mapping[str, PolicyName] = {
-    "maskgit_plus": "low_confidence",
-    "low_confidence_static": "low_confidence",
-    "low_confidence_dynamic": "threshold",
-    "joint_threshold": "threshold",
-    "topk_margin": "margin",
-}
-"""What Dream, SDAR and LLaDA2.1 call these policies."""
+POLICY_NAMES: tuple[PolicyName, ...] = tuple(policy.name for policy in POLICIES)
+POLICY_ALIASES = ALIASES
 CacheName = Literal["none", "prefix", "dual", "block"]
 CACHE_NAMES: tuple[CacheName, ...] = get_args(CacheName)
 ScheduleName = Literal["even", "timed"]

@@ -6,16 +6,13 @@ from typing import Self
 import numpy as np
 from torch import Tensor
 
-from unmask.decoding.policies import Rules
 from unmask.engine.run.staging import Array
 from unmask.engine.schedule.batch import StepBatch
-from unmask.types import POLICY_NAMES
 from unmask_kernels.attention.tiles import Put
-from unmask_kernels.policies.table import CODES
+from unmask_kernels.policies.ops import Rules
+from unmask_kernels.policies.table import POLICIES
 from unmask_kernels.scoring.ops import SampledRows
 from unmask_kernels.scoring.truncation import Truncation
-
-CODE_OF = np.array([CODES[name] for name in POLICY_NAMES], np.int32)  # by number of a policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +55,10 @@ class StepTensors:
             "scored_cells": batch.open_cells[batch.scored_open],
             "guided": batch.guided,
             "guidance": decoding.guidance[batch.scored_spans[batch.guided]],
-            "codes": CODE_OF[decoding.policies],
+            "codes": decoding.policies,
             "starts": batch.scored_starts,
             "quota": decoding.quota,
-            "limit": decoding.limit,
+            "threshold": decoding.limit,
         }
         if decoding.editing is not None:
             arrays["editing"] = decoding.editing
@@ -70,8 +67,8 @@ class StepTensors:
         own = dict(zip(arrays, tensors[: len(arrays)], strict=True))
         editing = own.pop("editing", None)
         rules = Rules(
-            names=frozenset(POLICY_NAMES[number] for number in decoding.policies.tolist()),
-            **{name: own.pop(name) for name in ("codes", "starts", "quota", "limit")},
+            policies=frozenset(POLICIES[code] for code in decoding.policies.tolist()),
+            **{name: own.pop(name) for name in ("codes", "starts", "quota", "threshold")},
             longest=decoding.longest,
         )
         sampled = None

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unmask.decoding.policies import BY_ENTROPY, Rules, Scores, select
 from unmask.models.family import Model
+from unmask_kernels.policies.ops import Rules, Scores, select
 from unmask_kernels.scoring.constraints import Constraints
 from unmask_kernels.scoring.ops import (
     NEXT_TO_NOTHING,
@@ -41,7 +41,6 @@ def decide(
     `current` [M] are the tokens that rows hold. What a step before resolved is left alone, unless
     `is_known`: then no row but those that are masked, or may be edited, is scored at all.
     """
-    names = given.rules.names
     scores = score_rows(
         model.final_norm(hidden),
         model.lm_head,
@@ -50,8 +49,8 @@ def decide(
         guided=given.guided,
         constraints=given.constraints,
         last=given.last,
-        with_entropy=not BY_ENTROPY.isdisjoint(names),
-        with_margin="margin" in names,
+        with_entropy=given.rules.reads("entropy"),
+        with_margin=given.rules.reads("margin"),
         num_top=given.num_top,
     )
     is_masked = None

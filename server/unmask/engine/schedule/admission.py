@@ -20,25 +20,18 @@ from unmask.types import (
     SamplingParams,
     shown,
 )
+from unmask_kernels.policies.table import POLICIES
 from unmask_kernels.scoring.request_constraint import Constraint, pack_constraint
 
 Number = TypeVar("Number", int, float)
 
-DEFAULT_LIMITS: dict[PolicyName, float] = {
-    "low_confidence": 0.0,
-    "threshold": 0.9,
-    "factor": 1.0,
-    "entropy_bound": 0.1,
-    "entropy": 0.0,
-    "margin": 0.0,
-    "sequential": 0.0,
-}
+DEFAULT_LIMITS = {policy.name: policy.default_threshold for policy in POLICIES}
 MAX_POST_STEPS = 16  # of a block in which nothing is masked any more (LLaDA2.1)
 FULL_MAX_TOKENS = 1024  # with full attention, where nothing says
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
-RANKINGS: tuple[PolicyName, ...] = ("low_confidence", "entropy", "margin", "sequential")
-BY_CONFIDENCE: tuple[PolicyName, ...] = ("low_confidence", "threshold", "factor")
-OWNED_LIMITS: tuple[PolicyName, ...] = ("threshold", "factor", "entropy_bound")
+RANKINGS = tuple(policy.name for policy in POLICIES if policy.threshold is None)
+BY_CONFIDENCE = tuple(policy.name for policy in POLICIES if policy.ranks_by == "confidence")
+OWNED_LIMITS = tuple(policy.name for policy in POLICIES if policy.threshold is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Span:
 class DecodingArrays:
     """Decoding parameters of the spans that have masked rows, one entry a span."""
 
-    policies: npt.NDArray[np.int32]  # numbers of `POLICY_NAMES`
+    policies: npt.NDArray[np.int32]  # their codes
     quota: IntArray
     limit: FloatArray
     temperature: FloatArray

@@ -8,19 +8,19 @@ import numpy.typing as npt
 
 from unmask.engine.schedule.passes import IntArray
 from unmask.engine.schedule.sequence import Sequence
-from unmask.types import MAX_BLOCK_LENGTH, POLICY_NAMES
+from unmask.types import MAX_BLOCK_LENGTH
+from unmask_kernels.policies.table import CODES
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 NEVER = 2.0  # no confidence is as high
-POLICY_NUMBERS = {name: number for number, name in enumerate(POLICY_NAMES)}
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """Decoding parameters, an entry for each row; `editing` is above 1 where no token is replaced.
 
-    `policies` are numbers of `POLICY_NAMES`.
+    `policies` are their codes.
     """
 
     policies: npt.NDArray[np.int32]
@@ -61,7 +61,7 @@ class Parameters:
     def write(self, row: int, sequence: Sequence) -> None:
         """Note the parameters of one sequence."""
         decoding = sequence.decoding
-        self.policies[row] = POLICY_NUMBERS[decoding.policy]
+        self.policies[row] = CODES[decoding.policy]
         self.limit[row] = decoding.limit
         self.temperature[row] = decoding.temperature
         self.top_p[row] = decoding.top_p

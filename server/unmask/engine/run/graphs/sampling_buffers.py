@@ -9,14 +9,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from unmask.decoding.policies import Rules
-from unmask.engine.run.inputs import CODE_OF
 from unmask.engine.run.sampling import SamplingInputs
 from unmask.engine.run.staging import Array, Staging, packed_size, unpack
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.passes import IntArray
 from unmask.engine.schedule.table import NEVER
-from unmask.types import POLICY_NAMES
+from unmask_kernels.policies.ops import Rules
+from unmask_kernels.policies.table import POLICIES
 from unmask_kernels.scoring.ops import SampledRows
 
 LONGEST = 64  # rows of a block; the smallest size that blocks of 32 fit
@@ -77,7 +76,7 @@ def arrays_of(batch: StepBatch, *, draws: bool) -> dict[str, Array]:
     if editing is None:
         editing = np.full(len(decoding.policies), NEVER, np.float32)
     return found | {
-        "codes": CODE_OF.take(decoding.policies),
+        "codes": decoding.policies,
         "quota": decoding.quota,
         "limit": decoding.limit,
         "editing": editing,
@@ -136,9 +135,7 @@ class SamplingBuffers:
         if self.size.draws:  # rows of temperature zero take their likeliest token
             keys = t["seeds"], t["positions"], t["steps"]
             sampled = SampledRows(self.all_rows, t["temperature"], *keys)
-        rules = Rules(
-            frozenset(POLICY_NAMES), t["codes"], t["starts"], t["quota"], t["limit"], LONGEST
-        )
+        rules = Rules(frozenset(POLICIES), t["codes"], t["starts"], t["quota"], t["limit"], LONGEST)
         return SamplingInputs(mask_token_id, t["spans"], rules, t["editing"], sampled)
 
     def results(self, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
