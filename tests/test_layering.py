@@ -30,6 +30,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.config", "unmask.tokenizer"),
     ("unmask.byte_bpe", "unmask.text_length", "unmask.control_tokens"),
     ("unmask.types",),
+    ("unmask.sampling_params",),
+    ("unmask.value_types",),
     ("unmask.errors",),
     ("unmask",),
     ("unmask_kernels",),

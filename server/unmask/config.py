@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from unmask.types import BlockLength, CacheName, PolicyName
+from unmask.errors import InvalidConfig
+from unmask.sampling_params import PARAMETERS, SamplingParams
 
 DtypeName = Literal["auto", "bfloat16", "float16", "float32"]
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -60,21 +61,19 @@ class EngineConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class DecodingConfig:
-    """Defaults for requests that do not say; what is unset here is taken from the checkpoint."""
+class DecodingConfig(SamplingParams):
+    """Defaults for requests that give none; unset values are the checkpoint's.
+
+    Raises `InvalidConfig` for a parameter that is no setting.
+    """
 
     preset: str | None = None
-    policy: PolicyName | None = None
-    threshold: float | None = None
-    factor: float | None = None
-    entropy_bound: float | None = None
-    steps: int | None = None
-    block_length: BlockLength | None = None
-    temperature: float | None = None
-    cache: CacheName | None = None
-    editing_threshold: float | None = None
-    sub_block_length: int | None = None
-    eos_last: bool | None = None
+
+    def __post_init__(self) -> None:
+        SamplingParams.__post_init__(self)
+        for row in PARAMETERS.values():
+            if not row.is_setting and getattr(self, row.name) != row.default:
+                raise InvalidConfig(f"{row.name} is given by requests only, it is not a setting")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
 """Every setting: its name in a file, in the environment and as a flag, and what it may be."""
 
 import math
-import types
 import typing
 from dataclasses import MISSING, Field, dataclass, fields
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from unmask.config import Config
 from unmask.errors import InvalidConfig
-from unmask.types import MAX_BLOCK_LENGTH, MAX_STEPS
+from unmask.sampling_params import SETTINGS
+from unmask.value_types import ValueType
 
 Scalar = str | int | float | bool
 Value = Scalar | tuple[str, ...] | None
@@ -38,17 +38,7 @@ MEANINGS = {
     "engine.speculation_rows": "Rows that a step may have for speculative states; 0 is off.",
     "engine.threads": "Threads on the CPU; all cores for C kernels and half for torch if unset.",
     "decoding.preset": "Settings of the checkpoint's authors by name: quality or speed (LLaDA2.1).",
-    "decoding.policy": "Rule that picks the positions a step fills; the checkpoint's if unset.",
-    "decoding.threshold": "Confidence that the policy 'threshold' asks of a token.",
-    "decoding.factor": "Factor of the policy 'factor'; larger fills more positions per step.",
-    "decoding.entropy_bound": "Entropy in nats that the policy 'entropy_bound' spends in a step.",
-    "decoding.steps": "Denoising steps that a block may take.",
-    "decoding.block_length": "Positions denoised together; auto takes fewer of them under load.",
-    "decoding.cache": "Keys kept within a block; none is exact.",
-    "decoding.editing_threshold": "Confidence that replaces a token, in models trained for it.",
-    "decoding.sub_block_length": "Positions of a block that are filled before the next ones.",
-    "decoding.eos_last": "Fill positions that would end the answer after all others.",
-    "decoding.temperature": "Temperature of sampling; 0 is greedy.",
+    **{f"decoding.{row.name}": row.meaning for row in SETTINGS},
     "server.host": "Address to listen on; 0.0.0.0 is every address.",
     "server.port": "TCP port to listen on; 0 takes a free one.",
     "server.api_key": "Bearer token that clients must send; none is asked for if unset.",
@@ -83,14 +73,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "engine.threads": (1, math.inf),
     "engine.saturation_rows": (1, math.inf),
     "engine.speculation_rows": (0, math.inf),
-    "decoding.threshold": (0, 1),
-    "decoding.factor": (math.ulp(0.0), math.inf),
-    "decoding.entropy_bound": (0, math.inf),
-    "decoding.steps": (1, MAX_STEPS),
-    "decoding.block_length": (1, MAX_BLOCK_LENGTH),
-    "decoding.editing_threshold": (0, 1),
-    "decoding.sub_block_length": (1, MAX_BLOCK_LENGTH),
-    "decoding.temperature": (0, 100),
+    **{f"decoding.{row.name}": row.interval for row in SETTINGS if row.low is not None},
     "server.port": (0, 65535),
     "server.ping_interval_s": (0.01, math.inf),
     "server.keep_alive_s": (0, math.inf),
@@ -209,20 +192,18 @@ class Option:
 
 
 def _option(section: str, entry: "Field[Any]", annotation: Any) -> Option:
-    parts = [annotation]
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
-        parts = [p for p in typing.get_args(annotation) if p is not types.NoneType]
-    words: tuple[str, ...] = ()
-    if len(parts) == 2 and typing.get_origin(parts[1]) is Literal:
-        words = typing.get_args(parts.pop())
-    assert len(parts) == 1, f"{section}.{entry.name} has several types"
+    kind = ValueType.from_annotation(annotation)
     assert entry.default is not MISSING, f"{section}.{entry.name} has no default"
-    origin, inner = typing.get_origin(parts[0]), parts[0]
-    choices = typing.get_args(inner) if origin is Literal else ()
-    many = origin is tuple
-    base = str if choices or many else inner
-    optional = parts[0] is not annotation
-    return Option(section, entry.name, base, choices, optional, many, entry.default, words)
+    return Option(
+        section,
+        entry.name,
+        kind.base,
+        kind.choices,
+        kind.optional,
+        kind.many,
+        entry.default,
+        kind.words,
+    )
 
 
 def _all_options() -> tuple[Option, ...]:
@@ -231,7 +212,8 @@ def _all_options() -> tuple[Option, ...]:
     for section in fields(Config):
         tree = sections[section.name]
         hints = typing.get_type_hints(tree)
-        found += [_option(section.name, entry, hints[entry.name]) for entry in fields(tree)]
+        entries = [entry for entry in fields(tree) if entry.metadata.get("is_setting", True)]
+        found += [_option(section.name, entry, hints[entry.name]) for entry in entries]
     return tuple(found)
 
 

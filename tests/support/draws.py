@@ -3,9 +3,9 @@
 from hypothesis import strategies as st
 
 from tests.support.tiny import EOS_ID
-from unmask.types import RefinementOptions, Request, SamplingParams
+from unmask.types import POLICY_NAMES, RefinementOptions, Request, SamplingParams
 
-POLICIES = (
+LISTED = (
     {"policy": "low_confidence", "steps": 3},
     {"policy": "low_confidence"},
     {"policy": "threshold", "threshold": 0.05},
@@ -17,6 +17,12 @@ POLICIES = (
     {"policy": "sequential", "steps": 5},
     {"policy": "low_confidence", "steps": 7, "eos_last": True},
     {"policy": "threshold", "threshold": 0.3, "eos_last": True},
+)
+# A policy without an entry of its own is drawn as well.
+POLICIES = LISTED + tuple(
+    {"policy": name, "steps": 5}
+    for name in POLICY_NAMES
+    if name not in {params["policy"] for params in LISTED}
 )
 SAMPLERS = (
     {},

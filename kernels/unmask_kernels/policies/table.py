@@ -6,7 +6,6 @@ playground follow from the row. A policy with a threshold also has a field of it
 `unmask.sampling_params.SamplingParams`. Loads no torch.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -19,12 +18,12 @@ Statistic = Literal["confidence", "entropy", "margin", "position"]
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A policy's own number, which a request may give; `low` itself is refused if `open_low`."""
+    """A policy's own number, given by requests: in [low, high], or above `low` if `open_low`."""
 
     meaning: str
     default: float
     low: float = 0
-    high: float = math.inf
+    high: float | None = None
     open_low: bool = False
 
 
