@@ -1,4 +1,4 @@
-"""Where settings come from, which of them wins, and what is said of one that is wrong."""
+"""Sources of settings, their precedence, and errors for wrong ones."""
 
 import re
 import tomllib

@@ -181,7 +181,7 @@ class SamplingParams:
         is_setting=True,
     )
     cache: CacheName | None = parameter(
-        "Keys kept within a block; none is exact.", neutral="none", is_setting=True
+        "KV cache within a block; none is exact.", neutral="none", is_setting=True
     )
     cfg_scale: float | None = parameter(
         "Classifier-free guidance, with full attention; 0 is off.", low=0, high=100, neutral=0.0

@@ -1,4 +1,4 @@
-"""The frozen values that cross boundaries: what is asked for, and what comes back."""
+"""Frozen values that cross boundaries: requests, their events, and the model that is served."""
 
 import enum
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ class FinishReason(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RefinementOptions:
-    """Which refinements of the open block a stream carries: each `every`-th step, capped in rate.
+    """Refinements of the open block in a stream: every `every`-th step, at most `max_fps` a second.
 
     With `tokens`, each refinement lists id, text, confidence and state of every position.
     """
@@ -78,7 +78,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a request cost: tokens, denoising steps and forward passes it took part in.
+    """Cost of a request: tokens, denoising steps and forward passes it took part in.
 
     `completion_tokens` counts the tokens of every `Delta`, the end-of-sequence token included.
     `forward_passes` adds prompt-only passes to `denoising_steps`, and `query_tokens` are those that
@@ -154,7 +154,7 @@ Event = Delta | Refinement | Failure
 
 @dataclass(frozen=True, slots=True)
 class CanvasSchedule:
-    """How a checkpoint denoises canvases of noise, where a request does not say otherwise.
+    """Defaults of a checkpoint that denoises canvases of noise.
 
     Temperatures fall from `t_max` towards `t_min` over at most `steps` steps, which end early once
     the draft was the same for `stability` steps and its mean entropy is below `confidence` (nats).
@@ -170,7 +170,7 @@ class CanvasSchedule:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a front end needs to know of the model being served.
+    """Facts about the served model that front ends and admission need.
 
     With `canvas`, it denoises canvases of noise, and there is no mask token. With `adapts_blocks`,
     block lengths follow the load unless a request names one.
@@ -193,9 +193,9 @@ class ModelInfo:
 
     @property
     def block_length(self) -> int | None:
-        """Positions denoised together where a request does not say, if anything says."""
+        """Positions denoised together by default; None without a default of server or model."""
         length = self.default_sampling.block_length
-        assert length != AUTO, "the model's own length is known beside"
+        assert length != AUTO, "the length of a model is a number"
         return length
 
     def check_ids(self, token_ids: Sequence[int], field: str) -> None:

@@ -1,4 +1,4 @@
-"""Who may call, under which names, and what is told of it."""
+"""Callers and host names that are admitted, and bounds that the schema tells."""
 
 import logging
 

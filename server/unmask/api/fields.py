@@ -49,9 +49,11 @@ Strings = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 
 
 def bounded(low: float | None, high: float | None = None, *, above: bool = False) -> Any:
-    """Bounds for the schema only, which checks of other types enforce."""
-    told: dict[str, Any] = {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
-    return Field(json_schema_extra=told if high is None else {**told, "maximum": high})
+    """Bounds for the schema only; the types of a request check them, in words of their own."""
+    bounds: dict[str, Any] = (
+        {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
+    )
+    return Field(json_schema_extra=bounds if high is None else {**bounds, "maximum": high})
 
 
 def one_of(names: Iterable[str]) -> Any:

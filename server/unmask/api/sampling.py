@@ -1,4 +1,4 @@
-"""From the fields of a body to `SamplingParams`, one per choice, errors under the body's names."""
+"""`SamplingParams` of a body, one per choice; errors have the body's names."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,7 +94,7 @@ def count_choices(body: Generation) -> int:
 
 
 def count_logprobs(body: CompletionBody | ChatBody) -> int | None:
-    """How many alternatives are told for each token; None for no log-probabilities at all."""
+    """Number of alternatives to list for each token; None for no log-probabilities at all."""
     if isinstance(body, CompletionBody):
         return body.logprobs
     return (body.top_logprobs or 0) if body.logprobs else None

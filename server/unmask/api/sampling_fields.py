@@ -17,18 +17,22 @@ B = TypeVar("B", bound=Body)
 
 def with_sampling_fields(body: type[B]) -> type[B]:
     """Class decorator: add a field for each sampling parameter but those that bodies declare."""
-    made: dict[str, Any] = {
+    definitions: dict[str, Any] = {
         row.name: (Annotated[_type(row) | None, _schema(row)], None)
         for row in PARAMETERS.values()
         if row.name not in DECLARED
     }
     return create_model(
-        body.__name__, __base__=body, __module__=body.__module__, __doc__=body.__doc__, **made
+        body.__name__,
+        __base__=body,
+        __module__=body.__module__,
+        __doc__=body.__doc__,
+        **definitions,
     )
 
 
 def sampling_values(body: Body) -> dict[str, Any]:
-    """The values of those fields, by the names of `SamplingParams`; None where none is given."""
+    """The values of these fields, by the names of `SamplingParams`; None is not given."""
     values = {name: getattr(body, name) for name in PARAMETERS if name not in DECLARED}
     for name, stand_ins in STAND_INS.items():
         values[name] = stand_ins.get(values[name], values[name])

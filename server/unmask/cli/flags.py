@@ -38,9 +38,9 @@ def with_config(*sections: str) -> Callable[[Command], Command]:
     parameters = [_keyword("config", ConfigFile)]
     parameters += [_keyword(option.key, _flag_of(option)) for option in options]
 
-    def collect(given: dict[str, Any]) -> dict[str, Any]:
-        flags = {option.name: given.pop(option.key) for option in options}
-        return {"resolved": resolve(flags, file=given.pop("config"))}
+    def collect(values: dict[str, Any]) -> dict[str, Any]:
+        flags = {option.name: values.pop(option.key) for option in options}
+        return {"resolved": resolve(flags, file=values.pop("config"))}
 
     return lambda command: _extend(command, parameters, "resolved", collect)
 
@@ -49,11 +49,11 @@ def with_sampling(command: Command) -> Command:
     """Give a command a flag for each sampling parameter; it is called with `sampling`."""
     parameters = [_keyword(row.name, _sampling_flag(row)) for row in SAMPLING]
 
-    def collect(given: dict[str, Any]) -> dict[str, Any]:
-        values = {row.name: given.pop(row.name) for row in SAMPLING}
-        values = {name: value for name, value in values.items() if value not in (None, [])}
-        values |= {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
-        return {"sampling": SamplingParams(**values)}
+    def collect(values: dict[str, Any]) -> dict[str, Any]:
+        flags = {row.name: values.pop(row.name) for row in SAMPLING}
+        flags = {name: value for name, value in flags.items() if value not in (None, [])}
+        flags |= {name: tuple(v) for name, v in flags.items() if isinstance(v, list)}
+        return {"sampling": SamplingParams(**flags)}
 
     return _extend(command, parameters, "sampling", collect)
 
@@ -119,12 +119,12 @@ def _extend(
     """`command` with `parameters` in its signature in place of the one that `collect` makes."""
 
     @functools.wraps(command)
-    def run(**given: Any) -> None:
-        made = collect(given)
-        command(**given, **made)
+    def run(**values: Any) -> None:
+        collected = collect(values)
+        command(**values, **collected)
 
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    shown = [*(p for p in own if p.name != replaced), *parameters]
+    signature = inspect.signature(command, eval_str=True)
+    shown = [*(p for p in signature.parameters.values() if p.name != replaced), *parameters]
     shown = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in shown]
     del run.__wrapped__
     run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
