@@ -1,4 +1,4 @@
-"""Where settings come from, which of them wins, and what is said of one that is wrong."""
+"""Sources of settings, their precedence, and errors for wrong ones."""
 
 import re
 import tomllib
@@ -10,10 +10,20 @@ import pytest
 from unmask.config import Config
 from unmask.errors import InvalidConfig
 from unmask.options import BOUNDS, MEANINGS, OPTIONS
+from unmask.sampling_params import SETTINGS
 from unmask.settings import resolve
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-NAMES = {f"{s.name}.{key}" for s in fields(Config) for key in s.default_factory().__slots__}
+NAMES = {
+    f"{section.name}.{entry.name}"
+    for section in fields(Config)
+    for entry in fields(section.default_factory)
+    if section.name != "decoding" or entry.name == "preset"
+} | {f"decoding.{row.name}" for row in SETTINGS}
+DECODING = {
+    *("preset", "policy", "threshold", "factor", "entropy_bound", "steps", "block_length"),
+    *("temperature", "cache", "editing_threshold", "sub_block_length", "eos_last"),
+}
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -141,6 +151,7 @@ def test_a_wrong_flag_is_named():
 
 def test_every_field_is_an_option_with_a_meaning_a_flag_and_a_variable():
     assert {option.name for option in OPTIONS} == NAMES == set(MEANINGS)
+    assert {option.key for option in OPTIONS if option.section == "decoding"} >= DECODING
     assert len({option.flag for option in OPTIONS}) == len(OPTIONS)
     assert len({option.variable for option in OPTIONS}) == len(OPTIONS)
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from unmask.types import BlockLength, CacheName, PolicyName
+from unmask.errors import InvalidConfig
+from unmask.sampling_params import PARAMETERS, SamplingParams
 
 DtypeName = Literal["auto", "bfloat16", "float16", "float32"]
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -15,7 +16,7 @@ LogFormat = Literal["text", "json"]
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Which checkpoint is served and how it is held; no path means the embedded model."""
+    """The served checkpoint and its types; without a path, the embedded model."""
 
     path: str | None = None
     served_name: str | None = None
@@ -29,17 +30,14 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """EngineLimits of the batcher and of the KV cache.
+    """Limits of the batcher and of the KV cache.
 
-    `max_batch_tokens` is the number of query tokens a step may hold. `num_pages` of `page_size`
-    tokens, 64 on a GPU and 32 elsewhere, hold keys and values; without their number they fill
-    `kv_memory_mib`, and without that most of what the weights leave of a GPU, or little of a CPU's
-    memory. They are of the model's type, or of 8 bits by `kv_dtype`. `threads` are a CPU's; without
-    it, its kernels use all cores and torch half. With `overlap` up to `steps_ahead` steps are
-    launched while the device works on the one before them, if it has `overlap_rows` or more; with
-    `graphs` their kernels are captured at start and replayed: both by default on a GPU. Beyond
-    `saturation_rows` a step's time grows with its rows, and load-adaptive block lengths are
-    shorter. Steps of fewer than `speculation_rows` also run likely next states of their blocks.
+    `max_batch_tokens` is the number of query tokens a step may hold. The KV cache has `num_pages`
+    of `page_size` tokens; without `num_pages` they fill `kv_memory_mib`. With `overlap`, up to
+    `steps_ahead` steps are launched while the device works on the one before them, if that one has
+    `overlap_rows` or more. Beyond `saturation_rows` a step's time grows with its rows, and
+    load-adaptive block lengths are shorter. Steps of fewer than `speculation_rows` also run likely
+    next states of their blocks. `unmask.options` has the defaults of values that are None.
     """
 
     max_num_seqs: int = 64
@@ -60,21 +58,19 @@ class EngineConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class DecodingConfig:
-    """Defaults for requests that do not say; what is unset here is taken from the checkpoint."""
+class DecodingConfig(SamplingParams):
+    """Defaults for requests that give none; unset values are the checkpoint's.
+
+    Raises `InvalidConfig` for a parameter that is no setting.
+    """
 
     preset: str | None = None
-    policy: PolicyName | None = None
-    threshold: float | None = None
-    factor: float | None = None
-    entropy_bound: float | None = None
-    steps: int | None = None
-    block_length: BlockLength | None = None
-    temperature: float | None = None
-    cache: CacheName | None = None
-    editing_threshold: float | None = None
-    sub_block_length: int | None = None
-    eos_last: bool | None = None
+
+    def __post_init__(self) -> None:
+        SamplingParams.__post_init__(self)
+        for row in PARAMETERS.values():
+            if not row.is_setting and getattr(self, row.name) != row.default:
+                raise InvalidConfig(f"{row.name} is given by requests only, it is not a setting")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,17 @@
-"""Every setting: its name in a file, in the environment and as a flag, and what it may be."""
+"""The table of settings: names in files, in the environment and as flags, values and meanings.
+
+Settings of `[decoding]` are sampling parameters and follow from `unmask.sampling_params`.
+"""
 
 import math
-import types
 import typing
 from dataclasses import MISSING, Field, dataclass, fields
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from unmask.config import Config
 from unmask.errors import InvalidConfig
-from unmask.types import MAX_BLOCK_LENGTH, MAX_STEPS
+from unmask.sampling_params import SETTINGS
+from unmask.value_types import ValueType
 
 Scalar = str | int | float | bool
 Value = Scalar | tuple[str, ...] | None
@@ -18,37 +21,27 @@ MEANINGS = {
     "model.served_name": "Name that clients see; the folder's name if unset.",
     "model.dtype": "Type of weights and activations; auto takes the checkpoint's where it is fast.",
     "model.quantization": "Weights of linear layers in 8 bits; auto holds them as they are stored.",
-    "model.device": "Where the model runs; auto takes the first CUDA device, else the CPU.",
+    "model.device": "Device of the model; auto takes the first CUDA device, else the CPU.",
     "model.max_model_len": "Longest prompt and answer together, in tokens; the model's if unset.",
     "model.mask_token_id": "Id of the mask token, for checkpoints that do not name it.",
     "model.hf_overrides": "JSON object of config.json fields to replace; null removes one.",
     "engine.max_num_seqs": "Sequences that may share a step.",
     "engine.max_batch_tokens": "Query tokens that a step may hold, prompts and blocks together.",
     "engine.max_queue": "Requests that may wait; more are answered with status 503.",
-    "engine.page_size": "Tokens of a page of the KV cache; 64 on a GPU and 32 elsewhere if unset.",
+    "engine.page_size": "Tokens of a page of the KV cache (default: 64 on a GPU, 32 elsewhere).",
     "engine.num_pages": "Pages of the KV cache; as many as kv_memory_mib holds if unset.",
-    "engine.kv_memory_mib": "MiB of the KV cache; if unset most of a GPU, or 256 on a CPU.",
-    "engine.kv_dtype": "Type of keys and values; auto takes the model's, fp8 is e4m3.",
+    "engine.kv_memory_mib": "MiB of the KV cache (default: 85% of free GPU memory, 256 on a CPU).",
+    "engine.kv_dtype": "Data type of the KV cache; auto takes the model's, fp8 is e4m3.",
     "engine.prefix_cache": "Reuse the KV pages of prompts that begin alike.",
-    "engine.overlap": "Prepare a step while the last one runs; on a GPU if unset.",
+    "engine.overlap": "Prepare a step while the last one runs (default: on a GPU).",
     "engine.overlap_rows": "Rows from which steps of block-causal models overlap.",
     "engine.steps_ahead": "Steps launched before one's result is read, where they overlap.",
-    "engine.graphs": "Launch a step's kernels at once, as captured at start; on a GPU if unset.",
-    "engine.saturation_rows": "Rows that fill the device; 256 on a GPU, 32 elsewhere if unset.",
+    "engine.graphs": "Use CUDA graphs (default: on a GPU).",
+    "engine.saturation_rows": "Rows that fill the device (default: 256 on a GPU, 32 elsewhere).",
     "engine.speculation_rows": "Rows that a step may have for speculative states; 0 is off.",
-    "engine.threads": "Threads on the CPU; all cores for C kernels and half for torch if unset.",
+    "engine.threads": "CPU threads (default: all cores for C kernels, half of them for torch).",
     "decoding.preset": "Settings of the checkpoint's authors by name: quality or speed (LLaDA2.1).",
-    "decoding.policy": "Rule that picks the positions a step fills; the checkpoint's if unset.",
-    "decoding.threshold": "Confidence that the policy 'threshold' asks of a token.",
-    "decoding.factor": "Factor of the policy 'factor'; larger fills more positions per step.",
-    "decoding.entropy_bound": "Entropy in nats that the policy 'entropy_bound' spends in a step.",
-    "decoding.steps": "Denoising steps that a block may take.",
-    "decoding.block_length": "Positions denoised together; auto takes fewer of them under load.",
-    "decoding.cache": "Keys kept within a block; none is exact.",
-    "decoding.editing_threshold": "Confidence that replaces a token, in models trained for it.",
-    "decoding.sub_block_length": "Positions of a block that are filled before the next ones.",
-    "decoding.eos_last": "Fill positions that would end the answer after all others.",
-    "decoding.temperature": "Temperature of sampling; 0 is greedy.",
+    **{f"decoding.{row.name}": row.meaning for row in SETTINGS},
     "server.host": "Address to listen on; 0.0.0.0 is every address.",
     "server.port": "TCP port to listen on; 0 takes a free one.",
     "server.api_key": "Bearer token that clients must send; none is asked for if unset.",
@@ -83,14 +76,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "engine.threads": (1, math.inf),
     "engine.saturation_rows": (1, math.inf),
     "engine.speculation_rows": (0, math.inf),
-    "decoding.threshold": (0, 1),
-    "decoding.factor": (math.ulp(0.0), math.inf),
-    "decoding.entropy_bound": (0, math.inf),
-    "decoding.steps": (1, MAX_STEPS),
-    "decoding.block_length": (1, MAX_BLOCK_LENGTH),
-    "decoding.editing_threshold": (0, 1),
-    "decoding.sub_block_length": (1, MAX_BLOCK_LENGTH),
-    "decoding.temperature": (0, 100),
+    **{f"decoding.{row.name}": row.interval for row in SETTINGS if row.low is not None},
     "server.port": (0, 65535),
     "server.ping_interval_s": (0.01, math.inf),
     "server.keep_alive_s": (0, math.inf),
@@ -107,7 +93,7 @@ TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 class Option:
     """One setting; `base` is the type of its value, or of its elements if there are `many`.
 
-    A number may have `words` that stand for a choice of the engine's.
+    A number may have `words` in its place, such as "auto".
     """
 
     section: str
@@ -141,7 +127,7 @@ class Option:
 
     @property
     def secret(self) -> bool:
-        """Whether its value must not be shown."""
+        """True if its value must not be shown."""
         return self.name in SECRETS
 
     def parse(self, text: str) -> Value:
@@ -180,8 +166,8 @@ class Option:
                     return cast(Scalar, self.base(value))
         elif isinstance(value, self.base) and (not self.choices or value in self.choices):
             return value
-        given = "a secret of another type" if self.secret else repr(value)
-        raise InvalidConfig(f"must be {self.expected}, got {given}")
+        shown = "a secret of another type" if self.secret else repr(value)
+        raise InvalidConfig(f"must be {self.expected}, got {shown}")
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -190,7 +176,7 @@ class Option:
 
     @property
     def expected(self) -> str:
-        """What its value may be, in words."""
+        """The values it may have, in words."""
         return " or ".join((*self.words, self._expected))
 
     @property
@@ -209,30 +195,29 @@ class Option:
 
 
 def _option(section: str, entry: "Field[Any]", annotation: Any) -> Option:
-    parts = [annotation]
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
-        parts = [p for p in typing.get_args(annotation) if p is not types.NoneType]
-    words: tuple[str, ...] = ()
-    if len(parts) == 2 and typing.get_origin(parts[1]) is Literal:
-        words = typing.get_args(parts.pop())
-    assert len(parts) == 1, f"{section}.{entry.name} has several types"
+    kind = ValueType.from_annotation(annotation)
     assert entry.default is not MISSING, f"{section}.{entry.name} has no default"
-    origin, inner = typing.get_origin(parts[0]), parts[0]
-    choices = typing.get_args(inner) if origin is Literal else ()
-    many = origin is tuple
-    base = str if choices or many else inner
-    optional = parts[0] is not annotation
-    return Option(section, entry.name, base, choices, optional, many, entry.default, words)
+    return Option(
+        section,
+        entry.name,
+        kind.base,
+        kind.choices,
+        kind.optional,
+        kind.many,
+        entry.default,
+        kind.words,
+    )
 
 
 def _all_options() -> tuple[Option, ...]:
-    found = []
+    options = []
     sections = typing.get_type_hints(Config)
     for section in fields(Config):
         tree = sections[section.name]
         hints = typing.get_type_hints(tree)
-        found += [_option(section.name, entry, hints[entry.name]) for entry in fields(tree)]
-    return tuple(found)
+        entries = [entry for entry in fields(tree) if entry.metadata.get("is_setting", True)]
+        options += [_option(section.name, entry, hints[entry.name]) for entry in entries]
+    return tuple(options)
 
 
 OPTIONS = _all_options()

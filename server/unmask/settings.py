@@ -20,7 +20,7 @@ SECTIONS = tuple(section.name for section in fields(Config))
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The configuration, and where each value that is no default was found."""
+    """The configuration, and the source of each value that is no default."""
 
     config: Config
     sources: Mapping[str, str]
@@ -71,24 +71,24 @@ def resolve(
 ) -> Resolved:
     """Merge every source into one tree; raises `InvalidConfig`.
 
-    `flags` go by the names of settings (`server.port`); one that is None was not given. Without
+    `flags` go by the names of settings (`server.port`); None is a flag that was not given. Without
     `file`, the variable UNMASK_CONFIG may name one. `environment` is the process's by default.
     """
     environment = os.environ if environment is None else environment
     if file is None and environment.get(FILE_VARIABLE):
         file = Path(environment[FILE_VARIABLE])
-    found: dict[str, tuple[Value, str]] = {}
+    sourced: dict[str, tuple[Value, str]] = {}
     if file is not None:
-        found |= _read_file(file)
-    found |= _read_environment(environment)
-    found |= _read_flags(flags or {})
+        sourced |= _read_file(file)
+    sourced |= _read_environment(environment)
+    sourced |= _read_flags(flags or {})
     values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     for option in OPTIONS:
-        if option.name in found:
-            values[option.section][option.key] = found[option.name][0]
+        if option.name in sourced:
+            values[option.section][option.key] = sourced[option.name][0]
     base = Config()
     trees = {name: replace(getattr(base, name), **values[name]) for name in SECTIONS}
-    return Resolved(Config(**trees), {name: source for name, (_, source) in found.items()})
+    return Resolved(Config(**trees), {name: source for name, (_, source) in sourced.items()})
 
 
 def _read_file(file: Path) -> dict[str, tuple[Value, str]]:
@@ -99,7 +99,7 @@ def _read_file(file: Path) -> dict[str, tuple[Value, str]]:
     except ValueError as error:
         raise InvalidConfig(f"{file} is not TOML: {error}") from error
     options = {option.name: option for option in OPTIONS}
-    found: dict[str, tuple[Value, str]] = {}
+    sourced: dict[str, tuple[Value, str]] = {}
     for section, table in content.items():
         if section not in SECTIONS:
             keys = [o.name for o in OPTIONS if o.key == section]
@@ -111,27 +111,27 @@ def _read_file(file: Path) -> dict[str, tuple[Value, str]]:
             if name not in options:
                 raise InvalidConfig(f"{file}: {_unknown(name, options)}")
             try:
-                found[name] = options[name].check(value), str(file)
+                sourced[name] = options[name].check(value), str(file)
             except InvalidConfig as error:
                 raise InvalidConfig(f"{file}: {name} {error}") from None
-    return found
+    return sourced
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, tuple[Value, str]]:
     options = {option.variable: option for option in OPTIONS}
-    found: dict[str, tuple[Value, str]] = {}
+    sourced: dict[str, tuple[Value, str]] = {}
     for variable, text in environment.items():
         if not variable.startswith("UNMASK_") or variable in NO_SETTINGS:
             continue
         if variable in options:
-            found |= _parse(options[variable], text, variable)
+            sourced |= _parse(options[variable], text, variable)
         elif not _is_from_kubernetes(variable, text):
             raise InvalidConfig(f"environment: {_unknown(variable, options)}")
-    return found
+    return sourced
 
 
 def _is_from_kubernetes(variable: str, text: str) -> bool:
-    """Whether it is one of those set in every pod beside a service that is called unmask."""
+    """True for variables that Kubernetes sets in every pod beside a service called unmask."""
     return variable.startswith(("UNMASK_SERVICE_", "UNMASK_PORT_")) or (
         variable == "UNMASK_PORT" and "://" in text
     )
@@ -141,14 +141,14 @@ def _read_flags(
     flags: Mapping[str, str | list[str] | bool | None],
 ) -> dict[str, tuple[Value, str]]:
     options = {option.name: option for option in OPTIONS}
-    found: dict[str, tuple[Value, str]] = {}
-    for name, given in flags.items():
-        if given is None or given == []:
+    sourced: dict[str, tuple[Value, str]] = {}
+    for name, value in flags.items():
+        if value is None or value == []:
             continue
         option = options[name]
-        text = ",".join(given) if isinstance(given, list) else str(given)
-        found |= _parse(option, text, option.flag)
-    return found
+        text = ",".join(value) if isinstance(value, list) else str(value)
+        sourced |= _parse(option, text, option.flag)
+    return sourced
 
 
 def _parse(option: Option, text: str, source: str) -> dict[str, tuple[Value, str]]:

@@ -12,8 +12,8 @@ from tokenizers.decoders import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
 from unmask import template_trial
-from unmask.byte_decoder import ByteDecoder
 from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
+from unmask.byte_decoder import ByteDecoder
 from unmask.control_tokens import ControlTokens, control_ids
 from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
 from unmask.text_length import chars_per_token

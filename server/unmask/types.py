@@ -1,45 +1,31 @@
-"""The frozen values that cross boundaries: what is asked for, and what comes back."""
+"""Frozen values that cross boundaries: requests, their events, and the model that is served."""
 
 import enum
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 from unmask.errors import InvalidRequest
+from unmask.sampling_params import AUTO as AUTO
+from unmask.sampling_params import CACHE_NAMES as CACHE_NAMES
+from unmask.sampling_params import MAX_BLOCK_LENGTH as MAX_BLOCK_LENGTH
+from unmask.sampling_params import MAX_SEED as MAX_SEED
+from unmask.sampling_params import MAX_STOP_STRINGS as MAX_STOP_STRINGS
+from unmask.sampling_params import POLICY_NAMES as POLICY_NAMES
+from unmask.sampling_params import BlockLength as BlockLength
+from unmask.sampling_params import CacheName as CacheName
+from unmask.sampling_params import SamplingParams as SamplingParams
+from unmask.sampling_params import shown as shown
+from unmask_kernels.policies.table import PolicyName as PolicyName
 
-PolicyName = Literal[
-    "low_confidence", "threshold", "factor", "entropy_bound", "entropy", "margin", "sequential"
-]
-POLICY_NAMES: tuple[PolicyName, ...] = get_args(PolicyName)
-POLICY_ALIASES: Mapping[str, PolicyName] = {
-    "maskgit_plus": "low_confidence",
-    "low_confidence_static": "low_confidence",
-    "low_confidence_dynamic": "threshold",
-    "joint_threshold": "threshold",
-    "topk_margin": "margin",
-}
-"""What Dream, SDAR and LLaDA2.1 call these policies."""
-CacheName = Literal["none", "prefix", "dual", "block"]
-CACHE_NAMES: tuple[CacheName, ...] = get_args(CacheName)
 ScheduleName = Literal["even", "timed"]
 AttentionPattern = Literal["block_causal", "full", "canvas"]
-BlockLength = int | Literal["auto"]
-AUTO: Literal["auto"] = "auto"
 CACHES: Mapping[AttentionPattern, tuple[CacheName, ...]] = {
     "block_causal": ("none", "block"),
     "full": ("none", "prefix", "dual"),
     "canvas": ("none",),
 }
 """Ways to keep keys within a block; those of final blocks that see no further are always kept."""
-
-MAX_BLOCK_LENGTH = 1024
-MAX_STEPS = 8192
-MAX_LOGPROBS = 20
-MAX_STOP_STRINGS = 16
-MAX_LOGIT_BIAS = 100
-MAX_SEED = 2**63 - 1
-MAX_INT = 2**63 - 1
 
 
 class FinishReason(enum.StrEnum):
@@ -51,130 +37,8 @@ class FinishReason(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SamplingParams:
-    """How one request is decoded; `None` means the checkpoint's or the server's default.
-
-    `steps` is the number of denoising steps a block may take; `threshold`, `factor` and
-    `entropy_bound` belong to the policies of those names; `cfg_scale` and the caches `prefix` and
-    `dual` are for models whose attention spans the whole sequence, `sub_block_length` and the cache
-    `block` for the others. A token of the open block is replaced by one of at least
-    `editing_threshold`, by models that were trained to edit. A `block_length` of "auto" follows the
-    load at admission. With `eos_last` positions that would end the answer are filled after all
-    others of a block. `logit_bias` pairs token ids with what is added to their logits; where
-    `allowed_token_ids` are given, nothing else is generated, an end-of-sequence token no more than
-    the rest. A `top_k` of 0 takes all tokens.
-    Raises `InvalidRequest`.
-    """
-
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
-    stop_token_ids: tuple[int, ...] = ()
-    ignore_eos: bool = False
-    logprobs: int | None = None
-    policy: PolicyName | None = None
-    threshold: float | None = None
-    factor: float | None = None
-    entropy_bound: float | None = None
-    steps: int | None = None
-    block_length: BlockLength | None = None
-    cache: CacheName | None = None
-    cfg_scale: float | None = None
-    editing_threshold: float | None = None
-    sub_block_length: int | None = None
-    eos_last: bool | None = None
-    logit_bias: tuple[tuple[int, float], ...] = ()
-    allowed_token_ids: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        if self.policy is not None and self.policy in POLICY_ALIASES:
-            object.__setattr__(self, "policy", POLICY_ALIASES[self.policy])
-        _check_range("max_tokens", self.max_tokens, 1, None)
-        _check_range("temperature", self.temperature, 0.0, 100.0)
-        _check_range("top_p", self.top_p, 0.0, 1.0, open_low=True)
-        _check_range("top_k", self.top_k, 0, None)
-        _check_range("seed", self.seed, 0, MAX_SEED)
-        _check_range("logprobs", self.logprobs, 0, MAX_LOGPROBS)
-        _check_range("threshold", self.threshold, 0.0, 1.0)
-        _check_range("factor", self.factor, 0.0, None, open_low=True)
-        _check_range("entropy_bound", self.entropy_bound, 0.0, None)
-        _check_range("steps", self.steps, 1, MAX_STEPS)
-        _check_range("cfg_scale", self.cfg_scale, 0.0, 100.0)
-        _check_range("editing_threshold", self.editing_threshold, 0.0, 1.0)
-        _check_range("sub_block_length", self.sub_block_length, 1, MAX_BLOCK_LENGTH)
-        _check_block_length(self.block_length)
-        if self.policy is not None and self.policy not in POLICY_NAMES:
-            raise InvalidRequest(
-                f"policy must be one of {', '.join(POLICY_NAMES)}, got {self.policy!r}",
-                field="policy",
-            )
-        if self.cache is not None and self.cache not in CACHE_NAMES:
-            raise InvalidRequest(
-                f"cache must be one of {', '.join(CACHE_NAMES)}, got {self.cache!r}", field="cache"
-            )
-        if len(self.stop) > MAX_STOP_STRINGS:
-            raise InvalidRequest(
-                f"stop takes at most {MAX_STOP_STRINGS} strings, got {len(self.stop)}", field="stop"
-            )
-        if any(not text for text in self.stop):
-            raise InvalidRequest("stop strings must not be empty", field="stop")
-        for token_id, bias in self.logit_bias:
-            if not abs(bias) <= MAX_LOGIT_BIAS:
-                raise InvalidRequest(
-                    f"logit_bias must be at least -{MAX_LOGIT_BIAS} and at most {MAX_LOGIT_BIAS}, "
-                    f"got {bias} for token {token_id}",
-                    field="logit_bias",
-                )
-        if self.allowed_token_ids is not None and not self.allowed_token_ids:
-            raise InvalidRequest("allowed_token_ids must not be empty", field="allowed_token_ids")
-
-
-def _check_block_length(value: BlockLength | None) -> None:
-    if value == AUTO:
-        return
-    if isinstance(value, str):
-        raise InvalidRequest(
-            f"block_length must be a number or auto, got {value!r}", field="block_length"
-        )
-    _check_range("block_length", value, 1, MAX_BLOCK_LENGTH)
-
-
-def _check_range(
-    name: str,
-    value: float | None,
-    low: float,
-    high: float | None,
-    *,
-    open_low: bool = False,
-) -> None:
-    if value is None:
-        return
-    too_low = value <= low if open_low else value < low
-    # An integer may be too large for a float, and is finite.
-    is_finite = isinstance(value, int) or math.isfinite(value)
-    highest = high if high is not None else MAX_INT if isinstance(value, int) else value
-    if is_finite and not too_low and value <= highest:
-        return
-    high = high if high is not None or not is_finite or too_low else highest
-    bound = f"greater than {low}" if open_low else f"at least {low}"
-    if high is not None:
-        bound += f" and at most {high}"
-    raise InvalidRequest(f"{name} must be {bound}, got {shown(value)}", field=name)
-
-
-def shown(value: float) -> str:
-    """A number for a message, cut short."""
-    if isinstance(value, int) and value.bit_length() > 128:
-        return f"an integer of {value.bit_length()} bits"
-    return str(value)
-
-
-@dataclass(frozen=True, slots=True)
 class RefinementOptions:
-    """Which refinements of the open block a stream carries: each `every`-th step, capped in rate.
+    """Refinements of the open block in a stream: every `every`-th step, at most `max_fps` a second.
 
     With `tokens`, each refinement lists id, text, confidence and state of every position.
     """
@@ -214,7 +78,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a request cost: tokens, denoising steps and forward passes it took part in.
+    """Cost of a request: tokens, denoising steps and forward passes it took part in.
 
     `completion_tokens` counts the tokens of every `Delta`, the end-of-sequence token included.
     `forward_passes` adds prompt-only passes to `denoising_steps`, and `query_tokens` are those that
@@ -290,7 +154,7 @@ Event = Delta | Refinement | Failure
 
 @dataclass(frozen=True, slots=True)
 class CanvasSchedule:
-    """How a checkpoint denoises canvases of noise, where a request does not say otherwise.
+    """Defaults of a checkpoint that denoises canvases of noise.
 
     Temperatures fall from `t_max` towards `t_min` over at most `steps` steps, which end early once
     the draft was the same for `stability` steps and its mean entropy is below `confidence` (nats).
@@ -306,7 +170,7 @@ class CanvasSchedule:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What a front end needs to know of the model being served.
+    """Facts about the served model that front ends and admission need.
 
     With `canvas`, it denoises canvases of noise, and there is no mask token. With `adapts_blocks`,
     block lengths follow the load unless a request names one.
@@ -329,9 +193,9 @@ class ModelInfo:
 
     @property
     def block_length(self) -> int | None:
-        """Positions denoised together where a request does not say, if anything says."""
+        """Positions denoised together by default; None without a default of server or model."""
         length = self.default_sampling.block_length
-        assert length != AUTO, "the model's own length is known beside"
+        assert length != AUTO, "the length of a model is a number"
         return length
 
     def check_ids(self, token_ids: Sequence[int], field: str) -> None:

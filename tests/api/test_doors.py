@@ -1,13 +1,17 @@
-"""Who may call, under which names, and what is told of it."""
+"""Callers and host names that are admitted, and bounds that the schema tells."""
 
 import logging
 
 import pytest
 
 from unmask.api import create_app
+from unmask.api.neutral import NEUTRAL
+from unmask.api.sampling_fields import DECLARED, STAND_INS
+from unmask.api.schemas import ChatBody, CompletionBody
 from unmask.cli.serve import guarded
 from unmask.config import ServerConfig
 from unmask.errors import InvalidConfig
+from unmask.sampling_params import PARAMETERS
 from unmask.settings import resolve
 
 
@@ -115,6 +119,25 @@ def test_tls_needs_files_that_can_be_read(tmp_path):
         guarded(ServerConfig(tls_cert_file=str(tmp_path / "cert.pem")))
     with pytest.raises(InvalidConfig, match=r"without server\.tls_cert_file"):
         guarded(ServerConfig(tls_key_file=str(tmp_path)))
+
+
+@pytest.mark.parametrize("body", [CompletionBody, ChatBody])
+def test_every_sampling_parameter_is_a_field_or_refused_by_name(body):
+    assert set(PARAMETERS) <= set(body.model_fields) | set(NEUTRAL)
+
+
+@pytest.mark.parametrize("body", ["CompletionBody", "ChatBody"])
+def test_fields_of_the_schema_have_the_bounds_and_choices_of_their_parameter(call, body):
+    schemas = call("GET", "/openapi.json").json()["components"]["schemas"]
+    properties = schemas[body]["properties"]
+    for row in (row for row in PARAMETERS.values() if row.name not in DECLARED):
+        field = properties[row.name]
+        if row.low is not None:
+            low = min(row.low, *STAND_INS.get(row.name, (row.low,)))
+            assert field["exclusiveMinimum" if row.open_low else "minimum"] == low
+        assert field.get("maximum") == row.high
+        if row.type.choices:
+            assert field["enum"] == [*row.type.choices, *row.aliases, None]
 
 
 def test_the_schema_has_the_bounds_that_are_checked(call):

@@ -17,6 +17,7 @@ from unmask.engine.engine import Engine
 from unmask.evaluation.checkers import check_all
 from unmask.metrics import Metrics
 from unmask.models.registry import EMBEDDED_NAME, load_model
+from unmask.types import POLICY_NAMES
 
 README = Path(__file__).parents[2] / "README.md"
 SCHEMES = ("light", "dark")
@@ -194,6 +195,21 @@ def prompts_of(page: str) -> dict[str, dict[str, list[str]]]:
     """The prompts to click, by model and mode."""
     pattern = r'<script type="application/json" id="prompts">(.*?)</script>'
     return json.loads(re.search(pattern, page, re.DOTALL)[1])
+
+
+def test_the_page_has_every_policy_and_the_bounds_of_its_numbers(page):
+    pattern = r'<script type="application/json" id="table">(.*?)</script>'
+    table = json.loads(re.search(pattern, page, re.DOTALL)[1])
+    assert [policy["name"] for policy in table["policies"]] == list(POLICY_NAMES)
+    thresholds = {p["name"]: p["threshold"] for p in table["policies"] if p["threshold"]}
+    assert thresholds == {
+        "threshold": {"min": 0, "max": 1},
+        "factor": {"min": 0},
+        "entropy_bound": {"min": 0},
+    }
+    numbers = re.findall(r'<input id="(\w+)" type="number"', page)
+    assert set(numbers) - {"threshold"} <= set(table["bounds"])
+    assert table["bounds"]["block_length"] == {"min": 1, "max": 1024}
 
 
 def test_there_are_prompts_for_the_embedded_model_and_for_any(page):

@@ -42,7 +42,7 @@ def test_every_setting_is_a_flag_of_serve():
 
 
 def test_sampling_flags_are_fields_of_sampling_params():
-    assert {name for name, _, _ in SAMPLING} <= set(SamplingParams.__dataclass_fields__)
+    assert {row.name for row in SAMPLING} <= set(SamplingParams.__dataclass_fields__)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def rules(
 
 
 def run(drafts: list[list[int]], rule: Rules, entropy: float = SURE) -> list[bool]:
-    """Whether a canvas is finished after each of the steps that predict these tokens."""
+    """True for each step after which a canvas is finished, given the tokens it predicts."""
     state = CanvasState.start(torch.zeros(1, len(drafts[0]), dtype=torch.int64))
     finished = []
     for draft in drafts:

@@ -6,12 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from tests.support.rules import make_rules
-from unmask.decoding.policies import Scores, select
 from unmask.types import POLICY_NAMES
+from unmask_kernels.policies.ops import REFERENCES, Scores, rank_in_block, reference, select
+from unmask_kernels.policies.table import Policy
 
-# Confidences and entropies of one block, quota, limit, and the positions that must be filled.
+# Confidences and entropies of one block, quota, threshold, and the positions that must be filled.
 TABLE = [
     ("low_confidence", [0.2, 0.9, 0.5], None, 1, 0.0, {1}),
     ("low_confidence", [0.2, 0.9, 0.5], None, 2, 0.0, {1, 2}),
@@ -47,14 +49,14 @@ def chosen(
     confidence: list[float],
     entropy: list[float] | None,
     quota: list[int],
-    limit: list[float],
+    threshold: list[float],
 ) -> set[int]:
     scores = Scores(
         torch.tensor(blocks),
         torch.tensor(confidence),
         None if entropy is None else torch.tensor(entropy),
     )
-    rules = make_rules(policies, scores.block, torch.tensor(quota), torch.tensor(limit))
+    rules = make_rules(policies, scores.block, torch.tensor(quota), torch.tensor(threshold))
     picked = select(scores, rules)
     return set(picked.nonzero().flatten().tolist())
 
@@ -67,17 +69,19 @@ def test_the_margin_decides_where_it_is_asked_for() -> None:
     assert picked.tolist() == [False, True, True]
 
 
-@pytest.mark.parametrize(("policy", "confidence", "entropy", "quota", "limit", "expected"), TABLE)
+@pytest.mark.parametrize(
+    ("policy", "confidence", "entropy", "quota", "threshold", "expected"), TABLE
+)
 def test_a_policy_fills_the_positions_of_the_table(
     policy: str,
     confidence: list[float],
     entropy: list[float] | None,
     quota: int,
-    limit: float,
+    threshold: float,
     expected: set[int],
 ) -> None:
     blocks = [0] * len(confidence)
-    assert chosen([policy], blocks, confidence, entropy, [quota], [limit]) == expected
+    assert chosen([policy], blocks, confidence, entropy, [quota], [threshold]) == expected
 
 
 def test_a_block_is_not_told_of_the_entropies_of_others() -> None:
@@ -98,20 +102,39 @@ def test_blocks_of_different_policies_share_a_step() -> None:
         confidence += row
         entropy += uncertain or [0.0] * len(row)
     policies = [case[0] for case in cases]
-    limits = [case[4] for case in cases]
-    assert chosen(policies, blocks, confidence, entropy, [1] * len(cases), limits) == expected
+    thresholds = [case[4] for case in cases]
+    assert chosen(policies, blocks, confidence, entropy, [1] * len(cases), thresholds) == expected
 
 
 @given(
     policy=st.sampled_from([name for name in POLICY_NAMES if name != "margin"]),
     rows=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 8)), min_size=1, max_size=40),
     quota=st.integers(1, 40),
-    limit=st.floats(0, 10),
+    threshold=st.floats(0, 10),
 )
 @settings(deadline=None, derandomize=True)
 def test_every_step_fills_its_quota(
-    policy: str, rows: list[tuple[float, float]], quota: int, limit: float
+    policy: str, rows: list[tuple[float, float]], quota: int, threshold: float
 ) -> None:
     confidence, entropy = [row[0] for row in rows], [row[1] for row in rows]
-    filled = chosen([policy], [0] * len(rows), confidence, entropy, [quota], [limit])
+    filled = chosen([policy], [0] * len(rows), confidence, entropy, [quota], [threshold])
     assert len(filled) >= min(quota, len(rows))
+
+
+def test_a_row_and_a_function_make_a_policy() -> None:
+    policy = Policy("last_first", len(POLICY_NAMES), "position", "From right to left.", "no paper")
+
+    @reference(policy.name)
+    def last_first(scores: Scores, quota: Tensor, threshold: Tensor) -> Tensor:
+        order, rank = rank_in_block(torch.arange(len(quota)), scores.block)
+        return torch.empty_like(quota, dtype=torch.bool).scatter_(0, order, rank < quota[order])
+
+    try:
+        scores = Scores(torch.tensor([0, 0, 0, 1, 1]), torch.full((5,), 0.5), None)
+        quota, threshold = torch.tensor([2, 1]), torch.zeros(2)
+        rules = make_rules([policy, "sequential"], scores.block, quota, threshold)
+        assert select(scores, rules).tolist() == [False, True, True, True, False]
+        assert rules.reads("position")
+        assert not rules.reads("entropy")
+    finally:
+        del REFERENCES[policy.name]

@@ -1,14 +1,18 @@
 """Policies in one launch pick what the policies written in torch pick."""
 
+import itertools
+from typing import get_args
+
 import pytest
 import torch
 
 from tests.support.rules import make_rules
-from unmask.decoding.policies import Scores, select
-from unmask.types import POLICY_NAMES
 from unmask_kernels import dispatch
 from unmask_kernels.policies.gpu import SIZES
-from unmask_kernels.policies.table import POLICIES
+from unmask_kernels.policies.ops import REFERENCES, Scores, select
+from unmask_kernels.policies.table import CODES, POLICIES, PolicyName
+
+NAMES = tuple(policy.name for policy in POLICIES)
 
 
 def both(policies: list[str], rows: list[int], *, rounded: bool, device: torch.device) -> None:
@@ -22,9 +26,11 @@ def both(policies: list[str], rows: list[int], *, rounded: bool, device: torch.d
     entropy = entropy.masked_fill(resolved, torch.inf)
     block = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(rows))
     quota = torch.randint(1, 4, (len(rows),))
-    limit = torch.rand(len(rows)) * torch.tensor([2.0 if p != "threshold" else 1 for p in policies])
+    threshold = torch.rand(len(rows)) * torch.tensor(
+        [2.0 if p != "threshold" else 1 for p in policies]
+    )
     scores = Scores(*(t.to(device) for t in (block, confidence, entropy, margin)))
-    numbers = quota.to(device), limit.to(device)
+    numbers = quota.to(device), threshold.to(device)
     rules = make_rules(policies, scores.block, *numbers, longest=max(rows))
     with dispatch.backend("torch"):
         expected = select(scores, rules)
@@ -36,7 +42,7 @@ def both(policies: list[str], rows: list[int], *, rounded: bool, device: torch.d
 
 
 @pytest.mark.parametrize("rounded", [False, True])
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", NAMES)
 def test_a_policy_picks_the_same(policy: str, rounded: bool, device: torch.device) -> None:
     torch.manual_seed(0)
     for _ in range(3):
@@ -45,12 +51,10 @@ def test_a_policy_picks_the_same(policy: str, rounded: bool, device: torch.devic
 
 def test_policies_share_a_launch(device: torch.device) -> None:
     torch.manual_seed(1)
-    both(
-        [*POLICIES, *POLICIES],
-        [3, 8, 20, 31, 1, 2, 4, 40, 6, 33, 2, 9, 5, 17],
-        rounded=False,
-        device=device,
-    )
+    policies = [*NAMES, *NAMES]
+    sizes = itertools.cycle([3, 8, 20, 31, 1, 2, 4, 40, 6, 33, 2, 9, 5, 17])
+    rows = list(itertools.islice(sizes, len(policies)))
+    both(policies, rows, rounded=False, device=device)
 
 
 def test_the_longest_block_is_ranked_whole(device: torch.device) -> None:
@@ -58,5 +62,8 @@ def test_the_longest_block_is_ranked_whole(device: torch.device) -> None:
     both(["factor", "low_confidence"], [SIZES[-1], 7], rounded=True, device=device)
 
 
-def test_every_policy_has_a_number() -> None:
-    assert POLICIES == POLICY_NAMES
+def test_every_policy_has_a_name_a_code_and_a_reference() -> None:
+    assert get_args(PolicyName) == NAMES
+    assert [policy.code for policy in POLICIES] == list(range(len(POLICIES)))
+    assert {name: code for code, name in enumerate(NAMES)} == CODES
+    assert set(REFERENCES) == set(NAMES)

@@ -3,9 +3,9 @@
 from hypothesis import strategies as st
 
 from tests.support.tiny import EOS_ID
-from unmask.types import RefinementOptions, Request, SamplingParams
+from unmask.types import POLICY_NAMES, RefinementOptions, Request, SamplingParams
 
-POLICIES = (
+LISTED = (
     {"policy": "low_confidence", "steps": 3},
     {"policy": "low_confidence"},
     {"policy": "threshold", "threshold": 0.05},
@@ -17,6 +17,12 @@ POLICIES = (
     {"policy": "sequential", "steps": 5},
     {"policy": "low_confidence", "steps": 7, "eos_last": True},
     {"policy": "threshold", "threshold": 0.3, "eos_last": True},
+)
+# A policy without an entry of its own is drawn as well.
+POLICIES = LISTED + tuple(
+    {"policy": name, "steps": 5}
+    for name in POLICY_NAMES
+    if name not in {params["policy"] for params in LISTED}
 )
 SAMPLERS = (
     {},
@@ -54,10 +60,10 @@ def sampling(draw: st.DrawFn) -> SamplingParams:
 def requests(draw: st.DrawFn, max_size: int = 6) -> list[Request]:
     """Requests whose prompts often begin alike, so that they can share pages."""
     shared = draw(st.lists(st.integers(0, EOS_ID - 1), min_size=40, max_size=90))
-    made = []
+    drawn = []
     for i in range(draw(st.integers(1, max_size))):
-        own = draw(st.lists(st.integers(0, EOS_ID - 1), min_size=1, max_size=30))
-        prompt = (*shared[: draw(st.sampled_from([0, 17, 33, 90]))], *own)
+        rest = draw(st.lists(st.integers(0, EOS_ID - 1), min_size=1, max_size=30))
+        prompt = (*shared[: draw(st.sampled_from([0, 17, 33, 90]))], *rest)
         refinements = draw(st.sampled_from([None, RefinementOptions(tokens=True)]))
-        made.append(Request(f"r{i}", prompt, draw(sampling()), refinements))
-    return made
+        drawn.append(Request(f"r{i}", prompt, draw(sampling()), refinements))
+    return drawn

@@ -1,24 +1,25 @@
-"""Rules of blocks, by the names of their policies."""
+"""Rules of blocks, by the names or rows of their policies."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from unmask.decoding.policies import Rules
-from unmask.types import MAX_BLOCK_LENGTH, PolicyName
-from unmask_kernels.policies.table import CODES
+from unmask.types import MAX_BLOCK_LENGTH
+from unmask_kernels.policies.ops import Rules
+from unmask_kernels.policies.table import BY_NAME, Policy
 
 
 def make_rules(
-    policies: Sequence[PolicyName],
+    policies: Sequence[str | Policy],
     block: Tensor,
     quota: Tensor,
-    limit: Tensor,
+    threshold: Tensor,
     *,
     longest: int = MAX_BLOCK_LENGTH,
 ) -> Rules:
     """For rows of which `block` [M] tells the block, on its device."""
-    codes = torch.tensor([CODES[name] for name in policies], dtype=torch.int32)
+    rows = [BY_NAME[row] if isinstance(row, str) else row for row in policies]
+    codes = torch.tensor([policy.code for policy in rows], dtype=torch.int32)
     starts = torch.searchsorted(block, torch.arange(len(policies) + 1, device=block.device))
-    return Rules(frozenset(policies), codes.to(block.device), starts, quota, limit, longest)
+    return Rules(frozenset(rows), codes.to(block.device), starts, quota, threshold, longest)

@@ -1,4 +1,4 @@
-"""Which masked positions of each block are filled: every policy in one launch."""
+"""Selection of the masked positions to fill: every policy of a step in one launch."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ SIZES, COLUMNS, WARPS = (64, 256, 1024), 8, 8  # rows of a block
 
 @triton.jit
 def _key(values, o_row, m_row, policy, BY_ENTROPY: tl.constexpr):
-    """What rows are ranked by, the highest first."""
+    """Keys that rank rows, the highest first."""
     if BY_ENTROPY:
         return tl.where(m_row, -tl.load(values + o_row, mask=m_row, other=0.0), float("-inf"))
     b_value = tl.load(values + o_row, mask=m_row, other=-1.0)
@@ -29,7 +29,7 @@ def _key(values, o_row, m_row, policy, BY_ENTROPY: tl.constexpr):
 
 @triton.jit
 def _select(
-    values, selected, first, count, policy, quota, limit,
+    values, selected, first, count, policy, quota, threshold,
     BLOCK: tl.constexpr, COLUMNS: tl.constexpr, BY_ENTROPY: tl.constexpr,
 ):  # fmt: skip
     o_row = tl.arange(0, BLOCK)
@@ -50,19 +50,19 @@ def _select(
             b_before += tl.sum(tl.where(earlier, -b_other.to(tl.float64)[None, :], 0.0), 1)
     b_chosen = b_rank < quota
     if BY_ENTROPY:
-        b_chosen = b_chosen | ((policy == ENTROPY_BOUND) & (b_before <= limit))
+        b_chosen = b_chosen | ((policy == ENTROPY_BOUND) & (b_before <= threshold))
     elif policy == THRESHOLD:
-        b_chosen = b_chosen | (b_key >= limit)
+        b_chosen = b_chosen | (b_key >= threshold)
     elif policy == FACTOR:
         # The n most confident are taken, up to the first that fails.
-        b_fails = ((b_rank + 2) * (1.0 - b_key) >= limit) & m_row
+        b_fails = ((b_rank + 2) * (1.0 - b_key) >= threshold) & m_row
         b_chosen = b_chosen | (b_rank < tl.min(tl.where(b_fails, b_rank, 2147483647), 0))
     tl.store(selected + first + o_row, b_chosen, mask=m_row)
 
 
 @triton.jit
 def select_kernel(
-    confidence, entropy, margin, starts, policies, quotas, limits, selected,
+    confidence, entropy, margin, starts, policies, quotas, thresholds, selected,
     BLOCK: tl.constexpr, COLUMNS: tl.constexpr,
     WITH_ENTROPY: tl.constexpr, WITH_MARGIN: tl.constexpr,
 ):  # fmt: skip
@@ -71,18 +71,18 @@ def select_kernel(
     first = tl.load(starts + i_block)
     count = (tl.load(starts + i_block + 1) - first).to(tl.int32)
     policy = tl.load(policies + i_block)
-    quota, limit = tl.load(quotas + i_block), tl.load(limits + i_block)
+    quota, threshold = tl.load(quotas + i_block), tl.load(thresholds + i_block)
     by_entropy = (policy == ENTROPY_BOUND) | (policy == ENTROPY)
     if WITH_ENTROPY:
         if by_entropy:
-            _select(entropy, selected, first, count, policy, quota, limit,
+            _select(entropy, selected, first, count, policy, quota, threshold,
                     BLOCK, COLUMNS, True)  # fmt: skip
     if WITH_MARGIN:
         if policy == MARGIN:
-            _select(margin, selected, first, count, policy, quota, limit,
+            _select(margin, selected, first, count, policy, quota, threshold,
                     BLOCK, COLUMNS, False)  # fmt: skip
     if (not by_entropy) & (policy != MARGIN):
-        _select(confidence, selected, first, count, policy, quota, limit,
+        _select(confidence, selected, first, count, policy, quota, threshold,
                 BLOCK, COLUMNS, False)  # fmt: skip
 
 
@@ -93,19 +93,19 @@ def select(
     starts: Tensor,
     codes: Tensor,
     quota: Tensor,
-    limit: Tensor,
+    threshold: Tensor,
     longest: int,
 ) -> Tensor:
     """Positions to fill, as a boolean [M] of masked rows; none of rows that are in no block.
 
-    `starts` [B + 1] int64 tells where the rows of each block begin; `codes` [B] int32, `quota` [B]
-    int64 and `limit` [B] float32 have one entry for each. No block has more than `longest` rows.
+    `starts` [B + 1] int64 are the first rows of the blocks; `codes` [B] int32, `quota` [B]
+    int64 and `threshold` [B] float32 have one entry each. No block has more than `longest` rows.
     """
     num_blocks = len(starts) - 1
     selected = torch.zeros(len(confidence), dtype=torch.bool, device=confidence.device)
     if len(confidence):
         select_kernel[(num_blocks,)](
-            confidence, entropy, margin, starts, codes, quota, limit,
+            confidence, entropy, margin, starts, codes, quota, threshold,
             selected.view(torch.int8), BLOCK=next(size for size in SIZES if size >= longest),
             COLUMNS=COLUMNS, WITH_ENTROPY=entropy is not None, WITH_MARGIN=margin is not None,
             num_warps=WARPS,
@@ -114,9 +114,9 @@ def select(
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every launch, for the compile checks."""
     types = {"confidence": "*fp32", "entropy": "*fp32", "margin": "*fp32", "starts": "*i64"}
-    types |= {"policies": "*i32", "quotas": "*i64", "limits": "*fp32", "selected": "*i8"}
+    types |= {"policies": "*i32", "quotas": "*i64", "thresholds": "*fp32", "selected": "*i8"}
     for size in SIZES:
         shape = {"BLOCK": size, "COLUMNS": COLUMNS}
         plain = {"WITH_ENTROPY": False, "WITH_MARGIN": False, "entropy": None, "margin": None}

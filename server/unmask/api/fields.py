@@ -1,5 +1,6 @@
 """The types that fields of a body have: numbers are numbers, never booleans or strings."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -45,6 +46,19 @@ IntOrAuto = Annotated[
 ]
 Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Strings = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+
+
+def bounded(low: float | None, high: float | None = None, *, above: bool = False) -> Any:
+    """Bounds for the schema only; the types of a request check them, in words of their own."""
+    bounds: dict[str, Any] = (
+        {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
+    )
+    return Field(json_schema_extra=bounds if high is None else {**bounds, "maximum": high})
+
+
+def one_of(names: Iterable[str]) -> Any:
+    """Names for the schema, null among them."""
+    return Field(json_schema_extra={"enum": [*names, None]})
 
 
 class Body(BaseModel):

@@ -1,9 +1,9 @@
 """The playground: one page, no other files."""
 
-from importlib.resources import files
-
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
+
+from unmask.api.playground import playground_page
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -14,7 +14,7 @@ PAGE_POLICY = (
 def page_routes() -> APIRouter:
     """The route of the page."""
     router = APIRouter()
-    page = files("unmask.api").joinpath("playground.html").read_text(encoding="utf-8")
+    page = playground_page()
 
     @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def playground() -> HTMLResponse:

@@ -1,26 +1,18 @@
-"""From the fields of a body to `SamplingParams`, one per choice, errors under the body's names."""
+"""`SamplingParams` of a body, one per choice; errors have the body's names."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import cast
 
 from unmask.api.counts import MAX_N
 from unmask.api.messages import check_messages
+from unmask.api.sampling_fields import sampling_values
 from unmask.api.schemas import ChatBody, CompletionBody, Generation
 from unmask.errors import InvalidRequest
-from unmask.types import (
-    MAX_SEED,
-    CacheName,
-    PolicyName,
-    RefinementOptions,
-    SamplingParams,
-    shown,
-)
+from unmask.sampling_params import MAX_SEED, SamplingParams, shown
+from unmask.types import RefinementOptions
 
 COMPLETION_MAX_TOKENS = 16  # OpenAI's default
-ANY_SEED = -1  # as llama.cpp and vLLM's clients spell it
-TOP_K_OFF = (0, -1)  # vLLM's ways to say that top_k is not used
 
 
 @contextmanager
@@ -102,7 +94,7 @@ def count_choices(body: Generation) -> int:
 
 
 def count_logprobs(body: CompletionBody | ChatBody) -> int | None:
-    """How many alternatives are told for each token; None for no log-probabilities at all."""
+    """Number of alternatives to list for each token; None for no log-probabilities at all."""
     if isinstance(body, CompletionBody):
         return body.logprobs
     return (body.top_logprobs or 0) if body.logprobs else None
@@ -110,34 +102,15 @@ def count_logprobs(body: CompletionBody | ChatBody) -> int | None:
 
 def sampling_of(body: CompletionBody | ChatBody) -> SamplingParams:
     """The parameters of the first choice; raises `InvalidRequest`."""
-    max_tokens = body.max_tokens
+    values = sampling_values(body)
     if isinstance(body, ChatBody) and body.max_completion_tokens is not None:
-        max_tokens = body.max_completion_tokens
+        values["max_tokens"] = body.max_completion_tokens
+    values["logprobs"] = count_logprobs(body)
+    values["logit_bias"] = tuple(
+        (int(name), bias) for name, bias in (body.logit_bias or {}).items()
+    )
     with renamed(field_names(body)):
-        return SamplingParams(
-            max_tokens=max_tokens,
-            temperature=body.temperature,
-            top_p=body.top_p,
-            top_k=0 if body.top_k in TOP_K_OFF else body.top_k,
-            seed=None if body.seed == ANY_SEED else body.seed,
-            stop=body.stop or (),
-            stop_token_ids=body.stop_token_ids or (),
-            ignore_eos=bool(body.ignore_eos),
-            logprobs=count_logprobs(body),
-            policy=cast(PolicyName | None, body.policy),
-            threshold=body.threshold,
-            factor=body.factor,
-            entropy_bound=body.entropy_bound,
-            steps=body.steps,
-            block_length=body.block_length,
-            cache=cast(CacheName | None, body.cache),
-            cfg_scale=body.cfg_scale,
-            editing_threshold=body.editing_threshold,
-            sub_block_length=body.sub_block_length,
-            eos_last=body.eos_last,
-            logit_bias=tuple((int(name), bias) for name, bias in (body.logit_bias or {}).items()),
-            allowed_token_ids=body.allowed_token_ids,
-        )
+        return SamplingParams(**{name: v for name, v in values.items() if v is not None})
 
 
 def with_room(sampling: SamplingParams, room: int) -> SamplingParams:

@@ -1,24 +1,16 @@
 """The bodies of requests, field by field as OpenAI and vLLM name them, and our own extensions."""
 
 import json
-from collections.abc import Iterable
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator, StrictInt, WithJsonSchema
+from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
 
 from unmask.api.counts import MAX_CHOICES, MAX_N
-from unmask.api.fields import Body, Bool, Float, Int, IntOrAuto, Strings
+from unmask.api.fields import Body, Bool, Float, Int, bounded
+from unmask.api.sampling_fields import with_sampling_fields
 from unmask.api.workers import ITEM
-from unmask.types import (
-    CACHE_NAMES,
-    MAX_BLOCK_LENGTH,
-    MAX_LOGPROBS,
-    MAX_SEED,
-    MAX_STEPS,
-    POLICY_ALIASES,
-    POLICY_NAMES,
-)
+from unmask.sampling_params import MAX_LOGPROBS
 
 MAX_ID_DIGITS = 9
 PromptInput = str | tuple[int, ...]
@@ -90,17 +82,6 @@ Prompts = Annotated[
 ]
 
 
-def bounded(low: float | None, high: float | None = None, *, above: bool = False) -> Any:
-    """Bounds for the schema; the request's own types check them, in words of their own."""
-    told: dict[str, Any] = {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
-    return Field(json_schema_extra=told if high is None else {**told, "maximum": high})
-
-
-def one_of(names: Iterable[str]) -> Any:
-    """Names for the schema, null among them."""
-    return Field(json_schema_extra={"enum": [*names, None]})
-
-
 class StreamOptions(Body):
     """What a stream carries besides text."""
 
@@ -116,37 +97,26 @@ class RefinementBody(Body):
     tokens: Bool = False
 
 
+@with_sampling_fields
 class Generation(Body):
-    """What completions and chats have in common; null is the same as not given."""
+    """Fields of both completions and chats, with all sampling parameters; null is not given."""
+
+    if TYPE_CHECKING:  # sampling parameters that the API reads itself
+        max_tokens: int | None
+        temperature: float | None
+        top_p: float | None
+        seed: int | None
+        stop_token_ids: tuple[int, ...] | None
+        allowed_token_ids: tuple[int, ...] | None
 
     model: str | None = None
     n: Annotated[Int | None, bounded(1, MAX_N)] = None
     best_of: Annotated[Int | None, bounded(1, MAX_N)] = None
     stream: Bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[Int | None, bounded(1)] = None
-    temperature: Annotated[Float | None, bounded(0, 100)] = None
-    top_p: Annotated[Float | None, bounded(0, 1, above=True)] = None
-    top_k: Annotated[Int | None, bounded(-1)] = None
-    seed: Annotated[Int | None, bounded(-1, MAX_SEED)] = None
-    stop: Strings | None = None
-    stop_token_ids: tuple[StrictInt, ...] | None = None
-    ignore_eos: Bool | None = None
     logit_bias: Annotated[dict[str, Float] | None, BeforeValidator(_as_biases)] = None
-    allowed_token_ids: tuple[StrictInt, ...] | None = None
     return_token_ids: Bool | None = None
     user: str | None = None
-    policy: Annotated[str | None, one_of((*POLICY_NAMES, *POLICY_ALIASES))] = None
-    threshold: Annotated[Float | None, bounded(0, 1)] = None
-    factor: Annotated[Float | None, bounded(0, above=True)] = None
-    entropy_bound: Annotated[Float | None, bounded(0)] = None
-    steps: Annotated[Int | None, bounded(1, MAX_STEPS)] = None
-    block_length: Annotated[IntOrAuto | None, bounded(1, MAX_BLOCK_LENGTH)] = None
-    cache: Annotated[str | None, one_of(CACHE_NAMES)] = None
-    cfg_scale: Annotated[Float | None, bounded(0, 100)] = None
-    editing_threshold: Annotated[Float | None, bounded(0, 1)] = None
-    sub_block_length: Annotated[Int | None, bounded(1, MAX_BLOCK_LENGTH)] = None
-    eos_last: Bool | None = None
     stream_refinements: Annotated[RefinementBody | None, BeforeValidator(_as_refinements)] = None
     diffusing: Bool | None = None
 

@@ -1,16 +1,18 @@
-"""Flags made from the types they fill: settings of the configuration, sampling of a request."""
+"""Flags of commands, made from the tables of settings and of sampling parameters."""
 
 import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from types import GenericAlias
 from typing import Annotated, Any
 
 import typer
 
 from unmask.options import OPTIONS, Option
+from unmask.sampling_params import PARAMETERS, Parameter, SamplingParams
 from unmask.settings import FILE_VARIABLE, resolve, to_toml
-from unmask.types import POLICY_NAMES, SamplingParams
+from unmask.value_types import ValueType
 
 Command = Callable[..., None]
 ConfigFile = Annotated[
@@ -24,31 +26,7 @@ ConfigFile = Annotated[
 ]
 
 
-def _block_length(text: str) -> int | str:
-    """A number, or auto; whatever else, `SamplingParams` refuses by name."""
-    return int(text) if text.lstrip("-").isdecimal() else text
-
-
-SAMPLING: tuple[tuple[str, Any, str], ...] = (
-    ("max_tokens", int, "Longest answer, in tokens; as long as the context allows if unset."),
-    ("temperature", float, "Temperature; 0 is greedy."),
-    ("top_p", float, "Sample from the likeliest tokens of this total probability."),
-    ("top_k", int, "Sample from this many of the likeliest tokens."),
-    ("seed", int, "Seed of the random numbers."),
-    ("stop", list[str], "Text to stop before; may be repeated."),
-    ("ignore_eos", bool, "Go on after an end-of-sequence token."),
-    ("policy", str, "Which positions to fill: " + ", ".join(POLICY_NAMES) + "."),
-    ("threshold", float, "Confidence that the policy 'threshold' asks for."),
-    ("factor", float, "Factor of the policy 'factor'."),
-    ("entropy_bound", float, "Entropy in nats of the policy 'entropy_bound'."),
-    ("steps", int, "Denoising steps that a block may take."),
-    ("block_length", _block_length, "Positions denoised together; auto takes fewer under load."),
-    ("cache", str, "Keys kept within a block: none, block, or with full attention prefix, dual."),
-    ("editing_threshold", float, "Confidence that replaces a token, in models trained for it."),
-    ("sub_block_length", int, "Positions of a block that are filled before the next ones."),
-    ("eos_last", bool, "Fill positions that would end the answer after all others."),
-    ("cfg_scale", float, "Classifier-free guidance, with full attention; 0 is off."),
-)
+SAMPLING = tuple(row for row in PARAMETERS.values() if row.has_flag)
 
 
 def with_config(*sections: str) -> Callable[[Command], Command]:
@@ -60,22 +38,22 @@ def with_config(*sections: str) -> Callable[[Command], Command]:
     parameters = [_keyword("config", ConfigFile)]
     parameters += [_keyword(option.key, _flag_of(option)) for option in options]
 
-    def collect(given: dict[str, Any]) -> dict[str, Any]:
-        flags = {option.name: given.pop(option.key) for option in options}
-        return {"resolved": resolve(flags, file=given.pop("config"))}
+    def collect(values: dict[str, Any]) -> dict[str, Any]:
+        flags = {option.name: values.pop(option.key) for option in options}
+        return {"resolved": resolve(flags, file=values.pop("config"))}
 
     return lambda command: _extend(command, parameters, "resolved", collect)
 
 
 def with_sampling(command: Command) -> Command:
     """Give a command a flag for each sampling parameter; it is called with `sampling`."""
-    parameters = [_keyword(name, _sampling_flag(name, kind, text)) for name, kind, text in SAMPLING]
+    parameters = [_keyword(row.name, _sampling_flag(row)) for row in SAMPLING]
 
-    def collect(given: dict[str, Any]) -> dict[str, Any]:
-        values = {name: given.pop(name) for name, _, _ in SAMPLING}
-        values["stop"] = tuple(values["stop"] or ())
-        values = {name: value for name, value in values.items() if value is not None}
-        return {"sampling": SamplingParams(**values)}
+    def collect(values: dict[str, Any]) -> dict[str, Any]:
+        flags = {row.name: values.pop(row.name) for row in SAMPLING}
+        flags = {name: value for name, value in flags.items() if value not in (None, [])}
+        flags |= {name: tuple(v) for name, v in flags.items() if isinstance(v, list)}
+        return {"sampling": SamplingParams(**flags)}
 
     return _extend(command, parameters, "sampling", collect)
 
@@ -103,20 +81,33 @@ def _flag_of(option: Option) -> Any:
     return Annotated[annotation | None, info]
 
 
-def _sampling_flag(name: str, kind: Any, text: str) -> Any:
-    flag = "--" + name.replace("_", "-")
-    parser = kind if inspect.isfunction(kind) else None
+def _sampling_flag(row: Parameter) -> Any:
+    kind = row.type
+    choices = f" One of {', '.join(kind.choices)}." if kind.choices else ""
+    parser = _number_or_word(kind) if kind.words else None
+    annotation: Any = Any if parser else kind.base
+    if kind.many:
+        annotation = GenericAlias(list, kind.base)
     return Annotated[
-        Any if parser else kind | None,
+        annotation | None,
         typer.Option(
-            flag,
-            help=text,
+            "--" + row.name.replace("_", "-"),
+            help=row.meaning + choices,
             parser=parser,
-            metavar="<int|auto>" if parser else None,
+            metavar=f"<{'|'.join((kind.base.__name__, *kind.words))}>" if parser else None,
             rich_help_panel="Sampling",
             show_default=False,
         ),
     ]
+
+
+def _number_or_word(kind: ValueType) -> Callable[[str], Any]:
+    """A parser that leaves all but numbers to `SamplingParams`, which refuses by name."""
+
+    def parse(text: str) -> Any:
+        return kind.base(text) if text.lstrip("-").isdecimal() else text
+
+    return parse
 
 
 def _extend(
@@ -128,12 +119,12 @@ def _extend(
     """`command` with `parameters` in its signature in place of the one that `collect` makes."""
 
     @functools.wraps(command)
-    def run(**given: Any) -> None:
-        made = collect(given)
-        command(**given, **made)
+    def run(**values: Any) -> None:
+        collected = collect(values)
+        command(**values, **collected)
 
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    shown = [*(p for p in own if p.name != replaced), *parameters]
+    signature = inspect.signature(command, eval_str=True)
+    shown = [*(p for p in signature.parameters.values() if p.name != replaced), *parameters]
     shown = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in shown]
     del run.__wrapped__
     run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from unmask.config import DecodingConfig
 from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.family import Family, RawConfig, Traits
+from unmask.sampling_params import SETTINGS
 from unmask.tokenizer import Tokenizer
 from unmask.types import AUTO, CanvasSchedule, SamplingParams
 
@@ -54,9 +55,9 @@ def read_sampling(
         found |= {key: (value, FILE) for key, value in schedule.items()}
     else:
         found |= {key: (value, FILE) for key, value in _file_defaults(traits, generation)}
-    for key in SamplingParams.__dataclass_fields__:
-        if (value := getattr(decoding, key, None)) not in (None, AUTO):
-            found[key] = value, "the server's configuration"
+    for row in SETTINGS:
+        if (value := getattr(decoding, row.name)) not in (None, AUTO):
+            found[row.name] = value, "the server's configuration"
     shown = [f"{key} {value} ({source})" for key, (value, source) in found.items()]
     logger.info("decoding defaults of %s: %s", name, ", ".join(shown) or "greedy")
     values = {"temperature": 0.0} | {key: value for key, (value, _) in found.items()}

@@ -11,17 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unmask.decoding.policies import Rules
 from unmask.engine.run.staging import Array, Staging
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.query_range import IntArray
-from unmask.types import MAX_BLOCK_LENGTH, POLICY_NAMES, PolicyName
-from unmask_kernels.policies.table import CODES
+from unmask.types import MAX_BLOCK_LENGTH
+from unmask_kernels.policies.ops import Rules
+from unmask_kernels.policies.table import POLICIES, Policy
 from unmask_kernels.scoring.constraints import Constraints, make_constraints
 from unmask_kernels.scoring.ops import GuidedRows, LastTokens, SampledRows
 from unmask_kernels.scoring.truncation import Truncation
-
-NAMES: dict[int, PolicyName] = {CODES[name]: name for name in POLICY_NAMES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +144,16 @@ class SamplingInputs:
         """Inputs of tensors by field."""
         return cls(**{field.name: tensors[field.name] for field in fields(cls)})
 
-    def rules(self, names: frozenset[PolicyName], longest_block: int) -> Rules:
-        """Parameters of the policies `names`, which are all that occur."""
-        return Rules(names, self.policies, self.starts, self.quota, self.threshold, longest_block)
+    def rules(self, options: "SamplingOptions") -> Rules:
+        """Parameters of the blocks' policies."""
+        return Rules(
+            options.policies,
+            self.policies,
+            self.starts,
+            self.quota,
+            self.threshold,
+            options.longest_block,
+        )
 
     def draws(self, truncation: Truncation | None) -> SampledRows | None:
         """Parameters of the rows that draw their token, if any does."""
@@ -162,7 +167,7 @@ class SamplingInputs:
 class SamplingOptions:
     """Requests of few users, which no CUDA graph has, and facts about all rows of a step."""
 
-    policies: frozenset[PolicyName]  # that occur
+    policies: frozenset[Policy]  # that occur
     longest_block: int = MAX_BLOCK_LENGTH
     edits: bool = False
     truncation: Truncation | None = None
@@ -195,10 +200,10 @@ class SamplingOptions:
     ) -> "SamplingOptions":
         """Options of a batch; `guiding` [G, C] are normed hidden states without the prompt."""
         decoding = batch.decoding
-        names = frozenset(NAMES[code] for code in set(decoding["policy_code"].tolist()))
+        occurring = frozenset(POLICIES[code] for code in set(decoding["policy_code"].tolist()))
         longest = decoding.longest_block
         if cls.are_default(batch, vocab_size):
-            return cls(names, longest, bool(decoding.edits.any()))
+            return cls(occurring, longest, bool(decoding.edits.any()))
         guided = constraints = last = None
         if len(batch.guided):
             scale = decoding["cfg_scale"][batch.scored_spans[batch.guided]]
@@ -213,7 +218,7 @@ class SamplingOptions:
             last_rows = np.flatnonzero(eos_last[batch.scored_spans])
             last = LastTokens(*staging.to_device([last_rows, np.array(eos_token_ids)]))
         return cls(
-            names,
+            occurring,
             longest,
             bool(decoding.edits.any()),
             _truncation(batch, vocab_size, staging),

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from unmask.decoding.policies import BY_ENTROPY, Scores, select
 from unmask.engine.run.inputs import SamplingInputs, SamplingOptions
 from unmask.models.family import Model
+from unmask_kernels.policies.ops import Scores, select
 from unmask_kernels.scoring.ops import NEXT_TO_NOTHING, RowScores, score_rows
 
 
@@ -24,7 +24,7 @@ def sample(
     `current` [M] are the tokens that rows hold. Rows that an earlier step resolved keep theirs.
     With `is_known` there are none: every scored row is masked or may be edited.
     """
-    names = options.policies
+    rules = inputs.rules(options)
     scores = score_rows(
         model.final_norm(hidden),
         model.lm_head,
@@ -33,15 +33,15 @@ def sample(
         guided=options.guided,
         constraints=options.constraints,
         last=options.last,
-        with_entropy=not BY_ENTROPY.isdisjoint(names),
-        with_margin="margin" in names,
+        with_entropy=rules.reads("entropy"),
+        with_margin=rules.reads("margin"),
         num_top=options.num_top,
     )
     is_masked = None
     if options.edits or not is_known:
         is_masked = current.eq(mask_token_id)
     candidates = policy_scores(scores, inputs.spans, len(inputs.starts), is_masked)
-    selected = select(candidates, inputs.rules(names, options.longest_block))
+    selected = select(candidates, rules)
     if is_masked is not None:
         selected &= is_masked
         if options.edits:

@@ -21,23 +21,13 @@ from unmask.types import (
     SamplingParams,
     shown,
 )
+from unmask_kernels.policies.table import BY_NAME, POLICIES
 from unmask_kernels.scoring.request_constraint import Constraint, pack_constraint
 
-DEFAULT_LIMITS: dict[PolicyName, float] = {
-    "low_confidence": 0.0,
-    "threshold": 0.9,
-    "factor": 1.0,
-    "entropy_bound": 0.1,
-    "entropy": 0.0,
-    "margin": 0.0,
-    "sequential": 0.0,
-}
 MAX_POST_STEPS = 16  # of a block in which nothing is masked any more (LLaDA2.1)
 FULL_MAX_TOKENS = 1024  # with full attention, where nothing says
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
-RANKINGS: tuple[PolicyName, ...] = ("low_confidence", "entropy", "margin", "sequential")
-BY_CONFIDENCE: tuple[PolicyName, ...] = ("low_confidence", "threshold", "factor")
-OWNED_LIMITS: tuple[PolicyName, ...] = ("threshold", "factor", "entropy_bound")
+WITH_THRESHOLD = tuple(policy.name for policy in POLICIES if policy.threshold is not None)
 
 
 def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decoding:
@@ -142,7 +132,7 @@ def _resolved(params: SamplingParams, default: SamplingParams) -> dict[str, Any]
 
 def _eos_last(policy: PolicyName, params: SamplingParams, model: ModelInfo) -> bool:
     """Whether what would end the answer is filled last; a default is for whom it has a meaning."""
-    if policy not in BY_CONFIDENCE:
+    if BY_NAME[policy].ranks_by != "confidence":
         if params.eos_last:
             raise InvalidRequest(
                 f"eos_last is for policies that rank by confidence, not for {policy}",
@@ -286,7 +276,7 @@ def _quotas(
     is_exact = model.attention == "full" and cache == "none"
     alone = 1 if model.shift and not is_exact and block_len > 1 else 0
     steps = steps or block_len
-    if model.schedule == "timed" and policy in RANKINGS:
+    if model.schedule == "timed" and policy not in WITH_THRESHOLD:
         return (1,) * alone + timed_quotas(block_len - alone, steps, first=alone)
     part_len = sub_block_len or block_len
     ends = [*range(part_len, block_len, part_len), block_len]
@@ -325,7 +315,7 @@ def _given(request: Request) -> str:
 
 def _policy(params: SamplingParams, model: ModelInfo) -> PolicyName:
     """The policy asked for, or the one that a limit or a number of steps implies."""
-    given = [name for name in OWNED_LIMITS if getattr(params, name) is not None]
+    given = [name for name in WITH_THRESHOLD if getattr(params, name) is not None]
     if params.policy is None:
         if len(given) > 1:
             raise InvalidRequest(
@@ -345,10 +335,10 @@ def _policy(params: SamplingParams, model: ModelInfo) -> PolicyName:
 
 
 def _threshold(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:
-    if policy in RANKINGS:
-        return DEFAULT_LIMITS[policy]
+    if policy not in WITH_THRESHOLD:
+        return BY_NAME[policy].default_threshold
     for source in (params, default):
         value: float | None = getattr(source, policy)
         if value is not None:
             return value
-    return DEFAULT_LIMITS[policy]
+    return BY_NAME[policy].default_threshold

@@ -204,7 +204,7 @@ def _open_slots(
     cycle = np.where(2 * block_len <= MAX_BLOCK_LENGTH, 2 * block_len, block_len)
     # A division by an array takes longer than all other operations here.
     if _are_powers_of_two(cycle):
-        slots = blocks.numbers & (cycle - 1).take(blocks.owner)
+        slots: IntArray = blocks.numbers & (cycle - 1).take(blocks.owner)
     else:
         slots = blocks.numbers % cycle.take(blocks.owner)
     slots += (rows * MAX_BLOCK_LENGTH).take(blocks.owner)
@@ -277,7 +277,7 @@ def _horizons(
         return np.where(rows.numbers < bounds.open_start.take(rows.owner), rows.numbers + 1, limits)
     block_len = table.parameters["block_len"][bounds.row]
     if _are_powers_of_two(block_len):
-        ends = (block_len - 1).take(rows.owner)
+        ends: IntArray = (block_len - 1).take(rows.owner)
         ends |= rows.numbers
         ends += 1
     else:

@@ -152,7 +152,8 @@ class Sequence:
         if self.is_canvas:
             return True
         num_masked = int(np.count_nonzero(self.masked[self.block_start : self.block_end]))
-        return num_masked <= self.decoding.quotas[min(step, self.decoding.steps - 1)]
+        quota: int = self.decoding.quotas[min(step, self.decoding.steps - 1)]
+        return num_masked <= quota
 
     @property
     def block_index(self) -> int:

@@ -13,7 +13,7 @@ from unmask.engine.run.pending import SampledTokens
 from unmask.engine.run.staging import Array, Staging, StaticBuffers, packed_size, unpack
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.query_range import IntArray
-from unmask.types import POLICY_NAMES
+from unmask_kernels.policies.table import POLICIES
 
 LONGEST = 64  # rows of a block; the smallest size that blocks of 32 fit
 NO_CONFIDENCE = 2.0  # that any token has
@@ -46,7 +46,7 @@ class SamplingBuffers:
     """
 
     # Every policy may occur, and any token may be edited: a graph is the same for all steps.
-    options = SamplingOptions(frozenset(POLICY_NAMES), LONGEST, edits=True)
+    options = SamplingOptions(frozenset(POLICIES), LONGEST, edits=True)
 
     def __init__(self, size: SamplingSize, device: torch.device) -> None:
         rows, blocks = size.num_rows, size.num_blocks + 1

@@ -1,0 +1,53 @@
+"""Fields of request bodies that follow from the table of sampling parameters, and their values."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import StrictInt, create_model
+
+from unmask.api.fields import Body, Bool, Float, Int, IntOrAuto, Strings, bounded, one_of
+from unmask.sampling_params import PARAMETERS, Parameter
+
+DECLARED = frozenset({"logprobs", "logit_bias"})  # bodies spell them in another type
+STAND_INS: Mapping[str, Mapping[int, int | None]] = {"top_k": {-1: 0}, "seed": {-1: None}}
+"""Numbers that clients of llama.cpp and vLLM send for another one, or for none."""
+TYPES: Mapping[type, Any] = {bool: Bool, int: Int, float: Float, str: str}
+B = TypeVar("B", bound=Body)
+
+
+def with_sampling_fields(body: type[B]) -> type[B]:
+    """Class decorator: add a field for each sampling parameter but those that bodies declare."""
+    definitions: dict[str, Any] = {
+        row.name: (Annotated[_type(row) | None, _schema(row)], None)
+        for row in PARAMETERS.values()
+        if row.name not in DECLARED
+    }
+    return create_model(
+        body.__name__,
+        __base__=body,
+        __module__=body.__module__,
+        __doc__=body.__doc__,
+        **definitions,
+    )
+
+
+def sampling_values(body: Body) -> dict[str, Any]:
+    """The values of these fields, by the names of `SamplingParams`; None is not given."""
+    values = {name: getattr(body, name) for name in PARAMETERS if name not in DECLARED}
+    for name, stand_ins in STAND_INS.items():
+        values[name] = stand_ins.get(values[name], values[name])
+    return values
+
+
+def _type(row: Parameter) -> Any:
+    if row.type.many:
+        return Strings if row.type.base is str else tuple[StrictInt, ...]
+    return IntOrAuto if row.type.words else TYPES[row.type.base]
+
+
+def _schema(row: Parameter) -> Any:
+    """Bounds and choices for the schema; `SamplingParams` checks them, in words of its own."""
+    if row.type.choices:
+        return one_of((*row.type.choices, *row.aliases))
+    low = row.low if row.low is None else min(row.low, *STAND_INS.get(row.name, (row.low,)))
+    return bounded(low, row.high, above=row.open_low)

@@ -1,1 +1,0 @@
-"""Which masked positions to fill, and with what."""

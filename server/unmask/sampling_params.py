@@ -1,0 +1,258 @@
+"""The table of sampling parameters: fields of a request, each said once with bounds and meaning.
+
+A new parameter is a field of `SamplingParams`. Its annotation gives the type and the choices, its
+metadata, made by `parameter`, all else. From there follow the checks, the fields of request bodies
+(`unmask.api.sampling_fields`), the flags of commands (`unmask.cli.flags`) and, if `is_setting`, the
+option `decoding.<name>` (`unmask.options`).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args, get_type_hints
+
+from unmask.errors import InvalidRequest
+from unmask.value_types import ValueType
+from unmask_kernels.policies.table import ALIASES, BY_NAME, POLICIES, PolicyName
+
+POLICY_NAMES: tuple[PolicyName, ...] = tuple(policy.name for policy in POLICIES)
+CacheName = Literal["none", "prefix", "dual", "block"]
+CACHE_NAMES: tuple[CacheName, ...] = get_args(CacheName)
+BlockLength = int | Literal["auto"]
+AUTO: Literal["auto"] = "auto"
+
+MAX_BLOCK_LENGTH = 1024
+MAX_STEPS = 8192
+MAX_LOGPROBS = 20
+MAX_STOP_STRINGS = 16
+MAX_LOGIT_BIAS = 100
+MAX_SEED = 2**63 - 1
+MAX_INT = 2**63 - 1
+NO_ALIASES: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One row: numbers are in [low, high], or above `low` if `open_low`.
+
+    `neutral` is the value that changes nothing, for requests and checkpoints that give none.
+    `aliases` are names of choices in other projects.
+    """
+
+    name: str
+    type: ValueType
+    default: Any
+    meaning: str
+    low: float | None
+    high: float | None
+    open_low: bool
+    aliases: Mapping[str, str]
+    neutral: Any
+    is_setting: bool  # the server's configuration may have a default
+    has_flag: bool  # of commands that generate
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Smallest and largest number, both allowed."""
+        assert self.low is not None, f"{self.name} is no number"
+        low = math.nextafter(self.low, math.inf) if self.open_low else self.low
+        return low, math.inf if self.high is None else self.high
+
+    def check(self, value: Any) -> None:
+        """Raise `InvalidRequest` for a value out of bounds or choices."""
+        if value is None:
+            return
+        choices, words = self.type.choices, self.type.words
+        if choices and value not in choices:
+            raise InvalidRequest(
+                f"{self.name} must be one of {', '.join(choices)}, got {value!r}", field=self.name
+            )
+        if words and isinstance(value, str):
+            if value not in words:
+                raise InvalidRequest(
+                    f"{self.name} must be a number or {' or '.join(words)}, got {value!r}",
+                    field=self.name,
+                )
+        elif self.low is not None:
+            self._check_range(value, self.low, self.high)
+
+    def _check_range(self, value: float, low: float, high: float | None) -> None:
+        too_low = value <= low if self.open_low else value < low
+        # An integer may be too large for a float, and is finite.
+        is_finite = isinstance(value, int) or math.isfinite(value)
+        highest = high if high is not None else MAX_INT if isinstance(value, int) else value
+        if is_finite and not too_low and value <= highest:
+            return
+        high = high if high is not None or not is_finite or too_low else highest
+        # Bounds of a float are told as floats.
+        bound = f"{'greater than' if self.open_low else 'at least'} {self.type.base(low)}"
+        if high is not None:
+            bound += f" and at most {self.type.base(high)}"
+        raise InvalidRequest(f"{self.name} must be {bound}, got {shown(value)}", field=self.name)
+
+
+def parameter(
+    meaning: str,
+    *,
+    default: Any = None,
+    low: float | None = None,
+    high: float | None = None,
+    open_low: bool = False,
+    aliases: Mapping[str, str] = NO_ALIASES,
+    neutral: Any = None,
+    is_setting: bool = False,
+    has_flag: bool = True,
+) -> Any:
+    """A field of `SamplingParams` with the rest of its row."""
+    row = {
+        "meaning": meaning,
+        "low": low,
+        "high": high,
+        "open_low": open_low,
+        "aliases": aliases,
+        "neutral": neutral,
+        "is_setting": is_setting,
+        "has_flag": has_flag,
+    }
+    return field(default=default, metadata=row)
+
+
+def threshold_of(policy: PolicyName) -> Any:
+    """The field for a policy's own number, by the policy's row."""
+    threshold = BY_NAME[policy].threshold
+    assert threshold is not None, f"{policy} has no threshold"
+    return parameter(
+        threshold.meaning,
+        low=threshold.low,
+        high=threshold.high,
+        open_low=threshold.open_low,
+        is_setting=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """Decoding parameters of one request; `None` means the checkpoint's or the server's default.
+
+    `cfg_scale` and the caches `prefix` and `dual` are for models whose attention spans the whole
+    sequence, `sub_block_length` and the cache `block` for the others. `logit_bias` pairs token ids
+    with what is added to their logits; where `allowed_token_ids` are given, nothing else is
+    generated, an end-of-sequence token no more than the rest. Raises `InvalidRequest`.
+    """
+
+    max_tokens: int | None = parameter(
+        "Longest answer, in tokens; as long as the context allows if unset.", low=1
+    )
+    temperature: float | None = parameter(
+        "Temperature of sampling; 0 is greedy.", low=0, high=100, neutral=0.0, is_setting=True
+    )
+    top_p: float | None = parameter(
+        "Sample from the likeliest tokens of this total probability.",
+        low=0,
+        high=1,
+        open_low=True,
+        neutral=1.0,
+    )
+    top_k: int | None = parameter(
+        "Sample from this many of the likeliest tokens; 0 takes all.", low=0, neutral=0
+    )
+    seed: int | None = parameter("Seed of the random numbers.", low=0, high=MAX_SEED)
+    stop: tuple[str, ...] = parameter("Text to stop before; may be repeated.", default=())
+    stop_token_ids: tuple[int, ...] = parameter("Token ids to stop at.", default=(), has_flag=False)
+    ignore_eos: bool = parameter("Go on after an end-of-sequence token.", default=False)
+    logprobs: int | None = parameter(
+        "Likeliest tokens to list at each position.", low=0, high=MAX_LOGPROBS, has_flag=False
+    )
+    policy: PolicyName | None = parameter(
+        "Rule that picks the positions a step fills; the checkpoint's if unset.",
+        aliases=ALIASES,
+        is_setting=True,
+    )
+    threshold: float | None = threshold_of("threshold")
+    factor: float | None = threshold_of("factor")
+    entropy_bound: float | None = threshold_of("entropy_bound")
+    steps: int | None = parameter(
+        "Denoising steps that a block may take.", low=1, high=MAX_STEPS, is_setting=True
+    )
+    block_length: BlockLength | None = parameter(
+        "Positions denoised together; auto takes fewer of them under load.",
+        low=1,
+        high=MAX_BLOCK_LENGTH,
+        is_setting=True,
+    )
+    cache: CacheName | None = parameter(
+        "KV cache within a block; none is exact.", neutral="none", is_setting=True
+    )
+    cfg_scale: float | None = parameter(
+        "Classifier-free guidance, with full attention; 0 is off.", low=0, high=100, neutral=0.0
+    )
+    editing_threshold: float | None = parameter(
+        "Confidence that replaces a token, in models trained for it.",
+        low=0,
+        high=1,
+        is_setting=True,
+    )
+    sub_block_length: int | None = parameter(
+        "Positions of a block that are filled before the next ones.",
+        low=1,
+        high=MAX_BLOCK_LENGTH,
+        is_setting=True,
+    )
+    eos_last: bool | None = parameter(
+        "Fill positions that would end the answer after all others.",
+        neutral=False,
+        is_setting=True,
+    )
+    logit_bias: tuple[tuple[int, float], ...] = parameter(
+        "Token ids and numbers added to their logits.", default=(), has_flag=False
+    )
+    allowed_token_ids: tuple[int, ...] | None = parameter(
+        "The only token ids that may be generated.", has_flag=False
+    )
+
+    def __post_init__(self) -> None:
+        for name, row in PARAMETERS.items():
+            value = getattr(self, name)
+            if row.aliases and value in row.aliases:
+                value = row.aliases[value]
+                object.__setattr__(self, name, value)
+            row.check(value)
+        if len(self.stop) > MAX_STOP_STRINGS:
+            raise InvalidRequest(
+                f"stop takes at most {MAX_STOP_STRINGS} strings, got {len(self.stop)}", field="stop"
+            )
+        if any(not text for text in self.stop):
+            raise InvalidRequest("stop strings must not be empty", field="stop")
+        for token_id, bias in self.logit_bias:
+            if not abs(bias) <= MAX_LOGIT_BIAS:
+                raise InvalidRequest(
+                    f"logit_bias must be at least -{MAX_LOGIT_BIAS} and at most {MAX_LOGIT_BIAS}, "
+                    f"got {bias} for token {token_id}",
+                    field="logit_bias",
+                )
+        if self.allowed_token_ids is not None and not self.allowed_token_ids:
+            raise InvalidRequest("allowed_token_ids must not be empty", field="allowed_token_ids")
+
+
+def _rows() -> dict[str, Parameter]:
+    hints = get_type_hints(SamplingParams)
+    return {
+        entry.name: Parameter(
+            name=entry.name,
+            type=ValueType.from_annotation(hints[entry.name]),
+            default=entry.default,
+            **entry.metadata,
+        )
+        for entry in fields(SamplingParams)
+    }
+
+
+PARAMETERS: Mapping[str, Parameter] = _rows()
+SETTINGS = tuple(row for row in PARAMETERS.values() if row.is_setting)
+
+
+def shown(value: float) -> str:
+    """A number for a message, cut short."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {value.bit_length()} bits"
+    return str(value)

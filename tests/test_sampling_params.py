@@ -1,0 +1,97 @@
+"""The table of sampling parameters, and agreement of settings, flags and policies with it."""
+
+import math
+
+import pytest
+
+from unmask.cli.flags import SAMPLING
+from unmask.config import DecodingConfig
+from unmask.errors import InvalidConfig, InvalidRequest
+from unmask.options import OPTIONS
+from unmask.sampling_params import PARAMETERS, SETTINGS, Parameter, SamplingParams
+from unmask_kernels.policies.table import POLICIES
+
+NUMBERS = [row for row in PARAMETERS.values() if row.low is not None]
+ROWS = list(PARAMETERS.values())
+
+
+def name(row: Parameter) -> str:
+    return row.name
+
+
+@pytest.mark.parametrize("row", ROWS, ids=name)
+def test_a_row_has_a_meaning_and_values_that_it_allows(row):
+    assert row.meaning.endswith(".")
+    assert (row.low is not None) == (row.type.base in (int, float) and not row.type.many)
+    row.check(row.neutral)
+    assert getattr(SamplingParams(), row.name) == row.default
+
+
+@pytest.mark.parametrize("row", NUMBERS, ids=name)
+def test_numbers_at_the_bounds_are_taken_and_those_beyond_are_refused_by_name(row):
+    kind = row.type.base
+    least = math.nextafter(row.low, math.inf) if row.open_low else kind(row.low)
+    assert getattr(SamplingParams(**{row.name: least}), row.name) == least
+    below = kind(row.low) if row.open_low else kind(row.low) - 1
+    beyond = [below, 2**63] if row.high is None else [below, kind(row.high) + 1]
+    if kind is float:
+        beyond += [math.nan, math.inf]
+    for value in beyond:
+        with pytest.raises(InvalidRequest, match=f"^{row.name} must be ") as caught:
+            SamplingParams(**{row.name: value})
+        assert caught.value.field == row.name
+    if row.high is not None:
+        SamplingParams(**{row.name: kind(row.high)})
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.type.choices], ids=name)
+def test_choices_and_their_aliases_are_taken_and_others_refused_by_name(row):
+    for choice in row.type.choices:
+        assert getattr(SamplingParams(**{row.name: choice}), row.name) == choice
+    for alias, choice in row.aliases.items():
+        assert getattr(SamplingParams(**{row.name: alias}), row.name) == choice
+    with pytest.raises(InvalidRequest, match=f"{row.name} must be one of") as caught:
+        SamplingParams(**{row.name: "another"})
+    assert caught.value.field == row.name
+
+
+def test_settings_are_the_rows_that_may_have_a_default():
+    options = {option.key: option for option in OPTIONS if option.section == "decoding"}
+    assert set(options) == {"preset", *(row.name for row in SETTINGS)}
+    for row in SETTINGS:
+        option = options[row.name]
+        assert (option.base, option.choices, option.words) == (
+            row.type.base,
+            row.type.choices,
+            row.type.words,
+        )
+        assert option.meaning == row.meaning
+        assert option.default is row.default is None
+        if row.low is not None:
+            assert option.bounds == row.interval
+
+
+def test_what_only_a_request_may_give_is_no_setting():
+    for row in (row for row in ROWS if not row.is_setting):
+        values = {"stop": ("x",), "logit_bias": ((1, 1.0),), "ignore_eos": True}
+        value = values.get(row.name, (1,) if row.type.many else 1)
+        with pytest.raises(InvalidConfig, match=row.name):
+            DecodingConfig(**{row.name: value})
+
+
+def test_flags_are_the_rows_that_say_so():
+    assert {row.name for row in SAMPLING} == {row.name for row in ROWS if row.has_flag}
+    assert {row.name for row in SETTINGS} <= {row.name for row in SAMPLING}
+
+
+def test_a_policy_with_a_threshold_has_a_parameter_of_its_name():
+    for policy in POLICIES:
+        assert (policy.name in PARAMETERS) == (policy.threshold is not None)
+        if policy.threshold is not None:
+            row, threshold = PARAMETERS[policy.name], policy.threshold
+            assert (row.low, row.high, row.open_low) == (
+                threshold.low,
+                threshold.high,
+                threshold.open_low,
+            )
+            SamplingParams(**{policy.name: threshold.default})
