@@ -21,7 +21,7 @@ from benchmarks.machine import ROOT, describe
 from unmask.api.formats import CompletionFormat
 from unmask.api.job import Job
 from unmask.api.logprobs import TokenTexts
-from unmask.api.schemas import CompletionBody
+from unmask.api.requests import CompletionBody
 from unmask.api.stream import EventStreamResponse, Writer
 from unmask.engine.async_engine import RequestStream
 from unmask.tokenizer import Numbers, Tokenizer

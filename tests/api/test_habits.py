@@ -8,7 +8,7 @@ from tokenizers import processors
 
 from tests.api.fake_client import MODEL, TOKENIZER, FakeClient
 from tests.support.tiny import byte_tokenizer
-from unmask.api.neutral import HINTS
+from unmask.api.unsupported import HINTS
 from unmask.cli.http import settings_of
 from unmask.config import ServerConfig
 from unmask.tokenizer import Tokenizer

@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.fake_client import MODEL, TOKENIZER, VOCAB_SIZE, FakeClient
 from unmask.api import create_app
-from unmask.api.workers import LONG, MAX_PENDING, SHORT, Workers
+from unmask.api.backend import LONG, MAX_PENDING, SHORT, Workers
 from unmask.config import ServerConfig
 from unmask.errors import QueueFull
 from unmask.tokenizer import Tokenizer

@@ -2,7 +2,7 @@
 
 import pytest
 
-from unmask.api.neutral import NEUTRAL
+from unmask.api.unsupported import NEUTRAL
 
 COMMON = {
     "frequency_penalty": 0.0,

@@ -6,7 +6,7 @@ from typing import Any
 
 from unmask.api.formats import Format
 from unmask.api.job import Job
-from unmask.api.merge import Merger
+from unmask.api.streams import Merger
 from unmask.api.usage import UsageTally
 from unmask.types import Delta
 

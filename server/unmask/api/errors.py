@@ -1,5 +1,7 @@
 """Errors as OpenAI's envelope: one table from exception to status, for bodies and for streams."""
 
+import json
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -23,6 +25,7 @@ PATHS = (
     "/metrics",
 )
 MAX_PATH = 200  # characters of a path in a message
+MAX_VALUE = 80  # characters of a value in a message
 CLIENT_CLOSED_REQUEST = 499  # nobody reads it, but access logs show it
 
 
@@ -126,3 +129,33 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
+
+
+def json_excerpt(value: Any) -> str:
+    """The value as JSON for a message, at most `MAX_VALUE` characters, however large it is."""
+    text = _json_prefix(value, MAX_VALUE + 1)
+    return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 3]}..."
+
+
+def _json_prefix(value: Any, length: int) -> str:
+    """The first `length` characters at least of a value's JSON, if there are as many."""
+    if isinstance(value, str):
+        return json.dumps(value[:length], ensure_ascii=False)
+    if isinstance(value, dict):
+        pairs = ((f"{_json_prefix(str(key), length)}: ", item) for key, item in value.items())
+        return _join_prefixes("{", pairs, "}", length)
+    if isinstance(value, list | tuple):
+        return _join_prefixes("[", (("", item) for item in value), "]", length)
+    return json.dumps(value, default=str)
+
+
+def _join_prefixes(
+    opening: str, items: Iterable[tuple[str, Any]], closing: str, length: int
+) -> str:
+    text = opening
+    for i, (name, item) in enumerate(items):
+        if len(text) > length:
+            return text
+        text += (", " if i else "") + name
+        text += _json_prefix(item, max(1, length - len(text)))
+    return text + closing

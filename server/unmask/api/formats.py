@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from unmask.api.job import Job
 from unmask.api.logprobs import TokenTexts, chat_logprobs, completion_logprobs
-from unmask.api.schemas import ChatBody, CompletionBody
+from unmask.api.requests import ChatBody, CompletionBody
 from unmask.types import Delta
 
 Choice = dict[str, Any]

@@ -5,10 +5,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unmask.api.backend import Backend
-from unmask.api.counts import MAX_CHOICES
-from unmask.api.messages import template_options
-from unmask.api.prompts import check_model, decode, encode_chat, encode_prompts
+from unmask.api.backend import ITEM, Backend
+from unmask.api.prompts import check_model, decode, encode_chat, encode_prompts, template_options
+from unmask.api.requests import MAX_CHOICES, ChatBody, CompletionBody
 from unmask.api.sampling import (
     check_body,
     count_choices,
@@ -17,8 +16,6 @@ from unmask.api.sampling import (
     sampling_of,
     with_room,
 )
-from unmask.api.schemas import ChatBody, CompletionBody
-from unmask.api.workers import ITEM
 from unmask.errors import InvalidRequest
 from unmask.types import Request, SamplingParams
 

@@ -8,8 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from unmask.api.answers import Answer
-from unmask.api.fields import Body
-from unmask.api.schemas import ChatBody, CompletionBody, DetokenizeBody, TokenizeBody
+from unmask.api.requests import Body, ChatBody, CompletionBody, DetokenizeBody, TokenizeBody
 
 REF = "#/components/schemas/{model}"
 OPTIONAL_TEXT = {"type": ["string", "null"]}

@@ -6,13 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from unmask.api.errors import RequestFailed
-from unmask.api.fields import Body, Int
+from unmask.api.errors import RequestFailed, json_excerpt
 from unmask.api.job import Job
-from unmask.api.merge import Merger
-from unmask.api.schemas import ChatBody, ChatMessage, Generation, TextPart
-from unmask.api.spelling import spell
+from unmask.api.requests import Body, ChatBody, ChatMessage, Generation, Int, TextPart
 from unmask.api.stream import PING, encode
+from unmask.api.streams import Merger
 from unmask.api.usage import UsageTally
 from unmask.errors import InvalidRequest
 from unmask.types import Delta, FinishReason
@@ -96,7 +94,7 @@ class ResponsesBody(Generation):
         )
 
     def _unsupported(self, name: str) -> InvalidRequest:
-        given = spell(getattr(self, name))
+        given = json_excerpt(getattr(self, name))
         return InvalidRequest(
             f"{name} is not supported, got {given}", field=name, code="unsupported_parameter"
         )

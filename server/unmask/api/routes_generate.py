@@ -10,12 +10,11 @@ from unmask.api.answer import gather
 from unmask.api.answers import ChatCompletion, Completion
 from unmask.api.backend import Backend
 from unmask.api.body import read_body
-from unmask.api.connection import while_connected
 from unmask.api.formats import format_of
 from unmask.api.job import Job, prepare
 from unmask.api.logprobs import TokenTexts
-from unmask.api.merge import Merger, submit_all
 from unmask.api.openapi import Responses, answers, errors, json_body
+from unmask.api.requests import ChatBody, CompletionBody
 from unmask.api.responses import (
     NAMES,
     ResponseFormat,
@@ -24,8 +23,8 @@ from unmask.api.responses import (
     gather_response,
 )
 from unmask.api.sampling import field_names, renamed
-from unmask.api.schemas import ChatBody, CompletionBody
 from unmask.api.stream import EventStreamResponse, Writer
+from unmask.api.streams import Merger, submit_all, while_connected
 from unmask.errors import EngineStarting, UnmaskError
 
 FAILURES = errors(400, 401, 404, 413, 500, 503)

@@ -16,10 +16,16 @@ from unmask.api.answers import (
 from unmask.api.backend import Backend
 from unmask.api.body import read_body
 from unmask.api.errors import ModelNotFound
-from unmask.api.messages import check_messages, template_options
 from unmask.api.openapi import answers, errors, json_body
-from unmask.api.prompts import check_model, decode, encode_chat, encode_prompts
-from unmask.api.schemas import DetokenizeBody, TokenizeBody
+from unmask.api.prompts import (
+    check_messages,
+    check_model,
+    decode,
+    encode_chat,
+    encode_prompts,
+    template_options,
+)
+from unmask.api.requests import DetokenizeBody, TokenizeBody
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo
 

@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import cast
 
-from unmask.api.counts import MAX_N
-from unmask.api.messages import check_messages
-from unmask.api.schemas import ChatBody, CompletionBody, Generation
+from unmask.api.prompts import check_messages
+from unmask.api.requests import MAX_N, ChatBody, CompletionBody, Generation
 from unmask.errors import InvalidRequest
 from unmask.types import (
     MAX_SEED,

@@ -11,11 +11,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from unmask.api.answer import head
-from unmask.api.connection import while_connected
 from unmask.api.errors import RequestFailed, stream_error
 from unmask.api.formats import Format
 from unmask.api.job import Job
-from unmask.api.merge import Batch, Merger
+from unmask.api.streams import Batch, Merger, while_connected
 from unmask.api.usage import UsageTally
 from unmask.client import EventStream
 from unmask.types import Delta, RefinedToken, Refinement

@@ -1,15 +1,19 @@
 """The bodies of requests, field by field as OpenAI and vLLM name them, and our own extensions."""
 
-import json
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator, StrictInt, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StrictInt,
+    WithJsonSchema,
+)
 
-from unmask.api.counts import MAX_CHOICES, MAX_N
-from unmask.api.fields import Body, Bool, Float, Int, IntOrAuto, Strings
-from unmask.api.workers import ITEM
 from unmask.types import (
     CACHE_NAMES,
     MAX_BLOCK_LENGTH,
@@ -20,8 +24,33 @@ from unmask.types import (
     POLICY_NAMES,
 )
 
+MAX_CHOICES = 1024  # of a request: prompts times n
+MAX_N = 128  # choices of a prompt
 MAX_ID_DIGITS = 9
 PromptInput = str | tuple[int, ...]
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, str):
+        return [value]
+    if value is not None and not isinstance(value, list):
+        raise ValueError("must be a string or a list of strings")
+    return value
+
+
+def _int_or_auto(value: Any) -> Any:
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    if value == "auto" or is_int:
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    raise ValueError("must be an integer or auto")
 
 
 def _as_prompts(value: Any) -> tuple[PromptInput, ...]:
@@ -71,6 +100,16 @@ def _as_parts(value: Any) -> Any:
     return value
 
 
+# Numbers are numbers, never booleans or strings.
+Bool = StrictBool
+Int = Annotated[int, BeforeValidator(_number)]
+IntOrAuto = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_int_or_auto),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"const": "auto"}]}),
+]
+Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Strings = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 SOME = {"minItems": 1, "maxItems": MAX_CHOICES}
 TEXT = {"type": "string"}
 IDS = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
@@ -91,9 +130,11 @@ Prompts = Annotated[
 
 
 def bounded(low: float | None, high: float | None = None, *, above: bool = False) -> Any:
-    """Bounds for the schema; the request's own types check them, in words of their own."""
-    told: dict[str, Any] = {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
-    return Field(json_schema_extra=told if high is None else {**told, "maximum": high})
+    """Bounds for the schema; `SamplingParams` checks them, in words of its own."""
+    bounds: dict[str, Any] = (
+        {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
+    )
+    return Field(json_schema_extra=bounds if high is None else {**bounds, "maximum": high})
 
 
 def one_of(names: Iterable[str]) -> Any:
@@ -101,15 +142,21 @@ def one_of(names: Iterable[str]) -> Any:
     return Field(json_schema_extra={"enum": [*names, None]})
 
 
+class Body(BaseModel):
+    """A JSON object; unknown fields are kept for `refuse_unsupported` to judge."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+
 class StreamOptions(Body):
-    """What a stream carries besides text."""
+    """Token counts in a stream, at its end or in every chunk."""
 
     include_usage: Bool | None = None
     continuous_usage_stats: Bool | None = None
 
 
 class RefinementBody(Body):
-    """Which refinements a stream carries."""
+    """Frequency and content of a stream's refinements."""
 
     every: Int = 1
     max_fps: Float | None = None
@@ -117,7 +164,7 @@ class RefinementBody(Body):
 
 
 class Generation(Body):
-    """What completions and chats have in common; null is the same as not given."""
+    """Fields of every body that generates; null is the same as not given."""
 
     model: str | None = None
     n: Annotated[Int | None, bounded(1, MAX_N)] = None
@@ -177,38 +224,6 @@ class ChatMessage(Body):
     tool_calls: tuple[dict[str, Any], ...] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
-
-    @property
-    def cost(self) -> int:
-        """The work of encoding it, in characters."""
-        calls = sum(len(str(call)) for call in self.tool_calls or ())
-        texts = sum(len(part.text) + ITEM for part in self.content or ())
-        return texts + calls + len(self.reasoning_content or "") + ITEM
-
-    def for_template(self) -> dict[str, Any]:
-        """The message as chat templates know it; `developer` is OpenAI's new word for `system`.
-
-        Texts of several parts are lines, as in vLLM.
-        """
-        role = "system" if self.role == "developer" else self.role
-        content = "\n".join(part.text for part in self.content or ())
-        message: dict[str, Any] = {"role": role, "content": content}
-        for name in ("name", "tool_call_id", "reasoning_content"):
-            if (value := getattr(self, name)) is not None:
-                message[name] = value
-        if self.tool_calls:
-            message["tool_calls"] = [_with_arguments(call) for call in self.tool_calls]
-        return message
-
-
-def _with_arguments(call: dict[str, Any]) -> dict[str, Any]:
-    """A tool call whose arguments are an object, as templates want them, not JSON text."""
-    function = call["function"]
-    arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        with suppress(ValueError, RecursionError):
-            arguments = json.loads(arguments)
-    return {**call, "function": {**function, "arguments": arguments}}
 
 
 class ChatBody(Generation):
