@@ -1,9 +1,9 @@
 """Every answer is what `/openapi.json` says that it is."""
 
 import pytest
+from pydantic import TypeAdapter
 
-from unmask.api.answers import (
-    Answer,
+from unmask.api.response_models import (
     ChatCompletion,
     Completion,
     DetokenizedPrompt,
@@ -25,9 +25,9 @@ COMPLETION_EXTRAS = [*EXTRAS, {"logprobs": 2}, {"echo": True}, {"prompt": ["a", 
 CHAT_EXTRAS = [*EXTRAS, {"logprobs": True, "top_logprobs": 2}]
 
 
-def check(kind: type[Answer], response) -> None:
+def check(kind: type, response) -> None:
     assert response.status_code == 200, response.text
-    kind.model_validate_json(response.content, strict=True)
+    TypeAdapter(kind).validate_json(response.content, strict=True)
 
 
 @pytest.mark.parametrize("extra", COMPLETION_EXTRAS, ids=str)

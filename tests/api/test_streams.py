@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.fake_client import ANSWER, FakeClient, answer, endless, failing, refinement, usage
 from tests.api.sse import events, joined
-from unmask.api.stream import encode
+from unmask.api.sse import encode
 from unmask.api.streams import Merger, submit_all
 from unmask.config import ServerConfig
 from unmask.types import Delta, Finish, FinishReason, Request, SamplingParams

@@ -1,12 +1,11 @@
-"""From the fields of a body to `SamplingParams`, one per choice, errors under the body's names."""
+"""`SamplingParams` of the fields that bodies share, one for each choice of an answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import cast
 
-from unmask.api.prompts import check_messages
-from unmask.api.requests import MAX_N, ChatBody, CompletionBody, Generation
+from unmask.api.requests import MAX_N, Generation
 from unmask.errors import InvalidRequest
 from unmask.types import (
     MAX_SEED,
@@ -17,14 +16,13 @@ from unmask.types import (
     shown,
 )
 
-COMPLETION_MAX_TOKENS = 16  # OpenAI's default
 ANY_SEED = -1  # as llama.cpp and vLLM's clients spell it
 TOP_K_OFF = (0, -1)  # vLLM's ways to say that top_k is not used
 
 
 @contextmanager
-def renamed(names: dict[str, str]) -> Iterator[None]:
-    """Tell errors under the names that the caller used, `names` being ours to theirs."""
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """Rename the field of an `InvalidRequest`; `names` are from `SamplingParams` to the body."""
     try:
         yield
     except InvalidRequest as error:
@@ -35,16 +33,6 @@ def renamed(names: dict[str, str]) -> Iterator[None]:
         if message.startswith(f"{error.field} "):
             message = field + message.removeprefix(error.field or "")
         raise InvalidRequest(message, field=field, code=error.code) from None
-
-
-def field_names(body: Generation) -> dict[str, str]:
-    """Fields of a `Request` that `body` calls something else."""
-    if not isinstance(body, ChatBody):
-        return {}
-    names = {"prompt": "messages", "logprobs": "top_logprobs"}
-    if body.max_completion_tokens is not None:
-        names["max_tokens"] = "max_completion_tokens"
-    return names
 
 
 def check_body(body: Generation) -> None:
@@ -62,34 +50,6 @@ def check_body(body: Generation) -> None:
             f"got {shown(body.seed)} for n = {n}",
             field="seed",
         )
-    if isinstance(body, CompletionBody) and body.echo and body.logprobs is not None:
-        raise InvalidRequest(
-            "echo cannot be combined with logprobs: denoising gives the prompt's tokens no "
-            "log-probabilities",
-            field="echo",
-        )
-    if isinstance(body, CompletionBody) and body.echo and body.suffix:
-        raise InvalidRequest("echo cannot be combined with suffix", field="echo")
-    if isinstance(body, ChatBody):
-        _check_chat(body)
-
-
-def _check_chat(body: ChatBody) -> None:
-    if not body.messages:
-        raise InvalidRequest("messages must not be empty", field="messages")
-    check_messages(body.messages)
-    if body.add_special_tokens:
-        raise InvalidRequest(
-            "add_special_tokens is for prompts of completions: a chat template has its own",
-            field="add_special_tokens",
-        )
-    if body.top_logprobs is not None and not body.logprobs:
-        raise InvalidRequest("top_logprobs needs logprobs to be true", field="top_logprobs")
-    limits = {body.max_tokens, body.max_completion_tokens} - {None}
-    if len(limits) > 1:
-        raise InvalidRequest(
-            "max_tokens and max_completion_tokens differ; send one of them", field="max_tokens"
-        )
 
 
 def count_choices(body: Generation) -> int:
@@ -100,19 +60,15 @@ def count_choices(body: Generation) -> int:
     return n
 
 
-def count_logprobs(body: CompletionBody | ChatBody) -> int | None:
-    """How many alternatives are told for each token; None for no log-probabilities at all."""
-    if isinstance(body, CompletionBody):
-        return body.logprobs
-    return (body.top_logprobs or 0) if body.logprobs else None
-
-
-def sampling_of(body: CompletionBody | ChatBody) -> SamplingParams:
-    """The parameters of the first choice; raises `InvalidRequest`."""
-    max_tokens = body.max_tokens
-    if isinstance(body, ChatBody) and body.max_completion_tokens is not None:
-        max_tokens = body.max_completion_tokens
-    with renamed(field_names(body)):
+def sampling_of(
+    body: Generation,
+    *,
+    max_tokens: int | None,
+    num_logprobs: int | None,
+    names: Mapping[str, str],
+) -> SamplingParams:
+    """The parameters of the first choice; raises `InvalidRequest`, its field as in `names`."""
+    with renamed(names):
         return SamplingParams(
             max_tokens=max_tokens,
             temperature=body.temperature,
@@ -122,7 +78,7 @@ def sampling_of(body: CompletionBody | ChatBody) -> SamplingParams:
             stop=body.stop or (),
             stop_token_ids=body.stop_token_ids or (),
             ignore_eos=bool(body.ignore_eos),
-            logprobs=count_logprobs(body),
+            logprobs=num_logprobs,
             policy=cast(PolicyName | None, body.policy),
             threshold=body.threshold,
             factor=body.factor,
@@ -139,25 +95,25 @@ def sampling_of(body: CompletionBody | ChatBody) -> SamplingParams:
         )
 
 
-def with_room(sampling: SamplingParams, room: int) -> SamplingParams:
-    """A completion's default length, or the `room` that the prompt leaves if that is less."""
-    if sampling.max_tokens is not None:
+def with_default_length(
+    sampling: SamplingParams, default: int | None, remaining: int
+) -> SamplingParams:
+    """The parameters with a dialect's default `max_tokens`, at most the `remaining` context."""
+    if sampling.max_tokens is not None or default is None:
         return sampling
-    return replace(sampling, max_tokens=max(1, min(COMPLETION_MAX_TOKENS, room)))
+    return replace(sampling, max_tokens=max(1, min(default, remaining)))
 
 
 def for_choice(sampling: SamplingParams, index: int) -> SamplingParams:
-    """The parameters of choice `index` of n: the next seed, if there is one."""
+    """The parameters of choice `index` of n: its seed is `seed + index`."""
     return sampling if sampling.seed is None else replace(sampling, seed=sampling.seed + index)
 
 
-def refinements_of(body: Generation) -> RefinementOptions | None:
-    """The refinements a stream carries; raises `InvalidRequest`."""
-    if not _refines(body):
-        return None
+def refinement_options(body: Generation) -> RefinementOptions | None:
+    """Options of the refinements in a stream, if any are wanted; raises `InvalidRequest`."""
     options = body.stream_refinements
     if options is None:
-        return RefinementOptions()
+        return RefinementOptions() if body.diffusing else None
     if options.every < 1:
         raise InvalidRequest(
             f"stream_refinements.every must be at least 1, got {shown(options.every)}",
@@ -169,7 +125,3 @@ def refinements_of(body: Generation) -> RefinementOptions | None:
             field="stream_refinements.max_fps",
         )
     return RefinementOptions(options.every, options.max_fps, options.tokens)
-
-
-def _refines(body: Generation) -> bool:
-    return body.stream_refinements is not None or bool(body.diffusing)
