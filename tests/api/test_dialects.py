@@ -1,4 +1,4 @@
-"""Every endpoint that generates follows from its dialect; modules of the API import downward."""
+"""Endpoints that generate follow from their dialects; modules of the API import downward."""
 
 import ast
 from graphlib import TopologicalSorter
@@ -12,7 +12,7 @@ WORDS = {"prompt": "hi", "messages": [{"role": "user", "content": "hi"}], "input
 
 
 def body_of(dialect):
-    """The least that a body must have."""
+    """A body with the required fields only."""
     fields = dialect.body.model_fields
     return {name: WORDS[name] for name, field in fields.items() if field.is_required()}
 

@@ -1,4 +1,4 @@
-"""The parts that every route is given, among them threads for work that is long."""
+"""Engine client, metrics, settings and worker threads, as every route gets them."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from unmask.metrics import Metrics
 T = TypeVar("T")
 
 ITEM = 100  # the cost of a prompt, a message or a part, in characters
-SHORT = 8_000  # characters, up to which work is done at once: some three milliseconds
-LONG = 400_000  # characters, above which work has a thread of its own
-MAX_PENDING = 64  # pieces of work that may wait for each thread
+SHORT = 8_000  # characters; less runs on the event loop and blocks it for some 3 ms
+LONG = 400_000  # characters; more runs on the thread for the longest work
+MAX_PENDING = 64  # calls that may wait for each thread
 
 
 class Workers:
@@ -55,7 +55,7 @@ class _Worker:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The engine's client, metrics, HTTP settings, and threads for work that is long."""
+    """Everything that routes need besides the request."""
 
     client: EngineClient
     metrics: Metrics

@@ -18,8 +18,8 @@ BodyT = TypeVar("BodyT", bound=Body)
 
 MAX_MESSAGES = 4096  # of a conversation, their parts included
 MAX_FIELDS = 200  # of an object
-NAMES_PER_NODE = 4  # that take as long to read
-MAX_NODES = 200_000  # some 50 ms of reading
+NAMES_PER_NODE = 4  # four names of fields parse as fast as one list or object
+MAX_NODES = 200_000  # lists and objects, some 50 ms of parsing
 NODES_PER_TOKEN = 4
 
 
@@ -31,7 +31,7 @@ async def read_body(request: Request, model: type[BodyT], backend: Backend) -> B
             f"the Content-Type header must be application/json, got {json_excerpt(media)}"
         )
     content = await _read_bytes(request, backend.config.max_body_mib * 2**20)
-    # Two bytes a character: items are small, and each takes longer than its text.
+    # Two bytes count as a character: bodies have many small items, slower to parse than text.
     return await backend.workers.run(
         lambda: _parse(content, model, backend.client.model), len(content) // 2
     )
@@ -79,9 +79,9 @@ def _as_invalid(error: ErrorDetails) -> InvalidRequest:
 
 
 def _check_density(content: bytes, info: ModelInfo) -> None:
-    """Raise `InvalidRequest` for JSON of so many lists and names that reading it takes long.
+    """Raise `InvalidRequest` for JSON with more lists, objects and names than parse in time.
 
-    A text may have as many brackets, but not one that fits the context.
+    Brackets within a string count too, but a string with that many exceeds the context anyway.
     """
     number = content.count(b"[") + content.count(b"{") + content.count(b'":') // NAMES_PER_NODE
     limit = max(MAX_NODES, NODES_PER_TOKEN * info.max_model_len)
@@ -94,7 +94,7 @@ def _check_density(content: bytes, info: ModelInfo) -> None:
 def _check_counts(value: Any, info: ModelInfo) -> None:
     """Raise `InvalidRequest` for more items than any request of this model may have.
 
-    `value` is JSON that is not validated yet: anything but a list where one belongs is left alone.
+    `value` is not validated yet: other types where a list belongs are skipped here.
     """
     if not isinstance(value, dict):
         return

@@ -1,4 +1,4 @@
-"""`/v1/chat/completions`: conversations are answered, by way of the model's chat template."""
+"""`/v1/chat/completions`: answers conversations, rendered by the model's chat template."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,7 +22,7 @@ from unmask.types import Delta
 
 
 class ChatDialect:
-    """OpenAI's API of conversations, with vLLM's token ids."""
+    """Chat completions, with vLLM's `return_token_ids`."""
 
     path = "/v1/chat/completions"
     name = "chat"
@@ -33,7 +33,7 @@ class ChatDialect:
     answer: type | None = ChatCompletion
 
     def check(self, body: ChatBody) -> None:
-        """Raise `InvalidRequest` for messages that are incomplete and fields that contradict."""
+        """Raise `InvalidRequest` for incomplete messages and for contradictory fields."""
         if not body.messages:
             raise InvalidRequest("messages must not be empty", field="messages")
         check_messages(body.messages)
@@ -111,13 +111,13 @@ class _ChatFormat:
         return choice
 
     def opening(self, index: int) -> ChatChunkChoice | None:
-        """The role of the message."""
+        """A delta with the role alone."""
         choice = self.empty(index)
         choice["delta"] = {"role": "assistant", "content": ""}
         return choice
 
     def opening_fields(self, index: int) -> ChunkFields:
-        """The ids of the one prompt, as in vLLM."""
+        """Token ids of the prompt, at the top level as in vLLM."""
         if not self._job.return_token_ids:
             return {}
         return {"prompt_token_ids": self._job.requests[index].prompt_token_ids}

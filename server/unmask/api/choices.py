@@ -1,4 +1,4 @@
-"""Answers that are choices, those of completions and chats: one JSON object, or chunks of it."""
+"""Answers with `choices`, of completions and chats: one JSON object, or a stream of chunks."""
 
 import math
 from collections import defaultdict
@@ -17,28 +17,28 @@ Json = Mapping[str, object]
 
 
 class ChoiceFormat(Protocol):
-    """The JSON of one job's choices; the pieces of a stream add up to the answer."""
+    """Choices of one job as JSON; the pieces of a stream add up to the whole answer."""
 
     chunk: str  # the `object` of a stream's chunks
 
     def answer(self, deltas: Sequence[Delta], usage: Usage) -> Json:
-        """The whole answer, of one delta for each choice."""
+        """The whole answer; `deltas` has one for each choice."""
         ...
 
     def opening(self, index: int) -> Json | None:
-        """The first choice of a stream, before any text."""
+        """The choice of a stream's first chunk, before any text; None for no such chunk."""
         ...
 
     def opening_fields(self, index: int) -> ChunkFields:
-        """Fields beside that choice."""
+        """Fields of that chunk beside its choice."""
         ...
 
     def piece(self, index: int, delta: Delta) -> Json:
-        """The choice of a chunk with text, or with the end."""
+        """The choice of a chunk with text or a finish reason."""
         ...
 
     def empty(self, index: int) -> Json:
-        """The choice of a chunk that carries something else."""
+        """The choice of a chunk without text, such as one with a refinement."""
         ...
 
 
@@ -50,7 +50,7 @@ class ChoiceWriter:
         self._form = form
         self._tally = UsageTally(job)
         self._begun: set[int] = set()
-        # A chunk is this text, its choice and the fields after it: most of it is encoded once.
+        # All chunks begin with the same JSON, encoded once; a choice and other fields follow.
         self._opening = to_json(self._head())[:-1] + ',"choices":['
 
     async def whole(self, merger: Merger) -> Json:
@@ -66,7 +66,7 @@ class ChoiceWriter:
         return self._form.answer(joined, self._tally.total())
 
     async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
-        """Server-sent events, those of an error in the middle included."""
+        """Server-sent events; a failure in mid-stream is an event too."""
         async with aclosing(merger.batches(ping_s)) as batches:
             try:
                 async for batch in batches:
@@ -119,7 +119,7 @@ class ChoiceWriter:
 
 
 def _join(deltas: Sequence[Delta]) -> Delta:
-    """All deltas of a choice as one."""
+    """All deltas of one choice as a single one."""
     return Delta(
         request_id=deltas[-1].request_id,
         token_ids=tuple(token_id for delta in deltas for token_id in delta.token_ids),
@@ -130,7 +130,7 @@ def _join(deltas: Sequence[Delta]) -> Delta:
 
 
 def diffusion(index: int, event: Refinement) -> Diffusion:
-    """A refinement as JSON."""
+    """The `diffusion` field of a chunk."""
     draft: Diffusion = {
         "event": "refinement",
         "index": index,

@@ -1,4 +1,4 @@
-"""`/v1/completions`: prompts are continued, as text or token ids."""
+"""`/v1/completions`: continues prompts, given as text or token ids."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,7 +22,7 @@ from unmask.types import Delta
 
 
 class CompletionDialect:
-    """OpenAI's first API, with vLLM's token ids."""
+    """Text completions, with vLLM's `return_token_ids`."""
 
     path = "/v1/completions"
     name = "completions"
@@ -33,7 +33,7 @@ class CompletionDialect:
     answer: type | None = Completion
 
     def check(self, body: CompletionBody) -> None:
-        """Raise `InvalidRequest` for fields that contradict `echo`."""
+        """Raise `InvalidRequest` for fields that exclude `echo`."""
         if body.echo and body.logprobs is not None:
             raise InvalidRequest(
                 "echo cannot be combined with logprobs: denoising gives the prompt's tokens no "
@@ -56,7 +56,7 @@ class CompletionDialect:
         return body.logprobs
 
     async def encode(self, body: CompletionBody, backend: Backend) -> EncodedPrompts:
-        """Tokenize prompts and suffix; the tokenizer's first token is added, as in vLLM."""
+        """Tokenize prompts and suffix; special tokens are added by default, as in vLLM."""
         prompts = await encode_prompts(
             backend, body.prompt, add_special_tokens=body.add_special_tokens is not False
         )
@@ -96,7 +96,7 @@ class _CompletionFormat:
         }
 
     def _choice(self, index: int, delta: Delta) -> CompletionChoice:
-        """The echoed prompt and the text after it."""
+        """The text after the prompt, and before it the prompt if it is echoed."""
         assert delta.finish is not None, "the choice has ended"
         choice: CompletionChoice = {
             "index": index,
@@ -111,7 +111,7 @@ class _CompletionFormat:
         return choice
 
     def opening(self, index: int) -> CompletionChunkChoice | None:
-        """The prompt, if it is asked for."""
+        """The echoed prompt and its token ids, if either is asked for."""
         choice = self.empty(index)
         choice["text"] = self._job.echoes[index]
         if self._job.return_token_ids:
@@ -137,7 +137,7 @@ class _CompletionFormat:
         return {"index": index, "text": "", "logprobs": None, "finish_reason": None}
 
     def _logprobs(self, index: int, delta: Delta) -> CompletionLogprobs | None:
-        """Those of a delta, whose text follows that of the deltas before it."""
+        """Log-probabilities of the choice's next delta: text offsets continue from call to call."""
         if self._num_logprobs is None or not delta.logprobs:
             return None
         logprobs = completion_logprobs(

@@ -1,4 +1,4 @@
-"""A kind of body: its `Dialect` reads it into a `Job`, and writes the job's answers."""
+"""Endpoints that generate: a `Dialect` for each kind of body, and `prepare` for all of them."""
 
 import time
 import uuid
@@ -23,14 +23,14 @@ from unmask.api.streams import Merger
 from unmask.errors import InvalidRequest
 from unmask.types import Request, SamplingParams
 
-MAX_IDS = 2**18  # of all choices together
+MAX_IDS = 2**18  # token ids in the options of all choices together
 
 BodyT = TypeVar("BodyT", bound=Generation)
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompts:
-    """Token ids of each prompt and of the text after all answers; texts that answers begin with."""
+    """Token ids of prompts and their common suffix; `echoes` are texts to prepend to answers."""
 
     token_ids: tuple[tuple[int, ...], ...]
     echoes: tuple[str, ...]
@@ -38,21 +38,21 @@ class EncodedPrompts:
 
 
 class AnswerWriter(Protocol):
-    """Writes the answers of one job, in either of two ways."""
+    """Writes the answers of one job, whole or as a stream."""
 
     async def whole(self, merger: Merger) -> Mapping[str, object]:
         """The JSON object of all choices; raises `RequestFailed`."""
         ...
 
     def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
-        """Server-sent events, those of an error in the middle included."""
+        """Server-sent events; a failure in mid-stream is an event too."""
         ...
 
 
 class Dialect(Protocol[BodyT]):
-    """An endpoint that generates: everything that is not the same for all of them.
+    """Everything in which one endpoint that generates differs from the others.
 
-    A new one is an object with these members, its body's model, and an entry in `routes.DIALECTS`.
+    To add an endpoint: an object with these members, a body model, an entry in `routes.DIALECTS`.
     """
 
     path: str
@@ -64,32 +64,30 @@ class Dialect(Protocol[BodyT]):
     answer: type | None  # a whole answer's type; None leaves the endpoint out of /openapi.json
 
     def check(self, body: BodyT) -> None:
-        """Raise `InvalidRequest` for fields that contradict each other."""
+        """Raise `InvalidRequest` for fields that are contradictory or not implemented."""
         ...
 
     def field_names(self, body: BodyT) -> Mapping[str, str]:
-        """Fields of `Request` and `SamplingParams` that the body calls something else."""
+        """Names in errors: from fields of `Request` and `SamplingParams` to fields of the body."""
         ...
 
     def num_prompts(self, body: BodyT) -> int:
-        """The number of prompts, each of which has `n` choices."""
+        """Prompts of the body, each with `n` choices."""
         ...
 
     def max_tokens(self, body: BodyT) -> int | None:
-        """The body's limit of tokens for each choice."""
+        """The limit of tokens of each choice; None for the default."""
         ...
 
     def num_logprobs(self, body: BodyT) -> int | None:
-        """Alternatives that are reported for each token; None for no log-probabilities."""
+        """Top log-probabilities of each token; None for no log-probabilities at all."""
         ...
 
     async def encode(self, body: BodyT, backend: Backend) -> EncodedPrompts:
         """Tokenize prompts or messages; raises `InvalidRequest`."""
         ...
 
-    def writer(self, job: Job, body: BodyT, texts: TokenTexts) -> AnswerWriter:
-        """The writer of a job's answers."""
-        ...
+    def writer(self, job: Job, body: BodyT, texts: TokenTexts) -> AnswerWriter: ...
 
 
 async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job:
@@ -147,7 +145,7 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
 
 
 def _check_number(num_prompts: int, n: int, num_ids: int) -> None:
-    """Raise `InvalidRequest` for more choices, or more ids in all of them, than are prepared."""
+    """Raise `InvalidRequest` for too many choices, or too many token ids in all of them."""
     if num_prompts * n > MAX_CHOICES:
         raise InvalidRequest(
             f"prompts times n must be at most {MAX_CHOICES}, got {num_prompts} times {n}",

@@ -17,7 +17,7 @@ from unmask.errors import EngineStarting, EngineStopped, InvalidRequest, QueueFu
 STOPPED_RETRY_AFTER_S = 5
 MAX_PATH = 200  # characters of a path in a message
 MAX_VALUE = 80  # characters of a value in a message
-CLIENT_CLOSED_REQUEST = 499  # nobody reads it, but access logs show it
+CLIENT_CLOSED_REQUEST = 499  # nginx's code, for access logs and metrics only
 
 
 class ModelNotFound(UnmaskError):
@@ -29,7 +29,7 @@ class BodyTooLarge(UnmaskError):
 
 
 class RequestFailed(UnmaskError):
-    """A request that was accepted could not be completed; `status` is HTTP's."""
+    """A request failed after it was accepted; `status` is the HTTP status."""
 
     def __init__(self, message: str, *, status: int = 500, code: str = "engine_failure") -> None:
         super().__init__(message)
@@ -59,13 +59,12 @@ def error_response(
     code: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
-    """An error as a whole response."""
     body = envelope(status, message, param=param, code=code)
     return JSONResponse(body, status_code=status, headers=headers)
 
 
 def respond(error: Exception) -> JSONResponse:
-    """The response to an error that was raised on purpose."""
+    """The response to an `UnmaskError`; others are internal errors."""
     match error:
         case InvalidRequest():
             return error_response(400, error.message, param=error.field, code=error.code)
@@ -93,7 +92,7 @@ def internal_error() -> JSONResponse:
 
 
 def stream_error(error: RequestFailed) -> ErrorEnvelope:
-    """An error after the response has begun."""
+    """The last event of a stream that failed."""
     return envelope(error.status, str(error), code=error.code)
 
 
@@ -129,20 +128,20 @@ def install_handlers(app: FastAPI, paths: Sequence[str]) -> None:
 
 
 def _nearest(path: str, paths: Sequence[str]) -> str | None:
-    """The longest of `paths` that `path` ends with, whatever prefix a base URL has put before."""
+    """The longest of `paths` that `path` ends with, as clients often get the base URL wrong."""
     ending = path.rstrip("/")
     candidates = (known for known in paths if ending.endswith(known.removeprefix("/v1")))
     return max(candidates, key=len, default=None)
 
 
 def json_excerpt(value: Any) -> str:
-    """The value as JSON for a message, at most `MAX_VALUE` characters, however large it is."""
+    """The value as JSON, cut to `MAX_VALUE` characters, in a time that does not grow with it."""
     text = _json_prefix(value, MAX_VALUE + 1)
     return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 3]}..."
 
 
 def _json_prefix(value: Any, length: int) -> str:
-    """The first `length` characters at least of a value's JSON, if there are as many."""
+    """At least the first `length` characters of a value's JSON."""
     if isinstance(value, str):
         return json.dumps(value[:length], ensure_ascii=False)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The choices of one HTTP request as engine requests, and the cost of their answers."""
+"""The engine requests of one HTTP request, and the usage of its answer."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from unmask.types import Delta, Finish, Request
 class Job:
     """The choices of one HTTP request, in order: the first `n` belong to the first prompt.
 
-    `echoes` is the text that each choice begins with.
+    `echoes` are texts to prepend to each choice.
     """
 
     job_id: str
@@ -38,13 +38,12 @@ class UsageTally:
         self._finishes: dict[int, Finish] = {}
 
     def add(self, index: int, delta: Delta) -> None:
-        """Count a delta of choice `index`."""
         self._num_tokens += len(delta.token_ids)
         if delta.finish is not None:
             self._finishes[index] = delta.finish
 
     def so_far(self) -> TokenCounts:
-        """Tokens of a stream that goes on."""
+        """Tokens so far, for chunks of a stream."""
         num_prompt, num_completion = self._job.num_prompt_tokens, self._num_tokens
         return {
             "prompt_tokens": num_prompt,
@@ -53,7 +52,7 @@ class UsageTally:
         }
 
     def total(self) -> Usage:
-        """The whole cost, when all choices have ended."""
+        """Usage of all choices, which must have finished."""
         usages = [self._finishes[i].usage for i in range(len(self._job.requests))]
         firsts = usages[:: self._job.n]
         num_prompt = sum(usage.prompt_tokens for usage in firsts)

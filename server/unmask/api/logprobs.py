@@ -1,4 +1,4 @@
-"""Log-probabilities in OpenAI's two shapes, that of completions and that of chats."""
+"""Log-probabilities in OpenAI's two formats: of completions and of chats."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -25,9 +25,9 @@ class TokenTexts:
 def completion_logprobs(
     texts: TokenTexts, logprobs: Sequence[TokenLogprob], num_top: int, offset: int
 ) -> CompletionLogprobs:
-    """Parallel lists; the chosen token is always among the `top_logprobs`.
+    """Parallel lists; `top_logprobs` always contains the chosen token.
 
-    `text_offset` adds up the texts of single tokens, from `offset`.
+    `text_offset` adds up the lengths of single tokens' texts, from `offset`.
     """
     tokens = [texts.text(item.token_id) for item in logprobs]
     offsets = []
@@ -62,7 +62,7 @@ def chat_logprobs(texts: TokenTexts, logprobs: Sequence[TokenLogprob]) -> ChatLo
 
 def _entry(texts: TokenTexts, token_id: int, logprob: float) -> TokenLikelihood:
     text = texts.text(token_id)
-    # The text of a token that is a part of a character does not give its bytes.
+    # A token that is part of a character decodes to a replacement character: its bytes are lost.
     content = None if REPLACEMENT in text else list(text.encode())
     return {"token": text, "logprob": _finite(logprob), "bytes": content}
 

@@ -28,14 +28,14 @@ ERROR = {
         }
     },
 }
-FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")  # which no route answers with
+FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")  # never sent
 RETRY_AFTER = {"schema": {"type": "integer"}, "description": "seconds to wait"}
 EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
 ResponseDocs = dict[int | str, dict[str, Any]]  # as FastAPI takes them, by status
 
 
 def document_body(model: type[Body]) -> dict[str, Any]:
-    """A route's body, which it reads by itself."""
+    """The body of a route that reads it with `read_body`."""
     schema = {"$ref": REF.format(model=model.__name__)}
     content = {"application/json": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
@@ -47,7 +47,7 @@ def document(answer: type, *, streams: bool = False) -> ResponseDocs:
 
 
 def document_errors(*statuses: int) -> ResponseDocs:
-    """Errors that a route may answer with; 401 is for requests without a key if one is set."""
+    """Errors that a route may answer with; 401 is for requests without the key, if one is set."""
     responses: ResponseDocs = {}
     for status in statuses:
         schema = {"$ref": REF.format(model="Error")}
@@ -61,7 +61,7 @@ def document_errors(*statuses: int) -> ResponseDocs:
 
 
 def install_schema(app: FastAPI, bodies: Sequence[type[Body]]) -> None:
-    """Let `app` describe its `bodies`, answers and errors."""
+    """Describe `bodies` and errors in the schema of `app`, beside its answers."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -78,7 +78,9 @@ def install_schema(app: FastAPI, bodies: Sequence[type[Body]]) -> None:
                 schemas.pop(name, None)
             for path in schema["paths"].values():
                 for operation in path.values():
-                    operation["responses"].pop("422", None)  # FastAPI's own; here it is 400
+                    operation["responses"].pop(
+                        "422", None
+                    )  # FastAPI's status of invalid bodies; here it is 400
             app.openapi_schema = schema
         return app.openapi_schema
 

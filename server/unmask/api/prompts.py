@@ -1,4 +1,4 @@
-"""Token ids of prompts and conversations, on a thread of their own if they are long."""
+"""Token ids of prompts and conversations; long ones are tokenized on a worker thread."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from unmask.errors import InvalidRequest
 T = TypeVar("T")
 
 MAY_LACK_CONTENT = ("assistant", "tool")
-# Arguments of the function that renders templates, which are no option of a template.
+# Arguments of `apply_chat_template` that are not variables of a template.
 RESERVED = frozenset(
     {
         *("self", "conversation", "messages", "tools", "documents", "chat_template"),
@@ -48,7 +48,7 @@ async def encode_prompts(
     add_special_tokens: bool,
     field: str = "prompt",
 ) -> list[tuple[int, ...]]:
-    """Token ids of each prompt, texts encoded and ids checked; raises `InvalidRequest`."""
+    """Token ids of each prompt, encoded or checked; raises `InvalidRequest`."""
     tokenizer, model = backend.client.tokenizer, backend.client.model
 
     def encode_one(prompt: PromptInput) -> tuple[int, ...]:
@@ -94,7 +94,7 @@ async def decode(backend: Backend, token_ids: Sequence[int]) -> str:
 
 
 async def _run(backend: Backend, work: Callable[[], T], cost: int, field: str) -> T:
-    """The result of a tokenizer's work; its errors are about `field`."""
+    """The result of `work`, its errors with the name of `field`."""
     try:
         return await backend.workers.run(work, cost)
     except InvalidRequest as error:
@@ -102,7 +102,7 @@ async def _run(backend: Backend, work: Callable[[], T], cost: int, field: str) -
 
 
 def template_options(body: ChatBody | TokenizeBody) -> TemplateOptions:
-    """The options of a body; raises `InvalidRequest` for those that contradict each other."""
+    """Template options of a body; raises `InvalidRequest` if they are contradictory."""
     continues = bool(body.continue_final_message)
     if continues and body.add_generation_prompt:
         raise InvalidRequest(
@@ -120,7 +120,7 @@ def template_options(body: ChatBody | TokenizeBody) -> TemplateOptions:
 
 
 def check_messages(messages: Sequence[ChatMessage]) -> None:
-    """Raise `InvalidRequest` for a turn without its content, or with fields of another role."""
+    """Raise `InvalidRequest` for a message without content, or with fields of another role."""
     for i, message in enumerate(messages):
         path = f"messages[{i}]"
         if message.content is None and message.role not in MAY_LACK_CONTENT:
@@ -155,9 +155,9 @@ def _cost(message: ChatMessage) -> int:
 
 
 def _for_template(message: ChatMessage) -> dict[str, Any]:
-    """The message as chat templates know it; `developer` is OpenAI's new word for `system`.
+    """The message for a chat template; `developer` is OpenAI's new name of `system`.
 
-    Texts of several parts are lines, as in vLLM.
+    Text parts are joined by newlines, as in vLLM.
     """
     role = "system" if message.role == "developer" else message.role
     content = "\n".join(part.text for part in message.content or ())
@@ -171,7 +171,7 @@ def _for_template(message: ChatMessage) -> dict[str, Any]:
 
 
 def _with_arguments(call: dict[str, Any]) -> dict[str, Any]:
-    """A tool call whose arguments are an object, as templates want them, not JSON text."""
+    """The tool call with its arguments parsed, as templates want them."""
     function = call["function"]
     arguments = function.get("arguments")
     if isinstance(arguments, str):

@@ -1,4 +1,4 @@
-"""The bodies of requests, field by field as OpenAI and vLLM name them, and our own extensions."""
+"""Request bodies: fields of OpenAI and vLLM under their names, and extensions for diffusion."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
@@ -76,7 +76,7 @@ def _as_refinements(value: Any) -> Any:
 
 
 def _as_biases(value: Any) -> Any:
-    """Token ids are the names of an object, so they come as strings, `"1"` but not `"01"`."""
+    """Keys are token ids as strings: `"1"` but not `"01"`."""
     if value is None:
         return None
     if not isinstance(value, dict):
@@ -100,7 +100,7 @@ def _as_parts(value: Any) -> Any:
     return value
 
 
-# Numbers are numbers, never booleans or strings.
+# Strict types: a boolean or a string is no number.
 Bool = StrictBool
 Int = Annotated[int, BeforeValidator(_number)]
 IntOrAuto = Annotated[
@@ -130,7 +130,7 @@ Prompts = Annotated[
 
 
 def bounded(low: float | None, high: float | None = None, *, above: bool = False) -> Any:
-    """Bounds for the schema; `SamplingParams` checks them, in words of its own."""
+    """Bounds in the schema; `SamplingParams` checks them, with its own messages."""
     bounds: dict[str, Any] = (
         {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
     )
@@ -138,12 +138,12 @@ def bounded(low: float | None, high: float | None = None, *, above: bool = False
 
 
 def one_of(names: Iterable[str]) -> Any:
-    """Names for the schema, null among them."""
+    """An enum in the schema, with null."""
     return Field(json_schema_extra={"enum": [*names, None]})
 
 
 class Body(BaseModel):
-    """A JSON object; unknown fields are kept for `refuse_unsupported` to judge."""
+    """A JSON object; unknown fields are kept, for `refuse_unsupported` to check."""
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
 

@@ -1,4 +1,4 @@
-"""The JSON objects of answers, as types: for `/openapi.json`, and for mypy where they are built.
+"""Answers as typed dictionaries: `/openapi.json` describes them, mypy checks their construction.
 
 Fields that are `NotRequired` are sent only if the request asks for them.
 """
@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
-from typing_extensions import TypedDict  # that of Python 3.11 lacks what pydantic reads
+from typing_extensions import TypedDict  # pydantic does not take that of Python 3.11
 
 from unmask.types import EngineState, FinishReason
 
-exact = with_config(ConfigDict(extra="forbid"))  # other fields would be a mistake
+exact = with_config(ConfigDict(extra="forbid"))  # additionalProperties: false
 TokenIds = Annotated[Sequence[int], Field(json_schema_extra={"default": []})]
 
 
 class ErrorDetail(TypedDict):
-    """OpenAI's description of an error; `param` is the path of the field that is wrong."""
+    """OpenAI's description of an error; `param` is the path of the wrong field."""
 
     message: str
     type: Literal["invalid_request_error", "server_error"]
@@ -25,7 +25,7 @@ class ErrorDetail(TypedDict):
 
 
 class ErrorEnvelope(TypedDict):
-    """The answer to a request that failed, also as the last event of a stream."""
+    """The body of an error response, and the last event of a stream that failed."""
 
     error: ErrorDetail
 
@@ -38,7 +38,7 @@ class PromptTokensDetails(TypedDict):
 
 
 class TokenCounts(TypedDict):
-    """Tokens of a request that is being answered."""
+    """Token counts, as in chunks of a stream."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -233,7 +233,7 @@ class OutputMessage(TypedDict):
 
 
 class OutputTokensDetails(TypedDict):
-    """Tokens spent on reasoning, which is not told apart."""
+    """Reasoning tokens, which are not counted: 0."""
 
     reasoning_tokens: int
 
@@ -249,13 +249,13 @@ class ResponseUsage(TypedDict):
 
 
 class IncompleteDetails(TypedDict):
-    """The limit that ended a response."""
+    """The reason why a response is incomplete."""
 
     reason: Literal["max_output_tokens"]
 
 
 class ResponseError(TypedDict):
-    """The failure that ended a response."""
+    """The reason why a response failed."""
 
     code: Literal["server_error"]
     message: str

@@ -1,4 +1,4 @@
-"""`/v1/responses`, OpenAI's Responses: text in, text out, and nothing is stored."""
+"""`/v1/responses`: OpenAI's Responses API for text, without stored responses and tools."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -25,7 +25,7 @@ from unmask.api.streams import Merger
 from unmask.errors import InvalidRequest
 from unmask.types import Delta, FinishReason
 
-# Fields of `Generation` that this endpoint has not.
+# Fields of `Generation` that are unknown to this endpoint.
 ABSENT = ("n", "best_of", "max_tokens", "stream_refinements", "diffusing", "return_token_ids")
 
 
@@ -46,7 +46,7 @@ def _as_items(value: Any) -> Any:
 
 
 class InputPart(Body):
-    """A piece of a message; answers come back as `output_text`."""
+    """A piece of a message; `output_text` is that of an earlier answer."""
 
     type: Literal["input_text", "output_text", "text"]
     text: str
@@ -87,7 +87,7 @@ class ResponsesBody(Generation):
 
 
 class ResponseDialect:
-    """OpenAI's newer API of conversations."""
+    """Conversations and answers in the format of the Responses API."""
 
     path = "/v1/responses"
     name = "responses"
@@ -98,7 +98,7 @@ class ResponseDialect:
     answer: type | None = None
 
     def check(self, body: ResponsesBody) -> None:
-        """Raise `InvalidRequest` for fields and tools that are not implemented here."""
+        """Raise `InvalidRequest` for an empty input, tools, and fields of other endpoints."""
         for name in ABSENT:
             if getattr(body, name):
                 raise InvalidRequest(f"unknown field: {name}", field=name, code="unknown_parameter")
@@ -122,7 +122,7 @@ class ResponseDialect:
         return None
 
     async def encode(self, body: ResponsesBody, backend: Backend) -> EncodedPrompts:
-        """Render the chat template, instructions being a system message, and tokenize its text."""
+        """Render the chat template, instructions as a system message, and tokenize its text."""
         messages = [
             _message(item.role, [part.text for part in item.content]) for item in body.input
         ]
@@ -149,7 +149,7 @@ def _message(role: Any, texts: list[str]) -> ChatMessage:
 
 
 class ResponseWriter:
-    """Gathers the text of one response, or writes its events, which are named and numbered."""
+    """Gathers one response, or writes its events, which have names and sequence numbers."""
 
     def __init__(self, job: Job, body: ResponsesBody) -> None:
         number = job.job_id.partition("-")[2]
@@ -171,7 +171,7 @@ class ResponseWriter:
         return self._ended()
 
     async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
-        """Server-sent events, those of an error in the middle included."""
+        """Server-sent events; a failure in mid-stream is an event too."""
         yield self._begin()
         async with aclosing(merger.batches(ping_s)) as batches:
             try:
@@ -197,7 +197,7 @@ class ResponseWriter:
             self._reason = delta.finish.reason
 
     def _response(self, status: ResponseStatus) -> ResponseObject:
-        """The response without any output."""
+        """The response before it has any output."""
         body, extra = self._body, self._body.model_extra or {}
         return {
             "id": self._response_id,
@@ -227,7 +227,7 @@ class ResponseWriter:
         }
 
     def _ended(self) -> ResponseObject:
-        """The response with its output, incomplete if a limit of tokens ended it."""
+        """The response with output and usage; incomplete if `max_output_tokens` was reached."""
         is_cut = self._reason is FinishReason.LENGTH
         response = self._response("incomplete" if is_cut else "completed")
         response["incomplete_details"] = {"reason": "max_output_tokens"} if is_cut else None

@@ -1,4 +1,4 @@
-"""Every route: those that generate, one a dialect, and those around them."""
+"""All routes: one for each dialect, and those for models, tokens, health, metrics and the page."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -44,7 +44,6 @@ from unmask.metrics import Metrics
 from unmask.types import ModelInfo
 
 DIALECTS: Sequence[Dialect[Any]] = (CHAT, COMPLETIONS, RESPONSES)
-# Paths that a 404 lists, and bodies of /openapi.json.
 PATHS = (
     *(dialect.path for dialect in DIALECTS),
     "/v1/models",
@@ -53,11 +52,13 @@ PATHS = (
     "/health",
     "/metrics",
 )
+"""Paths that a 404 lists."""
 BODIES: Sequence[type[Body]] = (
     *(dialect.body for dialect in DIALECTS if dialect.answer is not None),
     TokenizeBody,
     DetokenizeBody,
 )
+"""Bodies in /openapi.json."""
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PAGE_POLICY = (
@@ -67,9 +68,8 @@ PAGE_POLICY = (
 
 
 def generation_routes(backend: Backend) -> APIRouter:
-    """A route for each dialect."""
     router = APIRouter()
-    # A lambda, as there is no tokenizer before the model is loaded.
+    # Looked up late: there is no tokenizer before the model is loaded.
     texts = TokenTexts(lambda token_id: backend.client.tokenizer.token_text(token_id))
     for dialect in DIALECTS:
         responses: ResponseDocs = {}
@@ -110,7 +110,7 @@ def _endpoint(
 
 @contextmanager
 def _count_refusals(metrics: Metrics) -> Iterator[None]:
-    """Count requests that are refused before the engine, which counts its own, is asked."""
+    """Count requests that are refused before they are submitted; the engine counts the rest."""
     try:
         yield
     except UnmaskError as error:
@@ -120,7 +120,7 @@ def _count_refusals(metrics: Metrics) -> Iterator[None]:
 
 
 def model_routes(backend: Backend) -> APIRouter:
-    """The served model, its tokenizer, and the version of this package."""
+    """Routes for the served model, its tokenizer and the version."""
     router = APIRouter()
     client = backend.client
 
@@ -171,7 +171,7 @@ def model_routes(backend: Backend) -> APIRouter:
             "max_model_len": client.model.max_model_len,
             "tokens": ids,
         }
-        return JSONResponse(answer)  # without FastAPI's encoder, which looks at each id
+        return JSONResponse(answer)  # skips FastAPI's encoder, which visits each id
 
     @router.post(
         "/detokenize",
@@ -205,7 +205,7 @@ def _card(model: ModelInfo) -> ModelCard:
 
 
 def health_routes(backend: Backend) -> APIRouter:
-    """The routes that probes and scrapers call; they need no API key."""
+    """Routes for probes and scrapers, without an API key."""
     router = APIRouter()
     readiness = document(Readiness)
     readiness[503] = {

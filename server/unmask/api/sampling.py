@@ -1,4 +1,4 @@
-"""`SamplingParams` of the fields that bodies share, one for each choice of an answer."""
+"""`SamplingParams` from the fields that all bodies share, one for each choice."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ from unmask.types import (
     shown,
 )
 
-ANY_SEED = -1  # as llama.cpp and vLLM's clients spell it
-TOP_K_OFF = (0, -1)  # vLLM's ways to say that top_k is not used
+ANY_SEED = -1  # of llama.cpp and vLLM
+TOP_K_OFF = (0, -1)  # of vLLM
 
 
 @contextmanager
 def renamed(names: Mapping[str, str]) -> Iterator[None]:
-    """Rename the field of an `InvalidRequest`; `names` are from `SamplingParams` to the body."""
+    """Rename the field of an `InvalidRequest`: `names` maps names of the engine to the body's."""
     try:
         yield
     except InvalidRequest as error:
@@ -36,7 +36,7 @@ def renamed(names: Mapping[str, str]) -> Iterator[None]:
 
 
 def check_body(body: Generation) -> None:
-    """Raise `InvalidRequest` for fields that contradict each other."""
+    """Raise `InvalidRequest` for contradictory fields."""
     n = count_choices(body)
     if body.best_of is not None and body.best_of != n:
         raise InvalidRequest(f"best_of must equal n, which is {n}", field="best_of")
@@ -53,7 +53,7 @@ def check_body(body: Generation) -> None:
 
 
 def count_choices(body: Generation) -> int:
-    """The number of choices per prompt."""
+    """Choices per prompt; raises `InvalidRequest`."""
     n = 1 if body.n is None else body.n
     if not 1 <= n <= MAX_N:
         raise InvalidRequest(f"n must be at least 1 and at most {MAX_N}, got {shown(n)}", field="n")
@@ -67,7 +67,7 @@ def sampling_of(
     num_logprobs: int | None,
     names: Mapping[str, str],
 ) -> SamplingParams:
-    """The parameters of the first choice; raises `InvalidRequest`, its field as in `names`."""
+    """Parameters of the first choice; raises `InvalidRequest`, renamed as by `names`."""
     with renamed(names):
         return SamplingParams(
             max_tokens=max_tokens,
@@ -98,7 +98,7 @@ def sampling_of(
 def with_default_length(
     sampling: SamplingParams, default: int | None, remaining: int
 ) -> SamplingParams:
-    """The parameters with a dialect's default `max_tokens`, at most the `remaining` context."""
+    """The parameters with `max_tokens` set to the default, or to the remaining context if less."""
     if sampling.max_tokens is not None or default is None:
         return sampling
     return replace(sampling, max_tokens=max(1, min(default, remaining)))
@@ -110,7 +110,7 @@ def for_choice(sampling: SamplingParams, index: int) -> SamplingParams:
 
 
 def refinement_options(body: Generation) -> RefinementOptions | None:
-    """Options of the refinements in a stream, if any are wanted; raises `InvalidRequest`."""
+    """Options of a stream's refinements, None for a stream without; raises `InvalidRequest`."""
     options = body.stream_refinements
     if options is None:
         return RefinementOptions() if body.diffusing else None

@@ -1,4 +1,4 @@
-"""Server-sent events: frames as bytes, and the response that sends them as they come."""
+"""Server-sent events: their encoding, and a response that sends them as they come."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,19 @@ from unmask.client import EventStream
 
 PING = b": ping\n\n"
 DONE = b"data: [DONE]\n\n"
-# JSON leaves these as they are, and clients that split text into lines would break on them.
+# JSON does not escape these, and clients that use `splitlines` would break events there.
 LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def encode(value: Mapping[str, object]) -> bytes:
-    """One event of a stream."""
+    """One event."""
     return frame(to_json(value))
 
 
 def frame(text: str) -> bytes:
-    """One event of a stream, of JSON text."""
+    """One event whose data is JSON text already."""
     if not text.isascii():
         text = text.translate(LINE_BREAKS)
     return f"data: {text}\n\n".encode()
@@ -45,7 +45,6 @@ class EventStreamResponse(Response):
         self._ping_s = ping_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
         async with aclosing(Merger(self._streams)) as merger:
             with suppress(ClientDisconnect):
                 await while_connected(receive, self._send_all(merger, send))

@@ -1,4 +1,4 @@
-"""The events of several requests as one sequence of batches, aborted together."""
+"""Events of several requests, merged into batches; the requests are aborted together."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from unmask.types import Delta, Event, Failure, FinishReason, Refinement, Reques
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 16  # requests that are submitted without a pause
+SUBMITTED_AT_ONCE = 16  # requests between two turns of the event loop
 
 T = TypeVar("T")
 Batch = list[tuple[int, Event]]
@@ -26,8 +26,8 @@ async def submit_all(client: EngineClient, requests: Iterable[Request]) -> list[
     try:
         for request in requests:
             streams.append(client.submit(request))
-            if len(streams) % AT_ONCE == 0:
-                await asyncio.sleep(0)  # others have their turn
+            if len(streams) % SUBMITTED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let other tasks run
     except BaseException:
         for stream in streams:
             await stream.aclose()
@@ -44,7 +44,7 @@ class Merger:
     def __init__(self, streams: Sequence[EventStream]) -> None:
         self._streams = streams
         self._arrived: Batch = []
-        self._reader: asyncio.Future[bool] | None = None  # false where nothing came in time
+        self._reader: asyncio.Future[bool] | None = None  # False after silence
         self._has_space = asyncio.Event()
         self._silence = _Silence(self._wake_reader)
         self._open = set(range(len(streams)))
@@ -115,7 +115,7 @@ class _Silence:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, loop: asyncio.AbstractEventLoop, length_s: float) -> None:
-        """Count from now on."""
+        """Restart the wait."""
         self._due_s = loop.time() + length_s
         if self._timer is None:
             self._timer = loop.call_at(self._due_s, self._ring, loop)

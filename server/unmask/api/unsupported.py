@@ -1,4 +1,4 @@
-"""Fields that clients send though they are not implemented: only neutral values are accepted."""
+"""Fields that are not implemented: accepted with a neutral value, and refused with any other."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -66,7 +66,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "use_beam_search": (False,),
     "web_search_options": (),
 }
-"""Neutral values besides null; a field that is absent here is unknown."""
+"""Neutral values of each field, besides null and empty ones; other fields are unknown."""
 
 HINTS: Mapping[str, type] = {
     "chat_id": str,
@@ -82,7 +82,7 @@ HINTS: Mapping[str, type] = {
     "store": bool,
     "verbosity": str,
 }
-"""Fields on which no answer depends, and their types: ids, metadata, options of reasoning."""
+"""Fields on which no answer depends, and their types: ids, metadata, hints on reasoning."""
 MAX_NAME = 100  # characters of a field's name in a message
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 CHOOSERS = {"tools": "tool_choice", "functions": "function_call"}  # "none": they are not called
