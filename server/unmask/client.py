@@ -1,4 +1,4 @@
-"""The protocol of an engine, for front ends, which import nothing behind it."""
+"""What front ends know of an engine: this protocol, and nothing behind it."""
 
 from typing import Protocol, Self
 
@@ -14,7 +14,7 @@ class EventStream(Protocol):
         ...
 
     async def __anext__(self) -> Event:
-        """Wait for the next event."""
+        """The next event, when there is one."""
         ...
 
     async def aclose(self) -> None:
