@@ -9,7 +9,8 @@ from pydantic_core import ErrorDetails, from_json
 
 from unmask.api.backend import Backend
 from unmask.api.errors import BodyTooLarge, json_excerpt
-from unmask.api.requests import MAX_CHOICES, Body
+from unmask.api.fields import Body
+from unmask.api.requests import MAX_CHOICES
 from unmask.api.unsupported import refuse_unsupported
 from unmask.errors import InvalidRequest, context_exceeded
 from unmask.types import MAX_STOP_STRINGS, ModelInfo

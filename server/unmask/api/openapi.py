@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from unmask.api.requests import Body
+from unmask.api.fields import Body
 
 REF = "#/components/schemas/{model}"
 OPTIONAL_TEXT = {"type": ["string", "null"]}

@@ -1,19 +1,10 @@
 """Request bodies: fields of OpenAI and vLLM under their names, and extensions for diffusion."""
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    StrictBool,
-    StrictInt,
-    WithJsonSchema,
-)
+from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
 
+from unmask.api.fields import Body, Bool, Float, Int, IntOrAuto, Strings, bounded, one_of
 from unmask.types import (
     CACHE_NAMES,
     MAX_BLOCK_LENGTH,
@@ -28,29 +19,6 @@ MAX_CHOICES = 1024  # of a request: prompts times n
 MAX_N = 128  # choices of a prompt
 MAX_ID_DIGITS = 9
 PromptInput = str | tuple[int, ...]
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool | str):
-        raise ValueError("must be a number")
-    return value
-
-
-def _as_list(value: Any) -> Any:
-    if isinstance(value, str):
-        return [value]
-    if value is not None and not isinstance(value, list):
-        raise ValueError("must be a string or a list of strings")
-    return value
-
-
-def _int_or_auto(value: Any) -> Any:
-    is_int = isinstance(value, int) and not isinstance(value, bool)
-    if value == "auto" or is_int:
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    raise ValueError("must be an integer or auto")
 
 
 def _as_prompts(value: Any) -> tuple[PromptInput, ...]:
@@ -100,16 +68,6 @@ def _as_parts(value: Any) -> Any:
     return value
 
 
-# Strict types: a boolean or a string is no number.
-Bool = StrictBool
-Int = Annotated[int, BeforeValidator(_number)]
-IntOrAuto = Annotated[
-    int | Literal["auto"],
-    PlainValidator(_int_or_auto),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"const": "auto"}]}),
-]
-Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Strings = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 SOME = {"minItems": 1, "maxItems": MAX_CHOICES}
 TEXT = {"type": "string"}
 IDS = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
@@ -129,25 +87,6 @@ Prompts = Annotated[
 ]
 
 
-def bounded(low: float | None, high: float | None = None, *, above: bool = False) -> Any:
-    """Bounds in the schema; `SamplingParams` checks them, with its own messages."""
-    bounds: dict[str, Any] = (
-        {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
-    )
-    return Field(json_schema_extra=bounds if high is None else {**bounds, "maximum": high})
-
-
-def one_of(names: Iterable[str]) -> Any:
-    """An enum in the schema, with null."""
-    return Field(json_schema_extra={"enum": [*names, None]})
-
-
-class Body(BaseModel):
-    """A JSON object; unknown fields are kept, for `refuse_unsupported` to check."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
-
-
 class StreamOptions(Body):
     """Token counts in a stream, at its end or in every chunk."""
 
@@ -164,7 +103,7 @@ class RefinementBody(Body):
 
 
 class Generation(Body):
-    """Fields of every body that generates; null is the same as not given."""
+    """Fields of both completions and chats, with all sampling parameters; null is not given."""
 
     model: str | None = None
     n: Annotated[Int | None, bounded(1, MAX_N)] = None

@@ -9,10 +9,11 @@ from pydantic import BeforeValidator
 from unmask.api.backend import Backend
 from unmask.api.dialect import EncodedPrompts
 from unmask.api.errors import RequestFailed, json_excerpt
+from unmask.api.fields import Body, Int
 from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
 from unmask.api.prompts import TemplateOptions, encode_chat
-from unmask.api.requests import Body, ChatMessage, Generation, Int, TextPart
+from unmask.api.requests import ChatMessage, Generation, TextPart
 from unmask.api.response_models import (
     OutputMessage,
     OutputText,

@@ -15,6 +15,7 @@ from unmask.api.chat import CHAT
 from unmask.api.completions import COMPLETIONS
 from unmask.api.dialect import BodyT, Dialect, prepare
 from unmask.api.errors import STOPPED_RETRY_AFTER_S, ModelNotFound
+from unmask.api.fields import Body
 from unmask.api.logprobs import TokenTexts
 from unmask.api.openapi import RETRY_AFTER, ResponseDocs, document, document_body, document_errors
 from unmask.api.prompts import (
@@ -25,7 +26,7 @@ from unmask.api.prompts import (
     encode_prompts,
     template_options,
 )
-from unmask.api.requests import Body, DetokenizeBody, TokenizeBody
+from unmask.api.requests import DetokenizeBody, TokenizeBody
 from unmask.api.response_models import (
     DetokenizedPrompt,
     Liveness,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unmask.api.errors import json_excerpt
-from unmask.api.requests import Body
+from unmask.api.fields import Body
 from unmask.errors import InvalidRequest
 
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {

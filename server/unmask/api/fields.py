@@ -1,0 +1,67 @@
+"""The types that fields of a body have: numbers are numbers, never booleans or strings."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+    WithJsonSchema,
+)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    return value
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, str):
+        return [value]
+    if value is not None and not isinstance(value, list):
+        raise ValueError("must be a string or a list of strings")
+    return value
+
+
+def _int_or_auto(value: Any) -> Any:
+    is_int = isinstance(value, int) and not isinstance(value, bool)
+    if value == "auto" or is_int:
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    raise ValueError("must be an integer or auto")
+
+
+Bool = StrictBool
+Int = Annotated[int, BeforeValidator(_number)]
+IntOrAuto = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_int_or_auto),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"const": "auto"}]}),
+]
+Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Strings = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+
+
+def bounded(low: float | None, high: float | None = None, *, above: bool = False) -> Any:
+    """Bounds for the schema only; the types of a request check them, in words of their own."""
+    bounds: dict[str, Any] = (
+        {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
+    )
+    return Field(json_schema_extra=bounds if high is None else {**bounds, "maximum": high})
+
+
+def one_of(names: Iterable[str]) -> Any:
+    """Names for the schema, null among them."""
+    return Field(json_schema_extra={"enum": [*names, None]})
+
+
+class Body(BaseModel):
+    """A JSON object; fields it does not have are kept for `refuse_unsupported` to judge."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
