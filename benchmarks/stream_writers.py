@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import ROOT, describe
-from unmask.api.formats import CompletionFormat
+from unmask.api.completions import COMPLETIONS
 from unmask.api.job import Job
 from unmask.api.logprobs import TokenTexts
-from unmask.api.schemas import CompletionBody
-from unmask.api.stream import EventStreamResponse, Writer
+from unmask.api.requests import CompletionBody
+from unmask.api.sse import EventStreamResponse
 from unmask.engine.async_engine import RequestStream
 from unmask.tokenizer import Numbers, Tokenizer
 from unmask.types import Delta, Finish, FinishReason, Request, Usage
@@ -41,10 +41,10 @@ async def serve() -> list[float]:
     for i in range(NUM_REQUESTS):
         request = Request(f"cmpl-{i:032x}-0", (1, 2, 3))
         job = Job(f"cmpl-{i:032x}", 1_700_000_000, "model", (request,), 1, ("",))
-        form = CompletionFormat(job, body, TokenTexts(Tokenizer(Numbers()).token_text))
+        writer = COMPLETIONS.writer(job, body, TokenTexts(Tokenizer(Numbers()).token_text))
         stream = RequestStream(loop, lambda: None)
         streams.append(stream)
-        response = EventStreamResponse(Writer(job, form), [stream], PING_S)
+        response = EventStreamResponse(writer, [stream], PING_S)
         tasks.append(asyncio.create_task(response({"type": "http"}, wait_forever, drop)))
     await settle()
     spent: list[float] = []

@@ -1,4 +1,4 @@
-"""An engine that answers from a script, checked at the door like the real one."""
+"""A client whose answers are scripted; it validates requests like the real engine."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -43,7 +43,7 @@ Script = Callable[[Request], Iterable[Event | float]]
 
 @dataclass
 class FakeStream:
-    """Events of a script, floats being seconds of silence; `closed_early` tells of an abort."""
+    """Events of a script, in which floats are seconds of silence; `closed_early` after an abort."""
 
     events: list[Event | float]
     ended: bool = False
@@ -71,7 +71,7 @@ class FakeStream:
 
 @dataclass
 class FakeClient:
-    """`refusals` are raised by the submissions of those numbers."""
+    """`refusals` are errors by the number of the submission that raises them."""
 
     script: Script = lambda request: answer(request)
     state: EngineState = "ready"

@@ -1,22 +1,22 @@
-"""Reading a stream as strictly as the pickiest client does."""
+"""A strict parser of streams."""
 
 import json
 from typing import Any
 
 
 def events(text: str) -> list[dict[str, Any]]:
-    """The chunks of a whole stream, which must be `data:` lines up to `[DONE]`, or pings."""
+    """Chunks of a whole stream: asserts that it is `data:` lines and pings up to `[DONE]`."""
     assert text.endswith("data: [DONE]\n\n")
     frames = text.removesuffix("data: [DONE]\n\n").split("\n\n")
     assert frames.pop() == ""
-    found = []
+    chunks = []
     for frame in frames:
         if frame == ": ping":
             continue
         assert frame.startswith("data: ")
         assert len(frame.splitlines()) == 1
-        found.append(json.loads(frame.removeprefix("data: ")))
-    return found
+        chunks.append(json.loads(frame.removeprefix("data: ")))
+    return chunks
 
 
 def joined(chunks: list[dict[str, Any]], index: int = 0) -> str:

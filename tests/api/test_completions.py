@@ -1,4 +1,4 @@
-"""Answers of /v1/completions and /v1/chat/completions that are sent whole."""
+"""Whole answers of /v1/completions and /v1/chat/completions."""
 
 from dataclasses import replace
 
@@ -55,9 +55,7 @@ def test_a_chat_has_openais_shape(call):
     assert choice["finish_reason"] == "stop"
 
 
-def test_a_completion_is_sixteen_tokens_long_by_default_and_a_chat_as_long_as_it_likes(
-    call, engine
-):
+def test_max_tokens_is_16_by_default_for_a_completion_and_unlimited_for_a_chat(call, engine):
     call("POST", COMPLETIONS, json={"prompt": "hi"})
     call("POST", CHAT, json={"messages": HI})
     assert [request.sampling.max_tokens for request in engine.requests] == [16, None]
@@ -136,7 +134,7 @@ def test_an_answer_cut_short_says_length(call):
     assert choice["finish_reason"] == "length"
 
 
-def test_the_stop_string_that_matched_is_told(call, engine):
+def test_the_stop_string_that_matched_is_the_stop_reason(call, engine):
     def stopped(request):
         finish = Finish(FinishReason.STOP, Usage(2, 0, 1, 1, 1, 32, 32), "end")
         return [Delta(request.request_id, (40,), "H", finish=finish)]
@@ -146,7 +144,7 @@ def test_the_stop_string_that_matched_is_told(call, engine):
     assert (choice["finish_reason"], choice["stop_reason"]) == ("stop", "end")
 
 
-def test_a_suffix_is_given_with_every_prompt_and_counted(call, engine, monkeypatch):
+def test_a_suffix_belongs_to_every_prompt_and_is_counted(call, engine, monkeypatch):
     monkeypatch.setattr(engine, "model", replace(MODEL, attention="full"))
     complete(call, prompt=["hi", "you"], suffix=" end", n=2)
     suffix = tuple(TOKENIZER.encode(" end"))
@@ -167,15 +165,15 @@ def test_an_echo_precedes_the_answer(call):
 
 def test_completion_logprobs_are_parallel_lists(call):
     (choice,) = complete(call, logprobs=1)["choices"]
-    told = choice["logprobs"]
-    assert "".join(told["tokens"][:7]) == "Hello w"
-    assert told["tokens"][-1] == "<|end|>"
-    assert told["token_logprobs"] == [-0.25] * 14
-    assert told["top_logprobs"][0] == {"H": -0.25, TOKENIZER.token_text(65): -0.5}
-    assert told["text_offset"][:7] == list(range(7))
+    logprobs = choice["logprobs"]
+    assert "".join(logprobs["tokens"][:7]) == "Hello w"
+    assert logprobs["tokens"][-1] == "<|end|>"
+    assert logprobs["token_logprobs"] == [-0.25] * 14
+    assert logprobs["top_logprobs"][0] == {"H": -0.25, TOKENIZER.token_text(65): -0.5}
+    assert logprobs["text_offset"][:7] == list(range(7))
 
 
-def test_no_alternatives_are_told_when_none_are_asked_for(call):
+def test_there_are_no_top_logprobs_when_none_are_asked_for(call):
     (choice,) = complete(call, logprobs=0)["choices"]
     assert choice["logprobs"]["top_logprobs"][0] == {"H": -0.25}
 
@@ -201,7 +199,7 @@ def test_bytes_of_half_a_character_are_unknown(call):
     assert [item["bytes"] for item in halves] == [None, None]
 
 
-def test_token_ids_are_told_where_vllm_tells_them(call):
+def test_token_ids_are_in_the_fields_of_vllm(call):
     body = complete(call, return_token_ids=True)
     assert body["choices"][0]["prompt_token_ids"] == TOKENIZER.encode("hi")
     assert body["choices"][0]["token_ids"] == [*TOKENIZER.encode(ANSWER), EOS_ID]

@@ -1,4 +1,4 @@
-"""When the caller goes away, its requests are aborted at once. Over real sockets."""
+"""Requests of a client that disconnects are aborted at once, over real sockets."""
 
 import json
 import socket
@@ -27,7 +27,7 @@ def wait_until(condition, timeout_s=5.0):
 
 
 def post(url, path, body):
-    """A request of which nothing is read."""
+    """Send a request without reading the response."""
     address = urlsplit(url)
     connection = socket.create_connection((address.hostname, address.port))
     content = json.dumps(body).encode()

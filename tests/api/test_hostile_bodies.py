@@ -1,4 +1,4 @@
-"""No body holds up the event loop, and what can never fit is refused before it is encoded."""
+"""No body blocks the event loop, and one that can never fit is refused before it is encoded."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.fake_client import MODEL, TOKENIZER, VOCAB_SIZE, FakeClient
 from unmask.api import create_app
-from unmask.api.workers import LONG, MAX_PENDING, SHORT, Workers
+from unmask.api.backend import LONG, MAX_PENDING, SHORT, Workers
 from unmask.config import ServerConfig
 from unmask.errors import QueueFull
 from unmask.tokenizer import Tokenizer
@@ -18,7 +18,7 @@ EMPTY = {"role": "user", "content": ""}
 
 
 class Counting(Tokenizer):
-    """Remembers what was encoded, and on which threads."""
+    """Records encoded texts, and the threads that encode."""
 
     def __init__(self):
         vars(self).update(vars(TOKENIZER))
@@ -151,7 +151,7 @@ def test_health_answers_while_a_long_prompt_is_encoded(metrics):
     asyncio.run(run())
 
 
-def test_the_longest_work_does_not_hold_up_other_long_work():
+def test_the_longest_work_does_not_block_other_long_work():
     async def run():
         workers, may_end = Workers(), threading.Event()
         longest = asyncio.create_task(workers.run(lambda: may_end.wait(20), LONG + 1))
@@ -164,7 +164,7 @@ def test_the_longest_work_does_not_hold_up_other_long_work():
     asyncio.run(run())
 
 
-def test_no_more_than_so_much_long_work_waits():
+def test_a_full_queue_of_long_work_is_refused():
     async def run():
         workers, may_end = Workers(), threading.Event()
         work = [
@@ -180,7 +180,7 @@ def test_no_more_than_so_much_long_work_waits():
     asyncio.run(run())
 
 
-def test_what_was_given_is_told_in_json_and_cut_short(call):
+def test_a_wrong_value_is_quoted_as_json_and_cut_short(call):
     body = {"prompt": "hi", "tools": [{"strict": True, "of": None, "text": "é" * 10_000}] * 100}
     message = call("POST", COMPLETIONS, json=body).json()["error"]["message"]
     assert '[] or null, got [{"strict": true, "of": null, "text": "é' in message

@@ -63,7 +63,7 @@ def test_requests_without_a_key_are_counted(call, metrics):
     assert counted(metrics) == {("GET", "none", "401"): 1}
 
 
-def test_a_failure_of_ours_is_counted_as_one(call, engine, metrics):
+def test_an_unexpected_exception_is_counted_as_500(call, engine, metrics):
     engine.script = lambda request: 1 / 0
     assert call("POST", "/v1/chat/completions", json=CHAT).status_code == 500
     assert counted(metrics) == {("POST", "/v1/chat/completions", "500"): 1}

@@ -1,8 +1,8 @@
-"""What clients always send is accepted as long as it asks for nothing."""
+"""Neutral values of fields that are not implemented are accepted."""
 
 import pytest
 
-from unmask.api.neutral import NEUTRAL
+from unmask.api.unsupported import NEUTRAL
 
 COMMON = {
     "frequency_penalty": 0.0,
@@ -53,7 +53,7 @@ def test_neutral_values_of_known_fields_change_nothing(call, engine, path):
 
 
 @pytest.mark.parametrize("off", [0, -1])
-def test_top_k_that_is_off_is_asked_for_whatever_a_checkpoint_says(call, engine, off):
+def test_top_k_that_is_off_overrides_the_default_of_a_checkpoint(call, engine, off):
     assert call("POST", "/v1/completions", json={"prompt": "hi", "top_k": off}).status_code == 200
     (request,) = engine.requests
     assert request.sampling.top_k == 0

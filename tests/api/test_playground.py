@@ -186,9 +186,9 @@ def test_the_legend_has_the_words_and_marks_of_the_answer_and_the_readme_its_wor
     assert items == ["guess, unsure to sure", "resolved, not final yet", "final"]
     assert set(re.findall(r'class="(\w+)"', legend)) == {"guess", "resolved", "final"}
     assert 'token.resolved ? "resolved" : "guess"' in page
-    told = " ".join(README.read_text().split()).partition("watch blocks sharpen")[2]
+    readme = " ".join(README.read_text().split()).partition("watch blocks sharpen")[2]
     for words in ("shaded text is a guess", "resolved but not final yet", "plain text is final"):
-        assert words in told.partition("![")[0]
+        assert words in readme.partition("![")[0]
 
 
 def prompts_of(page: str) -> dict[str, dict[str, list[str]]]:

@@ -1,4 +1,4 @@
-"""`/v1/responses`: text in and out, whole and streamed, by hand and through OpenAI's client."""
+"""`/v1/responses`, whole and streamed, over HTTP and with OpenAI's client."""
 
 import json
 
@@ -24,14 +24,14 @@ def client(serve):
 
 def events(text):
     assert text.endswith("\n\n")
-    found = []
+    parsed = []
     for frame in text.removesuffix("\n\n").split("\n\n"):
         name, data = frame.split("\n")
         event = json.loads(data.removeprefix("data: "))
         assert name == f"event: {event['type']}"
-        assert event["sequence_number"] == len(found)
-        found.append(event)
-    return found
+        assert event["sequence_number"] == len(parsed)
+        parsed.append(event)
+    return parsed
 
 
 def prompt_of(engine):
@@ -86,16 +86,16 @@ def test_fields_of_denoising_reach_the_engine(call, engine):
 
 def test_a_stream_adds_up_to_the_response(call):
     whole = call("POST", PATH, json={"input": "hi"}).json()
-    found = events(call("POST", PATH, json={"input": "hi", "stream": True}).text)
-    kinds = [event["type"] for event in found]
+    sent = events(call("POST", PATH, json={"input": "hi", "stream": True}).text)
+    kinds = [event["type"] for event in sent]
     assert sorted(set(kinds), key=kinds.index) == KINDS
-    deltas = [e["delta"] for e in found if e["type"] == "response.output_text.delta"]
+    deltas = [e["delta"] for e in sent if e["type"] == "response.output_text.delta"]
     assert len(deltas) > 1
     assert "".join(deltas) == ANSWER
-    last = found[-1]["response"]
+    last = sent[-1]["response"]
     assert last["output"][0]["content"] == whole["output"][0]["content"]
     assert last["usage"] == whole["usage"]
-    assert len({e["item_id"] for e in found if "item_id" in e}) == 1
+    assert len({e["item_id"] for e in sent if "item_id" in e}) == 1
 
 
 def test_a_stream_that_is_cut_ends_as_incomplete(call):
@@ -103,7 +103,7 @@ def test_a_stream_that_is_cut_ends_as_incomplete(call):
     assert events(call("POST", PATH, json=body).text)[-1]["type"] == "response.incomplete"
 
 
-def test_a_failure_is_told_in_the_stream_and_as_a_status(call, engine):
+def test_a_failure_is_an_event_of_a_stream_and_a_status_otherwise(call, engine):
     engine.script = failing
     last = events(call("POST", PATH, json={"input": "hi", "stream": True}).text)[-1]
     assert last["type"] == "response.failed"
@@ -144,7 +144,7 @@ def test_a_failure_is_told_in_the_stream_and_as_a_status(call, engine):
     ],
     ids=lambda value: str(value)[:50],
 )  # fmt: skip
-def test_what_is_not_done_is_refused_by_its_name(call, fields, param):
+def test_fields_that_are_not_implemented_are_refused_by_their_name(call, fields, param):
     response = call("POST", PATH, json={"input": "hi", **fields})
     assert response.status_code == 400, response.text
     assert response.json()["error"]["param"] == param
@@ -179,7 +179,7 @@ def test_openais_client_streams_a_response(client):
     assert "".join(deltas) == final.output_text == ANSWER
 
 
-def test_openais_client_is_told_what_is_wrong(client):
+def test_openais_client_raises_with_the_wrong_field(client):
     with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model=MODEL.name, input="hi", previous_response_id="resp_1")
     assert caught.value.param == "previous_response_id"

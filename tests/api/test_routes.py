@@ -1,4 +1,4 @@
-"""Models, tokens, health, metrics, keys, ids and everything else around an answer."""
+"""Models, tokens, health, metrics, API keys, request ids, the page and the schema."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def test_metrics_are_in_the_format_of_prometheus(call, metrics):
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "hint"),
     [
         ("/chat/completions", "did you mean /v1/chat/completions?"),
         ("/v1/v1/chat/completions", "did you mean /v1/chat/completions?"),
@@ -99,13 +99,13 @@ def test_metrics_are_in_the_format_of_prometheus(call, metrics):
         ("/" + "x" * 5000, "there are /v1/chat/completions"),
     ],
 )
-def test_a_path_that_is_not_there_is_told_with_those_that_are(call, path, told):
+def test_a_404_suggests_a_path_or_lists_them(call, path, hint):
     error = call("POST", path, json={}).json()["error"]
-    assert told in error["message"]
+    assert hint in error["message"]
     assert len(error["message"]) < 500
 
 
-def test_the_version_is_told(call):
+def test_the_version(call):
     assert call("GET", "/version").json() == {"version": __version__}
 
 
@@ -114,7 +114,7 @@ def test_the_version_is_told(call):
     [None, "Bearer wrong", "sécret", "Basic sécret", "Bearer ", "Bearer sécretx", "Bearer sécre"],
 )
 @pytest.mark.parametrize("path", ["/v1/models", "/version", "/v1/nowhere", "/openapi.json"])
-def test_without_the_key_nothing_is_told(call, path, header):
+def test_without_the_key_every_path_is_a_401(call, path, header):
     headers = {"authorization": header.encode()} if header else {}
     response = call("GET", path, KEYED, headers=headers)
     assert response.status_code == 401
@@ -151,8 +151,8 @@ def test_wrong_paths_and_methods_are_answered_in_the_envelope(call, method, path
 
 
 def test_a_request_id_is_given_back_or_made_up(call):
-    given = call("GET", "/version", headers={"x-request-id": "my-id"}).headers["x-request-id"]
-    assert given == "my-id"
+    echoed = call("GET", "/version", headers={"x-request-id": "my-id"}).headers["x-request-id"]
+    assert echoed == "my-id"
     made_up = {call("GET", "/version").headers["x-request-id"] for _ in range(2)}
     assert len(made_up) == 2
     assert len(call("GET", "/version", headers={"x-request-id": "x" * 500}).headers[
@@ -160,7 +160,7 @@ def test_a_request_id_is_given_back_or_made_up(call):
     ]) == 32  # fmt: skip
 
 
-def test_a_mistake_of_ours_is_a_500_that_says_nothing(call, engine, monkeypatch, caplog):
+def test_an_unexpected_exception_is_a_500_without_details(call, engine, monkeypatch, caplog):
     def broken():
         raise RuntimeError("private detail")
 
@@ -223,22 +223,22 @@ def test_the_schema_describes_every_body(call):
     assert len(bodies) == 4
 
 
-def test_the_schema_tells_of_errors_streams_and_content_types(call):
+def test_the_schema_has_errors_streams_and_content_types(call):
     schema = call("GET", "/openapi.json").json()
-    told = {
+    operations = {
         f"{method} {path}": operation["responses"]
         for path, methods in schema["paths"].items()
         for method, operation in methods.items()
     }
     for path in ("/v1/completions", "/v1/chat/completions"):
-        responses = told[f"post {path}"]
+        responses = operations[f"post {path}"]
         assert responses.keys() == {"200", "400", "401", "404", "413", "500", "503"}
         assert responses["200"]["content"].keys() == {"application/json", "text/event-stream"}
         assert "Retry-After" in responses["503"]["headers"]
-    assert told["post /tokenize"].keys() == {"200", "400", "401", "404", "413", "503"}
-    assert told["get /v1/models/{name}"].keys() == {"200", "401", "404", "503"}
-    assert told["get /health"].keys() == {"200", "503"}
-    assert told["get /metrics"]["200"]["content"].keys() == {"text/plain"}
+    assert operations["post /tokenize"].keys() == {"200", "400", "401", "404", "413", "503"}
+    assert operations["get /v1/models/{name}"].keys() == {"200", "401", "404", "503"}
+    assert operations["get /health"].keys() == {"200", "503"}
+    assert operations["get /metrics"]["200"]["content"].keys() == {"text/plain"}
 
 
 def test_every_reference_of_the_schema_resolves(call):
@@ -251,8 +251,8 @@ def test_every_reference_of_the_schema_resolves(call):
 
 def test_errors_are_as_the_schema_says(call):
     schema = call("GET", "/openapi.json").json()["components"]["schemas"]["Error"]
-    told = schema["properties"]["error"]
+    details = schema["properties"]["error"]
     for response in (call("POST", "/v1/completions"), call("GET", "/v1/models/x")):
         error = response.json()["error"]
-        assert error.keys() == set(told["required"]) == told["properties"].keys()
-        assert error["type"] in told["properties"]["type"]["enum"]
+        assert error.keys() == set(details["required"]) == details["properties"].keys()
+        assert error["type"] in details["properties"]["type"]["enum"]

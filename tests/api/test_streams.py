@@ -8,8 +8,8 @@ import pytest
 
 from tests.api.fake_client import ANSWER, FakeClient, answer, endless, failing, refinement, usage
 from tests.api.sse import events, joined
-from unmask.api.merge import Merger, submit_all
-from unmask.api.stream import encode
+from unmask.api.sse import encode
+from unmask.api.streams import Merger, submit_all
 from unmask.config import ServerConfig
 from unmask.types import Delta, Finish, FinishReason, Request, SamplingParams
 
@@ -80,7 +80,7 @@ def test_every_chunk_has_the_same_id_and_exactly_one_choice(call, path):
     assert all("usage" not in chunk for chunk in chunks)
 
 
-def test_the_first_chat_chunk_of_every_choice_says_who_speaks(call):
+def test_the_first_chat_chunk_of_every_choice_has_the_role(call):
     chunks = stream(call, CHAT, n=2, stream_refinements=True)
     for index in (0, 1):
         deltas = [c["choices"][0]["delta"] for c in chunks if c["choices"][0]["index"] == index]
@@ -97,7 +97,7 @@ def test_usage_is_the_last_chunk_when_asked_for(call, path):
     assert last["usage"] == whole["usage"]
 
 
-def test_usage_may_be_told_all_along(call):
+def test_usage_may_be_in_every_chunk(call):
     options = {"include_usage": True, "continuous_usage_stats": True}
     chunks = stream(call, COMPLETIONS, stream_options=options)
     counts = [chunk["usage"]["completion_tokens"] for chunk in chunks]
@@ -106,11 +106,11 @@ def test_usage_may_be_told_all_along(call):
     assert counts[-2:] == [14, 14]
 
 
-def test_usage_told_all_along_counts_what_follows_the_answer(call, engine, monkeypatch):
+def test_usage_in_every_chunk_counts_the_suffix(call, engine, monkeypatch):
     monkeypatch.setattr(engine, "model", replace(engine.model, attention="full"))
     options = {"include_usage": True, "continuous_usage_stats": True}
-    given = {"prompt": ["hi", "you"], "suffix": " end", "n": 2}
-    first, *_ = stream(call, COMPLETIONS, stream_options=options, **given)
+    prompts = {"prompt": ["hi", "you"], "suffix": " end", "n": 2}
+    first, *_ = stream(call, COMPLETIONS, stream_options=options, **prompts)
     assert first["usage"]["prompt_tokens"] == 2 + 3 + 2 * 4
 
 
@@ -244,9 +244,9 @@ def test_events_that_are_ready_together_leave_together():
     async def batches():
         client = FakeClient(lambda request: answer(request, "hi"))
         merger = Merger(await submit_all(client, requests(4)))
-        found = [batch async for batch in merger.batches()]
+        received = [batch async for batch in merger.batches()]
         await merger.aclose()
-        return found
+        return received
 
     first, *_ = run(batches())
     assert {index for index, _ in first} == {0, 1, 2, 3}
@@ -259,30 +259,30 @@ def test_only_the_latest_refinement_of_a_batch_is_sent_and_all_text_is():
 
     async def batches():
         merger = Merger(await submit_all(FakeClient(script), requests(2)))
-        found = [event async for batch in merger.batches() for event in batch]
+        received = [event async for batch in merger.batches() for event in batch]
         await merger.aclose()
-        return found
+        return received
 
-    found = run(batches())
-    assert sum(isinstance(event, Delta) for _, event in found) == 2
+    received = run(batches())
+    assert sum(isinstance(event, Delta) for _, event in received) == 2
 
 
 def test_a_slow_reader_gets_every_event_of_each_stream_in_order():
     def script(request):
         return [Delta(request.request_id, (i,), str(i)) for i in range(30)] + answer(request)[-1:]
 
-    async def texts():
+    async def texts_by_stream():
         merger = Merger(await submit_all(FakeClient(script), requests(3)))
-        found = {index: [] for index in range(3)}
+        received = {index: [] for index in range(3)}
         async for batch in merger.batches():
             await asyncio.sleep(0.001)
             for index, event in batch:
-                found[index].append(event.text)
+                received[index].append(event.text)
         await merger.aclose()
-        return found
+        return received
 
     expected = [str(i) for i in range(30)]
-    assert all(own[:-1] == expected for own in run(texts()).values())
+    assert all(texts[:-1] == expected for texts in run(texts_by_stream()).values())
 
 
 def test_a_slow_reader_leaves_events_where_refinements_can_be_dropped():

@@ -1,4 +1,4 @@
-"""The API over the real engine: what the fake one cannot tell."""
+"""The API over the real engine."""
 
 import asyncio
 
@@ -87,15 +87,15 @@ def test_without_a_seed_choices_differ(api):
     assert len({choice["text"] for choice in response.json()["choices"]}) > 1
 
 
-def test_an_automatic_block_length_is_told_streamed_or_not(api, tiny):
+def test_usage_has_an_automatic_block_length_streamed_or_not(api, tiny):
     fields = {"prompt": "Hi there", "max_tokens": 20, "block_length": "auto"}
     streaming = {"stream": True, "stream_options": {"include_usage": True}}
     whole, streamed, named = api(
         fields, {**fields, **streaming}, {**fields, "block_length": tiny.info.block_length or 32}
     )
-    told = whole.json()["usage"]["block_length"]
-    assert told == events(streamed.text)[-1]["usage"]["block_length"]
-    assert told == named.json()["usage"]["block_length"], "three requests are no load"
+    block_length = whole.json()["usage"]["block_length"]
+    assert block_length == events(streamed.text)[-1]["usage"]["block_length"]
+    assert block_length == named.json()["usage"]["block_length"], "three requests are no load"
     assert joined(events(streamed.text), 0) == whole.json()["choices"][0]["text"]
     assert whole.json()["choices"] == named.json()["choices"]
 

@@ -10,10 +10,14 @@ from unmask.api.errors import install_handlers
 from unmask.api.keys import KeyRing, api_keys
 from unmask.api.middleware import REQUEST_ID, AllowedHosts, ApiKey, RequestContext
 from unmask.api.openapi import install_schema
-from unmask.api.routes_generate import generation_routes
-from unmask.api.routes_health import health_routes
-from unmask.api.routes_models import model_routes
-from unmask.api.routes_page import page_routes
+from unmask.api.routes import (
+    BODIES,
+    PATHS,
+    generation_routes,
+    health_routes,
+    model_routes,
+    page_routes,
+)
 from unmask.client import EngineClient
 from unmask.config import ServerConfig
 from unmask.metrics import Metrics
@@ -30,8 +34,8 @@ def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> 
         redirect_slashes=False,
         middleware=_middleware(config, metrics),
     )
-    install_handlers(app)
-    install_schema(app)
+    install_handlers(app, PATHS)
+    install_schema(app, BODIES)
     app.include_router(generation_routes(backend))
     app.include_router(model_routes(backend))
     app.include_router(health_routes(backend))

@@ -1,16 +1,61 @@
-"""The parts that every route is given."""
+"""Engine client, metrics, settings and worker threads, as every route gets them."""
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from unmask.api.workers import Workers
 from unmask.client import EngineClient
 from unmask.config import ServerConfig
+from unmask.errors import QueueFull
 from unmask.metrics import Metrics
+
+T = TypeVar("T")
+
+ITEM = 100  # the cost of a prompt, a message or a part, in characters
+SHORT = 8_000  # characters; less runs on the event loop and blocks it for some 3 ms
+LONG = 400_000  # characters; more runs on the thread for the longest work
+MAX_PENDING = 64  # calls that may wait for each thread
+
+
+class Workers:
+    """Two threads: one for long work and one for the longest, so that neither waits for the other.
+
+    Work is measured in characters, an item counting as `ITEM` of them. Threads start when needed.
+    """
+
+    def __init__(self) -> None:
+        self._long = _Worker("prepare-long")
+        self._longest = _Worker("prepare-longest")
+
+    async def run(self, work: Callable[[], T], cost: int) -> T:
+        """The result of `work`, on the event loop if it is short; raises `QueueFull`."""
+        if cost <= SHORT:
+            return work()
+        return await (self._long if cost <= LONG else self._longest).run(work)
+
+
+class _Worker:
+    """One thread and the work that waits for it."""
+
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._num_pending = 0
+
+    async def run(self, work: Callable[[], T]) -> T:
+        if self._num_pending >= MAX_PENDING:
+            raise QueueFull("too many long requests are being prepared", retry_after_s=1)
+        self._num_pending += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._num_pending -= 1
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The engine that answers, metrics that are scraped, HTTP settings, threads for long work."""
+    """Everything that routes need besides the request."""
 
     client: EngineClient
     metrics: Metrics

@@ -1,51 +1,41 @@
-"""A request's bytes, bounded and checked, as a pydantic model; every mistake names its field."""
+"""A request's bytes, bounded and checked, as a pydantic model; every error names its field."""
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import ValidationError
-from pydantic_core import from_json
+from pydantic_core import ErrorDetails, from_json
 
 from unmask.api.backend import Backend
-from unmask.api.counts import check_counts, check_density
-from unmask.api.errors import BodyTooLarge
+from unmask.api.errors import BodyTooLarge, json_excerpt
 from unmask.api.fields import Body
-from unmask.api.neutral import refuse_unsupported
-from unmask.api.spelling import spell
-from unmask.errors import InvalidRequest
-from unmask.types import ModelInfo
+from unmask.api.requests import MAX_CHOICES
+from unmask.api.unsupported import refuse_unsupported
+from unmask.errors import InvalidRequest, context_exceeded
+from unmask.types import MAX_STOP_STRINGS, ModelInfo
 
 BodyT = TypeVar("BodyT", bound=Body)
 
+MAX_MESSAGES = 4096  # of a conversation, their parts included
+MAX_FIELDS = 200  # of an object
+NAMES_PER_NODE = 4  # four names of fields parse as fast as one list or object
+MAX_NODES = 200_000  # lists and objects, some 50 ms of parsing
+NODES_PER_TOKEN = 4
 
-async def read_body(request: Request, kind: type[BodyT], backend: Backend) -> BodyT:
+
+async def read_body(request: Request, model: type[BodyT], backend: Backend) -> BodyT:
     """Read and validate a JSON body; raises `InvalidRequest` and `BodyTooLarge`."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json" and not media.endswith("+json"):
         raise InvalidRequest(
-            f"the Content-Type header must be application/json, got {spell(media)}"
+            f"the Content-Type header must be application/json, got {json_excerpt(media)}"
         )
     content = await _read_bytes(request, backend.config.max_body_mib * 2**20)
-    # Two bytes a character: items are small, and each takes longer than its text.
+    # Two bytes count as a character: bodies have many small items, slower to parse than text.
     return await backend.workers.run(
-        lambda: parse(content, kind, backend.client.model), len(content) // 2
+        lambda: _parse(content, model, backend.client.model), len(content) // 2
     )
-
-
-def parse(content: bytes, kind: type[BodyT], model: ModelInfo) -> BodyT:
-    """Validate a JSON body; raises `InvalidRequest` for the first thing wrong with it."""
-    check_density(content, model)
-    try:
-        value = from_json(content)
-    except ValueError as error:
-        raise InvalidRequest(f"the body is not JSON: {error}", code="invalid_json") from None
-    check_counts(value, model)
-    try:
-        body = kind.model_validate(value)
-    except ValidationError as error:
-        raise _as_invalid(error.errors(include_url=False)[0]) from None
-    refuse_unsupported(body)
-    return body
 
 
 async def _read_bytes(request: Request, max_bytes: int) -> bytes:
@@ -61,7 +51,23 @@ async def _read_bytes(request: Request, max_bytes: int) -> bytes:
     return bytes(content)
 
 
-def _as_invalid(error: Any) -> InvalidRequest:
+def _parse(content: bytes, model: type[BodyT], info: ModelInfo) -> BodyT:
+    """Validate a JSON body; raises `InvalidRequest` for the first error in it."""
+    _check_density(content, info)
+    try:
+        value = from_json(content)
+    except ValueError as error:
+        raise InvalidRequest(f"the body is not JSON: {error}", code="invalid_json") from None
+    _check_counts(value, info)
+    try:
+        body = model.model_validate(value)
+    except ValidationError as error:
+        raise _as_invalid(error.errors(include_url=False)[0]) from None
+    refuse_unsupported(body)
+    return body
+
+
+def _as_invalid(error: ErrorDetails) -> InvalidRequest:
     path = ""
     for part in error["loc"]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
@@ -70,4 +76,73 @@ def _as_invalid(error: Any) -> InvalidRequest:
     if error["type"] == "missing":
         return InvalidRequest(f"{path} is required", field=path, code="missing_required_parameter")
     reason = error["msg"].removeprefix("Value error, ")
-    return InvalidRequest(f"{path}: {reason}, got {spell(error['input'])}", field=path)
+    return InvalidRequest(f"{path}: {reason}, got {json_excerpt(error['input'])}", field=path)
+
+
+def _check_density(content: bytes, info: ModelInfo) -> None:
+    """Raise `InvalidRequest` for JSON with more lists, objects and names than parse in time.
+
+    Brackets within a string count too, but a string with that many exceeds the context anyway.
+    """
+    number = content.count(b"[") + content.count(b"{") + content.count(b'":') // NAMES_PER_NODE
+    limit = max(MAX_NODES, NODES_PER_TOKEN * info.max_model_len)
+    if number > limit:
+        raise InvalidRequest(
+            f"the body may have at most {limit} lists, objects and names, got {number}"
+        )
+
+
+def _check_counts(value: Any, info: ModelInfo) -> None:
+    """Raise `InvalidRequest` for more items than any request of this model may have.
+
+    `value` is not validated yet: other types where a list belongs are skipped here.
+    """
+    if not isinstance(value, dict):
+        return
+    _check(len(value), MAX_FIELDS, "the body", "fields", None)
+    limits: Mapping[str, tuple[int, str]] = {
+        "stop": (MAX_STOP_STRINGS, "strings"),
+        "stop_token_ids": (info.vocab_size, "token ids"),
+        "allowed_token_ids": (info.vocab_size, "token ids"),
+        "logit_bias": (info.vocab_size, "token ids"),
+        "messages": (MAX_MESSAGES, "messages"),
+        "tokens": (max(info.max_model_len, MAX_CHOICES), "token ids"),
+    }
+    for field, (limit, items) in limits.items():
+        _check(_length(value.get(field)), limit, field, items, field)
+    _check_prompt(value.get("prompt"), info.max_model_len)
+    for field in ("messages", "input"):
+        _check_messages(value.get(field), field)
+
+
+def _check_prompt(prompt: Any, max_model_len: int) -> None:
+    if not isinstance(prompt, list) or not prompt:
+        return
+    if isinstance(prompt[0], str | list):
+        _check(len(prompt), MAX_CHOICES, "prompt", "prompts", "prompt")
+        longest = max((len(ids) for ids in prompt if isinstance(ids, list)), default=0)
+    else:
+        longest = len(prompt)
+    if longest >= max_model_len:
+        raise context_exceeded(max_model_len, f"a prompt has {longest} tokens", "prompt")
+
+
+def _check_messages(messages: Any, field: str) -> None:
+    if not isinstance(messages, list):
+        return
+    turns = [message for message in messages if isinstance(message, dict)]
+    parts = sum(_length(turn.get(name)) for turn in turns for name in ("content", "tool_calls"))
+    _check(len(messages) + parts, MAX_MESSAGES, field, "messages and parts", field)
+    for turn in turns:
+        _check(len(turn), MAX_FIELDS, "a message", "fields", field)
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, list | dict) else 0
+
+
+def _check(number: int, limit: int, subject: str, items: str, field: str | None) -> None:
+    if number > limit:
+        raise InvalidRequest(
+            f"{subject} may have at most {limit} {items}, got {number}", field=field
+        )

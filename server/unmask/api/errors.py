@@ -1,5 +1,7 @@
 """Errors as OpenAI's envelope: one table from exception to status, for bodies and for streams."""
 
+import json
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -9,21 +11,13 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from unmask.api.response_models import ErrorEnvelope
 from unmask.errors import EngineStarting, EngineStopped, InvalidRequest, QueueFull, UnmaskError
 
 STOPPED_RETRY_AFTER_S = 5
-PATHS = (
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/responses",
-    "/v1/models",
-    "/tokenize",
-    "/detokenize",
-    "/health",
-    "/metrics",
-)
 MAX_PATH = 200  # characters of a path in a message
-CLIENT_CLOSED_REQUEST = 499  # nobody reads it, but access logs show it
+MAX_VALUE = 80  # characters of a value in a message
+CLIENT_CLOSED_REQUEST = 499  # nginx's code, for access logs and metrics only
 
 
 class ModelNotFound(UnmaskError):
@@ -35,7 +29,7 @@ class BodyTooLarge(UnmaskError):
 
 
 class RequestFailed(UnmaskError):
-    """A request that was accepted could not be completed; `status` is what it is worth."""
+    """A request failed after it was accepted; `status` is the HTTP status."""
 
     def __init__(self, message: str, *, status: int = 500, code: str = "engine_failure") -> None:
         super().__init__(message)
@@ -45,10 +39,16 @@ class RequestFailed(UnmaskError):
 
 def envelope(
     status: int, message: str, *, param: str | None = None, code: str | None = None
-) -> dict[str, Any]:
+) -> ErrorEnvelope:
     """The JSON object that OpenAI's clients turn into an exception."""
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return {
+        "error": {
+            "message": message,
+            "type": "invalid_request_error" if status < 500 else "server_error",
+            "param": param,
+            "code": code,
+        }
+    }
 
 
 def error_response(
@@ -59,13 +59,12 @@ def error_response(
     code: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
-    """An error as a whole response."""
     body = envelope(status, message, param=param, code=code)
     return JSONResponse(body, status_code=status, headers=headers)
 
 
 def respond(error: Exception) -> JSONResponse:
-    """The response to an error that was raised on purpose."""
+    """The response to an `UnmaskError`; others are internal errors."""
     match error:
         case InvalidRequest():
             return error_response(400, error.message, param=error.field, code=error.code)
@@ -88,17 +87,17 @@ def respond(error: Exception) -> JSONResponse:
 
 
 def internal_error() -> JSONResponse:
-    """The response to a mistake of ours, which says nothing about it."""
+    """The response to an unexpected exception; details are in the log only."""
     return error_response(500, "the server failed; its log says why", code="internal_error")
 
 
-def stream_error(error: RequestFailed) -> dict[str, Any]:
-    """An error after the response has begun."""
+def stream_error(error: RequestFailed) -> ErrorEnvelope:
+    """The last event of a stream that failed."""
     return envelope(error.status, str(error), code=error.code)
 
 
-def install_handlers(app: FastAPI) -> None:
-    """Make every error that leaves `app` an envelope."""
+def install_handlers(app: FastAPI, paths: Sequence[str]) -> None:
+    """Make every error that leaves `app` an envelope; a 404 suggests one of `paths`."""
 
     async def on_known(request: Request, error: Exception) -> Response:
         return respond(error)
@@ -109,10 +108,10 @@ def install_handlers(app: FastAPI) -> None:
         shown = path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}..."
         message = f"{request.method} {shown}: {HTTPStatus(error.status_code).phrase}"
         if error.status_code == HTTPStatus.NOT_FOUND:
-            near = next(
-                (p for p in PATHS if path.rstrip("/").endswith(p.removeprefix("/v1"))), None
+            nearest = _nearest(path, paths)
+            message += (
+                f"; did you mean {nearest}?" if nearest else f"; there are {', '.join(paths)}"
             )
-            message += f"; did you mean {near}?" if near else f"; there are {', '.join(PATHS)}"
         headers = dict(error.headers) if error.headers else None
         return error_response(error.status_code, message, headers=headers)
 
@@ -126,3 +125,40 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
+
+
+def _nearest(path: str, paths: Sequence[str]) -> str | None:
+    """The longest of `paths` that `path` ends with, as clients often get the base URL wrong."""
+    ending = path.rstrip("/")
+    candidates = (known for known in paths if ending.endswith(known.removeprefix("/v1")))
+    return max(candidates, key=len, default=None)
+
+
+def json_excerpt(value: Any) -> str:
+    """The value as JSON, cut to `MAX_VALUE` characters, in a time that does not grow with it."""
+    text = _json_prefix(value, MAX_VALUE + 1)
+    return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 3]}..."
+
+
+def _json_prefix(value: Any, length: int) -> str:
+    """At least the first `length` characters of a value's JSON."""
+    if isinstance(value, str):
+        return json.dumps(value[:length], ensure_ascii=False)
+    if isinstance(value, dict):
+        pairs = ((f"{_json_prefix(str(key), length)}: ", item) for key, item in value.items())
+        return _join_prefixes("{", pairs, "}", length)
+    if isinstance(value, list | tuple):
+        return _join_prefixes("[", (("", item) for item in value), "]", length)
+    return json.dumps(value, default=str)
+
+
+def _join_prefixes(
+    opening: str, items: Iterable[tuple[str, Any]], closing: str, length: int
+) -> str:
+    text = opening
+    for i, (name, item) in enumerate(items):
+        if len(text) > length:
+            return text
+        text += (", " if i else "") + name
+        text += _json_prefix(item, max(1, length - len(text)))
+    return text + closing

@@ -1,4 +1,4 @@
-"""API keys: where they come from, and whether a request carries one."""
+"""API keys: read from settings and a file, compared with a request's."""
 
 import hashlib
 import hmac
@@ -13,7 +13,7 @@ from unmask.errors import InvalidConfig
 
 
 class KeyRing:
-    """Digests of keys, compared in a time that tells nothing of them."""
+    """Digests of keys, compared in constant time."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
@@ -22,15 +22,15 @@ class KeyRing:
         return bool(self._digests)
 
     def opens(self, scope: Scope) -> bool:
-        """Whether a request carries one of the keys as `Authorization: Bearer KEY`."""
-        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        digest = hashlib.sha256(given.strip().encode("latin-1")).digest()
-        found = [hmac.compare_digest(digest, known) for known in self._digests]
-        return any(found) and scheme.lower() == "bearer"
+        """True if a request carries one of the keys as `Authorization: Bearer KEY`."""
+        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        digest = hashlib.sha256(key.strip().encode("latin-1")).digest()
+        matches = [hmac.compare_digest(digest, known) for known in self._digests]
+        return any(matches) and scheme.lower() == "bearer"
 
 
 def api_keys(config: ServerConfig) -> tuple[str, ...]:
-    """Every key that clients may send; raises `InvalidConfig`."""
+    """The key of the settings and those of the key file; raises `InvalidConfig`."""
     keys = () if config.api_key is None else (config.api_key,)
     if any(not key.strip() for key in keys):
         raise InvalidConfig("server.api_key must not be empty; leave it unset to ask for no key")
@@ -41,7 +41,7 @@ def api_keys(config: ServerConfig) -> tuple[str, ...]:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise InvalidConfig(f"server.api_key_file {path} cannot be read: {error}") from error
-    found = tuple(line for line in lines if line and not line.startswith("#"))
-    if not found:
+    keys_of_file = tuple(line for line in lines if line and not line.startswith("#"))
+    if not keys_of_file:
         raise InvalidConfig(f"server.api_key_file {path} has no key")
-    return keys + found
+    return keys + keys_of_file

@@ -1,9 +1,14 @@
-"""Log-probabilities in the two shapes that OpenAI gives them."""
+"""Log-probabilities in OpenAI's two formats: of completions and of chats."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
 
+from unmask.api.response_models import (
+    ChatLogprobs,
+    ChosenLikelihood,
+    CompletionLogprobs,
+    TokenLikelihood,
+)
 from unmask.tokenizer import REPLACEMENT
 from unmask.types import TokenLogprob
 
@@ -11,20 +16,20 @@ LOWEST = -9999.0  # JSON has no -inf; vLLM's value
 
 
 class TokenTexts:
-    """Texts of single tokens, remembered."""
+    """A cache of the texts of single tokens."""
 
-    def __init__(self, text_of: Callable[[int], str]) -> None:
-        self.of = lru_cache(maxsize=65_536)(text_of)
+    def __init__(self, token_text: Callable[[int], str]) -> None:
+        self.text = lru_cache(maxsize=65_536)(token_text)
 
 
 def completion_logprobs(
     texts: TokenTexts, logprobs: Sequence[TokenLogprob], num_top: int, offset: int
-) -> dict[str, Any]:
-    """Parallel lists; the chosen token is always among the `top_logprobs`.
+) -> CompletionLogprobs:
+    """Parallel lists; `top_logprobs` always contains the chosen token.
 
-    `text_offset` adds up the texts of single tokens, from `offset`.
+    `text_offset` adds up the lengths of single tokens' texts, from `offset`.
     """
-    tokens = [texts.of(item.token_id) for item in logprobs]
+    tokens = [texts.text(item.token_id) for item in logprobs]
     offsets = []
     for token in tokens:
         offsets.append(offset)
@@ -33,7 +38,7 @@ def completion_logprobs(
     for token, item in zip(tokens, logprobs, strict=True):
         top = {token: _finite(item.logprob)}
         for token_id, value in item.top[:num_top]:
-            top.setdefault(texts.of(token_id), _finite(value))
+            top.setdefault(texts.text(token_id), _finite(value))
         tops.append(top)
     return {
         "tokens": tokens,
@@ -43,9 +48,9 @@ def completion_logprobs(
     }
 
 
-def chat_logprobs(texts: TokenTexts, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
+def chat_logprobs(texts: TokenTexts, logprobs: Sequence[TokenLogprob]) -> ChatLogprobs:
     """One entry per token, each with its alternatives."""
-    content = [
+    content: list[ChosenLikelihood] = [
         {
             **_entry(texts, item.token_id, item.logprob),
             "top_logprobs": [_entry(texts, token_id, value) for token_id, value in item.top],
@@ -55,9 +60,9 @@ def chat_logprobs(texts: TokenTexts, logprobs: Sequence[TokenLogprob]) -> dict[s
     return {"content": content, "refusal": None}
 
 
-def _entry(texts: TokenTexts, token_id: int, logprob: float) -> dict[str, Any]:
-    text = texts.of(token_id)
-    # The bytes of a token that is a part of a character cannot be told from its text.
+def _entry(texts: TokenTexts, token_id: int, logprob: float) -> TokenLikelihood:
+    text = texts.text(token_id)
+    # A token that is part of a character decodes to a replacement character: its bytes are lost.
     content = None if REPLACEMENT in text else list(text.encode())
     return {"token": text, "logprob": _finite(logprob), "bytes": content}
 

@@ -21,13 +21,13 @@ MAX_REQUEST_ID_LEN = 128
 HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 OPEN_PATHS = HEALTH_PATHS | {"/", "/metrics"}
 SCHEMA_PATH = "/openapi.json"
-NO_HANDLER = "none"  # of unknown paths, and of requests refused before theirs was looked up
+NO_HANDLER = "none"  # the label of unknown paths, and of requests refused before routing
 
 
 class RequestContext:
     """Gives every response an `x-request-id`, and turns an unexpected exception into a 500.
 
-    Each request is counted when it has been answered, and logged with `logs_access`.
+    Each request is counted when its response has ended, and logged with `logs_access`.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, *, logs_access: bool = False) -> None:
@@ -36,7 +36,6 @@ class RequestContext:
         self._logs_access = logs_access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -70,15 +69,15 @@ class RequestContext:
 
 
 def _handler(scope: Scope) -> str:
-    """The template of the route that took a request, so that label values are few."""
+    """The path template of a request's route: metrics need few label values."""
     route = scope.get("route")
     if route is None and scope["path"] == SCHEMA_PATH:
-        return SCHEMA_PATH  # FastAPI names no route for it
+        return SCHEMA_PATH  # FastAPI sets no route for it
     return getattr(route, "path", NO_HANDLER)
 
 
 def _log_access(scope: Scope, status: int | None, elapsed_s: float, request_id: str) -> None:
-    """One line, in which nothing that a client sends can begin another."""
+    """Log one line; paths are quoted, so that no client can forge another."""
     caller = scope.get("client")
     access_logger.info(
         "%s %s %s: %s in %.1f ms, request %s",
@@ -92,9 +91,9 @@ def _log_access(scope: Scope, status: int | None, elapsed_s: float, request_id: 
 
 
 class AllowedHosts:
-    """Refuses requests to other names than `hosts`, so that no web page reaches a private server.
+    """Refuses requests for other host names than `hosts`, which prevents DNS rebinding.
 
-    Health is told under any name.
+    Health checks are answered under any name.
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
@@ -102,7 +101,6 @@ class AllowedHosts:
         self._hosts = {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
         if scope["type"] != "http" or scope["path"] in HEALTH_PATHS or self._is_known(scope):
             await self.app(scope, receive, send)
             return
@@ -118,7 +116,7 @@ class AllowedHosts:
 
 
 class ApiKey:
-    """Refuses requests without a key; the page and health are open, and metrics without theirs."""
+    """Refuses requests without a key; page and health need none, metrics only one of their own."""
 
     def __init__(self, app: ASGIApp, keys: KeyRing, metrics_keys: KeyRing) -> None:
         self.app = app
@@ -126,7 +124,6 @@ class ApiKey:
         self._metrics_keys = metrics_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
         if scope["type"] != "http" or self._may_pass(scope):
             await self.app(scope, receive, send)
             return

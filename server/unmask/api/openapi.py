@@ -1,5 +1,6 @@
-"""Bodies and errors in `/openapi.json`, which routes make unknown to FastAPI, and answers."""
+"""`/openapi.json`: answers, and the bodies and errors that FastAPI does not see."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -7,9 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from unmask.api.answers import Answer
 from unmask.api.fields import Body
-from unmask.api.schemas import ChatBody, CompletionBody, DetokenizeBody, TokenizeBody
 
 REF = "#/components/schemas/{model}"
 OPTIONAL_TEXT = {"type": ["string", "null"]}
@@ -29,41 +28,40 @@ ERROR = {
         }
     },
 }
-OWN_ERRORS = ("HTTPValidationError", "ValidationError")  # FastAPI's, which no route answers with
+FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")  # never sent
 RETRY_AFTER = {"schema": {"type": "integer"}, "description": "seconds to wait"}
 EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
-Responses = dict[int | str, dict[str, Any]]
-BODIES: tuple[type[Body], ...] = (CompletionBody, ChatBody, TokenizeBody, DetokenizeBody)
+ResponseDocs = dict[int | str, dict[str, Any]]  # as FastAPI takes them, by status
 
 
-def json_body(kind: type[Body]) -> dict[str, Any]:
-    """What a route says of the body it reads."""
-    schema = {"$ref": REF.format(model=kind.__name__)}
+def document_body(model: type[Body]) -> dict[str, Any]:
+    """The body of a route that reads it with `read_body`."""
+    schema = {"$ref": REF.format(model=model.__name__)}
     content = {"application/json": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
 
 
-def answers(kind: type[Answer], *, streams: bool = False) -> Responses:
-    """What a route answers with, as events too if it `streams`."""
-    return {200: {"model": kind, "content": EVENTS if streams else {}}}
+def document(answer: type, *, streams: bool = False) -> ResponseDocs:
+    """A route's answer with status 200; with `streams`, it may also be events."""
+    return {200: {"model": answer, "content": EVENTS if streams else {}}}
 
 
-def errors(*statuses: int) -> Responses:
-    """Errors that a route may answer with; 401 is what callers get without a key that is set."""
-    told: Responses = {}
+def document_errors(*statuses: int) -> ResponseDocs:
+    """Errors that a route may answer with; 401 is for requests without the key, if one is set."""
+    responses: ResponseDocs = {}
     for status in statuses:
         schema = {"$ref": REF.format(model="Error")}
-        told[status] = {
+        responses[status] = {
             "description": HTTPStatus(status).phrase,
             "content": {"application/json": {"schema": schema}},
         }
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
-            told[status]["headers"] = {"Retry-After": RETRY_AFTER}
-    return told
+            responses[status]["headers"] = {"Retry-After": RETRY_AFTER}
+    return responses
 
 
-def install_schema(app: FastAPI) -> None:
-    """Let `app` describe its bodies, answers and errors."""
+def install_schema(app: FastAPI, bodies: Sequence[type[Body]]) -> None:
+    """Describe `bodies` and errors in the schema of `app`, beside its answers."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -73,14 +71,16 @@ def install_schema(app: FastAPI) -> None:
                 routes=app.routes,
                 separate_input_output_schemas=False,
             )
-            _, bodies = models_json_schema([(b, "validation") for b in BODIES], ref_template=REF)
-            known = schema["components"]["schemas"]
-            known |= bodies["$defs"] | {"Error": ERROR}
-            for name in OWN_ERRORS:
-                known.pop(name, None)
+            _, models = models_json_schema([(b, "validation") for b in bodies], ref_template=REF)
+            schemas = schema["components"]["schemas"]
+            schemas |= models["$defs"] | {"Error": ERROR}
+            for name in FASTAPI_ERRORS:
+                schemas.pop(name, None)
             for path in schema["paths"].values():
                 for operation in path.values():
-                    operation["responses"].pop("422", None)  # FastAPI's own; here it is 400
+                    operation["responses"].pop(
+                        "422", None
+                    )  # FastAPI's status of invalid bodies; here it is 400
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -1,17 +1,38 @@
-"""From text and messages to token ids, off the event loop when it takes long."""
+"""Token ids of prompts and conversations; long ones are tokenized on a worker thread."""
 
+import json
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from unmask.api.backend import Backend
-from unmask.api.errors import ModelNotFound
-from unmask.api.messages import TemplateOptions
-from unmask.api.schemas import ChatMessage, PromptInput
-from unmask.api.workers import ITEM
+from unmask.api.backend import ITEM, Backend
+from unmask.api.errors import ModelNotFound, json_excerpt
+from unmask.api.requests import ChatBody, ChatMessage, PromptInput, TokenizeBody
 from unmask.client import EngineClient
 from unmask.errors import InvalidRequest
 
 T = TypeVar("T")
+
+MAY_LACK_CONTENT = ("assistant", "tool")
+# Arguments of `apply_chat_template` that are not variables of a template.
+RESERVED = frozenset(
+    {
+        *("self", "conversation", "messages", "tools", "documents", "chat_template"),
+        *("add_generation_prompt", "continue_final_message", "tokenize", "padding", "truncation"),
+        *("max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask"),
+        "tokenizer_kwargs",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateOptions:
+    """Arguments of a chat template besides the messages."""
+
+    add_generation_prompt: bool = True
+    continue_final_message: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def check_model(name: str | None, client: EngineClient) -> None:
@@ -27,7 +48,7 @@ async def encode_prompts(
     add_special_tokens: bool,
     field: str = "prompt",
 ) -> list[tuple[int, ...]]:
-    """Token ids of each prompt, those given as ids as they are; raises `InvalidRequest`."""
+    """Token ids of each prompt, encoded or checked; raises `InvalidRequest`."""
     tokenizer, model = backend.client.tokenizer, backend.client.model
 
     def encode_one(prompt: PromptInput) -> tuple[int, ...]:
@@ -38,20 +59,22 @@ async def encode_prompts(
         return prompt
 
     cost = sum(map(len, prompts)) + ITEM * len(prompts)
-    return await _encoded(backend, lambda: [encode_one(prompt) for prompt in prompts], cost, field)
+    return await _run(backend, lambda: [encode_one(prompt) for prompt in prompts], cost, field)
 
 
 async def encode_chat(
-    backend: Backend, messages: Sequence[ChatMessage], options: TemplateOptions
+    backend: Backend,
+    messages: Sequence[ChatMessage],
+    options: TemplateOptions,
+    field: str = "messages",
 ) -> tuple[int, ...]:
     """Token ids of a conversation; raises `InvalidRequest` if the template refuses it."""
     tokenizer, max_tokens = backend.client.tokenizer, backend.client.model.max_model_len
 
     def encode() -> tuple[int, ...]:
-        turns = [message.for_template() for message in messages]
         return tuple(
             tokenizer.apply_chat(
-                turns,
+                [_for_template(message) for message in messages],
                 add_generation_prompt=options.add_generation_prompt,
                 continue_final_message=options.continue_final_message,
                 template_options=options.extra,
@@ -59,21 +82,99 @@ async def encode_chat(
             )
         )
 
-    cost = sum(message.cost for message in messages)
-    return await _encoded(backend, encode, cost, "messages")
+    return await _run(backend, encode, sum(map(_cost, messages)), field)
 
 
 async def decode(backend: Backend, token_ids: Sequence[int]) -> str:
-    """Text of `token_ids`, special tokens spelled out."""
+    """Text of `token_ids`, special tokens included."""
     tokenizer = backend.client.tokenizer
     return await backend.workers.run(
         lambda: tokenizer.decode(token_ids, skip_special_tokens=False), len(token_ids)
     )
 
 
-async def _encoded(backend: Backend, work: Callable[[], T], cost: int, field: str) -> T:
-    """The result of a tokenizer's work on a field, which its errors are told to be about."""
+async def _run(backend: Backend, work: Callable[[], T], cost: int, field: str) -> T:
+    """The result of `work`, its errors with the name of `field`."""
     try:
         return await backend.workers.run(work, cost)
     except InvalidRequest as error:
         raise InvalidRequest(error.message, field=field, code=error.code) from error
+
+
+def template_options(body: ChatBody | TokenizeBody) -> TemplateOptions:
+    """Template options of a body; raises `InvalidRequest` if they are contradictory."""
+    continues = bool(body.continue_final_message)
+    if continues and body.add_generation_prompt:
+        raise InvalidRequest(
+            "continue_final_message cannot be combined with add_generation_prompt",
+            field="continue_final_message",
+        )
+    extra = body.chat_template_kwargs or {}
+    for name in extra:
+        if name in RESERVED:
+            raise InvalidRequest(
+                f"chat_template_kwargs may not set {name}", field=f"chat_template_kwargs.{name}"
+            )
+    wants_prompt = body.add_generation_prompt is not False and not continues
+    return TemplateOptions(wants_prompt, continues, extra)
+
+
+def check_messages(messages: Sequence[ChatMessage]) -> None:
+    """Raise `InvalidRequest` for a message without content, or with fields of another role."""
+    for i, message in enumerate(messages):
+        path = f"messages[{i}]"
+        if message.content is None and message.role not in MAY_LACK_CONTENT:
+            raise InvalidRequest(
+                f"{path}.content is required, as role is {message.role}",
+                field=f"{path}.content",
+                code="missing_required_parameter",
+            )
+        _check_calls(message, path)
+
+
+def _check_calls(message: ChatMessage, path: str) -> None:
+    for name, role in (("tool_calls", "assistant"), ("tool_call_id", "tool")):
+        if getattr(message, name) and message.role != role:
+            raise InvalidRequest(
+                f"{path}.{name} is for the role {role}, not {message.role}", field=f"{path}.{name}"
+            )
+    for call in message.tool_calls or ():
+        function = call.get("function")
+        if not (isinstance(function, dict) and isinstance(function.get("name"), str)):
+            raise InvalidRequest(
+                f"{path}.tool_calls must be functions with a name, got {json_excerpt(call)}",
+                field=f"{path}.tool_calls",
+            )
+
+
+def _cost(message: ChatMessage) -> int:
+    """The work of encoding a message, in characters."""
+    calls = sum(len(str(call)) for call in message.tool_calls or ())
+    texts = sum(len(part.text) + ITEM for part in message.content or ())
+    return texts + calls + len(message.reasoning_content or "") + ITEM
+
+
+def _for_template(message: ChatMessage) -> dict[str, Any]:
+    """The message for a chat template; `developer` is OpenAI's new name of `system`.
+
+    Text parts are joined by newlines, as in vLLM.
+    """
+    role = "system" if message.role == "developer" else message.role
+    content = "\n".join(part.text for part in message.content or ())
+    turn: dict[str, Any] = {"role": role, "content": content}
+    for name in ("name", "tool_call_id", "reasoning_content"):
+        if (value := getattr(message, name)) is not None:
+            turn[name] = value
+    if message.tool_calls:
+        turn["tool_calls"] = [_with_arguments(call) for call in message.tool_calls]
+    return turn
+
+
+def _with_arguments(call: dict[str, Any]) -> dict[str, Any]:
+    """The tool call with its arguments parsed, as templates want them."""
+    function = call["function"]
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        with suppress(ValueError, RecursionError):
+            arguments = json.loads(arguments)
+    return {**call, "function": {**function, "arguments": arguments}}

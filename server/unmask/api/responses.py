@@ -1,25 +1,33 @@
-"""OpenAI's Responses as a thin layer over chats: text in, text out, and nothing is stored."""
+"""`/v1/responses`: OpenAI's Responses API for text, without stored responses and tools."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from unmask.api.errors import RequestFailed
+from unmask.api.backend import Backend
+from unmask.api.dialect import EncodedPrompts
+from unmask.api.errors import RequestFailed, json_excerpt
 from unmask.api.fields import Body, Int
-from unmask.api.job import Job
-from unmask.api.merge import Merger
-from unmask.api.schemas import ChatBody, ChatMessage, Generation, TextPart
-from unmask.api.spelling import spell
-from unmask.api.stream import PING, encode
-from unmask.api.usage import UsageTally
+from unmask.api.job import Job, UsageTally
+from unmask.api.logprobs import TokenTexts
+from unmask.api.prompts import TemplateOptions, encode_chat
+from unmask.api.requests import ChatMessage, Generation, TextPart
+from unmask.api.response_models import (
+    OutputMessage,
+    OutputText,
+    ResponseError,
+    ResponseObject,
+    ResponseStatus,
+)
+from unmask.api.sse import PING, encode
+from unmask.api.streams import Merger
 from unmask.errors import InvalidRequest
 from unmask.types import Delta, FinishReason
 
-NAMES = {"messages": "input", "max_completion_tokens": "max_output_tokens"}
-# Of chats and completions, and not of this endpoint.
-OTHERS = ("n", "best_of", "max_tokens", "stream_refinements", "diffusing", "return_token_ids")
+# Fields of `Generation` that are unknown to this endpoint.
+ABSENT = ("n", "best_of", "max_tokens", "stream_refinements", "diffusing", "return_token_ids")
 
 
 def _as_parts(value: Any) -> Any:
@@ -39,7 +47,7 @@ def _as_items(value: Any) -> Any:
 
 
 class InputPart(Body):
-    """A piece of a message; answers come back as `output_text`."""
+    """A piece of a message; `output_text` is that of an earlier answer."""
 
     type: Literal["input_text", "output_text", "text"]
     text: str
@@ -47,7 +55,7 @@ class InputPart(Body):
 
 
 class InputItem(Body):
-    """One turn; calls of tools, their results and references are refused."""
+    """One message; tool calls, their results and references are refused."""
 
     type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]
@@ -56,7 +64,7 @@ class InputItem(Body):
 
 
 class TextFormat(Body):
-    """The form of an answer; others than text are refused."""
+    """The format of an answer; others than text are refused."""
 
     type: Literal["text"]
 
@@ -78,49 +86,122 @@ class ResponsesBody(Generation):
     tools: tuple[dict[str, Any], ...] | None = None
     tool_choice: Any = None
 
-    def to_chat(self) -> ChatBody:
-        """The same as a chat; raises `InvalidRequest` for what this endpoint does not do."""
-        for name in OTHERS:
-            if getattr(self, name):
+
+class ResponseDialect:
+    """Conversations and answers in the format of the Responses API."""
+
+    path = "/v1/responses"
+    name = "responses"
+    description = "Answer a conversation in the words of OpenAI's newer API."
+    id_prefix = "resp"
+    default_max_tokens: int | None = None
+    body = ResponsesBody
+    answer: type | None = None
+
+    def check(self, body: ResponsesBody) -> None:
+        """Raise `InvalidRequest` for an empty input, tools, and fields of other endpoints."""
+        for name in ABSENT:
+            if getattr(body, name):
                 raise InvalidRequest(f"unknown field: {name}", field=name, code="unknown_parameter")
-        if self.tool_choice not in (None, "auto", "none"):
-            raise self._unsupported("tool_choice")
-        if self.tools and self.tool_choice != "none":
-            raise self._unsupported("tools")
-        turns = [_turn(item.role, [part.text for part in item.content]) for item in self.input]
-        if self.instructions is not None and turns:
-            turns.insert(0, _turn("system", [self.instructions]))
-        shared = {name: getattr(self, name) for name in Generation.model_fields}
-        return ChatBody.model_construct(
-            **shared, messages=tuple(turns), max_completion_tokens=self.max_output_tokens
-        )
+        if body.tool_choice not in (None, "auto", "none"):
+            raise _unsupported("tool_choice", body.tool_choice)
+        if body.tools and body.tool_choice != "none":
+            raise _unsupported("tools", body.tools)
+        if not body.input:
+            raise InvalidRequest("input must not be empty", field="input")
 
-    def _unsupported(self, name: str) -> InvalidRequest:
-        given = spell(getattr(self, name))
-        return InvalidRequest(
-            f"{name} is not supported, got {given}", field=name, code="unsupported_parameter"
-        )
+    def field_names(self, body: ResponsesBody) -> Mapping[str, str]:
+        return {"prompt": "input", "max_tokens": "max_output_tokens"}
+
+    def num_prompts(self, body: ResponsesBody) -> int:
+        return 1
+
+    def max_tokens(self, body: ResponsesBody) -> int | None:
+        return body.max_output_tokens
+
+    def num_logprobs(self, body: ResponsesBody) -> int | None:
+        return None
+
+    async def encode(self, body: ResponsesBody, backend: Backend) -> EncodedPrompts:
+        """Render the chat template, instructions as a system message, and tokenize its text."""
+        messages = [
+            _message(item.role, [part.text for part in item.content]) for item in body.input
+        ]
+        if body.instructions is not None:
+            messages.insert(0, _message("system", [body.instructions]))
+        ids = await encode_chat(backend, messages, TemplateOptions(), field="input")
+        return EncodedPrompts((ids,), echoes=("",))
+
+    def writer(self, job: Job, body: ResponsesBody, texts: TokenTexts) -> "ResponseWriter":
+        return ResponseWriter(job, body)
 
 
-def _turn(role: Any, texts: list[str]) -> ChatMessage:
+def _unsupported(name: str, value: Any) -> InvalidRequest:
+    return InvalidRequest(
+        f"{name} is not supported, got {json_excerpt(value)}",
+        field=name,
+        code="unsupported_parameter",
+    )
+
+
+def _message(role: Any, texts: list[str]) -> ChatMessage:
     parts = tuple(TextPart(type="text", text=text) for text in texts)
     return ChatMessage.model_construct(role=role, content=parts)
 
 
-class ResponseFormat:
-    """The object that answers have, and that the events of a stream repeat."""
+class ResponseWriter:
+    """Gathers one response, or writes its events, which have names and sequence numbers."""
 
     def __init__(self, job: Job, body: ResponsesBody) -> None:
+        number = job.job_id.partition("-")[2]
         self._job = job
         self._body = body
-        self.response_id = f"resp_{job.job_id.partition('-')[2]}"
-        self.item_id = f"msg_{job.job_id.partition('-')[2]}"
+        self._response_id, self._item_id = f"resp_{number}", f"msg_{number}"
+        self._tally = UsageTally(job)
+        self._text = ""
+        self._reason = FinishReason.STOP
+        self._num_events = 0
 
-    def response(self, status: str, **changes: Any) -> dict[str, Any]:
-        """The response in a state of it."""
+    async def whole(self, merger: Merger) -> ResponseObject:
+        """The whole response; raises `RequestFailed`."""
+        async with aclosing(merger.batches()) as batches:
+            async for batch in batches:
+                for index, event in batch:
+                    assert isinstance(event, Delta), "no refinements were asked for"
+                    self._add(index, event)
+        return self._ended()
+
+    async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
+        """Server-sent events; a failure in mid-stream is an event too."""
+        yield self._begin()
+        async with aclosing(merger.batches(ping_s)) as batches:
+            try:
+                async for batch in batches:
+                    data = b"" if batch else PING
+                    for index, event in batch:
+                        assert isinstance(event, Delta), "no refinements were asked for"
+                        self._add(index, event)
+                        if event.text:
+                            data += self._text_event("delta", delta=event.text)
+                    if data:
+                        yield data
+            except RequestFailed as failure:
+                error: ResponseError = {"code": "server_error", "message": str(failure)}
+                yield self._event("failed", response={**self._response("failed"), "error": error})
+                return
+        yield self._end()
+
+    def _add(self, index: int, delta: Delta) -> None:
+        self._tally.add(index, delta)
+        self._text += delta.text
+        if delta.finish is not None:
+            self._reason = delta.finish.reason
+
+    def _response(self, status: ResponseStatus) -> ResponseObject:
+        """The response before it has any output."""
         body, extra = self._body, self._body.model_extra or {}
         return {
-            "id": self.response_id,
+            "id": self._response_id,
             "object": "response",
             "created_at": self._job.created_s,
             "status": status,
@@ -144,110 +225,71 @@ class ResponseFormat:
             "truncation": "disabled",
             "usage": None,
             "user": body.user,
-            **changes,
         }
 
-    def part(self, text: str) -> dict[str, Any]:
-        """The one content of the answer."""
-        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    def _ended(self) -> ResponseObject:
+        """The response with output and usage; incomplete if `max_output_tokens` was reached."""
+        is_cut = self._reason is FinishReason.LENGTH
+        response = self._response("incomplete" if is_cut else "completed")
+        response["incomplete_details"] = {"reason": "max_output_tokens"} if is_cut else None
+        response["output"] = [self._item(response["status"], [_part(self._text)])]
+        usage = self._tally.total()
+        response["usage"] = {
+            "input_tokens": usage["prompt_tokens"],
+            "input_tokens_details": usage["prompt_tokens_details"],
+            "output_tokens": usage["completion_tokens"],
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": usage["total_tokens"],
+        }
+        return response
 
-    def item(self, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
-        """The one message of the answer."""
-        message = {"type": "message", "id": self.item_id, "status": status, "role": "assistant"}
-        return {**message, "content": content}
-
-    def ended(self, text: str, reason: FinishReason, usage: dict[str, Any]) -> dict[str, Any]:
-        """The whole response."""
-        is_cut = reason is FinishReason.LENGTH
-        status = "incomplete" if is_cut else "completed"
-        return self.response(
-            status,
-            incomplete_details={"reason": "max_output_tokens"} if is_cut else None,
-            output=[self.item(status, [self.part(text)])],
-            usage={
-                "input_tokens": usage["prompt_tokens"],
-                "input_tokens_details": usage["prompt_tokens_details"],
-                "output_tokens": usage["completion_tokens"],
-                "output_tokens_details": {"reasoning_tokens": 0},
-                "total_tokens": usage["total_tokens"],
-            },
-        )
-
-
-async def gather_response(job: Job, merger: Merger, form: ResponseFormat) -> dict[str, Any]:
-    """The response as a whole; raises `RequestFailed`."""
-    tally, text, reason = UsageTally(job), "", FinishReason.STOP
-    async with aclosing(merger.batches()) as batches:
-        async for batch in batches:
-            for index, event in batch:
-                if isinstance(event, Delta):
-                    tally.add(index, event)
-                    text += event.text
-                    reason = event.finish.reason if event.finish else reason
-    return form.ended(text, reason, tally.total())
-
-
-class ResponseWriter:
-    """The events of a streamed response, which have names and numbers in this API."""
-
-    def __init__(self, job: Job, form: ResponseFormat) -> None:
-        self._tally = UsageTally(job)
-        self._form = form
-        self._number = 0
-
-    async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
-        """The body of the answer, an error in the middle included."""
-        form, text, reason = self._form, "", FinishReason.STOP
-        yield self._begin()
-        async with aclosing(merger.batches(ping_s)) as batches:
-            try:
-                async for batch in batches:
-                    data = b"" if batch else PING
-                    for index, event in batch:
-                        assert isinstance(event, Delta), "no refinements were asked for"
-                        self._tally.add(index, event)
-                        text += event.text
-                        reason = event.finish.reason if event.finish else reason
-                        if event.text:
-                            data += self._delta("delta", delta=event.text)
-                    if data:
-                        yield data
-            except RequestFailed as error:
-                told = {"code": "server_error", "message": str(error)}
-                yield self._event("failed", response=form.response("failed", error=told))
-                return
-        response = form.ended(text, reason, self._tally.total())
-        yield self._end(text, response)
+    def _item(self, status: ResponseStatus, content: list[OutputText]) -> OutputMessage:
+        return {
+            "type": "message",
+            "id": self._item_id,
+            "status": status,
+            "role": "assistant",
+            "content": content,
+        }
 
     def _begin(self) -> bytes:
-        form = self._form
-        running = form.response("in_progress")
+        running = self._response("in_progress")
+        item = self._item("in_progress", [])
         return (
             self._event("created", response=running)
             + self._event("in_progress", response=running)
-            + self._event("output_item.added", output_index=0, item=form.item("in_progress", []))
-            + self._part("added", "")
+            + self._event("output_item.added", output_index=0, item=item)
+            + self._part_event("added", "")
         )
 
-    def _end(self, text: str, response: dict[str, Any]) -> bytes:
+    def _end(self) -> bytes:
+        response = self._ended()
         (item,) = response["output"]
         return (
-            self._delta("done", text=text)
-            + self._part("done", text)
+            self._text_event("done", text=self._text)
+            + self._part_event("done", self._text)
             + self._event("output_item.done", output_index=0, item=item)
             + self._event(response["status"], response=response)
         )
 
-    def _delta(self, kind: str, **more: Any) -> bytes:
-        place = {"item_id": self._form.item_id, "output_index": 0, "content_index": 0}
-        return self._event(f"output_text.{kind}", **place, **more, logprobs=[])
+    def _text_event(self, kind: str, **fields: str) -> bytes:
+        return self._event(f"output_text.{kind}", **self._place(), **fields, logprobs=[])
 
-    def _part(self, kind: str, text: str) -> bytes:
-        place = {"item_id": self._form.item_id, "output_index": 0, "content_index": 0}
-        return self._event(f"content_part.{kind}", **place, part=self._form.part(text))
+    def _part_event(self, kind: str, text: str) -> bytes:
+        return self._event(f"content_part.{kind}", **self._place(), part=_part(text))
 
-    def _event(self, kind: str, **fields: Any) -> bytes:
+    def _place(self) -> dict[str, str | int]:
+        return {"item_id": self._item_id, "output_index": 0, "content_index": 0}
+
+    def _event(self, kind: str, **fields: object) -> bytes:
         name = f"response.{kind}"
-        event = {"type": name, "sequence_number": self._number, **fields}
-        self._number += 1
+        event = {"type": name, "sequence_number": self._num_events, **fields}
+        self._num_events += 1
         return f"event: {name}\n".encode() + encode(event)
+
+
+def _part(text: str) -> OutputText:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+RESPONSES = ResponseDialect()

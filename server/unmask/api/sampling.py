@@ -1,23 +1,19 @@
-"""`SamplingParams` of a body, one per choice; errors have the body's names."""
+"""`SamplingParams` from the fields that all bodies share, one for each choice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from unmask.api.counts import MAX_N
-from unmask.api.messages import check_messages
+from unmask.api.requests import MAX_N, Generation
 from unmask.api.sampling_fields import sampling_values
-from unmask.api.schemas import ChatBody, CompletionBody, Generation
 from unmask.errors import InvalidRequest
 from unmask.sampling_params import MAX_SEED, SamplingParams, shown
 from unmask.types import RefinementOptions
 
-COMPLETION_MAX_TOKENS = 16  # OpenAI's default
-
 
 @contextmanager
-def renamed(names: dict[str, str]) -> Iterator[None]:
-    """Tell errors under the names that the caller used, `names` being ours to theirs."""
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """Rename the field of an `InvalidRequest`: `names` maps names of the engine to the body's."""
     try:
         yield
     except InvalidRequest as error:
@@ -30,18 +26,8 @@ def renamed(names: dict[str, str]) -> Iterator[None]:
         raise InvalidRequest(message, field=field, code=error.code) from None
 
 
-def field_names(body: Generation) -> dict[str, str]:
-    """Fields of a `Request` that `body` calls something else."""
-    if not isinstance(body, ChatBody):
-        return {}
-    names = {"prompt": "messages", "logprobs": "top_logprobs"}
-    if body.max_completion_tokens is not None:
-        names["max_tokens"] = "max_completion_tokens"
-    return names
-
-
 def check_body(body: Generation) -> None:
-    """Raise `InvalidRequest` for fields that contradict each other."""
+    """Raise `InvalidRequest` for contradictory fields."""
     n = count_choices(body)
     if body.best_of is not None and body.best_of != n:
         raise InvalidRequest(f"best_of must equal n, which is {n}", field="best_of")
@@ -55,83 +41,53 @@ def check_body(body: Generation) -> None:
             f"got {shown(body.seed)} for n = {n}",
             field="seed",
         )
-    if isinstance(body, CompletionBody) and body.echo and body.logprobs is not None:
-        raise InvalidRequest(
-            "echo cannot be combined with logprobs: denoising gives the prompt's tokens no "
-            "log-probabilities",
-            field="echo",
-        )
-    if isinstance(body, CompletionBody) and body.echo and body.suffix:
-        raise InvalidRequest("echo cannot be combined with suffix", field="echo")
-    if isinstance(body, ChatBody):
-        _check_chat(body)
-
-
-def _check_chat(body: ChatBody) -> None:
-    if not body.messages:
-        raise InvalidRequest("messages must not be empty", field="messages")
-    check_messages(body.messages)
-    if body.add_special_tokens:
-        raise InvalidRequest(
-            "add_special_tokens is for prompts of completions: a chat template has its own",
-            field="add_special_tokens",
-        )
-    if body.top_logprobs is not None and not body.logprobs:
-        raise InvalidRequest("top_logprobs needs logprobs to be true", field="top_logprobs")
-    limits = {body.max_tokens, body.max_completion_tokens} - {None}
-    if len(limits) > 1:
-        raise InvalidRequest(
-            "max_tokens and max_completion_tokens differ; send one of them", field="max_tokens"
-        )
 
 
 def count_choices(body: Generation) -> int:
-    """The number of choices per prompt."""
+    """Choices per prompt; raises `InvalidRequest`."""
     n = 1 if body.n is None else body.n
     if not 1 <= n <= MAX_N:
         raise InvalidRequest(f"n must be at least 1 and at most {MAX_N}, got {shown(n)}", field="n")
     return n
 
 
-def count_logprobs(body: CompletionBody | ChatBody) -> int | None:
-    """Number of alternatives to list for each token; None for no log-probabilities at all."""
-    if isinstance(body, CompletionBody):
-        return body.logprobs
-    return (body.top_logprobs or 0) if body.logprobs else None
-
-
-def sampling_of(body: CompletionBody | ChatBody) -> SamplingParams:
-    """The parameters of the first choice; raises `InvalidRequest`."""
+def sampling_of(
+    body: Generation,
+    *,
+    max_tokens: int | None,
+    num_logprobs: int | None,
+    names: Mapping[str, str],
+) -> SamplingParams:
+    """Parameters of the first choice; raises `InvalidRequest`, renamed as by `names`."""
     values = sampling_values(body)
-    if isinstance(body, ChatBody) and body.max_completion_tokens is not None:
-        values["max_tokens"] = body.max_completion_tokens
-    values["logprobs"] = count_logprobs(body)
+    values["max_tokens"] = max_tokens
+    values["logprobs"] = num_logprobs
     values["logit_bias"] = tuple(
         (int(name), bias) for name, bias in (body.logit_bias or {}).items()
     )
-    with renamed(field_names(body)):
+    with renamed(names):
         return SamplingParams(**{name: v for name, v in values.items() if v is not None})
 
 
-def with_room(sampling: SamplingParams, room: int) -> SamplingParams:
-    """A completion's default length, or the `room` that the prompt leaves if that is less."""
-    if sampling.max_tokens is not None:
+def with_default_length(
+    sampling: SamplingParams, default: int | None, remaining: int
+) -> SamplingParams:
+    """The parameters with `max_tokens` set to the default, or to the remaining context if less."""
+    if sampling.max_tokens is not None or default is None:
         return sampling
-    return replace(sampling, max_tokens=max(1, min(COMPLETION_MAX_TOKENS, room)))
+    return replace(sampling, max_tokens=max(1, min(default, remaining)))
 
 
 def for_choice(sampling: SamplingParams, index: int) -> SamplingParams:
-    """The parameters of choice `index` of n: the next seed, if there is one."""
+    """The parameters of choice `index` of n: its seed is `seed + index`."""
     return sampling if sampling.seed is None else replace(sampling, seed=sampling.seed + index)
 
 
-def refinements_of(body: Generation) -> RefinementOptions | None:
-    """The refinements a stream carries; raises `InvalidRequest`."""
-    if not _refines(body):
-        return None
+def refinement_options(body: Generation) -> RefinementOptions | None:
+    """Options of a stream's refinements, None for a stream without; raises `InvalidRequest`."""
     options = body.stream_refinements
     if options is None:
-        return RefinementOptions()
+        return RefinementOptions() if body.diffusing else None
     if options.every < 1:
         raise InvalidRequest(
             f"stream_refinements.every must be at least 1, got {shown(options.every)}",
@@ -143,7 +99,3 @@ def refinements_of(body: Generation) -> RefinementOptions | None:
             field="stream_refinements.max_fps",
         )
     return RefinementOptions(options.every, options.max_fps, options.tokens)
-
-
-def _refines(body: Generation) -> bool:
-    return body.stream_refinements is not None or bool(body.diffusing)

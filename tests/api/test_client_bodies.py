@@ -1,4 +1,4 @@
-"""Habits of clients: what they always send, history as they keep it, numbers without an end."""
+"""Bodies as clients send them: neutral fields, earlier messages, tool calls, huge integers."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from tokenizers import processors
 
 from tests.api.fake_client import MODEL, TOKENIZER, FakeClient
 from tests.support.tiny import byte_tokenizer
-from unmask.api.neutral import HINTS
+from unmask.api.unsupported import HINTS
 from unmask.cli.http import settings_of
 from unmask.config import ServerConfig
 from unmask.tokenizer import Tokenizer
@@ -39,7 +39,7 @@ CHAT_INTEGERS = [*INTEGERS, "max_completion_tokens", "top_logprobs"]
 )
 def test_integers_without_end_are_refused_by_their_field(call, path, field, sign, digits):
     if field in ("factor", "entropy_bound") and digits == 20 and not sign:
-        return  # floats, which have no bound but their own
+        return  # floats without an upper bound
     number = sign + "9" * digits
     start = '{"prompt": "hi"' if path == COMPLETIONS else f'{{"messages": {json.dumps(HI)}'
     logprobs = ', "logprobs": true' if field == "top_logprobs" else ""
@@ -239,10 +239,10 @@ def test_tokens_that_a_tokenizer_adds_begin_completions_and_no_chats(path, field
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_too_long_is_told_in_words_that_clients_look_for(call, path, fields):
+def test_exceeding_the_context_has_the_message_that_clients_look_for(call, path, fields):
     error = call("POST", path, json=fields).json()["error"]
-    told = f"This model's maximum context length is {MODEL.max_model_len} tokens."
-    assert told in error["message"]
+    expected = f"This model's maximum context length is {MODEL.max_model_len} tokens."
+    assert expected in error["message"]
     assert error["code"] == "context_length_exceeded"
 
 

@@ -1,10 +1,10 @@
-"""Fields that clients send though we lack them: only the value that changes nothing is accepted."""
+"""Fields that are not implemented: accepted with a neutral value, and refused with any other."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from unmask.api.errors import json_excerpt
 from unmask.api.fields import Body
-from unmask.api.spelling import spell
 from unmask.errors import InvalidRequest
 
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
@@ -66,7 +66,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "use_beam_search": (False,),
     "web_search_options": (),
 }
-"""Values that ask for nothing, besides null; a field that is absent here is not known at all."""
+"""Neutral values of each field, besides null and empty ones; other fields are unknown."""
 
 HINTS: Mapping[str, type] = {
     "chat_id": str,
@@ -82,15 +82,15 @@ HINTS: Mapping[str, type] = {
     "store": bool,
     "verbosity": str,
 }
-"""Fields on which no answer depends, and their types: names, notes, and wishes of reasoners."""
+"""Fields on which no answer depends, and their types: ids, metadata, hints on reasoning."""
 MAX_NAME = 100  # characters of a field's name in a message
 EMPTY: tuple[Any, ...] = (None, "", [], {})
-CHOOSERS = {"tools": "tool_choice", "functions": "function_call"}  # "none" makes them idle
+CHOOSERS = {"tools": "tool_choice", "functions": "function_call"}  # "none": they are not called
 KINDS = {str: "a string", bool: "true or false", dict: "an object"}
 
 
 def refuse_unsupported(body: Body, path: str = "") -> None:
-    """Raise `InvalidRequest` for a field that we lack, unless its value is neutral."""
+    """Raise `InvalidRequest` for a field that is not implemented, unless its value is neutral."""
     for name, value in (body.model_extra or {}).items():
         _check_extra(f"{path}{name}", name, value, body)
     for name in type(body).model_fields:
@@ -109,7 +109,7 @@ def _check_extra(field: str, name: str, value: Any, body: Body) -> None:
         if value is None or isinstance(value, HINTS[name]):
             return
         kind = KINDS[HINTS[name]]
-        raise InvalidRequest(f"{field} must be {kind}, got {spell(value)}", field=field)
+        raise InvalidRequest(f"{field} must be {kind}, got {json_excerpt(value)}", field=field)
     if name not in NEUTRAL:
         shown = field if len(field) <= MAX_NAME else f"{field[:MAX_NAME]}..."
         raise InvalidRequest(f"unknown field: {shown}", field=shown, code="unknown_parameter")
@@ -118,9 +118,10 @@ def _check_extra(field: str, name: str, value: Any, body: Body) -> None:
     chooser = CHOOSERS.get(name)
     if chooser and (body.model_extra or {}).get(chooser) == "none" and _are_objects(value):
         return
-    accepted = " or ".join(spell(neutral) for neutral in (*NEUTRAL[name], None))
+    accepted = " or ".join(json_excerpt(neutral) for neutral in (*NEUTRAL[name], None))
     raise InvalidRequest(
-        f"{field} is not supported; the only value accepted is {accepted}, got {spell(value)}",
+        f"{field} is not supported; the only value accepted is {accepted}, "
+        f"got {json_excerpt(value)}",
         field=field,
         code="unsupported_parameter",
     )

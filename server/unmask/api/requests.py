@@ -1,17 +1,15 @@
-"""The bodies of requests, field by field as OpenAI and vLLM name them, and our own extensions."""
+"""Request bodies: fields of OpenAI and vLLM under their names, and extensions for diffusion."""
 
-import json
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
 
-from unmask.api.counts import MAX_CHOICES, MAX_N
 from unmask.api.fields import Body, Bool, Float, Int, bounded
 from unmask.api.sampling_fields import with_sampling_fields
-from unmask.api.workers import ITEM
 from unmask.sampling_params import MAX_LOGPROBS
 
+MAX_CHOICES = 1024  # of a request: prompts times n
+MAX_N = 128  # choices of a prompt
 MAX_ID_DIGITS = 9
 PromptInput = str | tuple[int, ...]
 
@@ -39,7 +37,7 @@ def _as_refinements(value: Any) -> Any:
 
 
 def _as_biases(value: Any) -> Any:
-    """Token ids are the names of an object, so they come as strings, `"1"` but not `"01"`."""
+    """Keys are token ids as strings: `"1"` but not `"01"`."""
     if value is None:
         return None
     if not isinstance(value, dict):
@@ -83,14 +81,14 @@ Prompts = Annotated[
 
 
 class StreamOptions(Body):
-    """What a stream carries besides text."""
+    """Token counts in a stream, at its end or in every chunk."""
 
     include_usage: Bool | None = None
     continuous_usage_stats: Bool | None = None
 
 
 class RefinementBody(Body):
-    """Which refinements a stream carries."""
+    """Frequency and content of a stream's refinements."""
 
     every: Int = 1
     max_fps: Float | None = None
@@ -147,38 +145,6 @@ class ChatMessage(Body):
     tool_calls: tuple[dict[str, Any], ...] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
-
-    @property
-    def cost(self) -> int:
-        """The work of encoding it, in characters."""
-        calls = sum(len(str(call)) for call in self.tool_calls or ())
-        texts = sum(len(part.text) + ITEM for part in self.content or ())
-        return texts + calls + len(self.reasoning_content or "") + ITEM
-
-    def for_template(self) -> dict[str, Any]:
-        """The message as chat templates know it; `developer` is OpenAI's new word for `system`.
-
-        Texts of several parts are lines, as in vLLM.
-        """
-        role = "system" if self.role == "developer" else self.role
-        content = "\n".join(part.text for part in self.content or ())
-        message: dict[str, Any] = {"role": role, "content": content}
-        for name in ("name", "tool_call_id", "reasoning_content"):
-            if (value := getattr(self, name)) is not None:
-                message[name] = value
-        if self.tool_calls:
-            message["tool_calls"] = [_with_arguments(call) for call in self.tool_calls]
-        return message
-
-
-def _with_arguments(call: dict[str, Any]) -> dict[str, Any]:
-    """A tool call whose arguments are an object, as templates want them, not JSON text."""
-    function = call["function"]
-    arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        with suppress(ValueError, RecursionError):
-            arguments = json.loads(arguments)
-    return {**call, "function": {**function, "arguments": arguments}}
 
 
 class ChatBody(Generation):

@@ -1,8 +1,12 @@
-"""The events of several requests as one sequence of batches, aborted together."""
+"""Events of several requests, merged into batches; the requests are aborted together."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from unmask.api.errors import RequestFailed
 from unmask.client import EngineClient, EventStream
@@ -10,8 +14,9 @@ from unmask.types import Delta, Event, Failure, FinishReason, Refinement, Reques
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 16  # requests that are submitted without a pause
+SUBMITTED_AT_ONCE = 16  # requests between two turns of the event loop
 
+T = TypeVar("T")
 Batch = list[tuple[int, Event]]
 
 
@@ -21,8 +26,8 @@ async def submit_all(client: EngineClient, requests: Iterable[Request]) -> list[
     try:
         for request in requests:
             streams.append(client.submit(request))
-            if len(streams) % AT_ONCE == 0:
-                await asyncio.sleep(0)  # others have their turn
+            if len(streams) % SUBMITTED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let other tasks run
     except BaseException:
         for stream in streams:
             await stream.aclose()
@@ -33,20 +38,20 @@ async def submit_all(client: EngineClient, requests: Iterable[Request]) -> list[
 class Merger:
     """Reads many streams at once, fairly; use it in `contextlib.aclosing`.
 
-    Few events wait here: when nobody takes them they stay in the client, which drops refinements.
+    Few events are buffered here: a slow reader leaves them in the client, which drops refinements.
     """
 
     def __init__(self, streams: Sequence[EventStream]) -> None:
         self._streams = streams
         self._arrived: Batch = []
-        self._reader: asyncio.Future[bool] | None = None  # false where nothing came in time
-        self._has_room = asyncio.Event()
+        self._reader: asyncio.Future[bool] | None = None  # False after silence
+        self._has_space = asyncio.Event()
         self._silence = _Silence(self._wake_reader)
         self._open = set(range(len(streams)))
         self._tasks = [asyncio.create_task(self._pump(i, s)) for i, s in enumerate(streams)]
 
     async def batches(self, ping_s: float | None = None) -> AsyncGenerator[Batch, None]:
-        """What has happened since the last batch, by stream index; empty after `ping_s` of silence.
+        """Events since the last batch, by stream index; an empty batch after `ping_s` of silence.
 
         Raises `RequestFailed` for a `Failure` or an abort that was not ours.
         """
@@ -60,14 +65,14 @@ class Merger:
                     yield []
                     continue
             batch, self._arrived = self._arrived, []
-            self._has_room.set()
+            self._has_space.set()
             for index, event in batch:
                 if _ends(index, event):
                     self._open.discard(index)
             yield _without_stale(batch) if len(batch) > 1 else batch
 
     async def aclose(self) -> None:
-        """Abort what has not ended."""
+        """Abort the requests that have not ended."""
         self._silence.end()
         for task in self._tasks:
             task.cancel()
@@ -91,8 +96,8 @@ class Merger:
 
     async def _put(self, index: int, event: Event) -> None:
         while len(self._arrived) >= 2 * len(self._streams):
-            self._has_room.clear()
-            await self._has_room.wait()
+            self._has_space.clear()
+            await self._has_space.wait()
         self._arrived.append((index, event))
         self._wake_reader(True)
 
@@ -102,7 +107,7 @@ class Merger:
 
 
 class _Silence:
-    """Calls back once nothing was heard for a while, with one timer for any number of waits."""
+    """Calls back after some seconds without an event; one timer serves any number of waits."""
 
     def __init__(self, call: Callable[[bool], None]) -> None:
         self._call = call
@@ -110,13 +115,13 @@ class _Silence:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, loop: asyncio.AbstractEventLoop, length_s: float) -> None:
-        """Count from now on."""
+        """Restart the wait."""
         self._due_s = loop.time() + length_s
         if self._timer is None:
             self._timer = loop.call_at(self._due_s, self._ring, loop)
 
     def end(self) -> None:
-        """Call nobody any more."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -148,3 +153,26 @@ def _without_stale(batch: Batch) -> Batch:
     return [
         (i, event) for i, event in batch if not isinstance(event, Refinement) or latest[i] is event
     ]
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` until the client disconnects; raises `ClientDisconnect`.
+
+    The request's body must have been read.
+    """
+    task = asyncio.create_task(work)
+    watch = asyncio.create_task(_disconnected(receive))
+    try:
+        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        task.cancel()
+        watch.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

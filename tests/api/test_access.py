@@ -1,13 +1,13 @@
-"""Callers and host names that are admitted, and bounds that the schema tells."""
+"""API keys, host names, TLS and the access log."""
 
 import logging
 
 import pytest
 
 from unmask.api import create_app
-from unmask.api.neutral import NEUTRAL
+from unmask.api.requests import ChatBody, CompletionBody
 from unmask.api.sampling_fields import DECLARED, STAND_INS
-from unmask.api.schemas import ChatBody, CompletionBody
+from unmask.api.unsupported import NEUTRAL
 from unmask.cli.serve import guarded
 from unmask.config import ServerConfig
 from unmask.errors import InvalidConfig
@@ -79,7 +79,7 @@ def test_a_private_server_answers_to_names_of_this_machine(call, host):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", ""])
-def test_and_to_no_other(call, host):
+def test_a_private_server_refuses_other_names(call, host):
     config = guarded(ServerConfig())
     for path in ("/v1/models", "/", "/metrics", "/openapi.json"):
         response = call("GET", path, config, headers={"host": host})
@@ -100,7 +100,7 @@ def test_with_a_key_or_for_a_network_every_name_is_answered_unless_some_are_name
     assert call("GET", "/v1/models", guarded(anything), headers={"host": "x"}).status_code == 200
 
 
-def test_a_line_of_the_access_log_has_the_id_and_the_time_and_is_one(call, caplog):
+def test_the_access_log_has_one_line_with_id_and_time_for_a_request(call, caplog):
     caplog.set_level(logging.INFO)
     headers = {"x-request-id": "mine-1"}
     call("GET", "/v1/models", ServerConfig(access_log=True), headers=headers)

@@ -1,0 +1,156 @@
+"""Answers with `choices`, of completions and chats: one JSON object, or a stream of chunks."""
+
+import math
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+from unmask.api.errors import RequestFailed, stream_error
+from unmask.api.job import Job, UsageTally
+from unmask.api.response_models import ChunkFields, Diffusion, DraftToken, Usage
+from unmask.api.sse import DONE, PING, encode, frame, to_json
+from unmask.api.streams import Batch, Merger
+from unmask.types import Delta, RefinedToken, Refinement
+
+Json = Mapping[str, object]
+
+
+class ChoiceFormat(Protocol):
+    """Choices of one job as JSON; the pieces of a stream add up to the whole answer."""
+
+    chunk: str  # the `object` of a stream's chunks
+
+    def answer(self, deltas: Sequence[Delta], usage: Usage) -> Json:
+        """The whole answer; `deltas` has one for each choice."""
+        ...
+
+    def opening(self, index: int) -> Json | None:
+        """The choice of a stream's first chunk, before any text; None for no such chunk."""
+        ...
+
+    def opening_fields(self, index: int) -> ChunkFields:
+        """Fields of that chunk beside its choice."""
+        ...
+
+    def piece(self, index: int, delta: Delta) -> Json:
+        """The choice of a chunk with text or a finish reason."""
+        ...
+
+    def empty(self, index: int) -> Json:
+        """The choice of a chunk without text, such as one with a refinement."""
+        ...
+
+
+class ChoiceWriter:
+    """Gathers deltas into one answer, or turns batches of events into chunks."""
+
+    def __init__(self, job: Job, form: ChoiceFormat) -> None:
+        self._job = job
+        self._form = form
+        self._tally = UsageTally(job)
+        self._begun: set[int] = set()
+        # All chunks begin with the same JSON, encoded once; a choice and other fields follow.
+        self._opening = to_json(self._head())[:-1] + ',"choices":['
+
+    async def whole(self, merger: Merger) -> Json:
+        """The JSON object of all choices; raises `RequestFailed`."""
+        deltas: dict[int, list[Delta]] = defaultdict(list)
+        async with aclosing(merger.batches()) as batches:
+            async for batch in batches:
+                for index, event in batch:
+                    if isinstance(event, Delta):
+                        self._tally.add(index, event)
+                        deltas[index].append(event)
+        joined = [_join(deltas[index]) for index in range(len(self._job.requests))]
+        return self._form.answer(joined, self._tally.total())
+
+    async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
+        """Server-sent events; a failure in mid-stream is an event too."""
+        async with aclosing(merger.batches(ping_s)) as batches:
+            try:
+                async for batch in batches:
+                    data = self._batch(batch) if batch else PING
+                    if data:
+                        yield data
+            except RequestFailed as error:
+                yield encode(stream_error(error)) + DONE
+                return
+        yield self._end()
+
+    def _head(self) -> Json:
+        job = self._job
+        return {
+            "id": job.job_id,
+            "object": self._form.chunk,
+            "created": job.created_s,
+            "model": job.model_name,
+        }
+
+    def _batch(self, batch: Batch) -> bytes:
+        chunks: list[bytes] = []
+        for index, event in batch:
+            assert isinstance(event, Delta | Refinement), "failures were raised"
+            if index not in self._begun:
+                self._begun.add(index)
+                opening = self._form.opening(index)
+                if opening is not None:
+                    chunks.append(self._chunk(opening, self._form.opening_fields(index)))
+            if isinstance(event, Refinement):
+                fields: ChunkFields = {"diffusion": diffusion(index, event)}
+                chunks.append(self._chunk(self._form.empty(index), fields))
+                continue
+            self._tally.add(index, event)
+            if event.text or event.logprobs or event.finish or self._job.return_token_ids:
+                chunks.append(self._chunk(self._form.piece(index, event), {}))
+        return b"".join(chunks)
+
+    def _chunk(self, choice: Json, fields: ChunkFields) -> bytes:
+        if self._job.include_usage:
+            usage = self._tally.so_far() if self._job.continuous_usage else None
+            fields = {**fields, "usage": usage}
+        rest = "," + to_json(fields)[1:] if fields else "}"
+        return frame(f"{self._opening}{to_json(choice)}]{rest}")
+
+    def _end(self) -> bytes:
+        if not self._job.include_usage:
+            return DONE
+        return encode({**self._head(), "choices": [], "usage": self._tally.total()}) + DONE
+
+
+def _join(deltas: Sequence[Delta]) -> Delta:
+    """All deltas of one choice as a single one."""
+    return Delta(
+        request_id=deltas[-1].request_id,
+        token_ids=tuple(token_id for delta in deltas for token_id in delta.token_ids),
+        text="".join(delta.text for delta in deltas),
+        logprobs=tuple(item for delta in deltas for item in delta.logprobs),
+        finish=deltas[-1].finish,
+    )
+
+
+def diffusion(index: int, event: Refinement) -> Diffusion:
+    """The `diffusion` field of a chunk."""
+    draft: Diffusion = {
+        "event": "refinement",
+        "index": index,
+        "block": event.block,
+        "step": event.step,
+        "max_steps": event.max_steps,
+        "span": event.span,
+        "unresolved": event.unresolved,
+        "text": event.text,
+    }
+    if event.tokens is not None:
+        draft["tokens"] = [_draft_token(token) for token in event.tokens]
+    return draft
+
+
+def _draft_token(token: RefinedToken) -> DraftToken:
+    confidence = round(token.confidence, 4) if math.isfinite(token.confidence) else None
+    return {
+        "id": token.token_id,
+        "text": token.text,
+        "confidence": confidence,
+        "resolved": token.resolved,
+    }

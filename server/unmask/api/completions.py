@@ -1,0 +1,150 @@
+"""`/v1/completions`: continues prompts, given as text or token ids."""
+
+from collections.abc import Mapping, Sequence
+
+from unmask.api.backend import Backend
+from unmask.api.choices import ChoiceWriter
+from unmask.api.dialect import EncodedPrompts
+from unmask.api.job import Job
+from unmask.api.logprobs import TokenTexts, completion_logprobs
+from unmask.api.prompts import decode, encode_prompts
+from unmask.api.requests import CompletionBody
+from unmask.api.response_models import (
+    ChunkFields,
+    Completion,
+    CompletionChoice,
+    CompletionChunkChoice,
+    CompletionLogprobs,
+    Usage,
+)
+from unmask.errors import InvalidRequest
+from unmask.types import Delta
+
+
+class CompletionDialect:
+    """Text completions, with vLLM's `return_token_ids`."""
+
+    path = "/v1/completions"
+    name = "completions"
+    description = "Continue a prompt, or many."
+    id_prefix = "cmpl"
+    default_max_tokens: int | None = 16  # OpenAI's
+    body = CompletionBody
+    answer: type | None = Completion
+
+    def check(self, body: CompletionBody) -> None:
+        """Raise `InvalidRequest` for fields that exclude `echo`."""
+        if body.echo and body.logprobs is not None:
+            raise InvalidRequest(
+                "echo cannot be combined with logprobs: denoising gives the prompt's tokens no "
+                "log-probabilities",
+                field="echo",
+            )
+        if body.echo and body.suffix:
+            raise InvalidRequest("echo cannot be combined with suffix", field="echo")
+
+    def field_names(self, body: CompletionBody) -> Mapping[str, str]:
+        return {}
+
+    def num_prompts(self, body: CompletionBody) -> int:
+        return len(body.prompt)
+
+    def max_tokens(self, body: CompletionBody) -> int | None:
+        return body.max_tokens
+
+    def num_logprobs(self, body: CompletionBody) -> int | None:
+        return body.logprobs
+
+    async def encode(self, body: CompletionBody, backend: Backend) -> EncodedPrompts:
+        """Tokenize prompts and suffix; special tokens are added by default, as in vLLM."""
+        prompts = await encode_prompts(
+            backend, body.prompt, add_special_tokens=body.add_special_tokens is not False
+        )
+        suffix: tuple[int, ...] = ()
+        if body.suffix:
+            (suffix,) = await encode_prompts(
+                backend, [body.suffix], add_special_tokens=False, field="suffix"
+            )
+        echoes = [""] * len(prompts)
+        if body.echo:
+            for i, (prompt, ids) in enumerate(zip(body.prompt, prompts, strict=True)):
+                echoes[i] = prompt if isinstance(prompt, str) else await decode(backend, ids)
+        return EncodedPrompts(tuple(prompts), tuple(echoes), suffix)
+
+    def writer(self, job: Job, body: CompletionBody, texts: TokenTexts) -> ChoiceWriter:
+        return ChoiceWriter(job, _CompletionFormat(job, body.logprobs, texts))
+
+
+class _CompletionFormat:
+    chunk = "text_completion"
+
+    def __init__(self, job: Job, num_logprobs: int | None, texts: TokenTexts) -> None:
+        self._job = job
+        self._num_logprobs = num_logprobs
+        self._texts = texts
+        self._offsets = [len(echo) for echo in job.echoes]
+
+    def answer(self, deltas: Sequence[Delta], usage: Usage) -> Completion:
+        job = self._job
+        return {
+            "id": job.job_id,
+            "object": "text_completion",
+            "created": job.created_s,
+            "model": job.model_name,
+            "choices": [self._choice(index, delta) for index, delta in enumerate(deltas)],
+            "usage": usage,
+        }
+
+    def _choice(self, index: int, delta: Delta) -> CompletionChoice:
+        """The text after the prompt, and before it the prompt if it is echoed."""
+        assert delta.finish is not None, "the choice has ended"
+        choice: CompletionChoice = {
+            "index": index,
+            "text": self._job.echoes[index] + delta.text,
+            "logprobs": self._logprobs(index, delta),
+            "finish_reason": delta.finish.reason,
+            "stop_reason": delta.finish.stop_reason,
+        }
+        if self._job.return_token_ids:
+            choice["token_ids"] = delta.token_ids
+            choice["prompt_token_ids"] = self._job.requests[index].prompt_token_ids
+        return choice
+
+    def opening(self, index: int) -> CompletionChunkChoice | None:
+        """The echoed prompt and its token ids, if either is asked for."""
+        choice = self.empty(index)
+        choice["text"] = self._job.echoes[index]
+        if self._job.return_token_ids:
+            choice["prompt_token_ids"] = self._job.requests[index].prompt_token_ids
+            return choice
+        return choice if choice["text"] else None
+
+    def opening_fields(self, index: int) -> ChunkFields:
+        return {}
+
+    def piece(self, index: int, delta: Delta) -> CompletionChunkChoice:
+        choice = self.empty(index)
+        choice["text"] = delta.text
+        choice["logprobs"] = self._logprobs(index, delta)
+        if delta.finish is not None:
+            choice["finish_reason"] = delta.finish.reason
+            choice["stop_reason"] = delta.finish.stop_reason
+        if self._job.return_token_ids:
+            choice["token_ids"] = delta.token_ids
+        return choice
+
+    def empty(self, index: int) -> CompletionChunkChoice:
+        return {"index": index, "text": "", "logprobs": None, "finish_reason": None}
+
+    def _logprobs(self, index: int, delta: Delta) -> CompletionLogprobs | None:
+        """Log-probabilities of the choice's next delta: text offsets continue from call to call."""
+        if self._num_logprobs is None or not delta.logprobs:
+            return None
+        logprobs = completion_logprobs(
+            self._texts, delta.logprobs, self._num_logprobs, self._offsets[index]
+        )
+        self._offsets[index] += sum(len(token) for token in logprobs["tokens"])
+        return logprobs
+
+
+COMPLETIONS = CompletionDialect()

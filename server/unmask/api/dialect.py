@@ -1,0 +1,159 @@
+"""Endpoints that generate: a `Dialect` for each kind of body, and `prepare` for all of them."""
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from unmask.api.backend import ITEM, Backend
+from unmask.api.job import Job
+from unmask.api.logprobs import TokenTexts
+from unmask.api.prompts import check_model
+from unmask.api.requests import MAX_CHOICES, Generation
+from unmask.api.sampling import (
+    check_body,
+    count_choices,
+    for_choice,
+    refinement_options,
+    sampling_of,
+    with_default_length,
+)
+from unmask.api.streams import Merger
+from unmask.errors import InvalidRequest
+from unmask.types import Request, SamplingParams
+
+MAX_IDS = 2**18  # token ids in the options of all choices together
+
+BodyT = TypeVar("BodyT", bound=Generation)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompts:
+    """Token ids of prompts and their common suffix; `echoes` are texts to prepend to answers."""
+
+    token_ids: tuple[tuple[int, ...], ...]
+    echoes: tuple[str, ...]
+    suffix: tuple[int, ...] = ()
+
+
+class AnswerWriter(Protocol):
+    """Writes the answers of one job, whole or as a stream."""
+
+    async def whole(self, merger: Merger) -> Mapping[str, object]:
+        """The JSON object of all choices; raises `RequestFailed`."""
+        ...
+
+    def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
+        """Server-sent events; a failure in mid-stream is an event too."""
+        ...
+
+
+class Dialect(Protocol[BodyT]):
+    """Everything in which one endpoint that generates differs from the others.
+
+    To add an endpoint: an object with these members, a body model, an entry in `routes.DIALECTS`.
+    """
+
+    path: str
+    name: str  # of the operation in /openapi.json
+    description: str
+    id_prefix: str  # of jobs and of the engine's requests
+    default_max_tokens: int | None  # None: as many as the context holds
+    body: type[BodyT]
+    answer: type | None  # a whole answer's type; None leaves the endpoint out of /openapi.json
+
+    def check(self, body: BodyT) -> None:
+        """Raise `InvalidRequest` for fields that are contradictory or not implemented."""
+        ...
+
+    def field_names(self, body: BodyT) -> Mapping[str, str]:
+        """Names in errors: from fields of `Request` and `SamplingParams` to fields of the body."""
+        ...
+
+    def num_prompts(self, body: BodyT) -> int:
+        """Prompts of the body, each with `n` choices."""
+        ...
+
+    def max_tokens(self, body: BodyT) -> int | None:
+        """The limit of tokens of each choice; None for the default."""
+        ...
+
+    def num_logprobs(self, body: BodyT) -> int | None:
+        """Top log-probabilities of each token; None for no log-probabilities at all."""
+        ...
+
+    async def encode(self, body: BodyT, backend: Backend) -> EncodedPrompts:
+        """Tokenize prompts or messages; raises `InvalidRequest`."""
+        ...
+
+    def writer(self, job: Job, body: BodyT, texts: TokenTexts) -> AnswerWriter: ...
+
+
+async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job:
+    """Check and tokenize a body; raises `InvalidRequest` and `ModelNotFound`."""
+    client = backend.client
+    check_model(body.model, client)
+    dialect.check(body)
+    check_body(body)
+    n, num_prompts = count_choices(body), dialect.num_prompts(body)
+    num_ids = sum(map(len, (body.logit_bias or (), body.allowed_token_ids or ())))
+    num_ids += len(body.stop_token_ids or ())
+    _check_number(num_prompts, n, num_ids)
+    refinements = refinement_options(body)
+
+    def check_sampling() -> SamplingParams:
+        sampling = sampling_of(
+            body,
+            max_tokens=dialect.max_tokens(body),
+            num_logprobs=dialect.num_logprobs(body),
+            names=dialect.field_names(body),
+        )
+        client.model.check_ids(sampling.stop_token_ids, "stop_token_ids")
+        client.model.check_ids(sampling.allowed_token_ids or (), "allowed_token_ids")
+        client.model.check_ids([token_id for token_id, _ in sampling.logit_bias], "logit_bias")
+        return sampling
+
+    sampling = await backend.workers.run(check_sampling, num_ids)
+    prompts = await dialect.encode(body, backend)
+    job_id = f"{dialect.id_prefix}-{uuid.uuid4().hex}"
+
+    def make_requests() -> list[Request]:
+        requests: list[Request] = []
+        for ids in prompts.token_ids:
+            remaining = client.model.max_model_len - len(ids) - len(prompts.suffix)
+            params = with_default_length(sampling, dialect.default_max_tokens, remaining)
+            for i in range(n):
+                name = f"{job_id}-{len(requests)}"
+                choice = for_choice(params, i)
+                requests.append(Request(name, ids, choice, refinements, prompts.suffix))
+        return requests
+
+    requests = await backend.workers.run(make_requests, num_prompts * n * (ITEM + num_ids))
+    options = body.stream_options
+    return Job(
+        job_id=job_id,
+        created_s=int(time.time()),
+        model_name=client.model.name,
+        requests=tuple(requests),
+        n=n,
+        echoes=tuple(echo for echo in prompts.echoes for _ in range(n)),
+        return_token_ids=bool(body.return_token_ids),
+        include_usage=options is not None and bool(options.include_usage),
+        continuous_usage=options is not None and bool(options.continuous_usage_stats),
+    )
+
+
+def _check_number(num_prompts: int, n: int, num_ids: int) -> None:
+    """Raise `InvalidRequest` for too many choices, or too many token ids in all of them."""
+    if num_prompts * n > MAX_CHOICES:
+        raise InvalidRequest(
+            f"prompts times n must be at most {MAX_CHOICES}, got {num_prompts} times {n}",
+            field="n" if n > 1 else "prompt",
+        )
+    if num_prompts * n > 1 and num_prompts * n * num_ids > MAX_IDS:
+        raise InvalidRequest(
+            f"prompts times n times ids in logit_bias, allowed_token_ids and stop_token_ids must "
+            f"be at most {MAX_IDS}, got {num_prompts} times {n} times {num_ids}",
+            field="n" if n > 1 else "prompt",
+        )

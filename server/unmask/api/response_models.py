@@ -1,0 +1,349 @@
+"""Answers as typed dictionaries: `/openapi.json` describes them, mypy checks their construction.
+
+Fields that are `NotRequired` are sent only if the request asks for them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict  # pydantic does not take that of Python 3.11
+
+from unmask.types import EngineState, FinishReason
+
+exact = with_config(ConfigDict(extra="forbid"))  # additionalProperties: false
+TokenIds = Annotated[Sequence[int], Field(json_schema_extra={"default": []})]
+
+
+class ErrorDetail(TypedDict):
+    """OpenAI's description of an error; `param` is the path of the wrong field."""
+
+    message: str
+    type: Literal["invalid_request_error", "server_error"]
+    param: str | None
+    code: str | None
+
+
+class ErrorEnvelope(TypedDict):
+    """The body of an error response, and the last event of a stream that failed."""
+
+    error: ErrorDetail
+
+
+@exact
+class PromptTokensDetails(TypedDict):
+    """Prompt tokens that were in the prefix cache."""
+
+    cached_tokens: int
+
+
+class TokenCounts(TypedDict):
+    """Token counts, as in chunks of a stream."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+@exact
+class Usage(TokenCounts):
+    """Cost of a request; the last four are not OpenAI's."""
+
+    prompt_tokens_details: PromptTokensDetails
+    denoising_steps: int
+    forward_passes: int
+    query_tokens: int
+    block_length: int
+
+
+@exact
+class CompletionLogprobs(TypedDict):
+    """Lists with an entry for each token."""
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
+
+
+@exact
+class CompletionChoice(TypedDict):
+    """One answer to one prompt."""
+
+    index: int
+    text: str
+    logprobs: CompletionLogprobs | None
+    finish_reason: FinishReason
+    stop_reason: int | str | None
+    token_ids: NotRequired[TokenIds]
+    prompt_token_ids: NotRequired[TokenIds]
+
+
+@exact
+class Completion(TypedDict):
+    """The answer of `/v1/completions` that is no stream."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: Usage
+
+
+class CompletionChunkChoice(TypedDict):
+    """A piece of one answer to one prompt; the last one has a `finish_reason`."""
+
+    index: int
+    text: str
+    logprobs: CompletionLogprobs | None
+    finish_reason: FinishReason | None
+    stop_reason: NotRequired[int | str | None]
+    token_ids: NotRequired[TokenIds]
+    prompt_token_ids: NotRequired[TokenIds]
+
+
+@exact
+class TokenLikelihood(TypedDict):
+    """A token; `bytes` is null where it is a part of a character."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None
+
+
+@exact
+class ChosenLikelihood(TokenLikelihood):
+    """The token that was taken, and others that might have been."""
+
+    top_logprobs: list[TokenLikelihood]
+
+
+@exact
+class ChatLogprobs(TypedDict):
+    """An entry for each token."""
+
+    content: list[ChosenLikelihood]
+    refusal: None
+
+
+@exact
+class AnswerMessage(TypedDict):
+    """The message that answers a conversation."""
+
+    role: Literal["assistant"]
+    content: str
+    refusal: None
+
+
+@exact
+class ChatChoice(TypedDict):
+    """One answer to the conversation."""
+
+    index: int
+    message: AnswerMessage
+    logprobs: ChatLogprobs | None
+    finish_reason: FinishReason
+    stop_reason: int | str | None
+    token_ids: NotRequired[TokenIds]
+
+
+@exact
+class ChatCompletion(TypedDict):
+    """The answer of `/v1/chat/completions` that is no stream."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+    prompt_token_ids: NotRequired[TokenIds]
+
+
+class ChatDelta(TypedDict, total=False):
+    """A piece of a message; the first one has the role."""
+
+    role: Literal["assistant"]
+    content: str
+
+
+class ChatChunkChoice(TypedDict):
+    """A piece of one answer to the conversation; the last one has a `finish_reason`."""
+
+    index: int
+    delta: ChatDelta
+    logprobs: ChatLogprobs | None
+    finish_reason: FinishReason | None
+    stop_reason: NotRequired[int | str | None]
+    token_ids: NotRequired[TokenIds]
+
+
+class DraftToken(TypedDict):
+    """A position of an open block; `confidence` is null where it is not finite."""
+
+    id: int
+    text: str
+    confidence: float | None
+    resolved: bool
+
+
+class Diffusion(TypedDict):
+    """A refinement of an open block, beside `choices` in a chunk."""
+
+    event: Literal["refinement"]
+    index: int
+    block: int
+    step: int
+    max_steps: int
+    span: tuple[int, int]
+    unresolved: int
+    text: str
+    tokens: NotRequired[list[DraftToken]]
+
+
+class ChunkFields(TypedDict, total=False):
+    """Fields of a chunk beside its choices."""
+
+    prompt_token_ids: Sequence[int]
+    diffusion: Diffusion
+    usage: TokenCounts | None
+
+
+class OutputText(TypedDict):
+    """The one part of a response's message."""
+
+    type: Literal["output_text"]
+    text: str
+    annotations: list[Any]
+    logprobs: list[Any]
+
+
+ResponseStatus = Literal["in_progress", "completed", "incomplete", "failed"]
+
+
+class OutputMessage(TypedDict):
+    """The one item of a response."""
+
+    type: Literal["message"]
+    id: str
+    status: ResponseStatus
+    role: Literal["assistant"]
+    content: list[OutputText]
+
+
+class OutputTokensDetails(TypedDict):
+    """Reasoning tokens, which are not counted: 0."""
+
+    reasoning_tokens: int
+
+
+class ResponseUsage(TypedDict):
+    """Cost of a response."""
+
+    input_tokens: int
+    input_tokens_details: PromptTokensDetails
+    output_tokens: int
+    output_tokens_details: OutputTokensDetails
+    total_tokens: int
+
+
+class IncompleteDetails(TypedDict):
+    """The reason why a response is incomplete."""
+
+    reason: Literal["max_output_tokens"]
+
+
+class ResponseError(TypedDict):
+    """The reason why a response failed."""
+
+    code: Literal["server_error"]
+    message: str
+
+
+class ResponseObject(TypedDict):
+    """The answer of `/v1/responses`, which events of its stream repeat."""
+
+    id: str
+    object: Literal["response"]
+    created_at: int
+    status: ResponseStatus
+    error: ResponseError | None
+    incomplete_details: IncompleteDetails | None
+    instructions: str | None
+    max_output_tokens: int | None
+    metadata: Mapping[str, Any]
+    model: str
+    output: list[OutputMessage]
+    parallel_tool_calls: bool
+    previous_response_id: None
+    reasoning: Mapping[str, None]
+    service_tier: Literal["default"]
+    store: bool
+    temperature: float | None
+    text: Mapping[str, Mapping[str, str]]
+    tool_choice: Any
+    tools: list[Any]
+    top_p: float | None
+    truncation: Literal["disabled"]
+    usage: ResponseUsage | None
+    user: str | None
+
+
+@exact
+class ModelCard(TypedDict):
+    """A model."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    max_model_len: int
+
+
+@exact
+class ModelList(TypedDict):
+    """All models that are served."""
+
+    object: Literal["list"]
+    data: list[ModelCard]
+
+
+@exact
+class TokenizedPrompt(TypedDict):
+    """Token ids."""
+
+    count: int
+    max_model_len: int
+    tokens: Sequence[int]
+
+
+@exact
+class DetokenizedPrompt(TypedDict):
+    """Text of token ids."""
+
+    prompt: str
+
+
+@exact
+class Version(TypedDict):
+    """The version of this package."""
+
+    version: str
+
+
+@exact
+class Readiness(TypedDict):
+    """The engine's state, and the number of its requests."""
+
+    state: EngineState
+    detail: str
+    running: int
+    waiting: int
+
+
+@exact
+class Liveness(TypedDict):
+    """A sign that the process answers."""
+
+    state: Literal["live"]

@@ -1,0 +1,259 @@
+"""All routes: one for each dialect, and those for models, tokens, health, metrics and the page."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+
+from unmask import __version__
+from unmask.api.backend import Backend
+from unmask.api.body import read_body
+from unmask.api.chat import CHAT
+from unmask.api.completions import COMPLETIONS
+from unmask.api.dialect import BodyT, Dialect, prepare
+from unmask.api.errors import STOPPED_RETRY_AFTER_S, ModelNotFound
+from unmask.api.fields import Body
+from unmask.api.logprobs import TokenTexts
+from unmask.api.openapi import RETRY_AFTER, ResponseDocs, document, document_body, document_errors
+from unmask.api.playground import playground_page
+from unmask.api.prompts import (
+    check_messages,
+    check_model,
+    decode,
+    encode_chat,
+    encode_prompts,
+    template_options,
+)
+from unmask.api.requests import DetokenizeBody, TokenizeBody
+from unmask.api.response_models import (
+    DetokenizedPrompt,
+    Liveness,
+    ModelCard,
+    ModelList,
+    Readiness,
+    TokenizedPrompt,
+    Version,
+)
+from unmask.api.responses import RESPONSES
+from unmask.api.sampling import renamed
+from unmask.api.sse import EventStreamResponse
+from unmask.api.streams import Merger, submit_all, while_connected
+from unmask.errors import EngineStarting, InvalidRequest, UnmaskError
+from unmask.metrics import Metrics
+from unmask.types import ModelInfo
+
+DIALECTS: Sequence[Dialect[Any]] = (CHAT, COMPLETIONS, RESPONSES)
+PATHS = (
+    *(dialect.path for dialect in DIALECTS),
+    "/v1/models",
+    "/tokenize",
+    "/detokenize",
+    "/health",
+    "/metrics",
+)
+"""Paths that a 404 lists."""
+BODIES: Sequence[type[Body]] = (
+    *(dialect.body for dialect in DIALECTS if dialect.answer is not None),
+    TokenizeBody,
+    DetokenizeBody,
+)
+"""Bodies in /openapi.json."""
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+)
+
+
+def generation_routes(backend: Backend) -> APIRouter:
+    router = APIRouter()
+    # Looked up late: there is no tokenizer before the model is loaded.
+    texts = TokenTexts(lambda token_id: backend.client.tokenizer.token_text(token_id))
+    for dialect in DIALECTS:
+        responses: ResponseDocs = {}
+        if dialect.answer is not None:
+            responses = document(dialect.answer, streams=True)
+            responses |= document_errors(400, 401, 404, 413, 500, 503)
+        router.add_api_route(
+            dialect.path,
+            _endpoint(dialect, backend, texts),
+            methods=["POST"],
+            name=dialect.name,
+            description=dialect.description,
+            response_model=None,
+            openapi_extra=document_body(dialect.body),
+            responses=responses,
+            include_in_schema=dialect.answer is not None,
+        )
+    return router
+
+
+def _endpoint(
+    dialect: Dialect[BodyT], backend: Backend, texts: TokenTexts
+) -> Callable[[Request], Awaitable[Response]]:
+    async def generate(request: Request) -> Response:
+        with _count_refusals(backend.metrics):
+            body = await read_body(request, dialect.body, backend)
+            job = await prepare(dialect, body, backend)
+        with renamed(dialect.field_names(body)):
+            streams = await submit_all(backend.client, job.requests)
+        writer = dialect.writer(job, body, texts)
+        if body.stream:
+            return EventStreamResponse(writer, streams, backend.config.ping_interval_s)
+        async with aclosing(Merger(streams)) as merger:
+            return JSONResponse(await while_connected(request.receive, writer.whole(merger)))
+
+    return generate
+
+
+@contextmanager
+def _count_refusals(metrics: Metrics) -> Iterator[None]:
+    """Count requests that are refused before they are submitted; the engine counts the rest."""
+    try:
+        yield
+    except UnmaskError as error:
+        reason = "loading" if isinstance(error, EngineStarting) else "invalid"
+        metrics.refused.labels(reason).inc()
+        raise
+
+
+def model_routes(backend: Backend) -> APIRouter:
+    """Routes for the served model, its tokenizer and the version."""
+    router = APIRouter()
+    client = backend.client
+
+    @router.get(
+        "/v1/models", response_model=None, responses=document(ModelList) | document_errors(401, 503)
+    )
+    async def models() -> ModelList:
+        """The one model that is served."""
+        return {"object": "list", "data": [_card(client.model)]}
+
+    @router.get(
+        "/v1/models/{name:path}",
+        response_model=None,
+        responses=document(ModelCard) | document_errors(401, 404, 503),
+    )
+    async def model(name: str) -> ModelCard:
+        """The model of that name."""
+        if not name:
+            raise ModelNotFound("no model is named; GET /v1/models lists the one that is served")
+        check_model(name, client)
+        return _card(client.model)
+
+    refusals = document_errors(400, 401, 404, 413, 503)
+
+    @router.post(
+        "/tokenize",
+        response_model=None,
+        openapi_extra=document_body(TokenizeBody),
+        responses=document(TokenizedPrompt) | refusals,
+    )
+    async def tokenize(request: Request) -> Response:
+        """Token ids of a prompt or a conversation, as the engine would see them."""
+        body = await read_body(request, TokenizeBody, backend)
+        check_model(body.model, client)
+        if (body.prompt is None) == (body.messages is None):
+            raise InvalidRequest("send either prompt or messages", field="prompt")
+        if body.messages is not None:
+            check_messages(body.messages)
+            ids = await encode_chat(backend, body.messages, template_options(body))
+        else:
+            (ids,) = await encode_prompts(
+                backend,
+                [body.prompt or ""],
+                add_special_tokens=body.add_special_tokens is not False,
+            )
+        answer: TokenizedPrompt = {
+            "count": len(ids),
+            "max_model_len": client.model.max_model_len,
+            "tokens": ids,
+        }
+        return JSONResponse(answer)  # skips FastAPI's encoder, which visits each id
+
+    @router.post(
+        "/detokenize",
+        response_model=None,
+        openapi_extra=document_body(DetokenizeBody),
+        responses=document(DetokenizedPrompt) | refusals,
+    )
+    async def detokenize(request: Request) -> DetokenizedPrompt:
+        """Text of token ids, special tokens spelled out."""
+        body = await read_body(request, DetokenizeBody, backend)
+        check_model(body.model, client)
+        client.model.check_ids(body.tokens, "tokens")
+        return {"prompt": await decode(backend, body.tokens)}
+
+    @router.get("/version", response_model=None, responses=document(Version) | document_errors(401))
+    async def version() -> Version:
+        """The version of this package."""
+        return {"version": __version__}
+
+    return router
+
+
+def _card(model: ModelInfo) -> ModelCard:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": model.created_s,
+        "owned_by": "unmask",
+        "max_model_len": model.max_model_len,
+    }
+
+
+def health_routes(backend: Backend) -> APIRouter:
+    """Routes for probes and scrapers, without an API key."""
+    router = APIRouter()
+    readiness = document(Readiness)
+    readiness[503] = {
+        **readiness[200],
+        "description": "no requests are taken; the same body",
+        "headers": {"Retry-After": RETRY_AFTER},
+    }
+
+    @router.get("/health", responses=readiness)
+    @router.head("/health", include_in_schema=False)
+    @router.get("/health/ready", responses=readiness)
+    @router.head("/health/ready", include_in_schema=False)
+    async def ready() -> JSONResponse:
+        """200 while requests are taken, 503 otherwise."""
+        status = backend.client.status()
+        body: Readiness = {
+            "state": status.state,
+            "detail": status.detail,
+            "running": status.num_running,
+            "waiting": status.num_waiting,
+        }
+        if status.state == "ready":
+            return JSONResponse(body)
+        headers = {"retry-after": str(STOPPED_RETRY_AFTER_S)}
+        return JSONResponse(body, status_code=503, headers=headers)
+
+    @router.get("/health/live", response_model=None, responses=document(Liveness))
+    @router.head("/health/live", include_in_schema=False)
+    async def live() -> Liveness:
+        """200 while this process answers at all."""
+        return {"state": "live"}
+
+    @router.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """All metrics in the text format of Prometheus."""
+        return Response(backend.metrics.render(), headers={"content-type": METRICS_TYPE})
+
+    return router
+
+
+def page_routes() -> APIRouter:
+    """The playground: one page, no other files."""
+    router = APIRouter()
+    page = playground_page()
+
+    @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    async def playground() -> HTMLResponse:
+        return HTMLResponse(page, headers={"content-security-policy": PAGE_POLICY})
+
+    return router

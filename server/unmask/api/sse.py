@@ -1,0 +1,57 @@
+"""Server-sent events: their encoding, and a response that sends them as they come."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing, suppress
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from unmask.api.dialect import AnswerWriter
+from unmask.api.streams import Merger, while_connected
+from unmask.client import EventStream
+
+PING = b": ping\n\n"
+DONE = b"data: [DONE]\n\n"
+# JSON does not escape these, and clients that use `splitlines` would break events there.
+LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def encode(value: Mapping[str, object]) -> bytes:
+    """One event."""
+    return frame(to_json(value))
+
+
+def frame(text: str) -> bytes:
+    """One event whose data is JSON text already."""
+    if not text.isascii():
+        text = text.translate(LINE_BREAKS)
+    return f"data: {text}\n\n".encode()
+
+
+class EventStreamResponse(Response):
+    """Sends events as they come; when the client disconnects, its requests are aborted."""
+
+    def __init__(self, writer: AnswerWriter, streams: Sequence[EventStream], ping_s: float) -> None:
+        super().__init__(media_type="text/event-stream")
+        del self.headers["content-length"]
+        self.headers["cache-control"] = "no-cache"
+        self.headers["x-accel-buffering"] = "no"
+        self._writer = writer
+        self._streams = streams
+        self._ping_s = ping_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(Merger(self._streams)) as merger:
+            with suppress(ClientDisconnect):
+                await while_connected(receive, self._send_all(merger, send))
+
+    async def _send_all(self, merger: Merger, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async with aclosing(self._writer.frames(merger, self._ping_s)) as frames:
+            async for data in frames:
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
