@@ -10,10 +10,18 @@ from unmask.config import EngineConfig
 from unmask.engine.schedule.active_rows import active_rows
 from unmask.engine.schedule.batch import StepBatch, build_batch
 from unmask.engine.schedule.block_lengths import index_under_load
-from unmask.engine.schedule.counters import BLOCK_STEP, IN_FLIGHT, NUM_FORWARDS, NUM_ROWS, REPEATS
+from unmask.engine.schedule.counters import REPEATS
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.pages import PagePool
+from unmask.engine.schedule.prefix_cache import PrefixCache
 from unmask.engine.schedule.query_range import IntArray, QueryRange
+from unmask.engine.schedule.repeats import (
+    note_launched,
+    note_scheduled,
+    num_query_tokens,
+    split_repeats,
+    still_repeat,
+)
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.span import Span
 from unmask.engine.schedule.speculation import can_speculate, discard, speculate
@@ -31,9 +39,6 @@ class Scheduler:
     out, the sequence admitted last gives its pages up and is computed again later; its tokens are
     kept. Block lengths that follow the load are chosen as a sequence first runs, by the rows that
     every sequence, running or waiting, would take in blocks of its usual length.
-
-    Most sequences of a step repeat their last pass. They are chosen and counted by arrays over all
-    of them, so host time hardly grows with their number.
     """
 
     def __init__(
@@ -43,7 +48,8 @@ class Scheduler:
         self._pool = pool
         self._model = model
         # With full attention, keys of a prompt depend on what follows it.
-        self._shares_pages = config.prefix_cache and model.attention != "full"
+        is_shared = config.prefix_cache and model.attention != "full"
+        self._prefixes = PrefixCache(pool, is_enabled=is_shared)
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
         self._turns = Turns(limits.max_batch_tokens, limits.saturation_rows)
@@ -147,7 +153,7 @@ class Scheduler:
             heavy_rows, budget = heavy_rows + used, budget - used
         turns.end(light_rows, heavy_rows)
         if self.num_preempted != num_preempted:
-            repeats = repeats[self.table.counters[repeats, REPEATS] > 0]
+            repeats = still_repeat(repeats, self.table)
         return spans, budget, len(repeats)
 
     def _sorted_by_kind(
@@ -158,12 +164,8 @@ class Scheduler:
         No row repeats where the budget might not do for all others too: then the order counts.
         """
         if not self._lacked_budget:
-            rows = np.array([s.table_row for s in self._running], np.int64)
-            is_repeat = self.table.counters[rows, REPEATS] > 0
-            others = [self._running[i] for i in (~is_repeat).nonzero()[0].tolist()]
-            repeats = rows[is_repeat]
-            bounds = self.table.bounds[repeats]
-            num_rows = int((bounds[:, 1] - bounds[:, 0]).sum())
+            repeats, others = split_repeats(self._running, self.table)
+            num_rows = int(num_query_tokens(repeats, self.table).sum())
             num_rows += sum(2 * sequence.decoding.block_len for sequence in others)
             if num_rows <= self._limits.max_batch_tokens:
                 kinds = self._kinds(others)
@@ -191,9 +193,8 @@ class Scheduler:
             return 0
         repeated = [self._spans[row] for row in rows.tolist()]
         spans += [span for span in repeated if span is not None]
-        self.table.ran(rows, self._turns.step)
-        bounds = self.table.bounds[rows]
-        return int((bounds[:, 1] - bounds[:, 0]).sum())
+        note_scheduled(rows, self.table, self._turns.step)
+        return int(num_query_tokens(rows, self.table).sum())
 
     def _run(self, sequences: list[Sequence], budget: int, spans: list[Span]) -> int:
         """Add running sequences to the step while they fit; returns the query tokens used."""
@@ -267,8 +268,8 @@ class Scheduler:
         Returns the sequences whose first step it is.
         """
         started: list[Sequence] = []
-        page_size = self._pool.page_size
-        self._advance_repeats(batch)
+        if batch.num_repeats:
+            note_launched([span.row for span in batch.spans[: batch.num_repeats]], self.table)
         for span in batch.spans[batch.num_repeats :]:
             sequence = span.sequence
             if sequence.speculates_for is not None:
@@ -278,22 +279,8 @@ class Scheduler:
                 if sequence.num_forwards == 1:
                     started.append(sequence)
                 sequence.counters[REPEATS] = self._will_repeat(sequence, span.query)
-                end = (sequence.num_published + 1) * page_size
-                if self._shares_pages and end <= sequence.num_computed:
-                    self._publish(sequence)
+                self._prefixes.publish(sequence)
         return started
-
-    def _advance_repeats(self, batch: StepBatch) -> None:
-        if not batch.num_repeats:
-            return
-        rows = [span.row for span in batch.spans[: batch.num_repeats]]
-        counters, bounds = self.table.counters[rows], self.table.bounds[rows]
-        counters[:, IN_FLIGHT] += 1
-        counters[:, NUM_FORWARDS] += 1
-        counters[:, NUM_ROWS] += bounds[:, 1] - bounds[:, 0]
-        next_step = counters[:, BLOCK_STEP] + counters[:, IN_FLIGHT]
-        counters[:, REPEATS] = next_step < self.table.parameters["num_steps"][rows]
-        self.table.counters[rows] = counters
 
     def _will_repeat(self, sequence: Sequence, query: QueryRange) -> bool:
         return (
@@ -302,17 +289,6 @@ class Scheduler:
             and not self._limits.speculation_rows
             and not self._turns.is_heavy(sequence)
         )
-
-    def _publish(self, sequence: Sequence) -> None:
-        """Offer the pages whose keys are final."""
-        size, unit, index = self._pool.page_size, sequence.hash_unit, sequence.num_published
-        while -(-(index + 1) * size // unit) * unit <= sequence.num_computed:
-            key = sequence.hash_of_page(index, size)
-            if key is None:
-                return
-            self._pool.publish(sequence.pages[index], key)
-            index += 1
-            sequence.num_published = index
 
     def _extend(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
         """Add a running sequence to the step; returns the query tokens used."""
@@ -339,7 +315,7 @@ class Scheduler:
         sequence.resume()
         if not sequence.was_admitted:
             self._choose_block_length(sequence)
-        self._take_prefix(sequence)
+        self._prefixes.take(sequence)
         needed = sequence.num_pages(sequence.next_horizon, self._pool.page_size)
         needed -= len(sequence.pages)
         query = sequence.next_pass(budget)
@@ -372,20 +348,6 @@ class Scheduler:
         chosen = sequence.choices[min(index, len(sequence.choices) - 1)]
         if chosen is not sequence.decoding:
             sequence.decode_by(chosen)
-
-    def _take_prefix(self, sequence: Sequence) -> None:
-        if not self._shares_pages:
-            return
-        size = self._pool.page_size
-        while True:
-            index = len(sequence.pages)
-            key = sequence.hash_of_page(index, size)
-            page = None if key is None else self._pool.acquire(key)
-            if page is None:
-                break
-            sequence.pages.append(page)
-        sequence.num_computed = len(sequence.pages) * size
-        sequence.num_published = len(sequence.pages)
 
     def _cover(self, sequence: Sequence, end: int) -> bool:
         missing = sequence.num_pages(end, self._pool.page_size) - len(sequence.pages)

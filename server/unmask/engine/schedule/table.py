@@ -5,7 +5,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from unmask.engine.schedule.counters import LAST_STEP, NUM_COUNTERS, REPEATS, TICKET
+from unmask.engine.schedule.counters import NUM_COUNTERS, REPEATS, TICKET
 from unmask.engine.schedule.decoding import COLUMNS, Columns
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 from unmask.engine.schedule.sequence import Sequence
@@ -104,7 +104,3 @@ class SequenceTable:
     def flat(self, rows: IntArray) -> IntArray:
         """Offsets of the first positions of `rows` in `tokens` and `masked`, laid flat."""
         return rows * self.tokens.shape[1]
-
-    def ran(self, rows: IntArray, step: int) -> None:
-        """Note the scheduler's step in which rows ran."""
-        self.counters[rows, LAST_STEP] = step
