@@ -10,15 +10,6 @@ import numpy as np
 
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.schedule.batch import StepBatch, StepResult
-from unmask.engine.schedule.counters import (
-    BLOCK_START,
-    BLOCK_STEP,
-    FINAL_END,
-    IN_FLIGHT,
-    NUM_FINAL,
-    NUM_STEPS,
-    TICKET,
-)
 from unmask.engine.schedule.query_range import IntArray, Ranges
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.span import Span
@@ -102,11 +93,10 @@ def apply_speculative(
     if origin.in_flight:
         return None  # it was launched once more, from the same state, as no scores were kept
     assert origin.table_row is not None, "a sequence that runs has a row"
-    denoised, rows, tickets = list(batch.denoised), batch.table_rows.copy(), batch.tickets.copy()
-    denoised[index] = Span.from_pass(origin, span.query)
-    rows[index], tickets[index] = origin.table_row, origin.counters[TICKET]
+    denoised, rows = list(batch.denoised), batch.table_rows.copy()
+    denoised[index], rows[index] = Span.from_pass(origin, span.query), origin.table_row
     origin.in_flight += 1
-    reached = replace(batch, denoised=tuple(denoised), table_rows=rows, tickets=tickets)
+    reached = replace(batch, denoised=tuple(denoised), table_rows=rows)
     return apply_step(sessions, table, reached, result, at_s, only=index)
 
 
@@ -125,20 +115,23 @@ def apply_step(
     """
     applied = Applied(at_s)
     # Where steps overlap, a request may be over by now, or a block full.
-    counters = table.counters[batch.table_rows]
-    is_live = (counters[:, TICKET] == batch.tickets) & (batch.tickets > 0)
-    is_live &= counters[:, BLOCK_START] == batch.block_starts
+    is_live = [
+        span.block_start == span.sequence.block_start and span.sequence.table_row is not None
+        for span in batch.denoised
+    ]
     if only is not None:
-        is_live &= np.arange(len(is_live)) == only
-    live = is_live.nonzero()[0]
+        is_live = [i == only and flag for i, flag in enumerate(is_live)]
+    live = np.array(is_live, np.bool_).nonzero()[0]
+    sequences = [span.sequence for span, flag in zip(batch.denoised, is_live, strict=True) if flag]
     rows = batch.table_rows[live]
     applied.num_steps = len(live)
     applied.num_committed = _commit(sessions, live, table, batch, result)
-    table.counters[rows, IN_FLIGHT] -= 1
-    table.counters[rows, NUM_STEPS] += 1
-    table.counters[rows, BLOCK_STEP] += 1
+    for sequence in sequences:
+        sequence.in_flight -= 1
+        sequence.num_steps += 1
+        sequence.block_step += 1
     applied.num_block_positions = int(batch.decoding.columns["block_len"][live].sum())
-    for prefix in _final_prefixes(batch, live, rows, table):
+    for prefix in _final_prefixes(sequences, rows, table):
         _finalize(sessions[prefix.sequence.request.request_id], prefix, applied)
     return applied
 
@@ -217,10 +210,11 @@ class _Prefix:
 
 
 def _final_prefixes(
-    batch: StepBatch, live: IntArray, rows: IntArray, table: SequenceTable
+    sequences: list[Sequence], rows: IntArray, table: SequenceTable
 ) -> list[_Prefix]:
-    """Final prefixes of live spans with fresh final tokens, or whose drafts are streamed."""
-    starts, limits = table.counters[rows, NUM_FINAL], table.counters[rows, FINAL_END]
+    """Final prefixes of sequences with fresh final tokens, or whose drafts are streamed."""
+    starts = np.array([sequence.num_final for sequence in sequences], np.int64)
+    limits = np.array([sequence.final_end for sequence in sequences], np.int64)
     is_told = ~table.masked.reshape(-1)[table.flat(rows) + starts]
     is_told |= table.has_refinements[rows]
     which = is_told.nonzero()[0]
@@ -236,11 +230,10 @@ def _final_prefixes(
     # One conversion to Python's numbers: one for each sequence would take longer than all the rest.
     tokens: list[int] = table.tokens.reshape(-1)[fresh.numbers].tolist()
     parts = itertools.pairwise(fresh.starts.tolist())
-    spans = [batch.denoised[i] for i in live[which].tolist()]
     return [
-        _Prefix(span.sequence, start, end, tokens[first:last])
-        for span, start, end, (first, last) in zip(
-            spans, starts.tolist(), ends.tolist(), parts, strict=True
+        _Prefix(sequences[i], start, end, tokens[first:last])
+        for i, start, end, (first, last) in zip(
+            which.tolist(), starts.tolist(), ends.tolist(), parts, strict=True
         )
     ]
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from unmask.engine.schedule.counters import BLOCK_STEP, IN_FLIGHT, TICKET
 from unmask.engine.schedule.decoding import Columns
 from unmask.engine.schedule.query_range import BoolArray, IntArray, Ranges
 from unmask.engine.schedule.span import Bounds, Span
@@ -60,8 +59,6 @@ class StepBatch:
     num_repeats: int  # of the first spans, which are their sequences' last ones once more
     denoised: tuple[Span, ...]  # B
     table_rows: IntArray  # [B]
-    tickets: IntArray  # [B], which tell whether a row still has the same sequence
-    block_starts: IntArray  # [B]
     token_ids: IntArray  # [T]
     positions: IntArray  # [T]
     slots: IntArray  # [T] of the KV cache
@@ -139,8 +136,6 @@ def build_batch(
         num_repeats=num_repeats,
         denoised=tuple(denoised),
         table_rows=bounds.row[which],
-        tickets=table.counters[bounds.row[which], TICKET],
-        block_starts=bounds.block_start[which],
         token_ids=_token_ids(spans, bounds, rows, table),
         positions=rows.numbers,
         slots=_slots(rows, pages, page_size),
@@ -156,7 +151,7 @@ def build_batch(
         scored_starts=scored.starts,
         open_rows=blocks.numbers + first_rows[opened].take(blocks.owner),
         open_slots=_open_slots(attention, blocks, open_start, bounds.row[opened], table),
-        open_is_known=_is_known(blocks, bounds, opened, table),
+        open_is_known=_is_known(blocks, bounds, opened, spans),
         scored_open=scored.numbers + first_open.take(scored.owner),
         guided=guided,
         guiding_rows=hidden_rows[guided] + lengths[which].take(scored.owner[guided]),
@@ -172,13 +167,13 @@ def _bounds(spans: list[Span], table: SequenceTable) -> Bounds:
     return Bounds.from_numbers(numbers)
 
 
-def _is_known(blocks: Ranges, bounds: Bounds, opened: IntArray, table: SequenceTable) -> BoolArray:
+def _is_known(blocks: Ranges, bounds: Bounds, opened: IntArray, spans: list[Span]) -> BoolArray:
     """True for positions of open blocks whose tokens the host knows.
 
     Those of a block that is in flight are on the device; the next one begins as masks.
     """
     opens_next = bounds.opens_next[opened] > 0
-    in_flight = table.counters[bounds.row[opened], IN_FLIGHT] > 0
+    in_flight = np.array([spans[i].sequence.in_flight > 0 for i in opened.tolist()], np.bool_)
     if not opens_next.any():
         return np.asarray((~in_flight).take(blocks.owner))
     never = np.iinfo(np.int64).max
@@ -296,12 +291,12 @@ def _decoding_arrays(
 ) -> DecodingArrays:
     rows = bounds.row[which]
     columns = table.parameters.take(rows)
-    counters = table.counters[rows]
-    steps = counters[:, BLOCK_STEP] + counters[:, IN_FLIGHT]
+    sequences = [span.sequence for span in denoised]
+    steps = np.array([s.block_step + s.in_flight for s in sequences], np.int64)
     steps[bounds.opens_next[which] > 0] = 0
     constraints = None
     if columns["has_constraint"].any():
-        constraints = [span.sequence.decoding.constraint for span in denoised]
+        constraints = [sequence.decoding.constraint for sequence in sequences]
     return DecodingArrays(
         columns,
         table.quotas[rows, np.minimum(steps, columns["num_steps"] - 1)],

@@ -4,24 +4,14 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import takewhile
 
-import numpy as np
-
 from unmask.config import EngineConfig
 from unmask.engine.schedule.active_rows import active_rows
 from unmask.engine.schedule.batch import StepBatch, build_batch
 from unmask.engine.schedule.block_lengths import index_under_load
-from unmask.engine.schedule.counters import REPEATS
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.prefix_cache import PrefixCache
-from unmask.engine.schedule.query_range import IntArray, QueryRange
-from unmask.engine.schedule.repeats import (
-    note_launched,
-    note_scheduled,
-    num_query_tokens,
-    split_repeats,
-    still_repeat,
-)
+from unmask.engine.schedule.query_range import QueryRange
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.span import Span
 from unmask.engine.schedule.speculation import can_speculate, discard, speculate
@@ -138,7 +128,7 @@ class Scheduler:
         # A sequence that was just preempted must not come back in the step that needed its pages.
         if self.num_preempted == num_preempted:
             num_heavy = self._limits.max_num_seqs
-            if light or len(repeats):
+            if light or repeats:
                 num_heavy = int(is_due and not heavy_rows)
             admitted = self._admit_waiting(budget, spans, num_heavy)
             light_rows, heavy_rows = light_rows + admitted[0], heavy_rows + admitted[1]
@@ -153,25 +143,26 @@ class Scheduler:
             heavy_rows, budget = heavy_rows + used, budget - used
         turns.end(light_rows, heavy_rows)
         if self.num_preempted != num_preempted:
-            repeats = still_repeat(repeats, self.table)
+            repeats = [sequence for sequence in repeats if sequence.pages]
         return spans, budget, len(repeats)
 
     def _sorted_by_kind(
         self,
-    ) -> tuple[IntArray, list[Sequence], list[Sequence], list[Sequence]]:
-        """Rows that repeat their last pass, and other sequences: decoding, reading and heavy ones.
+    ) -> tuple[list[Sequence], list[Sequence], list[Sequence], list[Sequence]]:
+        """Sequences that repeat their last pass, and others: decoding, reading and heavy ones.
 
-        No row repeats where the budget might not do for all others too: then the order counts.
+        None repeats where the budget might not do for all others too: then their order counts.
         """
         if not self._lacked_budget:
-            repeats, others = split_repeats(self._running, self.table)
-            num_rows = int(num_query_tokens(repeats, self.table).sum())
-            num_rows += sum(2 * sequence.decoding.block_len for sequence in others)
+            repeats = [sequence for sequence in self._running if sequence.repeats]
+            others = [sequence for sequence in self._running if not sequence.repeats]
+            num_rows = sum([sequence.num_repeated for sequence in repeats])
+            num_rows += sum([2 * sequence.decoding.block_len for sequence in others])
             if num_rows <= self._limits.max_batch_tokens:
                 kinds = self._kinds(others)
                 if not kinds[2]:
                     return repeats, *kinds
-        return np.empty(0, np.int64), *self._kinds(self._running)
+        return [], *self._kinds(self._running)
 
     def _kinds(
         self, sequences: list[Sequence]
@@ -187,14 +178,17 @@ class Scheduler:
                 (reading if sequence.is_reading else decoding).append(sequence)
         return decoding, reading, heavy
 
-    def _repeat(self, rows: IntArray, spans: list[Span]) -> int:
-        """Add the last spans of rows to the step once more; returns their query tokens."""
-        if not len(rows):
-            return 0
-        repeated = [self._spans[row] for row in rows.tolist()]
-        spans += [span for span in repeated if span is not None]
-        note_scheduled(rows, self.table, self._turns.step)
-        return int(num_query_tokens(rows, self.table).sum())
+    def _repeat(self, sequences: list[Sequence], spans: list[Span]) -> int:
+        """Add the last spans of sequences to the step once more; returns their query tokens."""
+        step, last = self._turns.step, self._spans
+        num_rows = 0
+        for sequence in sequences:
+            span = last[sequence.table_row or 0]
+            assert span is not None, "what is repeated ran before"
+            spans.append(span)
+            sequence.last_step = step
+            num_rows += sequence.num_repeated
+        return num_rows
 
     def _run(self, sequences: list[Sequence], budget: int, spans: list[Span]) -> int:
         """Add running sequences to the step while they fit; returns the query tokens used."""
@@ -268,8 +262,8 @@ class Scheduler:
         Returns the sequences whose first step it is.
         """
         started: list[Sequence] = []
-        if batch.num_repeats:
-            note_launched([span.row for span in batch.spans[: batch.num_repeats]], self.table)
+        for span in batch.spans[: batch.num_repeats]:
+            span.sequence.computed_again()
         for span in batch.spans[batch.num_repeats :]:
             sequence = span.sequence
             if sequence.speculates_for is not None:
@@ -278,7 +272,7 @@ class Scheduler:
                 sequence.computed(span.query)
                 if sequence.num_forwards == 1:
                     started.append(sequence)
-                sequence.counters[REPEATS] = self._will_repeat(sequence, span.query)
+                sequence.repeats = self._will_repeat(sequence, span.query)
                 self._prefixes.publish(sequence)
         return started
 
@@ -368,7 +362,7 @@ class Scheduler:
     def _release(self, sequence: Sequence) -> None:
         self._pool.release(sequence.pages)
         sequence.pages = []
-        sequence.counters[REPEATS] = False
+        sequence.repeats = False
         if sequence.table_row is not None:
             self._spans[sequence.table_row] = None
         sequence.num_computed = sequence.num_published = 0

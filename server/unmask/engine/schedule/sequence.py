@@ -5,20 +5,6 @@ import time
 
 import numpy as np
 
-from unmask.engine.schedule.counters import (
-    BLOCK_START,
-    BLOCK_STEP,
-    FINAL_END,
-    IN_FLIGHT,
-    LAST_STEP,
-    NUM_COUNTERS,
-    NUM_FINAL,
-    NUM_FORWARDS,
-    NUM_ROWS,
-    NUM_STEPS,
-    REPEATS,
-    Counter,
-)
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PageHash, page_hash, root_hash
 from unmask.engine.schedule.query_range import BoolArray, IntArray, QueryRange
@@ -36,14 +22,6 @@ class Sequence:
     answer's, those before `fill_end` are denoised, and those after it are given.
     """
 
-    block_step = Counter(BLOCK_STEP)  # denoising steps of the open block that were applied
-    in_flight = Counter(IN_FLIGHT)  # runs of the open block whose results are not known yet
-    num_steps = Counter(NUM_STEPS)  # denoising steps of all blocks
-    num_forwards = Counter(NUM_FORWARDS)  # forward passes that it took part in
-    num_rows = Counter(NUM_ROWS)  # query tokens of these passes
-    last_step = Counter(LAST_STEP)  # of the scheduler, in which it ran
-    num_final = Counter(NUM_FINAL)  # positions of the final prefix
-
     def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
         self.request = request
         self.choices = (decoding, *decoding.shorter)
@@ -53,11 +31,13 @@ class Sequence:
         self.shift = info.shift
         self.num_prompt = len(request.prompt_token_ids)
         self.num_cached = 0
-        self.counters = np.zeros(NUM_COUNTERS, np.int64)
+        self.num_steps = 0  # denoising steps of all blocks that were applied
+        self.num_forwards = 0  # forward passes that it took part in
+        self.num_rows = 0  # query tokens of these passes
         self.arrival_s = time.monotonic()
         self.first_token_s: float | None = None
         self.was_admitted = False
-        self.last_step = -1
+        self.last_step = -1  # of the scheduler, in which it ran
         self.num_passed = 0  # sequences that were admitted before it for lack of pages
         self.speculates_for: Sequence | None = None  # of which this is a speculative state
         self.num_shared = 0  # pages of it that a speculative state reads
@@ -67,6 +47,7 @@ class Sequence:
     def decode_by(self, decoding: Decoding) -> None:
         """Lay the canvas out in blocks; nothing may have been computed yet."""
         self.decoding = decoding
+        self.num_block_steps = decoding.steps
         self.num_branches = 2 if decoding.cfg_scale else 1  # the second one's prompt is masked
         # Whether resolved positions of the open block are computed no more until it is full.
         self.keeps_block_keys = decoding.cache == "block"
@@ -100,7 +81,7 @@ class Sequence:
         self.guess = self.tokens.copy()
         self.accepted = np.zeros(capacity, np.bool_)  # by the last step of a canvas of noise
         self._open_block(self.num_prompt - (self.num_prompt - self.origin) % block_len)
-        self.block_step = 0
+        self.block_step = 0  # denoising steps of the open block that were applied
         self.post_steps = 0
         self.is_settled = False  # whether edits are over, so that the block is final
         # Whether resolved positions of the open block are computed no more until it is full, and
@@ -109,7 +90,7 @@ class Sequence:
         self.has_block_keys = False
         self.was_masked = self.masked[:0]  # in the open block, before the last result
         self.num_computed = 0
-        self.in_flight = 0
+        self.in_flight = 0  # runs of the open block whose results are not known yet
         self.in_next = 0  # runs of the block after it
         self.table_row: int | None = None  # of the table and the device's canvas, once admitted
         self.num_final = self.num_prompt
@@ -133,8 +114,7 @@ class Sequence:
     @property
     def is_out(self) -> bool:
         """Whether the last step that the open block may take is launched."""
-        step, in_flight = self.counters[:2].tolist()
-        return bool(step + in_flight >= self.decoding.steps)
+        return self.block_step + self.in_flight >= self.num_block_steps
 
     @property
     def opens_next(self) -> bool:
@@ -146,13 +126,12 @@ class Sequence:
         """
         if not self._may_open_next or self.in_next or self.keeps_scores:
             return False
-        step, in_flight = self.counters[:2].tolist()
-        if in_flight != 1 or step + 1 < self.decoding.steps or self.block_end >= self.fill_end:
+        if self.in_flight != 1 or not self.is_out or self.block_end >= self.fill_end:
             return False
         if self.is_canvas:
             return True
         num_masked = int(np.count_nonzero(self.masked[self.block_start : self.block_end]))
-        quota: int = self.decoding.quotas[min(step, self.decoding.steps - 1)]
+        quota: int = self.decoding.quotas[min(self.block_step, self.num_block_steps - 1)]
         return num_masked <= quota
 
     @property
@@ -319,6 +298,18 @@ class Sequence:
         elif self.decoding.cache != "none":
             self.num_computed = self.block_start
 
+    def computed_again(self) -> None:
+        """Record that the last pass was launched once more; see `will_repeat`."""
+        self.num_forwards += 1
+        self.num_rows += self.num_repeated
+        self.in_flight += 1
+        self.repeats = self.block_step + self.in_flight < self.num_block_steps
+
+    @property
+    def num_repeated(self) -> int:
+        """Query tokens of the last pass, if it repeats: of the whole open block."""
+        return self.block_end - self.block_start
+
     def tokens_without_prompt(self, query: QueryRange) -> IntArray:
         """Token ids [end - start] with the prompt, and what follows the answer, masked."""
         tokens = self.tokens[query.start : query.end].copy()
@@ -357,7 +348,6 @@ class Sequence:
         """A state of the same request that goes on by itself, without pages yet."""
         state = copy.copy(self)
         state.speculates_for = self.speculates_for or self
-        state.counters = self.counters.copy()
         state.tokens, state.masked = self.tokens.copy(), self.masked.copy()
         state.pages, state.page_hashes = [], []
         state.table_row, state.in_flight = None, 0
@@ -391,5 +381,5 @@ class Sequence:
     def _open_block(self, start: int) -> None:
         self.block_start = start
         self.block_end = min(start + self.decoding.block_len, self.fill_end)
-        self.counters[[BLOCK_START, REPEATS]] = start, False
-        self.counters[FINAL_END] = min(self.block_end, self.last_end)
+        self.final_end = min(self.block_end, self.last_end)
+        self.repeats = False

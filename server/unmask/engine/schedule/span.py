@@ -64,8 +64,3 @@ class Bounds:
     def from_numbers(cls, numbers: IntArray) -> "Bounds":
         """Bounds of `Span.bounds`, [S, 10]."""
         return cls(*numbers.T.copy())
-
-    @property
-    def block_start(self) -> IntArray:
-        """`Span.block_start` of each."""
-        return self.open_start + self.opens_next * (self.scored_start - self.open_start)

@@ -5,7 +5,6 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from unmask.engine.schedule.counters import NUM_COUNTERS, REPEATS, TICKET
 from unmask.engine.schedule.decoding import COLUMNS, Columns
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 from unmask.engine.schedule.sequence import Sequence
@@ -16,11 +15,11 @@ NUM_BOUNDS = 10  # of a span
 
 
 class SequenceTable:
-    """Tokens, pages, parameters and counters of admitted sequences, a row each.
+    """Tokens, pages and parameters of admitted sequences, a row each.
 
-    The tokens of a sequence, its masked positions and its counters are views of its row from
-    admission to removal. A row is also one of the device's open tokens. The system gives memory as
-    it is written.
+    The tokens of a sequence and its masked positions are views of its row from admission to
+    removal. A row is also one of the device's open tokens. The system gives memory as it is
+    written.
     """
 
     def __init__(self, num_rows: int, num_positions: int, num_pages: int) -> None:
@@ -29,13 +28,11 @@ class SequenceTable:
         self.pages = np.zeros((num_rows, num_pages), np.int64)
         self.parameters: Columns = np.zeros(num_rows, COLUMNS)
         self.quotas = np.zeros((num_rows, MAX_BLOCK_LENGTH), np.int64)  # by step of a block
-        self.counters = np.zeros((num_rows, NUM_COUNTERS), np.int64)
         self.bounds = np.zeros((num_rows, NUM_BOUNDS), np.int64)  # of the last span, `Span.bounds`
         self.has_refinements: BoolArray = np.zeros(num_rows, np.bool_)
         # True if a step's result gives a row tokens and nothing else.
         self.is_plain: BoolArray = np.zeros(num_rows, np.bool_)
         self._free = list(range(num_rows))
-        self._num_entered = 0
 
     @classmethod
     def sized(cls, num_rows: int, max_model_len: int, num_pages: int, page_size: int) -> Self:
@@ -53,10 +50,6 @@ class SequenceTable:
             tokens, masked = self.tokens[row, :length], self.masked[row, :length]
             tokens[:], masked[:] = sequence.tokens, sequence.masked
             sequence.tokens, sequence.masked = tokens, masked
-            self.counters[row] = sequence.counters
-            sequence.counters = self.counters[row]
-            self._num_entered += 1
-            sequence.counters[TICKET] = self._num_entered
             self._write_parameters(row, sequence)
         self.pages[sequence.table_row, : len(sequence.pages)] = sequence.pages
 
@@ -94,12 +87,9 @@ class SequenceTable:
         """Take the row back, if there is one; the sequence keeps copies of its arrays."""
         if sequence.table_row is None:
             return
-        row = sequence.table_row
-        self._free.append(row)
+        self._free.append(sequence.table_row)
         sequence.tokens, sequence.masked = sequence.tokens.copy(), sequence.masked.copy()
-        sequence.counters = sequence.counters.copy()
         sequence.table_row = None
-        self.counters[row, [TICKET, REPEATS]] = 0
 
     def flat(self, rows: IntArray) -> IntArray:
         """Offsets of the first positions of `rows` in `tokens` and `masked`, laid flat."""
