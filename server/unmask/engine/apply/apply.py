@@ -199,7 +199,7 @@ def _note_logprobs(
         session.logprobs[position] = TokenLogprob(token_id, math.log(confidence), top)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Prefix:
     """Positions [start, end) of a sequence with nothing masked before or among them."""
 
@@ -213,27 +213,30 @@ def _final_prefixes(
     sequences: list[Sequence], rows: IntArray, table: SequenceTable
 ) -> list[_Prefix]:
     """Final prefixes of sequences with fresh final tokens, or whose drafts are streamed."""
+    fresh = [
+        i
+        for i, sequence in enumerate(sequences)
+        if not sequence.masked[sequence.num_final] or sequence.request.refinements is not None
+    ]
+    if not fresh:
+        return []
+    sequences = [sequences[i] for i in fresh]
     starts = np.array([sequence.num_final for sequence in sequences], np.int64)
     limits = np.array([sequence.final_end for sequence in sequences], np.int64)
-    is_told = ~table.masked.reshape(-1)[table.flat(rows) + starts]
-    is_told |= table.has_refinements[rows]
-    which = is_told.nonzero()[0]
-    if not len(which):
-        return []
-    starts, limits, offsets = starts[which], limits[which], table.flat(rows[which])
+    offsets = table.flat(rows[fresh])
     opened = Ranges.from_lengths(starts + offsets, limits - starts)
     is_masked = table.masked.reshape(-1)[opened.numbers]
     masked_offsets = np.where(is_masked, opened.numbers, np.iinfo(np.int64).max)
     first_masked = np.minimum.reduceat(masked_offsets, opened.starts[:-1]) - offsets
     ends = np.minimum(first_masked, limits)
-    fresh = Ranges.from_lengths(starts + offsets, ends - starts)
+    prefixes = Ranges.from_lengths(starts + offsets, ends - starts)
     # One conversion to Python's numbers: one for each sequence would take longer than all the rest.
-    tokens: list[int] = table.tokens.reshape(-1)[fresh.numbers].tolist()
-    parts = itertools.pairwise(fresh.starts.tolist())
+    tokens: list[int] = table.tokens.reshape(-1)[prefixes.numbers].tolist()
+    parts = itertools.pairwise(prefixes.starts.tolist())
     return [
-        _Prefix(sequences[i], start, end, tokens[first:last])
-        for i, start, end, (first, last) in zip(
-            which.tolist(), starts.tolist(), ends.tolist(), parts, strict=True
+        _Prefix(sequence, start, end, tokens[first:last])
+        for sequence, start, end, (first, last) in zip(
+            sequences, starts.tolist(), ends.tolist(), parts, strict=True
         )
     ]
 

@@ -16,7 +16,7 @@ from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.span import Span
 from unmask.engine.schedule.speculation import can_speculate, discard, speculate
 from unmask.engine.schedule.table import SequenceTable
-from unmask.engine.schedule.turns import MAX_PASSED, Turns, pass_rows
+from unmask.engine.schedule.turns import MAX_PASSED, Turns
 from unmask.types import ModelInfo
 
 
@@ -205,7 +205,7 @@ class Scheduler:
         if not self._waiting or len(self._running) >= self._limits.max_num_seqs:
             return 0
         first = self._waiting[0]
-        return pass_rows(first) + (0 if first.is_full else first.num_prompt)
+        return first.rows_per_pass + (0 if first.is_full else first.num_prompt)
 
     def _admit_waiting(self, budget: int, spans: list[Span], num_heavy: int) -> tuple[int, int]:
         """Start waiting sequences while they fit, at most `num_heavy` of them heavy.

@@ -78,6 +78,7 @@ class Sequence:
         self.masked = np.zeros(capacity, np.bool_)
         self.masked[self.num_prompt : self.fill_end] = True
         self.confidence = np.zeros(capacity, np.float32)
+        self.rows_per_pass = self._rows_per_pass()
         self.guess = self.tokens.copy()
         self.accepted = np.zeros(capacity, np.bool_)  # by the last step of a canvas of noise
         self._open_block(self.num_prompt - (self.num_prompt - self.origin) % block_len)
@@ -98,6 +99,15 @@ class Sequence:
         self.page_hashes: list[PageHash] = []
         self._last_pass: QueryRange | None = None  # over a whole open block, often the next one too
         self.num_published = 0
+
+    def _rows_per_pass(self) -> int:
+        """Rows that every denoising pass takes."""
+        if not self.is_full:
+            return self.decoding.block_len
+        if self.decoding.cache == "dual":
+            return self.num_branches * self.decoding.block_len
+        before = 0 if self.decoding.cache == "none" else self.num_prompt
+        return self.num_branches * (len(self.tokens) - before)
 
     @property
     def usual_block_len(self) -> int:

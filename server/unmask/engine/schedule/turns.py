@@ -26,7 +26,7 @@ class Turns:
 
     def is_heavy(self, sequence: Sequence) -> bool:
         """Whether a pass of this sequence holds up the rest."""
-        return pass_rows(sequence) > self._heavy_rows
+        return sequence.rows_per_pass > self._heavy_rows
 
     @property
     def is_heavy_due(self) -> bool:
@@ -53,13 +53,3 @@ class Turns:
     def longest_waiting(sequences: Many[Sequence]) -> list[Sequence]:
         """In the order of the steps in which they ran last."""
         return sorted(sequences, key=lambda sequence: sequence.last_step)
-
-
-def pass_rows(sequence: Sequence) -> int:
-    """Rows that every denoising pass of a sequence takes."""
-    if not sequence.is_full:
-        return sequence.decoding.block_len
-    if sequence.decoding.cache == "dual":
-        return sequence.num_branches * sequence.decoding.block_len
-    before = 0 if sequence.decoding.cache == "none" else sequence.num_prompt
-    return sequence.num_branches * (len(sequence.tokens) - before)
