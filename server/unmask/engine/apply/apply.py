@@ -46,7 +46,7 @@ class Session:
         return time.monotonic() - self.sequence.arrival_s
 
     def usage(self) -> Usage:
-        """What the request has cost so far."""
+        """Cost of the request so far."""
         s = self.sequence
         return Usage(
             s.request.num_given,
@@ -175,7 +175,7 @@ def _commit(
 
 
 def _note_draft(sequence: Sequence, batch: StepBatch, result: StepResult, rows: slice) -> None:
-    """Remember what is told of positions that are not final."""
+    """Keep the draft of positions that are not final."""
     positions = batch.scored_positions[rows]
     may_change = sequence.masked[positions] | (sequence.decoding.editing_threshold is not None)
     open_positions = positions[may_change]

@@ -1,4 +1,4 @@
-"""From final tokens to final text, with stop strings cut off before anyone sees them."""
+"""Final text of final tokens; stop strings are cut off before anyone sees them."""
 
 from dataclasses import dataclass
 
@@ -30,23 +30,23 @@ class TextAssembler:
         ready = ""
         for i, token_id in enumerate(token_ids):
             self._held += self._decoder.push([token_id])
-            if (found := self._first_stop()) is not None:
-                at, stop = found
+            if (match := self._first_stop()) is not None:
+                at, stop = match
                 return TextPiece(ready + self._held[:at], i + 1, stop)
             keep = self._possible_stop()
             cut = len(self._held) - keep
             ready, self._held = ready + self._held[:cut], self._held[cut:]
         if last:
             self._held += self._decoder.flush()
-            if (found := self._first_stop()) is not None:
-                at, stop = found
+            if (match := self._first_stop()) is not None:
+                at, stop = match
                 return TextPiece(ready + self._held[:at], len(token_ids), stop)
             ready, self._held = ready + self._held, ""
         return TextPiece(ready, len(token_ids))
 
     def _first_stop(self) -> tuple[int, str] | None:
-        found = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
-        return min(found, default=None)
+        matches = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        return min(matches, default=None)
 
     def _possible_stop(self) -> int:
         """Length of the longest end of the held text that a stop string begins with."""

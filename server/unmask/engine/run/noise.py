@@ -125,8 +125,8 @@ class NoiseInputs:
     def noise(self, steps: Tensor, vocab_size: int) -> Tensor:
         """Random tokens [S, L] of the steps `steps` [S]."""
         seeds, positions = self.per_row(self.seeds), self.positions
-        found = noise_tokens(seeds, positions, self.per_row(steps), vocab_size)
-        return found.view(len(self.rows), -1)
+        tokens = noise_tokens(seeds, positions, self.per_row(steps), vocab_size)
+        return tokens.view(len(self.rows), -1)
 
 
 def noise_arrays(

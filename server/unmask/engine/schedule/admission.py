@@ -1,4 +1,4 @@
-"""What is refused at the door, and the filling in of defaults; no queue, no torch."""
+"""Refuses requests that can never be served, and fills in defaults; no queue, no torch."""
 
 import os
 from dataclasses import MISSING, fields, replace
@@ -55,15 +55,15 @@ def _resolve(
     params, default = request.sampling, model.default_sampling
     num_given = request.num_given
     _check_prompt(request, model)
-    room = model.max_model_len - num_given
+    remaining = model.max_model_len - num_given
     is_full = model.attention == "full"
     # One canvas of all of a long context would take its every step.
-    usual_tokens = min(room, FULL_MAX_TOKENS) if is_full else room
+    usual_tokens = min(remaining, FULL_MAX_TOKENS) if is_full else remaining
     max_tokens = params.max_tokens or default.max_tokens or usual_tokens
-    if max_tokens > room:
+    if max_tokens > remaining:
         raise InvalidRequest(
-            f"max_tokens is {shown(max_tokens)}, but {_given(request)}; at most {room} are left. "
-            f"This model's maximum context length is {model.max_model_len} tokens.",
+            f"max_tokens is {shown(max_tokens)}, but {_given(request)}; at most {remaining} are "
+            f"left. This model's maximum context length is {model.max_model_len} tokens.",
             field="max_tokens",
             code="context_length_exceeded",
         )
@@ -131,7 +131,7 @@ def _resolved(params: SamplingParams, default: SamplingParams) -> dict[str, Any]
 
 
 def _eos_last(policy: PolicyName, params: SamplingParams, model: ModelInfo) -> bool:
-    """Whether what would end the answer is filled last; a default is for whom it has a meaning."""
+    """True if tokens that end the answer are filled last; a default holds where it applies."""
     if BY_NAME[policy].ranks_by != "confidence":
         if params.eos_last:
             raise InvalidRequest(
@@ -173,7 +173,7 @@ def _check_canvas(
 
 
 def _constraint(params: SamplingParams, model: ModelInfo) -> Constraint | None:
-    """What the request changes in distributions; raises `InvalidRequest` if it leaves nothing."""
+    """Logit biases and allowed tokens; raises `InvalidRequest` if no token is left."""
     allowed = params.allowed_token_ids
     model.check_ids([token_id for token_id, _ in params.logit_bias], "logit_bias")
     model.check_ids(allowed or (), "allowed_token_ids")
@@ -268,8 +268,8 @@ def _quotas(
 ) -> tuple[int, ...]:
     """The fewest positions that each step fills; policies that only rank follow the family.
 
-    Where logits are shifted, the first position of a block is told by the row before the block,
-    and is filled by a pass of its own that has that row, unless every pass has all rows.
+    Where logits are shifted, those of a block's first position are in the row before the block. It is
+    filled by a pass of its own that has that row, unless every pass has all rows.
     """
     if model.canvas is not None:
         return (1,) * (steps or model.canvas.steps)
@@ -315,18 +315,18 @@ def _given(request: Request) -> str:
 
 def _policy(params: SamplingParams, model: ModelInfo) -> PolicyName:
     """The policy asked for, or the one that a limit or a number of steps implies."""
-    given = [name for name in WITH_THRESHOLD if getattr(params, name) is not None]
+    named = [name for name in WITH_THRESHOLD if getattr(params, name) is not None]
     if params.policy is None:
-        if len(given) > 1:
+        if len(named) > 1:
             raise InvalidRequest(
-                f"{' and '.join(given)} belong to different policies; choose one", field=given[1]
+                f"{' and '.join(named)} belong to different policies; choose one", field=named[1]
             )
-        if given:
-            return given[0]
+        if named:
+            return named[0]
         if params.steps and model.canvas is None:
             return "low_confidence"
         return model.default_sampling.policy or "threshold"
-    for name in given:
+    for name in named:
         if name != params.policy:
             raise InvalidRequest(
                 f"{name} has no meaning for the policy {params.policy}", field=name

@@ -22,12 +22,12 @@ def page_size_of(config: EngineConfig, device_type: str) -> int:
 
 
 def root_hash(block_len: int) -> PageHash:
-    """Where a chain of page keys starts: keys and values depend on the block length."""
+    """First hash of a chain; it has the block length, which keys and values depend on."""
     return hashlib.blake2b(block_len.to_bytes(4, "little"), digest_size=16).digest()
 
 
 def page_hash(previous: PageHash, token_ids: npt.NDArray[np.int64]) -> PageHash:
-    """Key of a page, given the key before it and every token that its contents depend on."""
+    """Hash of a page: of the hash before it and of every token that its contents depend on."""
     return hashlib.blake2b(token_ids.tobytes(), digest_size=16, key=previous).digest()
 
 
@@ -81,7 +81,7 @@ class PagePool:
                 self._free.appendleft(page)
 
     def acquire(self, key: PageHash) -> int | None:
-        """Hold the page published under `key`, if there is one."""
+        """Hold the page that is offered under a hash, if there is one."""
         page = self._page_of.get(key)
         if page is None:
             return None
@@ -90,7 +90,7 @@ class PagePool:
         return page
 
     def publish(self, page: int, key: PageHash) -> None:
-        """Let others find a held page by its key; the first page of a key stays the one found."""
+        """Offer a held page under its hash; the first page of a hash stays on offer."""
         assert self._holders[page] > 0
         if key in self._page_of or page in self._key_of:
             return

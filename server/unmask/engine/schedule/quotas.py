@@ -1,4 +1,4 @@
-"""How many positions each step of a block fills at least, so that its steps fill the block."""
+"""Schedules of quotas: the fewest positions that each step of a block fills."""
 
 from collections.abc import Sequence
 from functools import lru_cache

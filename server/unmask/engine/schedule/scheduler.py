@@ -246,7 +246,7 @@ class Scheduler:
         return light if num_rows < self._limits.max_num_seqs else None
 
     def _note_speculation(self) -> bool:
-        """Tell sequences to keep scores for speculation while there is room for it."""
+        """Have sequences keep their scores for speculation while a step has rows left for it."""
         if not self._limits.speculation_rows:
             return False
         block_rows = sum(s.decoding.block_len for s in self._running)
@@ -330,7 +330,7 @@ class Scheduler:
         return self._append(sequence, query, spans)
 
     def _leaves_pages(self, sequence: Sequence, needed: int) -> bool:
-        """Whether light sequences can still have pages beside one more heavy one."""
+        """True if enough pages for light sequences are left beside one more heavy one."""
         is_heavy = self._turns.is_heavy
         if not is_heavy(sequence) or not any(map(is_heavy, self._running)):
             return True

@@ -19,7 +19,7 @@ class Sequence:
     keys are those of the pass in which the block was opened, or none; such a sequence has all of
     its pages from the start, so it is never preempted. A canvas of noise begins after what is
     committed, whose keys are causal, and is final as a whole. Positions before `last_end` are the
-    answer's, those before `fill_end` are denoised, and those after it are given.
+    answer's, those before `fill_end` are denoised, and those after it are the suffix.
     """
 
     def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
@@ -45,13 +45,13 @@ class Sequence:
         self.decode_by(decoding)
 
     def decode_by(self, decoding: Decoding) -> None:
-        """Lay the canvas out in blocks; nothing may have been computed yet."""
+        """Lay the tokens out in blocks; nothing may have been computed yet."""
         self.decoding = decoding
         self.num_block_steps = decoding.steps
         self.num_branches = 2 if decoding.cfg_scale else 1  # the second one's prompt is masked
-        # Whether resolved positions of the open block are computed no more until it is full.
+        # True if resolved positions of the open block are not computed again until it is full.
         self.keeps_block_keys = decoding.cache == "block"
-        # Whether no result decides what is computed next, unless its scores are kept.
+        # True if no result decides the next pass, unless its scores are kept.
         self._runs_ahead = not (
             self.is_canvas
             or self.shift
@@ -60,7 +60,7 @@ class Sequence:
             or decoding.sub_block_length is not None
         )
         request, block_len = self.request, decoding.block_len
-        # Whether the device has cells for two blocks, and nothing but quotas tells how many
+        # True if the device has slots for two blocks, and nothing but quotas tells how many
         # positions a step fills.
         self._may_open_next = 2 * block_len <= MAX_BLOCK_LENGTH and (
             self.is_canvas or (self._runs_ahead and not self.is_full and self.num_branches == 1)
@@ -85,8 +85,7 @@ class Sequence:
         self.block_step = 0  # denoising steps of the open block that were applied
         self.post_steps = 0
         self.is_settled = False  # whether edits are over, so that the block is final
-        # Whether resolved positions of the open block are computed no more until it is full, and
-        # whether all of the open block was computed once.
+        # True once all of the open block was computed, if its keys are kept until it is full.
         self.keeps_block_keys = decoding.cache == "block"
         self.has_block_keys = False
         self.was_masked = self.masked[:0]  # in the open block, before the last result
@@ -123,12 +122,12 @@ class Sequence:
 
     @property
     def is_out(self) -> bool:
-        """Whether the last step that the open block may take is launched."""
+        """True if the last step that the open block may take is launched."""
         return self.block_step + self.in_flight >= self.num_block_steps
 
     @property
     def opens_next(self) -> bool:
-        """Whether the next block can begin before the tokens of the open one are known.
+        """True if the next block can begin before the tokens of the open one are known.
 
         They are what its last step, the only one that is out, leaves on the device. That step fills
         every position for certain: a canvas of noise takes no more of them, and of a masked block
@@ -158,7 +157,7 @@ class Sequence:
 
     @property
     def is_reading(self) -> bool:
-        """Whether more than the last block before the open one still has no keys."""
+        """True if more than the last block before the open one still has no keys."""
         return not self.is_full and self.num_computed < self.block_start - self.decoding.block_len
 
     @property
@@ -168,7 +167,7 @@ class Sequence:
 
     @property
     def must_wait(self) -> bool:
-        """Whether the last result decides what is computed next."""
+        """True if the next pass depends on the last result."""
         if not self.in_flight:
             return False
         if self.in_next:
@@ -209,10 +208,10 @@ class Sequence:
         return self.num_branches * -(-horizon // page_size)
 
     def next_pass(self, budget: int) -> QueryRange | None:
-        """What to compute next within `budget` query tokens, None if nothing that fits.
+        """The next pass within `budget` query tokens; None if none fits.
 
-        Whatever has no keys yet and the open block go together if they fit; otherwise as many
-        whole blocks as fit, because a block's queries need all of its keys.
+        Positions without keys and the open block go together if they fit; otherwise as many whole
+        blocks as fit, because a block's queries need all of its keys.
         """
         if self.is_full:
             query = self._full_pass()
@@ -230,11 +229,11 @@ class Sequence:
 
     @property
     def _lacks_first_token(self) -> bool:
-        """Whether the row before the block must be computed again, for its logits."""
+        """True if the row before the block must be computed again, for its logits."""
         return self.shift and self.next_step == 0 and bool(self.masked[self.block_start])
 
     def _first_token_pass(self) -> QueryRange:
-        """What has no keys yet, and the last token before the block, which tells its first."""
+        """Positions without keys, and the token before the block, whose logits are of its first."""
         start, end = min(self.num_computed, self.block_start - 1), self.block_start + 1
         return QueryRange(start, end, end, range(self.block_start, end))
 

@@ -16,7 +16,7 @@ from unmask.engine.schedule.table import SequenceTable
 
 
 def can_speculate(sequence: Sequence) -> bool:
-    """Whether a step of such a request depends on its block's tokens and nothing else."""
+    """True if a step of the request depends on its block's tokens and nothing else."""
     decoding = sequence.decoding
     return not (
         sequence.is_full
@@ -66,7 +66,7 @@ def speculate(spans: list[Span], table: SequenceTable, pool: PagePool, num_rows:
     `discard` gives back.
     """
     size = pool.page_size
-    found: list[Span] = []
+    likely_spans: list[Span] = []
     frontier = [s.sequence for s in spans if s.query.scored and can_speculate(s.sequence)]
     while frontier:
         states = [state for sequence in frontier if (state := likely_next(sequence)) is not None]
@@ -76,23 +76,23 @@ def speculate(spans: list[Span], table: SequenceTable, pool: PagePool, num_rows:
             assert origin is not None, "a state is of a sequence"
             first = origin.block_start // size
             needed = state.block_end - first * size
-            if len(found) == MAX_STATES or needed > num_rows:
-                return found
+            if len(likely_spans) == MAX_STATES or needed > num_rows:
+                return likely_spans
             own = pool.allocate(-(-needed // size))
             if own is None:
-                return found
+                return likely_spans
             state.num_computed, state.pages = first * size, origin.pages[:first] + own
             state.num_shared = first
             table.enter(state)
             query = state.next_pass(needed)
-            assert query is not None, "there is room for it"
+            assert query is not None, "its rows fit"
             span = Span.from_pass(state, query)
             table.bounds[span.row] = span.bounds
-            found.append(span)
+            likely_spans.append(span)
             num_rows -= needed
             if state.block_start == origin.block_start:
                 frontier.append(state)
-    return found
+    return likely_spans
 
 
 def discard(spans: list[Span], table: SequenceTable, pool: PagePool) -> None:
@@ -103,7 +103,7 @@ def discard(spans: list[Span], table: SequenceTable, pool: PagePool) -> None:
 
 
 def is_reached(span: Span) -> bool:
-    """Whether the sequence that a speculative state is of has reached it."""
+    """True if the sequence of a speculative state has reached it."""
     state, origin = span.sequence, span.sequence.speculates_for
     assert origin is not None, "a state is of a sequence"
     if (state.block_start, state.block_step) != (origin.block_start, origin.block_step):

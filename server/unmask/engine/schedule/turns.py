@@ -25,12 +25,12 @@ class Turns:
         self.step = 0
 
     def is_heavy(self, sequence: Sequence) -> bool:
-        """Whether a pass of this sequence holds up the rest."""
+        """True if a pass of this sequence takes much longer than a step of others."""
         return sequence.rows_per_pass > self._heavy_rows
 
     @property
     def is_heavy_due(self) -> bool:
-        """Whether light sequences have had their share since the last heavy pass."""
+        """True if light sequences have had their share since the last heavy pass."""
         return self._rows_due <= 0
 
     def begin(self) -> None:
