@@ -268,8 +268,8 @@ def _quotas(
 ) -> tuple[int, ...]:
     """The fewest positions that each step fills; policies that only rank follow the family.
 
-    Where logits are shifted, those of a block's first position are in the row before the block. It is
-    filled by a pass of its own that has that row, unless every pass has all rows.
+    Where logits are shifted, those of a block's first position are in the row before the block. A
+    pass of its own, which has that row, fills it, unless every pass has all rows.
     """
     if model.canvas is not None:
         return (1,) * (steps or model.canvas.steps)
