@@ -20,9 +20,9 @@ from unmask_kernels.attention.static_tiles import (
 )
 from unmask_kernels.attention.tiles import (
     ITEM_FIELDS,
-    Put,
     TileConfig,
     TilePlan,
+    ToDevice,
     make_tile_plan,
     num_lanes,
 )
@@ -116,7 +116,7 @@ def on_host(arrays: list[np.ndarray]) -> list[torch.Tensor]:
 
 
 def plan_of(
-    lengths: list[int], config: TileConfig, put: Put = on_host, queries: int = 32
+    lengths: list[int], config: TileConfig, to_device: ToDevice = on_host, queries: int = 32
 ) -> TilePlan:
     """A block of each sequence, of 32 heads over 8."""
     pages = [-(-length // 64) for length in lengths]
@@ -130,7 +130,7 @@ def plan_of(
         num_kv_heads=8,
         head_dim=128,
         config=config,
-        put=put,
+        to_device=to_device,
     )
 
 

@@ -8,8 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Put = Callable[[Sequence[npt.NDArray[np.generic]]], Sequence[Tensor]]  # arrays to a device
-
+ToDevice = Callable[[Sequence[npt.NDArray[np.generic]]], Sequence[Tensor]]
 
 HOPPER = 90
 ITEM_FIELDS, TILE_FIELDS = 8, 4  # int32 numbers of an item and of a merged tile
@@ -122,11 +121,11 @@ def make_tile_plan(
     num_kv_heads: int,
     head_dim: int,
     config: TileConfig,
-    put: Put,
+    to_device: ToDevice,
 ) -> TilePlan:
     """Cut the queries of each sequence into tiles, and the keys that a tile sees into items.
 
-    `put` brings all arrays to the device at once.
+    `to_device` copies all arrays to the device at once.
     """
     tile_queries = max(1, config.rows // group_size)
     sequence_starts = np.asarray(query_starts, np.int64)
@@ -183,7 +182,7 @@ def make_tile_plan(
     closes = (within == num_items[piece] - 1)[has_slots[piece]]
     begins = np.zeros(len(horizons), np.int32) if starts is None else starts
     arrays = (begins, horizons, pages, items, np.array([len(items), len(tiles)]), tiles, closes)
-    tensors = put([values.reshape(-1).astype(np.int32, copy=False) for values in arrays])
+    tensors = to_device([values.reshape(-1).astype(np.int32, copy=False) for values in arrays])
     return TilePlan(config, tile_queries, int(num_slots.sum()), *tensors)
 
 

@@ -88,14 +88,14 @@ def _lay_out(set_of_row: Tensor, sets: list[Constraint], vocab_size: int) -> Bia
         starts.append(first + np.searchsorted(own.bias_tokens, edges))
         first += len(own.bias_tokens)
 
-    def put(array: np.ndarray) -> Tensor:
+    def to_device(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(set_of_row.device, non_blocking=True)
 
     return Biases(
         set_of_row,
-        put(np.stack(starts).astype(np.int32)),
-        put(np.concatenate([own.bias_tokens for own in sets])),
-        put(np.concatenate([own.bias_values for own in sets])),
+        to_device(np.stack(starts).astype(np.int32)),
+        to_device(np.concatenate([own.bias_tokens for own in sets])),
+        to_device(np.concatenate([own.bias_values for own in sets])),
     )
 
 

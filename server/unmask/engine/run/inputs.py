@@ -10,7 +10,7 @@ from unmask.decoding.policies import Rules
 from unmask.engine.run.staging import Array
 from unmask.engine.schedule.batch import StepBatch
 from unmask.types import POLICY_NAMES
-from unmask_kernels.attention.tiles import Put
+from unmask_kernels.attention.tiles import ToDevice
 from unmask_kernels.policies.table import CODES
 from unmask_kernels.scoring.ops import SampledRows
 from unmask_kernels.scoring.truncation import Truncation
@@ -42,8 +42,8 @@ class StepTensors:
     sampled: SampledRows | None
 
     @classmethod
-    def of(cls, batch: StepBatch, vocab_size: int, put: Put) -> Self:
-        """All of them in one call of `put`."""
+    def of(cls, batch: StepBatch, vocab_size: int, to_device: ToDevice) -> Self:
+        """All of them in one call of `to_device`."""
         decoding = batch.decoding
         arrays: dict[str, Array] = {
             "token_ids": batch.token_ids,
@@ -66,7 +66,7 @@ class StepTensors:
         if decoding.editing is not None:
             arrays["editing"] = decoding.editing
         drawn = _drawn(batch, vocab_size)
-        tensors = put([*arrays.values(), *drawn.values()])
+        tensors = to_device([*arrays.values(), *drawn.values()])
         own = dict(zip(arrays, tensors[: len(arrays)], strict=True))
         editing = own.pop("editing", None)
         rules = Rules(

@@ -34,7 +34,7 @@ from unmask.models.registry import LoadedModel
 from unmask.models.weights import Progress
 from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.attention.ops import AttentionPlan
-from unmask_kernels.attention.tiles import Put
+from unmask_kernels.attention.tiles import ToDevice
 from unmask_kernels.dispatch import capability
 from unmask_kernels.scoring.constraints import make_constraints
 from unmask_kernels.scoring.ops import GuidedRows, LastTokens
@@ -196,8 +196,8 @@ class Runner:
             top_logprobs=scores.top_logprobs,
         )
 
-    def plans(self, batch: StepBatch, put: Put) -> tuple[AttentionPlan, ...]:
-        """How the attention of each layer is cut; `put` brings arrays to where they are read."""
+    def plans(self, batch: StepBatch, to_device: ToDevice) -> tuple[AttentionPlan, ...]:
+        """Attention plans of each layer; `to_device` copies their arrays to where they are read."""
         return plan_layers(
             self.loaded.model.layers,
             batch.query_starts,
@@ -208,7 +208,7 @@ class Runner:
             device=self.loaded.device,
             dtype=self.loaded.dtype,
             anchors=batch.anchors,
-            put=put,
+            to_device=to_device,
         )
 
     def _step_input(

@@ -199,7 +199,7 @@ class _Trial:
             device=self.loaded.device,
             dtype=self.loaded.dtype,
             anchors=batch.anchors,
-            put=on_host,
+            to_device=on_host,
         )
 
     def check(self, captured: Captured, batch: StepBatch) -> bool:
