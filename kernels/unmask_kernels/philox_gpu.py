@@ -55,18 +55,3 @@ def gumbel(seed, position, step, first, PIECE: tl.constexpr):
         zero + (seed >> 32).to(tl.uint32),
     )
     return _gumbel_of(tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [PIECE]))
-
-
-@triton.jit
-def gumbel_rows(b_seed, b_position, b_step, first, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """The same [ROWS, COLUMNS] for a key [ROWS] of each row."""
-    zero = tl.zeros([ROWS, COLUMNS // 4], tl.uint32)
-    blocks = (first // 4 + tl.arange(0, COLUMNS // 4)).to(tl.uint32)
-    w0, w1, w2, w3 = philox(
-        zero + blocks[None, :],
-        zero + b_position.to(tl.uint32)[:, None],
-        zero + b_step.to(tl.uint32)[:, None],
-        zero + b_seed.to(tl.uint32)[:, None],
-        zero + (b_seed >> 32).to(tl.uint32)[:, None],
-    )
-    return _gumbel_of(tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [ROWS, COLUMNS]))

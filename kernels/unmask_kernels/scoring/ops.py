@@ -18,11 +18,6 @@ MAX_EXPONENT = 700.0  # of what float64 can hold
 NEXT_TO_NOTHING = 1e-20  # of a probability, so that it is below any other
 LOGIT_ROWS = 64  # whose logits are in memory at a time, where a kernel does not reduce them
 
-# Which of two ways a GPU scores rows by: the LM head and its statistics in one kernel, or the
-# statistics of one slice of logits after another, each a product of the library. The second is
-# expected to win by the library's rate. `benchmarks/gpu.py` times both; its result is to decide.
-FUSED_HEAD = False
-
 
 @dataclass(frozen=True, slots=True)
 class SampledRows:
@@ -263,7 +258,6 @@ def _score_pieces(
     num_top: int,
 ) -> RowScores:
     """Score rows without their logits in memory, but for some rows at a time that need them."""
-    from unmask_kernels.scoring.gpu.fused_head import score_fused
     from unmask_kernels.scoring.gpu.scores import Draws, score_hidden, score_logits
 
     hidden, weight, mask_token_id = maker.hidden, maker.head.weight, maker.mask_token_id
@@ -275,10 +269,7 @@ def _score_pieces(
             temperature = temperature.index_fill(0, sampled.truncation.which, 0.0)
         given = temperature, sampled.seeds, sampled.positions, sampled.steps
         draws = Draws(*(t.new_zeros(len(hidden)).index_copy_(0, sampled.rows, t) for t in given))
-    if FUSED_HEAD and not num_top:
-        found = score_fused(hidden, weight, mask_token_id, draws, constraints)
-    else:
-        found = score_hidden(hidden, weight, mask_token_id, draws, constraints, num_top)
+    found = score_hidden(hidden, weight, mask_token_id, draws, constraints, num_top)
     if maker.guided is not None:
         for rows in torch.split(maker.guided.rows, LOGIT_ROWS):
             own = None if draws is None else draws.of(rows)

@@ -27,8 +27,8 @@ from unmask_kernels.moe.gpu import experts
 from unmask_kernels.noise.gpu import denoising
 from unmask_kernels.noise.gpu import slices as canvas
 from unmask_kernels.policies import gpu as selection
-from unmask_kernels.scoring.gpu import fused_head, truncation
 from unmask_kernels.scoring.gpu import scores as unmasking
+from unmask_kernels.scoring.gpu import truncation
 from unmask_kernels.variant import Variant
 
 CAPABILITIES = (80, 90, 100)
@@ -145,7 +145,6 @@ def all_variants(capability: int) -> Iterator[Variant]:
     """Every configuration that can be picked on a chip."""
     yield from attention.variants(capability)
     yield from unmasking.variants(capability)
-    yield from fused_head.variants(capability)
     yield from truncation.variants(capability)
     yield from canvas.variants(capability)
     yield from denoising.variants(capability)

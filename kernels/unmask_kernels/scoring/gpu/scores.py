@@ -29,43 +29,34 @@ SLICE = 8192  # entries, or a multiple of it
 SLICE_BYTES = 40 * 2**20  # of logits, that an L2 cache of 50 MB still holds when they are read
 NUM_STATISTICS = tl.constexpr(6)  # maximum, second, sum, weighted sum, best drawn, its logit
 NO_ENTRY = tl.constexpr(2147483647)
-NOBODY = tl.constexpr(-1)  # in the place of the mask token, where it is read like any other
+NO_MASK = tl.constexpr(-1)  # reads the mask token's logit like any other
 
 
 @triton.jit
-def _of_row(b_found, AXIS: tl.constexpr):
-    """What was found along an axis, to be met by what it was found in."""
-    if AXIS == 1:
-        return b_found[:, None]
-    else:
-        return b_found
+def _reduce(b_x, o_entry):
+    """Highest logit, its entry, the highest of the others, and two sums over logits [PIECE].
 
-
-@triton.jit
-def reduce_tile(b_x, o_entry, AXIS: tl.constexpr):
-    """What is kept of logits [N] along axis 0, or [R, N] along axis 1.
-
-    The highest, whose it is, the highest of the others, and the sums of e = exp(x - highest) and of
-    e * (x - highest). The lowest of equals is taken. Entries out of the question have no part in
-    the sums, unless all are: then the sums say nothing, and `highest` says so.
+    The sums are those of e = exp(x - highest) and of e * (x - highest). Ties go to the lowest
+    entry. Entries at LOWEST add nothing, unless all are: then `highest` is LOWEST, and the sums
+    mean nothing.
     """
-    b_best = tl.max(b_x, AXIS)
-    b_winner = tl.min(tl.where(b_x == _of_row(b_best, AXIS), o_entry, NO_ENTRY), AXIS)
-    b_d = b_x - _of_row(b_best, AXIS)
+    b_best = tl.max(b_x, 0)
+    b_winner = tl.min(tl.where(b_x == b_best, o_entry, NO_ENTRY), 0)
+    b_d = b_x - b_best
     b_e = tl.exp(b_d)
-    b_second = tl.max(tl.where(o_entry == _of_row(b_winner, AXIS), LOWEST, b_x), AXIS)
-    b_sum = tl.sum(b_e, AXIS)
-    b_dot = tl.sum(b_e * b_d, AXIS)
+    b_second = tl.max(tl.where(o_entry == b_winner, LOWEST, b_x), 0)
+    b_sum = tl.sum(b_e, 0)
+    b_dot = tl.sum(b_e * b_d, 0)
     return b_best, b_winner, b_second, b_sum, b_dot
 
 
 @triton.jit
-def draw_tile(b_x, o_entry, temperature, b_noise, AXIS: tl.constexpr):
-    """The highest of logits at a temperature with noise, along an axis, its entry and its logit."""
+def _draw(b_x, o_entry, temperature, b_noise):
+    """Highest of logits [PIECE] at a temperature plus noise, its entry and its logit."""
     b_y = tl.where(b_x > LOWEST, b_x / temperature + b_noise, LOWEST)
-    b_high = tl.max(b_y, AXIS)
-    b_drawn = tl.min(tl.where(b_y == _of_row(b_high, AXIS), o_entry, NO_ENTRY), AXIS)
-    b_logit = tl.sum(tl.where(o_entry == _of_row(b_drawn, AXIS), b_x, 0.0), AXIS)
+    b_high = tl.max(b_y, 0)
+    b_drawn = tl.min(tl.where(b_y == b_high, o_entry, NO_ENTRY), 0)
+    b_logit = tl.sum(tl.where(o_entry == b_drawn, b_x, 0.0), 0)
     return b_high, b_drawn, b_logit
 
 
@@ -85,14 +76,14 @@ def piece_kernel(
     o_entry = start + tl.arange(0, PIECE)
     b_x = load_logits(
         logits + i_row * stride_row + i_piece * PIECE, i_row, start // PIECE, start, last,
-        NOBODY, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
+        NO_MASK, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
         mask_words, num_words, PIECE, BIASED, MASKED,
     )  # fmt: skip
     if (mask_token >= start) & (mask_token < start + PIECE):
         m_mask = o_entry == mask_token
         tl.store(of_mask + i_row, tl.sum(tl.where(m_mask, b_x, 0.0), 0))
         b_x = tl.where(m_mask, LOWEST, b_x)
-    best, winner, second, total, weighted = reduce_tile(b_x, o_entry, 0)
+    best, winner, second, total, weighted = _reduce(b_x, o_entry)
     o_out = i_row * num_pieces + start // PIECE
     p_out = statistics + o_out * NUM_STATISTICS
     tl.store(p_out, best)
@@ -106,26 +97,10 @@ def piece_kernel(
             seed, step = tl.load(seeds + i_row), tl.load(steps + i_row)
             position = tl.load(positions + i_row)
             b_noise = gumbel(seed, position, step, start, PIECE)
-            highest, drawn, logit = draw_tile(b_x, o_entry, temperature, b_noise, 0)
+            highest, drawn, logit = _draw(b_x, o_entry, temperature, b_noise)
             tl.store(p_out + 4, highest)
             tl.store(p_out + 5, logit)
             tl.store(draws + o_out, drawn)
-
-
-@triton.jit
-def mask_kernel(
-    logits, of_mask, mask_token, num_pieces,
-    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
-    PIECE: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
-):  # fmt: skip
-    """The mask token's logits [M], as `piece_kernel` keeps them."""
-    i_row = tl.program_id(0).to(tl.int64)
-    b_x = load_logits(
-        logits + i_row, i_row, mask_token // PIECE, mask_token, mask_token + 1,
-        NOBODY, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
-        mask_words, num_words, 1, BIASED, MASKED,
-    )  # fmt: skip
-    tl.store(of_mask + i_row + tl.arange(0, 1), b_x)
 
 
 @triton.jit
@@ -231,11 +206,7 @@ class Statistics:
 
 
 class Accumulator:
-    """Takes logits a slice of the vocabulary at a time and gives the statistics of whole rows.
-
-    A kernel that makes the logits itself may write all pieces in place of `take`, and leave the
-    mask token to `take_mask`.
-    """
+    """Takes logits a slice of the vocabulary at a time and gives the statistics of whole rows."""
 
     def __init__(
         self,
@@ -251,12 +222,12 @@ class Accumulator:
         self._constraints = constraint_arguments(constraints)
         self._num_pieces = triton.cdiv(vocab_size, PIECE)
         pieces = (num_rows, self._num_pieces)
-        self.statistics = torch.empty(
+        self._statistics = torch.empty(
             (*pieces, NUM_STATISTICS.value), dtype=torch.float32, device=device
         )
-        self.winners = torch.empty(pieces, dtype=torch.int32, device=device)
-        self.of_mask = torch.empty(num_rows, dtype=torch.float32, device=device)
-        self.drawn = None if draws is None else torch.empty_like(self.winners)
+        self._winners = torch.empty(pieces, dtype=torch.int32, device=device)
+        self._of_mask = torch.empty(num_rows, dtype=torch.float32, device=device)
+        self._drawn = None if draws is None else torch.empty_like(self._winners)
         tops = (*pieces, num_top)
         self._top_values = torch.empty(tops, dtype=torch.float32, device=device)
         self._top_tokens = torch.empty(tops, dtype=torch.int32, device=device)
@@ -270,7 +241,7 @@ class Accumulator:
         grid = (num_rows, triton.cdiv(width, PIECE))
         where = first, first + width, self._mask_token, logits.stride(0), self._num_pieces
         piece_kernel[grid](
-            logits, self.statistics, self.winners, self.of_mask, self.drawn,
+            logits, self._statistics, self._winners, self._of_mask, self._drawn,
             draws and draws.temperatures, draws and draws.seeds,
             draws and draws.positions, draws and draws.steps, *where, **self._constraints,
             PIECE=PIECE, DRAWS=draws is not None, num_warps=4,
@@ -281,21 +252,14 @@ class Accumulator:
                 **self._constraints, PIECE=PIECE, num_warps=4,
             )  # fmt: skip
 
-    def take_mask(self, logits: Tensor) -> None:
-        """The mask token's logits [M]."""
-        mask_kernel[(len(logits),)](
-            logits, self.of_mask, self._mask_token, self._num_pieces, **self._constraints,
-            PIECE=PIECE, num_warps=1,
-        )  # fmt: skip
-
     def finish(self) -> Statistics:
         """Merge the slices, all of which have been taken."""
-        num_rows = len(self.winners)
-        token = torch.empty(num_rows, dtype=torch.int64, device=self.winners.device)
+        num_rows = len(self._winners)
+        token = torch.empty(num_rows, dtype=torch.int64, device=self._winners.device)
         floats = torch.empty((4, num_rows), dtype=torch.float32, device=token.device)
         confidence, entropy, margin, log_norm = floats
         finish_kernel[(num_rows,)](
-            self.statistics, self.winners, self.of_mask, self.drawn,
+            self._statistics, self._winners, self._of_mask, self._drawn,
             self._draws and self._draws.temperatures,
             token, confidence, entropy, margin, log_norm, self._num_pieces,
             BLOCK=triton.next_power_of_2(self._num_pieces), DRAWS=self._draws is not None,
@@ -381,7 +345,6 @@ def variants(capability: int) -> Iterator[Variant]:
                 name = f"pieces {logits}" + (" drawn" if drawn else "") + end
                 yield Variant(name, piece_kernel, types, own | {"DRAWS": drawn})
             yield Variant(f"tops {logits}{end}", top_kernel, types | tops, own)
-            yield Variant(f"mask {logits}{end}", mask_kernel, types, own, num_warps=1)
     outputs = dict.fromkeys(("confidence", "entropy", "margin", "log_norm"), "*fp32")
     types = inputs | outputs | {"token": "*i64", "num_pieces": "i32"}
     yield Variant("finish", finish_kernel, types, {"BLOCK": 128, "DRAWS": True}, num_warps=1)
