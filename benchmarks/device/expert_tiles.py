@@ -25,11 +25,12 @@ from benchmarks.device.experts import Shape
 from benchmarks.device.timing import Ceilings, timed
 from benchmarks.machine import describe
 from unmask_kernels import dispatch
-from unmask_kernels.linear.quantized import DTYPES, QuantizedRows, quantize_rows
 from unmask_kernels.moe.gpu import experts as gpu
 from unmask_kernels.moe.gpu import grouped, routing
 from unmask_kernels.moe.gpu.grouped import GROUP, GroupedConfig, Inner, Pairs, Tile
-from unmask_kernels.moe.ops import Stacked
+from unmask_kernels.moe.types import Stacked
+from unmask_kernels.quantization.ops import quantize_rows
+from unmask_kernels.quantization.types import DTYPES, QuantizedRows
 
 ROWS = (32, 256, 2048, 4096)
 TILE_ROWS = {32: (16,), 256: (16, 32), 2048: (32, 64, 128), 4096: (64, 128)}
@@ -125,7 +126,7 @@ class Stage:
         self.x: Tensor | QuantizedRows = quantize_rows(x) if shape.held == "fp8" else x
 
     def pairs(self, config: GroupedConfig) -> Pairs:
-        placed = routing.align(self.ids, self.shape.num_experts, config.rows)
+        placed = routing.align_block_size(self.ids, self.shape.num_experts, config.rows)
         return Pairs(*placed, self.ids.numel(), self.shape.top)
 
     def gate_up(self, pairs: Pairs, config: GroupedConfig) -> Inner:
@@ -277,7 +278,7 @@ def measure_routing(rows: int, device: torch.device) -> dict[str, Any]:
     config = grouped.grouped_config(DTYPES["fp8"], 90, load)
     calls: dict[str, Callable[[], Any]] = {
         "choose": choose,
-        "align": partial(routing.align, ids, shape.num_experts, config.rows),
+        "align": partial(routing.align_block_size, ids, shape.num_experts, config.rows),
         "quantize": partial(quantize_rows, x),
     }
     same = True

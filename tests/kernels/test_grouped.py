@@ -8,18 +8,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels import dispatch
-from unmask_kernels.linear.quantized import (
-    GROUP_INPUTS,
-    QuantizedWeight,
+from unmask_kernels.moe.gpu import experts as gpu
+from unmask_kernels.moe.gpu.grouped import GROUP, GroupedConfig, Tile, grouped_config
+from unmask_kernels.moe.ops import experts, route_softmax
+from unmask_kernels.quantization.ops import (
     dequantize,
     dequantize_rows,
     emulated_w8a8,
     quantize,
     quantize_rows,
 )
-from unmask_kernels.moe.gpu import experts as gpu
-from unmask_kernels.moe.gpu.grouped import GROUP, GroupedConfig, Tile, grouped_config
-from unmask_kernels.moe.ops import experts, route_softmax
+from unmask_kernels.quantization.types import GROUP_INPUTS, QuantizedWeight
 
 FP8 = torch.float8_e4m3fn
 ROWS, NUM_EXPERTS, TOP, COLUMNS, INNER = 21, 5, 2, 144, 112  # no multiples of a tile

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask_kernels import reference
 from unmask_kernels.dispatch import Backend
+from unmask_kernels.layers import reference
 from unmask_kernels.layers.ops import geglu, qk_norm_rope_store, rms_norm, swiglu
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}

@@ -12,7 +12,8 @@ from unmask_kernels.layers.ops import (
     rms_norm,
     rms_norm_quantized,
 )
-from unmask_kernels.linear.quantized import QuantizedRows, dequantize_rows, quantize_rows
+from unmask_kernels.quantization.ops import dequantize_rows, quantize_rows
+from unmask_kernels.quantization.types import QuantizedRows
 
 DTYPES = [torch.float32, torch.bfloat16]
 SHAPES = [(5, 256), (3, 96), (1, 1000), (0, 64)]

@@ -7,7 +7,8 @@ from torch import Tensor
 from unmask_kernels import dispatch
 from unmask_kernels.layers.ops import rms_norm
 from unmask_kernels.layers.sandwich import add_attention, add_feed_forward
-from unmask_kernels.linear.quantized import QuantizedRows, quantize_rows
+from unmask_kernels.quantization.ops import quantize_rows
+from unmask_kernels.quantization.types import QuantizedRows
 
 EPS = 1e-6
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from unmask_kernels import reference
+from unmask_kernels.attention import reference
 from unmask_kernels.attention.cpu import ReachPlan, make_reach_plan, run_reaches
 from unmask_kernels.attention.segments import SegmentPlan, make_segment_plan
 from unmask_kernels.attention.tiles import (

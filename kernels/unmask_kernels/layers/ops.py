@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask_kernels import reference
 from unmask_kernels.dispatch import uses_native, uses_triton
 from unmask_kernels.layers import cpu as native
-from unmask_kernels.linear.quantized import QuantizedRows, quantize_rows
+from unmask_kernels.layers import reference
+from unmask_kernels.quantization.ops import quantize_rows
+from unmask_kernels.quantization.types import QuantizedRows
 
 Activation = Literal["silu", "gelu_tanh"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.layers.ops import rms_norm, rms_norm_quantized
-from unmask_kernels.linear.quantized import QuantizedRows
+from unmask_kernels.quantization.types import QuantizedRows
 
 
 def add_attention(

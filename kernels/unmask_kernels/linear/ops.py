@@ -25,15 +25,9 @@ from unmask_kernels.linear import cpu as native
 from unmask_kernels.linear import onednn
 from unmask_kernels.linear.packed import PackedWeight
 from unmask_kernels.linear.padding import pad_to_bucket
-from unmask_kernels.linear.quantized import (
-    QuantizedRows,
-    QuantizedWeight,
-    join,
-    product,
-    quantize_rows,
-    row_product,
-    takes_quantized_rows,
-)
+from unmask_kernels.linear.quantized import product, row_product
+from unmask_kernels.quantization.ops import join, quantize_rows, takes_quantized_rows
+from unmask_kernels.quantization.types import QuantizedRows, QuantizedWeight
 
 FEWEST_WIDENED_ROWS = 16
 

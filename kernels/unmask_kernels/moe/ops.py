@@ -25,19 +25,17 @@ from unmask_kernels.linear.ops import (
     uses_onednn,
 )
 from unmask_kernels.linear.padding import pad_rows, pad_to_bucket
-from unmask_kernels.linear.quantized import (
-    QuantizedRows,
-    QuantizedWeight,
+from unmask_kernels.moe.types import INNER_GROUP, PER_OUTPUT_NDIM, Stacked
+from unmask_kernels.native.memory import reserve
+from unmask_kernels.quantization.ops import (
     dequantize,
     dequantize_rows,
     quantize_rows,
     takes_quantized_rows,
 )
-from unmask_kernels.native.memory import reserve
+from unmask_kernels.quantization.types import QuantizedRows, QuantizedWeight
 
 Matrix = Tensor | QuantizedWeight
-PER_OUTPUT_NDIM = 2  # of scales of all experts' outputs; those of groups have a third
-INNER_GROUP = 64  # numbers between an expert's two products that share a scale
 
 
 def router_logits(x: Tensor, router: Linear, dtype: torch.dtype | None = None) -> Tensor:
@@ -133,16 +131,6 @@ def _sigmoid(logits: Tensor) -> Tensor:
     if logits.device.type != "cpu":
         return logits.sigmoid()
     return torch.stack((logits, torch.zeros_like(logits)), -1).softmax(-1)[..., 0]
-
-
-@dataclass(frozen=True, slots=True)
-class Stacked:
-    """Weights of all experts as `experts` takes them."""
-
-    gate_up: Tensor  # [E, 2 I, C]
-    down: Tensor  # [E, C, I]
-    gate_up_scales: Tensor | None = None
-    down_scales: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)

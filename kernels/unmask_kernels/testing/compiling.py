@@ -27,6 +27,7 @@ from unmask_kernels.moe.gpu import experts
 from unmask_kernels.noise.gpu import denoising
 from unmask_kernels.noise.gpu import slices as canvas
 from unmask_kernels.policies import gpu as selection
+from unmask_kernels.quantization import gpu as quantization
 from unmask_kernels.scoring.gpu import scores as unmasking
 from unmask_kernels.scoring.gpu import truncation
 from unmask_kernels.variant import Variant
@@ -153,6 +154,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     yield from selection.variants(capability)
     yield from experts.variants(capability)
     yield from linear.variants(capability)
+    yield from quantization.variants(capability)
     yield from quantized_rows.variants(capability)
     yield from fp8.variants(capability)
 

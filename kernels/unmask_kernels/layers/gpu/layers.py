@@ -8,6 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from unmask_kernels.dependent_launch import dependent_launch, wait_for_inputs
+from unmask_kernels.quantization.gpu import row_warps
 from unmask_kernels.variant import Variant
 
 # Numbers of each half of the heads of a program: 16 bytes of each for a thread.
@@ -18,11 +19,6 @@ def heads_tile(num_heads: int, head_dim: int) -> tuple[int, int]:
     """Heads of a program and the room for half of one; they follow the model, never the load."""
     half = triton.next_power_of_2(head_dim // 2)
     return min(triton.next_power_of_2(num_heads), max(1, HEADS_HALVES // half)), half
-
-
-def row_warps(block: int) -> int:
-    """Warps of a program that holds a row in its registers."""
-    return max(1, min(16, block // 512))
 
 
 @triton.jit

@@ -8,9 +8,8 @@ import triton.language as tl
 from torch import Tensor
 
 from unmask_kernels.dependent_launch import dependent_launch, wait_for_inputs
-from unmask_kernels.layers.gpu.layers import row_warps
-from unmask_kernels.layers.gpu.quantized_rows import store_quantized
-from unmask_kernels.linear.quantized import DTYPES, FIRST_FP8_CAPABILITY, QuantizedRows
+from unmask_kernels.quantization.gpu import row_warps, store_quantized
+from unmask_kernels.quantization.types import DTYPES, FIRST_FP8_CAPABILITY, QuantizedRows
 from unmask_kernels.variant import Variant
 
 

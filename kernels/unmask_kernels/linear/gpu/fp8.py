@@ -17,7 +17,7 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from unmask_kernels.dependent_launch import dependent_launch, prefetch, wait_for_inputs
 from unmask_kernels.dispatch import capability
-from unmask_kernels.linear.quantized import FIRST_FP8_CAPABILITY, GROUP_INPUTS, QuantizedRows
+from unmask_kernels.quantization.types import FIRST_FP8_CAPABILITY, GROUP_INPUTS, QuantizedRows
 from unmask_kernels.variant import Variant
 
 # Hopper's accumulators keep 14 bits within a grain. That loses 0.1% over 4,096 inputs and 0.3% over

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from unmask_kernels.dependent_launch import dependent_launch, wait_for_inputs
 from unmask_kernels.layers.ops import Activation
-from unmask_kernels.linear.quantized import QuantizedRows
 from unmask_kernels.moe.gpu import grouped, routing
 from unmask_kernels.moe.gpu.grouped import (
     GroupedConfig,
@@ -18,7 +17,8 @@ from unmask_kernels.moe.gpu.grouped import (
     multiply_down,
     multiply_gate_up,
 )
-from unmask_kernels.moe.ops import PER_OUTPUT_NDIM
+from unmask_kernels.moe.types import PER_OUTPUT_NDIM
+from unmask_kernels.quantization.types import QuantizedRows
 from unmask_kernels.variant import Variant
 
 
@@ -73,7 +73,7 @@ def experts(
         config = grouped_config(dtype, capability, load, in_groups=in_groups)
     assert gate_up.is_contiguous()
     assert down.is_contiguous()
-    pairs = Pairs(*routing.align(ids, len(gate_up), config.rows), ids.numel(), top)
+    pairs = Pairs(*routing.align_block_size(ids, len(gate_up), config.rows), ids.numel(), top)
     inner = multiply_gate_up(x, gate_up, gate_up_scales, pairs, activation, config)
     parts = multiply_down(inner, down, down_scales, pairs, x.dtype, config)
     block = min(1024, triton.next_power_of_2(num_columns))

@@ -15,20 +15,20 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from unmask_kernels.dependent_launch import dependent_launch, wait_for_inputs
 from unmask_kernels.layers.ops import Activation
-from unmask_kernels.linear import quantized
 from unmask_kernels.linear.gpu.fp8 import DATACENTER_CHIPS
-from unmask_kernels.linear.quantized import DTYPES, FIRST_FP8_CAPABILITY, LARGEST, QuantizedRows
-from unmask_kernels.moe.ops import INNER_GROUP, PER_OUTPUT_NDIM
+from unmask_kernels.moe.types import INNER_GROUP, PER_OUTPUT_NDIM
+from unmask_kernels.quantization import types as formats
+from unmask_kernels.quantization.types import DTYPES, FIRST_FP8_CAPABILITY, LARGEST, QuantizedRows
 from unmask_kernels.variant import Variant
 
 GROUP = tl.constexpr(INNER_GROUP)
-GROUP_INPUTS = tl.constexpr(quantized.GROUP_INPUTS)
+GROUP_INPUTS = tl.constexpr(formats.GROUP_INPUTS)
 LARGEST_FP8 = tl.constexpr(LARGEST["fp8"])
-SMALLEST_TOP = tl.constexpr(quantized.SMALLEST_TOP)
+SMALLEST_TOP = tl.constexpr(formats.SMALLEST_TOP)
 BOX_ALIGNMENT = 16  # bytes, of the rows that the copy engine takes
 MOST_ROWS = {16: 8, 32: 20, 64: 44}  # a mean of an expert's, for which tiles have so many rows
-FP8_AS_BF16_BITS = tl.constexpr(quantized.FP8_AS_BF16_BITS)
-FP8_AS_BF16_FACTOR = tl.constexpr(quantized.FP8_AS_BF16_FACTOR)
+FP8_AS_BF16_BITS = tl.constexpr(formats.FP8_AS_BF16_BITS)
+FP8_AS_BF16_FACTOR = tl.constexpr(formats.FP8_AS_BF16_FACTOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ def grouped_down_kernel(
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Pairs of a row and an expert in tiles, as of `routing.align`."""
+    """Pairs of a row and an expert in tiles, as of `routing.align_block_size`."""
 
     row_of: Tensor  # [places] int32
     expert_of: Tensor  # [tiles] int32

@@ -327,8 +327,8 @@ def _outputs(logits: Tensor, top: int) -> tuple[Tensor, Tensor]:
     return ids, torch.empty(shape, dtype=torch.float32, device=device)
 
 
-def align(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
-    """As of `reference.align`, but pairs of an expert come in any order.
+def align_block_size(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
+    """As of `reference.align_block_size`, but pairs of an expert come in any order.
 
     It is the order in which atomic additions happened. A row of a product is summed alike wherever
     in a tile it is, so that no bit of a result depends on it.
