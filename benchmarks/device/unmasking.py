@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.device.timing import Ceilings, timed
-from unmask_kernels.scoring.gpu.scores import Draws, score_hidden
+from unmask_kernels.scoring.gpu.scores import score_hidden
+from unmask_kernels.scoring.types import Draws
 
 
 @dataclass(frozen=True)

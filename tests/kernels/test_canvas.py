@@ -1,5 +1,7 @@
 """Statistics of canvas rows, whose logits are never whole, against whole ones in float64."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,8 +9,11 @@ from torch import Tensor
 from unmask_kernels import dispatch
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.noise.gpu import scores as canvas_scores
-from unmask_kernels.noise.ops import CanvasScores, make_vocabulary, philox_noise, score_canvas
+from unmask_kernels.noise.ops import score_canvas
+from unmask_kernels.noise.types import CanvasScores
+from unmask_kernels.noise.vocabulary import make_vocabulary
 from unmask_kernels.philox import gumbel_noise, noise_tokens
+from unmask_kernels.scoring.types import Draws
 
 ROWS, VOCAB, COLUMNS = 9, 50, 24
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -30,8 +35,13 @@ def score(
     hidden: Tensor, embedding: Tensor, temperature: Tensor, *, slice_len: int = 8, **given: object
 ) -> CanvasScores:
     vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=slice_len)
-    given = {"noise": None, "spread": torch.ones_like(temperature)} | given
-    return score_canvas(hidden, vocabulary, temperature, **given)
+    given = {"draws": greedy(temperature)} | given
+    return score_canvas(hidden, vocabulary, **given)
+
+
+def greedy(temperature: Tensor) -> Draws:
+    zeros = torch.zeros_like(temperature, dtype=torch.int64)
+    return Draws(temperature, zeros, zeros, zeros, spread=torch.zeros_like(temperature))
 
 
 @pytest.mark.parametrize("slice_len", [4, 20, 64])
@@ -68,7 +78,7 @@ def test_a_token_is_drawn_by_its_noise_and_spread() -> None:
         hidden,
         embedding,
         temperature,
-        spread=spread,
+        draws=replace(greedy(temperature), spread=spread),
         noise=lambda first, count: noise[:, first : first + count],
     )
     logits = CAP * (hidden @ embedding.T / CAP).tanh() / temperature[:, None]
@@ -89,9 +99,8 @@ def test_kernels_draw_and_weigh_as_torch_does(softcap: float | None, device: tor
             vocabulary = make_vocabulary(
                 embedding.to(place), softcap=softcap, scale=SCALE, slice_len=4096
             )
-            noise = philox_noise(*(key.to(place) for key in keys))
-            given = (t.to(place) for t in (temperature, spread))
-            found.append(score_canvas(hidden.to(place), vocabulary, *given, noise, num_top=2))
+            draws = Draws(*(t.to(place) for t in (temperature, *keys)), spread=spread.to(place))
+            found.append(score_canvas(hidden.to(place), vocabulary, draws, num_top=2))
     for name in ("drawn", "best", "top_ids"):
         one, other = (getattr(scores, name).cpu() for scores in found)
         assert torch.equal(one, other), name
@@ -116,13 +125,11 @@ def test_a_row_gets_the_same_bits_in_any_company(vocab_size: int) -> None:
     hidden, embedding = torch.randn(count, 64), torch.randn(vocab_size, 64) / 4
     keys = [torch.randint(0, 1000, (count,)) for _ in range(3)]
     temperature, spread = torch.rand(count) + 0.2, torch.rand(count)
+    draws = Draws(temperature, *keys, spread=spread)
     vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=2048)
 
     def run(rows: slice) -> CanvasScores:
-        noise = philox_noise(*(key[rows] for key in keys))
-        return score_canvas(
-            hidden[rows], vocabulary, temperature[rows], spread[rows], noise, num_top=4
-        )
+        return score_canvas(hidden[rows], vocabulary, draws.select(rows), num_top=4)
 
     whole = run(slice(0, count))
     for rows in (slice(0, 1), slice(3, 19), slice(20, 70), slice(1, 599), slice(599, 600)):
@@ -132,16 +139,16 @@ def test_a_row_gets_the_same_bits_in_any_company(vocab_size: int) -> None:
 
 
 def test_noise_is_the_same_for_one_row_and_for_many() -> None:
-    keys = [torch.arange(50) for _ in range(3)]
-    whole = philox_noise(*keys)(0, 37)
+    draws = Draws(torch.ones(50), *(torch.arange(50) for _ in range(3)))
+    whole = draws.noise(0, 37)
     for i in range(50):
-        assert torch.equal(philox_noise(*(key[i : i + 1] for key in keys))(0, 37)[0], whole[i])
+        assert torch.equal(draws.select(slice(i, i + 1)).noise(0, 37)[0], whole[i])
 
 
 def test_noise_of_a_slice_is_that_of_the_whole() -> None:
     keys = torch.tensor([3, 2**40 + 1]), torch.tensor([5, 900]), torch.tensor([0, 7])
     whole = gumbel_noise(*keys, 50)
-    assert torch.equal(philox_noise(*keys)(12, 21), whole[:, 12:33])
+    assert torch.equal(Draws(torch.ones(2), *keys).noise(12, 21), whole[:, 12:33])
 
 
 def test_tokens_of_noise_are_uniform_and_their_own() -> None:
@@ -164,21 +171,18 @@ def test_tokens_of_noise_are_uniform_and_their_own() -> None:
 
 
 def test_a_row_on_kernels_gets_the_same_bits_in_any_company(
-    device: torch.device, triton_kernels: None, monkeypatch: pytest.MonkeyPatch
+    device: torch.device, triton_kernels: None
 ) -> None:
     """Among more rows than have their logits in memory at once, too."""
-    monkeypatch.setattr(canvas_scores, "ROWS", 4)
     count = 10
     hidden, embedding = torch.randn(count, 8, device=device), torch.randn(10, 8, device=device)
     keys = [torch.randint(0, 1000, (count,), device=device) for _ in range(3)]
     temperature, spread = torch.rand(count, device=device) + 0.2, torch.rand(count, device=device)
+    draws = Draws(temperature, *keys, spread=spread)
     vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=8)
 
     def run(rows: slice) -> CanvasScores:
-        noise = philox_noise(*(key[rows] for key in keys))
-        return score_canvas(
-            hidden[rows], vocabulary, temperature[rows], spread[rows], noise, num_top=2
-        )
+        return canvas_scores.score(hidden[rows], vocabulary, draws.select(rows), 2, num_at_once=4)
 
     whole = run(slice(0, count))
     for rows in (slice(0, 3), slice(6, 10), slice(3, 9)):
@@ -198,7 +202,7 @@ def test_numbers_of_rows_may_be_one_that_is_expanded(device: torch.device) -> No
         if copied:
             given = [t.clone() for t in given]
         temperature, spread, *keys = given
-        return score_canvas(hidden, vocabulary, temperature, spread, philox_noise(*keys))
+        return score_canvas(hidden, vocabulary, Draws(temperature, *keys, spread=spread))
 
     for name in ("drawn", "best", "confidence", "entropy", "soft"):
         assert torch.equal(getattr(run(False), name), getattr(run(True), name)), name
@@ -216,9 +220,9 @@ def test_a_row_of_no_numbers_gets_tokens_of_the_vocabulary_and_changes_no_other(
     spoiled[4] = number
     keys = (torch.arange(ROWS, device=device) for _ in range(3))
     with dispatch.backend("triton"):
-        noise = philox_noise(*keys)
-        usual = score(hidden, embedding, temperature, noise=noise)
-        found = score(spoiled, embedding, temperature, noise=noise)
+        draws = Draws(temperature, *keys)
+        usual = score(hidden, embedding, temperature, draws=draws)
+        found = score(spoiled, embedding, temperature, draws=draws)
     for name in ("best", "drawn"):
         tokens = getattr(found, name)
         assert ((tokens >= 0) & (tokens < vocab_size)).all()

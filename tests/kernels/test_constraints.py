@@ -10,9 +10,9 @@ import torch
 from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.ops import make_linear
 from unmask_kernels.scoring.constraints import Constraints, constrain, make_constraints
-from unmask_kernels.scoring.ops import GuidedRows, RowScores, SampledRows, score_rows
+from unmask_kernels.scoring.ops import score_rows
 from unmask_kernels.scoring.request_constraint import Constraint, pack_tokens
-from unmask_kernels.scoring.truncation import Truncation
+from unmask_kernels.scoring.types import Draws, GuidedRows, RowStats, Truncation
 
 MASK, VOCAB, ROWS = 7, 5003, 6
 ALLOWED = [3, MASK, 31, 32, 2047, 2048, 4100, 5002]
@@ -48,7 +48,7 @@ def constraints(owner: list[int], device: torch.device) -> Constraints:
     return made
 
 
-def sampled(device: torch.device, *, truncates: bool) -> SampledRows:
+def sampled(device: torch.device, *, truncates: bool) -> Draws:
     rows = torch.arange(ROWS, device=device)
     truncation = None
     if truncates:
@@ -56,19 +56,19 @@ def sampled(device: torch.device, *, truncates: bool) -> SampledRows:
         top_p = torch.full((ROWS - 1,), 0.8, device=device)
         truncation = Truncation(some, torch.full_like(some, 4), top_p)
     heat = torch.full((ROWS,), 1.5, device=device)
-    return SampledRows(rows, heat, rows * 7, rows + 1, rows % 3, truncation)
+    return Draws(heat, rows * 7, rows + 1, rows % 3, rows, truncation)
 
 
-def score(name, device, limits, draws=None, guided=None, dtype=torch.float32) -> RowScores:
+def score(name, device, limits, draws=None, guided=None, dtype=torch.float32) -> RowStats:
     hidden, head = inputs(device, dtype)
     with backend(name):
         return score_rows(
-            hidden, make_linear(head), mask_token_id=MASK, sampled=draws, guided=guided,
+            hidden, make_linear(head), mask_token_id=MASK, draws=draws, guided=guided,
             constraints=limits, with_entropy=True, with_margin=True, num_top=5,
         )  # fmt: skip
 
 
-def assert_same(found: RowScores, expected: RowScores) -> None:
+def assert_same(found: RowStats, expected: RowStats) -> None:
     assert torch.equal(found.token, expected.token)
     for name in ("confidence", "entropy", "margin", "top_logprobs"):
         value, other = getattr(found, name), getattr(expected, name)

@@ -1,6 +1,7 @@
-"""Statistics of rows by pieces of the vocabulary, against a float64 softmax."""
+"""RowStats of rows by pieces of the vocabulary, against a float64 softmax."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,9 +10,9 @@ from torch import Tensor
 from unmask_kernels import dispatch
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.linear.ops import make_linear
-from unmask_kernels.scoring.gpu.scores import Draws, Statistics, score_hidden, score_logits
-from unmask_kernels.scoring.ops import GuidedRows, RowScores, SampledRows, score_rows
-from unmask_kernels.scoring.truncation import Truncation
+from unmask_kernels.scoring.gpu.scores import score_hidden, score_logits
+from unmask_kernels.scoring.ops import score_rows
+from unmask_kernels.scoring.types import Draws, GuidedRows, RowStats, Truncation
 
 MASK = 2500
 
@@ -29,7 +30,7 @@ def draws(num_rows: int, device: torch.device) -> Draws:
     return Draws(*(tensor.to(device) for tensor in (temperatures, seeds, positions, steps)))
 
 
-def check(found: Statistics, logits: Tensor) -> None:
+def check(found: RowStats, logits: Tensor) -> None:
     exact = logits.cpu().double()
     probs = exact.softmax(-1)
     top = probs.index_fill(1, torch.tensor([MASK]), 0.0).topk(2).values
@@ -81,8 +82,7 @@ def test_rows_are_the_same_in_any_company(device: torch.device) -> None:
     logits = hidden @ head.T
     whole = score_logits(logits, MASK, draws(5, device))
     for row in range(5):
-        own = draws(5, device)
-        alone = Draws(*(getattr(own, name)[row : row + 1] for name in Draws.__slots__))
+        alone = draws(5, device).select(slice(row, row + 1))
         found = score_logits(logits[row : row + 1], MASK, alone)
         for name in ("token", "confidence", "entropy", "margin", "log_norm"):
             assert torch.equal(getattr(found, name), getattr(whole, name)[row : row + 1]), name
@@ -94,14 +94,8 @@ def test_draws_are_those_of_the_torch_path(device: torch.device) -> None:
     own = draws(num_rows, device)
     found = score_logits(hidden @ head.T, MASK, own)
     rows = torch.arange(1, num_rows, device=device)
-    sampled = SampledRows(
-        rows=rows,
-        temperature=own.temperatures[rows],
-        seeds=own.seeds[rows],
-        positions=own.positions[rows],
-        steps=own.steps[rows],
-    )
-    expected = score_rows(hidden, make_linear(head), mask_token_id=MASK, sampled=sampled)
+    sampled = replace(own.select(rows), rows=rows)
+    expected = score_rows(hidden, make_linear(head), mask_token_id=MASK, draws=sampled)
     assert torch.equal(found.token, expected.token)
     assert (found.token[1:] != score_logits(hidden @ head.T, MASK, None).token[1:]).any()
     torch.testing.assert_close(
@@ -125,24 +119,18 @@ def test_guided_rows_get_what_the_torch_path_gives_them(
     if top_k is not None:
         which, one = torch.tensor([0, 1], device=device), torch.ones(2, device=device)
         truncation = Truncation(which, torch.full_like(which, top_k), one)
-    sampled = SampledRows(
-        torch.tensor([1, 4], device=device),
-        own.temperatures[[1, 4]],
-        own.seeds[[1, 4]],
-        own.positions[[1, 4]],
-        own.steps[[1, 4]],
-        truncation,
-    )
+    drawn = torch.tensor([1, 4], device=device)
+    sampled = replace(own.select(drawn), rows=drawn, truncation=truncation)
     rows = torch.tensor([0, 2, 4], device=device)
     guided = GuidedRows(rows, hidden.flip(0)[:3], torch.tensor([0.5, 2.0, 1.0], device=device))
 
-    def score(name: Backend, guidance: GuidedRows | None) -> RowScores:
+    def score(name: Backend, guidance: GuidedRows | None) -> RowStats:
         with dispatch.backend(name):
             return score_rows(
                 hidden,
                 make_linear(head),
                 mask_token_id=MASK,
-                sampled=sampled,
+                draws=sampled,
                 guided=guidance,
                 with_entropy=True,
                 with_margin=True,

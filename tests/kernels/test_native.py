@@ -26,8 +26,8 @@ from unmask_kernels.native.library import (
     multiplies,
 )
 from unmask_kernels.native.memory import reserve
-from unmask_kernels.scoring.cpu import reduce_rows
-from unmask_kernels.scoring.ops import _reduce_rows
+from unmask_kernels.scoring import reference
+from unmask_kernels.scoring.cpu import softmax_stats
 
 COMPILER = shutil.which("gcc")
 needs_compiler = pytest.mark.skipif(
@@ -176,14 +176,14 @@ def test_likelihoods_are_those_of_torch(kernels: Kernels, vocab: int) -> None:
     logits[4], logits[5], logits[6] = 0.0, -60.0, 90.0
     logits[5, vocab // 2] = 60.0
     logits[6, -1] = -torch.inf
-    token, best, others, below = reduce_rows(logits, with_below=True)
-    expected = _reduce_rows(logits.double(), with_below=True)
+    token, best, others, below = softmax_stats(logits, with_below=True)
+    expected = reference.softmax_stats(logits.double(), with_below=True)
     assert torch.equal(token, expected[0])
     assert torch.equal(best.double(), expected[1])
     torch.testing.assert_close(others, expected[2], rtol=1e-5, atol=1e-30)
     torch.testing.assert_close(below, expected[3], rtol=1e-5, atol=1e-30)
     for row in 0, 3, 5, 69:
-        alone = reduce_rows(logits[row : row + 1], with_below=False)
+        alone = softmax_stats(logits[row : row + 1], with_below=False)
         assert alone[3] is None
         pairs = zip(alone[:3], (token, best, others), strict=True)
         assert all(torch.equal(own[0], among[row]) for own, among in pairs)

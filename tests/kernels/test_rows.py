@@ -7,7 +7,8 @@ from unmask_kernels.dispatch import backend
 from unmask_kernels.linear import padding as rows
 from unmask_kernels.linear.ops import Linear
 from unmask_kernels.scoring.gpu.scores import SLICE, slice_width
-from unmask_kernels.scoring.ops import GuidedRows, score_rows
+from unmask_kernels.scoring.ops import score_rows
+from unmask_kernels.scoring.types import GuidedRows
 
 
 def test_a_gpu_multiplies_numbers_of_rows_that_are_added_up_alike(

@@ -11,13 +11,9 @@ from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.ops import make_linear
 from unmask_kernels.philox import gumbel_at, gumbel_noise
 from unmask_kernels.scoring.gpu.truncation import draw_logits, rows_at_a_time
-from unmask_kernels.scoring.ops import SampledRows, score_rows
-from unmask_kernels.scoring.truncation import (
-    LikelyDraws,
-    Truncation,
-    draw_likeliest,
-    keep_likeliest,
-)
+from unmask_kernels.scoring.ops import score_rows
+from unmask_kernels.scoring.truncation import draw_likeliest, keep_likeliest
+from unmask_kernels.scoring.types import Draws, Truncation
 
 MASK = 11
 CUTS = [
@@ -44,15 +40,18 @@ def make_logits(kind: str, num_rows: int, vocab_size: int) -> Tensor:
     return logits
 
 
-def parameters(vocab_size: int, device: torch.device) -> LikelyDraws:
+def parameters(vocab_size: int, device: torch.device) -> Draws:
     numbers = torch.arange(len(CUTS))
-    return LikelyDraws(
+    return Draws(
         temperature=torch.linspace(0.3, 2.0, len(CUTS)).to(device),
         seeds=(numbers * 2**35 + 9).to(device),
         positions=(numbers * 7).to(device),
         steps=(numbers % 4).to(device),
-        top_k=torch.tensor([min(k, vocab_size) for k, _ in CUTS]).to(device),
-        top_p=torch.tensor([p for _, p in CUTS]).to(device),
+        truncation=Truncation(
+            None,
+            torch.tensor([min(k, vocab_size) for k, _ in CUTS]).to(device),
+            torch.tensor([p for _, p in CUTS]).to(device),
+        ),
     )
 
 
@@ -75,7 +74,7 @@ def test_what_is_kept_is_what_the_definition_says(kind: str) -> None:
     own = parameters(1500, torch.device("cpu"))
     kept = keep_likeliest(logits, own)
     for i, row in enumerate(logits):
-        cut = int(own.top_k[i]), float(own.top_p[i])
+        cut = int(own.truncation.top_k[i]), float(own.truncation.top_p[i])
         expected = naive_kept(row, float(own.temperature[i]), *cut)
         assert set(kept[i].nonzero()[:, 0].tolist()) == expected, CUTS[i]
 
@@ -86,7 +85,7 @@ def test_what_is_kept_does_not_depend_on_company() -> None:
     together = keep_likeliest(logits, own)
     for i in range(len(CUTS)):
         row = slice(i, i + 1)
-        assert torch.equal(keep_likeliest(logits[row], own.part(row)), together[row])
+        assert torch.equal(keep_likeliest(logits[row], own.select(row)), together[row])
 
 
 @pytest.mark.parametrize("vocab_size", [100, 5000])
@@ -137,7 +136,7 @@ def test_noise_of_single_entries_is_that_of_whole_rows() -> None:
     assert torch.equal(single, whole[rows, entries])
 
 
-def sampled(truncates: bool, device: torch.device) -> SampledRows:
+def sampled(truncates: bool, device: torch.device) -> Draws:
     """Rows 1, 2, 4 and 5 are drawn, the second and the last of them from the likeliest."""
     rows = torch.tensor([1, 2, 4, 5], device=device)
     truncation = None
@@ -146,7 +145,7 @@ def sampled(truncates: bool, device: torch.device) -> SampledRows:
         cuts = torch.tensor([4, 3000], device=device), torch.tensor([1.0, 0.6], device=device)
         truncation = Truncation(which, *cuts)
     temperature = torch.tensor([0.7, 1.0, 1.3, 1.0], device=device)
-    return SampledRows(rows, temperature, rows * 31, rows + 2, rows % 2, truncation)
+    return Draws(temperature, rows * 31, rows + 2, rows % 2, rows, truncation)
 
 
 def test_a_draw_from_all_does_not_depend_on_truncated_company(device: torch.device) -> None:
@@ -158,7 +157,7 @@ def test_a_draw_from_all_does_not_depend_on_truncated_company(device: torch.devi
         with backend(name):
             head = make_linear(weight)
             plain, mixed = (
-                score_rows(hidden, head, mask_token_id=MASK, sampled=sampled(cut, device))
+                score_rows(hidden, head, mask_token_id=MASK, draws=sampled(cut, device))
                 for cut in (False, True)
             )
         same = [0, 1, 3, 4, 6]

@@ -13,9 +13,10 @@ from unmask_kernels.linear.ops import Linear, make_linear
 from unmask_kernels.philox import _gumbel, gumbel_noise, philox
 from unmask_kernels.philox_gpu import _gumbel_of
 from unmask_kernels.scoring.constraints import make_constraints
-from unmask_kernels.scoring.ops import LastTokens, RowScores, SampledRows, likeliest, score_rows
+from unmask_kernels.scoring.ops import score_rows
+from unmask_kernels.scoring.reference import likeliest
 from unmask_kernels.scoring.request_constraint import pack_constraint
-from unmask_kernels.scoring.truncation import Truncation
+from unmask_kernels.scoring.types import Draws, LastTokens, RowStats, Truncation
 
 VOCAB, HIDDEN, MASK = 40, 16, 7
 
@@ -31,7 +32,7 @@ def draw(
     hidden = torch.randn(1, HIDDEN, generator=torch.Generator().manual_seed(1)).to(device)
     rows = torch.arange(num_rows, device=device)
     heat = torch.full((num_rows,), temperature, device=device)
-    sampled = SampledRows(
+    sampled = Draws(
         rows=rows,
         temperature=heat,
         seeds=torch.full_like(rows, 2**62 + 12345),
@@ -42,7 +43,7 @@ def draw(
         else None,
     )
     scores = score_rows(
-        hidden.expand(num_rows, -1).contiguous(), head(device), mask_token_id=MASK, sampled=sampled
+        hidden.expand(num_rows, -1).contiguous(), head(device), mask_token_id=MASK, draws=sampled
     )
     return scores.token.cpu()
 
@@ -59,9 +60,9 @@ def distribution(temperature: float, device: torch.device) -> torch.Tensor:
     return (logits / temperature).softmax(-1)
 
 
-def on_host(scores: RowScores) -> RowScores:
+def on_host(scores: RowStats) -> RowStats:
     values = (getattr(scores, field.name) for field in fields(scores))
-    return RowScores(*(None if value is None else value.cpu() for value in values))
+    return RowStats(*(None if value is None else value.cpu() for value in values))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -159,9 +160,9 @@ def test_a_row_of_temperature_zero_takes_its_likeliest_token(
     hidden, head = torch.randn(5, 32).to(device), make_linear(torch.randn(300, 32).to(device))
     rows = torch.arange(5, device=device)
     temperature = torch.tensor([0.0, 1.0, 0.0, 2.0, 0.0], device=device)
-    sampled = SampledRows(rows, temperature, rows * 7, rows, rows)
+    sampled = Draws(temperature, rows * 7, rows, rows, rows)
     plain = score_rows(hidden, head, mask_token_id=9)
-    drawn = score_rows(hidden, head, mask_token_id=9, sampled=sampled)
+    drawn = score_rows(hidden, head, mask_token_id=9, draws=sampled)
     greedy = temperature == 0
     assert torch.equal(drawn.token[greedy], plain.token[greedy])
     assert torch.equal(drawn.confidence[greedy], plain.confidence[greedy])
@@ -172,8 +173,8 @@ def test_drawn_tokens_have_their_own_confidence(backend: Backend, device: torch.
     torch.manual_seed(0)
     hidden, head = torch.randn(9, 32).to(device), make_linear(torch.randn(300, 32).to(device))
     rows = torch.arange(1, 8, device=device)
-    sampled = SampledRows(rows, torch.full((7,), 1.5, device=device), rows * 7, rows, rows)
-    found = on_host(score_rows(hidden, head, mask_token_id=9, sampled=sampled, with_entropy=True))
+    sampled = Draws(torch.full((7,), 1.5, device=device), rows * 7, rows, rows, rows)
+    found = on_host(score_rows(hidden, head, mask_token_id=9, draws=sampled, with_entropy=True))
     probabilities = head(hidden).cpu().double().softmax(-1)
     own = probabilities.gather(1, found.token[:, None])[:, 0]
     assert (found.token != probabilities.argmax(-1)).sum() >= 3

@@ -23,7 +23,7 @@ from torch import Tensor
 logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent
-SOURCES = "products.c", "attention.c", "layers.c", "likelihoods.c", "thread_pool.c"
+SOURCES = "products.c", "attention.c", "layers.c", "softmax_stats.c", "thread_pool.c"
 INSTRUCTIONS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx512f", "-mfma")}
 FORMATS = {torch.float32: (), torch.bfloat16: ("-DBF16",)}
 # How a CPU multiplies bfloat16, if it does.
@@ -51,7 +51,7 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
         None,
         (*(_pointer,) * 4, _size, *(_pointer,) * 5, *(_size,) * 4, _float, _float, _pointer, _int),
     ),
-    "likelihoods": (None, (*(_pointer,) * 5, _size, _size, _int)),
+    "softmax_stats": (None, (*(_pointer,) * 5, _size, _size, _int)),
     "rms_norm": (None, (*(_pointer,) * 3, _size, _size, _float, _int)),
     "qk_norm_rope_store": (
         None,

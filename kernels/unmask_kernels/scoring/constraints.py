@@ -38,12 +38,11 @@ class Constraints:
     biases: Biases | None
     masks: Masks | None
 
-    def of(self, rows: Tensor) -> "Constraints":
-        """The same for some rows, given by their indices."""
+    def select(self, rows: Tensor) -> "Constraints":
+        """Constraints of `rows` [R], by their indices."""
         biases, masks = self.biases, self.masks
         if biases is not None:
-            own = biases.set_of_row[rows]
-            biases = Biases(own, biases.starts, biases.tokens, biases.values)
+            biases = Biases(biases.set_of_row[rows], biases.starts, biases.tokens, biases.values)
         if masks is not None:
             masks = Masks(masks.mask_of_row[rows], masks.words)
         return Constraints(biases, masks)

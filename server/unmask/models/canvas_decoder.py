@@ -22,7 +22,7 @@ from unmask_kernels.layers.sandwich import add_attention, add_feed_forward
 from unmask_kernels.linear.ops import GatedLinear, Linear
 from unmask_kernels.linear.padding import pad_rows, row_unit
 from unmask_kernels.moe.ops import Experts, route_softmax, router_logits
-from unmask_kernels.noise.ops import Vocabulary
+from unmask_kernels.noise.vocabulary import Vocabulary
 from unmask_kernels.quantization.types import QuantizedRows
 
 NO_CANVAS = 2**31 - 1  # more than there are rows

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from unmask_kernels.noise.ops import SLICE
+from unmask_kernels.noise.vocabulary import SLICE
 from unmask_kernels.philox_gpu import gumbel
+from unmask_kernels.scoring.types import Draws
 from unmask_kernels.variant import Variant
 
 MAX_WARPS, WARP_ENTRIES = 16, 1024  # 32 entries a thread
@@ -118,54 +118,29 @@ def join_slices_kernel(
     tl.store(p_soft, b_soft.to(soft.dtype.element_ty), mask=m_column)
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """The draws of M rows: how much of the noise is added, and what it is a function of."""
-
-    spreads: Tensor  # [M] float32
-    seeds: Tensor  # [M] int64
-    positions: Tensor  # [M] int64
-    steps: Tensor  # [M] int64
-
-    def padded(self, count: int) -> "Drawing":
-        """The draws with `count` rows after them that add nothing."""
-        pads = (F.pad(own, (0, count)) for own in (self.seeds, self.positions, self.steps))
-        return Drawing(F.pad(self.spreads, (0, count)), *pads)
-
-    def part(self, rows: slice) -> "Drawing":
-        """The draws of some rows."""
-        return Drawing(self.spreads[rows], self.seeds[rows], self.positions[rows], self.steps[rows])
-
-
-@dataclass(frozen=True, slots=True)
-class SliceScores:
-    """Statistics of M rows over P slices of the vocabulary."""
-
-    values: Tensor  # [M, P, 6] float32: best, highest drawn, total, weighted, plain best and total
-    entries: Tensor  # [M, P, 2] int64: the best, the drawn
-
-
 def score_slices(
-    logits: Tensor, slice_len: int, temperature: Tensor, cap: float | None, drawing: Drawing | None
-) -> SliceScores:
-    """Score logits [M, V] before their cap, which become exp(logit - best of slice) at temperature.
+    logits: Tensor, slice_len: int, temperature: Tensor, cap: float | None, draws: Draws | None
+) -> tuple[Tensor, Tensor]:
+    """Score P slices of logits [M, V] before their cap; `draws` has a spread, or there are none.
 
-    `slice_len` is a multiple of four.
+    Returns values [M, P, 6] float32 (best, highest drawn, total, weighted, plain best and total)
+    and entries [M, P, 2] int64 (the best, the drawn). Logits become exp(logit - best of slice) at
+    temperature. `slice_len` is a multiple of four.
     """
     num_rows, num_entries = logits.shape
     num_slices = triton.cdiv(num_entries, slice_len)
     values = logits.new_empty((num_rows, num_slices, NUM_VALUES.value), dtype=torch.float32)
     entries = logits.new_empty((num_rows, num_slices, NUM_ENTRIES.value), dtype=torch.int64)
-    draws: tuple[Tensor | None, ...] = (None,) * 4
-    if drawing is not None:
-        draws = (drawing.spreads, drawing.seeds, drawing.positions, drawing.steps)
+    keys: tuple[Tensor | None, ...] = (None,) * 4
+    if draws is not None:
+        keys = (draws.spread, draws.seeds, draws.positions, draws.steps)
     block = triton.next_power_of_2(slice_len)
     slice_kernel[(num_rows, num_slices)](
-        logits, temperature, *draws, values, entries,
+        logits, temperature, *keys, values, entries,
         num_entries, slice_len, logits.stride(0), 1.0 if cap is None else cap,
-        BLOCK=block, CAPPED=cap is not None, DRAWS=drawing is not None, num_warps=_warps(block),
+        BLOCK=block, CAPPED=cap is not None, DRAWS=draws is not None, num_warps=_warps(block),
     )  # fmt: skip
-    return SliceScores(values, entries)
+    return values, entries
 
 
 def _warps(block: int) -> int:
@@ -190,16 +165,21 @@ class MergedScores:
 
 
 def merge_slices(
-    scores: SliceScores, parts: Tensor, scale: float, merged: MergedScores, first_row: int
+    values: Tensor,
+    entries: Tensor,
+    parts: Tensor,
+    scale: float,
+    merged: MergedScores,
+    first_row: int,
 ) -> None:
-    """Put rows from `first_row` on into `merged`.
+    """Write the scores of rows from `first_row` on to `merged`.
 
-    They are merged of the statistics of slices and of `parts` [P, M, C], the embeddings of a slice
-    by their weights.
+    `values` and `entries` are those of `score_slices`, `parts` [P, M, C] each slice's embeddings
+    summed by their weights.
     """
     num_slices, num_rows, num_columns = parts.shape
     join_slices_kernel[(num_rows, triton.cdiv(num_columns, COLUMNS))](
-        scores.values, scores.entries, parts, merged.soft, merged.numbers, merged.tokens,
+        values, entries, parts, merged.soft, merged.numbers, merged.tokens,
         first_row, len(merged.soft), num_slices, num_rows, num_columns, scale,
         SLICES=triton.next_power_of_2(num_slices), COLUMNS=COLUMNS, num_warps=MERGE_WARPS,
     )  # fmt: skip

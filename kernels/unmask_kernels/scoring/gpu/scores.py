@@ -5,7 +5,6 @@ on how the vocabulary was cut into slices, nor on other rows.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 
 import torch
 import triton
@@ -23,6 +22,7 @@ from unmask_kernels.scoring.gpu.logits import (
     constraint_arguments,
     load_logits,
 )
+from unmask_kernels.scoring.types import Draws, RowStats
 from unmask_kernels.variant import Variant
 
 SLICE = 8192  # entries, or a multiple of it
@@ -170,41 +170,6 @@ def finish_kernel(
     tl.store(log_norm + i_row, tl.where(possible, highest + norm, 0.0))
 
 
-@dataclass(frozen=True, slots=True)
-class Draws:
-    """How each of M rows is drawn; rows of temperature zero take their most likely entry."""
-
-    temperatures: Tensor  # [M] float32
-    seeds: Tensor  # [M] int64
-    positions: Tensor  # [M] int64
-    steps: Tensor  # [M] int64
-
-    def of(self, rows: Tensor) -> "Draws":
-        """Those of `rows` [R]."""
-        return Draws(
-            self.temperatures[rows], self.seeds[rows], self.positions[rows], self.steps[rows]
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What is known of M rows, without temperature; see `unmask_kernels.scoring.ops.RowScores`."""
-
-    token: Tensor  # [M] int64
-    confidence: Tensor  # [M] float32, probability of `token`
-    entropy: Tensor  # [M] float32, nats
-    margin: Tensor  # [M] float32, between the two highest probabilities
-    log_norm: Tensor  # [M] float32; 0 where every token is forbidden
-    top_ids: Tensor | None = None  # [M, K] int64
-    top_logprobs: Tensor | None = None  # [M, K] float32
-
-    def replace(self, rows: Tensor, other: "Statistics") -> None:
-        """Put what is known of R rows in the places `rows` [R]."""
-        for field in fields(self):
-            if (own := getattr(self, field.name)) is not None:
-                own[rows] = getattr(other, field.name)
-
-
 class Accumulator:
     """Takes logits a slice of the vocabulary at a time and gives the statistics of whole rows."""
 
@@ -242,7 +207,7 @@ class Accumulator:
         where = first, first + width, self._mask_token, logits.stride(0), self._num_pieces
         piece_kernel[grid](
             logits, self._statistics, self._winners, self._of_mask, self._drawn,
-            draws and draws.temperatures, draws and draws.seeds,
+            draws and draws.temperature, draws and draws.seeds,
             draws and draws.positions, draws and draws.steps, *where, **self._constraints,
             PIECE=PIECE, DRAWS=draws is not None, num_warps=4,
         )  # fmt: skip
@@ -252,7 +217,7 @@ class Accumulator:
                 **self._constraints, PIECE=PIECE, num_warps=4,
             )  # fmt: skip
 
-    def finish(self) -> Statistics:
+    def finish(self) -> RowStats:
         """Merge the slices, all of which have been taken."""
         num_rows = len(self._winners)
         token = torch.empty(num_rows, dtype=torch.int64, device=self._winners.device)
@@ -260,13 +225,15 @@ class Accumulator:
         confidence, entropy, margin, log_norm = floats
         finish_kernel[(num_rows,)](
             self._statistics, self._winners, self._of_mask, self._drawn,
-            self._draws and self._draws.temperatures,
+            self._draws and self._draws.temperature,
             token, confidence, entropy, margin, log_norm, self._num_pieces,
             BLOCK=triton.next_power_of_2(self._num_pieces), DRAWS=self._draws is not None,
             num_warps=1,
         )  # fmt: skip
         top_ids, top_logprobs = self._tops(log_norm)
-        return Statistics(token, confidence, entropy, margin, log_norm, top_ids, top_logprobs)
+        return RowStats(
+            token, confidence, entropy, margin, top_ids, top_logprobs, log_norm=log_norm
+        )
 
     def _tops(self, log_norm: Tensor) -> tuple[Tensor | None, Tensor | None]:
         if not self._num_top:
@@ -285,7 +252,7 @@ def score_hidden(
     draws: Draws | None,
     constraints: Constraints | None = None,
     num_top: int = 0,
-) -> Statistics:
+) -> RowStats:
     """Statistics of `hidden` [M, C] under the LM `head` [V, C]; logits are kept a slice at a time.
 
     The library's matrix product fills a buffer that stays in the L2 cache until it is read.
@@ -318,7 +285,7 @@ def score_logits(
     draws: Draws | None,
     constraints: Constraints | None = None,
     num_top: int = 0,
-) -> Statistics:
+) -> RowStats:
     """Statistics of `logits` [M, V], of a model that changes them after its head."""
     num_rows, vocab_size = logits.shape
     accumulator = Accumulator(

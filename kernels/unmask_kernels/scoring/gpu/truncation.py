@@ -20,7 +20,7 @@ from unmask_kernels.scoring.gpu.logits import (
     constraint_arguments,
     load_logits,
 )
-from unmask_kernels.scoring.truncation import UNIT, LikelyDraws
+from unmask_kernels.scoring.types import UNIT, Draws
 from unmask_kernels.variant import Variant
 
 BUFFER_BYTES = 64 * 2**20
@@ -192,41 +192,47 @@ def draw_hidden(
     hidden: Tensor,
     head: Tensor,
     mask_token: int,
-    draws: LikelyDraws,
+    draws: Draws,
     constraints: Constraints | None,
 ) -> tuple[Tensor, Tensor]:
     """A token for each of `hidden` [C, H] under the LM `head` [V, H], and its logit.
 
-    The product always has the same number of rows, so that theirs do not depend on company.
+    The product always has the same number of rows, which keeps it batch-invariant.
     """
     vocab_size = len(head)
     size = rows_at_a_time(vocab_size, hidden.element_size() + 4 * (constraints is not None))
     buffer = torch.empty(size, vocab_size, dtype=hidden.dtype, device=hidden.device)
-    taken = hidden.new_zeros(size, hidden.shape[1])
-    found = []
+    padded = hidden.new_zeros(size, hidden.shape[1])
+    tokens, token_logits = [], []
     for first in range(0, len(hidden), size):
         some = slice(first, min(first + size, len(hidden)))
         count = some.stop - first
-        taken[:count] = hidden[some]
-        logits = torch.mm(taken, head.T, out=buffer)[:count]
-        own = None
+        padded[:count] = hidden[some]
+        logits = torch.mm(padded, head.T, out=buffer)[:count]
+        selected = None
         if constraints is not None:
-            own = constraints.of(torch.arange(first, some.stop, device=hidden.device))
-        found.append(draw_logits(logits, mask_token, draws.part(some), own))
-    return torch.cat([token for token, _ in found]), torch.cat([logit for _, logit in found])
+            selected = constraints.select(torch.arange(first, some.stop, device=hidden.device))
+        token, logit = draw_logits(logits, mask_token, draws.select(some), selected)
+        tokens.append(token)
+        token_logits.append(logit)
+    return torch.cat(tokens), torch.cat(token_logits)
 
 
 def draw_logits(
-    logits: Tensor, mask_token: int, draws: LikelyDraws, constraints: Constraints | None = None
+    logits: Tensor, mask_token: int, draws: Draws, constraints: Constraints | None = None
 ) -> tuple[Tensor, Tensor]:
     """A token for each of `logits` [R, V], and its logit after `constraints`, float32."""
     assert logits.stride(1) == 1
+    truncation = draws.truncation
+    assert truncation is not None
+    assert truncation.which is None
     if constraints is not None:
         logits = _constrained(logits, mask_token, constraints)
     token = torch.empty(len(logits), dtype=torch.int64, device=logits.device)
     logit = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
     draw_kernel[(len(logits),)](
-        logits, draws.temperature, draws.inverse, draws.spread, draws.top_k, draws.top_p,
+        logits, draws.temperature, draws.inverse_temperature, draws.spread, truncation.top_k,
+        truncation.top_p,
         draws.seeds, draws.positions, draws.steps, token, logit,
         logits.shape[1], mask_token, logits.stride(0), BLOCK=PIECE,
         SHIFT=16 if logits.dtype is torch.bfloat16 else 0,

@@ -13,11 +13,11 @@ typedef struct {
     int64_t *token;         /* [rows], the lowest of equals */
     float *highest;         /* [rows] */
     double *others, *below; /* [rows]; `below` may be NULL */
-} Likelihoods;
+} SoftmaxStats;
 
 /* Sums over tokens but for the likeliest, with the likelihood of that one as 1. */
 typedef struct {
-    double others, below; /* likelihoods, and those times how far a logit is below the highest */
+    double others, below; /* softmax_stats, and those times how far a logit is below the highest */
 } Sums;
 
 /* `count` logits from an address on, and after the last of a row tokens that are forbidden. */
@@ -67,7 +67,7 @@ static void add_tokens(const float *logits, int64_t count, float highest, int sp
 static void reduce_row(const void *work, int64_t row, int thread)
 {
     (void)thread;
-    const Likelihoods *l = work;
+    const SoftmaxStats *l = work;
     const float *logits = l->logits + row * l->vocab;
     int64_t token = 0;
     float highest = highest_of(logits, l->vocab);
@@ -83,9 +83,9 @@ static void reduce_row(const void *work, int64_t row, int thread)
 }
 
 /* Of a row all of whose tokens are forbidden, token 0 is the likeliest, and the sums are 0. */
-void likelihoods(const float *logits, int64_t *token, float *highest, double *others, double *below,
+void softmax_stats(const float *logits, int64_t *token, float *highest, double *others, double *below,
                  int64_t rows, int64_t vocab, int threads)
 {
-    Likelihoods work = {logits, vocab, token, highest, others, below};
+    SoftmaxStats work = {logits, vocab, token, highest, others, below};
     run_parts(reduce_row, &work, rows, threads);
 }
