@@ -12,8 +12,7 @@ from unmask.engine.schedule.batch import StepBatch
 from unmask.types import POLICY_NAMES
 from unmask_kernels.attention.tiles import ToDevice
 from unmask_kernels.policies.table import CODES
-from unmask_kernels.scoring.ops import SampledRows
-from unmask_kernels.scoring.truncation import Truncation
+from unmask_kernels.scoring.types import Draws, Truncation
 
 CODE_OF = np.array([CODES[name] for name in POLICY_NAMES], np.int32)  # by number of a policy
 
@@ -39,7 +38,7 @@ class StepTensors:
     guidance: Tensor  # [G] float32
     rules: Rules
     editing: Tensor | None
-    sampled: SampledRows | None
+    sampled: Draws | None
 
     @classmethod
     def of(cls, batch: StepBatch, vocab_size: int, to_device: ToDevice) -> Self:
@@ -81,7 +80,7 @@ class StepTensors:
             if "which" in parts:
                 names = "which", "top_k", "top_p"
                 truncation = Truncation(*(parts.pop(name) for name in names))
-            sampled = SampledRows(**parts, truncation=truncation)
+            sampled = Draws(**parts, truncation=truncation)
         return cls(**own, rules=rules, editing=editing, sampled=sampled)
 
 

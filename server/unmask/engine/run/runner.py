@@ -37,7 +37,7 @@ from unmask_kernels.attention.ops import AttentionPlan
 from unmask_kernels.attention.tiles import ToDevice
 from unmask_kernels.dispatch import capability
 from unmask_kernels.scoring.constraints import make_constraints
-from unmask_kernels.scoring.ops import GuidedRows, LastTokens
+from unmask_kernels.scoring.types import GuidedRows, LastTokens
 
 FP8_CAPABILITY = 89
 CPU_KV_BYTES = 256 * 2**20

@@ -8,14 +8,8 @@ from torch import Tensor
 from unmask.decoding.policies import BY_ENTROPY, Rules, Scores, select
 from unmask.models.family import Model
 from unmask_kernels.scoring.constraints import Constraints
-from unmask_kernels.scoring.ops import (
-    NEXT_TO_NOTHING,
-    GuidedRows,
-    LastTokens,
-    RowScores,
-    SampledRows,
-    score_rows,
-)
+from unmask_kernels.scoring.ops import score_rows
+from unmask_kernels.scoring.types import NEXT_TO_NOTHING, Draws, GuidedRows, LastTokens, RowStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +20,7 @@ class SamplingInputs:
     spans: Tensor  # [M] int64, the block of each row
     rules: Rules
     editing: Tensor | None  # [B] float32, confidence that replaces a token (LLaDA2.1)
-    sampled: SampledRows | None
+    sampled: Draws | None
     guided: GuidedRows | None = None
     constraints: Constraints | None = None
     last: LastTokens | None = None
@@ -35,7 +29,7 @@ class SamplingInputs:
 
 def decide(
     model: Model, hidden: Tensor, current: Tensor, given: SamplingInputs, *, is_known: bool
-) -> tuple[RowScores, Tensor]:
+) -> tuple[RowStats, Tensor]:
     """Score `hidden` [M, C], and select positions [M] that take their token.
 
     `current` [M] are the tokens that rows hold. What a step before resolved is left alone, unless
@@ -46,7 +40,7 @@ def decide(
         model.final_norm(hidden),
         model.lm_head,
         mask_token_id=given.mask_token_id,
-        sampled=given.sampled,
+        draws=given.sampled,
         guided=given.guided,
         constraints=given.constraints,
         last=given.last,
@@ -65,12 +59,12 @@ def decide(
     return scores, selected
 
 
-def edits(scores: RowScores, current: Tensor, limits: Tensor) -> Tensor:
+def edits(scores: RowStats, current: Tensor, limits: Tensor) -> Tensor:
     """Committed tokens [M] that another one replaces, being surer than `limits` (LLaDA2.1)."""
     return (scores.token != current) & (scores.confidence > limits)
 
 
-def _considered(scores: RowScores, given: SamplingInputs, is_masked: Tensor | None) -> Scores:
+def _considered(scores: RowStats, given: SamplingInputs, is_masked: Tensor | None) -> Scores:
     """What a policy sees: rows that are masked no more have no confidence and no certainty."""
     confidence, entropy, margin = scores.confidence, scores.entropy, scores.margin
     if scores.ranking is not None:

@@ -17,7 +17,7 @@ from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.passes import IntArray
 from unmask.engine.schedule.table import NEVER
 from unmask.types import POLICY_NAMES
-from unmask_kernels.scoring.ops import SampledRows
+from unmask_kernels.scoring.types import Draws
 
 LONGEST = 64  # rows of a block; the smallest size that blocks of 32 fit
 
@@ -135,7 +135,7 @@ class SamplingBuffers:
         t, sampled = self.tensors, None
         if self.size.draws:  # rows of temperature zero take their likeliest token
             keys = t["seeds"], t["positions"], t["steps"]
-            sampled = SampledRows(self.all_rows, t["temperature"], *keys)
+            sampled = Draws(t["temperature"], *keys, rows=self.all_rows)
         rules = Rules(
             frozenset(POLICY_NAMES), t["codes"], t["starts"], t["quota"], t["limit"], LONGEST
         )
