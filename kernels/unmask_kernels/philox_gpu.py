@@ -1,4 +1,4 @@
-"""Random numbers in a kernel, those of `unmask_kernels.philox`."""
+"""Philox in Triton, with the numbers of `unmask_kernels.philox`."""
 
 import triton
 import triton.language as tl
@@ -17,13 +17,13 @@ def philox_of(c0, c1, c2, c3, k0, k1):
 
 @triton.jit
 def philox(c0, c1, c2, k0, k1):
-    """The same of the counter (c0, c1, c2, 0)."""
+    """`philox_of` the counter (c0, c1, c2, 0)."""
     return philox_of(c0, c1, c2, c0 * 0, k0, k1)
 
 
 @triton.jit
 def noise_tokens(seed, b_position, step, vocab_size, BLOCK: tl.constexpr):
-    """Tokens [BLOCK] int64, uniform over the vocabulary, as of `philox.noise_tokens`."""
+    """Tokens [BLOCK] int64, uniform over the vocabulary; see `philox.noise_tokens`."""
     zero = tl.zeros([BLOCK], tl.uint32)
     words, _, _, _ = philox_of(
         zero,
@@ -44,7 +44,7 @@ def _gumbel_of(words):
 
 @triton.jit
 def gumbel(seed, position, step, first, PIECE: tl.constexpr):
-    """Noise of the entries from `first`, a multiple of four, as of `philox.gumbel_noise`."""
+    """Noise of the entries from `first`, a multiple of four; see `philox.gumbel_noise`."""
     zero = tl.zeros([PIECE // 4], tl.uint32)
     blocks = (first // 4 + tl.arange(0, PIECE // 4)).to(tl.uint32)
     w0, w1, w2, w3 = philox(

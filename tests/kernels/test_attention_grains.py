@@ -183,7 +183,7 @@ def test_padding_rows_of_a_room_are_zero_and_change_no_bit(device: torch.device)
     case.config = replace(GRAINS, programs=24)
     expected, count, padding = run(case, case.plan()), len(case.query), 21
     plan = with_tensors(case.plan(), [tensor.cpu() for tensor in plan_tensors(case.plan())])
-    size = TileSize.of(plan)
+    size = TileSize.from_plan(plan)
     large = TileSize(count + padding, size.pages + 3, size.items + 3, size.tiles + 2, 99)
     memory = [torch.full((n,), 7, dtype=torch.int32) for n in static_sizes(large)]
     room = make_static_plan(case.config, large, memory, group_size=2)
@@ -197,7 +197,7 @@ def test_padding_rows_of_a_room_are_zero_and_change_no_bit(device: torch.device)
 
 def test_a_plan_fits_where_its_padding_has_items_too() -> None:
     plan = plan_of([1000], LARGE)
-    size = TileSize.of(plan)
+    size = TileSize.from_plan(plan)
     for spare, does_fit in ((0, False), (1, True)):
         large = replace(size, rows=size.rows + 16, items=size.items + spare)
         memory = [torch.zeros(n, dtype=torch.int32) for n in static_sizes(large)]

@@ -26,8 +26,8 @@ from unmask.types import Request, SamplingParams
 from unmask_kernels import dispatch
 from unmask_kernels.attention import ops as attention
 from unmask_kernels.attention.tiles import TileConfig
-from unmask_kernels.moe.ops import route_sigmoid, route_softmax
 from unmask_kernels.moe.reference import align_block_size
+from unmask_kernels.moe.routing import route_sigmoid, route_softmax
 
 PAGE = 16
 CONFIG = EngineConfig(page_size=PAGE, max_batch_tokens=64, max_num_seqs=4, graphs=True)
@@ -120,10 +120,10 @@ def test_routing_and_aligning_rows_to_experts_asks_the_device_for_no_number() ->
     """On the meta device there are shapes only, so whatever needs a value raises."""
     logits = torch.empty(9, 16, device="meta")
     bias = torch.empty(16, device="meta")
-    for ids, shares in (
+    for ids, topk_weights in (
         route_softmax(logits, 4, renormalise=True),
         route_sigmoid(logits, bias, 4, groups=4, top_groups=2, scale=1.0),
     ):
         row_of, expert_of = align_block_size(ids, 16, 8)
-        assert shares.shape == ids.shape == (9, 4)
+        assert topk_weights.shape == ids.shape == (9, 4)
         assert len(row_of) == 8 * len(expert_of) >= 36

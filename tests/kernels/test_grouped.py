@@ -10,7 +10,8 @@ from torch import Tensor
 from unmask_kernels import dispatch
 from unmask_kernels.moe.gpu import experts as gpu
 from unmask_kernels.moe.gpu.grouped import GROUP, GroupedConfig, Tile, grouped_config
-from unmask_kernels.moe.ops import experts, route_softmax
+from unmask_kernels.moe.ops import experts
+from unmask_kernels.moe.routing import route_softmax
 from unmask_kernels.quantization.ops import (
     dequantize,
     dequantize_rows,
@@ -42,7 +43,7 @@ class Case:
         }
         self.x = torch.randn(ROWS, COLUMNS).to(device, torch.bfloat16)
         logits = torch.randn(ROWS, NUM_EXPERTS, device=device)
-        self.ids, self.shares = route_softmax(logits, TOP, renormalise=True)
+        self.ids, self.topk_weights = route_softmax(logits, TOP, renormalise=True)
 
     def use_groups(self) -> None:
         """Scales of every 128 inputs of an output instead of all of them."""
@@ -52,13 +53,13 @@ class Case:
             self.scales[name] = self.scales[name][:, :, None] * factors
 
     def run(self, rows: slice = slice(None), **options: object) -> Tensor:
-        routed = self.ids[rows], self.shares[rows]
+        routed = self.ids[rows], self.topk_weights[rows]
         return experts(self.x[rows], self.gate_up, self.down, *routed, **self.scales, **options)
 
     def run_as(self, config: GroupedConfig, activation: str = "silu") -> Tensor:
         scales = self.scales["gate_up_scales"], self.scales["down_scales"]
         x = quantize_rows(self.x, grouped=self.scales["gate_up_scales"].ndim > 2)
-        weights, routed = (self.gate_up, self.down), (self.ids, self.shares)
+        weights, routed = (self.gate_up, self.down), (self.ids, self.topk_weights)
         return gpu.experts(x, *weights, *routed, *scales, activation, 90, None, config)
 
     def exact(self, *, quantized: bool, gelu: bool = False) -> Tensor:
@@ -75,7 +76,7 @@ class Case:
                 gate, up = (both[expert] @ x[row]).chunk(2)
                 inner = (F.gelu(gate, approximate="tanh") if gelu else F.silu(gate)) * up
                 inner = in_groups(inner) if quantized else inner
-                out[row] += self.shares[row, k].item() * (down[expert] @ inner)
+                out[row] += self.topk_weights[row, k].item() * (down[expert] @ inner)
         return out
 
 
@@ -119,14 +120,14 @@ def test_the_reference_rounds_as_the_kernels_do(grouped: bool, device: torch.dev
     with dispatch.backend("torch"), emulated_w8a8():
         assert difference(case.run(), case.exact(quantized=True)) < 1e-2
         rows = quantize_rows(case.x, grouped=grouped)
-        given = experts(rows, case.gate_up, case.down, case.ids, case.shares, **case.scales)
+        given = experts(rows, case.gate_up, case.down, case.ids, case.topk_weights, **case.scales)
         assert torch.equal(given, case.run())
 
 
 def test_rows_may_be_given_in_e4m3(device: torch.device) -> None:
     case = Case(device)
     given = experts(
-        quantize_rows(case.x), case.gate_up, case.down, case.ids, case.shares, **case.scales
+        quantize_rows(case.x), case.gate_up, case.down, case.ids, case.topk_weights, **case.scales
     )
     assert given.dtype == torch.bfloat16
     assert torch.equal(given, case.run())

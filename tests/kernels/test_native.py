@@ -118,17 +118,17 @@ def test_experts_are_right_in_every_company(kernels: Kernels, num_rows: int) -> 
         experts.fill(i, gate, up, down)
         weights.append((gate.double(), up.double(), down.double()))
     x = torch.randn(num_rows, num_columns).to(kernels.dtype)
-    ids, shares = torch.randn(num_rows, num_experts).topk(3).indices, torch.rand(num_rows, 3)
-    found, expected = experts(x, ids, shares), torch.zeros(num_rows, num_columns).double()
+    ids, topk_weights = torch.randn(num_rows, num_experts).topk(3).indices, torch.rand(num_rows, 3)
+    found, expected = experts(x, ids, topk_weights), torch.zeros(num_rows, num_columns).double()
     wide = x.double()
     for i, (gate, up, down) in enumerate(weights):
         own = (F.silu(wide @ gate.T) * (wide @ up.T)) @ down.T
-        expected += own * (shares * (ids == i)).sum(1, keepdim=True)
+        expected += own * (topk_weights * (ids == i)).sum(1, keepdim=True)
     error = (found.double() - expected).abs().max()
     assert error <= 2 * TOLERANCE[kernels.dtype] * expected.abs().max()
     for row in range(0, num_rows, 30):
         own = slice(row, row + 3)
-        assert torch.equal(experts(x[own], ids[own], shares[own]), found[own])
+        assert torch.equal(experts(x[own], ids[own], topk_weights[own]), found[own])
 
 
 @needs_compiler

@@ -10,7 +10,7 @@ from unmask_kernels import dispatch
 from unmask_kernels.linear.ops import make_linear
 from unmask_kernels.moe import reference
 from unmask_kernels.moe.gpu import routing
-from unmask_kernels.moe.ops import route_sigmoid, route_softmax, router_logits
+from unmask_kernels.moe.routing import route_sigmoid, route_softmax, router_logits
 
 DTYPES = (torch.float32, torch.bfloat16)
 
@@ -27,10 +27,10 @@ def distinct(rows: int, num_experts: int, dtype: torch.dtype, device: torch.devi
 
 
 def assert_same(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:
-    (ids, shares), (own_ids, own_shares) = found, expected
+    (ids, topk_weights), (own_ids, own_shares) = found, expected
     assert ids.dtype == own_ids.dtype == torch.int64
     assert torch.equal(ids, own_ids)
-    torch.testing.assert_close(shares, own_shares, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(topk_weights, own_shares, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.usefixtures("triton_kernels")
@@ -153,9 +153,9 @@ def test_of_equal_experts_and_groups_the_first_are_chosen(device: torch.device) 
     logits, bias = torch.zeros(2, 12, device=device), torch.zeros(12, device=device)
     logits[0, ::2] = -0.0
     logits[1, [7, 9, 10]] = 1.0
-    ids, shares = route_softmax(logits, 4, renormalise=True)
+    ids, topk_weights = route_softmax(logits, 4, renormalise=True)
     assert ids.tolist() == [[0, 1, 2, 3], [7, 9, 10, 0]]
-    assert shares[0].tolist() == pytest.approx([0.25] * 4)
+    assert topk_weights[0].tolist() == pytest.approx([0.25] * 4)
     ids, _ = route_sigmoid(logits, bias, 4, groups=3, top_groups=2, scale=1.0)
     assert ids.tolist() == [[0, 1, 2, 3], [7, 9, 10, 4]]
 
@@ -237,9 +237,9 @@ def test_shares_are_multiplied_by_their_experts_scales(
     top: int, device: torch.device, triton_kernels: None
 ) -> None:
     logits, scales = torch.randn(9, 20, device=device), torch.rand(20, device=device)
-    ids, shares = route_softmax(logits, top, renormalise=True)
+    ids, topk_weights = route_softmax(logits, top, renormalise=True)
     found = route_softmax(logits, top, renormalise=True, scales=scales)
     assert torch.equal(found[0], ids)
-    assert torch.equal(found[1], shares * scales[ids])
+    assert torch.equal(found[1], topk_weights * scales[ids])
     with dispatch.backend("torch"):
         assert_same(found, route_softmax(logits, top, renormalise=True, scales=scales))

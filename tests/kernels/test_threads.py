@@ -41,7 +41,7 @@ def make_work(dtype: torch.dtype) -> Callable[[], list[Tensor]]:
     experts = native.NativeExperts(9, 320, 64, "silu", dtype)
     for i in range(9):
         experts.fill(i, draw(64, 320), draw(64, 320), draw(320, 64))
-    ids, shares = torch.randn(ROWS, 9).topk(3).indices, torch.rand(ROWS, 3)
+    ids, topk_weights = torch.randn(ROWS, 9).topk(3).indices, torch.rand(ROWS, 3)
     heads, norms, angles = draw(ROWS, 8, 40), draw(6, 40), draw(ROWS, 1, 20)
     half = ROWS // 2
     plan = make_reach_plan(
@@ -58,7 +58,7 @@ def make_work(dtype: torch.dtype) -> Callable[[], list[Tensor]]:
         return [
             packed.product(x),
             packed.gate(x, native.pack(up, None), "silu"),
-            experts(x, ids, shares),
+            experts(x, ids, topk_weights),
             layers.rms_norm(x, x[0], 1e-6),
             *(query, keys, values),
             run_reaches(query, keys, values, plan, 0.2, None, None, None),

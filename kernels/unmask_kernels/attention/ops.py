@@ -42,7 +42,7 @@ def make_plan(
 
     `query_starts` and `page_starts` have one entry more than there are sequences; a query sees the
     keys from `starts` [T], or the first, to `horizons` [T], exclusive; `pages` [P] are those of all
-    sequences; `group_size` is the number of query heads that share a key head. `to_device` copies
+    sequences; `group_size` is the number of query heads that share a KV head. `to_device` copies
     arrays to the device; without it each is a copy of its own.
     """
     if uses_triton(device):
@@ -87,7 +87,7 @@ def attention(
 ) -> Tensor:
     """Softmax attention of `query` [T, H, D] over pages [N, page, Hkv, D]; returns [T, H, D].
 
-    Query heads are grouped: head h reads key head h // (H // Hkv). `softcap` bounds the scores by a
+    Query heads are grouped: head h reads KV head h // (H // Hkv). `softcap` bounds the scores by a
     hyperbolic tangent. 8-bit pages come with `key_scales` and `value_scales` [Hkv], float32.
     """
     num_heads, head_dim = query.shape[1:]

@@ -17,9 +17,9 @@ def attention(
     key_scales: Tensor | None = None,
     value_scales: Tensor | None = None,
 ) -> Tensor:
-    """One fused attention per segment over its own keys; see `unmask_kernels.attention.ops`.
+    """One fused attention per segment over its keys; see `unmask_kernels.attention.ops`.
 
-    A group's query heads are packed beside its rows, so that keys are never repeated.
+    The query heads of a KV head are packed beside its rows, so that keys are never repeated.
     """
     if not plan.segments:
         return torch.empty_like(query)
@@ -37,16 +37,16 @@ def attention(
     for segment in plan.segments:
         last = segment.key_start + segment.num_keys
         num_packed = (segment.row_end - segment.row_start) * group
-        own = packed[None, :, segment.row_start * group : segment.row_end * group]
-        own_keys = keys[None, :, segment.key_start : last]
-        own_values = values[None, :, segment.key_start : last]
+        queries = packed[None, :, segment.row_start * group : segment.row_end * group]
+        segment_keys = keys[None, :, segment.key_start : last]
+        segment_values = values[None, :, segment.key_start : last]
         bias = _packed_bias(segment.bias, num_packed, group)
         if softcap is None:
             mixed = F.scaled_dot_product_attention(
-                own, own_keys, own_values, attn_mask=bias, scale=scale
+                queries, segment_keys, segment_values, attn_mask=bias, scale=scale
             )
         else:
-            mixed = _capped(own, own_keys, own_values, bias, scale, softcap)
+            mixed = _capped(queries, segment_keys, segment_values, bias, scale, softcap)
         parts.append(mixed)
     out = torch.cat(parts, 2).view(num_kv_heads, num_rows, group, head_dim)
     out = out.transpose(0, 1).reshape(num_rows, num_heads, head_dim)
@@ -65,7 +65,7 @@ def _capped(
 
 
 def _gather(pages: Tensor, plan: SegmentPlan, scales: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """Pages laid end to end as [Hkv, K, D]; what was never written must not be NaN."""
+    """Pages laid end to end as [Hkv, K, D]; unwritten slots, which may be NaN, are zeroed."""
     laid = pages.index_select(0, plan.pages).view(-1, *pages.shape[2:])
     if scales is not None:
         laid = (laid.float() * scales[:, None]).to(dtype)

@@ -37,5 +37,5 @@ def swiglu(gate: Tensor, up: Tensor) -> Tensor:
 
 
 def geglu(gate: Tensor, up: Tensor) -> Tensor:
-    """gelu(gate) * up, the GELU by its hyperbolic tangent (Shazeer, 2020)."""
+    """gelu(gate) * up, with the tanh approximation (Shazeer, 2020)."""
     return F.gelu(gate, approximate="tanh").mul_(up)

@@ -14,8 +14,8 @@ from unmask_kernels.quantization.types import (
     QuantizedWeight,
 )
 
-# Inputs that the reference multiplies at a time at most, and rows at least: of others a library's
-# order of summation follows the number of rows.
+# Most inputs and fewest rows that the reference multiplies at a time: beyond, the order of a
+# library's sums follows the number of rows.
 REFERENCE_INPUTS, REFERENCE_ROWS = 256, 16
 
 

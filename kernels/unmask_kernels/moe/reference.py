@@ -5,10 +5,10 @@ from torch import Tensor
 
 
 def align_block_size(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
-    """Pairs by expert, every expert's filled up to whole tiles, and each tile's expert.
+    """Pairs in the order of their experts, padded to whole tiles by expert; each tile's expert.
 
-    Pairs [R * K] are those of `ids` [R, K], in the order of their experts; their number stands for
-    none. Lengths follow the shapes alone, so nothing waits for the device: spare tiles have -1.
+    Pairs [R * K] are those of `ids` [R, K]; their number marks padding, and expert -1 a tile of
+    padding. Lengths follow the shapes alone, so that the host never waits for the device.
     """
     flat = ids.flatten()
     num_pairs = len(flat)
@@ -18,9 +18,9 @@ def align_block_size(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, 
     tiles = (counts + tile - 1) // tile
     tile_ends = tiles.cumsum(0)
     order = flat.argsort(stable=True)
-    of_pair = flat[order]
-    rank = torch.arange(num_pairs, device=ids.device) - (counts.cumsum(0) - counts)[of_pair]
-    place = (tile_ends - tiles)[of_pair] * tile + rank
+    expert = flat[order]
+    rank = torch.arange(num_pairs, device=ids.device) - (counts.cumsum(0) - counts)[expert]
+    place = (tile_ends - tiles)[expert] * tile + rank
     row_of = torch.full((num_tiles * tile,), num_pairs, dtype=torch.int32, device=ids.device)
     row_of[place] = order.int()
     index = torch.arange(num_tiles, device=ids.device)

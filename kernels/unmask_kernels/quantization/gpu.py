@@ -25,14 +25,14 @@ def row_warps(block: int) -> int:
 @triton.jit
 def store_quantized(b_x, values, scales, stride_scale, i_row, o_column, m_column, num_columns,
                      BLOCK: tl.constexpr, GROUP: tl.constexpr):  # fmt: skip
-    """A row in e4m3 with a scale for every `GROUP` columns; of zeros that is one.
+    """Store a row in e4m3 with a scale for every `GROUP` columns, which is 1 for zeros.
 
-    Without groups `GROUP` is `BLOCK`, which has all columns.
+    Without groups `GROUP` is `BLOCK`, which holds all columns.
     """
     b_parts = tl.reshape(b_x, [BLOCK // GROUP, GROUP])
     b_top = tl.max(tl.abs(b_parts), 1)
     b_scale = tl.where(b_top > SMALLEST, tl.div_rn(b_top, LARGEST), 1.0)
-    # A multiplication for each number: a correctly rounded division takes ten instructions.
+    # One multiplication a number: a correctly rounded division takes ten instructions.
     b_inverse = tl.where(b_top > SMALLEST, tl.div_rn(LARGEST, tl.maximum(b_top, SMALLEST)), 1.0)
     b_value = b_parts * b_inverse[:, None]
     p_values = values + i_row * num_columns + o_column

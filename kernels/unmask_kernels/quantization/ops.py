@@ -33,11 +33,11 @@ _emulating = False
 
 
 def quantize(weight: Tensor, kind: Quantization) -> QuantizedWeight:
-    """The nearest values of 8 bits to a weight [N, K], the largest of each output made to fit."""
+    """Nearest 8-bit values of a weight [N, K], with each output scaled to its largest."""
     largest, dtype = LARGEST[kind], DTYPES[kind]
     values = torch.empty(weight.shape, dtype=dtype, device=weight.device)
     scales = torch.empty(len(weight), dtype=torch.float32, device=weight.device)
-    for first in range(0, len(weight), CHUNK_ROWS):  # so that little of it is in float32 at a time
+    for first in range(0, len(weight), CHUNK_ROWS):  # little of it in float32 at a time
         rows = slice(first, first + CHUNK_ROWS)
         wide = weight[rows].float()
         top = wide.abs().amax(1)
@@ -49,7 +49,7 @@ def quantize(weight: Tensor, kind: Quantization) -> QuantizedWeight:
 
 
 def join(weights: Sequence[QuantizedWeight]) -> QuantizedWeight:
-    """Weights with the same inputs as one, outputs in order."""
+    """Weights with the same inputs as one weight, outputs in order."""
     # Bytes, as not every device can concatenate floats of 8 bits.
     values = torch.cat([w.values.view(torch.uint8) for w in weights])
     return QuantizedWeight(
@@ -58,14 +58,14 @@ def join(weights: Sequence[QuantizedWeight]) -> QuantizedWeight:
 
 
 def dequantize(weight: QuantizedWeight, dtype: torch.dtype) -> Tensor:
-    """The weight [N, K] that is meant, rounded once."""
+    """The weight [N, K], rounded once."""
     return (weight.values.float() * _spread(weight.scales, weight.values.shape[1])).to(dtype)
 
 
 def quantize_rows(x: Tensor, *, grouped: bool = False) -> QuantizedRows:
-    """Rows [M, K] in e4m3, the largest of each made 448: dynamic per-token quantization.
+    """Dynamic per-token quantization of rows [M, K] to e4m3: the largest of each becomes 448.
 
-    Where `grouped`, the largest of each 128 inputs of a row is.
+    With `grouped`, the largest of every 128 inputs of a row does.
     """
     if uses_triton(x.device):
         from unmask_kernels.quantization import gpu
@@ -86,7 +86,7 @@ def quantize_rows(x: Tensor, *, grouped: bool = False) -> QuantizedRows:
 
 
 def dequantize_rows(rows: QuantizedRows, dtype: torch.dtype) -> Tensor:
-    """The rows [M, K] that are meant, rounded once."""
+    """The rows [M, K], rounded once."""
     return (rows.values.float() * _spread(rows.scales, rows.values.shape[1])).to(dtype)
 
 
@@ -98,15 +98,15 @@ def _spread(scales: Tensor, num_inputs: int) -> Tensor:
 
 
 def takes_quantized_rows(values: Tensor) -> bool:
-    """Whether products with weights [N, K] are W8A8; see `multiplies_fp8`."""
+    """True if products with weights [N, K] are W8A8; see `multiplies_fp8`."""
     return values.dtype is DTYPES["fp8"] and multiplies_fp8(values.device, values.shape[1])
 
 
 def multiplies_fp8(device: torch.device, num_inputs: int) -> bool:
-    """Whether e4m3 weights are multiplied with e4m3 rows, where a chip's matrix units do that.
+    """True if the chip's matrix units multiply e4m3 weights with e4m3 rows.
 
-    Elsewhere, and where the inputs are no multiple of 16, which the copy engine needs, products are
-    weight-only.
+    Products are weight-only elsewhere, and if the number of inputs is no multiple of 16, which the
+    copy engine needs.
     """
     on_units = uses_triton(device) and capability(device) >= FIRST_FP8_CAPABILITY
     return (on_units or _emulating) and num_inputs % ROW_BYTES_UNIT == 0
@@ -114,7 +114,7 @@ def multiplies_fp8(device: torch.device, num_inputs: int) -> bool:
 
 @contextlib.contextmanager
 def emulated_w8a8() -> Iterator[None]:
-    """Quantize activations on every device, to measure what that costs in accuracy."""
+    """Quantize activations on every device, to measure the loss of accuracy."""
     global _emulating
     previous, _emulating = _emulating, True
     try:
@@ -124,7 +124,7 @@ def emulated_w8a8() -> Iterator[None]:
 
 
 def widen(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """8-bit values, each as the same number in bfloat16 or float32."""
+    """8-bit values as the same numbers in bfloat16 or float32."""
     if values.dtype is torch.int8 or values.device.type != "cpu":
         return values.to(dtype)
     # torch converts one at a time on a CPU. NaN, which no weight is, becomes 480.

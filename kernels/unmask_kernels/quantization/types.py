@@ -9,9 +9,9 @@ from torch import Tensor
 Quantization = Literal["int8", "fp8"]
 DTYPES: dict[Quantization, torch.dtype] = {"int8": torch.int8, "fp8": torch.float8_e4m3fn}
 LARGEST: dict[Quantization, float] = {"int8": 127.0, "fp8": 448.0}
-FP8_AS_BF16_BITS = ~0x780F  # sign, and exponent and mantissa shifted by 4, of a sign-extended byte
+FP8_AS_BF16_BITS = ~0x780F  # mask of a sign-extended e4m3 byte shifted by 4
 FP8_AS_BF16_FACTOR = 2.0**120  # between the two exponents' biases, 127 and 7
-SMALLEST_TOP = 448.0 * 2.0**-126  # of a row with a normal scale; smaller ones become zero
+SMALLEST_TOP = 448.0 * 2.0**-126  # of a row with a normal scale; smaller rows become zero
 FIRST_FP8_CAPABILITY = 89
 ROW_BYTES_UNIT = 16  # of an e4m3 row that the copy engine takes
 GROUP_INPUTS = 128  # that share a scale, where a whole row or output does not
@@ -19,24 +19,24 @@ GROUP_INPUTS = 128  # that share a scale, where a whole row or output does not
 
 @dataclass(frozen=True, slots=True)
 class QuantizedWeight:
-    """A weight [N, K] that is `values` times `scales`."""
+    """A weight [N, K]: `values` times `scales`."""
 
     values: Tensor  # [N, K] int8 or float8_e4m3fn
-    scales: Tensor  # [N] float32, or [N, K / 128] where every 128 inputs have their own
+    scales: Tensor  # [N] float32, or [N, K / 128] with one for every 128 inputs
 
     def ordered(self, order: Tensor) -> "QuantizedWeight":
-        """The outputs that `order` [N] names, in its order."""
+        """Outputs in the order of the indices `order` [N]."""
         values = self.values.view(torch.int8)[order].view(self.values.dtype)
         return QuantizedWeight(values, self.scales[order])
 
 
 @dataclass(frozen=True, slots=True)
 class QuantizedRows:
-    """Activations [M, K] that are `values` times `scales`."""
+    """Activations [M, K]: `values` times `scales`."""
 
     values: Tensor  # [M, K] float8_e4m3fn, contiguous
-    scales: Tensor  # [M] float32, one for each token, or [M, K / 128] as of a weight
-    dtype: torch.dtype = torch.bfloat16  # of what they were, and of products with them
+    scales: Tensor  # [M] float32, one a token, or [M, K / 128]
+    dtype: torch.dtype = torch.bfloat16  # of the unquantized rows, and of products
 
     def __len__(self) -> int:
         return len(self.values)

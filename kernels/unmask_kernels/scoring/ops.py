@@ -140,10 +140,10 @@ def _draw_truncated(
         return draw_hidden(make_logits.hidden[rows], weight, mask_token_id, draws, selected)
     tokens, token_logits = [], []
     for first in range(0, len(rows), LOGIT_ROWS):
-        some = slice(first, first + LOGIT_ROWS)
-        selected = None if constraints is None else constraints.select(rows[some])
+        chunk = slice(first, first + LOGIT_ROWS)
+        selected = None if constraints is None else constraints.select(rows[chunk])
         token, logit = draw_logits(
-            make_logits(rows[some]), mask_token_id, draws.select(some), selected
+            make_logits(rows[chunk]), mask_token_id, draws.select(chunk), selected
         )
         tokens.append(token)
         token_logits.append(logit)

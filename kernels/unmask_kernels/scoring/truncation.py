@@ -1,4 +1,4 @@
-"""Sampling among the likeliest tokens only: top-k, and top-p of what it leaves."""
+"""Sampling with top-k, and top-p of the tokens that it leaves."""
 
 import torch
 from torch import Tensor
@@ -48,8 +48,8 @@ def keep_likeliest(logits: Tensor, draws: Draws) -> Tensor:
     best = best.masked_fill(best == float("-inf"), 0.0)
     inverse = draws.inverse_temperature[:, None]
 
-    def masses(some: Tensor) -> Tensor:
-        return (((some - best) * inverse).exp() * UNIT).long()
+    def masses(logits: Tensor) -> Tensor:
+        return (((logits - best) * inverse).exp() * UNIT).long()
 
     cuts_p = top_p < 1.0
     whole = masses(logits).sum(-1) if cuts_p.any() else None

@@ -56,7 +56,7 @@ def gate_quantized_kernel(
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float, *, grouped: bool) -> QuantizedRows:
-    """As of `layers.rms_norm_quantized`, for rows [M, C]."""
+    """Implements `layers.ops.rms_norm_quantized`, for rows [M, C]."""
     out, block, group = empty_rows(x, x.shape[1], grouped)
     if len(x):
         norm_quantized_kernel[(len(x),)](
@@ -70,7 +70,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float, *, grouped: bool) -> Quantiz
 def gated(
     both: Tensor, activation: Literal["silu", "gelu_tanh"], *, grouped: bool
 ) -> QuantizedRows:
-    """As of `layers.gated_quantized`, for rows [M, 2 N]; wide rows are gated first."""
+    """Implements `layers.ops.gated_quantized`; wide rows [M, 2 N] are gated first, unfused."""
     num_columns = both.shape[1] // 2
     if num_columns > MAX_FUSED_COLUMNS:
         wide = layers.swiglu(both) if activation == "silu" else layers.geglu(both)
@@ -86,7 +86,7 @@ def gated(
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """Every kernel as it is launched, for the compile checks."""
+    """Every launched variant, for the compile checks."""
     if capability < FIRST_FP8_CAPABILITY:
         return
     out = {"values": "*fp8e4nv", "scales": "*fp32", "num_columns": "i32:16", "stride_scale": "i32"}
@@ -94,9 +94,9 @@ def variants(capability: int) -> Iterator[Variant]:
     norm = rows | {"weight": "*bf16", "eps": "fp32"}
     gates = out | {"both": "*bf16"}
     for columns, grouped in itertools.product((2048, 4096, 16_384), (False, True)):
-        own = {"BLOCK": columns, "GROUP": GROUP_INPUTS if grouped else columns}
+        shape = {"BLOCK": columns, "GROUP": GROUP_INPUTS if grouped else columns}
         warps, held = row_warps(columns), f"{columns} fp8{' in groups' * grouped}"
-        yield Variant(f"rms_norm {held}", norm_quantized_kernel, norm, own, warps)
+        yield Variant(f"rms_norm {held}", norm_quantized_kernel, norm, shape, warps)
         for name in ("swiglu", "geglu"):
-            gate = own | {"GELU": name == "geglu"}
+            gate = shape | {"GELU": name == "geglu"}
             yield Variant(f"{name} {held}", gate_quantized_kernel, gates, gate, warps)

@@ -1,8 +1,8 @@
-"""Scores of canvas rows on a GPU: two products and two kernels for as many as `ROWS` of them.
+"""Scores of canvas rows on a GPU: two products and two kernels for up to `ROWS` rows.
 
-All logits of these rows are in memory at once, in the dtype of the weights: products of slices, of
-which one has few tiles and a long sum, would leave most of the chip idle, or be cut in parts by the
-library in another way for another number of rows.
+All logits of these rows are in memory at once, in the dtype of the weights: products of a slice
+have few tiles and a long sum, would leave most of the chip idle, and the library would split their
+sums by the number of rows.
 """
 
 import torch
@@ -77,8 +77,8 @@ def _score_logits(
     whole = num_entries // length
     if whole:
         weights = logits[:, : whole * length].view(len(logits), whole, length).transpose(0, 1)
-        inward = embedding[: whole * length].view(whole, length, columns)
-        torch.bmm(weights, inward, out=parts[:whole])
+        slices_of_embedding = embedding[: whole * length].view(whole, length, columns)
+        torch.bmm(weights, slices_of_embedding, out=parts[:whole])
     if whole < num_slices:
         torch.mm(logits[:, whole * length :], embedding[whole * length :], out=parts[whole])
     merge_slices(values, entries, parts, vocabulary.scale, merged, first_row)
@@ -86,11 +86,11 @@ def _score_logits(
 
 def _likeliest(logits: Tensor, vocabulary: Vocabulary, num_top: int) -> tuple[Tensor, Tensor]:
     """The `num_top` highest logits [M, K] of rows [M, V] before their cap, and their entries."""
-    found = []
+    tops = []
     for first in range(0, logits.shape[1], vocabulary.slice_len):
-        own = vocabulary.cap(logits[:, first : first + vocabulary.slice_len])
-        top, entries = own.topk(min(num_top, own.shape[1]))
-        found.append((top, entries + first))
-    values, ids = (torch.cat(own, 1) for own in zip(*found, strict=True))
+        logits_of_slice = vocabulary.cap(logits[:, first : first + vocabulary.slice_len])
+        top, entries = logits_of_slice.topk(min(num_top, logits_of_slice.shape[1]))
+        tops.append((top, entries + first))
+    values, ids = (torch.cat(logits_of_slice, 1) for logits_of_slice in zip(*tops, strict=True))
     top, order = values.topk(num_top)
     return top, ids.gather(1, order)

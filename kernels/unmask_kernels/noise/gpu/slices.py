@@ -1,7 +1,6 @@
-"""From logits of canvas rows to what a step needs: statistics of slices, draws, weights.
+"""Statistics, draws and weights of slices of canvas rows' logits, and their merge.
 
-A slice of a row belongs to one program, and so does the merge of the slices of a row, so no row
-depends on others.
+One program takes a slice of a row, and one merges the slices of a row: rows are batch-invariant.
 """
 
 from collections.abc import Iterator
@@ -44,7 +43,7 @@ def slice_kernel(
     b_x = tl.load(p_entry, mask=m_entry, other=0.0).to(tl.float32)
     if CAPPED:  # cap * tanh(x / cap)
         b_x = cap - 2.0 * cap / (1.0 + tl.exp2(b_x * (2.0 * LOG2_E / cap)))
-    # What is no number is the lowest one: a token's id must lie within the vocabulary all the same.
+    # NaN becomes the lowest logit: a token id must lie within the vocabulary all the same.
     b_x = tl.where(m_entry & (b_x >= LOWEST), b_x, LOWEST)
     inverse = 1.0 / tl.load(temperatures + i_row)
     plain_best = tl.max(b_x, 0)
@@ -78,7 +77,7 @@ def join_slices_kernel(
     first_row, all_rows, num_slices, num_rows, num_columns, scale,
     SLICES: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """Some columns of a row's mean embedding, and by the program of the first what else it is."""
+    """COLUMNS of a row's mean embedding; the program of the first also merges its statistics."""
     i_row, i_column = tl.program_id(0).to(tl.int64), tl.program_id(1)
     i_out = first_row + i_row
     o_slice = tl.arange(0, SLICES)
@@ -87,12 +86,12 @@ def join_slices_kernel(
     b_best = tl.load(p_value, mask=m_slice, other=float("-inf"))
     best = tl.max(b_best, 0)
     b_shift = tl.where(m_slice, b_best - best, 0.0)
-    b_share = tl.where(m_slice, tl.exp(b_shift), 0.0)
+    b_weight_of_slice = tl.where(m_slice, tl.exp(b_shift), 0.0)
     b_total = tl.load(p_value + 2, mask=m_slice, other=0.0)
-    total = tl.sum(b_share * b_total, 0)
+    total = tl.sum(b_weight_of_slice * b_total, 0)
     if i_column == 0:
         b_weighted = tl.load(p_value + 3, mask=m_slice, other=0.0)
-        weighted = tl.sum(b_share * (b_weighted + b_total * b_shift), 0)
+        weighted = tl.sum(b_weight_of_slice * (b_weighted + b_total * b_shift), 0)
         b_plain = tl.load(p_value + 4, mask=m_slice, other=float("-inf"))
         plain_best = tl.max(b_plain, 0)
         b_plain_total = tl.load(p_value + 5, mask=m_slice, other=0.0)
@@ -110,9 +109,9 @@ def join_slices_kernel(
     m_column = o_column < num_columns
     b_soft = tl.zeros([COLUMNS], tl.float32)
     for i_slice in range(num_slices):
-        share = tl.exp(tl.load(values + (i_row * num_slices + i_slice) * NUM_VALUES) - best)
+        weight = tl.exp(tl.load(values + (i_row * num_slices + i_slice) * NUM_VALUES) - best)
         p_part = parts + (i_slice * num_rows + i_row) * num_columns + o_column
-        b_soft += share * tl.load(p_part, mask=m_column, other=0.0).to(tl.float32)
+        b_soft += weight * tl.load(p_part, mask=m_column, other=0.0).to(tl.float32)
     b_soft = b_soft / total * scale
     p_soft = soft + i_out * num_columns + o_column
     tl.store(p_soft, b_soft.to(soft.dtype.element_ty), mask=m_column)
@@ -157,7 +156,7 @@ class MergedScores:
 
     @classmethod
     def empty(cls, rows: Tensor) -> Self:
-        """Memory for what `rows` [M, C] come to."""
+        """Memory for the scores of `rows` [M, C]."""
         tokens = rows.new_empty((2, len(rows)), dtype=torch.int64)
         return cls(
             torch.empty_like(rows), tokens, rows.new_empty((3, len(rows)), dtype=torch.float32)
@@ -186,7 +185,7 @@ def merge_slices(
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every launched variant, for the compile checks."""
     types = {"logits": "*bf16", "temperatures": "*fp32", "values": "*fp32"}
     types |= {"entries": "*i64", "num_entries": "i32:16", "slice_len": "i32:16"}
     types |= {"stride_row": "i32:16", "cap": "fp32"}

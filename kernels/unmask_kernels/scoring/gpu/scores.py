@@ -1,7 +1,7 @@
 """Statistics of rows of logits in one pass, a piece of the vocabulary in each program.
 
-Pieces begin at multiples of a constant and are merged in order, so a row's statistics do not depend
-on how the vocabulary was cut into slices, nor on other rows.
+Pieces begin at multiples of a constant and are merged in order, so statistics are batch-invariant
+and do not depend on the slices of the vocabulary.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from unmask_kernels.scoring.types import Draws, RowStats
 from unmask_kernels.variant import Variant
 
 SLICE = 8192  # entries, or a multiple of it
-SLICE_BYTES = 40 * 2**20  # of logits, that an L2 cache of 50 MB still holds when they are read
+SLICE_BYTES = 40 * 2**20  # of logits, which stay in an L2 cache of 50 MB until they are read
 NUM_STATISTICS = tl.constexpr(6)  # maximum, second, sum, weighted sum, best drawn, its logit
 NO_ENTRY = tl.constexpr(2147483647)
 NO_MASK = tl.constexpr(-1)  # reads the mask token's logit like any other
@@ -69,7 +69,7 @@ def piece_kernel(
 ):  # fmt: skip
     """Statistics of logits [M, last - first] of the vocabulary entries from `first`.
 
-    Without the mask token, whose own are kept beside them.
+    The mask token's logits are kept apart.
     """
     i_row, i_piece = tl.program_id(0).to(tl.int64), tl.program_id(1)
     start = first + i_piece * PIECE
@@ -132,7 +132,7 @@ def finish_kernel(
     statistics, winners, of_mask, draws, temperatures, token, confidence, entropy, margin,
     log_norm, num_pieces, BLOCK: tl.constexpr, DRAWS: tl.constexpr,
 ):  # fmt: skip
-    """Merge the pieces of a row, and give the mask token its share of what they come to."""
+    """Merge the pieces of a row, and add the mask token to the sums."""
     i_row = tl.program_id(0).to(tl.int64)
     o_piece = tl.arange(0, BLOCK)
     m_piece = o_piece < num_pieces
@@ -143,18 +143,18 @@ def finish_kernel(
     best = tl.max(b_best, 0)
     winner = tl.min(tl.where(b_best == best, b_winner, 2147483647), 0)
     second = tl.max(tl.where(b_winner == winner, b_second, b_best), 0)
-    possible = best > LOWEST  # false where every token is forbidden
+    possible = best > LOWEST  # false if every token is forbidden
     mask = tl.where(possible, tl.load(of_mask + i_row), LOWEST)
     highest = tl.maximum(best, mask)
     b_d = b_best - highest
     b_w = tl.exp(b_d)
     b_sum = tl.load(p_in + 2, mask=m_piece, other=0.0)
     b_dot = tl.load(p_in + 3, mask=m_piece, other=0.0)
-    share = tl.where(mask > LOWEST, tl.exp(mask - highest), 0.0)
-    total = tl.where(possible, tl.sum(b_w * b_sum, 0) + share, 1.0)
+    mask_weight = tl.where(mask > LOWEST, tl.exp(mask - highest), 0.0)
+    total = tl.where(possible, tl.sum(b_w * b_sum, 0) + mask_weight, 1.0)
     norm = tl.log(total)
     mean = tl.sum(tl.where(b_sum > 0.0, b_w * (b_dot + b_d * b_sum), 0.0), 0)
-    mean = (mean + tl.where(share > 0.0, share * (mask - highest), 0.0)) / total
+    mean = (mean + tl.where(mask_weight > 0.0, mask_weight * (mask - highest), 0.0)) / total
     chosen = best
     if DRAWS:
         if tl.load(temperatures + i_row) > 0.0:
@@ -218,7 +218,7 @@ class Accumulator:
             )  # fmt: skip
 
     def finish(self) -> RowStats:
-        """Merge the slices, all of which have been taken."""
+        """Merge the pieces of all slices."""
         num_rows = len(self._winners)
         token = torch.empty(num_rows, dtype=torch.int64, device=self._winners.device)
         floats = torch.empty((4, num_rows), dtype=torch.float32, device=token.device)
@@ -239,9 +239,9 @@ class Accumulator:
         if not self._num_top:
             return None, None
         values, order = self._top_values.flatten(1).sort(dim=-1, descending=True, stable=True)
-        some = slice(0, self._num_top)
-        top = values[:, some].masked_fill(values[:, some] <= LOWEST.value, float("-inf"))
-        ids = self._top_tokens.flatten(1).gather(1, order[:, some])
+        first = slice(0, self._num_top)
+        top = values[:, first].masked_fill(values[:, first] <= LOWEST.value, float("-inf"))
+        ids = self._top_tokens.flatten(1).gather(1, order[:, first])
         return ids.long(), top - log_norm[:, None]
 
 
@@ -253,7 +253,7 @@ def score_hidden(
     constraints: Constraints | None = None,
     num_top: int = 0,
 ) -> RowStats:
-    """Statistics of `hidden` [M, C] under the LM `head` [V, C]; logits are kept a slice at a time.
+    """Statistics of `hidden` [M, C] under the LM `head` [V, C], with a slice of logits at a time.
 
     The library's matrix product fills a buffer that stays in the L2 cache until it is read.
     """
@@ -262,19 +262,19 @@ def score_hidden(
         num_rows, vocab_size, mask_token, draws, hidden.device, constraints, num_top
     )
     if num_rows:
-        filled = pad_rows(hidden)
-        width = slice_width(len(filled), vocab_size, hidden.dtype)
-        slices = torch.empty(len(filled), width, dtype=hidden.dtype, device=hidden.device)
+        padded = pad_rows(hidden)
+        width = slice_width(len(padded), vocab_size, hidden.dtype)
+        slices = torch.empty(len(padded), width, dtype=hidden.dtype, device=hidden.device)
         for first in range(0, vocab_size, width):
             weight = head[first : first + width]
             buffer = slices[:, : len(weight)]
-            torch.mm(filled, weight.T, out=buffer)
+            torch.mm(padded, weight.T, out=buffer)
             accumulator.take(buffer[:num_rows], first)
     return accumulator.finish()
 
 
 def slice_width(num_rows: int, vocab_size: int, dtype: torch.dtype) -> int:
-    """Entries of the vocabulary whose logits are in memory at once: few rows have all of them."""
+    """Entries of a slice of logits in memory; all of the vocabulary for few rows."""
     fitting = SLICE_BYTES // (num_rows * dtype.itemsize)
     return min(max(fitting // SLICE, 1) * SLICE, vocab_size)
 
@@ -286,7 +286,7 @@ def score_logits(
     constraints: Constraints | None = None,
     num_top: int = 0,
 ) -> RowStats:
-    """Statistics of `logits` [M, V], of a model that changes them after its head."""
+    """Statistics of `logits` [M, V], for logits that change after the LM head, as by guidance."""
     num_rows, vocab_size = logits.shape
     accumulator = Accumulator(
         num_rows, vocab_size, mask_token, draws, logits.device, constraints, num_top
@@ -297,7 +297,7 @@ def score_logits(
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every launched variant, for the compile checks."""
     inputs = {"statistics": "*fp32", "winners": "*i32", "temperatures": "*fp32", "draws": "*i32"}
     inputs["of_mask"] = "*fp32"
     keys = dict.fromkeys(("seeds", "positions", "steps"), "*i64")
@@ -306,12 +306,12 @@ def variants(capability: int) -> Iterator[Variant]:
     tops = {"values": "*fp32", "tokens": "*i32", "num_top": "i32"}
     for logits in ("bf16", "fp32"):
         for end, constraints in (("", NO_CONSTRAINTS), (" constrained", CONSTRAINTS)):
-            own = {"PIECE": PIECE} | constraints
+            shape = {"PIECE": PIECE} | constraints
             types = inputs | keys | sizes | {"logits": f"*{logits}"}
             for drawn in (False, True):
                 name = f"pieces {logits}" + (" drawn" if drawn else "") + end
-                yield Variant(name, piece_kernel, types, own | {"DRAWS": drawn})
-            yield Variant(f"tops {logits}{end}", top_kernel, types | tops, own)
+                yield Variant(name, piece_kernel, types, shape | {"DRAWS": drawn})
+            yield Variant(f"tops {logits}{end}", top_kernel, types | tops, shape)
     outputs = dict.fromkeys(("confidence", "entropy", "margin", "log_norm"), "*fp32")
     types = inputs | outputs | {"token": "*i64", "num_pieces": "i32"}
     yield Variant("finish", finish_kernel, types, {"BLOCK": 128, "DRAWS": True}, num_warps=1)
