@@ -1,4 +1,4 @@
-"""Mixtures of experts, in torch and in Triton, against every row on its own in float64."""
+"""Mixtures of experts, in torch and in Triton, against a loop over rows in float64."""
 
 import pytest
 import torch
@@ -64,11 +64,11 @@ def test_every_row_goes_through_its_own_experts(
     ids, topk_weights = route_softmax(
         torch.randn(rows, num_experts, device=device), top, renormalise=True
     )
-    found = experts(x, gate_up, down, ids, topk_weights)
-    assert found.dtype == dtype
+    result = experts(x, gate_up, down, ids, topk_weights)
+    assert result.dtype == dtype
     close = {"rtol": TOLERANCES[dtype], "atol": TOLERANCES[dtype]}
     torch.testing.assert_close(
-        found.cpu().double(), exact(x, gate_up, down, ids, topk_weights), **close
+        result.cpu().double(), exact(x, gate_up, down, ids, topk_weights), **close
     )
 
 
@@ -76,9 +76,9 @@ def test_experts_may_be_gated_by_a_gelu(device: torch.device, backend: Backend) 
     gate_up, down = weights(4, 64, 48, torch.float32, device)
     x = torch.randn(9, 64, device=device)
     ids, topk_weights = route_softmax(torch.randn(9, 4, device=device), 2, renormalise=True)
-    found = experts(x, gate_up, down, ids, topk_weights, activation="gelu_tanh")
+    result = experts(x, gate_up, down, ids, topk_weights, activation="gelu_tanh")
     expected = exact(x, gate_up, down, ids, topk_weights, gelu=True)
-    torch.testing.assert_close(found.cpu().double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(result.cpu().double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_weights_of_8_bits_have_a_scale_for_each_output(
@@ -92,7 +92,7 @@ def test_weights_of_8_bits_have_a_scale_for_each_output(
     small_up, small_down = (w.to(torch.float8_e4m3fn) for w in (gate_up, down))
     x = torch.randn(5, 32).to(device, torch.bfloat16)
     ids, topk_weights = route_softmax(torch.randn(5, 3, device=device), 2, renormalise=False)
-    found = experts(
+    result = experts(
         x,
         small_up,
         small_down,
@@ -104,11 +104,11 @@ def test_weights_of_8_bits_have_a_scale_for_each_output(
     wide_up = small_up.float() * up_scales[:, :, None]
     wide_down = small_down.float() * down_scales[:, :, None]
     expected = exact(x, wide_up, wide_down, ids, topk_weights)
-    torch.testing.assert_close(found.cpu().double(), expected, rtol=3e-2, atol=3e-2)
+    torch.testing.assert_close(result.cpu().double(), expected, rtol=3e-2, atol=3e-2)
 
 
 @pytest.mark.usefixtures("triton_kernels")
-def test_a_row_gets_the_same_bits_in_any_company(device: torch.device) -> None:
+def test_rows_are_batch_invariant(device: torch.device) -> None:
     gate_up, down = weights(4, 64, 48, torch.bfloat16, device)
     x = torch.randn(40, 64).to(device, torch.bfloat16)
     ids, topk_weights = route_softmax(torch.randn(40, 4, device=device), 2, renormalise=True)

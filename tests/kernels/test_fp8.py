@@ -1,4 +1,4 @@
-"""W8A8 products: right, and a row's bits the same in any company and for any configuration."""
+"""W8A8 products: right, batch-invariant, and the same bits for any configuration."""
 
 from dataclasses import replace
 

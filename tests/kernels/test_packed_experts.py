@@ -1,4 +1,4 @@
-"""Experts that are prepared once: right, and the same for a row in any company."""
+"""Packed experts: right, and batch-invariant."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def _seed() -> None:
 
 @pytest.fixture(autouse=True, params=["native", "packed", "stacked"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Each way, whichever is the fastest one on this machine."""
+    """Every way to pack, whichever this machine prefers."""
     if request.param == "native":
         yield request.param
         return
@@ -79,9 +79,9 @@ def test_a_row_is_right_and_the_same_alone_and_among_300(
 def test_an_expert_may_get_every_row_and_the_others_none() -> None:
     gate_up, down = weights(9, 32, 16, torch.float32)
     x, ids, topk_weights = torch.randn(50, 32), torch.full((50, 1), 6), torch.rand(50, 1)
-    found = make_experts(gate_up, down)(x, ids, topk_weights)
+    result = make_experts(gate_up, down)(x, ids, topk_weights)
     close = {"rtol": 1e-5, "atol": 1e-5}
-    torch.testing.assert_close(found.double(), exact(x, gate_up, down, ids, topk_weights), **close)
+    torch.testing.assert_close(result.double(), exact(x, gate_up, down, ids, topk_weights), **close)
 
 
 def test_no_rows_give_no_rows() -> None:
@@ -107,12 +107,12 @@ def test_weights_of_8_bits_keep_their_scales() -> None:
     scales = {"gate_up_scales": torch.rand(4, 32) + 0.5, "down_scales": torch.rand(4, 32) + 0.5}
     x = torch.randn(10, 32)
     ids, topk_weights = route_softmax(torch.randn(10, 4), 2, renormalise=True)
-    found = make_experts(gate_up, down, **scales)(x, ids, topk_weights)
+    result = make_experts(gate_up, down, **scales)(x, ids, topk_weights)
     wide_up = gate_up.float() * scales["gate_up_scales"][:, :, None]
     wide_down = down.float() * scales["down_scales"][:, :, None]
     expected = exact(x, wide_up, wide_down, ids, topk_weights)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
-    assert torch.equal(found, experts(x, gate_up, down, ids, topk_weights, **scales))
+    torch.testing.assert_close(result.double(), expected, rtol=1e-5, atol=1e-5)
+    assert torch.equal(result, experts(x, gate_up, down, ids, topk_weights, **scales))
 
 
 def test_experts_are_held_in_one_way(way: str) -> None:

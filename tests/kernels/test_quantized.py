@@ -1,4 +1,4 @@
-"""Weights of 8 bits: near to what they stand for, right, and the same for a row in any company."""
+"""8-bit weights: small errors, right products, and batch-invariant ones."""
 
 import pytest
 import torch
@@ -39,13 +39,13 @@ def inputs(
 def test_a_weight_is_rounded_to_the_nearest_of_its_output(kind: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     weight = (torch.randn(4100, 80) * torch.logspace(-6, 2, 4100)[:, None]).to(dtype)
-    found = quantize(weight, kind)
-    error = (dequantize(found, torch.float64) - weight.double()).abs()
+    result = quantize(weight, kind)
+    error = (dequantize(result, torch.float64) - weight.double()).abs()
     top = weight.double().abs().amax(1, keepdim=True)
     relative_to = top if kind == "int8" else torch.maximum(weight.double().abs(), top / 2**14)
     assert (error <= STEP[kind] * relative_to * 1.001).all()
-    assert found.scales.dtype == torch.float32
-    assert found.values.element_size() == 1
+    assert result.scales.dtype == torch.float32
+    assert result.values.element_size() == 1
 
 
 @pytest.mark.parametrize("kind", formats.DTYPES)

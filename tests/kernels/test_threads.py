@@ -1,4 +1,4 @@
-"""C kernels shared among threads: what they give, whoever else is at work."""
+"""C kernels on several threads give the same results, with other work on the machine too."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def _restored() -> Iterator[None]:
 
 
 def make_work(dtype: torch.dtype) -> Callable[[], list[Tensor]]:
-    """Something to do for each kernel that threads share."""
+    """A call of each kernel that threads share."""
     torch.manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -67,8 +67,8 @@ def make_work(dtype: torch.dtype) -> Callable[[], list[Tensor]]:
     return work
 
 
-def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
-    for one, other in zip(found, expected, strict=True):
+def assert_same(result: list[Tensor], expected: list[Tensor]) -> None:
+    for one, other in zip(result, expected, strict=True):
         assert torch.equal(one, other)
 
 
@@ -94,18 +94,18 @@ def test_callers_at_the_same_time_get_what_each_gets_alone() -> None:
     set_num_threads(1)
     alone = work()
     set_num_threads(3)
-    found: list[list[Tensor]] = []
+    result: list[list[Tensor]] = []
 
     def call() -> None:
-        found.extend(work() for _ in range(10))
+        result.extend(work() for _ in range(10))
 
     callers = [threading.Thread(target=call) for _ in range(4)]
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.join()
-    assert len(found) == 40
-    for own in found:
+    assert len(result) == 40
+    for own in result:
         assert_same(own, alone)
 
 

@@ -71,21 +71,21 @@ def naive_kept(row: Tensor, temperature: float, k: int, p: float) -> set[int]:
 @pytest.mark.parametrize("kind", ["plain", "ties", "equal", "steep", "signed zeros"])
 def test_what_is_kept_is_what_the_definition_says(kind: str) -> None:
     logits = make_logits(kind, len(CUTS), 1500).float()
-    own = parameters(1500, torch.device("cpu"))
-    kept = keep_likeliest(logits, own)
+    draws = parameters(1500, torch.device("cpu"))
+    kept = keep_likeliest(logits, draws)
     for i, row in enumerate(logits):
-        cut = int(own.truncation.top_k[i]), float(own.truncation.top_p[i])
-        expected = naive_kept(row, float(own.temperature[i]), *cut)
+        cut = int(draws.truncation.top_k[i]), float(draws.truncation.top_p[i])
+        expected = naive_kept(row, float(draws.temperature[i]), *cut)
         assert set(kept[i].nonzero()[:, 0].tolist()) == expected, CUTS[i]
 
 
-def test_what_is_kept_does_not_depend_on_company() -> None:
+def test_truncation_is_batch_invariant() -> None:
     logits = make_logits("ties", len(CUTS), 1500)
-    own = parameters(1500, torch.device("cpu"))
-    together = keep_likeliest(logits, own)
+    draws = parameters(1500, torch.device("cpu"))
+    together = keep_likeliest(logits, draws)
     for i in range(len(CUTS)):
         row = slice(i, i + 1)
-        assert torch.equal(keep_likeliest(logits[row], own.select(row)), together[row])
+        assert torch.equal(keep_likeliest(logits[row], draws.select(row)), together[row])
 
 
 @pytest.mark.parametrize("vocab_size", [100, 5000])
@@ -94,13 +94,13 @@ def test_the_kernel_draws_what_torch_draws(
     kind: str, vocab_size: int, device: torch.device
 ) -> None:
     logits = make_logits(kind, len(CUTS), vocab_size).to(device)
-    own = parameters(vocab_size, device)
+    draws = parameters(vocab_size, device)
     plain = logits.float()
     plain[:, MASK] = -math.inf
-    kept = keep_likeliest(plain, own)
+    kept = keep_likeliest(plain, draws)
     with backend("torch"):
-        expected = draw_likeliest(plain, own)
-    token, logit = draw_logits(logits, MASK, own)
+        expected = draw_likeliest(plain, draws)
+    token, logit = draw_logits(logits, MASK, draws)
     assert torch.equal(token, expected)
     assert torch.equal(logit, plain.gather(1, token[:, None])[:, 0])
     assert kept[torch.arange(len(CUTS), device=device), token].all()
@@ -112,13 +112,13 @@ def test_noise_is_spread_the_same(device: torch.device) -> None:
     logits = make_logits("plain", len(CUTS), 300).to(device)
     still = replace(parameters(300, device), spread=torch.zeros(len(CUTS), device=device))
     wide = replace(still, spread=torch.full((len(CUTS),), 3.0, device=device))
-    found = {}
+    result = {}
     for name in ("torch", "triton"):
         with backend(name):
             assert torch.equal(draw_likeliest(logits, still), logits.argmax(-1))
-            found[name] = draw_likeliest(logits, wide)
-    assert torch.equal(found["torch"], found["triton"])
-    assert (found["torch"] != logits.argmax(-1)).any()
+            result[name] = draw_likeliest(logits, wide)
+    assert torch.equal(result["torch"], result["triton"])
+    assert (result["torch"] != logits.argmax(-1)).any()
 
 
 def test_a_row_without_a_possible_token_draws_the_first(device: torch.device) -> None:
@@ -148,11 +148,11 @@ def sampled(truncates: bool, device: torch.device) -> Draws:
     return Draws(temperature, rows * 31, rows + 2, rows % 2, rows, truncation)
 
 
-def test_a_draw_from_all_does_not_depend_on_truncated_company(device: torch.device) -> None:
+def test_untruncated_draws_do_not_depend_on_truncated_rows(device: torch.device) -> None:
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(7, 32, generator=generator).to(device)
     weight = (torch.randn(3000, 32, generator=generator) / 4).to(device)
-    found = {}
+    result = {}
     for name in ("torch", "triton"):
         with backend(name):
             head = make_linear(weight)
@@ -163,9 +163,9 @@ def test_a_draw_from_all_does_not_depend_on_truncated_company(device: torch.devi
         same = [0, 1, 3, 4, 6]
         assert torch.equal(plain.token[same], mixed.token[same])
         assert torch.equal(plain.confidence[same], mixed.confidence[same])
-        found[name] = mixed
-    assert torch.equal(found["torch"].token, found["triton"].token)
-    confidence, expected = found["triton"].confidence, found["torch"].confidence
+        result[name] = mixed
+    assert torch.equal(result["torch"].token, result["triton"].token)
+    confidence, expected = result["triton"].confidence, result["torch"].confidence
     torch.testing.assert_close(confidence, expected, rtol=1e-4, atol=1e-7, check_dtype=False)
 
 

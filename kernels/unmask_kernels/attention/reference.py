@@ -66,12 +66,12 @@ def _capped(
 
 def _gather(pages: Tensor, plan: SegmentPlan, scales: Tensor | None, dtype: torch.dtype) -> Tensor:
     """Pages laid end to end as [Hkv, K, D]; unwritten slots, which may be NaN, are zeroed."""
-    laid = pages.index_select(0, plan.pages).view(-1, *pages.shape[2:])
+    joined = pages.index_select(0, plan.pages).view(-1, *pages.shape[2:])
     if scales is not None:
-        laid = (laid.float() * scales[:, None]).to(dtype)
+        joined = (joined.float() * scales[:, None]).to(dtype)
     if len(plan.unwritten):
-        laid.index_fill_(0, plan.unwritten, 0)
-    return laid.transpose(0, 1)
+        joined.index_fill_(0, plan.unwritten, 0)
+    return joined.transpose(0, 1)
 
 
 def _packed_bias(bias: Tensor | None, num_packed: int, group: int) -> Tensor | None:

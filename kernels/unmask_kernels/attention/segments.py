@@ -22,7 +22,7 @@ class Segment:
     """Rows [row_start, row_end) over keys [key_start, key_start + num_keys).
 
     Rows are the queries that `SegmentPlan.rows` lists; keys are counted in the slots of the
-    plan's pages laid end to end. Where a key is out of reach the bias is -inf, elsewhere 0.
+    plan's pages laid end to end. The bias is -inf for keys out of reach, else 0.
     """
 
     row_start: int
@@ -60,7 +60,7 @@ def make_segment_plan(
     if not num_queries:
         nothing = torch.empty(0, dtype=torch.int64, device=device)
         return SegmentPlan(nothing, nothing, None, None, ())
-    laid, key_starts, unwritten = _lay_out(query_starts, horizons, pages, page_starts, page_size)
+    joined, key_starts, unwritten = _lay_out(query_starts, horizons, pages, page_starts, page_size)
     sequence = np.repeat(np.arange(num_sequences), np.diff(query_starts))
     units = -(-horizons // KEY_UNIT)
     cuts = np.flatnonzero((units[1:] != units[:-1]) | (sequence[1:] != sequence[:-1])) + 1
@@ -83,7 +83,7 @@ def make_segment_plan(
         num_rows += count
     padded = num_rows != num_queries
     return SegmentPlan(
-        torch.from_numpy(laid).to(device),
+        torch.from_numpy(joined).to(device),
         torch.from_numpy(unwritten).to(device),
         torch.from_numpy(np.concatenate(row_parts)).to(device) if padded else None,
         torch.from_numpy(row_of_query).to(device) if padded else None,
@@ -111,7 +111,7 @@ def _lay_out(
     page_size: int,
 ) -> tuple[npt.NDArray[np.int64], list[int], npt.NDArray[np.int64]]:
     """Pages for whole key units, the first key of each sequence, and slots beyond horizons."""
-    laid: list[npt.NDArray[np.int64]] = []
+    joined: list[npt.NDArray[np.int64]] = []
     unwritten: list[npt.NDArray[np.int64]] = []
     key_starts: list[int] = []
     num_pages = 0
@@ -127,9 +127,9 @@ def _lay_out(
         key_start = num_pages * page_size
         key_starts.append(key_start)
         unwritten.append(np.arange(key_start + num_keys, key_start + reach))
-        laid.append(sequence_pages)
+        joined.append(sequence_pages)
         num_pages += len(sequence_pages)
-    return np.concatenate(laid), key_starts, np.concatenate(unwritten)
+    return np.concatenate(joined), key_starts, np.concatenate(unwritten)
 
 
 def _bias(

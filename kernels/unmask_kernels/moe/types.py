@@ -1,4 +1,4 @@
-"""Constants and weights of experts that their kernels and their wrapper share."""
+"""Constants and stacked weights of experts."""
 
 from dataclasses import dataclass
 

@@ -62,7 +62,7 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
 
 
 @functools.cache
-def library(dtype: torch.dtype) -> CDLL | None:
+def library(dtype: torch.dtype, sources: Path = FOLDER) -> CDLL | None:
     """The kernels for a dtype, compiled if they are not in the cache; None if there are none."""
     is_served = sys.platform.startswith("linux") and platform.machine() == "x86_64"
     if dtype not in FORMATS or not is_served or os.environ.get("UNMASK_NATIVE", "1") == "0":
@@ -72,7 +72,8 @@ def library(dtype: torch.dtype) -> CDLL | None:
     if instructions is None or compiler is None:
         return None
     try:
-        compiled = load(compile_to(cache_folder(), compiler, (*instructions, *_format(dtype))))
+        flags = *instructions, *_format(dtype)
+        compiled = load(compile_to(cache_folder(), compiler, flags, sources))
     except (OSError, subprocess.SubprocessError) as error:
         message = getattr(error, "stderr", None) or str(error)
         logger.warning("C kernels do not compile, torch is slower: %s: %s", compiler, message)
@@ -104,23 +105,23 @@ def load(file: Path) -> CDLL:
     return compiled
 
 
-def compile_to(folder: Path, compiler: str, instructions: tuple[str, ...]) -> Path:
-    """The library in a folder, compiled if it is not there yet.
+def compile_to(
+    folder: Path, compiler: str, instructions: tuple[str, ...], sources: Path = FOLDER
+) -> Path:
+    """The library in a folder, compiled from `sources` if it is not there yet.
 
     Raises `OSError` and `subprocess.SubprocessError`.
     """
     flags = [*FLAGS, *instructions]
-    text = b"".join(path.read_bytes() for path in sorted(FOLDER.glob("*.[ch]")))
+    text = b"".join(path.read_bytes() for path in sorted(sources.glob("*.[ch]")))
     key = hashlib.sha256(text + "\0".join((compiler, *flags)).encode()).hexdigest()[:16]
     file = folder / f"kernels-{key}.so"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            dir=folder
-        ) as scratch:  # another process may compile it too
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:  # others may compile it too
             output = Path(scratch) / file.name
             subprocess.run(
-                [compiler, *flags, "-o", str(output), *(str(FOLDER / name) for name in SOURCES)],
+                [compiler, *flags, "-o", str(output), *(str(sources / name) for name in SOURCES)],
                 check=True,
                 capture_output=True,
                 text=True,

@@ -98,7 +98,7 @@ def select(
 ) -> Tensor:
     """Positions to fill, as a boolean [M] of masked rows; none of rows that are in no block.
 
-    `starts` [B + 1] int64 tells where the rows of each block begin; `codes` [B] int32, `quota` [B]
+    `starts` [B + 1] int64 are the first rows of each block; `codes` [B] int32, `quota` [B]
     int64 and `limit` [B] float32 have one entry for each. No block has more than `longest` rows.
     """
     num_blocks = len(starts) - 1

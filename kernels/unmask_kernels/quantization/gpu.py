@@ -59,7 +59,7 @@ def quantize_rows_kernel(
 
 
 def quantize_rows(x: Tensor, *, grouped: bool) -> QuantizedRows:
-    """Rows [M, K] as of `quantization.ops.quantize_rows`."""
+    """Implements `quantization.ops.quantize_rows`, for rows [M, K]."""
     x = x if x.stride(1) == 1 else x.contiguous()
     out, block, group = empty_rows(x, x.shape[1], grouped)
     if len(x):

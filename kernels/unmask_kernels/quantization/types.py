@@ -14,7 +14,7 @@ FP8_AS_BF16_FACTOR = 2.0**120  # between the two exponents' biases, 127 and 7
 SMALLEST_TOP = 448.0 * 2.0**-126  # of a row with a normal scale; smaller rows become zero
 FIRST_FP8_CAPABILITY = 89
 ROW_BYTES_UNIT = 16  # of an e4m3 row that the copy engine takes
-GROUP_INPUTS = 128  # that share a scale, where a whole row or output does not
+GROUP_INPUTS = 128  # of a group with one scale
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ NEXT_TO_NOTHING = 1e-20  # a probability below any other
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """Top-k, and top-p of what it leaves, of C draws."""
+    """Top-k, then top-p of the rest, of C draws."""
 
     which: Tensor | None  # [C] int64, indices into the draws; None: every draw
     top_k: Tensor  # [C] int64; vocabulary size where off
@@ -101,7 +101,7 @@ class GuidedRows:
 
 @dataclass(frozen=True, slots=True)
 class LastTokens:
-    """Tokens that some rows are to be filled with last, such as the end of an answer.
+    """Tokens to fill some rows with last, such as the end of an answer.
 
     LLaDA's `confidence_eos_eot_inf` (Nie et al., 2025, appendix B.4).
     """

@@ -95,8 +95,8 @@ def variants(capability: int) -> Iterator[Variant]:
     gates = out | {"both": "*bf16"}
     for columns, grouped in itertools.product((2048, 4096, 16_384), (False, True)):
         shape = {"BLOCK": columns, "GROUP": GROUP_INPUTS if grouped else columns}
-        warps, held = row_warps(columns), f"{columns} fp8{' in groups' * grouped}"
-        yield Variant(f"rms_norm {held}", norm_quantized_kernel, norm, shape, warps)
+        warps, suffix = row_warps(columns), f"{columns} fp8{' in groups' * grouped}"
+        yield Variant(f"rms_norm {suffix}", norm_quantized_kernel, norm, shape, warps)
         for name in ("swiglu", "geglu"):
             gate = shape | {"GELU": name == "geglu"}
-            yield Variant(f"{name} {held}", gate_quantized_kernel, gates, gate, warps)
+            yield Variant(f"{name} {suffix}", gate_quantized_kernel, gates, gate, warps)

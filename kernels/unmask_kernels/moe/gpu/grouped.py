@@ -181,7 +181,7 @@ def grouped_gate_kernel(
     b_z = b_gate
     if GELU:  # (1 + tanh(z)) / 2 is the sigmoid of 2 z
         b_z = 1.5957691216057308 * (b_gate + 0.044715 * b_gate * b_gate * b_gate)
-    b_z = tl.maximum(b_z, -80.0)  # where the result is zero, and the exponential finite
+    b_z = tl.maximum(b_z, -80.0)  # keeps the exponential finite; the result is zero
     b_inner = b_gate / (1.0 + tl.exp(-b_z)) * b_up
     o_place = i_tile * BLOCK_R + tl.arange(0, BLOCK_R)
     if ROWS_SCALED:
@@ -296,7 +296,7 @@ def multiply_gate_up(
         groups = (triton.cdiv(num_inner, GROUP.value), num_places)
         out_scales = torch.empty(groups, dtype=torch.float32, device=device)
     raw_weights, bits = _raw_weights(weights, values)
-    weight_scales, in_groups = _laid_out(weight_scales)
+    weight_scales, in_groups = _outputs_contiguous(weight_scales)
     use_tma = config.tma and _fits_boxes(weights)
     num_tiles = len(pairs.expert_of)
     grouped_gate_kernel[_grid(num_tiles, triton.cdiv(num_inner, tile.outputs), tile)](
@@ -329,7 +329,7 @@ def multiply_down(
     tile, num_places = config.down, len(pairs.row_of)
     out = torch.empty((pairs.num_pairs, num_outputs), dtype=dtype, device=values.device)
     raw_weights, bits = _raw_weights(weights, values)
-    weight_scales, in_groups = _laid_out(weight_scales)
+    weight_scales, in_groups = _outputs_contiguous(weight_scales)
     use_tma = config.tma and _fits_boxes(weights) and _fits_boxes(values)
     grid = _grid(len(pairs.expert_of), triton.cdiv(num_outputs, tile.outputs), tile)
     grouped_down_kernel[grid](
@@ -358,7 +358,7 @@ def _raw_weights(weights: Tensor, rows: Tensor) -> tuple[Tensor, bool]:
     return (weights.view(torch.int8), True) if as_bits else (weights, False)
 
 
-def _laid_out(scales: Tensor | None) -> tuple[Tensor | None, bool]:
+def _outputs_contiguous(scales: Tensor | None) -> tuple[Tensor | None, bool]:
     """Scales with outputs side by side, and True if groups of inputs have scales."""
     if scales is None or scales.ndim == PER_OUTPUT_NDIM:
         return scales, False
@@ -382,9 +382,9 @@ def _precision(rows: Tensor) -> str:
 
 def variants(capability: int) -> Iterator[Variant]:
     """Every kernel as it is launched, for the compile checks."""
-    for rows, held in (("bf16", "bf16"), ("bf16", "i8"), ("fp8e4nv", "fp8e4nv")):
+    for rows, stored in (("bf16", "bf16"), ("bf16", "i8"), ("fp8e4nv", "fp8e4nv")):
         if rows == "fp8e4nv" and capability < FIRST_FP8_CAPABILITY:
-            rows, held = "bf16", "fp8 as bits"
+            rows, stored = "bf16", "fp8 as bits"
         dtype = DTYPES["fp8"] if rows == "fp8e4nv" else torch.bfloat16
         seen: set[tuple[GroupedConfig, bool]] = set()
         for load in (1, 16, 32, 64):
@@ -393,13 +393,13 @@ def variants(capability: int) -> Iterator[Variant]:
                 if (config, in_groups) in seen:
                     continue
                 seen.add((config, in_groups))
-                yield from _pair(rows, held, config, in_groups=in_groups)
+                yield from _pair(rows, stored, config, in_groups=in_groups)
 
 
 def _pair(
-    rows: str, held: str, config: GroupedConfig, *, in_groups: bool = False
+    rows: str, stored: str, config: GroupedConfig, *, in_groups: bool = False
 ) -> Iterator[Variant]:
-    bits, weights = held == "fp8 as bits", "i8" if held == "fp8 as bits" else held
+    bits, weights = stored == "fp8 as bits", "i8" if stored == "fp8 as bits" else stored
     types = {"x": f"*{rows}", "weights": f"*{weights}"}
     types |= {"row_of": "*i32", "expert_of": "*i32", "num_pairs": "i32", "pairs_per_row": "i32"}
     types |= {"stride_row_scale": "i32"}
@@ -407,11 +407,11 @@ def _pair(
     types |= dict.fromkeys((*sizes, "stride_x", "stride_output"), "i32:16")
     constants = {
         "BLOCK_R": config.rows, "TMA": config.tma, "BITS": bits, "ROWS_SCALED": rows != "bf16",
-        "SCALED": held != "bf16", "PRECISION": "tf32",
+        "SCALED": stored != "bf16", "PRECISION": "tf32",
         "IN_GROUPS": in_groups, "PROMOTES": config.promotes,
     }  # fmt: skip
     scales = {"x_scales": rows != "bf16", "out_scales": rows != "bf16"}
-    for name, has in (scales | {"weight_scales": held != "bf16"}).items():
+    for name, has in (scales | {"weight_scales": stored != "bf16"}).items():
         types |= {name: "*fp32"} if has else {}
         constants |= {} if has else {name: None}
     for kernel, tile in ((grouped_gate_kernel, config.gate_up), (grouped_down_kernel, config.down)):
@@ -422,7 +422,7 @@ def _pair(
                 signature["x"] = f"tensordesc<{rows}[{config.rows}, {tile.inputs}]>"
         cut = {"BLOCK_O": tile.outputs, "BLOCK_K": tile.inputs, "STAGES": tile.num_stages}
         cut |= {"EXPERTS_FIRST": tile.experts_first}
-        name = f"experts {kernel.__name__.split('_')[1]} {held} {config.rows} rows"
+        name = f"experts {kernel.__name__.split('_')[1]} {stored} {config.rows} rows"
         name += " in groups" if in_groups else ""
         taken = set(kernel.arg_names)
         yield Variant(

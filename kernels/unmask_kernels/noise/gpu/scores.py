@@ -21,7 +21,7 @@ ROWS = 1024  # 537 MB of logits for 262,144 entries in bfloat16
 def score(
     hidden: Tensor, vocabulary: Vocabulary, draws: Draws, num_top: int, num_at_once: int = ROWS
 ) -> CanvasScores:
-    """Scores as of `noise.ops.score_canvas`, for a vocabulary that is not packed.
+    """Implements `noise.ops.score_canvas`, for a vocabulary that is not packed.
 
     Logits of `num_at_once` rows are in memory together.
     """
