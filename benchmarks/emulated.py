@@ -6,7 +6,7 @@ An entry point of its own, so that `benchmarks.quantization` can measure it in a
 """
 
 from unmask.cli import main
-from unmask_kernels.linear.quantized import emulated_w8a8
+from unmask_kernels.quantization.ops import emulated_w8a8
 
 if __name__ == "__main__":
     with emulated_w8a8():

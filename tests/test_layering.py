@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import graphlib
 import os
 import subprocess
 import sys
@@ -36,6 +37,20 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.errors",),
     ("unmask",),
     ("unmask_kernels",),
+)
+# The same inside unmask_kernels, where nothing is above a folder of kernels but what runs them.
+# Only modules of one folder may import each other; see `test_kernels_import_downward`.
+KERNEL_LAYERS: tuple[tuple[str, ...], ...] = (
+    ("testing",),
+    ("attention", "noise", "policies"),
+    ("scoring",),
+    ("moe",),
+    ("linear",),
+    ("layers",),
+    ("quantization",),
+    ("dependent_launch", "philox", "philox_gpu"),
+    ("dispatch",),
+    ("native", "variant"),
 )
 # Siblings in one layer that know nothing of each other.
 STRANGERS = (
@@ -122,6 +137,48 @@ def test_imports_go_down(module):
     for imported in imports_of(module):
         if imported.split(".")[0] in SOURCES and not within(imported, module):
             assert own <= layer_of(imported), f"{module} imports {imported}, which is above it"
+
+
+def kernel_folder(module: str) -> str:
+    """Folder or module directly below unmask_kernels."""
+    return module.split(".")[1]
+
+
+def kernels() -> list[str]:
+    return [name for name in FILES if within(name, "unmask_kernels") and "." in name]
+
+
+def test_kernels_import_downward():
+    depth = {folder: i for i, layer in enumerate(KERNEL_LAYERS) for folder in layer}
+    assert {kernel_folder(module) for module in kernels()} == set(depth)
+    for module in kernels():
+        folder = kernel_folder(module)
+        for imported in imports_of(module):
+            if imported.startswith("unmask_kernels."):
+                other = kernel_folder(imported)
+                goes_down = other == folder or depth[other] > depth[folder]
+                assert goes_down, f"{module} imports {imported}, which is not below it"
+
+
+def test_kernels_do_not_import_the_wrapper_that_launches_them():
+    for module in kernels():
+        below = f"unmask_kernels.{kernel_folder(module)}"
+        is_kernel = any(within(module, f"{below}.{part}") for part in ("gpu", "cpu", "types"))
+        assert not is_kernel or f"{below}.ops" not in imports_of(module), module
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {module: imports_of(module) & FILES.keys() - {module} for module in FILES}
+    try:
+        tuple(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(" imports ".join(error.args[1][::-1]))
+
+
+def test_only_tools_of_testing_import_testing():
+    for module in FILES:
+        if "testing" not in module.split("."):
+            assert not [name for name in imports_of(module) if "testing" in name.split(".")], module
 
 
 @pytest.mark.parametrize(("first", "second"), STRANGERS)

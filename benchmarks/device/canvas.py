@@ -13,13 +13,10 @@ from benchmarks.device.report import Part
 from benchmarks.device.timing import Ceilings, timed
 from unmask_kernels.noise.gpu import scores as canvas_scores
 from unmask_kernels.noise.gpu.slices import score_slices
-from unmask_kernels.noise.ops import (
-    CanvasScores,
-    Vocabulary,
-    make_vocabulary,
-    philox_noise,
-    score_canvas,
-)
+from unmask_kernels.noise.ops import score_canvas
+from unmask_kernels.noise.types import CanvasScores
+from unmask_kernels.noise.vocabulary import Vocabulary, make_vocabulary
+from unmask_kernels.scoring.types import Draws
 
 AT_ONCE = (256, 512, 1024, 2048)  # rows whose logits are in memory at once
 FIELDS = ("best", "drawn", "confidence", "entropy", "soft")
@@ -87,15 +84,11 @@ def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str,
             lambda: score_slices(logits, length, heat, vocabulary.softcap, None), graph=True
         ).median_us,
     }
-    usual = canvas_scores.ROWS
-    try:
-        for count in AT_ONCE if device.type == "cuda" else (usual,):
-            if count <= shape.rows:
-                canvas_scores.ROWS = count
-                took = timed(lambda: _score(hidden, vocabulary), graph=True)
-                us[f"us_{count}_at_once"] = took.median_us
-    finally:
-        canvas_scores.ROWS = usual
+    draws = _draws(hidden)
+    for count in AT_ONCE if device.type == "cuda" else (canvas_scores.ROWS,):
+        if count <= shape.rows:
+            score = partial(canvas_scores.score, hidden, vocabulary, draws, 0, count)
+            us[f"us_{count}_at_once"] = timed(score, graph=True).median_us
     took = timed(lambda: _score(hidden, vocabulary), graph=True)
     floor_s = ceilings.floor_s(shape.num_bytes, shape.flops)
     return {
@@ -138,7 +131,10 @@ def _given(shape: Shape, device: torch.device) -> tuple[Tensor, Vocabulary]:
 
 
 def _score(hidden: Tensor, vocabulary: Vocabulary) -> CanvasScores:
+    return score_canvas(hidden, vocabulary, _draws(hidden))
+
+
+def _draws(hidden: Tensor) -> Draws:
     numbers = torch.arange(len(hidden), device=hidden.device)
-    noise = philox_noise(numbers * 977, numbers, numbers % 16)
-    heat = torch.full((len(hidden),), 0.6, device=hidden.device)
-    return score_canvas(hidden, vocabulary, heat, torch.ones_like(heat), noise)
+    temperature = torch.full((len(hidden),), 0.6, device=hidden.device)
+    return Draws(temperature, numbers * 977, numbers, numbers % 16)

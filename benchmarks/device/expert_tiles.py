@@ -25,11 +25,12 @@ from benchmarks.device.experts import Shape
 from benchmarks.device.timing import Ceilings, timed
 from benchmarks.machine import describe
 from unmask_kernels import dispatch
-from unmask_kernels.linear.quantized import DTYPES, QuantizedRows, quantize_rows
 from unmask_kernels.moe.gpu import experts as gpu
 from unmask_kernels.moe.gpu import grouped, routing
 from unmask_kernels.moe.gpu.grouped import GROUP, GroupedConfig, Inner, Pairs, Tile
-from unmask_kernels.moe.ops import Stacked
+from unmask_kernels.moe.types import Stacked
+from unmask_kernels.quantization.ops import quantize_rows
+from unmask_kernels.quantization.types import DTYPES, QuantizedRows
 
 ROWS = (32, 256, 2048, 4096)
 TILE_ROWS = {32: (16,), 256: (16, 32), 2048: (32, 64, 128), 4096: (64, 128)}
@@ -37,13 +38,13 @@ SHARED_BYTES = 220_000
 NUM_ACCUMULATORS = {"fp8": 64, None: 128}  # of a thread; partial sums take as many again
 SMALL_EXPERTS, SMALL_ROWS = 8, 32  # to compile with: sizes that are divided as the real ones are
 SCORE_TILES = (
-    routing.ScoreTile(16),
-    routing.ScoreTile(16, num_stages=4),
-    routing.ScoreTile(32),
-    routing.ScoreTile(64),
-    routing.ScoreTile(64, num_warps=8),
-    routing.ScoreTile(128, num_warps=8),
-    routing.ScoreTile(128, experts=128, num_warps=8),
+    routing.RouterTile(16),
+    routing.RouterTile(16, num_stages=4),
+    routing.RouterTile(32),
+    routing.RouterTile(64),
+    routing.RouterTile(64, num_warps=8),
+    routing.RouterTile(128, num_warps=8),
+    routing.RouterTile(128, experts=128, num_warps=8),
 )
 MOST_COMPILERS = 16
 COMPILE_SHARE = 0.5  # of all time
@@ -125,7 +126,7 @@ class Stage:
         self.x: Tensor | QuantizedRows = quantize_rows(x) if shape.held == "fp8" else x
 
     def pairs(self, config: GroupedConfig) -> Pairs:
-        placed = routing.align(self.ids, self.shape.num_experts, config.rows)
+        placed = routing.align_block_size(self.ids, self.shape.num_experts, config.rows)
         return Pairs(*placed, self.ids.numel(), self.shape.top)
 
     def gate_up(self, pairs: Pairs, config: GroupedConfig) -> Inner:
@@ -268,7 +269,7 @@ def measure_routing(rows: int, device: torch.device) -> dict[str, Any]:
     x, ids, _ = experts.draw(shape, device)
     router = torch.randn(shape.num_experts, shape.hidden, device=device) / shape.hidden**0.5
     bias = torch.rand(shape.num_experts, device=device)
-    logits = routing.score(x, router)
+    logits = routing.router_logits(x, router)
     choose = partial(
         routing.route_sigmoid, logits, bias, shape.top,
         groups=8, top_groups=4, scale=2.5, renormalise=True,
@@ -277,14 +278,14 @@ def measure_routing(rows: int, device: torch.device) -> dict[str, Any]:
     config = grouped.grouped_config(DTYPES["fp8"], 90, load)
     calls: dict[str, Callable[[], Any]] = {
         "choose": choose,
-        "align": partial(routing.align, ids, shape.num_experts, config.rows),
+        "align": partial(routing.align_block_size, ids, shape.num_experts, config.rows),
         "quantize": partial(quantize_rows, x),
     }
     same = True
     for tile in SCORE_TILES:
         cut = f"{tile.experts} experts, {tile.rows} rows"
         name = f"score by {cut}, {tile.num_warps} warps, {tile.num_stages} stages"
-        calls[name] = partial(routing.score, x, router, tile)
+        calls[name] = partial(routing.router_logits, x, router, tile)
         same = same and torch.equal(logits, calls[name]())
     times = {
         name: timed(call, budget_s=TIMED_S, graph=True).median_us for name, call in calls.items()

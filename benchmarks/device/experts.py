@@ -19,8 +19,10 @@ from torch import Tensor
 from benchmarks.device.timing import Ceilings, measure_ceilings, timed
 from benchmarks.machine import describe
 from unmask_kernels.layers.ops import Activation
-from unmask_kernels.linear.quantized import Quantization, quantize
-from unmask_kernels.moe.ops import Stacked, experts
+from unmask_kernels.moe.ops import experts
+from unmask_kernels.moe.types import Stacked
+from unmask_kernels.quantization.ops import quantize
+from unmask_kernels.quantization.types import Quantization
 
 CHECKED_ROWS = 16
 

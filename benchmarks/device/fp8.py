@@ -32,7 +32,7 @@ from benchmarks.device.fp8_inputs import (
 )
 from benchmarks.device.fp8_sweep import sweep
 from benchmarks.device.timing import Ceilings, measure_ceilings
-from unmask_kernels.linear.quantized import dequantize, dequantize_rows
+from unmask_kernels.quantization.ops import dequantize, dequantize_rows
 
 ROWS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 SHAPES = (

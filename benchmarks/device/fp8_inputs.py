@@ -13,14 +13,8 @@ from torch import Tensor
 
 from benchmarks.device.timing import Ceilings, measure_ceilings
 from unmask_kernels.linear.gpu.fp8 import Tile, fp8_product
-from unmask_kernels.linear.quantized import (
-    QuantizedRows,
-    QuantizedWeight,
-    dequantize,
-    dequantize_rows,
-    quantize,
-    quantize_rows,
-)
+from unmask_kernels.quantization.ops import dequantize, dequantize_rows, quantize, quantize_rows
+from unmask_kernels.quantization.types import QuantizedRows, QuantizedWeight
 
 CHECKED_ROWS = 64
 MIN_ROTATED_BYTES = 160e6  # weights that a graph goes through, so that each is read from memory

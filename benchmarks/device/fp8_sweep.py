@@ -27,7 +27,7 @@ from benchmarks.device.fp8_inputs import (
 )
 from benchmarks.device.timing import Ceilings
 from unmask_kernels.linear.gpu.fp8 import Tile, grain_inputs, pick_tile
-from unmask_kernels.linear.quantized import quantize, quantize_rows
+from unmask_kernels.quantization.ops import quantize, quantize_rows
 
 ROWS = (32, 4096, 128, 1024, 256, 512, 64, 2048)  # those that decide most first
 NUM_COMPILERS = 8

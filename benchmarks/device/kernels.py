@@ -48,7 +48,7 @@ def parts(device: torch.device, ceilings: Ceilings, *, small: bool = False) -> I
     for count in (4,) if small else SCORED_ROWS:
         yield Part(
             f"unmasking, {count} rows",
-            18 if count == SCORED_ROWS[0] else 4,  # the fused kernel takes its time to compile
+            4,
             partial(unmasking.compare, replace(head, rows=count), ceilings, device),
             "unmasking",
         )

@@ -28,7 +28,7 @@ KINDS = {
     "expert": "experts",
     "grouped": "experts",
     "combine_kernel": "experts",
-    "score_kernel": "experts",
+    "router_kernel": "experts",
     "route_": "experts",
     "pairs_kernel": "experts",
     "gemm": "matmul",

@@ -80,11 +80,6 @@ def _kernels(result: Row) -> Iterator[str]:
             f"{row['times_faster_than_eager']:.1f} times faster than eager, "
             f"extra MiB {row['extra_mib']}, entropy error {row['entropy_error']:.1e}"
         )
-        yield (
-            f"    fused with the head: {row['fused_us']:.0f} us, "
-            f"drawn {row['fused_us_drawn']:.0f}, same tokens {row['fused_same_tokens']:.1%}, "
-            f"extra MiB {row['fused_extra_mib']}"
-        )
     for row in result.get("experts", []):
         yield (
             f"{row['part']}: {_beside(row)}, loop {row['torch_us']:.0f}, "

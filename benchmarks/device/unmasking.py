@@ -1,20 +1,14 @@
 """From hidden states to tokens and their statistics, beside the bare product and torch's chain."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks.device.timing import Ceilings, timed
-from unmask_kernels.scoring.gpu.fused_head import FusedConfig, score_fused
-from unmask_kernels.scoring.gpu.scores import Draws, Statistics, score_hidden
-
-# For Triton's interpreter, which is as slow for a few numbers as for many.
-WIDE = FusedConfig(rows=16, entries=1024, inputs=32, part=1024)
-Score = Callable[[Tensor, Tensor, int, Draws | None], Statistics]
+from unmask_kernels.scoring.gpu.scores import score_hidden
+from unmask_kernels.scoring.types import Draws
 
 
 @dataclass(frozen=True)
@@ -55,10 +49,6 @@ def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str,
     ours = timed(lambda: score_hidden(hidden, head, mask, None), graph=True)
     heat = draws(shape.rows, device)
     drawn = timed(lambda: score_hidden(hidden, head, mask, heat), graph=True)
-    fuse: Score = partial(score_fused, config=None if device.type == "cuda" else WIDE)
-    fused = timed(lambda: fuse(hidden, head, mask, None), graph=True)
-    fused_drawn = timed(lambda: fuse(hidden, head, mask, heat), graph=True)
-    same = fuse(hidden, head, mask, None).token == score_hidden(hidden, head, mask, None).token
     chain = timed(lambda: eager(hidden, head), graph=True)
     return {
         "shape": shape.__dict__,
@@ -72,24 +62,19 @@ def compare(shape: Shape, ceilings: Ceilings, device: torch.device) -> dict[str,
         "times_product": ours.median_s / product.median_s,
         "eager_us": chain.median_us,
         "times_faster_than_eager": chain.median_s / ours.median_s,
-        "extra_mib": _extra_mib(score_hidden, hidden, head, mask),
-        "fused_us": fused.median_us,
-        "fused_spread_us": [1e6 * fused.low_s, 1e6 * fused.high_s],
-        "fused_us_drawn": fused_drawn.median_us,
-        "fused_same_tokens": float(same.float().mean()),
-        "fused_extra_mib": _extra_mib(fuse, hidden, head, mask),
+        "extra_mib": _extra_mib(hidden, head, mask),
         **_errors(hidden, head, mask),
     }
 
 
-def _extra_mib(score: Score, hidden: Tensor, head: Tensor, mask: int) -> float | None:
+def _extra_mib(hidden: Tensor, head: Tensor, mask: int) -> float | None:
     if hidden.device.type != "cuda":
         return None
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    score(hidden, head, mask, None)
+    score_hidden(hidden, head, mask, None)
     torch.cuda.synchronize()
     return float(torch.cuda.max_memory_allocated() - before) / 2**20
 

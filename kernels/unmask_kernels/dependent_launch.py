@@ -4,8 +4,8 @@ A step of few rows is hundreds of kernels of a few microseconds each, with a gap
 after every one. Hopper and later chips launch a kernel as soon as every program of the one before
 it has begun (CUDA's griddepcontrol). On an H100 one request of SDAR-8B in FP8 had 4% more tokens a
 second by it, one canvas of DiffusionGemma (268 rows) and 8 requests of LLaDA2.0-mini (279) 1.5%; 8
-requests of SDAR-8B had as many in bfloat16, and 2% fewer in FP8, whose products have no room for
-programs that wait.
+requests of SDAR-8B had as many in bfloat16, and 2% fewer in FP8, whose products leave no room for
+waiting programs.
 """
 
 import torch
@@ -32,7 +32,7 @@ def wait_for_inputs(PDL: tl.constexpr):
 
 @triton.jit
 def prefetch(p_lines):
-    """Bring the cache lines at these addresses into L2, before anything waits for them."""
+    """Prefetch the cache lines at these addresses into L2."""
     tl.inline_asm_elementwise(
         "prefetch.global.L2 [$1]; mov.b32 $0, 0;", "=r,l", [p_lines], tl.int32, False, 1
     )

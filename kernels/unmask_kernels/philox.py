@@ -1,4 +1,4 @@
-"""Philox4x32-10: random numbers that are a function of a key and a counter, and nothing else."""
+"""Philox4x32-10: random numbers as a function of a key and a counter."""
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
     keys = torch.stack([word[(None,) * (len(shape) - word.ndim)] for word in key])
     multipliers, weyl = _pair(_MULTIPLIERS, multiplied), _pair(_WEYL, keys)
     for _ in range(_NUM_ROUNDS):
-        product = multiplied * multipliers  # all 64 bits, the uppermost where int64 has its sign
+        product = multiplied * multipliers  # all 64 bits; the highest is the sign bit of int64
         high, low = (product >> 32) & _MASK, product & _MASK
         multiplied, added = high.flip(0).bitwise_xor_(added).bitwise_xor_(keys), low.flip(0)
         keys = (keys + weyl) & _MASK
@@ -38,8 +38,8 @@ def gumbel_noise(
 ) -> Tensor:
     """Standard Gumbel noise [R, vocab_size], float32, a function of (seed, position, step).
 
-    Word w of the counter (i, position, step, 0) belongs to vocabulary entry 4 * i + w. The noise is
-    that of the entries from `first`, a multiple of four.
+    Word w of the counter (i, position, step, 0) belongs to vocabulary entry 4 * i + w. Columns are
+    the entries from `first`, a multiple of four.
     """
     blocks = torch.arange(first // 4, first // 4 + (vocab_size + 3) // 4, device=seeds.device)
     words = philox(
@@ -50,14 +50,14 @@ def gumbel_noise(
 
 
 def gumbel_at(seeds: Tensor, positions: Tensor, steps: Tensor, entries: Tensor) -> Tensor:
-    """The numbers [N] that `gumbel_noise` has for single vocabulary entries [N], a key each."""
+    """`gumbel_noise` [N] of single vocabulary entries [N], with a key each."""
     words = philox((entries // 4, positions, steps, torch.zeros_like(entries)), _key(seeds))
     return _gumbel(words.gather(1, (entries % 4)[:, None])[:, 0])
 
 
 def _gumbel(words: Tensor) -> Tensor:
-    # The 23 upper bits, moved half a step off 0 and 1, where the logarithms are not finite: with
-    # the half, float32 has no room for one bit more, and would round the highest to 1.
+    # The 23 upper bits, half a step off 0 and 1, whose logarithms are not finite. One bit more
+    # and the half would not fit in float32, which would round the highest to 1.
     uniform = ((words >> 9).float() + 0.5) * (1.0 / (1 << 23))
     return -torch.log(-torch.log(uniform))
 
@@ -65,7 +65,7 @@ def _gumbel(words: Tensor) -> Tensor:
 def noise_tokens(seeds: Tensor, positions: Tensor, steps: Tensor, vocab_size: int) -> Tensor:
     """Tokens [R] int64, uniform over the vocabulary, a function of (seed, position, step).
 
-    They are made of the counter (0, position, step, 1), which no Gumbel noise uses.
+    From the counter (0, position, step, 1), which no Gumbel noise uses.
     """
     zero = torch.zeros_like(positions)
     words = philox((zero, positions, steps, zero + 1), _key(seeds))

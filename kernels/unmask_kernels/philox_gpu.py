@@ -1,4 +1,4 @@
-"""Random numbers in a kernel, those of `unmask_kernels.philox`."""
+"""Philox in Triton, with the numbers of `unmask_kernels.philox`."""
 
 import triton
 import triton.language as tl
@@ -17,13 +17,13 @@ def philox_of(c0, c1, c2, c3, k0, k1):
 
 @triton.jit
 def philox(c0, c1, c2, k0, k1):
-    """The same of the counter (c0, c1, c2, 0)."""
+    """`philox_of` the counter (c0, c1, c2, 0)."""
     return philox_of(c0, c1, c2, c0 * 0, k0, k1)
 
 
 @triton.jit
 def noise_tokens(seed, b_position, step, vocab_size, BLOCK: tl.constexpr):
-    """Tokens [BLOCK] int64, uniform over the vocabulary, as of `philox.noise_tokens`."""
+    """Tokens [BLOCK] int64, uniform over the vocabulary; see `philox.noise_tokens`."""
     zero = tl.zeros([BLOCK], tl.uint32)
     words, _, _, _ = philox_of(
         zero,
@@ -44,7 +44,7 @@ def _gumbel_of(words):
 
 @triton.jit
 def gumbel(seed, position, step, first, PIECE: tl.constexpr):
-    """Noise of the entries from `first`, a multiple of four, as of `philox.gumbel_noise`."""
+    """Noise of the entries from `first`, a multiple of four; see `philox.gumbel_noise`."""
     zero = tl.zeros([PIECE // 4], tl.uint32)
     blocks = (first // 4 + tl.arange(0, PIECE // 4)).to(tl.uint32)
     w0, w1, w2, w3 = philox(
@@ -55,18 +55,3 @@ def gumbel(seed, position, step, first, PIECE: tl.constexpr):
         zero + (seed >> 32).to(tl.uint32),
     )
     return _gumbel_of(tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [PIECE]))
-
-
-@triton.jit
-def gumbel_rows(b_seed, b_position, b_step, first, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """The same [ROWS, COLUMNS] for a key [ROWS] of each row."""
-    zero = tl.zeros([ROWS, COLUMNS // 4], tl.uint32)
-    blocks = (first // 4 + tl.arange(0, COLUMNS // 4)).to(tl.uint32)
-    w0, w1, w2, w3 = philox(
-        zero + blocks[None, :],
-        zero + b_position.to(tl.uint32)[:, None],
-        zero + b_step.to(tl.uint32)[:, None],
-        zero + b_seed.to(tl.uint32)[:, None],
-        zero + (b_seed >> 32).to(tl.uint32)[:, None],
-    )
-    return _gumbel_of(tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [ROWS, COLUMNS]))

@@ -1,4 +1,4 @@
-"""A kernel as it is launched."""
+"""Launch variants of Triton kernels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A kernel as it is launched: types of what varies, values of what does not.
+    """One launch configuration of a kernel: argument types, and values of its constants.
 
     Types are Triton's, such as "*bf16", "i32" or "i32:16" for a multiple of 16; pointers are
     aligned to 16 bytes, as torch's are.
@@ -18,4 +18,4 @@ class Variant:
     types: Mapping[str, str]
     constants: Mapping[str, Any]
     num_warps: int = 4
-    multiplies: bool = False  # on matrix units, or it is too slow
+    multiplies: bool = False  # must use matrix units

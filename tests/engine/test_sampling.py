@@ -3,7 +3,7 @@
 import torch
 
 from unmask.engine.run.sampling import policy_scores
-from unmask_kernels.scoring.ops import LastTokens, RowScores
+from unmask_kernels.scoring.types import LastTokens, RowStats
 
 END = 9
 
@@ -14,7 +14,7 @@ def test_ends_are_filled_as_any_others_where_nothing_else_of_a_block_is_left() -
     block = torch.tensor([0, 0, 0, 1, 1, 1])
     last = LastTokens(torch.arange(6), torch.tensor([END]))
     shares = torch.tensor([0.9, 0.2, 0.8, 0.7, 0.95, 0.0], dtype=torch.float64)
-    scores = RowScores(
+    scores = RowStats(
         token, confidence, None, None, None, None, last.rank(confidence, token, shares)
     )
 

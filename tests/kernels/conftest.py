@@ -21,6 +21,6 @@ def triton_kernels() -> Iterator[None]:
 
 @pytest.fixture(params=["auto", "torch", "triton"])
 def backend(request: pytest.FixtureRequest) -> Iterator[dispatch.Backend]:
-    """Each implementation; the first is a GPU's or, where there is a compiler, a CPU's own."""
+    """Every backend; `auto` is Triton on a GPU and, with a compiler, C on a CPU."""
     with dispatch.backend(request.param):
         yield request.param

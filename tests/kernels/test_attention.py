@@ -54,7 +54,7 @@ def test_every_head_size_has_a_configuration(head_dim: int, device: torch.device
 def test_heads_of_any_size_are_filled_up(
     head_dim: int, dtype: torch.dtype, device: torch.device
 ) -> None:
-    """To what a program computes with: 16 numbers or more, a power of two."""
+    """Head size padded to a power of two, 16 at least."""
     case = build(RAGGED, 16, (6, 2), dtype, device, head_dim)
     check(attention(case.query, case.keys, case.values, case.plan(), 0.2), exact(case, 0.2))
     case = build(SHORT, 16, (6, 2), dtype, device, head_dim, config=None)

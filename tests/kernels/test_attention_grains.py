@@ -1,4 +1,4 @@
-"""Grains of keys are dealt to programs by load, and no bit of attention depends on how."""
+"""Grains of keys are assigned to programs by load, which changes no bit of attention."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,9 +20,9 @@ from unmask_kernels.attention.static_tiles import (
 )
 from unmask_kernels.attention.tiles import (
     ITEM_FIELDS,
-    Put,
     TileConfig,
     TilePlan,
+    ToDevice,
     make_tile_plan,
     num_lanes,
 )
@@ -40,7 +40,7 @@ def _seed() -> None:
 
 @pytest.fixture
 def poisoned() -> Iterator[None]:
-    """Memory that nobody wrote is NaN."""
+    """Unwritten memory is NaN."""
     torch.use_deterministic_algorithms(True)
     assert torch.utils.deterministic.fill_uninitialized_memory
     yield
@@ -60,15 +60,15 @@ def test_dealing_grains_to_more_programs_changes_no_bit(
 ) -> None:
     case = build(SPANS, 16, (4, 2), dtype, device)
     starts = None if window is None else case.reach(window)
-    found, slots = [], set()
+    result, slots = [], set()
     for programs in PROGRAMS:
         case.config = replace(GRAINS, programs=programs, tma=tma)
         plan = case.plan(starts=starts)
         slots.add(plan.num_slots)
-        found.append(run(case, plan))
+        result.append(run(case, plan))
     assert len(slots) > 1, "grains are dealt in several ways"
-    assert all(torch.equal(out, found[0]) for out in found)
-    error = (found[0].cpu().double() - exact(case, 0.2, starts)).abs().max()
+    assert all(torch.equal(out, result[0]) for out in result)
+    error = (result[0].cpu().double() - exact(case, 0.2, starts)).abs().max()
     assert error < TOLERANCES[dtype]
 
 
@@ -80,17 +80,17 @@ def test_8_bit_keys_have_the_same_bits_however_they_are_dealt(
     case = build(SPANS, 16, (4, 2), torch.bfloat16, device)
     keys, values = (pages.to(torch.float8_e4m3fn) for pages in (case.keys, case.values))
     scales = torch.tensor([0.5, 2.0], device=device)
-    found = []
+    result = []
     for programs in PROGRAMS:
         case.config = replace(GRAINS, programs=programs, tma=tma)
         held = {"key_scales": scales, "value_scales": scales.flip(0)}
-        found.append(attention(case.query, keys, values, case.plan(), 0.2, **held))
-    assert all(torch.equal(out, found[0]) for out in found)
+        result.append(attention(case.query, keys, values, case.plan(), 0.2, **held))
+    assert all(torch.equal(out, result[0]) for out in result)
     case.keys, case.values = (
         keys.float() * scales[:, None],
         values.float() * scales.flip(0)[:, None],
     )
-    check(found[0], exact(case, 0.2))
+    check(result[0], exact(case, 0.2))
 
 
 @pytest.mark.usefixtures("triton_kernels")
@@ -98,7 +98,7 @@ def test_8_bit_keys_have_the_same_bits_however_they_are_dealt(
 def test_8_bit_keys_lose_no_more_than_the_rounding_of_a_result(
     spread: float, device: torch.device
 ) -> None:
-    """Queries are two 8-bit terms, so that only keys are as coarse as they are held."""
+    """Queries are two 8-bit terms: only keys are rounded to 8 bits."""
     case = build(SPANS, 16, (4, 2), torch.bfloat16, device, head_dim=64)
     case.query = (case.query * spread).bfloat16()
     keys, values = (pages.to(torch.float8_e4m3fn) for pages in (case.keys, case.values))
@@ -116,9 +116,9 @@ def on_host(arrays: list[np.ndarray]) -> list[torch.Tensor]:
 
 
 def plan_of(
-    lengths: list[int], config: TileConfig, put: Put = on_host, queries: int = 32
+    lengths: list[int], config: TileConfig, to_device: ToDevice = on_host, queries: int = 32
 ) -> TilePlan:
-    """A block of each sequence, of 32 heads over 8."""
+    """Plan of one block of each sequence, 32 query heads over 8 KV heads."""
     pages = [-(-length // 64) for length in lengths]
     return make_tile_plan(
         list(range(0, len(lengths) * queries + 1, queries)),
@@ -130,7 +130,7 @@ def plan_of(
         num_kv_heads=8,
         head_dim=128,
         config=config,
-        put=put,
+        to_device=to_device,
     )
 
 
@@ -178,26 +178,26 @@ def test_every_key_of_every_tile_is_in_one_item() -> None:
 
 
 @pytest.mark.usefixtures("triton_kernels", "poisoned")
-def test_padding_rows_of_a_room_are_zero_and_change_no_bit(device: torch.device) -> None:
+def test_padding_rows_of_a_static_plan_are_zero_and_change_no_bit(device: torch.device) -> None:
     case = build(SPANS, 16, (4, 2), torch.bfloat16, device)
     case.config = replace(GRAINS, programs=24)
     expected, count, padding = run(case, case.plan()), len(case.query), 21
     plan = with_tensors(case.plan(), [tensor.cpu() for tensor in plan_tensors(case.plan())])
-    size = TileSize.of(plan)
+    size = TileSize.from_plan(plan)
     large = TileSize(count + padding, size.pages + 3, size.items + 3, size.tiles + 2, 99)
     memory = [torch.full((n,), 7, dtype=torch.int32) for n in static_sizes(large)]
-    room = make_static_plan(case.config, large, memory, group_size=2)
-    fill(room, plan)
-    room = with_tensors(room, [tensor.to(device) for tensor in plan_tensors(room)])
+    static = make_static_plan(case.config, large, memory, group_size=2)
+    fill(static, plan)
+    static = with_tensors(static, [tensor.to(device) for tensor in plan_tensors(static)])
     case.query = torch.cat([case.query, case.query.new_full((padding, 4, 32), torch.nan)])
-    out = run(case, room)
+    out = run(case, static)
     assert torch.equal(out[:count], expected)
     assert not out[count:].any()
 
 
 def test_a_plan_fits_where_its_padding_has_items_too() -> None:
     plan = plan_of([1000], LARGE)
-    size = TileSize.of(plan)
+    size = TileSize.from_plan(plan)
     for spare, does_fit in ((0, False), (1, True)):
         large = replace(size, rows=size.rows + 16, items=size.items + spare)
         memory = [torch.zeros(n, dtype=torch.int32) for n in static_sizes(large)]

@@ -1,4 +1,4 @@
-"""The script that compares configurations of attention is gone through without a GPU."""
+"""The benchmark of attention's configurations runs without a GPU."""
 
 from dataclasses import replace
 

@@ -1,4 +1,6 @@
-"""Statistics of canvas rows, whose logits are never whole, against whole ones in float64."""
+"""Scores of canvas rows, from slices of logits, against whole logits in float64."""
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,8 +9,11 @@ from torch import Tensor
 from unmask_kernels import dispatch
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.noise.gpu import scores as canvas_scores
-from unmask_kernels.noise.ops import CanvasScores, make_vocabulary, philox_noise, score_canvas
+from unmask_kernels.noise.ops import score_canvas
+from unmask_kernels.noise.types import CanvasScores
+from unmask_kernels.noise.vocabulary import make_vocabulary
 from unmask_kernels.philox import gumbel_noise, noise_tokens
+from unmask_kernels.scoring.types import Draws
 
 ROWS, VOCAB, COLUMNS = 9, 50, 24
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -30,8 +35,13 @@ def score(
     hidden: Tensor, embedding: Tensor, temperature: Tensor, *, slice_len: int = 8, **given: object
 ) -> CanvasScores:
     vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=slice_len)
-    given = {"noise": None, "spread": torch.ones_like(temperature)} | given
-    return score_canvas(hidden, vocabulary, temperature, **given)
+    given = {"draws": greedy(temperature)} | given
+    return score_canvas(hidden, vocabulary, **given)
+
+
+def greedy(temperature: Tensor) -> Draws:
+    zeros = torch.zeros_like(temperature, dtype=torch.int64)
+    return Draws(temperature, zeros, zeros, zeros, spread=torch.zeros_like(temperature))
 
 
 @pytest.mark.parametrize("slice_len", [4, 20, 64])
@@ -41,7 +51,7 @@ def test_slices_add_up_to_the_whole_vocabulary(
 ) -> None:
     hidden, embedding, temperature = inputs(dtype)
     given = (t.to(device) for t in (hidden, embedding, temperature))
-    found = score(*given, slice_len=slice_len, num_top=3)
+    result = score(*given, slice_len=slice_len, num_top=3)
     # Products are rounded to the dtype before anything else becomes of them.
     logits = CAP * ((hidden.double() @ embedding.double().T).to(dtype).double() / CAP).tanh()
     plain, heated = logits.log_softmax(-1), (logits / temperature[:, None].double()).log_softmax(-1)
@@ -53,28 +63,28 @@ def test_slices_add_up_to_the_whole_vocabulary(
     }
     close = {"rtol": TOLERANCES[dtype], "atol": TOLERANCES[dtype]}
     for name, exact in expected.items():
-        torch.testing.assert_close(getattr(found, name).cpu().double(), exact, **close)
-    assert found.soft.dtype == dtype
+        torch.testing.assert_close(getattr(result, name).cpu().double(), exact, **close)
+    assert result.soft.dtype == dtype
     if dtype == torch.float32:
-        assert torch.equal(found.best.cpu(), logits.argmax(-1))
-        assert torch.equal(found.drawn, found.best)
-        assert torch.equal(found.top_ids.cpu(), plain.topk(3).indices)
+        assert torch.equal(result.best.cpu(), logits.argmax(-1))
+        assert torch.equal(result.drawn, result.best)
+        assert torch.equal(result.top_ids.cpu(), plain.topk(3).indices)
 
 
 def test_a_token_is_drawn_by_its_noise_and_spread() -> None:
     hidden, embedding, temperature = inputs(torch.float32)
     noise, spread = 3 * torch.randn(ROWS, VOCAB), torch.linspace(0, 2, ROWS)
-    found = score(
+    result = score(
         hidden,
         embedding,
         temperature,
-        spread=spread,
+        draws=replace(greedy(temperature), spread=spread),
         noise=lambda first, count: noise[:, first : first + count],
     )
     logits = CAP * (hidden @ embedding.T / CAP).tanh() / temperature[:, None]
-    assert torch.equal(found.drawn, (logits + spread[:, None] * noise).argmax(-1))
-    assert found.drawn[0] == found.best[0]
-    assert not torch.equal(found.drawn, found.best)
+    assert torch.equal(result.drawn, (logits + spread[:, None] * noise).argmax(-1))
+    assert result.drawn[0] == result.best[0]
+    assert not torch.equal(result.drawn, result.best)
 
 
 @pytest.mark.parametrize("softcap", [CAP, None])
@@ -83,21 +93,20 @@ def test_kernels_draw_and_weigh_as_torch_does(softcap: float | None, device: tor
     hidden, embedding = torch.randn(5, COLUMNS), torch.randn(5003, COLUMNS) / 3
     keys = torch.randint(0, 2**60, (5,)), torch.randint(0, 999, (5,)), torch.arange(5)
     temperature, spread = torch.rand(5) + 0.2, torch.linspace(0.0, 1.5, 5)
-    found = []
+    result = []
     for name, place in (("torch", torch.device("cpu")), ("triton", device)):
         with dispatch.backend(name):
             vocabulary = make_vocabulary(
                 embedding.to(place), softcap=softcap, scale=SCALE, slice_len=4096
             )
-            noise = philox_noise(*(key.to(place) for key in keys))
-            given = (t.to(place) for t in (temperature, spread))
-            found.append(score_canvas(hidden.to(place), vocabulary, *given, noise, num_top=2))
+            draws = Draws(*(t.to(place) for t in (temperature, *keys)), spread=spread.to(place))
+            result.append(score_canvas(hidden.to(place), vocabulary, draws, num_top=2))
     for name in ("drawn", "best", "top_ids"):
-        one, other = (getattr(scores, name).cpu() for scores in found)
+        one, other = (getattr(scores, name).cpu() for scores in result)
         assert torch.equal(one, other), name
-    assert not torch.equal(found[0].drawn, found[0].best)
+    assert not torch.equal(result[0].drawn, result[0].best)
     for name in ("confidence", "entropy", "soft", "top_logprobs"):
-        one, other = (getattr(scores, name).cpu() for scores in found)
+        one, other = (getattr(scores, name).cpu() for scores in result)
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
@@ -105,24 +114,22 @@ def test_of_equal_logits_the_lowest_token_is_the_best(
     device: torch.device, backend: Backend
 ) -> None:
     given = (torch.zeros(2, COLUMNS), torch.randn(VOCAB, COLUMNS), torch.ones(2))
-    found = score(*(t.to(device) for t in given))
-    assert found.best.tolist() == [0, 0]
-    assert found.entropy.tolist() == pytest.approx([torch.tensor(VOCAB).log().item()] * 2)
+    result = score(*(t.to(device) for t in given))
+    assert result.best.tolist() == [0, 0]
+    assert result.entropy.tolist() == pytest.approx([torch.tensor(VOCAB).log().item()] * 2)
 
 
 @pytest.mark.parametrize("vocab_size", [37, 600, 5000])
-def test_a_row_gets_the_same_bits_in_any_company(vocab_size: int) -> None:
+def test_rows_are_batch_invariant(vocab_size: int) -> None:
     count = 600
     hidden, embedding = torch.randn(count, 64), torch.randn(vocab_size, 64) / 4
     keys = [torch.randint(0, 1000, (count,)) for _ in range(3)]
     temperature, spread = torch.rand(count) + 0.2, torch.rand(count)
+    draws = Draws(temperature, *keys, spread=spread)
     vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=2048)
 
     def run(rows: slice) -> CanvasScores:
-        noise = philox_noise(*(key[rows] for key in keys))
-        return score_canvas(
-            hidden[rows], vocabulary, temperature[rows], spread[rows], noise, num_top=4
-        )
+        return score_canvas(hidden[rows], vocabulary, draws.select(rows), num_top=4)
 
     whole = run(slice(0, count))
     for rows in (slice(0, 1), slice(3, 19), slice(20, 70), slice(1, 599), slice(599, 600)):
@@ -132,16 +139,16 @@ def test_a_row_gets_the_same_bits_in_any_company(vocab_size: int) -> None:
 
 
 def test_noise_is_the_same_for_one_row_and_for_many() -> None:
-    keys = [torch.arange(50) for _ in range(3)]
-    whole = philox_noise(*keys)(0, 37)
+    draws = Draws(torch.ones(50), *(torch.arange(50) for _ in range(3)))
+    whole = draws.noise(0, 37)
     for i in range(50):
-        assert torch.equal(philox_noise(*(key[i : i + 1] for key in keys))(0, 37)[0], whole[i])
+        assert torch.equal(draws.select(slice(i, i + 1)).noise(0, 37)[0], whole[i])
 
 
 def test_noise_of_a_slice_is_that_of_the_whole() -> None:
     keys = torch.tensor([3, 2**40 + 1]), torch.tensor([5, 900]), torch.tensor([0, 7])
     whole = gumbel_noise(*keys, 50)
-    assert torch.equal(philox_noise(*keys)(12, 21), whole[:, 12:33])
+    assert torch.equal(Draws(torch.ones(2), *keys).noise(12, 21), whole[:, 12:33])
 
 
 def test_tokens_of_noise_are_uniform_and_their_own() -> None:
@@ -163,22 +170,17 @@ def test_tokens_of_noise_are_uniform_and_their_own() -> None:
         assert (tokens == other).float().mean() == pytest.approx(1 / vocab_size, abs=0.01)
 
 
-def test_a_row_on_kernels_gets_the_same_bits_in_any_company(
-    device: torch.device, triton_kernels: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Among more rows than have their logits in memory at once, too."""
-    monkeypatch.setattr(canvas_scores, "ROWS", 4)
+def test_rows_on_kernels_are_batch_invariant(device: torch.device, triton_kernels: None) -> None:
+    """With more rows than have their logits in memory at once, too."""
     count = 10
     hidden, embedding = torch.randn(count, 8, device=device), torch.randn(10, 8, device=device)
     keys = [torch.randint(0, 1000, (count,), device=device) for _ in range(3)]
     temperature, spread = torch.rand(count, device=device) + 0.2, torch.rand(count, device=device)
+    draws = Draws(temperature, *keys, spread=spread)
     vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE, slice_len=8)
 
     def run(rows: slice) -> CanvasScores:
-        noise = philox_noise(*(key[rows] for key in keys))
-        return score_canvas(
-            hidden[rows], vocabulary, temperature[rows], spread[rows], noise, num_top=2
-        )
+        return canvas_scores.score(hidden[rows], vocabulary, draws.select(rows), 2, num_at_once=4)
 
     whole = run(slice(0, count))
     for rows in (slice(0, 3), slice(6, 10), slice(3, 9)):
@@ -194,11 +196,11 @@ def test_numbers_of_rows_may_be_one_that_is_expanded(device: torch.device) -> No
     vocabulary = make_vocabulary(embedding, softcap=CAP, scale=SCALE)
 
     def run(copied: bool) -> CanvasScores:
-        given = [t.expand(ROWS) for t in (one / 2, one, zero, zero, zero)]
+        vectors = [t.expand(ROWS) for t in (one / 2, one, zero, zero, zero)]
         if copied:
-            given = [t.clone() for t in given]
-        temperature, spread, *keys = given
-        return score_canvas(hidden, vocabulary, temperature, spread, philox_noise(*keys))
+            vectors = [t.clone() for t in vectors]
+        temperature, spread, *keys = vectors
+        return score_canvas(hidden, vocabulary, Draws(temperature, *keys, spread=spread))
 
     for name in ("drawn", "best", "confidence", "entropy", "soft"):
         assert torch.equal(getattr(run(False), name), getattr(run(True), name)), name
@@ -209,19 +211,19 @@ def test_numbers_of_rows_may_be_one_that_is_expanded(device: torch.device) -> No
 def test_a_row_of_no_numbers_gets_tokens_of_the_vocabulary_and_changes_no_other(
     vocab_size: int, number: float, device: torch.device
 ) -> None:
-    """Ids beyond it would be read as places of an embedding."""
+    """Ids beyond it would index an embedding."""
     hidden, embedding, temperature = (t.to(device) for t in inputs(torch.float32))
     embedding = embedding[:vocab_size].contiguous()
     spoiled = hidden.clone()
     spoiled[4] = number
     keys = (torch.arange(ROWS, device=device) for _ in range(3))
     with dispatch.backend("triton"):
-        noise = philox_noise(*keys)
-        usual = score(hidden, embedding, temperature, noise=noise)
-        found = score(spoiled, embedding, temperature, noise=noise)
+        draws = Draws(temperature, *keys)
+        usual = score(hidden, embedding, temperature, draws=draws)
+        result = score(spoiled, embedding, temperature, draws=draws)
     for name in ("best", "drawn"):
-        tokens = getattr(found, name)
+        tokens = getattr(result, name)
         assert ((tokens >= 0) & (tokens < vocab_size)).all()
         assert torch.equal(tokens[:4], getattr(usual, name)[:4])
         assert torch.equal(tokens[5:], getattr(usual, name)[5:])
-    assert torch.equal(found.soft[5:], usual.soft[5:])
+    assert torch.equal(result.soft[5:], usual.soft[5:])

@@ -1,4 +1,4 @@
-"""DiffusionGemma's forward pass on Triton's kernels gets the logits of transformers."""
+"""DiffusionGemma's forward pass on Triton's kernels gives the logits of transformers."""
 
 import shutil
 from pathlib import Path
@@ -30,6 +30,6 @@ def test_logits_are_those_of_the_reference(tmp_path: Path, device: torch.device)
         soft = soft_of(model, first, 0.7)
         (second,) = forward.hidden(Rows(pages, PROMPT_LEN, prompt[:0], canvas, soft))
     for rows, expected in zip((first, second), golden["logits"], strict=True):
-        found = model.logits(rows).cpu()
-        assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+        result = model.logits(rows).cpu()
+        assert (result - expected).abs().max() < 1e-4 * expected.abs().max()
     assert torch.isfinite(soft).all()

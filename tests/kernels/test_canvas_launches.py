@@ -19,14 +19,14 @@ ONCE = 60
 
 @pytest.fixture(scope="module")
 def launches() -> dict[str, dict[str, int]]:
-    """By number of layers and of canvases; in a process of its own, as kernels are compiled."""
+    """Launches by number of layers and of canvases, from another process: kernels are compiled."""
     paths = os.pathsep.join(str(ROOT / part) for part in (".", "server", "kernels"))
     environment = os.environ | {"TRITON_INTERPRET": "0", "PYTHONPATH": paths}
     command = [sys.executable, str(ROOT / "tests" / "support" / "meta_canvas.py")]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-3000:]
-    found: dict[str, dict[str, int]] = json.loads(run.stdout)
-    return found
+    result: dict[str, dict[str, int]] = json.loads(run.stdout)
+    return result
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ TOLD = {
 
 
 def compiled(folder: Path, capability: int) -> list[dict[str, Any]]:
-    """Reports of a process of its own: in this one kernels are interpreted."""
+    """Reports of another process: in this one kernels are interpreted."""
     out = folder / "kernels.json"
     command = [sys.executable, "-m", "unmask_kernels.testing.compiling", "--out", str(out)]
     command += ["--capability", str(capability)]

@@ -10,9 +10,9 @@ import torch
 from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.ops import make_linear
 from unmask_kernels.scoring.constraints import Constraints, constrain, make_constraints
-from unmask_kernels.scoring.ops import GuidedRows, RowScores, SampledRows, score_rows
+from unmask_kernels.scoring.ops import score_rows
 from unmask_kernels.scoring.request_constraint import Constraint, pack_tokens
-from unmask_kernels.scoring.truncation import Truncation
+from unmask_kernels.scoring.types import Draws, GuidedRows, RowStats, Truncation
 
 MASK, VOCAB, ROWS = 7, 5003, 6
 ALLOWED = [3, MASK, 31, 32, 2047, 2048, 4100, 5002]
@@ -43,39 +43,39 @@ def inputs(device: torch.device, dtype: torch.dtype = torch.float32):
 
 
 def constraints(owner: list[int], device: torch.device) -> Constraints:
-    made = make_constraints(REQUESTS, np.array(owner), VOCAB, device)
-    assert made is not None
-    return made
+    constraints = make_constraints(REQUESTS, np.array(owner), VOCAB, device)
+    assert constraints is not None
+    return constraints
 
 
-def sampled(device: torch.device, *, truncates: bool) -> SampledRows:
+def sampled(device: torch.device, *, truncates: bool) -> Draws:
     rows = torch.arange(ROWS, device=device)
     truncation = None
     if truncates:
         some = rows[1:]
         top_p = torch.full((ROWS - 1,), 0.8, device=device)
         truncation = Truncation(some, torch.full_like(some, 4), top_p)
-    heat = torch.full((ROWS,), 1.5, device=device)
-    return SampledRows(rows, heat, rows * 7, rows + 1, rows % 3, truncation)
+    temperatures = torch.full((ROWS,), 1.5, device=device)
+    return Draws(temperatures, rows * 7, rows + 1, rows % 3, rows, truncation)
 
 
-def score(name, device, limits, draws=None, guided=None, dtype=torch.float32) -> RowScores:
+def score(name, device, limits, draws=None, guided=None, dtype=torch.float32) -> RowStats:
     hidden, head = inputs(device, dtype)
     with backend(name):
         return score_rows(
-            hidden, make_linear(head), mask_token_id=MASK, sampled=draws, guided=guided,
+            hidden, make_linear(head), mask_token_id=MASK, draws=draws, guided=guided,
             constraints=limits, with_entropy=True, with_margin=True, num_top=5,
         )  # fmt: skip
 
 
-def assert_same(found: RowScores, expected: RowScores) -> None:
-    assert torch.equal(found.token, expected.token)
+def assert_same(result: RowStats, expected: RowStats) -> None:
+    assert torch.equal(result.token, expected.token)
     for name in ("confidence", "entropy", "margin", "top_logprobs"):
-        value, other = getattr(found, name), getattr(expected, name)
+        value, other = getattr(result, name), getattr(expected, name)
         assert not value.isnan().any(), name
         torch.testing.assert_close(value, other, rtol=1e-4, atol=1e-5, check_dtype=False)
     possible = expected.top_logprobs > -math.inf
-    assert torch.equal(found.top_ids[possible], expected.top_ids[possible])
+    assert torch.equal(result.top_ids[possible], expected.top_ids[possible])
 
 
 @pytest.mark.parametrize("draws", ["greedy", "drawn", "truncated"])
@@ -98,7 +98,7 @@ def test_guided_rows_are_constrained_after_guidance(device: torch.device) -> Non
 
 @pytest.mark.parametrize("name", ["torch", "triton"])
 def test_scores_are_of_the_distribution_after_bias_and_mask(name, device: torch.device) -> None:
-    found = score(name, device, constraints([0, 1, 2, 3, 1, 2], device))
+    result = score(name, device, constraints([0, 1, 2, 3, 1, 2], device))
     hidden, head = inputs(device)
     logits = (hidden @ head.T).cpu().double()
     for row in (1, 3, 4):
@@ -110,25 +110,25 @@ def test_scores_are_of_the_distribution_after_bias_and_mask(name, device: torch.
         logits[row, forbidden] = -math.inf
     probs = logits.softmax(-1)
     top = probs.index_fill(1, torch.tensor([MASK]), 0.0).topk(5)
-    assert torch.equal(found.token.cpu(), top.indices[:, 0])
+    assert torch.equal(result.token.cpu(), top.indices[:, 0])
     for value, expected, atol in (
-        (found.confidence, top.values[:, 0], 1e-6),
-        (found.entropy, torch.special.entr(probs).sum(-1), 1e-5),
-        (found.top_logprobs.exp(), top.values, 1e-6),
+        (result.confidence, top.values[:, 0], 1e-6),
+        (result.entropy, torch.special.entr(probs).sum(-1), 1e-5),
+        (result.top_logprobs.exp(), top.values, 1e-6),
     ):
         torch.testing.assert_close(value.cpu().double(), expected, rtol=1e-4, atol=atol)
 
 
 @pytest.mark.parametrize("name", ["torch", "triton"])
 def test_a_row_that_is_forbidden_everything_has_no_confidence(name, device: torch.device) -> None:
-    found = score(name, device, constraints([4] * ROWS, device), sampled(device, truncates=True))
-    for value in (found.token, found.confidence, found.entropy, found.margin):
+    result = score(name, device, constraints([4] * ROWS, device), sampled(device, truncates=True))
+    for value in (result.token, result.confidence, result.entropy, result.margin):
         assert (value == 0).all()
-    assert (found.top_logprobs == -math.inf).all()
+    assert (result.top_logprobs == -math.inf).all()
 
 
 @pytest.mark.parametrize("name", ["torch", "triton"])
-def test_constrained_company_changes_nothing(name, device: torch.device) -> None:
+def test_constrained_rows_change_no_others(name, device: torch.device) -> None:
     draws = sampled(device, truncates=True)
     alone = score(name, device, None, draws)
     mixed = score(name, device, constraints([0, 1, 5, 3, 0, 2], device), draws)

@@ -1,4 +1,4 @@
-"""Canvases that begin and move on in a kernel are those of the policy in torch, to the bit."""
+"""The kernels of canvases of noise give the bits of the torch reference."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def _seed() -> None:
 
 
 def some(length: int, device: torch.device) -> tuple[Kept, Moving]:
-    """Canvases of which five are in a step, tokens at a stride of their own."""
+    """Canvases, five of them in a step, and a stride of tokens."""
     cells = torch.randint(0, VOCAB, (NUM_KEPT, length + 3), device=device)
     draft = torch.randint(0, VOCAB, (NUM_KEPT, length + 5), device=device)[:, :length]
     unchanged = torch.randint(0, 3, (NUM_KEPT,), device=device)

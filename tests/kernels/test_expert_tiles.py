@@ -1,4 +1,4 @@
-"""The script that compares tiles of the grouped products is gone through without a GPU."""
+"""The benchmark of the grouped products' tiles runs without a GPU."""
 
 import time
 from dataclasses import replace
@@ -48,9 +48,9 @@ def test_every_tile_of_a_router_is_timed(
 ) -> None:
     small = replace(SMALL, num_experts=16, hidden=160)
     monkeypatch.setattr(experts, "SHAPES", (small,))
-    found = expert_tiles.measure_routing(3, device)
-    assert len(found["us"]) == 3 + len(expert_tiles.SCORE_TILES)
-    assert found["same_bits"]
+    result = expert_tiles.measure_routing(3, device)
+    assert len(result["us"]) == 3 + len(expert_tiles.SCORE_TILES)
+    assert result["same_bits"]
 
 
 @pytest.mark.usefixtures("triton_kernels")

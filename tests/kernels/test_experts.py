@@ -1,4 +1,4 @@
-"""Mixtures of experts, in torch and in Triton, against every row on its own in float64."""
+"""Mixtures of experts, in torch and in Triton, against a loop over rows in float64."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.moe.ops import experts, route_sigmoid, route_softmax
+from unmask_kernels.moe.ops import experts
+from unmask_kernels.moe.routing import route_sigmoid, route_softmax
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
 
@@ -25,10 +26,16 @@ def weights(
 
 
 def exact(
-    x: Tensor, gate_up: Tensor, down: Tensor, ids: Tensor, shares: Tensor, *, gelu: bool = False
+    x: Tensor,
+    gate_up: Tensor,
+    down: Tensor,
+    ids: Tensor,
+    topk_weights: Tensor,
+    *,
+    gelu: bool = False,
 ) -> Tensor:
     out = torch.zeros(x.shape, dtype=torch.float64)
-    wide = [t.cpu().double() for t in (x, gate_up, down, shares)]
+    wide = [t.cpu().double() for t in (x, gate_up, down, topk_weights)]
     for row in range(len(x)):
         for k, expert in enumerate(ids[row].tolist()):
             gate, up = (wide[1][expert] @ wide[0][row]).chunk(2)
@@ -54,22 +61,24 @@ def test_every_row_goes_through_its_own_experts(
 ) -> None:
     gate_up, down = weights(num_experts, columns, inner, dtype, device)
     x = torch.randn(rows, columns).to(device, dtype)
-    ids, shares = route_softmax(
+    ids, topk_weights = route_softmax(
         torch.randn(rows, num_experts, device=device), top, renormalise=True
     )
-    found = experts(x, gate_up, down, ids, shares)
-    assert found.dtype == dtype
+    result = experts(x, gate_up, down, ids, topk_weights)
+    assert result.dtype == dtype
     close = {"rtol": TOLERANCES[dtype], "atol": TOLERANCES[dtype]}
-    torch.testing.assert_close(found.cpu().double(), exact(x, gate_up, down, ids, shares), **close)
+    torch.testing.assert_close(
+        result.cpu().double(), exact(x, gate_up, down, ids, topk_weights), **close
+    )
 
 
 def test_experts_may_be_gated_by_a_gelu(device: torch.device, backend: Backend) -> None:
     gate_up, down = weights(4, 64, 48, torch.float32, device)
     x = torch.randn(9, 64, device=device)
-    ids, shares = route_softmax(torch.randn(9, 4, device=device), 2, renormalise=True)
-    found = experts(x, gate_up, down, ids, shares, activation="gelu_tanh")
-    expected = exact(x, gate_up, down, ids, shares, gelu=True)
-    torch.testing.assert_close(found.cpu().double(), expected, rtol=1e-5, atol=1e-5)
+    ids, topk_weights = route_softmax(torch.randn(9, 4, device=device), 2, renormalise=True)
+    result = experts(x, gate_up, down, ids, topk_weights, activation="gelu_tanh")
+    expected = exact(x, gate_up, down, ids, topk_weights, gelu=True)
+    torch.testing.assert_close(result.cpu().double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_weights_of_8_bits_have_a_scale_for_each_output(
@@ -82,24 +91,30 @@ def test_weights_of_8_bits_have_a_scale_for_each_output(
     )
     small_up, small_down = (w.to(torch.float8_e4m3fn) for w in (gate_up, down))
     x = torch.randn(5, 32).to(device, torch.bfloat16)
-    ids, shares = route_softmax(torch.randn(5, 3, device=device), 2, renormalise=False)
-    found = experts(
-        x, small_up, small_down, ids, shares, gate_up_scales=up_scales, down_scales=down_scales
+    ids, topk_weights = route_softmax(torch.randn(5, 3, device=device), 2, renormalise=False)
+    result = experts(
+        x,
+        small_up,
+        small_down,
+        ids,
+        topk_weights,
+        gate_up_scales=up_scales,
+        down_scales=down_scales,
     )
     wide_up = small_up.float() * up_scales[:, :, None]
     wide_down = small_down.float() * down_scales[:, :, None]
-    expected = exact(x, wide_up, wide_down, ids, shares)
-    torch.testing.assert_close(found.cpu().double(), expected, rtol=3e-2, atol=3e-2)
+    expected = exact(x, wide_up, wide_down, ids, topk_weights)
+    torch.testing.assert_close(result.cpu().double(), expected, rtol=3e-2, atol=3e-2)
 
 
 @pytest.mark.usefixtures("triton_kernels")
-def test_a_row_gets_the_same_bits_in_any_company(device: torch.device) -> None:
+def test_rows_are_batch_invariant(device: torch.device) -> None:
     gate_up, down = weights(4, 64, 48, torch.bfloat16, device)
     x = torch.randn(40, 64).to(device, torch.bfloat16)
-    ids, shares = route_softmax(torch.randn(40, 4, device=device), 2, renormalise=True)
-    together = experts(x, gate_up, down, ids, shares)
+    ids, topk_weights = route_softmax(torch.randn(40, 4, device=device), 2, renormalise=True)
+    together = experts(x, gate_up, down, ids, topk_weights)
     for some in (slice(0, 1), slice(13, 20), slice(39, 40)):
-        alone = experts(x[some], gate_up, down, ids[some], shares[some])
+        alone = experts(x[some], gate_up, down, ids[some], topk_weights[some])
         assert torch.equal(alone, together[some])
 
 
@@ -108,10 +123,10 @@ def test_a_bias_changes_the_choice_and_not_the_shares() -> None:
     free = route_sigmoid(logits, torch.zeros(4), 2, groups=1, top_groups=1, scale=2.5)
     assert free[0].tolist() == [[0, 1]]
     bias = torch.tensor([0.0, 0.0, 0.0, 5.0])
-    ids, shares = route_sigmoid(logits, bias, 2, groups=1, top_groups=1, scale=2.5)
+    ids, topk_weights = route_sigmoid(logits, bias, 2, groups=1, top_groups=1, scale=2.5)
     assert ids.tolist() == [[3, 0]]
     chosen = logits.sigmoid()[0, [3, 0]]
-    torch.testing.assert_close(shares[0], chosen / chosen.sum() * 2.5)
+    torch.testing.assert_close(topk_weights[0], chosen / chosen.sum() * 2.5)
 
 
 def test_only_the_best_groups_are_chosen_from() -> None:
@@ -122,8 +137,8 @@ def test_only_the_best_groups_are_chosen_from() -> None:
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
     gate_up, down = weights(2, 8, 4, torch.float32, torch.device("cpu"))
-    ids, shares = torch.zeros(3, 1, dtype=torch.int64), torch.ones(3, 1)
+    ids, topk_weights = torch.zeros(3, 1, dtype=torch.int64), torch.ones(3, 1)
     with pytest.raises(ValueError, match="do not fit rows"):
-        experts(torch.ones(3, 6), gate_up, down, ids, shares)
-    with pytest.raises(ValueError, match="shares"):
+        experts(torch.ones(3, 6), gate_up, down, ids, topk_weights)
+    with pytest.raises(ValueError, match=r"experts, .* weights"):
         experts(torch.ones(3, 8), gate_up, down, ids, torch.ones(3, 2))

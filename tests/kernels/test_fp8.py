@@ -1,4 +1,4 @@
-"""W8A8 products: right, and a row's bits the same in any company and for any configuration."""
+"""W8A8 products: right, batch-invariant, and the same bits for any configuration."""
 
 from dataclasses import replace
 
@@ -22,17 +22,16 @@ from unmask_kernels.linear.gpu.fp8 import (
     pick_tile,
 )
 from unmask_kernels.linear.ops import make_gated_linear, make_linear
-from unmask_kernels.linear.quantized import (
-    QuantizedRows,
-    QuantizedWeight,
+from unmask_kernels.linear.quantized import row_product
+from unmask_kernels.quantization.ops import (
     dequantize,
     dequantize_rows,
     emulated_w8a8,
     quantize,
     quantize_rows,
-    row_product,
     takes_quantized_rows,
 )
+from unmask_kernels.quantization.types import QuantizedRows, QuantizedWeight
 
 # Rounding of the result and of float32 sums, relative to the largest entry.
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 5e-3}

@@ -1,4 +1,4 @@
-"""Steps that are filled up for a graph, on Triton's kernels: every bit as without."""
+"""Padding of steps to a graph's size changes no bit on Triton's kernels."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,8 +25,8 @@ from unmask.types import Request, SamplingParams
 from unmask_kernels import dispatch
 from unmask_kernels.attention import ops as attention
 from unmask_kernels.attention.tiles import TileConfig
-from unmask_kernels.moe.ops import route_sigmoid, route_softmax
-from unmask_kernels.reference import align
+from unmask_kernels.moe.reference import align_block_size
+from unmask_kernels.moe.routing import route_sigmoid, route_softmax
 
 PAGE = 16
 CONFIG = EngineConfig(page_size=PAGE, max_batch_tokens=64, max_num_seqs=4, graphs=True)
@@ -47,17 +47,17 @@ def captured(short: LoadedModel) -> Iterator[tuple[Captured, Recordings, KVCache
         for module in (attention, graph_sizes):
             patch.setattr(module, "tile_config", lambda *_: TILES)
         patch.setattr(graph_sizes, "ROWS", (24,))
-        found = Captured.from_config(CONFIG, short, cache, recordings)
-        assert found is not None
-        yield found, recordings, cache
+        result = Captured.from_config(CONFIG, short, cache, recordings)
+        assert result is not None
+        yield result, recordings, cache
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
-def test_a_step_that_is_filled_up_keeps_every_bit(
+def test_padding_a_step_keeps_every_bit(
     captured: tuple[Captured, Recordings, KVCache], short: LoadedModel, triton_kernels: None
 ) -> None:
-    found, recordings, cache = captured
+    result, recordings, cache = captured
     random = np.random.default_rng(0)
     with torch.inference_mode():
         for seed in range(2):
@@ -65,7 +65,7 @@ def test_a_step_that_is_filled_up_keeps_every_bit(
             num_rows, num_sequences = int(random.integers(1, 27)), int(random.integers(1, 5))
             reach = int(random.choice([20, 40, 60]))
             step = some_step(short, cache, num_rows, num_sequences, reach, seed)
-            assert_padded_is_the_same(found.forward, short, step)
+            assert_padded_is_the_same(result.forward, short, step)
             assert recordings.num_replays == 1, (num_rows, num_sequences, reach)
 
 
@@ -74,11 +74,11 @@ def test_a_step_that_is_filled_up_keeps_every_bit(
 def test_a_step_of_more_tiles_than_any_graph_is_eager(
     captured: tuple[Captured, Recordings, KVCache], short: LoadedModel, triton_kernels: None
 ) -> None:
-    found, recordings, cache = captured
+    result, recordings, cache = captured
     recordings.num_replays = 0
     with torch.inference_mode():
         step = some_step(short, cache, 24, 24, 120, 0)  # a row each, so a tile each
-        assert torch.equal(found.forward(step), short.model.forward(step))
+        assert torch.equal(result.forward(step), short.model.forward(step))
         assert recordings.num_replays == 0
 
 
@@ -119,13 +119,13 @@ def test_answers_with_graphs_of_forwards_and_decisions_are_those_of_torch(
 
 
 def test_routing_and_aligning_rows_to_experts_asks_the_device_for_no_number() -> None:
-    """On the meta device there are shapes only, so whatever needs a value raises."""
+    """The meta device has shapes only, so code that needs a value raises."""
     logits = torch.empty(9, 16, device="meta")
     bias = torch.empty(16, device="meta")
-    for ids, shares in (
+    for ids, topk_weights in (
         route_softmax(logits, 4, renormalise=True),
         route_sigmoid(logits, bias, 4, groups=4, top_groups=2, scale=1.0),
     ):
-        row_of, expert_of = align(ids, 16, 8)
-        assert shares.shape == ids.shape == (9, 4)
+        row_of, expert_of = align_block_size(ids, 16, 8)
+        assert topk_weights.shape == ids.shape == (9, 4)
         assert len(row_of) == 8 * len(expert_of) >= 36

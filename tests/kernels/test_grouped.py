@@ -8,18 +8,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels import dispatch
-from unmask_kernels.linear.quantized import (
-    GROUP_INPUTS,
-    QuantizedWeight,
+from unmask_kernels.moe.gpu import experts as gpu
+from unmask_kernels.moe.gpu.grouped import GROUP, GroupedConfig, Tile, grouped_config
+from unmask_kernels.moe.ops import experts
+from unmask_kernels.moe.routing import route_softmax
+from unmask_kernels.quantization.ops import (
     dequantize,
     dequantize_rows,
     emulated_w8a8,
     quantize,
     quantize_rows,
 )
-from unmask_kernels.moe.gpu import experts as gpu
-from unmask_kernels.moe.gpu.grouped import GROUP, GroupedConfig, Tile, grouped_config
-from unmask_kernels.moe.ops import experts, route_softmax
+from unmask_kernels.quantization.types import GROUP_INPUTS, QuantizedWeight
 
 FP8 = torch.float8_e4m3fn
 ROWS, NUM_EXPERTS, TOP, COLUMNS, INNER = 21, 5, 2, 144, 112  # no multiples of a tile
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("triton_kernels")
 
 
 class Case:
-    """Rows, and the experts that they are sent to, held in 8 bits."""
+    """Rows, and the 8-bit experts that they are routed to."""
 
     def __init__(self, device: torch.device, held: str = "fp8", inner: int = INNER) -> None:
         torch.manual_seed(0)
@@ -43,7 +43,7 @@ class Case:
         }
         self.x = torch.randn(ROWS, COLUMNS).to(device, torch.bfloat16)
         logits = torch.randn(ROWS, NUM_EXPERTS, device=device)
-        self.ids, self.shares = route_softmax(logits, TOP, renormalise=True)
+        self.ids, self.topk_weights = route_softmax(logits, TOP, renormalise=True)
 
     def use_groups(self) -> None:
         """Scales of every 128 inputs of an output instead of all of them."""
@@ -53,13 +53,13 @@ class Case:
             self.scales[name] = self.scales[name][:, :, None] * factors
 
     def run(self, rows: slice = slice(None), **options: object) -> Tensor:
-        routed = self.ids[rows], self.shares[rows]
+        routed = self.ids[rows], self.topk_weights[rows]
         return experts(self.x[rows], self.gate_up, self.down, *routed, **self.scales, **options)
 
     def run_as(self, config: GroupedConfig, activation: str = "silu") -> Tensor:
         scales = self.scales["gate_up_scales"], self.scales["down_scales"]
         x = quantize_rows(self.x, grouped=self.scales["gate_up_scales"].ndim > 2)
-        weights, routed = (self.gate_up, self.down), (self.ids, self.shares)
+        weights, routed = (self.gate_up, self.down), (self.ids, self.topk_weights)
         return gpu.experts(x, *weights, *routed, *scales, activation, 90, None, config)
 
     def exact(self, *, quantized: bool, gelu: bool = False) -> Tensor:
@@ -76,7 +76,7 @@ class Case:
                 gate, up = (both[expert] @ x[row]).chunk(2)
                 inner = (F.gelu(gate, approximate="tanh") if gelu else F.silu(gate)) * up
                 inner = in_groups(inner) if quantized else inner
-                out[row] += self.shares[row, k].item() * (down[expert] @ inner)
+                out[row] += self.topk_weights[row, k].item() * (down[expert] @ inner)
         return out
 
 
@@ -86,13 +86,13 @@ def widened(values: Tensor, scales: Tensor) -> Tensor:
 
 
 def in_groups(inner: Tensor) -> Tensor:
-    """What is left of a row [I] in e4m3, with a scale for every group."""
+    """A row [I] rounded to e4m3, with a scale for every group."""
     parts = [quantize_rows(part[None].float()) for part in inner.split(GROUP.value)]
     return torch.cat([dequantize_rows(part, torch.float64)[0] for part in parts])
 
 
-def difference(found: Tensor, expected: Tensor) -> float:
-    return ((found.cpu().double() - expected).norm() / expected.norm()).item()
+def difference(result: Tensor, expected: Tensor) -> float:
+    return ((result.cpu().double() - expected).norm() / expected.norm()).item()
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -104,11 +104,11 @@ def test_e4m3_rows_meet_e4m3_weights(
     case = Case(device, inner=inner)
     if grouped:
         case.use_groups()
-    found = case.run(activation="gelu_tanh" if gelu else "silu")
-    assert found.dtype == torch.bfloat16
+    result = case.run(activation="gelu_tanh" if gelu else "silu")
+    assert result.dtype == torch.bfloat16
     # A float32 sum can fall on the other side of a boundary between two e4m3 numbers.
-    assert difference(found, case.exact(quantized=True, gelu=gelu)) < 1e-2
-    rounded = difference(found, case.exact(quantized=False, gelu=gelu))
+    assert difference(result, case.exact(quantized=True, gelu=gelu)) < 1e-2
+    rounded = difference(result, case.exact(quantized=False, gelu=gelu))
     assert 2e-2 < rounded < 6e-2  # so rows were rounded
 
 
@@ -120,14 +120,14 @@ def test_the_reference_rounds_as_the_kernels_do(grouped: bool, device: torch.dev
     with dispatch.backend("torch"), emulated_w8a8():
         assert difference(case.run(), case.exact(quantized=True)) < 1e-2
         rows = quantize_rows(case.x, grouped=grouped)
-        given = experts(rows, case.gate_up, case.down, case.ids, case.shares, **case.scales)
+        given = experts(rows, case.gate_up, case.down, case.ids, case.topk_weights, **case.scales)
         assert torch.equal(given, case.run())
 
 
 def test_rows_may_be_given_in_e4m3(device: torch.device) -> None:
     case = Case(device)
     given = experts(
-        quantize_rows(case.x), case.gate_up, case.down, case.ids, case.shares, **case.scales
+        quantize_rows(case.x), case.gate_up, case.down, case.ids, case.topk_weights, **case.scales
     )
     assert given.dtype == torch.bfloat16
     assert torch.equal(given, case.run())
@@ -141,8 +141,8 @@ def test_rows_stay_whole_where_there_are_no_such_units(
         chip = dispatch.capability(device)
     case = Case(device, held)
     with dispatch.backend("triton", chip=chip):
-        found = case.run()
-    assert difference(found, case.exact(quantized=held == "fp8" and chip >= 89)) < 1e-2
+        result = case.run()
+    assert difference(result, case.exact(quantized=held == "fp8" and chip >= 89)) < 1e-2
 
 
 def configurations() -> list[GroupedConfig]:
@@ -179,7 +179,7 @@ def test_no_bit_depends_on_how_products_are_cut(
 
 
 @pytest.mark.parametrize("held", ["fp8", "int8"])
-def test_a_row_gets_the_same_bits_in_any_company(held: str, device: torch.device) -> None:
+def test_rows_are_batch_invariant(held: str, device: torch.device) -> None:
     case = Case(device, held)
     together = case.run()
     for rows in (slice(0, 1), slice(7, 13), slice(20, 21)):
@@ -207,10 +207,10 @@ def test_what_is_added_is_rounded_once(held: str, device: torch.device) -> None:
     case = Case(device, held)
     residual = torch.randn(ROWS, COLUMNS).to(device, torch.bfloat16)
     wide = case.exact(quantized=held == "fp8") + residual.cpu().double()
-    found = case.run(residual=residual.clone())
-    assert difference(found, wide) < 1e-2
+    result = case.run(residual=residual.clone())
+    assert difference(result, wide) < 1e-2
     columns = torch.empty(ROWS, 2 * COLUMNS, dtype=torch.bfloat16, device=device)[:, :COLUMNS]
-    assert torch.equal(case.run(residual=columns.copy_(residual)), found)
+    assert torch.equal(case.run(residual=columns.copy_(residual)), result)
 
 
 def test_no_rows_give_no_rows(device: torch.device) -> None:
@@ -222,7 +222,7 @@ def test_rows_of_zeros_and_huge_rows_stay_numbers(device: torch.device) -> None:
     case = Case(device)
     case.x[3] = 0.0
     case.x[4] *= 1e4
-    found = case.run()
-    assert not found[3].any()
-    assert found.isfinite().all()
-    assert difference(found, case.exact(quantized=True)) < 1e-2
+    result = case.run()
+    assert not result[3].any()
+    assert result.isfinite().all()
+    assert difference(result, case.exact(quantized=True)) < 1e-2

@@ -1,4 +1,4 @@
-"""The interpreter that the other tests trust."""
+"""The patched Triton interpreter rounds like a GPU."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""What the engine really launches compiles as it is launched, and nothing makes the host wait."""
+"""Launches of the engine compile for their very arguments, and the host never waits."""
 
 import json
 import os
@@ -29,7 +29,7 @@ EXPERTS = {
 
 
 def launched() -> dict[str, list[dict[str, Any]]]:
-    """Reports by family; in a process of its own, for in this one kernels are interpreted.
+    """Reports by family, from another process: in this one kernels are interpreted.
 
     Steps run on the meta device, so that one which asks the device for a number fails.
     """
@@ -38,23 +38,23 @@ def launched() -> dict[str, list[dict[str, Any]]]:
     command = [sys.executable, str(ROOT / "tests" / "support" / "meta_engine.py"), *FAMILIES]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-3000:]
-    found: dict[str, list[dict[str, Any]]] = json.loads(run.stdout)
-    return found
+    result: dict[str, list[dict[str, Any]]] = json.loads(run.stdout)
+    return result
 
 
 @pytest.mark.slow
 def test_every_launch_compiles_without_spills_and_on_the_matrix_units() -> None:
     """One test, so that kernels are compiled by one of the workers only."""
-    found = launched()
+    result = launched()
     problems = [
         (family, report["name"], report["problems"])
-        for family, reports in found.items()
+        for family, reports in result.items()
         for report in reports
         if report["problems"]
     ]
     assert problems == []
     # Steps of every kind were launched.
-    names = {family: {report["name"] for report in reports} for family, reports in found.items()}
+    names = {family: {report["name"] for report in reports} for family, reports in result.items()}
     assert names["LLaDA2.0-mini"] >= MASKED | EXPERTS | SEVERAL_CHUNKS
     assert names["LLaDA-8B"] >= MASKED
     assert names["DiffusionGemma-26B-A4B"] >= EVERYWHERE | EXPERTS | {"slice_kernel"}

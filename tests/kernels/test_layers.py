@@ -1,4 +1,4 @@
-"""Norms, rotation, the KV cache and gates, in torch and in Triton, against float64."""
+"""Norms, RoPE, KV writes and gates, in torch and in Triton, against float64."""
 
 import math
 
@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask_kernels import reference
 from unmask_kernels.dispatch import Backend
+from unmask_kernels.layers import reference
 from unmask_kernels.layers.ops import geglu, qk_norm_rope_store, rms_norm, swiglu
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -19,9 +19,9 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def check(found: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
+def check(result: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
     close = {"rtol": TOLERANCES[dtype], "atol": TOLERANCES[dtype]}
-    torch.testing.assert_close(found.cpu().double(), expected.cpu(), **close)
+    torch.testing.assert_close(result.cpu().double(), expected.cpu(), **close)
 
 
 def exact_norm(x: Tensor, weight: Tensor) -> Tensor:
@@ -35,9 +35,9 @@ def test_norms_agree_with_float64(
     shape: tuple[int, int], dtype: torch.dtype, device: torch.device, backend: Backend
 ) -> None:
     x, weight = torch.randn(shape).to(device, dtype), torch.randn(shape[1]).to(device, dtype)
-    found = rms_norm(x, weight, 1e-6)
-    assert found.dtype == dtype
-    check(found, exact_norm(x, weight), dtype)
+    result = rms_norm(x, weight, 1e-6)
+    assert result.dtype == dtype
+    check(result, exact_norm(x, weight), dtype)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
@@ -133,9 +133,7 @@ def test_values_are_normalised_where_there_are_norms_for_them(
 
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize("dtype", TOLERANCES)
-def test_heads_of_a_row_get_the_same_bits_in_any_company(
-    dtype: torch.dtype, device: torch.device
-) -> None:
+def test_heads_are_batch_invariant(dtype: torch.dtype, device: torch.device) -> None:
     longer = torch.randn(9, 40, 64).to(device, dtype)
     heads, weights = longer[:, :22], torch.randn(21, 64).to(device, dtype)
     angles = torch.randn(9, 1, 32).to(device)
@@ -187,8 +185,8 @@ def test_gates_agree_with_float64(
 def test_a_gelu_of_large_inputs_is_finite(
     extreme: float, device: torch.device, backend: Backend
 ) -> None:
-    found = geglu(torch.tensor([[extreme, 2.0]], device=device))
-    assert found.item() == pytest.approx(2.0 * max(extreme, 0.0), abs=1e-4)
+    result = geglu(torch.tensor([[extreme, 2.0]], device=device))
+    assert result.item() == pytest.approx(2.0 * max(extreme, 0.0), abs=1e-4)
 
 
 def test_shapes_that_do_not_fit_are_refused(device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""Matrix products: right, and the same for a row in any company."""
+"""Matrix products: right, and batch-invariant."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 @pytest.fixture(autouse=True, params=["auto", "torch"])
 def _way(request: pytest.FixtureRequest) -> Iterator[None]:
-    """C kernels where there is a compiler, and what does without."""
+    """C kernels if there is a compiler, and the other backends."""
     with backend(request.param):
         yield
 
@@ -108,9 +108,9 @@ def test_a_product_gates_another(name: str, activation: str, device: torch.devic
     opened = F.silu(opened) if activation == "silu" else gelu(opened)
     with backend(name):
         product = make_gated_linear(gate.to(device), up.to(device), activation)
-        found = product(x.to(device))
+        result = product(x.to(device))
     expected = opened * (x.double() @ up.double().T)
-    torch.testing.assert_close(found.cpu().double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(result.cpu().double(), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

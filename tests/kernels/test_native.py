@@ -1,4 +1,4 @@
-"""The C kernels of a CPU: how they are made, and that any width of them multiplies alike."""
+"""The C kernels: compilation, and equal results for every vector width."""
 
 import itertools
 import shutil
@@ -26,8 +26,8 @@ from unmask_kernels.native.library import (
     multiplies,
 )
 from unmask_kernels.native.memory import reserve
-from unmask_kernels.scoring.cpu import reduce_rows
-from unmask_kernels.scoring.ops import _reduce_rows
+from unmask_kernels.scoring import reference
+from unmask_kernels.scoring.cpu import softmax_stats
 
 COMPILER = shutil.which("gcc")
 needs_compiler = pytest.mark.skipif(
@@ -59,7 +59,7 @@ class Kernels:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """One for all processes that run tests, so that only the first compiles."""
+    """Cache shared by all test processes, so that only the first compiles."""
     base = tmp_path_factory.getbasetemp()
     return (base if worker_id == "master" else base.parent) / "native"
 
@@ -68,14 +68,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 def kernels(
     request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Kernels:
-    """Kernels of each kind, whatever this CPU has."""
+    """Kernels of each kind, also of instructions that this CPU lacks."""
     assert COMPILER is not None
     dtype, flags = WAYS[request.param]
     flags = (*INSTRUCTIONS["AVX2"], *FORMATS[dtype], *flags)
-    made = load(compile_to(folder, COMPILER, flags))
-    assert made.panel_width() == (32 if "-DLANES=16" in flags else 16)
-    monkeypatch.setattr(library_module, "library", {dtype: made}.get)
-    return Kernels(dtype, made.input_unit())
+    compiled = load(compile_to(folder, COMPILER, flags))
+    assert compiled.panel_width() == (32 if "-DLANES=16" in flags else 16)
+    monkeypatch.setattr(library_module, "library", {dtype: compiled}.get)
+    return Kernels(dtype, compiled.input_unit())
 
 
 @needs_compiler
@@ -92,14 +92,17 @@ def test_products_of_every_shape_are_right(
     packed, up = native.pack(weight, bias), native.pack(weight.flip(0), None)
     exact = x.double() @ weight.double().T + bias.double()
     gated = x.double() @ weight.flip(0).double().T
-    for found, expected in (
+    for result, expected in (
         (packed.product(x), exact),
         (packed.add(x, other.clone()), exact + other),
         (packed.gate(x, up, "silu"), F.silu(exact) * gated),
         (packed.gate(x, up, "gelu_tanh"), F.gelu(exact, approximate="tanh") * gated),
     ):
-        assert found.dtype is dtype
-        error, largest = (found.double() - expected).abs(), expected.abs().amax() if num_rows else 0
+        assert result.dtype is dtype
+        error, largest = (
+            (result.double() - expected).abs(),
+            expected.abs().amax() if num_rows else 0,
+        )
         assert (error <= TOLERANCE[dtype] * largest).all()
     for row in range(0, num_rows, 50):
         assert torch.equal(packed.product(x[row : row + 1]), packed.product(x)[row : row + 1])
@@ -107,7 +110,7 @@ def test_products_of_every_shape_are_right(
 
 @needs_compiler
 @pytest.mark.parametrize("num_rows", [1, 70, 700])
-def test_experts_are_right_in_every_company(kernels: Kernels, num_rows: int) -> None:
+def test_experts_are_right_and_batch_invariant(kernels: Kernels, num_rows: int) -> None:
     torch.manual_seed(0)
     num_experts, num_columns, num_inner = 5, 64, 96
     experts = native.NativeExperts(num_experts, num_columns, num_inner, "silu", kernels.dtype)
@@ -118,17 +121,17 @@ def test_experts_are_right_in_every_company(kernels: Kernels, num_rows: int) -> 
         experts.fill(i, gate, up, down)
         weights.append((gate.double(), up.double(), down.double()))
     x = torch.randn(num_rows, num_columns).to(kernels.dtype)
-    ids, shares = torch.randn(num_rows, num_experts).topk(3).indices, torch.rand(num_rows, 3)
-    found, expected = experts(x, ids, shares), torch.zeros(num_rows, num_columns).double()
+    ids, topk_weights = torch.randn(num_rows, num_experts).topk(3).indices, torch.rand(num_rows, 3)
+    result, expected = experts(x, ids, topk_weights), torch.zeros(num_rows, num_columns).double()
     wide = x.double()
     for i, (gate, up, down) in enumerate(weights):
         own = (F.silu(wide @ gate.T) * (wide @ up.T)) @ down.T
-        expected += own * (shares * (ids == i)).sum(1, keepdim=True)
-    error = (found.double() - expected).abs().max()
+        expected += own * (topk_weights * (ids == i)).sum(1, keepdim=True)
+    error = (result.double() - expected).abs().max()
     assert error <= 2 * TOLERANCE[kernels.dtype] * expected.abs().max()
     for row in range(0, num_rows, 30):
         own = slice(row, row + 3)
-        assert torch.equal(experts(x[own], ids[own], shares[own]), found[own])
+        assert torch.equal(experts(x[own], ids[own], topk_weights[own]), result[own])
 
 
 @needs_compiler
@@ -168,7 +171,7 @@ def test_attention_over_several_runs_of_keys_is_right_in_every_company(
 @needs_compiler
 @pytest.mark.parametrize("kernels", ["narrow", "wide"], indirect=True)
 @pytest.mark.parametrize("vocab", [1, 7, 16, 41, 1030, 3000])
-def test_likelihoods_are_those_of_torch(kernels: Kernels, vocab: int) -> None:
+def test_softmax_stats_are_those_of_torch(kernels: Kernels, vocab: int) -> None:
     torch.manual_seed(0)
     logits = 8 * torch.randn(70, vocab)
     logits[torch.rand(logits.shape) < 0.2] = -torch.inf
@@ -176,14 +179,14 @@ def test_likelihoods_are_those_of_torch(kernels: Kernels, vocab: int) -> None:
     logits[4], logits[5], logits[6] = 0.0, -60.0, 90.0
     logits[5, vocab // 2] = 60.0
     logits[6, -1] = -torch.inf
-    token, best, others, below = reduce_rows(logits, with_below=True)
-    expected = _reduce_rows(logits.double(), with_below=True)
+    token, best, others, below = softmax_stats(logits, with_below=True)
+    expected = reference.softmax_stats(logits.double(), with_below=True)
     assert torch.equal(token, expected[0])
     assert torch.equal(best.double(), expected[1])
     torch.testing.assert_close(others, expected[2], rtol=1e-5, atol=1e-30)
     torch.testing.assert_close(below, expected[3], rtol=1e-5, atol=1e-30)
     for row in 0, 3, 5, 69:
-        alone = reduce_rows(logits[row : row + 1], with_below=False)
+        alone = softmax_stats(logits[row : row + 1], with_below=False)
         assert alone[3] is None
         pairs = zip(alone[:3], (token, best, others), strict=True)
         assert all(torch.equal(own[0], among[row]) for own, among in pairs)
@@ -197,8 +200,8 @@ def test_rows_and_weights_may_have_any_strides() -> None:
     packed = native.pack(weight, None)
     exact = x.double() @ weight.double().T
     torch.testing.assert_close(packed.product(x).double(), exact, rtol=1e-5, atol=1e-5)
-    found = packed.add(x, other)
-    torch.testing.assert_close(found.double(), exact + other, rtol=1e-5, atol=1e-5)
+    result = packed.add(x, other)
+    torch.testing.assert_close(result.double(), exact + other, rtol=1e-5, atol=1e-5)
 
 
 @needs_compiler
@@ -228,21 +231,21 @@ def test_rows_that_do_not_fit_are_refused(x: tuple[int, ...], out: tuple[int, ..
 def test_the_kernels_compile_for_every_cpu(flags: tuple[tuple[str]], tmp_path: Path) -> None:
     assert COMPILER is not None
     strict = "-Wall", "-Wextra", "-Werror"
-    made = compile_to(tmp_path, COMPILER, (*itertools.chain(*flags), *strict))
-    assert made.exists()
-    assert [file.name for file in tmp_path.iterdir()] == [made.name]
+    file = compile_to(tmp_path, COMPILER, (*itertools.chain(*flags), *strict))
+    assert file.exists()
+    assert [file.name for file in tmp_path.iterdir()] == [file.name]
 
 
 @needs_compiler
 def test_kernels_are_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert COMPILER is not None
-    made = compile_to(tmp_path, COMPILER, INSTRUCTIONS["AVX2"])
+    file = compile_to(tmp_path, COMPILER, INSTRUCTIONS["AVX2"])
     monkeypatch.setattr(library_module.subprocess, "run", None)
-    assert compile_to(tmp_path, COMPILER, INSTRUCTIONS["AVX2"]) == made
+    assert compile_to(tmp_path, COMPILER, INSTRUCTIONS["AVX2"]) == file
 
 
 def found_with(**environment: str) -> str:
-    """Whether another process, in this environment alone, finds kernels, and what it logs."""
+    """True if another process finds kernels in this environment alone; and its log."""
     code = (
         "import logging; logging.basicConfig();"
         "import torch; from unmask_kernels.native.library import library;"
@@ -260,8 +263,8 @@ def found_with(**environment: str) -> str:
 
 
 def test_without_a_compiler_there_are_no_kernels(tmp_path: Path) -> None:
-    found = found_with(PATH=str(tmp_path), HOME=str(tmp_path))
-    assert found == "False\n"
+    result = found_with(PATH=str(tmp_path), HOME=str(tmp_path))
+    assert result == "False\n"
 
 
 @needs_compiler
@@ -278,9 +281,9 @@ def test_a_compiler_that_fails_is_told_and_torch_does_the_work(tmp_path: Path) -
     broken = tmp_path / "cc"
     broken.write_text("#!/bin/sh\necho 'omp.h: No such file' >&2\nexit 1\n")
     broken.chmod(0o755)
-    found = found_with(PATH="/bin:/usr/bin", HOME=str(tmp_path), CC=str(broken))
-    assert found.startswith("False\n")
-    assert "omp.h: No such file" in found
+    result = found_with(PATH="/bin:/usr/bin", HOME=str(tmp_path), CC=str(broken))
+    assert result.startswith("False\n")
+    assert "omp.h: No such file" in result
 
 
 @needs_compiler
@@ -291,9 +294,9 @@ def test_kernels_that_multiply_wrongly_are_told_and_not_used(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    found = library(dtype)
-    assert found is not None
-    assert multiplies(found, dtype)
+    result = library(dtype)
+    assert result is not None
+    assert multiplies(result, dtype)
     copied = tmp_path / "sources"
     shutil.copytree(library_module.FOLDER, copied)
     panels = copied / "panels.h"
@@ -305,9 +308,8 @@ def test_kernels_that_multiply_wrongly_are_told_and_not_used(
     panels.write_text(panels.read_text().replace(right, wrong))
     tiles = copied / "amx.h"
     tiles.write_text(tiles.read_text().replace(right, wrong.replace("PAIR", "UNIT")))
-    monkeypatch.setattr(library_module, "FOLDER", copied)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert library.__wrapped__(dtype) is None
+    assert library(dtype, copied) is None
     assert "is wrong" in caplog.text
 
 

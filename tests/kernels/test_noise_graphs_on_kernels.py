@@ -1,4 +1,4 @@
-"""Whole steps over canvases on Triton's kernels, captured: the tokens of torch, step by step."""
+"""Captured steps over canvases on Triton's kernels give the tokens of torch."""
 
 import logging
 from dataclasses import replace
@@ -25,7 +25,7 @@ REQUESTS = [
 
 
 def load() -> LoadedModel:
-    """Random weights, the same every time."""
+    """A model of seeded random weights."""
     torch.manual_seed(0)
     return device_engine.load(TINY["tiny DiffusionGemma"], torch.device("cpu"), 64)
 

@@ -1,4 +1,4 @@
-"""Experts that are prepared once: right, and the same for a row in any company."""
+"""Packed experts: right, and batch-invariant."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,8 @@ from torch import Tensor
 from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.ops import uses_onednn
 from unmask_kernels.moe import ops as experts_module
-from unmask_kernels.moe.ops import (
-    Experts,
-    experts,
-    gather_experts,
-    make_experts,
-    route_sigmoid,
-    route_softmax,
-)
+from unmask_kernels.moe.ops import Experts, experts, gather_experts, make_experts
+from unmask_kernels.moe.routing import route_sigmoid, route_softmax
 from unmask_kernels.native.library import library
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
@@ -31,7 +25,7 @@ def _seed() -> None:
 
 @pytest.fixture(autouse=True, params=["native", "packed", "stacked"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Each way, whichever is the fastest one on this machine."""
+    """Every way to pack, whichever this machine prefers."""
     if request.param == "native":
         yield request.param
         return
@@ -48,11 +42,11 @@ def weights(num_experts: int, columns: int, inner: int, dtype: torch.dtype) -> t
     return gate_up.to(dtype), down.to(dtype)
 
 
-def exact(x: Tensor, gate_up: Tensor, down: Tensor, ids: Tensor, shares: Tensor) -> Tensor:
+def exact(x: Tensor, gate_up: Tensor, down: Tensor, ids: Tensor, topk_weights: Tensor) -> Tensor:
     gate, up = torch.einsum("eic,tc->tei", gate_up.double(), x.double()).chunk(2, -1)
     parts = torch.einsum("eci,tei->tec", down.double(), F.silu(gate) * up)
     chosen = parts.gather(1, ids[:, :, None].expand(-1, -1, x.shape[1]))
-    return (chosen * shares.double()[:, :, None]).sum(1)
+    return (chosen * topk_weights.double()[:, :, None]).sum(1)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -62,10 +56,10 @@ def test_a_row_is_right_and_the_same_alone_and_among_300(
 ) -> None:
     gate_up, down = weights(num_experts, columns, inner, dtype)
     x = torch.randn(301, columns).to(dtype)
-    ids, shares = route_softmax(torch.randn(301, num_experts), top, renormalise=True)
+    ids, topk_weights = route_softmax(torch.randn(301, num_experts), top, renormalise=True)
     mixture = make_experts(gate_up, down)
-    whole = mixture(x, ids, shares)
-    expected = exact(x, gate_up, down, ids, shares)
+    whole = mixture(x, ids, topk_weights)
+    expected = exact(x, gate_up, down, ids, topk_weights)
     assert whole.dtype == dtype
     assert (whole.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
     for start, end in [
@@ -79,15 +73,15 @@ def test_a_row_is_right_and_the_same_alone_and_among_300(
         (300, 301),
     ]:
         rows = slice(start, end)
-        assert torch.equal(mixture(x[rows], ids[rows], shares[rows]), whole[rows]), rows
+        assert torch.equal(mixture(x[rows], ids[rows], topk_weights[rows]), whole[rows]), rows
 
 
 def test_an_expert_may_get_every_row_and_the_others_none() -> None:
     gate_up, down = weights(9, 32, 16, torch.float32)
-    x, ids, shares = torch.randn(50, 32), torch.full((50, 1), 6), torch.rand(50, 1)
-    found = make_experts(gate_up, down)(x, ids, shares)
+    x, ids, topk_weights = torch.randn(50, 32), torch.full((50, 1), 6), torch.rand(50, 1)
+    result = make_experts(gate_up, down)(x, ids, topk_weights)
     close = {"rtol": 1e-5, "atol": 1e-5}
-    torch.testing.assert_close(found.double(), exact(x, gate_up, down, ids, shares), **close)
+    torch.testing.assert_close(result.double(), exact(x, gate_up, down, ids, topk_weights), **close)
 
 
 def test_no_rows_give_no_rows() -> None:
@@ -100,23 +94,25 @@ def test_no_rows_give_no_rows() -> None:
 def test_experts_given_one_by_one_are_those_given_together(dtype: torch.dtype) -> None:
     gate_up, down = weights(6, 48, 32, dtype)
     x = torch.randn(20, 48).to(dtype)
-    ids, shares = route_softmax(torch.randn(20, 6), 2, renormalise=True)
+    ids, topk_weights = route_softmax(torch.randn(20, 6), 2, renormalise=True)
     alone = ((*g.chunk(2), d) for g, d in zip(gate_up, down, strict=True))
     gathered = gather_experts(alone, 6)
-    assert torch.equal(gathered(x, ids, shares), make_experts(gate_up, down)(x, ids, shares))
+    assert torch.equal(
+        gathered(x, ids, topk_weights), make_experts(gate_up, down)(x, ids, topk_weights)
+    )
 
 
 def test_weights_of_8_bits_keep_their_scales() -> None:
     gate_up, down = (w.to(torch.float8_e4m3fn) for w in weights(4, 32, 16, torch.float32))
     scales = {"gate_up_scales": torch.rand(4, 32) + 0.5, "down_scales": torch.rand(4, 32) + 0.5}
     x = torch.randn(10, 32)
-    ids, shares = route_softmax(torch.randn(10, 4), 2, renormalise=True)
-    found = make_experts(gate_up, down, **scales)(x, ids, shares)
+    ids, topk_weights = route_softmax(torch.randn(10, 4), 2, renormalise=True)
+    result = make_experts(gate_up, down, **scales)(x, ids, topk_weights)
     wide_up = gate_up.float() * scales["gate_up_scales"][:, :, None]
     wide_down = down.float() * scales["down_scales"][:, :, None]
-    expected = exact(x, wide_up, wide_down, ids, shares)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
-    assert torch.equal(found, experts(x, gate_up, down, ids, shares, **scales))
+    expected = exact(x, wide_up, wide_down, ids, topk_weights)
+    torch.testing.assert_close(result.double(), expected, rtol=1e-5, atol=1e-5)
+    assert torch.equal(result, experts(x, gate_up, down, ids, topk_weights, **scales))
 
 
 def test_experts_are_held_in_one_way(way: str) -> None:
@@ -149,7 +145,7 @@ def test_a_row_chooses_the_same_experts_and_shares_in_any_company(num_experts: i
 
 def test_shares_that_are_not_renormalised_are_the_scores() -> None:
     logits = torch.randn(5, 8)
-    ids, shares = route_sigmoid(
+    ids, topk_weights = route_sigmoid(
         logits, torch.zeros(8), 1, groups=1, top_groups=1, scale=2.0, renormalise=False
     )
-    torch.testing.assert_close(shares, 2 * logits.sigmoid().gather(1, ids))
+    torch.testing.assert_close(topk_weights, 2 * logits.sigmoid().gather(1, ids))

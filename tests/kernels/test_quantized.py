@@ -1,4 +1,4 @@
-"""Weights of 8 bits: near to what they stand for, right, and the same for a row in any company."""
+"""8-bit weights: small errors, right products, and batch-invariant ones."""
 
 import pytest
 import torch
@@ -6,15 +6,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask_kernels.dispatch import Backend
-from unmask_kernels.linear import quantized
 from unmask_kernels.linear.ops import make_gated_linear, make_linear
-from unmask_kernels.linear.quantized import (
+from unmask_kernels.quantization import types as formats
+from unmask_kernels.quantization.ops import (
     dequantize,
     dequantize_rows,
     join,
     quantize,
     quantize_rows,
+    widen,
 )
+from unmask_kernels.quantization.types import QuantizedWeight
 
 SHAPES = [(256, 768), (768, 256), (40, 96), (5000, 64), (64, 1000)]
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
@@ -26,27 +28,27 @@ STEP = {"int8": 0.5 / 127, "fp8": 2**-4}
 
 def inputs(
     shape: tuple[int, int], kind: str, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, quantized.QuantizedWeight]:
+) -> tuple[Tensor, QuantizedWeight]:
     torch.manual_seed(0)
     rows = torch.randn(70, shape[0]).to(device, dtype)
     return rows, quantize((torch.randn(shape[1], shape[0]) / 8).to(device), kind)
 
 
-@pytest.mark.parametrize("kind", quantized.DTYPES)
+@pytest.mark.parametrize("kind", formats.DTYPES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_weight_is_rounded_to_the_nearest_of_its_output(kind: str, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     weight = (torch.randn(4100, 80) * torch.logspace(-6, 2, 4100)[:, None]).to(dtype)
-    found = quantize(weight, kind)
-    error = (dequantize(found, torch.float64) - weight.double()).abs()
+    result = quantize(weight, kind)
+    error = (dequantize(result, torch.float64) - weight.double()).abs()
     top = weight.double().abs().amax(1, keepdim=True)
     relative_to = top if kind == "int8" else torch.maximum(weight.double().abs(), top / 2**14)
     assert (error <= STEP[kind] * relative_to * 1.001).all()
-    assert found.scales.dtype == torch.float32
-    assert found.values.element_size() == 1
+    assert result.scales.dtype == torch.float32
+    assert result.values.element_size() == 1
 
 
-@pytest.mark.parametrize("kind", quantized.DTYPES)
+@pytest.mark.parametrize("kind", formats.DTYPES)
 def test_a_weight_of_zeros_stays_one(kind: str) -> None:
     assert not dequantize(quantize(torch.zeros(3, 5), kind), torch.float32).any()
 
@@ -54,14 +56,14 @@ def test_a_weight_of_zeros_stays_one(kind: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_number_of_8_bits_is_widened_to_itself(dtype: torch.dtype) -> None:
     every = torch.arange(256, dtype=torch.uint8)
-    for kind in quantized.DTYPES.values():
+    for kind in formats.DTYPES.values():
         values = every.view(kind)
         numbers = ~values.float().isnan()
-        assert torch.equal(quantized.widen(values, dtype)[numbers], values.to(dtype)[numbers])
+        assert torch.equal(widen(values, dtype)[numbers], values.to(dtype)[numbers])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kind", quantized.DTYPES)
+@pytest.mark.parametrize("kind", formats.DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_products_agree_with_float64(
     shape: tuple[int, int],
@@ -90,7 +92,7 @@ def test_products_agree_with_float64(
         assert (got.double() - expected).abs().max() < tolerance * expected.abs().max()
 
 
-@pytest.mark.parametrize("kind", quantized.DTYPES)
+@pytest.mark.parametrize("kind", formats.DTYPES)
 def test_two_joined_weights_give_what_each_gives(kind: str) -> None:
     torch.manual_seed(0)
     gate, up = (quantize(torch.randn(48, 80) / 8, kind) for _ in range(2))
@@ -102,7 +104,7 @@ def test_two_joined_weights_give_what_each_gives(kind: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kind", quantized.DTYPES)
+@pytest.mark.parametrize("kind", formats.DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_row_is_the_same_in_any_company(
     shape: tuple[int, int], kind: str, dtype: torch.dtype
@@ -117,7 +119,7 @@ def test_a_row_is_the_same_in_any_company(
             assert torch.equal(part, full[start:end]), (start, end)
 
 
-@pytest.mark.parametrize("kind", quantized.DTYPES)
+@pytest.mark.parametrize("kind", formats.DTYPES)
 @pytest.mark.usefixtures("triton_kernels")
 def test_a_kernel_s_row_is_the_same_in_any_company(kind: str, device: torch.device) -> None:
     x, weight = inputs((96, 40), kind, torch.bfloat16, device)

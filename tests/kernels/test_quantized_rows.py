@@ -1,4 +1,4 @@
-"""Activations in e4m3: near to what they stand for, and fused as they are apart."""
+"""Activations in e4m3: small errors, and fused kernels like unfused ones."""
 
 import pytest
 import torch
@@ -12,7 +12,8 @@ from unmask_kernels.layers.ops import (
     rms_norm,
     rms_norm_quantized,
 )
-from unmask_kernels.linear.quantized import QuantizedRows, dequantize_rows, quantize_rows
+from unmask_kernels.quantization.ops import dequantize_rows, quantize_rows
+from unmask_kernels.quantization.types import QuantizedRows
 
 DTYPES = [torch.float32, torch.bfloat16]
 SHAPES = [(5, 256), (3, 96), (1, 1000), (0, 64)]
@@ -25,11 +26,11 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def assert_same(found: QuantizedRows, expected: QuantizedRows) -> None:
-    assert found.values.dtype == torch.float8_e4m3fn
-    assert found.scales.dtype == torch.float32
-    assert torch.equal(found.values.view(torch.uint8), expected.values.view(torch.uint8))
-    assert torch.equal(found.scales, expected.scales)
+def assert_same(result: QuantizedRows, expected: QuantizedRows) -> None:
+    assert result.values.dtype == torch.float8_e4m3fn
+    assert result.scales.dtype == torch.float32
+    assert torch.equal(result.values.view(torch.uint8), expected.values.view(torch.uint8))
+    assert torch.equal(result.scales, expected.scales)
 
 
 def top_of_groups(x: Tensor) -> Tensor:
@@ -51,26 +52,26 @@ def test_a_row_is_rounded_to_the_nearest_of_its_scale(
     backend: Backend,
 ) -> None:
     x = (torch.randn(shape) * torch.logspace(-6, 6, len(torch.ones(shape)))[:, None]).to(dtype)
-    found = quantize_rows(x.to(device), grouped=grouped)
-    error = (dequantize_rows(found, torch.float64).cpu() - x.double()).abs()
+    result = quantize_rows(x.to(device), grouped=grouped)
+    error = (dequantize_rows(result, torch.float64).cpu() - x.double()).abs()
     top = top_of_groups(x) if grouped else x.double().abs().amax(1, keepdim=True)
     assert (error <= 1.001 * torch.maximum(x.double().abs() * HALF_STEP, top * SMALLEST)).all()
-    assert len(found) == len(x)
-    assert found.scales.shape == ((len(x), -(-shape[1] // 128)) if grouped else (len(x),))
+    assert len(result) == len(x)
+    assert result.scales.shape == ((len(x), -(-shape[1] // 128)) if grouped else (len(x),))
     if len(x):
-        assert (found.values.float().abs().amax(1) == 448).all()
+        assert (result.values.float().abs().amax(1) == 448).all()
 
 
 def test_rows_of_zeros_have_a_scale_of_one(device: torch.device, backend: Backend) -> None:
-    found = quantize_rows(torch.zeros(3, 48).to(device))
-    assert torch.equal(found.scales.cpu(), torch.ones(3))
-    assert not found.values.float().any()
+    result = quantize_rows(torch.zeros(3, 48).to(device))
+    assert torch.equal(result.scales.cpu(), torch.ones(3))
+    assert not result.values.float().any()
 
 
 def test_rows_too_small_for_a_scale_become_zero(device: torch.device, backend: Backend) -> None:
-    found = quantize_rows(torch.tensor([[1e-44, 3e-45], [2**-117, 0.0]]).to(device))
-    assert found.values.float().tolist() == [[0, 0], [448, 0]]
-    assert found.scales[0] == 1
+    result = quantize_rows(torch.tensor([[1e-44, 3e-45], [2**-117, 0.0]]).to(device))
+    assert result.values.float().tolist() == [[0, 0], [448, 0]]
+    assert result.scales[0] == 1
 
 
 def test_rows_may_have_a_stride(device: torch.device, backend: Backend) -> None:
@@ -87,9 +88,9 @@ def test_kernels_quantize_as_torch_does(
     x = torch.randn(9, 200).to(device, dtype)
     x[4] = 0
     with backend("triton"):
-        found = quantize_rows(x, grouped=grouped)
+        result = quantize_rows(x, grouped=grouped)
     with backend("torch"):
-        assert_same(found, quantize_rows(x, grouped=grouped))
+        assert_same(result, quantize_rows(x, grouped=grouped))
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -103,13 +104,13 @@ def test_a_norm_quantizes_as_both_do_apart(
     backend: Backend,
 ) -> None:
     x, weight = torch.randn(shape).to(device, dtype), torch.randn(shape[1]).to(device, dtype)
-    found = rms_norm_quantized(x, weight, 1e-6, grouped=grouped)
+    result = rms_norm_quantized(x, weight, 1e-6, grouped=grouped)
     apart = quantize_rows(rms_norm(x, weight, 1e-6), grouped=grouped)
     if device.type == "cuda":  # which sums squares in another order
-        both = (dequantize_rows(one, torch.float64) for one in (found, apart))
+        both = (dequantize_rows(one, torch.float64) for one in (result, apart))
         torch.testing.assert_close(*both, rtol=2 * HALF_STEP, atol=1e-2)
     else:
-        assert_same(found, apart)
+        assert_same(result, apart)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -126,8 +127,8 @@ def test_a_gate_quantizes_as_both_do_apart(
 ) -> None:
     both = torch.randn(3, 2 * columns).to(device, dtype)
     both[1] = 0
-    found = gated_quantized(both, activation, grouped=grouped)
-    assert_same(found, quantize_rows(gated(both, activation), grouped=grouped))
+    result = gated_quantized(both, activation, grouped=grouped)
+    assert_same(result, quantize_rows(gated(both, activation), grouped=grouped))
 
 
 def test_a_row_is_quantized_alike_in_any_company(device: torch.device, backend: Backend) -> None:

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from unmask_kernels import dispatch, reference
+from unmask_kernels import dispatch
 from unmask_kernels.linear.ops import make_linear
+from unmask_kernels.moe import reference
 from unmask_kernels.moe.gpu import routing
-from unmask_kernels.moe.ops import route_sigmoid, route_softmax, router_logits
+from unmask_kernels.moe.routing import route_sigmoid, route_softmax, router_logits
 
 DTYPES = (torch.float32, torch.bfloat16)
 
@@ -25,11 +26,11 @@ def distinct(rows: int, num_experts: int, dtype: torch.dtype, device: torch.devi
     return ((order - num_experts / 2) / 16).to(device, dtype)
 
 
-def assert_same(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:
-    (ids, shares), (own_ids, own_shares) = found, expected
+def assert_same(result: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:
+    (ids, topk_weights), (own_ids, own_shares) = result, expected
     assert ids.dtype == own_ids.dtype == torch.int64
     assert torch.equal(ids, own_ids)
-    torch.testing.assert_close(shares, own_shares, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(topk_weights, own_shares, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.usefixtures("triton_kernels")
@@ -38,33 +39,33 @@ def assert_same(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -
     ("rows", "num_experts", "inputs"),
     [(1, 5, 36), (19, 70, 100), (33, 8, 64), (3, 9, 1100), (260, 3, 40)],
 )
-def test_scores_of_experts_are_a_product_and_the_same_in_any_company(
+def test_router_logits_are_a_batch_invariant_product(
     rows: int, num_experts: int, inputs: int, dtype: torch.dtype, device: torch.device
 ) -> None:
     x = torch.randn(rows, inputs).to(device, dtype)
     weight = (torch.randn(num_experts, inputs) / inputs**0.5).to(device, dtype)
     router = make_linear(weight)
-    found = router_logits(x, router)
+    result = router_logits(x, router)
     expected = x.double() @ weight.double().T
-    assert found.dtype == torch.float32
-    assert (found.double().sum(0) - expected).abs().max() < 2e-6 * expected.abs().max()
+    assert result.dtype == torch.float32
+    assert (result.double().sum(0) - expected).abs().max() < 2e-6 * expected.abs().max()
     for some in (slice(0, 1), slice(rows // 2, rows)):
-        assert torch.equal(router_logits(x[some], router), found[:, some])
+        assert torch.equal(router_logits(x[some], router), result[:, some])
 
 
 @pytest.mark.usefixtures("triton_kernels")
 def test_rows_are_scored_in_the_router_s_type(device: torch.device) -> None:
     x = torch.randn(5, 72).to(device, torch.bfloat16)
     weight = torch.randn(9, 72, device=device) / 72**0.5
-    found = router_logits(x, make_linear(weight), torch.float32)
-    assert found.dtype == torch.float32
-    found = found.sum(0)
+    result = router_logits(x, make_linear(weight), torch.float32)
+    assert result.dtype == torch.float32
+    result = result.sum(0)
     expected = x.double() @ weight.double().T
-    assert (found.double() - expected).abs().max() < 2e-6 * expected.abs().max()
+    assert (result.double() - expected).abs().max() < 2e-6 * expected.abs().max()
     with dispatch.backend("torch"):
         router = make_linear(weight.cpu())
         alike = router_logits(x.cpu(), router, torch.float32)
-    torch.testing.assert_close(found.cpu(), alike)
+    torch.testing.assert_close(result.cpu(), alike)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -99,9 +100,9 @@ def test_experts_by_sigmoid_are_those_of_torch(
         return route_sigmoid(logits, bias, top, **shape, scale=2.5, renormalise=renormalise)
 
     with dispatch.backend("triton"):
-        found = route()
+        result = route()
     with dispatch.backend("torch"):
-        assert_same(found, route())
+        assert_same(result, route())
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -128,9 +129,9 @@ def test_experts_by_softmax_are_those_of_torch(
     logits = distinct(rows, num_experts, dtype, device)
     bias = torch.rand(num_experts).to(device) / 10 if biased else None
     with dispatch.backend("triton"):
-        found = route_softmax(logits, top, renormalise=renormalise, bias=bias)
+        result = route_softmax(logits, top, renormalise=renormalise, bias=bias)
     with dispatch.backend("torch"):
-        assert_same(found, route_softmax(logits, top, renormalise=renormalise, bias=bias))
+        assert_same(result, route_softmax(logits, top, renormalise=renormalise, bias=bias))
 
 
 @pytest.mark.usefixtures("triton_kernels")
@@ -143,8 +144,8 @@ def test_parts_of_logits_are_summed_as_rows_are_routed(device: torch.device) -> 
         by_sigmoid = route_sigmoid(logits, bias, 3, groups=2, top_groups=1, scale=2.5)
         return [*by_sigmoid, *route_softmax(logits, 3, renormalise=True)]
 
-    for found, expected in zip(both(parts), both(whole), strict=True):
-        assert torch.equal(found, expected)
+    for result, expected in zip(both(parts), both(whole), strict=True):
+        assert torch.equal(result, expected)
 
 
 @pytest.mark.usefixtures("triton_kernels")
@@ -152,9 +153,9 @@ def test_of_equal_experts_and_groups_the_first_are_chosen(device: torch.device) 
     logits, bias = torch.zeros(2, 12, device=device), torch.zeros(12, device=device)
     logits[0, ::2] = -0.0
     logits[1, [7, 9, 10]] = 1.0
-    ids, shares = route_softmax(logits, 4, renormalise=True)
+    ids, topk_weights = route_softmax(logits, 4, renormalise=True)
     assert ids.tolist() == [[0, 1, 2, 3], [7, 9, 10, 0]]
-    assert shares[0].tolist() == pytest.approx([0.25] * 4)
+    assert topk_weights[0].tolist() == pytest.approx([0.25] * 4)
     ids, _ = route_sigmoid(logits, bias, 4, groups=3, top_groups=2, scale=1.0)
     assert ids.tolist() == [[0, 1, 2, 3], [7, 9, 10, 4]]
 
@@ -171,7 +172,7 @@ def test_a_row_that_is_no_number_is_sent_to_experts_that_there_are(device: torch
 
 
 @pytest.mark.usefixtures("triton_kernels")
-def test_a_row_is_routed_alike_in_any_company(device: torch.device) -> None:
+def test_routing_is_batch_invariant(device: torch.device) -> None:
     logits, bias = torch.randn(9, 48).to(device), torch.randn(48).to(device)
 
     def route(rows: slice) -> list[Tensor]:
@@ -188,11 +189,13 @@ def test_a_row_is_routed_alike_in_any_company(device: torch.device) -> None:
 def test_logits_may_be_columns_of_something_wider(device: torch.device) -> None:
     wide = torch.randn(3, 12).to(device)
     logits = wide[:, :8]
-    found = route_softmax(logits, 2, renormalise=True)
-    assert_same(found, route_softmax(logits.contiguous(), 2, renormalise=True))
+    result = route_softmax(logits, 2, renormalise=True)
+    assert_same(result, route_softmax(logits.contiguous(), 2, renormalise=True))
 
 
-@pytest.mark.parametrize("align", [reference.align, routing.align], ids=["torch", "triton"])
+@pytest.mark.parametrize(
+    "align", [reference.align_block_size, routing.align_block_size], ids=["torch", "triton"]
+)
 @pytest.mark.parametrize("tile", [4, 64])
 @pytest.mark.parametrize(
     ("num_experts", "rows"),
@@ -230,13 +233,13 @@ def test_every_pair_is_once_in_a_tile_of_its_expert(
 
 
 @pytest.mark.parametrize("top", [1, 3])
-def test_shares_are_multiplied_by_their_experts_scales(
+def test_topk_weights_are_multiplied_by_their_experts_scales(
     top: int, device: torch.device, triton_kernels: None
 ) -> None:
     logits, scales = torch.randn(9, 20, device=device), torch.rand(20, device=device)
-    ids, shares = route_softmax(logits, top, renormalise=True)
-    found = route_softmax(logits, top, renormalise=True, scales=scales)
-    assert torch.equal(found[0], ids)
-    assert torch.equal(found[1], shares * scales[ids])
+    ids, topk_weights = route_softmax(logits, top, renormalise=True)
+    result = route_softmax(logits, top, renormalise=True, scales=scales)
+    assert torch.equal(result[0], ids)
+    assert torch.equal(result[1], topk_weights * scales[ids])
     with dispatch.backend("torch"):
-        assert_same(found, route_softmax(logits, top, renormalise=True, scales=scales))
+        assert_same(result, route_softmax(logits, top, renormalise=True, scales=scales))

@@ -1,27 +1,28 @@
-"""Rows that are filled up before a product, so that their number does not matter to any of them."""
+"""Row padding before products, which makes them batch-invariant."""
 
 import pytest
 import torch
 
 from unmask_kernels.dispatch import backend
-from unmask_kernels.linear import padding as rows
+from unmask_kernels.linear import padding
 from unmask_kernels.linear.ops import Linear
+from unmask_kernels.linear.padding import pad_rows, row_unit
 from unmask_kernels.scoring.gpu.scores import SLICE, slice_width
-from unmask_kernels.scoring.ops import GuidedRows, score_rows
+from unmask_kernels.scoring.ops import score_rows
+from unmask_kernels.scoring.types import GuidedRows
 
 
-def test_a_gpu_multiplies_numbers_of_rows_that_are_added_up_alike(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(rows, "row_unit", lambda device: 128)
+def test_a_gpu_multiplies_numbers_of_rows_that_are_added_up_alike() -> None:
+    unit = row_unit(torch.device("cuda"))
+    assert unit == 128
     x = torch.randn(5, 3)
-    filled = rows.pad_rows(x)
-    assert filled.shape == (128, 3)
-    assert torch.equal(filled[:5], x)
-    assert not filled[5:].any()
-    assert len(rows.pad_rows(x[:0])) == 0
-    assert len(rows.pad_rows(torch.randn(128, 3))) == 128
-    assert len(rows.pad_rows(torch.randn(136, 3))) == 256
+    padded = pad_rows(x, unit)
+    assert padded.shape == (128, 3)
+    assert torch.equal(padded[:5], x)
+    assert not padded[5:].any()
+    assert len(pad_rows(x[:0], unit)) == 0
+    assert len(pad_rows(torch.randn(128, 3), unit)) == 128
+    assert len(pad_rows(torch.randn(136, 3), unit)) == 256
 
 
 def test_few_rows_have_all_their_logits_in_memory_and_many_a_slice() -> None:
@@ -33,11 +34,11 @@ def test_few_rows_have_all_their_logits_in_memory_and_many_a_slice() -> None:
     assert 2 * 256 * width < 50e6, "the L2 cache of an H100"
 
 
-def test_logits_of_guided_rows_are_of_filled_up_rows(
+def test_logits_of_guided_rows_are_of_padded_rows(
     monkeypatch: pytest.MonkeyPatch, device: torch.device
 ) -> None:
-    """Whatever multiplies with the head, so that guidance depends on no company either."""
-    monkeypatch.setattr(rows, "row_unit", lambda device: 16)
+    """Every product with the head is padded, guidance included."""
+    monkeypatch.setattr(padding, "row_unit", lambda device: 16)
     counts: list[int] = []
     product = Linear.__call__
 

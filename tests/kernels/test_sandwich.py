@@ -1,4 +1,4 @@
-"""Gemma's norms and sums in one kernel give the bits of the norms and sums that they stand for."""
+"""Gemma's fused norms and sums give the bits of the unfused ones."""
 
 import pytest
 import torch
@@ -7,7 +7,8 @@ from torch import Tensor
 from unmask_kernels import dispatch
 from unmask_kernels.layers.ops import rms_norm
 from unmask_kernels.layers.sandwich import add_attention, add_feed_forward
-from unmask_kernels.linear.quantized import QuantizedRows, quantize_rows
+from unmask_kernels.quantization.ops import quantize_rows
+from unmask_kernels.quantization.types import QuantizedRows
 
 EPS = 1e-6
 
@@ -42,10 +43,10 @@ def test_rows_after_attention(
     with dispatch.backend("torch"):
         expected, under = add_attention(x, mixed, weights[0], weights[1:], EPS)
     with dispatch.backend("triton"):
-        found, normed = add_attention(
+        result, normed = add_attention(
             x.to(device), mixed.to(device), weights[0].to(device), weights[1:].to(device), EPS
         )
-    assert_close(found, expected)
+    assert_close(result, expected)
     assert len(normed) == 3
     for one, other in zip(normed, under, strict=True):
         assert_close(one, other)
@@ -63,8 +64,8 @@ def test_rows_after_their_feed_forward_parts(
     with dispatch.backend("torch"):
         expected = add_feed_forward(*given, EPS)
     with dispatch.backend("triton"):
-        found = add_feed_forward(*(None if t is None else t.to(device) for t in given), EPS)
-    for one, other in zip(found, expected, strict=True):
+        result = add_feed_forward(*(None if t is None else t.to(device) for t in given), EPS)
+    for one, other in zip(result, expected, strict=True):
         assert_close(one, other)
 
 
@@ -98,9 +99,9 @@ def test_rows_in_e4m3_are_those_that_are_quantized_after_the_norm(
     factors = torch.rand(5, 1).to(device, dtype)
     two = (x, dense, mixed, weights[:3], factors, weights[3], EPS)
     last = add_feed_forward(*two)
-    found = add_feed_forward(*two, quantized=True)
-    assert torch.equal(found[0], last[0])
-    pairs = [*zip(normed, plain[1], strict=True), (found[1], last[1])]
+    result = add_feed_forward(*two, quantized=True)
+    assert torch.equal(result[0], last[0])
+    pairs = [*zip(normed, plain[1], strict=True), (result[1], last[1])]
     assert [isinstance(own, QuantizedRows) for own, _ in pairs] == [True, False, True, True]
     for own, wide in pairs:
         assert isinstance(wide, Tensor)

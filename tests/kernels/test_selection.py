@@ -1,4 +1,4 @@
-"""Policies in one launch pick what the policies written in torch pick."""
+"""The policies' kernel selects the positions of the torch references."""
 
 import itertools
 from typing import get_args
@@ -35,9 +35,9 @@ def both(policies: list[str], rows: list[int], *, rounded: bool, device: torch.d
     with dispatch.backend("torch"):
         expected = select(scores, rules)
     with dispatch.backend("triton"):
-        found = select(scores, rules)
-    assert found.dtype == torch.bool
-    assert torch.equal(found, expected)
+        result = select(scores, rules)
+    assert result.dtype == torch.bool
+    assert torch.equal(result, expected)
     assert expected.any()
 
 

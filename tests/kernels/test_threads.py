@@ -1,4 +1,4 @@
-"""C kernels shared among threads: what they give, whoever else is at work."""
+"""C kernels on several threads give the same results, with other work on the machine too."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def _restored() -> Iterator[None]:
 
 
 def make_work(dtype: torch.dtype) -> Callable[[], list[Tensor]]:
-    """Something to do for each kernel that threads share."""
+    """A call of each kernel that threads share."""
     torch.manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -41,7 +41,7 @@ def make_work(dtype: torch.dtype) -> Callable[[], list[Tensor]]:
     experts = native.NativeExperts(9, 320, 64, "silu", dtype)
     for i in range(9):
         experts.fill(i, draw(64, 320), draw(64, 320), draw(320, 64))
-    ids, shares = torch.randn(ROWS, 9).topk(3).indices, torch.rand(ROWS, 3)
+    ids, topk_weights = torch.randn(ROWS, 9).topk(3).indices, torch.rand(ROWS, 3)
     heads, norms, angles = draw(ROWS, 8, 40), draw(6, 40), draw(ROWS, 1, 20)
     half = ROWS // 2
     plan = make_reach_plan(
@@ -58,7 +58,7 @@ def make_work(dtype: torch.dtype) -> Callable[[], list[Tensor]]:
         return [
             packed.product(x),
             packed.gate(x, native.pack(up, None), "silu"),
-            experts(x, ids, shares),
+            experts(x, ids, topk_weights),
             layers.rms_norm(x, x[0], 1e-6),
             *(query, keys, values),
             run_reaches(query, keys, values, plan, 0.2, None, None, None),
@@ -67,8 +67,8 @@ def make_work(dtype: torch.dtype) -> Callable[[], list[Tensor]]:
     return work
 
 
-def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
-    for one, other in zip(found, expected, strict=True):
+def assert_same(result: list[Tensor], expected: list[Tensor]) -> None:
+    for one, other in zip(result, expected, strict=True):
         assert torch.equal(one, other)
 
 
@@ -94,18 +94,18 @@ def test_callers_at_the_same_time_get_what_each_gets_alone() -> None:
     set_num_threads(1)
     alone = work()
     set_num_threads(3)
-    found: list[list[Tensor]] = []
+    result: list[list[Tensor]] = []
 
     def call() -> None:
-        found.extend(work() for _ in range(10))
+        result.extend(work() for _ in range(10))
 
     callers = [threading.Thread(target=call) for _ in range(4)]
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.join()
-    assert len(found) == 40
-    for own in found:
+    assert len(result) == 40
+    for own in result:
         assert_same(own, alone)
 
 

@@ -11,13 +11,9 @@ from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.ops import make_linear
 from unmask_kernels.philox import gumbel_at, gumbel_noise
 from unmask_kernels.scoring.gpu.truncation import draw_logits, rows_at_a_time
-from unmask_kernels.scoring.ops import SampledRows, score_rows
-from unmask_kernels.scoring.truncation import (
-    LikelyDraws,
-    Truncation,
-    draw_likeliest,
-    keep_likeliest,
-)
+from unmask_kernels.scoring.ops import score_rows
+from unmask_kernels.scoring.truncation import draw_likeliest, keep_likeliest
+from unmask_kernels.scoring.types import Draws, Truncation
 
 MASK = 11
 CUTS = [
@@ -44,15 +40,18 @@ def make_logits(kind: str, num_rows: int, vocab_size: int) -> Tensor:
     return logits
 
 
-def parameters(vocab_size: int, device: torch.device) -> LikelyDraws:
+def parameters(vocab_size: int, device: torch.device) -> Draws:
     numbers = torch.arange(len(CUTS))
-    return LikelyDraws(
+    return Draws(
         temperature=torch.linspace(0.3, 2.0, len(CUTS)).to(device),
         seeds=(numbers * 2**35 + 9).to(device),
         positions=(numbers * 7).to(device),
         steps=(numbers % 4).to(device),
-        top_k=torch.tensor([min(k, vocab_size) for k, _ in CUTS]).to(device),
-        top_p=torch.tensor([p for _, p in CUTS]).to(device),
+        truncation=Truncation(
+            None,
+            torch.tensor([min(k, vocab_size) for k, _ in CUTS]).to(device),
+            torch.tensor([p for _, p in CUTS]).to(device),
+        ),
     )
 
 
@@ -72,21 +71,21 @@ def naive_kept(row: Tensor, temperature: float, k: int, p: float) -> set[int]:
 @pytest.mark.parametrize("kind", ["plain", "ties", "equal", "steep", "signed zeros"])
 def test_what_is_kept_is_what_the_definition_says(kind: str) -> None:
     logits = make_logits(kind, len(CUTS), 1500).float()
-    own = parameters(1500, torch.device("cpu"))
-    kept = keep_likeliest(logits, own)
+    draws = parameters(1500, torch.device("cpu"))
+    kept = keep_likeliest(logits, draws)
     for i, row in enumerate(logits):
-        cut = int(own.top_k[i]), float(own.top_p[i])
-        expected = naive_kept(row, float(own.temperature[i]), *cut)
+        cut = int(draws.truncation.top_k[i]), float(draws.truncation.top_p[i])
+        expected = naive_kept(row, float(draws.temperature[i]), *cut)
         assert set(kept[i].nonzero()[:, 0].tolist()) == expected, CUTS[i]
 
 
-def test_what_is_kept_does_not_depend_on_company() -> None:
+def test_truncation_is_batch_invariant() -> None:
     logits = make_logits("ties", len(CUTS), 1500)
-    own = parameters(1500, torch.device("cpu"))
-    together = keep_likeliest(logits, own)
+    draws = parameters(1500, torch.device("cpu"))
+    together = keep_likeliest(logits, draws)
     for i in range(len(CUTS)):
         row = slice(i, i + 1)
-        assert torch.equal(keep_likeliest(logits[row], own.part(row)), together[row])
+        assert torch.equal(keep_likeliest(logits[row], draws.select(row)), together[row])
 
 
 @pytest.mark.parametrize("vocab_size", [100, 5000])
@@ -95,13 +94,13 @@ def test_the_kernel_draws_what_torch_draws(
     kind: str, vocab_size: int, device: torch.device
 ) -> None:
     logits = make_logits(kind, len(CUTS), vocab_size).to(device)
-    own = parameters(vocab_size, device)
+    draws = parameters(vocab_size, device)
     plain = logits.float()
     plain[:, MASK] = -math.inf
-    kept = keep_likeliest(plain, own)
+    kept = keep_likeliest(plain, draws)
     with backend("torch"):
-        expected = draw_likeliest(plain, own)
-    token, logit = draw_logits(logits, MASK, own)
+        expected = draw_likeliest(plain, draws)
+    token, logit = draw_logits(logits, MASK, draws)
     assert torch.equal(token, expected)
     assert torch.equal(logit, plain.gather(1, token[:, None])[:, 0])
     assert kept[torch.arange(len(CUTS), device=device), token].all()
@@ -113,13 +112,13 @@ def test_noise_is_spread_the_same(device: torch.device) -> None:
     logits = make_logits("plain", len(CUTS), 300).to(device)
     still = replace(parameters(300, device), spread=torch.zeros(len(CUTS), device=device))
     wide = replace(still, spread=torch.full((len(CUTS),), 3.0, device=device))
-    found = {}
+    result = {}
     for name in ("torch", "triton"):
         with backend(name):
             assert torch.equal(draw_likeliest(logits, still), logits.argmax(-1))
-            found[name] = draw_likeliest(logits, wide)
-    assert torch.equal(found["torch"], found["triton"])
-    assert (found["torch"] != logits.argmax(-1)).any()
+            result[name] = draw_likeliest(logits, wide)
+    assert torch.equal(result["torch"], result["triton"])
+    assert (result["torch"] != logits.argmax(-1)).any()
 
 
 def test_a_row_without_a_possible_token_draws_the_first(device: torch.device) -> None:
@@ -137,7 +136,7 @@ def test_noise_of_single_entries_is_that_of_whole_rows() -> None:
     assert torch.equal(single, whole[rows, entries])
 
 
-def sampled(truncates: bool, device: torch.device) -> SampledRows:
+def sampled(truncates: bool, device: torch.device) -> Draws:
     """Rows 1, 2, 4 and 5 are drawn, the second and the last of them from the likeliest."""
     rows = torch.tensor([1, 2, 4, 5], device=device)
     truncation = None
@@ -146,27 +145,27 @@ def sampled(truncates: bool, device: torch.device) -> SampledRows:
         cuts = torch.tensor([4, 3000], device=device), torch.tensor([1.0, 0.6], device=device)
         truncation = Truncation(which, *cuts)
     temperature = torch.tensor([0.7, 1.0, 1.3, 1.0], device=device)
-    return SampledRows(rows, temperature, rows * 31, rows + 2, rows % 2, truncation)
+    return Draws(temperature, rows * 31, rows + 2, rows % 2, rows, truncation)
 
 
-def test_a_draw_from_all_does_not_depend_on_truncated_company(device: torch.device) -> None:
+def test_untruncated_draws_do_not_depend_on_truncated_rows(device: torch.device) -> None:
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(7, 32, generator=generator).to(device)
     weight = (torch.randn(3000, 32, generator=generator) / 4).to(device)
-    found = {}
+    result = {}
     for name in ("torch", "triton"):
         with backend(name):
             head = make_linear(weight)
             plain, mixed = (
-                score_rows(hidden, head, mask_token_id=MASK, sampled=sampled(cut, device))
+                score_rows(hidden, head, mask_token_id=MASK, draws=sampled(cut, device))
                 for cut in (False, True)
             )
         same = [0, 1, 3, 4, 6]
         assert torch.equal(plain.token[same], mixed.token[same])
         assert torch.equal(plain.confidence[same], mixed.confidence[same])
-        found[name] = mixed
-    assert torch.equal(found["torch"].token, found["triton"].token)
-    confidence, expected = found["triton"].confidence, found["torch"].confidence
+        result[name] = mixed
+    assert torch.equal(result["torch"].token, result["triton"].token)
+    confidence, expected = result["triton"].confidence, result["torch"].confidence
     torch.testing.assert_close(confidence, expected, rtol=1e-4, atol=1e-7, check_dtype=False)
 
 

@@ -13,9 +13,10 @@ from unmask_kernels.linear.ops import Linear, make_linear
 from unmask_kernels.philox import _gumbel, gumbel_noise, philox
 from unmask_kernels.philox_gpu import _gumbel_of
 from unmask_kernels.scoring.constraints import make_constraints
-from unmask_kernels.scoring.ops import LastTokens, RowScores, SampledRows, likeliest, score_rows
+from unmask_kernels.scoring.ops import score_rows
+from unmask_kernels.scoring.reference import likeliest
 from unmask_kernels.scoring.request_constraint import pack_constraint
-from unmask_kernels.scoring.truncation import Truncation
+from unmask_kernels.scoring.types import Draws, LastTokens, RowStats, Truncation
 
 VOCAB, HIDDEN, MASK = 40, 16, 7
 
@@ -30,19 +31,21 @@ def draw(
     """Tokens of one distribution drawn at many positions, on the host."""
     hidden = torch.randn(1, HIDDEN, generator=torch.Generator().manual_seed(1)).to(device)
     rows = torch.arange(num_rows, device=device)
-    heat = torch.full((num_rows,), temperature, device=device)
-    sampled = SampledRows(
+    temperatures = torch.full((num_rows,), temperature, device=device)
+    sampled = Draws(
         rows=rows,
-        temperature=heat,
+        temperature=temperatures,
         seeds=torch.full_like(rows, 2**62 + 12345),
         positions=rows,
         steps=torch.zeros_like(rows),
-        truncation=Truncation(rows, torch.full_like(rows, top_k), torch.full_like(heat, top_p))
+        truncation=Truncation(
+            rows, torch.full_like(rows, top_k), torch.full_like(temperatures, top_p)
+        )
         if top_k < VOCAB or top_p < 1
         else None,
     )
     scores = score_rows(
-        hidden.expand(num_rows, -1).contiguous(), head(device), mask_token_id=MASK, sampled=sampled
+        hidden.expand(num_rows, -1).contiguous(), head(device), mask_token_id=MASK, draws=sampled
     )
     return scores.token.cpu()
 
@@ -59,9 +62,9 @@ def distribution(temperature: float, device: torch.device) -> torch.Tensor:
     return (logits / temperature).softmax(-1)
 
 
-def on_host(scores: RowScores) -> RowScores:
+def on_host(scores: RowStats) -> RowStats:
     values = (getattr(scores, field.name) for field in fields(scores))
-    return RowScores(*(None if value is None else value.cpu() for value in values))
+    return RowStats(*(None if value is None else value.cpu() for value in values))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -93,9 +96,9 @@ def test_top_k_and_top_p_leave_only_the_likeliest(backend: Backend, device: torc
 
 def test_scores_are_those_of_a_plain_softmax(backend: Backend, device: torch.device) -> None:
     hidden = torch.randn(9, HIDDEN, generator=torch.Generator().manual_seed(3)).to(device)
-    own = head(device)
-    scores = on_host(score_rows(hidden, own, mask_token_id=MASK, with_entropy=True, num_top=3))
-    probs = own(hidden).cpu().double().softmax(-1)
+    lm_head = head(device)
+    scores = on_host(score_rows(hidden, lm_head, mask_token_id=MASK, with_entropy=True, num_top=3))
+    probs = lm_head(hidden).cpu().double().softmax(-1)
     tokens = probs.index_fill(1, torch.tensor([MASK]), 0.0)
     assert (probs[:, MASK] > 1e-3).any()
     torch.testing.assert_close(scores.confidence.double(), tokens.max(-1).values, rtol=0, atol=1e-6)
@@ -159,9 +162,9 @@ def test_a_row_of_temperature_zero_takes_its_likeliest_token(
     hidden, head = torch.randn(5, 32).to(device), make_linear(torch.randn(300, 32).to(device))
     rows = torch.arange(5, device=device)
     temperature = torch.tensor([0.0, 1.0, 0.0, 2.0, 0.0], device=device)
-    sampled = SampledRows(rows, temperature, rows * 7, rows, rows)
+    sampled = Draws(temperature, rows * 7, rows, rows, rows)
     plain = score_rows(hidden, head, mask_token_id=9)
-    drawn = score_rows(hidden, head, mask_token_id=9, sampled=sampled)
+    drawn = score_rows(hidden, head, mask_token_id=9, draws=sampled)
     greedy = temperature == 0
     assert torch.equal(drawn.token[greedy], plain.token[greedy])
     assert torch.equal(drawn.confidence[greedy], plain.confidence[greedy])
@@ -172,16 +175,16 @@ def test_drawn_tokens_have_their_own_confidence(backend: Backend, device: torch.
     torch.manual_seed(0)
     hidden, head = torch.randn(9, 32).to(device), make_linear(torch.randn(300, 32).to(device))
     rows = torch.arange(1, 8, device=device)
-    sampled = SampledRows(rows, torch.full((7,), 1.5, device=device), rows * 7, rows, rows)
-    found = on_host(score_rows(hidden, head, mask_token_id=9, sampled=sampled, with_entropy=True))
+    sampled = Draws(torch.full((7,), 1.5, device=device), rows * 7, rows, rows, rows)
+    result = on_host(score_rows(hidden, head, mask_token_id=9, draws=sampled, with_entropy=True))
     probabilities = head(hidden).cpu().double().softmax(-1)
-    own = probabilities.gather(1, found.token[:, None])[:, 0]
-    assert (found.token != probabilities.argmax(-1)).sum() >= 3
-    assert (found.token != 9).all()
-    torch.testing.assert_close(found.confidence.double(), own, rtol=1e-4, atol=1e-7)
+    own = probabilities.gather(1, result.token[:, None])[:, 0]
+    assert (result.token != probabilities.argmax(-1)).sum() >= 3
+    assert (result.token != 9).all()
+    torch.testing.assert_close(result.confidence.double(), own, rtol=1e-4, atol=1e-7)
     entropy = torch.special.entr(probabilities).sum(-1)
-    assert found.entropy is not None
-    torch.testing.assert_close(found.entropy.double(), entropy, rtol=1e-4, atol=1e-5)
+    assert result.entropy is not None
+    torch.testing.assert_close(result.entropy.double(), entropy, rtol=1e-4, atol=1e-5)
 
 
 def test_of_equal_logits_the_lowest_ids_are_the_likeliest() -> None:
@@ -222,8 +225,8 @@ def test_rows_with_last_tokens_are_ranked_without_them(
 ) -> None:
     generator = torch.Generator().manual_seed(3)
     hidden, rows = torch.randn(30, HIDDEN, generator=generator).to(device), torch.arange(1, 30, 2)
-    tokens, constraints, own = torch.tensor([3, 21, 30]), None, head(device)
-    logits = own(hidden).cpu().double()
+    tokens, constraints, lm_head = torch.tensor([3, 21, 30]), None, head(device)
+    logits = lm_head(hidden).cpu().double()
     if biased:
         bias = pack_constraint({21: 2.5, 5: -1.0}, None, VOCAB)
         owner = torch.zeros(30, dtype=torch.int64).numpy()
@@ -232,7 +235,7 @@ def test_rows_with_last_tokens_are_ranked_without_them(
         logits[:, 5] -= 1.0
     last = LastTokens(rows.to(device), tokens.to(device))
     scores = on_host(
-        score_rows(hidden, own, mask_token_id=MASK, constraints=constraints, last=last)
+        score_rows(hidden, lm_head, mask_token_id=MASK, constraints=constraints, last=last)
     )
     others = logits.index_fill(1, tokens, -math.inf).softmax(-1)
     expected = others.gather(1, scores.token[:, None])[:, 0]  # zero where it is one of the last

@@ -20,14 +20,9 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.moe import take_experts
 from unmask.models.registry import LoadedModel, find_family, load_model
 from unmask.models.weights import Weights
-from unmask_kernels.linear.quantized import (
-    DTYPES,
-    QuantizedWeight,
-    dequantize,
-    emulated_w8a8,
-    quantize,
-)
 from unmask_kernels.moe.ops import Experts, gather_experts
+from unmask_kernels.quantization.ops import dequantize, emulated_w8a8, quantize
+from unmask_kernels.quantization.types import DTYPES, QuantizedWeight
 
 FP8, INT8 = torch.float8_e4m3fn, torch.int8
 CHANNELS = {"quant_method": "compressed-tensors"}

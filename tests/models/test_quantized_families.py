@@ -13,7 +13,7 @@ from tests.support.tiny import GOLDEN
 from unmask.models.registry import FAMILIES, find_family
 from unmask.models.weights import Weights
 from unmask_kernels.linear.ops import Linear
-from unmask_kernels.linear.quantized import quantize
+from unmask_kernels.quantization.ops import quantize
 
 KNOWN = {name for family in FAMILIES for name in family.architectures}
 FOLDERS = [

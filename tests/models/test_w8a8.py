@@ -13,7 +13,7 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import Request, SamplingParams
 from unmask_kernels.linear.padding import row_unit
-from unmask_kernels.linear.quantized import emulated_w8a8
+from unmask_kernels.quantization.ops import emulated_w8a8
 
 # Norms of errors of logits over that of the logits: e4m3 keeps 4 bits of a number, so each of two
 # layers' products loses some 4% of either factor.

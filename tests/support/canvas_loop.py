@@ -18,6 +18,7 @@ from unmask_kernels.noise.reference import (
     temperature_at,
 )
 from unmask_kernels.philox import gumbel_noise, noise_tokens
+from unmask_kernels.scoring import types as scoring
 
 
 class Draws(Protocol):
@@ -111,13 +112,10 @@ def _step(forward: Forward, jobs: list[Job]) -> None:
         parts = [job.draws.gumbel(job.start, job.step, first, count) for job in jobs]
         return torch.cat(parts)
 
-    scores = score_canvas(
-        torch.cat(hidden),
-        model.vocabulary,
-        torch.tensor(heat).repeat_interleave(width),
-        torch.tensor([job.temperature for job in jobs]).repeat_interleave(width),
-        noise,
-    )
+    spread = torch.tensor([job.temperature for job in jobs]).repeat_interleave(width)
+    keys = (torch.zeros(len(spread), dtype=torch.int64) for _ in range(3))  # `noise` replaces
+    draws = scoring.Draws(torch.tensor(heat).repeat_interleave(width), *keys, spread=spread)
+    scores = score_canvas(torch.cat(hidden), model.vocabulary, draws, noise=noise)
     states = [job.state for job in jobs]
     done = denoise(
         CanvasState(

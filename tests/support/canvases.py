@@ -14,6 +14,7 @@ from unmask.models.inputs import ForwardInputs, plan_layers
 from unmask.models.kv_cache import KVCache
 from unmask.models.weights import Weights
 from unmask_kernels.noise.ops import score_canvas
+from unmask_kernels.scoring.types import Draws
 
 PAGE_SIZE = 16
 NUM_POSITIONS = 512
@@ -125,4 +126,5 @@ class Forward:
 def soft_of(model: CanvasDecoder, hidden: Tensor, temperature: float) -> Tensor:
     """What the next step is conditioned on after one at this temperature with finished rows."""
     at = torch.full((len(hidden),), temperature, device=hidden.device)
-    return score_canvas(hidden, model.vocabulary, at, torch.ones_like(at), None).soft
+    zeros = torch.zeros_like(at, dtype=torch.int64)
+    return score_canvas(hidden, model.vocabulary, Draws(at, zeros, zeros, zeros)).soft

@@ -15,10 +15,10 @@ from unmask_kernels.native.threads import get_num_threads
 
 @dataclass(frozen=True, slots=True)
 class ReachPlan:
-    """What each query of S sequences sees; made once per step and shared by all layers."""
+    """Keys that each query of S sequences sees; made once per step, shared by all layers."""
 
     query_starts: Tensor  # [S + 1] int64
-    starts: Tensor | None  # [T] int64, the first key, or all from the first
+    starts: Tensor | None  # [T] int64, the first key; None: the sequence's first
     horizons: Tensor  # [T] int64, exclusive
     pages: Tensor  # [P] int64, the pages of each sequence, one sequence after another
     page_starts: Tensor  # [S + 1] int64
@@ -31,7 +31,7 @@ def make_reach_plan(
     pages: npt.NDArray[np.int64],
     page_starts: Sequence[int],
 ) -> ReachPlan:
-    """Arguments as of `unmask_kernels.attention.ops.make_plan`."""
+    """Plan for the C kernel; for arguments see `unmask_kernels.attention.ops.make_plan`."""
     return ReachPlan(
         torch.tensor(query_starts),
         None if starts is None else torch.from_numpy(np.ascontiguousarray(starts)),
@@ -51,15 +51,15 @@ def run_reaches(
     key_scales: Tensor | None,
     value_scales: Tensor | None,
 ) -> Tensor:
-    """Attention by the C kernel; keys of 8 bits are widened first.
+    """Attention by the C kernel; 8-bit keys are widened first.
 
-    Queries beyond those of the plan get zeros.
+    Queries beyond the plan's, which are padding, get zeros.
     """
     if key_pages.dtype is not query.dtype or not uses_native(query):
         keys = _widened(key_pages, plan.pages, key_scales)
         values = _widened(value_pages, plan.pages, value_scales)
-        own = replace(plan, pages=torch.arange(len(plan.pages)))
-        out = run_reaches(query.float(), keys, values, own, scale, softcap, None, None)
+        widened_plan = replace(plan, pages=torch.arange(len(plan.pages)))
+        out = run_reaches(query.float(), keys, values, widened_plan, scale, softcap, None, None)
         return out.to(query.dtype)
     native, pages, query = kernels(query.dtype), plan.pages, query.contiguous()
     out = torch.empty_like(query)
@@ -67,7 +67,7 @@ def run_reaches(
     out[num_planned:] = 0
     num_heads, head_dim = query.shape[1:]
     page_size, num_kv_heads = key_pages.shape[1:3]
-    room = torch.empty(threads, native.attention_workspace(head_dim), dtype=torch.uint8)
+    workspace = torch.empty(threads, native.attention_workspace(head_dim), dtype=torch.uint8)
     native.attention(
         query.data_ptr(),
         key_pages.data_ptr(),
@@ -85,13 +85,13 @@ def run_reaches(
         head_dim,
         scale,
         softcap or 0.0,
-        room.data_ptr(),
+        workspace.data_ptr(),
         threads,
     )
     return out
 
 
-def _widened(pages: Tensor, own: Tensor, scales: Tensor | None) -> Tensor:
-    """The pages that `own` [P] names, in float32."""
-    wide = pages.index_select(0, own).float()
+def _widened(pages: Tensor, used: Tensor, scales: Tensor | None) -> Tensor:
+    """Pages of the indices `used` [P], in float32."""
+    wide = pages.index_select(0, used).float()
     return wide if scales is None else wide * scales[:, None]

@@ -1,9 +1,9 @@
-"""Attention over pages in Triton: one program an item of the plan and key head, in turn.
+"""Batch-invariant attention over pages in Triton: programs take items of the plan, a KV head each.
 
-Keys are taken in grains that begin at absolute multiples of a constant. Grains are merged in order
-into chunks, and chunks in order into the result, by one formula, whether one program took them or
-several. A key out of reach adds an exact zero. So a row's result depends on nothing but its own
-query, keys and reach: not on the tile it shares, nor on how grains are dealt to programs.
+Keys are summed in grains that begin at absolute multiples of a constant. Grains are merged in order
+into chunks, and chunks in order into the result, by one formula, in one program or in several. A
+key out of reach adds an exact zero. So a row's result depends on its own query, keys and reach
+alone: not on the rows of its tile, nor on the assignment of grains to programs.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ ITEM, TILE = tl.constexpr(ITEM_FIELDS), tl.constexpr(TILE_FIELDS)
 @triton.jit
 def _scores(b_q, b_low, b_k, b_scale, softcap, SPLIT: tl.constexpr, SOFTCAP: tl.constexpr,
             PRECISION: tl.constexpr):  # fmt: skip
-    """Products of queries and keys; of 8-bit keys with queries of two terms, see `_split`."""
+    """Products of queries and keys; for 8-bit keys queries have two terms, see `_split`."""
     if SPLIT:
         b_s = tl.dot(b_q, tl.trans(b_k), tl.dot(b_low, tl.trans(b_k)))
     else:
@@ -50,7 +50,7 @@ def _masked(b_s, first_key, p_item, starts, horizons, GROUP: tl.constexpr, BLOCK
             BLOCK_N: tl.constexpr):  # fmt: skip
     """Scores of a tile of keys, minus infinity where a row does not see the key.
 
-    All is read again, as registers are short.
+    Items and reaches are read again, to save registers.
     """
     o_position = first_key + tl.arange(0, BLOCK_N)
     first, num_rows = tl.load(p_item, volatile=True), tl.load(p_item + 1, volatile=True)
@@ -64,8 +64,8 @@ def _masked(b_s, first_key, p_item, starts, horizons, GROUP: tl.constexpr, BLOCK
 def _split(b_q):
     """Queries as `(high + low) * unit`, both e4m3: together they have bfloat16's 8 digits.
 
-    The unit [M] is a power of two, so that a row's largest number lies between 128 and 256. What is
-    lost are digits beyond 2**-18 of that number.
+    The unit [M] is a power of two, so that a row's largest number lies between 128 and 256. Digits
+    beyond 2**-18 of that number are lost.
     """
     b_wide = b_q.to(tl.float32)
     b_top = tl.maximum(tl.max(tl.abs(b_wide), 1), 1e-30)
@@ -79,14 +79,14 @@ def _split(b_q):
 
 @triton.jit
 def _attend(acc, b_max, b_sum, b_s, b_v, b_scale, PRECISION: tl.constexpr):
-    """Take the scores of a tile of keys into a running maximum, sum and mix.
+    """Add a tile of keys to a running maximum, sum and weighted values (online softmax).
 
-    `b_scale` [BLOCK_M] makes exponents of two of the scores. A maximum of minus infinity forgets
-    what came before.
+    `b_scale` [BLOCK_M] turns scores into exponents of two. A maximum of minus infinity drops
+    earlier keys.
     """
     b_new = tl.maximum(b_max, tl.max(b_s, 1) * b_scale)
     b_base = tl.where(b_new == float("-inf"), 0.0, b_new)
-    # A multiply-add by name: the compiler would make one in one place and not in another.
+    # An explicit fma: the compiler would contract one in one place and not in another.
     b_p = tl.exp2(tl.fma(b_s, b_scale[:, None] + tl.zeros_like(b_s),
                          -b_base[:, None] + tl.zeros_like(b_s)))  # fmt: skip
     b_alpha = tl.exp2(b_max - b_base)
@@ -97,10 +97,10 @@ def _attend(acc, b_max, b_sum, b_s, b_v, b_scale, PRECISION: tl.constexpr):
 
 @triton.jit
 def _merge(total, total_max, total_sum, acc, b_max, b_sum):
-    """Take the result of later keys into that of earlier ones.
+    """Merge the result of later keys into that of earlier ones.
 
-    Products and sums are named, so that whoever merges rounds alike. A result of no keys, whose
-    maximum is minus infinity, changes nothing.
+    Explicit fmas, so that both kernels round alike. A result of no keys, with a maximum of minus
+    infinity, changes nothing.
     """
     b_new = tl.maximum(total_max, b_max)
     b_base = tl.where(b_new == float("-inf"), 0.0, b_new)
@@ -140,10 +140,10 @@ def attention_kernel(
     SCALED: tl.constexpr, SPLIT: tl.constexpr, SOFTCAP: tl.constexpr, PRECISION: tl.constexpr,
     PDL: tl.constexpr,
 ):  # fmt: skip
-    """Takes every num_programs(1)-th item of the plan, of one key head and VALUE_DIM columns.
+    """Takes every num_programs(1)-th item of the plan, for one KV head and VALUE_DIM columns.
 
-    Row m of an item is query m // GROUP with head m % GROUP of the key head's own. Heads that are
-    no power of two, or too small for the matrix units, are padded to PADDED_DIM with zeros.
+    Row m of an item is query m // GROUP with query head m % GROUP of the KV head. Head sizes that
+    are no power of two, or too small for the matrix units, are padded to PADDED_DIM with zeros.
     """
     wait_for_inputs(PDL)
     i_head, i_part = tl.program_id(0), tl.program_id(2)
@@ -178,7 +178,7 @@ def attention_kernel(
         b_sum = tl.zeros([BLOCK_M], tl.float32)
         acc = tl.zeros([BLOCK_M, VALUE_DIM], tl.float32)
         total, total_max, total_sum = acc, b_max, b_sum
-        # A copy engine's tile may end in slots that were never written, so the last one is apart.
+        # A TMA tile may end in slots that were never written: the last is another phase.
         for phase in tl.static_range(2 if TMA else 1):
             if not TMA:
                 o_from, o_to = low, high
@@ -208,8 +208,8 @@ def attention_kernel(
                 if phase == 1:
                     b_v = tl.where(m_key[:, None], b_v, tl.zeros_like(b_v))
                 b_s = _scores(b_q, b_low, b_k, b_scale, softcap, SPLIT, SOFTCAP, PRECISION)
-                # Merged under a condition that needs the scores, and not as a grain ends: there
-                # Triton 3.6 would read the mix while the matrix unit still adds to it.
+                # Merged under a condition on the scores, not at the end of a grain: there Triton
+                # 3.6 would read the accumulator while the matrix unit still adds to it.
                 is_first = GRAIN < CHUNK and o_key % GRAIN == 0
                 if is_first | (o_key < clear_low) | (o_key >= clear_high):
                     b_s = _masked(b_s, o_key, p_item, starts, horizons, GROUP, BLOCK_M, BLOCK_N)
@@ -223,7 +223,7 @@ def attention_kernel(
         if GRAIN < CHUNK:
             acc, b_max, b_sum = _merge(total, total_max, total_sum, acc, b_max, b_sum)
 
-        # Read again, as registers are short: nothing of this is kept while keys are taken.
+        # Read again, to save registers in the loop over keys.
         first, num_rows = tl.load(p_item, volatile=True), tl.load(p_item + 1, volatile=True)
         slot = tl.load(p_item + 7, volatile=True).to(tl.int64)
         o_row, m_row = first + o_m // GROUP, o_m // GROUP < num_rows
@@ -288,8 +288,8 @@ def merge_kernel(
 
 
 MERGE_ROWS = 8
-SMALLEST_DIM = 16  # that matrix units sum over
-MAX_BOX = 256  # columns that the copy engine takes at a time
+SMALLEST_DIM = 16  # inputs of a matrix unit
+MAX_BOX = 256  # columns of a TMA box
 STRIDES = ("stride_query", "stride_page", "stride_slot", "stride_head")
 
 
@@ -303,7 +303,7 @@ def run_tiles(
     key_scales: Tensor | None,
     value_scales: Tensor | None,
 ) -> Tensor:
-    """Launch the kernels of a plan; arguments as of `attention.attention`, which checks them."""
+    """Launch the kernels of a plan; `attention.ops.attention` checks the arguments."""
     num_heads, head_dim = query.shape[1:]
     page_size, num_kv_heads = key_pages.shape[1:3]
     config = plan.config
@@ -318,12 +318,12 @@ def run_tiles(
     value_dim = min(padded_dim, config.columns)
     is_scaled = key_scales is not None
     is_split = _splits(config, query.dtype, key_pages.dtype)
-    # Caps and widened keys need the registers that the copy engine's last tile takes.
+    # Softcaps and widened keys need the registers of TMA's last tile.
     use_tma = _uses_tma(config, head_dim, page_size) and softcap is None
     use_tma = use_tma and (not is_scaled or (is_split and config.fp8_tma))
-    keys = _described(key_pages, config.keys, head_dim) if use_tma else key_pages
-    values = _described(value_pages, config.keys, value_dim) if use_tma else value_pages
-    size, lanes = TileSize.of(plan), num_lanes(config, num_kv_heads, head_dim)
+    keys = _descriptor(key_pages, config.keys, head_dim) if use_tma else key_pages
+    values = _descriptor(value_pages, config.keys, value_dim) if use_tma else value_pages
+    size, lanes = TileSize.from_plan(plan), num_lanes(config, num_kv_heads, head_dim)
     shape = {
         "HEADS": num_heads, "GROUP": num_heads // num_kv_heads, "HEAD_DIM": head_dim,
         "PADDED_DIM": padded_dim, "SCALED": is_scaled,
@@ -352,30 +352,30 @@ def run_tiles(
 
 
 def _padded(head_dim: int) -> int:
-    """Head size that a program computes with: a power of two that matrix units sum over."""
+    """Head size of a program: a power of two, at least the inputs of a matrix unit."""
     return max(SMALLEST_DIM, int(triton.next_power_of_2(head_dim)))
 
 
 def _uses_tma(config: TileConfig, head_dim: int, page_size: int) -> bool:
-    """Whether tiles are boxes of the copy engine: whole heads, and within a page."""
+    """True if tiles are TMA boxes: whole heads, and within a page."""
     fits_boxes = page_size % config.keys == 0 and head_dim == _padded(head_dim) <= MAX_BOX
     return config.tma and fits_boxes
 
 
 def _stages(config: TileConfig, use_tma: bool, is_scaled: bool) -> int:
-    """Buffers as registers allow: pointers to 16-bit pages and widened keys take some."""
+    """Pipeline stages that leave registers for pointers to 16-bit pages and for widened keys."""
     if is_scaled:
         return config.num_stages if config.fp8_scores else min(config.num_stages, 2)
     return 3 if config.tma and not use_tma else config.num_stages
 
 
 def _splits(config: TileConfig, queries: torch.dtype, pages: torch.dtype) -> bool:
-    """Whether 8-bit keys are multiplied as they are, by queries of two 8-bit terms."""
+    """True if 8-bit keys are multiplied unwidened, by queries of two 8-bit terms."""
     return config.fp8_scores and pages == torch.float8_e4m3fn and queries != torch.float32
 
 
-def _described(pages: Tensor, rows: int, columns: int) -> TensorDescriptor:
-    """Pages [N, page, Hkv, D] as a matrix of slots that is copied in boxes."""
+def _descriptor(pages: Tensor, rows: int, columns: int) -> TensorDescriptor:
+    """TMA descriptor of pages [N, page, Hkv, D] as a matrix of slots."""
     matrix = pages.view(pages.shape[0] * pages.shape[1], -1)
     return TensorDescriptor.from_tensor(matrix, [rows, columns])
 
@@ -385,27 +385,27 @@ def variants(capability: int) -> Iterator[Variant]:
     for head_dim in (8, 96):
         yield variant(tile_config(head_dim, torch.bfloat16, capability), head_dim)
     for head_dim in (64, 128, 256, 512):
-        own = tile_config(head_dim, torch.bfloat16, capability)
-        yield variant(own, head_dim)
-        yield variant(own, head_dim, SOFTCAP=True)
+        config = tile_config(head_dim, torch.bfloat16, capability)
+        yield variant(config, head_dim)
+        yield variant(config, head_dim, SOFTCAP=True)
         if capability >= 89:
-            yield variant(own, head_dim, "fp8e4nv")
-        if own.tma:
-            yield variant(replace(own, tma=False, num_stages=3), head_dim, name="no tma")
-            yield variant(replace(own, fp8_tma=False), head_dim, "fp8e4nv", name="no tma")
-            yield variant(replace(own, fp8_scores=False), head_dim, "fp8e4nv", name="widened")
+            yield variant(config, head_dim, "fp8e4nv")
+        if config.tma:
+            yield variant(replace(config, tma=False, num_stages=3), head_dim, name="no tma")
+            yield variant(replace(config, fp8_tma=False), head_dim, "fp8e4nv", name="no tma")
+            yield variant(replace(config, fp8_scores=False), head_dim, "fp8e4nv", name="widened")
         types = dict.fromkeys(("partial", "partial_max", "partial_sum"), "*fp32") | {"out": "*bf16"}
         types |= dict.fromkeys(("tiles", "counts", "closes"), "*i32")
         shape: dict[str, int | None] = {"HEADS": 32, "GROUP": 4, "value_scales": None}
         shape |= {"HEAD_DIM": head_dim, "PADDED_DIM": head_dim, "SCALED": False}
-        shape |= {"TILE_M": own.rows, "BLOCK_M": MERGE_ROWS}
+        shape |= {"TILE_M": config.rows, "BLOCK_M": MERGE_ROWS}
         yield Variant(f"merge d{head_dim}", merge_kernel, types, shape)
 
 
 def variant(
     config: TileConfig, head_dim: int, pages: str = "bf16", *, name: str = "", **changes: bool
 ) -> Variant:
-    """The attention kernel of a configuration as it is launched for 32 heads over 8."""
+    """Attention kernel of a configuration, for 32 query heads over 8 KV heads."""
     padded_dim, is_scaled = _padded(head_dim), pages != "bf16"
     value_dim = min(padded_dim, config.columns)
     types = {"query": "*bf16", "out": "*bf16", "keys": f"*{pages}", "values": f"*{pages}"}

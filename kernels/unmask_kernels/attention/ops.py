@@ -7,13 +7,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from unmask_kernels import reference
+from unmask_kernels.attention import reference
 from unmask_kernels.attention.cpu import ReachPlan, make_reach_plan, run_reaches
 from unmask_kernels.attention.segments import SegmentPlan, make_segment_plan
 from unmask_kernels.attention.tiles import (
-    Put,
     TileConfig,
     TilePlan,
+    ToDevice,
     make_tile_plan,
     tile_config,
 )
@@ -36,16 +36,17 @@ def make_plan(
     dtype: torch.dtype,
     starts: npt.NDArray[np.int64] | None = None,
     config: TileConfig | None = None,
-    put: Put | None = None,
+    to_device: ToDevice | None = None,
 ) -> AttentionPlan:
     """Plan attention for sequences whose queries are consecutive and whose horizons never fall.
 
     `query_starts` and `page_starts` have one entry more than there are sequences; a query sees the
     keys from `starts` [T], or the first, to `horizons` [T], exclusive; `pages` [P] are those of all
-    sequences; `group_size` is the number of query heads that share a key head. `put` brings arrays
-    to the device, each on its own if it is not given.
+    sequences; `group_size` is the number of query heads that share a KV head. `to_device` copies
+    arrays to the device; without it each is a copy of its own.
     """
     if uses_triton(device):
+        copy = to_device or (lambda arrays: [torch.from_numpy(a).to(device) for a in arrays])
         return make_tile_plan(
             query_starts,
             starts,
@@ -56,7 +57,7 @@ def make_plan(
             num_kv_heads=num_kv_heads,
             head_dim=head_dim,
             config=config or tile_config(head_dim, dtype, capability(device)),
-            put=put or (lambda arrays: [torch.from_numpy(array).to(device) for array in arrays]),
+            to_device=copy,
         )
     if has_native(device, torch.float32):
         return make_reach_plan(query_starts, starts, horizons, pages, page_starts)
@@ -86,7 +87,7 @@ def attention(
 ) -> Tensor:
     """Softmax attention of `query` [T, H, D] over pages [N, page, Hkv, D]; returns [T, H, D].
 
-    Query heads are grouped: head h reads key head h // (H // Hkv). `softcap` bounds the scores by a
+    Query heads are grouped: head h reads KV head h // (H // Hkv). `softcap` bounds the scores by a
     hyperbolic tangent. 8-bit pages come with `key_scales` and `value_scales` [Hkv], float32.
     """
     num_heads, head_dim = query.shape[1:]

@@ -1,4 +1,4 @@
-"""How attention's work is cut for a CPU: runs of queries that read the same keys."""
+"""Attention plans for a CPU without C kernels: segments of queries that read the same keys."""
 
 import itertools
 import math
@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-# A query's result must not depend on which other queries are computed with it. On a CPU it does
-# not if keys are taken in units of 32 up to the query's own horizon, and rows in units of 32.
+# Attention on a CPU is batch-invariant if keys are taken in units of 32 up to the query's own
+# horizon, and rows in units of 32.
 KEY_UNIT = 32
 ROW_UNIT = 32
 
@@ -22,7 +22,7 @@ class Segment:
     """Rows [row_start, row_end) over keys [key_start, key_start + num_keys).
 
     Rows are the queries that `SegmentPlan.rows` lists; keys are counted in the slots of the
-    plan's pages laid end to end. Where a key is out of reach the bias is -inf, elsewhere 0.
+    plan's pages laid end to end. The bias is -inf for keys out of reach, else 0.
     """
 
     row_start: int
@@ -34,11 +34,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class SegmentPlan:
-    """Which queries read which pages; made once per step and shared by all layers."""
+    """Segments of queries and the pages they read; made once per step, shared by all layers."""
 
     pages: Tensor  # [P] int64, the pages of each sequence, one sequence after another
-    unwritten: Tensor  # [U] int64, slots that segments reach beyond the last horizon
-    rows: Tensor | None  # [R] int64, queries with repeats up to whole units; None: as they are
+    unwritten: Tensor  # [U] int64, slots of segments beyond the last horizon
+    rows: Tensor | None  # [R] int64, queries, repeated to whole units; None: unpadded
     row_of_query: Tensor | None  # [T] int64
     segments: tuple[Segment, ...]
 
@@ -55,12 +55,12 @@ def make_segment_plan(
     device: torch.device,
     dtype: torch.dtype,
 ) -> SegmentPlan:
-    """Plan for a CPU, where every segment is one call; arguments as of `attention.make_plan`."""
+    """Plan of segments, one call each; for arguments see `attention.ops.make_plan`."""
     num_queries, num_sequences = len(horizons), len(query_starts) - 1
     if not num_queries:
         nothing = torch.empty(0, dtype=torch.int64, device=device)
         return SegmentPlan(nothing, nothing, None, None, ())
-    laid, key_starts, unwritten = _lay_out(query_starts, horizons, pages, page_starts, page_size)
+    joined, key_starts, unwritten = _lay_out(query_starts, horizons, pages, page_starts, page_size)
     sequence = np.repeat(np.arange(num_sequences), np.diff(query_starts))
     units = -(-horizons // KEY_UNIT)
     cuts = np.flatnonzero((units[1:] != units[:-1]) | (sequence[1:] != sequence[:-1])) + 1
@@ -75,15 +75,15 @@ def make_segment_plan(
         row_of_query[start:end] = np.arange(num_rows, num_rows + end - start)
         row_parts.append(np.minimum(np.arange(start, start + count), end - 1))
         num_keys = int(units[start]) * KEY_UNIT
-        own = row_parts[-1]
-        begins = None if starts is None else starts[own]
-        bias = _bias(begins, horizons[own], num_keys, dtype, device)
+        queries = row_parts[-1]
+        begins = None if starts is None else starts[queries]
+        bias = _bias(begins, horizons[queries], num_keys, dtype, device)
         key_start = key_starts[sequence[start]]
         segments.append(Segment(num_rows, num_rows + count, key_start, num_keys, bias))
         num_rows += count
     padded = num_rows != num_queries
     return SegmentPlan(
-        torch.from_numpy(laid).to(device),
+        torch.from_numpy(joined).to(device),
         torch.from_numpy(unwritten).to(device),
         torch.from_numpy(np.concatenate(row_parts)).to(device) if padded else None,
         torch.from_numpy(row_of_query).to(device) if padded else None,
@@ -91,16 +91,16 @@ def make_segment_plan(
     )
 
 
-def pad_plan(plan: SegmentPlan, num_queries: int, num_spare: int) -> SegmentPlan:
-    """The plan with queries after its `num_queries`, which get the result of the first one."""
-    if not num_spare:
+def pad_plan(plan: SegmentPlan, num_queries: int, num_padding: int) -> SegmentPlan:
+    """Plan with padding after its `num_queries`; padding gets the result of the first query."""
+    if not num_padding:
         return plan
     row_of_query = plan.row_of_query
     rows = plan.rows
     if row_of_query is None or rows is None:
         rows = row_of_query = torch.arange(num_queries, device=plan.pages.device)
-    spare = row_of_query[:1].expand(num_spare)
-    return replace(plan, rows=rows, row_of_query=torch.cat((row_of_query, spare)))
+    padding = row_of_query[:1].expand(num_padding)
+    return replace(plan, rows=rows, row_of_query=torch.cat((row_of_query, padding)))
 
 
 def _lay_out(
@@ -110,24 +110,26 @@ def _lay_out(
     page_starts: Sequence[int],
     page_size: int,
 ) -> tuple[npt.NDArray[np.int64], list[int], npt.NDArray[np.int64]]:
-    """Pages with enough of them for whole key units; where each sequence starts; what is stale."""
-    laid: list[npt.NDArray[np.int64]] = []
+    """Pages for whole key units, the first key of each sequence, and slots beyond horizons."""
+    joined: list[npt.NDArray[np.int64]] = []
     unwritten: list[npt.NDArray[np.int64]] = []
     key_starts: list[int] = []
     num_pages = 0
     for i in range(len(query_starts) - 1):
-        own = pages[page_starts[i] : page_starts[i + 1]]
+        sequence_pages = pages[page_starts[i] : page_starts[i + 1]]
         num_keys = int(horizons[query_starts[i + 1] - 1])
         reach = -(-num_keys // KEY_UNIT) * KEY_UNIT
-        missing = -(-reach // page_size) - len(own)
+        missing = -(-reach // page_size) - len(sequence_pages)
         if missing > 0:
-            own = np.concatenate((own, np.repeat(own[-1:], missing)))
+            sequence_pages = np.concatenate(
+                (sequence_pages, np.repeat(sequence_pages[-1:], missing))
+            )
         key_start = num_pages * page_size
         key_starts.append(key_start)
         unwritten.append(np.arange(key_start + num_keys, key_start + reach))
-        laid.append(own)
-        num_pages += len(own)
-    return np.concatenate(laid), key_starts, np.concatenate(unwritten)
+        joined.append(sequence_pages)
+        num_pages += len(sequence_pages)
+    return np.concatenate(joined), key_starts, np.concatenate(unwritten)
 
 
 def _bias(
@@ -137,7 +139,7 @@ def _bias(
     dtype: torch.dtype,
     device: torch.device,
 ) -> Tensor | None:
-    """What to add to scores [rows, num_keys] of rows with this reach; None adds nothing."""
+    """Bias of scores [rows, num_keys], -inf out of reach; None if all keys are in reach."""
     if starts is None and horizons[0] == horizons[-1]:
         if horizons[0] == num_keys:
             return None

@@ -1,4 +1,4 @@
-"""Plans of a fixed size, whose tensors never move: what a captured graph reads for any step."""
+"""Static attention plans: tensors of a fixed size and place, which a CUDA graph reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from unmask_kernels.attention.tiles import ITEM_FIELDS, TILE_FIELDS, TileConfig,
 
 @dataclass(frozen=True, slots=True)
 class TileSize:
-    """How much a plan has, or has room for."""
+    """Sizes of a plan, or the capacity of a static one."""
 
     rows: int
     pages: int
@@ -21,8 +21,7 @@ class TileSize:
     slots: int
 
     @classmethod
-    def of(cls, plan: TilePlan) -> Self:
-        """What a plan has."""
+    def from_plan(cls, plan: TilePlan) -> Self:
         return cls(
             len(plan.horizons),
             len(plan.pages),
@@ -32,13 +31,13 @@ class TileSize:
         )
 
     def holds(self, other: "TileSize") -> bool:
-        """Whether there is room for as much as `other`."""
-        own = (self.rows, self.pages, self.items, self.tiles, self.slots)
-        its = (other.rows, other.pages, other.items, other.tiles, other.slots)
-        return all(room >= needed for room, needed in zip(own, its, strict=True))
+        """True if no size of `other` is larger."""
+        capacities = (self.rows, self.pages, self.items, self.tiles, self.slots)
+        sizes = (other.rows, other.pages, other.items, other.tiles, other.slots)
+        return all(capacity >= size for capacity, size in zip(capacities, sizes, strict=True))
 
     def joined(self, other: "TileSize") -> "TileSize":
-        """Room for either."""
+        """The larger of each size."""
         return TileSize(
             max(self.rows, other.rows),
             max(self.pages, other.pages),
@@ -57,7 +56,7 @@ def static_sizes(size: TileSize) -> tuple[int, ...]:
 def make_static_plan(
     config: TileConfig, size: TileSize, tensors: Sequence[Tensor], *, group_size: int
 ) -> TilePlan:
-    """A plan of `size` over `tensors` of `static_sizes`, int32; zeros say that nothing is done."""
+    """Plan of `size` over int32 `tensors` of `static_sizes`; zeros are a plan of nothing."""
     return TilePlan(config, max(1, config.rows // group_size), size.slots, *tensors)
 
 
@@ -75,40 +74,41 @@ def plan_tensors(plan: TilePlan) -> tuple[Tensor, ...]:
 
 
 def with_tensors(plan: TilePlan, tensors: Sequence[Tensor]) -> TilePlan:
-    """The same plan with its tensors elsewhere."""
+    """The plan over other tensors."""
     return TilePlan(plan.config, plan.tile_queries, plan.num_slots, *tensors)
 
 
-def static_view(room: TilePlan, size: TileSize) -> TilePlan:
-    """The first part of a room, in the same memory."""
+def static_view(static: TilePlan, size: TileSize) -> TilePlan:
+    """Static plan of a smaller `size` over the same memory."""
     tensors = [
-        tensor[:count] for tensor, count in zip(plan_tensors(room), static_sizes(size), strict=True)
+        tensor[:count]
+        for tensor, count in zip(plan_tensors(static), static_sizes(size), strict=True)
     ]
-    return replace(with_tensors(room, tensors), num_slots=size.slots)
+    return replace(with_tensors(static, tensors), num_slots=size.slots)
 
 
-def fits(plan: TilePlan, room: TilePlan) -> bool:
-    """Whether `room` can do what a plan says, and has items for its padding rows."""
-    if (plan.config, plan.tile_queries) != (room.config, room.tile_queries):
+def fits(plan: TilePlan, static: TilePlan) -> bool:
+    """True if `static` has room for a plan, and items for its padding rows."""
+    if (plan.config, plan.tile_queries) != (static.config, static.tile_queries):
         return False
-    size, limit = TileSize.of(plan), TileSize.of(room)
+    size, limit = TileSize.from_plan(plan), TileSize.from_plan(static)
     padding = -(-(limit.rows - size.rows) // plan.tile_queries)
     return limit.holds(replace(size, items=size.items + max(padding, 0)))
 
 
-def fill(room: TilePlan, plan: TilePlan) -> None:
-    """Put a plan that fits into a room, both on the host.
+def fill(static: TilePlan, plan: TilePlan) -> None:
+    """Copy a plan into a static one that it fits, both on the host.
 
-    Padding rows get items without keys, which write zeros. Beyond its rows, pages, items and tiles
-    the room is left as it was: `counts` say how many there are.
+    Padding rows get items without keys, which write zeros. Entries beyond the plan's rows, pages,
+    items and tiles are left unchanged: `counts` say how many are used.
     """
-    assert fits(plan, room), "a plan goes where there is room for it"
-    for to, own in zip(plan_tensors(room), plan_tensors(plan), strict=True):
-        to.numpy()[: len(own)] = own.numpy()
-    first = np.arange(len(plan.horizons), len(room.horizons), plan.tile_queries)
+    assert fits(plan, static), "the plan is larger than the static plan"
+    for to, values in zip(plan_tensors(static), plan_tensors(plan), strict=True):
+        to.numpy()[: len(values)] = values.numpy()
+    first = np.arange(len(plan.horizons), len(static.horizons), plan.tile_queries)
     padding = np.zeros((len(first), ITEM_FIELDS), np.int32)
     padding[:, 0] = first
-    padding[:, 1] = np.minimum(len(room.horizons) - first, plan.tile_queries)
+    padding[:, 1] = np.minimum(len(static.horizons) - first, plan.tile_queries)
     padding[:, -1] = -1
-    room.items.numpy()[len(plan.items) :][: padding.size] = padding.reshape(-1)
-    room.counts.numpy()[0] += len(padding)
+    static.items.numpy()[len(plan.items) :][: padding.size] = padding.reshape(-1)
+    static.counts.numpy()[0] += len(padding)

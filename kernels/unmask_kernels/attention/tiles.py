@@ -1,4 +1,4 @@
-"""Attention's work, cut for a GPU: tiles of queries, and chunks of keys, whole or in grains."""
+"""Attention plans for a GPU: tiles of queries, and chunks of keys, whole or in grains."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,39 +8,38 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Put = Callable[[Sequence[npt.NDArray[np.generic]]], Sequence[Tensor]]  # arrays to a device
-
+ToDevice = Callable[[Sequence[npt.NDArray[np.generic]]], Sequence[Tensor]]
 
 HOPPER = 90
-ITEM_FIELDS, TILE_FIELDS = 8, 4  # int32 numbers of an item and of a merged tile
-# A chunk that would be done at so many times the mean is dealt grain by grain. On an H100 a program
-# is faster the fewer there are, so 8 requests of 1,024 keys, 2.1 times, are best left whole: 30 us
-# against 35. One request takes 19 in grains and 22 whole.
+ITEM_FIELDS, TILE_FIELDS = 8, 4  # int32 fields of an item and of a merged tile
+# A chunk that would end later than so many times the mean is split into grains. On an H100 fewer
+# programs are faster, so 8 requests of 1,024 keys, 2.1 times, are best left whole: 30 us against
+# 35. One request takes 19 in grains and 22 whole.
 LATE = 2.5
 PARTS_A_LANE = 8
-MAX_PART_BYTES = 64 * 2**20  # of grains that are merged from memory
+MAX_PART_BYTES = 64 * 2**20  # of the results of split grains, merged from memory
 
 
 @dataclass(frozen=True, slots=True)
 class TileConfig:
-    """Shape of attention's programs.
+    """Tile sizes of attention.
 
     `grain` and `chunk` decide the last bit, and so never follow the load: grains of keys begin at
     multiples of `grain`, are merged in order into chunks, which begin at multiples of `chunk`, and
-    chunks are merged in order. Heads too wide for the registers are mixed `columns` at a time.
+    chunks are merged in order. Heads too wide for the registers take `columns` of values at a time.
     `programs` run at once on the chip.
     """
 
-    rows: int = 128  # queries times query heads a key head
+    rows: int = 128  # queries times query heads a KV head
     keys: int = 64
     columns: int = 256
     chunk: int = 1024
     grain: int = 1024
     num_warps: int = 8
-    num_stages: int = 3  # of which page numbers take every second one
+    num_stages: int = 3  # page numbers take every second one
     tma: bool = False
     programs: int = 132
-    fp8_scores: bool = True  # keys of 8 bits are multiplied as they are
+    fp8_scores: bool = True  # 8-bit keys are multiplied unwidened
     fp8_tma: bool = True
 
     def __post_init__(self) -> None:
@@ -57,7 +56,7 @@ def tile_config(head_dim: int, dtype: torch.dtype, capability: int) -> TileConfi
             return TileConfig(rows=64, keys=32, grain=512, num_warps=4, programs=216)
         rows = 64 if head_dim <= 256 else 32
         return TileConfig(rows=rows, keys=32, grain=512, num_stages=2, programs=108)
-    if head_dim > 256:  # keys of 8 bits are widened: registers do not do for more
+    if head_dim > 256:  # 8-bit keys are widened: there are no registers for more
         if capability == HOPPER:
             return TileConfig(rows=128, keys=32, num_stages=3, fp8_scores=False)
         return TileConfig(rows=128, keys=32, columns=128, num_stages=1, fp8_scores=False)
@@ -75,12 +74,12 @@ def tile_config(head_dim: int, dtype: torch.dtype, capability: int) -> TileConfi
 
 
 def num_lanes(config: TileConfig, num_kv_heads: int, head_dim: int) -> int:
-    """The number of items that run at once: programs over all key heads and columns."""
+    """Items that run at once: programs over all KV heads and columns."""
     return max(1, config.programs // (num_kv_heads * max(1, head_dim // config.columns)))
 
 
 def most_parts(config: TileConfig, num_kv_heads: int, head_dim: int) -> int:
-    """The most grains that are merged from memory to even out a plan's load."""
+    """Most grains that a plan may split off, to be merged from memory."""
     if config.grain == config.chunk:
         return 0
     part_bytes = 4 * num_kv_heads * config.rows * head_dim
@@ -92,9 +91,9 @@ def most_parts(config: TileConfig, num_kv_heads: int, head_dim: int) -> int:
 class TilePlan:
     """Items, each a tile of queries with a chunk of its keys or one grain of that.
 
-    Made once a step, shared by all layers. A tile of one item writes its result at once, the others
-    their parts into slots that follow each other, to be merged. How chunks are dealt does not
-    change a bit. Lists may be longer than their `counts`.
+    Made once a step, shared by all layers. A tile of one item writes its result at once; tiles of
+    several write partial results into consecutive slots, to be merged. The split does not change a
+    bit. Lists may be longer than their `counts`.
     """
 
     config: TileConfig
@@ -103,12 +102,12 @@ class TilePlan:
     starts: Tensor  # [T] int32
     horizons: Tensor  # [T] int32
     pages: Tensor  # [P] int32, the pages of each sequence, one sequence after another
-    # [8 N] int32: first query, number of queries, place of the first page, keys from, to, those
-    # that all queries see from, to, slot or -1
+    # [8 N] int32: first query, number of queries, index of the first page, first key, end of keys,
+    # first key and end of keys that all queries see, slot or -1
     items: Tensor
     counts: Tensor  # [2] int32, of items and of merged tiles
     tiles: Tensor  # [4 M] int32: first query, number of queries, first slot, number of slots
-    closes: Tensor  # [S] int32, whether a slot is the last of its chunk
+    closes: Tensor  # [S] int32, 1 for the last slot of a chunk
 
 
 def make_tile_plan(
@@ -122,11 +121,11 @@ def make_tile_plan(
     num_kv_heads: int,
     head_dim: int,
     config: TileConfig,
-    put: Put,
+    to_device: ToDevice,
 ) -> TilePlan:
     """Cut the queries of each sequence into tiles, and the keys that a tile sees into items.
 
-    `put` brings all arrays to the device at once.
+    `to_device` copies all arrays to the device at once.
     """
     tile_queries = max(1, config.rows // group_size)
     sequence_starts = np.asarray(query_starts, np.int64)
@@ -170,7 +169,7 @@ def make_tile_plan(
     items[:, 5] = clear_low
     items[:, 6] = clear_high
     items[:, 7] = np.where(has_slots[piece], first_slot[piece] + within, -1)
-    # Long items first, so that programs are done at about the same time.
+    # Long items first, so that programs end at about the same time.
     items = items[np.argsort(item_low - item_high, kind="stable")]
 
     merged = np.flatnonzero(has_slots & (chunk == first_chunk[tile]))
@@ -183,13 +182,13 @@ def make_tile_plan(
     closes = (within == num_items[piece] - 1)[has_slots[piece]]
     begins = np.zeros(len(horizons), np.int32) if starts is None else starts
     arrays = (begins, horizons, pages, items, np.array([len(items), len(tiles)]), tiles, closes)
-    tensors = put([values.reshape(-1).astype(np.int32, copy=False) for values in arrays])
+    tensors = to_device([values.reshape(-1).astype(np.int32, copy=False) for values in arrays])
     return TilePlan(config, tile_queries, int(num_slots.sum()), *tensors)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """Keys of each tile: what any of its queries sees, and what all of them do."""
+    """Keys of each tile: the range that any of its queries sees, and the one that all see."""
 
     first: npt.NDArray[np.int64]
     last: npt.NDArray[np.int64]
@@ -213,17 +212,17 @@ def _reach(
 
 
 def _within(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """0, 1, ... of each count, one after the other."""
+    """Ranges 0, 1, ..., count - 1 of each count, concatenated."""
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _split(
     lengths: npt.NDArray[np.int64], grains: npt.NDArray[np.int64], lanes: int, limit: int
 ) -> npt.NDArray[np.bool_]:
-    """Chunks to deal grain by grain: those that would be done long after the mean, `limit` grains.
+    """Mask of chunks to split: those that would end long after the mean, up to `limit` grains.
 
     Chunks run in waves of `lanes`, the longest first, and a wave begins about when those before it
-    are done.
+    end.
     """
     is_split = np.zeros(len(lengths), np.bool_)
     if limit == 0 or not (grains > 1).any():

@@ -1,1 +1,1 @@
-"""Norms, rotary embeddings, KV writes and gates."""
+"""Norms, RoPE, KV writes and gates."""

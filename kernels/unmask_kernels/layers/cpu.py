@@ -1,4 +1,4 @@
-"""What lies between a layer's products by the C kernels of `layers.c`, of one dtype throughout."""
+"""Norms, RoPE and KV writes by the C kernels of `layers.c`, all tensors of one dtype."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from unmask_kernels.native.threads import get_num_threads
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """As `unmask_kernels.layers.ops.rms_norm`."""
+    """Implements `unmask_kernels.layers.ops.rms_norm`."""
     native = kernels(x.dtype)
     x, weight = x.contiguous(), weight.contiguous()
     out = torch.empty_like(x)
@@ -28,7 +28,7 @@ def qk_norm_rope_store(
     value_pages: Tensor,
     slots: Tensor,
 ) -> Tensor:
-    """As `unmask_kernels.layers.ops.qk_norm_rope_store`, without scales."""
+    """Implements `unmask_kernels.layers.ops.qk_norm_rope_store`, without scales."""
     native = kernels(heads.dtype)
     num_rows, num_heads, head_dim = heads.shape
     num_kv_heads = key_pages.shape[2]

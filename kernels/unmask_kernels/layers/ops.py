@@ -1,4 +1,4 @@
-"""What lies between a layer's matrix products, on whatever device they are."""
+"""Operations between a layer's matrix products: norms, RoPE, KV writes, gates."""
 
 from typing import Literal
 
@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unmask_kernels import reference
 from unmask_kernels.dispatch import uses_native, uses_triton
 from unmask_kernels.layers import cpu as native
-from unmask_kernels.linear.quantized import QuantizedRows, quantize_rows
+from unmask_kernels.layers import reference
+from unmask_kernels.quantization.ops import quantize_rows
+from unmask_kernels.quantization.types import QuantizedRows
 
 Activation = Literal["silu", "gelu_tanh"]
 
@@ -30,7 +31,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
 def rms_norm_quantized(
     x: Tensor, weight: Tensor, eps: float, *, grouped: bool = False
 ) -> QuantizedRows:
-    """`rms_norm` of rows [M, C], quantized as `quantize_rows` does; in one pass on a GPU."""
+    """`rms_norm` of rows [M, C], then `quantize_rows`; one pass on a GPU."""
     if uses_triton(x.device):
         from unmask_kernels.layers.gpu import quantized_rows
 
@@ -52,13 +53,13 @@ def qk_norm_rope_store(
     value_scales: Tensor | None = None,
     key_is_value: bool = False,
 ) -> Tensor:
-    """Normalise and rotate the heads of a projection, store keys and values, return the queries.
+    """QK norm and RoPE of the heads of a projection; stores keys and values, returns queries.
 
-    `heads` [T, H + 2 Hkv, D] are queries, keys and values, or [T, H + Hkv, D] where `key_is_value`:
-    values are then the keys as they were projected (Gemma 4). `norm_weights` [H + Hkv, D] has one
-    row for each that is normalised; where it has [H + 2 Hkv, D], values are too, but not rotated.
-    `cos` and `sin` are [T, 1, D / 2], contiguous; pages are [N, page, Hkv, D], of 8 bits where
-    there are scales [Hkv], and `slots` [T] number the slots of all pages. Returns [T, H, D].
+    `heads` [T, H + 2 Hkv, D] are queries, keys and values. With `key_is_value` they are
+    [T, H + Hkv, D], and values are the projected keys (Gemma 4). `norm_weights` is [H + Hkv, D], or
+    [H + 2 Hkv, D] to normalise values as well, which are never rotated. `cos` and `sin` are
+    [T, 1, D / 2], contiguous; pages are [N, page, Hkv, D], of 8 bits if there are scales [Hkv], and
+    `slots` [T] are indices into the slots of all pages. Returns [T, H, D].
     """
     num_kv_heads = key_pages.shape[2]
     num_rotated = heads.shape[1] - (0 if key_is_value else num_kv_heads)
@@ -97,54 +98,54 @@ def qk_norm_rope_store(
     rotated = reference.rotary(rotated, cos, sin)
     keys = rotated[:, num_rotated - num_kv_heads :]
     if key_scales is not None and value_scales is not None:
-        keys = _narrowed(keys.float() / key_scales[:, None], key_pages.dtype)
-        values = _narrowed(values.float() / value_scales[:, None], value_pages.dtype)
+        keys = _saturated(keys.float() / key_scales[:, None], key_pages.dtype)
+        values = _saturated(values.float() / value_scales[:, None], value_pages.dtype)
     reference.kv_store(keys, values, key_pages, value_pages, slots)
     return rotated[:, : num_rotated - num_kv_heads]
 
 
-def _narrowed(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Numbers of 8 bits, the largest there is where one is out of range, as a GPU has it."""
+def _saturated(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Cast to 8 bits; out-of-range numbers become the largest, as on a GPU."""
     limit = torch.finfo(dtype).max
     return x.clamp(-limit, limit).to(dtype)
 
 
-def swiglu(both: Tensor) -> Tensor:
-    """silu(gate) * up (Shazeer, 2020) of rows [M, 2 N], the gate's columns before the other's."""
-    if uses_triton(both.device):
+def swiglu(gate_up: Tensor) -> Tensor:
+    """silu(gate) * up (Shazeer, 2020) of rows [M, 2 N], gate columns before up columns."""
+    if uses_triton(gate_up.device):
         from unmask_kernels.layers.gpu import layers
 
-        return layers.swiglu(both)
-    gate, up = torch.chunk(both, 2, 1)
+        return layers.swiglu(gate_up)
+    gate, up = torch.chunk(gate_up, 2, 1)
     return reference.swiglu(gate, up)
 
 
-def geglu(both: Tensor) -> Tensor:
-    """gelu(gate) * up as `swiglu`, the GELU by its hyperbolic tangent (Shazeer, 2020)."""
-    if uses_triton(both.device):
+def geglu(gate_up: Tensor) -> Tensor:
+    """gelu(gate) * up, with the tanh approximation (Shazeer, 2020); see `swiglu`."""
+    if uses_triton(gate_up.device):
         from unmask_kernels.layers.gpu import layers
 
-        return layers.geglu(both)
-    gate, up = torch.chunk(both, 2, 1)
+        return layers.geglu(gate_up)
+    gate, up = torch.chunk(gate_up, 2, 1)
     return reference.geglu(gate, up)
 
 
 def activated(x: Tensor, activation: Activation) -> Tensor:
-    """`x` through SiLU, or GELU by its hyperbolic tangent."""
+    """SiLU of `x`, or GELU with the tanh approximation."""
     return F.silu(x) if activation == "silu" else F.gelu(x, approximate="tanh")
 
 
-def gated(both: Tensor, activation: Activation) -> Tensor:
+def gated(gate_up: Tensor, activation: Activation) -> Tensor:
     """`swiglu` or `geglu` of rows [M, 2 N]."""
-    return swiglu(both) if activation == "silu" else geglu(both)
+    return swiglu(gate_up) if activation == "silu" else geglu(gate_up)
 
 
 def gated_quantized(
-    both: Tensor, activation: Activation, *, grouped: bool = False
+    gate_up: Tensor, activation: Activation, *, grouped: bool = False
 ) -> QuantizedRows:
-    """`gated` rows [M, N], quantized as `quantize_rows` does; in one pass on a GPU."""
-    if uses_triton(both.device):
+    """`gated`, then `quantize_rows` of rows [M, N]; one pass on a GPU."""
+    if uses_triton(gate_up.device):
         from unmask_kernels.layers.gpu import quantized_rows
 
-        return quantized_rows.gated(both, activation, grouped=grouped)
-    return quantize_rows(gated(both, activation), grouped=grouped)
+        return quantized_rows.gated(gate_up, activation, grouped=grouped)
+    return quantize_rows(gated(gate_up, activation), grouped=grouped)

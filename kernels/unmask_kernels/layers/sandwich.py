@@ -1,7 +1,6 @@
-"""Gemma's norms around attention and feed-forward layers, with the sums and scales between them.
+"""Gemma's sandwich norms around attention and feed-forward layers, with residuals and scales.
 
-Each of the two functions is one pass over its rows on a GPU, and gives the bits of the norms, sums
-and products that it stands for.
+Each function is one pass over its rows on a GPU, with the bits of the unfused operations.
 """
 
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.layers.ops import rms_norm, rms_norm_quantized
-from unmask_kernels.linear.quantized import QuantizedRows
+from unmask_kernels.quantization.types import QuantizedRows
 
 
 def add_attention(
@@ -21,9 +20,9 @@ def add_attention(
     eps: float,
     quantized: Sequence[bool] | None = None,
 ) -> tuple[Tensor, Sequence[Tensor | QuantizedRows]]:
-    """`x` [M, C] plus the norm of `mixed` [M, C]; and the same under each of `norms` [K, C].
+    """`x` [M, C] plus the norm of attention's `mixed` [M, C]; then each of `norms` [K, C] of it.
 
-    Those that are `quantized` are so as `layers.rms_norm_quantized` does it.
+    Results of the norms marked in `quantized` are those of `rms_norm_quantized`.
     """
     _check(x, (mixed,), (post_norm, *norms))
     if quantized is None:
@@ -33,7 +32,10 @@ def add_attention(
 
         return sandwich.add_attention(x, mixed, post_norm, norms, eps, quantized)
     x = x + rms_norm(mixed, post_norm, eps)
-    return x, [_under(x, norm, eps, own) for norm, own in zip(norms, quantized, strict=True)]
+    return x, [
+        _norm(x, norm, eps, is_quantized)
+        for norm, is_quantized in zip(norms, quantized, strict=True)
+    ]
 
 
 def add_feed_forward(
@@ -47,11 +49,11 @@ def add_feed_forward(
     *,
     quantized: bool = False,
 ) -> tuple[Tensor, Tensor | QuantizedRows | None]:
-    """Add what a dense MLP and experts, side by side, made of rows to `x` [M, C].
+    """Add the results of a dense MLP and of parallel experts to `x` [M, C].
 
-    `post_norms` [3, C] are those of `dense` [M, C], of `mixed` [M, C] and of their sum. A row is
-    then multiplied by its factor, [M, 1] or one for all. Returns rows, and the same under
-    `next_norm` [C], which the last layer does not have, `quantized` if that is asked for.
+    `post_norms` [3, C] are those of `dense` [M, C], of the experts' `mixed` [M, C] and of their
+    sum. A row is then multiplied by its factor, [M, 1] or one for all. Returns rows, and the
+    `next_norm` [C] of them, which the last layer does not have, `quantized` on request.
     """
     _check(x, (dense, mixed), (*post_norms, post_norms[0] if next_norm is None else next_norm))
     if len(factors) not in (1, len(x)):
@@ -62,12 +64,12 @@ def add_feed_forward(
         return sandwich.add_feed_forward(
             x, dense, mixed, post_norms, factors, next_norm, eps, quantized
         )
-    both = rms_norm(dense, post_norms[0], eps) + rms_norm(mixed, post_norms[1], eps)
-    x = (x + rms_norm(both, post_norms[2], eps)) * factors
-    return x, None if next_norm is None else _under(x, next_norm, eps, quantized)
+    total = rms_norm(dense, post_norms[0], eps) + rms_norm(mixed, post_norms[1], eps)
+    x = (x + rms_norm(total, post_norms[2], eps)) * factors
+    return x, None if next_norm is None else _norm(x, next_norm, eps, quantized)
 
 
-def _under(x: Tensor, norm: Tensor, eps: float, quantized: bool) -> Tensor | QuantizedRows:
+def _norm(x: Tensor, norm: Tensor, eps: float, quantized: bool) -> Tensor | QuantizedRows:
     return rms_norm_quantized(x, norm, eps) if quantized else rms_norm(x, norm, eps)
 
 

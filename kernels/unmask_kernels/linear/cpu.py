@@ -1,4 +1,4 @@
-"""Weights and experts as the C kernels of `products.c` multiply them, in float32 or bfloat16."""
+"""Packed weights and experts of the C kernels in `products.c`, in float32 or bfloat16."""
 
 from ctypes import CDLL
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ ACTIVATIONS: dict[Activation, int] = {"silu": 0, "gelu_tanh": 1}  # as products.
 class NativeWeight:
     """A weight [N, K] in panels; see `unmask_kernels.linear.packed.PackedWeight`."""
 
-    panels: Tensor  # [N, filled up to whole panels, * K]
-    bias: Tensor | None  # [N] float32, filled up as well
+    panels: Tensor  # [N, padded to whole panels, * K]
+    bias: Tensor | None  # [N] float32, padded as well
     num_outputs: int
     num_inputs: int
 
@@ -34,12 +34,12 @@ class NativeWeight:
         return self._run(x, residual.contiguous(), adds=True)
 
     def gate(self, x: Tensor, up: "NativeWeight", activation: Activation) -> Tensor:
-        """Rows [M, N] through an activation, times those of another weight of this shape."""
+        """Activation of rows [M, N], times the rows of `up`, a weight of this shape."""
         shape = self.num_outputs, self.num_inputs
         if (up.num_outputs, up.num_inputs) != shape or up.panels.dtype is not self.panels.dtype:
             raise ValueError(f"a weight {shape} does not gate {up.num_outputs, up.num_inputs}")
         native, rows = self._prepared(x)
-        num_rows = x.shape[0]  # which is asked faster than its length
+        num_rows = x.shape[0]  # faster than len(x)
         out = x.new_empty((num_rows, self.num_outputs))
         native.gated_product(
             rows.data_ptr(),
@@ -75,7 +75,7 @@ class NativeWeight:
         return out
 
     def _prepared(self, x: Tensor) -> tuple[CDLL, Tensor]:
-        """The kernels, and rows [M, K] as they take them."""
+        """C library, and rows [M, K] in its layout."""
         dtype = self.panels.dtype
         if x.shape[1:] != (self.num_inputs,) or x.dtype is not dtype:
             raise ValueError(
@@ -86,25 +86,25 @@ class NativeWeight:
 
 
 def pack(weight: Tensor, bias: Tensor | None) -> NativeWeight:
-    """A weight [N, K] of any strides, and a bias [N], ready to be multiplied."""
+    """Pack a weight [N, K] of any strides, and a bias [N]."""
     num_outputs, num_inputs = weight.shape
-    filled = _filled(num_outputs, weight.dtype)
-    panels = reserve((filled * num_inputs,), weight.dtype)
+    padded = _padded(num_outputs, weight.dtype)
+    panels = reserve((padded * num_inputs,), weight.dtype)
     _pack(weight, panels)
     if bias is not None:
-        bias = F.pad(bias.float(), (0, filled - num_outputs))
+        bias = F.pad(bias.float(), (0, padded - num_outputs))
     return NativeWeight(panels, bias, num_outputs, num_inputs)
 
 
 def serves(weight: Tensor) -> bool:
-    """Whether a weight [..., K] is multiplied by C kernels, which take inputs by some at a time.
+    """True if C kernels multiply a weight [..., K]: they take a few inputs at a time.
 
-    Those are two in bfloat16, and 32 on a CPU with AMX.
+    Two in bfloat16, and 32 on a CPU with AMX.
     """
     return uses_native(weight) and weight.shape[-1] % kernels(weight.dtype).input_unit() == 0
 
 
-def _filled(num_outputs: int, dtype: torch.dtype) -> int:
+def _padded(num_outputs: int, dtype: torch.dtype) -> int:
     width: int = kernels(dtype).panel_width()
     return -(-num_outputs // width) * width
 
@@ -120,7 +120,7 @@ def _pack(weight: Tensor, panels: Tensor) -> None:
 
 
 class NativeExperts:
-    """Gated products of one size, filled one by one."""
+    """Packed gated products of one size, filled expert by expert."""
 
     def __init__(
         self,
@@ -138,50 +138,48 @@ class NativeExperts:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type that weights are held in."""
         return self._panels.dtype
 
     @property
     def num_bytes(self) -> int:
-        """Memory of all experts."""
         return self._panels.nbytes
 
     def fill(self, expert: int, gate: Tensor, up: Tensor, down: Tensor) -> None:
-        """Take an expert's gate and other factor [I, C], and its way back [C, I]."""
-        place = self._panels[expert]
+        """Pack an expert's gate and up [I, C], and its down [C, I]."""
+        panels = self._panels[expert]
         for weight in (gate, up, down):
-            size = _filled(len(weight), weight.dtype) * weight.shape[1]
-            _pack(weight, place[:size])
-            place = place[size:]
+            size = _padded(len(weight), weight.dtype) * weight.shape[1]
+            _pack(weight, panels[:size])
+            panels = panels[size:]
 
-    def __call__(self, x: Tensor, ids: Tensor, shares: Tensor) -> Tensor:
-        """Rows [T, C] through the experts `ids` [T, K], summed by `shares` [T, K] float32."""
+    def __call__(self, x: Tensor, ids: Tensor, topk_weights: Tensor) -> Tensor:
+        """Rows [T, C] through the experts `ids` [T, K], summed by `topk_weights` [T, K] float32."""
         num_experts, num_columns, num_inner = self._shape
         dtype = self._panels.dtype
         if x.shape[1:] != (num_columns,) or x.dtype is not dtype:
             raise ValueError(f"rows {tuple(x.shape)} of {x.dtype} for {num_columns} of {dtype}")
-        if ids.shape != shares.shape or len(ids) != len(x):
-            raise ValueError(f"{tuple(ids.shape)} experts with {tuple(shares.shape)} shares")
-        x, ids, shares = x.contiguous(), ids.contiguous(), shares.contiguous()
+        if ids.shape != topk_weights.shape or len(ids) != len(x):
+            raise ValueError(f"{tuple(ids.shape)} experts, {tuple(topk_weights.shape)} weights")
+        x, ids, topk_weights = x.contiguous(), ids.contiguous(), topk_weights.contiguous()
         num_places, threads = ids.numel(), get_num_threads()
         out = torch.empty_like(x)
-        numbers = ids.new_empty(num_experts + 2 + num_places)
+        order = ids.new_empty(num_experts + 2 + num_places)
         parts = x.new_empty(num_places, num_columns)
-        room_size = self._native.expert_workspace(num_columns, num_inner)
-        room = torch.empty(threads, room_size, dtype=torch.uint8)
+        workspace_bytes = self._native.expert_workspace(num_columns, num_inner)
+        workspace = torch.empty(threads, workspace_bytes, dtype=torch.uint8)
         self._native.experts(
             x.data_ptr(),
             ids.data_ptr(),
-            shares.data_ptr(),
+            topk_weights.data_ptr(),
             self._panels.data_ptr(),
             out.data_ptr(),
             *ids.shape,
             *self._shape,
             ACTIVATIONS[self._activation],
-            numbers.data_ptr(),
-            numbers[num_experts + 2 :].data_ptr(),
+            order.data_ptr(),
+            order[num_experts + 2 :].data_ptr(),
             parts.data_ptr(),
-            room.data_ptr(),
+            workspace.data_ptr(),
             threads,
         )
         return out

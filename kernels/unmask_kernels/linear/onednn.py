@@ -1,9 +1,8 @@
-"""Weights as oneDNN multiplies them, which takes what follows a product into the same pass.
+"""oneDNN products with fused activations, gates and sums, made batch-invariant.
 
-Two habits of its kernels would make a row depend on how many rows there are: a bfloat16 product
-with more than 256 inputs may be summed in several parts, and a single row may be treated as a
-vector. So such weights are cut into parts of 256 inputs that are always summed in order, and rows
-are filled up; see `unmask_kernels.linear.padding`.
+oneDNN may sum a bfloat16 product with more than 256 inputs in several parts, and treat a single row
+as a vector. So weights are cut into parts of 256 inputs that are always summed in order, and rows
+are padded; see `unmask_kernels.linear.padding`.
 """
 
 from dataclasses import dataclass
@@ -24,9 +23,9 @@ ATTRIBUTES: dict[Activation, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class OneDnnWeight:
-    """A weight [N, K] in oneDNN's order; see `unmask_kernels.linear.packed.PackedWeight`."""
+    """A weight [N, K] in oneDNN's layout; see `unmask_kernels.linear.packed.PackedWeight`."""
 
-    parts: tuple[Tensor, ...]  # opaque, inputs cut in order
+    parts: tuple[Tensor, ...]  # opaque, of consecutive inputs
     part_inputs: int
     bias: Tensor | None  # [N]
 
@@ -39,16 +38,16 @@ class OneDnnWeight:
         return self._sum(x, residual)
 
     def gate(self, x: Tensor, up: "OneDnnWeight", activation: Activation) -> Tensor:
-        """Rows [M, N] through an activation, times those of another weight of this shape."""
+        """Activation of rows [M, N], times the rows of `up`, a weight of this shape."""
         if len(self.parts) > 1:
             return activated(self.product(x), activation) * up.product(x)
-        rows = _filled(x)
+        rows = _padded(x)
         gates = _product(rows, self.parts[0], self.bias, *ATTRIBUTES[activation])
         return _binary(rows, up.parts[0], up.bias, gates, "mul")[: len(x)]
 
     def _sum(self, x: Tensor, total: Tensor | None) -> Tensor:
         rows = len(x)
-        x, total = _filled(x), None if total is None else _filled(total)
+        x, total = _padded(x), None if total is None else _padded(total)
         bias = self.bias
         for part, columns in zip(self.parts, torch.split(x, self.part_inputs, 1), strict=True):
             if total is None:
@@ -60,7 +59,7 @@ class OneDnnWeight:
         return total[:rows]
 
 
-def _filled(x: Tensor) -> Tensor:
+def _padded(x: Tensor) -> Tensor:
     return pad_to_bucket(x, FEWEST_ROWS)
 
 
@@ -77,28 +76,29 @@ def _binary(x: Tensor, part: Tensor, bias: Tensor | None, other: Tensor, operati
 
 
 def pack(weight: Tensor, bias: Tensor | None) -> OneDnnWeight:
-    """A weight [N, K] and a bias [N], ready to be multiplied.
+    """Pack a weight [N, K] and a bias [N].
 
-    Parts are copied to one place before: of a copy for each, glibc would keep a hole between parts
-    that no aligned allocation of the same size fits into, and loading would hold twice the weights.
+    Parts are copied to one buffer first: with a copy for each, glibc would keep a hole between
+    parts too small for an aligned allocation of that size, and loading would hold the weights
+    twice.
     """
     num_inputs = weight.shape[1]
     part_inputs = cut(num_inputs) if weight.dtype is torch.bfloat16 else num_inputs
     parts: list[Tensor] = []
-    place = weight.new_empty(len(weight) * part_inputs)
+    buffer = weight.new_empty(len(weight) * part_inputs)
     for part in torch.split(weight, part_inputs, 1):
-        copied = place[: part.numel()].view(part.shape).copy_(part)
+        copied = buffer[: part.numel()].view(part.shape).copy_(part)
         parts.append(torch.ops.mkldnn._reorder_linear_weight(copied, None))
     return OneDnnWeight(tuple(parts), part_inputs, bias)
 
 
 def cut(num_inputs: int) -> int:
-    """How many inputs are summed at a time."""
+    """Inputs of a part, summed at a time."""
     return max(MAX_BF16_INPUTS, -(-num_inputs // MAX_PARTS))
 
 
 def serves(dtype: torch.dtype) -> bool:
-    """Whether oneDNN multiplies this dtype on this machine."""
+    """True if oneDNN multiplies this dtype on this machine."""
     if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return False
     if dtype is torch.bfloat16:

@@ -1,9 +1,9 @@
-"""Matrix products with a fixed weight, whose every row is the same in any company.
+"""Batch-invariant matrix products with fixed weights.
 
-On a CPU the weight is repacked once, for C kernels or for oneDNN, which also take the activation,
-the product or the sum that follows into the same pass: a product of few rows is as fast as its
-weight is read. Weights of 8 bits, widened as they are used, are MKL's to multiply, which sums fewer
-than 16 rows in another order. On a GPU that multiplies e4m3, e4m3 weights meet rows in e4m3.
+On a CPU the weight is packed once, for C kernels or for oneDNN, which fuse the activation, gate or
+sum that follows: a product of few rows is as fast as its weight is read. 8-bit weights are widened
+as they are used and multiplied by MKL, which sums fewer than 16 rows in another order. On a GPU
+that multiplies e4m3, products of e4m3 weights are W8A8.
 """
 
 from dataclasses import dataclass
@@ -25,15 +25,9 @@ from unmask_kernels.linear import cpu as native
 from unmask_kernels.linear import onednn
 from unmask_kernels.linear.packed import PackedWeight
 from unmask_kernels.linear.padding import pad_to_bucket
-from unmask_kernels.linear.quantized import (
-    QuantizedRows,
-    QuantizedWeight,
-    join,
-    product,
-    quantize_rows,
-    row_product,
-    takes_quantized_rows,
-)
+from unmask_kernels.linear.quantized import product, row_product
+from unmask_kernels.quantization.ops import join, quantize_rows, takes_quantized_rows
+from unmask_kernels.quantization.types import QuantizedRows, QuantizedWeight
 
 FEWEST_WIDENED_ROWS = 16
 
@@ -42,19 +36,19 @@ FEWEST_WIDENED_ROWS = 16
 class Linear:
     """A weight [N, K], with or without a bias, ready to be multiplied with rows [M, K]."""
 
-    weight: Tensor | None  # [N, K]; None once it is packed, of 8 bits where there are scales
+    weight: Tensor | None  # [N, K], of 8 bits if there are scales; None once it is packed
     bias: Tensor | None = None  # [N]
     scales: Tensor | None = None  # [N] float32
-    packed: PackedWeight | None = None  # with the bias
+    packed: PackedWeight | None = None  # includes the bias
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is a weight alone, as it was given."""
+        """True for an unpacked weight without scales and bias."""
         return self.weight is not None and self.scales is None and self.bias is None
 
     @property
     def takes_quantized_rows(self) -> bool:
-        """Whether it multiplies activations in e4m3, which then may be given so."""
+        """True if it multiplies activations in e4m3; they may come quantized."""
         return (
             self.weight is not None
             and self.scales is not None
@@ -63,7 +57,7 @@ class Linear:
 
     @property
     def takes_groups(self) -> bool:
-        """Whether every 128 inputs have scales of their own, of rows too."""
+        """True if every 128 inputs have scales, of rows too."""
         return self.scales is not None and self.scales.ndim > 1
 
     def __call__(self, x: Tensor | QuantizedRows) -> Tensor:
@@ -103,24 +97,24 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class GatedLinear:
-    """Two weights [N, K] of which one, through SiLU or GELU, gates the other (Shazeer, 2020)."""
+    """Gate and up weights [N, K]: the activated gate times up (Shazeer, 2020)."""
 
     gate: Linear
-    up: Linear | None  # None where `gate` holds both, one product for the two
+    up: Linear | None  # None if `gate` holds both, for one product
     activation: Activation = "silu"
 
     @property
     def takes_quantized_rows(self) -> bool:
-        """Whether it multiplies activations in e4m3, which then may be given so."""
+        """True if it multiplies activations in e4m3; they may come quantized."""
         return self.gate.takes_quantized_rows
 
     @property
     def takes_groups(self) -> bool:
-        """As of `Linear`."""
+        """True if every 128 inputs have scales, of rows too."""
         return self.gate.takes_groups
 
     def quantized(self, x: Tensor | QuantizedRows, *, grouped: bool) -> QuantizedRows:
-        """Rows [M, N], quantized for the product that follows."""
+        """Rows [M, N], quantized for the next product."""
         if self.up is None:
             return gated_quantized(self.gate(x), self.activation, grouped=grouped)
         return quantize_rows(self(x), grouped=grouped)
@@ -139,14 +133,14 @@ class GatedLinear:
 def rms_norm_for(
     product: Linear | GatedLinear, x: Tensor, weight: Tensor, eps: float
 ) -> Tensor | QuantizedRows:
-    """`layers.rms_norm` of rows [M, C], quantized where the `product` that follows takes e4m3."""
+    """`rms_norm` of rows [M, C], quantized if the next `product` takes e4m3."""
     if product.takes_quantized_rows:
         return rms_norm_quantized(x, weight, eps, grouped=product.takes_groups)
     return rms_norm(x, weight, eps)
 
 
 def make_linear(weight: Tensor | QuantizedWeight, bias: Tensor | None = None) -> Linear:
-    """Prepare a weight [N, K] and a bias [N]; packed where a CPU's kernels serve its dtype."""
+    """Prepare a weight [N, K] and a bias [N]; packed if a CPU's kernels serve its dtype."""
     if isinstance(weight, QuantizedWeight):
         # Scales of a group lie side by side, as a kernel reads them.
         scales = weight.scales if weight.scales.ndim == 1 else weight.scales.T.contiguous().T
@@ -163,7 +157,7 @@ def make_gated_linear(
     up: Tensor | QuantizedWeight,
     activation: Activation = "silu",
 ) -> GatedLinear:
-    """Prepare two weights [N, K] of one kind."""
+    """Prepare gate and up weights [N, K] of one kind."""
     if isinstance(gate, QuantizedWeight):
         assert isinstance(up, QuantizedWeight)
         return GatedLinear(make_linear(join((gate, up))), None, activation)
@@ -174,11 +168,11 @@ def make_gated_linear(
 
 
 def packs(weight: Tensor) -> bool:
-    """Whether a weight is repacked."""
+    """True if `make_linear` packs a weight."""
     return native.serves(weight) or uses_onednn(weight)
 
 
 def uses_onednn(weight: Tensor) -> bool:
-    """Whether oneDNN is there for the device and the dtype of a weight."""
+    """True if oneDNN serves the device and the dtype of a weight."""
     on_cpu = weight.device.type == "cpu" and not uses_triton(weight.device)
     return on_cpu and onednn.serves(weight.dtype)

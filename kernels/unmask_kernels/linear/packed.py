@@ -1,4 +1,4 @@
-"""What a weight that was repacked for a CPU does."""
+"""Protocol of weights packed for a CPU."""
 
 from typing import Protocol, Self
 
@@ -8,7 +8,7 @@ from unmask_kernels.layers.ops import Activation
 
 
 class PackedWeight(Protocol):
-    """A weight [N, K], with or without a bias, whose every row is the same in any company."""
+    """A packed weight [N, K], with or without a bias; its products are batch-invariant."""
 
     def product(self, x: Tensor) -> Tensor:
         """Rows [M, N] of rows [M, K]."""
@@ -19,5 +19,5 @@ class PackedWeight(Protocol):
         ...
 
     def gate(self, x: Tensor, up: Self, activation: Activation) -> Tensor:
-        """Rows [M, N] through an activation, times those of another weight of this shape."""
+        """Activation of rows [M, N], times the rows of `up`, a weight of this shape."""
         ...

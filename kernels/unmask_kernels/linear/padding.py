@@ -1,4 +1,4 @@
-"""Padding of rows, where products would depend on their number or be slow for it."""
+"""Row padding that keeps products batch-invariant, or fast."""
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +9,10 @@ from unmask_kernels.dispatch import uses_native
 FEWEST_ROWS = 4
 MIN_ROW_UNIT = 8
 MAX_ROW_UNITS = 16
-# For such numbers of rows, and multiples of them, cuBLAS was not seen to cut a row's sum in parts.
-# As many cost a GPU no more than one does: it waits for the weights.
+# For multiples of so many rows, cuBLAS was not seen to split a row's sum. They cost a GPU no more
+# than one row does: it waits for the weights.
 GPU_ROW_UNIT = 128
-W8A8_ROW_UNIT = 64  # of our own products, whose sums follow no number of rows
+W8A8_ROW_UNIT = 64  # of our own products, batch-invariant for any number
 
 
 def pad_rows(x: Tensor, unit: int | None = None) -> Tensor:

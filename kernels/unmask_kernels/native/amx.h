@@ -1,11 +1,11 @@
-/* Sums of products of bfloat16 rows and panels by AMX, in whose registers lie 16 lines of 64 bytes.
+/* Sums of products of bfloat16 rows and panels by AMX; a tile register is 16 lines of 64 bytes.
 
-   A register of rows has TILE rows of UNIT inputs, one of a panel TILE pairs of inputs for TILE of its
-   outputs, and one of sums TILE rows of TILE outputs. Two of the first kind and two of the second are
-   multiplied with each other. Rows that do not fill a tile share some with the tile before. */
+   A register of rows holds TILE rows of UNIT inputs, one of a panel TILE pairs of inputs for TILE
+   outputs, and one of sums TILE rows of TILE outputs. Two registers of rows are multiplied with two of
+   a panel. A last tile with fewer rows overlaps the tile before. */
 
-#ifndef TILES_H
-#define TILES_H
+#ifndef AMX_H
+#define AMX_H
 
 #define UPPER_LEFT 0 /* registers of sums */
 #define UPPER_RIGHT 1
@@ -23,12 +23,12 @@ typedef struct {
     uint8_t lines[16];
 } Shapes;
 
-static _Thread_local int tile_rows; /* that registers are set up for; 0 for none */
+static _Thread_local int tile_rows; /* rows of the configured registers; 0 for none */
 
-/* Have in memory what was written: the intrinsics do not tell a compiler all that they read. */
+/* Force writes to memory: compilers do not know all that the intrinsics read. */
 INLINE void settle(const void *written) { __asm__ volatile("" : : "r"(written) : "memory"); }
 
-/* Set registers up for rows in tiles of one height. */
+/* Configure the registers for tiles of `rows` rows. */
 static void shape_tiles(int rows)
 {
     if (rows == tile_rows) return;
@@ -42,14 +42,14 @@ static void shape_tiles(int rows)
     tile_rows = rows;
 }
 
-/* Leave the registers to others, as oneDNN, and nothing for the system to keep. */
+/* Release the registers for oneDNN, and for cheaper context switches. */
 static void release_tiles(void)
 {
     if (tile_rows) _tile_release();
     tile_rows = 0;
 }
 
-/* The sums of one tile of rows, or of two, while fetching some lines ahead. */
+/* Sums of one tile of rows, or of two, while prefetching some lines. */
 INLINE void add_tiles(int two, const row_entry *upper, const row_entry *lower, int64_t over_rows,
                       const entry *panel, int64_t inputs, const char *ahead, int64_t every,
                       vec (*upper_sums)[VECTORS], vec (*lower_sums)[VECTORS])
@@ -88,7 +88,7 @@ INLINE void add_tiles(int two, const row_entry *upper, const row_entry *lower, i
     }
 }
 
-/* The sums [rows, WIDTH] of a block of rows and a panel; there are UNIT inputs or a multiple. */
+/* Sums [rows, WIDTH] of a block of rows and a panel; inputs are a multiple of UNIT. */
 static void add_block(const row_entry *x, int64_t rows, int64_t over_rows, const entry *panel,
                       int64_t inputs, vec (*sums)[VECTORS])
 {
@@ -99,12 +99,12 @@ static void add_block(const row_entry *x, int64_t rows, int64_t over_rows, const
     for (int64_t pass = 0; pass < passes; pass++) {
         int64_t first = 2 * TILE * pass, upper = first < rows - height ? first : rows - height;
         int64_t lower = first + TILE < rows - height ? first + TILE : rows - height;
-        const char *own = ahead + fetched * pass * UNIT * WIDTH * sizeof *panel;
+        const char *lines = ahead + fetched * pass * UNIT * WIDTH * sizeof *panel;
         if (first + TILE < rows)
-            add_tiles(1, x + upper * over_rows, x + lower * over_rows, over_rows, panel, inputs, own,
+            add_tiles(1, x + upper * over_rows, x + lower * over_rows, over_rows, panel, inputs, lines,
                       passes, sums + upper, sums + lower);
         else
-            add_tiles(0, x + upper * over_rows, NULL, over_rows, panel, inputs, own, passes,
+            add_tiles(0, x + upper * over_rows, NULL, over_rows, panel, inputs, lines, passes,
                       sums + upper, NULL);
     }
 }

@@ -1,7 +1,7 @@
-/* Numbers as they are stored, float32 or with -DBF16 bfloat16; they are computed with in float32. */
+/* Stored numbers, float32 or with -DBF16 bfloat16; all arithmetic is float32. */
 
-#ifndef NUMBERS_H
-#define NUMBERS_H
+#ifndef BF16_H
+#define BF16_H
 
 #include "simd.h"
 
@@ -17,13 +17,13 @@ INLINE float widened(number x)
     return wide;
 }
 
-/* To the nearest, and of two to the even one. */
+/* Round to nearest even. */
 INLINE number narrowed(float x)
 {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded; /* or a NaN became 0 */
+    return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded; /* a NaN would become 0 */
 }
 
 INLINE void widen(float *restrict to, const number *restrict from, int64_t count)

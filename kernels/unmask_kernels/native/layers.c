@@ -1,21 +1,21 @@
-/* What lies between a layer's products: norms, rotation, keys and values to their pages. */
+/* RMS norms, QK norm with RoPE, and KV writes. */
 
 #include "bf16.h"
 #include "thread_pool.h"
 
 #include <math.h>
 
-#define SUMS 2 /* at a time, none of which waits for another */
+#define SUMS 2 /* independent sums at a time */
 
-/* What a row [size] is multiplied by to have a mean square of one (Zhang and Sennrich, 2019). */
+/* Factor of a row [size] that makes its mean square one (Zhang and Sennrich, 2019). */
 static float norm_scale(const float *x, int64_t size, float eps)
 {
     vec squares[SUMS] = {0};
     int64_t i = 0;
     for (; i + SUMS * LANES <= size; i += SUMS * LANES)
         for (int s = 0; s < SUMS; s++) {
-            vec own = *(const loose *)(x + i + s * LANES);
-            squares[s] += own * own;
+            vec part = *(const loose *)(x + i + s * LANES);
+            squares[s] += part * part;
         }
     for (int s = 1; s < SUMS; s++) squares[0] += squares[s];
     float sum = sum_of(squares[0]);
@@ -23,7 +23,7 @@ static float norm_scale(const float *x, int64_t size, float eps)
     return 1 / sqrtf(sum / size + eps);
 }
 
-/* Normalise a row [size], round it as it would be if it were stored, and multiply it by a weight. */
+/* Normalise a row [size], round it to its stored type, and multiply it by a weight. */
 static void normalise(float *x, const number *weight, int64_t size, float eps)
 {
     float scale = norm_scale(x, size, eps);
@@ -41,10 +41,10 @@ static void normalise_row(const void *work, int64_t row, int thread)
 {
     (void)thread;
     const Norm *n = work;
-    float own[n->size];
-    widen(own, n->x + row * n->size, n->size);
-    normalise(own, n->weight, n->size, n->eps);
-    narrow(n->out + row * n->size, own, n->size);
+    float values[n->size];
+    widen(values, n->x + row * n->size, n->size);
+    normalise(values, n->weight, n->size, n->eps);
+    narrow(n->out + row * n->size, values, n->size);
 }
 
 void rms_norm(const number *x, const number *weight, number *out, int64_t rows, int64_t size, float eps,
@@ -54,8 +54,8 @@ void rms_norm(const number *x, const number *weight, number *out, int64_t rows, 
     run_parts(normalise_row, &norm, rows, rows < FEWEST_ROWS ? 1 : threads);
 }
 
-/* Turn the halves of a head [size] by angles given as cosines and sines [size / 2]. */
-static void turn(float *x, const number *cosines, const number *sines, int64_t size)
+/* RoPE of a head [size] in halves, with cosines and sines [size / 2]. */
+static void rotate(float *x, const number *cosines, const number *sines, int64_t size)
 {
     int64_t half = size / 2;
     for (int64_t i = 0; i < half; i++) {
@@ -77,25 +77,25 @@ typedef struct {
     int64_t query_heads, kv_heads, size;
 } Heads;
 
-static void place_row(const void *work, int64_t row, int thread)
+static void store_row(const void *work, int64_t row, int thread)
 {
     (void)thread;
     const Heads *h = work;
     int64_t size = h->size, half = size / 2, slot = h->slots[row] * h->kv_heads;
-    int64_t turned = h->query_heads + h->kv_heads, num_heads = turned + h->kv_heads;
-    float own[size];
+    int64_t rotated = h->query_heads + h->kv_heads, num_heads = rotated + h->kv_heads;
+    float values[size];
     for (int64_t head = 0; head < num_heads; head++) {
         number *to = head < h->query_heads ? h->queries + (row * h->query_heads + head) * size
-                     : head < turned       ? h->key_pages + (slot + head - h->query_heads) * size
-                                           : h->value_pages + (slot + head - turned) * size;
-        widen(own, h->heads + (row * num_heads + head) * size, size);
-        if (head < h->normalised) normalise(own, h->norms + head * size, size, h->eps);
-        if (head < turned) turn(own, h->cosines + row * half, h->sines + row * half, size);
-        narrow(to, own, size);
+                     : head < rotated      ? h->key_pages + (slot + head - h->query_heads) * size
+                                           : h->value_pages + (slot + head - rotated) * size;
+        widen(values, h->heads + (row * num_heads + head) * size, size);
+        if (head < h->normalised) normalise(values, h->norms + head * size, size, h->eps);
+        if (head < rotated) rotate(values, h->cosines + row * half, h->sines + row * half, size);
+        narrow(to, values, size);
     }
 }
 
-/* Heads of a projection to queries and to the slots of pages; the first of a row are normalised. */
+/* QK norm of the first `normalised` heads, RoPE, and KV writes; see layers/ops.py. */
 void qk_norm_rope_store(const number *heads, const number *norms, int64_t normalised, float eps,
                  const number *cosines, const number *sines, number *key_pages, number *value_pages,
                  const int64_t *slots, number *queries, int64_t rows, int64_t query_heads,
@@ -103,5 +103,5 @@ void qk_norm_rope_store(const number *heads, const number *norms, int64_t normal
 {
     Heads work = {heads,     norms,       normalised, eps,     cosines,     sines,
                   key_pages, value_pages, slots,      queries, query_heads, kv_heads, size};
-    run_parts(place_row, &work, rows, rows < FEWEST_ROWS ? 1 : threads);
+    run_parts(store_row, &work, rows, rows < FEWEST_ROWS ? 1 : threads);
 }

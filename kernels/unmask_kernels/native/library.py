@@ -1,7 +1,7 @@
-"""The C kernels, compiled once on a machine and for its instructions, as Triton compiles its own.
+"""The C kernels, compiled once on a machine for its instructions, and cached.
 
-Without a C compiler, on a CPU without AVX2, or with `UNMASK_NATIVE=0` in the
-environment there are none, and torch's own operations do the work.
+There are none without a C compiler, on a CPU without AVX2, or with `UNMASK_NATIVE=0` in the
+environment: torch's operations run instead.
 """
 
 import ctypes
@@ -23,10 +23,10 @@ from torch import Tensor
 logger = logging.getLogger(__name__)
 
 FOLDER = Path(__file__).parent
-SOURCES = "products.c", "attention.c", "layers.c", "likelihoods.c", "thread_pool.c"
+SOURCES = "products.c", "attention.c", "layers.c", "softmax_stats.c", "thread_pool.c"
 INSTRUCTIONS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx512f", "-mfma")}
 FORMATS = {torch.float32: (), torch.bfloat16: ("-DBF16",)}
-# How a CPU multiplies bfloat16, if it does.
+# Flags for a CPU's bfloat16 instructions.
 TILES = "-DTILES", "-mamx-tile", "-mamx-bf16"
 PAIRS = "-DPAIRS", "-mavx512bf16"
 FLAGS = (
@@ -51,7 +51,7 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
         None,
         (*(_pointer,) * 4, _size, *(_pointer,) * 5, *(_size,) * 4, _float, _float, _pointer, _int),
     ),
-    "likelihoods": (None, (*(_pointer,) * 5, _size, _size, _int)),
+    "softmax_stats": (None, (*(_pointer,) * 5, _size, _size, _int)),
     "rms_norm": (None, (*(_pointer,) * 3, _size, _size, _float, _int)),
     "qk_norm_rope_store": (
         None,
@@ -62,8 +62,8 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
 
 
 @functools.cache
-def library(dtype: torch.dtype) -> CDLL | None:
-    """The kernels for a dtype, compiled if they are not in the cache; None where there are none."""
+def library(dtype: torch.dtype, sources: Path = FOLDER) -> CDLL | None:
+    """The kernels for a dtype, compiled if they are not in the cache; None if there are none."""
     is_served = sys.platform.startswith("linux") and platform.machine() == "x86_64"
     if dtype not in FORMATS or not is_served or os.environ.get("UNMASK_NATIVE", "1") == "0":
         return None
@@ -72,81 +72,84 @@ def library(dtype: torch.dtype) -> CDLL | None:
     if instructions is None or compiler is None:
         return None
     try:
-        made = load(compile_to(cache_folder(), compiler, (*instructions, *_format(dtype))))
+        flags = *instructions, *_format(dtype)
+        compiled = load(compile_to(cache_folder(), compiler, flags, sources))
     except (OSError, subprocess.SubprocessError) as error:
-        told = getattr(error, "stderr", None) or str(error)
-        logger.warning("%s compiles no kernels for this CPU, which is slower: %s", compiler, told)
+        message = getattr(error, "stderr", None) or str(error)
+        logger.warning("C kernels do not compile, torch is slower: %s: %s", compiler, message)
         return None
-    if not multiplies(made, dtype):
-        logger.warning("what %s compiles for this CPU is wrong, torch is used: slower", compiler)
+    if not multiplies(compiled, dtype):
+        logger.warning("the arithmetic of %s's C kernels is wrong, torch is slower", compiler)
         return None
-    return made
+    return compiled
 
 
 def kernels(dtype: torch.dtype) -> CDLL:
-    """The kernels for a dtype, for what was planned or packed for them."""
-    found = library(dtype)
-    assert found is not None, "who planned for kernels has them"
-    return found
+    """The kernels for a dtype, which a plan or a packed weight was made for."""
+    compiled = library(dtype)
+    assert compiled is not None, "plans and packed weights need C kernels"
+    return compiled
 
 
 def address(tensor: Tensor | None) -> int | None:
-    """Where the numbers of a tensor lie, or NULL."""
+    """Data pointer of a tensor, or NULL."""
     return None if tensor is None else tensor.data_ptr()
 
 
 def load(file: Path) -> CDLL:
     """A compiled library with the types of its functions; raises `OSError`."""
-    found = CDLL(str(file))
+    compiled = CDLL(str(file))
     for name, (result, arguments) in SIGNATURES.items():
-        function = getattr(found, name)
+        function = getattr(compiled, name)
         function.restype, function.argtypes = result, arguments
-    return found
+    return compiled
 
 
-def compile_to(folder: Path, compiler: str, instructions: tuple[str, ...]) -> Path:
-    """The library in a folder, made if it is not there yet.
+def compile_to(
+    folder: Path, compiler: str, instructions: tuple[str, ...], sources: Path = FOLDER
+) -> Path:
+    """The library in a folder, compiled from `sources` if it is not there yet.
 
     Raises `OSError` and `subprocess.SubprocessError`.
     """
     flags = [*FLAGS, *instructions]
-    text = b"".join(path.read_bytes() for path in sorted(FOLDER.glob("*.[ch]")))
+    text = b"".join(path.read_bytes() for path in sorted(sources.glob("*.[ch]")))
     key = hashlib.sha256(text + "\0".join((compiler, *flags)).encode()).hexdigest()[:16]
     file = folder / f"kernels-{key}.so"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as room:  # others may be making it as well
-            made = Path(room) / file.name
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:  # others may compile it too
+            output = Path(scratch) / file.name
             subprocess.run(
-                [compiler, *flags, "-o", str(made), *(str(FOLDER / name) for name in SOURCES)],
+                [compiler, *flags, "-o", str(output), *(str(sources / name) for name in SOURCES)],
                 check=True,
                 capture_output=True,
                 text=True,
                 timeout=COMPILE_TIMEOUT_S,
             )
-            made.replace(file)
+            output.replace(file)
     return file
 
 
 def multiplies(native: CDLL, dtype: torch.dtype) -> bool:
-    """Whether a product by compiled kernels is torch's."""
+    """True if a product by compiled kernels equals torch's."""
     rows, outputs, inputs = 35, 37, 96
     numbers = torch.arange(outputs * inputs) * 7 % 11 - 5
     weight = numbers.view(outputs, inputs).to(dtype)
     x = (torch.arange(rows * inputs) * 5 % 7 - 3).view(rows, inputs)
     panels = weight.new_empty(2 * (outputs + native.panel_width()) * inputs)
-    found = weight.new_empty(rows, outputs)
+    out = weight.new_empty(rows, outputs)
     start = -panels.data_ptr() % ALIGNMENT // dtype.itemsize
-    own = x.to(dtype if native.row_entry_size() == dtype.itemsize else torch.float32)
-    place = panels[start:].data_ptr()
-    native.pack(weight.data_ptr(), *weight.stride(), place, outputs, inputs, 1)
-    pointers = own.data_ptr(), place, None, found.data_ptr()
+    rows_in = x.to(dtype if native.row_entry_size() == dtype.itemsize else torch.float32)
+    panels_ptr = panels[start:].data_ptr()
+    native.pack(weight.data_ptr(), *weight.stride(), panels_ptr, outputs, inputs, 1)
+    pointers = rows_in.data_ptr(), panels_ptr, None, out.data_ptr()
     native.product(*pointers, rows, inputs, outputs, False, 1)
-    return torch.equal(found, (x.float() @ weight.float().T).to(dtype))
+    return torch.equal(out, (x.float() @ weight.float().T).to(dtype))
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: `unmask` in `XDG_CACHE_HOME`, or in `~/.cache`."""
+    """Folder of compiled kernels: `unmask` in `XDG_CACHE_HOME`, or in `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unmask"
 
 
@@ -160,4 +163,4 @@ def _format(dtype: torch.dtype) -> tuple[str, ...]:
 
 def _compiler() -> str | None:
     names = (os.environ.get("CC"), "gcc", "cc", "clang")
-    return next((found for name in names if name and (found := shutil.which(name))), None)
+    return next((path for name in names if name and (path := shutil.which(name))), None)

@@ -13,10 +13,10 @@ CPU = torch.device("cpu")
 
 
 def reserve(shape: Sequence[int], dtype: torch.dtype, device: torch.device = CPU) -> Tensor:
-    """A tensor, not yet filled; on a CPU its memory is the system's again once it is freed.
+    """An uninitialised tensor; on a CPU its memory returns to the system once it is freed.
 
-    Taken from glibc, what is read and freed once it is packed would leave places between weights
-    that are just too small for the next ones, and loading would hold twice the weights.
+    Tensors from glibc, freed once they are packed, would leave holes just too small for the next
+    weights, and loading would hold the weights twice.
     """
     num_bytes = math.prod(shape) * dtype.itemsize
     is_mapped = device.type == "cpu" and sys.platform.startswith("linux")

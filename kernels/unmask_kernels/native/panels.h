@@ -1,13 +1,13 @@
-/* Sums of products of rows with panels, which are WIDTH outputs of a weight, [inputs, WIDTH].
+/* Batch-invariant sums of products of rows with panels [inputs, WIDTH], WIDTH outputs of a weight.
 
-   A tile of up to TILE rows is summed in registers, over one input after the other: however many
-   rows there are, and however many threads, a sum has the same terms in the same order. While a
-   panel is multiplied the next one is fetched, since with few rows a product takes as long as
-   reading its weight does. (Goto and van de Geijn, 2008)
+   A tile of up to TILE rows is summed in registers, one input after the other: a sum has the same
+   terms in the same order for any number of rows and threads. While a panel is multiplied the next
+   one is prefetched, since a product of few rows takes as long as reading its weight (Goto and van
+   de Geijn, 2008).
 
-   Entries are float32, or bfloat16, of which a panel holds pairs of inputs; sums are float32 either
-   way. A CPU multiplies bfloat16 in tiles of its own (-DTILES, for AMX) or in pairs (-DPAIRS, for
-   AVX512_BF16); for another, weights are widened on the way and rows before. */
+   Entries are float32, or bfloat16 in pairs of inputs; sums are float32. A CPU multiplies bfloat16
+   in AMX tiles (-DTILES) or in pairs (-DPAIRS, AVX512_BF16); without either, weights are widened in
+   registers and rows before. */
 
 #ifndef PANELS_H
 #define PANELS_H
@@ -26,15 +26,15 @@
 
 #ifdef TILES
 #define TILE 16 /* rows and, of float32, columns of a register of AMX */
-#define UNIT 32 /* inputs that are multiplied at a time */
+#define UNIT 32 /* inputs multiplied at a time */
 #else
 #define TILE (LANES == 16 ? 12 : 6)
 #define UNIT PAIR
 #endif
-#define VECTORS 2 /* a tile is TILE by VECTORS registers, and leaves some for weights */
+#define VECTORS 2 /* a tile is TILE by VECTORS registers, which leaves some for weights */
 #define WIDTH (LANES * VECTORS)
 #define BLOCK (LANES == 16 ? 192 : 96) /* rows that share a pass over a panel */
-#define CHUNK 2048                     /* inputs of a panel that stay in the second cache */
+#define CHUNK 2048                     /* inputs of a panel that stay in the L2 cache */
 #define LINE 64                        /* bytes */
 
 #ifdef BF16_PANELS
@@ -50,7 +50,7 @@ typedef entry row_entry;
 typedef float row_entry;
 #endif
 
-/* Fetch `lines` of a weight that is multiplied next. */
+/* Prefetch `lines` of the weight that is multiplied next. */
 INLINE void fetch(const char *ahead, int lines)
 {
     for (int i = 0; i < lines; i++) __builtin_prefetch(ahead + i * LINE, 0, 2);
@@ -61,7 +61,7 @@ INLINE void fetch(const char *ahead, int lines)
 #else
 
 #if defined(BF16_PANELS) && !defined(PAIRS)
-#define HALVES 2 /* of a place's pairs, which are widened and multiplied one after the other */
+#define HALVES 2 /* of a place's pairs, widened and multiplied one after the other */
 #else
 #define HALVES 1
 #endif
@@ -81,13 +81,13 @@ INLINE vec add_product(vec sum, vec weights, const row_entry *x)
 #else
     sum += weights * *x;
 #if HALVES > 1 && LANES * 4 == REGISTER
-    __asm__("" : "+v"(sum)); /* stays where it is: gcc would move some sums to memory and back */
+    __asm__("" : "+v"(sum)); /* pins it: gcc would spill some sums */
 #endif
     return sum;
 #endif
 }
 
-/* Add the products of `num` rows and a part of a panel to `sums`, while fetching some lines ahead. */
+/* Add the products of `num` rows and a part of a panel to `sums`, while prefetching some lines. */
 INLINE void add_tile(int num, const row_entry *x, int64_t over_rows, int64_t over_inputs,
                      const entry *panel, int64_t inputs, const char *ahead, int64_t every,
                      vec (*sums)[VECTORS])
@@ -103,10 +103,10 @@ INLINE void add_tile(int num, const row_entry *x, int64_t over_rows, int64_t ove
         }
         for (int half = 0; half < HALVES; half++) {
             for (int v = 0; v < VECTORS; v++) weights[v] = weights_of(panel + k * WIDTH, half, v);
-            const row_entry *own = x + (k + half) * over_inputs;
+            const row_entry *inputs_of_rows = x + (k + half) * over_inputs;
             for (int i = 0; i < num; i++)
                 for (int v = 0; v < VECTORS; v++)
-                    held[i][v] = add_product(held[i][v], weights[v], own + i * over_rows);
+                    held[i][v] = add_product(held[i][v], weights[v], inputs_of_rows + i * over_rows);
         }
     }
     for (int i = 0; i < num; i++)

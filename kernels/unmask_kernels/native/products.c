@@ -1,19 +1,19 @@
 /* Products of rows with a packed weight, and experts made of them; see panels.h.
 
-   A weight [N, K] is cut into panels, which a product reads in the order in which they lie. */
+   A weight [N, K] is cut into panels, which a product reads in order of their addresses. */
 
 #include "panels.h"
 #include "thread_pool.h"
 
-#define LEAST_PART (UNIT == 32 ? 1 << 23 : 1 << 19) /* numbers multiplied in a part */
-#define EXTRA_ROWS 8 /* whose time it takes to read a weight */
+#define LEAST_PART (UNIT == 32 ? 1 << 23 : 1 << 19) /* multiplications of a part */
+#define EXTRA_ROWS 8 /* as long as reading a weight takes */
 
 enum { SILU, GELU };
 
 typedef struct {
     const row_entry *x; /* [rows, inputs] */
     const entry *panels;
-    const float *bias; /* [outputs], filled up to whole panels, or NULL */
+    const float *bias; /* [outputs], padded to whole panels, or NULL */
     number *out;       /* [rows, outputs] */
     int64_t rows, inputs, outputs;
 } Product;
@@ -42,7 +42,7 @@ static void pack_panel(const void *work, int64_t panel, int thread)
             to[PAIR * j + k % PAIR] = j < width ? from[j * p->over_outputs + k * p->over_inputs] : 0;
 }
 
-/* Copy a weight of any strides to panels, with zeros up to whole ones. */
+/* Copy a weight of any strides to panels, padded with zeros. */
 void pack(const number *weight, int64_t over_outputs, int64_t over_inputs, entry *panels,
           int64_t outputs, int64_t inputs, int threads)
 {
@@ -52,22 +52,22 @@ void pack(const number *weight, int64_t over_outputs, int64_t over_inputs, entry
 
 INLINE vec activated(vec x, int activation)
 {
-    /* GELU by its hyperbolic tangent is x times a sigmoid as well: 1 + tanh(u) = 2 sigmoid(2 u). */
+    /* The tanh approximation of GELU is x times a sigmoid too: 1 + tanh(u) = 2 sigmoid(2 u). */
     vec slope = activation == SILU ? x : x * (1.5957691216f + 0.0713548162f * x * x);
     return x / (1.0f + exponential(-slope));
 }
 
-/* Write the sums of a block's rows, `width` of them, with a bias and perhaps what was there. */
+/* Write the sums of a block's rows, `width` outputs of each, plus the bias and, if it adds, `out`. */
 INLINE void write_rows(const Product *p, int64_t row, int64_t rows, int64_t first, int64_t width,
                        int adds, vec (*sums)[VECTORS])
 {
-    vec there[VECTORS] = {0};
+    vec residual[VECTORS] = {0};
     for (int64_t i = 0; i < rows; i++) {
         number *out = p->out + (row + i) * p->outputs + first;
-        if (adds) widen((float *)there, out, width);
+        if (adds) widen((float *)residual, out, width);
         for (int v = 0; v < VECTORS; v++) {
             if (p->bias != NULL) sums[i][v] += *(const loose *)(p->bias + first + v * LANES);
-            if (adds) sums[i][v] += there[v];
+            if (adds) sums[i][v] += residual[v];
         }
         narrow(out, (const float *)sums[i], width);
     }
@@ -86,7 +86,7 @@ static void multiply_panel(const Product *p, int64_t row, int64_t panel, int add
         write_rows(p, row, rows, first, WIDTH, 0, sums);
 }
 
-/* A block of `gate`, activated, times the same of `up`, which reads the same rows and writes none. */
+/* A block of the activated gate times up, which reads the same rows and has no output. */
 static void multiply_gated(const Product *gate, const Product *up, int64_t row, int64_t panel,
                            int activation)
 {
@@ -107,9 +107,9 @@ static void multiply_gated(const Product *gate, const Product *up, int64_t row, 
     }
 }
 
-/* A product, or two of which one gates the other, cut into parts: some panels, for a block of rows. */
+/* A product, or a gate and up product, cut into parts: some panels, for a block of rows. */
 typedef struct {
-    Product first, up; /* the latter without panels where nothing is gated */
+    Product first, up; /* `up` has no panels if nothing is gated */
     int adds, activation;
     int64_t panels, panels_a_part, parts_a_block, parts;
 } Job;
@@ -139,7 +139,7 @@ static void run_panels(const void *work, int64_t part, int thread)
     release_tiles();
 }
 
-/* Rows through a weight [outputs, inputs], written or added to what is there. */
+/* Rows times a weight [outputs, inputs], written or added to `out`. */
 void product(const row_entry *x, const entry *panels, const float *bias, number *out, int64_t rows,
              int64_t inputs, int64_t outputs, int adds, int threads)
 {
@@ -148,7 +148,7 @@ void product(const row_entry *x, const entry *panels, const float *bias, number 
     run_parts(run_panels, &job, job.parts, threads);
 }
 
-/* Rows through two weights [outputs, inputs] of which one gates the other (Shazeer, 2020). */
+/* Activated gate times up of rows, weights [outputs, inputs] (Shazeer, 2020). */
 void gated_product(const row_entry *x, const entry *gate, const float *gate_bias, const entry *up,
                    const float *up_bias, number *out, int64_t rows, int64_t inputs, int64_t outputs,
                    int activation, int threads)
@@ -161,13 +161,13 @@ void gated_product(const row_entry *x, const entry *gate, const float *gate_bias
 
 typedef struct {
     const number *x;      /* [rows, columns] */
-    const float *shares;  /* [rows, top] */
-    const entry *panels;  /* of each expert the gate's, the other factor's and the way back's */
+    const float *topk_weights; /* [rows, top] */
+    const entry *panels;  /* gate, up and down of each expert */
     number *parts, *out;  /* [rows * top, columns], [rows, columns] */
     int64_t top, columns, inner;
     int activation;
     const int64_t *starts, *places;
-    char *room;
+    char *workspace;
 } Experts;
 
 static int64_t panels_size(int64_t outputs, int64_t inputs)
@@ -196,28 +196,30 @@ static void copy_row(row_entry *to, const number *from, int64_t count)
 #endif
 }
 
-/* Up to BLOCK of an expert's rows; `room` is for them, and what is made of them in between. */
-static void send_block(const Experts *e, const entry *gate, const int64_t *places, int64_t rows,
-                       char *room)
+/* Up to BLOCK rows of an expert; `workspace` holds them and their activations. */
+static void run_expert_block(const Experts *e, const entry *gate, const int64_t *places, int64_t rows,
+                             char *workspace)
 {
     int64_t columns = e->columns, inner = e->inner;
-    number *hidden = (number *)room, *made = hidden + BLOCK * inner;
-    row_entry *own = (row_entry *)(made + BLOCK * columns);
+    number *hidden = (number *)workspace, *results = hidden + BLOCK * inner;
+    row_entry *rows_in = (row_entry *)(results + BLOCK * columns);
     const entry *up = gate + panels_size(inner, columns), *down = up + panels_size(inner, columns);
     for (int64_t i = 0; i < rows; i++)
-        copy_row(own + i * columns, e->x + places[i] / e->top * columns, columns);
-    Product opened = {own, gate, NULL, hidden, rows, columns, inner}, other = opened;
-    other.panels = up;
+        copy_row(rows_in + i * columns, e->x + places[i] / e->top * columns, columns);
+    Product gate_product = {rows_in, gate, NULL, hidden, rows, columns, inner};
+    Product up_product = gate_product;
+    up_product.panels = up;
     for (int64_t first = 0; first < inner; first += WIDTH)
-        multiply_gated(&opened, &other, 0, first / WIDTH, e->activation);
-    copy_row(own, hidden, rows * inner);
-    Product back = {own, down, NULL, made, rows, inner, columns};
-    for (int64_t first = 0; first < columns; first += WIDTH) multiply_panel(&back, 0, first / WIDTH, 0);
+        multiply_gated(&gate_product, &up_product, 0, first / WIDTH, e->activation);
+    copy_row(rows_in, hidden, rows * inner);
+    Product down_product = {rows_in, down, NULL, results, rows, inner, columns};
+    for (int64_t first = 0; first < columns; first += WIDTH)
+        multiply_panel(&down_product, 0, first / WIDTH, 0);
     for (int64_t i = 0; i < rows; i++)
-        memcpy(e->parts + places[i] * columns, made + i * columns, columns * sizeof *made);
+        memcpy(e->parts + places[i] * columns, results + i * columns, columns * sizeof *results);
 }
 
-/* Rows sorted by their experts: those of expert i are places[starts[i]] to places[starts[i + 1]]. */
+/* Sort rows by expert: rows of expert i are places[starts[i]] to places[starts[i + 1]]. */
 static void sort_rows(const int64_t *ids, int64_t num_places, int64_t num_experts, int64_t *starts,
                       int64_t *places)
 {
@@ -228,18 +230,18 @@ static void sort_rows(const int64_t *ids, int64_t num_places, int64_t num_expert
 }
 
 /* All of an expert's rows. */
-static void send_rows(const void *work, int64_t expert, int thread)
+static void run_expert(const void *work, int64_t expert, int thread)
 {
     const Experts *e = work;
     const entry *gate = e->panels + expert * expert_size(e->columns, e->inner);
     int64_t last = e->starts[expert + 1];
     for (int64_t first = e->starts[expert]; first < last; first += BLOCK)
-        send_block(e, gate, e->places + first, last - first < BLOCK ? last - first : BLOCK,
-                   e->room + thread * expert_workspace(e->columns, e->inner));
+        run_expert_block(e, gate, e->places + first, last - first < BLOCK ? last - first : BLOCK,
+                         e->workspace + thread * expert_workspace(e->columns, e->inner));
     release_tiles();
 }
 
-/* The sum [columns] of a row's parts [top, columns] by their shares, one after another. */
+/* Sum [columns] of a row's parts [top, columns] by top-k weights, in order. */
 static void sum_parts(const void *work, int64_t row, int thread)
 {
     (void)thread;
@@ -250,22 +252,24 @@ static void sum_parts(const void *work, int64_t row, int thread)
         vec total[VECTORS] = {0}, part[VECTORS] = {0};
         for (int64_t k = 0; k < e->top; k++) {
             widen((float *)part, parts + k * e->columns + c, width);
-            for (int v = 0; v < VECTORS; v++) total[v] += part[v] * e->shares[row * e->top + k];
+            for (int v = 0; v < VECTORS; v++) total[v] += part[v] * e->topk_weights[row * e->top + k];
         }
         narrow(e->out + row * e->columns + c, (const float *)total, width);
     }
 }
 
-/* Rows x [rows, columns] through the experts ids [rows, top], summed in order by shares [rows, top].
+/* Rows x [rows, columns] through the experts ids [rows, top], summed in order by top-k weights.
 
-   `starts` [num_experts + 2], `places` [rows * top], `parts` [rows * top, columns] and `room`, one of
-   `expert_workspace` for each thread, are overwritten. */
-void experts(const number *x, const int64_t *ids, const float *shares, const entry *panels, number *out,
-             int64_t rows, int64_t top, int64_t num_experts, int64_t columns, int64_t inner,
-             int activation, int64_t *starts, int64_t *places, number *parts, char *room, int threads)
+   `starts` [num_experts + 2], `places` [rows * top], `parts` [rows * top, columns] and `workspace`,
+   `expert_workspace` bytes for each thread, are overwritten. */
+void experts(const number *x, const int64_t *ids, const float *topk_weights, const entry *panels,
+             number *out, int64_t rows, int64_t top, int64_t num_experts, int64_t columns, int64_t inner,
+             int activation, int64_t *starts, int64_t *places, number *parts, char *workspace,
+             int threads)
 {
-    Experts e = {x, shares, panels, parts, out, top, columns, inner, activation, starts, places, room};
+    Experts e = {x,   topk_weights, panels,     parts,  out,    top, columns,
+                 inner, activation,  starts, places, workspace};
     sort_rows(ids, rows * top, num_experts, starts, places);
-    run_parts(send_rows, &e, num_experts, threads);
+    run_parts(run_expert, &e, num_experts, threads);
     run_parts(sum_parts, &e, rows, rows < FEWEST_ROWS ? 1 : threads);
 }

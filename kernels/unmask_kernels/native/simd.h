@@ -1,7 +1,7 @@
 /* Vectors of float32 as wide as the CPU's registers. */
 
-#ifndef VECTORS_H
-#define VECTORS_H
+#ifndef SIMD_H
+#define SIMD_H
 
 #include <immintrin.h>
 #include <stdint.h>
@@ -27,7 +27,7 @@ INLINE vec choose(ivec mask, vec yes, vec no)
     return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
 }
 
-/* Of two numbers the larger or the smaller; the second where one is a NaN. */
+/* The larger or smaller of two numbers; the second if one is a NaN. */
 #if LANES * 4 != REGISTER
 INLINE vec larger(vec a, vec b) { return choose(a > b, a, b); }
 INLINE vec smaller(vec a, vec b) { return choose(a < b, a, b); }

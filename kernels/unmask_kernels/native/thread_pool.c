@@ -12,10 +12,10 @@
 
 #define MOST_THREADS 255
 #define MOST_PARTS INT32_MAX
-#define PAUSES_AWAKE 1000   /* that a thread waits for work before it sleeps, some 20 microseconds */
-#define PAUSES_PATIENT 2000 /* that a caller waits for parts which others are at, before it yields */
+#define PAUSES_AWAKE 1000   /* of a thread before it sleeps, some 20 microseconds */
+#define PAUSES_PATIENT 2000 /* of a caller before it yields, while others finish parts */
 
-/* What is left of a work: its number, how many threads may take of it, parts that nobody took. */
+/* An offer of work packed in a word: its number, its most threads, the parts not taken yet. */
 typedef uint64_t Offer;
 
 static Offer make_offer(uint64_t number, uint64_t threads, uint64_t left)
@@ -28,16 +28,16 @@ static uint32_t left_of(Offer offer) { return (uint32_t)offer; }
 static int threads_of(Offer offer) { return offer >> 32 & 0xff; }
 
 static struct {
-    pthread_mutex_t owner; /* of everything here */
+    pthread_mutex_t owner; /* guards all fields */
     _Atomic Offer offer;
     _Atomic int64_t done;
-    Part *run; /* these three may be read by who has taken a part that is not done yet */
+    Part *run; /* these three are read only by threads with an unfinished part */
     const void *work;
     int64_t parts;
     uint64_t number;
-    _Atomic uint32_t bell; /* changes with each work */
+    _Atomic uint32_t bell; /* changes with each offer */
     _Atomic int sleeping;
-    int threads; /* that were made, and the caller */
+    int threads; /* created ones and the caller */
     int is_prepared;
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER, .threads = 1};
 
@@ -68,11 +68,11 @@ static void *serve(void *number)
 {
     int thread = (int)(intptr_t)number;
     for (;;) {
-        uint32_t heard = atomic_load(&pool.bell);
+        uint32_t bell = atomic_load(&pool.bell);
         for (int i = 0; i < PAUSES_AWAKE && !has_work(thread); i++) __builtin_ia32_pause();
         if (!has_work(thread)) {
             atomic_fetch_add(&pool.sleeping, 1);
-            futex(FUTEX_WAIT, heard);
+            futex(FUTEX_WAIT, bell);
             atomic_fetch_sub(&pool.sleeping, 1);
         }
         take_parts(thread);
@@ -89,16 +89,16 @@ static void forget_threads(void)
     atomic_store(&pool.sleeping, 0);
 }
 
-/* Make threads up to so many, which leave signals to others; fewer where the system has no more. */
+/* Create threads up to `threads`, with signals blocked; fewer if the system has no more. */
 static void make_threads(int threads)
 {
     sigset_t all, before;
     if (!pool.is_prepared) pool.is_prepared = pthread_atfork(NULL, NULL, forget_threads) == 0;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (pthread_t made; pool.threads < threads; pool.threads++) {
-        if (pthread_create(&made, NULL, serve, (void *)(intptr_t)pool.threads) != 0) break;
-        pthread_detach(made);
+    for (pthread_t thread; pool.threads < threads; pool.threads++) {
+        if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)pool.threads) != 0) break;
+        pthread_detach(thread);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
@@ -107,7 +107,7 @@ void run_parts(Part *run, const void *work, int64_t parts, int threads)
 {
     if (threads > parts) threads = parts;
     if (threads > MOST_THREADS) threads = MOST_THREADS;
-    /* Where others are at work, their threads have no time for this one. */
+    /* Run alone while another caller owns the pool. */
     if (threads < 2 || parts > MOST_PARTS || pthread_mutex_trylock(&pool.owner) != 0) {
         for (int64_t part = 0; part < parts; part++) run(work, part, 0);
         return;

@@ -1,7 +1,7 @@
-"""Number of threads of the C kernels, which may be more than torch's.
+"""Number of threads of the C kernels; it may be more than torch's.
 
-Torch's threads meet at a barrier after every operation. `thread_pool.c` hands parts out one by
-one and waits for no thread that has not begun, so a core that is busy elsewhere delays none.
+Torch's threads meet at a barrier after every operation. `thread_pool.c` hands parts out one by one
+and waits for no thread that has not begun, so a core that is busy elsewhere delays none.
 """
 
 import torch
@@ -10,11 +10,11 @@ _num_threads: int | None = None
 
 
 def get_num_threads() -> int:
-    """As many as were set, or as torch has."""
+    """Threads set with `set_num_threads`, or torch's number."""
     return torch.get_num_threads() if _num_threads is None else _num_threads
 
 
 def set_num_threads(count: int | None) -> None:
-    """Set it for the whole process; None for as many as torch has."""
+    """Set the number for the whole process; None for torch's."""
     global _num_threads
     _num_threads = count

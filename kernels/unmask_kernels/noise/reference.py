@@ -1,8 +1,8 @@
-"""One step of a canvas of uniform noise: accept what is certain, renoise the rest, know the end.
+"""One step of a canvas of uniform noise: accept certain positions, renoise the rest, find the end.
 
 The sampler of DiffusionGemma. There is no mask token: a canvas begins as random tokens, every step
-predicts all of its positions anew, and what is emitted at the end are the most likely tokens of the
-last step. Canvases are rows of their own and of one length, so requests never meet.
+predicts all of its positions anew, and the most likely tokens of the last step are the answer.
+Canvases are rows of their own and of one length, so requests never meet.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from torch import Tensor
 class CanvasState:
     """S canvases of L positions between two steps."""
 
-    tokens: Tensor  # [S, L] int64, what the next step reads
+    tokens: Tensor  # [S, L] int64, read by the next step
     draft: Tensor  # [S, L] int64, the most likely tokens of the last step; -1 before the first
-    unchanged: Tensor  # [S] int64, for how many steps the draft has been the same
+    unchanged: Tensor  # [S] int64, steps since the draft changed
 
     @classmethod
     def start(cls, noise: Tensor) -> "CanvasState":
@@ -27,7 +27,7 @@ class CanvasState:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What the model says of S canvases at the temperature of their steps."""
+    """Predictions of S canvases at the temperature of their steps."""
 
     drawn: Tensor  # [S, L] int64, a token drawn at random
     best: Tensor  # [S, L] int64, the most likely token
@@ -39,9 +39,9 @@ class Rules:
     """Parameters of S canvases in a step."""
 
     entropy_bound: Tensor  # [S] float32, nats
-    stability: Tensor  # [S] int64, steps that the draft must not have changed in
+    stability: Tensor  # [S] int64, steps without a change of the draft
     confidence: Tensor  # [S] float32, nats; the mean entropy must be below it
-    is_last: Tensor  # [S] bool, whether no step may follow
+    is_last: Tensor  # [S] bool, no step may follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def accept(entropy: Tensor, bound: Tensor) -> Tensor:
     """The most certain positions whose entropies [S, L], but for the largest, sum to `bound` [S].
 
     EB-Sampler (Ben-Hamu et al., 2025). At least one position of each canvas is accepted. Sums are
-    in float64, lest the order of a device's additions decide.
+    float64, so that the order of a device's additions does not decide.
     """
     ordered, order = entropy.double().sort(dim=-1, stable=True)
     before = ordered.cumsum(-1) - ordered
@@ -74,7 +74,7 @@ def accept(entropy: Tensor, bound: Tensor) -> Tensor:
 
 
 def denoise(state: CanvasState, predictions: Predictions, noise: Tensor, rules: Rules) -> Denoised:
-    """Take drawn tokens where they are accepted and `noise` [S, L] elsewhere (transformers 5.23).
+    """Keep accepted draws, and take `noise` [S, L] elsewhere (transformers 5.23).
 
     A canvas is finished once its draft is stable and its mean entropy small, or its steps are over.
     """

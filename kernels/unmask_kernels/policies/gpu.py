@@ -23,7 +23,7 @@ def _key(values, o_row, m_row, policy, BY_ENTROPY: tl.constexpr):
     if BY_ENTROPY:
         return tl.where(m_row, -tl.load(values + o_row, mask=m_row, other=0.0), float("-inf"))
     b_value = tl.load(values + o_row, mask=m_row, other=-1.0)
-    # In sequence all that are masked are equals.
+    # In sequence all masked rows are equals.
     return tl.where((policy == SEQUENTIAL) & (b_value >= 0.0), 1.0, b_value)
 
 
@@ -36,7 +36,7 @@ def _select(
     m_row = o_row < count
     b_key = _key(values, first + o_row, m_row, policy, BY_ENTROPY)
     b_rank = tl.zeros([BLOCK], tl.int32)
-    b_before = tl.zeros([BLOCK], tl.float64)  # entropy of what ranks before
+    b_before = tl.zeros([BLOCK], tl.float64)  # entropy of rows that rank before
     for start in range(0, count, COLUMNS):
         o_other = start + tl.arange(0, COLUMNS)
         m_other = o_other < count

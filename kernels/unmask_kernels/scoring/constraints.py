@@ -1,4 +1,4 @@
-"""What requests change in the distributions of their rows: logit biases, and tokens allowed."""
+"""Logit biases and masks of allowed tokens, laid out for the rows of a step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,40 +10,39 @@ from torch import Tensor
 
 from unmask_kernels.scoring.request_constraint import WORD, Constraint
 
-PIECE = 2048  # entries of the vocabulary that one program of a kernel reads
+PIECE = 2048  # entries of the vocabulary of one program of a kernel
 
 
 @dataclass(frozen=True, slots=True)
 class Biases:
-    """Sets of biases, and which of them a row has."""
+    """Sets of biases, and the set of each row."""
 
-    set_of_row: Tensor  # [M] int32, negative where there is none
-    starts: Tensor  # [Q, pieces + 1] int32, where the tokens of a piece of the vocabulary begin
-    tokens: Tensor  # [N] int32, of one set after another
+    set_of_row: Tensor  # [M] int32, negative for none
+    starts: Tensor  # [Q, pieces + 1] int32, first token of each piece of the vocabulary
+    tokens: Tensor  # [N] int32, sets one after another
     values: Tensor  # [N] float32
 
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """Masks of allowed tokens, and which of them a row has."""
+    """Masks of allowed tokens, and the mask of each row."""
 
-    mask_of_row: Tensor  # [M] int32, negative where there is none
+    mask_of_row: Tensor  # [M] int32, negative for none
     words: Tensor  # [B, ceil(V / 32)] int32
 
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
-    """The biases and masks of M rows; None where no row has any."""
+    """Biases and masks of M rows; None if no row has any."""
 
     biases: Biases | None
     masks: Masks | None
 
-    def of(self, rows: Tensor) -> "Constraints":
-        """The same for some rows, given by their indices."""
+    def select(self, rows: Tensor) -> "Constraints":
+        """Constraints of `rows` [R], by their indices."""
         biases, masks = self.biases, self.masks
         if biases is not None:
-            own = biases.set_of_row[rows]
-            biases = Biases(own, biases.starts, biases.tokens, biases.values)
+            biases = Biases(biases.set_of_row[rows], biases.starts, biases.tokens, biases.values)
         if masks is not None:
             masks = Masks(masks.mask_of_row[rows], masks.words)
         return Constraints(biases, masks)
@@ -55,7 +54,7 @@ def make_constraints(
     vocab_size: int,
     device: torch.device,
 ) -> Constraints | None:
-    """Lay out constraints of requests for rows [M] of which `owner` tells the request.
+    """Lay out constraints of requests for rows [M]; `owner` is each row's request.
 
     None if no request that has a row has a constraint.
     """
@@ -72,8 +71,8 @@ def make_constraints(
 
     biases = masks = None
     if with_bias:
-        own = [constraints[i] for i in with_bias]
-        biases = _lay_out(index(with_bias), [c for c in own if c is not None], vocab_size)
+        biased = [constraints[i] for i in with_bias]
+        biases = _lay_out(index(with_bias), [c for c in biased if c is not None], vocab_size)
     if with_mask:
         words = [c.allowed for i in with_mask if (c := constraints[i]) is not None]
         stacked = torch.from_numpy(np.stack([w for w in words if w is not None]))
@@ -84,29 +83,29 @@ def make_constraints(
 def _lay_out(set_of_row: Tensor, sets: list[Constraint], vocab_size: int) -> Biases:
     edges = np.arange(-(-vocab_size // PIECE) + 1) * PIECE
     starts, first = [], 0
-    for own in sets:
-        starts.append(first + np.searchsorted(own.bias_tokens, edges))
-        first += len(own.bias_tokens)
+    for constraint in sets:
+        starts.append(first + np.searchsorted(constraint.bias_tokens, edges))
+        first += len(constraint.bias_tokens)
 
-    def put(array: np.ndarray) -> Tensor:
+    def to_device(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(set_of_row.device, non_blocking=True)
 
     return Biases(
         set_of_row,
-        put(np.stack(starts).astype(np.int32)),
-        put(np.concatenate([own.bias_tokens for own in sets])),
-        put(np.concatenate([own.bias_values for own in sets])),
+        to_device(np.stack(starts).astype(np.int32)),
+        to_device(np.concatenate([constraint.bias_tokens for constraint in sets])),
+        to_device(np.concatenate([constraint.bias_values for constraint in sets])),
     )
 
 
 def constrain(logits: Tensor, constraints: Constraints) -> None:
-    """Change `logits` [M, V], float32, in place: biases added, -inf where a token is forbidden."""
+    """Add biases to `logits` [M, V], float32, in place; forbidden tokens become -inf."""
     biases, masks = constraints.biases, constraints.masks
     if biases is not None:
         for i, row in enumerate(biases.starts.tolist()):
             rows = (biases.set_of_row == i).nonzero()
-            own = slice(row[0], row[-1])
-            logits[rows, biases.tokens[own].long()] += biases.values[own]
+            entries = slice(row[0], row[-1])
+            logits[rows, biases.tokens[entries].long()] += biases.values[entries]
     if masks is not None:
         shifts = torch.arange(WORD, dtype=torch.int32, device=logits.device)
         forbidden = (masks.words[:, :, None] >> shifts) & 1 == 0

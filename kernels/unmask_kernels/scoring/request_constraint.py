@@ -1,4 +1,4 @@
-"""What one request changes in its distributions, packed once for all of its steps; no torch."""
+"""Logit bias and allowed tokens of one request, packed once for all of its steps; no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-WORD = 32  # tokens that one word of a mask tells of
+WORD = 32  # tokens of a word of a mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)

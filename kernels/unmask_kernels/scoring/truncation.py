@@ -1,62 +1,21 @@
-"""Sampling among the likeliest tokens only: top-k, and top-p of what it leaves."""
-
-from dataclasses import dataclass
+"""Sampling with top-k, and top-p of the tokens that it leaves."""
 
 import torch
 from torch import Tensor
 
 from unmask_kernels.dispatch import uses_triton
-from unmask_kernels.philox import gumbel_at, gumbel_noise
+from unmask_kernels.philox import gumbel_at
+from unmask_kernels.scoring.types import UNIT, Draws
 
-# Probabilities are summed as whole numbers, of which the likeliest token has this many: such a sum
-# does not depend on its order, so neither company nor the cut of the work can move a boundary.
-UNIT = 1 << 40
-MAX_INVERSE = 3e38
 NO_TOKEN = -1
-CANDIDATES = (64, 1024)  # how many of the likeliest are sorted before all are
+CANDIDATES = (64, 1024)  # of the likeliest are sorted before all are
 
 
-@dataclass(frozen=True, slots=True)
-class Truncation:
-    """Which of R sampled rows draw among their likeliest tokens, and among how many."""
+def draw_likeliest(logits: Tensor, draws: Draws) -> Tensor:
+    """Tokens [R] by Gumbel-max among the likeliest of `logits` [R, V], float32.
 
-    which: Tensor  # [C] int64, indices into the sampled rows
-    top_k: Tensor  # [C] int64; vocabulary size where off
-    top_p: Tensor  # [C] float32; 1 where off
-
-
-@dataclass(frozen=True, slots=True)
-class LikelyDraws:
-    """How each of C rows draws among its likeliest tokens."""
-
-    temperature: Tensor  # [C] float32, above zero
-    seeds: Tensor  # [C] int64
-    positions: Tensor  # [C] int64
-    steps: Tensor  # [C] int64
-    top_k: Tensor  # [C] int64; vocabulary size where off
-    top_p: Tensor  # [C] float32; 1 where off
-    spread: Tensor | None = None  # [C] float32, multiplies the noise
-
-    @property
-    def inverse(self) -> Tensor:
-        """What distances between logits are multiplied by, finite at any temperature [C]."""
-        return (1.0 / self.temperature).clamp(max=MAX_INVERSE)
-
-    def part(self, some: slice) -> "LikelyDraws":
-        """Those of some rows."""
-        return LikelyDraws(
-            self.temperature[some],
-            self.seeds[some],
-            self.positions[some],
-            self.steps[some],
-            self.top_k[some],
-            self.top_p[some],
-            None if self.spread is None else self.spread[some],
-        )
-
-
-def draw_likeliest(logits: Tensor, draws: LikelyDraws) -> Tensor:
-    """Tokens [R] by Gumbel-max among the likeliest of `logits` [R, V], float32."""
+    The truncation of `draws` covers all of them.
+    """
     if uses_triton(logits.device):
         from unmask_kernels.scoring.gpu.truncation import draw_logits
 
@@ -67,8 +26,7 @@ def draw_likeliest(logits: Tensor, draws: LikelyDraws) -> Tensor:
         keys = draws.seeds[rows], draws.positions[rows], draws.steps[rows]
         noise = gumbel_at(*keys, tokens)
     else:
-        whole = gumbel_noise(draws.seeds, draws.positions, draws.steps, logits.shape[1])
-        noise = whole[rows, tokens]
+        noise = draws.noise(0, logits.shape[1])[rows, tokens]
     if draws.spread is not None:
         noise = noise * draws.spread[rows]
     drawn = torch.full_like(logits, float("-inf"))
@@ -76,19 +34,22 @@ def draw_likeliest(logits: Tensor, draws: LikelyDraws) -> Tensor:
     return drawn.argmax(-1)
 
 
-def keep_likeliest(logits: Tensor, draws: LikelyDraws) -> Tensor:
-    """Which of `logits` [R, V], float32, may be drawn, as a boolean [R, V].
+def keep_likeliest(logits: Tensor, draws: Draws) -> Tensor:
+    """Entries of `logits` [R, V], float32, that may be drawn, as a boolean [R, V].
 
     The k likeliest, and of those the fewest whose mass at this temperature reaches p of theirs;
     never none. Of equal logits those of lower ids are kept.
     """
-    vocab_size, top_k, top_p = logits.shape[1], draws.top_k, draws.top_p
+    truncation = draws.truncation
+    assert truncation is not None
+    assert truncation.which is None
+    vocab_size, top_k, top_p = logits.shape[1], truncation.top_k, truncation.top_p
     best = logits.max(-1, keepdim=True).values
     best = best.masked_fill(best == float("-inf"), 0.0)
-    inverse = draws.inverse[:, None]
+    inverse = draws.inverse_temperature[:, None]
 
-    def masses(some: Tensor) -> Tensor:
-        return (((some - best) * inverse).exp() * UNIT).long()
+    def masses(logits: Tensor) -> Tensor:
+        return (((logits - best) * inverse).exp() * UNIT).long()
 
     cuts_p = top_p < 1.0
     whole = masses(logits).sum(-1) if cuts_p.any() else None

@@ -1,6 +1,6 @@
-"""Compiles kernels for GPUs on a machine without one, and reads what the compiler made.
+"""Compiles kernels for GPUs on a machine without one, and examines the result.
 
-python -m unmask_kernels.testing.compiling [--out FILE]    a table; fails where a kernel would crawl
+python -m unmask_kernels.testing.compiling [--out FILE]    a table; fails if a kernel would be slow
 """
 
 import argparse
@@ -27,14 +27,15 @@ from unmask_kernels.moe.gpu import experts
 from unmask_kernels.noise.gpu import denoising
 from unmask_kernels.noise.gpu import slices as canvas
 from unmask_kernels.policies import gpu as selection
-from unmask_kernels.scoring.gpu import fused_head, truncation
+from unmask_kernels.quantization import gpu as quantization
 from unmask_kernels.scoring.gpu import scores as unmasking
+from unmask_kernels.scoring.gpu import truncation
 from unmask_kernels.variant import Variant
 
 CAPABILITIES = (80, 90, 100)
 SHARED_LIMIT_BYTES = {80: 166_912, 90: 232_448, 100: 232_448}
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-# PTX, which says what machine code would: ptxas has one matrix instruction for each of these.
+# PTX instructions; ptxas maps each of these to one matrix instruction.
 INSTRUCTIONS = {
     "wgmma": r"\bwgmma\.mma_async\b",
     "tcgen05": r"\btcgen05\.mma\b",
@@ -50,7 +51,7 @@ MATRIX = {80: "mma", 90: "wgmma", 100: "tcgen05"}
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a kernel takes on a chip."""
+    """Resources of a compiled kernel on a chip, and its problems."""
 
     name: str
     capability: int
@@ -81,22 +82,22 @@ def compile_variant(variant: Variant, capability: int) -> Report:
 
 
 def examine(name: str, capability: int, compiled: Any, *, multiplies: bool) -> Report:
-    """What a compiled kernel takes on a chip, and what is wrong with it."""
+    """Report of a compiled kernel's resources and problems."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(compiled.asm["cubin"])
         file.flush()
         command = [str(CUOBJDUMP), "-res-usage", file.name]
         usage = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = re.search(r"REG:(\d+) STACK:(\d+)", usage)
-    assert found is not None, usage
+    match = re.search(r"REG:(\d+) STACK:(\d+)", usage)
+    assert match is not None, usage
     counts = {
         kind: len(re.findall(code, compiled.asm["ptx"])) for kind, code in INSTRUCTIONS.items()
     }
     report = Report(
         name,
         capability,
-        registers=int(found[1]),
-        stack_bytes=int(found[2]),
+        registers=int(match[1]),
+        stack_bytes=int(match[2]),
         shared_bytes=compiled.metadata.shared,
         instructions={kind: count for kind, count in counts.items() if count},
     )
@@ -109,20 +110,20 @@ def examine(name: str, capability: int, compiled: Any, *, multiplies: bool) -> R
 
 
 def waits_first(ptx: str) -> bool:
-    """Whether a kernel that lets others be launched early waits before it touches memory itself."""
+    """True if a kernel that launches dependents waits before its first access to memory."""
     _, lets, _ = ptx.partition("griddepcontrol.launch_dependents")
     before, waits, _ = ptx.partition("griddepcontrol.wait")
     return not lets or (bool(waits) and MEMORY.search(before) is None)
 
 
 def read_too_early(ttgir: str) -> list[str]:
-    """Lines of Triton's GPU code that read an asynchronous product that nothing waited for.
+    """Lines of Triton's GPU IR that read an asynchronous product before a wait.
 
     Triton 3.6 makes a product asynchronous although a branch reads it. Only a wait, another product
-    of the same sum and the next turn of a loop may have it.
+    of the same sum and the next iteration of a loop may use it.
     """
     lines = [line.split(" loc(")[0].strip() for line in ttgir.splitlines()]
-    products = {found[1] for line in lines if (found := ASYNC_PRODUCT.match(line))}
+    products = {match[1] for line in lines if (match := ASYNC_PRODUCT.match(line))}
     return [
         line
         for line in lines
@@ -142,10 +143,9 @@ def _problems(report: Report, multiplies: bool) -> Iterator[str]:
 
 
 def all_variants(capability: int) -> Iterator[Variant]:
-    """Every configuration that can be picked on a chip."""
+    """Every variant that can be launched on a chip."""
     yield from attention.variants(capability)
     yield from unmasking.variants(capability)
-    yield from fused_head.variants(capability)
     yield from truncation.variants(capability)
     yield from canvas.variants(capability)
     yield from denoising.variants(capability)
@@ -154,6 +154,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     yield from selection.variants(capability)
     yield from experts.variants(capability)
     yield from linear.variants(capability)
+    yield from quantization.variants(capability)
     yield from quantized_rows.variants(capability)
     yield from fp8.variants(capability)
 

@@ -4,7 +4,7 @@ As of Triton 3.6 it multiplies the bit patterns of bfloat16 operands (triton-lan
 truncates where hardware rounds to nearest even. A GPU multiplies such numbers exactly, so they are
 widened before a product; casts go through torch. A matrix unit sums all rows of a tile alike, which
 numpy's library does not on every machine: products are summed in float64, and rounded to float32.
-Of numbers of 8 bits an instruction takes 32 inputs, whatever a tile has of them.
+An instruction takes 32 inputs of 8 bits, for any tile.
 """
 
 from typing import Any
@@ -25,12 +25,12 @@ _TORCH = {
 
 
 def _widen(handle: Any) -> Any:
-    """The same numbers as float32."""
-    found = _TORCH.get(handle.dtype.scalar)
-    if found is None:
+    """Handle with the same numbers in float32."""
+    dtypes = _TORCH.get(handle.dtype.scalar)
+    if dtypes is None:
         return handle
-    bits = torch.from_numpy(np.ascontiguousarray(handle.data).view(found[2]))
-    wide = bits.view(found[0]).float().numpy().reshape(handle.data.shape)
+    bits = torch.from_numpy(np.ascontiguousarray(handle.data).view(dtypes[2]))
+    wide = bits.view(dtypes[0]).float().numpy().reshape(handle.data.shape)
     return interpreter.TensorHandle(wide, tl.float32)
 
 

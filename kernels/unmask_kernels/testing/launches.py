@@ -1,7 +1,7 @@
-"""Launches of kernels where there is no GPU: compiled as they are launched, and not run.
+"""Compiles kernels as the engine launches them, without a GPU and without running them.
 
-Everything around them runs on torch's meta device, whose tensors have shapes and no numbers. So
-what asks the device for a number, and would make the host wait for it, raises.
+All else runs on torch's meta device, whose tensors have shapes and no numbers. Code that reads a
+number of the device, and would make the host wait for it, raises.
 """
 
 import contextlib
@@ -18,21 +18,18 @@ from unmask_kernels.testing.compiling import Report, examine
 
 
 class _Chip:
-    """What Triton asks of a driver before it compiles."""
+    """Triton driver with the methods that the compiler calls."""
 
     def __init__(self, capability: int) -> None:
         self._target = GPUTarget("cuda", capability, 32)
 
     def get_current_device(self) -> int:
-        """The only one."""
         return 0
 
     def get_current_stream(self, device: int) -> int:
-        """The default one."""
         return 0
 
     def get_current_target(self) -> GPUTarget:
-        """What to compile for."""
         return self._target
 
 
@@ -45,12 +42,12 @@ class Launches:
         self.counts: Counter[str] = Counter()  # of launches, by kernel
 
     def note(self, name: str, compiled: Any) -> None:
-        """Keep a kernel, once for all launches with such arguments."""
+        """Record a kernel, once for all launches with arguments of these types."""
         self._compiled[compiled.hash] = name, compiled
         self.counts[name] += 1
 
     def reports(self, multiplying: frozenset[str]) -> list[Report]:
-        """What each takes on the chip; kernels of the names `multiplying` use matrix units."""
+        """Reports of all kernels; those named in `multiplying` must use matrix units."""
         return [
             examine(name, self._capability, compiled, multiplies=name in multiplying)
             for name, compiled in self._compiled.values()
@@ -59,10 +56,10 @@ class Launches:
 
 @contextlib.contextmanager
 def compiled_only(capability: int) -> Iterator[Launches]:
-    """Compile whatever is launched inside for a chip, such as 90 for sm_90, instead of running it.
+    """Compile kernels launched inside for a chip, such as 90 for sm_90, instead of running them.
 
-    For a process of its own, where kernels are not interpreted (TRITON_INTERPRET): what Triton
-    takes for its driver stays that chip.
+    Use it in a process of its own, where kernels are not interpreted (TRITON_INTERPRET): Triton's
+    driver stays replaced.
     """
     launches, run = Launches(capability), JITFunction.run
 

@@ -1,8 +1,7 @@
-"""Makes Triton's interpreter remember what it would find out again at every operation.
+"""Caches in Triton's interpreter, which leave results unchanged.
 
-As of Triton 3.6 it lists the members of `triton.language` at each launch and at each call of a
-device function, and builds the shape of every value anew: more than half of its time on small
-tiles. What is computed stays as it was.
+Triton 3.6 lists the members of `triton.language` at each launch and at each call of a device
+function, and builds the shape of every value anew: more than half of its time on small tiles.
 """
 
 import functools
@@ -19,7 +18,7 @@ _Shape = tuple[int, ...]
 
 
 class _Semantic(interpreter.TritonSemantic):  # type: ignore[misc]
-    """Leaves values alone that have the same shape already."""
+    """Returns values that have the same shape already."""
 
     def broadcast_impl_value(self, lhs: Any, rhs: Any) -> Any:
         if lhs.shape is rhs.shape:
@@ -28,7 +27,7 @@ class _Semantic(interpreter.TritonSemantic):  # type: ignore[misc]
 
 
 class _Scope(interpreter._LangPatchScope):  # type: ignore[misc]
-    """What was patched in `triton.language`; while one is open, device functions patch nothing."""
+    """Patches of `triton.language`; while a scope is open, device functions patch nothing."""
 
     is_open = False
 

@@ -21,9 +21,10 @@ from unmask_kernels.layers.ops import qk_norm_rope_store, rms_norm
 from unmask_kernels.layers.sandwich import add_attention, add_feed_forward
 from unmask_kernels.linear.ops import GatedLinear, Linear
 from unmask_kernels.linear.padding import pad_rows, row_unit
-from unmask_kernels.linear.quantized import QuantizedRows
-from unmask_kernels.moe.ops import Experts, route_softmax, router_logits
-from unmask_kernels.noise.ops import Vocabulary
+from unmask_kernels.moe.ops import Experts
+from unmask_kernels.moe.routing import route_softmax, router_logits
+from unmask_kernels.noise.vocabulary import Vocabulary
+from unmask_kernels.quantization.types import QuantizedRows
 
 NO_CANVAS = 2**31 - 1  # more than there are rows
 PER_OUTPUT = 2  # dimensions of scales of experts' outputs; those of groups of inputs have a third

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
 from unmask.models.shards import StoredTensor
-from unmask_kernels.linear.quantized import DTYPES, GROUP_INPUTS, Quantization, QuantizedWeight
+from unmask_kernels.quantization.types import DTYPES, GROUP_INPUTS, Quantization, QuantizedWeight
 
 EIGHT_BITS: dict[torch.dtype, Quantization] = {dtype: kind for kind, dtype in DTYPES.items()}
 SCALES = ("weight_scale", "weight_scale_inv")  # both are multiplied with

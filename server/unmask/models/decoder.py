@@ -16,7 +16,7 @@ from unmask_kernels.attention.ops import attention
 from unmask_kernels.layers.ops import qk_norm_rope_store, rms_norm
 from unmask_kernels.linear.ops import GatedLinear, Linear, make_linear, rms_norm_for
 from unmask_kernels.linear.padding import pad_rows, row_unit
-from unmask_kernels.linear.quantized import QuantizedRows
+from unmask_kernels.quantization.types import QuantizedRows
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from unmask.models.rope import rope_tables
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.linear.ops import Linear, make_linear
-from unmask_kernels.noise.ops import make_vocabulary
+from unmask_kernels.noise.vocabulary import make_vocabulary
 
 DECODER, ENCODER = "model.decoder.", "model.encoder.language_model."
 DEFAULT_CANVAS = 256

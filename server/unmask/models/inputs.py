@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unmask.models.kv_cache import KVCache, LayerShape
 from unmask_kernels.attention.ops import AttentionPlan, make_plan
-from unmask_kernels.attention.tiles import Put
+from unmask_kernels.attention.tiles import ToDevice
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def plan_layers(
     device: torch.device,
     dtype: torch.dtype,
     anchors: npt.NDArray[np.int64] | None = None,
-    put: Put | None = None,
+    to_device: ToDevice | None = None,
 ) -> tuple[AttentionPlan, ...]:
     """Attention plans of every layer, shared by those of one shape; arguments as of `make_plan`.
 
@@ -65,7 +65,7 @@ def plan_layers(
                 device=device,
                 dtype=dtype,
                 starts=_starts(shape.window, anchors),
-                put=put,
+                to_device=to_device,
             )
     return tuple(plans[shape] for shape in layers)
 

@@ -20,7 +20,7 @@ from unmask.models.moe import MoeMlp, take_experts, take_router
 from unmask.models.rope import FIELDS as ROPE_FIELDS
 from unmask.models.rope import read_rope
 from unmask.models.weights import Weights
-from unmask_kernels.moe.ops import route_sigmoid
+from unmask_kernels.moe.routing import route_sigmoid
 
 BLOCK_LENGTH = 32
 MASK_TOKEN_ID = 156895  # of the published tokenizer; no file of a checkpoint says it

@@ -9,7 +9,7 @@ from unmask.models.moe import MoeMlp, take_experts, take_router
 from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import build_decoder
 from unmask.models.weights import Weights
-from unmask_kernels.moe.ops import route_softmax
+from unmask_kernels.moe.routing import route_softmax
 
 MASK_TOKEN_ID = 156895
 BLOCK_LENGTH = 32

@@ -10,8 +10,10 @@ from unmask.models.decoder import GatedMlp
 from unmask.models.weights import Weights
 from unmask_kernels.layers.ops import Activation
 from unmask_kernels.linear.ops import Linear, make_linear
-from unmask_kernels.linear.quantized import QuantizedRows, quantize_rows
-from unmask_kernels.moe.ops import Experts, gather_experts, halves, router_logits
+from unmask_kernels.moe.ops import Experts, gather_experts, halves
+from unmask_kernels.moe.routing import router_logits
+from unmask_kernels.quantization.ops import quantize_rows
+from unmask_kernels.quantization.types import QuantizedRows
 
 Route = Callable[[Tensor], tuple[Tensor, Tensor]]
 

@@ -9,7 +9,7 @@ from unmask.models.family import Family, RawConfig
 from unmask.models.moe import MoeMlp, take_experts, take_router
 from unmask.models.qwen import dense
 from unmask.models.weights import Weights
-from unmask_kernels.moe.ops import route_softmax
+from unmask_kernels.moe.routing import route_softmax
 
 FIELDS = sdar.FIELDS.joined(
     ConfigFields(

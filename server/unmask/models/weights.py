@@ -16,16 +16,9 @@ from unmask.models.compressed import CompressedTensor, join_scales
 from unmask.models.shards import StoredTensor, open_shards
 from unmask_kernels.layers.ops import Activation
 from unmask_kernels.linear.ops import GatedLinear, Linear, make_gated_linear, make_linear
-from unmask_kernels.linear.quantized import (
-    DTYPES,
-    Quantization,
-    QuantizedWeight,
-    dequantize,
-    join,
-    multiplies_fp8,
-    quantize,
-)
 from unmask_kernels.native.memory import reserve
+from unmask_kernels.quantization.ops import dequantize, join, multiplies_fp8, quantize
+from unmask_kernels.quantization.types import DTYPES, Quantization, QuantizedWeight
 
 Progress = Callable[[str, int, int], None]
 Held = Literal["auto", "none"] | Quantization

@@ -1,1 +1,1 @@
-"""Triton kernels of what lies between matrix products."""
+"""Triton kernels of norms, RoPE, KV writes and gates."""

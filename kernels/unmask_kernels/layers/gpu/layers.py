@@ -1,4 +1,4 @@
-"""What lies between matrix products: norms, rotation, the KV cache, gates. One pass over each."""
+"""Norms, QK norm with RoPE and KV writes, and gates in Triton, one pass each."""
 
 from collections.abc import Iterator
 
@@ -8,26 +8,22 @@ import triton.language as tl
 from torch import Tensor
 
 from unmask_kernels.dependent_launch import dependent_launch, wait_for_inputs
+from unmask_kernels.quantization.gpu import row_warps
 from unmask_kernels.variant import Variant
 
-# Numbers of each half of the heads of a program: 16 bytes of each for a thread.
+# Elements of each half of a program's heads: 16 bytes of each for a thread.
 HEADS_HALVES, HEADS_WARPS = 512, 2
 
 
 def heads_tile(num_heads: int, head_dim: int) -> tuple[int, int]:
-    """Heads of a program and the room for half of one; they follow the model, never the load."""
+    """Heads of a program, and padded length of half a head; they never follow the load."""
     half = triton.next_power_of_2(head_dim // 2)
     return min(triton.next_power_of_2(num_heads), max(1, HEADS_HALVES // half)), half
 
 
-def row_warps(block: int) -> int:
-    """Warps of a program that holds a row in its registers."""
-    return max(1, min(16, block // 512))
-
-
 @triton.jit
 def norm_values(p_row, weight, o_column, m_column, num_columns, eps):
-    """A normalised row in float32, rounded to its dtype before the weight is applied."""
+    """Normalised row in float32, rounded to its dtype before the weight is applied."""
     b_x = tl.load(p_row + o_column, mask=m_column, other=0.0)
     b_wide = b_x.to(tl.float32)
     scale = tl.rsqrt(tl.sum(b_wide * b_wide, 0) / num_columns + eps)
@@ -39,7 +35,7 @@ def norm_values(p_row, weight, o_column, m_column, num_columns, eps):
 def rms_norm_kernel(
     x, weight, out, stride_x, num_columns, eps, BLOCK: tl.constexpr, PDL: tl.constexpr
 ):  # fmt: skip
-    """Normalise a row."""
+    """RMS norm of a row."""
     wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.arange(0, BLOCK)
@@ -65,7 +61,7 @@ def _make_heads(
     p_row, norm_weights, cos, sin, i_row, i_head, i_norm, m_head, eps,
     HEAD_DIM: tl.constexpr, HALF: tl.constexpr, NORMED: tl.constexpr, TURNED: tl.constexpr,
 ):  # fmt: skip
-    """Both halves of heads `i_head` of a row, normalised by rows `i_norm` of norms, and rotated."""
+    """Both halves of heads `i_head` of a row, after rows `i_norm` of the norms and RoPE."""
     b_low, b_high = _load_halves(p_row, i_head, m_head, HEAD_DIM, HALF)
     if NORMED:
         b_norm, b_norm_high = _load_halves(norm_weights, i_norm, m_head, HEAD_DIM, HALF)
@@ -74,7 +70,7 @@ def _make_heads(
         b_low *= b_scale * b_norm
         b_high *= b_scale * b_norm_high
     if TURNED:
-        # In the shape of the heads: a single row would be laid out in another way.
+        # In the shape of the heads: a single row would have another layout.
         o_low = tl.broadcast_to(tl.arange(0, HALF)[None, :], b_low.shape)
         m_low = o_low < HEAD_DIM // 2
         o_angle = i_row * (HEAD_DIM // 2) + o_low
@@ -86,7 +82,7 @@ def _make_heads(
 
 @triton.jit
 def _narrow(b_x, p_scale, m_head):
-    """Divided by each head's scale, and within what e4m3 can say."""
+    """Divided by each head's scale, and clamped to e4m3."""
     b_scale = tl.load(p_scale, mask=m_head, other=1.0)[:, None]
     return tl.minimum(tl.maximum(b_x / b_scale, -448.0), 448.0)
 
@@ -110,9 +106,9 @@ def heads_kernel(
     NORMED: tl.constexpr, SCALED: tl.constexpr, SHARED: tl.constexpr, BLOCK_H: tl.constexpr,
     PDL: tl.constexpr,
 ):  # fmt: skip
-    """Some heads of a row, all of a kind: queries to `query`, keys and values to their slot.
+    """BLOCK_H heads of one kind of a row: queries to `query`, keys and values to their slot.
 
-    The first `NORMED` heads are normalised; where `SHARED`, values are the keys as projected.
+    The first `NORMED` heads are normalised; if `SHARED`, values are the projected keys.
     """
     wait_for_inputs(PDL)
     num_tiles: tl.constexpr = (HEADS + BLOCK_H - 1) // BLOCK_H
@@ -165,16 +161,16 @@ def heads_kernel(
 
 @triton.jit
 def gate_values(p_row, o_column, m_column, num_columns, GELU: tl.constexpr):
-    """silu(gate) * up, or gelu(gate) * up, where a row holds the gate's columns, then the other's.
+    """silu(gate) * up, or gelu(gate) * up, of a row with gate columns before up columns.
 
-    (1 + tanh(z)) / 2 is the sigmoid of 2 z, so both are the gate times a sigmoid.
+    (1 + tanh(z)) / 2 is the sigmoid of 2 z, so both activations are gate times a sigmoid.
     """
     b_gate = tl.load(p_row + o_column, mask=m_column, other=0.0).to(tl.float32)
     b_up = tl.load(p_row + num_columns + o_column, mask=m_column, other=0.0).to(tl.float32)
     b_z = b_gate
     if GELU:
         b_z = 1.5957691216057308 * (b_gate + 0.044715 * b_gate * b_gate * b_gate)
-        b_z = tl.maximum(b_z, -80.0)  # where the result is zero, and the exponential finite
+        b_z = tl.maximum(b_z, -80.0)  # keeps the exponential finite; the result is zero
     return b_gate / (1.0 + tl.exp(-b_z)) * b_up
 
 
@@ -182,7 +178,7 @@ def gate_values(p_row, o_column, m_column, num_columns, GELU: tl.constexpr):
 def swiglu_kernel(
     both, out, num_columns, GELU: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr
 ):  # fmt: skip
-    """Gate some columns of a row."""
+    """BLOCK columns of a gated row."""
     wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -193,7 +189,7 @@ def swiglu_kernel(
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """As of `reference.rms_norm`, for rows [M, C]."""
+    """Implements `layers.ops.rms_norm`, for rows [M, C]."""
     num_rows, num_columns = x.shape
     out = torch.empty((num_rows, num_columns), dtype=x.dtype, device=x.device)
     if num_rows:
@@ -219,7 +215,7 @@ def qk_norm_rope_store(
     value_scales: Tensor | None,
     key_is_value: bool,
 ) -> Tensor:
-    """As of `layers.qk_norm_rope_store`, which checks."""
+    """Implements `layers.ops.qk_norm_rope_store`, which checks."""
     num_rows, num_heads, head_dim = heads.shape
     num_kv_heads = key_pages.shape[2]
     num_heads += num_kv_heads if key_is_value else 0
@@ -264,7 +260,7 @@ def _gate(both: Tensor, *, gelu: bool) -> Tensor:
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every launched variant, for the compile checks."""
     rows = {"x": "*bf16", "weight": "*bf16", "out": "*bf16", "stride_x": "i32:16"}
     rows |= {"num_columns": "i32:16", "eps": "fp32"}
     for columns in (2048, 4096, 8192):
@@ -289,8 +285,8 @@ def variants(capability: int) -> Iterator[Variant]:
             (" keys = values", 8, 2, 512),
         ):
             block, half = heads_tile(num_heads, head_dim)
-            shared = bool(model)  # whose values are normalised too
+            shared = bool(model)  # its values are normalised too
             constants |= {"HEADS": num_heads, "KV_HEADS": num_kv_heads, "HEAD_DIM": head_dim}
             constants |= {"HALF": half, "BLOCK_H": block, "SCALED": scaled, "SHARED": shared}
-            own = constants | {"NORMED": num_heads + num_kv_heads * (1 + shared)}
-            yield Variant(f"heads {pages}{model}", heads_kernel, types, own, HEADS_WARPS)
+            shape = constants | {"NORMED": num_heads + num_kv_heads * (1 + shared)}
+            yield Variant(f"heads {pages}{model}", heads_kernel, types, shape, HEADS_WARPS)

@@ -1,4 +1,4 @@
-"""Gemma's norms around a layer's parts in one read and one write of each of their rows."""
+"""Gemma's sandwich norms in one read and one write of each row."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,15 +8,14 @@ import triton.language as tl
 from torch import Tensor
 
 from unmask_kernels.dependent_launch import dependent_launch, wait_for_inputs
-from unmask_kernels.layers.gpu.layers import row_warps
-from unmask_kernels.layers.gpu.quantized_rows import store_quantized
-from unmask_kernels.linear.quantized import DTYPES, FIRST_FP8_CAPABILITY, QuantizedRows
+from unmask_kernels.quantization.gpu import row_warps, store_quantized
+from unmask_kernels.quantization.types import DTYPES, FIRST_FP8_CAPABILITY, QuantizedRows
 from unmask_kernels.variant import Variant
 
 
 @triton.jit
 def _rounded(b_x, dtype: tl.constexpr):
-    """Float32 as it is after it was in memory."""
+    """Float32 `b_x` rounded to a dtype."""
     return b_x.to(dtype).to(tl.float32)
 
 
@@ -27,14 +26,14 @@ def _load(p_x, o_column, m_column):
 
 @triton.jit
 def _normed(b_x, num_columns, eps, dtype: tl.constexpr):
-    """A row without the norm's weight, rounded as `gpu.layers.rms_norm` rounds it."""
+    """Norm of a row without its weight, rounded like `gpu.layers.rms_norm`."""
     scale = tl.rsqrt(tl.sum(b_x * b_x, 0) / num_columns + eps)
     return _rounded(b_x * scale, dtype)
 
 
 @triton.jit
 def _under(b_x, weight, o_column, m_column, num_columns, eps, dtype: tl.constexpr):
-    """A row under a norm, rounded as it is in memory."""
+    """Norm of a row, rounded to its dtype."""
     b_normed = _normed(b_x, num_columns, eps, dtype)
     return _rounded(b_normed * _load(weight, o_column, m_column), dtype)
 
@@ -44,9 +43,9 @@ def sandwich_kernel(
     x, mixed, post_norm, norms, out, normed, values, scales, num_rows, num_columns, eps,
     NORMS: tl.constexpr, QUANTIZED: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """A row after attention, and the same under each norm, in e4m3 where a bit of `QUANTIZED` is.
+    """A row after attention, and each norm of it, in e4m3 if its bit of `QUANTIZED` is set.
 
-    The last rows of `normed` and `values` [NORMS, M, C] are those of the last norm.
+    `normed` and `values` are [NORMS, M, C].
     """
     wait_for_inputs(PDL)
     dtype: tl.constexpr = out.dtype.element_ty
@@ -75,7 +74,7 @@ def sandwich_two_kernel(
     num_columns, stride_factor, eps,
     HAS_NEXT: tl.constexpr, QUANTIZED: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """A row after its two feed-forward parts, times its factor, and the same under a norm."""
+    """A row after dense MLP and experts, times its factor, and the next norm of it."""
     wait_for_inputs(PDL)
     dtype: tl.constexpr = out.dtype.element_ty
     i_row = tl.program_id(0).to(tl.int64)
@@ -109,28 +108,28 @@ def add_attention(
     eps: float,
     quantized: Sequence[bool],
 ) -> tuple[Tensor, Sequence[Tensor | QuantizedRows]]:
-    """As of `sandwich.add_attention`, which checks."""
+    """Implements `layers.sandwich.add_attention`, which checks."""
     num_rows, num_columns = x.shape
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     normed = None if all(quantized) else x.new_empty((len(norms), *x.shape))
-    rows = _quantized(x, len(norms)) if any(quantized) else None
+    rows = _empty_quantized(x, len(norms)) if any(quantized) else None
     if num_rows:
         block = triton.next_power_of_2(num_columns)
         sandwich_kernel[(num_rows,)](
             x.contiguous(), mixed.contiguous(), post_norm, norms, out, normed,
             None if rows is None else rows.values, None if rows is None else rows.scales,
             num_rows, num_columns, eps,
-            NORMS=len(norms), QUANTIZED=sum(own << i for i, own in enumerate(quantized)),
+            NORMS=len(norms), QUANTIZED=sum(on << i for i, on in enumerate(quantized)),
             BLOCK=block, num_warps=row_warps(block),
             **dependent_launch(x.device, num_rows),
         )  # fmt: skip
-    found: list[Tensor | QuantizedRows] = []
-    for i, own in enumerate(quantized):
-        if own and rows is not None:
-            found.append(rows[i * num_rows : (i + 1) * num_rows])
+    results: list[Tensor | QuantizedRows] = []
+    for i, is_quantized in enumerate(quantized):
+        if is_quantized and rows is not None:
+            results.append(rows[i * num_rows : (i + 1) * num_rows])
         elif normed is not None:
-            found.append(normed[i])
-    return out, found
+            results.append(normed[i])
+    return out, results
 
 
 def add_feed_forward(
@@ -143,10 +142,10 @@ def add_feed_forward(
     eps: float,
     quantized: bool,
 ) -> tuple[Tensor, Tensor | QuantizedRows | None]:
-    """As of `sandwich.add_feed_forward`, which checks."""
+    """Implements `layers.sandwich.add_feed_forward`, which checks."""
     num_rows, num_columns = x.shape
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
-    rows = _quantized(x, 1) if quantized and next_norm is not None else None
+    rows = _empty_quantized(x, 1) if quantized and next_norm is not None else None
     normed = None if next_norm is None or rows is not None else torch.empty_like(out)
     if num_rows:
         block = triton.next_power_of_2(num_columns)
@@ -162,15 +161,15 @@ def add_feed_forward(
     return out, normed if rows is None else rows
 
 
-def _quantized(x: Tensor, count: int) -> QuantizedRows:
-    """Memory for `count` times as many rows as `x` has."""
+def _empty_quantized(x: Tensor, count: int) -> QuantizedRows:
+    """Memory for `count` times the rows of `x`."""
     shape = count * len(x), x.shape[1]
     values = torch.empty(shape, dtype=DTYPES["fp8"], device=x.device)
     return QuantizedRows(values, x.new_empty(shape[0], dtype=torch.float32), x.dtype)
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """Every kernel as it is launched, for the compile checks."""
+    """Every launched variant, for the compile checks."""
     names = ("x", "mixed", "post_norm", "norms", "out", "normed", "dense", "post_norms", "factors")
     types = dict.fromkeys((*names, "next_norm"), "*bf16")
     types |= {"values": "*fp8e4nv", "scales": "*fp32", "eps": "fp32", "stride_factor": "i32"}

@@ -2,8 +2,8 @@
 
 Inputs are summed in grains, runs of inputs whose length follows the weight's shape alone: within a
 grain by the tensor cores in order, grains in float32 in order. No tile, pipeline or split changes
-that order, so configurations may follow the number of rows and a row still has the same bits in any
-company. Grains also bound what Hopper's accumulators lose: they keep 14 bits within an FP8 product.
+that order, so products stay batch-invariant although tiles follow the number of rows. Grains also
+bound the loss of Hopper's accumulators, which keep 14 bits within an FP8 product.
 """
 
 from collections.abc import Iterator
@@ -17,23 +17,23 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from unmask_kernels.dependent_launch import dependent_launch, prefetch, wait_for_inputs
 from unmask_kernels.dispatch import capability
-from unmask_kernels.linear.quantized import FIRST_FP8_CAPABILITY, GROUP_INPUTS, QuantizedRows
+from unmask_kernels.quantization.types import FIRST_FP8_CAPABILITY, GROUP_INPUTS, QuantizedRows
 from unmask_kernels.variant import Variant
 
 # Hopper's accumulators keep 14 bits within a grain. That loses 0.1% over 4,096 inputs and 0.3% over
 # 12,288, far less than e4m3's 3 bits of mantissa, and widest tiles are the fastest with one grain:
 # 6,570 tokens/s of SDAR-8B at 128 requests. Several grains have not run on a GPU as they are now.
 MAX_GRAIN = 32_768
-GRAIN_UNIT = 256  # of which every tile's BLOCK_K is a divisor
+GRAIN_UNIT = 256  # a multiple of every tile's BLOCK_K
 ADD_ROWS, ADD_OUTPUTS = 4, 256
-ADD_WIDTH = tl.constexpr(64)  # columns of a tile that are added at a time
+ADD_WIDTH = tl.constexpr(64)  # columns of a tile added at a time
 DATACENTER_CHIPS = (90, 100, 103)
 INTERPRETED_PROGRAMS = 3  # few, so that one takes several tiles
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A configuration of the product; none changes a bit of the result.
+    """Tile of the product; none changes a bit of the result.
 
     With `per_sm` programs for each multiprocessor, programs take several tiles one after another;
     with None each takes one. Where `split`, each takes one grain of a tile.
@@ -46,30 +46,30 @@ class Tile:
     num_stages: int = 4
     per_sm: int | None = None
     split: bool = False
-    group: int = 8  # tiles of rows that share a weight's tiles while the L2 cache has them
+    group: int = 8  # tiles of rows that share a weight's tiles in the L2 cache
 
 
-# For many rows, with the time of a tile among enough of its kind.
+# For many rows, with the relative time of a tile.
 LARGE_TILES = (
     (Tile(128, 256, 128, 8, 4, per_sm=1, group=16), 2 / 1.43),
     (Tile(128, 128, 128, 8, 5, per_sm=1), 1 / 1.18),
     (Tile(128, 64, 128, 4, 6, per_sm=1), 0.5 / 0.87),
 )
-NUM_MULTIPROCESSORS = 132  # of the chip those were timed on
+NUM_MULTIPROCESSORS = 132  # of an H100, which they were timed on
 MANY_OUTPUTS, SEVERAL_OUTPUTS = 16_384, 6144
 LINE_BYTES = tl.constexpr(128)
-AHEAD_ROWS = 128  # for which launches depend, and a program's first weights are fetched early
+AHEAD_ROWS = 128  # up to which launches are dependent, and first weights are prefetched
 AHEAD_BYTES = 65_536
 
 
 def grain_inputs(num_inputs: int) -> int:
-    """Inputs of a grain: as few grains as there may be, all but the last of one length."""
+    """Inputs of a grain: the fewest grains, all but the last of one length."""
     num_grains = -(-num_inputs // MAX_GRAIN)
     return -(-num_inputs // num_grains // GRAIN_UNIT) * GRAIN_UNIT
 
 
 def pick_tile(num_rows: int, num_outputs: int, num_inputs: int, capability: int) -> Tile:
-    """The fastest of those timed on an H100, for a number of rows and a weight.
+    """Fastest tile timed on an H100, for a number of rows and a weight.
 
     `capability` is the chip, such as 90 for sm_90.
     """
@@ -102,7 +102,7 @@ def pick_tile(num_rows: int, num_outputs: int, num_inputs: int, capability: int)
 
 
 def pick_grouped_tile(num_rows: int, num_outputs: int, capability: int) -> Tile:
-    """The same as `pick_tile` where every 128 inputs have scales: sums take twice the registers.
+    """`pick_tile` where every 128 inputs have scales: sums take twice the registers.
 
     All inputs are one grain, as sums are in float32 after every group.
     """
@@ -118,9 +118,9 @@ def pick_grouped_tile(num_rows: int, num_outputs: int, capability: int) -> Tile:
 @triton.jit
 def _finish(total, row_scales, scales, bias, residual, out, o_m, o_n, num_rows, num_outputs,
             BIAS: tl.constexpr, RESIDUAL: tl.constexpr, GROUPED: tl.constexpr):  # fmt: skip
-    """Scale the sums, where groups of inputs were not, add bias and residual, round once.
+    """Scale the sums unless groups were scaled, add bias and residual, round once.
 
-    The multiply-add is written out: the compiler must not round in two ways in two kernels.
+    The fma is explicit: the compiler must not round differently in the two kernels.
     """
     m_m, m_n = o_m < num_rows, o_n < num_outputs
     mask = m_m[:, None] & m_n[None, :]
@@ -151,7 +151,7 @@ def _place(tile, num_tiles_m, num_tiles_n, GROUP_M: tl.constexpr):
 @triton.jit
 def _prefetch(values, i_n, first, num_outputs, num_inputs, BLOCK_N: tl.constexpr,
               LINES: tl.constexpr):  # fmt: skip
-    """Ask for the first LINES cache lines of each output's weights, which no kernel writes."""
+    """Prefetch the first LINES cache lines of each output's weights, which no kernel writes."""
     o_n = tl.minimum(i_n * BLOCK_N + tl.arange(0, BLOCK_N), num_outputs - 1)
     o_k = tl.minimum(first + tl.arange(0, LINES) * LINE_BYTES, num_inputs - 1)
     prefetch(values + o_n.to(tl.int64)[:, None] * num_inputs + o_k[None, :])
@@ -164,10 +164,10 @@ def _end_grain(
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, WIDTH: tl.constexpr, BIAS: tl.constexpr,
     RESIDUAL: tl.constexpr, GROUPED: tl.constexpr,
 ):  # fmt: skip
-    """Add a grain's sums [BLOCK_M, WIDTH] to those before it, which `scratch` has.
+    """Add a grain's sums [BLOCK_M, WIDTH] to those before it, which are in `scratch`.
 
-    Halves at a time, as the way from the matrix units' layout to memory takes shared memory. Other
-    threads may load a sum than stored it; between the ends of two grains there are many barriers.
+    In halves, as the conversion from the matrix units' layout takes shared memory. A sum may be
+    loaded by another thread than stored it; there are many barriers between two ends of grains.
     """
     if WIDTH > ADD_WIDTH:
         b_both = tl.permute(tl.reshape(b_sum, [BLOCK_M, 2, WIDTH // 2]), [0, 2, 1])
@@ -203,11 +203,11 @@ def fp8_product_kernel(
 ):  # fmt: skip
     """Tiles of rows and outputs, one after another in one loop over inputs.
 
-    Where `SPLIT`, a program takes the grain `program_id(1)` of one tile and leaves its sum in
-    `partial` [G, M, N]. Where `SEVERAL`, it has more than one grain of a tile to add up, and keeps
-    their sum in its own of `partial` [programs, BLOCK_M, BLOCK_N], as registers have room for one.
-    Where `GROUPED`, every BLOCK_K inputs have scales. `weights` describes `values`, whose first
-    LINES cache lines an output are fetched while the kernel before still runs.
+    With `SPLIT`, a program takes the grain `program_id(1)` of one tile and writes its sum to
+    `partial` [G, M, N]. With `SEVERAL`, it adds several grains of a tile up in its part of
+    `partial` [programs, BLOCK_M, BLOCK_N], as the registers hold one sum. With `GROUPED`, every
+    BLOCK_K inputs have scales. `weights` is the descriptor of `values`, whose first LINES cache
+    lines an output are prefetched while the kernel before still runs.
     """
     num_tiles_m, num_tiles_n = tl.cdiv(num_rows, BLOCK_M), tl.cdiv(num_outputs, BLOCK_N)
     tile, grain = tl.program_id(0), tl.program_id(1)
@@ -225,7 +225,7 @@ def fp8_product_kernel(
     i_m, i_n, step = 0, 0, num_steps - 1
     acc = tl.zeros([BLOCK_M, BLOCK_N], tl.float32)
     for _ in tl.range(0, num_tiles * num_steps, num_stages=STAGES):
-        # Apart from what is done with sums, so that loads are issued before those are there.
+        # Apart from the use of sums, so that loads are issued before sums are complete.
         step = tl.where(step == num_steps - 1, 0, step + 1)
         if step == 0:
             tile += tl.num_programs(0)
@@ -270,7 +270,7 @@ def add_grains_kernel(
     GRAINS: tl.constexpr, GROUPED: tl.constexpr, BIAS: tl.constexpr, RESIDUAL: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """Add the grains of some rows and outputs in order, as a program with all of them does."""
+    """Add the grains of rows and outputs in order, like a program with several grains."""
     wait_for_inputs(PDL)
     o_m = tl.program_id(1) * BLOCK_M + tl.arange(0, BLOCK_M)
     o_n = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
@@ -293,7 +293,7 @@ def fp8_product(
     tile: Tile | None = None,
     grain: int | None = None,
 ) -> Tensor:
-    """As of `quantized.row_product`; `tile` and `grain` are for measurements."""
+    """Implements `linear.quantized.row_product`; `tile` and `grain` are for measurements."""
     (num_rows, num_inputs), num_outputs = rows.values.shape, len(values)
     device = values.device
     out = residual
@@ -301,7 +301,11 @@ def fp8_product(
         out = torch.empty((num_rows, num_outputs), dtype=rows.dtype, device=device)
     if not num_rows:
         return out
-    row_scales, scales, grouped = _laid_out(rows.scales), _laid_out(scales), scales.ndim > 1
+    row_scales, scales, grouped = (
+        _groups_contiguous(rows.scales),
+        _groups_contiguous(scales),
+        scales.ndim > 1,
+    )
     if tile is None and grouped:
         tile = pick_grouped_tile(num_rows, num_outputs, capability(device))
     elif tile is None:
@@ -316,8 +320,11 @@ def fp8_product(
         num_programs = min(num_tiles, tile.per_sm * _num_multiprocessors(device))
     shape: tuple[int, ...] = (1,)
     if num_grains > 1:
-        whole, own = (num_grains, num_rows, num_outputs), (num_programs, tile.rows, tile.outputs)
-        shape = whole if split else own
+        of_grains, of_programs = (
+            (num_grains, num_rows, num_outputs),
+            (num_programs, tile.rows, tile.outputs),
+        )
+        shape = of_grains if split else of_programs
     partial = torch.empty(shape, dtype=torch.float32, device=device)
     fp8_product_kernel[(num_programs, num_grains if split else 1)](
         TensorDescriptor.from_tensor(rows.values, [tile.rows, tile.inputs]),
@@ -343,12 +350,12 @@ def fp8_product(
 
 
 def _lines_ahead(tile: Tile, num_rows: int) -> int:
-    """Cache lines of an output to be fetched while the kernel before still runs."""
+    """Cache lines of an output to prefetch while the kernel before still runs."""
     return AHEAD_BYTES // LINE_BYTES.value // tile.outputs if num_rows <= AHEAD_ROWS else 0
 
 
-def _laid_out(scales: Tensor) -> Tensor:
-    """Scales [N] or [N, G], those of a group side by side, as they are made."""
+def _groups_contiguous(scales: Tensor) -> Tensor:
+    """Scales [N] or [N, G] with those of a group side by side."""
     return scales if scales.stride(0) == 1 else scales.T.contiguous().T
 
 
@@ -359,18 +366,18 @@ def _num_multiprocessors(device: torch.device) -> int:
 
 
 def variants(chip: int) -> Iterator[Variant]:
-    """Every kernel as it is launched for layers of SDAR-8B, with a residual for few outputs."""
+    """Every variant launched for layers of SDAR-8B; products of few outputs have a residual."""
     if chip < FIRST_FP8_CAPABILITY:
         return
     shapes = (6144, 4096), (4096, 4096), (24_576, 4096), (4096, 12_288), (4096, 53_248)
-    found: dict[str, Variant] = {}
+    variants_by_name: dict[str, Variant] = {}
     for num_rows in (32, 128, 256, 320, 512, 4096):
         for num_outputs, num_inputs in shapes:
-            own = _variant(num_rows, num_outputs, num_inputs, chip, grouped=False)
-            found[own.name] = own
-        own = _variant(num_rows, 4096, 12_288, chip, grouped=True)
-        found[own.name] = own
-    yield from found.values()
+            variant = _variant(num_rows, num_outputs, num_inputs, chip, grouped=False)
+            variants_by_name[variant.name] = variant
+        variant = _variant(num_rows, 4096, 12_288, chip, grouped=True)
+        variants_by_name[variant.name] = variant
+    yield from variants_by_name.values()
     types = _types() | {"residual": "*bf16"}
     constants: dict[str, int | None] = {"GRAINS": 3, "BIAS": False, "RESIDUAL": True, "bias": None}
     constants |= {"BLOCK_M": ADD_ROWS, "BLOCK_N": ADD_OUTPUTS, "GROUPED": False}

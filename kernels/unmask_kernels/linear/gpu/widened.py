@@ -1,4 +1,4 @@
-"""Products of rows with weights of 8 bits, which are widened on their way to the matrix units."""
+"""Weight-only products in Triton: 8-bit weights are widened in registers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from unmask_kernels.variant import Variant
 
 @dataclass(frozen=True, slots=True)
 class ScaledConfig:
-    """Tile sizes of the product; they follow the dtype, never the load."""
+    """Tile sizes of the product, which follow the dtype, never the load."""
 
     rows: int = 64
     outputs: int = 64
@@ -35,7 +35,7 @@ def scaled_product_kernel(
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, STAGES: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """A tile of rows and outputs; all inputs are summed in order by the same program."""
+    """A tile of rows and outputs; one program sums all inputs in order."""
     i_m, i_n = tl.program_id(1), tl.program_id(0)
     o_m = i_m * BLOCK_M + tl.arange(0, BLOCK_M)
     o_n = i_n * BLOCK_N + tl.arange(0, BLOCK_N)
@@ -49,7 +49,7 @@ def scaled_product_kernel(
         b_x = tl.load(p_x + start, mask=m_m[:, None] & m_k[None, :], other=0.0)
         b_w = tl.load(p_w + start, mask=m_n[:, None] & m_k[None, :], other=0.0)
         if weights.dtype.element_ty == tl.int8:
-            b_w = b_w.to(tl.float32)  # the interpreter has no other way from integers to bfloat16
+            b_w = b_w.to(tl.float32)  # the interpreter casts integers to bfloat16 by this alone
         acc = tl.dot(b_x, tl.trans(b_w.to(b_x.dtype)), acc, input_precision=PRECISION)
     acc *= tl.load(scales + o_n, mask=m_n, other=0.0)[None, :]
     p_out = out + o_m.to(tl.int64)[:, None] * num_outputs + o_n[None, :]
@@ -57,14 +57,14 @@ def scaled_product_kernel(
 
 
 def scaled_product(x: Tensor, values: Tensor, scales: Tensor, capability: int) -> Tensor:
-    """As of `quantized.product`."""
+    """Implements `linear.quantized.product`."""
     (num_rows, num_inputs), num_outputs = x.shape, len(values)
     x = x if x.stride(1) == 1 else x.contiguous()
     out = torch.empty((num_rows, num_outputs), dtype=x.dtype, device=x.device)
     if not num_rows:
         return out
     config = scaled_config(x.dtype, capability)
-    # Programs of one tile of weights follow each other last, so that every tile is read about once.
+    # Programs of one tile of weights are consecutive, so that each tile is read about once.
     grid = (triton.cdiv(num_outputs, config.outputs), triton.cdiv(num_rows, config.rows))
     scaled_product_kernel[grid](
         x, values, scales, out, num_rows, num_outputs, num_inputs, x.stride(0), values.stride(0),
@@ -76,7 +76,7 @@ def scaled_product(x: Tensor, values: Tensor, scales: Tensor, capability: int) -
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every launched variant, for the compile checks."""
     config = scaled_config(torch.bfloat16, capability)
     constants = {
         "BLOCK_M": config.rows, "BLOCK_N": config.outputs, "BLOCK_K": config.inputs,
@@ -86,7 +86,12 @@ def variants(capability: int) -> Iterator[Variant]:
     types |= dict.fromkeys(("num_outputs", "num_inputs", "stride_x", "stride_output"), "i32:16")
     for weights in ("i8", "fp8e4nv"):
         if weights == "i8" or capability >= 89:
-            own = types | {"weights": f"*{weights}"}
+            signature = types | {"weights": f"*{weights}"}
             yield Variant(
-                f"product {weights}", scaled_product_kernel, own, constants, config.num_warps, True
+                f"product {weights}",
+                scaled_product_kernel,
+                signature,
+                constants,
+                config.num_warps,
+                True,
             )

@@ -1,4 +1,4 @@
-"""Grouped products: tiles of rows that were sent to one expert, times that expert's weights.
+"""Grouped products: tiles of rows that are routed to one expert, times that expert's weights.
 
 Outputs are the first dimension of a product and rows the second: matrix units take 64 of the first
 and as few as 8 of the second, and an expert of a small step has one row or two.
@@ -15,31 +15,31 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 
 from unmask_kernels.dependent_launch import dependent_launch, wait_for_inputs
 from unmask_kernels.layers.ops import Activation
-from unmask_kernels.linear import quantized
 from unmask_kernels.linear.gpu.fp8 import DATACENTER_CHIPS
-from unmask_kernels.linear.quantized import DTYPES, FIRST_FP8_CAPABILITY, LARGEST, QuantizedRows
-from unmask_kernels.moe.ops import INNER_GROUP, PER_OUTPUT_NDIM
+from unmask_kernels.moe.types import INNER_GROUP, PER_OUTPUT_NDIM
+from unmask_kernels.quantization import types as formats
+from unmask_kernels.quantization.types import DTYPES, FIRST_FP8_CAPABILITY, LARGEST, QuantizedRows
 from unmask_kernels.variant import Variant
 
 GROUP = tl.constexpr(INNER_GROUP)
-GROUP_INPUTS = tl.constexpr(quantized.GROUP_INPUTS)
+GROUP_INPUTS = tl.constexpr(formats.GROUP_INPUTS)
 LARGEST_FP8 = tl.constexpr(LARGEST["fp8"])
-SMALLEST_TOP = tl.constexpr(quantized.SMALLEST_TOP)
-BOX_ALIGNMENT = 16  # bytes, of the rows that the copy engine takes
-MOST_ROWS = {16: 8, 32: 20, 64: 44}  # a mean of an expert's, for which tiles have so many rows
-FP8_AS_BF16_BITS = tl.constexpr(quantized.FP8_AS_BF16_BITS)
-FP8_AS_BF16_FACTOR = tl.constexpr(quantized.FP8_AS_BF16_FACTOR)
+SMALLEST_TOP = tl.constexpr(formats.SMALLEST_TOP)
+BOX_ALIGNMENT = 16  # bytes, of rows that the copy engine copies
+MOST_ROWS = {16: 8, 32: 20, 64: 44}  # rows of a tile: largest mean of rows an expert
+FP8_AS_BF16_BITS = tl.constexpr(formats.FP8_AS_BF16_BITS)
+FP8_AS_BF16_FACTOR = tl.constexpr(formats.FP8_AS_BF16_FACTOR)
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Sizes of a grouped product's programs; gate_up, outputs of the gate and as many of up."""
+    """Tile of a grouped product; gate_up has `outputs` of gate, and as many of up."""
 
     outputs: int
     inputs: int
     num_warps: int = 4
     num_stages: int = 4
-    experts_first: bool = False  # programs that follow each other have the same outputs
+    experts_first: bool = False  # consecutive programs have the same outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,7 @@ def grouped_config(
 ) -> GroupedConfig:
     """Tiles for a dtype of rows on a chip, such as 90 for sm_90, and a mean load.
 
-    Those for sm_90 were the fastest on an H100. Where groups of inputs have scales, those take
-    registers too.
+    Tiles for sm_90 were the fastest on an H100. Scales of groups of inputs take registers too.
     """
     if rows_dtype == torch.float32:
         return GroupedConfig(32, Tile(32, 32, num_stages=2), Tile(64, 32, num_stages=2))
@@ -88,7 +87,7 @@ def _load_weights(
     weights, row, num_rows, start, num_inputs, stride,
     BLOCK_O: tl.constexpr, BLOCK_K: tl.constexpr, TMA: tl.constexpr,
 ):  # fmt: skip
-    """Outputs from `row` on of all experts' matrices; beyond `num_rows` anything or zeros."""
+    """Outputs from `row` on of all experts' weights; beyond `num_rows` anything or zeros."""
     if TMA:
         b_w = weights.load([row, start])
     else:
@@ -101,13 +100,13 @@ def _load_weights(
 
 @triton.jit
 def _widen(b_w, b_x, BITS: tl.constexpr):
-    """Weights in the rows' type; as BITS, bytes that are e4m3 on a chip without it."""
+    """Weights in the rows' type; with BITS they are bytes of e4m3, on a chip without it."""
     if BITS:
         b_bits = (b_w.to(tl.int16) << 4) & FP8_AS_BF16_BITS
         b_wide = b_bits.to(tl.bfloat16, bitcast=True).to(tl.float32) * FP8_AS_BF16_FACTOR
         return b_wide.to(b_x.dtype)
     if b_w.dtype == tl.int8:
-        b_w = b_w.to(tl.float32)  # the interpreter has no other way from integers to bfloat16
+        b_w = b_w.to(tl.float32)  # the interpreter casts integers to bfloat16 by this alone
     return b_w.to(b_x.dtype)
 
 
@@ -121,11 +120,11 @@ def grouped_gate_kernel(
     IN_GROUPS: tl.constexpr, PROMOTES: tl.constexpr, GELU: tl.constexpr,
     EXPERTS_FIRST: tl.constexpr, PRECISION: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """Gate times up of a tile of pairs of a row and an expert; `num_pairs` stands for none.
+    """Gate times up of a tile of pairs of a row and an expert; `num_pairs` marks padding.
 
-    Pair p reads row p // pairs_per_row of `x`, and its result stays in its place of the tile. From
-    rows of 8 bits come rows of 8 bits, with scales [inner / GROUP, places]. IN_GROUPS, rows and
-    weights have scales for every GROUP_INPUTS: [G, rows] and [experts, G, outputs].
+    Pair p reads row p // pairs_per_row of `x`, and its result keeps its place in the tile. 8-bit
+    rows give 8-bit rows, with scales [inner / GROUP, places]. With IN_GROUPS, rows and weights have
+    scales for every GROUP_INPUTS: [G, rows] and [experts, G, outputs].
     """
     wait_for_inputs(PDL)
     i_tile = tl.program_id(0) if EXPERTS_FIRST else tl.program_id(1)
@@ -182,7 +181,7 @@ def grouped_gate_kernel(
     b_z = b_gate
     if GELU:  # (1 + tanh(z)) / 2 is the sigmoid of 2 z
         b_z = 1.5957691216057308 * (b_gate + 0.044715 * b_gate * b_gate * b_gate)
-    b_z = tl.maximum(b_z, -80.0)  # where the result is zero, and the exponential finite
+    b_z = tl.maximum(b_z, -80.0)  # keeps the exponential finite; the result is zero
     b_inner = b_gate / (1.0 + tl.exp(-b_z)) * b_up
     o_place = i_tile * BLOCK_R + tl.arange(0, BLOCK_R)
     if ROWS_SCALED:
@@ -208,10 +207,10 @@ def grouped_down_kernel(
     IN_GROUPS: tl.constexpr, EXPERTS_FIRST: tl.constexpr, PRECISION: tl.constexpr,
     PDL: tl.constexpr,
 ):  # fmt: skip
-    """A tile of pairs, where `grouped_gate_kernel` left them, times their expert's way back.
+    """Down product of a tile of pairs, in the places of `grouped_gate_kernel`.
 
-    Pair p becomes row p of `out`. Rows of 8 bits have a scale for every GROUP of inputs, which are
-    then a step of the loop.
+    Pair p becomes row p of `out`. 8-bit rows have a scale for every GROUP of inputs, one step of
+    the loop.
     """
     wait_for_inputs(PDL)
     i_tile = tl.program_id(0) if EXPERTS_FIRST else tl.program_id(1)
@@ -248,7 +247,7 @@ def grouped_down_kernel(
             if IN_GROUPS:
                 p_own = p_scale + start // GROUP_INPUTS * num_outputs
                 b_scale *= tl.load(p_own, mask=m_o, other=0.0)[:, None]
-            # A multiply-add by name, that the compiler rounds it in one way.
+            # An explicit fma, so that the compiler rounds it in one way.
             acc = tl.fma(tl.dot(b_w, tl.trans(b_x)), b_scale, acc)
         else:
             acc = tl.dot(b_w, tl.trans(b_x), acc, input_precision=PRECISION)
@@ -260,7 +259,7 @@ def grouped_down_kernel(
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Pairs of a row and an expert in tiles, as of `routing.align`."""
+    """Pairs of a row and an expert in tiles, from `routing.align_block_size`."""
 
     row_of: Tensor  # [places] int32
     expert_of: Tensor  # [tiles] int32
@@ -270,7 +269,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Inner:
-    """Activations between the two products, by places in tiles."""
+    """Activations between the two products, by place in the tiles."""
 
     values: Tensor  # [places, I]
     scales: Tensor | None  # [I / GROUP, places] of values in e4m3
@@ -284,9 +283,9 @@ def multiply_gate_up(
     activation: Activation,
     config: GroupedConfig,
 ) -> Inner:
-    """Gate times up of every place, in e4m3 where rows are."""
+    """Gate times up of every place, in e4m3 if rows are."""
     values, scales = (x.values, x.scales) if isinstance(x, QuantizedRows) else (x, None)
-    if scales is not None and scales.stride(0) != 1:  # those of a group side by side
+    if scales is not None and scales.stride(0) != 1:  # scales of a group side by side
         scales = scales.T.contiguous().T
     both, num_inputs = weights.shape[1:]
     num_places, num_inner = len(pairs.row_of), both // 2
@@ -296,12 +295,13 @@ def multiply_gate_up(
     if scales is not None:
         groups = (triton.cdiv(num_inner, GROUP.value), num_places)
         out_scales = torch.empty(groups, dtype=torch.float32, device=device)
-    held, bits = _held(weights, values)
-    weight_scales, in_groups = _laid_out(weight_scales)
+    raw_weights, bits = _raw_weights(weights, values)
+    weight_scales, in_groups = _outputs_contiguous(weight_scales)
     use_tma = config.tma and _fits_boxes(weights)
     num_tiles = len(pairs.expert_of)
     grouped_gate_kernel[_grid(num_tiles, triton.cdiv(num_inner, tile.outputs), tile)](
-        values, scales, _described(held, tile.outputs, tile.inputs) if use_tma else held,
+        values, scales,
+        _descriptor(raw_weights, tile.outputs, tile.inputs) if use_tma else raw_weights,
         weight_scales, out, out_scales, pairs.row_of, pairs.expert_of, pairs.num_pairs, num_places,
         num_inner, num_inputs, values.stride(0), weights.stride(1),
         0 if scales is None else scales.stride(-1), pairs.pairs_per_row,
@@ -323,18 +323,19 @@ def multiply_down(
     dtype: torch.dtype,
     config: GroupedConfig,
 ) -> Tensor:
-    """The way back of what `multiply_gate_up` made: [pairs, C] in `dtype`, in the order of rows."""
+    """Down product of `inner`: [pairs, C] in `dtype`, in the order of rows."""
     values, scales = inner.values, inner.scales
     num_outputs, num_inputs = weights.shape[1:]
     tile, num_places = config.down, len(pairs.row_of)
     out = torch.empty((pairs.num_pairs, num_outputs), dtype=dtype, device=values.device)
-    held, bits = _held(weights, values)
-    weight_scales, in_groups = _laid_out(weight_scales)
+    raw_weights, bits = _raw_weights(weights, values)
+    weight_scales, in_groups = _outputs_contiguous(weight_scales)
     use_tma = config.tma and _fits_boxes(weights) and _fits_boxes(values)
     grid = _grid(len(pairs.expert_of), triton.cdiv(num_outputs, tile.outputs), tile)
     grouped_down_kernel[grid](
-        _described(values, config.rows, tile.inputs) if use_tma else values, scales,
-        _described(held, tile.outputs, tile.inputs) if use_tma else held, weight_scales, out,
+        _descriptor(values, config.rows, tile.inputs) if use_tma else values, scales,
+        _descriptor(raw_weights, tile.outputs, tile.inputs) if use_tma else raw_weights,
+        weight_scales, out,
         pairs.row_of, pairs.expert_of, pairs.num_pairs, num_places, num_outputs, num_inputs,
         weights.stride(1),
         BLOCK_R=config.rows, BLOCK_O=tile.outputs, BLOCK_K=tile.inputs, STAGES=tile.num_stages,
@@ -351,27 +352,27 @@ def _grid(num_tiles: int, num_blocks: int, tile: Tile) -> tuple[int, int]:
     return (num_tiles, num_blocks) if tile.experts_first else (num_blocks, num_tiles)
 
 
-def _held(weights: Tensor, rows: Tensor) -> tuple[Tensor, bool]:
-    """Weights as a kernel takes them, and whether that is as bytes that are e4m3."""
+def _raw_weights(weights: Tensor, rows: Tensor) -> tuple[Tensor, bool]:
+    """Weights for the kernel, and True if they are passed as bytes of e4m3."""
     as_bits = weights.dtype == DTYPES["fp8"] and rows.dtype != weights.dtype
     return (weights.view(torch.int8), True) if as_bits else (weights, False)
 
 
-def _laid_out(scales: Tensor | None) -> tuple[Tensor | None, bool]:
-    """Scales of outputs, side by side, and whether groups of inputs have their own."""
+def _outputs_contiguous(scales: Tensor | None) -> tuple[Tensor | None, bool]:
+    """Scales with outputs side by side, and True if groups of inputs have scales."""
     if scales is None or scales.ndim == PER_OUTPUT_NDIM:
         return scales, False
     return scales if scales.stride(1) == 1 else scales.mT.contiguous().mT, True
 
 
 def _fits_boxes(weights: Tensor) -> bool:
-    """Whether the copy engine takes tiles of a weight."""
+    """True if the copy engine can copy tiles of a weight."""
     row_bytes = weights.shape[-1] * weights.element_size()
     return row_bytes % BOX_ALIGNMENT == 0
 
 
-def _described(matrices: Tensor, rows: int, columns: int) -> TensorDescriptor:
-    """A tensor [..., N, K] as a matrix that is copied in boxes."""
+def _descriptor(matrices: Tensor, rows: int, columns: int) -> TensorDescriptor:
+    """TMA descriptor of a tensor [..., N, K], copied in boxes of `rows` by `columns`."""
     return TensorDescriptor.from_tensor(matrices.flatten(0, -2), [rows, columns])
 
 
@@ -381,9 +382,9 @@ def _precision(rows: Tensor) -> str:
 
 def variants(capability: int) -> Iterator[Variant]:
     """Every kernel as it is launched, for the compile checks."""
-    for rows, held in (("bf16", "bf16"), ("bf16", "i8"), ("fp8e4nv", "fp8e4nv")):
+    for rows, stored in (("bf16", "bf16"), ("bf16", "i8"), ("fp8e4nv", "fp8e4nv")):
         if rows == "fp8e4nv" and capability < FIRST_FP8_CAPABILITY:
-            rows, held = "bf16", "fp8 as bits"
+            rows, stored = "bf16", "fp8 as bits"
         dtype = DTYPES["fp8"] if rows == "fp8e4nv" else torch.bfloat16
         seen: set[tuple[GroupedConfig, bool]] = set()
         for load in (1, 16, 32, 64):
@@ -392,13 +393,13 @@ def variants(capability: int) -> Iterator[Variant]:
                 if (config, in_groups) in seen:
                     continue
                 seen.add((config, in_groups))
-                yield from _pair(rows, held, config, in_groups=in_groups)
+                yield from _pair(rows, stored, config, in_groups=in_groups)
 
 
 def _pair(
-    rows: str, held: str, config: GroupedConfig, *, in_groups: bool = False
+    rows: str, stored: str, config: GroupedConfig, *, in_groups: bool = False
 ) -> Iterator[Variant]:
-    bits, weights = held == "fp8 as bits", "i8" if held == "fp8 as bits" else held
+    bits, weights = stored == "fp8 as bits", "i8" if stored == "fp8 as bits" else stored
     types = {"x": f"*{rows}", "weights": f"*{weights}"}
     types |= {"row_of": "*i32", "expert_of": "*i32", "num_pairs": "i32", "pairs_per_row": "i32"}
     types |= {"stride_row_scale": "i32"}
@@ -406,28 +407,28 @@ def _pair(
     types |= dict.fromkeys((*sizes, "stride_x", "stride_output"), "i32:16")
     constants = {
         "BLOCK_R": config.rows, "TMA": config.tma, "BITS": bits, "ROWS_SCALED": rows != "bf16",
-        "SCALED": held != "bf16", "PRECISION": "tf32",
+        "SCALED": stored != "bf16", "PRECISION": "tf32",
         "IN_GROUPS": in_groups, "PROMOTES": config.promotes,
     }  # fmt: skip
     scales = {"x_scales": rows != "bf16", "out_scales": rows != "bf16"}
-    for name, has in (scales | {"weight_scales": held != "bf16"}).items():
+    for name, has in (scales | {"weight_scales": stored != "bf16"}).items():
         types |= {name: "*fp32"} if has else {}
         constants |= {} if has else {name: None}
     for kernel, tile in ((grouped_gate_kernel, config.gate_up), (grouped_down_kernel, config.down)):
-        own = types | {"out": f"*{rows}" if kernel is grouped_gate_kernel else "*bf16"}
+        signature = types | {"out": f"*{rows}" if kernel is grouped_gate_kernel else "*bf16"}
         if config.tma:
-            own["weights"] = f"tensordesc<{weights}[{tile.outputs}, {tile.inputs}]>"
+            signature["weights"] = f"tensordesc<{weights}[{tile.outputs}, {tile.inputs}]>"
             if kernel is grouped_down_kernel:
-                own["x"] = f"tensordesc<{rows}[{config.rows}, {tile.inputs}]>"
+                signature["x"] = f"tensordesc<{rows}[{config.rows}, {tile.inputs}]>"
         cut = {"BLOCK_O": tile.outputs, "BLOCK_K": tile.inputs, "STAGES": tile.num_stages}
         cut |= {"EXPERTS_FIRST": tile.experts_first}
-        name = f"experts {kernel.__name__.split('_')[1]} {held} {config.rows} rows"
+        name = f"experts {kernel.__name__.split('_')[1]} {stored} {config.rows} rows"
         name += " in groups" if in_groups else ""
         taken = set(kernel.arg_names)
         yield Variant(
             name,
             kernel,
-            {key: kind for key, kind in own.items() if key in taken},
+            {key: kind for key, kind in signature.items() if key in taken},
             {k: v for k, v in (constants | cut | {"GELU": True}).items() if k in taken},
             tile.num_warps,
             multiplies=True,

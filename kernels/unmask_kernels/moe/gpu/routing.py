@@ -1,4 +1,4 @@
-"""Which experts rows are sent to, and pairs of both put together by expert."""
+"""Routing in Triton: router logits, top-k weights, and pairs of rows and experts by expert."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from torch import Tensor
 from unmask_kernels.dependent_launch import dependent_launch, wait_for_inputs
 from unmask_kernels.variant import Variant
 
-NOTHING = tl.constexpr(-(2**31))  # ranks below all that can be chosen
+NOTHING = tl.constexpr(-(2**31))  # a rank below any expert's
 NO_ENTRY = tl.constexpr(2**31 - 1)
 PARTS_NDIM = 3
-SCORE_SPAN = 512  # inputs that a part of a logit is a sum over, whatever the load
-SCORE_ROWS = {16: 256, 32: 512}  # of a tile, and the most rows that it is for
-MOST_SCORE_ROWS = 64  # 4,608 rows took 53 us on an H100, tiles of 128 rows and 8 warps 116
-COUNTED_PAIRS = 128  # of a program
+ROUTER_SPAN = 512  # inputs of a partial sum of a logit, for any number of rows
+ROUTER_ROWS = {16: 256, 32: 512}  # rows of a tile: most rows of a step
+MOST_ROUTER_ROWS = 64  # 4,608 rows took 53 us on an H100, tiles of 128 rows and 8 warps 116
+COUNTED_PAIRS = 128  # pairs of a program
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreTile:
-    """Sizes of a program of a router's product; rows may follow the load, inputs may not."""
+class RouterTile:
+    """Sizes of the router's product; `rows` may follow the load, `inputs` may not."""
 
     rows: int
     experts: int = 64
@@ -32,24 +32,24 @@ class ScoreTile:
     num_stages: int = 3
 
 
-def score_tile(num_rows: int, dtype: torch.dtype) -> ScoreTile:
+def router_tile(num_rows: int, dtype: torch.dtype) -> RouterTile:
     """The tile for a number of rows, which changes no sum, and their dtype."""
     if dtype == torch.float32:  # three times the registers
-        return ScoreTile(16)
-    fitting = (rows for rows, most in SCORE_ROWS.items() if num_rows <= most)
-    return ScoreTile(next(fitting, MOST_SCORE_ROWS))
+        return RouterTile(16)
+    fitting = (rows for rows, most in ROUTER_ROWS.items() if num_rows <= most)
+    return RouterTile(next(fitting, MOST_ROUTER_ROWS))
 
 
 @triton.jit
-def score_kernel(
+def router_kernel(
     x, weights, out, num_rows, num_experts, num_inputs, stride_x,
     BLOCK_R: tl.constexpr, BLOCK_E: tl.constexpr, BLOCK_K: tl.constexpr, SPAN: tl.constexpr,
     STAGES: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """A tile of experts and rows over SPAN inputs, which begin at a multiple of it.
+    """Partial router logits of a tile of experts and rows over SPAN inputs, from a multiple of it.
 
-    A float32 router meets rows in bfloat16 as three numbers of that type, which are all its bits;
-    rows in float32 are split in three by the compiler.
+    A float32 router times bfloat16 rows is three bfloat16 products, which hold all its bits; the
+    compiler splits float32 rows in three.
     """
     wait_for_inputs(PDL)
     i_r, i_e, i_part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
@@ -84,7 +84,7 @@ def score_kernel(
 
 @triton.jit
 def _load_logits(p_logits, stride_part, m_expert, other, PARTS: tl.constexpr):
-    """Logits of a row, the sums of their parts in order."""
+    """Logits of a row: their partial sums added in order."""
     b_logit = tl.load(p_logits, mask=m_expert, other=other).to(tl.float32)
     for part in tl.static_range(1, PARTS):
         b_logit += tl.load(p_logits + part * stride_part, mask=m_expert, other=0.0)
@@ -93,14 +93,14 @@ def _load_logits(p_logits, stride_part, m_expert, other, PARTS: tl.constexpr):
 
 @triton.jit
 def _rank(b_x):
-    """Whole numbers in the order of float32 `b_x`, so that one is found whatever is in a row."""
+    """Integers in the order of float32 `b_x`, NaN included, so that a row always has a highest."""
     b_bits = tl.where(b_x == 0.0, 0.0, b_x).to(tl.int32, bitcast=True)
     return tl.maximum(b_bits ^ ((b_bits >> 31) & 0x7FFFFFFF), NOTHING + 1)
 
 
 @triton.jit
 def _find_best(b_rank, o_entry):
-    """The entry that ranks highest, the first of equals."""
+    """Entry of the highest rank, the first of equals."""
     return tl.min(tl.where(b_rank == tl.max(b_rank), o_entry, NO_ENTRY))
 
 
@@ -108,30 +108,30 @@ def _find_best(b_rank, o_entry):
 def _keep_groups(
     b_choice, o_group, o_member, GROUPS: tl.constexpr, SIZE: tl.constexpr, TOP_GROUPS: tl.constexpr
 ):  # fmt: skip
-    """The groups [G] of `b_choice` [G, S] with the highest sums of their two best."""
-    b_worth = tl.max(b_choice, 1)
+    """Mask [G] of the groups of `b_choice` [G, S] with the highest sums of their two best."""
+    b_group = tl.max(b_choice, 1)
     if SIZE > 1:
-        m_best = b_choice == b_worth[:, None]
+        m_best = b_choice == b_group[:, None]
         b_first = tl.min(tl.where(m_best, o_member[None, :], NO_ENTRY), 1)
         m_first = o_member[None, :] == b_first[:, None]
-        b_worth += tl.max(tl.where(m_first, float("-inf"), b_choice), 1)
-    b_rank = tl.where(o_group < GROUPS, _rank(b_worth), NOTHING)
+        b_group += tl.max(tl.where(m_first, float("-inf"), b_choice), 1)
+    b_rank = tl.where(o_group < GROUPS, _rank(b_group), NOTHING)
     m_kept = o_group < 0
     for _ in tl.static_range(TOP_GROUPS):
-        m_found = o_group == _find_best(b_rank, o_group)
-        m_kept = m_kept | m_found
-        b_rank = tl.where(m_found, NOTHING, b_rank)
+        m_best_group = o_group == _find_best(b_rank, o_group)
+        m_kept = m_kept | m_best_group
+        b_rank = tl.where(m_best_group, NOTHING, b_rank)
     return m_kept
 
 
 @triton.jit
 def route_sigmoid_kernel(
-    logits, bias, ids, shares, scale, stride_part, PARTS: tl.constexpr,
+    logits, bias, ids, topk_weights, scale, stride_part, PARTS: tl.constexpr,
     GROUPS: tl.constexpr, SIZE: tl.constexpr, TOP_GROUPS: tl.constexpr, TOP: tl.constexpr,
     RENORMALISE: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK_S: tl.constexpr, BLOCK_K: tl.constexpr,
     PDL: tl.constexpr,
 ):  # fmt: skip
-    """The experts of a row, and their shares."""
+    """Experts of a row and their top-k weights."""
     wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_group, o_member = tl.arange(0, BLOCK_G), tl.arange(0, BLOCK_S)
@@ -147,28 +147,28 @@ def route_sigmoid_kernel(
     b_rank = tl.where(m_expert, _rank(b_choice), NOTHING)
     o_k = tl.arange(0, BLOCK_K)
     b_id = tl.zeros([BLOCK_K], tl.int32)
-    b_share = tl.zeros([BLOCK_K], tl.float32)
+    b_weight = tl.zeros([BLOCK_K], tl.float32)
     total = 0.0
     for k in tl.static_range(TOP):
         expert = _find_best(b_rank, o_expert)
         b_rank = tl.where(o_expert == expert, NOTHING, b_rank)
-        share = tl.sigmoid(tl.sum(tl.where(o_expert == expert, b_logit, 0.0)))
-        total += share
+        weight = tl.sigmoid(tl.sum(tl.where(o_expert == expert, b_logit, 0.0)))
+        total += weight
         b_id = tl.where(o_k == k, expert, b_id)
-        b_share = tl.where(o_k == k, share, b_share)
+        b_weight = tl.where(o_k == k, weight, b_weight)
     if RENORMALISE:
-        b_share = b_share / (total + 1e-20)
+        b_weight = b_weight / (total + 1e-20)
     tl.store(ids + i_row * TOP + o_k, b_id.to(tl.int64), mask=o_k < TOP)
-    tl.store(shares + i_row * TOP + o_k, b_share * scale, mask=o_k < TOP)
+    tl.store(topk_weights + i_row * TOP + o_k, b_weight * scale, mask=o_k < TOP)
 
 
 @triton.jit
 def route_softmax_kernel(
-    logits, bias, scales, ids, shares, num_experts, stride_part, PARTS: tl.constexpr,
+    logits, bias, scales, ids, topk_weights, num_experts, stride_part, PARTS: tl.constexpr,
     TOP: tl.constexpr, RENORMALISE: tl.constexpr, BIASED: tl.constexpr, SCALED: tl.constexpr,
     BLOCK_E: tl.constexpr, BLOCK_K: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """The experts of a row, and their shares; without a bias logits rank as their shares would."""
+    """Experts of a row and their top-k weights; without a bias they are ranked by their logits."""
     wait_for_inputs(PDL)
     i_row = tl.program_id(0).to(tl.int64)
     o_expert = tl.arange(0, BLOCK_E)
@@ -185,29 +185,29 @@ def route_softmax_kernel(
     b_rank = tl.where(m_expert, _rank(b_choice), NOTHING)
     o_k = tl.arange(0, BLOCK_K)
     b_id = tl.zeros([BLOCK_K], tl.int32)
-    b_share = tl.zeros([BLOCK_K], tl.float32)
+    b_weight = tl.zeros([BLOCK_K], tl.float32)
     total = 0.0
     for k in tl.static_range(TOP):
         expert = _find_best(b_rank, o_expert)
         b_rank = tl.where(o_expert == expert, NOTHING, b_rank)
         logit = tl.sum(tl.where(o_expert == expert, b_logit, 0.0))
-        share = tl.exp(logit - highest) / whole
+        weight = tl.exp(logit - highest) / whole
         if BIASED:
-            share += tl.load(bias + expert).to(tl.float32)
-        total += share
+            weight += tl.load(bias + expert).to(tl.float32)
+        total += weight
         b_id = tl.where(o_k == k, expert, b_id)
-        b_share = tl.where(o_k == k, share, b_share)
+        b_weight = tl.where(o_k == k, weight, b_weight)
     if RENORMALISE:
-        b_share = b_share / total
+        b_weight = b_weight / total
     if SCALED:
-        b_share *= tl.load(scales + b_id, mask=o_k < TOP, other=0.0)
+        b_weight *= tl.load(scales + b_id, mask=o_k < TOP, other=0.0)
     tl.store(ids + i_row * TOP + o_k, b_id.to(tl.int64), mask=o_k < TOP)
-    tl.store(shares + i_row * TOP + o_k, b_share, mask=o_k < TOP)
+    tl.store(topk_weights + i_row * TOP + o_k, b_weight, mask=o_k < TOP)
 
 
 @triton.jit
 def count_pairs_kernel(ids, counts, ranks, num_pairs, BLOCK: tl.constexpr, PDL: tl.constexpr):
-    """Pairs of each expert, and how many of its pairs were counted before each."""
+    """Number of pairs of each expert, and each pair's index among its expert's."""
     wait_for_inputs(PDL)
     o_pair = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     m_pair = o_pair < num_pairs
@@ -221,7 +221,7 @@ def place_pairs_kernel(
     ids, counts, ranks, row_of, expert_of, num_pairs, num_experts,
     TILE: tl.constexpr, BLOCK_E: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """A tile's expert and its places that stay free, and the places of as many pairs.
+    """Expert and padding of a tile, and the places of as many pairs.
 
     Tiles of an expert follow those of the experts before it.
     """
@@ -231,14 +231,14 @@ def place_pairs_kernel(
     b_count = tl.load(counts + o_expert, mask=o_expert < num_experts, other=0)
     b_tiles = (b_count + TILE - 1) // TILE
     b_end = tl.cumsum(b_tiles, 0)
-    expert = tl.sum((b_end <= i_tile).to(tl.int32), 0)  # beyond all of them for a spare tile
+    expert = tl.sum((b_end <= i_tile).to(tl.int32), 0)  # num_experts for a padding tile
     tl.store(expert_of + i_tile, tl.where(expert < num_experts, expert, -1))
     b_first = b_end - b_tiles
-    b_held = b_count - (i_tile - b_first) * TILE
-    held = tl.sum(tl.where(o_expert == expert, b_held, 0), 0)
+    b_count_here = b_count - (i_tile - b_first) * TILE
+    num_pairs_here = tl.sum(tl.where(o_expert == expert, b_count_here, 0), 0)
     o_place = tl.arange(0, TILE)
     o_pair = i_tile * TILE + o_place
-    tl.store(row_of + o_pair, num_pairs, mask=o_place >= held)
+    tl.store(row_of + o_pair, num_pairs, mask=o_place >= num_pairs_here)
     m_pair = o_pair < num_pairs
     b_id = tl.load(ids + o_pair, mask=m_pair, other=0).to(tl.int32)
     b_rank = tl.load(ranks + o_pair, mask=m_pair, other=0)
@@ -246,18 +246,18 @@ def place_pairs_kernel(
     tl.store(row_of + b_place, o_pair, mask=m_pair)
 
 
-def score(x: Tensor, weight: Tensor, tile: ScoreTile | None = None) -> Tensor:
-    """As of `experts.router_logits`, of a router's weight [E, C]: parts [G, T, E] of logits."""
+def router_logits(x: Tensor, weight: Tensor, tile: RouterTile | None = None) -> Tensor:
+    """Partial sums [G, T, E] of the logits of rows [T, C], for a router's weight [E, C]."""
     (num_rows, num_inputs), num_experts = x.shape, len(weight)
     x = x if x.stride(1) == 1 else x.contiguous()
-    num_parts, tile = triton.cdiv(num_inputs, SCORE_SPAN), tile or score_tile(len(x), x.dtype)
+    num_parts, tile = triton.cdiv(num_inputs, ROUTER_SPAN), tile or router_tile(len(x), x.dtype)
     shape = (num_parts, num_rows, num_experts)
     out = torch.empty(shape, dtype=torch.float32, device=x.device)
     if num_rows:
         grid = (triton.cdiv(num_rows, tile.rows), triton.cdiv(num_experts, tile.experts), num_parts)
-        score_kernel[grid](
+        router_kernel[grid](
             x, weight.contiguous(), out, num_rows, num_experts, num_inputs, x.stride(0),
-            BLOCK_R=tile.rows, BLOCK_E=tile.experts, BLOCK_K=tile.inputs, SPAN=SCORE_SPAN,
+            BLOCK_R=tile.rows, BLOCK_E=tile.experts, BLOCK_K=tile.inputs, SPAN=ROUTER_SPAN,
             STAGES=tile.num_stages, num_warps=tile.num_warps,
             **dependent_launch(x.device, num_rows),
         )  # fmt: skip
@@ -272,20 +272,20 @@ def route_softmax(
     bias: Tensor | None,
     scales: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """As of `experts.route_softmax`, of experts with equal logits the first."""
+    """Implements `moe.routing.route_softmax`; of experts with equal logits the first is taken."""
     logits = _in_parts(logits)
     num_parts, num_rows, num_experts = logits.shape
     assert top <= num_experts
-    ids, shares = _outputs(logits, top)
+    ids, topk_weights = _outputs(logits, top)
     if num_rows:
         route_softmax_kernel[(num_rows,)](
-            logits, bias, scales, ids, shares, num_experts, logits.stride(0),
+            logits, bias, scales, ids, topk_weights, num_experts, logits.stride(0),
             PARTS=num_parts, TOP=top, RENORMALISE=renormalise, BIASED=bias is not None,
             SCALED=scales is not None, BLOCK_E=triton.next_power_of_2(num_experts),
             BLOCK_K=triton.next_power_of_2(top), num_warps=1,
             **dependent_launch(logits.device, num_rows),
         )  # fmt: skip
-    return ids, shares
+    return ids, topk_weights
 
 
 def route_sigmoid(
@@ -298,26 +298,26 @@ def route_sigmoid(
     scale: float,
     renormalise: bool,
 ) -> tuple[Tensor, Tensor]:
-    """As of `experts.route_sigmoid`, of equal experts and groups the first."""
+    """Implements `moe.routing.route_sigmoid`; of equal experts and groups the first is taken."""
     logits = _in_parts(logits)
     num_parts, num_rows, num_experts = logits.shape
     size = num_experts // groups
     assert top <= num_experts == groups * size
     assert top_groups <= groups
-    ids, shares = _outputs(logits, top)
+    ids, topk_weights = _outputs(logits, top)
     if num_rows:
         route_sigmoid_kernel[(num_rows,)](
-            logits, bias, ids, shares, float(scale), logits.stride(0), PARTS=num_parts,
+            logits, bias, ids, topk_weights, float(scale), logits.stride(0), PARTS=num_parts,
             GROUPS=groups, SIZE=size, TOP_GROUPS=top_groups, TOP=top, RENORMALISE=renormalise,
             BLOCK_G=triton.next_power_of_2(groups), BLOCK_S=triton.next_power_of_2(size),
             BLOCK_K=triton.next_power_of_2(top), num_warps=1,
             **dependent_launch(logits.device, num_rows),
         )  # fmt: skip
-    return ids, shares
+    return ids, topk_weights
 
 
 def _in_parts(logits: Tensor) -> Tensor:
-    """Logits [T, E] as the only part of [1, T, E], those in parts as they are."""
+    """Logits [T, E] as one part [1, T, E]; those in parts unchanged."""
     return (logits if logits.ndim == PARTS_NDIM else logits[None]).contiguous()
 
 
@@ -327,11 +327,11 @@ def _outputs(logits: Tensor, top: int) -> tuple[Tensor, Tensor]:
     return ids, torch.empty(shape, dtype=torch.float32, device=device)
 
 
-def align(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
-    """As of `reference.align`, but pairs of an expert come in any order.
+def align_block_size(ids: Tensor, num_experts: int, tile: int) -> tuple[Tensor, Tensor]:
+    """Same as `reference.align_block_size`, but pairs of an expert come in any order.
 
-    It is the order in which atomic additions happened. A row of a product is summed alike wherever
-    in a tile it is, so that no bit of a result depends on it.
+    Atomic additions decide the order. The sum of a row's product does not depend on its place in a
+    tile, so no bit of a result depends on the order.
     """
     flat = ids.flatten()
     num_pairs, device = len(flat), ids.device
@@ -359,24 +359,24 @@ def variants(capability: int) -> Iterator[Variant]:
     for num_rows in (1, 512, 4096):
         kinds += [(torch.bfloat16, "bf16", router, num_rows) for router in ("fp32", "bf16")]
     for dtype, rows, router, num_rows in kinds:
-        cut = score_tile(num_rows, dtype)
+        cut = router_tile(num_rows, dtype)
         tile = {"BLOCK_R": cut.rows, "BLOCK_E": cut.experts, "BLOCK_K": cut.inputs}
-        tile |= {"STAGES": cut.num_stages, "SPAN": SCORE_SPAN}
-        own = {"weights": f"*{router}", "out": "*fp32", "num_rows": "i32", "x": f"*{rows}"}
-        own |= dict.fromkeys(("num_experts", "num_inputs", "stride_x"), "i32:16")
-        name = f"score experts {rows} {router} {cut.rows} rows"
-        yield Variant(name, score_kernel, own, tile, cut.num_warps, multiplies=True)
-    types = {"bias": "*fp32", "ids": "*i64", "shares": "*fp32", "stride_part": "i32:16"}
+        tile |= {"STAGES": cut.num_stages, "SPAN": ROUTER_SPAN}
+        signature = {"weights": f"*{router}", "out": "*fp32", "num_rows": "i32", "x": f"*{rows}"}
+        signature |= dict.fromkeys(("num_experts", "num_inputs", "stride_x"), "i32:16")
+        name = f"router logits {rows} {router} {cut.rows} rows"
+        yield Variant(name, router_kernel, signature, tile, cut.num_warps, multiplies=True)
+    types = {"bias": "*fp32", "ids": "*i64", "topk_weights": "*fp32", "stride_part": "i32:16"}
     grouped = {"PARTS": 4, "TOP_GROUPS": 4, "TOP": 8, "RENORMALISE": True, "BLOCK_K": 8}
     for groups, experts in ((8, 256), (1, 1024)):
         size = experts // groups
         shape = {"GROUPS": groups, "SIZE": size, "BLOCK_G": groups, "BLOCK_S": size}
         shape |= {"TOP_GROUPS": min(4, groups)}
-        own = types | {"logits": "*fp32", "scale": "fp32"}
+        signature = types | {"logits": "*fp32", "scale": "fp32"}
         name = f"route sigmoid {groups} of {size}"
-        yield Variant(name, route_sigmoid_kernel, own, grouped | shape, num_warps=1)
+        yield Variant(name, route_sigmoid_kernel, signature, grouped | shape, num_warps=1)
     for experts, top, biased in ((64, 8, True), (128, 8, False), (1024, 16, False)):
-        own = types | {"logits": "*bf16", "num_experts": "i32:16", "scales": "*fp32"}
+        signature = types | {"logits": "*bf16", "num_experts": "i32:16", "scales": "*fp32"}
         constants: dict[str, Any] = {
             "PARTS": 4,
             "TOP": top,
@@ -385,7 +385,9 @@ def variants(capability: int) -> Iterator[Variant]:
         }
         constants |= {"BLOCK_E": experts, "BLOCK_K": top} | ({} if biased else {"bias": None})
         constants |= {"SCALED": experts == 128} | ({} if experts == 128 else {"scales": None})
-        yield Variant(f"route softmax {experts}", route_softmax_kernel, own, constants, num_warps=1)
+        yield Variant(
+            f"route softmax {experts}", route_softmax_kernel, signature, constants, num_warps=1
+        )
     pairs = dict.fromkeys(("counts", "ranks", "row_of", "expert_of"), "*i32") | {"ids": "*i64"}
     pairs |= {"num_pairs": "i32:16", "num_experts": "i32:16"}
     yield Variant("count pairs", count_pairs_kernel, pairs, {"BLOCK": COUNTED_PAIRS})

@@ -1,1 +1,1 @@
-"""Triton kernels of canvases."""
+"""Triton kernels of canvases of noise."""

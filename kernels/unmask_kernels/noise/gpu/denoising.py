@@ -1,4 +1,4 @@
-"""Canvases of noise between two steps: they begin and move on in place, a program for each."""
+"""Steps of canvases of noise in place, a program for each canvas."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 from unmask_kernels.philox_gpu import noise_tokens
 from unmask_kernels.variant import Variant
 
-OTHERS, NUM_WARPS = 8, 8  # positions that are compared with all of a canvas at a time
+OTHERS, NUM_WARPS = 8, 8  # positions compared with all of a canvas at a time
 
 
 @triton.jit
@@ -19,7 +19,7 @@ def begin_kernel(
     tokens, unchanged, rows, is_fresh, seeds, starts,
     stride_tokens, length, vocab_size, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Random tokens; the draft was unchanged for less than no step."""
+    """Fill fresh canvases with random tokens; `unchanged` becomes -1."""
     i_canvas = tl.program_id(0)
     if tl.load(is_fresh + i_canvas):
         i_row = tl.load(rows + i_canvas)
@@ -38,14 +38,14 @@ def move_kernel(
     drawn, best, entropy, accepted, finished,
     stride_tokens, stride_draft, length, vocab_size, BLOCK: tl.constexpr, OTHERS: tl.constexpr,
 ):  # fmt: skip
-    """Accept the most certain positions, renoise the others, and tell whether it is finished."""
+    """Accept the most certain positions, renoise the others, and find finished canvases."""
     i_canvas = tl.program_id(0).to(tl.int64)
     i_row = tl.load(rows + i_canvas)
     o_token = tl.arange(0, BLOCK)
     m_token = o_token < length
-    o_given = i_canvas * length + o_token
-    b_entropy = tl.load(entropy + o_given, mask=m_token, other=0.0)
-    b_before = tl.zeros([BLOCK], tl.float64)  # entropy of what is more certain
+    o_position = i_canvas * length + o_token
+    b_entropy = tl.load(entropy + o_position, mask=m_token, other=0.0)
+    b_before = tl.zeros([BLOCK], tl.float64)  # entropy of more certain positions
     for start in range(0, length, OTHERS):
         o_other = start + tl.arange(0, OTHERS)
         m_other = o_other < length
@@ -56,9 +56,9 @@ def move_kernel(
         earlier = earlier & m_other[None, :]
         b_before += tl.sum(tl.where(earlier, b_other.to(tl.float64)[None, :], 0.0), 1)
     b_accepted = b_before <= tl.load(bounds + i_canvas).to(tl.float64)
-    tl.store(accepted + o_given, b_accepted, mask=m_token)
+    tl.store(accepted + o_position, b_accepted, mask=m_token)
 
-    b_best = tl.load(best + o_given, mask=m_token, other=0)
+    b_best = tl.load(best + o_position, mask=m_token, other=0)
     p_draft = draft + i_row * stride_draft + o_token
     b_differs = (b_best != tl.load(p_draft, mask=m_token, other=0)) & m_token
     count = tl.load(unchanged + i_row)
@@ -69,12 +69,12 @@ def move_kernel(
     is_sure = mean < tl.load(confidence + i_canvas).to(tl.float64)
     is_stable = count >= tl.load(stability + i_canvas)
     is_over = tl.where(is_sure & is_stable, 1, tl.load(is_last + i_canvas).to(tl.int32))
-    tl.store(finished + o_given, o_token * 0 + is_over > 0, mask=m_token)
+    tl.store(finished + o_position, o_token * 0 + is_over > 0, mask=m_token)
 
     b_position = tl.load(starts + i_canvas) + o_token
     step = tl.load(steps + i_canvas) + 1
     b_noise = noise_tokens(tl.load(seeds + i_canvas), b_position, step, vocab_size, BLOCK)
-    b_token = tl.where(b_accepted, tl.load(drawn + o_given, mask=m_token, other=0), b_noise)
+    b_token = tl.where(b_accepted, tl.load(drawn + o_position, mask=m_token, other=0), b_noise)
     tl.store(tokens + i_row * stride_tokens + o_token, b_token, mask=m_token)
 
 
@@ -89,9 +89,9 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Moving:
-    """S canvases of a step and how each is denoised."""
+    """S canvases of a step and their parameters."""
 
-    rows: Tensor  # [S] int64, where they are kept
+    rows: Tensor  # [S] int64, rows of `Kept`
     seeds: Tensor  # [S] int64
     starts: Tensor  # [S] int64, first positions
     steps: Tensor  # [S] int64
@@ -102,7 +102,7 @@ class Moving:
 
 
 def begin(kept: Kept, moving: Moving, is_fresh: Tensor, vocab_size: int) -> None:
-    """Make canvases random tokens where `is_fresh` [S]; their drafts stay what they were."""
+    """Fill canvases with random tokens if `is_fresh` [S]; drafts are left unchanged."""
     length = kept.draft.shape[1]
     begin_kernel[(len(moving.rows),)](
         kept.tokens, kept.unchanged, moving.rows, is_fresh, moving.seeds, moving.starts,
@@ -116,7 +116,7 @@ def move(
 ) -> tuple[Tensor, Tensor]:
     """Take a step with predictions [S L] of every canvas.
 
-    Returns for each position whether it is accepted and whether its canvas is finished.
+    Returns two masks [S L]: accepted positions, and positions of finished canvases.
     """
     length = kept.draft.shape[1]
     accepted = torch.empty_like(drawn, dtype=torch.bool)
@@ -132,14 +132,14 @@ def move(
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """Every kernel as it is launched, for the compile checks."""
+    """Every launched variant, for the compile checks."""
     kept = dict.fromkeys(("tokens", "draft", "unchanged", "rows", "seeds", "starts"), "*i64")
     kept |= dict.fromkeys(("stride_tokens", "stride_draft", "length", "vocab_size"), "i32:16")
     begun = kept | {"is_fresh": "*i1"}
     yield Variant("canvas begun", begin_kernel, begun, {"BLOCK": 256}, NUM_WARPS)
-    given = dict.fromkeys(("steps", "stability", "drawn", "best"), "*i64")
-    given |= dict.fromkeys(("bounds", "confidence", "entropy"), "*fp32")
-    given |= dict.fromkeys(("is_last", "accepted", "finished"), "*i1")
+    inputs = dict.fromkeys(("steps", "stability", "drawn", "best"), "*i64")
+    inputs |= dict.fromkeys(("bounds", "confidence", "entropy"), "*fp32")
+    inputs |= dict.fromkeys(("is_last", "accepted", "finished"), "*i1")
     for length in (256, 1024):
         sizes = {"BLOCK": length, "OTHERS": OTHERS}
-        yield Variant(f"canvas of {length} moved", move_kernel, kept | given, sizes, NUM_WARPS)
+        yield Variant(f"canvas of {length} moved", move_kernel, kept | inputs, sizes, NUM_WARPS)

@@ -1,7 +1,6 @@
-"""From logits of canvas rows to what a step needs: statistics of slices, draws, weights.
+"""Statistics, draws and weights of slices of canvas rows' logits, and their merge.
 
-A slice of a row belongs to one program, and so does the merge of the slices of a row, so no row
-depends on others.
+One program takes a slice of a row, and one merges the slices of a row: rows are batch-invariant.
 """
 
 from collections.abc import Iterator
@@ -9,13 +8,13 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from unmask_kernels.noise.ops import SLICE
+from unmask_kernels.noise.vocabulary import SLICE
 from unmask_kernels.philox_gpu import gumbel
+from unmask_kernels.scoring.types import Draws
 from unmask_kernels.variant import Variant
 
 MAX_WARPS, WARP_ENTRIES = 16, 1024  # 32 entries a thread
@@ -44,7 +43,7 @@ def slice_kernel(
     b_x = tl.load(p_entry, mask=m_entry, other=0.0).to(tl.float32)
     if CAPPED:  # cap * tanh(x / cap)
         b_x = cap - 2.0 * cap / (1.0 + tl.exp2(b_x * (2.0 * LOG2_E / cap)))
-    # What is no number is the lowest one: a token's id must lie within the vocabulary all the same.
+    # NaN becomes the lowest logit: a token id must lie within the vocabulary all the same.
     b_x = tl.where(m_entry & (b_x >= LOWEST), b_x, LOWEST)
     inverse = 1.0 / tl.load(temperatures + i_row)
     plain_best = tl.max(b_x, 0)
@@ -78,7 +77,7 @@ def join_slices_kernel(
     first_row, all_rows, num_slices, num_rows, num_columns, scale,
     SLICES: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """Some columns of a row's mean embedding, and by the program of the first what else it is."""
+    """COLUMNS of a row's mean embedding; the program of the first also merges its statistics."""
     i_row, i_column = tl.program_id(0).to(tl.int64), tl.program_id(1)
     i_out = first_row + i_row
     o_slice = tl.arange(0, SLICES)
@@ -87,12 +86,12 @@ def join_slices_kernel(
     b_best = tl.load(p_value, mask=m_slice, other=float("-inf"))
     best = tl.max(b_best, 0)
     b_shift = tl.where(m_slice, b_best - best, 0.0)
-    b_share = tl.where(m_slice, tl.exp(b_shift), 0.0)
+    b_weight_of_slice = tl.where(m_slice, tl.exp(b_shift), 0.0)
     b_total = tl.load(p_value + 2, mask=m_slice, other=0.0)
-    total = tl.sum(b_share * b_total, 0)
+    total = tl.sum(b_weight_of_slice * b_total, 0)
     if i_column == 0:
         b_weighted = tl.load(p_value + 3, mask=m_slice, other=0.0)
-        weighted = tl.sum(b_share * (b_weighted + b_total * b_shift), 0)
+        weighted = tl.sum(b_weight_of_slice * (b_weighted + b_total * b_shift), 0)
         b_plain = tl.load(p_value + 4, mask=m_slice, other=float("-inf"))
         plain_best = tl.max(b_plain, 0)
         b_plain_total = tl.load(p_value + 5, mask=m_slice, other=0.0)
@@ -110,62 +109,37 @@ def join_slices_kernel(
     m_column = o_column < num_columns
     b_soft = tl.zeros([COLUMNS], tl.float32)
     for i_slice in range(num_slices):
-        share = tl.exp(tl.load(values + (i_row * num_slices + i_slice) * NUM_VALUES) - best)
+        weight = tl.exp(tl.load(values + (i_row * num_slices + i_slice) * NUM_VALUES) - best)
         p_part = parts + (i_slice * num_rows + i_row) * num_columns + o_column
-        b_soft += share * tl.load(p_part, mask=m_column, other=0.0).to(tl.float32)
+        b_soft += weight * tl.load(p_part, mask=m_column, other=0.0).to(tl.float32)
     b_soft = b_soft / total * scale
     p_soft = soft + i_out * num_columns + o_column
     tl.store(p_soft, b_soft.to(soft.dtype.element_ty), mask=m_column)
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """The draws of M rows: how much of the noise is added, and what it is a function of."""
-
-    spreads: Tensor  # [M] float32
-    seeds: Tensor  # [M] int64
-    positions: Tensor  # [M] int64
-    steps: Tensor  # [M] int64
-
-    def padded(self, count: int) -> "Drawing":
-        """The draws with `count` rows after them that add nothing."""
-        pads = (F.pad(own, (0, count)) for own in (self.seeds, self.positions, self.steps))
-        return Drawing(F.pad(self.spreads, (0, count)), *pads)
-
-    def part(self, rows: slice) -> "Drawing":
-        """The draws of some rows."""
-        return Drawing(self.spreads[rows], self.seeds[rows], self.positions[rows], self.steps[rows])
-
-
-@dataclass(frozen=True, slots=True)
-class SliceScores:
-    """Statistics of M rows over P slices of the vocabulary."""
-
-    values: Tensor  # [M, P, 6] float32: best, highest drawn, total, weighted, plain best and total
-    entries: Tensor  # [M, P, 2] int64: the best, the drawn
-
-
 def score_slices(
-    logits: Tensor, slice_len: int, temperature: Tensor, cap: float | None, drawing: Drawing | None
-) -> SliceScores:
-    """Score logits [M, V] before their cap, which become exp(logit - best of slice) at temperature.
+    logits: Tensor, slice_len: int, temperature: Tensor, cap: float | None, draws: Draws | None
+) -> tuple[Tensor, Tensor]:
+    """Score P slices of logits [M, V] before their cap; `draws` has a spread, or there are none.
 
-    `slice_len` is a multiple of four.
+    Returns values [M, P, 6] float32 (best, highest drawn, total, weighted, plain best and total)
+    and entries [M, P, 2] int64 (the best, the drawn). Logits become exp(logit - best of slice) at
+    temperature. `slice_len` is a multiple of four.
     """
     num_rows, num_entries = logits.shape
     num_slices = triton.cdiv(num_entries, slice_len)
     values = logits.new_empty((num_rows, num_slices, NUM_VALUES.value), dtype=torch.float32)
     entries = logits.new_empty((num_rows, num_slices, NUM_ENTRIES.value), dtype=torch.int64)
-    draws: tuple[Tensor | None, ...] = (None,) * 4
-    if drawing is not None:
-        draws = (drawing.spreads, drawing.seeds, drawing.positions, drawing.steps)
+    keys: tuple[Tensor | None, ...] = (None,) * 4
+    if draws is not None:
+        keys = (draws.spread, draws.seeds, draws.positions, draws.steps)
     block = triton.next_power_of_2(slice_len)
     slice_kernel[(num_rows, num_slices)](
-        logits, temperature, *draws, values, entries,
+        logits, temperature, *keys, values, entries,
         num_entries, slice_len, logits.stride(0), 1.0 if cap is None else cap,
-        BLOCK=block, CAPPED=cap is not None, DRAWS=drawing is not None, num_warps=_warps(block),
+        BLOCK=block, CAPPED=cap is not None, DRAWS=draws is not None, num_warps=_warps(block),
     )  # fmt: skip
-    return SliceScores(values, entries)
+    return values, entries
 
 
 def _warps(block: int) -> int:
@@ -182,7 +156,7 @@ class MergedScores:
 
     @classmethod
     def empty(cls, rows: Tensor) -> Self:
-        """Memory for what `rows` [M, C] come to."""
+        """Memory for the scores of `rows` [M, C]."""
         tokens = rows.new_empty((2, len(rows)), dtype=torch.int64)
         return cls(
             torch.empty_like(rows), tokens, rows.new_empty((3, len(rows)), dtype=torch.float32)
@@ -190,23 +164,28 @@ class MergedScores:
 
 
 def merge_slices(
-    scores: SliceScores, parts: Tensor, scale: float, merged: MergedScores, first_row: int
+    values: Tensor,
+    entries: Tensor,
+    parts: Tensor,
+    scale: float,
+    merged: MergedScores,
+    first_row: int,
 ) -> None:
-    """Put rows from `first_row` on into `merged`.
+    """Write the scores of rows from `first_row` on to `merged`.
 
-    They are merged of the statistics of slices and of `parts` [P, M, C], the embeddings of a slice
-    by their weights.
+    `values` and `entries` are those of `score_slices`, `parts` [P, M, C] each slice's embeddings
+    summed by their weights.
     """
     num_slices, num_rows, num_columns = parts.shape
     join_slices_kernel[(num_rows, triton.cdiv(num_columns, COLUMNS))](
-        scores.values, scores.entries, parts, merged.soft, merged.numbers, merged.tokens,
+        values, entries, parts, merged.soft, merged.numbers, merged.tokens,
         first_row, len(merged.soft), num_slices, num_rows, num_columns, scale,
         SLICES=triton.next_power_of_2(num_slices), COLUMNS=COLUMNS, num_warps=MERGE_WARPS,
     )  # fmt: skip
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every launched variant, for the compile checks."""
     types = {"logits": "*bf16", "temperatures": "*fp32", "values": "*fp32"}
     types |= {"entries": "*i64", "num_entries": "i32:16", "slice_len": "i32:16"}
     types |= {"stride_row": "i32:16", "cap": "fp32"}

@@ -1,4 +1,4 @@
-"""Logits as kernels read them: biased, and very low where a token is out of the question."""
+"""Loads of constrained logits: biased, and LOWEST for forbidden tokens."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def load_logits(
 ):  # fmt: skip
     """Logits [PIECE], float32, of the entries from `first`, all of one piece of the vocabulary.
 
-    LOWEST from `last` on, where a token is forbidden, and where the model itself says -inf.
+    LOWEST from `last` on, for forbidden tokens, and where the model gives -inf or NaN.
     """
     o_entry = first + tl.arange(0, PIECE)
     p_entry = p_logits + tl.arange(0, PIECE)
@@ -27,21 +27,21 @@ def load_logits(
     else:
         b_x = tl.load(p_entry, mask=o_entry < last, other=float("-inf")).to(tl.float32)
     if BIASED:
-        own = tl.load(bias_set + i_row).to(tl.int64)
-        if own >= 0:
-            p_start = bias_starts + own * (num_pieces + 1) + i_piece
+        set_index = tl.load(bias_set + i_row).to(tl.int64)
+        if set_index >= 0:
+            p_start = bias_starts + set_index * (num_pieces + 1) + i_piece
             for i in range(tl.load(p_start), tl.load(p_start + 1)):
                 bias = tl.load(bias_values + i)
                 b_x = tl.where(o_entry == tl.load(bias_tokens + i), b_x + bias, b_x)
     if MASKED:
-        own = tl.load(mask_row + i_row).to(tl.int64)
-        if own >= 0:
-            p_words = mask_words + own * num_words + o_entry // 32
+        set_index = tl.load(mask_row + i_row).to(tl.int64)
+        if set_index >= 0:
+            p_words = mask_words + set_index * num_words + o_entry // 32
             b_word = tl.load(p_words, mask=o_entry < last, other=0)
             b_x = tl.where(((b_word >> (o_entry % 32)) & 1) != 0, b_x, LOWEST)
     if (mask_token >= first) & (mask_token < first + PIECE):
         b_x = tl.where(o_entry == mask_token, LOWEST, b_x)
-    return tl.maximum(b_x, LOWEST)  # which is also what is no number
+    return tl.maximum(b_x, LOWEST)  # NaN too
 
 
 def constraint_arguments(constraints: Constraints | None) -> dict[str, Any]:

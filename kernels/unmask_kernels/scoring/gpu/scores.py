@@ -1,11 +1,10 @@
 """Statistics of rows of logits in one pass, a piece of the vocabulary in each program.
 
-Pieces begin at multiples of a constant and are merged in order, so a row's statistics do not depend
-on how the vocabulary was cut into slices, nor on other rows.
+Pieces begin at multiples of a constant and are merged in order, so statistics are batch-invariant
+and do not depend on the slices of the vocabulary.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 
 import torch
 import triton
@@ -23,49 +22,41 @@ from unmask_kernels.scoring.gpu.logits import (
     constraint_arguments,
     load_logits,
 )
+from unmask_kernels.scoring.types import Draws, RowStats
 from unmask_kernels.variant import Variant
 
 SLICE = 8192  # entries, or a multiple of it
-SLICE_BYTES = 40 * 2**20  # of logits, that an L2 cache of 50 MB still holds when they are read
+SLICE_BYTES = 40 * 2**20  # of logits, which stay in an L2 cache of 50 MB until they are read
 NUM_STATISTICS = tl.constexpr(6)  # maximum, second, sum, weighted sum, best drawn, its logit
 NO_ENTRY = tl.constexpr(2147483647)
-NOBODY = tl.constexpr(-1)  # in the place of the mask token, where it is read like any other
+NO_MASK = tl.constexpr(-1)  # reads the mask token's logit like any other
 
 
 @triton.jit
-def _of_row(b_found, AXIS: tl.constexpr):
-    """What was found along an axis, to be met by what it was found in."""
-    if AXIS == 1:
-        return b_found[:, None]
-    else:
-        return b_found
+def _reduce(b_x, o_entry):
+    """Highest logit, its entry, the highest of the others, and two sums over logits [PIECE].
 
-
-@triton.jit
-def reduce_tile(b_x, o_entry, AXIS: tl.constexpr):
-    """What is kept of logits [N] along axis 0, or [R, N] along axis 1.
-
-    The highest, whose it is, the highest of the others, and the sums of e = exp(x - highest) and of
-    e * (x - highest). The lowest of equals is taken. Entries out of the question have no part in
-    the sums, unless all are: then the sums say nothing, and `highest` says so.
+    The sums are those of e = exp(x - highest) and of e * (x - highest). Ties go to the lowest
+    entry. Entries at LOWEST add nothing, unless all are: then `highest` is LOWEST, and the sums
+    mean nothing.
     """
-    b_best = tl.max(b_x, AXIS)
-    b_winner = tl.min(tl.where(b_x == _of_row(b_best, AXIS), o_entry, NO_ENTRY), AXIS)
-    b_d = b_x - _of_row(b_best, AXIS)
+    b_best = tl.max(b_x, 0)
+    b_winner = tl.min(tl.where(b_x == b_best, o_entry, NO_ENTRY), 0)
+    b_d = b_x - b_best
     b_e = tl.exp(b_d)
-    b_second = tl.max(tl.where(o_entry == _of_row(b_winner, AXIS), LOWEST, b_x), AXIS)
-    b_sum = tl.sum(b_e, AXIS)
-    b_dot = tl.sum(b_e * b_d, AXIS)
+    b_second = tl.max(tl.where(o_entry == b_winner, LOWEST, b_x), 0)
+    b_sum = tl.sum(b_e, 0)
+    b_dot = tl.sum(b_e * b_d, 0)
     return b_best, b_winner, b_second, b_sum, b_dot
 
 
 @triton.jit
-def draw_tile(b_x, o_entry, temperature, b_noise, AXIS: tl.constexpr):
-    """The highest of logits at a temperature with noise, along an axis, its entry and its logit."""
+def _draw(b_x, o_entry, temperature, b_noise):
+    """Highest of logits [PIECE] at a temperature plus noise, its entry and its logit."""
     b_y = tl.where(b_x > LOWEST, b_x / temperature + b_noise, LOWEST)
-    b_high = tl.max(b_y, AXIS)
-    b_drawn = tl.min(tl.where(b_y == _of_row(b_high, AXIS), o_entry, NO_ENTRY), AXIS)
-    b_logit = tl.sum(tl.where(o_entry == _of_row(b_drawn, AXIS), b_x, 0.0), AXIS)
+    b_high = tl.max(b_y, 0)
+    b_drawn = tl.min(tl.where(b_y == b_high, o_entry, NO_ENTRY), 0)
+    b_logit = tl.sum(tl.where(o_entry == b_drawn, b_x, 0.0), 0)
     return b_high, b_drawn, b_logit
 
 
@@ -78,21 +69,21 @@ def piece_kernel(
 ):  # fmt: skip
     """Statistics of logits [M, last - first] of the vocabulary entries from `first`.
 
-    Without the mask token, whose own are kept beside them.
+    The mask token's logits are kept apart.
     """
     i_row, i_piece = tl.program_id(0).to(tl.int64), tl.program_id(1)
     start = first + i_piece * PIECE
     o_entry = start + tl.arange(0, PIECE)
     b_x = load_logits(
         logits + i_row * stride_row + i_piece * PIECE, i_row, start // PIECE, start, last,
-        NOBODY, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
+        NO_MASK, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
         mask_words, num_words, PIECE, BIASED, MASKED,
     )  # fmt: skip
     if (mask_token >= start) & (mask_token < start + PIECE):
         m_mask = o_entry == mask_token
         tl.store(of_mask + i_row, tl.sum(tl.where(m_mask, b_x, 0.0), 0))
         b_x = tl.where(m_mask, LOWEST, b_x)
-    best, winner, second, total, weighted = reduce_tile(b_x, o_entry, 0)
+    best, winner, second, total, weighted = _reduce(b_x, o_entry)
     o_out = i_row * num_pieces + start // PIECE
     p_out = statistics + o_out * NUM_STATISTICS
     tl.store(p_out, best)
@@ -106,26 +97,10 @@ def piece_kernel(
             seed, step = tl.load(seeds + i_row), tl.load(steps + i_row)
             position = tl.load(positions + i_row)
             b_noise = gumbel(seed, position, step, start, PIECE)
-            highest, drawn, logit = draw_tile(b_x, o_entry, temperature, b_noise, 0)
+            highest, drawn, logit = _draw(b_x, o_entry, temperature, b_noise)
             tl.store(p_out + 4, highest)
             tl.store(p_out + 5, logit)
             tl.store(draws + o_out, drawn)
-
-
-@triton.jit
-def mask_kernel(
-    logits, of_mask, mask_token, num_pieces,
-    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
-    PIECE: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
-):  # fmt: skip
-    """The mask token's logits [M], as `piece_kernel` keeps them."""
-    i_row = tl.program_id(0).to(tl.int64)
-    b_x = load_logits(
-        logits + i_row, i_row, mask_token // PIECE, mask_token, mask_token + 1,
-        NOBODY, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
-        mask_words, num_words, 1, BIASED, MASKED,
-    )  # fmt: skip
-    tl.store(of_mask + i_row + tl.arange(0, 1), b_x)
 
 
 @triton.jit
@@ -157,7 +132,7 @@ def finish_kernel(
     statistics, winners, of_mask, draws, temperatures, token, confidence, entropy, margin,
     log_norm, num_pieces, BLOCK: tl.constexpr, DRAWS: tl.constexpr,
 ):  # fmt: skip
-    """Merge the pieces of a row, and give the mask token its share of what they come to."""
+    """Merge the pieces of a row, and add the mask token to the sums."""
     i_row = tl.program_id(0).to(tl.int64)
     o_piece = tl.arange(0, BLOCK)
     m_piece = o_piece < num_pieces
@@ -168,18 +143,18 @@ def finish_kernel(
     best = tl.max(b_best, 0)
     winner = tl.min(tl.where(b_best == best, b_winner, 2147483647), 0)
     second = tl.max(tl.where(b_winner == winner, b_second, b_best), 0)
-    possible = best > LOWEST  # false where every token is forbidden
+    possible = best > LOWEST  # false if every token is forbidden
     mask = tl.where(possible, tl.load(of_mask + i_row), LOWEST)
     highest = tl.maximum(best, mask)
     b_d = b_best - highest
     b_w = tl.exp(b_d)
     b_sum = tl.load(p_in + 2, mask=m_piece, other=0.0)
     b_dot = tl.load(p_in + 3, mask=m_piece, other=0.0)
-    share = tl.where(mask > LOWEST, tl.exp(mask - highest), 0.0)
-    total = tl.where(possible, tl.sum(b_w * b_sum, 0) + share, 1.0)
+    mask_weight = tl.where(mask > LOWEST, tl.exp(mask - highest), 0.0)
+    total = tl.where(possible, tl.sum(b_w * b_sum, 0) + mask_weight, 1.0)
     norm = tl.log(total)
     mean = tl.sum(tl.where(b_sum > 0.0, b_w * (b_dot + b_d * b_sum), 0.0), 0)
-    mean = (mean + tl.where(share > 0.0, share * (mask - highest), 0.0)) / total
+    mean = (mean + tl.where(mask_weight > 0.0, mask_weight * (mask - highest), 0.0)) / total
     chosen = best
     if DRAWS:
         if tl.load(temperatures + i_row) > 0.0:
@@ -195,47 +170,8 @@ def finish_kernel(
     tl.store(log_norm + i_row, tl.where(possible, highest + norm, 0.0))
 
 
-@dataclass(frozen=True, slots=True)
-class Draws:
-    """How each of M rows is drawn; rows of temperature zero take their most likely entry."""
-
-    temperatures: Tensor  # [M] float32
-    seeds: Tensor  # [M] int64
-    positions: Tensor  # [M] int64
-    steps: Tensor  # [M] int64
-
-    def of(self, rows: Tensor) -> "Draws":
-        """Those of `rows` [R]."""
-        return Draws(
-            self.temperatures[rows], self.seeds[rows], self.positions[rows], self.steps[rows]
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """What is known of M rows, without temperature; see `unmask_kernels.scoring.ops.RowScores`."""
-
-    token: Tensor  # [M] int64
-    confidence: Tensor  # [M] float32, probability of `token`
-    entropy: Tensor  # [M] float32, nats
-    margin: Tensor  # [M] float32, between the two highest probabilities
-    log_norm: Tensor  # [M] float32; 0 where every token is forbidden
-    top_ids: Tensor | None = None  # [M, K] int64
-    top_logprobs: Tensor | None = None  # [M, K] float32
-
-    def replace(self, rows: Tensor, other: "Statistics") -> None:
-        """Put what is known of R rows in the places `rows` [R]."""
-        for field in fields(self):
-            if (own := getattr(self, field.name)) is not None:
-                own[rows] = getattr(other, field.name)
-
-
 class Accumulator:
-    """Takes logits a slice of the vocabulary at a time and gives the statistics of whole rows.
-
-    A kernel that makes the logits itself may write all pieces in place of `take`, and leave the
-    mask token to `take_mask`.
-    """
+    """Takes logits a slice of the vocabulary at a time and gives the statistics of whole rows."""
 
     def __init__(
         self,
@@ -251,12 +187,12 @@ class Accumulator:
         self._constraints = constraint_arguments(constraints)
         self._num_pieces = triton.cdiv(vocab_size, PIECE)
         pieces = (num_rows, self._num_pieces)
-        self.statistics = torch.empty(
+        self._statistics = torch.empty(
             (*pieces, NUM_STATISTICS.value), dtype=torch.float32, device=device
         )
-        self.winners = torch.empty(pieces, dtype=torch.int32, device=device)
-        self.of_mask = torch.empty(num_rows, dtype=torch.float32, device=device)
-        self.drawn = None if draws is None else torch.empty_like(self.winners)
+        self._winners = torch.empty(pieces, dtype=torch.int32, device=device)
+        self._of_mask = torch.empty(num_rows, dtype=torch.float32, device=device)
+        self._drawn = None if draws is None else torch.empty_like(self._winners)
         tops = (*pieces, num_top)
         self._top_values = torch.empty(tops, dtype=torch.float32, device=device)
         self._top_tokens = torch.empty(tops, dtype=torch.int32, device=device)
@@ -270,8 +206,8 @@ class Accumulator:
         grid = (num_rows, triton.cdiv(width, PIECE))
         where = first, first + width, self._mask_token, logits.stride(0), self._num_pieces
         piece_kernel[grid](
-            logits, self.statistics, self.winners, self.of_mask, self.drawn,
-            draws and draws.temperatures, draws and draws.seeds,
+            logits, self._statistics, self._winners, self._of_mask, self._drawn,
+            draws and draws.temperature, draws and draws.seeds,
             draws and draws.positions, draws and draws.steps, *where, **self._constraints,
             PIECE=PIECE, DRAWS=draws is not None, num_warps=4,
         )  # fmt: skip
@@ -281,36 +217,31 @@ class Accumulator:
                 **self._constraints, PIECE=PIECE, num_warps=4,
             )  # fmt: skip
 
-    def take_mask(self, logits: Tensor) -> None:
-        """The mask token's logits [M]."""
-        mask_kernel[(len(logits),)](
-            logits, self.of_mask, self._mask_token, self._num_pieces, **self._constraints,
-            PIECE=PIECE, num_warps=1,
-        )  # fmt: skip
-
-    def finish(self) -> Statistics:
-        """Merge the slices, all of which have been taken."""
-        num_rows = len(self.winners)
-        token = torch.empty(num_rows, dtype=torch.int64, device=self.winners.device)
+    def finish(self) -> RowStats:
+        """Merge the pieces of all slices."""
+        num_rows = len(self._winners)
+        token = torch.empty(num_rows, dtype=torch.int64, device=self._winners.device)
         floats = torch.empty((4, num_rows), dtype=torch.float32, device=token.device)
         confidence, entropy, margin, log_norm = floats
         finish_kernel[(num_rows,)](
-            self.statistics, self.winners, self.of_mask, self.drawn,
-            self._draws and self._draws.temperatures,
+            self._statistics, self._winners, self._of_mask, self._drawn,
+            self._draws and self._draws.temperature,
             token, confidence, entropy, margin, log_norm, self._num_pieces,
             BLOCK=triton.next_power_of_2(self._num_pieces), DRAWS=self._draws is not None,
             num_warps=1,
         )  # fmt: skip
         top_ids, top_logprobs = self._tops(log_norm)
-        return Statistics(token, confidence, entropy, margin, log_norm, top_ids, top_logprobs)
+        return RowStats(
+            token, confidence, entropy, margin, top_ids, top_logprobs, log_norm=log_norm
+        )
 
     def _tops(self, log_norm: Tensor) -> tuple[Tensor | None, Tensor | None]:
         if not self._num_top:
             return None, None
         values, order = self._top_values.flatten(1).sort(dim=-1, descending=True, stable=True)
-        some = slice(0, self._num_top)
-        top = values[:, some].masked_fill(values[:, some] <= LOWEST.value, float("-inf"))
-        ids = self._top_tokens.flatten(1).gather(1, order[:, some])
+        first = slice(0, self._num_top)
+        top = values[:, first].masked_fill(values[:, first] <= LOWEST.value, float("-inf"))
+        ids = self._top_tokens.flatten(1).gather(1, order[:, first])
         return ids.long(), top - log_norm[:, None]
 
 
@@ -321,8 +252,8 @@ def score_hidden(
     draws: Draws | None,
     constraints: Constraints | None = None,
     num_top: int = 0,
-) -> Statistics:
-    """Statistics of `hidden` [M, C] under the LM `head` [V, C]; logits are kept a slice at a time.
+) -> RowStats:
+    """Statistics of `hidden` [M, C] under the LM `head` [V, C], with a slice of logits at a time.
 
     The library's matrix product fills a buffer that stays in the L2 cache until it is read.
     """
@@ -331,19 +262,19 @@ def score_hidden(
         num_rows, vocab_size, mask_token, draws, hidden.device, constraints, num_top
     )
     if num_rows:
-        filled = pad_rows(hidden)
-        width = slice_width(len(filled), vocab_size, hidden.dtype)
-        slices = torch.empty(len(filled), width, dtype=hidden.dtype, device=hidden.device)
+        padded = pad_rows(hidden)
+        width = slice_width(len(padded), vocab_size, hidden.dtype)
+        slices = torch.empty(len(padded), width, dtype=hidden.dtype, device=hidden.device)
         for first in range(0, vocab_size, width):
             weight = head[first : first + width]
             buffer = slices[:, : len(weight)]
-            torch.mm(filled, weight.T, out=buffer)
+            torch.mm(padded, weight.T, out=buffer)
             accumulator.take(buffer[:num_rows], first)
     return accumulator.finish()
 
 
 def slice_width(num_rows: int, vocab_size: int, dtype: torch.dtype) -> int:
-    """Entries of the vocabulary whose logits are in memory at once: few rows have all of them."""
+    """Entries of a slice of logits in memory; all of the vocabulary for few rows."""
     fitting = SLICE_BYTES // (num_rows * dtype.itemsize)
     return min(max(fitting // SLICE, 1) * SLICE, vocab_size)
 
@@ -354,8 +285,8 @@ def score_logits(
     draws: Draws | None,
     constraints: Constraints | None = None,
     num_top: int = 0,
-) -> Statistics:
-    """Statistics of `logits` [M, V], of a model that changes them after its head."""
+) -> RowStats:
+    """Statistics of `logits` [M, V], for logits that change after the LM head, as by guidance."""
     num_rows, vocab_size = logits.shape
     accumulator = Accumulator(
         num_rows, vocab_size, mask_token, draws, logits.device, constraints, num_top
@@ -366,7 +297,7 @@ def score_logits(
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every launched variant, for the compile checks."""
     inputs = {"statistics": "*fp32", "winners": "*i32", "temperatures": "*fp32", "draws": "*i32"}
     inputs["of_mask"] = "*fp32"
     keys = dict.fromkeys(("seeds", "positions", "steps"), "*i64")
@@ -375,13 +306,12 @@ def variants(capability: int) -> Iterator[Variant]:
     tops = {"values": "*fp32", "tokens": "*i32", "num_top": "i32"}
     for logits in ("bf16", "fp32"):
         for end, constraints in (("", NO_CONSTRAINTS), (" constrained", CONSTRAINTS)):
-            own = {"PIECE": PIECE} | constraints
+            shape = {"PIECE": PIECE} | constraints
             types = inputs | keys | sizes | {"logits": f"*{logits}"}
             for drawn in (False, True):
                 name = f"pieces {logits}" + (" drawn" if drawn else "") + end
-                yield Variant(name, piece_kernel, types, own | {"DRAWS": drawn})
-            yield Variant(f"tops {logits}{end}", top_kernel, types | tops, own)
-            yield Variant(f"mask {logits}{end}", mask_kernel, types, own, num_warps=1)
+                yield Variant(name, piece_kernel, types, shape | {"DRAWS": drawn})
+            yield Variant(f"tops {logits}{end}", top_kernel, types | tops, shape)
     outputs = dict.fromkeys(("confidence", "entropy", "margin", "log_norm"), "*fp32")
     types = inputs | outputs | {"token": "*i64", "num_pieces": "i32"}
     yield Variant("finish", finish_kernel, types, {"BLOCK": 128, "DRAWS": True}, num_warps=1)

@@ -1,7 +1,7 @@
-"""Draws among the likeliest tokens only, from rows of logits, some rows in memory at a time.
+"""Top-k and top-p draws from rows of logits, with some rows' logits in memory at a time.
 
-Where the likely end is found by narrowing an interval of keys, whole numbers that are ordered as
-logits are. Probabilities are summed as whole numbers too: see `unmask_kernels.scoring.truncation`.
+The cut is found by bisection over keys, integers in the order of logits. Probabilities are summed
+as integers too; see `unmask_kernels.scoring.types.UNIT`.
 """
 
 from collections.abc import Iterator
@@ -20,19 +20,19 @@ from unmask_kernels.scoring.gpu.logits import (
     constraint_arguments,
     load_logits,
 )
-from unmask_kernels.scoring.truncation import UNIT, LikelyDraws
+from unmask_kernels.scoring.types import UNIT, Draws
 from unmask_kernels.variant import Variant
 
 BUFFER_BYTES = 64 * 2**20
 ROW_UNIT, MAX_ROWS = 16, 256
 MASS = tl.constexpr(float(UNIT))
 NUM_WARPS = 8
-WARPS_TO_CONSTRAIN = 16  # with fewer the compiler spills, for one vocabulary or another
+WARPS_TO_CONSTRAIN = 16  # with fewer the compiler spills for some vocabularies
 
 
 @triton.jit
 def _key(b_x, SHIFT: tl.constexpr):
-    """Whole numbers in the order of float32 `b_x`; bfloat16 ones differ in the upper bits alone."""
+    """Integers in the order of float32 `b_x`; SHIFT drops bits that are zero in bfloat16."""
     bits = tl.where(b_x == 0.0, 0.0, b_x).to(tl.int32, bitcast=True)
     return (bits ^ ((bits >> 31) & 0x7FFFFFFF)) >> SHIFT
 
@@ -55,7 +55,7 @@ def _find(
     p_row, vocab_size, mask_token, best, inverse, low, high, target,
     BLOCK: tl.constexpr, SHIFT: tl.constexpr, BY_MASS: tl.constexpr,
 ):  # fmt: skip
-    """The lowest key of [low, high] above which there is less than `target`, entries or mass."""
+    """Lowest key of [low, high] with less than `target` entries, or mass, above it."""
     while low < high:
         width = high - low
         m1, m2, m3 = low + width // 4, low + width // 2, low + (3 * width) // 4
@@ -84,17 +84,17 @@ def _find(
 def _measure(
     p_row, vocab_size, mask_token, best, inverse, cut, BLOCK: tl.constexpr, SHIFT: tl.constexpr
 ):  # fmt: skip
-    """How many entries are above `cut`, their mass, and the mass of each entry at it."""
+    """Number of entries above `cut`, their mass, and the mass of an entry at it."""
     b_count = tl.zeros([BLOCK], tl.int64)
     b_mass = tl.zeros([BLOCK], tl.int64)
     b_each = tl.zeros([BLOCK], tl.int64)
     for start in range(0, vocab_size, BLOCK):
         b_x = _load(p_row, start, vocab_size, mask_token, BLOCK)
         b_key = _key(b_x, SHIFT)
-        b_own = _mass(b_x, best, inverse)
+        b_entry_mass = _mass(b_x, best, inverse)
         b_count += (b_key > cut).to(tl.int64)
-        b_mass += tl.where(b_key > cut, b_own, 0)
-        b_each = tl.maximum(b_each, tl.where(b_key == cut, b_own, 0))
+        b_mass += tl.where(b_key > cut, b_entry_mass, 0)
+        b_each = tl.maximum(b_each, tl.where(b_key == cut, b_entry_mass, 0))
     return tl.sum(b_count, 0), tl.sum(b_mass, 0), tl.max(b_each, 0)
 
 
@@ -104,7 +104,7 @@ def draw_kernel(
     vocab_size, mask_token, stride_row,
     BLOCK: tl.constexpr, SHIFT: tl.constexpr, SPREADS: tl.constexpr,
 ):  # fmt: skip
-    """A token for each row of logits [R, V], and its logit; LOWEST where all are forbidden."""
+    """A token of each row of logits [R, V], and its logit, LOWEST if all are forbidden."""
     i_row = tl.program_id(0).to(tl.int64)
     p_row = logits + i_row * stride_row
     inverse = tl.load(inverses + i_row)
@@ -123,7 +123,7 @@ def draw_kernel(
     above, mass, each = _measure(
         p_row, vocab_size, mask_token, best, inverse, cut.to(tl.int32), BLOCK, SHIFT
     )
-    ties = top_k - above  # of the entries at the cut, so many are kept
+    ties = top_k - above  # entries kept at the cut
     if top_p < 1.0:
         total = mass + ties * each
         target = tl.ceil(top_p.to(tl.float64) * total.to(tl.float64)).to(tl.int64)
@@ -183,7 +183,7 @@ def constrain_kernel(
 
 
 def rows_at_a_time(vocab_size: int, num_bytes: int) -> int:
-    """Rows whose logits, of so many bytes each, are in memory together."""
+    """Rows whose logits, of `num_bytes` each, are in memory together."""
     fitting = BUFFER_BYTES // (vocab_size * num_bytes) // ROW_UNIT * ROW_UNIT
     return max(ROW_UNIT, min(fitting, MAX_ROWS))
 
@@ -192,41 +192,47 @@ def draw_hidden(
     hidden: Tensor,
     head: Tensor,
     mask_token: int,
-    draws: LikelyDraws,
+    draws: Draws,
     constraints: Constraints | None,
 ) -> tuple[Tensor, Tensor]:
-    """A token for each of `hidden` [C, H] under the LM `head` [V, H], and its logit.
+    """A token of each of `hidden` [C, H] under the LM `head` [V, H], and its logit.
 
-    The product always has the same number of rows, so that theirs do not depend on company.
+    The product always has the same number of rows, which keeps it batch-invariant.
     """
     vocab_size = len(head)
     size = rows_at_a_time(vocab_size, hidden.element_size() + 4 * (constraints is not None))
     buffer = torch.empty(size, vocab_size, dtype=hidden.dtype, device=hidden.device)
-    taken = hidden.new_zeros(size, hidden.shape[1])
-    found = []
+    padded = hidden.new_zeros(size, hidden.shape[1])
+    tokens, token_logits = [], []
     for first in range(0, len(hidden), size):
-        some = slice(first, min(first + size, len(hidden)))
-        count = some.stop - first
-        taken[:count] = hidden[some]
-        logits = torch.mm(taken, head.T, out=buffer)[:count]
-        own = None
+        chunk = slice(first, min(first + size, len(hidden)))
+        count = chunk.stop - first
+        padded[:count] = hidden[chunk]
+        logits = torch.mm(padded, head.T, out=buffer)[:count]
+        selected = None
         if constraints is not None:
-            own = constraints.of(torch.arange(first, some.stop, device=hidden.device))
-        found.append(draw_logits(logits, mask_token, draws.part(some), own))
-    return torch.cat([token for token, _ in found]), torch.cat([logit for _, logit in found])
+            selected = constraints.select(torch.arange(first, chunk.stop, device=hidden.device))
+        token, logit = draw_logits(logits, mask_token, draws.select(chunk), selected)
+        tokens.append(token)
+        token_logits.append(logit)
+    return torch.cat(tokens), torch.cat(token_logits)
 
 
 def draw_logits(
-    logits: Tensor, mask_token: int, draws: LikelyDraws, constraints: Constraints | None = None
+    logits: Tensor, mask_token: int, draws: Draws, constraints: Constraints | None = None
 ) -> tuple[Tensor, Tensor]:
-    """A token for each of `logits` [R, V], and its logit after `constraints`, float32."""
+    """A token of each of `logits` [R, V], and its logit after `constraints`, float32."""
     assert logits.stride(1) == 1
+    truncation = draws.truncation
+    assert truncation is not None
+    assert truncation.which is None
     if constraints is not None:
         logits = _constrained(logits, mask_token, constraints)
     token = torch.empty(len(logits), dtype=torch.int64, device=logits.device)
     logit = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
     draw_kernel[(len(logits),)](
-        logits, draws.temperature, draws.inverse, draws.spread, draws.top_k, draws.top_p,
+        logits, draws.temperature, draws.inverse_temperature, draws.spread, truncation.top_k,
+        truncation.top_p,
         draws.seeds, draws.positions, draws.steps, token, logit,
         logits.shape[1], mask_token, logits.stride(0), BLOCK=PIECE,
         SHIFT=16 if logits.dtype is torch.bfloat16 else 0,
@@ -247,17 +253,19 @@ def _constrained(logits: Tensor, mask_token: int, constraints: Constraints) -> T
 
 
 def variants(capability: int) -> Iterator[Variant]:
-    """What is launched, for the compile checks."""
+    """Every launched variant, for the compile checks."""
     types = dict.fromkeys(("temperatures", "inverses", "spreads", "top_ps", "chosen"), "*fp32")
     types |= dict.fromkeys(("top_ks", "seeds", "positions", "steps", "drawn"), "*i64")
     sizes = {"vocab_size": "i32", "mask_token": "i32", "stride_row": "i32:16"}
     for logits, shift in (("bf16", 16), ("fp32", 0)):
-        own = types | sizes | {"logits": f"*{logits}"}
+        signature = types | sizes | {"logits": f"*{logits}"}
         shape = {"BLOCK": PIECE, "SHIFT": shift, "SPREADS": True}
-        yield Variant(f"draw truncated {logits}", draw_kernel, own, shape, num_warps=NUM_WARPS)
-        own = sizes | CONSTRAINT_TYPES | {"logits": f"*{logits}", "constrained": "*fp32"}
-        own |= {"num_pieces": "i32"}
+        yield Variant(
+            f"draw truncated {logits}", draw_kernel, signature, shape, num_warps=NUM_WARPS
+        )
+        signature = sizes | CONSTRAINT_TYPES | {"logits": f"*{logits}", "constrained": "*fp32"}
+        signature |= {"num_pieces": "i32"}
         shape = {"PIECE": PIECE} | CONSTRAINTS
         yield Variant(
-            f"constrain {logits}", constrain_kernel, own, shape, num_warps=WARPS_TO_CONSTRAIN
+            f"constrain {logits}", constrain_kernel, signature, shape, num_warps=WARPS_TO_CONSTRAIN
         )

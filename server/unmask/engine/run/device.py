@@ -11,7 +11,7 @@ from unmask.models.inputs import plan_layers
 from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
 from unmask_kernels.attention.ops import AttentionPlan
-from unmask_kernels.attention.tiles import Put
+from unmask_kernels.attention.tiles import ToDevice
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class DeviceModel:
         )
         return cls(loaded, limits, cache, Staging(loaded.device))
 
-    def plans(self, batch: StepBatch, to_device: Put) -> tuple[AttentionPlan, ...]:
+    def plans(self, batch: StepBatch, to_device: ToDevice) -> tuple[AttentionPlan, ...]:
         """Attention plans of every layer, whose arrays are passed through `to_device`."""
         return plan_layers(
             self.loaded.model.layers,
@@ -48,5 +48,5 @@ class DeviceModel:
             device=self.loaded.device,
             dtype=self.loaded.dtype,
             anchors=batch.anchors,
-            put=to_device,
+            to_device=to_device,
         )

@@ -18,8 +18,7 @@ from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.policies.ops import Rules
 from unmask_kernels.policies.table import POLICIES, Policy
 from unmask_kernels.scoring.constraints import Constraints, make_constraints
-from unmask_kernels.scoring.ops import GuidedRows, LastTokens, SampledRows
-from unmask_kernels.scoring.truncation import Truncation
+from unmask_kernels.scoring.types import Draws, GuidedRows, LastTokens, Truncation
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +154,12 @@ class SamplingInputs:
             options.longest_block,
         )
 
-    def draws(self, truncation: Truncation | None) -> SampledRows | None:
+    def draws(self, truncation: Truncation | None) -> Draws | None:
         """Parameters of the rows that draw their token, if any does."""
         if not len(self.drawn_rows):
             return None
         keys = self.seeds, self.positions, self.steps
-        return SampledRows(self.drawn_rows, self.temperature, *keys, truncation=truncation)
+        return Draws(self.temperature, *keys, rows=self.drawn_rows, truncation=truncation)
 
 
 @dataclass(frozen=True, slots=True)

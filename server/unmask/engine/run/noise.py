@@ -19,11 +19,13 @@ from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.inputs import ForwardInputs
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 from unmask_kernels.dispatch import uses_triton
-from unmask_kernels.noise.ops import CanvasScores, philox_noise, score_canvas
+from unmask_kernels.noise.ops import score_canvas
 from unmask_kernels.noise.reference import CanvasState, Predictions, Rules, denoise
+from unmask_kernels.noise.types import CanvasScores
 from unmask_kernels.philox import noise_tokens
 from unmask_kernels.scoring.ops import LOGIT_ROWS
-from unmask_kernels.scoring.truncation import LikelyDraws, draw_likeliest
+from unmask_kernels.scoring.truncation import draw_likeliest
+from unmask_kernels.scoring.types import Draws, Truncation
 
 if TYPE_CHECKING:
     from unmask_kernels.noise.gpu.denoising import Kept, Moving
@@ -258,9 +260,17 @@ def denoise_canvases(
 
 
 def _score(model: CanvasDecoder, step: NoiseInputs, rows: Tensor, num_top: int) -> CanvasScores:
-    noise = philox_noise(step.per_row(step.seeds), step.positions, step.per_row(step.steps))
-    temperature, spread = step.per_row(step.temperature), step.per_row(step.spread)
-    return score_canvas(rows, model.vocabulary, temperature, spread, noise, num_top=num_top)
+    return score_canvas(rows, model.vocabulary, _draws(step), num_top=num_top)
+
+
+def _draws(step: NoiseInputs) -> Draws:
+    return Draws(
+        step.per_row(step.temperature),
+        step.per_row(step.seeds),
+        step.positions,
+        step.per_row(step.steps),
+        spread=step.per_row(step.spread),
+    )
 
 
 def _move(
@@ -310,18 +320,11 @@ def _draw_truncated(
     chosen = torch.from_numpy(np.flatnonzero(np.repeat(cut, step.length))).to(rows.device)
     top_k = torch.from_numpy(decoding["top_k"].copy()).to(rows.device)
     top_p = torch.from_numpy(decoding["top_p"].copy()).to(rows.device)
-    draws = LikelyDraws(
-        temperature=step.per_row(step.temperature)[chosen],
-        seeds=step.per_row(step.seeds)[chosen],
-        positions=step.positions[chosen],
-        steps=step.per_row(step.steps)[chosen],
-        top_k=step.per_row(top_k)[chosen],
-        top_p=step.per_row(top_p)[chosen],
-        spread=step.per_row(step.spread)[chosen],
-    )
+    truncation = Truncation(None, step.per_row(top_k)[chosen], step.per_row(top_p)[chosen])
+    draws = replace(_draws(step).select(chosen), truncation=truncation)
     drawn = drawn.clone()
     for first in range(0, len(chosen), LOGIT_ROWS):
         some = slice(first, first + LOGIT_ROWS)
         logits = model.logits(rows[chosen[some]])
-        drawn[chosen[some]] = draw_likeliest(logits, draws.part(some))
+        drawn[chosen[some]] = draw_likeliest(logits, draws.select(some))
     return drawn

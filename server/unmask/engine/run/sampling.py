@@ -6,7 +6,8 @@ from torch import Tensor
 from unmask.engine.run.inputs import SamplingInputs, SamplingOptions
 from unmask.models.family import Model
 from unmask_kernels.policies.ops import Scores, select
-from unmask_kernels.scoring.ops import NEXT_TO_NOTHING, RowScores, score_rows
+from unmask_kernels.scoring.ops import score_rows
+from unmask_kernels.scoring.types import NEXT_TO_NOTHING, RowStats
 
 
 def sample(
@@ -18,7 +19,7 @@ def sample(
     *,
     mask_token_id: int,
     is_known: bool,
-) -> tuple[RowScores, Tensor]:
+) -> tuple[RowStats, Tensor]:
     """Statistics of `hidden` [M, C], and the positions [M] that take their token.
 
     `current` [M] are the tokens that rows hold. Rows that an earlier step resolved keep theirs.
@@ -29,7 +30,7 @@ def sample(
         model.final_norm(hidden),
         model.lm_head,
         mask_token_id=mask_token_id,
-        sampled=inputs.draws(options.truncation),
+        draws=inputs.draws(options.truncation),
         guided=options.guided,
         constraints=options.constraints,
         last=options.last,
@@ -50,13 +51,13 @@ def sample(
     return scores, selected
 
 
-def edits(scores: RowScores, current: Tensor, threshold: Tensor) -> Tensor:
+def edits(scores: RowStats, current: Tensor, threshold: Tensor) -> Tensor:
     """Committed tokens [M] that a more confident one than `threshold` replaces (LLaDA2.1)."""
     return (scores.token != current) & (scores.confidence > threshold)
 
 
 def policy_scores(
-    scores: RowScores, spans: Tensor, num_blocks: int, is_masked: Tensor | None
+    scores: RowStats, spans: Tensor, num_blocks: int, is_masked: Tensor | None
 ) -> Scores:
     """Statistics for the policies; `spans` [M] are the blocks of rows, each below `num_blocks`.
 

@@ -60,7 +60,7 @@ def random_step(
         device=loaded.device,
         dtype=loaded.dtype,
         anchors=at,
-        put=on_host,
+        to_device=on_host,
     )
     return ForwardInputs(token_ids, positions_, slots_, plans, cache)
 

@@ -1,11 +1,11 @@
-/* The likeliest token of a row of logits, and what all the others come to; logits are float32. */
+/* Softmax statistics of rows of float32 logits: the most likely token, and sums over the others. */
 
 #include "thread_pool.h"
 #include "simd.h"
 
 #include <math.h>
 
-#define SPAN (64 * LANES) /* logits that are summed in float32, their sums in float64 */
+#define SPAN (64 * LANES) /* logits summed in float32; spans are summed in float64 */
 
 typedef struct {
     const float *logits; /* [rows, vocab] */
@@ -13,20 +13,20 @@ typedef struct {
     int64_t *token;         /* [rows], the lowest of equals */
     float *highest;         /* [rows] */
     double *others, *below; /* [rows]; `below` may be NULL */
-} Likelihoods;
+} SoftmaxStats;
 
-/* Sums over tokens but for the likeliest, with the likelihood of that one as 1. */
+/* Sums over all tokens but the most likely one, relative to its exp(logit). */
 typedef struct {
-    double others, below; /* likelihoods, and those times how far a logit is below the highest */
+    double others, below; /* of e = exp(logit - highest), and of e * (highest - logit) */
 } Sums;
 
-/* `count` logits from an address on, and after the last of a row tokens that are forbidden. */
+/* `count` logits from an address on, padded with -inf. */
 INLINE vec logits_of(const float *from, int64_t count)
 {
     if (count >= LANES) return *(const loose *)from;
-    vec own = -INFINITY + (vec){0};
-    memcpy(&own, from, count * sizeof *from);
-    return own;
+    vec logits = -INFINITY + (vec){0};
+    memcpy(&logits, from, count * sizeof *from);
+    return logits;
 }
 
 static float highest_of(const float *logits, int64_t count)
@@ -38,36 +38,36 @@ static float highest_of(const float *logits, int64_t count)
     return highest;
 }
 
-INLINE void add_span(const float *logits, int64_t count, float highest, int spreads, Sums *sums)
+INLINE void add_span(const float *logits, int64_t count, float highest, int with_below, Sums *sums)
 {
     const vec zero = {0}, lowest = zero - INFINITY;
     vec others = zero, below = zero;
     for (int64_t j = 0; j < count; j += LANES) {
-        vec own = logits_of(logits + j, count - j);
-        ivec forbidden = own == lowest;
-        vec likelihood = choose(forbidden, zero, exponential(own - highest));
-        others += likelihood;
-        if (spreads) below += choose(forbidden, zero, likelihood * (highest - own));
+        vec x = logits_of(logits + j, count - j);
+        ivec forbidden = x == lowest;
+        vec e = choose(forbidden, zero, exponential(x - highest));
+        others += e;
+        if (with_below) below += choose(forbidden, zero, e * (highest - x));
     }
     sums->others += sum_of(others);
-    if (spreads) sums->below += sum_of(below);
+    if (with_below) sums->below += sum_of(below);
 }
 
-static void add_tokens(const float *logits, int64_t count, float highest, int spreads, Sums *sums)
+static void add_tokens(const float *logits, int64_t count, float highest, int with_below, Sums *sums)
 {
     for (int64_t j = 0; j < count; j += SPAN) {
-        int64_t own = count - j < SPAN ? count - j : SPAN;
-        if (spreads)
-            add_span(logits + j, own, highest, 1, sums);
+        int64_t span = count - j < SPAN ? count - j : SPAN;
+        if (with_below)
+            add_span(logits + j, span, highest, 1, sums);
         else
-            add_span(logits + j, own, highest, 0, sums);
+            add_span(logits + j, span, highest, 0, sums);
     }
 }
 
 static void reduce_row(const void *work, int64_t row, int thread)
 {
     (void)thread;
-    const Likelihoods *l = work;
+    const SoftmaxStats *l = work;
     const float *logits = l->logits + row * l->vocab;
     int64_t token = 0;
     float highest = highest_of(logits, l->vocab);
@@ -82,10 +82,10 @@ static void reduce_row(const void *work, int64_t row, int thread)
     if (l->below != NULL) l->below[row] = sums.below;
 }
 
-/* Of a row all of whose tokens are forbidden, token 0 is the likeliest, and the sums are 0. */
-void likelihoods(const float *logits, int64_t *token, float *highest, double *others, double *below,
+/* A row all of whose tokens are forbidden has token 0, and sums of 0. */
+void softmax_stats(const float *logits, int64_t *token, float *highest, double *others, double *below,
                  int64_t rows, int64_t vocab, int threads)
 {
-    Likelihoods work = {logits, vocab, token, highest, others, below};
+    SoftmaxStats work = {logits, vocab, token, highest, others, below};
     run_parts(reduce_row, &work, rows, threads);
 }
