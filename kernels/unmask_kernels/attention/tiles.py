@@ -146,6 +146,14 @@ def make_tile_plan(
     grains = np.maximum(-(-high // config.grain) - first_grain, 1)
     lanes = num_lanes(config, num_kv_heads, head_dim)
     is_split = _split(high - low, grains, lanes, most_parts(config, num_kv_heads, head_dim))
+    begins = np.zeros(len(horizons), np.int32) if starts is None else starts
+    first_pages = np.asarray(page_starts, np.int64)[owner]
+    if len(tile) == len(query) and not is_split.any():
+        items = _items(config, query, rows, first_pages, reach, low, high)
+        none = np.empty(0, np.int32)
+        counts = np.array([len(items), 0])
+        whole = (begins, horizons, pages, items, counts, none, none)
+        return TilePlan(config, tile_queries, 0, *to_device([_flat(values) for values in whole]))
 
     # An item: a chunk, or a grain of one that is split.
     num_items = np.where(is_split, grains, 1)
@@ -158,19 +166,16 @@ def make_tile_plan(
     item_low = np.where(split, np.maximum(low[piece], grain_low), low[piece])
     item_high = np.where(split, np.minimum(high[piece], grain_low + config.grain), high[piece])
     owned = tile[piece]
-    clear_low = -(-reach.all_from[owned] // config.keys) * config.keys
-    clear_high = np.minimum(reach.all_to[owned], item_high) // config.keys * config.keys
-    items = np.empty((len(piece), ITEM_FIELDS), np.int32)
-    items[:, 0] = query[owned]
-    items[:, 1] = rows[owned]
-    items[:, 2] = np.asarray(page_starts, np.int64)[owner][owned]
-    items[:, 3] = item_low
-    items[:, 4] = item_high
-    items[:, 5] = clear_low
-    items[:, 6] = clear_high
-    items[:, 7] = np.where(has_slots[piece], first_slot[piece] + within, -1)
-    # Long items first, so that programs end at about the same time.
-    items = items[np.argsort(item_low - item_high, kind="stable")]
+    items = _items(
+        config,
+        query[owned],
+        rows[owned],
+        first_pages[owned],
+        reach.select(owned),
+        item_low,
+        item_high,
+        np.where(has_slots[piece], first_slot[piece] + within, -1),
+    )
 
     merged = np.flatnonzero(has_slots & (chunk == first_chunk[tile]))
     tile_slots = np.add.reduceat(num_slots, merged) if len(merged) else merged
@@ -180,10 +185,14 @@ def make_tile_plan(
     tiles[:, 2] = first_slot[merged]
     tiles[:, 3] = tile_slots
     closes = (within == num_items[piece] - 1)[has_slots[piece]]
-    begins = np.zeros(len(horizons), np.int32) if starts is None else starts
-    arrays = (begins, horizons, pages, items, np.array([len(items), len(tiles)]), tiles, closes)
-    tensors = to_device([values.reshape(-1).astype(np.int32, copy=False) for values in arrays])
+    counts = np.array([len(items), len(tiles)])
+    arrays = (begins, horizons, pages, items, counts, tiles, closes)
+    tensors = to_device([_flat(values) for values in arrays])
     return TilePlan(config, tile_queries, int(num_slots.sum()), *tensors)
+
+
+def _flat(values: npt.NDArray[np.generic]) -> npt.NDArray[np.int32]:
+    return values.reshape(-1).astype(np.int32, copy=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +203,36 @@ class _Reach:
     last: npt.NDArray[np.int64]
     all_from: npt.NDArray[np.int64]
     all_to: npt.NDArray[np.int64]
+
+    def select(self, tiles: npt.NDArray[np.int64]) -> "_Reach":
+        """Keys of some tiles, by their indices."""
+        return _Reach(self.first[tiles], self.last[tiles], self.all_from[tiles], self.all_to[tiles])
+
+
+def _items(
+    config: TileConfig,
+    query: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    first_pages: npt.NDArray[np.int64],
+    reach: _Reach,
+    low: npt.NDArray[np.int64],
+    high: npt.NDArray[np.int64],
+    slots: npt.NDArray[np.int64] | int = -1,
+) -> npt.NDArray[np.int32]:
+    """Items [N, 8] of tiles that see keys from `low` to `high`, long ones first.
+
+    So programs end at about the same time.
+    """
+    items = np.empty((len(query), ITEM_FIELDS), np.int32)
+    items[:, 0] = query
+    items[:, 1] = rows
+    items[:, 2] = first_pages
+    items[:, 3] = low
+    items[:, 4] = high
+    items[:, 5] = -(-reach.all_from // config.keys) * config.keys
+    items[:, 6] = np.minimum(reach.all_to, high) // config.keys * config.keys
+    items[:, 7] = slots
+    return items[np.argsort(low - high, kind="stable")]
 
 
 def _reach(
