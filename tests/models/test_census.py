@@ -55,7 +55,7 @@ REFUSED = {
         "modelopt",
     ),
 } | {
-    name: ("sdar", {"architectures": [architecture]}, f"{architecture} is not known")
+    name: ("sdar", {"architectures": [architecture]}, f"{architecture} is not supported")
     for name, architecture in {
         "Stable-DiffCoder": "StableDiffcoderForCausalLM",
         "iLLaDA": "ILLaDAForCausalLM",

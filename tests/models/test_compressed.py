@@ -132,7 +132,10 @@ LAYER = "model.layers.0.self_attn.q_proj"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.pop(f"{LAYER}.weight_scale"), f"{LAYER}.weight has 8 bits, but no weight_sc"),
+        (
+            lambda t: t.pop(f"{LAYER}.weight_scale"),
+            f"{LAYER}.weight is 8-bit, but has no weight_sc",
+        ),
         (lambda t: t.update({f"{LAYER}.weight_scale": torch.ones(3, 1)}), "its scales are (3, 1)"),
         (
             lambda t: t.update({f"{LAYER}.weight_scale": torch.ones(128, 1).to(torch.uint8)}),

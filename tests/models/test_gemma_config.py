@@ -48,8 +48,8 @@ def test_what_is_left_out_is_as_in_transformers() -> None:
     assert found.shapes == ((sliding,) * 5 + (full,)) * 2
     assert found.softcap == 30.0
     rope = found.ropes["full_attention"]
-    assert (rope.num_turning, rope.theta) == (64, 1_000_000.0)
-    assert found.ropes["sliding_attention"].num_turning == 8
+    assert (rope.num_pairs, rope.theta) == (64, 1_000_000.0)
+    assert found.ropes["sliding_attention"].num_pairs == 8
     assert traits({}).block_length == 256
 
 
@@ -60,8 +60,11 @@ def test_what_is_left_out_is_as_in_transformers() -> None:
         ({"attention_bias": True}, "attention_bias"),
         ({"use_bidirectional_attention": "all"}, "use_bidirectional_attention"),
         ({"layer_types": ["full_attention"]}, "layer_types"),
-        ({"num_attention_heads": 3}, "do not group"),
-        ({"rope_parameters": {k: {"rope_type": "yarn"} for k in ("sliding_attention",)}}, "rotary"),
+        ({"num_attention_heads": 3}, "is not a multiple of"),
+        (
+            {"rope_parameters": {k: {"rope_type": "yarn"} for k in ("sliding_attention",)}},
+            "rope_parameters",
+        ),
     ],
 )
 def test_what_is_not_supported_is_refused(change: dict[str, Any], message: str) -> None:

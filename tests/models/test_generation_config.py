@@ -187,7 +187,7 @@ def test_a_setting_of_the_server_comes_before_a_preset(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "preset", "message"),
-    [("llada21", "fastest", "one of quality, speed"), ("sdar", "speed", "has none")],
+    [("llada21", "fastest", "one of quality, speed"), ("sdar", "speed", "has no presets")],
 )
 def test_a_preset_that_is_not_there_is_an_error_of_the_configuration(
     source: str, preset: str, message: str, tmp_path: Path

@@ -61,7 +61,7 @@ def test_auto_map_comes_before_the_model_type(tmp_path: Path) -> None:
 
 def test_an_architecture_that_is_named_is_not_overruled(tmp_path: Path) -> None:
     found = checkpoint(tmp_path, "sdar", architectures=["NovelModel"], model_type="sdar")
-    with pytest.raises(InvalidCheckpoint, match="NovelModel is not known; known are SDAR"):
+    with pytest.raises(InvalidCheckpoint, match="NovelModel is not supported; supported are SDAR"):
         family_of(found)
 
 

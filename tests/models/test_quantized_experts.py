@@ -245,7 +245,7 @@ def test_a_start_tells_how_experts_are_held(
     byte_tokenizer().save_pretrained(tmp_path)
     with caplog.at_level("INFO", "unmask.models.registry"):
         load("llada2", tmp_path, quantization="fp8")
-    assert "experts: held as float8_e4m3fn, 0.00 GiB" in caplog.messages
+    assert "experts: float8_e4m3fn, 0.00 GiB" in caplog.messages
 
 
 @pytest.mark.parametrize("kind", DTYPES)

@@ -120,7 +120,9 @@ def test_a_hundred_tensors_of_the_same_kind_are_summarised() -> None:
 def test_a_wish_for_8_bits_that_no_weight_heeds_is_an_error() -> None:
     weights = Weights({"a.weight": torch.ones(2, 3)}, torch.float32, CPU, quantization="int8")
     weights.take("a.weight", (2, 3))
-    with pytest.raises(InvalidCheckpoint, match="no weight of this family can be held as int8"):
+    with pytest.raises(
+        InvalidCheckpoint, match="no weight of this family can be quantized to int8"
+    ):
         weights.check_all_taken()
 
 
@@ -148,11 +150,11 @@ def whole_file(tmp_path: Path) -> bytes:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: data[:-1], "cut short: a ends at byte"),
-        (lambda data: data[:20], "is cut short, or not in the safetensors format"),
-        (lambda data: data[:3], "is cut short, or not in the safetensors format"),
+        (lambda data: data[:-1], "truncated: a ends at byte"),
+        (lambda data: data[:20], "is truncated, or not in the safetensors format"),
+        (lambda data: data[:3], "is truncated, or not in the safetensors format"),
         (lambda data: b"", "cannot read"),
-        (lambda data: b"version https://git-lfs.github.com/spec/v1\n", "pointer of Git LFS"),
+        (lambda data: b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         (lambda data: data.replace(b"[100]", b"[101]"), "a (101,) does not fill bytes 0 to 400"),
         (lambda data: data.replace(b'"F32"', b'"F99"'), "a is of type F99, which is not supported"),
         (lambda data: data.replace(b'"dtype"', b'"dtipe"'), "not in the safetensors format"),
@@ -178,9 +180,12 @@ def test_tensors_that_do_not_begin_at_a_multiple_of_their_size_are_read(tmp_path
 @pytest.mark.parametrize(
     ("index", "message"),
     [
-        ("{", "is not an index of tensors"),
-        ('{"weight_map": 3}', "is not an index of tensors"),
-        ('{"weight_map": {"a": "../secret.safetensors"}}', "names files elsewhere: ../secret"),
+        ("{", "is not a safetensors index"),
+        ('{"weight_map": 3}', "is not a safetensors index"),
+        (
+            '{"weight_map": {"a": "../secret.safetensors"}}',
+            "names files in other folders: ../secret",
+        ),
         ('{"weight_map": {}}', "no *.safetensors in"),
     ],
 )
