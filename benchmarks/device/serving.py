@@ -31,8 +31,7 @@ from benchmarks.device.fixed_work import LOADS, TINY, Arrival, Work, summarise
 from benchmarks.device.random_tokenizer import random_tokenizer
 from benchmarks.machine import describe
 from unmask.api.app import create_app
-from unmask.cli.http import run
-from unmask.cli.listener import bind
+from unmask.cli.http import bind, run
 from unmask.config import Config, EngineConfig, ServerConfig
 from unmask.engine.async_engine import AsyncEngine
 from unmask.engine.engine import Engine
