@@ -79,7 +79,7 @@ def summarise(
     if num_tokens != work.all_tokens:
         raise RuntimeError(f"{work.all_tokens} tokens were asked for, {num_tokens} came")
     waits_s = [at_s - started_s[request] for request, at_s in first_s.items()]
-    ttft_ms = Distribution.of_seconds(waits_s)
+    ttft_ms = Distribution.from_seconds(waits_s)
     return {
         **asdict(work),
         "wall_s": before_s,
