@@ -30,7 +30,7 @@ from unmask.errors import InvalidCheckpoint
 from unmask.metrics import Metrics
 from unmask.models.host_memory import huge_pages, keep_freed_memory
 from unmask.models.registry import DTYPES, LoadedModel, find_family
-from unmask.tokenizer import Numbers, Tokenizer
+from unmask.tokenizer import IdTokenizer, Tokenizer
 from unmask.types import Delta, ModelInfo, Request, SamplingParams
 
 REFERENCES = ROOT / "benchmarks" / "references" / "cpu.json"
@@ -73,7 +73,7 @@ def load(shape: FamilyShape, dtype: torch.dtype) -> tuple[LoadedModel, int]:
         shift=traits.shift,
         schedule=traits.schedule,
     )
-    return LoadedModel(model, Tokenizer(Numbers()), info, dtype, device), weights.num_taken
+    return LoadedModel(model, Tokenizer(IdTokenizer()), info, dtype, device), weights.num_taken
 
 
 def make_engine(loaded: LoadedModel, batch: int) -> Engine:

@@ -24,7 +24,7 @@ from unmask.api.logprobs import TokenTexts
 from unmask.api.schemas import CompletionBody
 from unmask.api.stream import EventStreamResponse, Writer
 from unmask.engine.async_engine import RequestStream
-from unmask.tokenizer import Numbers, Tokenizer
+from unmask.tokenizer import IdTokenizer, Tokenizer
 from unmask.types import Delta, Finish, FinishReason, Request, Usage
 
 OUT = ROOT / "benchmarks" / "results" / "stream_writers_cpu.json"
@@ -41,7 +41,7 @@ async def serve() -> list[float]:
     for i in range(NUM_REQUESTS):
         request = Request(f"cmpl-{i:032x}-0", (1, 2, 3))
         job = Job(f"cmpl-{i:032x}", 1_700_000_000, "model", (request,), 1, ("",))
-        form = CompletionFormat(job, body, TokenTexts(Tokenizer(Numbers()).token_text))
+        form = CompletionFormat(job, body, TokenTexts(Tokenizer(IdTokenizer()).token_text))
         stream = RequestStream(loop, lambda: None)
         streams.append(stream)
         response = EventStreamResponse(Writer(job, form), [stream], PING_S)

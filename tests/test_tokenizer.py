@@ -13,10 +13,10 @@ from tests.support.tiny import GOLDEN
 from unmask import LLM
 from unmask.config import Config, ModelConfig
 from unmask.errors import InvalidCheckpoint, InvalidRequest
-from unmask.tokenizer import Numbers, StreamDecoder, Tokenizer
+from unmask.tokenizer import IdTokenizer, StreamDecoder, Tokenizer
 from unmask.types import SamplingParams
 
-TOKENIZER = Tokenizer(Numbers())
+TOKENIZER = Tokenizer(IdTokenizer())
 
 
 @pytest.fixture(scope="module")

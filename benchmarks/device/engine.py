@@ -19,7 +19,7 @@ from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.sequence import Sequence as Decoded
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel, find_family
-from unmask.tokenizer import Numbers, Tokenizer
+from unmask.tokenizer import IdTokenizer, Tokenizer
 from unmask.types import ModelInfo, Request, SamplingParams
 
 PAGE = 64
@@ -55,7 +55,7 @@ def load(
         schedule=traits.schedule,
         canvas=canvas,
     )
-    return LoadedModel(model, Tokenizer(Numbers()), info, weights.dtype, device)
+    return LoadedModel(model, Tokenizer(IdTokenizer()), info, weights.dtype, device)
 
 
 def start(loaded: LoadedModel, loads: Sequence[Load]) -> Engine:
