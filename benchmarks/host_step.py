@@ -1,12 +1,11 @@
-"""CPU time of an engine step around the model: `python -m benchmarks.host_step`.
+"""CPU time of an engine step without the model: `python -m benchmarks.host_step`.
 
-Writes results/host_step_cpu.json: microseconds of this thread's CPU time for scheduling and laying
-out a batch, for filling the memory that the graphs of a GPU read, and for applying the result.
-Requests are at different steps of their blocks, 4 tokens are committed in a step, and the next step
-is launched before the result of the last one is known. Nothing is computed: in place of the graphs
-stands a stub that picks tokens, whose time is not counted. Copies to a device are not made.
-
-With `--baseline CHECKOUT`, another version of the repository is measured in turn with this one.
+Writes results/host_step_cpu.json: microseconds of this thread's CPU time for scheduling and
+building a batch, for filling the static buffers of CUDA graphs, and for applying the result.
+Requests are at different steps of their blocks, a step commits 4 tokens, and the next step is
+launched before the result of the last one is known. Nothing is computed: a stub in place of the
+graphs picks tokens, and its time does not count. Copies to a device are left out. With `--baseline
+CHECKOUT`, another version of the repository is measured alternately.
 """
 
 import argparse
@@ -64,18 +63,17 @@ PIECES = ("schedule_us", "fill_us", "apply_us", "total_us")
 
 
 class Stub:
-    """The shapes of a model: two layers, 32 query heads over 8 key heads. Prompts cost nothing."""
+    """Model shapes without computation: two layers, 32 query heads over 8 key heads."""
 
     def __init__(self) -> None:
         self.lm_head = make_linear(torch.zeros(SHAPE.raw["vocab_size"], 1))
 
     @property
     def layers(self) -> Sequence[LayerShape]:
-        """Both layers."""
         return (LayerShape(8, 1, 4),) * 2
 
     def forward(self, step: ForwardInputs) -> Tensor:
-        """Zeros in place of hidden states."""
+        """Zeros as hidden states."""
         return torch.zeros(len(step.token_ids), 1)
 
     def final_norm(self, hidden: Tensor) -> Tensor:
@@ -84,7 +82,7 @@ class Stub:
 
 
 class StubGraphs:
-    """Replays in place of those of a GPU; `spent_s` is their own time, which nobody counts."""
+    """Stub of the CUDA graphs; `spent_s` is its own time, which does not count."""
 
     def __init__(self, engine: Engine, order: Order) -> None:
         loaded, config, self.runner = engine.loaded, engine.config, engine.runner
@@ -100,7 +98,7 @@ class StubGraphs:
         self.random = np.random.default_rng(0)
 
     def installed(self) -> Runner:
-        """The engine's runner with graphs."""
+        """Runner of the engine with stub graphs."""
         staging, loaded = self.runner.staging, self.runner.loaded
         hidden = torch.zeros(self.step.num_rows, 1)
         graphs = ForwardGraphs(
@@ -111,32 +109,32 @@ class StubGraphs:
         return replace(self.runner, graphs=graphs, decisions=decisions, canvas=self.canvas)
 
     def renew(self) -> None:
-        """Bring open blocks up to date, as a captured forward begins."""
+        """Sync open tokens, as at the start of a captured forward pass."""
         self.step.renew(self.canvas)
 
     def decide(self) -> None:
-        """Commit as many masked positions of each block as its quota says."""
-        given = {name: tensor.numpy() for name, tensor in self.decision.tensors.items()}
+        """Commit as many masked positions of each block as its quota allows."""
+        inputs = {name: tensor.numpy() for name, tensor in self.decision.tensors.items()}
         canvas = self.canvas.view(-1).numpy()
         token, confidence, selected = (
             t.numpy() for t in self.decision.results(self.decision.outputs)
         )
-        is_masked = canvas[given["cells"]] == self.mask_token_id
+        is_masked = canvas[inputs["cells"]] == self.mask_token_id
         rank = np.arange(len(token), dtype=np.float64)
         if self.order == "random":
             rank = self.random.random(len(token))
         rank[~is_masked] = np.inf
-        by_span = np.lexsort((rank, given["spans"]))
-        place = np.arange(len(token)) - given["starts"][given["spans"][by_span]]
-        quota = given["quota"][given["spans"][by_span]]
+        by_span = np.lexsort((rank, inputs["spans"]))
+        place = np.arange(len(token)) - inputs["starts"][inputs["spans"][by_span]]
+        quota = inputs["quota"][inputs["spans"][by_span]]
         selected[by_span] = is_masked[by_span] & (place < quota)
         token[:] = np.arange(len(token)) % 200 + 20
         confidence[:] = 0.5
-        canvas[given["cells"][selected]] = token[selected]
+        canvas[inputs["cells"][selected]] = token[selected]
 
 
 def make_static_plan(size: SamplingSize, device: torch.device) -> SamplingBuffers:
-    """Memory for decisions; that of an older version is laid out by arrays that it shall hold."""
+    """Static sampling buffers; an older version builds them from arrays."""
     make: Any = SamplingBuffers.empty
     try:
         return cast(SamplingBuffers, make(size, device))
@@ -160,15 +158,15 @@ class Replay:
 
 @dataclass
 class Clocked:
-    """A scheduler or runner whose calls are clocked."""
+    """Scheduler or runner with timed calls."""
 
     inner: Any
     name: str
     spent_s: float = field(default=0.0)
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self.inner, name)
-        return self._call if name == self.name else found
+        attribute = getattr(self.inner, name)
+        return self._call if name == self.name else attribute
 
     def _call(self, *args: Any) -> Any:
         started_s = time.thread_time()
@@ -179,7 +177,7 @@ class Clocked:
 
 
 def measure(num_sequences: int, order: Order) -> dict[str, Any]:
-    """Every step's CPU time while all sequences denoise a block, at different steps of it."""
+    """CPU time of each step while all sequences denoise a block, at different steps."""
     loaded = load(SHAPE, torch.device("cpu"), 4 * CONTEXT)
     object.__setattr__(loaded, "model", Stub())
     object.__setattr__(loaded, "tokenizer", Tokenizer.from_folder(EMBEDDED))
@@ -225,7 +223,7 @@ def measure(num_sequences: int, order: Order) -> dict[str, Any]:
 
 
 def plan_as_on_a_gpu() -> None:
-    """Have the runner plan attention in tiles; the stub does not run them."""
+    """Make the runner plan attention in tiles; the stub does not run them."""
     plan_layers = runner_module.plan_layers
 
     def planned(*args: Any, **kwargs: Any) -> Any:
@@ -236,7 +234,7 @@ def plan_as_on_a_gpu() -> None:
 
 
 def in_child(checkout: Path, num_sequences: int, order: Order) -> dict[str, Any]:
-    """`measure` in a process of its own, with the engine of a checkout."""
+    """`measure` in a separate process, with the engine of a checkout."""
     paths = [checkout / "server", checkout / "kernels", checkout]
     run = subprocess.run(
         [sys.executable, __file__, "--child", str(num_sequences), order],
@@ -250,9 +248,9 @@ def in_child(checkout: Path, num_sequences: int, order: Order) -> dict[str, Any]
 
 def _summary(values: list[float]) -> dict[str, float]:
     tenths = statistics.quantiles(values, n=10)
-    found = {"median": statistics.median(values), "mean": statistics.fmean(values)}
-    found |= {"p10": tenths[0], "p90": tenths[-1]}
-    return {name: round(value, 1) for name, value in found.items()}
+    summary = {"median": statistics.median(values), "mean": statistics.fmean(values)}
+    summary |= {"p10": tenths[0], "p90": tenths[-1]}
+    return {name: round(value, 1) for name, value in summary.items()}
 
 
 def _joined(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -278,7 +276,7 @@ def main() -> None:
     versions = {"now": ROOT}
     if options.baseline is not None:
         versions = {"baseline": options.baseline.resolve(), **versions}
-    found: dict[str, Any] = {}
+    orders: dict[str, Any] = {}
     for order, meaning in ORDERS.items():
         levels: dict[str, Any] = {}
         for count in SEQUENCES:
@@ -286,18 +284,18 @@ def main() -> None:
             for _ in range(options.rounds):
                 for name, checkout in versions.items():
                     runs[name].append(in_child(checkout, count, order))
-            level = {name: _joined(own) for name, own in runs.items()}
+            level = {name: _joined(level_runs) for name, level_runs in runs.items()}
             if "baseline" in level:
                 before, after = (level[name]["total_us"]["median"] for name in versions)
                 level["ratio"] = round(after / before, 3)
             levels[str(count)] = level
             _print(order, count, level)
-        found[order] = {"meaning": meaning, "sequences": levels}
+        orders[order] = {"meaning": meaning, "sequences": levels}
     if not options.print_only:
         head = describe() | {"clock": "time.thread_time"}
         if options.baseline is not None:
             head["baseline"] = _commit(options.baseline)
-        OUT.write_text(json.dumps(head | {"orders": found}, indent=2) + "\n", "utf-8")
+        OUT.write_text(json.dumps(head | {"orders": orders}, indent=2) + "\n", "utf-8")
 
 
 def _commit(checkout: Path) -> str:
@@ -308,8 +306,8 @@ def _commit(checkout: Path) -> str:
 def _print(order: Order, count: int, level: dict[str, Any]) -> None:
     for name in ("baseline", "now"):
         if name in level:
-            own = level[name]
-            parts = [f"{p.removesuffix('_us')} {own[p]['median']:.0f}" for p in PIECES]
+            times = level[name]
+            parts = [f"{p.removesuffix('_us')} {times[p]['median']:.0f}" for p in PIECES]
             print(f"{order:>6} {count:>4} {name:>8}: {', '.join(parts)} us")
     if "ratio" in level:
         print(f"{order:>6} {count:>4}    ratio: {level['ratio']}")

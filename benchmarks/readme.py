@@ -1,4 +1,4 @@
-"""Write the measured figures of README.md from the result files: `python -m benchmarks.readme`."""
+"""Write the measured figures of README.md from result files: `python -m benchmarks.readme`."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
 
 def measured() -> str:
-    """The section between the markers, from result files of the embedded model."""
+    """Section between the markers, from result files of the embedded model."""
     quality = _load("embedded_eval.json")
     lines = [
         "| decoding | exact match | tokens per step | tokens/s |",
@@ -80,7 +80,7 @@ def _load(name: str) -> dict[str, Any]:
 
 
 def replace_measured(text: str, section: str) -> str:
-    """The text with what is between the markers replaced."""
+    """Text with the section between the markers replaced."""
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}\n{section}\n{END}{after}"

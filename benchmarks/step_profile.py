@@ -1,9 +1,8 @@
-"""Where a step's time goes: `python -m benchmarks.step_profile`.
+"""Time of each part of a step: `python -m benchmarks.step_profile`.
 
-Writes results/step_profile_cpu.json.
-
-The model's forward, scoring and selection are torch; what is left of `Engine.step` is the engine's
-own Python: scheduling, laying the batch out, planning attention, applying the result, text.
+Writes results/step_profile_cpu.json. Forward, scoring and selection are torch; the rest of
+`Engine.step` is the engine's own Python: scheduling, building the batch, planning attention,
+applying the result, text.
 """
 
 import argparse
@@ -27,7 +26,7 @@ NUM_REQUESTS, ROUNDS = 128, 3
 
 
 class Clock:
-    """Seconds spent in functions that were wrapped, by name."""
+    """Seconds spent in wrapped functions, by name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -47,7 +46,7 @@ class Clock:
 
 
 def measure(model: str | None, concurrency: int) -> dict[str, float]:
-    """Shares of the time in steps while `concurrency` requests run together."""
+    """Shares of step time while `concurrency` requests run together."""
     config = Config(ModelConfig(path=model), EngineConfig(max_num_seqs=concurrency))
     engine = Engine.load(config)
     problems = load_suite()[:: max(1, len(load_suite()) // NUM_REQUESTS)][:NUM_REQUESTS]

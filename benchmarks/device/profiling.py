@@ -42,7 +42,7 @@ KINDS = {
 
 
 def profile(step: Callable[[], object]) -> dict[str, Any]:
-    """Share of the time in which the device had nothing to do, and what the rest went to."""
+    """Share of idle time, and the time of each kernel."""
     from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
