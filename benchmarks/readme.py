@@ -1,6 +1,7 @@
 """Write the measured figures of README.md from result files: `python -m benchmarks.readme`."""
 
 import json
+import textwrap
 from typing import Any
 
 from benchmarks.machine import ROOT
@@ -10,6 +11,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 GPU_FILE = "embedded_eval_h100.json"
 GPU_SETTINGS = ("threshold 0.95", "threshold 0.9", "threshold 0.5")
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
+MAX_COLUMNS = 100
 
 
 def measured() -> str:
@@ -26,21 +28,26 @@ def measured() -> str:
     ]
     counted = [task for task in quality["results"][0]["tasks"] if not task["memorised"]]
     num_prompts = sum(task["num_prompts"] for task in counted)
-    lines += [
-        "",
+    paragraphs = [
         f"The embedded model on {num_prompts:,} held-out problems of its {len(counted)} tasks, 64 "
         "requests at a time, engine only "
         f"([embedded_eval.json](benchmarks/results/embedded_eval.json), {_where(quality)}). "
         "Speeds are of one run; this machine is a fifth slower or faster from minute to minute. "
         "By task, at one token per step: "
         + ", ".join(f"{task['task']} {task['accuracy']:.0%}" for task in counted)
-        + ".",
+        + "."
     ]
     if (RESULTS / "serve_cpu.json").exists():
-        lines += ["", _served(_load("serve_cpu.json"))]
+        paragraphs.append(_served(_load("serve_cpu.json")))
     if (RESULTS / GPU_FILE).exists():
-        lines += ["", _on_gpu(_load(GPU_FILE))]
+        paragraphs.append(_on_gpu(_load(GPU_FILE)))
+    for paragraph in paragraphs:
+        lines += ["", *_wrapped(paragraph)]
     return "\n".join(lines)
+
+
+def _wrapped(paragraph: str) -> list[str]:
+    return textwrap.wrap(paragraph, MAX_COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def _on_gpu(quality: dict[str, Any]) -> str:
