@@ -189,7 +189,7 @@ def measure_case(report: Report, ceilings: Ceilings, case: Case) -> None:
             fitting.append(load)
         else:
             report.skip(case.part(load), "it does not fit")
-    longest = max(load.longest for load in case.loads) + 1024  # company's prompts are as long
+    longest = max(load.longest for load in case.loads) + 1024  # other requests' prompts are as long
     first = case.loads[0]
     block = min(load.block for load in case.loads)
     weights = partial(engine.load, case.shape, report.device, longest, first.quantization, block)

@@ -51,7 +51,7 @@ from unmask_kernels.linear.ops import make_linear
 Order = Literal["random", "first"]
 
 OUT = ROOT / "benchmarks" / "results" / "host_step_cpu.json"
-EMBEDDED = Path(unmask.__file__).parent / "embedded"  # whose tokenizer decodes answers
+EMBEDDED = Path(unmask.__file__).parent / "embedded"  # for its tokenizer
 SHAPE = TINY["tiny SDAR"]
 SEQUENCES = (8, 32, 128)
 ORDERS: dict[Order, str] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-LOAD_BEFORE = os.getloadavg()[0]  # as a script begins, whenever it asks for it
+LOAD_BEFORE = os.getloadavg()[0]  # at the start of the script
 PACKAGES = ("unmask", "torch", "triton", "numpy", "transformers", "uvicorn", "httpx")
 
 

@@ -1,4 +1,4 @@
-"""Every command of the README and of the API's reference does what they say."""
+"""Commands of the README and the API reference do what the text says."""
 
 import os
 import re
@@ -22,23 +22,23 @@ DEFAULT_PORT = 8000
 
 
 def blocks(language: str) -> list[str]:
-    found = []
+    matches = []
     for page in PAGES:
-        found += re.findall(
+        matches += re.findall(
             rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
         )
-    return found
+    return matches
 
 
 def scripts() -> list[str]:
-    """The paragraphs of the shell blocks, but for the one that serves."""
+    """Paragraphs of the shell blocks, except the one that serves."""
     paragraphs = [part.strip() for block in blocks("sh") for part in block.split("\n\n")]
     return [part for part in paragraphs if part and part != "make serve"]
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A shell in which `unmask` is this checkout's."""
+    """Shell environment in which `unmask` is this checkout's."""
     folder = tmp_path_factory.mktemp("bin")
     script = folder / "unmask"
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -m unmask "$@"\n')
@@ -53,7 +53,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def port(environment: dict[str, str]) -> Iterator[int]:
-    """`make serve`, the first command of the README, on a free port."""
+    """Port of `make serve`, the first command of the README."""
     assert blocks("sh")[0].strip() == "make serve"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

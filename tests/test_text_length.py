@@ -1,4 +1,4 @@
-"""A text is refused by its length only if it cannot have so few tokens."""
+"""A text is refused by its length only if it must have too many tokens."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Export a checkpoint in the Hugging Face layout: `python -m training.export RUN/last.pt FOLDER`."""
+"""Export to Hugging Face's layout: `python -m training.export RUN/last.pt FOLDER`."""
 
 import argparse
 import json

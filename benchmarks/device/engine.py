@@ -23,7 +23,7 @@ from unmask.tokenizer import IdTokenizer, Tokenizer
 from unmask.types import ModelInfo, Request, SamplingParams
 
 PAGE = 64
-LEAST_ROWS = 2048  # that a step may have, as by default
+LEAST_ROWS = 2048  # most tokens of a step, the default
 LEAST_S = 1.5  # of a window
 _names = itertools.count()
 
@@ -202,7 +202,7 @@ def seed_prompts(
     Computing the prompts would take longer than the measurement, and keys do not affect its time.
     """
     info = engine.loaded.info
-    if info.attention == "full":  # whose keys no other request can use
+    if info.attention == "full":  # not shared with any other request
         return
     pool, held = engine.pool, []
     for ids in prompts:
@@ -241,7 +241,7 @@ def same_tokens(loaded: LoadedModel, num_others: int, load: Load) -> dict[str, A
         page_size=PAGE,
         num_pages=pages,
         max_batch_tokens=8192,
-        prefix_cache=False,  # which would let the later run read what the earlier one computed
+        prefix_cache=False,  # off: the second run must not reuse keys of the first
         kv_dtype=load.kv_dtype,
     )
     engine = Engine(Config(engine=config), loaded, Metrics())
@@ -257,7 +257,7 @@ def same_tokens(loaded: LoadedModel, num_others: int, load: Load) -> dict[str, A
         "others": num_others,
         "compared": len(alone),
         "same": not differ,
-        "first_difference": differ,  # by request, of those that differ
+        "first_difference": differ,  # by request, if they differ
     }
 
 

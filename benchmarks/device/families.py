@@ -20,7 +20,7 @@ Quantized = Literal["none", "fp8"]
 
 SDAR, LLADA = "SDARForCausalLM", "LLaDAModelLM"
 LLADA2, GEMMA = "LLaDA2MoeModelLM", "DiffusionGemmaForBlockDiffusion"
-FEW_EXPERTS = 16, 32  # that every routing by groups here can choose from
+FEW_EXPERTS = 16, 32  # enough for every routing by groups in this file
 EMBEDDINGS = ("embed_tokens.weight", "word_embeddings.weight", "wte.weight")
 
 
@@ -210,16 +210,16 @@ class RandomWeights(Weights):
 class Sizes:
     """Elements of a shape's weights by their use in a step, and bytes by format."""
 
-    linear: int  # that every row goes through
+    linear: int  # linear weights of every row
     linear_bytes: int
     other: int  # the same, never in 8 bits: routers, norms
     head: int  # only rows that are scored go through it
-    head_products: int  # of a row: logits, and for canvases the mean embedding too
+    head_products: int  # head products of a row: logits, and the mean embedding of canvases
     experts: int  # all of them
     experts_bytes: int
-    share_of_experts: float  # that one row is sent to
+    share_of_experts: float  # share of a row's experts
     stored: int  # bytes
-    row_bytes: int  # that the passes between products read and write of a row
+    row_bytes: int  # bytes of a row read and written between products
     mixture_row_bytes: int  # into the experts and out of them
     layers: tuple[LayerShape, ...]
 

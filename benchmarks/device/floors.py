@@ -25,7 +25,7 @@ class StepWork:
     requests: float
     rows: float
     scored: float
-    keys: float  # that a row sees, those of its own block among them
+    keys: float  # mean number of keys a row, its block included
     kv_element_bytes: int = 2
 
 

@@ -14,7 +14,7 @@ OVERLAP_ROWS = EngineConfig().overlap_rows
 FEW_APART = 512
 OVERLAPS = {OVERLAP_ROWS: "", FEW_APART: ", few apart", None: ", no overlap"}
 GEMMA = "DiffusionGemma-26B-A4B"
-# Of an H100, for estimates alone; a run measures its own.
+# An H100's values, for estimates only; a run measures its device.
 USUAL = Ceilings(3.0e12, 7.2e14, 1.2e15)
 USUAL_SHARE = 0.75  # of the floor
 LOADING_BYTES_PER_S = 25e9
@@ -39,7 +39,7 @@ class Load:
     tokens_per_forward: float = 4.0
     quantization: Quantized = "none"
     kv_dtype: Literal["auto", "fp8"] = "auto"
-    overlap_rows: int | None = OVERLAP_ROWS  # from which steps overlap; None is never
+    overlap_rows: int | None = OVERLAP_ROWS  # rows from which steps overlap; None: never
     cache: Literal["none", "block"] = "none"  # "block" computes the active rows of a block alone
 
     @property
@@ -145,7 +145,7 @@ CASES = (
     _case("LLaDA-8B", *_loads(8)),
     _case("SDAR-1.7B", *_loads(8, 64)),
 )
-COMPANY = CASES[0], CASES[1], CASES[3]  # of which a request is compared alone and among others
+COMPANY = CASES[0], CASES[1], CASES[3]  # cases checked for batch invariance
 _SMALL: dict[str, Any] = {
     "context": 64,
     "num_tokens": 16,

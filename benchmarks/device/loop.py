@@ -39,9 +39,9 @@ class Counts:
     tokens: float  # committed
     rows: float
     scored: float
-    requests: float  # that ran, summed over steps
+    requests: float  # running requests, summed over steps
     looked_up: float  # prompt tokens of requests that began
-    cached: float  # of those, the ones whose keys were there
+    cached: float  # prompt tokens with cached keys
 
     @classmethod
     def read(cls, metrics: Metrics) -> "Counts":

@@ -28,7 +28,7 @@ TINY = Shape(
     | {"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2}
     | {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64},
 )
-MASK_ID = 151_669  # of every SDAR checkpoint; LMDeploy knows no other
+MASK_ID = 151_669  # SDAR's; LMDeploy supports no other
 PAGE = 64
 PREFILL_TOKENS = 8192  # in one forward pass, LMDeploy's default
 
@@ -156,7 +156,7 @@ async def run_load(
     config = GenerationConfig(
         max_new_tokens=work.num_tokens, top_k=1, temperature=1.0, ignore_eos=True
     )
-    began_s = time.time()  # as LMDeploy's own times of tokens are
+    began_s = time.time()  # wall clock, like LMDeploy's token times
     started_s = [0.0] * work.num_requests
     arrivals: list[Arrival] = []
     queue = iter(enumerate(prompts))

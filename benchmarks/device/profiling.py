@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 PROFILED_STEPS = 4
-NUM_KERNELS = 16  # that a result names, those that take longest
+NUM_KERNELS = 16  # slowest kernels, named in a result
 # The part that a kernel with this in its name belongs to; the first that fits.
 KINDS = {
     "attention_kernel": "attention",

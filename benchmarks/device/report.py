@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 Row = dict[str, Any]
-LEAST_LIMIT_S = 60.0  # of a part, beside three times what it needs
+LEAST_LIMIT_S = 60.0  # least limit of a part, besides three times its estimate
 HEAD = ("taken", "machine", "versions", "commit", "uncommitted")
 
 

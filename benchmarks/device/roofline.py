@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 Result = dict[str, Any]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 520, 64, 330, 34, 48
-LINE = 12  # of the list of points, which may be longer than the picture is high
+LINE = 12  # height of a line in the list of points
 COLORS = {
     "attention": "#0b6e4f",
     "unmasking": "#8250df",

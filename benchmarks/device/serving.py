@@ -42,7 +42,7 @@ from unmask.types import Delta, Request, SamplingParams
 GOAL = 0.9  # of the engine's tokens a second, at the most requests
 MAX_ROWS = 8192  # of a step
 CLIENT_S = 240.0  # for one load
-HTTP_SEED = 1  # of prompts that the engine has not read yet
+HTTP_SEED = 1  # prompts not prefilled yet
 MAX_ERROR = 2000  # characters
 
 
@@ -163,7 +163,7 @@ def over_http(
     thread = threading.Thread(target=client, name="client")
     app = create_app(engine, metrics, config)
     gc.collect()
-    gc.freeze()  # as a server does once its model is loaded
+    gc.freeze()  # like a server after loading
     run(app, listener, engine, config, on_listening=lambda server: thread.start())
     thread.join()
     return problems

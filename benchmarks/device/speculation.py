@@ -29,7 +29,7 @@ REQUESTS = (1, 2, 4)
 # Rows of a step, and tokens of a page: blocks of 32 begin at each of 32 tokens.
 SETTINGS = ((0, 64), (128, 64), (256, 64), (128, 32))
 CONTEXT, NUM_TOKENS, BLOCK, STEPS = 1024, 256, 32, 8
-LEAST_ROWS = 512  # of a step, for which graphs are captured
+LEAST_ROWS = 512  # rows of a step with captured graphs
 
 
 def prompts(count: int, length: int, vocab_size: int) -> list[tuple[int, ...]]:

@@ -10,7 +10,7 @@ UNMASKING = {"rows": 2048, "hidden": 4096, "vocab": 151_936}
 DENSE, GEMMA = "SDAR-8B", "DiffusionGemma-26B-A4B"
 OTHERS = 127
 CONTEXT = 1024
-# Tokens a second on one H100 by model, how it is held, block, tokens a forward and requests.
+# Tokens per second on one H100, by model, format, block, tokens per forward, and requests.
 USUAL = 32, 4.0
 Work = tuple[str, str, tuple[int, float]]
 RATES: dict[Work, dict[int, int]] = {

@@ -1,4 +1,4 @@
-"""From records to numbers."""
+"""Summaries of records."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What commands print, and how they fail."""
+"""Output and errors of the commands."""
 
 import json
 import re
@@ -110,13 +110,13 @@ def test_generate_fills_what_is_between_two_texts(tmp_path):
     args += ["--max-tokens", "8", "--ignore-eos", "--policy", "low_confidence"]
     run = unmask_here(*args, "--suffix", " end")
     assert run.returncode == 0, run.stderr
-    told = json.loads(run.stdout)
+    output = json.loads(run.stdout)
     with LLM(config=Config(ModelConfig(path=str(tmp_path), mask_token_id=int(mask)))) as llm:
         sampling = SamplingParams(max_tokens=8, ignore_eos=True, policy="low_confidence")
         (completion,) = llm.generate("one", sampling, suffix=" end")
         *_, last = llm.stream("one", sampling, suffix=" end")
-    assert told["text"] == completion.text
-    assert told["usage"]["prompt_tokens"] == len("one end")
+    assert output["text"] == completion.text
+    assert output["usage"]["prompt_tokens"] == len("one end")
     assert last.finish == completion.finish
     assert json.loads(unmask_here(*args).stdout)["text"] != completion.text
 

@@ -1,4 +1,4 @@
-"""Steps of canvases: what is accepted, what becomes noise again, when a canvas is finished."""
+"""Steps of canvases: accepted tokens, renoised tokens, and the end of a canvas."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def rules(
 
 
 def run(drafts: list[list[int]], rule: Rules, entropy: float = SURE) -> list[bool]:
-    """Whether a canvas is finished after each of the steps that predict these tokens."""
+    """Flags after each step that predicts these tokens: True if the canvas is finished."""
     state = CanvasState.start(torch.zeros(1, len(drafts[0]), dtype=torch.int64))
     finished = []
     for draft in drafts:

@@ -1,4 +1,4 @@
-"""Steps over canvases that are captured are those that are not, and the rest is not captured."""
+"""Captured steps over canvases equal eager ones; steps that fit no graph run eagerly."""
 
 import logging
 from collections.abc import Callable

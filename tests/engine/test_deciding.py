@@ -1,4 +1,4 @@
-"""What policies see of rows that are scored."""
+"""Inputs of policies from scored rows."""
 
 import torch
 

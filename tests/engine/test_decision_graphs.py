@@ -1,4 +1,4 @@
-"""Decisions that are captured are those that are not, and what cannot be captured is not."""
+"""Captured sampling equals eager sampling; the rest runs eagerly."""
 
 import logging
 from collections.abc import Callable
@@ -29,13 +29,13 @@ few = settings(
 
 @pytest.fixture(scope="module")
 def tiny(tiny_on_cpu: LoadedModel) -> LoadedModel:
-    """Where graphs are recordings, and nothing else has any unless it asks for them."""
+    """Tiny model with recordings as graphs, only if a test asks for them."""
     return tiny_on_cpu
 
 
 @pytest.fixture
 def decided(monkeypatch: pytest.MonkeyPatch) -> Recordings:
-    """Replays of decisions; those of forwards are not counted."""
+    """Replays of sampling graphs, without those of forward passes."""
     decided = Recordings()
     monkeypatch.setattr(graphs, "recorder", Recordings())
     monkeypatch.setattr(decision_graphs, "recorder", decided)

@@ -1,4 +1,4 @@
-"""Checkers agree with right answers and with nothing else."""
+"""Checkers accept right answers and nothing else."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Checkpoints in 8 bits are what their scales make of them, and can be made of any."""
+"""8-bit checkpoints load as their dequantized weights, and convert to any format."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A model's name on the hub, and that nothing which comes with a checkpoint is ever run."""
+"""Model names on the hub, and no execution of code from a checkpoint."""
 
 import fnmatch
 import json

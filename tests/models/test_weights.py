@@ -1,4 +1,4 @@
-"""Reading a checkpoint's tensors, and what is said of files and tensors that do not fit."""
+"""Reading a checkpoint's tensors, and errors of files and tensors that do not match."""
 
 import json
 import re
@@ -69,13 +69,13 @@ def test_what_was_taken_outlives_its_file(tmp_path: Path) -> None:
 def test_a_tensor_is_read_when_it_is_taken_and_progress_is_told_in_bytes(tmp_path: Path) -> None:
     tensors = {"a": torch.ones(8), "b": torch.ones(3).bfloat16(), "c.d": torch.ones(2)}
     save_file(tensors, tmp_path / "model.safetensors")
-    told: list[tuple[str, int, int]] = []
-    weights = open_weights(tmp_path, progress=lambda *step: told.append(step))
-    assert told == []
+    steps: list[tuple[str, int, int]] = []
+    weights = open_weights(tmp_path, progress=lambda *step: steps.append(step))
+    assert steps == []
     weights.take("b", (3,))
     weights.take("a", (8,))
     weights.drop_prefix("c.")
-    assert told == [("weights", 6, 46), ("weights", 38, 46), ("weights", 46, 46)]
+    assert steps == [("weights", 6, 46), ("weights", 38, 46), ("weights", 46, 46)]
 
 
 def test_tensors_may_be_asked_for_and_left(tmp_path: Path) -> None:
@@ -92,8 +92,8 @@ def test_tensors_may_be_asked_for_and_left(tmp_path: Path) -> None:
 
 
 def test_every_tensor_that_does_not_fit_is_named_with_its_shape() -> None:
-    given = {"a": torch.ones(2, 3), "extra": torch.ones(4)}
-    weights = Weights(given, torch.float32, CPU)
+    tensors = {"a": torch.ones(2, 3), "extra": torch.ones(4)}
+    weights = Weights(tensors, torch.float32, CPU)
     assert weights.take("a", (3, 2)).shape == (3, 2)
     weights.take("lost", (7,))
     with pytest.raises(InvalidCheckpoint) as caught:

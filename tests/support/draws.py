@@ -52,12 +52,12 @@ def sampling(draw: st.DrawFn) -> SamplingParams:
 
 @st.composite
 def requests(draw: st.DrawFn, max_size: int = 6) -> list[Request]:
-    """Requests whose prompts often begin alike, so that they can share pages."""
+    """Requests whose prompts often share a prefix."""
     shared = draw(st.lists(st.integers(0, EOS_ID - 1), min_size=40, max_size=90))
-    made = []
+    drawn = []
     for i in range(draw(st.integers(1, max_size))):
-        own = draw(st.lists(st.integers(0, EOS_ID - 1), min_size=1, max_size=30))
-        prompt = (*shared[: draw(st.sampled_from([0, 17, 33, 90]))], *own)
+        tail = draw(st.lists(st.integers(0, EOS_ID - 1), min_size=1, max_size=30))
+        prompt = (*shared[: draw(st.sampled_from([0, 17, 33, 90]))], *tail)
         refinements = draw(st.sampled_from([None, RefinementOptions(tokens=True)]))
-        made.append(Request(f"r{i}", prompt, draw(sampling()), refinements))
-    return made
+        drawn.append(Request(f"r{i}", prompt, draw(sampling()), refinements))
+    return drawn

@@ -1,4 +1,4 @@
-"""Rules of blocks, by the names of their policies."""
+"""Decoding rules by policy name."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def make_rules(
     *,
     longest: int = MAX_BLOCK_LENGTH,
 ) -> Rules:
-    """For rows of which `block` [M] tells the block, on its device."""
+    """Rules of rows with block index `block` [M], on its device."""
     codes = torch.tensor([CODES[name] for name in policies], dtype=torch.int32)
     starts = torch.searchsorted(block, torch.arange(len(policies) + 1, device=block.device))
     return Rules(frozenset(policies), codes.to(block.device), starts, quota, limit, longest)

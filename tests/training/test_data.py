@@ -1,4 +1,4 @@
-"""Training rows: what each position sees, what is asked, and that it equals serving."""
+"""Training rows: attention mask, targets, and equality with serving."""
 
 from pathlib import Path
 
@@ -38,12 +38,12 @@ def test_the_copies_hide_each_answer_token_exactly_once(block_len: int) -> None:
     asked = batch.targets[0] != IGNORED
     assert (batch.ids[0][asked] == MASK_ID).all()
     assert (batch.ids[0][~asked] != MASK_ID).all()
-    found = sorted(
+    visible = sorted(
         zip(batch.positions[0][asked].tolist(), batch.targets[0][asked].tolist(), strict=True)
     )
     total = -(-22 // block_len) * block_len
     answer = one.answer + [END_ID] * (total - 22)
-    assert found == list(zip(range(9, total), answer, strict=True))
+    assert visible == list(zip(range(9, total), answer, strict=True))
 
 
 def test_noisy_blocks_see_clean_blocks_before_them_and_themselves() -> None:
@@ -56,8 +56,8 @@ def test_noisy_blocks_see_clean_blocks_before_them_and_themselves() -> None:
             row = num_clean + copy * size + i
             block = (first + i) // 4
             seen = set(mask[row].nonzero().flatten().tolist())
-            own = num_clean + copy * size + block * 4 - first
-            assert seen == {*range(block * 4), *range(own, own + 4)}
+            open_start = num_clean + copy * size + block * 4 - first
+            assert seen == {*range(block * 4), *range(open_start, open_start + 4)}
     for i in range(num_clean):
         assert set(mask[i].nonzero().flatten().tolist()) == set(range((i // 4 + 1) * 4))
 

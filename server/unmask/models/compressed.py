@@ -39,7 +39,7 @@ class CompressedTensor:
     scales: StoredTensor
     shape: tuple[int, ...]
     kind: Quantization
-    block: tuple[int, int]  # of rows and columns that share a scale
+    block: tuple[int, int]  # rows and columns that share a scale
 
     @property
     def num_bytes(self) -> int:

@@ -9,7 +9,7 @@ from unmask.models.weights import Weights
 
 MASK_TOKEN_ID = 151665
 BLOCK_LENGTH = 32
-SUB_BLOCK_LENGTH = 8  # of the published generate; config.json has no field for it
+SUB_BLOCK_LENGTH = 8  # the published generate's default; config.json has no field for it
 
 FIELDS = QWEN_FIELDS.joined(ConfigFields(read=frozenset(("bd_size",))))
 

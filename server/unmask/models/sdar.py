@@ -8,7 +8,7 @@ from unmask.models.qwen import TakeMlp, build_decoder, dense
 from unmask.models.weights import Weights
 
 DREAM_REASONER, DREAM_BLOCK_LENGTH, DREAM_MASK_TOKEN_ID = "DreamForCausalLM", 32, 151669
-BLOCK_LENGTH = 4  # of the models that SDAR's authors compare
+BLOCK_LENGTH = 4  # default: the block length of the models in SDAR's paper
 
 FIELDS = QWEN_FIELDS.joined(
     ConfigFields(
