@@ -161,12 +161,6 @@ def pack(segments: list[Segment], lengths: tuple[int, ...]) -> Iterator[list[Seg
     yield from open_rows
 
 
-def row_length(sample: Sample, block_len: int) -> int:
-    """Length of the segment that a sample becomes."""
-    total = -(-(len(sample.prompt) + len(sample.answer)) // block_len) * block_len
-    return total - block_len + 2 * (total - len(sample.prompt) // block_len * block_len)
-
-
 def lay_out(sample: Sample, block_len: int, rng: np.random.Generator) -> Segment:
     """Hide complementary parts of the answer in two copies."""
     num_prompt, end = len(sample.prompt), len(sample.prompt) + len(sample.answer)

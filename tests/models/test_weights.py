@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models import shards
+from unmask.models.shards import open_shards
 from unmask.models.weights import Weights
 
 CPU = torch.device("cpu")
@@ -31,17 +31,15 @@ def write_shards(folder: Path, files: dict[str, dict[str, torch.Tensor]]) -> Non
 @pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_tensors_are_those_of_the_file_in_the_dtype_asked_for(
-    tmp_path: Path,
-    stored: torch.dtype,
-    dtype: torch.dtype,
-    chunk_bytes: int,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, stored: torch.dtype, dtype: torch.dtype, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr(shards, "CHUNK_BYTES", chunk_bytes)
     torch.manual_seed(0)
     shapes = {"a": (37, 11), "b": (), "c": (0, 4), "d": (5,)}
     tensors = {name: torch.randn(shape).to(stored) for name, shape in shapes.items()}
     save_file(tensors, tmp_path / "model.safetensors")
+    for name, tensor in open_shards(tmp_path).items():
+        read = tensor.to(CPU, dtype, chunk_bytes=chunk_bytes)
+        assert torch.equal(read, tensors[name].to(dtype))
     weights = open_weights(tmp_path, dtype)
     for name, shape in shapes.items():
         assert torch.equal(weights.take(name, shape), tensors[name].to(dtype))

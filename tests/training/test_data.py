@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.data import IGNORED, Batch, Sample, collate, lay_out, pack, row_length
+from training.data import IGNORED, Batch, Sample, collate, lay_out, pack
 from training.export import export
 from training.model import Model, Shape
 from training.tokenizer import END_ID, MASK_ID, load
@@ -19,6 +19,12 @@ from unmask.models.registry import load_model
 from unmask.types import Request, SamplingParams
 
 SMALL = Shape(hidden=64, layers=2, heads=2, kv_heads=1, head_dim=32, intermediate=96)
+
+
+def row_length(sample: Sample, block_len: int) -> int:
+    """Length of the segment of a sample."""
+    total = -(-(len(sample.prompt) + len(sample.answer)) // block_len) * block_len
+    return total - block_len + 2 * (total - len(sample.prompt) // block_len * block_len)
 
 
 def sample(num_prompt: int = 9, num_answer: int = 13) -> Sample:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-PYTHON_TIMEOUT_S = 60.0
+PYTHON_TIMEOUT_S = 60.0  # of a batch
+SINGLE_TIMEOUT_S = 5.0
 
 # Run in a separate interpreter: each source in a fresh namespace, values compared by repr.
 _HARNESS = """
@@ -96,7 +97,9 @@ def check_story(answer: str, reference: str) -> bool:
     return any(rest == middle + end for middle in together for end in endings)
 
 
-def check_python(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+def check_python(
+    pairs: Sequence[tuple[str, str]], timeout_s: float = PYTHON_TIMEOUT_S
+) -> list[bool]:
     """Run each source in an isolated interpreter and compare calls with their expected `repr`.
 
     References are JSON lists of [expression, repr]. A batch that fails or times out is run again
@@ -109,7 +112,7 @@ def check_python(pairs: Sequence[tuple[str, str]]) -> list[bool]:
             input=work,
             capture_output=True,
             text=True,
-            timeout=PYTHON_TIMEOUT_S if len(pairs) > 1 else 5.0,
+            timeout=timeout_s if len(pairs) > 1 else SINGLE_TIMEOUT_S,
             check=True,
         )
         verdicts: list[bool] = json.loads(done.stdout)

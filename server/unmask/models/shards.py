@@ -68,12 +68,14 @@ class StoredTensor:
         start = self.start + index * math.prod(shape) * self.dtype.itemsize
         return StoredTensor(self.file, start, shape, self.dtype)
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """Copy in `dtype` on a device, read in chunks of `CHUNK_BYTES`."""
+    def to(
+        self, device: torch.device, dtype: torch.dtype, *, chunk_bytes: int = CHUNK_BYTES
+    ) -> Tensor:
+        """Copy in `dtype` on a device, read in chunks of `chunk_bytes`."""
         out = reserve(self.shape, dtype, device)
         flat, item = out.view(-1), self.dtype.itemsize
-        for first in range(0, len(flat), CHUNK_BYTES // item):
-            part = flat[first : first + CHUNK_BYTES // item]
+        for first in range(0, len(flat), chunk_bytes // item):
+            part = flat[first : first + chunk_bytes // item]
             start = self.start + first * item
             source = torch.frombuffer(
                 self.file.memory, dtype=self.dtype, count=len(part), offset=start
