@@ -91,7 +91,7 @@ def test_a_context_that_yarn_stretches_is_served_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"type": "dynamic", "factor": 2.0}, "rope_scaling of type dynamic is not supported"),
         ({"type": "linear"}, "rope_scaling of type linear has no 'factor'"),

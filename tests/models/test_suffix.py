@@ -86,10 +86,10 @@ def test_gaps_share_steps_with_any_other_requests(golden_model: Load, folder: st
         for i in (0, 1, 5, 16, 17)
     ]
     together = run_all(make_engine(loaded, page_size=12, overlap=True), requests)
-    for request in requests:
-        answer, alone = together[request.request_id], run_alone(loaded, request)
+    for gap in requests:
+        answer, alone = together[gap.request_id], run_alone(loaded, gap)
         assert answer.essence == alone.essence
-        assert len(answer.token_ids) == request.sampling.max_tokens
+        assert len(answer.token_ids) == gap.sampling.max_tokens
         assert max(refinement.span[1] for refinement in answer.refinements) <= 30
 
 
