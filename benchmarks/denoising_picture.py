@@ -1,4 +1,4 @@
-"""Draw an answer being denoised, step by step: `python -m benchmarks.denoising_picture`."""
+"""Draw the denoising of an answer, step by step: `python -m benchmarks.denoising_picture`."""
 
 import argparse
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ FRESH, SETTLED, MASKED, LABEL = "#0b6e4f", "#24292f", "#c8d1da", "#8b949e"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The open block after a step, and which of its tokens that step resolved."""
+    """Open block after a step, and the tokens that the step resolved."""
 
     label: str
     tokens: tuple[RefinedToken, ...]
@@ -24,7 +24,7 @@ class Line:
 
 
 def record(llm: LLM, prompt: str, sampling: SamplingParams, num_blocks: int) -> list[Line]:
-    """Every step of the first blocks of an answer."""
+    """Lines of all steps of the first blocks of an answer."""
     ids = llm.tokenizer.apply_chat([{"role": "user", "content": prompt}])
     lines: list[Line] = []
     before: set[int] = set()
@@ -46,7 +46,7 @@ def record(llm: LLM, prompt: str, sampling: SamplingParams, num_blocks: int) -> 
 
 
 def draw(prompt: str, lines: list[Line]) -> str:
-    """The lines as an SVG document."""
+    """SVG document of the lines."""
     longest = max(sum(len(token.text) for token in line.tokens) for line in lines)
     width = 2 * MARGIN + LABEL_WIDTH + longest * CHAR_WIDTH
     height = 2 * MARGIN + LINE_HEIGHT * (len(lines) + 1)
@@ -85,7 +85,6 @@ def _text(x: float, y: float, color: str, text: str) -> str:
 
 
 def main() -> None:
-    """Parse the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", help="checkpoint folder; the embedded model if unset")
     parser.add_argument("--prompt", default=PROMPT)

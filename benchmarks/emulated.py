@@ -1,8 +1,8 @@
-"""`unmask` with W8A8 products emulated where no chip has them.
+"""`unmask` with emulated W8A8 products, for machines without them.
 
-python -m benchmarks.emulated eval ARGUMENTS
+    python -m benchmarks.emulated eval ARGUMENTS
 
-An entry point of its own, so that `benchmarks.quantization` can measure it in another process.
+A separate entry point, so that `benchmarks.quantization` can measure it in another process.
 """
 
 from unmask.cli import main

@@ -1,11 +1,10 @@
-"""Tokens per second of each family beside those of its reference: `python -m benchmarks.families`.
+"""Tokens per second of each family compared with its reference: `python -m benchmarks.families`.
 
-Random weights of `family_shapes`, prompts of 64 tokens, 128 new ones, one thread, greedily, as many
-tokens in every step. Figures of the references are read from references/cpu.json. Writes
-results/families_cpu.json. A round measures everything once; nothing else may be running.
-
-Where every family was measured by a process on a core of its own, `--join FILE...` makes one result
-of theirs, with ratios to `--references`.
+Random weights of `family_shapes`, prompts of 64 tokens, 128 new ones, one thread, greedy, the same
+number of tokens in every step. Reads the references' figures from references/cpu.json, and writes
+results/families_cpu.json. A round measures everything once; nothing else may be running. If each
+family was measured by a process on its own core, `--join FILE...` merges their results and adds
+ratios to `--references`.
 """
 
 import argparse
@@ -30,7 +29,7 @@ from unmask.errors import InvalidCheckpoint
 from unmask.metrics import Metrics
 from unmask.models.host_memory import huge_pages, keep_freed_memory
 from unmask.models.registry import DTYPES, LoadedModel, find_family
-from unmask.tokenizer import Numbers, Tokenizer
+from unmask.tokenizer import IdTokenizer, Tokenizer
 from unmask.types import Delta, ModelInfo, Request, SamplingParams
 
 REFERENCES = ROOT / "benchmarks" / "references" / "cpu.json"
@@ -44,7 +43,7 @@ MATMUL_SIZE = 1024
 
 @dataclass(frozen=True)
 class Work:
-    """How many requests at once, of what lengths, filled how fast."""
+    """Load of a measurement: number of requests, lengths, and tokens a step."""
 
     batch: int
     prompt: int
@@ -53,7 +52,7 @@ class Work:
 
 
 def load(shape: FamilyShape, dtype: torch.dtype) -> tuple[LoadedModel, int]:
-    """A model of a shape with the number of its parameters; raises `InvalidCheckpoint`."""
+    """Model of a shape, and its number of parameters; raises `InvalidCheckpoint`."""
     torch.manual_seed(0)
     family = find_family(shape.config["architectures"][0])
     traits = family.traits(shape.config)
@@ -73,11 +72,11 @@ def load(shape: FamilyShape, dtype: torch.dtype) -> tuple[LoadedModel, int]:
         shift=traits.shift,
         schedule=traits.schedule,
     )
-    return LoadedModel(model, Tokenizer(Numbers()), info, dtype, device), weights.num_taken
+    return LoadedModel(model, Tokenizer(IdTokenizer()), info, dtype, device), weights.num_taken
 
 
 def make_engine(loaded: LoadedModel, batch: int) -> Engine:
-    """An engine in which `batch` requests run together."""
+    """Engine that runs `batch` requests together."""
     engine = EngineConfig(
         max_num_seqs=batch,
         max_batch_tokens=4096,
@@ -89,7 +88,7 @@ def make_engine(loaded: LoadedModel, batch: int) -> Engine:
 
 
 def requests(shape: FamilyShape, work: Work) -> Iterator[Request]:
-    """Prompts of random tokens, whose answers are `work.new` tokens long."""
+    """Requests with random prompts and answers of `work.new` tokens."""
     # A threshold that is never reached: the quota alone decides, the same in every step.
     params = SamplingParams(
         max_tokens=work.new,
@@ -107,7 +106,7 @@ def requests(shape: FamilyShape, work: Work) -> Iterator[Request]:
 
 
 def run(engine: Engine, shape: FamilyShape, work: Work) -> float:
-    """Tokens per second from the first request's arrival to the last one's end."""
+    """Tokens per second, from the first arrival to the last finish."""
     num_tokens = num_steps = 0
     started_s = time.perf_counter()
     for request in requests(shape, work):
@@ -124,7 +123,7 @@ def run(engine: Engine, shape: FamilyShape, work: Work) -> float:
 
 
 def matmul_gflops(dtype: torch.dtype) -> float:
-    """The most that this machine multiplies and adds in a second, by torch's own product."""
+    """Peak rate of torch's matrix product on this machine."""
     a = torch.randn(MATMUL_SIZE, MATMUL_SIZE).to(dtype)
     times = []
     for _ in range(8):
@@ -135,7 +134,7 @@ def matmul_gflops(dtype: torch.dtype) -> float:
 
 
 class Bench:
-    """What was measured so far, by family, dtype and batch."""
+    """Measurements so far, by family, dtype and batch."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -149,7 +148,7 @@ class Bench:
         self.rates: dict[tuple[str, str, int], list[float]] = {}
 
     def join(self, results: Sequence[dict[str, Any]]) -> None:
-        """Take what other processes measured."""
+        """Add the measurements of other processes."""
         for result in results:
             for row in result["rows"]:
                 key = row["family"], row["dtype"], row["batch"]
@@ -159,7 +158,7 @@ class Bench:
         self.shapes = [shape for shape in SHAPES if shape.name in self.parameters]
 
     def prepare(self) -> None:
-        """Load every family that is known, and run each engine warm."""
+        """Load all known families and warm up their engines."""
         for shape in SHAPES:
             if shape.name not in self.options.families:
                 continue
@@ -190,7 +189,7 @@ class Bench:
                     print(f"{shape.name:7} {dtype:9} {work.batch:3}: {rate:8.1f} tokens/s")
 
     def rows(self, references: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Medians beside the references' figures and the targets."""
+        """Medians with the references' figures and the targets."""
         for shape in self.shapes:
             known = references["tokens_per_s"].get(shape.name, {})
             for work in self.works:
@@ -202,32 +201,32 @@ class Bench:
                         "dtype": dtype,
                         "tokens_per_s": _spread(rates),
                     }
-                    own = self.rates.get((shape.name, "float32", work.batch))
+                    float32_rates = self.rates.get((shape.name, "float32", work.batch))
                     if dtype == "float32":
                         yield row | _beside(shape, work.batch, statistics.median(rates), known)
-                    elif own is None:
+                    elif float32_rates is None:
                         yield row
                     else:
-                        ratio = statistics.median(rates) / statistics.median(own)
+                        ratio = statistics.median(rates) / statistics.median(float32_rates)
                         yield row | _ratio("ratio_to_float32", ratio, BFLOAT16_TARGET)
 
 
 def _beside(shape: FamilyShape, batch: int, rate: float, known: dict[str, Any]) -> dict[str, Any]:
-    """The reference's figure at this batch, or at one: what it serves one after another."""
+    """Reference figure at this batch, or at 1 if the reference serves one request at a time."""
     figure = known.get(str(batch), known.get("1"))
     if figure is None:
         return {}
-    found: dict[str, Any] = {
+    comparison: dict[str, Any] = {
         "reference_tokens_per_s": figure,
         "reference_batch": batch if str(batch) in known else 1,
     }
-    return found | _ratio("ratio_to_reference", rate / figure, shape.targets.get(batch))
+    return comparison | _ratio("ratio_to_reference", rate / figure, shape.targets.get(batch))
 
 
 def _ratio(name: str, ratio: float, target: float | None) -> dict[str, Any]:
-    """A ratio with its target, if there is one, and whether that is met."""
-    found: dict[str, Any] = {name: round(ratio, 2)}
-    return found if target is None else found | {"target": target, "met": ratio >= target}
+    """Ratio with its target, if any, and the verdict."""
+    entry: dict[str, Any] = {name: round(ratio, 2)}
+    return entry if target is None else entry | {"target": target, "met": ratio >= target}
 
 
 def _spread(rates: list[float]) -> dict[str, Any]:
@@ -240,7 +239,7 @@ def _spread(rates: list[float]) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows for people."""
+    """Printable table of the rows."""
     lines = ["family   batch dtype      tokens/s   (min-max)        ratio   target"]
     for row in rows:
         rate = row["tokens_per_s"]
@@ -256,7 +255,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def parse() -> argparse.Namespace:
-    """What is measured."""
+    """Command line arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     names = [shape.name for shape in SHAPES]
     parser.add_argument("--references", type=Path, default=REFERENCES, help="figures to beat")
@@ -274,7 +273,6 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure, print and write."""
     options = parse()
     references = json.loads(options.references.read_text("utf-8"))
     bench = Bench(options)

@@ -1,6 +1,6 @@
-"""Shapes in the proportions of each family's checkpoints, all in the middle of 64 to 106 million.
+"""Shapes in the proportions of each family's checkpoints, from 64 to 106 million parameters.
 
-They have 86 to 92 million parameters: what a rate of tokens is worth depends on that most of all.
+Most have 86 to 92 million: the number of parameters determines the token rate more than all else.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ QWEN: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class FamilyShape:
-    """A `config.json`, how its answers are decoded, and what is asked of our speed.
+    """A `config.json`, its decoding, and our speed targets.
 
     `targets` are ratios to the reference's tokens per second, by batch size.
     """

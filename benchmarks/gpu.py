@@ -1,19 +1,18 @@
-"""What a GPU does with the kernels and the engine: `python benchmarks/gpu.py`.
+"""Benchmark of the kernels and the engine on a GPU: `python benchmarks/gpu.py`.
 
 Measures the device's ceilings, then the engine on shapes of real checkpoints with random weights,
-every kernel against its floor and against torch, and what other modules offer. Prints a table with
-a verdict for each target, and writes results/gpu_NAME.json and, beside it, a picture of what is
-reached under the ceilings; what was measured so far is in the file at any time. A second run adds
-to the file: parts that it measures replace those of the same name.
+all kernels against their floors and against torch, and the parts of other modules. Prints a table
+with a verdict for each target, and writes results/gpu_NAME.json with a roofline picture beside it;
+the file has all measurements so far at any time. A second run adds to the file: its parts replace
+those of the same name.
 
     python benchmarks/gpu.py --plan                          # parts in order, with their seconds
     python benchmarks/gpu.py --only "SDAR-8B (bf16|fp8), 32" --seconds 120
     python benchmarks/gpu.py --dry-run                       # small shapes, on a CPU
 
-A part that loses the device or hangs ends its process; the script goes on in another without the
-rest of that model. `--resume` goes on with the last run of a file in the same way, after a kill.
-
-`--dry-run` goes the whole way in Triton's interpreter, and writes nothing unless told to.
+A part that loses the device or hangs ends its process; the script continues in another one, without
+the rest of that model. `--resume` continues the last run of a file, after a kill. `--dry-run` runs
+everything in Triton's interpreter, and writes nothing without `--out`.
 """
 
 import argparse
@@ -116,7 +115,7 @@ def main() -> int:
 
 
 def _restart(report: Report, options: argparse.Namespace) -> None:
-    """Go on in a new process, with what is left of the time."""
+    """Continue in a new process, with the time that is left."""
     more = ["--resume", "--out", str(report.out), "--seconds", str(report.left_s - RESTART_S)]
     more += ["--only", options.only] if options.only is not None else []
     more += ["--wheels", str(options.wheels)] if options.wheels is not None else []
@@ -125,14 +124,14 @@ def _restart(report: Report, options: argparse.Namespace) -> None:
 
 
 def _offer(folder: Path) -> None:
-    """Let this process and those that it starts import from a folder, last of all."""
+    """Append a folder to the import path of this process and its children."""
     sys.path.append(str(folder))
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = f"{before}{os.pathsep}{folder}" if before else str(folder)
 
 
 def contents(device: torch.device, ceilings: Ceilings) -> Iterator[Part | Case]:
-    """Everything that can be measured, the most telling first."""
+    """All parts, most important first."""
     yield from kernels.bits(device, small=DRY)
     cases = loads.DRY_CASES if DRY else loads.CASES
     yield from cases[:2]
@@ -147,16 +146,16 @@ def contents(device: torch.device, ceilings: Ceilings) -> Iterator[Part | Case]:
 
 
 def _speculation(options: list[str]) -> list[dict[str, Any]]:
-    """A pass with guessed states and without, measured in a process of its own."""
-    found = run_apart("speculation", options, 3 * SPECULATION_S)
-    if "error" in found:
-        raise RuntimeError(" | ".join(found["error"]))
-    rows: list[dict[str, Any]] = found["results"]
+    """Pass with and without speculative states, measured in a separate process."""
+    result = run_apart("speculation", options, 3 * SPECULATION_S)
+    if "error" in result:
+        raise RuntimeError(" | ".join(result["error"]))
+    rows: list[dict[str, Any]] = result["results"]
     return rows
 
 
 def _others(name: str, device: torch.device, ceilings: Ceilings) -> Iterator[Part]:
-    """Parts of a module that may be there; see `benchmarks.device.report`."""
+    """Parts of an optional module; see `benchmarks.device.report`."""
     if importlib.util.find_spec(f"benchmarks.device.{name}") is not None:
         module = importlib.import_module(f"benchmarks.device.{name}")
         parts = getattr(module, "parts", None)
@@ -164,7 +163,7 @@ def _others(name: str, device: torch.device, ceilings: Ceilings) -> Iterator[Par
 
 
 def measure(report: Report) -> None:
-    """Every part that was asked for."""
+    """Measure all selected parts."""
     ceilings = measure_ceilings(report.device, small=DRY)
     report.result["ceilings"] = report.run["ceilings"] = asdict(ceilings)
     for one in contents(report.device, ceilings):
@@ -176,34 +175,34 @@ def measure(report: Report) -> None:
 
 
 def measure_case(report: Report, ceilings: Ceilings, case: Case) -> None:
-    """A model with one engine for all its loads, of which nothing is left afterwards."""
+    """Measure all loads of a model with one engine, then free it."""
     company = _company(case)
     asks = [load for load in case.loads if report.wants(case.part(load))]
     if not asks and not (company and report.wants(company)):
         return
     report.group = tuple(filter(None, [*map(case.part, case.loads), company]))
-    own = sizes(case.shape, case.loads[0].quantization)
+    case_sizes = sizes(case.shape, case.loads[0].quantization)
     engine = importlib.import_module("benchmarks.device.engine")
     fitting = []
     for load in asks:
-        if engine.fits(own, load, report.device):
+        if engine.fits(case_sizes, load, report.device):
             fitting.append(load)
         else:
             report.skip(case.part(load), "it does not fit")
-    longest = max(load.longest for load in case.loads) + 1024  # company's prompts are as long
+    longest = max(load.longest for load in case.loads) + 1024  # other requests' prompts are as long
     first = case.loads[0]
     block = min(load.block for load in case.loads)
     weights = partial(engine.load, case.shape, report.device, longest, first.quantization, block)
-    needs_s = loads.weights_seconds(own)
+    needs_s = loads.weights_seconds(case_sizes)
     loaded = report.measure(Part(f"{case.name}: weights", needs_s, weights), needed=True)
     if loaded is None:
         return
     if fitting:
         start = partial(engine.start, loaded, fitting)
-        needs_s = loads.start_seconds(fitting, own)
+        needs_s = loads.start_seconds(fitting, case_sizes)
         started = report.measure(Part(f"{case.name}: start", needs_s, start), needed=True)
         for load in fitting if started is not None else ():
-            _measure_load(report, ceilings, case, load, own, started)
+            _measure_load(report, ceilings, case, load, case_sizes, started)
         del started
     if company:
         others = 1 if DRY else targets.OTHERS
@@ -212,28 +211,30 @@ def measure_case(report: Report, ceilings: Ceilings, case: Case) -> None:
 
 
 def _company(case: Case) -> str | None:
-    """The name of the part that compares a request alone and in company, for what has a target."""
+    """Name of the part that checks batch invariance of a load with a target, if any."""
     cases = loads.DRY_CASES[:2] if DRY else loads.COMPANY
     return f"{case.name}: company" if case in cases else None
 
 
 def _measure_load(
-    report: Report, ceilings: Ceilings, case: Case, load: Load, own: Sizes, started: Any
+    report: Report, ceilings: Ceilings, case: Case, load: Load, case_sizes: Sizes, started: Any
 ) -> None:
     engine = importlib.import_module("benchmarks.device.engine")
-    name, needs_s = case.part(load), loads.seconds(load, own, LEAST_WINDOW_S)
+    name, needs_s = case.part(load), loads.seconds(load, case_sizes, LEAST_WINDOW_S)
 
     def run() -> dict[str, Any]:
-        found: dict[str, Any] = engine.measure(started, own, load, ceilings, least_s=LEAST_WINDOW_S)
-        return {"model": case.model} | found
+        row: dict[str, Any] = engine.measure(
+            started, case_sizes, load, ceilings, least_s=LEAST_WINDOW_S
+        )
+        return {"model": case.model} | row
 
-    found = report.measure(Part(name, 0 if DRY else needs_s, run, "engine"))
-    for problem in found["problems"] if found else ():
+    row = report.measure(Part(name, 0 if DRY else needs_s, run, "engine"))
+    for problem in row["problems"] if row else ():
         report.fail(name, problem)
 
 
 def plan(only: str | None) -> Iterator[str]:
-    """Parts in order with about the seconds that each takes, and their sum so far."""
+    """Parts in order, with the estimated seconds of each and their running sum."""
     report = Report({}, torch.device("meta"), float("inf"), only, None)
     sum_s = 0.0
     for name, needs_s in [("ceilings", CEILINGS_S), *_planned(report)]:
@@ -251,12 +252,12 @@ def _planned(report: Report) -> Iterator[tuple[str, float]]:
         company = _company(one)
         if not asks and not (company and report.wants(company)):
             continue
-        own = sizes(one.shape, one.loads[0].quantization)
-        yield f"{one.name}: weights", loads.weights_seconds(own)
+        case_sizes = sizes(one.shape, one.loads[0].quantization)
+        yield f"{one.name}: weights", loads.weights_seconds(case_sizes)
         if asks:
-            yield f"{one.name}: start", loads.start_seconds(asks, own)
+            yield f"{one.name}: start", loads.start_seconds(asks, case_sizes)
         for load in asks:
-            yield one.part(load), loads.seconds(load, own, LEAST_WINDOW_S)
+            yield one.part(load), loads.seconds(load, case_sizes, LEAST_WINDOW_S)
         if company and report.wants(company):
             yield company, COMPANY_S
 

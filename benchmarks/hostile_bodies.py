@@ -1,10 +1,10 @@
-"""Health beside the worst bodies: how long `/health` takes while each of them is prepared.
+"""Latency of `/health` while the most expensive request bodies are prepared.
 
     python -m benchmarks.hostile_bodies --out benchmarks/results/hostile_bodies_cpu.json
 
-Serves the embedded model in a process of its own, sends each body again and again from another, and
-asks for `/health` meanwhile. The ratio of medians to that of an idle server is what counts: times
-depend on the machine.
+Serves the embedded model in one process, sends each body repeatedly from another, and requests
+`/health` meanwhile. The result is the ratio of the median to that of an idle server: times depend
+on the machine.
 """
 
 import argparse
@@ -30,12 +30,12 @@ HEADERS = {"content-type": "application/json"}
 
 
 def many(start: str, item: str, end: str) -> str:
-    """A body of as many items as it can have."""
+    """Body with as many items as fit."""
     return start + ",".join([item] * ((SIZE - len(start) - len(end)) // (len(item) + 1))) + end
 
 
 def chat(content: str) -> str:
-    """A body of one message."""
+    """Body with one message."""
     return json.dumps({"messages": [{"role": "user", "content": content}]})
 
 
@@ -67,20 +67,20 @@ BODIES: dict[str, tuple[str, str]] = {
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """The address of a server of the embedded model."""
+    """URL of a running server of the embedded model."""
     command = [sys.executable, "-m", "unmask", "serve", "--port", "0", "--log-level", "error"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        found = re.search(r"http://[\d.:]+", process.stdout.readline())
-        assert found is not None, "the server did not start"
+        match = re.search(r"http://[\d.:]+", process.stdout.readline())
+        assert match is not None, "the server did not start"
         try:
-            yield found[0]
+            yield match[0]
         finally:
             process.terminate()
 
 
 def send(url: str, path: str, body: str, counter: "Synchronized[int]") -> None:
-    """Send a body until this process ends, counting answers."""
+    """Send a body until this process ends; counts responses."""
     with httpx.Client(base_url=url, timeout=120) as client:
         while True:
             client.post(path, content=body, headers=HEADERS)
@@ -88,7 +88,7 @@ def send(url: str, path: str, body: str, counter: "Synchronized[int]") -> None:
 
 
 def health_s(url: str, seconds: float) -> list[float]:
-    """Times of `/health`, one after the other."""
+    """Latencies of consecutive `/health` requests."""
     times: list[float] = []
     with httpx.Client(base_url=url, timeout=120) as client:
         end_s = time.perf_counter() + seconds
@@ -101,7 +101,7 @@ def health_s(url: str, seconds: float) -> list[float]:
 
 
 def summary(times: list[float]) -> dict[str, float]:
-    """Median and worst, in milliseconds."""
+    """Median and maximum, in milliseconds."""
     return {
         "median_ms": round(statistics.median(times) * 1e3, 2),
         "max_ms": round(max(times) * 1e3, 1),
@@ -109,7 +109,6 @@ def summary(times: list[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure each body and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="for each body")
     parser.add_argument("--out", type=Path)
@@ -124,11 +123,11 @@ def main() -> None:
             sender = multiprocessing.Process(target=send, args=(url, path, body, counter))
             sender.start()
             time.sleep(0.3)
-            told = summary(health_s(url, options.seconds))
+            times = summary(health_s(url, options.seconds))
             sender.terminate()
             sender.join()
-            ratio = round(told["median_ms"] / idle["median_ms"], 1)
-            results[name] = {**told, "ratio": ratio, "answers": counter.value, "bytes": len(body)}
+            ratio = round(times["median_ms"] / idle["median_ms"], 1)
+            results[name] = {**times, "ratio": ratio, "answers": counter.value, "bytes": len(body)}
             print(f"{name:32}{results[name]}")
     report = {**describe(), "idle": idle, "bodies": results}
     if options.out is not None:

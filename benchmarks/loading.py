@@ -1,10 +1,10 @@
 """Peak memory of loading a checkpoint, relative to its size: `python -m benchmarks.loading`.
 
-Writes a random SDAR checkpoint of a shape in bfloat16, several files with an index, and loads it in
-a process of its own. A model that is given with `--model` is loaded instead. Counted are anonymous
-pages, which nobody else can have: the highest `RssAnon` of /proc that a thread saw every 2 ms, less
-what the process held before. `peak_rss_ratio` counts the pages of mapped files too, which the
-system could take back: it is the kernel's own high-water mark (`VmHWM`), less what it was before.
+Writes a random bfloat16 SDAR checkpoint of several files with an index, and loads it in a separate
+process; `--model` loads an existing one instead. Counts anonymous pages: the maximum `RssAnon` of
+/proc, sampled every 2 ms, minus its value before. `peak_rss_ratio` includes the pages of mapped
+files, which the system could reclaim: it is the kernel's high-water mark (`VmHWM`), minus its value
+before.
 """
 
 import argparse
@@ -31,7 +31,7 @@ SAMPLE_S = 0.002
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides the sizes of an SDAR checkpoint."""
+    """Sizes of an SDAR checkpoint."""
 
     vocab_size: int
     hidden_size: int
@@ -54,7 +54,7 @@ HEAD_DIM = 128
 
 
 def write_checkpoint(folder: Path, shape: Shape, shard_bytes: int) -> None:
-    """Random weights in files of at most `shard_bytes`, with an index, a config and a tokenizer."""
+    """Random weights in files of at most `shard_bytes`, with index, config and tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "architectures": ["SDARForCausalLM"],
@@ -98,10 +98,10 @@ def write_checkpoint(folder: Path, shape: Shape, shard_bytes: int) -> None:
 
 
 def tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
-    """Every tensor of an SDAR checkpoint, in the order in which files have them."""
+    """Shapes of all tensors of an SDAR checkpoint, in file order."""
     hidden, inner = shape.hidden_size, shape.intermediate_size
     queries, keys = shape.num_heads * HEAD_DIM, shape.num_kv_heads * HEAD_DIM
-    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (shape.vocab_size, hidden)}
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (shape.vocab_size, hidden)}
     for i in range(shape.num_layers):
         layer = {
             "self_attn.q_proj": (queries, hidden),
@@ -116,15 +116,15 @@ def tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
             "input_layernorm": (hidden,),
             "post_attention_layernorm": (hidden,),
         }
-        found |= {f"model.layers.{i}.{name}.weight": size for name, size in layer.items()}
-    found["model.norm.weight"] = (hidden,)
+        shapes |= {f"model.layers.{i}.{name}.weight": size for name, size in layer.items()}
+    shapes["model.norm.weight"] = (hidden,)
     if not shape.tied:
-        found["lm_head.weight"] = (shape.vocab_size, hidden)
-    return found
+        shapes["lm_head.weight"] = (shape.vocab_size, hidden)
+    return shapes
 
 
 def measure(path: str, dtype: str, quantization: str) -> dict[str, Any]:
-    """Load a checkpoint in this process; sizes in bytes."""
+    """Load a checkpoint in this process; sizes are in bytes."""
     from unmask.config import DecodingConfig, ModelConfig
     from unmask.models.registry import load_model
 
@@ -163,14 +163,14 @@ def measure(path: str, dtype: str, quantization: str) -> dict[str, Any]:
 
 
 def _status() -> dict[str, int]:
-    """Lines of /proc/self/status that count memory, in bytes."""
+    """Memory values of /proc/self/status, in bytes."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     fields = [line.split() for line in lines if line.endswith(" kB")]
     return {name.rstrip(":"): int(number) * 1024 for name, number, _ in fields}
 
 
 def run_apart(path: str, dtype: str, quantization: str) -> dict[str, Any]:
-    """What `measure` finds in a process that has loaded nothing yet."""
+    """`measure` in a new process."""
     command = [sys.executable, "-m", "benchmarks.loading", "--measure", path]
     command += ["--dtype", dtype, "--quantization", quantization]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)

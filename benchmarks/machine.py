@@ -1,4 +1,4 @@
-"""What a number was measured on."""
+"""Machine, versions and commit of a measurement."""
 
 import importlib.metadata
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-LOAD_BEFORE = os.getloadavg()[0]  # as a script begins, whenever it asks for it
+LOAD_BEFORE = os.getloadavg()[0]  # at the start of the script
 PACKAGES = ("unmask", "torch", "triton", "numpy", "transformers", "uvicorn", "httpx")
 
 
 def describe() -> dict[str, Any]:
     """Machine, versions, commit and time, for the head of a result file.
 
-    Of a copy without history the variable COMMIT says what it is of.
+    Without a git history, the environment variable COMMIT names the commit.
     """
     return {
         "taken": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -52,13 +52,13 @@ def _gpu() -> str | None:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 def _git(*args: str) -> str:

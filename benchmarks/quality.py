@@ -1,7 +1,7 @@
-"""What the embedded model can do at each setting: `python -m benchmarks.quality`.
+"""Accuracy of the embedded model at each setting: `python -m benchmarks.quality`.
 
 Runs `unmask eval` on the shipped suite and adds machine, versions and commit to its JSON. With
-`--training RUN/last.pt` the history of the training run is written as well.
+`--training RUN/last.pt` the history of the training run is written too.
 """
 
 import argparse
@@ -19,7 +19,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def evaluate(arguments: list[str], module: str = "unmask") -> dict[str, object]:
-    """The JSON of `unmask eval`, which prints its table on the way; `module` is what runs it."""
+    """JSON of `unmask eval`, run as `module`; its table is printed."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "eval.json"
         command = [sys.executable, "-m", module, "eval", "--json", str(path), *arguments]

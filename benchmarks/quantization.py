@@ -1,8 +1,8 @@
-"""What the embedded model loses with weights of 8 bits: `python -m benchmarks.quantization`.
+"""Accuracy loss of the embedded model with 8-bit weights: `python -m benchmarks.quantization`.
 
-Runs `unmask eval` on the shipped suite as often as there are ways to hold the weights, and writes
-accuracies beside each other. `fp8-w8a8` quantizes activations too, as a GPU with e4m3 products
-does; on a CPU that is emulated. Other arguments are those of `unmask eval`, such as `--limit 20`.
+Runs `unmask eval` on the shipped suite for each weight format and writes the accuracies side by
+side. `fp8-w8a8` quantizes activations too, as on GPUs with e4m3 products; on a CPU that is
+emulated. Other arguments are passed to `unmask eval`, such as `--limit 20`.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def summarise(kind: str, evaluation: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(kind: str, arguments: list[str]) -> dict[str, Any]:
-    """The evaluation with weights held in one of `KINDS`."""
+    """Evaluation with weights in one of the formats of `KINDS`."""
     if kind == W8A8:
         return evaluate(["--quantization", "fp8", *arguments], "benchmarks.emulated")
     return evaluate(["--quantization", kind, *arguments])
@@ -52,8 +52,8 @@ def main() -> None:
     whole = runs[0]["settings"]
     losses = {
         run["quantization"]: {
-            name: whole[name]["accuracy"] - found["accuracy"]
-            for name, found in run["settings"].items()
+            name: whole[name]["accuracy"] - result["accuracy"]
+            for name, result in run["settings"].items()
         }
         for run in runs[1:]
     }

@@ -1,7 +1,7 @@
-"""Rows a token and accuracy of each setting: `python -m benchmarks.rows`.
+"""Rows per token and accuracy of each setting: `python -m benchmarks.rows`.
 
-Answers the embedded model's held-out problems in blocks of several lengths, and with keys kept
-within a block, and writes accuracy, tokens per step and rows per token of each.
+Answers the embedded model's held-out problems with several block lengths and with the cache
+`block`, and writes accuracy, tokens per step and rows per token of each.
 """
 
 import argparse
@@ -22,25 +22,28 @@ THRESHOLDS = (0.9, 0.95)
 
 
 def settings() -> list[Setting]:
-    """Every length, and active rows in blocks of 16 and 32, at two thresholds and one a step."""
+    """All block lengths, then active rows in blocks of 16 and 32.
+
+    Each at two thresholds and with one token a step.
+    """
     greedy = SamplingParams(temperature=0.0)
-    found: list[Setting] = []
+    result: list[Setting] = []
     for threshold in THRESHOLDS:
         base = replace(greedy, policy="threshold", threshold=threshold)
         for length in LENGTHS:
             name = f"block {length}, threshold {threshold}"
-            found.append(Setting(name, replace(base, block_length=length)))
+            result.append(Setting(name, replace(base, block_length=length)))
         for length in (32, 16):
             name = f"block {length}, threshold {threshold}, cache block"
-            found.append(Setting(name, replace(base, block_length=length, cache="block")))
+            result.append(Setting(name, replace(base, block_length=length, cache="block")))
     single = replace(greedy, policy="low_confidence", block_length=16)
-    found.append(Setting("block 16, 1 token a step", single))
-    found.append(Setting("block 16, 1 token a step, cache block", replace(single, cache="block")))
-    return found
+    result.append(Setting("block 16, 1 token a step", single))
+    result.append(Setting("block 16, 1 token a step, cache block", replace(single, cache="block")))
+    return result
 
 
 def summarise(result: SettingResult) -> dict[str, object]:
-    """The results of one setting, with the accuracy of each task."""
+    """Results of one setting, with the accuracy of each task."""
     return {
         "setting": result.setting,
         "accuracy": result.accuracy,

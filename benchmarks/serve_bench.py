@@ -79,7 +79,10 @@ def _prompts(file: Path | None) -> tuple[Sequence[Prompt], str]:
 def measure_load(
     server_args: Sequence[str], prompts: Sequence[Prompt], rounds: int, scale: float
 ) -> dict[str, Any]:
-    """Throughput and latency at every level, `rounds` times in turn so that drift hits all."""
+    """Throughput and latency at each level.
+
+    Levels alternate for `rounds` rounds, so that drift affects all.
+    """
     ready_s = []
     for _ in range(2):
         with serving(server_args) as server:
@@ -120,7 +123,7 @@ def measure_load(
 def measure_soak(
     server_args: Sequence[str], prompts: Sequence[Prompt], num_requests: int
 ) -> dict[str, Any]:
-    """Memory after each part of many short requests, and what is left when all have ended."""
+    """Memory after each part of many short requests, and after the last one has ended."""
     part = -(-num_requests // SOAK_SAMPLES)
     curve_mib: list[float] = []
     errors: dict[str, int] = {}
@@ -191,16 +194,16 @@ def _run(server: Server, prompts: Sequence[Prompt], load: Load, fields: dict[str
 
 
 def _median_of(summaries: Sequence[Summary]) -> dict[str, Any]:
-    """Median and spread over runs of the numbers that people compare."""
+    """Median and spread of the main numbers over runs."""
     plain = [asdict(summary) for summary in summaries]
     numbers = ("output_tokens_per_s", "requests_per_s", "tokens_per_forward")
-    found: dict[str, Any] = {
+    medians: dict[str, Any] = {
         name: _spread([run[name] for run in plain if run[name] is not None]) for name in numbers
     }
     for name in ("ttft_ms", "inter_chunk_ms", "e2e_ms"):
         runs = [run[name] for run in plain if run[name] is not None]
-        found[name] = {p: _spread([run[p] for run in runs]) for p in ("p50", "p90", "p95", "p99")}
-    return found
+        medians[name] = {p: _spread([run[p] for run in runs]) for p in ("p50", "p90", "p95", "p99")}
+    return medians
 
 
 def _spread(values: Sequence[float]) -> dict[str, float] | None:

@@ -1,4 +1,4 @@
-"""`unmask serve` as a process that is watched from outside."""
+"""`unmask serve` in a subprocess, observed from outside."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ POLL_S = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that is ready; `ready_s` is how long that took since its process was started."""
+    """A ready server; `ready_s` is the time since its process was started."""
 
     url: str
     ready_s: float
@@ -31,18 +31,18 @@ class Server:
     process: psutil.Process
 
     def rss_mib(self) -> float:
-        """Memory it holds now."""
+        """Resident memory."""
         return self.process.memory_info().rss / 2**20
 
     def peak_rss_mib(self) -> float:
-        """The most memory it has held since its start."""
+        """Peak resident memory since the start."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         match = re.search(r"VmHWM:\s+(\d+) kB", status)
         assert match is not None, "Linux tells the peak"
         return int(match[1]) / 2**10
 
     def metrics(self) -> dict[str, float]:
-        """Every sample that /metrics exports with no label but the model's name."""
+        """Samples of /metrics that have no label but the model's name."""
         families = text_string_to_metric_families(httpx.get(f"{self.url}/metrics").text)
         samples = (sample for family in families for sample in family.samples)
         return {s.name: s.value for s in samples if not s.labels.keys() - {"model_name"}}
@@ -50,7 +50,7 @@ class Server:
 
 @contextlib.contextmanager
 def serving(args: Sequence[str] = ()) -> Iterator[Server]:
-    """Start a server on a free port with `args`, and stop it as an operator would."""
+    """Server on a free port with `args`, stopped by a signal at the end."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"

@@ -1,7 +1,7 @@
-"""Passes that speculation saves one request: `python -m benchmarks.speculation`.
+"""Passes saved by speculation for a single request: `python -m benchmarks.speculation`.
 
-Answers held-out problems of the embedded model one after another, with speculative states and
-without, checks that the answers are the same, and writes passes and accepted states.
+Answers held-out problems of the embedded model one by one, with and without speculative states,
+checks that the answers are equal, and writes passes and accepted states.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One setting with steps of up to `rows`; `steps_per_pass` is what speculation gains."""
+    """One setting with steps of up to `rows`; `steps_per_pass` is the gain of speculation."""
 
     setting: str
     rows: int
@@ -45,7 +45,7 @@ class Row:
 
 
 def run(problems: list[EvalProblem], name: str, rows: int) -> tuple[Row, list[tuple[int, ...]]]:
-    """Answers of one setting, and what they came to."""
+    """Answers of one setting with their row."""
     metrics = Metrics()
     config = Config(engine=EngineConfig(prefix_cache=False, speculation_rows=rows))
     engine = Engine.load(config, metrics)

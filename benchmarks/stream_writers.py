@@ -1,9 +1,9 @@
-"""CPU time of the event loop for an event of a stream: `python -m benchmarks.stream_writers`.
+"""CPU time of the event loop for each event of a stream: `python -m benchmarks.stream_writers`.
 
-Writes results/stream_writers_cpu.json. Deltas of 128 requests are pushed as an engine's thread
-would, all of a step in one call, and go through each response's writer to a transport that drops
-them. Sockets, and an HTTP server's framing, are not in it. The engine's own thread is measured by
-`benchmarks.host_step`. With `--baseline CHECKOUT`, another version is measured in turn.
+Writes results/stream_writers_cpu.json. Deltas of 128 requests are pushed as by an engine's thread,
+all of a step in one call, and go through each response's writer to a transport that drops them.
+Sockets and HTTP framing are not included. `benchmarks.host_step` measures the engine's thread. With
+`--baseline CHECKOUT`, another version is measured alternately.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from unmask.api.logprobs import TokenTexts
 from unmask.api.requests import CompletionBody
 from unmask.api.sse import EventStreamResponse
 from unmask.engine.async_engine import RequestStream
-from unmask.tokenizer import Numbers, Tokenizer
+from unmask.tokenizer import IdTokenizer, Tokenizer
 from unmask.types import Delta, Finish, FinishReason, Request, Usage
 
 OUT = ROOT / "benchmarks" / "results" / "stream_writers_cpu.json"
@@ -34,14 +34,14 @@ PING_S = 15.0
 
 
 async def serve() -> list[float]:
-    """Microseconds an event, of each step."""
+    """Microseconds per event, of each step."""
     loop = asyncio.get_running_loop()
     body = CompletionBody(prompt=["x"], stream=True)
     streams, tasks = [], []
     for i in range(NUM_REQUESTS):
         request = Request(f"cmpl-{i:032x}-0", (1, 2, 3))
         job = Job(f"cmpl-{i:032x}", 1_700_000_000, "model", (request,), 1, ("",))
-        writer = COMPLETIONS.writer(job, body, TokenTexts(Tokenizer(Numbers()).token_text))
+        writer = COMPLETIONS.writer(job, body, TokenTexts(Tokenizer(IdTokenizer()).token_text))
         stream = RequestStream(loop, lambda: None)
         streams.append(stream)
         response = EventStreamResponse(writer, [stream], PING_S)
@@ -61,13 +61,13 @@ async def serve() -> list[float]:
 
 
 async def settle() -> None:
-    """Let the loop go round until everything pushed was written."""
+    """Run the loop until everything pushed is written."""
     for _ in range(12):
         await asyncio.sleep(0)
 
 
 def push(streams: list[RequestStream], deltas: list[Delta]) -> None:
-    """The event loop's part of a step."""
+    """Push the deltas of a step on the event loop."""
     for stream, delta in zip(streams, deltas, strict=True):
         stream.push(delta)
 
@@ -85,7 +85,7 @@ async def drop(message: Any) -> None:
 
 
 def in_child(checkout: Path) -> list[float]:
-    """`serve` in a process of its own, with the server of a checkout."""
+    """`serve` in a separate process, with the server of a checkout."""
     paths = [checkout / "server", checkout / "kernels", checkout]
     run = subprocess.run(
         [sys.executable, __file__, "--child"],
@@ -116,15 +116,15 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, checkout in versions.items():
             runs[name] += in_child(checkout)
-    found = {}
+    results = {}
     for name, values in runs.items():
         tenths = statistics.quantiles(values, n=10)
         numbers = {"median": statistics.median(values), "p10": tenths[0], "p90": tenths[-1]}
-        found[name] = {key: round(value, 2) for key, value in numbers.items()}
-        print(f"{name:>8}: {found[name]['median']} us an event")
+        results[name] = {key: round(value, 2) for key, value in numbers.items()}
+        print(f"{name:>8}: {results[name]['median']} us an event")
     if not options.print_only:
         head = describe() | {"clock": "time.thread_time", "requests": NUM_REQUESTS}
-        OUT.write_text(json.dumps(head | {"us_an_event": found}, indent=2) + "\n", "utf-8")
+        OUT.write_text(json.dumps(head | {"us_an_event": results}, indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

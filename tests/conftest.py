@@ -1,4 +1,4 @@
-"""Checkpoints that many tests share, and Triton's interpreter where there is no GPU."""
+"""Shared checkpoints, and Triton's interpreter on machines without a GPU."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ from unmask.models.registry import LoadedModel, load_model
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests first: one that is begun last keeps a single worker busy at the end."""
+    """Slow tests first: started last, one would keep a single worker busy at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
@@ -39,6 +39,6 @@ def tiny(tiny_folder: Path) -> LoadedModel:
 
 @pytest.fixture(scope="session")
 def tiny_on_cpu(tiny_folder: Path) -> LoadedModel:
-    """The same where nothing is a GPU's, whatever this machine has."""
+    """`tiny` on a CPU, with a GPU or without."""
     config = ModelConfig(path=str(tiny_folder), device="cpu", dtype="float32")
     return load_model(config, DecodingConfig())

@@ -1,4 +1,4 @@
-"""No text of a message yields a control token; those of the template are what they were."""
+"""No message yields a control token; the template's control tokens stay."""
 
 import re
 from typing import Any
@@ -28,7 +28,7 @@ CONTROL = re.compile("|".join(map(re.escape, SPECIALS)))
 
 
 class Characters(PreTrainedTokenizer):
-    """A tokenizer in Python, with a token for each of some words and characters."""
+    """Python tokenizer with a token for each of some words and characters."""
 
     def __init__(self, **options: Any) -> None:
         self._vocab = {chr(i): i for i in range(0x20, 0x3000)} | {"\n": 10, "<mask>": 0x3000}
@@ -55,7 +55,7 @@ class Characters(PreTrainedTokenizer):
 
 
 class Words(Characters):
-    """One whose words may be control tokens, so that it cannot tell them from text."""
+    """Tokenizer whose words may be control tokens, so that it cannot encode them as text."""
 
     def _tokenize(self, text: str, **_: Any) -> list[str]:
         return re.findall(r"<\w+>|.|\n", text)
@@ -75,7 +75,7 @@ def slow(template: str, kind: type[Characters] = Characters) -> Characters:
 MAKERS = {**KINDS, "slow": lambda template: slow(template)}
 
 
-def made(kind: str, template: str = TURNS) -> tuple[Any, Tokenizer, set[int]]:
+def make(kind: str, template: str = TURNS) -> tuple[Any, Tokenizer, set[int]]:
     inner = MAKERS[kind](template=template)
     known = inner.get_vocab()
     controls = {known[text] for text in SPECIALS if text in known} - {inner.unk_token_id}
@@ -99,7 +99,7 @@ HARMLESS = [
 def test_messages_without_control_tokens_are_encoded_as_ever(
     kind: str, messages: list[dict[str, str]]
 ) -> None:
-    inner, tokenizer, _ = made(kind)
+    inner, tokenizer, _ = make(kind)
     for generation in (True, False):
         expected = inner.encode(
             inner.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation),
@@ -125,7 +125,7 @@ HOSTILE = [
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_text_of_a_message_yields_a_control_token(kind: str, text: str) -> None:
-    _, tokenizer, controls = made(kind)
+    _, tokenizer, controls = make(kind)
     harmless = count(tokenizer.apply_chat(say("x", "y")), controls)
     for messages in (
         say(text, "y"),
@@ -134,9 +134,9 @@ def test_no_text_of_a_message_yields_a_control_token(kind: str, text: str) -> No
     ):
         ids = tokenizer.apply_chat(messages)
         assert count(ids, controls) == harmless
-        told = tokenizer.decode(ids, skip_special_tokens=False)
+        decoded = tokenizer.decode(ids, skip_special_tokens=False)
         if kind == "byte_level":
-            assert all(message["content"].strip() in told for message in messages)
+            assert all(message["content"].strip() in decoded for message in messages)
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -149,7 +149,7 @@ def test_no_text_of_a_message_yields_a_control_token(kind: str, text: str) -> No
 )
 @settings(deadline=None, derandomize=True, max_examples=60)
 def test_no_text_at_all_yields_a_control_token(kind: str, pieces: list[str]) -> None:
-    _, tokenizer, controls = CACHED.setdefault(kind, made(kind))
+    _, tokenizer, controls = CACHED.setdefault(kind, make(kind))
     harmless = count(tokenizer.apply_chat(say("x", "y")), controls)
     text = "".join(pieces)
     assert count(tokenizer.apply_chat(say(text, text[1:])), controls) == harmless
@@ -166,8 +166,8 @@ CACHED: dict[str, Any] = {}
 def test_nothing_that_is_put_together_is_a_control_token(
     kind: str, name: str, content: str
 ) -> None:
-    """Of two strings that a template joins, or of one and the template's own text."""
-    _, tokenizer, controls = made(kind, GLUED)
+    """Two strings that a template joins, or a string and the template's text."""
+    _, tokenizer, controls = make(kind, GLUED)
     messages = [{"role": "user", "content": content, "name": name}]
     ids = tokenizer.apply_chat(messages, template_options={"extra": name})
     assert not count(ids, controls)
@@ -175,7 +175,7 @@ def test_nothing_that_is_put_together_is_a_control_token(
 
 def test_other_fields_of_a_message_are_text_as_well() -> None:
     template = "{{ messages[0].tool_calls[0].arguments.x }}{{ messages[0].tool_calls | tojson }}"
-    _, tokenizer, controls = made("byte_level", template)
+    _, tokenizer, controls = make("byte_level", template)
     calls = [{"arguments": {"x": "<eos>", "<mask>": ["<bos>"]}}]
     messages = [{"role": "assistant", "content": "", "tool_calls": calls}]
     assert not count(tokenizer.apply_chat(messages), controls)
@@ -201,7 +201,7 @@ def test_turns_that_a_template_marks_by_ordinary_tokens_are_not_forged() -> None
 
 
 def with_end(merges: list[tuple[str, str]], *, prepends: bool = False) -> PreTrainedTokenizerFast:
-    """Byte pairs whose template ends turns with `[e]`, a word of the vocabulary."""
+    """BPE whose template ends turns with `[e]`, a word of the vocabulary."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = dict.fromkeys([*alphabet, *(a + b for a, b in merges), "[e]"])
     vocab = {text: i for i, text in enumerate(words)}
@@ -217,7 +217,7 @@ def with_end(merges: list[tuple[str, str]], *, prepends: bool = False) -> PreTra
 def test_an_end_that_is_a_word_of_the_vocabulary_is_encoded_as_ever(
     merges: list[tuple[str, str]],
 ) -> None:
-    """It is no added token, and text yields it only where merges make it."""
+    """It is not an added token, and text yields it only through merges."""
     inner = with_end(merges)
     end = inner.get_vocab()["[e]"]
     tokenizer = Tokenizer(inner)
@@ -230,7 +230,7 @@ def test_an_end_that_is_a_word_of_the_vocabulary_is_encoded_as_ever(
 
 
 def test_an_end_that_merges_make_after_other_text_alone_is_not_forged() -> None:
-    """A merge with the character before takes its first one where nothing else stands before."""
+    """A merge with the character before takes its first one if nothing else precedes it."""
     merges = [("a", "["), ("Ġ", "["), ("[", "e"), ("[e", "]")]
     inner = with_end(merges, prepends=True)
     end = inner.get_vocab()["[e]"]

@@ -1,4 +1,4 @@
-"""The model that is shipped, in its own dtype: the same answers however it is run."""
+"""The embedded model in its own dtype gives the same answers however it is run."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`LLM`: the engine without HTTP."""
+"""`LLM`, the in-process API."""
 
 from pathlib import Path
 

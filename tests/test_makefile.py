@@ -1,4 +1,4 @@
-"""What make would do; nothing is installed here."""
+"""Dry runs of the Makefile; nothing is installed."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ CI = ROOT / ".ci" / "run"
 
 def make(*args: str) -> str:
     command = ["make", "-n", *args]
-    # What the make around these tests was told is not passed on.
+    # Flags of the make that runs these tests are not passed on.
     environment = {name: value for name, value in os.environ.items() if "MAKE" not in name}
     run = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Metrics: names that promtool accepts, numbers that add up."""
+"""Metrics: names that promtool accepts, and consistent values."""
 
 import re
 import sys
@@ -56,7 +56,7 @@ def samples(engine: Engine) -> dict[str, float]:
 
 
 def bounds(metrics: Metrics, name: str) -> list[float]:
-    """Upper bounds of a histogram's buckets, the last one aside."""
+    """Upper bounds of a histogram's buckets, without +Inf."""
     (family,) = (family for family in families_of(metrics) if family.name == name)
     return [float(s.labels["le"]) for s in family.samples if s.name.endswith("_bucket")][:-1]
 
@@ -81,8 +81,8 @@ def test_names_follow_the_rules_of_prometheus(tiny: LoadedModel) -> None:
 
 @pytest.mark.parametrize("vllm", [True, False])
 def test_names_of_vllm_are_behind_a_switch(tiny: LoadedModel, vllm: bool) -> None:
-    found = {name for name in samples(make(tiny, vllm=vllm)) if name.startswith("vllm:")}
-    assert found == (VLLM_NAMES if vllm else set())
+    exported = {name for name in samples(make(tiny, vllm=vllm)) if name.startswith("vllm:")}
+    assert exported == (VLLM_NAMES if vllm else set())
 
 
 def test_counters_equal_the_sum_of_usage(tiny: LoadedModel) -> None:
@@ -95,44 +95,44 @@ def test_counters_equal_the_sum_of_usage(tiny: LoadedModel) -> None:
     usages = []
     for batch in (requests[:3], requests[3:]):
         usages += [answer.finish.usage for answer in run_all(engine, batch).values()]
-    found = samples(engine)
-    assert found["unmask_generated_tokens_total"] == sum(u.completion_tokens for u in usages)
-    assert found["unmask_prompt_tokens_total"] == sum(u.prompt_tokens for u in usages)
-    assert found["unmask_denoising_steps_total"] == sum(u.denoising_steps for u in usages)
+    exported = samples(engine)
+    assert exported["unmask_generated_tokens_total"] == sum(u.completion_tokens for u in usages)
+    assert exported["unmask_prompt_tokens_total"] == sum(u.prompt_tokens for u in usages)
+    assert exported["unmask_denoising_steps_total"] == sum(u.denoising_steps for u in usages)
     cached = sum(u.cached_tokens for u in usages)
-    assert found["unmask_prefix_cache_hit_tokens_total"] == cached > 0
-    assert found["vllm:generation_tokens_total"] == found["unmask_generated_tokens_total"]
-    assert found["unmask_kv_pages_used"] == 0
-    assert found["unmask_request_latency_seconds_count"] == len(requests)
+    assert exported["unmask_prefix_cache_hit_tokens_total"] == cached > 0
+    assert exported["vllm:generation_tokens_total"] == exported["unmask_generated_tokens_total"]
+    assert exported["unmask_kv_pages_used"] == 0
+    assert exported["unmask_request_latency_seconds_count"] == len(requests)
 
 
 def test_vllm_counts_the_steps_and_blocks_that_its_benchmark_divides(tiny: LoadedModel) -> None:
     engine = make(tiny, vllm=True)
     answers = run_all(engine, [request(f"r{i}", 2 + i, 8) for i in range(3)])
-    found = samples(engine)
-    steps = found["vllm:diffusion_num_denoising_steps_total"]
-    positions = found["vllm:diffusion_num_canvas_positions_total"]
-    committed = found["vllm:diffusion_num_committed_tokens_total"]
-    # As `vllm bench serve` computes them.
+    exported = samples(engine)
+    steps = exported["vllm:diffusion_num_denoising_steps_total"]
+    positions = exported["vllm:diffusion_num_canvas_positions_total"]
+    committed = exported["vllm:diffusion_num_committed_tokens_total"]
+    # Computed as in `vllm bench serve`.
     block_size = positions / steps
     num_canvases = committed / block_size
     own_steps = sum(answer.finish.usage.denoising_steps for answer in answers.values())
     assert block_size == 8
     assert num_canvases == 2 + 3 + 4
     assert steps - num_canvases == own_steps
-    assert found["unmask_denoising_steps_total"] == own_steps
-    assert found["unmask_canvas_positions_total"] < own_steps * 8, "resolved ones are not scored"
+    assert exported["unmask_denoising_steps_total"] == own_steps
+    assert exported["unmask_canvas_positions_total"] < own_steps * 8, "resolved ones are not scored"
 
 
 def test_positions_of_blocks_follow_each_requests_length(tiny: LoadedModel) -> None:
     engine = make(tiny, vllm=True)
     answers = run_all(engine, [request("short", 4, 4), request("long", 2, 16)])
     steps = {name: answer.finish.usage.denoising_steps for name, answer in answers.items()}
-    found = samples(engine)
+    exported = samples(engine)
     expected = 4 * steps["short"] + 16 * steps["long"]
-    assert found["unmask_block_positions_total"] == expected
-    assert found["unmask_final_block_positions_total"] == 4 * 4 + 2 * 16
-    assert found["vllm:diffusion_num_canvas_positions_total"] == expected + 4 * 4 + 2 * 16
+    assert exported["unmask_block_positions_total"] == expected
+    assert exported["unmask_final_block_positions_total"] == 4 * 4 + 2 * 16
+    assert exported["vllm:diffusion_num_canvas_positions_total"] == expected + 4 * 4 + 2 * 16
 
 
 def test_vllm_names_have_what_ours_have_counted(tiny: LoadedModel) -> None:
@@ -141,7 +141,7 @@ def test_vllm_names_have_what_ours_have_counted(tiny: LoadedModel) -> None:
         run_all(engine, batch)
     engine.add(request("dropped", 1, 8))
     engine.abort("dropped")
-    found = samples(engine)
+    exported = samples(engine)
     pairs = {
         "vllm:time_to_first_token_seconds_sum": "unmask_time_to_first_token_seconds_sum",
         "vllm:inter_token_latency_seconds_sum": "unmask_inter_token_latency_seconds_sum",
@@ -154,9 +154,9 @@ def test_vllm_names_have_what_ours_have_counted(tiny: LoadedModel) -> None:
         "vllm:prefix_cache_queries_total": "unmask_prefix_cache_query_tokens_total",
         "vllm:prefix_cache_hits_total": "unmask_prefix_cache_hit_tokens_total",
     }
-    for name, own in pairs.items():
-        assert found[name] == found[own] > 0, name
-    assert found["vllm:num_preemptions_total"] == found["unmask_preemptions_total"] == 0
+    for name, source in pairs.items():
+        assert exported[name] == exported[source] > 0, name
+    assert exported["vllm:num_preemptions_total"] == exported["unmask_preemptions_total"] == 0
     (ended,) = (f for f in families_of(engine.metrics) if f.name == "vllm:request_success")
     by_reason = {sample.labels["finished_reason"]: sample.value for sample in ended.samples}
     assert by_reason == {"stop": 0, "length": 3, "abort": 1}
@@ -175,7 +175,7 @@ def test_vllm_names_have_the_labels_of_vllm(tiny: LoadedModel) -> None:
 def test_gaps_are_one_less_than_steps_with_outputs(
     tiny: LoadedModel, speculation_rows: int
 ) -> None:
-    """States that ran ahead have outputs in the same step."""
+    """Steps launched ahead emit outputs in the same step."""
     config = replace(ROOMY, speculation_rows=speculation_rows)
     engine = Engine(Config(engine=config), tiny, Metrics())
     num_steps = num_outputs = 0
@@ -183,10 +183,10 @@ def test_gaps_are_one_less_than_steps_with_outputs(
     while engine.has_work:
         outputs = sum(isinstance(e, Delta) and bool(e.token_ids) for e in engine.step())
         num_steps, num_outputs = num_steps + bool(outputs), num_outputs + outputs
-    found = samples(engine)
-    assert found["unmask_inter_token_latency_seconds_count"] == num_steps - 1 > 0
+    exported = samples(engine)
+    assert exported["unmask_inter_token_latency_seconds_count"] == num_steps - 1 > 0
     assert (num_outputs > num_steps) == bool(speculation_rows)
-    assert found["unmask_time_to_first_token_seconds_count"] == 1
+    assert exported["unmask_time_to_first_token_seconds_count"] == 1
 
 
 def test_every_family_of_ours_names_the_model(tiny: LoadedModel) -> None:
@@ -235,10 +235,10 @@ def test_methods_that_nobody_knows_are_one_label_value() -> None:
     metrics = Metrics()
     for method in ("GET", "BREW", "get", "X" * 100):
         metrics.record_answer(method, "/health", 405, 0.001)
-    found = {
+    exported = {
         sample.labels["method"]: sample.value
         for family in families_of(metrics)
         for sample in family.samples
         if sample.name == "unmask_http_requests_total"
     }
-    assert found == {"GET": 1, "other": 3}
+    assert exported == {"GET": 1, "other": 3}

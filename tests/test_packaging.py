@@ -1,4 +1,4 @@
-"""What is in the wheel, which is built without a network."""
+"""Contents of the wheel, which is built without a network."""
 
 import ast
 import os
@@ -62,7 +62,7 @@ def test_the_source_distribution_has_the_tests_and_no_reference_tensors(tmp_path
 
 @pytest.mark.slow
 def test_a_cpu_needs_no_triton():
-    """CUDA builds of torch bring it, and it takes 1 GB."""
+    """CUDA builds of torch include it, and it takes 1 GB."""
     code = (
         "import sys; sys.modules['triton'] = None; from unmask.cli.app import main; "
         "sys.argv = ['unmask', 'generate', 'What is 2 + 3?', '--max-tokens', '8']; main()"
@@ -75,7 +75,7 @@ def test_a_cpu_needs_no_triton():
 
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
-    """Without what only a command line, a form or a loop of events asks for by its name."""
+    """Except packages that are loaded by name, such as the event loop."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {name.split(">=")[0].replace("-", "_") for name in project["dependencies"]}
     imported = set()
@@ -93,13 +93,13 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
 
 
 def environment_of(command: str) -> dict[str, str] | None:
-    """The environment in which an interpreter starts, pyenv's ones too; None if it is not here."""
+    """Start environment of an interpreter, including pyenv's; None if it is not installed."""
     if shutil.which(command) is None:
         return None
     environments = [dict(os.environ)]
     if shutil.which("pyenv") is not None:
-        told = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True)
-        environments += [dict(os.environ) | {"PYENV_VERSION": v} for v in told.stdout.split()]
+        listed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True)
+        environments += [dict(os.environ) | {"PYENV_VERSION": v} for v in listed.stdout.split()]
     for environment in environments:
         run = subprocess.run([command, "-c", ""], capture_output=True, env=environment)
         if run.returncode == 0:
@@ -127,7 +127,7 @@ def test_the_changelog_knows_this_version_or_a_coming_one():
 
 
 def test_pins_are_what_the_project_asks_for():
-    """Every direct dependency is pinned in one of the constraints files."""
+    """All direct dependencies are pinned in one of the constraints files."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
     pins = [(ROOT / name).read_text() for name in ("constraints.txt", "constraints-cpu.txt")]

@@ -1,4 +1,4 @@
-"""Streams of byte tokens: whole characters as soon as they are whole, whatever the pieces."""
+"""Streams of byte tokens: whole characters as early as possible, for any chunks."""
 
 import pytest
 from hypothesis import given, settings
@@ -76,7 +76,7 @@ def test_a_stop_string_of_byte_tokens_is_seen(kind: str, size: int) -> None:
 
 
 def byte(value: int) -> int:
-    """The token of a byte, after the special ones."""
+    """Token of a byte, after the special ones."""
     return 6 + value
 
 
@@ -98,6 +98,6 @@ def test_endless_bytes_of_no_character_are_not_held_for_ever(kind: str) -> None:
     vocabulary = range(tokenizer.num_tokens or 0)
     broken = next(i for i in reversed(vocabulary) if tokenizer.decode([i]) == "\ufffd")
     decoder = StreamDecoder(tokenizer)
-    told = "".join(decoder.push([broken]) for _ in range(400))
-    assert len(told) > 350
-    assert told + decoder.flush() == "\ufffd" * 400
+    text = "".join(decoder.push([broken]) for _ in range(400))
+    assert len(text) > 350
+    assert text + decoder.flush() == "\ufffd" * 400

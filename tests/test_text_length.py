@@ -1,4 +1,4 @@
-"""A text is refused by its length only if it cannot have so few tokens."""
+"""A text is refused by its length only if it must have too many tokens."""
 
 import json
 
@@ -10,7 +10,7 @@ from tests.support.tiny import byte_tokenizer
 from tests.support.tokenizers_of_kinds import KINDS
 from unmask.errors import InvalidRequest
 from unmask.text_length import chars_per_token
-from unmask.tokenizer import Numbers, Tokenizer
+from unmask.tokenizer import IdTokenizer, Tokenizer
 
 TOKENIZERS = {name: Tokenizer(make()) for name, make in KINDS.items()}
 DENSE = [
@@ -65,4 +65,4 @@ def test_where_characters_may_be_dropped_nothing_bounds_a_text(changes: dict[str
 
 
 def test_numbers_are_never_refused_by_length() -> None:
-    Tokenizer(Numbers()).check_length("1 " * 10_000, 1, "prompt")
+    Tokenizer(IdTokenizer()).check_length("1 " * 10_000, 1, "prompt")

@@ -1,4 +1,4 @@
-"""Checkpoints without a tokenizer: text is token ids, both ways."""
+"""Checkpoints without a tokenizer: texts are token ids."""
 
 import shutil
 from pathlib import Path
@@ -13,18 +13,18 @@ from tests.support.tiny import GOLDEN
 from unmask import LLM
 from unmask.config import Config, ModelConfig
 from unmask.errors import InvalidCheckpoint, InvalidRequest
-from unmask.tokenizer import Numbers, StreamDecoder, Tokenizer
+from unmask.tokenizer import IdTokenizer, StreamDecoder, Tokenizer
 from unmask.types import SamplingParams
 
-TOKENIZER = Tokenizer(Numbers())
+TOKENIZER = Tokenizer(IdTokenizer())
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("plain")
+    folder = tmp_path_factory.mktemp("plain")
     for name in ("config.json", "model.safetensors"):
-        shutil.copy(GOLDEN / "sdar" / name, made)
-    return made
+        shutil.copy(GOLDEN / "sdar" / name, folder)
+    return folder
 
 
 def test_text_is_token_ids_there_and_back() -> None:

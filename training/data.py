@@ -1,4 +1,4 @@
-"""From problems to training rows: clean blocks, then two noisy copies of the answer."""
+"""Training rows from problems: clean blocks, then two noisy copies of the answer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ NUM_OPEN_ROWS = 24
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A prompt and its answer as token ids, the answer's end token included."""
+    """Prompt and answer as token ids; the answer includes its end token."""
 
     prompt: list[int]
     answer: list[int]
@@ -47,9 +47,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A sample laid out as [clean blocks but the last | noisy copy | complementary noisy copy].
+    """Sample laid out as [clean blocks but the last | noisy copy | complementary noisy copy].
 
-    A query sees clean keys whose block is below its own `limit`, and keys of its own `group`.
+    A query sees clean keys of blocks below its `limit`, and all keys of its `group`.
     """
 
     ids: npt.NDArray[np.int16]  # [L]
@@ -68,7 +68,7 @@ def render(problem: Problem) -> tuple[str, str]:
 
 
 def draw_samples(rng: Random, tokenizer: PreTrainedTokenizerFast, count: int) -> list[Sample]:
-    """Training samples, some of them plain completions."""
+    """Training samples; some of them are plain completions."""
     texts = []
     while len(texts) < count:
         problem = draw_problem(rng, "train")
@@ -86,7 +86,7 @@ def render_raw(rng: Random, problem: Problem) -> tuple[str, str]:
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: list[tuple[str, str]]) -> list[Sample]:
-    """Token ids of prompts and answers, each tokenized on its own as a server would."""
+    """Token ids of prompts and answers, tokenized separately as in a server."""
     fast = tokenizer.backend_tokenizer
     prompts = fast.encode_batch_fast([prompt for prompt, _ in texts], add_special_tokens=False)
     answers = fast.encode_batch_fast([answer for _, answer in texts], add_special_tokens=False)
@@ -96,7 +96,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: list[tuple[str, str]]) -> 
 def validation_samples(
     tokenizer: PreTrainedTokenizerFast, count: int, split: Split = "validation"
 ) -> list[Sample]:
-    """Samples whose problems were never trained on."""
+    """Samples of the validation split."""
     rng = Random(99)
     return encode(tokenizer, [render(draw_problem(rng, split)) for _ in range(count)])
 
@@ -104,10 +104,10 @@ def validation_samples(
 def batches(
     tokenizer: PreTrainedTokenizerFast, seed: int, part_tokens: int, parts_per_step: int
 ) -> Iterator[list[Batch]]:
-    """For each step, parts of fixed shapes that hold random samples, for ever.
+    """Endless batches of random samples in few fixed shapes, several parts for each step.
 
-    A step must be a fair draw of all tasks: samples grouped by length are often of a single task.
-    Shapes are few, because oneDNN and the compiler spend milliseconds on each that they meet.
+    A step must sample all tasks fairly: samples grouped by length are often of one task. The number
+    of shapes is small because oneDNN and the compiler spend milliseconds on each new one.
     """
     rng, noise = Random(seed), np.random.default_rng(seed)
     waiting: dict[int, list[list[Segment]]] = {length: [] for length in ROW_LENGTHS}
@@ -131,15 +131,15 @@ def batches(
 
 
 def fitting_length(row: list[Segment]) -> int:
-    """The shortest row that takes some segments."""
+    """Smallest row length that holds all segments."""
     total = sum(len(segment.ids) for segment in row)
     return next(length for length in ROW_LENGTHS if length >= total)
 
 
 def pack(segments: list[Segment], lengths: tuple[int, ...]) -> Iterator[list[Segment]]:
-    """Fill rows of the shortest length, each segment into the first of the open rows with room.
+    """First-fit packing of segments into rows of the smallest length.
 
-    A segment that is too long for that starts a longer row of its own, which others then fill.
+    A segment that is too long starts a longer row, which other segments then fill.
     """
     open_rows: list[list[Segment]] = []
     room: list[int] = []
@@ -161,12 +161,6 @@ def pack(segments: list[Segment], lengths: tuple[int, ...]) -> Iterator[list[Seg
     yield from open_rows
 
 
-def row_length(sample: Sample, block_len: int) -> int:
-    """Length of the segment that a sample becomes."""
-    total = -(-(len(sample.prompt) + len(sample.answer)) // block_len) * block_len
-    return total - block_len + 2 * (total - len(sample.prompt) // block_len * block_len)
-
-
 def lay_out(sample: Sample, block_len: int, rng: np.random.Generator) -> Segment:
     """Hide complementary parts of the answer in two copies."""
     num_prompt, end = len(sample.prompt), len(sample.prompt) + len(sample.answer)
@@ -181,13 +175,13 @@ def lay_out(sample: Sample, block_len: int, rng: np.random.Generator) -> Segment
     twice = np.concatenate((full[first:], full[first:]))
     clean = np.zeros(num_clean, np.int16)
     copies = np.concatenate((block[first:] * 2 + 1, block[first:] * 2 + 2))
-    own = np.concatenate((block[first:], block[first:]))
+    answer_blocks = np.concatenate((block[first:], block[first:]))
     fill = np.concatenate((where[first:], where[first:])) >= end
     return Segment(
         ids=np.concatenate((full[:num_clean], np.where(hidden, np.int16(MASK_ID), twice))),
         positions=np.concatenate((where[:num_clean], where[first:], where[first:])),
-        blocks=np.concatenate((block[:num_clean], np.full_like(own, NOT_CLEAN))),
-        limits=np.concatenate((block[:num_clean] + np.int16(1), own)),
+        blocks=np.concatenate((block[:num_clean], np.full_like(answer_blocks, NOT_CLEAN))),
+        limits=np.concatenate((block[:num_clean] + np.int16(1), answer_blocks)),
         groups=np.concatenate((clean, copies)),
         targets=np.concatenate((clean + np.int16(IGNORED), np.where(hidden, twice, IGNORED))),
         weights=np.concatenate((clean, np.where(fill, FILL_WEIGHT, 1.0))).astype(np.float32),
@@ -195,7 +189,7 @@ def lay_out(sample: Sample, block_len: int, rng: np.random.Generator) -> Segment
 
 
 def collate(rows: list[list[Segment]], length: int) -> Batch:
-    """Segments side by side in rows of `length`; those of a row do not see each other."""
+    """Segments side by side in rows of `length`; segments of a row do not attend to each other."""
     shape = (len(rows), length)
     ids, positions = np.full(shape, END_ID, np.int64), np.zeros(shape, np.int64)
     segment_of = np.zeros(shape, np.int16)  # 0 in the padding, which only sees itself
@@ -224,6 +218,6 @@ def collate(rows: list[list[Segment]], length: int) -> Batch:
 
 
 def _draw_mask(count: int, block_len: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Mask each block's positions with a probability of its own."""
+    """Random mask with a masking probability for each block."""
     share = rng.random((count // block_len, 1), np.float32)
     return (rng.random((count // block_len, block_len), np.float32) < share).reshape(-1)

@@ -1,4 +1,4 @@
-"""Write a checkpoint in the Hugging Face layout: `python -m training.export RUN/last.pt FOLDER`."""
+"""Export to Hugging Face's layout: `python -m training.export RUN/last.pt FOLDER`."""
 
 import argparse
 import json
@@ -44,7 +44,6 @@ def _write_json(path: Path, value: dict[str, object]) -> None:
 
 
 def main() -> None:
-    """Parse the command line and export."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("out", type=Path)

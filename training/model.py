@@ -1,4 +1,4 @@
-"""The embedded model as it is trained: SDAR's architecture, parameters named as in its files."""
+"""The embedded model in training: SDAR's architecture with its parameter names."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,6 @@ from training.tokenizer import END_ID, MASK_ID, PAD_ID, VOCAB_SIZE
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes of a model."""
-
     hidden: int = 256
     layers: int = 6
     heads: int = 4
@@ -25,7 +23,7 @@ class Shape:
     max_positions: int = 2048
 
     def config(self, block_len: int) -> dict[str, object]:
-        """The `config.json` of a checkpoint of this shape."""
+        """`config.json` of a checkpoint of this shape."""
         return {
             "architectures": ["SDARForCausalLM"],
             "model_type": "sdar",
@@ -54,7 +52,7 @@ class Shape:
 
 
 class Norm(nn.Module):
-    """Root-mean-square norm, in float32 inside."""
+    """RMS norm, computed in float32."""
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -69,7 +67,7 @@ class Norm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Grouped-query attention with norms on queries and keys."""
+    """Grouped-query attention with QK norm."""
 
     def __init__(self, s: Shape) -> None:
         super().__init__()
@@ -118,7 +116,7 @@ class Mlp(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention and MLP, each before a residual sum."""
+    """Pre-norm transformer layer: attention and MLP, each with a residual."""
 
     def __init__(self, s: Shape) -> None:
         super().__init__()
@@ -135,7 +133,7 @@ class Layer(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Everything but the LM head, which is the embedding."""
+    """Model without the LM head, which is tied to the embedding."""
 
     def __init__(self, s: Shape) -> None:
         super().__init__()
@@ -145,7 +143,7 @@ class Trunk(nn.Module):
 
 
 class Model(nn.Module):
-    """Hidden states of half-masked rows, and the loss of their masked positions."""
+    """Hidden states of partly masked rows, and the loss at their masked positions."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -167,7 +165,7 @@ class Model(nn.Module):
             nn.init.normal_(parameter, std=std)
 
     def hidden(self, ids: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
-        """Normalised hidden states [R, L, C] under `mask` [R, 1, L, L], True where one may look."""
+        """Normalised hidden states [R, L, C]; `mask` [R, 1, L, L] is True for visible keys."""
         x = self.model.embed_tokens(ids)
         cos = self.get_buffer("cos")[positions][:, None].to(x.dtype)
         sin = self.get_buffer("sin")[positions][:, None].to(x.dtype)

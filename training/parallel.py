@@ -1,7 +1,7 @@
-"""Processes that train one model together, each with samples of its own.
+"""Data-parallel training processes on one machine.
 
-Where other programs share the cores, this beats threads, which wait for each other in every
-operation instead of once a step.
+If other programs share the cores, processes are faster than threads: threads wait for each other in
+every operation, processes once a step.
 """
 
 import signal
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def run_all(work: Callable[[int], None], processes: int, rendezvous: Path) -> None:
-    """Call `work`, which is pickled, with each rank in a process; SIGTERM is passed on to all."""
+    """Call the picklable `work` with each rank in a process; passes SIGTERM on to all."""
     rendezvous.unlink(missing_ok=True)
     context = mp.spawn(_join, (work, processes, rendezvous), nprocs=processes, join=False)
     signal.signal(signal.SIGTERM, lambda *_: [p.terminate() for p in context.processes])
@@ -32,12 +32,12 @@ def _join(rank: int, work: Callable[[int], None], processes: int, rendezvous: Pa
 
 
 def num_processes() -> int:
-    """How many train together."""
+    """World size."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def average(gradients: list[Tensor], numbers: list[float]) -> list[float]:
-    """Replace gradients by their means over all processes; returns the sums of the numbers."""
+    """Replace gradients by their means over all processes; returns the sums of `numbers`."""
     if not dist.is_initialized():
         return numbers
     flat = torch.cat([*(g.flatten() for g in gradients), torch.tensor(numbers)])

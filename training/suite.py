@@ -16,11 +16,11 @@ MEMORISED_SHARE = 4  # memorised tasks are listed apart, with fewer prompts
 def held_out(split: Split, task: str, count: int) -> list[Problem]:
     """`count` problems of a task with different prompts."""
     rng = Random(f"{SEEDS[split]}:{task}")
-    found: dict[str, Problem] = {}
-    while len(found) < count:
+    problems: dict[str, Problem] = {}
+    while len(problems) < count:
         problem = draw_problem(rng, split, task)
-        found.setdefault(repr(problem.turns), problem)
-    return list(found.values())
+        problems.setdefault(repr(problem.turns), problem)
+    return list(problems.values())
 
 
 def record(problem: Problem, *, memorised: bool) -> dict[str, object]:
@@ -52,7 +52,6 @@ def write(split: Split, path: Path, count: int) -> None:
 
 
 def main() -> None:
-    """Parse the command line and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("split", choices=SEEDS)
     parser.add_argument("out", type=Path)

@@ -1,4 +1,4 @@
-"""The tokenizer of the embedded model: byte-level BPE in which every digit stands alone."""
+"""Tokenizer of the embedded model: byte-level BPE with single digits."""
 
 import argparse
 from collections.abc import Iterator
@@ -63,13 +63,12 @@ def train() -> PreTrainedTokenizerFast:
 
 
 def load() -> PreTrainedTokenizerFast:
-    """The trained tokenizer."""
     tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(FOLDER)
     return tokenizer
 
 
 def main() -> None:
-    """Train the tokenizer and save it beside this file."""
+    """Train the tokenizer and save it next to this file."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     tokenizer = train()
     tokenizer.save_pretrained(FOLDER)

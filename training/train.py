@@ -33,12 +33,12 @@ from training.tokenizer import load
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A model and how long it is trained on one kind of machine."""
+    """Model size and training length for one kind of machine."""
 
     shape: Shape
     steps: int
-    part_tokens: int  # rows that go through the model together, times their length
-    parts_per_step: int  # shared out among processes
+    part_tokens: int  # rows x length of a forward pass
+    parts_per_step: int  # divided among processes
     rate: float = 3e-3
 
 
@@ -54,12 +54,12 @@ RANK_SEED = 1_000_000
 
 
 def rate_at(step: int, steps: int, decay_steps: int) -> float:
-    """Warm-up, plateau and linear decay to zero, as a share of the peak rate (WSD)."""
+    """Learning rate as a share of its peak: warm-up, plateau and linear decay to zero (WSD)."""
     return min(1.0, (step + 1) / WARMUP_STEPS, max(0.0, (steps - step) / decay_steps))
 
 
 class Trainer:
-    """Float32 master weights, and a bfloat16 copy that goes forward and backward."""
+    """Float32 master weights with a bfloat16 copy for forward and backward passes."""
 
     def __init__(self, preset: Preset, device: torch.device, seed: int) -> None:
         torch.manual_seed(seed)
@@ -76,7 +76,7 @@ class Trainer:
             torch.optim.Muon(matrices, lr=1.0, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, lr=1.0, betas=(0.9, 0.95), weight_decay=0.0),
         ]
-        self.asked_to_stop = False  # one process is, and with the next step all stop
+        self.asked_to_stop = False  # by a signal; all processes stop after the next step
         self.stops = False
         self.step = 0
         self.num_samples = 0
@@ -85,9 +85,9 @@ class Trainer:
         self.history: list[dict[str, float]] = []
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Weighted sum of cross-entropies over masked positions, and the sum of weights."""
+        """Weighted sum of cross-entropies at masked positions, and the sum of weights."""
         where = (batch.targets != IGNORED).flatten().nonzero().flatten()
-        # A whole number of units, so that few shapes are met; what is added is not asked for.
+        # Padded to a multiple of ASKED_UNIT to keep shapes few; padding has no target.
         where = F.pad(where, (0, -len(where) % ASKED_UNIT)).to(self.device)
         ids, positions = batch.ids.to(self.device), batch.positions.to(self.device)
         hidden = self.working.hidden(ids, positions, batch.mask.to(self.device))
@@ -134,7 +134,7 @@ class Trainer:
         return sum(v.item() for v, _ in sums) / sum(w.item() for _, w in sums)
 
     def save(self, path: Path) -> None:
-        """Write everything that a resumed run needs."""
+        """Save the state for `resume`."""
         state = {
             "preset": asdict(self.preset),
             "master": self.master.state_dict(),
@@ -150,7 +150,7 @@ class Trainer:
         os.replace(partial, path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a saved state."""
+        """Load a saved state."""
         state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
         self.master.load_state_dict(state["master"])
         self.working.load_state_dict(state["master"])
@@ -167,7 +167,7 @@ class Trainer:
 
 
 def held_out_batches(count: int = 256, block_len: int = 16) -> list[Batch]:
-    """The same validation rows with the same masks every time."""
+    """Validation batches, with the same masks at each call."""
     rng, length = np.random.default_rng(5), ROW_LENGTHS[-1]
     samples = validation_samples(load(), count)
     rows = list(pack([lay_out(sample, block_len, rng) for sample in samples], (length,)))
@@ -175,7 +175,7 @@ def held_out_batches(count: int = 256, block_len: int = 16) -> list[Batch]:
 
 
 def run(trainer: Trainer, out: Path, steps: int, decay_steps: int, rank: int) -> None:
-    """Train until `steps` or SIGTERM; the process of rank 0 saves and reports on the way."""
+    """Train until `steps` or SIGTERM; rank 0 saves and reports on the way."""
     held_out = held_out_batches() if rank == 0 else []
     average_loss: float | None = None
     started_s = saved_s = time.monotonic()
@@ -212,7 +212,7 @@ def run(trainer: Trainer, out: Path, steps: int, decay_steps: int, rank: int) ->
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the command line asks for."""
+    """Parsed arguments of the command line."""
 
     out: Path
     preset: Preset
@@ -224,7 +224,7 @@ class Job:
     seed: int
 
     def __call__(self, rank: int) -> None:
-        """Train in this process, which is one of several or the only one."""
+        """Train in this process, one of several or the only one."""
         if self.threads:
             torch.set_num_threads(self.threads)
         torch.set_flush_denormal(True)
@@ -242,7 +242,6 @@ class Job:
 
 
 def main() -> None:
-    """Parse the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--preset", choices=PRESETS, default="cpu")

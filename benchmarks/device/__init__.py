@@ -1,1 +1,1 @@
-"""Parts of `benchmarks/gpu.py`: what a GPU can do, and how near the kernels and the engine come."""
+"""Parts of `benchmarks/gpu.py`: device ceilings, kernels and engine."""

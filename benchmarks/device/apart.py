@@ -1,4 +1,4 @@
-"""Runs a module of this folder in a process of its own, which gives its memory back."""
+"""Runs a module of this folder in a subprocess, so that its memory is freed."""
 
 import json
 import os
@@ -17,10 +17,10 @@ KILLED_S = 30.0
 
 
 def run_apart(module: str, options: Sequence[str], timeout_s: float) -> dict[str, Any]:
-    """The JSON that `module` wrote to the file that its `--out` names.
+    """JSON that `module` writes to the file of its `--out`.
 
-    One that leaves no file has a result with an `error`: the last lines that it said. So has one
-    that takes longer than `timeout_s`, beside what it had written by then.
+    A module that leaves no file has a result with an `error`: its last lines of output. So does one
+    that exceeds `timeout_s`, next to the results written by then.
     """
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder) / "result.json", Path(folder) / "log"
@@ -44,14 +44,14 @@ def run_apart(module: str, options: Sequence[str], timeout_s: float) -> dict[str
 
 
 def last_lines(text: str) -> list[str]:
-    """The end of an error, without colours."""
+    """Last lines of an error, without color codes."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return [line for line in plain.splitlines() if line.strip()][-NUM_ERROR_LINES:]
 
 
 def _environment() -> dict[str, str]:
-    """This process's, with the sources to import from, and kernels that run as they do usually."""
-    own = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    """Environment of this process with import paths, and with Triton's compiled mode."""
+    variables = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     paths = [str(ROOT), str(ROOT / "server"), str(ROOT / "kernels")]
     before = os.environ.get("PYTHONPATH")
-    return own | {"PYTHONPATH": os.pathsep.join([*paths, before] if before else paths)}
+    return variables | {"PYTHONPATH": os.pathsep.join([*paths, before] if before else paths)}

@@ -1,4 +1,4 @@
-"""The engine end to end on the shapes of real checkpoints, with random weights."""
+"""End-to-end engine benchmark on the shapes of real checkpoints, with random weights."""
 
 import itertools
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.sequence import Sequence as Decoded
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel, find_family
-from unmask.tokenizer import Numbers, Tokenizer
+from unmask.tokenizer import IdTokenizer, Tokenizer
 from unmask.types import ModelInfo, Request, SamplingParams
 
 PAGE = 64
-LEAST_ROWS = 2048  # that a step may have, as by default
+LEAST_ROWS = 2048  # most tokens of a step, the default
 LEAST_S = 1.5  # of a window
 _names = itertools.count()
 
@@ -35,7 +35,7 @@ def load(
     quantization: Quantized = "none",
     block_length: int = 32,
 ) -> LoadedModel:
-    """A model of a shape; the mask token is the last entry, and no token ends an answer."""
+    """Model of a shape; the mask token is the last id, and there is no EOS token."""
     model, weights = build(shape, device, max_len + 256, quantization)
     traits, family = shape.traits, find_family(shape.architecture)
     canvas = None if family.canvas is None else family.canvas(shape.generation)
@@ -55,13 +55,13 @@ def load(
         schedule=traits.schedule,
         canvas=canvas,
     )
-    return LoadedModel(model, Tokenizer(Numbers()), info, weights.dtype, device)
+    return LoadedModel(model, Tokenizer(IdTokenizer()), info, weights.dtype, device)
 
 
 def start(loaded: LoadedModel, loads: Sequence[Load]) -> Engine:
-    """An engine with room for any of these loads, and numbers in its cache as of real keys.
+    """Engine for any of these loads, with a cache filled with values like real keys.
 
-    Norms make keys of about one in size; zeros would let a device run faster.
+    Norms make keys of magnitude one; zeros would let a device run faster.
     """
     engine = Engine(Config(engine=_config(loaded, loads)), loaded, Metrics())
     cache = engine.runner.device.cache
@@ -93,9 +93,9 @@ def _config(loaded: LoadedModel, loads: Sequence[Load]) -> EngineConfig:
 def measure(
     engine: Engine, sizes: Sizes, load: Load, ceilings: Ceilings, *, least_s: float = LEAST_S
 ) -> dict[str, Any]:
-    """Steady steps of a load: what they commit, and how near their floors they are.
+    """Steady-state steps of a load: committed tokens, and time compared with the floors.
 
-    `problems` says what cannot be, such as more tokens than the steps may commit.
+    `problems` lists contradictions, such as more tokens than the steps can commit.
     """
     prompts = _prompts(load, engine.loaded.info)
     params = _params(engine.loaded.info, load)
@@ -105,11 +105,11 @@ def measure(
     begin = phases(load.concurrency, load.steps + ahead)
 
     def new_request(place: int, request_id: str, is_first: bool) -> Request:
-        own = params
+        request_params = params
         if is_first:  # so that requests end at different times
             num_blocks = load.num_tokens // load.block
-            own = replace(params, max_tokens=load.block * (1 + place % num_blocks))
-        return Request(request_id, prompts[place], own)
+            request_params = replace(params, max_tokens=load.block * (1 + place % num_blocks))
+        return Request(request_id, prompts[place], request_params)
 
     name, waits = f"loop-{next(_names)}", _begins_behind(engine, load)
     loop = ClosedLoop(engine, new_request, begin, load.block, name, waits=waits)
@@ -128,14 +128,14 @@ def measure(
         share_of_steps=load.steps / (load.steps + max(ahead, int(waits))),
         shares_prompts=engine.loaded.info.attention != "full",
     )
-    found = _described(load, window, sizes, ceilings) | {"phases": begin} | profiled
-    found |= {"share_of_possible": share, "problems": problems}
-    found["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30 if cuda else None
-    return found
+    row = _described(load, window, sizes, ceilings) | {"phases": begin} | profiled
+    row |= {"share_of_possible": share, "problems": problems}
+    row["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30 if cuda else None
+    return row
 
 
 def _steps_after(engine: Engine, load: Load) -> int:
-    """Steps between the last of a block and the first of the next: its result is not known yet."""
+    """Steps from the last of a block to the first of the next, while its result is pending."""
     overlaps = engine.loaded.info.attention != "canvas" and _overlaps(engine, load)
     return engine.config.steps_ahead if overlaps and not _begins_behind(engine, load) else 0
 
@@ -147,15 +147,15 @@ def _overlaps(engine: Engine, load: Load) -> bool:
 
 
 def _begins_behind(engine: Engine, load: Load) -> bool:
-    """Whether a block begins behind the last step of the one before, which its quotas tell.
+    """True if a block begins after the last step of the one before by its quotas.
 
-    Such an answer waits for the result of its last step alone.
+    Such an answer waits only for the result of its last step.
     """
     info = engine.loaded.info
     if info.attention != "block_causal":
         return info.attention == "canvas"
-    told = load.cache != "block" and not info.shift and engine.config.steps_ahead == 1
-    return told and _overlaps(engine, load)
+    is_known = load.cache != "block" and not info.shift and engine.config.steps_ahead == 1
+    return is_known and _overlaps(engine, load)
 
 
 def _described(load: Load, window: Window, sizes: Sizes, ceilings: Ceilings) -> dict[str, Any]:
@@ -198,12 +198,12 @@ def _described(load: Load, window: Window, sizes: Sizes, ceilings: Ceilings) -> 
 def seed_prompts(
     engine: Engine, prompts: Sequence[tuple[int, ...]], params: SamplingParams
 ) -> None:
-    """Have the prefix cache find whole pages of these prompts, with the numbers that are there.
+    """Register whole pages of these prompts in the prefix cache, with the values they have.
 
-    Reading prompts would take longer than what is measured, and their keys matter for no time.
+    Computing the prompts would take longer than the measurement, and keys do not affect its time.
     """
     info = engine.loaded.info
-    if info.attention == "full":  # whose keys no other request can use
+    if info.attention == "full":  # not shared with any other request
         return
     pool, held = engine.pool, []
     for ids in prompts:
@@ -224,9 +224,9 @@ def seed_prompts(
 
 
 def same_tokens(loaded: LoadedModel, num_others: int, load: Load) -> dict[str, Any]:
-    """Whether a request has the same tokens alone and among others, as an engine is by default.
+    """True if requests get the same tokens alone and batched (batch-invariant mode).
 
-    Half of them draw their tokens. All have prompts of different lengths and begin at once.
+    Half of them sample. Prompts have different lengths, and all begin at once.
     """
     count, block = num_others + 1, load.block
     random = torch.Generator().manual_seed(0)
@@ -234,15 +234,15 @@ def same_tokens(loaded: LoadedModel, num_others: int, load: Load) -> dict[str, A
     for i in range(count):
         ids = torch.randint(0, loaded.info.vocab_size - 1, (9 + 7 * i,), generator=random)
         params = replace(_params(loaded.info, load), max_tokens=block)
-        heat = replace(params, temperature=0.7, seed=i) if i % 2 else params
-        requests.append(Request(str(i), tuple(ids.tolist()), heat))
+        sampled = replace(params, temperature=0.7, seed=i) if i % 2 else params
+        requests.append(Request(str(i), tuple(ids.tolist()), sampled))
     pages = sum(-(-(len(r.prompt_token_ids) + 3 * block) // PAGE) + 1 for r in requests)
     config = EngineConfig(
         max_num_seqs=count,
         page_size=PAGE,
         num_pages=pages,
         max_batch_tokens=8192,
-        prefix_cache=False,  # which would let the later run read what the earlier one computed
+        prefix_cache=False,  # off: the second run must not reuse keys of the first
         kv_dtype=load.kv_dtype,
     )
     engine = Engine(Config(engine=config), loaded, Metrics())
@@ -258,32 +258,32 @@ def same_tokens(loaded: LoadedModel, num_others: int, load: Load) -> dict[str, A
         "others": num_others,
         "compared": len(alone),
         "same": not differ,
-        "first_difference": differ,  # by request, of those that differ
+        "first_difference": differ,  # by request, if they differ
     }
 
 
 def _answers(engine: Engine, requests: list[Request]) -> dict[str, list[int]]:
     for request in requests:
         engine.add(request)
-    found: dict[str, list[int]] = {request.request_id: [] for request in requests}
+    tokens: dict[str, list[int]] = {request.request_id: [] for request in requests}
     while engine.has_work:
         for event in engine.step():
-            found[event.request_id] += event.token_ids
-    return found
+            tokens[event.request_id] += event.token_ids
+    return tokens
 
 
 def _prompts(load: Load, info: ModelInfo) -> list[tuple[int, ...]]:
-    """Random tokens, the same for a place in every load."""
-    found = []
+    """Random prompts, the same for a place in every load."""
+    prompts = []
     for place in range(load.concurrency):
         random = torch.Generator().manual_seed(place)
         ids = torch.randint(info.vocab_size - 1, (load.context,), generator=random)
-        found.append(tuple(ids.tolist()))
-    return found
+        prompts.append(tuple(ids.tolist()))
+    return prompts
 
 
 def _params(info: ModelInfo, load: Load) -> SamplingParams:
-    """Fixed work: as many steps a block as the load says, for canvases as well."""
+    """Fixed work: the load's number of steps a block, for canvases too."""
     common = SamplingParams(
         max_tokens=load.num_tokens, block_length=load.block, steps=load.steps, ignore_eos=True
     )
@@ -295,7 +295,7 @@ def _params(info: ModelInfo, load: Load) -> SamplingParams:
 
 
 def fits(sizes: Sizes, load: Load, device: torch.device) -> bool:
-    """Whether weights and cache leave a tenth of the memory for the rest."""
+    """True if weights and cache leave a tenth of the memory free."""
     if device.type != "cuda":
         return True
     tokens = load.concurrency * load.num_pages(PAGE) * PAGE

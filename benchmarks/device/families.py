@@ -20,13 +20,13 @@ Quantized = Literal["none", "fp8"]
 
 SDAR, LLADA = "SDARForCausalLM", "LLaDAModelLM"
 LLADA2, GEMMA = "LLaDA2MoeModelLM", "DiffusionGemmaForBlockDiffusion"
-FEW_EXPERTS = 16, 32  # that every routing by groups here can choose from
+FEW_EXPERTS = 16, 32  # enough for every routing by groups in this file
 EMBEDDINGS = ("embed_tokens.weight", "word_embeddings.weight", "wte.weight")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """An architecture, and what its `config.json` and `generation_config.json` say."""
+    """Architecture with its `config.json` and `generation_config.json`."""
 
     architecture: str
     raw: dict[str, Any]
@@ -38,7 +38,7 @@ class Shape:
 
     @property
     def text(self) -> dict[str, Any]:
-        """The part about text."""
+        """Text part of the configuration."""
         return dict(self.raw.get("text_config") or self.raw)
 
 
@@ -145,10 +145,10 @@ TINY = {
 
 
 class RandomWeights(Weights):
-    """Tensors of any shape that is asked for: small random numbers, norms near one.
+    """Random tensors of any requested shape: small numbers, norms near one.
 
-    They are held as a checkpoint's of 16 bits would be. Counts what it gave: elements of experts,
-    of the table of embeddings, of layers that may be held in 8 bits, and of the rest.
+    They have the formats of a 16-bit checkpoint. Counts the elements taken: of experts, of the
+    embedding, of layers that may be 8-bit, and of the rest.
     """
 
     def __init__(
@@ -193,11 +193,11 @@ class RandomWeights(Weights):
 
     @property
     def num_taken(self) -> int:
-        """All elements that were given."""
+        """Number of all elements taken."""
         return self.num_expert + self.num_embedding + self.num_linear + self.num_other
 
     def check_all_taken(self) -> None:
-        """Whatever was asked for was there."""
+        """No-op: any tensor exists."""
 
     @contextmanager
     def _counted_as_linear(self) -> Iterator[None]:
@@ -208,18 +208,18 @@ class RandomWeights(Weights):
 
 @dataclass(frozen=True)
 class Sizes:
-    """Elements of a shape's weights by how a step uses them, and bytes by how they are held."""
+    """Elements of a shape's weights by their use in a step, and bytes by format."""
 
-    linear: int  # that every row goes through
+    linear: int  # linear weights of every row
     linear_bytes: int
     other: int  # the same, never in 8 bits: routers, norms
     head: int  # only rows that are scored go through it
-    head_products: int  # of a row: logits, and for canvases the mean embedding too
+    head_products: int  # head products of a row: logits, and the mean embedding of canvases
     experts: int  # all of them
     experts_bytes: int
-    share_of_experts: float  # that one row is sent to
+    share_of_experts: float  # share of a row's experts
     stored: int  # bytes
-    row_bytes: int  # that the passes between products read and write of a row
+    row_bytes: int  # bytes of a row read and written between products
     mixture_row_bytes: int  # into the experts and out of them
     layers: tuple[LayerShape, ...]
 
@@ -236,34 +236,35 @@ def build(
 
 
 def sizes(shape: Shape, quantization: Quantized = "none") -> Sizes:
-    """Without a number in memory.
+    """Sizes without allocating the weights.
 
-    Every expert takes as much as another, so a few stand for all: thousands of them one by one
-    would take a minute.
+    Experts are of equal size, so a few stand for all: thousands would take a minute.
     """
     few, more = FEW_EXPERTS
     num_experts = shape.text.get("num_experts", 0)
     if num_experts > more:
-        least, own = (_sizes(_with(shape, num_experts=n), quantization) for n in (few, more))
+        few_sizes, more_sizes = (
+            _sizes(_with(shape, num_experts=n), quantization) for n in (few, more)
+        )
         times = (num_experts - few) / (more - few)
 
         def grown(name: str) -> int:
-            first: int = getattr(least, name)
-            return first + round((getattr(own, name) - first) * times)
+            first: int = getattr(few_sizes, name)
+            return first + round((getattr(more_sizes, name) - first) * times)
 
         return replace(
-            own,
+            more_sizes,
             other=grown("other"),
             experts=grown("experts"),
             experts_bytes=grown("experts_bytes"),
             stored=grown("stored"),
-            share_of_experts=own.share_of_experts * more / num_experts,
+            share_of_experts=more_sizes.share_of_experts * more / num_experts,
         )
     return _sizes(shape, quantization)
 
 
 def _with(shape: Shape, **fields: int) -> Shape:
-    """A shape with other numbers of its text half."""
+    """Shape with changed fields of its text part."""
     raw = dict(shape.raw)
     if "text_config" in raw:
         raw["text_config"] = raw["text_config"] | fields
@@ -273,7 +274,7 @@ def _with(shape: Shape, **fields: int) -> Shape:
 
 
 def _held(shape: Shape, quantization: Quantized) -> tuple[bool, bool]:
-    """Whether layers, and whether experts are in 8 bits, as a few layers of them show."""
+    """True for layers, and for experts, that are 8-bit, from a few layers of them."""
     if quantization == "none":
         return False, False
     name = "n_layers" if "n_layers" in shape.text else "num_hidden_layers"
@@ -314,22 +315,22 @@ def _sizes(shape: Shape, quantization: Quantized) -> Sizes:
 
 
 def tensors(root: object) -> list[Tensor]:
-    """Every tensor that can be reached from an object, once."""
-    found, seen, left = [], set(), [root]
+    """All tensors reachable from an object, once each."""
+    result, seen, left = [], set(), [root]
     while left:
         value = left.pop()
         if id(value) in seen or isinstance(value, type):
             continue
         seen.add(id(value))
         if isinstance(value, Tensor):
-            found.append(value)
+            result.append(value)
         elif isinstance(value, Mapping):
             left += value.values()
         elif isinstance(value, list | tuple):
             left += value
         elif not isinstance(value, str | bytes | int | float | FunctionType):
             left += [getattr(value, name, None) for name in _fields(value)]
-    return found
+    return result
 
 
 def _fields(value: object) -> list[str]:

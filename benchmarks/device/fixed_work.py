@@ -1,4 +1,4 @@
-"""Fixed work in a closed loop, and its rates: the same for every engine that is compared."""
+"""Fixed work in a closed loop and its rates, the same for every compared engine."""
 
 import itertools
 import random
@@ -11,10 +11,10 @@ from unmask.bench.summary import Distribution
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """`num_requests` of one length, `concurrency` at a time: one that ends is followed by another.
+    """`num_requests` of one length, `concurrency` at a time: each that ends is replaced.
 
-    Prompts are random token ids that no two requests share. Answers are `num_tokens` long, in
-    blocks that take `steps` forward passes each.
+    Prompts are random token ids, different for each request. Answers have `num_tokens`, in blocks
+    of `steps` forward passes each.
     """
 
     concurrency: int
@@ -30,7 +30,7 @@ class Work:
         return self.num_requests * self.num_tokens
 
     def prompts(self, vocab_size: int, seed: int = 0) -> list[tuple[int, ...]]:
-        """Token ids of every request; the same for the same seed."""
+        """Token ids of all requests, deterministic by seed."""
         draw = random.Random(f"{seed} {self.concurrency}")
         return [
             tuple(draw.randrange(vocab_size) for _ in range(self.context))
@@ -45,7 +45,7 @@ TINY = (Work(1, 2, 24, 16, 8, 2), Work(4, 6, 24, 16, 8, 2))
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Tokens of a request, some seconds after the work began; the last ones are `final`."""
+    """Tokens of a request at a time since the start of the work; `final` with the last ones."""
 
     at_s: float
     request: int
@@ -56,11 +56,11 @@ class Arrival:
 def summarise(
     work: Work, started_s: Sequence[float], arrivals: Iterable[Arrival]
 ) -> dict[str, Any]:
-    """Tokens a second with all requests decoding, and from the first request to the last token.
+    """Tokens per second in steady state, and from the first request to the last token.
 
-    `started_s` has the time at which each request was sent. The first rate counts the time in which
-    `concurrency` requests have begun to answer and have not ended, so that no prompt is read in it;
-    it is None if there is no such time.
+    `started_s` has the time at which each request was sent. Steady state is the time in which
+    `concurrency` requests have begun to answer and have not ended, so that it includes no prompt;
+    its rate is None if there is no such time.
     """
     ordered = sorted(arrivals, key=lambda arrival: arrival.at_s)
     first_s: dict[int, float] = {}
@@ -79,7 +79,7 @@ def summarise(
     if num_tokens != work.all_tokens:
         raise RuntimeError(f"{work.all_tokens} tokens were asked for, {num_tokens} came")
     waits_s = [at_s - started_s[request] for request, at_s in first_s.items()]
-    ttft_ms = Distribution.of_seconds(waits_s)
+    ttft_ms = Distribution.from_seconds(waits_s)
     return {
         **asdict(work),
         "wall_s": before_s,

@@ -1,4 +1,4 @@
-"""The least time of a step: as a sum over its parts, and as if all of them ran at once."""
+"""Lower bounds of the time of a step: serial over its parts, and with all of them in parallel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from unmask.models.kv_cache import LayerShape
 
 @dataclass(frozen=True)
 class Term:
-    """A part of a step that runs by itself, and what it must move and compute."""
+    """Part of a step, with the bytes it moves and its operations."""
 
     name: str
     num_bytes: float
@@ -20,23 +20,23 @@ class Term:
 
 @dataclass(frozen=True)
 class StepWork:
-    """A step's rows, those of them that are scored, and its requests with their mean keys."""
+    """Rows of a step, scored rows, and requests with their mean number of keys."""
 
     requests: float
     rows: float
     scored: float
-    keys: float  # that a row sees, those of its own block among them
+    keys: float  # mean number of keys a row, its block included
     kv_element_bytes: int = 2
 
 
 def terms(sizes: Sizes, work: StepWork) -> list[Term]:
-    """Products read their weights once; rows of a step go from one part to the next in L2.
+    """Terms of a step; products read their weights once, and rows stay in L2 between parts.
 
     Passes between products read and write every row once, attention its keys, values, queries and
-    results. Experts count as far as rows that are sent to them at random reach them.
+    results. Experts count in the proportion that random routing reaches.
     """
     rows = work.rows
-    found = [
+    result = [
         Term(
             "layers",
             sizes.linear_bytes,
@@ -48,7 +48,7 @@ def terms(sizes: Sizes, work: StepWork) -> list[Term]:
     ]
     if sizes.experts:
         reached = 1 - (1 - sizes.share_of_experts) ** rows
-        found.append(
+        result.append(
             Term(
                 "experts",
                 sizes.experts_bytes * reached + rows * sizes.mixture_row_bytes,
@@ -56,14 +56,14 @@ def terms(sizes: Sizes, work: StepWork) -> list[Term]:
                 eight_bits=sizes.experts_bytes < 2 * sizes.experts,
             )
         )
-    found += [_attention(layer, work) for layer in sizes.layers]
+    result += [_attention(layer, work) for layer in sizes.layers]
     products = sizes.head_products
-    found.append(
+    result.append(
         Term("head", 2 * products * sizes.head, 2 * products * work.scored * sizes.head)
         if work.scored
         else Term("head", 0, 0)
     )
-    return found
+    return result
 
 
 def _attention(layer: LayerShape, work: StepWork) -> Term:
@@ -79,23 +79,23 @@ def _attention(layer: LayerShape, work: StepWork) -> Term:
 
 
 def serial_s(parts: Sequence[Term], ceilings: Ceilings) -> float:
-    """One part after the other, each at the device's bandwidth or its rate."""
+    """Time of the parts one by one, each bound by bandwidth or by compute."""
     return sum(
         ceilings.floor_s(part.num_bytes, part.flops, eight_bits=part.eight_bits) for part in parts
     )
 
 
 def joint_s(parts: Sequence[Term], ceilings: Ceilings) -> float:
-    """All parts at once: the larger of the time for all bytes and that for all operations."""
+    """Maximum of the time for all bytes and the time for all operations."""
     moving_s = sum(part.num_bytes for part in parts) / ceilings.bytes_per_s
     computing_s = sum(part.flops / ceilings.rate(eight_bits=part.eight_bits) for part in parts)
     return max(moving_s, computing_s)
 
 
 def by_name(parts: Sequence[Term], ceilings: Ceilings) -> dict[str, float]:
-    """Milliseconds of the serial floor by name."""
-    found: dict[str, float] = {}
+    """Milliseconds of the serial floor by part."""
+    times_ms: dict[str, float] = {}
     for part in parts:
         floor_s = serial_s([part], ceilings)
-        found[part.name] = found.get(part.name, 0.0) + 1000 * floor_s
-    return found
+        times_ms[part.name] = times_ms.get(part.name, 0.0) + 1000 * floor_s
+    return times_ms

@@ -1,4 +1,4 @@
-"""The HTTP server beside the engine alone, for `gpu.py`: a process that measures both."""
+"""HTTP server compared with the engine alone, for `gpu.py`; a subprocess measures both."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -15,22 +15,22 @@ LATEST_S = 180.0
 
 
 def parts(device: torch.device, ceilings: Ceilings, *, small: bool) -> Iterator[Part]:
-    """One part for all loads, since they have one server."""
+    """One part for all loads, which share a server."""
     del device, ceilings
     yield Part("HTTP beside the engine", SECONDS, partial(measure_apart, small=small), "http")
 
 
 def measure_apart(*, small: bool) -> list[dict[str, Any]]:
-    """A row for each load, with both rates and their ratio; raises `RuntimeError` if one failed."""
-    found = run_apart("serving", ["--tiny"] if small else [], LATEST_S)
-    if wrong := found.get("error") or found["problems"]:
+    """A row for each load with both rates and their ratio; raises `RuntimeError` on failure."""
+    result = run_apart("serving", ["--tiny"] if small else [], LATEST_S)
+    if wrong := result.get("error") or result["problems"]:
         raise RuntimeError(" | ".join(wrong))
     rows = []
-    for row in found["loads"]:
+    for row in result["loads"]:
         engine, http = row["engine"], row["http"]
         rows.append(
             {
-                "model": found["model"],
+                "model": result["model"],
                 "concurrency": row["concurrency"],
                 "share_of_engine": row["share_of_engine"],
                 "engine_tokens_per_s": engine["overall_tokens_per_s"],

@@ -1,4 +1,4 @@
-"""Loads of requests, by model and by value: what the engine is measured with."""
+"""Loads of the engine benchmark, by model and by importance."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ OVERLAP_ROWS = EngineConfig().overlap_rows
 FEW_APART = 512
 OVERLAPS = {OVERLAP_ROWS: "", FEW_APART: ", few apart", None: ", no overlap"}
 GEMMA = "DiffusionGemma-26B-A4B"
-# Of an H100, for estimates alone; a run measures its own.
+# An H100's values, for estimates only; a run measures its device.
 USUAL = Ceilings(3.0e12, 7.2e14, 1.2e15)
 USUAL_SHARE = 0.75  # of the floor
 LOADING_BYTES_PER_S = 25e9
@@ -39,12 +39,12 @@ class Load:
     tokens_per_forward: float = 4.0
     quantization: Quantized = "none"
     kv_dtype: Literal["auto", "fp8"] = "auto"
-    overlap_rows: int | None = OVERLAP_ROWS  # from which steps overlap; None is never
+    overlap_rows: int | None = OVERLAP_ROWS  # rows from which steps overlap; None: never
     cache: Literal["none", "block"] = "none"  # "block" computes the active rows of a block alone
 
     @property
     def steps(self) -> int:
-        """Denoising steps of a block."""
+        """Denoising steps a block."""
         return max(1, round(self.block / self.tokens_per_forward))
 
     @property
@@ -54,22 +54,22 @@ class Load:
 
     @property
     def mean_keys(self) -> float:
-        """Keys that a row sees: answers are half there on average, a block is seen whole."""
+        """Mean number of keys a row sees: half of an answer, and a whole block."""
         return self.context + (self.num_tokens + self.block) / 2
 
     @property
     def kv_element_bytes(self) -> int:
-        """Of a number of a key or a value."""
+        """Bytes of an element of a key or a value."""
         return 1 if self.kv_dtype == "fp8" else 2
 
     def num_pages(self, page_size: int) -> int:
-        """Pages that a request takes."""
+        """Pages of a request."""
         return -(-self.longest // page_size) + 1
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model held in one way, and the loads of one engine, the most telling first."""
+    """Model in one format with the loads of one engine, most important first."""
 
     model: str
     shape: Shape
@@ -77,7 +77,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The model and how it is held, such as `SDAR-8B fp8`."""
+        """Model and format, such as `SDAR-8B fp8`."""
         load = self.loads[0]
         held = "bf16" if load.quantization == "none" else load.quantization
         held += ", fp8 keys" if load.kv_dtype == "fp8" else ""
@@ -85,14 +85,14 @@ class Case:
         return f"{self.model} {held}"
 
     def part(self, load: Load) -> str:
-        """The name of a load's part, such as `SDAR-8B fp8, 32 by 4: 8 at 1024`."""
+        """Name of a load's part, such as `SDAR-8B fp8, 32 by 4: 8 at 1024`."""
         work = f"{load.block} by {load.tokens_per_forward:g}"
         work += ", active rows" if load.cache == "block" else ""
         return f"{self.name}, {work}: {load.concurrency} at {load.context}"
 
 
 def _loads(*concurrencies: int, **fields: Any) -> tuple[Load, ...]:
-    """Loads that differ by how many requests run; `fields` are those of `Load`."""
+    """Loads that differ in the number of requests; `fields` are those of `Load`."""
     return tuple(Load(count, **fields) for count in concurrencies)
 
 
@@ -145,7 +145,7 @@ CASES = (
     _case("LLaDA-8B", *_loads(8)),
     _case("SDAR-1.7B", *_loads(8, 64)),
 )
-COMPANY = CASES[0], CASES[1], CASES[3]  # of which a request is compared alone and among others
+COMPANY = CASES[0], CASES[1], CASES[3]  # cases checked for batch invariance
 _SMALL: dict[str, Any] = {
     "context": 64,
     "num_tokens": 16,
@@ -168,10 +168,10 @@ DRY_CASES = (
 
 
 def best_work(sizes: Sizes, load: Load) -> StepWork:
-    """The mean step if a block takes no step more than its own, keys of the last one in its first.
+    """Work of the mean step without waits between blocks.
 
-    Of a canvas every row is scored, of a block those that are still masked. Active rows are those,
-    and the ones that the step before resolved.
+    Every row of a canvas is scored; of a block, those that are still masked. Active rows are these,
+    and the rows that the previous step resolved.
     """
     block, steps, count = load.block, load.steps, load.concurrency
     masked = (block + block / steps) / 2
@@ -188,13 +188,13 @@ def best_work(sizes: Sizes, load: Load) -> StepWork:
 
 
 def weights_seconds(sizes: Sizes) -> float:
-    """About how long a model's random weights take."""
+    """Estimated seconds to draw a model's random weights."""
     one_by_one_s = 3.0 if sizes.experts else 0.0
     return 1.5 + one_by_one_s + sizes.stored / LOADING_BYTES_PER_S
 
 
 def start_seconds(loads: Sequence[Load], sizes: Sizes) -> float:
-    """About how long an engine for these loads takes to start."""
+    """Estimated seconds to start an engine for these loads."""
     rows = max(2 * load.block * load.concurrency for load in loads)
     graphs_s = GRAPHS_S + (EXPERTS_S if sizes.experts else 0.0)
     graphs_s += CANVASES_S if sizes.head_products > 1 else 0.0
@@ -202,7 +202,7 @@ def start_seconds(loads: Sequence[Load], sizes: Sizes) -> float:
 
 
 def seconds(load: Load, sizes: Sizes, least_s: float) -> float:
-    """About how long a load takes: requests join, some steps are profiled, the others count."""
+    """Estimated seconds of a load: joining, profiled steps, measured steps."""
     num_steps = load.steps + 1
     if sizes.head_products > 1:  # canvases are counted by whole requests
         num_steps = load.num_tokens // load.block * load.steps + 1

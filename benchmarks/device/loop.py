@@ -1,4 +1,4 @@
-"""A closed loop of requests over an engine, and the window of its steps that counts."""
+"""Closed loop of requests over an engine, and its measured window of steps."""
 
 import random
 import statistics
@@ -15,39 +15,33 @@ NewRequest = Callable[[int, str, bool], Request]
 
 
 class Steps(Protocol):
-    """An engine, as far as a loop needs it."""
+    """Interface of an engine to a loop."""
 
     metrics: Metrics
 
     @property
-    def has_work(self) -> bool:
-        """Whether a step would do anything."""
-        ...
+    def has_work(self) -> bool: ...
 
-    def add(self, request: Request) -> None:
-        """Queue a request."""
-        ...
+    def add(self, request: Request) -> None: ...
 
-    def abort(self, request_id: str) -> list[Event]:
-        """Drop a request."""
-        ...
+    def abort(self, request_id: str) -> list[Event]: ...
 
     def step(self) -> list[Event]:
-        """Launch a step, and tell the events of it or of an earlier one."""
+        """Launch a step; returns events of this or an earlier one."""
         ...
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Totals of an engine's metrics, over all steps whose results are known."""
+    """Totals of an engine's metrics over all steps with known results."""
 
     steps: float
     tokens: float  # committed
     rows: float
     scored: float
-    requests: float  # that ran, summed over steps
+    requests: float  # running requests, summed over steps
     looked_up: float  # prompt tokens of requests that began
-    cached: float  # of those, the ones whose keys were there
+    cached: float  # prompt tokens with cached keys
 
     @classmethod
     def read(cls, metrics: Metrics) -> "Counts":
@@ -63,7 +57,7 @@ class Counts:
         )
 
     def since(self, before: "Counts") -> "Counts":
-        """The difference."""
+        """Difference to earlier counts."""
         return Counts(*(now - then for now, then in zip(self._all, before._all, strict=True)))
 
     @property
@@ -72,9 +66,9 @@ class Counts:
 
 
 def phases(count: int, cycle: int, seed: int = 0) -> list[int]:
-    """For each of `count` requests a step of a cycle in which it begins, the earliest 0.
+    """Starting step within a cycle for each of `count` requests; the earliest is 0.
 
-    They are drawn independently, but not all alike, and are the same for the same numbers.
+    Drawn independently, but not all equal; deterministic by the arguments.
     """
     chosen = random.Random(f"{seed} {count} {cycle}")
     while True:
@@ -85,7 +79,7 @@ def phases(count: int, cycle: int, seed: int = 0) -> list[int]:
 
 @dataclass
 class _Place:
-    """One of the requests that run at any time, and those that took its place before."""
+    """One of the concurrent requests, and its predecessors."""
 
     index: int
     num_begun: int = 0
@@ -94,11 +88,11 @@ class _Place:
 
 
 class ClosedLoop:
-    """Requests, one a phase: each joins at its own, and is replaced when it ends.
+    """Concurrent requests, one a phase: each joins at its phase, and is replaced when it ends.
 
-    `new_request` gets a place, an id, and whether it is the place's first; answers are whole blocks
-    of `block_len` tokens. A cycle is a block, or all blocks of a request where it `waits` for the
-    result of its last step alone.
+    `new_request` gets a place, an id, and True for the place's first request; answers are whole
+    blocks of `block_len` tokens. A cycle is a block, or all blocks of a request that `waits` only
+    for the result of its last step.
     """
 
     def __init__(
@@ -123,11 +117,11 @@ class ClosedLoop:
 
     @property
     def all_joined(self) -> bool:
-        """Whether every place has a request."""
+        """True if every place has a request."""
         return not self._waiting
 
     def step(self) -> bool:
-        """One step of the engine; whether a cycle of the first request ended with it.
+        """Run one step; True if a cycle of the first request ended.
 
         Raises `RuntimeError` if a request fails.
         """
@@ -149,7 +143,7 @@ class ClosedLoop:
         return closed
 
     def stop(self) -> None:
-        """Drop every request, and wait for what was launched."""
+        """Abort all requests, and wait for launched steps."""
         for request_id in list(self._of_request):
             self.engine.abort(request_id)
         self._of_request.clear()
@@ -166,7 +160,7 @@ class ClosedLoop:
 
 @dataclass(frozen=True)
 class Window:
-    """Whole cycles of a loop in which all requests ran."""
+    """Whole cycles of a loop with all requests running."""
 
     counts: Counts
     elapsed_s: float
@@ -177,7 +171,7 @@ class Window:
         return self.elapsed_s / self.counts.steps
 
     def quantiles_ms(self) -> list[float]:
-        """The tenth, the half and the nine tenths of the steps that were shorter."""
+        """The 10th, 50th and 90th percentile of step times."""
         if len(self.step_s) < 2:
             return [1000 * value for value in self.step_s] * 3
         tenths = statistics.quantiles(self.step_s, n=10, method="inclusive")
@@ -185,7 +179,7 @@ class Window:
 
 
 def to_steady(loop: ClosedLoop) -> None:
-    """Go on until all requests run and the first one's next cycle begins."""
+    """Run until all requests have joined and the first one's next cycle begins."""
     while not loop.all_joined:
         loop.step()
     while not loop.step():
@@ -193,9 +187,9 @@ def to_steady(loop: ClosedLoop) -> None:
 
 
 def run_window(loop: ClosedLoop, least_s: float) -> Window:
-    """Count from the end of a cycle of the first request to the end of another, `least_s` later.
+    """Measure whole cycles of the first request for at least `least_s`.
 
-    With fixed work all requests have a cycle in as many steps, so that each gives whole blocks.
+    With fixed work all requests have cycles of as many steps, so each produces whole blocks.
     """
     step_s: list[float] = []
     before = Counts.read(loop.engine.metrics)
@@ -218,11 +212,11 @@ def check(
     share_of_steps: float = 1.0,
     shares_prompts: bool = True,
 ) -> tuple[float, list[str]]:
-    """Committed tokens as a share of what is possible, and what is wrong with a window.
+    """Committed tokens as a share of the maximum, and contradictions in a window.
 
-    `tokens_a_step` is the most that a request's steps commit on average, `share_of_steps` in how
-    many of all steps it runs at least: in others it may wait for a result. Prompts are in the cache
-    where it `shares_prompts`.
+    `tokens_a_step` is the maximum mean of a request's commits a step, `share_of_steps` the share of
+    steps it takes part in at least: in others it may wait for a result. Prompts are in the prefix
+    cache if it `shares_prompts`.
     """
     counts = window.counts
     share = counts.tokens / (counts.steps * requests * tokens_a_step)

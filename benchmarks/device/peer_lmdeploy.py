@@ -1,9 +1,8 @@
-"""LMDeploy's PyTorch engine on SDAR's shape with random weights, doing the work that ours does.
+"""LMDeploy's PyTorch engine on SDAR's shape with random weights, on the same work as ours.
 
-Driven as its own throughput benchmark drives it: token ids in, tokens out, no tokenizer, no HTTP.
-Tokens count when its engine has them.
-Two things are not LMDeploy's: the class of the configuration, which checkpoints bring as code, and
-weights that are drawn in place instead of read from 16 GB of files.
+Driven like its own throughput benchmark: token ids in, tokens out, without tokenizer and HTTP.
+Tokens count once its engine has them. Two things are replaced: the configuration class, which
+checkpoints bring as code, and reading 16 GB of weights, which are drawn in place.
 """
 
 import asyncio
@@ -29,7 +28,7 @@ TINY = Shape(
     | {"hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": 2}
     | {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64},
 )
-MASK_ID = 151_669  # of every SDAR checkpoint; LMDeploy knows no other
+MASK_ID = 151_669  # SDAR's; LMDeploy supports no other
 PAGE = 64
 PREFILL_TOKENS = 8192  # in one forward pass, LMDeploy's default
 
@@ -37,7 +36,7 @@ PREFILL_TOKENS = 8192  # in one forward pass, LMDeploy's default
 def measure(
     shape: Shape, loads: Sequence[Work], result: dict[str, Any], save: Callable[[], None]
 ) -> None:
-    """Every load by one engine; each row of `result` is saved as it comes."""
+    """Run all loads on one engine; saves each row of `result`."""
     os.environ.setdefault("LMDEPLOY_ENABLE_CHECK_ENV", "0")  # checks run without our configuration
     import lmdeploy
     from lmdeploy.messages import PytorchEngineConfig
@@ -58,7 +57,7 @@ def measure(
 
 
 def engine_settings(loads: Sequence[Work]) -> dict[str, Any]:
-    """Arguments of `PytorchEngineConfig`: graphs for these loads, and pages enough for all."""
+    """Arguments of `PytorchEngineConfig`: graphs for these loads, and enough pages."""
     most = max(work.concurrency for work in loads)
     longest = max(work.context + work.num_tokens + work.block for work in loads)
     return {
@@ -76,7 +75,7 @@ def engine_settings(loads: Sequence[Work]) -> dict[str, Any]:
 
 
 def register_config() -> None:
-    """Let transformers know `sdar`, which it has no class for."""
+    """Register `sdar` in transformers, which has no class for it."""
     from transformers import AutoConfig, Qwen3Config
 
     class SdarConfig(Qwen3Config):  # type: ignore[misc]
@@ -86,7 +85,7 @@ def register_config() -> None:
 
 
 def write_files(shape: Shape, folder: Path) -> None:
-    """A configuration, and a tokenizer for the grammars that LMDeploy prepares for."""
+    """Write a configuration, and a tokenizer for the grammars that LMDeploy prepares."""
     raw = {
         "architectures": [SDAR],
         "model_type": "sdar",
@@ -105,7 +104,7 @@ def write_files(shape: Shape, folder: Path) -> None:
 
 
 def draw_weights_in_place() -> None:
-    """Take the place of LMDeploy's reading of safetensors files, with what it does afterwards."""
+    """Replace LMDeploy's reading of safetensors files, with its post-processing."""
     from lmdeploy.pytorch.engine.model_agent import agent
 
     def draw(model: torch.nn.Module, *_: Any, **__: Any) -> None:
@@ -130,7 +129,7 @@ async def run_loads(
     rows: list[dict[str, Any]],
     save: Callable[[], None],
 ) -> None:
-    """A warm-up of every request at once, then each load; its row is added as it ends."""
+    """Warm up with all requests, then run each load; adds its row when it ends."""
     sessions = itertools.count(1)
     most = max(loads, key=lambda work: work.concurrency)
     warm = Work(
@@ -151,13 +150,13 @@ async def run_loads(
 async def run_load(
     engine: Any, work: Work, prompts: Sequence[tuple[int, ...]], sessions: "itertools.count[int]"
 ) -> dict[str, Any]:
-    """A closed loop of streamed requests, each in a session of its own."""
+    """Closed loop of streamed requests, each in its own session."""
     from lmdeploy.messages import GenerationConfig, ResponseType
 
     config = GenerationConfig(
         max_new_tokens=work.num_tokens, top_k=1, temperature=1.0, ignore_eos=True
     )
-    began_s = time.time()  # as LMDeploy's own times of tokens are
+    began_s = time.time()  # wall clock, like LMDeploy's token times
     started_s = [0.0] * work.num_requests
     arrivals: list[Arrival] = []
     queue = iter(enumerate(prompts))
@@ -184,7 +183,7 @@ async def run_load(
 
 
 def _count_forwards(engine: Any) -> Any:
-    """A function of how many forward passes the engine has begun from now on."""
+    """Function that returns the number of forward passes begun since this call."""
     forward, count = engine.executor.forward_async, itertools.count()
 
     async def counted(inputs: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Hugging Face's own DiffusionGemma with random weights: `generate`, a batch at a time.
+"""Hugging Face's DiffusionGemma with random weights: `generate`, one batch at a time.
 
-As transformers runs it without being told otherwise: no graphs and nothing compiled. Random
-weights are never confident, so that each canvas takes all of its steps.
+In transformers' default mode: no graphs, nothing compiled. Random weights are never confident, so
+each canvas takes all its steps.
 """
 
 import time
@@ -42,23 +42,22 @@ TINY = (Batch(1, 12, 2, 3), Batch(2, 12, 2, 3))
 
 
 class Clock:
-    """A streamer of transformers: the times at which the prompt and each canvas came."""
+    """Streamer that records when the prompt and each canvas arrive."""
 
     def __init__(self) -> None:
         self.times_s: list[float] = []
 
     def put(self, _: Tensor) -> None:
-        """Ids, on the CPU already."""
+        """Record an arrival; ids are on the CPU already."""
         self.times_s.append(time.perf_counter())
 
-    def end(self) -> None:
-        """Nothing more comes."""
+    def end(self) -> None: ...
 
 
 def measure(
     shape: Shape, batches: Sequence[Batch], result: dict[str, Any], save: Callable[[], None]
 ) -> None:
-    """Every batch by one model; each row of `result` is saved as it comes."""
+    """Run all batches on one model; saves each row of `result`."""
     import transformers
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -83,7 +82,7 @@ def measure(
 
 
 def build(shape: Shape, device: torch.device) -> Any:
-    """A model of these sizes whose weights are drawn on the device, the shared ones once."""
+    """Model of these sizes with weights drawn on the device, shared ones once."""
     from transformers import DiffusionGemmaConfig, DiffusionGemmaForBlockDiffusion
 
     usual = torch.get_default_dtype()
@@ -94,13 +93,15 @@ def build(shape: Shape, device: torch.device) -> Any:
     finally:
         torch.set_default_dtype(usual)
     model.tie_weights()
-    made: dict[int, Tensor] = {}
+    parameters: dict[int, Tensor] = {}
     for module in model.modules():
         for name, weight in module._parameters.items():
             if weight is not None:
                 place = torch.empty_like(weight, device=device)
-                own = made.setdefault(id(weight), nn.Parameter(place, requires_grad=False))
-                module._parameters[name] = own
+                parameter = parameters.setdefault(
+                    id(weight), nn.Parameter(place, requires_grad=False)
+                )
+                module._parameters[name] = parameter
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = torch.ones_like(buffer, device=device)
@@ -109,7 +110,7 @@ def build(shape: Shape, device: torch.device) -> Any:
 
 
 def generate(model: Any, batch: Batch, device: torch.device) -> dict[str, Any]:
-    """Tokens a second of a batch: from its first canvas to its last, and with the prompt."""
+    """Tokens per second of a batch, from its first canvas to its last, and with the prompt."""
     from transformers.models.diffusion_gemma import generation_diffusion_gemma as generation
 
     canvas, vocab_size = model.config.canvas_length, model.config.text_config.vocab_size

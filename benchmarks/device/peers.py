@@ -69,7 +69,7 @@ def run_peer(
     tiny: bool,
     only: Sequence[int] | None,
 ) -> None:
-    """Measure it in this process; `result` is saved as soon as there is something new in it."""
+    """Measure it in this process; saves `result` at each new row."""
     from benchmarks.device import families, fixed_work, peer_lmdeploy, peer_transformers
 
     if peer == "lmdeploy":
@@ -87,7 +87,7 @@ def _chosen(loads: Sequence[L], only: Sequence[int] | None) -> list[L]:
 
 
 def parts(device: torch.device, ceilings: Ceilings, *, small: bool) -> Iterator[Part]:
-    """Each peer, for `gpu.py`."""
+    """A part for each peer, for `gpu.py`."""
     del device, ceilings
     for peer, model in MODELS.items():
         measure = partial(measure_apart, peer, small=small)
@@ -95,28 +95,30 @@ def parts(device: torch.device, ceilings: Ceilings, *, small: bool) -> Iterator[
 
 
 def measure_apart(peer: Peer, *, small: bool) -> list[dict[str, Any]]:
-    """A row for each load, and one with the error of a peer that did not get to the end."""
+    """A row for each load, and one with the error of a peer that failed."""
     options = [peer, *(["--tiny"] if small else [])]
-    found = run_apart("peers", options, SECONDS[peer])
-    common = {"peer": NAMES[peer], "version": found.get("version")}
+    result = run_apart("peers", options, SECONDS[peer])
+    common = {"peer": NAMES[peer], "version": result.get("version")}
     model = "tiny" if small else MODELS[peer]
-    rows = [common | {"model": model} | row for row in found.get("loads", [])]
+    rows = [common | {"model": model} | row for row in result.get("loads", [])]
     if rows:
-        rows[0] |= {key: found[key] for key in ("settings", "packages", "ready_s") if key in found}
-    if "error" in found:
-        rows.append(common | {"error": found["error"][-1], "said": found["error"]})
+        rows[0] |= {
+            key: result[key] for key in ("settings", "packages", "ready_s") if key in result
+        }
+    if "error" in result:
+        rows.append(common | {"error": result["error"][-1], "said": result["error"]})
     return rows
 
 
 def _packages() -> dict[str, str]:
-    """Versions of all that another engine may meet."""
+    """Versions of the packages that another engine may use."""
     names = "lmdeploy", "xgrammar", "apache-tvm-ffi", "tokenizers", "safetensors", "accelerate"
     known = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()}
     return {name: known[name] for name in names if name in known}
 
 
 def table(result: dict[str, Any]) -> Iterator[str]:
-    """The result for people."""
+    """Printable result."""
     name = f"{result['peer']} {result.get('version', '')}".strip()
     for row in result.get("loads", []):
         decoding = row["tokens_per_s"]

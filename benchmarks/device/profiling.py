@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 PROFILED_STEPS = 4
-NUM_KERNELS = 16  # that a result names, those that take longest
+NUM_KERNELS = 16  # slowest kernels, named in a result
 # The part that a kernel with this in its name belongs to; the first that fits.
 KINDS = {
     "attention_kernel": "attention",
@@ -42,7 +42,7 @@ KINDS = {
 
 
 def profile(step: Callable[[], object]) -> dict[str, Any]:
-    """Share of the time in which the device had nothing to do, and what the rest went to."""
+    """Share of idle time, and the time of each kernel."""
     from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 

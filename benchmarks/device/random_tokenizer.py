@@ -1,4 +1,4 @@
-"""A tokenizer of any size without a checkpoint, so that decoding costs what it costs in earnest."""
+"""Tokenizer of any size without a checkpoint, so that decoding has its real cost."""
 
 import random
 
@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 
 def random_tokenizer(vocab_size: int) -> PreTrainedTokenizerFast:
-    """Byte-level, with a text of its own for every token; it encodes byte by byte."""
+    """Byte-level tokenizer with a text for every token; it encodes byte by byte."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     draw = random.Random(0)
     texts = dict.fromkeys(letters)

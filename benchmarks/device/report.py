@@ -1,10 +1,10 @@
-"""Parts of a run: their names and costs, and the file that keeps what they found.
+"""Parts of a run with their names and costs, and the file of their results.
 
-A module that measures something else beside the kernels and the engine, such as another engine on
-the same device, offers `parts(device, ceilings, small=...)`, which yields a `Part` for each thing
-that it can measure; `gpu.py` asks `canvas`, `peers` and `http` beside this one. Targets read rows
-of `peers` by `peer`, `model`, `concurrency` and `tokens_per_s`, and rows of `http` by `concurrency`
-and `share_of_engine`; whatever else is in them is kept and printed.
+A module that measures something else on the same device, such as another engine, offers
+`parts(device, ceilings, small=...)`, which yields a `Part` for each measurement; `gpu.py` asks
+`canvas`, `peers` and `http` besides this one. Targets read rows of `peers` by `peer`, `model`,
+`concurrency` and `tokens_per_s`, and rows of `http` by `concurrency` and `share_of_engine`; other
+fields are kept and printed.
 """
 
 import gc
@@ -22,17 +22,17 @@ from typing import Any
 import torch
 
 Row = dict[str, Any]
-LEAST_LIMIT_S = 60.0  # of a part, beside three times what it needs
+LEAST_LIMIT_S = 60.0  # least limit of a part, besides three times its estimate
 HEAD = ("taken", "machine", "versions", "commit", "uncommitted")
 
 
 @dataclass(frozen=True)
 class Part:
-    """Something to measure, and about how many seconds that takes.
+    """Measurement with its estimated seconds.
 
-    A dict that it returns becomes a row of the list `into`, where rows are told apart by the part's
-    name; a list of dicts becomes as many rows. A part that is `single` is the value of `into`.
-    Without `into` nothing is kept.
+    A dict that it returns becomes a row of the list `into`, with the part's name as key; a list of
+    dicts becomes as many rows. A `single` part is the value of `into`. Without `into` nothing is
+    kept.
     """
 
     name: str
@@ -43,15 +43,15 @@ class Part:
 
 
 class DeviceLost(Exception):
-    """A fault after which this process can use the device no more."""
+    """Fault after which this process can no longer use the device."""
 
 
 class Report:
-    """Results so far, and what went wrong on the way.
+    """Results and errors so far.
 
-    `out` is read first if it is there: parts measured now replace those of the same name, all
-    others stay. With `resume` the last run goes on: what it began is not begun again. Raises
-    `ValueError` if the file was made on another device or by an older script.
+    Reads an existing `out`: new parts replace those of the same name, all others stay. With
+    `resume` the last run continues: parts that it began are not repeated. Raises `ValueError` if
+    the file is of another device or an older script.
     """
 
     def __init__(
@@ -82,45 +82,45 @@ class Report:
         if resume and self.result["runs"]:
             self.problems += [f"{one['name']}: {one['error']}" for one in self.result["problems"]]
         else:
-            told = {key: head[key] for key in HEAD if key in head}
-            self.result |= told
-            self.result["runs"].append(told | {"only": only, "begun": []})
+            machine = {key: head[key] for key in HEAD if key in head}
+            self.result |= machine
+            self.result["runs"].append(machine | {"only": only, "begun": []})
 
     @property
     def left_s(self) -> float:
-        """Seconds until the budget is spent."""
+        """Seconds left of the budget."""
         return self.budget_s - (time.monotonic() - self.started_s)
 
     @property
     def run(self) -> Row:
-        """The entry of this run."""
+        """Entry of this run."""
         return self.result["runs"][-1]
 
     def wants(self, name: str) -> bool:
-        """Whether a part was asked for, and not begun yet by this run."""
+        """True if a part was selected and not begun yet by this run."""
         fits = self.only is None or self.only.search(name) is not None
         return fits and name not in self.run["begun"]
 
     def give_up(self) -> None:
-        """Begin no other part of the group."""
+        """Skip all further parts of the group."""
         self.run["begun"] += [name for name in self.group if name not in self.run["begun"]]
 
     def skip(self, name: str, reason: str) -> None:
-        """Tell of a part that was not measured, which is no failure."""
+        """Report a part that was not measured, which is not a failure."""
         if name in self.result["seconds"]:
             return  # by an earlier run
         self._forget(name)
         self.result["skipped"].append({"name": name, "reason": reason})
 
     def fail(self, name: str, error: str) -> None:
-        """Tell of a part that is not as it must be."""
+        """Report a failed check."""
         self.problems.append(f"{name}: {error}")
         self.result["problems"].append({"name": name, "error": error[:500]})
 
     def measure(self, part: Part, *, needed: bool = False) -> Any:
-        """Measure a part, unless there is no time for it, and keep what comes of it.
+        """Measure a part if there is time, and keep its result.
 
-        What is `needed` for other parts does not have to be asked for.
+        A part that is `needed` for others does not have to be selected.
         """
         name = part.name
         if not (needed or self.wants(name)):
@@ -136,13 +136,13 @@ class Report:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         started_s = time.monotonic()
-        found = None
+        result = None
         overdue = threading.Timer(self._least_limit_s + 3 * part.seconds, self._overdue, (name,))
         overdue.daemon = True
         if self.restart is not None:
             overdue.start()
         try:
-            found = part.measure()
+            result = part.measure()
         except Exception as error:
             self.fail(name, f"{type(error).__name__}: {error}")
             traceback.print_exc()
@@ -154,13 +154,13 @@ class Report:
             overdue.cancel()
         print(f"[{time.monotonic() - self.started_s:5.0f} s] {name}", file=sys.stderr, flush=True)
         self.result["seconds"][name] = round(time.monotonic() - started_s, 1)
-        if found is not None:
-            self._keep(part, found)
+        if result is not None:
+            self._keep(part, result)
         self.write()
-        return found
+        return result
 
     def write(self) -> None:
-        """Leave what is known so far in the file."""
+        """Write the results so far to the file."""
         if self.out is not None:
             self.out.write_text(json.dumps(self.result, indent=1) + "\n", encoding="utf-8")
 
@@ -173,31 +173,31 @@ class Report:
         return True
 
     def _overdue(self, name: str) -> None:
-        """Go on without a part that seems to hang."""
+        """Continue without a part that seems to hang."""
         assert self.restart is not None
         self.fail(name, "took far too long and was left")
         self.give_up()
         self.write()
         self.restart()
 
-    def _keep(self, part: Part, found: Any) -> None:
+    def _keep(self, part: Part, result: Any) -> None:
         if part.into is None:
             return
         if part.single:
-            self.result[part.into] = found
+            self.result[part.into] = result
             return
-        rows = found if isinstance(found, list) else [found]
+        rows = result if isinstance(result, list) else [result]
         run = len(self.result["runs"]) - 1
         kept = [row for row in self.result.get(part.into, []) if row["part"] != part.name]
         self.result[part.into] = kept + [{"part": part.name, "run": run} | row for row in rows]
 
     def _forget(self, name: str) -> None:
-        for told in ("problems", "skipped"):
-            self.result[told] = [one for one in self.result[told] if one["name"] != name]
+        for kind in ("problems", "skipped"):
+            self.result[kind] = [one for one in self.result[kind] if one["name"] != name]
 
 
 def _earlier(out: Path, head: Row) -> Row:
-    """The results of an earlier run on the same device."""
+    """Results of an earlier run on the same device."""
     result: Row = json.loads(out.read_text(encoding="utf-8"))
     if "runs" not in result:
         raise ValueError(f"{out} was written by an older version of this script")

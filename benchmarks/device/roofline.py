@@ -1,4 +1,4 @@
-"""The picture of a result: what kernels and steps reach under the device's two ceilings."""
+"""Roofline picture of a result: kernels and steps under the device's two ceilings."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 Result = dict[str, Any]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 520, 64, 330, 34, 48
-LINE = 12  # of the list of points, which may be longer than the picture is high
+LINE = 12  # height of a line in the list of points
 COLORS = {
     "attention": "#0b6e4f",
     "unmasking": "#8250df",
@@ -20,7 +20,7 @@ INK, FAINT = "#24292f", "#d0d7de"
 
 @dataclass(frozen=True)
 class Point:
-    """Something that was timed."""
+    """Timed measurement."""
 
     part: str
     label: str
@@ -30,7 +30,7 @@ class Point:
 
 
 def points(result: Result) -> Iterator[Point]:
-    """Every row that says what it moves and computes."""
+    """All rows with bytes and operations."""
     for row in [*(result.get("attention") or []), *(result.get("attention_others") or [])]:
         shape = row["shape"]
         label = f"{shape['context']} keys, d {shape['head_dim']}"
@@ -60,12 +60,12 @@ def _point(part: str, label: str, row: Result, seconds: float) -> Point:
 
 
 class _Axes:
-    """Logarithmic axes that hold all points and the ridge between the two ceilings."""
+    """Logarithmic axes that hold all points and the ridge point."""
 
-    def __init__(self, found: list[Point], bytes_per_s: float, flops_per_s: float) -> None:
+    def __init__(self, measured: list[Point], bytes_per_s: float, flops_per_s: float) -> None:
         ridge = flops_per_s / bytes_per_s
-        xs = [ridge, *(point.flops_per_byte for point in found)]
-        ys = [flops_per_s, *(point.flops_per_s for point in found)]
+        xs = [ridge, *(point.flops_per_byte for point in measured)]
+        ys = [flops_per_s, *(point.flops_per_s for point in measured)]
         self.left, self.right = math.log10(min(xs) / 2), math.log10(max(xs) * 2)
         self.bottom, self.top = math.log10(min(ys) / 2), math.log10(max(ys) * 1.5)
 
@@ -82,14 +82,14 @@ class _Axes:
 
 
 def draw(result: Result) -> str:
-    """An SVG document of a result that has ceilings."""
-    ceilings, found = result["ceilings"], list(points(result))
+    """SVG document of a result that has ceilings."""
+    ceilings, measured = result["ceilings"], list(points(result))
     bytes_per_s, flops_per_s = ceilings["bytes_per_s"], ceilings["flops_per_s"]
     rates = [flops_per_s, *filter(None, [ceilings.get("fp8_flops_per_s")])]
-    axes = _Axes(found, bytes_per_s, max(rates))
+    axes = _Axes(measured, bytes_per_s, max(rates))
     roofs = [line for rate in rates for line in _roof(axes, bytes_per_s, rate)]
-    body = [*_grid(axes), *roofs, *_dots(axes, found)]
-    height = max(HEIGHT, TOP + LINE * (len(found) + 2))
+    body = [*_grid(axes), *roofs, *_dots(axes, measured)]
+    height = max(HEIGHT, TOP + LINE * (len(measured) + 2))
     name = (result.get("machine") or {}).get("gpu") or "CPU, dry run"
     body.append(_text(LEFT, 20, f"{name}: work per second over work per byte", size=14))
     return (
@@ -123,10 +123,10 @@ def _roof(axes: _Axes, bytes_per_s: float, flops_per_s: float) -> Iterator[str]:
     yield _text(axes.x(end), axes.y(flops_per_s) - 6, label, anchor="end")
 
 
-def _dots(axes: _Axes, found: list[Point]) -> Iterator[str]:
-    """A dot a point, and a list of them with the shares of their floors."""
+def _dots(axes: _Axes, measured: list[Point]) -> Iterator[str]:
+    """Dot of each point, and a list of them with their shares of the floor."""
     y = TOP + 8
-    for number, point in enumerate(found, start=1):
+    for number, point in enumerate(measured, start=1):
         color = COLORS[point.part]
         at = axes.x(point.flops_per_byte), axes.y(point.flops_per_s)
         yield f'<circle cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="4.5" fill="{color}"/>'

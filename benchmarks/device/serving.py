@@ -1,10 +1,10 @@
-"""The HTTP server beside the engine alone, on one model with random weights.
+"""HTTP server compared with the engine alone, on one model with random weights.
 
     python -m benchmarks.device.serving --out FILE [--tiny]
 
-An engine runs closed loops of fixed work by itself. Then the same engine, behind the application
-and the HTTP server of `unmask serve`, answers the same loads on localhost, which `unmask bench`
-sends as token ids from a process of its own and reads as streams.
+An engine first runs closed loops of fixed work alone. Then the same engine, behind the application
+and the HTTP server of `unmask serve`, answers the same loads on localhost; `unmask bench` sends
+them as token ids from a subprocess and reads streams.
 """
 
 import argparse
@@ -31,8 +31,7 @@ from benchmarks.device.fixed_work import LOADS, TINY, Arrival, Work, summarise
 from benchmarks.device.random_tokenizer import random_tokenizer
 from benchmarks.machine import describe
 from unmask.api.app import create_app
-from unmask.cli.http import run
-from unmask.cli.listener import bind
+from unmask.cli.http import bind, run
 from unmask.config import Config, EngineConfig, ServerConfig
 from unmask.engine.async_engine import AsyncEngine
 from unmask.engine.engine import Engine
@@ -43,7 +42,7 @@ from unmask.types import Delta, Request, SamplingParams
 GOAL = 0.9  # of the engine's tokens a second, at the most requests
 MAX_ROWS = 8192  # of a step
 CLIENT_S = 240.0  # for one load
-HTTP_SEED = 1  # of prompts that the engine has not read yet
+HTTP_SEED = 1  # prompts not prefilled yet
 MAX_ERROR = 2000  # characters
 
 
@@ -76,7 +75,7 @@ def measure(
     result: dict[str, Any],
     save: Callable[[], None],
 ) -> None:
-    """Every load by the engine alone, then every load over HTTP; rows are saved as they come."""
+    """Every load on the engine alone, then every load over HTTP; saves rows as they come."""
     longest = max(work.context + work.num_tokens for work in loads)
     loaded = engines.load(shape, device, longest + 256)
     tokenizer = Tokenizer(random_tokenizer(loaded.info.vocab_size))
@@ -96,7 +95,7 @@ def measure(
 
 
 def alone(engine: Engine, work: Work, seed: int = 0) -> dict[str, Any]:
-    """A closed loop of engine steps, with no event loop and no other thread."""
+    """Closed loop of engine steps, without event loop and other threads."""
     params = SamplingParams(**_fields(work))
     prompts = work.prompts(engine.loaded.info.vocab_size - 1, seed)
     started_s: list[float] = []
@@ -132,9 +131,9 @@ def over_http(
     rows: Sequence[dict[str, Any]],
     save: Callable[[], None],
 ) -> list[str]:
-    """Serve until a client has sent every load, and add to each row what the client saw.
+    """Serve until a client has sent all loads, and add its results to each row.
 
-    Takes the signals of the process, as a server does. Returns what went wrong.
+    Takes the process' signals, like a server. Returns errors.
     """
     listener = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -164,14 +163,14 @@ def over_http(
     thread = threading.Thread(target=client, name="client")
     app = create_app(engine, metrics, config)
     gc.collect()
-    gc.freeze()  # as a server does once its model is loaded
+    gc.freeze()  # like a server after loading
     run(app, listener, engine, config, on_listening=lambda server: thread.start())
     thread.join()
     return problems
 
 
 def send(url: str, work: Work, vocab_size: int) -> dict[str, Any]:
-    """A load from another process: what `unmask bench` counted."""
+    """Send a load from another process; returns the summary of `unmask bench`."""
     options = [
         *("--url", url, "--endpoint", "completions", "--warmup", "0"),
         *("--num-requests", str(work.num_requests), "--concurrency", str(work.concurrency)),
@@ -186,9 +185,9 @@ def send(url: str, work: Work, vocab_size: int) -> dict[str, Any]:
 
 
 def _cpu_s() -> dict[str, float]:
-    """Seconds of CPU that this process's own threads have taken, by their names.
+    """CPU seconds of this process's threads by name.
 
-    The event loop is `MainThread`; a thread that waits for a device may take time by waiting.
+    The event loop is `MainThread`; waiting for a device may count as CPU time.
     """
     taken_s = {one.id: one.user_time + one.system_time for one in psutil.Process().threads()}
     threads = [one for one in threading.enumerate() if one.native_id in taken_s]
@@ -196,7 +195,7 @@ def _cpu_s() -> dict[str, float]:
 
 
 def _fields(work: Work) -> dict[str, Any]:
-    """Parameters of every request."""
+    """Parameters of all requests."""
     return {
         "max_tokens": work.num_tokens,
         "block_length": work.block,
@@ -208,7 +207,7 @@ def _fields(work: Work) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> Iterator[str]:
-    """The result for people, and whether the goal is met."""
+    """Printable result with the verdict."""
     for row in result["loads"]:
         engine, http = row["engine"], row.get("http")
         line = (

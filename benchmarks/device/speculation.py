@@ -1,9 +1,9 @@
-"""Speculative states on a device: what they cost a step, and whether answers stay the same.
+"""Speculative states on a device: their cost a step, and whether answers stay the same.
 
     python -m benchmarks.device.speculation --out results/gpu_speculation_NAME.json
 
-Random weights say how long a pass takes with speculative states in its spare rows and without, and
-nothing of the acceptance rate: that is for `python -m benchmarks.speculation`.
+Random weights tell the time of a pass with and without speculative states in its spare rows, but
+not the acceptance rate: `python -m benchmarks.speculation` measures it.
 """
 
 import argparse
@@ -29,18 +29,17 @@ REQUESTS = (1, 2, 4)
 # Rows of a step, and tokens of a page: blocks of 32 begin at each of 32 tokens.
 SETTINGS = ((0, 64), (128, 64), (256, 64), (128, 32))
 CONTEXT, NUM_TOKENS, BLOCK, STEPS = 1024, 256, 32, 8
-LEAST_ROWS = 512  # of a step, for which graphs are captured
+LEAST_ROWS = 512  # rows of a step with captured graphs
 
 
 def prompts(count: int, length: int, vocab_size: int) -> list[tuple[int, ...]]:
-    """Random tokens."""
     random = torch.Generator().manual_seed(0)
     drawn = torch.randint(vocab_size - 1, (count, length), generator=random)
     return [tuple(ids) for ids in drawn.tolist()]
 
 
 def start(loaded: LoadedModel, rows: int, page_size: int) -> Engine:
-    """An engine whose steps have up to `rows` for speculation."""
+    """Engine with steps of up to `rows` for speculation."""
     pages = 2 + (CONTEXT + NUM_TOKENS + 2 * BLOCK) // page_size
     config = EngineConfig(
         max_num_seqs=max(REQUESTS),
@@ -55,13 +54,13 @@ def start(loaded: LoadedModel, rows: int, page_size: int) -> Engine:
 def run(
     engine: Engine, count: int, params: SamplingParams, context: int = CONTEXT
 ) -> tuple[dict[str, Any], list[Any]]:
-    """A number of requests from their first step to the last."""
-    own = prompts(count, context, engine.loaded.info.vocab_size)
+    """Run a number of requests from their first step to the last."""
+    token_ids = prompts(count, context, engine.loaded.info.vocab_size)
     read = engine.metrics.registry.get_sample_value
     names = ("forward_passes", "denoising_steps", "query_tokens", "speculative_states")
     names = (*names, "accepted_states")
     before = {name: read(f"unmask_{name}_total") or 0.0 for name in names}
-    for i, ids in enumerate(own):
+    for i, ids in enumerate(token_ids):
         engine.add(Request(f"{time.monotonic_ns()}-{i}", ids, params))
     answers: dict[str, list[int]] = {}
     started_s = time.perf_counter()
@@ -72,7 +71,7 @@ def run(
     elapsed_s = time.perf_counter() - started_s
     counts = {name: (read(f"unmask_{name}_total") or 0.0) - before[name] for name in names}
     passes = counts["forward_passes"]
-    found = {
+    numbers = {
         "requests": count,
         **counts,
         "pass_ms": 1000 * elapsed_s / passes,
@@ -80,7 +79,7 @@ def run(
         "steps_a_pass": counts["denoising_steps"] / count / passes,
         "tokens_per_s": sum(map(len, answers.values())) / elapsed_s,
     }
-    return found, sorted(answers.values())
+    return numbers, sorted(answers.values())
 
 
 def main() -> int:
@@ -98,7 +97,7 @@ def main() -> int:
         policy="low_confidence",
         ignore_eos=True,
     )
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     expected: dict[int, list[Any]] = {}
     for rows, page_size in SETTINGS:
         engine = start(loaded, rows, page_size)
@@ -107,7 +106,7 @@ def main() -> int:
             result, answers = run(engine, count, params)
             result |= {"speculation_rows": rows, "page_size": page_size}
             same = expected.setdefault(count, answers) == answers
-            found.append(result | {"same": same})
+            results.append(result | {"same": same})
             print(
                 f"{rows:4} rows, pages of {page_size}, {count} requests: "
                 f"{result['pass_ms']:.2f} ms a pass of {result['rows_a_pass']:.0f} rows, "
@@ -117,7 +116,7 @@ def main() -> int:
     record = describe() | {
         "model": "tiny" if options.tiny else MODEL,
         "context": CONTEXT,
-        "results": found,
+        "results": results,
     }
     options.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return 0

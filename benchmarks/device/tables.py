@@ -1,4 +1,4 @@
-"""A result for people: a line for each row."""
+"""Printable result: a line for each row."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ Row = dict[str, Any]
 
 
 def lines(result: Row) -> Iterator[str]:
-    """Everything that was measured, then what was not, then a verdict for each target."""
+    """All measurements, then all that is missing, then a verdict for each target."""
     if ceilings := result.get("ceilings"):
         eight = ceilings.get("fp8_flops_per_s")
         yield (
@@ -49,11 +49,11 @@ def _load(row: Row) -> Iterator[str]:
 def _bits(result: Row) -> Iterator[str]:
     if "attention_same_bits_alone" in result:
         yield f"attention gives the same bits alone: {result['attention_same_bits_alone']}"
-    if found := result.get("products"):
-        differ = found["differ"] or "none"
-        yield f"products that differ among {len(found['rows'])} numbers of rows: {differ}"
-    if found := result.get("canvases_differing"):
-        yield f"scores of canvases that differ in company: {found}"
+    if value := result.get("products"):
+        differ = value["differ"] or "none"
+        yield f"products that differ among {len(value['rows'])} numbers of rows: {differ}"
+    if value := result.get("canvases_differing"):
+        yield f"scores of canvases that differ in company: {value}"
     for row in result.get("same_tokens", []):
         yield f"{row['part']}: the same tokens among {row['others']}: {row['same']}"
 
@@ -98,9 +98,9 @@ def _beside(row: Row) -> str:
 
 
 def _brief(row: Row) -> str:
-    """Numbers and words of a row whose keys another module chose."""
-    told = {key: value for key, value in row.items() if key not in ("part", "run")}
-    plain = {k: v for k, v in told.items() if isinstance(v, str | int | float) or v is None}
+    """Numbers and words of a row whose keys another module defines."""
+    fields = {key: value for key, value in row.items() if key not in ("part", "run")}
+    plain = {k: v for k, v in fields.items() if isinstance(v, str | int | float) or v is None}
     return ", ".join(
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in plain.items()

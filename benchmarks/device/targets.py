@@ -1,4 +1,4 @@
-"""What a GPU is to reach, and whether a result shows it."""
+"""Targets of a GPU, and their verdicts for a result."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +10,7 @@ UNMASKING = {"rows": 2048, "hidden": 4096, "vocab": 151_936}
 DENSE, GEMMA = "SDAR-8B", "DiffusionGemma-26B-A4B"
 OTHERS = 127
 CONTEXT = 1024
-# Tokens a second on one H100 by model, how it is held, block, tokens a forward and requests.
+# Tokens per second on one H100, by model, format, block, tokens per forward, and requests.
 USUAL = 32, 4.0
 Work = tuple[str, str, tuple[int, float]]
 RATES: dict[Work, dict[int, int]] = {
@@ -49,38 +49,38 @@ def verdicts(result: Row) -> Iterator[str]:
 def _rates(engine: list[Row]) -> Iterator[str]:
     for work, wanted in RATES.items():
         model, held, (block, tokens) = work
-        own = [row for row in engine if _work(row) == work and _is_plain(row)]
+        matching = [row for row in engine if _work(row) == work and _is_plain(row)]
         name = f"{model} {_held(held)}, {block} by {tokens:g}"
-        yield from _each(name, own, wanted)
+        yield from _each(name, matching, wanted)
     for held, wanted in FEWER_ROWS.items():
-        own = [
+        matching = [
             row
             for row in engine
             if (row["model"], row["quantization"]) == (DENSE, held)
             and (1 < row["block"] < 32 or row.get("cache") == "block")
         ]
-        yield from _each(f"{DENSE} {_held(held)}, fewer rows", own, wanted)
+        yield from _each(f"{DENSE} {_held(held)}, fewer rows", matching, wanted)
 
 
 def _speculation(rows: list[Row]) -> str:
-    """Random weights tell what a pass takes; that guesses come true often enough is not shown."""
+    """Verdict on the time of a pass; random weights do not show the acceptance rate."""
     label = f"target {DENSE}, lossless speculation, 1 request: {SPECULATION} tokens/s: not measured"
-    own = [row["pass_ms"] for row in rows if row["requests"] == 1 and row["speculation_rows"]]
-    if not own:
+    pass_ms = [row["pass_ms"] for row in rows if row["requests"] == 1 and row["speculation_rows"]]
+    if not pass_ms:
         return label
-    needed = SPECULATION * min(own) / 1000 / USUAL[1]
-    return f"{label} (takes {needed:.2f} steps in a pass of {min(own):.2f} ms)"
+    needed = SPECULATION * min(pass_ms) / 1000 / USUAL[1]
+    return f"{label} (takes {needed:.2f} steps in a pass of {min(pass_ms):.2f} ms)"
 
 
 def _each(name: str, rows: list[Row], wanted: dict[int, int]) -> Iterator[str]:
-    """A verdict for each number of requests, on the fastest of its rows."""
+    """Verdict for each number of requests, on the fastest of its rows."""
     for count, rate in wanted.items():
-        own = [row for row in rows if row["concurrency"] == count]
+        matching = [row for row in rows if row["concurrency"] == count]
         label = f"target {name}, {count} requests: {rate:,} tokens/s"
-        if not own:
+        if not matching:
             yield f"{label}: not measured"
             continue
-        best = max(own, key=lambda row: row["tokens_per_s"])
+        best = max(matching, key=lambda row: row["tokens_per_s"])
         reached = best["tokens_per_s"]
         met = "met" if reached >= rate else "missed"
         floor = f"{best['share_of_best']:.0%} of the serial floor"
@@ -88,7 +88,7 @@ def _each(name: str, rows: list[Row], wanted: dict[int, int]) -> Iterator[str]:
 
 
 def _beside(result: Row, engine: list[Row]) -> Iterator[str]:
-    """The server beside its engine, and another engine beside ours, at the same work."""
+    """Verdicts on the server and its engine, and on other engines, at the same work."""
     rows = [row for row in result.get("http") or [] if row["concurrency"] == HTTP_REQUESTS]
     name = f"HTTP, {HTTP_REQUESTS} requests: {HTTP_SHARE:.0%} of the engine's tokens/s"
     yield _verdict(name, rows, "share_of_engine", lambda x: x >= HTTP_SHARE)
@@ -136,7 +136,7 @@ def _work(row: Row) -> Work:
 
 
 def _is_plain(row: Row) -> bool:
-    """Whether a row is of the exact loop, whose steps compute whole blocks and nothing else."""
+    """True if a row is of the exact loop, whose steps compute whole blocks only."""
     return row.get("cache", "none") == "none"
 
 
@@ -149,7 +149,7 @@ def _of_shape(rows: list[Row] | None, shape: Row) -> list[Row]:
 
 
 def _verdict(name: str, rows: list[Row], key: str, holds: Callable[[float], bool]) -> str:
-    """A target holds if it does in every row that measured it."""
+    """Verdict of a target that must hold in every row that measured it."""
     values = [row[key] for row in rows if row.get(key) is not None]
     if not values:
         return f"target {name}: not measured"

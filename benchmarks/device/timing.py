@@ -1,4 +1,4 @@
-"""Seconds of work on a device, and what the device itself can do."""
+"""Timing of work on a device, and the device's limits."""
 
 import sys
 import time
@@ -32,20 +32,19 @@ class Ceilings:
     fp8_flops_per_s: float | None = None  # e4m3 products, where the device has them
 
     def rate(self, *, eight_bits: bool) -> float:
-        """Operations a second of products, of 8 bits as in bfloat16 where there is no such unit."""
+        """Product operations per second; those of 8 bits default to bfloat16's."""
         return (self.fp8_flops_per_s if eight_bits else None) or self.flops_per_s
 
     def floor_s(self, num_bytes: float, flops: float, *, eight_bits: bool = False) -> float:
-        """The least time in which so much can be moved and computed, at once."""
+        """Least time to move and compute so much in parallel."""
         return max(num_bytes / self.bytes_per_s, flops / self.rate(eight_bits=eight_bits))
 
 
 def timed(call: Callable[[], object], *, budget_s: float = 0.2, graph: bool = False) -> Timed:
-    """Time a call again and again; on a GPU by events, its L2 cache cleared before each.
+    """Median time of a call; on a GPU by events, with L2 cleared before each.
 
-    As a `graph` its kernels are launched at once, as the engine does: one by one, those of a few
-    microseconds wait for Python. Without a GPU once is enough: that shows that the call works, and
-    nothing of speed.
+    As a `graph` its kernels are launched at once, like in the engine: launched one by one, kernels
+    of a few microseconds wait for Python. Without a GPU it is called once, to test that it works.
     """
     if torch.cuda.is_available():
         from triton.testing import do_bench
@@ -77,7 +76,7 @@ def _recorded(call: Callable[[], object]) -> Callable[[], None]:
 
 
 def measure_ceilings(device: torch.device, *, small: bool) -> Ceilings:
-    """A large copy and large products, of random numbers."""
+    """Bandwidth of a large copy and rate of large products of random numbers."""
     size = 2**20 if small else 2**30
     source = torch.randint(-128, 127, (size,), dtype=torch.int8, device=device)
     target = torch.empty_like(source)
@@ -90,9 +89,9 @@ def measure_ceilings(device: torch.device, *, small: bool) -> Ceilings:
 
 
 def _fp8_rate(a: Tensor, b: Tensor) -> float | None:
-    """Operations a second of torch's product of e4m3 numbers, if it has one: the faster of two.
+    """Rate of torch's e4m3 product if it has one: the faster of two scalings.
 
-    One scales a row and an output each by a number of its own, the other both by one number.
+    One scales each row and output, the other has one scale.
     """
     first, second = (x.to(torch.float8_e4m3fn) for x in (a, b))
     rates = []

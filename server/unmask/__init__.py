@@ -13,7 +13,7 @@ __all__ = ["LLM", "SamplingParams", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `LLM`, and torch with it, only when it is asked for."""
+    """Import `LLM`, and torch with it, at first access."""
     if name == "LLM":
         return import_module("unmask.llm").LLM
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

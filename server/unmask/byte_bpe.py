@@ -1,6 +1,6 @@
-"""Byte-level BPE from `vocab.json`, `merges.txt` and `tokenizer_config.json`, no code run.
+"""Byte-level BPE from `vocab.json`, `merges.txt` and `tokenizer_config.json`, without remote code.
 
-Dream and its relatives ship these files with a tokenizer class of their own, whose code is Qwen2's.
+Dream and its relatives ship these files with a custom tokenizer class that is a copy of Qwen2's.
 """
 
 import json
@@ -15,13 +15,13 @@ from transformers import PreTrainedTokenizerFast
 from unmask.errors import InvalidCheckpoint
 
 FILES = ("vocab.json", "merges.txt", "tokenizer_config.json")
-# Words, single digits, punctuation and line ends, as Qwen2 splits text before merging.
+# Qwen2's pre-tokenizer: words, single digits, punctuation and line ends.
 QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 QWEN2, GPT2 = "qwen2", "gpt2"
-# The way in which each class splits text; a class of unknown code may split it in another way.
+# Pre-tokenizer of each known class; an unknown class may split text in another way.
 CLASSES: Mapping[str, str] = {
     "DreamTokenizer": QWEN2,
     "DreamTokenizerFast": QWEN2,
@@ -35,21 +35,21 @@ FLAGS = ("special", "lstrip", "rstrip", "single_word", "normalized")
 
 
 def is_byte_bpe(folder: Path) -> bool:
-    """Whether a folder has these files, of a class whose way to split text is known."""
+    """True if a folder has `FILES` of a class in `CLASSES`."""
     if not all((folder / name).is_file() for name in FILES):
         return False
     return _read(folder / "tokenizer_config.json").get("tokenizer_class") in CLASSES
 
 
 def read_byte_bpe(folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer of a folder; raises `InvalidCheckpoint` that names the file."""
+    """Tokenizer of a folder; raises `InvalidCheckpoint` that names the file."""
     config = _read(folder / "tokenizer_config.json")
     vocab, merges = _read(folder / "vocab.json"), _read_merges(folder / "merges.txt")
     try:
         fast = FastTokenizer(models.BPE(vocab=vocab, merges=merges))
-    except Exception as error:  # the library's own kinds
+    except Exception as error:  # the library's exceptions have no common base
         raise InvalidCheckpoint(
-            f"vocab.json and merges.txt in {folder} do not fit: {error}"
+            f"vocab.json and merges.txt in {folder} do not match: {error}"
         ) from error
     if CLASSES[config["tokenizer_class"]] == QWEN2:
         fast.normalizer = normalizers.NFC()
@@ -75,7 +75,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise InvalidCheckpoint(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise InvalidCheckpoint(f"{path} holds no JSON object")
+        raise InvalidCheckpoint(f"{path} is not a JSON object")
     return content
 
 
@@ -90,13 +90,13 @@ def _read_merges(path: Path) -> list[tuple[str, str]]:
             continue
         left, _, right = line.partition(" ")
         if not left or not right or " " in right:
-            raise InvalidCheckpoint(f"line {number} of {path} is no merge: {line!r:.60}")
+            raise InvalidCheckpoint(f"line {number} of {path} is not a merge: {line!r:.60}")
         merges.append((left, right))
     return merges
 
 
 def _added_tokens(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedToken]:
-    """Tokens beside the vocabulary by id, of the newer place or of the older one."""
+    """Added tokens by id, from `tokenizer_config.json` or the older `added_tokens.json`."""
     listed = config.get("added_tokens_decoder")
     if listed is None:
         older = folder / "added_tokens.json"
@@ -114,33 +114,33 @@ def _added_tokens(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedTok
 
 
 def _add_tokens(fast: FastTokenizer, added: Mapping[int, AddedToken], folder: Path) -> None:
-    """Give each token the id that its file states."""
+    """Add tokens; raises `InvalidCheckpoint` if one gets another id than its file states."""
     for i, token in sorted(added.items()):
         fast.add_special_tokens([token]) if token.special else fast.add_tokens([token])
-        if (found := fast.token_to_id(token.content)) != i:
+        if (actual := fast.token_to_id(token.content)) != i:
             raise InvalidCheckpoint(
-                f"{token.content!r} has id {i} in {folder}/tokenizer_config.json, but follows "
-                f"a vocabulary in which it is {found}"
+                f"{token.content!r} has id {i} in {folder}/tokenizer_config.json, but id {actual} "
+                "after the vocabulary"
             )
 
 
 def _named_tokens(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
-    """Texts of the end, the mask and their like."""
+    """Texts of the tokens in `NAMED`, such as EOS and mask."""
     map_file = folder / "special_tokens_map.json"
     listed = (_read(map_file) if map_file.is_file() else {}) | {
         name: config[name] for name in NAMED if config.get(name) is not None
     }
-    found = {}
+    texts = {}
     for name in NAMED:
         token = listed.get(name)
         text = token.get("content") if isinstance(token, dict) else token
         if isinstance(text, str):
-            found[name] = text
-    return found
+            texts[name] = text
+    return texts
 
 
 def _chat_template(folder: Path, config: Mapping[str, Any]) -> str | None:
-    """The template of a file of its own, else that of the configuration, `default` if several."""
+    """Template in `chat_template.jinja`, else in the configuration (`default` of several)."""
     if (file := folder / "chat_template.jinja").is_file():
         return file.read_text(encoding="utf-8")
     template = config.get("chat_template")

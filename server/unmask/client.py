@@ -1,4 +1,4 @@
-"""What front ends know of an engine: this protocol, and nothing behind it."""
+"""Protocol between front ends and an engine; front ends import nothing else of it."""
 
 from typing import Protocol, Self
 
@@ -7,47 +7,41 @@ from unmask.types import EngineStatus, Event, ModelInfo, Request
 
 
 class EventStream(Protocol):
-    """The events of one request; use it in `contextlib.aclosing`."""
+    """Events of one request; use it in `contextlib.aclosing`."""
 
-    def __aiter__(self) -> Self:
-        """An iterator over the events, which is itself."""
-        ...
+    def __aiter__(self) -> Self: ...
 
-    async def __anext__(self) -> Event:
-        """The next event, when there is one."""
-        ...
+    async def __anext__(self) -> Event: ...
 
     async def aclose(self) -> None:
-        """Stop listening; a request that has not ended is aborted."""
+        """Close the stream; aborts a request that has not ended."""
         ...
 
 
 class EngineClient(Protocol):
-    """An engine that runs elsewhere (a thread, a process) and never blocks the caller."""
+    """Engine on another thread or in another process, which never blocks the caller."""
 
     @property
-    def model(self) -> ModelInfo:
-        """The model being served."""
-        ...
+    def model(self) -> ModelInfo: ...
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of that model, safe to use from the caller's thread."""
+        """Tokenizer of the model, safe to use from the caller's thread."""
         ...
 
     def submit(self, request: Request) -> EventStream:
-        """Queue a request and return its events, ending after a `Finish` or a `Failure`.
+        """Queue a request and return its events, which end after a `Finish` or a `Failure`.
 
-        Validation happens in the call, not at the first event: raises `InvalidRequest` for
-        what can never be served, `QueueFull` and `EngineStopped`. Closing the iterator early
-        aborts the request, whose pages are free at the next step.
+        Validates at once, not at the first event: raises `InvalidRequest` for a request that can
+        never be served, `QueueFull` and `EngineStopped`. Closing the stream early aborts the
+        request and frees its pages at the next step.
         """
         ...
 
     def abort(self, request_id: str) -> None:
-        """Drop a request; its iterator ends with finish reason `abort`."""
+        """Abort a request; its stream ends with finish reason `abort`."""
         ...
 
     def status(self) -> EngineStatus:
-        """A snapshot of the engine's state, without waiting for the current step."""
+        """Snapshot of the engine's state, without waiting for the current step."""
         ...

@@ -1,10 +1,10 @@
-"""Chats in which only the template, and no text of a message, yields control tokens.
+"""Protection of chats against control tokens spelled in messages (prompt injection).
 
-Special tokens, the mask and the ends of a model are control tokens. Every string of a message in
-which one is spelled gets a break into it, unseen by the template; what is spelled whole in the
-rendered text is the template's. It is put under an alias that no message can know, and the text
-encoded by a tokenizer that knows control tokens by their aliases alone. Their spellings in
-messages are text like any other.
+Control tokens are special tokens, the mask and the EOS tokens of a model. A break of random
+characters is inserted into each spelling in a message, so that spellings that are whole in the
+rendered text come from the template. These are replaced by random aliases, and the text is encoded
+by a tokenizer that knows control tokens by their aliases only. Spellings in messages become plain
+text.
 """
 
 import json
@@ -21,29 +21,29 @@ from tokenizers import Tokenizer as FastTokenizer
 from unmask.errors import InvalidCheckpoint, InvalidRequest
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
-# Added tokens by which templates tell parts of an answer apart; models may be asked about them.
+# Added tokens that mark parts of an answer; users may ask models about them.
 MARKUP = re.compile(r"</?(think|tool_calls?|tool_response|tools?|answer|response)>")
-BRACKETED = re.compile(r"[<\[].+[>\]]")  # of a vocabulary's own tokens, those that are no text
-PRIVATE = range(0xE000, 0xF900)  # characters without a meaning
-LONG_TEXT = 2_000  # characters, from which on other threads go on while a text is read
+BRACKETED = re.compile(r"[<\[].+[>\]]")  # spelling of control tokens within a vocabulary
+PRIVATE = range(0xE000, 0xF900)  # Unicode's private use area
+LONG_TEXT = 2_000  # characters; longer texts are encoded in batches, which release the GIL
 
 
 def nonce() -> str:
-    """A string that nobody can guess, of characters that no normalizer changes."""
+    """Random string of private use characters, which no normalizer changes."""
     return "".join(chr(secrets.choice(PRIVATE)) for _ in range(12))
 
 
 def control_ids(
     inner: Any, backend: FastTokenizer | None, reserved: Iterable[int]
 ) -> dict[str, int]:
-    """Every control token: special ones, `reserved` ones, and those that the template spells."""
+    """Ids of control tokens by text: special, `reserved`, and spelled in the template."""
     if backend is not None:
         added: Mapping[int, AddedToken] = backend.get_added_tokens_decoder()
     else:
         added = inner.added_tokens_decoder
     special = set(inner.all_special_ids) | set(reserved)
     template = inner.chat_template if isinstance(inner.chat_template, str) else ""
-    found = {
+    control = {
         token.content: i
         for i, token in added.items()
         if token.content
@@ -55,13 +55,13 @@ def control_ids(
     }
     words = {i: inner.convert_ids_to_tokens(i) for i in special - set(added)}
     named = {w: i for i, w in words.items() if isinstance(w, str) and BRACKETED.fullmatch(w)}
-    return found | {word: named[word] for word in _made(backend, named)}
+    return control | {word: named[word] for word in _reachable(backend, named)}
 
 
-def _made(backend: FastTokenizer | None, words: Mapping[str, int]) -> set[str]:
-    """Words of a vocabulary that some text is encoded to; of byte pairs only merges make some.
+def _reachable(backend: FastTokenizer | None, words: Mapping[str, int]) -> set[str]:
+    """Words of a vocabulary that encoding can yield: in BPE, those that a merge results in.
 
-    The merges tell, as what a text of its own gives may be another thing after other text.
+    Encoding each word alone would not tell: the result may differ after other text.
     """
     if backend is None or not words:
         return set(words)
@@ -78,7 +78,7 @@ def _pair(merge: Any) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """A control token spelled out at [start, end) of a text."""
+    """Control token spelled at [start, end) of a text."""
 
     start: int
     end: int
@@ -86,10 +86,10 @@ class Spelling:
 
 
 class ControlTokens:
-    """The control tokens of a tokenizer, kept out of what messages say."""
+    """Guards messages and encodes rendered chats, so that messages yield no control tokens."""
 
     def __init__(self, inner: Any, backend: FastTokenizer | None, ids: Mapping[str, int]) -> None:
-        """`ids` are those of each control token; a tokenizer without `backend` is a slow one."""
+        """`ids` are the control tokens by text; `backend` is None for slow tokenizers."""
         self._inner = inner
         self._ids = dict(ids)
         self._break = nonce()
@@ -106,14 +106,14 @@ class ControlTokens:
         self._counted = {i for i in ids.values() if i != unknown}
 
     def guard_message(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """The same message; templates compare its role and the names of its fields."""
+        """Guarded copy; known roles and field names stay, as templates compare them."""
         return {
             name: value if name == "role" and value in ROLES else self.guard(value)
             for name, value in message.items()
         }
 
     def guard(self, value: Any) -> Any:
-        """The same value, no string of which spells a control token or a part of one at an end."""
+        """Guarded copy: breaks in all spellings of control tokens, partial ones at ends too."""
         if isinstance(value, str):
             return self._guard_text(value)
         if isinstance(value, Mapping):
@@ -123,24 +123,24 @@ class ControlTokens:
         return value
 
     def plain(self, rendered: str) -> str:
-        """A rendered text without its breaks."""
+        """Rendered text without breaks."""
         return rendered.replace(self._break, "")
 
     def encode(self, rendered: str) -> list[int]:
-        """Token ids of a text that a template made of guarded messages; raises `InvalidRequest`."""
+        """Token ids of a text rendered from guarded messages; raises `InvalidRequest`."""
         spellings, parts, start = self._find(rendered), list[str](), 0
         for spelling in spellings:
             parts += [self.plain(rendered[start : spelling.start]), spelling.token]
             start = spelling.end
         parts.append(self.plain(rendered[start:]))
         ids = self._encode_slow(parts) if self._aliased is None else self._encode_fast(parts)
-        found = Counter(i for i in ids if i in self._counted)
-        meant = Counter(self._ids[spelling.token] for spelling in spellings)
-        for token_id in found:
-            if found[token_id] > meant[token_id]:
+        encoded = Counter(i for i in ids if i in self._counted)
+        expected = Counter(self._ids[spelling.token] for spelling in spellings)
+        for token_id in encoded:
+            if encoded[token_id] > expected[token_id]:
                 raise InvalidRequest(
                     f"messages spell the control token {self._name(token_id)}, which this "
-                    "tokenizer cannot take for text"
+                    "tokenizer cannot encode as text"
                 )
         return ids
 
@@ -170,7 +170,7 @@ class ControlTokens:
                 parts += [text[start : spelling.start + 1], self._break]
                 start = spelling.start + 1
             text = "".join([*parts, text[start:]])
-        # What is next to it in the template, or another string, must not complete a token.
+        # Neighboring text in the template must not complete a control token.
         if text and text in self._all:
             return f"{self._break}{text}{self._break}"
         sizes = range(1, min(self._longest, len(text) + 1))
@@ -181,16 +181,16 @@ class ControlTokens:
         return text
 
     def _find(self, text: str) -> list[Spelling]:
-        """Control tokens that are spelled in a text, the longest of those that begin first."""
+        """Spellings of control tokens in a text, leftmost longest."""
         if not any(first in text for first in self._firsts):
             return []
         if len(text) < LONG_TEXT:
-            found = self._finder.encode(text, add_special_tokens=False)
+            encoding = self._finder.encode(text, add_special_tokens=False)
         else:
-            (found,) = self._finder.encode_batch([text], add_special_tokens=False)
+            (encoding,) = self._finder.encode_batch([text], add_special_tokens=False)
         return [
             Spelling(start, end, text[start:end])
-            for i, (start, end) in zip(found.ids, found.offsets, strict=True)
+            for i, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
             if i
         ]
 
@@ -199,7 +199,7 @@ class ControlTokens:
 
 
 def _finder(ids: Mapping[str, int]) -> FastTokenizer:
-    """A tokenizer in which everything that is no control token has the id 0."""
+    """Tokenizer that encodes everything but control tokens as id 0."""
     other = nonce()
     finder = FastTokenizer(models.WordLevel(vocab={other: 0}, unk_token=other))
     finder.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in ids])
@@ -209,7 +209,7 @@ def _finder(ids: Mapping[str, int]) -> FastTokenizer:
 def _aliased(
     backend: FastTokenizer, ids: Mapping[str, int], aliases: Mapping[str, str]
 ) -> FastTokenizer:
-    """The same tokenizer, which knows control tokens by their aliases; nothing is merged to one."""
+    """Copy of a tokenizer that knows control tokens by aliases only, and has no merges to them."""
     raw = json.loads(backend.to_str())
     raw["post_processor"] = raw["truncation"] = raw["padding"] = None
     for token in raw["added_tokens"]:
@@ -228,15 +228,15 @@ def _aliased(
     copy = FastTokenizer.from_str(json.dumps(raw))
     for token, token_id in ids.items():
         if copy.token_to_id(aliases[token]) != token_id:
-            raise InvalidCheckpoint(f"the tokenizer has no one id for its token {token!r}")
-    if isinstance(vocab, dict):  # no merges make an alias
+            raise InvalidCheckpoint(f"the tokenizer has no unique id for its token {token!r}")
+    if isinstance(vocab, dict):  # no merge results in an alias
         added = {token["content"] for token in raw["added_tokens"]}
-        unmade = [alias for alias in aliases.values() if alias not in added]
-        copy.add_special_tokens([AddedToken(alias, normalized=False) for alias in unmade])
+        missing = [alias for alias in aliases.values() if alias not in added]
+        copy.add_special_tokens([AddedToken(alias, normalized=False) for alias in missing])
     return copy
 
 
 def _touches(merge: Any, ids: Mapping[str, int]) -> bool:
-    """Whether a merge makes a control token, or takes one."""
+    """True if a merge has a control token as input or result."""
     left, right = _pair(merge)
     return left in ids or right in ids or left + right in ids

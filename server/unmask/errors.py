@@ -1,12 +1,12 @@
-"""Errors that cross a boundary; each maps to one HTTP status in `unmask.api.errors`."""
+"""Public exceptions; each maps to an HTTP status in `unmask.api.errors`."""
 
 
 class UnmaskError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base class of this package's exceptions."""
 
 
 class InvalidRequest(UnmaskError):
-    """A value sent by a user is wrong; `field` names it as the user spelled it."""
+    """Invalid value of a request; `field` is its name in the request."""
 
     def __init__(self, message: str, *, field: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -15,17 +15,17 @@ class InvalidRequest(UnmaskError):
         self.code = code
 
 
-def context_exceeded(max_model_len: int, given: str, field: str) -> InvalidRequest:
-    """The refusal of what the context cannot hold, in words that clients look for."""
+def context_exceeded(max_model_len: int, detail: str, field: str) -> InvalidRequest:
+    """Error for a request longer than the context, in OpenAI's wording, which clients parse."""
     return InvalidRequest(
-        f"This model's maximum context length is {max_model_len} tokens. However, {given}.",
+        f"This model's maximum context length is {max_model_len} tokens. However, {detail}.",
         field=field,
         code="context_length_exceeded",
     )
 
 
 class QueueFull(UnmaskError):
-    """No more requests may wait; try again after `retry_after_s` seconds."""
+    """The queue has no room for a request; retry after `retry_after_s` seconds."""
 
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
@@ -34,16 +34,16 @@ class QueueFull(UnmaskError):
 
 
 class EngineStopped(UnmaskError):
-    """The engine is shutting down, or died; the message says which."""
+    """The engine is shutting down or has failed; the message says which."""
 
 
 class EngineStarting(UnmaskError):
-    """The model is still being loaded; the message says how far."""
+    """The model is being loaded; the message has the progress."""
 
 
 class InvalidConfig(UnmaskError):
-    """A configuration file, environment variable or flag is wrong."""
+    """Invalid configuration file, environment variable or flag."""
 
 
 class InvalidCheckpoint(UnmaskError):
-    """A checkpoint folder lacks what is needed to serve it, or contradicts itself."""
+    """Incomplete, inconsistent or unsupported checkpoint."""

@@ -1,4 +1,4 @@
-"""The engine without HTTP: prompts in, completions out, in the caller's own thread."""
+"""In-process API without HTTP: completions in the caller's thread."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ Conversation = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One finished answer; `token_ids` includes the end-of-sequence token, `text` does not."""
+    """Finished answer; `token_ids` includes the end-of-sequence token, `text` does not."""
 
     prompt_token_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
@@ -37,9 +37,10 @@ class Completion:
 
 
 class LLM:
-    """A diffusion language model in this process; for one thread at a time.
+    """In-process diffusion language model; not thread-safe.
 
-    `model` is a checkpoint folder, by default the embedded model. Raises `InvalidCheckpoint`.
+    `model` is a checkpoint folder or hub repository, by default the embedded model. Raises
+    `InvalidCheckpoint`.
     """
 
     def __init__(
@@ -63,16 +64,14 @@ class LLM:
 
     @property
     def model(self) -> ModelInfo:
-        """What is known of the model."""
         return self._engine.loaded.info
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The model's tokenizer."""
         return self._engine.loaded.tokenizer
 
     def close(self) -> None:
-        """Drop every unfinished request."""
+        """Drop all unfinished requests."""
         self._engine.fail_all("closed")
 
     def generate(
@@ -82,10 +81,10 @@ class LLM:
         *,
         suffix: Prompt | None = None,
     ) -> list[Completion]:
-        """Complete a prompt or many together, as text or token ids, in the order given.
+        """Complete prompts (texts or token ids) in one batch; results are in their order.
 
-        What is to follow each answer may be given as `suffix`, if attention spans all of it. Raises
-        `InvalidRequest` before anything is computed if one of them can never be served.
+        `suffix` follows each answer, for models with full attention. Raises `InvalidRequest` before
+        any computation if a request can never be served.
         """
         encoded = [self._encode(prompt) for prompt in _as_prompts(prompts)]
         return self._run(encoded, sampling, self._encode_suffix(suffix or ()))
@@ -95,7 +94,7 @@ class LLM:
         conversations: Conversation | Sequence[Conversation],
         sampling: SamplingParams | Sequence[SamplingParams] | None = None,
     ) -> list[Completion]:
-        """Answer a conversation or many, each a list of messages with `role` and `content`."""
+        """Answer conversations, each a list of messages with `role` and `content`."""
         if conversations and isinstance(conversations[0], Mapping):
             conversations = [cast(Conversation, conversations)]
         many = cast(Sequence[Conversation], conversations)
@@ -109,7 +108,7 @@ class LLM:
         refinements: RefinementOptions | None = None,
         suffix: Prompt | None = None,
     ) -> Iterator[Event]:
-        """Events of one completion as they happen; closing the iterator drops the request."""
+        """Events of one completion as they occur; closing the iterator aborts the request."""
         request = self._request(
             self._encode(prompt),
             sampling or SamplingParams(),
@@ -131,7 +130,7 @@ class LLM:
         return self.tokenizer.encode(suffix) if isinstance(suffix, str) else list(suffix)
 
     def _encode(self, prompt: Prompt) -> list[int]:
-        """Token ids of a prompt, with those that the tokenizer adds to every text."""
+        """Token ids of a prompt; texts get the tokenizer's special tokens, such as BOS."""
         if isinstance(prompt, str):
             return self.tokenizer.encode(prompt, add_special_tokens=True)
         return list(prompt)
@@ -157,7 +156,7 @@ class LLM:
         if len(sampling) != len(prompts):
             raise ValueError(f"{len(prompts)} prompts, but {len(sampling)} sampling parameters")
         pairs = zip(prompts, sampling, strict=True)
-        requests = [self._request(ids, own, suffix) for ids, own in pairs]
+        requests = [self._request(ids, params, suffix) for ids, params in pairs]
         for request in requests:
             self._engine.check(request)
         deltas: dict[str, list[Delta]] = {request.request_id: [] for request in requests}
@@ -166,7 +165,7 @@ class LLM:
                 self._engine.add(request)
             while self._engine.has_work:
                 for event in self._engine.step():
-                    assert not isinstance(event, Failure), "a synchronous engine raises instead"
+                    assert not isinstance(event, Failure), "an in-process engine raises instead"
                     if isinstance(event, Delta):
                         deltas[event.request_id].append(event)
         except BaseException:

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the engine and of the HTTP server."""
+"""Prometheus metrics of the engine and the HTTP server."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -38,7 +38,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 @dataclass(frozen=True, slots=True)
 class BuildInfo:
-    """The labels of `unmask_build_info`, beside the model's name."""
+    """Labels of `unmask_build_info`, besides the model's name."""
 
     version: str
     device: str
@@ -47,15 +47,15 @@ class BuildInfo:
 
 
 def value_of(source: Counter | Histogram, suffix: str = "_total") -> float:
-    """A sample of a metric without labels: `_total` of counters, `_sum`, `_count` of histograms."""
+    """Value of a metric without labels; `suffix` is `_total`, or `_sum` or `_count`."""
     (family,) = source.collect()
     return next(s.value for s in family.samples if s.name == family.name + suffix)
 
 
 class BatchHistogram:
-    """A histogram that takes many values at once, as a step has one for each of its requests.
+    """Histogram that observes many values in one call, such as one a request of a step.
 
-    `prometheus_client`'s own takes a lock and a walk over the buckets for each.
+    `prometheus_client`'s takes a lock and scans the buckets for each value.
     """
 
     def __init__(self, name: str, text: str, buckets: Sequence[float]) -> None:
@@ -65,7 +65,7 @@ class BatchHistogram:
         self._sum = 0.0
 
     def observe(self, values: Sequence[float]) -> None:
-        """Count values, all from one thread."""
+        """Count values; call it from one thread only."""
         if not values:
             return
         places = np.searchsorted(self._bounds, values)
@@ -73,7 +73,6 @@ class BatchHistogram:
         self._sum += float(np.sum(values))
 
     def collect(self) -> Iterable[Metric]:
-        """The only family."""
         bounds = [*map(floatToGoString, self._bounds), "+Inf"]
         counts = np.cumsum(self._counts).tolist()
         family = HistogramMetricFamily(self._name, self._text)
@@ -82,11 +81,11 @@ class BatchHistogram:
 
 
 class Metrics:
-    """One registry per engine, so that several engines live in one process without clashing."""
+    """Metrics of one engine in a registry, so that a process may have several engines."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._labels: Mapping[str, str] = {}  # of every family of ours, once a model has a name
+        self._labels: Mapping[str, str] = {}  # of all `unmask_` families, once the model is known
         ProcessCollector(registry=self.registry)
         counter, histogram = self._counter, self._histogram
         self.generated_tokens = counter("generated_tokens", "Final tokens delivered to requests.")
@@ -197,7 +196,7 @@ class Metrics:
     def watch(
         self, status: Callable[[], EngineStatus], *, model_name: str, build: BuildInfo
     ) -> None:
-        """Name the model in every family, and export gauges read from `status` at each scrape."""
+        """Label all families with the model, and add gauges that read `status` at each scrape."""
         self._labels = {"model_name": model_name}
         Info("unmask_build", "The program, and what it runs on.", registry=self.registry).info(
             asdict(build)
@@ -214,7 +213,7 @@ class Metrics:
     def record_finish(
         self, reason: FinishReason, usage: Usage, *, first_token_s: float | None, latency_s: float
     ) -> None:
-        """Count one ended request; times are seconds since its arrival."""
+        """Record a finished request; times are seconds since its arrival."""
         self.finished.labels(reason.value).inc()
         if reason is FinishReason.ABORT:
             self.aborted.inc()
@@ -226,20 +225,20 @@ class Metrics:
             self.per_token_s.observe((latency_s - first_token_s) / (usage.completion_tokens - 1))
 
     def record_answer(self, method: str, handler: str, status: int, elapsed_s: float) -> None:
-        """Count an HTTP request that ended; `handler` is a route's template, never a path."""
+        """Record a finished HTTP request; `handler` is the route's template, never a path."""
         method = method if method in METHODS else "other"
         self.answers.labels(method, handler, str(status)).inc()
         self.answer_s.labels(method, handler).observe(elapsed_s)
 
     def render(self) -> bytes:
-        """The text exposition format that Prometheus scrapes."""
+        """Metrics in Prometheus' text format."""
         return generate_latest(_Exported(self.registry, self._labels))
 
 
 class _Exported:
-    """The families of a registry, ours with fixed labels, without the times of their creation.
+    """Families of a registry without `_created` samples, and with labels on `unmask_` families.
 
-    `prometheus_client` can leave those times out for the whole process only.
+    `prometheus_client` can only disable `_created` for the whole process.
     """
 
     def __init__(self, registry: CollectorRegistry, labels: Mapping[str, str]) -> None:
@@ -247,7 +246,6 @@ class _Exported:
         self._labels = labels
 
     def collect(self) -> Iterable[Metric]:
-        """The families as they are exported."""
         for family in self._registry.collect():
             created = f"{family.name}_created"
             labels = self._labels if family.name.startswith(PREFIX) else {}

@@ -1,21 +1,21 @@
 """Renders a chat template for one short message: `python -P template_trial.py < TEMPLATE`.
 
-A process of its own, whose time and memory are bounded, as a template may loop for ever or ask for
-a string of gigabytes. Exits with 0 where it is rendered, or refuses the message; see `EXIT_BEYOND`.
+Runs in a subprocess with bounded time and memory: a template may loop forever or build a string of
+gigabytes. Exits with 0 if the template renders or refuses the message, else with `EXIT_BEYOND`.
 """
 
 import resource
 import sys
 from datetime import datetime
 
-EXIT_BEYOND = 3  # it wants more than is allowed; beyond the time the process is killed
+EXIT_BEYOND = 3  # over a memory or length limit; the time limit kills the process
 CPU_S = 3
 MEMORY_BYTES = 2**30
 MAX_CHARS = 2**20
 
 
 def main() -> int:
-    """Render what is on stdin as transformers would."""
+    """Render the template on stdin in transformers' environment; returns the exit code."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
@@ -38,7 +38,7 @@ def main() -> int:
         )
     except MemoryError:
         return EXIT_BEYOND
-    except Exception:  # its own affair: a chat is told so
+    except Exception:  # an error of the template; `Tokenizer.apply_chat` reports it
         return 0
     return EXIT_BEYOND if len(text) > MAX_CHARS else 0
 

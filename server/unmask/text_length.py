@@ -1,17 +1,17 @@
-"""The fewest tokens that a text can have, known without encoding it."""
+"""Lower bound of a text's number of tokens, without encoding it."""
 
 import json
 from typing import Any
 
-NFC_FACTOR = 4  # characters that composition makes one, at most
+NFC_FACTOR = 4  # most characters that composition joins into one
 BYTE_TOKENS = frozenset(f"<0x{byte:02X}>" for byte in range(256))
 
 
 def chars_per_token(tokenizer_json: str) -> int | None:
-    """The most characters that one token of a text stands for; None where nothing bounds them.
+    """Largest number of characters a token; None if there is no bound.
 
-    That is so where each byte has a token, so that none is unknown, and where texts are not made
-    shorter before they are cut into tokens. `tokenizer_json` is the content of `tokenizer.json`.
+    Needs a token for each byte, so that no text is unknown, and a normalizer that does not drop
+    characters. `tokenizer_json` is the content of `tokenizer.json`.
     """
     raw = json.loads(tokenizer_json)
     model = raw["model"]
@@ -19,7 +19,7 @@ def chars_per_token(tokenizer_json: str) -> int | None:
     if model["type"] not in ("BPE", "Unigram") or factor is None:
         return None
     if any(token["lstrip"] or token["rstrip"] for token in raw["added_tokens"]):
-        return None  # takes any number of spaces with it
+        return None  # such a token includes any number of spaces
     vocab = model["vocab"]
     texts = set(vocab) if isinstance(vocab, dict) else {text for text, _ in vocab}
     if not (_is_byte_level(raw["pre_tokenizer"], texts) or _falls_back(model, texts)):
@@ -51,7 +51,7 @@ def _normalizer_factor(normalizer: Any) -> int | None:
 
 
 def _is_byte_level(pre_tokenizer: Any, texts: set[str]) -> bool:
-    """Whether texts are cut into bytes, each of which has a token."""
+    """True if texts are split into bytes and each byte has a token."""
     if pre_tokenizer is None:
         return False
     if pre_tokenizer["type"] == "Sequence":
@@ -62,7 +62,7 @@ def _is_byte_level(pre_tokenizer: Any, texts: set[str]) -> bool:
 
 
 def _splits_only(parts: list[Any]) -> bool:
-    """Whether nothing of a text is dropped."""
+    """True if pre-tokenizers drop no characters."""
     return all(
         part["type"] == "Digits" or (part["type"] == "Split" and part["behavior"] != "Removed")
         for part in parts

@@ -1,4 +1,4 @@
-"""Text to tokens and back, chat templates, and incremental decoding for streams."""
+"""Tokenizer with chat templates, and incremental decoding of streams."""
 
 import functools
 import logging
@@ -21,41 +21,39 @@ from unmask.text_length import chars_per_token
 logger = logging.getLogger(__name__)
 
 REPLACEMENT = "�"
-FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # one of which every tokenizer has
+FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # every tokenizer has one of them
 MAX_DIGITS = 9  # of a token id
-MAX_HELD = 16  # tokens of no whole text; a character has four at most
-LONG_TEXT = 2_000  # characters, from which on other threads go on while a text is encoded
-TRIAL_S = 15.0  # of a busy machine, for what takes at most a few of a core
+MAX_PENDING = 16  # tokens without whole text; a character has four at most
+LONG_TEXT = 2_000  # characters; longer texts are encoded in batches, which release the GIL
+TRIAL_S = 15.0  # wall time on a busy machine for a trial of at most `CPU_S`
 
 
-class Numbers:
-    """What stands in for a tokenizer where a checkpoint has none: text is token ids, `" 12 7"`."""
+class IdTokenizer:
+    """Tokenizer of checkpoints without one: texts are token ids, such as `" 12 7"`."""
 
     eos_token_id = mask_token_id = chat_template = None
 
     def encode(self, text: str, **_: Any) -> list[int]:
-        """The ids that a text consists of; raises `InvalidRequest`."""
+        """Token ids in a text; raises `InvalidRequest`."""
         for word in text.split():
             if not (word.isascii() and word.isdigit() and len(word) <= MAX_DIGITS):
                 raise InvalidRequest(
-                    f"this checkpoint has no tokenizer: give token ids, also as text; {word!r:.40} "
-                    "is none"
+                    "this checkpoint has no tokenizer: send token ids, also as text; "
+                    f"{word!r:.40} is not a token id"
                 )
         return [int(word) for word in text.split()]
 
     def decode(self, ids: Sequence[int], **_: Any) -> str:
-        """Every id, with a space before it."""
         return "".join(f" {i}" for i in ids)
 
     def get_added_vocab(self) -> dict[str, int]:
-        """Nothing."""
         return {}
 
 
 def _check_templates(templates: Any, folder: Path) -> None:
-    """Raise `InvalidCheckpoint` for a chat template without end; there may be several by name."""
+    """Raise `InvalidCheckpoint` if a chat template, or one of several by name, is unbounded."""
     for template in templates.values() if isinstance(templates, dict) else [templates]:
-        if isinstance(template, str) and not _ends(template):
+        if isinstance(template, str) and not _is_bounded(template):
             raise InvalidCheckpoint(
                 f"the chat template of {folder} takes more than {template_trial.CPU_S} s or "
                 f"{template_trial.MEMORY_BYTES >> 20} MiB for one short message"
@@ -63,8 +61,8 @@ def _check_templates(templates: Any, folder: Path) -> None:
 
 
 @functools.lru_cache(maxsize=64)
-def _ends(template: str) -> bool:
-    """Whether a template is rendered within bounds, which a process of its own finds out."""
+def _is_bounded(template: str) -> bool:
+    """True if a subprocess renders a template within its time and memory limits."""
     command = [sys.executable, "-P", template_trial.__file__]
     try:
         run = subprocess.run(
@@ -72,21 +70,22 @@ def _ends(template: str) -> bool:
         )
     except subprocess.TimeoutExpired:
         return False
-    except OSError as error:  # no process can be had, which is no fault of the template
-        logger.warning("the chat template is not tried: %s", error)
+    except OSError as error:  # the process could not be started; not the template's fault
+        logger.warning("chat template: not checked for endless loops: %s", error)
         return True
     return run.returncode >= 0 and run.returncode != template_trial.EXIT_BEYOND
 
 
 class Tokenizer:
-    """A Hugging Face tokenizer behind the few calls the server needs; thread-safe to read."""
+    """Hugging Face tokenizer behind the calls that the server needs; thread-safe."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        # The library below a fast tokenizer takes a third of its time. Others have their own.
+        # Calling the Rust tokenizer directly takes a third of the time of a fast tokenizer's calls.
+        # Subclasses may override these calls.
         is_fast = type(inner) is PreTrainedTokenizerFast
         self._backend = inner.backend_tokenizer if is_fast else None
-        # Whether a text is the bytes of its tokens, so that whole characters need no context.
+        # True if a text is the concatenated bytes of its tokens: decoding needs no context.
         self.decodes_bytes = is_fast and isinstance(inner.backend_tokenizer.decoder, ByteLevel)
         if self._backend is not None:
             self._backend.no_truncation()
@@ -103,13 +102,13 @@ class Tokenizer:
     def from_folder(cls, folder: Path) -> "Tokenizer":
         """Load `tokenizer.json` and its chat template; raises `InvalidCheckpoint`.
 
-        Without any file of a tokenizer, tokens are `Numbers`.
+        Uses `IdTokenizer` if the folder has no tokenizer file.
         """
         if not any(list(folder.glob(pattern)) for pattern in FILES):
             logger.warning("%s has no tokenizer: prompts and answers are token ids", folder)
-            return cls(Numbers())
-        # tokenizer.json says everything; AutoTokenizer would try to make sense of config.json too,
-        # and takes long to import.
+            return cls(IdTokenizer())
+        # tokenizer.json is enough; AutoTokenizer would parse config.json too, and is slow to
+        # import.
         kind: type[Any] = PreTrainedTokenizerFast
         if not (folder / "tokenizer.json").is_file():
             if is_byte_bpe(folder):
@@ -123,7 +122,7 @@ class Tokenizer:
             tokenizer = cls(
                 kind.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
             )
-        except Exception as error:  # of several libraries, each with its own kinds
+        except Exception as error:  # of several libraries, without a common base
             reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
             raise InvalidCheckpoint(f"no usable tokenizer in {folder}: {reason[0]}") from error
         _check_templates(tokenizer._inner.chat_template, folder)
@@ -131,36 +130,35 @@ class Tokenizer:
 
     @property
     def eos_token_id(self) -> int | None:
-        """The tokenizer's own end-of-sequence token, if it names one."""
+        """End-of-sequence token in the tokenizer's files, if any."""
         value: int | None = self._inner.eos_token_id
         return value
 
     @property
     def mask_token_id(self) -> int | None:
-        """The token that the tokenizer itself calls its mask, if it does."""
+        """Mask token in the tokenizer's files, if any."""
         value: int | None = getattr(self._inner, "mask_token_id", None)
         return value
 
     def added_token_id(self, text: str) -> int | None:
-        """The id of a token that was added to the vocabulary, such as a special one, if it is."""
+        """Id of an added token, such as a special one; None if there is none."""
         added: dict[str, int] = self._inner.get_added_vocab()
         return added.get(text)
 
     @property
     def num_tokens(self) -> int | None:
-        """One more than the largest id with a text; None if any id may have one."""
-        if isinstance(self._inner, Numbers):
+        """Largest id with a text, plus one; None if all ids have a text."""
+        if isinstance(self._inner, IdTokenizer):
             return None
         ids: dict[str, int] = self._inner.get_vocab()
         return max(ids.values(), default=-1) + 1
 
     @property
     def has_chat_template(self) -> bool:
-        """Whether `apply_chat` can work."""
         return self._inner.chat_template is not None
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
-        """Token ids of `text`; special tokens spelled out in it are recognised."""
+        """Token ids of `text`; special tokens spelled in it are recognised."""
         if self._backend is not None:
             return _encode_fast(self._backend, text, add_special_tokens=add_special_tokens)
         ids: list[int] = self._inner.encode(text, add_special_tokens=add_special_tokens)
@@ -168,21 +166,21 @@ class Tokenizer:
 
     @functools.cached_property
     def chars_per_token(self) -> int | None:
-        """The most characters that a token stands for; None where nothing bounds them."""
+        """Largest number of characters a token; None if there is no bound."""
         return None if self._backend is None else chars_per_token(self._backend.to_str())
 
     def check_length(self, text: str, max_tokens: int, field: str) -> None:
-        """Raise `InvalidRequest` for a text that has more than `max_tokens`, whatever is in it."""
-        most = self.chars_per_token
-        if most is not None and len(text) > most * max_tokens:
+        """Raise `InvalidRequest` for a text too long for `max_tokens`, without encoding it."""
+        per_token = self.chars_per_token
+        if per_token is not None and len(text) > per_token * max_tokens:
             raise context_exceeded(
                 max_tokens,
-                f"{len(text)} characters are at least {-(-len(text) // most)} tokens",
+                f"{len(text)} characters are at least {-(-len(text) // per_token)} tokens",
                 field,
             )
 
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
-        """Text of `token_ids`; bytes that are no whole character become U+FFFD."""
+        """Text of `token_ids`; bytes of incomplete characters become U+FFFD."""
         text: str
         if self._byte_decoder is not None and skip_special_tokens:
             return self._byte_decoder.decode(token_ids)
@@ -197,14 +195,14 @@ class Tokenizer:
         return text
 
     def token_text(self, token_id: int) -> str:
-        """Text of a single token, special tokens spelled out."""
+        """Text of a single token, special tokens included."""
         text = self._texts.get(token_id)
         if text is None:
             text = self._texts[token_id] = self.decode([token_id], skip_special_tokens=False)
         return text
 
     def reserve(self, token_ids: Iterable[int]) -> None:
-        """Let no text of a message yield these tokens of the model, nor any special one.
+        """Protect these tokens of the model, like special ones, against spellings in messages.
 
         Takes a second for a large vocabulary with a chat template.
         """
@@ -228,10 +226,10 @@ class Tokenizer:
         template_options: Mapping[str, Any] | None = None,
         max_tokens: int | None = None,
     ) -> list[int]:
-        """Token ids of a conversation; raises `InvalidRequest` when the template refuses it.
+        """Token ids of a conversation; control tokens spelled in messages are encoded as text.
 
-        So does a text that can only have more than `max_tokens`, before it is encoded. Control
-        tokens come from the template alone: where a message spells one, it is text.
+        Raises `InvalidRequest` if the template refuses the messages, or if the text is too long for
+        `max_tokens`, before encoding it.
         """
         if not self.has_chat_template:
             raise InvalidRequest("this model has no chat template; use /v1/completions")
@@ -246,7 +244,7 @@ class Tokenizer:
                     continue_final_message=continue_final_message,
                     **options,
                 )
-            except Exception as error:  # templates raise whatever jinja and their authors chose
+            except Exception as error:  # templates can raise any exception
                 raise InvalidRequest(
                     f"the chat template refused the messages: {controls.plain(str(error))}",
                     field="messages",
@@ -254,10 +252,11 @@ class Tokenizer:
             return text
 
         options = template_options or {}
-        most = self.chars_per_token
-        if max_tokens is not None and most is not None:
-            given = sum(len(text) for m in messages for text in m.values() if isinstance(text, str))
-            if given > most * max_tokens:  # most likely too long, and guarding it takes long
+        per_token = self.chars_per_token
+        if max_tokens is not None and per_token is not None:
+            texts = [text for m in messages for text in m.values() if isinstance(text, str)]
+            # Most likely too long: check before guarding, which is slow.
+            if sum(map(len, texts)) > per_token * max_tokens:
                 text = render([dict(message) for message in messages], options)
                 self.check_length(text, max_tokens, "messages")
         text = render(
@@ -273,26 +272,25 @@ def _encode_fast(backend: Any, text: str, *, add_special_tokens: bool) -> list[i
     ids: list[int]
     if len(text) < LONG_TEXT:
         ids = backend.encode(text, add_special_tokens=add_special_tokens).ids
-    else:  # only batches leave the interpreter to other threads
+    else:  # only batches release the GIL
         (encoding,) = backend.encode_batch_fast([text], add_special_tokens=add_special_tokens)
         ids = encoding.ids
     return ids
 
 
 class StreamDecoder:
-    """Decodes a growing token sequence into text that is only ever appended to.
+    """Incremental decoder: text is only appended, and does not depend on the chunks of tokens.
 
-    Text is held back while its last character may still change. Tokens before a point at which the
-    text is whole are told and kept as context only: decoders treat the first token of a text
-    apart, and those of bytes give up a run of them that is cut in a character. The text does not
-    depend on the pieces in which tokens come.
+    Tokens are pending while their last character may still change. The last emitted tokens are kept
+    as context: decoders treat the first token of a text in a special way, and byte decoders
+    replace a run of bytes that is cut within a character.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._context: list[int] = []
         self._context_text = ""
-        self._held: list[int] = []
+        self._pending: list[int] = []
 
     def push(self, token_ids: Sequence[int]) -> str:
         """Text made final by `token_ids`."""
@@ -300,59 +298,59 @@ class StreamDecoder:
             return ""
         if self._tokenizer.decodes_bytes:
             return self._push_bytes(token_ids)
-        if not self._held:
+        if not self._pending:
             text = self._tokenizer.decode([*self._context, *token_ids])
             fresh = text[len(self._context_text) :]
             if text.startswith(self._context_text) and REPLACEMENT not in fresh:
-                self._tell(token_ids, fresh)
+                self._keep_context(token_ids, fresh)
                 return fresh
         return "".join(self._push_one(token_id) for token_id in token_ids)
 
     def flush(self) -> str:
-        """The rest of the text, incomplete characters included."""
-        fresh = self._text_of(self._held)
-        self._context, self._context_text, self._held = [], "", []
+        """Text of all pending tokens, incomplete characters included."""
+        fresh = self._text_of(self._pending)
+        self._context, self._context_text, self._pending = [], "", []
         return fresh
 
     def _push_bytes(self, token_ids: Sequence[int]) -> str:
-        """Text made final where a text is the bytes of its tokens and needs no context."""
-        self._held.extend(token_ids)
-        text = self._tokenizer.decode(self._held)
+        """`push` for tokenizers with `decodes_bytes`, which need no context."""
+        self._pending.extend(token_ids)
+        text = self._tokenizer.decode(self._pending)
         if not text.endswith(REPLACEMENT):
-            self._held.clear()
+            self._pending.clear()
             return text
-        if len(self._held) > MAX_HELD and (cut := self._cut(text)) is not None:
-            text = self._tokenizer.decode(self._held[:cut])
-            del self._held[:cut]
+        if len(self._pending) > MAX_PENDING and (cut := self._cut(text)) is not None:
+            text = self._tokenizer.decode(self._pending[:cut])
+            del self._pending[:cut]
             return text
         return ""
 
     def _push_one(self, token_id: int) -> str:
-        self._held.append(token_id)
-        fresh = self._text_of(self._held)
+        self._pending.append(token_id)
+        fresh = self._text_of(self._pending)
         if not fresh.endswith(REPLACEMENT):
-            return self._let_go(len(self._held), fresh)
-        if len(self._held) > 1 and (cut := self._whole_from()) is not None:
-            return self._let_go(cut, self._text_of(self._held[:cut])) + self._let_go(
-                len(self._held), self._text_of(self._held)
+            return self._emit(len(self._pending), fresh)
+        if len(self._pending) > 1 and (cut := self._whole_from()) is not None:
+            return self._emit(cut, self._text_of(self._pending[:cut])) + self._emit(
+                len(self._pending), self._text_of(self._pending)
             )
-        if len(self._held) > MAX_HELD and (cut := self._cut(fresh)) is not None:
-            return self._let_go(cut, self._text_of(self._held[:cut]))
+        if len(self._pending) > MAX_PENDING and (cut := self._cut(fresh)) is not None:
+            return self._emit(cut, self._text_of(self._pending[:cut]))
         return ""
 
     def _whole_from(self) -> int | None:
-        """The number of held tokens, bytes of nothing, without which the rest is whole."""
-        for cut in range(1, len(self._held)):
-            rest = self._text_of(self._held[cut:], alone=True)
+        """Fewest leading pending tokens without which the rest is whole text, or None."""
+        for cut in range(1, len(self._pending)):
+            rest = self._text_of(self._pending[cut:], alone=True)
             if rest and not rest.endswith(REPLACEMENT):
                 return cut
         return None
 
     def _cut(self, fresh: str) -> int | None:
-        """A place to cut the held tokens so that nothing is lost; they are no one character."""
-        for cut in range(len(self._held) - 1, len(self._held) - 4, -1):
-            rest = self._text_of(self._held[cut:], alone=True)
-            if self._text_of(self._held[:cut]) + rest == fresh:
+        """Index that splits the pending tokens without changing their text, or None."""
+        for cut in range(len(self._pending) - 1, len(self._pending) - 4, -1):
+            rest = self._text_of(self._pending[cut:], alone=True)
+            if self._text_of(self._pending[:cut]) + rest == fresh:
                 return cut
         return None
 
@@ -363,22 +361,24 @@ class StreamDecoder:
             fresh = text[len(self._context_text) :]
             if text.startswith(self._context_text) and REPLACEMENT not in self._context_text:
                 return fresh
-            # Bytes of no character spoil those beside them, in either direction.
-            apart = self._tokenizer.decode(token_ids)
-            spoils = not text.startswith(self._context_text)
-            return apart if spoils or apart.count(REPLACEMENT) < fresh.count(REPLACEMENT) else fresh
+            # Invalid bytes can turn valid ones beside them into U+FFFD, on both sides.
+            separate = self._tokenizer.decode(token_ids)
+            is_spoiled = not text.startswith(self._context_text)
+            if is_spoiled or separate.count(REPLACEMENT) < fresh.count(REPLACEMENT):
+                return separate
+            return fresh
         return self._tokenizer.decode(token_ids)
 
-    def _let_go(self, num_tokens: int, fresh: str) -> str:
-        told, self._held = self._held[:num_tokens], self._held[num_tokens:]
-        self._tell(told, fresh)
+    def _emit(self, num_tokens: int, fresh: str) -> str:
+        emitted, self._pending = self._pending[:num_tokens], self._pending[num_tokens:]
+        self._keep_context(emitted, fresh)
         return fresh
 
-    def _tell(self, token_ids: Sequence[int], fresh: str) -> None:
-        """Keep the last tokens as context, as few as have a whole text of their own."""
+    def _keep_context(self, token_ids: Sequence[int], fresh: str) -> None:
+        """Keep the shortest run of last tokens with whole text as context."""
         known = [*self._context, *token_ids]
-        if not fresh and len(known) <= MAX_HELD:
-            self._context = known  # of tokens without a text, such as special ones
+        if not fresh and len(known) <= MAX_PENDING:
+            self._context = known  # tokens without text, such as special ones
             return
         for length in range(4, 8):  # a character has four tokens at most
             tail = known[-length:]
@@ -387,5 +387,5 @@ class StreamDecoder:
                 self._context, self._context_text = tail, text
                 return
         if not self._context_text or REPLACEMENT in self._context_text:
-            self._context = list(token_ids[-MAX_HELD:])
+            self._context = list(token_ids[-MAX_PENDING:])
             self._context_text = self._tokenizer.decode(self._context)

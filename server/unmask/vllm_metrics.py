@@ -1,4 +1,4 @@
-"""The metrics that vLLM's dashboards, autoscalers and `vllm bench serve` read, from our own."""
+"""Metrics under vLLM's names, for its dashboards, autoscalers and `vllm bench serve`."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -10,11 +10,10 @@ from unmask.types import EngineStatus
 
 
 class VllmMetrics:
-    """Collects under vLLM's names, with its labels, what `metrics` has counted.
+    """Collector of `metrics` under vLLM's names and labels.
 
-    In vLLM a forward pass over a block either denoises it or, once it is full, commits it, and both
-    are counted as steps over the whole block. Commits are added here, though ours ride in a pass of
-    the next block.
+    vLLM counts a forward pass that commits a full block as a step too. Here commits share a pass
+    with the next block, and are added to the steps for comparison.
     """
 
     def __init__(
@@ -25,7 +24,7 @@ class VllmMetrics:
         self._labels = {"model_name": model_name, "engine": "0"}
 
     def collect(self) -> Iterable[Metric]:
-        """Gauges from the status, all else from our counters and histograms."""
+
         yield from self._gauges()
         yield from self._diffusion()
         m = self._metrics
@@ -92,11 +91,11 @@ class VllmMetrics:
 def _renamed(
     name: str, text: str, source: Counter | Histogram | BatchHistogram, labels: Mapping[str, str]
 ) -> Metric:
-    """The family of `source` under another name, its `reason` as vLLM's `finished_reason`."""
+    """Family of `source` under another name; its label `reason` becomes `finished_reason`."""
     (family,) = source.collect()
     renamed = Metric(name, text, family.type)
     for sample in family.samples:
-        own = {"finished_reason" if k == "reason" else k: v for k, v in sample.labels.items()}
+        extra = {"finished_reason" if k == "reason" else k: v for k, v in sample.labels.items()}
         suffix = sample.name.removeprefix(family.name)
-        renamed.samples.append(sample._replace(name=name + suffix, labels={**labels, **own}))
+        renamed.samples.append(sample._replace(name=name + suffix, labels={**labels, **extra}))
     return renamed

@@ -9,7 +9,7 @@ from tokenizers import processors
 from tests.api.fake_client import MODEL, TOKENIZER, FakeClient
 from tests.support.tiny import byte_tokenizer
 from unmask.api.unsupported import HINTS
-from unmask.cli.http import settings_of
+from unmask.cli.http import uvicorn_config
 from unmask.config import ServerConfig
 from unmask.tokenizer import Tokenizer
 
@@ -250,5 +250,5 @@ def test_idle_connections_are_kept_longer_than_clients_keep_them():
     async def app(scope, receive, send):
         raise AssertionError("nothing is sent")
 
-    assert settings_of(app, ServerConfig()).timeout_keep_alive == 75
-    assert settings_of(app, ServerConfig(keep_alive_s=0.5)).timeout_keep_alive == 1
+    assert uvicorn_config(app, ServerConfig()).timeout_keep_alive == 75
+    assert uvicorn_config(app, ServerConfig(keep_alive_s=0.5)).timeout_keep_alive == 1

@@ -6,7 +6,7 @@ import pytest
 
 from tests.api.fake_client import ANSWER, EOS_ID, MODEL, TOKENIZER, answer, failing
 from unmask.errors import EngineStopped, QueueFull
-from unmask.tokenizer import Numbers, Tokenizer
+from unmask.tokenizer import IdTokenizer, Tokenizer
 from unmask.types import Delta, Finish, FinishReason, RefinementOptions, SamplingParams, Usage
 
 CHAT = "/v1/chat/completions"
@@ -307,7 +307,7 @@ def test_refinements_are_passed_on_as_options(call, engine):
 
 
 def test_without_a_tokenizer_text_is_token_ids(call, engine):
-    engine.tokenizer = Tokenizer(Numbers())
+    engine.tokenizer = Tokenizer(IdTokenizer())
 
     def send(path=COMPLETIONS, **body):
         return call("POST", path, json=body)

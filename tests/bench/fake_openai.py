@@ -1,4 +1,4 @@
-"""A server with OpenAI's streaming API that answers as its prompt tells it to."""
+"""Fake server with OpenAI's streaming API; the prompt selects its behavior."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ import uvicorn
 
 
 class FakeOpenAI:
-    """Counts requests and the most it had at a time; the prompt is the name of a behaviour."""
+    """Counts requests and their maximum concurrency."""
 
     def __init__(self, *, tells_steps: bool = True, tells_usage: bool = True) -> None:
         self.tells_steps = tells_steps
@@ -89,7 +89,7 @@ async def _event(send: Any, content: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def served(app: FakeOpenAI) -> Iterator[str]:
-    """The address of `app` on a free port of this machine."""
+    """URL of `app` on a free local port."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
     server = uvicorn.Server(config)

@@ -1,4 +1,4 @@
-"""Closed loops of the GPU benchmark: tokens are counted as they are committed, never above that."""
+"""Closed loops of the GPU benchmark count tokens as they are committed, never more."""
 
 from dataclasses import dataclass, replace
 
@@ -24,9 +24,9 @@ class _Running:
 
 
 class FakeEngine:
-    """Commits `BLOCK / STEPS` tokens a step and request, and emits them as a block is full.
+    """Commits `BLOCK / STEPS` tokens a step and request, and emits them when a block is full.
 
-    A block takes one step more, as where steps overlap. `copies` of each commit are counted.
+    A block takes one step more, as with overlapping steps. `copies` of each commit are counted.
     """
 
     def __init__(self, copies: int = 1) -> None:
@@ -139,8 +139,8 @@ def test_counts_are_differences() -> None:
     before = Counts.read(metrics)
     metrics.committed_tokens.inc(3)
     metrics.batch_sequences.observe(7)
-    found = Counts.read(metrics).since(before)
-    assert (found.tokens, found.requests, found.steps) == (3, 7, 0)
+    measured = Counts.read(metrics).since(before)
+    assert (measured.tokens, measured.requests, measured.steps) == (3, 7, 0)
 
 
 @pytest.mark.parametrize("name", ["tiny SDAR", "tiny LLaDA", "tiny LLaDA2", "tiny DiffusionGemma"])
@@ -150,16 +150,16 @@ def test_an_engine_commits_a_block_in_its_steps_and_no_more(name: str, overlap: 
     load = Load(3, 64, 16, block=8, tokens_per_forward=4, overlap_rows=rows)
     loaded = engines.load(TINY[name], torch.device("cpu"), 1200, block_length=8)
     engine = engines.start(loaded, [replace(load, concurrency=5), load])
-    found = engines.measure(engine, sizes(TINY[name]), load, Ceilings(1e9, 1e9), least_s=0.0)
+    measured = engines.measure(engine, sizes(TINY[name]), load, Ceilings(1e9, 1e9), least_s=0.0)
     cycle = load.steps + (1 if overlap else 0)
     tokens_a_step = 3 * load.block / cycle
     if overlap and name != "tiny LLaDA":
         # A block begins behind the last step of the one before; an answer waits for its last one.
         cycle, tokens_a_step = load.steps, 3 * 16 / (2 * load.steps + 1)
-    assert found["problems"] == []
-    assert found["tokens_a_step"] == pytest.approx(tokens_a_step)
-    assert found["share_of_possible"] == pytest.approx(tokens_a_step / 3 / 8 * load.steps)
-    assert found["phases"] == phases(3, cycle)
+    assert measured["problems"] == []
+    assert measured["tokens_a_step"] == pytest.approx(tokens_a_step)
+    assert measured["share_of_possible"] == pytest.approx(tokens_a_step / 3 / 8 * load.steps)
+    assert measured["phases"] == phases(3, cycle)
     engine.check_integrity()
     assert not engine.has_work
 
@@ -168,13 +168,13 @@ def test_active_rows_commit_as_much_with_fewer_rows() -> None:
     loaded = engines.load(TINY["tiny SDAR"], torch.device("cpu"), 1200, block_length=16)
     whole = Load(3, 64, 32, block=16, tokens_per_forward=4)
     active = replace(whole, cache="block")
-    engine, own = engines.start(loaded, [whole, active]), sizes(TINY["tiny SDAR"])
-    found = [
-        engines.measure(engine, own, load, Ceilings(1e9, 1e9), least_s=0.0)
+    engine, model_sizes = engines.start(loaded, [whole, active]), sizes(TINY["tiny SDAR"])
+    measured = [
+        engines.measure(engine, model_sizes, load, Ceilings(1e9, 1e9), least_s=0.0)
         for load in (whole, active)
     ]
-    assert [one["problems"] for one in found] == [[], []]
-    assert found[1]["rows_a_step"] < 0.9 * found[0]["rows_a_step"]
+    assert [one["problems"] for one in measured] == [[], []]
+    assert measured[1]["rows_a_step"] < 0.9 * measured[0]["rows_a_step"]
 
 
 def test_eight_bit_weights_are_counted_by_how_they_are_held() -> None:

@@ -1,4 +1,4 @@
-"""Rates are counted from arrivals alone, so that every engine is judged alike."""
+"""Rates depend on arrivals alone, so that all engines are measured alike."""
 
 import pytest
 
@@ -17,22 +17,22 @@ ARRIVALS = [
 
 
 def test_all_tokens_count_from_the_first_request_to_the_last_token() -> None:
-    found = summarise(WORK, [0.0, 0.0, 3.0], ARRIVALS)
-    assert found["wall_s"] == 6.0
-    assert found["overall_tokens_per_s"] == 24 / 6
+    summary = summarise(WORK, [0.0, 0.0, 3.0], ARRIVALS)
+    assert summary["wall_s"] == 6.0
+    assert summary["overall_tokens_per_s"] == 24 / 6
 
 
 def test_the_rate_has_only_the_time_in_which_all_slots_decode() -> None:
-    found = summarise(WORK, [0.0, 0.0, 3.0], ARRIVALS)
-    assert found["decoding_s"] == (3.0 - 2.0) + (5.0 - 4.0)
-    assert found["tokens_per_s"] == 8 / 2.0
+    summary = summarise(WORK, [0.0, 0.0, 3.0], ARRIVALS)
+    assert summary["decoding_s"] == (3.0 - 2.0) + (5.0 - 4.0)
+    assert summary["tokens_per_s"] == 8 / 2.0
 
 
 def test_tokens_that_come_with_the_last_slot_s_first_ones_are_before_it() -> None:
     work = Work(concurrency=2, num_requests=2, context=4, num_tokens=8, block=4, steps=2)
     steps = [Arrival(at_s, i, 4, final=at_s == 3.0) for at_s in (1.0, 3.0) for i in (0, 1)]
-    found = summarise(work, [0.0, 0.0], steps)
-    assert (found["decoding_s"], found["tokens_per_s"]) == (2.0, 4.0)
+    summary = summarise(work, [0.0, 0.0], steps)
+    assert (summary["decoding_s"], summary["tokens_per_s"]) == (2.0, 4.0)
 
 
 def test_there_is_no_rate_where_slots_are_never_all_decoding() -> None:

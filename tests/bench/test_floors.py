@@ -1,4 +1,4 @@
-"""The floors of a step, by hand arithmetic."""
+"""Floors of a step against hand arithmetic."""
 
 import pytest
 
@@ -37,21 +37,21 @@ def test_without_a_rate_for_8_bits_the_other_one_counts() -> None:
 
 
 def test_terms_of_a_dense_step() -> None:
-    found = {term.name: term for term in terms(SIZES, StepWork(2, 16, 6, keys=9))}
-    assert found["layers"] == Term("layers", 200, 2 * 16 * 100)
-    assert found["passes"] == Term("passes", 16 * 30, 0)
-    assert found["head"] == Term("head", 100, 2 * 6 * 50)
+    by_name = {term.name: term for term in terms(SIZES, StepWork(2, 16, 6, keys=9))}
+    assert by_name["layers"] == Term("layers", 200, 2 * 16 * 100)
+    assert by_name["passes"] == Term("passes", 16 * 30, 0)
+    assert by_name["head"] == Term("head", 100, 2 * 6 * 50)
     # Two requests' windows of four keys, each of two times two numbers; queries and results of
     # three heads of two.
-    assert found["attention"] == Term("attention", 2 * 4 * 4 * 2 + 16 * 24, 4 * 16 * 6 * 4)
+    assert by_name["attention"] == Term("attention", 2 * 4 * 4 * 2 + 16 * 24, 4 * 16 * 6 * 4)
 
 
 def test_of_experts_those_that_rows_reach_are_read() -> None:
     mixed = sizes_with_experts()
-    [found] = [t for t in terms(mixed, StepWork(1, 2, 0, keys=1)) if t.name == "experts"]
-    assert found.num_bytes == pytest.approx(1000 * (1 - 0.75**2) + 2 * 7)
-    assert found.flops == 2 * 2 * 1000 * 0.25
-    assert found.eight_bits
+    [term] = [t for t in terms(mixed, StepWork(1, 2, 0, keys=1)) if t.name == "experts"]
+    assert term.num_bytes == pytest.approx(1000 * (1 - 0.75**2) + 2 * 7)
+    assert term.flops == 2 * 2 * 1000 * 0.25
+    assert term.eight_bits
 
 
 def sizes_with_experts() -> Sizes:
@@ -62,23 +62,25 @@ def sizes_with_experts() -> Sizes:
 
 
 def test_the_floor_of_a_dense_8b_is_that_of_its_bytes_or_of_its_operations() -> None:
-    ceilings, own = Ceilings(3.0e12, 7.18e14), sizes(SHAPES["SDAR-8B"])
+    ceilings, model_sizes = Ceilings(3.0e12, 7.18e14), sizes(SHAPES["SDAR-8B"])
     one, many = Load(1), Load(128)
-    step_s = serial_s(terms(own, best_work(own, one)), ceilings)
+    step_s = serial_s(terms(model_sizes, best_work(model_sizes, one)), ceilings)
     assert step_s == pytest.approx(5.2e-3, rel=0.02)  # 15 GB of weights, and little else
-    step_s = serial_s(terms(own, best_work(own, many)), ceilings)
+    step_s = serial_s(terms(model_sizes, best_work(model_sizes, many)), ceilings)
     # 128 x 36 rows of 13.9 GFLOP; 128 x 18 of 1.24 for the head; attention, and passes between.
     assert step_s == pytest.approx(89.2e-3 + 4.0e-3 + 7.8e-3 + 7.3e-3, rel=0.01)
 
 
 def test_published_sizes_add_up() -> None:
-    own = sizes(SHAPES["DiffusionGemma-26B-A4B"])
-    assert own.linear + own.other + own.head + own.experts == pytest.approx(25.2e9, rel=0.005)
-    active = own.linear + own.other + own.head + own.experts * own.share_of_experts
+    gemma = sizes(SHAPES["DiffusionGemma-26B-A4B"])
+    assert gemma.linear + gemma.other + gemma.head + gemma.experts == pytest.approx(
+        25.2e9, rel=0.005
+    )
+    active = gemma.linear + gemma.other + gemma.head + gemma.experts * gemma.share_of_experts
     assert active == pytest.approx(3.8e9, rel=0.03)
-    heads = {(s.num_kv_heads, s.head_dim, s.group_size, s.window) for s in own.layers}
+    heads = {(s.num_kv_heads, s.head_dim, s.group_size, s.window) for s in gemma.layers}
     assert heads == {(8, 256, 2, 1024), (2, 512, 8, None)}
-    assert sizes(SHAPES["SDAR-4B"]).linear + own.other == pytest.approx(3.64e9, rel=0.01)
+    assert sizes(SHAPES["SDAR-4B"]).linear + gemma.other == pytest.approx(3.64e9, rel=0.01)
 
 
 def test_a_few_experts_stand_for_all() -> None:

@@ -1,4 +1,4 @@
-"""The script for whoever has a GPU is gone through from end to end without one."""
+"""The GPU script's dry run covers all of it without a GPU."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Load against a server whose every answer is known."""
+"""Load on a server with known answers."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Loading takes little more memory than what is loaded."""
+"""Loading takes little more memory than the model."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Other engines and the HTTP server are measured in processes of their own, whatever they do."""
+"""Subprocesses that measure other engines and the HTTP server, including their failures."""
 
 import asyncio
 import itertools
@@ -59,8 +59,8 @@ def test_a_peer_that_is_not_installed_is_a_row_with_its_error() -> None:
 
 
 def test_a_module_that_takes_too_long_is_ended_and_says_so() -> None:
-    found = run_apart("peers", ["lmdeploy"], timeout_s=0.01)
-    assert found["error"][-1] == "not done after 0.01 s"
+    result = run_apart("peers", ["lmdeploy"], timeout_s=0.01)
+    assert result["error"][-1] == "not done after 0.01 s"
 
 
 def test_the_last_lines_have_no_colours() -> None:
@@ -105,7 +105,7 @@ def test_lmdeploy_s_files_are_a_checkpoint_without_weights(tmp_path: Path) -> No
 
 
 class Status(Enum):
-    """As LMDeploy's `ResponseType`."""
+    """Stand-in of LMDeploy's `ResponseType`."""
 
     SUCCESS = 0
     FINISH = 1
@@ -113,7 +113,7 @@ class Status(Enum):
 
 
 class FakeInstance:
-    """An answer of a block at a time, as LMDeploy streams it."""
+    """Streams an answer block by block, like LMDeploy."""
 
     def __init__(self, engine: "FakeEngine") -> None:
         self._engine = engine
@@ -136,7 +136,7 @@ class FakeInstance:
 
 
 class FakeEngine:
-    """What LMDeploy's engine looks like from outside."""
+    """Stand-in with the interface of LMDeploy's engine."""
 
     block = 8
 
@@ -164,12 +164,12 @@ class FakeEngine:
 
 @pytest.fixture
 def messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The names that are imported of LMDeploy, without LMDeploy."""
-    found = ModuleType("lmdeploy.messages")
-    found.GenerationConfig = SimpleNamespace  # type: ignore[attr-defined]
-    found.ResponseType = Status  # type: ignore[attr-defined]
+    """Stand-ins of the names imported from LMDeploy."""
+    module = ModuleType("lmdeploy.messages")
+    module.GenerationConfig = SimpleNamespace  # type: ignore[attr-defined]
+    module.ResponseType = Status  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "lmdeploy", ModuleType("lmdeploy"))
-    monkeypatch.setitem(sys.modules, "lmdeploy.messages", found)
+    monkeypatch.setitem(sys.modules, "lmdeploy.messages", module)
 
 
 WORK = Work(concurrency=2, num_requests=5, context=4, num_tokens=16, block=8, steps=2)

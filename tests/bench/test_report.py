@@ -1,4 +1,4 @@
-"""Results of several runs come together in one file."""
+"""Results of several runs merge in one file."""
 
 import json
 import threading

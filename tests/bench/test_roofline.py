@@ -1,4 +1,4 @@
-"""The picture of a GPU's result."""
+"""Roofline picture of a GPU's result."""
 
 from typing import Any
 from xml.etree import ElementTree

@@ -1,9 +1,9 @@
-"""From records to numbers."""
+"""Summaries of records."""
 
 import pytest
 
+from unmask.bench.exchange import Record
 from unmask.bench.load import Run
-from unmask.bench.record import Record
 from unmask.bench.summary import Distribution, Slo, percentile, summarise
 
 
@@ -14,8 +14,8 @@ def test_percentiles_are_interpolated():
 
 
 def test_a_distribution_of_nothing_is_none():
-    assert Distribution.of_seconds([]) is None
-    assert Distribution.of_seconds([0.5]) == Distribution(500, 500, 500, 500, 500, 500)
+    assert Distribution.from_seconds([]) is None
+    assert Distribution.from_seconds([0.5]) == Distribution(500, 500, 500, 500, 500, 500)
 
 
 def test_goodput_counts_requests_that_keep_every_limit():

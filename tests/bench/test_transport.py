@@ -1,4 +1,4 @@
-"""Connections that do not wait for each other."""
+"""Connections do not wait for each other."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What is asked."""
+"""Prompts of a load."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""`unmask` as a process of its own, or within this one."""
+"""`unmask` in a subprocess or in this process."""
 
 import contextlib
 import io
@@ -25,7 +25,7 @@ ENVIRONMENT = {
 
 
 def unmask(*args: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command in a subprocess."""
     return subprocess.run(
         [sys.executable, "-m", "unmask", *args],
         input=stdin,
@@ -38,7 +38,7 @@ def unmask(*args: str, stdin: str = "", **environment: str) -> subprocess.Comple
 
 
 def unmask_here(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run a command to its end in this process, which has long imported what takes seconds."""
+    """Run a command in this process, which has the slow imports already."""
     out, err, code, root = io.StringIO(), io.StringIO(), 0, logging.getLogger()
     with (
         mock.patch.object(sys, "argv", ["unmask", *args]),
@@ -58,7 +58,7 @@ def unmask_here(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]
 
 @dataclass
 class Server:
-    """A server that is running, and what it has logged."""
+    """Running server with its log lines."""
 
     process: subprocess.Popen[str]
     url: str = ""
@@ -68,7 +68,7 @@ class Server:
 
 @contextlib.contextmanager
 def serving(*args: str) -> Iterator[Server]:
-    """`unmask serve` on a free port, from its readiness to its end."""
+    """`unmask serve` on a free port, once it is ready; killed at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "unmask", "serve", *args, "--port", "0"],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""What commands print, and how they fail."""
+"""Output and errors of the commands."""
 
 import json
 import re
@@ -55,11 +55,11 @@ def test_sampling_flags_are_fields_of_sampling_params():
         (["generate", "hi", "--block-length", "long"], "block_length must be a number or auto"),
         (["generate", "--model", "/nowhere", "hi"], "there is no config.json in /nowhere"),
         (["generate"], "a prompt is empty"),
-        (["generate", "hi", "--chat", "--suffix", "end"], "a chat has no suffix"),
+        (["generate", "hi", "--chat", "--suffix", "end"], "suffix is not supported with --chat"),
         (["generate", "hi", "--suffix", "end"], "suffix is for models whose attention spans"),
-        (["serve", "a", "--model", "b"], "give the model once"),
+        (["serve", "a", "--model", "b"], "set the model once"),
         (["serve", "--host", "256.0.0.1"], "cannot listen on 256.0.0.1"),
-        (["bench", "--rate", "1", "--concurrency", "2"], "give --concurrency or --rate, not both"),
+        (["bench", "--rate", "1", "--concurrency", "2"], "set --concurrency or --rate, not both"),
         (["bench", "--url", "http://127.0.0.1:9"], "http://127.0.0.1:9 does not list its models"),
         (["bench", "--extra", "[]"], "--extra must be a JSON object"),
         (["bench", "--endpoint", "x"], "--endpoint must be chat or completions"),
@@ -110,13 +110,13 @@ def test_generate_fills_what_is_between_two_texts(tmp_path):
     args += ["--max-tokens", "8", "--ignore-eos", "--policy", "low_confidence"]
     run = unmask_here(*args, "--suffix", " end")
     assert run.returncode == 0, run.stderr
-    told = json.loads(run.stdout)
+    output = json.loads(run.stdout)
     with LLM(config=Config(ModelConfig(path=str(tmp_path), mask_token_id=int(mask)))) as llm:
         sampling = SamplingParams(max_tokens=8, ignore_eos=True, policy="low_confidence")
         (completion,) = llm.generate("one", sampling, suffix=" end")
         *_, last = llm.stream("one", sampling, suffix=" end")
-    assert told["text"] == completion.text
-    assert told["usage"]["prompt_tokens"] == len("one end")
+    assert output["text"] == completion.text
+    assert output["usage"]["prompt_tokens"] == len("one end")
     assert last.finish == completion.finish
     assert json.loads(unmask_here(*args).stdout)["text"] != completion.text
 

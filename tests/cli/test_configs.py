@@ -1,4 +1,4 @@
-"""Every file of `configs` that names a checkpoint, with a tiny one of the published files."""
+"""Every file of `configs` that names a checkpoint, with a tiny copy of the published files."""
 
 import asyncio
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ HERE = {
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Statements of the published files and of the file of `configs`, each from where it stands."""
+    """Values from the published files and from the file of `configs`."""
 
     mask_token_id: int | None
     eos_token_ids: set[int]
@@ -123,7 +123,7 @@ every_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
 def written(file: Path, folder: Path) -> Path:
-    """The tiny checkpoint of a file of `configs`, in a folder of the published name."""
+    """Tiny checkpoint of a file of `configs`, in a folder of the published name."""
     assert file.stem in CHECKPOINTS, f"tests/support/published.py has no checkpoint {file.stem}"
     path = named_path(file)
     assert path is not None
@@ -163,8 +163,8 @@ def test_a_file_starts_its_checkpoint_with_the_published_defaults_and_answers(
         info, expected = engine.model, EXPECTED[file.stem]
         assert info.mask_token_id == expected.mask_token_id
         assert set(info.eos_token_ids) == expected.eos_token_ids
-        found = {name: getattr(info.default_sampling, name) for name in expected.sampling}
-        assert found == expected.sampling
+        sampling = {name: getattr(info.default_sampling, name) for name in expected.sampling}
+        assert sampling == expected.sampling
         assert (info.canvas, info.max_model_len) == (expected.canvas, expected.max_model_len)
         whole, streamed = ask(engine, config, question, question | {"stream": True})
     assert whole.status_code == 200, whole.text

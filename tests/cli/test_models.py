@@ -1,4 +1,4 @@
-"""The list of families says the same everywhere, and leaves nothing out."""
+"""The list of families is complete and equal in the command and in the docs."""
 
 import json
 import re

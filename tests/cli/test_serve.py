@@ -1,4 +1,4 @@
-"""A whole server: from its banner to the end of its last request."""
+"""A whole server, from its banner to the end of its last request."""
 
 import json
 import signal
@@ -46,14 +46,14 @@ def test_the_log_tells_at_intervals_what_was_done_and_nothing_while_nothing_is(t
         body = {"prompt": "abc", "max_tokens": 40, "ignore_eos": True}
         httpx.post(f"{server.url}/v1/completions", json=body, timeout=60).raise_for_status()
         time.sleep(0.6)
-    told = [line for line in server.log if "tokens/s" in line]
-    assert 1 <= len(told) < 20
-    assert " running, " in told[0]
-    assert "tokens a step" in "".join(told)
+    status_lines = [line for line in server.log if "tokens/s" in line]
+    assert 1 <= len(status_lines) < 20
+    assert " running, " in status_lines[0]
+    assert "tokens a step" in "".join(status_lines)
 
 
 def stream_then_stop(url: str, process: object, num_tokens: int) -> list[str]:
-    """The lines of a stream whose server is told to stop after its first text."""
+    """Lines of a stream whose server gets SIGTERM after the first text."""
     body = {"prompt": "abc", "max_tokens": num_tokens, "ignore_eos": True, "stream": True}
     lines = []
     with httpx.stream("POST", f"{url}/v1/completions", json=body, timeout=60) as response:

@@ -1,4 +1,4 @@
-"""A server listens while its model loads: it lives, is not ready, and tells clients to wait."""
+"""A server that listens while its model loads: live, not ready, refuses requests."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ COMPLETION = {"prompt": "hi", "max_tokens": 4}
 
 
 class Loaded(FakeClient):
-    """An engine that was loaded, and how long it was given to drain."""
+    """Loaded engine that records its time to drain."""
 
     drain_s: float | None = None
 
@@ -112,7 +112,7 @@ def test_a_model_that_cannot_be_loaded_stops_the_server_with_its_reason() -> Non
 
 
 def test_an_engine_that_is_loaded_too_late_is_stopped_and_not_told_of() -> None:
-    engine, may_end, told = StartingEngine(), threading.Event(), []
+    engine, may_end, calls = StartingEngine(), threading.Event(), []
 
     class Late(Loaded):
         def shutdown(self, timeout_s: float = 0.0) -> None:
@@ -125,13 +125,13 @@ def test_an_engine_that_is_loaded_too_late_is_stopped_and_not_told_of() -> None:
         may_end.wait(10)
         return Late()
 
-    engine.load(make, told.append, lambda: told.append("failed"))
+    engine.load(make, calls.append, lambda: calls.append("failed"))
     engine.shutdown(3.0)
     may_end.set()
     assert stopped.wait(10)
     assert engine.is_loading, "the process leaves by itself"
     assert engine.status().state == "starting"
-    assert not told
+    assert not calls
 
 
 def test_an_engine_without_a_tokenizer_that_works_is_stopped() -> None:
@@ -178,7 +178,7 @@ def test_ctrl_c_while_a_bar_is_shown_gives_the_terminal_its_cursor_back() -> Non
 
 @pytest.mark.slow
 def test_ctrl_c_while_a_model_loads_ends_at_once() -> None:
-    """The process listens before it imports what a model takes, which is seconds later."""
+    """The process listens seconds before its slow imports."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "unmask", "serve", "--port", str(port)]

@@ -1,4 +1,4 @@
-"""A line tells the engine's work since the last one, in the words of operators."""
+"""Status line of the log."""
 
 from unmask.cli.status_line import StatusLine
 from unmask.metrics import Metrics

@@ -1,4 +1,4 @@
-"""Steps of canvases: what is accepted, what becomes noise again, when a canvas is finished."""
+"""Steps of canvases: accepted tokens, renoised tokens, and the end of a canvas."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Each policy against a table of cases, and against its definition written plainly."""
+"""Policies against a table of cases and against plain definitions."""
 
 import math
 
@@ -85,7 +85,7 @@ def test_a_policy_fills_the_positions_of_the_table(
 
 
 def test_a_block_is_not_told_of_the_entropies_of_others() -> None:
-    """A position that is out of the question has an infinite one."""
+    """Positions that are not candidates have infinite entropy."""
     entropy = [0.3, math.inf, 0.3, 0.1, 0.2]
     picked = chosen(
         ["entropy_bound"] * 2, [0, 0, 1, 1, 1], [0.0] * 5, entropy, [1, 1], [0.25, 0.25]

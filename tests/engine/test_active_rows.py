@@ -1,4 +1,4 @@
-"""The cache `block`: resolved positions keep their keys until their block is full."""
+"""Cache `block`: resolved positions keep their keys until their block is full."""
 
 from dataclasses import replace
 from typing import Any
@@ -40,7 +40,7 @@ def cached(request: Request) -> Request:
 
 
 class Loop:
-    """The rule written out over the bare model: one request, its pages one after another."""
+    """Reference loop over the bare model: one request with consecutive pages."""
 
     def __init__(self, loaded: LoadedModel, num_positions: int) -> None:
         self.loaded = loaded
@@ -51,7 +51,7 @@ class Loop:
         self.num_rows = 0
 
     def hidden(self, canvas: list[int], positions: list[int], block_len: int) -> torch.Tensor:
-        """Hidden rows of `positions`, whose keys go to the cache."""
+        """Hidden rows of `positions`; writes their keys to the cache."""
         rows = torch.tensor(positions)
         horizons = (rows // block_len + 1) * block_len
         plans = plan_layers(
@@ -109,7 +109,7 @@ def test_tokens_are_those_of_the_rule_written_out(tiny: LoadedModel, threshold: 
 
 
 def test_keys_of_before_are_felt(tiny: LoadedModel) -> None:
-    """Guards all of these tests against a cache that changes nothing."""
+    """Guards the tests of this file against a cache that changes nothing."""
     params = replace(PLAIN, policy="low_confidence", max_tokens=60, block_length=16)
     request = Request("r", tuple(range(12)), params)
     plain = replace(request, sampling=replace(params, cache="none"))
@@ -157,7 +157,7 @@ def test_an_answer_depends_on_the_request_alone(
     max_batch_tokens: int,
     prefix_cache: bool,
 ) -> None:
-    """In company of requests with and without the cache, in turn and ahead, preempted or not."""
+    """Batched with and without the cache, in turns and ahead, preempted or not."""
     mixed = [cached(r) if i % 3 else r for i, r in enumerate(batch)]
     engine = make_engine(
         loaded,
@@ -193,7 +193,7 @@ def test_answers_with_graphs_are_the_same(
 
 @pytest.mark.parametrize("overlap", [False, True])
 def test_a_preempted_block_comes_to_the_same_tokens(loaded: LoadedModel, overlap: bool) -> None:
-    """Its kept keys are gone, so it is denoised again, after some of it was told."""
+    """Its kept keys are lost, so it is denoised again, after some of it was sent."""
     sampling = replace(PLAIN, max_tokens=50, block_length=32, policy="sequential")
     batch = [Request(f"r{i}", tuple(range(i, i + 40)), sampling) for i in range(4)]
     engine = make_engine(loaded, num_pages=13, overlap=overlap)
@@ -221,7 +221,7 @@ def test_a_stream_is_the_answer(tiny: LoadedModel) -> None:
 
 
 def test_keys_of_finished_blocks_are_exact(tiny: LoadedModel) -> None:
-    """A prompt that continues such an answer finds its pages, and is answered as if it had none."""
+    """A prompt that continues such an answer hits the prefix cache and gets the same answer."""
     first = Request("first", tuple(range(20)), replace(PLAIN, max_tokens=60))
     engine = make_engine(tiny, page_size=8)
     told = run_all(engine, [first])["first"]

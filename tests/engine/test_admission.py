@@ -1,4 +1,4 @@
-"""What is refused before anything is queued, and how defaults are filled in."""
+"""Admission refuses requests before they are queued, and fills in defaults."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The engine on its thread: streams, aborts, failures and shutdown."""
+"""Engine on its thread: streams, aborts, failures and shutdown."""
 
 import asyncio
 import gc

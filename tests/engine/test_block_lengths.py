@@ -1,4 +1,4 @@
-"""Block lengths that follow the load: which one a request gets, and that it is told."""
+"""Load-adaptive block lengths: choice and report."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ def length_of(answer: Answer) -> int:
 
 
 def run_while(engine: Engine, running: list[Request], late: Request) -> Answer:
-    """The answer to a request that arrives when others have begun."""
+    """Answer of a request that arrives while others run."""
     answers: dict[str, Answer] = {}
     for request in running:
         engine.add(request)
@@ -46,7 +46,7 @@ def run_while(engine: Engine, running: list[Request], late: Request) -> Answer:
 
 @pytest.fixture(scope="module")
 def usual(tiny: LoadedModel) -> LoadedModel:
-    """The tiny checkpoint in blocks of 32."""
+    """Tiny checkpoint with blocks of 32."""
     sampling = replace(tiny.info.default_sampling, block_length=32)
     return replace(tiny, info=replace(tiny.info, default_sampling=sampling))
 

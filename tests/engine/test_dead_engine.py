@@ -1,4 +1,4 @@
-"""However an engine breaks, its state tells and every stream has an end."""
+"""Any failure of an engine shows in its status and ends every stream."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ NUM = 12
 
 
 class Breaking(Engine):
-    """An engine whose calls go through a function that may raise or change what they return."""
+    """Engine with calls that may raise or return something else."""
 
     hook: Callable[[str, object], object] = staticmethod(lambda name, value: value)
 

@@ -1,4 +1,4 @@
-"""How many threads an engine asks for."""
+"""Number of threads of an engine."""
 
 import pytest
 import torch

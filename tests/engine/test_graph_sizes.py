@@ -1,4 +1,4 @@
-"""Graphs have room for whole steps and for long contexts, within a bound on memory."""
+"""Graph sizes hold whole steps and long contexts within a bound on memory."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ WIDE, NARROW = LayerShape(8, 128, 4), LayerShape(2, 64, 8)
 
 @dataclass
 class Shapes:
-    """What of a model decides the sizes."""
+    """Parts of a model that determine the sizes."""
 
     row_unit: int
     layers: Sequence[LayerShape] = (WIDE, NARROW, WIDE)
@@ -68,7 +68,7 @@ def test_graphs_of_a_gpu_have_numbers_of_rows_that_its_products_do_not_depend_on
 def test_steps_of_requests_in_independent_phases_are_padded_by_less_than_5_percent(
     num_requests: int, block: int, steps: int
 ) -> None:
-    """In the first of its `steps` a block runs with the one before it, which is committed."""
+    """In the first of its `steps` a block shares the pass that commits the one before."""
     random = np.random.default_rng(0)
     commits = random.integers(0, steps, (4000, num_requests)) == 0
     rows = block * (num_requests + commits.sum(1))

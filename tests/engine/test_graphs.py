@@ -1,4 +1,4 @@
-"""A forward that is captured gives what one that is not gives, and where it cannot, it is not."""
+"""Captured forward passes equal eager ones; steps that fit no graph run eagerly."""
 
 import logging
 from collections.abc import Callable
@@ -46,13 +46,13 @@ REQUESTS = [
 
 @pytest.fixture(scope="module")
 def tiny(tiny_on_cpu: LoadedModel) -> LoadedModel:
-    """Where graphs are recordings, and nothing else has any unless it asks for them."""
+    """Tiny model with recordings as graphs, only if a test asks for them."""
     return tiny_on_cpu
 
 
 @pytest.fixture(scope="module")
 def whole(tiny: LoadedModel) -> tuple[Captured, Recordings, KVCache]:
-    """Graphs of every size, how often they were replayed, and the cache that they write to."""
+    """Graphs of every size, their replays, and their cache."""
     recordings, cache = Recordings(), noisy_cache(tiny, 40, PAGE)
     captured = Captured.from_config(CONFIG, tiny, cache, recordings)
     assert captured is not None
@@ -93,7 +93,7 @@ def test_a_step_that_is_filled_up_keeps_every_bit(
 def test_a_step_of_another_family_keeps_every_bit_too(
     recordings: Recordings, tmp_path: Path, family: str
 ) -> None:
-    """LLaDA2's rows go to experts, among which the rows to spare are."""
+    """LLaDA2's rows are routed to experts, padding rows too."""
     loaded = load_golden(family, tmp_path, device="cpu")
     loaded = replace(loaded, info=replace(loaded.info, max_model_len=150))
     cache = noisy_cache(loaded, 40, PAGE)
@@ -139,7 +139,7 @@ def forgets(device: torch.device) -> Callable[[Callable[[], None]], object]:
 
 
 def is_baked(device: torch.device) -> Callable[[Callable[[], None]], object]:
-    """Replays what the step was as it was captured, whatever the room holds since then."""
+    """Replays the inputs of its capture, ignoring the static buffers."""
 
     def record(run: Callable[[], None]) -> object:
         run()
@@ -255,7 +255,7 @@ def test_graphs_are_for_gpus_unless_they_are_asked_for(tiny: LoadedModel) -> Non
 
 
 class Dependent:
-    """A model whose last bits follow the number of rows, as those of a library's products may."""
+    """Model whose last bits depend on the number of rows, like a library's products."""
 
     def __init__(self, model: Model) -> None:
         self.layers, self.lm_head, self.row_unit = model.layers, model.lm_head, model.row_unit

@@ -1,4 +1,4 @@
-"""Keys and values in 8 bits: half the memory, and answers that depend on nothing else still."""
+"""8-bit KV cache: half the memory, and answers that still depend on the request alone."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ def test_a_batch_equals_requests_alone_chunked_cached_or_overlapped(tiny: Loaded
 
 
 def test_the_first_token_is_about_as_likely_as_with_whole_keys(tiny: LoadedModel) -> None:
-    """Rounding to three bits moves a probability, but not far."""
+    """Rounding to three mantissa bits changes a probability slightly."""
     request = Request("a", tuple(range(3, 90)), replace(PLAIN, max_tokens=1, logprobs=5))
     whole = run_all(make_engine(tiny), [request])["a"].logprobs[0]
     small = run_all(make_engine(tiny, kv_dtype="fp8"), [request])["a"].logprobs[0]

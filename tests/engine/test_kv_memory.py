@@ -1,4 +1,4 @@
-"""How much memory keys and values get where nobody says."""
+"""Default size of the KV cache."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Steps over canvases that are launched before the last result is known change nothing."""
+"""Overlapping steps over canvases change no answer."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -55,7 +55,7 @@ def test_a_request_in_company_and_ahead_is_as_it_is_alone(
 def test_no_step_follows_the_last_one_of_a_canvas(
     noise: LoadedModel, steps: int, steps_ahead: int
 ) -> None:
-    """Bounds of nothing keep most positions open, so that every canvas takes all of its steps."""
+    """Bounds of zero keep most positions open, so that each canvas takes all its steps."""
     params = SamplingParams(
         max_tokens=3 * WIDTH, seed=1, ignore_eos=True, steps=steps, entropy_bound=0.0
     )
@@ -74,7 +74,7 @@ def test_no_step_follows_the_last_one_of_a_canvas(
 def test_a_canvas_begins_behind_the_last_step_of_the_one_before(
     noise: LoadedModel, steps: int
 ) -> None:
-    """No step is left out between them, as the tokens that it needs are on the device."""
+    """No step is skipped between them: the tokens are on the device."""
     params = SamplingParams(
         max_tokens=3 * WIDTH, seed=1, ignore_eos=True, steps=steps, entropy_bound=0.0
     )
@@ -92,7 +92,7 @@ def test_a_canvas_begins_behind_the_last_step_of_the_one_before(
 
 
 def test_a_model_of_canvases_runs_where_steps_may_speculate(noise: LoadedModel) -> None:
-    """Rows of the table that speculative states may take have canvases too."""
+    """Table rows for speculative states have canvases too."""
     params = SamplingParams(max_tokens=WIDTH, seed=1, ignore_eos=True)
     requests = [Request(str(i), tuple(range(i, i + 5)), params) for i in range(2)]
     engine = make_engine(noise, overlap=True, speculation_rows=64, max_num_seqs=2)

@@ -1,4 +1,4 @@
-"""A full block is committed with the next block's first step wherever that is known in time."""
+"""A full block is committed with the next block's first step if that is known in time."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ def request(name: str, seed: int = 0) -> Request:
 
 
 def forwards(tiny: LoadedModel, params: SamplingParams, attention: str, **config: int) -> int:
-    """Passes of one request, alone."""
+    """Forward passes of one request, alone."""
     loaded = replace(tiny, info=replace(tiny.info, attention=attention))
     engine = make_engine(loaded, overlap=True, **config)
     own = Request("a", tuple(range(9)), replace(params, ignore_eos=True))
@@ -33,7 +33,7 @@ WHOLE_BLOCKS = replace(PARAMS, policy="threshold", threshold=0.0, steps=None)
 def test_a_block_of_known_steps_takes_no_more_passes_where_steps_overlap(
     tiny: LoadedModel,
 ) -> None:
-    """The next block begins behind the last step of the open one, whose result is not known."""
+    """The next block begins after the last step of the open one, before its result is known."""
     apart = forwards(tiny, PARAMS, "block_causal", overlap_rows=1000)
     assert apart <= NUM_BLOCKS * STEPS
     together = forwards(tiny, PARAMS, "block_causal", overlap_rows=0)
@@ -55,7 +55,7 @@ def test_full_attention_commits_nothing_and_always_overlaps(tiny: LoadedModel) -
 
 @pytest.mark.parametrize("overlap_rows", [0, 20, 30, 1000])
 def test_answers_are_the_same_as_load_comes_and_goes(tiny: LoadedModel, overlap_rows: int) -> None:
-    """With 20 or 30 rows the engine begins and ends overlapping in the midst of blocks."""
+    """With 20 or 30 rows the engine starts and stops overlapping within blocks."""
     alone = {}
     for i in range(6):
         alone |= run_all(make_engine(tiny), [request(str(i), i)])

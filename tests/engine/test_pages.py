@@ -1,4 +1,4 @@
-"""The page pool: sharing, eviction, and never losing a page."""
+"""Page pool: sharing, eviction, and no lost pages."""
 
 import numpy as np
 import pytest

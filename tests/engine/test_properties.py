@@ -1,4 +1,4 @@
-"""A request's answer depends on the request alone, and no page is ever lost."""
+"""An answer depends on the request alone, and no page is lost."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -46,7 +46,7 @@ PATTERNS = {
 
 @pytest.fixture(scope="module", params=list(PATTERNS))
 def loaded(request: pytest.FixtureRequest, tiny_folder: str) -> Iterator[LoadedModel]:
-    """The tiny weights, decoded as one kind of family or another."""
+    """Tiny weights, decoded as one kind of family or another."""
     dtype, traits = PATTERNS[request.param]
     model = load_model(ModelConfig(path=str(tiny_folder), dtype=dtype), DecodingConfig())
     with pytest.MonkeyPatch.context() as patch:
@@ -62,7 +62,7 @@ def assert_same(answers: dict[str, Answer], expected: dict[str, Answer]) -> None
 
 @st.composite
 def engine_settings(draw: st.DrawFn) -> dict[str, Any]:
-    """Engines that cache, read in chunks, preempt, make wait, overlap, speculate or take turns."""
+    """Engines with all combinations of caching, chunking, preemption, overlap and speculation."""
     page_size = draw(st.sampled_from([4, 16, 24]))
     return {
         "prefix_cache": draw(st.booleans()),
@@ -83,7 +83,7 @@ def engine_settings(draw: st.DrawFn) -> dict[str, Any]:
 def test_an_answer_depends_on_the_request_alone(
     loaded: LoadedModel, batch: list[Request], settings: dict[str, Any]
 ) -> None:
-    """A batch of N is N batches of one, cached is uncached, and so on for all of an engine."""
+    """A batch of N equals N batches of one, cached equals uncached, and so on for all options."""
     alone = {request.request_id: run_alone(loaded, request) for request in batch}
     engine = make_engine(loaded, **settings)
     together = run_all(engine, batch)
@@ -97,7 +97,7 @@ def test_an_answer_depends_on_the_request_alone(
 
 
 def test_too_few_pages_do_preempt(loaded: LoadedModel) -> None:
-    """Guards the property above against never meeting a preemption."""
+    """Guards the property above: it does meet preemptions."""
     sampling = replace(Request("x", (1,)).sampling, max_tokens=50, ignore_eos=True)
     batch = [Request(f"r{i}", tuple(range(i, i + 40)), sampling) for i in range(4)]
     engine = make_engine(loaded, num_pages=12)

@@ -1,4 +1,4 @@
-"""Steps fill a block, as many positions each as the reference implementations fill."""
+"""Quotas of the steps of a block equal those of the reference implementations."""
 
 from itertools import accumulate
 

@@ -1,4 +1,4 @@
-"""Logit biases and allowed tokens hold in every step of the request that asked for them."""
+"""Logit biases and allowed tokens hold in every step of their request."""
 
 from dataclasses import replace
 

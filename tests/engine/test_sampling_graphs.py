@@ -32,7 +32,7 @@ few = settings(
 
 @pytest.fixture(scope="module")
 def tiny(tiny_on_cpu: LoadedModel) -> LoadedModel:
-    """Where graphs are recordings, and nothing else has any unless it asks for them."""
+    """Tiny model with recordings as graphs, only if a test asks for them."""
     return tiny_on_cpu
 
 

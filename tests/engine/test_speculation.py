@@ -1,4 +1,4 @@
-"""Speculation: the same answers to the bit, in fewer passes where likely states are reached."""
+"""Speculation: the same answers to the bit, in fewer passes if states are accepted."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,7 +37,7 @@ def count(engine: Engine, name: str) -> float:
 
 
 def told(answer: Answer) -> tuple[Any, ...]:
-    """Everything that a stream of the answer says, but for what it cost."""
+    """Contents of a stream, without its costs."""
     steps = [(r.block, r.step, r.span, r.text, r.tokens) for r in answer.refinements]
     return answer.essence, answer.logprobs, steps
 
@@ -55,7 +55,7 @@ def told(answer: Answer) -> tuple[Any, ...]:
 def test_answers_are_those_without_speculation(
     tiny: LoadedModel, batch: list[Request], rows: int, **config: Any
 ) -> None:
-    """Tokens, likelihoods and every draft on the way, greedy and drawn, preempted or ahead."""
+    """Tokens, logprobs and all drafts, greedy and sampled, preempted or ahead."""
     engine = make_engine(tiny, speculation_rows=rows, **config)
     answers = run_all(engine, batch)
     for request in batch:
@@ -105,7 +105,7 @@ def test_states_that_are_reached_change_nothing_either(
 
 @pytest.mark.parametrize(("rows", "passes"), [(0, 64), (32, 36), (48, 25), (200, 10)])
 def test_accepted_states_save_passes(tiny: LoadedModel, rows: int, passes: int) -> None:
-    """Each accepted state is a pass less; the first step of a block may be one of them."""
+    """Each accepted state saves a pass, the first step of a block included."""
     engine = make_engine(tiny, speculation_rows=rows)
     answer = run_all(engine, [Request("r", tuple(range(16)), CERTAIN)])["r"]
     assert answer.finish is not None
@@ -184,7 +184,7 @@ def test_answers_with_graphs_are_the_same(tiny_on_cpu: LoadedModel) -> None:
 def test_states_on_their_way_do_not_count_where_load_ends_speculation(
     tiny: LoadedModel, num_steps: int
 ) -> None:
-    """A block that runs ahead of a result does not take that result's speculative states too."""
+    """A block that runs ahead of a result does not use that result's speculative states."""
     params = SamplingParams(max_tokens=12, block_length=4, logprobs=0, ignore_eos=True)
     first = Request("first", (5, 6), replace(params, policy="sequential"))
     company = [Request(f"r{i}", (i,), replace(params, max_tokens=3)) for i in range(4)]

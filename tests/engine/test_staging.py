@@ -1,4 +1,4 @@
-"""Arrays that are packed come out as they went in."""
+"""Packed arrays are unpacked unchanged."""
 
 import numpy as np
 import torch

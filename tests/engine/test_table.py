@@ -1,4 +1,4 @@
-"""A step is gathered from one table, where canvases and pages of all who are served lie."""
+"""A step gathers tokens and pages of all sequences from one table."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Text leaves when it is final; stop strings never show."""
+"""Text is emitted once it is final; stop strings never show."""
 
 import pytest
 from hypothesis import given, settings

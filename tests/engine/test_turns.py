@@ -1,4 +1,4 @@
-"""Long requests take turns with the others: nobody starves, and answers stay what they are."""
+"""Long requests take turns with the others: no starvation, and unchanged answers."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,7 +30,7 @@ def query_tokens(engine: Engine) -> float:
 
 
 def rows_until(engine: Engine, name: str) -> tuple[float, Answer]:
-    """Query tokens that the engine computes until a request ends, and its answer."""
+    """Query tokens computed until a request ends, and its answer."""
     before, answers = query_tokens(engine), dict[str, Answer]()
     for _ in range(3000):
         collect(answers, engine.step())
@@ -41,7 +41,7 @@ def rows_until(engine: Engine, name: str) -> tuple[float, Answer]:
 
 
 def compare(loaded: LoadedModel, others: list[Request], small: Request, **changes: object) -> float:
-    """How much more is computed while a small request lasts than for it alone."""
+    """Extra query tokens computed while a small request runs, compared with it alone."""
     engine = make_engine(loaded, **changes)
     engine.add(small)
     alone, answer = rows_until(engine, small.request_id)
@@ -130,7 +130,7 @@ def test_huge_requests_take_turns_among_themselves(tiny: LoadedModel) -> None:
 
 
 def test_requests_take_turns_where_a_step_cannot_hold_all(tiny: LoadedModel) -> None:
-    """Small ones as well: the budget holds four blocks, and eight requests are there first."""
+    """Small ones too: the budget holds four blocks, and eight requests arrived before."""
     long = SamplingParams(max_tokens=512, ignore_eos=True, steps=16, block_length=16)
     engine = make_engine(tiny, max_batch_tokens=64)
     for i in range(8):
@@ -145,7 +145,7 @@ def test_requests_take_turns_where_a_step_cannot_hold_all(tiny: LoadedModel) -> 
 
 
 def test_rows_kept_for_a_request_that_lacks_pages_go_to_those_that_run(tiny: LoadedModel) -> None:
-    """Half of this budget holds no block, and the last request waits until another one ends."""
+    """Half the budget holds no block, and the last request waits until another one ends."""
     sampling = SamplingParams(max_tokens=80, ignore_eos=True, steps=2, block_length=40)
     engine = make_engine(tiny, num_pages=20, page_size=16, max_batch_tokens=64)
     for i in range(5):
@@ -163,7 +163,7 @@ def test_rows_kept_for_a_request_that_lacks_pages_go_to_those_that_run(tiny: Loa
 def test_a_preempted_long_request_is_not_passed_where_it_keeps_the_last_row(
     tiny: LoadedModel,
 ) -> None:
-    """Two may run, and the one that gave up its pages still is one of them."""
+    """Two may run, and the preempted request is still one of them."""
     small = SamplingParams(max_tokens=60, ignore_eos=True, block_length=4, policy="low_confidence")
     batch = [
         Request("a", tuple(range(20)), replace(small, max_tokens=30)),

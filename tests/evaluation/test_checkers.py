@@ -1,10 +1,10 @@
-"""Checkers agree with right answers and with nothing else."""
+"""Checkers accept right answers and nothing else."""
 
 import json
 
 import pytest
 
-from unmask.evaluation.checkers import check_all
+from unmask.evaluation.checkers import check_all, check_python
 
 STORY = (
     "Leo was a happy goat who lived near a park. One day Leo found an orange book in the grass. "
@@ -41,9 +41,9 @@ def test_verdicts(checker: str, answer: str, reference: str, right: bool) -> Non
     assert check_all([(checker, answer, reference)]) == [right]
 
 
-def test_code_that_hangs_or_crashes_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unmask.evaluation.checkers.PYTHON_TIMEOUT_S", 2.0)
-    good = ("python", "def f(x):\n    return x + 2", ADD)
-    crash = ("python", "import os\nos._exit(1)", ADD)
-    hang = ("python", "while True:\n    pass", ADD)
-    assert check_all([good, crash, hang, good]) == [True, False, False, True]
+def test_code_that_hangs_or_crashes_fails_alone() -> None:
+    good = ("def f(x):\n    return x + 2", ADD)
+    crash = ("import os\nos._exit(1)", ADD)
+    hang = ("while True:\n    pass", ADD)
+    pairs = [good, crash, hang, good]
+    assert check_python(pairs, timeout_s=2.0) == [True, False, False, True]

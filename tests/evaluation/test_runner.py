@@ -1,4 +1,4 @@
-"""An evaluation: what is sent to the model, and what is counted."""
+"""Evaluation: requests sent to the model, and results counted."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The golden checkpoints, each loaded once."""
+"""Golden checkpoints, each loaded once."""
 
 from collections.abc import Callable
 from functools import cache

@@ -1,6 +1,6 @@
-"""Checkpoints as they are published: each is served as its authors decode it, or refused by name.
+"""Published checkpoints are decoded like by their authors, or refused by name.
 
-Reduced to golden checkpoints with the fields that tell the published ones apart.
+Golden checkpoints stand for them, with the fields that distinguish them.
 """
 
 import json
@@ -25,7 +25,7 @@ def load(
     without: str | None = None,
     **fields: Any,
 ) -> LoadedModel:
-    """A golden checkpoint with other fields, those that are None left out, without one tensor."""
+    """Golden checkpoint with changed fields (None removes one), optionally without a tensor."""
     folder.mkdir(exist_ok=True)
     raw = json.loads((GOLDEN / source / "config.json").read_text()) | fields
     kept = {name: value for name, value in raw.items() if value is not None}
@@ -55,7 +55,7 @@ REFUSED = {
         "modelopt",
     ),
 } | {
-    name: ("sdar", {"architectures": [architecture]}, f"{architecture} is not known")
+    name: ("sdar", {"architectures": [architecture]}, f"{architecture} is not supported")
     for name, architecture in {
         "Stable-DiffCoder": "StableDiffcoderForCausalLM",
         "iLLaDA": "ILLaDAForCausalLM",

@@ -1,4 +1,4 @@
-"""Checkpoints in 8 bits are what their scales make of them, and can be made of any."""
+"""8-bit checkpoints load as their dequantized weights, and convert to any format."""
 
 import json
 import re
@@ -132,7 +132,10 @@ LAYER = "model.layers.0.self_attn.q_proj"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.pop(f"{LAYER}.weight_scale"), f"{LAYER}.weight has 8 bits, but no weight_sc"),
+        (
+            lambda t: t.pop(f"{LAYER}.weight_scale"),
+            f"{LAYER}.weight is 8-bit, but has no weight_sc",
+        ),
         (lambda t: t.update({f"{LAYER}.weight_scale": torch.ones(3, 1)}), "its scales are (3, 1)"),
         (
             lambda t: t.update({f"{LAYER}.weight_scale": torch.ones(128, 1).to(torch.uint8)}),

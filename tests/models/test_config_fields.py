@@ -1,4 +1,4 @@
-"""A field of a `config.json` that nobody has heard of is refused, never answered wrongly."""
+"""Unknown fields of a `config.json` are refused."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def known_names(known: ConfigFields) -> set[str]:
 
 
 def load(folder: Path, source: str, overrides: str | None = None, **fields: Any) -> LoadedModel:
-    """A golden checkpoint whose `config.json` has more fields."""
+    """Golden checkpoint with extra fields in its `config.json`."""
     (folder / "config.json").write_text(json.dumps(raw_config(source) | fields))
     shutil.copy(GOLDEN / source / "model.safetensors", folder / "model.safetensors")
     byte_tokenizer().save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""A context longer than the model's is refused with the way out, never lowered in silence."""
+"""A context longer than the model's is refused with the way out, never clamped."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""DiffusionGemma through the engine: many requests in a step, each as if it were alone."""
+"""DiffusionGemma through the engine: batched requests get the answers they get alone."""
 
 import json
 from dataclasses import replace
@@ -43,16 +43,16 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 def requests() -> list[Request]:
     generator = torch.Generator().manual_seed(4)
-    made = []
+    drawn = []
     for i, (num_prompt, max_tokens) in enumerate([(5, 40), (64, 16), (33, 1), (100, 48), (16, 20)]):
         prompt = torch.randint(2, 256, (num_prompt,), generator=generator).tolist()
         sampling = SamplingParams(max_tokens=max_tokens, seed=i, ignore_eos=True)
-        made.append(Request(f"r{i}", tuple(prompt), sampling))
-    return made
+        drawn.append(Request(f"r{i}", tuple(prompt), sampling))
+    return drawn
 
 
 def test_the_engine_gets_the_tokens_of_the_plain_loop(loaded: LoadedModel) -> None:
-    """The loop gets those of transformers, where it has its draws."""
+    """With transformers' draws, the loop gets the tokens of transformers."""
     answers = run_all(make_engine(loaded), requests())
     for request in requests():
         sampling = request.sampling
@@ -108,8 +108,8 @@ def test_an_answer_ends_at_the_first_stop_token_of_a_canvas(loaded: LoadedModel)
 
 
 def test_seeds_differ_and_a_greedy_request_needs_none(loaded: LoadedModel) -> None:
-    def answer(**given: object) -> list[int]:
-        sampling = SamplingParams(max_tokens=WIDTH, ignore_eos=True, **given)
+    def answer(**params: object) -> list[int]:
+        sampling = SamplingParams(max_tokens=WIDTH, ignore_eos=True, **params)
         return run_alone(loaded, Request("r", tuple(range(40, 60)), sampling)).token_ids
 
     assert answer(seed=1) == answer(seed=1)

@@ -1,4 +1,4 @@
-"""DiffusionGemma in other sizes, against transformers' own forward passes."""
+"""DiffusionGemma in other sizes against transformers' forward passes."""
 
 from pathlib import Path
 from typing import Any

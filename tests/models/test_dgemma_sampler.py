@@ -1,4 +1,4 @@
-"""DiffusionGemma's decoding against transformers' own, with its draws and in distribution."""
+"""DiffusionGemma's sampler against transformers', with its draws and in distribution."""
 
 from collections import Counter
 from pathlib import Path
@@ -22,7 +22,7 @@ from unmask.types import CanvasSchedule
 
 @pytest.fixture(autouse=True)
 def _no_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reference marks its steps for CUDA graphs, which loads a compiler that is not used."""
+    """Disables the reference's CUDA graph marks, which would load a compiler."""
     monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: None)
 
 
@@ -32,7 +32,7 @@ def generate(
     schedule: CanvasSchedule,
     num_canvases: int,
 ) -> tuple[Tensor, Tensor]:
-    """The answers [N, n] of transformers to prompts [N, m], and their tokens a forward [N]."""
+    """Answers [N, n] of transformers to prompts [N, m], and their tokens per forward [N]."""
     out = reference.generate(
         prompts,
         max_new_tokens=num_canvases * reference.config.canvas_length,
@@ -47,7 +47,7 @@ def generate(
 
 
 class Recorded:
-    """The draws that transformers made for one request, in the order that it made them."""
+    """Draws of transformers for one request, in order."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
         self.width = width
@@ -66,15 +66,15 @@ class Recorded:
             self._gumbel.append(-waits.log())
             return drawn
 
-        def renoising(**given: object) -> Tensor:
-            self._tokens.append(randint(**given)[0])
+        def renoising(**kwargs: object) -> Tensor:
+            self._tokens.append(randint(**kwargs)[0])
             return self._tokens[-1][None]
 
         monkeypatch.setattr(torch, "multinomial", drawing)
         monkeypatch.setattr(torch, "randint", renoising)
 
     def _next(self, kind: str, start: int, step: int) -> int:
-        """Calls are numbered by canvas and step, so that a repeated one gets the same draws."""
+        """Numbers calls by canvas and step: a repeated call gets the same draws."""
         keys = self._keys[kind]
         if (start, step) not in keys:
             keys.append((start, step))
@@ -126,9 +126,9 @@ TINY = {"vocab_size": 6, "hidden_size": 32, "intermediate_size": 32, "moe_interm
 
 
 def chi_squared_excess(one: Counter, other: Counter) -> float:
-    """How many standard deviations two samples of one size differ by more than chance has it.
+    """Standard deviations above chance by which two samples of one size differ.
 
-    Outcomes that are met fewer than 16 times count as one; Wilson and Hilferty's transformation.
+    Outcomes with counts under 16 are merged; uses Wilson and Hilferty's transformation.
     """
     common = [key for key in one.keys() | other.keys() if one[key] + other[key] >= 16]
     pairs = [(one[key], other[key]) for key in common]
@@ -141,7 +141,7 @@ def chi_squared_excess(one: Counter, other: Counter) -> float:
 
 @pytest.mark.slow
 def test_answers_are_distributed_as_those_of_the_reference(tmp_path: Path) -> None:
-    """Answers with the steps that they took, of 2,000 seeds and of 2,000 draws of transformers."""
+    """Answers and their steps for 2,000 seeds and 2,000 draws of transformers."""
     width = 2
     schedule = CanvasSchedule(steps=4, entropy_bound=0.3, confidence=0.9)
     reference = make_reference(width, peak=2.0, seed=1, **TINY)
@@ -162,8 +162,8 @@ def test_answers_are_distributed_as_those_of_the_reference(tmp_path: Path) -> No
         run(Forward(model, NUM_SAMPLES), jobs, width)
         return Counter((tuple(job.tokens[-width:].tolist()), job.num_steps) for job in jobs)
 
-    found = sample(1.0)
-    assert len(found) > 20
-    assert chi_squared_excess(found, expected) < 3.0
+    sampled = sample(1.0)
+    assert len(sampled) > 20
+    assert chi_squared_excess(sampled, expected) < 3.0
     # The comparison would notice draws that are less random.
     assert chi_squared_excess(sample(0.3), expected) > 5.0

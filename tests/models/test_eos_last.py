@@ -1,7 +1,7 @@
-"""Answers whose ends are filled last, against LLaDA's `generate.py` with `confidence_eos_eot_inf`.
+"""Answers with ends filled last, against LLaDA's `generate.py` with `confidence_eos_eot_inf`.
 
-Its two numbers of end tokens were put in for those of the published tokenizer. All answers are
-other ones without it, and none of them had to choose among positions that had nothing but ends.
+Its two end tokens are replaced by those of the tiny tokenizer. All answers differ without the
+option, and none had only end tokens to choose from.
 """
 
 import json
@@ -22,17 +22,17 @@ every_group = pytest.mark.parametrize("group", GROUPS, ids=lambda g: str(g["eos_
 
 
 def load(golden_model: Load, group: dict) -> LoadedModel:
-    found = golden_model("llada")
-    return replace(found, info=replace(found.info, eos_token_ids=tuple(group["eos_token_ids"])))
+    loaded = golden_model("llada")
+    return replace(loaded, info=replace(loaded.info, eos_token_ids=tuple(group["eos_token_ids"])))
 
 
 def request(case: dict, **changes: object) -> Request:
-    own = case["settings"]
+    settings = case["settings"]
     params = SamplingParams(
-        max_tokens=own["gen_length"],
-        block_length=own["block_length"],
-        steps=own["steps"],
-        cfg_scale=own["cfg_scale"],
+        max_tokens=settings["gen_length"],
+        block_length=settings["block_length"],
+        steps=settings["steps"],
+        cfg_scale=settings["cfg_scale"],
         policy="low_confidence",
         ignore_eos=True,
         eos_last=True,
@@ -62,7 +62,7 @@ def test_without_it_answers_are_other_ones(golden_model: Load, group: dict) -> N
 
 
 def test_an_end_is_told_with_its_own_probability(golden_model: Load) -> None:
-    """It ranks last, but is as likely as it is."""
+    """An end ranks last, but keeps its probability."""
     group = GROUPS[-1]
     case = group["cases"][-1]
     answer = run_alone(load(golden_model, group), request(case, logprobs=0))

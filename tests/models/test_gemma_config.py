@@ -1,4 +1,4 @@
-"""What of a DiffusionGemma configuration is read, what is supposed, what is refused."""
+"""DiffusionGemma's configuration: fields read, defaults, and refusals."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ FOLDER = GOLDEN / "dgemma"
 
 
 def config(**text: Any) -> dict[str, Any]:
-    """The golden configuration with changes; those that are None are left out."""
+    """Golden configuration with changes; None removes a field."""
     raw = json.loads((FOLDER / "config.json").read_text())
     changed = raw["text_config"] | text
     return raw | {"text_config": {k: v for k, v in changed.items() if v is not None}}
@@ -43,13 +43,13 @@ def test_what_is_left_out_is_as_in_transformers() -> None:
         sliding_window=None,
         num_hidden_layers=12,
     )
-    found = read_config(bare)
+    read = read_config(bare)
     sliding, full = LayerShape(2, 16, 2, 512), LayerShape(2, 512, 2)
-    assert found.shapes == ((sliding,) * 5 + (full,)) * 2
-    assert found.softcap == 30.0
-    rope = found.ropes["full_attention"]
-    assert (rope.num_turning, rope.theta) == (64, 1_000_000.0)
-    assert found.ropes["sliding_attention"].num_turning == 8
+    assert read.shapes == ((sliding,) * 5 + (full,)) * 2
+    assert read.softcap == 30.0
+    rope = read.ropes["full_attention"]
+    assert (rope.num_pairs, rope.theta) == (64, 1_000_000.0)
+    assert read.ropes["sliding_attention"].num_pairs == 8
     assert traits({}).block_length == 256
 
 
@@ -60,8 +60,11 @@ def test_what_is_left_out_is_as_in_transformers() -> None:
         ({"attention_bias": True}, "attention_bias"),
         ({"use_bidirectional_attention": "all"}, "use_bidirectional_attention"),
         ({"layer_types": ["full_attention"]}, "layer_types"),
-        ({"num_attention_heads": 3}, "do not group"),
-        ({"rope_parameters": {k: {"rope_type": "yarn"} for k in ("sliding_attention",)}}, "rotary"),
+        ({"num_attention_heads": 3}, "is not a multiple of"),
+        (
+            {"rope_parameters": {k: {"rope_type": "yarn"} for k in ("sliding_attention",)}},
+            "rope_parameters",
+        ),
     ],
 )
 def test_what_is_not_supported_is_refused(change: dict[str, Any], message: str) -> None:
@@ -79,7 +82,7 @@ def test_halves_that_are_not_tied_and_long_canvases_are_refused() -> None:
 def test_a_schedule_is_read_where_it_is_given() -> None:
     golden = json.loads((FOLDER / "generation_config.json").read_text())
     assert read_schedule(golden) == CanvasSchedule() == read_schedule({})
-    given = {
+    generation = {
         "max_denoising_steps": 12,
         "sampler_config": {"_cls_name": "EntropyBoundSamplerConfig", "entropy_bound": 0.5},
         "t_max": 1.0,
@@ -87,7 +90,7 @@ def test_a_schedule_is_read_where_it_is_given() -> None:
         "stability_threshold": 0,
         "confidence_threshold": 0.25,
     }
-    assert read_schedule(given) == CanvasSchedule(12, 0.5, 1.0, 0.0, 0, 0.25)
+    assert read_schedule(generation) == CanvasSchedule(12, 0.5, 1.0, 0.0, 0, 0.25)
 
 
 def test_shared_weights_may_be_saved_twice_and_others_may_not() -> None:

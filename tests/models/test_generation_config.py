@@ -1,4 +1,4 @@
-"""Decoding defaults come from the checkpoint's files, with their source told, and are checked."""
+"""Decoding defaults of the checkpoint's files are checked and logged with their source."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ def load(
     decoding: DecodingConfig | None = None,
     **fields: Any,
 ) -> LoadedModel:
-    """A golden checkpoint with more fields and a generation configuration."""
+    """Golden checkpoint with extra fields and a generation configuration."""
     folder.mkdir(exist_ok=True, parents=True)
     raw = json.loads((GOLDEN / source / "config.json").read_text()) | fields
     (folder / "config.json").write_text(json.dumps(raw))
@@ -152,11 +152,11 @@ def test_the_ends_of_all_files_are_joined(
 @pytest.mark.parametrize("eos", [512, -1, "2", 2.0, True, [3, 600], [[3]]])
 @pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
 def test_an_end_that_is_no_token_is_refused(file: str, eos: Any, tmp_path: Path) -> None:
-    given: dict[str, Any] = (
+    files: dict[str, Any] = (
         {"eos_token_id": eos} if file == "config.json" else {"generation": {"eos_token_id": eos}}
     )
     with pytest.raises(InvalidCheckpoint, match=rf"eos_token_id .* of {file}"):
-        load(tmp_path, **given)
+        load(tmp_path, **files)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_setting_of_the_server_comes_before_a_preset(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "preset", "message"),
-    [("llada21", "fastest", "one of quality, speed"), ("sdar", "speed", "has none")],
+    [("llada21", "fastest", "one of quality, speed"), ("sdar", "speed", "has no presets")],
 )
 def test_a_preset_that_is_not_there_is_an_error_of_the_configuration(
     source: str, preset: str, message: str, tmp_path: Path

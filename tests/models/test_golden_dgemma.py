@@ -1,4 +1,4 @@
-"""DiffusionGemma against what transformers computed, and against transformers itself."""
+"""DiffusionGemma against recorded results of transformers, and against transformers."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ PROMPT_LEN = 40
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoint alone, without what was computed with it."""
+    """Checkpoint without the recorded results."""
     folder = tmp_path_factory.mktemp("dgemma")
     for name in ("config.json", "model.safetensors"):
         shutil.copy(FOLDER / name, folder / name)
@@ -43,7 +43,7 @@ def assert_close(logits: Tensor, expected: Tensor) -> None:
 def test_logits_are_those_of_the_reference_however_the_prompt_is_cut(
     model: CanvasDecoder, golden: dict[str, Tensor], cuts: tuple[int, ...]
 ) -> None:
-    """The last cut is where the canvas's own step begins; it may bring prompt rows along."""
+    """The last cut is at the canvas's own step, which may include prompt rows."""
     ids = golden["input_ids"]
     prompt, canvas = ids[:PROMPT_LEN], ids[PROMPT_LEN:]
     forward = Forward(model)
@@ -60,7 +60,7 @@ def test_logits_are_those_of_the_reference_however_the_prompt_is_cut(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_row_gets_the_same_bits_in_any_company(folder: Path, dtype: torch.dtype) -> None:
-    """Prompts, commits and canvases of three requests in one forward, and each in its own."""
+    """Prompts, commits and canvases of three requests in one forward pass, and each alone."""
     model = load(folder, dtype)
     generator = torch.Generator().manual_seed(7)
 
@@ -82,8 +82,8 @@ def test_a_row_gets_the_same_bits_in_any_company(folder: Path, dtype: torch.dtyp
             Rows(pages[1], 33, finished, canvases[1]),
             Rows(pages[2], 2, finished[:0], canvases[2], soft),
         ]
-        found = forward.hidden(*rows) if together else [forward.hidden(r)[0] for r in rows]
-        return [*found, *forward.cache.keys, *forward.cache.values]
+        hidden = forward.hidden(*rows) if together else [forward.hidden(r)[0] for r in rows]
+        return [*hidden, *forward.cache.keys, *forward.cache.values]
 
     for one, other in zip(run(together=True), run(together=False), strict=True):
         assert torch.equal(one, other)
@@ -105,7 +105,7 @@ def test_an_encoder_row_is_not_told_of_canvases(model: CanvasDecoder) -> None:
 
 
 def test_a_window_reaches_back_from_where_the_canvas_begins(model: CanvasDecoder) -> None:
-    """The last canvas position sees as much before the canvas as the first: 23 of 24 keys."""
+    """All canvas positions see the same keys before the canvas: 23 of 24."""
     plans = [shape.window for shape in model.layers]
     assert plans == [24, 24, None]
     forward = Forward(model)

@@ -1,4 +1,4 @@
-"""LLaDA2.0 and 2.1 through the engine against what their published reference code decoded."""
+"""LLaDA2.0 and 2.1 through the engine against tokens of their published code."""
 
 import json
 

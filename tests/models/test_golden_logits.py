@@ -1,4 +1,4 @@
-"""One forward pass over a half-masked canvas, against that of each family's reference code."""
+"""One forward pass over half-masked tokens, against each family's reference code."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ Load = Callable[[str], LoadedModel]
 
 
 def inputs(folder: str) -> tuple[torch.Tensor, np.ndarray, torch.Tensor]:
-    """Token ids [T] of a canvas, their horizons [T], and the reference's logits [T, V]."""
+    """Token ids [T], their horizons [T], and the reference's logits [T, V]."""
     golden = load_file(GOLDEN / folder / "forward.safetensors")
     ids = golden["input_ids"].flatten()
     num_tokens, block_len = len(ids), BLOCK_LENGTHS.get(folder)
@@ -47,9 +47,9 @@ def test_rows_that_are_wanted_are_those_of_all_rows(golden_model: Load, folder: 
     loaded = golden_model(folder)
     whole = logits_of(loaded, ids, horizons)
     for wanted in (torch.tensor([5, 2, 11]), torch.arange(len(ids)), torch.tensor([7])):
-        found, expected = logits_of(loaded, ids, horizons, wanted), whole[wanted]
+        logits, expected = logits_of(loaded, ids, horizons, wanted), whole[wanted]
         if loaded.device.type == "cpu":
-            assert torch.equal(found, expected)
+            assert torch.equal(logits, expected)
         # A GPU's library may sum a head's products of few rows in another order.
-        assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+        assert (logits - expected).abs().max() < 1e-5 * expected.abs().max()
     assert len(logits_of(loaded, ids, horizons, torch.empty(0).long())) == 0

@@ -1,4 +1,4 @@
-"""Every request that a reference answered, answered with the same tokens in any company."""
+"""Answers equal the references' tokens, for any batch composition."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,7 +49,7 @@ def test_all_requests_together_get_the_tokens_of_the_reference(
 
 @every_family
 def test_other_requests_change_nothing(golden_model: Load, folder: str) -> None:
-    """Only some fit at a time, so that they come and go while others are in the middle."""
+    """Only some fit at a time: they come and go while others are running."""
     loaded, cases = golden_model(folder), cases_of(folder)
     others = company(loaded, len(cases), seed=3)
     mixed = [
@@ -98,12 +98,12 @@ def test_prompts_whose_keys_are_cached_change_nothing(golden_model: Load, folder
         assert finish is not None
         assert block_len is not None
         whole_blocks = len(case.request.prompt_token_ids) // block_len * block_len
-        # What is kept is whole pages.
+        # Only whole pages are kept.
         assert finish.usage.cached_tokens == whole_blocks - whole_blocks % ROOMY.page_size
 
 
 def kinds_of_each_step(engine: Engine) -> list[set[tuple[str, bool]]]:
-    """Collects, for each step to come, the caches in it, each with or without guidance."""
+    """Collects the cache and guidance of each request of each step."""
     kinds: list[set[tuple[str, bool]]] = []
     schedule = engine.scheduler.schedule
 

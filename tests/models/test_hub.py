@@ -1,4 +1,4 @@
-"""A model's name on the hub, and that nothing which comes with a checkpoint is ever run."""
+"""Model names on the hub, and no execution of code from a checkpoint."""
 
 import fnmatch
 import json
@@ -78,7 +78,9 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_error(monkeypatch: pytest.Mon
         raise OSError("offline mode is enabled\nand more lines of advice")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    message = r"^org/name is no folder here and could not be fetched .*: offline mode is enabled$"
+    message = (
+        r"^org/name is not a local folder and could not be downloaded .*: offline mode is enabled$"
+    )
     with pytest.raises(InvalidCheckpoint, match=message):
         find_checkpoint("org/name")
 

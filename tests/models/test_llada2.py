@@ -1,4 +1,4 @@
-"""LLaDA2.0 and 2.1 against their published reference, and against a second implementation."""
+"""LLaDA2.0 and 2.1 against their published code and a second implementation."""
 
 import json
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_other_sizes_agree_with_a_second_implementation(name: str, tmp_path: Pat
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_block_has_the_same_logits_with_and_without_the_next(dtype: str, tmp_path: Path) -> None:
-    """Every bit, which libraries of a GPU do not promise for a head's products of few rows."""
+    """Bitwise; GPU libraries do not guarantee that for products of few rows with a head."""
     loaded, _ = load_random(RAW, llada2_shapes(RAW), tmp_path, dtype, device="cpu")
     ids = torch.randint(0, 512, (96,), generator=torch.Generator().manual_seed(1))
     whole = logits_of(loaded, ids, block_causal(96, 32))

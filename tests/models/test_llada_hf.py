@@ -1,4 +1,4 @@
-"""LLaDA by Llama's names gives the logits of LLaDA by its own."""
+"""LLaDA with Llama's tensor names gives the same logits as with its own."""
 
 import json
 from pathlib import Path
@@ -35,9 +35,9 @@ def theirs(name: str) -> str:
     """Llama's name of one of LLaDA's tensors."""
     mlp = {"ff_proj": "mlp.gate_proj", "up_proj": "mlp.up_proj", "ff_out": "mlp.down_proj"}
     top = {new: old for old, new in LLADA.items() if new.startswith("model.transformer.")}
-    own, part = name.removesuffix(".weight"), name.split(".")[-2]
+    stem, part = name.removesuffix(".weight"), name.split(".")[-2]
     if ".blocks." not in name:
-        return f"{top[own]}.weight"
+        return f"{top[stem]}.weight"
     norms = {"attn_norm": "input_layernorm", "ff_norm": "post_attention_layernorm"}
     attention = {"attn_out": "self_attn.o_proj"}
     renamed = (mlp | norms | attention).get(part, f"self_attn.{part}")

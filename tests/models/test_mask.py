@@ -1,4 +1,4 @@
-"""Where the mask token is found."""
+"""Sources of the mask token."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from unmask.models.registry import load_model
 
 
 def mask_of(folder: Path, edit: Callable[[Any], None], flag: int | None = None) -> int | None:
-    """The mask of the golden SDAR checkpoint whose `config.json` does not name it."""
+    """Mask of the golden SDAR checkpoint without `mask_token_id` in its `config.json`."""
     write_checkpoint(folder)
     raw = json.loads((folder / "config.json").read_text())
     del raw["mask_token_id"]

@@ -209,7 +209,7 @@ def test_mathematics_that_is_not_supported_is_refused_by_name(
 def test_a_mask_that_the_checkpoint_does_not_name_is_the_familys_or_the_flags(
     config: dict[str, Any], mask: int, tmp_path: Path
 ) -> None:
-    # The family's is not in so small a vocabulary, which is told rather than found out later.
+    # The family's mask is outside such a small vocabulary, which is an error at loading.
     folder = write_folder(tmp_path, config | {"mask_token_id": None}, {"x": torch.ones(1)})
     with pytest.raises(InvalidCheckpoint, match=f"{mask}.*--mask-token-id"):
         load(folder)

@@ -1,4 +1,4 @@
-"""A checkpoint is known by its architecture, or without one by what else its files say."""
+"""Families are recognised by architecture, else by other fields."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from unmask.models.registry import LoadedModel, family_of, find_family, load_mod
 
 
 def checkpoint(folder: Path, source: str, **changes: Any) -> Checkpoint:
-    """A golden `config.json` with changes; what is None is left out."""
+    """Golden `config.json` with changes; None removes a field."""
     raw = json.loads((GOLDEN / source / "config.json").read_text()) | changes
     kept = {name: value for name, value in raw.items() if value is not None}
     (folder / "config.json").write_text(json.dumps(kept))
@@ -48,27 +48,27 @@ def test_a_folder_without_architectures_is_known_by_its_model_type(
 ) -> None:
     raw = json.loads((GOLDEN / source / "config.json").read_text())
     model_type = raw.get("model_type") or source
-    found = checkpoint(tmp_path, source, architectures=None, model_type=model_type)
-    assert family_of(found).name == family
+    opened = checkpoint(tmp_path, source, architectures=None, model_type=model_type)
+    assert family_of(opened).name == family
     assert family_of(checkpoint(tmp_path, source, architectures=[])).name == family
 
 
 def test_auto_map_comes_before_the_model_type(tmp_path: Path) -> None:
     mapped = {"AutoConfig": "configuration_llada.Config", "AutoModel": "x--y.m.LLaDAModelLM"}
-    found = checkpoint(tmp_path, "llada", architectures=None, auto_map=mapped, model_type="odd")
-    assert family_of(found).name == "llada"
+    opened = checkpoint(tmp_path, "llada", architectures=None, auto_map=mapped, model_type="odd")
+    assert family_of(opened).name == "llada"
 
 
 def test_an_architecture_that_is_named_is_not_overruled(tmp_path: Path) -> None:
-    found = checkpoint(tmp_path, "sdar", architectures=["NovelModel"], model_type="sdar")
-    with pytest.raises(InvalidCheckpoint, match="NovelModel is not known; known are SDAR"):
-        family_of(found)
+    opened = checkpoint(tmp_path, "sdar", architectures=["NovelModel"], model_type="sdar")
+    with pytest.raises(InvalidCheckpoint, match="NovelModel is not supported; supported are SDAR"):
+        family_of(opened)
 
 
 def test_a_folder_that_says_nothing_is_refused(tmp_path: Path) -> None:
-    found = checkpoint(tmp_path, "sdar", architectures=None, model_type=None)
+    opened = checkpoint(tmp_path, "sdar", architectures=None, model_type=None)
     with pytest.raises(InvalidCheckpoint, match="architecture none, model type None"):
-        family_of(found)
+        family_of(opened)
 
 
 @pytest.mark.parametrize(

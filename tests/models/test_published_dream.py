@@ -1,4 +1,4 @@
-"""Dream and its kin load with the tokenizer files that they ship, and run no code of theirs."""
+"""Dream and relatives load with their tokenizer files, without remote code."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from unmask.types import Request, SamplingParams
 
 
 def load(folder: Path, source: str = "dream", **fields: Any) -> LoadedModel:
-    """A golden checkpoint, 512 embeddings, with fewer tokens."""
+    """Golden checkpoint, 512 embeddings, with a smaller tokenizer."""
     raw = json.loads((GOLDEN / source / "config.json").read_text())
     raw |= {"mask_token_id": MASK_ID, "eos_token_id": 500} | fields
     (folder / "config.json").write_text(json.dumps(raw))
@@ -99,10 +99,10 @@ def test_an_id_without_text_is_never_generated(source: str, tmp_path: Path) -> N
     write_tokenizer(tmp_path)
     loaded = load(tmp_path, source)
     assert loaded.info.vocab_size == NUM_TOKENS
-    heat = SamplingParams(
+    sampling = SamplingParams(
         max_tokens=100, temperature=50.0, seed=1, ignore_eos=True, block_length=20, steps=20
     )
-    answer = run_all(make_engine(loaded), [Request("r", (1, 2, 3), heat)])["r"]
+    answer = run_all(make_engine(loaded), [Request("r", (1, 2, 3), sampling)])["r"]
     assert max(answer.token_ids) < NUM_TOKENS
     assert len(set(answer.token_ids)) > 60
 

@@ -1,4 +1,4 @@
-"""Experts in 8 bits, of every family that has any: how they are read, held and used."""
+"""8-bit experts of every MoE family: loading, formats and use."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def raw_of(folder: str) -> dict:
 
 
 def build(path: Path, **options: object) -> Weights:
-    """The weights of a model that was built of them."""
+    """Model and the weights it was built from."""
     raw = json.loads((path / "config.json").read_text())
     weights = Weights.from_folder(path, torch.float32, torch.device("cpu"), **options)
     find_family(raw["architectures"][0]).build(raw, weights, 64)
@@ -43,7 +43,7 @@ def build(path: Path, **options: object) -> Weights:
 
 
 def matrices(folder: str) -> dict[str, Tensor]:
-    """Every matrix of a golden checkpoint's experts."""
+    """All matrices of a golden checkpoint's experts."""
     stored = load_file(GOLDEN / folder / "model.safetensors")
     encoder = "model.encoder."
     return {
@@ -54,7 +54,7 @@ def matrices(folder: str) -> dict[str, Tensor]:
 
 
 def bytes_in_8_bits(tensors: dict[str, Tensor]) -> int:
-    """A byte a number, and four a row."""
+    """A byte an element, and four a row."""
     return sum(t.numel() + 4 * t.numel() // t.shape[-1] for t in tensors.values())
 
 
@@ -87,19 +87,19 @@ def test_experts_stay_whole_otherwise(folder: str) -> None:
 def stored_in_8_bits(
     folder: str, dtype: torch.dtype, block: tuple[int, int], *, flat: bool = False
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """A checkpoint whose experts have scales for blocks, and the weights that are meant."""
+    """Checkpoint whose experts have block scales, and their dequantized weights."""
     stored = load_file(GOLDEN / folder / "model.safetensors")
     meant = dict(stored)
     for name, weight in matrices(folder).items():
         stacked = weight if weight.ndim == 3 else weight[None]
         size = tuple(min(b, n) for b, n in zip(block, stacked.shape[1:], strict=True))
         scales = [scales_of(part.float(), size, dtype) for part in stacked]
-        wide = torch.stack([spread(own, size, stacked.shape[1:]) for own in scales])
+        wide = torch.stack([spread(scale, size, stacked.shape[1:]) for scale in scales])
         values = (stacked.float() / wide).to(dtype)
         meant[name] = (values.float() * wide).view(weight.shape)
         stored[name] = values.view(weight.shape)
-        own = torch.stack(scales) if weight.ndim == 3 else scales[0]
-        stored[f"{name}_scale"] = own.flatten(1) if flat and weight.ndim == 3 else own
+        joined = torch.stack(scales) if weight.ndim == 3 else scales[0]
+        stored[f"{name}_scale"] = joined.flatten(1) if flat and weight.ndim == 3 else joined
     return stored, meant
 
 
@@ -123,10 +123,10 @@ def test_experts_stored_in_e4m3_are_held_as_the_file_has_them(
         json.dumps(raw_of(folder) | {"quantization_config": CHANNELS})
     )
     cases = [case.request for case in cases_of(folder)][:3]
-    found = run_all(make_engine(load(folder, tmp_path)), cases)
+    result = run_all(make_engine(load(folder, tmp_path)), cases)
     expected = run_all(make_engine(load(folder, save(folder, whole, meant))), cases)
     for case in cases:
-        assert found[case.request_id].essence == expected[case.request_id].essence
+        assert result[case.request_id].essence == expected[case.request_id].essence
 
 
 @pytest.mark.parametrize("folder", ["llada2", "dgemma"])
@@ -147,9 +147,9 @@ def test_experts_in_blocks_of_128_inputs_are_held_where_products_use_them(tmp_pa
         for name, shape in sizes.items():
             weight = torch.randn(shape) / shape[1] ** 0.5
             scales = scales_of(weight, (128, 128), FP8)
-            own = f"experts.{expert}.{name}_proj.weight"
-            tensors[own] = (weight / spread(scales, (128, 128), weight.shape)).to(FP8)
-            tensors[f"{own}_scale_inv"] = scales
+            key = f"experts.{expert}.{name}_proj.weight"
+            tensors[key] = (weight / spread(scales, (128, 128), weight.shape)).to(FP8)
+            tensors[f"{key}_scale_inv"] = scales
     save_file(tensors, tmp_path / "model.safetensors")
     config = {"quant_method": "fp8", "weight_block_size": [128, 128]}
 
@@ -157,19 +157,19 @@ def test_experts_in_blocks_of_128_inputs_are_held_where_products_use_them(tmp_pa
         weights = Weights.from_folder(
             tmp_path, torch.float32, torch.device("cpu"), compression=config
         )
-        found = take_experts(weights, "experts.", 3, 272, 144)
+        experts = take_experts(weights, "experts.", 3, 272, 144)
         weights.check_all_taken()
-        return found
+        return experts
 
-    x, ids, shares = torch.randn(9, 272), torch.randint(0, 3, (9, 2)), torch.rand(9, 2)
-    expected = take()(x, ids, shares)  # of widened weights
+    x, ids, topk_weights = torch.randn(9, 272), torch.randint(0, 3, (9, 2)), torch.rand(9, 2)
+    expected = take()(x, ids, topk_weights)  # of widened weights
     with emulated_w8a8():
         held = take()
         assert held.takes_groups
         num_scales = 2 * 144 * 3 + 272 * 2  # of 272 inputs and of 144
         assert held.num_bytes == {FP8: 3 * (3 * 144 * 272 + 4 * num_scales)}
-        found = held(x, ids, shares)
-    assert 1e-3 < ((found - expected).norm() / expected.norm()).item() < 0.06
+        result = held(x, ids, topk_weights)
+    assert 1e-3 < ((result - expected).norm() / expected.norm()).item() < 0.06
 
 
 def test_experts_of_several_kinds_are_widened(tmp_path: Path) -> None:
@@ -186,13 +186,13 @@ def test_experts_of_several_kinds_are_widened(tmp_path: Path) -> None:
 
 
 def test_experts_of_diffusion_gemma_may_be_stored_one_by_one(tmp_path: Path) -> None:
-    """As quantizers save them that know linear layers alone."""
+    """Quantizers that know only linear layers save them so."""
     tensors = load_file(GOLDEN / "dgemma" / "model.safetensors")
     for name in matrices("dgemma"):
-        prefix, _, own = name.rpartition(".")
+        prefix, _, last = name.rpartition(".")
         for i, part in enumerate(tensors.pop(name)):
             parts = dict(zip(("gate", "up"), part.chunk(2), strict=True))
-            for key, matrix in (parts if own == "gate_up_proj" else {"down": part}).items():
+            for key, matrix in (parts if last == "gate_up_proj" else {"down": part}).items():
                 small = quantize(matrix, "fp8")
                 tensors[f"{prefix}.{i}.{key}_proj.weight"] = small.values
                 tensors[f"{prefix}.{i}.{key}_proj.weight_scale"] = small.scales[:, None]
@@ -208,10 +208,10 @@ def test_one_expert_at_a_time_is_in_memory_twice() -> None:
     def each() -> Iterator[tuple[QuantizedWeight, ...]]:
         nonlocal most
         for _ in range(6):
-            own = [quantize(torch.randn(shape), "fp8") for shape in ((8, 12), (8, 12), (12, 8))]
-            alive.extend(weakref.ref(weight.values) for weight in own)
+            expert = [quantize(torch.randn(shape), "fp8") for shape in ((8, 12), (8, 12), (12, 8))]
+            alive.extend(weakref.ref(weight.values) for weight in expert)
             most = max(most, sum(ref() is not None for ref in alive))
-            yield tuple(own)
+            yield tuple(expert)
 
     held = gather_experts(each(), 6)
     assert most <= 2 * 3  # this one, and the one that the caller still names
@@ -226,9 +226,9 @@ def test_logits_drift_by_no_more_than_8_bits_are_worth(folder: str, tmp_path: Pa
     horizons = full(len(ids)) if block_len is None else block_causal(len(ids), block_len)
     expected = logits_of(whole, ids, horizons)
     for kind, most in (("int8", 0.05), ("fp8", 0.2)):
-        found = logits_of(load(folder, tmp_path, quantization=kind), ids, horizons)
-        drift = (found - expected).norm(dim=1) / expected.norm(dim=1)
-        # Of most rows: a few are sent to other experts than before.
+        result = logits_of(load(folder, tmp_path, quantization=kind), ids, horizons)
+        drift = (result - expected).norm(dim=1) / expected.norm(dim=1)
+        # Most rows: a few are routed to other experts.
         assert 1e-4 < drift.median().item() < most
 
 
@@ -240,7 +240,7 @@ def test_a_start_tells_how_experts_are_held(
     byte_tokenizer().save_pretrained(tmp_path)
     with caplog.at_level("INFO", "unmask.models.registry"):
         load("llada2", tmp_path, quantization="fp8")
-    assert "experts: held as float8_e4m3fn, 0.00 GiB" in caplog.messages
+    assert "experts: float8_e4m3fn, 0.00 GiB" in caplog.messages
 
 
 @pytest.mark.parametrize("kind", DTYPES)
@@ -264,6 +264,6 @@ def test_an_expert_of_8_bits_gives_what_its_whole_weights_give() -> None:
     whole = [tuple(torch.randn(s) / 6 for s in ((24, 40), (24, 40), (40, 24))) for _ in range(3)]
     small = [tuple(quantize(weight, "int8") for weight in expert) for expert in whole]
     wide = [tuple(dequantize(w, torch.float32) for w in expert) for expert in small]
-    x, ids, shares = torch.randn(9, 40), torch.randint(0, 3, (9, 2)), torch.rand(9, 2)
-    found = gather_experts(iter(small), 3)(x, ids, shares)
-    torch.testing.assert_close(found, gather_experts(iter(wide), 3)(x, ids, shares))
+    x, ids, topk_weights = torch.randn(9, 40), torch.randint(0, 3, (9, 2)), torch.rand(9, 2)
+    result = gather_experts(iter(small), 3)(x, ids, topk_weights)
+    torch.testing.assert_close(result, gather_experts(iter(wide), 3)(x, ids, topk_weights))

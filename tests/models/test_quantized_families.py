@@ -1,4 +1,4 @@
-"""Weights of 8 bits in every family whose tiny checkpoint is here."""
+"""8-bit weights in every family with a tiny checkpoint."""
 
 import gc
 import json
@@ -25,18 +25,18 @@ NAMES = ("qkv_proj", "query_key_value", "q_proj", "out_proj", "o_proj", "dense",
 
 
 def build(folder: Path, **options: object) -> tuple[object, list[Linear]]:
-    """A model and the weights of 8 bits in it."""
+    """Model and its 8-bit weights."""
     raw = json.loads((folder / "config.json").read_text())
     weights = Weights.from_folder(folder, torch.float32, torch.device("cpu"), **options)
     model = find_family(raw["architectures"][0]).build(raw, weights, 64)
-    found, seen, open_ = [], set(), [model]
+    quantized, seen, open_ = [], set(), [model]
     while open_:
         thing = open_.pop()
         if id(thing) in seen or isinstance(thing, type | torch.Tensor | dict | str | int | float):
             continue
         seen.add(id(thing))
         if isinstance(thing, Linear):
-            found += [thing] if thing.scales is not None else []
+            quantized += [thing] if thing.scales is not None else []
             continue
         open_ += [
             held
@@ -45,7 +45,7 @@ def build(folder: Path, **options: object) -> tuple[object, list[Linear]]:
             or type(held).__module__.startswith(("unmask", "unmask_kernels"))
         ]
         open_ += list(getattr(thing, "__dict__", {}).values())
-    return model, found
+    return model, quantized
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
@@ -54,8 +54,8 @@ def test_every_layer_of_a_family_is_held_in_8_bits(folder: Path, quantization: s
     raw = json.loads((folder / "config.json").read_text())
     raw |= raw.get("text_config") or {}
     num_layers = raw.get("num_hidden_layers") or raw.get("n_layers")
-    _, found = build(folder, quantization=quantization)
-    assert len(found) >= 2 * num_layers  # heads and their way back at the least
+    _, quantized = build(folder, quantization=quantization)
+    assert len(quantized) >= 2 * num_layers  # at least QKV and output projections
     assert build(folder)[1] == []
 
 

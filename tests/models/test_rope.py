@@ -1,4 +1,4 @@
-"""How heads turn, and whole models with it, against transformers."""
+"""RoPE, and whole models with it, against transformers."""
 
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def test_a_context_that_yarn_stretches_is_served_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"type": "dynamic", "factor": 2.0}, "rope_scaling of type dynamic is not supported"),
         ({"type": "linear"}, "rope_scaling of type linear has no 'factor'"),
@@ -99,9 +99,9 @@ def test_a_context_that_yarn_stretches_is_served_whole() -> None:
     ],
 )
 def test_a_kind_that_is_not_known_or_not_whole_is_refused(
-    fields: dict[str, Any], told: str
+    fields: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InvalidCheckpoint, match=told):
+    with pytest.raises(InvalidCheckpoint, match=message):
         read_rope({"rope_theta": 1e4, "rope_scaling": fields}, 16)
 
 

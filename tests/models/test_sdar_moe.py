@@ -1,4 +1,4 @@
-"""SDAR with experts of other kinds than the golden checkpoint, against a second implementation."""
+"""Other kinds of SDAR-MoE than the golden checkpoint, against a second implementation."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A spoiled folder ends in one line that says what is wrong, not in a traceback or in gigabytes."""
+"""Spoiled folders end in a one-line error, not in a traceback or in gigabytes."""
 
 import json
 import resource

@@ -1,4 +1,4 @@
-"""Answers between a prompt and what is to follow them, for models that see all of a sequence."""
+"""Infilling between prompt and suffix, for models with full attention."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,10 +26,10 @@ def request(name: str = "r", suffix: tuple[int, ...] = SUFFIX, **params: object)
 
 @torch.inference_mode()
 def filled(loaded: LoadedModel, guidance: float = 0.0) -> list[int]:
-    """The gap filled one position a step, the surest of a block first, by whole forward passes."""
+    """Gap filled one position a step, most confident first by blocks, with whole forward passes."""
     mask = loaded.info.mask_token_id
-    given = torch.tensor((*PROMPT, *[mask] * GAP, *SUFFIX))
-    canvas, start = given.clone(), len(PROMPT)
+    tokens = torch.tensor((*PROMPT, *[mask] * GAP, *SUFFIX))
+    canvas, start = tokens.clone(), len(PROMPT)
 
     def shifted_logits(ids: torch.Tensor) -> torch.Tensor:
         logits = logits_of(loaded, ids, full(len(ids))).double()
@@ -39,13 +39,13 @@ def filled(loaded: LoadedModel, guidance: float = 0.0) -> list[int]:
         for _ in range(BLOCK):
             logits = shifted_logits(canvas)
             if guidance:
-                without = shifted_logits(torch.where(given == mask, canvas, mask))
+                without = shifted_logits(torch.where(tokens == mask, canvas, mask))
                 logits = without + (guidance + 1) * (logits - without)
             best, token = logits.softmax(-1).index_fill(1, torch.tensor([mask]), 0.0).max(-1)
             best[(canvas != mask) | (torch.arange(len(canvas)) >= last)] = -1.0
             position = int(best[first:last].argmax()) + first
             canvas[position] = token[position]
-    assert torch.equal(canvas[given != mask], given[given != mask])
+    assert torch.equal(canvas[tokens != mask], tokens[tokens != mask])
     return canvas[start : start + GAP].tolist()
 
 
@@ -56,7 +56,7 @@ def test_a_gap_is_filled_as_by_whole_forward_passes(
 ) -> None:
     loaded = golden_model(folder)
     asked = request(policy="low_confidence", steps=BLOCK, cfg_scale=guidance)
-    if loaded.info.schedule == "timed":  # which would fill several positions at the end
+    if loaded.info.schedule == "timed":  # would fill several positions at the end
         asked = replace(asked, sampling=replace(asked.sampling, policy="threshold", threshold=1.0))
     answer = run_alone(loaded, asked)
     assert answer.token_ids == filled(loaded, guidance)
@@ -86,10 +86,10 @@ def test_gaps_share_steps_with_any_other_requests(golden_model: Load, folder: st
         for i in (0, 1, 5, 16, 17)
     ]
     together = run_all(make_engine(loaded, page_size=12, overlap=True), requests)
-    for own in requests:
-        answer, alone = together[own.request_id], run_alone(loaded, own)
+    for gap in requests:
+        answer, alone = together[gap.request_id], run_alone(loaded, gap)
         assert answer.essence == alone.essence
-        assert len(answer.token_ids) == own.sampling.max_tokens
+        assert len(answer.token_ids) == gap.sampling.max_tokens
         assert max(refinement.span[1] for refinement in answer.refinements) <= 30
 
 

@@ -1,4 +1,4 @@
-"""Weights and activations in e4m3, emulated on a CPU: what whole families lose, and company."""
+"""W8A8 in e4m3, emulated on a CPU: accuracy of whole families, and batch invariance."""
 
 from pathlib import Path
 
@@ -35,8 +35,8 @@ def test_a_family_s_logits_lose_little_more_than_by_weights_alone(name: str) -> 
     whole = logits(load(GOLDEN / name, "none"))
     loaded = load(GOLDEN / name, "fp8")
 
-    def loss(found: torch.Tensor) -> float:
-        return float((found - whole).norm() / whole.norm())
+    def loss(logits_8bit: torch.Tensor) -> float:
+        return float((logits_8bit - whole).norm() / whole.norm())
 
     weight_only = loss(logits(loaded))
     with emulated_w8a8():
@@ -55,10 +55,10 @@ def test_blocks_are_held_as_stored_where_products_use_them(
     whole = load(tmp_path, "none")
     with emulated_w8a8():
         held = load(tmp_path, "auto")
-        found = logits(held)
+        logits_8bit = logits(held)
     assert held.model._layers[0].mlp.down.takes_groups
     assert not load(tmp_path, "auto").model._layers[0].mlp.down.takes_quantized_rows
-    loss = float((found - logits(whole)).norm() / logits(whole).norm())
+    loss = float((logits_8bit - logits(whole)).norm() / logits(whole).norm())
     assert 0 < loss < LARGEST_LOSS
 
 

@@ -1,4 +1,4 @@
-"""Reading a checkpoint's tensors, and what is said of files and tensors that do not fit."""
+"""Reading a checkpoint's tensors, and errors of files and tensors that do not match."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models import shards
+from unmask.models.shards import open_shards
 from unmask.models.weights import Weights
 
 CPU = torch.device("cpu")
@@ -31,17 +31,15 @@ def write_shards(folder: Path, files: dict[str, dict[str, torch.Tensor]]) -> Non
 @pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_tensors_are_those_of_the_file_in_the_dtype_asked_for(
-    tmp_path: Path,
-    stored: torch.dtype,
-    dtype: torch.dtype,
-    chunk_bytes: int,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, stored: torch.dtype, dtype: torch.dtype, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr(shards, "CHUNK_BYTES", chunk_bytes)
     torch.manual_seed(0)
     shapes = {"a": (37, 11), "b": (), "c": (0, 4), "d": (5,)}
     tensors = {name: torch.randn(shape).to(stored) for name, shape in shapes.items()}
     save_file(tensors, tmp_path / "model.safetensors")
+    for name, tensor in open_shards(tmp_path).items():
+        read = tensor.to(CPU, dtype, chunk_bytes=chunk_bytes)
+        assert torch.equal(read, tensors[name].to(dtype))
     weights = open_weights(tmp_path, dtype)
     for name, shape in shapes.items():
         assert torch.equal(weights.take(name, shape), tensors[name].to(dtype))
@@ -69,13 +67,13 @@ def test_what_was_taken_outlives_its_file(tmp_path: Path) -> None:
 def test_a_tensor_is_read_when_it_is_taken_and_progress_is_told_in_bytes(tmp_path: Path) -> None:
     tensors = {"a": torch.ones(8), "b": torch.ones(3).bfloat16(), "c.d": torch.ones(2)}
     save_file(tensors, tmp_path / "model.safetensors")
-    told: list[tuple[str, int, int]] = []
-    weights = open_weights(tmp_path, progress=lambda *step: told.append(step))
-    assert told == []
+    steps: list[tuple[str, int, int]] = []
+    weights = open_weights(tmp_path, progress=lambda *step: steps.append(step))
+    assert steps == []
     weights.take("b", (3,))
     weights.take("a", (8,))
     weights.drop_prefix("c.")
-    assert told == [("weights", 6, 46), ("weights", 38, 46), ("weights", 46, 46)]
+    assert steps == [("weights", 6, 46), ("weights", 38, 46), ("weights", 46, 46)]
 
 
 def test_tensors_may_be_asked_for_and_left(tmp_path: Path) -> None:
@@ -92,8 +90,8 @@ def test_tensors_may_be_asked_for_and_left(tmp_path: Path) -> None:
 
 
 def test_every_tensor_that_does_not_fit_is_named_with_its_shape() -> None:
-    given = {"a": torch.ones(2, 3), "extra": torch.ones(4)}
-    weights = Weights(given, torch.float32, CPU)
+    tensors = {"a": torch.ones(2, 3), "extra": torch.ones(4)}
+    weights = Weights(tensors, torch.float32, CPU)
     assert weights.take("a", (3, 2)).shape == (3, 2)
     weights.take("lost", (7,))
     with pytest.raises(InvalidCheckpoint) as caught:
@@ -120,7 +118,9 @@ def test_a_hundred_tensors_of_the_same_kind_are_summarised() -> None:
 def test_a_wish_for_8_bits_that_no_weight_heeds_is_an_error() -> None:
     weights = Weights({"a.weight": torch.ones(2, 3)}, torch.float32, CPU, quantization="int8")
     weights.take("a.weight", (2, 3))
-    with pytest.raises(InvalidCheckpoint, match="no weight of this family can be held as int8"):
+    with pytest.raises(
+        InvalidCheckpoint, match="no weight of this family can be quantized to int8"
+    ):
         weights.check_all_taken()
 
 
@@ -148,11 +148,11 @@ def whole_file(tmp_path: Path) -> bytes:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: data[:-1], "cut short: a ends at byte"),
-        (lambda data: data[:20], "is cut short, or not in the safetensors format"),
-        (lambda data: data[:3], "is cut short, or not in the safetensors format"),
+        (lambda data: data[:-1], "truncated: a ends at byte"),
+        (lambda data: data[:20], "is truncated, or not in the safetensors format"),
+        (lambda data: data[:3], "is truncated, or not in the safetensors format"),
         (lambda data: b"", "cannot read"),
-        (lambda data: b"version https://git-lfs.github.com/spec/v1\n", "pointer of Git LFS"),
+        (lambda data: b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
         (lambda data: data.replace(b"[100]", b"[101]"), "a (101,) does not fill bytes 0 to 400"),
         (lambda data: data.replace(b'"F32"', b'"F99"'), "a is of type F99, which is not supported"),
         (lambda data: data.replace(b'"dtype"', b'"dtipe"'), "not in the safetensors format"),
@@ -178,9 +178,12 @@ def test_tensors_that_do_not_begin_at_a_multiple_of_their_size_are_read(tmp_path
 @pytest.mark.parametrize(
     ("index", "message"),
     [
-        ("{", "is not an index of tensors"),
-        ('{"weight_map": 3}', "is not an index of tensors"),
-        ('{"weight_map": {"a": "../secret.safetensors"}}', "names files elsewhere: ../secret"),
+        ("{", "is not a safetensors index"),
+        ('{"weight_map": 3}', "is not a safetensors index"),
+        (
+            '{"weight_map": {"a": "../secret.safetensors"}}',
+            "names files in other folders: ../secret",
+        ),
         ('{"weight_map": {}}', "no *.safetensors in"),
     ],
 )

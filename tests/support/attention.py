@@ -1,4 +1,4 @@
-"""Queries of some sequences over shuffled pages, and their attention written out in float64."""
+"""Queries of sequences over shuffled pages, and a float64 reference of their attention."""
 
 import math
 from dataclasses import dataclass
@@ -64,9 +64,9 @@ def build(
     pages = np.split(order[: sum(counts)], np.cumsum(counts)[:-1])
     keys = torch.full((sum(counts) + 5, page_size, num_kv, head_dim), math.nan, dtype=dtype)
     values = keys.clone()
-    for (_, end, _), own in zip(spans, pages, strict=True):
+    for (_, end, _), page_ids in zip(spans, pages, strict=True):
         for position in range(end):
-            page, slot = own[position // page_size], position % page_size
+            page, slot = page_ids[position // page_size], position % page_size
             keys[page, slot] = torch.randn(num_kv, head_dim).to(dtype)
             values[page, slot] = torch.randn(num_kv, head_dim).to(dtype)
     horizons = [
@@ -88,7 +88,7 @@ def build(
 def exact(
     case: Case, scale: float, starts: np.ndarray | None = None, softcap: float | None = None
 ) -> Tensor:
-    """Attention in float64, of a whole sequence with what is out of reach masked."""
+    """Attention in float64 over a whole sequence, with a mask."""
     spans, row = [], 0
     for (start, end, _), pages in zip(case.spans, case.own_pages, strict=True):
         rows, row = slice(row, row + end - start), row + end - start
@@ -114,19 +114,19 @@ def check(out: Tensor, expected: Tensor) -> None:
 
 
 def check_in_company(case: Case, starts: np.ndarray | None) -> None:
-    """Each span alone, and its second half alone, has the bits that it has among all spans."""
+    """Assert batch invariance: spans, and their second halves, have the same bits alone."""
     together = attention(case.query, case.keys, case.values, case.plan(starts=starts), 0.2)
     row = 0
     for (start, end, _), pages in zip(case.spans, case.own_pages, strict=True):
         for first in (start, (start + end) // 2):
             rows = slice(row + first - start, row + end - start)
-            own = {
+            part = {
                 "query_starts": [0, end - first],
                 "horizons": case.arguments["horizons"][rows],
                 "pages": pages,
                 "page_starts": [0, len(pages)],
                 "starts": None if starts is None else starts[rows],
             }
-            alone = attention(case.query[rows], case.keys, case.values, case.plan(**own), 0.2)
+            alone = attention(case.query[rows], case.keys, case.values, case.plan(**part), 0.2)
             assert torch.equal(alone, together[rows])
         row += end - start

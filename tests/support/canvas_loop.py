@@ -1,4 +1,4 @@
-"""What an engine does for canvases, in its plainest form: every request's rows in one step."""
+"""Reference loop for canvases, in plain torch: all rows of every request in one step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,20 +22,20 @@ from unmask_kernels.scoring import types as scoring
 
 
 class Draws(Protocol):
-    """The random numbers of one request."""
+    """Random numbers of one request."""
 
     def gumbel(self, start: int, step: int, first: int, count: int) -> Tensor:
-        """Noise [L, count] of the entries from `first`, for the canvas at `start` in a step."""
+        """Gumbel noise [L, count] of entries from `first`, for the canvas at `start` in a step."""
         ...
 
     def tokens(self, start: int, step: int) -> Tensor:
-        """Tokens [L] that the canvas at `start` may be given before a step."""
+        """Random tokens [L] for the canvas at `start` before a step."""
         ...
 
 
 @dataclass(frozen=True)
 class PhiloxDraws:
-    """A function of (seed, position, step)."""
+    """Draws as a function of (seed, position, step)."""
 
     seed: int
     width: int
@@ -54,7 +54,7 @@ class PhiloxDraws:
 
 @dataclass
 class Job:
-    """One request: its tokens so far, those of them without keys, and its open canvas."""
+    """Request with its tokens, those without keys, and its open canvas."""
 
     tokens: Tensor
     draws: Draws
@@ -84,7 +84,7 @@ class Job:
 
 
 def run(forward: Forward, jobs: Sequence[Job], width: int) -> None:
-    """Denoise until every job has its canvases; a job's `tokens` end with them."""
+    """Denoise until all jobs have their canvases, which end their `tokens`."""
     for job in jobs:
         job.pages = forward.pages(len(job.tokens) + job.num_canvases * width)
         job.begin()
@@ -103,7 +103,7 @@ def _step(forward: Forward, jobs: list[Job]) -> None:
     model = forward.model
     hidden = forward.hidden(*[job.rows() for job in jobs])
     width = len(hidden[0])
-    heat = [
+    temperatures = [
         temperature_at(job.schedule.t_min, job.schedule.t_max, job.step, job.schedule.steps)
         for job in jobs
     ]
@@ -114,7 +114,7 @@ def _step(forward: Forward, jobs: list[Job]) -> None:
 
     spread = torch.tensor([job.temperature for job in jobs]).repeat_interleave(width)
     keys = (torch.zeros(len(spread), dtype=torch.int64) for _ in range(3))  # `noise` replaces
-    draws = scoring.Draws(torch.tensor(heat).repeat_interleave(width), *keys, spread=spread)
+    draws = scoring.Draws(torch.tensor(temperatures).repeat_interleave(width), *keys, spread=spread)
     scores = score_canvas(torch.cat(hidden), model.vocabulary, draws, noise=noise)
     states = [job.state for job in jobs]
     done = denoise(

@@ -1,4 +1,4 @@
-"""Forward passes of DiffusionGemma over rows of several sequences, without an engine."""
+"""DiffusionGemma's forward passes over rows of several sequences, without an engine."""
 
 import json
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ def load(
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one sequence in a step: tokens to encode, and after them a canvas, or none."""
+    """Rows of a sequence in a step: tokens to encode, then an optional canvas."""
 
     pages: list[int]
     start: int
@@ -52,14 +52,14 @@ class Rows:
         return np.concatenate((causal, np.full(len(self.canvas), self.end)))
 
     def anchors(self) -> np.ndarray:
-        own = np.arange(self.start, self.canvas_start)
-        return np.concatenate((own, np.full(len(self.canvas), self.canvas_start)))
+        positions = np.arange(self.start, self.canvas_start)
+        return np.concatenate((positions, np.full(len(self.canvas), self.canvas_start)))
 
 
 class Forward:
-    """A model with a cache, whose pages are handed out in an order that is none.
+    """Model with a KV cache of shuffled pages.
 
-    Tokens are on the host, hidden states and what becomes of them where the model is.
+    Token ids are on the CPU, hidden states on the model's device.
     """
 
     def __init__(self, model: CanvasDecoder, num_pages: int = 64) -> None:
@@ -69,11 +69,11 @@ class Forward:
         self._free = torch.randperm(num_pages, generator=torch.Generator().manual_seed(3)).tolist()
 
     def pages(self, num_tokens: int) -> list[int]:
-        """Pages for that many tokens."""
+        """Pages for so many tokens."""
         return [self._free.pop() for _ in range(-(-num_tokens // PAGE_SIZE))]
 
     def hidden(self, *all_rows: Rows) -> list[Tensor]:
-        """Finished hidden states [L, C] of each sequence's canvas, after one forward pass."""
+        """Normed hidden states [L, C] of each sequence's canvas after one forward pass."""
         ends = [len(rows.encoded) + len(rows.canvas) for rows in all_rows]
         query_starts = np.concatenate(([0], np.cumsum(ends)))
         positions = np.concatenate([np.arange(rows.start, rows.end) for rows in all_rows])
@@ -89,7 +89,7 @@ class Forward:
             query_starts.tolist(),
             np.concatenate([rows.horizons() for rows in all_rows]),
             np.concatenate(used),
-            np.concatenate(([0], np.cumsum([len(own) for own in used]))).tolist(),
+            np.concatenate(([0], np.cumsum([len(pages) for pages in used]))).tolist(),
             PAGE_SIZE,
             device=self._device,
             dtype=self.model.embedding.dtype,
@@ -124,7 +124,7 @@ class Forward:
 
 
 def soft_of(model: CanvasDecoder, hidden: Tensor, temperature: float) -> Tensor:
-    """What the next step is conditioned on after one at this temperature with finished rows."""
+    """Self-conditioning of the next step, from normed rows at this temperature."""
     at = torch.full((len(hidden),), temperature, device=hidden.device)
     zeros = torch.zeros_like(at, dtype=torch.int64)
     return score_canvas(hidden, model.vocabulary, Draws(at, zeros, zeros, zeros)).soft

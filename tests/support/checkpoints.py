@@ -1,4 +1,4 @@
-"""Checkpoints on disk for tests: golden ones with a tokenizer, and random ones."""
+"""Checkpoints on disk: golden ones with a tokenizer, and random ones."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from unmask.models.registry import LoadedModel, load_model
 def load_golden(
     name: str, folder: Path, dtype: str = "float32", device: DeviceName = "auto"
 ) -> LoadedModel:
-    """The golden checkpoint of a family, with a byte tokenizer beside it."""
+    """Golden checkpoint of a family with a byte tokenizer."""
     for file in ("config.json", "model.safetensors"):
         shutil.copy(GOLDEN / name / file, folder / file)
     return load(folder, dtype, device)
@@ -29,7 +29,7 @@ def load_random(
     dtype: str = "float32",
     device: DeviceName = "auto",
 ) -> tuple[LoadedModel, dict[str, torch.Tensor]]:
-    """A checkpoint of random weights of these shapes, and the weights."""
+    """Checkpoint of random weights of these shapes, and its weights."""
     weights = draw_weights(shapes)
     raw = {"vocab_size": VOCAB_SIZE, "rms_norm_eps": 1e-6, **raw}
     (folder / "config.json").write_text(json.dumps(raw))
@@ -49,7 +49,7 @@ def draw_weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
 
 
 def load(folder: Path, dtype: str = "float32", device: DeviceName = "auto") -> LoadedModel:
-    """The checkpoint in a folder, after a byte tokenizer is put there."""
+    """Checkpoint in a folder, to which a byte tokenizer is added."""
     save_tokenizer(folder)
     config = ModelConfig(path=str(folder), device=device, dtype=dtype, mask_token_id=MASK_ID)
     return load_model(config, DecodingConfig())

@@ -1,4 +1,4 @@
-"""Checkpoints in 8 bits, written as compressed-tensors and others write them."""
+"""8-bit checkpoints in compressed-tensors' and in other formats."""
 
 import json
 import math
@@ -13,7 +13,7 @@ LARGEST = {torch.int8: 127.0, torch.float8_e4m3fn: 448.0}
 
 
 def scales_of(weight: Tensor, block: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    """One for each block, float32, of a size that no other quantizer would choose."""
+    """Float32 scale of each block, unlike any quantizer's."""
     rows, columns = (math.ceil(n / b) for n, b in zip(weight.shape, block, strict=True))
     scales = torch.empty(rows, columns)
     for i in range(rows):
@@ -24,13 +24,13 @@ def scales_of(weight: Tensor, block: tuple[int, int], dtype: torch.dtype) -> Ten
 
 
 def spread(scales: Tensor, block: tuple[int, int], shape: torch.Size) -> Tensor:
-    """The scale of every weight."""
+    """Scale of each weight."""
     wide = scales.repeat_interleave(block[0], 0).repeat_interleave(block[1], 1)
     return wide[: shape[0], : shape[1]]
 
 
 def pack(values: Tensor) -> Tensor:
-    """Four values to an int32, each plus 128, the first in the lowest byte."""
+    """Four int8 values an int32, little-endian, each offset by 128."""
     columns = math.ceil(values.shape[1] / 4)
     padded = torch.zeros(values.shape[0], 4 * columns, dtype=torch.int64)
     padded[:, : values.shape[1]] = values.long() + 128
@@ -49,7 +49,7 @@ def compress(
     flat: bool = False,
     packed: bool = False,
 ) -> dict[str, Tensor]:
-    """Copy a checkpoint with its layers' weights in 8 bits; returns the weights that are meant."""
+    """Copy a checkpoint with 8-bit layers; returns their dequantized weights."""
     shutil.copytree(source, target, dirs_exist_ok=True)
     stored: dict[str, Tensor] = {}
     meant: dict[str, Tensor] = {}

@@ -58,7 +58,7 @@ def sampling(draw: st.DrawFn) -> SamplingParams:
 
 @st.composite
 def requests(draw: st.DrawFn, max_size: int = 6) -> list[Request]:
-    """Requests whose prompts often begin alike, so that they can share pages."""
+    """Requests whose prompts often share a prefix."""
     shared = draw(st.lists(st.integers(0, EOS_ID - 1), min_size=40, max_size=90))
     drawn = []
     for i in range(draw(st.integers(1, max_size))):

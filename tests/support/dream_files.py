@@ -1,4 +1,4 @@
-"""The files of a tokenizer as Dream's authors publish them, of a small vocabulary or a full one."""
+"""Tokenizer files as Dream's authors publish them, with a small or a full vocabulary."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def write_tokenizer(
     added: tuple[str, ...] = ADDED,
     **config: Any,
 ) -> None:
-    """vocab.json, merges.txt and tokenizer_config.json, whose class is remote code."""
+    """Write vocab.json, merges.txt and tokenizer_config.json with a class of remote code."""
     trained = Tokenizer(models.BPE())
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -44,7 +44,7 @@ def write_tokenizer(
         str(num_merged + i): {"content": text, "special": True, "normalized": False}
         for i, text in enumerate((*added, *commands))
     }
-    given = {
+    fields = {
         "tokenizer_class": "DreamTokenizer",
         "auto_map": {"AutoTokenizer": ["tokenization_dream.DreamTokenizer", None]},
         "added_tokens_decoder": decoder,
@@ -54,11 +54,11 @@ def write_tokenizer(
         "mask_token": "<|mask|>",
         "chat_template": TEMPLATE,
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(given | config))
+    (folder / "tokenizer_config.json").write_text(json.dumps(fields | config))
 
 
 def join_files(folder: Path) -> None:
-    """Put tokenizer.json in the place of vocab.json and merges.txt."""
+    """Replace vocab.json and merges.txt by tokenizer.json."""
     vocab, merges = folder / "vocab.json", folder / "merges.txt"
     tokenizer = Tokenizer(models.BPE.from_file(str(vocab), str(merges)))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

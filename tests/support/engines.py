@@ -1,4 +1,4 @@
-"""Small engines, and what their requests came to."""
+"""Small engines and the answers of their requests."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ ROOMY = EngineConfig(num_pages=400, page_size=16, max_batch_tokens=2048, overlap
 
 @dataclass
 class Answer:
-    """Everything that one request's events say."""
+    """Contents of one request's events."""
 
     token_ids: list[int] = field(default_factory=list)
     text: str = ""
@@ -40,7 +40,7 @@ class Answer:
 
     @property
     def essence(self) -> tuple[tuple[int, ...], str, str | None, str | int | None]:
-        """What must not depend on company, caching, chunking or streaming."""
+        """Parts of an answer that batching, caching, chunking and streaming must not change."""
         assert self.finish is not None
         return tuple(self.token_ids), self.text, self.finish.reason, self.finish.stop_reason
 
@@ -60,7 +60,7 @@ def collect(answers: dict[str, Answer], events: Iterable[Event]) -> None:
 
 
 def run_all(engine: Engine, requests: Iterable[Request]) -> dict[str, Answer]:
-    """Run requests together to their ends, checking the pages after every step."""
+    """Run requests together until they end; checks the pages after each step."""
     answers: dict[str, Answer] = {}
     for request in requests:
         engine.check(request)
@@ -73,6 +73,6 @@ def run_all(engine: Engine, requests: Iterable[Request]) -> dict[str, Answer]:
 
 
 def run_alone(loaded: LoadedModel, request: Request) -> Answer:
-    """The answer of a fresh engine that has nothing else to do and caches nothing."""
+    """Answer of a fresh engine without caching and other requests."""
     engine = make_engine(loaded, prefix_cache=False)
     return run_all(engine, [request])[request.request_id]

@@ -18,7 +18,7 @@ def logits_of(
 ) -> torch.Tensor:
     """Logits of a sequence [T] whose queries reach to `horizons` [T]: all of them, or `wanted`.
 
-    They are on the host, as what they are made of; the model may be elsewhere.
+    Inputs and results are on the CPU; the model may be on another device.
     """
     num_tokens, device = len(token_ids), loaded.device
     num_pages = -(-num_tokens // PAGE_SIZE)

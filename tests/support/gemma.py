@@ -1,4 +1,4 @@
-"""Tiny random DiffusionGemma checkpoints, and transformers' own forward passes over them."""
+"""Tiny random DiffusionGemma checkpoints, and transformers' forward passes over them."""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ VISION: dict[str, Any] = {
 def make_reference(
     canvas_length: int = 16, *, peak: float = 1.0, seed: int = 0, **text: Any
 ) -> DiffusionGemmaForBlockDiffusion:
-    """A model with random weights, norms and scalars; `peak` sharpens its distributions."""
+    """Model with random weights, norms and scalars; `peak` sharpens its distributions."""
     config = DiffusionGemmaConfig(
         text_config=TEXT | text, vision_config=VISION, canvas_length=canvas_length
     )
@@ -71,13 +71,13 @@ def make_reference(
 
 
 def save(model: DiffusionGemmaForBlockDiffusion, folder: Path) -> Path:
-    """The model as its authors would publish it."""
+    """Save the model in the published layout."""
     model.save_pretrained(folder)
     return folder
 
 
 class ReferenceSequence:
-    """One sequence that transformers encodes and denoises, with the cache that it leaves."""
+    """Sequence that transformers encodes and denoises, with its cache."""
 
     def __init__(self, model: DiffusionGemmaForBlockDiffusion) -> None:
         self._model = model
@@ -85,7 +85,7 @@ class ReferenceSequence:
 
     @torch.no_grad()
     def encode(self, token_ids: Tensor) -> None:
-        """Read tokens [n] that follow those before."""
+        """Encode the next tokens [n]."""
         self._model.model.encoder(input_ids=token_ids[None], past_key_values=self._cache)
 
     @torch.no_grad()

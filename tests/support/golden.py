@@ -1,4 +1,4 @@
-"""The tiny checkpoints of each family, and the requests that their references answered."""
+"""Tiny checkpoints of each family, and the answers of their references."""
 
 import json
 import random
@@ -13,10 +13,10 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import CACHES, Request, SamplingParams
 
-# Those that the forwards were made with.
+# Block lengths of the recorded forward passes.
 BLOCK_LENGTHS = {"sdar": 4, "sdar_moe": 4, "llada2": 32, "llada21": 32, "fast_dllm": 32}
 FOLDERS = (*BLOCK_LENGTHS, "llada", "llada_moe", "llada_moe_options", "dream")
-# What references call a policy, where it is not what it is called here.
+# Policies by the names of references that differ from ours.
 POLICY_NAMES = {
     "maskgit_plus": "low_confidence",
     "topk_margin": "margin",
@@ -26,7 +26,7 @@ POLICY_NAMES = {
 
 @dataclass(frozen=True)
 class Case:
-    """A request, and what a reference made of it."""
+    """Request and a reference's answer."""
 
     name: str
     request: Request
@@ -67,7 +67,7 @@ def _sampling(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingParam
 
 
 def load_golden(folder: str, target: Path) -> LoadedModel:
-    """The checkpoint with a tokenizer beside it, both in `target`."""
+    """Checkpoint and tokenizer in `target`."""
     for name in ("config.json", "model.safetensors"):
         shutil.copy(GOLDEN / folder / name, target / name)
     save_tokenizer(target)

@@ -1,4 +1,4 @@
-"""Graphs that call what was captured again, where there is no device that replays it."""
+"""Recorded calls in place of CUDA graphs, for machines without a GPU."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ class Recording:
 
 
 class Captured:
-    """Graphs of a model on the CPU, whose forward is the model's own where no graph fits."""
+    """Graphs of a model on the CPU; steps that fit no graph run its forward pass."""
 
     def __init__(
         self, loaded: LoadedModel, graphs: ForwardGraphs, open_tokens: torch.Tensor
@@ -89,7 +89,7 @@ def some_step(
 
 
 def noisy_cache(loaded: LoadedModel, num_pages: int, page_size: int) -> KVCache:
-    """A cache with something in every page but the last, which is full of NaN."""
+    """Cache with random values in all pages, except NaN in the last."""
     cache = KVCache.empty(
         loaded.model.layers, num_pages + 1, page_size, loaded.dtype, loaded.device
     )
@@ -103,12 +103,12 @@ def noisy_cache(loaded: LoadedModel, num_pages: int, page_size: int) -> KVCache:
 def assert_padded_is_the_same(
     forward: Callable[[ForwardInputs], torch.Tensor], loaded: LoadedModel, step: ForwardInputs
 ) -> None:
-    """`forward` gives the model's bits, and writes to the slots of the step and the last page."""
+    """Assert that padding changes no bit and writes only to the step's slots and the last page."""
     cache = step.cache
     before = [pages.clone() for pages in (*cache.keys, *cache.values)]
-    given = forward(step).clone()
+    hidden = forward(step).clone()
     after = [pages.clone() for pages in (*cache.keys, *cache.values)]
-    assert torch.equal(given, loaded.model.forward(step))
+    assert torch.equal(hidden, loaded.model.forward(step))
     for pages, old, new in zip((*cache.keys, *cache.values), before, after, strict=True):
         assert torch.equal(pages[:-1], new[:-1]), "the same keys and values"
         untouched = torch.ones(old.shape[0] * old.shape[1], dtype=torch.bool)

@@ -1,6 +1,6 @@
-"""A step over canvases that is captured, on torch's meta device: a script, run by a test.
+"""Captured step over canvases on torch's meta device; a script that a test runs.
 
-Prints one JSON object: for each number of layers, how often kernels and operations were launched.
+Prints a JSON object: launches of kernels and operations for each number of layers.
 """
 
 import json
@@ -37,7 +37,7 @@ LIMITS = EngineLimits(2048, num_pages=400, page_size=64, max_num_seqs=4)
 
 
 class Operations(TorchDispatchMode):
-    """Counts torch's operations."""
+    """Counter of torch's operations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Operations(TorchDispatchMode):
 
 
 def run(num_layers: int, num_canvases: int) -> dict[str, int]:
-    """Launches of the step of the smallest size with so many canvases."""
+    """Launches of the smallest step with so many canvases."""
     with compiled_only(90):
         loaded = load(NAME, num_layers)
     model, device = loaded.model, torch.device("meta")

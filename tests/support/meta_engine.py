@@ -1,6 +1,6 @@
-"""Steps of real shapes on torch's meta device, their kernels compiled: a script, run by a test.
+"""Steps of real shapes on the meta device with compiled kernels; a script that a test runs.
 
-Prints one JSON object: for each family the reports of the kernels that its steps launched.
+Prints a JSON object: reports of the launched kernels for each family.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from unmask.types import Request, SamplingParams
 from unmask_kernels.testing.launches import compiled_only
 
 NUM_STEPS = 4
-IN_8_BITS = ", fp8"  # after a name: held so
-EIGHT_BITS = frozenset(("LLaDA2.0-mini",))  # whose keys and values are held so
+IN_8_BITS = ", fp8"  # suffix of a name: 8-bit weights
+EIGHT_BITS = frozenset(("LLaDA2.0-mini",))  # families with an 8-bit KV cache
 MULTIPLYING = frozenset(
     ("attention_kernel", "grouped_gate_kernel", "grouped_down_kernel", "product_kernel"),
 )
@@ -56,7 +56,7 @@ def requests(shape: Shape) -> list[Request]:
     canvas = "text_config" in shape.raw
     params = NOISE if canvas else GUIDED if shape.architecture == LLADA else MASKED
     more = 2000 if canvas else 600 if shape.architecture == LLADA else 1200
-    return [Request(str(i), tuple(range(3 + more * i)), own) for i, own in enumerate(params)]
+    return [Request(str(i), tuple(range(3 + more * i)), each) for i, each in enumerate(params)]
 
 
 def load(name: str, num_layers: int) -> LoadedModel:
@@ -91,9 +91,9 @@ def run(name: str, num_layers: int) -> None:
         engine.runner.launch(batch)
         engine.scheduler.advance(batch)
     # Passes that do not fit together take turns; those that wait hold no pages yet.
-    running = [own for own in engine.scheduler.sequences if own.pages]
+    running = [sequence for sequence in engine.scheduler.sequences if sequence.pages]
     assert running
-    assert all(own.num_forwards for own in running), "all of them have been met"
+    assert all(sequence.num_forwards for sequence in running), "all of them have been met"
 
 
 def main() -> None:
@@ -104,12 +104,12 @@ def main() -> None:
     options = parser.parse_args()
     Staging.to_device = on_meta
     PendingStep.send = staticmethod(stay)
-    found = {}
+    reports = {}
     for name in options.names:
         with compiled_only(options.chip) as launches:
             run(name, options.layers)
-        found[name] = [asdict(report) for report in launches.reports(MULTIPLYING)]
-    print(json.dumps(found))
+        reports[name] = [asdict(report) for report in launches.reports(MULTIPLYING)]
+    print(json.dumps(reports))
 
 
 if __name__ == "__main__":

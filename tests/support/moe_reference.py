@@ -1,4 +1,4 @@
-"""LLaDA2 and SDAR-MoE written once more, row by row, from what their papers and configs say."""
+"""Second implementation of LLaDA2 and SDAR-MoE, row by row, from their papers and configs."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def mlp(w: Weights, prefix: str, x: Tensor) -> Tensor:
 
 
 def turn(x: Tensor, theta: float, dims: int, scale: float = 1.0) -> Tensor:
-    """Heads [T, H, D] whose first `dims` dimensions turn, i with i + dims / 2, and are scaled."""
+    """Heads [T, H, D] with RoPE on the first `dims` dimensions, i with i + dims / 2, and scaled."""
     half = dims // 2
     angles = torch.arange(len(x))[:, None] * theta ** (-torch.arange(half) / half)
     cos, sin = scale * angles.cos()[:, None], scale * angles.sin()[:, None]
@@ -32,7 +32,7 @@ def turn(x: Tensor, theta: float, dims: int, scale: float = 1.0) -> Tensor:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, block: int) -> Tensor:
-    """Heads [T, H, D], each query to the end of its block; returns [T, H D]."""
+    """Block-causal attention of heads [T, H, D]; returns [T, H D]."""
     rows = []
     group = query.shape[1] // key.shape[1]
     for t, heads in enumerate(query):
@@ -45,7 +45,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, block: int) -> Tensor:
 
 
 def llada2_experts(raw: dict[str, Any], logits: Tensor, bias: Tensor) -> dict[int, float]:
-    """The experts of one row by its logits [E], with their shares."""
+    """Experts of a row by its router logits [E], with their top-k weights."""
     scores = logits.sigmoid()
     choice = (scores + bias).tolist()
     size = len(choice) // raw["n_group"]
@@ -60,7 +60,7 @@ def llada2_experts(raw: dict[str, Any], logits: Tensor, bias: Tensor) -> dict[in
 
 
 def qwen3_experts(raw: dict[str, Any], logits: Tensor) -> dict[int, float]:
-    """The experts of one row by its logits [E], with their shares."""
+    """Experts of a row by its router logits [E], with their top-k weights."""
     scores = logits.softmax(-1).tolist()
     best = sorted(range(len(scores)), key=lambda e: -scores[e])[: raw["num_experts_per_tok"]]
     total = sum(scores[e] for e in best) if raw["norm_topk_prob"] else 1.0
@@ -69,8 +69,8 @@ def qwen3_experts(raw: dict[str, Any], logits: Tensor) -> dict[int, float]:
 
 def mixture(w: Weights, prefix: str, x: Tensor, chosen: list[dict[int, float]]) -> Tensor:
     rows = [
-        sum(share * mlp(w, f"{prefix}{expert}.", row) for expert, share in own.items())
-        for row, own in zip(x, chosen, strict=True)
+        sum(share * mlp(w, f"{prefix}{expert}.", row) for expert, share in topk.items())
+        for row, topk in zip(x, chosen, strict=True)
     ]
     return torch.stack(rows)
 
@@ -129,7 +129,7 @@ def sdar_moe(raw: dict[str, Any], weights: Weights, ids: Tensor, block: int) -> 
 
 
 def llada2_shapes(raw: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Tensors of a `config.json`, by the published names."""
+    """Tensor shapes of a `config.json` by their published names."""
     hidden, size = raw["hidden_size"], raw["head_dim"]
     heads, kv = raw["num_attention_heads"], raw["num_key_value_heads"]
 

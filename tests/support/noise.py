@@ -1,4 +1,4 @@
-"""A tiny model that denoises canvases of noise, and what may be asked of it."""
+"""Tiny model that denoises canvases of noise, and requests for it."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ UNUSUAL = ({"logprobs": 2}, {"top_k": 5}, {"top_p": 0.7, "logprobs": 1})
 
 
 def load_noise(folder: Path) -> LoadedModel:
-    """A model whose distributions are sharp enough that canvases end before their last step."""
+    """Model with distributions so sharp that canvases end before their last step."""
     save(make_reference(WIDTH, peak=4.0, vocab_size=VOCAB_SIZE), folder)
     generation = {
         "max_denoising_steps": SCHEDULE.steps,
@@ -42,12 +42,12 @@ def load_noise(folder: Path) -> LoadedModel:
 def canvas_requests(
     draw: st.DrawFn, max_size: int = 6, kinds: tuple[dict[str, object], ...] = KINDS
 ) -> list[Request]:
-    """Requests whose prompts often begin alike, and whose answers take several canvases."""
+    """Requests whose prompts often share a prefix, and whose answers take several canvases."""
     shared = draw(st.lists(st.integers(0, EOS_ID - 1), min_size=40, max_size=60))
-    made = []
+    drawn = []
     for i in range(draw(st.integers(1, max_size))):
-        own = draw(st.lists(st.integers(0, EOS_ID - 1), min_size=1, max_size=30))
-        prompt = (*shared[: draw(st.sampled_from([0, 17, 33, 60]))], *own)
+        tail = draw(st.lists(st.integers(0, EOS_ID - 1), min_size=1, max_size=30))
+        prompt = (*shared[: draw(st.sampled_from([0, 17, 33, 60]))], *tail)
         params = SamplingParams(
             max_tokens=draw(st.integers(1, 50)),
             seed=draw(st.integers(0, 2**63 - 1)),
@@ -56,5 +56,5 @@ def canvas_requests(
             **draw(st.sampled_from(kinds)),
         )
         refinements = draw(st.sampled_from([None, RefinementOptions(tokens=True)]))
-        made.append(Request(f"r{i}", prompt, params, refinements))
-    return made
+        drawn.append(Request(f"r{i}", prompt, params, refinements))
+    return drawn

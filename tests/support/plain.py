@@ -1,4 +1,4 @@
-"""Decoders written out with whole matrices, and random checkpoints of any size to compare with."""
+"""Plain torch decoders over whole matrices, and random checkpoints of any size."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ LLADA = {
 
 
 def renamed(tensors: Tensors, names: dict[str, str]) -> Tensors:
-    """Tensors under other names; parts of names are replaced in the order given."""
+    """Tensors with parts of their names replaced, in order."""
     result = {}
     for name, tensor in tensors.items():
         for old, new in names.items():
@@ -51,7 +51,7 @@ def draw_tensors(
     tied: bool = False,
     num_experts: int = 0,
 ) -> Tensors:
-    """Random weights by Qwen's names, large enough for every part to be felt in the logits."""
+    """Random weights by Qwen's names, so large that every part affects the logits."""
     generator = torch.Generator().manual_seed(7)
     size = width // heads
 
@@ -96,7 +96,7 @@ def logits_written_out(
     eps: float,
     top: int = 0,
 ) -> Tensor:
-    """Logits [T, V] of a sequence whose token i sees token j where `sees` [T, T] says so."""
+    """Logits [T, V] of a sequence in which token i sees token j if `sees` [T, T] is True."""
 
     def norm(x: Tensor, name: str) -> Tensor:
         return x / (x.square().mean(-1, keepdim=True) + eps).sqrt() * w[f"{name}.weight"]
@@ -150,7 +150,7 @@ def write_folder(
     tensors: Tensors,
     edit: Callable[[Any], None] | None = None,
 ) -> Path:
-    """A checkpoint of these tensors with the byte tokenizer, which `edit` may change first."""
+    """Checkpoint of these tensors with the byte tokenizer, which `edit` may change first."""
     (folder / "config.json").write_text(json.dumps(config))
     save_file({name: t.contiguous() for name, t in tensors.items()}, folder / "model.safetensors")
     tokenizer = byte_tokenizer()

@@ -1,20 +1,18 @@
-"""Tiny checkpoints of the published files: config.json with smaller sizes, all else as it is.
+"""Tiny checkpoints with the published files; only sizes in config.json are smaller.
 
 `tests/published` has config.json and generation_config.json of each. Token ids are the published
-ones, so vocabularies have their full length, but for DiffusionGemma's, whose ids of text are small.
-
-Not confirmed, since no copy of the file itself was found:
-
-- Dream: config.json is that of its configuration class and of ports; `use_cache` is a guess.
-- SDAR-8B: config.json is Qwen3-8B's with SDAR's own fields, generation_config.json that of its
-  family; `max_position_embeddings` and the fields of training may differ.
-- LLaDA2.0-mini: config.json is that of the authors' training code with the published context;
-  whether there is a generation_config.json is not known, and none is written. Its end of a turn,
-  `<|role_end|>`, therefore ends no answer; `<|endoftext|>`, the tokenizer's, does.
+ones, so vocabularies have their full length, except DiffusionGemma's, whose text ids are small.
+Not confirmed, as no copy of the file was available:
+- Dream: config.json is from its configuration class and from ports; `use_cache` is a guess.
+- SDAR-8B: config.json is Qwen3-8B's with SDAR's fields, generation_config.json is its family's;
+  `max_position_embeddings` and the fields of training may differ.
+- LLaDA2.0-mini: config.json is from the authors' training code with the published context; no
+  generation_config.json is written. Its end of a turn, `<|role_end|>`, therefore ends no answer;
+  the tokenizer's `<|endoftext|>` does.
 - Fast-dLLM v2: config.json is Qwen2.5-7B-Instruct's with its own fields, as its authors describe
   it; generation_config.json is Qwen2.5's.
-- Chat templates are shortened to what one question needs, texts of vocabularies are made up, and
-  all added tokens are special.
+- Chat templates are shortened to one question, vocabulary texts are made up, and all added tokens
+  are special.
 """
 
 import json
@@ -66,7 +64,7 @@ GEMMA_TEMPLATE = (
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Smaller sizes for a published config.json, weights for them, and the tokenizer's files."""
+    """Smaller sizes for a published config.json, their weights, and tokenizer files."""
 
     sizes: Raw
     draw: Callable[[Raw], Weights]
@@ -74,7 +72,7 @@ class Checkpoint:
 
 
 def write_published(stem: str, folder: Path) -> Raw:
-    """The tiny checkpoint of a file of `tests/published`; returns its config.json."""
+    """Write the tiny checkpoint of a file of `tests/published`; returns its config.json."""
     published = json.loads((PUBLISHED / f"{stem}.json").read_text())
     checkpoint = CHECKPOINTS[stem]
     config = _resized(published["config"], checkpoint.sizes)
@@ -87,7 +85,7 @@ def write_published(stem: str, folder: Path) -> Raw:
 
 
 def _resized(config: Raw, sizes: Raw) -> Raw:
-    """The same fields with other sizes, nested ones too."""
+    """Fields with other sizes, nested ones too."""
     assert sizes.keys() <= config.keys()
     return config | {
         name: _resized(config[name], size) if isinstance(size, dict) else size
@@ -96,7 +94,7 @@ def _resized(config: Raw, sizes: Raw) -> Raw:
 
 
 def _names(first: int, named: dict[int, str], end: int) -> tuple[str, ...]:
-    """Texts of the ids [first, end), of which some are named."""
+    """Texts of the ids [first, end), some of them named."""
     return tuple(named.get(i, f"<|reserved_{i}|>") for i in range(first, end))
 
 
@@ -125,7 +123,7 @@ def _llada(config: Raw) -> Weights:
 
 
 def _gemma(_config: Raw) -> Weights:
-    """Tensors of transformers' own class, vision tower and all."""
+    """Tensors of transformers' class, with the vision tower."""
     return load_file(GOLDEN / "dgemma" / "model.safetensors")
 
 
@@ -164,7 +162,7 @@ def _fast_dllm_files(folder: Path) -> None:
 def _startoftext_files(
     folder: Path, num_merged: int, added: tuple[str, ...], template: str
 ) -> None:
-    """tokenizer.json without a mask token, and texts that begin with `<|startoftext|>`."""
+    """tokenizer.json without a mask token, with texts that begin with `<|startoftext|>`."""
     write_tokenizer(
         folder,
         num_merged=num_merged,

@@ -1,4 +1,4 @@
-"""A tiny checkpoint to test with: the golden SDAR weights and a byte tokenizer."""
+"""Tiny checkpoint: the golden SDAR weights and a byte tokenizer."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ CHAT_TEMPLATE = (
 
 
 def byte_tokenizer(num_tokens: int = VOCAB_SIZE) -> PreTrainedTokenizerFast:
-    """Bytes 0 to 255, then pairs that only decoding meets, then end and mask, then some more."""
+    """Bytes 0 to 255, pairs that only decoding uses, end and mask, then tokens as padding."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     pairs = [a + b for a in alphabet[33:60] for b in alphabet[60:80]]
     vocab = {token: i for i, token in enumerate((alphabet + pairs)[:EOS_ID])}
@@ -39,7 +39,7 @@ def byte_tokenizer(num_tokens: int = VOCAB_SIZE) -> PreTrainedTokenizerFast:
 
 
 def save_tokenizer(folder: Path) -> None:
-    """A byte tokenizer with as many tokens as the `config.json` beside it has."""
+    """Byte tokenizer with as many tokens as the `config.json` beside it has."""
     raw = json.loads((folder / "config.json").read_text())
     byte_tokenizer((raw.get("text_config") or raw)["vocab_size"]).save_pretrained(folder)
 

@@ -17,9 +17,10 @@ def byte_fallback(
     first: tuple[str, ...] = SPECIALS,
     more: tuple[str, ...] = (),
 ) -> PreTrainedTokenizerFast:
-    """SentencePiece's kind, as Gemma's and Llama's: words with ▁, and bytes for all the rest.
+    """SentencePiece BPE like Gemma's and Llama's: words with ▁, and bytes for the rest.
 
-    The vocabulary begins with `first`, all special tokens among them, and ends with words `more`.
+    The vocabulary begins with `first`, including all special tokens, and ends with the words
+    `more`.
     """
     bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
     vocab = {text: i for i, text in enumerate((*first, *bytes_, *WORDS, *more))}
@@ -39,7 +40,7 @@ def byte_fallback(
 
 
 def unigram(template: str = CHAT_TEMPLATE) -> PreTrainedTokenizerFast:
-    """Unigram with Metaspace, as T5's and XLM's."""
+    """Unigram with Metaspace, like T5's and XLM's."""
     bytes_ = [f"<0x{byte:02X}>" for byte in range(256)]
     pieces = [(text, 0.0) for text in SPECIALS]
     pieces += [(text, -20.0) for text in bytes_] + [(text, -float(len(text))) for text in WORDS]
@@ -54,7 +55,7 @@ def unigram(template: str = CHAT_TEMPLATE) -> PreTrainedTokenizerFast:
 def byte_level(
     template: str = CHAT_TEMPLATE, *, normalized: bool = False, composes: bool = True
 ) -> PreTrainedTokenizerFast:
-    """Byte-level BPE, as Qwen's and LLaDA's; special tokens are added after the vocabulary."""
+    """Byte-level BPE, like Qwen's and LLaDA's; special tokens follow the vocabulary."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges = [("a", "b"), ("Ġ", "a"), ("<", "|"), ("|", ">")]
     vocab = {text: i for i, text in enumerate([*alphabet, *(a + b for a, b in merges)])}

@@ -1,4 +1,4 @@
-"""Training rows: what each position sees, what is asked, and that it equals serving."""
+"""Training rows: attention mask, targets, and equality with serving."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.data import IGNORED, Batch, Sample, collate, lay_out, pack, row_length
+from training.data import IGNORED, Batch, Sample, collate, lay_out, pack
 from training.export import export
 from training.model import Model, Shape
 from training.tokenizer import END_ID, MASK_ID, load
@@ -19,6 +19,12 @@ from unmask.models.registry import load_model
 from unmask.types import Request, SamplingParams
 
 SMALL = Shape(hidden=64, layers=2, heads=2, kv_heads=1, head_dim=32, intermediate=96)
+
+
+def row_length(sample: Sample, block_len: int) -> int:
+    """Length of the segment of a sample."""
+    total = -(-(len(sample.prompt) + len(sample.answer)) // block_len) * block_len
+    return total - block_len + 2 * (total - len(sample.prompt) // block_len * block_len)
 
 
 def sample(num_prompt: int = 9, num_answer: int = 13) -> Sample:
@@ -38,12 +44,12 @@ def test_the_copies_hide_each_answer_token_exactly_once(block_len: int) -> None:
     asked = batch.targets[0] != IGNORED
     assert (batch.ids[0][asked] == MASK_ID).all()
     assert (batch.ids[0][~asked] != MASK_ID).all()
-    found = sorted(
+    visible = sorted(
         zip(batch.positions[0][asked].tolist(), batch.targets[0][asked].tolist(), strict=True)
     )
     total = -(-22 // block_len) * block_len
     answer = one.answer + [END_ID] * (total - 22)
-    assert found == list(zip(range(9, total), answer, strict=True))
+    assert visible == list(zip(range(9, total), answer, strict=True))
 
 
 def test_noisy_blocks_see_clean_blocks_before_them_and_themselves() -> None:
@@ -56,8 +62,8 @@ def test_noisy_blocks_see_clean_blocks_before_them_and_themselves() -> None:
             row = num_clean + copy * size + i
             block = (first + i) // 4
             seen = set(mask[row].nonzero().flatten().tolist())
-            own = num_clean + copy * size + block * 4 - first
-            assert seen == {*range(block * 4), *range(own, own + 4)}
+            open_start = num_clean + copy * size + block * 4 - first
+            assert seen == {*range(block * 4), *range(open_start, open_start + 4)}
     for i in range(num_clean):
         assert set(mask[i].nonzero().flatten().tolist()) == set(range((i // 4 + 1) * 4))
 

@@ -1,4 +1,4 @@
-"""Problems: right by their own checkers, and split by problem."""
+"""Problems pass their own checkers and are split by key."""
 
 from itertools import pairwise
 from random import Random

@@ -17,17 +17,17 @@ from training.tasks.words import ITEMS, NAMES
 def _trade(rng: Random, name: str, other: str, item: str) -> Problem:
     a, b = rng.randint(5, 60), rng.randint(2, 40)
     total = a + b
-    given = rng.randint(1, total - 1) if rng.random() < 0.7 else 0
+    num_given = rng.randint(1, total - 1) if rng.random() < 0.7 else 0
     verb = rng.choice(["buys", "finds", "gets"])
     question = f"{name} has {a} {item}. {name} {verb} {b} more"
     work = work_sum(a, b) + ". "
-    keys = [f"word:trade:{a}:{b}:{given}", sum_key(a, b)]
-    if given:
-        question += f" and gives {given} to {other}"
-        work += work_difference(total, given) + ". "
-        keys.append(difference_key(total, given))
+    keys = [f"word:trade:{a}:{b}:{num_given}", sum_key(a, b)]
+    if num_given:
+        question += f" and gives {num_given} to {other}"
+        work += work_difference(total, num_given) + ". "
+        keys.append(difference_key(total, num_given))
     question += f". How many {item} does {name} have now?"
-    reference = f"{name} has {total - given} {item}."
+    reference = f"{name} has {total - num_given} {item}."
     return Problem("word", tuple(keys), ask(question), work + reference, "final", reference)
 
 

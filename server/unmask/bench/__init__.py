@@ -1,1 +1,1 @@
-"""A load generator for any server that speaks OpenAI's HTTP API; it needs no torch."""
+"""Load generator for servers with OpenAI's HTTP API; imports no torch."""

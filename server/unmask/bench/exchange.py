@@ -1,4 +1,4 @@
-"""One streamed request over HTTP, timed."""
+"""Streamed request over HTTP, and its timings."""
 
 import itertools
 import json
@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import httpx
 
-from unmask.bench.record import Record
 from unmask.bench.workload import Conversation, Prompt
 from unmask.errors import InvalidConfig
 
@@ -20,7 +19,7 @@ MAX_DETAIL = 300
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where requests go, and the fields that all of them have."""
+    """Server, model and endpoint of a load, with body fields of all requests."""
 
     base_url: str
     model: str
@@ -28,21 +27,43 @@ class Target:
     fields: dict[str, Any] = field(default_factory=dict)
 
     def body_of(self, prompt: Prompt) -> dict[str, Any]:
-        """The JSON body of a request."""
-        asked: dict[str, Any]
+        """JSON body of a streamed request."""
+        content: dict[str, Any]
         if isinstance(prompt, Conversation):
-            asked = {"messages": prompt.messages}
+            content = {"messages": prompt.messages}
         elif self.endpoint == "chat":
-            asked = {"messages": [{"role": "user", "content": prompt}]}
+            content = {"messages": [{"role": "user", "content": prompt}]}
         else:
-            asked = {"prompt": prompt}
+            content = {"prompt": prompt}
         streaming = {"stream": True, "stream_options": {"include_usage": True}}
-        return {"model": self.model, **asked, **streaming, **self.fields}
+        return {"model": self.model, **content, **streaming, **self.fields}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Result of one request; times are in seconds since it was sent.
+
+    `first_text_s` is the time to the first final text, `gaps_s` are the times between chunks of
+    text. `num_tokens` counts chunks if the server sends no usage (`counted`). `error` is the kind
+    of failure, or None.
+    """
+
+    latency_s: float
+    first_text_s: float | None = None
+    gaps_s: tuple[float, ...] = ()
+    num_tokens: int = 0
+    counted: bool = False
+    num_prompt_tokens: int | None = None
+    num_denoising_steps: int | None = None
+    block_length: int | None = None
+    finish_reason: str | None = None
+    error: str | None = None
+    detail: str = ""
 
 
 @dataclass
 class _Stream:
-    """What the chunks of one answer have said so far."""
+    """Accumulated chunks of one answer."""
 
     started_s: float
     text_times_s: list[float] = field(default_factory=list)
@@ -74,7 +95,7 @@ class _Stream:
         counted = "completion_tokens" not in self.usage
         return Record(
             latency_s=latency_s,
-            # An answer without text (end of sequence at once) has its end as its first sign.
+            # An answer without text (end of sequence at once) counts its end as first text.
             first_text_s=times_s[0] if times_s else latency_s,
             gaps_s=tuple(b - a for a, b in itertools.pairwise(times_s)),
             num_tokens=len(times_s) if counted else int(self.usage["completion_tokens"]),
@@ -87,7 +108,7 @@ class _Stream:
 
 
 async def exchange(client: httpx.AsyncClient, target: Target, prompt: Prompt) -> Record:
-    """Send a request and read its stream to the end; every failure becomes a record."""
+    """Send a request and read its stream; every failure becomes a record with `error`."""
     stream = _Stream(time.perf_counter())
     url = target.base_url + PATHS[target.endpoint]
     try:
@@ -97,7 +118,7 @@ async def exchange(client: httpx.AsyncClient, target: Target, prompt: Prompt) ->
                 kind = f"http_{response.status_code}"
                 return _failure(stream, kind, detail)
             async for data in _events(response):
-                stream.take(data)  # to the very end, or the connection could not be reused
+                stream.take(data)  # until the end, so that the connection can be reused
     except httpx.TimeoutException as error:
         return _failure(stream, "timeout", repr(error))
     except httpx.ConnectError as error:
@@ -115,7 +136,7 @@ def _failure(stream: _Stream, kind: str, detail: str) -> Record:
 
 
 async def _events(response: httpx.Response) -> AsyncIterator[str]:
-    """The data of server-sent events, one line each as every such server sends them."""
+    """Data of server-sent events of one line each."""
     rest = b""
     async for received in response.aiter_bytes():
         *lines, rest = (rest + received).split(b"\n")
@@ -125,7 +146,7 @@ async def _events(response: httpx.Response) -> AsyncIterator[str]:
 
 
 async def first_model(client: httpx.AsyncClient, base_url: str) -> str:
-    """The first model the server lists; raises `InvalidConfig`."""
+    """Name of the server's first model; raises `InvalidConfig`."""
     try:
         response = await client.get(base_url + "/v1/models")
         response.raise_for_status()

@@ -1,4 +1,4 @@
-"""Sends requests: some at a time, or as they arrive at random."""
+"""Closed-loop (fixed concurrency) and open-loop (Poisson arrivals) load on a server."""
 
 import asyncio
 import random
@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from unmask.bench.exchange import Target, exchange
-from unmask.bench.record import Record
+from unmask.bench.exchange import Record, Target, exchange
 from unmask.bench.transport import SpreadTransport
 from unmask.bench.workload import Prompt
 
@@ -22,9 +21,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How requests are sent: `concurrency` at a time, or Poisson arrivals of `rate` a second.
+    """Load of `concurrency` requests at a time, or Poisson arrivals of `rate` a second.
 
-    `warmup` requests go first and are not counted.
+    `warmup` requests go first and are not measured.
     """
 
     num_requests: int
@@ -36,14 +35,14 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The records of a load in the order they ended, and the seconds all of them took."""
+    """Records of a load in completion order, and its wall time."""
 
     records: tuple[Record, ...]
     wall_s: float
 
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run` on uvloop where there is one, so that the client is not what is measured."""
+    """`asyncio.run` on uvloop if available, so that the client is not the bottleneck."""
     if sys.platform == "win32":
         return asyncio.run(main)
     import uvloop
@@ -56,7 +55,7 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
 async def connect(
     *, api_key: str | None = None, timeout_s: float = 600.0
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with as many connections as it takes, that asks no proxy and follows nothing."""
+    """HTTP client with unlimited connections, without proxies and redirects."""
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
     async with httpx.AsyncClient(
         headers=headers, transport=SpreadTransport(), timeout=timeout_s, trust_env=False
@@ -71,7 +70,7 @@ async def run_load(
     load: Load,
     progress: Progress | None = None,
 ) -> Run:
-    """Send `load.num_requests` of `prompts` after `load.warmup` others; they are all awaited."""
+    """Send `load.warmup` prompts, then `load.num_requests` measured ones, and await all."""
     assert len(prompts) == load.warmup + load.num_requests, "one prompt a request"
     await _closed_loop(client, target, prompts[: load.warmup], load.concurrency, lambda _: None)
     records: list[Record] = []

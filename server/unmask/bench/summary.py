@@ -1,23 +1,23 @@
-"""From records to numbers: percentiles, rates, and the share of requests within a limit."""
+"""Summary of a load: percentiles, rates, and the share of requests within the SLO."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from unmask.bench.exchange import Record
 from unmask.bench.load import Run
-from unmask.bench.record import Record
 
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """EngineLimits a good request keeps, in milliseconds."""
+    """Latency limits of a good request, in milliseconds."""
 
     ttft_ms: float | None = None
     e2e_ms: float | None = None
 
     def holds(self, record: Record) -> bool:
-        """Whether a request that did not fail was also fast enough."""
+        """True if a request without error was within the limits."""
         assert record.first_text_s is not None, "only failures have no first text"
         if self.ttft_ms is not None and record.first_text_s * 1e3 > self.ttft_ms:
             return False
@@ -36,29 +36,29 @@ class Distribution:
     max: float
 
     @classmethod
-    def of_seconds(cls, values_s: Sequence[float]) -> "Distribution | None":
-        """The distribution of `values_s`, if there are any."""
+    def from_seconds(cls, values_s: Sequence[float]) -> "Distribution | None":
+        """Distribution of `values_s`; None if empty."""
         if not values_s:
             return None
-        ordered = sorted(value * 1e3 for value in values_s)
-        p50, p90, p95, p99 = (percentile(ordered, percent) for percent in (50, 90, 95, 99))
-        return cls(sum(ordered) / len(ordered), p50, p90, p95, p99, ordered[-1])
+        values_ms = sorted(value * 1e3 for value in values_s)
+        p50, p90, p95, p99 = (percentile(values_ms, percent) for percent in (50, 90, 95, 99))
+        return cls(sum(values_ms) / len(values_ms), p50, p90, p95, p99, values_ms[-1])
 
 
-def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The value that `percent` of the sorted values do not exceed, interpolated linearly."""
-    rank = (len(ordered) - 1) * percent / 100
+def percentile(sorted_values: Sequence[float], percent: float) -> float:
+    """Percentile of sorted values, interpolated linearly."""
+    rank = (len(sorted_values) - 1) * percent / 100
     below = int(rank)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (rank - below)
+    above = min(below + 1, len(sorted_values) - 1)
+    return sorted_values[below] + (sorted_values[above] - sorted_values[below]) * (rank - below)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a load came to; `tokens_per_forward` is None where the server tells no steps.
+    """Numbers of a load; `tokens_per_forward` is None if usage has no denoising steps.
 
-    `block_lengths` counts requests by the block length that the server tells of them.
-    `tokens_counted` says that tokens are chunks of text, for want of usage from the server.
+    `block_lengths` counts requests by the block length in their usage. With `tokens_counted` the
+    server sent no usage, and tokens are chunks of text.
     """
 
     num_completed: int
@@ -79,12 +79,11 @@ class Summary:
     e2e_ms: Distribution | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return asdict(self)
 
 
 def summarise(run: Run, slo: Slo) -> Summary:
-    """Count a run; failed requests count as errors, and in nothing else."""
+    """Summarise a run; failed requests count only as errors."""
     good = [record for record in run.records if record.error is None]
     errors = Counter(record.error for record in run.records if record.error is not None)
     num_tokens = sum(record.num_tokens for record in good)
@@ -108,7 +107,7 @@ def summarise(run: Run, slo: Slo) -> Summary:
         goodput_per_s=within / run.wall_s,
         share_within_slo=within / max(1, len(run.records)),
         block_lengths=dict(sorted(lengths.items())),
-        ttft_ms=Distribution.of_seconds([r.first_text_s for r in good if r.first_text_s]),
-        inter_chunk_ms=Distribution.of_seconds([gap for r in good for gap in r.gaps_s]),
-        e2e_ms=Distribution.of_seconds([r.latency_s for r in good]),
+        ttft_ms=Distribution.from_seconds([r.first_text_s for r in good if r.first_text_s]),
+        inter_chunk_ms=Distribution.from_seconds([gap for r in good for gap in r.gaps_s]),
+        e2e_ms=Distribution.from_seconds([r.latency_s for r in good]),
     )

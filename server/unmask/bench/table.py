@@ -1,4 +1,4 @@
-"""A summary as tables for a terminal."""
+"""Terminal tables of a summary."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ def _rates(summary: Summary, slo: Slo) -> Table:
     table.add_row("wall time, s", f"{summary.wall_s:.2f}")
     table.add_row(f"output {unit}/s", f"{summary.output_tokens_per_s:.1f}")
     table.add_row("requests/s", f"{summary.requests_per_s:.2f}")
-    table.add_row("tokens per forward", "not told" if tpf is None else f"{tpf:.2f}")
+    table.add_row("tokens per forward", "unknown" if tpf is None else f"{tpf:.2f}")
     for length, count in summary.block_lengths.items():
         table.add_row(f"requests in blocks of {length}", str(count))
     if slo != Slo():

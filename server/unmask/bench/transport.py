@@ -1,4 +1,4 @@
-"""A transport for many connections at a time."""
+"""httpx transport for many connections."""
 
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -7,7 +7,7 @@ import httpx
 
 
 class _Stream(httpx.AsyncByteStream):
-    """A response's bytes, and what to do once they are closed."""
+    """Response stream that calls `closed` once it is closed."""
 
     def __init__(self, inner: httpx.AsyncByteStream, closed: Callable[[], None]) -> None:
         self._inner, self._closed = inner, closed
@@ -24,10 +24,10 @@ class _Stream(httpx.AsyncByteStream):
 
 
 class SpreadTransport(httpx.AsyncBaseTransport):
-    """Connections in pools of one each.
+    """Transport with a pool of one connection for each concurrent request.
 
-    httpx looks at every connection of a pool for every request, which with 64 of them takes a whole
-    core: the client would be what is measured.
+    httpx scans all connections of its pool at each request; with 64 of them that takes a whole
+    core, and the client becomes the bottleneck.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class SpreadTransport(httpx.AsyncBaseTransport):
         self._idle: list[httpx.AsyncHTTPTransport] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request over a connection that no other uses."""
+        """Send a request over an idle connection, or a new one."""
         if self._idle:
             transport = self._idle.pop()
         else:
@@ -52,6 +52,5 @@ class SpreadTransport(httpx.AsyncBaseTransport):
         return response
 
     async def aclose(self) -> None:
-        """Close every connection."""
         for transport in self._all:
             await transport.aclose()

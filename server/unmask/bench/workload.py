@@ -1,4 +1,4 @@
-"""What is asked: built-in prompts, prompts of a file, or token ids drawn at random."""
+"""Prompts of a load: built-in, from a file, or random token ids."""
 
 import gzip
 import json
@@ -12,7 +12,7 @@ from unmask.errors import InvalidConfig
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages of a chat, as they are sent."""
+    """Messages of a chat request."""
 
     messages: tuple[dict[str, str], ...]
 
@@ -40,9 +40,9 @@ BUILT_IN: tuple[Prompt, ...] = (
 
 
 def read_prompts(file: Path) -> tuple[Prompt, ...]:
-    """One prompt a line: text, or in `*.jsonl` an object with `prompt` or `messages`; `.gz` too.
+    """Prompts of a file: a text a line, or in `*.jsonl` an object with `prompt` or `messages`.
 
-    Raises `InvalidConfig`.
+    `*.gz` is decompressed. Raises `InvalidConfig`.
     """
     try:
         raw = file.read_bytes()
@@ -55,7 +55,7 @@ def read_prompts(file: Path) -> tuple[Prompt, ...]:
     else:
         prompts = list(lines)
     if not prompts:
-        raise InvalidConfig(f"there are no prompts in {file}")
+        raise InvalidConfig(f"{file} has no prompts")
     return tuple(prompts)
 
 
@@ -76,18 +76,18 @@ def _prompt_of(line: str, file: Path, number: int) -> Prompt:
 def random_prompts(
     num_prompts: int, prompt_len: int, token_range: tuple[int, int], seed: int
 ) -> tuple[Prompt, ...]:
-    """Prompts of `prompt_len` token ids, each drawn from [low, high)."""
-    draw = random.Random(seed)
+    """Prompts of `prompt_len` random token ids in [low, high)."""
+    rng = random.Random(seed)
     low, high = token_range
     return tuple(
-        tuple(draw.randrange(low, high) for _ in range(prompt_len)) for _ in range(num_prompts)
+        tuple(rng.randrange(low, high) for _ in range(prompt_len)) for _ in range(num_prompts)
     )
 
 
 def pick(prompts: Sequence[Prompt], num_requests: int, seed: int) -> list[Prompt]:
-    """The prompts of `num_requests` requests: all of them in shuffled order, again and again."""
-    draw = random.Random(seed)
+    """Prompts of `num_requests` requests: all prompts in shuffled order, repeated."""
+    rng = random.Random(seed)
     picked: list[Prompt] = []
     while len(picked) < num_requests:
-        picked += draw.sample(prompts, len(prompts))
+        picked += rng.sample(prompts, len(prompts))
     return picked[:num_requests]

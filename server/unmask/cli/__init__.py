@@ -1,4 +1,4 @@
-"""The command line: one command a file, and no torch before a command needs it."""
+"""Command line: one command a file; torch is imported only by commands that need it."""
 
 from unmask.cli.app import main
 

@@ -1,4 +1,4 @@
-"""The command `unmask`: which commands there are, and how their errors are told."""
+"""The `unmask` command: its subcommands and their error messages."""
 
 import sys
 from typing import Annotated
@@ -40,14 +40,15 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it, end.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Serve diffusion language models, and try them out."""
+    """Serve and try out diffusion language models."""
 
 
 def main() -> None:
-    """Run the command line; what a user can put right is told in one line, with exit code 2."""
+    """Run the command line; an `UnmaskError` prints one line and exits with code 2."""
     try:
         app()
     except UnmaskError as error:

@@ -1,4 +1,4 @@
-"""`unmask bench`: load on a server that is running."""
+"""`unmask bench`: load generator for a running server."""
 
 import json
 from dataclasses import asdict, fields
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unmask import __version__
-from unmask.cli.console import err, out
 from unmask.cli.flags import with_sampling
+from unmask.cli.output import err, out
 from unmask.errors import InvalidConfig
 from unmask.types import SamplingParams
 
@@ -24,55 +24,64 @@ DEFAULT_MAX_TOKENS = 128
 @with_sampling
 def bench(
     *,
-    url: Annotated[str, typer.Option(help="The server, without /v1.")] = "http://127.0.0.1:8000",
+    url: Annotated[str, typer.Option(help="URL of the server, without /v1.")] = (
+        "http://127.0.0.1:8000"
+    ),
     model: Annotated[
-        str | None, typer.Option(help="Model name; the first that the server lists.")
+        str | None, typer.Option(help="Model name; if unset, the first that the server lists.")
     ] = None,
     api_key: Annotated[
-        str | None, typer.Option(envvar="OPENAI_API_KEY", help="Bearer token to send.")
+        str | None, typer.Option(envvar="OPENAI_API_KEY", help="API key, sent as bearer token.")
     ] = None,
-    num_requests: Annotated[int, typer.Option(min=1, help="Requests that are counted.")] = 100,
-    warmup: Annotated[int, typer.Option(min=0, help="Requests before them.")] = 4,
+    num_requests: Annotated[int, typer.Option(min=1, help="Measured requests.")] = 100,
+    warmup: Annotated[int, typer.Option(min=0, help="Requests before the measured ones.")] = 4,
     concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Requests at a time; 1 without --rate.")
+        int | None, typer.Option(min=1, help="Concurrent requests; 1 if --rate is unset too.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(min=1e-6, help="Requests a second, arriving at random.")
+        float | None, typer.Option(min=1e-6, help="Requests per second, as Poisson arrivals.")
     ] = None,
-    endpoint: Annotated[str, typer.Option(metavar="chat|completions", help="The API.")] = "chat",
+    endpoint: Annotated[
+        str, typer.Option(metavar="chat|completions", help="Endpoint of OpenAI's API.")
+    ] = "chat",
     prompts: Annotated[
-        Path | None, typer.Option(help="Prompts, one a line, or *.jsonl; built-in ones if unset.")
+        Path | None,
+        typer.Option(help="File of prompts, one a line, or *.jsonl; if unset, built-in prompts."),
     ] = None,
     random_len: Annotated[
-        int | None, typer.Option(min=1, help="Random token ids of this many, to completions.")
+        int | None,
+        typer.Option(min=1, help="Length of prompts of random token ids, sent to completions."),
     ] = None,
     token_range: Annotated[
-        tuple[int, int], typer.Option(help="Random token ids are in [LOW, HIGH).")
+        tuple[int, int], typer.Option(help="Range [LOW, HIGH) of random token ids.")
     ] = (100, 1000),
     extra: Annotated[
-        str | None, typer.Option(metavar="JSON", help="More fields for every body.")
+        str | None, typer.Option(metavar="JSON", help="More fields of every request body.")
     ] = None,
-    timeout_s: Annotated[float, typer.Option(help="Longest silence of the server.")] = 600.0,
+    timeout_s: Annotated[
+        float, typer.Option(help="Longest wait for data from the server, in seconds.")
+    ] = 600.0,
     slo_ttft_ms: Annotated[
-        float | None, typer.Option(help="Goodput: limit of the time to the first text.")
+        float | None, typer.Option(help="Goodput limit: time to the first text.")
     ] = None,
     slo_e2e_ms: Annotated[
-        float | None, typer.Option(help="Goodput: limit of the whole request.")
+        float | None, typer.Option(help="Goodput limit: time of the whole request.")
     ] = None,
-    order: Annotated[int, typer.Option(help="Seed of the prompts' order and arrivals.")] = 0,
+    order: Annotated[int, typer.Option(help="Seed of the prompt order and of arrivals.")] = 0,
     json_path: Annotated[
-        Path | None, typer.Option("--json", metavar="PATH", help="Write the result; - is stdout.")
+        Path | None,
+        typer.Option("--json", metavar="PATH", help="Write the result as JSON; - for stdout."),
     ] = None,
     sampling: SamplingParams,
 ) -> None:
-    """Measure latency and throughput of any server with OpenAI's API."""
+    """Measure latency and throughput of a server with OpenAI's API."""
     from unmask.bench.load import Load
     from unmask.bench.summary import Slo, summarise
     from unmask.bench.table import tables
     from unmask.bench.workload import Conversation, pick
 
     if rate is not None and concurrency is not None:
-        raise InvalidConfig("give --concurrency or --rate, not both")
+        raise InvalidConfig("set --concurrency or --rate, not both")
     if endpoint not in ("chat", "completions"):
         raise InvalidConfig(f"--endpoint must be chat or completions, got {endpoint!r}")
     load = Load(num_requests, concurrency or 1, rate, warmup, order)
@@ -81,7 +90,7 @@ def bench(
     if any(isinstance(prompt, tuple) for prompt in known):
         endpoint = "completions"
     if endpoint != "chat" and any(isinstance(prompt, Conversation) for prompt in known):
-        raise InvalidConfig(f"{prompts} has conversations, which only --endpoint chat can send")
+        raise InvalidConfig(f"{prompts} has conversations, which need --endpoint chat")
     chosen = pick(known, num_prompts, order)
     body = body_fields(sampling, extra)
     target, run = _run(url, model, api_key, endpoint, body, chosen, load, timeout_s)
@@ -119,14 +128,14 @@ def _known_prompts(
     if random_len is None:
         return BUILT_IN if file is None else read_prompts(file)
     if file is not None:
-        raise InvalidConfig("give --prompts or --random-len, not both")
+        raise InvalidConfig("set --prompts or --random-len, not both")
     if not 0 <= token_range[0] < token_range[1]:
         raise InvalidConfig(f"--token-range must be LOW HIGH with 0 <= LOW < HIGH: {token_range}")
     return random_prompts(num_prompts, random_len, token_range, seed)
 
 
 def body_fields(sampling: SamplingParams, extra: str | None = None) -> dict[str, Any]:
-    """The fields of a body that say something; raises `InvalidConfig`."""
+    """Fields of a request body: non-default sampling and `extra`; raises `InvalidConfig`."""
     neutral = SamplingParams()
     body = {
         entry.name: value

@@ -1,4 +1,4 @@
-"""`unmask config`: what the settings come to."""
+"""`unmask config`: resolved settings with their sources."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +14,11 @@ def config(
     *,
     check: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Only check a file, without environment and flags."),
+        typer.Option(metavar="FILE", help="Check a file only; ignores environment and flags."),
     ] = None,
     resolved: Resolved,
 ) -> None:
-    """Print the resolved settings as TOML, and where each was found."""
+    """Print the resolved settings as TOML, with the source of each."""
     if check is not None:
         resolve(file=check, environment={})
         typer.echo(f"{check} is valid")

@@ -1,4 +1,4 @@
-"""`unmask eval`: how good the answers are at each decoding setting, and how fast."""
+"""`unmask eval`: accuracy and speed at each decoding setting."""
 
 import json
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from unmask import __version__
-from unmask.cli.console import err, out
 from unmask.cli.flags import with_config, with_sampling
 from unmask.cli.loading import load_llm
+from unmask.cli.output import err, out
 from unmask.errors import InvalidConfig
 from unmask.settings import Resolved
 from unmask.types import SamplingParams
@@ -27,31 +27,36 @@ if TYPE_CHECKING:
 def evaluate(
     *,
     suite: Annotated[
-        Path | None, typer.Option(help="Problems; the embedded model's held-out ones if unset.")
+        Path | None,
+        typer.Option(help="File of problems; if unset, the embedded model's held-out ones."),
     ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Problems of each task.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Task to run; may be repeated. If unset, all tasks.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of problems of each task.")
+    ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="PATH", help="Write the result as JSON.")
     ] = None,
     resolved: Resolved,
     sampling: SamplingParams,
 ) -> None:
-    """Measure answers on held-out problems, at the sampling given or else at several settings."""
+    """Measure accuracy on held-out problems, with the sampling flags or at several settings."""
     from unmask.evaluation.runner import run_evaluation
     from unmask.evaluation.suite import DEFAULT_SUITE, load_suite
 
     suite = suite or DEFAULT_SUITE
     problems = load_suite(suite, tasks=task or (), limit=limit)
     if not problems:
-        raise InvalidConfig(f"there are no problems in {suite}")
+        raise InvalidConfig(f"{suite} has no problems")
     with load_llm(resolved.config) as llm:
         columns = (TextColumn("{task.description}"), MofNCompleteColumn())
         with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-            shown = bar.add_task("")
+            bar_task = bar.add_task("")
 
             def progress(setting: str, num_done: int, num_all: int) -> None:
-                bar.update(shown, description=setting, completed=num_done, total=num_all)
+                bar.update(bar_task, description=setting, completed=num_done, total=num_all)
 
             results = run_evaluation(llm, problems, _settings(sampling), progress)
         out.print(_table(results))
@@ -77,7 +82,7 @@ def _settings(sampling: SamplingParams) -> "list[Setting]":
 
 
 def _table(results: "Sequence[SettingResult]") -> Table:
-    """Tasks down, settings across; what is memorised is marked and not counted in the mean."""
+    """Tasks as rows, settings as columns; memorised tasks are marked and not in the mean."""
     table = Table("task", "problems", *(result.setting for result in results))
     for column in table.columns[1:]:
         column.justify = "right"

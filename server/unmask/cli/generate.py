@@ -1,4 +1,4 @@
-"""`unmask generate`: answers on stdout, without a server."""
+"""`unmask generate`: completions on stdout, without a server."""
 
 import json
 import sys
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unmask.cli.console import err, out
 from unmask.cli.flags import with_config, with_sampling
 from unmask.cli.loading import load_llm
+from unmask.cli.output import err, out
 from unmask.errors import InvalidRequest
 from unmask.settings import Resolved
 from unmask.types import Finish, Refinement, RefinementOptions, SamplingParams
@@ -23,17 +23,19 @@ if TYPE_CHECKING:
 def generate(
     *,
     prompts: Annotated[
-        list[str] | None, typer.Argument(help="Prompts; all of stdin is one if there are none.")
+        list[str] | None, typer.Argument(help="Prompts; if none, stdin is the prompt.")
     ] = None,
     chat: Annotated[
         bool | None,
-        typer.Option("--chat/--raw", help="Use the chat template; the default if there is one."),
+        typer.Option("--chat/--raw", help="Use the chat template; default if the model has one."),
     ] = None,
     suffix: Annotated[
-        str, typer.Option(help="What follows each answer, for models that see it; not in chats.")
+        str,
+        typer.Option(help="Text after each answer, for models with full attention; not in chats."),
     ] = "",
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line, with usage and reasons.")
+        bool,
+        typer.Option("--json", help="Print a JSON object a line, with usage and reasons."),
     ] = False,
     show_steps: Annotated[
         bool, typer.Option("--show-steps", help="Show each denoising step on stderr.")
@@ -41,12 +43,12 @@ def generate(
     resolved: Resolved,
     sampling: SamplingParams,
 ) -> None:
-    """Complete prompts with a model in this process."""
+    """Complete prompts without a server."""
     texts = prompts or [sys.stdin.read()]
     if not all(texts):
         raise InvalidRequest("a prompt is empty", field="prompt")
     if suffix and chat:
-        raise InvalidRequest("a chat has no suffix", field="suffix")
+        raise InvalidRequest("suffix is not supported with --chat", field="suffix")
 
     with load_llm(resolved.config) as llm:
         use_chat = llm.tokenizer.has_chat_template and not suffix if chat is None else chat
@@ -67,18 +69,18 @@ def generate(
 def _show(
     llm: "LLM", ids: list[int], suffix: str, sampling: SamplingParams, *, as_json: bool
 ) -> None:
-    from unmask.cli.canvas import Canvas
+    from unmask.cli.live_answer import LiveAnswer
 
-    canvas = Canvas(llm.tokenizer, llm.model.eos_token_ids)
+    answer = LiveAnswer(llm.tokenizer, llm.model.eos_token_ids)
     refinements = RefinementOptions(tokens=True)
     for event in llm.stream(ids, sampling, refinements=refinements, suffix=suffix):
-        canvas.take(event)
+        answer.take(event)
         if isinstance(event, Refinement):
             title = f"block {event.block}, step {event.step}: {event.unresolved} unresolved"
             err.rule(title, align="left", style="dim")
-            err.print(canvas.render(styled=err.is_terminal))
-    assert canvas.finish is not None, "every stream ends with a finish"
-    _write(canvas.text, canvas.finish, as_json=as_json)
+            err.print(answer.render(styled=err.is_terminal))
+    assert answer.finish is not None, "every stream ends with a finish"
+    _write(answer.text, answer.finish, as_json=as_json)
 
 
 def _write(text: str, finish: Finish, *, as_json: bool) -> None:

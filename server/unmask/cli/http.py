@@ -1,4 +1,4 @@
-"""uvicorn, with a shutdown that lets running requests end."""
+"""uvicorn server with a graceful shutdown, and the socket it listens on."""
 
 import asyncio
 import logging
@@ -13,23 +13,24 @@ from typing import Any, Protocol
 import uvicorn
 
 from unmask.config import ServerConfig
+from unmask.errors import InvalidConfig
 
 logger = logging.getLogger(__name__)
 
-CLOSING_S = 5.0  # for the last bytes of aborted requests to reach their clients
+CLOSING_S = 5.0  # time for the last bytes of aborted requests to reach their clients
 
 
 class Drainable(Protocol):
-    """What is shut down with the server."""
+    """Engine that is shut down with the server."""
 
     def shutdown(self, timeout_s: float = 0.0) -> None:
-        """Refuse new requests, give the present ones `timeout_s` to end, and stop."""
+        """Refuse new requests, let running ones finish for `timeout_s`, and stop."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A line for the log every `interval_s`, or None where there is nothing to tell."""
+    """Log line every `interval_s`; no line if it is None."""
 
     interval_s: float
     line: Callable[[], str | None]
@@ -41,14 +42,14 @@ async def _log_lines(report: Report) -> None:
         try:
             line = report.line()
         except Exception:
-            logger.exception("the log line of what was done failed")
+            logger.exception("status line failed")
             continue
         if line is not None:
             logger.info("%s", line)
 
 
 class HttpServer(uvicorn.Server):
-    """Tells when it listens, and drains the engine while connections close."""
+    """uvicorn server that reports when it listens and drains the engine at shutdown."""
 
     def __init__(
         self,
@@ -60,37 +61,37 @@ class HttpServer(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._report = report
-        self._reporting: asyncio.Task[None] | None = None
+        self._report_task: asyncio.Task[None] | None = None
         self._engine = engine
         self._drain_s = drain_s
         self._on_listening = on_listening
-        self.signal: int | None = None  # the first one to stop it
+        self.signal: int | None = None  # first signal received
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
+        """Listen, then call `on_listening` and start the status line."""
         await super().startup(sockets)
         if self.started:
             self._on_listening()
             if self._report is not None:
-                self._reporting = asyncio.create_task(_log_lines(self._report))
+                self._report_task = asyncio.create_task(_log_lines(self._report))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop at a signal, the first of which is kept."""
+        """Keep the first signal, and stop."""
         self.signal = self.signal or sig
         super().handle_exit(sig, frame)
 
     def stop(self) -> None:
-        """Stop as if told to by a signal; from any thread."""
+        """Stop as at a signal; callable from any thread."""
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting; requests end by themselves, or are aborted after `drain_s`.
+        """Stop accepting connections, let requests finish for `drain_s`, then abort them.
 
-        A second Ctrl-C does not wait.
+        A second Ctrl-C aborts them at once.
         """
-        if self._reporting is not None:
-            self._reporting.cancel()
-        logger.info("draining for at most %g s", self._drain_s)
+        if self._report_task is not None:
+            self._report_task.cancel()
+        logger.info("draining: running requests have %g s to finish", self._drain_s)
         draining = asyncio.create_task(asyncio.to_thread(self._engine.shutdown, self._drain_s))
         await super().shutdown(sockets)
         if not draining.done():
@@ -99,14 +100,32 @@ class HttpServer(uvicorn.Server):
         logger.info("stopped")
 
 
-def settings_of(app: Any, config: ServerConfig) -> uvicorn.Config:
-    """uvicorn's settings."""
+def bind(host: str, port: int) -> socket.socket:
+    """Bound socket that does not listen yet; raises `InvalidConfig` if the address is not free."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise InvalidConfig(f"cannot listen on {host}: {error.strerror}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise InvalidConfig(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return listener
+
+
+def uvicorn_config(app: Any, config: ServerConfig) -> uvicorn.Config:
+    """uvicorn's configuration for an application."""
     return uvicorn.Config(
         app,
         http="httptools",
-        loop="auto",  # uvloop wherever it exists
+        loop="auto",  # uvloop if installed
         ws="none",
-        lifespan="off",  # nothing needs it, and a second Ctrl-C would end in its traceback
+        lifespan="off",  # unused, and prints a traceback at a second Ctrl-C
         log_config=None,
         access_log=False,  # the application logs requests with their ids
         ssl_certfile=config.tls_cert_file,
@@ -126,12 +145,12 @@ def run(
     on_listening: Callable[[HttpServer], None],
     line: Callable[[], str | None] | None = None,
 ) -> int | None:
-    """Serve until a signal, which is returned, or until the server is told to stop.
+    """Serve until `HttpServer.stop` or a signal, and return the signal.
 
-    `on_listening` is called once connections are accepted; `line` is logged at intervals.
+    Calls `on_listening` once connections are accepted; logs `line` at intervals.
     """
-    settings = settings_of(app, config)
-    # uvicorn raises the signal anew when it is done, which must not kill a clean exit.
+    settings = uvicorn_config(app, config)
+    # uvicorn raises the signal again after shutdown, which must not kill a clean exit.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     report = None

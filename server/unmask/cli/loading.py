@@ -1,4 +1,4 @@
-"""How far the start of a model has got: a bar on a terminal, one log line elsewhere."""
+"""Progress of loading a model: a bar in a terminal, and one log line."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from unmask.cli.console import err
+from unmask.cli.output import err
 from unmask.config import Config
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 def loading(
     note: Callable[[str, int, int], None] | None = None,
 ) -> Iterator[Callable[[str, int, int], None]]:
-    """Yields a function of what is going on, how much is done and all, which `note` is told too.
+    """Yield a progress function of label, amount done and total; it calls `note` as well.
 
-    Weights are counted in bytes, graphs one by one.
+    Weights are counted in bytes, CUDA graphs one by one.
     """
     started_s = time.perf_counter()
     columns = (
@@ -49,11 +49,11 @@ def loading(
 
         yield progress
     elapsed_s = time.perf_counter() - started_s
-    logger.info("loaded %.1f MiB in %.2f s", weights_bytes / 2**20, elapsed_s)
+    logger.info("model loaded: %.1f MiB in %.2f s", weights_bytes / 2**20, elapsed_s)
 
 
 def load_llm(config: Config) -> "LLM":
-    """A model in this process; raises `InvalidCheckpoint`."""
+    """Load an in-process `LLM` with a progress bar; raises `InvalidCheckpoint`."""
     from unmask.llm import LLM
 
     with loading() as progress:

@@ -1,4 +1,4 @@
-"""`unmask models`: which checkpoints can be served, and what each family was compared with."""
+"""`unmask models`: table of the supported model families."""
 
 import json
 from dataclasses import asdict
@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from unmask.cli.console import out
+from unmask.cli.output import out
 
 
 def models(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """List the families of checkpoints that can be served, with what is verified and how."""
+    """List the supported model families and how each was verified."""
     from unmask.models.registry import describe_families
 
     families = describe_families()

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unmask.cli.console import err, out
 from unmask.cli.flags import with_config
 from unmask.cli.loading import loading
-from unmask.cli.logs import set_up_logging
+from unmask.cli.output import err, out, set_up_logging
 from unmask.config import Config, ServerConfig
 from unmask.errors import InvalidConfig
 from unmask.settings import SECTIONS, Resolved
@@ -31,27 +30,29 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 def serve(
     *,
     model: Annotated[
-        str | None, typer.Argument(help="Checkpoint folder; the embedded model if not given.")
+        str | None,
+        typer.Argument(
+            help="Checkpoint folder or hub repository (org/name); if unset, the embedded model."
+        ),
     ] = None,
     resolved: Resolved,
 ) -> None:
-    """Serve a model over HTTP, with an API like OpenAI's and a playground."""
+    """Serve a model over HTTP with an OpenAI-compatible API and a playground."""
     config = _with_model(resolved, model)
     server = config.server
     set_up_logging(server.log_level, server.log_format)
     server = guarded(server)
     logger.info("settings: %s", json.dumps(replace(resolved, config=config).to_dict()))
 
-    # oneDNN keeps compiled code for each shape it has met, 1024 by default: 100 MiB and more.
+    # oneDNN caches compiled code a shape; its default of 1024 shapes takes over 100 MiB.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
-    from unmask.cli.listener import bind
+    from unmask.cli.http import HttpServer, bind, run
 
-    # A taken port is told before seconds go into loading.
+    # Before the slow imports, so that a taken port is reported at once.
     listener = bind(server.host, server.port)
 
     from unmask.api.app import create_app
-    from unmask.cli.http import HttpServer, run
     from unmask.cli.starting import StartingEngine
     from unmask.cli.status_line import StatusLine
     from unmask.metrics import Metrics
@@ -60,25 +61,25 @@ def serve(
     url = _url(server.host, listener.getsockname()[1], secure=server.tls_cert_file is not None)
 
     def load() -> "AsyncEngine":
-        from unmask.engine.async_engine import AsyncEngine  # and torch, which takes seconds
+        from unmask.engine.async_engine import AsyncEngine  # imports torch, which takes seconds
 
         with loading(engine.note) as progress:
             return AsyncEngine.start(config, metrics, progress)
 
     def begin(listening: HttpServer) -> None:
-        logger.info("listening on %s; requests are refused until the model is loaded", url)
+        logger.info("listening on %s; requests get status 503 until the model is loaded", url)
         engine.load(load, lambda ready: _announce(url, ready.model.name), listening.stop)
 
     app, line = create_app(engine, metrics, server), StatusLine(metrics, engine.status).line
-    told = run(app, listener, engine, server, on_listening=begin, line=line)
+    stop_signal = run(app, listener, engine, server, on_listening=begin, line=line)
     if engine.failure is not None:
         raise engine.failure
-    if engine.is_loading:  # on a thread that no signal reaches
-        _leave(128 + (told or signal.SIGINT))
+    if engine.is_loading:  # the loading thread cannot be stopped
+        _exit_now(128 + (stop_signal or signal.SIGINT))
 
 
-def _leave(code: int) -> None:
-    """End the process whatever its threads do; a bar on the terminal has hidden its cursor."""
+def _exit_now(code: int) -> None:
+    """Exit without waiting for threads; shows the cursor that a progress bar has hidden."""
     with contextlib.suppress(OSError, ValueError):
         err.show_cursor(True)
         sys.stdout.flush()
@@ -87,21 +88,25 @@ def _leave(code: int) -> None:
 
 
 def guarded(server: ServerConfig) -> ServerConfig:
-    """The settings with the names that a private server answers to; raises `InvalidConfig`.
+    """Server settings with loopback as allowed hosts if the server is local and without a key.
 
-    A web page may lead a browser to this machine under a name of its own, but not with a key.
+    Protects a local server against DNS rebinding by web pages. Raises `InvalidConfig` for TLS files
+    that are missing or unreadable.
     """
     from unmask.api.keys import api_keys
 
     if (server.tls_key_file is not None) and server.tls_cert_file is None:
-        raise InvalidConfig("server.tls_key_file is given without server.tls_cert_file")
+        raise InvalidConfig("server.tls_key_file is set without server.tls_cert_file")
     for name in (server.tls_cert_file, server.tls_key_file):
         if name is not None and not os.access(name, os.R_OK):
-            raise InvalidConfig(f"{name} cannot be read")
+            raise InvalidConfig(f"TLS file {name} cannot be read")
     if api_keys(server):
         return server
     if server.host not in LOOPBACK:
-        logger.warning("%s is open to its network: no API key is asked for", server.host)
+        logger.warning(
+            "host %s is open to its network and no API key is asked for; set server.api_key",
+            server.host,
+        )
         return server
     return replace(server, allowed_hosts=server.allowed_hosts or LOOPBACK)
 
@@ -111,7 +116,7 @@ def _with_model(resolved: Resolved, model: str | None) -> Config:
     if model is None:
         return config
     if resolved.sources.get("model.path") == "--model":
-        raise InvalidConfig("give the model once: as an argument or with --model")
+        raise InvalidConfig("set the model once: as an argument or with --model")
     return replace(config, model=replace(config.model, path=model))
 
 
@@ -121,5 +126,5 @@ def _url(host: str, port: int, *, secure: bool) -> str:
 
 
 def _announce(url: str, name: str) -> None:
-    with contextlib.suppress(OSError):  # nobody may read it
+    with contextlib.suppress(OSError):  # stdout may be closed
         out.print(f"{name} is served at {url}/v1 (playground: {url}/)")

@@ -1,4 +1,4 @@
-"""A server that listens while its model loads: probes are answered, requests are told to wait."""
+"""Engine client while the model loads: health probes are answered, requests are refused."""
 
 import gc
 import logging
@@ -13,7 +13,6 @@ from unmask.types import EngineStatus, ModelInfo, Request
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]  # of what, how much is done, and all
 MIB = 2**20
 
 
@@ -21,15 +20,15 @@ class Engine(EngineClient, Protocol):
     """An engine that can be shut down."""
 
     def shutdown(self, timeout_s: float = 0.0) -> None:
-        """Refuse new requests, give the present ones `timeout_s` to end, and stop."""
+        """Refuse new requests, let running ones finish for `timeout_s`, and stop."""
         ...
 
 
 class StartingEngine:
-    """An `EngineClient` from the first moment, in front of an engine that is still being loaded.
+    """`EngineClient` in front of an engine that is loaded on a thread.
 
-    Until it is there everything but `status` raises `EngineStarting`. `failure` is what kept it
-    from being loaded.
+    Until the engine is ready, everything but `status`, `abort` and `shutdown` raises
+    `EngineStarting`. `failure` is the exception that ended loading.
     """
 
     def __init__(self) -> None:
@@ -37,47 +36,44 @@ class StartingEngine:
         self._engine: Engine | None = None
         self._detail = "the model is being loaded"
         self._is_loading = self._is_stopping = False
-        self._handing_over = threading.Lock()
+        self._stop_lock = threading.Lock()  # of `_is_stopping` and the handover of the engine
 
     @property
     def is_loading(self) -> bool:
-        """Whether a thread is at work that nobody can stop."""
+        """True while the loading thread runs; it cannot be stopped."""
         return self._is_loading
 
     @property
     def model(self) -> ModelInfo:
-        """The model being served."""
         return self._ready.model
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of that model."""
         return self._ready.tokenizer
 
     def submit(self, request: Request) -> EventStream:
-        """Queue a request; see `EngineClient.submit`."""
         return self._ready.submit(request)
 
     def abort(self, request_id: str) -> None:
-        """Drop a request; there is none before there is an engine."""
+        """Abort a request; no effect before the engine is ready."""
         if self._engine is not None:
             self._engine.abort(request_id)
 
     def status(self) -> EngineStatus:
-        """The engine's state, or how far its loading is."""
+        """Status of the engine, or "starting" with the progress of loading."""
         if self._engine is not None:
             return self._engine.status()
         return EngineStatus("starting", 0, 0, 0, 0, self._detail)
 
     def shutdown(self, timeout_s: float = 0.0) -> None:
-        """Drain and stop the engine, if there is one; what is loaded later is stopped at once."""
-        with self._handing_over:
+        """Drain and stop the engine; one that is still loading is stopped once it is ready."""
+        with self._stop_lock:
             self._is_stopping = True
         if self._engine is not None:
             self._engine.shutdown(timeout_s)
 
     def note(self, name: str, done: int, total: int) -> None:
-        """Tell probes how far loading is; weights are counted in bytes, graphs one by one."""
+        """Set the progress in `status`; weights are counted in bytes, CUDA graphs one by one."""
         amount = f"{done} of {total}"
         if name == "weights":
             amount = f"{done / MIB:.0f} of {total / MIB:.0f} MiB"
@@ -89,10 +85,7 @@ class StartingEngine:
         on_ready: Callable[[Engine], None],
         on_failure: Callable[[], None],
     ) -> None:
-        """Load on a thread of its own; `on_ready` and `on_failure` are called there.
-
-        A failure is kept, for whoever can tell it.
-        """
+        """Load on a new thread, which calls `on_ready` or sets `failure` and calls `on_failure`."""
         self._is_loading = True
 
         def run() -> None:
@@ -108,13 +101,13 @@ class StartingEngine:
         threading.Thread(target=run, name="loading", daemon=True).start()
 
     def _take(self, engine: Engine) -> bool:
-        """Serve with an engine, unless it comes too late."""
+        """Serve with an engine; False if the server is stopping, which stops the engine."""
         try:
-            _ = engine.tokenizer.chars_per_token  # takes a second for a large vocabulary
-            # The model and the modules live as long as the process: no collection need look.
+            _ = engine.tokenizer.chars_per_token  # cached; takes a second for a large vocabulary
+            # Model and modules live as long as the process: exclude them from collections.
             gc.collect()
             gc.freeze()
-            with self._handing_over:
+            with self._stop_lock:
                 if not self._is_stopping:
                     self._engine = engine
         finally:

@@ -1,4 +1,4 @@
-"""One line of the log on the engine's work since the last one: operators live by it."""
+"""Status line of the server's log: rates since the last line, queue and cache usage."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ PERCENT = 100
 
 
 class StatusLine:
-    """Differences of counters between two calls, beside what runs and waits now."""
+    """Formats rates from counter differences, and the engine's current queue."""
 
     def __init__(
         self,
@@ -23,8 +23,8 @@ class StatusLine:
             "steps": metrics.denoising_steps,
             "committed": metrics.committed_tokens,
             "prompt": metrics.prompt_tokens,
-            "looked_up": metrics.prefix_cache_queries,
-            "found": metrics.prefix_cache_hits,
+            "cache_queries": metrics.prefix_cache_queries,
+            "cache_hits": metrics.prefix_cache_hits,
             "passes": metrics.forward_passes,
         }
         self._status = status
@@ -33,22 +33,23 @@ class StatusLine:
         self._before_s = clock_s()
 
     def line(self) -> str | None:
-        """The line, or None where nothing ran, runs or waits."""
+        """The status line, or None if the engine was idle since the last one."""
         now, now_s, status = self._read(), self._clock_s(), self._status()
-        did = {name: now[name] - self._before[name] for name in now}
+        delta = {name: now[name] - self._before[name] for name in now}
         elapsed_s = max(now_s - self._before_s, 1e-9)
         self._before, self._before_s = now, now_s
-        if not (did["passes"] or status.num_running or status.num_waiting):
+        if not (delta["passes"] or status.num_running or status.num_waiting):
             return None
         parts = [
             f"{status.num_running} running, {status.num_waiting} waiting",
-            f"{did['tokens'] / elapsed_s:,.1f} tokens/s",
-            f"prompts {did['prompt'] / elapsed_s:,.1f} tokens/s",
+            f"{delta['tokens'] / elapsed_s:,.1f} tokens/s",
+            f"prompts {delta['prompt'] / elapsed_s:,.1f} tokens/s",
         ]
-        if did["steps"]:
-            parts.append(f"{did['committed'] / did['steps']:.2f} tokens a step")
-        if did["looked_up"]:
-            parts.append(f"prefix cache hits {PERCENT * did['found'] / did['looked_up']:.0f}%")
+        if delta["steps"]:
+            parts.append(f"{delta['committed'] / delta['steps']:.2f} tokens a step")
+        if delta["cache_queries"]:
+            hits_percent = PERCENT * delta["cache_hits"] / delta["cache_queries"]
+            parts.append(f"prefix cache hits {hits_percent:.0f}%")
         if status.num_pages:
             parts.append(f"KV pages {PERCENT * status.num_pages_used / status.num_pages:.0f}%")
         return ", ".join(parts)

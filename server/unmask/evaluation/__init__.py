@@ -1,1 +1,1 @@
-"""How good a model's answers are at each decoding setting, on held-out prompts of its tasks."""
+"""Accuracy and speed of a model at each decoding setting, on held-out prompts."""

@@ -1,4 +1,4 @@
-"""Is an answer right? One function per kind of reference, by name."""
+"""Answer checkers, one function a kind of reference."""
 
 import json
 import re
@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-PYTHON_TIMEOUT_S = 60.0
+PYTHON_TIMEOUT_S = 60.0  # of a batch
+SINGLE_TIMEOUT_S = 5.0
 
-# Runs in an interpreter of its own: every source in a fresh namespace, compared by repr.
+# Run in a separate interpreter: each source in a fresh namespace, values compared by repr.
 _HARNESS = """
 import json, sys
 verdicts = []
@@ -25,19 +26,19 @@ json.dump(verdicts, sys.stdout)
 
 
 def check_exact(answer: str, reference: str) -> bool:
-    """The same text, but for space around it."""
+    """True if the texts are equal, ignoring surrounding whitespace."""
     return answer.strip() == reference.strip()
 
 
 def check_final(answer: str, reference: str) -> bool:
-    """The answer ends with the reference, whatever working comes before it."""
+    """True if the answer ends with the reference, after any working."""
     answer, reference = answer.strip(), reference.strip()
     before = answer.removesuffix(reference)
     return answer.endswith(reference) and not (before and before[-1].isalnum())
 
 
 def check_json(answer: str, reference: str) -> bool:
-    """The same JSON value."""
+    """True if both are JSON of equal value."""
     try:
         return bool(json.loads(answer) == json.loads(reference))
     except ValueError:
@@ -45,7 +46,7 @@ def check_json(answer: str, reference: str) -> bool:
 
 
 def check_story(answer: str, reference: str) -> bool:
-    """A finished story about who and what was asked for, that agrees with itself."""
+    """True for a complete, consistent story with the requested hero, trait, thing and color."""
     wanted: Mapping[str, str] = json.loads(reference)
     story = answer.strip()
     opening = re.match(
@@ -56,8 +57,8 @@ def check_story(answer: str, reference: str) -> bool:
     )
     if opening is None:
         return False
-    found = opening.groupdict()
-    hero = {key: found[key] or found[f"{key}2"] for key in ("name", "animal", "trait")}
+    groups = opening.groupdict()
+    hero = {key: groups[key] or groups[f"{key}2"] for key in ("name", "animal", "trait")}
     if any(hero[key] != wanted[key] for key in hero.keys() & wanted.keys()):
         return False
     name = re.escape(hero["name"])
@@ -96,11 +97,13 @@ def check_story(answer: str, reference: str) -> bool:
     return any(rest == middle + end for middle in together for end in endings)
 
 
-def check_python(pairs: Sequence[tuple[str, str]]) -> list[bool]:
-    """Run each source and compare calls with their expected `repr`, in an isolated interpreter.
+def check_python(
+    pairs: Sequence[tuple[str, str]], timeout_s: float = PYTHON_TIMEOUT_S
+) -> list[bool]:
+    """Run each source in an isolated interpreter and compare calls with their expected `repr`.
 
-    References are JSON lists of [expression, repr]. Code that hangs fails with its whole lot, so a
-    lot that does not end is tried again one by one.
+    References are JSON lists of [expression, repr]. A batch that fails or times out is run again
+    one by one.
     """
     work = json.dumps([[source, json.loads(reference)] for source, reference in pairs])
     try:
@@ -109,7 +112,7 @@ def check_python(pairs: Sequence[tuple[str, str]]) -> list[bool]:
             input=work,
             capture_output=True,
             text=True,
-            timeout=PYTHON_TIMEOUT_S if len(pairs) > 1 else 5.0,
+            timeout=timeout_s if len(pairs) > 1 else SINGLE_TIMEOUT_S,
             check=True,
         )
         verdicts: list[bool] = json.loads(done.stdout)
@@ -120,17 +123,16 @@ def check_python(pairs: Sequence[tuple[str, str]]) -> list[bool]:
     return verdicts
 
 
-_ONE_BY_ONE: Mapping[str, Callable[[str, str], bool]] = {
+_TEXT_CHECKERS: Mapping[str, Callable[[str, str], bool]] = {
     "exact": check_exact,
     "final": check_final,
     "json": check_json,
     "story": check_story,
 }
-CHECKERS = (*_ONE_BY_ONE, "python")
 
 
 def check_all(items: Sequence[tuple[str, str, str]]) -> list[bool]:
-    """Verdicts on (checker, answer, reference), in order; code is run together in one process."""
+    """Verdicts on (checker, answer, reference) items; code runs in one process."""
     verdicts: list[Any] = [None] * len(items)
     code = [i for i, (checker, _, _) in enumerate(items) if checker == "python"]
     if code:
@@ -139,5 +141,5 @@ def check_all(items: Sequence[tuple[str, str, str]]) -> list[bool]:
             verdicts[i] = verdict
     for i, (checker, answer, reference) in enumerate(items):
         if checker != "python":
-            verdicts[i] = _ONE_BY_ONE[checker](answer, reference)
+            verdicts[i] = _TEXT_CHECKERS[checker](answer, reference)
     return verdicts

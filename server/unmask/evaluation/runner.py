@@ -1,4 +1,4 @@
-"""Runs a suite at several decoding settings; accuracy, parallelism and speed side by side."""
+"""Runs a suite at several decoding settings: accuracy, parallelism and speed of each."""
 
 import time
 from collections import Counter
@@ -17,7 +17,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A named way to decode."""
+    """Named sampling parameters."""
 
     name: str
     sampling: SamplingParams
@@ -25,7 +25,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """Exact matches of one task."""
+    """Correct answers of one task."""
 
     task: str
     memorised: bool
@@ -34,60 +34,59 @@ class TaskResult:
 
     @property
     def accuracy(self) -> float:
-        """Share of prompts answered exactly."""
         return self.num_correct / self.num_prompts
 
 
 @dataclass(frozen=True, slots=True)
 class SettingResult:
-    """What one setting came to; speed and tokens cover memorised tasks too."""
+    """Results of one setting; token counts and times include memorised tasks."""
 
     setting: str
     tasks: tuple[TaskResult, ...]
     num_tokens: int
     num_denoising_steps: int
     num_forward_passes: int
-    num_prompt_tokens: int  # those that were not cached
+    num_prompt_tokens: int  # not cached
     num_query_tokens: int
-    block_lengths: dict[int, int]  # requests by the block length that they had
+    block_lengths: dict[int, int]  # number of requests by block length
     elapsed_s: float
 
     @property
     def accuracy(self) -> float:
-        """Exact match over every held-out prompt, memorised tasks left out."""
+        """Accuracy over all held-out prompts, without memorised tasks."""
         counted = [task for task in self.tasks if not task.memorised]
         total = sum(task.num_prompts for task in counted)
         return sum(task.num_correct for task in counted) / total if total else 0.0
 
     @property
     def tokens_per_step(self) -> float:
-        """Answer tokens per denoising step of their request (TPF)."""
+        """Answer tokens per denoising step of a request (TPF)."""
         return self.num_tokens / self.num_denoising_steps
 
     @property
     def tokens_per_forward(self) -> float:
-        """The same per forward pass the request took part in, its prompt's included."""
+        """Answer tokens per forward pass of a request, prompt passes included."""
         return self.num_tokens / self.num_forward_passes
 
     @property
     def rows_per_token(self) -> float:
-        """Tokens that went through the model for each of the answers', prompts left out."""
+        """Rows through the model per answer token, without prompt rows."""
         return (self.num_query_tokens - self.num_prompt_tokens) / self.num_tokens
 
     @property
     def tokens_per_s(self) -> float:
-        """Answer tokens per second, all requests together."""
+        """Answer tokens per second over all requests."""
         return self.num_tokens / self.elapsed_s
 
 
 def default_settings(base: SamplingParams | None = None) -> list[Setting]:
-    """One token per step, then the thresholds of the quality gate, else decoded as `base`."""
+    """Greedy settings of the quality gate: one token per step, then each threshold."""
     base = replace(base or SamplingParams(), temperature=0.0)
     return [
         Setting("1 token per step", replace(base, policy="low_confidence")),
         *(
-            Setting(f"threshold {limit}", replace(base, policy="threshold", threshold=limit))
-            for limit in DEFAULT_THRESHOLDS
+            Setting(f"threshold {value}", replace(base, policy="threshold", threshold=value))
+            for value in DEFAULT_THRESHOLDS
         ),
     ]
 
@@ -98,7 +97,7 @@ def run_evaluation(
     settings: Sequence[Setting],
     progress: Progress | None = None,
 ) -> list[SettingResult]:
-    """Answer every problem at every setting; `progress` gets setting, prompts done and all."""
+    """Answer all problems at each setting; `progress` gets setting, prompts done and total."""
     return [_run(llm, problems, setting, progress) for setting in settings]
 
 
@@ -136,6 +135,6 @@ def _by_task(problems: Sequence[EvalProblem], verdicts: Sequence[bool]) -> tuple
     names = dict.fromkeys((problem.task, problem.memorised) for problem in problems)
     results = []
     for task, memorised in names:
-        own = [v for p, v in zip(problems, verdicts, strict=True) if p.task == task]
-        results.append(TaskResult(task, memorised, len(own), sum(own)))
+        of_task = [v for p, v in zip(problems, verdicts, strict=True) if p.task == task]
+        results.append(TaskResult(task, memorised, len(of_task), sum(of_task)))
     return tuple(results)

@@ -1,4 +1,4 @@
-"""The held-out prompts that are shipped with the embedded model."""
+"""Evaluation suites: held-out problems, by default those of the embedded model."""
 
 import gzip
 import json
@@ -14,9 +14,9 @@ DEFAULT_SUITE = Path(__file__).parent.parent / "embedded" / "eval.jsonl.gz"
 
 @dataclass(frozen=True, slots=True)
 class EvalProblem:
-    """One conversation to answer, and how the answer is checked.
+    """Conversation to answer, with the name of a checker and its reference.
 
-    `memorised` marks closed sets without a held-out part; they are never counted in accuracy.
+    `memorised` marks closed sets without a held-out part, which do not count in accuracy.
     """
 
     task: str
@@ -29,7 +29,7 @@ class EvalProblem:
 def load_suite(
     path: Path = DEFAULT_SUITE, *, tasks: Sequence[str] = (), limit: int | None = None
 ) -> list[EvalProblem]:
-    """Problems of a suite, of some `tasks` only, at most `limit` of each; `InvalidConfig`."""
+    """Problems of a suite, of `tasks` if any, at most `limit` each; raises `InvalidConfig`."""
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8") as lines:

@@ -1,8 +1,9 @@
 """DiffusionGemma's network: one set of weights that encodes tokens and denoises canvases.
 
-An encoder row is a prompt's or a finished canvas's token, read causally. A canvas row knows what
-the last step expected in its place and sees the whole canvas. In a layer they differ by a scalar
-and by what they may attend to alone, so rows of both kinds go through one forward pass together.
+An encoder row is a token of a prompt or of a finished canvas, with causal attention. A canvas row
+is conditioned on the previous step's expected embedding (self-conditioning) and attends to the
+whole canvas. In a layer they differ only by a scalar and by the attention mask, so rows of both
+kinds share one forward pass.
 """
 
 from collections.abc import Sequence
@@ -26,37 +27,39 @@ from unmask_kernels.moe.routing import route_softmax, router_logits
 from unmask_kernels.noise.vocabulary import Vocabulary
 from unmask_kernels.quantization.types import QuantizedRows
 
-NO_CANVAS = 2**31 - 1  # more than there are rows
-PER_OUTPUT = 2  # dimensions of scales of experts' outputs; those of groups of inputs have a third
+NO_CANVAS = 2**31 - 1  # larger than any number of rows
+PER_OUTPUT_NDIM = 2  # scales [E, N], one an output; scales of input groups have a third dimension
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Experts, and the router that sends rows to `top` of them."""
+    """Mixture of experts: a softmax router and its `top_k` experts a row."""
 
     router: Linear  # [E, C]
-    scales: Tensor  # [E], by which an expert's share is multiplied
+    scales: Tensor  # [E], factors of the top-k weights
     experts: Experts
-    top: int
+    top_k: int
 
     @property
     def takes_quantized_rows(self) -> bool:
-        """Whether rows may be given in e4m3, with a scale each."""
-        held = self.experts.stacked
-        if held is None or held.gate_up_scales is None or held.gate_up_scales.ndim > PER_OUTPUT:
+        """True if rows may be e4m3 with one scale each."""
+        stacked = self.experts.stacked
+        if stacked is None or stacked.gate_up_scales is None:
+            return False
+        if stacked.gate_up_scales.ndim > PER_OUTPUT_NDIM:
             return False
         return self.experts.takes_quantized_rows
 
     def __call__(self, x: Tensor | QuantizedRows, routed: Tensor) -> Tensor:
-        """What the experts make of rows `x` [M, C], chosen by the rows `routed` [M, C]."""
+        """Expert outputs [M, C] of rows `x` [M, C]; the router reads the rows `routed` [M, C]."""
         logits = router_logits(routed, self.router)
-        ids, shares = route_softmax(logits, self.top, renormalise=True, scales=self.scales)
-        return self.experts(x, ids, shares)
+        ids, topk_weights = route_softmax(logits, self.top_k, renormalise=True, scales=self.scales)
+        return self.experts(x, ids, topk_weights)
 
 
 @dataclass(frozen=True, slots=True)
 class FeedForward:
-    """A dense MLP and a mixture of experts side by side, each between norms of its own."""
+    """Dense MLP and mixture of experts in parallel, each with a norm before and after it."""
 
     norms: Tensor  # [3, C], before the MLP, the experts and their router
     dense: GatedMlp
@@ -65,11 +68,11 @@ class FeedForward:
 
     @property
     def quantized(self) -> tuple[bool, bool, bool]:
-        """Under which of `norms` rows are taken in e4m3, with a scale each."""
+        """Flags of `norms`: True if the rows under that norm are taken in e4m3, one scale each."""
         return _takes_row_scales(self.dense.gated), self.mixture.takes_quantized_rows, False
 
     def __call__(self, normed: Sequence[Tensor | QuantizedRows]) -> tuple[Tensor, Tensor]:
-        """Rows [M, C] under each of `norms`, in the two parts."""
+        """Dense and expert outputs [M, C] of the rows [M, C] under each of `norms`."""
         dense, mixture, routed = normed
         assert isinstance(routed, Tensor)
         return self.dense(dense), self.mixture(mixture, routed)
@@ -77,7 +80,7 @@ class FeedForward:
 
 @dataclass(frozen=True, slots=True)
 class CanvasLayer:
-    """One layer's weights, ready to be used."""
+    """Weights of one layer in kernel layouts."""
 
     span: Span
     input_norm: Tensor
@@ -86,33 +89,36 @@ class CanvasLayer:
     out: Linear
     post_norm: Tensor
     feed_forward: FeedForward
-    scalars: Tensor  # [2], what encoder rows and canvas rows are multiplied by
+    scalars: Tensor  # [2], output factors of encoder rows and of canvas rows
 
 
 @dataclass(frozen=True, slots=True)
 class SelfConditioning:
-    """What the last step expected, gone through an MLP and added to the token's embedding."""
+    """Self-conditioning: the previous step's expected embedding, added through an MLP."""
 
     pre_norm: Tensor
     mlp: GatedMlp
     post_norm: Tensor  # ones
 
     def __call__(self, embedded: Tensor, soft: Tensor, eps: float) -> Tensor:
-        """Rows [R, C] of canvas tokens `embedded` [R, C] that were expected to be `soft` [R, C]."""
+        """Conditioned embeddings [R, C] of canvas tokens `embedded` [R, C], given `soft` [R, C]."""
         signal = self.mlp.add(rms_norm(pad_rows(soft), self.pre_norm, eps), pad_rows(embedded))
         return rms_norm(signal, self.post_norm, eps)[: len(soft)]
 
 
 @dataclass(frozen=True, slots=True)
 class RopeTable:
-    """Cosines and sines of a kind of layer, [num_positions, 1, D / 2]."""
+    """Cosines and sines [num_positions, 1, D / 2] of sliding or of full layers."""
 
     cos: Tensor
     sin: Tensor
 
 
 class CanvasDecoder:
-    """Weights and forward pass; final hidden states and the vocabulary are kept apart."""
+    """DiffusionGemma's weights and forward pass, without the final norm and the LM head.
+
+    `vocabulary` scores canvases slice by slice.
+    """
 
     def __init__(
         self,
@@ -123,7 +129,7 @@ class CanvasDecoder:
         vocabulary: Vocabulary,
         shapes: Sequence[LayerShape],
         layers: Sequence[CanvasLayer],
-        rotations: dict[Span, RopeTable],
+        ropes: dict[Span, RopeTable],
         self_conditioning: SelfConditioning,
         norm: Tensor,
         eps: float,
@@ -136,29 +142,29 @@ class CanvasDecoder:
         self._shapes = tuple(shapes)
         self._layers = tuple(layers)
         self._scalars = torch.stack([layer.scalars for layer in layers])
-        self._rotations = rotations
+        self._ropes = ropes
         self._self_conditioning = self_conditioning
         self._norm = norm
         self._eps = eps
 
     @property
     def layers(self) -> Sequence[LayerShape]:
-        """The shape of each layer's keys and values."""
+        """Key and value shape of each layer."""
         return self._shapes
 
     def forward(self, step: ForwardInputs) -> Tensor:
-        """Hidden states [W, C] of a step's wanted rows; keys and values are written to the cache.
+        """Hidden states [W, C] of the step's wanted rows; writes keys and values to the cache.
 
-        Canvas rows write to their own slots, which encoder rows of the same positions overwrite
-        once the canvas is finished.
+        Canvas rows write to the slots of their positions; encoder rows overwrite them once the
+        canvas is finished.
         """
         eps, num_rows = self._eps, len(step.token_ids)
         canvas_of = _canvas_of(step)
         x = pad_rows(self._embed(step, canvas_of))
         factors = self._factors(canvas_of, len(x))
-        turns = {
+        cos_sin = {
             span: (table.cos[step.positions], table.sin[step.positions])
-            for span, table in self._rotations.items()
+            for span, table in self._ropes.items()
         }
         normed: Tensor | QuantizedRows = rms_norm(x, self._layers[0].input_norm, eps)
         for i, layer in enumerate(self._layers):
@@ -170,7 +176,7 @@ class CanvasDecoder:
                 heads,
                 layer.head_norms,
                 eps,
-                *turns[layer.span],
+                *cos_sin[layer.span],
                 keys,
                 values,
                 step.slots,
@@ -210,7 +216,7 @@ class CanvasDecoder:
         return rms_norm(hidden, self._norm, self._eps)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits [M, V] of finished rows [M, C], float32, bounded as the configuration says."""
+        """Logits [M, V] float32 of normed rows [M, C], softcapped if the configuration says so."""
         return self.vocabulary.logits(hidden)
 
     def _embed(self, step: ForwardInputs, canvas_of: Tensor | None) -> Tensor:
@@ -218,14 +224,14 @@ class CanvasDecoder:
         if canvas_of is None or step.canvas_rows is None:
             return x
         assert step.soft is not None, "canvas rows are always conditioned, on zeros at first"
-        own = x.index_select(0, step.canvas_rows.clamp(max=len(x) - 1))
-        own = self._self_conditioning(own, step.soft, self._eps)
-        is_canvas = canvas_of < len(own)
-        own = own.index_select(0, canvas_of.clamp(max=len(own) - 1))
-        return torch.where(is_canvas[:, None], own, x)
+        canvas = x.index_select(0, step.canvas_rows.clamp(max=len(x) - 1))
+        canvas = self._self_conditioning(canvas, step.soft, self._eps)
+        is_canvas = canvas_of < len(canvas)
+        canvas = canvas.index_select(0, canvas_of.clamp(max=len(canvas) - 1))
+        return torch.where(is_canvas[:, None], canvas, x)
 
     def _factors(self, canvas_of: Tensor | None, num_rows: int) -> Tensor:
-        """What a row is multiplied by after each layer, [layers, num_rows or 1, 1]."""
+        """Output factors of the rows in each layer, [layers, num_rows or 1, 1]."""
         encoder, canvas = self._scalars[:, :1, None], self._scalars[:, 1:, None]
         if canvas_of is None:
             return encoder
@@ -234,17 +240,17 @@ class CanvasDecoder:
 
 
 def _takes_row_scales(product: Linear | GatedLinear) -> bool:
-    """Whether a product takes rows in e4m3 with a scale each."""
+    """True if a product takes rows in e4m3 with one scale each."""
     return product.takes_quantized_rows and not product.takes_groups
 
 
 def _canvas_of(step: ForwardInputs) -> Tensor | None:
-    """The entry of `step.canvas_rows` that each of T rows is, `NO_CANVAS` for encoder rows.
+    """Index [T] of each row in `step.canvas_rows`, `NO_CANVAS` for encoder rows.
 
-    It has one shape for all steps of a size, whichever rows are a canvas's.
+    The shape does not depend on the rows' kinds, so the step can be captured in a CUDA graph.
     """
     if step.canvas_rows is None:
         return None
     entries = torch.arange(len(step.canvas_rows), device=step.canvas_rows.device)
-    found = entries.new_full((len(step.token_ids) + 1,), NO_CANVAS)
-    return found.index_copy_(0, step.canvas_rows, entries)[:-1]
+    canvas_of = entries.new_full((len(step.token_ids) + 1,), NO_CANVAS)
+    return canvas_of.index_copy_(0, step.canvas_rows, entries)[:-1]

@@ -18,7 +18,7 @@ BLOCK_IN_NAME = re.compile(r"(?:-b|[-_]?block[-_]?(?:length|size)[-_=]?)(\d{1,4}
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder with its `config.json` and, where there is one, its `generation_config.json`."""
+    """Checkpoint folder with its `config.json` and its optional `generation_config.json`."""
 
     folder: Path
     name: str
@@ -29,7 +29,7 @@ class Checkpoint:
     def open(cls, folder: Path, overrides: str | None = None, name: str | None = None) -> Self:
         """Read both files, with fields of `config.json` replaced by the JSON object `overrides`.
 
-        Raises `InvalidCheckpoint`, and `InvalidConfig` for overrides that are no object.
+        Raises `InvalidCheckpoint`, and `InvalidConfig` if the overrides are not a JSON object.
         """
         config = _read_json(folder / "config.json") | _read_overrides(overrides)
         name = name or folder.name
@@ -38,35 +38,34 @@ class Checkpoint:
         )
 
     def with_block_length(self, field: str | None) -> Self:
-        """The same with the block length of its name, such as -b8, where its files have none."""
+        """Copy with the block length from the name, such as -b8, if the files have none."""
         in_name = BLOCK_IN_NAME.search(self.name)
         if field is None or in_name is None or self.config.get(field) is not None:
             return self
         if self.generation.get("block_length") is not None:
             return self
         length = int(in_name[1])
-        logger.info("%s of %s is %d by its name", field, self.name, length)
+        logger.info("%s: %s %d, from the checkpoint's name", self.name, field, length)
         return replace(self, config=self.config | {field: length})
 
     @property
     def architectures(self) -> tuple[str, ...]:
-        """Classes that the checkpoint's authors load it with; those of `auto_map` if none is named.
-
-        Fine-tuned copies often lack the field, and some the other one too.
-        """
+        """Class names in `architectures`, else in `auto_map`; fine-tuned copies may lack both."""
         named, mapped = self.config.get("architectures"), self.config.get("auto_map")
         if named:
             if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-                raise InvalidCheckpoint(f"config.json: architectures {named!r:.60} are no names")
+                raise InvalidCheckpoint(
+                    f"config.json: architectures must be a list of names, got {named!r:.60}"
+                )
             return tuple(named)
         entries = mapped.values() if isinstance(mapped, dict) else ()
         return tuple(str(entry).rpartition(".")[2] for entry in entries)
 
 
 def _read_text(path: Path) -> str:
-    """The text of a regular file; raises `InvalidCheckpoint` for one without an end or a bound."""
+    """Text of a regular file of at most `MAX_JSON_CHARS`; raises `InvalidCheckpoint`."""
     if path.exists() and not path.is_file():
-        raise InvalidCheckpoint(f"{path} is no regular file")
+        raise InvalidCheckpoint(f"{path} is not a regular file")
     with path.open(encoding="utf-8") as file:
         text = file.read(MAX_JSON_CHARS + 1)
     if len(text) > MAX_JSON_CHARS:
@@ -86,7 +85,9 @@ def _read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InvalidCheckpoint(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise InvalidCheckpoint(f"{path} holds no JSON object, but {type(content).__name__}")
+        raise InvalidCheckpoint(
+            f"{path} must be a JSON object, got a value of type {type(content).__name__}"
+        )
     return content
 
 

@@ -1,7 +1,6 @@
 """Fields of a `config.json`: read by a family, without effect, or refused by name.
 
-A field that nobody has heard of may change the mathematics, so a checkpoint that has one is refused
-rather than answered wrongly.
+An unknown field may change the computation, so a checkpoint that has one is refused.
 """
 
 import json
@@ -13,14 +12,14 @@ from unmask.errors import InvalidCheckpoint
 
 Accepted = Mapping[str, tuple[Any, ...]]
 
-# Read for every family, by `checkpoint` and `registry`.
+# Read for every family, in `checkpoint` and `registry`.
 COMMON = frozenset(
     (
         *("architectures", "auto_map", "dtype", "eos_token_id", "mask_token_id", "model_type"),
         *("quantization_config", "torch_dtype", "vocab_size"),
     )
 )
-# Of transformers' base class, of training, and of caches: nothing that a forward pass depends on.
+# Fields of transformers' base class, of training and of caches: no effect on a forward pass.
 HARMLESS = frozenset(
     (
         *("_attn_implementation", "_commit_hash", "_name_or_path", "attn_implementation"),
@@ -42,7 +41,7 @@ HARMLESS = frozenset(
         *("unsloth_version", "use_bfloat16", "use_cache", "use_return_dict"),
     )
 )
-# Meanings of refused fields, where they are known.
+# Known meanings of refused fields.
 MEANINGS: Mapping[str, str] = {
     "codebook_size": "image tokens in the vocabulary, as of MMaDA",
     "delete_token_id": "LLaDA2.2's editing by commands",
@@ -57,8 +56,8 @@ MEANINGS: Mapping[str, str] = {
 class ConfigFields:
     """Fields that a family knows, beside those of every family.
 
-    Those of `accepted` have one of the values listed, `null` always among them; those of `nested`
-    are objects whose own fields are known.
+    `accepted` lists the allowed values of a field (`null` is always allowed); `nested` has the
+    known fields of objects.
     """
 
     read: frozenset[str] = frozenset()
@@ -67,7 +66,6 @@ class ConfigFields:
     nested: Mapping[str, "ConfigFields"] = field(default_factory=dict)
 
     def joined(self, other: "ConfigFields") -> "ConfigFields":
-        """The fields of both."""
         return ConfigFields(
             self.read | other.read,
             self.harmless | other.harmless,
@@ -77,19 +75,19 @@ class ConfigFields:
 
 
 def check_fields(raw: Mapping[str, Any], known: ConfigFields) -> None:
-    """Raise `InvalidCheckpoint` that names every field that is unknown or has another value.
+    """Raise `InvalidCheckpoint` that names every unknown field and every value not accepted.
 
-    A field that is `null` is absent.
+    A `null` field counts as absent.
     """
     if problems := list(_problems(raw, known)):
         raise InvalidCheckpoint(
-            f"config.json asks for what is not supported: {', '.join(problems)}. A field that "
-            "changes nothing can be set to null with --hf-overrides"
+            f"config.json has fields that are not supported: {', '.join(problems)}. If a field has "
+            "no effect, set it to null with --hf-overrides"
         )
 
 
 def count_problems(raw: Mapping[str, Any], known: ConfigFields) -> int:
-    """The number of fields that `check_fields` would name."""
+    """Number of fields that `check_fields` would name."""
     return sum(1 for _ in _problems(raw, known))
 
 
@@ -101,7 +99,7 @@ def _problems(raw: Mapping[str, Any], known: ConfigFields, prefix: str = "") -> 
             yield from _problems(value, known.nested[name], f"{prefix}{name}.")
         elif not _is_known(name, value, known):
             meaning = MEANINGS.get(name)
-            yield f"{prefix}{name}: {_shown(value)}" + (f" ({meaning})" if meaning else "")
+            yield f"{prefix}{name}: {_short_json(value)}" + (f" ({meaning})" if meaning else "")
 
 
 def _is_known(name: str, value: Any, known: ConfigFields) -> bool:
@@ -110,12 +108,12 @@ def _is_known(name: str, value: Any, known: ConfigFields) -> bool:
     return name in COMMON or name in HARMLESS or name in known.read or name in known.harmless
 
 
-def _shown(value: Any) -> str:
+def _short_json(value: Any) -> str:
     return f"{json.dumps(value, default=str):.60}"
 
 
 def _is_one_of(value: Any, accepted: tuple[Any, ...]) -> bool:
-    """Whether a value is listed; `1` is not `true`."""
+    """True if a value is listed; `1` is not `true`."""
     return any(
-        value == own and isinstance(value, bool) == isinstance(own, bool) for own in accepted
+        value == other and isinstance(value, bool) == isinstance(other, bool) for other in accepted
     )

@@ -1,4 +1,4 @@
-"""Ranges of the numbers in a `config.json`, checked before anything is allocated."""
+"""Allowed ranges of numbers in a `config.json`, checked before any memory is allocated."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,19 +8,19 @@ from typing import Any
 from unmask.errors import InvalidCheckpoint
 from unmask.types import MAX_BLOCK_LENGTH
 
-MAX_POSITIONS = 2**21  # of which there are tables of angles, 1 GiB at most
+MAX_POSITIONS = 2**21  # RoPE tables of this many positions take at most 1 GiB
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from `low` to `high`, both allowed; whole ones unless they are `real`."""
+    """Closed range of integers, or of floats if `real`."""
 
     low: float
     high: float
     real: bool = False
 
     def holds(self, value: Any) -> bool:
-        """Whether a value of a file is such a number."""
+        """True if a JSON value is a number of this kind in the range."""
         if isinstance(value, bool) or not isinstance(value, (int, float) if self.real else int):
             return False
         return math.isfinite(value) and self.low <= value <= self.high
@@ -86,7 +86,7 @@ RANGES: Mapping[str, Range] = {
 
 
 def check_values(raw: Mapping[str, Any]) -> None:
-    """Raise `InvalidCheckpoint` that names every number out of its range; `null` is absent."""
+    """Raise `InvalidCheckpoint` that names every number out of range; `null` counts as absent."""
     if problems := list(_problems(raw)):
         raise InvalidCheckpoint(f"config.json: {'; '.join(problems)}")
 
@@ -95,8 +95,8 @@ def _problems(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for name, value in raw.items():
         if isinstance(value, Mapping) and not name.startswith(("vision", "audio")):
             yield from _problems(value, f"{prefix}{name}.")
-        own = RANGES.get(name)
-        if own is None or value is None or (name == "sliding_window" and value is False):
+        allowed = RANGES.get(name)
+        if allowed is None or value is None or (name == "sliding_window" and value is False):
             continue
-        if not own.holds(value):
-            yield f"{prefix}{name} is {value!r:.40}, which is no {own}"
+        if not allowed.holds(value):
+            yield f"{prefix}{name} must be a {allowed}, got {value!r:.40}"

@@ -1,4 +1,4 @@
-"""The transformer decoder that most families are, told apart by names, norms, biases and MLPs."""
+"""Transformer decoder shared by most families; they differ in names, norms, biases and MLPs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from unmask_kernels.quantization.types import QuantizedRows
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    """Sizes and numbers of a decoder."""
+    """Sizes of a decoder, its norm epsilon and its RoPE."""
 
     vocab_size: int
     hidden_size: int
@@ -31,46 +31,45 @@ class DecoderConfig:
     head_dim: int
     rms_norm_eps: float
     rope: Rope
-    tied: bool | None = None  # None: whether there is a tensor of the head decides
+    tied: bool | None = None  # None: tied if the checkpoint has no LM head tensor
 
     @property
     def num_qkv(self) -> tuple[int, int, int]:
-        """Outputs of the query, the key and the value projection."""
-        keys = self.num_kv_heads * self.head_dim
-        return self.num_heads * self.head_dim, keys, keys
+        """Output sizes of the query, key and value projections."""
+        num_kv = self.num_kv_heads * self.head_dim
+        return self.num_heads * self.head_dim, num_kv, num_kv
 
 
 class Mlp(Protocol):
-    """What a layer does between its attention and the next layer."""
+    """Feed-forward part of a layer: a dense MLP or a mixture of experts."""
 
     @property
     def is_w8a8(self) -> bool:
-        """Whether all its products are of rows and weights in 8 bits."""
+        """True if all products are of 8-bit rows and 8-bit weights."""
         ...
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Rows [M, C] made of the normalised `x` [M, C], added to `residual`."""
+        """Sum [M, C] of the output for normed rows `x` [M, C] and of `residual`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class GatedMlp:
-    """A gated product (Shazeer, 2020) and the way back."""
+    """Gated MLP (Shazeer, 2020): gate and up projections as one product, then down."""
 
     gated: GatedLinear
     down: Linear
 
     @property
     def is_w8a8(self) -> bool:
-        """Whether all its products are of rows and weights in 8 bits."""
+        """True if all products are of 8-bit rows and 8-bit weights."""
         return self.gated.takes_quantized_rows and self.down.takes_quantized_rows
 
     def add(self, x: Tensor | QuantizedRows, residual: Tensor) -> Tensor:
-        """Rows [M, C] added to `residual`, which may be overwritten."""
+        """Sum [M, C] of the output and of `residual`, which may be overwritten."""
         return self.down.add(self._inner(x), residual)
 
     def __call__(self, x: Tensor | QuantizedRows) -> Tensor:
-        """Rows [M, C]."""
         return self.down(self._inner(x))
 
     def _inner(self, x: Tensor | QuantizedRows) -> Tensor | QuantizedRows:
@@ -81,24 +80,24 @@ class GatedMlp:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer's weights, ready to be used."""
+    """Weights of one layer in kernel layouts."""
 
     input_norm: Tensor
     qkv: Linear
-    qk_norm: Tensor | None  # [H + Hkv, D], the query norm's weight for each query head, then keys'
+    qk_norm: Tensor | None  # [H + Hkv, D], norm weights of query heads, then of key heads
     out: Linear
     post_norm: Tensor
     mlp: Mlp
 
     @property
     def is_w8a8(self) -> bool:
-        """Whether all its products are of rows and weights in 8 bits."""
+        """True if all products are of 8-bit rows and 8-bit weights."""
         attends = self.qkv.takes_quantized_rows and self.out.takes_quantized_rows
         return attends and self.mlp.is_w8a8
 
 
 class Decoder:
-    """Weights and forward pass; final hidden states and the LM head are kept apart."""
+    """Weights and forward pass, without the final norm and the LM head: few rows need logits."""
 
     def __init__(
         self,
@@ -133,15 +132,15 @@ class Decoder:
 
     @property
     def layers(self) -> Sequence[LayerShape]:
-        """The shape of each layer's keys and values."""
+        """Key and value shape of each layer."""
         c = self.config
         shape = LayerShape(c.num_kv_heads, c.head_dim, c.num_heads // c.num_kv_heads)
         return (shape,) * c.num_layers
 
     def forward(self, step: ForwardInputs) -> Tensor:
-        """Hidden states [W, C] of a step's wanted rows; keys and values are written to the cache.
+        """Hidden states [W, C] of the step's wanted rows; writes keys and values to the cache.
 
-        The last layer goes no further for other rows than to their keys and values.
+        In the last layer the other rows stop after their keys and values.
         """
         c = self.config
         eps = c.rms_norm_eps
@@ -195,13 +194,15 @@ class Decoder:
 def take_qkv(
     weights: Weights, config: DecoderConfig, names: tuple[str, str, str], *, bias: bool = False
 ) -> Linear:
-    """The query, key and value projections of these names, without `.weight`, as one product."""
-    order = rotary_order(config)
-    return weights.take_linear(names, config.num_qkv, config.hidden_size, bias=bias, order=order)
+    """Query, key and value projections as one product; `names` are without `.weight`."""
+    permutation = rotary_permutation(config)
+    return weights.take_linear(
+        names, config.num_qkv, config.hidden_size, bias=bias, permutation=permutation
+    )
 
 
 def take_qk_norm(weights: Weights, config: DecoderConfig, query: str, key: str) -> Tensor:
-    """The norms of query and key heads, as `Layer.qk_norm`."""
+    """Norms [H + Hkv, D] of query and key heads, as `Layer.qk_norm`."""
     norms = [
         weights.take(query, (config.head_dim,)).expand(config.num_heads, -1),
         weights.take(key, (config.head_dim,)).expand(config.num_kv_heads, -1),
@@ -213,33 +214,33 @@ def take_qk_norm(weights: Weights, config: DecoderConfig, query: str, key: str) 
 def take_gated_mlp(
     weights: Weights, hidden_size: int, intermediate_size: int, names: tuple[str, str, str]
 ) -> GatedMlp:
-    """A gated MLP; `names` are its gate's, the other factor's and the way back's weights."""
+    """Gated MLP; `names` are the weights of gate, up and down."""
     gate, up, down = names
     gated = weights.take_gated(gate, up, intermediate_size, hidden_size)
-    back = down.removesuffix(".weight")
-    return GatedMlp(gated, weights.take_linear([back], [hidden_size], intermediate_size))
+    down_name = down.removesuffix(".weight")
+    return GatedMlp(gated, weights.take_linear([down_name], [hidden_size], intermediate_size))
 
 
-def rotary_order(config: DecoderConfig) -> Tensor | None:
-    """Where outputs [N] of queries, keys and values come from, as `to_half_layout` orders heads.
+def rotary_permutation(config: DecoderConfig) -> Tensor | None:
+    """Permutation [N] of QKV outputs that puts query and key heads in `to_half_layout`.
 
-    None where all of a head turns, so that they stay where they are.
+    None if whole heads are rotated: the layouts are the same.
     """
     if config.rope.rotary_dim == config.head_dim:
         return None
     rows = torch.arange(sum(config.num_qkv)).view(-1, config.head_dim, 1)
-    turned = config.num_heads + config.num_kv_heads
-    halved = to_half_layout(rows[:turned], config.rope.rotary_dim)
-    return torch.cat((halved, rows[turned:])).flatten()
+    num_rotated = config.num_heads + config.num_kv_heads
+    halved = to_half_layout(rows[:num_rotated], config.rope.rotary_dim)
+    return torch.cat((halved, rows[num_rotated:])).flatten()
 
 
 def to_half_layout(heads: Tensor, rotary_dim: int) -> Tensor:
-    """Reorder head dimensions [..., D, C] so that the first `rotary_dim` turn as halves of D.
+    """Reorder head dimensions [..., D, C] so that RoPE pairs are D / 2 apart.
 
-    A checkpoint turns dimension i of those with i + rotary_dim / 2, the kernels with i + D / 2.
-    Queries and keys in the same order have the same products.
+    A checkpoint rotates dimension i with i + rotary_dim / 2, the kernels i with i + D / 2. Dot
+    products of queries and keys do not depend on the order.
     """
     half, rest = rotary_dim // 2, rotary_dim + (heads.shape[-2] - rotary_dim) // 2
     first, second = heads[..., :half, :], heads[..., half:rotary_dim, :]
-    still = heads[..., rotary_dim:rest, :], heads[..., rest:, :]
-    return torch.cat((first, still[0], second, still[1]), -2)
+    unrotated = heads[..., rotary_dim:rest, :], heads[..., rest:, :]
+    return torch.cat((first, unrotated[0], second, unrotated[1]), -2)

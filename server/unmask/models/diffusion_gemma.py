@@ -1,7 +1,7 @@
 """DiffusionGemma (26B-A4B): canvases of noise after a causal prompt (transformers 5.23).
 
-Of the checkpoint's two halves, which are one set of weights, the decoder's is read, and from the
-encoder's what differs: a scalar a layer. Images are not served, so the vision tower is left out.
+Encoder and decoder share their weights: the decoder's are read, and the encoder's scalar of each
+layer. Image input is not supported, so the vision tower is not loaded.
 """
 
 import torch
@@ -32,7 +32,7 @@ NOT_SERVED = ("model.encoder.vision_tower.", "model.encoder.embed_vision.")
 
 
 class _Reader:
-    """Takes tensors by the decoder's names; what the encoder shares may be saved a second time."""
+    """Reads tensors by the decoder's names and drops the encoder's copies of shared tensors."""
 
     def __init__(self, config: GemmaConfig, weights: Weights) -> None:
         self.config = config
@@ -49,21 +49,21 @@ class _Reader:
         return torch.ones(shape, dtype=self.weights.dtype, device=self.weights.device)
 
     def linear(self, num_outputs: dict[str, int], num_inputs: int) -> Linear:
-        """Layers by name, with their outputs, as one product."""
+        """One product of the layers in `num_outputs`, output sizes by name."""
         for name in num_outputs:
             self.weights.drop(f"{ENCODER}{name}.weight")
         names = [DECODER + name for name in num_outputs]
         return self.weights.take_linear(names, list(num_outputs.values()), num_inputs)
 
     def mlp(self, prefix: str) -> GatedMlp:
-        outer, inner = self.config.hidden_size, self.config.intermediate_size
+        hidden, intermediate = self.config.hidden_size, self.config.intermediate_size
         gate, up = f"{prefix}gate_proj.weight", f"{prefix}up_proj.weight"
         for name in (gate, up):
             self.weights.drop(ENCODER + name)
         gated = self.weights.take_gated(
-            DECODER + gate, DECODER + up, inner, outer, self.config.activation
+            DECODER + gate, DECODER + up, intermediate, hidden, self.config.activation
         )
-        return GatedMlp(gated, self.linear({f"{prefix}down_proj": outer}, inner))
+        return GatedMlp(gated, self.linear({f"{prefix}down_proj": hidden}, intermediate))
 
     def input_norms(self, prefix: str) -> Tensor:
         """Norms [3, C] before the dense MLP, the experts and the router of a layer."""
@@ -71,7 +71,7 @@ class _Reader:
         norms = [
             self.norm(f"{prefix}pre_feedforward_layernorm"),
             self.norm(f"{prefix}pre_feedforward_layernorm_2"),
-            # The router's rows are scaled by these and by the root of their size.
+            # The reference scales router inputs by this vector and by C ** -0.5.
             self.take(f"{prefix}router.scale", c.hidden_size) * c.hidden_size**-0.5,
         ]
         return torch.stack(norms)
@@ -80,7 +80,7 @@ class _Reader:
         c = self.config
         self.weights.drop_prefix(f"{ENCODER}{prefix}experts.")
         return Mixture(
-            # Never in 8 bits, lest rows are sent to other experts.
+            # Never 8-bit: rounding could route rows to other experts.
             router=make_linear(
                 self.take(f"{prefix}router.proj.weight", c.num_experts, c.hidden_size)
             ),
@@ -93,11 +93,11 @@ class _Reader:
                 c.expert_size,
                 c.activation,
             ),
-            top=c.top_experts,
+            top_k=c.top_k_experts,
         )
 
     def heads(self, prefix: str, index: int) -> tuple[Linear, Tensor]:
-        """Projection of the heads of a layer, full ones without values, and their norms."""
+        """QKV projection of a layer and its head norms; full layers have no value projection."""
         c, shape = self.config, self.config.shapes[index]
         size, num_kv = shape.head_dim, shape.num_kv_heads
         outputs = {f"{prefix}q_proj": c.num_heads * size, f"{prefix}k_proj": num_kv * size}
@@ -115,13 +115,13 @@ class _Reader:
         scalar = f"{prefix}layer_scalar"
         scalars = [self.weights.take(half + scalar, (1,)) for half in (ENCODER, DECODER)]
         heads, head_norms = self.heads(f"{prefix}self_attn.", index)
-        mixed_size = c.num_heads * c.shapes[index].head_dim
+        attention_size = c.num_heads * c.shapes[index].head_dim
         return CanvasLayer(
             span=c.spans[index],
             input_norm=self.norm(f"{prefix}input_layernorm"),
             heads=heads,
             head_norms=head_norms,
-            out=self.linear({f"{prefix}self_attn.o_proj": c.hidden_size}, mixed_size),
+            out=self.linear({f"{prefix}self_attn.o_proj": c.hidden_size}, attention_size),
             post_norm=self.norm(f"{prefix}post_attention_layernorm"),
             feed_forward=FeedForward(
                 norms=self.input_norms(prefix),
@@ -139,7 +139,6 @@ class _Reader:
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder:
-    """The model of a checkpoint."""
     config = read_config(raw)
     for prefix in NOT_SERVED:
         weights.drop_prefix(prefix)
@@ -151,12 +150,12 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder
     model = CanvasDecoder(
         embedding=embedding,
         embedding_scale=scale,
-        # Canvases are scored by the slices, so the whole head is not packed a second time.
+        # Unpacked: canvases are scored with the slices of `vocabulary`.
         lm_head=Linear(embedding),
         vocabulary=make_vocabulary(embedding, softcap=config.softcap, scale=scale),
         shapes=config.shapes,
         layers=[reader.layer(i) for i in range(len(config.shapes))],
-        rotations=_rotations(config, weights, num_positions),
+        ropes=_rope_tables(config, weights, num_positions),
         self_conditioning=SelfConditioning(
             pre_norm=reader.norm("self_conditioning.pre_norm"),
             mlp=reader.mlp("self_conditioning."),
@@ -169,12 +168,14 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder
     return model
 
 
-def _rotations(config: GemmaConfig, weights: Weights, num_positions: int) -> dict[Span, RopeTable]:
+def _rope_tables(
+    config: GemmaConfig, weights: Weights, num_positions: int
+) -> dict[Span, RopeTable]:
     tables = {}
     for span, rope in config.ropes.items():
-        turning = torch.arange(0, 2 * rope.num_turning, 2, dtype=torch.float32)
+        exponents = torch.arange(0, 2 * rope.num_pairs, 2, dtype=torch.float32) / rope.head_dim
         inverse = torch.zeros(rope.head_dim // 2)
-        inverse[: rope.num_turning] = 1.0 / rope.theta ** (turning / rope.head_dim) / rope.factor
+        inverse[: rope.num_pairs] = 1.0 / rope.theta**exponents / rope.factor
         tables[span] = RopeTable(
             *rope_tables(inverse, num_positions, weights.dtype, weights.device)
         )
@@ -182,17 +183,19 @@ def _rotations(config: GemmaConfig, weights: Weights, num_positions: int) -> dic
 
 
 def traits(raw: RawConfig) -> Traits:
-    """Canvases of the length that the checkpoint was trained with; raises `InvalidCheckpoint`."""
+    """Canvas attention with the trained canvas length; raises `InvalidCheckpoint`."""
     length = raw.get("canvas_length") or DEFAULT_CANVAS
     if length > MAX_BLOCK_LENGTH:
-        raise InvalidCheckpoint(f"canvas_length is {length}, at most {MAX_BLOCK_LENGTH} is served")
+        raise InvalidCheckpoint(
+            f"canvas_length must be at most {MAX_BLOCK_LENGTH} to be served, got {length}"
+        )
     return Traits("canvas", block_length=length)
 
 
 def read_schedule(generation: RawConfig) -> CanvasSchedule:
-    """How to denoise, by a `generation_config.json`; what is not in it is as in transformers."""
+    """Denoising schedule of a `generation_config.json`, with transformers' defaults."""
     sampler = generation.get("sampler_config") or {}
-    given = {
+    values = {
         "steps": generation.get("max_denoising_steps"),
         "entropy_bound": sampler.get("entropy_bound"),
         "t_max": generation.get("t_max"),
@@ -200,7 +203,7 @@ def read_schedule(generation: RawConfig) -> CanvasSchedule:
         "stability": generation.get("stability_threshold"),
         "confidence": generation.get("confidence_threshold"),
     }
-    return CanvasSchedule(**{name: value for name, value in given.items() if value is not None})
+    return CanvasSchedule(**{name: value for name, value in values.items() if value is not None})
 
 
 FAMILY = Family(

@@ -1,4 +1,4 @@
-"""Dream, DiffuCoder, DreamOn: Qwen2.5 that sees the whole sequence, logits shifted by one."""
+"""Dream, DiffuCoder, DreamOn: Qwen2.5 with full attention and logits shifted by one."""
 
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
@@ -11,14 +11,13 @@ STATED_POSITIONS = 2048  # the configuration still has Qwen2.5's 131,072
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
-    """The model of a checkpoint."""
     return build_decoder(raw, weights, num_positions, take_mlp=dense(raw), qkv_bias=True)
 
 
 def traits(raw: RawConfig) -> Traits:
-    """The whole answer is one block, if a request does not say, as its authors denoise it.
+    """Full attention; by default the whole answer is one block, as in the authors' code.
 
-    A turn of a conversation ends with Qwen's token for it, a text with the tokenizer's.
+    Qwen's end-of-turn token ends an answer in a conversation, the tokenizer's EOS any other text.
     """
     return Traits(
         "full",
@@ -27,7 +26,7 @@ def traits(raw: RawConfig) -> Traits:
         schedule="timed",
         stated_positions=STATED_POSITIONS,
         end_tokens=("<|im_end|>",),
-        commands=("<|expand|>", "<|delete|>"),  # DreamOn's, which grow and shrink a canvas
+        commands=("<|expand|>", "<|delete|>"),  # DreamOn's: grow and shrink the answer
     )
 
 

@@ -1,4 +1,4 @@
-"""What a family of checkpoints says of itself, and what the runner needs of its model."""
+"""`Family`: an architecture's entry in the registry; `Model`: its interface to the runner."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,59 +17,47 @@ RawConfig = dict[str, Any]
 
 
 class Model(Protocol):
-    """What the runner needs of an architecture."""
+    """Interface of a model to the runner."""
 
     lm_head: Linear
-    row_unit: int  # numbers of rows are best multiples of it; see `unmask_kernels.linear.padding`
+    row_unit: int  # unit that rows are padded to; see `unmask_kernels.linear.padding`
 
     @property
     def layers(self) -> Sequence[LayerShape]:
-        """The shape of each layer's keys and values."""
+        """Key and value shape of each layer."""
         ...
 
     def forward(self, step: ForwardInputs) -> Tensor:
-        """Hidden states of a step's wanted rows; its keys and values are written to the cache."""
+        """Hidden states [W, C] of the step's wanted rows; writes keys and values to the cache."""
         ...
 
     def final_norm(self, hidden: Tensor) -> Tensor:
-        """What is left to do to hidden rows [M, C] before the LM head."""
+        """Hidden rows [M, C] after the final norm, ready for the LM head."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """How a checkpoint is decoded, as far as its files and its family say.
-
-    Where `shift` is set, the logits of a position are about the token after it; `schedule` is how
-    its authors spread positions over steps. `editing_threshold` is the confidence from which a
-    token of the open block is replaced where a request does not say, if the model `can_edit`;
-    blocks are filled `sub_block_length` positions at a time. `stated_positions` is the context that
-    the authors state where `max_position_embeddings` is that of the model they began with.
-    `vocab_size` counts the logits where they are more than the configuration's, and `end_tokens`
-    end an answer where the tokenizer has them; `commands` are tokens that its authors' loop acts on
-    and that are never generated here. `greedy` is set where the authors' code samples only
-    if told to, whatever temperature the generation configuration names, `caps_steps` where it takes
-    no more steps for a block than the answer may have tokens, unless tokens are edited.
-    """
+    """Decoding facts and defaults of a checkpoint; None means that the family does not fix it."""
 
     attention: AttentionPattern
-    shift: bool = False
+    shift: bool = False  # logits of position i predict the token at i + 1
     mask_token_id: int | None = None
     block_length: int | None = None
     max_positions: int | None = None
-    stated_positions: int | None = None
-    schedule: ScheduleName = "even"
+    stated_positions: int | None = None  # overrides a base model's max_position_embeddings
+    schedule: ScheduleName = "even"  # spreads positions over steps
     can_edit: bool = False
-    editing_threshold: float | None = None
-    sub_block_length: int | None = None
-    vocab_size: int | None = None
-    end_tokens: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ()
-    greedy: bool = False
-    caps_steps: bool = False
+    editing_threshold: float | None = None  # confidence that replaces a token of the open block
+    sub_block_length: int | None = None  # positions of a block that are filled at a time
+    vocab_size: int | None = None  # number of logits, if larger than the configuration's
+    end_tokens: tuple[str, ...] = ()  # end an answer, if the tokenizer has them
+    commands: tuple[str, ...] = ()  # control the authors' loop; never generated here
+    greedy: bool = False  # ignores the sampling values of generation_config.json
+    caps_steps: bool = False  # at most max_tokens steps a block, unless tokens are edited
 
 
-# Decoding defaults by name, the first of which is taken; fields of `SamplingParams`.
+# Fields of `SamplingParams` by preset name; the first preset is the default.
 Presets = Mapping[str, Mapping[str, Any]]
 
 
@@ -79,24 +67,15 @@ def _no_presets(_raw: RawConfig, _name: str) -> Presets:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """An architecture by the names that `config.json` has for it.
-
-    `model_types` are what `config.json` may say where it names no architecture. `build` takes the
-    configuration, the weights and the number of positions; it and `traits` raise
-    `InvalidCheckpoint` for what the family does not support. `fields` are those that it knows of
-    `config.json`, any other is refused; `block_field` is the one with the block length. `presets`
-    are its authors' settings for a configuration and a name. `canvas` reads the generation
-    configuration of families that denoise canvases of noise. `verified` says what was compared with
-    what, in a few words for `unmask models` and docs/reference/models.md.
-    """
+    """Registry entry of an architecture; `traits` and `build` raise `InvalidCheckpoint`."""
 
     name: str
-    architectures: tuple[str, ...]
+    architectures: tuple[str, ...]  # class names in config.json
     traits: Callable[[RawConfig], Traits]
-    build: Callable[[RawConfig, Weights, int], Model]
-    fields: ConfigFields
-    canvas: Callable[[RawConfig], CanvasSchedule] | None = None
-    verified: str = ""
-    model_types: tuple[str, ...] = ()
-    block_field: str | None = None
-    presets: Callable[[RawConfig, str], Presets] = _no_presets
+    build: Callable[[RawConfig, Weights, int], Model]  # of config, weights, number of positions
+    fields: ConfigFields  # known fields of config.json; any other is refused
+    canvas: Callable[[RawConfig], CanvasSchedule] | None = None  # of generation_config.json
+    verified: str = ""  # comparison with a reference, for `unmask models` and the docs
+    model_types: tuple[str, ...] = ()  # `model_type` of configs without an architecture
+    block_field: str | None = None  # field of config.json with the block length
+    presets: Callable[[RawConfig, str], Presets] = _no_presets  # of config and checkpoint name

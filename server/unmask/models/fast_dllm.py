@@ -1,4 +1,4 @@
-"""Fast-dLLM v2: Qwen2.5, block-causal, its logits shifted by one (Wu et al., 2025)."""
+"""Fast-dLLM v2: block-causal Qwen2.5 with logits shifted by one (Wu et al., 2025)."""
 
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
@@ -9,21 +9,19 @@ from unmask.models.weights import Weights
 
 MASK_TOKEN_ID = 151665
 BLOCK_LENGTH = 32
-SUB_BLOCK_LENGTH = 8  # as its authors decode it; the configuration does not say
+SUB_BLOCK_LENGTH = 8  # the published generate's default; config.json has no field for it
 
 FIELDS = QWEN_FIELDS.joined(ConfigFields(read=frozenset(("bd_size",))))
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
-    """The model of a checkpoint."""
     return build_decoder(raw, weights, num_positions, take_mlp=dense(raw), qkv_bias=True)
 
 
 def traits(raw: RawConfig) -> Traits:
-    """Blocks of `bd_size`, which are counted from the first token of the prompt.
+    """Block-causal attention in blocks of `bd_size` from the first prompt token.
 
-    The generation configuration is still that of Qwen2.5, which samples; the published `generate`
-    does not read it.
+    Greedy: the published `generate` ignores the generation configuration, which is Qwen2.5's.
     """
     return Traits(
         "block_causal",

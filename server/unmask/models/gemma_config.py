@@ -1,4 +1,4 @@
-"""What DiffusionGemma's `config.json` says of its text half."""
+"""Text configuration of DiffusionGemma, read from its `config.json`."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from unmask_kernels.layers.ops import Activation
 
 Span = Literal["sliding_attention", "full_attention"]
 
-# A configuration leaves out what is as transformers' class has it.
+# Defaults of transformers' class, which configurations leave out.
 DEFAULT_WINDOW, DEFAULT_FULL_HEAD_DIM, DEFAULT_SOFTCAP = 512, 512, 30.0
 DEFAULT_ROPE: dict[Span, dict[str, Any]] = {
     "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
@@ -51,7 +51,7 @@ TEXT_FIELDS = ConfigFields(
 )
 FIELDS = ConfigFields(
     read=frozenset(("canvas_length", "tie_word_embeddings")),
-    # Images and sounds are not served; their towers' tensors are dropped.
+    # Image and audio input are not supported; the tensors of their towers are dropped.
     harmless=frozenset(
         (
             *("audio_config", "audio_token_id", "boa_token_id", "boi_token_id"),
@@ -66,24 +66,24 @@ ACTIVATIONS: dict[str, Activation] = {"gelu_pytorch_tanh": "gelu_tanh", "silu": 
 
 @dataclass(frozen=True, slots=True)
 class RopeConfig:
-    """Angles of a head: `num_turning` pairs turn, the rest stands still."""
+    """RoPE of a layer kind; the first `num_pairs` pairs of a head's dimensions are rotated."""
 
     head_dim: int
-    num_turning: int
+    num_pairs: int
     theta: float
     factor: float
 
 
 @dataclass(frozen=True, slots=True)
 class GemmaConfig:
-    """Sizes and numbers of a checkpoint's text half."""
+    """Sizes, norm epsilon, layer shapes and RoPE of the text model."""
 
     vocab_size: int
     hidden_size: int
     intermediate_size: int
     num_heads: int
     num_experts: int
-    top_experts: int
+    top_k_experts: int
     expert_size: int
     activation: Activation
     rms_norm_eps: float
@@ -94,10 +94,10 @@ class GemmaConfig:
 
 
 def read_config(raw: RawConfig) -> GemmaConfig:
-    """The sizes in a `config.json`; raises `InvalidCheckpoint`."""
+    """Text configuration of a `config.json`; raises `InvalidCheckpoint`."""
     text: RawConfig = raw["text_config"]
     if not raw.get("tie_word_embeddings", True):
-        raise InvalidCheckpoint("DiffusionGemma is supported with encoder and decoder tied only")
+        raise InvalidCheckpoint("DiffusionGemma with untied encoder and decoder is not supported")
     if text.get("use_bidirectional_attention") == "all":
         raise InvalidCheckpoint("use_bidirectional_attention: all is not supported")
     if text.get("attention_bias"):  # transformers does not tie the encoder's to the decoder's
@@ -114,7 +114,7 @@ def read_config(raw: RawConfig) -> GemmaConfig:
         intermediate_size=text["intermediate_size"],
         num_heads=text["num_attention_heads"],
         num_experts=text["num_experts"],
-        top_experts=text["top_k_experts"],
+        top_k_experts=text["top_k_experts"],
         expert_size=text["moe_intermediate_size"],
         activation=ACTIVATIONS[activation],
         rms_norm_eps=text.get("rms_norm_eps", 1e-6),
@@ -126,7 +126,7 @@ def read_config(raw: RawConfig) -> GemmaConfig:
 
 
 def _spans(text: RawConfig) -> tuple[Span, ...]:
-    """Sliding or full for each layer; the last one is always full."""
+    """Attention span of each layer; the last one is always full."""
     num_layers = text["num_hidden_layers"]
     named: list[Span] = text.get("layer_types") or [
         "sliding_attention" if (i + 1) % FULL_EVERY else "full_attention" for i in range(num_layers)
@@ -137,7 +137,7 @@ def _spans(text: RawConfig) -> tuple[Span, ...]:
 
 
 def _shapes(text: RawConfig, spans: tuple[Span, ...]) -> tuple[LayerShape, ...]:
-    """Key heads and their size for each layer; `per_layer_config` goes before the older names."""
+    """Key and value shape of each layer; `per_layer_config` overrides the older field names."""
     num_heads = text["num_attention_heads"]
     base = {"head_dim": text["head_dim"], "num_key_value_heads": text["num_key_value_heads"]}
     full = base | {"head_dim": text.get("global_head_dim") or DEFAULT_FULL_HEAD_DIM}
@@ -148,28 +148,30 @@ def _shapes(text: RawConfig, spans: tuple[Span, ...]) -> tuple[LayerShape, ...]:
         listed = {str(i): full for i, span in enumerate(spans) if span == "full_attention"}
     shapes = []
     for i, span in enumerate(spans):
-        own = base | listed.get(str(i), {})
-        heads = own["num_key_value_heads"]
+        layer = base | listed.get(str(i), {})
+        heads = layer["num_key_value_heads"]
         if num_heads % heads:
-            raise InvalidCheckpoint(f"{num_heads} query heads do not group over {heads} key heads")
+            raise InvalidCheckpoint(
+                f"num_attention_heads {num_heads} is not a multiple of {heads} key and value heads"
+            )
         window = None if span == "full_attention" else text.get("sliding_window", DEFAULT_WINDOW)
-        shapes.append(LayerShape(heads, own["head_dim"], num_heads // heads, window))
+        shapes.append(LayerShape(heads, layer["head_dim"], num_heads // heads, window))
     return tuple(shapes)
 
 
 def _ropes(
     text: RawConfig, spans: tuple[Span, ...], shapes: tuple[LayerShape, ...]
 ) -> dict[Span, RopeConfig]:
-    found: dict[Span, RopeConfig] = {}
+    ropes: dict[Span, RopeConfig] = {}
     tables = text.get("rope_parameters") or DEFAULT_ROPE
     for span, shape in zip(spans, shapes, strict=True):
         rope = tables[span]
-        kind, share = rope.get("rope_type", "default"), rope.get("partial_rotary_factor", 1.0)
-        if kind not in ("default", "proportional") or (kind == "default" and share != 1.0):
-            raise InvalidCheckpoint(f"rotary positions {rope} are not supported")
-        turning = int(share * shape.head_dim // 2)
+        kind, part = rope.get("rope_type", "default"), rope.get("partial_rotary_factor", 1.0)
+        if kind not in ("default", "proportional") or (kind == "default" and part != 1.0):
+            raise InvalidCheckpoint(f"rope_parameters {rope} of {span} are not supported")
+        num_pairs = int(part * shape.head_dim // 2)
         factor = rope.get("factor", 1.0) if kind == "proportional" else 1.0
-        own = RopeConfig(shape.head_dim, turning, rope["rope_theta"], factor)
-        if found.setdefault(span, own) != own:
-            raise InvalidCheckpoint(f"layers of {span} have heads of different sizes")
-    return found
+        layer_rope = RopeConfig(shape.head_dim, num_pairs, rope["rope_theta"], factor)
+        if ropes.setdefault(span, layer_rope) != layer_rope:
+            raise InvalidCheckpoint(f"{span} layers have heads of different sizes")
+    return ropes

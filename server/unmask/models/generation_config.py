@@ -1,4 +1,7 @@
-"""Decoding defaults of a checkpoint: its files' over its family's, each checked as a request's."""
+"""Decoding defaults of a checkpoint, checked by the rules for requests.
+
+The server's configuration overrides `generation_config.json`, which overrides the family.
+"""
 
 import logging
 import math
@@ -16,7 +19,7 @@ from unmask.types import AUTO, CanvasSchedule, SamplingParams
 logger = logging.getLogger(__name__)
 
 FILE = "generation_config.json"
-# Taken where the file does not say that sampling is off.
+# Read unless the file sets `do_sample` to false.
 SAMPLING: Mapping[str, type] = {"temperature": float, "top_p": float, "top_k": int}
 DENOISING: Mapping[str, type] = {
     "policy": str,
@@ -27,7 +30,7 @@ DENOISING: Mapping[str, type] = {
     "editing_threshold": float,
     "block_length": int,
 }
-Found = dict[str, tuple[Any, str]]  # value and source of each default
+Defaults = dict[str, tuple[Any, str]]  # value and source by field
 
 
 def read_sampling(
@@ -37,14 +40,14 @@ def read_sampling(
     canvas: CanvasSchedule | None,
     decoding: DecodingConfig,
 ) -> SamplingParams:
-    """Defaults of the server's configuration over those of the files, over the family's.
+    """Default sampling parameters of a checkpoint; logs each with its source.
 
-    Logs each default with its source. Raises `InvalidCheckpoint` for values that no request could
-    have, and `InvalidConfig` for a preset that the family does not have.
+    Raises `InvalidCheckpoint` for values that a request could not have, and `InvalidConfig` for an
+    unknown preset.
     """
     name, generation = checkpoint.name, checkpoint.generation
-    found = {key: (value, "its family") for key, value in _family_defaults(traits).items()}
-    found |= _preset(family, checkpoint, decoding.preset)
+    defaults = {key: (value, "its family") for key, value in _family_defaults(traits).items()}
+    defaults |= _preset(family, checkpoint, decoding.preset)
     if canvas is not None:
         schedule = {
             "temperature": 1.0,
@@ -52,27 +55,27 @@ def read_sampling(
             "entropy_bound": canvas.entropy_bound,
             "steps": canvas.steps,
         }
-        found |= {key: (value, FILE) for key, value in schedule.items()}
+        defaults |= {key: (value, FILE) for key, value in schedule.items()}
     else:
-        found |= {key: (value, FILE) for key, value in _file_defaults(traits, generation)}
+        defaults |= {key: (value, FILE) for key, value in _file_defaults(traits, generation)}
     for row in SETTINGS:
         if (value := getattr(decoding, row.name)) not in (None, AUTO):
-            found[row.name] = value, "the server's configuration"
-    shown = [f"{key} {value} ({source})" for key, (value, source) in found.items()]
-    logger.info("decoding defaults of %s: %s", name, ", ".join(shown) or "greedy")
-    values = {"temperature": 0.0} | {key: value for key, (value, _) in found.items()}
+            defaults[row.name] = value, "the server's configuration"
+    listed = [f"{key} {value} ({source})" for key, (value, source) in defaults.items()]
+    logger.info("decoding defaults of %s: %s", name, ", ".join(listed) or "greedy")
+    values = {"temperature": 0.0} | {key: value for key, (value, _) in defaults.items()}
     try:
         return SamplingParams(**values)
     except InvalidRequest as error:
-        raise InvalidCheckpoint(f"{_source(found, error)}: {error.message}") from error
+        raise InvalidCheckpoint(f"{_source(defaults, error)}: {error.message}") from error
 
 
 def read_eos_ids(
     raw: RawConfig, generation: RawConfig, traits: Traits, tokenizer: Tokenizer, vocab_size: int
 ) -> tuple[int, ...]:
-    """Tokens that end an answer: of both files, of the tokenizer, and of the family's turns.
+    """End-of-sequence ids of both files, the tokenizer and the family's turns, without duplicates.
 
-    Raises `InvalidCheckpoint` for what is no token of the vocabulary.
+    Raises `InvalidCheckpoint` for ids outside the vocabulary.
     """
     turns = [tokenizer.added_token_id(text) for text in traits.end_tokens]
     sources: dict[str, Any] = {
@@ -81,17 +84,17 @@ def read_eos_ids(
         "the tokenizer": tokenizer.eos_token_id,
         "its chat turns": [token for token in turns if token is not None],
     }
-    found: list[int] = []
+    eos_ids: list[int] = []
     for source, named in sources.items():
         for token in named if isinstance(named, list) else [] if named is None else [named]:
             if isinstance(token, bool) or not isinstance(token, int):
-                raise InvalidCheckpoint(f"eos_token_id {token!r} of {source} is no token id")
+                raise InvalidCheckpoint(f"eos_token_id {token!r} of {source} is not a token id")
             if not 0 <= token < vocab_size:
                 raise InvalidCheckpoint(
                     f"eos_token_id {token} of {source} is not in a vocabulary of {vocab_size}"
                 )
-            found.append(token)
-    return tuple(dict.fromkeys(found))
+            eos_ids.append(token)
+    return tuple(dict.fromkeys(eos_ids))
 
 
 def _family_defaults(traits: Traits) -> dict[str, Any]:
@@ -103,11 +106,13 @@ def _family_defaults(traits: Traits) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if value is not None}
 
 
-def _preset(family: Family, checkpoint: Checkpoint, wanted: str | None) -> Found:
+def _preset(family: Family, checkpoint: Checkpoint, wanted: str | None) -> Defaults:
     presets = family.presets(checkpoint.config, checkpoint.name)
     if not presets:
         if wanted is not None:
-            raise InvalidConfig(f"decoding.preset is {wanted}, but {checkpoint.name} has none")
+            raise InvalidConfig(
+                f"decoding.preset is {wanted}, but {checkpoint.name} has no presets"
+            )
         return {}
     chosen = wanted or next(iter(presets))
     if chosen not in presets:
@@ -116,10 +121,10 @@ def _preset(family: Family, checkpoint: Checkpoint, wanted: str | None) -> Found
 
 
 def _file_defaults(traits: Traits, generation: RawConfig) -> Iterator[tuple[str, Any]]:
-    """Temperature, top_p and top_k together, as vLLM takes them, and this server's own fields."""
+    """Defaults in a `generation_config.json`: sampling as in vLLM, and this server's fields."""
     samples = generation.get("do_sample")
     if samples is not None and not isinstance(samples, bool):
-        raise InvalidCheckpoint(f"{FILE}: do_sample is {samples!r}, which is no boolean")
+        raise InvalidCheckpoint(f"{FILE}: do_sample is {samples!r}, which is not a boolean")
     kinds = dict(DENOISING)
     if samples is not False and not traits.greedy:
         kinds |= SAMPLING
@@ -133,11 +138,13 @@ def _file_defaults(traits: Traits, generation: RawConfig) -> Iterator[tuple[str,
 def _checked(name: str, value: Any, kind: type) -> Any:
     accepted = (int, float) if kind is float else kind
     if isinstance(value, bool) or not isinstance(value, accepted):
-        raise InvalidCheckpoint(f"{FILE}: {name} is {value!r}, which is no {kind.__name__}")
+        raise InvalidCheckpoint(
+            f"{FILE}: {name} is {value!r}, which is not of type {kind.__name__}"
+        )
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidCheckpoint(f"{FILE}: {name} is {value}, which is not finite")
     return value
 
 
-def _source(found: Found, error: InvalidRequest) -> str:
-    return found[error.field][1] if error.field in found else FILE
+def _source(defaults: Defaults, error: InvalidRequest) -> str:
+    return defaults[error.field][1] if error.field in defaults else FILE

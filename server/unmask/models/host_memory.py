@@ -1,4 +1,4 @@
-"""How the C library treats memory that a step has freed, and the system what steps read."""
+"""malloc and huge-page tuning for CPU inference."""
 
 import ctypes
 import sys
@@ -7,33 +7,33 @@ from contextlib import contextmanager
 from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-KEPT_BYTES = 256 * 2**20
-LARGEST_POOLED_BYTES = 32 * 2**20  # the most that glibc takes
+TRIM_THRESHOLD_BYTES = 256 * 2**20
+MMAP_THRESHOLD_BYTES = 32 * 2**20  # glibc's maximum
 MADV_HUGEPAGE, MADV_COLLAPSE = 14, 25  # sys/mman.h
 HUGE_PAGE = 2 * 2**20
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep freed memory for the next step; False where there is no glibc.
+    """Make glibc keep freed memory for the next step; False without glibc.
 
-    By default tensors of some megabytes go back to the system and come again as pages to be
-    cleared, which takes longer than most of the operations that fill them.
+    By default freed tensors of some megabytes go back to the system, and clearing new pages takes
+    longer than most operations that fill them.
     """
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    kept = mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
-    return bool(kept and mallopt(M_MMAP_THRESHOLD, LARGEST_POOLED_BYTES))
+    is_set = mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
+    return bool(is_set and mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES))
 
 
 @contextmanager
 def huge_pages() -> Iterator[None]:
-    """Have Linux hold the memory that was taken inside in pages of 2 MiB, once that is filled.
+    """Move anonymous memory allocated inside the context to 2 MiB pages on exit (Linux only).
 
-    A product of few rows takes as long as reading its weight does, and with small pages a core
-    spends a good part of that on finding them. Files that are mapped stay as they are.
+    Products of few rows are bound by reading the weight, and TLB misses of 4 KiB pages slow that.
+    Mapped files keep their pages.
     """
     if not sys.platform.startswith("linux"):
         yield
@@ -46,11 +46,11 @@ def huge_pages() -> Iterator[None]:
         first = -(-max(start, before.get(start, 0)) // HUGE_PAGE) * HUGE_PAGE
         length = end // HUGE_PAGE * HUGE_PAGE - first
         if length > 0 and madvise(first, length, MADV_HUGEPAGE) == 0:
-            madvise(first, length, MADV_COLLAPSE)  # at once, where the system can
+            madvise(first, length, MADV_COLLAPSE)  # at once, from Linux 6.1
 
 
 def _anonymous_memory() -> Iterator[tuple[int, int]]:
-    """Start and end of private, writable memory that belongs to no file: the heap and its likes."""
+    """Start and end addresses of private, writable mappings without a file, such as the heap."""
     for line in Path("/proc/self/maps").read_text("utf-8").splitlines():
         addresses, access, _, _, inode, *name = line.split(maxsplit=5)
         if access == "rw-p" and inode == "0" and (not name or name[0] == "[heap]"):

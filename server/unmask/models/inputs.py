@@ -15,11 +15,10 @@ from unmask_kernels.attention.tiles import ToDevice
 
 @dataclass(frozen=True, slots=True)
 class ForwardInputs:
-    """The tensors of one step that a model's forward reads.
+    """Tensors that a model's forward pass reads in one step.
 
-    Rows of a canvas, in families that encode committed tokens in another way than they denoise, are
-    listed in rising order, each with what the last step expected there, zeros in the first. Entries
-    of T pad the list: they are no row of the step.
+    Canvas rows, in families that denoise canvases of noise, are sorted and have the previous step's
+    expected embedding in `soft`, zeros in the first step. `canvas_rows` is padded with T.
     """
 
     token_ids: Tensor  # [T] int64
@@ -29,7 +28,7 @@ class ForwardInputs:
     cache: KVCache
     canvas_rows: Tensor | None = None  # [R] int64, indices into T
     soft: Tensor | None = None  # [R, C], as `unmask_kernels.noise.ops.CanvasScores.soft`
-    wanted: Tensor | None = None  # [W] int64, rows whose hidden states are read; None: all of them
+    wanted: Tensor | None = None  # [W] int64, rows whose hidden states are returned; None: all
 
 
 def plan_layers(
@@ -45,10 +44,10 @@ def plan_layers(
     anchors: npt.NDArray[np.int64] | None = None,
     to_device: ToDevice | None = None,
 ) -> tuple[AttentionPlan, ...]:
-    """Attention plans of every layer, shared by those of one shape; arguments as of `make_plan`.
+    """Attention plan of each layer, shared by layers of one shape; arguments as of `make_plan`.
 
-    Windows are counted back from the `anchors` [T]: a causal query's is its own position, and all
-    queries of a canvas have its first.
+    Windows end at the `anchors` [T]: the position of a causal query, the first position of a
+    canvas.
     """
     plans: dict[LayerShape, AttentionPlan] = {}
     for shape in layers:

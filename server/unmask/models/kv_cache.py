@@ -1,4 +1,4 @@
-"""KV cache: keys and values of each layer in pages."""
+"""KV cache: paged keys and values of each layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class LayerShape:
-    """Key heads of a layer, their size, and how many query heads share each of them.
+    """Key and value shape of a layer, and its attention window.
 
-    With a `window`, a query sees that many keys up to its anchor, and all those from there on.
+    With a `window`, a query sees that many keys up to its anchor, and all keys after it.
     """
 
     num_kv_heads: int
     head_dim: int
-    group_size: int
+    group_size: int  # query heads a key head
     window: int | None = None
 
     @property
     def slot_numbers(self) -> int:
-        """Numbers that the keys and values of one token are."""
+        """Elements of the keys and values of one token."""
         return 2 * self.num_kv_heads * self.head_dim
 
 
@@ -29,8 +29,8 @@ class LayerShape:
 class KVCache:
     """Keys and values of each layer, [pages, page_size, kv_heads, head_dim].
 
-    Those of 8 bits are multiplied by `scales` as they are read, one for each head of a layer. They
-    are ones: nothing was calibrated, and e4m3 reaches to 448, as floats of 16 bits hold keys.
+    8-bit caches are multiplied by `scales` [kv_heads] when read. These are ones: there is no
+    calibration, and e4m3's range (448) covers the keys and values of 16-bit models.
     """
 
     keys: tuple[Tensor, ...]
@@ -46,7 +46,7 @@ class KVCache:
         dtype: torch.dtype,
         device: torch.device,
     ) -> "KVCache":
-        """A cache of zeros, whose memory is touched page by page as it is first used."""
+        """Cache of zeros; on a CPU the system commits memory at the first write."""
 
         def pages() -> tuple[Tensor, ...]:
             shapes = [(num_pages, page_size, s.num_kv_heads, s.head_dim) for s in layers]

@@ -1,4 +1,4 @@
-"""LLaDA (8B, 1.5): a network of OLMo's names that sees the whole sequence (Nie et al., 2025)."""
+"""LLaDA (8B, 1.5): OLMo-style decoder with full attention (Nie et al., 2025)."""
 
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder, DecoderConfig, Layer, take_gated_mlp, take_qkv
@@ -8,7 +8,7 @@ from unmask.models.weights import Weights
 
 MASK_TOKEN_ID = 126336
 BLOCK_LENGTH = 32
-END_TOKENS = ("<|eot_id|>",)  # of a turn; the configuration does not name it
+END_TOKENS = ("<|eot_id|>",)  # ends a turn; config.json does not name it
 FIELDS = ConfigFields(
     read=frozenset(
         (
@@ -21,7 +21,7 @@ FIELDS = ConfigFields(
         (
             *("alibi_bias_max", "attention_layer_norm_with_affine", "flash_attention"),
             *("init_cutoff_factor", "init_device", "init_fn", "init_std", "precision"),
-            # Angles are computed in float32 here; `tie_word_embeddings` is not what ties.
+            # Angles are computed in float32; LLaDA ties by `weight_tying`.
             *("rope_full_precision", "tie_word_embeddings", "train_max_sequence_length"),
         )
     ),
@@ -46,7 +46,6 @@ FIELDS = ConfigFields(
 
 
 def read_config(raw: RawConfig) -> DecoderConfig:
-    """The sizes in a `config.json`; raises `InvalidCheckpoint`."""
     num_heads = raw["n_heads"]
     head_dim = raw["d_model"] // num_heads
     num_kv_heads = raw.get("n_kv_heads") or (1 if raw.get("multi_query_attention") else num_heads)
@@ -64,12 +63,11 @@ def read_config(raw: RawConfig) -> DecoderConfig:
 
 
 def _num_embeddings(raw: RawConfig) -> int | None:
-    """Rows of the embedding where they are more than the vocabulary's."""
+    """Rows of the embedding, if it is padded beyond the vocabulary."""
     return raw.get("embedding_size")
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
-    """The model of a checkpoint."""
     config = read_config(raw)
     inner = raw.get("mlp_hidden_size") or raw["mlp_ratio"] * config.hidden_size
 
@@ -98,7 +96,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
 
 
 def traits(raw: RawConfig) -> Traits:
-    """The whole sequence is seen; embeddings may be padded beyond the vocabulary."""
+    """Full attention; embeddings may be padded beyond the vocabulary."""
     return Traits(
         "full",
         mask_token_id=MASK_TOKEN_ID,

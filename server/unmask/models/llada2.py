@@ -1,4 +1,4 @@
-"""LLaDA2.0, 2.1: experts chosen by sigmoid, block-causal attention, part of a head turned."""
+"""LLaDA2.0, 2.1: block-causal attention, partial RoPE, experts routed by sigmoid."""
 
 import re
 from functools import partial
@@ -11,7 +11,7 @@ from unmask.models.decoder import (
     DecoderConfig,
     Layer,
     Mlp,
-    rotary_order,
+    rotary_permutation,
     take_gated_mlp,
     take_qk_norm,
 )
@@ -23,9 +23,9 @@ from unmask.models.weights import Weights
 from unmask_kernels.moe.routing import route_sigmoid
 
 BLOCK_LENGTH = 32
-MASK_TOKEN_ID = 156895  # of the published tokenizer; no file of a checkpoint says it
-# The published files of 2.0 and 2.1 are the same, so that only the name tells which one edits; of
-# the settings in 2.1's report, the first favours quality.
+MASK_TOKEN_ID = 156895  # of the published tokenizer; no file of a checkpoint has it
+# The files of 2.0 and 2.1 do not differ, so the name decides whether a checkpoint can edit. The
+# presets are those of 2.1's report.
 EDITING_NAME = re.compile(r"llada[-_]?2[._]1(?!\d)", re.I)
 EDITING_PRESETS = {
     "quality": {"threshold": 0.7, "editing_threshold": 0.5},
@@ -47,7 +47,7 @@ FIELDS = ConfigFields(
         (
             *("max_window_layers", "mtp_loss_scaling_factor", "output_dropout"),
             *("moe_shared_expert_intermediate_size", "output_router_logits"),
-            # A window is refused; the other two follow from fields that are read.
+            # `use_sliding_window` is refused; the rest follows from fields that are read.
             *("sliding_window", "rotary_dim", "router_aux_loss_coef"),
         )
     ),
@@ -69,7 +69,6 @@ FIELDS = ConfigFields(
 
 
 def read_config(raw: RawConfig) -> DecoderConfig:
-    """The sizes in a `config.json`."""
     head_dim = raw.get("head_dim") or raw["hidden_size"] // raw["num_attention_heads"]
     return DecoderConfig(
         vocab_size=raw["vocab_size"],
@@ -85,7 +84,6 @@ def read_config(raw: RawConfig) -> DecoderConfig:
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
-    """The model of a checkpoint."""
     config = read_config(raw)
     return Decoder(
         config,
@@ -110,7 +108,7 @@ def _layer(raw: RawConfig, config: DecoderConfig, weights: Weights, index: int) 
             [sum(config.num_qkv)],
             hidden,
             bias=bool(raw.get("use_qkv_bias")),
-            order=rotary_order(config),
+            permutation=rotary_permutation(config),
         ),
         qk_norm=take_qk_norm(weights, config, *norms) if raw.get("use_qk_norm", True) else None,
         out=weights.take_linear(
@@ -127,9 +125,9 @@ def _dense(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
 
 def _sparse(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
     num_experts, hidden = raw["num_experts"], raw["hidden_size"]
-    inner, top = raw["moe_intermediate_size"], raw["num_experts_per_tok"]
+    intermediate, top_k = raw["moe_intermediate_size"], raw["num_experts_per_tok"]
     num_shared, shared = raw.get("num_shared_experts") or 0, f"{prefix}shared_experts."
-    # The reference adds a bias that is there whatever the config says.
+    # The reference adds an existing bias even if the field is false.
     is_enabled = raw.get("moe_router_enable_expert_bias", True)
     take = weights.take if is_enabled else weights.take_optional
     stored = take(f"{prefix}gate.expert_bias", (num_experts,))
@@ -137,19 +135,19 @@ def _sparse(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
     route = partial(
         route_sigmoid,
         bias=bias,
-        top=top,
+        top=top_k,
         groups=raw["n_group"],
         top_groups=raw["topk_group"],
         scale=raw["routed_scaling_factor"],
-        renormalise=top > 1,
+        renormalise=top_k > 1,
     )
     return MoeMlp(
-        # The reference routes in float32 whatever the dtype.
+        # The reference routes in float32 for any dtype.
         router=take_router(weights, f"{prefix}gate.weight", (num_experts, hidden), torch.float32),
         router_dtype=torch.float32,
         route=route,
-        experts=take_experts(weights, f"{prefix}experts.", num_experts, hidden, inner),
-        shared=take_gated_mlp(weights, hidden, inner * num_shared, _names(shared))
+        experts=take_experts(weights, f"{prefix}experts.", num_experts, hidden, intermediate),
+        shared=take_gated_mlp(weights, hidden, intermediate * num_shared, _names(shared))
         if num_shared
         else None,
     )
@@ -160,7 +158,7 @@ def _names(prefix: str) -> tuple[str, str, str]:
 
 
 def traits(raw: RawConfig) -> Traits:
-    """Blocks of 32; 2.1 may change tokens of the open block."""
+    """Block-causal attention in blocks of 32; 2.1 can edit tokens of the open block."""
     has_mask = raw.get("vocab_size", 0) > MASK_TOKEN_ID
     return Traits(
         "block_causal",
@@ -172,7 +170,7 @@ def traits(raw: RawConfig) -> Traits:
 
 
 def presets(raw: RawConfig, name: str) -> Presets:
-    """Settings of LLaDA2.1's authors, for LLaDA2.1."""
+    """Presets of LLaDA2.1's report, for LLaDA2.1 only."""
     edits = raw.get("model_type") == "llada21_moe" or EDITING_NAME.search(name)
     return EDITING_PRESETS if edits else {}
 

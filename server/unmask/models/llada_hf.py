@@ -1,4 +1,4 @@
-"""LLaDA by Llama's names, as the text parts of LLaDA's relatives with images are stored."""
+"""LLaDA with Llama's tensor names, as in the text models of LLaDA's multimodal variants."""
 
 from unmask.models import llada
 from unmask.models.config_fields import ConfigFields
@@ -14,7 +14,6 @@ FIELDS = QWEN_FIELDS.joined(
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
-    """The model of a checkpoint; raises `InvalidCheckpoint`."""
     bias = bool(raw.get("attention_bias"))
     return build_decoder(
         raw, weights, num_positions, take_mlp=dense(raw), qkv_bias=bias, out_bias=bias
@@ -22,7 +21,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
 
 
 def traits(_raw: RawConfig) -> Traits:
-    """Decoded as LLaDA is."""
+    """LLaDA's traits."""
     return Traits(
         "full",
         mask_token_id=llada.MASK_TOKEN_ID,

@@ -1,4 +1,4 @@
-"""LLaDA-MoE (7B-A1B): experts by softmax, normalised heads, the whole sequence seen."""
+"""LLaDA-MoE (7B-A1B): full attention, QK norm, experts routed by softmax."""
 
 from functools import partial
 
@@ -26,8 +26,7 @@ FIELDS = QWEN_FIELDS.joined(
         accepted={
             "moe_router_score_function": ("softmax",),
             "routed_scaling_factor": (1,),
-            # The published code never divides shares by their sum, its authors' server does if
-            # told to.
+            # The published code never renormalises top-k weights; the authors' server does if true.
             "norm_topk_prob": (False,),
             # -2 is the default of the configuration's class, without a meaning.
             "router_num_group": (-2, 0, 1),
@@ -38,7 +37,6 @@ FIELDS = QWEN_FIELDS.joined(
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
-    """The model of a checkpoint; raises `InvalidCheckpoint`."""
     return build_decoder(
         raw,
         weights,
@@ -51,23 +49,23 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
 
 
 def _take_mlp(raw: RawConfig, weights: Weights, prefix: str, index: int) -> Mlp:
-    """The MLP of a layer: one for every row where `moe_layer_freq` has a 0, experts elsewhere."""
-    outer, num_experts = raw["hidden_size"], raw["num_experts"]
-    own = f"{prefix}mlp."
+    """MLP of a layer: dense if `moe_layer_freq` has a 0 at its index, experts otherwise."""
+    hidden, num_experts = raw["hidden_size"], raw["num_experts"]
+    mlp = f"{prefix}mlp."
     if not raw["moe_layer_freq"][index]:
-        return take_gated_mlp(weights, outer, raw["dense_intermediate_size"], _names(own))
+        return take_gated_mlp(weights, hidden, raw["dense_intermediate_size"], _names(mlp))
     bias = None
     if raw.get("moe_router_enable_expert_bias"):
-        bias = weights.take(f"{own}expert_bias", (num_experts,)).float()
+        bias = weights.take(f"{mlp}expert_bias", (num_experts,)).float()
     shared = raw.get("shared_expert_intermediate_size")
     return MoeMlp(
-        router=take_router(weights, f"{own}gate.weight", (num_experts, outer), weights.dtype),
+        router=take_router(weights, f"{mlp}gate.weight", (num_experts, hidden), weights.dtype),
         router_dtype=weights.dtype,
         route=partial(route_softmax, top=raw["num_experts_per_tok"], renormalise=False, bias=bias),
         experts=take_experts(
-            weights, f"{own}experts.", num_experts, outer, raw["expert_intermediate_size"]
+            weights, f"{mlp}experts.", num_experts, hidden, raw["expert_intermediate_size"]
         ),
-        shared=take_gated_mlp(weights, outer, shared, _names(f"{prefix}shared_expert."))
+        shared=take_gated_mlp(weights, hidden, shared, _names(f"{prefix}shared_expert."))
         if shared
         else None,
     )
@@ -78,7 +76,7 @@ def _names(prefix: str) -> tuple[str, str, str]:
 
 
 def traits(raw: RawConfig) -> Traits:
-    """A turn of a conversation ends with a token that the configuration does not name."""
+    """Full attention; config.json does not name the end-of-turn token."""
     return Traits(
         "full",
         mask_token_id=MASK_TOKEN_ID,

@@ -1,4 +1,4 @@
-"""Facts of a checkpoint for a front end."""
+"""`ModelInfo` of a checkpoint: context, vocabulary, special tokens and decoding defaults."""
 
 import time
 
@@ -12,7 +12,7 @@ from unmask.tokenizer import Tokenizer
 from unmask.types import AUTO, CACHES, ModelInfo
 
 DEFAULT_MAX_POSITIONS = 2048
-MOST_PADDING = 1024  # ids without a text that a vocabulary is padded by
+MAX_PADDING = 1024  # ids without text at the end of a padded vocabulary
 
 
 def model_info(
@@ -22,11 +22,14 @@ def model_info(
     decoding: DecodingConfig,
     tokenizer: Tokenizer,
 ) -> ModelInfo:
-    """Values of the configuration, else the checkpoint's files, else its family."""
+    """Model info from the server's configuration, else the checkpoint's files, else the family.
+
+    Raises `InvalidCheckpoint` and `InvalidConfig`.
+    """
     traits, generation = family.traits(checkpoint.config), checkpoint.generation
     raw = checkpoint.config.get("text_config") or checkpoint.config
     canvas = None if family.canvas is None else family.canvas(generation)
-    # The tokenizer is where SDAR's own code looks.
+    # SDAR's code takes the mask token from the tokenizer.
     masks = (
         config.mask_token_id,
         raw.get("mask_token_id"),
@@ -37,13 +40,13 @@ def model_info(
     vocab_size = traits.vocab_size or int(raw["vocab_size"])
     if canvas is None:
         mask = _checked_mask(mask, vocab_size)
-        vocab_size = _with_text(vocab_size, tokenizer.num_tokens, mask, traits, tokenizer)
+        vocab_size = _num_text_ids(vocab_size, tokenizer.num_tokens, mask, traits, tokenizer)
     _check_defaults(decoding, traits)
     positions = raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
     trained_len = traits.stated_positions or max(int(positions), stretched_positions(raw))
     return ModelInfo(
         name=config.served_name or checkpoint.name,
-        max_model_len=_context(config.max_model_len, trained_len, traits),
+        max_model_len=_max_model_len(config.max_model_len, trained_len, traits),
         vocab_size=vocab_size,
         mask_token_id=None if canvas is not None or mask is None else int(mask),
         eos_token_ids=read_eos_ids(raw, generation, traits, tokenizer, vocab_size),
@@ -59,8 +62,8 @@ def model_info(
     )
 
 
-def _context(wanted: int | None, trained_len: int, traits: Traits) -> int:
-    """Positions of a prompt and its answer; raises `InvalidConfig` for more than there are."""
+def _max_model_len(wanted: int | None, trained_len: int, traits: Traits) -> int:
+    """Positions of a prompt and its answer; raises `InvalidConfig` above the trained context."""
     if wanted is None or wanted <= trained_len:
         return wanted or trained_len
     way_out = "leave it unset"
@@ -75,30 +78,27 @@ def _context(wanted: int | None, trained_len: int, traits: Traits) -> int:
 
 
 def _check_defaults(decoding: DecodingConfig, traits: Traits) -> None:
-    """Raise `InvalidConfig` for what no request of such a model could have."""
+    """Raise `InvalidConfig` for defaults that this attention pattern does not support."""
     if decoding.block_length == AUTO and traits.attention != "block_causal":
-        raise InvalidConfig(
-            "decoding.block_length auto is for models whose blocks see only those before them"
-        )
+        raise InvalidConfig("decoding.block_length auto needs a model with block-causal attention")
     if decoding.cache is not None and decoding.cache not in CACHES[traits.attention]:
         known = " or ".join(CACHES[traits.attention])
         raise InvalidConfig(f"decoding.cache of this model must be {known}, got {decoding.cache}")
 
 
-def _with_text(
+def _num_text_ids(
     vocab_size: int, num_tokens: int | None, mask: int, traits: Traits, tokenizer: Tokenizer
 ) -> int:
-    """Logits of ids that have a text; embeddings are padded, and no other id is ever generated.
+    """Number of ids that can be generated: padding and the family's commands are cut off.
 
-    Commands of the family, which are none here, are cut off with them. Raises `InvalidCheckpoint`
-    where so many ids are without text that they must mean something else.
+    Raises `InvalidCheckpoint` for more ids without text than padding would explain.
     """
     if num_tokens is None:
         return vocab_size
-    if vocab_size - num_tokens > MOST_PADDING:
+    if vocab_size - num_tokens > MAX_PADDING:
         raise InvalidCheckpoint(
-            f"config.json has a vocabulary of {vocab_size}, the tokenizer of {num_tokens}: the "
-            "others are no text, such as images (MMaDA, LLaDA2.0-Uni), which are not supported"
+            f"config.json has a vocabulary of {vocab_size}, the tokenizer of {num_tokens}: ids "
+            "without text, such as image tokens (MMaDA, LLaDA2.0-Uni), are not supported"
         )
     named = [tokenizer.added_token_id(text) for text in traits.commands]
     commands = sorted(token for token in named if token is not None)
@@ -106,7 +106,8 @@ def _with_text(
         num_tokens -= len(commands)
     elif commands:
         raise InvalidCheckpoint(
-            f"{', '.join(traits.commands)} are not the last tokens, so they cannot be left out"
+            f"{', '.join(traits.commands)} must be the last tokens of the vocabulary: generating "
+            "them is not supported"
         )
     return min(vocab_size, max(num_tokens, mask + 1))
 
@@ -114,12 +115,12 @@ def _with_text(
 def _checked_mask(mask: int | None, vocab_size: int) -> int:
     if mask is None:
         raise InvalidCheckpoint(
-            "neither config.json nor the tokenizer names a mask token; give its number with "
+            "neither config.json nor the tokenizer names a mask token; set its id with "
             "--mask-token-id"
         )
     if not 0 <= mask < vocab_size:
         raise InvalidCheckpoint(
             f"mask token {mask} is not in a vocabulary of {vocab_size}; "
-            "give the right one with --mask-token-id"
+            "set its id with --mask-token-id"
         )
     return int(mask)

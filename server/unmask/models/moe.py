@@ -1,4 +1,4 @@
-"""A mixture of experts between a layer's attention and the next layer."""
+"""Mixture-of-experts MLP, and reading its tensors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,36 +20,36 @@ Route = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class MoeMlp:
-    """Experts that a router chooses for each row, and one, if any, that every row goes through."""
+    """Routed experts, and an optional shared expert for all rows."""
 
     router: Linear  # [E, C]
     router_dtype: torch.dtype
-    route: Route  # of logits [M, E] makes ids and shares, both [M, K]
+    route: Route  # router logits [M, E] to expert ids and top-k weights, both [M, K]
     experts: Experts
     shared: GatedMlp | None = None
 
     @property
     def is_w8a8(self) -> bool:
-        """Whether its products are in 8 bits; a router's bits follow no number of rows either."""
-        shared = self.shared is None or self.shared.is_w8a8
-        return shared and self.experts.takes_quantized_rows
+        """True if all products but the router's, which is batch-invariant, are W8A8."""
+        is_shared_w8a8 = self.shared is None or self.shared.is_w8a8
+        return is_shared_w8a8 and self.experts.takes_quantized_rows
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Rows [M, C] added to `residual`, which may be overwritten."""
-        ids, shares = self.route(router_logits(x, self.router, self.router_dtype))
+        """Sum [M, C] of the output and of `residual`, which may be overwritten."""
+        ids, topk_weights = self.route(router_logits(x, self.router, self.router_dtype))
         rows: Tensor | QuantizedRows = x
         if self.experts.takes_quantized_rows:
             rows = quantize_rows(x, grouped=self.experts.takes_groups)
         if self.shared is not None:
             gated = self.shared.gated
-            takes_them = gated.takes_groups == self.experts.takes_groups
-            takes_them = takes_them and gated.takes_quantized_rows
-            residual = self.shared.add(rows if takes_them else x, residual)
-        return self.experts.add(rows, ids, shares, residual)
+            is_same_format = gated.takes_groups == self.experts.takes_groups
+            is_same_format = is_same_format and gated.takes_quantized_rows
+            residual = self.shared.add(rows if is_same_format else x, residual)
+        return self.experts.add(rows, ids, topk_weights, residual)
 
 
 def take_router(weights: Weights, name: str, shape: tuple[int, int], dtype: torch.dtype) -> Linear:
-    """A router's weight [E, C], to be multiplied with rows of `dtype`."""
+    """Router weight [E, C] for rows of `dtype`."""
     return make_linear(weights.take(name, shape).to(dtype))
 
 
@@ -61,18 +61,21 @@ def take_experts(
     intermediate_size: int,
     activation: Activation = "silu",
 ) -> Experts:
-    """Experts of three tensors each, `{prefix}{number}.gate_proj.weight` and its like.
+    """Experts stored as gate, up and down each, such as `{prefix}0.gate_proj.weight`.
 
-    Held as the weights of linear layers are; one expert at a time is in memory twice.
+    Their format is that of linear layers; at most one expert is in memory twice.
     """
-    experts = [f"{prefix}{expert}." for expert in range(num_experts)]
-    inward, outward = (intermediate_size, hidden_size), (hidden_size, intermediate_size)
-    names = [f"{expert}{own}_proj.weight" for expert in experts for own in ("gate", "up", "down")]
-    taken = weights.take_alike(names, [inward, inward, outward] * num_experts)
-    # Three calls of one iterator make a group of three.
-    held = gather_experts(zip(taken, taken, taken, strict=True), num_experts, activation)
-    weights.note_experts(held.num_bytes)
-    return held
+    prefixes = [f"{prefix}{expert}." for expert in range(num_experts)]
+    up_shape, down_shape = (intermediate_size, hidden_size), (hidden_size, intermediate_size)
+    names = [
+        f"{expert}{part}_proj.weight" for expert in prefixes for part in ("gate", "up", "down")
+    ]
+    matrices = weights.take_matrices(names, [up_shape, up_shape, down_shape] * num_experts)
+    # One iterator three times: groups of gate, up and down.
+    triples = zip(matrices, matrices, matrices, strict=True)
+    experts = gather_experts(triples, num_experts, activation)
+    weights.record_experts(experts.num_bytes)
+    return experts
 
 
 def take_stacked_experts(
@@ -83,25 +86,25 @@ def take_stacked_experts(
     intermediate_size: int,
     activation: Activation = "silu",
 ) -> Experts:
-    """Experts of two tensors for all, `{prefix}gate_up_proj` [E, 2 I, C] and `down_proj` [E, C, I].
+    """Experts stacked as `{prefix}gate_up_proj` [E, 2 I, C] and `{prefix}down_proj` [E, C, I].
 
-    As `take_experts`, by whose names they are read where a checkpoint has those.
+    Falls back to the names of `take_experts`.
     """
     sizes = num_experts, hidden_size, intermediate_size
     if weights.has(f"{prefix}0.gate_proj.weight"):
         return take_experts(weights, prefix, *sizes, activation)
-    both = 2 * intermediate_size, hidden_size
-    outward = hidden_size, intermediate_size
+    gate_up_shape = 2 * intermediate_size, hidden_size
+    down_shape = hidden_size, intermediate_size
     names = []
-    for own, shape in (("gate_up_proj", both), ("down_proj", outward)):
-        parts = [f"{prefix}{expert}.{own}" for expert in range(num_experts)]
-        stored = f"{prefix}{own}"
-        stored += "" if weights.has(stored) or not weights.has(f"{stored}.weight") else ".weight"
-        weights.split(stored, (num_experts, *shape), parts)
-        names.append(parts)
+    for part, shape in (("gate_up_proj", gate_up_shape), ("down_proj", down_shape)):
+        expert_names = [f"{prefix}{expert}.{part}" for expert in range(num_experts)]
+        stack = f"{prefix}{part}"
+        stack += "" if weights.has(stack) or not weights.has(f"{stack}.weight") else ".weight"
+        weights.split(stack, (num_experts, *shape), expert_names)
+        names.append(expert_names)
     pairs = [name for pair in zip(*names, strict=True) for name in pair]
-    taken = weights.take_alike(pairs, [both, outward] * num_experts)
-    each = ((*halves(gate_up), down) for gate_up, down in zip(taken, taken, strict=True))
-    held = gather_experts(each, num_experts, activation)
-    weights.note_experts(held.num_bytes)
-    return held
+    matrices = weights.take_matrices(pairs, [gate_up_shape, down_shape] * num_experts)
+    triples = ((*halves(gate_up), down) for gate_up, down in zip(matrices, matrices, strict=True))
+    experts = gather_experts(triples, num_experts, activation)
+    weights.record_experts(experts.num_bytes)
+    return experts

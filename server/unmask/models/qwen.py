@@ -1,4 +1,4 @@
-"""The layers and names of Qwen2 and Qwen3, which several families have in common."""
+"""Layers and tensor names of Qwen2 and Qwen3, shared by several families."""
 
 from collections.abc import Callable
 
@@ -27,16 +27,15 @@ FIELDS = ConfigFields(
             "tie_word_embeddings",
         )
     ),
-    harmless=frozenset(("max_window_layers", "sliding_window")),  # windows are refused
+    harmless=frozenset(("max_window_layers", "sliding_window")),  # `use_sliding_window` is refused
     accepted={"hidden_act": ("silu",), "use_sliding_window": (False,), "clip_qkv": ()},
     nested={"rope_parameters": ROPE_FIELDS, "rope_scaling": ROPE_FIELDS},
 )
 
-TakeMlp = Callable[[Weights, str, int], Mlp]  # of weights, a layer's prefix and its number
+TakeMlp = Callable[[Weights, str, int], Mlp]  # of weights, a layer's prefix and its index
 
 
 def read_config(raw: RawConfig) -> DecoderConfig:
-    """The sizes in a `config.json`; raises `InvalidCheckpoint`."""
     for kind in raw.get("layer_types") or ():
         if kind != "full_attention":
             raise InvalidCheckpoint(f"layer_types with {kind} is not supported")
@@ -55,7 +54,6 @@ def read_config(raw: RawConfig) -> DecoderConfig:
 
 
 def dense(raw: RawConfig) -> TakeMlp:
-    """Takes a layer's gated MLP."""
 
     def take(weights: Weights, prefix: str, _index: int) -> Mlp:
         mlp = f"{prefix}mlp."
@@ -75,7 +73,7 @@ def build_decoder(
     out_bias: bool = False,
     qk_norm: bool = False,
 ) -> Decoder:
-    """A decoder by the names that Qwen's checkpoints have."""
+    """Decoder from a checkpoint with Qwen's tensor names; raises `InvalidCheckpoint`."""
     config = read_config(raw)
 
     def layer(weights: Weights, index: int) -> Layer:

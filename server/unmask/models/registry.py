@@ -1,4 +1,4 @@
-"""From a checkpoint folder to a model that is ready to run."""
+"""Registry of model families, and loading a checkpoint."""
 
 import logging
 import re
@@ -33,7 +33,7 @@ from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 logger = logging.getLogger(__name__)
 
-# Errors that senseless values end in, where no check foresaw them.
+# Errors of broken files that no check caught.
 UNREADABLE = (
     *(ArithmeticError, AttributeError, IndexError, MemoryError, RecursionError, RuntimeError),
     *(TypeError, ValueError),
@@ -52,7 +52,7 @@ FAMILIES: tuple[Family, ...] = (
     diffusion_gemma.FAMILY,
 )
 
-# Classes of transformers that people try first.
+# Common autoregressive classes of transformers, for a clearer error message.
 AUTOREGRESSIVE = re.compile(
     r"(Llama|Qwen\d?|Mistral|Mixtral|Gemma\d?|Phi\d?|GPT|Gpt|Bloom|Falcon|Deepseek|DeepSeek|Olmo"
     r"|OLMo|Starcoder|StableLm|Cohere|Granite|SmolLM|OPT|Mpt|MPT|Glm|ChatGLM|InternLM)\w*"
@@ -62,7 +62,7 @@ AUTOREGRESSIVE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model with its tokenizer and what a front end is told of it."""
+    """Model with its tokenizer and `ModelInfo`."""
 
     model: Model
     tokenizer: Tokenizer
@@ -73,7 +73,7 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class FamilyInfo:
-    """What a person is told of a family."""
+    """Row of `unmask models`: a family, its architectures, and how it was verified."""
 
     name: str
     architectures: tuple[str, ...]
@@ -82,7 +82,7 @@ class FamilyInfo:
 
 
 def describe_families() -> list[FamilyInfo]:
-    """Every family in the order in which they are known."""
+    """All families, in registry order."""
     return [
         FamilyInfo(
             family.name,
@@ -123,42 +123,39 @@ def load_model(
             weights.num_tokens = info.vocab_size
         model = family.build(raw, weights, info.max_model_len + MAX_BLOCK_LENGTH)
         weights.close()
-        for held, num_bytes in weights.expert_bytes.items():
-            name = str(held).removeprefix("torch.")
-            logger.info("experts: held as %s, %.2f GiB", name, num_bytes / 2**30)
+        for expert_dtype, num_bytes in weights.expert_bytes.items():
+            dtype_name = str(expert_dtype).removeprefix("torch.")
+            logger.info("experts: %s, %.2f GiB", dtype_name, num_bytes / 2**30)
     except KeyError as error:
         raise InvalidCheckpoint(f"config.json has no {error}") from error
     except UNREADABLE as error:
-        logger.debug("%s does not load", name, exc_info=True)
+        logger.debug("%s: loading failed", name, exc_info=True)
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-        raise InvalidCheckpoint(
-            f"{name} cannot be read: {type(error).__name__}: {reason}"
-        ) from error
+        raise InvalidCheckpoint(f"cannot load {name}: {type(error).__name__}: {reason}") from error
     mask = () if info.mask_token_id is None else (info.mask_token_id,)
     tokenizer.reserve((*mask, *info.eos_token_ids))
     return LoadedModel(model, tokenizer, info, dtype, device)
 
 
 def family_of(checkpoint: Checkpoint) -> Family:
-    """The family of a checkpoint by its architecture, else by its model type.
+    """Family of a checkpoint by its architecture, else by its model type.
 
-    Of several families with that name it is the one that knows most fields. Raises
-    `InvalidCheckpoint`.
+    Of several matches, returns the one that knows most fields. Raises `InvalidCheckpoint`.
     """
     model_type = checkpoint.config.get("model_type")
     for name in checkpoint.architectures:
-        if named := [family for family in FAMILIES if name in family.architectures]:
-            return _closest(named, checkpoint.config)
+        if matches := [family for family in FAMILIES if name in family.architectures]:
+            return _best_match(matches, checkpoint.config)
     if not checkpoint.config.get("architectures") and (
-        alike := [family for family in FAMILIES if model_type in family.model_types]
+        matches := [family for family in FAMILIES if model_type in family.model_types]
     ):
-        return _closest(alike, checkpoint.config)
+        return _best_match(matches, checkpoint.config)
     name = next(iter(checkpoint.architectures), f"none, model type {model_type},")
     return find_family(name)
 
 
 def find_family(architecture: str) -> Family:
-    """The family of an architecture; raises `InvalidCheckpoint` that lists those that are known."""
+    """Family of an architecture; raises `InvalidCheckpoint` that lists all architectures."""
     for family in FAMILIES:
         if architecture in family.architectures:
             return family
@@ -166,14 +163,14 @@ def find_family(architecture: str) -> Family:
     known = ", ".join(names)
     if AUTOREGRESSIVE.match(architecture):
         raise InvalidCheckpoint(
-            f"{architecture} is an autoregressive model, which writes one token after the other; "
-            f"unmask serves diffusion language models: {known}"
+            f"{architecture} is an autoregressive model; "
+            f"unmask serves diffusion language models only: {known}"
         )
-    raise InvalidCheckpoint(f"architecture {architecture} is not known; known are {known}")
+    raise InvalidCheckpoint(f"architecture {architecture} is not supported; supported are {known}")
 
 
-def _closest(families: list[Family], raw: RawConfig) -> Family:
-    """The first of those that know most of the fields."""
+def _best_match(families: list[Family], raw: RawConfig) -> Family:
+    """First family with the fewest unknown fields."""
     return min(families, key=lambda family: count_problems(raw, family.fields))
 
 
@@ -184,12 +181,12 @@ def _device(config: ModelConfig) -> torch.device:
 
 
 def _dtype(config: ModelConfig, raw: RawConfig, device: torch.device) -> torch.dtype:
-    """The dtype asked for; else bfloat16 wherever the device has it, float32 elsewhere."""
+    """Configured dtype, else the checkpoint's; float32 on CPUs without bfloat16 instructions."""
     if config.dtype != "auto":
         return DTYPES[config.dtype]
     named = raw.get("torch_dtype") or raw.get("dtype") or "float32"
     if not isinstance(named, str):
-        raise InvalidCheckpoint(f"config.json: torch_dtype is {named!r:.40}, which is no name")
+        raise InvalidCheckpoint(f"config.json: torch_dtype must be a name, got {named!r:.40}")
     stored = DTYPES.get(named, torch.float32)
     if device.type == "cpu" and not torch.cpu._is_avx512_bf16_supported():
         return torch.float32

@@ -1,4 +1,4 @@
-"""SDAR (dense), TraDo, DreamReasoner, the embedded model: Qwen3, with block-causal attention."""
+"""SDAR (dense), TraDo, DreamReasoner, the embedded model: Qwen3 with block-causal attention."""
 
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
@@ -8,7 +8,7 @@ from unmask.models.qwen import TakeMlp, build_decoder, dense
 from unmask.models.weights import Weights
 
 DREAM_REASONER, DREAM_BLOCK_LENGTH, DREAM_MASK_TOKEN_ID = "DreamForCausalLM", 32, 151669
-BLOCK_LENGTH = 4  # of the models that SDAR's authors compare, where a configuration does not say
+BLOCK_LENGTH = 4  # default: the block length of the models in SDAR's paper
 
 FIELDS = QWEN_FIELDS.joined(
     ConfigFields(
@@ -27,7 +27,7 @@ FIELDS = QWEN_FIELDS.joined(
 def build(
     raw: RawConfig, weights: Weights, num_positions: int, take_mlp: TakeMlp | None = None
 ) -> Decoder:
-    """The model of a checkpoint; raises `InvalidCheckpoint`."""
+    """Dense decoder, or one with the MLPs of `take_mlp`; raises `InvalidCheckpoint`."""
     has_bias = bool(raw.get("attention_bias"))
     return build_decoder(
         raw,
@@ -41,7 +41,7 @@ def build(
 
 
 def traits(raw: RawConfig) -> Traits:
-    """Blocks of the length that the checkpoint was trained with, if it says."""
+    """Block-causal attention with the trained block length."""
     if DREAM_REASONER in (raw.get("architectures") or ()):
         length = raw.get("block_size") or DREAM_BLOCK_LENGTH
         return Traits("block_causal", block_length=length, mask_token_id=DREAM_MASK_TOKEN_ID)

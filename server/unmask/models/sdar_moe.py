@@ -26,7 +26,6 @@ FIELDS = sdar.FIELDS.joined(
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
-    """The model of a checkpoint; raises `InvalidCheckpoint`."""
     return sdar.build(raw, weights, num_positions, partial(_take_mlp, raw))
 
 
@@ -34,29 +33,29 @@ def _take_mlp(raw: RawConfig, weights: Weights, prefix: str, index: int) -> Mlp:
     if not is_sparse(raw, index):
         return dense(raw)(weights, prefix, index)
     num_experts, hidden = _num_experts(raw), raw["hidden_size"]
-    own = f"{prefix}mlp."
+    mlp = f"{prefix}mlp."
     return MoeMlp(
-        # The reference computes logits in the dtype of the weights and their softmax in float32.
-        router=take_router(weights, f"{own}gate.weight", (num_experts, hidden), weights.dtype),
+        # The reference computes router logits in the weights' dtype and their softmax in float32.
+        router=take_router(weights, f"{mlp}gate.weight", (num_experts, hidden), weights.dtype),
         router_dtype=weights.dtype,
         route=partial(
             route_softmax, top=raw["num_experts_per_tok"], renormalise=raw["norm_topk_prob"]
         ),
         experts=take_experts(
-            weights, f"{own}experts.", num_experts, hidden, raw["moe_intermediate_size"]
+            weights, f"{mlp}experts.", num_experts, hidden, raw["moe_intermediate_size"]
         ),
     )
 
 
 def is_sparse(raw: RawConfig, index: int) -> bool:
-    """Whether a layer has experts, as Qwen3-MoE counts them."""
+    """True if a layer has experts, by Qwen3-MoE's fields."""
     if index in (raw.get("mlp_only_layers") or ()) or not _num_experts(raw):
         return False
     return bool((index + 1) % raw.get("decoder_sparse_step", 1) == 0)
 
 
 def _num_experts(raw: RawConfig) -> int:
-    """Experts of a layer; transformers 5 writes their number under the second name."""
+    """Experts a layer; transformers 5 writes `num_local_experts`."""
     number: int = raw["num_local_experts"] if "num_local_experts" in raw else raw["num_experts"]
     return number
 

@@ -1,4 +1,4 @@
-"""The tensors in a checkpoint's safetensors files, mapped into memory and read one at a time."""
+"""Safetensors files, mapped into memory and read one tensor at a time."""
 
 import json
 import math
@@ -34,15 +34,15 @@ DTYPES = {
 
 
 class _Mapping:
-    """A file in the address space of the process, whose pages can be given back."""
+    """Memory-mapped file with pages that can be released."""
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
-            # Private and writable, as torch warns of tensors in memory that it cannot write to.
+            # Private and writable: torch warns about tensors over read-only memory.
             self.memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
     def release(self, start: int, end: int) -> None:
-        """Give back the pages that hold these bytes; they are read again if asked for."""
+        """Release the pages of these bytes; a later access reads them from the file again."""
         if hasattr(mmap, "MADV_DONTNEED"):
             start -= start % mmap.PAGESIZE
             self.memory.madvise(mmap.MADV_DONTNEED, start, end - start)
@@ -50,30 +50,32 @@ class _Mapping:
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """A tensor in a file, of which nothing is read before `to`."""
+    """Tensor on disk; `to` reads it."""
 
     file: _Mapping
-    start: int  # in bytes from the beginning of the file
+    start: int  # bytes from the beginning of the file
     shape: tuple[int, ...]
     dtype: torch.dtype
 
     @property
     def num_bytes(self) -> int:
-        """Its size in the file."""
+        """Bytes on disk."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def part(self, index: int) -> "StoredTensor":
-        """One entry along the first dimension."""
+    def select(self, index: int) -> "StoredTensor":
+        """Entry at `index` of the first dimension."""
         shape = self.shape[1:]
         start = self.start + index * math.prod(shape) * self.dtype.itemsize
         return StoredTensor(self.file, start, shape, self.dtype)
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """A copy in `dtype` on a device; of the file, one chunk at a time is in memory."""
+    def to(
+        self, device: torch.device, dtype: torch.dtype, *, chunk_bytes: int = CHUNK_BYTES
+    ) -> Tensor:
+        """Copy in `dtype` on a device, read in chunks of `chunk_bytes`."""
         out = reserve(self.shape, dtype, device)
         flat, item = out.view(-1), self.dtype.itemsize
-        for first in range(0, len(flat), CHUNK_BYTES // item):
-            part = flat[first : first + CHUNK_BYTES // item]
+        for first in range(0, len(flat), chunk_bytes // item):
+            part = flat[first : first + chunk_bytes // item]
             start = self.start + first * item
             source = torch.frombuffer(
                 self.file.memory, dtype=self.dtype, count=len(part), offset=start
@@ -84,19 +86,19 @@ class StoredTensor:
 
 
 def open_shards(folder: Path) -> dict[str, StoredTensor]:
-    """Every tensor of a folder by name; raises `InvalidCheckpoint` where files are missing."""
-    found: dict[str, StoredTensor] = {}
+    """All tensors of a folder by name; raises `InvalidCheckpoint` if files are missing."""
+    tensors: dict[str, StoredTensor] = {}
     files = _files(folder)
     for file in files:
         for name, tensor in _open(file).items():
-            if name in found:
+            if name in tensors:
                 raise InvalidCheckpoint(f"{name} is in {file.name} and in another file of {folder}")
-            found[name] = tensor
-    return found
+            tensors[name] = tensor
+    return tensors
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files that the index names; else the one with the usual name; else all."""
+    """Files in the index, else `model.safetensors`, else all; raises `InvalidCheckpoint`."""
     if (folder / INDEX).is_file():
         names = _names_of_index(folder / INDEX)
     elif (folder / WHOLE).is_file():
@@ -118,16 +120,16 @@ def _names_of_index(path: Path) -> list[str]:
     try:
         names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise InvalidCheckpoint(f"{path} is not an index of tensors: {error}") from error
+        raise InvalidCheckpoint(f"{path} is not a safetensors index: {error}") from error
     if odd := [name for name in names if not isinstance(name, str)]:
-        raise InvalidCheckpoint(f"{path} is not an index of tensors: {odd[0]!r} names no file")
+        raise InvalidCheckpoint(f"{path} is not a safetensors index: {odd[0]!r} is not a file name")
     if outside := [name for name in names if Path(name).name != name]:
-        raise InvalidCheckpoint(f"{path} names files elsewhere: {', '.join(outside)}")
+        raise InvalidCheckpoint(f"{path} names files in other folders: {', '.join(outside)}")
     return names
 
 
 def _numbered(names: list[str]) -> list[str]:
-    """The names, with those that are missing from a numbered series such as `a-1-of-3`."""
+    """File names, completed to whole series such as `a-1-of-3` to `a-3-of-3`."""
     wanted = set(names)
     for name in names:
         if match := re.fullmatch(r"(.*-)(\d+)(-of-)(\d+)(\.safetensors)", name):
@@ -138,7 +140,7 @@ def _numbered(names: list[str]) -> list[str]:
 
 
 def _open(path: Path) -> dict[str, StoredTensor]:
-    """The tensors that a file's header describes, checked to lie within the file."""
+    """Tensors of a file by name, checked to lie within the file; raises `InvalidCheckpoint`."""
     try:
         file = _Mapping(path)
     except (OSError, ValueError) as error:  # mmap refuses an empty file with a ValueError
@@ -147,9 +149,9 @@ def _open(path: Path) -> dict[str, StoredTensor]:
     header_bytes = int.from_bytes(memory[:8], "little")
     begin = 8 + header_bytes
     if memory[:8] == b"version ":
-        raise InvalidCheckpoint(f"{path} is a pointer of Git LFS; fetch the file it stands for")
+        raise InvalidCheckpoint(f"{path} is a Git LFS pointer; download the file with git lfs pull")
     if len(memory) < 8 or begin > len(memory):
-        raise InvalidCheckpoint(f"{path} is cut short, or not in the safetensors format")
+        raise InvalidCheckpoint(f"{path} is truncated, or not in the safetensors format")
     try:
         header: dict[str, Any] = json.loads(memory[8:begin])
         header.pop("__metadata__", None)
@@ -165,12 +167,12 @@ def _stored(file: _Mapping, begin: int, name: str, entry: dict[str, Any]) -> Sto
         raise InvalidCheckpoint(f"{name} is of type {entry['dtype']}, which is not supported")
     start, end = entry["data_offsets"]
     if not all(isinstance(number, int) and number >= 0 for number in (start, end, *entry["shape"])):
-        raise ValueError(f"{name} has a shape or a place of no whole numbers")
+        raise ValueError(f"shape and data_offsets of {name} must be whole numbers")
     tensor = StoredTensor(file, begin + start, tuple(entry["shape"]), DTYPES[entry["dtype"]])
     if start < 0 or end - start != tensor.num_bytes:
         raise InvalidCheckpoint(f"{name} {tensor.shape} does not fill bytes {start} to {end}")
     if begin + end > len(file.memory):
         raise InvalidCheckpoint(
-            f"cut short: {name} ends at byte {begin + end} of {len(file.memory)}"
+            f"truncated: {name} ends at byte {begin + end} of {len(file.memory)}"
         )
     return tensor

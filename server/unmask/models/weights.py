@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint, with every missing, unexpected or misshapen one named."""
+"""Tensors of a checkpoint, with errors that name every missing, unexpected or misshapen one."""
 
 import ctypes
 import math
@@ -21,16 +21,17 @@ from unmask_kernels.quantization.ops import dequantize, join, multiplies_fp8, qu
 from unmask_kernels.quantization.types import DTYPES, Quantization, QuantizedWeight
 
 Progress = Callable[[str, int, int], None]
-Held = Literal["auto", "none"] | Quantization
+WeightFormat = Literal["auto", "none"] | Quantization
 Matrix = Tensor | QuantizedWeight
-MOST_ALIKE = 3
-MAX_STAND_INS = 2**24  # numbers of tensors that are missing or misshapen
+MAX_LISTED = 3  # problems that differ only in the layer
+MAX_PLACEHOLDERS = 2**24  # elements of missing or misshapen tensors
 
 
 class Weights:
-    """The tensors of a checkpoint, read one by one as the model that knows their shapes takes them.
+    """Tensors of a checkpoint; a model takes each by name and shape, which reads it.
 
-    `quantization` says how the weights of linear layers are held: auto as they are stored.
+    `quantization` is the format of linear weights in memory: as stored ("auto"), dequantized
+    ("none"), or an 8-bit kind.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Weights:
         dtype: torch.dtype,
         device: torch.device,
         *,
-        quantization: Held = "auto",
+        quantization: WeightFormat = "auto",
         progress: Progress | None = None,
     ) -> None:
         self._tensors = dict(tensors)
@@ -48,12 +49,12 @@ class Weights:
         self._all_bytes = sum(_num_bytes(tensor) for tensor in self._tensors.values())
         self._done_bytes = 0
         self._num_quantized = 0
-        self._num_stand_ins = 0
-        self.expert_bytes: dict[torch.dtype, int] = {}  # of all experts, by how they are held
+        self._num_placeholders = 0
+        self.expert_bytes: dict[torch.dtype, int] = {}  # of all experts, by dtype
         self.dtype = dtype
         self.device = device
         self.quantization = quantization
-        self.num_tokens: int | None = None  # logits that a head is cut to
+        self.num_tokens: int | None = None  # outputs that the LM head is cut to
 
     @classmethod
     def from_folder(
@@ -63,35 +64,35 @@ class Weights:
         device: torch.device,
         progress: Progress | None = None,
         *,
-        quantization: Held = "auto",
+        quantization: WeightFormat = "auto",
         compression: Mapping[str, Any] | None = None,
     ) -> "Weights":
-        """Map the safetensors files of a folder; `progress` gets name, bytes done and all.
+        """Map the safetensors files of a folder; `progress` gets a label, bytes done and all bytes.
 
-        `compression` is `quantization_config` of its `config.json`. Raises `InvalidCheckpoint`.
+        `compression` is the `quantization_config` of its `config.json`. Raises `InvalidCheckpoint`.
         """
         tensors = join_scales(open_shards(folder), compression)
         return cls(tensors, dtype, device, quantization=quantization, progress=progress)
 
     def has(self, name: str) -> bool:
-        """Whether a tensor is there and was not taken."""
+        """True if a tensor exists and was not taken yet."""
         return name in self._tensors
 
     def take(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """Remove and read a tensor; what is wrong with it is told by `check_all_taken`."""
+        """Remove and read a tensor; `check_all_taken` raises if it is missing or misshapen."""
         tensor = self._pop(name, shape)
         if tensor is None:
-            # Zeros stand in for it, so that other problems are told too, while they are few.
-            self._num_stand_ins += math.prod(shape)
-            if self._num_stand_ins > MAX_STAND_INS:
-                raise self._misfit([*self._problems, "and more was not looked at"])
+            # A placeholder of zeros, so that one error lists all problems.
+            self._num_placeholders += math.prod(shape)
+            if self._num_placeholders > MAX_PLACEHOLDERS:
+                raise self._mismatch([*self._problems, "and more that were not checked"])
             return torch.zeros(shape, dtype=self.dtype, device=self.device)
-        found = tensor.to(self.device, self.dtype)
+        value = tensor.to(self.device, self.dtype)
         self._report(tensor)
-        return found
+        return value
 
     def take_optional(self, name: str, shape: tuple[int, ...]) -> Tensor | None:
-        """As `take`; None if there is no such tensor."""
+        """`take`, or None if there is no such tensor."""
         return self.take(name, shape) if self.has(name) else None
 
     def take_linear(
@@ -101,22 +102,22 @@ class Weights:
         num_inputs: int,
         *,
         bias: bool = False,
-        order: Tensor | None = None,
+        permutation: Tensor | None = None,
     ) -> Linear:
-        """Layers of these names, without `.weight` and `.bias`, as one product, held as asked.
+        """Linear layers as one product; `names` are without `.weight` and `.bias`.
 
-        Its outputs are those of the layers in turn, or as `order` [N] has them.
+        Outputs are concatenated, then reordered by `permutation` [N].
         """
         parts = list(zip(names, num_outputs, strict=True))
         weights = [self._linear(f"{n}.weight", (out, num_inputs)) for n, out in parts]
-        weight = self._joined(weights)
+        weight = self._concatenated(weights)
         biases = [self.take(f"{n}.bias", (out,)) for n, out in parts] if bias else []
-        added = torch.cat(biases) if bias else None
-        if order is not None:
-            order = order.to(self.device)
-            weight = weight[order] if isinstance(weight, Tensor) else weight.ordered(order)
-            added = None if added is None else added[order]
-        return make_linear(weight, added)
+        joined_bias = torch.cat(biases) if bias else None
+        if permutation is not None:
+            rows = permutation.to(self.device)
+            weight = weight[rows] if isinstance(weight, Tensor) else weight.ordered(rows)
+            joined_bias = None if joined_bias is None else joined_bias[rows]
+        return make_linear(weight, joined_bias)
 
     def take_gated(
         self,
@@ -126,83 +127,90 @@ class Weights:
         num_inputs: int,
         activation: Activation = "silu",
     ) -> GatedLinear:
-        """Two layers' weights, held as asked, of which the first gates the other."""
+        """Gate and up projections as one gated product."""
         shape = (num_outputs, num_inputs)
-        first, second = self._alike([self._linear(name, shape) for name in (gate, up)])
-        return make_gated_linear(first, second, activation)
+        gate_weight, up_weight = self._to_one_format(
+            [self._linear(name, shape) for name in (gate, up)]
+        )
+        return make_gated_linear(gate_weight, up_weight, activation)
 
-    def take_alike(
+    def take_matrices(
         self, names: Sequence[str], shapes: Sequence[tuple[int, int]]
     ) -> Iterator[Matrix]:
-        """Matrices one by one, held as asked: all in 8 bits of one kind, or all whole.
+        """Matrices one by one, all in one format: one 8-bit kind, or not quantized.
 
-        `auto` holds them as they are stored where all of them are stored alike.
+        With `auto` they keep their stored format if all of them have the same.
         """
-        held = self.quantization
-        grouped = self._are_stored_alike(names, shapes, grouped=True)
-        if held == "auto" and not grouped:
-            held = "auto" if self._are_stored_alike(names, shapes, grouped=False) else "none"
+        weight_format = self.quantization
+        grouped = self._have_one_format(names, shapes, grouped=True)
+        if weight_format == "auto" and not grouped:
+            weight_format = (
+                "auto" if self._have_one_format(names, shapes, grouped=False) else "none"
+            )
         for name, shape in zip(names, shapes, strict=True):
-            yield self._matrix(name, shape, held, grouped=grouped)
+            yield self._matrix(name, shape, weight_format, grouped=grouped)
 
-    def note_experts(self, num_bytes: Mapping[torch.dtype, int]) -> None:
-        """Count memory of experts, for whoever tells of it."""
-        for dtype, own in num_bytes.items():
-            self.expert_bytes[dtype] = self.expert_bytes.get(dtype, 0) + own
+    def record_experts(self, num_bytes: Mapping[torch.dtype, int]) -> None:
+        """Add the memory of a layer's experts to `expert_bytes`."""
+        for dtype, count in num_bytes.items():
+            self.expert_bytes[dtype] = self.expert_bytes.get(dtype, 0) + count
 
     def split(self, name: str, shape: tuple[int, ...], parts: Sequence[str]) -> None:
-        """Give the entries of a tensor [E, ...] names of their own, to be taken one by one."""
+        """Split a tensor [E, ...] along its first dimension into tensors named `parts`."""
         tensor = self._pop(name, shape)
         for index, part in enumerate(parts):
             if isinstance(tensor, StoredTensor | CompressedTensor):
-                self._tensors[part] = tensor.part(index)
-            else:  # what is missing was noted
-                missing = torch.zeros(()).expand(shape[1:])
-                self._tensors[part] = missing if tensor is None else tensor[index]
+                self._tensors[part] = tensor.select(index)
+            else:
+                # `_pop` has recorded a missing tensor; its parts need not be reported too.
+                placeholder = torch.zeros(()).expand(shape[1:])
+                self._tensors[part] = placeholder if tensor is None else tensor[index]
 
     def cut_head(self, weight: Tensor) -> Tensor:
-        """A head's weight [V, C] without the outputs of ids that have no text."""
+        """LM head weight [V, C] cut to the first `num_tokens` outputs."""
         return weight if self.num_tokens is None else weight[: self.num_tokens]
 
     def drop(self, name: str) -> None:
-        """Ignore a tensor that may be there, such as a tied head saved twice."""
+        """Ignore a tensor if it exists, such as a tied LM head saved twice."""
         if (tensor := self._tensors.pop(name, None)) is not None:
             self._report(tensor)
 
     def drop_prefix(self, prefix: str) -> None:
-        """Ignore every tensor whose name begins so, such as those of a vision tower."""
+        """Ignore all tensors with a prefix, such as those of a vision tower."""
         for name in [name for name in self._tensors if name.startswith(prefix)]:
             self.drop(name)
 
     def check_all_taken(self) -> None:
         """Raise `InvalidCheckpoint` that lists every problem, unexpected tensors included.
 
-        Those without numbers are none: so some authors' code saves shared experts of no width.
+        Empty tensors are allowed: some checkpoints have shared experts of width zero.
         """
         left = {name: tensor for name, tensor in self._tensors.items() if _num_bytes(tensor)}
         unexpected = [f"unexpected {name} {tuple(left[name].shape)}" for name in left]
         if problems := self._problems + unexpected:
-            raise self._misfit(problems)
+            raise self._mismatch(problems)
         if self.quantization in DTYPES and not self._num_quantized:
-            raise InvalidCheckpoint(f"no weight of this family can be held as {self.quantization}")
+            raise InvalidCheckpoint(
+                f"no weight of this family can be quantized to {self.quantization}"
+            )
 
     def close(self) -> None:
-        """Give the memory that loading no longer needs back to the system, where it keeps any."""
+        """Release the files, and return freed memory to the system where glibc keeps it."""
         self._tensors.clear()
         if trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None:
-            trim(0)  # glibc keeps what was freed between weights, a tenth of them and more
+            trim(0)  # without it glibc keeps a tenth of the weights' size and more
 
-    def _are_stored_alike(
+    def _have_one_format(
         self, names: Sequence[str], shapes: Sequence[tuple[int, int]], *, grouped: bool
     ) -> bool:
-        """Whether all of some weights are stored in 8 bits of one kind, for products to use.
+        """True if all matrices are stored in one 8-bit kind that products take.
 
-        That is with a scale for each output, or, `grouped`, for groups of inputs of all of them.
+        Each has one scale an output, or, with `grouped`, each has scales of groups of inputs.
         """
         kinds = set()
         for name, shape in zip(names, shapes, strict=True):
             stored = self._tensors.get(name)
-            if not _can_be_held(stored, shape, grouped=grouped):
+            if not _is_usable(stored, shape, grouped=grouped):
                 return False
             if grouped and (stored.per_output or not multiplies_fp8(self.device, shape[1])):
                 return False
@@ -210,40 +218,45 @@ class Weights:
         return len(kinds) == 1
 
     def _linear(self, name: str, shape: tuple[int, int]) -> Matrix:
-        """A matrix held as asked, with the scales of groups where products use them."""
+        """Weight [N, K] in the configured format, with group scales if products take them."""
         return self._matrix(name, shape, self.quantization, grouped=True)
 
     def _matrix(
-        self, name: str, shape: tuple[int, int], kind: Held, *, grouped: bool = False
+        self,
+        name: str,
+        shape: tuple[int, int],
+        weight_format: WeightFormat,
+        *,
+        grouped: bool = False,
     ) -> Matrix:
-        """The weight of a linear layer, in 8 bits where it is held so."""
         stored = self._tensors.get(name)
         grouped = grouped and multiplies_fp8(self.device, shape[1])
-        if _can_be_held(stored, shape, grouped=grouped) and kind in ("auto", stored.kind):
+        if _is_usable(stored, shape, grouped=grouped) and weight_format in ("auto", stored.kind):
             del self._tensors[name]
             self._num_quantized += 1
-            held = stored.held(self.device)
+            weight = stored.quantized(self.device)
             self._report(stored)
-            return held
-        whole = self.take(name, shape)
-        if kind == "auto" or kind == "none":
-            return whole
+            return weight
+        dequantized = self.take(name, shape)
+        if weight_format == "auto" or weight_format == "none":
+            return dequantized
         self._num_quantized += 1
-        return quantize(whole, kind)
+        return quantize(dequantized, weight_format)
 
-    def _joined(self, parts: Sequence[Matrix]) -> Matrix:
-        alike = self._alike(parts)
-        if len(alike) == 1:
-            return alike[0]
-        quantized = [part for part in alike if isinstance(part, QuantizedWeight)]
+    def _concatenated(self, parts: Sequence[Matrix]) -> Matrix:
+        """Matrices joined along their outputs, in one format."""
+        matrices = self._to_one_format(parts)
+        if len(matrices) == 1:
+            return matrices[0]
+        quantized = [matrix for matrix in matrices if isinstance(matrix, QuantizedWeight)]
         if quantized:
             return join(quantized)
-        whole = [part for part in alike if isinstance(part, Tensor)]
-        shape = sum(len(part) for part in whole), *whole[0].shape[1:]
-        return torch.cat(whole, out=reserve(shape, whole[0].dtype, whole[0].device))
+        tensors = [matrix for matrix in matrices if isinstance(matrix, Tensor)]
+        shape = sum(len(tensor) for tensor in tensors), *tensors[0].shape[1:]
+        return torch.cat(tensors, out=reserve(shape, tensors[0].dtype, tensors[0].device))
 
-    def _alike(self, parts: Sequence[Matrix]) -> Sequence[Matrix]:
-        """The weights as they are, or all whole if they are not of one kind."""
+    def _to_one_format(self, parts: Sequence[Matrix]) -> Sequence[Matrix]:
+        """The matrices unchanged if they share a format, else all dequantized."""
         kinds = {
             (p.dtype, 0) if isinstance(p, Tensor) else (p.values.dtype, p.scales.ndim)
             for p in parts
@@ -264,9 +277,9 @@ class Weights:
             return tensor
         return None
 
-    def _misfit(self, problems: Sequence[str]) -> InvalidCheckpoint:
+    def _mismatch(self, problems: Sequence[str]) -> InvalidCheckpoint:
         listed = "; ".join(_summary(problems))
-        return InvalidCheckpoint(f"the weights do not fit config.json: {listed}")
+        return InvalidCheckpoint(f"the weights do not match config.json: {listed}")
 
     def _report(self, tensor: Tensor | StoredTensor | CompressedTensor) -> None:
         self._done_bytes += _num_bytes(tensor)
@@ -274,13 +287,13 @@ class Weights:
             self._progress("weights", self._done_bytes, self._all_bytes)
 
 
-def _can_be_held(
+def _is_usable(
     stored: Tensor | StoredTensor | CompressedTensor | None,
     shape: tuple[int, int],
     *,
     grouped: bool,
 ) -> TypeGuard[CompressedTensor]:
-    """Whether a weight [N, K] is stored as it can be held in 8 bits, `grouped` or by outputs."""
+    """True if a weight [N, K] is stored in 8 bits with scales that products take."""
     if not isinstance(stored, CompressedTensor) or stored.shape != shape:
         return False
     return stored.per_output or (grouped and stored.in_groups)
@@ -291,13 +304,13 @@ def _num_bytes(tensor: Tensor | StoredTensor | CompressedTensor) -> int:
 
 
 def _summary(problems: Sequence[str]) -> list[str]:
-    """The problems, of those that differ in numbers of layers alone the first few."""
+    """Problems, with only the first `MAX_LISTED` of those that differ in the layer number."""
     kinds: dict[str, list[str]] = {}
     for problem in problems:
         kinds.setdefault(re.sub(r"(?<=\.)\d+(?=\.)", "*", problem), []).append(problem)
     listed: list[str] = []
-    for alike in kinds.values():
-        listed += alike[:MOST_ALIKE]
-        if more := len(alike) - MOST_ALIKE:
-            listed += [f"and {more} more like it"] * (more > 0)
+    for same_kind in kinds.values():
+        listed += same_kind[:MAX_LISTED]
+        if (num_more := len(same_kind) - MAX_LISTED) > 0:
+            listed.append(f"and {num_more} more like it")
     return listed

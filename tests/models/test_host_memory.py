@@ -1,4 +1,4 @@
-"""Memory between steps."""
+"""Memory kept between steps, and huge pages."""
 
 import platform
 import subprocess

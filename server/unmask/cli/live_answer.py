@@ -1,4 +1,4 @@
-"""The answer as a terminal shows it: final text, then the open block as it sharpens."""
+"""Live answer of a request in a terminal: final text, then the open block."""
 
 from collections.abc import Collection
 
@@ -9,11 +9,11 @@ from unmask.types import Delta, Event, Finish, Refinement
 
 UNRESOLVED = "dim"
 RESOLVED = "bold"
-PLACEHOLDER = "·"  # where no style can tell a guess from a resolved token
+PLACEHOLDER = "·"  # unresolved token, without styles
 
 
-class Canvas:
-    """Takes the events of one request, and renders what is known of its answer."""
+class LiveAnswer:
+    """Collects the events of one request and renders its answer so far."""
 
     def __init__(self, tokenizer: Tokenizer, eos_token_ids: Collection[int]) -> None:
         self._tokenizer = tokenizer
@@ -24,26 +24,26 @@ class Canvas:
         self.finish: Finish | None = None
 
     def take(self, event: Event) -> bool:
-        """Add an event; whether there is something new to show."""
+        """Add an event; True if the rendered answer changes."""
         if isinstance(event, Refinement):
             self._open = event
             return True
         if not isinstance(event, Delta):
-            raise AssertionError("an engine in this process raises instead of failing a request")
+            raise AssertionError("an in-process engine raises instead of sending failures")
         self._token_ids += event.token_ids
         self.text += event.text
         self.finish = event.finish
         return bool(event.text) or event.finish is not None
 
     def render(self, *, styled: bool = True) -> Text:
-        """Final text plain, resolved tokens of the open block bold, guesses dim or hidden."""
+        """Final text plain, resolved tokens of the open block bold, others dim or hidden."""
         block = self._open
         if block is None or self.finish is not None or block.span[1] <= len(self._token_ids):
             return Text(self.text)
-        shown = Text(self._tokenizer.decode(self._token_ids[: block.span[0]]))
+        answer = Text(self._tokenizer.decode(self._token_ids[: block.span[0]]))
         for token in block.tokens or ():
             if token.resolved and token.token_id in self._eos:
                 break
             text = token.text if token.resolved or styled else PLACEHOLDER
-            shown.append(text, RESOLVED if token.resolved else UNRESOLVED)
-        return shown
+            answer.append(text, RESOLVED if token.resolved else UNRESOLVED)
+        return answer

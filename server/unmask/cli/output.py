@@ -1,24 +1,28 @@
-"""Log lines on stderr, for people or for collectors."""
+"""Output of commands: results on stdout; logs, progress and errors on stderr."""
 
 import json
 import logging
 import sys
 from datetime import UTC, datetime
 
+from rich.console import Console
+
 from unmask.config import LogFormat, LogLevel
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class UtcFormatter(logging.Formatter):
-    """Times in UTC, to the millisecond."""
+    """Formatter with ISO 8601 times in UTC, to the millisecond."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
-        """The time of a record in ISO 8601."""
         moment = datetime.fromtimestamp(record.created, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class TextFormatter(UtcFormatter):
-    """Time, level, logger and message on one line."""
+    """Time, level, logger and message."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
@@ -28,7 +32,6 @@ class JsonFormatter(UtcFormatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record with its traceback, if it has one."""
         entry = {
             "time": self.formatTime(record),
             "level": record.levelname.lower(),
@@ -41,11 +44,11 @@ class JsonFormatter(UtcFormatter):
 
 
 def set_up_logging(level: LogLevel, form: LogFormat) -> None:
-    """Send every logger to stderr."""
+    """Send all loggers to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # What libraries say of themselves interests only who debugs them.
+    # Log lines of libraries are noise above the debug level.
     if level != "debug":
         for name in ("httpx", "httpcore", "asyncio", "uvicorn.error"):
             logging.getLogger(name).setLevel(logging.WARNING)
