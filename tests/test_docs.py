@@ -52,7 +52,7 @@ def test_every_name_of_vllm_is_explained(tiny: LoadedModel) -> None:
 
 
 def spans() -> list[str]:
-    """What the map sets in code, but for its drawings."""
+    """Inline code of the map, outside its drawings."""
     return re.findall(r"`([^`]+)`", FENCE.sub("", MAP.read_text()))
 
 

@@ -207,7 +207,7 @@ def _configurations(
 
 
 def same_bits_alone(shape: Shape, device: torch.device) -> bool:
-    """Whether every row's result is the same when its sequence is alone."""
+    """True if every row's result is the same when its sequence is alone."""
     inputs = build(shape, device)
     together = run(shape, inputs).view(shape.rows, shape.queries, shape.heads, shape.head_dim)
     alone = replace(shape, rows=1)

@@ -15,7 +15,7 @@ SCORED_ROWS = (2048, 256, 32)
 
 
 def bits(device: torch.device, *, small: bool = False) -> Iterator[Part]:
-    """Whether results depend on company: first of all, as little time as it takes."""
+    """Check of batch invariance; it runs first, as it takes little time."""
     shapes = products.TINY if small else products.PRODUCTS
     yield Part(
         "products, alone and together",

@@ -29,7 +29,7 @@ class Shape:
 
 
 def eager(hidden: Tensor, head: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What peers do: all logits, a softmax in float32, its maximum and its entropy."""
+    """The peers' way: all logits, a softmax in float32, its maximum and its entropy."""
     probs = (hidden @ head.T).float().softmax(-1)
     confidence, token = probs.max(-1)
     return token, confidence, torch.special.entr(probs).sum(-1)

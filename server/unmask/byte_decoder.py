@@ -24,12 +24,15 @@ class ByteDecoder:
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of tokens; bytes that are no whole character become U+FFFD."""
+        return self.to_bytes(token_ids).decode("utf-8", "replace")
+
+    def to_bytes(self, token_ids: Sequence[int]) -> bytes:
+        """UTF-8 of tokens; the first and the last character may be incomplete."""
         table = self._bytes
         try:
-            content = b"".join([table[token_id] for token_id in token_ids])
+            return b"".join([table[token_id] for token_id in token_ids])
         except KeyError:
-            content = b"".join([self._bytes_of(token_id) for token_id in token_ids])
-        return content.decode("utf-8", "replace")
+            return b"".join([self._bytes_of(token_id) for token_id in token_ids])
 
     def _bytes_of(self, token_id: int) -> bytes:
         content = self._bytes.get(token_id)

@@ -1,5 +1,6 @@
 """Tokenizer with chat templates, and incremental decoding of streams."""
 
+import codecs
 import functools
 import logging
 import subprocess
@@ -21,6 +22,7 @@ from unmask.text_length import chars_per_token
 logger = logging.getLogger(__name__)
 
 REPLACEMENT = "�"
+UTF8 = codecs.getincrementaldecoder("utf-8")
 FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # every tokenizer has one of them
 MAX_DIGITS = 9  # of a token id
 MAX_PENDING = 16  # tokens without whole text; a character has four at most
@@ -85,16 +87,15 @@ class Tokenizer:
         # Subclasses may override these calls.
         is_fast = type(inner) is PreTrainedTokenizerFast
         self._backend = inner.backend_tokenizer if is_fast else None
-        # True if a text is the concatenated bytes of its tokens: decoding needs no context.
-        self.decodes_bytes = is_fast and isinstance(inner.backend_tokenizer.decoder, ByteLevel)
         if self._backend is not None:
             self._backend.no_truncation()
             self._backend.no_padding()
-        self._byte_decoder: ByteDecoder | None = None
-        if self.decodes_bytes:
+        # Where a text is the concatenated bytes of its tokens.
+        self.byte_decoder: ByteDecoder | None = None
+        if is_fast and isinstance(inner.backend_tokenizer.decoder, ByteLevel):
             added = inner.backend_tokenizer.get_added_tokens_decoder()
             special = frozenset(i for i, token in added.items() if token.special)
-            self._byte_decoder = ByteDecoder(inner.backend_tokenizer.id_to_token, special)
+            self.byte_decoder = ByteDecoder(inner.backend_tokenizer.id_to_token, special)
         self._texts: dict[int, str] = {}
         self._reserved: frozenset[int] = frozenset()
 
@@ -182,8 +183,8 @@ class Tokenizer:
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """Text of `token_ids`; bytes of incomplete characters become U+FFFD."""
         text: str
-        if self._byte_decoder is not None and skip_special_tokens:
-            return self._byte_decoder.decode(token_ids)
+        if self.byte_decoder is not None and skip_special_tokens:
+            return self.byte_decoder.decode(token_ids)
         if self._backend is not None:
             text = self._backend.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
         else:
@@ -291,13 +292,15 @@ class StreamDecoder:
         self._context: list[int] = []
         self._context_text = ""
         self._pending: list[int] = []
+        # Text that is the bytes of its tokens needs no context.
+        self._utf8 = UTF8(errors="replace") if tokenizer.byte_decoder is not None else None
 
     def push(self, token_ids: Sequence[int]) -> str:
         """Text made final by `token_ids`."""
         if not token_ids:
             return ""
-        if self._tokenizer.decodes_bytes:
-            return self._push_bytes(token_ids)
+        if self._utf8 is not None and self._tokenizer.byte_decoder is not None:
+            return self._utf8.decode(self._tokenizer.byte_decoder.to_bytes(token_ids))
         if not self._pending:
             text = self._tokenizer.decode([*self._context, *token_ids])
             fresh = text[len(self._context_text) :]
@@ -308,22 +311,11 @@ class StreamDecoder:
 
     def flush(self) -> str:
         """Text of all pending tokens, incomplete characters included."""
+        if self._utf8 is not None:
+            return self._utf8.decode(b"", final=True)
         fresh = self._text_of(self._pending)
         self._context, self._context_text, self._pending = [], "", []
         return fresh
-
-    def _push_bytes(self, token_ids: Sequence[int]) -> str:
-        """`push` for tokenizers with `decodes_bytes`, which need no context."""
-        self._pending.extend(token_ids)
-        text = self._tokenizer.decode(self._pending)
-        if not text.endswith(REPLACEMENT):
-            self._pending.clear()
-            return text
-        if len(self._pending) > MAX_PENDING and (cut := self._cut(text)) is not None:
-            text = self._tokenizer.decode(self._pending[:cut])
-            del self._pending[:cut]
-            return text
-        return ""
 
     def _push_one(self, token_id: int) -> str:
         self._pending.append(token_id)
