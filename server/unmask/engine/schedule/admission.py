@@ -1,7 +1,7 @@
 """Refuses requests that can never be served, and fills in defaults; no queue, no torch."""
 
 import os
-from dataclasses import MISSING, fields, replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +10,7 @@ from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.quotas import part_quotas, timed_quotas
 from unmask.errors import InvalidRequest, context_exceeded
+from unmask.sampling_params import PARAMETERS
 from unmask.types import (
     AUTO,
     CACHES,
@@ -118,15 +119,13 @@ def _resolve(
 def _resolved(params: SamplingParams, default: SamplingParams) -> dict[str, Any]:
     """Values of the fields that `Decoding` has of `SamplingParams`.
 
-    Each is the request's, else the checkpoint's or the server's, else the default of `Decoding`.
+    Each is the request's, else the checkpoint's or the server's, else the neutral one.
     """
     values: dict[str, Any] = {}
     for field in fields(Decoding):
-        if field.name in params.__dataclass_fields__:
-            sources = getattr(params, field.name), getattr(default, field.name)
-            chosen = next((value for value in sources if value is not None), None)
-            neutral = None if field.default is MISSING else field.default
-            values[field.name] = neutral if chosen is None else chosen
+        if (row := PARAMETERS.get(field.name)) is not None:
+            sources = getattr(params, row.name), getattr(default, row.name), row.neutral
+            values[row.name] = next((value for value in sources if value is not None), None)
     return values
 
 
