@@ -189,6 +189,7 @@ class ModelInfo:
     canvas: CanvasSchedule | None = None
     can_edit: bool = False
     caps_steps: bool = False
+    max_post_steps: int = 16  # of a block without masked positions, which may still be edited
     adapts_blocks: bool = False
 
     @property

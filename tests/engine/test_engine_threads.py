@@ -1,23 +1,29 @@
-"""Number of threads of an engine."""
+"""Numbers of threads that an engine asks for."""
 
 import pytest
 import torch
 
 from unmask.config import Config, EngineConfig
-from unmask.engine import engine as engine_module
-from unmask.engine.engine import Engine
+from unmask.engine.engine import Engine, num_cores, thread_counts
 from unmask_kernels.native.threads import get_num_threads, set_num_threads
 
 
-@pytest.mark.parametrize(("told", "of_torch", "of_kernels"), [(None, 2, 5), (3, 3, 3)])
+@pytest.mark.parametrize(
+    ("threads", "cores", "expected"),
+    [(None, 5, (2, 5)), (None, 1, (1, 1)), (3, 5, (3, 3)), (8, 2, (8, 8))],
+)
 def test_kernels_use_every_core_and_torch_half_of_them(
-    told: int | None, of_torch: int, of_kernels: int, monkeypatch: pytest.MonkeyPatch
+    threads: int | None, cores: int, expected: tuple[int, int]
 ) -> None:
-    before = torch.get_num_threads()
-    monkeypatch.setattr(engine_module, "num_cores", lambda: 5)
+    assert thread_counts(threads, cores) == expected
+
+
+@pytest.mark.parametrize("threads", [None, 3])
+def test_a_loaded_engine_has_set_them(threads: int | None) -> None:
+    expected, before = thread_counts(threads, num_cores()), torch.get_num_threads()
     try:
-        Engine.load(Config(engine=EngineConfig(threads=told)))
-        assert (torch.get_num_threads(), get_num_threads()) == (of_torch, of_kernels)
+        Engine.load(Config(engine=EngineConfig(threads=threads)))
+        assert (torch.get_num_threads(), get_num_threads()) == expected
     finally:
         torch.set_num_threads(before)
         set_num_threads(None)

@@ -7,7 +7,6 @@ import torch
 
 from tests.support.engines import make_engine, run_all
 from unmask.config import EngineConfig
-from unmask.engine.run import limits
 from unmask.engine.run.limits import count_pages, kv_dtype
 from unmask.errors import InvalidConfig
 from unmask.models.registry import LoadedModel
@@ -59,7 +58,7 @@ def test_as_much_memory_holds_twice_the_tokens_of_16_bits(tiny: LoadedModel) -> 
 def test_a_gpu_without_such_numbers_is_refused(
     tiny_on_cpu: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "capability", lambda device: 80)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     on_gpu = replace(tiny_on_cpu, device=torch.device("cuda"))
     with pytest.raises(InvalidConfig, match=r"8\.9"):
         kv_dtype(EngineConfig(kv_dtype="fp8"), on_gpu)

@@ -1,6 +1,5 @@
 """An answer depends on the request alone, and no page is lost."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 from tests.support.draws import requests, sampling
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.engine.schedule import admission
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import FinishReason, RefinementOptions, Request, SamplingParams
 
@@ -45,13 +43,12 @@ PATTERNS = {
 
 
 @pytest.fixture(scope="module", params=list(PATTERNS))
-def loaded(request: pytest.FixtureRequest, tiny_folder: str) -> Iterator[LoadedModel]:
+def loaded(request: pytest.FixtureRequest, tiny_folder: str) -> LoadedModel:
     """Tiny weights, decoded as one kind of family or another."""
     dtype, traits = PATTERNS[request.param]
     model = load_model(ModelConfig(path=str(tiny_folder), dtype=dtype), DecodingConfig())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(admission, "MAX_POST_STEPS", 3)  # random weights would edit for ever
-        yield replace(model, info=replace(model.info, **traits))
+    # Random weights would edit for ever.
+    return replace(model, info=replace(model.info, max_post_steps=3, **traits))
 
 
 def assert_same(answers: dict[str, Answer], expected: dict[str, Answer]) -> None:

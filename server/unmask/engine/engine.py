@@ -52,6 +52,14 @@ def num_cores() -> int:
     return torch.get_num_threads()
 
 
+def thread_counts(threads: int | None, cores: int) -> tuple[int, int]:
+    """Threads of torch and of the C kernels.
+
+    Torch's threads wait for each other, so a busy neighbour delays them all: half the cores.
+    """
+    return threads or max(1, cores // 2), threads or cores
+
+
 def build_info(loaded: LoadedModel) -> BuildInfo:
     """The program and its device, a GPU by its name."""
     device = loaded.device
@@ -99,9 +107,9 @@ class Engine:
         cls, config: Config, metrics: Metrics | None = None, progress: Progress | None = None
     ) -> "Engine":
         """Load the configured model; sets numbers of threads for the whole process."""
-        # Half the cores: torch's threads wait for each other, and a busy neighbour delays them all.
-        torch.set_num_threads(config.engine.threads or max(1, num_cores() // 2))
-        set_num_threads(config.engine.threads or num_cores())
+        of_torch, of_kernels = thread_counts(config.engine.threads, num_cores())
+        torch.set_num_threads(of_torch)
+        set_num_threads(of_kernels)
         with huge_pages():
             loaded = load_model(config.model, config.decoding, progress)
         if loaded.device.type == "cpu":

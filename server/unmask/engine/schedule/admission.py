@@ -25,7 +25,6 @@ from unmask.types import (
 from unmask_kernels.policies.table import BY_NAME, POLICIES
 from unmask_kernels.scoring.request_constraint import Constraint, pack_constraint
 
-MAX_POST_STEPS = 16  # of a block in which nothing is masked any more (LLaDA2.1)
 FULL_MAX_TOKENS = 1024  # with full attention, where nothing says
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
 WITH_THRESHOLD = tuple(policy.name for policy in POLICIES if policy.threshold is not None)
@@ -110,7 +109,7 @@ def _resolve(
         quotas=_quotas(policy, steps, block_len, sub_block_length, cache, model),
         block_len=block_len,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
-        max_post_steps=MAX_POST_STEPS,
+        max_post_steps=model.max_post_steps,
         constraint=_constraint(params, model),
         **resolved,
     )
