@@ -156,5 +156,8 @@ def test_a_server_may_adapt_by_default(tiny_folder: str) -> None:
 
 
 def test_a_server_of_full_attention_does_not_start_with_auto() -> None:
-    with pytest.raises(InvalidConfig, match=r"decoding\.block_length auto is for models whose"):
+    with pytest.raises(
+        InvalidConfig,
+        match=r"decoding\.block_length auto needs a model with block-causal attention",
+    ):
         load_model(ModelConfig(path=str(GOLDEN / "llada")), DecodingConfig(block_length=AUTO))

@@ -111,7 +111,7 @@ def kinds_of_each_step(engine: Engine) -> list[set[tuple[str, bool]]]:
         batch = schedule()
         if batch is not None:
             params = [span.sequence.decoding for span in batch.spans]
-            kinds.append({(p.cache, p.guidance > 0) for p in params})
+            kinds.append({(p.cache, p.cfg_scale > 0) for p in params})
         return batch
 
     engine.scheduler.schedule = watched  # type: ignore[method-assign]

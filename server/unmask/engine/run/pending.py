@@ -23,8 +23,12 @@ class SampledTokens:
 
     def on_host(self, copy: Callable[[Tensor], Tensor]) -> "SampledTokens":
         """The same with every tensor passed through `copy`."""
-        tensors = (getattr(self, field.name) for field in fields(self))
-        return SampledTokens(*(None if own is None else copy(own) for own in tensors))  # type: ignore[arg-type]
+        return SampledTokens(**{name: copy(tensor) for name, tensor in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors that there are, by their fields, which are those of `StepResult`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: tensor for name, tensor in values.items() if tensor is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,7 @@ class PendingStep:
         if self.sampled is None:
             empty = np.empty(0, np.int64)
             return StepResult(empty, empty.astype(np.float32), empty.astype(np.bool_))
-        tensors = (getattr(self.sampled, field.name) for field in fields(self.sampled))
-        return StepResult(*(None if own is None else own.numpy() for own in tensors))  # type: ignore[arg-type]
+        return StepResult(**{name: t.numpy() for name, t in self.sampled.tensors().items()})
 
 
 def _to_pinned(tensor: Tensor) -> Tensor:
