@@ -1,7 +1,7 @@
 """Schedule and apply without a model: thousands of steps whose results are made up."""
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,14 @@ from unmask.config import EngineConfig
 from unmask.engine.apply.apply import Session, apply_step
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.schedule.admission import resolve
-from unmask.engine.schedule.batch import StepBatch, StepResult
+from unmask.engine.schedule.batch import StepBatch, StepResult, build_batch
+from unmask.engine.schedule.layout import Layout
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
 from unmask.tokenizer import Tokenizer
-from unmask.types import Delta, ModelInfo, Request, SamplingParams
+from unmask.types import MAX_BLOCK_LENGTH, Delta, ModelInfo, Request, SamplingParams
 
 PAGE, VOCAB, MASK = 4, 200, 199
 TOKENIZER = Tokenizer(byte_tokenizer())
@@ -82,6 +83,7 @@ class Simulation:
         batch = self.scheduler.schedule()
         if batch is not None:
             assert_laid_out(batch, self.model)
+            assert_same_by_numpy(batch, self)
             self.num_repeats += batch.num_repeats
             self.scheduler.advance(batch)
             self.pending.append(batch)
@@ -108,6 +110,22 @@ class Simulation:
         for session, _ in applied.finished:
             self.scheduler.remove(session.sequence)
             del self.sessions[session.sequence.request.request_id]
+
+
+def assert_same_by_numpy(batch: StepBatch, simulation: Simulation) -> None:
+    """C and NumPy lay the same spans out alike."""
+    by_numpy = build_batch(
+        list(batch.spans),
+        simulation.scheduler.table,
+        PAGE,
+        attention=simulation.model.attention,
+        shift=simulation.model.shift,
+        uses_c=False,
+    )
+    for field in fields(Layout):
+        ours, theirs = getattr(batch, field.name), getattr(by_numpy, field.name)
+        assert ours.tolist() == theirs.tolist(), field.name
+        assert ours.dtype == theirs.dtype
 
 
 def assert_laid_out(batch: StepBatch, model: ModelInfo) -> None:
@@ -140,11 +158,12 @@ def assert_laid_out(batch: StepBatch, model: ModelInfo) -> None:
         assert batch.decoding.steps[denoised] == step
         assert batch.decoding.quota[denoised] == quotas[min(step, len(quotas) - 1)]
         assert batch.table_rows[denoised] == sequence.table_row
-        open_rows = set(batch.open_rows.tolist())
-        assert set(batch.scored_rows[scored].tolist()) <= open_rows
-        known = dict(zip(batch.open_rows.tolist(), batch.open_is_known.tolist(), strict=True))
-        for row in batch.scored_rows[scored].tolist():
-            assert known[row] == (opens_next or not sequence.in_flight)
+        is_known = batch.is_known[batch.scored_rows[scored]]
+        assert (is_known == (opens_next or not sequence.in_flight)).all()
+        # A block's positions have token slots of their own in the sequence's row.
+        slots = batch.token_slots[batch.scored_rows[scored]]
+        assert len(set(slots.tolist())) == len(slots)
+        assert (slots // MAX_BLOCK_LENGTH == sequence.table_row).all()
         denoised += 1
     assert len(batch.denoised) == denoised
 

@@ -1,5 +1,6 @@
 """A step gathers tokens and pages of all sequences from one table."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,15 @@ import pytest
 from tests.support.engines import make_engine, run_all
 from unmask.config import EngineConfig
 from unmask.engine.schedule.admission import resolve
-from unmask.engine.schedule.batch import StepBatch
+from unmask.engine.schedule.batch import StepBatch, build_batch
+from unmask.engine.schedule.layout import Layout
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.table import SequenceTable
 from unmask.models.registry import LoadedModel
-from unmask.types import ModelInfo, Request, SamplingParams
+from unmask.types import CanvasSchedule, ModelInfo, Request, SamplingParams
 
 PAGE, VOCAB, MASK = 4, 50, 49
 CONFIG = EngineConfig(prefix_cache=False)
@@ -114,12 +116,47 @@ def test_a_batch_has_the_rows_of_its_spans_one_after_another(
         assert (batch.scored_spans[scored] == denoised).all()
         own_rows = batch.query_starts[i] + np.array(wanted) - query.start
         assert batch.scored_rows[scored].tolist() == own_rows.tolist()
-        assert batch.open_rows[batch.scored_open[scored]].tolist() == own_rows.tolist()
         assert batch.decoding.quota[denoised] == own.decoding.quotas[0]
         assert batch.decoding["temperature"][denoised] == np.float32(own.decoding.temperature)
         assert batch.decoding["top_k"][denoised] == own.decoding.top_k
         denoised += 1
     assert len(batch.denoised) == denoised == len(sequences)
+
+
+@pytest.mark.parametrize(
+    ("model", "params"),
+    [
+        (info(), ({}, {"block_length": 4}, {"block_length": 12}, {"sub_block_length": 4})),
+        (info(shift=True), ({}, {"block_length": 4})),
+        (info(attention="full"), ({}, {"cfg_scale": 1.5}, {"cache": "dual"})),
+        (info(can_edit=True), ({"editing_threshold": 0.8}, {"policy": "margin"})),
+        (
+            info(attention="canvas", canvas=CanvasSchedule(), mask_token_id=None),
+            ({"policy": "entropy_bound"}, {"policy": "entropy_bound", "steps": 3}),
+        ),
+    ],
+)
+def test_c_and_numpy_lay_rows_out_alike(
+    model: ModelInfo, params: tuple[dict[str, Any], ...]
+) -> None:
+    sequences = [sequence(model, 3 + 3 * i, **own) for i, own in enumerate(params)]
+    scheduler, batch = schedule(model, sequences)
+    attention, shift = model.attention, model.shift
+    by_c, by_numpy = (
+        build_batch(
+            list(batch.spans),
+            scheduler.table,
+            PAGE,
+            attention=attention,
+            shift=shift,
+            uses_c=uses_c,
+        )
+        for uses_c in (True, False)
+    )
+    for field in fields(Layout):
+        ours, theirs = getattr(by_c, field.name), getattr(by_numpy, field.name)
+        assert ours.tolist() == theirs.tolist(), field.name
+        assert ours.dtype == theirs.dtype
 
 
 def test_rows_are_taken_again_by_those_who_come_later() -> None:

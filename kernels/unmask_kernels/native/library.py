@@ -6,23 +6,18 @@ environment: torch's operations run instead.
 
 import ctypes
 import functools
-import hashlib
 import logging
-import os
-import platform
-import shutil
 import subprocess
-import sys
-import tempfile
 from ctypes import CDLL
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from unmask_kernels.native.compiler import FOLDER, cache_folder, compile_to, find_compiler
+
 logger = logging.getLogger(__name__)
 
-FOLDER = Path(__file__).parent
 SOURCES = "products.c", "attention.c", "layers.c", "softmax_stats.c", "thread_pool.c"
 INSTRUCTIONS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx512f", "-mfma")}
 FORMATS = {torch.float32: (), torch.bfloat16: ("-DBF16",)}
@@ -33,7 +28,6 @@ FLAGS = (
     *("-std=gnu11", "-O3", "-fPIC", "-shared", "-pthread"),
     *("-ffp-contract=fast", "-fno-strict-aliasing", "-Wno-psabi"),
 )
-COMPILE_TIMEOUT_S = 120
 ALIGNMENT = 64  # bytes
 
 _pointer, _size, _int, _float = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
@@ -64,16 +58,13 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
 @functools.cache
 def library(dtype: torch.dtype, sources: Path = FOLDER) -> CDLL | None:
     """The kernels for a dtype, compiled if they are not in the cache; None if there are none."""
-    is_served = sys.platform.startswith("linux") and platform.machine() == "x86_64"
-    if dtype not in FORMATS or not is_served or os.environ.get("UNMASK_NATIVE", "1") == "0":
-        return None
+    compiler = find_compiler() if dtype in FORMATS else None
     instructions = INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability())
-    compiler = _compiler()
     if instructions is None or compiler is None:
         return None
     try:
-        flags = *instructions, *_format(dtype)
-        compiled = load(compile_to(cache_folder(), compiler, flags, sources))
+        flags = (*FLAGS, *instructions, *_format(dtype))
+        compiled = load(compile_to(cache_folder(), compiler, flags, SOURCES, sources))
     except (OSError, subprocess.SubprocessError) as error:
         message = getattr(error, "stderr", None) or str(error)
         logger.warning("C kernels do not compile, torch is slower: %s: %s", compiler, message)
@@ -105,32 +96,6 @@ def load(file: Path) -> CDLL:
     return compiled
 
 
-def compile_to(
-    folder: Path, compiler: str, instructions: tuple[str, ...], sources: Path = FOLDER
-) -> Path:
-    """The library in a folder, compiled from `sources` if it is not there yet.
-
-    Raises `OSError` and `subprocess.SubprocessError`.
-    """
-    flags = [*FLAGS, *instructions]
-    text = b"".join(path.read_bytes() for path in sorted(sources.glob("*.[ch]")))
-    key = hashlib.sha256(text + "\0".join((compiler, *flags)).encode()).hexdigest()[:16]
-    file = folder / f"kernels-{key}.so"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:  # others may compile it too
-            output = Path(scratch) / file.name
-            subprocess.run(
-                [compiler, *flags, "-o", str(output), *(str(sources / name) for name in SOURCES)],
-                check=True,
-                capture_output=True,
-                text=True,
-                timeout=COMPILE_TIMEOUT_S,
-            )
-            output.replace(file)
-    return file
-
-
 def multiplies(native: CDLL, dtype: torch.dtype) -> bool:
     """True if a product by compiled kernels equals torch's."""
     rows, outputs, inputs = 35, 37, 96
@@ -148,19 +113,9 @@ def multiplies(native: CDLL, dtype: torch.dtype) -> bool:
     return torch.equal(out, (x.float() @ weight.float().T).to(dtype))
 
 
-def cache_folder() -> Path:
-    """Folder of compiled kernels: `unmask` in `XDG_CACHE_HOME`, or in `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unmask"
-
-
 def _format(dtype: torch.dtype) -> tuple[str, ...]:
     if dtype is torch.bfloat16 and torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx():
         return (*FORMATS[dtype], *TILES)
     if dtype is torch.bfloat16 and torch.cpu._is_avx512_bf16_supported():
         return (*FORMATS[dtype], *PAIRS)
     return FORMATS[dtype]
-
-
-def _compiler() -> str | None:
-    names = (os.environ.get("CC"), "gcc", "cc", "clang")
-    return next((path for name in names if name and (path := shutil.which(name))), None)

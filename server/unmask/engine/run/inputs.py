@@ -13,7 +13,6 @@ from torch import Tensor
 
 from unmask.engine.run.staging import Array, Staging
 from unmask.engine.schedule.batch import StepBatch
-from unmask.engine.schedule.query_range import IntArray
 from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.policies.ops import Rules
 from unmask_kernels.policies.table import POLICIES, Policy
@@ -36,28 +35,15 @@ class RowInputs:
     is_known: Tensor  # [T] bool
 
     @classmethod
-    def from_batch(cls, batch: StepBatch, dummy_slot: int) -> "RowInputs":
+    def from_batch(cls, batch: StepBatch) -> "RowInputs":
         """The rows of a batch, on the host."""
-        return cls.from_open_rows(
-            batch, batch.open_rows, batch.open_slots, batch.open_is_known, dummy_slot
+        return cls(
+            torch.from_numpy(batch.token_ids),
+            torch.from_numpy(batch.positions),
+            torch.from_numpy(batch.slots),
+            torch.from_numpy(batch.token_slots),
+            torch.from_numpy(batch.is_known),
         )
-
-    @classmethod
-    def from_open_rows(
-        cls,
-        batch: StepBatch,
-        rows: IntArray,
-        slots: IntArray,
-        is_known: bool | Array,
-        dummy_slot: int,
-    ) -> "RowInputs":
-        """The rows of a batch, on the host, of which `rows` have slots among the open tokens."""
-        token_slots = np.full(batch.num_tokens, dummy_slot)
-        token_slots[rows] = slots
-        known = np.ones(batch.num_tokens, np.bool_)
-        known[rows] = is_known
-        arrays = batch.token_ids, batch.positions, batch.slots, token_slots, known
-        return cls(*map(torch.from_numpy, arrays))
 
     def to_device(self, staging: Staging) -> "RowInputs":
         """The same on the device, brought in one copy."""
@@ -124,7 +110,7 @@ class SamplingInputs:
         owner = spans.take(drawn) if len(drawn) else drawn
         return {
             "hidden_rows": batch.hidden_rows,
-            "token_slots": batch.open_slots.take(batch.scored_open),
+            "token_slots": batch.token_slots.take(batch.scored_rows),
             "spans": spans,
             "drawn_rows": drawn,
             "temperature": decoding["temperature"].take(owner),

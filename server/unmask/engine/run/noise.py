@@ -159,7 +159,7 @@ def noise_arrays(
 
     return {
         "canvas_rows": padded(batch.scored_rows, num_rows or batch.num_tokens, size * length),
-        "rows": padded(batch.open_slots[::length] // MAX_BLOCK_LENGTH, canvases.dummy_row),
+        "rows": padded(batch.table_rows, canvases.dummy_row),
         "starts": padded(batch.scored_positions[::length], 0),
         "seeds": padded(d["seed"], 0),
         "steps": padded(steps, 0),
@@ -187,19 +187,18 @@ def row_inputs(batch: StepBatch, canvases: Canvases) -> RowInputs:
     A canvas that begins while the last step of the one before is out needs that one's final tokens,
     which are its draft.
     """
-    rows, slots = [batch.open_rows], [batch.open_slots]
+    token_slots, is_known = (
+        batch.token_slots.copy(),
+        batch.token_slots == dummy_slot(canvases.open_tokens),
+    )
     for i, span in enumerate(batch.spans):
         if span.block_start > span.sequence.block_start:
-            count = span.block_start - span.query.start
-            rows.append(np.arange(count) + batch.query_starts[i])
-            slots.append(np.arange(count) + span.row * MAX_BLOCK_LENGTH + canvases.length)
-    return RowInputs.from_open_rows(
-        batch,
-        np.concatenate(rows),
-        np.concatenate(slots),
-        False,
-        dummy_slot(canvases.open_tokens),
-    )
+            first, count = batch.query_starts[i], span.block_start - span.query.start
+            draft = span.row * MAX_BLOCK_LENGTH + canvases.length
+            token_slots[first : first + count] = np.arange(count) + draft
+            is_known[first : first + count] = False
+    rows = batch.token_ids, batch.positions, batch.slots, token_slots, is_known
+    return RowInputs(*map(torch.from_numpy, rows))
 
 
 def begin(canvases: Canvases, step: NoiseInputs, vocab_size: int) -> None:

@@ -12,7 +12,7 @@ from unmask.engine.run.device import DeviceModel
 from unmask.engine.run.graphs.forward import ForwardGraphs, capture_forward
 from unmask.engine.run.graphs.recorder import Recorder, cuda_recorder
 from unmask.engine.run.graphs.sampling import SamplingGraphs, capture_sampling
-from unmask.engine.run.inputs import RowInputs, SamplingInputs, SamplingOptions, dummy_slot
+from unmask.engine.run.inputs import RowInputs, SamplingInputs, SamplingOptions
 from unmask.engine.run.pending import PendingStep, SampledTokens
 from unmask.engine.run.sampling import sample
 from unmask.engine.run.staging import on_host
@@ -81,7 +81,7 @@ class MaskRunner:
     def launch(self, batch: StepBatch) -> PendingStep:
         """One forward pass over a batch, and the tokens that it samples."""
         started_s = time.monotonic()
-        rows = RowInputs.from_batch(batch, dummy_slot(self.open_tokens))
+        rows = RowInputs.from_batch(batch)
         is_replayed = self._replay_forward(batch, rows)
         if is_replayed:
             pending = self._replay_sampling(batch, started_s)

@@ -17,20 +17,16 @@ def active_rows(batch: StepBatch) -> StepBatch:
             kept[batch.query_starts[i] : batch.query_starts[i + 1]] = span.query.active
     before = np.concatenate(([0], kept.cumsum()))
     assert kept[batch.hidden_rows].all(), "rows that are read are computed"
-    is_open = kept[batch.open_rows]
-    open_before = np.concatenate(([0], is_open.cumsum()))
-    assert not len(batch.guided), "blocks that see only those before them have no guidance"
+    assert not len(batch.guided), "blocks that see only those before them have no CFG"
     return replace(
         batch,
         token_ids=batch.token_ids[kept],
         positions=batch.positions[kept],
         slots=batch.slots[kept],
         horizons=batch.horizons[kept],
-        query_starts=before[batch.query_starts].tolist(),
+        token_slots=batch.token_slots[kept],
+        is_known=batch.is_known[kept],
+        query_starts=before[batch.query_starts],
         scored_rows=before[batch.scored_rows],
         hidden_rows=before[batch.hidden_rows],
-        open_rows=before[batch.open_rows[is_open]],
-        open_slots=batch.open_slots[is_open],
-        open_is_known=batch.open_is_known[is_open],
-        scored_open=open_before[batch.scored_open],
     )

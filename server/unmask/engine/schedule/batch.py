@@ -1,15 +1,16 @@
 """Rows of a step and their results: plain arrays, no torch."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
 from unmask.engine.schedule.decoding import Columns
-from unmask.engine.schedule.query_range import BoolArray, IntArray, Ranges
+from unmask.engine.schedule.layout import NEVER, Layout, SpanFlags, lay_out
+from unmask.engine.schedule.query_range import BoolArray, IntArray
 from unmask.engine.schedule.span import Bounds, Span
 from unmask.engine.schedule.table import FloatArray, SequenceTable
-from unmask.types import MAX_BLOCK_LENGTH, AttentionPattern
+from unmask.types import AttentionPattern
 from unmask_kernels.scoring.request_constraint import Constraint
 
 
@@ -52,30 +53,15 @@ class DecodingArrays:
 
 
 @dataclass(frozen=True, slots=True)
-class StepBatch:
+class StepBatch(Layout):
     """T query tokens of S spans, one span after another, and M scored positions of B spans."""
 
     spans: tuple[Span, ...]  # S
     num_repeats: int  # of the first spans, which are their sequences' last ones once more
     denoised: tuple[Span, ...]  # B
     table_rows: IntArray  # [B]
-    token_ids: IntArray  # [T]
-    positions: IntArray  # [T]
-    slots: IntArray  # [T] of the KV cache
-    horizons: IntArray  # [T]
     anchors: IntArray | None  # [T] where windows are counted from, for canvases of noise
-    query_starts: list[int]  # S + 1
-    pages: IntArray  # [P]
-    page_starts: list[int]  # S + 1
-    scored_positions: IntArray  # [M]
-    scored_rows: IntArray  # [M] indices into T
     hidden_rows: IntArray  # [M] indices into T: rows whose logits are about the scored positions
-    scored_spans: IntArray  # [M] indices into B
-    scored_starts: IntArray  # [B + 1] where each one's of M begin, and the last one's end
-    open_rows: IntArray  # [R] indices into T of open blocks, masked or not
-    open_slots: IntArray  # [R] in the device's open tokens [rows, MAX_BLOCK_LENGTH], laid flat
-    open_is_known: BoolArray  # [R] whether `token_ids` has the result of every step
-    scored_open: IntArray  # [M] indices into R
     guided: IntArray  # [G] indices into M
     guiding_rows: IntArray  # [G] indices into T: `hidden_rows` of the same without the prompt
     decoding: DecodingArrays
@@ -106,184 +92,73 @@ def build_batch(
     attention: AttentionPattern = "block_causal",
     shift: bool = False,
     num_repeats: int = 0,
+    uses_c: bool = True,
 ) -> StepBatch:
     """Lay spans out as flat arrays; every span's pages must already cover its horizon.
 
     `table.bounds` must have the bounds of every span with a prompt. With `shift`, the logits of a
-    position are about the one after it.
+    position are about the one after it. `uses_c` is False to have NumPy lay rows out in any case.
     """
-    bounds = _bounds(spans, table)
-    lengths = bounds.end - bounds.start
-    rows = Ranges.from_lengths(bounds.start, lengths)
-    first_rows = rows.starts[:-1] - bounds.start  # row of a position, less the position
-    pages = _pages(bounds, table, page_size)
+    numbers = _bounds(spans, table)
+    bounds = Bounds.from_numbers(numbers)
     is_denoised = (bounds.scored_end > bounds.scored_start) & (bounds.without_prompt == 0)
     which = is_denoised.nonzero()[0]
     denoised = [spans[i] for i in which.tolist()]
     decoding = _decoding_arrays(denoised, bounds, which, table)
-    scored = _scored(denoised, bounds, which, decoding, table)
-    scored_rows = scored.numbers + first_rows[which].take(scored.owner)
-    hidden_rows = scored_rows - 1 if shift else scored_rows
-    opened = (bounds.open_end > bounds.open_start).nonzero()[0]
-    open_start = bounds.open_start[opened]
-    blocks = Ranges.from_lengths(open_start, bounds.open_end[opened] - open_start)
-    first_open = (blocks.starts[:-1] - open_start)[np.searchsorted(opened, which)]
-    # The branch without the prompt comes right after the other and is as long.
-    is_guided = np.append(bounds.without_prompt[1:], 0)[which] > 0
-    guided = is_guided.take(scored.owner).nonzero()[0] if is_guided.any() else which[:0]
+    flags = _flags(spans, which, decoding)
+    layout = lay_out(numbers, flags, table, page_size, attention, uses_c=uses_c)
+    _mask_prompts(spans, bounds, layout)
+    hidden_rows = layout.scored_rows - 1 if shift else layout.scored_rows
+    guided = guiding_rows = which[:0]
+    if bounds.without_prompt.any():
+        # The branch without the prompt comes right after the other and is as long.
+        is_guided = np.append(bounds.without_prompt[1:], 0)[which] > 0
+        guided = is_guided.take(layout.scored_spans).nonzero()[0]
+        lengths = (bounds.end - bounds.start)[which]
+        guiding_rows = hidden_rows[guided] + lengths.take(layout.scored_spans[guided])
     return StepBatch(
+        **{field.name: getattr(layout, field.name) for field in fields(Layout)},
         spans=tuple(spans),
         num_repeats=num_repeats,
         denoised=tuple(denoised),
         table_rows=bounds.row[which],
-        token_ids=_token_ids(spans, bounds, rows, table),
-        positions=rows.numbers,
-        slots=_slots(rows, pages, page_size),
-        horizons=_horizons(attention, bounds, rows, table),
-        anchors=_anchors(bounds, rows) if attention == "canvas" else None,
-        query_starts=rows.starts.tolist(),
-        pages=pages.numbers,
-        page_starts=pages.starts.tolist(),
-        scored_positions=scored.numbers,
-        scored_rows=scored_rows,
+        anchors=_anchors(bounds, layout) if attention == "canvas" else None,
         hidden_rows=hidden_rows,
-        scored_spans=scored.owner,
-        scored_starts=scored.starts,
-        open_rows=blocks.numbers + first_rows[opened].take(blocks.owner),
-        open_slots=_open_slots(attention, blocks, open_start, bounds.row[opened], table),
-        open_is_known=_is_known(blocks, bounds, opened, spans),
-        scored_open=scored.numbers + first_open.take(scored.owner),
         guided=guided,
-        guiding_rows=hidden_rows[guided] + lengths[which].take(scored.owner[guided]),
+        guiding_rows=guiding_rows,
         decoding=decoding,
     )
 
 
-def _bounds(spans: list[Span], table: SequenceTable) -> Bounds:
+def _bounds(spans: list[Span], table: SequenceTable) -> IntArray:
+    """`Span.bounds` of all spans, [S, 10]."""
     numbers = table.bounds[[span.row for span in spans]]
     for i, span in enumerate(spans):
         if span.without_prompt:
             numbers[i] = span.bounds
-    return Bounds.from_numbers(numbers)
+    return numbers
 
 
-def _is_known(blocks: Ranges, bounds: Bounds, opened: IntArray, spans: list[Span]) -> BoolArray:
-    """True for positions of open blocks whose tokens the host knows.
-
-    Those of a block that is in flight are on the device; the next one begins as masks.
-    """
-    opens_next = bounds.opens_next[opened] > 0
-    in_flight = np.array([spans[i].sequence.in_flight > 0 for i in opened.tolist()], np.bool_)
-    if not opens_next.any():
-        return np.asarray((~in_flight).take(blocks.owner))
-    never = np.iinfo(np.int64).max
-    start = np.where(opens_next, bounds.scored_start[opened], np.where(in_flight, never, 0))
-    return np.asarray(blocks.numbers >= start.take(blocks.owner))
+def _flags(spans: list[Span], which: IntArray, decoding: DecodingArrays) -> SpanFlags:
+    in_flight = np.array([span.sequence.in_flight > 0 for span in spans], np.bool_)
+    edits_from = np.full(len(spans), NEVER)
+    edits = decoding.edits
+    for i in which[edits].tolist() if edits.any() else ():
+        edits_from[i] = spans[i].sequence.num_prompt
+    return SpanFlags(in_flight, edits_from)
 
 
-def _open_slots(
-    attention: AttentionPattern,
-    blocks: Ranges,
-    starts: IntArray,
-    rows: IntArray,
-    table: SequenceTable,
-) -> IntArray:
-    """Slots of open blocks in the device's open tokens [rows, MAX_BLOCK_LENGTH], laid flat.
-
-    Where attention is block-causal a block and the next one have different slots, if there are as
-    many: blocks begin at multiples of their length.
-    """
-    if attention != "block_causal":
-        return blocks.numbers + (rows * MAX_BLOCK_LENGTH - starts).take(blocks.owner)
-    block_len = table.parameters["block_len"][rows]
-    cycle = np.where(2 * block_len <= MAX_BLOCK_LENGTH, 2 * block_len, block_len)
-    # A division by an array takes longer than all other operations here.
-    if _are_powers_of_two(cycle):
-        slots: IntArray = blocks.numbers & (cycle - 1).take(blocks.owner)
-    else:
-        slots = blocks.numbers % cycle.take(blocks.owner)
-    slots += (rows * MAX_BLOCK_LENGTH).take(blocks.owner)
-    return slots
-
-
-def _are_powers_of_two(numbers: IntArray) -> bool:
-    return not (numbers & (numbers - 1)).any()
-
-
-def _token_ids(spans: list[Span], bounds: Bounds, rows: Ranges, table: SequenceTable) -> IntArray:
-    """Token ids [T]; a branch without the prompt has masks in its place."""
-    offsets = table.flat(bounds.row).take(rows.owner)
-    token_ids = table.tokens.reshape(-1).take(np.add(offsets, rows.numbers, out=offsets))
+def _mask_prompts(spans: list[Span], bounds: Bounds, layout: Layout) -> None:
+    """Mask the prompt in branches without it."""
     for i in bounds.without_prompt.nonzero()[0].tolist():
         masked = spans[i].sequence.tokens_without_prompt(spans[i].query)
-        token_ids[rows.starts[i] : rows.starts[i + 1]] = masked
-    return token_ids
+        layout.token_ids[layout.query_starts[i] : layout.query_starts[i + 1]] = masked
 
 
-def _pages(bounds: Bounds, table: SequenceTable, page_size: int) -> Ranges:
-    """Pages up to each span's horizon; a branch without the prompt has the second half of them."""
-    count = -(-bounds.horizon // page_size)
-    first = bounds.row * table.pages.shape[1] + count * bounds.without_prompt
-    offsets = Ranges.from_lengths(first, count)
-    return replace(offsets, numbers=table.pages.reshape(-1).take(offsets.numbers))
-
-
-def _slots(rows: Ranges, pages: Ranges, page_size: int) -> IntArray:
-    """Slots of the KV cache that rows write to."""
-    index, offset = np.divmod(rows.numbers, page_size)
-    index += pages.starts.take(rows.owner)
-    slots: IntArray = pages.numbers.take(index)
-    slots *= page_size
-    slots += offset
-    return slots
-
-
-def _scored(
-    denoised: list[Span],
-    bounds: Bounds,
-    which: IntArray,
-    decoding: DecodingArrays,
-    table: SequenceTable,
-) -> Ranges:
-    """Positions that may change: masked ones, and answers that may be edited."""
-    first = bounds.scored_start[which]
-    scored = Ranges.from_lengths(first, bounds.scored_end[which] - first)
-    offsets = table.flat(bounds.row[which]).take(scored.owner)
-    offsets += scored.numbers
-    may_change = table.masked.reshape(-1).take(offsets)
-    edits = decoding.edits
-    if edits.any():
-        num_prompt = np.array([span.sequence.num_prompt for span in denoised])
-        is_answer = scored.numbers >= num_prompt[scored.owner]
-        may_change |= edits[scored.owner] & is_answer
-    chosen = may_change.nonzero()[0]
-    starts = np.searchsorted(chosen, scored.starts)
-    return Ranges(scored.owner.take(chosen), scored.numbers.take(chosen), starts)
-
-
-def _horizons(
-    attention: AttentionPattern, bounds: Bounds, rows: Ranges, table: SequenceTable
-) -> IntArray:
-    """End of the keys that each query sees: of its block, of everything, or its own position."""
-    limits = bounds.horizon.take(rows.owner)
-    if attention == "full":
-        return limits
-    if attention == "canvas":
-        return np.where(rows.numbers < bounds.open_start.take(rows.owner), rows.numbers + 1, limits)
-    block_len = table.parameters["block_len"][bounds.row]
-    if _are_powers_of_two(block_len):
-        ends: IntArray = (block_len - 1).take(rows.owner)
-        ends |= rows.numbers
-        ends += 1
-    else:
-        lengths = block_len.take(rows.owner)
-        ends = (rows.numbers // lengths + 1) * lengths
-    return np.minimum(ends, limits, out=ends)
-
-
-def _anchors(bounds: Bounds, rows: Ranges) -> IntArray:
+def _anchors(bounds: Bounds, layout: Layout) -> IntArray:
     """A committed token's own position, and for all tokens of a canvas its first."""
-    return np.minimum(rows.numbers, bounds.open_start.take(rows.owner))
+    opened = bounds.open_start.repeat(bounds.end - bounds.start)
+    return np.minimum(layout.positions, opened)
 
 
 def _decoding_arrays(

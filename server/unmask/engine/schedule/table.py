@@ -9,6 +9,7 @@ from unmask.engine.schedule.decoding import COLUMNS, Columns
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 from unmask.engine.schedule.sequence import Sequence
 from unmask.types import MAX_BLOCK_LENGTH
+from unmask_kernels.native.layout import pointer
 
 FloatArray = npt.NDArray[np.float32]
 NUM_BOUNDS = 10  # of a span
@@ -32,6 +33,7 @@ class SequenceTable:
         self.has_refinements: BoolArray = np.zeros(num_rows, np.bool_)
         # True if a step's result gives a row tokens and nothing else.
         self.is_plain: BoolArray = np.zeros(num_rows, np.bool_)
+        self.addresses = tuple(map(pointer, (self.tokens, self.masked, self.pages)))
         self._free = list(range(num_rows))
 
     @classmethod
@@ -90,6 +92,11 @@ class SequenceTable:
         self._free.append(sequence.table_row)
         sequence.tokens, sequence.masked = sequence.tokens.copy(), sequence.masked.copy()
         sequence.table_row = None
+
+    @property
+    def dummy_slot(self) -> int:
+        """Slot of the device's open tokens that rows of no open block share: the last one."""
+        return (len(self.tokens) + 1) * MAX_BLOCK_LENGTH - 1
 
     def flat(self, rows: IntArray) -> IntArray:
         """Offsets of the first positions of `rows` in `tokens` and `masked`, laid flat."""

@@ -1,0 +1,213 @@
+"""Rows of a step, laid out span after span: by C where there is a compiler, else by NumPy."""
+
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+import numpy as np
+
+from unmask.engine.schedule.query_range import BoolArray, IntArray, Ranges
+from unmask.engine.schedule.span import Bounds
+from unmask.engine.schedule.table import SequenceTable
+from unmask.types import MAX_BLOCK_LENGTH, AttentionPattern
+from unmask_kernels.native.layout import (
+    ATTENTION,
+    Rows,
+    Step,
+    lay_out_function,
+    pointer,
+)
+
+NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """T rows, P pages and M scored positions of S spans, of which B are denoised.
+
+    Token ids are those of the table, whatever a branch without the prompt has.
+    """
+
+    is_known: BoolArray  # [T] False where the token is on the device only
+    token_ids: IntArray  # [T]
+    positions: IntArray  # [T]
+    slots: IntArray  # [T] of the KV cache
+    horizons: IntArray  # [T]
+    token_slots: IntArray  # [T] of the open tokens; the dummy slot for rows of no open block
+    query_starts: IntArray  # [S + 1]
+    page_starts: IntArray  # [S + 1]
+    scored_starts: IntArray  # [B + 1]
+    pages: IntArray  # [P]
+    scored_positions: IntArray  # [M]
+    scored_rows: IntArray  # [M] indices into T
+    scored_spans: IntArray  # [M] indices into B
+
+
+@dataclass(frozen=True, slots=True)
+class SpanFlags:
+    """Facts of S spans beside their bounds."""
+
+    in_flight: BoolArray  # [S] True if a run of the open block is not applied yet
+    edits_from: IntArray  # [S] first position that may be edited; `NEVER` for none
+
+
+def lay_out(
+    bounds: IntArray,
+    flags: SpanFlags,
+    table: SequenceTable,
+    page_size: int,
+    attention: AttentionPattern,
+    *,
+    uses_c: bool = True,
+) -> Layout:
+    """The rows of spans with `bounds` [S, 10], the numbers of `Bounds`."""
+    function = lay_out_function() if uses_c else None
+    if function is None:
+        numbers = Bounds.from_numbers(bounds)
+        return _lay_out_by_numpy(numbers, flags, table, page_size, attention)
+    num_rows, num_scored = (bounds[:, (1, 4)] - bounds[:, (0, 3)]).sum(0).tolist()
+    num_pages = int((-(-bounds[:, 2] // page_size)).sum())
+    num_spans = len(bounds)
+    # One piece of memory: it and its address are asked for once.
+    counts = (*(num_rows,) * 5, *(num_spans + 1,) * 3, num_pages, *(num_scored,) * 3)
+    ends = list(accumulate(counts))
+    memory, is_known = np.empty(ends[-1], np.int64), np.empty(num_rows, np.bool_)
+    parts = [memory[end - count : end] for count, end in zip(counts, ends, strict=True)]
+    start = pointer(memory)
+    block_len = np.ascontiguousarray(table.parameters["block_len"][bounds[:, 7]])
+    step = Step(
+        *map(pointer, (bounds, block_len, flags.edits_from, flags.in_flight)),
+        *table.addresses,
+        num_spans,
+        table.tokens.shape[1],
+        table.pages.shape[1],
+        page_size,
+        MAX_BLOCK_LENGTH,
+        table.dummy_slot,
+        ATTENTION[attention],
+    )
+    addresses = [start + 8 * (end - count) for count, end in zip(counts, ends, strict=True)]
+    count = function(step, Rows(pointer(is_known), *addresses))
+    num_denoised = np.count_nonzero((bounds[:, 4] > bounds[:, 3]) & (bounds[:, 9] == 0))
+    token_ids, positions, slots, horizons, token_slots, *rest = parts
+    query_starts, page_starts, scored_starts, pages, *scored = rest
+    scored_positions, scored_rows, scored_spans = (part[:count] for part in scored)
+    return Layout(
+        is_known,
+        token_ids,
+        positions,
+        slots,
+        horizons,
+        token_slots,
+        query_starts,
+        page_starts,
+        scored_starts[: num_denoised + 1],
+        pages,
+        scored_positions,
+        scored_rows,
+        scored_spans,
+    )
+
+
+def _lay_out_by_numpy(
+    bounds: Bounds,
+    flags: SpanFlags,
+    table: SequenceTable,
+    page_size: int,
+    attention: AttentionPattern,
+) -> Layout:
+    rows = Ranges.from_lengths(bounds.start, bounds.end - bounds.start)
+    first_rows = rows.starts[:-1] - bounds.start  # row of a position, less the position
+    pages = _pages(bounds, table, page_size)
+    which = ((bounds.scored_end > bounds.scored_start) & (bounds.without_prompt == 0)).nonzero()[0]
+    scored = _scored(bounds, which, flags, table)
+    token_slots, is_known = _open_rows(bounds, rows, first_rows, flags, table, attention)
+    offsets = table.flat(bounds.row).take(rows.owner) + rows.numbers
+    return Layout(
+        is_known,
+        table.tokens.reshape(-1).take(offsets),
+        rows.numbers,
+        _slots(rows, pages, page_size),
+        _horizons(attention, bounds, rows, table),
+        token_slots,
+        rows.starts,
+        pages.starts,
+        scored.starts,
+        pages.numbers,
+        scored.numbers,
+        scored.numbers + first_rows[which].take(scored.owner),
+        scored.owner,
+    )
+
+
+def _open_rows(
+    bounds: Bounds,
+    rows: Ranges,
+    first_rows: IntArray,
+    flags: SpanFlags,
+    table: SequenceTable,
+    attention: AttentionPattern,
+) -> tuple[IntArray, BoolArray]:
+    """Slots [T] in the device's open tokens, and whether the host knows the tokens [T].
+
+    Where attention is block-causal a block and the next one have different slots, if there are as
+    many: blocks begin at multiples of their length.
+    """
+    token_slots = np.full(len(rows.numbers), table.dummy_slot)
+    is_known = np.ones(len(rows.numbers), np.bool_)
+    blocks = Ranges.from_lengths(bounds.open_start, bounds.open_end - bounds.open_start)
+    if attention == "block_causal":
+        block_len = table.parameters["block_len"][bounds.row]
+        cycle = np.where(2 * block_len <= MAX_BLOCK_LENGTH, 2 * block_len, block_len)
+        offsets = blocks.numbers % cycle.take(blocks.owner)
+    else:
+        offsets = blocks.numbers - bounds.open_start.take(blocks.owner)
+    open_rows = blocks.numbers + first_rows.take(blocks.owner)
+    token_slots[open_rows] = offsets + (bounds.row * MAX_BLOCK_LENGTH).take(blocks.owner)
+    # The next block, which begins as masks, is known.
+    known_from = np.where(flags.in_flight, bounds.open_end, bounds.open_start)
+    known_from = np.where(bounds.opens_next > 0, bounds.scored_start, known_from)
+    is_known[open_rows] = blocks.numbers >= known_from.take(blocks.owner)
+    return token_slots, is_known
+
+
+def _pages(bounds: Bounds, table: SequenceTable, page_size: int) -> Ranges:
+    """Pages up to each span's horizon; a branch without the prompt has the second half of them."""
+    count = -(-bounds.horizon // page_size)
+    first = bounds.row * table.pages.shape[1] + count * bounds.without_prompt
+    offsets = Ranges.from_lengths(first, count)
+    return replace(offsets, numbers=table.pages.reshape(-1).take(offsets.numbers))
+
+
+def _slots(rows: Ranges, pages: Ranges, page_size: int) -> IntArray:
+    """Slots of the KV cache that rows write to."""
+    index, offset = np.divmod(rows.numbers, page_size)
+    page = pages.numbers.take(index + pages.starts.take(rows.owner))
+    slots: IntArray = page * page_size + offset
+    return slots
+
+
+def _scored(bounds: Bounds, which: IntArray, flags: SpanFlags, table: SequenceTable) -> Ranges:
+    """Positions that may change: masked ones, and answers that may be edited."""
+    first = bounds.scored_start[which]
+    scored = Ranges.from_lengths(first, bounds.scored_end[which] - first)
+    offsets = table.flat(bounds.row[which]).take(scored.owner) + scored.numbers
+    may_change = table.masked.reshape(-1).take(offsets)
+    may_change |= scored.numbers >= flags.edits_from[which].take(scored.owner)
+    chosen = may_change.nonzero()[0]
+    starts = np.searchsorted(chosen, scored.starts)
+    return Ranges(scored.owner.take(chosen), scored.numbers.take(chosen), starts)
+
+
+def _horizons(
+    attention: AttentionPattern, bounds: Bounds, rows: Ranges, table: SequenceTable
+) -> IntArray:
+    """End of the keys that each query sees: of its block, of everything, or its own position."""
+    limits = bounds.horizon.take(rows.owner)
+    if attention == "full":
+        return limits
+    if attention == "canvas":
+        opened = bounds.open_start.take(rows.owner)
+        return np.where(rows.numbers < opened, rows.numbers + 1, limits)
+    lengths = table.parameters["block_len"][bounds.row].take(rows.owner)
+    ends: IntArray = (rows.numbers // lengths + 1) * lengths
+    return np.minimum(ends, limits)
