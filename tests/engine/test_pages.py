@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from unmask.config import EngineConfig
-from unmask.engine.schedule.pages import PagePool, page_hash, page_size_of, root_hash
+from unmask.engine.schedule.pages import PagePool, hash_page, page_size_of, root_hash
 
 
 def key(*tokens: int, previous: bytes | None = None) -> bytes:
-    return page_hash(previous or root_hash(4), np.array(tokens, np.int64))
+    return hash_page(previous or root_hash(4), np.array(tokens, np.int64))
 
 
 def test_a_page_has_as_many_tokens_as_suit_the_device_unless_it_is_told() -> None:

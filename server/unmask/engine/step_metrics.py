@@ -38,8 +38,8 @@ def record_step(metrics: Metrics, batch: StepBatch, elapsed_s: float) -> None:
 def record_progress(metrics: Metrics, applied: Applied) -> None:
     """Count what a result made of the sequences' blocks."""
     for session in applied.started:
-        if session.sequence.first_token_s is not None:
-            metrics.first_token_s.observe(session.sequence.first_token_s)
+        assert session.sequence.first_token_s is not None, "it was noted before"
+        metrics.first_token_s.observe(session.sequence.first_token_s)
     for steps in applied.block_steps:
         metrics.steps_per_block.observe(steps)
     metrics.inter_token_s.observe(applied.gaps_s)

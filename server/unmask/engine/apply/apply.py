@@ -149,9 +149,8 @@ def _commit(
     offsets = table.flat(batch.table_rows)[owner] + batch.scored_positions[rows]
     tokens, masked = table.tokens.reshape(-1), table.masked.reshape(-1)
     takes = masked[offsets]  # where steps overlap, the last one may have resolved it
-    edits = batch.decoding.edits
-    if edits.any():
-        takes |= edits[owner]
+    if batch.decoding.edits is not None:
+        takes |= batch.decoding.edits[owner]
     if len(live) < len(batch.denoised):
         is_live = np.zeros(len(batch.denoised), np.bool_)
         is_live[live] = True

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.engine.run.staging import Array, Staging
-from unmask.engine.schedule.batch import StepBatch
+from unmask.engine.schedule.batch import DecodingArrays, StepBatch
 from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.policies.ops import Rules
 from unmask_kernels.policies.table import POLICIES, Policy
@@ -93,7 +93,7 @@ class SamplingInputs:
     quota: Tensor  # [B] int64, the fewest positions to fill
     threshold: Tensor  # [B] float32, the policy's own number
     editing_threshold: Tensor  # [B] float32
-    starts: Tensor  # [B] or [B + 1] int64, where the rows of each block begin
+    starts: Tensor  # [B + 1] int64, where the rows of each block begin; a graph has padding blocks
 
     @staticmethod
     def arrays(batch: StepBatch, *, all_draw: bool | None = None) -> dict[str, Array]:
@@ -170,7 +170,7 @@ class SamplingOptions:
             or decoding.constraints is not None
             or decoding.num_top
             or decoding["eos_last"].any()
-            or (decoding.draws & decoding.truncates(vocab_size)).any()
+            or _truncates(decoding, vocab_size)
         )
 
     @classmethod
@@ -188,7 +188,7 @@ class SamplingOptions:
         occurring = frozenset(POLICIES[code] for code in set(decoding["policy_code"].tolist()))
         longest = decoding.longest_block
         if cls.are_default(batch, vocab_size):
-            return cls(occurring, longest, bool(decoding.edits.any()))
+            return cls(occurring, longest, decoding.edits is not None)
         guided = constraints = last = None
         if len(batch.guided):
             scale = decoding["cfg_scale"][batch.scored_spans[batch.guided]]
@@ -205,13 +205,18 @@ class SamplingOptions:
         return cls(
             occurring,
             longest,
-            bool(decoding.edits.any()),
+            decoding.edits is not None,
             _truncation(batch, vocab_size, staging),
             guided,
             constraints,
             last,
             decoding.num_top,
         )
+
+
+def _truncates(decoding: DecodingArrays, vocab_size: int) -> bool:
+    draws = decoding.draws
+    return bool(draws.any() and (draws & decoding.truncates(vocab_size)).any())
 
 
 def _truncation(batch: StepBatch, vocab_size: int, staging: Staging) -> Truncation | None:

@@ -1,7 +1,7 @@
 """Runs steps of models that denoise canvases of uniform noise, such as DiffusionGemma."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -78,11 +78,7 @@ class NoiseRunner:
         vocab_size = device.loaded.info.vocab_size
         if not len(batch.scored_rows):
             [wanted] = staging.to_device([np.empty(0, np.int64)])
-            self.model.forward(
-                ForwardInputs(
-                    rows.token_ids, rows.positions, rows.slots, plans, device.cache, wanted=wanted
-                )
-            )
+            self.model.forward(replace(inputs, wanted=wanted))
             return None
         step = noise_inputs(batch, canvases, self.schedule, staging)
         begin(canvases, step, vocab_size)

@@ -1,7 +1,7 @@
 """Results of a step on their way from the device to the host."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,8 +27,15 @@ class SampledTokens:
 
     def tensors(self) -> dict[str, Tensor]:
         """The tensors that there are, by their fields, which are those of `StepResult`."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: tensor for name, tensor in values.items() if tensor is not None}
+        tensors = {
+            "tokens": self.tokens,
+            "confidence": self.confidence,
+            "selected": self.selected,
+            "accepted": self.accepted,
+            "top_ids": self.top_ids,
+            "top_logprobs": self.top_logprobs,
+        }
+        return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,16 +21,12 @@ class DecodingArrays:
     columns: Columns  # [B], of `COLUMNS`
     quota: IntArray  # [B], the fewest positions to fill
     steps: IntArray  # [B], number of the denoising step of the block
+    edits: BoolArray | None  # [B], True where tokens may be replaced; None where none may
     constraints: list[Constraint | None] | None  # None where no request has one
 
     def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
         """A column [B] by the name of its field in `Decoding`."""
         return np.ascontiguousarray(self.columns[name])
-
-    @property
-    def edits(self) -> BoolArray:
-        """True where committed tokens may be replaced, [B]."""
-        return np.asarray(~np.isnan(self.columns["editing_threshold"]))
 
     @property
     def draws(self) -> BoolArray:
@@ -142,9 +138,9 @@ def _bounds(spans: list[Span], table: SequenceTable) -> IntArray:
 def _flags(spans: list[Span], which: IntArray, decoding: DecodingArrays) -> SpanFlags:
     in_flight = np.array([span.sequence.in_flight > 0 for span in spans], np.bool_)
     edits_from = np.full(len(spans), NEVER)
-    edits = decoding.edits
-    for i in which[edits].tolist() if edits.any() else ():
-        edits_from[i] = spans[i].sequence.num_prompt
+    if decoding.edits is not None:
+        for i in which[decoding.edits].tolist():
+            edits_from[i] = spans[i].sequence.num_prompt
     return SpanFlags(in_flight, edits_from)
 
 
@@ -172,9 +168,11 @@ def _decoding_arrays(
     constraints = None
     if columns["has_constraint"].any():
         constraints = [sequence.decoding.constraint for sequence in sequences]
+    edits = ~np.isnan(columns["editing_threshold"])
     return DecodingArrays(
         columns,
         table.quotas[rows, np.minimum(steps, columns["num_steps"] - 1)],
         steps,
+        edits if edits.any() else None,
         constraints,
     )

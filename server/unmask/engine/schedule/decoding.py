@@ -31,9 +31,9 @@ class Decoding:
     max_tokens: int
     stop_ids: frozenset[int]
     seed: int
+    top_k: int  # the size of the vocabulary for all tokens
     temperature: float = 0.0
     top_p: float = 1.0
-    top_k: int = 0
     logprobs: int | None = None
     cache: CacheName = "none"
     cfg_scale: float = 0.0

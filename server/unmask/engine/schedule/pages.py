@@ -26,7 +26,7 @@ def root_hash(block_len: int) -> PageHash:
     return hashlib.blake2b(block_len.to_bytes(4, "little"), digest_size=16).digest()
 
 
-def page_hash(previous: PageHash, token_ids: npt.NDArray[np.int64]) -> PageHash:
+def hash_page(previous: PageHash, token_ids: npt.NDArray[np.int64]) -> PageHash:
     """Hash of a page: of the hash before it and of every token that its contents depend on."""
     return hashlib.blake2b(token_ids.tobytes(), digest_size=16, key=previous).digest()
 
@@ -39,7 +39,7 @@ class PagePool:
         self.page_size = page_size
         self._free = deque(range(num_pages))
         self._holders = [0] * num_pages
-        self._key_of: dict[int, PageHash] = {}
+        self._hash_of: dict[int, PageHash] = {}
         self._page_of: dict[PageHash, int] = {}
         self._idle: OrderedDict[int, None] = OrderedDict()  # least recently used first
 
@@ -63,7 +63,7 @@ class PagePool:
                 page = self._free.popleft()
             else:
                 page, _ = self._idle.popitem(last=False)
-                del self._page_of[self._key_of.pop(page)]
+                del self._page_of[self._hash_of.pop(page)]
             self._holders[page] = 1
             taken.append(page)
         return taken
@@ -75,27 +75,27 @@ class PagePool:
             self._holders[page] -= 1
             if self._holders[page]:
                 continue
-            if page in self._key_of:
+            if page in self._hash_of:
                 self._idle[page] = None
             else:
                 self._free.appendleft(page)
 
-    def acquire(self, key: PageHash) -> int | None:
+    def acquire(self, page_hash: PageHash) -> int | None:
         """Hold the page that is offered under a hash, if there is one."""
-        page = self._page_of.get(key)
+        page = self._page_of.get(page_hash)
         if page is None:
             return None
         self._idle.pop(page, None)
         self._holders[page] += 1
         return page
 
-    def publish(self, page: int, key: PageHash) -> None:
+    def publish(self, page: int, page_hash: PageHash) -> None:
         """Offer a held page under its hash; the first page of a hash stays on offer."""
         assert self._holders[page] > 0
-        if key in self._page_of or page in self._key_of:
+        if page_hash in self._page_of or page in self._hash_of:
             return
-        self._page_of[key] = page
-        self._key_of[page] = key
+        self._page_of[page_hash] = page
+        self._hash_of[page] = page_hash
 
     def check_integrity(self, held: Iterable[Iterable[int]]) -> None:
         """Assert that pages held by the given sequences, idle and free are all pages, once."""
@@ -110,5 +110,5 @@ class PagePool:
         assert free.isdisjoint(idle), "a free page is in the prefix index"
         assert in_use.isdisjoint(free | idle), "a held page is given away"
         assert len(free) + len(idle) + len(in_use) == self.num_pages, "a page is lost"
-        assert all(page in self._key_of for page in idle), "an idle page has no key"
-        assert {key: page for page, key in self._key_of.items()} == self._page_of
+        assert all(page in self._hash_of for page in idle), "an idle page has no hash"
+        assert {value: page for page, value in self._hash_of.items()} == self._page_of

@@ -18,8 +18,8 @@ class PrefixCache:
         size = self._pool.page_size
         while True:
             index = len(sequence.pages)
-            key = sequence.hash_of_page(index, size)
-            page = None if key is None else self._pool.acquire(key)
+            page_hash = sequence.hash_of_page(index, size)
+            page = None if page_hash is None else self._pool.acquire(page_hash)
             if page is None:
                 break
             sequence.pages.append(page)
@@ -33,9 +33,9 @@ class PrefixCache:
             return
         unit = sequence.hash_unit
         while -(-(index + 1) * size // unit) * unit <= sequence.num_computed:
-            key = sequence.hash_of_page(index, size)
-            if key is None:
+            page_hash = sequence.hash_of_page(index, size)
+            if page_hash is None:
                 return
-            self._pool.publish(sequence.pages[index], key)
+            self._pool.publish(sequence.pages[index], page_hash)
             index += 1
             sequence.num_published = index

@@ -155,9 +155,11 @@ class Scheduler:
         """
         if not self._lacked_budget:
             repeats = [sequence for sequence in self._running if sequence.repeats]
+            if not repeats:
+                return [], *self._kinds(self._running)
             others = [sequence for sequence in self._running if not sequence.repeats]
             num_rows = sum([sequence.num_repeated for sequence in repeats])
-            num_rows += sum([2 * sequence.decoding.block_len for sequence in others])
+            num_rows += sum([sequence.most_rows for sequence in others if not sequence.must_wait])
             if num_rows <= self._limits.max_batch_tokens:
                 kinds = self._kinds(others)
                 if not kinds[2]:
@@ -180,13 +182,13 @@ class Scheduler:
 
     def _repeat(self, sequences: list[Sequence], spans: list[Span]) -> int:
         """Add the last spans of sequences to the step once more; returns their query tokens."""
-        step, last = self._turns.step, self._spans
         num_rows = 0
         for sequence in sequences:
-            span = last[sequence.table_row or 0]
-            assert span is not None, "what is repeated ran before"
+            assert sequence.table_row is not None, "a sequence that ran has a row"
+            span = self._spans[sequence.table_row]
+            assert span is not None, "a pass that repeats has a span"
             spans.append(span)
-            sequence.last_step = step
+            self._turns.ran(sequence)
             num_rows += sequence.num_repeated
         return num_rows
 
@@ -252,8 +254,10 @@ class Scheduler:
         block_rows = sum(s.decoding.block_len for s in self._running)
         speculates = 2 * block_rows <= self._limits.speculation_rows
         for sequence in self._running:
-            sequence.keeps_scores = speculates and can_speculate(sequence)
-            self.table.note_kind(sequence)
+            keeps_scores = speculates and can_speculate(sequence)
+            if keeps_scores != sequence.keeps_scores:
+                sequence.keeps_scores = keeps_scores
+                self.table.note_kind(sequence)
         return speculates
 
     def advance(self, batch: StepBatch) -> list[Sequence]:
@@ -305,7 +309,7 @@ class Scheduler:
     def _admit(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
         """Start the first waiting sequence if it fits; returns the query tokens used."""
         if sequence.in_flight:
-            return 0  # preempted, and its canvas is still to come
+            return 0  # preempted, and its result is still to come
         sequence.resume()
         if not sequence.was_admitted:
             self._choose_block_length(sequence)
@@ -371,7 +375,7 @@ class Scheduler:
         """Add a pass of a sequence to the step; returns the query tokens used."""
         span = Span.from_pass(sequence, query)
         spans.append(span)
-        self.table.bounds[span.row] = span.bounds
+        self.table.note_span(span.row, span.bounds)
         if sequence.num_branches == 2:
             spans.append(Span.from_pass(sequence, query, without_prompt=True))
         else:

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from unmask.engine.schedule.decoding import Decoding
-from unmask.engine.schedule.pages import PageHash, page_hash, root_hash
+from unmask.engine.schedule.pages import PageHash, hash_page, root_hash
 from unmask.engine.schedule.query_range import BoolArray, IntArray, QueryRange
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, Request
 
@@ -86,13 +86,12 @@ class Sequence:
         self.post_steps = 0
         self.is_settled = False  # whether edits are over, so that the block is final
         # True once all of the open block was computed, if its keys are kept until it is full.
-        self.keeps_block_keys = decoding.cache == "block"
         self.has_block_keys = False
         self.was_masked = self.masked[:0]  # in the open block, before the last result
         self.num_computed = 0
         self.in_flight = 0  # runs of the open block whose results are not known yet
         self.in_next = 0  # runs of the block after it
-        self.table_row: int | None = None  # of the table and the device's canvas, once admitted
+        self.table_row: int | None = None  # once admitted
         self.num_final = self.num_prompt
         self.pages: list[int] = []
         self.page_hashes: list[PageHash] = []
@@ -315,6 +314,13 @@ class Sequence:
         self.repeats = self.block_step + self.in_flight < self.num_block_steps
 
     @property
+    def most_rows(self) -> int:
+        """Query tokens that the next pass takes at most, a chunk of the prompt apart."""
+        block_len = self.decoding.block_len
+        start = max(self.num_computed, self.block_start - block_len)
+        return self.block_end - start + (block_len if self.is_out else 0)
+
+    @property
     def num_repeated(self) -> int:
         """Query tokens of the last pass, if it repeats: of the whole open block."""
         return self.block_end - self.block_start
@@ -342,7 +348,7 @@ class Sequence:
         self.is_settled = over or num_chosen == 0
 
     def hash_of_page(self, index: int, page_size: int) -> PageHash | None:
-        """Key of page `index`, None while a token that it depends on is not final."""
+        """Hash of page `index`, None while a token that it depends on is not final."""
         unit = self.hash_unit
         while len(self.page_hashes) <= index:
             i = len(self.page_hashes)
@@ -350,7 +356,7 @@ class Sequence:
             if end > self.block_start:
                 return None
             previous = self.page_hashes[-1] if self.page_hashes else root_hash(unit)
-            self.page_hashes.append(page_hash(previous, self.tokens[i * page_size : end]))
+            self.page_hashes.append(hash_page(previous, self.tokens[i * page_size : end]))
         return self.page_hashes[index]
 
     def forked(self) -> "Sequence":

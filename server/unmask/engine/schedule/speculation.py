@@ -87,7 +87,7 @@ def speculate(spans: list[Span], table: SequenceTable, pool: PagePool, num_rows:
             query = state.next_pass(needed)
             assert query is not None, "its rows fit"
             span = Span.from_pass(state, query)
-            table.bounds[span.row] = span.bounds
+            table.note_span(span.row, span.bounds)
             likely_spans.append(span)
             num_rows -= needed
             if state.block_start == origin.block_start:

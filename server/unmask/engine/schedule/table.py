@@ -30,7 +30,6 @@ class SequenceTable:
         self.parameters: Columns = np.zeros(num_rows, COLUMNS)
         self.quotas = np.zeros((num_rows, MAX_BLOCK_LENGTH), np.int64)  # by step of a block
         self.bounds = np.zeros((num_rows, NUM_BOUNDS), np.int64)  # of the last span, `Span.bounds`
-        self.has_refinements: BoolArray = np.zeros(num_rows, np.bool_)
         # True if a step's result gives a row tokens and nothing else.
         self.is_plain: BoolArray = np.zeros(num_rows, np.bool_)
         self.addresses = tuple(map(pointer, (self.tokens, self.masked, self.pages)))
@@ -58,7 +57,6 @@ class SequenceTable:
     def _write_parameters(self, row: int, sequence: Sequence) -> None:
         decoding = sequence.decoding
         self.parameters[row] = decoding.columns()
-        self.has_refinements[row] = sequence.request.refinements is not None
         self.note_kind(sequence)
         quotas = decoding.quotas
         if len(quotas) > self.quotas.shape[1]:
@@ -78,6 +76,10 @@ class SequenceTable:
             or decoding.editing_threshold is not None
             or decoding.logprobs is not None
         )
+
+    def note_span(self, row: int, bounds: tuple[int, ...]) -> None:
+        """Note `Span.bounds` of the pass that a row runs next."""
+        self.bounds[row] = bounds
 
     def note_pages(self, sequence: Sequence, count: int) -> None:
         """Note the last `count` pages of a sequence, if it has a row already."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from torch import Tensor
 
 from unmask.engine.run.inputs import RowInputs
 from unmask.engine.run.staging import Array, Staging, StaticBuffers
@@ -143,7 +144,7 @@ class ForwardBuffers:
         self._buffers.send(staging)
 
 
-def _side(kinds: Kinds, tensors: list) -> _Side:  # type: ignore[type-arg]
+def _side(kinds: Kinds, tensors: list[Tensor]) -> _Side:
     count = len(fields(RowInputs))
     rows, rest = RowInputs(*tensors[:count]), iter(tensors[count:])
     tiles = {

@@ -60,7 +60,7 @@ def random_canvases(
         table.enter(parts[i][0])
     spans = [Span.from_pass(*part) for part in parts]
     for span in spans:
-        table.bounds[span.row] = span.bounds
+        table.note_span(span.row, span.bounds)
     return build_batch(spans, table, page_size, attention="canvas")
 
 
