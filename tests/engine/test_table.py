@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.engines import make_engine, run_all
 from unmask.config import EngineConfig
 from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.batch import StepBatch, build_batch
-from unmask.engine.schedule.layout import Layout
+from unmask.engine.schedule.layout import Layout, final_ends
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.scheduler import Scheduler
@@ -157,6 +159,26 @@ def test_c_and_numpy_lay_rows_out_alike(
         ours, theirs = getattr(by_c, field.name), getattr(by_numpy, field.name)
         assert ours.tolist() == theirs.tolist(), field.name
         assert ours.dtype == theirs.dtype
+
+
+@given(
+    masked=st.lists(st.lists(st.booleans(), min_size=12, max_size=12), min_size=1, max_size=6),
+    data=st.data(),
+)
+def test_c_and_numpy_find_the_same_final_prefixes(
+    masked: list[list[bool]], data: st.DataObject
+) -> None:
+    table = SequenceTable(len(masked), 12, 1)
+    table.masked[:] = masked
+    rows = np.array(data.draw(st.permutations(range(len(masked)))), np.int64)
+    starts = np.array([data.draw(st.integers(0, 12)) for _ in masked], np.int64)
+    limits = np.array([data.draw(st.integers(int(s), 12)) for s in starts], np.int64)
+    expected = [
+        next((p for p in range(start, limit) if table.masked[row, p]), limit)
+        for row, start, limit in zip(rows, starts, limits, strict=True)
+    ]
+    for uses_c in (True, False):
+        assert final_ends(table, rows, starts, limits, uses_c=uses_c).tolist() == expected
 
 
 def test_rows_are_taken_again_by_those_who_come_later() -> None:

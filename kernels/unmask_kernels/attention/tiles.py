@@ -8,6 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from unmask_kernels.native.layout import layout_library, pointer
+
 ToDevice = Callable[[Sequence[npt.NDArray[np.generic]]], Sequence[Tensor]]
 
 HOPPER = 90
@@ -129,6 +131,18 @@ def make_tile_plan(
     """
     tile_queries = max(1, config.rows // group_size)
     sequence_starts = np.asarray(query_starts, np.int64)
+    limit = most_parts(config, num_kv_heads, head_dim)
+    lanes = num_lanes(config, num_kv_heads, head_dim)
+    begins = np.zeros(len(horizons), np.int32) if starts is None else starts
+    whole = _whole_items(sequence_starts, starts, horizons, page_starts, tile_queries, config)
+    if whole is not None:
+        low, high = whole[:, 3].astype(np.int64), whole[:, 4].astype(np.int64)
+        grains = np.maximum(-(-high // config.grain) - low // config.grain, 1)
+        if not _split(high - low, grains, lanes, limit).any():
+            items, none = whole[np.argsort(low - high, kind="stable")], np.empty(0, np.int32)
+            counts = np.array([len(items), 0])
+            whole_plan = (begins, horizons, pages, items, counts, none, none)
+            return TilePlan(config, tile_queries, 0, *to_device([_flat(v) for v in whole_plan]))
     num_tiles = -(-np.diff(sequence_starts) // tile_queries)
     owner = np.repeat(np.arange(len(num_tiles)), num_tiles)
     query = sequence_starts[owner] + _within(num_tiles) * tile_queries
@@ -144,16 +158,8 @@ def make_tile_plan(
     high = np.minimum(reach.last[tile], (chunk + 1) * config.chunk)
     first_grain = low // config.grain
     grains = np.maximum(-(-high // config.grain) - first_grain, 1)
-    lanes = num_lanes(config, num_kv_heads, head_dim)
-    is_split = _split(high - low, grains, lanes, most_parts(config, num_kv_heads, head_dim))
-    begins = np.zeros(len(horizons), np.int32) if starts is None else starts
+    is_split = _split(high - low, grains, lanes, limit)
     first_pages = np.asarray(page_starts, np.int64)[owner]
-    if len(tile) == len(query) and not is_split.any():
-        items = _items(config, query, rows, first_pages, reach, low, high)
-        none = np.empty(0, np.int32)
-        counts = np.array([len(items), 0])
-        whole = (begins, horizons, pages, items, counts, none, none)
-        return TilePlan(config, tile_queries, 0, *to_device([_flat(values) for values in whole]))
 
     # An item: a chunk, or a grain of one that is split.
     num_items = np.where(is_split, grains, 1)
@@ -189,6 +195,35 @@ def make_tile_plan(
     arrays = (begins, horizons, pages, items, counts, tiles, closes)
     tensors = to_device([_flat(values) for values in arrays])
     return TilePlan(config, tile_queries, int(num_slots.sum()), *tensors)
+
+
+def _whole_items(
+    query_starts: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64] | None,
+    horizons: npt.NDArray[np.int64],
+    page_starts: Sequence[int],
+    tile_queries: int,
+    config: TileConfig,
+) -> npt.NDArray[np.int32] | None:
+    """Items of tiles that see one chunk of keys each, by C; None if one sees more, or without C."""
+    library = layout_library()
+    if library is None:
+        return None
+    first_pages = np.asarray(page_starts, np.int64)
+    # A sequence has at most one tile that is not full.
+    items = np.empty((len(horizons) // tile_queries + len(query_starts), ITEM_FIELDS), np.int32)
+    count = library.plan_tiles(
+        pointer(query_starts),
+        len(query_starts) - 1,
+        None if starts is None else pointer(starts),
+        pointer(horizons),
+        pointer(first_pages),
+        tile_queries,
+        config.chunk,
+        config.keys,
+        pointer(items),
+    )
+    return None if count < 0 else items[:count]
 
 
 def _flat(values: npt.NDArray[np.generic]) -> npt.NDArray[np.int32]:

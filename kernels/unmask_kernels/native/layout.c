@@ -92,3 +92,53 @@ int64_t lay_out(const Step *step, const Rows *rows) {
     }
     return num_scored;
 }
+
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// Items [N, 8] of tiles of `tile_queries` queries, for unmask_kernels.attention.tiles: first query,
+// number of queries, place of the first page, keys from and to, those that all queries see from and
+// to, no slot. Keys are counted in multiples of `keys`. Returns N; -1 if a tile sees more than one
+// `chunk` of keys. `starts` [T] may be NULL: zeros.
+int64_t plan_tiles(
+    const int64_t *query_starts, int64_t num_sequences, const int64_t *starts,
+    const int64_t *horizons, const int64_t *page_starts, int64_t tile_queries, int64_t chunk,
+    int64_t keys, int32_t *items) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < num_sequences; i++) {
+        for (int64_t query = query_starts[i]; query < query_starts[i + 1]; query += tile_queries) {
+            const int64_t end = smaller(query + tile_queries, query_starts[i + 1]);
+            int64_t first = 0, all_from = 0, last = horizons[query], all_to = last;
+            if (starts) first = all_from = starts[query];
+            for (int64_t q = query + 1; q < end; q++) {
+                last = larger(last, horizons[q]);
+                all_to = smaller(all_to, horizons[q]);
+                if (starts) {
+                    first = smaller(first, starts[q]);
+                    all_from = larger(all_from, starts[q]);
+                }
+            }
+            const int64_t first_chunk = first / chunk;
+            if ((last + chunk - 1) / chunk - first_chunk > 1) return -1;
+            int32_t *item = items + 8 * count++;
+            item[0] = query;
+            item[1] = end - query;
+            item[2] = page_starts[i];
+            item[3] = larger(first / keys * keys, first_chunk * chunk);
+            item[4] = last;
+            item[5] = (all_from + keys - 1) / keys * keys;
+            item[6] = all_to / keys * keys;
+            item[7] = -1;
+        }
+    }
+    return count;
+}
+
+// Ends of the runs of positions from `starts` on, before `limits`, in which nothing is masked.
+void final_ends(
+    const uint8_t *masked, int64_t stride, const int64_t *rows, int64_t num_rows, int64_t *starts,
+    const int64_t *limits) {
+    for (int64_t i = 0; i < num_rows; i++) {
+        const uint8_t *own = masked + rows[i] * stride;
+        while (starts[i] < limits[i] && !own[starts[i]]) starts[i]++;
+    }
+}

@@ -1,10 +1,9 @@
-"""The C function that lays the rows of a step out (`layout.c`); no torch."""
+"""The C functions that lay the rows of a step out (`layout.c`); no torch."""
 
 import ctypes
 import functools
 import logging
 import subprocess
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -44,20 +43,32 @@ class Rows(ctypes.Structure):
 
 
 @functools.cache
-def lay_out_function() -> Callable[[Step, Rows], int] | None:
-    """`lay_out` of layout.c; None without a C compiler."""
+def layout_library() -> ctypes.CDLL | None:
+    """The functions of layout.c; None without a C compiler."""
     compiler = find_compiler()
     if compiler is None:
         return None
     try:
-        file = compile_to(cache_folder(), compiler, FLAGS, ("layout.c",))
-        function = ctypes.CDLL(str(file)).lay_out
+        library = ctypes.CDLL(str(compile_to(cache_folder(), compiler, FLAGS, ("layout.c",))))
     except (OSError, subprocess.SubprocessError) as error:
         message = getattr(error, "stderr", None) or str(error)
         logger.warning("layout.c does not compile, NumPy is slower: %s: %s", compiler, message)
         return None
-    function.restype, function.argtypes = _size, (ctypes.POINTER(Step), ctypes.POINTER(Rows))
-    return lambda step, rows: int(function(ctypes.byref(step), ctypes.byref(rows)))
+    library.lay_out.restype = _size
+    library.lay_out.argtypes = ctypes.POINTER(Step), ctypes.POINTER(Rows)
+    library.plan_tiles.restype = _size
+    library.plan_tiles.argtypes = (
+        *(_pointer, _size, *(_pointer,) * 3),
+        *(*(_size,) * 3, _pointer),
+    )
+    library.final_ends.restype = None
+    library.final_ends.argtypes = _pointer, _size, _pointer, _size, _pointer, _pointer
+    return library
+
+
+def lay_out(library: ctypes.CDLL, step: Step, rows: Rows) -> int:
+    """Write all rows of a step; returns the number of scored positions."""
+    return int(library.lay_out(ctypes.byref(step), ctypes.byref(rows)))
 
 
 def pointer(array: npt.NDArray[np.generic]) -> int:

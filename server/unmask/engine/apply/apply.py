@@ -10,6 +10,7 @@ import numpy as np
 
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.schedule.batch import StepBatch, StepResult
+from unmask.engine.schedule.layout import final_ends
 from unmask.engine.schedule.query_range import IntArray, Ranges
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.span import Span
@@ -212,22 +213,17 @@ def _final_prefixes(
     sequences: list[Sequence], rows: IntArray, table: SequenceTable
 ) -> list[_Prefix]:
     """Final prefixes of sequences with fresh final tokens, or whose drafts are streamed."""
-    fresh = [
-        i
-        for i, sequence in enumerate(sequences)
-        if not sequence.masked[sequence.num_final] or sequence.request.refinements is not None
-    ]
-    if not fresh:
-        return []
-    sequences = [sequences[i] for i in fresh]
     starts = np.array([sequence.num_final for sequence in sequences], np.int64)
     limits = np.array([sequence.final_end for sequence in sequences], np.int64)
-    offsets = table.flat(rows[fresh])
-    opened = Ranges.from_lengths(starts + offsets, limits - starts)
-    is_masked = table.masked.reshape(-1)[opened.numbers]
-    masked_offsets = np.where(is_masked, opened.numbers, np.iinfo(np.int64).max)
-    first_masked = np.minimum.reduceat(masked_offsets, opened.starts[:-1]) - offsets
-    ends = np.minimum(first_masked, limits)
+    ends = final_ends(table, rows, starts, limits)
+    is_told = ends > starts
+    if not table.is_plain[rows].all():
+        is_told |= [sequence.request.refinements is not None for sequence in sequences]
+    which = is_told.nonzero()[0]
+    if not len(which):
+        return []
+    sequences = [sequences[i] for i in which.tolist()]
+    starts, ends, offsets = starts[which], ends[which], table.flat(rows[which])
     prefixes = Ranges.from_lengths(starts + offsets, ends - starts)
     # One conversion to Python's numbers: one for each sequence would take longer than all the rest.
     tokens: list[int] = table.tokens.reshape(-1)[prefixes.numbers].tolist()

@@ -9,13 +9,8 @@ from unmask.engine.schedule.query_range import BoolArray, IntArray, Ranges
 from unmask.engine.schedule.span import Bounds
 from unmask.engine.schedule.table import SequenceTable
 from unmask.types import MAX_BLOCK_LENGTH, AttentionPattern
-from unmask_kernels.native.layout import (
-    ATTENTION,
-    Rows,
-    Step,
-    lay_out_function,
-    pointer,
-)
+from unmask_kernels.native import layout as native
+from unmask_kernels.native.layout import ATTENTION, Rows, Step, layout_library, pointer
 
 NEVER = np.iinfo(np.int64).max
 
@@ -60,8 +55,8 @@ def lay_out(
     uses_c: bool = True,
 ) -> Layout:
     """The rows of spans with `bounds` [S, 10], the numbers of `Bounds`."""
-    function = lay_out_function() if uses_c else None
-    if function is None:
+    library = layout_library() if uses_c else None
+    if library is None:
         numbers = Bounds.from_numbers(bounds)
         return _lay_out_by_numpy(numbers, flags, table, page_size, attention)
     num_rows, num_scored = (bounds[:, (1, 4)] - bounds[:, (0, 3)]).sum(0).tolist()
@@ -86,7 +81,7 @@ def lay_out(
         ATTENTION[attention],
     )
     addresses = [start + 8 * (end - count) for count, end in zip(counts, ends, strict=True)]
-    count = function(step, Rows(pointer(is_known), *addresses))
+    count = native.lay_out(library, step, Rows(pointer(is_known), *addresses))
     num_denoised = np.count_nonzero((bounds[:, 4] > bounds[:, 3]) & (bounds[:, 9] == 0))
     token_ids, positions, slots, horizons, token_slots, *rest = parts
     query_starts, page_starts, scored_starts, pages, *scored = rest
@@ -211,3 +206,27 @@ def _horizons(
     lengths = table.parameters["block_len"][bounds.row].take(rows.owner)
     ends: IntArray = (rows.numbers // lengths + 1) * lengths
     return np.minimum(ends, limits)
+
+
+def final_ends(
+    table: SequenceTable, rows: IntArray, starts: IntArray, limits: IntArray, *, uses_c: bool = True
+) -> IntArray:
+    """Ends [N] of the runs without a mask that begin at `starts`, at most `limits`."""
+    library = layout_library() if uses_c else None
+    if library is not None:
+        ends, rows = starts.copy(), np.ascontiguousarray(rows)
+        library.final_ends(
+            table.addresses[1],
+            table.masked.shape[1],
+            pointer(rows),
+            len(rows),
+            pointer(ends),
+            pointer(limits),
+        )
+        return ends
+    offsets, ends = table.flat(rows), limits.copy()
+    opened = Ranges.from_lengths(starts + offsets, limits - starts)
+    masked = table.masked.reshape(-1).take(opened.numbers).nonzero()[0][::-1]
+    owner = opened.owner[masked]
+    ends[owner] = opened.numbers[masked] - offsets[owner]  # the first one is written last
+    return ends
