@@ -119,7 +119,8 @@ def test_a_batch_has_the_rows_of_its_spans_one_after_another(
         own_rows = batch.query_starts[i] + np.array(wanted) - query.start
         assert batch.scored_rows[scored].tolist() == own_rows.tolist()
         assert batch.decoding.quota[denoised] == own.decoding.quotas[0]
-        assert batch.decoding["temperature"][denoised] == np.float32(own.decoding.temperature)
+        temperature = np.float32(own.decoding.sampling.temperature)
+        assert batch.decoding["temperature"][denoised] == temperature
         assert batch.decoding["top_k"][denoised] == own.decoding.top_k
         denoised += 1
     assert len(batch.denoised) == denoised == len(sequences)

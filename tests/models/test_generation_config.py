@@ -69,7 +69,7 @@ def test_a_request_replaces_each_default_on_its_own(tmp_path: Path) -> None:
 
     def cut(**asked: Any) -> tuple[float, float, int]:
         decoding = resolve(Request("r", (1,), SamplingParams(**asked)), loaded.info, limits)
-        return decoding.temperature, round(decoding.top_p, 3), decoding.top_k
+        return decoding.sampling.temperature, round(decoding.sampling.top_p, 3), decoding.top_k
 
     assert cut() == (0.6, 0.95, 20)
     assert cut(temperature=1.2) == (1.2, 0.95, 20)

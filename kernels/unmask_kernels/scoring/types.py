@@ -1,7 +1,10 @@
 """Inputs and results of scoring: random draws, guidance, statistics of rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,11 +19,28 @@ NEXT_TO_NOTHING = 1e-20  # a probability below any other
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """Top-k, then top-p of the rest, of C draws."""
+    """Filters of tokens of C draws: top-k, then top-p of the rest.
+
+    A new filter is a field here with its value in `OFF`, read by `scoring/truncation.py` and
+    `scoring/gpu/truncation.py`.
+    """
 
     which: Tensor | None  # [C] int64, indices into the draws; None: every draw
     top_k: Tensor  # [C] int64; vocabulary size where off
     top_p: Tensor  # [C] float32; 1 where off
+
+
+FILTERS = tuple(field.name for field in fields(Truncation) if field.name != "which")
+OFF: Mapping[str, float | None] = {"top_k": None, "top_p": 1.0}  # None: the vocabulary's size
+
+
+def truncates(columns: npt.NDArray[np.void], vocab_size: int) -> npt.NDArray[np.bool_]:
+    """True where a filter, a column by its field's name, leaves tokens out."""
+    is_on = np.zeros(len(columns), np.bool_)
+    for name in FILTERS:
+        off = OFF[name]
+        is_on |= columns[name] != (vocab_size if off is None else off)
+    return is_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +72,8 @@ class Draws:
         truncation = self.truncation
         if truncation is not None:
             assert truncation.which is None
-            truncation = Truncation(None, truncation.top_k[rows], truncation.top_p[rows])
+            filters = (getattr(truncation, name)[rows] for name in FILTERS)
+            truncation = Truncation(None, *filters)
         return Draws(
             self.temperature[rows],
             self.seeds[rows],

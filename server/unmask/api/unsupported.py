@@ -6,8 +6,9 @@ from typing import Any
 from unmask.api.errors import json_excerpt
 from unmask.api.fields import Body
 from unmask.errors import InvalidRequest
+from unmask.sampling_params import PARAMETERS
 
-NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+KNOWN: Mapping[str, tuple[Any, ...]] = {
     "add_generation_prompt": (True,),
     "annotations": ([],),
     "audio": (),
@@ -66,6 +67,8 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "use_beam_search": (False,),
     "web_search_options": (),
 }
+# What a later version implements is neutral no more.
+NEUTRAL = {name: values for name, values in KNOWN.items() if name not in PARAMETERS}
 """Neutral values of each field, besides null and empty ones; other fields are unknown."""
 
 HINTS: Mapping[str, type] = {

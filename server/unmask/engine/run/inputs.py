@@ -17,7 +17,14 @@ from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.policies.ops import Rules
 from unmask_kernels.policies.table import POLICIES, Policy
 from unmask_kernels.scoring.constraints import Constraints, make_constraints
-from unmask_kernels.scoring.types import Draws, GuidedRows, LastTokens, Truncation
+from unmask_kernels.scoring.types import (
+    FILTERS,
+    Draws,
+    GuidedRows,
+    LastTokens,
+    Truncation,
+    truncates,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,17 +223,17 @@ class SamplingOptions:
 
 def _truncates(decoding: DecodingArrays, vocab_size: int) -> bool:
     draws = decoding.draws
-    return bool(draws.any() and (draws & decoding.truncates(vocab_size)).any())
+    return bool(draws.any() and (draws & truncates(decoding.columns, vocab_size)).any())
 
 
 def _truncation(batch: StepBatch, vocab_size: int, staging: Staging) -> Truncation | None:
-    """Top-k and top-p of those of the rows that draw that have any."""
+    """Filters of those of the rows that draw that have any."""
     decoding = batch.decoding
     draws = decoding.draws.take(batch.scored_spans)
     owner = batch.scored_spans[draws]
-    which = decoding.truncates(vocab_size).take(owner).nonzero()[0]
+    which = truncates(decoding.columns, vocab_size).take(owner).nonzero()[0]
     if not len(which):
         return None
     owner = owner[which]
-    arrays = [which, decoding["top_k"].take(owner), decoding["top_p"].take(owner)]
-    return Truncation(*staging.to_device(arrays))
+    filters = [decoding[name].take(owner) for name in FILTERS]
+    return Truncation(*staging.to_device([which, *filters]))

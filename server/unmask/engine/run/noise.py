@@ -25,7 +25,7 @@ from unmask_kernels.noise.types import CanvasScores
 from unmask_kernels.philox import noise_tokens
 from unmask_kernels.scoring.ops import LOGIT_ROWS
 from unmask_kernels.scoring.truncation import draw_likeliest
-from unmask_kernels.scoring.types import Draws, Truncation
+from unmask_kernels.scoring.types import FILTERS, Draws, Truncation, truncates
 
 if TYPE_CHECKING:
     from unmask_kernels.noise.gpu.denoising import Kept, Moving
@@ -312,14 +312,13 @@ def _draw_truncated(
     drawn: Tensor,
     vocab_size: int,
 ) -> Tensor:
-    """Draws of canvases with top-k or top-p, a few rows' logits in memory at a time."""
-    cut = decoding.truncates(vocab_size)
+    """Draws of canvases that filter tokens, a few rows' logits in memory at a time."""
+    cut = truncates(decoding.columns, vocab_size)
     if not cut.any():
         return drawn
     chosen = torch.from_numpy(np.flatnonzero(np.repeat(cut, step.length))).to(rows.device)
-    top_k = torch.from_numpy(decoding["top_k"].copy()).to(rows.device)
-    top_p = torch.from_numpy(decoding["top_p"].copy()).to(rows.device)
-    truncation = Truncation(None, step.per_row(top_k)[chosen], step.per_row(top_p)[chosen])
+    filters = (torch.from_numpy(decoding[name].copy()).to(rows.device) for name in FILTERS)
+    truncation = Truncation(None, *(step.per_row(values)[chosen] for values in filters))
     draws = replace(_draws(step).select(chosen), truncation=truncation)
     drawn = drawn.clone()
     for first in range(0, len(chosen), LOGIT_ROWS):

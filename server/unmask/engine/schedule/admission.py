@@ -1,7 +1,7 @@
 """Refuses requests that can never be served, and fills in defaults; no queue, no torch."""
 
 import os
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -92,40 +92,36 @@ def _resolve(
     eos = () if params.ignore_eos else model.eos_token_ids
     cache = _cache(params, model, editing_threshold)
     sub_block_length = None if is_full else params.sub_block_length or default.sub_block_length
-    resolved = _resolved(params, default)
-    top_k = resolved["top_k"] or model.vocab_size
-    resolved |= {
-        "policy": policy,
-        "threshold": _threshold(policy, params, default),
-        "max_tokens": max_tokens,
-        "top_k": min(top_k, model.vocab_size),
-        "seed": _seed(params.seed, resolved["temperature"]),
-        "cache": cache,
-        "editing_threshold": editing_threshold,
-        "sub_block_length": sub_block_length,
-        "eos_last": _eos_last(policy, params, model),
-    }
+    sampling = replace(_with_defaults(params, default), block_length=block_len)
     return Decoding(
+        sampling=sampling,
+        policy=policy,
+        threshold=_threshold(policy, params, default),
         quotas=_quotas(policy, steps, block_len, sub_block_length, cache, model),
         block_len=block_len,
+        max_tokens=max_tokens,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
+        seed=_seed(params.seed, sampling.temperature or 0.0),
+        top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
+        logprobs=params.logprobs,
+        cache=cache,
+        cfg_scale=params.cfg_scale or 0.0,
+        editing_threshold=editing_threshold,
         max_post_steps=model.max_post_steps,
         constraint=_constraint(params, model),
-        **resolved,
+        sub_block_length=sub_block_length,
+        eos_last=_eos_last(policy, params, model),
     )
 
 
-def _resolved(params: SamplingParams, default: SamplingParams) -> dict[str, Any]:
-    """Values of the fields that `Decoding` has of `SamplingParams`.
-
-    Each is the request's, else the checkpoint's or the server's, else the neutral one.
-    """
+def _with_defaults(params: SamplingParams, default: SamplingParams) -> SamplingParams:
+    """Each parameter as the request, else the checkpoint or the server, else neutral."""
     values: dict[str, Any] = {}
-    for field in fields(Decoding):
-        if (row := PARAMETERS.get(field.name)) is not None:
-            sources = getattr(params, row.name), getattr(default, row.name), row.neutral
-            values[row.name] = next((value for value in sources if value is not None), None)
-    return values
+    for name, row in PARAMETERS.items():
+        if getattr(params, name) is None:
+            value = getattr(default, name)
+            values[name] = row.neutral if value is None else value
+    return replace(params, **values)
 
 
 def _eos_last(policy: PolicyName, params: SamplingParams, model: ModelInfo) -> bool:

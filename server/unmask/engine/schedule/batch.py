@@ -33,10 +33,6 @@ class DecodingArrays:
         """True where tokens are drawn at random, [B]."""
         return np.asarray(self.columns["temperature"] > 0)
 
-    def truncates(self, vocab_size: int) -> BoolArray:
-        """True where top-k or top-p leaves tokens out, [B]."""
-        return np.asarray((self.columns["top_k"] < vocab_size) | (self.columns["top_p"] < 1.0))
-
     @property
     def num_top(self) -> int:
         """Alternatives of each token that some request wants logprobs of."""

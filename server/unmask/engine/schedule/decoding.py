@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from unmask.types import CacheName, PolicyName
+from unmask.types import CacheName, PolicyName, SamplingParams
 from unmask_kernels.policies.table import CODES
 from unmask_kernels.scoring.request_constraint import Constraint
 
@@ -18,12 +18,14 @@ Columns = npt.NDArray[np.void]  # a structured array, `COLUMNS`
 class Decoding:
     """Decoding parameters with every default filled in.
 
-    Fields named as those of `SamplingParams` mean the same. `threshold` is the policy's own number,
-    `quotas` are the fewest positions that each step of a block fills, `shorter` is the same in
-    shorter blocks, one of which a load may take. Numbers and flags are columns of the engine's
-    table, so a step finds them by their field's name.
+    `sampling` has the request's parameters, defaults and neutral values for the rest. Parameters
+    that need more, such as the model's word, are fields here and count instead. `threshold` is the
+    policy's own number, `quotas` are the fewest positions that each step of a block fills,
+    `shorter` is the same in shorter blocks, one of which a load may take. Numbers and flags are
+    columns of the engine's table, so a step finds them by their field's name.
     """
 
+    sampling: SamplingParams
     policy: PolicyName
     threshold: float
     quotas: tuple[int, ...]
@@ -32,8 +34,6 @@ class Decoding:
     stop_ids: frozenset[int]
     seed: int
     top_k: int  # the size of the vocabulary for all tokens
-    temperature: float = 0.0
-    top_p: float = 1.0
     logprobs: int | None = None
     cache: CacheName = "none"
     cfg_scale: float = 0.0
@@ -52,8 +52,9 @@ class Decoding:
     def columns(self) -> tuple[Any, ...]:
         """The values of `COLUMNS`."""
         derived = CODES[self.policy], len(self.quotas), self.constraint is not None
-        values = (getattr(self, name) for name in _KINDS)
-        missing = (NONE[kind] for kind in _KINDS.values())
+        values = [getattr(self, name) for name in _KINDS]
+        values += [getattr(self.sampling, name) for name in _SAMPLED]
+        missing = [NONE[kind] for kind in (*_KINDS.values(), *_SAMPLED.values())]
         return (*(m if v is None else v for v, m in zip(values, missing, strict=True)), *derived)
 
 
@@ -67,14 +68,17 @@ def _number(hint: Any) -> type | None:
     return next((kind for kind in TYPES if kind in options), None)
 
 
-_KINDS = {
-    name: kind
-    for name, hint in get_type_hints(Decoding).items()
-    if (kind := _number(hint)) is not None
-}
+def _numbers(owner: type) -> dict[str, type]:
+    """Types of the fields that are numbers or flags."""
+    kinds = {name: _number(hint) for name, hint in get_type_hints(owner).items()}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
+
+
+_KINDS = _numbers(Decoding)
+_SAMPLED = {n: kind for n, kind in _numbers(SamplingParams).items() if n not in _KINDS}
 COLUMNS = np.dtype(
     [
-        *((name, TYPES[kind]) for name, kind in _KINDS.items()),
+        *((name, TYPES[kind]) for name, kind in (_KINDS | _SAMPLED).items()),
         ("policy_code", np.int32),
         ("num_steps", np.int64),
         ("has_constraint", np.bool_),

@@ -41,6 +41,7 @@ from unmask.models.canvas_decoder import CanvasDecoder
 from unmask.models.inputs import ForwardInputs
 from unmask.models.weights import Progress
 from unmask.types import CanvasSchedule
+from unmask_kernels.scoring.types import truncates
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class NoiseGraphs:
         return (
             len(batch.scored_rows) > 0
             and not decoding.num_top
-            and not decoding.truncates(vocab_size).any()
+            and not truncates(decoding.columns, vocab_size).any()
         )
 
 

@@ -11,7 +11,7 @@ from unmask.engine.schedule.span import Span
 from unmask.engine.schedule.table import SequenceTable
 from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
-from unmask.types import Request
+from unmask.types import Request, SamplingParams
 
 NUM_STEPS = 8
 OTHERS_PART = 2  # rows beside the canvases are about one in as many of those that there may be
@@ -69,12 +69,12 @@ def _sequence(
 ) -> Sequence:
     temperature = float(random.choice([0.0, 0.7, 1.0]))
     decoding = Decoding(
+        sampling=SamplingParams(temperature=temperature, top_p=1.0),
         policy="entropy_bound",
         threshold=float(random.random()),
         quotas=(1,) * NUM_STEPS,
         block_len=length,
         max_tokens=length,
-        temperature=temperature,
         top_k=loaded.info.vocab_size,
         seed=int(random.integers(0, 2**62)),
         stop_ids=frozenset(),
