@@ -14,13 +14,16 @@ import torch.nn.functional as F
 from tests.support.attention import build, check, check_in_company, exact
 from unmask_kernels.attention.ops import attention
 from unmask_kernels.linear import cpu as native
+from unmask_kernels.native import layout
 from unmask_kernels.native import library as library_module
+from unmask_kernels.native.compiler import FOLDER, compile_to
 from unmask_kernels.native.library import (
+    FLAGS,
     FORMATS,
     INSTRUCTIONS,
     PAIRS,
+    SOURCES,
     TILES,
-    compile_to,
     library,
     load,
     multiplies,
@@ -51,6 +54,11 @@ WAYS = {
 }
 
 
+def compiled_to(folder: Path, flags: tuple[str, ...]) -> Path:
+    assert COMPILER is not None
+    return compile_to(folder, COMPILER, (*FLAGS, *flags), SOURCES)
+
+
 @dataclass(frozen=True)
 class Kernels:
     dtype: torch.dtype
@@ -69,10 +77,9 @@ def kernels(
     request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Kernels:
     """Kernels of each kind, also of instructions that this CPU lacks."""
-    assert COMPILER is not None
     dtype, flags = WAYS[request.param]
     flags = (*INSTRUCTIONS["AVX2"], *FORMATS[dtype], *flags)
-    compiled = load(compile_to(folder, COMPILER, flags))
+    compiled = load(compiled_to(folder, flags))
     assert compiled.panel_width() == (32 if "-DLANES=16" in flags else 16)
     monkeypatch.setattr(library_module, "library", {dtype: compiled}.get)
     return Kernels(dtype, compiled.input_unit())
@@ -231,17 +238,24 @@ def test_rows_that_do_not_fit_are_refused(x: tuple[int, ...], out: tuple[int, ..
 def test_the_kernels_compile_for_every_cpu(flags: tuple[tuple[str]], tmp_path: Path) -> None:
     assert COMPILER is not None
     strict = "-Wall", "-Wextra", "-Werror"
-    file = compile_to(tmp_path, COMPILER, (*itertools.chain(*flags), *strict))
+    file = compiled_to(tmp_path, (*itertools.chain(*flags), *strict))
     assert file.exists()
     assert [file.name for file in tmp_path.iterdir()] == [file.name]
 
 
 @needs_compiler
+def test_the_layout_of_a_step_compiles_without_a_warning(tmp_path: Path) -> None:
+    assert COMPILER is not None
+    strict = *layout.FLAGS, "-Wall", "-Wextra", "-Werror"
+    assert compile_to(tmp_path, COMPILER, strict, ("layout.c",)).exists()
+
+
+@needs_compiler
 def test_kernels_are_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert COMPILER is not None
-    file = compile_to(tmp_path, COMPILER, INSTRUCTIONS["AVX2"])
-    monkeypatch.setattr(library_module.subprocess, "run", None)
-    assert compile_to(tmp_path, COMPILER, INSTRUCTIONS["AVX2"]) == file
+    file = compiled_to(tmp_path, INSTRUCTIONS["AVX2"])
+    monkeypatch.setattr(subprocess, "run", None)
+    assert compiled_to(tmp_path, INSTRUCTIONS["AVX2"]) == file
 
 
 def found_with(**environment: str) -> str:
@@ -298,7 +312,7 @@ def test_kernels_that_multiply_wrongly_are_told_and_not_used(
     assert result is not None
     assert multiplies(result, dtype)
     copied = tmp_path / "sources"
-    shutil.copytree(library_module.FOLDER, copied)
+    shutil.copytree(FOLDER, copied)
     panels = copied / "panels.h"
     right, wrong = (
         "for (int64_t k = 0, wait = 0; k < inputs;",
