@@ -7,6 +7,7 @@ environment: torch's operations run instead.
 import ctypes
 import functools
 import logging
+import platform
 import subprocess
 from ctypes import CDLL
 from pathlib import Path
@@ -58,7 +59,8 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
 @functools.cache
 def library(dtype: torch.dtype, sources: Path = FOLDER) -> CDLL | None:
     """The kernels for a dtype, compiled if they are not in the cache; None if there are none."""
-    compiler = find_compiler() if dtype in FORMATS else None
+    is_served = dtype in FORMATS and platform.machine() == "x86_64"
+    compiler = find_compiler() if is_served else None
     instructions = INSTRUCTIONS.get(torch.backends.cpu.get_cpu_capability())
     if instructions is None or compiler is None:
         return None

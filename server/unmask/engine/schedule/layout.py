@@ -19,7 +19,7 @@ NEVER = np.iinfo(np.int64).max
 class Layout:
     """T rows, P pages and M scored positions of S spans, of which B are denoised.
 
-    Token ids are those of the table, whatever a branch without the prompt has.
+    Token ids are those of the table; `build_batch` masks the prompt in branches without it.
     """
 
     is_known: BoolArray  # [T] False where the token is on the device only

@@ -9,7 +9,7 @@ from unmask.engine.schedule.decoding import COLUMNS, Columns
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 from unmask.engine.schedule.sequence import Sequence
 from unmask.types import MAX_BLOCK_LENGTH
-from unmask_kernels.native.layout import pointer
+from unmask_kernels.native.layout import layout_library, pointer
 
 FloatArray = npt.NDArray[np.float32]
 NUM_BOUNDS = 10  # of a span
@@ -32,6 +32,7 @@ class SequenceTable:
         self.bounds = np.zeros((num_rows, NUM_BOUNDS), np.int64)  # of the last span, `Span.bounds`
         # True if a step's result gives a row tokens and nothing else.
         self.is_plain: BoolArray = np.zeros(num_rows, np.bool_)
+        layout_library()  # compiled now rather than in the first step
         self.addresses = tuple(map(pointer, (self.tokens, self.masked, self.pages)))
         self._free = list(range(num_rows))
 
