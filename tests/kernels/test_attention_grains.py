@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support.attention import SMALL, TOLERANCES, Case, build, check, exact
 from unmask_kernels.attention.ops import attention
@@ -202,3 +204,39 @@ def test_a_plan_fits_where_its_padding_has_items_too() -> None:
         large = replace(size, rows=size.rows + 16, items=size.items + spare)
         memory = [torch.zeros(n, dtype=torch.int32) for n in static_sizes(large)]
         assert fits(plan, make_static_plan(LARGE, large, memory, group_size=4)) == does_fit
+
+
+@given(
+    spans=st.lists(st.tuples(st.integers(1, 70), st.integers(0, 3000)), min_size=1, max_size=40),
+    window=st.sampled_from([None, 7, 100, 1500]),
+    chunk=st.sampled_from([512, 1024, 4096]),
+    grain=st.sampled_from([128, 512]),
+    programs=st.integers(1, 300),
+)
+@settings(deadline=None, derandomize=True, max_examples=300)
+def test_c_makes_the_items_that_numpy_makes(
+    spans: list[tuple[int, int]], window: int | None, chunk: int, grain: int, programs: int
+) -> None:
+    config = TileConfig(rows=64, keys=32, chunk=chunk, grain=grain, programs=programs)
+    counts = np.array([count for count, _ in spans])
+    positions = np.concatenate([np.arange(first, first + count) for count, first in spans])
+    horizons = np.repeat(np.array([sum(span) for span in spans]), counts)
+    pages = -(-np.array([sum(span) for span in spans]) // 64)
+    plans = [
+        make_tile_plan(
+            np.append(0, counts.cumsum()),
+            None if window is None else np.maximum(positions + 1 - window, 0),
+            horizons,
+            np.arange(pages.sum()),
+            np.append(0, pages.cumsum()),
+            group_size=4,
+            num_kv_heads=8,
+            head_dim=128,
+            config=config,
+            to_device=on_host,
+            uses_c=uses_c,
+        )
+        for uses_c in (True, False)
+    ]
+    for ours, expected in zip(*map(plan_tensors, plans), strict=True):
+        assert torch.equal(ours, expected)

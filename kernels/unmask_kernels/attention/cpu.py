@@ -1,6 +1,5 @@
 """Attention over pages by the C kernel of `attention.c`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,19 +24,19 @@ class ReachPlan:
 
 
 def make_reach_plan(
-    query_starts: Sequence[int],
+    query_starts: npt.NDArray[np.int64],
     starts: npt.NDArray[np.int64] | None,
     horizons: npt.NDArray[np.int64],
     pages: npt.NDArray[np.int64],
-    page_starts: Sequence[int],
+    page_starts: npt.NDArray[np.int64],
 ) -> ReachPlan:
     """Plan for the C kernel; for arguments see `unmask_kernels.attention.ops.make_plan`."""
     return ReachPlan(
-        torch.tensor(query_starts),
+        torch.from_numpy(np.ascontiguousarray(query_starts, np.int64)),
         None if starts is None else torch.from_numpy(np.ascontiguousarray(starts)),
         torch.from_numpy(np.ascontiguousarray(horizons)),
         torch.from_numpy(np.ascontiguousarray(pages)),
-        torch.tensor(page_starts),
+        torch.from_numpy(np.ascontiguousarray(page_starts, np.int64)),
     )
 
 

@@ -1,7 +1,5 @@
 """Attention of ragged query rows over paged keys and values, each query with its own reach."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -23,10 +21,10 @@ AttentionPlan = SegmentPlan | ReachPlan | TilePlan
 
 
 def make_plan(
-    query_starts: Sequence[int],
+    query_starts: npt.NDArray[np.int64],
     horizons: npt.NDArray[np.int64],
     pages: npt.NDArray[np.int64],
-    page_starts: Sequence[int],
+    page_starts: npt.NDArray[np.int64],
     page_size: int,
     *,
     group_size: int,

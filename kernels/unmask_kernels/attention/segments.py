@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -44,11 +43,11 @@ class SegmentPlan:
 
 
 def make_segment_plan(
-    query_starts: Sequence[int],
+    query_starts: npt.NDArray[np.int64],
     starts: npt.NDArray[np.int64] | None,
     horizons: npt.NDArray[np.int64],
     pages: npt.NDArray[np.int64],
-    page_starts: Sequence[int],
+    page_starts: npt.NDArray[np.int64],
     page_size: int,
     *,
     group_size: int,
@@ -104,10 +103,10 @@ def pad_plan(plan: SegmentPlan, num_queries: int, num_padding: int) -> SegmentPl
 
 
 def _lay_out(
-    query_starts: Sequence[int],
+    query_starts: npt.NDArray[np.int64],
     horizons: npt.NDArray[np.int64],
     pages: npt.NDArray[np.int64],
-    page_starts: Sequence[int],
+    page_starts: npt.NDArray[np.int64],
     page_size: int,
 ) -> tuple[npt.NDArray[np.int64], list[int], npt.NDArray[np.int64]]:
     """Pages for whole key units, the first key of each sequence, and slots beyond horizons."""

@@ -23,18 +23,22 @@ class TileSize:
     @classmethod
     def from_plan(cls, plan: TilePlan) -> Self:
         return cls(
-            len(plan.horizons),
-            len(plan.pages),
-            len(plan.items) // ITEM_FIELDS,
-            len(plan.tiles) // TILE_FIELDS,
+            plan.horizons.numel(),
+            plan.pages.numel(),
+            plan.items.numel() // ITEM_FIELDS,
+            plan.tiles.numel() // TILE_FIELDS,
             plan.num_slots,
         )
 
     def holds(self, other: "TileSize") -> bool:
         """True if no size of `other` is larger."""
-        capacities = (self.rows, self.pages, self.items, self.tiles, self.slots)
-        sizes = (other.rows, other.pages, other.items, other.tiles, other.slots)
-        return all(capacity >= size for capacity, size in zip(capacities, sizes, strict=True))
+        return (
+            self.rows >= other.rows
+            and self.pages >= other.pages
+            and self.items >= other.items
+            and self.tiles >= other.tiles
+            and self.slots >= other.slots
+        )
 
     def joined(self, other: "TileSize") -> "TileSize":
         """The larger of each size."""
@@ -89,11 +93,11 @@ def static_view(static: TilePlan, size: TileSize) -> TilePlan:
 
 def fits(plan: TilePlan, static: TilePlan) -> bool:
     """True if `static` has room for a plan, and items for its padding rows."""
-    if (plan.config, plan.tile_queries) != (static.config, static.tile_queries):
+    if plan.tile_queries != static.tile_queries or plan.config != static.config:
         return False
     size, limit = TileSize.from_plan(plan), TileSize.from_plan(static)
-    padding = -(-(limit.rows - size.rows) // plan.tile_queries)
-    return limit.holds(replace(size, items=size.items + max(padding, 0)))
+    padding = max(0, -(-(limit.rows - size.rows) // plan.tile_queries))
+    return limit.items >= size.items + padding and limit.holds(size)
 
 
 def fill(static: TilePlan, plan: TilePlan) -> None:
@@ -102,13 +106,16 @@ def fill(static: TilePlan, plan: TilePlan) -> None:
     Padding rows get items without keys, which write zeros. Entries beyond the plan's rows, pages,
     items and tiles are left unchanged: `counts` say how many are used.
     """
-    assert fits(plan, static), "the plan is larger than the static plan"
-    for to, values in zip(plan_tensors(static), plan_tensors(plan), strict=True):
-        to.numpy()[: len(values)] = values.numpy()
-    first = np.arange(len(plan.horizons), len(static.horizons), plan.tile_queries)
-    padding = np.zeros((len(first), ITEM_FIELDS), np.int32)
+    for to, tensor in zip(plan_tensors(static), plan_tensors(plan), strict=True):
+        values = tensor.numpy()
+        to.numpy()[: len(values)] = values
+    size, num_rows = TileSize.from_plan(plan), static.horizons.numel()
+    first = np.arange(size.rows, num_rows, plan.tile_queries)
+    end = size.items + len(first)
+    assert len(first) == 0 or end <= TileSize.from_plan(static).items, "the plan fits"
+    padding = static.items.numpy().reshape(-1, ITEM_FIELDS)[size.items : end]
+    padding[:] = 0
     padding[:, 0] = first
-    padding[:, 1] = np.minimum(len(static.horizons) - first, plan.tile_queries)
+    padding[:, 1] = np.minimum(num_rows - first, plan.tile_queries)
     padding[:, -1] = -1
-    static.items.numpy()[len(plan.items) :][: padding.size] = padding.reshape(-1)
-    static.counts.numpy()[0] += len(padding)
+    static.counts.numpy()[0] = end

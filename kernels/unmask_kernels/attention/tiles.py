@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from unmask_kernels.native.layout import layout_library, pointer
+from unmask_kernels.native.layout import Tiles, layout_library, pointer
 
 ToDevice = Callable[[Sequence[npt.NDArray[np.generic]]], Sequence[Tensor]]
 
@@ -113,36 +113,37 @@ class TilePlan:
 
 
 def make_tile_plan(
-    query_starts: Sequence[int],
+    query_starts: npt.NDArray[np.int64],
     starts: npt.NDArray[np.int64] | None,
     horizons: npt.NDArray[np.int64],
     pages: npt.NDArray[np.int64],
-    page_starts: Sequence[int],
+    page_starts: npt.NDArray[np.int64],
     *,
     group_size: int,
     num_kv_heads: int,
     head_dim: int,
     config: TileConfig,
     to_device: ToDevice,
+    uses_c: bool = True,
 ) -> TilePlan:
     """Cut the queries of each sequence into tiles, and the keys that a tile sees into items.
 
-    `to_device` copies all arrays to the device at once.
+    `to_device` copies all arrays to the device at once. `uses_c` is False to have NumPy make the
+    items in any case.
     """
     tile_queries = max(1, config.rows // group_size)
     sequence_starts = np.asarray(query_starts, np.int64)
     limit = most_parts(config, num_kv_heads, head_dim)
     lanes = num_lanes(config, num_kv_heads, head_dim)
     begins = np.zeros(len(horizons), np.int32) if starts is None else starts
-    whole = _whole_items(sequence_starts, starts, horizons, page_starts, tile_queries, config)
+    sizes = tile_queries, config.chunk, config.grain, config.keys, lanes, limit, LATE
+    whole = None
+    if uses_c:
+        whole = _whole_items(sequence_starts, starts, horizons, page_starts, Tiles(*sizes))
     if whole is not None:
-        low, high = whole[:, 3].astype(np.int64), whole[:, 4].astype(np.int64)
-        grains = np.maximum(-(-high // config.grain) - low // config.grain, 1)
-        if not _split(high - low, grains, lanes, limit).any():
-            items, none = whole[np.argsort(low - high, kind="stable")], np.empty(0, np.int32)
-            counts = np.array([len(items), 0])
-            whole_plan = (begins, horizons, pages, items, counts, none, none)
-            return TilePlan(config, tile_queries, 0, *to_device([_flat(v) for v in whole_plan]))
+        none, counts = np.empty(0, np.int32), np.array([len(whole), 0])
+        parts = (begins, horizons, pages, whole, counts, none, none)
+        return TilePlan(config, tile_queries, 0, *to_device([_flat(part) for part in parts]))
     num_tiles = -(-np.diff(sequence_starts) // tile_queries)
     owner = np.repeat(np.arange(len(num_tiles)), num_tiles)
     query = sequence_starts[owner] + _within(num_tiles) * tile_queries
@@ -201,26 +202,25 @@ def _whole_items(
     query_starts: npt.NDArray[np.int64],
     starts: npt.NDArray[np.int64] | None,
     horizons: npt.NDArray[np.int64],
-    page_starts: Sequence[int],
-    tile_queries: int,
-    config: TileConfig,
+    page_starts: npt.NDArray[np.int64],
+    tiles: Tiles,
 ) -> npt.NDArray[np.int32] | None:
-    """Items of tiles that see one chunk of keys each, by C; None if one sees more, or without C."""
+    """Items by C; None without it, if a tile sees several chunks of keys, or one is split."""
     library = layout_library()
     if library is None:
         return None
     first_pages = np.asarray(page_starts, np.int64)
     # A sequence has at most one tile that is not full.
-    items = np.empty((len(horizons) // tile_queries + len(query_starts), ITEM_FIELDS), np.int32)
+    most_items = len(horizons) // tiles.tile_queries + len(query_starts)
+    items = np.empty((most_items, ITEM_FIELDS), np.int32)
     count = library.plan_tiles(
+        tiles,
         pointer(query_starts),
         len(query_starts) - 1,
         None if starts is None else pointer(starts),
         pointer(horizons),
         pointer(first_pages),
-        tile_queries,
-        config.chunk,
-        config.keys,
+        most_items,
         pointer(items),
     )
     return None if count < 0 else items[:count]

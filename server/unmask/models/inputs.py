@@ -33,10 +33,10 @@ class ForwardInputs:
 
 def plan_layers(
     layers: Sequence[LayerShape],
-    query_starts: Sequence[int],
+    query_starts: npt.NDArray[np.int64],
     horizons: npt.NDArray[np.int64],
     pages: npt.NDArray[np.int64],
-    page_starts: Sequence[int],
+    page_starts: npt.NDArray[np.int64],
     page_size: int,
     *,
     device: torch.device,

@@ -40,10 +40,10 @@ class DeviceModel:
         """Attention plans of every layer, whose arrays are passed through `to_device`."""
         return plan_layers(
             self.loaded.model.layers,
-            batch.query_starts.tolist(),
+            batch.query_starts,
             batch.horizons,
             batch.pages,
-            batch.page_starts.tolist(),
+            batch.page_starts,
             self.limits.page_size,
             device=self.loaded.device,
             dtype=self.loaded.dtype,

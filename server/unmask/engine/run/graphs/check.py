@@ -52,10 +52,10 @@ def random_step(
     token_ids, positions_, slots_ = on_host([ids, at, slots + at % page_size])
     plans = plan_layers(
         loaded.model.layers,
-        query_starts,
+        np.array(query_starts),
         np.repeat([own[-1] + 1 for own in positions], counts),
         table,
-        page_starts,
+        np.array(page_starts),
         page_size,
         device=loaded.device,
         dtype=loaded.dtype,
