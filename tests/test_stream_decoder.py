@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.support.tokenizers_of_kinds import KINDS
 from unmask.engine.apply.text import TextAssembler
-from unmask.tokenizer import StreamDecoder, Tokenizer
+from unmask.tokenizer import Tokenizer
 
 TOKENIZERS = {name: Tokenizer(make()) for name, make in KINDS.items()}
 TEXT = "the 語日 a語日あ語日あ語日あ  word 🎉🎉 e\u0301 ﷺ <eos> \ufffd x" * 2
@@ -19,7 +19,7 @@ sizes = st.lists(st.integers(1, 9), min_size=1, max_size=9)
 
 
 def streamed(tokenizer: Tokenizer, token_ids: list[int], sizes: list[int]) -> list[str]:
-    decoder, pieces, start, i = StreamDecoder(tokenizer), list[str](), 0, 0
+    decoder, pieces, start, i = tokenizer.stream(), list[str](), 0, 0
     while start < len(token_ids):
         pieces.append(decoder.push(token_ids[start : start + sizes[i % len(sizes)]]))
         start += sizes[i % len(sizes)]
@@ -97,7 +97,7 @@ def test_endless_bytes_of_no_character_are_not_held_for_ever(kind: str) -> None:
     tokenizer = TOKENIZERS[kind]
     vocabulary = range(tokenizer.num_tokens or 0)
     broken = next(i for i in reversed(vocabulary) if tokenizer.decode([i]) == "\ufffd")
-    decoder = StreamDecoder(tokenizer)
+    decoder = tokenizer.stream()
     text = "".join(decoder.push([broken]) for _ in range(400))
     assert len(text) > 350
     assert text + decoder.flush() == "\ufffd" * 400

@@ -13,7 +13,7 @@ from tests.support.tiny import GOLDEN
 from unmask import LLM
 from unmask.config import Config, ModelConfig
 from unmask.errors import InvalidCheckpoint, InvalidRequest
-from unmask.tokenizer import IdTokenizer, StreamDecoder, Tokenizer
+from unmask.tokenizer import IdTokenizer, Tokenizer
 from unmask.types import SamplingParams
 
 TOKENIZER = Tokenizer(IdTokenizer())
@@ -31,7 +31,7 @@ def test_text_is_token_ids_there_and_back() -> None:
     assert TOKENIZER.encode("12 7\n 0401 ") == [12, 7, 401]
     assert TOKENIZER.encode(TOKENIZER.decode([5, 0, 31])) == [5, 0, 31]
     assert TOKENIZER.token_text(7) == " 7"
-    decoder = StreamDecoder(TOKENIZER)
+    decoder = TOKENIZER.stream()
     pieces = [decoder.push(ids) for ids in ([1], [2, 3], [4, 5, 6, 7, 8, 9], [10])]
     assert "".join([*pieces, decoder.flush()]) == " 1 2 3 4 5 6 7 8 9 10"
 
@@ -39,7 +39,7 @@ def test_text_is_token_ids_there_and_back() -> None:
 def test_a_decoder_that_treats_the_first_token_apart_is_given_context() -> None:
     fast = FastTokenizer(models.WordLevel({"▁a": 0, "▁b": 1, "c": 2}, unk_token="c"))
     fast.decoder = decoders.Metaspace()
-    decoder = StreamDecoder(Tokenizer(PreTrainedTokenizerFast(tokenizer_object=fast)))
+    decoder = Tokenizer(PreTrainedTokenizerFast(tokenizer_object=fast)).stream()
     assert [decoder.push([token_id]) for token_id in (0, 1, 2, 0)] == ["a", " b", "c", " a"]
 
 

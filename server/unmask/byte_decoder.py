@@ -1,5 +1,6 @@
 """Decodes tokens of byte-level tokenizers by a table of their bytes, as `tokenizers` does."""
 
+import codecs
 from collections.abc import Callable, Sequence
 
 # Characters that stand for bytes in the vocabulary of a byte-level BPE (GPT-2, Radford et al.,
@@ -43,3 +44,23 @@ class ByteDecoder:
             content = bytes(map(BYTE_OF.__getitem__, token)) if is_bytes else token.encode()
             self._bytes[token_id] = content
         return content
+
+
+class ByteStream:
+    """Text of tokens that come in pieces; a character's bytes are held back until it is whole."""
+
+    def __init__(self, decoder: ByteDecoder) -> None:
+        self._decoder = decoder
+        self._held = b""
+
+    def push(self, token_ids: Sequence[int]) -> str:
+        """Whole characters that `token_ids` end."""
+        content = self._held + self._decoder.to_bytes(token_ids)
+        text, num_bytes = codecs.utf_8_decode(content, "replace")
+        self._held = content[num_bytes:]
+        return text
+
+    def flush(self) -> str:
+        """What is held back, U+FFFD for an incomplete character."""
+        held, self._held = self._held, b""
+        return held.decode("utf-8", "replace")

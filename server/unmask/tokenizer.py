@@ -1,6 +1,5 @@
 """Tokenizer with chat templates, and incremental decoding of streams."""
 
-import codecs
 import functools
 import logging
 import subprocess
@@ -14,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from unmask import template_trial
 from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
-from unmask.byte_decoder import ByteDecoder
+from unmask.byte_decoder import ByteDecoder, ByteStream
 from unmask.control_tokens import ControlTokens, control_ids
 from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
 from unmask.text_length import chars_per_token
@@ -22,7 +21,6 @@ from unmask.text_length import chars_per_token
 logger = logging.getLogger(__name__)
 
 REPLACEMENT = "�"
-UTF8 = codecs.getincrementaldecoder("utf-8")
 FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # every tokenizer has one of them
 MAX_DIGITS = 9  # of a token id
 MAX_PENDING = 16  # tokens without whole text; a character has four at most
@@ -180,6 +178,12 @@ class Tokenizer:
                 field,
             )
 
+    def stream(self) -> "ByteStream | StreamDecoder":
+        """A decoder of one text whose tokens come in pieces."""
+        if self.byte_decoder is not None:  # text that is the bytes of its tokens needs no context
+            return ByteStream(self.byte_decoder)
+        return StreamDecoder(self)
+
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """Text of `token_ids`; bytes of incomplete characters become U+FFFD."""
         text: str
@@ -292,15 +296,11 @@ class StreamDecoder:
         self._context: list[int] = []
         self._context_text = ""
         self._pending: list[int] = []
-        # Text that is the bytes of its tokens needs no context.
-        self._utf8 = UTF8(errors="replace") if tokenizer.byte_decoder is not None else None
 
     def push(self, token_ids: Sequence[int]) -> str:
         """Text made final by `token_ids`."""
         if not token_ids:
             return ""
-        if self._utf8 is not None and self._tokenizer.byte_decoder is not None:
-            return self._utf8.decode(self._tokenizer.byte_decoder.to_bytes(token_ids))
         if not self._pending:
             text = self._tokenizer.decode([*self._context, *token_ids])
             fresh = text[len(self._context_text) :]
@@ -311,8 +311,6 @@ class StreamDecoder:
 
     def flush(self) -> str:
         """Text of all pending tokens, incomplete characters included."""
-        if self._utf8 is not None:
-            return self._utf8.decode(b"", final=True)
         fresh = self._text_of(self._pending)
         self._context, self._context_text, self._pending = [], "", []
         return fresh

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.support.tiny import byte_tokenizer
 from unmask.engine.apply.text import TextAssembler
-from unmask.tokenizer import StreamDecoder, Tokenizer
+from unmask.tokenizer import Tokenizer
 
 INNER = byte_tokenizer()
 TOKENIZER = Tokenizer(INNER)
@@ -16,7 +16,7 @@ ids = st.lists(st.integers(0, 509), max_size=60)
 @given(token_ids=ids, sizes=st.lists(st.integers(1, 7), min_size=1, max_size=60))
 @settings(deadline=None, derandomize=True)
 def test_streamed_text_adds_up_to_the_whole(token_ids: list[int], sizes: list[int]) -> None:
-    decoder, text, start = StreamDecoder(TOKENIZER), "", 0
+    decoder, text, start = TOKENIZER.stream(), "", 0
     for size in sizes:
         text += decoder.push(token_ids[start : start + size])
         start += size
@@ -32,7 +32,7 @@ def test_text_is_what_transformers_makes_of_it(token_ids: list[int], skip: bool)
 
 
 def test_half_a_character_is_held_back() -> None:
-    decoder = StreamDecoder(TOKENIZER)
+    decoder = TOKENIZER.stream()
     first, second = TOKENIZER.encode("é")
     assert decoder.push([first]) == ""
     assert decoder.push([second]) == "é"

@@ -1,12 +1,11 @@
 """Final text of final tokens; stop strings are cut off before anyone sees them."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from unmask.tokenizer import StreamDecoder, Tokenizer
+from unmask.tokenizer import Tokenizer
 
 
-@dataclass(frozen=True, slots=True)
-class TextPiece:
+class TextPiece(NamedTuple):
     """Text made final by some tokens; `num_tokens` of them count, all but when a stop matched."""
 
     text: str
@@ -18,7 +17,7 @@ class TextAssembler:
     """Decodes one answer and holds text back while it might be the start of a stop string."""
 
     def __init__(self, tokenizer: Tokenizer, stops: tuple[str, ...]) -> None:
-        self._decoder = StreamDecoder(tokenizer)
+        self._decoder = tokenizer.stream()
         self._stops = stops
         self._held = ""
 
