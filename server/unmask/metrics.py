@@ -46,12 +46,6 @@ class BuildInfo:
     attention: str
 
 
-def value_of(source: Counter | Histogram, suffix: str = "_total") -> float:
-    """Value of a metric without labels; `suffix` is `_total`, or `_sum` or `_count`."""
-    (family,) = source.collect()
-    return next(s.value for s in family.samples if s.name == family.name + suffix)
-
-
 class BatchHistogram:
     """Histogram that observes many values in one call, such as one a request of a step.
 
@@ -78,6 +72,12 @@ class BatchHistogram:
         family = HistogramMetricFamily(self._name, self._text)
         family.add_metric([], list(zip(bounds, counts, strict=True)), self._sum)
         yield family
+
+
+def value_of(source: Counter | Histogram | BatchHistogram, suffix: str = "_total") -> float:
+    """Value of a metric without labels; `suffix` is `_total`, or `_sum` or `_count`."""
+    (family,) = source.collect()
+    return next(s.value for s in family.samples if s.name == family.name + suffix)
 
 
 class Metrics:
@@ -136,7 +136,7 @@ class Metrics:
         self.tokens_per_forward = histogram(
             "tokens_per_forward", "Tokens of a request per denoising step.", TPF_BUCKETS
         )
-        self.steps_per_block = histogram(
+        self.steps_per_block = self._batch_histogram(
             "steps_per_block", "Denoising steps a block took.", STEP_BUCKETS
         )
         self.block_length = histogram(
@@ -162,12 +162,11 @@ class Metrics:
             "Time per final token after the first.",
             TOKEN_BUCKETS_S,
         )
-        self.inter_token_s = BatchHistogram(
-            f"{PREFIX}inter_token_latency_seconds",
+        self.inter_token_s = self._batch_histogram(
+            "inter_token_latency_seconds",
             "Time between one step that made tokens of a request final and the next.",
             TOKEN_BUCKETS_S,
         )
-        self.registry.register(self.inter_token_s)
         self.latency_s = histogram(
             "request_latency_seconds", "Time from arrival to the end.", LATENCY_BUCKETS_S
         )
@@ -192,6 +191,11 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"{PREFIX}{name}", text, buckets=buckets, registry=self.registry)
+
+    def _batch_histogram(self, name: str, text: str, buckets: Sequence[float]) -> BatchHistogram:
+        histogram = BatchHistogram(f"{PREFIX}{name}", text, buckets)
+        self.registry.register(histogram)
+        return histogram
 
     def watch(
         self, status: Callable[[], EngineStatus], *, model_name: str, build: BuildInfo

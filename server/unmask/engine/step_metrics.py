@@ -40,8 +40,7 @@ def record_progress(metrics: Metrics, applied: Applied) -> None:
     for session in applied.started:
         assert session.sequence.first_token_s is not None, "it was noted before"
         metrics.first_token_s.observe(session.sequence.first_token_s)
-    for steps in applied.block_steps:
-        metrics.steps_per_block.observe(steps)
+    metrics.steps_per_block.observe(applied.block_steps)
     metrics.inter_token_s.observe(applied.gaps_s)
     metrics.denoising_steps.inc(applied.num_steps)
     metrics.block_positions.inc(applied.num_block_positions)
