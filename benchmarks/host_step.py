@@ -122,7 +122,7 @@ class StubGraphs:
         """Commit as many masked positions of each block as its quota says."""
         inputs, open_tokens = self.sampling.inputs, self.runner.open_tokens.view(-1).numpy()
         slots, spans = inputs.token_slots.numpy(), inputs.spans.numpy()
-        results = self.sampling.results(self.sampling.outputs)
+        results = self.sampling.outputs.tensors()
         token, selected = results.tokens.numpy(), results.selected.numpy()
         is_masked = open_tokens[slots] == self.runner.mask_token_id
         rank = np.arange(len(token), dtype=np.float64)

@@ -61,6 +61,6 @@ class ByteStream:
         return text
 
     def flush(self) -> str:
-        """What is held back, U+FFFD for an incomplete character."""
+        """Bytes that are held back: U+FFFD for an incomplete character."""
         held, self._held = self._held, b""
         return held.decode("utf-8", "replace")

@@ -233,6 +233,21 @@ class SamplingParams:
         if self.allowed_token_ids is not None and not self.allowed_token_ids:
             raise InvalidRequest("allowed_token_ids must not be empty", field="allowed_token_ids")
 
+    def resolved(self, default: "SamplingParams", block_length: int) -> "SamplingParams":
+        """Each parameter as it is here, else by `default`, else neutral; all were checked before.
+
+        The block length is given: it follows from more than the request.
+        """
+        filled = object.__new__(SamplingParams)
+        for name, row in PARAMETERS.items():
+            value = getattr(self, name)
+            if value is None:
+                value = getattr(default, name)
+                value = row.neutral if value is None else value
+            object.__setattr__(filled, name, value)
+        object.__setattr__(filled, "block_length", block_length)
+        return filled
+
 
 def _rows() -> dict[str, Parameter]:
     hints = get_type_hints(SamplingParams)

@@ -3,7 +3,7 @@
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from unmask.errors import InvalidRequest
 from unmask.sampling_params import AUTO as AUTO
@@ -103,11 +103,11 @@ class Finish:
     stop_reason: str | int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(NamedTuple):
     """Final tokens and final text of a request, never taken back; the last one has `finish`.
 
-    `text` may lag behind `token_ids` while a character or a possible stop string is incomplete.
+    `text` may lag behind `token_ids` while a character or a possible stop string is incomplete. A
+    step makes one for each request, and named tuples take half the time of frozen dataclasses.
     """
 
     request_id: str

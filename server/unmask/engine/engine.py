@@ -112,8 +112,7 @@ class Engine:
         set_num_threads(of_kernels)
         with huge_pages():
             loaded = load_model(config.model, config.decoding, progress)
-        if loaded.device.type == "cpu":
-            keep_freed_memory()
+        keep_freed_memory()
         return cls(config, loaded, metrics or Metrics(), progress)
 
     @property

@@ -16,8 +16,8 @@ HUGE_PAGE = 2 * 2**20
 def keep_freed_memory() -> bool:
     """Make glibc keep freed memory for the next step; False without glibc.
 
-    By default freed tensors of some megabytes go back to the system, and clearing new pages takes
-    longer than most operations that fill them.
+    By default freed tensors of some megabytes, and arrays of a step with thousands of rows, go back
+    to the system, and clearing new pages takes longer than most operations that fill them.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -24,6 +24,7 @@ from unmask.types import (
     FinishReason,
     RefinedToken,
     Refinement,
+    RefinementOptions,
     TokenLogprob,
     Usage,
 )
@@ -115,25 +116,23 @@ def apply_step(
     left alone. `at_s` is when the result was there, on the monotonic clock.
     """
     applied = Applied(at_s)
-    # Where steps overlap, a request may be over by now, or a block full.
-    is_live = [
-        span.block_start == span.sequence.block_start and span.sequence.table_row is not None
-        for span in batch.denoised
-    ]
-    if only is not None:
-        is_live = [i == only and flag for i, flag in enumerate(is_live)]
-    live = np.array(is_live, np.bool_).nonzero()[0]
-    sequences = [span.sequence for span, flag in zip(batch.denoised, is_live, strict=True) if flag]
-    rows = batch.table_rows[live]
+    live: list[int] = []
+    sequences: list[Sequence] = []
+    for i, span in enumerate(batch.denoised) if only is None else [(only, batch.denoised[only])]:
+        sequence = span.sequence
+        # Where steps overlap, a request may be over by now, or a block full.
+        if span.block_start == sequence.block_start and sequence.table_row is not None:
+            live.append(i)
+            sequences.append(sequence)
+            sequence.in_flight -= 1
+            sequence.num_steps += 1
+            sequence.block_step += 1
+    which = np.array(live, np.int64)
     applied.num_steps = len(live)
-    applied.num_committed = _commit(sessions, live, table, batch, result)
-    for sequence in sequences:
-        sequence.in_flight -= 1
-        sequence.num_steps += 1
-        sequence.block_step += 1
-    applied.num_block_positions = int(batch.decoding.columns["block_len"][live].sum())
-    for prefix in _final_prefixes(sequences, rows, table):
-        _finalize(sessions[prefix.sequence.request.request_id], prefix, applied)
+    applied.num_committed = _commit(sessions, which, table, batch, result)
+    applied.num_block_positions = int(batch.decoding.columns["block_len"].take(which).sum())
+    for sequence, fresh in _final_prefixes(sequences, batch.table_rows.take(which), table):
+        _finalize(sessions[sequence.request.request_id], fresh, applied)
     return applied
 
 
@@ -199,50 +198,39 @@ def _note_logprobs(
         session.logprobs[position] = TokenLogprob(token_id, math.log(confidence), top)
 
 
-@dataclass(slots=True)
-class _Prefix:
-    """Positions [start, end) of a sequence with nothing masked before or among them."""
-
-    sequence: Sequence
-    start: int
-    end: int
-    token_ids: list[int]
-
-
 def _final_prefixes(
     sequences: list[Sequence], rows: IntArray, table: SequenceTable
-) -> list[_Prefix]:
-    """Final prefixes of sequences with fresh final tokens, or whose drafts are streamed."""
-    starts = np.array([sequence.num_final for sequence in sequences], np.int64)
-    limits = np.array([sequence.final_end for sequence in sequences], np.int64)
+) -> list[tuple[Sequence, list[int]]]:
+    """Sequences with fresh final tokens, which nothing masked is before or among, and the tokens.
+
+    Sequences whose drafts are streamed have an entry in any case.
+    """
+    known = np.array([(sequence.num_final, sequence.final_end) for sequence in sequences], np.int64)
+    starts, limits = known.reshape(-1, 2).T.copy()
     ends = final_ends(table, rows, starts, limits)
     is_told = ends > starts
-    if not table.is_plain[rows].all():
+    if not table.is_plain.take(rows).all():
         is_told |= [sequence.request.refinements is not None for sequence in sequences]
     which = is_told.nonzero()[0]
     if not len(which):
         return []
-    sequences = [sequences[i] for i in which.tolist()]
-    starts, ends, offsets = starts[which], ends[which], table.flat(rows[which])
-    prefixes = Ranges.from_lengths(starts + offsets, ends - starts)
+    starts, lengths = starts.take(which), (ends - starts).take(which)
+    fresh = Ranges.from_lengths(starts + table.flat(rows.take(which)), lengths)
     # One conversion to Python's numbers: one for each sequence would take longer than all the rest.
-    tokens: list[int] = table.tokens.reshape(-1)[prefixes.numbers].tolist()
-    parts = itertools.pairwise(prefixes.starts.tolist())
+    tokens: list[int] = table.tokens.reshape(-1).take(fresh.numbers).tolist()
+    parts = itertools.pairwise(fresh.starts.tolist())
     return [
-        _Prefix(sequence, start, end, tokens[first:last])
-        for sequence, start, end, (first, last) in zip(
-            sequences, starts.tolist(), ends.tolist(), parts, strict=True
-        )
+        (sequences[i], tokens[first:last])
+        for i, (first, last) in zip(which.tolist(), parts, strict=True)
     ]
 
 
-def _finalize(session: Session, prefix: _Prefix, applied: Applied) -> None:
+def _finalize(session: Session, fresh: list[int], applied: Applied) -> None:
     """Move the final prefix forward over resolved positions, up to a stop if there is one."""
     sequence = session.sequence
-    params = sequence.decoding
-    start, end, fresh = prefix.start, prefix.end, prefix.token_ids
+    params, start = sequence.decoding, sequence.num_final
     if params.editing_threshold is not None and not sequence.is_settled:
-        end, fresh = start, []  # any of them may still be replaced
+        fresh = []  # any of them may still be replaced
     reason: FinishReason | None = None
     stop_reason: str | int | None = None
     if not params.stop_ids.isdisjoint(fresh):
@@ -250,7 +238,7 @@ def _finalize(session: Session, prefix: _Prefix, applied: Applied) -> None:
         own_ids = sequence.request.sampling.stop_token_ids
         stop_reason = fresh[at] if fresh[at] in own_ids else None
         fresh, reason = fresh[: at + 1], FinishReason.STOP
-    elif end == sequence.last_end:
+    elif start + len(fresh) == sequence.last_end:
         reason = FinishReason.LENGTH
     text = ""
     if fresh or reason is not None:
@@ -282,17 +270,17 @@ def _finalize(session: Session, prefix: _Prefix, applied: Applied) -> None:
         applied.block_steps.append(sequence.block_step)
         applied.num_final_block_positions += params.block_len
     if finish is None:
-        if (refinement := _refinement(session)) is not None:
+        options = sequence.request.refinements
+        if options is not None and (refinement := _refinement(session, options)) is not None:
             applied.events.append(refinement)
         if is_over:
             sequence.open_next_block()
 
 
-def _refinement(session: Session) -> Refinement | None:
+def _refinement(session: Session, options: RefinementOptions) -> Refinement | None:
     """The draft of the open block, if this step and this moment are due one."""
     sequence = session.sequence
-    options = sequence.request.refinements
-    if options is None or sequence.block_step % options.every:
+    if sequence.block_step % options.every:
         return None
     now_s = time.monotonic()
     if options.max_fps is not None and now_s - session.last_refinement_s < 1 / options.max_fps:

@@ -74,7 +74,7 @@ def on_host(arrays: Sequence[Array]) -> list[Tensor]:
 
 def packed_size(arrays: Sequence[Array]) -> int:
     """Bytes that `pack` needs."""
-    return sum(_aligned(array.nbytes) for array in arrays)
+    return sum(aligned(array.nbytes) for array in arrays)
 
 
 def pack(arrays: Sequence[Array], memory: Tensor) -> None:
@@ -82,7 +82,7 @@ def pack(arrays: Sequence[Array], memory: Tensor) -> None:
     into, first = memory.numpy(), 0
     for array in arrays:
         into[first : first + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        first += _aligned(array.nbytes)
+        first += aligned(array.nbytes)
 
 
 def unpack(arrays: Sequence[Array], memory: Tensor) -> list[Tensor]:
@@ -92,9 +92,10 @@ def unpack(arrays: Sequence[Array], memory: Tensor) -> list[Tensor]:
         dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
         view = memory[first : first + array.nbytes].view(dtype)
         tensors.append(view.view(array.shape))
-        first += _aligned(array.nbytes)
+        first += aligned(array.nbytes)
     return tensors
 
 
-def _aligned(num_bytes: int) -> int:
+def aligned(num_bytes: int) -> int:
+    """Bytes with padding."""
     return -(-num_bytes // ALIGNMENT) * ALIGNMENT

@@ -9,7 +9,7 @@ from unmask.engine.schedule.batch import StepBatch
 
 def active_rows(batch: StepBatch) -> StepBatch:
     """The batch without the inactive rows of its spans; pages and horizons are the same."""
-    if all(span.query.active is None for span in batch.spans):
+    if not any(span.query.active is not None for span in batch.spans):
         return batch
     kept = np.ones(batch.num_tokens, np.bool_)
     for i, span in enumerate(batch.spans):

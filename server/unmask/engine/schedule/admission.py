@@ -3,14 +3,12 @@
 import os
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.quotas import part_quotas, timed_quotas
 from unmask.errors import InvalidRequest, context_exceeded
-from unmask.sampling_params import PARAMETERS
 from unmask.types import (
     AUTO,
     CACHES,
@@ -92,7 +90,7 @@ def _resolve(
     eos = () if params.ignore_eos else model.eos_token_ids
     cache = _cache(params, model, editing_threshold)
     sub_block_length = None if is_full else params.sub_block_length or default.sub_block_length
-    sampling = replace(_with_defaults(params, default), block_length=block_len)
+    sampling = params.resolved(default, block_len)
     return Decoding(
         sampling=sampling,
         policy=policy,
@@ -112,16 +110,6 @@ def _resolve(
         sub_block_length=sub_block_length,
         eos_last=_eos_last(policy, params, model),
     )
-
-
-def _with_defaults(params: SamplingParams, default: SamplingParams) -> SamplingParams:
-    """Each parameter as the request, else the checkpoint or the server, else neutral."""
-    values: dict[str, Any] = {}
-    for name, row in PARAMETERS.items():
-        if getattr(params, name) is None:
-            value = getattr(default, name)
-            values[name] = row.neutral if value is None else value
-    return replace(params, **values)
 
 
 def _eos_last(policy: PolicyName, params: SamplingParams, model: ModelInfo) -> bool:

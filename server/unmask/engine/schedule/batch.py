@@ -13,6 +13,8 @@ from unmask.engine.schedule.table import FloatArray, SequenceTable
 from unmask.types import AttentionPattern
 from unmask_kernels.scoring.request_constraint import Constraint
 
+LAYOUT_FIELDS = tuple(field.name for field in fields(Layout))
+
 
 @dataclass(frozen=True, slots=True)
 class DecodingArrays:
@@ -88,10 +90,10 @@ def build_batch(
 ) -> StepBatch:
     """Lay spans out as flat arrays; every span's pages must already cover its horizon.
 
-    `table.bounds` must have the bounds of every span with a prompt. With `shift`, the logits of a
-    position are about the one after it. `uses_c` is False to have NumPy lay rows out in any case.
+    The bounds of the first `num_repeats` spans are those in the table. With `shift`, the logits of
+    a position are about the one after it. `uses_c` is False to have NumPy lay rows out in any case.
     """
-    numbers = _bounds(spans, table)
+    numbers = _bounds(spans, table, num_repeats)
     bounds = Bounds.from_numbers(numbers)
     is_denoised = (bounds.scored_end > bounds.scored_start) & (bounds.without_prompt == 0)
     which = is_denoised.nonzero()[0]
@@ -109,7 +111,7 @@ def build_batch(
         lengths = (bounds.end - bounds.start)[which]
         guiding_rows = hidden_rows[guided] + lengths.take(layout.scored_spans[guided])
     return StepBatch(
-        **{field.name: getattr(layout, field.name) for field in fields(Layout)},
+        **{name: getattr(layout, name) for name in LAYOUT_FIELDS},
         spans=tuple(spans),
         num_repeats=num_repeats,
         denoised=tuple(denoised),
@@ -122,12 +124,13 @@ def build_batch(
     )
 
 
-def _bounds(spans: list[Span], table: SequenceTable) -> IntArray:
-    """`Span.bounds` of all spans, [S, 10]."""
-    numbers = table.bounds[[span.row for span in spans]]
-    for i, span in enumerate(spans):
-        if span.without_prompt:
-            numbers[i] = span.bounds
+def _bounds(spans: list[Span], table: SequenceTable, num_repeats: int) -> IntArray:
+    """`Span.bounds` of all spans, [S, 10]; the table keeps them for as long as spans repeat."""
+    rows = np.array([span.row for span in spans])
+    numbers = table.bounds.take(rows, axis=0)
+    if num_repeats < len(spans):
+        fresh = np.array([span.bounds for span in spans[num_repeats:]], np.int64)
+        numbers[num_repeats:] = table.bounds[rows[num_repeats:]] = fresh
     return numbers
 
 

@@ -1,6 +1,7 @@
 """Positions that a sequence computes in one pass."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +10,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class QueryRange:
+class QueryRange(NamedTuple):
     """Query positions [start, end), none of which sees a key beyond `horizon`.
 
     Masked positions of `scored` may be filled by the step. With `active` [end - start] only those
@@ -21,7 +21,7 @@ class QueryRange:
     end: int
     horizon: int
     scored: range = range(0)
-    active: BoolArray | None = field(default=None, compare=False)
+    active: BoolArray | None = None
     num_active: int = 0
 
     @property

@@ -158,7 +158,7 @@ class Scheduler:
             if not repeats:
                 return [], *self._kinds(self._running)
             others = [sequence for sequence in self._running if not sequence.repeats]
-            num_rows = sum([sequence.num_repeated for sequence in repeats])
+            num_rows = sum([sequence.open_len for sequence in repeats])
             num_rows += sum([sequence.most_rows for sequence in others if not sequence.must_wait])
             if num_rows <= self._limits.max_batch_tokens:
                 kinds = self._kinds(others)
@@ -182,14 +182,14 @@ class Scheduler:
 
     def _repeat(self, sequences: list[Sequence], spans: list[Span]) -> int:
         """Add the last spans of sequences to the step once more; returns their query tokens."""
-        num_rows = 0
+        num_rows, step = 0, self._turns.step
         for sequence in sequences:
             assert sequence.table_row is not None, "a sequence that ran has a row"
             span = self._spans[sequence.table_row]
             assert span is not None, "a pass that repeats has a span"
             spans.append(span)
-            self._turns.ran(sequence)
-            num_rows += sequence.num_repeated
+            sequence.last_step = step
+            num_rows += sequence.open_len
         return num_rows
 
     def _run(self, sequences: list[Sequence], budget: int, spans: list[Span]) -> int:
@@ -375,7 +375,6 @@ class Scheduler:
         """Add a pass of a sequence to the step; returns the query tokens used."""
         span = Span.from_pass(sequence, query)
         spans.append(span)
-        self.table.note_span(span.row, span.bounds)
         if sequence.num_branches == 2:
             spans.append(Span.from_pass(sequence, query, without_prompt=True))
         else:

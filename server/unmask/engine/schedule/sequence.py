@@ -309,7 +309,7 @@ class Sequence:
     def computed_again(self) -> None:
         """Record that the last pass was launched once more; see `will_repeat`."""
         self.num_forwards += 1
-        self.num_rows += self.num_repeated
+        self.num_rows += self.open_len
         self.in_flight += 1
         self.repeats = self.block_step + self.in_flight < self.num_block_steps
 
@@ -319,11 +319,6 @@ class Sequence:
         block_len = self.decoding.block_len
         start = max(self.num_computed, self.block_start - block_len)
         return self.block_end - start + (block_len if self.is_out else 0)
-
-    @property
-    def num_repeated(self) -> int:
-        """Query tokens of the last pass, if it repeats: of the whole open block."""
-        return self.block_end - self.block_start
 
     def tokens_without_prompt(self, query: QueryRange) -> IntArray:
         """Token ids [end - start] with the prompt, and what follows the answer, masked."""
@@ -396,5 +391,6 @@ class Sequence:
     def _open_block(self, start: int) -> None:
         self.block_start = start
         self.block_end = min(start + self.decoding.block_len, self.fill_end)
+        self.open_len = self.block_end - start
         self.final_end = min(self.block_end, self.last_end)
         self.repeats = False

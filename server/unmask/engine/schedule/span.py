@@ -1,13 +1,13 @@
 """A sequence's part in a step."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from unmask.engine.schedule.query_range import IntArray, QueryRange
 from unmask.engine.schedule.sequence import Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """One pass of a sequence; `block_start` is where the block that it denoises begins.
 
     With CFG there is a second one, `without_prompt`, on pages of its own. `bounds` are the numbers

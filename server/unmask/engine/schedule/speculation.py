@@ -86,9 +86,7 @@ def speculate(spans: list[Span], table: SequenceTable, pool: PagePool, num_rows:
             table.enter(state)
             query = state.next_pass(needed)
             assert query is not None, "its rows fit"
-            span = Span.from_pass(state, query)
-            table.note_span(span.row, span.bounds)
-            likely_spans.append(span)
+            likely_spans.append(Span.from_pass(state, query))
             num_rows -= needed
             if state.block_start == origin.block_start:
                 frontier.append(state)

@@ -78,10 +78,6 @@ class SequenceTable:
             or decoding.logprobs is not None
         )
 
-    def note_span(self, row: int, bounds: tuple[int, ...]) -> None:
-        """Note `Span.bounds` of the pass that a row runs next."""
-        self.bounds[row] = bounds
-
     def note_pages(self, sequence: Sequence, count: int) -> None:
         """Note the last `count` pages of a sequence, if it has a row already."""
         if sequence.table_row is not None:

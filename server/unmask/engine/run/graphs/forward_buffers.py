@@ -59,6 +59,7 @@ class ForwardBuffers:
         self._first_layer = {shape: layers.index(shape) for shape in device.tiles}
         self._buffers = buffers
         self._host = host
+        self._host_rows = [tensor.numpy() for tensor in host.rows.tensors()]
         self._device = device
         num_pages, page_size = cache.keys[0].shape[:2]
         row = np.arange(len(device.rows.slots))
@@ -124,10 +125,7 @@ class ForwardBuffers:
         count = len(rows.token_ids)
         assert count <= self.num_rows, "a step goes where it fits"
         paddings = 0, 0, self._padding_slots[count:], dummy_slot, True
-        for mirrored, values, padding in zip(
-            self._host.rows.tensors(), rows.tensors(), paddings, strict=True
-        ):
-            array = mirrored.numpy()
+        for array, values, padding in zip(self._host_rows, rows.tensors(), paddings, strict=True):
             array[:count] = values.numpy()
             array[count:] = padding
         eager: dict[LayerShape, AttentionPlan] = {}

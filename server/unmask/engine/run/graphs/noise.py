@@ -9,7 +9,6 @@ host.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -66,8 +65,8 @@ class NoiseGraphs:
                 staging = self.device.staging
                 buffers.fill(batch, rows, plans, self.canvases, self.schedule, staging)
                 captured.graph.replay()
-                unpack = partial(buffers.results, count=len(batch.scored_rows))
-                return PendingStep.send_packed(batch, started_s, buffers.outputs, unpack)
+                sampled = buffers.outputs.first(len(batch.scored_rows))
+                return PendingStep.send(batch, started_s, sampled)
         return None
 
     def _takes(self, batch: StepBatch) -> bool:
@@ -195,13 +194,14 @@ class _NoiseCheck:
         before = [tensor.clone() for tensor in _state(canvases)]
         count = len(batch.scored_rows)
         self.fill(buffers, batch)
-        buffers.outputs.fill_(255)
+        buffers.outputs.memory.fill_(255)
         captured.graph.replay()
-        replayed = self._outcome(buffers.results(buffers.outputs.clone(), count), batch)
+        outputs = buffers.outputs.first(count)
+        replayed = self._outcome(outputs.on_host(torch.clone).tensors(), batch)
         self._restore(before)
         self.fill(buffers, batch)  # a replay overwrites the token ids of its rows
         self.step(buffers)()
-        if not _equal(replayed, self._outcome(buffers.results(buffers.outputs, count), batch)):
+        if not _equal(replayed, self._outcome(outputs.tensors(), batch)):
             raise RuntimeError(f"a replay of {buffers.size.num_rows} rows is not what was captured")
         self._restore(before)
         eager = self._outcome(self._eager(batch), batch)

@@ -3,20 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
-
 from unmask.engine.run.graphs.forward_buffers import ForwardBuffers
 from unmask.engine.run.graphs.sizes import GraphSize, tile_configs, tiles_for
 from unmask.engine.run.inputs import RowInputs, dummy_slot
 from unmask.engine.run.noise import Canvases, NoiseInputs, noise_arrays
-from unmask.engine.run.pending import SampledTokens
-from unmask.engine.run.staging import Array, Staging, StaticBuffers, packed_size, unpack
+from unmask.engine.run.pending import PackedTokens, SampledTokens
+from unmask.engine.run.staging import Array, Staging, StaticBuffers
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.engine.schedule.query_range import IntArray
 from unmask.models.kv_cache import LayerShape
 from unmask.models.registry import LoadedModel
 from unmask.types import CanvasSchedule
@@ -110,8 +104,8 @@ class NoiseBuffers:
         self.forward = forward
         self._buffers = StaticBuffers(arrays, device)
         self.inputs = NoiseInputs(**self._buffers.tensors)
-        num_bytes = packed_size(_results(len(self.inputs.canvas_rows)))
-        self.outputs = torch.zeros(num_bytes, dtype=torch.uint8, device=device)
+        num_rows = len(self.inputs.canvas_rows)
+        self.outputs = PackedTokens.zeros(num_rows, device, has_accepted=True)
 
     def holds(self, batch: StepBatch, plans: Sequence[AttentionPlan]) -> bool:
         """True if a batch with plans on the host can be padded to this size."""
@@ -134,14 +128,9 @@ class NoiseBuffers:
             self._buffers.write(name, values, 0)
         self._buffers.send(staging)
 
-    def results(self, memory: Tensor, count: int | None = None) -> SampledTokens:
-        """The first `count` rows' results in `memory`, which is laid out as `outputs`."""
-        tensors = unpack(_results(len(self.inputs.canvas_rows)), memory)
-        return SampledTokens(*(tensor[:count] for tensor in tensors))
-
     def keep(self, sampled: SampledTokens) -> None:
         """Copy the tokens of a step to `outputs`."""
-        kept = self.results(self.outputs)
+        kept = self.outputs.tensors()
         assert kept.accepted is not None
         assert sampled.accepted is not None
         kept.tokens.copy_(sampled.tokens)
@@ -157,10 +146,3 @@ def padded_arrays(
     return noise_arrays(
         batch, canvases, schedule, num_canvases=size.num_canvases, num_rows=size.num_rows
     )
-
-
-def _results(
-    count: int,
-) -> tuple[IntArray, npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    flags = np.empty(count, np.bool_)
-    return np.empty(count, np.int64), np.empty(count, np.float32), flags, flags

@@ -58,10 +58,9 @@ def random_canvases(
         raise RuntimeError("there are too few pages for a canvas")
     for i in random.permutation(len(parts)).tolist():  # rows are not in the order of canvases
         table.enter(parts[i][0])
-    spans = [Span.from_pass(*part) for part in parts]
-    for span in spans:
-        table.note_span(span.row, span.bounds)
-    return build_batch(spans, table, page_size, attention="canvas")
+    return build_batch(
+        [Span.from_pass(*part) for part in parts], table, page_size, attention="canvas"
+    )
 
 
 def _sequence(

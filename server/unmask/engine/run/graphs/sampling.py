@@ -8,7 +8,6 @@ than 64.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -50,8 +49,8 @@ class SamplingGraphs:
                 arrays = SamplingInputs.arrays(batch, all_draw=buffers.size.draws)
                 buffers.fill(arrays, dummy_slot(self.open_tokens), self.staging)
                 captured.graph.replay()
-                unpack = partial(buffers.results, count=len(batch.scored_rows))
-                return PendingStep.send_packed(batch, started_s, buffers.outputs, unpack)
+                sampled = buffers.outputs.first(len(batch.scored_rows))
+                return PendingStep.send(batch, started_s, sampled)
         return None
 
 
@@ -128,7 +127,7 @@ def _sampling_over(
     mask_token_id: int,
 ) -> Callable[[], None]:
     inputs, tokens = buffers.inputs, open_tokens.view(-1)
-    results = buffers.results(buffers.outputs)
+    results = buffers.outputs.tensors()
 
     def run() -> None:
         current = tokens[inputs.token_slots]
@@ -156,12 +155,12 @@ def _check(
     buffers, slot = captured.buffers, dummy_slot(open_tokens)
     before = open_tokens.clone()
     run()
-    expected, expected_tokens = buffers.outputs.clone(), open_tokens.clone()
+    expected, expected_tokens = buffers.outputs.on_host(torch.clone), open_tokens.clone()
     open_tokens.copy_(before)
-    buffers.outputs.fill_(255)
+    buffers.outputs.memory.fill_(255)
     captured.graph.replay()
     open_tokens.view(-1)[slot] = expected_tokens.view(-1)[slot]
-    replayed, eager = buffers.results(buffers.outputs), buffers.results(expected)
+    replayed, eager = buffers.outputs.tensors(), expected.tensors()
     is_same = (
         torch.equal(replayed.tokens, eager.tokens)
         and torch.equal(replayed.confidence, eager.confidence)

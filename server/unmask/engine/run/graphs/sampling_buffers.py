@@ -4,15 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from unmask.engine.run.inputs import SamplingInputs, SamplingOptions
-from unmask.engine.run.pending import SampledTokens
-from unmask.engine.run.staging import Array, Staging, StaticBuffers, packed_size, unpack
+from unmask.engine.run.pending import PackedTokens
+from unmask.engine.run.staging import Array, Staging, StaticBuffers
 from unmask.engine.schedule.batch import StepBatch
-from unmask.engine.schedule.query_range import IntArray
 from unmask_kernels.policies.table import POLICIES
 
 LONGEST = 64  # rows of a block; the smallest size that blocks of 32 fit
@@ -68,8 +65,7 @@ class SamplingBuffers:
             device,
         )
         self.inputs = SamplingInputs.from_tensors(self._buffers.tensors)
-        num_bytes = packed_size(_results(rows))
-        self.outputs = torch.zeros(num_bytes, dtype=torch.uint8, device=device)
+        self.outputs = PackedTokens.zeros(rows, device)
 
     def fill(self, arrays: Mapping[str, Array], dummy_slot: int, staging: Staging) -> None:
         """Bring `SamplingInputs.arrays` of a batch; padding rows have the `dummy_slot`."""
@@ -84,12 +80,3 @@ class SamplingBuffers:
         for name, values in arrays.items():
             self._buffers.write(name, values, padding.get(name, 0))
         self._buffers.send(staging)
-
-    def results(self, memory: Tensor, count: int | None = None) -> SampledTokens:
-        """The first `count` rows' results in `memory`, which is laid out as `outputs`."""
-        token, confidence, selected = unpack(_results(self.size.num_rows), memory)
-        return SampledTokens(token[:count], confidence[:count], selected[:count])
-
-
-def _results(count: int) -> tuple[IntArray, npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    return np.empty(count, np.int64), np.empty(count, np.float32), np.empty(count, np.bool_)
