@@ -40,6 +40,7 @@ from unmask.engine.run.graphs.sampling_buffers import SamplingBuffers, SamplingS
 from unmask.engine.run.graphs.sizes import tile_configs
 from unmask.engine.run.runner import MaskRunner
 from unmask.metrics import Metrics
+from unmask.models.host_memory import keep_freed_memory
 from unmask.models.inputs import ForwardInputs
 from unmask.models.kv_cache import LayerShape
 from unmask.tokenizer import Tokenizer
@@ -269,6 +270,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.child is not None:
         torch.set_num_threads(1)
+        keep_freed_memory()  # as the engine does when it loads a model
         plan_as_on_a_gpu()
         print(json.dumps(measure(int(options.child[0]), options.child[1])))
         return
