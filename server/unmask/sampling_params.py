@@ -18,6 +18,7 @@ from unmask_kernels.policies.table import ALIASES, BY_NAME, POLICIES, PolicyName
 POLICY_NAMES: tuple[PolicyName, ...] = tuple(policy.name for policy in POLICIES)
 CacheName = Literal["none", "prefix", "dual", "block"]
 CACHE_NAMES: tuple[CacheName, ...] = get_args(CacheName)
+ModeName = Literal["diffusion", "ar", "self_speculation"]
 BlockLength = int | Literal["auto"]
 AUTO: Literal["auto"] = "auto"
 
@@ -162,6 +163,12 @@ class SamplingParams:
     ignore_eos: bool = parameter("Go on after an end-of-sequence token.", default=False)
     logprobs: int | None = parameter(
         "Likeliest tokens to list at each position.", low=0, high=MAX_LOGPROBS, has_flag=False
+    )
+    mode: ModeName | None = parameter(
+        "How a model that is causal too writes: several positions at a time, one by one, or one by "
+        "one with its own drafts.",
+        neutral="diffusion",
+        is_setting=True,
     )
     policy: PolicyName | None = parameter(
         "Rule that picks the positions a step fills; the checkpoint's if unset.",

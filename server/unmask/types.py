@@ -14,16 +14,18 @@ from unmask.sampling_params import MAX_STOP_STRINGS as MAX_STOP_STRINGS
 from unmask.sampling_params import POLICY_NAMES as POLICY_NAMES
 from unmask.sampling_params import BlockLength as BlockLength
 from unmask.sampling_params import CacheName as CacheName
+from unmask.sampling_params import ModeName as ModeName
 from unmask.sampling_params import SamplingParams as SamplingParams
 from unmask.sampling_params import shown as shown
 from unmask_kernels.policies.table import PolicyName as PolicyName
 
 ScheduleName = Literal["even", "timed"]
-AttentionPattern = Literal["block_causal", "full", "canvas"]
+AttentionPattern = Literal["block_causal", "full", "canvas", "causal_prefix"]
 CACHES: Mapping[AttentionPattern, tuple[CacheName, ...]] = {
     "block_causal": ("none", "block"),
     "full": ("none", "prefix", "dual"),
     "canvas": ("none",),
+    "causal_prefix": ("none",),
 }
 """Ways to keep keys within a block; those of final blocks that see no further are always kept."""
 
@@ -191,6 +193,11 @@ class ModelInfo:
     caps_steps: bool = False
     max_post_steps: int = 16  # of a block without masked positions, which may still be edited
     adapts_blocks: bool = False
+
+    @property
+    def has_seed(self) -> bool:
+        """True if a pass of its own fills the first position of each block, from the row before."""
+        return self.shift or self.attention == "causal_prefix"
 
     @property
     def block_length(self) -> int | None:

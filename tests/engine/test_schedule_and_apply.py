@@ -37,6 +37,7 @@ MODELS = (
     MODEL,
     replace(MODEL, shift=True),
     replace(MODEL, attention="full"),
+    replace(MODEL, attention="causal_prefix"),
     replace(MODEL, can_edit=True, default_sampling=SamplingParams(block_length=8)),
 )
 PARAMS: tuple[dict[str, Any], ...] = (
@@ -45,6 +46,7 @@ PARAMS: tuple[dict[str, Any], ...] = (
     {"steps": 2},
     {"block_length": 4, "steps": 4},
     {"block_length": 12},
+    {"block_length": 1},
     {"logprobs": 0},
 )
 
@@ -145,6 +147,9 @@ def assert_laid_out(batch: StepBatch, model: ModelInfo) -> None:
         ends = (positions // block_len + 1) * block_len
         if model.attention == "full":
             ends = np.full_like(positions, query.horizon)
+        if model.attention == "causal_prefix":
+            is_open = (positions >= sequence.block_start) & (query.scored.start < query.end)
+            ends = np.where(is_open, query.horizon, positions + 1)
         assert batch.horizons[rows].tolist() == np.minimum(ends, query.horizon).tolist()
         if not query.scored:
             continue
@@ -158,10 +163,18 @@ def assert_laid_out(batch: StepBatch, model: ModelInfo) -> None:
         assert batch.decoding.steps[denoised] == step
         assert batch.decoding.quota[denoised] == quotas[min(step, len(quotas) - 1)]
         assert batch.table_rows[denoised] == sequence.table_row
-        is_known = batch.is_known[batch.scored_rows[scored]]
-        assert (is_known == (opens_next or not sequence.in_flight)).all()
+        assert batch.scored_tokens[scored].tolist() == sequence.tokens[may_change].tolist()
+        reads_before = model.shift or query.scored.start >= query.end
+        own_rows = batch.query_starts[i] + np.array(may_change) - query.start
+        assert batch.hidden_rows[scored].tolist() == (own_rows - reads_before).tolist()
+        if query.scored.start < query.end:
+            is_known = batch.is_known[own_rows]
+            assert (is_known == (opens_next or not sequence.num_unknown)).all() or (
+                sequence.num_unknown == 1 and is_known[1:].all()
+            )
+            assert batch.token_slots[own_rows].tolist() == batch.scored_slots[scored].tolist()
         # A block's positions have token slots of their own in the sequence's row.
-        slots = batch.token_slots[batch.scored_rows[scored]]
+        slots = batch.scored_slots[scored]
         assert len(set(slots.tolist())) == len(slots)
         assert (slots // MAX_BLOCK_LENGTH == sequence.table_row).all()
         denoised += 1

@@ -86,6 +86,7 @@ def test_pages_that_come_later_are_noted() -> None:
         (info(), ({}, {"temperature": 0.5, "seed": 3, "top_k": 7}, {"steps": 2})),
         (info(), ({"block_length": 4}, {"block_length": 16}, {"sub_block_length": 4})),
         (info(shift=True), ({}, {"block_length": 4})),
+        (info(attention="causal_prefix"), ({}, {"block_length": 4}, {"block_length": 1})),
         (info(attention="full"), ({}, {"cfg_scale": 1.5}, {"cache": "dual"})),
         (info(can_edit=True), ({"editing_threshold": 0.8}, {"policy": "margin"})),
     ],
@@ -117,7 +118,9 @@ def test_a_batch_has_the_rows_of_its_spans_one_after_another(
         assert batch.scored_positions[scored].tolist() == wanted
         assert (batch.scored_spans[scored] == denoised).all()
         own_rows = batch.query_starts[i] + np.array(wanted) - query.start
-        assert batch.scored_rows[scored].tolist() == own_rows.tolist()
+        own_rows -= model.shift or query.scored.start >= query.end
+        assert batch.hidden_rows[scored].tolist() == own_rows.tolist()
+        assert batch.scored_tokens[scored].tolist() == own.tokens[wanted].tolist()
         assert batch.decoding.quota[denoised] == own.decoding.quotas[0]
         temperature = np.float32(own.decoding.sampling.temperature)
         assert batch.decoding["temperature"][denoised] == temperature
@@ -131,6 +134,7 @@ def test_a_batch_has_the_rows_of_its_spans_one_after_another(
     [
         (info(), ({}, {"block_length": 4}, {"block_length": 12}, {"sub_block_length": 4})),
         (info(shift=True), ({}, {"block_length": 4})),
+        (info(attention="causal_prefix"), ({}, {"block_length": 4}, {"block_length": 1})),
         (info(attention="full"), ({}, {"cfg_scale": 1.5}, {"cache": "dual"})),
         (info(can_edit=True), ({"editing_threshold": 0.8}, {"policy": "margin"})),
         (

@@ -10,17 +10,18 @@ enum {
     WITHOUT_PROMPT, NUM_BOUNDS,
 };
 
-enum { BLOCK_CAUSAL, FULL, CANVAS };
+enum { BLOCK_CAUSAL, FULL, CANVAS, CAUSAL_PREFIX };
 
 typedef struct {
     const int64_t *bounds;       // [S, NUM_BOUNDS]
     const int64_t *block_len;    // [S]
     const int64_t *edits_from;   // [S] first position that may be edited; past the end for none
-    const uint8_t *in_flight;    // [S] 1 if the tokens of the open block are on the device
+    const int64_t *num_unknown;  // [S] tokens of the open block that are on the device only
     const int64_t *tokens;       // [rows, token_stride]
     const uint8_t *masked;       // [rows, token_stride]
     const int64_t *pages;        // [rows, page_stride]
     int64_t num_spans, token_stride, page_stride, page_size, num_slots, dummy_slot, attention;
+    int64_t shift;  // 1 if the row before a position has its logits
 } Step;
 
 typedef struct {
@@ -29,7 +30,8 @@ typedef struct {
     int64_t *query_starts, *page_starts;                              // [S + 1]
     int64_t *scored_starts;                                           // [B + 1]
     int64_t *pages;                                                   // [P]
-    int64_t *scored_positions, *scored_rows, *scored_spans;           // [M]
+    int64_t *scored_positions, *scored_spans, *scored_tokens;         // [M]
+    int64_t *scored_slots, *hidden_rows;                              // [M]
 } Rows;
 
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -65,6 +67,11 @@ static void block_horizons(
     }
 }
 
+// Queries [start, end) see no key after them.
+static void causal_horizons(int64_t *to, int64_t start, int64_t end) {
+    count_from(to, end - start, start + 1);
+}
+
 // Slots [first, first + cycle) of positions [start, end), over and over.
 static void cyclic_slots(
     int64_t *to, int64_t start, int64_t end, int64_t offset, int64_t cycle, int64_t first) {
@@ -98,17 +105,17 @@ int64_t lay_out(const Step *step, const Rows *rows) {
             block_horizons(rows->horizons + row, start, end, block_len, horizon);
         } else {
             fill(rows->horizons + row, end - start, horizon);
-            if (step->attention == CANVAS)  // what is committed is causal
-                count_from(rows->horizons + row, smaller(opened, end) - start, start + 1);
+            // What is committed is causal, as is all of a pass that fills the position after it.
+            const int64_t from = b[SCORED_START] >= end ? end : smaller(opened, end);
+            if (step->attention != FULL) causal_horizons(rows->horizons + row, start, from);
         }
         // The next block, which begins as masks, is known.
         const int64_t known_from = b[OPENS_NEXT] ? b[SCORED_START]
-            : step->in_flight[i]                 ? b[OPEN_END]
-                                                 : opened;
+            : opened + step->num_unknown[i];
         const int64_t first = row - start;
-        // Blocks begin at multiples of their length: a block and the next one have different slots.
+        // A block and the next one have different slots, if there are as many.
         int64_t cycle = num_slots, offset = 0;
-        if (step->attention == BLOCK_CAUSAL) {
+        if (step->attention == BLOCK_CAUSAL || step->attention == CAUSAL_PREFIX) {
             cycle = 2 * block_len <= num_slots ? 2 * block_len : block_len;
             offset = opened % cycle;
         }
@@ -121,8 +128,13 @@ int64_t lay_out(const Step *step, const Rows *rows) {
             for (int64_t position = b[SCORED_START]; position < b[SCORED_END]; position++) {
                 // Written in any case: a branch would be wrong half of the time.
                 rows->scored_positions[num_scored] = position;
-                rows->scored_rows[num_scored] = first + position;
                 rows->scored_spans[num_scored] = num_denoised;
+                rows->scored_tokens[num_scored] = tokens[position];
+                rows->scored_slots[num_scored] =
+                    b[ROW] * num_slots + (position - opened + offset) % cycle;
+                // The row before it has the logits of the first token of a block without rows.
+                rows->hidden_rows[num_scored] =
+                    first + position - (step->shift || position >= end);
                 num_scored += masked[position] || position >= step->edits_from[i];
             }
             rows->scored_starts[++num_denoised] = num_scored;

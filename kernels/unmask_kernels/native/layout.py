@@ -13,7 +13,7 @@ from unmask_kernels.native.compiler import cache_folder, compile_to, find_compil
 logger = logging.getLogger(__name__)
 
 FLAGS = "-std=gnu11", "-O3", "-fPIC", "-shared"
-ATTENTION = {"block_causal": 0, "full": 1, "canvas": 2}
+ATTENTION = {"block_causal": 0, "full": 1, "canvas": 2, "causal_prefix": 3}
 
 _pointer, _size = ctypes.c_void_p, ctypes.c_int64
 
@@ -22,10 +22,10 @@ class Step(ctypes.Structure):
     """`Step` of layout.c."""
 
     _fields_ = (
-        *((name, _pointer) for name in ("bounds", "block_len", "edits_from", "in_flight")),
+        *((name, _pointer) for name in ("bounds", "block_len", "edits_from", "num_unknown")),
         *((name, _pointer) for name in ("tokens", "masked", "pages")),
         *((name, _size) for name in ("num_spans", "token_stride", "page_stride", "page_size")),
-        *((name, _size) for name in ("num_slots", "dummy_slot", "attention")),
+        *((name, _size) for name in ("num_slots", "dummy_slot", "attention", "shift")),
     )
 
 
@@ -37,7 +37,8 @@ class Rows(ctypes.Structure):
         for name in (
             *("is_known", "token_ids", "positions", "slots", "horizons", "token_slots"),
             *("query_starts", "page_starts", "scored_starts", "pages"),
-            *("scored_positions", "scored_rows", "scored_spans"),
+            *("scored_positions", "scored_spans", "scored_tokens"),
+            *("scored_slots", "hidden_rows"),
         )
     )
 

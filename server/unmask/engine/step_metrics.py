@@ -29,8 +29,8 @@ def record_step(metrics: Metrics, batch: StepBatch, elapsed_s: float) -> None:
     """Count a step, `elapsed_s` from its launch to its applied result."""
     metrics.forward_passes.inc()
     metrics.query_tokens.inc(batch.num_tokens)
-    metrics.canvas_positions.inc(len(batch.scored_rows))
-    metrics.masked_rows.observe(len(batch.scored_rows))
+    metrics.canvas_positions.inc(len(batch.hidden_rows))
+    metrics.masked_rows.observe(len(batch.hidden_rows))
     metrics.batch_sequences.observe(len(batch.spans))
     metrics.step_s.observe(elapsed_s)
 

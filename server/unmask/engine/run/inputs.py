@@ -90,6 +90,7 @@ class SamplingInputs:
 
     hidden_rows: Tensor  # [M] int64, rows of the hidden states
     token_slots: Tensor  # [M] int64, of the open tokens
+    has_no_row: Tensor  # [M] bool, True for masked positions that the forward pass did not have
     spans: Tensor  # [M] int64, the block of each row
     drawn_rows: Tensor  # [D] int64, indices into M
     temperature: Tensor  # [D] float32
@@ -117,7 +118,8 @@ class SamplingInputs:
         owner = spans.take(drawn) if len(drawn) else drawn
         return {
             "hidden_rows": batch.hidden_rows,
-            "token_slots": batch.token_slots.take(batch.scored_rows),
+            "token_slots": batch.scored_slots,
+            "has_no_row": batch.has_no_row,
             "spans": spans,
             "drawn_rows": drawn,
             "temperature": decoding["temperature"].take(owner),
@@ -135,6 +137,10 @@ class SamplingInputs:
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "SamplingInputs":
         """Inputs of tensors by field."""
         return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+
+    def current(self, open_tokens: Tensor, mask_token_id: int) -> Tensor:
+        """The tokens [M] that rows hold; the slot of a position without a row has an older one."""
+        return open_tokens[self.token_slots].masked_fill(self.has_no_row, mask_token_id)
 
     def rules(self, options: "SamplingOptions") -> Rules:
         """Parameters of the blocks' policies."""

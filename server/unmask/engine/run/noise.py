@@ -158,7 +158,7 @@ def noise_arrays(
         return array
 
     return {
-        "canvas_rows": padded(batch.scored_rows, num_rows or batch.num_tokens, size * length),
+        "canvas_rows": padded(batch.hidden_rows, num_rows or batch.num_tokens, size * length),
         "rows": padded(batch.table_rows, canvases.dummy_row),
         "starts": padded(batch.scored_positions[::length], 0),
         "seeds": padded(d["seed"], 0),

@@ -76,7 +76,7 @@ class NoiseRunner:
         plans = device.plans(batch, staging.to_device)
         inputs = ForwardInputs(rows.token_ids, rows.positions, rows.slots, plans, device.cache)
         vocab_size = device.loaded.info.vocab_size
-        if not len(batch.scored_rows):
+        if not len(batch.hidden_rows):
             [wanted] = staging.to_device([np.empty(0, np.int64)])
             self.model.forward(replace(inputs, wanted=wanted))
             return None

@@ -93,7 +93,7 @@ class MaskRunner:
             hidden = self.forward_graphs.hidden[wanted]
         else:
             hidden = self._forward(batch, rows, wanted)
-        sampled = self._sample(batch, hidden) if len(batch.scored_rows) else None
+        sampled = self._sample(batch, hidden) if len(batch.hidden_rows) else None
         return PendingStep.send(batch, started_s, sampled)
 
     def _replay_forward(self, batch: StepBatch, rows: RowInputs) -> bool:
@@ -103,7 +103,7 @@ class MaskRunner:
 
     def _replay_sampling(self, batch: StepBatch, started_s: float) -> PendingStep | None:
         """The result of a replayed forward pass; None if no graph samples it."""
-        if not len(batch.scored_rows):
+        if not len(batch.hidden_rows):
             return PendingStep.send(batch, started_s, None)
         if self.sampling_graphs is None:
             return None
@@ -131,7 +131,7 @@ class MaskRunner:
             self.device.loaded.info,
             self.device.staging,
         )
-        scored, guiding = torch.tensor_split(hidden, (len(batch.scored_rows),))
+        scored, guiding = torch.tensor_split(hidden, (len(batch.hidden_rows),))
         arrays = SamplingInputs.arrays(batch)
         tensors = staging.to_device(list(arrays.values()))
         inputs = SamplingInputs.from_tensors(dict(zip(arrays, tensors, strict=True)))
@@ -144,9 +144,9 @@ class MaskRunner:
         )
         open_tokens = self.open_tokens.view(-1)
         if self.keeps_open_tokens:
-            current = open_tokens[inputs.token_slots]
+            current = inputs.current(open_tokens, self.mask_token_id)
         else:
-            [current] = staging.to_device([batch.token_ids.take(batch.scored_rows)])
+            [current] = staging.to_device([batch.scored_tokens])
         scores, selected = sample(
             model,
             scored,

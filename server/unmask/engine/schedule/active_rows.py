@@ -27,6 +27,5 @@ def active_rows(batch: StepBatch) -> StepBatch:
         token_slots=batch.token_slots[kept],
         is_known=batch.is_known[kept],
         query_starts=before[batch.query_starts],
-        scored_rows=before[batch.scored_rows],
         hidden_rows=before[batch.hidden_rows],
     )

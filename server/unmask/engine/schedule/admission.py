@@ -15,6 +15,7 @@ from unmask.types import (
     MAX_BLOCK_LENGTH,
     CacheName,
     ModelInfo,
+    ModeName,
     PolicyName,
     Request,
     SamplingParams,
@@ -69,12 +70,19 @@ def _resolve(
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     usual_len = model.block_length or usual_len
     block_len = block_length or usual_len
+    mode = _mode(params, model)
+    if mode == "ar":
+        block_len = 1
     num_positions = num_given + max_tokens
     if model.attention == "block_causal":
         # A block that ends far behind the answer would only cost rows.
         block_len = min(block_len, -(-num_positions // usual_len) * usual_len)
-    if model.canvas is not None:
-        _check_canvas(params, policy, block_len, model)
+    if model.canvas is not None or model.attention == "causal_prefix":
+        if model.canvas is not None:
+            _check_canvas(params, policy, block_len, model)
+        else:
+            _check_block_causal(params)
+            _check_full(params)
         num_positions = num_given + -(-max_tokens // block_len) * block_len
     elif is_full:
         _check_full(params)
@@ -98,6 +106,7 @@ def _resolve(
         quotas=_quotas(policy, steps, block_len, sub_block_length, cache, model),
         block_len=block_len,
         max_tokens=max_tokens,
+        mode=mode,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
         seed=_seed(params.seed, sampling.temperature or 0.0),
         top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
@@ -110,6 +119,22 @@ def _resolve(
         sub_block_length=sub_block_length,
         eos_last=_eos_last(policy, params, model),
     )
+
+
+def _mode(params: SamplingParams, model: ModelInfo) -> ModeName:
+    """The mode asked for, or the server's; raises `InvalidRequest` if the model has no such."""
+    mode = params.mode or model.default_sampling.mode or "diffusion"
+    if mode == "diffusion":
+        return mode
+    if model.attention != "causal_prefix":
+        raise InvalidRequest(
+            f"mode {mode} is for models that are causal too, as Nemotron-Labs-Diffusion",
+            field="mode",
+        )
+    for name in ("block_length", "steps") if mode == "ar" else ("steps",):
+        if getattr(params, name) is not None:
+            raise InvalidRequest(f"{name} has no meaning in mode {mode}", field=name)
+    return mode
 
 
 def _eos_last(policy: PolicyName, params: SamplingParams, model: ModelInfo) -> bool:
@@ -250,13 +275,13 @@ def _quotas(
 ) -> tuple[int, ...]:
     """The fewest positions that each step fills; policies that only rank follow the family.
 
-    Where logits are shifted, those of a block's first position are in the row before the block. A
-    pass of its own, which has that row, fills it, unless every pass has all rows.
+    Where the logits of a block's first position are in the row before the block, a pass of its own,
+    which has that row, fills it, unless every pass has all rows.
     """
     if model.canvas is not None:
         return (1,) * (steps or model.canvas.steps)
     is_exact = model.attention == "full" and cache == "none"
-    alone = 1 if model.shift and not is_exact and block_len > 1 else 0
+    alone = 1 if model.has_seed and not is_exact and block_len > 1 else 0
     steps = steps or block_len
     if model.schedule == "timed" and policy not in WITH_THRESHOLD:
         return (1,) * alone + timed_quotas(block_len - alone, steps, first=alone)

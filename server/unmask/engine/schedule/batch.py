@@ -54,8 +54,8 @@ class StepBatch(Layout):
     num_repeats: int  # of the first spans, which are their sequences' last ones once more
     denoised: tuple[Span, ...]  # B
     table_rows: IntArray  # [B]
+    has_no_row: BoolArray  # [M] True where a scored position comes after its span, and is masked
     anchors: IntArray | None  # [T] where windows are counted from, for canvases of noise
-    hidden_rows: IntArray  # [M] indices into T: rows whose logits are about the scored positions
     guided: IntArray  # [G] indices into M
     guiding_rows: IntArray  # [G] indices into T: `hidden_rows` of the same without the prompt
     decoding: DecodingArrays
@@ -100,24 +100,23 @@ def build_batch(
     denoised = [spans[i] for i in which.tolist()]
     decoding = _decoding_arrays(denoised, bounds, which, table)
     flags = _flags(spans, which, decoding)
-    layout = lay_out(numbers, flags, table, page_size, attention, uses_c=uses_c)
+    layout = lay_out(numbers, flags, table, page_size, attention, shift=shift, uses_c=uses_c)
     _mask_prompts(spans, bounds, layout)
-    hidden_rows = layout.scored_rows - 1 if shift else layout.scored_rows
     guided = guiding_rows = which[:0]
     if bounds.without_prompt.any():
         # The branch without the prompt comes right after the other and is as long.
         is_guided = np.append(bounds.without_prompt[1:], 0)[which] > 0
         guided = is_guided.take(layout.scored_spans).nonzero()[0]
         lengths = (bounds.end - bounds.start)[which]
-        guiding_rows = hidden_rows[guided] + lengths.take(layout.scored_spans[guided])
+        guiding_rows = layout.hidden_rows[guided] + lengths.take(layout.scored_spans[guided])
     return StepBatch(
         **{name: getattr(layout, name) for name in LAYOUT_FIELDS},
         spans=tuple(spans),
         num_repeats=num_repeats,
         denoised=tuple(denoised),
         table_rows=bounds.row[which],
+        has_no_row=layout.scored_positions >= bounds.end[which].take(layout.scored_spans),
         anchors=_anchors(bounds, layout) if attention == "canvas" else None,
-        hidden_rows=hidden_rows,
         guided=guided,
         guiding_rows=guiding_rows,
         decoding=decoding,
@@ -135,12 +134,12 @@ def _bounds(spans: list[Span], table: SequenceTable, num_repeats: int) -> IntArr
 
 
 def _flags(spans: list[Span], which: IntArray, decoding: DecodingArrays) -> SpanFlags:
-    in_flight = np.array([span.sequence.in_flight > 0 for span in spans], np.bool_)
+    num_unknown = np.array([span.sequence.num_unknown for span in spans], np.int64)
     edits_from = np.full(len(spans), NEVER)
     if decoding.edits is not None:
         for i in which[decoding.edits].tolist():
             edits_from[i] = spans[i].sequence.num_prompt
-    return SpanFlags(in_flight, edits_from)
+    return SpanFlags(num_unknown, edits_from)
 
 
 def _mask_prompts(spans: list[Span], bounds: Bounds, layout: Layout) -> None:

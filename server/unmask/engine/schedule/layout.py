@@ -33,15 +33,17 @@ class Layout:
     scored_starts: IntArray  # [B + 1]
     pages: IntArray  # [P]
     scored_positions: IntArray  # [M]
-    scored_rows: IntArray  # [M] indices into T
     scored_spans: IntArray  # [M] indices into B
+    scored_tokens: IntArray  # [M]
+    scored_slots: IntArray  # [M] of the open tokens
+    hidden_rows: IntArray  # [M] indices into T: rows whose logits are about the scored positions
 
 
 @dataclass(frozen=True, slots=True)
 class SpanFlags:
     """Facts of S spans beside their bounds."""
 
-    in_flight: BoolArray  # [S] True if a run of the open block is not applied yet
+    num_unknown: IntArray  # [S] tokens of the open block that only the device has
     edits_from: IntArray  # [S] first position that may be edited; `NEVER` for none
 
 
@@ -52,25 +54,30 @@ def lay_out(
     page_size: int,
     attention: AttentionPattern,
     *,
+    shift: bool = False,
     uses_c: bool = True,
 ) -> Layout:
-    """The rows of spans with `bounds` [S, 10], the numbers of `Bounds`."""
+    """The rows of spans with `bounds` [S, 10], the numbers of `Bounds`.
+
+    With `shift`, the logits of a position are in the row before it. So are in any case those of a
+    position that has no row: it comes right after the rows of its span.
+    """
     library = layout_library() if uses_c else None
     if library is None:
         numbers = Bounds.from_numbers(bounds)
-        return _lay_out_by_numpy(numbers, flags, table, page_size, attention)
+        return _lay_out_by_numpy(numbers, flags, table, page_size, attention, shift=shift)
     num_rows, num_scored = (bounds[:, (1, 4)] - bounds[:, (0, 3)]).sum(0).tolist()
     num_pages = int((-(-bounds[:, 2] // page_size)).sum())
     num_spans = len(bounds)
     # One piece of memory: it and its address are asked for once.
-    counts = (*(num_rows,) * 5, *(num_spans + 1,) * 3, num_pages, *(num_scored,) * 3)
+    counts = (*(num_rows,) * 5, *(num_spans + 1,) * 3, num_pages, *(num_scored,) * 5)
     ends = list(accumulate(counts))
     memory, is_known = np.empty(ends[-1], np.int64), np.empty(num_rows, np.bool_)
     parts = [memory[end - count : end] for count, end in zip(counts, ends, strict=True)]
     start = pointer(memory)
     block_len = np.ascontiguousarray(table.parameters["block_len"][bounds[:, 7]])
     step = Step(
-        *map(pointer, (bounds, block_len, flags.edits_from, flags.in_flight)),
+        *map(pointer, (bounds, block_len, flags.edits_from, flags.num_unknown)),
         *table.addresses,
         num_spans,
         table.tokens.shape[1],
@@ -79,13 +86,13 @@ def lay_out(
         MAX_BLOCK_LENGTH,
         table.dummy_slot,
         ATTENTION[attention],
+        shift,
     )
     addresses = [start + 8 * (end - count) for count, end in zip(counts, ends, strict=True)]
     count = native.lay_out(library, step, Rows(pointer(is_known), *addresses))
     num_denoised = np.count_nonzero((bounds[:, 4] > bounds[:, 3]) & (bounds[:, 9] == 0))
     token_ids, positions, slots, horizons, token_slots, *rest = parts
     query_starts, page_starts, scored_starts, pages, *scored = rest
-    scored_positions, scored_rows, scored_spans = (part[:count] for part in scored)
     return Layout(
         is_known,
         token_ids,
@@ -97,9 +104,7 @@ def lay_out(
         page_starts,
         scored_starts[: num_denoised + 1],
         pages,
-        scored_positions,
-        scored_rows,
-        scored_spans,
+        *(part[:count] for part in scored),
     )
 
 
@@ -109,6 +114,8 @@ def _lay_out_by_numpy(
     table: SequenceTable,
     page_size: int,
     attention: AttentionPattern,
+    *,
+    shift: bool,
 ) -> Layout:
     rows = Ranges.from_lengths(bounds.start, bounds.end - bounds.start)
     first_rows = rows.starts[:-1] - bounds.start  # row of a position, less the position
@@ -117,6 +124,9 @@ def _lay_out_by_numpy(
     scored = _scored(bounds, which, flags, table)
     token_slots, is_known = _open_rows(bounds, rows, first_rows, flags, table, attention)
     offsets = table.flat(bounds.row).take(rows.owner) + rows.numbers
+    span = which.take(scored.owner)
+    scored_offsets = table.flat(bounds.row).take(span) + scored.numbers
+    reads_before = (scored.numbers >= bounds.end.take(span)) | shift
     return Layout(
         is_known,
         table.tokens.reshape(-1).take(offsets),
@@ -129,8 +139,10 @@ def _lay_out_by_numpy(
         scored.starts,
         pages.numbers,
         scored.numbers,
-        scored.numbers + first_rows[which].take(scored.owner),
         scored.owner,
+        table.tokens.reshape(-1).take(scored_offsets),
+        _open_slots(scored.numbers, span, bounds, table, attention),
+        scored.numbers + first_rows.take(span) - reads_before,
     )
 
 
@@ -142,27 +154,38 @@ def _open_rows(
     table: SequenceTable,
     attention: AttentionPattern,
 ) -> tuple[IntArray, BoolArray]:
-    """Slots [T] in the device's open tokens, and whether the host knows the tokens [T].
-
-    Where attention is block-causal a block and the next one have different slots, if there are as
-    many: blocks begin at multiples of their length.
-    """
+    """Slots [T] in the device's open tokens, and whether the host knows the tokens [T]."""
     token_slots = np.full(len(rows.numbers), table.dummy_slot)
     is_known = np.ones(len(rows.numbers), np.bool_)
     blocks = Ranges.from_lengths(bounds.open_start, bounds.open_end - bounds.open_start)
-    if attention == "block_causal":
-        block_len = table.parameters["block_len"][bounds.row]
-        cycle = np.where(2 * block_len <= MAX_BLOCK_LENGTH, 2 * block_len, block_len)
-        offsets = blocks.numbers % cycle.take(blocks.owner)
-    else:
-        offsets = blocks.numbers - bounds.open_start.take(blocks.owner)
     open_rows = blocks.numbers + first_rows.take(blocks.owner)
-    token_slots[open_rows] = offsets + (bounds.row * MAX_BLOCK_LENGTH).take(blocks.owner)
+    token_slots[open_rows] = _open_slots(blocks.numbers, blocks.owner, bounds, table, attention)
     # The next block, which begins as masks, is known.
-    known_from = np.where(flags.in_flight, bounds.open_end, bounds.open_start)
+    known_from = bounds.open_start + flags.num_unknown
     known_from = np.where(bounds.opens_next > 0, bounds.scored_start, known_from)
     is_known[open_rows] = blocks.numbers >= known_from.take(blocks.owner)
     return token_slots, is_known
+
+
+def _open_slots(
+    positions: IntArray,
+    span: IntArray,
+    bounds: Bounds,
+    table: SequenceTable,
+    attention: AttentionPattern,
+) -> IntArray:
+    """Slots in the device's open tokens of positions [N] of the spans [N].
+
+    Where blocks leave keys, a block and the next one have different slots, if there are as many.
+    """
+    if attention in ("block_causal", "causal_prefix"):
+        block_len = table.parameters["block_len"][bounds.row]
+        cycle = np.where(2 * block_len <= MAX_BLOCK_LENGTH, 2 * block_len, block_len)
+        offsets = positions % cycle.take(span)
+    else:
+        offsets = positions - bounds.open_start.take(span)
+    slots: IntArray = offsets + (bounds.row * MAX_BLOCK_LENGTH).take(span)
+    return slots
 
 
 def _pages(bounds: Bounds, table: SequenceTable, page_size: int) -> Ranges:
@@ -196,13 +219,17 @@ def _scored(bounds: Bounds, which: IntArray, flags: SpanFlags, table: SequenceTa
 def _horizons(
     attention: AttentionPattern, bounds: Bounds, rows: Ranges, table: SequenceTable
 ) -> IntArray:
-    """End of the keys that each query sees: of its block, of everything, or its own position."""
+    """End of the keys that each query sees: of its block, of everything, or its own position.
+
+    A pass that fills the position after it is causal, whatever it has of a block.
+    """
     limits = bounds.horizon.take(rows.owner)
     if attention == "full":
         return limits
-    if attention == "canvas":
-        opened = bounds.open_start.take(rows.owner)
-        return np.where(rows.numbers < opened, rows.numbers + 1, limits)
+    if attention in ("canvas", "causal_prefix"):
+        is_causal = bounds.scored_start >= bounds.end
+        opened = np.where(is_causal, bounds.end, bounds.open_start)
+        return np.where(rows.numbers < opened.take(rows.owner), rows.numbers + 1, limits)
     lengths = table.parameters["block_len"][bounds.row].take(rows.owner)
     ends: IntArray = (rows.numbers // lengths + 1) * lengths
     return np.minimum(ends, limits)

@@ -18,8 +18,11 @@ class Sequence:
     final blocks are kept. With full attention they are counted from the end of the prompt, and
     keys are those of the pass in which the block was opened, or none; such a sequence has all of
     its pages from the start, so it is never preempted. A canvas of noise begins after what is
-    committed, whose keys are causal, and is final as a whole. Positions before `last_end` are the
-    answer's, those before `fill_end` are denoised, and those after it are the suffix.
+    committed, whose keys are causal, and is final as a whole. With a causal prefix, blocks begin
+    there too, and keys that are kept are causal: a final block is computed once more for them. The
+    first position of a block with a `seed` is filled by a pass of its own, which ends before it.
+    Positions before `last_end` are the answer's, those before `fill_end` are denoised, and those
+    after it are the suffix.
     """
 
     def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
@@ -28,7 +31,9 @@ class Sequence:
         self.mask_token_id = info.mask_token_id or 0
         self.is_full = info.attention == "full"
         self.is_canvas = info.attention == "canvas"
+        self.has_causal_prefix = info.attention == "causal_prefix"
         self.shift = info.shift
+        self.has_seed = info.has_seed and not self.is_full
         self.num_prompt = len(request.prompt_token_ids)
         self.num_cached = 0
         self.num_steps = 0  # denoising steps of all blocks that were applied
@@ -67,7 +72,8 @@ class Sequence:
         )
         self._may_open_next &= decoding.constraint is None and not decoding.eos_last
         self.last_end = self.num_prompt + decoding.max_tokens
-        self.origin = self.num_prompt if self.is_full or self.is_canvas else 0
+        begins_after = self.is_full or self.is_canvas or self.has_causal_prefix
+        self.origin = self.num_prompt if begins_after else 0
         self.fill_end = self.last_end
         if not self.is_full:
             self.fill_end += -(self.last_end - self.origin) % block_len
@@ -160,9 +166,26 @@ class Sequence:
         return not self.is_full and self.num_computed < self.block_start - self.decoding.block_len
 
     @property
+    def num_unknown(self) -> int:
+        """Tokens of the open block that only the device has, as runs of it are out."""
+        if not self.in_flight:
+            return 0
+        return 1 if self._only_seed_is_out else self.open_len
+
+    @property
+    def is_seed_alone(self) -> bool:
+        """True if the open block has no more positions than its seed."""
+        return self.has_seed and self.open_len == 1
+
+    @property
+    def _only_seed_is_out(self) -> bool:
+        runs = self.block_step, self.in_flight
+        return self.has_seed and runs == (0, 1) and bool(self.masked[self.block_start])
+
+    @property
     def hash_unit(self) -> int:
         """Tokens that the keys of a position depend on end at a multiple of this number."""
-        return 1 if self.is_canvas else self.decoding.block_len
+        return 1 if self.is_canvas or self.has_causal_prefix else self.decoding.block_len
 
     @property
     def must_wait(self) -> bool:
@@ -171,19 +194,17 @@ class Sequence:
             return False
         if self.in_next:
             return True  # the next block has begun, and the last tokens of the open one are to come
+        if self.is_out and (self.is_canvas or self.has_causal_prefix or self.is_seed_alone):
+            return not self.opens_next  # one more pass would neither fill the block nor leave keys
         if self._runs_ahead and not self.keeps_scores:
             return False
-        if self.is_canvas and self.is_out:
-            return not self.opens_next
         if self.decoding.editing_threshold is not None and self.in_flight > 1:
             return True  # a run after the last edit might edit once more, and leave other keys
         if self.keeps_scores and self.in_flight > 0:
             return True  # the last result predicts the next ones
         if self.keeps_block_keys and self.in_flight > 1:
             return True  # the result before the last one tells which positions are active
-        if self.shift and self.block_step == 0 and self.masked[self.block_start]:
-            return self.in_flight > 0  # of the block, the device has the first position only
-        return self.in_flight > 0 and self.decoding.sub_block_length is not None
+        return self.decoding.sub_block_length is not None
 
     def will_repeat(self, query: QueryRange) -> bool:
         """True if `query`, which was just launched, is the next pass too, whatever its result is.
@@ -218,35 +239,38 @@ class Sequence:
         if self.opens_next:
             query = self._next_block_pass()
             return query if query.num_rows <= budget else None
-        query = self._first_token_pass() if self._lacks_first_token else self._block_pass()
+        query = self._seed_pass() if self._lacks_seed else self._block_pass()
         if query.num_rows <= budget:
             return query
-        start, block_len = self.num_computed, self.decoding.block_len
-        end = start + budget if self.is_canvas else (start + budget) // block_len * block_len
+        start, unit = self.num_computed, self.hash_unit
+        end = (start + budget) // unit * unit
         end = min(end, self.block_start)
         return QueryRange(start, end, end) if end > start else None
 
     @property
-    def _lacks_first_token(self) -> bool:
-        """True if the row before the block must be computed again, for its logits."""
-        return self.shift and self.next_step == 0 and bool(self.masked[self.block_start])
+    def _lacks_seed(self) -> bool:
+        """True if the first token of the block is still to come of the row before it."""
+        return self.has_seed and self.next_step == 0 and bool(self.masked[self.block_start])
 
-    def _first_token_pass(self) -> QueryRange:
-        """Positions without keys, and the token before the block, whose logits are of its first."""
-        start, end = min(self.num_computed, self.block_start - 1), self.block_start + 1
-        return QueryRange(start, end, end, range(self.block_start, end))
+    def _seed_pass(self) -> QueryRange:
+        """Positions without keys, the last of which has the logits of the block's first token."""
+        end = self.block_start
+        return QueryRange(min(self.num_computed, end - 1), end, end, range(end, end + 1))
 
     def _next_block_pass(self) -> QueryRange:
         """The open block, whose tokens are final by then, and the first step of the next one."""
-        end = min(self.block_end + self.decoding.block_len, self.fill_end)
-        return QueryRange(self.num_computed, end, end, range(self.block_end, end))
+        start = self.block_end
+        if self.has_seed:
+            return QueryRange(self.num_computed, start, start, range(start, start + 1))
+        end = min(start + self.decoding.block_len, self.fill_end)
+        return QueryRange(self.num_computed, end, end, range(start, end))
 
     def _block_pass(self) -> QueryRange:
         start, end, part_len = self.block_start, self.block_end, self.decoding.sub_block_length
         last = None if self.has_block_keys else self._last_pass
         if last is not None and last.start == self.num_computed and last.end == end:
             return last
-        scored = range(start, end)
+        scored = range(start + self.has_seed, end)
         if part_len is not None:
             first = start + int(self.masked[start:end].argmax()) // part_len * part_len
             scored = range(first, min(first + part_len, end))
@@ -380,13 +404,18 @@ class Sequence:
         """Begin the block after the open one, whose positions are all final."""
         if self.is_full:
             self.num_computed = 0
-        elif not self.is_canvas and self.in_flight and self.pages and not self.has_block_keys:
+        elif self.in_flight and self.pages and self._leaves_keys:
             # The run that is still out has every token, so it leaves the block's final keys.
             self.num_computed = self.block_end
         self._open_block(self.block_end)
         self.in_flight, self.in_next = self.in_next, 0
         self.block_step = self.post_steps = 0
         self.is_settled = self.has_block_keys = False
+
+    @property
+    def _leaves_keys(self) -> bool:
+        """True if a denoising pass over a full block leaves the keys that are kept."""
+        return not (self.is_canvas or self.has_causal_prefix or self.has_block_keys)
 
     def _open_block(self, start: int) -> None:
         self.block_start = start

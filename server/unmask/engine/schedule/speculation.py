@@ -21,7 +21,7 @@ def can_speculate(sequence: Sequence) -> bool:
     return not (
         sequence.is_full
         or sequence.is_canvas
-        or sequence.shift
+        or sequence.has_seed
         or sequence.keeps_block_keys
         or decoding.editing_threshold is not None
         or decoding.sub_block_length is not None

@@ -100,6 +100,7 @@ def random_sampling(
     arrays: dict[str, Array] = {
         "hidden_rows": random.integers(0, size.num_rows, num_rows),
         "token_slots": random.permutation(dummy_slot)[:num_rows],
+        "has_no_row": random.random(num_rows) < 0.25,
         "spans": spans,
     }
     drawn = np.arange(num_rows if size.draws else 0)

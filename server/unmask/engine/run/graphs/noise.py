@@ -65,7 +65,7 @@ class NoiseGraphs:
                 staging = self.device.staging
                 buffers.fill(batch, rows, plans, self.canvases, self.schedule, staging)
                 captured.graph.replay()
-                sampled = buffers.outputs.first(len(batch.scored_rows))
+                sampled = buffers.outputs.first(len(batch.hidden_rows))
                 return PendingStep.send(batch, started_s, sampled)
         return None
 
@@ -73,7 +73,7 @@ class NoiseGraphs:
         """True if a batch has canvases, and no request asks for what is not captured."""
         decoding, vocab_size = batch.decoding, self.device.loaded.info.vocab_size
         return (
-            len(batch.scored_rows) > 0
+            len(batch.hidden_rows) > 0
             and not decoding.num_top
             and not truncates(decoding.columns, vocab_size).any()
         )
@@ -192,7 +192,7 @@ class _NoiseCheck:
         canvases.draft.random_(0, self.vocab_size)
         canvases.soft.normal_()
         before = [tensor.clone() for tensor in _state(canvases)]
-        count = len(batch.scored_rows)
+        count = len(batch.hidden_rows)
         self.fill(buffers, batch)
         buffers.outputs.memory.fill_(255)
         captured.graph.replay()

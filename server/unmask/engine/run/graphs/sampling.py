@@ -49,7 +49,7 @@ class SamplingGraphs:
                 arrays = SamplingInputs.arrays(batch, all_draw=buffers.size.draws)
                 buffers.fill(arrays, dummy_slot(self.open_tokens), self.staging)
                 captured.graph.replay()
-                sampled = buffers.outputs.first(len(batch.scored_rows))
+                sampled = buffers.outputs.first(len(batch.hidden_rows))
                 return PendingStep.send(batch, started_s, sampled)
         return None
 
@@ -130,7 +130,7 @@ def _sampling_over(
     results = buffers.outputs.tensors()
 
     def run() -> None:
-        current = tokens[inputs.token_slots]
+        current = inputs.current(tokens, mask_token_id)
         scores, selected = sample(
             model,
             hidden[inputs.hidden_rows],

@@ -28,7 +28,7 @@ class SamplingSize:
         """True if a batch can be padded to this size."""
         decoding = batch.decoding
         return (
-            len(batch.scored_rows) <= self.num_rows
+            len(batch.hidden_rows) <= self.num_rows
             and len(batch.denoised) <= self.num_blocks
             and decoding.longest_block <= LONGEST
             and (self.draws or not decoding.draws.any())
@@ -52,6 +52,7 @@ class SamplingBuffers:
         self._buffers = StaticBuffers(
             {
                 **{name: np.empty(rows, np.int64) for name in ("hidden_rows", "token_slots")},
+                "has_no_row": np.empty(rows, np.bool_),
                 "spans": np.empty(rows, np.int64),
                 "drawn_rows": np.empty(drawn, np.int64),
                 "temperature": np.empty(drawn, np.float32),
