@@ -19,11 +19,14 @@ from unmask.sampling_params import shown as shown
 from unmask_kernels.policies.table import PolicyName as PolicyName
 
 ScheduleName = Literal["even", "timed"]
-AttentionPattern = Literal["block_causal", "full", "canvas"]
+# "causal_prefix": causal before the open block, which begins at the prompt's end, and again in the
+# pass that commits it; bidirectional inside the open block.
+AttentionPattern = Literal["block_causal", "full", "canvas", "causal_prefix"]
 CACHES: Mapping[AttentionPattern, tuple[CacheName, ...]] = {
     "block_causal": ("none", "block"),
     "full": ("none", "prefix", "dual"),
     "canvas": ("none",),
+    "causal_prefix": ("none",),
 }
 """Ways to keep keys within a block; those of final blocks that see no further are always kept."""
 
