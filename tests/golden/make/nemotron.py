@@ -2,11 +2,11 @@
 
 Run as `make/nemotron.py PATH`. PATH is `modeling_nemotron_labs_diffusion.py` of
 nvidia/Nemotron-Labs-Diffusion-8B on the Hugging Face hub (May 2026, "transformers>=5.0"), or its
-class `NemotronLabsDiffusionModel` without the training code. Its three loops run as published:
-`generate`, `ar_generate`, `linear_spec_generate`. Port: the modules it imports from beside it,
-`modeling_ministral` and the configuration, are replaced by `Encoder`, which is transformers' (5.23)
-Ministral 3 with the authors' switch between causal and bidirectional attention; and PEFT is
-replaced by `Lora`.
+class `NemotronLabsDiffusionModel` without the training code, as for the recorded results. Its three
+loops run as published: `generate`, `ar_generate`, `linear_spec_generate`. Port: the modules beside
+it, `modeling_ministral` and the configuration, are replaced by `Encoder`, which is transformers'
+(5.23) Ministral 3 with the authors' switch between causal and bidirectional attention; and PEFT is
+replaced by `Lora`, which gives the same bits as PEFT 0.21.2.
 
 Both configurations are written by hand, with the published fields. The weights are trained for
 seconds on chains of tokens, so that thresholds, drafts and ends of sequences matter. Answers whose
@@ -28,6 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.models.ministral3 import Ministral3Config
 from transformers.models.ministral3 import modeling_ministral3 as ministral
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -80,7 +81,7 @@ class Attention(ministral.Ministral3Attention):
 class Encoder(ministral.Ministral3Model):
     """Ministral 3 with this attention, as the published class calls it."""
 
-    def __init__(self, config: ministral.Ministral3Config) -> None:
+    def __init__(self, config: Ministral3Config) -> None:
         super().__init__(config)
         for index, layer in enumerate(self.layers):
             layer.self_attn = Attention(config, index)
@@ -123,9 +124,10 @@ class Lora(nn.Module):
         self._disable_adapters = True
 
     def forward(self, x: Tensor) -> Tensor:
+        plain: Tensor = self.base(x)
         if self._disable_adapters:
-            return self.base(x)
-        return self.base(x) + F.linear(F.linear(x, self.a), self.b) * (ALPHA / RANK)
+            return plain
+        return plain + F.linear(F.linear(x, self.a), self.b) * (ALPHA / RANK)
 
 
 def load_published(path: Path) -> ModuleType:
@@ -141,7 +143,7 @@ def load_published(path: Path) -> ModuleType:
         repeat_kv=ministral.repeat_kv,
         _get_llama_4_attn_scale=ministral.get_llama_4_attn_scale,
     )
-    vars(config).update(NemotronLabsDiffusionConfig=ministral.Ministral3Config)
+    vars(config).update(NemotronLabsDiffusionConfig=Ministral3Config)
     sys.modules["published"] = package
     sys.modules["published.modeling_ministral"] = model
     sys.modules["published.configuration_nemotron_labs_diffusion"] = config
@@ -306,7 +308,7 @@ def main(path: Path) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     published = load_published(path)
-    model = published.NemotronLabsDiffusionModel(ministral.Ministral3Config(**CONFIG)).eval()
+    model = published.NemotronLabsDiffusionModel(Ministral3Config(**CONFIG)).eval()
     for parameter in model.parameters():
         if parameter.ndim > 1:
             nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5)
@@ -320,7 +322,7 @@ def main(path: Path) -> None:
         layer.self_attn.o_proj = Lora(layer.self_attn.o_proj)
     set_adapters(model, enabled=True)
     train(model, [p for p in model.parameters() if p.requires_grad], chains, 100)
-    pairs = {}
+    pairs: dict[str, Tensor] = {}
     for index, layer in enumerate(model.encoder.layers):
         name, lora = (
             f"base_model.model.encoder.layers.{index}.self_attn.o_proj",
