@@ -20,6 +20,8 @@ from unmask.sampling_params import shown as shown
 from unmask_kernels.policies.table import PolicyName as PolicyName
 
 ScheduleName = Literal["even", "timed"]
+# "causal_prefix": causal before the open block, which begins at the prompt's end, and again in the
+# pass that commits it; bidirectional inside the open block.
 AttentionPattern = Literal["block_causal", "full", "canvas", "causal_prefix"]
 CACHES: Mapping[AttentionPattern, tuple[CacheName, ...]] = {
     "block_causal": ("none", "block"),

@@ -64,7 +64,7 @@ REFUSED = {
         "CoDA": "CoDALanguageModel",
         "RND1": "RND1LM",
         "WeDLM": "WeDLMForCausalLM",
-        "Nemotron-Labs-Diffusion": "NemotronLabsDiffusionModel",
+        "Nemotron-Labs-Diffusion-VLM": "NemotronLabsDiffusionVLMModel",
         "LLaDA-V": "LlavaLLaDAModelLM",
     }.items()
 }

@@ -8,11 +8,12 @@ import pytest
 import torch
 from transformers import PretrainedConfig, Qwen3Config, Qwen3ForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+from transformers.models.ministral3.modeling_ministral3 import get_llama_4_attn_scale
 
 from tests.support.checkpoints import load
 from tests.support.forward import logits_of
 from unmask.errors import InvalidCheckpoint
-from unmask.models.rope import read_rope, stretched_positions
+from unmask.models.rope import QueryScale, read_query_scale, read_rope, stretched_positions
 
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 512}
 LLAMA3 = {
@@ -81,6 +82,18 @@ def test_a_model_that_turns_so_has_the_logits_of_transformers(name: str, tmp_pat
         expected = model(ids[None]).logits[0]
     logits = logits_of(load(tmp_path), ids, np.arange(1, 71))
     assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_queries_are_scaled_like_those_of_transformers() -> None:
+    rope = YARN | {"llama_4_scaling_beta": 0.1}
+    scale = read_query_scale({"rope_parameters": rope})
+    assert scale == QueryScale(0.1, 512)
+    table = scale.table(2048, torch.float32, torch.device("cpu"))
+    assert table is not None
+    expected = get_llama_4_attn_scale(torch.arange(2048)[None], 0.1, 512)
+    assert torch.equal(table[:, 0], expected[0, 0])
+    assert scale.table(512, torch.float32, torch.device("cpu")) is None  # all of them are 1
+    assert read_query_scale({"rope_parameters": YARN}) is None
 
 
 def test_a_context_that_yarn_stretches_is_served_whole() -> None:

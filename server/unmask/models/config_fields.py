@@ -11,6 +11,7 @@ from typing import Any
 from unmask.errors import InvalidCheckpoint
 
 Accepted = Mapping[str, tuple[Any, ...]]
+CONFIG = "config.json"
 
 # Read for every family, in `checkpoint` and `registry`.
 COMMON = frozenset(
@@ -74,15 +75,16 @@ class ConfigFields:
         )
 
 
-def check_fields(raw: Mapping[str, Any], known: ConfigFields) -> None:
+def check_fields(raw: Mapping[str, Any], known: ConfigFields, file: str = CONFIG) -> None:
     """Raise `InvalidCheckpoint` that names every unknown field and every value not accepted.
 
     A `null` field counts as absent.
     """
     if problems := list(_problems(raw, known)):
+        way_out = "with --hf-overrides" if file == CONFIG else "in the file"
         raise InvalidCheckpoint(
-            f"config.json has fields that are not supported: {', '.join(problems)}. If a field has "
-            "no effect, set it to null with --hf-overrides"
+            f"{file} has fields that are not supported: {', '.join(problems)}. If a field has no "
+            f"effect, set it to null {way_out}"
         )
 
 

@@ -53,6 +53,7 @@ RANGES: Mapping[str, Range] = {
     "hidden_size": _WIDTH,
     "high_freq_factor": _FACTOR,
     "intermediate_size": Range(1, 2**20),
+    "llama_4_scaling_beta": Range(0, 1e6, real=True),
     "low_freq_factor": _FACTOR,
     "mask_token_id": _TOKEN,
     "max_position_embeddings": Range(1, MAX_POSITIONS),

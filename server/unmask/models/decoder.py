@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unmask.models.inputs import ForwardInputs
 from unmask.models.kv_cache import LayerShape
-from unmask.models.rope import Rope, rope_tables
+from unmask.models.rope import QueryScale, Rope, rope_tables
 from unmask.models.weights import Weights
 from unmask_kernels.attention.ops import attention
 from unmask_kernels.layers.ops import qk_norm_rope_store, rms_norm
@@ -32,6 +32,7 @@ class DecoderConfig:
     rms_norm_eps: float
     rope: Rope
     tied: bool | None = None  # None: tied if the checkpoint has no LM head tensor
+    query_scale: QueryScale | None = None
 
     @property
     def num_qkv(self) -> tuple[int, int, int]:
@@ -129,6 +130,9 @@ class Decoder:
         self._cos, self._sin = rope_tables(
             pairs, num_positions, weights.dtype, weights.device, scale=c.rope.scale
         )
+        self._query_scales = None  # [num_positions, 1, 1]
+        if c.query_scale is not None:
+            self._query_scales = c.query_scale.table(num_positions, weights.dtype, weights.device)
 
     @property
     def layers(self) -> Sequence[LayerShape]:
@@ -145,6 +149,8 @@ class Decoder:
         c = self.config
         eps = c.rms_norm_eps
         cos, sin = self._cos[step.positions], self._sin[step.positions]
+        scaled = self._query_scales
+        query_scale = None if scaled is None else scaled[step.positions]  # [T, 1, 1]
         num_rows = len(step.token_ids)
         x = pad_rows(F.embedding(step.token_ids, self.embedding), self.row_unit)
         for i, layer in enumerate(self._layers):
@@ -164,6 +170,8 @@ class Decoder:
                 key_scales=scales,
                 value_scales=scales,
             )
+            if query_scale is not None:
+                query = query * query_scale
             wanted = step.wanted if layer is self._layers[-1] else None
             if wanted is not None and len(wanted) == 0:
                 return x[:0]

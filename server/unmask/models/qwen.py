@@ -1,4 +1,4 @@
-"""Layers and tensor names of Qwen2 and Qwen3, shared by several families."""
+"""Layers and tensor names of Qwen2, Qwen3 and Llama, shared by several families."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from unmask.models.decoder import (
 )
 from unmask.models.family import RawConfig
 from unmask.models.rope import FIELDS as ROPE_FIELDS
-from unmask.models.rope import read_rope
+from unmask.models.rope import read_query_scale, read_rope
 from unmask.models.weights import Weights
 
 FIELDS = ConfigFields(
@@ -50,6 +50,7 @@ def read_config(raw: RawConfig) -> DecoderConfig:
         rms_norm_eps=raw["rms_norm_eps"],
         rope=read_rope(raw, head_dim),
         tied=raw.get("tie_word_embeddings"),
+        query_scale=read_query_scale(raw),
     )
 
 
@@ -72,12 +73,17 @@ def build_decoder(
     qkv_bias: bool = False,
     out_bias: bool = False,
     qk_norm: bool = False,
+    root: str = "model.",
+    head: str = "lm_head.weight",
 ) -> Decoder:
-    """Decoder from a checkpoint with Qwen's tensor names; raises `InvalidCheckpoint`."""
+    """Decoder from a checkpoint with Qwen's tensor names; raises `InvalidCheckpoint`.
+
+    All names but the head's begin with `root`.
+    """
     config = read_config(raw)
 
     def layer(weights: Weights, index: int) -> Layer:
-        prefix = f"model.layers.{index}."
+        prefix = f"{root}layers.{index}."
         attn = f"{prefix}self_attn."
         names = f"{attn}q_proj", f"{attn}k_proj", f"{attn}v_proj"
         norms = f"{attn}q_norm.weight", f"{attn}k_norm.weight"
@@ -98,8 +104,8 @@ def build_decoder(
         config,
         weights,
         num_positions,
-        embedding="model.embed_tokens.weight",
-        norm="model.norm.weight",
-        head="lm_head.weight",
+        embedding=f"{root}embed_tokens.weight",
+        norm=f"{root}norm.weight",
+        head=head,
         layer=layer,
     )

@@ -17,6 +17,7 @@ from unmask.models import (
     llada2,
     llada_hf,
     llada_moe,
+    nemotron,
     sdar,
     sdar_moe,
 )
@@ -49,6 +50,7 @@ FAMILIES: tuple[Family, ...] = (
     llada_moe.FAMILY,
     dream.FAMILY,
     fast_dllm.FAMILY,
+    nemotron.FAMILY,
     diffusion_gemma.FAMILY,
 )
 

@@ -1,4 +1,7 @@
-"""Rotary position embeddings (RoPE; Su et al., 2021) with linear, YaRN and Llama 3 scaling."""
+"""Rotary position embeddings (RoPE; Su et al., 2021) with linear, YaRN and Llama 3 scaling.
+
+`QueryScale` is Llama 4's scaling of queries by position.
+"""
 
 import math
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
 from unmask.models.family import RawConfig
 
+ORIGINAL_LENGTH = "original_max_position_embeddings"
 FIELDS = ConfigFields(
     read=frozenset(
         (
@@ -19,6 +23,7 @@ FIELDS = ConfigFields(
         )
     )
 )
+QUERY_SCALE_FIELDS = ConfigFields(read=frozenset(("llama_4_scaling_beta",)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,22 @@ class Rope:
         """Inverse frequencies [head_dim / 2], padded with zeros for pairs that are not rotated."""
         padding = self.inverse.new_zeros(head_dim // 2 - len(self.inverse))
         return torch.cat((self.inverse, padding))
+
+
+@dataclass(frozen=True, slots=True)
+class QueryScale:
+    """Factor of rotated queries at a position: 1 + beta log(1 + position // length)."""
+
+    beta: float
+    length: int  # positions below it have the factor 1
+
+    def table(self, num_positions: int, dtype: torch.dtype, device: torch.device) -> Tensor | None:
+        """Factors [num_positions, 1, 1], computed in float32; None if all of them are 1."""
+        if num_positions <= self.length:
+            return None
+        lengths = torch.arange(num_positions) // self.length
+        factors = 1 + self.beta * torch.log(1 + lengths.float())
+        return factors[:, None, None].to(device, dtype)
 
 
 def plain_rope(theta: float, rotary_dim: int) -> Rope:
@@ -77,6 +98,20 @@ def read_rope(raw: RawConfig, head_dim: int) -> Rope:
     except KeyError as error:
         raise InvalidCheckpoint(f"{source} of type {kind} has no {error}") from error
     raise InvalidCheckpoint(f"{source} of type {kind} is not supported")
+
+
+def read_query_scale(raw: RawConfig) -> QueryScale | None:
+    """Query scale of a `config.json`, for families that list `QUERY_SCALE_FIELDS`.
+
+    Raises `InvalidCheckpoint` if the length is missing.
+    """
+    fields = _fields(raw)
+    beta, length = fields.get("llama_4_scaling_beta"), fields.get(ORIGINAL_LENGTH)
+    if not beta:
+        return None
+    if length is None:
+        raise InvalidCheckpoint(f"config.json: llama_4_scaling_beta needs {ORIGINAL_LENGTH}")
+    return QueryScale(beta, length)
 
 
 def stretched_positions(raw: RawConfig) -> int:
