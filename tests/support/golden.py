@@ -14,7 +14,10 @@ from unmask.models.registry import LoadedModel, load_model
 from unmask.types import CACHES, Request, SamplingParams
 
 # Block lengths of the recorded forward passes.
-BLOCK_LENGTHS = {"sdar": 4, "sdar_moe": 4, "llada2": 32, "llada21": 32, "fast_dllm": 32}
+BLOCK_LENGTHS = {
+    **{"sdar": 4, "sdar_moe": 4, "llada2": 32, "llada21": 32, "fast_dllm": 32},
+    "nemotron": 32,
+}
 FOLDERS = (*BLOCK_LENGTHS, "llada", "llada_moe", "llada_moe_options", "dream")
 # Policies by the names of references that differ from ours.
 POLICY_NAMES = {
@@ -34,8 +37,17 @@ class Case:
     forwards: int
 
 
+def read_reference(folder: str) -> dict[str, Any]:
+    """Answers of a reference, and the settings that it gave them with."""
+    path = GOLDEN / folder / "golden.json"
+    if not path.exists():
+        path = path.with_name("reference.json")
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
 def cases_of(folder: str) -> list[Case]:
-    golden = json.loads((GOLDEN / folder / "golden.json").read_text())
+    golden = read_reference(folder)
     return [
         Case(
             case["name"],
@@ -44,6 +56,8 @@ def cases_of(folder: str) -> list[Case]:
             case["forwards"],
         )
         for case in golden["cases"]
+        if not case["settings"].get("adapter")
+        and "max_thinking_tokens" not in case["settings"]
     ]
 
 
@@ -51,10 +65,12 @@ def _sampling(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingParam
     block_length, steps = settings.get("block_length"), settings.get("steps")
     if golden["family"] == "llada" and steps is not None:  # counts those of all blocks together
         steps = steps * block_length // settings["gen_length"]
-    policy = settings["policy"]
+    policy, eos = settings.get("policy"), settings.get("eos_token_id")
     return SamplingParams(
         max_tokens=settings["gen_length"],
         ignore_eos=True,
+        stop_token_ids=() if eos is None else (eos,),
+        mode=settings.get("mode"),
         policy=POLICY_NAMES.get(policy, policy),
         threshold=settings.get("threshold"),
         editing_threshold=settings.get("editing_threshold"),
@@ -71,7 +87,7 @@ def load_golden(folder: str, target: Path) -> LoadedModel:
     for name in ("config.json", "model.safetensors"):
         shutil.copy(GOLDEN / folder / name, target / name)
     save_tokenizer(target)
-    mask = json.loads((GOLDEN / folder / "golden.json").read_text())["mask_token_id"]
+    mask = read_reference(folder)["mask_token_id"]
     config = ModelConfig(path=str(target), dtype="float32", mask_token_id=mask)
     return load_model(config, DecodingConfig())
 
@@ -87,9 +103,12 @@ def company(loaded: LoadedModel, num_requests: int, seed: int) -> list[Request]:
             extra["cfg_scale"] = draw.choice([None, 0.0, 0.7])
         elif edits.editing_threshold is not None:
             extra = {"editing_threshold": draw.choice([None, 0.2, 0.9])}
+        block_length = draw.choice([1, 3, 8, 16, 32, 40])
+        if loaded.info.attention == "causal_prefix" and draw.random() < 0.3:
+            block_length, extra["mode"] = None, "ar"
         sampling = SamplingParams(
             max_tokens=draw.randint(1, 60),
-            block_length=draw.choice([1, 3, 8, 16, 32, 40]),
+            block_length=block_length,
             seed=draw.randrange(2**63),
             logprobs=draw.choice([None, 2]),
             **draw.choice(POLICIES),

@@ -7,7 +7,7 @@
 // Fields of a span's bounds; see unmask.engine.schedule.span.
 enum {
     START, END, HORIZON, SCORED_START, SCORED_END, OPEN_START, OPEN_END, ROW, OPENS_NEXT,
-    WITHOUT_PROMPT, NUM_BOUNDS,
+    WITHOUT_PROMPT, CAUSAL_END, NUM_BOUNDS,
 };
 
 enum { BLOCK_CAUSAL, FULL, CANVAS, CAUSAL_PREFIX };
@@ -105,9 +105,8 @@ int64_t lay_out(const Step *step, const Rows *rows) {
             block_horizons(rows->horizons + row, start, end, block_len, horizon);
         } else {
             fill(rows->horizons + row, end - start, horizon);
-            // What is committed is causal, as is all of a pass that fills the position after it.
-            const int64_t from = b[SCORED_START] >= end ? end : smaller(opened, end);
-            if (step->attention != FULL) causal_horizons(rows->horizons + row, start, from);
+            if (step->attention != FULL)
+                causal_horizons(rows->horizons + row, start, smaller(b[CAUSAL_END], end));
         }
         // The next block, which begins as masks, is known.
         const int64_t known_from = b[OPENS_NEXT] ? b[SCORED_START]
@@ -132,9 +131,9 @@ int64_t lay_out(const Step *step, const Rows *rows) {
                 rows->scored_tokens[num_scored] = tokens[position];
                 rows->scored_slots[num_scored] =
                     b[ROW] * num_slots + (position - opened + offset) % cycle;
-                // The row before it has the logits of the first token of a block without rows.
+                // A causal row has the logits of the next position.
                 rows->hidden_rows[num_scored] =
-                    first + position - (step->shift || position >= end);
+                    first + position - (step->shift || b[CAUSAL_END] == end);
                 num_scored += masked[position] || position >= step->edits_from[i];
             }
             rows->scored_starts[++num_denoised] = num_scored;

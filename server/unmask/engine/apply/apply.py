@@ -151,6 +151,9 @@ def _commit(
     takes = masked[offsets]  # where steps overlap, the last one may have resolved it
     if batch.decoding.edits is not None:
         takes |= batch.decoding.edits[owner]
+    verifying = [i for i in live.tolist() if batch.denoised[i].verifies]
+    if verifying:
+        takes &= ~np.isin(owner, verifying)  # their drafts tell which tokens are right
     if len(live) < len(batch.denoised):
         is_live = np.zeros(len(batch.denoised), np.bool_)
         is_live[live] = True
@@ -163,6 +166,9 @@ def _commit(
             sequence.note_masked()
         session = sessions[sequence.request.request_id]
         taken = rows[slice(*np.searchsorted(owner, (i, i + 1)))]
+        if batch.denoised[i].verifies:
+            taken = np.arange(*batch.scored_starts[i : i + 2])
+            taken = taken[: sequence.note_verified(result.tokens[taken])]
         if sequence.request.refinements is not None or sequence.keeps_scores:
             _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
         if sequence.decoding.editing_threshold is not None:
@@ -266,6 +272,7 @@ def _finalize(session: Session, fresh: list[int], applied: Applied) -> None:
         request_id = sequence.request.request_id
         applied.events.append(Delta(request_id, tuple(fresh), text, logprobs, finish))
     is_over = finish is not None or sequence.num_final == sequence.block_end
+    is_over |= sequence.is_verified
     if is_over:
         applied.block_steps.append(sequence.block_step)
         applied.num_final_block_positions += params.block_len

@@ -103,10 +103,15 @@ def _resolve(
         sampling=sampling,
         policy=policy,
         threshold=_threshold(policy, params, default),
-        quotas=_quotas(policy, steps, block_len, sub_block_length, cache, model),
+        quotas=(
+            (1, block_len, block_len)  # a seed, a draft of all others, and its verification
+            if mode == "self_speculation"
+            else _quotas(policy, steps, block_len, sub_block_length, cache, model)
+        ),
         block_len=block_len,
         max_tokens=max_tokens,
         mode=mode,
+        drafts=mode == "self_speculation",
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
         seed=_seed(params.seed, sampling.temperature or 0.0),
         top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
@@ -131,9 +136,8 @@ def _mode(params: SamplingParams, model: ModelInfo) -> ModeName:
             f"mode {mode} is for models that are causal too, as Nemotron-Labs-Diffusion",
             field="mode",
         )
-    for name in ("block_length", "steps") if mode == "ar" else ("steps",):
-        if getattr(params, name) is not None:
-            raise InvalidRequest(f"{name} has no meaning in mode {mode}", field=name)
+    if mode == "ar" and params.block_length not in (None, 1):
+        raise InvalidRequest("block_length has no meaning in mode ar", field="block_length")
     return mode
 
 

@@ -22,7 +22,7 @@ class DecodingArrays:
 
     columns: Columns  # [B], of `COLUMNS`
     quota: IntArray  # [B], the fewest positions to fill
-    steps: IntArray  # [B], number of the denoising step of the block
+    steps: IntArray  # [B], number of the denoising step of the block, which random numbers have
     edits: BoolArray | None  # [B], True where tokens may be replaced; None where none may
     constraints: list[Constraint | None] | None  # None where no request has one
 
@@ -124,7 +124,7 @@ def build_batch(
 
 
 def _bounds(spans: list[Span], table: SequenceTable, num_repeats: int) -> IntArray:
-    """`Span.bounds` of all spans, [S, 10]; the table keeps them for as long as spans repeat."""
+    """`Span.bounds` of all spans, [S, 11]; the table keeps them for as long as spans repeat."""
     rows = np.array([span.row for span in spans])
     numbers = table.bounds.take(rows, axis=0)
     if num_repeats < len(spans):
@@ -139,6 +139,10 @@ def _flags(spans: list[Span], which: IntArray, decoding: DecodingArrays) -> Span
     if decoding.edits is not None:
         for i in which[decoding.edits].tolist():
             edits_from[i] = spans[i].sequence.num_prompt
+    if decoding.columns["drafts"].any():
+        for i in which.tolist():
+            if spans[i].verifies:  # every token of the draft is scored
+                edits_from[i] = spans[i].query.scored.start
     return SpanFlags(num_unknown, edits_from)
 
 
@@ -166,10 +170,13 @@ def _decoding_arrays(
     constraints = None
     if columns["has_constraint"].any():
         constraints = [sequence.decoding.constraint for sequence in sequences]
+    quota = table.quotas[rows, np.minimum(steps, columns["num_steps"] - 1)]
+    if columns["drafts"].any():  # a token is drawn alike whether it was drafted before
+        steps = np.where(columns["drafts"], 0, steps)
     edits = ~np.isnan(columns["editing_threshold"])
     return DecodingArrays(
         columns,
-        table.quotas[rows, np.minimum(steps, columns["num_steps"] - 1)],
+        quota,
         steps,
         edits if edits.any() else None,
         constraints,

@@ -44,7 +44,7 @@ class SpanFlags:
     """Facts of S spans beside their bounds."""
 
     num_unknown: IntArray  # [S] tokens of the open block that only the device has
-    edits_from: IntArray  # [S] first position that may be edited; `NEVER` for none
+    edits_from: IntArray  # [S] first position that is scored though it has a token; `NEVER` for none
 
 
 def lay_out(
@@ -57,10 +57,9 @@ def lay_out(
     shift: bool = False,
     uses_c: bool = True,
 ) -> Layout:
-    """The rows of spans with `bounds` [S, 10], the numbers of `Bounds`.
+    """The rows of spans with `bounds` [S, 11], the numbers of `Bounds`.
 
-    With `shift`, the logits of a position are in the row before it. So are in any case those of a
-    position that has no row: it comes right after the rows of its span.
+    With `shift`, or if rows are causal, the logits of a position are in the row before it.
     """
     library = layout_library() if uses_c else None
     if library is None:
@@ -126,7 +125,7 @@ def _lay_out_by_numpy(
     offsets = table.flat(bounds.row).take(rows.owner) + rows.numbers
     span = which.take(scored.owner)
     scored_offsets = table.flat(bounds.row).take(span) + scored.numbers
-    reads_before = (scored.numbers >= bounds.end.take(span)) | shift
+    reads_before = (bounds.causal_end == bounds.end).take(span) | shift
     return Layout(
         is_known,
         table.tokens.reshape(-1).take(offsets),
@@ -219,17 +218,13 @@ def _scored(bounds: Bounds, which: IntArray, flags: SpanFlags, table: SequenceTa
 def _horizons(
     attention: AttentionPattern, bounds: Bounds, rows: Ranges, table: SequenceTable
 ) -> IntArray:
-    """End of the keys that each query sees: of its block, of everything, or its own position.
-
-    A pass that fills the position after it is causal, whatever it has of a block.
-    """
+    """End of the keys that each query sees: of its block, of everything, or its own position."""
     limits = bounds.horizon.take(rows.owner)
     if attention == "full":
         return limits
     if attention in ("canvas", "causal_prefix"):
-        is_causal = bounds.scored_start >= bounds.end
-        opened = np.where(is_causal, bounds.end, bounds.open_start)
-        return np.where(rows.numbers < opened.take(rows.owner), rows.numbers + 1, limits)
+        is_causal = rows.numbers < bounds.causal_end.take(rows.owner)
+        return np.where(is_causal, rows.numbers + 1, limits)
     lengths = table.parameters["block_len"][bounds.row].take(rows.owner)
     ends: IntArray = (rows.numbers // lengths + 1) * lengths
     return np.minimum(ends, limits)

@@ -14,7 +14,8 @@ class QueryRange(NamedTuple):
     """Query positions [start, end), none of which sees a key beyond `horizon`.
 
     Masked positions of `scored` may be filled by the step. With `active` [end - start] only those
-    positions are computed, and the others keep their keys.
+    positions are computed, and the others keep their keys. In models with a causal prefix, a pass
+    that `is_causal` sees nothing after each position, and has the logits of the next one.
     """
 
     start: int
@@ -23,6 +24,7 @@ class QueryRange(NamedTuple):
     scored: range = range(0)
     active: BoolArray | None = None
     num_active: int = 0
+    is_causal: bool = False
 
     @property
     def num_rows(self) -> int:

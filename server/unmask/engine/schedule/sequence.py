@@ -10,6 +10,8 @@ from unmask.engine.schedule.pages import PageHash, hash_page, root_hash
 from unmask.engine.schedule.query_range import BoolArray, IntArray, QueryRange
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, Request
 
+VERIFICATION = 2  # step of a block in self-speculation
+
 
 class Sequence:
     """Mutable state; positions before `block_start` are final, [block_start, block_end) is open.
@@ -20,7 +22,9 @@ class Sequence:
     its pages from the start, so it is never preempted. A canvas of noise begins after what is
     committed, whose keys are causal, and is final as a whole. With a causal prefix, blocks begin
     there too, and keys that are kept are causal: a final block is computed once more for them. The
-    first position of a block with a `seed` is filled by a pass of its own, which ends before it.
+    first position of a block with a seed is filled by a pass of its own, which ends before it. In
+    self-speculation the rest is a draft, of which a causal pass keeps what the model would have
+    written token by token, and the next block begins with the last of these tokens.
     Positions before `last_end` are the answer's, those before `fill_end` are denoised, and those
     after it are the suffix.
     """
@@ -71,11 +75,12 @@ class Sequence:
             self.is_canvas or (self._runs_ahead and not self.is_full and self.num_branches == 1)
         )
         self._may_open_next &= decoding.constraint is None and not decoding.eos_last
+        self._may_open_next &= not decoding.drafts
         self.last_end = self.num_prompt + decoding.max_tokens
         begins_after = self.is_full or self.is_canvas or self.has_causal_prefix
         self.origin = self.num_prompt if begins_after else 0
         self.fill_end = self.last_end
-        if not self.is_full:
+        if not self.is_full and not decoding.drafts:
             self.fill_end += -(self.last_end - self.origin) % block_len
         capacity = self.fill_end + len(request.suffix_token_ids)
         self.tokens = np.full(capacity, self.mask_token_id, np.int64)
@@ -90,6 +95,7 @@ class Sequence:
         self._open_block(self.num_prompt - (self.num_prompt - self.origin) % block_len)
         self.block_step = 0  # denoising steps of the open block that were applied
         self.post_steps = 0
+        self.is_verified = False  # whether a draft was verified, so that the block is over
         self.is_settled = False  # whether edits are over, so that the block is final
         # True once all of the open block was computed, if its keys are kept until it is full.
         self.has_block_keys = False
@@ -194,6 +200,8 @@ class Sequence:
             return False
         if self.in_next:
             return True  # the next block has begun, and the last tokens of the open one are to come
+        if self.decoding.drafts and self.next_step > VERIFICATION:
+            return True
         if self.is_out and (self.is_canvas or self.has_causal_prefix or self.is_seed_alone):
             return not self.opens_next  # one more pass would neither fill the block nor leave keys
         if self._runs_ahead and not self.keeps_scores:
@@ -240,6 +248,8 @@ class Sequence:
             query = self._next_block_pass()
             return query if query.num_rows <= budget else None
         query = self._seed_pass() if self._lacks_seed else self._block_pass()
+        if self.decoding.drafts and self.next_step == VERIFICATION:
+            query = self._verification()
         if query.num_rows <= budget:
             return query
         start, unit = self.num_computed, self.hash_unit
@@ -255,13 +265,21 @@ class Sequence:
     def _seed_pass(self) -> QueryRange:
         """Positions without keys, the last of which has the logits of the block's first token."""
         end = self.block_start
-        return QueryRange(min(self.num_computed, end - 1), end, end, range(end, end + 1))
+        start = min(self.num_computed, end - 1)
+        return QueryRange(start, end, end, range(end, end + 1), is_causal=self.has_causal_prefix)
+
+    def _verification(self) -> QueryRange:
+        """The drafted block, whose rows have the logits of every position after its first."""
+        end = self.block_end
+        scored = range(self.block_start + 1, min(end + 1, self.last_end))
+        return QueryRange(self.num_computed, end, end, scored, is_causal=True)
 
     def _next_block_pass(self) -> QueryRange:
         """The open block, whose tokens are final by then, and the first step of the next one."""
         start = self.block_end
         if self.has_seed:
-            return QueryRange(self.num_computed, start, start, range(start, start + 1))
+            scored = range(start, start + 1)
+            return QueryRange(self.num_computed, start, start, scored, is_causal=True)
         end = min(start + self.decoding.block_len, self.fill_end)
         return QueryRange(self.num_computed, end, end, range(start, end))
 
@@ -278,7 +296,7 @@ class Sequence:
             active = self._active_positions()
             return QueryRange(start, end, end, scored, active, int(active.sum()))
         query = QueryRange(self.num_computed, end, end, scored)
-        self._last_pass = query if part_len is None else None
+        self._last_pass = None if part_len is not None or self.decoding.drafts else query
         return query
 
     def _active_positions(self) -> BoolArray:
@@ -402,6 +420,9 @@ class Sequence:
 
     def open_next_block(self) -> None:
         """Begin the block after the open one, whose positions are all final."""
+        if self.is_verified:
+            self._open_verified()
+            return
         if self.is_full:
             self.num_computed = 0
         elif self.in_flight and self.pages and self._leaves_keys:
@@ -412,6 +433,33 @@ class Sequence:
         self.block_step = self.post_steps = 0
         self.is_settled = self.has_block_keys = False
 
+    def note_verified(self, tokens: IntArray) -> int:
+        """Keep the draft of the block up to its first wrong token; returns how many are known now.
+
+        `tokens` [N] are the right ones of the positions after its first, each as if the draft were
+        right before it; the one that ends the run is right in any case.
+        """
+        first = self.block_start + 1
+        drafted = self.tokens[first : first + len(tokens)]
+        wrong = (drafted != tokens[: len(drafted)]).nonzero()[0]
+        count = int(wrong[0]) + 1 if len(wrong) else len(tokens)
+        self.final_end = first + count
+        self.tokens[first : self.final_end] = tokens[:count]
+        self.masked[first : self.final_end] = False
+        self.tokens[self.final_end : self.block_end] = self.mask_token_id
+        self.masked[self.final_end : self.block_end] = True
+        self.is_verified = True
+        return count
+
+    def _open_verified(self) -> None:
+        """Begin the next block with the last verified token; keys before it are causal."""
+        start = self.final_end - 1
+        if self.pages:
+            self.num_computed = start
+        self._open_block(start)
+        self.in_flight = self.in_next = 0
+        self.block_step, self.is_verified = 1, False
+
     @property
     def _leaves_keys(self) -> bool:
         """True if a denoising pass over a full block leaves the keys that are kept."""
@@ -421,5 +469,6 @@ class Sequence:
         self.block_start = start
         self.block_end = min(start + self.decoding.block_len, self.fill_end)
         self.open_len = self.block_end - start
-        self.final_end = min(self.block_end, self.last_end)
+        # Of a draft nothing is final yet.
+        self.final_end = min(start + 1 if self.decoding.drafts else self.block_end, self.last_end)
         self.repeats = False

@@ -37,8 +37,14 @@ class Span(NamedTuple):
         bounds = (
             *(query.start, query.end, query.horizon, scored.start, scored.stop),
             *(opened, end, row, opens_next, without_prompt),
+            query.end if query.is_causal else opened,
         )
         return cls(sequence, query, start, row, without_prompt, bounds)
+
+    @property
+    def verifies(self) -> bool:
+        """True if the pass tells which tokens of a draft are right."""
+        return self.query.is_causal and self.query.scored.start > self.block_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,8 @@ class Bounds:
     """The numbers of S spans, an array [S] each.
 
     `open_start` to `open_end` are the rows with a slot among the device's open tokens: those of the
-    open block, and of the next one where the span opens it.
+    open block, and of the next one where the span opens it. Rows before `causal_end` see nothing
+    after them where attention is causal at all; if it is `end`, they have the logits of the next.
     """
 
     start: IntArray
@@ -59,8 +66,9 @@ class Bounds:
     row: IntArray
     opens_next: IntArray
     without_prompt: IntArray
+    causal_end: IntArray
 
     @classmethod
     def from_numbers(cls, numbers: IntArray) -> "Bounds":
-        """Bounds of `Span.bounds`, [S, 10]."""
+        """Bounds of `Span.bounds`, [S, 11]."""
         return cls(*numbers.T.copy())

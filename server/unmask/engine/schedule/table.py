@@ -12,7 +12,7 @@ from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.native.layout import layout_library, pointer
 
 FloatArray = npt.NDArray[np.float32]
-NUM_BOUNDS = 10  # of a span
+NUM_BOUNDS = 11  # of a span
 
 
 class SequenceTable:
@@ -75,6 +75,7 @@ class SequenceTable:
             or sequence.keeps_block_keys
             or sequence.keeps_scores
             or decoding.editing_threshold is not None
+            or decoding.drafts
             or decoding.logprobs is not None
         )
 

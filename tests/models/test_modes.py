@@ -1,0 +1,94 @@
+"""Modes of models with a causal prefix: blocks, token by token, and verified drafts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.engines import make_engine, run_all, run_alone
+from tests.support.golden import load_golden
+from unmask.engine.schedule.admission import resolve
+from unmask.errors import InvalidRequest
+from unmask.models.registry import LoadedModel
+from unmask.types import ModeName, Request, SamplingParams
+
+PROMPTS = tuple(tuple(range(3, 4 + 11 * i)) for i in range(8))
+MODES: tuple[ModeName, ...] = ("diffusion", "ar", "self_speculation")
+
+
+@pytest.fixture(scope="module")
+def nemotron(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return load_golden("nemotron", Path(tmp_path_factory.mktemp("nemotron")))
+
+
+def request(i: int, mode: ModeName, **params: object) -> Request:
+    sampling = SamplingParams(max_tokens=30, ignore_eos=True, mode=mode, seed=i)
+    sampling = replace(sampling, **params)  # type: ignore[arg-type]
+    return Request(f"{mode}-{i}", PROMPTS[i % len(PROMPTS)], sampling)
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("temperature", [0.0, 0.7, 1.5])
+def test_a_verified_draft_is_what_the_model_writes_token_by_token(
+    nemotron: LoadedModel, temperature: float, overlap: bool
+) -> None:
+    modes: tuple[ModeName, ...] = ("ar", "self_speculation")
+    requests = [
+        request(i, mode, temperature=temperature, top_k=(0, 5)[i % 2], block_length=length)
+        for i in range(8)
+        for mode, length in zip(modes, (None, (8, 16)[i % 2]), strict=True)
+    ]
+    answers = run_all(make_engine(nemotron, overlap=overlap, max_num_seqs=5), requests)
+    for i in range(8):
+        ar, drafted = (answers[f"{mode}-{i}"] for mode in modes)
+        assert drafted.token_ids == ar.token_ids
+        assert len(ar.token_ids) == 30
+
+
+def test_drafts_of_right_tokens_save_passes(nemotron: LoadedModel) -> None:
+    passes = {}
+    for mode in ("ar", "self_speculation"):
+        length = None if mode == "ar" else 8
+        answers = [run_alone(nemotron, request(i, mode, block_length=length)) for i in range(8)]
+        passes[mode] = sum(a.finish.usage.forward_passes for a in answers if a.finish is not None)
+    assert passes["self_speculation"] < passes["ar"]
+
+
+def test_token_by_token_takes_one_row_each(nemotron: LoadedModel) -> None:
+    finish = run_alone(nemotron, request(3, "ar")).finish
+    assert finish is not None
+    assert finish.usage.query_tokens == len(PROMPTS[3]) + 30 - 1
+    assert finish.usage.forward_passes == 30
+    assert finish.usage.block_length == 1
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_modes_share_steps_pages_and_keys(nemotron: LoadedModel, temperature: float) -> None:
+    requests = [
+        request(i, MODES[i % 3], temperature=temperature, block_length=None) for i in range(15)
+    ]
+    alone = {r.request_id: run_alone(nemotron, r).token_ids for r in requests}
+    for options in (
+        {"overlap": True, "steps_ahead": 2, "num_pages": 26, "page_size": 8},
+        {"overlap": False, "max_batch_tokens": 40},
+    ):
+        engine = make_engine(nemotron, **options)
+        for _ in range(2):  # the second time with keys of the first
+            answers = run_all(engine, requests)
+            assert {name: answer.token_ids for name, answer in answers.items()} == alone
+
+
+def test_modes_are_refused_where_a_model_has_none(tiny: LoadedModel) -> None:
+    engine = make_engine(tiny)
+    with pytest.raises(InvalidRequest, match="mode ar is for models that are causal too") as error:
+        engine.add(request(0, "ar"))
+    assert error.value.field == "mode"
+    engine.add(request(0, "diffusion"))
+
+
+def test_a_block_length_is_refused_token_by_token(nemotron: LoadedModel) -> None:
+    engine = make_engine(nemotron)
+    asked = request(0, "ar", block_length=8)
+    with pytest.raises(InvalidRequest, match="block_length") as error:
+        resolve(asked, nemotron.info, engine.limits)
+    assert error.value.field == "block_length"
