@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.engines import make_engine, run_all, run_alone
-from tests.support.golden import load_golden
+from tests.support.golden import load_golden, read_reference, sampling_of
 from unmask.engine.schedule.admission import resolve
 from unmask.errors import InvalidRequest
 from unmask.models.registry import LoadedModel
@@ -43,6 +43,27 @@ def test_a_verified_draft_is_what_the_model_writes_token_by_token(
         ar, drafted = (answers[f"{mode}-{i}"] for mode in modes)
         assert drafted.token_ids == ar.token_ids
         assert len(ar.token_ids) == 30
+
+
+@pytest.mark.parametrize("has_adapter", [True, False])
+def test_a_draft_and_its_verification_are_all_passes_of_a_block(
+    nemotron: LoadedModel, monkeypatch: pytest.MonkeyPatch, has_adapter: bool
+) -> None:
+    golden = read_reference("nemotron")
+    cases = [
+        case
+        for case in golden["cases"]
+        if case["settings"].get("adapter") == has_adapter and not case["settings"]["threshold"]
+    ]
+    assert len(cases) == 8
+    if not has_adapter:
+        monkeypatch.setattr(nemotron.model, "draft_adapters", ())
+    for case in cases:
+        sampling = sampling_of(golden, case["settings"])
+        answer = run_alone(nemotron, Request(case["name"], tuple(case["prompt"]), sampling))
+        assert answer.token_ids == case["tokens"]
+        assert answer.finish is not None
+        assert answer.finish.usage.forward_passes == case["forwards"]
 
 
 def test_drafts_of_right_tokens_save_passes(nemotron: LoadedModel) -> None:

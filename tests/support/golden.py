@@ -51,17 +51,24 @@ def cases_of(folder: str) -> list[Case]:
     return [
         Case(
             case["name"],
-            Request(case["name"], tuple(case["prompt"]), _sampling(golden, case["settings"])),
+            Request(case["name"], tuple(case["prompt"]), sampling_of(golden, case["settings"])),
             case["tokens"],
             case["forwards"],
         )
         for case in golden["cases"]
-        if not case["settings"].get("adapter")
-        and "max_thinking_tokens" not in case["settings"]
+        if _is_served(case["settings"])
     ]
 
 
-def _sampling(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingParams:
+def _is_served(settings: dict[str, Any]) -> bool:
+    """False for drafts by threshold or without the adapter, and for forced ends of thinking."""
+    drafts = settings.get("mode") == "self_speculation"
+    if drafts and (settings.get("threshold") or not settings.get("adapter")):
+        return False
+    return "max_thinking_tokens" not in settings
+
+
+def sampling_of(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingParams:
     block_length, steps = settings.get("block_length"), settings.get("steps")
     if golden["family"] == "llada" and steps is not None:  # counts those of all blocks together
         steps = steps * block_length // settings["gen_length"]
@@ -86,6 +93,8 @@ def load_golden(folder: str, target: Path) -> LoadedModel:
     """Checkpoint and tokenizer in `target`."""
     for name in ("config.json", "model.safetensors"):
         shutil.copy(GOLDEN / folder / name, target / name)
+    for adapter in (GOLDEN / folder).glob("*_lora"):
+        shutil.copytree(adapter, target / adapter.name, dirs_exist_ok=True)
     save_tokenizer(target)
     mask = read_reference(folder)["mask_token_id"]
     config = ModelConfig(path=str(target), dtype="float32", mask_token_id=mask)
@@ -104,8 +113,9 @@ def company(loaded: LoadedModel, num_requests: int, seed: int) -> list[Request]:
         elif edits.editing_threshold is not None:
             extra = {"editing_threshold": draw.choice([None, 0.2, 0.9])}
         block_length = draw.choice([1, 3, 8, 16, 32, 40])
-        if loaded.info.attention == "causal_prefix" and draw.random() < 0.3:
-            block_length, extra["mode"] = None, "ar"
+        if loaded.info.attention == "causal_prefix":
+            extra["mode"] = draw.choice([None, "diffusion", "ar", "self_speculation"])
+            block_length = None if extra["mode"] == "ar" else block_length
         sampling = SamplingParams(
             max_tokens=draw.randint(1, 60),
             block_length=block_length,

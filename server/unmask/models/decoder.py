@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unmask.models.inputs import ForwardInputs
 from unmask.models.kv_cache import LayerShape
+from unmask.models.lora import LowRank
 from unmask.models.rope import QueryScale, Rope, rope_tables
 from unmask.models.weights import Weights
 from unmask_kernels.attention.ops import attention
@@ -133,6 +134,8 @@ class Decoder:
         self._query_scales = None  # [num_positions, 1, 1]
         if c.query_scale is not None:
             self._query_scales = c.query_scale.table(num_positions, weights.dtype, weights.device)
+        # Of the attention's output projection, one a layer; for adapted rows only.
+        self.draft_adapters: Sequence[LowRank] = ()
 
     @property
     def layers(self) -> Sequence[LayerShape]:
@@ -151,6 +154,7 @@ class Decoder:
         cos, sin = self._cos[step.positions], self._sin[step.positions]
         scaled = self._query_scales
         query_scale = None if scaled is None else scaled[step.positions]  # [T, 1, 1]
+        adapted = step.adapted if self.draft_adapters else None
         num_rows = len(step.token_ids)
         x = pad_rows(F.embedding(step.token_ids, self.embedding), self.row_unit)
         for i, layer in enumerate(self._layers):
@@ -187,7 +191,11 @@ class Decoder:
             if wanted is not None:
                 x, mixed = pad_rows(x[wanted], self.row_unit), mixed[wanted]
                 num_rows = len(wanted)
-            x = layer.out.add(pad_rows(mixed.flatten(1), self.row_unit), x)
+                adapted = None if adapted is None else adapted[wanted]
+            mixed = mixed.flatten(1)
+            x = layer.out.add(pad_rows(mixed, self.row_unit), x)
+            if adapted is not None:  # all other rows add zeros, which changes no bit of them
+                x[:num_rows] += self.draft_adapters[i](mixed).where(adapted[:, None], 0.0)
             if isinstance(layer.mlp, GatedMlp):
                 x = layer.mlp.add(rms_norm_for(layer.mlp.gated, x, layer.post_norm, eps), x)
             else:

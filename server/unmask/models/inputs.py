@@ -28,6 +28,7 @@ class ForwardInputs:
     cache: KVCache
     canvas_rows: Tensor | None = None  # [R] int64, indices into T
     soft: Tensor | None = None  # [R, C], as `unmask_kernels.noise.ops.CanvasScores.soft`
+    adapted: Tensor | None = None  # [T] bool, rows that a draft's adapter is for; None: no row
     wanted: Tensor | None = None  # [W] int64, rows whose hidden states are returned; None: all
 
 

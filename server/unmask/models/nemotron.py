@@ -4,9 +4,12 @@ One set of weights decodes by diffusion, autoregressively, and by speculation wi
 (Fu et al., 2026). A row of the open block predicts its own position, a causal row the next one.
 """
 
+from pathlib import Path
+
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.lora import LowRank, read_lora
 from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import build_decoder, dense
 from unmask.models.rope import FIELDS as ROPE_FIELDS
@@ -15,6 +18,7 @@ from unmask.models.weights import Weights
 
 BLOCK_LENGTH = 32
 MASK_TOKEN_ID = 100
+ADAPTER = "linear_spec_lora"  # folder beside the weights, with an adapter for drafts
 
 _ROPE = ROPE_FIELDS.joined(QUERY_SCALE_FIELDS)
 FIELDS = QWEN_FIELDS.joined(
@@ -49,7 +53,7 @@ FIELDS = QWEN_FIELDS.joined(
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
-    return build_decoder(
+    decoder = build_decoder(
         {**raw, "tie_word_embeddings": False},
         weights,
         num_positions,
@@ -57,6 +61,16 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
         root="encoder.",
         head="diffusion_head.weight",
     )
+    if weights.folder is not None and (weights.folder / ADAPTER).is_dir():
+        decoder.draft_adapters = _read_adapters(weights.folder / ADAPTER, decoder, weights)
+    return decoder
+
+
+def _read_adapters(folder: Path, decoder: Decoder, weights: Weights) -> list[LowRank]:
+    config = decoder.config
+    names = [f"encoder.layers.{i}.self_attn.o_proj" for i in range(config.num_layers)]
+    shape = config.hidden_size, config.num_qkv[0]
+    return read_lora(folder, "o_proj", names, shape, weights.dtype, weights.device)
 
 
 def traits(raw: RawConfig) -> Traits:

@@ -55,6 +55,7 @@ class Weights:
         self.device = device
         self.quantization = quantization
         self.num_tokens: int | None = None  # outputs that the LM head is cut to
+        self.folder: Path | None = None  # of a checkpoint, where adapters may be beside its weights
 
     @classmethod
     def from_folder(
@@ -72,7 +73,9 @@ class Weights:
         `compression` is the `quantization_config` of its `config.json`. Raises `InvalidCheckpoint`.
         """
         tensors = join_scales(open_shards(folder), compression)
-        return cls(tensors, dtype, device, quantization=quantization, progress=progress)
+        weights = cls(tensors, dtype, device, quantization=quantization, progress=progress)
+        weights.folder = folder
+        return weights
 
     def has(self, name: str) -> bool:
         """True if a tensor exists and was not taken yet."""

@@ -40,6 +40,7 @@ class RowInputs:
     slots: Tensor  # [T] int64, of the KV cache
     token_slots: Tensor  # [T] int64, of the open tokens
     is_known: Tensor  # [T] bool
+    adapted: Tensor  # [T] bool, rows of drafts
 
     @classmethod
     def from_batch(cls, batch: StepBatch) -> "RowInputs":
@@ -50,6 +51,7 @@ class RowInputs:
             torch.from_numpy(batch.slots),
             torch.from_numpy(batch.token_slots),
             torch.from_numpy(batch.is_known),
+            torch.from_numpy(batch.adapted),
         )
 
     def to_device(self, staging: Staging) -> "RowInputs":

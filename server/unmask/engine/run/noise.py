@@ -197,7 +197,8 @@ def row_inputs(batch: StepBatch, canvases: Canvases) -> RowInputs:
             draft = span.row * MAX_BLOCK_LENGTH + canvases.length
             token_slots[first : first + count] = np.arange(count) + draft
             is_known[first : first + count] = False
-    rows = batch.token_ids, batch.positions, batch.slots, token_slots, is_known
+    known = token_slots, is_known, batch.adapted
+    rows = batch.token_ids, batch.positions, batch.slots, *known
     return RowInputs(*map(torch.from_numpy, rows))
 
 

@@ -117,7 +117,13 @@ class MaskRunner:
             rows.sync_open_tokens(self.open_tokens)
         plans = device.plans(batch, device.staging.to_device)
         inputs = ForwardInputs(
-            rows.token_ids, rows.positions, rows.slots, plans, device.cache, wanted=wanted
+            rows.token_ids,
+            rows.positions,
+            rows.slots,
+            plans,
+            device.cache,
+            adapted=rows.adapted if batch.adapted.any() else None,
+            wanted=wanted,
         )
         return device.loaded.model.forward(inputs)
 

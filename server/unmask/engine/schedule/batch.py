@@ -55,6 +55,7 @@ class StepBatch(Layout):
     denoised: tuple[Span, ...]  # B
     table_rows: IntArray  # [B]
     has_no_row: BoolArray  # [M] True where a scored position comes after its span, and is masked
+    adapted: BoolArray  # [T] True in rows of drafts
     anchors: IntArray | None  # [T] where windows are counted from, for canvases of noise
     guided: IntArray  # [G] indices into M
     guiding_rows: IntArray  # [G] indices into T: `hidden_rows` of the same without the prompt
@@ -116,6 +117,7 @@ def build_batch(
         denoised=tuple(denoised),
         table_rows=bounds.row[which],
         has_no_row=layout.scored_positions >= bounds.end[which].take(layout.scored_spans),
+        adapted=_adapted(spans, which, layout, decoding),
         anchors=_anchors(bounds, layout) if attention == "canvas" else None,
         guided=guided,
         guiding_rows=guiding_rows,
@@ -151,6 +153,19 @@ def _mask_prompts(spans: list[Span], bounds: Bounds, layout: Layout) -> None:
     for i in bounds.without_prompt.nonzero()[0].tolist():
         masked = spans[i].sequence.tokens_without_prompt(spans[i].query)
         layout.token_ids[layout.query_starts[i] : layout.query_starts[i + 1]] = masked
+
+
+def _adapted(
+    spans: list[Span], which: IntArray, layout: Layout, decoding: DecodingArrays
+) -> BoolArray:
+    """True in rows of blocks that are drafted."""
+    adapted = np.zeros(len(layout.token_ids), np.bool_)
+    for i in which[decoding.columns["drafts"]].tolist():
+        span, first = spans[i], layout.query_starts[i]
+        if not span.query.is_causal:
+            opened = span.block_start - span.query.start
+            adapted[first + opened : layout.query_starts[i + 1]] = True
+    return adapted
 
 
 def _anchors(bounds: Bounds, layout: Layout) -> IntArray:

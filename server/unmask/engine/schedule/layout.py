@@ -44,7 +44,9 @@ class SpanFlags:
     """Facts of S spans beside their bounds."""
 
     num_unknown: IntArray  # [S] tokens of the open block that only the device has
-    edits_from: IntArray  # [S] first position that is scored though it has a token; `NEVER` for none
+    edits_from: (
+        IntArray  # [S] first position that is scored though it has a token; `NEVER` for none
+    )
 
 
 def lay_out(

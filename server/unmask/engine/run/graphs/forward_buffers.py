@@ -23,6 +23,7 @@ from unmask_kernels.attention.static_tiles import (
 )
 from unmask_kernels.attention.tiles import TileConfig, TilePlan
 
+FLAGS = ("is_known", "adapted")  # fields of rows that are bool
 Kinds = Mapping[LayerShape, tuple[TileConfig, TileSize]]
 
 
@@ -70,6 +71,7 @@ class ForwardBuffers:
             device.rows.slots,
             tuple(device.tiles[shape] for shape in layers),
             cache,
+            adapted=device.rows.adapted,
         )
 
     @classmethod
@@ -78,7 +80,7 @@ class ForwardBuffers:
     ) -> "ForwardBuffers":
         """Buffers in memory of their own."""
         arrays: dict[str, Array] = {
-            field.name: np.empty(num_rows, np.bool_ if field.name == "is_known" else np.int64)
+            field.name: np.empty(num_rows, np.bool_ if field.name in FLAGS else np.int64)
             for field in fields(RowInputs)
         }
         for i, (_, size) in enumerate(kinds.values()):
