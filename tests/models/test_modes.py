@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.golden import load_golden, read_reference, sampling_of
+from tests.support.graphs import Recordings
 from unmask.engine.schedule.admission import resolve
 from unmask.errors import InvalidRequest
 from unmask.models.registry import LoadedModel
@@ -113,3 +114,16 @@ def test_a_block_length_is_refused_token_by_token(nemotron: LoadedModel) -> None
     with pytest.raises(InvalidRequest, match="block_length") as error:
         resolve(asked, nemotron.info, engine.limits)
     assert error.value.field == "block_length"
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_replayed_steps_give_the_same_answers(nemotron: LoadedModel, overlap: bool) -> None:
+    recordings = Recordings()
+    engine = make_engine(
+        nemotron, graphs=True, overlap=overlap, max_batch_tokens=200, recorder=recordings
+    )
+    requests = [request(i, MODES[i % 3], temperature=(0.0, 0.9)[i % 2]) for i in range(9)]
+    answers = run_all(engine, requests)
+    assert recordings.num_replays > 0
+    for one in requests:
+        assert answers[one.request_id].token_ids == run_alone(nemotron, one).token_ids

@@ -126,7 +126,7 @@ class ForwardBuffers:
         """Bring a step that fits from the host; padding rows have the `dummy_slot`."""
         count = len(rows.token_ids)
         assert count <= self.num_rows, "a step goes where it fits"
-        paddings = 0, 0, self._padding_slots[count:], dummy_slot, True
+        paddings = 0, 0, self._padding_slots[count:], dummy_slot, True, False
         for array, values, padding in zip(self._host_rows, rows.tensors(), paddings, strict=True):
             array[:count] = values.numpy()
             array[count:] = padding
