@@ -165,8 +165,7 @@ class SamplingParams:
         "Likeliest tokens to list at each position.", low=0, high=MAX_LOGPROBS, has_flag=False
     )
     mode: ModeName | None = parameter(
-        "How a model that is causal too writes: several positions at a time, one by one, or one by "
-        "one with its own drafts.",
+        "How a model that is also causal writes: in blocks, by token, or by verified drafts.",
         neutral="diffusion",
         is_setting=True,
     )

@@ -10,6 +10,7 @@ from unmask.engine.schedule.batch import StepBatch, build_batch
 from unmask.engine.schedule.block_lengths import index_under_load
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.pages import PagePool
+from unmask.engine.schedule.passes import next_pass
 from unmask.engine.schedule.prefix_cache import PrefixCache
 from unmask.engine.schedule.query_range import QueryRange
 from unmask.engine.schedule.sequence import Sequence
@@ -290,7 +291,7 @@ class Scheduler:
 
     def _extend(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
         """Add a running sequence to the step; returns the query tokens used."""
-        query = sequence.next_pass(budget)
+        query = next_pass(sequence, budget)
         if query is None:
             self._lacked_budget = True
             return 0
@@ -316,7 +317,7 @@ class Scheduler:
         self._prefixes.take(sequence)
         needed = sequence.num_pages(sequence.next_horizon, self._pool.page_size)
         needed -= len(sequence.pages)
-        query = sequence.next_pass(budget)
+        query = next_pass(sequence, budget)
         lacks_pages = needed > self._pool.num_available
         if query is None or lacks_pages or not self._leaves_pages(sequence, needed):
             self._lacked_budget |= query is None

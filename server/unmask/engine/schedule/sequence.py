@@ -7,7 +7,7 @@ import numpy as np
 
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PageHash, hash_page, root_hash
-from unmask.engine.schedule.query_range import BoolArray, IntArray, QueryRange
+from unmask.engine.schedule.query_range import IntArray, QueryRange
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, Request
 
 VERIFICATION = 2  # step of a block in self-speculation
@@ -107,7 +107,7 @@ class Sequence:
         self.num_final = self.num_prompt
         self.pages: list[int] = []
         self.page_hashes: list[PageHash] = []
-        self._last_pass: QueryRange | None = None  # over a whole open block, often the next one too
+        self.last_pass: QueryRange | None = None  # over a whole open block, often the next one too
         self.num_published = 0
 
     def _rows_per_pass(self) -> int:
@@ -220,7 +220,7 @@ class Sequence:
         It is as long as the block may take more steps, and nothing but its end stops it.
         """
         return (
-            query is self._last_pass
+            query is self.last_pass
             and query.start == self.block_start
             and self._runs_ahead
             and not (self.keeps_scores or self.in_next)
@@ -235,104 +235,16 @@ class Sequence:
         """Pages that `horizon` positions take."""
         return self.num_branches * -(-horizon // page_size)
 
-    def next_pass(self, budget: int) -> QueryRange | None:
-        """The next pass within `budget` query tokens; None if none fits.
-
-        Positions without keys and the open block go together if they fit; otherwise as many whole
-        blocks as fit, because a block's queries need all of its keys.
-        """
-        if self.is_full:
-            query = self._full_pass()
-            return query if self.num_branches * query.num_rows <= budget else None
-        if self.opens_next:
-            query = self._next_block_pass()
-            return query if query.num_rows <= budget else None
-        query = self._seed_pass() if self._lacks_seed else self._block_pass()
-        if self.decoding.drafts and self.next_step == VERIFICATION:
-            query = self._verification()
-        if query.num_rows <= budget:
-            return query
-        start, unit = self.num_computed, self.hash_unit
-        end = (start + budget) // unit * unit
-        end = min(end, self.block_start)
-        return QueryRange(start, end, end) if end > start else None
-
     @property
-    def _lacks_seed(self) -> bool:
+    def lacks_seed(self) -> bool:
         """True if the first token of the block is still to come of the row before it."""
         return self.has_seed and self.next_step == 0 and bool(self.masked[self.block_start])
-
-    def _seed_pass(self) -> QueryRange:
-        """Positions without keys, the last of which has the logits of the block's first token."""
-        end = self.block_start
-        start = min(self.num_computed, end - 1)
-        return QueryRange(start, end, end, range(end, end + 1), is_causal=self.has_causal_prefix)
-
-    def _verification(self) -> QueryRange:
-        """The drafted block, whose rows have the logits of every position after its first."""
-        end = self.block_end
-        scored = range(self.block_start + 1, min(end + 1, self.last_end))
-        return QueryRange(self.num_computed, end, end, scored, is_causal=True)
-
-    def _next_block_pass(self) -> QueryRange:
-        """The open block, whose tokens are final by then, and the first step of the next one."""
-        start = self.block_end
-        if self.has_seed:
-            scored = range(start, start + 1)
-            return QueryRange(self.num_computed, start, start, scored, is_causal=True)
-        end = min(start + self.decoding.block_len, self.fill_end)
-        return QueryRange(self.num_computed, end, end, range(start, end))
-
-    def _block_pass(self) -> QueryRange:
-        start, end, part_len = self.block_start, self.block_end, self.decoding.sub_block_length
-        last = None if self.has_block_keys else self._last_pass
-        if last is not None and last.start == self.num_computed and last.end == end:
-            return last
-        scored = range(start + self.has_seed, end)
-        if part_len is not None:
-            first = start + int(self.masked[start:end].argmax()) // part_len * part_len
-            scored = range(first, min(first + part_len, end))
-        if self.has_block_keys:
-            active = self._active_positions()
-            return QueryRange(start, end, end, scored, active, int(active.sum()))
-        query = QueryRange(self.num_computed, end, end, scored)
-        self._last_pass = None if part_len is not None or self.decoding.drafts else query
-        return query
-
-    def _active_positions(self) -> BoolArray:
-        """Positions of the open block that are masked, or were before the last step.
-
-        The last step's result may be unknown yet; the set is the same. Where logits are shifted,
-        the positions before them are read as well.
-        """
-        masked = self.masked[self.block_start : self.block_end]
-        active = masked.copy() if self.in_flight else self.was_masked.copy()
-        if self.shift:
-            active[:-1] |= active[1:]
-        return active
-
-    def _full_pass(self) -> QueryRange:
-        """Every position, or where keys were kept only those after them (Fast-dLLM).
-
-        The first position of a block has its logits in the row before it where they are shifted,
-        so it is filled by the pass that has that row.
-        """
-        everything, start, end = len(self.tokens), self.block_start, self.block_end
-        if self.decoding.cache == "none":
-            return QueryRange(0, everything, everything, range(start, end))
-        second = start + 1 if self.shift else start
-        if self.num_computed == 0:
-            return QueryRange(
-                0, everything, everything, range(start, second if self.shift else end)
-            )
-        last = end if self.decoding.cache == "dual" else everything
-        return QueryRange(start, last, everything, range(second, end))
 
     def computed(self, query: QueryRange) -> None:
         """Record that a pass was launched, and which keys are kept of it."""
         self.num_forwards += 1
         self.num_rows += self.num_branches * query.num_rows
-        if query is self._last_pass and query.start == self.block_start:
+        if query is self.last_pass and query.start == self.block_start:
             self.in_flight += 1  # the open block once more: no more keys are final
             self.has_block_keys = self.keeps_block_keys
             return
@@ -403,7 +315,7 @@ class Sequence:
         state.tokens, state.masked = self.tokens.copy(), self.masked.copy()
         state.pages, state.page_hashes = [], []
         state.table_row, state.in_flight = None, 0
-        state._last_pass = None
+        state.last_pass = None
         return state
 
     def resume(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from unmask.engine.schedule.limits import MAX_STATES
 from unmask.engine.schedule.pages import PagePool
+from unmask.engine.schedule.passes import next_pass
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.span import Span
 from unmask.engine.schedule.table import SequenceTable
@@ -84,7 +85,7 @@ def speculate(spans: list[Span], table: SequenceTable, pool: PagePool, num_rows:
             state.num_computed, state.pages = first * size, origin.pages[:first] + own
             state.num_shared = first
             table.enter(state)
-            query = state.next_pass(needed)
+            query = next_pass(state, needed)
             assert query is not None, "its rows fit"
             likely_spans.append(Span.from_pass(state, query))
             num_rows -= needed
