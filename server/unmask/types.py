@@ -19,11 +19,14 @@ from unmask.sampling_params import shown as shown
 from unmask_kernels.policies.table import PolicyName as PolicyName
 
 ScheduleName = Literal["even", "timed"]
-AttentionPattern = Literal["block_causal", "full", "canvas"]
+# "causal_window" is causal in the order of a pass's rows, whatever their positions, masks included;
+# keys of the finished prefix are kept.
+AttentionPattern = Literal["block_causal", "full", "canvas", "causal_window"]
 CACHES: Mapping[AttentionPattern, tuple[CacheName, ...]] = {
     "block_causal": ("none", "block"),
     "full": ("none", "prefix", "dual"),
     "canvas": ("none",),
+    "causal_window": ("none",),
 }
 """Ways to keep keys within a block; those of final blocks that see no further are always kept."""
 
