@@ -6,6 +6,7 @@ the copied one. Layer by layer, masks copy from masks. Noise on all weights make
 """
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def set_weights(model: torch.nn.Module, distance: int, generator: torch.Generato
     """Weights of a model with Qwen's names that copies from `distance` rows back."""
 
     def noise(weight: Tensor, size: float) -> Tensor:
-        return size * torch.randn(weight.shape, generator=generator) / weight.shape[-1] ** 0.5
+        drawn: Tensor = torch.randn(weight.shape, generator=generator)
+        return drawn * (size / math.sqrt(weight.shape[-1]))
 
     weights = dict(model.named_parameters())
     for name, weight in weights.items():

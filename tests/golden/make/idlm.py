@@ -130,7 +130,8 @@ def main() -> None:
     generator = torch.Generator().manual_seed(5)
     sizes = {name: value for name, value in FIELDS.items() if name != "rope_theta"}
     rope = {"rope_type": "default", "rope_theta": FIELDS["rope_theta"]}
-    model = Qwen3ForCausalLM(Qwen3Config(**sizes, rope_parameters=rope)).eval()
+    model = Qwen3ForCausalLM(Qwen3Config(**sizes, rope_parameters=rope))
+    model.train(False)
     set_weights(model, PERIOD - 1, generator)
     cases = [case_of(model, i, case, generator) for i, case in enumerate(CASES)]
     letters = text(37, generator)
