@@ -21,13 +21,18 @@ from unmask_kernels.policies.table import PolicyName as PolicyName
 
 ScheduleName = Literal["even", "timed"]
 # "causal_prefix": causal before the open block, which begins at the prompt's end, and again in the
-# pass that commits it; bidirectional inside the open block.
-AttentionPattern = Literal["block_causal", "full", "canvas", "causal_prefix"]
+# pass that commits it; bidirectional inside the open block. "causal": no position sees a later one,
+# masks included. "causal_window" is causal in the order of a pass's rows, whatever their positions.
+AttentionPattern = Literal[
+    "block_causal", "full", "canvas", "causal_prefix", "causal", "causal_window"
+]
 CACHES: Mapping[AttentionPattern, tuple[CacheName, ...]] = {
     "block_causal": ("none", "block"),
     "full": ("none", "prefix", "dual"),
     "canvas": ("none",),
     "causal_prefix": ("none",),
+    "causal": ("none",),
+    "causal_window": ("none",),
 }
 """Ways to keep keys within a block; those of final blocks that see no further are always kept."""
 
@@ -199,7 +204,7 @@ class ModelInfo:
     @property
     def has_seed(self) -> bool:
         """True if a pass of its own fills the first position of each block, from the row before."""
-        return self.shift or self.attention == "causal_prefix"
+        return self.shift or self.attention in ("causal_prefix", "causal")
 
     @property
     def block_length(self) -> int | None:

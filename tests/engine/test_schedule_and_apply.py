@@ -20,7 +20,7 @@ from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
 from unmask.tokenizer import Tokenizer
-from unmask.types import MAX_BLOCK_LENGTH, Delta, ModelInfo, Request, SamplingParams
+from unmask.types import MAX_BLOCK_LENGTH, Delta, ModelInfo, ModeName, Request, SamplingParams
 
 PAGE, VOCAB, MASK = 4, 200, 199
 TOKENIZER = Tokenizer(byte_tokenizer())
@@ -38,8 +38,10 @@ MODELS = (
     replace(MODEL, shift=True),
     replace(MODEL, attention="full"),
     replace(MODEL, attention="causal_prefix"),
+    replace(MODEL, attention="causal"),
     replace(MODEL, can_edit=True, default_sampling=SamplingParams(block_length=8)),
 )
+MODES: tuple[ModeName, ...] = ("diffusion", "ar", "self_speculation")
 PARAMS: tuple[dict[str, Any], ...] = (
     {},
     {"steps": 8},
@@ -147,27 +149,27 @@ def assert_laid_out(batch: StepBatch, model: ModelInfo) -> None:
         ends = (positions // block_len + 1) * block_len
         if model.attention == "full":
             ends = np.full_like(positions, query.horizon)
-        if model.attention == "causal_prefix":
-            is_open = (positions >= sequence.block_start) & (query.scored.start < query.end)
+        if model.attention in ("causal_prefix", "causal"):
+            is_open = (positions >= sequence.block_start) & (not query.is_causal)
             ends = np.where(is_open, query.horizon, positions + 1)
         assert batch.horizons[rows].tolist() == np.minimum(ends, query.horizon).tolist()
         if not query.scored:
             continue
         assert batch.denoised[denoised] is span
         scored = slice(*batch.scored_starts[denoised : denoised + 2])
-        may_change = [p for p in query.scored if sequence.masked[p]]
+        may_change = [p for p in query.scored if sequence.masked[p] or span.verifies]
         assert batch.scored_positions[scored].tolist() == may_change
         opens_next = span.block_start > sequence.block_start
         step = 0 if opens_next else sequence.block_step + sequence.in_flight
         quotas = sequence.decoding.quotas
-        assert batch.decoding.steps[denoised] == step
+        assert batch.decoding.steps[denoised] == (0 if sequence.decoding.drafts else step)
         assert batch.decoding.quota[denoised] == quotas[min(step, len(quotas) - 1)]
         assert batch.table_rows[denoised] == sequence.table_row
         assert batch.scored_tokens[scored].tolist() == sequence.tokens[may_change].tolist()
-        reads_before = model.shift or query.scored.start >= query.end
+        reads_before = model.shift or query.is_causal
         own_rows = batch.query_starts[i] + np.array(may_change) - query.start
         assert batch.hidden_rows[scored].tolist() == (own_rows - reads_before).tolist()
-        if query.scored.start < query.end:
+        if query.scored.stop <= query.end:
             is_known = batch.is_known[own_rows]
             assert (is_known == (opens_next or not sequence.num_unknown)).all() or (
                 sequence.num_unknown == 1 and is_known[1:].all()
@@ -209,8 +211,11 @@ def test_every_answer_is_whole_whoever_shares_its_steps(
         )
         for i, kind in enumerate(kinds)
     ]
-    for request in requests:
-        simulation.add(request)
+    for i, request in enumerate(requests):
+        mode = MODES[i % 3] if model.attention in ("causal_prefix", "causal") else None
+        if mode == "ar":
+            request = replace(request, sampling=replace(request.sampling, block_length=None))
+        simulation.add(replace(request, sampling=replace(request.sampling, mode=mode)))
         simulation.step()
     steps = 0
     while simulation.sessions or simulation.pending:

@@ -44,8 +44,11 @@ LLADA22 = {"expert_capacity": 48, "delete_token_id": 500, "split_token_id": 501}
 SAMPLED = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95}
 REFUSED = {
     "LLaDA2.2": ("llada2", LLADA22, "expert_capacity.*delete_token_id.*split_token_id"),
-    "I-DLM": ("sdar", {"use_regular_causal": True}, "use_regular_causal"),
-    "UNO": ("sdar", {"use_regular_causal": True, "block_size": 1}, "use_regular_causal"),
+    "WeDLM": (
+        "wedlm",
+        {"architectures": ["WeDLMForCausalLM"]},
+        "wedlm, whose decoding is not supported",
+    ),
     "MMaDA": ("llada", {"vocab_size": 134656, "embedding_size": 134656}, "vocabulary of 134656"),
     "GPTQ": ("sdar", {"quantization_config": {"quant_method": "gptq", "bits": 4}}, "gptq"),
     "AWQ": ("sdar", {"quantization_config": {"quant_method": "awq", "bits": 4}}, "awq"),
@@ -63,7 +66,6 @@ REFUSED = {
         "Efficient-DLM": "DiffEncoderModel",
         "CoDA": "CoDALanguageModel",
         "RND1": "RND1LM",
-        "WeDLM": "WeDLMForCausalLM",
         "Nemotron-Labs-Diffusion-VLM": "NemotronLabsDiffusionVLMModel",
         "LLaDA-V": "LlavaLLaDAModelLM",
     }.items()

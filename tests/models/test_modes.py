@@ -22,7 +22,13 @@ def nemotron(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     return load_golden("nemotron", Path(tmp_path_factory.mktemp("nemotron")))
 
 
-def request(i: int, mode: ModeName, **params: object) -> Request:
+@pytest.fixture(scope="module", params=["nemotron", "idlm"])
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    """Models that verify their drafts, in a pass of its own and in the next one."""
+    return load_golden(request.param, Path(tmp_path_factory.mktemp(request.param)))
+
+
+def asking(i: int, mode: ModeName, **params: object) -> Request:
     sampling = SamplingParams(max_tokens=30, ignore_eos=True, mode=mode, seed=i)
     sampling = replace(sampling, **params)  # type: ignore[arg-type]
     return Request(f"{mode}-{i}", PROMPTS[i % len(PROMPTS)], sampling)
@@ -31,15 +37,15 @@ def request(i: int, mode: ModeName, **params: object) -> Request:
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.5])
 def test_a_verified_draft_is_what_the_model_writes_token_by_token(
-    nemotron: LoadedModel, temperature: float, overlap: bool
+    loaded: LoadedModel, temperature: float, overlap: bool
 ) -> None:
     modes: tuple[ModeName, ...] = ("ar", "self_speculation")
     requests = [
-        request(i, mode, temperature=temperature, top_k=(0, 5)[i % 2], block_length=length)
+        asking(i, mode, temperature=temperature, top_k=(0, 5)[i % 2], block_length=length)
         for i in range(8)
         for mode, length in zip(modes, (None, (8, 16)[i % 2]), strict=True)
     ]
-    answers = run_all(make_engine(nemotron, overlap=overlap, max_num_seqs=5), requests)
+    answers = run_all(make_engine(loaded, overlap=overlap, max_num_seqs=5), requests)
     for i in range(8):
         ar, drafted = (answers[f"{mode}-{i}"] for mode in modes)
         assert drafted.token_ids == ar.token_ids
@@ -71,13 +77,13 @@ def test_drafts_of_right_tokens_save_passes(nemotron: LoadedModel) -> None:
     passes = {}
     for mode in ("ar", "self_speculation"):
         length = None if mode == "ar" else 8
-        answers = [run_alone(nemotron, request(i, mode, block_length=length)) for i in range(8)]
+        answers = [run_alone(nemotron, asking(i, mode, block_length=length)) for i in range(8)]
         passes[mode] = sum(a.finish.usage.forward_passes for a in answers if a.finish is not None)
     assert passes["self_speculation"] < passes["ar"]
 
 
-def test_token_by_token_takes_one_row_each(nemotron: LoadedModel) -> None:
-    finish = run_alone(nemotron, request(3, "ar")).finish
+def test_token_by_token_takes_one_row_each(loaded: LoadedModel) -> None:
+    finish = run_alone(loaded, asking(3, "ar")).finish
     assert finish is not None
     assert finish.usage.query_tokens == len(PROMPTS[3]) + 30 - 1
     assert finish.usage.forward_passes == 30
@@ -85,16 +91,16 @@ def test_token_by_token_takes_one_row_each(nemotron: LoadedModel) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
-def test_modes_share_steps_pages_and_keys(nemotron: LoadedModel, temperature: float) -> None:
+def test_modes_share_steps_pages_and_keys(loaded: LoadedModel, temperature: float) -> None:
     requests = [
-        request(i, MODES[i % 3], temperature=temperature, block_length=None) for i in range(15)
+        asking(i, MODES[i % 3], temperature=temperature, block_length=None) for i in range(15)
     ]
-    alone = {r.request_id: run_alone(nemotron, r).token_ids for r in requests}
+    alone = {r.request_id: run_alone(loaded, r).token_ids for r in requests}
     for options in (
         {"overlap": True, "steps_ahead": 2, "num_pages": 26, "page_size": 8},
         {"overlap": False, "max_batch_tokens": 40},
     ):
-        engine = make_engine(nemotron, **options)
+        engine = make_engine(loaded, **options)
         for _ in range(2):  # the second time with keys of the first
             answers = run_all(engine, requests)
             assert {name: answer.token_ids for name, answer in answers.items()} == alone
@@ -103,27 +109,27 @@ def test_modes_share_steps_pages_and_keys(nemotron: LoadedModel, temperature: fl
 def test_modes_are_refused_where_a_model_has_none(tiny: LoadedModel) -> None:
     engine = make_engine(tiny)
     with pytest.raises(InvalidRequest, match="mode ar is for models that are causal too") as error:
-        engine.add(request(0, "ar"))
+        engine.add(asking(0, "ar"))
     assert error.value.field == "mode"
-    engine.add(request(0, "diffusion"))
+    engine.add(asking(0, "diffusion"))
 
 
 def test_a_block_length_is_refused_token_by_token(nemotron: LoadedModel) -> None:
     engine = make_engine(nemotron)
-    asked = request(0, "ar", block_length=8)
+    asked = asking(0, "ar", block_length=8)
     with pytest.raises(InvalidRequest, match="block_length") as error:
         resolve(asked, nemotron.info, engine.limits)
     assert error.value.field == "block_length"
 
 
 @pytest.mark.parametrize("overlap", [False, True])
-def test_replayed_steps_give_the_same_answers(nemotron: LoadedModel, overlap: bool) -> None:
+def test_replayed_steps_give_the_same_answers(loaded: LoadedModel, overlap: bool) -> None:
     recordings = Recordings()
     engine = make_engine(
-        nemotron, graphs=True, overlap=overlap, max_batch_tokens=200, recorder=recordings
+        loaded, graphs=True, overlap=overlap, max_batch_tokens=200, recorder=recordings
     )
-    requests = [request(i, MODES[i % 3], temperature=(0.0, 0.9)[i % 2]) for i in range(9)]
+    requests = [asking(i, MODES[i % 3], temperature=(0.0, 0.9)[i % 2]) for i in range(9)]
     answers = run_all(engine, requests)
     assert recordings.num_replays > 0
     for one in requests:
-        assert answers[one.request_id].token_ids == run_alone(nemotron, one).token_ids
+        assert answers[one.request_id].token_ids == run_alone(loaded, one).token_ids

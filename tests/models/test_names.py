@@ -40,6 +40,8 @@ def load(folder: Path, source: str, **changes: Any) -> LoadedModel:
         ("llada_moe", "llada-moe"),
         ("dream", "dream"),
         ("fast_dllm", "fast-dllm"),
+        ("idlm", "idlm"),
+        ("wedlm", "wedlm"),
         ("dgemma", "diffusion-gemma"),
     ],
 )

@@ -15,10 +15,12 @@ def logits_of(
     token_ids: torch.Tensor,
     horizons: np.ndarray,
     wanted: torch.Tensor | None = None,
+    positions: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Logits of a sequence [T] whose queries reach to `horizons` [T]: all of them, or `wanted`.
 
-    Inputs and results are on the CPU; the model may be on another device.
+    Positions are by default those of the rows. Inputs and results are on the CPU; the model may be
+    on another device.
     """
     num_tokens, device = len(token_ids), loaded.device
     num_pages = -(-num_tokens // PAGE_SIZE)
@@ -33,9 +35,10 @@ def logits_of(
         dtype=loaded.dtype,
     )
     cache = KVCache.empty(loaded.model.layers, num_pages, PAGE_SIZE, loaded.dtype, device)
-    positions = torch.arange(num_tokens, device=device)
+    slots = torch.arange(num_tokens, device=device)
+    positions = slots if positions is None else positions.to(device)
     wanted = None if wanted is None else wanted.to(device)
-    step = ForwardInputs(token_ids.to(device), positions, positions, plans, cache, wanted=wanted)
+    step = ForwardInputs(token_ids.to(device), positions, slots, plans, cache, wanted=wanted)
     hidden = loaded.model.forward(step)
     return loaded.model.lm_head(loaded.model.final_norm(hidden)).cpu()
 
@@ -43,6 +46,11 @@ def logits_of(
 def block_causal(num_tokens: int, block_len: int) -> np.ndarray:
     """Horizons [T]: each query reaches to the end of its block."""
     return np.minimum((np.arange(num_tokens) // block_len + 1) * block_len, num_tokens)
+
+
+def causal(num_tokens: int) -> np.ndarray:
+    """Horizons [T]: each query reaches to itself."""
+    return np.arange(1, num_tokens + 1)
 
 
 def full(num_tokens: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from unmask.types import CACHES, Request, SamplingParams
 # Block lengths of the recorded forward passes.
 BLOCK_LENGTHS = {
     **{"sdar": 4, "sdar_moe": 4, "llada2": 32, "llada21": 32, "fast_dllm": 32},
-    "nemotron": 32,
+    **{"nemotron": 32, "idlm": 4},
 }
 FOLDERS = (*BLOCK_LENGTHS, "llada", "llada_moe", "llada_moe_options", "dream")
 # Policies by the names of references that differ from ours.
@@ -53,7 +53,8 @@ def cases_of(folder: str) -> list[Case]:
             case["name"],
             Request(case["name"], tuple(case["prompt"]), sampling_of(golden, case["settings"])),
             case["tokens"],
-            case["forwards"],
+            # I-DLM's loop does not count the prompt's pass, of which the first token comes.
+            case["forwards"] + (golden["family"] == "idlm"),
         )
         for case in golden["cases"]
         if _is_served(case["settings"])
@@ -69,13 +70,14 @@ def _is_served(settings: dict[str, Any]) -> bool:
 
 
 def sampling_of(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingParams:
-    block_length, steps = settings.get("block_length"), settings.get("steps")
+    block_length = settings.get("block_length", settings.get("stride"))
+    steps = settings.get("steps")
     if golden["family"] == "llada" and steps is not None:  # counts those of all blocks together
         steps = steps * block_length // settings["gen_length"]
     policy, eos = settings.get("policy"), settings.get("eos_token_id")
     return SamplingParams(
         max_tokens=settings["gen_length"],
-        ignore_eos=True,
+        ignore_eos=settings.get("ignore_eos", True),
         stop_token_ids=() if eos is None else (eos,),
         mode=settings.get("mode"),
         policy=POLICY_NAMES.get(policy, policy),
@@ -113,7 +115,7 @@ def company(loaded: LoadedModel, num_requests: int, seed: int) -> list[Request]:
         elif edits.editing_threshold is not None:
             extra = {"editing_threshold": draw.choice([None, 0.2, 0.9])}
         block_length = draw.choice([1, 3, 8, 16, 32, 40])
-        if loaded.info.attention == "causal_prefix":
+        if loaded.info.attention in ("causal_prefix", "causal"):
             extra["mode"] = draw.choice([None, "diffusion", "ar", "self_speculation"])
             block_length = None if extra["mode"] == "ar" else block_length
         sampling = SamplingParams(

@@ -10,7 +10,7 @@ enum {
     WITHOUT_PROMPT, CAUSAL_END, NUM_BOUNDS,
 };
 
-enum { BLOCK_CAUSAL, FULL, CANVAS, CAUSAL_PREFIX };
+enum { BLOCK_CAUSAL, FULL, CANVAS, CAUSAL_PREFIX, CAUSAL };
 
 typedef struct {
     const int64_t *bounds;       // [S, NUM_BOUNDS]
@@ -114,7 +114,7 @@ int64_t lay_out(const Step *step, const Rows *rows) {
         const int64_t first = row - start;
         // A block and the next one have different slots, if there are as many.
         int64_t cycle = num_slots, offset = 0;
-        if (step->attention == BLOCK_CAUSAL || step->attention == CAUSAL_PREFIX) {
+        if (step->attention != FULL && step->attention != CANVAS) {
             cycle = 2 * block_len <= num_slots ? 2 * block_len : block_len;
             offset = opened % cycle;
         }

@@ -13,6 +13,7 @@ from unmask.models import (
     diffusion_gemma,
     dream,
     fast_dllm,
+    idlm,
     llada,
     llada2,
     llada_hf,
@@ -20,6 +21,7 @@ from unmask.models import (
     nemotron,
     sdar,
     sdar_moe,
+    wedlm,
 )
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_fields import check_fields, count_problems
@@ -29,7 +31,7 @@ from unmask.models.hub import display_name, find_checkpoint
 from unmask.models.model_info import model_info
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer
-from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
+from unmask.types import MAX_BLOCK_LENGTH, AttentionPattern, ModelInfo
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 logger = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ EMBEDDED_NAME = "unmask-embedded"
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 FAMILIES: tuple[Family, ...] = (
     sdar.FAMILY,
+    idlm.FAMILY,
     sdar_moe.FAMILY,
     llada2.FAMILY,
     llada.FAMILY,
@@ -51,8 +54,11 @@ FAMILIES: tuple[Family, ...] = (
     dream.FAMILY,
     fast_dllm.FAMILY,
     nemotron.FAMILY,
+    wedlm.FAMILY,
     diffusion_gemma.FAMILY,
 )
+# Patterns that the engine does not decode yet.
+NOT_DECODED: frozenset[AttentionPattern] = frozenset(("causal_window",))
 
 # Common autoregressive classes of transformers, for a clearer error message.
 AUTOREGRESSIVE = re.compile(
@@ -108,6 +114,10 @@ def load_model(
     check_fields(checkpoint.config, family.fields)
     check_values(checkpoint.config)
     raw = checkpoint.config
+    if family.traits(raw).attention in NOT_DECODED:
+        raise InvalidCheckpoint(
+            f"{name} is of the family {family.name}, whose decoding is not supported yet"
+        )
     device = _device(config)
     dtype = _dtype(config, raw, device)
     tokenizer = Tokenizer.from_folder(checkpoint.folder)

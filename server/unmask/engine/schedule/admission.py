@@ -73,11 +73,13 @@ def _resolve(
     mode = _mode(params, model)
     if mode == "ar":
         block_len = 1
+    # Causal models can do nothing but verify their guesses.
+    drafts = mode == "self_speculation" or (model.attention == "causal" and block_len > 1)
     num_positions = num_given + max_tokens
     if model.attention == "block_causal":
         # A block that ends far behind the answer would only cost rows.
         block_len = min(block_len, -(-num_positions // usual_len) * usual_len)
-    if model.canvas is not None or model.attention == "causal_prefix":
+    if model.canvas is not None or model.attention in ("causal_prefix", "causal"):
         if model.canvas is not None:
             _check_canvas(params, policy, block_len, model)
         else:
@@ -105,13 +107,13 @@ def _resolve(
         threshold=_threshold(policy, params, default),
         quotas=(
             (1, block_len, block_len)  # a seed, a draft of all others, and its verification
-            if mode == "self_speculation"
+            if drafts
             else _quotas(policy, steps, block_len, sub_block_length, cache, model)
         ),
         block_len=block_len,
         max_tokens=max_tokens,
         mode=mode,
-        drafts=mode == "self_speculation",
+        drafts=drafts,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
         seed=_seed(params.seed, sampling.temperature or 0.0),
         top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
@@ -131,9 +133,9 @@ def _mode(params: SamplingParams, model: ModelInfo) -> ModeName:
     mode = params.mode or model.default_sampling.mode or "diffusion"
     if mode == "diffusion":
         return mode
-    if model.attention != "causal_prefix":
+    if model.attention not in ("causal_prefix", "causal"):
         raise InvalidRequest(
-            f"mode {mode} is for models that are causal too, as Nemotron-Labs-Diffusion",
+            f"mode {mode} is for models that are causal too, as Nemotron-Labs-Diffusion and I-DLM",
             field="mode",
         )
     if mode == "ar" and params.block_length not in (None, 1):

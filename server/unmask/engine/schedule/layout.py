@@ -179,7 +179,7 @@ def _open_slots(
 
     Where blocks leave keys, a block and the next one have different slots, if there are as many.
     """
-    if attention in ("block_causal", "causal_prefix"):
+    if attention not in ("full", "canvas"):
         block_len = table.parameters["block_len"][bounds.row]
         cycle = np.where(2 * block_len <= MAX_BLOCK_LENGTH, 2 * block_len, block_len)
         offsets = positions % cycle.take(span)
@@ -224,7 +224,7 @@ def _horizons(
     limits = bounds.horizon.take(rows.owner)
     if attention == "full":
         return limits
-    if attention in ("canvas", "causal_prefix"):
+    if attention in ("canvas", "causal_prefix", "causal"):
         is_causal = rows.numbers < bounds.causal_end.take(rows.owner)
         return np.where(is_causal, rows.numbers + 1, limits)
     lengths = table.parameters["block_len"][bounds.row].take(rows.owner)

@@ -1,7 +1,7 @@
 """The positions that a sequence computes next: of its prompt, its open block, or a draft."""
 
 from unmask.engine.schedule.query_range import BoolArray, QueryRange
-from unmask.engine.schedule.sequence import VERIFICATION, Sequence
+from unmask.engine.schedule.sequence import Sequence
 
 
 def next_pass(sequence: Sequence, budget: int) -> QueryRange | None:
@@ -17,7 +17,7 @@ def next_pass(sequence: Sequence, budget: int) -> QueryRange | None:
         query = _next_block_pass(sequence)
         return query if query.num_rows <= budget else None
     query = _seed_pass(sequence) if sequence.lacks_seed else _block_pass(sequence)
-    if sequence.decoding.drafts and sequence.next_step == VERIFICATION:
+    if sequence.decoding.drafts and sequence.next_step == sequence.verification:
         query = _verification(sequence)
     if query.num_rows <= budget:
         return query

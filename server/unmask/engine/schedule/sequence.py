@@ -1,6 +1,5 @@
 """One request while it is being decoded: its tokens, its open block and its pages."""
 
-import copy
 import time
 
 import numpy as np
@@ -9,8 +8,6 @@ from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PageHash, hash_page, root_hash
 from unmask.engine.schedule.query_range import IntArray, QueryRange
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, Request
-
-VERIFICATION = 2  # step of a block in self-speculation
 
 
 class Sequence:
@@ -35,7 +32,8 @@ class Sequence:
         self.mask_token_id = info.mask_token_id or 0
         self.is_full = info.attention == "full"
         self.is_canvas = info.attention == "canvas"
-        self.has_causal_prefix = info.attention == "causal_prefix"
+        self.has_causal_prefix = info.attention in ("causal_prefix", "causal")
+        self.is_causal = info.attention == "causal"
         self.shift = info.shift
         self.has_seed = info.has_seed and not self.is_full
         self.num_prompt = len(request.prompt_token_ids)
@@ -60,6 +58,9 @@ class Sequence:
         self.num_branches = 2 if decoding.cfg_scale else 1  # the second one's prompt is masked
         # True if resolved positions of the open block are not computed again until it is full.
         self.keeps_block_keys = decoding.cache == "block"
+        # True if a pass verifies guesses and makes new ones, false if it does one or the other.
+        self.guesses_ahead = decoding.drafts and self.is_causal
+        self.num_guesses = 0  # of the open block, after its first token
         # True if no result decides the next pass, unless its scores are kept.
         self._runs_ahead = not (
             self.is_canvas
@@ -200,7 +201,7 @@ class Sequence:
             return False
         if self.in_next:
             return True  # the next block has begun, and the last tokens of the open one are to come
-        if self.decoding.drafts and self.next_step > VERIFICATION:
+        if self.decoding.drafts and self.next_step > self.verification:
             return True
         if self.is_out and (self.is_canvas or self.has_causal_prefix or self.is_seed_alone):
             return not self.opens_next  # one more pass would neither fill the block nor leave keys
@@ -308,16 +309,6 @@ class Sequence:
             self.page_hashes.append(hash_page(previous, self.tokens[i * page_size : end]))
         return self.page_hashes[index]
 
-    def forked(self) -> "Sequence":
-        """A state of the same request that goes on by itself, without pages yet."""
-        state = copy.copy(self)
-        state.speculates_for = self.speculates_for or self
-        state.tokens, state.masked = self.tokens.copy(), self.masked.copy()
-        state.pages, state.page_hashes = [], []
-        state.table_row, state.in_flight = None, 0
-        state.last_pass = None
-        return state
-
     def resume(self) -> None:
         """Go on after a preemption; what of the open block is not kept is denoised again.
 
@@ -345,21 +336,33 @@ class Sequence:
         self.block_step = self.post_steps = 0
         self.is_settled = self.has_block_keys = False
 
+    @property
+    def verification(self) -> int:
+        """Step of a block that verifies its draft."""
+        return 1 if self.guesses_ahead else 2
+
     def note_verified(self, tokens: IntArray) -> int:
         """Keep the draft of the block up to its first wrong token; returns how many are known now.
 
         `tokens` [N] are the right ones of the positions after its first, each as if the draft were
-        right before it; the one that ends the run is right in any case.
+        right before it; the one that ends the run is right in any case. Those after a draft that is
+        right as a whole are the next guesses (I-DLM).
         """
-        first = self.block_start + 1
-        drafted = self.tokens[first : first + len(tokens)]
+        first, guesses = self.block_start + 1, tokens[:0]
+        num_drafted = self.num_guesses if self.guesses_ahead else self.open_len - 1
+        drafted = self.tokens[first : first + num_drafted]
         wrong = (drafted != tokens[: len(drafted)]).nonzero()[0]
-        count = int(wrong[0]) + 1 if len(wrong) else len(tokens)
+        count = int(wrong[0]) + 1 if len(wrong) else min(num_drafted + 1, len(tokens))
+        if self.guesses_ahead and not len(wrong):
+            guesses = tokens[count:]
+        self.num_guesses = len(guesses)
         self.final_end = first + count
         self.tokens[first : self.final_end] = tokens[:count]
         self.masked[first : self.final_end] = False
         self.tokens[self.final_end : self.block_end] = self.mask_token_id
         self.masked[self.final_end : self.block_end] = True
+        guessed = slice(self.final_end, self.final_end + len(guesses))
+        self.tokens[guessed], self.masked[guessed] = guesses, False
         self.is_verified = True
         return count
 
@@ -379,7 +382,10 @@ class Sequence:
 
     def _open_block(self, start: int) -> None:
         self.block_start = start
-        self.block_end = min(start + self.decoding.block_len, self.fill_end)
+        length = self.decoding.block_len
+        if self.guesses_ahead:  # a known token, guesses, and masks for the next ones
+            length += self.num_guesses
+        self.block_end = min(start + length, self.fill_end)
         self.open_len = self.block_end - start
         # Of a draft nothing is final yet.
         self.final_end = min(start + 1 if self.decoding.drafts else self.block_end, self.last_end)

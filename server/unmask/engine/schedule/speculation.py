@@ -6,6 +6,8 @@ sequence with scratch pages from the open block on. It is accepted only if the b
 state, token for token. Its result is then what the next step would have computed.
 """
 
+import copy
+
 import numpy as np
 
 from unmask.engine.schedule.limits import MAX_STATES
@@ -39,7 +41,7 @@ def likely_next(sequence: Sequence) -> Sequence | None:
     chosen = masked[:quota]
     if params.policy != "sequential":
         chosen = masked[np.argsort(-sequence.confidence[masked], kind="stable")[:quota]]
-    state = sequence.forked()
+    state = _forked(sequence)
     state.tokens[chosen] = sequence.guess[chosen]
     state.masked[chosen] = False
     state.block_step += 1
@@ -47,6 +49,17 @@ def likely_next(sequence: Sequence) -> Sequence | None:
         return None
     if state.num_final == state.block_end:
         state.open_next_block()
+    return state
+
+
+def _forked(sequence: Sequence) -> Sequence:
+    """A state of the same request that goes on by itself, without pages yet."""
+    state = copy.copy(sequence)
+    state.speculates_for = sequence.speculates_for or sequence
+    state.tokens, state.masked = sequence.tokens.copy(), sequence.masked.copy()
+    state.pages, state.page_hashes = [], []
+    state.table_row, state.in_flight = None, 0
+    state.last_pass = None
     return state
 
 
