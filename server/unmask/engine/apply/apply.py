@@ -151,9 +151,9 @@ def _commit(
     takes = masked[offsets]  # where steps overlap, the last one may have resolved it
     if batch.decoding.edits is not None:
         takes |= batch.decoding.edits[owner]
-    verifying = [i for i in live.tolist() if batch.denoised[i].verifies]
-    if verifying:
-        takes &= ~np.isin(owner, verifying)  # their drafts tell which tokens are right
+    if batch.decoding.columns["drafts"].any():  # a draft tells which tokens are right
+        verifying = [i for i in live.tolist() if batch.denoised[i].verifies]
+        takes &= ~np.isin(owner, verifying)
     if len(live) < len(batch.denoised):
         is_live = np.zeros(len(batch.denoised), np.bool_)
         is_live[live] = True
