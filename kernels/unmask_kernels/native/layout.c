@@ -129,8 +129,9 @@ int64_t lay_out(const Step *step, const Rows *rows) {
                 rows->scored_positions[num_scored] = position;
                 rows->scored_spans[num_scored] = num_denoised;
                 rows->scored_tokens[num_scored] = tokens[position];
+                const int64_t slot = position - opened + offset;  // once around at most
                 rows->scored_slots[num_scored] =
-                    b[ROW] * num_slots + (position - opened + offset) % cycle;
+                    b[ROW] * num_slots + slot - (slot >= cycle ? cycle : 0);
                 // A causal row has the logits of the next position.
                 rows->hidden_rows[num_scored] =
                     first + position - (step->shift || b[CAUSAL_END] == end);

@@ -151,7 +151,7 @@ def _commit(
     takes = masked[offsets]  # where steps overlap, the last one may have resolved it
     if batch.decoding.edits is not None:
         takes |= batch.decoding.edits[owner]
-    if batch.decoding.columns["drafts"].any():  # a draft tells which tokens are right
+    if batch.decoding.drafts is not None:  # a draft tells which tokens are right
         verifying = [i for i in live.tolist() if batch.denoised[i].verifies]
         takes &= ~np.isin(owner, verifying)
     if len(live) < len(batch.denoised):

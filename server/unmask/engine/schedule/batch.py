@@ -23,6 +23,7 @@ class DecodingArrays:
     columns: Columns  # [B], of `COLUMNS`
     quota: IntArray  # [B], the fewest positions to fill
     steps: IntArray  # [B], number of the denoising step of the block, which random numbers have
+    drafts: BoolArray | None  # [B], True in self-speculation; None where nothing is drafted
     edits: BoolArray | None  # [B], True where tokens may be replaced; None where none may
     constraints: list[Constraint | None] | None  # None where no request has one
 
@@ -144,8 +145,8 @@ def _flags(spans: list[Span], which: IntArray, decoding: DecodingArrays) -> Span
     if decoding.edits is not None:
         for i in which[decoding.edits].tolist():
             edits_from[i] = spans[i].sequence.num_prompt
-    if decoding.columns["drafts"].any():
-        for i in which.tolist():
+    if decoding.drafts is not None:
+        for i in which[decoding.drafts].tolist():
             if spans[i].verifies:  # every token of the draft is scored
                 edits_from[i] = spans[i].query.scored.start
     return SpanFlags(num_unknown, edits_from)
@@ -163,7 +164,9 @@ def _adapted(
 ) -> BoolArray:
     """True in rows of blocks that are drafted."""
     adapted = np.zeros(len(layout.token_ids), np.bool_)
-    for i in which[decoding.columns["drafts"]].tolist():
+    if decoding.drafts is None:
+        return adapted
+    for i in which[decoding.drafts].tolist():
         span, first = spans[i], layout.query_starts[i]
         if not span.query.is_causal:
             opened = span.block_start - span.query.start
@@ -189,13 +192,15 @@ def _decoding_arrays(
     if columns["has_constraint"].any():
         constraints = [sequence.decoding.constraint for sequence in sequences]
     quota = table.quotas[rows, np.minimum(steps, columns["num_steps"] - 1)]
-    if columns["drafts"].any():  # a token is drawn alike whether it was drafted before
-        steps = np.where(columns["drafts"], 0, steps)
+    drafts = columns["drafts"] if columns["drafts"].any() else None
+    if drafts is not None:  # a token is drawn alike whether it was drafted before
+        steps = np.where(drafts, 0, steps)
     edits = ~np.isnan(columns["editing_threshold"])
     return DecodingArrays(
         columns,
         quota,
         steps,
+        drafts,
         edits if edits.any() else None,
         constraints,
     )

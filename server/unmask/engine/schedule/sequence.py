@@ -69,6 +69,8 @@ class Sequence:
             or decoding.editing_threshold is not None
             or decoding.sub_block_length is not None
         )
+        # True if one more pass may neither fill the block nor leave keys.
+        self._may_be_done = self.is_canvas or self.has_seed
         request, block_len = self.request, decoding.block_len
         # True if the device has slots for two blocks, and nothing but quotas tells how many
         # positions a step fills.
@@ -201,10 +203,11 @@ class Sequence:
             return False
         if self.in_next:
             return True  # the next block has begun, and the last tokens of the open one are to come
-        if self.decoding.drafts and self.next_step > self.verification:
-            return True
-        if self.is_out and (self.is_canvas or self.has_causal_prefix or self.is_seed_alone):
-            return not self.opens_next  # one more pass would neither fill the block nor leave keys
+        if self._may_be_done:
+            if self.decoding.drafts and self.next_step > self.verification:
+                return True
+            if self.is_out and (self.is_canvas or self.has_causal_prefix or self.is_seed_alone):
+                return not self.opens_next
         if self._runs_ahead and not self.keeps_scores:
             return False
         if self.decoding.editing_threshold is not None and self.in_flight > 1:
