@@ -117,7 +117,7 @@ def build_batch(
         num_repeats=num_repeats,
         denoised=tuple(denoised),
         table_rows=bounds.row[which],
-        has_no_row=layout.scored_positions >= bounds.end[which].take(layout.scored_spans),
+        has_no_row=_has_no_row(bounds, which, layout),
         adapted=_adapted(spans, which, layout, decoding),
         anchors=_anchors(bounds, layout) if attention == "canvas" else None,
         guided=guided,
@@ -157,6 +157,12 @@ def _mask_prompts(spans: list[Span], bounds: Bounds, layout: Layout) -> None:
     for i in bounds.without_prompt.nonzero()[0].tolist():
         masked = spans[i].sequence.tokens_without_prompt(spans[i].query)
         layout.token_ids[layout.query_starts[i] : layout.query_starts[i + 1]] = masked
+
+
+def _has_no_row(bounds: Bounds, which: IntArray, layout: Layout) -> BoolArray:
+    if (bounds.scored_end <= bounds.end).all():
+        return np.zeros(len(layout.scored_positions), np.bool_)
+    return layout.scored_positions >= bounds.end[which].take(layout.scored_spans)
 
 
 def _adapted(

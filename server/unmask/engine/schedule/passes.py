@@ -16,15 +16,22 @@ def next_pass(sequence: Sequence, budget: int) -> QueryRange | None:
     if sequence.opens_next:
         query = _next_block_pass(sequence)
         return query if query.num_rows <= budget else None
-    query = _seed_pass(sequence) if sequence.lacks_seed else _block_pass(sequence)
-    if sequence.decoding.drafts and sequence.next_step == sequence.verification:
-        query = _verification(sequence)
+    query = _seeded_pass(sequence) if sequence.has_seed else _block_pass(sequence)
     if query.num_rows <= budget:
         return query
     start, unit = sequence.num_computed, sequence.hash_unit
     end = (start + budget) // unit * unit
     end = min(end, sequence.block_start)
     return QueryRange(start, end, end) if end > start else None
+
+
+def _seeded_pass(sequence: Sequence) -> QueryRange:
+    """A pass over a block whose first token has a pass of its own."""
+    if sequence.lacks_seed:
+        return _seed_pass(sequence)
+    if sequence.decoding.drafts and sequence.next_step == sequence.verification:
+        return _verification(sequence)
+    return _block_pass(sequence)
 
 
 def _seed_pass(sequence: Sequence) -> QueryRange:

@@ -358,7 +358,7 @@ class Sequence:
         count = int(wrong[0]) + 1 if len(wrong) else min(num_drafted + 1, len(tokens))
         if self.guesses_ahead and not len(wrong):
             guesses = tokens[count:]
-        self.num_guesses = len(guesses)
+        self.num_guesses = len(guesses)  # none where a draft has a pass of its own
         self.final_end = first + count
         self.tokens[first : self.final_end] = tokens[:count]
         self.masked[first : self.final_end] = False
@@ -385,10 +385,8 @@ class Sequence:
 
     def _open_block(self, start: int) -> None:
         self.block_start = start
-        length = self.decoding.block_len
-        if self.guesses_ahead:  # a known token, guesses, and masks for the next ones
-            length += self.num_guesses
-        self.block_end = min(start + length, self.fill_end)
+        # With guesses, there are as many masks after them as without.
+        self.block_end = min(start + self.decoding.block_len + self.num_guesses, self.fill_end)
         self.open_len = self.block_end - start
         # Of a draft nothing is final yet.
         self.final_end = min(start + 1 if self.decoding.drafts else self.block_end, self.last_end)
