@@ -114,6 +114,18 @@ def test_modes_are_refused_where_a_model_has_none(tiny: LoadedModel) -> None:
     engine.add(asking(0, "diffusion"))
 
 
+def test_a_window_that_no_step_holds_is_refused(tmp_path: Path) -> None:
+    idlm = load_golden("idlm", tmp_path)
+    engine = make_engine(idlm, max_batch_tokens=40)
+    with pytest.raises(InvalidRequest, match="21, which takes 41 tokens a pass") as error:
+        engine.add(asking(1, "diffusion", block_length=21))
+    assert error.value.field == "block_length"
+    answers = run_all(engine, [asking(1, "diffusion", block_length=20)])
+    assert len(answers["diffusion-1"].token_ids) == 30
+    with pytest.raises(InvalidRequest, match="at most 512, got 513"):
+        resolve(asking(1, "diffusion", block_length=513), idlm.info, engine.limits)
+
+
 def test_a_block_length_is_refused_token_by_token(nemotron: LoadedModel) -> None:
     engine = make_engine(nemotron)
     asked = asking(0, "ar", block_length=8)

@@ -79,27 +79,33 @@ def _resolve(
     if model.attention == "block_causal":
         # A block that ends far behind the answer would only cost rows.
         block_len = min(block_len, -(-num_positions // usual_len) * usual_len)
-    if model.canvas is not None or model.attention in ("causal_prefix", "causal"):
-        if model.canvas is not None:
-            _check_canvas(params, policy, block_len, model)
-        else:
-            _check_block_causal(params)
-            _check_full(params)
-        num_positions = num_given + -(-max_tokens // block_len) * block_len
+    after_prompt = num_given + -(-max_tokens // block_len) * block_len
+    num_rows = block_len
+    if model.canvas is not None:
+        _check_canvas(params, policy, block_len, model)
+        num_positions = after_prompt
+    elif model.attention in ("causal_prefix", "causal"):
+        _check_block_causal(params)
+        _check_full(params)
+        num_positions = after_prompt
+        if drafts and model.attention == "causal":
+            num_rows = _window_rows(block_len)
     elif is_full:
         _check_full(params)
         _check_step(num_positions, limits, params)
     else:
         _check_block_causal(params)
         num_positions = -(-num_positions // block_len) * block_len
-    _check_fits(num_positions, block_len, limits, params)
+    _check_fits(num_positions, block_len, num_rows, limits, params)
     editing_threshold = _editing_threshold(params, model)
     steps = params.steps or default.steps
     if model.caps_steps and editing_threshold is None:
         steps = min(steps or block_len, max_tokens)
     eos = () if params.ignore_eos else model.eos_token_ids
     cache = _cache(params, model, editing_threshold)
-    sub_block_length = None if is_full else params.sub_block_length or default.sub_block_length
+    sub_block_length = None
+    if model.attention == "block_causal":
+        sub_block_length = params.sub_block_length or default.sub_block_length
     sampling = params.resolved(default, block_len)
     return Decoding(
         sampling=sampling,
@@ -112,7 +118,6 @@ def _resolve(
         ),
         block_len=block_len,
         max_tokens=max_tokens,
-        mode=mode,
         drafts=drafts,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
         seed=_seed(params.seed, sampling.temperature or 0.0),
@@ -241,15 +246,27 @@ def _check_block_causal(params: SamplingParams) -> None:
         )
 
 
-def _check_fits(
-    num_positions: int, block_len: int, limits: EngineLimits, params: SamplingParams
-) -> None:
-    """Raise `InvalidRequest` for what no step or not all pages together could hold."""
-    if block_len > limits.max_batch_tokens:
+def _window_rows(block_len: int) -> int:
+    """Query tokens of a pass that verifies guesses and makes new ones; raises `InvalidRequest`.
+
+    Its rows and the token after them have slots of their own among the device's open tokens.
+    """
+    if 2 * block_len > MAX_BLOCK_LENGTH:
         raise InvalidRequest(
-            f"block_length is {block_len}, but a step holds {limits.max_batch_tokens} tokens",
+            f"block_length of this model is at most {MAX_BLOCK_LENGTH // 2}, got {block_len}",
             field="block_length",
         )
+    return 2 * block_len - 1
+
+
+def _check_fits(
+    num_positions: int, block_len: int, num_rows: int, limits: EngineLimits, params: SamplingParams
+) -> None:
+    """Raise `InvalidRequest` for what no step or not all pages together could hold."""
+    if num_rows > limits.max_batch_tokens:
+        taken = f", which takes {num_rows} tokens a pass" if num_rows > block_len else ""
+        room = f"but a step holds {limits.max_batch_tokens} tokens"
+        raise InvalidRequest(f"block_length is {block_len}{taken}, {room}", field="block_length")
     canvases, field = (2, "cfg_scale") if params.cfg_scale else (1, "max_tokens")
     needed = canvases * -(-num_positions // limits.page_size)
     if needed > limits.num_pages:

@@ -137,10 +137,7 @@ def _bounds(spans: list[Span], table: SequenceTable, num_repeats: int) -> IntArr
 
 
 def _flags(spans: list[Span], which: IntArray, decoding: DecodingArrays) -> SpanFlags:
-    sequences = [span.sequence for span in spans]
-    num_unknown = np.array(
-        [s.num_unknown if s.has_seed else s.in_flight and s.open_len for s in sequences], np.int64
-    )
+    num_unknown = np.array([span.sequence.num_unknown for span in spans], np.int64)
     edits_from = np.full(len(spans), NEVER)
     if decoding.edits is not None:
         for i in which[decoding.edits].tolist():

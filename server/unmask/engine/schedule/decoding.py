@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
-from unmask.types import CacheName, ModeName, PolicyName, SamplingParams
+from unmask.types import CacheName, PolicyName, SamplingParams
 from unmask_kernels.policies.table import CODES
 from unmask_kernels.scoring.request_constraint import Constraint
 
@@ -35,7 +35,6 @@ class Decoding:
     seed: int
     top_k: int  # the size of the vocabulary for all tokens
     logprobs: int | None = None
-    mode: ModeName = "diffusion"
     drafts: bool = False  # True in self-speculation: a block is a draft, and then verified
     cache: CacheName = "none"
     cfg_scale: float = 0.0

@@ -115,6 +115,8 @@ class Sequence:
 
     def _rows_per_pass(self) -> int:
         """Rows that every denoising pass takes."""
+        if self.guesses_ahead:
+            return 2 * self.decoding.block_len - 1
         if not self.is_full:
             return self.decoding.block_len
         if self.decoding.cache == "dual":
