@@ -15,7 +15,7 @@ enum { BLOCK_CAUSAL, FULL, CANVAS, CAUSAL_PREFIX, CAUSAL };
 typedef struct {
     const int64_t *bounds;       // [S, NUM_BOUNDS]
     const int64_t *block_len;    // [S]
-    const int64_t *edits_from;   // [S] first position that may be edited; past the end for none
+    const int64_t *edits_from;   // [S] first position scored though it has a token
     const int64_t *num_unknown;  // [S] tokens of the open block that are on the device only
     const int64_t *tokens;       // [rows, token_stride]
     const uint8_t *masked;       // [rows, token_stride]

@@ -31,10 +31,10 @@ class Checkpoint:
 
         Raises `InvalidCheckpoint`, and `InvalidConfig` if the overrides are not a JSON object.
         """
-        config = _read_json(folder / "config.json") | _read_overrides(overrides)
+        config = read_json(folder / "config.json") | _read_overrides(overrides)
         name = name or folder.name
         return cls(
-            folder, name, config, _read_json(folder / "generation_config.json", optional=True)
+            folder, name, config, read_json(folder / "generation_config.json", optional=True)
         )
 
     def with_block_length(self, field: str | None) -> Self:
@@ -73,7 +73,11 @@ def _read_text(path: Path) -> str:
     return text
 
 
-def _read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
+def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
+    """The JSON object in a file; if it is `optional`, none is an empty one.
+
+    Raises `InvalidCheckpoint`.
+    """
     try:
         content: dict[str, Any] = json.loads(_read_text(path))
     except FileNotFoundError as error:

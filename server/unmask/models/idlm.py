@@ -30,8 +30,8 @@ FAMILY = Family(
     traits,
     sdar.build,
     FIELDS,
-    verified="logits to 1e-4, of transformers' Qwen3 on a tiny checkpoint, and tokens and passes "
-    "exactly, of a port of the authors' loop over it",
+    verified="logits to 1e-4, of transformers' Qwen3 on a tiny checkpoint, and tokens exactly, of "
+    "a port of the authors' loop over it",
     model_types=("sdar",),
     block_field="block_size",
 )

@@ -1,6 +1,5 @@
 """LoRA adapters (Hu et al., 2022) in PEFT's layout, kept apart from the weights they adapt."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
+from unmask.models.checkpoint import read_json
 from unmask.models.config_fields import ConfigFields, check_fields
 from unmask.models.family import RawConfig
 from unmask.models.shards import open_shards
@@ -76,7 +76,7 @@ def read_lora(
     `names` are those of the checkpoint without `.weight`; the adapter's only target is their last
     part, `module`. Raises `InvalidCheckpoint` for any other adapter.
     """
-    raw = _read_config(folder)
+    raw = read_json(folder / CONFIG)
     check_fields(raw, FIELDS, CONFIG)
     targets = raw.get("target_modules")
     if targets != module and targets != [module]:
@@ -95,18 +95,6 @@ def read_lora(
         raise InvalidCheckpoint(f"adapter {folder}: {error}") from None
     weights.close()
     return pairs
-
-
-def _read_config(folder: Path) -> RawConfig:
-    try:
-        raw = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InvalidCheckpoint(f"there is no {CONFIG} in {folder}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InvalidCheckpoint(f"cannot read {folder / CONFIG}: {error}") from error
-    if not isinstance(raw, dict):
-        raise InvalidCheckpoint(f"{folder / CONFIG} must be a JSON object")
-    return raw
 
 
 def _rank(raw: RawConfig) -> int:

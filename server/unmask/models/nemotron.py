@@ -90,7 +90,7 @@ FAMILY = Family(
     build,
     FIELDS,
     verified="logits to 1e-4, of transformers' Ministral 3 with the authors' attention masks, and "
-    "tokens and passes exactly, of the authors' loops over it, on a tiny random checkpoint",
+    "tokens exactly, of the authors' loops over it, on a tiny random checkpoint",
     model_types=("nemotron_labs_diffusion",),
     block_field="block_size",
 )
