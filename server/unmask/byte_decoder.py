@@ -1,7 +1,7 @@
 """Decodes tokens of byte-level tokenizers by a table of their bytes, as `tokenizers` does."""
 
 import codecs
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 # Characters that stand for bytes in the vocabulary of a byte-level BPE (GPT-2, Radford et al.,
 # 2019): printable ones for themselves, the others from U+0100 on.
@@ -18,7 +18,7 @@ class ByteDecoder:
     `token_of` gives a token's characters in the vocabulary, or None for an id that has none.
     """
 
-    def __init__(self, token_of: Callable[[int], str | None], special_ids: frozenset[int]) -> None:
+    def __init__(self, token_of: Callable[[int], str | None], special_ids: Set[int]) -> None:
         self._token_of = token_of
         self._special_ids = special_ids
         self._bytes: dict[int, bytes] = {}

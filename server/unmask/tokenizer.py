@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from unmask import template_trial
 from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
 from unmask.byte_decoder import ByteDecoder, ByteStream
-from unmask.control_tokens import ControlTokens, control_ids
+from unmask.control_tokens import MARKUP, ControlTokens, control_ids
 from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
 from unmask.text_length import chars_per_token
 
@@ -84,16 +84,20 @@ class Tokenizer:
         # Calling the Rust tokenizer directly takes a third of the time of a fast tokenizer's calls.
         # Subclasses may override these calls.
         is_fast = type(inner) is PreTrainedTokenizerFast
+        self._silent_ids: frozenset[int] | None = None
         self._backend = inner.backend_tokenizer if is_fast else None
         if self._backend is not None:
             self._backend.no_truncation()
             self._backend.no_padding()
+            added = self._backend.get_added_tokens_decoder()
+            special = {i for i, token in added.items() if token.special}
+            markup = {i for i in special if MARKUP.fullmatch(added[i].content)}
+            # Special tokens without text; None if all are, which the library knows by itself.
+            self._silent_ids = frozenset(special - markup) if markup else None
         # Where a text is the concatenated bytes of its tokens.
         self.byte_decoder: ByteDecoder | None = None
         if is_fast and isinstance(inner.backend_tokenizer.decoder, ByteLevel):
-            added = inner.backend_tokenizer.get_added_tokens_decoder()
-            special = frozenset(i for i, token in added.items() if token.special)
-            self.byte_decoder = ByteDecoder(inner.backend_tokenizer.id_to_token, special)
+            self.byte_decoder = ByteDecoder(inner.backend_tokenizer.id_to_token, special - markup)
         self._texts: dict[int, str] = {}
         self._reserved: frozenset[int] = frozenset()
 
@@ -185,10 +189,16 @@ class Tokenizer:
         return StreamDecoder(self)
 
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
-        """Text of `token_ids`; bytes of incomplete characters become U+FFFD."""
+        """Text of `token_ids`; bytes of incomplete characters become U+FFFD.
+
+        Tags of thoughts and tool calls are text even where they are special tokens.
+        """
         text: str
         if self.byte_decoder is not None and skip_special_tokens:
             return self.byte_decoder.decode(token_ids)
+        if self._silent_ids is not None and skip_special_tokens:
+            token_ids = [i for i in token_ids if i not in self._silent_ids]
+            skip_special_tokens = False
         if self._backend is not None:
             text = self._backend.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
         else:

@@ -8,8 +8,10 @@ from unmask.api.dialect import EncodedPrompts
 from unmask.api.job import Job
 from unmask.api.logprobs import TokenTexts, chat_logprobs
 from unmask.api.prompts import check_messages, encode_chat, template_options
+from unmask.api.reasoning import ReasoningSplitter, is_inside, opens_reasoning
 from unmask.api.requests import ChatBody
 from unmask.api.response_models import (
+    AnswerMessage,
     ChatChoice,
     ChatChunkChoice,
     ChatCompletion,
@@ -20,9 +22,11 @@ from unmask.api.response_models import (
 from unmask.errors import InvalidRequest
 from unmask.types import Delta
 
+END_OF_PROMPT = 16  # tokens that an opening tag at a prompt's end, and white space after it, take
+
 
 class ChatDialect:
-    """Chat completions, with vLLM's `return_token_ids`."""
+    """Chat completions, with vLLM's `return_token_ids` and DeepSeek's `reasoning_content`."""
 
     path = "/v1/chat/completions"
     name = "chat"
@@ -72,16 +76,23 @@ class ChatDialect:
         return EncodedPrompts((ids,), echoes=("",))
 
     def writer(self, job: Job, body: ChatBody, texts: TokenTexts) -> ChoiceWriter:
-        return ChoiceWriter(job, _ChatFormat(job, texts, has_logprobs=bool(body.logprobs)))
+        return ChoiceWriter(job, _ChatFormat(job, body, texts))
 
 
 class _ChatFormat:
     chunk = "chat.completion.chunk"
 
-    def __init__(self, job: Job, texts: TokenTexts, *, has_logprobs: bool) -> None:
+    def __init__(self, job: Job, body: ChatBody, texts: TokenTexts) -> None:
         self._job = job
         self._texts = texts
-        self._has_logprobs = has_logprobs
+        self._has_logprobs = bool(body.logprobs)
+        self._has_reasoning = body.include_reasoning is not False
+        self._splitters: tuple[ReasoningSplitter, ...] = ()
+        if body.separate_reasoning is not False:
+            begins_inside = _begins_inside(job, body, texts)
+            self._splitters = tuple(
+                ReasoningSplitter(begins_inside=begins_inside) for _ in job.requests
+            )
 
     def answer(self, deltas: Sequence[Delta], usage: Usage) -> ChatCompletion:
         job = self._job
@@ -99,9 +110,13 @@ class _ChatFormat:
 
     def _choice(self, index: int, delta: Delta) -> ChatChoice:
         assert delta.finish is not None, "the choice has ended"
+        reasoning, content = self._split(index, delta)
+        message: AnswerMessage = {"role": "assistant", "content": content, "refusal": None}
+        if reasoning:
+            message["reasoning_content"] = reasoning
         choice: ChatChoice = {
             "index": index,
-            "message": {"role": "assistant", "content": delta.text, "refusal": None},
+            "message": message,
             "logprobs": self._logprobs(delta),
             "finish_reason": delta.finish.reason,
             "stop_reason": delta.finish.stop_reason,
@@ -124,8 +139,11 @@ class _ChatFormat:
 
     def piece(self, index: int, delta: Delta) -> ChatChunkChoice:
         choice = self.empty(index)
-        if delta.text:
-            choice["delta"] = {"content": delta.text}
+        reasoning, content = self._split(index, delta)
+        if reasoning:
+            choice["delta"]["reasoning_content"] = reasoning
+        if content:
+            choice["delta"]["content"] = content
         choice["logprobs"] = self._logprobs(delta)
         if delta.finish is not None:
             choice["finish_reason"] = delta.finish.reason
@@ -137,10 +155,25 @@ class _ChatFormat:
     def empty(self, index: int) -> ChatChunkChoice:
         return {"index": index, "delta": {}, "logprobs": None, "finish_reason": None}
 
+    def _split(self, index: int, delta: Delta) -> tuple[str, str]:
+        """Reasoning to show, and content."""
+        if not self._splitters:
+            return "", delta.text
+        reasoning, content = self._splitters[index].push(delta.text, last=delta.finish is not None)
+        return reasoning if self._has_reasoning else "", content
+
     def _logprobs(self, delta: Delta) -> ChatLogprobs | None:
         if not self._has_logprobs or not delta.logprobs:
             return None
         return chat_logprobs(self._texts, delta.logprobs)
+
+
+def _begins_inside(job: Job, body: ChatBody, texts: TokenTexts) -> bool:
+    """True if the answers go on with thoughts that the prompt has begun."""
+    if body.continue_final_message:
+        return is_inside("\n".join(part.text for part in body.messages[-1].content or ()))
+    prompt = job.requests[0].prompt_token_ids
+    return opens_reasoning("".join(map(texts.text, prompt[-END_OF_PROMPT:])))
 
 
 CHAT = ChatDialect()

@@ -158,6 +158,8 @@ class ChatBody(Generation):
     add_generation_prompt: Bool | None = None
     continue_final_message: Bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    separate_reasoning: Bool | None = None
+    include_reasoning: Bool | None = None
 
 
 class TokenizeBody(Body):

@@ -133,6 +133,7 @@ class AnswerMessage(TypedDict):
 
     role: Literal["assistant"]
     content: str
+    reasoning_content: NotRequired[str]
     refusal: None
 
 
@@ -166,6 +167,7 @@ class ChatDelta(TypedDict, total=False):
 
     role: Literal["assistant"]
     content: str
+    reasoning_content: str
 
 
 class ChatChunkChoice(TypedDict):
