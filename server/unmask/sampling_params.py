@@ -209,6 +209,9 @@ class SamplingParams:
         neutral=False,
         is_setting=True,
     )
+    max_thinking_tokens: int | None = parameter(
+        "Tokens after which thoughts are ended, if they have not by then.", low=0
+    )
     logit_bias: tuple[tuple[int, float], ...] = parameter(
         "Token ids and numbers added to their logits.", default=(), has_flag=False
     )

@@ -200,6 +200,8 @@ class ModelInfo:
     caps_steps: bool = False
     max_post_steps: int = 16  # of a block without masked positions, which may still be edited
     adapts_blocks: bool = False
+    begin_think_token_id: int | None = None
+    end_think_token_id: int | None = None
 
     @property
     def has_seed(self) -> bool:

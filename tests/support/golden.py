@@ -3,7 +3,7 @@
 import json
 import random
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +62,9 @@ def cases_of(folder: str) -> list[Case]:
 
 
 def _is_served(settings: dict[str, Any]) -> bool:
-    """False for drafts by threshold or without the adapter, and for forced ends of thinking."""
+    """False for drafts by threshold or without the adapter."""
     drafts = settings.get("mode") == "self_speculation"
-    if drafts and (settings.get("threshold") or not settings.get("adapter")):
-        return False
-    return "max_thinking_tokens" not in settings
+    return not (drafts and (settings.get("threshold") or not settings.get("adapter")))
 
 
 def sampling_of(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingParams:
@@ -88,6 +86,7 @@ def sampling_of(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingPar
         sub_block_length=settings.get("sub_block_length"),
         cache=settings.get("cache"),
         cfg_scale=settings.get("cfg_scale"),
+        max_thinking_tokens=settings.get("max_thinking_tokens"),
     )
 
 
@@ -100,7 +99,12 @@ def load_golden(folder: str, target: Path) -> LoadedModel:
     save_tokenizer(target)
     mask = read_reference(folder)["mask_token_id"]
     config = ModelConfig(path=str(target), dtype="float32", mask_token_id=mask)
-    return load_model(config, DecodingConfig())
+    loaded = load_model(config, DecodingConfig())
+    ends = {case["settings"].get("end_think_token_id") for case in read_reference(folder)["cases"]}
+    if not ends - {None}:
+        return loaded
+    (end_id,) = ends - {None}
+    return replace(loaded, info=replace(loaded.info, end_think_token_id=end_id))
 
 
 def company(loaded: LoadedModel, num_requests: int, seed: int) -> list[Request]:

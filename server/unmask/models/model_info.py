@@ -59,6 +59,8 @@ def model_info(
         caps_steps=traits.caps_steps,
         adapts_blocks=decoding.block_length == AUTO,
         canvas=canvas,
+        begin_think_token_id=tokenizer.added_token_id("<think>"),
+        end_think_token_id=tokenizer.added_token_id("</think>"),
     )
 
 

@@ -16,6 +16,7 @@ from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.span import Span
 from unmask.engine.schedule.speculation import is_reached
 from unmask.engine.schedule.table import SequenceTable
+from unmask.engine.schedule.verification import note_verified
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
@@ -168,7 +169,9 @@ def _commit(
         taken = rows[slice(*np.searchsorted(owner, (i, i + 1)))]
         if batch.denoised[i].verifies:
             taken = np.arange(*batch.scored_starts[i : i + 2])
-            taken = taken[: sequence.note_verified(result.tokens[taken])]
+            taken = taken[: note_verified(sequence, result.tokens[taken])]
+        if (budget := sequence.thinking) is not None and budget.replaces_next and len(taken):
+            sequence.end_thinking(budget)
         if sequence.request.refinements is not None or sequence.keeps_scores:
             _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
         if sequence.decoding.editing_threshold is not None:
@@ -268,6 +271,8 @@ def _finalize(session: Session, fresh: list[int], applied: Applied) -> None:
     if fresh or text or finish is not None:
         logprobs: tuple[TokenLogprob, ...] = ()
         if params.logprobs is not None:
+            if (budget := sequence.thinking) is not None and budget.is_given:
+                session.logprobs[budget.position] = TokenLogprob(budget.end_id, 0.0)
             logprobs = tuple(session.logprobs.pop(start + i) for i in range(len(fresh)))
         request_id = sequence.request.request_id
         applied.events.append(Delta(request_id, tuple(fresh), text, logprobs, finish))

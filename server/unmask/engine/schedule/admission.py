@@ -98,6 +98,7 @@ def _resolve(
         num_positions = -(-num_positions // block_len) * block_len
     _check_fits(num_positions, block_len, num_rows, limits, params)
     editing_threshold = _editing_threshold(params, model)
+    _check_thinking(params, model, editing_threshold)
     steps = params.steps or default.steps
     if model.caps_steps and editing_threshold is None:
         steps = min(steps or block_len, max_tokens)
@@ -213,6 +214,23 @@ def _editing_threshold(params: SamplingParams, model: ModelInfo) -> float | None
     if params.editing_threshold is not None:
         return params.editing_threshold
     return model.default_sampling.editing_threshold if model.can_edit else None
+
+
+def _check_thinking(
+    params: SamplingParams, model: ModelInfo, editing_threshold: float | None
+) -> None:
+    """Raise `InvalidRequest` for a budget that this model cannot keep."""
+    if params.max_thinking_tokens is None:
+        return
+    reason = None
+    if model.end_think_token_id is None:
+        reason = "is for models with a token </think>"
+    elif model.canvas is not None:
+        reason = "is for models that fill mask tokens"
+    elif editing_threshold is not None:
+        reason = "needs final tokens, but with an editing_threshold they may be replaced"
+    if reason is not None:
+        raise InvalidRequest(f"max_thinking_tokens {reason}", field="max_thinking_tokens")
 
 
 def _cache(params: SamplingParams, model: ModelInfo, editing_threshold: float | None) -> CacheName:

@@ -7,6 +7,7 @@ import numpy as np
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PageHash, hash_page, root_hash
 from unmask.engine.schedule.query_range import IntArray, QueryRange
+from unmask.engine.schedule.thinking import ThinkingBudget
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, Request
 
 
@@ -49,6 +50,7 @@ class Sequence:
         self.speculates_for: Sequence | None = None  # of which this is a speculative state
         self.num_shared = 0  # pages of it that a speculative state reads
         self.keeps_scores = False  # of each result, to predict the next one
+        self.thinking = ThinkingBudget.of_request(request, info)
         self.decode_by(decoding)
 
     def decode_by(self, decoding: Decoding) -> None:
@@ -79,6 +81,7 @@ class Sequence:
         )
         self._may_open_next &= decoding.constraint is None and not decoding.eos_last
         self._may_open_next &= not decoding.drafts
+        self._may_open_usually = self._may_open_next
         self.last_end = self.num_prompt + decoding.max_tokens
         begins_after = self.is_full or self.is_canvas or self.has_causal_prefix
         self.origin = self.num_prompt if begins_after else 0
@@ -206,6 +209,8 @@ class Sequence:
         if self.in_next:
             return True  # the next block has begun, and the last tokens of the open one are to come
         if self._may_be_done:
+            if self.thinking is not None and self.thinking.replaces_next:
+                return True
             if self.decoding.drafts and self.next_step > self.verification:
                 return True
             if self.is_out and (self.is_canvas or self.has_causal_prefix or self.is_seed_alone):
@@ -325,6 +330,8 @@ class Sequence:
             opened = slice(max(self.block_start, self.num_prompt), self.block_end)
             self.tokens[opened], self.masked[opened] = self.mask_token_id, True
             self.block_step, self.has_block_keys = 0, False
+            if self.thinking and self.thinking.is_given and self.thinking.position >= opened.start:
+                self.end_thinking(self.thinking)
 
     def open_next_block(self) -> None:
         """Begin the block after the open one, whose positions are all final."""
@@ -345,31 +352,6 @@ class Sequence:
     def verification(self) -> int:
         """Step of a block that verifies its draft."""
         return 1 if self.guesses_ahead else 2
-
-    def note_verified(self, tokens: IntArray) -> int:
-        """Keep the draft of the block up to its first wrong token; returns how many are known now.
-
-        `tokens` [N] are the right ones of the positions after its first, each as if the draft were
-        right before it; the one that ends the run is right in any case. Those after a draft that is
-        right as a whole are the next guesses (I-DLM).
-        """
-        first, guesses = self.block_start + 1, tokens[:0]
-        num_drafted = self.num_guesses if self.guesses_ahead else self.open_len - 1
-        drafted = self.tokens[first : first + num_drafted]
-        wrong = (drafted != tokens[: len(drafted)]).nonzero()[0]
-        count = int(wrong[0]) + 1 if len(wrong) else min(num_drafted + 1, len(tokens))
-        if self.guesses_ahead and not len(wrong):
-            guesses = tokens[count:]
-        self.num_guesses = len(guesses)  # none where a draft has a pass of its own
-        self.final_end = first + count
-        self.tokens[first : self.final_end] = tokens[:count]
-        self.masked[first : self.final_end] = False
-        self.tokens[self.final_end : self.block_end] = self.mask_token_id
-        self.masked[self.final_end : self.block_end] = True
-        guessed = slice(self.final_end, self.final_end + len(guesses))
-        self.tokens[guessed], self.masked[guessed] = guesses, False
-        self.is_verified = True
-        return count
 
     def _open_verified(self) -> None:
         """Begin the next block with the last verified token; keys before it are causal."""
@@ -393,3 +375,26 @@ class Sequence:
         # Of a draft nothing is final yet.
         self.final_end = min(start + 1 if self.decoding.drafts else self.block_end, self.last_end)
         self.repeats = False
+        if self.thinking is not None:
+            self._limit_thinking(self.thinking)
+
+    def _limit_thinking(self, budget: ThinkingBudget) -> None:
+        """Put the end of the thoughts into the open block if their budget ends in it.
+
+        The next block is not begun ahead if it may be in there.
+        """
+        start, end = self.block_start, self.block_end
+        if budget.ends_in(self.tokens, start, end):
+            is_seed = self.has_seed and budget.position == start
+            is_alone = np.count_nonzero(self.masked[start:end]) == 1
+            if is_seed or (is_alone and not self.decoding.drafts):
+                budget.replaces_next = self._may_be_done = True
+                self._runs_ahead = False
+            elif not self.decoding.drafts:
+                self.end_thinking(budget)
+        is_far = budget.is_over or end + self.decoding.block_len <= budget.position
+        self._may_open_next = self._may_open_usually and is_far
+
+    def end_thinking(self, budget: ThinkingBudget) -> None:
+        """Put the token that ends thoughts where their budget runs out, in the open block."""
+        self.tokens[budget.position], self.masked[budget.position] = budget.give(), False

@@ -59,7 +59,7 @@ def _forked(sequence: Sequence) -> Sequence:
     state.tokens, state.masked = sequence.tokens.copy(), sequence.masked.copy()
     state.pages, state.page_hashes = [], []
     state.table_row, state.in_flight = None, 0
-    state.last_pass = None
+    state.last_pass, state.thinking = None, copy.copy(sequence.thinking)
     return state
 
 
