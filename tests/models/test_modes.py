@@ -53,16 +53,12 @@ def test_a_verified_draft_is_what_the_model_writes_token_by_token(
 
 
 @pytest.mark.parametrize("has_adapter", [True, False])
-def test_a_draft_and_its_verification_are_all_passes_of_a_block(
+def test_drafts_and_their_verification_are_all_passes_of_a_block(
     nemotron: LoadedModel, monkeypatch: pytest.MonkeyPatch, has_adapter: bool
 ) -> None:
     golden = read_reference("nemotron")
-    cases = [
-        case
-        for case in golden["cases"]
-        if case["settings"].get("adapter") == has_adapter and not case["settings"]["threshold"]
-    ]
-    assert len(cases) == 8
+    cases = [case for case in golden["cases"] if case["settings"].get("adapter") == has_adapter]
+    assert len(cases) == (16 if has_adapter else 8)
     if not has_adapter:
         monkeypatch.setattr(nemotron.model, "draft_adapters", ())
     for case in cases:
@@ -70,7 +66,24 @@ def test_a_draft_and_its_verification_are_all_passes_of_a_block(
         answer = run_alone(nemotron, Request(case["name"], tuple(case["prompt"]), sampling))
         assert answer.token_ids == case["tokens"]
         assert answer.finish is not None
-        assert answer.finish.usage.forward_passes == case["forwards"]
+        num_passes = answer.finish.usage.forward_passes
+        # A last block that is cut to what is missing may be drafted in fewer passes.
+        assert num_passes == case["forwards"] or (
+            case["settings"]["threshold"] and num_passes < case["forwards"]
+        )
+
+
+@pytest.mark.parametrize("rule", [{"threshold": 0.5}, {"steps": 4}, {"policy": "entropy"}])
+def test_drafts_by_a_policy_change_no_token(nemotron: LoadedModel, rule: dict[str, object]) -> None:
+    requests = [
+        asking(i, "self_speculation", temperature=(0.0, 0.8)[i % 2], block_length=8, **rule)
+        for i in range(8)
+    ]
+    options = {"overlap": True, "num_pages": 26, "page_size": 8, "max_batch_tokens": 60}
+    answers = run_all(make_engine(nemotron, **options), requests)
+    for i, request in enumerate(requests):
+        ar = run_alone(nemotron, asking(i, "ar", temperature=(0.0, 0.8)[i % 2]))
+        assert answers[request.request_id].token_ids == ar.token_ids
 
 
 def test_drafts_of_right_tokens_save_passes(nemotron: LoadedModel) -> None:

@@ -62,9 +62,8 @@ def cases_of(folder: str) -> list[Case]:
 
 
 def _is_served(settings: dict[str, Any]) -> bool:
-    """False for drafts by threshold or without the adapter."""
-    drafts = settings.get("mode") == "self_speculation"
-    return not (drafts and (settings.get("threshold") or not settings.get("adapter")))
+    """False for drafts without the adapter."""
+    return settings.get("mode") != "self_speculation" or settings.get("adapter", False)
 
 
 def sampling_of(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingParams:
@@ -79,7 +78,7 @@ def sampling_of(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingPar
         stop_token_ids=() if eos is None else (eos,),
         mode=settings.get("mode"),
         policy=POLICY_NAMES.get(policy, policy),
-        threshold=settings.get("threshold"),
+        threshold=settings.get("threshold") or None,  # 0 drafts in one pass, as without any
         editing_threshold=settings.get("editing_threshold"),
         steps=settings.get("steps_per_block", steps),
         block_length=block_length,

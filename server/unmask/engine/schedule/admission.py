@@ -75,6 +75,7 @@ def _resolve(
         block_len = 1
     # Causal models can do nothing but verify their guesses.
     drafts = mode == "self_speculation" or (model.attention == "causal" and block_len > 1)
+    drafts_by_policy = drafts and model.attention == "causal_prefix" and _names_policy(params)
     num_positions = num_given + max_tokens
     if model.attention == "block_causal":
         # A block that ends far behind the answer would only cost rows.
@@ -114,12 +115,13 @@ def _resolve(
         threshold=_threshold(policy, params, default),
         quotas=(
             (1, block_len, block_len)  # a seed, a draft of all others, and its verification
-            if drafts
+            if drafts and not drafts_by_policy
             else _quotas(policy, steps, block_len, sub_block_length, cache, model)
         ),
         block_len=block_len,
         max_tokens=max_tokens,
         drafts=drafts,
+        drafts_by_policy=drafts_by_policy,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
         seed=_seed(params.seed, sampling.temperature or 0.0),
         top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
@@ -380,6 +382,12 @@ def _policy(params: SamplingParams, model: ModelInfo) -> PolicyName:
                 f"{name} has no meaning for the policy {params.policy}", field=name
             )
     return params.policy
+
+
+def _names_policy(params: SamplingParams) -> bool:
+    """True if a request says by what rule, or in how many steps, its blocks are filled."""
+    named = ("policy", "steps", *WITH_THRESHOLD)
+    return any(getattr(params, name) is not None for name in named)
 
 
 def _threshold(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:

@@ -36,6 +36,7 @@ class Decoding:
     top_k: int  # the size of the vocabulary for all tokens
     logprobs: int | None = None
     drafts: bool = False  # True in self-speculation: a block is a draft, and then verified
+    drafts_by_policy: bool = False  # in as many passes as the policy takes, instead of one
     cache: CacheName = "none"
     cfg_scale: float = 0.0
     editing_threshold: float | None = None

@@ -29,9 +29,17 @@ def _seeded_pass(sequence: Sequence) -> QueryRange:
     """A pass over a block whose first token has a pass of its own."""
     if sequence.lacks_seed:
         return _seed_pass(sequence)
-    if sequence.decoding.drafts and sequence.next_step == sequence.verification:
+    if sequence.decoding.drafts and _is_drafted(sequence):
         return _verification(sequence)
     return _block_pass(sequence)
+
+
+def _is_drafted(sequence: Sequence) -> bool:
+    """True if the open block is a whole draft, or will be by the results that are out."""
+    if not sequence.decoding.drafts_by_policy:
+        return sequence.next_step == sequence.verification
+    opened = sequence.masked[sequence.block_start : sequence.block_end]
+    return sequence.block_step > 0 and not opened.any()
 
 
 def _seed_pass(sequence: Sequence) -> QueryRange:

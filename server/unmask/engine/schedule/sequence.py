@@ -350,8 +350,8 @@ class Sequence:
 
     @property
     def verification(self) -> int:
-        """Step of a block that verifies its draft."""
-        return 1 if self.guesses_ahead else 2
+        """Step of a block that verifies its draft, or the first that may."""
+        return 1 if self.guesses_ahead or self.decoding.drafts_by_policy else 2
 
     def _open_verified(self) -> None:
         """Begin the next block with the last verified token; keys before it are causal."""
