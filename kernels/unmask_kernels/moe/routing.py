@@ -79,6 +79,68 @@ def route_sigmoid(
     kept = torch.zeros_like(group_scores, dtype=torch.bool)
     kept.scatter_(1, group_scores.topk(top_groups, dim=-1).indices, True)
     choice = grouped.masked_fill(~kept[:, :, None], float("-inf")).flatten(1)
+    return _best(scores, choice, top, scale, renormalise)
+
+
+def number_blocks(positions: Tensor, length: int) -> Tensor:
+    """Routing block [T] of each row, counted from 0, of rows at `positions` [T] in any packing.
+
+    A block ends at each multiple of `length`, and where a row does not follow the one before it: a
+    block is of one sequence.
+    """
+    starts = positions % length == 0
+    starts[1:] |= positions[1:] != positions[:-1] + 1
+    starts[:1] = True
+    return starts.cumsum(0) - 1
+
+
+def route_by_block(
+    logits: Tensor,
+    blocks: Tensor,
+    bias: Tensor,
+    top: int,
+    *,
+    capacity: int,
+    scale: float,
+    renormalise: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """Ids and top-k weights [T, top] by sigmoid, of the experts kept by a row's block (LLaDA2.2).
+
+    A block keeps the `capacity` experts of the highest scores that any of its rows has. `blocks`
+    [T] are as of `number_blocks`; every row of a block must be here. The bias [E] is for the choice
+    alone, of experts of the block and of the row.
+    """
+    num_experts = logits.shape[-1]
+    if not top <= capacity <= num_experts:
+        raise ValueError(f"top {top} of {capacity} experts a block, of {num_experts}")
+    if len(blocks) != logits.shape[-2]:
+        raise ValueError(f"{len(blocks)} rows have a block, {logits.shape[-2]} have logits")
+    if uses_triton(logits.device):
+        from unmask_kernels.moe.gpu import block_routing
+
+        return block_routing.route_by_block(
+            logits,
+            blocks,
+            bias,
+            top,
+            capacity=capacity,
+            scale=scale,
+            renormalise=renormalise,
+        )
+    scores = _sigmoid(logits.float())
+    choice = scores + bias
+    num_blocks = int(blocks[-1]) + 1 if len(blocks) else 0
+    block_scores = choice.new_full((num_blocks, num_experts), float("-inf"))
+    block_scores.scatter_reduce_(0, blocks[:, None].expand_as(choice), choice, "amax")
+    kept = torch.zeros_like(block_scores, dtype=torch.bool)
+    kept.scatter_(1, block_scores.topk(capacity, dim=-1).indices, True)
+    return _best(scores, choice.masked_fill(~kept[blocks], float("-inf")), top, scale, renormalise)
+
+
+def _best(
+    scores: Tensor, choice: Tensor, top: int, scale: float, renormalise: bool
+) -> tuple[Tensor, Tensor]:
+    """Ids [T, top] of the best experts by `choice` [T, E], and weights of their `scores` [T, E]."""
     ids = choice.topk(top, dim=-1).indices
     topk_weights = scores.gather(1, ids)
     if renormalise:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unmask_kernels.dependent_launch import dependent_launch, wait_for_inputs
 from unmask_kernels.layers.ops import Activation
-from unmask_kernels.moe.gpu import grouped, routing
+from unmask_kernels.moe.gpu import block_routing, grouped, routing
 from unmask_kernels.moe.gpu.grouped import (
     GroupedConfig,
     Pairs,
@@ -89,6 +89,7 @@ def variants(capability: int) -> Iterator[Variant]:
     """Every launched variant, for the compile checks."""
     yield from grouped.variants(capability)
     yield from routing.variants(capability)
+    yield from block_routing.variants(capability)
     sums = {"parts": "*bf16", "topk_weights": "*fp32", "out": "*bf16"}
     sums |= {"num_columns": "i32:16"}
     constants = {"TOP": 8, "ADDS": True, "BLOCK": 1024}

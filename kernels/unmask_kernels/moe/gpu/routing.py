@@ -83,7 +83,7 @@ def router_kernel(
 
 
 @triton.jit
-def _load_logits(p_logits, stride_part, m_expert, other, PARTS: tl.constexpr):
+def load_logits(p_logits, stride_part, m_expert, other, PARTS: tl.constexpr):
     """Logits of a row: their partial sums added in order."""
     b_logit = tl.load(p_logits, mask=m_expert, other=other).to(tl.float32)
     for part in tl.static_range(1, PARTS):
@@ -92,14 +92,14 @@ def _load_logits(p_logits, stride_part, m_expert, other, PARTS: tl.constexpr):
 
 
 @triton.jit
-def _rank(b_x):
+def rank(b_x):
     """Integers in the order of float32 `b_x`, NaN included, so that a row always has a highest."""
     b_bits = tl.where(b_x == 0.0, 0.0, b_x).to(tl.int32, bitcast=True)
     return tl.maximum(b_bits ^ ((b_bits >> 31) & 0x7FFFFFFF), NOTHING + 1)
 
 
 @triton.jit
-def _find_best(b_rank, o_entry):
+def find_best(b_rank, o_entry):
     """Entry of the highest rank, the first of equals."""
     return tl.min(tl.where(b_rank == tl.max(b_rank), o_entry, NO_ENTRY))
 
@@ -115,13 +115,36 @@ def _keep_groups(
         b_first = tl.min(tl.where(m_best, o_member[None, :], NO_ENTRY), 1)
         m_first = o_member[None, :] == b_first[:, None]
         b_group += tl.max(tl.where(m_first, float("-inf"), b_choice), 1)
-    b_rank = tl.where(o_group < GROUPS, _rank(b_group), NOTHING)
+    b_rank = tl.where(o_group < GROUPS, rank(b_group), NOTHING)
     m_kept = o_group < 0
     for _ in tl.static_range(TOP_GROUPS):
-        m_best_group = o_group == _find_best(b_rank, o_group)
+        m_best_group = o_group == find_best(b_rank, o_group)
         m_kept = m_kept | m_best_group
         b_rank = tl.where(m_best_group, NOTHING, b_rank)
     return m_kept
+
+
+@triton.jit
+def store_best(
+    b_rank, b_logit, o_expert, p_ids, p_weights, scale, TOP: tl.constexpr,
+    RENORMALISE: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    """Store the TOP experts of the highest ranks, and the scaled sigmoids of their logits."""
+    o_k = tl.arange(0, BLOCK_K)
+    b_id = tl.zeros([BLOCK_K], tl.int32)
+    b_weight = tl.zeros([BLOCK_K], tl.float32)
+    total = 0.0
+    for k in tl.static_range(TOP):
+        expert = find_best(b_rank, o_expert)
+        b_rank = tl.where(o_expert == expert, NOTHING, b_rank)
+        weight = tl.sigmoid(tl.sum(tl.where(o_expert == expert, b_logit, 0.0)))
+        total += weight
+        b_id = tl.where(o_k == k, expert, b_id)
+        b_weight = tl.where(o_k == k, weight, b_weight)
+    if RENORMALISE:
+        b_weight = b_weight / (total + 1e-20)
+    tl.store(p_ids + o_k, b_id.to(tl.int64), mask=o_k < TOP)
+    tl.store(p_weights + o_k, b_weight * scale, mask=o_k < TOP)
 
 
 @triton.jit
@@ -138,28 +161,17 @@ def route_sigmoid_kernel(
     o_expert = o_group[:, None] * SIZE + o_member[None, :]
     m_expert = (o_group < GROUPS)[:, None] & (o_member < SIZE)[None, :]
     p_logits = logits + i_row * GROUPS * SIZE + o_expert
-    b_logit = _load_logits(p_logits, stride_part, m_expert, 0.0, PARTS)
+    b_logit = load_logits(p_logits, stride_part, m_expert, 0.0, PARTS)
     b_bias = tl.load(bias + o_expert, mask=m_expert, other=0.0).to(tl.float32)
     b_choice = tl.where(m_expert, tl.sigmoid(b_logit) + b_bias, float("-inf"))
     if TOP_GROUPS < GROUPS:
         m_kept = _keep_groups(b_choice, o_group, o_member, GROUPS, SIZE, TOP_GROUPS)
         b_choice = tl.where(m_kept[:, None], b_choice, float("-inf"))
-    b_rank = tl.where(m_expert, _rank(b_choice), NOTHING)
-    o_k = tl.arange(0, BLOCK_K)
-    b_id = tl.zeros([BLOCK_K], tl.int32)
-    b_weight = tl.zeros([BLOCK_K], tl.float32)
-    total = 0.0
-    for k in tl.static_range(TOP):
-        expert = _find_best(b_rank, o_expert)
-        b_rank = tl.where(o_expert == expert, NOTHING, b_rank)
-        weight = tl.sigmoid(tl.sum(tl.where(o_expert == expert, b_logit, 0.0)))
-        total += weight
-        b_id = tl.where(o_k == k, expert, b_id)
-        b_weight = tl.where(o_k == k, weight, b_weight)
-    if RENORMALISE:
-        b_weight = b_weight / (total + 1e-20)
-    tl.store(ids + i_row * TOP + o_k, b_id.to(tl.int64), mask=o_k < TOP)
-    tl.store(topk_weights + i_row * TOP + o_k, b_weight * scale, mask=o_k < TOP)
+    b_rank = tl.where(m_expert, rank(b_choice), NOTHING)
+    store_best(
+        b_rank, b_logit, o_expert, ids + i_row * TOP, topk_weights + i_row * TOP, scale, TOP,
+        RENORMALISE, BLOCK_K,
+    )  # fmt: skip
 
 
 @triton.jit
@@ -174,7 +186,7 @@ def route_softmax_kernel(
     o_expert = tl.arange(0, BLOCK_E)
     m_expert = o_expert < num_experts
     p_logits = logits + i_row * num_experts + o_expert
-    b_logit = _load_logits(p_logits, stride_part, m_expert, float("-inf"), PARTS)
+    b_logit = load_logits(p_logits, stride_part, m_expert, float("-inf"), PARTS)
     highest = tl.max(b_logit, 0)
     b_exp = tl.exp(b_logit - highest)
     whole = tl.sum(b_exp, 0)
@@ -182,13 +194,13 @@ def route_softmax_kernel(
     if BIASED:
         b_bias = tl.load(bias + o_expert, mask=m_expert, other=0.0).to(tl.float32)
         b_choice = b_exp / whole + b_bias
-    b_rank = tl.where(m_expert, _rank(b_choice), NOTHING)
+    b_rank = tl.where(m_expert, rank(b_choice), NOTHING)
     o_k = tl.arange(0, BLOCK_K)
     b_id = tl.zeros([BLOCK_K], tl.int32)
     b_weight = tl.zeros([BLOCK_K], tl.float32)
     total = 0.0
     for k in tl.static_range(TOP):
-        expert = _find_best(b_rank, o_expert)
+        expert = find_best(b_rank, o_expert)
         b_rank = tl.where(o_expert == expert, NOTHING, b_rank)
         logit = tl.sum(tl.where(o_expert == expert, b_logit, 0.0))
         weight = tl.exp(logit - highest) / whole
@@ -273,10 +285,10 @@ def route_softmax(
     scales: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Implements `moe.routing.route_softmax`; of experts with equal logits the first is taken."""
-    logits = _in_parts(logits)
+    logits = in_parts(logits)
     num_parts, num_rows, num_experts = logits.shape
     assert top <= num_experts
-    ids, topk_weights = _outputs(logits, top)
+    ids, topk_weights = empty_routing(logits, top)
     if num_rows:
         route_softmax_kernel[(num_rows,)](
             logits, bias, scales, ids, topk_weights, num_experts, logits.stride(0),
@@ -299,12 +311,12 @@ def route_sigmoid(
     renormalise: bool,
 ) -> tuple[Tensor, Tensor]:
     """Implements `moe.routing.route_sigmoid`; of equal experts and groups the first is taken."""
-    logits = _in_parts(logits)
+    logits = in_parts(logits)
     num_parts, num_rows, num_experts = logits.shape
     size = num_experts // groups
     assert top <= num_experts == groups * size
     assert top_groups <= groups
-    ids, topk_weights = _outputs(logits, top)
+    ids, topk_weights = empty_routing(logits, top)
     if num_rows:
         route_sigmoid_kernel[(num_rows,)](
             logits, bias, ids, topk_weights, float(scale), logits.stride(0), PARTS=num_parts,
@@ -316,12 +328,12 @@ def route_sigmoid(
     return ids, topk_weights
 
 
-def _in_parts(logits: Tensor) -> Tensor:
+def in_parts(logits: Tensor) -> Tensor:
     """Logits [T, E] as one part [1, T, E]; those in parts unchanged."""
     return (logits if logits.ndim == PARTS_NDIM else logits[None]).contiguous()
 
 
-def _outputs(logits: Tensor, top: int) -> tuple[Tensor, Tensor]:
+def empty_routing(logits: Tensor, top: int) -> tuple[Tensor, Tensor]:
     shape, device = (logits.shape[1], top), logits.device
     ids = torch.empty(shape, dtype=torch.int64, device=device)
     return ids, torch.empty(shape, dtype=torch.float32, device=device)
