@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.models",),
     ("unmask.engine.schedule",),
     ("unmask.engine",),
+    ("unmask.decoding",),
     ("unmask.settings",),
     ("unmask.options",),
     ("unmask.client", "unmask.metrics", "unmask.vllm_metrics"),
@@ -63,6 +64,7 @@ STRANGERS = (
 WITHOUT = {
     "unmask.api": ("torch", "triton", "unmask.engine", "unmask.models"),
     "unmask.bench": ("torch", "transformers", "fastapi", "unmask.engine", "unmask.api"),
+    "unmask.decoding": ("torch", "unmask.engine", "unmask.models"),
     "unmask.engine.schedule": ("torch",),
     "unmask.engine.apply": ("torch",),
     "unmask.engine": ("fastapi", "pydantic", "starlette", "uvicorn"),

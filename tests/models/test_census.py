@@ -43,7 +43,7 @@ def load(
 LLADA22 = {"expert_capacity": 48, "delete_token_id": 500, "split_token_id": 501}
 SAMPLED = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95}
 REFUSED = {
-    "LLaDA2.2": ("llada2", LLADA22, "expert_capacity.*delete_token_id.*split_token_id"),
+    "LLaDA2.2": ("llada2", LLADA22, "delete_token_id.*split_token_id"),
     "WeDLM": (
         "wedlm",
         {"architectures": ["WeDLMForCausalLM"]},

@@ -56,6 +56,9 @@ OTHERS = {
     "projections_with_biases": {"use_qkv_bias": True, "use_bias": True},
     "heads_without_norms": {"use_qk_norm": False},
     "a_bias_that_is_not_enabled_is_added": {"moe_router_enable_expert_bias": False},
+    "experts_kept_by_block": {"expert_capacity": 5, "block_size": 32},
+    "one_expert_a_row_by_block": {"num_experts_per_tok": 1, "expert_capacity": 2},
+    "all_experts_kept_by_block": {"expert_capacity": 12},
     "many_heads": {"num_attention_heads": 6, "num_key_value_heads": 1, "head_dim": 24},
 }
 

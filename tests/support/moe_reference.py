@@ -59,6 +59,23 @@ def llada2_experts(raw: dict[str, Any], logits: Tensor, bias: Tensor) -> dict[in
     return {e: scores[e].item() / total * raw["routed_scaling_factor"] for e in best}
 
 
+def llada22_experts(raw: dict[str, Any], logits: Tensor, bias: Tensor) -> list[dict[int, float]]:
+    """Experts of each row of router logits [T, E] by block, with their top-k weights."""
+    scores = logits.sigmoid()
+    choice, length = scores + bias, raw.get("block_size", 32)
+    chosen = []
+    for start in range(0, len(logits), length):
+        best = choice[start : start + length].max(0).values.tolist()
+        kept = sorted(range(len(best)), key=lambda e: -best[e])[: raw["expert_capacity"]]
+        for row in range(start, min(start + length, len(logits))):
+            own = choice[row].tolist()
+            ids = sorted(kept, key=lambda e: -own[e])[: raw["num_experts_per_tok"]]
+            total = sum(scores[row, e].item() for e in ids) if len(ids) > 1 else 1.0
+            scale = raw["routed_scaling_factor"] / total
+            chosen.append({e: scores[row, e].item() * scale for e in ids})
+    return chosen
+
+
 def qwen3_experts(raw: dict[str, Any], logits: Tensor) -> dict[int, float]:
     """Experts of a row by its router logits [E], with their top-k weights."""
     scores = logits.softmax(-1).tolist()
@@ -98,7 +115,10 @@ def llada2(raw: dict[str, Any], weights: Weights, ids: Tensor) -> Tensor:
             continue
         logits = h @ w[f"{p}mlp.gate.weight"].T
         bias = w[f"{p}mlp.gate.expert_bias"]
-        chosen = [llada2_experts(raw, row, bias) for row in logits]
+        if raw.get("expert_capacity"):
+            chosen = llada22_experts(raw, logits, bias)
+        else:
+            chosen = [llada2_experts(raw, row, bias) for row in logits]
         x = x + mixture(w, f"{p}mlp.experts.", h, chosen)
         if raw["num_shared_experts"]:
             x = x + mlp(w, f"{p}mlp.shared_experts.", h)

@@ -46,7 +46,6 @@ HARMLESS = frozenset(
 MEANINGS: Mapping[str, str] = {
     "codebook_size": "image tokens in the vocabulary, as of MMaDA",
     "delete_token_id": "LLaDA2.2's editing by commands",
-    "expert_capacity": "LLaDA2.2's router by block",
     "num_vq_tokens": "image tokens in the vocabulary, as of MMaDA",
     "split_token_id": "LLaDA2.2's editing by commands",
     "use_regular_causal": "strictly causal attention and shifted logits, as of I-DLM and UNO",

@@ -17,6 +17,7 @@ from unmask_kernels.attention.ops import attention
 from unmask_kernels.layers.ops import qk_norm_rope_store, rms_norm
 from unmask_kernels.linear.ops import GatedLinear, Linear, make_linear, rms_norm_for
 from unmask_kernels.linear.padding import pad_rows, row_unit
+from unmask_kernels.moe.routing import number_blocks
 from unmask_kernels.quantization.types import QuantizedRows
 
 
@@ -50,8 +51,11 @@ class Mlp(Protocol):
         """True if all products are of 8-bit rows and 8-bit weights."""
         ...
 
-    def add(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Sum [M, C] of the output for normed rows `x` [M, C] and of `residual`."""
+    def add(self, x: Tensor, residual: Tensor, routing_blocks: Tensor | None = None) -> Tensor:
+        """Sum [M, C] of the output for normed rows `x` [M, C] and of `residual`.
+
+        `routing_blocks` [M] are for mixtures that route by block; see `number_blocks`.
+        """
         ...
 
 
@@ -67,8 +71,13 @@ class GatedMlp:
         """True if all products are of 8-bit rows and 8-bit weights."""
         return self.gated.takes_quantized_rows and self.down.takes_quantized_rows
 
-    def add(self, x: Tensor | QuantizedRows, residual: Tensor) -> Tensor:
-        """Sum [M, C] of the output and of `residual`, which may be overwritten."""
+    def add(
+        self, x: Tensor | QuantizedRows, residual: Tensor, routing_blocks: Tensor | None = None
+    ) -> Tensor:
+        """Sum [M, C] of the output and of `residual`, which may be overwritten.
+
+        Nothing is routed, so `routing_blocks` have no effect.
+        """
         return self.down.add(self._inner(x), residual)
 
     def __call__(self, x: Tensor | QuantizedRows) -> Tensor:
@@ -111,9 +120,12 @@ class Decoder:
         norm: str,
         head: str,
         layer: Callable[[Weights, int], Layer],
+        routing_block_length: int | None = None,
     ) -> None:
+        """With `routing_block_length`, a step must have whole blocks of that many positions."""
         c = config
         self.config = c
+        self.routing_block_length = routing_block_length
         self.embedding = weights.take(embedding, (c.vocab_size, c.hidden_size))
         self._layers = [layer(weights, i) for i in range(c.num_layers)]
         is_w8a8 = all(layer.is_w8a8 for layer in self._layers)
@@ -147,7 +159,8 @@ class Decoder:
     def forward(self, step: ForwardInputs) -> Tensor:
         """Hidden states [W, C] of the step's wanted rows; writes keys and values to the cache.
 
-        In the last layer the other rows stop after their keys and values.
+        In the last layer the other rows stop after their keys and values, but for those with
+        routing blocks, whose experts depend on all of their rows.
         """
         c = self.config
         eps = c.rms_norm_eps
@@ -157,6 +170,7 @@ class Decoder:
         adapted = step.adapted if self.draft_adapters else None
         num_rows = len(step.token_ids)
         x = pad_rows(F.embedding(step.token_ids, self.embedding), self.row_unit)
+        blocks = self._routing_blocks(step.positions, len(x))
         for i, layer in enumerate(self._layers):
             keys, values = step.cache.keys[i], step.cache.values[i]
             projected = layer.qkv(rms_norm_for(layer.qkv, x, layer.input_norm, eps))
@@ -179,6 +193,7 @@ class Decoder:
             wanted = step.wanted if layer is self._layers[-1] else None
             if wanted is not None and len(wanted) == 0:
                 return x[:0]
+            wanted = wanted if blocks is None else None
             mixed = attention(
                 query,
                 keys,
@@ -199,8 +214,15 @@ class Decoder:
             if isinstance(layer.mlp, GatedMlp):
                 x = layer.mlp.add(rms_norm_for(layer.mlp.gated, x, layer.post_norm, eps), x)
             else:
-                x = layer.mlp.add(rms_norm(x, layer.post_norm, eps), x)
-        return x[:num_rows]
+                x = layer.mlp.add(rms_norm(x, layer.post_norm, eps), x, blocks)
+        return x[:num_rows] if blocks is None or step.wanted is None else x[step.wanted]
+
+    def _routing_blocks(self, positions: Tensor, num_rows: int) -> Tensor | None:
+        """Routing blocks [num_rows] of rows at `positions` [T]; rows of padding are at zero."""
+        if self.routing_block_length is None:
+            return None
+        padded = F.pad(positions, (0, num_rows - len(positions)))
+        return number_blocks(padded, self.routing_block_length)
 
     def final_norm(self, hidden: Tensor) -> Tensor:
         """The final norm, applied only to the rows [M, C] that need logits."""

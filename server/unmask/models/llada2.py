@@ -1,10 +1,15 @@
-"""LLaDA2.0, 2.1: block-causal attention, partial RoPE, experts routed by sigmoid."""
+"""LLaDA2.0, 2.1, 2.2: block-causal attention, partial RoPE, experts routed by sigmoid.
+
+LLaDA2.0 and 2.1 route each row alone, to experts of its best groups. LLaDA2.2 routes by block: see
+`route_by_block`. It ignores the groups, which are still in its configuration.
+"""
 
 import re
 from functools import partial
 
 import torch
 
+from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import (
     Decoder,
@@ -16,11 +21,11 @@ from unmask.models.decoder import (
     take_qk_norm,
 )
 from unmask.models.family import Family, Presets, RawConfig, Traits
-from unmask.models.moe import MoeMlp, take_experts, take_router
+from unmask.models.moe import MoeMlp, Route, take_experts, take_router
 from unmask.models.rope import FIELDS as ROPE_FIELDS
 from unmask.models.rope import read_rope
 from unmask.models.weights import Weights
-from unmask_kernels.moe.routing import route_sigmoid
+from unmask_kernels.moe.routing import route_by_block, route_sigmoid
 
 BLOCK_LENGTH = 32
 MASK_TOKEN_ID = 156895  # of the published tokenizer; no file of a checkpoint has it
@@ -31,10 +36,11 @@ EDITING_PRESETS = {
     "quality": {"threshold": 0.7, "editing_threshold": 0.5},
     "speed": {"threshold": 0.5, "editing_threshold": 0.0},
 }
+LEVENSHTEIN_PRESETS = {"speed": EDITING_PRESETS["speed"]}  # LLaDA2.2's only one
 FIELDS = ConfigFields(
     read=frozenset(
         (
-            *("block_size", "first_k_dense_replace", "head_dim", "hidden_size"),
+            *("block_size", "expert_capacity", "first_k_dense_replace", "head_dim", "hidden_size"),
             *("intermediate_size", "max_position_embeddings", "moe_intermediate_size"),
             *("moe_router_enable_expert_bias", "n_group", "num_attention_heads", "num_experts"),
             *("num_experts_per_tok", "num_hidden_layers", "num_key_value_heads"),
@@ -85,6 +91,7 @@ def read_config(raw: RawConfig) -> DecoderConfig:
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
     config = read_config(raw)
+    by_block = _expert_capacity(raw) is not None
     return Decoder(
         config,
         weights,
@@ -93,6 +100,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
         norm="model.norm.weight",
         head="lm_head.weight",
         layer=partial(_layer, raw, config),
+        routing_block_length=_block_length(raw) if by_block else None,
     )
 
 
@@ -132,15 +140,19 @@ def _sparse(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
     take = weights.take if is_enabled else weights.take_optional
     stored = take(f"{prefix}gate.expert_bias", (num_experts,))
     bias = torch.zeros(num_experts, device=weights.device) if stored is None else stored.float()
-    route = partial(
-        route_sigmoid,
-        bias=bias,
-        top=top_k,
-        groups=raw["n_group"],
-        top_groups=raw["topk_group"],
-        scale=raw["routed_scaling_factor"],
-        renormalise=top_k > 1,
-    )
+    common = {
+        "bias": bias,
+        "top": top_k,
+        "scale": raw["routed_scaling_factor"],
+        "renormalise": top_k > 1,
+    }
+    capacity = _expert_capacity(raw)
+    route: Route
+    if capacity is None:
+        groups = {"groups": raw["n_group"], "top_groups": raw["topk_group"]}
+        route = partial(route_sigmoid, **common, **groups)
+    else:
+        route = partial(route_by_block, **common, capacity=capacity)
     return MoeMlp(
         # The reference routes in float32 for any dtype.
         router=take_router(weights, f"{prefix}gate.weight", (num_experts, hidden), torch.float32),
@@ -153,6 +165,26 @@ def _sparse(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
     )
 
 
+def _expert_capacity(raw: RawConfig) -> int | None:
+    """Experts that a routing block keeps; None where rows are routed alone.
+
+    Raises `InvalidCheckpoint` for fewer than a row chooses and for more than there are.
+    """
+    capacity = raw.get("expert_capacity")
+    if not capacity:
+        return None
+    fewest, most = raw["num_experts_per_tok"], raw["num_experts"]
+    if not isinstance(capacity, int) or not fewest <= capacity <= most:
+        raise InvalidCheckpoint(
+            f"config.json: expert_capacity is {capacity!r:.40}, not from {fewest} to {most}"
+        )
+    return capacity
+
+
+def _block_length(raw: RawConfig) -> int:
+    return raw.get("block_size") or BLOCK_LENGTH
+
+
 def _names(prefix: str) -> tuple[str, str, str]:
     return f"{prefix}gate_proj.weight", f"{prefix}up_proj.weight", f"{prefix}down_proj.weight"
 
@@ -163,14 +195,16 @@ def traits(raw: RawConfig) -> Traits:
     return Traits(
         "block_causal",
         mask_token_id=MASK_TOKEN_ID if has_mask else None,
-        block_length=raw.get("block_size") or BLOCK_LENGTH,
+        block_length=_block_length(raw),
         can_edit=True,
         caps_steps=True,
     )
 
 
 def presets(raw: RawConfig, name: str) -> Presets:
-    """Presets of LLaDA2.1's report, for LLaDA2.1 only."""
+    """Presets of LLaDA2.1's report and of LLaDA2.2's model card, for those only."""
+    if raw.get("expert_capacity"):
+        return LEVENSHTEIN_PRESETS
     edits = raw.get("model_type") == "llada21_moe" or EDITING_NAME.search(name)
     return EDITING_PRESETS if edits else {}
 

@@ -15,7 +15,9 @@ from unmask_kernels.moe.routing import router_logits
 from unmask_kernels.quantization.ops import quantize_rows
 from unmask_kernels.quantization.types import QuantizedRows
 
-Route = Callable[[Tensor], tuple[Tensor, Tensor]]
+# Router logits [M, E], and routing blocks [M] if the model has them, to expert ids and top-k
+# weights, both [M, K].
+Route = Callable[..., tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class MoeMlp:
 
     router: Linear  # [E, C]
     router_dtype: torch.dtype
-    route: Route  # router logits [M, E] to expert ids and top-k weights, both [M, K]
+    route: Route
     experts: Experts
     shared: GatedMlp | None = None
 
@@ -34,9 +36,11 @@ class MoeMlp:
         is_shared_w8a8 = self.shared is None or self.shared.is_w8a8
         return is_shared_w8a8 and self.experts.takes_quantized_rows
 
-    def add(self, x: Tensor, residual: Tensor) -> Tensor:
+    def add(self, x: Tensor, residual: Tensor, routing_blocks: Tensor | None = None) -> Tensor:
         """Sum [M, C] of the output and of `residual`, which may be overwritten."""
-        ids, topk_weights = self.route(router_logits(x, self.router, self.router_dtype))
+        logits = router_logits(x, self.router, self.router_dtype)
+        blocks = () if routing_blocks is None else (routing_blocks,)
+        ids, topk_weights = self.route(logits, *blocks)
         rows: Tensor | QuantizedRows = x
         if self.experts.takes_quantized_rows:
             rows = quantize_rows(x, grouped=self.experts.takes_groups)
