@@ -8,7 +8,9 @@ token is never a candidate, and a repeated state is changed where it is least co
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+BLOCK = 32
 Rows = list[list[float]]  # logits of each position
 
 
@@ -132,3 +134,41 @@ class Loop:
         highest = max(row)
         weights = [math.exp(x - highest) for t, x in enumerate(row) if t != self.mask]
         return math.exp(row[token] - highest) / sum(weights)
+
+
+@dataclass
+class Answer:
+    """Tokens after the prompt, the forward passes they took, and the commands among candidates."""
+
+    tokens: list[int]
+    forwards: int = 0
+    commands: int = 0
+
+
+def decode(
+    model: Callable[[list[int]], Rows],
+    prompt: list[int],
+    length: int,
+    ids: tuple[int, int, int],
+    **settings: Any,
+) -> Answer:
+    """Answer block by block; `model` gives the logits of all tokens so far.
+
+    `ids` are the mask token, DELETE and SPLIT, `settings` the fields of `Loop`.
+    """
+    mask, delete, split = ids
+    end = -(-(len(prompt) + length) // BLOCK) * BLOCK
+    tokens = prompt + [mask] * (end - len(prompt))
+    answer = Answer([])
+    for start in range(len(prompt) // BLOCK * BLOCK, end, BLOCK):
+        before, block = tokens[:start], tokens[start : start + BLOCK]
+        loop = Loop(block, max(0, len(prompt) - start), mask, delete, split, **settings)
+
+        def model_of_block(block: list[int], before: list[int] = before) -> Rows:
+            return model(before + block)[-BLOCK:]
+
+        answer.forwards += loop.run(model_of_block)
+        answer.commands += sum(token in (delete, split) for state in loop.seen for token in state)
+        tokens[start : start + BLOCK] = loop.tokens
+    answer.tokens = tokens[len(prompt) : len(prompt) + length]
+    return answer

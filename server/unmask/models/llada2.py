@@ -215,7 +215,8 @@ FAMILY = Family(
     traits,
     build,
     FIELDS,
-    verified="logits to 1e-4 and tokens exactly, of the authors' code on tiny random checkpoints",
+    verified="logits to 1e-4 and tokens exactly, of the authors' code on tiny random checkpoints; "
+    "of 2.2 logits only, with a port of its router",
     model_types=(
         "llada2_moe",
         "llada21_moe",
