@@ -16,7 +16,9 @@ from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_fields import COMMON, HARMLESS, ConfigFields, check_fields
 from unmask.models.registry import LoadedModel, family_of, load_model
 
+# LLaDA2.2's commands are refused.
 FOLDERS = sorted(path.parent.name for path in GOLDEN.glob("*/config.json"))
+FOLDERS.remove("llada22")
 NAMES = st.from_regex(r"[a-z][a-z_]{2,20}", fullmatch=True)
 VALUES = st.one_of(st.booleans(), st.integers(0, 64), st.floats(0, 2), st.text("ab", max_size=4))
 
@@ -60,7 +62,7 @@ def test_any_field_is_known_or_refused_by_name(folder: str, name: str, value: An
 
 
 PUBLISHED = [
-    ("llada2", {"block_size": 32, "expert_capacity": 48}, "expert_capacity: 48 .*router by block"),
+    ("sdar", {"expert_capacity": 48}, "expert_capacity: 48"),
     ("llada2", {"delete_token_id": 156930}, "delete_token_id.*LLaDA2.2"),
     ("llada2", {"split_token_id": 156931}, "split_token_id.*LLaDA2.2"),
     ("sdar_moe", {"use_regular_causal": True}, "use_regular_causal: true .*I-DLM"),
