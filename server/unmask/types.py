@@ -177,12 +177,20 @@ class CanvasSchedule:
     confidence: float = 0.005
 
 
+class EditCommands(NamedTuple):
+    """Tokens that delete their position, or insert a mask before it, where tokens are edited."""
+
+    delete_token_id: int
+    split_token_id: int
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """Facts about the served model that front ends and admission need.
 
     With `canvas`, it denoises canvases of noise, and there is no mask token. With `adapts_blocks`,
-    block lengths follow the load unless a request names one.
+    block lengths follow the load unless a request names one. With `routing_block_length`, experts
+    depend on all rows of a block of so many positions, which every step must have.
     """
 
     name: str
@@ -198,6 +206,8 @@ class ModelInfo:
     canvas: CanvasSchedule | None = None
     can_edit: bool = False
     caps_steps: bool = False
+    edit_commands: EditCommands | None = None
+    routing_block_length: int | None = None
     max_post_steps: int = 16  # of a block without masked positions, which may still be edited
     adapts_blocks: bool = False
     begin_think_token_id: int | None = None

@@ -23,6 +23,7 @@ def load(
     source: str,
     generation: dict[str, Any] | None = None,
     without: str | None = None,
+    decoding: DecodingConfig | None = None,
     **fields: Any,
 ) -> LoadedModel:
     """Golden checkpoint with changed fields (None removes one), optionally without a tensor."""
@@ -37,13 +38,12 @@ def load(
     save_file(stored, folder / "model.safetensors")
     if not (folder / "vocab.json").exists():
         byte_tokenizer().save_pretrained(folder)
-    return load_model(ModelConfig(str(folder), dtype="float32"), DecodingConfig())
+    config = ModelConfig(str(folder), dtype="float32")
+    return load_model(config, decoding or DecodingConfig())
 
 
-LLADA22 = {"expert_capacity": 48, "delete_token_id": 500, "split_token_id": 501}
 SAMPLED = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95}
 REFUSED = {
-    "LLaDA2.2": ("llada2", LLADA22, "delete_token_id.*split_token_id"),
     "WeDLM": (
         "wedlm",
         {"architectures": ["WeDLMForCausalLM"]},
@@ -95,6 +95,22 @@ def test_one_configuration_of_two_models_is_told_apart_by_name(
 ) -> None:
     sampling = load(tmp_path / name, "llada2", model_type="llada2_moe").info.default_sampling
     assert (sampling.editing_threshold is not None) == edits
+
+
+@pytest.mark.parametrize("preset", [None, "speed", "plain"])
+def test_llada22_is_served_by_the_settings_of_its_model_card_and_without_editing(
+    preset: str | None, tmp_path: Path
+) -> None:
+    """Sampling values of its generation configuration are not those of its greedy loop."""
+    ends = {"eos_token_id": [500, 510], "do_sample": True, "temperature": 0.7}
+    info = load(tmp_path, "llada22", ends, decoding=DecodingConfig(preset=preset)).info
+    sampling = info.default_sampling
+    expected = (0.95, None) if preset == "plain" else (0.5, 0.0)
+    assert (sampling.threshold, sampling.editing_threshold) == expected
+    assert (sampling.temperature, info.block_length, info.max_post_steps) == (0.0, 32, 16)
+    assert info.edit_commands == (508, 509)
+    assert info.routing_block_length == 32
+    assert info.eos_token_ids == (500, 510)
 
 
 def test_a_block_length_of_the_name_is_taken(tmp_path: Path) -> None:

@@ -16,9 +16,7 @@ from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_fields import COMMON, HARMLESS, ConfigFields, check_fields
 from unmask.models.registry import LoadedModel, family_of, load_model
 
-# LLaDA2.2's commands are refused.
 FOLDERS = sorted(path.parent.name for path in GOLDEN.glob("*/config.json"))
-FOLDERS.remove("llada22")
 NAMES = st.from_regex(r"[a-z][a-z_]{2,20}", fullmatch=True)
 VALUES = st.one_of(st.booleans(), st.integers(0, 64), st.floats(0, 2), st.text("ab", max_size=4))
 
@@ -63,8 +61,8 @@ def test_any_field_is_known_or_refused_by_name(folder: str, name: str, value: An
 
 PUBLISHED = [
     ("sdar", {"expert_capacity": 48}, "expert_capacity: 48"),
-    ("llada2", {"delete_token_id": 156930}, "delete_token_id.*LLaDA2.2"),
-    ("llada2", {"split_token_id": 156931}, "split_token_id.*LLaDA2.2"),
+    ("sdar", {"delete_token_id": 156930}, "delete_token_id.*LLaDA2.2"),
+    ("sdar", {"split_token_id": 156931}, "split_token_id.*LLaDA2.2"),
     ("sdar_moe", {"use_regular_causal": True}, "use_regular_causal: true .*I-DLM"),
     ("llada", {"codebook_size": 8192, "num_vq_tokens": 1024}, "codebook_size.*MMaDA"),
     ("llada", {"rope_scaling": {"type": "ntk", "factor": 31}}, "rope_scaling"),

@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from tests.support.checkpoints import load_random
+from tests.support.checkpoints import draw_weights, load_random
+from tests.support.engines import make_engine
 from tests.support.forward import PAGE_SIZE, block_causal, logits_of
-from tests.support.levenshtein_reference import Rows, decode
 from tests.support.moe_reference import llada2, llada2_shapes
-from tests.support.tiny import GOLDEN, save_tokenizer
+from tests.support.tiny import GOLDEN, byte_tokenizer, save_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.errors import InvalidCheckpoint
+from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.models.inputs import ForwardInputs, plan_layers
 from unmask.models.kv_cache import KVCache
-from unmask.models.llada2 import FAMILY
 from unmask.models.registry import LoadedModel, load_model
 from unmask_kernels.dispatch import backend
 
@@ -28,8 +27,8 @@ CASES = json.loads((FOLDER / "golden.json").read_text())
 COMMANDS = {"delete_token_id": None, "split_token_id": None}
 
 
-def load(folder: Path, **overrides: object) -> LoadedModel:
-    """Golden checkpoint without its commands, which the engine does not carry out yet."""
+def load(folder: Path, decoding: DecodingConfig | None = None, **overrides: object) -> LoadedModel:
+    """Golden checkpoint with other fields; those of None count as missing."""
     for name in ("config.json", "model.safetensors"):
         shutil.copy(FOLDER / name, folder / name)
     save_tokenizer(folder)
@@ -37,9 +36,9 @@ def load(folder: Path, **overrides: object) -> LoadedModel:
         path=str(folder),
         dtype="float32",
         mask_token_id=CASES["mask_token_id"],
-        hf_overrides=json.dumps(COMMANDS | overrides),
+        hf_overrides=json.dumps(overrides) if overrides else None,
     )
-    return load_model(config, DecodingConfig())
+    return load_model(config, decoding or DecodingConfig())
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +95,7 @@ def test_rows_that_are_wanted_are_those_of_all_rows(
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_sequences_of_a_step_have_the_bits_that_each_has_alone(dtype: str, tmp_path: Path) -> None:
     """A prompt, an open block in the middle of an answer, and a last block that is short."""
-    raw = {name: value for name, value in RAW.items() if name not in COMMANDS}
-    model, _ = load_random(raw, llada2_shapes(raw), tmp_path, dtype, device="cpu")
+    model, _ = load_random(RAW, llada2_shapes(RAW), tmp_path, dtype, device="cpu")
     generator = torch.Generator().manual_seed(3)
     ranges = [(0, 64), (0, 32), (0, 41)]
     tokens = [torch.randint(0, 500, (end,), generator=generator) for _, end in ranges]
@@ -140,32 +138,10 @@ def packed(loaded: LoadedModel, tokens: list[torch.Tensor]) -> list[torch.Tensor
 def test_a_short_last_block_agrees_with_a_second_implementation(
     loaded: LoadedModel, tmp_path: Path
 ) -> None:
-    raw = {name: value for name, value in RAW.items() if name not in COMMANDS}
-    model, weights = load_random(raw, llada2_shapes(raw), tmp_path)
+    model, weights = load_random(RAW, llada2_shapes(RAW), tmp_path)
     ids = torch.randint(0, 500, (71,), generator=torch.Generator().manual_seed(1))
-    expected = llada2(raw, weights, ids)
+    expected = llada2(RAW, weights, ids)
     assert spread(logits_of(model, ids, block_causal(71, 32)), expected) < 1e-4
-
-
-@pytest.mark.parametrize("case", CASES["cases"], ids=lambda case: case["name"])
-def test_the_authors_loop_over_this_model_gives_the_recorded_answer(
-    loaded: LoadedModel, case: dict
-) -> None:
-    """The engine does not edit by commands yet; the loop calls the model alone."""
-    settings = dict(case["settings"])
-    length = settings.pop("gen_length")
-    for name in ("block_length", "policy"):
-        settings.pop(name)
-
-    def rows_of(token_ids: list[int]) -> Rows:
-        ids = torch.tensor(token_ids)
-        rows: Rows = logits_of(loaded, ids, block_causal(len(ids), 32)).tolist()
-        return rows
-
-    ids = CASES["mask_token_id"], RAW["delete_token_id"], RAW["split_token_id"]
-    answer = decode(rows_of, case["prompt"], length, ids, **settings)
-    assert (answer.tokens, answer.forwards) == (case["tokens"], case["forwards"])
-    assert answer.commands > 0
 
 
 @pytest.mark.parametrize("capacity", [2, 11, -1, 2.5])
@@ -174,12 +150,83 @@ def test_a_capacity_that_cannot_be_is_refused_by_name(capacity: float, tmp_path:
         load(tmp_path, expert_capacity=capacity)
 
 
-def test_commands_are_refused_by_name_as_long_as_nothing_carries_them_out(tmp_path: Path) -> None:
-    with pytest.raises(InvalidCheckpoint, match=r"delete_token_id: 508.*split_token_id: 509"):
-        load(tmp_path, delete_token_id=508, split_token_id=509)
+@pytest.mark.parametrize(
+    "commands",
+    [
+        {"delete_token_id": None},
+        {"split_token_id": None},
+        {"split_token_id": 508},
+        {"split_token_id": 512},
+        {"delete_token_id": -1},
+        {"delete_token_id": 5.0},
+        {"delete_token_id": True},
+    ],
+)
+def test_commands_that_are_no_two_tokens_are_refused_by_name(
+    commands: dict[str, object], tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidCheckpoint, match=r"delete_token_id .*split_token_id"):
+        load(tmp_path, **commands)
 
 
-def test_its_decoding_defaults_are_those_of_its_authors(loaded: LoadedModel) -> None:
-    sampling = loaded.info.default_sampling
-    assert (sampling.threshold, sampling.editing_threshold) == (0.5, 0.0)
-    assert FAMILY.traits(RAW).block_length == 32
+@pytest.mark.parametrize("command", ["delete_token_id", "split_token_id"])
+def test_a_command_that_is_the_mask_token_is_refused(command: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidCheckpoint, match="mask token 511 is a command"):
+        load(tmp_path, **{command: 511})
+
+
+def test_a_router_by_block_without_commands_edits_by_replacing_only(tmp_path: Path) -> None:
+    info = load(tmp_path, **COMMANDS).info
+    assert info.routing_block_length == 32
+    assert info.edit_commands is None
+    assert info.default_sampling.editing_threshold is None
+
+
+def test_commands_that_the_tokenizer_has_no_text_for_are_generated(tmp_path: Path) -> None:
+    """Published ones come after the tokenizer's last id, where all other ids are padding."""
+    raw = RAW | {"vocab_size": 640, "delete_token_id": 530, "split_token_id": 531}
+    (tmp_path / "config.json").write_text(json.dumps(raw))
+    save_file(draw_weights(llada2_shapes(raw)), tmp_path / "model.safetensors")
+    byte_tokenizer().save_pretrained(tmp_path)
+    loaded = load_model(
+        ModelConfig(str(tmp_path), dtype="float32", mask_token_id=511), DecodingConfig()
+    )
+    assert loaded.info.vocab_size == 532
+    assert loaded.model.lm_head(torch.ones(1, raw["hidden_size"])).shape == (1, 532)
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"block_length": 16}, "block_length"),
+        ({"block_length": "auto"}, "block_length"),
+        ({"cache": "block"}, "cache"),
+        ({"temperature": 0.5}, "temperature"),
+        ({"policy": "margin"}, "policy"),
+        ({"eos_last": True}, "eos_last"),
+        ({"sub_block_length": 8}, "sub_block_length"),
+    ],
+)
+def test_settings_that_every_request_would_be_refused_for_are_refused_at_start(
+    settings: dict[str, object], field: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidConfig, match=rf"decoding\.{field}"):
+        load(tmp_path, decoding=DecodingConfig(**settings))
+
+
+@pytest.mark.parametrize("settings", [{"temperature": 0.5}, {"policy": "margin"}])
+def test_settings_of_decoding_without_edits_are_those_of_any_model(
+    settings: dict[str, object], tmp_path: Path
+) -> None:
+    sampling = load(
+        tmp_path, decoding=DecodingConfig(preset="plain", **settings)
+    ).info.default_sampling
+    assert {name: getattr(sampling, name) for name in settings} == settings
+
+
+@pytest.mark.parametrize("page_size", [16, 48])
+def test_pages_that_cut_routing_blocks_are_refused_at_start(
+    loaded: LoadedModel, page_size: int
+) -> None:
+    with pytest.raises(InvalidConfig, match=rf"page_size must be a multiple of 32.*{page_size}"):
+        make_engine(loaded, page_size=page_size)

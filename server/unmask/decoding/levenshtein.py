@@ -16,6 +16,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 MOST_ESCAPES = 5  # tries of a step to leave a state that was seen before
 NUM_CANDIDATES = 3  # one of which is no command
+STEPS = 32  # over which the authors spread the first masks of a block
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class EditRules:
     split_token_id: int
     threshold: float = 0.5  # confidence above which a mask is filled
     editing_threshold: float = 0.0  # confidence above which a token is replaced
-    steps: int = 32  # over which the first masks are spread
+    steps: int = STEPS  # over which the first masks are spread
     max_post_steps: int = 16  # after the last of the first masks
     max_steps: int = 1000
 
@@ -43,13 +44,19 @@ class Candidates:
     token_ids: IntArray  # [L, NUM_CANDIDATES], the most likely first
     confidence: FloatArray  # [L], probability of the most likely
 
+    def without_commands(self, rules: EditRules) -> IntArray:
+        """The best of each position [L] that is no command."""
+        first = rules.is_command(self.token_ids).argmin(1)
+        return np.take_along_axis(self.token_ids, first[:, None], 1)[:, 0]
+
 
 @dataclass(frozen=True, slots=True)
 class EditedBlock:
     """Open block between two steps. The first `num_given` positions are the prompt's, never edited.
 
     `is_original` is True for positions that were masked when the block was opened, wherever they
-    have moved since. `seen` has the tokens of every step before its commands were carried out.
+    have moved since. `seen` has the tokens of every step before its commands were carried out, and
+    `num_written` counts those of the last one that it filled or replaced.
     """
 
     token_ids: IntArray  # [L]
@@ -59,6 +66,7 @@ class EditedBlock:
     is_final: bool = False
     step: int = 0
     post_steps: int = 0  # since the last of the first masks
+    num_written: int = 0
     seen: frozenset[bytes] = field(default_factory=frozenset)
 
     @classmethod
@@ -92,7 +100,7 @@ def edit_block(block: EditedBlock, candidates: Candidates, rules: EditRules) -> 
         is_last = not (is_first_mask & ~filled).any()
     if is_last or block.step >= rules.max_steps - 1:
         is_last, filled = True, is_masked
-        best = _without_commands(candidates.token_ids, rules)
+        best = candidates.without_commands(rules)
     written = np.where(filled | replaced, best, old)
     if not is_last:
         written = _new_state(block, written, candidates)
@@ -106,6 +114,7 @@ def edit_block(block: EditedBlock, candidates: Candidates, rules: EditRules) -> 
         is_final=is_last or is_unchanged,
         step=block.step + 1,
         post_steps=post_steps,
+        num_written=int(np.count_nonzero(written != old)),
         seen=block.seen | {written.tobytes()},
     )
 
@@ -132,12 +141,6 @@ def _filled(
     masked = is_masked.nonzero()[0]
     filled[masked[np.argsort(-confidence[masked], kind="stable")[:fewest]]] = True
     return filled
-
-
-def _without_commands(token_ids: IntArray, rules: EditRules) -> IntArray:
-    """Best candidate [L] of each position that is no command."""
-    first = rules.is_command(token_ids).argmin(1)
-    return np.take_along_axis(token_ids, first[:, None], 1)[:, 0]
 
 
 def _new_state(block: EditedBlock, written: IntArray, candidates: Candidates) -> IntArray:

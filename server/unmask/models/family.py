@@ -10,7 +10,7 @@ from unmask.models.config_fields import ConfigFields
 from unmask.models.inputs import ForwardInputs
 from unmask.models.kv_cache import LayerShape
 from unmask.models.weights import Weights
-from unmask.types import AttentionPattern, CanvasSchedule, ScheduleName
+from unmask.types import AttentionPattern, CanvasSchedule, EditCommands, ScheduleName
 from unmask_kernels.linear.ops import Linear
 
 RawConfig = dict[str, Any]
@@ -49,6 +49,8 @@ class Traits:
     schedule: ScheduleName = "even"  # spreads positions over steps
     can_edit: bool = False
     editing_threshold: float | None = None  # confidence that replaces a token of the open block
+    edit_commands: EditCommands | None = None  # tokens that delete and insert
+    routing_block_length: int | None = None  # positions that share their experts
     sub_block_length: int | None = None  # positions of a block that are filled at a time
     vocab_size: int | None = None  # number of logits, if larger than the configuration's
     end_tokens: tuple[str, ...] = ()  # end an answer, if the tokenizer has them

@@ -25,6 +25,7 @@ from unmask.models.moe import MoeMlp, Route, take_experts, take_router
 from unmask.models.rope import FIELDS as ROPE_FIELDS
 from unmask.models.rope import read_rope
 from unmask.models.weights import Weights
+from unmask.types import EditCommands
 from unmask_kernels.moe.routing import route_by_block, route_sigmoid
 
 BLOCK_LENGTH = 32
@@ -36,16 +37,18 @@ EDITING_PRESETS = {
     "quality": {"threshold": 0.7, "editing_threshold": 0.5},
     "speed": {"threshold": 0.5, "editing_threshold": 0.0},
 }
-LEVENSHTEIN_PRESETS = {"speed": EDITING_PRESETS["speed"]}  # LLaDA2.2's only one
+# The first is that of 2.2's model card, the other is what FluxServe compares it with.
+LEVENSHTEIN_PRESETS = {"speed": EDITING_PRESETS["speed"], "plain": {"threshold": 0.95}}
 FIELDS = ConfigFields(
     read=frozenset(
         (
-            *("block_size", "expert_capacity", "first_k_dense_replace", "head_dim", "hidden_size"),
+            *("block_size", "delete_token_id", "expert_capacity", "first_k_dense_replace"),
+            *("head_dim", "hidden_size"),
             *("intermediate_size", "max_position_embeddings", "moe_intermediate_size"),
             *("moe_router_enable_expert_bias", "n_group", "num_attention_heads", "num_experts"),
             *("num_experts_per_tok", "num_hidden_layers", "num_key_value_heads"),
             *("num_shared_experts", "partial_rotary_factor", "rms_norm_eps", "rope_theta"),
-            *("routed_scaling_factor", "tie_word_embeddings"),
+            *("routed_scaling_factor", "split_token_id", "tie_word_embeddings"),
             *("topk_group", "use_bias", "use_qk_norm", "use_qkv_bias"),
         )
     ),
@@ -91,7 +94,7 @@ def read_config(raw: RawConfig) -> DecoderConfig:
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
     config = read_config(raw)
-    by_block = _expert_capacity(raw) is not None
+    by_block = _routing_block_length(raw)
     return Decoder(
         config,
         weights,
@@ -100,7 +103,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
         norm="model.norm.weight",
         head="lm_head.weight",
         layer=partial(_layer, raw, config),
-        routing_block_length=_block_length(raw) if by_block else None,
+        routing_block_length=by_block,
     )
 
 
@@ -185,25 +188,49 @@ def _block_length(raw: RawConfig) -> int:
     return raw.get("block_size") or BLOCK_LENGTH
 
 
+def _routing_block_length(raw: RawConfig) -> int | None:
+    return None if _expert_capacity(raw) is None else _block_length(raw)
+
+
+def _edit_commands(raw: RawConfig) -> EditCommands | None:
+    """Tokens that delete and insert; raises `InvalidCheckpoint` for one alone or no such token."""
+    delete, split = raw.get("delete_token_id"), raw.get("split_token_id")
+    if delete is None and split is None:
+        return None
+    vocabulary = range(raw["vocab_size"])
+    if not (type(delete) is type(split) is int and delete != split) or not (
+        delete in vocabulary and split in vocabulary
+    ):
+        raise InvalidCheckpoint(
+            f"config.json: delete_token_id {delete!r:.40} and split_token_id {split!r:.40} are "
+            f"not two tokens of a vocabulary of {len(vocabulary)}"
+        )
+    return EditCommands(delete, split)
+
+
 def _names(prefix: str) -> tuple[str, str, str]:
     return f"{prefix}gate_proj.weight", f"{prefix}up_proj.weight", f"{prefix}down_proj.weight"
 
 
 def traits(raw: RawConfig) -> Traits:
-    """Block-causal attention in blocks of 32; 2.1 can edit tokens of the open block."""
+    """Block-causal attention in blocks of 32; 2.1 and 2.2 can edit tokens of the open block."""
     has_mask = raw.get("vocab_size", 0) > MASK_TOKEN_ID
+    commands = _edit_commands(raw)
     return Traits(
         "block_causal",
         mask_token_id=MASK_TOKEN_ID if has_mask else None,
         block_length=_block_length(raw),
         can_edit=True,
+        edit_commands=commands,
+        routing_block_length=_routing_block_length(raw),
+        greedy=commands is not None,
         caps_steps=True,
     )
 
 
 def presets(raw: RawConfig, name: str) -> Presets:
     """Presets of LLaDA2.1's report and of LLaDA2.2's model card, for those only."""
-    if raw.get("expert_capacity"):
+    if raw.get("delete_token_id") is not None:
         return LEVENSHTEIN_PRESETS
     edits = raw.get("model_type") == "llada21_moe" or EDITING_NAME.search(name)
     return EDITING_PRESETS if edits else {}
@@ -216,7 +243,7 @@ FAMILY = Family(
     build,
     FIELDS,
     verified="logits to 1e-4 and tokens exactly, of the authors' code on tiny random checkpoints; "
-    "of 2.2 logits only, with a port of its router",
+    "of 2.2 with ports of its router and of its loop",
     model_types=(
         "llada2_moe",
         "llada21_moe",

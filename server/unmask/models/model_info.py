@@ -3,13 +3,14 @@
 import time
 
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.errors import InvalidCheckpoint, InvalidConfig
+from unmask.decoding.checks import check_edits, check_whole_blocks
+from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.family import Family, Traits
 from unmask.models.generation_config import read_eos_ids, read_sampling
 from unmask.models.rope import stretched_positions
 from unmask.tokenizer import Tokenizer
-from unmask.types import AUTO, CACHES, ModelInfo
+from unmask.types import AUTO, CACHES, ModelInfo, SamplingParams
 
 DEFAULT_MAX_POSITIONS = 2048
 MAX_PADDING = 1024  # ids without text at the end of a padded vocabulary
@@ -39,9 +40,11 @@ def model_info(
     mask = next((mask for mask in masks if mask is not None), None)
     vocab_size = traits.vocab_size or int(raw["vocab_size"])
     if canvas is None:
-        mask = _checked_mask(mask, vocab_size)
+        mask = _checked_mask(mask, vocab_size, traits)
         vocab_size = _num_text_ids(vocab_size, tokenizer.num_tokens, mask, traits, tokenizer)
     _check_defaults(decoding, traits)
+    sampling = read_sampling(family, traits, checkpoint, canvas, decoding)
+    _check_blocks(sampling, traits)
     positions = raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
     trained_len = traits.stated_positions or max(int(positions), stretched_positions(raw))
     return ModelInfo(
@@ -50,12 +53,14 @@ def model_info(
         vocab_size=vocab_size,
         mask_token_id=None if canvas is not None or mask is None else int(mask),
         eos_token_ids=read_eos_ids(raw, generation, traits, tokenizer, vocab_size),
-        default_sampling=read_sampling(family, traits, checkpoint, canvas, decoding),
+        default_sampling=sampling,
         created_s=int(time.time()),
         attention=traits.attention,
         shift=traits.shift,
         schedule=traits.schedule,
         can_edit=traits.can_edit,
+        edit_commands=traits.edit_commands,
+        routing_block_length=traits.routing_block_length,
         caps_steps=traits.caps_steps,
         adapts_blocks=decoding.block_length == AUTO,
         canvas=canvas,
@@ -86,6 +91,21 @@ def _check_defaults(decoding: DecodingConfig, traits: Traits) -> None:
     if decoding.cache is not None and decoding.cache not in CACHES[traits.attention]:
         known = " or ".join(CACHES[traits.attention])
         raise InvalidConfig(f"decoding.cache of this model must be {known}, got {decoding.cache}")
+    if decoding.block_length == AUTO and traits.routing_block_length is not None:
+        raise InvalidConfig(
+            "decoding.block_length auto is not for a model that chooses experts by block"
+        )
+
+
+def _check_blocks(sampling: SamplingParams, traits: Traits) -> None:
+    """Raise `InvalidConfig` for defaults that this model refuses in requests."""
+    try:
+        if traits.routing_block_length is not None:
+            check_whole_blocks(sampling.block_length, sampling.cache, traits.routing_block_length)
+        if traits.edit_commands is not None and sampling.editing_threshold is not None:
+            check_edits(sampling, sampling.policy or "threshold")
+    except InvalidRequest as error:
+        raise InvalidConfig(f"decoding.{error.field}: {error.message}") from error
 
 
 def _num_text_ids(
@@ -111,10 +131,10 @@ def _num_text_ids(
             f"{', '.join(traits.commands)} must be the last tokens of the vocabulary: generating "
             "them is not supported"
         )
-    return min(vocab_size, max(num_tokens, mask + 1))
+    return min(vocab_size, max(num_tokens, mask + 1, *(i + 1 for i in traits.edit_commands or ())))
 
 
-def _checked_mask(mask: int | None, vocab_size: int) -> int:
+def _checked_mask(mask: int | None, vocab_size: int, traits: Traits) -> int:
     if mask is None:
         raise InvalidCheckpoint(
             "neither config.json nor the tokenizer names a mask token; set its id with "
@@ -125,4 +145,6 @@ def _checked_mask(mask: int | None, vocab_size: int) -> int:
             f"mask token {mask} is not in a vocabulary of {vocab_size}; "
             "set its id with --mask-token-id"
         )
+    if mask in (traits.edit_commands or ()):
+        raise InvalidCheckpoint(f"mask token {mask} is a command that deletes or inserts tokens")
     return int(mask)

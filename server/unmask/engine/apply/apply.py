@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from unmask.decoding.levenshtein import EditedBlock
+from unmask.engine.apply.block_edits import edit_open_block
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.schedule.batch import StepBatch, StepResult
 from unmask.engine.schedule.layout import final_ends
@@ -40,6 +42,7 @@ class Session:
     sequence: Sequence
     text: TextAssembler
     tokenizer: Tokenizer
+    edited: EditedBlock | None = None  # the open block after its last step, if commands edit it
     logprobs: dict[int, TokenLogprob] = field(default_factory=dict)
     last_refinement_s: float = -math.inf
     last_token_s: float | None = None  # when tokens were made final last
@@ -145,13 +148,14 @@ def _commit(
     result: StepResult,
 ) -> int:
     """Write chosen tokens of `live` spans to the table; returns how many there are."""
-    rows = result.selected.nonzero()[0]
+    rows, num_edited = result.selected.nonzero()[0], 0
     owner = batch.scored_spans[rows]
     offsets = table.flat(batch.table_rows)[owner] + batch.scored_positions[rows]
     tokens, masked = table.tokens.reshape(-1), table.masked.reshape(-1)
     takes = masked[offsets]  # where steps overlap, the last one may have resolved it
     if batch.decoding.edits is not None:
         takes |= batch.decoding.edits[owner]
+        takes &= ~batch.decoding.has_edit_rules[owner]  # which take more than tokens
     if batch.decoding.drafts is not None:  # a draft tells which tokens are right
         verifying = [i for i in live.tolist() if batch.denoised[i].verifies]
         takes &= ~np.isin(owner, verifying)
@@ -166,6 +170,9 @@ def _commit(
         if sequence.keeps_block_keys:
             sequence.note_masked()
         session = sessions[sequence.request.request_id]
+        if sequence.decoding.edit_rules is not None:
+            num_edited += _edit(session, result, slice(*batch.scored_starts[i : i + 2]))
+            continue
         taken = rows[slice(*np.searchsorted(owner, (i, i + 1)))]
         if batch.denoised[i].verifies:
             taken = np.arange(*batch.scored_starts[i : i + 2])
@@ -179,7 +186,17 @@ def _commit(
         if sequence.decoding.logprobs is not None:
             _note_logprobs(session, result, taken, batch.scored_positions[taken])
     masked[offsets] = False
-    return len(rows)
+    return len(rows) + num_edited
+
+
+def _edit(session: Session, result: StepResult, rows: slice) -> int:
+    """Edit a block that has rules of its own; returns how many positions it filled or replaced."""
+    sequence = session.sequence
+    rules = sequence.decoding.edit_rules
+    assert rules is not None, "the request edits"
+    block = edit_open_block(sequence, rules, session.edited, result, rows)
+    session.edited = None if block.is_final else block
+    return block.num_written
 
 
 def _note_draft(sequence: Sequence, batch: StepBatch, result: StepResult, rows: slice) -> None:

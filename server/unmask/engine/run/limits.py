@@ -26,10 +26,16 @@ def derive_limits(config: EngineConfig, loaded: LoadedModel) -> EngineLimits:
     """The engine's sizes; raises `InvalidConfig`. Weights must be where they stay."""
     device_type = loaded.device.type
     is_gpu = device_type == "cuda"
+    page_size, routing_length = page_size_of(config, device_type), loaded.info.routing_block_length
+    if routing_length is not None and page_size % routing_length:
+        raise InvalidConfig(
+            f"engine.page_size must be a multiple of {routing_length}, the block in which this "
+            f"model chooses experts, got {page_size}"
+        )
     return EngineLimits(
         max_batch_tokens=max(config.max_batch_tokens, fewest_batch_tokens(loaded.info)),
         num_pages=count_pages(config, loaded),
-        page_size=page_size_of(config, device_type),
+        page_size=page_size,
         max_num_seqs=config.max_num_seqs,
         speculation_rows=config.speculation_rows,
         saturation_rows=saturation_rows_of(config, device_type),

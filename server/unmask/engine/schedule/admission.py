@@ -4,10 +4,13 @@ import os
 from dataclasses import replace
 from itertools import pairwise
 
+from unmask.decoding.checks import check_whole_blocks
+from unmask.decoding.levenshtein import NUM_CANDIDATES
 from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.quotas import part_quotas, timed_quotas
+from unmask.engine.schedule.token_rules import constraint_of, edit_rules
 from unmask.errors import InvalidRequest, context_exceeded
 from unmask.types import (
     AUTO,
@@ -22,7 +25,6 @@ from unmask.types import (
     shown,
 )
 from unmask_kernels.policies.table import BY_NAME, POLICIES
-from unmask_kernels.scoring.request_constraint import Constraint, pack_constraint
 
 FULL_MAX_TOKENS = 1024  # with full attention, where nothing says
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
@@ -34,6 +36,8 @@ def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decodin
     asked = request.sampling.block_length
     if asked is None and model.adapts_blocks:
         asked = AUTO
+    if model.routing_block_length is not None:
+        check_whole_blocks(asked, request.sampling.cache, model.routing_block_length)
     if asked != AUTO:
         return _resolve(request, model, limits, asked)
     if model.attention != "block_causal":
@@ -66,7 +70,9 @@ def _resolve(
             field="max_tokens",
             code="context_length_exceeded",
         )
-    policy = _policy(params, model)
+    editing_threshold = _editing_threshold(params, model)
+    has_commands = model.edit_commands is not None and editing_threshold is not None
+    policy = _policy(params, model, has_commands=has_commands)
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     usual_len = model.block_length or usual_len
     block_len = block_length or usual_len
@@ -98,7 +104,6 @@ def _resolve(
         _check_block_causal(params)
         num_positions = -(-num_positions // block_len) * block_len
     _check_fits(num_positions, block_len, num_rows, limits, params)
-    editing_threshold = _editing_threshold(params, model)
     _check_thinking(params, model, editing_threshold)
     steps = params.steps or default.steps
     if model.caps_steps and editing_threshold is None:
@@ -109,10 +114,12 @@ def _resolve(
     if model.attention == "block_causal":
         sub_block_length = params.sub_block_length or default.sub_block_length
     sampling = params.resolved(default, block_len)
+    threshold = _threshold(policy, params, default)
+    rules = edit_rules(sampling, policy, threshold, editing_threshold, model)
     return Decoding(
         sampling=sampling,
         policy=policy,
-        threshold=_threshold(policy, params, default),
+        threshold=threshold,
         quotas=(
             (1, block_len, block_len)  # a seed, a draft of all others, and its verification
             if drafts and not drafts_by_policy
@@ -126,11 +133,13 @@ def _resolve(
         seed=_seed(params.seed, sampling.temperature or 0.0),
         top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
         logprobs=params.logprobs,
+        num_top=NUM_CANDIDATES if rules else params.logprobs or 0,
         cache=cache,
         cfg_scale=params.cfg_scale or 0.0,
         editing_threshold=editing_threshold,
         max_post_steps=model.max_post_steps,
-        constraint=_constraint(params, model),
+        edit_rules=rules,
+        constraint=constraint_of(params, model, rules),
         sub_block_length=sub_block_length,
         eos_last=_eos_last(policy, params, model),
     )
@@ -191,19 +200,6 @@ def _check_canvas(
             f"got {block_len}",
             field="block_length",
         )
-
-
-def _constraint(params: SamplingParams, model: ModelInfo) -> Constraint | None:
-    """Logit biases and allowed tokens; raises `InvalidRequest` if no token is left."""
-    allowed = params.allowed_token_ids
-    model.check_ids([token_id for token_id, _ in params.logit_bias], "logit_bias")
-    model.check_ids(allowed or (), "allowed_token_ids")
-    if allowed is not None and set(allowed) == {model.mask_token_id}:
-        raise InvalidRequest(
-            "allowed_token_ids has the mask token only, which is never generated",
-            field="allowed_token_ids",
-        )
-    return pack_constraint(dict(params.logit_bias), allowed, model.vocab_size)
 
 
 def _editing_threshold(params: SamplingParams, model: ModelInfo) -> float | None:
@@ -344,6 +340,11 @@ def _check_prompt(request: Request, model: ModelInfo) -> None:
             f"token id {shown(wrong)} is outside the vocabulary of {model.vocab_size}",
             field="prompt",
         )
+    if model.edit_commands and not set(model.edit_commands).isdisjoint(ids):
+        found = next(i for i in ids if i in model.edit_commands)
+        raise InvalidRequest(
+            f"token id {found} deletes or inserts tokens and is none of a text", field="prompt"
+        )
     if request.suffix_token_ids and model.attention != "full":
         raise InvalidRequest(
             "suffix is for models whose attention spans the whole sequence", field="suffix"
@@ -363,7 +364,7 @@ def _given(request: Request) -> str:
     return f"the prompt has {len(request.prompt_token_ids)} tokens{after}"
 
 
-def _policy(params: SamplingParams, model: ModelInfo) -> PolicyName:
+def _policy(params: SamplingParams, model: ModelInfo, *, has_commands: bool) -> PolicyName:
     """The policy asked for, or the one that a limit or a number of steps implies."""
     named = [name for name in WITH_THRESHOLD if getattr(params, name) is not None]
     if params.policy is None:
@@ -373,7 +374,7 @@ def _policy(params: SamplingParams, model: ModelInfo) -> PolicyName:
             )
         if named:
             return named[0]
-        if params.steps and model.canvas is None:
+        if params.steps and model.canvas is None and not has_commands:
             return "low_confidence"
         return model.default_sampling.policy or "threshold"
     for name in named:

@@ -37,9 +37,14 @@ class DecodingArrays:
         return np.asarray(self.columns["temperature"] > 0)
 
     @property
+    def has_edit_rules(self) -> BoolArray:
+        """True where tokens are deleted and inserted too, [B]."""
+        return np.asarray(self.columns["has_edit_rules"])
+
+    @property
     def num_top(self) -> int:
-        """Alternatives of each token that some request wants logprobs of."""
-        return int(self.columns["logprobs"].max(initial=0))
+        """Likeliest tokens that some request needs of each position."""
+        return int(self.columns["num_top"].max(initial=0))
 
     @property
     def longest_block(self) -> int:

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
+from unmask.decoding.levenshtein import EditRules
 from unmask.types import CacheName, PolicyName, SamplingParams
 from unmask_kernels.policies.table import CODES
 from unmask_kernels.scoring.request_constraint import Constraint
@@ -35,12 +36,14 @@ class Decoding:
     seed: int
     top_k: int  # the size of the vocabulary for all tokens
     logprobs: int | None = None
+    num_top: int = 0  # likeliest tokens that a result lists for each position
     drafts: bool = False  # True in self-speculation: a block is a draft, and then verified
     drafts_by_policy: bool = False  # in as many passes as the policy takes, instead of one
     cache: CacheName = "none"
     cfg_scale: float = 0.0
     editing_threshold: float | None = None
     max_post_steps: int = 0  # that may still edit a block without masked positions
+    edit_rules: EditRules | None = None  # where edits delete and insert too
     constraint: Constraint | None = None
     sub_block_length: int | None = None
     eos_last: bool = False
@@ -53,7 +56,8 @@ class Decoding:
 
     def columns(self) -> tuple[Any, ...]:
         """The values of `COLUMNS`."""
-        derived = CODES[self.policy], len(self.quotas), self.constraint is not None
+        is_there = self.constraint is not None, self.edit_rules is not None
+        derived = CODES[self.policy], len(self.quotas), *is_there
         values = [getattr(self, name) for name in _KINDS]
         values += [getattr(self.sampling, name) for name in _SAMPLED]
         missing = [NONE[kind] for kind in (*_KINDS.values(), *_SAMPLED.values())]
@@ -84,6 +88,7 @@ COLUMNS = np.dtype(
         ("policy_code", np.int32),
         ("num_steps", np.int64),
         ("has_constraint", np.bool_),
+        ("has_edit_rules", np.bool_),
     ],
     align=True,
 )

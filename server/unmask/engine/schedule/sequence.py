@@ -223,7 +223,7 @@ class Sequence:
             return True  # the last result predicts the next ones
         if self.keeps_block_keys and self.in_flight > 1:
             return True  # the result before the last one tells which positions are active
-        return self.decoding.sub_block_length is not None
+        return self.decoding.sub_block_length is not None or self.decoding.edit_rules is not None
 
     def will_repeat(self, query: QueryRange) -> bool:
         """True if `query`, which was just launched, is the next pass too, whatever its result is.

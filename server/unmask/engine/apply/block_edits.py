@@ -1,0 +1,48 @@
+"""Applies results to blocks whose tokens are deleted and inserted too (LLaDA2.2)."""
+
+import numpy as np
+
+from unmask.decoding.levenshtein import (
+    NUM_CANDIDATES,
+    Candidates,
+    EditedBlock,
+    EditRules,
+    edit_block,
+)
+from unmask.engine.schedule.batch import StepResult
+from unmask.engine.schedule.sequence import Sequence
+
+
+def edit_open_block(
+    sequence: Sequence, rules: EditRules, block: EditedBlock | None, result: StepResult, rows: slice
+) -> EditedBlock:
+    """Edit the open block by `rows` of a result, one for each of its positions but the prompt's.
+
+    `block` is what the last step left, None before the first one. Tells the sequence what is masked
+    now, and whether the block is final.
+    """
+    opened = slice(sequence.block_start, sequence.block_end)
+    num_given = max(0, sequence.num_prompt - sequence.block_start)
+    if block is None:
+        block = EditedBlock.opened(sequence.tokens[opened].copy(), num_given, rules)
+    candidates = _candidates(result, rows, num_given, sequence.open_len)
+    block = edit_block(block, candidates, rules)
+    is_masked = block.token_ids == rules.mask_token_id
+    is_masked[:num_given] = False
+    sequence.tokens[opened], sequence.masked[opened] = block.token_ids, is_masked
+    sequence.is_settled = block.is_final
+    if sequence.request.refinements is not None:
+        # A position shows its own guess, though commands may just have moved its token.
+        sequence.guess[opened] = candidates.without_commands(rules)
+        sequence.confidence[opened] = candidates.confidence
+    return block
+
+
+def _candidates(result: StepResult, rows: slice, num_given: int, length: int) -> Candidates:
+    """Candidates of a block of `length`; those of the first `num_given` positions are not read."""
+    assert result.top_ids is not None, "a step lists the likeliest tokens of what it edits"
+    token_ids = np.zeros((length, NUM_CANDIDATES), np.int64)
+    confidence = np.zeros(length, np.float32)
+    token_ids[num_given:] = result.top_ids[rows, :NUM_CANDIDATES]
+    confidence[num_given:] = result.confidence[rows]
+    return Candidates(token_ids, confidence)

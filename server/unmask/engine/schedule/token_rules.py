@@ -1,0 +1,57 @@
+"""Tokens that a request can generate, and the rules by which its blocks are edited."""
+
+from unmask.decoding.checks import check_edits
+from unmask.decoding.levenshtein import STEPS, EditRules
+from unmask.errors import InvalidRequest
+from unmask.types import ModelInfo, PolicyName, SamplingParams
+from unmask_kernels.scoring.request_constraint import Constraint, pack_constraint
+
+NEVER = -1e30  # added to the logit of a token that is never generated
+
+
+def edit_rules(
+    sampling: SamplingParams,
+    policy: PolicyName,
+    threshold: float,
+    editing_threshold: float | None,
+    model: ModelInfo,
+) -> EditRules | None:
+    """Rules of a request that deletes and inserts tokens, None for one that does not.
+
+    `sampling` has every default filled in. Raises `InvalidRequest`.
+    """
+    if model.edit_commands is None or editing_threshold is None:
+        return None
+    check_edits(sampling, policy)
+    assert model.mask_token_id is not None, "masked positions hold a mask token"
+    return EditRules(
+        model.mask_token_id,
+        *model.edit_commands,
+        threshold=threshold,
+        editing_threshold=editing_threshold,
+        steps=sampling.steps or STEPS,
+        max_post_steps=model.max_post_steps,
+    )
+
+
+def constraint_of(
+    params: SamplingParams, model: ModelInfo, rules: EditRules | None
+) -> Constraint | None:
+    """Logit biases and allowed tokens; raises `InvalidRequest` if no token is left.
+
+    A request that does not edit cannot generate commands. Where one does, probabilities are those
+    without the mask token, as in LLaDA2.2's loop.
+    """
+    allowed, commands = params.allowed_token_ids, model.edit_commands or ()
+    model.check_ids([token_id for token_id, _ in params.logit_bias], "logit_bias")
+    model.check_ids(allowed or (), "allowed_token_ids")
+    if allowed is not None and set(allowed) <= {model.mask_token_id, *commands}:
+        kinds = "the mask token and commands" if commands else "the mask token"
+        raise InvalidRequest(
+            f"allowed_token_ids has {kinds} only, which {'are' if commands else 'is'} never "
+            "generated",
+            field="allowed_token_ids",
+        )
+    never = commands if rules is None else (rules.mask_token_id,)
+    biases = dict(params.logit_bias) | dict.fromkeys(never, NEVER)
+    return pack_constraint(biases, allowed, model.vocab_size)
