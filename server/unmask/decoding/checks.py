@@ -41,7 +41,8 @@ def check_edits(sampling: SamplingParams, policy: PolicyName) -> None:
             field="temperature",
         )
     for name in ("sub_block_length", "eos_last", "logprobs", "logit_bias", "allowed_token_ids"):
-        if getattr(sampling, name) not in (None, False, ()):
+        value = getattr(sampling, name)
+        if value is not None and value is not False and value != ():
             raise InvalidRequest(
                 f"{name} has no meaning where tokens are deleted and inserted; {WAY_OUT}",
                 field=name,
