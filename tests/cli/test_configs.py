@@ -75,6 +75,20 @@ EXPECTED = {
         },
         32768,
     ),
+    # Both ends are generation_config.json's; a preset of the family says how to edit.
+    "llada22-mini": Expected(
+        156895,
+        {156892, 156900},
+        {
+            "policy": None,
+            "threshold": 0.5,
+            "block_length": 32,
+            "steps": 32,
+            "temperature": 0.0,
+            "editing_threshold": 0.0,
+        },
+        131072,
+    ),
     # The temperature of generation_config.json is Qwen2.5's, and its authors decode greedily.
     "fast-dllm-v2-7b": Expected(
         151665,

@@ -9,6 +9,8 @@ Not confirmed, as no copy of the file was available:
 - LLaDA2.0-mini: config.json is from the authors' training code with the published context; no
   generation_config.json is written. Its end of a turn, `<|role_end|>`, therefore ends no answer;
   the tokenizer's `<|endoftext|>` does.
+- LLaDA2.2-mini: config.json is LLaDA2.0-mini's with the fields that ports of it name, and
+  generation_config.json has the two ends that they name.
 - Fast-dLLM v2: config.json is Qwen2.5-7B-Instruct's with its own fields, as its authors describe
   it; generation_config.json is Qwen2.5's.
 - Chat templates are shortened to one question, vocabulary texts are made up, and all added tokens
@@ -225,6 +227,13 @@ CHECKPOINTS = {
     "llada2-mini": Checkpoint(
         QWEN_SIZES
         | {"head_dim": 16, "rotary_dim": 8, "moe_intermediate_size": 16, "num_experts": 16},
+        lambda raw: draw_weights(llada2_shapes(raw)),
+        _llada2_files,
+    ),
+    "llada22-mini": Checkpoint(
+        QWEN_SIZES
+        | {"head_dim": 16, "rotary_dim": 8, "moe_intermediate_size": 16}
+        | {"num_experts": 16, "expert_capacity": 12},
         lambda raw: draw_weights(llada2_shapes(raw)),
         _llada2_files,
     ),
