@@ -136,6 +136,21 @@ def test_requests_that_edit_and_others_change_nothing_of_each_other(
     assert (engine.scheduler.num_preempted > 0) == (way == "few pages")
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_router_by_block_without_commands_keeps_answers_apart(
+    loaded: LoadedModel, way: str
+) -> None:
+    """Next blocks are opened ahead there, and tokens are replaced as of LLaDA2.1."""
+    model = plain(loaded)
+    model = replace(model, info=replace(model.info, edit_commands=None, max_post_steps=3))
+    company = others(7)
+    edits = SamplingParams(max_tokens=40, editing_threshold=0.3, threshold=0.5, ignore_eos=True)
+    company += [Request(f"edits-{i}", tuple(range(i, 40)), edits) for i in range(3)]
+    answers = run_all(make_engine(model, **({"page_size": PAGE} | WAYS[way])), company)
+    for request in company:
+        assert answers[request.request_id].essence == alone(model, request).essence
+
+
 def test_prompts_whose_keys_are_cached_change_nothing(loaded: LoadedModel) -> None:
     engine = make_engine(loaded, page_size=PAGE)
     requests = [request_of(case) for case in CASES]
