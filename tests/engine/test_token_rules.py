@@ -84,7 +84,6 @@ def test_a_router_by_block_alone_replaces_tokens_and_does_no_more() -> None:
         ({"entropy_bound": 1.0}, "entropy_bound"),
         ({"sub_block_length": 8}, "sub_block_length"),
         ({"eos_last": True}, "eos_last"),
-        ({"logprobs": 0}, "logprobs"),
         ({"logit_bias": ((3, 1.0),)}, "logit_bias"),
         ({"allowed_token_ids": (3, 4)}, "allowed_token_ids"),
     ],
@@ -128,6 +127,14 @@ def test_a_command_in_a_prompt_is_refused(model: ModelInfo, command: int) -> Non
     with pytest.raises(InvalidRequest, match=f"token id {command}") as refused:
         resolved(model, (1, command, 2))
     assert refused.value.field == "prompt"
+
+
+@pytest.mark.parametrize(("logprobs", "expected"), [(None, 3), (0, 3), (1, 3), (2, 4), (20, 22)])
+def test_alternatives_are_enough_without_the_commands_among_them(
+    logprobs: int | None, expected: int
+) -> None:
+    assert resolved(logprobs=logprobs).num_top == expected
+    assert resolved(WITHOUT, logprobs=logprobs).num_top == (logprobs or 0)
 
 
 def test_commands_alone_cannot_be_allowed() -> None:

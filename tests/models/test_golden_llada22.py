@@ -280,6 +280,7 @@ def edited_requests(draw: st.DrawFn) -> list[Request]:
                 threshold=draw(st.sampled_from([0.0, 0.3, 0.6, 0.95])),
                 editing_threshold=draw(st.sampled_from([0.0, 0.3, 0.7, 1.0])),
                 steps=draw(st.sampled_from([None, 1, 4, 40])),
+                logprobs=draw(st.sampled_from([None, 0, 4])),
                 ignore_eos=True,
             ),
         )
@@ -328,5 +329,13 @@ def test_any_request_gets_the_tokens_of_the_loop(
         )
         answer = answers[request.request_id]
         assert answer.token_ids == expected.tokens
+        if asked.logprobs is not None:
+            assert [entry.token_id for entry in answer.logprobs] == expected.tokens
+            values = [entry.logprob for entry in answer.logprobs]
+            assert values == pytest.approx(expected.logprobs, abs=1e-3)
+            for entry in answer.logprobs:
+                listed = [token_id for token_id, _ in entry.top]
+                assert len(listed) == asked.logprobs
+                assert not set(listed) & {*COMMANDS, 511}
         assert answer.finish is not None
         assert answer.finish.usage.denoising_steps == expected.forwards

@@ -34,11 +34,13 @@ class Loop:
     post: int = 0
     last: bool = False
     seen: list[list[int]] = field(default_factory=list)
+    logprobs: list[float] = field(init=False)  # of each token when it was written
 
     def __post_init__(self) -> None:
         pairs = enumerate(self.tokens)
         self.original = [token == self.mask and i >= self.prompt for i, token in pairs]
         self.initial = sum(self.original)
+        self.logprobs = [0.0] * len(self.tokens)
 
     def run(self, model: Callable[[list[int]], Rows]) -> int:
         """Steps until the block is final."""
@@ -79,6 +81,9 @@ class Loop:
         if not self.last:
             self.escape(before, written, best, sure, logits)
         self.seen.append(list(written))
+        for i in range(self.prompt, length):
+            if written[i] not in (before[i], self.delete, self.split):
+                self.logprobs[i] = math.log(self.probability(logits[i], written[i]))
         self.carry_out(before, written)
         self.step += 1
 
@@ -113,18 +118,22 @@ class Loop:
     def carry_out(self, before: list[int], written: list[int]) -> None:
         tokens: list[int] = []
         original: list[bool] = []
+        logprobs: list[float] = []
         for i, token in enumerate(written):
             if i >= self.prompt and token == self.delete:
                 continue
             if i >= self.prompt and token == self.split:
                 tokens += [self.mask, before[i]]
                 original += [False, self.original[i]]
+                logprobs += [0.0, self.logprobs[i]]
                 continue
             tokens.append(token)
+            logprobs.append(self.logprobs[i])
             original.append(self.original[i])
         missing = len(written) - len(tokens)
         self.tokens = (tokens + [self.mask] * missing)[: len(written)]
         self.original = (original + [False] * missing)[: len(written)]
+        self.logprobs = (logprobs + [0.0] * missing)[: len(written)]
 
     @staticmethod
     def best(row: list[float], banned: set[int]) -> int:
@@ -138,11 +147,15 @@ class Loop:
 
 @dataclass
 class Answer:
-    """Tokens after the prompt, the forward passes they took, and the commands among candidates."""
+    """Tokens after the prompt, the forward passes they took, and the commands among candidates.
+
+    `logprobs` are those of each token in the pass that wrote it.
+    """
 
     tokens: list[int]
     forwards: int = 0
     commands: int = 0
+    logprobs: list[float] = field(default_factory=list)
 
 
 def decode(
@@ -170,5 +183,7 @@ def decode(
         answer.forwards += loop.run(model_of_block)
         answer.commands += sum(token in (delete, split) for state in loop.seen for token in state)
         tokens[start : start + BLOCK] = loop.tokens
+        answer.logprobs += loop.logprobs[loop.prompt :]
+    answer.logprobs = answer.logprobs[:length]
     answer.tokens = tokens[len(prompt) : len(prompt) + length]
     return answer

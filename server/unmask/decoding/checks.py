@@ -40,7 +40,7 @@ def check_edits(sampling: SamplingParams, policy: PolicyName) -> None:
             f"{sampling.temperature}; {WAY_OUT}",
             field="temperature",
         )
-    for name in ("sub_block_length", "eos_last", "logprobs", "logit_bias", "allowed_token_ids"):
+    for name in ("sub_block_length", "eos_last", "logit_bias", "allowed_token_ids"):
         value = getattr(sampling, name)
         if value is not None and value is not False and value != ():
             raise InvalidRequest(

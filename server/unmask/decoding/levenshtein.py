@@ -32,9 +32,14 @@ class EditRules:
     max_post_steps: int = 16  # after the last of the first masks
     max_steps: int = 1000
 
+    @property
+    def command_ids(self) -> tuple[int, int]:
+        """DELETE and SPLIT."""
+        return self.delete_token_id, self.split_token_id
+
     def is_command(self, token_ids: IntArray) -> BoolArray:
         """True where a token is DELETE or SPLIT."""
-        return np.isin(token_ids, (self.delete_token_id, self.split_token_id))
+        return np.isin(token_ids, self.command_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +56,23 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
+class Edits:
+    """Changes of a step: positions that it filled or replaced, and moves by its commands.
+
+    A mask that a command made has the number of some position, and is not fresh.
+    """
+
+    num_written: int  # commands too
+    moved_from: IntArray  # [L], place of each position before the commands
+    is_fresh: BoolArray  # [L], True for tokens of this step
+
+
+@dataclass(frozen=True, slots=True)
 class EditedBlock:
     """Open block between two steps. The first `num_given` positions are the prompt's, never edited.
 
     `is_original` is True for positions that were masked when the block was opened, wherever they
-    have moved since. `seen` has the tokens of every step before its commands were carried out, and
-    `num_written` counts those of the last one that it filled or replaced.
+    have moved since. `seen` has the tokens of every step before its commands were carried out.
     """
 
     token_ids: IntArray  # [L]
@@ -66,8 +82,8 @@ class EditedBlock:
     is_final: bool = False
     step: int = 0
     post_steps: int = 0  # since the last of the first masks
-    num_written: int = 0
     seen: frozenset[bytes] = field(default_factory=frozenset)
+    edits: Edits | None = None  # of the last step
 
     @classmethod
     def opened(cls, token_ids: IntArray, num_given: int, rules: EditRules) -> "EditedBlock":
@@ -104,18 +120,22 @@ def edit_block(block: EditedBlock, candidates: Candidates, rules: EditRules) -> 
     written = np.where(filled | replaced, best, old)
     if not is_last:
         written = _new_state(block, written, candidates)
-    token_ids, is_original = _carried_out(block, written, is_given, rules)
+    token_ids, moved_from, is_new = _carried_out(old, written, is_given, rules)
     is_unchanged = not is_masked.any() and np.array_equal(token_ids, old)
     return EditedBlock(
         token_ids,
-        is_original,
+        (block.is_original & ~is_given)[moved_from] & ~is_new,
         block.num_given,
         block.num_masks,
         is_final=is_last or is_unchanged,
         step=block.step + 1,
         post_steps=post_steps,
-        num_written=int(np.count_nonzero(written != old)),
         seen=block.seen | {written.tobytes()},
+        edits=Edits(
+            int(np.count_nonzero(written != old)),
+            moved_from,
+            (written != old)[moved_from] & (token_ids == written[moved_from]) & ~is_new,
+        ),
     )
 
 
@@ -160,20 +180,20 @@ def _new_state(block: EditedBlock, written: IntArray, candidates: Candidates) ->
 
 
 def _carried_out(
-    block: EditedBlock, written: IntArray, is_given: BoolArray, rules: EditRules
-) -> tuple[IntArray, BoolArray]:
-    """Tokens [L] without commands, and `is_original` of each."""
-    is_original = block.is_original & ~is_given
+    old: IntArray, written: IntArray, is_given: BoolArray, rules: EditRules
+) -> tuple[IntArray, IntArray, BoolArray]:
+    """Tokens [L] without commands, the place of each before, and True for masks of commands."""
+    length = len(written)
     is_delete = (written == rules.delete_token_id) & ~is_given
     is_split = (written == rules.split_token_id) & ~is_given
+    moved_from, is_new = np.arange(length), np.zeros(length, np.bool_)
     if not (is_delete.any() or is_split.any()):
-        return written, is_original
-    length = len(written)
-    source = np.arange(length).repeat(np.where(is_delete, 0, np.where(is_split, 2, 1)))[:length]
-    is_inserted = is_split[source] & np.append(True, source[1:] != source[:-1])[: len(source)]
-    token_ids = np.full(length, rules.mask_token_id, np.int64)
-    token_ids[: len(source)] = np.where(is_split, block.token_ids, written)[source]
-    token_ids[: len(source)][is_inserted] = rules.mask_token_id
-    moved = np.zeros(length, np.bool_)
-    moved[: len(source)] = is_original[source] & ~is_inserted
-    return token_ids, moved
+        return written, moved_from, is_new
+    source = moved_from.repeat(np.where(is_delete, 0, np.where(is_split, 2, 1)))[:length]
+    count = len(source)
+    moved_from[:count] = source
+    is_new[:count] = is_split[source] & np.append(True, source[1:] != source[:-1])[:count]
+    is_new[count:] = True
+    token_ids = np.where(is_split, old, written)[moved_from]
+    token_ids[is_new] = rules.mask_token_id
+    return token_ids, moved_from, is_new

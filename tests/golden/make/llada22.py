@@ -14,7 +14,6 @@ import importlib
 import json
 import random
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +150,8 @@ def main() -> None:
         given = settings | {"policy": "levenshtein", "gen_length": length, "block_length": BLOCK}
         case = {"name": name, "prompt": prompt, "settings": given}
         found = decode(rows_of, prompt, length, (MASK_TOKEN_ID, *COMMAND_IDS), **settings)
-        cases.append(case | asdict(found))
+        counts = {"forwards": found.forwards, "commands": found.commands}
+        cases.append(case | {"tokens": found.tokens} | counts)
         sys.stdout.write(f"{name}: {found.forwards} forwards, {found.commands} commands\n")
     ids = draw.choices(range(500), k=2 * BLOCK)
     for i in range(40, 2 * BLOCK, 2):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from unmask.decoding.levenshtein import EditedBlock
-from unmask.engine.apply.block_edits import edit_open_block
+from unmask.engine.apply.block_edits import edit_open_block, edited_logprobs
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.schedule.batch import StepBatch, StepResult
 from unmask.engine.schedule.layout import final_ends
@@ -196,7 +196,10 @@ def _edit(session: Session, result: StepResult, rows: slice) -> int:
     assert rules is not None, "the request edits"
     block = edit_open_block(sequence, rules, session.edited, result, rows)
     session.edited = None if block.is_final else block
-    return block.num_written
+    if sequence.decoding.logprobs is not None:
+        session.logprobs = edited_logprobs(sequence, rules, block, session.logprobs, result, rows)
+    assert block.edits is not None, "a step led to the block"
+    return block.edits.num_written
 
 
 def _note_draft(sequence: Sequence, batch: StepBatch, result: StepResult, rows: slice) -> None:

@@ -1,5 +1,7 @@
 """Applies results to blocks whose tokens are deleted and inserted too (LLaDA2.2)."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from unmask.decoding.levenshtein import (
@@ -11,6 +13,7 @@ from unmask.decoding.levenshtein import (
 )
 from unmask.engine.schedule.batch import StepResult
 from unmask.engine.schedule.sequence import Sequence
+from unmask.types import TokenLogprob
 
 
 def edit_open_block(
@@ -36,6 +39,44 @@ def edit_open_block(
         sequence.guess[opened] = candidates.without_commands(rules)
         sequence.confidence[opened] = candidates.confidence
     return block
+
+
+def edited_logprobs(
+    sequence: Sequence,
+    rules: EditRules,
+    block: EditedBlock,
+    known: Mapping[int, TokenLogprob],
+    result: StepResult,
+    rows: slice,
+) -> dict[int, TokenLogprob]:
+    """Log-probabilities of an open block after a step, by position; `known` are those before it.
+
+    They are those of the step that wrote a token, and move with it. Commands are no alternatives.
+    """
+    assert block.edits is not None, "a step led to the block"
+    start, first_row = sequence.block_start, rows.start - block.num_given
+    moved_from, is_fresh = block.edits.moved_from.tolist(), block.edits.is_fresh.tolist()
+    entries: dict[int, TokenLogprob] = {}
+    for i, token_id in enumerate(block.token_ids.tolist()):
+        if i < block.num_given or token_id == rules.mask_token_id:
+            continue
+        if is_fresh[i]:
+            count = sequence.decoding.logprobs or 0
+            row = first_row + moved_from[i]
+            entries[start + i] = _logprob(result, row, token_id, count, rules)
+        else:
+            entries[start + i] = known[start + moved_from[i]]
+    return entries
+
+
+def _logprob(
+    result: StepResult, row: int, token_id: int, count: int, rules: EditRules
+) -> TokenLogprob:
+    assert result.top_ids is not None, "a step lists the likeliest tokens of what it edits"
+    assert result.top_logprobs is not None, "with their log-probabilities"
+    pairs = zip(result.top_ids[row].tolist(), result.top_logprobs[row].tolist(), strict=True)
+    top = tuple(pair for pair in pairs if pair[0] not in rules.command_ids)
+    return TokenLogprob(token_id, dict(top)[token_id], top[:count])
 
 
 def _candidates(result: StepResult, rows: slice, num_given: int, length: int) -> Candidates:

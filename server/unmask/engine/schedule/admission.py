@@ -5,12 +5,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 from unmask.decoding.checks import check_whole_blocks
-from unmask.decoding.levenshtein import NUM_CANDIDATES
 from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.quotas import part_quotas, timed_quotas
-from unmask.engine.schedule.token_rules import constraint_of, edit_rules
+from unmask.engine.schedule.token_rules import constraint_of, edit_rules, num_top
 from unmask.errors import InvalidRequest, context_exceeded
 from unmask.types import (
     AUTO,
@@ -133,7 +132,7 @@ def _resolve(
         seed=_seed(params.seed, sampling.temperature or 0.0),
         top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
         logprobs=params.logprobs,
-        num_top=NUM_CANDIDATES if rules else params.logprobs or 0,
+        num_top=num_top(params, rules),
         cache=cache,
         cfg_scale=params.cfg_scale or 0.0,
         editing_threshold=editing_threshold,

@@ -1,7 +1,7 @@
 """Tokens that a request can generate, and the rules by which its blocks are edited."""
 
 from unmask.decoding.checks import check_edits
-from unmask.decoding.levenshtein import STEPS, EditRules
+from unmask.decoding.levenshtein import NUM_CANDIDATES, STEPS, EditRules
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, PolicyName, SamplingParams
 from unmask_kernels.scoring.request_constraint import Constraint, pack_constraint
@@ -32,6 +32,12 @@ def edit_rules(
         steps=sampling.steps or STEPS,
         max_post_steps=model.max_post_steps,
     )
+
+
+def num_top(params: SamplingParams, rules: EditRules | None) -> int:
+    """Likeliest tokens that a request needs of each position."""
+    asked = params.logprobs or 0
+    return asked if rules is None else max(NUM_CANDIDATES, asked + len(rules.command_ids))
 
 
 def constraint_of(
