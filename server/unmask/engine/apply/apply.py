@@ -155,7 +155,9 @@ def _commit(
     takes = masked[offsets]  # where steps overlap, the last one may have resolved it
     if batch.decoding.edits is not None:
         takes |= batch.decoding.edits[owner]
-        takes &= ~batch.decoding.has_edit_rules[owner]  # which take more than tokens
+    by_rules = batch.decoding.by_rules
+    if by_rules is not None:  # tokens move too
+        takes &= ~by_rules[owner]
     if batch.decoding.drafts is not None:  # a draft tells which tokens are right
         verifying = [i for i in live.tolist() if batch.denoised[i].verifies]
         takes &= ~np.isin(owner, verifying)
@@ -170,7 +172,7 @@ def _commit(
         if sequence.keeps_block_keys:
             sequence.note_masked()
         session = sessions[sequence.request.request_id]
-        if sequence.decoding.edit_rules is not None:
+        if by_rules is not None and by_rules[i]:
             num_edited += _edit(session, result, slice(*batch.scored_starts[i : i + 2]))
             continue
         taken = rows[slice(*np.searchsorted(owner, (i, i + 1)))]

@@ -25,6 +25,7 @@ class DecodingArrays:
     steps: IntArray  # [B], number of the denoising step of the block, which random numbers have
     drafts: BoolArray | None  # [B], True in self-speculation; None where nothing is drafted
     edits: BoolArray | None  # [B], True where tokens may be replaced; None where none may
+    by_rules: BoolArray | None  # [B], True where tokens are deleted and inserted too; None as well
     constraints: list[Constraint | None] | None  # None where no request has one
 
     def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
@@ -35,11 +36,6 @@ class DecodingArrays:
     def draws(self) -> BoolArray:
         """True where tokens are drawn at random, [B]."""
         return np.asarray(self.columns["temperature"] > 0)
-
-    @property
-    def has_edit_rules(self) -> BoolArray:
-        """True where tokens are deleted and inserted too, [B]."""
-        return np.asarray(self.columns["has_edit_rules"])
 
     @property
     def num_top(self) -> int:
@@ -203,12 +199,14 @@ def _decoding_arrays(
     drafts = columns["drafts"] if columns["drafts"].any() else None
     if drafts is not None:  # a token is drawn alike whether it was drafted before
         steps = np.where(drafts, 0, steps)
-    edits = ~np.isnan(columns["editing_threshold"])
+    edits, by_rules = ~np.isnan(columns["editing_threshold"]), columns["has_edit_rules"]
+    has_edits = bool(edits.any())
     return DecodingArrays(
         columns,
         quota,
         steps,
         drafts,
-        edits if edits.any() else None,
+        edits if has_edits else None,
+        by_rules if has_edits and by_rules.any() else None,
         constraints,
     )
