@@ -18,7 +18,7 @@ from unmask_kernels.policies.table import ALIASES, BY_NAME, POLICIES, PolicyName
 POLICY_NAMES: tuple[PolicyName, ...] = tuple(policy.name for policy in POLICIES)
 CacheName = Literal["none", "prefix", "dual", "block"]
 CACHE_NAMES: tuple[CacheName, ...] = get_args(CacheName)
-ModeName = Literal["diffusion", "ar", "self_speculation"]
+ModeName = Literal["diffusion", "ar", "self_speculation", "auto"]
 BlockLength = int | Literal["auto"]
 AUTO: Literal["auto"] = "auto"
 
@@ -165,7 +165,7 @@ class SamplingParams:
         "Likeliest tokens to list at each position.", low=0, high=MAX_LOGPROBS, has_flag=False
     )
     mode: ModeName | None = parameter(
-        "How a model that is also causal writes: in blocks, by token, or by verified drafts.",
+        "How a model that is causal too writes: blocks, tokens, verified drafts, or by load.",
         neutral="diffusion",
         is_setting=True,
     )

@@ -91,7 +91,8 @@ class Usage:
 
     `completion_tokens` counts the tokens of every `Delta`, the end-of-sequence token included.
     `forward_passes` adds prompt-only passes to `denoising_steps`, and `query_tokens` are those that
-    went through the model in them. `block_length` is the one asked for, or that of the load.
+    went through the model in them. `block_length` is the one asked for, or that of the load, and so
+    is the `mode` of a model that has several.
     """
 
     prompt_tokens: int
@@ -101,6 +102,7 @@ class Usage:
     forward_passes: int
     query_tokens: int
     block_length: int
+    mode: ModeName | None = None
 
 
 @dataclass(frozen=True, slots=True)

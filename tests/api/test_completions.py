@@ -144,6 +144,22 @@ def test_the_stop_string_that_matched_is_the_stop_reason(call, engine):
     assert (choice["finish_reason"], choice["stop_reason"]) == ("stop", "end")
 
 
+@pytest.mark.parametrize(
+    ("modes", "told"), [(("ar", "ar"), "ar"), (("ar", "self_speculation"), "auto")]
+)
+def test_usage_tells_the_mode_of_a_model_with_several(call, engine, modes, told):
+    left = list(modes)
+
+    def written(request):
+        finish = Finish(FinishReason.STOP, Usage(2, 0, 1, 1, 1, 32, 32, left.pop(0)))
+        return [Delta(request.request_id, (40,), "H", finish=finish)]
+
+    engine.script = written
+    assert complete(call, n=2)["usage"]["mode"] == told
+    engine.script = answer
+    assert "mode" not in complete(call)["usage"]
+
+
 def test_a_suffix_belongs_to_every_prompt_and_is_counted(call, engine, monkeypatch):
     monkeypatch.setattr(engine, "model", replace(MODEL, attention="full"))
     complete(call, prompt=["hi", "you"], suffix=" end", n=2)

@@ -34,10 +34,10 @@ FULL = replace(MODEL, attention="full", schedule="timed")
 def test_auto_has_every_default_filled_in_for_each_length() -> None:
     params = {"max_tokens": 20, "steps": 8}
     usual = resolved(block_length="auto", **params)
-    assert [d.block_len for d in (usual, *usual.shorter)] == [32, 16, 8, 4]
-    for decoding in (usual, *usual.shorter):
+    assert [d.block_len for d in (usual, *usual.others)] == [32, 16, 8, 4]
+    for decoding in (usual, *usual.others):
         named = resolved(block_length=decoding.block_len, **params)
-        assert replace(decoding, shorter=()) == named
+        assert replace(decoding, others=()) == named
 
 
 @pytest.mark.parametrize("attention", ["full", "canvas"])
@@ -51,7 +51,7 @@ def test_auto_is_refused_where_blocks_do_not_only_see_those_before(attention: st
 def test_a_server_s_auto_leaves_lengths_that_requests_name_alone() -> None:
     adapts = replace(MODEL, adapts_blocks=True)
     request = Request("r", (1, 2), SamplingParams(max_tokens=10))
-    assert resolve(request, adapts, LIMITS).shorter
+    assert resolve(request, adapts, LIMITS).others
     named = replace(request, sampling=replace(request.sampling, block_length=8))
     assert resolve(named, adapts, LIMITS) == resolve(named, MODEL, LIMITS)
 

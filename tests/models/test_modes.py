@@ -119,6 +119,29 @@ def test_modes_share_steps_pages_and_keys(loaded: LoadedModel, temperature: floa
             assert {name: answer.token_ids for name, answer in answers.items()} == alone
 
 
+def test_a_load_chooses_the_mode_and_changes_no_token(loaded: LoadedModel) -> None:
+    requests = [asking(i, "auto", temperature=(0.0, 0.7)[i % 2], block_length=8) for i in range(12)]
+    answers = run_all(make_engine(loaded, saturation_rows=16), requests)
+    modes = {}
+    for i, request in enumerate(requests):
+        answer, ar = answers[request.request_id], asking(i, "ar", temperature=(0.0, 0.7)[i % 2])
+        assert answer.token_ids == run_alone(loaded, ar).token_ids
+        assert answer.finish is not None
+        modes[i] = answer.finish.usage.mode
+        assert answer.finish.usage.block_length == (1 if modes[i] == "ar" else 8)
+    # All twelve are there as the first is admitted, and few are left as the last is.
+    assert modes[0] == "ar"
+    alone = run_alone(loaded, requests[0]).finish
+    assert alone is not None
+    assert alone.usage.mode == "self_speculation"
+
+
+def test_a_model_with_one_mode_does_not_tell_it(tiny: LoadedModel) -> None:
+    finish = run_alone(tiny, Request("a", (1, 2), SamplingParams(max_tokens=4))).finish
+    assert finish is not None
+    assert finish.usage.mode is None
+
+
 def test_modes_are_refused_where_a_model_has_none(tiny: LoadedModel) -> None:
     engine = make_engine(tiny)
     with pytest.raises(InvalidRequest, match="mode ar is for models that are causal too") as error:

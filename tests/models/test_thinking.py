@@ -113,6 +113,15 @@ def test_a_draft_is_cut_where_the_end_is_written_token_by_token(
         assert answers[one.request_id] == answers[other.request_id]
 
 
+def test_blocks_that_a_load_cuts_have_the_end_too(load: Load) -> None:
+    loaded = load("sdar")
+    requests = [asking(i, (0, 3, 20)[i % 3], block_length="auto") for i in range(6)]
+    answers = run_all(make_engine(loaded, saturation_rows=16), requests)
+    for request in requests:
+        found = answers[request.request_id].token_ids.index(end_of(loaded))
+        assert found == request.sampling.max_thinking_tokens
+
+
 @pytest.mark.parametrize("folder", ["sdar", "nemotron"])
 @pytest.mark.parametrize("budget", [7, 8, 15])
 def test_later_blocks_see_the_end(load: Load, folder: str, budget: int) -> None:

@@ -57,7 +57,7 @@ class UsageTally:
         firsts = usages[:: self._job.n]
         num_prompt = sum(usage.prompt_tokens for usage in firsts)
         num_completion = sum(usage.completion_tokens for usage in usages)
-        return {
+        total: Usage = {
             "prompt_tokens": num_prompt,
             "completion_tokens": num_completion,
             "total_tokens": num_prompt + num_completion,
@@ -67,3 +67,7 @@ class UsageTally:
             "query_tokens": sum(usage.query_tokens for usage in usages),
             "block_length": min(usage.block_length for usage in usages),
         }
+        if usages[0].mode is not None:
+            modes = {usage.mode for usage in usages}
+            total["mode"] = usages[0].mode if len(modes) == 1 else "auto"
+        return total

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic does not take that of Python 3.11
 
-from unmask.types import EngineState, FinishReason
+from unmask.types import EngineState, FinishReason, ModeName
 
 exact = with_config(ConfigDict(extra="forbid"))  # additionalProperties: false
 TokenIds = Annotated[Sequence[int], Field(json_schema_extra={"default": []})]
@@ -47,13 +47,17 @@ class TokenCounts(TypedDict):
 
 @exact
 class Usage(TokenCounts):
-    """Cost of a request; the last four are not OpenAI's."""
+    """Cost of a request; the last five are not OpenAI's.
+
+    `mode` is there for models with several, `auto` if choices were written in different ones.
+    """
 
     prompt_tokens_details: PromptTokensDetails
     denoising_steps: int
     forward_passes: int
     query_tokens: int
     block_length: int
+    mode: NotRequired[ModeName]
 
 
 @exact

@@ -62,6 +62,7 @@ class Session:
             s.num_forwards,
             s.num_rows,
             s.decoding.block_len,
+            s.decoding.mode if s.has_causal_prefix else None,
         )
 
 

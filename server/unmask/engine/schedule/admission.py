@@ -8,6 +8,7 @@ from unmask.decoding.checks import check_whole_blocks
 from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
+from unmask.engine.schedule.modes import modes_of, window_rows
 from unmask.engine.schedule.quotas import part_quotas, timed_quotas
 from unmask.engine.schedule.token_rules import constraint_of, edit_rules, num_top
 from unmask.errors import InvalidRequest, context_exceeded
@@ -38,21 +39,27 @@ def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decodin
     if model.routing_block_length is not None:
         check_whole_blocks(asked, request.sampling.cache, model.routing_block_length)
     if asked != AUTO:
-        return _resolve(request, model, limits, asked)
+        modes = modes_of(request.sampling, model)
+        usual, *others = (_resolve(request, model, limits, asked, mode) for mode in modes)
+        return replace(usual, others=tuple(others)) if others else usual
     if model.attention != "block_causal":
         raise InvalidRequest(
             "block_length auto is for models whose blocks see only those before them",
             field="block_length",
         )
-    usual, *shorter = (
-        _resolve(request, model, limits, length)
+    usual, *others = (
+        _resolve(request, model, limits, length, "diffusion")
         for length in block_lengths(model.block_length or BLOCK_LENGTH)
     )
-    return replace(usual, shorter=tuple(shorter))
+    return replace(usual, others=tuple(others))
 
 
 def _resolve(
-    request: Request, model: ModelInfo, limits: EngineLimits, block_length: int | None
+    request: Request,
+    model: ModelInfo,
+    limits: EngineLimits,
+    block_length: int | None,
+    mode: ModeName,
 ) -> Decoding:
     params, default = request.sampling, model.default_sampling
     num_given = request.num_given
@@ -75,7 +82,6 @@ def _resolve(
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     usual_len = model.block_length or usual_len
     block_len = block_length or usual_len
-    mode = _mode(params, model)
     if mode == "ar":
         block_len = 1
     # Causal models can do nothing but verify their guesses.
@@ -95,7 +101,7 @@ def _resolve(
         _check_full(params)
         num_positions = after_prompt
         if drafts and model.attention == "causal":
-            num_rows = _window_rows(block_len)
+            num_rows = window_rows(block_len)
     elif is_full:
         _check_full(params)
         _check_step(num_positions, limits, params)
@@ -126,6 +132,7 @@ def _resolve(
         ),
         block_len=block_len,
         max_tokens=max_tokens,
+        mode=mode,
         drafts=drafts,
         drafts_by_policy=drafts_by_policy,
         stop_ids=frozenset((*eos, *params.stop_token_ids)),
@@ -142,21 +149,6 @@ def _resolve(
         sub_block_length=sub_block_length,
         eos_last=_eos_last(policy, params, model),
     )
-
-
-def _mode(params: SamplingParams, model: ModelInfo) -> ModeName:
-    """The mode asked for, or the server's; raises `InvalidRequest` if the model has no such."""
-    mode = params.mode or model.default_sampling.mode or "diffusion"
-    if mode == "diffusion":
-        return mode
-    if model.attention not in ("causal_prefix", "causal"):
-        raise InvalidRequest(
-            f"mode {mode} is for models that are causal too, as Nemotron-Labs-Diffusion and I-DLM",
-            field="mode",
-        )
-    if mode == "ar" and params.block_length not in (None, 1):
-        raise InvalidRequest("block_length has no meaning in mode ar", field="block_length")
-    return mode
 
 
 def _eos_last(policy: PolicyName, params: SamplingParams, model: ModelInfo) -> bool:
@@ -259,19 +251,6 @@ def _check_block_causal(params: SamplingParams) -> None:
         raise InvalidRequest(
             "cfg_scale is for models whose attention spans the whole sequence", field="cfg_scale"
         )
-
-
-def _window_rows(block_len: int) -> int:
-    """Query tokens of a pass that verifies guesses and makes new ones; raises `InvalidRequest`.
-
-    Its rows and the token after them have slots of their own among the device's open tokens.
-    """
-    if 2 * block_len > MAX_BLOCK_LENGTH:
-        raise InvalidRequest(
-            f"block_length of this model is at most {MAX_BLOCK_LENGTH // 2}, got {block_len}",
-            field="block_length",
-        )
-    return 2 * block_len - 1
 
 
 def _check_fits(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.decoding.levenshtein import EditRules
-from unmask.types import CacheName, PolicyName, SamplingParams
+from unmask.types import CacheName, ModeName, PolicyName, SamplingParams
 from unmask_kernels.policies.table import CODES
 from unmask_kernels.scoring.request_constraint import Constraint
 
@@ -22,8 +22,8 @@ class Decoding:
     `sampling` has the request's parameters, defaults and neutral values for the rest. Parameters
     that need more, such as the model's word, are fields here and count instead. `threshold` is the
     policy's own number, `quotas` are the fewest positions that each step of a block fills,
-    `shorter` is the same in shorter blocks, one of which a load may take. Numbers and flags are
-    columns of the engine's table, so a step finds them by their field's name.
+    `others` are the same in shorter blocks or another mode, one of which a load may take. Numbers
+    and flags are columns of the engine's table, so a step finds them by their field's name.
     """
 
     sampling: SamplingParams
@@ -37,6 +37,7 @@ class Decoding:
     top_k: int  # the size of the vocabulary for all tokens
     logprobs: int | None = None
     num_top: int = 0  # likeliest tokens that a result lists for each position
+    mode: ModeName = "diffusion"
     drafts: bool = False  # True in self-speculation: a block is a draft, and then verified
     drafts_by_policy: bool = False  # in as many passes as the policy takes, instead of one
     cache: CacheName = "none"
@@ -47,7 +48,7 @@ class Decoding:
     constraint: Constraint | None = None
     sub_block_length: int | None = None
     eos_last: bool = False
-    shorter: tuple["Decoding", ...] = ()
+    others: tuple["Decoding", ...] = ()
 
     @property
     def steps(self) -> int:

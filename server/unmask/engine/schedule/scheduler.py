@@ -9,6 +9,7 @@ from unmask.engine.schedule.active_rows import active_rows
 from unmask.engine.schedule.batch import StepBatch, build_batch
 from unmask.engine.schedule.block_lengths import index_under_load
 from unmask.engine.schedule.limits import EngineLimits
+from unmask.engine.schedule.modes import DRAFTING_LOAD
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.passes import next_pass
 from unmask.engine.schedule.prefix_cache import PrefixCache
@@ -342,8 +343,11 @@ class Scheduler:
         return self._pool.num_available - needed >= self._pool.num_pages // 4
 
     def _choose_block_length(self, sequence: Sequence) -> None:
-        """Fix the block length by the load, again and again until the sequence fits."""
-        index = index_under_load(self._block_rows / self._limits.saturation_rows)
+        """Fix block length or mode by the load, again and again until the sequence fits."""
+        load = self._block_rows / self._limits.saturation_rows
+        if sequence.choices[-1].mode == "ar":
+            load /= DRAFTING_LOAD
+        index = index_under_load(load)
         chosen = sequence.choices[min(index, len(sequence.choices) - 1)]
         if chosen is not sequence.decoding:
             sequence.decode_by(chosen)

@@ -1,5 +1,6 @@
 """One request while it is being decoded: its tokens, its open block and its pages."""
 
+import copy
 import time
 
 import numpy as np
@@ -29,7 +30,7 @@ class Sequence:
 
     def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
         self.request = request
-        self.choices = (decoding, *decoding.shorter)
+        self.choices = (decoding, *decoding.others)
         self.mask_token_id = info.mask_token_id or 0
         self.is_full = info.attention == "full"
         self.is_canvas = info.attention == "canvas"
@@ -50,12 +51,12 @@ class Sequence:
         self.speculates_for: Sequence | None = None  # of which this is a speculative state
         self.num_shared = 0  # pages of it that a speculative state reads
         self.keeps_scores = False  # of each result, to predict the next one
-        self.thinking = ThinkingBudget.of_request(request, info)
+        self._budget = ThinkingBudget.of_request(request, info)
         self.decode_by(decoding)
 
     def decode_by(self, decoding: Decoding) -> None:
         """Lay the tokens out in blocks; nothing may have been computed yet."""
-        self.decoding = decoding
+        self.decoding, self.thinking = decoding, copy.copy(self._budget)
         self.num_block_steps = decoding.steps
         self.num_branches = 2 if decoding.cfg_scale else 1  # the second one's prompt is masked
         # True if resolved positions of the open block are not computed again until it is full.
@@ -71,7 +72,7 @@ class Sequence:
             or decoding.editing_threshold is not None
             or decoding.sub_block_length is not None
         )
-        # True if one more pass may neither fill the block nor leave keys.
+        # True if one more pass may fill nothing and leave no keys.
         self._may_be_done = self.is_canvas or self.has_seed
         request, block_len = self.request, decoding.block_len
         # True if the device has slots for two blocks, and nothing but quotas tells how many
@@ -99,8 +100,7 @@ class Sequence:
         self.guess = self.tokens.copy()
         self.accepted = np.zeros(capacity, np.bool_)  # by the last step of a canvas of noise
         self._open_block(self.num_prompt - (self.num_prompt - self.origin) % block_len)
-        self.block_step = 0  # denoising steps of the open block that were applied
-        self.post_steps = 0
+        self.block_step = self.post_steps = 0  # denoising steps of the open block, applied ones
         self.is_verified = False  # whether a draft was verified, so that the block is over
         self.is_settled = False  # whether edits are over, so that the block is final
         # True once all of the open block was computed, if its keys are kept until it is full.
