@@ -89,6 +89,13 @@ EXPECTED = {
         },
         131072,
     ),
+    # All of it is config.json's, but for how to decode.
+    "nemotron-8b": Expected(
+        100,
+        {11},
+        {"policy": "threshold", "threshold": 0.9, "block_length": 32, "mode": "diffusion"},
+        262144,
+    ),
     # The temperature of generation_config.json is Qwen2.5's, and its authors decode greedily.
     "fast-dllm-v2-7b": Expected(
         151665,

@@ -11,6 +11,8 @@ Not confirmed, as no copy of the file was available:
   the tokenizer's `<|endoftext|>` does.
 - LLaDA2.2-mini: config.json is LLaDA2.0-mini's with the fields that ports of it name, and
   generation_config.json has the two ends that they name.
+- Nemotron-Labs-Diffusion-8B: config.json has the names of the published one and its sizes and token
+  ids; generation_config.json has the two ids that are known of it.
 - Fast-dLLM v2: config.json is Qwen2.5-7B-Instruct's with its own fields, as its authors describe
   it; generation_config.json is Qwen2.5's.
 - Chat templates are shortened to one question, vocabulary texts are made up, and all added tokens
@@ -25,6 +27,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from tests.support.checkpoints import draw_weights
 from tests.support.dream_files import join_files, write_tokenizer
@@ -51,6 +54,10 @@ LLADA_TEMPLATE = (
     "'<|end_header_id|>\n\n' + m['content'] | trim + '<|eot_id|>' %}"
     "{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}"
     "{% endfor %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}"
+)
+NEMOTRON_TEMPLATE = (
+    "<s>{% for m in messages %}<SPECIAL_10>{{ m.role }}\n{{ m.content }}<SPECIAL_11>\n{% endfor %}"
+    "{% if add_generation_prompt %}<SPECIAL_10>assistant\n{% endif %}"
 )
 LLADA2_TEMPLATE = (
     "<role>SYSTEM</role>detailed thinking off<|role_end|>"
@@ -202,6 +209,25 @@ def _gemma_files(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def _nemotron(config: Raw) -> Weights:
+    return renamed(_qwen(config), {"model.": "encoder.", "lm_head.": "diffusion_head."})
+
+
+def _nemotron_files(folder: Path) -> None:
+    named = {1: "<s>", 2: "</s>", 11: "<SPECIAL_11>", 12: "<think>", 13: "</think>"}
+    special = [named.get(i, f"<SPECIAL_{i}>") for i in range(1000)]
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    texts = [*special, *alphabet]
+    texts += [f"unused{i}" for i in range(len(texts), 131_072)]
+    tokenizer = Tokenizer(models.BPE({text: i for i, text in enumerate(texts)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(text, normalized=False) for text in special])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    fields = {"bos_token": "<s>", "eos_token": "<SPECIAL_11>", "chat_template": NEMOTRON_TEMPLATE}
+    (folder / "tokenizer_config.json").write_text(json.dumps(fields))
+
+
 QWEN_SIZES: Raw = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -214,6 +240,7 @@ CHECKPOINTS = {
     "sdar-8b": Checkpoint(
         QWEN_SIZES | {"head_dim": 8}, lambda raw: _qwen(raw, qk_norm=True), _sdar_files
     ),
+    "nemotron-8b": Checkpoint(QWEN_SIZES | {"head_dim": 8}, _nemotron, _nemotron_files),
     "fast-dllm-v2-7b": Checkpoint(
         QWEN_SIZES | {"layer_types": ["full_attention"] * 2},
         lambda raw: _qwen(raw, bias=True),
