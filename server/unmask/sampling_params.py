@@ -157,6 +157,12 @@ class SamplingParams:
     top_k: int | None = parameter(
         "Sample from this many of the likeliest tokens; 0 takes all.", low=0, neutral=0
     )
+    min_p: float | None = parameter(
+        "Sample from tokens of at least this share of the likeliest one's probability.",
+        low=0,
+        high=1,
+        neutral=0.0,
+    )
     seed: int | None = parameter("Seed of the random numbers.", low=0, high=MAX_SEED)
     stop: tuple[str, ...] = parameter("Text to stop before; may be repeated.", default=())
     stop_token_ids: tuple[int, ...] = parameter("Token ids to stop at.", default=(), has_flag=False)

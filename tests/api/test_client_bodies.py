@@ -188,7 +188,7 @@ def test_messages_may_have_ids(call):
         {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "none"},
         {"functions": [{"name": "f"}], "function_call": "none"},
         {"frequency_penalty": 0.0, "presence_penalty": -0.0, "repetition_penalty": 1},
-        {"repeat_penalty": 1.0, "typical_p": 1, "min_p": 0.0, "length_penalty": 1},
+        {"repeat_penalty": 1.0, "typical_p": 1, "length_penalty": 1},
         {"response_format": {"type": "text", "json_schema": None}, "tools": None},
         {"guided_json": None, "guided_choice": [], "guided_regex": "", "audio": {}},
         {"chat_template_kwargs": {}, "add_generation_prompt": True, "modalities": ["text"]},

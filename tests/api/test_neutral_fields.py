@@ -20,7 +20,6 @@ COMMON = {
     "reasoning_effort": None,
     "min_tokens": 0,
     "suffix": None,
-    "min_p": 0.0,
     "length_penalty": 1.0,
     "use_beam_search": False,
     "skip_special_tokens": True,

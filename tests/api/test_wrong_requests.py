@@ -93,7 +93,7 @@ EITHER = [
     ({"allowed_token_ids": [-1]}, "allowed_token_ids"),
     ({"response_format": {"type": "json_object"}}, "response_format"),
     ({"min_tokens": 3}, "min_tokens"),
-    ({"min_p": 0.1}, "min_p"),
+    ({"min_p": 1.1}, "min_p"),
     ({"use_beam_search": True}, "use_beam_search"),
     ({"skip_special_tokens": False}, "skip_special_tokens"),
     ({"service_tier": "flex"}, "service_tier"),

@@ -54,7 +54,8 @@ def sampled(device: torch.device, *, truncates: bool) -> Draws:
     if truncates:
         some = rows[1:]
         top_p = torch.full((ROWS - 1,), 0.8, device=device)
-        truncation = Truncation(some, torch.full_like(some, 4), top_p)
+        min_p = torch.full((ROWS - 1,), 1e-3, device=device)
+        truncation = Truncation(some, torch.full_like(some, 4), top_p, min_p)
     temperatures = torch.full((ROWS,), 1.5, device=device)
     return Draws(temperatures, rows * 7, rows + 1, rows % 3, rows, truncation)
 

@@ -118,7 +118,7 @@ def test_guided_rows_get_what_the_torch_path_gives_them(
     truncation = None
     if top_k is not None:
         which, one = torch.tensor([0, 1], device=device), torch.ones(2, device=device)
-        truncation = Truncation(which, torch.full_like(which, top_k), one)
+        truncation = Truncation(which, torch.full_like(which, top_k), one, 0 * one)
     drawn = torch.tensor([1, 4], device=device)
     sampled = replace(own.select(drawn), rows=drawn, truncation=truncation)
     rows = torch.tensor([0, 2, 4], device=device)

@@ -13,12 +13,15 @@ from unmask_kernels.philox import gumbel_at, gumbel_noise
 from unmask_kernels.scoring.gpu.truncation import draw_logits, rows_at_a_time
 from unmask_kernels.scoring.ops import score_rows
 from unmask_kernels.scoring.truncation import draw_likeliest, keep_likeliest
-from unmask_kernels.scoring.types import Draws, Truncation
+from unmask_kernels.scoring.types import FILTERS, Draws, Truncation
 
 MASK = 11
+# top-k, top-p, min-p
 CUTS = [
-    (1, 1.0), (5, 1.0), (10**6, 0.9), (50, 0.7), (3, 1e-30), (10**6, 1e-9),
-    (10**6, 1.0), (2, 0.999), (900, 0.5), (10**6, 0.99999), (17, 0.3), (64, 1.0),
+    (1, 1.0, 0.0), (5, 1.0, 0.0), (10**6, 0.9, 0.0), (50, 0.7, 0.0), (3, 1e-30, 0.0),
+    (10**6, 1e-9, 0.0), (10**6, 1.0, 0.0), (2, 0.999, 0.0), (900, 0.5, 0.0),
+    (10**6, 0.99999, 0.0), (17, 0.3, 0.0), (64, 1.0, 0.0), (10**6, 1.0, 0.1), (10**6, 1.0, 1.0),
+    (10**6, 0.8, 0.02), (7, 1.0, 1e-3), (20, 0.95, 0.3), (10**6, 1.0, 1e-30),
 ]  # fmt: skip
 
 
@@ -31,6 +34,7 @@ def make_logits(kind: str, num_rows: int, vocab_size: int) -> Tensor:
         logits = torch.zeros_like(logits)
     elif kind == "holes":
         logits[torch.rand(logits.shape, generator=generator) < 0.97] = -math.inf
+        logits[:, 5] = 0.5  # none has no token at all
     elif kind == "bfloat16":
         logits = logits.bfloat16()
     elif kind == "steep":
@@ -49,15 +53,18 @@ def parameters(vocab_size: int, device: torch.device) -> Draws:
         steps=(numbers % 4).to(device),
         truncation=Truncation(
             None,
-            torch.tensor([min(k, vocab_size) for k, _ in CUTS]).to(device),
-            torch.tensor([p for _, p in CUTS]).to(device),
+            torch.tensor([min(k, vocab_size) for k, _, _ in CUTS]).to(device),
+            torch.tensor([p for _, p, _ in CUTS]).to(device),
+            torch.tensor([p for _, _, p in CUTS]).to(device),
         ),
     )
 
 
-def naive_kept(row: Tensor, temperature: float, k: int, p: float) -> set[int]:
+def naive_kept(row: Tensor, temperature: float, k: int, p: float, min_p: float) -> set[int]:
     """One row in float64 by its definition, apart from sums at the very boundary."""
-    order = sorted(range(len(row)), key=lambda i: (-float(row[i]), i))[:k]
+    probs = (row.double() / temperature).softmax(-1)
+    likely = (probs >= min_p * probs.max()).nonzero()[:, 0].tolist()
+    order = sorted(likely, key=lambda i: (-float(row[i]), i))[:k]
     probs = (row[order].double() / temperature).softmax(-1).tolist()
     kept, mass = set(), 0.0
     for token, prob in zip(order, probs, strict=True):
@@ -74,8 +81,8 @@ def test_what_is_kept_is_what_the_definition_says(kind: str) -> None:
     draws = parameters(1500, torch.device("cpu"))
     kept = keep_likeliest(logits, draws)
     for i, row in enumerate(logits):
-        cut = int(draws.truncation.top_k[i]), float(draws.truncation.top_p[i])
-        expected = naive_kept(row, float(draws.temperature[i]), *cut)
+        k, *shares = (getattr(draws.truncation, name)[i].item() for name in FILTERS)
+        expected = naive_kept(row, float(draws.temperature[i]), k, *shares)
         assert set(kept[i].nonzero()[:, 0].tolist()) == expected, CUTS[i]
 
 
@@ -142,8 +149,8 @@ def sampled(truncates: bool, device: torch.device) -> Draws:
     truncation = None
     if truncates:
         which = torch.tensor([1, 3], device=device)
-        cuts = torch.tensor([4, 3000], device=device), torch.tensor([1.0, 0.6], device=device)
-        truncation = Truncation(which, *cuts)
+        shares = torch.tensor([[1.0, 0.6], [0.0, 0.01]], device=device)
+        truncation = Truncation(which, torch.tensor([4, 3000], device=device), *shares)
     temperature = torch.tensor([0.7, 1.0, 1.3, 1.0], device=device)
     return Draws(temperature, rows * 31, rows + 2, rows % 2, rows, truncation)
 

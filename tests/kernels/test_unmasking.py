@@ -39,7 +39,10 @@ def draw(
         positions=rows,
         steps=torch.zeros_like(rows),
         truncation=Truncation(
-            rows, torch.full_like(rows, top_k), torch.full_like(temperatures, top_p)
+            rows,
+            torch.full_like(rows, top_k),
+            torch.full_like(temperatures, top_p),
+            torch.zeros_like(temperatures),
         )
         if top_k < VOCAB or top_p < 1
         else None,

@@ -30,6 +30,8 @@ SAMPLERS = (
     {"temperature": 1.0, "top_p": 0.6},
     {"temperature": 1.5, "top_k": 5},
     {"temperature": 0.9, "top_k": 40, "top_p": 0.9},
+    {"temperature": 1.2, "min_p": 0.3},
+    {"temperature": 1.1, "min_p": 0.05, "top_k": 30, "top_p": 0.9},
 )
 CONSTRAINTS = (
     {},

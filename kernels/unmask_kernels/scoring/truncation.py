@@ -1,4 +1,4 @@
-"""Sampling with top-k, and top-p of the tokens that it leaves."""
+"""Sampling with min-p, top-k of the tokens that it leaves, and top-p of those."""
 
 import torch
 from torch import Tensor
@@ -37,8 +37,9 @@ def draw_likeliest(logits: Tensor, draws: Draws) -> Tensor:
 def keep_likeliest(logits: Tensor, draws: Draws) -> Tensor:
     """Entries of `logits` [R, V], float32, that may be drawn, as a boolean [R, V].
 
-    The k likeliest, and of those the fewest whose mass at this temperature reaches p of theirs;
-    never none. Of equal logits those of lower ids are kept.
+    Those of at least the share `min_p` of the likeliest one's probability at this temperature
+    (Nguyen et al., 2024); of them the k likeliest, and of those the fewest whose mass reaches
+    `top_p` of theirs; never none. Of equal logits those of lower ids are kept.
     """
     truncation = draws.truncation
     assert truncation is not None
@@ -47,6 +48,8 @@ def keep_likeliest(logits: Tensor, draws: Draws) -> Tensor:
     best = logits.max(-1, keepdim=True).values
     best = best.masked_fill(best == float("-inf"), 0.0)
     inverse = draws.inverse_temperature[:, None]
+    is_likely = (logits - best) * inverse >= truncation.min_p.log()[:, None]
+    logits = logits.masked_fill(~is_likely, float("-inf"))
 
     def masses(logits: Tensor) -> Tensor:
         return (((logits - best) * inverse).exp() * UNIT).long()
@@ -70,4 +73,4 @@ def keep_likeliest(logits: Tensor, draws: Draws) -> Tensor:
     cut = top.gather(1, count - 1)
     ties = (kept & (top == cut)).sum(-1, keepdim=True)
     equal = logits == cut
-    return (logits > cut) | (equal & (equal.cumsum(-1) <= ties))
+    return is_likely & ((logits > cut) | (equal & (equal.cumsum(-1) <= ties)))

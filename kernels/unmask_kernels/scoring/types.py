@@ -19,7 +19,7 @@ NEXT_TO_NOTHING = 1e-20  # a probability below any other
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
-    """Filters of tokens of C draws: top-k, then top-p of the rest.
+    """Filters of tokens of C draws: min-p, then top-k, then top-p of the rest, as in vLLM.
 
     A new filter is a field here with its value in `OFF`, read by `scoring/truncation.py` and
     `scoring/gpu/truncation.py`.
@@ -28,10 +28,12 @@ class Truncation:
     which: Tensor | None  # [C] int64, indices into the draws; None: every draw
     top_k: Tensor  # [C] int64; vocabulary size where off
     top_p: Tensor  # [C] float32; 1 where off
+    min_p: Tensor  # [C] float32, of the likeliest token's probability; 0 where off
 
 
 FILTERS = tuple(field.name for field in fields(Truncation) if field.name != "which")
-OFF: Mapping[str, float | None] = {"top_k": None, "top_p": 1.0}  # None: the vocabulary's size
+# None: the vocabulary's size.
+OFF: Mapping[str, float | None] = {"top_k": None, "top_p": 1.0, "min_p": 0.0}
 
 
 def truncates(columns: npt.NDArray[np.void], vocab_size: int) -> npt.NDArray[np.bool_]:

@@ -20,7 +20,12 @@ logger = logging.getLogger(__name__)
 
 FILE = "generation_config.json"
 # Read unless the file sets `do_sample` to false.
-SAMPLING: Mapping[str, type] = {"temperature": float, "top_p": float, "top_k": int}
+SAMPLING: Mapping[str, type] = {
+    "temperature": float,
+    "top_p": float,
+    "top_k": int,
+    "min_p": float,
+}
 DENOISING: Mapping[str, type] = {
     "policy": str,
     "threshold": float,
