@@ -166,6 +166,9 @@ class SamplingParams:
     seed: int | None = parameter("Seed of the random numbers.", low=0, high=MAX_SEED)
     stop: tuple[str, ...] = parameter("Text to stop before; may be repeated.", default=())
     stop_token_ids: tuple[int, ...] = parameter("Token ids to stop at.", default=(), has_flag=False)
+    include_stop_str_in_output: bool = parameter(
+        "Leave the stop string that matched in the text.", default=False
+    )
     ignore_eos: bool = parameter("Go on after an end-of-sequence token.", default=False)
     logprobs: int | None = parameter(
         "Likeliest tokens to list at each position.", low=0, high=MAX_LOGPROBS, has_flag=False

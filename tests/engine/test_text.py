@@ -1,12 +1,17 @@
 """Text is emitted once it is final; stop strings never show."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.engines import run_alone
 from tests.support.tiny import byte_tokenizer
 from unmask.engine.apply.text import TextAssembler
+from unmask.models.registry import LoadedModel
 from unmask.tokenizer import Tokenizer
+from unmask.types import Request, SamplingParams
 
 INNER = byte_tokenizer()
 TOKENIZER = Tokenizer(INNER)
@@ -42,11 +47,14 @@ def test_half_a_character_is_held_back() -> None:
     text=st.text(alphabet="abc\n", max_size=30),
     stops=st.lists(st.text(alphabet="abc\n", min_size=1, max_size=4), min_size=1, max_size=3),
     size=st.integers(1, 5),
+    keeps_stop=st.booleans(),
 )
 @settings(deadline=None, derandomize=True, max_examples=300)
-def test_text_ends_before_the_first_stop_string(text: str, stops: list[str], size: int) -> None:
-    token_ids = TOKENIZER.encode(text)
-    assembler, shown, stopped = TextAssembler(TOKENIZER, tuple(stops)), "", None
+def test_text_ends_before_the_first_stop_string_or_with_it(
+    text: str, stops: list[str], size: int, keeps_stop: bool
+) -> None:
+    token_ids, shown, stopped = TOKENIZER.encode(text), "", None
+    assembler = TextAssembler(TOKENIZER, tuple(stops), keeps_stop=keeps_stop)
     for start in range(0, max(1, len(token_ids)), size):
         chunk = token_ids[start : start + size]
         piece = assembler.push(chunk, last=start + size >= len(token_ids))
@@ -58,7 +66,8 @@ def test_text_ends_before_the_first_stop_string(text: str, stops: list[str], siz
     for end in range(len(text) + 1):
         found = [(text[:end].find(stop), stop) for stop in stops if stop in text[:end]]
         if found:
-            assert (shown, stopped) == (text[: min(found)[0]], min(found)[1])
+            at, stop = min(found)
+            assert (shown, stopped) == (text[: at + keeps_stop * len(stop)], stop)
             return
     assert (shown, stopped) == (text, None)
 
@@ -72,3 +81,16 @@ def test_the_start_of_a_stop_string_is_held_back(pieces: list[str], shown: str) 
         seen += out.text
         assert not seen.endswith("a") or i == len(pieces) - 1
     assert seen == shown
+
+
+def test_an_answer_keeps_its_stop_string_on_request(tiny: LoadedModel) -> None:
+    params = SamplingParams(max_tokens=24, ignore_eos=True)
+    whole = run_alone(tiny, Request("a", (1, 2, 3), params)).text
+    stop = whole[3:6]
+    before = whole[: whole.index(stop)]
+    for keeps, text in ((False, before), (True, before + stop)):
+        asked = replace(params, stop=(stop,), include_stop_str_in_output=keeps)
+        answer = run_alone(tiny, Request("a", (1, 2, 3), asked))
+        assert answer.text == text
+        assert answer.finish is not None
+        assert answer.finish.stop_reason == stop

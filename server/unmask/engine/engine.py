@@ -143,7 +143,11 @@ class Engine:
         assert request.request_id not in self._sessions, "request ids are unique"
         info = self.loaded.info
         sequence = Sequence(request, resolve(request, info, self.limits), info)
-        text = TextAssembler(self.loaded.tokenizer, request.sampling.stop)
+        text = TextAssembler(
+            self.loaded.tokenizer,
+            request.sampling.stop,
+            keeps_stop=request.sampling.include_stop_str_in_output,
+        )
         self.scheduler.add(sequence)
         self._sessions[request.request_id] = Session(sequence, text, self.loaded.tokenizer)
         self.metrics.admitted.inc()

@@ -16,9 +16,13 @@ class TextPiece(NamedTuple):
 class TextAssembler:
     """Decodes one answer and holds text back while it might be the start of a stop string."""
 
-    def __init__(self, tokenizer: Tokenizer, stops: tuple[str, ...]) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, stops: tuple[str, ...], *, keeps_stop: bool = False
+    ) -> None:
+        """With `keeps_stop`, the stop string that matched is the end of the text."""
         self._decoder = tokenizer.stream()
         self._stops = stops
+        self._keeps_stop = keeps_stop
         self._held = ""
 
     def push(self, token_ids: list[int], *, last: bool) -> TextPiece:
@@ -30,18 +34,20 @@ class TextAssembler:
         for i, token_id in enumerate(token_ids):
             self._held += self._decoder.push([token_id])
             if (match := self._first_stop()) is not None:
-                at, stop = match
-                return TextPiece(ready + self._held[:at], i + 1, stop)
+                return TextPiece(ready + self._up_to(*match), i + 1, match[1])
             keep = self._possible_stop()
             cut = len(self._held) - keep
             ready, self._held = ready + self._held[:cut], self._held[cut:]
         if last:
             self._held += self._decoder.flush()
             if (match := self._first_stop()) is not None:
-                at, stop = match
-                return TextPiece(ready + self._held[:at], len(token_ids), stop)
+                return TextPiece(ready + self._up_to(*match), len(token_ids), match[1])
             ready, self._held = ready + self._held, ""
         return TextPiece(ready, len(token_ids))
+
+    def _up_to(self, at: int, stop: str) -> str:
+        """Held text up to a stop string at `at`."""
+        return self._held[: at + len(stop)] if self._keeps_stop else self._held[:at]
 
     def _first_stop(self) -> tuple[int, str] | None:
         matches = [(at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0]
