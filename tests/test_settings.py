@@ -21,8 +21,9 @@ NAMES = {
     if section.name != "decoding" or entry.name == "preset"
 } | {f"decoding.{row.name}" for row in SETTINGS}
 DECODING = {
-    *("preset", "policy", "threshold", "factor", "entropy_bound", "steps", "block_length"),
-    *("temperature", "cache", "editing_threshold", "sub_block_length", "eos_last"),
+    *("preset", "policy", "threshold", "factor", "entropy_bound", "entropy_threshold", "steps"),
+    *("block_length", "distance_penalty", "temperature", "cache", "editing_threshold"),
+    *("sub_block_length", "eos_last"),
 }
 
 

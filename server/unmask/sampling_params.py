@@ -186,6 +186,13 @@ class SamplingParams:
     threshold: float | None = threshold_of("threshold")
     factor: float | None = threshold_of("factor")
     entropy_bound: float | None = threshold_of("entropy_bound")
+    entropy_threshold: float | None = threshold_of("entropy_threshold")
+    distance_penalty: float | None = parameter(
+        "Nats that each position after a window's first masked one adds to its entropy.",
+        low=0,
+        neutral=0.0,
+        is_setting=True,
+    )
     steps: int | None = parameter(
         "Denoising steps that a block may take.", low=1, high=MAX_STEPS, is_setting=True
     )

@@ -26,7 +26,7 @@ def rendered(call, engine, **fields):
 INTEGERS = [
     "max_tokens", "n", "best_of", "top_k", "seed", "steps", "block_length", "sub_block_length",
     "temperature", "top_p", "threshold", "factor", "entropy_bound", "cfg_scale",
-    "editing_threshold",
+    "editing_threshold", "entropy_threshold", "distance_penalty",
 ]  # fmt: skip
 CHAT_INTEGERS = [*INTEGERS, "max_completion_tokens", "top_logprobs"]
 
@@ -38,8 +38,9 @@ CHAT_INTEGERS = [*INTEGERS, "max_completion_tokens", "top_logprobs"]
     [(COMPLETIONS, f) for f in [*INTEGERS, "logprobs"]] + [(CHAT, f) for f in CHAT_INTEGERS],
 )
 def test_integers_without_end_are_refused_by_their_field(call, path, field, sign, digits):
-    if field in ("factor", "entropy_bound") and digits == 20 and not sign:
-        return  # floats without an upper bound
+    unbounded = "factor", "entropy_bound", "entropy_threshold", "distance_penalty"
+    if field in unbounded and digits == 20 and not sign:
+        return  # floats
     number = sign + "9" * digits
     start = '{"prompt": "hi"' if path == COMPLETIONS else f'{{"messages": {json.dumps(HI)}'
     logprobs = ', "logprobs": true' if field == "top_logprobs" else ""

@@ -206,6 +206,7 @@ def test_the_page_has_every_policy_and_the_bounds_of_its_numbers(page):
         "threshold": {"min": 0, "max": 1},
         "factor": {"min": 0},
         "entropy_bound": {"min": 0},
+        "entropy_threshold": {"min": 0},
     }
     numbers = re.findall(r'<input id="(\w+)" type="number"', page)
     assert set(numbers) - {"threshold"} <= set(table["bounds"])

@@ -33,6 +33,10 @@ TABLE = [
     ("entropy_bound", [0.0] * 3, [0.3, 0.1, 0.2], 1, 0.35, {0, 1, 2}),
     ("entropy_bound", [0.0] * 3, [3.0, 2.0, 2.5], 1, 0.1, {1}),
     ("entropy_bound", [0.0] * 3, [0.3, 0.1, 0.2], 1, 0.0, {1}),
+    ("entropy_threshold", [0.0] * 3, [0.3, 0.1, 0.2], 1, 0.25, {1, 2}),
+    ("entropy_threshold", [0.0] * 3, [0.25, 0.5, 0.5], 1, 0.25, {0}),
+    ("entropy_threshold", [0.0] * 3, [0.5, 0.5, 1.0], 1, 0.25, {0}),
+    ("entropy_threshold", [0.0] * 3, [0.5, 0.25, 1.0], 2, 0.0, {0, 1}),
     # Whatever is without uncertainty is not taken beyond the quota.
     ("entropy", [0.0] * 3, [0.3, 0.0, 0.0], 1, 0.0, {1}),
     ("entropy", [0.9, 0.1, 0.1], [0.3, 0.1, 0.2], 2, 0.0, {1, 2}),

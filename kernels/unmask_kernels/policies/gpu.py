@@ -12,6 +12,7 @@ from unmask_kernels.variant import Variant
 
 THRESHOLD, FACTOR = tl.constexpr(CODES["threshold"]), tl.constexpr(CODES["factor"])
 ENTROPY_BOUND = tl.constexpr(CODES["entropy_bound"])
+ENTROPY_THRESHOLD = tl.constexpr(CODES["entropy_threshold"])
 ENTROPY, MARGIN = tl.constexpr(CODES["entropy"]), tl.constexpr(CODES["margin"])
 SEQUENTIAL = tl.constexpr(CODES["sequential"])
 SIZES, COLUMNS, WARPS = (64, 256, 1024), 8, 8  # rows of a block
@@ -51,6 +52,7 @@ def _select(
     b_chosen = b_rank < quota
     if BY_ENTROPY:
         b_chosen = b_chosen | ((policy == ENTROPY_BOUND) & (b_before <= threshold))
+        b_chosen = b_chosen | ((policy == ENTROPY_THRESHOLD) & (-b_key < threshold))
     elif policy == THRESHOLD:
         b_chosen = b_chosen | (b_key >= threshold)
     elif policy == FACTOR:
@@ -72,7 +74,7 @@ def select_kernel(
     count = (tl.load(starts + i_block + 1) - first).to(tl.int32)
     policy = tl.load(policies + i_block)
     quota, threshold = tl.load(quotas + i_block), tl.load(thresholds + i_block)
-    by_entropy = (policy == ENTROPY_BOUND) | (policy == ENTROPY)
+    by_entropy = (policy == ENTROPY_BOUND) | (policy == ENTROPY) | (policy == ENTROPY_THRESHOLD)
     if WITH_ENTROPY:
         if by_entropy:
             _select(entropy, selected, first, count, policy, quota, threshold,

@@ -136,6 +136,13 @@ def entropy_bound(scores: Scores, quota: Tensor, threshold: Tensor) -> Tensor:
     return _unsort(order, (before <= threshold[order]) | (rank < quota[order]))
 
 
+@reference("entropy_threshold")
+def entropy_threshold(scores: Scores, quota: Tensor, threshold: Tensor) -> Tensor:
+    """Every position with less entropy than `threshold` [M], and never fewer than `quota`."""
+    assert scores.entropy is not None
+    return _highest(-scores.entropy, scores, quota) | (scores.entropy < threshold)
+
+
 def _single(values: Tensor | None) -> Tensor | None:
     return None if values is None else values.float()
 

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 PolicyName = Literal[
-    "low_confidence", "threshold", "factor", "entropy_bound", "entropy", "margin", "sequential"
+    "low_confidence",
+    "threshold",
+    "factor",
+    "entropy_bound",
+    "entropy",
+    "margin",
+    "sequential",
+    "entropy_threshold",
 ]
 Statistic = Literal["confidence", "entropy", "margin", "position"]
 
@@ -113,6 +120,17 @@ POLICIES: tuple[Policy, ...] = (
         ranks_by="position",
         meaning="The first positions, from left to right.",
         paper="SDAR (Cheng et al., 2025)",
+    ),
+    Policy(
+        name="entropy_threshold",
+        code=7,
+        ranks_by="entropy",
+        meaning="Every position whose entropy is low enough.",
+        paper="WeDLM (Liu et al., 2025)",
+        threshold=Threshold(
+            "Entropy in nats below which the policy 'entropy_threshold' fills a position.",
+            default=0.4,
+        ),
     ),
 )
 BY_NAME: Mapping[str, Policy] = {policy.name: policy for policy in POLICIES}
