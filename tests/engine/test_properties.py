@@ -33,6 +33,13 @@ PATTERNS = {
         "bfloat16",
         {"shift": True, "default_sampling": SamplingParams(sub_block_length=4)},
     ),
+    "window": (
+        "float32",
+        {
+            "attention": "causal_window",
+            "default_sampling": SamplingParams(block_length=16, distance_penalty=0.02),
+        },
+    ),
     "full": ("float32", FULL | {"shift": True, "schedule": "timed"}),
     "prefix cache": ("float32", FULL | {"default_sampling": SamplingParams(cache="prefix")}),
     "dual cache, shifted": (

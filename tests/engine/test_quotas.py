@@ -5,7 +5,7 @@ from itertools import accumulate
 import pytest
 import torch
 
-from unmask.engine.schedule.quotas import even_quotas, part_quotas, timed_quotas
+from unmask.engine.schedule.quotas import even_quotas, part_quotas, timed_quotas, window_quotas
 
 
 @pytest.mark.parametrize(("block_len", "steps"), [(32, 32), (32, 5), (7, 3), (1, 1)])
@@ -37,3 +37,12 @@ def test_each_part_of_a_block_is_filled_by_whole_steps(
     assert min(quotas) >= 1
     assert len(quotas) <= max(steps, len(lengths))
     assert {*accumulate(lengths)} <= {*accumulate(quotas)}
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 5, 16, 50])
+@pytest.mark.parametrize("window_len", [1, 4, 16, 17])
+def test_a_window_takes_the_same_share_in_every_step(window_len: int, steps: int) -> None:
+    quotas = window_quotas(window_len, steps)
+    assert len({*quotas}) == 1
+    assert len(quotas) <= steps
+    assert sum(quotas) >= window_len

@@ -16,6 +16,7 @@ from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.batch import StepBatch, StepResult, build_batch
 from unmask.engine.schedule.layout import Layout
 from unmask.engine.schedule.limits import EngineLimits
+from unmask.engine.schedule.modes import CAUSAL_MODES
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
@@ -39,6 +40,7 @@ MODELS = (
     replace(MODEL, attention="full"),
     replace(MODEL, attention="causal_prefix"),
     replace(MODEL, attention="causal"),
+    replace(MODEL, attention="causal_window"),
     replace(MODEL, can_edit=True, default_sampling=SamplingParams(block_length=8)),
 )
 MODES: tuple[ModeName, ...] = ("diffusion", "ar", "self_speculation")
@@ -138,17 +140,21 @@ def assert_laid_out(batch: StepBatch, model: ModelInfo) -> None:
     for i, span in enumerate(batch.spans):
         sequence, query = span.sequence, span.query
         rows = slice(*batch.query_starts[i : i + 2])
-        positions = np.arange(query.start, query.end)
+        in_text = positions = np.arange(query.start, query.end)
+        if model.attention == "causal_window":  # positions with a token first
+            positions = positions[np.argsort(sequence.masked[positions], kind="stable")]
         assert batch.positions[rows].tolist() == positions.tolist()
         assert batch.token_ids[rows].tolist() == sequence.tokens[positions].tolist()
         pages = sequence.pages[: -(-query.horizon // PAGE)]
         assert batch.pages[slice(*batch.page_starts[i : i + 2])].tolist() == pages
-        slots = [pages[p // PAGE] * PAGE + p % PAGE for p in positions.tolist()]
+        slots = [pages[p // PAGE] * PAGE + p % PAGE for p in in_text.tolist()]
         assert batch.slots[rows].tolist() == slots
         block_len = sequence.decoding.block_len
-        ends = (positions // block_len + 1) * block_len
+        ends = (in_text // block_len + 1) * block_len
         if model.attention == "full":
             ends = np.full_like(positions, query.horizon)
+        if model.attention == "causal_window":
+            ends = in_text + 1
         if model.attention in ("causal_prefix", "causal"):
             is_open = (positions >= sequence.block_start) & (not query.is_causal)
             ends = np.where(is_open, query.horizon, positions + 1)
@@ -167,7 +173,8 @@ def assert_laid_out(batch: StepBatch, model: ModelInfo) -> None:
         assert batch.table_rows[denoised] == sequence.table_row
         assert batch.scored_tokens[scored].tolist() == sequence.tokens[may_change].tolist()
         reads_before = model.shift or query.is_causal
-        own_rows = batch.query_starts[i] + np.array(may_change) - query.start
+        rows_by_position = np.append(np.argsort(positions), len(positions))
+        own_rows = batch.query_starts[i] + rows_by_position[np.array(may_change) - query.start]
         assert batch.hidden_rows[scored].tolist() == (own_rows - reads_before).tolist()
         if query.scored.stop <= query.end:
             is_known = batch.is_known[own_rows]
@@ -212,7 +219,8 @@ def test_every_answer_is_whole_whoever_shares_its_steps(
         for i, kind in enumerate(kinds)
     ]
     for i, request in enumerate(requests):
-        mode = MODES[i % 3] if model.attention in ("causal_prefix", "causal") else None
+        modes = "diffusion", *CAUSAL_MODES.get(model.attention, ())
+        mode = MODES[i % 3] if MODES[i % 3] in modes else None
         if mode == "ar":
             request = replace(request, sampling=replace(request.sampling, block_length=None))
         simulation.add(replace(request, sampling=replace(request.sampling, mode=mode)))

@@ -87,6 +87,7 @@ def test_pages_that_come_later_are_noted() -> None:
         (info(), ({"block_length": 4}, {"block_length": 16}, {"sub_block_length": 4})),
         (info(shift=True), ({}, {"block_length": 4})),
         (info(attention="causal_prefix"), ({}, {"block_length": 4}, {"block_length": 1})),
+        (info(attention="causal_window"), ({}, {"block_length": 4}, {"block_length": 1})),
         (info(attention="full"), ({}, {"cfg_scale": 1.5}, {"cache": "dual"})),
         (info(can_edit=True), ({"editing_threshold": 0.8}, {"policy": "margin"})),
     ],
@@ -135,6 +136,7 @@ def test_a_batch_has_the_rows_of_its_spans_one_after_another(
         (info(), ({}, {"block_length": 4}, {"block_length": 12}, {"sub_block_length": 4})),
         (info(shift=True), ({}, {"block_length": 4})),
         (info(attention="causal_prefix"), ({}, {"block_length": 4}, {"block_length": 1})),
+        (info(attention="causal_window"), ({}, {"block_length": 4}, {"block_length": 1})),
         (info(attention="full"), ({}, {"cfg_scale": 1.5}, {"cache": "dual"})),
         (info(can_edit=True), ({"editing_threshold": 0.8}, {"policy": "margin"})),
         (

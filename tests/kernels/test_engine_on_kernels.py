@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.tiny import write_checkpoint
+from tests.support.tiny import GOLDEN, write_checkpoint
 from unmask.config import Config, DecodingConfig, EngineConfig, ModelConfig
 from unmask.engine.engine import Engine
 from unmask.metrics import Metrics
@@ -50,6 +50,14 @@ def test_tokens_are_the_same_on_both(tmp_path: Path) -> None:
     on_torch = answers(folder, "torch")
     assert all(on_torch.values())
     assert answers(folder, "triton") == on_torch
+
+
+@pytest.mark.slow
+def test_windows_are_filled_alike_on_both() -> None:
+    folder, only = str(GOLDEN / "wedlm"), range(4)
+    on_torch = answers(folder, "torch", only)
+    assert all(on_torch.values())
+    assert answers(folder, "triton", only) == on_torch
 
 
 @pytest.mark.slow

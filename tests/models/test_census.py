@@ -44,11 +44,6 @@ def load(
 
 SAMPLED = {"do_sample": True, "temperature": 0.6, "top_k": 20, "top_p": 0.95}
 REFUSED = {
-    "WeDLM": (
-        "wedlm",
-        {"architectures": ["WeDLMForCausalLM"]},
-        "wedlm, whose decoding is not supported",
-    ),
     "MMaDA": ("llada", {"vocab_size": 134656, "embedding_size": 134656}, "vocabulary of 134656"),
     "GPTQ": ("sdar", {"quantization_config": {"quant_method": "gptq", "bits": 4}}, "gptq"),
     "AWQ": ("sdar", {"quantization_config": {"quant_method": "awq", "bits": 4}}, "awq"),
@@ -149,8 +144,13 @@ def test_a_tokenizer_of_vocabulary_and_merges_is_read(tmp_path: Path) -> None:
         ("sdar", {"architectures": ["DreamForCausalLM"]}, "block_causal"),
         ("sdar", {"architectures": None, "auto_map": None}, "block_causal"),
         ("llada", {"architectures": None, "auto_map": None}, "full"),
+        ("wedlm", {}, "causal_window"),
+        ("wedlm_bias", {"attention_bias": None, "architectures": None}, "causal_window"),
     ],
-    ids=["LLaDA-MoE-Base", "DreamReasoner", "nameless SDAR", "nameless LLaDA"],
+    ids=[
+        *("LLaDA-MoE-Base", "DreamReasoner", "nameless SDAR", "nameless LLaDA"),
+        *("WeDLM-8B", "nameless WeDLM-7B"),
+    ],
 )
 def test_a_name_that_is_another_or_missing_is_served(
     source: str, fields: dict[str, Any], attention: str, tmp_path: Path

@@ -10,13 +10,14 @@ from typing import Any
 from tests.support.draws import POLICIES, SAMPLERS
 from tests.support.tiny import EOS_ID, GOLDEN, save_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
+from unmask.engine.schedule.modes import CAUSAL_MODES
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import CACHES, Request, SamplingParams
 
 # Block lengths of the recorded forward passes.
 BLOCK_LENGTHS = {
     **{"sdar": 4, "sdar_moe": 4, "llada2": 32, "llada21": 32, "fast_dllm": 32},
-    **{"nemotron": 32, "idlm": 4},
+    **{"nemotron": 32, "idlm": 4, "wedlm": 16, "wedlm_bias": 16},
 }
 FOLDERS = (*BLOCK_LENGTHS, "llada", "llada_moe", "llada_moe_options", "dream")
 # Policies by the names of references that differ from ours.
@@ -25,6 +26,9 @@ POLICY_NAMES = {
     "topk_margin": "margin",
     "joint_threshold": "threshold",
 }
+# I-DLM's loop does not count the prompt's pass, of which the first token comes. WeDLM's engine
+# gives tokens out a pass after they are filled.
+UNCOUNTED = {"idlm": 1, "wedlm": -1}
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,10 @@ def cases_of(folder: str) -> list[Case]:
             case["name"],
             Request(case["name"], tuple(case["prompt"]), sampling_of(golden, case["settings"])),
             case["tokens"],
-            # I-DLM's loop does not count the prompt's pass, of which the first token comes.
-            case["forwards"] + (golden["family"] == "idlm"),
+            case["forwards"] + UNCOUNTED.get(golden["family"], 0),
         )
         for case in golden["cases"]
-        if _is_served(case["settings"])
+        if _is_served(case["settings"]) and case.get("loop") != "blocks"
     ]
 
 
@@ -67,11 +70,13 @@ def _is_served(settings: dict[str, Any]) -> bool:
 
 
 def sampling_of(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingParams:
-    block_length = settings.get("block_length", settings.get("stride"))
+    block_length = settings.get("block_length", settings.get("stride", settings.get("window")))
     steps = settings.get("steps")
     if golden["family"] == "llada" and steps is not None:  # counts those of all blocks together
         steps = steps * block_length // settings["gen_length"]
     policy, eos = settings.get("policy"), settings.get("eos_token_id")
+    if golden["family"] == "wedlm" and settings["entropy_threshold"] is None:
+        policy = "entropy"  # one position a pass
     return SamplingParams(
         max_tokens=settings["gen_length"],
         ignore_eos=settings.get("ignore_eos", True),
@@ -79,6 +84,8 @@ def sampling_of(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingPar
         mode=settings.get("mode"),
         policy=POLICY_NAMES.get(policy, policy),
         threshold=settings.get("threshold") or None,  # 0 drafts in one pass, as without any
+        entropy_threshold=settings.get("entropy_threshold"),
+        distance_penalty=settings.get("distance_penalty"),
         editing_threshold=settings.get("editing_threshold"),
         steps=settings.get("steps_per_block", steps),
         block_length=block_length,
@@ -118,8 +125,9 @@ def company(loaded: LoadedModel, num_requests: int, seed: int) -> list[Request]:
         elif edits.editing_threshold is not None:
             extra = {"editing_threshold": draw.choice([None, 0.2, 0.9])}
         block_length = draw.choice([1, 3, 8, 16, 32, 40])
-        if loaded.info.attention in ("causal_prefix", "causal"):
-            extra["mode"] = draw.choice([None, "diffusion", "ar", "self_speculation"])
+        if loaded.info.attention in CAUSAL_MODES:
+            modes = [None, "diffusion", *CAUSAL_MODES[loaded.info.attention]]
+            extra["mode"] = draw.choice(modes)
             block_length = None if extra["mode"] == "ar" else block_length
         sampling = SamplingParams(
             max_tokens=draw.randint(1, 60),

@@ -10,7 +10,7 @@ enum {
     WITHOUT_PROMPT, CAUSAL_END, NUM_BOUNDS,
 };
 
-enum { BLOCK_CAUSAL, FULL, CANVAS, CAUSAL_PREFIX, CAUSAL };
+enum { BLOCK_CAUSAL, FULL, CANVAS, CAUSAL_PREFIX, CAUSAL, CAUSAL_WINDOW };
 
 typedef struct {
     const int64_t *bounds;       // [S, NUM_BOUNDS]
@@ -81,6 +81,24 @@ static void cyclic_slots(
     }
 }
 
+// Puts positions [start, end) of a window in other rows, from `row` on: those with a token first,
+// then masked ones. Returns the row of the first masked one. A window waits for its result, so
+// every token is known.
+static int64_t put_filled_first(
+    const Rows *rows, int64_t row, const int64_t *tokens, const uint8_t *masked, int64_t start,
+    int64_t end, int64_t cycle, int64_t first_slot) {
+    int64_t next[2] = {row, row};  // of positions with a token, and of masked ones
+    for (int64_t position = start; position < end; position++) next[1] += !masked[position];
+    const int64_t first_masked = next[1];
+    for (int64_t position = start; position < end; position++) {
+        const int64_t to = next[masked[position] != 0]++;
+        rows->positions[to] = position;
+        rows->token_ids[to] = tokens[position];
+        rows->token_slots[to] = first_slot + position % cycle;
+    }
+    return first_masked;
+}
+
 // Writes all rows; returns the number of scored positions M.
 int64_t lay_out(const Step *step, const Rows *rows) {
     const int64_t page_size = step->page_size, num_slots = step->num_slots;
@@ -105,7 +123,9 @@ int64_t lay_out(const Step *step, const Rows *rows) {
             block_horizons(rows->horizons + row, start, end, block_len, horizon);
         } else {
             fill(rows->horizons + row, end - start, horizon);
-            if (step->attention != FULL)
+            if (step->attention == CAUSAL_WINDOW)
+                causal_horizons(rows->horizons + row, start, end);
+            else if (step->attention != FULL)
                 causal_horizons(rows->horizons + row, start, smaller(b[CAUSAL_END], end));
         }
         // The next block, which begins as masks, is known.
@@ -123,6 +143,7 @@ int64_t lay_out(const Step *step, const Rows *rows) {
             b[ROW] * num_slots);
         for (int64_t position = opened; position < smaller(known_from, b[OPEN_END]); position++)
             rows->is_known[first + position] = 0;
+        const int64_t first_scored = num_scored;
         if (b[SCORED_END] > b[SCORED_START] && !b[WITHOUT_PROMPT]) {
             for (int64_t position = b[SCORED_START]; position < b[SCORED_END]; position++) {
                 // Written in any case: a branch would be wrong half of the time.
@@ -138,6 +159,12 @@ int64_t lay_out(const Step *step, const Rows *rows) {
                 num_scored += masked[position] || position >= step->edits_from[i];
             }
             rows->scored_starts[++num_denoised] = num_scored;
+        }
+        if (step->attention == CAUSAL_WINDOW) {
+            const int64_t first_masked = put_filled_first(
+                rows, first + opened, tokens, masked, opened, b[OPEN_END], cycle,
+                b[ROW] * num_slots);
+            count_from(rows->hidden_rows + first_scored, num_scored - first_scored, first_masked);
         }
         row += end - start;
         num_pages += count;

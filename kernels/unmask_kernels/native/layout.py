@@ -13,7 +13,8 @@ from unmask_kernels.native.compiler import cache_folder, compile_to, find_compil
 logger = logging.getLogger(__name__)
 
 FLAGS = "-std=gnu11", "-O3", "-fPIC", "-shared"
-ATTENTION = {"block_causal": 0, "full": 1, "canvas": 2, "causal_prefix": 3, "causal": 4}
+PATTERNS = "block_causal", "full", "canvas", "causal_prefix", "causal", "causal_window"
+ATTENTION = {name: number for number, name in enumerate(PATTERNS)}
 
 _pointer, _size = ctypes.c_void_p, ctypes.c_int64
 

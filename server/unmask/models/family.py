@@ -10,7 +10,13 @@ from unmask.models.config_fields import ConfigFields
 from unmask.models.inputs import ForwardInputs
 from unmask.models.kv_cache import LayerShape
 from unmask.models.weights import Weights
-from unmask.types import AttentionPattern, CanvasSchedule, EditCommands, ScheduleName
+from unmask.types import (
+    AttentionPattern,
+    CanvasSchedule,
+    EditCommands,
+    PolicyName,
+    ScheduleName,
+)
 from unmask_kernels.linear.ops import Linear
 
 RawConfig = dict[str, Any]
@@ -44,6 +50,8 @@ class Traits:
     shift: bool = False  # logits of position i predict the token at i + 1
     mask_token_id: int | None = None
     block_length: int | None = None
+    policy: PolicyName | None = None
+    distance_penalty: float | None = None
     max_positions: int | None = None
     stated_positions: int | None = None  # overrides a base model's max_position_embeddings
     schedule: ScheduleName = "even"  # spreads positions over steps

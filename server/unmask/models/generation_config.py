@@ -31,6 +31,8 @@ DENOISING: Mapping[str, type] = {
     "threshold": float,
     "factor": float,
     "entropy_bound": float,
+    "entropy_threshold": float,
+    "distance_penalty": float,
     "steps": int,
     "editing_threshold": float,
     "block_length": int,
@@ -107,6 +109,8 @@ def _family_defaults(traits: Traits) -> dict[str, Any]:
         "editing_threshold": traits.editing_threshold,
         "sub_block_length": traits.sub_block_length,
         "block_length": traits.block_length,
+        "policy": traits.policy,
+        "distance_penalty": traits.distance_penalty,
     }
     return {name: value for name, value in defaults.items() if value is not None}
 

@@ -31,7 +31,7 @@ from unmask.models.hub import display_name, find_checkpoint
 from unmask.models.model_info import model_info
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer
-from unmask.types import MAX_BLOCK_LENGTH, AttentionPattern, ModelInfo
+from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 logger = logging.getLogger(__name__)
@@ -57,8 +57,6 @@ FAMILIES: tuple[Family, ...] = (
     wedlm.FAMILY,
     diffusion_gemma.FAMILY,
 )
-# Patterns that the engine does not decode yet.
-NOT_DECODED: frozenset[AttentionPattern] = frozenset(("causal_window",))
 
 # Common autoregressive classes of transformers, for a clearer error message.
 AUTOREGRESSIVE = re.compile(
@@ -114,10 +112,6 @@ def load_model(
     check_fields(checkpoint.config, family.fields)
     check_values(checkpoint.config)
     raw = checkpoint.config
-    if family.traits(raw).attention in NOT_DECODED:
-        raise InvalidCheckpoint(
-            f"{name} is of the family {family.name}, whose decoding is not supported yet"
-        )
     device = _device(config)
     dtype = _dtype(config, raw, device)
     tokenizer = Tokenizer.from_folder(checkpoint.folder)

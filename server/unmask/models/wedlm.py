@@ -9,6 +9,7 @@ from unmask.models.weights import Weights
 
 MASK_TOKEN_ID = 151665  # default of the published engine, for configurations without one
 WINDOW = 16
+DISTANCE_PENALTY = 0.02  # of the published engine, as is the policy
 
 FIELDS = QWEN_FIELDS.joined(ConfigFields(read=frozenset(("attention_bias", "qk_norm"))))
 
@@ -35,6 +36,8 @@ def traits(raw: RawConfig) -> Traits:
         "causal_window",
         mask_token_id=MASK_TOKEN_ID,
         block_length=WINDOW,
+        policy="entropy_threshold",
+        distance_penalty=DISTANCE_PENALTY,
         end_tokens=("<|im_end|>", "<|endoftext|>"),
         greedy=True,
     )
@@ -46,7 +49,7 @@ FAMILY = Family(
     traits,
     build,
     FIELDS,
-    verified="logits to 1e-4, of the published code on tiny checkpoints; decoding is not "
-    "supported yet",
+    verified="logits to 1e-4 and tokens exactly, of the published model and engine on tiny random "
+    "checkpoints",
     model_types=("wedlm",),
 )

@@ -171,7 +171,8 @@ def _commit(
     for i in live[~table.is_plain[batch.table_rows[live]]].tolist():
         sequence = batch.denoised[i].sequence
         if sequence.keeps_block_keys:
-            sequence.note_masked()
+            opened = slice(sequence.block_start, sequence.block_end)
+            sequence.was_masked = sequence.masked[opened].copy()
         session = sessions[sequence.request.request_id]
         if by_rules is not None and by_rules[i]:
             num_edited += _edit(session, result, slice(*batch.scored_starts[i : i + 2]))
@@ -299,11 +300,12 @@ def _finalize(session: Session, fresh: list[int], applied: Applied) -> None:
             logprobs = tuple(session.logprobs.pop(start + i) for i in range(len(fresh)))
         request_id = sequence.request.request_id
         applied.events.append(Delta(request_id, tuple(fresh), text, logprobs, finish))
-    is_over = finish is not None or sequence.num_final == sequence.block_end
+    is_over = finish is not None or sequence.num_final >= sequence.closes_at
     is_over |= sequence.is_verified
     if is_over:
         applied.block_steps.append(sequence.block_step)
-        applied.num_final_block_positions += params.block_len
+        closed_len = len(fresh) if sequence.has_window else params.block_len
+        applied.num_final_block_positions += closed_len
     if finish is None:
         options = sequence.request.refinements
         if options is not None and (refinement := _refinement(session, options)) is not None:
@@ -315,7 +317,9 @@ def _finalize(session: Session, fresh: list[int], applied: Applied) -> None:
 def _refinement(session: Session, options: RefinementOptions) -> Refinement | None:
     """The draft of the open block, if this step and this moment are due one."""
     sequence = session.sequence
-    if sequence.block_step % options.every:
+    # A window begins anew after most steps, so all of the answer's count.
+    step = sequence.num_steps if sequence.has_window else sequence.block_step
+    if step % options.every:
         return None
     now_s = time.monotonic()
     if options.max_fps is not None and now_s - session.last_refinement_s < 1 / options.max_fps:

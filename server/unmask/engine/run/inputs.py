@@ -104,6 +104,7 @@ class SamplingInputs:
     threshold: Tensor  # [B] float32, the policy's own number
     editing_threshold: Tensor  # [B] float32
     starts: Tensor  # [B + 1] int64, where the rows of each block begin; a graph has padding blocks
+    penalties: Tensor | None = None  # [M] float32, nats added to entropies; None for none
 
     @staticmethod
     def arrays(batch: StepBatch, *, all_draw: bool | None = None) -> dict[str, Array]:
@@ -118,7 +119,7 @@ class SamplingInputs:
         else:
             drawn = np.arange(len(spans) if all_draw else 0)
         owner = spans.take(drawn) if len(drawn) else drawn
-        return {
+        arrays: dict[str, Array] = {
             "hidden_rows": batch.hidden_rows,
             "token_slots": batch.scored_slots,
             "has_no_row": batch.has_no_row,
@@ -134,11 +135,14 @@ class SamplingInputs:
             "editing_threshold": decoding["editing_threshold"],
             "starts": batch.scored_starts,
         }
+        if batch.penalties is not None:
+            arrays["penalties"] = batch.penalties
+        return arrays
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "SamplingInputs":
         """Inputs of tensors by field."""
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+        return cls(**tensors)
 
     def current(self, open_tokens: Tensor, mask_token_id: int) -> Tensor:
         """The tokens [M] that rows hold; the slot of a position without a row has an older one."""

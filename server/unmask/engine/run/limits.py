@@ -40,9 +40,17 @@ def derive_limits(config: EngineConfig, loaded: LoadedModel) -> EngineLimits:
         speculation_rows=config.speculation_rows,
         saturation_rows=saturation_rows_of(config, device_type),
         kv_dtype=dtype_name(kv_dtype(config, loaded)),
-        overlaps=is_gpu if config.overlap is None else config.overlap,
+        overlaps=_overlaps(loaded.info, is_gpu) if config.overlap is None else config.overlap,
         has_graphs=is_gpu if config.graphs is None else config.graphs,
     )
+
+
+def _overlaps(model: ModelInfo, is_gpu: bool) -> bool:
+    """True if steps overlap where nothing says; passes over windows wait for the last result.
+
+    Half of the sequences would run in one step and half in the next.
+    """
+    return is_gpu and model.attention != "causal_window"
 
 
 def log_limits(config: EngineConfig, limits: EngineLimits, loaded: LoadedModel) -> None:

@@ -1,5 +1,7 @@
 """Samples a token for each scored row and applies each block's policy."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -41,7 +43,10 @@ def sample(
     is_masked = None
     if options.edits or not is_known:
         is_masked = current.eq(mask_token_id)
-    candidates = policy_scores(scores, inputs.spans, len(inputs.starts), is_masked)
+    ranked = scores
+    if inputs.penalties is not None and scores.entropy is not None:
+        ranked = replace(scores, entropy=scores.entropy + inputs.penalties)
+    candidates = policy_scores(ranked, inputs.spans, len(inputs.starts), is_masked)
     selected = select(candidates, rules)
     if is_masked is not None:
         selected &= is_masked

@@ -8,8 +8,16 @@ from unmask.decoding.checks import check_whole_blocks
 from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.engine.schedule.modes import modes_of, window_rows
-from unmask.engine.schedule.quotas import part_quotas, timed_quotas
+from unmask.engine.schedule.modes import CAUSAL_MODES, modes_of, window_rows
+from unmask.engine.schedule.policy_choice import (
+    WITH_THRESHOLD,
+    check_distance,
+    choose_policy,
+    fills_eos_last,
+    names_policy,
+    threshold_of,
+)
+from unmask.engine.schedule.quotas import part_quotas, timed_quotas, window_quotas
 from unmask.engine.schedule.token_rules import constraint_of, edit_rules, num_top
 from unmask.errors import InvalidRequest, context_exceeded
 from unmask.types import (
@@ -24,11 +32,9 @@ from unmask.types import (
     SamplingParams,
     shown,
 )
-from unmask_kernels.policies.table import BY_NAME, POLICIES
 
 FULL_MAX_TOKENS = 1024  # with full attention, where nothing says
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
-WITH_THRESHOLD = tuple(policy.name for policy in POLICIES if policy.threshold is not None)
 
 
 def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decoding:
@@ -78,7 +84,8 @@ def _resolve(
         )
     editing_threshold = _editing_threshold(params, model)
     has_commands = model.edit_commands is not None and editing_threshold is not None
-    policy = _policy(params, model, has_commands=has_commands)
+    policy = choose_policy(params, model, has_commands=has_commands)
+    check_distance(params, policy, model)
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     usual_len = model.block_length or usual_len
     block_len = block_length or usual_len
@@ -86,7 +93,7 @@ def _resolve(
         block_len = 1
     # Causal models can do nothing but verify their guesses.
     drafts = mode == "self_speculation" or (model.attention == "causal" and block_len > 1)
-    drafts_by_policy = drafts and model.attention == "causal_prefix" and _names_policy(params)
+    drafts_by_policy = drafts and model.attention == "causal_prefix" and names_policy(params)
     num_positions = num_given + max_tokens
     if model.attention == "block_causal":
         # A block that ends far behind the answer would only cost rows.
@@ -96,11 +103,14 @@ def _resolve(
     if model.canvas is not None:
         _check_canvas(params, policy, block_len, model)
         num_positions = after_prompt
-    elif model.attention in ("causal_prefix", "causal"):
+    elif model.attention in CAUSAL_MODES:
         _check_block_causal(params)
         _check_full(params)
         num_positions = after_prompt
-        if drafts and model.attention == "causal":
+        if model.attention == "causal_window":
+            # The window of the answer's last token is whole.
+            num_positions = num_given + max_tokens + block_len - 1
+        elif drafts and model.attention == "causal":
             num_rows = window_rows(block_len)
     elif is_full:
         _check_full(params)
@@ -119,7 +129,7 @@ def _resolve(
     if model.attention == "block_causal":
         sub_block_length = params.sub_block_length or default.sub_block_length
     sampling = params.resolved(default, block_len)
-    threshold = _threshold(policy, params, default)
+    threshold = threshold_of(policy, params, default)
     rules = edit_rules(sampling, policy, threshold, editing_threshold, model)
     return Decoding(
         sampling=sampling,
@@ -147,22 +157,8 @@ def _resolve(
         edit_rules=rules,
         constraint=constraint_of(params, model, rules),
         sub_block_length=sub_block_length,
-        eos_last=_eos_last(policy, params, model),
+        eos_last=fills_eos_last(policy, params, model),
     )
-
-
-def _eos_last(policy: PolicyName, params: SamplingParams, model: ModelInfo) -> bool:
-    """True if tokens that end the answer are filled last; a default holds where it applies."""
-    if BY_NAME[policy].ranks_by != "confidence":
-        if params.eos_last:
-            raise InvalidRequest(
-                f"eos_last is for policies that rank by confidence, not for {policy}",
-                field="eos_last",
-            )
-        return False
-    default = bool(model.default_sampling.eos_last)
-    wanted = default if params.eos_last is None else params.eos_last
-    return wanted and bool(model.eos_token_ids)
 
 
 def _seed(seed: int | None, temperature: float) -> int:
@@ -297,6 +293,8 @@ def _quotas(
     """
     if model.canvas is not None:
         return (1,) * (steps or model.canvas.steps)
+    if model.attention == "causal_window":  # as many steps fill a window, wherever it is
+        return window_quotas(block_len, steps or block_len)
     is_exact = model.attention == "full" and cache == "none"
     alone = 1 if model.has_seed and not is_exact and block_len > 1 else 0
     steps = steps or block_len
@@ -340,40 +338,3 @@ def _given(request: Request) -> str:
     num_suffix = len(request.suffix_token_ids)
     after = f" and the suffix {num_suffix}" if num_suffix else ""
     return f"the prompt has {len(request.prompt_token_ids)} tokens{after}"
-
-
-def _policy(params: SamplingParams, model: ModelInfo, *, has_commands: bool) -> PolicyName:
-    """The policy asked for, or the one that a limit or a number of steps implies."""
-    named = [name for name in WITH_THRESHOLD if getattr(params, name) is not None]
-    if params.policy is None:
-        if len(named) > 1:
-            raise InvalidRequest(
-                f"{' and '.join(named)} belong to different policies; choose one", field=named[1]
-            )
-        if named:
-            return named[0]
-        if params.steps and model.canvas is None and not has_commands:
-            return "low_confidence"
-        return model.default_sampling.policy or "threshold"
-    for name in named:
-        if name != params.policy:
-            raise InvalidRequest(
-                f"{name} has no meaning for the policy {params.policy}", field=name
-            )
-    return params.policy
-
-
-def _names_policy(params: SamplingParams) -> bool:
-    """True if a request says by what rule, or in how many steps, its blocks are filled."""
-    named = ("policy", "steps", *WITH_THRESHOLD)
-    return any(getattr(params, name) is not None for name in named)
-
-
-def _threshold(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:
-    if policy not in WITH_THRESHOLD:
-        return BY_NAME[policy].default_threshold
-    for source in (params, default):
-        value: float | None = getattr(source, policy)
-        if value is not None:
-            return value
-    return BY_NAME[policy].default_threshold

@@ -59,6 +59,7 @@ class StepBatch(Layout):
     has_no_row: BoolArray  # [M] True where a scored position comes after its span, and is masked
     adapted: BoolArray  # [T] True in rows of drafts
     anchors: IntArray | None  # [T] where windows are counted from, for canvases of noise
+    penalties: FloatArray | None  # [M] added to entropies, where tokens are filled in a window
     guided: IntArray  # [G] indices into M
     guiding_rows: IntArray  # [G] indices into T: `hidden_rows` of the same without the prompt
     decoding: DecodingArrays
@@ -121,6 +122,7 @@ def build_batch(
         has_no_row=_has_no_row(bounds, which, layout),
         adapted=_adapted(spans, which, layout, decoding),
         anchors=_anchors(bounds, layout) if attention == "canvas" else None,
+        penalties=_penalties(decoding, layout) if attention == "causal_window" else None,
         guided=guided,
         guiding_rows=guiding_rows,
         decoding=decoding,
@@ -182,6 +184,15 @@ def _anchors(bounds: Bounds, layout: Layout) -> IntArray:
     """A committed token's own position, and for all tokens of a canvas its first."""
     opened = bounds.open_start.repeat(bounds.end - bounds.start)
     return np.minimum(layout.positions, opened)
+
+
+def _penalties(decoding: DecodingArrays, layout: Layout) -> FloatArray:
+    """Nats [M] by each scored position's distance from the first masked one of its window."""
+    spans, positions = layout.scored_spans, layout.scored_positions
+    distance = positions - positions.take(layout.scored_starts[:-1]).take(spans)
+    penalty = np.asarray(decoding.columns["distance_penalty"])
+    penalties: FloatArray = penalty.take(spans) * distance.astype(np.float32)
+    return penalties
 
 
 def _decoding_arrays(

@@ -61,7 +61,8 @@ def lay_out(
 ) -> Layout:
     """The rows of spans with `bounds` [S, 11], the numbers of `Bounds`.
 
-    With `shift`, or if rows are causal, the logits of a position are in the row before it.
+    With `shift`, or if rows are causal, the logits of a position are in the row before it. In a
+    causal window, positions with a token come before masked ones.
     """
     library = layout_library() if uses_c else None
     if library is None:
@@ -128,7 +129,7 @@ def _lay_out_by_numpy(
     span = which.take(scored.owner)
     scored_offsets = table.flat(bounds.row).take(span) + scored.numbers
     reads_before = (bounds.causal_end == bounds.end).take(span) | shift
-    return Layout(
+    layout = Layout(
         is_known,
         table.tokens.reshape(-1).take(offsets),
         rows.numbers,
@@ -144,6 +145,22 @@ def _lay_out_by_numpy(
         table.tokens.reshape(-1).take(scored_offsets),
         _open_slots(scored.numbers, span, bounds, table, attention),
         scored.numbers + first_rows.take(span) - reads_before,
+    )
+    if attention != "causal_window":
+        return layout
+    order = np.lexsort((table.masked.reshape(-1).take(offsets), rows.owner))
+    return _reordered(layout, order)
+
+
+def _reordered(layout: Layout, order: IntArray) -> Layout:
+    """The layout with other positions in its rows; a row's slot and horizon stay."""
+    return replace(
+        layout,
+        is_known=layout.is_known[order],
+        token_ids=layout.token_ids[order],
+        positions=layout.positions[order],
+        token_slots=layout.token_slots[order],
+        hidden_rows=order.argsort()[layout.hidden_rows],
     )
 
 
@@ -224,6 +241,8 @@ def _horizons(
     limits = bounds.horizon.take(rows.owner)
     if attention == "full":
         return limits
+    if attention == "causal_window":
+        return rows.numbers + 1
     if attention in ("canvas", "causal_prefix", "causal"):
         is_causal = rows.numbers < bounds.causal_end.take(rows.owner)
         return np.where(is_causal, rows.numbers + 1, limits)

@@ -1,7 +1,22 @@
 """Modes of models that are causal too: those a request may ask for, and the one for a load."""
 
+from collections.abc import Mapping
+
 from unmask.errors import InvalidRequest
-from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, ModeName, SamplingParams
+from unmask.types import (
+    MAX_BLOCK_LENGTH,
+    AttentionPattern,
+    ModelInfo,
+    ModeName,
+    SamplingParams,
+)
+
+# Beside diffusion.
+CAUSAL_MODES: Mapping[AttentionPattern, tuple[ModeName, ...]] = {
+    "causal_prefix": ("ar", "self_speculation", "auto"),
+    "causal": ("ar", "self_speculation", "auto"),
+    "causal_window": ("ar",),
+}
 
 # Largest load, in multiples of the saturation rows, at which drafts are verified. Two passes over a
 # block then take twice their time on an idle device, and write four tokens or more; beyond, rows
@@ -17,9 +32,10 @@ def modes_of(params: SamplingParams, model: ModelInfo) -> tuple[ModeName, ...]:
     mode = params.mode or model.default_sampling.mode or "diffusion"
     if mode == "diffusion":
         return (mode,)
-    if model.attention not in ("causal_prefix", "causal"):
+    if mode not in CAUSAL_MODES.get(model.attention, ()):
+        kind = "are causal too" if mode == "ar" else "verify drafts"
         raise InvalidRequest(
-            f"mode {mode} is for models that are causal too, as Nemotron-Labs-Diffusion and I-DLM",
+            f"mode {mode} is for models that {kind}, as Nemotron-Labs-Diffusion and I-DLM",
             field="mode",
         )
     if mode == "ar" and params.block_length not in (None, 1):

@@ -29,6 +29,12 @@ def part_quotas(lengths: Sequence[int], steps: int) -> tuple[int, ...]:
     )
 
 
+def window_quotas(window_len: int, steps: int) -> tuple[int, ...]:
+    """The same share in each of at most `steps` passes, in which a whole window is filled."""
+    share = -(-window_len // steps)
+    return (share,) * -(-window_len // share)
+
+
 @lru_cache(maxsize=256)
 def timed_quotas(num_masked: int, steps: int, first: int = 0) -> tuple[int, ...]:
     """Of what is masked, the share that falls between one time and the next, rounded down (Dream).

@@ -16,16 +16,16 @@ class Sequence:
     """Mutable state; positions before `block_start` are final, [block_start, block_end) is open.
 
     With block-causal attention, blocks are counted from the first token of the prompt, and keys of
-    final blocks are kept. With full attention they are counted from the end of the prompt, and
-    keys are those of the pass in which the block was opened, or none; such a sequence has all of
-    its pages from the start, so it is never preempted. A canvas of noise begins after what is
-    committed, whose keys are causal, and is final as a whole. With a causal prefix, blocks begin
-    there too, and keys that are kept are causal: a final block is computed once more for them. The
-    first position of a block with a seed is filled by a pass of its own, which ends before it. In
-    self-speculation the rest is a draft, of which a causal pass keeps what the model would have
-    written token by token, and the next block begins with the last of these tokens.
-    Positions before `last_end` are the answer's, those before `fill_end` are denoised, and those
-    after it are the suffix.
+    final blocks are kept. With full attention they are counted from the prompt's end, and keys are
+    those of the pass in which the block was opened, or none; such a sequence has all of its pages
+    from the start, so it is never preempted. A canvas of noise begins after what is committed,
+    whose keys are causal, and is final as a whole. With a causal prefix, blocks begin there too,
+    and keys that are kept are causal: a final block is computed once more for them. A window is
+    such a block, and begins anew with its first masked position. The first position of a block with
+    a seed is filled by a pass of its own, which ends before it. In self-speculation the rest is a
+    draft, of which a causal pass keeps what the model would have written token by token, and the
+    next block begins with the last of these tokens. Positions before `last_end` are the answer's,
+    those before `fill_end` are denoised, and those after it are the suffix.
     """
 
     def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
@@ -34,7 +34,8 @@ class Sequence:
         self.mask_token_id = info.mask_token_id or 0
         self.is_full = info.attention == "full"
         self.is_canvas = info.attention == "canvas"
-        self.has_causal_prefix = info.attention in ("causal_prefix", "causal")
+        self.has_window = info.attention == "causal_window"
+        self.has_causal_prefix = info.attention in ("causal_prefix", "causal", "causal_window")
         self.is_causal = info.attention == "causal"
         self.shift = info.shift
         self.has_seed = info.has_seed and not self.is_full
@@ -64,13 +65,14 @@ class Sequence:
         # True if a pass verifies guesses and makes new ones, false if it does one or the other.
         self.guesses_ahead = decoding.drafts and self.is_causal
         self.num_guesses = 0  # of the open block, after its first token
+        self._waits = self.has_window or bool(decoding.sub_block_length or decoding.edit_rules)
         # True if no result decides the next pass, unless its scores are kept.
         self._runs_ahead = not (
             self.is_canvas
             or self.shift
             or self.keeps_block_keys
             or decoding.editing_threshold is not None
-            or decoding.sub_block_length is not None
+            or self._waits
         )
         # True if one more pass may fill nothing and leave no keys.
         self._may_be_done = self.is_canvas or self.has_seed
@@ -80,14 +82,15 @@ class Sequence:
         self._may_open_next = 2 * block_len <= MAX_BLOCK_LENGTH and (
             self.is_canvas or (self._runs_ahead and not self.is_full and self.num_branches == 1)
         )
-        self._may_open_next &= decoding.constraint is None and not decoding.eos_last
-        self._may_open_next &= not decoding.drafts
+        self._may_open_next &= not (decoding.constraint or decoding.eos_last or decoding.drafts)
         self._may_open_usually = self._may_open_next
         self.last_end = self.num_prompt + decoding.max_tokens
         begins_after = self.is_full or self.is_canvas or self.has_causal_prefix
         self.origin = self.num_prompt if begins_after else 0
         self.fill_end = self.last_end
-        if not self.is_full and not decoding.drafts:
+        if self.has_window:
+            self.fill_end += block_len - 1  # the window of the last token is whole
+        elif not self.is_full and not decoding.drafts:
             self.fill_end += -(self.last_end - self.origin) % block_len
         capacity = self.fill_end + len(request.suffix_token_ids)
         self.tokens = np.full(capacity, self.mask_token_id, np.int64)
@@ -223,7 +226,7 @@ class Sequence:
             return True  # the last result predicts the next ones
         if self.keeps_block_keys and self.in_flight > 1:
             return True  # the result before the last one tells which positions are active
-        return self.decoding.sub_block_length is not None or self.decoding.edit_rules is not None
+        return self._waits
 
     def will_repeat(self, query: QueryRange) -> bool:
         """True if `query`, which was just launched, is the next pass too, whatever its result is.
@@ -292,10 +295,6 @@ class Sequence:
         tokens[max(0, self.fill_end - query.start) :] = self.mask_token_id
         return tokens
 
-    def note_masked(self) -> None:
-        """Remember what is masked before a result is applied."""
-        self.was_masked = self.masked[self.block_start : self.block_end].copy()
-
     def note_edits(self, num_chosen: int) -> None:
         """Tell from how many positions a step chose whether the block is final (LLaDA2.1).
 
@@ -343,7 +342,7 @@ class Sequence:
         elif self.in_flight and self.pages and self._leaves_keys:
             # The run that is still out has every token, so it leaves the block's final keys.
             self.num_computed = self.block_end
-        self._open_block(self.block_end)
+        self._open_block(self.num_final if self.has_window else self.block_end)
         self.in_flight, self.in_next = self.in_next, 0
         self.block_step = self.post_steps = 0
         self.is_settled = self.has_block_keys = False
@@ -372,6 +371,7 @@ class Sequence:
         # With guesses, there are as many masks after them as without.
         self.block_end = min(start + self.decoding.block_len + self.num_guesses, self.fill_end)
         self.open_len = self.block_end - start
+        self.closes_at = start + 1 if self.has_window else self.block_end  # once so much is final
         # Of a draft nothing is final yet.
         self.final_end = min(start + 1 if self.decoding.drafts else self.block_end, self.last_end)
         self.repeats = False

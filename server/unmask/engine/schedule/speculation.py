@@ -25,6 +25,7 @@ def can_speculate(sequence: Sequence) -> bool:
         sequence.is_full
         or sequence.is_canvas
         or sequence.has_seed
+        or sequence.has_window
         or sequence.keeps_block_keys
         or decoding.editing_threshold is not None
         or decoding.sub_block_length is not None

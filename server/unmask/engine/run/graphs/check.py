@@ -108,6 +108,8 @@ def random_sampling(
     drawn = np.arange(num_rows if size.draws else 0)
     temperature = random.choice(np.array([0.0, 0.7, 1.0], np.float32), num_blocks)
     owner = spans[drawn]
+    if size.penalizes:
+        arrays["penalties"] = random.random(num_rows, np.float32)
     return arrays | {
         "drawn_rows": drawn,
         "temperature": temperature[owner],

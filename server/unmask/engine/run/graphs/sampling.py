@@ -54,10 +54,12 @@ class SamplingGraphs:
         return None
 
 
-def sampling_sizes(max_num_seqs: int, row_counts: Sequence[int]) -> list[SamplingSize]:
+def sampling_sizes(
+    max_num_seqs: int, row_counts: Sequence[int], *, penalizes: bool = False
+) -> list[SamplingSize]:
     """Every size, smallest first; those that draw nothing before those that may."""
     return [
-        SamplingSize(count, min(count, max_num_seqs), draws)
+        SamplingSize(count, min(count, max_num_seqs), draws, penalizes)
         for count in row_counts
         for draws in (False, True)
     ]
@@ -101,7 +103,11 @@ def _capture(
     loaded, slot = device.loaded, dummy_slot(open_tokens)
     record = recorder(loaded.device)
     random = np.random.default_rng(0)
-    sizes = sampling_sizes(device.limits.max_num_seqs, forward.row_counts)
+    sizes = sampling_sizes(
+        device.limits.max_num_seqs,
+        forward.row_counts,
+        penalizes=loaded.info.attention == "causal_window",
+    )
     captured: list[CapturedGraph[SamplingBuffers]] = []
     for size in reversed(sizes):  # the largest takes the memory that the others share
         buffers = SamplingBuffers(size, loaded.device)

@@ -23,6 +23,7 @@ class SamplingSize:
     num_rows: int
     num_blocks: int
     draws: bool
+    penalizes: bool = False  # entropies, by distance in a window
 
     def holds(self, batch: StepBatch) -> bool:
         """True if a batch can be padded to this size."""
@@ -62,6 +63,7 @@ class SamplingBuffers:
                 "threshold": np.empty(blocks, np.float32),
                 "editing_threshold": np.empty(blocks, np.float32),
                 "starts": np.empty(blocks, np.int64),
+                **({"penalties": np.empty(rows, np.float32)} if size.penalizes else {}),
             },
             device,
         )
