@@ -110,6 +110,20 @@ EXPECTED = {
         },
         32768,
     ),
+    # No file but that of `configs` says how to decode, and none names the mask: both are of the
+    # authors' engine, as is <|im_end|>.
+    "wedlm-8b": Expected(
+        151665,
+        {151643, 151645},
+        {
+            "policy": "entropy_threshold",
+            "entropy_threshold": 0.4,
+            "distance_penalty": 0.02,
+            "block_length": 16,
+            "temperature": 0.0,
+        },
+        16384,
+    ),
     # The mask is the tokenizer's, the temperature generation_config.json's.
     "sdar-8b": Expected(
         151669,

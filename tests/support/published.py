@@ -15,6 +15,9 @@ Not confirmed, as no copy of the file was available:
   ids; generation_config.json has the two ids that are known of it.
 - Fast-dLLM v2: config.json is Qwen2.5-7B-Instruct's with its own fields, as its authors describe
   it; generation_config.json is Qwen2.5's.
+- WeDLM-8B: config.json is a quantized copy's, without the quantization; the numbers of heads, the
+  vocabulary and what follows are Qwen3-8B's; added tokens are Qwen2.5's, as many as the authors'
+  engine counts before its mask; no generation_config.json is written.
 - Chat templates are shortened to one question, vocabulary texts are made up, and all added tokens
   are special.
 """
@@ -168,6 +171,21 @@ def _fast_dllm_files(folder: Path) -> None:
     join_files(folder)
 
 
+def _wedlm_files(folder: Path) -> None:
+    """Tokens of every id before the mask, which has no text."""
+    write_tokenizer(
+        folder,
+        num_merged=QWEN_END,
+        added=QWEN25_ADDED,
+        tokenizer_class="Qwen2Tokenizer",
+        auto_map=None,
+        eos_token="<|im_end|>",
+        bos_token=None,
+        mask_token=None,
+    )
+    join_files(folder)
+
+
 def _startoftext_files(
     folder: Path, num_merged: int, added: tuple[str, ...], template: str
 ) -> None:
@@ -245,6 +263,11 @@ CHECKPOINTS = {
         QWEN_SIZES | {"layer_types": ["full_attention"] * 2},
         lambda raw: _qwen(raw, bias=True),
         _fast_dllm_files,
+    ),
+    "wedlm-8b": Checkpoint(
+        QWEN_SIZES | {"head_dim": 8, "layer_types": ["full_attention"] * 2},
+        lambda raw: _qwen(raw, qk_norm=True),
+        _wedlm_files,
     ),
     "llada-8b": Checkpoint(
         {"d_model": 32, "mlp_hidden_size": 48, "n_heads": 4, "n_kv_heads": 4, "n_layers": 2},
