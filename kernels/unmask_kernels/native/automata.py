@@ -1,0 +1,94 @@
+"""The C functions of structured output: minimize.c, token_moves.c, block_masks.c; no torch."""
+
+import ctypes
+import functools
+import logging
+import subprocess
+
+from unmask_kernels.native.compiler import cache_folder, compile_to, find_compiler
+
+logger = logging.getLogger(__name__)
+
+FLAGS = "-std=gnu11", "-O3", "-fPIC", "-shared"
+SOURCES = "minimize.c", "token_moves.c", "block_masks.c"
+DONE, NO_MEMORY, TOO_LARGE = range(3)  # results of `token_moves`
+
+_pointer, _size = ctypes.c_void_p, ctypes.c_int64
+
+
+class Table(ctypes.Structure):
+    """`Table` of token_moves.c."""
+
+    _fields_ = (
+        *((name, _pointer) for name in ("moves", "column_of")),
+        *((name, _size) for name in ("num_states", "num_columns")),
+    )
+
+
+class Trie(ctypes.Structure):
+    """`Trie` of token_moves.c."""
+
+    _fields_ = (
+        *((name, _pointer) for name in ("symbol", "depth", "next")),
+        *((name, _size) for name in ("num_nodes", "max_depth")),
+    )
+
+
+class Functions(ctypes.Structure):
+    """`Functions` of token_moves.c; `free_token_moves` frees its memory."""
+
+    _fields_ = (
+        *((name, _size) for name in ("num_functions", "num_pairs")),
+        ("starts", ctypes.POINTER(ctypes.c_int64)),
+        *((name, ctypes.POINTER(ctypes.c_int32)) for name in ("sources", "targets", "after")),
+        ("slots", _pointer),
+        *((name, _size) for name in ("num_slots", "function_room", "pair_room")),
+    )
+
+
+class Automaton(ctypes.Structure):
+    """`Automaton` of block_masks.c."""
+
+    _fields_ = (
+        *((name, _pointer) for name in ("starts", "targets", "classes", "moves")),
+        *((name, _size) for name in ("num_states", "num_classes")),
+    )
+
+
+_automaton = ctypes.POINTER(Automaton)
+SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
+    "minimize": (_size, (ctypes.c_int32, ctypes.c_int32, *(_pointer,) * 5)),
+    "token_moves": (
+        _size,
+        (
+            *(ctypes.POINTER(Table), ctypes.POINTER(Trie), _size, _pointer),
+            ctypes.POINTER(Functions),
+        ),
+    ),
+    "free_token_moves": (None, (ctypes.POINTER(Functions),)),
+    "block_sets": (None, (_automaton, _pointer, _pointer, _size, _pointer, _pointer)),
+    "block_masks": (None, (_automaton, _size, _pointer, _pointer, _size, _pointer)),
+    "block_forced": (None, (_automaton, _pointer, _size, *(_pointer,) * 3)),
+    "block_accept": (
+        _size,
+        (_automaton, _pointer, _size, *(_pointer,) * 4, _size, _pointer),
+    ),
+}
+
+
+@functools.cache
+def automata_library() -> ctypes.CDLL | None:
+    """The functions of `SOURCES`; None without a C compiler."""
+    compiler = find_compiler()
+    if compiler is None:
+        return None
+    try:
+        library = ctypes.CDLL(str(compile_to(cache_folder(), compiler, FLAGS, SOURCES)))
+    except (OSError, subprocess.SubprocessError) as error:
+        message = getattr(error, "stderr", None) or str(error)
+        logger.warning("structured output is slower without C: %s: %s", compiler, message)
+        return None
+    for name, (restype, argtypes) in SIGNATURES.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = restype, argtypes
+    return library

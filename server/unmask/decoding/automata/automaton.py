@@ -1,0 +1,226 @@
+"""Automata over tokens: a language's states, and the classes of tokens that move them alike."""
+
+import ctypes
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from unmask.decoding.automata.dfa import ByteAutomaton
+from unmask.decoding.automata.errors import GrammarTooLarge, NoAnswer
+from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.vocabulary import Vocabulary
+from unmask_kernels.native import automata as native
+from unmask_kernels.native.layout import pointer
+
+Int32s = npt.NDArray[np.int32]
+Int64s = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+FAR = 2**30  # distance of a state that leads to no answer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenAutomaton:
+    """States 0 (dead), 1 (the start) to S - 1 (after an end of sequence), and C classes of tokens.
+
+    Class 0 are the tokens that no state allows; the last are the ends of sequence, which lead from
+    accepting states to the last state, and from there to itself.
+    """
+
+    accepts: Bools  # [S] the answer may end here; the last state is not among them
+    distance: Int32s  # [S] fewest tokens to an accepting state, `FAR` if there is no way
+    class_of: Int32s  # [V]
+    forced: Int64s  # [C] the only token of a class, or an end of sequence; -1 for several
+    starts: Int32s  # [S + 1] first edge of each state
+    targets: Int32s  # [E] edges of a state are sorted by target and class
+    classes: Int32s  # [E]
+    moves: Int32s  # [C, S] target of each class and state
+
+    @property
+    def num_states(self) -> int:
+        return len(self.accepts)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.forced)
+
+    @property
+    def num_words(self) -> int:
+        """Words of 32 bits in a mask of classes."""
+        return -(-self.num_classes // 32)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of the arrays."""
+        return sum(getattr(self, name).nbytes for name in self.__slots__)
+
+    @property
+    def shortest(self) -> int:
+        """Fewest tokens of an answer, ends of sequence not counted."""
+        return int(self.distance[1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Functions:
+    """Functions of states: f is the pairs [starts[f], starts[f + 1]); 0 leaves no state alive."""
+
+    of_node: Int32s  # [N]
+    starts: Int64s
+    sources: Int32s
+    targets: Int32s
+
+
+def build_automaton(
+    language: ByteAutomaton,
+    vocabulary: Vocabulary,
+    budget: Budget,
+    allowed: Bools | None = None,
+    *,
+    uses_c: bool = True,
+) -> TokenAutomaton:
+    """Automaton of a language over a vocabulary, of the `allowed` tokens [V] only.
+
+    Raises `NoAnswer` if these tokens spell no word, and `GrammarTooLarge`.
+    """
+    if len(language.moves) == 1:
+        raise NoAnswer("no answer matches this grammar")
+    library = native.automata_library() if uses_c else None
+    functions = (
+        _compose(language, vocabulary, budget)
+        if library is None
+        else _compose_in_c(library, language, vocabulary, budget)
+    )
+    function_of = np.zeros(vocabulary.num_tokens, np.int32)
+    has_text = vocabulary.node_of >= 0
+    function_of[has_text] = functions.of_node[vocabulary.node_of[has_text]]
+    if allowed is not None:
+        function_of[~allowed] = 0
+    is_used = np.zeros(len(functions.starts) - 1, np.bool_)
+    is_used[function_of] = is_used[0] = True
+    used = np.flatnonzero(is_used)
+    class_of = (np.cumsum(is_used) - 1).astype(np.int32)[function_of]
+    num_states, num_classes = len(language.moves) + 1, len(used) + 1
+    budget.check("table entries", num_states * num_classes, budget.limits.table)
+    done, end_class = num_states - 1, num_classes - 1
+    ids = list(vocabulary.eos_ids)
+    class_of[ids] = end_class
+    ends = np.append(np.flatnonzero(language.accepts), done)
+    counts = (functions.starts[1:] - functions.starts[:-1])[used]
+    budget.check("edges", int(counts.sum()), budget.limits.edges)
+    pairs = np.repeat(functions.starts[used] - (counts.cumsum() - counts), counts)
+    pairs += np.arange(len(pairs))
+    sources = np.concatenate((functions.sources[pairs], ends))
+    targets = np.concatenate((functions.targets[pairs], np.full(len(ends), done)))
+    classes = np.concatenate(
+        (np.repeat(np.arange(len(used)), counts), np.full(len(ends), end_class))
+    )
+    accepts = np.append(language.accepts, False)
+    distance = _distances(sources, targets, accepts)
+    if distance[1] == FAR:
+        raise NoAnswer("the tokens of this model spell no answer that matches this grammar")
+    keep = distance[targets] < FAR
+    order = np.flatnonzero(keep)[np.lexsort((classes[keep], targets[keep], sources[keep]))]
+    sources, targets, classes = (x[order].astype(np.int32) for x in (sources, targets, classes))
+    moves = np.zeros((num_classes, num_states), np.int32)
+    moves[classes, sources] = targets
+    starts = np.searchsorted(sources, np.arange(num_states + 1)).astype(np.int32)
+    members = np.bincount(class_of, minlength=num_classes)
+    forced = np.full(num_classes, -1, np.int64)
+    forced[class_of] = np.arange(len(class_of))
+    forced[members != 1] = -1
+    forced[0] = -1
+    forced[end_class] = ids[0] if ids else -1
+    return TokenAutomaton(accepts, distance, class_of, forced, starts, targets, classes, moves)
+
+
+def _compose(language: ByteAutomaton, vocabulary: Vocabulary, budget: Budget) -> _Functions:
+    """Reference of token_moves.c: functions as vectors of states."""
+    column_of = _column_of(language, vocabulary)
+    dead = len(language.columns)
+    identity = np.arange(len(language.moves), dtype=np.int32)
+    vectors = [np.zeros_like(identity), identity]
+    numbers = {vector.tobytes(): i for i, vector in enumerate(vectors)}
+    after: dict[tuple[int, int], int] = {}
+    of_node = np.zeros(len(vocabulary.symbol), np.int32)
+    path = [1] + [0] * vocabulary.max_depth
+    columns, depths = column_of[vocabulary.symbol].tolist(), vocabulary.depth.tolist()
+    nexts, node = vocabulary.next.tolist(), 0
+    while node < len(nexts):
+        key = path[depths[node]], columns[node]
+        number = after.get(key)
+        if number is None:
+            if key[1] == dead:
+                number = 0
+            else:
+                vector = language.moves[vectors[key[0]], key[1]]
+                number = numbers.setdefault(vector.tobytes(), len(vectors))
+                if number == len(vectors):
+                    vectors.append(vector)
+                    size = len(vectors) * len(identity)
+                    budget.check("edges", size, 4 * budget.limits.edges)
+            after[key] = number
+        path[depths[node] + 1] = of_node[node] = number
+        node = node + 1 if number else nexts[node]
+    functions, sources = np.nonzero(vectors)
+    starts = np.searchsorted(functions, np.arange(len(vectors) + 1))
+    targets = np.array(vectors)[functions, sources]
+    return _Functions(of_node, starts, sources.astype(np.int32), targets.astype(np.int32))
+
+
+def _column_of(language: ByteAutomaton, vocabulary: Vocabulary) -> Int32s:
+    """Column of each symbol; one more column for those that lead nowhere."""
+    column_of = np.full(vocabulary.num_symbols, len(language.columns), np.int32)
+    for i, symbols in enumerate(language.columns):
+        column_of[list(symbols)] = i
+    return column_of
+
+
+def _compose_in_c(
+    library: ctypes.CDLL, language: ByteAutomaton, vocabulary: Vocabulary, budget: Budget
+) -> _Functions:
+    column_of = _column_of(language, vocabulary)
+    moves = np.pad(language.moves, ((0, 0), (0, 1)))
+    of_node = np.zeros(len(vocabulary.symbol), np.int32)
+    table = native.Table(pointer(moves), pointer(column_of), *moves.shape)
+    nodes = (vocabulary.symbol, vocabulary.depth, vocabulary.next)
+    trie = native.Trie(*map(pointer, nodes), len(of_node), vocabulary.max_depth)
+    made = native.Functions()
+    try:
+        status = library.token_moves(
+            ctypes.byref(table),
+            ctypes.byref(trie),
+            4 * budget.limits.edges,
+            pointer(of_node),
+            ctypes.byref(made),
+        )
+        if status == native.TOO_LARGE:
+            raise GrammarTooLarge(
+                f"the grammar is too large: over {budget.limits.edges} edges of tokens"
+            )
+        if status == native.NO_MEMORY:
+            raise MemoryError
+        count, num_pairs = made.num_functions, made.num_pairs
+        starts = np.ctypeslib.as_array(made.starts, (count + 1,)).copy()
+        sources = np.ctypeslib.as_array(made.sources, (num_pairs,)).copy()
+        targets = np.ctypeslib.as_array(made.targets, (num_pairs,)).copy()
+    finally:
+        library.free_token_moves(ctypes.byref(made))
+    return _Functions(of_node, starts, sources, targets)
+
+
+def _distances(sources: Int32s, targets: Int32s, accepts: Bools) -> Int32s:
+    """Fewest edges from each state to an accepting one; the last state, the end, is at 0."""
+    distance = np.where(accepts, 0, FAR).astype(np.int32)
+    distance[-1] = 0
+    order = np.argsort(targets, kind="stable")
+    before, starts = sources[order], np.searchsorted(targets[order], np.arange(len(accepts) + 1))
+    reached = np.flatnonzero(accepts)
+    steps = 0
+    while len(reached):
+        steps += 1
+        first, counts = starts[reached], starts[reached + 1] - starts[reached]
+        edges = np.repeat(first - (counts.cumsum() - counts), counts) + np.arange(counts.sum())
+        found = np.unique(before[edges])
+        reached = found[distance[found] == FAR]
+        distance[reached] = steps
+    return distance
