@@ -96,40 +96,55 @@ def build_automaton(
     if allowed is not None:
         function_of[~allowed] = 0
     is_used = np.zeros(len(functions.starts) - 1, np.bool_)
-    is_used[function_of] = is_used[0] = True
+    is_used[function_of] = True
+    is_used[0] = False
     used = np.flatnonzero(is_used)
-    class_of = (np.cumsum(is_used) - 1).astype(np.int32)[function_of]
-    num_states, num_classes = len(language.moves) + 1, len(used) + 1
-    budget.check("table entries", num_states * num_classes, budget.limits.table)
-    done, end_class = num_states - 1, num_classes - 1
-    ids = list(vocabulary.eos_ids)
-    class_of[ids] = end_class
-    ends = np.append(np.flatnonzero(language.accepts), done)
     counts = (functions.starts[1:] - functions.starts[:-1])[used]
     budget.check("edges", int(counts.sum()), budget.limits.edges)
     pairs = np.repeat(functions.starts[used] - (counts.cumsum() - counts), counts)
     pairs += np.arange(len(pairs))
+    done = len(language.moves)
+    ends = np.append(np.flatnonzero(language.accepts), done)
     sources = np.concatenate((functions.sources[pairs], ends))
     targets = np.concatenate((functions.targets[pairs], np.full(len(ends), done)))
-    classes = np.concatenate(
-        (np.repeat(np.arange(len(used)), counts), np.full(len(ends), end_class))
-    )
     accepts = np.append(language.accepts, False)
     distance = _distances(sources, targets, accepts)
     if distance[1] == FAR:
         raise NoAnswer("the tokens of this model spell no answer that matches this grammar")
-    keep = distance[targets] < FAR
-    order = np.flatnonzero(keep)[np.lexsort((classes[keep], targets[keep], sources[keep]))]
-    sources, targets, classes = (x[order].astype(np.int32) for x in (sources, targets, classes))
+    edge_functions = np.concatenate((np.repeat(used, counts), np.full(len(ends), len(is_used))))
+    keep = np.flatnonzero(distance[targets] < FAR)
+    sources, targets, edge_functions = (x[keep] for x in (sources, targets, edge_functions))
+    # Functions that lead on somewhere are classes, the end of sequence behind them.
+    class_of_function = np.zeros(len(is_used) + 1, np.int32)
+    kept = np.unique(edge_functions)
+    class_of_function[kept] = np.arange(1, len(kept) + 1)
+    num_classes = len(kept) + 1
+    budget.check("table entries", (done + 1) * num_classes, budget.limits.table)
+    class_of = class_of_function[function_of]
+    class_of[list(vocabulary.eos_ids)] = num_classes - 1
+    edges = sources, targets, class_of_function[edge_functions]
+    return _assembled(accepts, distance, class_of, edges, vocabulary.eos_ids)
+
+
+def _assembled(
+    accepts: Bools,
+    distance: Int32s,
+    class_of: Int32s,
+    edges: tuple[Int32s, Int32s, Int32s],
+    eos_ids: tuple[int, ...],
+) -> TokenAutomaton:
+    """Automaton of edges (source, target, class) in any order."""
+    order = np.lexsort((edges[2], edges[1], edges[0]))
+    sources, targets, classes = (np.asarray(x[order], np.int32) for x in edges)
+    num_states, num_classes = len(accepts), int(classes.max()) + 1
     moves = np.zeros((num_classes, num_states), np.int32)
     moves[classes, sources] = targets
     starts = np.searchsorted(sources, np.arange(num_states + 1)).astype(np.int32)
-    members = np.bincount(class_of, minlength=num_classes)
     forced = np.full(num_classes, -1, np.int64)
     forced[class_of] = np.arange(len(class_of))
-    forced[members != 1] = -1
+    forced[np.bincount(class_of, minlength=num_classes) != 1] = -1
     forced[0] = -1
-    forced[end_class] = ids[0] if ids else -1
+    forced[-1] = eos_ids[0] if eos_ids else -1
     return TokenAutomaton(accepts, distance, class_of, forced, starts, targets, classes, moves)
 
 

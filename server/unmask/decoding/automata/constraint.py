@@ -63,7 +63,7 @@ class Constraint:
 class Block:
     """Open block of L positions: sets of states on both sides of each, renewed by choices."""
 
-    __slots__ = ("_classes", "_left", "_library", "_native", "_right", "automaton")
+    __slots__ = ("_classes", "_has_edits", "_left", "_library", "_native", "_right", "automaton")
 
     def __init__(
         self,
@@ -87,6 +87,7 @@ class Block:
         free = classes
         if editable is not None and editable.any():
             free = np.where(editable, np.int32(MASKED), classes)
+        self._has_edits = free is not classes
         if self._library is None:
             sets.block_sets(automaton, classes, free, self._left, self._right)
             return
@@ -107,7 +108,10 @@ class Block:
         return bool((self._left[0] & self._right[0]).any())
 
     def masks(self) -> Words:
-        """Bits of the classes that each position may take in place of its own: [L, words]."""
+        """Bits of the classes that each position may take: [L, words].
+
+        For masked positions and editable ones, in place of their own class; no others count.
+        """
         masks = np.empty((len(self._classes), self.automaton.num_words), np.uint32)
         if self._library is None:
             sets.block_masks(self.automaton, self._left, self._right, masks)
@@ -163,5 +167,7 @@ class Block:
             forced == MASKED, -1, self.automaton.forced[forced]
         )
         positions = np.flatnonzero(tokens >= 0)
+        if self._has_edits:  # the tokens around them may change
+            self.accept(positions, tokens[positions])
         self._classes[positions] = forced[positions]
         return positions, tokens[positions]

@@ -89,6 +89,7 @@ def determinize(nfa: Nfa, budget: Budget) -> Dfa:
                 subsets.append(after)
             row[column] = number
         rows.append(row)
+    budget.check("states", len(subsets), budget.limits.states)
     return Dfa(columns, tuple(rows), tuple(nfa.end in subset for subset in subsets))
 
 

@@ -35,8 +35,8 @@ def _groups(count: int) -> str:
     return f"{_GROUP}(?::{_GROUP}){{{count - 1}}}" if count else ""
 
 
-# Four labels of 31 characters at most; the limits are 63 and 253.
-_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,29}[A-Za-z0-9])?"
+# Four labels of 59 characters at most, the limits being 63 and 253, without "xn--".
+_LABEL = "[A-Za-z0-9](?:-?[A-Za-z0-9]){0,29}"
 _LETTERS = "[A-Za-z][A-Za-z0-9]{0,29}"
 _WORD = "[A-Za-z0-9_+-]{1,20}"
 _PATH = "(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})"

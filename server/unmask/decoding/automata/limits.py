@@ -14,7 +14,7 @@ class Limits:
     states: int = 30_000  # of the deterministic one
     edges: int = 4_000_000  # of the automaton over tokens: triples of state, class and state
     table: int = 32_000_000  # entries of its table of moves, classes x states
-    seconds: float = 10.0
+    seconds: float = 5.0
 
 
 @dataclass(slots=True)

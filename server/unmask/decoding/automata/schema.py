@@ -68,7 +68,7 @@ def json_schema(schema: Any, spacing: Spacing, budget: Budget) -> Expression:
 
 class _Compiler:
     def __init__(self, root: Schema, spacing: Spacing, budget: Budget) -> None:
-        self._parts = Parts(root)
+        self._parts = Parts(root, budget)
         self._spacing = spacing
         self._budget = budget
         self._num_schemas = 0

@@ -19,11 +19,15 @@ from unmask.decoding.automata.keywords import (
     types_of,
     values_of,
 )
+from unmask.decoding.automata.limits import Budget
 
 MAX_RECURSION = 5  # times that a reference is followed within itself
-MAX_ALTERNATIVES = 256
+MAX_ALTERNATIVES = 1_024
 MAX_PROOF = 4  # depth of properties that prove alternatives to exclude each other
 LARGER_OF = frozenset(("minimum", "exclusiveMinimum", "minLength", "minItems"))
+JOINED = frozenset(
+    ("type", "nullable", "properties", "additionalProperties", "prefixItems", "items")
+)
 SMALLER_OF = frozenset(("maximum", "exclusiveMaximum", "maxLength", "maxItems"))
 
 
@@ -38,14 +42,16 @@ class Plain:
 class Parts:
     """Parts of one schema, with its references."""
 
-    def __init__(self, root: Schema) -> None:
+    def __init__(self, root: Schema, budget: Budget) -> None:
         self._root = root
+        self._budget = budget
 
     def plain(self, schema: Schema, place: Place) -> Plain:
         """Alternatives of a schema; `true` is one without keywords, `false` is none.
 
         A reference within itself is `false` after `MAX_RECURSION` times.
         """
+        self._budget.check_time()
         if isinstance(schema, bool):
             return Plain(({},) if schema else (), place)
         check_keywords(schema, place)
@@ -62,7 +68,7 @@ class Parts:
         for i, part in enumerate(parts):
             found = self._all(found, self.plain(part, place / "allOf" / i))
         for word, listed in lists:
-            some = self._any(listed, place / word, excludes=word == "oneOf")
+            some = self._any(listed, place / word, found if word == "oneOf" else None)
             found = self._all(found, some)
         return found
 
@@ -80,16 +86,20 @@ class Parts:
             return Plain((), place)
         return self.plain(target, Place(reference, (*place.references, reference)))
 
-    def _any(self, schemas: Sequence[Schema], place: Place, *, excludes: bool) -> Plain:
+    def _any(self, schemas: Sequence[Schema], place: Place, base: Plain | None) -> Plain:
+        """Alternatives of all schemas; with a `base`, these exclude each other beside it."""
         branches = [self.plain(schema, place / i) for i, schema in enumerate(schemas)]
-        for (i, a), (j, b) in itertools.combinations(enumerate(branches), 2):
-            if excludes and not self._exclude(a, b, 0):
+        sides = [] if base is None else [self._all(base, branch) for branch in branches]
+        for (i, a), (j, b) in itertools.combinations(enumerate(sides), 2):
+            if not self._exclude(a, b, 0):
                 raise place.error(
                     f"branches {i} and {j} may both match: oneOf needs types, constants, bounds or "
                     "a required property that tell its branches apart; use anyOf"
                 )
         references = max((branch.place.references for branch in branches), key=len)
         schemas_ = tuple(schema for branch in branches for schema in branch.schemas)
+        if len(schemas_) > MAX_ALTERNATIVES:
+            raise place.error(f"over {MAX_ALTERNATIVES} alternatives together")
         if len(branches) == 1:
             place = branches[0].place
         return Plain(schemas_, replace(place, references=references))
@@ -102,7 +112,7 @@ class Parts:
         references = max(left.place.references, right.place.references, key=len)
         place = replace(place, references=references)
         pairs = itertools.product(left.schemas, right.schemas)
-        merged = [_merged(a, b, place) for a, b in pairs]
+        merged = [_merged(a, b, right.place) for a, b in pairs]
         return Plain(tuple(schema for schema in merged if types_of(schema)), place)
 
     def _exclude(self, left: Plain, right: Plain, depth: int) -> bool:
@@ -151,14 +161,12 @@ def _merged(left: Keywords, right: Keywords, place: Place) -> Keywords:
             merged[word] = min(a, b)
         elif word == "required":
             merged[word] = [*a, *(name for name in b if name not in a)]
-        elif word == "items":
-            merged[word] = {"allOf": [a, b]}
         elif word == "enum":
             keys = set(map(canonical, b))
             merged[word] = [value for value in a if canonical(value) in keys]
         elif word == "const" and canonical(a) != canonical(b):
             merged["enum"] = []
-        elif word in ("type", "nullable", "properties", "additionalProperties"):
+        elif word in JOINED:
             pass  # below
         elif canonical(a) != canonical(b):
             raise place.error(f"two values of {word} cannot be joined: {a!r:.40} and {b!r:.40}")
@@ -166,8 +174,8 @@ def _merged(left: Keywords, right: Keywords, place: Place) -> Keywords:
         sides = (types_of({w: s[w] for w in ("type", "nullable") if w in s}) for s in (left, right))
         merged["type"] = sorted(frozenset.intersection(*sides))
         merged.pop("nullable", None)
-    if "properties" in merged or "additionalProperties" in merged:
-        _merge_properties(left, right, merged)
+    _merge_properties(left, right, merged)
+    _merge_elements(left, right, merged)
     return merged
 
 
@@ -181,6 +189,17 @@ def _merge_properties(left: Keywords, right: Keywords, merged: dict[str, Any]) -
         merged["additionalProperties"] = _both(
             left["additionalProperties"], right["additionalProperties"]
         )
+
+
+def _merge_elements(left: Keywords, right: Keywords, merged: dict[str, Any]) -> None:
+    prefixes = [schema.get("prefixItems", []) for schema in (left, right)]
+    rests = [schema.get("items", True) for schema in (left, right)]
+    if "prefixItems" in merged:
+        sides = ([*prefixes[i], *[rests[i]] * len(prefixes[1 - i])] for i in range(2))
+        size = max(map(len, prefixes))
+        merged["prefixItems"] = [_both(*pair) for pair in zip(*sides, strict=False)][:size]
+    if "items" in merged:
+        merged["items"] = _both(*rests)
 
 
 def _both(left: Schema, right: Schema) -> Schema:

@@ -1,0 +1,132 @@
+"""Automata over tokens against the automaton of bytes; C against NumPy."""
+
+from random import Random
+
+import numpy as np
+import pytest
+
+from tests.support.automata import EOS, SMALL, TOKENS, language
+from unmask.decoding.automata.automaton import FAR, TokenAutomaton, build_automaton
+from unmask.decoding.automata.dfa import ByteAutomaton, minimize
+from unmask.decoding.automata.errors import GrammarTooLarge, NoAnswer
+from unmask.decoding.automata.expressions import NOTHING, Special, concatenation, literal
+from unmask.decoding.automata.limits import Budget, Limits
+from unmask.decoding.automata.nfa import compile_bytes
+from unmask.decoding.automata.regex import regex
+from unmask.decoding.automata.vocabulary import make_vocabulary
+
+PATTERNS = (r"\{(a|b)+(,1)?\}", "(ab)*", "a{2,3}b?", "(a|ab|b1)(2|12)?", "", "[ab1]{0,9}", "é|ab")
+
+
+def build(pattern: str, *, uses_c: bool, allowed: np.ndarray | None = None) -> TokenAutomaton:
+    return build_automaton(language(regex(pattern)), SMALL, Budget(), allowed, uses_c=uses_c)
+
+
+def read(bytes_: ByteAutomaton, state: int, text: bytes) -> int:
+    column_of = {s: i for i, column in enumerate(bytes_.columns) for s in column}
+    for byte in text:
+        state = int(bytes_.moves[state, column_of[byte]]) if byte in column_of else 0
+    return state
+
+
+@pytest.mark.parametrize("uses_c", [True, False])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_token_moves_a_state_as_its_bytes_do(pattern: str, uses_c: bool) -> None:
+    bytes_ = language(regex(pattern))
+    made = build(pattern, uses_c=uses_c)
+    done = made.num_states - 1
+    for token, text in enumerate((*TOKENS, None)):
+        for state in range(1, done):
+            if token == EOS:
+                target = done if bytes_.accepts[state] else 0
+            else:
+                target = read(bytes_, state, text) if text else 0
+            # A move to a state from which no token leads on is none.
+            target = target if made.distance[target] < FAR else 0
+            assert made.moves[made.class_of[token], state] == target
+        assert made.moves[made.class_of[token], done] == (done if token == EOS else 0)
+    assert made.accepts.tolist() == [*bytes_.accepts.tolist(), False]
+
+
+@pytest.mark.parametrize("uses_c", [True, False])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_edges_are_the_moves_and_distances_count_tokens(pattern: str, uses_c: bool) -> None:
+    made = build(pattern, uses_c=uses_c)
+    sources = np.repeat(np.arange(made.num_states), np.diff(made.starts))
+    edges = set(zip(made.classes.tolist(), sources.tolist(), made.targets.tolist(), strict=True))
+    classes, states = np.nonzero(made.moves)
+    moves = made.moves[classes, states]
+    assert edges == set(zip(classes.tolist(), states.tolist(), moves.tolist(), strict=True))
+    for state in range(1, made.num_states - 1):
+        after = [t for c, s, t in edges if s == state and c != made.num_classes - 1]
+        nearest = min((int(made.distance[t]) + 1 for t in after), default=FAR)
+        assert made.distance[state] == (0 if made.accepts[state] else nearest)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_classes_tell_tokens_apart_that_move_states_apart(pattern: str) -> None:
+    made = build(pattern, uses_c=True)
+    assert len({row.tobytes() for row in made.moves}) == made.num_classes
+    assert [row.any() for row in made.moves] == [False] + [True] * (made.num_classes - 1)
+    for klass, token in enumerate(made.forced.tolist()):
+        members = np.flatnonzero(made.class_of == klass).tolist()
+        assert (members == [token]) == (token >= 0 and klass > 0)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_c_and_numpy_build_the_same(pattern: str) -> None:
+    made, reference = build(pattern, uses_c=True), build(pattern, uses_c=False)
+    for name in made.__slots__:
+        assert np.array_equal(getattr(made, name), getattr(reference, name)), name
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_c_and_numpy_minimize_the_same(seed: int) -> None:
+    random = Random(seed)
+    alternatives = ["".join(random.choices("ab1", k=random.randint(0, 6))) for _ in range(9)]
+    pattern = f"({'|'.join(alternatives)}){random.choice(['', '*', '{0,3}', '+a'])}"
+    dfa = compile_bytes(regex(pattern), {}, Budget())
+    made, reference = minimize(dfa), minimize(dfa, uses_c=False)
+    assert np.array_equal(made.moves, reference.moves)
+    assert np.array_equal(made.accepts, reference.accepts)
+    assert made.columns == reference.columns
+    assert len(made.moves) <= dfa.num_states + 1
+    rows = {(bool(a), row.tobytes()) for a, row in zip(made.accepts, made.moves, strict=True)}
+    assert len(rows) == len(made.moves)  # no two states are alike at once
+
+
+def test_tokens_that_are_not_allowed_are_in_no_answer() -> None:
+    allowed = np.ones(EOS + 1, np.bool_)
+    allowed[TOKENS.index(b"ab")] = False
+    made = build("(ab)+", uses_c=True, allowed=allowed)
+    assert made.class_of[TOKENS.index(b"ab")] == 0
+    assert made.shortest == 2
+    assert build("(ab)+", uses_c=True).shortest == 1
+
+
+def test_a_special_token_is_no_text() -> None:
+    vocabulary = make_vocabulary([b"a", b"<", b"t", b">", None, None], [5], {"<t>": 4})
+    expression = concatenation(Special("<t>"), literal("a"))
+    made = build_automaton(
+        minimize(compile_bytes(expression, vocabulary.specials, Budget())), vocabulary, Budget()
+    )
+    assert made.moves[made.class_of[1], 1] == 0
+    after = made.moves[made.class_of[4], 1]
+    assert made.accepts[made.moves[made.class_of[0], after]]
+    assert made.shortest == 2
+
+
+def test_languages_that_no_tokens_spell_are_refused() -> None:
+    with pytest.raises(NoAnswer, match="this grammar"):
+        build_automaton(language(NOTHING), SMALL, Budget())
+    with pytest.raises(NoAnswer, match="tokens of this model"):
+        build("x", uses_c=True)
+    with pytest.raises(NoAnswer, match="tokens of this model"):
+        build("ab", uses_c=True, allowed=np.zeros(EOS + 1, np.bool_))
+
+
+@pytest.mark.parametrize("uses_c", [True, False])
+@pytest.mark.parametrize("limits", [Limits(edges=9), Limits(table=20)])
+def test_automata_beyond_a_limit_are_refused(limits: Limits, uses_c: bool) -> None:
+    with pytest.raises(GrammarTooLarge, match="over"):
+        build_automaton(language(regex("[ab1]{0,9}")), SMALL, Budget(limits), uses_c=uses_c)
