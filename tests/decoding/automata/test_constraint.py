@@ -14,6 +14,7 @@ from tests.support.automata import (
     TOKENS,
     allowed_tokens,
     automaton_of,
+    denoise,
     words,
 )
 from unmask.decoding.automata.automaton import TokenAutomaton
@@ -136,40 +137,6 @@ def test_c_and_numpy_agree_on_random_blocks(seed: int) -> None:
         forced, expected_forced = (block.fill_forced() for block in blocks)
         assert np.array_equal(forced, expected_forced)
         open_ -= {*positions[accepted].tolist(), *forced[0].tolist()}
-
-
-def denoise(made: TokenAutomaton, random: Random, block_len: int, max_tokens: int) -> list[int]:
-    """Tokens of an answer, random ones at random positions of each block, a third a step."""
-    constraint, answer = Constraint(made), list[int]()
-    members = [np.flatnonzero(made.class_of == klass) for klass in range(made.num_classes)]
-    while len(answer) < max_tokens:
-        length = min(block_len, max_tokens - len(answer))
-        tokens, masked = np.zeros(length, np.int64), np.ones(length, np.bool_)
-        room = max_tokens - len(answer) - length
-        block = constraint.open_block(tokens, masked, room)
-        while masked.any():
-            assert block.is_possible
-            masks = block.masks()
-            open_ = np.flatnonzero(masked).tolist()
-            positions = random.sample(open_, -(-len(open_) // 3))
-            bits = np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little")
-            chosen = [
-                int(random.choice(members[random.choice(np.flatnonzero(bits[i]).tolist())]))
-                for i in positions
-            ]
-            accepted = block.accept(np.array(positions), np.array(chosen))
-            assert accepted[0]
-            taken = np.array(positions)[accepted]
-            tokens[taken], masked[taken] = np.array(chosen)[accepted], False
-            filled, forced = block.fill_forced()
-            tokens[filled], masked[filled] = forced, False
-            # The block anew, as after a preemption, has the same masks.
-            again = constraint.open_block(tokens, masked, room).masks()
-            assert np.array_equal(again[masked], block.masks()[masked])
-        constraint.advance(tokens)
-        answer += tokens.tolist()
-    assert constraint.is_complete
-    return answer
 
 
 @pytest.mark.parametrize("seed", range(60))
