@@ -51,7 +51,8 @@ class Automaton(ctypes.Structure):
 
     _fields_ = (
         *((name, _pointer) for name in ("starts", "targets", "classes", "moves")),
-        *((name, _size) for name in ("num_states", "num_classes")),
+        *((name, _pointer) for name in ("distance", "leaving")),
+        *((name, _size) for name in ("num_states", "num_words")),
     )
 
 
@@ -66,8 +67,8 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
         ),
     ),
     "free_token_moves": (None, (ctypes.POINTER(Functions),)),
-    "block_sets": (None, (_automaton, _pointer, _pointer, _size, _pointer, _pointer)),
-    "block_masks": (None, (_automaton, _size, _pointer, _pointer, _size, _pointer)),
+    "block_sets": (_size, (_automaton, _pointer, _pointer, _size, _size, _pointer, _pointer)),
+    "block_masks": (None, (_automaton, _size, _pointer, _pointer, _pointer)),
     "block_forced": (None, (_automaton, _pointer, _size, *(_pointer,) * 3)),
     "block_accept": (
         _size,

@@ -9,25 +9,65 @@ typedef struct {
     const int32_t *starts;             // [S + 1] first edge of a state
     const int32_t *targets, *classes;  // [E]
     const int32_t *moves;              // [C, S]; state 0 is dead
-    int64_t num_states, num_classes;
+    const int32_t *distance;           // [S] fewest tokens to an end
+    const uint32_t *leaving;           // [S, words] bits of the classes that lead on from a state
+    int64_t num_states, num_words;
 } Automaton;
 
 enum { MASKED = -1 };
 
-// States after a token of a class, or after any token, from the states `from`.
-static void step_right(const Automaton *a, int32_t klass, const uint8_t *from, uint8_t *to) {
+// Sets behind masks that lie side by side are alike: each comes from the one before by the states
+// that it has more or less. `counts` are the edges from the states `from` into each state.
+typedef struct {
+    int32_t *counts;  // [S]
+    uint8_t *from;    // [S]
+    int is_behind_mask;
+} Walk;
+
+static int start_walk(Walk *walk, int64_t size) {
+    walk->counts = malloc(size * (sizeof *walk->counts + 1));
+    walk->from = (uint8_t *)(walk->counts + size);
+    walk->is_behind_mask = 0;
+    return walk->counts != NULL;
+}
+
+static void count_edges(const Automaton *a, Walk *walk, int64_t state, uint8_t is_in) {
+    if (walk->from[state] == is_in) return;
+    walk->from[state] = is_in;
+    const int32_t change = is_in ? 1 : -1;
+    for (int32_t e = a->starts[state]; e < a->starts[state + 1]; e++)
+        walk->counts[a->targets[e]] += change;
+}
+
+// States after any token from the states `from`.
+static void step_over_mask(const Automaton *a, Walk *walk, const uint8_t *from, uint8_t *to) {
     const int64_t size = a->num_states;
-    memset(to, 0, size);
-    if (klass != MASKED) {
-        const int32_t *moves = a->moves + klass * size;
-        for (int64_t s = 1; s < size; s++)
-            if (from[s]) to[moves[s]] = 1;
-    } else {
-        for (int64_t s = 1; s < size; s++)
-            if (from[s])
-                for (int32_t e = a->starts[s]; e < a->starts[s + 1]; e++) to[a->targets[e]] = 1;
+    if (!walk->is_behind_mask) {
+        memset(walk->counts, 0, size * (sizeof *walk->counts + 1));
+        walk->is_behind_mask = 1;
     }
+    int64_t s = 0;
+    for (; s + 8 <= size; s += 8) {
+        if (!memcmp(from + s, walk->from + s, 8)) continue;
+        for (int64_t i = s; i < s + 8; i++) count_edges(a, walk, i, from[i]);
+    }
+    for (; s < size; s++) count_edges(a, walk, s, from[s]);
+    for (int64_t t = 0; t < size; t++) to[t] = walk->counts[t] > 0;
+}
+
+// States after a token of a class, or after any token, from the states `from`.
+static void step_right(
+    const Automaton *a, Walk *walk, int32_t klass, const uint8_t *from, uint8_t *to) {
+    if (klass == MASKED) {
+        step_over_mask(a, walk, from, to);
+        return;
+    }
+    const int32_t *moves = a->moves + klass * a->num_states;
+    memset(to, 0, a->num_states);
+    for (int64_t s = 1; s < a->num_states; s++)
+        if (from[s]) to[moves[s]] = 1;
     to[0] = 0;
+    walk->is_behind_mask = 0;
 }
 
 // States of `from`, of all if NULL, that such a token leads to a state of `next`; `to` may be `from`.
@@ -49,43 +89,64 @@ static void step_left(
     }
 }
 
-// Fills left and right [length + 1, S] from left[0] and right[length]. Positions that may be edited
-// are masked in `free_classes`; it is `classes` if there are none.
-void block_sets(
+// Fills left and right [length + 1, S] from left[0]; `room` tokens may follow the block. Positions
+// that may be edited are masked in `free_classes`; it is `classes` if there are none. Returns 0
+// without memory.
+int64_t block_sets(
     const Automaton *a, const int32_t *classes, const int32_t *free_classes, int64_t length,
-    uint8_t *left, uint8_t *right) {
+    int64_t room, uint8_t *left, uint8_t *right) {
     const int64_t size = a->num_states;
-    uint8_t *last = right + length * size;
+    Walk walk;
+    if (!start_walk(&walk, size)) return 0;
     for (int64_t i = 0; i < length; i++)
-        step_right(a, classes[i], left + i * size, left + (i + 1) * size);
+        step_right(a, &walk, classes[i], left + i * size, left + (i + 1) * size);
     if (classes == free_classes) {
-        memcpy(right, left, length * size);
-        for (int64_t s = 0; s < size; s++) last[s] &= left[length * size + s];
-    } else {  // a state that no edit reaches is out of the way; `last` is a superset as it is
+        memcpy(right, left, (length + 1) * size);
+    } else {  // all states that edits may reach
+        walk.is_behind_mask = 0;
         memcpy(right, left, size);
-        for (int64_t i = 0; i < length - 1; i++)
-            step_right(a, free_classes[i], right + i * size, right + (i + 1) * size);
+        for (int64_t i = 0; i < length; i++)
+            step_right(a, &walk, free_classes[i], right + i * size, right + (i + 1) * size);
     }
-    for (int64_t i = length - 1; i >= 0; i--)
+    free(walk.counts);
+    int64_t i = length;
+    for (;; i--) {  // masks before the block's end are as good as room behind it
+        uint8_t *here = right + i * size;
+        for (int64_t s = 0; s < size; s++) here[s] &= a->distance[s] <= room + length - i;
+        if (!i || classes[i - 1] != MASKED) break;
+    }
+    for (i--; i >= 0; i--)
         step_left(a, classes[i], right + i * size, right + (i + 1) * size, right + i * size);
+    return 1;
+}
+
+// Adds the classes of one state's edges into `next`, unless the mask has them all already.
+static void add_classes(const Automaton *a, int64_t state, const uint8_t *next, uint32_t *mask) {
+    const uint32_t *leaving = a->leaving + state * a->num_words;
+    uint32_t missing = 0;
+    for (int64_t w = 0; w < a->num_words; w++) missing |= leaving[w] & ~mask[w];
+    if (!missing) return;
+    for (int32_t e = a->starts[state]; e < a->starts[state + 1]; e++) {
+        const uint32_t klass = a->classes[e];
+        mask[klass >> 5] |= (uint32_t)next[a->targets[e]] << (klass & 31);
+    }
 }
 
 // Bits of the classes that each position may take in place of its own: [length, words].
 void block_masks(
-    const Automaton *a, int64_t length, const uint8_t *left, const uint8_t *right, int64_t words,
+    const Automaton *a, int64_t length, const uint8_t *left, const uint8_t *right,
     uint32_t *masks) {
     const int64_t size = a->num_states;
-    memset(masks, 0, length * words * sizeof *masks);
+    memset(masks, 0, length * a->num_words * sizeof *masks);
     for (int64_t i = 0; i < length; i++) {
         const uint8_t *from = left + i * size, *next = right + (i + 1) * size;
-        uint32_t *mask = masks + i * words;
-        for (int64_t s = 1; s < size; s++) {
-            if (!from[s]) continue;
-            for (int32_t e = a->starts[s]; e < a->starts[s + 1]; e++) {
-                const uint32_t klass = a->classes[e];
-                mask[klass >> 5] |= (uint32_t)next[a->targets[e]] << (klass & 31);
-            }
+        uint32_t *mask = masks + i * a->num_words;
+        if (i && !memcmp(from, from - size, size) && !memcmp(next, next - size, size)) {
+            memcpy(mask, mask - a->num_words, a->num_words * sizeof *mask);
+            continue;
         }
+        for (int64_t s = 1; s < size; s++)
+            if (from[s]) add_classes(a, s, next, mask);
     }
 }
 
@@ -119,12 +180,12 @@ static int may_take(
 
 // Renews the sets on both sides of a position that has got a class, up to where nothing changes.
 static void renew(
-    const Automaton *a, const int32_t *classes, int64_t length, int64_t position, int was_masked,
-    uint8_t *left, uint8_t *right, uint8_t *fresh) {
+    const Automaton *a, Walk *walk, const int32_t *classes, int64_t length, int64_t position,
+    int was_masked, uint8_t *left, uint8_t *right, uint8_t *fresh) {
     const int64_t size = a->num_states;
     for (int64_t i = position; i < length; i++) {
         uint8_t *to = left + (i + 1) * size;
-        step_right(a, classes[i], left + i * size, fresh);
+        step_right(a, walk, classes[i], left + i * size, fresh);
         if (!memcmp(fresh, to, size)) break;
         memcpy(to, fresh, size);
     }
@@ -143,16 +204,21 @@ int64_t block_accept(
     const Automaton *a, int32_t *classes, int64_t length, uint8_t *left, uint8_t *right,
     const int64_t *positions, const int32_t *chosen, int64_t count, uint8_t *accepted) {
     const int64_t size = a->num_states;
+    Walk walk;
     uint8_t *fresh = malloc(size);
-    if (!fresh) return 0;
+    if (!fresh || !start_walk(&walk, size)) {
+        free(fresh);
+        return 0;
+    }
     for (int64_t k = 0; k < count; k++) {
         const int64_t i = positions[k];
         accepted[k] = may_take(a, chosen[k], left + i * size, right + (i + 1) * size);
         if (!accepted[k] || classes[i] == chosen[k]) continue;
         const int was_masked = classes[i] == MASKED;
         classes[i] = chosen[k];
-        renew(a, classes, length, i, was_masked, left, right, fresh);
+        renew(a, &walk, classes, length, i, was_masked, left, right, fresh);
     }
+    free(walk.counts);
     free(fresh);
     return 1;
 }

@@ -16,6 +16,7 @@ from unmask_kernels.native.layout import pointer
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.uint32]
 FAR = 2**30  # distance of a state that leads to no answer
 
 
@@ -35,6 +36,7 @@ class TokenAutomaton:
     targets: Int32s  # [E] edges of a state are sorted by target and class
     classes: Int32s  # [E]
     moves: Int32s  # [C, S] target of each class and state
+    leaving: Words  # [S, words] bits of the classes that lead on from a state
 
     @property
     def num_states(self) -> int:
@@ -145,7 +147,19 @@ def _assembled(
     forced[np.bincount(class_of, minlength=num_classes) != 1] = -1
     forced[0] = -1
     forced[-1] = eos_ids[0] if eos_ids else -1
-    return TokenAutomaton(accepts, distance, class_of, forced, starts, targets, classes, moves)
+    leads = np.zeros((num_states, -(-num_classes // 32) * 32), np.bool_)
+    leads[sources, classes] = True
+    return TokenAutomaton(
+        accepts=accepts,
+        distance=distance,
+        class_of=class_of,
+        forced=forced,
+        starts=starts,
+        targets=targets,
+        classes=classes,
+        moves=moves,
+        leaving=np.packbits(leads, axis=1, bitorder="little").view("<u4"),
+    )
 
 
 def _compose(language: ByteAutomaton, vocabulary: Vocabulary, budget: Budget) -> _Functions:

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.decoding.automata import sets
-from unmask.decoding.automata.automaton import Bools, Int32s, Int64s, TokenAutomaton
-from unmask.decoding.automata.sets import MASKED, Words
+from unmask.decoding.automata.automaton import Bools, Int32s, Int64s, TokenAutomaton, Words
+from unmask.decoding.automata.sets import MASKED
 from unmask_kernels.native import automata as native
 from unmask_kernels.native.layout import pointer
 
@@ -91,13 +91,19 @@ class Block:
         if self._library is None:
             sets.block_sets(automaton, classes, free, self._left, self._right)
             return
-        arrays = automaton.starts, automaton.targets, automaton.classes, automaton.moves
+        arrays = (
+            *(automaton.starts, automaton.targets, automaton.classes, automaton.moves),
+            *(automaton.distance, automaton.leaving),
+        )
         self._native = ctypes.byref(
-            native.Automaton(*map(pointer, arrays), automaton.num_states, automaton.num_classes)
+            native.Automaton(
+                *(pointer(array) for array in arrays), automaton.num_states, automaton.num_words
+            )
         )
-        self._library.block_sets(
-            self._native, pointer(classes), pointer(free), len(classes), *self._sets()
-        )
+        if not self._library.block_sets(
+            self._native, pointer(classes), pointer(free), len(classes), room, *self._sets()
+        ):
+            raise MemoryError
 
     def _sets(self) -> tuple[int, int]:
         return pointer(self._left), pointer(self._right)
@@ -116,9 +122,7 @@ class Block:
         if self._library is None:
             sets.block_masks(self.automaton, self._left, self._right, masks)
         else:
-            self._library.block_masks(
-                self._native, len(masks), *self._sets(), masks.shape[1], pointer(masks)
-            )
+            self._library.block_masks(self._native, len(masks), *self._sets(), pointer(masks))
         return masks
 
     def accept(self, positions: Int64s, tokens: Int64s) -> Bools:

@@ -7,12 +7,10 @@ may stand, so the sets are exact: a class is allowed if and only if some answer 
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from unmask.decoding.automata.automaton import Bools, Int32s, Int64s, TokenAutomaton
+from unmask.decoding.automata.automaton import Bools, Int32s, Int64s, TokenAutomaton, Words
 
 MASKED = -1  # in place of a class
-Words = npt.NDArray[np.uint32]
 
 
 def block_sets(
