@@ -9,10 +9,10 @@ import numpy as np
 
 from unmask.decoding.automata.automaton import TokenAutomaton, build_automaton
 from unmask.decoding.automata.constraint import Constraint
-from unmask.decoding.automata.dfa import ByteAutomaton, minimize
 from unmask.decoding.automata.expressions import Expression
 from unmask.decoding.automata.grammar import json_schema_of, language_of
 from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.minimal import ByteAutomaton, minimize
 from unmask.decoding.automata.nfa import compile_bytes
 from unmask.decoding.automata.regex import regex
 from unmask.decoding.automata.vocabulary import Vocabulary, make_vocabulary

@@ -1,19 +1,47 @@
-"""The C functions of structured output: minimize.c, token_moves.c, block_masks.c; no torch."""
+"""The C functions of structured output, from automata to masks; no torch."""
 
 import ctypes
 import functools
 import logging
 import subprocess
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from unmask_kernels.native.compiler import cache_folder, compile_to, find_compiler
 
 logger = logging.getLogger(__name__)
 
 FLAGS = "-std=gnu11", "-O3", "-fPIC", "-shared"
-SOURCES = "minimize.c", "token_moves.c", "block_masks.c"
-DONE, NO_MEMORY, TOO_LARGE = range(3)  # results of `token_moves`
+SOURCES = "subsets.c", "minimize.c", "token_moves.c", "block_masks.c"
+DONE, NO_MEMORY, TOO_LARGE = range(3)  # results of `find_subsets` and `token_moves`
 
 _pointer, _size = ctypes.c_void_p, ctypes.c_int64
+
+
+class Nfa(ctypes.Structure):
+    """`Nfa` of subsets.c."""
+
+    _fields_ = (
+        *((name, _pointer) for name in ("move_starts", "move_sets", "move_closures")),
+        *((name, _pointer) for name in ("set_starts", "set_columns")),
+        *((name, _pointer) for name in ("closure_starts", "closure_states")),
+        *((name, _size) for name in ("num_states", "num_columns")),
+        *((name, ctypes.c_int32) for name in ("start", "end")),
+    )
+
+
+class Subsets(ctypes.Structure):
+    """`Subsets` of subsets.c; `free_subsets` frees its memory."""
+
+    _fields_ = (
+        *((name, _size) for name in ("num_subsets", "num_moves")),
+        *((name, ctypes.POINTER(ctypes.c_int32)) for name in ("sources", "columns", "targets")),
+        ("accepts", ctypes.POINTER(ctypes.c_uint8)),
+        *((name, _pointer) for name in ("starts", "states", "slots")),
+        *((name, _size) for name in ("num_slots", "subset_room", "state_room", "move_room")),
+    )
 
 
 class Table(ctypes.Structure):
@@ -58,6 +86,12 @@ class Automaton(ctypes.Structure):
 
 _automaton = ctypes.POINTER(Automaton)
 SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
+    "find_subsets": (
+        _size,
+        (ctypes.POINTER(Nfa), _size, _size, ctypes.POINTER(Subsets)),
+    ),
+    "free_subsets": (None, (ctypes.POINTER(Subsets),)),
+    "mark_live": (_size, (ctypes.c_int32, ctypes.c_int32, *(_pointer,) * 3)),
     "minimize": (_size, (ctypes.c_int32, ctypes.c_int32, *(_pointer,) * 5)),
     "token_moves": (
         _size,
@@ -75,6 +109,12 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
         (_automaton, _pointer, _size, *(_pointer,) * 4, _size, _pointer),
     ),
 }
+
+
+def copied(array: Any, count: int) -> npt.NDArray[Any]:
+    """Copy of `count` numbers that C has made; the pointer may be NULL if there are none."""
+    kind = np.dtype(array._type_)
+    return np.ctypeslib.as_array(array, (count,)).copy() if count else np.zeros(0, kind)
 
 
 @functools.cache

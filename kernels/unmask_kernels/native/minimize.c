@@ -114,3 +114,29 @@ int64_t minimize(
     free(memory);
     return num_sets;
 }
+
+// Marks the states that lead to an accepting one, which are marked already. Returns 0 without memory.
+int64_t mark_live(
+    int32_t num_states, int32_t num_moves, const int32_t *source, const int32_t *target,
+    uint8_t *is_live) {
+    int32_t *memory = malloc(sizeof *memory * (2 * (int64_t)num_states + 2 + num_moves));
+    if (!memory) return 0;
+    int32_t *open = memory, *starts = open + num_states, *before = starts + num_states + 2;
+    int32_t count = 0;
+    memset(starts, 0, sizeof *starts * (num_states + 2));
+    for (int32_t i = 0; i < num_moves; i++) starts[target[i] + 2]++;
+    for (int32_t s = 0; s < num_states; s++) starts[s + 2] += starts[s + 1];
+    for (int32_t i = 0; i < num_moves; i++) before[starts[target[i] + 1]++] = source[i];
+    for (int32_t s = 0; s < num_states; s++)
+        if (is_live[s]) open[count++] = s;
+    while (count) {
+        const int32_t state = open[--count];
+        for (int32_t i = starts[state]; i < starts[state + 1]; i++)
+            if (!is_live[before[i]]) {
+                is_live[before[i]] = 1;
+                open[count++] = before[i];
+            }
+    }
+    free(memory);
+    return 1;
+}

@@ -7,12 +7,20 @@ import pytest
 
 from tests.support.automata import EOS, SMALL, TOKENS, language
 from unmask.decoding.automata.automaton import FAR, TokenAutomaton, build_automaton
-from unmask.decoding.automata.dfa import ByteAutomaton, minimize
 from unmask.decoding.automata.errors import GrammarTooLarge, NoAnswer
-from unmask.decoding.automata.expressions import NOTHING, Special, concatenation, literal
+from unmask.decoding.automata.expressions import (
+    NOTHING,
+    Intersection,
+    Special,
+    concatenation,
+    literal,
+    union,
+)
 from unmask.decoding.automata.limits import Budget, Limits
-from unmask.decoding.automata.nfa import compile_bytes
+from unmask.decoding.automata.minimal import ByteAutomaton, minimize
+from unmask.decoding.automata.nfa import compile_bytes, nfa_of
 from unmask.decoding.automata.regex import regex
+from unmask.decoding.automata.subsets import determinize
 from unmask.decoding.automata.vocabulary import make_vocabulary
 
 PATTERNS = (r"\{(a|b)+(,1)?\}", "(ab)*", "a{2,3}b?", "(a|ab|b1)(2|12)?", "", "[ab1]{0,9}", "é|ab")
@@ -81,11 +89,15 @@ def test_c_and_numpy_build_the_same(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_c_and_numpy_minimize_the_same(seed: int) -> None:
+def test_c_and_python_make_the_same_least_automaton(seed: int) -> None:
     random = Random(seed)
-    alternatives = ["".join(random.choices("ab1", k=random.randint(0, 6))) for _ in range(9)]
-    pattern = f"({'|'.join(alternatives)}){random.choice(['', '*', '{0,3}', '+a'])}"
-    dfa = compile_bytes(regex(pattern), {}, Budget())
+    alternatives = ["".join(random.choices("ab1é", k=random.randint(0, 6))) for _ in range(9)]
+    pattern = f"({'|'.join(alternatives)}|[ab]1?){random.choice(['', '*', '{0,3}', '+a', 'a*b'])}"
+    dead_end = concatenation(literal("a"), Intersection(literal("b"), literal("1")))
+    nfa = nfa_of(union((regex(pattern), dead_end)), {}, Budget())
+    dfa, expected = (determinize(nfa, Budget(), uses_c=uses_c) for uses_c in (True, False))
+    for name in ("sources", "columns", "targets", "accepts"):
+        assert np.array_equal(getattr(dfa, name), getattr(expected, name)), name
     made, reference = minimize(dfa), minimize(dfa, uses_c=False)
     assert np.array_equal(made.moves, reference.moves)
     assert np.array_equal(made.accepts, reference.accepts)
@@ -93,6 +105,14 @@ def test_c_and_numpy_minimize_the_same(seed: int) -> None:
     assert len(made.moves) <= dfa.num_states + 1
     rows = {(bool(a), row.tobytes()) for a, row in zip(made.accepts, made.moves, strict=True)}
     assert len(rows) == len(made.moves)  # no two states are alike at once
+
+
+@pytest.mark.parametrize("uses_c", [True, False])
+def test_subsets_beyond_a_limit_are_refused(uses_c: bool) -> None:
+    nfa = nfa_of(regex("(a|b)*a(a|b){9}"), {}, Budget())
+    assert determinize(nfa, Budget(), uses_c=uses_c).num_states > 1000
+    with pytest.raises(GrammarTooLarge, match="over 1000 states"):
+        determinize(nfa, Budget(Limits(states=1000)), uses_c=uses_c)
 
 
 def test_tokens_that_are_not_allowed_are_in_no_answer() -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from unmask.decoding.automata.dfa import ByteAutomaton
 from unmask.decoding.automata.errors import GrammarTooLarge, NoAnswer
 from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.minimal import ByteAutomaton
 from unmask.decoding.automata.vocabulary import Vocabulary
 from unmask_kernels.native import automata as native
 from unmask_kernels.native.layout import pointer
@@ -229,9 +229,9 @@ def _compose_in_c(
         if status == native.NO_MEMORY:
             raise MemoryError
         count, num_pairs = made.num_functions, made.num_pairs
-        starts = np.ctypeslib.as_array(made.starts, (count + 1,)).copy()
-        sources = np.ctypeslib.as_array(made.sources, (num_pairs,)).copy()
-        targets = np.ctypeslib.as_array(made.targets, (num_pairs,)).copy()
+        starts = native.copied(made.starts, count + 1)
+        sources = native.copied(made.sources, num_pairs)
+        targets = native.copied(made.targets, num_pairs)
     finally:
         library.free_token_moves(ctypes.byref(made))
     return _Functions(of_node, starts, sources, targets)

@@ -74,11 +74,16 @@ PLAIN = Characters.of(((0x20, LAST),)) - Characters.in_text('"\\')  # in a JSON 
 
 def utf8(characters: Characters) -> Expression:
     """UTF-8 of one character of a set."""
-    return union(
+    sequences = [
+        sequence for low, high in characters.ranges for sequence in _byte_ranges(low, high)
+    ]
+    ascii_ = {byte for (low, high), *tail in sequences if not tail for byte in range(low, high + 1)}
+    others = (
         concatenation(*(one_of(range(low, high + 1)) for low, high in sequence))
-        for low, high in characters.ranges
-        for sequence in _byte_ranges(low, high)
+        for sequence in sequences
+        if len(sequence) > 1
     )
+    return union((one_of(ascii_), *others) if ascii_ else others)
 
 
 def _byte_ranges(low: int, high: int) -> list[list[tuple[int, int]]]:
@@ -101,7 +106,8 @@ def _byte_ranges(low: int, high: int) -> list[list[tuple[int, int]]]:
 
 def json_character(characters: Characters) -> Expression:
     """One character of a set within a JSON string, with escapes of two characters only."""
-    escaped = (literal(f"\\{ESCAPES[c]}") for c in ESCAPES if c in characters)
+    escapes = "".join(escape for c, escape in ESCAPES.items() if c in characters)
+    escaped = [concatenation(literal("\\"), one_of(escapes.encode()))] if escapes else []
     return union((utf8(characters & PLAIN), *escaped))
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from unmask.decoding.automata.dfa import ByteAutomaton, minimize
 from unmask.decoding.automata.errors import InvalidGrammar
 from unmask.decoding.automata.expressions import (
     Expression,
@@ -18,6 +17,7 @@ from unmask.decoding.automata.expressions import (
 from unmask.decoding.automata.free_text import text_without
 from unmask.decoding.automata.json_text import COMPACT, INDENTED, any_object, any_value
 from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.minimal import ByteAutomaton, minimize
 from unmask.decoding.automata.nfa import compile_bytes
 from unmask.decoding.automata.regex import regex
 from unmask.decoding.automata.schema import json_schema

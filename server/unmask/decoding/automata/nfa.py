@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from unmask.decoding.automata.dfa import Dfa, Nfa, determinize, intersect
+from unmask.decoding.automata.dfa import Dfa, Nfa, intersect
 from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
 from unmask.decoding.automata.expressions import (
     Concatenation,
@@ -15,16 +15,22 @@ from unmask.decoding.automata.expressions import (
     Union,
 )
 from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.subsets import determinize
 
 
 def compile_bytes(expression: Expression, specials: Mapping[str, int], budget: Budget) -> Dfa:
     """Deterministic automaton of an expression; `specials` are the symbols of special tokens."""
+    return determinize(nfa_of(expression, specials, budget), budget)
+
+
+def nfa_of(expression: Expression, specials: Mapping[str, int], budget: Budget) -> Nfa:
+    """Automaton of an expression, with free moves between its parts."""
     builder = _Builder(specials, budget)
     try:
         builder.nfa.end = builder.build(expression, builder.state())
     except RecursionError:
         raise GrammarTooLarge("the grammar is too large: it is nested too deeply") from None
-    return determinize(builder.nfa, budget)
+    return builder.nfa
 
 
 class _Builder:
