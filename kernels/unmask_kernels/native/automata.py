@@ -78,7 +78,8 @@ class Automaton(ctypes.Structure):
     """`Automaton` of block_masks.c."""
 
     _fields_ = (
-        *((name, _pointer) for name in ("starts", "targets", "classes", "moves")),
+        *((name, _pointer) for name in ("starts", "targets", "classes")),
+        *((name, _pointer) for name in ("class_starts", "move_sources", "move_targets")),
         *((name, _pointer) for name in ("distance", "leaving")),
         *((name, _size) for name in ("num_states", "num_words")),
     )

@@ -8,7 +8,8 @@
 typedef struct {
     const int32_t *starts;             // [S + 1] first edge of a state
     const int32_t *targets, *classes;  // [E]
-    const int32_t *moves;              // [C, S]; state 0 is dead
+    const int32_t *class_starts;       // [C + 1] first move of a class
+    const int32_t *move_sources, *move_targets;  // [E] the edges again, by class
     const int32_t *distance;           // [S] fewest tokens to an end
     const uint32_t *leaving;           // [S, words] bits of the classes that lead on from a state
     int64_t num_states, num_words;
@@ -62,22 +63,22 @@ static void step_right(
         step_over_mask(a, walk, from, to);
         return;
     }
-    const int32_t *moves = a->moves + klass * a->num_states;
     memset(to, 0, a->num_states);
-    for (int64_t s = 1; s < a->num_states; s++)
-        if (from[s]) to[moves[s]] = 1;
-    to[0] = 0;
+    for (int32_t m = a->class_starts[klass]; m < a->class_starts[klass + 1]; m++)
+        to[a->move_targets[m]] |= from[a->move_sources[m]];
     walk->is_behind_mask = 0;
 }
 
-// States of `from`, of all if NULL, that such a token leads to a state of `next`; `to` may be `from`.
+// States of `from`, of all if NULL, that such a token leads to a state of `next`.
 static void step_left(
     const Automaton *a, int32_t klass, const uint8_t *from, const uint8_t *next, uint8_t *to) {
     const int64_t size = a->num_states;
-    to[0] = 0;
+    memset(to, 0, size);
     if (klass != MASKED) {
-        const int32_t *moves = a->moves + klass * size;
-        for (int64_t s = 1; s < size; s++) to[s] = (!from || from[s]) & next[moves[s]];
+        for (int32_t m = a->class_starts[klass]; m < a->class_starts[klass + 1]; m++) {
+            const int32_t s = a->move_sources[m];
+            to[s] = (!from || from[s]) & next[a->move_targets[m]];
+        }
         return;
     }
     for (int64_t s = 1; s < size; s++) {
@@ -108,15 +109,18 @@ int64_t block_sets(
         for (int64_t i = 0; i < length; i++)
             step_right(a, &walk, free_classes[i], right + i * size, right + (i + 1) * size);
     }
-    free(walk.counts);
     int64_t i = length;
     for (;; i--) {  // masks before the block's end are as good as room behind it
         uint8_t *here = right + i * size;
         for (int64_t s = 0; s < size; s++) here[s] &= a->distance[s] <= room + length - i;
         if (!i || classes[i - 1] != MASKED) break;
     }
-    for (i--; i >= 0; i--)
-        step_left(a, classes[i], right + i * size, right + (i + 1) * size, right + i * size);
+    for (i--; i >= 0; i--) {
+        uint8_t *here = right + i * size;
+        step_left(a, classes[i], here, here + size, walk.from);
+        memcpy(here, walk.from, size);
+    }
+    free(walk.counts);
     return 1;
 }
 
@@ -172,9 +176,8 @@ void block_forced(
 
 static int may_take(
     const Automaton *a, int32_t klass, const uint8_t *from, const uint8_t *next) {
-    const int32_t *moves = a->moves + klass * a->num_states;
-    for (int64_t s = 1; s < a->num_states; s++)
-        if (from[s] && next[moves[s]]) return 1;
+    for (int32_t m = a->class_starts[klass]; m < a->class_starts[klass + 1]; m++)
+        if (from[a->move_sources[m]] && next[a->move_targets[m]]) return 1;
     return 0;
 }
 

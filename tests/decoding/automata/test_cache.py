@@ -72,7 +72,7 @@ def test_threads_share_one_compilation() -> None:
 
 
 def test_errors_are_not_kept_and_reach_every_thread() -> None:
-    cache = AutomatonCache(Limits(states=50))
+    cache = AutomatonCache(Limits(subsets=50))
 
     def failure(_: int) -> str:
         with pytest.raises(GrammarTooLarge) as caught:
@@ -80,8 +80,13 @@ def test_errors_are_not_kept_and_reach_every_thread() -> None:
         return str(caught.value)
 
     with ThreadPoolExecutor(4) as threads:
-        assert {"over 50 states" in text for text in threads.map(failure, range(8))} == {True}
+        assert {"over 50 subsets" in text for text in threads.map(failure, range(8))} == {True}
     assert cache.automaton(SMALL, Regex("ab")).shortest == 1
+
+
+def test_languages_of_too_many_states_are_refused() -> None:
+    with pytest.raises(GrammarTooLarge, match="over 50 states"):
+        AutomatonCache(Limits(states=50)).automaton(SMALL, Regex("[ab1]{0,80}"))
 
 
 def test_grammars_join_text_tags_and_special_tokens() -> None:
@@ -100,7 +105,7 @@ def test_grammars_join_text_tags_and_special_tokens() -> None:
     for word, is_answer in words.items():
         state = 1
         for token in word:
-            state = made.moves[made.class_of[token], state]
+            state = made.after(state, made.class_of[token])
         assert made.accepts[state] == is_answer, word
 
 

@@ -11,7 +11,7 @@ from tests.support.tokenizers_of_kinds import byte_fallback, byte_level, unigram
 from unmask.decoding.automata.token_texts import read_token_texts
 from unmask.decoding.automata.vocabulary import Vocabulary, make_vocabulary
 from unmask.errors import InvalidRequest
-from unmask.tokenizer import Tokenizer
+from unmask.tokenizer import IdTokenizer, Tokenizer
 
 
 def texts_of(vocabulary: Vocabulary) -> list[tuple[int, ...]]:
@@ -51,6 +51,15 @@ def test_a_vocabulary_without_text_has_no_nodes() -> None:
     assert texts_of(make_vocabulary([None, b""], [1])) == []
 
 
+def test_an_answer_needs_an_end_of_sequence() -> None:
+    with pytest.raises(InvalidRequest, match="end-of-sequence"):
+        make_vocabulary([b"a"], [])
+
+
+def test_token_ids_without_texts_have_no_vocabulary() -> None:
+    assert Tokenizer(IdTokenizer()).to_json() is None
+
+
 EMBEDDED = Path(unmask.__file__).parent / "embedded"
 SAMPLE = "the world, a<b> {é}\n😀 ab|1"
 
@@ -67,8 +76,9 @@ def test_texts_of_tokens_spell_what_is_encoded(make: type) -> None:
 
 
 def test_texts_of_the_embedded_tokenizer_are_those_that_it_decodes() -> None:
-    content = (EMBEDDED / "tokenizer.json").read_text(encoding="utf-8")
     tokenizer = Tokenizer.from_folder(EMBEDDED)
+    content = tokenizer.to_json()
+    assert content is not None
     assert tokenizer.num_tokens is not None
     texts = read_token_texts(content, tokenizer.num_tokens + 5)
     assert texts.tokens[-5:] == (None,) * 5

@@ -35,7 +35,9 @@ class TokenAutomaton:
     starts: Int32s  # [S + 1] first edge of each state
     targets: Int32s  # [E] edges of a state are sorted by target and class
     classes: Int32s  # [E]
-    moves: Int32s  # [C, S] target of each class and state
+    class_starts: Int32s  # [C + 1] first move of each class
+    move_sources: Int32s  # [E] the edges again; moves of a class are sorted by source
+    move_targets: Int32s  # [E]
     leaving: Words  # [S, words] bits of the classes that lead on from a state
 
     @property
@@ -55,6 +57,13 @@ class TokenAutomaton:
     def num_bytes(self) -> int:
         """Memory of the arrays."""
         return sum(getattr(self, name).nbytes for name in self.__slots__)
+
+    def after(self, state: int, klass: int) -> int:
+        """State that a token of a class leads to; 0 if there is none."""
+        first, past = self.class_starts[klass : klass + 2].tolist()
+        place = first + int(np.searchsorted(self.move_sources[first:past], state))
+        is_there = place < past and self.move_sources[place] == state
+        return int(self.move_targets[place]) if is_there else 0
 
     @property
     def shortest(self) -> int:
@@ -121,7 +130,6 @@ def build_automaton(
     kept = np.unique(edge_functions)
     class_of_function[kept] = np.arange(1, len(kept) + 1)
     num_classes = len(kept) + 1
-    budget.check("table entries", (done + 1) * num_classes, budget.limits.table)
     class_of = class_of_function[function_of]
     class_of[list(vocabulary.eos_ids)] = num_classes - 1
     edges = sources, targets, class_of_function[edge_functions]
@@ -139,14 +147,14 @@ def _assembled(
     order = np.lexsort((edges[2], edges[1], edges[0]))
     sources, targets, classes = (np.asarray(x[order], np.int32) for x in edges)
     num_states, num_classes = len(accepts), int(classes.max()) + 1
-    moves = np.zeros((num_classes, num_states), np.int32)
-    moves[classes, sources] = targets
     starts = np.searchsorted(sources, np.arange(num_states + 1)).astype(np.int32)
+    by_class = np.argsort(classes, kind="stable")
+    class_starts = np.searchsorted(classes[by_class], np.arange(num_classes + 1))
     forced = np.full(num_classes, -1, np.int64)
     forced[class_of] = np.arange(len(class_of))
     forced[np.bincount(class_of, minlength=num_classes) != 1] = -1
     forced[0] = -1
-    forced[-1] = eos_ids[0] if eos_ids else -1
+    forced[-1] = eos_ids[0]
     leads = np.zeros((num_states, -(-num_classes // 32) * 32), np.bool_)
     leads[sources, classes] = True
     return TokenAutomaton(
@@ -157,7 +165,9 @@ def _assembled(
         starts=starts,
         targets=targets,
         classes=classes,
-        moves=moves,
+        class_starts=class_starts.astype(np.int32),
+        move_sources=sources[by_class],
+        move_targets=targets[by_class],
         leaving=np.packbits(leads, axis=1, bitorder="little").view("<u4"),
     )
 

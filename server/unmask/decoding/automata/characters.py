@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from unmask.decoding.automata.expressions import (
+    Edge,
     Expression,
+    Graph,
     concatenation,
     literal,
     one_of,
@@ -17,6 +20,8 @@ SURROGATES = (0xD800, 0xDFFF)  # no characters; UTF-8 has none
 # Ends of the ranges whose UTF-8 has one to four bytes.
 SIZES = (0x7F, 0x7FF, 0xFFFF, LAST)
 ESCAPES = {'"': '"', "\\": "\\", "/": "/", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t"}
+_Bytes: TypeAlias = tuple[tuple[int, int], ...]  # ranges of bytes, one after the other
+
 HEX = b"0123456789abcdefABCDEF"
 
 
@@ -74,19 +79,24 @@ PLAIN = Characters.of(((0x20, LAST),)) - Characters.in_text('"\\')  # in a JSON 
 
 def utf8(characters: Characters) -> Expression:
     """UTF-8 of one character of a set."""
-    sequences = [
-        sequence for low, high in characters.ranges for sequence in _byte_ranges(low, high)
+    # Nodes are what is still to come, so that characters with the same last bytes share them.
+    leads: dict[_Bytes, set[int]] = {}
+    for low, high in characters.ranges:
+        for first, *tail in _byte_ranges(low, high):
+            leads.setdefault(tuple(tail), set()).update(range(first[0], first[1] + 1))
+    if leads.keys() <= {()}:
+        return union(one_of(bytes_) for bytes_ in leads.values())
+    tails = sorted({tail[i:] for tail in leads for i in range(len(tail) + 1)}, key=len)
+    nodes = {tail: i for i, tail in enumerate(tails, 1)}
+    edges = [Edge(0, one_of(bytes_), nodes[tail]) for tail, bytes_ in leads.items()]
+    edges += [
+        Edge(nodes[tail], one_of(range(tail[0][0], tail[0][1] + 1)), nodes[tail[1:]])
+        for tail in tails[1:]
     ]
-    ascii_ = {byte for (low, high), *tail in sequences if not tail for byte in range(low, high + 1)}
-    others = (
-        concatenation(*(one_of(range(low, high + 1)) for low, high in sequence))
-        for sequence in sequences
-        if len(sequence) > 1
-    )
-    return union((one_of(ascii_), *others) if ascii_ else others)
+    return Graph(len(nodes) + 1, tuple(edges), frozenset((nodes[()],)))
 
 
-def _byte_ranges(low: int, high: int) -> list[list[tuple[int, int]]]:
+def _byte_ranges(low: int, high: int) -> list[_Bytes]:
     """Sequences of ranges of bytes whose products are the UTF-8 of a range of characters."""
     for last in SIZES:
         if low <= last < high:
@@ -101,7 +111,7 @@ def _byte_ranges(low: int, high: int) -> list[list[tuple[int, int]]]:
         if high & block != block:
             start = high & ~block
             return [*_byte_ranges(low, start - 1), *_byte_ranges(start, high)]
-    return [list(zip(chr(low).encode(), chr(high).encode(), strict=True))]
+    return [tuple(zip(chr(low).encode(), chr(high).encode(), strict=True))]
 
 
 def json_character(characters: Characters) -> Expression:

@@ -43,9 +43,9 @@ class Constraint:
 
     def advance(self, tokens: Int64s) -> None:
         """Move behind a block's tokens, which `Block.accept` took."""
-        moves, state = self.automaton.moves, self.state
-        for klass in self.automaton.class_of[tokens].tolist():
-            state = int(moves[klass, state])
+        automaton, state = self.automaton, self.state
+        for klass in automaton.class_of[tokens].tolist():
+            state = automaton.after(state, klass)
         assert state != 0, "these tokens are in no answer"
         self.state = state
 
@@ -92,7 +92,8 @@ class Block:
             sets.block_sets(automaton, classes, free, self._left, self._right)
             return
         arrays = (
-            *(automaton.starts, automaton.targets, automaton.classes, automaton.moves),
+            *(automaton.starts, automaton.targets, automaton.classes, automaton.class_starts),
+            *(automaton.move_sources, automaton.move_targets),
             *(automaton.distance, automaton.leaving),
         )
         self._native = ctypes.byref(

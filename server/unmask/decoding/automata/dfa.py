@@ -70,7 +70,7 @@ def intersect(left: Dfa, right: Dfa, budget: Budget) -> Dfa:
     rows = list[dict[int, int]]()
     for a, b in pairs:  # grows
         if len(rows) % 256 == 0:
-            budget.check("states", len(pairs), budget.limits.states)
+            budget.check("subsets", len(pairs), budget.limits.subsets)
         row = {}
         for column in sides[0][a].keys() & sides[1][b].keys():
             after = sides[0][a][column], sides[1][b][column]

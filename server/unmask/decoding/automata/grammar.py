@@ -116,7 +116,9 @@ def choice_of(texts: tuple[str, ...]) -> Choice:
 
 def language_of(grammar: Grammar, specials: Mapping[str, int], budget: Budget) -> ByteAutomaton:
     """Automaton of a grammar; raises `InvalidGrammar` and `GrammarTooLarge`."""
-    return minimize(compile_bytes(_expression(grammar, budget), specials, budget))
+    language = minimize(compile_bytes(_expression(grammar, budget), specials, budget))
+    budget.check("states", len(language.moves), budget.limits.states)
+    return language
 
 
 def _expression(grammar: Grammar, budget: Budget) -> Expression:

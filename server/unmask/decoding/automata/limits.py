@@ -10,10 +10,10 @@ from unmask.decoding.automata.errors import GrammarTooLarge
 class Limits:
     """Bounds of one grammar's compilation; beyond one it raises `GrammarTooLarge`."""
 
-    parts: int = 200_000  # states of the nondeterministic automaton
-    states: int = 30_000  # of the deterministic one
+    parts: int = 400_000  # states of the nondeterministic automaton
+    subsets: int = 200_000  # states of the deterministic one, before it is minimized
+    states: int = 40_000  # of the least one
     edges: int = 4_000_000  # of the automaton over tokens: triples of state, class and state
-    table: int = 32_000_000  # entries of its table of moves, classes x states
     seconds: float = 5.0
 
 

@@ -64,8 +64,8 @@ def block_accept(
     """
     accepted = np.zeros(len(positions), np.bool_)
     for k, (i, klass) in enumerate(zip(positions, chosen, strict=True)):
-        reached = automaton.moves[klass][left[i]]
-        accepted[k] = right[i + 1][reached].any()
+        sources, targets = _moves(automaton, klass)
+        accepted[k] = (left[i][sources] & right[i + 1][targets]).any()
         if accepted[k]:
             classes[i] = klass
             block_sets(automaton, classes, classes, left, right)
@@ -79,17 +79,24 @@ def _after(automaton: TokenAutomaton, klass: int, states: Bools) -> Bools:
         sources = np.repeat(np.arange(automaton.num_states), np.diff(automaton.starts))
         reached[automaton.targets[states[sources]]] = True
     else:
-        reached[automaton.moves[klass][states]] = True
-    reached[0] = False
+        sources, targets = _moves(automaton, klass)
+        reached[targets[states[sources]]] = True
     return reached
 
 
 def _before(automaton: TokenAutomaton, klass: int, states: Bools) -> Bools:
     """States that a token of a class, or any, leads to one of `states`."""
+    able = np.zeros(automaton.num_states, np.bool_)
     if klass == MASKED:
-        able = np.zeros(automaton.num_states, np.bool_)
         sources = np.repeat(np.arange(automaton.num_states), np.diff(automaton.starts))
         able[sources[states[automaton.targets]]] = True
-        return able
-    before: Bools = states[automaton.moves[klass]]
-    return before
+    else:
+        sources, targets = _moves(automaton, klass)
+        able[sources[states[targets]]] = True
+    return able
+
+
+def _moves(automaton: TokenAutomaton, klass: int) -> tuple[Int32s, Int32s]:
+    """Sources and targets of a class."""
+    moves = slice(*automaton.class_starts[klass : klass + 2])
+    return automaton.move_sources[moves], automaton.move_targets[moves]

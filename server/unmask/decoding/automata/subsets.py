@@ -27,7 +27,7 @@ def determinize(nfa: Nfa, budget: Budget, *, uses_c: bool = True) -> Dfa:
     subsets, rows = [closure[0]], list[dict[int, int]]()
     for subset in subsets:  # grows
         if len(rows) % 256 == 0:
-            budget.check("states", len(subsets), budget.limits.states)
+            budget.check("subsets", len(subsets), budget.limits.subsets)
         reached: dict[int, frozenset[int]] = {}
         for state in subset:
             for own_columns, target in moves[state]:
@@ -39,7 +39,7 @@ def determinize(nfa: Nfa, budget: Budget, *, uses_c: bool = True) -> Dfa:
             if number == len(subsets):
                 subsets.append(after)
         rows.append(row)
-    budget.check("states", len(subsets), budget.limits.states)
+    budget.check("subsets", len(subsets), budget.limits.subsets)
     return dfa_of(symbols, rows, [nfa.end in subset for subset in subsets])
 
 
@@ -83,12 +83,12 @@ def _determinize_in_c(
     )
     given = native.Nfa(*map(pointer, arrays), len(nfa.moves), len(symbols), 0, nfa.end)
     made = native.Subsets()
-    limit = budget.limits.states
+    limit = budget.limits.subsets
     try:
         status = library.find_subsets(ctypes.byref(given), limit, MAX_ENTRIES, ctypes.byref(made))
         budget.check_time()
         if status == native.TOO_LARGE:
-            raise GrammarTooLarge(f"the grammar is too large: over {limit} states")
+            raise GrammarTooLarge(f"the grammar is too large: over {limit} subsets")
         if status == native.NO_MEMORY:
             raise MemoryError
         moves = made.num_moves

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.decoding.automata.expressions import NUM_BYTES
+from unmask.errors import InvalidRequest
 
 Int32s = npt.NDArray[np.int32]
 
@@ -46,6 +47,8 @@ def make_vocabulary(
     nothing else.
     """
     ends = frozenset(eos_ids)
+    if not ends:
+        raise InvalidRequest("structured output needs a model with an end-of-sequence token")
     assert len(specials or ()) < 30_000
     named = {name: i for name, i in (specials or {}).items() if i not in ends}
     symbols = {name: NUM_BYTES + k for k, name in enumerate(named)}
