@@ -102,6 +102,7 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
         ),
     ),
     "free_token_moves": (None, (ctypes.POINTER(Functions),)),
+    "end_state": (ctypes.c_int32, (_automaton, _pointer, _size, ctypes.c_int32)),
     "block_sets": (_size, (_automaton, _pointer, _pointer, _size, _size, _pointer, _pointer)),
     "block_masks": (None, (_automaton, _size, _pointer, _pointer, _pointer)),
     "block_forced": (None, (_automaton, _pointer, _size, *(_pointer,) * 3)),

@@ -225,3 +225,18 @@ int64_t block_accept(
     free(fresh);
     return 1;
 }
+
+// State that tokens of classes [length] lead to; 0 if there is none.
+int32_t end_state(const Automaton *a, const int32_t *classes, int64_t length, int32_t state) {
+    for (int64_t i = 0; i < length && state; i++) {
+        int32_t low = a->class_starts[classes[i]], past = a->class_starts[classes[i] + 1];
+        const int32_t end = past;
+        while (low < past) {  // sources are sorted
+            const int32_t middle = low + (past - low) / 2;
+            if (a->move_sources[middle] < state) low = middle + 1;
+            else past = middle;
+        }
+        state = low < end && a->move_sources[low] == state ? a->move_targets[low] : 0;
+    }
+    return state;
+}

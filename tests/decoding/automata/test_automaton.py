@@ -91,7 +91,7 @@ def test_classes_tell_tokens_apart_that_move_states_apart(pattern: str) -> None:
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_c_and_numpy_build_the_same(pattern: str) -> None:
     made, reference = build(pattern, uses_c=True), build(pattern, uses_c=False)
-    for name in made.__slots__:
+    for name in set(made.__slots__) - {"for_c"}:
         assert np.array_equal(getattr(made, name), getattr(reference, name)), name
 
 

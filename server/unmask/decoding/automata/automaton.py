@@ -1,7 +1,7 @@
 """Automata over tokens: a language's states, and the classes of tokens that move them alike."""
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,13 @@ class TokenAutomaton:
     move_sources: Int32s  # [E] the edges again; moves of a class are sorted by source
     move_targets: Int32s  # [E]
     leaving: Words  # [S, words] bits of the classes that lead on from a state
+    for_c: native.Automaton = field(init=False, repr=False)  # the same for C
+
+    def __post_init__(self) -> None:
+        given = (self.starts, self.targets, self.classes, self.class_starts, self.move_sources)
+        arrays = (*given, self.move_targets, self.distance, self.leaving)
+        sizes = self.num_states, self.num_words
+        object.__setattr__(self, "for_c", native.Automaton(*map(pointer, arrays), *sizes))
 
     @property
     def num_states(self) -> int:
@@ -56,7 +63,8 @@ class TokenAutomaton:
     @property
     def num_bytes(self) -> int:
         """Memory of the arrays."""
-        return sum(getattr(self, name).nbytes for name in self.__slots__)
+        arrays = (getattr(self, name) for name in self.__slots__ if name != "for_c")
+        return sum(array.nbytes for array in arrays)
 
     def after(self, state: int, klass: int) -> int:
         """State that a token of a class leads to; 0 if there is none."""
@@ -79,6 +87,10 @@ class _Functions:
     starts: Int64s
     sources: Int32s
     targets: Int32s
+
+    @property
+    def count(self) -> int:
+        return len(self.starts) - 1
 
 
 def build_automaton(
@@ -106,34 +118,46 @@ def build_automaton(
     function_of[has_text] = functions.of_node[vocabulary.node_of[has_text]]
     if allowed is not None:
         function_of[~allowed] = 0
-    is_used = np.zeros(len(functions.starts) - 1, np.bool_)
+    is_used = np.zeros(functions.count, np.bool_)
     is_used[function_of] = True
     is_used[0] = False
-    used = np.flatnonzero(is_used)
-    counts = (functions.starts[1:] - functions.starts[:-1])[used]
-    budget.check("edges", int(counts.sum()), budget.limits.edges)
-    pairs = np.repeat(functions.starts[used] - (counts.cumsum() - counts), counts)
-    pairs += np.arange(len(pairs))
-    done = len(language.moves)
-    ends = np.append(np.flatnonzero(language.accepts), done)
-    sources = np.concatenate((functions.sources[pairs], ends))
-    targets = np.concatenate((functions.targets[pairs], np.full(len(ends), done)))
+    edges = _edges(language, functions, np.flatnonzero(is_used), budget)
     accepts = np.append(language.accepts, False)
-    distance = _distances(sources, targets, accepts)
+    distance = _distances(edges[0], edges[1], accepts)
     if distance[1] == FAR:
         raise NoAnswer("the tokens of this model spell no answer that matches this grammar")
-    edge_functions = np.concatenate((np.repeat(used, counts), np.full(len(ends), len(is_used))))
-    keep = np.flatnonzero(distance[targets] < FAR)
-    sources, targets, edge_functions = (x[keep] for x in (sources, targets, edge_functions))
+    sources, targets, owners = (x[distance[edges[1]] < FAR] for x in edges)
     # Functions that lead on somewhere are classes, the end of sequence behind them.
-    class_of_function = np.zeros(len(is_used) + 1, np.int32)
-    kept = np.unique(edge_functions)
+    kept = np.unique(owners)
+    class_of_function = np.zeros(functions.count + 1, np.int32)
     class_of_function[kept] = np.arange(1, len(kept) + 1)
-    num_classes = len(kept) + 1
     class_of = class_of_function[function_of]
-    class_of[list(vocabulary.eos_ids)] = num_classes - 1
-    edges = sources, targets, class_of_function[edge_functions]
+    class_of[list(vocabulary.eos_ids)] = len(kept)
+    edges = sources, targets, class_of_function[owners]
     return _assembled(accepts, distance, class_of, edges, vocabulary.eos_ids)
+
+
+def _edges(
+    language: ByteAutomaton, functions: _Functions, used: Int64s, budget: Budget
+) -> tuple[Int32s, Int32s, Int32s]:
+    """Sources, targets and functions of all edges; ends of sequence are one more function."""
+    counts = np.diff(functions.starts)[used]
+    budget.check("edges", int(counts.sum()), budget.limits.edges)
+    pairs = _ranges(functions.starts[used], counts)
+    done = len(language.moves)
+    ends = np.append(np.flatnonzero(language.accepts), done).astype(np.int32)
+    owners = np.repeat(used, counts)
+    return (
+        np.concatenate((functions.sources[pairs], ends)),
+        np.concatenate((functions.targets[pairs], np.full(len(ends), done, np.int32))),
+        np.concatenate((owners, np.full(len(ends), functions.count))).astype(np.int32),
+    )
+
+
+def _ranges(starts: Int64s, counts: Int64s) -> Int64s:
+    """Numbers from each start on, so many of each, one range after the other."""
+    offsets: Int64s = np.repeat(starts - (counts.cumsum() - counts), counts)
+    return offsets + np.arange(len(offsets))
 
 
 def _assembled(
@@ -257,8 +281,7 @@ def _distances(sources: Int32s, targets: Int32s, accepts: Bools) -> Int32s:
     steps = 0
     while len(reached):
         steps += 1
-        first, counts = starts[reached], starts[reached + 1] - starts[reached]
-        edges = np.repeat(first - (counts.cumsum() - counts), counts) + np.arange(counts.sum())
+        edges = _ranges(starts[reached], starts[reached + 1] - starts[reached])
         found = np.unique(before[edges])
         reached = found[distance[found] == FAR]
         distance[reached] = steps

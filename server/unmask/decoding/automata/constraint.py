@@ -44,8 +44,14 @@ class Constraint:
     def advance(self, tokens: Int64s) -> None:
         """Move behind a block's tokens, which `Block.accept` took."""
         automaton, state = self.automaton, self.state
-        for klass in automaton.class_of[tokens].tolist():
-            state = automaton.after(state, klass)
+        classes = automaton.class_of[tokens]
+        library = native.automata_library()
+        if library is None:
+            for klass in classes.tolist():
+                state = automaton.after(state, klass)
+        else:
+            given = ctypes.byref(automaton.for_c), pointer(classes)
+            state = library.end_state(*given, len(classes), state)
         assert state != 0, "these tokens are in no answer"
         self.state = state
 
@@ -91,16 +97,7 @@ class Block:
         if self._library is None:
             sets.block_sets(automaton, classes, free, self._left, self._right)
             return
-        arrays = (
-            *(automaton.starts, automaton.targets, automaton.classes, automaton.class_starts),
-            *(automaton.move_sources, automaton.move_targets),
-            *(automaton.distance, automaton.leaving),
-        )
-        self._native = ctypes.byref(
-            native.Automaton(
-                *(pointer(array) for array in arrays), automaton.num_states, automaton.num_words
-            )
-        )
+        self._native = ctypes.byref(automaton.for_c)
         if not self._library.block_sets(
             self._native, pointer(classes), pointer(free), len(classes), room, *self._sets()
         ):

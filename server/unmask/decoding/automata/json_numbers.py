@@ -17,7 +17,6 @@ from unmask.decoding.automata.json_text import INTEGER, NONZERO, NUMBER, digits
 
 MIN_PLACES = 6  # decimal places that a number within bounds may have, or as many as its bounds
 MAX_MULTIPLE = 1_000
-MAX_DIGITS = 30  # of a bound
 
 
 @dataclass(frozen=True, slots=True)
