@@ -2,13 +2,13 @@
 
 import functools
 import json
-from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
-import unmask
+from benchmarks.structured_output import EMBEDDED, SCHEMAS
+from benchmarks.structured_output import EMBEDDED_EOS as EOS
+from benchmarks.structured_output import EMBEDDED_TOKENS as NUM_TOKENS
 from tests.support.automata import denoise
 from tests.support.json_schema import is_valid
 from unmask.decoding.automata.cache import AutomatonCache
@@ -16,56 +16,12 @@ from unmask.decoding.automata.grammar import Grammar, JsonObject, choice_of, jso
 from unmask.decoding.automata.token_texts import TokenTexts, read_token_texts
 from unmask.decoding.automata.vocabulary import Vocabulary, make_vocabulary
 
-EMBEDDED = Path(unmask.__file__).parent / "embedded" / "tokenizer.json"
-EOS = 0
-STRING, INTEGER, NUMBER, BOOLEAN = (
-    {"type": name} for name in ("string", "integer", "number", "boolean")
-)
-
-
-def closed(**properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-PERSON = closed(
-    name=STRING, age=INTEGER, email=STRING, tags={"type": "array", "items": STRING}, active=BOOLEAN
-)
-ORDER = closed(
-    id={"type": "string", "format": "uuid"},
-    created={"type": "string", "format": "date-time"},
-    customer=closed(
-        name={"type": "string", "maxLength": 40},
-        zip={"type": "string", "pattern": "^[0-9]{5}$"},
-    ),
-    items={
-        "type": "array",
-        "minItems": 1,
-        "items": closed(quantity={**INTEGER, "minimum": 1}, price=NUMBER),
-    },
-    status={"enum": ["new", "paid", "shipped"]},
-)
-TOOLS = {
-    "oneOf": [
-        closed(
-            name={"const": f"tool_{i}"},
-            arguments=closed(query=STRING, limit=INTEGER, mode={"enum": ["fast", "exact"]}),
-        )
-        for i in range(12)
-    ]
-}
-OPTIONAL = {"type": "object", "properties": {f"field_{i}": STRING for i in range(8)}}
-SCHEMAS = {"person": PERSON, "order": ORDER, "tools": TOOLS, "optional fields": OPTIONAL}
 CACHE = AutomatonCache()
 
 
 @functools.cache
 def embedded() -> tuple[TokenTexts, Vocabulary]:
-    texts = read_token_texts(EMBEDDED.read_text(encoding="utf-8"), 2048)
+    texts = read_token_texts(EMBEDDED.read_text(encoding="utf-8"), NUM_TOKENS)
     return texts, make_vocabulary(texts.tokens, [EOS], texts.specials)
 
 
