@@ -79,6 +79,7 @@ class Automaton(ctypes.Structure):
 
     _fields_ = (
         *((name, _pointer) for name in ("starts", "targets", "classes")),
+        *((name, _pointer) for name in ("into_starts", "into_sources")),
         *((name, _pointer) for name in ("class_starts", "move_sources", "move_targets")),
         *((name, _pointer) for name in ("distance", "leaving")),
         *((name, _size) for name in ("num_states", "num_words")),

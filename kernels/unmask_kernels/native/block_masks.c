@@ -6,53 +6,60 @@
 #include <string.h>
 
 typedef struct {
-    const int32_t *starts;             // [S + 1] first edge of a state
-    const int32_t *targets, *classes;  // [E]
-    const int32_t *class_starts;       // [C + 1] first move of a class
-    const int32_t *move_sources, *move_targets;  // [E] the edges again, by class
-    const int32_t *distance;           // [S] fewest tokens to an end
-    const uint32_t *leaving;           // [S, words] bits of the classes that lead on from a state
+    const int32_t *starts;                       // [S + 1] first edge of a state
+    const int32_t *targets, *classes;            // [E]
+    const int32_t *into_starts, *into_sources;   // [S + 1], [E] edges by target
+    const int32_t *class_starts;                 // [C + 1] first move of a class
+    const int32_t *move_sources, *move_targets;  // [E] edges by class
+    const int32_t *distance;                     // [S] fewest tokens to an end
+    const uint32_t *leaving;  // [S, words] bits of the classes that lead on from a state
     int64_t num_states, num_words;
 } Automaton;
 
 enum { MASKED = -1 };
 
-// Sets behind masks that lie side by side are alike: each comes from the one before by the states
-// that it has more or less. `counts` are the edges from the states `from` into each state.
+// Sets on the two sides of a mask: states that edges lead to from a set, or back to it. Sets beside
+// masks that lie side by side are alike, so each comes from the one before by the states that it has
+// more or less.
 typedef struct {
-    int32_t *counts;  // [S]
+    const int32_t *starts, *ends;  // edges of each state, in the direction of the walk
+    int64_t num_states;
+    int32_t *counts;  // [S] edges from the states `from` into each state
     uint8_t *from;    // [S]
-    int is_behind_mask;
+    int is_begun;
 } Walk;
 
-static int start_walk(Walk *walk, int64_t size) {
-    walk->counts = malloc(size * (sizeof *walk->counts + 1));
-    walk->from = (uint8_t *)(walk->counts + size);
-    walk->is_behind_mask = 0;
+static int start_walk(
+    Walk *walk, int64_t num_states, const int32_t *starts, const int32_t *ends) {
+    walk->starts = starts;
+    walk->ends = ends;
+    walk->num_states = num_states;
+    walk->counts = malloc(num_states * (sizeof *walk->counts + 1));
+    walk->from = (uint8_t *)(walk->counts + num_states);
+    walk->is_begun = 0;
     return walk->counts != NULL;
 }
 
-static void count_edges(const Automaton *a, Walk *walk, int64_t state, uint8_t is_in) {
+static void count_edges(Walk *walk, int64_t state, uint8_t is_in) {
     if (walk->from[state] == is_in) return;
     walk->from[state] = is_in;
     const int32_t change = is_in ? 1 : -1;
-    for (int32_t e = a->starts[state]; e < a->starts[state + 1]; e++)
-        walk->counts[a->targets[e]] += change;
+    for (int32_t e = walk->starts[state]; e < walk->starts[state + 1]; e++)
+        walk->counts[walk->ends[e]] += change;
 }
 
-// States after any token from the states `from`.
-static void step_over_mask(const Automaton *a, Walk *walk, const uint8_t *from, uint8_t *to) {
-    const int64_t size = a->num_states;
-    if (!walk->is_behind_mask) {
+static void walk_over_mask(Walk *walk, const uint8_t *from, uint8_t *to) {
+    const int64_t size = walk->num_states;
+    if (!walk->is_begun) {
         memset(walk->counts, 0, size * (sizeof *walk->counts + 1));
-        walk->is_behind_mask = 1;
+        walk->is_begun = 1;
     }
     int64_t s = 0;
     for (; s + 8 <= size; s += 8) {
         if (!memcmp(from + s, walk->from + s, 8)) continue;
-        for (int64_t i = s; i < s + 8; i++) count_edges(a, walk, i, from[i]);
+        for (int64_t i = s; i < s + 8; i++) count_edges(walk, i, from[i]);
     }
-    for (; s < size; s++) count_edges(a, walk, s, from[s]);
+    for (; s < size; s++) count_edges(walk, s, from[s]);
     for (int64_t t = 0; t < size; t++) to[t] = walk->counts[t] > 0;
 }
 
@@ -60,34 +67,49 @@ static void step_over_mask(const Automaton *a, Walk *walk, const uint8_t *from, 
 static void step_right(
     const Automaton *a, Walk *walk, int32_t klass, const uint8_t *from, uint8_t *to) {
     if (klass == MASKED) {
-        step_over_mask(a, walk, from, to);
+        walk_over_mask(walk, from, to);
         return;
     }
     memset(to, 0, a->num_states);
     for (int32_t m = a->class_starts[klass]; m < a->class_starts[klass + 1]; m++)
         to[a->move_targets[m]] |= from[a->move_sources[m]];
-    walk->is_behind_mask = 0;
+    walk->is_begun = 0;
 }
 
-// States of `from`, of all if NULL, that such a token leads to a state of `next`.
+// States of `among`, of all if NULL, that such a token leads to a state of `next`.
 static void step_left(
-    const Automaton *a, int32_t klass, const uint8_t *from, const uint8_t *next, uint8_t *to) {
+    const Automaton *a, Walk *walk, int32_t klass, const uint8_t *among, const uint8_t *next,
+    uint8_t *to) {
+    if (klass == MASKED) {
+        walk_over_mask(walk, next, to);
+    } else {
+        memset(to, 0, a->num_states);
+        for (int32_t m = a->class_starts[klass]; m < a->class_starts[klass + 1]; m++)
+            to[a->move_sources[m]] |= next[a->move_targets[m]];
+        walk->is_begun = 0;
+    }
+    if (among)
+        for (int64_t s = 0; s < a->num_states; s++) to[s] &= among[s];
+}
+
+// Walks to the right and to the left, and memory for a set.
+typedef struct {
+    Walk right, left;
+    uint8_t *fresh;  // [S]
+} Walks;
+
+static int start_walks(const Automaton *a, Walks *walks) {
     const int64_t size = a->num_states;
-    memset(to, 0, size);
-    if (klass != MASKED) {
-        for (int32_t m = a->class_starts[klass]; m < a->class_starts[klass + 1]; m++) {
-            const int32_t s = a->move_sources[m];
-            to[s] = (!from || from[s]) & next[a->move_targets[m]];
-        }
-        return;
-    }
-    for (int64_t s = 1; s < size; s++) {
-        uint8_t leads = 0;
-        if (!from || from[s])
-            for (int32_t e = a->starts[s]; e < a->starts[s + 1] && !leads; e++)
-                leads = next[a->targets[e]];
-        to[s] = leads;
-    }
+    const int has_memory = start_walk(&walks->right, size, a->starts, a->targets)
+        & start_walk(&walks->left, size, a->into_starts, a->into_sources);
+    walks->fresh = malloc(size);
+    return has_memory && walks->fresh;
+}
+
+static void end_walks(Walks *walks) {
+    free(walks->right.counts);
+    free(walks->left.counts);
+    free(walks->fresh);
 }
 
 // Fills left and right [length + 1, S] from left[0]; `room` tokens may follow the block. Positions
@@ -97,31 +119,34 @@ int64_t block_sets(
     const Automaton *a, const int32_t *classes, const int32_t *free_classes, int64_t length,
     int64_t room, uint8_t *left, uint8_t *right) {
     const int64_t size = a->num_states;
-    Walk walk;
-    if (!start_walk(&walk, size)) return 0;
-    for (int64_t i = 0; i < length; i++)
-        step_right(a, &walk, classes[i], left + i * size, left + (i + 1) * size);
-    if (classes == free_classes) {
-        memcpy(right, left, (length + 1) * size);
-    } else {  // all states that edits may reach
-        walk.is_behind_mask = 0;
-        memcpy(right, left, size);
+    Walks walks;
+    const int has_memory = start_walks(a, &walks);
+    if (has_memory) {
         for (int64_t i = 0; i < length; i++)
-            step_right(a, &walk, free_classes[i], right + i * size, right + (i + 1) * size);
+            step_right(a, &walks.right, classes[i], left + i * size, left + (i + 1) * size);
+        if (classes == free_classes) {
+            memcpy(right, left, (length + 1) * size);
+        } else {  // all states that edits may reach
+            walks.right.is_begun = 0;
+            memcpy(right, left, size);
+            for (int64_t i = 0; i < length; i++)
+                step_right(
+                    a, &walks.right, free_classes[i], right + i * size, right + (i + 1) * size);
+        }
+        int64_t i = length;
+        for (;; i--) {  // masks before the block's end are as good as room behind it
+            uint8_t *here = right + i * size;
+            for (int64_t s = 0; s < size; s++) here[s] &= a->distance[s] <= room + length - i;
+            if (!i || classes[i - 1] != MASKED) break;
+        }
+        for (i--; i >= 0; i--) {
+            uint8_t *here = right + i * size;
+            step_left(a, &walks.left, classes[i], here, here + size, walks.fresh);
+            memcpy(here, walks.fresh, size);
+        }
     }
-    int64_t i = length;
-    for (;; i--) {  // masks before the block's end are as good as room behind it
-        uint8_t *here = right + i * size;
-        for (int64_t s = 0; s < size; s++) here[s] &= a->distance[s] <= room + length - i;
-        if (!i || classes[i - 1] != MASKED) break;
-    }
-    for (i--; i >= 0; i--) {
-        uint8_t *here = right + i * size;
-        step_left(a, classes[i], here, here + size, walk.from);
-        memcpy(here, walk.from, size);
-    }
-    free(walk.counts);
-    return 1;
+    end_walks(&walks);
+    return has_memory;
 }
 
 // Adds the classes of one state's edges into `next`, unless the mask has them all already.
@@ -183,21 +208,23 @@ static int may_take(
 
 // Renews the sets on both sides of a position that has got a class, up to where nothing changes.
 static void renew(
-    const Automaton *a, Walk *walk, const int32_t *classes, int64_t length, int64_t position,
-    int was_masked, uint8_t *left, uint8_t *right, uint8_t *fresh) {
+    const Automaton *a, Walks *walks, const int32_t *classes, int64_t length, int64_t position,
+    int was_masked, uint8_t *left, uint8_t *right) {
     const int64_t size = a->num_states;
+    walks->right.is_begun = walks->left.is_begun = 0;
     for (int64_t i = position; i < length; i++) {
         uint8_t *to = left + (i + 1) * size;
-        step_right(a, walk, classes[i], left + i * size, fresh);
-        if (!memcmp(fresh, to, size)) break;
-        memcpy(to, fresh, size);
+        step_right(a, &walks->right, classes[i], left + i * size, walks->fresh);
+        if (!memcmp(walks->fresh, to, size)) break;
+        memcpy(to, walks->fresh, size);
     }
     for (int64_t i = position; i >= 0; i--) {
         uint8_t *to = right + i * size;
         // A token in place of a mask only removes states; one in place of another adds some too.
-        step_left(a, classes[i], was_masked ? to : NULL, to + size, fresh);
-        if (!memcmp(fresh, to, size)) break;
-        memcpy(to, fresh, size);
+        step_left(
+            a, &walks->left, classes[i], was_masked ? to : NULL, to + size, walks->fresh);
+        if (!memcmp(walks->fresh, to, size)) break;
+        memcpy(to, walks->fresh, size);
     }
 }
 
@@ -207,23 +234,18 @@ int64_t block_accept(
     const Automaton *a, int32_t *classes, int64_t length, uint8_t *left, uint8_t *right,
     const int64_t *positions, const int32_t *chosen, int64_t count, uint8_t *accepted) {
     const int64_t size = a->num_states;
-    Walk walk;
-    uint8_t *fresh = malloc(size);
-    if (!fresh || !start_walk(&walk, size)) {
-        free(fresh);
-        return 0;
-    }
-    for (int64_t k = 0; k < count; k++) {
+    Walks walks;
+    const int has_memory = start_walks(a, &walks);
+    for (int64_t k = 0; k < count && has_memory; k++) {
         const int64_t i = positions[k];
         accepted[k] = may_take(a, chosen[k], left + i * size, right + (i + 1) * size);
         if (!accepted[k] || classes[i] == chosen[k]) continue;
         const int was_masked = classes[i] == MASKED;
         classes[i] = chosen[k];
-        renew(a, &walk, classes, length, i, was_masked, left, right, fresh);
+        renew(a, &walks, classes, length, i, was_masked, left, right);
     }
-    free(walk.counts);
-    free(fresh);
-    return 1;
+    end_walks(&walks);
+    return has_memory;
 }
 
 // State that tokens of classes [length] lead to; 0 if there is none.

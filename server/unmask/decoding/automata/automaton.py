@@ -35,6 +35,8 @@ class TokenAutomaton:
     starts: Int32s  # [S + 1] first edge of each state
     targets: Int32s  # [E] edges of a state are sorted by target and class
     classes: Int32s  # [E]
+    into_starts: Int32s  # [S + 1] first edge into each state
+    into_sources: Int32s  # [E]
     class_starts: Int32s  # [C + 1] first move of each class
     move_sources: Int32s  # [E] the edges again; moves of a class are sorted by source
     move_targets: Int32s  # [E]
@@ -42,8 +44,9 @@ class TokenAutomaton:
     for_c: native.Automaton = field(init=False, repr=False)  # the same for C
 
     def __post_init__(self) -> None:
-        given = (self.starts, self.targets, self.classes, self.class_starts, self.move_sources)
-        arrays = (*given, self.move_targets, self.distance, self.leaving)
+        edges = self.starts, self.targets, self.classes, self.into_starts, self.into_sources
+        moves = self.class_starts, self.move_sources, self.move_targets
+        arrays = (*edges, *moves, self.distance, self.leaving)
         sizes = self.num_states, self.num_words
         object.__setattr__(self, "for_c", native.Automaton(*map(pointer, arrays), *sizes))
 
@@ -172,6 +175,8 @@ def _assembled(
     sources, targets, classes = (np.asarray(x[order], np.int32) for x in edges)
     num_states, num_classes = len(accepts), int(classes.max()) + 1
     starts = np.searchsorted(sources, np.arange(num_states + 1)).astype(np.int32)
+    by_target = np.argsort(targets, kind="stable")
+    into_starts = np.searchsorted(targets[by_target], np.arange(num_states + 1))
     by_class = np.argsort(classes, kind="stable")
     class_starts = np.searchsorted(classes[by_class], np.arange(num_classes + 1))
     forced = np.full(num_classes, -1, np.int64)
@@ -189,6 +194,8 @@ def _assembled(
         starts=starts,
         targets=targets,
         classes=classes,
+        into_starts=into_starts.astype(np.int32),
+        into_sources=sources[by_target],
         class_starts=class_starts.astype(np.int32),
         move_sources=sources[by_class],
         move_targets=targets[by_class],
