@@ -138,29 +138,24 @@ class _Compiler:
         others: Schema | None = schema.get("additionalProperties")
         if others is None and not properties and not required:
             return json_object([], self._spacing) if "properties" in schema else self._any_object()
-        declared = {
-            **properties,
-            **{
-                name: True if others is None else others
-                for name in required
-                if name not in properties
-            },
-        }
-        members = []
-        for name, own in declared.items():
-            at = (
-                place / "properties" / name
-                if name in properties
-                else place / "additionalProperties"
-            )
-            value = self._nested(own, at)
-            text = member(json_literal(name, self._spacing), value, self._spacing)
-            members.append(Item(text, is_required=name in required))
+        at, beyond = place / "properties", place / "additionalProperties"
+        members = [
+            self._member(name, own, at / name, is_required=name in required)
+            for name, own in properties.items()
+        ]
+        more = [name for name in dict.fromkeys(required) if name not in properties]
+        undeclared: Schema = True if others is None else others
+        members += [self._member(name, undeclared, beyond, is_required=True) for name in more]
         if others not in (None, False):
-            value = self._nested(others, place / "additionalProperties")
-            names = other_strings(declared) if declared else ANY_JSON_STRING
-            members.append(Item(member(names, value, self._spacing), is_repeated=True))
+            known = (*properties, *more)
+            names = other_strings(known) if known else ANY_JSON_STRING
+            text = member(names, self._nested(others, beyond), self._spacing)
+            members.append(Item(text, is_repeated=True))
         return json_object(members, self._spacing)
+
+    def _member(self, name: str, schema: Schema, place: Place, *, is_required: bool) -> Item:
+        value = self._nested(schema, place)
+        return Item(member(json_literal(name, self._spacing), value, self._spacing), is_required)
 
     def _any_object(self) -> Expression:
         return any_object(self._any_member, self._spacing)
