@@ -112,6 +112,18 @@ def test_a_committed_token_may_be_replaced(pattern: str, uses_c: bool) -> None:
             current[i] = token if accepted else current[i]
 
 
+@pytest.mark.parametrize("uses_c", [True, False])
+def test_a_replaced_token_admits_others_before_it(uses_c: bool) -> None:
+    made = automaton_of("a1|a,|b,")
+    a, b, one, comma = (TOKENS.index(token) for token in (b"a", b"b", b"1", b","))
+    editable = np.ones(2, np.bool_)
+    block = Block(made, 1, made.class_of[[a, one]], 0, editable, uses_c=uses_c)
+    assert allowed_tokens(made, block.masks()[0]) == {a}
+    assert block.accept(np.array([0, 1, 0]), np.array([b, comma, b])).tolist() == [0, 1, 1]
+    assert allowed_tokens(made, block.masks()[0]) == {a, b}
+    assert allowed_tokens(made, block.masks()[1]) == {comma}
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_c_and_numpy_agree_on_random_blocks(seed: int) -> None:
     random = Random(seed)

@@ -89,6 +89,11 @@ CASES: dict[str, tuple[Any, list[str], list[str]]] = {
         ["2", '"e"', '{"a":[true]}', '"\\u00e9"'],
     ),
     "enum of a type": ({"enum": ["a", 1, None], "type": "string"}, ['"a"'], ["1", "null"]),
+    "enum of integers": (
+        {"enum": [1.0, 2.5, 3, True], "type": "integer"},
+        ["1.0", "3"],
+        ["2.5", "true", "2"],
+    ),
     "length in characters": (
         {"type": "string", "minLength": 2, "maxLength": 3},
         ['"ab"', '"éé"', '"😀😀😀"', '"\\n\\""'],
@@ -136,6 +141,27 @@ CASES: dict[str, tuple[Any, list[str], list[str]]] = {
         },
         ['{"a":3}', '{"a":5,"b":null}'],
         ['{"a":2}', '{"a":6}', '{"b":null}'],
+    ),
+    "the narrower of two bounds": (
+        {
+            "allOf": [
+                {"type": "integer", "minimum": 3, "maximum": 20},
+                {"minimum": 5, "exclusiveMaximum": 12},
+                {"minimum": 4, "exclusiveMaximum": 11},
+            ]
+        },
+        ["5", "10"],
+        ["3", "4", "11", "12", "20"],
+    ),
+    "the narrower of two sizes": (
+        {
+            "type": "array",
+            "maxItems": 3,
+            "items": {"type": "string", "allOf": [{"minLength": 2}, {"minLength": 1}]},
+            "allOf": [{"minItems": 1, "maxItems": 2}, {"minItems": 0, "maxItems": 4}],
+        },
+        ['["ab"]', '["ab","cd"]'],
+        ["[]", '["a"]', '["ab","ab","ab"]'],
     ),
     "base with alternatives": (
         {
@@ -225,6 +251,7 @@ UNSUPPORTED = [
     ({"$ref": "https://example.com/a"}, "#/$ref", "within the schema"),
     ({"$ref": "#/$defs/a"}, "#/$ref", "not in the schema"),
     ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "#/oneOf", "branches 0 and 1"),
+    ({"oneOf": [{"type": "integer", "maximum": 2}, {"minimum": 2}]}, "#/oneOf", "branches 0 and 1"),
     ({"oneOf": [CAT, CAT]}, "#/oneOf", "branches 0 and 1"),
     ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "#/allOf/1", "pattern cannot be joined"),
     ({"const": "\ud800"}, "", "no Unicode"),
