@@ -22,17 +22,11 @@ import numpy as np
 from benchmarks.machine import ROOT, describe
 from unmask.decoding.automata.automaton import TokenAutomaton, build_automaton
 from unmask.decoding.automata.constraint import Constraint
-from unmask.decoding.automata.grammar import (
-    Grammar,
-    JsonObject,
-    Regex,
-    choice_of,
-    json_schema_of,
-    language_of,
-)
+from unmask.decoding.automata.language import language_of
 from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.token_texts import read_token_texts
 from unmask.decoding.automata.vocabulary import Vocabulary, make_vocabulary
+from unmask.grammar import Grammar, JsonObject, Regex, choice_of, json_schema_of
 
 EMBEDDED = ROOT / "server" / "unmask" / "embedded" / "tokenizer.json"
 EMBEDDED_TOKENS, EMBEDDED_EOS = 2048, 0

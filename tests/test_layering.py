@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.byte_bpe", "unmask.byte_decoder", "unmask.text_length", "unmask.control_tokens"),
     ("unmask.types",),
     ("unmask.sampling_params",),
-    ("unmask.value_types",),
+    ("unmask.value_types", "unmask.grammar"),
     ("unmask.errors",),
     ("unmask",),
     ("unmask_kernels",),

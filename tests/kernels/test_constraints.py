@@ -9,7 +9,12 @@ import torch
 
 from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.ops import make_linear
-from unmask_kernels.scoring.constraints import Constraints, constrain, make_constraints
+from unmask_kernels.scoring.constraints import (
+    ClassMasks,
+    Constraints,
+    constrain,
+    make_constraints,
+)
 from unmask_kernels.scoring.ops import score_rows
 from unmask_kernels.scoring.request_constraint import Constraint, pack_tokens
 from unmask_kernels.scoring.types import Draws, GuidedRows, RowStats, Truncation
@@ -69,6 +74,26 @@ def score(name, device, limits, draws=None, guided=None, dtype=torch.float32) ->
         )  # fmt: skip
 
 
+def class_masks(device: torch.device) -> tuple[ClassMasks, torch.Tensor]:
+    """Masks of classes of two grammars, rows 1 and 4 without any, and the allowed tokens [M, V]."""
+    generator = torch.Generator().manual_seed(3)
+    class_of = torch.randint(0, 70, (2, VOCAB), generator=generator)
+    grammar_of_row = torch.tensor([0, -1, 1, 0, -1, 1])
+    bits = torch.rand(ROWS, 96, generator=generator) < 0.05
+    bits[5] = False  # nothing is left
+    allowed = torch.ones(ROWS, VOCAB, dtype=torch.bool)
+    for row, grammar in enumerate(grammar_of_row.tolist()):
+        if grammar >= 0:
+            allowed[row] = bits[row, class_of[grammar]]
+    words = np.packbits(bits.numpy(), axis=1, bitorder="little").view("<i4")
+    masks = ClassMasks(
+        grammar_of_row.int().to(device),
+        class_of.short().to(device),
+        torch.from_numpy(words.copy()).to(device),
+    )
+    return masks, allowed
+
+
 def assert_same(result: RowStats, expected: RowStats) -> None:
     assert torch.equal(result.token, expected.token)
     for name in ("confidence", "entropy", "margin", "top_logprobs"):
@@ -86,6 +111,26 @@ def test_triton_scores_what_torch_scores(draws: str, device: torch.device) -> No
     expected = score("torch", device, limits, own)
     assert_same(score("triton", device, limits, own), expected)
     assert set(expected.token[2:4].tolist()) <= set(ALLOWED) - {MASK}
+
+
+@pytest.mark.parametrize("draws", ["greedy", "drawn", "truncated"])
+@pytest.mark.parametrize("has_others", [False, True])
+def test_masks_of_classes_are_those_of_their_tokens(
+    draws: str, has_others: bool, device: torch.device
+) -> None:
+    masks, allowed = class_masks(device)
+    others = constraints([0, 1, 2, 3, 4, 5], device) if has_others else Constraints()
+    limits = replace(others, classes=masks)
+    own = None if draws == "greedy" else sampled(device, truncates=draws == "truncated")
+    expected = score("torch", device, limits, own)
+    assert_same(score("triton", device, limits, own), expected)
+    logits = torch.zeros(ROWS, VOCAB, device=device)
+    constrain(logits, Constraints(classes=masks))
+    assert torch.equal((logits == 0).cpu(), allowed)
+    rows = torch.tensor([3, 0], device=device)
+    constrain(logits := torch.zeros(2, VOCAB, device=device), limits.select(rows))
+    if not has_others:
+        assert torch.equal((logits == 0).cpu(), allowed[[3, 0]])
 
 
 def test_guided_rows_are_constrained_after_guidance(device: torch.device) -> None:

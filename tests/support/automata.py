@@ -10,12 +10,13 @@ import numpy as np
 from unmask.decoding.automata.automaton import TokenAutomaton, build_automaton
 from unmask.decoding.automata.constraint import Constraint
 from unmask.decoding.automata.expressions import Expression
-from unmask.decoding.automata.grammar import json_schema_of, language_of
+from unmask.decoding.automata.language import language_of
 from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.minimal import ByteAutomaton, minimize
 from unmask.decoding.automata.nfa import compile_bytes
 from unmask.decoding.automata.regex import regex
 from unmask.decoding.automata.vocabulary import Vocabulary, make_vocabulary
+from unmask.grammar import json_schema_of
 
 # Several ways to spell most words; one token without text, one of half a character.
 TOKENS = (b"a", b"b", b"ab", b"ba", b"{", b"}", b"1", b"12", b",", None, b"\xc3")

@@ -1,4 +1,4 @@
-"""Logit biases and masks of allowed tokens, laid out for the rows of a step."""
+"""Logit biases, masks of allowed tokens and of classes of tokens, laid out for rows of a step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,20 +32,37 @@ class Masks:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassMasks:
+    """Masks of allowed classes of tokens, a mask for each row; grammars have classes of their own.
+
+    A mask of classes has a hundredth of the bits of a mask of tokens.
+    """
+
+    grammar_of_row: Tensor  # [M] int32, negative for none
+    class_of: Tensor  # [G, V] int16, class of each token in each grammar
+    words: Tensor  # [M, W] int32
+
+    def select(self, rows: Tensor) -> "ClassMasks":
+        """Masks of `rows` [R], by their indices."""
+        return ClassMasks(self.grammar_of_row[rows], self.class_of, self.words[rows])
+
+
+@dataclass(frozen=True, slots=True)
 class Constraints:
     """Biases and masks of M rows; None if no row has any."""
 
-    biases: Biases | None
-    masks: Masks | None
+    biases: Biases | None = None
+    masks: Masks | None = None
+    classes: ClassMasks | None = None
 
     def select(self, rows: Tensor) -> "Constraints":
         """Constraints of `rows` [R], by their indices."""
-        biases, masks = self.biases, self.masks
+        biases, masks, classes = self.biases, self.masks, self.classes
         if biases is not None:
             biases = Biases(biases.set_of_row[rows], biases.starts, biases.tokens, biases.values)
         if masks is not None:
             masks = Masks(masks.mask_of_row[rows], masks.words)
-        return Constraints(biases, masks)
+        return Constraints(biases, masks, None if classes is None else classes.select(rows))
 
 
 def make_constraints(
@@ -112,3 +129,14 @@ def constrain(logits: Tensor, constraints: Constraints) -> None:
         rows = (masks.mask_of_row >= 0).nonzero()[:, 0]
         of_row = forbidden.flatten(1)[:, : logits.shape[1]][masks.mask_of_row[rows].long()]
         logits[rows] = logits[rows].masked_fill(of_row, float("-inf"))
+    if constraints.classes is not None:
+        _constrain_classes(logits, constraints.classes)
+
+
+def _constrain_classes(logits: Tensor, classes: ClassMasks) -> None:
+    shifts = torch.arange(WORD, dtype=torch.int32, device=logits.device)
+    for i, class_of in enumerate(classes.class_of):
+        rows = (classes.grammar_of_row == i).nonzero()[:, 0]
+        forbidden = ((classes.words[rows, :, None] >> shifts) & 1 == 0).flatten(1)
+        of_token = forbidden.index_select(1, class_of[: logits.shape[1]].int())
+        logits[rows] = logits[rows].masked_fill_(of_token, float("-inf"))

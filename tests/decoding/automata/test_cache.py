@@ -8,7 +8,9 @@ import pytest
 from tests.support.automata import SMALL, TOKENS
 from unmask.decoding.automata.cache import AutomatonCache
 from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar, NoAnswer
-from unmask.decoding.automata.grammar import (
+from unmask.decoding.automata.limits import Limits
+from unmask.decoding.automata.vocabulary import make_vocabulary
+from unmask.grammar import (
     Chain,
     Choice,
     Literal,
@@ -19,8 +21,6 @@ from unmask.decoding.automata.grammar import (
     choice_of,
     json_schema_of,
 )
-from unmask.decoding.automata.limits import Limits
-from unmask.decoding.automata.vocabulary import make_vocabulary
 
 CALL = Chain((SpecialToken("<call>"), Regex(r"\{a*\}"), Literal("}")))
 TOOLS = Chain((Text(("{",)), Repeated(CALL, 0, 2)))

@@ -12,9 +12,9 @@ from benchmarks.structured_output import EMBEDDED_TOKENS as NUM_TOKENS
 from tests.support.automata import denoise
 from tests.support.json_schema import is_valid
 from unmask.decoding.automata.cache import AutomatonCache
-from unmask.decoding.automata.grammar import Grammar, JsonObject, choice_of, json_schema_of
 from unmask.decoding.automata.token_texts import TokenTexts, read_token_texts
 from unmask.decoding.automata.vocabulary import Vocabulary, make_vocabulary
+from unmask.grammar import Grammar, JsonObject, choice_of, json_schema_of
 
 CACHE = AutomatonCache()
 

@@ -9,8 +9,9 @@ import pytest
 from tests.support.automata import random_word, schema_language
 from tests.support.json_schema import is_valid, random_schema, random_value
 from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
-from unmask.decoding.automata.grammar import JsonObject, json_schema_of, language_of
+from unmask.decoding.automata.language import language_of
 from unmask.decoding.automata.limits import Budget, Limits
+from unmask.grammar import JsonObject, json_schema_of
 
 POINT = {
     "type": "object",

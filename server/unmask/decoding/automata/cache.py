@@ -11,9 +11,10 @@ import numpy as np
 
 from unmask.decoding.automata.automaton import TokenAutomaton, build_automaton
 from unmask.decoding.automata.errors import InvalidGrammar
-from unmask.decoding.automata.grammar import Grammar, language_of
+from unmask.decoding.automata.language import language_of
 from unmask.decoding.automata.limits import Budget, Limits
 from unmask.decoding.automata.vocabulary import Vocabulary
+from unmask.grammar import Grammar
 
 CACHE_BYTES = 256 << 20
 
