@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
 
 from unmask.errors import InvalidRequest
+from unmask.grammar import Grammar
 from unmask.value_types import ValueType
 from unmask_kernels.policies.table import ALIASES, BY_NAME, POLICIES, PolicyName
 
@@ -138,7 +139,8 @@ class SamplingParams:
     `cfg_scale` and the caches `prefix` and `dual` are for models whose attention spans the whole
     sequence, `sub_block_length` and the cache `block` for the others. `logit_bias` pairs token ids
     with what is added to their logits; where `allowed_token_ids` are given, nothing else is
-    generated, an end-of-sequence token no more than the rest. Raises `InvalidRequest`.
+    generated, an end-of-sequence token no more than the rest. An answer with a `grammar` matches it
+    as a whole; the grammar is no row of the table. Raises `InvalidRequest`.
     """
 
     max_tokens: int | None = parameter(
@@ -235,6 +237,8 @@ class SamplingParams:
         "The only token ids that may be generated.", has_flag=False
     )
 
+    grammar: Grammar | None = None
+
     def __post_init__(self) -> None:
         for name, row in PARAMETERS.items():
             value = getattr(self, name)
@@ -271,6 +275,7 @@ class SamplingParams:
                 value = row.neutral if value is None else value
             object.__setattr__(filled, name, value)
         object.__setattr__(filled, "block_length", block_length)
+        object.__setattr__(filled, "grammar", self.grammar)
         return filled
 
 
@@ -284,6 +289,7 @@ def _rows() -> dict[str, Parameter]:
             **entry.metadata,
         )
         for entry in fields(SamplingParams)
+        if entry.metadata
     }
 
 

@@ -5,12 +5,13 @@ which they are written with padding.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from unmask.engine.run.class_tables import ClassTables
 from unmask.engine.run.staging import Array, Staging
 from unmask.engine.schedule.batch import DecodingArrays, StepBatch
 from unmask.types import MAX_BLOCK_LENGTH
@@ -187,6 +188,7 @@ class SamplingOptions:
         return not (
             len(batch.guided)
             or decoding.constraints is not None
+            or batch.classes is not None
             or decoding.num_top
             or decoding["eos_last"].any()
             or _truncates(decoding, vocab_size)
@@ -201,6 +203,7 @@ class SamplingOptions:
         vocab_size: int,
         eos_token_ids: tuple[int, ...],
         staging: Staging,
+        tables: ClassTables,
     ) -> "SamplingOptions":
         """Options of a batch; `guiding` [G, C] are normed hidden states without the prompt."""
         decoding = batch.decoding
@@ -217,6 +220,9 @@ class SamplingOptions:
             constraints = make_constraints(
                 decoding.constraints, batch.scored_spans, vocab_size, staging.device
             )
+        if batch.classes is not None:
+            masks = tables.masks(batch.classes)
+            constraints = replace(constraints or Constraints(), classes=masks)
         eos_last = decoding["eos_last"]
         if eos_last.any():
             last_rows = np.flatnonzero(eos_last[batch.scored_spans])

@@ -18,7 +18,12 @@ from unmask.engine.schedule.policy_choice import (
     threshold_of,
 )
 from unmask.engine.schedule.quotas import part_quotas, timed_quotas, window_quotas
-from unmask.engine.schedule.token_rules import constraint_of, edit_rules, num_top
+from unmask.engine.schedule.token_rules import (
+    check_structure,
+    constraint_of,
+    edit_rules,
+    num_top,
+)
 from unmask.errors import InvalidRequest, context_exceeded
 from unmask.types import (
     AUTO,
@@ -131,6 +136,7 @@ def _resolve(
     sampling = params.resolved(default, block_len)
     threshold = threshold_of(policy, params, default)
     rules = edit_rules(sampling, policy, threshold, editing_threshold, model)
+    check_structure(params, model, rules)
     return Decoding(
         sampling=sampling,
         policy=policy,
@@ -156,6 +162,7 @@ def _resolve(
         max_post_steps=model.max_post_steps,
         edit_rules=rules,
         constraint=constraint_of(params, model, rules),
+        is_structured=params.grammar is not None,
         sub_block_length=sub_block_length,
         eos_last=fills_eos_last(policy, params, model),
     )

@@ -9,6 +9,7 @@ from unmask.engine.schedule.decoding import Columns
 from unmask.engine.schedule.layout import NEVER, Layout, SpanFlags, lay_out
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 from unmask.engine.schedule.span import Bounds, Span
+from unmask.engine.schedule.structure import RowClasses
 from unmask.engine.schedule.table import FloatArray, SequenceTable
 from unmask.types import AttentionPattern
 from unmask_kernels.scoring.request_constraint import Constraint
@@ -60,6 +61,7 @@ class StepBatch(Layout):
     adapted: BoolArray  # [T] True in rows of drafts
     anchors: IntArray | None  # [T] where windows are counted from, for canvases of noise
     penalties: FloatArray | None  # [M] added to entropies, where tokens are filled in a window
+    classes: RowClasses | None  # where a grammar says which tokens may stand
     guided: IntArray  # [G] indices into M
     guiding_rows: IntArray  # [G] indices into T: `hidden_rows` of the same without the prompt
     decoding: DecodingArrays
@@ -123,6 +125,7 @@ def build_batch(
         adapted=_adapted(spans, which, layout, decoding),
         anchors=_anchors(bounds, layout) if attention == "canvas" else None,
         penalties=_penalties(decoding, layout) if attention == "causal_window" else None,
+        classes=_classes(denoised, layout, decoding),
         guided=guided,
         guiding_rows=guiding_rows,
         decoding=decoding,
@@ -178,6 +181,20 @@ def _adapted(
             opened = span.block_start - span.query.start
             adapted[first + opened : layout.query_starts[i + 1]] = True
     return adapted
+
+
+def _classes(denoised: list[Span], layout: Layout, decoding: DecodingArrays) -> RowClasses | None:
+    """Masks of the rows of requests with a grammar; None if there are none."""
+    structured = decoding["is_structured"].nonzero()[0].tolist()
+    if not structured:
+        return None
+    masks = []
+    for i in structured:
+        structure = denoised[i].sequence.structure
+        assert structure is not None, "the request has a grammar"
+        rows = slice(*layout.scored_starts[i : i + 2].tolist())
+        masks.append((structure.automaton, rows, structure.masks(layout.scored_positions[rows])))
+    return RowClasses.from_masks(masks, len(layout.scored_positions))
 
 
 def _anchors(bounds: Bounds, layout: Layout) -> IntArray:

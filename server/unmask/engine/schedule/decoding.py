@@ -46,6 +46,7 @@ class Decoding:
     max_post_steps: int = 0  # that may still edit a block without masked positions
     edit_rules: EditRules | None = None  # where edits delete and insert too
     constraint: Constraint | None = None
+    is_structured: bool = False  # True if a grammar says which tokens may stand where
     sub_block_length: int | None = None
     eos_last: bool = False
     others: tuple["Decoding", ...] = ()

@@ -27,9 +27,14 @@ DRAFTING_LOAD = 2.0
 def modes_of(params: SamplingParams, model: ModelInfo) -> tuple[ModeName, ...]:
     """The mode asked for, or the server's; of `auto` the modes that a load may choose from.
 
-    They write the same tokens. Raises `InvalidRequest` if the model has no such mode.
+    They write the same tokens. Answers with a grammar are not drafted. Raises `InvalidRequest` if
+    the model has no such mode.
     """
     mode = params.mode or model.default_sampling.mode or "diffusion"
+    if params.grammar is not None and (
+        model.attention == "causal" or mode in ("self_speculation", "auto")
+    ):
+        return ("ar",)  # as a verified draft would be, token for token
     if mode == "diffusion":
         return (mode,)
     if mode not in CAUSAL_MODES.get(model.attention, ()):
