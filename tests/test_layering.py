@@ -64,7 +64,7 @@ STRANGERS = (
 WITHOUT = {
     "unmask.api": ("torch", "triton", "unmask.engine", "unmask.models"),
     "unmask.bench": ("torch", "transformers", "fastapi", "unmask.engine", "unmask.api"),
-    "unmask.decoding": ("torch", "unmask.engine", "unmask.models"),
+    "unmask.decoding": ("torch", "transformers", "unmask.engine", "unmask.models", "unmask.api"),
     "unmask.engine.schedule": ("torch",),
     "unmask.engine.apply": ("torch",),
     "unmask.engine": ("fastapi", "pydantic", "starlette", "uvicorn"),

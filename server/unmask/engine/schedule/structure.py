@@ -89,7 +89,8 @@ class Structure:
         before.state = self._open.state if is_same and self._open else self._final.state
         opened, room = slice(start, end), canvas.last_end - end
         masked = canvas.masked[opened]
-        editable = None if canvas.decoding.editing_threshold is None else ~masked
+        edits = canvas.decoding.editing_threshold is not None
+        editable = np.ones_like(masked) if edits else None  # those that are still masked, later
         block = before.open_block(canvas.tokens[opened], masked, room, editable)
         assert block.is_possible, "the limit of tokens was checked, and so was every choice"
         self._open = OpenBlock(start, end, block, before.state)
