@@ -237,7 +237,7 @@ class SamplingParams:
         "The only token ids that may be generated.", has_flag=False
     )
 
-    grammar: Grammar | None = None
+    grammar: Grammar | None = field(default=None, metadata={"is_setting": False})
 
     def __post_init__(self) -> None:
         for name, row in PARAMETERS.items():
@@ -289,7 +289,7 @@ def _rows() -> dict[str, Parameter]:
             **entry.metadata,
         )
         for entry in fields(SamplingParams)
-        if entry.metadata
+        if "meaning" in entry.metadata
     }
 
 

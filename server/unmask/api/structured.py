@@ -124,7 +124,7 @@ def _schema(value: Any, field: str) -> Iterator[Structured]:
 def _texts(
     pattern: str | None, choice: tuple[str, ...] | None, grammar: str | None, prefix: str
 ) -> Iterator[Structured]:
-    if pattern is not None:
+    if pattern:
         yield Structured(Regex(pattern), f"{prefix}regex")
     if choice:
         if len(choice) > MAX_TEXTS:
