@@ -165,6 +165,26 @@ class SamplingParams:
         high=1,
         neutral=0.0,
     )
+    presence_penalty: float | None = parameter(
+        "Taken off the logits of tokens that the answer has already.",
+        low=-2,
+        high=2,
+        neutral=0.0,
+    )
+    frequency_penalty: float | None = parameter(
+        "Taken off the logits of the answer's tokens, as often as it has them.",
+        low=-2,
+        high=2,
+        neutral=0.0,
+    )
+    repetition_penalty: float | None = parameter(
+        "Divides positive logits of tokens of prompt and answer, multiplies negative ones.",
+        low=0,
+        high=100,
+        open_low=True,
+        neutral=1.0,
+    )
+    min_tokens: int | None = parameter("Fewest tokens before the answer may end.", low=0, neutral=0)
     seed: int | None = parameter("Seed of the random numbers.", low=0, high=MAX_SEED)
     stop: tuple[str, ...] = parameter("Text to stop before; may be repeated.", default=())
     stop_token_ids: tuple[int, ...] = parameter("Token ids to stop at.", default=(), has_flag=False)

@@ -34,7 +34,11 @@ REQUESTS = [
     None,
     Constraint(*bias(BIASED, [9.0, 50.0, -3.0, 8.5, 0.25, 9.5, -100.0]), None),
     Constraint(*NOTHING, pack_tokens(ALLOWED, VOCAB)),
-    Constraint(*bias([5, 31, 4100], [100.0, -1.0, 2.0]), pack_tokens(ALLOWED, VOCAB)),
+    Constraint(
+        *bias([5, 31, 4100], [100.0, -1.0, 2.0]),
+        pack_tokens(ALLOWED, VOCAB),
+        np.array([1.0, 3.0, 0.5], np.float32),
+    ),
     Constraint(*NOTHING, pack_tokens([MASK], VOCAB)),  # nothing is left
     Constraint(*NOTHING, None),
 ]
@@ -149,8 +153,12 @@ def test_scores_are_of_the_distribution_after_bias_and_mask(name, device: torch.
     logits = (hidden @ head.T).cpu().double()
     for row in (1, 3, 4):
         own = REQUESTS[[0, 1, 2, 3, 1, 2][row]]
-        for token, value in zip(own.bias_tokens, own.bias_values, strict=True):
-            logits[row, int(token)] += float(value)
+        factors = own.bias_factors
+        factors = np.ones_like(own.bias_values) if factors is None else factors
+        for token, value, factor in zip(own.bias_tokens, own.bias_values, factors, strict=True):
+            logit = float(logits[row, int(token)])
+            logit = logit / float(factor) if logit > 0 else logit * float(factor)
+            logits[row, int(token)] = logit + float(value)
     forbidden = [token for token in range(VOCAB) if token not in ALLOWED]
     for row in (2, 3, 5):
         logits[row, forbidden] = -math.inf

@@ -1,7 +1,7 @@
 """Logit biases, masks of allowed tokens and of classes of tokens, laid out for rows of a step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ class Biases:
     starts: Tensor  # [Q, pieces + 1] int32, first token of each piece of the vocabulary
     tokens: Tensor  # [N] int32, sets one after another
     values: Tensor  # [N] float32
+    factors: Tensor  # [N] float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Constraints:
         """Constraints of `rows` [R], by their indices."""
         biases, masks, classes = self.biases, self.masks, self.classes
         if biases is not None:
-            biases = Biases(biases.set_of_row[rows], biases.starts, biases.tokens, biases.values)
+            biases = replace(biases, set_of_row=biases.set_of_row[rows])
         if masks is not None:
             masks = Masks(masks.mask_of_row[rows], masks.words)
         return Constraints(biases, masks, None if classes is None else classes.select(rows))
@@ -112,7 +113,13 @@ def _lay_out(set_of_row: Tensor, sets: list[Constraint], vocab_size: int) -> Bia
         to_device(np.stack(starts).astype(np.int32)),
         to_device(np.concatenate([constraint.bias_tokens for constraint in sets])),
         to_device(np.concatenate([constraint.bias_values for constraint in sets])),
+        to_device(np.concatenate([_factors(constraint) for constraint in sets])),
     )
+
+
+def _factors(constraint: Constraint) -> npt.NDArray[np.float32]:
+    own = constraint.bias_factors
+    return np.ones_like(constraint.bias_values) if own is None else own
 
 
 def constrain(logits: Tensor, constraints: Constraints) -> None:
@@ -122,7 +129,10 @@ def constrain(logits: Tensor, constraints: Constraints) -> None:
         for i, row in enumerate(biases.starts.tolist()):
             rows = (biases.set_of_row == i).nonzero()
             entries = slice(row[0], row[-1])
-            logits[rows, biases.tokens[entries].long()] += biases.values[entries]
+            factors, tokens = biases.factors[entries], biases.tokens[entries].long()
+            own = logits[rows, tokens]
+            scaled = torch.where(own > 0, own / factors, own * factors)
+            logits[rows, tokens] = scaled + biases.values[entries]
     if masks is not None:
         shifts = torch.arange(WORD, dtype=torch.int32, device=logits.device)
         forbidden = (masks.words[:, :, None] >> shifts) & 1 == 0

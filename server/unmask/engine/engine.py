@@ -183,6 +183,7 @@ class Engine:
             self.loaded.tokenizer,
             request.sampling.stop,
             keeps_stop=request.sampling.include_stop_str_in_output,
+            min_tokens=request.sampling.min_tokens or 0,
         )
         self.scheduler.add(sequence)
         self._sessions[request.request_id] = Session(sequence, text, self.loaded.tokenizer)

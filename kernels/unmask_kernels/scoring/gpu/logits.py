@@ -13,7 +13,7 @@ LOWEST = tl.constexpr(-1e30)
 @triton.jit
 def load_logits(
     p_logits, i_row, i_piece, first, last, mask_token, num_pieces,
-    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
+    bias_set, bias_starts, bias_tokens, bias_values, bias_factors, mask_row, mask_words, num_words,
     class_row, class_of, class_words, num_classed, num_class_words,
     PIECE: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr, CLASSED: tl.constexpr,
 ):  # fmt: skip
@@ -32,8 +32,9 @@ def load_logits(
         if set_index >= 0:
             p_start = bias_starts + set_index * (num_pieces + 1) + i_piece
             for i in range(tl.load(p_start), tl.load(p_start + 1)):
-                bias = tl.load(bias_values + i)
-                b_x = tl.where(o_entry == tl.load(bias_tokens + i), b_x + bias, b_x)
+                bias, factor = tl.load(bias_values + i), tl.load(bias_factors + i)
+                b_scaled = tl.where(b_x > 0.0, b_x / factor, b_x * factor)
+                b_x = tl.where(o_entry == tl.load(bias_tokens + i), b_scaled + bias, b_x)
     if MASKED:
         set_index = tl.load(mask_row + i_row).to(tl.int64)
         if set_index >= 0:
@@ -62,6 +63,7 @@ def constraint_arguments(constraints: Constraints | None) -> dict[str, Any]:
         "bias_starts": biases and biases.starts,
         "bias_tokens": biases and biases.tokens,
         "bias_values": biases and biases.values,
+        "bias_factors": biases and biases.factors,
         "mask_row": masks and masks.mask_of_row,
         "mask_words": masks and masks.words,
         "num_words": 0 if masks is None else masks.words.shape[1],
@@ -82,6 +84,7 @@ CONSTRAINT_TYPES = {
     "bias_starts": "*i32",
     "bias_tokens": "*i32",
     "bias_values": "*fp32",
+    "bias_factors": "*fp32",
     "mask_row": "*i32",
     "mask_words": "*i32",
     "num_words": "i32",

@@ -64,7 +64,7 @@ def _draw(b_x, o_entry, temperature, b_noise):
 def piece_kernel(
     logits, statistics, winners, of_mask, draws, temperatures, seeds, positions, steps,
     first, last, mask_token, stride_row, num_pieces,
-    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
+    bias_set, bias_starts, bias_tokens, bias_values, bias_factors, mask_row, mask_words, num_words,
     class_row, class_of, class_words, num_classed, num_class_words,
     PIECE: tl.constexpr, DRAWS: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
     CLASSED: tl.constexpr,
@@ -78,8 +78,9 @@ def piece_kernel(
     o_entry = start + tl.arange(0, PIECE)
     b_x = load_logits(
         logits + i_row * stride_row + i_piece * PIECE, i_row, start // PIECE, start, last,
-        NO_MASK, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
-        mask_words, num_words, class_row, class_of, class_words, num_classed, num_class_words,
+        NO_MASK, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, bias_factors,
+        mask_row, mask_words, num_words, class_row, class_of, class_words,
+        num_classed, num_class_words,
         PIECE, BIASED, MASKED, CLASSED,
     )  # fmt: skip
     if (mask_token >= start) & (mask_token < start + PIECE):
@@ -109,7 +110,7 @@ def piece_kernel(
 @triton.jit
 def top_kernel(
     logits, values, tokens, num_top, first, last, mask_token, stride_row, num_pieces,
-    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
+    bias_set, bias_starts, bias_tokens, bias_values, bias_factors, mask_row, mask_words, num_words,
     class_row, class_of, class_words, num_classed, num_class_words,
     PIECE: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
     CLASSED: tl.constexpr,
@@ -120,8 +121,9 @@ def top_kernel(
     o_entry = start + tl.arange(0, PIECE)
     b_x = load_logits(
         logits + i_row * stride_row + i_piece * PIECE, i_row, start // PIECE, start, last,
-        mask_token, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
-        mask_words, num_words, class_row, class_of, class_words, num_classed, num_class_words,
+        mask_token, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, bias_factors,
+        mask_row, mask_words, num_words, class_row, class_of, class_words,
+        num_classed, num_class_words,
         PIECE, BIASED, MASKED, CLASSED,
     )  # fmt: skip
     o_out = (i_row * num_pieces + start // PIECE) * num_top

@@ -183,7 +183,7 @@ def draw_kernel(
 @triton.jit
 def constrain_kernel(
     logits, constrained, vocab_size, mask_token, stride_row, num_pieces,
-    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
+    bias_set, bias_starts, bias_tokens, bias_values, bias_factors, mask_row, mask_words, num_words,
     class_row, class_of, class_words, num_classed, num_class_words,
     PIECE: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
     CLASSED: tl.constexpr,
@@ -193,8 +193,9 @@ def constrain_kernel(
     start = i_piece * PIECE
     b_x = load_logits(
         logits + i_row * stride_row + start, i_row, i_piece, start, vocab_size,
-        mask_token, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
-        mask_words, num_words, class_row, class_of, class_words, num_classed, num_class_words,
+        mask_token, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, bias_factors,
+        mask_row, mask_words, num_words, class_row, class_of, class_words,
+        num_classed, num_class_words,
         PIECE, BIASED, MASKED, CLASSED,
     )  # fmt: skip
     o_entry = start + tl.arange(0, PIECE)

@@ -187,7 +187,7 @@ class SamplingOptions:
         decoding = batch.decoding
         return not (
             len(batch.guided)
-            or decoding.constraints is not None
+            or batch.constraints is not None
             or batch.classes is not None
             or decoding.num_top
             or decoding["eos_last"].any()
@@ -216,9 +216,9 @@ class SamplingOptions:
             scale = decoding["cfg_scale"][batch.scored_spans[batch.guided]]
             rows, scales = staging.to_device([batch.guided, scale])
             guided = GuidedRows(rows, guiding, scales)
-        if decoding.constraints is not None:
+        if (rows_of := batch.constraints) is not None:
             constraints = make_constraints(
-                decoding.constraints, batch.scored_spans, vocab_size, staging.device
+                rows_of.constraints, rows_of.owner, vocab_size, staging.device
             )
         if batch.classes is not None:
             masks = tables.masks(batch.classes)

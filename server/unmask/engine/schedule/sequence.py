@@ -72,7 +72,7 @@ class Sequence:
         # True if a pass verifies guesses and makes new ones, false if it does one or the other.
         self.guesses_ahead = decoding.drafts and self.is_causal
         self.num_guesses = 0  # of the open block, after its first token
-        self._waits = self.has_window or decoding.is_structured
+        self._waits = self.has_window or decoding.is_structured or decoding.counts_tokens
         self._waits |= bool(decoding.sub_block_length or decoding.edit_rules)
         # True if no result decides the next pass, unless its scores are kept.
         self._runs_ahead = not (
@@ -90,7 +90,7 @@ class Sequence:
         self._may_open_next = 2 * block_len <= MAX_BLOCK_LENGTH and (
             self.is_canvas or (self._runs_ahead and not self.is_full and self.num_branches == 1)
         )
-        self._may_open_next &= not (decoding.constraint or decoding.eos_last or decoding.drafts)
+        self._may_open_next &= not (decoding.has_constraint or decoding.eos_last or decoding.drafts)
         self._may_open_usually = self._may_open_next
         self.last_end = self.num_prompt + decoding.max_tokens
         begins_after = self.is_full or self.is_canvas or self.has_causal_prefix

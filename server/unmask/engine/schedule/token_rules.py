@@ -4,9 +4,7 @@ from unmask.decoding.checks import WAY_OUT, check_edits
 from unmask.decoding.levenshtein import NUM_CANDIDATES, STEPS, EditRules
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, PolicyName, SamplingParams
-from unmask_kernels.scoring.request_constraint import Constraint, pack_constraint
-
-NEVER = -1e30  # added to the logit of a token that is never generated
+from unmask_kernels.scoring.request_constraint import NEVER, Constraint, pack_constraint
 
 
 def edit_rules(
@@ -51,6 +49,8 @@ def check_structure(params: SamplingParams, model: ModelInfo, rules: EditRules |
         reason = f"structured output is not for answers whose tokens are moved; {WAY_OUT}"
     elif params.ignore_eos:
         reason = "structured output ends by itself, so ignore_eos has no meaning"
+    elif params.min_tokens:
+        reason = "structured output ends by itself, so min_tokens has no meaning"
     elif params.max_thinking_tokens is not None:
         reason = "structured output has no budget for thoughts"
     if reason is not None:
