@@ -31,7 +31,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.options",),
     ("unmask.client", "unmask.metrics", "unmask.vllm_metrics"),
     ("unmask.config", "unmask.tokenizer"),
-    ("unmask.byte_bpe", "unmask.byte_decoder", "unmask.text_length", "unmask.control_tokens"),
+    (
+        *("unmask.byte_bpe", "unmask.byte_decoder", "unmask.id_tokenizer", "unmask.text_length"),
+        "unmask.control_tokens",
+    ),
     ("unmask.types",),
     ("unmask.sampling_params",),
     ("unmask.value_types", "unmask.grammar"),

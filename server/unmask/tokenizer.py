@@ -16,38 +16,16 @@ from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
 from unmask.byte_decoder import ByteDecoder, ByteStream
 from unmask.control_tokens import MARKUP, ControlTokens, control_ids
 from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
+from unmask.id_tokenizer import IdTokenizer as IdTokenizer
 from unmask.text_length import chars_per_token
 
 logger = logging.getLogger(__name__)
 
 REPLACEMENT = "�"
 FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # every tokenizer has one of them
-MAX_DIGITS = 9  # of a token id
 MAX_PENDING = 16  # tokens without whole text; a character has four at most
 LONG_TEXT = 2_000  # characters; longer texts are encoded in batches, which release the GIL
 TRIAL_S = 15.0  # wall time on a busy machine for a trial of at most `CPU_S`
-
-
-class IdTokenizer:
-    """Tokenizer of checkpoints without one: texts are token ids, such as `" 12 7"`."""
-
-    eos_token_id = mask_token_id = chat_template = None
-
-    def encode(self, text: str, **_: Any) -> list[int]:
-        """Token ids in a text; raises `InvalidRequest`."""
-        for word in text.split():
-            if not (word.isascii() and word.isdigit() and len(word) <= MAX_DIGITS):
-                raise InvalidRequest(
-                    "this checkpoint has no tokenizer: send token ids, also as text; "
-                    f"{word!r:.40} is not a token id"
-                )
-        return [int(word) for word in text.split()]
-
-    def decode(self, ids: Sequence[int], **_: Any) -> str:
-        return "".join(f" {i}" for i in ids)
-
-    def get_added_vocab(self) -> dict[str, int]:
-        return {}
 
 
 def _check_templates(templates: Any, folder: Path) -> None:
@@ -142,6 +120,11 @@ class Tokenizer:
         """Mask token in the tokenizer's files, if any."""
         value: int | None = getattr(self._inner, "mask_token_id", None)
         return value
+
+    def text_of(self, name: str) -> str | None:
+        """Text of a special token, or the chat template, by its name in `tokenizer_config.json`."""
+        value = getattr(self._inner, name, None)
+        return value if isinstance(value, str) else None
 
     def added_token_id(self, text: str) -> int | None:
         """Id of an added token, such as a special one; None if there is none."""

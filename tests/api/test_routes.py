@@ -220,7 +220,7 @@ def test_the_schema_describes_every_body(call):
         if "post" in route
     ]
     assert {ref.rpartition("/")[2] for ref in bodies} <= set(known)
-    assert len(bodies) == 4
+    assert len(bodies) == 5
 
 
 def test_the_schema_has_errors_streams_and_content_types(call):
@@ -256,3 +256,22 @@ def test_errors_are_as_the_schema_says(call):
         error = response.json()["error"]
         assert error.keys() == set(details["required"]) == details["properties"].keys()
         assert error["type"] in details["properties"]["type"]["enum"]
+
+
+def test_a_conversation_is_rendered_as_the_engine_would_see_it(call):
+    messages = [{"role": "user", "content": "hi <|end|>"}]
+    answer = call("POST", "/apply-template", json={"messages": messages})
+    assert answer.json() == {"prompt": "user: hi <|end|>\nassistant: "}
+    bare = {"messages": messages, "add_generation_prompt": False}
+    assert call("POST", "/apply-template", json=bare).json()["prompt"] == "user: hi <|end|>\n"
+    assert call("POST", "/apply-template", json={"messages": [{"role": "user"}]}).status_code == 400
+
+
+def test_the_tokenizer_tells_its_special_tokens_and_template(call):
+    info = call("GET", "/tokenizer_info").json()
+    assert (info["eos_token"], info["mask_token"], info["bos_token"]) == (
+        *("<|end|>", "<|mask|>"),
+        None,
+    )
+    assert info["chat_template"].startswith("{% for")
+    assert info["vocab_size"] == MODEL.vocab_size

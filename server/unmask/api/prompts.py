@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from unmask.api.backend import ITEM, Backend
 from unmask.api.errors import ModelNotFound, json_excerpt
-from unmask.api.requests import ChatBody, ChatMessage, PromptInput, TokenizeBody
+from unmask.api.requests import ChatBody, ChatMessage, PromptInput, TemplateBody, TokenizeBody
 from unmask.client import EngineClient
 from unmask.errors import InvalidRequest
 
@@ -101,7 +101,7 @@ async def _run(backend: Backend, work: Callable[[], T], cost: int, field: str) -
         raise InvalidRequest(error.message, field=field, code=error.code) from error
 
 
-def template_options(body: ChatBody | TokenizeBody) -> TemplateOptions:
+def template_options(body: ChatBody | TokenizeBody | TemplateBody) -> TemplateOptions:
     """Template options of a body; raises `InvalidRequest` if they are contradictory."""
     continues = bool(body.continue_final_message)
     if continues and body.add_generation_prompt:

@@ -175,6 +175,16 @@ class TokenizeBody(Body):
     chat_template_kwargs: dict[str, Any] | None = None
 
 
+class TemplateBody(Body):
+    """The body of `/apply-template`."""
+
+    model: str | None = None
+    messages: tuple[ChatMessage, ...]
+    add_generation_prompt: Bool | None = None
+    continue_final_message: Bool | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+
+
 class DetokenizeBody(Body):
     """The body of `/detokenize`."""
 

@@ -325,6 +325,28 @@ class TokenizedPrompt(TypedDict):
 
 
 @exact
+class RenderedPrompt(TypedDict):
+    """Text of a conversation."""
+
+    prompt: str
+
+
+@exact
+class TokenizerInfo(TypedDict):
+    """Special tokens, null where there is none, and the chat template."""
+
+    tokenizer_class: str
+    model_max_length: int
+    vocab_size: int
+    bos_token: str | None
+    eos_token: str | None
+    pad_token: str | None
+    unk_token: str | None
+    mask_token: str | None
+    chat_template: str | None
+
+
+@exact
 class DetokenizedPrompt(TypedDict):
     """Text of token ids."""
 

@@ -26,14 +26,16 @@ from unmask.api.prompts import (
     encode_prompts,
     template_options,
 )
-from unmask.api.requests import DetokenizeBody, TokenizeBody
+from unmask.api.requests import DetokenizeBody, TemplateBody, TokenizeBody
 from unmask.api.response_models import (
     DetokenizedPrompt,
     Liveness,
     ModelCard,
     ModelList,
     Readiness,
+    RenderedPrompt,
     TokenizedPrompt,
+    TokenizerInfo,
     Version,
 )
 from unmask.api.responses import RESPONSES
@@ -50,6 +52,8 @@ PATHS = (
     "/v1/models",
     "/tokenize",
     "/detokenize",
+    "/apply-template",
+    "/tokenizer_info",
     "/health",
     "/metrics",
 )
@@ -58,6 +62,7 @@ BODIES: Sequence[type[Body]] = (
     *(dialect.body for dialect in DIALECTS if dialect.answer is not None),
     TokenizeBody,
     DetokenizeBody,
+    TemplateBody,
 )
 """Bodies in /openapi.json."""
 
@@ -186,6 +191,40 @@ def model_routes(backend: Backend) -> APIRouter:
         check_model(body.model, client)
         client.model.check_ids(body.tokens, "tokens")
         return {"prompt": await decode(backend, body.tokens)}
+
+    @router.post(
+        "/apply-template",
+        response_model=None,
+        openapi_extra=document_body(TemplateBody),
+        responses=document(RenderedPrompt) | refusals,
+    )
+    async def apply_template(request: Request) -> RenderedPrompt:
+        """Text of a conversation as the engine would see it; llama.cpp's."""
+        body = await read_body(request, TemplateBody, backend)
+        check_model(body.model, client)
+        check_messages(body.messages)
+        ids = await encode_chat(backend, body.messages, template_options(body))
+        return {"prompt": await decode(backend, ids)}
+
+    @router.get(
+        "/tokenizer_info",
+        response_model=None,
+        responses=document(TokenizerInfo) | document_errors(401, 503),
+    )
+    async def tokenizer_info() -> TokenizerInfo:
+        """Special tokens and chat template of the tokenizer; vLLM's, which lm-eval asks for."""
+        tokenizer, model = client.tokenizer, client.model
+        return {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": model.max_model_len,
+            "vocab_size": model.vocab_size,
+            "bos_token": tokenizer.text_of("bos_token"),
+            "eos_token": tokenizer.text_of("eos_token"),
+            "pad_token": tokenizer.text_of("pad_token"),
+            "unk_token": tokenizer.text_of("unk_token"),
+            "mask_token": tokenizer.text_of("mask_token"),
+            "chat_template": tokenizer.text_of("chat_template"),
+        }
 
     @router.get("/version", response_model=None, responses=document(Version) | document_errors(401))
     async def version() -> Version:
