@@ -123,10 +123,10 @@ SHAPES = (
 class Nemotron:
     """`NemotronLabsDiffusionModel` with the file's loops, without the adapter for drafts."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, config: dict[str, Any]) -> None:
         self.published = nemotron_loop.load_published(file)
-        config = Ministral3Config(**NEMOTRON)
-        self.module = self.published.NemotronLabsDiffusionModel(config).eval()
+        kind = self.published.NemotronLabsDiffusionModel
+        self.module = kind(Ministral3Config(**config)).train(mode=False)
         self._quotas = self.published._get_num_transfer_tokens
         vars(self.published)["_crop_dynamic_cache"] = _crop
 
@@ -160,11 +160,12 @@ class Nemotron:
 class Idlm:
     """Transformers' Qwen3 with its own loop, and with the port of I-DLM's."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: dict[str, Any]) -> None:
         names = ("architectures", "model_type", "block_size", "use_regular_causal", "rope_theta")
-        sizes = {name: value for name, value in IDLM.items() if name not in names}
-        rope = {"rope_type": "default", "rope_theta": IDLM["rope_theta"]}
-        self.module = Qwen3ForCausalLM(Qwen3Config(**sizes, rope_parameters=rope)).eval()
+        sizes = {name: value for name, value in config.items() if name not in names}
+        rope = {"rope_type": "default", "rope_theta": config["rope_theta"]}
+        module = Qwen3ForCausalLM(Qwen3Config(**sizes, rope_parameters=rope))
+        self.module = module.train(mode=False)
 
     def batches(self, mode: ModeName) -> bool:
         return mode == "ar"
@@ -239,9 +240,9 @@ def draw_weights(module: nn.Module, shape: ModeShape, drafts: Drafts) -> dict[st
             weight.normal_(std=weight.shape[-1] ** -0.5, generator=generator)
     if drafts == "right":
         direction = torch.randn(shape.config["hidden_size"], generator=generator)
-        direction /= direction.norm()
-        weights[shape.embedding] += 10 * len(direction) ** 0.5 * direction
-        weights[shape.head][RIGHT_TOKEN] += direction
+        direction.div_(direction.norm())
+        weights[shape.embedding].add_(direction, alpha=10 * len(direction) ** 0.5)
+        weights[shape.head][RIGHT_TOKEN].add_(direction)
     weights[shape.head][MASK_ID] = 0  # no loop generates the mask token
     return {name: weight.detach().clone() for name, weight in weights.items()}
 
