@@ -3,13 +3,18 @@
 Nemotron-Labs-Diffusion's loops are the published ones, from a file that is given (see
 `tests.golden.make.nemotron`, which loads it over transformers' Ministral 3). I-DLM's is published
 inside a fork of SGLang for GPUs: `tests.golden.make.idlm` has the port, and here it has a cache;
-token by token it is transformers' own `generate`.
+token by token it is transformers' own `generate`. WeDLM's are the window and the sampler of the
+published engine, from a checkout that is given, over transformers' Qwen3 with its cache in place of
+the engine's model for GPUs.
 """
 
+import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any, Literal, Protocol
 
 import torch
@@ -20,11 +25,12 @@ from transformers.models.ministral3 import Ministral3Config
 from benchmarks.family_shapes import MASK_ID, VOCAB_SIZE
 from tests.golden.make import idlm as idlm_loop
 from tests.golden.make import nemotron as nemotron_loop
-from unmask.models import idlm, nemotron
+from tests.golden.make import wedlm as wedlm_loop
+from unmask.models import idlm, nemotron, wedlm
 from unmask.models.family import Family
 from unmask.types import ModeName
 
-Drafts = Literal["wrong", "right"]
+Kind = Literal["random", "peaked"]
 Loop = Callable[[Tensor, int], tuple[list[list[int]], int]]
 
 _COMMON: dict[str, Any] = {
@@ -67,7 +73,19 @@ IDLM = _COMMON | {
     "block_size": 3,
     "use_regular_causal": True,
 }
-RIGHT_TOKEN = 7
+WEDLM = _COMMON | {
+    "architectures": ["WeDLMForCausalLM"],
+    "model_type": "wedlm",
+    "num_hidden_layers": 9,
+    "intermediate_size": 2304,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e6,
+    "attention_bias": False,
+    "qk_norm": True,
+}
+PEAK = 7  # the token of every row of peaked weights
+# Of the published engine.
+ENTROPY_THRESHOLD, DISTANCE_PENALTY = 0.4, 0.02
 
 
 class Published(Protocol):
@@ -87,15 +105,20 @@ class Published(Protocol):
 
 @dataclass(frozen=True)
 class ModeShape:
-    """Configuration of a family with its modes; a draft has `block_length` positions."""
+    """Configuration of a family with its modes; blocks and drafts have `block_length` positions.
+
+    The passes of the mode `guessing` depend on the weights: how many drafts are right, or how sure
+    the model is.
+    """
 
     name: str
     family: Family
     config: dict[str, Any]
     block_length: int
     modes: tuple[ModeName, ...]
-    embedding: str
-    head: str
+    guessing: ModeName
+    embedding: str = "model.embed_tokens.weight"
+    head: str = "lm_head.weight"
 
 
 SHAPES = (
@@ -105,18 +128,12 @@ SHAPES = (
         NEMOTRON,
         32,
         ("ar", "diffusion", "self_speculation"),
+        "self_speculation",
         "encoder.embed_tokens.weight",
         "diffusion_head.weight",
     ),
-    ModeShape(
-        "idlm",
-        idlm.FAMILY,
-        IDLM,
-        4,
-        ("ar", "self_speculation"),
-        "model.embed_tokens.weight",
-        "lm_head.weight",
-    ),
+    ModeShape("idlm", idlm.FAMILY, IDLM, 4, ("ar", "self_speculation"), "self_speculation"),
+    ModeShape("wedlm", wedlm.FAMILY, WEDLM, wedlm.WINDOW, ("ar", "diffusion"), "diffusion"),
 )
 
 
@@ -161,11 +178,7 @@ class Idlm:
     """Transformers' Qwen3 with its own loop, and with the port of I-DLM's."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        names = ("architectures", "model_type", "block_size", "use_regular_causal", "rope_theta")
-        sizes = {name: value for name, value in config.items() if name not in names}
-        rope = {"rope_type": "default", "rope_theta": config["rope_theta"]}
-        module = Qwen3ForCausalLM(Qwen3Config(**sizes, rope_parameters=rope))
-        self.module = module.train(mode=False)
+        self.module = qwen3(config)
 
     def batches(self, mode: ModeName) -> bool:
         return mode == "ar"
@@ -176,13 +189,14 @@ class Idlm:
         return partial(self._by_strides, block_len)
 
     def _by_token(self, prompts: Tensor, num_tokens: int) -> tuple[list[list[int]], int]:
-        lengths = {"max_new_tokens": num_tokens, "min_new_tokens": num_tokens}
-        out = self.module.generate(
+        model: Any = self.module
+        out = model.generate(
             prompts,
             attention_mask=torch.ones_like(prompts),
             do_sample=False,
+            max_new_tokens=num_tokens,
+            min_new_tokens=num_tokens,
             pad_token_id=0,
-            **lengths,
         )
         return out[:, prompts.shape[1] :].tolist(), num_tokens
 
@@ -221,28 +235,98 @@ class CachedStrides(idlm_loop.Strides):
         return logits
 
 
+class Wedlm:
+    """Transformers' Qwen3 with the published engine's window; `ar` is a window of one position."""
+
+    def __init__(self, checkout: Path, config: dict[str, Any]) -> None:
+        sys.path.insert(0, str(checkout))
+        for name in ("wedlm", "wedlm.engine"):  # their __init__ would import flash-attn
+            package = ModuleType(name)
+            package.__path__ = [str(checkout / name.replace(".", "/"))]
+            sys.modules[name] = package
+        names = "sequence", "wedlm_decoder", "sampler"
+        modules = [importlib.import_module(f"wedlm.engine.{name}") for name in names]
+        self._sequences, self._decoders, self._samplers = modules
+        self.module = qwen3(config)
+
+    def batches(self, mode: ModeName) -> bool:
+        return False
+
+    def loop(self, mode: ModeName, block_len: int, steps: int) -> Loop:
+        return partial(self._by_window, 1 if mode == "ar" else block_len)
+
+    @torch.no_grad()
+    def _by_window(
+        self, window: int, prompts: Tensor, num_tokens: int
+    ) -> tuple[list[list[int]], int]:
+        params = SimpleNamespace(
+            temperature=0.0,
+            top_p=1.0,
+            top_k=0,
+            max_tokens=num_tokens,
+            stop_token_ids=[],
+            wedlm_entropy_threshold=ENTROPY_THRESHOLD,
+            wedlm_pos_penalty_factor=DISTANCE_PENALTY,
+        )
+        self._sequences.Sequence.block_size = 4096
+        sequence = self._sequences.Sequence(prompts[0].tolist(), params)
+        sequence.block_table, sequence.kv_budget = [0], 4096
+        sampler = self._samplers.Sampler()
+        decoder = self._decoders.WeDLMDecoder(MASK_ID, 4096, window, sampler)
+        cache, num_passes, answer = DynamicCache(), 1, list[int]()
+        self.module(input_ids=prompts, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        with wedlm_loop.OnCpu():
+            decoder.initialize_states([sequence])
+            while not sequence.wedlm_state.is_finished:
+                inputs = decoder.prepare_decode_inputs([sequence])
+                num_rows = len(inputs.input_ids)
+                ones = torch.ones(1, cache.get_seq_length() + num_rows, dtype=torch.long)
+                logits = self.module(
+                    input_ids=inputs.input_ids[None],
+                    position_ids=inputs.positions[None],
+                    attention_mask=ones,  # causal by the order of rows
+                    past_key_values=cache,
+                    use_cache=True,
+                ).logits[0]
+                [tokens] = decoder.process_decode_outputs([sequence], inputs, logits)
+                answer += tokens or []
+                num_passes += 1
+                cache.crop(len(tokens or []) - num_rows)  # other keys are computed again
+        return [answer[:num_tokens]], num_passes
+
+
+def qwen3(config: dict[str, Any]) -> Qwen3ForCausalLM:
+    """Transformers' model of a configuration with Qwen3's fields and more."""
+    more = ("architectures", "model_type", "block_size", "use_regular_causal", "qk_norm")
+    sizes = {name: value for name, value in config.items() if name not in (*more, "rope_theta")}
+    rope = {"rope_type": "default", "rope_theta": config["rope_theta"]}
+    module = Qwen3ForCausalLM(Qwen3Config(**sizes, rope_parameters=rope))
+    module.train(mode=False)
+    return module
+
+
 def parameters(module: nn.Module) -> int:
     """Number of all weights."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 @torch.no_grad()
-def draw_weights(module: nn.Module, shape: ModeShape, drafts: Drafts) -> dict[str, Tensor]:
+def draw_weights(module: nn.Module, shape: ModeShape, kind: Kind) -> dict[str, Tensor]:
     """Random weights, the same in every run, and their tensors by name.
 
-    With drafts that are `right`, a direction that outweighs all else in every row makes every row
-    predict one token; by random weights alone hardly any draft is right.
+    In `peaked` ones a direction that outweighs all else makes every row predict one token, so that
+    every draft is right and the model sure; by random weights alone it is hardly ever.
     """
     generator = torch.Generator().manual_seed(0)
     weights = dict(module.named_parameters())
     for weight in weights.values():
         if weight.ndim > 1:
             weight.normal_(std=weight.shape[-1] ** -0.5, generator=generator)
-    if drafts == "right":
+    if kind == "peaked":
         direction = torch.randn(shape.config["hidden_size"], generator=generator)
         direction.div_(direction.norm())
         weights[shape.embedding].add_(direction, alpha=10 * len(direction) ** 0.5)
-        weights[shape.head][RIGHT_TOKEN].add_(direction)
+        weights[shape.head][PEAK].add_(direction)
     weights[shape.head][MASK_ID] = 0  # no loop generates the mask token
     return {name: weight.detach().clone() for name, weight in weights.items()}
 

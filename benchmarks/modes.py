@@ -1,14 +1,15 @@
 """Tokens per second of each mode, beside the loops of the models' authors, on one CPU thread.
 
-    python -m benchmarks.modes modeling_nemotron_labs_diffusion.py
+    python -m benchmarks.modes --nemotron modeling_nemotron_labs_diffusion.py --wedlm WeDLM
     python -m benchmarks.modes --families idlm --rounds 3
 
 Random weights of `mode_models`, the same ones for both; prompts of 64 tokens, greedy, float32. A
 pair is a run of the authors' loop and one of the engine, one right after the other in alternating
 order; a ratio is of a pair. Seconds are CPU time of the process, so that other work on the machine
 hardly counts; `wall_ratio` is by the clock. A loop that takes one prompt at a time is compared with
-a batch by its tokens per second for one. `diffusion` fills 4 tokens a step. Drafts are verified
-with weights that make nearly all of them wrong, or all right. Writes results/modes_cpu.json.
+a batch by its tokens per second for one. Nemotron's `diffusion` fills 4 tokens a step. Modes that
+verify drafts, or fill positions that are sure, run with random weights and with peaked ones: the
+fewest tokens a pass, and the most. Writes results/modes_cpu.json.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -27,13 +28,16 @@ from benchmarks.families import MAX_LEN, PAGE
 from benchmarks.family_shapes import MASK_ID, VOCAB_SIZE
 from benchmarks.machine import ROOT, describe
 from benchmarks.mode_models import (
+    DISTANCE_PENALTY,
+    ENTROPY_THRESHOLD,
     SHAPES,
-    Drafts,
     Idlm,
+    Kind,
     Loop,
     ModeShape,
     Nemotron,
     Published,
+    Wedlm,
     draw_weights,
     parameters,
 )
@@ -54,12 +58,12 @@ PROMPT = 64
 
 @dataclass(frozen=True)
 class Work:
-    """One mode at one batch size; `drafts` tells the weights of a mode that verifies them."""
+    """One mode at one batch size, with one kind of weights."""
 
     mode: ModeName
     batch: int
     new: int
-    drafts: Drafts
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -99,14 +103,17 @@ class Pair:
     is_same: bool
 
 
-def works(shape: ModeShape, drafts: Drafts, batches: list[int], new: int) -> Iterator[Work]:
-    """Modes of a shape for these weights; wrong drafts have short answers, as they take long."""
+def works(shape: ModeShape, kind: Kind, batches: list[int], new: int) -> Iterator[Work]:
+    """Modes of a shape for these weights, which matter to one of them.
+
+    With random ones its answers are short, as they take long.
+    """
     for batch in batches:
         for mode in shape.modes:
-            if mode == "self_speculation":
-                yield Work(mode, batch, new if drafts == "right" else new // 4, drafts)
-            elif drafts == "wrong":
-                yield Work(mode, batch, new, drafts)
+            if mode == shape.guessing:
+                yield Work(mode, batch, new if kind == "peaked" else new // 4, kind)
+            elif kind == "random":
+                yield Work(mode, batch, new, kind)
 
 
 def load(shape: ModeShape, tensors: dict[str, Tensor]) -> LoadedModel:
@@ -143,11 +150,17 @@ def make_engine(loaded: LoadedModel, batch: int) -> Engine:
 
 
 def params_of(shape: ModeShape, work: Work) -> SamplingParams:
-    """Parameters of a mode: whole drafts in one pass, and blocks in `STEPS` equal steps."""
+    """Parameters of a mode: whole drafts in one pass, and blocks in `STEPS` equal steps.
+
+    A window is filled by the published engine's rule.
+    """
     if work.mode == "ar":
         return SamplingParams(max_tokens=work.new, mode="ar", ignore_eos=True)
     policy: dict[str, Any] = {}
-    if work.mode == "diffusion":
+    if shape.name == "wedlm":
+        policy = {"policy": "entropy_threshold", "entropy_threshold": ENTROPY_THRESHOLD}
+        policy |= {"distance_penalty": DISTANCE_PENALTY}
+    elif work.mode == "diffusion":
         policy = {"policy": "low_confidence", "steps": 1 + STEPS}
     return SamplingParams(
         max_tokens=work.new,
@@ -205,7 +218,7 @@ def row_of(shape: ModeShape, published: Published, work: Work, pairs: list[Pair]
     return {
         "family": shape.name,
         "mode": work.mode,
-        "drafts": work.drafts if work.mode == "self_speculation" else None,
+        "weights": work.kind if work.mode == shape.guessing else None,
         "batch": work.batch,
         "new": work.new,
         "tokens_per_s": _spread(ours),
@@ -232,11 +245,11 @@ def _spread(values: list[float], digits: int = 1) -> dict[str, Any]:
 def measure_shape(
     shape: ModeShape, published: Published, options: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
-    """Rows of a family: all rounds with wrong drafts, then with right ones."""
-    for drafts in ("wrong", "right"):
-        loaded = load(shape, draw_weights(published.module, shape, drafts))
+    """Rows of a family: all rounds with one kind of weights, then with the other."""
+    for kind in get_args(Kind):
+        loaded = load(shape, draw_weights(published.module, shape, kind))
         engines = {batch: make_engine(loaded, batch) for batch in options.batches}
-        chosen = list(works(shape, drafts, options.batches, options.new))
+        chosen = list(works(shape, kind, options.batches, options.new))
         pairs: dict[Work, list[Pair]] = {work: [] for work in chosen}
         for work in chosen:  # warm up
             short = replace(work, new=min(work.new, shape.block_length))
@@ -247,7 +260,7 @@ def measure_shape(
                 one = measure(published, shape, engine, work, ours_first=index % 2 == 1)
                 pairs[work].append(one)
                 print(
-                    f"{shape.name} {work.mode}, drafts {drafts}, {work.batch}: published "
+                    f"{shape.name} {work.mode}, {kind} weights, {work.batch}: published "
                     f"{one.published.cpu_s:.2f} s in {one.published_passes} passes, ours "
                     f"{one.ours.cpu_s:.2f} s in {one.our_passes}, same {one.is_same}",
                     flush=True,
@@ -262,32 +275,43 @@ def table(rows: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
-        drafts = "" if row["drafts"] is None else f", drafts {row['drafts']}"
+        kind = "" if row["weights"] is None else f", {row['weights']} weights"
         rate, theirs = row["tokens_per_s"]["median"], row["published_tokens_per_s"]["median"]
         ratio = row["ratio"]
         median = f"**{ratio['median']:.2f}**" if row["met"] else f"{ratio['median']:.2f}"
         one_by_one = "" if row["published_batch"] == row["batch"] else " (1 at a time)"
         lines.append(
-            f"| {row['family']}, {row['mode']}{drafts} | {row['batch']} "
+            f"| {row['family']}, {row['mode']}{kind} | {row['batch']} "
             f"| {row['tokens_per_forward']} | {rate} | {theirs}{one_by_one} "
             f"| {median} ({ratio['min']:.2f}, {ratio['max']:.2f}) |"
         )
     return "\n".join(lines)
 
 
+def open_published(shape: ModeShape, options: argparse.Namespace) -> Published:
+    """The authors' code of a family, with a model of its shape."""
+    if shape.name == "nemotron":
+        return Nemotron(options.nemotron, shape.config)
+    if shape.name == "wedlm":
+        return Wedlm(options.wedlm, shape.config)
+    return Idlm(shape.config)
+
+
 def parse() -> argparse.Namespace:
     """Command line arguments."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     names = [shape.name for shape in SHAPES]
-    parser.add_argument("published", type=Path, nargs="?", help="modeling file of Nemotron's")
+    parser.add_argument("--nemotron", type=Path, help="modeling_nemotron_labs_diffusion.py")
+    parser.add_argument("--wedlm", type=Path, help="checkout of github.com/Tencent/WeDLM")
     parser.add_argument("--families", nargs="+", default=names, choices=names)
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--new", type=int, default=64, help="tokens of an answer")
     parser.add_argument("--out", type=Path, default=OUT, help="result file")
     options = parser.parse_args()
-    if "nemotron" in options.families and options.published is None:
-        parser.error("nemotron needs the published modeling_nemotron_labs_diffusion.py")
+    for name in ("nemotron", "wedlm"):
+        if name in options.families and getattr(options, name) is None:
+            parser.error(f"{name} needs its published code: --{name}")
     return options
 
 
@@ -301,11 +325,7 @@ def main() -> None:
     for shape in SHAPES:
         if shape.name not in options.families:
             continue
-        published: Published = (
-            Idlm(shape.config)
-            if shape.name == "idlm"
-            else Nemotron(options.published, shape.config)
-        )
+        published = open_published(shape, options)
         shapes[shape.name] = shape.config | {"parameters": parameters(published.module)}
         rows += measure_shape(shape, published, options)
     result = head | {

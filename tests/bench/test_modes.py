@@ -62,31 +62,35 @@ def test_a_pass_computes_the_rows_without_keys_only(
     assert min(others) >= 4
 
 
-@pytest.mark.parametrize("drafts", ["wrong", "right"])
-def test_both_have_the_same_weights_and_so_the_same_tokens(drafts: mode_models.Drafts) -> None:
+@pytest.mark.parametrize("kind", ["random", "peaked"])
+def test_both_have_the_same_weights_and_so_the_same_tokens(kind: mode_models.Kind) -> None:
     published = mode_models.Idlm(TINY.config)
-    loaded = modes.load(TINY, mode_models.draw_weights(published.module, TINY, drafts))
-    for work in modes.works(TINY, drafts, [1, 2], 32):
+    loaded = modes.load(TINY, mode_models.draw_weights(published.module, TINY, kind))
+    for work in modes.works(TINY, kind, [1, 2], 32):
         engine = modes.make_engine(loaded, work.batch)
-        pair = modes.measure(published, TINY, engine, work, ours_first=drafts == "right")
+        pair = modes.measure(published, TINY, engine, work, ours_first=kind == "peaked")
         assert pair.is_same
         assert min(pair.ours.cpu_s, pair.published.cpu_s) > 0
-        if work.mode == "self_speculation" and drafts == "right":
+        if work.mode == "self_speculation" and kind == "peaked":
             # The prompt's token, one of a pass without guesses, then four of each.
             assert pair.our_passes <= pair.published_passes <= 2 + 32 // 4 + 1
 
 
-def test_all_modes_are_measured_and_drafts_both_wrong_and_right() -> None:
+def test_all_modes_are_measured_and_one_with_both_kinds_of_weights() -> None:
     nemotron = next(shape for shape in mode_models.SHAPES if shape.name == "nemotron")
-    wrong = [(work.mode, work.batch, work.new) for work in modes.works(nemotron, "wrong", [1], 64)]
-    assert wrong == [("ar", 1, 64), ("diffusion", 1, 64), ("self_speculation", 1, 16)]
-    right = [(work.mode, work.batch, work.new) for work in modes.works(nemotron, "right", [8], 64)]
-    assert right == [("self_speculation", 8, 64)]
+    random = [
+        (work.mode, work.batch, work.new) for work in modes.works(nemotron, "random", [1], 64)
+    ]
+    assert random == [("ar", 1, 64), ("diffusion", 1, 64), ("self_speculation", 1, 16)]
+    peaked = [
+        (work.mode, work.batch, work.new) for work in modes.works(nemotron, "peaked", [8], 64)
+    ]
+    assert peaked == [("self_speculation", 8, 64)]
 
 
 def test_a_ratio_is_of_a_pair_and_one_at_a_time_is_compared_by_its_rate() -> None:
     published = mode_models.Idlm(TINY.config)
-    work = modes.Work("self_speculation", 8, 64, "right")
+    work = modes.Work("self_speculation", 8, 64, "peaked")
     # The machine is half as fast in the second pair; tokens a second differ, ratios do not.
     pairs = [
         modes.Pair(modes.Elapsed(2.0, 9.0), modes.Elapsed(4.0, 9.0), 20, 16, True),
