@@ -193,6 +193,16 @@ def test_higher_rates_are_higher_in_the_picture() -> None:
     assert low > first > second > third > high
 
 
+def test_a_legend_fits_into_the_picture() -> None:
+    names = "a" * 20, "self_speculation" * 4
+    runs = made({(name, level): 10.0 for name in names for level in (1, 2)})
+    picture = ElementTree.fromstring(draw(runs, "model"))
+    width = float(picture.attrib["width"])
+    legends = [e for e in picture.findall(f"{SVG}text") if (e.text or "").startswith("mode=")]
+    assert len(legends) == 2
+    assert all(float(e.attrib["x"]) + 7 * len(e.text or "") < width for e in legends)
+
+
 @pytest.mark.parametrize("rates", [{("ar", 4): 10.0}, {("ar", 4): 0.0}])
 def test_one_concurrency_and_no_answers_have_a_picture_too(
     rates: dict[tuple[str, int], float],

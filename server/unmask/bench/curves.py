@@ -6,10 +6,11 @@ from xml.sax.saxutils import escape
 
 from unmask.bench.sweep import SweepRun, best_runs
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 880, 440, 72, 280, 40, 48
-LINE = 18  # height of a line in the legend
+PLOT_WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 620, 440, 72, 56, 48
+LINE, LETTER = 18, 7.5  # height of a line in the legend, and the most width of a letter
 INK, FAINT = "#24292f", "#d0d7de"
 COLORS = ("#0969da", "#bc4c00", "#0b6e4f", "#8250df", "#bf3989", "#6e7781", "#9a6700", "#cf222e")
+UNANSWERED = " (no answers)"
 DASHES = ("none", "6 3", "2 3")  # tell lines apart that share a color
 
 
@@ -25,7 +26,7 @@ class _Axes:
     def x(self, level: int) -> float:
         low, high = math.log2(self.levels[0]), math.log2(self.levels[-1])
         share = (math.log2(level) - low) / (high - low) if high > low else 0.5
-        return LEFT + share * (WIDTH - LEFT - RIGHT)
+        return LEFT + share * (PLOT_WIDTH - LEFT)
 
     def y(self, rate: float) -> float:
         return HEIGHT - BOTTOM - rate / self.top * (HEIGHT - TOP - BOTTOM)
@@ -39,12 +40,14 @@ def draw(runs: Sequence[SweepRun], title: str) -> str:
     for run in runs:
         lines.setdefault(str(run.combination) or "all", []).append(run)
     height = max(HEIGHT, TOP + LINE * (len(lines) + 1))
+    longest = max(len(name) for name in lines) + len(UNANSWERED)
+    width = PLOT_WIDTH + 64 + round(LETTER * longest)
     body = [_text(LEFT, 20, title, size=14), *_grid(axes)]
     for index, (name, points) in enumerate(lines.items()):
         body += _curve(axes, index, name, points, best)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}" font-family="system-ui,sans-serif">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" font-family="system-ui,sans-serif">\n'
         '<rect width="100%" height="100%" fill="#ffffff"/>\n' + "\n".join(body) + "\n</svg>\n"
     )
 
@@ -56,7 +59,7 @@ def _round_unit(value: float) -> float:
 
 
 def _grid(axes: _Axes) -> Iterator[str]:
-    right, low = WIDTH - RIGHT, HEIGHT - BOTTOM
+    right, low = PLOT_WIDTH, HEIGHT - BOTTOM
     for index in range(round(axes.top / axes.unit) + 1):
         rate = index * axes.unit
         y = axes.y(rate)
@@ -65,7 +68,7 @@ def _grid(axes: _Axes) -> Iterator[str]:
     for level in axes.levels:
         yield _text(axes.x(level), low + 18, str(level), anchor="middle")
     yield _text((LEFT + right) / 2, HEIGHT - 10, "requests at a time", anchor="middle")
-    yield _text(8, TOP - 8, "tokens/s")
+    yield _text(LEFT - 8, TOP - 14, "tokens/s", anchor="end")
 
 
 def _curve(
@@ -86,9 +89,9 @@ def _curve(
     for x, y, is_best in places:
         fill = color if is_best else "#ffffff"
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{fill}" stroke="{color}"/>'
-    at_x, at_y = WIDTH - RIGHT + 24, TOP + LINE * index
+    at_x, at_y = PLOT_WIDTH + 24, TOP + LINE * index
     yield f'<line x1="{at_x}" y1="{at_y}" x2="{at_x + 24}" y2="{at_y}" {style}/>'
-    suffix = "" if answered else " (no answers)"
+    suffix = "" if answered else UNANSWERED
     yield _text(at_x + 32, at_y + 4, name + suffix, color=color)
 
 
