@@ -16,15 +16,16 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from benchmarks.families import MAX_LEN, PAGE
+from benchmarks.families import MATMUL_SIZE, MAX_LEN, PAGE
 from benchmarks.family_shapes import MASK_ID, VOCAB_SIZE
 from benchmarks.machine import ROOT, describe
 from benchmarks.mode_models import (
@@ -54,6 +55,7 @@ OUT = ROOT / "benchmarks" / "results" / "modes_cpu.json"
 TARGET = 2.0
 STEPS = 8  # of a block of 32 in diffusion, beside the pass that gives its first token
 PROMPT = 64
+READ_NUMBERS = 75_000_000
 
 
 @dataclass(frozen=True)
@@ -268,6 +270,26 @@ def measure_shape(
         yield from (row_of(shape, published, work, pairs[work]) for work in chosen)
 
 
+def ceilings() -> dict[str, float]:
+    """Rates of this core: torch's largest products, and reading an array that no cache holds."""
+    numbers, matrix = torch.randn(READ_NUMBERS), torch.randn(MATMUL_SIZE, MATMUL_SIZE)
+    product_s = _least_s(partial(torch.nn.functional.linear, matrix, matrix))
+    return {
+        "matmul_gflops": round(2e-9 * MATMUL_SIZE**3 / product_s, 1),
+        "read_gb_per_s": round(4e-9 * READ_NUMBERS / _least_s(numbers.sum), 1),
+    }
+
+
+def _least_s(call: Callable[[], object]) -> float:
+    """Least CPU time of a call."""
+    seconds = []
+    for _ in range(8):
+        started = Elapsed.now()
+        call()
+        seconds.append(Elapsed.since(started).cpu_s)
+    return min(seconds)
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Table of docs/reference/performance.md."""
     lines = [
@@ -333,6 +355,7 @@ def main() -> None:
         "dtype": "float32",
         "prompt": PROMPT,
         "rounds": options.rounds,
+        "ceilings": ceilings(),
         "shapes": shapes,
         "rows": rows,
     }
