@@ -23,14 +23,12 @@ from unmask.bench.sweep import (
 )
 from unmask.bench.sweep_table import sweep_table
 from unmask.errors import InvalidConfig, InvalidRequest
-from unmask.sampling_params import SamplingParams
 
 SVG = "{http://www.w3.org/2000/svg}"
-NONE = SamplingParams()
 
 
 def combos(*texts: str) -> list[dict[str, object]]:
-    return [dict(one.fields) for one in parse_sweep(texts, NONE)]
+    return [dict(one.fields) for one in parse_sweep(texts, ())]
 
 
 def sweep(app: FakeOpenAI, prompt: str, texts: list[str], loads: list[Load]) -> list[SweepRun]:
@@ -40,7 +38,7 @@ def sweep(app: FakeOpenAI, prompt: str, texts: list[str], loads: list[Load]) -> 
             return await run_sweep(
                 client,
                 target,
-                parse_sweep(texts, NONE),
+                parse_sweep(texts, ()),
                 loads,
                 lambda run: [prompt] * (loads[0].warmup + loads[0].num_requests),
                 Slo(),
@@ -109,14 +107,14 @@ def test_what_no_server_could_take_is_refused_before_anything_is_sent(
     text: str, message: str
 ) -> None:
     with pytest.raises((InvalidConfig, InvalidRequest), match=message):
-        parse_sweep([text], NONE)
+        parse_sweep([text], ())
 
 
 def test_a_field_is_given_once() -> None:
     with pytest.raises(InvalidConfig, match="steps is given twice, by --sweep steps=3"):
-        parse_sweep(["steps=2", "steps=3"], NONE)
+        parse_sweep(["steps=2", "steps=3"], ())
     with pytest.raises(InvalidConfig, match="steps is given twice"):
-        parse_sweep(["steps=2"], SamplingParams(steps=4))
+        parse_sweep(["steps=2"], {"steps": 4})
 
 
 def test_concurrencies_are_a_list_of_numbers() -> None:

@@ -89,6 +89,7 @@ def test_a_sweep_with_a_run_without_answers_fails_and_says_why(tmp_path: Path) -
         (["--sweep", "speed=1"], "--sweep takes FIELD=a,b,c"),
         (["--sweep", "mode=fast"], "mode must be one of diffusion, ar, self_speculation"),
         (["--sweep", "steps=2", "--steps", "4"], "steps is given twice"),
+        (["--sweep", "steps=2", "--extra", '{"steps": 4}'], "steps is given twice"),
         (["--concurrency", "1,x"], "--concurrency takes numbers from 1 on, such as 1,4,16"),
         (["--rate", "2", "--sweep", "steps=2"], "--sweep and --plot go over --concurrency"),
         (["--rate", "2", "--plot", "a.svg"], "--sweep and --plot go over --concurrency"),

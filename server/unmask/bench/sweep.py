@@ -1,8 +1,8 @@
 """Sweep over request fields and concurrencies: the combinations, their order and their results."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from unmask.bench.load import Load, run_load
 from unmask.bench.summary import Slo, Summary, summarise
 from unmask.bench.workload import Prompt
 from unmask.errors import InvalidConfig
-from unmask.sampling_params import PARAMETERS, Parameter, SamplingParams
+from unmask.sampling_params import PARAMETERS, Parameter
 
 FLAGS = {"true": True, "false": False}
 CONCURRENT_READS = 4  # prompts sent at a time before the first run
@@ -56,17 +56,12 @@ def parse_concurrencies(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, parts)))
 
 
-def parse_sweep(texts: Sequence[str], given: SamplingParams) -> tuple[Combination, ...]:
-    """All combinations of `FIELD=a,b,c`, the last field changing fastest; `given` may set none.
+def parse_sweep(texts: Sequence[str], given: Collection[str]) -> tuple[Combination, ...]:
+    """All combinations of `FIELD=a,b,c`, the last field changing fastest; none may be `given`.
 
     Raises `InvalidConfig`, and `InvalidRequest` for a value that no server could take.
     """
     values: dict[str, list[Any]] = {}
-    set_already = {
-        entry.name
-        for entry in fields(SamplingParams)
-        if getattr(given, entry.name) != PARAMETERS[entry.name].default
-    }
     for text in texts:
         name, equals, listed = text.partition("=")
         name = name.strip().replace("-", "_")
@@ -74,7 +69,7 @@ def parse_sweep(texts: Sequence[str], given: SamplingParams) -> tuple[Combinatio
         if not equals or row is None or row.type.many:
             known = ", ".join(row.name for row in PARAMETERS.values() if not row.type.many)
             raise InvalidConfig(f"--sweep takes FIELD=a,b,c with a field of {known}; got {text!r}")
-        if name in values or name in set_already:
+        if name in values or name in given:
             raise InvalidConfig(f"{name} is given twice, by --sweep {text}")
         parsed = [_value(row, part.strip()) for part in listed.split(",")]
         values[name] = list(dict.fromkeys(parsed))

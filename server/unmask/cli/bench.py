@@ -107,7 +107,8 @@ def bench(
     if endpoint not in ("chat", "completions"):
         raise InvalidConfig(f"--endpoint must be chat or completions, got {endpoint!r}")
     levels = parse_concurrencies(concurrency or "1")
-    combinations = parse_sweep(sweep or (), sampling)
+    given = given_fields(sampling, extra)
+    combinations = parse_sweep(sweep or (), given)
     is_sweep = bool(sweep) or len(levels) > 1 or plot is not None
     if rate is not None and is_sweep:
         raise InvalidConfig("--sweep and --plot go over --concurrency, not --rate")
@@ -128,7 +129,8 @@ def bench(
     if endpoint != "chat" and any(isinstance(prompt, Conversation) for prompt in known):
         raise InvalidConfig(f"{prompts} has conversations, which need --endpoint chat")
     server = Server(url.rstrip("/").removesuffix("/v1"), model, api_key, timeout_s)
-    body, slo = body_fields(sampling, extra), Slo(slo_ttft_ms, slo_e2e_ms)
+    body = {"max_tokens": DEFAULT_MAX_TOKENS} | given
+    slo = Slo(slo_ttft_ms, slo_e2e_ms)
     source = str(prompts or (f"random, {random_len} ids" if random_len else "built-in"))
     if is_sweep:
         target, runs = _sweep(server, endpoint, body, combinations, loads, prompts_of, slo)
@@ -234,7 +236,7 @@ def _known_prompts(
     return random_prompts(num_prompts, random_len, token_range, seed)
 
 
-def body_fields(sampling: SamplingParams, extra: str | None = None) -> dict[str, Any]:
+def given_fields(sampling: SamplingParams, extra: str | None) -> dict[str, Any]:
     """Fields of a request body: non-default sampling and `extra`; raises `InvalidConfig`."""
     neutral = SamplingParams()
     body = {
@@ -242,7 +244,6 @@ def body_fields(sampling: SamplingParams, extra: str | None = None) -> dict[str,
         for entry in fields(SamplingParams)
         if (value := getattr(sampling, entry.name)) != getattr(neutral, entry.name)
     }
-    body.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
     try:
         more = json.loads(extra or "{}")
     except ValueError as error:
