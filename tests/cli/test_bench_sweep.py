@@ -57,6 +57,7 @@ def test_random_prompts_are_new_in_every_run() -> None:
         {tuple(body["prompt"]) for body in app.bodies if body.get("steps") == steps}
         for steps in (1, 2)
     )
+    assert len(app.bodies) == 4  # none is sent before
     assert len(first) == len(second) == 2
     assert not first & second
 

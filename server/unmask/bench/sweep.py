@@ -91,10 +91,12 @@ async def run_sweep(
     """Run every combination at every load, one after another, all of one load first.
 
     `prompts_of` gives the prompts of a run by its number, `progress` takes its name and the number
-    of its requests that ended. The prompts of the first run are sent once before it, so that it
-    does not find fewer of them in a prefix cache than the others do.
+    of its requests that ended. Prompts that all runs share are sent once before the first, so that
+    it does not find fewer of them in a prefix cache than the others do.
     """
-    await _send_once(client, target, combinations[0], prompts_of(0))
+    first = prompts_of(0)
+    if prompts_of(1) == first:
+        await _send_once(client, target, combinations[0], first)
     runs: list[SweepRun] = []
     for load, combination in itertools.product(loads, combinations):
         chosen = replace(target, fields={**target.fields, **combination.fields})
