@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.byte_bpe", "unmask.byte_decoder", "unmask.text_length", "unmask.control_tokens"),
     ("unmask.types",),
     ("unmask.sampling_params",),
-    ("unmask.value_types",),
+    ("unmask.value_types", "unmask.grammar"),
     ("unmask.errors",),
     ("unmask",),
     ("unmask_kernels",),
@@ -64,7 +64,7 @@ STRANGERS = (
 WITHOUT = {
     "unmask.api": ("torch", "triton", "unmask.engine", "unmask.models"),
     "unmask.bench": ("torch", "transformers", "fastapi", "unmask.engine", "unmask.api"),
-    "unmask.decoding": ("torch", "unmask.engine", "unmask.models"),
+    "unmask.decoding": ("torch", "transformers", "unmask.engine", "unmask.models", "unmask.api"),
     "unmask.engine.schedule": ("torch",),
     "unmask.engine.apply": ("torch",),
     "unmask.engine": ("fastapi", "pydantic", "starlette", "uvicorn"),

@@ -3,7 +3,7 @@
 from typing import Protocol, Self
 
 from unmask.tokenizer import Tokenizer
-from unmask.types import EngineStatus, Event, ModelInfo, Request
+from unmask.types import EngineStatus, Event, ModelInfo, Request, SamplingParams
 
 
 class EventStream(Protocol):
@@ -27,6 +27,13 @@ class EngineClient(Protocol):
     @property
     def tokenizer(self) -> Tokenizer:
         """Tokenizer of the model, safe to use from the caller's thread."""
+        ...
+
+    def compile(self, sampling: SamplingParams) -> object:
+        """Compile the grammar of these parameters, if any, so that `submit` need not.
+
+        It may take seconds, so call it on a thread of its own. Raises `InvalidRequest`.
+        """
         ...
 
     def submit(self, request: Request) -> EventStream:

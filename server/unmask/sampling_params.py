@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
 
 from unmask.errors import InvalidRequest
+from unmask.grammar import Grammar
 from unmask.value_types import ValueType
 from unmask_kernels.policies.table import ALIASES, BY_NAME, POLICIES, PolicyName
 
@@ -138,7 +139,8 @@ class SamplingParams:
     `cfg_scale` and the caches `prefix` and `dual` are for models whose attention spans the whole
     sequence, `sub_block_length` and the cache `block` for the others. `logit_bias` pairs token ids
     with what is added to their logits; where `allowed_token_ids` are given, nothing else is
-    generated, an end-of-sequence token no more than the rest. Raises `InvalidRequest`.
+    generated, an end-of-sequence token no more than the rest. An answer with a `grammar` matches it
+    as a whole; the grammar is no row of the table. Raises `InvalidRequest`.
     """
 
     max_tokens: int | None = parameter(
@@ -163,6 +165,26 @@ class SamplingParams:
         high=1,
         neutral=0.0,
     )
+    presence_penalty: float | None = parameter(
+        "Taken off the logits of tokens that the answer has already.",
+        low=-2,
+        high=2,
+        neutral=0.0,
+    )
+    frequency_penalty: float | None = parameter(
+        "Taken off the logits of the answer's tokens, as often as it has them.",
+        low=-2,
+        high=2,
+        neutral=0.0,
+    )
+    repetition_penalty: float | None = parameter(
+        "Divides positive logits of tokens of prompt and answer, multiplies negative ones.",
+        low=0,
+        high=100,
+        open_low=True,
+        neutral=1.0,
+    )
+    min_tokens: int | None = parameter("Fewest tokens before the answer may end.", low=0, neutral=0)
     seed: int | None = parameter("Seed of the random numbers.", low=0, high=MAX_SEED)
     stop: tuple[str, ...] = parameter("Text to stop before; may be repeated.", default=())
     stop_token_ids: tuple[int, ...] = parameter("Token ids to stop at.", default=(), has_flag=False)
@@ -235,6 +257,8 @@ class SamplingParams:
         "The only token ids that may be generated.", has_flag=False
     )
 
+    grammar: Grammar | None = field(default=None, metadata={"is_setting": False})
+
     def __post_init__(self) -> None:
         for name, row in PARAMETERS.items():
             value = getattr(self, name)
@@ -271,6 +295,7 @@ class SamplingParams:
                 value = row.neutral if value is None else value
             object.__setattr__(filled, name, value)
         object.__setattr__(filled, "block_length", block_length)
+        object.__setattr__(filled, "grammar", self.grammar)
         return filled
 
 
@@ -284,6 +309,7 @@ def _rows() -> dict[str, Parameter]:
             **entry.metadata,
         )
         for entry in fields(SamplingParams)
+        if "meaning" in entry.metadata
     }
 
 

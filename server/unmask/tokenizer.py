@@ -148,6 +148,12 @@ class Tokenizer:
         added: dict[str, int] = self._inner.get_added_vocab()
         return added.get(text)
 
+    def to_json(self) -> str | None:
+        """Content of `tokenizer.json`; None for a tokenizer that has none."""
+        backend = getattr(self._inner, "backend_tokenizer", None)
+        text: str | None = None if backend is None else backend.to_str()
+        return text
+
     @property
     def num_tokens(self) -> int | None:
         """Largest id with a text, plus one; None if all ids have a text."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from tests.support.tiny import EOS_ID, MASK_ID, VOCAB_SIZE, byte_tokenizer
+from unmask.decoding.automata.compiler import GrammarCompiler
 from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.errors import UnmaskError
+from unmask.errors import InvalidRequest, UnmaskError
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
@@ -80,6 +81,14 @@ class FakeClient:
     streams: list[FakeStream] = field(default_factory=list)
     model: ModelInfo = MODEL
     tokenizer: Tokenizer = TOKENIZER
+
+    def compile(self, sampling: SamplingParams) -> object:
+        if sampling.grammar is None:
+            return None
+        try:
+            return GrammarCompiler(self.tokenizer.to_json, self.model).automaton(sampling.grammar)
+        except InvalidRequest as error:
+            raise InvalidRequest(error.message, field="grammar") from error
 
     def submit(self, request: Request) -> FakeStream:
         resolve(

@@ -188,7 +188,6 @@ def test_messages_may_have_ids(call):
     [
         {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "none"},
         {"functions": [{"name": "f"}], "function_call": "none"},
-        {"frequency_penalty": 0.0, "presence_penalty": -0.0, "repetition_penalty": 1},
         {"repeat_penalty": 1.0, "typical_p": 1, "length_penalty": 1},
         {"response_format": {"type": "text", "json_schema": None}, "tools": None},
         {"guided_json": None, "guided_choice": [], "guided_regex": "", "audio": {}},

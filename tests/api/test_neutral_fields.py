@@ -5,9 +5,6 @@ import pytest
 from unmask.api.unsupported import NEUTRAL
 
 COMMON = {
-    "frequency_penalty": 0.0,
-    "presence_penalty": 0,
-    "repetition_penalty": 1.0,
     "best_of": 1,
     "logit_bias": {},
     "response_format": {"type": "text"},
@@ -18,7 +15,6 @@ COMMON = {
     "metadata": None,
     "service_tier": "auto",
     "reasoning_effort": None,
-    "min_tokens": 0,
     "suffix": None,
     "length_penalty": 1.0,
     "use_beam_search": False,

@@ -9,7 +9,12 @@ import torch
 
 from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.ops import make_linear
-from unmask_kernels.scoring.constraints import Constraints, constrain, make_constraints
+from unmask_kernels.scoring.constraints import (
+    ClassMasks,
+    Constraints,
+    constrain,
+    make_constraints,
+)
 from unmask_kernels.scoring.ops import score_rows
 from unmask_kernels.scoring.request_constraint import Constraint, pack_tokens
 from unmask_kernels.scoring.types import Draws, GuidedRows, RowStats, Truncation
@@ -29,7 +34,11 @@ REQUESTS = [
     None,
     Constraint(*bias(BIASED, [9.0, 50.0, -3.0, 8.5, 0.25, 9.5, -100.0]), None),
     Constraint(*NOTHING, pack_tokens(ALLOWED, VOCAB)),
-    Constraint(*bias([5, 31, 4100], [100.0, -1.0, 2.0]), pack_tokens(ALLOWED, VOCAB)),
+    Constraint(
+        *bias([5, 31, 4100], [100.0, -1.0, 2.0]),
+        pack_tokens(ALLOWED, VOCAB),
+        np.array([1.0, 3.0, 0.5], np.float32),
+    ),
     Constraint(*NOTHING, pack_tokens([MASK], VOCAB)),  # nothing is left
     Constraint(*NOTHING, None),
 ]
@@ -69,6 +78,26 @@ def score(name, device, limits, draws=None, guided=None, dtype=torch.float32) ->
         )  # fmt: skip
 
 
+def class_masks(device: torch.device) -> tuple[ClassMasks, torch.Tensor]:
+    """Masks of classes of two grammars, rows 1 and 4 without any, and the allowed tokens [M, V]."""
+    generator = torch.Generator().manual_seed(3)
+    class_of = torch.randint(0, 70, (2, VOCAB), generator=generator)
+    grammar_of_row = torch.tensor([0, -1, 1, 0, -1, 1])
+    bits = torch.rand(ROWS, 96, generator=generator) < 0.05
+    bits[5] = False  # nothing is left
+    allowed = torch.ones(ROWS, VOCAB, dtype=torch.bool)
+    for row, grammar in enumerate(grammar_of_row.tolist()):
+        if grammar >= 0:
+            allowed[row] = bits[row, class_of[grammar]]
+    words = np.packbits(bits.numpy(), axis=1, bitorder="little").view("<i4")
+    masks = ClassMasks(
+        grammar_of_row.int().to(device),
+        class_of.short().to(device),
+        torch.from_numpy(words.copy()).to(device),
+    )
+    return masks, allowed
+
+
 def assert_same(result: RowStats, expected: RowStats) -> None:
     assert torch.equal(result.token, expected.token)
     for name in ("confidence", "entropy", "margin", "top_logprobs"):
@@ -88,6 +117,26 @@ def test_triton_scores_what_torch_scores(draws: str, device: torch.device) -> No
     assert set(expected.token[2:4].tolist()) <= set(ALLOWED) - {MASK}
 
 
+@pytest.mark.parametrize("draws", ["greedy", "drawn", "truncated"])
+@pytest.mark.parametrize("has_others", [False, True])
+def test_masks_of_classes_are_those_of_their_tokens(
+    draws: str, has_others: bool, device: torch.device
+) -> None:
+    masks, allowed = class_masks(device)
+    others = constraints([0, 1, 2, 3, 4, 5], device) if has_others else Constraints()
+    limits = replace(others, classes=masks)
+    own = None if draws == "greedy" else sampled(device, truncates=draws == "truncated")
+    expected = score("torch", device, limits, own)
+    assert_same(score("triton", device, limits, own), expected)
+    logits = torch.zeros(ROWS, VOCAB, device=device)
+    constrain(logits, Constraints(classes=masks))
+    assert torch.equal((logits == 0).cpu(), allowed)
+    rows = torch.tensor([3, 0], device=device)
+    constrain(logits := torch.zeros(2, VOCAB, device=device), limits.select(rows))
+    if not has_others:
+        assert torch.equal((logits == 0).cpu(), allowed[[3, 0]])
+
+
 def test_guided_rows_are_constrained_after_guidance(device: torch.device) -> None:
     hidden, _ = inputs(device)
     rows = torch.tensor([1, 3], device=device)
@@ -104,8 +153,12 @@ def test_scores_are_of_the_distribution_after_bias_and_mask(name, device: torch.
     logits = (hidden @ head.T).cpu().double()
     for row in (1, 3, 4):
         own = REQUESTS[[0, 1, 2, 3, 1, 2][row]]
-        for token, value in zip(own.bias_tokens, own.bias_values, strict=True):
-            logits[row, int(token)] += float(value)
+        factors = own.bias_factors
+        factors = np.ones_like(own.bias_values) if factors is None else factors
+        for token, value, factor in zip(own.bias_tokens, own.bias_values, factors, strict=True):
+            logit = float(logits[row, int(token)])
+            logit = logit / float(factor) if logit > 0 else logit * float(factor)
+            logits[row, int(token)] = logit + float(value)
     forbidden = [token for token in range(VOCAB) if token not in ALLOWED]
     for row in (2, 3, 5):
         logits[row, forbidden] = -math.inf

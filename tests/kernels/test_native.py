@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from tests.support.attention import build, check, check_in_company, exact
 from unmask_kernels.attention.ops import attention
 from unmask_kernels.linear import cpu as native
-from unmask_kernels.native import layout
+from unmask_kernels.native import automata, layout
 from unmask_kernels.native import library as library_module
 from unmask_kernels.native.compiler import FOLDER, compile_to
 from unmask_kernels.native.library import (
@@ -248,6 +248,13 @@ def test_the_layout_of_a_step_compiles_without_a_warning(tmp_path: Path) -> None
     assert COMPILER is not None
     strict = *layout.FLAGS, "-Wall", "-Wextra", "-Werror"
     assert compile_to(tmp_path, COMPILER, strict, ("layout.c",)).exists()
+
+
+@needs_compiler
+def test_structured_output_compiles_without_a_warning(tmp_path: Path) -> None:
+    assert COMPILER is not None
+    strict = *automata.FLAGS, "-Wall", "-Wextra", "-Werror"
+    assert compile_to(tmp_path, COMPILER, strict, automata.SOURCES).exists()
 
 
 @needs_compiler

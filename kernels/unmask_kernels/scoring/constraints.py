@@ -1,7 +1,7 @@
-"""Logit biases and masks of allowed tokens, laid out for the rows of a step."""
+"""Logit biases, masks of allowed tokens and of classes of tokens, laid out for rows of a step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ class Biases:
     starts: Tensor  # [Q, pieces + 1] int32, first token of each piece of the vocabulary
     tokens: Tensor  # [N] int32, sets one after another
     values: Tensor  # [N] float32
+    factors: Tensor  # [N] float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +33,37 @@ class Masks:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassMasks:
+    """Masks of allowed classes of tokens, a mask for each row; grammars have classes of their own.
+
+    A mask of classes has a hundredth of the bits of a mask of tokens.
+    """
+
+    grammar_of_row: Tensor  # [M] int32, negative for none
+    class_of: Tensor  # [G, V] int16, class of each token in each grammar
+    words: Tensor  # [M, W] int32
+
+    def select(self, rows: Tensor) -> "ClassMasks":
+        """Masks of `rows` [R], by their indices."""
+        return ClassMasks(self.grammar_of_row[rows], self.class_of, self.words[rows])
+
+
+@dataclass(frozen=True, slots=True)
 class Constraints:
     """Biases and masks of M rows; None if no row has any."""
 
-    biases: Biases | None
-    masks: Masks | None
+    biases: Biases | None = None
+    masks: Masks | None = None
+    classes: ClassMasks | None = None
 
     def select(self, rows: Tensor) -> "Constraints":
         """Constraints of `rows` [R], by their indices."""
-        biases, masks = self.biases, self.masks
+        biases, masks, classes = self.biases, self.masks, self.classes
         if biases is not None:
-            biases = Biases(biases.set_of_row[rows], biases.starts, biases.tokens, biases.values)
+            biases = replace(biases, set_of_row=biases.set_of_row[rows])
         if masks is not None:
             masks = Masks(masks.mask_of_row[rows], masks.words)
-        return Constraints(biases, masks)
+        return Constraints(biases, masks, None if classes is None else classes.select(rows))
 
 
 def make_constraints(
@@ -95,7 +113,13 @@ def _lay_out(set_of_row: Tensor, sets: list[Constraint], vocab_size: int) -> Bia
         to_device(np.stack(starts).astype(np.int32)),
         to_device(np.concatenate([constraint.bias_tokens for constraint in sets])),
         to_device(np.concatenate([constraint.bias_values for constraint in sets])),
+        to_device(np.concatenate([_factors(constraint) for constraint in sets])),
     )
+
+
+def _factors(constraint: Constraint) -> npt.NDArray[np.float32]:
+    own = constraint.bias_factors
+    return np.ones_like(constraint.bias_values) if own is None else own
 
 
 def constrain(logits: Tensor, constraints: Constraints) -> None:
@@ -105,10 +129,24 @@ def constrain(logits: Tensor, constraints: Constraints) -> None:
         for i, row in enumerate(biases.starts.tolist()):
             rows = (biases.set_of_row == i).nonzero()
             entries = slice(row[0], row[-1])
-            logits[rows, biases.tokens[entries].long()] += biases.values[entries]
+            factors, tokens = biases.factors[entries], biases.tokens[entries].long()
+            own = logits[rows, tokens]
+            scaled = torch.where(own > 0, own / factors, own * factors)
+            logits[rows, tokens] = scaled + biases.values[entries]
     if masks is not None:
         shifts = torch.arange(WORD, dtype=torch.int32, device=logits.device)
         forbidden = (masks.words[:, :, None] >> shifts) & 1 == 0
         rows = (masks.mask_of_row >= 0).nonzero()[:, 0]
         of_row = forbidden.flatten(1)[:, : logits.shape[1]][masks.mask_of_row[rows].long()]
         logits[rows] = logits[rows].masked_fill(of_row, float("-inf"))
+    if constraints.classes is not None:
+        _constrain_classes(logits, constraints.classes)
+
+
+def _constrain_classes(logits: Tensor, classes: ClassMasks) -> None:
+    shifts = torch.arange(WORD, dtype=torch.int32, device=logits.device)
+    for i, class_of in enumerate(classes.class_of):
+        rows = (classes.grammar_of_row == i).nonzero()[:, 0]
+        forbidden = ((classes.words[rows, :, None] >> shifts) & 1 == 0).flatten(1)
+        of_token = forbidden.index_select(1, class_of[: logits.shape[1]].int())
+        logits[rows] = logits[rows].masked_fill_(of_token, float("-inf"))

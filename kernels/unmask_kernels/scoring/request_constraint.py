@@ -7,18 +7,21 @@ import numpy as np
 import numpy.typing as npt
 
 WORD = 32  # tokens of a word of a mask
+NEVER = -1e30  # added to the logit of a token that is never generated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constraint:
     """Biases of some tokens, in rising order of their ids, and a mask of those allowed.
 
-    Bit t % 32 of word t // 32 is set if token t is allowed.
+    A logit is divided by its factor before the bias is added, or multiplied if it is negative. Bit
+    t % 32 of word t // 32 is set if token t is allowed.
     """
 
     bias_tokens: npt.NDArray[np.int32]  # [N]
     bias_values: npt.NDArray[np.float32]  # [N]
     allowed: npt.NDArray[np.int32] | None  # [ceil(V / 32)]
+    bias_factors: npt.NDArray[np.float32] | None = None  # [N]; None: all are one
 
 
 def pack_constraint(

@@ -20,7 +20,7 @@ MAX_PENDING = 64  # calls that may wait for each thread
 
 
 class Workers:
-    """Two threads: one for long work and one for the longest, so that neither waits for the other.
+    """Threads for long work, for the longest and for grammars, so that none waits for another.
 
     Work is measured in characters, an item counting as `ITEM` of them. Threads start when needed.
     """
@@ -28,12 +28,17 @@ class Workers:
     def __init__(self) -> None:
         self._long = _Worker("prepare-long")
         self._longest = _Worker("prepare-longest")
+        self._grammars = _Worker("prepare-grammars")
 
     async def run(self, work: Callable[[], T], cost: int) -> T:
         """The result of `work`, on the event loop if it is short; raises `QueueFull`."""
         if cost <= SHORT:
             return work()
         return await (self._long if cost <= LONG else self._longest).run(work)
+
+    async def compile(self, work: Callable[[], T]) -> T:
+        """The result of compiling a grammar; raises `QueueFull`."""
+        return await self._grammars.run(work)
 
 
 class _Worker:
@@ -45,7 +50,7 @@ class _Worker:
 
     async def run(self, work: Callable[[], T]) -> T:
         if self._num_pending >= MAX_PENDING:
-            raise QueueFull("too many long requests are being prepared", retry_after_s=1)
+            raise QueueFull("too many requests are being prepared", retry_after_s=1)
         self._num_pending += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)

@@ -19,6 +19,7 @@ from unmask.api.response_models import (
     ChunkFields,
     Usage,
 )
+from unmask.api.structured import Structured, structure_of
 from unmask.errors import InvalidRequest
 from unmask.types import Delta
 
@@ -66,6 +67,9 @@ class ChatDialect:
     def max_tokens(self, body: ChatBody) -> int | None:
         limit = body.max_completion_tokens
         return body.max_tokens if limit is None else limit
+
+    def structure(self, body: ChatBody) -> Structured | None:
+        return structure_of(body)
 
     def num_logprobs(self, body: ChatBody) -> int | None:
         return (body.top_logprobs or 0) if body.logprobs else None

@@ -17,6 +17,7 @@ from unmask.api.response_models import (
     CompletionLogprobs,
     Usage,
 )
+from unmask.api.structured import Structured, structure_of
 from unmask.errors import InvalidRequest
 from unmask.types import Delta
 
@@ -51,6 +52,9 @@ class CompletionDialect:
 
     def max_tokens(self, body: CompletionBody) -> int | None:
         return body.max_tokens
+
+    def structure(self, body: CompletionBody) -> Structured | None:
+        return structure_of(body)
 
     def num_logprobs(self, body: CompletionBody) -> int | None:
         return body.logprobs

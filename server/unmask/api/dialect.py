@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from unmask.api.backend import ITEM, Backend
@@ -16,10 +16,12 @@ from unmask.api.sampling import (
     count_choices,
     for_choice,
     refinement_options,
+    renamed,
     sampling_of,
     with_default_length,
 )
 from unmask.api.streams import Merger
+from unmask.api.structured import Structured
 from unmask.errors import InvalidRequest
 from unmask.types import Request, SamplingParams
 
@@ -79,6 +81,10 @@ class Dialect(Protocol[BodyT]):
         """The limit of tokens of each choice; None for the default."""
         ...
 
+    def structure(self, body: BodyT) -> Structured | None:
+        """The structure that the body asks for; raises `InvalidRequest`."""
+        ...
+
     def num_logprobs(self, body: BodyT) -> int | None:
         """Top log-probabilities of each token; None for no log-probabilities at all."""
         ...
@@ -115,14 +121,21 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
         return sampling
 
     sampling = await backend.workers.run(check_sampling, num_ids)
+    structured = dialect.structure(body)
     prompts = await dialect.encode(body, backend)
+    default_max_tokens = dialect.default_max_tokens
+    if structured is not None:
+        sampling = replace(sampling, grammar=structured.grammar)
+        default_max_tokens = None  # an answer that ends by itself needs none
+        with renamed({"grammar": structured.field}):
+            await backend.workers.compile(lambda: client.compile(sampling))
     job_id = f"{dialect.id_prefix}-{uuid.uuid4().hex}"
 
     def make_requests() -> list[Request]:
         requests: list[Request] = []
         for ids in prompts.token_ids:
             remaining = client.model.max_model_len - len(ids) - len(prompts.suffix)
-            params = with_default_length(sampling, dialect.default_max_tokens, remaining)
+            params = with_default_length(sampling, default_max_tokens, remaining)
             for i in range(n):
                 name = f"{job_id}-{len(requests)}"
                 choice = for_choice(params, i)

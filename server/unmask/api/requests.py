@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
 
 from unmask.api.fields import Body, Bool, Float, Int, bounded
 from unmask.api.sampling_fields import with_sampling_fields
+from unmask.api.structured import StructuredBody
 from unmask.sampling_params import MAX_LOGPROBS
 
 MAX_CHOICES = 1024  # of a request: prompts times n
@@ -96,7 +97,7 @@ class RefinementBody(Body):
 
 
 @with_sampling_fields
-class Generation(Body):
+class Generation(StructuredBody):
     """Fields of both completions and chats, with all sampling parameters; null is not given."""
 
     if TYPE_CHECKING:  # sampling parameters that the API reads itself

@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from unmask.api.backend import Backend
 from unmask.api.dialect import EncodedPrompts
 from unmask.api.errors import RequestFailed, json_excerpt
-from unmask.api.fields import Body, Int
+from unmask.api.fields import Body, Bool, Int
 from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
 from unmask.api.prompts import TemplateOptions, encode_chat
@@ -23,11 +23,15 @@ from unmask.api.response_models import (
 )
 from unmask.api.sse import PING, encode
 from unmask.api.streams import Merger
+from unmask.api.structured import Structured, StructuredBody, format_of
 from unmask.errors import InvalidRequest
 from unmask.types import Delta, FinishReason
 
 # Fields of `Generation` that are unknown to this endpoint.
-ABSENT = ("n", "best_of", "max_tokens", "stream_refinements", "diffusing", "return_token_ids")
+ABSENT = (
+    *("n", "best_of", "max_tokens", "stream_refinements", "diffusing", "return_token_ids"),
+    *StructuredBody.model_fields,
+)
 
 
 def _as_parts(value: Any) -> Any:
@@ -64,9 +68,13 @@ class InputItem(Body):
 
 
 class TextFormat(Body):
-    """The format of an answer; others than text are refused."""
+    """The format of an answer; beside the schema are its name and whether it is strict."""
 
-    type: Literal["text"]
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    description: str | None = None
+    json_schema: Any = Field(None, alias="schema")
+    strict: Bool | None = None
 
 
 class TextOptions(Body):
@@ -118,6 +126,14 @@ class ResponseDialect:
 
     def max_tokens(self, body: ResponsesBody) -> int | None:
         return body.max_output_tokens
+
+    def structure(self, body: ResponsesBody) -> Structured | None:
+        form = None if body.text is None else body.text.format
+        if form is None:
+            return None
+        is_schema = form.type == "json_schema"
+        field = "text.format.schema" if is_schema else "text.format"
+        return format_of(form.type, form.json_schema, field)
 
     def num_logprobs(self, body: ResponsesBody) -> int | None:
         return None
@@ -218,7 +234,7 @@ class ResponseWriter:
             "service_tier": "default",
             "store": False,
             "temperature": body.temperature,
-            "text": {"format": {"type": "text"}},
+            "text": {"format": self._format()},
             "tool_choice": body.tool_choice or "auto",
             "tools": list(body.tools or ()),
             "top_p": body.top_p,
@@ -226,6 +242,12 @@ class ResponseWriter:
             "usage": None,
             "user": body.user,
         }
+
+    def _format(self) -> dict[str, Any]:
+        form = None if self._body.text is None else self._body.text.format
+        return (
+            {"type": "text"} if form is None else form.model_dump(by_alias=True, exclude_none=True)
+        )
 
     def _ended(self) -> ResponseObject:
         """The response with output and usage; incomplete if `max_output_tokens` was reached."""

@@ -9,7 +9,7 @@ from typing import Protocol
 from unmask.client import EngineClient, EventStream
 from unmask.errors import EngineStarting
 from unmask.tokenizer import Tokenizer
-from unmask.types import EngineStatus, ModelInfo, Request
+from unmask.types import EngineStatus, ModelInfo, Request, SamplingParams
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,9 @@ class StartingEngine:
     @property
     def tokenizer(self) -> Tokenizer:
         return self._ready.tokenizer
+
+    def compile(self, sampling: SamplingParams) -> object:
+        return self._ready.compile(sampling)
 
     def submit(self, request: Request) -> EventStream:
         return self._ready.submit(request)

@@ -1,8 +1,13 @@
 """Refusals of sampling parameters that LLaDA2.2 does not have; none of them is per step."""
 
 from unmask.errors import InvalidRequest
+from unmask.sampling_params import PARAMETERS
 from unmask.types import AUTO, BlockLength, CacheName, PolicyName, SamplingParams
 
+NEEDING_POSITIONS = (
+    *("sub_block_length", "eos_last", "logit_bias", "allowed_token_ids"),
+    *("presence_penalty", "frequency_penalty", "repetition_penalty", "min_tokens"),
+)
 WAY_OUT = "the preset plain serves this model without editing"
 
 
@@ -40,9 +45,9 @@ def check_edits(sampling: SamplingParams, policy: PolicyName) -> None:
             f"{sampling.temperature}; {WAY_OUT}",
             field="temperature",
         )
-    for name in ("sub_block_length", "eos_last", "logit_bias", "allowed_token_ids"):
+    for name in NEEDING_POSITIONS:
         value = getattr(sampling, name)
-        if value is not None and value is not False and value != ():
+        if value not in (None, PARAMETERS[name].default, PARAMETERS[name].neutral):
             raise InvalidRequest(
                 f"{name} has no meaning where tokens are deleted and inserted; {WAY_OUT}",
                 field=name,

@@ -24,6 +24,7 @@ from unmask.types import (
     ModelInfo,
     Refinement,
     Request,
+    SamplingParams,
 )
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,10 @@ class AsyncEngine:
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of that model."""
         return self._engine.loaded.tokenizer
+
+    def compile(self, sampling: SamplingParams) -> object:
+        """See `EngineClient.compile`."""
+        return self._engine.compile(sampling)
 
     def submit(self, request: Request) -> RequestStream:
         """Queue a request from a running event loop; see `EngineClient.submit`."""

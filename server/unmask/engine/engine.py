@@ -8,6 +8,8 @@ import torch
 
 from unmask import __version__
 from unmask.config import Config
+from unmask.decoding.automata.automaton import TokenAutomaton
+from unmask.decoding.automata.compiler import GrammarCompiler
 from unmask.engine.apply.apply import Applied, Session, apply_speculative, apply_step
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.run.device import DeviceModel
@@ -18,9 +20,11 @@ from unmask.engine.run.pending import PendingStep
 from unmask.engine.run.runner import MaskRunner, Runner
 from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.batch import StepBatch
+from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.schedule.structure import Structure
 from unmask.engine.step_metrics import (
     declare_refusals,
     record_progress,
@@ -40,7 +44,9 @@ from unmask.types import (
     Failure,
     Finish,
     FinishReason,
+    ModelInfo,
     Request,
+    SamplingParams,
 )
 from unmask.vllm_metrics import VllmMetrics
 from unmask_kernels.native.threads import set_num_threads
@@ -94,6 +100,7 @@ class Engine:
         device = DeviceModel.create(self.limits, loaded)
         kind = NoiseRunner if loaded.info.attention == "canvas" else MaskRunner
         self.runner: Runner = kind.create(device, progress, recorder)
+        self.grammars = GrammarCompiler(loaded.tokenizer.to_json, loaded.info)
         self._sessions: dict[str, Session] = {}
         self._pending: deque[PendingStep] = deque()
         name = loaded.info.name
@@ -123,10 +130,40 @@ class Engine:
     def check(self, request: Request) -> None:
         """Raise `InvalidRequest` for what can never be served; safe from any thread."""
         try:
-            resolve(request, self.loaded.info, self.limits)
+            self._resolve(request)
         except InvalidRequest:
             self.metrics.refused.labels("invalid").inc()
             raise
+
+    def compile(self, sampling: SamplingParams) -> TokenAutomaton | None:
+        """Automaton of a request's grammar, which is kept for the request; None without one.
+
+        Takes seconds at worst; safe from any thread. Raises `InvalidRequest`.
+        """
+        if sampling.grammar is None:
+            return None
+        allowed = sampling.allowed_token_ids
+        try:
+            return self.grammars.automaton(
+                sampling.grammar, None if allowed is None else frozenset(allowed)
+            )
+        except InvalidRequest as error:
+            raise InvalidRequest(error.message, field="grammar", code=error.code) from error
+
+    def _resolve(self, request: Request) -> tuple[Decoding, ModelInfo, Structure | None]:
+        """Parameters and structure of a request; raises `InvalidRequest`."""
+        info = self.loaded.info
+        decoding = resolve(request, info, self.limits)
+        automaton = self.compile(request.sampling)
+        if automaton is None:
+            return decoding, info, None
+        if decoding.max_tokens < automaton.shortest:
+            raise InvalidRequest(
+                f"max_tokens is {decoding.max_tokens}, but the shortest answer that matches the "
+                f"grammar has {automaton.shortest} tokens",
+                field="max_tokens",
+            )
+        return decoding, info, Structure(automaton)
 
     def check_queue(self, num_arriving: int = 0) -> None:
         """Raise `QueueFull` when no more requests may wait; safe from any thread.
@@ -141,12 +178,12 @@ class Engine:
     def add(self, request: Request) -> None:
         """Queue a request; raises `InvalidRequest`."""
         assert request.request_id not in self._sessions, "request ids are unique"
-        info = self.loaded.info
-        sequence = Sequence(request, resolve(request, info, self.limits), info)
+        sequence = Sequence(request, *self._resolve(request))
         text = TextAssembler(
             self.loaded.tokenizer,
             request.sampling.stop,
             keeps_stop=request.sampling.include_stop_str_in_output,
+            min_tokens=request.sampling.min_tokens or 0,
         )
         self.scheduler.add(sequence)
         self._sessions[request.request_id] = Session(sequence, text, self.loaded.tokenizer)

@@ -64,8 +64,10 @@ def _draw(b_x, o_entry, temperature, b_noise):
 def piece_kernel(
     logits, statistics, winners, of_mask, draws, temperatures, seeds, positions, steps,
     first, last, mask_token, stride_row, num_pieces,
-    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
+    bias_set, bias_starts, bias_tokens, bias_values, bias_factors, mask_row, mask_words, num_words,
+    class_row, class_of, class_words, num_classed, num_class_words,
     PIECE: tl.constexpr, DRAWS: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
+    CLASSED: tl.constexpr,
 ):  # fmt: skip
     """Statistics of logits [M, last - first] of the vocabulary entries from `first`.
 
@@ -76,8 +78,10 @@ def piece_kernel(
     o_entry = start + tl.arange(0, PIECE)
     b_x = load_logits(
         logits + i_row * stride_row + i_piece * PIECE, i_row, start // PIECE, start, last,
-        NO_MASK, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
-        mask_words, num_words, PIECE, BIASED, MASKED,
+        NO_MASK, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, bias_factors,
+        mask_row, mask_words, num_words, class_row, class_of, class_words,
+        num_classed, num_class_words,
+        PIECE, BIASED, MASKED, CLASSED,
     )  # fmt: skip
     if (mask_token >= start) & (mask_token < start + PIECE):
         m_mask = o_entry == mask_token
@@ -106,8 +110,10 @@ def piece_kernel(
 @triton.jit
 def top_kernel(
     logits, values, tokens, num_top, first, last, mask_token, stride_row, num_pieces,
-    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
+    bias_set, bias_starts, bias_tokens, bias_values, bias_factors, mask_row, mask_words, num_words,
+    class_row, class_of, class_words, num_classed, num_class_words,
     PIECE: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
+    CLASSED: tl.constexpr,
 ):  # fmt: skip
     """The likeliest `num_top` of each piece of logits [M, last - first], in order."""
     i_row, i_piece = tl.program_id(0).to(tl.int64), tl.program_id(1)
@@ -115,8 +121,10 @@ def top_kernel(
     o_entry = start + tl.arange(0, PIECE)
     b_x = load_logits(
         logits + i_row * stride_row + i_piece * PIECE, i_row, start // PIECE, start, last,
-        mask_token, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
-        mask_words, num_words, PIECE, BIASED, MASKED,
+        mask_token, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, bias_factors,
+        mask_row, mask_words, num_words, class_row, class_of, class_words,
+        num_classed, num_class_words,
+        PIECE, BIASED, MASKED, CLASSED,
     )  # fmt: skip
     o_out = (i_row * num_pieces + start // PIECE) * num_top
     for i in range(num_top):

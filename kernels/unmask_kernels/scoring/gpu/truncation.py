@@ -183,16 +183,20 @@ def draw_kernel(
 @triton.jit
 def constrain_kernel(
     logits, constrained, vocab_size, mask_token, stride_row, num_pieces,
-    bias_set, bias_starts, bias_tokens, bias_values, mask_row, mask_words, num_words,
+    bias_set, bias_starts, bias_tokens, bias_values, bias_factors, mask_row, mask_words, num_words,
+    class_row, class_of, class_words, num_classed, num_class_words,
     PIECE: tl.constexpr, BIASED: tl.constexpr, MASKED: tl.constexpr,
+    CLASSED: tl.constexpr,
 ):  # fmt: skip
     """Logits [R, V] in float32 after biases and masks."""
     i_row, i_piece = tl.program_id(0).to(tl.int64), tl.program_id(1)
     start = i_piece * PIECE
     b_x = load_logits(
         logits + i_row * stride_row + start, i_row, i_piece, start, vocab_size,
-        mask_token, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, mask_row,
-        mask_words, num_words, PIECE, BIASED, MASKED,
+        mask_token, num_pieces, bias_set, bias_starts, bias_tokens, bias_values, bias_factors,
+        mask_row, mask_words, num_words, class_row, class_of, class_words,
+        num_classed, num_class_words,
+        PIECE, BIASED, MASKED, CLASSED,
     )  # fmt: skip
     o_entry = start + tl.arange(0, PIECE)
     tl.store(constrained + i_row * vocab_size + o_entry, b_x, mask=o_entry < vocab_size)

@@ -10,6 +10,7 @@ import numpy as np
 
 from unmask.decoding.levenshtein import EditedBlock
 from unmask.engine.apply.block_edits import edit_open_block, edited_logprobs
+from unmask.engine.apply.structured import fill_forced, kept_choices
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.schedule.batch import StepBatch, StepResult
 from unmask.engine.schedule.layout import final_ends
@@ -167,6 +168,9 @@ def _commit(
         is_live[live] = True
         takes &= is_live[owner]
     rows, owner, offsets = rows[takes], owner[takes], offsets[takes]
+    if batch.classes is not None:
+        keeps = kept_choices(batch, result, rows, owner)
+        rows, owner, offsets = rows[keeps], owner[keeps], offsets[keeps]
     tokens[offsets] = result.tokens[rows]
     for i in live[~table.is_plain[batch.table_rows[live]]].tolist():
         sequence = batch.denoised[i].sequence
@@ -185,6 +189,8 @@ def _commit(
             sequence.end_thinking(budget)
         if sequence.request.refinements is not None or sequence.keeps_scores:
             _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
+        if sequence.structure is not None:
+            num_edited += fill_forced(sequence)
         if sequence.decoding.editing_threshold is not None:
             sequence.note_edits(len(taken))
         if sequence.decoding.logprobs is not None:
@@ -273,9 +279,12 @@ def _finalize(session: Session, fresh: list[int], applied: Applied) -> None:
         fresh, reason = fresh[: at + 1], FinishReason.STOP
     elif start + len(fresh) == sequence.last_end:
         reason = FinishReason.LENGTH
-    text = ""
+    shown, text = fresh[:-1] if reason is FinishReason.STOP else fresh, ""
+    if sequence.structure is not None and reason is not FinishReason.STOP:
+        sequence.structure.advance(fresh)
+        if sequence.structure.can_only_end:
+            reason = FinishReason.STOP
     if fresh or reason is not None:
-        shown = fresh[:-1] if reason is FinishReason.STOP else fresh
         piece = session.text.push(shown, last=reason is not None)
         text = piece.text
         if piece.stop is not None:
@@ -297,6 +306,9 @@ def _finalize(session: Session, fresh: list[int], applied: Applied) -> None:
         if params.logprobs is not None:
             if (budget := sequence.thinking) is not None and budget.is_given:
                 session.logprobs[budget.position] = TokenLogprob(budget.end_id, 0.0)
+            if sequence.structure is not None:
+                for i, token_id in enumerate(fresh, start):  # what could be nothing else
+                    session.logprobs.setdefault(i, TokenLogprob(token_id, 0.0))
             logprobs = tuple(session.logprobs.pop(start + i) for i in range(len(fresh)))
         request_id = sequence.request.request_id
         applied.events.append(Delta(request_id, tuple(fresh), text, logprobs, finish))

@@ -17,10 +17,19 @@ class TextAssembler:
     """Decodes one answer and holds text back while it might be the start of a stop string."""
 
     def __init__(
-        self, tokenizer: Tokenizer, stops: tuple[str, ...], *, keeps_stop: bool = False
+        self,
+        tokenizer: Tokenizer,
+        stops: tuple[str, ...],
+        *,
+        keeps_stop: bool = False,
+        min_tokens: int = 0,
     ) -> None:
-        """With `keeps_stop`, the stop string that matched is the end of the text."""
+        """With `keeps_stop`, the stop string that matched is the end of the text.
+
+        None matches in the text of the first `min_tokens`.
+        """
         self._decoder = tokenizer.stream()
+        self._num_early = min_tokens  # tokens that are still to come
         self._stops = stops
         self._keeps_stop = keeps_stop
         self._held = ""
@@ -33,6 +42,9 @@ class TextAssembler:
         ready = ""
         for i, token_id in enumerate(token_ids):
             self._held += self._decoder.push([token_id])
+            if self._num_early:
+                self._num_early -= 1
+                ready, self._held = ready + self._held, ""
             if (match := self._first_stop()) is not None:
                 return TextPiece(ready + self._up_to(*match), i + 1, match[1])
             keep = self._possible_stop()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from unmask.engine.run.class_tables import ClassTables
 from unmask.engine.run.staging import Staging
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.limits import EngineLimits
@@ -25,6 +26,7 @@ class DeviceModel:
     limits: EngineLimits
     cache: KVCache
     staging: Staging
+    tables: ClassTables
 
     @classmethod
     def create(cls, limits: EngineLimits, loaded: LoadedModel) -> "DeviceModel":
@@ -34,7 +36,8 @@ class DeviceModel:
         cache = KVCache.empty(
             loaded.model.layers, num_pages, limits.page_size, dtype, loaded.device
         )
-        return cls(loaded, limits, cache, Staging(loaded.device))
+        staging = Staging(loaded.device)
+        return cls(loaded, limits, cache, staging, ClassTables(staging))
 
     def plans(self, batch: StepBatch, to_device: ToDevice) -> tuple[AttentionPlan, ...]:
         """Attention plans of every layer, whose arrays are passed through `to_device`."""

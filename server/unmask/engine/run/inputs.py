@@ -5,12 +5,13 @@ which they are written with padding.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from unmask.engine.run.class_tables import ClassTables
 from unmask.engine.run.staging import Array, Staging
 from unmask.engine.schedule.batch import DecodingArrays, StepBatch
 from unmask.types import MAX_BLOCK_LENGTH
@@ -186,7 +187,8 @@ class SamplingOptions:
         decoding = batch.decoding
         return not (
             len(batch.guided)
-            or decoding.constraints is not None
+            or batch.constraints is not None
+            or batch.classes is not None
             or decoding.num_top
             or decoding["eos_last"].any()
             or _truncates(decoding, vocab_size)
@@ -201,6 +203,7 @@ class SamplingOptions:
         vocab_size: int,
         eos_token_ids: tuple[int, ...],
         staging: Staging,
+        tables: ClassTables,
     ) -> "SamplingOptions":
         """Options of a batch; `guiding` [G, C] are normed hidden states without the prompt."""
         decoding = batch.decoding
@@ -213,10 +216,13 @@ class SamplingOptions:
             scale = decoding["cfg_scale"][batch.scored_spans[batch.guided]]
             rows, scales = staging.to_device([batch.guided, scale])
             guided = GuidedRows(rows, guiding, scales)
-        if decoding.constraints is not None:
+        if (rows_of := batch.constraints) is not None:
             constraints = make_constraints(
-                decoding.constraints, batch.scored_spans, vocab_size, staging.device
+                rows_of.constraints, rows_of.owner, vocab_size, staging.device
             )
+        if batch.classes is not None:
+            masks = tables.masks(batch.classes)
+            constraints = replace(constraints or Constraints(), classes=masks)
         eos_last = decoding["eos_last"]
         if eos_last.any():
             last_rows = np.flatnonzero(eos_last[batch.scored_spans])

@@ -147,6 +147,7 @@ class MaskRunner:
             vocab_size=info.vocab_size,
             eos_token_ids=info.eos_token_ids,
             staging=staging,
+            tables=self.device.tables,
         )
         open_tokens = self.open_tokens.view(-1)
         if self.keeps_open_tokens:

@@ -9,6 +9,7 @@ from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.modes import CAUSAL_MODES, modes_of, window_rows
+from unmask.engine.schedule.penalties import PENALTIES, Penalties
 from unmask.engine.schedule.policy_choice import (
     WITH_THRESHOLD,
     check_distance,
@@ -18,8 +19,14 @@ from unmask.engine.schedule.policy_choice import (
     threshold_of,
 )
 from unmask.engine.schedule.quotas import part_quotas, timed_quotas, window_quotas
-from unmask.engine.schedule.token_rules import constraint_of, edit_rules, num_top
+from unmask.engine.schedule.token_rules import (
+    check_structure,
+    constraint_of,
+    edit_rules,
+    num_top,
+)
 from unmask.errors import InvalidRequest, context_exceeded
+from unmask.sampling_params import PARAMETERS
 from unmask.types import (
     AUTO,
     CACHES,
@@ -129,8 +136,10 @@ def _resolve(
     if model.attention == "block_causal":
         sub_block_length = params.sub_block_length or default.sub_block_length
     sampling = params.resolved(default, block_len)
+    stop_ids = frozenset((*eos, *params.stop_token_ids))
     threshold = threshold_of(policy, params, default)
     rules = edit_rules(sampling, policy, threshold, editing_threshold, model)
+    check_structure(params, model, rules)
     return Decoding(
         sampling=sampling,
         policy=policy,
@@ -145,7 +154,7 @@ def _resolve(
         mode=mode,
         drafts=drafts,
         drafts_by_policy=drafts_by_policy,
-        stop_ids=frozenset((*eos, *params.stop_token_ids)),
+        stop_ids=stop_ids,
         seed=_seed(params.seed, sampling.temperature or 0.0),
         top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
         logprobs=params.logprobs,
@@ -156,6 +165,8 @@ def _resolve(
         max_post_steps=model.max_post_steps,
         edit_rules=rules,
         constraint=constraint_of(params, model, rules),
+        penalties=Penalties.of_request(request, model, stop_ids, max_tokens),
+        is_structured=params.grammar is not None,
         sub_block_length=sub_block_length,
         eos_last=fills_eos_last(policy, params, model),
     )
@@ -178,8 +189,8 @@ def _check_canvas(
         raise InvalidRequest(
             f"this model is denoised by the policy entropy_bound only, not {policy}", field="policy"
         )
-    for name in ("logit_bias", "allowed_token_ids", "eos_last"):
-        if getattr(params, name):
+    for name in ("logit_bias", "allowed_token_ids", "eos_last", *PENALTIES):
+        if getattr(params, name) not in (None, PARAMETERS[name].default, PARAMETERS[name].neutral):
             raise InvalidRequest(f"{name} is for models that fill mask tokens", field=name)
     if block_len != model.block_length:
         raise InvalidRequest(

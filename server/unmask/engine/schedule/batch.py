@@ -7,8 +7,10 @@ import numpy.typing as npt
 
 from unmask.engine.schedule.decoding import Columns
 from unmask.engine.schedule.layout import NEVER, Layout, SpanFlags, lay_out
+from unmask.engine.schedule.penalties import RowConstraints
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 from unmask.engine.schedule.span import Bounds, Span
+from unmask.engine.schedule.structure import RowClasses
 from unmask.engine.schedule.table import FloatArray, SequenceTable
 from unmask.types import AttentionPattern
 from unmask_kernels.scoring.request_constraint import Constraint
@@ -26,7 +28,6 @@ class DecodingArrays:
     drafts: BoolArray | None  # [B], True in self-speculation; None where nothing is drafted
     edits: BoolArray | None  # [B], True where tokens may be replaced; None where none may
     by_rules: BoolArray | None  # [B], True where tokens are deleted and inserted too; None as well
-    constraints: list[Constraint | None] | None  # None where no request has one
 
     def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
         """A column [B] by the name of its field in `Decoding`."""
@@ -60,6 +61,8 @@ class StepBatch(Layout):
     adapted: BoolArray  # [T] True in rows of drafts
     anchors: IntArray | None  # [T] where windows are counted from, for canvases of noise
     penalties: FloatArray | None  # [M] added to entropies, where tokens are filled in a window
+    constraints: RowConstraints | None  # where a request has any
+    classes: RowClasses | None  # where a grammar says which tokens may stand
     guided: IntArray  # [G] indices into M
     guiding_rows: IntArray  # [G] indices into T: `hidden_rows` of the same without the prompt
     decoding: DecodingArrays
@@ -123,6 +126,8 @@ def build_batch(
         adapted=_adapted(spans, which, layout, decoding),
         anchors=_anchors(bounds, layout) if attention == "canvas" else None,
         penalties=_penalties(decoding, layout) if attention == "causal_window" else None,
+        constraints=_constraints(denoised, layout, decoding),
+        classes=_classes(denoised, layout, decoding),
         guided=guided,
         guiding_rows=guiding_rows,
         decoding=decoding,
@@ -180,6 +185,45 @@ def _adapted(
     return adapted
 
 
+def _constraints(
+    denoised: list[Span], layout: Layout, decoding: DecodingArrays
+) -> RowConstraints | None:
+    """Constraints of the rows; None if no request has any."""
+    if not decoding.columns["has_constraint"].any():
+        return None
+    constraints: list[Constraint | None] = [s.sequence.decoding.constraint for s in denoised]
+    owner = layout.scored_spans
+    for i, span in enumerate(denoised):
+        sequence, penalties = span.sequence, span.sequence.decoding.penalties
+        if penalties is None:
+            continue
+        answer = slice(sequence.num_prompt, sequence.block_end)
+        committed = sequence.tokens[answer][~sequence.masked[answer]]
+        base = constraints[i]
+        constraints[i] = penalties.constraint(base, committed, may_end=True)
+        if penalties.min_tokens:
+            first_end = sequence.num_prompt + penalties.min_tokens
+            is_early = (layout.scored_spans == i) & (layout.scored_positions < first_end)
+            if is_early.any():
+                owner = np.where(is_early, len(constraints), owner)
+                constraints.append(penalties.constraint(base, committed, may_end=False))
+    return RowConstraints(constraints, owner)
+
+
+def _classes(denoised: list[Span], layout: Layout, decoding: DecodingArrays) -> RowClasses | None:
+    """Masks of the rows of requests with a grammar; None if there are none."""
+    structured = decoding["is_structured"].nonzero()[0].tolist()
+    if not structured:
+        return None
+    masks = []
+    for i in structured:
+        structure = denoised[i].sequence.structure
+        assert structure is not None, "the request has a grammar"
+        rows = slice(*layout.scored_starts[i : i + 2].tolist())
+        masks.append((structure.automaton, rows, structure.masks(layout.scored_positions[rows])))
+    return RowClasses.from_masks(masks, len(layout.scored_positions))
+
+
 def _anchors(bounds: Bounds, layout: Layout) -> IntArray:
     """A committed token's own position, and for all tokens of a canvas its first."""
     opened = bounds.open_start.repeat(bounds.end - bounds.start)
@@ -203,9 +247,6 @@ def _decoding_arrays(
     sequences = [span.sequence for span in denoised]
     steps = np.array([s.block_step + s.in_flight for s in sequences], np.int64)
     steps[bounds.opens_next[which] > 0] = 0
-    constraints = None
-    if columns["has_constraint"].any():
-        constraints = [sequence.decoding.constraint for sequence in sequences]
     quota = table.quotas[rows, np.minimum(steps, columns["num_steps"] - 1)]
     drafts = columns["drafts"] if columns["drafts"].any() else None
     if drafts is not None:  # a token is drawn alike whether it was drafted before
@@ -219,5 +260,4 @@ def _decoding_arrays(
         drafts,
         edits if has_edits else None,
         by_rules if has_edits and by_rules.any() else None,
-        constraints,
     )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.decoding.levenshtein import EditRules
+from unmask.engine.schedule.penalties import Penalties
 from unmask.types import CacheName, ModeName, PolicyName, SamplingParams
 from unmask_kernels.policies.table import CODES
 from unmask_kernels.scoring.request_constraint import Constraint
@@ -46,6 +47,8 @@ class Decoding:
     max_post_steps: int = 0  # that may still edit a block without masked positions
     edit_rules: EditRules | None = None  # where edits delete and insert too
     constraint: Constraint | None = None
+    penalties: Penalties | None = None
+    is_structured: bool = False  # True if a grammar says which tokens may stand where
     sub_block_length: int | None = None
     eos_last: bool = False
     others: tuple["Decoding", ...] = ()
@@ -55,9 +58,19 @@ class Decoding:
         """Denoising steps that a block may take."""
         return len(self.quotas)
 
+    @property
+    def has_constraint(self) -> bool:
+        """True if logits are changed or tokens forbidden."""
+        return self.constraint is not None or self.penalties is not None
+
+    @property
+    def counts_tokens(self) -> bool:
+        """True if the logits of a step depend on the tokens that are committed before it."""
+        return self.penalties is not None and self.penalties.counts_tokens
+
     def columns(self) -> tuple[Any, ...]:
         """The values of `COLUMNS`."""
-        is_there = self.constraint is not None, self.edit_rules is not None
+        is_there = self.has_constraint, self.edit_rules is not None
         derived = CODES[self.policy], len(self.quotas), *is_there
         values = [getattr(self, name) for name in _KINDS]
         values += [getattr(self.sampling, name) for name in _SAMPLED]

@@ -18,6 +18,9 @@ CAUSAL_MODES: Mapping[AttentionPattern, tuple[ModeName, ...]] = {
     "causal_window": ("ar",),
 }
 
+# Parameters by which a token's logits depend on all tokens before it, with their neutral values.
+COUNTING = (("presence_penalty", 0), ("frequency_penalty", 0), ("repetition_penalty", 1))
+
 # Largest load, in multiples of the saturation rows, at which drafts are verified. Two passes over a
 # block then take twice their time on an idle device, and write four tokens or more; beyond, rows
 # that were drafted in vain cost more than they save.
@@ -27,9 +30,14 @@ DRAFTING_LOAD = 2.0
 def modes_of(params: SamplingParams, model: ModelInfo) -> tuple[ModeName, ...]:
     """The mode asked for, or the server's; of `auto` the modes that a load may choose from.
 
-    They write the same tokens. Raises `InvalidRequest` if the model has no such mode.
+    They write the same tokens. Answers with a grammar or penalties are not drafted. Raises
+    `InvalidRequest` if the model has no such mode.
     """
     mode = params.mode or model.default_sampling.mode or "diffusion"
+    counts = any(getattr(params, name) not in (None, neutral) for name, neutral in COUNTING)
+    is_drafted = model.attention == "causal" or mode in ("self_speculation", "auto")
+    if is_drafted and (params.grammar is not None or counts):
+        return ("ar",)  # as a verified draft would be, token for token
     if mode == "diffusion":
         return (mode,)
     if mode not in CAUSAL_MODES.get(model.attention, ()):

@@ -1,6 +1,6 @@
 """Reuse of the pages that prompts begin with (automatic prefix caching)."""
 
-from unmask.engine.schedule.pages import PagePool
+from unmask.engine.schedule.pages import PageHash, PagePool, hash_page, root_hash
 from unmask.engine.schedule.sequence import Sequence
 
 
@@ -18,7 +18,7 @@ class PrefixCache:
         size = self._pool.page_size
         while True:
             index = len(sequence.pages)
-            page_hash = sequence.hash_of_page(index, size)
+            page_hash = _hash_of_page(sequence, index, size)
             page = None if page_hash is None else self._pool.acquire(page_hash)
             if page is None:
                 break
@@ -33,9 +33,22 @@ class PrefixCache:
             return
         unit = sequence.hash_unit
         while -(-(index + 1) * size // unit) * unit <= sequence.num_computed:
-            page_hash = sequence.hash_of_page(index, size)
+            page_hash = _hash_of_page(sequence, index, size)
             if page_hash is None:
                 return
             self._pool.publish(sequence.pages[index], page_hash)
             index += 1
             sequence.num_published = index
+
+
+def _hash_of_page(sequence: Sequence, index: int, page_size: int) -> PageHash | None:
+    """Hash of page `index`, None while a token that it depends on is not final."""
+    unit, known = sequence.hash_unit, sequence.page_hashes
+    while len(known) <= index:
+        i = len(known)
+        end = -(-(i + 1) * page_size // unit) * unit
+        if end > sequence.block_start:
+            return None
+        previous = known[-1] if known else root_hash(unit)
+        known.append(hash_page(previous, sequence.tokens[i * page_size : end]))
+    return known[index]

@@ -6,8 +6,9 @@ import time
 import numpy as np
 
 from unmask.engine.schedule.decoding import Decoding
-from unmask.engine.schedule.pages import PageHash, hash_page, root_hash
+from unmask.engine.schedule.pages import PageHash
 from unmask.engine.schedule.query_range import IntArray, QueryRange
+from unmask.engine.schedule.structure import Structure
 from unmask.engine.schedule.thinking import ThinkingBudget
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, Request
 
@@ -28,8 +29,14 @@ class Sequence:
     those before `fill_end` are denoised, and those after it are the suffix.
     """
 
-    def __init__(self, request: Request, decoding: Decoding, info: ModelInfo) -> None:
-        self.request = request
+    def __init__(
+        self,
+        request: Request,
+        decoding: Decoding,
+        info: ModelInfo,
+        structure: Structure | None = None,
+    ) -> None:
+        self.request, self.structure = request, structure
         self.choices = (decoding, *decoding.others)
         self.mask_token_id = info.mask_token_id or 0
         self.is_full = info.attention == "full"
@@ -65,7 +72,8 @@ class Sequence:
         # True if a pass verifies guesses and makes new ones, false if it does one or the other.
         self.guesses_ahead = decoding.drafts and self.is_causal
         self.num_guesses = 0  # of the open block, after its first token
-        self._waits = self.has_window or bool(decoding.sub_block_length or decoding.edit_rules)
+        self._waits = self.has_window or decoding.is_structured or decoding.counts_tokens
+        self._waits |= bool(decoding.sub_block_length or decoding.edit_rules)
         # True if no result decides the next pass, unless its scores are kept.
         self._runs_ahead = not (
             self.is_canvas
@@ -82,7 +90,7 @@ class Sequence:
         self._may_open_next = 2 * block_len <= MAX_BLOCK_LENGTH and (
             self.is_canvas or (self._runs_ahead and not self.is_full and self.num_branches == 1)
         )
-        self._may_open_next &= not (decoding.constraint or decoding.eos_last or decoding.drafts)
+        self._may_open_next &= not (decoding.has_constraint or decoding.eos_last or decoding.drafts)
         self._may_open_usually = self._may_open_next
         self.last_end = self.num_prompt + decoding.max_tokens
         begins_after = self.is_full or self.is_canvas or self.has_causal_prefix
@@ -306,18 +314,6 @@ class Sequence:
         over = self.post_steps >= self.decoding.max_post_steps
         self.is_settled = over or num_chosen == 0
 
-    def hash_of_page(self, index: int, page_size: int) -> PageHash | None:
-        """Hash of page `index`, None while a token that it depends on is not final."""
-        unit = self.hash_unit
-        while len(self.page_hashes) <= index:
-            i = len(self.page_hashes)
-            end = -(-(i + 1) * page_size // unit) * unit
-            if end > self.block_start:
-                return None
-            previous = self.page_hashes[-1] if self.page_hashes else root_hash(unit)
-            self.page_hashes.append(hash_page(previous, self.tokens[i * page_size : end]))
-        return self.page_hashes[index]
-
     def resume(self) -> None:
         """Go on after a preemption; what of the open block is not kept is denoised again.
 
@@ -331,6 +327,8 @@ class Sequence:
             self.block_step, self.has_block_keys = 0, False
             if self.thinking and self.thinking.is_given and self.thinking.position >= opened.start:
                 self.end_thinking(self.thinking)
+            if self.structure is not None:
+                self.structure.begin(self)
 
     def open_next_block(self) -> None:
         """Begin the block after the open one, whose positions are all final."""
@@ -377,6 +375,8 @@ class Sequence:
         self.repeats = False
         if self.thinking is not None:
             self._limit_thinking(self.thinking)
+        if self.structure is not None:
+            self.structure.begin(self)
 
     def _limit_thinking(self, budget: ThinkingBudget) -> None:
         """Put the end of the thoughts into the open block if their budget ends in it.

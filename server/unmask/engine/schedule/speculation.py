@@ -26,6 +26,8 @@ def can_speculate(sequence: Sequence) -> bool:
         or sequence.is_canvas
         or sequence.has_seed
         or sequence.has_window
+        or decoding.is_structured
+        or decoding.counts_tokens
         or sequence.keeps_block_keys
         or decoding.editing_threshold is not None
         or decoding.sub_block_length is not None

@@ -1,12 +1,10 @@
 """Tokens that a request can generate, and the rules by which its blocks are edited."""
 
-from unmask.decoding.checks import check_edits
+from unmask.decoding.checks import WAY_OUT, check_edits
 from unmask.decoding.levenshtein import NUM_CANDIDATES, STEPS, EditRules
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, PolicyName, SamplingParams
-from unmask_kernels.scoring.request_constraint import Constraint, pack_constraint
-
-NEVER = -1e30  # added to the logit of a token that is never generated
+from unmask_kernels.scoring.request_constraint import NEVER, Constraint, pack_constraint
 
 
 def edit_rules(
@@ -38,6 +36,25 @@ def num_top(params: SamplingParams, rules: EditRules | None) -> int:
     """Likeliest tokens that a request needs of each position."""
     asked = params.logprobs or 0
     return asked if rules is None else max(NUM_CANDIDATES, asked + len(rules.command_ids))
+
+
+def check_structure(params: SamplingParams, model: ModelInfo, rules: EditRules | None) -> None:
+    """Raise `InvalidRequest` where answers cannot have a grammar."""
+    if params.grammar is None:
+        return
+    reason = None
+    if model.canvas is not None:
+        reason = "structured output is for models that fill mask tokens"
+    elif rules is not None:
+        reason = f"structured output is not for answers whose tokens are moved; {WAY_OUT}"
+    elif params.ignore_eos:
+        reason = "structured output ends by itself, so ignore_eos has no meaning"
+    elif params.min_tokens:
+        reason = "structured output ends by itself, so min_tokens has no meaning"
+    elif params.max_thinking_tokens is not None:
+        reason = "structured output has no budget for thoughts"
+    if reason is not None:
+        raise InvalidRequest(reason, field="grammar")
 
 
 def constraint_of(

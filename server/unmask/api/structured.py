@@ -1,0 +1,141 @@
+"""Fields of bodies that ask for structured output, in the shapes of OpenAI, vLLM and llama.cpp."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from unmask.api.errors import json_excerpt
+from unmask.api.fields import Body, Bool
+from unmask.errors import InvalidRequest
+from unmask.grammar import Grammar, JsonObject, Regex, choice_of, json_schema_of
+
+MAX_TEXTS = 1024  # of a choice
+
+
+class ResponseFormat(Body):
+    """OpenAI's format of an answer; `json_schema` has a name and a `schema`."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: dict[str, Any] | None = None
+
+
+class StructuredOutputs(Body):
+    """vLLM's options, of which one is given; the last three say nothing here."""
+
+    of_json: Any = Field(None, alias="json")
+    json_object: Bool | None = None
+    regex: str | None = None
+    choice: tuple[str, ...] | None = None
+    grammar: str | None = None
+    disable_any_whitespace: Bool | None = None
+    disable_additional_properties: Bool | None = None
+    disable_fallback: Bool | None = None
+
+
+class StructuredBody(Body):
+    """Fields of which one may ask for a structure."""
+
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
+    guided_json: Any = None
+    guided_regex: str | None = None
+    guided_choice: tuple[str, ...] | None = None
+    guided_grammar: str | None = None
+    json_schema: Any = None
+    grammar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """A grammar, and the path of the field that asks for it."""
+
+    grammar: Grammar
+    field: str
+
+
+def structure_of(body: StructuredBody) -> Structured | None:
+    """The structure that a body asks for; None without one.
+
+    Raises `InvalidRequest` for more than one, and for what is no schema or not supported.
+    """
+    asked = list(_asked(body))
+    if len(asked) > 1:
+        first, second = asked[0].field, asked[1].field
+        raise InvalidRequest(f"{first} and {second} both ask for a structure", field=second)
+    return asked[0] if asked else None
+
+
+def schema_of(value: Any, field: str) -> Structured:
+    """Structure of a JSON schema, given as such or as its text; raises `InvalidRequest`."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise InvalidRequest(f"{field} is not JSON: {error}", field=field) from None
+    if not isinstance(value, dict | bool):
+        raise InvalidRequest(
+            f"{field} must be a JSON schema, got {json_excerpt(value)}", field=field
+        )
+    return Structured(json_schema_of(value), field)
+
+
+def format_of(kind: str, schema: Any, field: str) -> Structured | None:
+    """Structure of an OpenAI format: `text`, `json_object`, or `json_schema` with its schema."""
+    match kind:
+        case "json_object":
+            return Structured(JsonObject(), field)
+        case "json_schema":
+            return schema_of(schema, field)
+    return None
+
+
+def _asked(body: StructuredBody) -> Iterator[Structured]:
+    if (form := body.response_format) is not None:
+        named = form.json_schema or {}
+        if form.type == "json_schema" and "schema" not in named:
+            field = "response_format.json_schema.schema"
+            raise InvalidRequest(
+                f"{field} is required", field=field, code="missing_required_parameter"
+            )
+        is_schema = form.type == "json_schema"
+        field = "response_format.json_schema.schema" if is_schema else "response_format"
+        if (structured := format_of(form.type, named.get("schema"), field)) is not None:
+            yield structured
+    if (options := body.structured_outputs) is not None:
+        path = "structured_outputs"
+        yield from _schema(options.of_json, f"{path}.json")
+        yield from _texts(options.regex, options.choice, options.grammar, f"{path}.")
+        if options.json_object:
+            yield Structured(JsonObject(), f"{path}.json_object")
+    yield from _schema(body.guided_json, "guided_json")
+    yield from _texts(body.guided_regex, body.guided_choice, body.guided_grammar, "guided_")
+    yield from _schema(body.json_schema, "json_schema")
+    yield from _texts(None, None, body.grammar, "")
+
+
+def _schema(value: Any, field: str) -> Iterator[Structured]:
+    if value is not None:
+        yield schema_of(value, field)
+
+
+def _texts(
+    pattern: str | None, choice: tuple[str, ...] | None, grammar: str | None, prefix: str
+) -> Iterator[Structured]:
+    if pattern:
+        yield Structured(Regex(pattern), f"{prefix}regex")
+    if choice:
+        if len(choice) > MAX_TEXTS:
+            raise InvalidRequest(
+                f"{prefix}choice has at most {MAX_TEXTS} texts, got {len(choice)}",
+                field=f"{prefix}choice",
+            )
+        yield Structured(choice_of(choice), f"{prefix}choice")
+    if grammar:
+        raise InvalidRequest(
+            f"{prefix}grammar is not supported: send a JSON schema, an expression or a choice",
+            field=f"{prefix}grammar",
+            code="unsupported_parameter",
+        )

@@ -1,0 +1,1 @@
+"""Structured output: grammars, automata over tokens, masks for denoising in any order; no torch."""

@@ -1,0 +1,95 @@
+"""Automata of grammars, compiled once for each vocabulary and kept while they are used."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from unmask.decoding.automata.automaton import TokenAutomaton, build_automaton
+from unmask.decoding.automata.errors import InvalidGrammar
+from unmask.decoding.automata.language import language_of
+from unmask.decoding.automata.limits import Budget, Limits
+from unmask.decoding.automata.vocabulary import Vocabulary
+from unmask.grammar import Grammar
+
+CACHE_BYTES = 256 << 20
+
+Value = TypeVar("Value")
+
+
+class AutomatonCache:
+    """Least recently used automata; safe from several threads.
+
+    A grammar that several threads ask for is compiled by one of them; the others wait.
+    """
+
+    def __init__(self, limits: Limits | None = None, max_bytes: int = CACHE_BYTES) -> None:
+        self._limits = limits or Limits()
+        self._automata = _Recent[TokenAutomaton](max_bytes, lambda automaton: automaton.num_bytes)
+
+    def automaton(
+        self,
+        vocabulary: Vocabulary,
+        grammar: Grammar,
+        allowed_ids: frozenset[int] | None = None,
+    ) -> TokenAutomaton:
+        """Automaton of a grammar, of the allowed tokens only.
+
+        Raises `InvalidGrammar`, `GrammarTooLarge` and `NoAnswer`, which are not kept.
+        """
+        key = vocabulary, grammar, allowed_ids
+        return self._automata.get(key, lambda: self._compile(vocabulary, grammar, allowed_ids))
+
+    def _compile(
+        self, vocabulary: Vocabulary, grammar: Grammar, allowed_ids: frozenset[int] | None
+    ) -> TokenAutomaton:
+        budget = Budget(self._limits)
+        allowed = None
+        if allowed_ids is not None:
+            allowed = np.zeros(vocabulary.num_tokens, np.bool_)
+            if any(not 0 <= i < len(allowed) for i in allowed_ids):
+                raise InvalidGrammar("an allowed token id is not in the vocabulary")
+            allowed[list(allowed_ids)] = True
+        language = language_of(grammar, vocabulary.specials, budget)
+        return build_automaton(language, vocabulary, budget, allowed)
+
+
+@dataclass(slots=True)
+class _Recent(Generic[Value]):
+    """Values by key, made once; the least recently used are dropped beyond so many bytes."""
+
+    max_bytes: int
+    bytes_of: Callable[[Value], int]
+    num_bytes: int = 0
+    values: OrderedDict[Hashable, "Future[Value]"] = field(default_factory=OrderedDict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        with self.lock:
+            known = self.values.get(key)
+            if known is not None:
+                self.values.move_to_end(key)
+            else:
+                future = self.values[key] = Future()
+        if known is not None:
+            return known.result()
+        try:
+            value = make()
+        except BaseException as error:
+            with self.lock:
+                del self.values[key]
+            future.set_exception(error)
+            raise
+        future.set_result(value)
+        with self.lock:
+            self.num_bytes += self.bytes_of(value)
+            done = [k for k, other in self.values.items() if other.done() and k != key]
+            for other in done:
+                if self.num_bytes <= self.max_bytes:
+                    break
+                self.num_bytes -= self.bytes_of(self.values.pop(other).result())
+        return value

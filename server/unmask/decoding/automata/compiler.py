@@ -1,0 +1,54 @@
+"""Compiles grammars for one model, whose vocabulary is read when the first one comes."""
+
+import threading
+from collections.abc import Callable
+
+from unmask.decoding.automata.automaton import TokenAutomaton
+from unmask.decoding.automata.cache import AutomatonCache
+from unmask.decoding.automata.token_texts import read_token_texts
+from unmask.decoding.automata.vocabulary import Vocabulary, make_vocabulary
+from unmask.errors import InvalidRequest
+from unmask.grammar import Grammar
+from unmask.types import ModelInfo
+
+
+class GrammarCompiler:
+    """Automata over the tokens of a model; safe from several threads."""
+
+    def __init__(
+        self,
+        read_tokenizer: Callable[[], str | None],
+        model: ModelInfo,
+        cache: AutomatonCache | None = None,
+    ) -> None:
+        """`read_tokenizer` gives the text of `tokenizer.json`, None for a tokenizer without."""
+        self._read_tokenizer = read_tokenizer
+        self._model = model
+        self._cache = cache or AutomatonCache()
+        self._vocabulary: Vocabulary | None = None
+        self._lock = threading.Lock()
+
+    def automaton(
+        self, grammar: Grammar, allowed_ids: frozenset[int] | None = None
+    ) -> TokenAutomaton:
+        """Automaton of a grammar, of the allowed tokens only; takes seconds at worst.
+
+        Raises `InvalidRequest` for a grammar that has no meaning, is not supported or too large,
+        and for a model without end-of-sequence token or byte texts.
+        """
+        return self._cache.automaton(self._read_vocabulary(), grammar, allowed_ids)
+
+    def _read_vocabulary(self) -> Vocabulary:
+        with self._lock:
+            if self._vocabulary is None:
+                text, model = self._read_tokenizer(), self._model
+                if text is None:
+                    raise InvalidRequest("structured output needs a tokenizer.json, here is none")
+                texts = read_token_texts(text, model.vocab_size)
+                tokens = list(texts.tokens)
+                # The mask token is never generated, whatever its text.
+                specials = {n: i for n, i in texts.specials.items() if i != model.mask_token_id}
+                if model.mask_token_id is not None:
+                    tokens[model.mask_token_id] = None
+                self._vocabulary = make_vocabulary(tokens, model.eos_token_ids, specials)
+            return self._vocabulary

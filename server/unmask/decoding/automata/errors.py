@@ -1,0 +1,22 @@
+"""Errors of grammars: each is an invalid request that says where and what."""
+
+from unmask.errors import InvalidRequest
+
+
+class InvalidGrammar(InvalidRequest):
+    """Grammar that has no meaning, or one that is not supported, by the path of its part.
+
+    `path` is a JSON pointer in a schema, a place in a regular expression, or empty.
+    """
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(f"{path}: {message}" if path else message)
+        self.path = path
+
+
+class GrammarTooLarge(InvalidRequest):
+    """Grammar beyond a limit of states, edges or seconds; the message says which."""
+
+
+class NoAnswer(InvalidRequest):
+    """Grammar that no text, or no text of this model's tokens, matches."""

@@ -1,0 +1,155 @@
+"""Expressions: regular languages built from parts, over bytes and special tokens.
+
+Symbols below 256 are bytes; a special token is a symbol of its own, so that no text spells it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from unmask.decoding.automata.errors import InvalidGrammar
+
+NUM_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OneOf:
+    """One symbol of a set."""
+
+    symbols: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Special:
+    """A special token, by its text in the vocabulary."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Concatenation:
+    parts: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Union:
+    """Any of the parts; none matches nothing at all."""
+
+    parts: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repetition:
+    """A part `least` to `most` times, without end if `most` is None, with separators between."""
+
+    part: "Expression"
+    least: int
+    most: int | None
+    separator: "Expression"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intersection:
+    """Texts that both parts match."""
+
+    left: "Expression"
+    right: "Expression"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edge:
+    """A way from one node of a graph to another, along an expression."""
+
+    source: int
+    expression: "Expression"
+    target: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """Paths along expressions from node 0 to one of the `ends`."""
+
+    num_nodes: int
+    edges: tuple[Edge, ...]
+    ends: frozenset[int]
+
+
+Expression: TypeAlias = OneOf | Special | Concatenation | Union | Repetition | Intersection | Graph
+
+EMPTY = Concatenation(())  # the empty text only
+NOTHING = Union(())  # no text at all
+
+
+def one_of(symbols: Iterable[int]) -> OneOf:
+    return OneOf(frozenset(symbols))
+
+
+def literal(text: str) -> Expression:
+    """One text; raises `InvalidGrammar` for half of a surrogate pair, which is none."""
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        raise InvalidGrammar(f"{text!r:.80} is no Unicode text") from None
+    return concatenation(*(one_of((byte,)) for byte in data))
+
+
+def concatenation(*parts: Expression) -> Expression:
+    """Parts one after the other; `NOTHING` if one of them is."""
+    if any(is_nothing(part) for part in parts):
+        return NOTHING
+    return parts[0] if len(parts) == 1 else Concatenation(parts)
+
+
+def union(parts: Iterable[Expression]) -> Expression:
+    some = tuple(part for part in parts if not is_nothing(part))
+    return some[0] if len(some) == 1 else Union(some)
+
+
+def optional(part: Expression) -> Expression:
+    return repetition(part, 0, 1)
+
+
+def repetition(
+    part: Expression, least: int = 0, most: int | None = None, separator: Expression = EMPTY
+) -> Expression:
+    """A repeated part; of `NOTHING` only the empty text, if `least` allows it."""
+    if most == 0 or (is_nothing(part) and least == 0):
+        return EMPTY
+    if is_nothing(part) or (most is not None and most < least):
+        return NOTHING
+    return part if least == most == 1 else Repetition(part, least, most, separator)
+
+
+def is_nothing(part: Expression) -> bool:
+    """True for a union of no parts."""
+    return isinstance(part, Union) and not part.parts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """A part of a list that may be left out, unless it is required, or be repeated."""
+
+    expression: Expression
+    is_required: bool = False
+    is_repeated: bool = False
+
+
+def listing(items: Sequence[Item], separator: Expression) -> Expression:
+    """Items in their order, with separators between those that are there."""
+    if any(item.is_required and is_nothing(item.expression) for item in items):
+        return NOTHING
+    # Node 0 to N: none has been written before item i. N + 1 to 2 N + 1: some have been. The rest:
+    # item i is next. Each item is there once, whatever comes before it.
+    count = len(items)
+    edges = []
+    for i, item in enumerate(items):
+        fresh, used, begun = i, count + 1 + i, 2 * count + 2 + i
+        edges.append(Edge(fresh, EMPTY, begun))
+        edges.append(Edge(used, separator, begun))
+        edges.append(Edge(begun, item.expression, used + 1))
+        if item.is_repeated:
+            edges.append(Edge(used + 1, separator, begun))
+        if not item.is_required:
+            edges.append(Edge(fresh, EMPTY, fresh + 1))
+            edges.append(Edge(used, EMPTY, used + 1))
+    return Graph(3 * count + 2, tuple(edges), frozenset((count, 2 * count + 1)))

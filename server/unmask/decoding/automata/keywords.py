@@ -1,0 +1,230 @@
+"""Keywords of JSON Schema: types that they are about, their values, and places for errors."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from unmask.decoding.automata.errors import InvalidGrammar
+from unmask.decoding.automata.formats import FORMATS
+from unmask.decoding.automata.json_numbers import Bounds
+
+Keywords: TypeAlias = Mapping[str, Any]
+Schema: TypeAlias = bool | Keywords
+
+ANNOTATIONS = frozenset(
+    (
+        *("title", "description", "default", "example", "examples", "deprecated", "readOnly"),
+        *("writeOnly", "discriminator", "$schema", "$comment", "$defs", "definitions", "$id"),
+    )
+)
+TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
+ANY = "any"
+MAX_COUNT = 10**9  # of characters or elements
+SMALLEST, LARGEST = 1e-9, 1e15  # of bounds that are not 0
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """Keyword about one type, or about any, and the check of its value."""
+
+    kind: str
+    needs: str
+    check: Callable[[Any], bool]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and (value == 0 or SMALLEST <= abs(value) <= LARGEST)
+
+
+def _is_schema(value: Any) -> bool:
+    return isinstance(value, bool | dict)
+
+
+def _is_type(value: Any) -> bool:
+    names = value if isinstance(value, list) and value else [value]
+    return all(isinstance(name, str) and name in TYPES for name in names)
+
+
+def _is_json(value: Any) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case list():
+            return all(map(_is_json, value))
+        case dict():
+            return all(map(_is_json, value.values()))
+    return True
+
+
+_COUNT = f"a whole number from 0 to {MAX_COUNT:,}", _is_count
+_NUMBER = f"a number from {SMALLEST:g} to {LARGEST:g}, 0, or one below 0", _is_number
+_SCHEMA = "a schema: an object or a boolean", _is_schema
+_SCHEMAS = (
+    "a list of schemas that is not empty",
+    lambda value: isinstance(value, list) and bool(value) and all(map(_is_schema, value)),
+)
+KEYWORDS = {
+    "type": Keyword(ANY, f"one or several of {', '.join(sorted(TYPES))}", _is_type),
+    "enum": Keyword(ANY, "a list of finite values", lambda v: isinstance(v, list) and _is_json(v)),
+    "const": Keyword(ANY, "a finite value", _is_json),
+    "nullable": Keyword(ANY, "true or false", lambda value: isinstance(value, bool)),
+    "anyOf": Keyword(ANY, *_SCHEMAS),
+    "oneOf": Keyword(ANY, *_SCHEMAS),
+    "allOf": Keyword(ANY, *_SCHEMAS),
+    "$ref": Keyword(
+        ANY,
+        "a reference within the schema (#/...)",
+        lambda value: isinstance(value, str) and (value == "#" or value.startswith("#/")),
+    ),
+    "properties": Keyword(
+        "object",
+        "an object of schemas",
+        lambda value: isinstance(value, dict) and all(map(_is_schema, value.values())),
+    ),
+    "required": Keyword(
+        "object",
+        "a list of names",
+        lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+    ),
+    "additionalProperties": Keyword("object", *_SCHEMA),
+    "items": Keyword("array", *_SCHEMA),
+    "prefixItems": Keyword("array", *_SCHEMAS),
+    "minItems": Keyword("array", *_COUNT),
+    "maxItems": Keyword("array", *_COUNT),
+    "uniqueItems": Keyword("array", "false; true is not supported", lambda value: value is False),
+    "minLength": Keyword("string", *_COUNT),
+    "maxLength": Keyword("string", *_COUNT),
+    "pattern": Keyword("string", "a regular expression", lambda value: isinstance(value, str)),
+    "format": Keyword(
+        "string",
+        f"one of {', '.join(FORMATS)}",
+        lambda value: isinstance(value, str) and value in FORMATS,
+    ),
+    "minimum": Keyword("number", *_NUMBER),
+    "maximum": Keyword("number", *_NUMBER),
+    "exclusiveMinimum": Keyword("number", *_NUMBER),
+    "exclusiveMaximum": Keyword("number", *_NUMBER),
+    "multipleOf": Keyword(
+        "number",
+        "a whole number above 0",
+        lambda value: _is_number(value) and value > 0 and value == int(value),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Place in a schema: its JSON pointer, and the references that led there."""
+
+    path: str = "#"
+    references: tuple[str, ...] = ()
+
+    def __truediv__(self, part: str | int) -> "Place":
+        escaped = str(part).replace("~", "~0").replace("/", "~1")
+        return replace(self, path=f"{self.path}/{escaped}")
+
+    def error(self, message: str) -> InvalidGrammar:
+        return InvalidGrammar(message, self.path)
+
+
+def check_keywords(schema: Any, place: Place) -> None:
+    """Raise `InvalidGrammar` for the first keyword that is not supported, or has a wrong value."""
+    for word, value in schema.items():
+        if word in ANNOTATIONS and (word != "$id" or place.path == "#"):
+            continue
+        if word not in KEYWORDS:
+            raise (place / word).error(f"the keyword {word!r:.40} is not supported")
+        if not KEYWORDS[word].check(value):
+            raise (place / word).error(f"{KEYWORDS[word].needs} is needed, not {value!r:.80}")
+
+
+def property_of(schema: Keywords, name: str) -> Schema:
+    """Schema of a property, declared or additional."""
+    other: Schema = schema.get("additionalProperties", True)
+    declared: Schema = schema.get("properties", {}).get(name, other)
+    return declared
+
+
+def values_of(schema: Keywords) -> list[Any] | None:
+    """Values of a schema that lists them."""
+    listed: list[Any] | None = schema.get("enum")
+    if "const" not in schema:
+        return listed
+    only = schema["const"]
+    is_listed = listed is None or canonical(only) in map(canonical, listed)
+    return [only] if is_listed else []
+
+
+def types_of(schema: Keywords) -> frozenset[str]:
+    """Types that a schema's values may have; with numbers there are integers."""
+    listed = schema.get("type")
+    names = set(TYPES) if listed is None else {listed} if isinstance(listed, str) else set(listed)
+    if schema.get("nullable"):
+        names.add("null")
+    if "number" in names:
+        names.add("integer")
+    values = values_of(schema)
+    if values is not None:
+        names &= {name for value in values for name in type_names(value)}
+    return frozenset(names)
+
+
+def type_names(value: Any) -> tuple[str, ...]:
+    """Types of a JSON value."""
+    match value:
+        case None:
+            return ("null",)
+        case bool():
+            return ("boolean",)
+        case int() | float():
+            return ("number", "integer") if value == int(value) else ("number",)
+        case str():
+            return ("string",)
+        case list():
+            return ("array",)
+        case _:
+            return ("object",)
+
+
+def bounds_of(schema: Keywords) -> Bounds:
+    """Interval of a schema's numbers."""
+    found = {
+        word: Decimal(repr(schema[word]))
+        for word in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+        if word in schema
+    }
+    bounds = Bounds()
+    if "minimum" in found:
+        bounds = bounds.above(found["minimum"], excludes=False)
+    if "exclusiveMinimum" in found:
+        bounds = bounds.above(found["exclusiveMinimum"], excludes=True)
+    mirrored = bounds.negated()
+    if "maximum" in found:
+        mirrored = mirrored.above(-found["maximum"], excludes=False)
+    if "exclusiveMaximum" in found:
+        mirrored = mirrored.above(-found["exclusiveMaximum"], excludes=True)
+    return mirrored.negated()
+
+
+def canonical(value: Any) -> str:
+    """Text that is the same for values that JSON Schema calls equal."""
+
+    def plain(part: Any) -> Any:
+        match part:
+            case float() if part.is_integer():
+                return int(part)
+            case dict():
+                return {name: plain(own) for name, own in part.items()}
+            case list():
+                return [plain(own) for own in part]
+        return part
+
+    return json.dumps(plain(value), sort_keys=True)

@@ -1,0 +1,324 @@
+"""Regular expressions: the syntax that ECMAScript and Python share, over Unicode characters.
+
+`\\d`, `\\w` and `\\s` are ASCII, as in ECMAScript for the first two; `\\S` is no space of either
+language. Back references, lookaround, word boundaries, flags and Unicode properties are refused.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from unmask.decoding.automata.characters import ALL, Characters, utf8
+from unmask.decoding.automata.errors import InvalidGrammar
+from unmask.decoding.automata.expressions import (
+    Expression,
+    concatenation,
+    repetition,
+    union,
+)
+
+MAX_DEPTH = 60  # of groups
+DIGITS = Characters.of(((0x30, 0x39),))
+WORD = DIGITS | Characters.of(((0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)))
+SPACES = Characters.in_text("\t\n\v\f\r ")
+OTHER_SPACES = Characters.of(
+    (
+        *((0x1C, 0x1F), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A)),
+        *((0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000)),
+        (0xFEFF, 0xFEFF),
+    )
+)
+LINE_ENDS = Characters.in_text("\n\r\u2028\u2029")
+CLASSES = {
+    **{"d": DIGITS, "D": ~DIGITS, "w": WORD, "W": ~WORD},
+    **{"s": SPACES, "S": ~(SPACES | OTHER_SPACES)},
+}
+CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
+UNSUPPORTED = {
+    **{"b": "word boundaries", "B": "word boundaries", "p": "Unicode properties"},
+    **{"P": "Unicode properties", "k": "back references", "G": "\\G"},
+    **dict.fromkeys("123456789", "back references"),
+}
+GROUPS = {
+    **{"?=": "lookahead", "?!": "lookahead", "?<=": "lookbehind", "?<!": "lookbehind"},
+    **{"?>": "atomic groups", "?P=": "back references", "?(": "conditions", "?#": "comments"},
+}
+
+
+class _Anchor(Enum):
+    START = "^"
+    END = "$"
+
+
+@dataclass(slots=True)
+class _Group:
+    """Alternatives, each of parts one after the other."""
+
+    alternatives: list[list["_Part"]] = field(default_factory=lambda: [[]])
+
+
+_Part: TypeAlias = "Characters | _Anchor | _Group | _Repeated"
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeated:
+    part: "Characters | _Group | _Repeated"
+    least: int
+    most: int | None
+
+
+def regex(
+    pattern: str,
+    *,
+    searches: bool = False,
+    character: Callable[[Characters], Expression] = utf8,
+) -> Expression:
+    """Texts that a pattern matches as a whole, or somewhere if it `searches`.
+
+    `character` writes one character of a set. Raises `InvalidGrammar` with the place.
+    """
+    group = _Parser(pattern).parse()
+    anything = repetition(character(ALL))
+    texts = []
+    for parts in _flattened(group):
+        starts = bool(parts) and parts[0] is _Anchor.START
+        while parts and parts[0] is _Anchor.START:
+            parts = parts[1:]
+        ends = bool(parts) and parts[-1] is _Anchor.END
+        while parts and parts[-1] is _Anchor.END:
+            parts = parts[:-1]
+        text = concatenation(*(_expression(part, character) for part in parts))
+        before = [] if starts or not searches else [anything]
+        behind = [] if ends or not searches else [anything]
+        texts.append(concatenation(*before, text, *behind))
+    return union(texts)
+
+
+def _flattened(group: _Group) -> list[list[_Part]]:
+    """Alternatives, with those of a group that is one by itself."""
+    found = []
+    for parts in group.alternatives:
+        inner = parts[0] if len(parts) == 1 else None
+        found += _flattened(inner) if isinstance(inner, _Group) else [parts]
+    return found
+
+
+def _expression(part: _Part, character: Callable[[Characters], Expression]) -> Expression:
+    match part:
+        case Characters():
+            return character(part)
+        case _Group(alternatives):
+            return union(
+                concatenation(*(_expression(inner, character) for inner in parts))
+                for parts in alternatives
+            )
+        case _Repeated(inner, least, most):
+            return repetition(_expression(inner, character), least, most)
+        case _Anchor():
+            raise InvalidGrammar(f"{part.value} is supported at the ends of a pattern only")
+
+
+class _Parser:
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._at = 0
+
+    def parse(self) -> _Group:
+        group = self._group(0)
+        if self._at < len(self._pattern):
+            raise self._error("unbalanced )")
+        return group
+
+    def _error(self, message: str, at: int | None = None) -> InvalidGrammar:
+        place = self._at if at is None else at
+        return InvalidGrammar(message, f"character {place} of {self._pattern!r:.80}")
+
+    def _peek(self, size: int = 1) -> str:
+        return self._pattern[self._at : self._at + size]
+
+    def _take(self, size: int = 1) -> str:
+        taken = self._peek(size)
+        if len(taken) < size:
+            raise self._error("the pattern ends too early")
+        self._at += size
+        return taken
+
+    def _group(self, depth: int) -> _Group:
+        if depth > MAX_DEPTH:
+            raise self._error(f"groups are nested over {MAX_DEPTH} deep")
+        group = _Group()
+        while (next_ := self._peek()) and next_ != ")":
+            if next_ == "|":
+                self._at += 1
+                group.alternatives.append([])
+            else:
+                group.alternatives[-1].append(self._repeated(depth))
+        return group
+
+    def _repeated(self, depth: int) -> _Part:
+        part = self._atom(depth)
+        times = 0
+        while (bounds := self._quantifier()) is not None:
+            if isinstance(part, _Anchor):
+                raise self._error("an anchor cannot be repeated")
+            if times:
+                raise self._error("multiple repeat")
+            least, most = bounds
+            if most is not None and most < least:
+                raise self._error(f"{{{least},{most}}} is out of order")
+            part, times = _Repeated(part, least, most), 1
+            if self._peek() == "+":
+                raise self._error("possessive quantifiers are not supported")
+            if self._peek() == "?":  # lazy: the same texts
+                self._at += 1
+        return part
+
+    def _quantifier(self) -> tuple[int, int | None] | None:
+        match self._peek():
+            case "*" | "+" | "?" as sign:
+                self._at += 1
+                return {"*": (0, None), "+": (1, None), "?": (0, 1)}[sign]
+            case "{":
+                end = self._pattern.find("}", self._at)
+                low, comma, high = self._pattern[self._at + 1 : max(end, 0)].partition(",")
+                if end < 0 or not _is_count(low) or not (high == "" or _is_count(high)):
+                    if comma and low == "" and _is_count(high):
+                        raise self._error("write {0,n}: {,n} differs between languages")
+                    return None  # a brace like any other character
+                self._at = end + 1
+                return int(low), int(high) if high else None if comma else int(low)
+        return None
+
+    def _atom(self, depth: int) -> _Part:
+        start = self._at
+        match self._take():
+            case "(":
+                self._open_group()
+                group = self._group(depth + 1)
+                if self._peek() != ")":
+                    raise self._error("missing )", start)
+                self._at += 1
+                return group
+            case "[":
+                return self._set(start)
+            case ".":
+                return ~LINE_ENDS
+            case "^":
+                return _Anchor.START
+            case "$":
+                return _Anchor.END
+            case "\\":
+                return self._escape()
+            case "*" | "+" | "?" as sign:
+                raise self._error(f"nothing to repeat before {sign}", start)
+            case character:
+                return self._one(character)
+
+    def _one(self, character: str) -> Characters:
+        characters = Characters.in_text(character)
+        if not characters.ranges:
+            raise self._error("a surrogate is no character", self._at - 1)
+        return characters
+
+    def _open_group(self) -> None:
+        """Read what follows an opening parenthesis; all kinds of capture are alike."""
+        if self._peek() != "?":
+            return
+        for opening, name in sorted(GROUPS.items(), key=lambda group: -len(group[0])):
+            if self._peek(len(opening)) == opening:
+                raise self._error(f"{name} is not supported")
+        if self._peek(2) == "?:":
+            self._at += 2
+            return
+        for opening in ("?P<", "?<"):
+            if self._peek(len(opening)) == opening:
+                end = self._pattern.find(">", self._at)
+                name = self._pattern[self._at + len(opening) : max(end, 0)]
+                if not name.isidentifier():
+                    raise self._error("a group has no name")
+                self._at = end + 1
+                return
+        raise self._error("flags are not supported")
+
+    def _escape(self, *, in_set: bool = False) -> Characters | _Anchor:
+        start = self._at - 1
+        name = self._take()
+        if name in CLASSES:
+            return CLASSES[name]
+        if name in CONTROLS:
+            return Characters.in_text(CONTROLS[name])
+        if name == "b" and in_set:
+            return Characters.in_text("\b")
+        if name in "AZz" and not in_set:
+            return _Anchor.START if name == "A" else _Anchor.END
+        if name == "0" and not self._peek().isdigit():
+            return Characters.in_text("\0")
+        if name in ("x", "u", "U"):
+            return self._code(name, start)
+        if name in UNSUPPORTED:
+            raise self._error(f"{UNSUPPORTED[name]} are not supported", start)
+        if name.isascii() and name.isalnum():
+            raise self._error(f"unknown escape \\{name}", start)
+        return self._one(name)
+
+    def _code(self, name: str, start: int) -> Characters:
+        if name == "u" and self._peek() == "{":
+            end = self._pattern.find("}", self._at)
+            digits = self._pattern[self._at + 1 : max(end, 0)]
+            self._at = max(end + 1, self._at)
+        else:
+            digits = self._take({"x": 2, "u": 4, "U": 8}[name])
+        try:
+            code = int(digits, 16)
+        except ValueError:
+            raise self._error(f"\\{name} needs hexadecimal digits", start) from None
+        low = self._peek(6)
+        if 0xD800 <= code < 0xDC00 and low[:3].lower() in ("\\ud",):  # a pair, as in ECMAScript
+            self._at += 2
+            code = 0x10000 + ((code - 0xD800) << 10) + int(self._take(4), 16) - 0xDC00
+        characters = Characters.of(((code, code),)) if code <= 0x10FFFF else Characters(())
+        if not characters.ranges:
+            raise self._error("no character", start)
+        return characters
+
+    def _set(self, start: int) -> Characters:
+        negates = self._peek() == "^"
+        self._at += negates
+        found = Characters(())
+        if self._peek() == "]":
+            raise self._error("a set begins with ]; write \\]", start)
+        while self._peek() != "]":
+            if not self._peek():
+                raise self._error("missing ]", start)
+            low = self._set_item()
+            if self._peek() == "-" and self._peek(2) != "-]":
+                self._at += 1
+                first, last = _only(low), _only(self._set_item())
+                if first is None or last is None or first > last:
+                    raise self._error("a range out of order, or of a class", start)
+                low = Characters.of(((first, last),))
+            found |= low
+        self._at += 1
+        found = ~found if negates else found
+        if not found.ranges:
+            raise self._error("a set of no characters", start)
+        return found
+
+    def _set_item(self) -> Characters:
+        character = self._take()
+        if character != "\\":
+            return self._one(character)
+        escaped = self._escape(in_set=True)
+        assert isinstance(escaped, Characters)
+        return escaped
+
+
+def _only(characters: Characters) -> int | None:
+    """Code of the only character of a set."""
+    low, high = characters.ranges[0]
+    return low if low == high and len(characters.ranges) == 1 else None
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6

@@ -1,0 +1,98 @@
+"""Grammars of answers: small values that describe a text, and are keys of caches."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from unmask.errors import InvalidRequest
+
+OBJECT_NESTING = 5  # of objects and arrays in any JSON object
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """JSON that matches a schema, given as its text; `json_schema_of` makes one.
+
+    White space is at most one space behind a comma or a colon, or with `indents` also a new line
+    and a bounded indentation around commas and inside brackets.
+    """
+
+    schema: str
+    indents: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """Any JSON object whose objects and arrays are nested at most `OBJECT_NESTING` deep."""
+
+    indents: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """Text that an expression matches as a whole."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Any text that contains none of some tags."""
+
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """One text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialToken:
+    """One special token, by its text in the vocabulary."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Parts one after the other."""
+
+    parts: tuple["Grammar", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of some parts."""
+
+    parts: tuple["Grammar", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A part `least` to `most` times; without end if `most` is None."""
+
+    part: "Grammar"
+    least: int = 0
+    most: int | None = None
+
+
+Grammar: TypeAlias = (
+    JsonSchema | JsonObject | Regex | Text | Literal | SpecialToken | Chain | Choice | Repeated
+)
+
+
+def json_schema_of(schema: Any, *, indents: bool = False) -> JsonSchema:
+    """Grammar of a schema; the order of properties is the order of answers, and so of its key."""
+    try:
+        text = json.dumps(schema, separators=(",", ":"))
+    except RecursionError:
+        raise InvalidRequest("the schema is nested too deeply") from None
+    return JsonSchema(text, indents)
+
+
+def choice_of(texts: tuple[str, ...]) -> Choice:
+    """Grammar of one of several texts."""
+    return Choice(tuple(map(Literal, texts)))

@@ -1,0 +1,111 @@
+"""Fields that ask for structure, as clients of OpenAI, vLLM and llama.cpp send them."""
+
+import json
+
+import pytest
+from pydantic import BaseModel
+
+from tests.api.conftest import running
+from unmask.api import create_app
+from unmask.config import Config
+from unmask.engine.async_engine import AsyncEngine
+from unmask.grammar import JsonObject, Regex, choice_of, json_schema_of
+from unmask.metrics import Metrics
+
+openai = pytest.importorskip("openai")
+
+CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+NAMED = {"name": "thing", "schema": SCHEMA, "strict": True}
+FORMS = [
+    ({"response_format": {"type": "text"}}, None),
+    ({"response_format": {"type": "json_object"}}, JsonObject()),
+    ({"response_format": {"type": "json_schema", "json_schema": NAMED}}, json_schema_of(SCHEMA)),
+    ({"structured_outputs": {"json": SCHEMA}}, json_schema_of(SCHEMA)),
+    ({"structured_outputs": {"json": json.dumps(SCHEMA)}}, json_schema_of(SCHEMA)),
+    ({"structured_outputs": {"json_object": True}}, JsonObject()),
+    ({"structured_outputs": {"regex": "a+", "disable_fallback": True}}, Regex("a+")),
+    ({"structured_outputs": {"choice": ["a", "b"]}}, choice_of(("a", "b"))),
+    ({"guided_json": SCHEMA}, json_schema_of(SCHEMA)),
+    ({"guided_regex": "a+"}, Regex("a+")),
+    ({"guided_choice": ["a", "b"]}, choice_of(("a", "b"))),
+    ({"json_schema": SCHEMA}, json_schema_of(SCHEMA)),
+    ({"guided_json": None, "guided_regex": "", "guided_choice": [], "grammar": ""}, None),
+]
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+@pytest.mark.parametrize(("fields", "grammar"), FORMS)
+def test_a_form_is_the_grammar_of_its_request(call, engine, fields, grammar):
+    for path, prompt in ((CHAT, {"messages": [{"role": "user", "content": "hi"}]}),
+                         (COMPLETIONS, {"prompt": "hi"})):  # fmt: skip
+        response = call("POST", path, json={**prompt, **fields})
+        assert response.status_code == 200, response.text
+        sampling = engine.requests[-1].sampling
+        assert sampling.grammar == grammar
+        # Without a structure completions are short by default.
+        assert sampling.max_tokens == (16 if grammar is None and path == COMPLETIONS else None)
+
+
+def test_the_format_of_a_response_is_told_again(call, engine):
+    form = {"type": "json_schema", "name": "thing", "schema": SCHEMA, "strict": True}
+    body = call("POST", RESPONSES, json={"input": "hi", "text": {"format": form}}).json()
+    assert engine.requests[-1].sampling.grammar == json_schema_of(SCHEMA)
+    assert body["text"] == {"format": form}
+
+
+@pytest.fixture(scope="module")
+def client():
+    config = Config()
+    engine = AsyncEngine.start(config)
+    try:
+        with running(create_app(engine, Metrics(), config.server)) as url:
+            yield openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+    finally:
+        engine.shutdown()
+
+
+def test_openais_client_parses_answers_of_the_embedded_model(client):
+    messages = [{"role": "user", "content": "Turn this into JSON: Anna is 30 years old."}]
+    ask = {"model": "unmask-embedded", "messages": messages, "temperature": 0}
+    answer = client.chat.completions.parse(response_format=Person, **ask).choices[0].message
+    assert answer.parsed == Person(name="Anna", age=30)
+    response = client.responses.parse(
+        model="unmask-embedded", input=messages[0]["content"], text_format=Person
+    )
+    assert isinstance(response.output_parsed, Person)
+
+
+def test_a_stream_adds_up_to_a_whole_answer(client):
+    ask = {
+        "model": "unmask-embedded",
+        "messages": [{"role": "user", "content": "What is 2 + 2?"}],
+        "response_format": {"type": "json_schema", "json_schema": NAMED},
+        "max_tokens": 12,
+        "temperature": 1.2,
+        "seed": 5,
+    }
+    whole = client.chat.completions.create(**ask).choices[0]
+    chunks = list(client.chat.completions.create(stream=True, **ask))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == whole.message.content
+    assert set(json.loads(text)) == {"a"}
+    assert chunks[-1].choices[0].finish_reason == whole.finish_reason
+
+
+def test_errors_of_grammars_name_the_field_and_the_place(client):
+    schema = {"type": "object", "properties": {"a": {"not": {}}}}
+    with pytest.raises(openai.BadRequestError) as error:
+        client.completions.create(model="", prompt="x", extra_body={"guided_json": schema})
+    assert error.value.body["param"] == "guided_json"
+    assert "#/properties/a/not" in error.value.body["message"]
+    with pytest.raises(openai.BadRequestError) as error:
+        client.completions.create(
+            model="", prompt="x", max_tokens=2, extra_body={"guided_json": SCHEMA}
+        )
+    assert error.value.body["param"] == "max_tokens"
+    assert "shortest answer" in error.value.body["message"]

@@ -1,0 +1,126 @@
+"""Caches of automata: compiled once, dropped when unused, safe from several threads."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.support.automata import SMALL, TOKENS
+from unmask.decoding.automata.cache import AutomatonCache
+from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar, NoAnswer
+from unmask.decoding.automata.limits import Limits
+from unmask.decoding.automata.vocabulary import make_vocabulary
+from unmask.grammar import (
+    Chain,
+    Choice,
+    Literal,
+    Regex,
+    Repeated,
+    SpecialToken,
+    Text,
+    choice_of,
+    json_schema_of,
+)
+
+CALL = Chain((SpecialToken("<call>"), Regex(r"\{a*\}"), Literal("}")))
+TOOLS = Chain((Text(("{",)), Repeated(CALL, 0, 2)))
+
+
+def test_a_grammar_is_compiled_once() -> None:
+    cache = AutomatonCache()
+    first = cache.automaton(SMALL, Regex("(a|b){0,9}"))
+    start = time.perf_counter()
+    for _ in range(100):
+        assert cache.automaton(SMALL, Regex("(a|b){0,9}")) is first
+    assert time.perf_counter() - start < 0.1
+    assert cache.automaton(SMALL, Regex("(a|b){0,8}")) is not first
+    assert cache.automaton(make_vocabulary([*TOKENS, None], [11]), Regex("(a|b){0,9}")) is not first
+
+
+def test_allowed_tokens_are_part_of_the_key() -> None:
+    cache, ids = AutomatonCache(), frozenset((0, 1, 11))
+    made = cache.automaton(SMALL, Regex("(ab)+"), ids)
+    assert made.shortest == 2
+    assert cache.automaton(SMALL, Regex("(ab)+"), ids) is made
+    assert cache.automaton(SMALL, Regex("(ab)+")).shortest == 1
+    with pytest.raises(InvalidGrammar, match="allowed token id"):
+        cache.automaton(SMALL, Regex("a"), frozenset((99,)))
+
+
+def test_the_order_of_properties_is_part_of_the_key() -> None:
+    schema = {"properties": {"a": True, "b": True}}
+    swapped = {"properties": {"b": True, "a": True}}
+    assert json_schema_of(schema) == json_schema_of({**schema})
+    assert json_schema_of(schema) != json_schema_of(swapped)
+
+
+def test_the_least_recently_used_are_dropped() -> None:
+    size = AutomatonCache().automaton(SMALL, Literal("aaa")).num_bytes
+    cache = AutomatonCache(max_bytes=int(2.5 * size))
+    first, second = (cache.automaton(SMALL, Literal(text)) for text in ("aaa", "bbb"))
+    assert cache.automaton(SMALL, Literal("aaa")) is first
+    cache.automaton(SMALL, Literal("111"))
+    assert cache.automaton(SMALL, Literal("aaa")) is first
+    assert cache.automaton(SMALL, Literal("bbb")) is not second
+
+
+def test_threads_share_one_compilation() -> None:
+    cache = AutomatonCache()
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: cache.automaton(SMALL, Regex("[ab1]{0,80}")), range(32)))
+    assert all(automaton is made[0] for automaton in made)
+
+
+def test_errors_are_not_kept_and_reach_every_thread() -> None:
+    cache = AutomatonCache(Limits(subsets=50))
+
+    def failure(_: int) -> str:
+        with pytest.raises(GrammarTooLarge) as caught:
+            cache.automaton(SMALL, Regex("[ab1]{0,80}"))
+        return str(caught.value)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert {"over 50 subsets" in text for text in threads.map(failure, range(8))} == {True}
+    assert cache.automaton(SMALL, Regex("ab")).shortest == 1
+
+
+def test_languages_of_too_many_states_are_refused() -> None:
+    with pytest.raises(GrammarTooLarge, match="over 50 states"):
+        AutomatonCache(Limits(states=50)).automaton(SMALL, Regex("[ab1]{0,80}"))
+
+
+def test_grammars_join_text_tags_and_special_tokens() -> None:
+    vocabulary = make_vocabulary([*TOKENS, None, None], [11], {"<call>": 12})
+    made = AutomatonCache().automaton(vocabulary, TOOLS)
+    a, call, open_, close = 0, 12, 4, 5
+    words = {
+        (): True,
+        (a,): True,
+        (open_,): False,
+        (a, call, open_, a, close, close): True,
+        (call, open_, close, close, call, open_, close, close): True,
+        (call, open_, close): False,
+        (call, open_, close, close, a): False,
+    }
+    for word, is_answer in words.items():
+        state = 1
+        for token in word:
+            state = made.after(state, made.class_of[token])
+        assert made.accepts[state] == is_answer, word
+
+
+@pytest.mark.parametrize(
+    ("grammar", "error", "reason"),
+    [
+        (SpecialToken("<none>"), InvalidGrammar, "no special token"),
+        (Text(("",)), InvalidGrammar, "empty"),
+        (Choice(()), NoAnswer, "no answer"),
+        (choice_of(("\ud800",)), InvalidGrammar, "Unicode"),
+        (choice_of(("x", "y")), NoAnswer, "tokens of this model"),
+    ],
+)
+def test_grammars_without_a_meaning_are_refused(
+    grammar: Choice, error: type[Exception], reason: str
+) -> None:
+    with pytest.raises(error, match=reason):
+        AutomatonCache().automaton(SMALL, grammar)

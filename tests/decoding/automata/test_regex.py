@@ -1,0 +1,85 @@
+"""Regular expressions against Python's, on all short texts."""
+
+import json
+import re
+
+import pytest
+
+from tests.support.automata import language, texts
+from unmask.decoding.automata.characters import json_character
+from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
+from unmask.decoding.automata.regex import regex
+
+PATTERNS = (
+    *("", "a", "(ab)*", "a{2,3}b?", "(a|ab|b1)(2|12)?", "a??b+?", "a|", "(a*)*", "a{2}", "a{1,}b"),
+    *("^a$", "^(a|b)+$", "(^a|b$)", "((^a$)|^b)", "^^a$$", r"\Aab\Z"),
+    *("[^ab]", "[a-c1]{0,2}b", r"[\]a\-]b?", r"[^\d]a", r"[a\d]+", "[a-]", "[.*+]", r"[\s\w]"),
+    *(r"\d\w?", r"\Wa", r"\S\s", r"\x61\u0062", r"\u{31}", r"\[a\.", "a.b", r"\é{2}"),
+    *("(?:a|(?P<n>b))*1(a|b)", "(?<n>a)b", "(a|b)*1(a|b)", "x{,", "a{b", "a{1"),
+)
+# Python spells these otherwise.
+PYTHONS = {r"\u{31}": "1", "(?<n>a)b": "ab"}
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_texts_match_as_in_python(pattern: str) -> None:
+    python = re.compile(PYTHONS.get(pattern, pattern), re.ASCII)
+    whole = language(regex(pattern))
+    within = language(regex(pattern, searches=True))
+    quoted = language(regex(pattern, searches=True, character=json_character))
+    for text in (*texts("ab12 é", 3), *texts("ab1", 5), *texts("[{.-\\x]", 3)):
+        assert whole.matches(text.encode()) == bool(python.fullmatch(text)), text
+        assert within.matches(text.encode()) == bool(python.search(text)), text
+        inner = json.dumps(text, ensure_ascii=False)[1:-1]
+        assert quoted.matches(inner.encode()) == bool(python.search(text)), text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("a(?=b)", "character 2 .* lookahead"),
+        ("(?<!a)b", "lookbehind"),
+        (r"(a)\1", "character 3 .* back references"),
+        ("(?P<n>a)(?P=n)", "back references"),
+        (r"\bа", "word boundaries"),
+        (r"\p{L}", "Unicode properties"),
+        ("(?i)a", "flags"),
+        ("(?>a)", "atomic groups"),
+        ("a++", "possessive"),
+        ("a**", "multiple repeat"),
+        ("*a", "nothing to repeat"),
+        ("a{3,2}", "out of order"),
+        ("a{,2}", "{0,n}"),
+        ("^*", "anchor"),
+        ("a$b", "ends of a pattern"),
+        ("(^a)b", "ends of a pattern"),
+        ("(a", "missing \\)"),
+        ("a)", "unbalanced"),
+        ("[a", "missing \\]"),
+        ("[b-a]", "out of order"),
+        (r"[a-\d]", "of a class"),
+        ("[]a]", "begins with ]"),
+        (r"[^\d\D]", "no characters"),
+        ("\\", "too early"),
+        (r"\xzz", "hexadecimal"),
+        (r"\u{110000}", "no character"),
+        (r"\ud800", "no character"),
+        ("\ud800", "surrogate"),
+        (r"\q", "unknown escape"),
+        ("(" * 100 + ")" * 100, "deep"),
+    ],
+)
+def test_other_constructs_are_refused_by_name(pattern: str, reason: str) -> None:
+    with pytest.raises(InvalidGrammar, match=reason):
+        language(regex(pattern))
+
+
+def test_surrogate_escapes_are_one_character() -> None:
+    smiley = language(regex(r"\ud83d\ude00"))
+    assert smiley.matches("😀".encode())
+
+
+@pytest.mark.parametrize("pattern", ["((a{1000}){1000}){1000}", "(a|b)*a(a|b){30}"])
+def test_explosions_end_at_a_limit(pattern: str) -> None:
+    with pytest.raises(GrammarTooLarge, match="over"):
+        language(regex(pattern))

@@ -1,0 +1,337 @@
+"""JSON Schema: accepted texts are valid, valid values of closed schemas are accepted."""
+
+import json
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.support.automata import random_word, schema_language
+from tests.support.json_schema import is_valid, random_schema, random_value
+from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
+from unmask.decoding.automata.language import language_of
+from unmask.decoding.automata.limits import Budget, Limits
+from unmask.grammar import JsonObject, json_schema_of
+
+POINT = {
+    "type": "object",
+    "properties": {"x": {"type": "integer"}, "y": {"type": "integer"}, "z": {"type": "null"}},
+    "required": ["x", "y"],
+    "additionalProperties": False,
+}
+TREE = {
+    "$ref": "#/$defs/node",
+    "$defs": {
+        "node": {
+            "type": "object",
+            "properties": {
+                "value": {"type": "integer"},
+                "children": {"type": "array", "items": {"$ref": "#/$defs/node"}},
+            },
+            "required": ["value"],
+        }
+    },
+}
+CAT = {"properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}}, "required": ["kind"]}
+DOG = {"properties": {"kind": {"const": "dog"}, "barks": {"type": "boolean"}}, "required": ["kind"]}
+# Schema, texts that it accepts, texts that it refuses.
+CASES: dict[str, tuple[Any, list[str], list[str]]] = {
+    "object": (
+        POINT,
+        ['{"x":1,"y":-2}', '{"x": 1, "y": 20, "z": null}'],
+        ['{"x":1}', '{"x":1.5,"y":2}', '{"x":1,"y":2,"a":3}', '{"x":1,"y":2,}', '{"x":01,"y":2}'],
+    ),
+    "any subset of properties": (
+        {"type": "object", "properties": {"a": {"const": 1}, "b": {"const": 2}, "c": {"const": 3}}},
+        ["{}", '{"a":1}', '{"b":2}', '{"a":1,"c":3}', '{"a":1,"b":2,"c":3}'],
+        ['{,"a":1}', '{"a":1"b":2}', '{"a":2}', '{"a":1,}'],
+    ),
+    "other properties": (
+        {
+            "type": "object",
+            "properties": {"a": {"type": "null"}},
+            "additionalProperties": {"type": "integer"},
+        },
+        ["{}", '{"a":null}', '{"ab":1,"":2}', '{"a":null,"b":1,"c":2}'],
+        ['{"a":1}', '{"b":null}', '{"\\u0061":1}'],
+    ),
+    "object of anything": (
+        {"type": "object"},
+        ["{}", '{"a":[1,{"b":"c"}],"d":true}'],
+        ["[]", '{"a"}'],
+    ),
+    "no parameters": ({"type": "object", "properties": {}}, ["{}"], ['{"a":1}']),
+    "required without a schema": (
+        {"type": "object", "required": ["a"]},
+        ['{"a":1}', '{"a":[]}'],
+        ["{}", '{"b":1}'],
+    ),
+    "list": (
+        {"type": "array", "items": {"type": "boolean"}, "minItems": 1, "maxItems": 3},
+        ["[true]", "[true, false,true]"],
+        ["[]", "[true,true,true,true]", "[1]", "[true,]"],
+    ),
+    "tuple": (
+        {
+            "type": "array",
+            "prefixItems": [{"type": "integer"}, {"type": "string"}],
+            "items": {"type": "null"},
+            "minItems": 1,
+            "maxItems": 4,
+        },
+        ["[1]", '[1,"a"]', '[1, "a", null,null]'],
+        ["[]", '["a"]', '[1,"a",2]', '[1,"a",null,null,null]', "[1,null]"],
+    ),
+    "types": ({"type": ["integer", "null"]}, ["1", "null"], ["true", '"a"', "1.5"]),
+    "nullable": ({"type": "integer", "nullable": True}, ["1", "null"], ["true"]),
+    "enum": (
+        {"enum": ["é", 1, None, {"a": [True, 2]}]},
+        ['"é"', "1", "null", '{"a":[true,2]}', '{"a": [true, 2]}'],
+        ["2", '"e"', '{"a":[true]}', '"\\u00e9"'],
+    ),
+    "enum of a type": ({"enum": ["a", 1, None], "type": "string"}, ['"a"'], ["1", "null"]),
+    "enum of integers": (
+        {"enum": [1.0, 2.5, 3, True], "type": "integer"},
+        ["1.0", "3"],
+        ["2.5", "true", "2"],
+    ),
+    "length in characters": (
+        {"type": "string", "minLength": 2, "maxLength": 3},
+        ['"ab"', '"éé"', '"😀😀😀"', '"\\n\\""'],
+        ['"a"', '"abcd"', '"é"', '"\\n"'],
+    ),
+    "pattern": (
+        {"type": "string", "pattern": "^[a-z]+$", "maxLength": 3},
+        ['"ab"', '"abc"'],
+        ['""', '"abcd"', '"a1"'],
+    ),
+    "pattern anywhere": ({"type": "string", "pattern": "b\\d"}, ['"ab1c"', '"b2"'], ['"b"']),
+    "integers": (
+        {"type": "integer", "minimum": -5, "exclusiveMaximum": 120},
+        ["-5", "0", "119"],
+        ["-6", "120", "1.0", "007"],
+    ),
+    "numbers": (
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        ["1", "0.5", "1.0", "0.000001"],
+        ["0", "0.0", "1.01", "-1", "1e-3"],
+    ),
+    "number": ({"type": "number"}, ["-1.5e10", "0", "1E+3"], ["+1", ".5", "1.", "1e999", "NaN"]),
+    "multiples": ({"type": "integer", "multipleOf": 5}, ["0", "15", "-10"], ["1", "05"]),
+    "alternatives": (
+        {"anyOf": [{"type": "string", "maxLength": 1}, POINT]},
+        ['"a"', '{"x":1,"y":1}'],
+        ['"ab"', "1"],
+    ),
+    "exclusive alternatives": (
+        {"oneOf": [CAT, DOG], "type": "object"},
+        ['{"kind":"cat","lives":9}', '{"kind":"dog"}'],
+        ['{"kind":"cow"}', '{"kind":"dog","lives":9}', "{}"],
+    ),
+    "one of two ranges": (
+        {"oneOf": [{"type": "integer", "maximum": 2}, {"type": "integer", "exclusiveMinimum": 2}]},
+        ["2", "3", "-100"],
+        ["2.5", "null"],
+    ),
+    "all of two objects": (
+        {
+            "allOf": [
+                {"properties": {"a": {"type": "integer", "minimum": 3}}, "required": ["a"]},
+                {"properties": {"a": {"maximum": 5}, "b": {"type": "null"}}, "type": "object"},
+            ]
+        },
+        ['{"a":3}', '{"a":5,"b":null}'],
+        ['{"a":2}', '{"a":6}', '{"b":null}'],
+    ),
+    "the narrower of two bounds": (
+        {
+            "allOf": [
+                {"type": "integer", "minimum": 3, "maximum": 20},
+                {"minimum": 5, "exclusiveMaximum": 12},
+                {"minimum": 4, "exclusiveMaximum": 11},
+            ]
+        },
+        ["5", "10"],
+        ["3", "4", "11", "12", "20"],
+    ),
+    "the narrower of two sizes": (
+        {
+            "type": "array",
+            "maxItems": 3,
+            "items": {"type": "string", "allOf": [{"minLength": 2}, {"minLength": 1}]},
+            "allOf": [{"minItems": 1, "maxItems": 2}, {"minItems": 0, "maxItems": 4}],
+        },
+        ['["ab"]', '["ab","cd"]'],
+        ["[]", '["a"]', '["ab","ab","ab"]'],
+    ),
+    "base with alternatives": (
+        {
+            "type": "object",
+            "properties": {"a": {"const": 1}, "b": {"const": 2}},
+            "anyOf": [{"required": ["a"]}, {"required": ["b"]}],
+        },
+        ['{"a":1}', '{"b":2}', '{"a":1,"b":2}'],
+        ["{}"],
+    ),
+    "reference with more": (
+        {"$defs": {"n": {"type": "integer"}}, "$ref": "#/$defs/n", "minimum": 0, "title": "N"},
+        ["0", "5"],
+        ["-1"],
+    ),
+    "recursion": (
+        TREE,
+        ['{"value":1}', '{"value":1,"children":[{"value":2,"children":[]},{"value":3}]}'],
+        ['{"children":[]}', '{"value":1,"children":[1]}'],
+    ),
+    "escaped pointers": (
+        {"$ref": "#/$defs/a~1b%25", "$defs": {"a/b%": {"const": 1}}},
+        ["1"],
+        ["2"],
+    ),
+    "true": (True, ["1", '{"a":[{}]}', '"a"'], ["", "tru", "[1", "[[[[]]]]"]),
+    "annotations": (
+        {"title": "a", "default": 1, "$comment": "b", "examples": [1]},
+        ["null"],
+        ["a"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_schema_accepts_its_texts_only(name: str) -> None:
+    schema, accepted, refused = CASES[name]
+    found = schema_language(schema)
+    for text in accepted:
+        assert is_valid(json.loads(text), schema), text
+        assert found.matches(text.encode()), text
+    for text in refused:
+        assert not found.matches(text.encode()), text
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_texts_of_random_schemas_are_valid(seed: int) -> None:
+    random = Random(seed)
+    schema = random_schema(random, 2)
+    if isinstance(schema, dict):
+        schema["$defs"] = {"shared": random_schema(random, 0)}
+    try:
+        found = language_of(json_schema_of(schema, indents=seed % 5 == 0), {}, Budget())
+    except InvalidGrammar as error:
+        assert error.path.startswith("#")  # noqa: PT017
+        return
+    for _ in range(60):
+        if len(found.moves) > 1:
+            text = random_word(found, random, random.randint(0, 60)).decode()
+            assert is_valid(json.loads(text), schema), (schema, text)
+        value = random_value(random, 2)
+        text = json.dumps(value, ensure_ascii=False)
+        assert is_valid(value, schema) or not found.matches(text.encode()), (schema, text)
+
+
+UNSUPPORTED = [
+    ({"type": "object", "patternProperties": {}}, "#/patternProperties", "not supported"),
+    ({"properties": {"a/b": {"not": {}}}}, "#/properties/a~1b/not", "not supported"),
+    ({"items": {"if": {}}}, "#/items/if", "not supported"),
+    ({"items": {"$id": "x"}}, "#/items/$id", "not supported"),
+    ({"type": "text"}, "#/type", "one or several of"),
+    ({"type": []}, "#/type", "one or several of"),
+    ({"minLength": -1}, "#/minLength", "whole number"),
+    ({"minimum": "1"}, "#/minimum", "a number"),
+    ({"exclusiveMinimum": True}, "#/exclusiveMinimum", "a number"),
+    ({"maximum": 1e300}, "#/maximum", "1e\\+15"),
+    ({"required": "a"}, "#/required", "names"),
+    ({"properties": []}, "#/properties", "object of schemas"),
+    ({"items": [{}]}, "#/items", "a schema"),
+    ({"anyOf": []}, "#/anyOf", "not empty"),
+    ({"uniqueItems": True}, "#/uniqueItems", "false"),
+    ({"format": "regex"}, "#/format", "date-time"),
+    ({"pattern": "(?=a)"}, "#/pattern", "lookahead"),
+    ({"multipleOf": 0.1}, "#/multipleOf", "whole"),
+    ({"type": "integer", "multipleOf": 9, "minimum": 0}, "#/multipleOf", "both"),
+    ({"enum": ["a"], "pattern": "a"}, "#/pattern", "beside enum"),
+    ({"$ref": "https://example.com/a"}, "#/$ref", "within the schema"),
+    ({"$ref": "#/$defs/a"}, "#/$ref", "not in the schema"),
+    ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "#/oneOf", "branches 0 and 1"),
+    ({"oneOf": [{"type": "integer", "maximum": 2}, {"minimum": 2}]}, "#/oneOf", "branches 0 and 1"),
+    ({"oneOf": [CAT, CAT]}, "#/oneOf", "branches 0 and 1"),
+    ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "#/allOf/1", "pattern cannot be joined"),
+    ({"const": "\ud800"}, "", "no Unicode"),
+    ([], "#", "object or a boolean"),
+]
+
+
+@pytest.mark.parametrize(("schema", "path", "reason"), UNSUPPORTED)
+def test_other_schemas_are_refused_by_the_path(schema: Any, path: str, reason: str) -> None:
+    with pytest.raises(InvalidGrammar, match=reason) as caught:
+        schema_language(schema)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        False,
+        {"type": "string", "minLength": 3, "maxLength": 2},
+        {"type": "integer", "minimum": 3, "maximum": 2},
+        {"enum": []},
+        {"const": 1, "type": "string"},
+        {"allOf": [{"type": "string"}, {"type": "integer"}]},
+        {"$ref": "#"},
+        {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
+        {"type": "array", "items": False, "minItems": 1},
+    ],
+)
+def test_a_schema_without_values_has_no_texts(schema: Any) -> None:
+    assert len(schema_language(schema).moves) == 1
+
+
+def test_recursion_is_bounded_and_leaves_out_what_is_deeper() -> None:
+    found = schema_language(TREE)
+
+    def nested(depth: int) -> bytes:
+        return b'{"value":1,"children":[' * depth + b'{"value":1}' + b"]}" * depth
+
+    assert [found.matches(nested(depth)) for depth in range(8)] == [True] * 6 + [False] * 2
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "maxLength": 10**6},
+        {
+            "$defs": {"a": {"type": "array", "prefixItems": [{"$ref": "#/$defs/a"}] * 12}},
+            "$ref": "#/$defs/a",
+        },
+        {
+            "$defs": {f"d{i}": {"anyOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(40)}
+            | {"d40": True},
+            "$ref": "#/$defs/d0",
+        },
+    ],
+)
+def test_explosions_end_at_a_limit(schema: Any) -> None:
+    with pytest.raises((GrammarTooLarge, InvalidGrammar), match="over"):
+        language_of(json_schema_of(schema), {}, Budget(Limits(seconds=2)))
+
+
+def test_deep_schemas_are_refused() -> None:
+    schema: Any = True
+    for _ in range(900):
+        schema = {"items": schema}
+    with pytest.raises((GrammarTooLarge, InvalidGrammar), match="deep"):
+        schema_language(schema)
+
+
+def test_any_object_is_nested_to_a_bound() -> None:
+    found = language_of(JsonObject(), {}, Budget())
+    for text in ("{}", '{"a": [1, {"b": null}], "é": -2.5e3}', '{"a":[[[[]]]]}'):
+        assert found.matches(text.encode()), text
+    for text in ("[]", '{"a":}', '{"a":[1,]}', '{"a":[[[[[]]]]]}', '{"a" : 1}', '{"a":1} '):
+        assert not found.matches(text.encode()), text
+
+
+def test_indented_json_is_accepted_on_request_only() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "array"}, "b": {"type": "null"}}}
+    text = json.dumps({"a": [1, [2, {}]], "b": None}, indent=2).encode()
+    assert language_of(json_schema_of(schema, indents=True), {}, Budget()).matches(text)
+    assert not language_of(json_schema_of(schema), {}, Budget()).matches(text)
