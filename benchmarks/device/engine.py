@@ -17,6 +17,7 @@ from benchmarks.device.timing import Ceilings
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
 from unmask.engine.schedule.admission import resolve
+from unmask.engine.schedule.prefix_cache import hash_of_page
 from unmask.engine.schedule.sequence import Sequence as Decoded
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel, find_family
@@ -235,7 +236,7 @@ def seed_prompts(
         request = Request("seed", ids, params)
         sequence = Decoded(request, resolve(request, info, engine.limits), info)
         for index in range(len(ids) // pool.page_size):
-            key = sequence.hash_of_page(index, pool.page_size)
+            key = hash_of_page(sequence, index, pool.page_size)
             if key is None:
                 break
             page = pool.acquire(key)
