@@ -191,7 +191,7 @@ def measure_case(report: Report, ceilings: Ceilings, case: Case) -> None:
             report.skip(case.part(load), "it does not fit")
     longest = max(load.longest for load in case.loads) + 1024  # other requests' prompts are as long
     first = case.loads[0]
-    block = min(load.block for load in case.loads)
+    block = min(load.block for load in case.loads if load.mode != "ar")
     weights = partial(engine.load, case.shape, report.device, longest, first.quantization, block)
     needs_s = loads.weights_seconds(case_sizes)
     loaded = report.measure(Part(f"{case.name}: weights", needs_s, weights), needed=True)

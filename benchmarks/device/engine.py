@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.device.acceptance import fixed
 from benchmarks.device.families import Quantized, Shape, Sizes, build
 from benchmarks.device.floors import StepWork, by_name, joint_s, serial_s, terms
 from benchmarks.device.loads import Load, best_work
@@ -16,6 +17,7 @@ from benchmarks.device.timing import Ceilings
 from unmask.config import Config, EngineConfig
 from unmask.engine.engine import Engine
 from unmask.engine.schedule.admission import resolve
+from unmask.engine.schedule.prefix_cache import hash_of_page
 from unmask.engine.schedule.sequence import Sequence as Decoded
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel, find_family
@@ -107,31 +109,55 @@ def measure(
     def new_request(place: int, request_id: str, is_first: bool) -> Request:
         request_params = params
         if is_first:  # so that requests end at different times
-            num_blocks = load.num_tokens // load.block
-            request_params = replace(params, max_tokens=load.block * (1 + place % num_blocks))
+            num_cycles = 1 + place % (load.num_tokens // load.cycle_tokens)
+            max_tokens = load.seed_tokens + load.cycle_tokens * num_cycles
+            request_params = replace(params, max_tokens=max_tokens)
         return Request(request_id, prompts[place], request_params)
 
     name, waits = f"loop-{next(_names)}", _begins_behind(engine, load)
-    loop = ClosedLoop(engine, new_request, begin, load.block, name, waits=waits)
-    try:
-        to_steady(loop)
-        if cuda:
-            torch.cuda.reset_peak_memory_stats()
-        window = run_window(loop, least_s)
-        profiled = profile(loop.step) if cuda else {}
-    finally:
-        loop.stop()
+    # Each verification ends a cycle, however many tokens it keeps.
+    cycle_len = load.block if load.accepted is None else 1
+    loop = ClosedLoop(engine, new_request, begin, cycle_len, name, waits=waits)
+    window, profiled = _window(loop, load, least_s, cuda=cuda)
+    slack = _slack(load, window)
     share, problems = check(
         window,
         load.concurrency,
-        load.block / load.steps,
+        load.cycle_tokens / load.steps * slack,
         share_of_steps=load.steps / (load.steps + max(ahead, int(waits))),
         shares_prompts=engine.loaded.info.attention != "full",
     )
     row = _described(load, window, sizes, ceilings) | {"phases": begin} | profiled
-    row |= {"share_of_possible": share, "problems": problems}
+    row |= {"share_of_possible": share * slack, "problems": problems}
     row["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30 if cuda else None
     return row
+
+
+def _window(
+    loop: ClosedLoop, load: Load, least_s: float, *, cuda: bool
+) -> tuple[Window, dict[str, Any]]:
+    """A steady window and, on a GPU, profiled steps after it."""
+    with fixed(load.accepted):
+        try:
+            to_steady(loop)
+            if cuda:
+                torch.cuda.reset_peak_memory_stats()
+            window = run_window(loop, least_s)
+            profiled = profile(loop.step) if cuda else {}
+        finally:
+            loop.stop()
+    if load.accepted is not None:  # drafts are committed before they are verified
+        final = replace(window.counts, tokens=window.counts.final)
+        window = replace(window, counts=final)
+    return window, profiled
+
+
+def _slack(load: Load, window: Window) -> float:
+    """Most cycles that end in a window, by how many its steps hold.
+
+    A window may begin between a draft and its verification, so that one more may end in it.
+    """
+    return 1.0 if load.accepted is None else 1 + load.steps / window.counts.steps
 
 
 def _steps_after(engine: Engine, load: Load) -> int:
@@ -169,7 +195,7 @@ def _described(load: Load, window: Window, sizes: Sizes, ceilings: Ceilings) -> 
     )
     parts = terms(sizes, work)
     floor_s, joint_floor_s = serial_s(parts, ceilings), joint_s(parts, ceilings)
-    best = load.concurrency * load.block / load.steps
+    best = load.concurrency * load.cycle_tokens / load.steps
     best /= serial_s(terms(sizes, best_work(sizes, load)), ceilings)
     low, median, high = window.quantiles_ms()
     tokens = counts.tokens / counts.steps
@@ -210,7 +236,7 @@ def seed_prompts(
         request = Request("seed", ids, params)
         sequence = Decoded(request, resolve(request, info, engine.limits), info)
         for index in range(len(ids) // pool.page_size):
-            key = sequence.hash_of_page(index, pool.page_size)
+            key = hash_of_page(sequence, index, pool.page_size)
             if key is None:
                 break
             page = pool.acquire(key)
@@ -284,8 +310,19 @@ def _prompts(load: Load, info: ModelInfo) -> list[tuple[int, ...]]:
 
 def _params(info: ModelInfo, load: Load) -> SamplingParams:
     """Fixed work: the load's number of steps a block, for canvases too."""
+    if load.mode is not None and load.mode != "diffusion":
+        return SamplingParams(
+            max_tokens=load.num_tokens + load.seed_tokens,
+            mode=load.mode,
+            block_length=load.block if load.mode == "self_speculation" else None,
+            ignore_eos=True,
+        )
     common = SamplingParams(
-        max_tokens=load.num_tokens, block_length=load.block, steps=load.steps, ignore_eos=True
+        max_tokens=load.num_tokens,
+        block_length=load.block,
+        steps=load.steps,
+        ignore_eos=True,
+        mode=load.mode,
     )
     if info.canvas is not None:
         bound = info.canvas.entropy_bound

@@ -20,6 +20,7 @@ Quantized = Literal["none", "fp8"]
 
 SDAR, LLADA = "SDARForCausalLM", "LLaDAModelLM"
 LLADA2, GEMMA = "LLaDA2MoeModelLM", "DiffusionGemmaForBlockDiffusion"
+NEMOTRON = "NemotronLabsDiffusionModel"
 FEW_EXPERTS = 16, 32  # enough for every routing by groups in this file
 EMBEDDINGS = ("embed_tokens.weight", "word_embeddings.weight", "wte.weight")
 
@@ -98,6 +99,29 @@ _GEMMA = {
     "moe_intermediate_size": 704,
     "final_logit_softcapping": 30.0,
 }
+_NEMOTRON = {
+    "vocab_size": 131_072,
+    "hidden_size": 4096,
+    "intermediate_size": 14_336,
+    "num_hidden_layers": 34,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "rms_norm_eps": 1e-5,
+    "block_size": 32,
+    "tie_word_embeddings": False,
+    "rope_parameters": {
+        "beta_fast": 32.0,
+        "beta_slow": 1.0,
+        "factor": 16.0,
+        "llama_4_scaling_beta": 0.1,
+        "mscale": 1.0,
+        "mscale_all_dim": 1.0,
+        "original_max_position_embeddings": 16_384,
+        "rope_theta": 1e6,
+        "rope_type": "yarn",
+    },
+}
 # So many steps that the draft is never stable: every canvas takes the steps that it is given.
 _FIXED_STEPS = {"stability_threshold": 1 << 20}
 SHAPES = {
@@ -107,6 +131,7 @@ SHAPES = {
     "DiffusionGemma-26B-A4B": Shape(GEMMA, {"text_config": _GEMMA}, _FIXED_STEPS),
     "SDAR-4B": _sdar(2560, 9728, 36, 32, tied=True),
     "SDAR-1.7B": _sdar(2048, 6144, 28, 16, tied=True),
+    "Nemotron-Labs-Diffusion-8B": Shape(NEMOTRON, _NEMOTRON),
 }
 _HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
 _SMALL = {"vocab_size": 512, "hidden_size": 64, "num_hidden_layers": 1} | _HEADS
@@ -127,6 +152,7 @@ TINY = {
         | {"vocab_size": 512, "d_model": 64, "n_layers": 1, "n_heads": 4, "mlp_hidden_size": 128},
     ),
     "tiny LLaDA2": Shape(LLADA2, _LLADA2 | _SMALL | _FEW | _INNER),
+    "tiny Nemotron": Shape(NEMOTRON, _NEMOTRON | _SMALL | {"intermediate_size": 128}),
     "tiny DiffusionGemma": Shape(
         GEMMA,
         {

@@ -9,11 +9,13 @@ from benchmarks.device.families import SHAPES, TINY, Quantized, Shape, Sizes
 from benchmarks.device.floors import StepWork, serial_s, terms
 from benchmarks.device.timing import Ceilings
 from unmask.config import EngineConfig
+from unmask.types import ModeName
 
 OVERLAP_ROWS = EngineConfig().overlap_rows
 FEW_APART = 512
 OVERLAPS = {OVERLAP_ROWS: "", FEW_APART: ", few apart", None: ", no overlap"}
 GEMMA = "DiffusionGemma-26B-A4B"
+NEMOTRON = "Nemotron-Labs-Diffusion-8B"
 # An H100's values, for estimates only; a run measures its device.
 USUAL = Ceilings(3.0e12, 7.2e14, 1.2e15)
 USUAL_SHARE = 0.75  # of the floor
@@ -29,7 +31,9 @@ PROFILE_S = 0.5
 class Load:
     """Requests that always run, as soon as one ends another, with their prompts in the cache.
 
-    A block of `block` tokens is denoised in as many steps as fill `tokens_per_forward` of them.
+    A block of `block` tokens is denoised in as many steps as fill `tokens_per_forward` of them. In
+    the mode `self_speculation` it is a draft, of whose verification `accepted` tokens are kept: an
+    assumption, as random weights have no such number.
     """
 
     concurrency: int
@@ -41,11 +45,25 @@ class Load:
     kv_dtype: Literal["auto", "fp8"] = "auto"
     overlap_rows: int | None = OVERLAP_ROWS  # rows from which steps overlap; None: never
     cache: Literal["none", "block"] = "none"  # "block" computes the active rows of a block alone
+    mode: ModeName | None = None  # of models with several
+    accepted: int | None = None
 
     @property
     def steps(self) -> int:
-        """Denoising steps a block."""
+        """Steps of a cycle: those of a block, or a draft and its verification."""
+        if self.accepted is not None:
+            return 2
         return max(1, round(self.block / self.tokens_per_forward))
+
+    @property
+    def cycle_tokens(self) -> int:
+        """Tokens of a cycle: a block's, or those that are kept of a draft."""
+        return self.accepted or self.block
+
+    @property
+    def seed_tokens(self) -> int:
+        """Tokens of an answer before its first cycle."""
+        return 0 if self.accepted is None else 1
 
     @property
     def longest(self) -> int:
@@ -87,6 +105,10 @@ class Case:
     def part(self, load: Load) -> str:
         """Name of a load's part, such as `SDAR-8B fp8, 32 by 4: 8 at 1024`."""
         work = f"{load.block} by {load.tokens_per_forward:g}"
+        if load.mode is not None and load.mode != "diffusion":
+            work = load.mode
+        if load.accepted is not None:
+            work += f", {load.accepted} of {load.block}"
         work += ", active rows" if load.cache == "block" else ""
         return f"{self.name}, {work}: {load.concurrency} at {load.context}"
 
@@ -107,6 +129,12 @@ _BY_8: dict[str, Any] = {"block": 8, "tokens_per_forward": 2.0}
 _BY_4: dict[str, Any] = {"block": 4, "tokens_per_forward": 2.0}
 _ONE: dict[str, Any] = {"block": 1, "tokens_per_forward": 1.0}
 _ACTIVE: dict[str, Any] = {"cache": "block"}
+_MODES: tuple[dict[str, Any], ...] = (
+    {"mode": "ar", "block": 1, "tokens_per_forward": 1.0},
+    {"mode": "diffusion"},
+    {"mode": "self_speculation", "accepted": 4, "tokens_per_forward": 2.0},
+    {"mode": "self_speculation", "accepted": 8, "tokens_per_forward": 4.0},
+)
 _CANVAS: dict[str, Any] = {"num_tokens": 1024, "block": 256, "tokens_per_forward": 16.0}
 
 CASES = (
@@ -144,6 +172,8 @@ CASES = (
     _case("SDAR-8B", *_loads(32, 8, context=8192, kv_dtype="fp8")),
     _case("LLaDA-8B", *_loads(8)),
     _case("SDAR-1.7B", *_loads(8, 64)),
+    # The crossover of modes on the same weights.
+    _case(NEMOTRON, *(Load(n, **mode) for n in (32, 8, 128, 1, 64, 256) for mode in _MODES)),
 )
 COMPANY = CASES[0], CASES[1], CASES[3]  # cases checked for batch invariance
 _SMALL: dict[str, Any] = {
@@ -164,6 +194,11 @@ DRY_CASES = (
     _case("tiny LLaDA", *_loads(2, **_SMALL)),
     _case("tiny LLaDA2", *_loads(2, **_SMALL, **_FP8)),
     _case("tiny DiffusionGemma", *_loads(2, **_SMALL)),
+    _case(
+        "tiny Nemotron",
+        *(Load(2, **_SMALL | mode) for mode in _MODES[:2]),
+        *_loads(3, **_SMALL | _MODES[2]),
+    ),
 )
 
 
@@ -171,8 +206,10 @@ def best_work(sizes: Sizes, load: Load) -> StepWork:
     """Work of the mean step without waits between blocks.
 
     Every row of a canvas is scored; of a block, those that are still masked. Active rows are these,
-    and the rows that the previous step resolved.
+    and the rows that the previous step resolved. In a model with modes a pass has its block alone.
     """
+    if load.mode is not None:
+        return _work_of_mode(load)
     block, steps, count = load.block, load.steps, load.concurrency
     masked = (block + block / steps) / 2
     rows: float = block
@@ -182,6 +219,28 @@ def best_work(sizes: Sizes, load: Load) -> StepWork:
         count,
         count * (rows + block / steps),
         count * (block if sizes.head_products > 1 else masked),
+        load.mean_keys,
+        load.kv_element_bytes,
+    )
+
+
+def _work_of_mode(load: Load) -> StepWork:
+    """Work of the mean step of a mode: a block in every pass, or a row where it is one token.
+
+    The pass that gives a block's first token scores one row, a draft all but its first, and its
+    verification all.
+    """
+    scored = 1.0
+    if load.accepted is not None:
+        scored = load.block - 0.5
+    elif load.block > 1:
+        others = load.block - 1
+        steps = max(1, load.steps - 1)
+        scored = (1 + steps * (others + others / steps) / 2) / (1 + steps)
+    return StepWork(
+        load.concurrency,
+        load.concurrency * load.block,
+        load.concurrency * scored,
         load.mean_keys,
         load.kv_element_bytes,
     )

@@ -37,6 +37,7 @@ class Counts:
 
     steps: float
     tokens: float  # committed
+    final: float  # tokens that requests have got
     rows: float
     scored: float
     requests: float  # running requests, summed over steps
@@ -49,6 +50,7 @@ class Counts:
         return cls(
             value_of(metrics.forward_passes),
             value_of(metrics.committed_tokens),
+            value_of(metrics.generated_tokens),
             value_of(metrics.query_tokens),
             value_of(metrics.canvas_positions),
             value_of(metrics.batch_sequences, "_sum"),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.device import targets
+from benchmarks.device import crossover, targets
 
 Row = dict[str, Any]
 
@@ -21,6 +21,7 @@ def lines(result: Row) -> Iterator[str]:
     yield from _kernels(result)
     for row in result.get("engine", []):
         yield from _load(row)
+    yield from crossover.lines(result.get("engine", []))
     for row in result.get("fp8", []):
         yield f"{row['part']}, {row['rows']} rows: {_brief(row)}"
     for key in ("speculation", "canvases", "peers", "http"):

@@ -39,8 +39,11 @@ def test_a_dry_run_measures_everything(tmp_path: Path) -> None:
         "tiny SDAR",
         "tiny LLaDA",
         "tiny LLaDA2",
+        "tiny Nemotron",
         "tiny DiffusionGemma",
     }
+    modes = {row["mode"] for row in result["engine"] if row["model"] == "tiny Nemotron"}
+    assert modes == {"ar", "diffusion", "self_speculation"}
     for row in result["engine"]:
         assert 0 < row["share_of_possible"] <= 1
         assert row["problems"] == []

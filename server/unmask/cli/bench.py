@@ -1,11 +1,13 @@
 """`unmask bench`: load generator for a running server."""
 
 import json
-from dataclasses import asdict, fields
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from rich.console import Console
 
 from unmask import __version__
 from unmask.cli.flags import with_sampling
@@ -16,9 +18,14 @@ from unmask.types import SamplingParams
 if TYPE_CHECKING:
     from unmask.bench.exchange import Target
     from unmask.bench.load import Load, Run
+    from unmask.bench.summary import Slo
+    from unmask.bench.sweep import Combination, SweepRun
     from unmask.bench.workload import Prompt
 
 DEFAULT_MAX_TOKENS = 128
+MAX_TABLE_WIDTH = 240
+T = TypeVar("T")
+Progress = Callable[[str, int], None]  # name of a run, and its requests that ended
 
 
 @with_sampling
@@ -36,7 +43,11 @@ def bench(
     num_requests: Annotated[int, typer.Option(min=1, help="Measured requests.")] = 100,
     warmup: Annotated[int, typer.Option(min=0, help="Requests before the measured ones.")] = 4,
     concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Concurrent requests; 1 if --rate is unset too.")
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="Concurrent requests, 1 if --rate is unset too; several, as 1,4,16, are a sweep.",
+        ),
     ] = None,
     rate: Annotated[
         float | None, typer.Option(min=1e-6, help="Requests per second, as Poisson arrivals.")
@@ -68,6 +79,17 @@ def bench(
         float | None, typer.Option(help="Goodput limit: time of the whole request.")
     ] = None,
     order: Annotated[int, typer.Option(help="Seed of the prompt order and of arrivals.")] = 0,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=A,B,C",
+            help="Run with each value of a sampling parameter; repeated, with each combination.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.svg", help="Draw tokens per second over --concurrency."),
+    ] = None,
     json_path: Annotated[
         Path | None,
         typer.Option("--json", metavar="PATH", help="Write the result as JSON; - for stdout."),
@@ -76,44 +98,124 @@ def bench(
 ) -> None:
     """Measure latency and throughput of a server with OpenAI's API."""
     from unmask.bench.load import Load
-    from unmask.bench.summary import Slo, summarise
-    from unmask.bench.table import tables
+    from unmask.bench.summary import Slo
+    from unmask.bench.sweep import parse_concurrencies, parse_sweep
     from unmask.bench.workload import Conversation, pick
 
     if rate is not None and concurrency is not None:
         raise InvalidConfig("set --concurrency or --rate, not both")
     if endpoint not in ("chat", "completions"):
         raise InvalidConfig(f"--endpoint must be chat or completions, got {endpoint!r}")
-    load = Load(num_requests, concurrency or 1, rate, warmup, order)
+    levels = parse_concurrencies(concurrency or "1")
+    given = given_fields(sampling, extra)
+    combinations = parse_sweep(sweep or (), given)
+    is_sweep = bool(sweep) or len(levels) > 1 or plot is not None
+    if rate is not None and is_sweep:
+        raise InvalidConfig("--sweep and --plot go over --concurrency, not --rate")
+    loads = [Load(num_requests, level, rate, warmup, order) for level in levels]
     num_prompts = warmup + num_requests
-    known = _known_prompts(prompts, random_len, num_prompts, token_range, order)
+
+    def prompts_of(run: int) -> "list[Prompt]":
+        # Random prompts are new in each run: with those of another one in the prefix cache, it
+        # would have less to do.
+        seed = order + run if random_len else order
+        return pick(
+            _known_prompts(prompts, random_len, num_prompts, token_range, seed), num_prompts, order
+        )
+
+    known = prompts_of(0)
     if any(isinstance(prompt, tuple) for prompt in known):
         endpoint = "completions"
     if endpoint != "chat" and any(isinstance(prompt, Conversation) for prompt in known):
         raise InvalidConfig(f"{prompts} has conversations, which need --endpoint chat")
-    chosen = pick(known, num_prompts, order)
-    body = body_fields(sampling, extra)
-    target, run = _run(url, model, api_key, endpoint, body, chosen, load, timeout_s)
+    server = Server(url.rstrip("/").removesuffix("/v1"), model, api_key, timeout_s)
+    body = {"max_tokens": DEFAULT_MAX_TOKENS} | given
     slo = Slo(slo_ttft_ms, slo_e2e_ms)
+    source = str(prompts or (f"random, {random_len} ids" if random_len else "built-in"))
+    if is_sweep:
+        target, runs = _sweep(server, endpoint, body, combinations, loads, prompts_of, slo)
+        _report_sweep(target, runs, source, slo, json_path, plot)
+    else:
+        target, run = _run(server, endpoint, body, known, loads[0])
+        _report(target, run, loads[0], source, slo, json_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Server of a load: its address, the model to ask for, and the wait for its data."""
+
+    base_url: str
+    model: str | None
+    api_key: str | None
+    timeout_s: float
+
+
+def _report(
+    target: "Target", run: "Run", load: "Load", source: str, slo: "Slo", json_path: Path | None
+) -> None:
+    """Print or write the result of a single load; exits with 1 if nothing was answered."""
+    from unmask.bench.summary import summarise
+    from unmask.bench.table import tables
+
     summary = summarise(run, slo)
     result = {
         "unmask": __version__,
         "target": asdict(target),
         "load": asdict(load),
-        "prompts": str(prompts or (f"random, {random_len} ids" if random_len else "built-in")),
+        "prompts": source,
         "slo": asdict(slo),
         "summary": summary.to_dict(),
     }
-    if str(json_path) == "-":
-        typer.echo(json.dumps(result, indent=2))
-    else:
+    if _write(result, json_path):
         out.print(*tables(summary, slo))
-        if json_path is not None:
-            json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    for detail in sorted({record.detail for record in run.records if record.error})[:3]:
-        err.print(detail, markup=False, style="red")
+    _print_details({record.detail for record in run.records if record.error})
     if not summary.num_completed:
         raise typer.Exit(1)
+
+
+def _report_sweep(
+    target: "Target",
+    runs: "list[SweepRun]",
+    source: str,
+    slo: "Slo",
+    json_path: Path | None,
+    plot: Path | None,
+) -> None:
+    """Print or write the results of a sweep; exits with 1 if a run had no answer."""
+    from unmask.bench.curves import draw
+    from unmask.bench.sweep_table import sweep_table
+
+    result = {
+        "unmask": __version__,
+        "target": asdict(target),
+        "prompts": source,
+        "slo": asdict(slo),
+        "runs": [run.to_dict() for run in runs],
+    }
+    if _write(result, json_path):
+        # Rows are longer than many terminals, which would fold each cell.
+        Console(highlight=False, soft_wrap=True, width=MAX_TABLE_WIDTH).print(sweep_table(runs))
+    if plot is not None:
+        plot.write_text(draw(runs, f"{target.model}: tokens per second"), encoding="utf-8")
+    _print_details({detail for run in runs for detail in run.details})
+    if not all(run.summary.num_completed for run in runs):
+        raise typer.Exit(1)
+
+
+def _write(result: dict[str, Any], path: Path | None) -> bool:
+    """Write JSON to a file, if any, or to stdout; true if stdout is free for a table."""
+    text = json.dumps(result, indent=2)
+    if str(path) == "-":
+        typer.echo(text)
+        return False
+    if path is not None:
+        path.write_text(text + "\n", encoding="utf-8")
+    return True
+
+
+def _print_details(details: set[str]) -> None:
+    for detail in sorted(details)[:3]:
+        err.print(detail, markup=False, style="red")
 
 
 def _known_prompts(
@@ -134,7 +236,7 @@ def _known_prompts(
     return random_prompts(num_prompts, random_len, token_range, seed)
 
 
-def body_fields(sampling: SamplingParams, extra: str | None = None) -> dict[str, Any]:
+def given_fields(sampling: SamplingParams, extra: str | None) -> dict[str, Any]:
     """Fields of a request body: non-default sampling and `extra`; raises `InvalidConfig`."""
     neutral = SamplingParams()
     body = {
@@ -142,7 +244,6 @@ def body_fields(sampling: SamplingParams, extra: str | None = None) -> dict[str,
         for entry in fields(SamplingParams)
         if (value := getattr(sampling, entry.name)) != getattr(neutral, entry.name)
     }
-    body.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
     try:
         more = json.loads(extra or "{}")
     except ValueError as error:
@@ -153,31 +254,56 @@ def body_fields(sampling: SamplingParams, extra: str | None = None) -> dict[str,
 
 
 def _run(
-    url: str,
-    model: str | None,
-    api_key: str | None,
+    server: Server, endpoint: Any, body: dict[str, Any], prompts: "list[Prompt]", load: "Load"
+) -> "tuple[Target, Run]":
+    from unmask.bench.load import run_load
+
+    async def measure(client: Any, target: "Target", progress: Progress) -> "Run":
+        return await run_load(client, target, prompts, load, lambda n, _: progress("requests", n))
+
+    return _connected(server, endpoint, body, load.num_requests, measure)
+
+
+def _sweep(
+    server: Server,
     endpoint: Any,
     body: dict[str, Any],
-    prompts: "list[Prompt]",
-    load: "Load",
-    timeout_s: float,
-) -> "tuple[Target, Run]":
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn
+    combinations: "tuple[Combination, ...]",
+    loads: "list[Load]",
+    prompts_of: "Callable[[int], list[Prompt]]",
+    slo: "Slo",
+) -> "tuple[Target, list[SweepRun]]":
+    from unmask.bench.sweep import run_sweep
+
+    async def measure(client: Any, target: "Target", progress: Progress) -> "list[SweepRun]":
+        return await run_sweep(client, target, combinations, loads, prompts_of, slo, progress)
+
+    return _connected(server, endpoint, body, loads[0].num_requests, measure)
+
+
+def _connected(
+    server: Server,
+    endpoint: Any,
+    body: dict[str, Any],
+    num_requests: int,
+    measure: "Callable[[Any, Target, Progress], Coroutine[Any, Any, T]]",
+) -> "tuple[Target, T]":
+    """The target, and what `measure` returns for it, with a bar of the requests that ended."""
+    from rich.progress import MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
 
     from unmask.bench.exchange import Target, first_model
-    from unmask.bench.load import connect, run_async, run_load
+    from unmask.bench.load import connect, run_async
 
-    base_url = url.rstrip("/").removesuffix("/v1")
-
-    async def main() -> "tuple[Target, Run]":
-        async with connect(api_key=api_key, timeout_s=timeout_s) as client:
-            name = model or await first_model(client, base_url)
-            target = Target(base_url, name, endpoint, body)
-            task = bar.add_task("requests", total=load.num_requests)
-            return target, await run_load(
-                client, target, prompts, load, lambda n, _: bar.update(task, completed=n)
+    async def main() -> "tuple[Target, T]":
+        async with connect(api_key=server.api_key, timeout_s=server.timeout_s) as client:
+            name = server.model or await first_model(client, server.base_url)
+            target = Target(server.base_url, name, endpoint, body)
+            task = bar.add_task("requests", total=num_requests)
+            return target, await measure(
+                client, target, lambda name, n: bar.update(task, description=name, completed=n)
             )
 
     columns = (TextColumn("{task.description}"), MofNCompleteColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with Bar(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         return run_async(main())

@@ -18,7 +18,7 @@ class PrefixCache:
         size = self._pool.page_size
         while True:
             index = len(sequence.pages)
-            page_hash = _hash_of_page(sequence, index, size)
+            page_hash = hash_of_page(sequence, index, size)
             page = None if page_hash is None else self._pool.acquire(page_hash)
             if page is None:
                 break
@@ -33,7 +33,7 @@ class PrefixCache:
             return
         unit = sequence.hash_unit
         while -(-(index + 1) * size // unit) * unit <= sequence.num_computed:
-            page_hash = _hash_of_page(sequence, index, size)
+            page_hash = hash_of_page(sequence, index, size)
             if page_hash is None:
                 return
             self._pool.publish(sequence.pages[index], page_hash)
@@ -41,7 +41,7 @@ class PrefixCache:
             sequence.num_published = index
 
 
-def _hash_of_page(sequence: Sequence, index: int, page_size: int) -> PageHash | None:
+def hash_of_page(sequence: Sequence, index: int, page_size: int) -> PageHash | None:
     """Hash of page `index`, None while a token that it depends on is not final."""
     unit, known = sequence.hash_unit, sequence.page_hashes
     while len(known) <= index:
