@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from unmask.errors import InvalidRequest
+from unmask.grammar import Grammar
 from unmask.sampling_params import AUTO as AUTO
 from unmask.sampling_params import CACHE_NAMES as CACHE_NAMES
 from unmask.sampling_params import MAX_BLOCK_LENGTH as MAX_BLOCK_LENGTH
@@ -58,10 +59,31 @@ class RefinementOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Hole:
+    """Tokens [start, end) of a template that are to be filled, as a grammar says if there is one.
+
+    An answer that is shorter ends with end-of-sequence tokens.
+    """
+
+    start: int
+    end: int
+    grammar: Grammar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Answer with holes, the last of which ends it; the tokens between them are given."""
+
+    token_ids: tuple[int | None, ...]  # None in holes
+    holes: tuple[Hole, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One sequence to generate: a tokenized prompt and how to decode after it.
 
-    Models whose attention spans the whole sequence also see the text that is to follow the answer.
+    Models whose attention spans the whole sequence also see the text that is to follow the answer,
+    others as much of it as is in the answer's last block. With a `template` the answer has holes.
     """
 
     request_id: str
@@ -69,6 +91,7 @@ class Request:
     sampling: SamplingParams = field(default_factory=SamplingParams)
     refinements: RefinementOptions | None = None
     suffix_token_ids: tuple[int, ...] = ()
+    template: Template | None = None
 
     @property
     def num_given(self) -> int:

@@ -103,7 +103,10 @@ def test_a_batch_has_the_rows_of_its_spans_one_after_another(
         rows = slice(*batch.query_starts[i : i + 2])
         positions = np.arange(query.start, query.end)
         assert batch.positions[rows].tolist() == positions.tolist()
-        hidden = own.tokens_without_prompt(query) if span.without_prompt else own.tokens[positions]
+        hidden = own.tokens[positions]
+        if span.without_prompt:
+            is_answer = (positions >= own.num_prompt) & (positions < own.fill_end)
+            hidden = np.where(is_answer, hidden, own.mask_token_id)
         assert batch.token_ids[rows].tolist() == hidden.tolist()
         count = -(-query.horizon // PAGE)
         pages = own.pages[count:] if span.without_prompt else own.pages[:count]

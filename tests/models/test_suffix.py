@@ -94,7 +94,7 @@ def test_gaps_share_steps_with_any_other_requests(golden_model: Load, folder: st
 
 
 def test_models_that_do_not_see_it_refuse_a_suffix(golden_model: Load) -> None:
-    for folder in "sdar", "fast_dllm", "llada2":
+    for folder in "idlm", "wedlm":
         with pytest.raises(InvalidRequest) as refused:
             make_engine(golden_model(folder)).check(request())
         assert refused.value.field == "suffix"

@@ -3,6 +3,7 @@
 import functools
 import time
 from collections import deque
+from collections.abc import Iterator
 
 import torch
 
@@ -24,7 +25,7 @@ from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
-from unmask.engine.schedule.structure import Structure
+from unmask.engine.schedule.structure import Part, Structure
 from unmask.engine.step_metrics import (
     declare_refusals,
     record_progress,
@@ -32,6 +33,7 @@ from unmask.engine.step_metrics import (
     record_step,
 )
 from unmask.errors import InvalidRequest, QueueFull
+from unmask.grammar import Text
 from unmask.metrics import BuildInfo, Metrics
 from unmask.models.host_memory import huge_pages, keep_freed_memory
 from unmask.models.registry import LoadedModel, load_model
@@ -47,9 +49,12 @@ from unmask.types import (
     ModelInfo,
     Request,
     SamplingParams,
+    Template,
 )
 from unmask.vllm_metrics import VllmMetrics
 from unmask_kernels.native.threads import set_num_threads
+
+ANY_TEXT = Text()  # of a hole without a grammar, so that nothing follows its end
 
 
 @functools.cache
@@ -154,6 +159,9 @@ class Engine:
         """Parameters and structure of a request; raises `InvalidRequest`."""
         info = self.loaded.info
         decoding = resolve(request, info, self.limits)
+        first = len(request.prompt_token_ids)
+        if request.template is not None:
+            return decoding, info, Structure(list(self._parts(request.template, first)))
         automaton = self.compile(request.sampling)
         if automaton is None:
             return decoding, info, None
@@ -163,7 +171,20 @@ class Engine:
                 f"grammar has {automaton.shortest} tokens",
                 field="max_tokens",
             )
-        return decoding, info, Structure(automaton)
+        return decoding, info, Structure([Part(automaton, first, first + decoding.max_tokens)])
+
+    def _parts(self, template: Template, first: int) -> Iterator[Part]:
+        """Holes of a template that begins at position `first`; raises `InvalidRequest`."""
+        for i, hole in enumerate(template.holes):
+            automaton = self.compile(SamplingParams(grammar=hole.grammar or ANY_TEXT))
+            assert automaton is not None, "a hole has a grammar"
+            if hole.end - hole.start < automaton.shortest:
+                raise InvalidRequest(
+                    f"hole {i} has {hole.end - hole.start} tokens, but the shortest text that "
+                    f"matches its grammar has {automaton.shortest}",
+                    field="template",
+                )
+            yield Part(automaton, first + hole.start, first + hole.end)
 
     def check_queue(self, num_arriving: int = 0) -> None:
         """Raise `QueueFull` when no more requests may wait; safe from any thread.

@@ -281,7 +281,7 @@ def _finalize(session: Session, fresh: list[int], applied: Applied) -> None:
         reason = FinishReason.LENGTH
     shown, text = fresh[:-1] if reason is FinishReason.STOP else fresh, ""
     if sequence.structure is not None and reason is not FinishReason.STOP:
-        sequence.structure.advance(fresh)
+        sequence.structure.advance(fresh, start)
         if sequence.structure.can_only_end:
             reason = FinishReason.STOP
     if fresh or reason is not None:

@@ -20,6 +20,7 @@ from unmask.engine.schedule.policy_choice import (
 )
 from unmask.engine.schedule.quotas import part_quotas, timed_quotas, window_quotas
 from unmask.engine.schedule.token_rules import (
+    check_given,
     check_structure,
     constraint_of,
     edit_rules,
@@ -52,7 +53,7 @@ def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decodin
     if model.routing_block_length is not None:
         check_whole_blocks(asked, request.sampling.cache, model.routing_block_length)
     if asked != AUTO:
-        modes = modes_of(request.sampling, model)
+        modes = modes_of(request, model)
         usual, *others = (_resolve(request, model, limits, asked, mode) for mode in modes)
         return replace(usual, others=tuple(others)) if others else usual
     if model.attention != "block_causal":
@@ -82,6 +83,8 @@ def _resolve(
     # One canvas of all of a long context would take its every step.
     usual_tokens = min(remaining, FULL_MAX_TOKENS) if is_full else remaining
     max_tokens = params.max_tokens or default.max_tokens or usual_tokens
+    if request.template is not None:
+        max_tokens = len(request.template.token_ids)
     if max_tokens > remaining:
         raise InvalidRequest(
             f"max_tokens is {shown(max_tokens)}, but {_given(request)}; at most {remaining} are "
@@ -130,7 +133,8 @@ def _resolve(
     steps = params.steps or default.steps
     if model.caps_steps and editing_threshold is None:
         steps = min(steps or block_len, max_tokens)
-    eos = () if params.ignore_eos else model.eos_token_ids
+    # The ends of holes end no answer.
+    eos = () if params.ignore_eos or request.template else model.eos_token_ids
     cache = _cache(params, model, editing_threshold)
     sub_block_length = None
     if model.attention == "block_causal":
@@ -139,6 +143,7 @@ def _resolve(
     stop_ids = frozenset((*eos, *params.stop_token_ids))
     threshold = threshold_of(policy, params, default)
     rules = edit_rules(sampling, policy, threshold, editing_threshold, model)
+    check_given(request, model, editing_threshold)
     check_structure(params, model, rules)
     return Decoding(
         sampling=sampling,
@@ -166,7 +171,7 @@ def _resolve(
         edit_rules=rules,
         constraint=constraint_of(params, model, rules),
         penalties=Penalties.of_request(request, model, stop_ids, max_tokens),
-        is_structured=params.grammar is not None,
+        is_structured=params.grammar is not None or request.template is not None,
         sub_block_length=sub_block_length,
         eos_last=fills_eos_last(policy, params, model),
     )
@@ -331,10 +336,6 @@ def _check_prompt(request: Request, model: ModelInfo) -> None:
         found = next(i for i in ids if i in model.edit_commands)
         raise InvalidRequest(
             f"token id {found} deletes or inserts tokens and is none of a text", field="prompt"
-        )
-    if request.suffix_token_ids and model.attention != "full":
-        raise InvalidRequest(
-            "suffix is for models whose attention spans the whole sequence", field="suffix"
         )
     model.check_ids(request.suffix_token_ids, "suffix")
     if request.num_given >= model.max_model_len:

@@ -158,10 +158,12 @@ def _flags(spans: list[Span], which: IntArray, decoding: DecodingArrays) -> Span
 
 
 def _mask_prompts(spans: list[Span], bounds: Bounds, layout: Layout) -> None:
-    """Mask the prompt in branches without it."""
+    """Mask the prompt, and the text after the answer, in branches without them."""
     for i in bounds.without_prompt.nonzero()[0].tolist():
-        masked = spans[i].sequence.tokens_without_prompt(spans[i].query)
-        layout.token_ids[layout.query_starts[i] : layout.query_starts[i + 1]] = masked
+        sequence, start = spans[i].sequence, spans[i].query.start
+        tokens = layout.token_ids[layout.query_starts[i] : layout.query_starts[i + 1]]
+        tokens[: max(0, sequence.num_prompt - start)] = sequence.mask_token_id
+        tokens[max(0, sequence.fill_end - start) :] = sequence.mask_token_id
 
 
 def _has_no_row(bounds: Bounds, which: IntArray, layout: Layout) -> BoolArray:
@@ -219,9 +221,10 @@ def _classes(denoised: list[Span], layout: Layout, decoding: DecodingArrays) -> 
     for i in structured:
         structure = denoised[i].sequence.structure
         assert structure is not None, "the request has a grammar"
-        rows = slice(*layout.scored_starts[i : i + 2].tolist())
-        masks.append((structure.automaton, rows, structure.masks(layout.scored_positions[rows])))
-    return RowClasses.from_masks(masks, len(layout.scored_positions))
+        first, past = layout.scored_starts[i : i + 2].tolist()
+        of_span = structure.masks(layout.scored_positions[first:past])
+        masks += [(automaton, first + rows, words) for automaton, rows, words in of_span]
+    return RowClasses.from_masks(masks, len(layout.scored_positions)) if masks else None
 
 
 def _anchors(bounds: Bounds, layout: Layout) -> IntArray:

@@ -8,7 +8,7 @@ from unmask.types import (
     AttentionPattern,
     ModelInfo,
     ModeName,
-    SamplingParams,
+    Request,
 )
 
 # Beside diffusion.
@@ -27,16 +27,18 @@ COUNTING = (("presence_penalty", 0), ("frequency_penalty", 0), ("repetition_pena
 DRAFTING_LOAD = 2.0
 
 
-def modes_of(params: SamplingParams, model: ModelInfo) -> tuple[ModeName, ...]:
+def modes_of(request: Request, model: ModelInfo) -> tuple[ModeName, ...]:
     """The mode asked for, or the server's; of `auto` the modes that a load may choose from.
 
-    They write the same tokens. Answers with a grammar or penalties are not drafted. Raises
+    They write the same tokens. Answers with a grammar, holes or penalties are not drafted. Raises
     `InvalidRequest` if the model has no such mode.
     """
+    params = request.sampling
     mode = params.mode or model.default_sampling.mode or "diffusion"
     counts = any(getattr(params, name) not in (None, neutral) for name, neutral in COUNTING)
     is_drafted = model.attention == "causal" or mode in ("self_speculation", "auto")
-    if is_drafted and (params.grammar is not None or counts):
+    is_guided = params.grammar is not None or request.template is not None
+    if is_drafted and (is_guided or counts):
         return ("ar",)  # as a verified draft would be, token for token
     if mode == "diffusion":
         return (mode,)

@@ -6,8 +6,9 @@ import time
 import numpy as np
 
 from unmask.engine.schedule.decoding import Decoding
+from unmask.engine.schedule.given import lay_out_given
 from unmask.engine.schedule.pages import PageHash
-from unmask.engine.schedule.query_range import IntArray, QueryRange
+from unmask.engine.schedule.query_range import QueryRange
 from unmask.engine.schedule.structure import Structure
 from unmask.engine.schedule.thinking import ThinkingBudget
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, Request
@@ -100,12 +101,12 @@ class Sequence:
             self.fill_end += block_len - 1  # the window of the last token is whole
         elif not self.is_full and not decoding.drafts:
             self.fill_end += -(self.last_end - self.origin) % block_len
-        capacity = self.fill_end + len(request.suffix_token_ids)
+        capacity = self.fill_end + (len(request.suffix_token_ids) if self.is_full else 0)
         self.tokens = np.full(capacity, self.mask_token_id, np.int64)
         self.tokens[: self.num_prompt] = request.prompt_token_ids
-        self.tokens[self.fill_end :] = request.suffix_token_ids
         self.masked = np.zeros(capacity, np.bool_)
         self.masked[self.num_prompt : self.fill_end] = True
+        lay_out_given(self.tokens, self.masked, request, self.last_end, self.fill_end)
         self.confidence = np.zeros(capacity, np.float32)
         self.rows_per_pass = self._rows_per_pass()
         self.guess = self.tokens.copy()
@@ -296,13 +297,6 @@ class Sequence:
         start = max(self.num_computed, self.block_start - block_len)
         return self.block_end - start + (block_len if self.is_out else 0)
 
-    def tokens_without_prompt(self, query: QueryRange) -> IntArray:
-        """Token ids [end - start] with the prompt, and what follows the answer, masked."""
-        tokens = self.tokens[query.start : query.end].copy()
-        tokens[: max(0, self.num_prompt - query.start)] = self.mask_token_id
-        tokens[max(0, self.fill_end - query.start) :] = self.mask_token_id
-        return tokens
-
     def note_edits(self, num_chosen: int) -> None:
         """Tell from how many positions a step chose whether the block is final (LLaDA2.1).
 
@@ -365,6 +359,9 @@ class Sequence:
         return not (self.is_canvas or self.has_causal_prefix or self.has_block_keys)
 
     def _open_block(self, start: int) -> None:
+        if self.request.template is not None:  # a block that is given as a whole takes no pass
+            first = start + int(self.masked[start:].argmax())
+            start = max(start, first - (first - self.origin) % self.decoding.block_len)
         self.block_start = start
         # With guesses, there are as many masks after them as without.
         self.block_end = min(start + self.decoding.block_len + self.num_guesses, self.fill_end)

@@ -13,7 +13,6 @@ from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 
 FloatArray = npt.NDArray[np.float32]
-ALL_CLASSES = np.uint32(2**32 - 1)
 
 
 class Canvas(Protocol):
@@ -21,17 +20,15 @@ class Canvas(Protocol):
 
     tokens: IntArray
     masked: BoolArray
-    num_prompt: int
     block_start: int
     block_end: int
-    last_end: int
     has_seed: bool
     decoding: Decoding
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBlock:
-    """The part [start, end) of the canvas in which an open block holds the answer."""
+    """The positions [start, end) of a part in the open block."""
 
     start: int
     end: int
@@ -49,9 +46,9 @@ class RowClasses:
 
     @classmethod
     def from_masks(
-        cls, masks: Sequence[tuple[TokenAutomaton, slice, Words]], num_rows: int
+        cls, masks: Sequence[tuple[TokenAutomaton, IntArray, Words]], num_rows: int
     ) -> "RowClasses":
-        """Rows of several grammars, each with the masks [N, words] of a slice of rows."""
+        """Rows of several grammars, each with the masks [N, words] of N rows."""
         number_of: dict[TokenAutomaton, int] = {}
         grammar_of_row = np.full(num_rows, -1, np.int32)
         words = np.zeros((num_rows, max(mask.shape[1] for _, _, mask in masks)), np.uint32)
@@ -61,14 +58,14 @@ class RowClasses:
         return cls(tuple(number_of), grammar_of_row, words)
 
 
-class Structure:
-    """Grammar of one answer: the state behind its final tokens, and its open block.
+class Part:
+    """Positions [start, end) of a canvas that match a grammar as a whole.
 
-    Positions behind the end of the answer have no constraint.
+    It keeps the state behind its final tokens, and its part of the open block.
     """
 
-    def __init__(self, automaton: TokenAutomaton) -> None:
-        self.automaton = automaton
+    def __init__(self, automaton: TokenAutomaton, start: int, end: int) -> None:
+        self.automaton, self.start, self.end = automaton, start, end
         self._final = Constraint(automaton)
         self._open: OpenBlock | None = None
 
@@ -77,23 +74,55 @@ class Structure:
         """True if nothing but an end of sequence may follow the final tokens."""
         return self._final.can_only_end
 
-    def begin(self, canvas: Canvas) -> None:
-        """Open the canvas's block, once more if it is the same, and fill what can only be one.
-
-        A pass is left to do: one position stays masked, with a seed the first.
-        """
-        start = max(canvas.block_start, canvas.num_prompt)
-        end = min(canvas.block_end, canvas.last_end)
+    def begin(self, canvas: Canvas) -> bool:
+        """Open the canvas's block, once more if it is the same; False if it has none of this."""
+        start, end = max(canvas.block_start, self.start), min(canvas.block_end, self.end)
+        if start >= end:
+            return False
         before = Constraint(self.automaton)
         is_same = self._open is not None and self._open.start == start
         before.state = self._open.state if is_same and self._open else self._final.state
-        opened, room = slice(start, end), canvas.last_end - end
+        opened, room = slice(start, end), self.end - end
         masked = canvas.masked[opened]
         edits = canvas.decoding.editing_threshold is not None
         editable = np.ones_like(masked) if edits else None  # those that are still masked, later
         block = before.open_block(canvas.tokens[opened], masked, room, editable)
         assert block.is_possible, "the limit of tokens was checked, and so was every choice"
         self._open = OpenBlock(start, end, block, before.state)
+        return True
+
+    @property
+    def opened(self) -> OpenBlock:
+        assert self._open is not None, "a block is open"
+        return self._open
+
+    def advance(self, tokens: list[int], start: int) -> None:
+        """Move behind those of the tokens, final from position `start` on, that are its own."""
+        own = tokens[max(0, self.start - start) : max(0, self.end - start)]
+        self._final.advance(np.array(own, np.int64))
+
+
+class Structure:
+    """Grammars of an answer, or of each of its holes, and the open block of the canvas.
+
+    Positions of no part have no constraint.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = tuple(parts)
+        self._open: tuple[Part, ...] = ()
+
+    @property
+    def can_only_end(self) -> bool:
+        """True if nothing but an end of sequence may follow the final tokens."""
+        return len(self._parts) == 1 and self._parts[0].can_only_end
+
+    def begin(self, canvas: Canvas) -> None:
+        """Open the canvas's block, once more if it is the same, and fill what can only be one.
+
+        A pass is left to do: one position stays masked, with a seed the first.
+        """
+        self._open = tuple(part for part in self._parts if part.begin(canvas))
         positions, tokens = self.forced()
         if canvas.has_seed:
             keep = positions != canvas.block_start
@@ -102,34 +131,36 @@ class Structure:
             keep = np.arange(len(positions)) < num_masked - 1
         canvas.tokens[positions[keep]], canvas.masked[positions[keep]] = tokens[keep], False
 
-    def masks(self, positions: IntArray) -> Words:
-        """Bits of the classes [N, words] that positions of the open block may take."""
-        opened = self._opened()
-        masks = opened.block.masks()
-        words = np.full((len(positions), masks.shape[1]), ALL_CLASSES, np.uint32)
-        is_inside = positions < opened.end
-        words[is_inside] = masks[positions[is_inside] - opened.start]
-        return words
+    def masks(self, positions: IntArray) -> list[tuple[TokenAutomaton, IntArray, Words]]:
+        """Grammars with indices into `positions`, and the classes that they allow there."""
+        found = []
+        for part in self._open:
+            opened = part.opened
+            inside = ((positions >= opened.start) & (positions < opened.end)).nonzero()[0]
+            if len(inside):
+                words = opened.block.masks()[positions[inside] - opened.start]
+                found.append((part.automaton, inside, words))
+        return found
 
     def accept(self, positions: IntArray, tokens: IntArray, confidence: FloatArray) -> BoolArray:
         """True for tokens [K] that can stand together, the most confident ones first."""
-        opened = self._opened()
         order = np.lexsort((positions, -confidence))
-        inside = order[positions[order] < opened.end]
         accepted = np.ones(len(positions), np.bool_)
-        accepted[inside] = opened.block.accept(positions[inside] - opened.start, tokens[inside])
+        for part in self._open:
+            opened = part.opened
+            inside = order[(positions[order] >= opened.start) & (positions[order] < opened.end)]
+            own = positions[inside] - opened.start
+            accepted[inside] = opened.block.accept(own, tokens[inside])
         return accepted
 
     def forced(self) -> tuple[IntArray, IntArray]:
         """Positions that only one token may take now, and these tokens."""
-        opened = self._opened()
-        positions, tokens = opened.block.fill_forced()
-        return positions + opened.start, tokens
+        found = [(part.opened.start, part.opened.block.fill_forced()) for part in self._open]
+        nothing = np.empty(0, np.int64)
+        positions = [nothing, *(start + positions for start, (positions, _) in found)]
+        return np.concatenate(positions), np.concatenate([nothing, *(t for _, (_, t) in found)])
 
-    def advance(self, tokens: list[int]) -> None:
-        """Move behind tokens that have become final."""
-        self._final.advance(np.array(tokens, np.int64))
-
-    def _opened(self) -> OpenBlock:
-        assert self._open is not None, "a block is open"
-        return self._open
+    def advance(self, tokens: list[int], start: int) -> None:
+        """Move behind tokens that are final from position `start` on."""
+        for part in self._parts:
+            part.advance(tokens, start)

@@ -3,8 +3,11 @@
 from unmask.decoding.checks import WAY_OUT, check_edits
 from unmask.decoding.levenshtein import NUM_CANDIDATES, STEPS, EditRules
 from unmask.errors import InvalidRequest
-from unmask.types import ModelInfo, PolicyName, SamplingParams
+from unmask.types import ModelInfo, PolicyName, Request, SamplingParams
 from unmask_kernels.scoring.request_constraint import NEVER, Constraint, pack_constraint
+
+# Attention with which a masked position sees text behind it.
+SEES_AHEAD = ("full", "block_causal", "causal_prefix")
 
 
 def edit_rules(
@@ -36,6 +39,24 @@ def num_top(params: SamplingParams, rules: EditRules | None) -> int:
     """Likeliest tokens that a request needs of each position."""
     asked = params.logprobs or 0
     return asked if rules is None else max(NUM_CANDIDATES, asked + len(rules.command_ids))
+
+
+def check_given(request: Request, model: ModelInfo, editing_threshold: float | None) -> None:
+    """Raise `InvalidRequest` where an answer has no holes, or sees nothing of what follows it."""
+    if request.template is not None:
+        for name in ("stop", "stop_token_ids", "ignore_eos", "min_tokens", "max_thinking_tokens"):
+            if getattr(request.sampling, name):
+                raise InvalidRequest(f"{name} has no meaning for a template", field=name)
+    if model.attention == "full":
+        return
+    field = "template" if request.template is not None else "suffix"
+    reason = None
+    if model.canvas is not None or (field == "suffix" and model.attention not in SEES_AHEAD):
+        reason = "is for models that fill mask tokens and see text behind them"
+    elif editing_threshold is not None:
+        reason = "is given, but with an editing_threshold all of a block may be replaced"
+    if reason is not None and (request.template is not None or request.suffix_token_ids):
+        raise InvalidRequest(f"{field} {reason}", field=field)
 
 
 def check_structure(params: SamplingParams, model: ModelInfo, rules: EditRules | None) -> None:
