@@ -22,7 +22,7 @@ from unmask.errors import InvalidCheckpoint, InvalidRequest
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 # Added tokens that mark parts of an answer; users may ask models about them.
-MARKUP = re.compile(r"</?(think|tool_calls?|tool_response|tools?|answer|response)>")
+MARKUP = re.compile(r"</?(think|tool_calls?|tool_response|tools?|answer|response|TOOLCALL)>")
 BRACKETED = re.compile(r"[<\[].+[>\]]")  # spelling of control tokens within a vocabulary
 PRIVATE = range(0xE000, 0xF900)  # Unicode's private use area
 LONG_TEXT = 2_000  # characters; longer texts are encoded in batches, which release the GIL

@@ -149,6 +149,12 @@ class Tokenizer:
     def has_chat_template(self) -> bool:
         return self._inner.chat_template is not None
 
+    @property
+    def chat_template(self) -> str | None:
+        """The chat template; of several by name, the one for conversations with tools."""
+        named: str | dict[str, str] | None = self._inner.chat_template
+        return named.get("tool_use", named.get("default")) if isinstance(named, dict) else named
+
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Token ids of `text`; special tokens spelled in it are recognised."""
         if self._backend is not None:

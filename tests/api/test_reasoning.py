@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from tests.api.fake_client import TOKENIZER, answer
 from tests.api.sse import events
 from tests.support.tiny import byte_tokenizer
-from unmask.api.reasoning import ReasoningSplitter, is_inside, opens_reasoning
+from unmask.api.reasoning import ReasoningSplitter, Thoughts, is_inside, thoughts_after
 from unmask.tokenizer import Tokenizer
 
 CHAT = "/v1/chat/completions"
@@ -62,7 +62,20 @@ def test_text_that_can_be_no_tag_is_not_held_back():
     [("<a>\n<think>\n", True), ("<think>", True), ("<think>\n\n</think>\n\n", False), ("", False)],
 )
 def test_a_template_may_open_the_thoughts(prompt, opens):
-    assert opens_reasoning(prompt) is opens
+    assert (thoughts_after(prompt, "<think>") is Thoughts.BEGUN) is opens
+
+
+@pytest.mark.parametrize(
+    ("prompt", "template", "thoughts"),
+    [
+        ("assistant: ", "... <think> ...", Thoughts.POSSIBLE),
+        ("assistant: <think>\n\n</think>\n\n", "... <think> ...", Thoughts.NONE),
+        ("assistant: ", "{{ messages }}", Thoughts.NONE),
+        ("assistant: ", None, Thoughts.NONE),
+    ],
+)
+def test_an_answer_may_open_thoughts_that_its_template_knows(prompt, template, thoughts):
+    assert thoughts_after(prompt, template) is thoughts
 
 
 def test_an_answer_that_is_continued_may_be_in_its_thoughts():

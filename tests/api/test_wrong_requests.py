@@ -144,6 +144,13 @@ ONLY_COMPLETIONS = [
     ({"messages": HI}, "messages"),
 ]
 IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
+
+
+def call_of(**fields):
+    """A tool with a function whose fields are changed."""
+    return {"type": "function", "function": {"name": "f", **fields}}
+
+
 ONLY_CHAT = [
     ({"messages": None}, "messages"),
     ({"messages": []}, "messages"),
@@ -164,7 +171,7 @@ ONLY_CHAT = [
     ({"chat_template_kwargs": {"tokenize": True}}, "chat_template_kwargs.tokenize"),
     ({"chat_template_kwargs": 5}, "chat_template_kwargs"),
     ({"add_special_tokens": True}, "add_special_tokens"),
-    ({"tools": [5], "tool_choice": "none"}, "tools"),
+    ({"tools": [5], "tool_choice": "none"}, "tools[0]"),
     ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages[0].content[0].type"),
     ({"messages": [{**HI[0], "tool_calls": [{}]}]}, "messages[0].tool_calls"),
     ({"messages": [{**HI[0], "mood": "good"}]}, "messages[0].mood"),
@@ -173,8 +180,30 @@ ONLY_CHAT = [
     ({"top_logprobs": 2}, "top_logprobs"),
     ({"max_completion_tokens": 0}, "max_completion_tokens"),
     ({"max_completion_tokens": 5, "max_tokens": 6}, "max_tokens"),
-    ({"tools": [{"type": "function"}]}, "tools"),
-    ({"tool_choice": "auto"}, "tool_choice"),
+    ({"tools": [{"type": "function"}]}, "tools[0].function"),
+    ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+    ({"tools": [{"function": {"name": "f"}}]}, "tools[0].type"),
+    ({"tools": [call_of()]}, "tools"),  # the template takes none
+    ({"tools": [call_of(name=None)]}, "tools[0].function.name"),
+    ({"tools": [call_of(), call_of(name="a b")]}, "tools[1].function.name"),
+    ({"tools": [call_of(name="")]}, "tools[0].function.name"),
+    ({"tools": [call_of(), call_of()]}, "tools[1].function.name"),
+    ({"tools": [call_of(mood="good")]}, "tools[0].function.mood"),
+    ({"tools": [call_of(parameters=5)]}, "tools[0].function.parameters"),
+    ({"tools": [call_of(parameters={"type": "string"})]}, "tools[0].function.parameters"),
+    ({"tools": [call_of()] * 513}, "tools"),
+    ({"tools": 5}, "tools"),
+    ({"tool_choice": "required"}, "tool_choice"),
+    ({"tool_choice": "sometimes"}, "tool_choice"),
+    ({"tool_choice": 5}, "tool_choice"),
+    ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.type"),
+    ({"tools": [call_of()], "tool_choice": {"type": "function"}}, "tool_choice.function"),
+    (
+        {"tools": [call_of()], "tool_choice": {"type": "function", "function": {"name": "g"}}},
+        "tool_choice.function.name",
+    ),
+    ({"tools": [call_of()], "parallel_tool_calls": "yes"}, "parallel_tool_calls"),
+    ({"tools": [call_of()], "continue_final_message": True}, "continue_final_message"),
     ({"echo": True}, "echo"),
 ]
 CASES = [

@@ -18,6 +18,7 @@ from unmask.types import MAX_STOP_STRINGS, ModelInfo
 BodyT = TypeVar("BodyT", bound=Body)
 
 MAX_MESSAGES = 4096  # of a conversation, their parts included
+MAX_TOOLS = 512
 MAX_FIELDS = 200  # of an object
 NAMES_PER_NODE = 4  # four names of fields parse as fast as one list or object
 MAX_NODES = 200_000  # lists and objects, some 50 ms of parsing
@@ -106,6 +107,7 @@ def _check_counts(value: Any, info: ModelInfo) -> None:
         "allowed_token_ids": (info.vocab_size, "token ids"),
         "logit_bias": (info.vocab_size, "token ids"),
         "messages": (MAX_MESSAGES, "messages"),
+        "tools": (MAX_TOOLS, "tools"),
         "tokens": (max(info.max_model_len, MAX_CHOICES), "token ids"),
     }
     for field, (limit, items) in limits.items():

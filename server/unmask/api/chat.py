@@ -3,27 +3,22 @@
 from collections.abc import Mapping, Sequence
 
 from unmask.api.backend import Backend
+from unmask.api.chat_choices import ChatFormat, MessageSplitter
 from unmask.api.choices import ChoiceWriter
 from unmask.api.dialect import EncodedPrompts
 from unmask.api.job import Job
-from unmask.api.logprobs import TokenTexts, chat_logprobs
+from unmask.api.logprobs import TokenTexts
 from unmask.api.prompts import check_messages, encode_chat, template_options
-from unmask.api.reasoning import ReasoningSplitter, is_inside, opens_reasoning
+from unmask.api.reasoning import Thoughts, is_inside, thoughts_after, with_thoughts
 from unmask.api.requests import ChatBody
-from unmask.api.response_models import (
-    AnswerMessage,
-    ChatChoice,
-    ChatChunkChoice,
-    ChatCompletion,
-    ChatLogprobs,
-    ChunkFields,
-    Usage,
-)
+from unmask.api.response_models import ChatCompletion
 from unmask.api.structured import Structured, structure_of
+from unmask.api.tools.grammar import ToolUse, offers_tools, tool_use_of
 from unmask.errors import InvalidRequest
-from unmask.types import Delta
+from unmask.grammar import Grammar, Literal, SpecialToken
+from unmask.tokenizer import Tokenizer
 
-END_OF_PROMPT = 16  # tokens that an opening tag at a prompt's end, and white space after it, take
+END_OF_PROMPT = 16  # tokens that a tag at a prompt's end, and white space after it, take
 
 
 class ChatDialect:
@@ -54,11 +49,18 @@ class ChatDialect:
             raise InvalidRequest(
                 "max_tokens and max_completion_tokens differ; send one of them", field="max_tokens"
             )
+        if offers_tools(body) and body.continue_final_message:
+            raise InvalidRequest(
+                "continue_final_message cannot be combined with tools",
+                field="continue_final_message",
+            )
 
     def field_names(self, body: ChatBody) -> Mapping[str, str]:
         names = {"prompt": "messages", "logprobs": "top_logprobs"}
         if body.max_completion_tokens is not None:
             names["max_tokens"] = "max_completion_tokens"
+        if offers_tools(body):
+            names["grammar"] = "tools"
         return names
 
     def num_prompts(self, body: ChatBody) -> int:
@@ -68,116 +70,71 @@ class ChatDialect:
         limit = body.max_completion_tokens
         return body.max_tokens if limit is None else limit
 
-    def structure(self, body: ChatBody) -> Structured | None:
-        return structure_of(body)
-
     def num_logprobs(self, body: ChatBody) -> int | None:
         return (body.top_logprobs or 0) if body.logprobs else None
 
     async def encode(self, body: ChatBody, backend: Backend) -> EncodedPrompts:
-        """Render the chat template and tokenize its text."""
-        ids = await encode_chat(backend, body.messages, template_options(body))
+        """Render the chat template, with tools that may be called, and tokenize its text."""
+        use = _tool_use(body, backend.client.tokenizer)
+        tools = () if use is None else use.for_template
+        ids = await encode_chat(backend, body.messages, template_options(body, tools))
         return EncodedPrompts((ids,), echoes=("",))
 
-    def writer(self, job: Job, body: ChatBody, texts: TokenTexts) -> ChoiceWriter:
-        return ChoiceWriter(job, _ChatFormat(job, body, texts))
+    def structure(
+        self, body: ChatBody, prompts: EncodedPrompts, tokenizer: Tokenizer
+    ) -> Structured | None:
+        """Calls of tools, or text in the format that is asked for, behind thoughts."""
 
+        def tag(text: str) -> Grammar:
+            is_token = tokenizer.added_token_id(text) is not None
+            return SpecialToken(text) if is_token else Literal(text)
 
-class _ChatFormat:
-    chunk = "chat.completion.chunk"
-
-    def __init__(self, job: Job, body: ChatBody, texts: TokenTexts) -> None:
-        self._job = job
-        self._texts = texts
-        self._has_logprobs = bool(body.logprobs)
-        self._has_reasoning = body.include_reasoning is not False
-        self._splitters: tuple[ReasoningSplitter, ...] = ()
-        if body.separate_reasoning is not False:
-            begins_inside = _begins_inside(job, body, texts)
-            self._splitters = tuple(
-                ReasoningSplitter(begins_inside=begins_inside) for _ in job.requests
+        structured, use = structure_of(body), _tool_use(body, tokenizer)
+        without: tuple[str, ...] = ()
+        if use is not None:
+            schemas, asked = use.schemas(), () if structured is None else (structured,)
+            text = None if structured is None else structured.grammar
+            structured = Structured(
+                use.grammar(tag, schemas, text), "tools", parts=(*asked, *schemas)
             )
-
-    def answer(self, deltas: Sequence[Delta], usage: Usage) -> ChatCompletion:
-        job = self._job
-        answer: ChatCompletion = {
-            "id": job.job_id,
-            "object": "chat.completion",
-            "created": job.created_s,
-            "model": job.model_name,
-            "choices": [self._choice(index, delta) for index, delta in enumerate(deltas)],
-            "usage": usage,
-        }
-        if job.return_token_ids:
-            answer["prompt_token_ids"] = job.requests[0].prompt_token_ids
-        return answer
-
-    def _choice(self, index: int, delta: Delta) -> ChatChoice:
-        assert delta.finish is not None, "the choice has ended"
-        reasoning, content = self._split(index, delta)
-        message: AnswerMessage = {"role": "assistant", "content": content, "refusal": None}
-        if reasoning:
-            message["reasoning_content"] = reasoning
-        choice: ChatChoice = {
-            "index": index,
-            "message": message,
-            "logprobs": self._logprobs(delta),
-            "finish_reason": delta.finish.reason,
-            "stop_reason": delta.finish.stop_reason,
-        }
-        if self._job.return_token_ids:
-            choice["token_ids"] = delta.token_ids
-        return choice
-
-    def opening(self, index: int) -> ChatChunkChoice | None:
-        """A delta with the role alone."""
-        choice = self.empty(index)
-        choice["delta"] = {"role": "assistant", "content": ""}
-        return choice
-
-    def opening_fields(self, index: int) -> ChunkFields:
-        """Token ids of the prompt, at the top level as in vLLM."""
-        if not self._job.return_token_ids:
-            return {}
-        return {"prompt_token_ids": self._job.requests[index].prompt_token_ids}
-
-    def piece(self, index: int, delta: Delta) -> ChatChunkChoice:
-        choice = self.empty(index)
-        reasoning, content = self._split(index, delta)
-        if reasoning:
-            choice["delta"]["reasoning_content"] = reasoning
-        if content:
-            choice["delta"]["content"] = content
-        choice["logprobs"] = self._logprobs(delta)
-        if delta.finish is not None:
-            choice["finish_reason"] = delta.finish.reason
-            choice["stop_reason"] = delta.finish.stop_reason
-        if self._job.return_token_ids:
-            choice["token_ids"] = delta.token_ids
-        return choice
-
-    def empty(self, index: int) -> ChatChunkChoice:
-        return {"index": index, "delta": {}, "logprobs": None, "finish_reason": None}
-
-    def _split(self, index: int, delta: Delta) -> tuple[str, str]:
-        """Reasoning to show, and content."""
-        if not self._splitters:
-            return "", delta.text
-        reasoning, content = self._splitters[index].push(delta.text, last=delta.finish is not None)
-        return reasoning if self._has_reasoning else "", content
-
-    def _logprobs(self, delta: Delta) -> ChatLogprobs | None:
-        if not self._has_logprobs or not delta.logprobs:
+            without = (use.form.opening,)
+        if structured is None:
             return None
-        return chat_logprobs(self._texts, delta.logprobs)
+        (prompt,) = prompts.token_ids
+        thoughts = _thoughts(body, prompt, tokenizer)
+        if thoughts is Thoughts.POSSIBLE and body.separate_reasoning is False:
+            thoughts = Thoughts.NONE  # they would be in the content
+        grammar = with_thoughts(structured.grammar, thoughts, tag, without)
+        return Structured(grammar, structured.field, structured.parts)
+
+    def writer(
+        self, job: Job, body: ChatBody, tokenizer: Tokenizer, texts: TokenTexts
+    ) -> ChoiceWriter:
+        use = _tool_use(body, tokenizer)
+        begun = _thoughts(body, job.requests[0].prompt_token_ids, tokenizer) is Thoughts.BEGUN
+        splitters = [
+            MessageSplitter(
+                opening=None if use is None else use.form.opening,
+                separates_reasoning=body.separate_reasoning is not False,
+                shows_reasoning=body.include_reasoning is not False,
+                begins_inside=begun,
+            )
+            for _ in job.requests
+        ]
+        return ChoiceWriter(job, ChatFormat(job, splitters, texts if body.logprobs else None))
 
 
-def _begins_inside(job: Job, body: ChatBody, texts: TokenTexts) -> bool:
-    """True if the answers go on with thoughts that the prompt has begun."""
+def _tool_use(body: ChatBody, tokenizer: Tokenizer) -> ToolUse | None:
+    return tool_use_of(body, tokenizer.chat_template)
+
+
+def _thoughts(body: ChatBody, prompt: Sequence[int], tokenizer: Tokenizer) -> Thoughts:
+    """Thoughts with which the answers begin."""
     if body.continue_final_message:
-        return is_inside("\n".join(part.text for part in body.messages[-1].content or ()))
-    prompt = job.requests[0].prompt_token_ids
-    return opens_reasoning("".join(map(texts.text, prompt[-END_OF_PROMPT:])))
+        text = "\n".join(part.text for part in body.messages[-1].content or ())
+        return Thoughts.BEGUN if is_inside(text) else Thoughts.NONE
+    end = "".join(map(tokenizer.token_text, prompt[-END_OF_PROMPT:]))
+    return thoughts_after(end, tokenizer.chat_template)
 
 
 CHAT = ChatDialect()

@@ -33,8 +33,8 @@ class ChoiceFormat(Protocol):
         """Fields of that chunk beside its choice."""
         ...
 
-    def piece(self, index: int, delta: Delta) -> Json:
-        """The choice of a chunk with text or a finish reason."""
+    def pieces(self, index: int, delta: Delta) -> Sequence[Json]:
+        """The choices of chunks, one for each, with text or a finish reason."""
         ...
 
     def empty(self, index: int) -> Json:
@@ -102,7 +102,7 @@ class ChoiceWriter:
                 continue
             self._tally.add(index, event)
             if event.text or event.logprobs or event.finish or self._job.return_token_ids:
-                chunks.append(self._chunk(self._form.piece(index, event), {}))
+                chunks += [self._chunk(piece, {}) for piece in self._form.pieces(index, event)]
         return b"".join(chunks)
 
     def _chunk(self, choice: Json, fields: ChunkFields) -> bytes:

@@ -19,6 +19,7 @@ from unmask.api.response_models import (
 )
 from unmask.api.structured import Structured, structure_of
 from unmask.errors import InvalidRequest
+from unmask.tokenizer import Tokenizer
 from unmask.types import Delta
 
 
@@ -53,7 +54,9 @@ class CompletionDialect:
     def max_tokens(self, body: CompletionBody) -> int | None:
         return body.max_tokens
 
-    def structure(self, body: CompletionBody) -> Structured | None:
+    def structure(
+        self, body: CompletionBody, prompts: EncodedPrompts, tokenizer: Tokenizer
+    ) -> Structured | None:
         return structure_of(body)
 
     def num_logprobs(self, body: CompletionBody) -> int | None:
@@ -75,7 +78,9 @@ class CompletionDialect:
                 echoes[i] = prompt if isinstance(prompt, str) else await decode(backend, ids)
         return EncodedPrompts(tuple(prompts), tuple(echoes), suffix)
 
-    def writer(self, job: Job, body: CompletionBody, texts: TokenTexts) -> ChoiceWriter:
+    def writer(
+        self, job: Job, body: CompletionBody, tokenizer: Tokenizer, texts: TokenTexts
+    ) -> ChoiceWriter:
         return ChoiceWriter(job, _CompletionFormat(job, body.logprobs, texts))
 
 
@@ -126,7 +131,7 @@ class _CompletionFormat:
     def opening_fields(self, index: int) -> ChunkFields:
         return {}
 
-    def piece(self, index: int, delta: Delta) -> CompletionChunkChoice:
+    def pieces(self, index: int, delta: Delta) -> tuple[CompletionChunkChoice]:
         choice = self.empty(index)
         choice["text"] = delta.text
         choice["logprobs"] = self._logprobs(index, delta)
@@ -135,7 +140,7 @@ class _CompletionFormat:
             choice["stop_reason"] = delta.finish.stop_reason
         if self._job.return_token_ids:
             choice["token_ids"] = delta.token_ids
-        return choice
+        return (choice,)
 
     def empty(self, index: int) -> CompletionChunkChoice:
         return {"index": index, "text": "", "logprobs": None, "finish_reason": None}

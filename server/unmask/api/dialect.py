@@ -22,10 +22,13 @@ from unmask.api.sampling import (
 )
 from unmask.api.streams import Merger
 from unmask.api.structured import Structured
+from unmask.client import EngineClient
 from unmask.errors import InvalidRequest
+from unmask.tokenizer import Tokenizer
 from unmask.types import Request, SamplingParams
 
 MAX_IDS = 2**18  # token ids in the options of all choices together
+SEARCH_S = 2.0  # for the part of a grammar that is wrong
 
 BodyT = TypeVar("BodyT", bound=Generation)
 
@@ -81,8 +84,10 @@ class Dialect(Protocol[BodyT]):
         """The limit of tokens of each choice; None for the default."""
         ...
 
-    def structure(self, body: BodyT) -> Structured | None:
-        """The structure that the body asks for; raises `InvalidRequest`."""
+    def structure(
+        self, body: BodyT, prompts: EncodedPrompts, tokenizer: Tokenizer
+    ) -> Structured | None:
+        """The structure that the body asks for, behind its prompt; raises `InvalidRequest`."""
         ...
 
     def num_logprobs(self, body: BodyT) -> int | None:
@@ -93,7 +98,9 @@ class Dialect(Protocol[BodyT]):
         """Tokenize prompts or messages; raises `InvalidRequest`."""
         ...
 
-    def writer(self, job: Job, body: BodyT, texts: TokenTexts) -> AnswerWriter: ...
+    def writer(
+        self, job: Job, body: BodyT, tokenizer: Tokenizer, texts: TokenTexts
+    ) -> AnswerWriter: ...
 
 
 async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job:
@@ -121,14 +128,13 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
         return sampling
 
     sampling = await backend.workers.run(check_sampling, num_ids)
-    structured = dialect.structure(body)
     prompts = await dialect.encode(body, backend)
+    structured = dialect.structure(body, prompts, client.tokenizer)
     default_max_tokens = dialect.default_max_tokens
     if structured is not None:
         sampling = replace(sampling, grammar=structured.grammar)
         default_max_tokens = None  # an answer that ends by itself needs none
-        with renamed({"grammar": structured.field}):
-            await backend.workers.compile(lambda: client.compile(sampling))
+        await backend.workers.compile(lambda: _compile(client, sampling, structured))
     job_id = f"{dialect.id_prefix}-{uuid.uuid4().hex}"
 
     def make_requests() -> list[Request]:
@@ -155,6 +161,19 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
         include_usage=options is not None and bool(options.include_usage),
         continuous_usage=options is not None and bool(options.continuous_usage_stats),
     )
+
+
+def _compile(client: EngineClient, sampling: SamplingParams, structured: Structured) -> None:
+    """Compile a grammar; an error names the field that asks for it, of several the wrong one."""
+    with renamed({"grammar": structured.field}):
+        try:
+            client.compile(sampling)
+        except InvalidRequest:
+            deadline_s = time.monotonic() + SEARCH_S
+            for part in structured.parts:
+                if time.monotonic() < deadline_s:
+                    _compile(client, replace(sampling, grammar=part.grammar), part)
+            raise
 
 
 def _check_number(num_prompts: int, n: int, num_ids: int) -> None:

@@ -33,6 +33,7 @@ class TemplateOptions:
     add_generation_prompt: bool = True
     continue_final_message: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
+    tools: Sequence[dict[str, Any]] = ()
 
 
 def check_model(name: str | None, client: EngineClient) -> None:
@@ -70,6 +71,10 @@ async def encode_chat(
 ) -> tuple[int, ...]:
     """Token ids of a conversation; raises `InvalidRequest` if the template refuses it."""
     tokenizer, max_tokens = backend.client.tokenizer, backend.client.model.max_model_len
+    extra, tools = options.extra, ""
+    if options.tools:
+        extra, tools = {**extra, "tools": options.tools}, json.dumps(options.tools)
+        tokenizer.check_length(tools, max_tokens, "tools")
 
     def encode() -> tuple[int, ...]:
         return tuple(
@@ -77,12 +82,12 @@ async def encode_chat(
                 [_for_template(message) for message in messages],
                 add_generation_prompt=options.add_generation_prompt,
                 continue_final_message=options.continue_final_message,
-                template_options=options.extra,
+                template_options=extra,
                 max_tokens=max_tokens,
             )
         )
 
-    return await _run(backend, encode, sum(map(_cost, messages)), field)
+    return await _run(backend, encode, sum(map(_cost, messages)) + len(tools), field)
 
 
 async def decode(backend: Backend, token_ids: Sequence[int]) -> str:
@@ -101,7 +106,9 @@ async def _run(backend: Backend, work: Callable[[], T], cost: int, field: str) -
         raise InvalidRequest(error.message, field=field, code=error.code) from error
 
 
-def template_options(body: ChatBody | TokenizeBody | TemplateBody) -> TemplateOptions:
+def template_options(
+    body: ChatBody | TokenizeBody | TemplateBody, tools: Sequence[dict[str, Any]] = ()
+) -> TemplateOptions:
     """Template options of a body; raises `InvalidRequest` if they are contradictory."""
     continues = bool(body.continue_final_message)
     if continues and body.add_generation_prompt:
@@ -116,7 +123,7 @@ def template_options(body: ChatBody | TokenizeBody | TemplateBody) -> TemplateOp
                 f"chat_template_kwargs may not set {name}", field=f"chat_template_kwargs.{name}"
             )
     wants_prompt = body.add_generation_prompt is not False and not continues
-    return TemplateOptions(wants_prompt, continues, extra)
+    return TemplateOptions(wants_prompt, continues, extra, tools)
 
 
 def check_messages(messages: Sequence[ChatMessage]) -> None:

@@ -1,8 +1,20 @@
-"""Splits thoughts between `<think>` tags from the answer after them."""
+"""Splits thoughts between `<think>` tags from the answer after them, and lets them be thought."""
 
 import enum
+from collections.abc import Callable
+
+from unmask.grammar import Chain, Grammar, Regex, Repeated, Text
 
 OPEN, CLOSE = "<think>", "</think>"
+AFTER = Regex(r"\n{0,2}")  # after thoughts
+
+
+class Thoughts(enum.Enum):
+    """Thoughts of an answer, from its first token on."""
+
+    NONE = enum.auto()
+    POSSIBLE = enum.auto()  # the answer may begin with the opening tag
+    BEGUN = enum.auto()  # the prompt has begun them
 
 
 class _Place(enum.Enum):
@@ -67,12 +79,28 @@ class ReasoningSplitter:
         return content
 
 
-def opens_reasoning(end_of_prompt: str) -> bool:
-    """True if a prompt with this end is continued inside of thoughts."""
-    return end_of_prompt.rstrip().endswith(OPEN)
+def thoughts_after(end_of_prompt: str, template: str | None) -> Thoughts:
+    """Thoughts of an answer to a prompt with this end, by the model's chat template."""
+    end = end_of_prompt.rstrip()
+    if end.endswith(OPEN):
+        return Thoughts.BEGUN
+    knows_tags = template is not None and OPEN in template
+    return Thoughts.POSSIBLE if knows_tags and not end.endswith(CLOSE) else Thoughts.NONE
 
 
 def is_inside(text: str) -> bool:
     """True if an answer that begins with `text` goes on with thoughts."""
     start = text.lstrip()
     return start.startswith(OPEN) and CLOSE not in start
+
+
+def with_thoughts(
+    grammar: Grammar, thoughts: Thoughts, tag: Callable[[str], Grammar], without: tuple[str, ...]
+) -> Grammar:
+    """The grammar of an answer, behind its thoughts, in which some more tags are not spelled."""
+    if thoughts is Thoughts.NONE:
+        return grammar
+    rest = (Text((CLOSE, *without)), tag(CLOSE), AFTER)
+    if thoughts is Thoughts.BEGUN:
+        return Chain((*rest, grammar))
+    return Chain((Repeated(Chain((tag(OPEN), *rest)), 0, 1), grammar))

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
 from unmask.api.fields import Body, Bool, Float, Int, bounded
 from unmask.api.sampling_fields import with_sampling_fields
 from unmask.api.structured import StructuredBody
+from unmask.api.tools.bodies import Choice, Tool
 from unmask.sampling_params import MAX_LOGPROBS
 
 MAX_CHOICES = 1024  # of a request: prompts times n
@@ -152,6 +153,9 @@ class ChatBody(Generation):
     """The body of `/v1/chat/completions`."""
 
     messages: tuple[ChatMessage, ...]
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: Choice = None
+    parallel_tool_calls: Bool | None = None
     max_completion_tokens: Annotated[Int | None, bounded(1)] = None
     logprobs: Bool | None = None
     top_logprobs: Annotated[Int | None, bounded(0, MAX_LOGPROBS)] = None
@@ -169,6 +173,7 @@ class TokenizeBody(Body):
     model: str | None = None
     prompt: str | None = None
     messages: tuple[ChatMessage, ...] | None = None
+    tools: tuple[Tool, ...] | None = None
     add_special_tokens: Bool | None = None
     add_generation_prompt: Bool | None = None
     continue_final_message: Bool | None = None

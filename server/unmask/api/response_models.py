@@ -13,6 +13,7 @@ from unmask.types import EngineState, FinishReason, ModeName
 
 exact = with_config(ConfigDict(extra="forbid"))  # additionalProperties: false
 TokenIds = Annotated[Sequence[int], Field(json_schema_extra={"default": []})]
+ChatFinishReason = FinishReason | Literal["tool_calls"]
 
 
 class ErrorDetail(TypedDict):
@@ -132,12 +133,30 @@ class ChatLogprobs(TypedDict):
 
 
 @exact
+class CalledFunction(TypedDict):
+    """Name of a function and its arguments, the text of a JSON object."""
+
+    name: str
+    arguments: str
+
+
+@exact
+class ToolCall(TypedDict):
+    """A call of a function."""
+
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
+
+
+@exact
 class AnswerMessage(TypedDict):
-    """The message that answers a conversation."""
+    """The message that answers a conversation; with calls and no text, its content is null."""
 
     role: Literal["assistant"]
-    content: str
+    content: str | None
     reasoning_content: NotRequired[str]
+    tool_calls: NotRequired[list[ToolCall]]
     refusal: None
 
 
@@ -148,7 +167,7 @@ class ChatChoice(TypedDict):
     index: int
     message: AnswerMessage
     logprobs: ChatLogprobs | None
-    finish_reason: FinishReason
+    finish_reason: ChatFinishReason
     stop_reason: int | str | None
     token_ids: NotRequired[TokenIds]
 
@@ -166,12 +185,29 @@ class ChatCompletion(TypedDict):
     prompt_token_ids: NotRequired[TokenIds]
 
 
+class FunctionDelta(TypedDict):
+    """A piece of a function's arguments; the first one has its name alone."""
+
+    name: NotRequired[str]
+    arguments: str
+
+
+class ToolCallDelta(TypedDict):
+    """A piece of one call; the first one has its id."""
+
+    index: int
+    id: NotRequired[str]
+    type: NotRequired[Literal["function"]]
+    function: FunctionDelta
+
+
 class ChatDelta(TypedDict, total=False):
-    """A piece of a message; the first one has the role."""
+    """A piece of a message; the first one has the role, a later one at most a piece of a call."""
 
     role: Literal["assistant"]
     content: str
     reasoning_content: str
+    tool_calls: list[ToolCallDelta]
 
 
 class ChatChunkChoice(TypedDict):
@@ -180,7 +216,7 @@ class ChatChunkChoice(TypedDict):
     index: int
     delta: ChatDelta
     logprobs: ChatLogprobs | None
-    finish_reason: FinishReason | None
+    finish_reason: ChatFinishReason | None
     stop_reason: NotRequired[int | str | None]
     token_ids: NotRequired[TokenIds]
 

@@ -25,6 +25,7 @@ from unmask.api.sse import PING, encode
 from unmask.api.streams import Merger
 from unmask.api.structured import Structured, StructuredBody, format_of
 from unmask.errors import InvalidRequest
+from unmask.tokenizer import Tokenizer
 from unmask.types import Delta, FinishReason
 
 # Fields of `Generation` that are unknown to this endpoint.
@@ -127,7 +128,9 @@ class ResponseDialect:
     def max_tokens(self, body: ResponsesBody) -> int | None:
         return body.max_output_tokens
 
-    def structure(self, body: ResponsesBody) -> Structured | None:
+    def structure(
+        self, body: ResponsesBody, prompts: EncodedPrompts, tokenizer: Tokenizer
+    ) -> Structured | None:
         form = None if body.text is None else body.text.format
         if form is None:
             return None
@@ -148,7 +151,9 @@ class ResponseDialect:
         ids = await encode_chat(backend, messages, TemplateOptions(), field="input")
         return EncodedPrompts((ids,), echoes=("",))
 
-    def writer(self, job: Job, body: ResponsesBody, texts: TokenTexts) -> "ResponseWriter":
+    def writer(
+        self, job: Job, body: ResponsesBody, tokenizer: Tokenizer, texts: TokenTexts
+    ) -> "ResponseWriter":
         return ResponseWriter(job, body)
 
 

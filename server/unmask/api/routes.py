@@ -42,6 +42,7 @@ from unmask.api.responses import RESPONSES
 from unmask.api.sampling import renamed
 from unmask.api.sse import EventStreamResponse
 from unmask.api.streams import Merger, submit_all, while_connected
+from unmask.api.tools.grammar import tools_to_render
 from unmask.errors import EngineStarting, InvalidRequest, UnmaskError
 from unmask.metrics import Metrics
 from unmask.types import ModelInfo
@@ -105,7 +106,7 @@ def _endpoint(
             job = await prepare(dialect, body, backend)
         with renamed(dialect.field_names(body)):
             streams = await submit_all(backend.client, job.requests)
-        writer = dialect.writer(job, body, texts)
+        writer = dialect.writer(job, body, backend.client.tokenizer, texts)
         if body.stream:
             return EventStreamResponse(writer, streams, backend.config.ping_interval_s)
         async with aclosing(Merger(streams)) as merger:
@@ -165,7 +166,8 @@ def model_routes(backend: Backend) -> APIRouter:
             raise InvalidRequest("send either prompt or messages", field="prompt")
         if body.messages is not None:
             check_messages(body.messages)
-            ids = await encode_chat(backend, body.messages, template_options(body))
+            tools = tools_to_render(body.tools or (), client.tokenizer.chat_template)
+            ids = await encode_chat(backend, body.messages, template_options(body, tools))
         else:
             (ids,) = await encode_prompts(
                 backend,

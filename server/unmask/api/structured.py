@@ -50,10 +50,11 @@ class StructuredBody(Body):
 
 @dataclass(frozen=True, slots=True)
 class Structured:
-    """A grammar, and the path of the field that asks for it."""
+    """A grammar, and the path of the field that asks for it; `parts` have fields of their own."""
 
     grammar: Grammar
     field: str
+    parts: tuple["Structured", ...] = ()
 
 
 def structure_of(body: StructuredBody) -> Structured | None:

@@ -1,0 +1,185 @@
+"""Choices of chats: messages of thoughts, text and calls, whole or in pieces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unmask.api.job import Job
+from unmask.api.logprobs import TokenTexts, chat_logprobs
+from unmask.api.reasoning import ReasoningSplitter
+from unmask.api.response_models import (
+    AnswerMessage,
+    ChatChoice,
+    ChatChunkChoice,
+    ChatCompletion,
+    ChatDelta,
+    ChatFinishReason,
+    ChatLogprobs,
+    ChunkFields,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from unmask.api.tools.calls import CallPiece, CallSplitter
+from unmask.types import Delta, Finish
+
+
+@dataclass(frozen=True, slots=True)
+class MessageParts:
+    """Fresh reasoning to show, fresh content and fresh pieces of calls."""
+
+    reasoning: str
+    content: str
+    calls: Sequence[CallPiece] = ()
+
+
+class MessageSplitter:
+    """Splits one answer into reasoning, content and calls, which come in this order."""
+
+    def __init__(
+        self,
+        *,
+        opening: str | None,
+        separates_reasoning: bool,
+        shows_reasoning: bool,
+        begins_inside: bool,
+    ) -> None:
+        """`opening` is the tag of calls, None for an answer without; see `ReasoningSplitter`."""
+        self._calls = None if opening is None else CallSplitter(opening)
+        self._reasoning = (
+            ReasoningSplitter(begins_inside=begins_inside) if separates_reasoning else None
+        )
+        self._shows_reasoning = shows_reasoning
+
+    def push(self, delta: Delta) -> MessageParts:
+        """Parts of the answer's next piece."""
+        reasoning, content, last = "", delta.text, delta.finish is not None
+        if self._reasoning is not None:
+            reasoning, content = self._reasoning.push(content, last=last)
+            if not self._shows_reasoning:
+                reasoning = ""
+        if self._calls is None:
+            return MessageParts(reasoning, content)
+        return MessageParts(reasoning, *self._calls.push(content, last=last))
+
+    def reason(self, finish: Finish) -> ChatFinishReason:
+        """The reason why the whole answer ended: calls, if it has them and none is cut."""
+        has_calls = self._calls is not None and self._calls.has_whole_calls
+        return "tool_calls" if has_calls else finish.reason
+
+
+class ChatFormat:
+    """Chat completions, and the chunks of their streams."""
+
+    chunk = "chat.completion.chunk"
+
+    def __init__(
+        self, job: Job, splitters: Sequence[MessageSplitter], texts: TokenTexts | None
+    ) -> None:
+        """A splitter for each choice; `texts` are for log-probabilities, None for none."""
+        self._job = job
+        self._splitters = splitters
+        self._texts = texts
+
+    def answer(self, deltas: Sequence[Delta], usage: Usage) -> ChatCompletion:
+        job = self._job
+        answer: ChatCompletion = {
+            "id": job.job_id,
+            "object": "chat.completion",
+            "created": job.created_s,
+            "model": job.model_name,
+            "choices": [self._choice(index, delta) for index, delta in enumerate(deltas)],
+            "usage": usage,
+        }
+        if job.return_token_ids:
+            answer["prompt_token_ids"] = job.requests[0].prompt_token_ids
+        return answer
+
+    def _choice(self, index: int, delta: Delta) -> ChatChoice:
+        assert delta.finish is not None, "the choice has ended"
+        parts = self._splitters[index].push(delta)
+        message: AnswerMessage = {"role": "assistant", "content": parts.content, "refusal": None}
+        if parts.reasoning:
+            message["reasoning_content"] = parts.reasoning
+        if parts.calls:
+            message["content"] = parts.content or None
+            message["tool_calls"] = _whole_calls(parts.calls)
+        choice: ChatChoice = {
+            "index": index,
+            "message": message,
+            "logprobs": self._logprobs(delta),
+            "finish_reason": self._splitters[index].reason(delta.finish),
+            "stop_reason": delta.finish.stop_reason,
+        }
+        if self._job.return_token_ids:
+            choice["token_ids"] = delta.token_ids
+        return choice
+
+    def opening(self, index: int) -> ChatChunkChoice | None:
+        """A delta with the role alone."""
+        choice = self.empty(index)
+        choice["delta"] = {"role": "assistant", "content": ""}
+        return choice
+
+    def opening_fields(self, index: int) -> ChunkFields:
+        """Token ids of the prompt, at the top level as in vLLM."""
+        if not self._job.return_token_ids:
+            return {}
+        return {"prompt_token_ids": self._job.requests[index].prompt_token_ids}
+
+    def pieces(self, index: int, delta: Delta) -> Sequence[ChatChunkChoice]:
+        """A choice with text, then one for each piece of a call; the last one has the rest."""
+        parts = self._splitters[index].push(delta)
+        choice = self.empty(index)
+        if parts.reasoning:
+            choice["delta"]["reasoning_content"] = parts.reasoning
+        if parts.content:
+            choice["delta"]["content"] = parts.content
+        choices = [choice]
+        if parts.calls:
+            calls = [self._call_choice(index, piece) for piece in parts.calls]
+            choices = [choice, *calls] if choice["delta"] else calls
+        last = choices[-1]
+        last["logprobs"] = self._logprobs(delta)
+        if delta.finish is not None:
+            last["finish_reason"] = self._splitters[index].reason(delta.finish)
+            last["stop_reason"] = delta.finish.stop_reason
+        if self._job.return_token_ids:
+            last["token_ids"] = delta.token_ids
+        return choices
+
+    def empty(self, index: int) -> ChatChunkChoice:
+        return {"index": index, "delta": {}, "logprobs": None, "finish_reason": None}
+
+    def _call_choice(self, index: int, piece: CallPiece) -> ChatChunkChoice:
+        call: ToolCallDelta = {"index": piece.index, "function": {"arguments": piece.arguments}}
+        if piece.call_id is not None and piece.name is not None:
+            call = {
+                "index": piece.index,
+                "id": piece.call_id,
+                "type": "function",
+                "function": {"name": piece.name, "arguments": piece.arguments},
+            }
+        choice, delta = self.empty(index), ChatDelta(tool_calls=[call])
+        choice["delta"] = delta
+        return choice
+
+    def _logprobs(self, delta: Delta) -> ChatLogprobs | None:
+        if self._texts is None or not delta.logprobs:
+            return None
+        return chat_logprobs(self._texts, delta.logprobs)
+
+
+def _whole_calls(pieces: Sequence[CallPiece]) -> list[ToolCall]:
+    """Calls from all of their pieces."""
+    calls: list[ToolCall] = []
+    for piece in pieces:
+        if piece.call_id is not None and piece.name is not None:
+            calls.append(
+                {
+                    "id": piece.call_id,
+                    "type": "function",
+                    "function": {"name": piece.name, "arguments": ""},
+                }
+            )
+        calls[-1]["function"]["arguments"] += piece.arguments
+    return calls

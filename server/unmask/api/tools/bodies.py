@@ -1,0 +1,102 @@
+"""Fields of a body that offer functions to a model, in OpenAI's shape."""
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from unmask.api.errors import json_excerpt
+from unmask.api.fields import Body, Bool
+from unmask.errors import InvalidRequest
+
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+WORDS = ("none", "auto", "required")
+
+
+class Function(Body):
+    """A function that an answer may call; without `parameters` it has no arguments.
+
+    Arguments match the schema whether or not the function is `strict`.
+    """
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: Bool | None = None
+
+
+class Tool(Body):
+    """A tool; functions are the only kind."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class FunctionName(Body):
+    """The one function that an answer has to call."""
+
+    name: str
+
+
+class ToolChoice(Body):
+    """The function to call, or a word that says whether any is called."""
+
+    type: Literal["none", "auto", "required", "function"]
+    function: FunctionName | None = None
+
+
+def _as_choice(value: Any) -> Any:
+    if isinstance(value, str) and value in WORDS:
+        return {"type": value}
+    if value is None or isinstance(value, dict | ToolChoice):
+        return value
+    raise ValueError(f"must be {', '.join(WORDS)} or a function")
+
+
+Choice = Annotated[
+    ToolChoice | None,
+    BeforeValidator(_as_choice),
+    WithJsonSchema({"anyOf": [{"enum": [*WORDS, None]}, {"type": "object"}]}),
+]
+
+
+def check_tools(tools: Sequence[Tool]) -> None:
+    """Raise `InvalidRequest` for names that are odd or used twice, and arguments of other types."""
+    names: set[str] = set()
+    for i, tool in enumerate(tools):
+        function, path = tool.function, f"tools[{i}].function"
+        if not NAME.fullmatch(function.name):
+            raise InvalidRequest(
+                f"{path}.name must be 1 to 64 letters, digits, dots, dashes and underscores, "
+                f"got {json_excerpt(function.name)}",
+                field=f"{path}.name",
+            )
+        if function.name in names:
+            raise InvalidRequest(
+                f"{path}.name: there are two functions {function.name}", field=f"{path}.name"
+            )
+        names.add(function.name)
+        kind = (function.parameters or {}).get("type", "object")
+        if kind != "object" and not (isinstance(kind, list) and "object" in kind):
+            raise InvalidRequest(
+                f"{path}.parameters must be the schema of an object, "
+                f"got the type {json_excerpt(kind)}",
+                field=f"{path}.parameters",
+            )
+
+
+def tool_for_template(tool: Tool) -> dict[str, Any]:
+    """The tool for a chat template, in the shape that models are trained with."""
+    function: dict[str, Any] = {"name": tool.function.name}
+    if tool.function.description is not None:
+        function["description"] = tool.function.description
+    function["parameters"] = tool.function.parameters or {"type": "object", "properties": {}}
+    return {"type": tool.type, "function": function}
+
+
+def schema_of_arguments(function: Function) -> dict[str, Any]:
+    """The schema of a function's arguments, which are an object."""
+    if function.parameters is None:
+        return {"type": "object", "properties": {}}
+    return {**function.parameters, "type": "object"}

@@ -1,0 +1,57 @@
+"""Formats in which families of models write calls, told from their chat templates."""
+
+import re
+from dataclasses import dataclass
+
+from unmask.errors import InvalidRequest
+
+ARGUMENTS = re.compile(r"""\\?["']arguments\\?["']\s*:""")
+# Marks of formats whose arguments are no JSON, and the families that have them.
+OTHERS = {
+    "<|tool_call>": "Gemma's",
+    "<function=": "Qwen3-Coder's",
+    "<arg_key>": "GLM's",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CallFormat:
+    """Tags around calls, each of which is a JSON object of a name and arguments.
+
+    Calls have tags of their own, on lines of their own, or one pair around a list of all calls.
+    """
+
+    opening: str
+    closing: str
+    is_list: bool = False
+
+
+HERMES = CallFormat("<tool_call>", "</tool_call>")
+"""The format of Hermes, Qwen, and so SDAR, Dream, Fast-dLLM and WeDLM; LLaDA2 too."""
+NEMOTRON = CallFormat("<TOOLCALL>", "</TOOLCALL>", is_list=True)
+"""The format of Nemotron."""
+
+
+def format_of_template(template: str | None) -> CallFormat:
+    """Format of the calls of a chat template; raises `InvalidRequest` if it has none we write."""
+    if template is None:
+        raise _refusal("this model has no chat template")
+    if not re.search(r"\btools\b", template):
+        raise _refusal("this model's chat template takes no tools")
+    for mark, owner in OTHERS.items():
+        if mark in template:
+            raise _refusal(f"this model's chat template writes calls in {owner} format, {mark}")
+    for form in (HERMES, NEMOTRON):
+        if form.opening in template and (form.is_list or ARGUMENTS.search(template)):
+            return form
+    raise _refusal("this model's chat template writes calls in a format that is not known")
+
+
+def _refusal(reason: str) -> InvalidRequest:
+    known = " or ".join(form.opening for form in (HERMES, NEMOTRON))
+    return InvalidRequest(
+        f"tools are not supported: {reason}; a template with calls in JSON between tags is "
+        f"needed, {known}",
+        field="tools",
+        code="unsupported_parameter",
+    )

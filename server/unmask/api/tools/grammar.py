@@ -1,0 +1,153 @@
+"""Grammars of answers with calls: each is a function's name and arguments by its schema."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from unmask.api.errors import json_excerpt
+from unmask.api.reasoning import OPEN
+from unmask.api.structured import Structured
+from unmask.api.tools.bodies import (
+    Function,
+    Tool,
+    ToolChoice,
+    check_tools,
+    schema_of_arguments,
+    tool_for_template,
+)
+from unmask.api.tools.formats import CallFormat, format_of_template
+from unmask.errors import InvalidRequest
+from unmask.grammar import Chain, Choice, Grammar, Literal, Repeated, Text, json_schema_of
+
+Tag = Callable[[str], Grammar]
+
+
+class Asking(Protocol):
+    """The fields of a chat's body that are about tools."""
+
+    @property
+    def tools(self) -> tuple[Tool, ...] | None: ...
+
+    @property
+    def tool_choice(self) -> ToolChoice | None: ...
+
+    @property
+    def parallel_tool_calls(self) -> bool | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """Functions that an answer may call, by their place among the tools; how, and how many."""
+
+    tools: tuple[Tool, ...]
+    functions: tuple[tuple[int, Function], ...]
+    form: CallFormat
+    is_required: bool
+    is_parallel: bool
+
+    @property
+    def for_template(self) -> tuple[dict[str, Any], ...]:
+        """All tools, as the chat template is given them."""
+        return tuple(map(tool_for_template, self.tools))
+
+    def schemas(self) -> tuple[Structured, ...]:
+        """Arguments of each function, and the path of their schema."""
+        return tuple(
+            Structured(
+                json_schema_of(schema_of_arguments(function)), f"tools[{i}].function.parameters"
+            )
+            for i, function in self.functions
+        )
+
+    def grammar(self, tag: Tag, schemas: Sequence[Structured], text: Grammar | None) -> Grammar:
+        """Grammar of an answer, with its tags by `tag`; `text` is the format of one without calls.
+
+        Without a format it is free text, which may come before calls too.
+        """
+        calls = self._calls(tag, schemas)
+        if self.is_required:
+            return calls
+        if text is not None:
+            return Choice((text, calls))
+        # Text of a tag would be read as the tag.
+        return Chain((Text((self.form.opening, OPEN)), Repeated(calls, 0, 1)))
+
+    def _calls(self, tag: Tag, schemas: Sequence[Structured]) -> Grammar:
+        opening, closing = tag(self.form.opening), tag(self.form.closing)
+        call: Grammar = Choice(
+            tuple(
+                Chain((Literal(beginning(function.name)), schema.grammar, Literal("}")))
+                for (_, function), schema in zip(self.functions, schemas, strict=True)
+            )
+        )
+        if self.form.is_list:
+            more = self._more(Chain((Literal(", "), call)))
+            return Chain((opening, Literal("["), call, *more, Literal("]"), closing))
+        one = Chain((opening, Literal("\n"), call, Literal("\n"), closing))
+        return Chain((one, *self._more(Chain((Literal("\n"), one)))))
+
+    def _more(self, call: Grammar) -> tuple[Grammar, ...]:
+        return (Repeated(call),) if self.is_parallel else ()
+
+
+def beginning(name: str) -> str:
+    """Text of a call up to its arguments; a name has no character that JSON escapes."""
+    return f'{{"name": "{name}", "arguments": '
+
+
+def offers_tools(body: Asking) -> bool:
+    """True if the answer may have calls; with `none`, tools are not even shown to the model."""
+    return bool(body.tools) and (body.tool_choice is None or body.tool_choice.type != "none")
+
+
+def tool_use_of(body: Asking, template: str | None) -> ToolUse | None:
+    """The calls that a body asks for, None for an answer that has none; raises `InvalidRequest`.
+
+    `template` is the chat template for conversations with tools.
+    """
+    tools = body.tools or ()
+    kind = "auto" if body.tool_choice is None else body.tool_choice.type
+    check_tools(tools)
+    if not tools and kind not in ("none", "auto"):
+        raise InvalidRequest("tool_choice needs tools", field="tool_choice")
+    if not offers_tools(body):
+        return None
+    functions = tuple((i, tool.function) for i, tool in enumerate(tools))
+    if kind == "function":
+        functions = _named(functions, body.tool_choice)
+    return ToolUse(
+        tools=tools,
+        functions=functions,
+        form=format_of_template(template),
+        is_required=kind != "auto",
+        is_parallel=body.parallel_tool_calls is not False,
+    )
+
+
+def _named(
+    functions: tuple[tuple[int, Function], ...], choice: ToolChoice | None
+) -> tuple[tuple[int, Function], ...]:
+    """The one function that the choice names."""
+    if choice is None or choice.function is None:
+        raise InvalidRequest(
+            "tool_choice.function is required",
+            field="tool_choice.function",
+            code="missing_required_parameter",
+        )
+    name = choice.function.name
+    named = tuple((i, function) for i, function in functions if function.name == name)
+    if not named:
+        raise InvalidRequest(
+            f"tool_choice.function.name must be the name of one of the tools, "
+            f"got {json_excerpt(name)}",
+            field="tool_choice.function.name",
+        )
+    return named
+
+
+def tools_to_render(tools: Sequence[Tool], template: str | None) -> tuple[dict[str, Any], ...]:
+    """Tools for a chat template; raises `InvalidRequest`, if it has none for instance."""
+    check_tools(tools)
+    if tools:
+        format_of_template(template)
+    return tuple(map(tool_for_template, tools))
