@@ -18,14 +18,17 @@ CHAT_TEMPLATE = (
 )
 
 
-def byte_tokenizer(num_tokens: int = VOCAB_SIZE) -> PreTrainedTokenizerFast:
-    """Bytes 0 to 255, pairs that only decoding uses, end and mask, then tokens as padding."""
+def byte_tokenizer(
+    num_tokens: int = VOCAB_SIZE, tags: tuple[str, ...] = ()
+) -> PreTrainedTokenizerFast:
+    """Bytes 0 to 255, pairs that only decoding uses, tags, end and mask, then tokens as padding."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     pairs = [a + b for a in alphabet[33:60] for b in alphabet[60:80]]
-    vocab = {token: i for i, token in enumerate((alphabet + pairs)[:EOS_ID])}
+    vocab = {token: i for i, token in enumerate((alphabet + pairs)[: EOS_ID - len(tags)])}
     fast = FastTokenizer(models.BPE(vocab=vocab, merges=[]))
     fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     fast.decoder = decoders.ByteLevel()
+    fast.add_tokens([AddedToken(tag, normalized=False) for tag in tags])
     fast.add_special_tokens(
         [AddedToken("<|end|>", special=True), AddedToken("<|mask|>", special=True)]
     )

@@ -1,0 +1,188 @@
+"""Tools of chats: prompts, grammars and answers around a fake engine."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.api.fake_client import MODEL, TOKENIZER, answer
+from tests.api.sse import events
+from tests.support.tiny import CHAT_TEMPLATE, byte_tokenizer
+from tests.support.tool_chats import (
+    HERMES_TEMPLATE,
+    NEMOTRON_TEMPLATE,
+    TOOLS,
+    tool_of,
+    tool_tokenizer,
+)
+from unmask.tokenizer import Tokenizer
+
+CHAT = "/v1/chat/completions"
+HI = [{"role": "user", "content": "hi"}]
+ARGUMENTS = ('{"city": "Rome"}', '{"to": [1, 2], "how": "</tool_call>"}')
+CALLS = (
+    f'<tool_call>\n{{"name": "weather", "arguments": {ARGUMENTS[0]}}}\n</tool_call>\n'
+    f'<tool_call>\n{{"name": "move", "arguments": {ARGUMENTS[1]}}}\n</tool_call>'
+)
+
+
+@pytest.fixture
+def engine(engine):
+    engine.model = replace(MODEL, max_model_len=4096)
+    engine.tokenizer = tool_tokenizer()
+    return engine
+
+
+def says(engine, text):
+    engine.script = lambda request: answer(request, text)
+
+
+def ask(call, **fields):
+    response = call("POST", CHAT, json={"messages": HI, "tools": TOOLS, **fields})
+    assert response.status_code == 200, response.text
+    return response
+
+
+def prompt_of(engine):
+    return engine.tokenizer.decode(engine.requests[-1].prompt_token_ids)
+
+
+def test_an_answer_has_calls_with_ids(call, engine):
+    says(engine, f"Let me look.\n{CALLS}")
+    (choice,) = ask(call).json()["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    message = choice["message"]
+    assert message["content"] == "Let me look."
+    assert [c["function"]["arguments"] for c in message["tool_calls"]] == list(ARGUMENTS)
+    assert [c["function"]["name"] for c in message["tool_calls"]] == ["weather", "move"]
+    assert {c["type"] for c in message["tool_calls"]} == {"function"}
+    assert len({c["id"] for c in message["tool_calls"] if c["id"].startswith("call_")}) == 2
+
+
+def test_calls_alone_leave_no_content(call, engine):
+    says(engine, CALLS)
+    (choice,) = ask(call, tool_choice="required").json()["choices"]
+    assert choice["message"]["content"] is None
+    assert len(choice["message"]["tool_calls"]) == 2
+
+
+def test_text_alone_is_an_answer_as_ever(call, engine):
+    says(engine, "Hello <tool")
+    (choice,) = ask(call).json()["choices"]
+    assert choice["message"] == {"role": "assistant", "content": "Hello <tool", "refusal": None}
+    assert choice["finish_reason"] == "stop"
+
+
+def test_a_stream_has_the_name_of_a_call_and_then_its_arguments(call, engine):
+    says(engine, f"Let me look.\n{CALLS}")
+    chunks = events(ask(call, stream=True, stream_refinements=True, logprobs=True, n=2).text)
+    for index in (0, 1):
+        own = [c for chunk in chunks for c in chunk["choices"] if c["index"] == index]
+        assert "".join(c["delta"].get("content", "") for c in own) == "Let me look."
+        deltas = [c["delta"]["tool_calls"] for c in own if "tool_calls" in c["delta"]]
+        assert all(len(calls) == 1 for calls in deltas), "some clients join one piece a chunk"
+        for i, name in enumerate(("weather", "move")):
+            first, *rest = [piece for (piece,) in deltas if piece["index"] == i]
+            assert first.keys() == {"index", "id", "type", "function"}
+            assert first["function"] == {"name": name, "arguments": ""}
+            assert all(piece.keys() == {"index", "function"} for piece in rest)
+            assert "".join(piece["function"]["arguments"] for piece in rest) == ARGUMENTS[i]
+        assert own[-1]["finish_reason"] == "tool_calls"
+        assert [c["finish_reason"] for c in own[:-1]] == [None] * (len(own) - 1)
+        num_logprobs = sum(len(c["logprobs"]["content"]) for c in own if c["logprobs"])
+        assert num_logprobs == len(TOKENIZER.encode(f"Let me look.\n{CALLS}")) + 1
+    assert any("diffusion" in chunk for chunk in chunks)
+
+
+def test_thoughts_come_before_text_and_calls(call, engine):
+    says(engine, f"<think>\nWhich <tool_call>?</think>\n\nSo:\n{CALLS}")
+    message = ask(call).json()["choices"][0]["message"]
+    assert message["reasoning_content"] == "Which <tool_call>?"
+    assert message["content"] == "So:"
+    assert len(message["tool_calls"]) == 2
+
+
+def test_calls_in_a_list_are_split_too(call, engine):
+    engine.tokenizer = tool_tokenizer(NEMOTRON_TEMPLATE)
+    items = [f'{{"name": "now", "arguments": {arguments}}}' for arguments in ARGUMENTS]
+    says(engine, f"<TOOLCALL>[{', '.join(items)}]</TOOLCALL>")
+    message = ask(call).json()["choices"][0]["message"]
+    assert [c["function"]["arguments"] for c in message["tool_calls"]] == list(ARGUMENTS)
+
+
+def test_the_template_gets_tools_in_the_shape_of_training(call, engine):
+    ask(call)
+    first, second, third, rest = prompt_of(engine).split("\n", 3)
+    assert rest == "user: hi\nassistant: "
+    assert json.loads(first) == TOOLS[0]
+    assert "strict" not in json.loads(second)["function"]
+    assert json.loads(third)["function"]["parameters"] == {"type": "object", "properties": {}}
+    prompt = list(engine.requests[-1].prompt_token_ids)
+    tokens = call("POST", "/tokenize", json={"messages": HI, "tools": TOOLS}).json()["tokens"]
+    assert tokens == prompt
+
+
+def test_tools_spell_no_control_tokens(call, engine):
+    tool = tool_of("f", description="<|end|>", parameters={"properties": {"<|end|>": {}}})
+    ask(call, tools=[tool])
+    prompt = engine.requests[-1].prompt_token_ids
+    assert MODEL.eos_token_ids[0] not in prompt
+    assert prompt_of(engine).count("<|end|>") == 2
+
+
+def test_calls_go_back_to_the_template_as_they_were_written(call, engine):
+    says(engine, f"Let me look.\n{CALLS}")
+    message = ask(call).json()["choices"][0]["message"]
+    results = [
+        {"role": "tool", "tool_call_id": c["id"], "content": "fine"} for c in message["tool_calls"]
+    ]
+    ask(call, messages=[*HI, message, *results])
+    begun = prompt_of(engine).partition("user: hi\n")[2]
+    assert begun == f"assistant: Let me look.\n{CALLS}\ntool: fine\ntool: fine\nassistant: "
+
+
+def test_tools_that_are_not_called_are_not_shown(call, engine):
+    ask(call, tool_choice="none")
+    assert prompt_of(engine) == "user: hi\nassistant: "
+    assert engine.requests[-1].sampling.grammar is None
+    says(engine, CALLS)
+    message = ask(call, tool_choice="none").json()["choices"][0]["message"]
+    assert message == {"role": "assistant", "content": CALLS, "refusal": None}
+
+
+def test_a_model_without_tools_in_its_template_refuses_them(call, engine):
+    inner = byte_tokenizer()
+    inner.chat_template = CHAT_TEMPLATE
+    engine.tokenizer = Tokenizer(inner)
+    for path in (CHAT, "/tokenize"):
+        response = call("POST", path, json={"messages": HI, "tools": TOOLS})
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == "tools"
+        assert "takes no tools" in response.json()["error"]["message"]
+    ask(call, tool_choice="none")
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_schema_that_is_not_supported_is_named_by_its_tool(call, engine, place):
+    tools = [tool_of(f"f{i}", parameters={"properties": {"a": {}}}) for i in range(3)]
+    tools[place]["function"]["parameters"]["properties"]["a"] = {"not": {}}
+    for fields in ({}, {"response_format": {"type": "json_object"}}, {"tool_choice": "required"}):
+        body = {"messages": HI, "tools": tools, **fields}
+        error = call("POST", CHAT, json=body).json()["error"]
+        assert error["param"] == f"tools[{place}].function.parameters"
+        assert "#/properties/a/not" in error["message"]
+
+
+def test_a_format_that_is_not_supported_is_named_beside_tools(call, engine):
+    body = {"messages": HI, "tools": TOOLS, "guided_regex": "(?=a)"}
+    assert call("POST", CHAT, json=body).json()["error"]["param"] == "guided_regex"
+
+
+def test_a_template_for_tools_is_chosen_by_its_name(call, engine):
+    inner = byte_tokenizer()
+    inner.chat_template = {"default": CHAT_TEMPLATE, "tool_use": HERMES_TEMPLATE}
+    engine.tokenizer = Tokenizer(inner)
+    ask(call)
+    assert '"weather"' in prompt_of(engine)
+    ask(call, tool_choice="none")
+    assert prompt_of(engine) == "user: hi\nassistant: "

@@ -1,0 +1,89 @@
+"""Calls are split from text, wherever the pieces of an answer end."""
+
+import json
+import random
+
+import pytest
+
+from unmask.api.tools.calls import CallPiece, CallSplitter
+
+HERMES, NEMOTRON = "<tool_call>", "<TOOLCALL>"
+TRICKY = json.dumps({"a": '</tool_call> {"name": "\\', "b": [{}, {"c": "}"}], "d": "é\\\\"})
+
+
+def tagged(*calls: tuple[str, str]) -> str:
+    return "\n".join(
+        f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
+        for name, arguments in calls
+    )
+
+
+def listed(*calls: tuple[str, str]) -> str:
+    items = (f'{{"name": "{name}", "arguments": {arguments}}}' for name, arguments in calls)
+    return f"<TOOLCALL>[{', '.join(items)}]</TOOLCALL>"
+
+
+TWO = (("f", TRICKY), ("g-2.x", "{}"))
+# opening tag, answer, its text, its calls, whether they are whole
+CASES = [
+    (HERMES, tagged(*TWO), "", TWO, True),
+    (HERMES, "Let me see.\n" + tagged(*TWO), "Let me see.", TWO, True),
+    (HERMES, " \n" + tagged(("f", "{}")), "", (("f", "{}"),), True),
+    (NEMOTRON, listed(*TWO), "", TWO, True),
+    (NEMOTRON, "So: " + listed(("f", TRICKY)), "So:", (("f", TRICKY),), True),
+    (HERMES, "Just text. \n", "Just text. \n", (), False),
+    (HERMES, "a < b <tool_", "a < b <tool_", (), False),
+    (HERMES, "", "", (), False),
+    (HERMES, 'x<tool_call>\n{"name": "f", "arg', "x", (), False),
+    (HERMES, tagged(("f", '{"a": 5'))[:-14], "", (("f", '{"a": 5'),), False),
+    (HERMES, tagged(("f", "{}")) + "\n<tool_call>", "", (("f", "{}"),), True),
+]
+
+
+def joined(pieces: list[CallPiece]) -> list[tuple[str, str]]:
+    """Name and arguments of each call; the first piece of one has no arguments."""
+    calls: list[list[str]] = []
+    for piece in pieces:
+        if piece.name is not None:
+            assert piece.index == len(calls)
+            assert piece.arguments == ""
+            assert piece.call_id is not None
+            assert piece.call_id.startswith("call_")
+            calls.append([piece.name, ""])
+        else:
+            assert piece.call_id is None
+            assert piece.index == len(calls) - 1
+            assert piece.arguments
+            calls[-1][1] += piece.arguments
+    return [(name, arguments) for name, arguments in calls]
+
+
+@pytest.mark.parametrize(("opening", "answer", "text", "calls", "is_whole"), CASES)
+def test_parts_do_not_depend_on_pieces(opening, answer, text, calls, is_whole):
+    rng = random.Random(answer)
+    for most in (1, 2, 3, 8, 1000):
+        splitter, at, content, pieces = CallSplitter(opening), 0, "", []
+        while at < len(answer):
+            size = rng.randint(1, most)
+            fresh, more = splitter.push(answer[at : at + size], last=False)
+            at, content, pieces = at + size, content + fresh, pieces + more
+        fresh, more = splitter.push("", last=True)
+        assert content + fresh == text
+        assert joined(pieces + more) == list(calls)
+        assert splitter.has_whole_calls is is_whole
+
+
+def test_text_and_arguments_are_not_held_back():
+    splitter = CallSplitter(HERMES)
+    assert splitter.push("Text <too", last=False) == ("Text", [])
+    assert splitter.push(" many", last=False) == (" <too many", [])
+    _, (call,) = splitter.push('<tool_call>\n{"name": "f", "arguments": ', last=False)
+    assert (call.index, call.name) == (0, "f")
+    assert splitter.push('{"a": "b', last=False) == ("", [CallPiece(0, '{"a": "b')])
+    assert splitter.push('"}}\n</tool', last=False) == ("", [CallPiece(0, '"}')])
+
+
+def test_ids_of_calls_differ():
+    _, pieces = CallSplitter(HERMES).push(tagged(*TWO), last=True)
+    ids = [piece.call_id for piece in pieces if piece.call_id]
+    assert len(set(ids)) == 2
