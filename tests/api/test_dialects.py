@@ -12,9 +12,10 @@ WORDS = {"prompt": "hi", "messages": [{"role": "user", "content": "hi"}], "input
 
 
 def body_of(dialect):
-    """A body with the required fields only."""
+    """A body with the required fields only; completions have a prompt or a template."""
     fields = dialect.body.model_fields
-    return {name: WORDS[name] for name, field in fields.items() if field.is_required()}
+    required = [name for name, field in fields.items() if field.is_required()]
+    return {name: WORDS[name] for name in required or ["prompt"]}
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)

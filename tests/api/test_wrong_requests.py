@@ -137,7 +137,6 @@ ONLY_COMPLETIONS = [
     ({"logprobs": 21}, "logprobs"),
     ({"logprobs": -1}, "logprobs"),
     ({"echo": True, "logprobs": 1}, "echo"),
-    ({"suffix": "end"}, "suffix"),
     ({"suffix": ["end"]}, "suffix"),
     ({"suffix": "end", "echo": True}, "echo"),
     ({"max_completion_tokens": 5}, "max_completion_tokens"),
@@ -154,7 +153,6 @@ def call_of(**fields):
 ONLY_CHAT = [
     ({"messages": None}, "messages"),
     ({"messages": []}, "messages"),
-    ({"suffix": "end"}, "suffix"),
     ({"messages": "hi"}, "messages"),
     ({"messages": ["hi"]}, "messages[0]"),
     ({"messages": [{"role": "user"}]}, "messages[0].content"),

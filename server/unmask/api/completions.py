@@ -15,12 +15,18 @@ from unmask.api.response_models import (
     CompletionChoice,
     CompletionChunkChoice,
     CompletionLogprobs,
+    FilledHole,
     Usage,
 )
 from unmask.api.structured import Structured, structure_of
+from unmask.api.template_bodies import check_parts
+from unmask.api.templates import encode_template, filled_holes
 from unmask.errors import InvalidRequest
 from unmask.tokenizer import Tokenizer
-from unmask.types import Delta
+from unmask.types import Delta, FinishReason
+
+# Fields that a template has in its parts, or has no meaning for.
+ALONE = ("prompt", "suffix", "echo", "max_tokens")
 
 
 class CompletionDialect:
@@ -44,12 +50,24 @@ class CompletionDialect:
             )
         if body.echo and body.suffix:
             raise InvalidRequest("echo cannot be combined with suffix", field="echo")
+        if body.template is not None:
+            check_parts(body.template)
+            for name in ALONE:
+                if getattr(body, name) is not None:
+                    raise InvalidRequest(f"{name} cannot be combined with template", field=name)
+            if structure_of(body) is not None:
+                raise InvalidRequest("each hole has a structure of its own", field="template")
+        elif body.prompt is None:
+            raise InvalidRequest(
+                "prompt is required", field="prompt", code="missing_required_parameter"
+            )
 
     def field_names(self, body: CompletionBody) -> Mapping[str, str]:
-        return {}
+        names = ("prompt", "suffix", "max_tokens")
+        return {} if body.template is None else dict.fromkeys(names, "template")
 
     def num_prompts(self, body: CompletionBody) -> int:
-        return len(body.prompt)
+        return len(body.prompt or ("",))
 
     def max_tokens(self, body: CompletionBody) -> int | None:
         return body.max_tokens
@@ -64,33 +82,42 @@ class CompletionDialect:
 
     async def encode(self, body: CompletionBody, backend: Backend) -> EncodedPrompts:
         """Tokenize prompts and suffix; special tokens are added by default, as in vLLM."""
-        prompts = await encode_prompts(
-            backend, body.prompt, add_special_tokens=body.add_special_tokens is not False
-        )
-        suffix: tuple[int, ...] = ()
+        has_special = body.add_special_tokens is not False
+        if body.template is not None:
+            made = await encode_template(body.template, backend, add_special_tokens=has_special)
+            texts, suffix = (made.before,), made.suffix_token_ids
+            return EncodedPrompts(
+                (made.prompt_token_ids,), texts, suffix, made.template, made.behind
+            )
+        given = body.prompt or ()
+        prompts = await encode_prompts(backend, given, add_special_tokens=has_special)
+        suffix = ()
         if body.suffix:
             (suffix,) = await encode_prompts(
                 backend, [body.suffix], add_special_tokens=False, field="suffix"
             )
         echoes = [""] * len(prompts)
         if body.echo:
-            for i, (prompt, ids) in enumerate(zip(body.prompt, prompts, strict=True)):
+            for i, (prompt, ids) in enumerate(zip(given, prompts, strict=True)):
                 echoes[i] = prompt if isinstance(prompt, str) else await decode(backend, ids)
         return EncodedPrompts(tuple(prompts), tuple(echoes), suffix)
 
     def writer(
         self, job: Job, body: CompletionBody, tokenizer: Tokenizer, texts: TokenTexts
     ) -> ChoiceWriter:
-        return ChoiceWriter(job, _CompletionFormat(job, body.logprobs, texts))
+        return ChoiceWriter(job, _CompletionFormat(job, body, tokenizer, texts))
 
 
 class _CompletionFormat:
     chunk = "text_completion"
 
-    def __init__(self, job: Job, num_logprobs: int | None, texts: TokenTexts) -> None:
+    def __init__(
+        self, job: Job, body: CompletionBody, tokenizer: Tokenizer, texts: TokenTexts
+    ) -> None:
         self._job = job
-        self._num_logprobs = num_logprobs
-        self._texts = texts
+        self._num_logprobs = body.logprobs
+        self._tokenizer, self._texts = tokenizer, texts
+        self._written = [list[int]() for _ in job.requests]  # of templates
         self._offsets = [len(echo) for echo in job.echoes]
 
     def answer(self, deltas: Sequence[Delta], usage: Usage) -> Completion:
@@ -109,11 +136,13 @@ class _CompletionFormat:
         assert delta.finish is not None, "the choice has ended"
         choice: CompletionChoice = {
             "index": index,
-            "text": self._job.echoes[index] + delta.text,
+            "text": self._job.echoes[index] + delta.text + self._job.behind,
             "logprobs": self._logprobs(index, delta),
             "finish_reason": delta.finish.reason,
             "stop_reason": delta.finish.stop_reason,
         }
+        if (holes := self._holes(index, delta)) is not None:
+            choice["holes"], choice["finish_reason"] = holes, FinishReason.STOP
         if self._job.return_token_ids:
             choice["token_ids"] = delta.token_ids
             choice["prompt_token_ids"] = self._job.requests[index].prompt_token_ids
@@ -136,14 +165,27 @@ class _CompletionFormat:
         choice["text"] = delta.text
         choice["logprobs"] = self._logprobs(index, delta)
         if delta.finish is not None:
+            choice["text"] += self._job.behind
             choice["finish_reason"] = delta.finish.reason
             choice["stop_reason"] = delta.finish.stop_reason
+        if (holes := self._holes(index, delta)) is not None:
+            choice["holes"], choice["finish_reason"] = holes, FinishReason.STOP
         if self._job.return_token_ids:
             choice["token_ids"] = delta.token_ids
         return (choice,)
 
     def empty(self, index: int) -> CompletionChunkChoice:
         return {"index": index, "text": "", "logprobs": None, "finish_reason": None}
+
+    def _holes(self, index: int, delta: Delta) -> list[FilledHole] | None:
+        """The holes of a template once it is over; pieces are noted until then."""
+        template = self._job.requests[index].template
+        if template is None:
+            return None
+        self._written[index] += delta.token_ids
+        if delta.finish is None:
+            return None
+        return filled_holes(template, self._written[index], self._job.eos_ids, self._tokenizer)
 
     def _logprobs(self, index: int, delta: Delta) -> CompletionLogprobs | None:
         """Log-probabilities of the choice's next delta: text offsets continue from call to call."""

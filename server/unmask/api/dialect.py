@@ -25,7 +25,7 @@ from unmask.api.structured import Structured
 from unmask.client import EngineClient
 from unmask.errors import InvalidRequest
 from unmask.tokenizer import Tokenizer
-from unmask.types import Request, SamplingParams
+from unmask.types import Request, SamplingParams, Template
 
 MAX_IDS = 2**18  # token ids in the options of all choices together
 SEARCH_S = 2.0  # for the part of a grammar that is wrong
@@ -40,6 +40,8 @@ class EncodedPrompts:
     token_ids: tuple[tuple[int, ...], ...]
     echoes: tuple[str, ...]
     suffix: tuple[int, ...] = ()
+    template: Template | None = None
+    behind: str = ""  # text behind a template's last hole
 
 
 class AnswerWriter(Protocol):
@@ -130,7 +132,7 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
     sampling = await backend.workers.run(check_sampling, num_ids)
     prompts = await dialect.encode(body, backend)
     structured = dialect.structure(body, prompts, client.tokenizer)
-    default_max_tokens = dialect.default_max_tokens
+    default_max_tokens = None if prompts.template else dialect.default_max_tokens
     if structured is not None:
         sampling = replace(sampling, grammar=structured.grammar)
         default_max_tokens = None  # an answer that ends by itself needs none
@@ -145,7 +147,9 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
             for i in range(n):
                 name = f"{job_id}-{len(requests)}"
                 choice = for_choice(params, i)
-                requests.append(Request(name, ids, choice, refinements, prompts.suffix))
+                requests.append(
+                    Request(name, ids, choice, refinements, prompts.suffix, prompts.template)
+                )
         return requests
 
     requests = await backend.workers.run(make_requests, num_prompts * n * (ITEM + num_ids))
@@ -157,6 +161,8 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
         requests=tuple(requests),
         n=n,
         echoes=tuple(echo for echo in prompts.echoes for _ in range(n)),
+        behind=prompts.behind,
+        eos_ids=client.model.eos_token_ids,
         return_token_ids=bool(body.return_token_ids),
         include_usage=options is not None and bool(options.include_usage),
         continuous_usage=options is not None and bool(options.continuous_usage_stats),

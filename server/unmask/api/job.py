@@ -10,7 +10,7 @@ from unmask.types import Delta, Finish, Request
 class Job:
     """The choices of one HTTP request, in order: the first `n` belong to the first prompt.
 
-    `echoes` are texts to prepend to each choice.
+    `echoes` are texts to prepend to each choice, `behind` is one to append to all.
     """
 
     job_id: str
@@ -19,6 +19,8 @@ class Job:
     requests: tuple[Request, ...]
     n: int
     echoes: tuple[str, ...]
+    behind: str = ""
+    eos_ids: tuple[int, ...] = ()
     return_token_ids: bool = False
     include_usage: bool = False
     continuous_usage: bool = False

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
 from unmask.api.fields import Body, Bool, Float, Int, bounded
 from unmask.api.sampling_fields import with_sampling_fields
 from unmask.api.structured import StructuredBody
+from unmask.api.template_bodies import Parts
 from unmask.api.tools.bodies import Choice, Tool
 from unmask.sampling_params import MAX_LOGPROBS
 
@@ -124,7 +125,8 @@ class Generation(StructuredBody):
 class CompletionBody(Generation):
     """The body of `/v1/completions`."""
 
-    prompt: Prompts
+    prompt: Prompts | None = None
+    template: Parts | None = None
     suffix: str | None = None
     echo: Bool | None = None
     logprobs: Annotated[Int | None, bounded(0, MAX_LOGPROBS)] = None

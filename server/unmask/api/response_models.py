@@ -72,14 +72,23 @@ class CompletionLogprobs(TypedDict):
 
 
 @exact
+class FilledHole(TypedDict):
+    """Text of one hole of a template; `length` if it has all the tokens that it may have."""
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+
+
+@exact
 class CompletionChoice(TypedDict):
-    """One answer to one prompt."""
+    """One answer to one prompt, or one template with its holes filled."""
 
     index: int
     text: str
     logprobs: CompletionLogprobs | None
     finish_reason: FinishReason
     stop_reason: int | str | None
+    holes: NotRequired[list[FilledHole]]
     token_ids: NotRequired[TokenIds]
     prompt_token_ids: NotRequired[TokenIds]
 
@@ -104,6 +113,7 @@ class CompletionChunkChoice(TypedDict):
     logprobs: CompletionLogprobs | None
     finish_reason: FinishReason | None
     stop_reason: NotRequired[int | str | None]
+    holes: NotRequired[list[FilledHole]]
     token_ids: NotRequired[TokenIds]
     prompt_token_ids: NotRequired[TokenIds]
 

@@ -62,7 +62,16 @@ def structure_of(body: StructuredBody) -> Structured | None:
 
     Raises `InvalidRequest` for more than one, and for what is no schema or not supported.
     """
-    asked = list(_asked(body))
+    return _only(_asked(body))
+
+
+def options_of(options: StructuredOutputs, path: str) -> Structured | None:
+    """The structure that vLLM's options at `path` ask for; raises `InvalidRequest`."""
+    return _only(_of_options(options, path))
+
+
+def _only(found: Iterator[Structured]) -> Structured | None:
+    asked = list(found)
     if len(asked) > 1:
         first, second = asked[0].field, asked[1].field
         raise InvalidRequest(f"{first} and {second} both ask for a structure", field=second)
@@ -106,15 +115,18 @@ def _asked(body: StructuredBody) -> Iterator[Structured]:
         if (structured := format_of(form.type, named.get("schema"), field)) is not None:
             yield structured
     if (options := body.structured_outputs) is not None:
-        path = "structured_outputs"
-        yield from _schema(options.of_json, f"{path}.json")
-        yield from _texts(options.regex, options.choice, options.grammar, f"{path}.")
-        if options.json_object:
-            yield Structured(JsonObject(), f"{path}.json_object")
+        yield from _of_options(options, "structured_outputs")
     yield from _schema(body.guided_json, "guided_json")
     yield from _texts(body.guided_regex, body.guided_choice, body.guided_grammar, "guided_")
     yield from _schema(body.json_schema, "json_schema")
     yield from _texts(None, None, body.grammar, "")
+
+
+def _of_options(options: StructuredOutputs, path: str) -> Iterator[Structured]:
+    yield from _schema(options.of_json, f"{path}.json")
+    yield from _texts(options.regex, options.choice, options.grammar, f"{path}.")
+    if options.json_object:
+        yield Structured(JsonObject(), f"{path}.json_object")
 
 
 def _schema(value: Any, field: str) -> Iterator[Structured]:

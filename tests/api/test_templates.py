@@ -1,0 +1,122 @@
+"""Templates with holes over HTTP: whole and streamed, and the errors of their parts."""
+
+import re
+
+import httpx
+import pytest
+
+from tests.api.conftest import running
+from tests.api.sse import events
+from unmask.api import create_app
+from unmask.config import Config
+from unmask.engine.async_engine import AsyncEngine
+from unmask.metrics import Metrics
+
+PATH = "/v1/completions"
+NAME = {"hole": {"max_tokens": 8, "regex": "[a-z_]+"}}
+BODY = {"hole": {"max_tokens": 24}}
+TEMPLATE = ["def ", NAME, "(x):\n    return ", BODY, "\n"]
+
+
+@pytest.fixture(scope="module")
+def url():
+    config = Config()
+    engine = AsyncEngine.start(config)
+    try:
+        with running(create_app(engine, Metrics(), config.server)) as url:
+            yield url
+    finally:
+        engine.shutdown()
+
+
+def post(url, template, **fields):
+    return httpx.post(f"{url}{PATH}", json={"template": template, **fields}, timeout=60)
+
+
+def test_holes_are_answered_as_text_and_one_by_one(url):
+    answer = post(url, TEMPLATE, n=2, temperature=1.0, seed=3, block_length=32)
+    assert answer.status_code == 200, answer.text
+    for choice in answer.json()["choices"]:
+        name, body = (hole["text"] for hole in choice["holes"])
+        assert re.fullmatch("[a-z_]+", name)
+        assert choice["text"] == f"def {name}(x):\n    return {body}\n"
+        assert choice["finish_reason"] == "stop"
+        assert {hole["finish_reason"] for hole in choice["holes"]} <= {"stop", "length"}
+
+
+def test_a_stream_adds_up_to_the_whole(url):
+    fields = {"temperature": 0.9, "seed": 8, "block_length": 16}
+    whole = post(url, TEMPLATE, **fields).json()["choices"][0]
+    chunks = events(post(url, TEMPLATE, stream=True, **fields).text)
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    assert "".join(choice["text"] for choice in choices) == whole["text"]
+    assert choices[-1]["holes"] == whole["holes"]
+    assert not any("holes" in choice for choice in choices[:-1])
+
+
+def test_text_may_come_in_pieces_and_end_with_a_hole(url):
+    pieces = post(url, ["de", "f ", NAME, "(", "x):", BODY]).json()["choices"][0]
+    joined = post(url, ["def ", NAME, "(x):", BODY]).json()["choices"][0]
+    assert pieces["text"] == joined["text"]
+
+
+def test_holes_have_every_structure(url):
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    template = [
+        "x = ",
+        {"hole": {"max_tokens": 16, "json": schema}},
+        " or ",
+        {"hole": {"max_tokens": 4, "choice": ["yes", "no"]}},
+    ]
+    first, second = (hole["text"] for hole in post(url, template).json()["choices"][0]["holes"])
+    assert re.fullmatch(r'\{"a": ?-?\d+\}', first)
+    assert second in ("yes", "no")
+
+
+@pytest.mark.parametrize(
+    ("template", "param"),
+    [
+        ([], "template"),
+        (["a"], "template"),
+        ("abc", "template"),
+        (["a", 5], "template[1]"),
+        (["a", {}], "template[1]"),
+        (["a", {"text": "b", "hole": {"max_tokens": 1}}], "template[1]"),
+        (["a", {"hole": {}}], "template[1].hole.max_tokens"),
+        (["a", {"hole": {"max_tokens": 0}}], "template[1].hole.max_tokens"),
+        (["a", {"hole": {"max_tokens": 5, "regex": "("}}], "template[1].hole.regex"),
+        (["a", {"hole": {"max_tokens": 5, "json": {"not": {}}}}], "template[1].hole.json"),
+        (["a", {"hole": {"max_tokens": 5, "foo": 1}}], "template[1].hole.foo"),
+        (["a", {"hole": {"max_tokens": 1, "choice": ["much longer"]}}], "template"),
+        (["a", {"hole": {"max_tokens": 10**9}}], "template"),
+        ([{"hole": {"max_tokens": 5}}], "template"),
+    ],
+)
+def test_wrong_parts_are_refused_by_their_path(url, template, param):
+    answer = post(url, template)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"prompt": "a"}, "prompt"),
+        ({"suffix": "a"}, "suffix"),
+        ({"echo": True}, "echo"),
+        ({"max_tokens": 4}, "max_tokens"),
+        ({"guided_regex": "a"}, "template"),
+        ({"stop": "a"}, "stop"),
+        ({"ignore_eos": True}, "ignore_eos"),
+    ],
+)
+def test_fields_that_holes_have_themselves_are_refused(url, fields, param):
+    answer = post(url, TEMPLATE, **fields)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["param"] == param
+
+
+def test_a_body_has_a_prompt_or_a_template(url):
+    answer = httpx.post(f"{url}{PATH}", json={})
+    assert answer.json()["error"]["param"] == "prompt"
+    assert answer.json()["error"]["code"] == "missing_required_parameter"
