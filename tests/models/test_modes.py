@@ -10,6 +10,7 @@ from tests.support.golden import load_golden, read_reference, sampling_of
 from tests.support.graphs import Recordings
 from unmask.engine.schedule.admission import resolve
 from unmask.errors import InvalidRequest
+from unmask.metrics import value_of
 from unmask.models.registry import LoadedModel
 from unmask.types import ModeName, Request, SamplingParams
 
@@ -140,6 +141,17 @@ def test_a_model_with_one_mode_does_not_tell_it(tiny: LoadedModel) -> None:
     finish = run_alone(tiny, Request("a", (1, 2), SamplingParams(max_tokens=4))).finish
     assert finish is not None
     assert finish.usage.mode is None
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_only_tokens_that_stay_count_as_committed(loaded: LoadedModel, mode: ModeName) -> None:
+    engine = make_engine(loaded)
+    length = None if mode == "ar" else 8
+    answers = run_all(
+        engine, [asking(i, mode, block_length=length, max_tokens=32) for i in range(4)]
+    )
+    num_tokens = sum(len(answer.token_ids) for answer in answers.values())
+    assert value_of(engine.metrics.committed_tokens) == num_tokens
 
 
 def test_modes_are_refused_where_a_model_has_none(tiny: LoadedModel) -> None:

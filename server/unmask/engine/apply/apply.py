@@ -150,7 +150,7 @@ def _commit(
     result: StepResult,
 ) -> int:
     """Write chosen tokens of `live` spans to the table; returns how many there are."""
-    rows, num_edited = result.selected.nonzero()[0], 0
+    rows, num_others = result.selected.nonzero()[0], 0
     owner = batch.scored_spans[rows]
     offsets = table.flat(batch.table_rows)[owner] + batch.scored_positions[rows]
     tokens, masked = table.tokens.reshape(-1), table.masked.reshape(-1)
@@ -179,24 +179,28 @@ def _commit(
             sequence.was_masked = sequence.masked[opened].copy()
         session = sessions[sequence.request.request_id]
         if by_rules is not None and by_rules[i]:
-            num_edited += _edit(session, result, slice(*batch.scored_starts[i : i + 2]))
+            num_others += _edit(session, result, slice(*batch.scored_starts[i : i + 2]))
             continue
         taken = rows[slice(*np.searchsorted(owner, (i, i + 1)))]
         if batch.denoised[i].verifies:
             taken = np.arange(*batch.scored_starts[i : i + 2])
             taken = taken[: note_verified(sequence, result.tokens[taken])]
+            num_others += len(taken)
+        elif sequence.decoding.drafts:  # only a seed counts before it is verified
+            is_drafted = batch.scored_positions[taken] > sequence.block_start
+            num_others -= int(is_drafted.sum())
         if (budget := sequence.thinking) is not None and budget.replaces_next and len(taken):
             sequence.end_thinking(budget)
         if sequence.request.refinements is not None or sequence.keeps_scores:
             _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
         if sequence.structure is not None:
-            num_edited += fill_forced(sequence)
+            num_others += fill_forced(sequence)
         if sequence.decoding.editing_threshold is not None:
             sequence.note_edits(len(taken))
         if sequence.decoding.logprobs is not None:
             _note_logprobs(session, result, taken, batch.scored_positions[taken])
     masked[offsets] = False
-    return len(rows) + num_edited
+    return len(rows) + num_others
 
 
 def _edit(session: Session, result: StepResult, rows: slice) -> int:
