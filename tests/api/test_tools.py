@@ -118,8 +118,9 @@ def test_the_template_gets_tools_in_the_shape_of_training(call, engine):
     assert "strict" not in json.loads(second)["function"]
     assert json.loads(third)["function"]["parameters"] == {"type": "object", "properties": {}}
     prompt = list(engine.requests[-1].prompt_token_ids)
-    tokens = call("POST", "/tokenize", json={"messages": HI, "tools": TOOLS}).json()["tokens"]
-    assert tokens == prompt
+    body = {"messages": HI, "tools": TOOLS}
+    assert call("POST", "/tokenize", json=body).json()["tokens"] == prompt
+    assert call("POST", "/apply-template", json=body).json()["prompt"] == prompt_of(engine)
 
 
 def test_tools_spell_no_control_tokens(call, engine):
@@ -154,7 +155,7 @@ def test_a_model_without_tools_in_its_template_refuses_them(call, engine):
     inner = byte_tokenizer()
     inner.chat_template = CHAT_TEMPLATE
     engine.tokenizer = Tokenizer(inner)
-    for path in (CHAT, "/tokenize"):
+    for path in (CHAT, "/tokenize", "/apply-template"):
         response = call("POST", path, json={"messages": HI, "tools": TOOLS})
         assert response.status_code == 400
         assert response.json()["error"]["param"] == "tools"
