@@ -3,7 +3,9 @@
 import json
 from dataclasses import replace
 
+import jsonschema
 import pytest
+from pydantic import TypeAdapter
 
 from tests.api.fake_client import MODEL, TOKENIZER, answer
 from tests.api.sse import events
@@ -15,6 +17,7 @@ from tests.support.tool_chats import (
     tool_of,
     tool_tokenizer,
 )
+from unmask.api.response_models import ChatCompletion
 from unmask.tokenizer import Tokenizer
 
 CHAT = "/v1/chat/completions"
@@ -187,3 +190,18 @@ def test_a_template_for_tools_is_chosen_by_its_name(call, engine):
     assert '"weather"' in prompt_of(engine)
     ask(call, tool_choice="none")
     assert prompt_of(engine) == "user: hi\nassistant: "
+
+
+@pytest.mark.parametrize("text", ["Hello", CALLS, f"Let me look.\n{CALLS}"])
+def test_answers_match_their_type(call, engine, text):
+    says(engine, text)
+    TypeAdapter(ChatCompletion).validate_json(ask(call).content, strict=True)
+
+
+def test_bodies_with_tools_are_documented(call):
+    schemas = call("GET", "/openapi.json").json()["components"]["schemas"]
+    assert {"Tool", "Function", "ToolCall"} <= schemas.keys()
+    assert {"tools", "tool_choice"} <= schemas["ChatBody"]["properties"].keys()
+    jsonschema.validate("auto", schemas["ChatBody"]["properties"]["tool_choice"])
+    choice = {"type": "function", "function": {"name": "f"}}
+    jsonschema.validate(choice, schemas["ChatBody"]["properties"]["tool_choice"])
