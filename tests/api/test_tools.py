@@ -69,6 +69,18 @@ def test_calls_alone_leave_no_content(call, engine):
     assert len(choice["message"]["tool_calls"]) == 2
 
 
+def test_a_format_may_spell_the_tag_of_calls(call, engine):
+    text = json.dumps({"a": CALLS})
+    says(engine, text)
+    form = {"response_format": {"type": "json_object"}}
+    (choice,) = ask(call, **form).json()["choices"]
+    assert choice["message"]["content"] == text
+    assert choice["finish_reason"] == "stop"
+    says(engine, CALLS)
+    (choice,) = ask(call, **form).json()["choices"]
+    assert len(choice["message"]["tool_calls"]) == 2
+
+
 def test_text_alone_is_an_answer_as_ever(call, engine):
     says(engine, "Hello <tool")
     (choice,) = ask(call).json()["choices"]
