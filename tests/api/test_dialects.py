@@ -3,6 +3,7 @@
 import ast
 from graphlib import TopologicalSorter
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +45,11 @@ def test_a_dialect_is_documented_if_it_has_a_type_of_answers(call, dialect):
 
 
 def test_modules_of_the_api_import_each_other_in_one_direction():
-    sources = {f.name.removesuffix(".py"): f for f in files("unmask.api").iterdir()}
+    folder = Path(str(files("unmask.api")))
+    sources = {
+        ".".join(file.relative_to(folder).with_suffix("").parts): file
+        for file in folder.rglob("*.py")
+    }
     graph = {
         name: {
             node.module.removeprefix("unmask.api.")
@@ -52,7 +57,7 @@ def test_modules_of_the_api_import_each_other_in_one_direction():
             if isinstance(node, ast.ImportFrom) and node.module.startswith("unmask.api.")
         }
         for name, file in sources.items()
-        if file.name.endswith(".py")
     }
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError
     assert order.index("requests") < order.index("dialect") < order.index("routes")
+    assert order.index("tools.bodies") < order.index("requests") < order.index("chat")

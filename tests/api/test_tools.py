@@ -3,7 +3,9 @@
 import json
 from dataclasses import replace
 
+import jsonschema
 import pytest
+from pydantic import TypeAdapter
 
 from tests.api.fake_client import MODEL, TOKENIZER, answer
 from tests.api.sse import events
@@ -15,6 +17,7 @@ from tests.support.tool_chats import (
     tool_of,
     tool_tokenizer,
 )
+from unmask.api.response_models import ChatCompletion
 from unmask.tokenizer import Tokenizer
 
 CHAT = "/v1/chat/completions"
@@ -63,6 +66,18 @@ def test_calls_alone_leave_no_content(call, engine):
     says(engine, CALLS)
     (choice,) = ask(call, tool_choice="required").json()["choices"]
     assert choice["message"]["content"] is None
+    assert len(choice["message"]["tool_calls"]) == 2
+
+
+def test_a_format_may_spell_the_tag_of_calls(call, engine):
+    text = json.dumps({"a": CALLS})
+    says(engine, text)
+    form = {"response_format": {"type": "json_object"}}
+    (choice,) = ask(call, **form).json()["choices"]
+    assert choice["message"]["content"] == text
+    assert choice["finish_reason"] == "stop"
+    says(engine, CALLS)
+    (choice,) = ask(call, **form).json()["choices"]
     assert len(choice["message"]["tool_calls"]) == 2
 
 
@@ -118,8 +133,9 @@ def test_the_template_gets_tools_in_the_shape_of_training(call, engine):
     assert "strict" not in json.loads(second)["function"]
     assert json.loads(third)["function"]["parameters"] == {"type": "object", "properties": {}}
     prompt = list(engine.requests[-1].prompt_token_ids)
-    tokens = call("POST", "/tokenize", json={"messages": HI, "tools": TOOLS}).json()["tokens"]
-    assert tokens == prompt
+    body = {"messages": HI, "tools": TOOLS}
+    assert call("POST", "/tokenize", json=body).json()["tokens"] == prompt
+    assert call("POST", "/apply-template", json=body).json()["prompt"] == prompt_of(engine)
 
 
 def test_tools_spell_no_control_tokens(call, engine):
@@ -154,7 +170,7 @@ def test_a_model_without_tools_in_its_template_refuses_them(call, engine):
     inner = byte_tokenizer()
     inner.chat_template = CHAT_TEMPLATE
     engine.tokenizer = Tokenizer(inner)
-    for path in (CHAT, "/tokenize"):
+    for path in (CHAT, "/tokenize", "/apply-template"):
         response = call("POST", path, json={"messages": HI, "tools": TOOLS})
         assert response.status_code == 400
         assert response.json()["error"]["param"] == "tools"
@@ -186,3 +202,18 @@ def test_a_template_for_tools_is_chosen_by_its_name(call, engine):
     assert '"weather"' in prompt_of(engine)
     ask(call, tool_choice="none")
     assert prompt_of(engine) == "user: hi\nassistant: "
+
+
+@pytest.mark.parametrize("text", ["Hello", CALLS, f"Let me look.\n{CALLS}"])
+def test_answers_match_their_type(call, engine, text):
+    says(engine, text)
+    TypeAdapter(ChatCompletion).validate_json(ask(call).content, strict=True)
+
+
+def test_bodies_with_tools_are_documented(call):
+    schemas = call("GET", "/openapi.json").json()["components"]["schemas"]
+    assert {"Tool", "Function", "ToolCall"} <= schemas.keys()
+    assert {"tools", "tool_choice"} <= schemas["ChatBody"]["properties"].keys()
+    jsonschema.validate("auto", schemas["ChatBody"]["properties"]["tool_choice"])
+    choice = {"type": "function", "function": {"name": "f"}}
+    jsonschema.validate(choice, schemas["ChatBody"]["properties"]["tool_choice"])

@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import replace
+from typing import Literal
 
 import jsonschema
 import pytest
+from pydantic import BaseModel
 
 from tests.api.conftest import running
 from tests.support.engines import ROOMY
@@ -37,6 +39,11 @@ MODELS = {
     "thoughts possible": ("sdar", HERMES_TEMPLATE + "{# <think> #}", TAGS),
 }
 NAMED = {"type": "function", "function": {"name": "move"}}
+
+
+class Weather(BaseModel):
+    city: str
+    kind: Literal["sun", "rain"]
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -149,6 +156,18 @@ def test_calls_go_back_to_the_model(client):
     messages = [*HI, message.model_dump(exclude_none=True), *results]
     (one,) = client.create(**asking(2, messages=messages)).choices
     check_calls(one.message)
+
+
+def test_openais_helpers_read_arguments_into_models(client):
+    ask = asking(1, tools=[openai.pydantic_function_tool(Weather)], tool_choice="required")
+    (one,) = client.parse(**ask).choices
+    parsed = [call.function.parsed_arguments for call in one.message.tool_calls]
+    assert parsed
+    assert all(isinstance(arguments, Weather) for arguments in parsed)
+    with client.stream(**ask) as stream:
+        (streamed,) = stream.get_final_completion().choices
+    assert [call.function.parsed_arguments for call in streamed.message.tool_calls] == parsed
+    assert streamed.finish_reason == one.finish_reason == "tool_calls"
 
 
 def test_a_limit_below_the_shortest_call_is_refused(client):

@@ -13,6 +13,7 @@ from unmask.api.reasoning import Thoughts, is_inside, thoughts_after, with_thoug
 from unmask.api.requests import ChatBody
 from unmask.api.response_models import ChatCompletion
 from unmask.api.structured import Structured, structure_of
+from unmask.api.tools.calls import CallSplitter
 from unmask.api.tools.grammar import ToolUse, offers_tools, tool_use_of
 from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar, Literal, SpecialToken
@@ -111,11 +112,18 @@ class ChatDialect:
         self, job: Job, body: ChatBody, tokenizer: Tokenizer, texts: TokenTexts
     ) -> ChoiceWriter:
         use = _tool_use(body, tokenizer)
+        separates = body.separate_reasoning is not False
         begun = _thoughts(body, job.requests[0].prompt_token_ids, tokenizer) is Thoughts.BEGUN
+        # Strings in a format may spell the tag, which free text may not.
+        has_text = structure_of(body) is None or (begun and not separates)
+
+        def calls() -> CallSplitter | None:
+            return None if use is None else CallSplitter(use.form.opening, follows_text=has_text)
+
         splitters = [
             MessageSplitter(
-                opening=None if use is None else use.form.opening,
-                separates_reasoning=body.separate_reasoning is not False,
+                calls=calls(),
+                separates_reasoning=separates,
                 shows_reasoning=body.include_reasoning is not False,
                 begins_inside=begun,
             )

@@ -38,13 +38,13 @@ class MessageSplitter:
     def __init__(
         self,
         *,
-        opening: str | None,
+        calls: CallSplitter | None,
         separates_reasoning: bool,
         shows_reasoning: bool,
         begins_inside: bool,
     ) -> None:
-        """`opening` is the tag of calls, None for an answer without; see `ReasoningSplitter`."""
-        self._calls = None if opening is None else CallSplitter(opening)
+        """`calls` splits text from calls, None for an answer without; see `ReasoningSplitter`."""
+        self._calls = calls
         self._reasoning = (
             ReasoningSplitter(begins_inside=begins_inside) if separates_reasoning else None
         )

@@ -187,6 +187,7 @@ class TemplateBody(Body):
 
     model: str | None = None
     messages: tuple[ChatMessage, ...]
+    tools: tuple[Tool, ...] | None = None
     add_generation_prompt: Bool | None = None
     continue_final_message: Bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None

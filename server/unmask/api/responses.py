@@ -14,7 +14,7 @@ from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
 from unmask.api.prompts import TemplateOptions, encode_chat
 from unmask.api.requests import ChatMessage, Generation, TextPart
-from unmask.api.response_models import (
+from unmask.api.response_objects import (
     OutputMessage,
     OutputText,
     ResponseError,

@@ -205,7 +205,8 @@ def model_routes(backend: Backend) -> APIRouter:
         body = await read_body(request, TemplateBody, backend)
         check_model(body.model, client)
         check_messages(body.messages)
-        ids = await encode_chat(backend, body.messages, template_options(body))
+        tools = tools_to_render(body.tools or (), client.tokenizer.chat_template)
+        ids = await encode_chat(backend, body.messages, template_options(body, tools))
         return {"prompt": await decode(backend, ids)}
 
     @router.get(

@@ -73,6 +73,26 @@ def test_parts_do_not_depend_on_pieces(opening, answer, text, calls, is_whole):
         assert splitter.has_whole_calls is is_whole
 
 
+@pytest.mark.parametrize(
+    ("answer", "text", "num_calls"),
+    [
+        (tagged(*TWO), "", 2),
+        ('{"a": "<tool_call>{"}', '{"a": "<tool_call>{"}', 0),
+        ("<tool_", "<tool_", 0),
+        (' <tool_call>\n{"name": "f", "arguments": {}}', None, 0),
+    ],
+)
+def test_calls_that_follow_no_text_begin_the_answer(answer, text, num_calls):
+    for size in (1, 3, 1000):
+        splitter, content, pieces = CallSplitter(HERMES, follows_text=False), "", []
+        for at in range(0, len(answer), size):
+            fresh, more = splitter.push(answer[at : at + size], last=False)
+            content, pieces = content + fresh, pieces + more
+        fresh, more = splitter.push("", last=True)
+        assert content + fresh == (answer if text is None else text)
+        assert len(joined(pieces + more)) == num_calls
+
+
 def test_text_and_arguments_are_not_held_back():
     splitter = CallSplitter(HERMES)
     assert splitter.push("Text <too", last=False) == ("Text", [])

@@ -20,7 +20,8 @@ class CallPiece:
 
 
 class _Place(enum.Enum):
-    TEXT = enum.auto()  # before any call
+    START = enum.auto()  # a part of the tag, where no text may come before it
+    TEXT = enum.auto()  # before any call, or without calls
     BETWEEN = enum.auto()  # tags, brackets and commas around calls
     BEGINNING = enum.auto()  # a call up to its arguments
     ARGUMENTS = enum.auto()
@@ -33,9 +34,11 @@ class CallSplitter:
     Ends of arguments are told by their brackets, since strings in them may spell any tag.
     """
 
-    def __init__(self, opening: str) -> None:
+    def __init__(self, opening: str, *, follows_text: bool = True) -> None:
+        """An answer whose calls do not follow text has nothing else, if it begins with the tag."""
         self._opening = opening
-        self._place = _Place.TEXT
+        self._follows_text = follows_text
+        self._place = _Place.TEXT if follows_text else _Place.START
         self._held = ""
         self._object = _ObjectEnd()
         self._num_calls = 0
@@ -49,13 +52,25 @@ class CallSplitter:
     def push(self, text: str, *, last: bool) -> tuple[str, list[CallPiece]]:
         """Fresh text and fresh pieces of calls; after the `last` piece no text is held back."""
         self._held += text
+        if self._place is _Place.START:
+            self._start(last)
         content = self._take_text(last) if self._place is _Place.TEXT else ""
         pieces: list[CallPiece] = []
-        while self._place is not _Place.TEXT and self._advance(pieces):
+        while self._place not in (_Place.START, _Place.TEXT) and self._advance(pieces):
             pass
         return content, pieces
 
+    def _start(self, last: bool) -> None:
+        """Tell from the first characters whether the answer has calls."""
+        if self._held.startswith(self._opening):
+            self._place = _Place.BETWEEN
+        elif last or not self._opening.startswith(self._held):
+            self._place = _Place.TEXT
+
     def _take_text(self, last: bool) -> str:
+        if not self._follows_text:
+            text, self._held = self._held, ""
+            return text
         text, tag, rest = self._held.partition(self._opening)
         if tag:
             self._place, self._held = _Place.BETWEEN, rest
