@@ -111,25 +111,23 @@ class ChatDialect:
     def writer(
         self, job: Job, body: ChatBody, tokenizer: Tokenizer, texts: TokenTexts
     ) -> ChoiceWriter:
-        use = _tool_use(body, tokenizer)
-        separates = body.separate_reasoning is not False
-        begun = _thoughts(body, job.requests[0].prompt_token_ids, tokenizer) is Thoughts.BEGUN
-        # Strings in a format may spell the tag, which free text may not.
-        has_text = structure_of(body) is None or (begun and not separates)
-
-        def calls() -> CallSplitter | None:
-            return None if use is None else CallSplitter(use.form.opening, follows_text=has_text)
-
-        splitters = [
-            MessageSplitter(
-                calls=calls(),
-                separates_reasoning=separates,
-                shows_reasoning=body.include_reasoning is not False,
-                begins_inside=begun,
-            )
-            for _ in job.requests
-        ]
+        splitters = [message_splitter(job, body, tokenizer) for _ in job.requests]
         return ChoiceWriter(job, ChatFormat(job, splitters, texts if body.logprobs else None))
+
+
+def message_splitter(job: Job, body: ChatBody, tokenizer: Tokenizer) -> MessageSplitter:
+    """Splits one answer of a job into thoughts, text and calls."""
+    use = _tool_use(body, tokenizer)
+    separates = body.separate_reasoning is not False
+    begun = _thoughts(body, job.requests[0].prompt_token_ids, tokenizer) is Thoughts.BEGUN
+    # Strings in a format may spell the tag, which free text may not.
+    has_text = structure_of(body) is None or (begun and not separates)
+    return MessageSplitter(
+        calls=None if use is None else CallSplitter(use.form.opening, follows_text=has_text),
+        separates_reasoning=separates,
+        shows_reasoning=body.include_reasoning is not False,
+        begins_inside=begun,
+    )
 
 
 def _tool_use(body: ChatBody, tokenizer: Tokenizer) -> ToolUse | None:

@@ -22,8 +22,14 @@ class KeyRing:
         return bool(self._digests)
 
     def opens(self, scope: Scope) -> bool:
-        """True if a request carries one of the keys as `Authorization: Bearer KEY`."""
-        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        """True if a request carries one of the keys.
+
+        As `Authorization: Bearer KEY`, or as `x-api-key: KEY`, which Anthropic's clients send.
+        """
+        headers = Headers(scope=scope)
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if not scheme:
+            scheme, key = "bearer", headers.get("x-api-key", "")
         digest = hashlib.sha256(key.strip().encode("latin-1")).digest()
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         return any(matches) and scheme.lower() == "bearer"

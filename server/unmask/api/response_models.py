@@ -313,6 +313,13 @@ class TokenizerInfo(TypedDict):
 
 
 @exact
+class CountedTokens(TypedDict):
+    """Prompt tokens, in Anthropic's words."""
+
+    input_tokens: int
+
+
+@exact
 class DetokenizedPrompt(TypedDict):
     """Text of token ids."""
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from unmask import __version__
+from unmask.api.anthropic_bodies import CountBody, as_chat
 from unmask.api.backend import Backend
 from unmask.api.body import read_body
 from unmask.api.chat import CHAT
@@ -16,6 +17,7 @@ from unmask.api.dialect import BodyT, Dialect, prepare
 from unmask.api.errors import STOPPED_RETRY_AFTER_S, ModelNotFound
 from unmask.api.fields import Body
 from unmask.api.logprobs import TokenTexts
+from unmask.api.messages import MESSAGES
 from unmask.api.openapi import RETRY_AFTER, ResponseDocs, document, document_body, document_errors
 from unmask.api.playground import playground_page
 from unmask.api.prompts import (
@@ -28,6 +30,7 @@ from unmask.api.prompts import (
 )
 from unmask.api.requests import DetokenizeBody, TemplateBody, TokenizeBody
 from unmask.api.response_models import (
+    CountedTokens,
     DetokenizedPrompt,
     Liveness,
     ModelCard,
@@ -47,7 +50,7 @@ from unmask.errors import EngineStarting, InvalidRequest, UnmaskError
 from unmask.metrics import Metrics
 from unmask.types import ModelInfo
 
-DIALECTS: Sequence[Dialect[Any]] = (CHAT, COMPLETIONS, RESPONSES)
+DIALECTS: Sequence[Dialect[Any]] = (CHAT, COMPLETIONS, RESPONSES, MESSAGES)
 PATHS = (
     *(dialect.path for dialect in DIALECTS),
     "/v1/models",
@@ -208,6 +211,14 @@ def model_routes(backend: Backend) -> APIRouter:
         tools = tools_to_render(body.tools or (), client.tokenizer.chat_template)
         ids = await encode_chat(backend, body.messages, template_options(body, tools))
         return {"prompt": await decode(backend, ids)}
+
+    @router.post("/v1/messages/count_tokens", include_in_schema=False)
+    async def count_tokens(request: Request) -> CountedTokens:
+        """Prompt tokens of a conversation; Anthropic's."""
+        body = await read_body(request, CountBody, backend)
+        check_model(body.model, client)
+        prompts = await CHAT.encode(as_chat(body), backend)
+        return {"input_tokens": sum(map(len, prompts.token_ids))}
 
     @router.get(
         "/tokenizer_info",

@@ -1,0 +1,207 @@
+"""Bodies of Anthropic's Messages API, and the same conversation in OpenAI's words."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, model_validator
+
+from unmask.api.fields import Body, Bool, Int
+from unmask.api.requests import ChatBody, ChatMessage, Generation, TextPart
+from unmask.api.tools.bodies import Function, FunctionName, Tool, ToolChoice
+from unmask.errors import InvalidRequest
+
+CHOICES: Mapping[str, Literal["none", "auto", "required", "function"]] = {
+    "auto": "auto",
+    "any": "required",
+    "none": "none",
+    "tool": "function",
+}
+
+
+def _as_blocks(value: Any) -> Any:
+    return [{"type": "text", "text": value}] if isinstance(value, str) else value
+
+
+class Block(Body):
+    """A piece of a message, of a system prompt or of a tool's result; pictures are refused."""
+
+    type: Literal["text", "thinking", "redacted_thinking", "tool_use", "tool_result"]
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: dict[str, Any] | None = None
+    tool_use_id: str | None = None
+    content: "Blocks | None" = None
+    is_error: Bool | None = None
+    cache_control: dict[str, Any] | None = None
+    citations: Any = None
+
+
+Blocks = Annotated[tuple[Block, ...], BeforeValidator(_as_blocks)]
+
+
+class Message(Body):
+    """One turn of a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: Blocks
+
+
+class AnthropicTool(Body):
+    """A tool that the client runs itself; tools of Anthropic's servers are refused."""
+
+    type: Literal["custom"] | None = None
+    name: str
+    description: str | None = None
+    input_schema: dict[str, Any]
+    strict: Bool | None = None
+    cache_control: dict[str, Any] | None = None
+
+
+class AnthropicChoice(Body):
+    """Whether tools are called, and which."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: Bool | None = None
+
+
+class Thinking(Body):
+    """Whether the chat template is asked for thoughts; their budget has no effect."""
+
+    type: Literal["enabled", "disabled", "adaptive"]
+    budget_tokens: Int | None = None
+    display: str | None = None
+
+
+class CountBody(Body):
+    """The body of `/v1/messages/count_tokens`."""
+
+    model: str | None = None
+    messages: tuple[Message, ...]
+    system: Blocks | None = None
+    tools: tuple[AnthropicTool, ...] | None = None
+    tool_choice: AnthropicChoice | None = None
+    thinking: Thinking | None = None
+
+
+class MessagesBody(Generation):
+    """The body of `/v1/messages`."""
+
+    messages: tuple[Message, ...]
+    max_tokens: Int
+    system: Blocks | None = None
+    tools: tuple[AnthropicTool, ...] | None = None
+    tool_choice: AnthropicChoice | None = None
+    thinking: Thinking | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_stops(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "stop_sequences" in value:
+            value = {**value, "stop": value["stop_sequences"]}
+            del value["stop_sequences"]
+        return value
+
+
+def as_chat(body: MessagesBody | CountBody) -> ChatBody:
+    """The conversation and its tools as a chat; raises `InvalidRequest` for odd blocks."""
+    messages = list(_system(body.system))
+    for i, message in enumerate(body.messages):
+        messages += _turns(message, f"messages[{i}].content")
+    options: dict[str, Any] = {}
+    if body.thinking is not None:
+        options = {"enable_thinking": body.thinking.type != "disabled"}
+    choice = body.tool_choice
+    is_single = choice is not None and bool(choice.disable_parallel_tool_use)
+    return ChatBody.model_construct(
+        messages=tuple(messages),
+        tools=tuple(map(_tool, body.tools)) if body.tools else None,
+        tool_choice=None if choice is None else _choice(choice),
+        parallel_tool_calls=False if is_single else None,
+        chat_template_kwargs=options,
+        # An answer that has begun is gone on with.
+        continue_final_message=bool(body.messages) and body.messages[-1].role == "assistant",
+    )
+
+
+def _system(blocks: tuple[Block, ...] | None) -> Iterator[ChatMessage]:
+    if blocks:
+        yield _message("system", _texts(blocks, "system"))
+
+
+def _turns(message: Message, path: str) -> Iterator[ChatMessage]:
+    """The turns of a message: results of tools are turns of their own, and come first."""
+    rest: list[Block] = []
+    thoughts, calls = "", list[dict[str, Any]]()
+    for i, block in enumerate(message.content):
+        own = f"{path}[{i}]"
+        match block.type:
+            case "text":
+                rest.append(block)
+            case "tool_result" if message.role == "user":
+                texts = _texts(block.content or (), f"{own}.content")
+                yield _message("tool", texts, tool_call_id=_given(block.tool_use_id, own))
+            case "tool_use" if message.role == "assistant":
+                arguments = json.dumps(block.input or {}, ensure_ascii=False)
+                function = {"name": _given(block.name, own), "arguments": arguments}
+                calls.append({"id": block.id, "type": "function", "function": function})
+            case "thinking" if message.role == "assistant":
+                thoughts += block.thinking or ""
+            case "redacted_thinking" if message.role == "assistant":
+                pass
+            case _:
+                raise InvalidRequest(
+                    f"{own}.type {block.type} is none of the role {message.role}",
+                    field=f"{own}.type",
+                )
+    if rest or calls or thoughts or message.role == "assistant":
+        yield _message(
+            message.role,
+            _texts(rest, path),
+            tool_calls=tuple(calls) or None,
+            reasoning_content=thoughts or None,
+        )
+
+
+def _texts(blocks: tuple[Block, ...] | list[Block], path: str) -> list[str]:
+    for i, block in enumerate(blocks):
+        if block.text is None:
+            field = f"{path}[{i}].text"
+            raise InvalidRequest(
+                f"{field} is required", field=field, code="missing_required_parameter"
+            )
+    return [block.text or "" for block in blocks]
+
+
+def _given(value: str | None, path: str) -> str:
+    if value is None:
+        raise InvalidRequest(f"{path} lacks its name or id", field=path)
+    return value
+
+
+def _message(role: Any, texts: list[str], **fields: Any) -> ChatMessage:
+    parts = tuple(TextPart(type="text", text=text) for text in texts)
+    return ChatMessage.model_construct(role=role, content=parts, **fields)
+
+
+def _tool(tool: AnthropicTool) -> Tool:
+    function = Function(name=tool.name, description=tool.description, parameters=tool.input_schema)
+    return Tool(type="function", function=function)
+
+
+def _choice(choice: AnthropicChoice) -> ToolChoice:
+    kind = CHOICES[choice.type]
+    if kind != "function":
+        return ToolChoice(type=kind)
+    if choice.name is None:
+        raise InvalidRequest(
+            "tool_choice.name is required",
+            field="tool_choice.name",
+            code="missing_required_parameter",
+        )
+    return ToolChoice(type=kind, function=FunctionName(name=choice.name))

@@ -1,0 +1,225 @@
+"""`/v1/messages`: Anthropic's Messages API, a thin layer over chats; nothing is stored."""
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from unmask.api.anthropic_bodies import MessagesBody, as_chat
+from unmask.api.backend import Backend
+from unmask.api.chat import CHAT, message_splitter
+from unmask.api.chat_choices import MessageParts, MessageSplitter
+from unmask.api.dialect import EncodedPrompts
+from unmask.api.errors import RequestFailed
+from unmask.api.job import Job, UsageTally
+from unmask.api.logprobs import TokenTexts
+from unmask.api.sse import encode
+from unmask.api.streams import Merger
+from unmask.api.structured import Structured, StructuredBody
+from unmask.errors import InvalidRequest
+from unmask.tokenizer import Tokenizer
+from unmask.types import Delta, Finish, FinishReason
+
+# Fields of `Generation` that are unknown to this endpoint.
+ABSENT = (
+    *("n", "best_of", "stream_refinements", "diffusing", "return_token_ids", "stream_options"),
+    *StructuredBody.model_fields,
+)
+STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+Json = Mapping[str, object]
+
+
+class MessagesDialect:
+    """Conversations and answers in the format of Anthropic's Messages API."""
+
+    path = "/v1/messages"
+    name = "messages"
+    description = "Answer a conversation in the words of Anthropic's API."
+    id_prefix = "msg"
+    default_max_tokens: int | None = None
+    body = MessagesBody
+    answer: type | None = None
+
+    def check(self, body: MessagesBody) -> None:
+        """Raise `InvalidRequest` for an empty conversation, and for fields of other endpoints."""
+        for name in ABSENT:
+            if getattr(body, name):
+                raise InvalidRequest(f"unknown field: {name}", field=name, code="unknown_parameter")
+        if not body.messages:
+            raise InvalidRequest("messages must not be empty", field="messages")
+        CHAT.check(as_chat(body))
+
+    def field_names(self, body: MessagesBody) -> Mapping[str, str]:
+        names = {"prompt": "messages", "stop": "stop_sequences"}
+        return names | ({"grammar": "tools"} if body.tools else {})
+
+    def num_prompts(self, body: MessagesBody) -> int:
+        return 1
+
+    def max_tokens(self, body: MessagesBody) -> int | None:
+        return body.max_tokens
+
+    def num_logprobs(self, body: MessagesBody) -> int | None:
+        return None
+
+    async def encode(self, body: MessagesBody, backend: Backend) -> EncodedPrompts:
+        """Render the chat template and tokenize its text."""
+        return await CHAT.encode(as_chat(body), backend)
+
+    def structure(
+        self, body: MessagesBody, prompts: EncodedPrompts, tokenizer: Tokenizer
+    ) -> Structured | None:
+        return CHAT.structure(as_chat(body), prompts, tokenizer)
+
+    def writer(
+        self, job: Job, body: MessagesBody, tokenizer: Tokenizer, texts: TokenTexts
+    ) -> "MessageWriter":
+        return MessageWriter(job, message_splitter(job, as_chat(body), tokenizer))
+
+
+class MessageWriter:
+    """Gathers one message, or writes its events, which have names."""
+
+    def __init__(self, job: Job, splitter: MessageSplitter) -> None:
+        self._job = job
+        self._splitter = splitter
+        self._tally = UsageTally(job)
+        self._blocks: list[dict[str, Any]] = []
+        self._finish: Finish | None = None
+
+    async def whole(self, merger: Merger) -> Json:
+        """The whole message; raises `RequestFailed`."""
+        async with aclosing(merger.batches()) as batches:
+            async for batch in batches:
+                for _, event in batch:
+                    assert isinstance(event, Delta), "no refinements were asked for"
+                    self._take(event)
+        usage = self._tally.total()
+        counts = self._usage(usage["completion_tokens"])
+        counts["cache_read_input_tokens"] = usage["prompt_tokens_details"]["cached_tokens"]
+        return {
+            **self._message(),
+            "content": [_whole(block) for block in self._blocks],
+            **self._ending(),
+            "usage": counts,
+        }
+
+    async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
+        """Server-sent events; a failure in mid-stream is an event too."""
+        yield _event("message_start", message={**self._message(), "usage": self._usage(0)})
+        async with aclosing(merger.batches(ping_s)) as batches:
+            try:
+                async for batch in batches:
+                    data = b"" if batch else _event("ping")
+                    for _, event in batch:
+                        assert isinstance(event, Delta), "no refinements were asked for"
+                        data += b"".join(self._take(event))
+                    if data:
+                        yield data
+            except RequestFailed as failure:
+                kind = "overloaded_error" if failure.status == 503 else "api_error"
+                yield _event("error", error={"type": kind, "message": str(failure)})
+                return
+        if self._blocks:
+            yield _event("content_block_stop", index=len(self._blocks) - 1)
+        usage = {"output_tokens": self._tally.total()["completion_tokens"]}
+        yield _event("message_delta", delta=self._ending(), usage=usage)
+        yield _event("message_stop")
+
+    def _take(self, delta: Delta) -> list[bytes]:
+        """Add a delta to the blocks; returns its events."""
+        self._tally.add(0, delta)
+        self._finish = delta.finish
+        parts: MessageParts = self._splitter.push(delta)
+        events: list[bytes] = []
+        if parts.reasoning:
+            events += self._write("thinking", "thinking", "thinking_delta", parts.reasoning)
+        if parts.content:
+            events += self._write("text", "text", "text_delta", parts.content)
+        for piece in parts.calls:
+            if piece.call_id is not None:
+                opened: dict[str, Any] = {
+                    "type": "tool_use",
+                    "id": piece.call_id,
+                    "name": piece.name,
+                    "input": {},
+                }
+                events += self._open(opened, "partial_json")
+            if piece.arguments:
+                events += self._write(
+                    "tool_use", "partial_json", "input_json_delta", piece.arguments
+                )
+        return events
+
+    def _write(self, kind: str, field: str, delta_kind: str, text: str) -> list[bytes]:
+        """Add text to the last block, or to a new one of another kind."""
+        events: list[bytes] = []
+        if not self._blocks or self._blocks[-1]["type"] != kind:
+            opened: dict[str, Any] = {"type": kind, field: ""}
+            if kind == "thinking":
+                opened["signature"] = ""
+            events += self._open(opened, field)
+        self._blocks[-1][field] += text
+        place = len(self._blocks) - 1
+        delta = {"type": delta_kind, field: text}
+        return [*events, _event("content_block_delta", index=place, delta=delta)]
+
+    def _open(self, block: dict[str, Any], field: str) -> list[bytes]:
+        events: list[bytes] = []
+        if self._blocks:
+            events.append(_event("content_block_stop", index=len(self._blocks) - 1))
+        place = len(self._blocks)
+        events.append(_event("content_block_start", index=place, content_block=dict(block)))
+        self._blocks.append({**block, field: ""})
+        return events
+
+    def _message(self) -> dict[str, Any]:
+        """The message before it has any content."""
+        return {
+            "id": self._job.job_id.replace("-", "_", 1),
+            "type": "message",
+            "role": "assistant",
+            "model": self._job.model_name,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+        }
+
+    def _ending(self) -> dict[str, Any]:
+        assert self._finish is not None, "the answer has ended"
+        reason = STOP_REASONS[self._splitter.reason(self._finish)]
+        matched = self._finish.stop_reason
+        is_stop = self._finish.reason is FinishReason.STOP and isinstance(matched, str)
+        return {
+            "stop_reason": "stop_sequence" if is_stop else reason,
+            "stop_sequence": matched if is_stop else None,
+        }
+
+    def _usage(self, num_output: int) -> dict[str, int]:
+        return {
+            "input_tokens": self._job.num_prompt_tokens,
+            "output_tokens": num_output,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+        }
+
+
+def _whole(block: dict[str, Any]) -> dict[str, Any]:
+    """A block with its input parsed; one that was cut has none."""
+    if block["type"] != "tool_use":
+        return block
+    return {**{n: v for n, v in block.items() if n != "partial_json"}, "input": _parsed(block)}
+
+
+def _parsed(block: dict[str, Any]) -> Any:
+    try:
+        return json.loads(block["partial_json"] or "{}")
+    except ValueError:  # the limit of tokens cut it
+        return {}
+
+
+def _event(kind: str, **fields: object) -> bytes:
+    return f"event: {kind}\n".encode() + encode({"type": kind, **fields})
+
+
+MESSAGES = MessagesDialect()
