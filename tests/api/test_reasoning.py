@@ -152,13 +152,15 @@ def test_plain_answers_have_no_such_field(call, engine):
 
 def test_tags_that_are_special_tokens_are_text():
     inner = byte_tokenizer()
-    inner.add_special_tokens({"additional_special_tokens": ["<think>", "</think>", "<|x|>"]})
+    tags = ["<think>", "</think>", "<|x|>", "<tool_call>", "<TOOLCALL>"]
+    inner.add_special_tokens({"additional_special_tokens": tags})
     tokenizer = Tokenizer(inner)
-    ids = tokenizer.encode("<think>a<|x|></think>b<|end|>")
-    assert len(ids) == 6
-    assert tokenizer.decode(ids) == "<think>a</think>b"
+    ids = tokenizer.encode("<think>a<|x|></think>b<tool_call>c<TOOLCALL><|end|>")
+    assert len(ids) == 9
+    text = "<think>a</think>b<tool_call>c<TOOLCALL>"
+    assert tokenizer.decode(ids) == text
     stream = tokenizer.stream()
-    assert "".join([*(stream.push([i]) for i in ids), stream.flush()]) == "<think>a</think>b"
+    assert "".join([*(stream.push([i]) for i in ids), stream.flush()]) == text
 
 
 def test_tags_are_text_where_the_library_decodes():
