@@ -155,4 +155,4 @@ def test_the_schema_has_the_bounds_that_are_checked(call):
     assert known >= 14
     assert "threshold" in fields["policy"]["enum"]
     assert fields["cache"]["enum"][-1] is None
-    assert len(fields["prompt"]["anyOf"]) == 4
+    assert len(fields["prompt"]["anyOf"]) == 5  # with null, beside a template

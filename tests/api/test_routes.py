@@ -95,7 +95,7 @@ def test_metrics_are_in_the_format_of_prometheus(call, metrics):
         ("/chat/completions", "did you mean /v1/chat/completions?"),
         ("/v1/v1/chat/completions", "did you mean /v1/chat/completions?"),
         ("/api/v1/models/", "did you mean /v1/models?"),
-        ("/v1/messages", "there are /v1/chat/completions, /v1/completions, /v1/responses"),
+        ("/v1/embeddings", "there are /v1/chat/completions, /v1/completions, /v1/responses"),
         ("/" + "x" * 5000, "there are /v1/chat/completions"),
     ],
 )

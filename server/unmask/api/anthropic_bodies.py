@@ -63,7 +63,7 @@ class AnthropicTool(Body):
 
 
 class AnthropicChoice(Body):
-    """Whether tools are called, and which."""
+    """Choice of tools: any, one, none, or the model's own."""
 
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None
@@ -71,7 +71,7 @@ class AnthropicChoice(Body):
 
 
 class Thinking(Body):
-    """Whether the chat template is asked for thoughts; their budget has no effect."""
+    """Request for thoughts, which the chat template is told; their budget has no effect."""
 
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: Int | None = None

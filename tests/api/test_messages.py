@@ -1,0 +1,219 @@
+"""Anthropic's Messages API: conversations, thoughts, tools, events and errors."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.api.fake_client import ANSWER, MODEL, TOKENIZER, answer, failing
+from tests.support.tool_chats import tool_tokenizer
+from unmask.config import ServerConfig
+
+PATH = "/v1/messages"
+HI = [{"role": "user", "content": "hi"}]
+CALL = '<tool_call>\n{"name": "weather", "arguments": {"city": "Rome"}}\n</tool_call>'
+WEATHER = {
+    "name": "weather",
+    "description": "The weather of a city.",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
+
+
+def ask(call, **fields):
+    response = call("POST", PATH, json={"messages": HI, "max_tokens": 100, **fields})
+    assert response.status_code == 200, response.text
+    return response
+
+
+def events(text):
+    parsed = []
+    for frame in text.removesuffix("\n\n").split("\n\n"):
+        name, data = frame.split("\n")
+        event = json.loads(data.removeprefix("data: "))
+        assert name == f"event: {event['type']}"
+        parsed.append(event)
+    return parsed
+
+
+def rebuilt(stream):
+    """Blocks and ending of a stream, added up as a client does."""
+    blocks, ending = [], {}
+    for event in stream:
+        match event["type"]:
+            case "content_block_start":
+                assert event["index"] == len(blocks)
+                blocks.append({**event["content_block"], "partial": ""})
+            case "content_block_delta":
+                delta = dict(event["delta"])
+                kind = delta.pop("type")
+                assert event["index"] == len(blocks) - 1
+                name, text = next(iter(delta.items()))
+                if kind == "input_json_delta":
+                    blocks[-1]["partial"] += text
+                else:
+                    blocks[-1][name] += text
+            case "message_delta":
+                ending = event["delta"]
+    for block in blocks:
+        partial = block.pop("partial")
+        if block["type"] == "tool_use":
+            block["input"] = json.loads(partial or "{}")
+    return blocks, ending
+
+
+def prompt_of(engine):
+    return TOKENIZER.decode(engine.requests[-1].prompt_token_ids)
+
+
+def thinks(engine, text):
+    engine.script = lambda request: answer(request, text)
+
+
+def test_a_message_has_anthropics_shape(call, engine):
+    body = ask(call, system="Be brief.", temperature=0.5, top_k=3).json()
+    assert (body["type"], body["role"], body["model"]) == ("message", "assistant", MODEL.name)
+    assert body["id"].startswith("msg_")
+    assert body["content"] == [{"type": "text", "text": ANSWER}]
+    assert (body["stop_reason"], body["stop_sequence"]) == ("end_turn", None)
+    assert body["usage"] == {
+        "input_tokens": len(engine.requests[0].prompt_token_ids),
+        "output_tokens": 14,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 1,
+    }
+    assert prompt_of(engine) == "system: Be brief.\nuser: hi\nassistant: "
+    sampling = engine.requests[0].sampling
+    assert (sampling.temperature, sampling.top_k, sampling.max_tokens) == (0.5, 3, 100)
+
+
+def test_a_stream_has_the_events_of_a_message(call):
+    stream = events(ask(call, stream=True).text)
+    kinds = [event["type"] for event in stream]
+    assert kinds[:2] == ["message_start", "content_block_start"]
+    assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
+    assert stream[0]["message"]["content"] == []
+    blocks, ending = rebuilt(stream)
+    assert blocks == [{"type": "text", "text": ANSWER}]
+    assert ending == {"stop_reason": "end_turn", "stop_sequence": None}
+    assert stream[-2]["usage"] == {"output_tokens": 14}
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_thoughts_are_a_block_before_the_text(call, engine, streams):
+    thinks(engine, "<think>\nso it is\n</think>\n\nYes.")
+    response = ask(call, stream=streams)
+    blocks = rebuilt(events(response.text))[0] if streams else response.json()["content"]
+    assert blocks == [
+        {"type": "thinking", "thinking": "so it is", "signature": ""},
+        {"type": "text", "text": "Yes."},
+    ]
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_calls_of_tools_are_blocks(call, engine, streams):
+    engine.model = replace(MODEL, max_model_len=4096)
+    engine.tokenizer = tool_tokenizer()
+    thinks(engine, f"Let me look.\n{CALL}\n{CALL}")
+    response = ask(call, tools=[WEATHER], stream=streams, max_tokens=400)
+    blocks, ending = (
+        rebuilt(events(response.text)) if streams else (response.json()["content"], response.json())
+    )
+    assert ending["stop_reason"] == "tool_use"
+    assert blocks[0] == {"type": "text", "text": "Let me look."}
+    assert [(b["name"], b["input"]) for b in blocks[1:]] == [("weather", {"city": "Rome"})] * 2
+    assert len({block["id"] for block in blocks[1:]}) == 2
+
+
+def test_turns_with_tools_are_those_of_a_chat(call, engine):
+    messages = [
+        *HI,
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "x"},
+                {"type": "text", "text": "I look.", "cache_control": {"type": "ephemeral"}},
+                {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Rome"}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "t1", "content": "sunny"},
+                {"type": "text", "text": "And now?"},
+            ],
+        },
+    ]
+    ask(call, messages=messages)
+    assert prompt_of(engine) == (
+        "user: hi\nassistant: I look.\ntool: sunny\nuser: And now?\nassistant: "
+    )
+
+
+def test_an_answer_that_has_begun_is_gone_on_with(call, engine):
+    ask(call, messages=[*HI, {"role": "assistant", "content": "Well, "}])
+    assert prompt_of(engine).rstrip() == "user: hi\nassistant: Well,"
+
+
+def test_a_stop_sequence_is_told(call, engine):
+    ask(call, stop_sequences=["zz", "qq"])
+    assert engine.requests[-1].sampling.stop == ("zz", "qq")
+
+
+def test_a_failure_in_mid_stream_is_an_error_event(call, engine):
+    engine.script = failing
+    stream = events(ask(call, stream=True).text)
+    assert stream[-1]["type"] == "error"
+    assert stream[-1]["error"]["type"] == "api_error"
+
+
+def test_tokens_are_counted(call, engine):
+    counted = call("POST", f"{PATH}/count_tokens", json={"messages": HI, "system": "a"}).json()
+    ask(call, system="a")
+    assert counted == {"input_tokens": len(engine.requests[-1].prompt_token_ids)}
+
+
+def test_a_key_may_come_as_anthropics_clients_send_it(call):
+    config = ServerConfig(api_key="secret")
+    body = {"messages": HI, "max_tokens": 5}
+    for headers, status in (
+        ({"x-api-key": "secret"}, 200),
+        ({"x-api-key": "wrong"}, 401),
+        ({}, 401),
+        ({"authorization": "Bearer wrong", "x-api-key": "secret"}, 401),
+    ):
+        response = call("POST", PATH, config, json=body, headers=headers)
+        assert response.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"messages": []}, "messages"),
+        ({"max_tokens": None}, "max_tokens"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"messages": [{"role": "system", "content": "a"}]}, "messages[0].role"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
+            "messages[0].content[0].type",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+            "messages[0].content[0].text",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "tool_use", "name": "a"}]}]},
+            "messages[0].content[0].type",
+        ),
+        ({"tool_choice": {"type": "tool"}, "tools": [WEATHER]}, "tool_choice.name"),
+        ({"stop_sequences": ["a"] * 17}, "stop_sequences"),
+        ({"temperature": -1}, "temperature"),
+        ({"n": 2}, "n"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"mcp_servers": [{"url": "x"}]}, "mcp_servers"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_wrong_fields_are_refused_by_their_path(call, fields, param):
+    response = call("POST", PATH, json={"messages": HI, "max_tokens": 5, **fields})
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["param"] == param
