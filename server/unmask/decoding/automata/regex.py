@@ -4,6 +4,7 @@
 language. Back references, lookaround, word boundaries, flags and Unicode properties are refused.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -34,6 +35,8 @@ CLASSES = {
     **{"d": DIGITS, "D": ~DIGITS, "w": WORD, "W": ~WORD},
     **{"s": SPACES, "S": ~(SPACES | OTHER_SPACES)},
 }
+HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+LOW_SURROGATE = re.compile(r"\\u(d[c-f][0-9a-f]{2})", re.ASCII | re.IGNORECASE)
 CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
 UNSUPPORTED = {
     **{"b": "word boundaries", "B": "word boundaries", "p": "Unicode properties"},
@@ -269,14 +272,12 @@ class _Parser:
             self._at = max(end + 1, self._at)
         else:
             digits = self._take({"x": 2, "u": 4, "U": 8}[name])
-        try:
-            code = int(digits, 16)
-        except ValueError:
-            raise self._error(f"\\{name} needs hexadecimal digits", start) from None
-        low = self._peek(6)
-        if 0xD800 <= code < 0xDC00 and low[:3].lower() in ("\\ud",):  # a pair, as in ECMAScript
-            self._at += 2
-            code = 0x10000 + ((code - 0xD800) << 10) + int(self._take(4), 16) - 0xDC00
+        if not HEX_DIGITS.issuperset(digits) or not digits:
+            raise self._error(f"\\{name} needs hexadecimal digits", start)
+        code = int(digits, 16)
+        if 0xD800 <= code < 0xDC00 and (low := LOW_SURROGATE.match(self._pattern, self._at)):
+            self._at = low.end()  # a pair, as in ECMAScript
+            code = 0x10000 + ((code - 0xD800) << 10) + int(low[1], 16) - 0xDC00
         characters = Characters.of(((code, code),)) if code <= 0x10FFFF else Characters(())
         if not characters.ranges:
             raise self._error("no character", start)
