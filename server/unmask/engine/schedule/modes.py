@@ -31,13 +31,7 @@ def modes_of(params: SamplingParams, model: ModelInfo) -> tuple[ModeName, ...]:
     the model has no such mode.
     """
     mode = params.mode or model.default_sampling.mode or "diffusion"
-    if params.grammar is not None and (
-        model.attention == "causal" or mode in ("self_speculation", "auto")
-    ):
-        return ("ar",)  # as a verified draft would be, token for token
-    if mode == "diffusion":
-        return (mode,)
-    if mode not in CAUSAL_MODES.get(model.attention, ()):
+    if mode != "diffusion" and mode not in CAUSAL_MODES.get(model.attention, ()):
         kind = "are causal too" if mode == "ar" else "verify drafts"
         raise InvalidRequest(
             f"mode {mode} is for models that {kind}, as Nemotron-Labs-Diffusion and I-DLM",
@@ -45,6 +39,9 @@ def modes_of(params: SamplingParams, model: ModelInfo) -> tuple[ModeName, ...]:
         )
     if mode == "ar" and params.block_length not in (None, 1):
         raise InvalidRequest("block_length has no meaning in mode ar", field="block_length")
+    drafts = model.attention == "causal" or mode in ("self_speculation", "auto")
+    if params.grammar is not None and drafts:
+        return ("ar",)  # as a verified draft would be, token for token
     return ("self_speculation", "ar") if mode == "auto" else (mode,)
 
 
