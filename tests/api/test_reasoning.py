@@ -115,6 +115,13 @@ def test_thoughts_are_left_out_or_left_in_by_request(call, engine):
     assert message["content"] == joined(deltas, "content") == THINKS
 
 
+@pytest.mark.parametrize(("ends", "text"), [("<think>\n", '{"a":1}'), ("", "<think>b</think>")])
+def test_an_answer_with_a_grammar_is_content_as_a_whole(call, engine, ends, text):
+    message, deltas = ask(call, engine, thinking(ends, text), guided_choice=[text])
+    assert message["content"] == joined(deltas, "content") == text
+    assert "reasoning_content" not in message
+
+
 def test_an_answer_that_is_continued_goes_on_with_its_thoughts(call, engine):
     begun = [*HI, {"role": "assistant", "content": "<think>\nIt is"}]
     think = thinking(text=" so</think>Yes.")

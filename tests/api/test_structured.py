@@ -51,6 +51,13 @@ def test_a_form_is_the_grammar_of_its_request(call, engine, fields, grammar):
         assert sampling.max_tokens == (16 if grammar is None and path == COMPLETIONS else None)
 
 
+def test_an_error_tells_of_half_a_surrogate_pair(call):
+    for wrong in (r'["\ud83d"]', r'{"const": "\ud83d"}', r'{"a\ud83d": 1}'):
+        response = call("POST", COMPLETIONS, json={"prompt": "hi", "guided_json": wrong})
+        assert response.status_code == 400
+        assert r"\ud83d" in response.json()["error"]["message"]
+
+
 def test_the_format_of_a_response_is_told_again(call, engine):
     form = {"type": "json_schema", "name": "thing", "schema": SCHEMA, "strict": True}
     body = call("POST", RESPONSES, json={"input": "hi", "text": {"format": form}}).json()

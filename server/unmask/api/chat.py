@@ -92,7 +92,9 @@ class _ChatFormat:
         self._has_logprobs = bool(body.logprobs)
         self._has_reasoning = body.include_reasoning is not False
         self._splitters: tuple[ReasoningSplitter, ...] = ()
-        if body.separate_reasoning is not False:
+        # An answer with a grammar has no thoughts, whatever its prompt has opened.
+        has_grammar = job.requests[0].sampling.grammar is not None
+        if body.separate_reasoning is not False and not has_grammar:
             begins_inside = _begins_inside(job, body, texts)
             self._splitters = tuple(
                 ReasoningSplitter(begins_inside=begins_inside) for _ in job.requests
