@@ -132,6 +132,7 @@ def build_automaton(
     sources, targets, owners = (x[distance[edges[1]] < FAR] for x in edges)
     # Functions that lead on somewhere are classes, the end of sequence behind them.
     kept = np.unique(owners)
+    budget.check("classes", len(kept), budget.limits.classes)
     class_of_function = np.zeros(functions.count + 1, np.int32)
     class_of_function[kept] = np.arange(1, len(kept) + 1)
     class_of = class_of_function[function_of]
@@ -184,8 +185,8 @@ def _assembled(
     forced[np.bincount(class_of, minlength=num_classes) != 1] = -1
     forced[0] = -1
     forced[-1] = eos_ids[0]
-    leads = np.zeros((num_states, -(-num_classes // 32) * 32), np.bool_)
-    leads[sources, classes] = True
+    leaving = np.zeros((num_states, -(-num_classes // 32)), np.uint32)
+    np.bitwise_or.at(leaving, (sources, classes >> 5), np.uint32(1) << (classes & 31))
     return TokenAutomaton(
         accepts=accepts,
         distance=distance,
@@ -199,7 +200,7 @@ def _assembled(
         class_starts=class_starts.astype(np.int32),
         move_sources=sources[by_class],
         move_targets=targets[by_class],
-        leaving=np.packbits(leads, axis=1, bitorder="little").view("<u4"),
+        leaving=leaving,
     )
 
 

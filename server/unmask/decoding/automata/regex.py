@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from unmask.decoding.automata.characters import ALL, Characters, utf8
-from unmask.decoding.automata.errors import InvalidGrammar
+from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
 from unmask.decoding.automata.expressions import (
     Expression,
     concatenation,
@@ -20,6 +20,7 @@ from unmask.decoding.automata.expressions import (
 )
 
 MAX_DEPTH = 60  # of groups
+MAX_LENGTH = 40_000  # characters of a pattern, which take half a second to read
 DIGITS = Characters.of(((0x30, 0x39),))
 WORD = DIGITS | Characters.of(((0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)))
 SPACES = Characters.in_text("\t\n\v\f\r ")
@@ -81,6 +82,8 @@ def regex(
 
     `character` writes one character of a set. Raises `InvalidGrammar` with the place.
     """
+    if len(pattern) > MAX_LENGTH:
+        raise GrammarTooLarge(f"an expression has at most {MAX_LENGTH} characters")
     group = _Parser(pattern).parse()
     anything = repetition(character(ALL))
     texts = []
