@@ -1,7 +1,7 @@
 """Automata over tokens: a language's states, and the classes of tokens that move them alike."""
 
 import ctypes
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ Words = npt.NDArray[np.uint32]
 FAR = 2**30  # distance of a state that leads to no answer
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class TokenAutomaton:
     """States 0 (dead), 1 (the start) to S - 1 (after an end of sequence), and C classes of tokens.
 
@@ -66,7 +66,7 @@ class TokenAutomaton:
     @property
     def num_bytes(self) -> int:
         """Memory of the arrays."""
-        arrays = (getattr(self, name) for name in self.__slots__ if name != "for_c")
+        arrays = (getattr(self, own.name) for own in fields(self) if own.init)
         return sum(array.nbytes for array in arrays)
 
     def after(self, state: int, klass: int) -> int:

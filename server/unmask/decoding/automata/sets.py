@@ -61,8 +61,8 @@ def block_accept(
 ) -> Bools:
     """Take choices in their order, if they are possible with all that are taken; True for those.
 
-    Changes `classes` and both sets. None is taken after `most_sets` sets were renewed, which are all
-    of them here, and in C those that change.
+    Changes `classes` and both sets. None is taken after `most_sets` sets were renewed: here all
+    sets of a block, in C those that change.
     """
     accepted, num_sets = np.zeros(len(positions), np.bool_), 0
     for k, (i, klass) in enumerate(zip(positions, chosen, strict=True)):
