@@ -46,9 +46,10 @@ class GrammarCompiler:
                     raise InvalidRequest("structured output needs a tokenizer.json, here is none")
                 texts = read_token_texts(text, model.vocab_size)
                 tokens = list(texts.tokens)
-                # The mask token is never generated, whatever its text.
-                specials = {n: i for n, i in texts.specials.items() if i != model.mask_token_id}
-                if model.mask_token_id is not None:
-                    tokens[model.mask_token_id] = None
+                # The mask token and commands of edits are never generated, whatever their texts.
+                never = {model.mask_token_id, *(model.edit_commands or ())} - {None}
+                specials = {n: i for n, i in texts.specials.items() if i not in never}
+                for i in never:
+                    tokens[i] = None
                 self._vocabulary = make_vocabulary(tokens, model.eos_token_ids, specials)
             return self._vocabulary
