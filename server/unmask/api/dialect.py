@@ -127,8 +127,9 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
     if structured is not None:
         sampling = replace(sampling, grammar=structured.grammar)
         default_max_tokens = None  # an answer that ends by itself needs none
-        with renamed({"grammar": structured.field}):
-            await backend.workers.compile(lambda: client.compile(sampling))
+        if not client.has_compiled(sampling):  # else it need not wait for other grammars
+            with renamed({"grammar": structured.field}):
+                await backend.workers.compile(lambda: client.compile(sampling))
     job_id = f"{dialect.id_prefix}-{uuid.uuid4().hex}"
 
     def make_requests() -> list[Request]:
@@ -154,6 +155,7 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
         return_token_ids=bool(body.return_token_ids),
         include_usage=options is not None and bool(options.include_usage),
         continuous_usage=options is not None and bool(options.continuous_usage_stats),
+        grammar_field=None if structured is None else structured.field,
     )
 
 

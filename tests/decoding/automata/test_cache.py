@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 
@@ -71,6 +72,19 @@ def test_the_text_of_a_grammar_counts_as_memory() -> None:
     assert cache.automaton(BYTES, json_schema_of(long)) is first
     cache.automaton(BYTES, json_schema_of(other))
     assert cache.automaton(BYTES, json_schema_of(long)) is not first
+
+
+def test_a_grammar_is_known_once_it_is_compiled() -> None:
+    cache = AutomatonCache(Limits(states=9))
+    for grammar, ids, is_good in (
+        (Regex("a+"), None, True),
+        (Regex("a+"), frozenset((0,)), True),
+        (Regex("a{20}"), None, False),
+    ):
+        assert not cache.knows(SMALL, grammar, ids)
+        with nullcontext() if is_good else pytest.raises(GrammarTooLarge):
+            cache.automaton(SMALL, grammar, ids)
+        assert cache.knows(SMALL, grammar, ids) == is_good
 
 
 def test_threads_share_one_compilation() -> None:

@@ -52,6 +52,12 @@ class AutomatonCache:
 
         return self._automata.get(key, make)
 
+    def knows(
+        self, vocabulary: Vocabulary, grammar: Grammar, allowed_ids: frozenset[int] | None = None
+    ) -> bool:
+        """True if `automaton` would return at once; it is among the last ones used from now on."""
+        return self._automata.knows((vocabulary, grammar, allowed_ids))
+
     def _compile(
         self, vocabulary: Vocabulary, grammar: Grammar, allowed_ids: frozenset[int] | None
     ) -> TokenAutomaton:
@@ -77,6 +83,13 @@ class _Recent(Generic[Value]):
     num_bytes: int = 0
     values: OrderedDict[Hashable, "Future[tuple[Value, int]]"] = field(default_factory=OrderedDict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def knows(self, key: Hashable) -> bool:
+        with self.lock:
+            known = self.values.get(key)
+            if known is not None:
+                self.values.move_to_end(key)
+        return known is not None and known.done()
 
     def get(self, key: Hashable, make: Callable[[], tuple[Value, int]]) -> Value:
         with self.lock:

@@ -1,7 +1,7 @@
 """Compiles grammars for one model, whose vocabulary is read when the first one comes."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.decoding.automata.cache import AutomatonCache
@@ -29,14 +29,21 @@ class GrammarCompiler:
         self._lock = threading.Lock()
 
     def automaton(
-        self, grammar: Grammar, allowed_ids: frozenset[int] | None = None
+        self, grammar: Grammar, allowed_ids: Iterable[int] | None = None
     ) -> TokenAutomaton:
         """Automaton of a grammar, of the allowed tokens only; takes seconds at worst.
 
         Raises `InvalidRequest` for a grammar that has no meaning, is not supported or too large,
         and for a model without end-of-sequence token or byte texts.
         """
-        return self._cache.automaton(self._read_vocabulary(), grammar, allowed_ids)
+        ids = None if allowed_ids is None else frozenset(allowed_ids)
+        return self._cache.automaton(self._read_vocabulary(), grammar, ids)
+
+    def knows(self, grammar: Grammar, allowed_ids: Iterable[int] | None = None) -> bool:
+        """True if `automaton` would return at once."""
+        ids = None if allowed_ids is None else frozenset(allowed_ids)
+        vocabulary = self._vocabulary
+        return vocabulary is not None and self._cache.knows(vocabulary, grammar, ids)
 
     def _read_vocabulary(self) -> Vocabulary:
         with self._lock:
