@@ -36,6 +36,10 @@ class EngineClient(Protocol):
         """
         ...
 
+    def has_compiled(self, sampling: SamplingParams) -> bool:
+        """True if `compile` would return at once."""
+        ...
+
     def submit(self, request: Request) -> EventStream:
         """Queue a request and return its events, which end after a `Finish` or a `Failure`.
 

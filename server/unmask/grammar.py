@@ -85,11 +85,16 @@ Grammar: TypeAlias = (
 
 
 def json_schema_of(schema: Any, *, indents: bool = False) -> JsonSchema:
-    """Grammar of a schema; the order of properties is the order of answers, and so of its key."""
+    """Grammar of a schema; the order of properties is the order of answers, and so of its key.
+
+    Raises `InvalidRequest` for a value that is too deep or too long to be written.
+    """
     try:
         text = json.dumps(schema, separators=(",", ":"))
     except RecursionError:
         raise InvalidRequest("the schema is nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise InvalidRequest(f"the schema has no JSON text: {error}") from None
     return JsonSchema(text, indents)
 
 

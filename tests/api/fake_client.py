@@ -10,6 +10,7 @@ from unmask.decoding.automata.compiler import GrammarCompiler
 from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.errors import InvalidRequest, UnmaskError
+from unmask.grammar import Grammar
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
@@ -79,6 +80,7 @@ class FakeClient:
     refusals: dict[int, UnmaskError] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     streams: list[FakeStream] = field(default_factory=list)
+    known_grammars: set[Grammar] = field(default_factory=set)  # that need no compilation
     model: ModelInfo = MODEL
     tokenizer: Tokenizer = TOKENIZER
 
@@ -89,6 +91,9 @@ class FakeClient:
             return GrammarCompiler(self.tokenizer.to_json, self.model).automaton(sampling.grammar)
         except InvalidRequest as error:
             raise InvalidRequest(error.message, field="grammar") from error
+
+    def has_compiled(self, sampling: SamplingParams) -> bool:
+        return sampling.grammar is None or sampling.grammar in self.known_grammars
 
     def submit(self, request: Request) -> FakeStream:
         resolve(

@@ -128,6 +128,17 @@ def test_thoughts_are_left_out_or_left_in_by_request(call, engine):
     assert message["content"] == joined(deltas, "content") == THINKS
 
 
+def test_an_answer_with_a_grammar_is_content_behind_thoughts_that_the_prompt_opened(call, engine):
+    text = "<think>b</think>"
+    message, deltas = ask(call, engine, thinking(text=text), guided_choice=[text])
+    assert message["content"] == joined(deltas, "content") == text
+    assert "reasoning_content" not in message
+    think = thinking("<think>\n", 'hm</think>{"a":1}')
+    message, deltas = ask(call, engine, think, response_format={"type": "json_object"})
+    assert message["content"] == joined(deltas, "content") == '{"a":1}'
+    assert message["reasoning_content"] == "hm"
+
+
 def test_an_answer_that_is_continued_goes_on_with_its_thoughts(call, engine):
     begun = [*HI, {"role": "assistant", "content": "<think>\nIt is"}]
     think = thinking(text=" so</think>Yes.")

@@ -1,7 +1,10 @@
 """Fields that ask for structure, as clients of OpenAI, vLLM and llama.cpp send them."""
 
+import asyncio
 import json
+from threading import Event
 
+import httpx
 import pytest
 from pydantic import BaseModel
 
@@ -49,6 +52,44 @@ def test_a_form_is_the_grammar_of_its_request(call, engine, fields, grammar):
         assert sampling.grammar == grammar
         # Without a structure completions are short by default.
         assert sampling.max_tokens == (16 if grammar is None and path == COMPLETIONS else None)
+
+
+def test_a_grammar_that_is_known_does_not_wait_for_others(engine):
+    known, slow = Event(), choice_of(("slow",))
+
+    def compile_(sampling):
+        assert sampling.grammar == slow, "the other grammar is known"
+        assert known.wait(10)
+
+    async def send():
+        app = create_app(engine, Metrics(), Config().server)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            bodies = ({"prompt": "hi", "guided_choice": [name]} for name in ("slow", "fast"))
+            first = asyncio.create_task(client.post(COMPLETIONS, json=next(bodies)))
+            await asyncio.sleep(0.1)
+            response = await client.post(COMPLETIONS, json=next(bodies))
+            assert not first.done()
+            known.set()
+            return response, await first
+
+    engine.compile = compile_
+    engine.known_grammars.add(choice_of(("fast",)))
+    assert [response.status_code for response in asyncio.run(send())] == [200, 200]
+
+
+def test_an_error_of_the_engine_names_the_field_that_asks_for_a_grammar(client):
+    body = {"prompt": "hi", "guided_regex": "a", "ignore_eos": True}
+    with pytest.raises(openai.BadRequestError) as error:
+        client.completions.create(model="", prompt="hi", extra_body=body)
+    assert error.value.body["param"] == "guided_regex"
+
+
+def test_an_error_tells_of_half_a_surrogate_pair(call):
+    for wrong in (r'["\ud83d"]', r'{"const": "\ud83d"}', r'{"a\ud83d": 1}'):
+        response = call("POST", COMPLETIONS, json={"prompt": "hi", "guided_json": wrong})
+        assert response.status_code == 400
+        assert r"\ud83d" in response.json()["error"]["message"]
 
 
 def test_the_format_of_a_response_is_told_again(call, engine):

@@ -18,7 +18,7 @@ from unmask.engine.schedule.admission import resolve
 from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar, JsonObject, Regex, choice_of, json_schema_of
 from unmask.models.registry import LoadedModel
-from unmask.types import CanvasSchedule, FinishReason, Request, SamplingParams
+from unmask.types import CanvasSchedule, Delta, FinishReason, Request, SamplingParams
 
 FAMILIES = (
     *("sdar", "llada2", "llada21", "llada", "dream", "fast_dllm", "nemotron", "idlm", "wedlm"),
@@ -199,6 +199,28 @@ def test_only_allowed_tokens_spell_an_answer(load: Load) -> None:
     with pytest.raises(InvalidRequest, match="spell no answer") as error:
         make_engine(loaded).check(asking(0, "city", allowed_token_ids=digits))
     assert error.value.field == "grammar"
+
+
+@pytest.mark.parametrize("folder", FAMILIES)
+def test_an_answer_of_allowed_tokens_ends_though_no_end_is_among_them(
+    load: Load, folder: str
+) -> None:
+    loaded = load(folder)
+    letters = tuple(loaded.tokenizer.encode("ab"))
+    engine = make_engine(loaded)
+    for i, (pattern, most) in enumerate((("", 3), ("a|abb", 2), ("(ab)*", 3))):
+        params = SamplingParams(
+            grammar=Regex(pattern), max_tokens=most, allowed_token_ids=letters, temperature=i % 2
+        )
+        engine.add(Request(f"{i}", (1, 2, 3), params))
+    texts = dict.fromkeys("012", "")
+    for _ in range(40):
+        for event in engine.step():
+            assert isinstance(event, Delta)
+            texts[event.request_id] += event.text
+    assert not engine.has_work
+    assert texts == {"0": "", "1": "a", "2": texts["2"]}
+    assert texts["2"] in ("", "ab")
 
 
 def test_a_limit_below_the_shortest_answer_is_refused_with_its_length(load: Load) -> None:

@@ -10,6 +10,7 @@ from tests.support.golden import load_golden, read_reference, sampling_of
 from tests.support.graphs import Recordings
 from unmask.engine.schedule.admission import resolve
 from unmask.errors import InvalidRequest
+from unmask.grammar import Regex
 from unmask.metrics import value_of
 from unmask.models.registry import LoadedModel
 from unmask.types import ModeName, Request, SamplingParams
@@ -162,6 +163,15 @@ def test_modes_are_refused_where_a_model_has_none(tiny: LoadedModel) -> None:
     engine.add(asking(0, "diffusion"))
 
 
+@pytest.mark.parametrize("mode", ["ar", "self_speculation", "auto"])
+def test_a_grammar_gives_a_model_no_mode(tiny: LoadedModel, mode: ModeName) -> None:
+    loaded = replace(tiny, info=replace(tiny.info, eos_token_ids=(2,)))
+    asked = asking(0, mode, grammar=Regex("[ab]+"), ignore_eos=False)
+    with pytest.raises(InvalidRequest, match=f"mode {mode} is for models") as error:
+        make_engine(loaded).check(asked)
+    assert error.value.field == "mode"
+
+
 def test_a_window_that_no_step_holds_is_refused(tmp_path: Path) -> None:
     idlm = load_golden("idlm", tmp_path)
     engine = make_engine(idlm, max_batch_tokens=40)
@@ -179,6 +189,13 @@ def test_a_block_length_is_refused_token_by_token(nemotron: LoadedModel) -> None
     asked = asking(0, "ar", block_length=8)
     with pytest.raises(InvalidRequest, match="block_length") as error:
         resolve(asked, nemotron.info, engine.limits)
+    assert error.value.field == "block_length"
+
+
+def test_a_block_length_is_refused_token_by_token_with_a_grammar(loaded: LoadedModel) -> None:
+    asked = asking(0, "ar", block_length=8, ignore_eos=False, grammar=Regex("[ab]+"))
+    with pytest.raises(InvalidRequest, match="block_length has no meaning") as error:
+        resolve(asked, loaded.info, make_engine(loaded).limits)
     assert error.value.field == "block_length"
 
 

@@ -63,6 +63,17 @@ def tokens_of(answers: dict[str, Answer]) -> dict[str, list[int]]:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
+def test_a_budget_as_long_as_the_answer_changes_nothing(load: Load, folder: str) -> None:
+    loaded = load(folder)
+    for mode in modes_of(folder):
+        for i, length in enumerate((1, 2, 7)):
+            params = {"mode": mode, "max_tokens": length}
+            plain = run_alone(loaded, asking(i, None, **params)).token_ids
+            for budget in (length, length + 1, length + 9, 1000):
+                assert run_alone(loaded, asking(i, budget, **params)).token_ids == plain
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize("block_length", [1, 8, 16])
 def test_the_end_is_where_the_budget_is(load: Load, folder: str, block_length: int) -> None:
     loaded = load(folder)

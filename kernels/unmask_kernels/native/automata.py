@@ -109,7 +109,7 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     "block_forced": (None, (_automaton, _pointer, _size, *(_pointer,) * 3)),
     "block_accept": (
         _size,
-        (_automaton, _pointer, _size, *(_pointer,) * 4, _size, _pointer),
+        (_automaton, _pointer, _size, *(_pointer,) * 4, _size, _size, _pointer),
     ),
 }
 

@@ -206,43 +206,52 @@ static int may_take(
     return 0;
 }
 
-// Renews the sets on both sides of a position that has got a class, up to where nothing changes.
-static void renew(
+// Renews the sets on both sides of a position that has got a class, up to where nothing changes;
+// returns the number of sets that it computed.
+static int64_t renew(
     const Automaton *a, Walks *walks, const int32_t *classes, int64_t length, int64_t position,
     int was_masked, uint8_t *left, uint8_t *right) {
     const int64_t size = a->num_states;
+    int64_t count = 0;
     walks->right.is_begun = walks->left.is_begun = 0;
     for (int64_t i = position; i < length; i++) {
         uint8_t *to = left + (i + 1) * size;
+        count++;
         step_right(a, &walks->right, classes[i], left + i * size, walks->fresh);
         if (!memcmp(walks->fresh, to, size)) break;
         memcpy(to, walks->fresh, size);
     }
     for (int64_t i = position; i >= 0; i--) {
         uint8_t *to = right + i * size;
+        count++;
         // A token in place of a mask only removes states; one in place of another adds some too.
         step_left(
             a, &walks->left, classes[i], was_masked ? to : NULL, to + size, walks->fresh);
         if (!memcmp(walks->fresh, to, size)) break;
         memcpy(to, walks->fresh, size);
     }
+    return count;
 }
 
 // Takes choices in their order, if they are possible with all that are taken; writes which are
-// [count], the classes, and the sets. Returns 0 without memory.
+// [count], the classes, and the sets. None is taken after `most_sets` sets were renewed. Returns 0
+// without memory.
 int64_t block_accept(
     const Automaton *a, int32_t *classes, int64_t length, uint8_t *left, uint8_t *right,
-    const int64_t *positions, const int32_t *chosen, int64_t count, uint8_t *accepted) {
+    const int64_t *positions, const int32_t *chosen, int64_t count, int64_t most_sets,
+    uint8_t *accepted) {
     const int64_t size = a->num_states;
+    int64_t num_sets = 0;
     Walks walks;
     const int has_memory = start_walks(a, &walks);
     for (int64_t k = 0; k < count && has_memory; k++) {
         const int64_t i = positions[k];
-        accepted[k] = may_take(a, chosen[k], left + i * size, right + (i + 1) * size);
+        accepted[k] = num_sets < most_sets
+            && may_take(a, chosen[k], left + i * size, right + (i + 1) * size);
         if (!accepted[k] || classes[i] == chosen[k]) continue;
         const int was_masked = classes[i] == MASKED;
         classes[i] = chosen[k];
-        renew(a, &walks, classes, length, i, was_masked, left, right);
+        num_sets += renew(a, &walks, classes, length, i, was_masked, left, right);
     }
     end_walks(&walks);
     return has_memory;

@@ -33,6 +33,7 @@ typedef struct {
     int64_t count, room;
     int32_t *seen;  // [N] number of the last set that has a state
     int32_t *states;  // [N] the set that is being joined
+    int64_t visited;  // states of closures that were joined, all together
     int32_t epoch;
 } Scratch;
 
@@ -115,6 +116,7 @@ static int64_t join_closures(const Nfa *nfa, Scratch *scratch, int32_t entry) {
     const int is_single = scratch->nexts[entry] < 0;
     for (; entry >= 0; entry = scratch->nexts[entry]) {
         const int32_t closure = scratch->closures[entry];
+        scratch->visited += nfa->closure_starts[closure + 1] - nfa->closure_starts[closure];
         for (int32_t i = nfa->closure_starts[closure]; i < nfa->closure_starts[closure + 1]; i++) {
             const int32_t state = nfa->closure_states[i];
             if (scratch->seen[state] == scratch->epoch) continue;
@@ -196,8 +198,9 @@ void free_subsets(Subsets *d) {
     memset(d, 0, sizeof *d);
 }
 
-// Finds all subsets, at most so many, with so many entries of lists together. The memory of `d` is
-// freed by free_subsets, whatever this returns.
+// Finds all subsets, at most so many, with so many entries of lists together; four states of a
+// closure take the time of an entry. The memory of `d` is freed by free_subsets, whatever this
+// returns.
 int64_t find_subsets(const Nfa *nfa, int64_t most_subsets, int64_t most_entries, Subsets *d) {
     memset(d, 0, sizeof *d);
     Scratch scratch = {0};
@@ -214,7 +217,8 @@ int64_t find_subsets(const Nfa *nfa, int64_t most_subsets, int64_t most_entries,
         const int64_t added = add_moves(nfa, d, i, &scratch);
         entries += added;
         if (added < 0) status = NO_MEMORY;
-        else if (d->num_subsets > most_subsets || entries > most_entries) status = TOO_LARGE;
+        else if (d->num_subsets > most_subsets || entries + scratch.visited / 4 > most_entries)
+            status = TOO_LARGE;
     }
     free(scratch.heads);
     free(scratch.seen);

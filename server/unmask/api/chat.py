@@ -118,10 +118,13 @@ class ChatDialect:
 def message_splitter(job: Job, body: ChatBody, tokenizer: Tokenizer) -> MessageSplitter:
     """Splits one answer of a job into thoughts, text and calls."""
     use = _tool_use(body, tokenizer)
+    has_format = structure_of(body) is not None
+    thoughts = _thoughts(body, job.requests[0].prompt_token_ids, tokenizer)
+    begun = thoughts is Thoughts.BEGUN
     separates = body.separate_reasoning is not False
-    begun = _thoughts(body, job.requests[0].prompt_token_ids, tokenizer) is Thoughts.BEGUN
-    # Strings in a format may spell the tag, which free text may not.
-    has_text = structure_of(body) is None or (begun and not separates)
+    # Strings in a format may spell tags, which free text may not.
+    has_text = not has_format or (begun and not separates)
+    separates &= not (has_format and thoughts is Thoughts.NONE)
     return MessageSplitter(
         calls=None if use is None else CallSplitter(use.form.opening, follows_text=has_text),
         separates_reasoning=separates,

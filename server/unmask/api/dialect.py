@@ -136,7 +136,8 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
     if structured is not None:
         sampling = replace(sampling, grammar=structured.grammar)
         default_max_tokens = None  # an answer that ends by itself needs none
-        await backend.workers.compile(lambda: _compile(client, sampling, structured))
+        if not client.has_compiled(sampling):  # else it need not wait for other grammars
+            await backend.workers.compile(lambda: _compile(client, sampling, structured))
     job_id = f"{dialect.id_prefix}-{uuid.uuid4().hex}"
 
     def make_requests() -> list[Request]:
@@ -166,6 +167,7 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
         return_token_ids=bool(body.return_token_ids),
         include_usage=options is not None and bool(options.include_usage),
         continuous_usage=options is not None and bool(options.continuous_usage_stats),
+        grammar_field=None if structured is None else structured.field,
     )
 
 

@@ -40,10 +40,14 @@ class RequestFailed(UnmaskError):
 def envelope(
     status: int, message: str, *, param: str | None = None, code: str | None = None
 ) -> ErrorEnvelope:
-    """The JSON object that OpenAI's clients turn into an exception."""
+    """The JSON object that OpenAI's clients turn into an exception.
+
+    A message may tell of halves of surrogate pairs, which a JSON text in a field can spell and
+    UTF-8 cannot.
+    """
     return {
         "error": {
-            "message": message,
+            "message": message.encode("utf-8", "backslashreplace").decode(),
             "type": "invalid_request_error" if status < 500 else "server_error",
             "param": param,
             "code": code,

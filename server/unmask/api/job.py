@@ -10,7 +10,8 @@ from unmask.types import Delta, Finish, Request
 class Job:
     """The choices of one HTTP request, in order: the first `n` belong to the first prompt.
 
-    `echoes` are texts to prepend to each choice, `behind` is one to append to all.
+    `echoes` are texts to prepend to each choice, `behind` is one to append to all, `grammar_field`
+    is the field that asks for a grammar, if one does.
     """
 
     job_id: str
@@ -24,6 +25,7 @@ class Job:
     return_token_ids: bool = False
     include_usage: bool = False
     continuous_usage: bool = False
+    grammar_field: str | None = None
 
     @property
     def num_prompt_tokens(self) -> int:

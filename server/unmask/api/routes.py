@@ -107,7 +107,10 @@ def _endpoint(
         with _count_refusals(backend.metrics):
             body = await read_body(request, dialect.body, backend)
             job = await prepare(dialect, body, backend)
-        with renamed(dialect.field_names(body)):
+        names = dict(dialect.field_names(body))
+        if job.grammar_field is not None:
+            names["grammar"] = job.grammar_field
+        with renamed(names):
             streams = await submit_all(backend.client, job.requests)
         writer = dialect.writer(job, body, backend.client.tokenizer, texts)
         if body.stream:

@@ -54,6 +54,9 @@ class StartingEngine:
     def compile(self, sampling: SamplingParams) -> object:
         return self._ready.compile(sampling)
 
+    def has_compiled(self, sampling: SamplingParams) -> bool:
+        return self._ready.has_compiled(sampling)
+
     def submit(self, request: Request) -> EventStream:
         return self._ready.submit(request)
 

@@ -113,6 +113,10 @@ class AsyncEngine:
         """See `EngineClient.compile`."""
         return self._engine.compile(sampling)
 
+    def has_compiled(self, sampling: SamplingParams) -> bool:
+        """See `EngineClient.has_compiled`."""
+        return self._engine.has_compiled(sampling)
+
     def submit(self, request: Request) -> RequestStream:
         """Queue a request from a running event loop; see `EngineClient.submit`."""
         self._engine.check(request)

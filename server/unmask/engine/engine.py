@@ -147,13 +147,15 @@ class Engine:
         """
         if sampling.grammar is None:
             return None
-        allowed = sampling.allowed_token_ids
         try:
-            return self.grammars.automaton(
-                sampling.grammar, None if allowed is None else frozenset(allowed)
-            )
+            return self.grammars.automaton(sampling.grammar, sampling.allowed_token_ids)
         except InvalidRequest as error:
             raise InvalidRequest(error.message, field="grammar", code=error.code) from error
+
+    def has_compiled(self, sampling: SamplingParams) -> bool:
+        """True if `compile` would return at once; safe from any thread."""
+        grammar = sampling.grammar
+        return grammar is None or self.grammars.knows(grammar, sampling.allowed_token_ids)
 
     def _resolve(self, request: Request) -> tuple[Decoding, ModelInfo, Structure | None]:
         """Parameters and structure of a request; raises `InvalidRequest`."""

@@ -151,6 +151,15 @@ def test_languages_that_no_tokens_spell_are_refused() -> None:
         build("ab", uses_c=True, allowed=np.zeros(EOS + 1, np.bool_))
 
 
+def test_classes_that_devices_have_no_number_for_are_refused() -> None:
+    assert Limits().classes == np.iinfo(np.int16).max
+    found = language(regex("ab|1"))
+    made = build_automaton(found, SMALL, Budget(Limits(classes=4)))
+    assert made.num_classes == 5  # with that of tokens in no answer
+    with pytest.raises(GrammarTooLarge, match="over 3 classes"):
+        build_automaton(found, SMALL, Budget(Limits(classes=3)))
+
+
 @pytest.mark.parametrize("uses_c", [True, False])
 @pytest.mark.parametrize("most", [1, 10, 16])
 def test_automata_beyond_a_limit_are_refused(most: int, uses_c: bool) -> None:

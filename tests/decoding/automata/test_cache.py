@@ -2,10 +2,11 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 
-from tests.support.automata import SMALL, TOKENS
+from tests.support.automata import BYTES, SMALL, TOKENS
 from unmask.decoding.automata.cache import AutomatonCache
 from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar, NoAnswer
 from unmask.decoding.automata.limits import Limits
@@ -62,6 +63,28 @@ def test_the_least_recently_used_are_dropped() -> None:
     cache.automaton(SMALL, Literal("111"))
     assert cache.automaton(SMALL, Literal("aaa")) is first
     assert cache.automaton(SMALL, Literal("bbb")) is not second
+
+
+def test_the_text_of_a_grammar_counts_as_memory() -> None:
+    cache = AutomatonCache(max_bytes=1 << 20)
+    long, other = ({"const": 1, "description": name * (1 << 20)} for name in "ab")
+    first = cache.automaton(BYTES, json_schema_of(long))
+    assert cache.automaton(BYTES, json_schema_of(long)) is first
+    cache.automaton(BYTES, json_schema_of(other))
+    assert cache.automaton(BYTES, json_schema_of(long)) is not first
+
+
+def test_a_grammar_is_known_once_it_is_compiled() -> None:
+    cache = AutomatonCache(Limits(states=9))
+    for grammar, ids, is_good in (
+        (Regex("a+"), None, True),
+        (Regex("a+"), frozenset((0,)), True),
+        (Regex("a{20}"), None, False),
+    ):
+        assert not cache.knows(SMALL, grammar, ids)
+        with nullcontext() if is_good else pytest.raises(GrammarTooLarge):
+            cache.automaton(SMALL, grammar, ids)
+        assert cache.knows(SMALL, grammar, ids) == is_good
 
 
 def test_threads_share_one_compilation() -> None:

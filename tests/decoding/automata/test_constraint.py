@@ -124,6 +124,22 @@ def test_a_replaced_token_admits_others_before_it(uses_c: bool) -> None:
     assert allowed_tokens(made, block.masks()[1]) == {comma}
 
 
+@pytest.mark.parametrize("uses_c", [True, False])
+def test_choices_beyond_the_work_of_a_step_are_left_to_later_ones(uses_c: bool) -> None:
+    made, length = automaton_of("[ab]{0,90}1"), 60
+    block = block_of(made, length, 40, uses_c=uses_c, fixed={})
+    positions = np.arange(length)[::-1].copy()
+    a, num_steps, num_taken = TOKENS.index(b"a"), 0, 0
+    while len(positions):
+        accepted = block.accept(positions, np.full(len(positions), a), 500 * made.num_states)
+        assert accepted[0]
+        assert not accepted.all() or num_steps
+        num_steps, num_taken = num_steps + 1, num_taken + accepted.sum()
+        positions = positions[~accepted]
+    assert num_taken == length
+    assert num_steps > 1
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_c_and_numpy_agree_on_random_blocks(seed: int) -> None:
     random = Random(seed)

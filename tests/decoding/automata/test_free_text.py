@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.automata import language, texts
 from unmask.decoding.automata.free_text import other_strings, text_without
+from unmask.decoding.automata.limits import Budget
 
 
 @pytest.mark.parametrize("tags", [(), ("ab",), ("aab", "b1"), ("aa", "a1a"), ("abab", "ba", "1")])
@@ -17,7 +18,7 @@ def test_text_contains_no_tag(tags: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("words", [(), ("",), ("a", "ab", "abé"), ("b\n", '"'), ("ab1", "ba")])
 def test_strings_are_none_of_the_words(words: tuple[str, ...]) -> None:
-    found = language(other_strings(words))
+    found = language(other_strings(words, Budget()))
     for text in texts('ab1é\n"', 4):
         quoted = json.dumps(text, ensure_ascii=False).encode()
         assert found.matches(quoted) == (text not in words), text

@@ -1,6 +1,8 @@
 """JSON Schema: accepted texts are valid, valid values of closed schemas are accepted."""
 
 import json
+import time
+import tracemalloc
 from random import Random
 from typing import Any
 
@@ -11,7 +13,8 @@ from tests.support.json_schema import is_valid, random_schema, random_value
 from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
 from unmask.decoding.automata.language import language_of
 from unmask.decoding.automata.limits import Budget, Limits
-from unmask.grammar import JsonObject, json_schema_of
+from unmask.errors import InvalidRequest
+from unmask.grammar import Grammar, JsonObject, Regex, json_schema_of
 
 POINT = {
     "type": "object",
@@ -312,6 +315,48 @@ def test_recursion_is_bounded_and_leaves_out_what_is_deeper() -> None:
 def test_explosions_end_at_a_limit(schema: Any) -> None:
     with pytest.raises((GrammarTooLarge, InvalidGrammar), match="over"):
         language_of(json_schema_of(schema), {}, Budget(Limits(seconds=2)))
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        Regex("(a?){3000}"),
+        json_schema_of(
+            {"oneOf": [{"enum": [300 * i + j for j in range(300)]} for i in range(200)]}
+        ),
+        json_schema_of({"properties": {"a" * 20_000: True}, "additionalProperties": True}),
+        json_schema_of(
+            {
+                "allOf": [
+                    {"anyOf": [{"minimum": i} for i in range(32)]},
+                    {"anyOf": [{"properties": {f"p{i}": True for i in range(5000)}}] * 32},
+                ]
+            }
+        ),
+    ],
+    ids=["free moves", "exclusions", "a long name", "pairs"],
+)
+def test_the_limit_of_seconds_ends_every_part_of_a_compilation(grammar: Grammar) -> None:
+    start_s = time.monotonic()
+    with pytest.raises(GrammarTooLarge, match="over"):
+        language_of(grammar, {}, Budget(Limits(seconds=0.2)))
+    assert time.monotonic() - start_s < 2
+
+
+def test_a_name_as_long_as_a_body_takes_little_memory() -> None:
+    schema = {"properties": {"a" * 3_000_000: True}, "additionalProperties": True}
+    tracemalloc.start()
+    try:
+        with pytest.raises(GrammarTooLarge, match="parts"):
+            schema_language(schema)
+        assert tracemalloc.get_traced_memory()[1] < 200 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_numbers_of_thousands_of_digits_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="digits"):
+        json_schema_of({"const": 10**5000})
 
 
 def test_deep_schemas_are_refused() -> None:

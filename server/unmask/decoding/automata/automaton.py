@@ -1,7 +1,7 @@
 """Automata over tokens: a language's states, and the classes of tokens that move them alike."""
 
 import ctypes
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ Words = npt.NDArray[np.uint32]
 FAR = 2**30  # distance of a state that leads to no answer
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class TokenAutomaton:
     """States 0 (dead), 1 (the start) to S - 1 (after an end of sequence), and C classes of tokens.
 
@@ -66,7 +66,7 @@ class TokenAutomaton:
     @property
     def num_bytes(self) -> int:
         """Memory of the arrays."""
-        arrays = (getattr(self, name) for name in self.__slots__ if name != "for_c")
+        arrays = (getattr(self, own.name) for own in fields(self) if own.init)
         return sum(array.nbytes for array in arrays)
 
     def after(self, state: int, klass: int) -> int:
@@ -132,6 +132,7 @@ def build_automaton(
     sources, targets, owners = (x[distance[edges[1]] < FAR] for x in edges)
     # Functions that lead on somewhere are classes, the end of sequence behind them.
     kept = np.unique(owners)
+    budget.check("classes", len(kept), budget.limits.classes)
     class_of_function = np.zeros(functions.count + 1, np.int32)
     class_of_function[kept] = np.arange(1, len(kept) + 1)
     class_of = class_of_function[function_of]
@@ -184,8 +185,8 @@ def _assembled(
     forced[np.bincount(class_of, minlength=num_classes) != 1] = -1
     forced[0] = -1
     forced[-1] = eos_ids[0]
-    leads = np.zeros((num_states, -(-num_classes // 32) * 32), np.bool_)
-    leads[sources, classes] = True
+    leaving = np.zeros((num_states, -(-num_classes // 32)), np.uint32)
+    np.bitwise_or.at(leaving, (sources, classes >> 5), np.uint32(1) << (classes & 31))
     return TokenAutomaton(
         accepts=accepts,
         distance=distance,
@@ -199,7 +200,7 @@ def _assembled(
         class_starts=class_starts.astype(np.int32),
         move_sources=sources[by_class],
         move_targets=targets[by_class],
-        leaving=np.packbits(leads, axis=1, bitorder="little").view("<u4"),
+        leaving=leaving,
     )
 
 

@@ -17,6 +17,7 @@ from unmask.decoding.automata.vocabulary import Vocabulary
 from unmask.grammar import Grammar
 
 CACHE_BYTES = 256 << 20
+BYTES_OF_ID = 64  # in a set
 
 Value = TypeVar("Value")
 
@@ -29,7 +30,7 @@ class AutomatonCache:
 
     def __init__(self, limits: Limits | None = None, max_bytes: int = CACHE_BYTES) -> None:
         self._limits = limits or Limits()
-        self._automata = _Recent[TokenAutomaton](max_bytes, lambda automaton: automaton.num_bytes)
+        self._automata = _Recent[TokenAutomaton](max_bytes)
 
     def automaton(
         self,
@@ -42,7 +43,20 @@ class AutomatonCache:
         Raises `InvalidGrammar`, `GrammarTooLarge` and `NoAnswer`, which are not kept.
         """
         key = vocabulary, grammar, allowed_ids
-        return self._automata.get(key, lambda: self._compile(vocabulary, grammar, allowed_ids))
+
+        def make() -> tuple[TokenAutomaton, int]:
+            made = self._compile(vocabulary, grammar, allowed_ids)
+            # A schema's descriptions may be longer than its automaton.
+            of_key = len(repr(grammar)) + BYTES_OF_ID * len(allowed_ids or ())
+            return made, made.num_bytes + of_key
+
+        return self._automata.get(key, make)
+
+    def knows(
+        self, vocabulary: Vocabulary, grammar: Grammar, allowed_ids: frozenset[int] | None = None
+    ) -> bool:
+        """True if `automaton` would return at once; it is among the last ones used from now on."""
+        return self._automata.knows((vocabulary, grammar, allowed_ids))
 
     def _compile(
         self, vocabulary: Vocabulary, grammar: Grammar, allowed_ids: frozenset[int] | None
@@ -60,15 +74,24 @@ class AutomatonCache:
 
 @dataclass(slots=True)
 class _Recent(Generic[Value]):
-    """Values by key, made once; the least recently used are dropped beyond so many bytes."""
+    """Values by key, made once; the least recently used are dropped beyond so many bytes.
+
+    What makes a value tells the bytes of it and its key.
+    """
 
     max_bytes: int
-    bytes_of: Callable[[Value], int]
     num_bytes: int = 0
-    values: OrderedDict[Hashable, "Future[Value]"] = field(default_factory=OrderedDict)
+    values: OrderedDict[Hashable, "Future[tuple[Value, int]]"] = field(default_factory=OrderedDict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+    def knows(self, key: Hashable) -> bool:
+        with self.lock:
+            known = self.values.get(key)
+            if known is not None:
+                self.values.move_to_end(key)
+        return known is not None and known.done()
+
+    def get(self, key: Hashable, make: Callable[[], tuple[Value, int]]) -> Value:
         with self.lock:
             known = self.values.get(key)
             if known is not None:
@@ -76,20 +99,20 @@ class _Recent(Generic[Value]):
             else:
                 future = self.values[key] = Future()
         if known is not None:
-            return known.result()
+            return known.result()[0]
         try:
-            value = make()
+            value, num_bytes = make()
         except BaseException as error:
             with self.lock:
                 del self.values[key]
             future.set_exception(error)
             raise
-        future.set_result(value)
+        future.set_result((value, num_bytes))
         with self.lock:
-            self.num_bytes += self.bytes_of(value)
+            self.num_bytes += num_bytes
             done = [k for k, other in self.values.items() if other.done() and k != key]
             for other in done:
                 if self.num_bytes <= self.max_bytes:
                     break
-                self.num_bytes -= self.bytes_of(self.values.pop(other).result())
+                self.num_bytes -= self.values.pop(other).result()[1]
         return value

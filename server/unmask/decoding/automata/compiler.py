@@ -1,7 +1,7 @@
 """Compiles grammars for one model, whose vocabulary is read when the first one comes."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.decoding.automata.cache import AutomatonCache
@@ -29,14 +29,21 @@ class GrammarCompiler:
         self._lock = threading.Lock()
 
     def automaton(
-        self, grammar: Grammar, allowed_ids: frozenset[int] | None = None
+        self, grammar: Grammar, allowed_ids: Iterable[int] | None = None
     ) -> TokenAutomaton:
         """Automaton of a grammar, of the allowed tokens only; takes seconds at worst.
 
         Raises `InvalidRequest` for a grammar that has no meaning, is not supported or too large,
         and for a model without end-of-sequence token or byte texts.
         """
-        return self._cache.automaton(self._read_vocabulary(), grammar, allowed_ids)
+        ids = None if allowed_ids is None else frozenset(allowed_ids)
+        return self._cache.automaton(self._read_vocabulary(), grammar, ids)
+
+    def knows(self, grammar: Grammar, allowed_ids: Iterable[int] | None = None) -> bool:
+        """True if `automaton` would return at once."""
+        ids = None if allowed_ids is None else frozenset(allowed_ids)
+        vocabulary = self._vocabulary
+        return vocabulary is not None and self._cache.knows(vocabulary, grammar, ids)
 
     def _read_vocabulary(self) -> Vocabulary:
         with self._lock:
@@ -46,9 +53,10 @@ class GrammarCompiler:
                     raise InvalidRequest("structured output needs a tokenizer.json, here is none")
                 texts = read_token_texts(text, model.vocab_size)
                 tokens = list(texts.tokens)
-                # The mask token is never generated, whatever its text.
-                specials = {n: i for n, i in texts.specials.items() if i != model.mask_token_id}
-                if model.mask_token_id is not None:
-                    tokens[model.mask_token_id] = None
+                # The mask token and commands of edits are never generated, whatever their texts.
+                never = {model.mask_token_id, *(model.edit_commands or ())} - {None}
+                specials = {n: i for n, i in texts.specials.items() if i not in never}
+                for i in never:
+                    tokens[i] = None
                 self._vocabulary = make_vocabulary(tokens, model.eos_token_ids, specials)
             return self._vocabulary

@@ -11,6 +11,9 @@ from unmask.decoding.automata.sets import MASKED
 from unmask_kernels.native import automata as native
 from unmask_kernels.native.layout import pointer
 
+MAX_WORK = 1 << 26  # states that the choices of one step may visit, some 0.1 s
+ALL_WORK = np.iinfo(np.int64).max
+
 
 class Constraint:
     """An automaton and its state after all tokens before the open block.
@@ -123,16 +126,17 @@ class Block:
             self._library.block_masks(self._native, len(masks), *self._sets(), pointer(masks))
         return masks
 
-    def accept(self, positions: Int64s, tokens: Int64s) -> Bools:
+    def accept(self, positions: Int64s, tokens: Int64s, most_work: int = MAX_WORK) -> Bools:
         """Take tokens [K] in their order, if possible with all that are taken; True for those.
 
-        The first is possible if its mask allowed it, so that each step takes one at least.
+        The first is possible if its mask allowed it, so that each step takes one at least. The
+        others are for later steps once `most_work` states were visited.
         """
         chosen = self.automaton.class_of[tokens]
+        most_sets = max(1, most_work // self.automaton.num_states)
         if self._library is None:
-            return sets.block_accept(
-                self.automaton, self._classes, self._left, self._right, positions, chosen
-            )
+            ours = self.automaton, self._classes, self._left, self._right
+            return sets.block_accept(*ours, positions, chosen, most_sets)
         accepted = np.empty(len(positions), np.bool_)
         positions = np.ascontiguousarray(positions, np.int64)
         is_done = self._library.block_accept(
@@ -143,6 +147,7 @@ class Block:
             pointer(positions),
             pointer(chosen),
             len(chosen),
+            most_sets,
             pointer(accepted),
         )
         if not is_done:
@@ -170,6 +175,6 @@ class Block:
         )
         positions = np.flatnonzero(tokens >= 0)
         if self._has_edits:  # the tokens around them may change
-            self.accept(positions, tokens[positions])
+            self.accept(positions, tokens[positions], ALL_WORK)
         self._classes[positions] = forced[positions]
         return positions, tokens[positions]

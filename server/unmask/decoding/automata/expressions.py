@@ -76,6 +76,7 @@ class Graph:
 
 Expression: TypeAlias = OneOf | Special | Concatenation | Union | Repetition | Intersection | Graph
 
+BYTES = tuple(OneOf(frozenset((byte,))) for byte in range(NUM_BYTES))
 EMPTY = Concatenation(())  # the empty text only
 NOTHING = Union(())  # no text at all
 
@@ -90,7 +91,7 @@ def literal(text: str) -> Expression:
         data = text.encode()
     except UnicodeEncodeError:
         raise InvalidGrammar(f"{text!r:.80} is no Unicode text") from None
-    return concatenation(*(one_of((byte,)) for byte in data))
+    return concatenation(*(BYTES[byte] for byte in data))
 
 
 def concatenation(*parts: Expression) -> Expression:

@@ -10,6 +10,9 @@ from unmask.decoding.automata.expressions import (
     concatenation,
     literal,
 )
+from unmask.decoding.automata.limits import Budget
+
+LEAST_PARTS = 10  # of one character and all others, which are UTF-8
 
 
 def text_without(tags: Iterable[str]) -> Expression:
@@ -32,21 +35,31 @@ def text_without(tags: Iterable[str]) -> Expression:
     return Graph(len(nodes), tuple(edges), frozenset(nodes.values()))
 
 
-def other_strings(words: Iterable[str]) -> Expression:
-    """Strings in JSON other than some words, with escapes of two characters only."""
-    excluded = set(words)
-    nodes = {prefix: i for i, prefix in enumerate(_prefixes(excluded))}
-    elsewhere = len(nodes)  # behind what begins no word
+def other_strings(words: Iterable[str], budget: Budget) -> Expression:
+    """Strings in JSON other than some words, with escapes of two characters only.
+
+    Raises `GrammarTooLarge`, before its memory grows with the words.
+    """
+    trie: list[dict[str, int]] = [{}]  # node behind each character that may follow
+    excluded = set[int]()
+    for word in words:
+        node = 0
+        for character in word:
+            if character not in trie[node]:
+                budget.check("parts", LEAST_PARTS * len(trie), budget.limits.parts)
+                trie[node][character] = len(trie)
+                trie.append({})
+            node = trie[node][character]
+        excluded.add(node)
+    elsewhere = len(trie)  # behind what begins no word
     edges = [Edge(elsewhere, json_character(ALL), elsewhere)]
-    following = dict.fromkeys(nodes, "")
-    for prefix in nodes:
-        if prefix:
-            following[prefix[:-1]] += prefix[-1]
-    for prefix, node in nodes.items():
-        own = following[prefix]
-        edges.append(Edge(node, json_character(ALL - Characters.in_text(own)), elsewhere))
-        edges += [Edge(node, json_character(Characters.in_text(c)), nodes[prefix + c]) for c in own]
-    ends = {node for prefix, node in nodes.items() if prefix not in excluded} | {elsewhere}
+    for node, following in enumerate(trie):
+        budget.check_time()
+        others = ALL - Characters.in_text("".join(following))
+        edges.append(Edge(node, json_character(others), elsewhere))
+        for character, behind in following.items():
+            edges.append(Edge(node, json_character(Characters.in_text(character)), behind))
+    ends = {*range(elsewhere + 1)} - excluded
     graph = Graph(elsewhere + 1, tuple(edges), frozenset(ends))
     return concatenation(literal('"'), graph, literal('"'))
 

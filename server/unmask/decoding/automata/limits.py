@@ -13,6 +13,7 @@ class Limits:
     parts: int = 400_000  # states of the nondeterministic automaton
     subsets: int = 200_000  # states of the deterministic one, before it is minimized
     states: int = 40_000  # of the least one
+    classes: int = 2**15 - 1  # of tokens; devices hold their numbers as int16
     edges: int = 4_000_000  # of the automaton over tokens: triples of state, class and state
     seconds: float = 5.0
 

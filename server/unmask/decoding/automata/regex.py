@@ -4,13 +4,14 @@
 language. Back references, lookaround, word boundaries, flags and Unicode properties are refused.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
 from unmask.decoding.automata.characters import ALL, Characters, utf8
-from unmask.decoding.automata.errors import InvalidGrammar
+from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
 from unmask.decoding.automata.expressions import (
     Expression,
     concatenation,
@@ -19,6 +20,7 @@ from unmask.decoding.automata.expressions import (
 )
 
 MAX_DEPTH = 60  # of groups
+MAX_LENGTH = 40_000  # characters of a pattern, which take half a second to read
 DIGITS = Characters.of(((0x30, 0x39),))
 WORD = DIGITS | Characters.of(((0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)))
 SPACES = Characters.in_text("\t\n\v\f\r ")
@@ -34,6 +36,8 @@ CLASSES = {
     **{"d": DIGITS, "D": ~DIGITS, "w": WORD, "W": ~WORD},
     **{"s": SPACES, "S": ~(SPACES | OTHER_SPACES)},
 }
+HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+LOW_SURROGATE = re.compile(r"\\u(d[c-f][0-9a-f]{2})", re.ASCII | re.IGNORECASE)
 CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
 UNSUPPORTED = {
     **{"b": "word boundaries", "B": "word boundaries", "p": "Unicode properties"},
@@ -78,6 +82,8 @@ def regex(
 
     `character` writes one character of a set. Raises `InvalidGrammar` with the place.
     """
+    if len(pattern) > MAX_LENGTH:
+        raise GrammarTooLarge(f"an expression has at most {MAX_LENGTH} characters")
     group = _Parser(pattern).parse()
     anything = repetition(character(ALL))
     texts = []
@@ -269,14 +275,12 @@ class _Parser:
             self._at = max(end + 1, self._at)
         else:
             digits = self._take({"x": 2, "u": 4, "U": 8}[name])
-        try:
-            code = int(digits, 16)
-        except ValueError:
-            raise self._error(f"\\{name} needs hexadecimal digits", start) from None
-        low = self._peek(6)
-        if 0xD800 <= code < 0xDC00 and low[:3].lower() in ("\\ud",):  # a pair, as in ECMAScript
-            self._at += 2
-            code = 0x10000 + ((code - 0xD800) << 10) + int(self._take(4), 16) - 0xDC00
+        if not HEX_DIGITS.issuperset(digits) or not digits:
+            raise self._error(f"\\{name} needs hexadecimal digits", start)
+        code = int(digits, 16)
+        if 0xD800 <= code < 0xDC00 and (low := LOW_SURROGATE.match(self._pattern, self._at)):
+            self._at = low.end()  # a pair, as in ECMAScript
+            code = 0x10000 + ((code - 0xD800) << 10) + int(low[1], 16) - 0xDC00
         characters = Characters.of(((code, code),)) if code <= 0x10FFFF else Characters(())
         if not characters.ranges:
             raise self._error("no character", start)

@@ -148,7 +148,7 @@ class _Compiler:
         members += [self._member(name, undeclared, beyond, is_required=True) for name in more]
         if others not in (None, False):
             known = (*properties, *more)
-            names = other_strings(known) if known else ANY_JSON_STRING
+            names = other_strings(known, self._budget) if known else ANY_JSON_STRING
             text = member(names, self._nested(others, beyond), self._spacing)
             members.append(Item(text, is_repeated=True))
         return json_object(members, self._spacing)

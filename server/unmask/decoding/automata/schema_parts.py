@@ -112,8 +112,13 @@ class Parts:
         references = max(left.place.references, right.place.references, key=len)
         place = replace(place, references=references)
         pairs = itertools.product(left.schemas, right.schemas)
-        merged = [_merged(a, b, right.place) for a, b in pairs]
-        return Plain(tuple(schema for schema in merged if types_of(schema)), place)
+        schemas = []
+        for a, b in pairs:
+            self._budget.check_time()
+            schema = _merged(a, b, right.place)
+            if types_of(schema):
+                schemas.append(schema)
+        return Plain(tuple(schemas), place)
 
     def _exclude(self, left: Plain, right: Plain, depth: int) -> bool:
         """True if it is sure that no value matches both."""
@@ -123,6 +128,7 @@ class Parts:
     def _pair_excludes(
         self, a: Keywords, b: Keywords, sides: tuple[Plain, Plain], depth: int
     ) -> bool:
+        self._budget.check_time()
         values = values_of(a), values_of(b)
         if values[0] is not None and values[1] is not None:
             return not set(map(canonical, values[0])) & set(map(canonical, values[1]))

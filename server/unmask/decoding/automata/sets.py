@@ -57,18 +57,22 @@ def block_accept(
     right: Bools,
     positions: Int64s,
     chosen: Int32s,
+    most_sets: int,
 ) -> Bools:
     """Take choices in their order, if they are possible with all that are taken; True for those.
 
-    Changes `classes` and both sets.
+    Changes `classes` and both sets. None is taken after `most_sets` sets were renewed: here all
+    sets of a block, in C those that change.
     """
-    accepted = np.zeros(len(positions), np.bool_)
+    accepted, num_sets = np.zeros(len(positions), np.bool_), 0
     for k, (i, klass) in enumerate(zip(positions, chosen, strict=True)):
         sources, targets = _moves(automaton, klass)
         accepted[k] = (left[i][sources] & right[i + 1][targets]).any()
-        if accepted[k]:
+        accepted[k] &= num_sets < most_sets
+        if accepted[k] and classes[i] != klass:
             classes[i] = klass
             block_sets(automaton, classes, classes, left, right)
+            num_sets += len(classes)
     return accepted
 
 

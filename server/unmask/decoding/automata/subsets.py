@@ -12,7 +12,7 @@ from unmask.decoding.automata.limits import Budget
 from unmask_kernels.native import automata as native
 from unmask_kernels.native.layout import pointer
 
-MAX_ENTRIES = 200_000_000  # of the lists that C makes of each set's moves, some seconds
+MAX_ENTRIES = 200_000_000  # of the lists that C makes of each set's moves
 
 
 def determinize(nfa: Nfa, budget: Budget, *, uses_c: bool = True) -> Dfa:
@@ -21,7 +21,7 @@ def determinize(nfa: Nfa, budget: Budget, *, uses_c: bool = True) -> Dfa:
     library = native.automata_library() if uses_c else None
     if library is not None:
         return _determinize_in_c(library, nfa, symbols, columns_of, budget)
-    closure = _Closures(nfa)
+    closure = _Closures(nfa, budget)
     moves = [[(columns_of[along], closure[target]) for along, target in m] for m in nfa.moves]
     numbers = {closure[0]: 0}
     subsets, rows = [closure[0]], list[dict[int, int]]()
@@ -46,10 +46,11 @@ def determinize(nfa: Nfa, budget: Budget, *, uses_c: bool = True) -> Dfa:
 class _Closures(dict[int, frozenset[int]]):
     """States that free moves lead to, of each state: those with moves, and the end."""
 
-    def __init__(self, nfa: Nfa) -> None:
-        self._nfa = nfa
+    def __init__(self, nfa: Nfa, budget: Budget) -> None:
+        self._nfa, self._budget = nfa, budget
 
     def __missing__(self, start: int) -> frozenset[int]:
+        self._budget.check_time()  # together they may be the square of the automaton
         nfa, seen, open_ = self._nfa, {start}, [start]
         while open_:
             for target in nfa.free[open_.pop()]:
@@ -67,7 +68,7 @@ def _determinize_in_c(
     columns_of: dict[frozenset[int], tuple[int, ...]],
     budget: Budget,
 ) -> Dfa:
-    closure = _Closures(nfa)
+    closure = _Closures(nfa, budget)
     set_ids = {along: i for i, along in enumerate(columns_of)}
     closure_ids: dict[frozenset[int], int] = {closure[0]: 0}
     moves = [

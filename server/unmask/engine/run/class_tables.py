@@ -1,5 +1,6 @@
 """Tables of the classes of tokens, kept on the device for as long as grammars are used."""
 
+import weakref
 from collections import OrderedDict
 
 import torch
@@ -14,11 +15,14 @@ MOST_TABLES = 64  # of 2 bytes a token
 
 
 class ClassTables:
-    """Class of each token in each of the grammars used last."""
+    """Class of each token in each of the grammars used last; keeps no automaton alive but a step's.
+
+    An automaton may be a thousand times as large as its table, and others bound their memory.
+    """
 
     def __init__(self, staging: Staging) -> None:
         self._staging = staging
-        self._tables: OrderedDict[TokenAutomaton, Tensor] = OrderedDict()
+        self._tables: OrderedDict[weakref.ref[TokenAutomaton], Tensor] = OrderedDict()
         self._stacked: tuple[tuple[TokenAutomaton, ...], Tensor] | None = None
 
     def masks(self, classes: RowClasses) -> ClassMasks:
@@ -35,9 +39,10 @@ class ClassTables:
         return self._stacked[1]
 
     def _table(self, automaton: TokenAutomaton) -> Tensor:
-        table = self._tables.get(automaton)
+        key = weakref.ref(automaton)
+        table = self._tables.get(key)
         if table is None:
             [table] = self._staging.to_device([automaton.class_of.astype("<i2")])
-            self._tables[automaton] = table
-        self._tables.move_to_end(automaton)
+            self._tables[key] = table
+        self._tables.move_to_end(key)
         return table

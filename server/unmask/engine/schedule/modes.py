@@ -38,11 +38,7 @@ def modes_of(request: Request, model: ModelInfo) -> tuple[ModeName, ...]:
     counts = any(getattr(params, name) not in (None, neutral) for name, neutral in COUNTING)
     is_drafted = model.attention == "causal" or mode in ("self_speculation", "auto")
     is_guided = params.grammar is not None or request.template is not None
-    if is_drafted and (is_guided or counts):
-        return ("ar",)  # as a verified draft would be, token for token
-    if mode == "diffusion":
-        return (mode,)
-    if mode not in CAUSAL_MODES.get(model.attention, ()):
+    if mode != "diffusion" and mode not in CAUSAL_MODES.get(model.attention, ()):
         kind = "are causal too" if mode == "ar" else "verify drafts"
         raise InvalidRequest(
             f"mode {mode} is for models that {kind}, as Nemotron-Labs-Diffusion and I-DLM",
@@ -50,6 +46,8 @@ def modes_of(request: Request, model: ModelInfo) -> tuple[ModeName, ...]:
         )
     if mode == "ar" and params.block_length not in (None, 1):
         raise InvalidRequest("block_length has no meaning in mode ar", field="block_length")
+    if is_drafted and (is_guided or counts):
+        return ("ar",)  # as a verified draft would be, token for token
     return ("self_speculation", "ar") if mode == "auto" else (mode,)
 
 

@@ -1,6 +1,5 @@
 """One request while it is being decoded: its tokens, its open block and its pages."""
 
-import copy
 import time
 
 import numpy as np
@@ -65,7 +64,8 @@ class Sequence:
 
     def decode_by(self, decoding: Decoding) -> None:
         """Lay the tokens out in blocks; nothing may have been computed yet."""
-        self.decoding, self.thinking = decoding, copy.copy(self._budget)
+        self.decoding, self.last_end = decoding, self.num_prompt + decoding.max_tokens
+        self.thinking = self._budget and self._budget.within(self.last_end)
         self.num_block_steps = decoding.steps
         self.num_branches = 2 if decoding.cfg_scale else 1  # the second one's prompt is masked
         # True if resolved positions of the open block are not computed again until it is full.
@@ -93,7 +93,6 @@ class Sequence:
         )
         self._may_open_next &= not (decoding.has_constraint or decoding.eos_last or decoding.drafts)
         self._may_open_usually = self._may_open_next
-        self.last_end = self.num_prompt + decoding.max_tokens
         begins_after = self.is_full or self.is_canvas or self.has_causal_prefix
         self.origin = self.num_prompt if begins_after else 0
         self.fill_end = self.last_end

@@ -5,7 +5,7 @@ around it. The seed of a block, or its last masked position, is filled as ever a
 verified draft is cut there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unmask.engine.schedule.query_range import IntArray
 from unmask.types import ModelInfo, Request
@@ -40,6 +40,10 @@ class ThinkingBudget:
         begins_in_answer = info.begin_think_token_id not in prompt[-NEAR:]
         begin_id = info.begin_think_token_id if begins_in_answer else None
         return cls(begin_id, end_id, len(prompt), len(prompt) + num_tokens)
+
+    def within(self, last_end: int) -> "ThinkingBudget | None":
+        """The budget anew; None for an answer that ends at `last_end`, before it is used up."""
+        return replace(self) if self.position < last_end else None
 
     def ends_in(self, tokens: IntArray, start: int, end: int) -> bool:
         """True if the end is to be put into [start, end), the tokens before `start` being final."""

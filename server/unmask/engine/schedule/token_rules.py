@@ -84,7 +84,8 @@ def constraint_of(
     """Logit biases and allowed tokens; raises `InvalidRequest` if no token is left.
 
     A request that does not edit cannot generate commands. Where one does, probabilities are those
-    without the mask token, as in LLaDA2.2's loop.
+    without the mask token, as in LLaDA2.2's loop. An answer with a grammar may end where it says,
+    or nothing could fill the positions behind it.
     """
     allowed, commands = params.allowed_token_ids, model.edit_commands or ()
     model.check_ids([token_id for token_id, _ in params.logit_bias], "logit_bias")
@@ -96,6 +97,8 @@ def constraint_of(
             "generated",
             field="allowed_token_ids",
         )
+    if allowed is not None and params.grammar is not None:
+        allowed = (*allowed, *model.eos_token_ids)
     never = commands if rules is None else (rules.mask_token_id,)
     biases = dict(params.logit_bias) | dict.fromkeys(never, NEVER)
     return pack_constraint(biases, allowed, model.vocab_size)
