@@ -54,6 +54,21 @@ def test_a_form_is_the_grammar_of_its_request(call, engine, fields, grammar):
         assert sampling.max_tokens == (16 if grammar is None and path == COMPLETIONS else None)
 
 
+@pytest.mark.parametrize("kind", ["text", "json_object"])
+def test_a_schema_without_effect_is_refused(call, kind):
+    ask = {"messages": [{"role": "user", "content": "hi"}]}
+    form = {"type": kind, "json_schema": NAMED}
+    chat = call("POST", CHAT, json={**ask, "response_format": form})
+    response = call(
+        "POST", RESPONSES, json={"input": "hi", "text": {"format": {**NAMED, "type": kind}}}
+    )
+    for answer, field in ((chat, "response_format"), (response, "text.format")):
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == field
+    nothing = {"type": kind, "json_schema": None}
+    assert call("POST", CHAT, json={**ask, "response_format": nothing}).status_code == 200
+
+
 def test_a_grammar_that_is_known_does_not_wait_for_others(engine):
     known, slow = Event(), choice_of(("slow",))
 

@@ -93,7 +93,12 @@ def schema_of(value: Any, field: str) -> Structured:
 
 
 def format_of(kind: str, schema: Any, field: str) -> Structured | None:
-    """Structure of an OpenAI format: `text`, `json_object`, or `json_schema` with its schema."""
+    """Structure of an OpenAI format: `text`, `json_object`, or `json_schema` with its schema.
+
+    Raises `InvalidRequest` for a schema with another type, which would have no effect.
+    """
+    if kind != "json_schema" and schema is not None:
+        raise InvalidRequest(f"{field} has a schema, but its type is {kind}", field=field)
     match kind:
         case "json_object":
             return Structured(JsonObject(), field)
@@ -104,15 +109,15 @@ def format_of(kind: str, schema: Any, field: str) -> Structured | None:
 
 def _asked(body: StructuredBody) -> Iterator[Structured]:
     if (form := body.response_format) is not None:
-        named = form.json_schema or {}
-        if form.type == "json_schema" and "schema" not in named:
+        is_schema, named = form.type == "json_schema", form.json_schema or {}
+        if is_schema and "schema" not in named:
             field = "response_format.json_schema.schema"
             raise InvalidRequest(
                 f"{field} is required", field=field, code="missing_required_parameter"
             )
-        is_schema = form.type == "json_schema"
         field = "response_format.json_schema.schema" if is_schema else "response_format"
-        if (structured := format_of(form.type, named.get("schema"), field)) is not None:
+        schema = named["schema"] if is_schema else form.json_schema
+        if (structured := format_of(form.type, schema, field)) is not None:
             yield structured
     if (options := body.structured_outputs) is not None:
         yield from _of_options(options, "structured_outputs")
