@@ -56,7 +56,7 @@ def test_sampling_flags_are_fields_of_sampling_params():
         (["generate", "--model", "/nowhere", "hi"], "there is no config.json in /nowhere"),
         (["generate"], "a prompt is empty"),
         (["generate", "hi", "--chat", "--suffix", "end"], "suffix is not supported with --chat"),
-        (["generate", "hi", "--suffix", "end"], "suffix is for models whose attention spans"),
+        (["generate", "hi", "--suffix", "end", "--editing-threshold", "1"], "editing_threshold is"),
         (["serve", "a", "--model", "b"], "set the model once"),
         (["serve", "--host", "256.0.0.1"], "cannot listen on 256.0.0.1"),
         (["bench", "--rate", "1", "--concurrency", "2"], "set --concurrency or --rate, not both"),

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from unmask.config import EngineConfig
+from unmask.engine.run.class_tables import ClassTables
 from unmask.engine.run.device import DeviceModel
 from unmask.engine.run.graphs.check import closed_rows, random_step
 from unmask.engine.run.graphs.forward import ForwardGraphs, capture_forward
@@ -68,7 +69,8 @@ class Captured:
     ) -> "Captured | None":
         open_tokens = torch.zeros(config.max_num_seqs + 1, 64, dtype=torch.int64)
         limits = derive_limits(config, loaded)
-        device = DeviceModel(loaded, limits, cache, Staging(open_tokens.device))
+        staging = Staging(open_tokens.device)
+        device = DeviceModel(loaded, limits, cache, staging, ClassTables(staging))
         graphs = capture_forward(device, open_tokens, progress, recorder)
         return None if graphs is None else cls(loaded, graphs, open_tokens)
 

@@ -48,7 +48,7 @@ def keep_likeliest(logits: Tensor, draws: Draws) -> Tensor:
     best = logits.max(-1, keepdim=True).values
     best = best.masked_fill(best == float("-inf"), 0.0)
     inverse = draws.inverse_temperature[:, None]
-    is_likely = (logits - best) * inverse >= truncation.min_p.log()[:, None]
+    is_likely = logits >= best + draws.margin[:, None]
     logits = logits.masked_fill(~is_likely, float("-inf"))
 
     def masses(logits: Tensor) -> Tensor:

@@ -62,6 +62,13 @@ class Draws:
         """Factor [R] of distances between logits, finite at any temperature."""
         return (1.0 / self.temperature).clamp(max=MAX_INVERSE)
 
+    @property
+    def margin(self) -> Tensor:
+        """Distance [C], not above zero, from the highest logit to the lowest that min-p leaves."""
+        assert self.truncation is not None
+        assert self.truncation.which is None
+        return self.truncation.min_p.log() * self.temperature
+
     def noise(self, first: int, count: int) -> Tensor:
         """Standard Gumbel noise [R, count] of the entries from `first`, a multiple of four."""
         return gumbel_noise(self.seeds, self.positions, self.steps, count, first=first)

@@ -43,24 +43,17 @@ def _mass(b_x, best, inverse):
 
 
 @triton.jit
-def _load(p_row, start, vocab_size, mask_token, BLOCK: tl.constexpr):
+def _load(p_row, start, vocab_size, mask_token, floor, BLOCK: tl.constexpr):
+    """Logits from `start`; LOWEST for those below `floor`, and for the mask token."""
     o_entry = start + tl.arange(0, BLOCK)
     m_entry = (o_entry < vocab_size) & (o_entry != mask_token)
     b_x = tl.load(p_row + o_entry, mask=m_entry, other=0.0).to(tl.float32)
-    return tl.where(m_entry & (b_x > LOWEST), b_x, LOWEST)
-
-
-@triton.jit
-def _load_likely(
-    p_row, start, vocab_size, mask_token, best, inverse, log_min_p, BLOCK: tl.constexpr
-):  # fmt: skip
-    b_x = _load(p_row, start, vocab_size, mask_token, BLOCK)
-    return tl.where((b_x - best) * inverse >= log_min_p, b_x, LOWEST)
+    return tl.where(m_entry & (b_x > LOWEST) & (b_x >= floor), b_x, LOWEST)
 
 
 @triton.jit
 def _find(
-    p_row, vocab_size, mask_token, best, inverse, log_min_p, low, high, target,
+    p_row, vocab_size, mask_token, best, inverse, floor, low, high, target,
     BLOCK: tl.constexpr, SHIFT: tl.constexpr, BY_MASS: tl.constexpr,
 ):  # fmt: skip
     """Lowest key of [low, high] with less than `target` entries, or mass, above it."""
@@ -71,9 +64,7 @@ def _find(
         b_2 = tl.zeros([BLOCK], tl.int64)
         b_3 = tl.zeros([BLOCK], tl.int64)
         for start in range(0, vocab_size, BLOCK):
-            b_x = _load_likely(
-                p_row, start, vocab_size, mask_token, best, inverse, log_min_p, BLOCK
-            )
+            b_x = _load(p_row, start, vocab_size, mask_token, floor, BLOCK)
             b_key = _key(b_x, SHIFT)
             b_much = _mass(b_x, best, inverse) if BY_MASS else tl.full([BLOCK], 1, tl.int64)
             b_1 += tl.where(b_key > m1.to(tl.int32), b_much, 0)
@@ -92,7 +83,7 @@ def _find(
 
 @triton.jit
 def _measure(
-    p_row, vocab_size, mask_token, best, inverse, log_min_p, cut,
+    p_row, vocab_size, mask_token, best, inverse, floor, cut,
     BLOCK: tl.constexpr, SHIFT: tl.constexpr,
 ):  # fmt: skip
     """Number of entries above `cut`, their mass, and the mass of an entry at it."""
@@ -100,9 +91,7 @@ def _measure(
     b_mass = tl.zeros([BLOCK], tl.int64)
     b_each = tl.zeros([BLOCK], tl.int64)
     for start in range(0, vocab_size, BLOCK):
-        b_x = _load_likely(
-            p_row, start, vocab_size, mask_token, best, inverse, log_min_p, BLOCK
-        )  # fmt: skip
+        b_x = _load(p_row, start, vocab_size, mask_token, floor, BLOCK)
         b_key = _key(b_x, SHIFT)
         b_entry_mass = _mass(b_x, best, inverse)
         b_count += (b_key > cut).to(tl.int64)
@@ -113,7 +102,7 @@ def _measure(
 
 @triton.jit
 def draw_kernel(
-    logits, temperatures, inverses, spreads, top_ks, top_ps, log_min_ps, seeds, positions, steps,
+    logits, temperatures, inverses, spreads, top_ks, top_ps, margins, seeds, positions, steps,
     drawn, chosen, vocab_size, mask_token, stride_row,
     BLOCK: tl.constexpr, SHIFT: tl.constexpr, SPREADS: tl.constexpr,
 ):  # fmt: skip
@@ -122,30 +111,30 @@ def draw_kernel(
     p_row = logits + i_row * stride_row
     inverse = tl.load(inverses + i_row)
     top_k, top_p = tl.load(top_ks + i_row), tl.load(top_ps + i_row)
-    log_min_p = tl.load(log_min_ps + i_row)
 
     b_best = tl.full([BLOCK], LOWEST, tl.float32)
     for start in range(0, vocab_size, BLOCK):
-        b_best = tl.maximum(b_best, _load(p_row, start, vocab_size, mask_token, BLOCK))
+        b_best = tl.maximum(b_best, _load(p_row, start, vocab_size, mask_token, LOWEST, BLOCK))
     best = tl.max(b_best, 0)
+    floor = best + tl.load(margins + i_row)
     high = _key(best, SHIFT).to(tl.int64)
     low = _key(tl.full([1], LOWEST, tl.float32), SHIFT).to(tl.int64)
     cut = tl.max(low, 0)
     if top_k < vocab_size:
-        cut = _find(p_row, vocab_size, mask_token, best, inverse, log_min_p, cut, high, top_k,
+        cut = _find(p_row, vocab_size, mask_token, best, inverse, floor, cut, high, top_k,
                     BLOCK, SHIFT, False)  # fmt: skip
     above, mass, each = _measure(
-        p_row, vocab_size, mask_token, best, inverse, log_min_p, cut.to(tl.int32), BLOCK, SHIFT
+        p_row, vocab_size, mask_token, best, inverse, floor, cut.to(tl.int32), BLOCK, SHIFT
     )
     ties = top_k - above  # entries kept at the cut
     if top_p < 1.0:
         total = mass + ties * each
         target = tl.ceil(top_p.to(tl.float64) * total.to(tl.float64)).to(tl.int64)
         target = tl.maximum(target, 1)
-        cut = _find(p_row, vocab_size, mask_token, best, inverse, log_min_p, cut, high, target,
+        cut = _find(p_row, vocab_size, mask_token, best, inverse, floor, cut, high, target,
                     BLOCK, SHIFT, True)  # fmt: skip
         above, mass, each = _measure(
-            p_row, vocab_size, mask_token, best, inverse, log_min_p, cut.to(tl.int32), BLOCK, SHIFT
+            p_row, vocab_size, mask_token, best, inverse, floor, cut.to(tl.int32), BLOCK, SHIFT
         )
         each = tl.maximum(each, 1)
         ties = (target - mass + each - 1) // each
@@ -157,9 +146,7 @@ def draw_kernel(
     seen = tl.zeros([1], tl.int64)
     for start in range(0, vocab_size, BLOCK):
         o_entry = start + tl.arange(0, BLOCK)
-        b_x = _load_likely(
-            p_row, start, vocab_size, mask_token, best, inverse, log_min_p, BLOCK
-        )  # fmt: skip
+        b_x = _load(p_row, start, vocab_size, mask_token, floor, BLOCK)
         b_key = _key(b_x, SHIFT)
         b_tie = (b_key == cut.to(tl.int32)).to(tl.int32)
         b_rank = tl.cumsum(b_tie, 0) - b_tie + seen
@@ -252,7 +239,7 @@ def draw_logits(
     logit = torch.empty(len(logits), dtype=torch.float32, device=logits.device)
     draw_kernel[(len(logits),)](
         logits, draws.temperature, draws.inverse_temperature, draws.spread, truncation.top_k,
-        truncation.top_p, truncation.min_p.log(),
+        truncation.top_p, draws.margin,
         draws.seeds, draws.positions, draws.steps, token, logit,
         logits.shape[1], mask_token, logits.stride(0), BLOCK=PIECE,
         SHIFT=16 if logits.dtype is torch.bfloat16 else 0,
@@ -274,7 +261,7 @@ def _constrained(logits: Tensor, mask_token: int, constraints: Constraints) -> T
 
 def variants(capability: int) -> Iterator[Variant]:
     """Every launched variant, for the compile checks."""
-    types = dict.fromkeys(("temperatures", "inverses", "spreads", "top_ps", "log_min_ps"), "*fp32")
+    types = dict.fromkeys(("temperatures", "inverses", "spreads", "top_ps", "margins"), "*fp32")
     types["chosen"] = "*fp32"
     types |= dict.fromkeys(("top_ks", "seeds", "positions", "steps", "drawn"), "*i64")
     sizes = {"vocab_size": "i32", "mask_token": "i32", "stride_row": "i32:16"}
