@@ -73,6 +73,15 @@ class Structure:
         self._open: OpenBlock | None = None
 
     @property
+    def is_open(self) -> bool:
+        """True if a block is open; its sets take memory, so none is in a sequence that waits."""
+        return self._open is not None
+
+    def close(self) -> None:
+        """Forget the open block."""
+        self._open = None
+
+    @property
     def can_only_end(self) -> bool:
         """True if nothing but an end of sequence may follow the final tokens."""
         return self._final.can_only_end
