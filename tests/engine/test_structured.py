@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.support.engines import Answer, make_engine, run_all, run_alone
 from tests.support.golden import load_golden
 from tests.support.graphs import Recordings
 from tests.support.tiny import EOS_ID
+from unmask.engine.engine import Engine
 from unmask.engine.schedule.admission import resolve
 from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar, JsonObject, Regex, choice_of, json_schema_of
@@ -164,6 +166,28 @@ def test_modes_write_the_same(load: Load, folder: str) -> None:
             for mode in ("ar", "self_speculation", "auto")
         ]
         assert answers[0] == answers[1] == answers[2]
+
+
+def test_requests_that_wait_hold_no_open_block(load: Load) -> None:
+    engine = make_engine(load("llada"), max_num_seqs=2)
+    params = SamplingParams(grammar=Regex("[ab]{0,2000}"), max_tokens=400, block_length=400)
+    engine.check(Request("x", (1, 2, 3), params))  # compiles it
+    tracemalloc.start()
+    try:
+        for i in range(40):
+            engine.add(Request(f"{i}", (1, 2, 3), params))
+        assert tracemalloc.get_traced_memory()[0] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    for i in range(1, 40):
+        engine.abort(f"{i}")
+    text = "".join(event.text for event in until_done(engine))
+    assert re.fullmatch("[ab]{0,2000}", text)
+
+
+def until_done(engine: Engine) -> Iterator[Delta]:
+    while engine.has_work:
+        yield from (event for event in engine.step() if isinstance(event, Delta))
 
 
 def test_an_answer_that_can_only_end_ends_at_once(load: Load) -> None:

@@ -315,6 +315,8 @@ class Scheduler:
         sequence.resume()
         if not sequence.was_admitted:
             self._choose_block_length(sequence)
+        if sequence.structure is not None and not sequence.structure.is_open:
+            sequence.structure.begin(sequence)
         self._prefixes.take(sequence)
         needed = sequence.num_pages(sequence.next_horizon, self._pool.page_size)
         needed -= len(sequence.pages)

@@ -64,6 +64,8 @@ class Sequence:
 
     def decode_by(self, decoding: Decoding) -> None:
         """Lay the tokens out in blocks; nothing may have been computed yet."""
+        if self.structure is not None:
+            self.structure.close()
         self.decoding, self.last_end = decoding, self.num_prompt + decoding.max_tokens
         self.thinking = self._budget and self._budget.within(self.last_end)
         self.num_block_steps = decoding.steps
@@ -117,7 +119,7 @@ class Sequence:
         # True once all of the open block was computed, if its keys are kept until it is full.
         self.has_block_keys = False
         self.was_masked = self.masked[:0]  # in the open block, before the last result
-        self.num_computed = 0
+        self.num_computed = self.num_published = 0
         self.in_flight = 0  # runs of the open block whose results are not known yet
         self.in_next = 0  # runs of the block after it
         self.table_row: int | None = None  # once admitted
@@ -125,7 +127,6 @@ class Sequence:
         self.pages: list[int] = []
         self.page_hashes: list[PageHash] = []
         self.last_pass: QueryRange | None = None  # over a whole open block, often the next one too
-        self.num_published = 0
 
     def _rows_per_pass(self) -> int:
         """Rows that every denoising pass takes."""
@@ -371,7 +372,7 @@ class Sequence:
         self.repeats = False
         if self.thinking is not None:
             self._limit_thinking(self.thinking)
-        if self.structure is not None:
+        if self.structure is not None and self.structure.is_open:
             self.structure.begin(self)
 
     def _limit_thinking(self, budget: ThinkingBudget) -> None:

@@ -69,6 +69,10 @@ class Part:
         self._final = Constraint(automaton)
         self._open: OpenBlock | None = None
 
+    def close(self) -> None:
+        """Forget the open block."""
+        self._open = None
+
     @property
     def can_only_end(self) -> bool:
         """True if nothing but an end of sequence may follow the final tokens."""
@@ -111,6 +115,13 @@ class Structure:
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = tuple(parts)
         self._open: tuple[Part, ...] = ()
+        self.is_open = False  # a block's sets take memory, so a sequence that waits has none
+
+    def close(self) -> None:
+        """Forget the open block."""
+        for part in self._parts:
+            part.close()
+        self._open, self.is_open = (), False
 
     @property
     def can_only_end(self) -> bool:
@@ -122,7 +133,7 @@ class Structure:
 
         A pass is left to do: one position stays masked, with a seed the first.
         """
-        self._open = tuple(part for part in self._parts if part.begin(canvas))
+        self._open, self.is_open = tuple(p for p in self._parts if p.begin(canvas)), True
         positions, tokens = self.forced()
         if canvas.has_seed:
             keep = positions != canvas.block_start
