@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 from unmask.config import Config
 from unmask.engine.engine import Engine
 from unmask.models.weights import Progress
+from unmask.templates import SEES_AHEAD, Filling, Part, Pieces, fillings
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
@@ -34,6 +35,15 @@ class Completion:
     text: str
     finish: Finish
     logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A template with its holes filled; `text` has all of it, without the prompt."""
+
+    text: str
+    holes: tuple[Filling, ...]
+    completion: Completion
 
 
 class LLM:
@@ -87,7 +97,7 @@ class LLM:
         any computation if a request can never be served.
         """
         encoded = [self._encode(prompt) for prompt in _as_prompts(prompts)]
-        return self._run(encoded, sampling, self._encode_suffix(suffix or ()))
+        return self._run(encoded, sampling, self._encode_text(suffix or ()))
 
     def chat(
         self,
@@ -99,6 +109,36 @@ class LLM:
             conversations = [cast(Conversation, conversations)]
         many = cast(Sequence[Conversation], conversations)
         return self._run([self.tokenizer.apply_chat(messages) for messages in many], sampling)
+
+    def fill(
+        self,
+        template: Sequence[Part],
+        sampling: SamplingParams | None = None,
+        *,
+        prompt: Prompt = "",
+    ) -> Filled:
+        """Fill the holes of a template, all together, each seeing the text on both its sides.
+
+        Templates are lists of texts and of `Blank`s. Models see text behind a hole as they see a
+        suffix: all of it with full attention, others as much of it as is in a hole's block.
+        `prompt` comes before it. Raises `InvalidRequest`.
+        """
+        pieces = Pieces.of(template)
+        encoded = [self._encode_text(text) for text in pieces.texts]
+        made = pieces.template(encoded, self.model.max_model_len + 1)
+        if isinstance(prompt, str):
+            before = self._encode(prompt + pieces.before)
+        else:
+            before = [*prompt, *self._encode_text(pieces.before)]
+        suffix = encoded[-1] if self.model.attention in SEES_AHEAD else ()
+        request = replace(
+            self._request(before, sampling or SamplingParams(), suffix), template=made
+        )
+        [completion] = self._run_all([request])
+        eos_ids = self.model.eos_token_ids
+        holes = fillings(made, completion.token_ids, eos_ids, self.tokenizer)
+        text = pieces.before + completion.text + pieces.behind
+        return Filled(text, tuple(holes), completion)
 
     def stream(
         self,
@@ -112,7 +152,7 @@ class LLM:
         request = self._request(
             self._encode(prompt),
             sampling or SamplingParams(),
-            self._encode_suffix(suffix or ()),
+            self._encode_text(suffix or ()),
             refinements,
         )
         self._engine.check(request)
@@ -126,8 +166,8 @@ class LLM:
         finally:
             self._engine.abort(request.request_id)
 
-    def _encode_suffix(self, suffix: Prompt) -> list[int]:
-        return self.tokenizer.encode(suffix) if isinstance(suffix, str) else list(suffix)
+    def _encode_text(self, text: Prompt) -> list[int]:
+        return self.tokenizer.encode(text) if isinstance(text, str) else list(text)
 
     def _encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt; texts get the tokenizer's special tokens, such as BOS."""
@@ -156,7 +196,9 @@ class LLM:
         if len(sampling) != len(prompts):
             raise ValueError(f"{len(prompts)} prompts, but {len(sampling)} sampling parameters")
         pairs = zip(prompts, sampling, strict=True)
-        requests = [self._request(ids, params, suffix) for ids, params in pairs]
+        return self._run_all([self._request(ids, params, suffix) for ids, params in pairs])
+
+    def _run_all(self, requests: Sequence[Request]) -> list[Completion]:
         for request in requests:
             self._engine.check(request)
         deltas: dict[str, list[Delta]] = {request.request_id: [] for request in requests}
