@@ -21,7 +21,7 @@ def llm() -> Iterator[LLM]:
 
 def test_holes_are_filled_within_their_limits_and_grammars(llm: LLM) -> None:
     drawn = SamplingParams(temperature=1.0, seed=3, block_length=32)
-    filled = llm.fill(["def ", NAME, "(x):\n    return ", BODY, "\n"], drawn)
+    (filled,) = llm.fill(["def ", NAME, "(x):\n    return ", BODY, "\n"], drawn)
     name, body = filled.holes
     assert re.fullmatch("[a-z_]+", name.text)
     assert filled.text == f"def {name.text}(x):\n    return {body.text}\n"
@@ -30,16 +30,21 @@ def test_holes_are_filled_within_their_limits_and_grammars(llm: LLM) -> None:
 
 
 def test_texts_side_by_side_are_one(llm: LLM) -> None:
-    whole = llm.fill(["def ", NAME, "(x):"])
-    assert llm.fill(["de", "f ", NAME, "(", "x):"]).text == whole.text
-    assert llm.fill([NAME, "(x):"], prompt="def ").text == whole.text.removeprefix("def ")
+    many = [["def ", NAME, "(x):"], ["de", "f ", NAME, "(", "x):"]]
+    whole, joined = llm.fill(many)
+    assert joined.text == whole.text
+    (prompted,) = llm.fill([NAME, "(x):"], prompts="def ")
+    assert prompted.text == whole.text.removeprefix("def ")
 
 
-def test_a_prompt_of_token_ids_comes_before_the_template(llm: LLM) -> None:
-    ids = llm.tokenizer.apply_chat([{"role": "user", "content": "What is 3 plus 4?"}])
-    filled = llm.fill(["3 + 4 = ", Blank(4)], prompt=ids)
-    assert filled.completion.prompt_token_ids[: len(ids)] == tuple(ids)
-    assert filled.text.startswith("3 + 4 = ")
+def test_a_prompt_of_token_ids_comes_before_a_template(llm: LLM) -> None:
+    asked = [f"What is {n} plus 4?" for n in (3, 9)]
+    prompts = [llm.tokenizer.apply_chat([{"role": "user", "content": text}]) for text in asked]
+    templates = [["3 + 4 = ", Blank(4)], ["9 + 4 = ", Blank(4)]]
+    together = llm.fill(templates, prompts=prompts)
+    for template, prompt, filled in zip(templates, prompts, together, strict=True):
+        assert filled.completion.prompt_token_ids[: len(prompt)] == tuple(prompt)
+        assert llm.fill(template, prompts=prompt) == [filled]
 
 
 def test_a_template_without_a_hole_is_refused(llm: LLM) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 from unmask.config import Config
 from unmask.engine.engine import Engine
 from unmask.models.weights import Progress
-from unmask.templates import SEES_AHEAD, Filling, Part, Pieces, fillings
+from unmask.templates import SEES_AHEAD, Blank, Filling, Part, Pieces, fillings
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
@@ -97,7 +97,7 @@ class LLM:
         any computation if a request can never be served.
         """
         encoded = [self._encode(prompt) for prompt in _as_prompts(prompts)]
-        return self._run(encoded, sampling, self._encode_text(suffix or ()))
+        return self._run(encoded, sampling, self._encode_suffix(suffix or ()))
 
     def chat(
         self,
@@ -112,33 +112,30 @@ class LLM:
 
     def fill(
         self,
-        template: Sequence[Part],
-        sampling: SamplingParams | None = None,
+        templates: Sequence[Part] | Sequence[Sequence[Part]],
+        sampling: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
-        prompt: Prompt = "",
-    ) -> Filled:
-        """Fill the holes of a template, all together, each seeing the text on both its sides.
+        prompts: Prompt | Sequence[Prompt] = "",
+    ) -> list[Filled]:
+        """Fill the holes of templates, each seeing the text on both its sides, in one batch.
 
-        Templates are lists of texts and of `Blank`s. Models see text behind a hole as they see a
-        suffix: all of it with full attention, others as much of it as is in a hole's block.
-        `prompt` comes before it. Raises `InvalidRequest`.
+        A template is a list of texts and of `Blank`s. Models see text behind a hole as they see a
+        suffix: all of it with full attention, others as much of it as is in a hole's block. A
+        prompt comes before each, or one before all. Raises `InvalidRequest`.
         """
-        pieces = Pieces.of(template)
-        encoded = [self._encode_text(text) for text in pieces.texts]
-        made = pieces.template(encoded, self.model.max_model_len + 1)
-        if isinstance(prompt, str):
-            before = self._encode(prompt + pieces.before)
-        else:
-            before = [*prompt, *self._encode_text(pieces.before)]
-        suffix = encoded[-1] if self.model.attention in SEES_AHEAD else ()
-        request = replace(
-            self._request(before, sampling or SamplingParams(), suffix), template=made
-        )
-        [completion] = self._run_all([request])
-        eos_ids = self.model.eos_token_ids
-        holes = fillings(made, completion.token_ids, eos_ids, self.tokenizer)
-        text = pieces.before + completion.text + pieces.behind
-        return Filled(text, tuple(holes), completion)
+        many = [Pieces.of(template) for template in _as_templates(templates)]
+        before = _as_prompts(prompts)
+        before = list(before) * len(many) if len(before) == 1 else before
+        each = _each(sampling, len(many))
+        requests = [
+            self._template_request(pieces, prompt, params)
+            for pieces, prompt, params in zip(many, before, each, strict=True)
+        ]
+        completions = self._run_all(requests)
+        return [
+            self._filled(pieces, request, completion)
+            for pieces, request, completion in zip(many, requests, completions, strict=True)
+        ]
 
     def stream(
         self,
@@ -152,7 +149,7 @@ class LLM:
         request = self._request(
             self._encode(prompt),
             sampling or SamplingParams(),
-            self._encode_text(suffix or ()),
+            self._encode_suffix(suffix or ()),
             refinements,
         )
         self._engine.check(request)
@@ -166,8 +163,8 @@ class LLM:
         finally:
             self._engine.abort(request.request_id)
 
-    def _encode_text(self, text: Prompt) -> list[int]:
-        return self.tokenizer.encode(text) if isinstance(text, str) else list(text)
+    def _encode_suffix(self, suffix: Prompt) -> list[int]:
+        return self.tokenizer.encode(suffix) if isinstance(suffix, str) else list(suffix)
 
     def _encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt; texts get the tokenizer's special tokens, such as BOS."""
@@ -185,17 +182,31 @@ class LLM:
         name = str(next(self._ids))
         return Request(name, tuple(token_ids), sampling, refinements, tuple(suffix))
 
+    def _template_request(self, pieces: Pieces, prompt: Prompt, params: SamplingParams) -> Request:
+        if isinstance(prompt, str):
+            before = self._encode(prompt + pieces.before)
+        else:
+            before = [*prompt, *self.tokenizer.encode(pieces.before)]
+        *between, behind = [self.tokenizer.encode(text) for text in pieces.texts]
+        # A longer hole is refused by the engine.
+        template = pieces.template(between, self.model.max_model_len + 1)
+        suffix = behind if self.model.attention in SEES_AHEAD else ()
+        return replace(self._request(before, params, suffix), template=template)
+
+    def _filled(self, pieces: Pieces, request: Request, completion: Completion) -> Filled:
+        assert request.template is not None, "it was made of one"
+        eos_ids = self.model.eos_token_ids
+        holes = fillings(request.template, completion.token_ids, eos_ids, self.tokenizer)
+        text = pieces.before + completion.text + pieces.behind
+        return Filled(text, tuple(holes), completion)
+
     def _run(
         self,
         prompts: list[list[int]],
         sampling: SamplingParams | Sequence[SamplingParams] | None,
         suffix: Sequence[int] = (),
     ) -> list[Completion]:
-        if sampling is None or isinstance(sampling, SamplingParams):
-            sampling = [sampling or SamplingParams()] * len(prompts)
-        if len(sampling) != len(prompts):
-            raise ValueError(f"{len(prompts)} prompts, but {len(sampling)} sampling parameters")
-        pairs = zip(prompts, sampling, strict=True)
+        pairs = zip(prompts, _each(sampling, len(prompts)), strict=True)
         return self._run_all([self._request(ids, params, suffix) for ids, params in pairs])
 
     def _run_all(self, requests: Sequence[Request]) -> list[Completion]:
@@ -214,6 +225,25 @@ class LLM:
             self._engine.fail_all("interrupted")
             raise
         return [_completion(request, deltas[request.request_id]) for request in requests]
+
+
+def _each(
+    sampling: SamplingParams | Sequence[SamplingParams] | None, count: int
+) -> Sequence[SamplingParams]:
+    """Parameters of each of so many prompts."""
+    if sampling is None or isinstance(sampling, SamplingParams):
+        return [sampling or SamplingParams()] * count
+    if len(sampling) != count:
+        raise ValueError(f"{count} prompts, but {len(sampling)} sampling parameters")
+    return sampling
+
+
+def _as_templates(
+    templates: Sequence[Part] | Sequence[Sequence[Part]],
+) -> Sequence[Sequence[Part]]:
+    if templates and isinstance(templates[0], str | Blank):
+        return [cast(Sequence[Part], templates)]
+    return cast(Sequence[Sequence[Part]], templates)
 
 
 def _as_prompts(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:
