@@ -82,15 +82,24 @@ def _settings(sampling: SamplingParams) -> "list[Setting]":
 
 
 def _table(results: "Sequence[SettingResult]") -> Table:
-    """Tasks as rows, settings as columns; memorised tasks are marked and not in the mean."""
+    """Tasks as rows, settings as columns; memorised tasks are marked and not in the means."""
     table = Table("task", "problems", *(result.setting for result in results))
     for column in table.columns[1:]:
         column.justify = "right"
+    phrasing: str | None = None
     for rows in zip(*(result.tasks for result in results), strict=True):
         first: TaskResult = rows[0]
-        name = f"{first.task} (memorised)" if first.memorised else first.task
+        if phrasing is not None and first.phrasing != phrasing:
+            table.add_section()
+        phrasing = first.phrasing
+        notes = [phrasing] if phrasing is not None else []
+        notes += ["memorised"] * first.memorised
+        name = f"{first.task} ({', '.join(notes)})" if notes else first.task
         table.add_row(name, str(first.num_prompts), *(f"{row.accuracy:.1%}" for row in rows))
     table.add_section()
+    for name in results[0].by_phrasing:
+        accuracies = (f"{result.by_phrasing[name]:.1%}" for result in results)
+        table.add_row(f"all ({name})", "", *accuracies)
     table.add_row("all but memorised", "", *(f"{result.accuracy:.1%}" for result in results))
     table.add_row("tokens per step", "", *(f"{result.tokens_per_step:.2f}" for result in results))
     table.add_row("rows per token", "", *(f"{result.rows_per_token:.2f}" for result in results))
@@ -102,6 +111,7 @@ def _to_dict(result: "SettingResult") -> dict[str, Any]:
     tasks = [asdict(task) | {"accuracy": task.accuracy} for task in result.tasks]
     derived = (
         "accuracy",
+        "by_phrasing",
         "tokens_per_step",
         "tokens_per_forward",
         "rows_per_token",
