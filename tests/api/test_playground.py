@@ -52,11 +52,15 @@ KNOWN = (
         "SELECT name, price FROM products WHERE price < 50 ORDER BY price LIMIT 10;",
     ),
     Known(
-        "Write a Python function river_sum that sums all numbers in items greater than 42.",
+        "Write a Python function that reverses a string.",
         "python",
-        json.dumps([["river_sum([])", "0"], ["river_sum([42, 43, 50, 1])", "93"]]),
+        json.dumps([["reverse_string('')", "''"], ["reverse_string('abc')", "'cba'"]]),
     ),
-    Known("What is 418 * 7?", "final", "418 * 7 = 2926"),
+    Known(
+        "A train leaves at 3:15 pm and takes 2 hours. When does it arrive?",
+        "exact",
+        "3 + 2 = 5. It is 5:15 pm.",
+    ),
     Known(
         "Sort these numbers from largest to smallest: 31, 4, 159, 26, 535",
         "exact",
