@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from unmask import __version__
+from unmask.bad_words import sequences_of
 from unmask.config import Config
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.decoding.automata.compiler import GrammarCompiler
@@ -141,10 +142,12 @@ class Engine:
             raise
 
     def compile(self, sampling: SamplingParams) -> TokenAutomaton | None:
-        """Automaton of a request's grammar, which is kept for the request; None without one.
+        """Automaton of a request's grammar or bad words, which is kept for it; None without any.
 
         Takes seconds at worst; safe from any thread. Raises `InvalidRequest`.
         """
+        if sampling.bad_words:
+            return self._automaton_without(sampling)
         if sampling.grammar is None:
             return None
         try:
@@ -152,9 +155,19 @@ class Engine:
         except InvalidRequest as error:
             raise InvalidRequest(error.message, field="grammar", code=error.code) from error
 
+    def _automaton_without(self, sampling: SamplingParams) -> TokenAutomaton:
+        sequences = sequences_of(sampling.bad_words, self.loaded.tokenizer.encode)
+        try:
+            return self.grammars.without(sequences, sampling.allowed_token_ids)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"bad_words: {error.message}", field="bad_words") from error
+
     def has_compiled(self, sampling: SamplingParams) -> bool:
         """True if `compile` would return at once; safe from any thread."""
         grammar = sampling.grammar
+        if sampling.bad_words:
+            sequences = sequences_of(sampling.bad_words, self.loaded.tokenizer.encode)
+            return self.grammars.knows_without(sequences, sampling.allowed_token_ids)
         return grammar is None or self.grammars.knows(grammar, sampling.allowed_token_ids)
 
     def _resolve(self, request: Request) -> tuple[Decoding, ModelInfo, Structure | None]:

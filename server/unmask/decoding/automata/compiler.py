@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable, Iterable
 
 from unmask.decoding.automata.automaton import TokenAutomaton
-from unmask.decoding.automata.cache import AutomatonCache
+from unmask.decoding.automata.cache import BYTES_OF_ID, AutomatonCache
+from unmask.decoding.automata.token_sequences import automaton_without
 from unmask.decoding.automata.token_texts import read_token_texts
 from unmask.decoding.automata.vocabulary import Vocabulary, make_vocabulary
 from unmask.errors import InvalidRequest
@@ -45,6 +46,31 @@ class GrammarCompiler:
         vocabulary = self._vocabulary
         return vocabulary is not None and self._cache.knows(vocabulary, grammar, ids)
 
+    def without(
+        self, sequences: frozenset[tuple[int, ...]], allowed_ids: Iterable[int] | None = None
+    ) -> TokenAutomaton:
+        """Automaton of answers without these sequences of tokens; raises `InvalidRequest`."""
+        ids = None if allowed_ids is None else frozenset(allowed_ids)
+
+        def make() -> tuple[TokenAutomaton, int]:
+            made = automaton_without(sequences, self._model.vocab_size, self._never(), ids)
+            num_ids = sum(map(len, sequences)) + len(ids or ())
+            return made, made.num_bytes + BYTES_OF_ID * num_ids
+
+        return self._cache.get((sequences, ids), make)
+
+    def knows_without(
+        self, sequences: frozenset[tuple[int, ...]], allowed_ids: Iterable[int] | None = None
+    ) -> bool:
+        """True if `without` would return at once."""
+        ids = None if allowed_ids is None else frozenset(allowed_ids)
+        return self._cache.has((sequences, ids))
+
+    def _never(self) -> set[int]:
+        """The mask token and commands of edits, which are not generated, whatever their texts."""
+        mask = self._model.mask_token_id
+        return {*(self._model.edit_commands or ()), *(() if mask is None else (mask,))}
+
     def _read_vocabulary(self) -> Vocabulary:
         with self._lock:
             if self._vocabulary is None:
@@ -53,8 +79,7 @@ class GrammarCompiler:
                     raise InvalidRequest("structured output needs a tokenizer.json, here is none")
                 texts = read_token_texts(text, model.vocab_size)
                 tokens = list(texts.tokens)
-                # The mask token and commands of edits are never generated, whatever their texts.
-                never = {model.mask_token_id, *(model.edit_commands or ())} - {None}
+                never = self._never()
                 specials = {n: i for n, i in texts.specials.items() if i not in never}
                 for i in never:
                     tokens[i] = None
