@@ -8,10 +8,12 @@ first token (`ar_ftb` in the evaluation code of SMDM and of Dream). Models that 
 the likelihood of their autoregressive mode, many tokens a pass.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 
 from unmask.errors import InvalidRequest
-from unmask.types import ModelInfo, Request, SamplingParams
+from unmask.types import ModelInfo, Request, SamplingParams, TokenLogprob
 
 PASS_LENGTH = 64  # tokens that a causal pass reads
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
@@ -41,6 +43,11 @@ def likelihood_request(
         cache="none",
     )
     return Request(request_id, first, _by_attention(sampling, model), given_answer=answer)
+
+
+def mean_logprob(logprobs: Sequence[TokenLogprob]) -> float:
+    """Mean log-probability of an answer's tokens, by which the best of several is chosen."""
+    return fmean([item.logprob for item in logprobs] or [0.0])
 
 
 def _by_attention(sampling: SamplingParams, model: ModelInfo) -> SamplingParams:

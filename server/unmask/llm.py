@@ -7,7 +7,10 @@ from typing import Any, Self, cast
 
 from unmask.config import Config
 from unmask.engine.engine import Engine
+from unmask.errors import InvalidRequest
+from unmask.likelihood import likelihood_request, mean_logprob
 from unmask.models.weights import Progress
+from unmask.templates import SEES_AHEAD, Blank, Filling, Part, Pieces, fillings
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
@@ -34,6 +37,16 @@ class Completion:
     text: str
     finish: Finish
     logprobs: tuple[TokenLogprob, ...] = ()
+    prompt_logprobs: tuple[TokenLogprob | None, ...] | None = None  # None for the first token
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A template with its holes filled; `text` has all of it, without the prompt."""
+
+    text: str
+    holes: tuple[Filling, ...]
+    completion: Completion
 
 
 class LLM:
@@ -80,14 +93,31 @@ class LLM:
         sampling: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
         suffix: Prompt | None = None,
+        best_of: int = 1,
     ) -> list[Completion]:
         """Complete prompts (texts or token ids) in one batch; results are in their order.
 
-        `suffix` follows each answer, for models with full attention. Raises `InvalidRequest` before
-        any computation if a request can never be served.
+        `suffix` follows each answer, for models with full attention. Of `best_of` answers, with
+        seeds from the request's on, the one with the highest mean log-probability is taken. Raises
+        `InvalidRequest` before any computation if a request can never be served.
         """
         encoded = [self._encode(prompt) for prompt in _as_prompts(prompts)]
-        return self._run(encoded, sampling, self._encode_suffix(suffix or ()))
+        each, behind = _each(sampling, len(encoded)), self._encode_suffix(suffix or ())
+        if best_of == 1:
+            return self._run(encoded, each, behind)
+        if best_of < 1:
+            raise InvalidRequest(f"best_of must be at least 1, got {best_of}", field="best_of")
+        found = self._run(
+            [ids for ids in encoded for _ in range(best_of)],
+            [_candidate(params, i) for params in each for i in range(best_of)],
+            behind,
+        )
+        groups = [found[i : i + best_of] for i in range(0, len(found), best_of)]
+        best = [max(group, key=lambda one: mean_logprob(one.logprobs)) for group in groups]
+        return [
+            one if params.logprobs is not None else replace(one, logprobs=())
+            for one, params in zip(best, each, strict=True)
+        ]
 
     def chat(
         self,
@@ -99,6 +129,33 @@ class LLM:
             conversations = [cast(Conversation, conversations)]
         many = cast(Sequence[Conversation], conversations)
         return self._run([self.tokenizer.apply_chat(messages) for messages in many], sampling)
+
+    def fill(
+        self,
+        templates: Sequence[Part] | Sequence[Sequence[Part]],
+        sampling: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        prompts: Prompt | Sequence[Prompt] = "",
+    ) -> list[Filled]:
+        """Fill the holes of templates, each seeing the text on both its sides, in one batch.
+
+        A template is a list of texts and of `Blank`s. Models see text behind a hole as they see a
+        suffix: all of it with full attention, others as much of it as is in a hole's block. A
+        prompt comes before each, or one before all. Raises `InvalidRequest`.
+        """
+        many = [Pieces.of(template) for template in _as_templates(templates)]
+        before = _as_prompts(prompts)
+        before = list(before) * len(many) if len(before) == 1 else before
+        each = _each(sampling, len(many))
+        requests = [
+            self._template_request(pieces, prompt, params)
+            for pieces, prompt, params in zip(many, before, each, strict=True)
+        ]
+        completions = self._run_all(requests)
+        return [
+            self._filled(pieces, request, completion)
+            for pieces, request, completion in zip(many, requests, completions, strict=True)
+        ]
 
     def stream(
         self,
@@ -145,18 +202,59 @@ class LLM:
         name = str(next(self._ids))
         return Request(name, tuple(token_ids), sampling, refinements, tuple(suffix))
 
+    def _template_request(self, pieces: Pieces, prompt: Prompt, params: SamplingParams) -> Request:
+        if isinstance(prompt, str):
+            before = self._encode(prompt + pieces.before)
+        else:
+            before = [*prompt, *self.tokenizer.encode(pieces.before)]
+        *between, behind = [self.tokenizer.encode(text) for text in pieces.texts]
+        # A longer hole is refused by the engine.
+        template = pieces.template(between, self.model.max_model_len + 1)
+        suffix = behind if self.model.attention in SEES_AHEAD else ()
+        return replace(self._request(before, params, suffix), template=template)
+
+    def _filled(self, pieces: Pieces, request: Request, completion: Completion) -> Filled:
+        assert request.template is not None, "it was made of one"
+        eos_ids = self.model.eos_token_ids
+        holes = fillings(request.template, completion.token_ids, eos_ids, self.tokenizer)
+        text = pieces.before + completion.text + pieces.behind
+        return Filled(text, tuple(holes), completion)
+
     def _run(
         self,
         prompts: list[list[int]],
         sampling: SamplingParams | Sequence[SamplingParams] | None,
         suffix: Sequence[int] = (),
     ) -> list[Completion]:
-        if sampling is None or isinstance(sampling, SamplingParams):
-            sampling = [sampling or SamplingParams()] * len(prompts)
-        if len(sampling) != len(prompts):
-            raise ValueError(f"{len(prompts)} prompts, but {len(sampling)} sampling parameters")
-        pairs = zip(prompts, sampling, strict=True)
-        requests = [self._request(ids, params, suffix) for ids, params in pairs]
+        pairs = zip(prompts, _each(sampling, len(prompts)), strict=True)
+        return self._run_all([self._request(ids, params, suffix) for ids, params in pairs])
+
+    def _run_all(self, requests: Sequence[Request]) -> list[Completion]:
+        """Run requests, and with them those that read a prompt for its log-probabilities."""
+        readings = [self._reading(request) for request in requests]
+        own = [
+            replace(request, sampling=replace(request.sampling, prompt_logprobs=None))
+            for request in requests
+        ]
+        deltas = self._deltas([*own, *(reading for reading in readings if reading is not None)])
+        found = [_completion(request, deltas[request.request_id]) for request in requests]
+        for i, (request, reading) in enumerate(zip(requests, readings, strict=True)):
+            if request.sampling.prompt_logprobs is None:
+                continue
+            read = deltas[reading.request_id] if reading is not None else ()
+            logprobs = (None, *(item for delta in read for item in delta.logprobs))
+            found[i] = replace(found[i], prompt_logprobs=logprobs)
+        return found
+
+    def _reading(self, request: Request) -> Request | None:
+        num_top = request.sampling.prompt_logprobs
+        if num_top is None:
+            return None
+        name = f"{request.request_id}-prompt"
+        return likelihood_request(name, request.prompt_token_ids, num_top, self.model)
+
+    def _deltas(self, requests: Sequence[Request]) -> dict[str, list[Delta]]:
+        """Run requests until they end; their deltas by their ids."""
         for request in requests:
             self._engine.check(request)
         deltas: dict[str, list[Delta]] = {request.request_id: [] for request in requests}
@@ -171,7 +269,32 @@ class LLM:
         except BaseException:
             self._engine.fail_all("interrupted")
             raise
-        return [_completion(request, deltas[request.request_id]) for request in requests]
+        return deltas
+
+
+def _each(
+    sampling: SamplingParams | Sequence[SamplingParams] | None, count: int
+) -> Sequence[SamplingParams]:
+    """Parameters of each of so many prompts."""
+    if sampling is None or isinstance(sampling, SamplingParams):
+        return [sampling or SamplingParams()] * count
+    if len(sampling) != count:
+        raise ValueError(f"{count} prompts, but {len(sampling)} sampling parameters")
+    return sampling
+
+
+def _candidate(params: SamplingParams, index: int) -> SamplingParams:
+    """Parameters of one of several answers of which the likeliest is taken."""
+    seed = None if params.seed is None else params.seed + index
+    return replace(params, seed=seed, logprobs=params.logprobs or 0)
+
+
+def _as_templates(
+    templates: Sequence[Part] | Sequence[Sequence[Part]],
+) -> Sequence[Sequence[Part]]:
+    if templates and isinstance(templates[0], str | Blank):
+        return [cast(Sequence[Part], templates)]
+    return cast(Sequence[Sequence[Part]], templates)
 
 
 def _as_prompts(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from unmask import types
 from unmask.api.response_models import TokenCounts, Usage
+from unmask.likelihood import mean_logprob
 from unmask.types import Delta, Finish, Request
 
 
@@ -46,12 +46,10 @@ class Job:
         indices = range(len(self.requests))
         if self.num_kept == self.n:
             return list(indices)
-
-        def mean(index: int) -> float:
-            return fmean([item.logprob for item in deltas[index].logprobs] or [0.0])
-
+        means = [mean_logprob(delta.logprobs) for delta in deltas]
         prompts = [indices[i : i + self.n] for i in indices[:: self.n]]
-        return [i for own in prompts for i in sorted(own, key=mean, reverse=True)[: self.num_kept]]
+        ranked = [sorted(own, key=lambda i: -means[i]) for own in prompts]
+        return [i for own in ranked for i in own[: self.num_kept]]
 
     @property
     def num_prompt_tokens(self) -> int:
