@@ -37,7 +37,7 @@ def sequences_of(
         bare = word.lstrip()
         alone, behind_space = tuple(encode(bare)), tuple(encode(f" {bare}"))
         if not alone:
-            raise InvalidRequest(f"bad_words: {word!r:.40} has no tokens", field="bad_words")
+            raise InvalidRequest(f"{word!r:.40} has no tokens", field="bad_words")
         found.add(alone)
         if len(behind_space) == len(alone) and behind_space[0] != alone[0]:
             found.add(behind_space)

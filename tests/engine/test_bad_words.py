@@ -101,6 +101,25 @@ def test_an_answer_may_still_end(loaded: LoadedModel) -> None:
     assert run_alone(loaded, request).token_ids[5:] == [EOS_ID]
 
 
+def test_words_are_tokenized_once_for_many_requests(tiny: LoadedModel) -> None:
+    class Counting(PairTokenizer):
+        num_calls = 0
+
+        def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
+            self.num_calls += 1
+            return super().encode(text)
+
+    tokenizer = Counting(byte_tokenizer())
+    engine = make_engine(replace(tiny, tokenizer=tokenizer))
+    params = SamplingParams(max_tokens=3, bad_words=("3.4", "5"))
+    assert not engine.has_compiled(params)
+    for i in range(3):
+        engine.check(Request("a", PROMPT, replace(params, seed=i)))
+        assert engine.has_compiled(params)
+    assert tokenizer.num_calls == 4  # each with a space before it and without
+    assert not engine.has_compiled(replace(params, bad_words=("3.4",)))
+
+
 def test_words_count_with_a_space_before_them_and_without() -> None:
     ids = {"foo": [7], " foo": [8], "bar baz": [1, 2], " bar baz": [3, 1, 2], "x": [5], " x": [5]}
     found = sequences_of(("foo", " bar baz", "x"), lambda text: ids[text])

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import torch
 
 from unmask import __version__
-from unmask.bad_words import sequences_of
 from unmask.config import Config
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.decoding.automata.compiler import GrammarCompiler
@@ -156,9 +155,9 @@ class Engine:
             raise InvalidRequest(error.message, field="grammar", code=error.code) from error
 
     def _automaton_without(self, sampling: SamplingParams) -> TokenAutomaton:
-        sequences = sequences_of(sampling.bad_words, self.loaded.tokenizer.encode)
+        words, encode = sampling.bad_words, self.loaded.tokenizer.encode
         try:
-            return self.grammars.without(sequences, sampling.allowed_token_ids)
+            return self.grammars.without(words, encode, sampling.allowed_token_ids)
         except InvalidRequest as error:
             raise InvalidRequest(f"bad_words: {error.message}", field="bad_words") from error
 
@@ -166,8 +165,7 @@ class Engine:
         """True if `compile` would return at once; safe from any thread."""
         grammar = sampling.grammar
         if sampling.bad_words:
-            sequences = sequences_of(sampling.bad_words, self.loaded.tokenizer.encode)
-            return self.grammars.knows_without(sequences, sampling.allowed_token_ids)
+            return self.grammars.knows_without(sampling.bad_words, sampling.allowed_token_ids)
         return grammar is None or self.grammars.knows(grammar, sampling.allowed_token_ids)
 
     def _resolve(self, request: Request) -> tuple[Decoding, ModelInfo, Structure | None]:

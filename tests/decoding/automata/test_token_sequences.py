@@ -73,6 +73,14 @@ def test_only_tokens_that_are_allowed_are_left() -> None:
         assert not is_taken(automaton, (0, token))
 
 
+def test_words_with_tokens_that_are_not_generated_are_in_no_answer() -> None:
+    words = ((1, 9), (9,), (4, 2), (2, 3), (0, 1))  # 9: beyond the vocabulary
+    automaton = automaton_without(words, 5, never=(4,), allowed=(0, 1, 2))
+    assert automaton.num_classes == 5  # forbidden, in no word, 0, 1, and the end
+    assert is_taken(automaton, (1, 2, 2, 0, 2, 1))
+    assert not is_taken(automaton, (2, 0, 1))
+
+
 def test_a_token_outside_the_words_must_be_left() -> None:
     with pytest.raises(NoAnswer, match="every token that may be generated"):
         automaton_without(((1, 2),), 5, never=(4,), allowed=(1, 2))

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable
 
+from unmask.bad_words import sequences_of
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.decoding.automata.cache import BYTES_OF_ID, AutomatonCache
 from unmask.decoding.automata.token_sequences import automaton_without
@@ -47,24 +48,31 @@ class GrammarCompiler:
         return vocabulary is not None and self._cache.knows(vocabulary, grammar, ids)
 
     def without(
-        self, sequences: frozenset[tuple[int, ...]], allowed_ids: Iterable[int] | None = None
+        self,
+        words: tuple[str, ...],
+        encode: Callable[[str], list[int]],
+        allowed_ids: Iterable[int] | None = None,
     ) -> TokenAutomaton:
-        """Automaton of answers without these sequences of tokens; raises `InvalidRequest`."""
+        """Automaton of answers without the tokens of these words; raises `InvalidRequest`.
+
+        Words are tokenized once, by the first request that has them.
+        """
         ids = None if allowed_ids is None else frozenset(allowed_ids)
 
         def make() -> tuple[TokenAutomaton, int]:
+            sequences = sequences_of(words, encode)
             made = automaton_without(sequences, self._model.vocab_size, self._never(), ids)
-            num_ids = sum(map(len, sequences)) + len(ids or ())
-            return made, made.num_bytes + BYTES_OF_ID * num_ids
+            of_key = sum(map(len, words)) + BYTES_OF_ID * (len(words) + len(ids or ()))
+            return made, made.num_bytes + of_key
 
-        return self._cache.get((sequences, ids), make)
+        return self._cache.get((words, ids), make)
 
     def knows_without(
-        self, sequences: frozenset[tuple[int, ...]], allowed_ids: Iterable[int] | None = None
+        self, words: tuple[str, ...], allowed_ids: Iterable[int] | None = None
     ) -> bool:
         """True if `without` would return at once."""
         ids = None if allowed_ids is None else frozenset(allowed_ids)
-        return self._cache.has((sequences, ids))
+        return self._cache.has((words, ids))
 
     def _never(self) -> set[int]:
         """The mask token and commands of edits, which are not generated, whatever their texts."""

@@ -24,11 +24,16 @@ def automaton_without(
     if no token is left, and `GrammarTooLarge`.
     """
     words = sorted({tuple(word) for word in sequences})
-    alone = {word[0] for word in words if len(word) == 1}
-    # A word with a forbidden token in it is never written in any case.
-    words = [word for word in words if alone.isdisjoint(word)]
+    is_free = np.ones(num_tokens, np.bool_)
+    if allowed is not None:
+        is_free[:] = False
+        is_free[list(allowed)] = True
+    is_free[list(never)] = False
+    is_free[[word[0] for word in words if len(word) == 1 and word[0] < num_tokens]] = False
+    # A word with a token that is not generated is never written in any case.
+    words = [word for word in words if all(i < num_tokens and is_free[i] for i in word)]
     known = sorted({token for word in words for token in word})
-    class_of = _classes(known, num_tokens, {*alone, *never}, allowed)
+    class_of = _classes(known, is_free)
     table = _moves(words, known)
     num_states = len(table) + 2  # and those that are dead and after the end
     sources, columns = np.nonzero(table >= 0)
@@ -50,17 +55,10 @@ def automaton_without(
     )
 
 
-def _classes(
-    known: list[int], num_tokens: int, never: set[int], allowed: Iterable[int] | None
-) -> npt.NDArray[np.int32]:
+def _classes(known: list[int], is_free: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     """Classes [V]: 0 for forbidden tokens, 1 for those in no sequence, then one for each other."""
-    class_of = np.ones(num_tokens, np.int32)
+    class_of = is_free.astype(np.int32)
     class_of[known] = np.arange(2, len(known) + 2)
-    if allowed is not None:
-        is_allowed = np.zeros(num_tokens, np.bool_)
-        is_allowed[list(allowed)] = True
-        class_of[~is_allowed] = 0
-    class_of[list(never)] = 0
     if not (class_of == 1).any():
         raise NoAnswer("every token that may be generated is in one of the bad words")
     return class_of
