@@ -1,5 +1,6 @@
 """Log-probabilities of prompts: echoed, and in vLLM's shape; the best of several candidates."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -54,6 +55,16 @@ def test_nothing_need_be_generated(call, engine):
     usage = body["usage"]
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (3, 0)
     assert (usage["denoising_steps"], usage["block_length"]) == (5, 16)
+
+
+@pytest.mark.parametrize("max_tokens", [0, 1])
+def test_a_prompt_that_is_read_leaves_room_for_a_token(call, engine, max_tokens):
+    ids = [64] * engine.model.max_model_len
+    (choice,) = complete(call, **ECHO | {"prompt": ids[1:], "max_tokens": max_tokens})["choices"]
+    assert len(choice["logprobs"]["token_logprobs"]) == len(ids) - 1 + max_tokens
+    body = ECHO | {"prompt": ids, "max_tokens": max_tokens}
+    error = call("POST", COMPLETIONS, json=body).json()["error"]
+    assert error["code"] == "context_length_exceeded"
 
 
 @pytest.mark.parametrize("max_tokens", [0, 4])
@@ -215,6 +226,14 @@ def test_as_many_candidates_as_choices_may_be_streamed(call, engine):
 def test_bad_words_reach_the_engine_as_text(call, engine):
     complete(call, bad_words=["he", "y"])
     assert engine.requests[0].sampling.bad_words == ("he", "y")
+
+
+def test_bad_words_are_compiled_on_the_thread_of_grammars(call, engine):
+    threads = []
+    engine.has_compiled = lambda sampling: False
+    engine.compile = lambda sampling: threads.append(threading.current_thread().name)
+    complete(call, bad_words=["he"])
+    assert threads == ["prepare-grammars_0"]
 
 
 def test_bad_words_and_a_structure_are_both_named(call):

@@ -148,10 +148,9 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
         _check_alone(sampling, structured)
         sampling = replace(sampling, grammar=structured.grammar)
         default_max_tokens = None  # an answer that ends by itself needs none
-        if not client.has_compiled(sampling):  # else it need not wait for other grammars
-            await backend.workers.compile(lambda: _compile(client, sampling, structured))
-    elif sampling.bad_words and not client.has_compiled(sampling):
-        await backend.workers.compile(lambda: client.compile(sampling))
+    # What is compiled already need not wait for other grammars.
+    if (structured is not None or sampling.bad_words) and not client.has_compiled(sampling):
+        await backend.workers.compile(lambda: _compile(client, sampling, structured))
     job_id = f"{dialect.id_prefix}-{uuid.uuid4().hex}"
 
     def make_requests() -> list[Request]:
@@ -167,15 +166,17 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
                 )
         return requests
 
-    def make_readings(num_top: int) -> list[Request | None]:
+    def make_readings() -> list[Request | None]:
+        if num_read is None:
+            return []
         with renamed(names):
             return [
-                likelihood_request(f"{job_id}-p{i}", ids, num_top, client.model)
+                likelihood_request(f"{job_id}-p{i}", ids, num_read, client.model)
                 for i, ids in enumerate(prompts.token_ids)
             ]
 
     requests = await backend.workers.run(make_requests, num_prompts * n * (ITEM + num_ids))
-    readings = [] if num_read is None else make_readings(num_read)
+    readings = await backend.workers.run(make_readings, num_prompts * ITEM)
     options = body.stream_options
     return Job(
         job_id=job_id,
@@ -205,8 +206,14 @@ def _check_alone(sampling: SamplingParams, structured: Structured) -> None:
         )
 
 
-def _compile(client: EngineClient, sampling: SamplingParams, structured: Structured) -> None:
-    """Compile a grammar; an error names the field that asks for it, of several the wrong one."""
+def _compile(client: EngineClient, sampling: SamplingParams, structured: Structured | None) -> None:
+    """Compile a grammar, or bad words.
+
+    An error names the field that asks for the grammar, of several the wrong one.
+    """
+    if structured is None:
+        client.compile(sampling)
+        return
     with renamed({"grammar": structured.field}):
         try:
             client.compile(sampling)
