@@ -109,13 +109,15 @@ def test_log_probabilities_of_prompts_are_those_of_the_engine(llm: LLM) -> None:
 
 def test_the_best_of_several_answers_has_the_highest_mean_log_probability(llm: LLM) -> None:
     prompts, params = ["hello", "x"], SamplingParams(max_tokens=6, temperature=1.3, seed=4)
-    best = llm.generate(prompts, params, best_of=3)
+    best = llm.generate(prompts, replace(params, prompt_logprobs=0), best_of=3)
     for prompt, found in zip(prompts, best, strict=True):
         seeds = [replace(params, seed=4 + i, logprobs=0) for i in range(3)]
         each = llm.generate([prompt] * 3, seeds)
         expected = max(each, key=lambda one: mean_logprob(one.logprobs))
         assert found.token_ids == expected.token_ids
         assert found.logprobs == ()
+        assert found.prompt_logprobs is not None
+        assert len(found.prompt_logprobs) == len(found.prompt_token_ids)
     with pytest.raises(InvalidRequest, match="best_of must be at least 1"):
         llm.generate("a", best_of=0)
 

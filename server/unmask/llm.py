@@ -113,7 +113,14 @@ class LLM:
             behind,
         )
         groups = [found[i : i + best_of] for i in range(0, len(found), best_of)]
-        best = [max(group, key=lambda one: mean_logprob(one.logprobs)) for group in groups]
+        best = [
+            # The first one of each has its prompt's log-probabilities.
+            replace(
+                max(group, key=lambda one: mean_logprob(one.logprobs)),
+                prompt_logprobs=group[0].prompt_logprobs,
+            )
+            for group in groups
+        ]
         return [
             one if params.logprobs is not None else replace(one, logprobs=())
             for one, params in zip(best, each, strict=True)
@@ -284,9 +291,13 @@ def _each(
 
 
 def _candidate(params: SamplingParams, index: int) -> SamplingParams:
-    """Parameters of one of several answers of which the likeliest is taken."""
+    """Parameters of one of several answers of which the likeliest is taken.
+
+    The first one alone reads the prompt.
+    """
     seed = None if params.seed is None else params.seed + index
-    return replace(params, seed=seed, logprobs=params.logprobs or 0)
+    num_read = None if index else params.prompt_logprobs
+    return replace(params, seed=seed, logprobs=params.logprobs or 0, prompt_logprobs=num_read)
 
 
 def _as_templates(
