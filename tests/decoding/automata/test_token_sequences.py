@@ -88,7 +88,7 @@ def test_a_token_outside_the_words_must_be_left() -> None:
 
 def test_words_beyond_the_limit_are_refused() -> None:
     words = [tuple(range(i, i + 200)) for i in range(0, 2000, 200)]
-    with pytest.raises(GrammarTooLarge, match="over 250000 edges"):
+    with pytest.raises(GrammarTooLarge, match="over 500000 edges"):
         automaton_without(words, 3000, never=())
 
 

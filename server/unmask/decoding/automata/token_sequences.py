@@ -8,7 +8,7 @@ import numpy.typing as npt
 from unmask.decoding.automata.automaton import FAR, TokenAutomaton, assemble
 from unmask.decoding.automata.errors import GrammarTooLarge, NoAnswer
 
-MAX_EDGES = 250_000  # states times classes, which every position of a block visits
+MAX_EDGES = 500_000  # states times classes, of which a step visits many: some 5 ms
 Table = npt.NDArray[np.int64]
 
 
