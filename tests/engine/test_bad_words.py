@@ -126,6 +126,15 @@ def test_words_count_with_a_space_before_them_and_without() -> None:
     assert found == {(7,), (8,), (1, 2), (5,)}
 
 
+def test_answers_whose_tokens_are_deleted_and_inserted_take_none(tmp_path: Path) -> None:
+    loaded = load_golden("llada22", tmp_path)
+    with pytest.raises(InvalidRequest, match="deleted and inserted") as caught:
+        make_engine(loaded, page_size=32).check(
+            Request("a", PROMPT, SamplingParams(bad_words=("a",)))
+        )
+    assert caught.value.field == "bad_words"
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [

@@ -118,6 +118,15 @@ def test_causal_passes_read_many_tokens(loaded: LoadedModel) -> None:
     assert finish.usage.forward_passes == (3 if is_wide else 74)
 
 
+@torch.inference_mode()
+def test_a_text_that_is_read_is_not_edited(tmp_path: Path) -> None:
+    loaded, prompt = load_golden("llada22", tmp_path), prompt_of(38)
+    answer = run_all(make_engine(loaded, page_size=32), [reading(loaded, prompt)])["read"]
+    assert tuple(answer.token_ids) == prompt[1:]
+    for i, item in enumerate(answer.logprobs, 1):
+        assert abs(item.logprob - float(row_of(loaded, prompt, i)[prompt[i]])) < 1e-4
+
+
 def test_graphs_change_nothing(tiny: LoadedModel) -> None:
     requests = [reading(tiny, prompt_of(length), str(length)) for length in LENGTHS]
     alone = {request.request_id: values(run_alone(tiny, request)) for request in requests}

@@ -24,7 +24,7 @@ class GivenRows:
         rows, tokens = [], []
         for i in which:
             request, own = denoised[i].sequence.request, np.arange(*starts[i : i + 2])
-            answer = np.array(request.given_answer, np.int64)
+            places = positions[own] - len(request.prompt_token_ids)
             rows.append(own)
-            tokens.append(answer[positions[own] - len(request.prompt_token_ids)])
+            tokens.append(np.array([request.given_answer[k] for k in places.tolist()], np.int64))
         return cls(np.concatenate(rows), np.concatenate(tokens))
