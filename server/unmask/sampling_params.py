@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
 
+from unmask.bad_words import check_words
 from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar
 from unmask.value_types import ValueType
@@ -188,12 +189,21 @@ class SamplingParams:
     seed: int | None = parameter("Seed of the random numbers.", low=0, high=MAX_SEED)
     stop: tuple[str, ...] = parameter("Text to stop before; may be repeated.", default=())
     stop_token_ids: tuple[int, ...] = parameter("Token ids to stop at.", default=(), has_flag=False)
+    bad_words: tuple[str, ...] = parameter(
+        "Text that the answer may not have, as its tokens; may be repeated.", default=()
+    )
     include_stop_str_in_output: bool = parameter(
         "Leave the stop string that matched in the text.", default=False
     )
     ignore_eos: bool = parameter("Go on after an end-of-sequence token.", default=False)
     logprobs: int | None = parameter(
         "Likeliest tokens to list at each position.", low=0, high=MAX_LOGPROBS, has_flag=False
+    )
+    prompt_logprobs: int | None = parameter(
+        "Likeliest tokens to list at each position of the prompt.",
+        low=0,
+        high=MAX_LOGPROBS,
+        has_flag=False,
     )
     mode: ModeName | None = parameter(
         "How a model that is causal too writes: blocks, tokens, verified drafts, or by load.",
@@ -279,6 +289,11 @@ class SamplingParams:
                     f"got {bias} for token {token_id}",
                     field="logit_bias",
                 )
+        check_words(self.bad_words)
+        if self.bad_words and self.grammar is not None:
+            raise InvalidRequest(
+                "bad_words and a grammar both say which text may be written", field="bad_words"
+            )
         if self.allowed_token_ids is not None and not self.allowed_token_ids:
             raise InvalidRequest("allowed_token_ids must not be empty", field="allowed_token_ids")
 

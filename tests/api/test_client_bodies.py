@@ -25,7 +25,7 @@ def rendered(call, engine, **fields):
 
 INTEGERS = [
     "max_tokens", "n", "best_of", "top_k", "seed", "steps", "block_length", "sub_block_length",
-    "temperature", "top_p", "threshold", "factor", "entropy_bound", "cfg_scale",
+    "prompt_logprobs", "temperature", "top_p", "threshold", "factor", "entropy_bound", "cfg_scale",
     "editing_threshold", "entropy_threshold", "distance_penalty",
 ]  # fmt: skip
 CHAT_INTEGERS = [*INTEGERS, "max_completion_tokens", "top_logprobs"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unmask.api.job import Job
-from unmask.api.logprobs import TokenTexts, chat_logprobs
+from unmask.api.logprobs import TokenTexts, chat_logprobs, prompt_logprobs
 from unmask.api.reasoning import ReasoningSplitter
 from unmask.api.response_models import (
     AnswerMessage,
@@ -20,7 +20,7 @@ from unmask.api.response_models import (
     Usage,
 )
 from unmask.api.tools.calls import CallPiece, CallSplitter
-from unmask.types import Delta, Finish
+from unmask.types import Delta, Finish, TokenLogprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,27 @@ class ChatFormat:
     chunk = "chat.completion.chunk"
 
     def __init__(
-        self, job: Job, splitters: Sequence[MessageSplitter], texts: TokenTexts | None
+        self,
+        job: Job,
+        splitters: Sequence[MessageSplitter],
+        texts: TokenTexts,
+        *,
+        has_logprobs: bool,
+        num_read: int | None,
     ) -> None:
-        """A splitter for each choice; `texts` are for log-probabilities, None for none."""
+        """A splitter for each choice; `num_read` tokens at each position of a prompt that is read.
+
+        `has_logprobs` tells whether the answer has log-probabilities.
+        """
         self._job = job
         self._splitters = splitters
         self._texts = texts
+        self._has_logprobs, self._num_read = has_logprobs, num_read
+        self._read: Sequence[TokenLogprob] = ()
+
+    def read(self, prompt: int, logprobs: Sequence[TokenLogprob]) -> None:
+        assert prompt == 0, "a conversation is one prompt"
+        self._read = logprobs
 
     def answer(self, deltas: Sequence[Delta], usage: Usage) -> ChatCompletion:
         job = self._job
@@ -90,6 +105,8 @@ class ChatFormat:
             "choices": [self._choice(index, delta) for index, delta in enumerate(deltas)],
             "usage": usage,
         }
+        if self._num_read is not None:
+            answer["prompt_logprobs"] = prompt_logprobs(self._texts, self._read, self._num_read)
         if job.return_token_ids:
             answer["prompt_token_ids"] = job.requests[0].prompt_token_ids
         return answer
@@ -164,7 +181,7 @@ class ChatFormat:
         return choice
 
     def _logprobs(self, delta: Delta) -> ChatLogprobs | None:
-        if self._texts is None or not delta.logprobs:
+        if not self._has_logprobs or not delta.logprobs:
             return None
         return chat_logprobs(self._texts, delta.logprobs)
 

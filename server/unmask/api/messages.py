@@ -13,6 +13,7 @@ from unmask.api.dialect import EncodedPrompts
 from unmask.api.errors import RequestFailed
 from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
+from unmask.api.sampling import refuse_fields
 from unmask.api.sse import encode
 from unmask.api.streams import Merger
 from unmask.api.structured import Structured, StructuredBody
@@ -23,6 +24,7 @@ from unmask.types import Delta, Finish, FinishReason
 # Fields of `Generation` that are unknown to this endpoint.
 ABSENT = (
     *("n", "best_of", "stream_refinements", "diffusing", "return_token_ids", "stream_options"),
+    "prompt_logprobs",
     *StructuredBody.model_fields,
 )
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
@@ -42,9 +44,7 @@ class MessagesDialect:
 
     def check(self, body: MessagesBody) -> None:
         """Raise `InvalidRequest` for an empty conversation, and for fields of other endpoints."""
-        for name in ABSENT:
-            if getattr(body, name):
-                raise InvalidRequest(f"unknown field: {name}", field=name, code="unknown_parameter")
+        refuse_fields(body, ABSENT)
         if not body.messages:
             raise InvalidRequest("messages must not be empty", field="messages")
         CHAT.check(as_chat(body))
@@ -60,6 +60,9 @@ class MessagesDialect:
         return body.max_tokens
 
     def num_logprobs(self, body: MessagesBody) -> int | None:
+        return None
+
+    def num_prompt_logprobs(self, body: MessagesBody) -> int | None:
         return None
 
     async def encode(self, body: MessagesBody, backend: Backend) -> EncodedPrompts:

@@ -21,6 +21,7 @@ from unmask.api.response_objects import (
     ResponseObject,
     ResponseStatus,
 )
+from unmask.api.sampling import refuse_fields
 from unmask.api.sse import PING, encode
 from unmask.api.streams import Merger
 from unmask.api.structured import Structured, StructuredBody, format_of
@@ -31,6 +32,7 @@ from unmask.types import Delta, FinishReason
 # Fields of `Generation` that are unknown to this endpoint.
 ABSENT = (
     *("n", "best_of", "max_tokens", "stream_refinements", "diffusing", "return_token_ids"),
+    "prompt_logprobs",
     *StructuredBody.model_fields,
 )
 
@@ -109,9 +111,7 @@ class ResponseDialect:
 
     def check(self, body: ResponsesBody) -> None:
         """Raise `InvalidRequest` for an empty input, tools, and fields of other endpoints."""
-        for name in ABSENT:
-            if getattr(body, name):
-                raise InvalidRequest(f"unknown field: {name}", field=name, code="unknown_parameter")
+        refuse_fields(body, ABSENT)
         if body.tool_choice not in (None, "auto", "none"):
             raise _unsupported("tool_choice", body.tool_choice)
         if body.tools and body.tool_choice != "none":
@@ -139,6 +139,9 @@ class ResponseDialect:
         return format_of(form.type, form.json_schema, field)
 
     def num_logprobs(self, body: ResponsesBody) -> int | None:
+        return None
+
+    def num_prompt_logprobs(self, body: ResponsesBody) -> int | None:
         return None
 
     async def encode(self, body: ResponsesBody, backend: Backend) -> EncodedPrompts:

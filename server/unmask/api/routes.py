@@ -111,7 +111,7 @@ def _endpoint(
         if job.grammar_field is not None:
             names["grammar"] = job.grammar_field
         with renamed(names):
-            streams = await submit_all(backend.client, job.requests)
+            streams = await submit_all(backend.client, job.submitted)
         writer = dialect.writer(job, body, backend.client.tokenizer, texts)
         if body.stream:
             return EventStreamResponse(writer, streams, backend.config.ping_interval_s)

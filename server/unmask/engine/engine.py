@@ -141,10 +141,12 @@ class Engine:
             raise
 
     def compile(self, sampling: SamplingParams) -> TokenAutomaton | None:
-        """Automaton of a request's grammar, which is kept for the request; None without one.
+        """Automaton of a request's grammar or bad words, which is kept for it; None without any.
 
         Takes seconds at worst; safe from any thread. Raises `InvalidRequest`.
         """
+        if sampling.bad_words:
+            return self._automaton_without(sampling)
         if sampling.grammar is None:
             return None
         try:
@@ -152,9 +154,18 @@ class Engine:
         except InvalidRequest as error:
             raise InvalidRequest(error.message, field="grammar", code=error.code) from error
 
+    def _automaton_without(self, sampling: SamplingParams) -> TokenAutomaton:
+        words, encode = sampling.bad_words, self.loaded.tokenizer.encode
+        try:
+            return self.grammars.without(words, encode, sampling.allowed_token_ids)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"bad_words: {error.message}", field="bad_words") from error
+
     def has_compiled(self, sampling: SamplingParams) -> bool:
         """True if `compile` would return at once; safe from any thread."""
         grammar = sampling.grammar
+        if sampling.bad_words:
+            return self.grammars.knows_without(sampling.bad_words, sampling.allowed_token_ids)
         return grammar is None or self.grammars.knows(grammar, sampling.allowed_token_ids)
 
     def _resolve(self, request: Request) -> tuple[Decoding, ModelInfo, Structure | None]:

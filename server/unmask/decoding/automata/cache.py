@@ -42,7 +42,6 @@ class AutomatonCache:
 
         Raises `InvalidGrammar`, `GrammarTooLarge` and `NoAnswer`, which are not kept.
         """
-        key = vocabulary, grammar, allowed_ids
 
         def make() -> tuple[TokenAutomaton, int]:
             made = self._compile(vocabulary, grammar, allowed_ids)
@@ -50,13 +49,21 @@ class AutomatonCache:
             of_key = len(repr(grammar)) + BYTES_OF_ID * len(allowed_ids or ())
             return made, made.num_bytes + of_key
 
+        return self.get((vocabulary, grammar, allowed_ids), make)
+
+    def get(self, key: Hashable, make: Callable[[], tuple[TokenAutomaton, int]]) -> TokenAutomaton:
+        """The automaton of a key, which `make` makes, with the bytes of it and its key."""
         return self._automata.get(key, make)
 
     def knows(
         self, vocabulary: Vocabulary, grammar: Grammar, allowed_ids: frozenset[int] | None = None
     ) -> bool:
         """True if `automaton` would return at once; it is among the last ones used from now on."""
-        return self._automata.knows((vocabulary, grammar, allowed_ids))
+        return self.has((vocabulary, grammar, allowed_ids))
+
+    def has(self, key: Hashable) -> bool:
+        """True if `get` would return at once; the same holds."""
+        return self._automata.knows(key)
 
     def _compile(
         self, vocabulary: Vocabulary, grammar: Grammar, allowed_ids: frozenset[int] | None

@@ -169,6 +169,14 @@ class SamplingInputs:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenTokens:
+    """Rows [R] among the scored ones whose tokens [R] are given; both int64."""
+
+    rows: Tensor
+    tokens: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class SamplingOptions:
     """Requests of few users, which no CUDA graph has, and facts about all rows of a step."""
 
@@ -180,6 +188,7 @@ class SamplingOptions:
     constraints: Constraints | None = None
     last: LastTokens | None = None
     num_top: int = 0
+    given: GivenTokens | None = None
 
     @staticmethod
     def are_default(batch: StepBatch, vocab_size: int) -> bool:
@@ -189,6 +198,7 @@ class SamplingOptions:
             len(batch.guided)
             or batch.constraints is not None
             or batch.classes is not None
+            or batch.given is not None
             or decoding.num_top
             or decoding["eos_last"].any()
             or _truncates(decoding, vocab_size)
@@ -211,7 +221,7 @@ class SamplingOptions:
         longest = decoding.longest_block
         if cls.are_default(batch, vocab_size):
             return cls(occurring, longest, decoding.edits is not None)
-        guided = constraints = last = None
+        guided = constraints = last = given = None
         if len(batch.guided):
             scale = decoding["cfg_scale"][batch.scored_spans[batch.guided]]
             rows, scales = staging.to_device([batch.guided, scale])
@@ -227,6 +237,8 @@ class SamplingOptions:
         if eos_last.any():
             last_rows = np.flatnonzero(eos_last[batch.scored_spans])
             last = LastTokens(*staging.to_device([last_rows, np.array(eos_token_ids)]))
+        if batch.given is not None:
+            given = GivenTokens(*staging.to_device([batch.given.rows, batch.given.tokens]))
         return cls(
             occurring,
             longest,
@@ -236,6 +248,7 @@ class SamplingOptions:
             constraints,
             last,
             decoding.num_top,
+            given,
         )
 
 

@@ -171,4 +171,6 @@ class MaskRunner:
             selected,
             top_ids=scores.top_ids,
             top_logprobs=scores.top_logprobs,
+            given_logprobs=scores.given_logprobs,
+            given_ranks=scores.given_ranks,
         )

@@ -8,6 +8,7 @@ from torch import Tensor
 from unmask.engine.run.inputs import SamplingInputs, SamplingOptions
 from unmask.models.family import Model
 from unmask_kernels.policies.ops import Scores, select
+from unmask_kernels.scoring.given import score_given
 from unmask_kernels.scoring.ops import score_rows
 from unmask_kernels.scoring.types import NEXT_TO_NOTHING, RowStats
 
@@ -25,11 +26,13 @@ def sample(
     """Statistics of `hidden` [M, C], and the positions [M] that take their token.
 
     `current` [M] are the tokens that rows hold. Rows that an earlier step resolved keep theirs.
-    With `is_known` there are none: every scored row is masked or may be edited.
+    With `is_known` there are none: every scored row is masked or may be edited. Rows of an answer
+    that is given have its tokens.
     """
     rules = inputs.rules(options)
+    normed = model.final_norm(hidden)
     scores = score_rows(
-        model.final_norm(hidden),
+        normed,
         model.lm_head,
         mask_token_id=mask_token_id,
         draws=inputs.draws(options.truncation),
@@ -40,6 +43,11 @@ def sample(
         with_margin=rules.reads("margin"),
         num_top=options.num_top,
     )
+    if (given := options.given) is not None:
+        of_given = score_given(
+            normed[given.rows], model.lm_head, given.tokens, mask_token_id=mask_token_id
+        )
+        scores = scores.with_given(given.rows, given.tokens, *of_given)
     is_masked = None
     if options.edits or not is_known:
         is_masked = current.eq(mask_token_id)

@@ -20,6 +20,7 @@ from unmask.engine.schedule.policy_choice import (
 )
 from unmask.engine.schedule.quotas import part_quotas, timed_quotas, window_quotas
 from unmask.engine.schedule.token_rules import (
+    check_answer,
     check_given,
     check_structure,
     constraint_of,
@@ -46,7 +47,27 @@ BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
 
 
 def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decoding:
-    """Fill in every default of a request; raises `InvalidRequest` if it can never be served."""
+    """Fill in every default of a request; raises `InvalidRequest` if it can never be served.
+
+    For a given answer the field is the prompt, of which it is the rest.
+    """
+    if request.sampling.prompt_logprobs is not None:
+        raise InvalidRequest(
+            "prompt_logprobs has a request of its own, see unmask.likelihood",
+            field="prompt_logprobs",
+        )
+    if not request.given_answer:
+        return _resolve_modes(request, model, limits)
+    try:
+        check_answer(request, model)
+        return _resolve_modes(request, model, limits)
+    except InvalidRequest as error:
+        message = f"log-probabilities of the prompt: {error.message}"
+        raise InvalidRequest(message, field="prompt", code=error.code) from error
+
+
+def _resolve_modes(request: Request, model: ModelInfo, limits: EngineLimits) -> Decoding:
+    """Parameters with which the request begins, and those that a load may choose instead."""
     asked = request.sampling.block_length
     if asked is None and model.adapts_blocks:
         asked = AUTO
@@ -92,7 +113,7 @@ def _resolve(
             field="max_tokens",
             code="context_length_exceeded",
         )
-    editing_threshold = _editing_threshold(params, model)
+    editing_threshold = None if request.given_answer else _editing_threshold(params, model)
     has_commands = model.edit_commands is not None and editing_threshold is not None
     policy = choose_policy(params, model, has_commands=has_commands)
     check_distance(params, policy, model)
@@ -103,7 +124,9 @@ def _resolve(
         block_len = 1
     # Causal models can do nothing but verify their guesses.
     drafts = mode == "self_speculation" or (model.attention == "causal" and block_len > 1)
+    is_given = bool(request.given_answer)
     drafts_by_policy = drafts and model.attention == "causal_prefix" and names_policy(params)
+    drafts_by_policy |= drafts and is_given  # the draft is there, so it is verified at once
     num_positions = num_given + max_tokens
     if model.attention == "block_causal":
         # A block that ends far behind the answer would only cost rows.
@@ -120,7 +143,7 @@ def _resolve(
         if model.attention == "causal_window":
             # The window of the answer's last token is whole.
             num_positions = num_given + max_tokens + block_len - 1
-        elif drafts and model.attention == "causal":
+        elif drafts and model.attention == "causal" and not is_given:
             num_rows = window_rows(block_len)
     elif is_full:
         _check_full(params)
@@ -171,7 +194,8 @@ def _resolve(
         edit_rules=rules,
         constraint=constraint_of(params, model, rules),
         penalties=Penalties.of_request(request, model, stop_ids, max_tokens),
-        is_structured=params.grammar is not None or request.template is not None,
+        is_structured=request.is_structured,
+        is_given=is_given,
         sub_block_length=sub_block_length,
         eos_last=fills_eos_last(policy, params, model),
     )

@@ -49,6 +49,7 @@ class Decoding:
     constraint: Constraint | None = None
     penalties: Penalties | None = None
     is_structured: bool = False  # True if a grammar says which tokens may stand where
+    is_given: bool = False  # True if the answer is given, for its log-probabilities
     sub_block_length: int | None = None
     eos_last: bool = False
     others: tuple["Decoding", ...] = ()

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from unmask.engine.schedule.decoding import Decoding
-from unmask.engine.schedule.given import lay_out_given
+from unmask.engine.schedule.given import lay_out_draft, lay_out_given
 from unmask.engine.schedule.pages import PageHash
 from unmask.engine.schedule.query_range import QueryRange
 from unmask.engine.schedule.structure import Structure
@@ -73,7 +73,7 @@ class Sequence:
         # True if resolved positions of the open block are not computed again until it is full.
         self.keeps_block_keys = decoding.cache == "block"
         # True if a pass verifies guesses and makes new ones, false if it does one or the other.
-        self.guesses_ahead = decoding.drafts and self.is_causal
+        self.guesses_ahead = decoding.drafts and self.is_causal and not decoding.is_given
         self.num_guesses = 0  # of the open block, after its first token
         self._waits = self.has_window or decoding.is_structured or decoding.counts_tokens
         self._waits |= bool(decoding.sub_block_length or decoding.edit_rules)
@@ -369,6 +369,8 @@ class Sequence:
         self.closes_at = start + 1 if self.has_window else self.block_end  # once so much is final
         # Of a draft nothing is final yet.
         self.final_end = min(start + 1 if self.decoding.drafts else self.block_end, self.last_end)
+        if self.decoding.drafts and self.decoding.is_given:
+            lay_out_draft(self.tokens, self.masked, self.request, start + 1, self.block_end)
         self.repeats = False
         if self.thinking is not None:
             self._limit_thinking(self.thinking)
