@@ -26,7 +26,8 @@ def rendered(call, engine, **fields):
 INTEGERS = [
     "max_tokens", "n", "best_of", "top_k", "seed", "steps", "block_length", "sub_block_length",
     "temperature", "top_p", "threshold", "factor", "entropy_bound", "cfg_scale",
-    "editing_threshold", "entropy_threshold", "distance_penalty",
+    "editing_threshold", "entropy_threshold", "distance_penalty", "low_threshold",
+    "relaxed_threshold", "radius", "alg_temp", "eps",
 ]  # fmt: skip
 CHAT_INTEGERS = [*INTEGERS, "max_completion_tokens", "top_logprobs"]
 

@@ -15,7 +15,16 @@ LISTED = (
     {"policy": "entropy", "steps": 5},
     {"policy": "margin", "steps": 6},
     {"policy": "sequential", "steps": 5},
+    {"policy": "random", "steps": 5},
+    {"policy": "random"},
+    {"policy": "low_confidence", "steps": 6, "alg_temp": 0.05},
+    {"policy": "margin", "steps": 5, "alg_temp": 0.4},
+    {"policy": "entropy", "alg_temp": 2.0},
+    {"policy": "hierarchical", "threshold": 0.1, "low_threshold": 0.01},
+    {"policy": "hierarchical", "steps": 4},
+    {"policy": "local_leap", "threshold": 0.06, "relaxed_threshold": 0.02, "radius": 2},
     {"policy": "low_confidence", "steps": 7, "eos_last": True},
+    {"policy": "hierarchical", "threshold": 0.3, "low_threshold": 0.1, "eos_last": True},
     {"policy": "threshold", "threshold": 0.3, "eos_last": True},
 )
 # A policy without an entry of its own is drawn as well.
