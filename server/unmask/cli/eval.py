@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -90,7 +91,8 @@ def evaluate(
         if policies:
             found = policy_results(settings, results)
             # Rows are longer than many terminals, which would fold each cell.
-            out.print(_policy_table(found), width=MAX_TABLE_WIDTH, soft_wrap=True)
+            wide = Console(highlight=False, soft_wrap=True, width=MAX_TABLE_WIDTH)
+            wide.print(_policy_table(found))
             title = f"{llm.model.name}: accuracy over tokens per forward pass"
             if plot is not None:
                 plot.write_text(draw(found, title), encoding="utf-8")

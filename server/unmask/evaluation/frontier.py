@@ -8,6 +8,7 @@ from unmask.svg import FAINT, LETTER, document, line_style, round_unit, text
 
 PLOT_WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 620, 460, 72, 56, 48
 LINE = 18  # height of a line in the legend
+BEST = "no setting is better"
 LEAST = 0.05  # of accuracy that the axis spans
 
 
@@ -42,11 +43,11 @@ def draw(results: Sequence[PolicyResult], title: str) -> str:
     lines: dict[str, list[PolicyResult]] = {}
     for one in results:
         lines.setdefault(one.policy, []).append(one)
-    body = [text(LEFT, 20, title, size=14), *_grid(axes), _frontier(axes, results)]
+    body = [text(LEFT, 20, title, size=14), *_grid(axes), *_frontier(axes, results, len(lines))]
     for index, (name, points) in enumerate(lines.items()):
         body += _curve(axes, index, name, points)
-    width = PLOT_WIDTH + 64 + round(LETTER * max(map(len, lines)))
-    return document(width, max(HEIGHT, TOP + LINE * (len(lines) + 1)), body)
+    width = PLOT_WIDTH + 64 + round(LETTER * max(map(len, [*lines, BEST])))
+    return document(width, max(HEIGHT, TOP + LINE * (len(lines) + 2)), body)
 
 
 def _grid(axes: _Axes) -> Iterator[str]:
@@ -63,10 +64,15 @@ def _grid(axes: _Axes) -> Iterator[str]:
     yield text(LEFT - 8, TOP - 14, "right", anchor="end")
 
 
-def _frontier(axes: _Axes, results: Sequence[PolicyResult]) -> str:
+def _frontier(axes: _Axes, results: Sequence[PolicyResult], index: int) -> Iterator[str]:
+    """Line through the best results, and its place `index` in the legend."""
     best = sorted(axes.place(one) for one in results if one.is_best)
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in best)
-    return f'<polyline points="{points}" fill="none" stroke="{FAINT}" stroke-width="9"/>'
+    style = f'fill="none" stroke="{FAINT}" stroke-width="9"'
+    yield f'<polyline points="{points}" {style}/>'
+    at_x, at_y = PLOT_WIDTH + 24, TOP + LINE * index
+    yield f'<line x1="{at_x}" y1="{at_y}" x2="{at_x + 24}" y2="{at_y}" {style}/>'
+    yield text(at_x + 32, at_y + 4, BEST)
 
 
 def _curve(axes: _Axes, index: int, name: str, points: list[PolicyResult]) -> Iterator[str]:
