@@ -207,6 +207,7 @@ class SamplingParams:
     low_threshold: float | None = number("low_threshold")
     relaxed_threshold: float | None = number("relaxed_threshold")
     radius: int | None = number("radius")
+    kl_threshold: float | None = number("kl_threshold")
     alg_temp: float | None = parameter(
         "Temperature at which policies that rank draw positions; 0 takes the highest (Dream).",
         low=0,

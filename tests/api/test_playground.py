@@ -204,7 +204,7 @@ def test_the_page_has_every_policy_and_the_bounds_of_its_numbers(page):
     numbers = {p["name"]: p["number"] for p in table["policies"] if p["number"]}
     assert numbers == {
         **{name: name for name in ("threshold", "factor", "entropy_bound", "entropy_threshold")},
-        **dict.fromkeys(("hierarchical", "local_leap"), "threshold"),
+        **dict.fromkeys(("hierarchical", "local_leap", "klass", "credit"), "threshold"),
     }
     assert table["bounds"]["threshold"] == {"min": 0, "max": 1}
     assert table["bounds"]["factor"] == {"min": 0}

@@ -55,6 +55,8 @@ TABLE: list[tuple[str, list[float], list[float] | None, int, Any, set[int]]] = [
     ("local_leap", [0.85, 0.85, 0.2, 0.95, 0.7], None, 1, (0.9, 0.8, 0.0), {3}),
     ("local_leap", [0.85, -1.0, 0.95], None, 1, (0.9, 0.8, 1.0), {2}),
     ("local_leap", [0.1, 0.2, 0.3], None, 2, (0.9, 0.8, 1.0), {1, 2}),
+    ("credit", [0.2, 0.9, 0.95], None, 1, 0.9, {1, 2}),
+    ("credit", [0.2, 0.3, 0.1], None, 1, 0.9, {1}),
     # A row that is masked no more comes after all others.
     ("sequential", [-1.0, 0.2, 0.0], None, 2, 0.0, {1, 2}),
 ]
@@ -75,6 +77,7 @@ def chosen(
         None if entropy is None else torch.tensor(entropy),
         noise=torch.where(sure < 0, -torch.inf, torch.arange(len(blocks)) % 7),
         positions=torch.arange(len(blocks)),
+        is_stable=torch.arange(len(blocks)) % 2 == 0,
     )
     numbers = [one if isinstance(one, tuple) else (one,) for one in threshold]
     padded = torch.tensor([(*one, 0.0, 0.0)[:3] for one in numbers])
@@ -123,6 +126,22 @@ def test_what_is_near_in_another_block_is_not_near() -> None:
     numbers = torch.tensor([[0.9, 0.8, 4.0]] * 2)
     rules = make_rules(["local_leap"] * 2, block, torch.tensor([1, 0]), numbers)
     assert select(scores, rules).tolist() == [True, True, False, False]
+
+
+def test_only_stable_positions_are_taken_while_there_are_enough() -> None:
+    sure = torch.tensor([0.7, 0.95, 0.99, 0.65, -1.0])
+    stable = torch.tensor([True, False, False, True, True])
+
+    def picked(quota: int, threshold: float) -> list[bool]:
+        scores = Scores(torch.zeros(5, dtype=torch.int64), sure, None, is_stable=stable)
+        numbers = torch.tensor([[threshold]])
+        rules = make_rules(["klass"], scores.block, torch.tensor([quota]), numbers)
+        return select(scores, rules).tolist()
+
+    assert picked(1, 0.6) == [True, False, False, True, False]
+    assert picked(1, 0.68) == [True, False, False, False, False]
+    assert picked(3, 0.6) == [True, False, True, True, False]
+    assert picked(1, 0.9) == [False, False, True, False, False]
 
 
 def test_the_highest_noise_is_filled_first() -> None:

@@ -20,6 +20,8 @@ MOST = {
     "threshold": (1.0, 0.0, 0.0),
     "hierarchical": (1.2, 0.8, 0.0),
     "local_leap": (1.2, 0.8, 9.0),
+    "klass": (1.0, 0.0, 0.0),
+    "credit": (1.0, 0.0, 0.0),
 }
 
 
@@ -36,7 +38,7 @@ def both(policies: list[str], rows: list[int], *, rounded: bool, device: torch.d
     block = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(rows))
     quota = torch.randint(1, 4, (len(rows),))
     most = torch.tensor([MOST.get(policy, (2.0, 0.0, 0.0)) for policy in policies])
-    rows_of = block, confidence, entropy, margin, noise, positions
+    rows_of = block, confidence, entropy, margin, noise, positions, torch.rand(count) < 0.5
     scores = Scores(*(t.to(device) for t in rows_of))
     numbers = quota.to(device), (torch.rand(len(rows), 3) * most).to(device)
     rules = make_rules(policies, scores.block, *numbers, longest=max(rows))

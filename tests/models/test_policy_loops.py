@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.golden import company
-from tests.support.policy_loops import hierarchy, local_leap, ranked, write
+from tests.support.policy_loops import Credit, Klass, hierarchy, local_leap, ranked, write
 from unmask.models.registry import LoadedModel
 from unmask.types import PolicyName, RefinementOptions, Request, SamplingParams
 from unmask_kernels.philox import position_noise
@@ -93,6 +93,33 @@ def test_tokens_are_those_of_the_published_loop(
         assert written.forwards > NUM_TOKENS // BLOCK_LEN
     # The second number has let something through that the first alone would not.
     assert sum(steps for _, steps in found) < sum(steps for _, steps in plain)
+
+
+def klass_of(folder: str) -> tuple[dict[str, Any], Klass]:
+    numbers = {"threshold": SURE[folder][0], "kl_threshold": 0.3}
+    return {"policy": "klass", **numbers}, Klass(**numbers)
+
+
+def credit_of(folder: str) -> tuple[dict[str, Any], Credit]:
+    return {"policy": "credit", "threshold": SURE[folder][1]}, Credit(SURE[folder][1])
+
+
+@pytest.mark.parametrize("kind", [klass_of, credit_of])
+@pytest.mark.parametrize("folder", SURE)
+def test_policies_that_remember_steps_write_as_the_published_loop(
+    golden_model: Load, folder: str, kind: Callable[[str], tuple[dict[str, Any], Klass | Credit]]
+) -> None:
+    loaded = golden_model(folder)
+    params, loop = kind(folder)
+    usual = SamplingParams(max_tokens=NUM_TOKENS, block_length=BLOCK_LEN, ignore_eos=True)
+    found = answers_of(loaded, replace(usual, temperature=0.0, **params), PROMPTS)
+    for prompt, answer in zip(PROMPTS, found, strict=True):
+        written = write(loaded, prompt, NUM_TOKENS, BLOCK_LEN, loop.pick, loop.change)
+        assert answer == (written.tokens, written.forwards)
+        assert NUM_TOKENS > written.forwards > NUM_TOKENS // BLOCK_LEN
+    # Credits and stability have let something through, or kept something back.
+    plain = answers_of(loaded, replace(usual, threshold=params["threshold"]), PROMPTS)
+    assert [steps for _, steps in found] != [steps for _, steps in plain]
 
 
 @pytest.mark.parametrize(

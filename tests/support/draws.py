@@ -27,11 +27,17 @@ LISTED = (
     {"policy": "hierarchical", "threshold": 0.3, "low_threshold": 0.1, "eos_last": True},
     {"policy": "threshold", "threshold": 0.3, "eos_last": True},
 )
+# Policies that not every model has, and not at any temperature.
+TRACED = (
+    {"policy": "klass", "threshold": 0.02, "kl_threshold": 1.0},
+    {"policy": "klass", "threshold": 0.0, "kl_threshold": 0.05, "steps": 9},
+    {"policy": "credit", "threshold": 0.03},
+)
 # A policy without an entry of its own is drawn as well.
 POLICIES = LISTED + tuple(
     {"policy": name, "steps": 5}
     for name in POLICY_NAMES
-    if name not in {params["policy"] for params in LISTED}
+    if name not in {params["policy"] for params in LISTED + TRACED}
 )
 SAMPLERS = (
     {},

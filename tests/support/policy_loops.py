@@ -13,6 +13,13 @@ from unmask.models.registry import LoadedModel
 # From probabilities [L] of the best tokens of a block's positions, -inf where they are filled, and
 # the number of the step in the block: True for positions to fill.
 Pick = Callable[[Tensor, int], Tensor]
+# Sees and may change logits [L, V] before they are scored, given which positions are masked, the
+# number of the step, and the mask token.
+Change = Callable[[Tensor, Tensor, int, int], Tensor]
+
+
+def unchanged(logits: Tensor, is_masked: Tensor, step: int, mask: int) -> Tensor:
+    return logits
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,12 @@ class Written:
 
 
 def write(
-    loaded: LoadedModel, prompt: tuple[int, ...], num_tokens: int, block_len: int, pick: Pick
+    loaded: LoadedModel,
+    prompt: tuple[int, ...],
+    num_tokens: int,
+    block_len: int,
+    pick: Pick,
+    change: Change = unchanged,
 ) -> Written:
     """Fill an answer block after block, greedily; the mask token is never chosen."""
     mask = loaded.info.mask_token_id
@@ -47,7 +59,7 @@ def write(
             logits = logits_of(loaded, x, horizons)
             if loaded.info.shift:
                 logits = torch.cat((logits[:1], logits[:-1]))
-            of_block = logits[block].double()
+            of_block = change(logits[block].double(), is_masked, step, mask)
             probs = of_block.softmax(-1)
             of_block[:, mask] = -torch.inf
             best = of_block.argmax(-1)
@@ -105,3 +117,49 @@ def ranked(quotas: tuple[int, ...], key: Callable[[Tensor, int], Tensor]) -> Pic
         return chosen
 
     return pick
+
+
+class Klass:
+    """KLASS's `stable_confident_decode`, with a history that begins with each block."""
+
+    def __init__(self, threshold: float, kl_threshold: float) -> None:
+        self.threshold, self.kl_threshold = threshold, kl_threshold
+        self.last = self.changes = torch.zeros(0)
+        self.num_ready = 0
+
+    def change(self, logits: Tensor, is_masked: Tensor, step: int, mask: int) -> Tensor:
+        now = logits.softmax(-1)
+        if step == 0:
+            self.last = torch.zeros_like(now)
+            self.changes = torch.zeros(len(now), 2, dtype=torch.float64)
+        change = (now * (torch.log(now + 1e-12) - torch.log(self.last + 1e-12))).sum(-1)
+        self.changes = torch.stack((self.changes[:, 1], change), 1)
+        self.last = now
+        return logits
+
+    def pick(self, sure: Tensor, step: int) -> Tensor:
+        ready = (self.changes < self.kl_threshold).all(1) & (sure > self.threshold)
+        if step >= 1 and ready.any():
+            self.num_ready += int(ready.sum()) - 1
+            return ready
+        return torch.arange(len(sure)) == sure.argmax()
+
+
+class Credit:
+    """dInfer's `CreditThresholdParallelDecoder`, with a matrix of credits for each block."""
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold, self.credits = threshold, torch.zeros(0)
+
+    def change(self, logits: Tensor, is_masked: Tensor, step: int, mask: int) -> Tensor:
+        if step == 0:
+            self.credits = torch.zeros_like(logits)
+        else:
+            self.credits *= 0.8
+        best = logits.index_fill(1, torch.tensor([mask]), -torch.inf).argmax(-1)[:, None]
+        earned = logits.softmax(-1).gather(1, best) ** 0.2
+        self.credits.scatter_add_(1, best, earned * is_masked[:, None])
+        return logits + 0.7 * torch.log(self.credits + 1)
+
+    def pick(self, sure: Tensor, step: int) -> Tensor:
+        return sure >= torch.clamp(sure.max() - 1e-5, max=self.threshold)

@@ -17,8 +17,10 @@ ENTROPY_THRESHOLD = tl.constexpr(CODES["entropy_threshold"])
 ENTROPY, MARGIN = tl.constexpr(CODES["entropy"]), tl.constexpr(CODES["margin"])
 SEQUENTIAL, RANDOM = tl.constexpr(CODES["sequential"]), tl.constexpr(CODES["random"])
 HIERARCHICAL = tl.constexpr(CODES["hierarchical"])
+KLASS, CREDIT = tl.constexpr(CODES["klass"]), tl.constexpr(CODES["credit"])
 LOCAL_LEAP = tl.constexpr(CODES["local_leap"])
 NUMBERS = tl.constexpr(MAX_NUMBERS)
+READY = tl.constexpr(2.0)  # confidence of the least confident row that is ready
 SIZES, COLUMNS, WARPS = (64, 256, 1024), 8, 8  # rows of a block
 NOISE_ROWS = 128
 
@@ -128,7 +130,9 @@ def _select(
     if BY_ENTROPY:
         b_chosen = b_chosen | ((policy == ENTROPY_BOUND) & (b_before <= threshold))
         b_chosen = b_chosen | ((policy == ENTROPY_THRESHOLD) & (-b_key < threshold))
-    elif policy == THRESHOLD:
+    elif policy == KLASS:
+        b_chosen = b_chosen | (b_key >= READY)
+    elif (policy == THRESHOLD) | (policy == CREDIT):
         b_chosen = b_chosen | (b_key >= threshold)
     elif policy == FACTOR:
         # The n most confident are taken, up to the first that fails.

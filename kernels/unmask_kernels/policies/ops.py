@@ -12,8 +12,9 @@ from torch import Tensor
 
 from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.philox import position_noise
-from unmask_kernels.policies.table import Policy, Statistic
+from unmask_kernels.policies.table import CODES, Policy, Statistic
 
+READY = 2.0  # above any confidence
 FAR = 1 << 12  # above the sum of the longest block and the widest radius
 NOWHERE = -(1 << 40)
 
@@ -28,6 +29,7 @@ class Scores:
     margin: Tensor | None = None  # [M], between the two highest probabilities
     noise: Tensor | None = None  # [M] float32, random; -inf where a row is masked no more
     positions: Tensor | None = None  # [M] int64, rising within a block
+    is_stable: Tensor | None = None  # [M] bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,30 @@ def local_leap(scores: Scores, quota: Tensor, numbers: Tensor) -> Tensor:
     return _highest(confidence, scores, quota) | (confidence >= asked)
 
 
+@reference("klass")
+def klass(scores: Scores, quota: Tensor, numbers: Tensor) -> Tensor:
+    """Stable positions above the threshold, and if they are fewer than `quota` [M] the best others.
+
+    KLASS (Kim et al., 2025), `stable_confident_decode` of shkim0116/KLASS.
+    """
+    is_ready = _is_ready(scores, numbers[:, 0])
+    return is_ready | _highest(scores.confidence + READY * is_ready, scores, quota)
+
+
+def _is_ready(scores: Scores, threshold: Tensor) -> Tensor:
+    assert scores.is_stable is not None
+    return scores.is_stable & (scores.confidence > threshold)
+
+
+@reference("credit")
+def credit(scores: Scores, quota: Tensor, numbers: Tensor) -> Tensor:
+    """Every position whose confidence, with credits, reaches the threshold; at least `quota` [M].
+
+    `CreditThresholdParallelDecoder` of inclusionAI/dInfer (parallel_strategy.py).
+    """
+    return threshold(scores, quota, numbers)
+
+
 def _single(values: Tensor | None) -> Tensor | None:
     return None if values is None else values.float()
 
@@ -216,8 +242,13 @@ def select(scores: Scores, rules: Rules) -> Tensor:
     if uses_triton(scores.confidence.device):
         from unmask_kernels.policies import gpu
 
+        confidence = scores.confidence.float()
+        if scores.is_stable is not None:  # the kernel knows ready rows by their confidence
+            is_ready = _is_ready(scores, rules.numbers[scores.block, 0])
+            is_ready &= rules.codes[scores.block] == CODES["klass"]
+            confidence = confidence + READY * is_ready
         return gpu.select(
-            scores.confidence.float(),
+            confidence,
             _single(scores.entropy) if rules.reads("entropy") else None,
             _single(scores.margin) if rules.reads("margin") else None,
             scores.noise if rules.reads("noise") else None,

@@ -22,8 +22,10 @@ PolicyName = Literal[
     "random",
     "hierarchical",
     "local_leap",
+    "klass",
+    "credit",
 ]
-Statistic = Literal["confidence", "entropy", "margin", "position", "noise"]
+Statistic = Literal["confidence", "entropy", "margin", "position", "noise", "stability", "credit"]
 MAX_NUMBERS = 3
 
 
@@ -56,6 +58,7 @@ class Policy:
     aliases: tuple[str, ...] = ()  # of other projects
     numbers: tuple[Number, ...] = ()
     is_rare: bool = False  # True if no CUDA graph has it
+    keeps_trace: bool = False  # True if a step depends on those of the block before it
 
     def takes(self, name: str) -> bool:
         """True if the policy has a number of this name."""
@@ -196,6 +199,33 @@ POLICIES: tuple[Policy, ...] = (
                 high=1024,
             ),
         ),
+    ),
+    Policy(
+        name="klass",
+        code=11,
+        ranks_by="stability",
+        meaning="Positions that are confident enough, and whose probabilities have settled.",
+        paper="KLASS (Kim et al., 2025)",
+        numbers=(
+            THRESHOLD,
+            Number(
+                "kl_threshold",
+                "Divergence in nats from the last step below which 'klass' calls a token stable.",
+                default=0.01,
+            ),
+        ),
+        is_rare=True,
+        keeps_trace=True,
+    ),
+    Policy(
+        name="credit",
+        code=12,
+        ranks_by="credit",
+        meaning="Positions confident enough, counting how long their token has been the likeliest.",
+        paper="dInfer (Ma et al., 2025)",
+        numbers=(THRESHOLD,),
+        is_rare=True,
+        keeps_trace=True,
     ),
 )
 NUMBERS: Mapping[str, Number] = {n.name: n for policy in POLICIES for n in policy.numbers}

@@ -17,6 +17,13 @@ NUMBERS: Mapping[PolicyName, tuple[dict[str, float], ...]] = {
     "factor": tuple({"factor": value} for value in (0.25, 0.5, 1.0, 2.0)),
     "entropy_bound": tuple({"entropy_bound": value} for value in (0.05, 0.1, 0.5, 1.0)),
     "entropy_threshold": tuple({"entropy_threshold": value} for value in (0.1, 0.4, 0.8, 1.2)),
+    "klass": (
+        {"threshold": 0.95, "kl_threshold": 0.005},
+        {"threshold": 0.9, "kl_threshold": 0.01},
+        {"threshold": 0.7, "kl_threshold": 0.01},
+        {"threshold": 0.5, "kl_threshold": 0.05},
+    ),
+    "credit": tuple({"threshold": value} for value in (0.95, 0.9, 0.7, 0.5)),
     "hierarchical": (
         {"threshold": 0.95, "low_threshold": 0.8},
         {"threshold": 0.9, "low_threshold": 0.6},

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unmask.engine.run.class_tables import ClassTables
 from unmask.engine.run.staging import Array, Staging
+from unmask.engine.run.traces import StepTraces
 from unmask.engine.schedule.batch import DecodingArrays, StepBatch
 from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.policies.ops import Rules, noise_of
@@ -193,6 +194,7 @@ class SamplingOptions:
     constraints: Constraints | None = None
     last: LastTokens | None = None
     order: RandomOrder | None = None
+    traces: StepTraces | None = None
     num_top: int = 0
 
     @staticmethod
@@ -254,7 +256,7 @@ class SamplingOptions:
             constraints,
             last,
             order,
-            decoding.num_top,
+            num_top=decoding.num_top,
         )
 
 

@@ -28,8 +28,9 @@ def sample(
     With `is_known` there are none: every scored row is masked or may be edited.
     """
     rules = inputs.rules(options)
+    normed = model.final_norm(hidden)
     scores = score_rows(
-        model.final_norm(hidden),
+        normed,
         model.lm_head,
         mask_token_id=mask_token_id,
         draws=inputs.draws(options.truncation),
@@ -40,6 +41,11 @@ def sample(
         with_margin=rules.reads("margin"),
         num_top=options.num_top,
     )
+    is_stable = None
+    if options.traces is not None:
+        is_stable = options.traces.update(
+            normed, scores, model.lm_head, options.constraints, mask_token_id
+        )
     is_masked = None
     if options.edits or not is_known:
         is_masked = current.eq(mask_token_id)
@@ -47,7 +53,7 @@ def sample(
     if inputs.penalties is not None and scores.entropy is not None:
         ranked = replace(scores, entropy=scores.entropy + inputs.penalties)
     candidates = policy_scores(ranked, inputs.spans, len(inputs.starts), is_masked)
-    candidates = replace(candidates, positions=inputs.positions)
+    candidates = replace(candidates, positions=inputs.positions, is_stable=is_stable)
     if options.order is not None:
         candidates = ordered_at_random(candidates, options.order, is_masked)
     selected = select(candidates, rules)

@@ -15,6 +15,7 @@ from unmask.engine.schedule.policy_choice import (
     alg_temp_of,
     check_distance,
     check_order,
+    check_trace,
     choose_policy,
     fills_eos_last,
     names_policy,
@@ -144,6 +145,7 @@ def _resolve(
     if model.attention == "block_causal":
         sub_block_length = params.sub_block_length or default.sub_block_length
     sampling = params.resolved(default, block_len)
+    check_trace(policy, sampling, model, drafts=drafts)
     stop_ids = frozenset((*eos, *params.stop_token_ids))
     threshold, *other_numbers = numbers_of(policy, params, default)
     alg_temp = alg_temp_of(policy, params, default)

@@ -76,6 +76,11 @@ class Decoding:
         """True if no CUDA graph samples the request, whatever its tokens."""
         return self.eos_last or self.alg_temp > 0 or BY_NAME[self.policy].is_rare
 
+    @property
+    def keeps_trace(self) -> bool:
+        """True if a step depends on the steps of the block before it."""
+        return BY_NAME[self.policy].keeps_trace
+
     def columns(self) -> tuple[Any, ...]:
         """The values of `COLUMNS`."""
         is_there = self.has_constraint, self.edit_rules is not None

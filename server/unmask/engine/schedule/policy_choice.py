@@ -69,6 +69,31 @@ def check_order(params: SamplingParams, policy: PolicyName, model: ModelInfo) ->
         )
 
 
+def check_trace(
+    policy: PolicyName, sampling: SamplingParams, model: ModelInfo, *, drafts: bool
+) -> None:
+    """Raise `InvalidRequest` where a policy that depends on earlier steps has no meaning.
+
+    `sampling` has every default filled in.
+    """
+    if not BY_NAME[policy].keeps_trace:
+        return
+    if drafts or model.attention == "causal_window":
+        raise InvalidRequest(
+            f"the policy {policy} is for blocks that are denoised in place, not for drafts and "
+            "windows",
+            field="policy",
+        )
+    if sampling.cfg_scale:
+        raise InvalidRequest(f"cfg_scale is not for the policy {policy}", field="cfg_scale")
+    if policy == "credit" and sampling.temperature:
+        raise InvalidRequest(
+            "the policy credit takes the likeliest tokens, so temperature must be 0, got "
+            f"{sampling.temperature}",
+            field="temperature",
+        )
+
+
 def alg_temp_of(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:
     """Temperature at which positions are drawn; a default holds where it applies."""
     if not _draws_positions(policy):
