@@ -205,15 +205,15 @@ def test_the_page_has_every_policy_and_the_bounds_of_its_numbers(page):
     pattern = r'<script type="application/json" id="table">(.*?)</script>'
     table = json.loads(re.search(pattern, page, re.DOTALL)[1])
     assert [policy["name"] for policy in table["policies"]] == list(POLICY_NAMES)
-    thresholds = {p["name"]: p["threshold"] for p in table["policies"] if p["threshold"]}
-    assert thresholds == {
-        "threshold": {"min": 0, "max": 1},
-        "factor": {"min": 0},
-        "entropy_bound": {"min": 0},
-        "entropy_threshold": {"min": 0},
+    numbers = {p["name"]: p["number"] for p in table["policies"] if p["number"]}
+    assert numbers == {
+        **{name: name for name in ("threshold", "factor", "entropy_bound", "entropy_threshold")},
+        **dict.fromkeys(("hierarchical", "local_leap", "klass", "credit"), "threshold"),
     }
-    numbers = re.findall(r'<input id="(\w+)" type="number"', page)
-    assert set(numbers) - {"threshold"} <= set(table["bounds"])
+    assert table["bounds"]["threshold"] == {"min": 0, "max": 1}
+    assert table["bounds"]["factor"] == {"min": 0}
+    inputs = re.findall(r'<input id="(\w+)" type="number"', page)
+    assert set(inputs) <= set(table["bounds"])
     assert table["bounds"]["block_length"] == {"min": 1, "max": 1024}
 
 

@@ -12,13 +12,16 @@ from unmask.engine.schedule.modes import modes_of, window_rows
 from unmask.engine.schedule.penalties import PENALTIES, Penalties
 from unmask.engine.schedule.policy_choice import (
     WITH_THRESHOLD,
+    alg_temp_of,
     check_distance,
+    check_order,
+    check_trace,
     choose_policy,
     fills_eos_last,
     names_policy,
-    threshold_of,
+    numbers_of,
 )
-from unmask.engine.schedule.quotas import part_quotas, timed_quotas, window_quotas
+from unmask.engine.schedule.quotas import LAST_TIME, part_quotas, timed_quotas, window_quotas
 from unmask.engine.schedule.token_rules import (
     check_answer,
     check_given,
@@ -41,6 +44,7 @@ from unmask.types import (
     SamplingParams,
     shown,
 )
+from unmask_kernels.policies.table import BY_NAME
 
 FULL_MAX_TOKENS = 1024  # with full attention, where nothing says
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
@@ -117,6 +121,7 @@ def _resolve(
     has_commands = model.edit_commands is not None and editing_threshold is not None
     policy = choose_policy(params, model, has_commands=has_commands)
     check_distance(params, policy, model)
+    check_order(params, policy, model)
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     usual_len = model.block_length or usual_len
     block_len = block_length or usual_len
@@ -163,8 +168,11 @@ def _resolve(
     if model.attention == "block_causal":
         sub_block_length = params.sub_block_length or default.sub_block_length
     sampling = params.resolved(default, block_len)
+    check_trace(policy, sampling, model, drafts=drafts)
     stop_ids = frozenset((*eos, *params.stop_token_ids))
-    threshold = threshold_of(policy, params, default)
+    threshold, *other_numbers = numbers_of(policy, params, default)
+    alg_temp = alg_temp_of(policy, params, default)
+    orders = alg_temp > 0 or BY_NAME[policy].ranks_by == "noise"
     rules = edit_rules(sampling, policy, threshold, editing_threshold, model)
     check_given(request, model, editing_threshold)
     check_structure(params, model, rules)
@@ -172,10 +180,11 @@ def _resolve(
         sampling=sampling,
         policy=policy,
         threshold=threshold,
+        other_numbers=tuple(other_numbers),
         quotas=(
             (1, block_len, block_len)  # a seed, a draft of all others, and its verification
             if drafts and not drafts_by_policy
-            else _quotas(policy, steps, block_len, sub_block_length, cache, model)
+            else _quotas(policy, steps, block_len, sub_block_length, cache, model, params.eps)
         ),
         block_len=block_len,
         max_tokens=max_tokens,
@@ -183,7 +192,8 @@ def _resolve(
         drafts=drafts,
         drafts_by_policy=drafts_by_policy,
         stop_ids=stop_ids,
-        seed=_seed(params.seed, sampling.temperature or 0.0),
+        seed=_seed(params.seed, draws=bool(sampling.temperature) or orders),
+        alg_temp=alg_temp,
         top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
         logprobs=params.logprobs,
         num_top=num_top(params, rules),
@@ -201,11 +211,11 @@ def _resolve(
     )
 
 
-def _seed(seed: int | None, temperature: float) -> int:
+def _seed(seed: int | None, *, draws: bool) -> int:
     """The seed asked for, else any; greedy answers repeat, though a canvas begins as noise."""
     if seed is not None:
         return seed
-    return int.from_bytes(os.urandom(7), "little") if temperature else 0
+    return int.from_bytes(os.urandom(7), "little") if draws else 0
 
 
 def _check_canvas(
@@ -325,6 +335,7 @@ def _quotas(
     sub_block_len: int | None,
     cache: CacheName,
     model: ModelInfo,
+    eps: float | None,
 ) -> tuple[int, ...]:
     """The fewest positions that each step fills; policies that only rank follow the family.
 
@@ -339,7 +350,9 @@ def _quotas(
     alone = 1 if model.has_seed and not is_exact and block_len > 1 else 0
     steps = steps or block_len
     if model.schedule == "timed" and policy not in WITH_THRESHOLD:
-        return (1,) * alone + timed_quotas(block_len - alone, steps, first=alone)
+        eps = model.default_sampling.eps if eps is None else eps
+        last_time = LAST_TIME if eps is None else eps
+        return (1,) * alone + timed_quotas(block_len - alone, steps, alone, last_time)
     part_len = sub_block_len or block_len
     ends = [*range(part_len, block_len, part_len), block_len]
     parts = [end - start for start, end in pairwise([alone, *ends]) if end > start]

@@ -77,6 +77,7 @@ class Sequence:
         self.num_guesses = 0  # of the open block, after its first token
         self._waits = self.has_window or decoding.is_structured or decoding.counts_tokens
         self._waits |= bool(decoding.sub_block_length or decoding.edit_rules)
+        self._waits |= decoding.keeps_trace
         # True if no result decides the next pass, unless its scores are kept.
         self._runs_ahead = not (
             self.is_canvas
