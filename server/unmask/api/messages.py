@@ -13,6 +13,7 @@ from unmask.api.dialect import EncodedPrompts
 from unmask.api.errors import RequestFailed
 from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
+from unmask.api.paths import respelled, respelled_in
 from unmask.api.sse import encode
 from unmask.api.streams import Merger
 from unmask.api.structured import Structured, StructuredBody
@@ -25,6 +26,8 @@ ABSENT = (
     *("n", "best_of", "stream_refinements", "diffusing", "return_token_ids", "stream_options"),
     *StructuredBody.model_fields,
 )
+PATHS: Mapping[str, str] = {".function.parameters": ".input_schema", ".function.": "."}
+"""Fields of a chat, and their paths here."""
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 Json = Mapping[str, object]
 
@@ -47,7 +50,8 @@ class MessagesDialect:
                 raise InvalidRequest(f"unknown field: {name}", field=name, code="unknown_parameter")
         if not body.messages:
             raise InvalidRequest("messages must not be empty", field="messages")
-        CHAT.check(as_chat(body))
+        with respelled(PATHS):
+            CHAT.check(as_chat(body))
 
     def field_names(self, body: MessagesBody) -> Mapping[str, str]:
         names = {"prompt": "messages", "stop": "stop_sequences"}
@@ -64,12 +68,14 @@ class MessagesDialect:
 
     async def encode(self, body: MessagesBody, backend: Backend) -> EncodedPrompts:
         """Render the chat template and tokenize its text."""
-        return await CHAT.encode(as_chat(body), backend)
+        with respelled(PATHS):
+            return await CHAT.encode(as_chat(body), backend)
 
     def structure(
         self, body: MessagesBody, prompts: EncodedPrompts, tokenizer: Tokenizer
     ) -> Structured | None:
-        return CHAT.structure(as_chat(body), prompts, tokenizer)
+        with respelled(PATHS):
+            return respelled_in(CHAT.structure(as_chat(body), prompts, tokenizer), PATHS)
 
     def writer(
         self, job: Job, body: MessagesBody, tokenizer: Tokenizer, texts: TokenTexts

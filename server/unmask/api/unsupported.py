@@ -10,16 +10,20 @@ from unmask.sampling_params import PARAMETERS
 
 KNOWN: Mapping[str, tuple[Any, ...]] = {
     "add_generation_prompt": (True,),
+    "allowed_callers": (),
     "annotations": ([],),
+    "async": (False,),
     "audio": (),
     "background": (False,),
     "bad_words": ([],),
     "cache_control": (),
     "cache_salt": (),
+    "caller": (),
     "chat_template": (),
     "chat_template_kwargs": ({},),
     "continue_final_message": (False,),
     "conversation": (),
+    "defer_loading": (False,),
     "documents": ([],),
     "function_call": ("none",),
     "functions": ([],),
@@ -30,6 +34,8 @@ KNOWN: Mapping[str, tuple[Any, ...]] = {
     "max_tool_calls": (),
     "mirostat": (0,),
     "modalities": (["text"],),
+    "namespace": (),
+    "output_schema": (),
     "prediction": (),
     "previous_response_id": (),
     "priority": (0,),
@@ -61,6 +67,7 @@ NEUTRAL = {name: values for name, values in KNOWN.items() if name not in PARAMET
 
 HINTS: Mapping[str, type] = {
     "chat_id": str,
+    "client_metadata": dict,
     "conversation_id": str,
     "id": str,
     "metadata": dict,
