@@ -26,7 +26,11 @@ ABSENT = (
     *("n", "best_of", "stream_refinements", "diffusing", "return_token_ids", "stream_options"),
     *StructuredBody.model_fields,
 )
-PATHS: Mapping[str, str] = {".function.parameters": ".input_schema", ".function.": "."}
+PATHS: Mapping[str, str] = {
+    ".function.parameters": ".input_schema",
+    ".function.": ".",
+    "response_format.json_schema": "output_config.format",
+}
 """Fields of a chat, and their paths here."""
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 Json = Mapping[str, object]
@@ -100,14 +104,11 @@ class MessageWriter:
                 for _, event in batch:
                     assert isinstance(event, Delta), "no refinements were asked for"
                     self._take(event)
-        usage = self._tally.total()
-        counts = self._usage(usage["completion_tokens"])
-        counts["cache_read_input_tokens"] = usage["prompt_tokens_details"]["cached_tokens"]
         return {
             **self._message(),
             "content": [_whole(block) for block in self._blocks],
             **self._ending(),
-            "usage": counts,
+            "usage": self._total(),
         }
 
     async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
@@ -128,8 +129,7 @@ class MessageWriter:
                 return
         if self._blocks:
             yield _event("content_block_stop", index=len(self._blocks) - 1)
-        usage = {"output_tokens": self._tally.total()["completion_tokens"]}
-        yield _event("message_delta", delta=self._ending(), usage=usage)
+        yield _event("message_delta", delta=self._ending(), usage=self._total())
         yield _event("message_stop")
 
     def _take(self, delta: Delta) -> list[bytes]:
@@ -200,6 +200,11 @@ class MessageWriter:
             "stop_reason": "stop_sequence" if is_stop else reason,
             "stop_sequence": matched if is_stop else None,
         }
+
+    def _total(self) -> dict[str, int]:
+        usage = self._tally.total()
+        cached = {"cache_read_input_tokens": usage["prompt_tokens_details"]["cached_tokens"]}
+        return self._usage(usage["completion_tokens"]) | cached
 
     def _usage(self, num_output: int) -> dict[str, int]:
         return {
