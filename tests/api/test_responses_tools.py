@@ -92,6 +92,37 @@ def test_a_stream_opens_fills_and_closes_every_item(call):
     assert without_ids(last["output"]) == without_ids(whole["output"])
 
 
+@pytest.mark.parametrize("streams", [False, True])
+def test_functions_of_a_namespace_are_called_by_both_names(call, engine, streams):
+    tools = [WEATHER, {"type": "namespace", "name": "sky", "description": "", "tools": [WEATHER]}]
+    calls = CALL + "\n" + CALL.replace("weather", "sky.weather")
+    engine.script = lambda request: answer(request, calls)
+    response = ask(call, tools=tools, stream=streams)
+    body = events(response.text)[-1]["response"] if streams else response.json()
+    own, named = body["output"]
+    assert (own["name"], "namespace" in own) == ("weather", False)
+    assert (named["name"], named["namespace"]) == ("weather", "sky")
+    assert '"name": "sky.weather"' in prompt_of(engine)
+    ask(call, tools=tools, input=[{"role": "user", "content": "hi"}, *body["output"]])
+    assert calls in prompt_of(engine)
+
+
+@pytest.mark.parametrize(
+    ("inner", "param"),
+    [
+        ([WEATHER, {**WEATHER, "name": "a b"}], "tools[1].tools[1].name"),
+        ([{"type": "custom", "name": "a"}], "tools[1].tools[0].type"),
+        ([{**WEATHER, "name": f"f{i}"} for i in range(600)], "tools"),
+    ],
+    ids=["name", "type", "number"],
+)
+def test_functions_of_a_namespace_are_refused_by_their_path(call, inner, param):
+    tools = [WEATHER, {"type": "namespace", "name": "sky", "tools": inner}]
+    response = call("POST", PATH, json={"input": "hi", "tools": tools})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
+
+
 def test_thoughts_that_are_cut_are_an_incomplete_item_alone(call, engine):
     engine.script = lambda request: answer(request, "<think>\nWhere is")
     fields = {"max_output_tokens": 12}

@@ -13,6 +13,7 @@ from unmask.api.response_objects import (
     ReasoningText,
     ResponseStatus,
 )
+from unmask.api.responses_bodies import NamedFunction
 
 Kind: TypeAlias = Literal["reasoning", "message", "function_call"]
 PREFIXES: dict[Kind, str] = {"reasoning": "rs", "message": "msg", "function_call": "fc"}
@@ -34,6 +35,7 @@ class Item:
     item_id: str
     call_id: str = ""
     name: str = ""
+    namespace: str | None = None
     text: str = ""
 
     def to_json(self, status: ResponseStatus, *, is_open: bool = False) -> OutputItem:
@@ -65,14 +67,18 @@ class Item:
             "arguments": self.text,
             "status": status,
         }
+        if self.namespace is not None:
+            call["namespace"] = self.namespace
         return call
 
 
 class Output:
     """The items of one response; each change gives the events that tell of it."""
 
-    def __init__(self, number: str) -> None:
+    def __init__(self, number: str, namespaced: Mapping[str, NamedFunction]) -> None:
+        """`namespaced` are functions of namespaces, by their names with them."""
         self._number = number
+        self._namespaced = namespaced
         self._items: list[Item] = []
         self._is_open = False  # the last one
 
@@ -85,7 +91,7 @@ class Output:
             events += self._write("message", parts.content)
         for piece in parts.calls:
             if piece.call_id is not None and piece.name is not None:
-                events += self._open("function_call", piece.call_id, piece.name)
+                events += self._open_call(piece.call_id, piece.name)
             if piece.arguments:
                 events += self._write("function_call", piece.arguments)
         return events
@@ -116,10 +122,18 @@ class Output:
             self._event("output_text.delta", content_index=0, delta=text, logprobs=[]),
         ]
 
-    def _open(self, kind: Kind, call_id: str = "", name: str = "") -> list[Event]:
+    def _open_call(self, call_id: str, name: str) -> list[Event]:
+        function = self._namespaced.get(name)
+        if function is None:
+            return self._open("function_call", call_id, name)
+        return self._open("function_call", call_id, function.tool.name, function.namespace)
+
+    def _open(
+        self, kind: Kind, call_id: str = "", name: str = "", namespace: str | None = None
+    ) -> list[Event]:
         events = self._close("completed") if self._is_open else []
         place = len(self._items)
-        item = Item(kind, f"{PREFIXES[kind]}_{self._number}_{place}", call_id, name)
+        item = Item(kind, f"{PREFIXES[kind]}_{self._number}_{place}", call_id, name, namespace)
         self._items.append(item)
         self._is_open = True
         opened = item.to_json("in_progress", is_open=True)

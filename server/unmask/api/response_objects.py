@@ -1,7 +1,7 @@
 """Objects of the Responses API as typed dictionaries; see `response_models`."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NotRequired, TypeAlias
 
 from typing_extensions import TypedDict  # pydantic does not take that of Python 3.11
 
@@ -47,6 +47,7 @@ class FunctionCall(TypedDict):
     name: str
     arguments: str
     status: ResponseStatus
+    namespace: NotRequired[str]
 
 
 class OutputMessage(TypedDict):

@@ -14,7 +14,13 @@ from unmask.api.logprobs import TokenTexts
 from unmask.api.output_items import Event, Output
 from unmask.api.paths import respelled, respelled_in
 from unmask.api.response_objects import ResponseError, ResponseObject, ResponseStatus
-from unmask.api.responses_bodies import ResponsesBody, as_chat, check_include
+from unmask.api.responses_bodies import (
+    ResponsesBody,
+    as_chat,
+    check_body,
+    functions_of,
+    paths_of,
+)
 from unmask.api.sse import PING, encode
 from unmask.api.streams import Merger
 from unmask.api.structured import Structured, StructuredBody
@@ -27,14 +33,6 @@ ABSENT = (
     *("n", "best_of", "max_tokens", "stream_refinements", "diffusing", "return_token_ids"),
     *StructuredBody.model_fields,
 )
-PATHS: Mapping[str, str] = {
-    ".function.": ".",
-    "tool_choice.function": "tool_choice.name",
-    "messages": "input",
-    "response_format.json_schema": "text.format",
-    "response_format": "text.format",
-}
-"""Fields of a chat, and their paths here."""
 
 
 class ResponseDialect:
@@ -53,10 +51,8 @@ class ResponseDialect:
         for name in ABSENT:
             if getattr(body, name):
                 raise InvalidRequest(f"unknown field: {name}", field=name, code="unknown_parameter")
-        check_include(body.include)
-        if not body.input:
-            raise InvalidRequest("input must not be empty", field="input")
-        with respelled(PATHS):
+        check_body(body)
+        with respelled(paths_of(body)):
             CHAT.check(as_chat(body))
 
     def field_names(self, body: ResponsesBody) -> Mapping[str, str]:
@@ -72,15 +68,16 @@ class ResponseDialect:
     def structure(
         self, body: ResponsesBody, prompts: EncodedPrompts, tokenizer: Tokenizer
     ) -> Structured | None:
-        with respelled(PATHS):
-            return respelled_in(CHAT.structure(as_chat(body), prompts, tokenizer), PATHS)
+        paths = paths_of(body)
+        with respelled(paths):
+            return respelled_in(CHAT.structure(as_chat(body), prompts, tokenizer), paths)
 
     def num_logprobs(self, body: ResponsesBody) -> int | None:
         return None
 
     async def encode(self, body: ResponsesBody, backend: Backend) -> EncodedPrompts:
         """Render the chat template, instructions as a system message, and tokenize its text."""
-        with respelled(PATHS):
+        with respelled(paths_of(body)):
             return await CHAT.encode(as_chat(body), backend)
 
     def writer(
@@ -99,7 +96,8 @@ class ResponseWriter:
         self._splitter = splitter
         self._response_id = f"resp_{number}"
         self._tally = UsageTally(job)
-        self._output = Output(number)
+        namespaced = {f.full_name: f for f in functions_of(body) if f.namespace is not None}
+        self._output = Output(number, namespaced)
         self._finish: Finish | None = None
         self._num_events = 0
 

@@ -1,10 +1,12 @@
 """Bodies of OpenAI's Responses API, and the same conversation as a chat."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
+from unmask.api.body import MAX_TOOLS
 from unmask.api.errors import json_excerpt
 from unmask.api.fields import Body, Bool, Int
 from unmask.api.requests import ChatBody, ChatMessage, Generation, TextPart
@@ -14,6 +16,14 @@ from unmask.errors import InvalidRequest
 
 # Thoughts go to and fro as plain text, so that asking for them encrypted changes nothing.
 INCLUDED = ("reasoning.encrypted_content",)
+PATHS: Mapping[str, str] = {
+    "tool_choice.function.": "tool_choice.",
+    "tool_choice.function": "tool_choice.name",
+    "messages": "input",
+    "response_format.json_schema": "text.format",
+    "response_format": "text.format",
+}
+"""Fields of a chat, and their paths here; `paths_of` adds those of tools."""
 
 
 def _as_parts(value: Any) -> Any:
@@ -55,6 +65,7 @@ class CallItem(InputItem):
 
     call_id: str
     name: str
+    namespace: str | None = None
     arguments: str
 
 
@@ -95,13 +106,27 @@ def _as_items(value: Any) -> Any:
 
 
 class FlatTool(Body):
-    """A function that an answer may call; functions are the only kind of tools."""
+    """A function that an answer may call; tools that a server runs are refused."""
 
     type: Literal["function"]
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: Bool | None = None
+
+
+class Namespace(Body):
+    """Functions with a common name, which stands before their own, and a dot between them."""
+
+    type: Literal["namespace"]
+    name: str
+    description: str | None = None
+    tools: tuple[FlatTool, ...]
+
+
+def _as_tool(value: Any) -> FlatTool | Namespace:
+    kind = value.get("type") if isinstance(value, dict) else None
+    return (Namespace if kind == "namespace" else FlatTool).model_validate(value)
 
 
 def _as_choice(value: Any) -> Any:
@@ -146,13 +171,56 @@ class ResponsesBody(Generation):
     text: TextOptions | None = None
     reasoning: dict[str, Any] | None = None
     include: tuple[str, ...] | None = None
-    tools: tuple[FlatTool, ...] | None = None
+    tools: tuple[Annotated[FlatTool | Namespace, PlainValidator(_as_tool)], ...] | None = None
     tool_choice: Annotated[FlatChoice | None, BeforeValidator(_as_choice)] = None
     parallel_tool_calls: Bool | None = None
 
 
-def check_include(include: tuple[str, ...] | None) -> None:
-    """Raise `InvalidRequest` for data that no response has."""
+@dataclass(frozen=True, slots=True)
+class NamedFunction:
+    """A function, its path in the body, its namespace if it has one, and its name with that."""
+
+    path: str
+    namespace: str | None
+    full_name: str
+    tool: FlatTool
+
+
+def functions_of(body: ResponsesBody) -> Iterator[NamedFunction]:
+    """All functions that are offered."""
+    for i, tool in enumerate(body.tools or ()):
+        path = f"tools[{i}]"
+        if isinstance(tool, FlatTool):
+            yield NamedFunction(path, None, tool.name, tool)
+            continue
+        for j, inner in enumerate(tool.tools):
+            yield NamedFunction(
+                f"{path}.tools[{j}]", tool.name, _full_name(tool.name, inner.name), inner
+            )
+
+
+def paths_of(body: ResponsesBody) -> dict[str, str]:
+    """Fields of the chat, and their paths in the body."""
+    functions = {
+        f"tools[{i}].function.": f"{function.path}."
+        for i, function in enumerate(functions_of(body))
+    }
+    return {**functions, **PATHS}
+
+
+def check_body(body: ResponsesBody) -> None:
+    """Raise `InvalidRequest` for an empty input, too many functions and data no response has."""
+    if not body.input:
+        raise InvalidRequest("input must not be empty", field="input")
+    number = sum(1 for _ in functions_of(body))
+    if number > MAX_TOOLS:
+        raise InvalidRequest(
+            f"tools may have at most {MAX_TOOLS} functions, got {number}", field="tools"
+        )
+    _check_include(body.include)
+
+
+def _check_include(include: tuple[str, ...] | None) -> None:
     for i, name in enumerate(include or ()):
         if name not in INCLUDED:
             raise InvalidRequest(
@@ -167,7 +235,7 @@ def as_chat(body: ResponsesBody) -> ChatBody:
     """The conversation, its tools and its format as a chat."""
     return ChatBody.model_construct(
         messages=tuple(_messages(body)),
-        tools=tuple(map(_tool, body.tools)) if body.tools else None,
+        tools=tuple(map(_tool, functions_of(body))) if body.tools else None,
         tool_choice=None if body.tool_choice is None else _choice(body.tool_choice),
         parallel_tool_calls=body.parallel_tool_calls,
         response_format=_format(body.text),
@@ -188,7 +256,8 @@ def _messages(body: ResponsesBody) -> Iterator[ChatMessage]:
             case MessageItem(role="assistant"):
                 turn.texts += [part.text for part in item.content]
             case CallItem():
-                function = {"name": item.name, "arguments": item.arguments}
+                name = _full_name(item.namespace, item.name)
+                function = {"name": name, "arguments": item.arguments}
                 turn.calls.append({"id": item.call_id, "type": "function", "function": function})
             case MessageItem():
                 yield _message(item.role, [part.text for part in item.content])
@@ -232,8 +301,15 @@ def _message(role: Any, texts: list[str], **fields: Any) -> ChatMessage:
     return ChatMessage.model_construct(role=role, content=parts, **fields)
 
 
-def _tool(tool: FlatTool) -> Tool:
-    function = Function(name=tool.name, description=tool.description, parameters=tool.parameters)
+def _full_name(namespace: str | None, name: str) -> str:
+    return name if namespace is None else f"{namespace}.{name}"
+
+
+def _tool(named: NamedFunction) -> Tool:
+    tool = named.tool
+    function = Function(
+        name=named.full_name, description=tool.description, parameters=tool.parameters
+    )
     return Tool(type="function", function=function)
 
 

@@ -37,7 +37,6 @@ KNOWN: Mapping[str, tuple[Any, ...]] = {
     "mcp_servers": ([],),
     "mirostat": (0,),
     "modalities": (["text"],),
-    "namespace": (),
     "output_schema": (),
     "prediction": (),
     "previous_response_id": (),
