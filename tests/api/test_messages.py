@@ -167,6 +167,12 @@ def test_turns_with_tools_are_those_of_a_chat(call, engine):
     )
 
 
+def test_a_system_turn_may_follow_others(call, engine):
+    turns = [*HI, {"role": "system", "content": [{"type": "text", "text": "Be brief."}]}]
+    ask(call, messages=turns)
+    assert prompt_of(engine) == "user: hi\nsystem: Be brief.\nassistant: "
+
+
 def test_an_answer_that_has_begun_is_gone_on_with(call, engine):
     ask(call, messages=[*HI, {"role": "assistant", "content": "Well, "}])
     assert prompt_of(engine).rstrip() == "user: hi\nassistant: Well,"
@@ -209,7 +215,11 @@ def test_a_key_may_come_as_anthropics_clients_send_it(call):
         ({"messages": []}, "messages"),
         ({"max_tokens": None}, "max_tokens"),
         ({"max_tokens": 0}, "max_tokens"),
-        ({"messages": [{"role": "system", "content": "a"}]}, "messages[0].role"),
+        ({"messages": [{"role": "tool", "content": "a"}]}, "messages[0].role"),
+        (
+            {"messages": [{"role": "system", "content": [{"type": "thinking", "thinking": ""}]}]},
+            "messages[0].content[0].type",
+        ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
             "messages[0].content[0].type",

@@ -46,9 +46,9 @@ Blocks = Annotated[tuple[Block, ...], BeforeValidator(_as_blocks)]
 
 
 class Message(Body):
-    """One turn of a conversation."""
+    """One turn of a conversation; Claude Code has system turns in the midst of it."""
 
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "system"]
     content: Blocks
 
 
