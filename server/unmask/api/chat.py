@@ -137,11 +137,11 @@ def message_splitter(job: Job, body: ChatBody, tokenizer: Tokenizer) -> MessageS
     thoughts = _thoughts(body, job.requests[0].prompt_token_ids, tokenizer)
     begun = thoughts is Thoughts.BEGUN
     separates = body.separate_reasoning is not False
-    # Strings in a format may spell tags, which free text may not.
-    has_text = not has_format or (begun and not separates)
     separates &= not (has_format and thoughts is Thoughts.NONE)
+    # Strings in a format may spell tags, which free text may not.
+    calls = None if use is None else CallSplitter(use.form.opening, follows_text=not has_format)
     return MessageSplitter(
-        calls=None if use is None else CallSplitter(use.form.opening, follows_text=has_text),
+        calls=calls,
         separates_reasoning=separates,
         shows_reasoning=body.include_reasoning is not False,
         begins_inside=begun,

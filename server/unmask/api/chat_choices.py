@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from unmask.api.job import Job
 from unmask.api.logprobs import TokenTexts, chat_logprobs, prompt_logprobs
-from unmask.api.reasoning import ReasoningSplitter
+from unmask.api.reasoning import KeptThoughts, ReasoningSplitter
 from unmask.api.response_models import (
     AnswerMessage,
     ChatChoice,
@@ -43,8 +43,12 @@ class MessageSplitter:
         shows_reasoning: bool,
         begins_inside: bool,
     ) -> None:
-        """`calls` splits text from calls, None for an answer without; see `ReasoningSplitter`."""
+        """`calls` splits text from calls, None for an answer without; see `ReasoningSplitter`.
+
+        Thoughts that have begun and are not separated are content, and no calls are among them.
+        """
         self._calls = calls
+        self._kept = KeptThoughts() if begins_inside and not separates_reasoning else None
         self._reasoning = (
             ReasoningSplitter(begins_inside=begins_inside) if separates_reasoning else None
         )
@@ -59,7 +63,11 @@ class MessageSplitter:
                 reasoning = ""
         if self._calls is None:
             return MessageParts(reasoning, content)
-        return MessageParts(reasoning, *self._calls.push(content, last=last))
+        kept = ""
+        if self._kept is not None:
+            kept, content = self._kept.push(content)
+        text, calls = self._calls.push(content, last=last)
+        return MessageParts(reasoning, kept + text, calls)
 
     def reason(self, finish: Finish) -> ChatFinishReason:
         """The reason why the whole answer ended: calls, if it has them and none is cut."""

@@ -116,7 +116,8 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
     client = backend.client
     check_model(body.model, client)
     dialect.check(body)
-    check_body(body)
+    with renamed(dialect.field_names(body)):
+        check_body(body)
     n, num_prompts = count_candidates(body), dialect.num_prompts(body)
     num_ids = sum(map(len, (body.logit_bias or (), body.allowed_token_ids or ())))
     num_ids += len(body.stop_token_ids or ())
