@@ -32,7 +32,7 @@ from training.data import (
 from training.model import Model, Shape
 from training.suite import PHRASINGS, Phrasing
 from training.tasks.catalog import draw_problem
-from training.tokenizer import load
+from training.tokenizer import END_ID, load
 
 EMBEDDED = ROOT / "server" / "unmask" / "embedded"
 OUT = ROOT / "benchmarks" / "results" / "embedded_calibration.json"
@@ -77,11 +77,11 @@ def confidences(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Probability of the best token of each hidden position, and whether it is the right one.
 
-    End tokens after the first, which fill a block up, are left out.
+    End tokens are left out: most of them only fill a block up.
     """
     values, right = [], []
     for batch in batches:
-        asked = (batch.targets != IGNORED) & (batch.weights == 1.0)
+        asked = (batch.targets != IGNORED) & (batch.targets != END_ID)
         hidden = model.hidden(batch.ids, batch.positions, batch.mask)
         best = model.logits(hidden[asked]).softmax(-1).max(-1)
         values.append(best.values.numpy())
@@ -117,7 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=EMBEDDED)
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--count", type=int, default=2000, help="problems a block length")
+    parser.add_argument("--count", type=int, default=600, help="problems a block length")
     options = parser.parse_args()
     model = load_model(options.model)
     results = []

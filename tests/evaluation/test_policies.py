@@ -22,7 +22,7 @@ MODEL = ModelInfo(
 
 def result(setting: str, num_correct: int, num_forwards: int) -> SettingResult:
     """Of ten answers and 120 tokens."""
-    task = TaskResult("add", False, 10, num_correct)
+    task = TaskResult("add", "seen", False, 10, num_correct)
     return SettingResult(setting, (task,), 120, num_forwards, num_forwards, 0, 0, {16: 10}, 1.0)
 
 
