@@ -68,7 +68,7 @@ def _served(serve: dict[str, Any]) -> str:
         for name, level in serve["levels"].items()
     )
     return (
-        f"The whole server, over HTTP, tokens/s at the default threshold of 0.9: {speeds} requests "
+        f"The whole server, over HTTP, tokens/s at the model's own settings: {speeds} requests "
         f"at a time ([serve_cpu.json](benchmarks/results/serve_cpu.json), {_where(serve)})."
     )
 

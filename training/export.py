@@ -12,7 +12,8 @@ from training.model import Shape
 from training.tokenizer import END_ID, FOLDER
 
 DEFAULT_BLOCK_LENGTH = 16
-DEFAULT_THRESHOLD = 0.9
+# Chosen on validation (benchmarks/results/policies_cpu.json).
+DECODING = {"policy": "hierarchical", "threshold": 0.95, "low_threshold": 0.8}
 
 
 def export(checkpoint: Path, out: Path) -> Path:
@@ -30,8 +31,7 @@ def export(checkpoint: Path, out: Path) -> Path:
             "block_length": DEFAULT_BLOCK_LENGTH,
             "do_sample": False,
             "eos_token_id": END_ID,
-            "policy": "threshold",
-            "threshold": DEFAULT_THRESHOLD,
+            **DECODING,
         },
     )
     for file in FOLDER.iterdir():
