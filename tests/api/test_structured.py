@@ -12,13 +12,14 @@ from tests.api.conftest import running
 from unmask.api import create_app
 from unmask.config import Config
 from unmask.engine.async_engine import AsyncEngine
-from unmask.grammar import JsonObject, Regex, choice_of, json_schema_of
+from unmask.grammar import GrammarText, JsonObject, Regex, choice_of, json_schema_of
 from unmask.metrics import Metrics
 
 openai = pytest.importorskip("openai")
 
 CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+GBNF, LARK = 'root ::= "(" root ")" | [ab]', 'start: "(" start ")" | /[ab]/'
 NAMED = {"name": "thing", "schema": SCHEMA, "strict": True}
 FORMS = [
     ({"response_format": {"type": "text"}}, None),
@@ -33,6 +34,9 @@ FORMS = [
     ({"guided_regex": "a+"}, Regex("a+")),
     ({"guided_choice": ["a", "b"]}, choice_of(("a", "b"))),
     ({"json_schema": SCHEMA}, json_schema_of(SCHEMA)),
+    ({"guided_grammar": GBNF}, GrammarText(GBNF)),
+    ({"structured_outputs": {"grammar": LARK}}, GrammarText(LARK)),
+    ({"grammar": GBNF}, GrammarText(GBNF)),
     ({"guided_json": None, "guided_regex": "", "guided_choice": [], "grammar": ""}, None),
 ]
 
@@ -151,6 +155,22 @@ def test_a_stream_adds_up_to_a_whole_answer(client):
     assert text == whole.message.content
     assert set(json.loads(text)) == {"a"}
     assert chunks[-1].choices[0].finish_reason == whole.finish_reason
+
+
+def test_answers_match_rules_that_nest(client):
+    rules = {"grammar": GBNF, "guided_grammar": LARK, "structured_outputs": {"grammar": LARK}}
+    for field, text in rules.items():
+        answer = client.completions.create(
+            model="", prompt="x", max_tokens=7, temperature=1.5, seed=3, extra_body={field: text}
+        )
+        inner = answer.choices[0].text.strip("()")
+        assert inner in ("a", "b")
+        depth = answer.choices[0].text.count("(")
+        assert answer.choices[0].text == "(" * depth + inner + ")" * depth
+    with pytest.raises(openai.BadRequestError) as error:
+        client.completions.create(model="", prompt="x", extra_body={"grammar": "root ::= x"})
+    assert error.value.body["param"] == "grammar"
+    assert "line 1 of the grammar" in error.value.body["message"]
 
 
 def test_errors_of_grammars_name_the_field_and_the_place(client):
