@@ -84,6 +84,7 @@ class Request:
 
     Models whose attention spans the whole sequence also see the text that is to follow the answer,
     others as much of it as is in the answer's last block. With a `template` the answer has holes.
+    `compiled` is all that `EngineClient.compile` returned for it, so that no cache forgets it.
     """
 
     request_id: str
@@ -92,6 +93,7 @@ class Request:
     refinements: RefinementOptions | None = None
     suffix_token_ids: tuple[int, ...] = ()
     template: Template | None = None
+    compiled: object = field(default=None, compare=False, repr=False)
 
     @property
     def num_given(self) -> int:

@@ -26,6 +26,7 @@ class EncodedTemplate:
     suffix_token_ids: tuple[int, ...]
     before: str
     behind: str
+    compiled: tuple[object, ...]  # grammars of holes
 
 
 async def encode_template(
@@ -51,7 +52,7 @@ async def encode_template(
     )
     texts = [piece for piece in (*rest, behind) if isinstance(piece, str)]
     encoded = iter(await encode_prompts(backend, texts, add_special_tokens=False, field="template"))
-    token_ids, holes = list[int | None](), list[Hole]()
+    token_ids, holes, compiled = list[int | None](), list[Hole](), list[object]()
     for piece in rest:
         if isinstance(piece, str):
             token_ids += next(encoded)
@@ -62,7 +63,7 @@ async def encode_template(
         grammar = None if structured is None else structured.grammar
         if structured is not None:
             with renamed({"grammar": structured.field}):
-                await _compile(backend, structured.grammar)
+                compiled.append(await _compile(backend, structured.grammar))
         start = len(token_ids)
         room = min(hole.max_tokens, model.max_model_len + 1)  # more is refused by the engine
         token_ids += [None] * room
@@ -70,7 +71,7 @@ async def encode_template(
     template = Template(tuple(token_ids), tuple(holes))
     suffix = next(encoded)
     suffix = suffix if model.attention in SEES_AHEAD else ()
-    return EncodedTemplate(prompt, template, suffix, before, behind)
+    return EncodedTemplate(prompt, template, suffix, before, behind, tuple(compiled))
 
 
 def filled_holes(
@@ -92,6 +93,6 @@ def filled_holes(
     return filled
 
 
-async def _compile(backend: Backend, grammar: Grammar) -> None:
+async def _compile(backend: Backend, grammar: Grammar) -> object:
     sampling = SamplingParams(grammar=grammar)
-    await backend.workers.compile(lambda: backend.client.compile(sampling))
+    return await backend.workers.compile(lambda seconds: backend.client.compile(sampling, seconds))

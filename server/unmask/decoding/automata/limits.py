@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field, replace
 
-from unmask.decoding.automata.errors import GrammarTooLarge
+from unmask.decoding.automata.errors import GrammarTooLarge, GrammarTooSlow
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,4 @@ class Budget:
 
     def check_time(self) -> None:
         if time.thread_time() > self.deadline_s:
-            raise GrammarTooLarge(
-                f"the grammar is too large: it takes over {self.limits.seconds:g} s to compile"
-            )
+            raise GrammarTooSlow(self.limits.seconds)

@@ -7,7 +7,7 @@ brackets, it is followed to a bounded depth (a context-free language has no auto
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from unmask.decoding.automata.errors import GrammarTooLarge
+from unmask.decoding.automata.errors import GrammarTooLarge, GrammarTooSlow
 from unmask.decoding.automata.expressions import (
     NOTHING,
     Call,
@@ -59,8 +59,8 @@ def language_of_rules(rules: Rules, budget: Budget) -> Expression:
                 expansion.budget = budget.narrowed(MAX_SUBSETS)
             try:
                 deeper = expansion.compiled(rules.start, depth)
-            except GrammarTooLarge:
-                if depth == 1:
+            except GrammarTooLarge as error:
+                if depth == 1 or isinstance(error, GrammarTooSlow):
                     raise
                 return found
             if depth > 1 and _num_states(deeper) > MAX_STATES:
