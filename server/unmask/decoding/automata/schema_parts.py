@@ -56,7 +56,7 @@ class Parts:
         if isinstance(schema, bool):
             return Plain(({},) if schema else (), place)
         check_keywords(schema, place)
-        own = {
+        own: dict[str, Any] = {
             word: int(value) if word in COUNTS else value
             for word, value in schema.items()
             if word not in ANNOTATIONS
