@@ -21,7 +21,7 @@ from unmask.engine.schedule.admission import resolve
 from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar, GrammarText, JsonObject, Regex, choice_of, json_schema_of
 from unmask.models.registry import LoadedModel
-from unmask.types import CanvasSchedule, Delta, FinishReason, Request, SamplingParams
+from unmask.types import Delta, FinishReason, Request, SamplingParams
 
 FAMILIES = (
     *("sdar", "llada2", "llada21", "llada", "dream", "fast_dllm", "nemotron", "idlm", "wedlm"),
@@ -265,22 +265,13 @@ def test_a_limit_below_the_shortest_answer_is_refused_with_its_length(load: Load
     [
         ({}, {"ignore_eos": True}, "ignore_eos"),
         ({"end_think_token_id": 7}, {"max_thinking_tokens": 5}, "budget"),
-        (
-            {"attention": "canvas", "canvas": CanvasSchedule(), "block_length": 8},
-            {"policy": "entropy_bound", "entropy_bound": 1.0, "threshold": None},
-            "fill mask tokens",
-        ),
     ],
 )
 def test_what_has_no_structure_is_refused(
     load: Load, info: dict[str, Any], params: dict[str, Any], reason: str
 ) -> None:
     loaded = load("sdar")
-    length = info.pop("block_length", None)
     model = replace(loaded.info, **info)
-    if length is not None:
-        model = replace(model, default_sampling=SamplingParams(block_length=length))
-        params["block_length"] = length
     with pytest.raises(InvalidRequest, match=reason):
         resolve(asking(0, "person", **params), model, make_engine(loaded).limits)
 

@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "nemotron": ("nemotron", {}),
     "idlm": ("idlm", {}),
     "wedlm": ("wedlm", {}),
+    "dgemma": ("dgemma", {"policy": None, "threshold": None, "block_length": None, "steps": 5}),
 }
 THRESHOLDS = (0.3, 0.5, 0.7, 0.9, 1.0)
 TEMPERATURES = (0.0, 0.3, 0.7, 1.0, 1.5)
@@ -69,15 +70,17 @@ def requests_of(
     made = {}
     for i, (schema, shortest) in enumerate(islice(schemas_with_answers(engine), num_schemas)):
         for j in range(num_prompts):
+            usual = {
+                "policy": "threshold",
+                "threshold": THRESHOLDS[j % 5],
+                "block_length": (4, 8, 16, 32)[(i + j) % 4],
+            }
             sampling = SamplingParams(
                 grammar=json_schema_of(schema),
-                policy="threshold",
-                threshold=THRESHOLDS[j % 5],
                 temperature=TEMPERATURES[(j // 5 + i) % 5],
                 max_tokens=shortest + MORE_TOKENS[(j + j // 5 + i) % 5],
-                block_length=(4, 8, 16, 32)[(i + j) % 4],
                 seed=j,
-                **extra,
+                **usual | extra,
             )
             prompt = tuple(Random(j).randrange(3, 60) for _ in range(1 + 3 * j % 40))
             made[f"{i}-{j}"] = Request(f"{i}-{j}", prompt, sampling), schema
@@ -111,7 +114,7 @@ def test_answers_are_the_same_alone_and_among_63_others(kind: str, tmp_path: Pat
     check_company(kind, tmp_path, 64, 12)
 
 
-@pytest.mark.parametrize("kind", ["sdar", "llada"])
+@pytest.mark.parametrize("kind", ["sdar", "llada", "dgemma"])
 def test_answers_are_the_same_alone_and_among_others(kind: str, tmp_path: Path) -> None:
     check_company(kind, tmp_path, 20, 3)
 
