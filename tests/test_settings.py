@@ -190,7 +190,7 @@ def test_there_is_an_example_for_each_family_and_kind_of_machine():
     assert {file.stem for file in CONFIGS.glob("*.toml")} == {
         *("default", "cpu", "gpu"),
         *("sdar-8b", "llada-8b", "llada2-mini", "llada22-mini", "dream-7b", "fast-dllm-v2-7b"),
-        *("diffusion-gemma-26b", "nemotron-8b", "wedlm-8b"),
+        *("diffusion-gemma-26b", "nemotron-8b", "wedlm-8b", "idlm-8b"),
     }
 
 

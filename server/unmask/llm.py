@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 from unmask.config import Config
 from unmask.engine.engine import Engine
 from unmask.models.weights import Progress
+from unmask.templates import SEES_AHEAD, Blank, Filling, Part, Pieces, fillings
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
     Delta,
@@ -34,6 +35,15 @@ class Completion:
     text: str
     finish: Finish
     logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A template with its holes filled; `text` has all of it, without the prompt."""
+
+    text: str
+    holes: tuple[Filling, ...]
+    completion: Completion
 
 
 class LLM:
@@ -100,6 +110,33 @@ class LLM:
         many = cast(Sequence[Conversation], conversations)
         return self._run([self.tokenizer.apply_chat(messages) for messages in many], sampling)
 
+    def fill(
+        self,
+        templates: Sequence[Part] | Sequence[Sequence[Part]],
+        sampling: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        prompts: Prompt | Sequence[Prompt] = "",
+    ) -> list[Filled]:
+        """Fill the holes of templates, each seeing the text on both its sides, in one batch.
+
+        A template is a list of texts and of `Blank`s. Models see text behind a hole as they see a
+        suffix: all of it with full attention, others as much of it as is in a hole's block. A
+        prompt comes before each, or one before all. Raises `InvalidRequest`.
+        """
+        many = [Pieces.of(template) for template in _as_templates(templates)]
+        before = _as_prompts(prompts)
+        before = list(before) * len(many) if len(before) == 1 else before
+        each = _each(sampling, len(many))
+        requests = [
+            self._template_request(pieces, prompt, params)
+            for pieces, prompt, params in zip(many, before, each, strict=True)
+        ]
+        completions = self._run_all(requests)
+        return [
+            self._filled(pieces, request, completion)
+            for pieces, request, completion in zip(many, requests, completions, strict=True)
+        ]
+
     def stream(
         self,
         prompt: Prompt,
@@ -145,18 +182,34 @@ class LLM:
         name = str(next(self._ids))
         return Request(name, tuple(token_ids), sampling, refinements, tuple(suffix))
 
+    def _template_request(self, pieces: Pieces, prompt: Prompt, params: SamplingParams) -> Request:
+        if isinstance(prompt, str):
+            before = self._encode(prompt + pieces.before)
+        else:
+            before = [*prompt, *self.tokenizer.encode(pieces.before)]
+        *between, behind = [self.tokenizer.encode(text) for text in pieces.texts]
+        # A longer hole is refused by the engine.
+        template = pieces.template(between, self.model.max_model_len + 1)
+        suffix = behind if self.model.attention in SEES_AHEAD else ()
+        return replace(self._request(before, params, suffix), template=template)
+
+    def _filled(self, pieces: Pieces, request: Request, completion: Completion) -> Filled:
+        assert request.template is not None, "it was made of one"
+        eos_ids = self.model.eos_token_ids
+        holes = fillings(request.template, completion.token_ids, eos_ids, self.tokenizer)
+        text = pieces.before + completion.text + pieces.behind
+        return Filled(text, tuple(holes), completion)
+
     def _run(
         self,
         prompts: list[list[int]],
         sampling: SamplingParams | Sequence[SamplingParams] | None,
         suffix: Sequence[int] = (),
     ) -> list[Completion]:
-        if sampling is None or isinstance(sampling, SamplingParams):
-            sampling = [sampling or SamplingParams()] * len(prompts)
-        if len(sampling) != len(prompts):
-            raise ValueError(f"{len(prompts)} prompts, but {len(sampling)} sampling parameters")
-        pairs = zip(prompts, sampling, strict=True)
-        requests = [self._request(ids, params, suffix) for ids, params in pairs]
+        pairs = zip(prompts, _each(sampling, len(prompts)), strict=True)
+        return self._run_all([self._request(ids, params, suffix) for ids, params in pairs])
+
+    def _run_all(self, requests: Sequence[Request]) -> list[Completion]:
         for request in requests:
             self._engine.check(request)
         deltas: dict[str, list[Delta]] = {request.request_id: [] for request in requests}
@@ -172,6 +225,25 @@ class LLM:
             self._engine.fail_all("interrupted")
             raise
         return [_completion(request, deltas[request.request_id]) for request in requests]
+
+
+def _each(
+    sampling: SamplingParams | Sequence[SamplingParams] | None, count: int
+) -> Sequence[SamplingParams]:
+    """Parameters of each of so many prompts."""
+    if sampling is None or isinstance(sampling, SamplingParams):
+        return [sampling or SamplingParams()] * count
+    if len(sampling) != count:
+        raise ValueError(f"{count} prompts, but {len(sampling)} sampling parameters")
+    return sampling
+
+
+def _as_templates(
+    templates: Sequence[Part] | Sequence[Sequence[Part]],
+) -> Sequence[Sequence[Part]]:
+    if templates and isinstance(templates[0], str | Blank):
+        return [cast(Sequence[Part], templates)]
+    return cast(Sequence[Sequence[Part]], templates)
 
 
 def _as_prompts(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:

@@ -27,6 +27,12 @@ ScheduleName = Literal["even", "timed"]
 AttentionPattern = Literal[
     "block_causal", "full", "canvas", "causal_prefix", "causal", "causal_window"
 ]
+# Modes beside diffusion.
+CAUSAL_MODES: Mapping[AttentionPattern, tuple[ModeName, ...]] = {
+    "causal_prefix": ("ar", "self_speculation", "auto"),
+    "causal": ("ar", "self_speculation", "auto"),
+    "causal_window": ("ar",),
+}
 CACHES: Mapping[AttentionPattern, tuple[CacheName, ...]] = {
     "block_causal": ("none", "block"),
     "full": ("none", "prefix", "dual"),
@@ -239,6 +245,11 @@ class ModelInfo:
     adapts_blocks: bool = False
     begin_think_token_id: int | None = None
     end_think_token_id: int | None = None
+
+    @property
+    def modes(self) -> tuple[ModeName, ...]:
+        """The modes that a request may ask for."""
+        return ("diffusion", *CAUSAL_MODES.get(self.attention, ()))
 
     @property
     def has_seed(self) -> bool:

@@ -89,6 +89,18 @@ EXPECTED = {
         },
         131072,
     ),
+    # The mask and one more than the length of a block are config.json's, <|im_end|> is both files';
+    # the temperature is that of `configs`.
+    "idlm-8b": Expected(
+        151669,
+        {151645},
+        {
+            "mode": "self_speculation",
+            "block_length": 4,
+            "temperature": 1.0,
+        },
+        40960,
+    ),
     # All of it is config.json's, but for how to decode.
     "nemotron-8b": Expected(
         100,

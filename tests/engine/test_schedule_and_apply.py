@@ -16,7 +16,6 @@ from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.batch import StepBatch, StepResult, build_batch
 from unmask.engine.schedule.layout import Layout
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.engine.schedule.modes import CAUSAL_MODES
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
@@ -219,7 +218,7 @@ def test_every_answer_is_whole_whoever_shares_its_steps(
         for i, kind in enumerate(kinds)
     ]
     for i, request in enumerate(requests):
-        modes = "diffusion", *CAUSAL_MODES.get(model.attention, ())
+        modes = model.modes
         mode = MODES[i % 3] if MODES[i % 3] in modes else None
         if mode == "ar":
             request = replace(request, sampling=replace(request.sampling, block_length=None))

@@ -1,7 +1,9 @@
 """Modes of models with a causal prefix: blocks, token by token, and verified drafts."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -153,6 +155,17 @@ def test_only_tokens_that_stay_count_as_committed(loaded: LoadedModel, mode: Mod
     )
     num_tokens = sum(len(answer.token_ids) for answer in answers.values())
     assert value_of(engine.metrics.committed_tokens) == num_tokens
+
+
+@pytest.mark.parametrize("name", ["nemotron", "idlm", "wedlm", "sdar"])
+def test_a_model_tells_the_modes_that_it_takes(name: str, tmp_path: Path) -> None:
+    model = load_golden(name, tmp_path)
+    engine, taken = make_engine(model), []
+    for mode in get_args(ModeName):
+        with suppress(InvalidRequest):
+            engine.check(asking(0, mode))
+            taken.append(mode)
+    assert sorted(taken) == sorted(model.info.modes)
 
 
 def test_modes_are_refused_where_a_model_has_none(tiny: LoadedModel) -> None:

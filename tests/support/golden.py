@@ -10,7 +10,6 @@ from typing import Any
 from tests.support.draws import POLICIES, SAMPLERS
 from tests.support.tiny import EOS_ID, GOLDEN, save_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.engine.schedule.modes import CAUSAL_MODES
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import CACHES, Request, SamplingParams
 
@@ -125,8 +124,8 @@ def company(loaded: LoadedModel, num_requests: int, seed: int) -> list[Request]:
         elif edits.editing_threshold is not None:
             extra = {"editing_threshold": draw.choice([None, 0.2, 0.9])}
         block_length = draw.choice([1, 3, 8, 16, 32, 40])
-        if loaded.info.attention in CAUSAL_MODES:
-            modes = [None, "diffusion", *CAUSAL_MODES[loaded.info.attention]]
+        if "ar" in loaded.info.modes:
+            modes = [None, *loaded.info.modes]
             extra["mode"] = draw.choice(modes)
             block_length = None if extra["mode"] == "ar" else block_length
         sampling = SamplingParams(

@@ -11,6 +11,8 @@ Not confirmed, as no copy of the file was available:
   the tokenizer's `<|endoftext|>` does.
 - LLaDA2.2-mini: config.json is LLaDA2.0-mini's with the fields that ports of it name, and
   generation_config.json has the two ends that they name.
+- I-DLM-8B: config.json is Qwen3-8B's with the fields of the authors' training configuration; no
+  generation_config.json is written.
 - Nemotron-Labs-Diffusion-8B: config.json has the names of the published one and its sizes and token
   ids; generation_config.json has the two ids that are known of it.
 - Fast-dLLM v2: config.json is Qwen2.5-7B-Instruct's with its own fields, as its authors describe
@@ -256,6 +258,9 @@ QWEN_SIZES: Raw = {
 CHECKPOINTS = {
     "dream-7b": Checkpoint(QWEN_SIZES, lambda raw: _qwen(raw, bias=True), _dream_files),
     "sdar-8b": Checkpoint(
+        QWEN_SIZES | {"head_dim": 8}, lambda raw: _qwen(raw, qk_norm=True), _sdar_files
+    ),
+    "idlm-8b": Checkpoint(
         QWEN_SIZES | {"head_dim": 8}, lambda raw: _qwen(raw, qk_norm=True), _sdar_files
     ),
     "nemotron-8b": Checkpoint(QWEN_SIZES | {"head_dim": 8}, _nemotron, _nemotron_files),

@@ -264,13 +264,14 @@ class ChunkFields(TypedDict, total=False):
 
 @exact
 class ModelCard(TypedDict):
-    """A model."""
+    """A model, with the decoding modes that requests may name."""
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
     max_model_len: int
+    modes: Sequence[str]
 
 
 @exact

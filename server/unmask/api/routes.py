@@ -258,6 +258,7 @@ def _card(model: ModelInfo) -> ModelCard:
         "created": model.created_s,
         "owned_by": "unmask",
         "max_model_len": model.max_model_len,
+        "modes": model.modes,
     }
 
 

@@ -8,7 +8,7 @@ from unmask.decoding.checks import check_whole_blocks
 from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.engine.schedule.modes import CAUSAL_MODES, modes_of, window_rows
+from unmask.engine.schedule.modes import modes_of, window_rows
 from unmask.engine.schedule.penalties import PENALTIES, Penalties
 from unmask.engine.schedule.policy_choice import (
     WITH_THRESHOLD,
@@ -113,7 +113,7 @@ def _resolve(
     if model.canvas is not None:
         _check_canvas(params, policy, block_len, model)
         num_positions = after_prompt
-    elif model.attention in CAUSAL_MODES:
+    elif "ar" in model.modes:
         _check_block_causal(params)
         _check_full(params)
         num_positions = after_prompt

@@ -1,22 +1,12 @@
 """Modes of models that are causal too: those a request may ask for, and the one for a load."""
 
-from collections.abc import Mapping
-
 from unmask.errors import InvalidRequest
 from unmask.types import (
     MAX_BLOCK_LENGTH,
-    AttentionPattern,
     ModelInfo,
     ModeName,
     Request,
 )
-
-# Beside diffusion.
-CAUSAL_MODES: Mapping[AttentionPattern, tuple[ModeName, ...]] = {
-    "causal_prefix": ("ar", "self_speculation", "auto"),
-    "causal": ("ar", "self_speculation", "auto"),
-    "causal_window": ("ar",),
-}
 
 # Parameters by which a token's logits depend on all tokens before it, with their neutral values.
 COUNTING = (("presence_penalty", 0), ("frequency_penalty", 0), ("repetition_penalty", 1))
@@ -38,7 +28,7 @@ def modes_of(request: Request, model: ModelInfo) -> tuple[ModeName, ...]:
     counts = any(getattr(params, name) not in (None, neutral) for name, neutral in COUNTING)
     is_drafted = model.attention == "causal" or mode in ("self_speculation", "auto")
     is_guided = params.grammar is not None or request.template is not None
-    if mode != "diffusion" and mode not in CAUSAL_MODES.get(model.attention, ()):
+    if mode not in model.modes:
         kind = "are causal too" if mode == "ar" else "verify drafts"
         raise InvalidRequest(
             f"mode {mode} is for models that {kind}, as Nemotron-Labs-Diffusion and I-DLM",
