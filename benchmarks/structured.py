@@ -5,7 +5,8 @@
 
 The embedded model turns sentences into JSON, with the schema of its own answers and without one, 1,
 16 and 64 requests at once, both ways in turn. Grammars are compiled, and blocks of 32 masked and
-checked, over a synthetic vocabulary of 152,000 tokens. Ends with status 1 if a bar is missed.
+checked, over a synthetic vocabulary of 152,000 tokens, and canvases of noise of 256 are filled.
+Ends with status 1 if a bar is missed.
 """
 
 import argparse
@@ -19,10 +20,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
+
 from benchmarks.machine import ROOT, describe
 from benchmarks.structured_output import GRAMMARS, closed, compiled, step_times, timed_ms
 from unmask.config import Config
+from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.decoding.automata.cache import AutomatonCache
+from unmask.decoding.automata.paths import likeliest
 from unmask.decoding.automata.vocabulary import Vocabulary, make_vocabulary
 from unmask.evaluation.suite import EvalProblem, load_suite
 from unmask.grammar import Grammar, JsonObject, json_schema_of
@@ -32,6 +37,7 @@ from unmask.types import SamplingParams
 RESULT = ROOT / "benchmarks" / "results" / "structured_cpu.json"
 LEVELS = {1: 24, 16: 96, 64: 192}  # requests in a round
 NUM_TOKENS, EOS = 152_000, 0
+CANVAS = 256  # positions of a canvas of noise
 # Bars: constrained to unconstrained tokens per second, and milliseconds.
 LEAST_RATIO, MOST_STEP_MS, MOST_COLD_MS, MOST_CACHED_MS = 0.9, 0.2, 500.0, 1.0
 BARRED = ("person", "12 tools", "8 optional fields")  # grammars of the bars
@@ -111,6 +117,12 @@ def measure_speed(rounds: int, scale: float) -> dict[str, Any]:
     return found
 
 
+def path_ms(made: TokenAutomaton, seed: int) -> float:
+    """Milliseconds to find the likeliest text of a canvas of noise."""
+    scores = np.random.default_rng(seed).normal(0, 3, (CANVAS, made.num_classes))
+    return timed_ms(likeliest, made, 1, CANVAS, scores.astype(np.float32))[1]
+
+
 def measure_grammars(rounds: int) -> dict[str, Any]:
     """Costs of each grammar over the synthetic vocabulary."""
     vocabulary, vocabulary_ms = timed_ms(synthetic_vocabulary)
@@ -118,6 +130,7 @@ def measure_grammars(rounds: int) -> dict[str, Any]:
     for name, grammar in GRAMMARS.items():
         compiled(grammar, vocabulary)  # the C library, and memory
         cold, cached, opens, steps = list[float](), list[float](), list[float](), list[float]()
+        paths = list[float]()
         for seed in range(rounds):
             cache = AutomatonCache()
             made, cold_ms = timed_ms(cache.automaton, vocabulary, grammar)
@@ -126,6 +139,7 @@ def measure_grammars(rounds: int) -> dict[str, Any]:
             more_opens, more_steps = step_times(made, Random(seed))
             opens += more_opens
             steps += more_steps
+            paths.append(path_ms(made, seed))
         found[name] = {
             "states": made.num_states,
             "classes": made.num_classes,
@@ -133,6 +147,7 @@ def measure_grammars(rounds: int) -> dict[str, Any]:
             "cached_ms": spread(cached),
             "open_block_ms": spread(opens),
             "step_ms": spread(steps),
+            "canvas_path_ms": spread(paths),
         }
         print(name, json.dumps(found[name]), flush=True)
     return {"tokens": NUM_TOKENS, "vocabulary_ms": round(vocabulary_ms), "each": found}
