@@ -19,7 +19,7 @@ from unmask.engine.engine import Engine
 from unmask.errors import InvalidRequest
 from unmask.grammar import json_schema_of
 from unmask.models.registry import LoadedModel
-from unmask.types import Request, SamplingParams
+from unmask.types import RefinementOptions, Request, SamplingParams
 
 # Families, and what their requests have besides.
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -120,7 +120,10 @@ def test_answers_are_the_same_alone_and_among_others(kind: str, tmp_path: Path) 
 
 
 def check_company(kind: str, folder: Path, num_requests: int, num_alone: int) -> None:
-    """Requests with a grammar and without one, of which few fit the pages at a time."""
+    """Requests with a grammar and without one, of which few fit the pages at a time.
+
+    Every third shows its drafts, which it does not alone.
+    """
     loaded, extra = load(kind, folder)
     asked = requests_of(make_engine(loaded), 8, -(-num_requests // 8), extra)
     requests = [request for request, _ in asked.values()][:num_requests]
@@ -130,7 +133,12 @@ def check_company(kind: str, folder: Path, num_requests: int, num_alone: int) ->
     lengths = [len(r.prompt_token_ids) + (r.sampling.max_tokens or 0) for r in requests]
     pages = {"num_pages": max(lengths) // 4 + 20, "page_size": 4}
     engine = make_engine(loaded, **pages, overlap=True, max_num_seqs=64)
-    answers = run_all(engine, requests)
+    told = [
+        replace(request, refinements=None if i % 3 else RefinementOptions())
+        for i, request in enumerate(requests)
+    ]
+    answers = run_all(engine, told)
+    assert answers[requests[0].request_id].refinements
     assert loaded.info.attention == "full" or engine.scheduler.num_preempted, "too many pages"
     for request in Random(0).sample(requests, num_alone):
         assert answers[request.request_id].essence == run_alone(loaded, request).essence
