@@ -5,6 +5,7 @@ import pytest
 from unmask import LLM, SamplingParams
 from unmask.config import Config, EngineConfig
 from unmask.evaluation.suite import load_suite
+from unmask.templates import Blank
 
 DEFAULT = EngineConfig()
 PROBLEMS = load_suite()[::190]  # one of most tasks
@@ -28,3 +29,13 @@ def test_answers_do_not_depend_on_company_cache_or_chunks(params: SamplingParams
     assert answers(params, one_by_one=True) == together
     assert answers(params, EngineConfig(prefix_cache=False, max_num_seqs=5)) == together
     assert answers(params, EngineConfig(max_batch_tokens=64, num_pages=24)) == together
+
+
+def test_a_hole_is_filled_with_what_the_text_behind_it_asks_for() -> None:
+    opening, prompt = "SELECT * FROM", "<|user|>Write SQL.<|end|><|assistant|>"
+    conditions = [" WHERE users.id = 3;", " WHERE cars.id = 3;"]
+    templates = [[opening, Blank(1), condition] for condition in conditions]
+    with LLM() as llm:
+        users, cars, alone = llm.fill([*templates, [opening, Blank(1)]], GREEDY, prompts=prompt)
+    assert [one.holes[0].text for one in (users, cars)] == [" users", " cars"]
+    assert alone.holes[0].text != " cars"

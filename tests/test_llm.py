@@ -1,5 +1,6 @@
 """`LLM`, the in-process API."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from unmask import LLM, SamplingParams
 from unmask.config import Config, EngineConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint, InvalidRequest
+from unmask.likelihood import mean_logprob
 from unmask.types import Delta, FinishReason, Refinement, RefinementOptions
 
 
@@ -87,3 +89,43 @@ def test_the_same_seed_gives_the_same_tokens(llm: LLM) -> None:
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidCheckpoint, match=r"config\.json"):
         LLM(str(tmp_path))
+
+
+def test_log_probabilities_of_prompts_are_those_of_the_engine(llm: LLM) -> None:
+    sampling = SamplingParams(max_tokens=3, prompt_logprobs=2)
+    plain = SamplingParams(max_tokens=3)
+    read, one, none = llm.generate(["hello", [5], "hello"], [sampling, sampling, plain])
+    assert none.prompt_logprobs is None
+    assert none.token_ids == read.token_ids
+    assert one.prompt_logprobs == (None,)
+    assert read.prompt_logprobs is not None
+    first, *others = read.prompt_logprobs
+    assert first is None
+    ids = [item.token_id for item in others if item is not None]
+    assert tuple(ids) == read.prompt_token_ids[1:]
+    assert all(item is not None and item.rank and len(item.top) == 2 for item in others)
+    assert read.logprobs == ()
+
+
+def test_the_best_of_several_answers_has_the_highest_mean_log_probability(llm: LLM) -> None:
+    prompts, params = ["hello", "x"], SamplingParams(max_tokens=6, temperature=1.3, seed=4)
+    best = llm.generate(prompts, replace(params, prompt_logprobs=0), best_of=3)
+    for prompt, found in zip(prompts, best, strict=True):
+        seeds = [replace(params, seed=4 + i, logprobs=0) for i in range(3)]
+        each = llm.generate([prompt] * 3, seeds)
+        expected = max(each, key=lambda one: mean_logprob(one.logprobs))
+        assert found.token_ids == expected.token_ids
+        assert found.logprobs == ()
+        assert found.prompt_logprobs is not None
+        assert len(found.prompt_logprobs) == len(found.prompt_token_ids)
+    with pytest.raises(InvalidRequest, match="best_of must be at least 1"):
+        llm.generate("a", best_of=0)
+
+
+def test_bad_words_are_in_no_answer(llm: LLM) -> None:
+    plain = SamplingParams(max_tokens=20, ignore_eos=True)
+    (free,) = llm.generate("hello", plain)
+    parts = [list(free.token_ids[i : i + 2]) for i in range(19)]
+    ids = next(part for part in parts if llm.tokenizer.encode(llm.tokenizer.decode(part)) == part)
+    (found,) = llm.generate("hello", replace(plain, bad_words=(llm.tokenizer.decode(ids),)))
+    assert ids not in [list(found.token_ids[i : i + 2]) for i in range(19)]

@@ -73,7 +73,12 @@ def test_settings_are_the_rows_that_may_have_a_default():
 
 def test_what_only_a_request_may_give_is_no_setting():
     for row in (row for row in ROWS if not row.is_setting):
-        values = {"stop": ("x",), "logit_bias": ((1, 1.0),), "ignore_eos": True}
+        values = {
+            "stop": ("x",),
+            "bad_words": ("x",),
+            "logit_bias": ((1, 1.0),),
+            "ignore_eos": True,
+        }
         value = values.get(row.name, (1,) if row.type.many else 1)
         with pytest.raises(InvalidConfig, match=row.name):
             DecodingConfig(**{row.name: value})

@@ -8,21 +8,29 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import PreTrainedTokenizerFast
 
 from training.tasks.catalog import RAW_SHARE, draw_problem, vary
 from training.tasks.problem import Problem, Split
-from training.tokenizer import END, END_ID, MASK_ID
+from training.tokenizer import END, END_ID, MASK_ID, load
+from training.tool_prompt import turns_with_tools
 
+RAW_FORMS = (("Question: ", "Answer:\n"), ("Q: ", "A: "), ("", ""), ("User: ", "Assistant: "))
 BLOCK_LENGTHS = (4, 8, 16, 32)
-BLOCK_WEIGHTS = (0.15, 0.2, 0.4, 0.25)
+BLOCK_WEIGHTS = (0.2, 0.25, 0.4, 0.15)
 FILL_WEIGHT = 0.1  # of the loss on the end tokens after the first
+# A token of an answer weighs less the longer it is, or short answers would hardly count.
+USUAL_ANSWER, LENGTH_POWER = 24, 0.6
 POOL = 4096
 IGNORED = -1
 NOT_CLEAN = 32_000  # above every block number
-ROW_LENGTHS = (256, 384)
+ROW_LENGTHS = (256, 384, 576)
 SMALLEST_SEGMENT = 16
 NUM_OPEN_ROWS = 24
+HOLES_SHARE = 0.2  # of the samples, with one hole a block that has text on both sides
+WHOLE_SHARE = 0.04  # of the samples, whose prompt is hidden as their answer is
+TENSORS = ("ids", "positions", "blocks", "limits", "groups", "segments", "targets", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +43,32 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """R rows of length L, ready for the model."""
+    """R rows of length L. A query sees the keys of its segment that `mask` says."""
 
     ids: Tensor  # [R, L]
     positions: Tensor  # [R, L]
-    mask: Tensor  # [R, 1, L, L] bool, True where a query may look
+    blocks: Tensor  # [R, L] int16, as in `Segment`
+    limits: Tensor  # [R, L] int16
+    groups: Tensor  # [R, L] int16
+    segments: Tensor  # [R, L] int16, from 1; 0 in the padding, which only sees itself
     targets: Tensor  # [R, L], IGNORED where nothing is asked
     weights: Tensor  # [R, L]
     num_samples: int
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device."""
+        tensors = (getattr(self, name).to(device) for name in TENSORS)
+        return Batch(*tensors, self.num_samples)
+
+    @property
+    def mask(self) -> Tensor:
+        """Bool [R, 1, L, L], True where a query may look."""
+        groups, segments = self.groups[:, :, None], self.segments[:, :, None]
+        visible = self.blocks[:, None, :] < self.limits[:, :, None]
+        visible |= (self.groups[:, None, :] == groups) & (groups > 0)
+        visible &= self.segments[:, None, :] == segments
+        visible |= (self.segments[:, None, :] == 0) & (segments == 0)
+        return visible[:, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +89,24 @@ class Segment:
 
 def render(problem: Problem) -> tuple[str, str]:
     """Prompt and answer with chat tokens."""
-    turns = "".join(f"<|{turn.role}|>{turn.content}{END}" for turn in problem.turns)
+    turns = "".join(
+        f"<|{turn.role}|>{turn.content}{END}"
+        for turn in turns_with_tools(problem.turns, problem.tools)
+    )
     return f"{turns}<|assistant|>", problem.answer + END
 
 
 def draw_samples(rng: Random, tokenizer: PreTrainedTokenizerFast, count: int) -> list[Sample]:
-    """Training samples; some of them are plain completions."""
+    """Training samples; some of them are plain completions, or text that is hidden anywhere."""
     texts = []
     while len(texts) < count:
         problem = draw_problem(rng, "train")
-        raw = rng.random() < RAW_SHARE
-        texts.append(render_raw(rng, problem) if raw else render(vary(rng, problem)))
+        if problem.tools or rng.random() >= RAW_SHARE + WHOLE_SHARE:
+            texts.append(render(vary(rng, problem)))
+            continue
+        prompt, continuation = render_raw(rng, problem)
+        is_whole = rng.random() < WHOLE_SHARE / (RAW_SHARE + WHOLE_SHARE)
+        texts.append(("", prompt + continuation) if is_whole else (prompt, continuation))
     return encode(tokenizer, texts)
 
 
@@ -82,7 +115,8 @@ def render_raw(rng: Random, problem: Problem) -> tuple[str, str]:
     if problem.raw is not None and rng.random() < 0.5:
         return problem.raw[0], problem.raw[1] + END
     asked = "\n".join(turn.content for turn in problem.turns)
-    return f"Question: {asked}\nAnswer:\n", problem.answer + END
+    opening, answer = rng.choice(RAW_FORMS)
+    return f"{opening}{asked}\n{answer}", problem.answer + END
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: list[tuple[str, str]]) -> list[Sample]:
@@ -101,33 +135,48 @@ def validation_samples(
     return encode(tokenizer, [render(draw_problem(rng, split)) for _ in range(count)])
 
 
-def batches(
-    tokenizer: PreTrainedTokenizerFast, seed: int, part_tokens: int, parts_per_step: int
-) -> Iterator[list[Batch]]:
-    """Endless batches of random samples in few fixed shapes, several parts for each step.
+class Batches(IterableDataset[Batch]):
+    """Endless batches of random samples in few fixed shapes, each of `part_tokens` positions.
 
-    A step must sample all tasks fairly: samples grouped by length are often of one task. The number
-    of shapes is small because oneDNN and the compiler spend milliseconds on each new one.
+    A batch must sample all tasks fairly: samples grouped by length are often of one task. The
+    number of shapes is small because oneDNN and the compiler spend milliseconds on each new one.
+    Each worker of a data loader draws samples of its own.
     """
-    rng, noise = Random(seed), np.random.default_rng(seed)
-    waiting: dict[int, list[list[Segment]]] = {length: [] for length in ROW_LENGTHS}
-    ready: list[Batch] = []
+
+    def __init__(self, seed: int, part_tokens: int) -> None:
+        self.seed, self.part_tokens = seed, part_tokens
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        seed = self.seed if worker is None else worker.seed % 2**32
+        tokenizer, rng, noise = load(), Random(seed), np.random.default_rng(seed)
+        waiting: dict[int, list[list[Segment]]] = {length: [] for length in ROW_LENGTHS}
+        while True:
+            samples = draw_samples(rng, tokenizer, POOL)
+            block_lens = rng.choices(BLOCK_LENGTHS, BLOCK_WEIGHTS, k=POOL)
+            segments = [
+                lay_out(sample, block_len, noise)
+                for sample, block_len in zip(samples, block_lens, strict=True)
+            ]
+            ready = []
+            for row in pack(segments, ROW_LENGTHS):
+                length = fitting_length(row)
+                waiting[length].append(row)
+                if len(waiting[length]) == self.part_tokens // length:
+                    ready.append(collate(waiting[length], length))
+                    waiting[length] = []
+            rng.shuffle(ready)
+            yield from ready
+
+
+def batches(
+    seed: int, part_tokens: int, parts_per_step: int, workers: int = 0
+) -> Iterator[list[Batch]]:
+    """The parts of each step, drawn in this process or by `workers` others."""
+    torch.manual_seed(seed)  # from which a loader seeds its workers
+    source = iter(DataLoader(Batches(seed, part_tokens), batch_size=None, num_workers=workers))
     while True:
-        samples = draw_samples(rng, tokenizer, POOL)
-        block_lens = rng.choices(BLOCK_LENGTHS, BLOCK_WEIGHTS, k=POOL)
-        segments = [
-            lay_out(sample, block_len, noise)
-            for sample, block_len in zip(samples, block_lens, strict=True)
-        ]
-        for row in pack(segments, ROW_LENGTHS):
-            length = fitting_length(row)
-            waiting[length].append(row)
-            if len(waiting[length]) == part_tokens // length:
-                ready.append(collate(waiting[length], length))
-                waiting[length] = []
-        rng.shuffle(ready)
-        while len(ready) >= parts_per_step:
-            yield [ready.pop() for _ in range(parts_per_step)]
+        yield [next(source) for _ in range(parts_per_step)]
 
 
 def fitting_length(row: list[Segment]) -> int:
@@ -170,13 +219,15 @@ def lay_out(sample: Sample, block_len: int, rng: np.random.Generator) -> Segment
     where = np.arange(total, dtype=np.int16)
     block = where // np.int16(block_len)
     answered = where[first:] >= num_prompt
-    masked = _draw_mask(total - first, block_len, rng)
+    draw_mask = _draw_holes if rng.random() < HOLES_SHARE else _draw_mask
+    masked = draw_mask(total - first, block_len, rng)
     hidden = np.concatenate((masked & answered, ~masked & answered))
     twice = np.concatenate((full[first:], full[first:]))
     clean = np.zeros(num_clean, np.int16)
     copies = np.concatenate((block[first:] * 2 + 1, block[first:] * 2 + 2))
     answer_blocks = np.concatenate((block[first:], block[first:]))
     fill = np.concatenate((where[first:], where[first:])) >= end
+    weight = (USUAL_ANSWER / len(sample.answer)) ** LENGTH_POWER
     return Segment(
         ids=np.concatenate((full[:num_clean], np.where(hidden, np.int16(MASK_ID), twice))),
         positions=np.concatenate((where[:num_clean], where[first:], where[first:])),
@@ -184,7 +235,9 @@ def lay_out(sample: Sample, block_len: int, rng: np.random.Generator) -> Segment
         limits=np.concatenate((block[:num_clean] + np.int16(1), answer_blocks)),
         groups=np.concatenate((clean, copies)),
         targets=np.concatenate((clean + np.int16(IGNORED), np.where(hidden, twice, IGNORED))),
-        weights=np.concatenate((clean, np.where(fill, FILL_WEIGHT, 1.0))).astype(np.float32),
+        weights=np.concatenate(
+            (clean, weight * np.where(fill, FILL_WEIGHT, 1.0)), dtype=np.float32
+        ),
     )
 
 
@@ -192,7 +245,7 @@ def collate(rows: list[list[Segment]], length: int) -> Batch:
     """Segments side by side in rows of `length`; segments of a row do not attend to each other."""
     shape = (len(rows), length)
     ids, positions = np.full(shape, END_ID, np.int64), np.zeros(shape, np.int64)
-    segment_of = np.zeros(shape, np.int16)  # 0 in the padding, which only sees itself
+    segment_of = np.zeros(shape, np.int16)
     blocks, limits, groups = (np.zeros(shape, np.int16) for _ in range(3))
     targets, weights = np.full(shape, IGNORED, np.int64), np.zeros(shape, np.float32)
     for row, segments in enumerate(rows):
@@ -203,21 +256,20 @@ def collate(rows: list[list[Segment]], length: int) -> Batch:
             blocks[at], limits[at], groups[at] = segment.blocks, segment.limits, segment.groups
             targets[at], weights[at] = segment.targets, segment.weights
             segment_of[at] = index + 1
-    visible = blocks[:, None, :] < limits[:, :, None]
-    visible |= (groups[:, None, :] == groups[:, :, None]) & (groups[:, :, None] > 0)
-    visible &= segment_of[:, None, :] == segment_of[:, :, None]
-    visible |= (segment_of[:, None, :] == 0) & (segment_of[:, :, None] == 0)
-    return Batch(
-        torch.from_numpy(ids),
-        torch.from_numpy(positions),
-        torch.from_numpy(visible[:, None]),
-        torch.from_numpy(targets),
-        torch.from_numpy(weights),
-        sum(map(len, rows)),
-    )
+    arrays = (ids, positions, blocks, limits, groups, segment_of, targets, weights)
+    return Batch(*map(torch.from_numpy, arrays), sum(map(len, rows)))
 
 
 def _draw_mask(count: int, block_len: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Random mask with a masking probability for each block."""
     share = rng.random((count // block_len, 1), np.float32)
     return (rng.random((count // block_len, block_len), np.float32) < share).reshape(-1)
+
+
+def _draw_holes(count: int, block_len: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Random mask with one hole in each block."""
+    num_blocks = count // block_len
+    size = rng.integers(1, block_len + 1, (num_blocks, 1))
+    start = (rng.random((num_blocks, 1)) * (block_len + 1 - size)).astype(np.int64)
+    where = np.arange(block_len)
+    return ((where >= start) & (where < start + size)).reshape(-1)

@@ -9,22 +9,14 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from training.tasks.catalog import draw_problem
+from training.tool_prompt import CHAT_TEMPLATE, turns_with_tools
 
 END, MASK, PAD = "<|end|>", "<|mask|>", "<|pad|>"
-SPECIAL = (END, MASK, PAD, "<|user|>", "<|assistant|>", "<|system|>")
+SPECIAL = (END, MASK, PAD, "<|user|>", "<|assistant|>", "<|system|>", "<|tool|>")
 END_ID, MASK_ID, PAD_ID = 0, 1, 2
-VOCAB_SIZE = 2048
-NUM_TEXTS = 60_000
+VOCAB_SIZE = 4096
+NUM_TEXTS = 100_000
 FOLDER = Path(__file__).parent / "tokenizer"
-CHAT_TEMPLATE = (
-    "{%- for message in messages -%}"
-    "{%- if message.role not in ['system', 'user', 'assistant'] -%}"
-    "{{- raise_exception('unknown role ' + message.role) -}}"
-    "{%- endif -%}"
-    "{{- '<|' + message.role + '|>' + message.content + '<|end|>' -}}"
-    "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
-)
 # Digits alone, a word with the space before it, a line break with its indent, single punctuation.
 PIECES = r"\d| ?\p{L}+|\n *| ?[^\s\p{L}\d]|\s+"
 
@@ -34,7 +26,8 @@ def texts() -> Iterator[str]:
     rng = Random(7)
     for _ in range(NUM_TEXTS):
         problem = draw_problem(rng, "train")
-        yield "\n".join([*(turn.content for turn in problem.turns), problem.answer])
+        turns = turns_with_tools(problem.turns, problem.tools)
+        yield "\n".join([*(turn.content for turn in turns), problem.answer])
 
 
 def train() -> PreTrainedTokenizerFast:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
 
 from training.data import (
     IGNORED,
@@ -26,6 +27,7 @@ from training.data import (
     pack,
     validation_samples,
 )
+from training.growth import grown
 from training.model import Model, Shape
 from training.parallel import average, num_processes, run_all
 from training.tokenizer import load
@@ -39,23 +41,49 @@ class Preset:
     steps: int
     part_tokens: int  # rows x length of a forward pass
     parts_per_step: int  # divided among processes
+    workers: int = 0  # processes that draw samples
     rate: float = 3e-3
 
 
 PRESETS = {
-    "cpu": Preset(Shape(), 10_000, 2304, 3),
-    "gpu": Preset(Shape(hidden=384, layers=10, heads=6, intermediate=1152), 12_000, 32 * 2304, 2),
+    "cpu": Preset(Shape(), 40_000, 2304, 3),
+    "gpu": Preset(
+        Shape(hidden=384, layers=9, heads=6, intermediate=896),
+        steps=4_000,
+        part_tokens=32 * 2304,
+        parts_per_step=2,
+        workers=12,
+        rate=5e-3,
+    ),
 }
 WARMUP_STEPS = 60
 DECAY_SHARE = 0.3
-SAVE_EVERY_S = 180.0
+SAVE_EVERY_S = 60.0
 ASKED_UNIT = 256
+REPORT_EVERY = 100
 RANK_SEED = 1_000_000
+LEAST_HELD_OUT, LEAST_HELD_OUT_A_ROW = 512, 8  # samples
 
 
-def rate_at(step: int, steps: int, decay_steps: int) -> float:
-    """Learning rate as a share of its peak: warm-up, plateau and linear decay to zero (WSD)."""
-    return min(1.0, (step + 1) / WARMUP_STEPS, max(0.0, (steps - step) / decay_steps))
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Learning rate as a share of its peak: warm-up, plateau and linear decay to zero (WSD).
+
+    It ends after `steps`, or after `seconds` if there are any.
+    """
+
+    steps: int
+    decay_share: float = DECAY_SHARE
+    seconds: float | None = None
+
+    def progress(self, step: int, elapsed_s: float) -> float:
+        """The part of the run that is over."""
+        return step / self.steps if self.seconds is None else elapsed_s / self.seconds
+
+    def rate(self, step: int, progress: float) -> float:
+        """The rate of the next step."""
+        falling = max(0.0, (1.0 - progress) / self.decay_share)
+        return min(1.0, (step + 1) / WARMUP_STEPS, falling)
 
 
 class Trainer:
@@ -89,28 +117,30 @@ class Trainer:
         where = (batch.targets != IGNORED).flatten().nonzero().flatten()
         # Padded to a multiple of ASKED_UNIT to keep shapes few; padding has no target.
         where = F.pad(where, (0, -len(where) % ASKED_UNIT)).to(self.device)
-        ids, positions = batch.ids.to(self.device), batch.positions.to(self.device)
-        hidden = self.working.hidden(ids, positions, batch.mask.to(self.device))
+        batch = batch.to(self.device)
+        hidden = self.working.hidden(batch.ids, batch.positions, batch.mask)
         logits = self.working.logits(hidden.flatten(0, 1)[where])
-        targets = batch.targets.to(self.device).flatten()[where]
-        weights = batch.weights.to(self.device).flatten()[where] * (targets != IGNORED)
+        targets = batch.targets.flatten()[where]
+        weights = batch.weights.flatten()[where] * (targets != IGNORED)
         entropy = F.cross_entropy(logits, targets.clamp(min=0), reduction="none")
         return (entropy * weights).sum(), weights.sum()
 
     def update(self, parts: list[Batch], rate: float) -> float:
         """One optimizer step over several batches; returns the loss."""
-        total, samples, tokens = 0.0, 0, 0
+        samples, tokens = 0, 0
+        losses: list[Tensor] = []
         weight = sum(batch.weights[batch.targets != IGNORED].sum().item() for batch in parts)
         for batch in parts:
             value, _ = self.loss(batch)
             (value / weight).backward()  # type: ignore[no-untyped-call]
-            total += value.item() / weight
+            losses.append(value.detach() / weight)
             samples += batch.num_samples
             tokens += batch.ids.numel()
         pairs = list(zip(self.master.parameters(), self.working.parameters(), strict=True))
         for parameter, used in pairs:
             parameter.grad = None if used.grad is None else used.grad.float()
             used.grad = None
+        total = torch.stack(losses).sum().item()
         gradients = [p.grad for p in self.master.parameters() if p.grad is not None]
         sums = average(gradients, [1.0, total, self.asked_to_stop, samples, tokens])
         self.stops = sums[2] > 0
@@ -160,51 +190,64 @@ class Trainer:
             setattr(self, name, state[name])
 
     def start_from(self, folder: Path) -> None:
-        """Begin with the weights of an exported checkpoint."""
-        weights = load_file(folder / "model.safetensors")
-        self.master.load_state_dict({name: value.float() for name, value in weights.items()})
-        self.working.load_state_dict(self.master.state_dict())
+        """Begin with the weights of an exported checkpoint, which may be smaller."""
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+        old = load_file(folder / "model.safetensors")
+        weights = grown(self.master.state_dict(), old, load(), tokenizer)
+        self.master.load_state_dict(weights)
+        self.working.load_state_dict(weights)
 
 
-def held_out_batches(count: int = 256, block_len: int = 16) -> list[Batch]:
-    """Validation batches, with the same masks at each call."""
+def held_out_batches(part_tokens: int, block_len: int = 16) -> list[Batch]:
+    """Validation batches of a shape of the training's, with the same masks at each call."""
     rng, length = np.random.default_rng(5), ROW_LENGTHS[-1]
-    samples = validation_samples(load(), count)
+    num_rows = part_tokens // length
+    samples = validation_samples(load(), max(LEAST_HELD_OUT, LEAST_HELD_OUT_A_ROW * num_rows))
     rows = list(pack([lay_out(sample, block_len, rng) for sample in samples], (length,)))
-    return [collate(rows[i : i + 6], length) for i in range(0, len(rows) - 5, 6)]
+    starts = range(0, len(rows) - num_rows + 1, num_rows)
+    return [collate(rows[i : i + num_rows], length) for i in starts]
 
 
-def run(trainer: Trainer, out: Path, steps: int, decay_steps: int, rank: int) -> None:
-    """Train until `steps` or SIGTERM; rank 0 saves and reports on the way."""
-    held_out = held_out_batches() if rank == 0 else []
-    average_loss: float | None = None
-    started_s = saved_s = time.monotonic()
-    base_s = trainer.seconds
+def run(trainer: Trainer, job: "Job", rank: int) -> None:
+    """Train to the end of the schedule or SIGTERM; rank 0 saves and reports on the way."""
+    held_out = held_out_batches(trainer.preset.part_tokens) if rank == 0 else []
     signal.signal(signal.SIGTERM, lambda *_: setattr(trainer, "asked_to_stop", True))
     # The data depends on the step that a run starts from, so a resumed run sees new samples.
     preset, seed = trainer.preset, 1000 + trainer.step + RANK_SEED * rank
-    own_parts = -(-preset.parts_per_step // num_processes())
-    for parts in batches(load(), seed, preset.part_tokens, own_parts):
-        if trainer.step == steps - decay_steps and rank == 0:
-            trainer.save(out / "plateau.pt")
-        value = trainer.update(parts, rate_at(trainer.step, steps, decay_steps))
+    parts_each = -(-preset.parts_per_step // num_processes())
+    average_loss: float | None = None
+    has_plateau = False
+    started_s = saved_s = time.monotonic()
+    before_s, first_tokens = trainer.seconds, trainer.num_tokens
+    for parts in batches(seed, preset.part_tokens, parts_each, preset.workers):
+        progress = job.schedule.progress(trainer.step, time.monotonic() - started_s)
+        if progress >= 1.0 - job.schedule.decay_share and not has_plateau and rank == 0:
+            trainer.save(job.out / "plateau.pt")
+            has_plateau = True
+        value = trainer.update(parts, job.schedule.rate(trainer.step, progress))
         average_loss = value if average_loss is None else 0.98 * average_loss + 0.02 * value
         now_s = time.monotonic()
-        trainer.seconds = base_s + now_s - started_s
-        ends = trainer.step >= steps or trainer.stops
-        if rank == 0 and (trainer.step % 100 == 0 or trainer.step == steps):
+        trainer.seconds = before_s + now_s - started_s
+        ends = trainer.stops or job.schedule.progress(trainer.step, now_s - started_s) >= 1.0
+        if rank > 0:
+            if ends:
+                return
+            continue
+        if trainer.step % REPORT_EVERY == 0 or ends:
+            speed = (trainer.num_tokens - first_tokens) / (now_s - started_s)
             entry = {
                 "step": trainer.step,
                 "samples": trainer.num_samples,
                 "tokens": trainer.num_tokens,
                 "seconds": round(trainer.seconds, 1),
+                "tokens_per_s": round(speed),
                 "train_loss": round(average_loss, 4),
                 "validation_loss": round(trainer.validate(held_out), 4),
             }
             trainer.history.append(entry)
             print(json.dumps(entry), flush=True)
-        if rank == 0 and (now_s - saved_s > SAVE_EVERY_S or ends):
-            trainer.save(out / "last.pt")
+        if now_s - saved_s > SAVE_EVERY_S or ends:
+            trainer.save(job.out / "last.pt")
             saved_s = now_s
         if ends:
             return
@@ -216,8 +259,7 @@ class Job:
 
     out: Path
     preset: Preset
-    steps: int
-    decay_steps: int
+    schedule: Schedule
     threads: int | None
     resume: Path | None
     init: Path | None
@@ -236,9 +278,8 @@ class Job:
             trainer.resume(self.resume)
         if rank == 0:
             size = sum(parameter.numel() for parameter in trainer.master.parameters())
-            about = {"parameters": size, "steps": self.steps, "decay_steps": self.decay_steps}
-            print(json.dumps(about), flush=True)
-        run(trainer, self.out, self.steps, self.decay_steps, rank)
+            print(json.dumps({"parameters": size, **asdict(self.schedule)}), flush=True)
+        run(trainer, self, rank)
 
 
 def main() -> None:
@@ -246,8 +287,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--preset", choices=PRESETS, default="cpu")
     parser.add_argument("--steps", type=int, help="optimizer steps in all")
-    parser.add_argument("--decay-steps", type=int, help="the last ones, with a falling rate")
+    parser.add_argument("--minutes", type=float, help="end after these instead of after steps")
+    parser.add_argument(
+        "--decay-share", type=float, default=DECAY_SHARE, help="with a falling rate"
+    )
     parser.add_argument("--threads", type=int, help="torch's threads")
+    parser.add_argument("--workers", type=int, help="processes that draw samples")
     parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
     parser.add_argument("--init", type=Path, help="exported checkpoint whose weights to begin with")
     parser.add_argument("--seed", type=int, default=0)
@@ -255,12 +300,16 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     preset = PRESETS[options.preset]
-    steps = options.steps or preset.steps
+    if options.workers is not None:
+        preset = replace(preset, workers=options.workers)
     job = Job(
         out=options.out,
         preset=preset,
-        steps=steps,
-        decay_steps=options.decay_steps or max(1, int(DECAY_SHARE * steps)),
+        schedule=Schedule(
+            steps=options.steps or preset.steps,
+            decay_share=options.decay_share,
+            seconds=options.minutes and 60.0 * options.minutes,
+        ),
         threads=options.threads,
         resume=options.resume,
         init=options.init,

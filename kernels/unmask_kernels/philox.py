@@ -55,6 +55,15 @@ def gumbel_at(seeds: Tensor, positions: Tensor, steps: Tensor, entries: Tensor) 
     return _gumbel(words.gather(1, (entries % 4)[:, None])[:, 0])
 
 
+def position_noise(seeds: Tensor, positions: Tensor, steps: Tensor) -> Tensor:
+    """Standard Gumbel noise [R] float32 of positions, a function of (seed, position, step).
+
+    From the counter (0, position, step, 2), which no noise of tokens uses.
+    """
+    zero = torch.zeros_like(positions)
+    return _gumbel(philox((zero, positions, steps, zero + 2), _key(seeds))[..., 0])
+
+
 def _gumbel(words: Tensor) -> Tensor:
     # The 23 upper bits, half a step off 0 and 1, whose logarithms are not finite. One bit more
     # and the half would not fit in float32, which would round the highest to 1.

@@ -55,3 +55,18 @@ def gumbel(seed, position, step, first, PIECE: tl.constexpr):
         zero + (seed >> 32).to(tl.uint32),
     )
     return _gumbel_of(tl.reshape(tl.join(tl.join(w0, w2), tl.join(w1, w3)), [PIECE]))
+
+
+@triton.jit
+def position_noise(b_seed, b_position, b_step):
+    """Noise of positions, of a seed and a step each; see `philox.position_noise`."""
+    b_zero = (b_position * 0).to(tl.uint32)
+    words, _, _, _ = philox_of(
+        b_zero,
+        b_position.to(tl.uint32),
+        b_step.to(tl.uint32),
+        b_zero + 2,
+        b_seed.to(tl.uint32),
+        (b_seed >> 32).to(tl.uint32),
+    )
+    return _gumbel_of(words)

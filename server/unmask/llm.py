@@ -7,6 +7,8 @@ from typing import Any, Self, cast
 
 from unmask.config import Config
 from unmask.engine.engine import Engine
+from unmask.errors import InvalidRequest
+from unmask.likelihood import likelihood_request, mean_logprob
 from unmask.models.weights import Progress
 from unmask.templates import SEES_AHEAD, Blank, Filling, Part, Pieces, fillings
 from unmask.tokenizer import Tokenizer
@@ -35,6 +37,7 @@ class Completion:
     text: str
     finish: Finish
     logprobs: tuple[TokenLogprob, ...] = ()
+    prompt_logprobs: tuple[TokenLogprob | None, ...] | None = None  # None for the first token
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +93,38 @@ class LLM:
         sampling: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
         suffix: Prompt | None = None,
+        best_of: int = 1,
     ) -> list[Completion]:
         """Complete prompts (texts or token ids) in one batch; results are in their order.
 
-        `suffix` follows each answer, for models with full attention. Raises `InvalidRequest` before
-        any computation if a request can never be served.
+        `suffix` follows each answer, for models with full attention. Of `best_of` answers, with
+        seeds from the request's on, the one with the highest mean log-probability is taken. Raises
+        `InvalidRequest` before any computation if a request can never be served.
         """
         encoded = [self._encode(prompt) for prompt in _as_prompts(prompts)]
-        return self._run(encoded, sampling, self._encode_suffix(suffix or ()))
+        each, behind = _each(sampling, len(encoded)), self._encode_suffix(suffix or ())
+        if best_of == 1:
+            return self._run(encoded, each, behind)
+        if best_of < 1:
+            raise InvalidRequest(f"best_of must be at least 1, got {best_of}", field="best_of")
+        found = self._run(
+            [ids for ids in encoded for _ in range(best_of)],
+            [_candidate(params, i) for params in each for i in range(best_of)],
+            behind,
+        )
+        groups = [found[i : i + best_of] for i in range(0, len(found), best_of)]
+        best = [
+            # The first one of each has its prompt's log-probabilities.
+            replace(
+                max(group, key=lambda one: mean_logprob(one.logprobs)),
+                prompt_logprobs=group[0].prompt_logprobs,
+            )
+            for group in groups
+        ]
+        return [
+            one if params.logprobs is not None else replace(one, logprobs=())
+            for one, params in zip(best, each, strict=True)
+        ]
 
     def chat(
         self,
@@ -210,6 +237,31 @@ class LLM:
         return self._run_all([self._request(ids, params, suffix) for ids, params in pairs])
 
     def _run_all(self, requests: Sequence[Request]) -> list[Completion]:
+        """Run requests, and with them those that read a prompt for its log-probabilities."""
+        readings = [self._reading(request) for request in requests]
+        own = [
+            replace(request, sampling=replace(request.sampling, prompt_logprobs=None))
+            for request in requests
+        ]
+        deltas = self._deltas([*own, *(reading for reading in readings if reading is not None)])
+        found = [_completion(request, deltas[request.request_id]) for request in requests]
+        for i, (request, reading) in enumerate(zip(requests, readings, strict=True)):
+            if request.sampling.prompt_logprobs is None:
+                continue
+            read = deltas[reading.request_id] if reading is not None else ()
+            logprobs = (None, *(item for delta in read for item in delta.logprobs))
+            found[i] = replace(found[i], prompt_logprobs=logprobs)
+        return found
+
+    def _reading(self, request: Request) -> Request | None:
+        num_top = request.sampling.prompt_logprobs
+        if num_top is None:
+            return None
+        name = f"{request.request_id}-prompt"
+        return likelihood_request(name, request.prompt_token_ids, num_top, self.model)
+
+    def _deltas(self, requests: Sequence[Request]) -> dict[str, list[Delta]]:
+        """Run requests until they end; their deltas by their ids."""
         for request in requests:
             self._engine.check(request)
         deltas: dict[str, list[Delta]] = {request.request_id: [] for request in requests}
@@ -224,7 +276,7 @@ class LLM:
         except BaseException:
             self._engine.fail_all("interrupted")
             raise
-        return [_completion(request, deltas[request.request_id]) for request in requests]
+        return deltas
 
 
 def _each(
@@ -236,6 +288,16 @@ def _each(
     if len(sampling) != count:
         raise ValueError(f"{count} prompts, but {len(sampling)} sampling parameters")
     return sampling
+
+
+def _candidate(params: SamplingParams, index: int) -> SamplingParams:
+    """Parameters of one of several answers of which the likeliest is taken.
+
+    The first one alone reads the prompt.
+    """
+    seed = None if params.seed is None else params.seed + index
+    num_read = None if index else params.prompt_logprobs
+    return replace(params, seed=seed, logprobs=params.logprobs or 0, prompt_logprobs=num_read)
 
 
 def _as_templates(

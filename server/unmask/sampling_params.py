@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
 
+from unmask.bad_words import check_words
 from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar
 from unmask.value_types import ValueType
-from unmask_kernels.policies.table import ALIASES, BY_NAME, POLICIES, PolicyName
+from unmask_kernels.policies.table import ALIASES, NUMBERS, POLICIES, PolicyName
 
 POLICY_NAMES: tuple[PolicyName, ...] = tuple(policy.name for policy in POLICIES)
 CacheName = Literal["none", "prefix", "dual", "block"]
@@ -119,16 +120,11 @@ def parameter(
     return field(default=default, metadata=row)
 
 
-def threshold_of(policy: PolicyName) -> Any:
-    """The field for a policy's own number, by the policy's row."""
-    threshold = BY_NAME[policy].threshold
-    assert threshold is not None, f"{policy} has no threshold"
+def number(name: str) -> Any:
+    """The field for a number of policies, by their rows."""
+    row = NUMBERS[name]
     return parameter(
-        threshold.meaning,
-        low=threshold.low,
-        high=threshold.high,
-        open_low=threshold.open_low,
-        is_setting=True,
+        row.meaning, low=row.low, high=row.high, open_low=row.open_low, is_setting=True
     )
 
 
@@ -188,12 +184,21 @@ class SamplingParams:
     seed: int | None = parameter("Seed of the random numbers.", low=0, high=MAX_SEED)
     stop: tuple[str, ...] = parameter("Text to stop before; may be repeated.", default=())
     stop_token_ids: tuple[int, ...] = parameter("Token ids to stop at.", default=(), has_flag=False)
+    bad_words: tuple[str, ...] = parameter(
+        "Text that the answer may not have, as its tokens; may be repeated.", default=()
+    )
     include_stop_str_in_output: bool = parameter(
         "Leave the stop string that matched in the text.", default=False
     )
     ignore_eos: bool = parameter("Go on after an end-of-sequence token.", default=False)
     logprobs: int | None = parameter(
         "Likeliest tokens to list at each position.", low=0, high=MAX_LOGPROBS, has_flag=False
+    )
+    prompt_logprobs: int | None = parameter(
+        "Likeliest tokens to list at each position of the prompt.",
+        low=0,
+        high=MAX_LOGPROBS,
+        has_flag=False,
     )
     mode: ModeName | None = parameter(
         "How a model that is causal too writes: blocks, tokens, verified drafts, or by load.",
@@ -205,10 +210,27 @@ class SamplingParams:
         aliases=ALIASES,
         is_setting=True,
     )
-    threshold: float | None = threshold_of("threshold")
-    factor: float | None = threshold_of("factor")
-    entropy_bound: float | None = threshold_of("entropy_bound")
-    entropy_threshold: float | None = threshold_of("entropy_threshold")
+    threshold: float | None = number("threshold")
+    factor: float | None = number("factor")
+    entropy_bound: float | None = number("entropy_bound")
+    entropy_threshold: float | None = number("entropy_threshold")
+    low_threshold: float | None = number("low_threshold")
+    relaxed_threshold: float | None = number("relaxed_threshold")
+    radius: int | None = number("radius")
+    kl_threshold: float | None = number("kl_threshold")
+    alg_temp: float | None = parameter(
+        "Temperature at which policies that rank draw positions; 0 takes the highest (Dream).",
+        low=0,
+        high=100,
+        neutral=0.0,
+        is_setting=True,
+    )
+    eps: float | None = parameter(
+        "Last time of Dream's schedule, which runs down from 1; 0.001 if unset.",
+        low=0,
+        high=1,
+        is_setting=True,
+    )
     distance_penalty: float | None = parameter(
         "Nats that each position after a window's first masked one adds to its entropy.",
         low=0,
@@ -279,6 +301,11 @@ class SamplingParams:
                     f"got {bias} for token {token_id}",
                     field="logit_bias",
                 )
+        check_words(self.bad_words)
+        if self.bad_words and self.grammar is not None:
+            raise InvalidRequest(
+                "bad_words and a grammar both say which text may be written", field="bad_words"
+            )
         if self.allowed_token_ids is not None and not self.allowed_token_ids:
             raise InvalidRequest("allowed_token_ids must not be empty", field="allowed_token_ids")
 

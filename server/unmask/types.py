@@ -89,8 +89,10 @@ class Request:
     """One sequence to generate: a tokenized prompt and how to decode after it.
 
     Models whose attention spans the whole sequence also see the text that is to follow the answer,
-    others as much of it as is in the answer's last block. With a `template` the answer has holes.
-    `compiled` is all that `EngineClient.compile` returned for it, so that no cache forgets it.
+    others as much of it as is in the answer's last block. With a `template` the answer has holes. A
+    `given_answer` is not generated: its tokens are read from left to right, each with its
+    log-probability (see `unmask.likelihood`). `compiled` is all that `EngineClient.compile`
+    returned for it, so that no cache forgets it.
     """
 
     request_id: str
@@ -99,7 +101,14 @@ class Request:
     refinements: RefinementOptions | None = None
     suffix_token_ids: tuple[int, ...] = ()
     template: Template | None = None
+    given_answer: tuple[int, ...] = ()
     compiled: object = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_structured(self) -> bool:
+        """True if something says which tokens may stand where."""
+        has_grammar = self.sampling.grammar is not None or bool(self.sampling.bad_words)
+        return has_grammar or self.template is not None
 
     @property
     def num_given(self) -> int:
@@ -109,11 +118,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """Log-probability (nats, untempered) of a token in the step that committed it."""
+    """Log-probability (nats, untempered) of a token in the step that committed it.
+
+    Tokens of a given answer have a `rank`, 1 for the likeliest.
+    """
 
     token_id: int
     logprob: float
     top: tuple[tuple[int, float], ...] = ()
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,10 +124,13 @@ def refinement(request: Request, step: int) -> Refinement:
 
 
 def answer(request: Request, text: str = ANSWER, pause_s: float = 0.0) -> list[Event | float]:
-    """`text` two tokens at a time, then the end of the sequence; stops at `max_tokens`."""
+    """`text` two tokens at a time, then the end of the sequence; stops at `max_tokens`.
+
+    An answer that is given is read instead.
+    """
     request_id, sampling = request.request_id, request.sampling
-    ids = (*TOKENIZER.encode(text), EOS_ID)
-    reason = FinishReason.STOP
+    ids = request.given_answer or (*TOKENIZER.encode(text), EOS_ID)
+    reason, rank = FinishReason.STOP, 2 if request.given_answer else None
     if sampling.max_tokens is not None and sampling.max_tokens < len(ids):
         ids, reason = ids[: sampling.max_tokens], FinishReason.LENGTH
     events: list[Event | float] = []
@@ -145,7 +148,7 @@ def answer(request: Request, text: str = ANSWER, pause_s: float = 0.0) -> list[E
         logprobs: tuple[TokenLogprob, ...] = ()
         if (count := sampling.logprobs) is not None:
             top = ((65, -0.5), (66, -1.5), (67, float("-inf")))[:count]
-            logprobs = tuple(TokenLogprob(i, -0.25, top) for i in pair)
+            logprobs = tuple(TokenLogprob(i, -0.25, top, rank) for i in pair)
         finish = Finish(reason, usage(request, len(ids))) if last else None
         events.append(Delta(request_id, tuple(pair), fresh, logprobs, finish))
     return events

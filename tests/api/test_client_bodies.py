@@ -25,8 +25,9 @@ def rendered(call, engine, **fields):
 
 INTEGERS = [
     "max_tokens", "n", "best_of", "top_k", "seed", "steps", "block_length", "sub_block_length",
-    "temperature", "top_p", "threshold", "factor", "entropy_bound", "cfg_scale",
-    "editing_threshold", "entropy_threshold", "distance_penalty",
+    "prompt_logprobs", "temperature", "top_p", "threshold", "factor", "entropy_bound", "cfg_scale",
+    "editing_threshold", "entropy_threshold", "distance_penalty", "low_threshold",
+    "relaxed_threshold", "radius", "kl_threshold", "alg_temp", "eps",
 ]  # fmt: skip
 CHAT_INTEGERS = [*INTEGERS, "max_completion_tokens", "top_logprobs"]
 
@@ -38,7 +39,7 @@ CHAT_INTEGERS = [*INTEGERS, "max_completion_tokens", "top_logprobs"]
     [(COMPLETIONS, f) for f in [*INTEGERS, "logprobs"]] + [(CHAT, f) for f in CHAT_INTEGERS],
 )
 def test_integers_without_end_are_refused_by_their_field(call, path, field, sign, digits):
-    unbounded = "factor", "entropy_bound", "entropy_threshold", "distance_penalty"
+    unbounded = "factor", "entropy_bound", "entropy_threshold", "distance_penalty", "kl_threshold"
     if field in unbounded and digits == 20 and not sign:
         return  # floats
     number = sign + "9" * digits

@@ -10,7 +10,7 @@ import pytest
 from unmask.api.routes import DIALECTS
 
 WORDS = {"prompt": "hi", "messages": [{"role": "user", "content": "hi"}], "input": "hi"}
-WORDS |= {"max_tokens": 20}
+WORDS |= {"max_tokens": 20, "input_prefix": "a", "input_suffix": ""}
 
 
 def body_of(dialect):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.api.fake_client import ANSWER, MODEL, TOKENIZER, answer, failing
-from tests.support.tool_chats import tool_tokenizer
+from tests.support.tool_chats import HERMES_TEMPLATE, tool_tokenizer
 from unmask.config import ServerConfig
 
 PATH = "/v1/messages"
@@ -95,7 +95,7 @@ def test_a_stream_has_the_events_of_a_message(call):
     blocks, ending = rebuilt(stream)
     assert blocks == [{"type": "text", "text": ANSWER}]
     assert ending == {"stop_reason": "end_turn", "stop_sequence": None}
-    assert stream[-2]["usage"] == {"output_tokens": 14}
+    assert stream[-2]["usage"] == ask(call).json()["usage"]
 
 
 @pytest.mark.parametrize("streams", [False, True])
@@ -124,6 +124,24 @@ def test_calls_of_tools_are_blocks(call, engine, streams):
     assert len({block["id"] for block in blocks[1:]}) == 2
 
 
+@pytest.mark.parametrize("streams", [False, True])
+def test_text_of_a_format_is_a_block_behind_thoughts(call, engine, streams):
+    engine.tokenizer = tool_tokenizer(HERMES_TEMPLATE + "<think>\n")
+    thinks(engine, "Rome</think>\n\n" + '{"city": "Rome"}')
+    form = {"type": "json_schema", "schema": WEATHER["input_schema"]}
+    response = ask(call, output_config={"format": form, "effort": "low"}, stream=streams)
+    blocks = rebuilt(events(response.text))[0] if streams else response.json()["content"]
+    assert [block["type"] for block in blocks] == ["thinking", "text"]
+    assert json.loads(blocks[1]["text"]) == {"city": "Rome"}
+    chat = {
+        "messages": HI,
+        "max_tokens": 100,
+        "response_format": {"type": "json_schema", "json_schema": {"schema": form["schema"]}},
+    }
+    assert call("POST", "/v1/chat/completions", json=chat).status_code == 200
+    assert engine.requests[0].sampling == engine.requests[-1].sampling
+
+
 def test_turns_with_tools_are_those_of_a_chat(call, engine):
     messages = [
         *HI,
@@ -147,6 +165,12 @@ def test_turns_with_tools_are_those_of_a_chat(call, engine):
     assert prompt_of(engine) == (
         "user: hi\nassistant: I look.\ntool: sunny\nuser: And now?\nassistant: "
     )
+
+
+def test_a_system_turn_may_follow_others(call, engine):
+    turns = [*HI, {"role": "system", "content": [{"type": "text", "text": "Be brief."}]}]
+    ask(call, messages=turns)
+    assert prompt_of(engine) == "user: hi\nsystem: Be brief.\nassistant: "
 
 
 def test_an_answer_that_has_begun_is_gone_on_with(call, engine):
@@ -191,7 +215,11 @@ def test_a_key_may_come_as_anthropics_clients_send_it(call):
         ({"messages": []}, "messages"),
         ({"max_tokens": None}, "max_tokens"),
         ({"max_tokens": 0}, "max_tokens"),
-        ({"messages": [{"role": "system", "content": "a"}]}, "messages[0].role"),
+        ({"messages": [{"role": "tool", "content": "a"}]}, "messages[0].role"),
+        (
+            {"messages": [{"role": "system", "content": [{"type": "thinking", "thinking": ""}]}]},
+            "messages[0].content[0].type",
+        ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image"}]}]},
             "messages[0].content[0].type",
@@ -210,6 +238,18 @@ def test_a_key_may_come_as_anthropics_clients_send_it(call):
         ({"n": 2}, "n"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"mcp_servers": [{"url": "x"}]}, "mcp_servers"),
+        ({"output_config": {"format": {"type": "xml", "schema": {}}}}, "output_config.format.type"),
+        ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema"),
+        (
+            {"output_config": {"format": {"type": "json_schema", "schema": 5}}},
+            "output_config.format.schema",
+        ),
+        (
+            {"output_config": {"format": {"type": "json_schema", "schema": {"not": {}}}}},
+            "output_config.format.schema",
+        ),
+        ({"tools": [{**WEATHER, "name": "a b"}]}, "tools[0].name"),
+        ({"tools": [{**WEATHER, "input_schema": {"type": "array"}}]}, "tools[0].input_schema"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -6,6 +6,8 @@ from unmask.api.unsupported import NEUTRAL
 
 COMMON = {
     "best_of": 1,
+    "bad_words": [],
+    "prompt_logprobs": None,
     "logit_bias": {},
     "response_format": {"type": "text"},
     "tools": [],

@@ -52,11 +52,15 @@ KNOWN = (
         "SELECT name, price FROM products WHERE price < 50 ORDER BY price LIMIT 10;",
     ),
     Known(
-        "Write a Python function river_sum that sums all numbers in items greater than 42.",
+        "Write a Python function that reverses a string.",
         "python",
-        json.dumps([["river_sum([])", "0"], ["river_sum([42, 43, 50, 1])", "93"]]),
+        json.dumps([["reverse_string('')", "''"], ["reverse_string('abc')", "'cba'"]]),
     ),
-    Known("What is 418 * 7?", "final", "418 * 7 = 2926"),
+    Known(
+        "A train leaves at 3:15 pm and takes 2 hours. When does it arrive?",
+        "exact",
+        "3 + 2 = 5. It is 5:15 pm.",
+    ),
     Known(
         "Sort these numbers from largest to smallest: 31, 4, 159, 26, 535",
         "exact",
@@ -201,15 +205,15 @@ def test_the_page_has_every_policy_and_the_bounds_of_its_numbers(page):
     pattern = r'<script type="application/json" id="table">(.*?)</script>'
     table = json.loads(re.search(pattern, page, re.DOTALL)[1])
     assert [policy["name"] for policy in table["policies"]] == list(POLICY_NAMES)
-    thresholds = {p["name"]: p["threshold"] for p in table["policies"] if p["threshold"]}
-    assert thresholds == {
-        "threshold": {"min": 0, "max": 1},
-        "factor": {"min": 0},
-        "entropy_bound": {"min": 0},
-        "entropy_threshold": {"min": 0},
+    numbers = {p["name"]: p["number"] for p in table["policies"] if p["number"]}
+    assert numbers == {
+        **{name: name for name in ("threshold", "factor", "entropy_bound", "entropy_threshold")},
+        **dict.fromkeys(("hierarchical", "local_leap", "klass", "credit"), "threshold"),
     }
-    numbers = re.findall(r'<input id="(\w+)" type="number"', page)
-    assert set(numbers) - {"threshold"} <= set(table["bounds"])
+    assert table["bounds"]["threshold"] == {"min": 0, "max": 1}
+    assert table["bounds"]["factor"] == {"min": 0}
+    inputs = re.findall(r'<input id="(\w+)" type="number"', page)
+    assert set(inputs) <= set(table["bounds"])
     assert table["bounds"]["block_length"] == {"min": 1, "max": 1024}
 
 

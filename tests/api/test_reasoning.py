@@ -10,7 +10,13 @@ from transformers import PreTrainedTokenizerFast
 from tests.api.fake_client import TOKENIZER, answer
 from tests.api.sse import events
 from tests.support.tiny import byte_tokenizer
-from unmask.api.reasoning import ReasoningSplitter, Thoughts, is_inside, thoughts_after
+from unmask.api.reasoning import (
+    KeptThoughts,
+    ReasoningSplitter,
+    Thoughts,
+    is_inside,
+    thoughts_after,
+)
 from unmask.tokenizer import Tokenizer
 
 CHAT = "/v1/chat/completions"
@@ -47,6 +53,27 @@ def test_parts_do_not_depend_on_pieces(text, inside, reasoning, content):
         parts.append(splitter.push("", last=True))
         assert "".join(r for r, _ in parts) == reasoning
         assert "".join(c for _, c in parts) == content
+
+
+@pytest.mark.parametrize(
+    ("thoughts", "answer"),
+    [
+        ("a < b</thin </think>\n\n", "{}</think>\n"),
+        ("</think>", " a"),
+        ("never ends, </think", ""),
+        ("hm</think>\n", ""),
+    ],
+)
+def test_thoughts_that_are_kept_end_behind_their_tag(thoughts, answer):
+    text, rng = thoughts + answer, random.Random(thoughts)
+    for most in (1, 2, 3, 8, 100):
+        kept, at, parts = KeptThoughts(), 0, []
+        while at < len(text):
+            size = rng.randint(1, most)
+            parts.append(kept.push(text[at : at + size]))
+            assert sum(map(len, parts[-1])) == len(text[at : at + size]), "nothing is held back"
+            at += size
+        assert tuple(map("".join, zip(*parts, strict=True))) == (thoughts, answer)
 
 
 def test_text_that_can_be_no_tag_is_not_held_back():

@@ -9,6 +9,8 @@ from tests.api.fake_client import ANSWER, MODEL, TOKENIZER, failing
 openai = pytest.importorskip("openai")
 
 PATH = "/v1/responses"
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
+WEATHER = {"type": "function", "name": "weather", "parameters": CITY}
 KINDS = [
     "response.created", "response.in_progress", "response.output_item.added",
     "response.content_part.added", "response.output_text.delta", "response.output_text.done",
@@ -120,7 +122,14 @@ def test_a_failure_is_an_event_of_a_stream_and_a_status_otherwise(call, engine):
         ({"input": [5]}, "input[0]"),
         ({"input": [{"role": "user"}]}, "input[0].content"),
         ({"input": [{"role": "tool", "content": "a"}]}, "input[0].role"),
-        ({"input": [{"type": "function_call_output", "output": "a"}]}, "input[0].type"),
+        ({"input": [{"type": "item_reference", "id": "a"}]}, "input[0].type"),
+        ({"input": [{"type": "function_call_output", "output": "a"}]}, "input[0].call_id"),
+        ({"input": [{"type": "function_call", "call_id": "a", "name": "f"}]},
+         "input[0].arguments"),
+        ({"input": [{"type": "reasoning", "summary": [{"type": "summary_text"}]}]},
+         "input[0].summary[0].text"),
+        ({"input": [{"type": "reasoning", "role": "user"}]}, "input[0].role"),
+        ({"input": [{"type": ["reasoning"]}]}, "input[0].type"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
          "input[0].content[0].type"),
         ({"input": [{"role": "user", "content": "a" * 5000}]}, "input"),
@@ -133,10 +142,20 @@ def test_a_failure_is_an_event_of_a_stream_and_a_status_otherwise(call, engine):
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"background": True}, "background"),
-        ({"include": ["message.output_text.logprobs"]}, "include"),
+        ({"include": ["message.output_text.logprobs"]}, "include[0]"),
         ({"truncation": "auto"}, "truncation"),
-        ({"tools": [{"type": "web_search"}]}, "tools"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"tools": [{"type": "function", "name": "a b"}]}, "tools[0].name"),
+        ({"tools": [WEATHER, WEATHER]}, "tools[1].name"),
+        ({"tools": [WEATHER]}, "tools"),  # the template takes none
+        ({"tools": [{**WEATHER, "parameters": {"type": "array"}}]}, "tools[0].parameters"),
         ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": "perhaps"}, "tool_choice"),
+        ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.type"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "function"}}, "tool_choice.name"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "function", "name": "g"}},
+         "tool_choice.name"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
         ({"text": {"format": {"type": "json_schema", "name": "a"}}}, "text.format.schema"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
@@ -155,10 +174,12 @@ def test_fields_that_are_not_implemented_are_refused_by_their_name(call, fields,
 
 NEUTRAL = {
     "store": True, "metadata": {}, "previous_response_id": None, "conversation": None,
-    "background": False, "include": [], "truncation": "disabled", "tools": [],
+    "background": False, "include": ["reasoning.encrypted_content"], "truncation": "disabled",
+    "tools": [],
     "tool_choice": "auto", "parallel_tool_calls": True, "reasoning": {"effort": "low"},
     "text": {"format": {"type": "text"}, "verbosity": "low"}, "top_logprobs": 0, "top_p": None,
     "service_tier": "auto", "user": "someone", "prompt_cache_key": "k", "max_tool_calls": None,
+    "client_metadata": {"a": "b"},
 }  # fmt: skip
 
 

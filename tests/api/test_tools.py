@@ -81,6 +81,29 @@ def test_a_format_may_spell_the_tag_of_calls(call, engine):
     assert len(choice["message"]["tool_calls"]) == 2
 
 
+@pytest.mark.parametrize("thoughts", ["hm < so</think>", "hm</think>\n\n"])
+@pytest.mark.parametrize("streams", [False, True])
+def test_thoughts_that_stay_in_the_content_come_before_a_format_or_calls(
+    call, engine, thoughts, streams
+):
+    engine.tokenizer = tool_tokenizer(HERMES_TEMPLATE + "<think>\n")
+    fields = {"response_format": {"type": "json_object"}, "separate_reasoning": False}
+    for text, num_calls in ((json.dumps({"a": CALLS}), 0), (CALLS, 2)):
+        says(engine, thoughts + text)
+        response = ask(call, stream=streams, **fields)
+        if streams:
+            deltas = [chunk["choices"][0]["delta"] for chunk in events(response.text)]
+            content = "".join(delta.get("content", "") for delta in deltas)
+            calls = [c for d in deltas for c in d.get("tool_calls", ()) if "id" in c]
+            assert not any("reasoning_content" in delta for delta in deltas)
+        else:
+            message = response.json()["choices"][0]["message"]
+            content, calls = message["content"], message.get("tool_calls", [])
+            assert "reasoning_content" not in message
+        assert content == thoughts + ("" if num_calls else text)
+        assert len(calls) == num_calls
+
+
 def test_text_alone_is_an_answer_as_ever(call, engine):
     says(engine, "Hello <tool")
     (choice,) = ask(call).json()["choices"]

@@ -139,6 +139,17 @@ def test_text_without_calls_has_the_format_that_is_asked_for(client):
             jsonschema.validate(json.loads(one.message.content), SCHEMAS["weather"])
 
 
+def test_a_format_beside_tools_stands_behind_thoughts_that_stay_in_the_content(client):
+    form = {"type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMAS["weather"]}}
+    for i in range(3):
+        fields = {"separate_reasoning": False}
+        (one,) = client.create(**asking(i, response_format=form, extra_body=fields)).choices
+        check_calls(one.message)
+        if not one.message.tool_calls:
+            answer = one.message.content.rpartition("</think>")[2]
+            jsonschema.validate(json.loads(answer), SCHEMAS["weather"])
+
+
 def test_a_format_without_tools_begins_behind_thoughts(client):
     form = {"type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMAS["weather"]}}
     for i in range(3):

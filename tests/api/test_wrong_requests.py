@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.api.fake_client import MODEL, VOCAB_SIZE
+from tests.api.fake_client import MASK_ID, MODEL, VOCAB_SIZE
 from unmask.config import ServerConfig
 from unmask.types import MAX_SEED
 
@@ -33,7 +33,23 @@ EITHER = [
     ({"n": 0}, "n"),
     ({"n": 129}, "n"),
     ({"n": "2"}, "n"),
-    ({"best_of": 3}, "best_of"),
+    ({"n": 3, "best_of": 2}, "best_of"),
+    ({"best_of": 129}, "best_of"),
+    ({"best_of": 0}, "best_of"),
+    ({"best_of": 2, "stream": True}, "best_of"),
+    ({"best_of": "2"}, "best_of"),
+    ({"bad_words": [""]}, "bad_words"),
+    ({"bad_words": [" "]}, "bad_words"),
+    ({"bad_words": 5}, "bad_words"),
+    ({"bad_words": ["a", 5]}, "bad_words[1]"),
+    ({"bad_words": ["a"] * 1025}, "bad_words"),
+    ({"bad_words": ["a" * 257]}, "bad_words"),
+    ({"bad_words": ["a"], "guided_regex": "b"}, "bad_words"),
+    ({"bad_words": ["a"], "max_thinking_tokens": 3}, "max_thinking_tokens"),
+    ({"prompt_logprobs": 21}, "prompt_logprobs"),
+    ({"prompt_logprobs": -1}, "prompt_logprobs"),
+    ({"prompt_logprobs": True}, "prompt_logprobs"),
+    ({"prompt_logprobs": 1, "stream": True}, "prompt_logprobs"),
     ({"seed": -2}, "seed"),
     ({"seed": 2**63}, "seed"),
     ({"seed": MAX_SEED, "n": 2}, "seed"),
@@ -136,7 +152,12 @@ ONLY_COMPLETIONS = [
     ({"logprobs": True}, "logprobs"),
     ({"logprobs": 21}, "logprobs"),
     ({"logprobs": -1}, "logprobs"),
-    ({"echo": True, "logprobs": 1}, "echo"),
+    ({"echo": True, "logprobs": 21}, "logprobs"),
+    ({"echo": True, "max_tokens": 0}, "max_tokens"),
+    ({"logprobs": 1, "max_tokens": 0}, "max_tokens"),
+    ({"echo": True, "logprobs": 1, "prompt": [3, MASK_ID]}, "prompt"),
+    ({"seed": MAX_SEED, "best_of": 2}, "seed"),
+    ({"prompt": ["hi"] * 600, "best_of": 2}, "best_of"),
     ({"suffix": ["end"]}, "suffix"),
     ({"suffix": "end", "echo": True}, "echo"),
     ({"max_completion_tokens": 5}, "max_completion_tokens"),
@@ -151,6 +172,7 @@ def call_of(**fields):
 
 
 ONLY_CHAT = [
+    ({"best_of": 3}, "best_of"),
     ({"messages": None}, "messages"),
     ({"messages": []}, "messages"),
     ({"messages": "hi"}, "messages"),

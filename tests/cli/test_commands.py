@@ -13,7 +13,7 @@ from unmask import LLM, __version__
 from unmask.cli.flags import SAMPLING
 from unmask.config import Config, ModelConfig
 from unmask.options import OPTIONS
-from unmask.types import SamplingParams
+from unmask.types import POLICY_NAMES, SamplingParams
 
 
 @pytest.mark.parametrize("module", ["unmask.cli.app", "unmask.bench.load", "unmask.bench.table"])
@@ -153,3 +153,33 @@ def test_eval_prints_tasks_and_settings_and_writes_them(tiny_folder, tmp_path):
     assert result["num_tokens"] <= 8
     wrong = unmask_here(*args, "--task", "none")
     assert (wrong.returncode, wrong.stderr) == (2, "unmask: no task 'none'; there are add, sort\n")
+
+
+def test_eval_draws_every_policy_at_several_settings(tiny_folder, tmp_path):
+    suite, file, plot = (tmp_path / name for name in ("suite.jsonl", "result.json", "plot.svg"))
+    problem = {"messages": [{"role": "user", "content": "hi"}], "checker": "exact"}
+    lines = [problem | {"task": task, "reference": "x"} for task in ("add", "sort")]
+    suite.write_text("\n".join(map(json.dumps, lines)))
+    args = ["eval", "--model", str(tiny_folder), "--suite", str(suite), "--max-tokens", "4"]
+    written = ["--json", str(file), "--plot", str(plot)]
+    run = unmask_here(*args, "--policies", "--limit", "1", "--block-length", "8", *written)
+    assert run.returncode == 0, run.stderr
+    content = json.loads(file.read_text())
+    assert content["limit"] == 1
+    assert {one["policy"] for one in content["results"]} == set(POLICY_NAMES)
+    given = [one["given"] for one in content["results"] if one["policy"] == "random"]
+    assert given == [{"steps": steps} for steps in (8, 4, 2, 1)]
+    assert any(one["is_best"] for one in content["results"])
+    picture = plot.read_text()
+    for name in POLICY_NAMES:
+        assert name in run.stdout
+        assert f">{name}</text>" in picture
+    for more in (["--policies", "--steps", "3"], ["--policies", "--radius", "3"]):
+        wrong = unmask_here(*args, *more)
+        assert wrong.returncode == 2
+        assert f"--policies has settings of its own, without {more[1]}" in wrong.stderr
+    wrong = unmask_here(*args, "--plot", str(plot))
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "unmask: --plot draws the results of --policies\n",
+    )

@@ -1,6 +1,7 @@
 """Policies against a table of cases and against plain definitions."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from unmask_kernels.policies.ops import REFERENCES, Scores, rank_in_block, refer
 from unmask_kernels.policies.table import Policy
 
 # Confidences and entropies of one block, quota, threshold, and the positions that must be filled.
-TABLE = [
+TABLE: list[tuple[str, list[float], list[float] | None, int, Any, set[int]]] = [
     ("low_confidence", [0.2, 0.9, 0.5], None, 1, 0.0, {1}),
     ("low_confidence", [0.2, 0.9, 0.5], None, 2, 0.0, {1, 2}),
     ("low_confidence", [0.5, 0.5, 0.5], None, 2, 0.0, {0, 1}),
@@ -42,6 +43,20 @@ TABLE = [
     ("entropy", [0.9, 0.1, 0.1], [0.3, 0.1, 0.2], 2, 0.0, {1, 2}),
     ("sequential", [0.2, 0.9, 0.5], None, 1, 0.0, {0}),
     ("sequential", [0.2, 0.1, 0.5], None, 2, 0.0, {0, 1}),
+    # Two runs, and of each the best position that is sure enough.
+    ("hierarchical", [0.5, 0.6, -1.0, 0.7, 0.8], None, 1, (0.9, 0.4), {1, 4}),
+    ("hierarchical", [0.5, 0.3, -1.0, 0.2, 0.1], None, 1, (0.9, 0.4), {0}),
+    ("hierarchical", [0.3, 0.2, -1.0, 0.2, 0.1], None, 1, (0.9, 0.4), {0}),
+    ("hierarchical", [0.95, 0.92, -1.0, 0.41, 0.91], None, 1, (0.9, 0.4), {0, 1, 4}),
+    ("hierarchical", [0.3, 0.2, 0.1], None, 2, (0.9, 0.4), {0, 1}),
+    # Four fifths are enough within two positions of nine tenths.
+    ("local_leap", [0.85, 0.85, 0.2, 0.95, 0.85], None, 1, (0.9, 0.8, 2.0), {1, 3, 4}),
+    ("local_leap", [0.85, 0.85, 0.2, 0.89, 0.85], None, 1, (0.9, 0.8, 2.0), {3}),
+    ("local_leap", [0.85, 0.85, 0.2, 0.95, 0.7], None, 1, (0.9, 0.8, 0.0), {3}),
+    ("local_leap", [0.85, -1.0, 0.95], None, 1, (0.9, 0.8, 1.0), {2}),
+    ("local_leap", [0.1, 0.2, 0.3], None, 2, (0.9, 0.8, 1.0), {1, 2}),
+    ("credit", [0.2, 0.9, 0.95], None, 1, 0.9, {1, 2}),
+    ("credit", [0.2, 0.3, 0.1], None, 1, 0.9, {1}),
     # A row that is masked no more comes after all others.
     ("sequential", [-1.0, 0.2, 0.0], None, 2, 0.0, {1, 2}),
 ]
@@ -53,14 +68,20 @@ def chosen(
     confidence: list[float],
     entropy: list[float] | None,
     quota: list[int],
-    threshold: list[float],
+    threshold: list[Any],
 ) -> set[int]:
+    sure = torch.tensor(confidence)
     scores = Scores(
         torch.tensor(blocks),
-        torch.tensor(confidence),
+        sure,
         None if entropy is None else torch.tensor(entropy),
+        noise=torch.where(sure < 0, -torch.inf, torch.arange(len(blocks)) % 7),
+        positions=torch.arange(len(blocks)),
+        is_stable=torch.arange(len(blocks)) % 2 == 0,
     )
-    rules = make_rules(policies, scores.block, torch.tensor(quota), torch.tensor(threshold))
+    numbers = [one if isinstance(one, tuple) else (one,) for one in threshold]
+    padded = torch.tensor([(*one, 0.0, 0.0)[:3] for one in numbers])
+    rules = make_rules(policies, scores.block, torch.tensor(quota), padded)
     picked = select(scores, rules)
     return set(picked.nonzero().flatten().tolist())
 
@@ -81,11 +102,53 @@ def test_a_policy_fills_the_positions_of_the_table(
     confidence: list[float],
     entropy: list[float] | None,
     quota: int,
-    threshold: float,
+    threshold: Any,
     expected: set[int],
 ) -> None:
     blocks = [0] * len(confidence)
     assert chosen([policy], blocks, confidence, entropy, [quota], [threshold]) == expected
+
+
+def test_positions_that_are_apart_are_no_run_and_not_near() -> None:
+    sure = torch.tensor([0.95, 0.85, 0.85, 0.85])
+    place = torch.tensor([3, 4, 7, 40])
+    scores = Scores(torch.zeros(4, dtype=torch.int64), sure, None, positions=place)
+    of_runs = make_rules(["hierarchical"], scores.block, torch.tensor([1]), torch.tensor([0.9]))
+    assert select(scores, of_runs).tolist() == [True, False, True, True]
+    numbers = torch.tensor([[0.9, 0.8, 4.0]])
+    near = make_rules(["local_leap"], scores.block, torch.tensor([1]), numbers)
+    assert select(scores, near).tolist() == [True, True, True, False]
+
+
+def test_what_is_near_in_another_block_is_not_near() -> None:
+    sure, block = torch.tensor([0.85, 0.95, 0.85, 0.1]), torch.tensor([0, 0, 1, 1])
+    scores = Scores(block, sure, None, positions=torch.tensor([8, 9, 9, 10]))
+    numbers = torch.tensor([[0.9, 0.8, 4.0]] * 2)
+    rules = make_rules(["local_leap"] * 2, block, torch.tensor([1, 0]), numbers)
+    assert select(scores, rules).tolist() == [True, True, False, False]
+
+
+def test_only_stable_positions_are_taken_while_there_are_enough() -> None:
+    sure = torch.tensor([0.7, 0.95, 0.99, 0.65, -1.0])
+    stable = torch.tensor([True, False, False, True, True])
+
+    def picked(quota: int, threshold: float) -> list[bool]:
+        scores = Scores(torch.zeros(5, dtype=torch.int64), sure, None, is_stable=stable)
+        numbers = torch.tensor([[threshold]])
+        rules = make_rules(["klass"], scores.block, torch.tensor([quota]), numbers)
+        return select(scores, rules).tolist()
+
+    assert picked(1, 0.6) == [True, False, False, True, False]
+    assert picked(1, 0.68) == [True, False, False, False, False]
+    assert picked(3, 0.6) == [True, False, True, True, False]
+    assert picked(1, 0.9) == [False, False, True, False, False]
+
+
+def test_the_highest_noise_is_filled_first() -> None:
+    noise = torch.tensor([0.5, -2.0, -torch.inf, 3.0])
+    scores = Scores(torch.zeros(4, dtype=torch.int64), torch.rand(4), None, noise=noise)
+    rules = make_rules(["random"], scores.block, torch.tensor([2]), torch.tensor([0.0]))
+    assert select(scores, rules).tolist() == [True, False, False, True]
 
 
 def test_a_block_is_not_told_of_the_entropies_of_others() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.limits import EngineLimits
+from unmask.engine.schedule.quotas import timed_quotas
 from unmask.engine.schedule.sequence import Decoding
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, Request, SamplingParams
@@ -137,6 +138,16 @@ def test_a_first_position_that_is_filled_alone_counts_as_a_step() -> None:
         ((1,), {"policy": "low_confidence", "threshold": 0.5}, "threshold"),
         ((1,), {"policy": "factor", "entropy_bound": 0.5}, "entropy_bound"),
         ((1,), {"threshold": 0.5, "factor": 1.0}, "factor"),
+        ((1,), {"factor": 1.0, "radius": 2}, "radius"),
+        ((1,), {"low_threshold": 0.5, "relaxed_threshold": 0.5}, "relaxed_threshold"),
+        ((1,), {"policy": "threshold", "low_threshold": 0.5}, "low_threshold"),
+        ((1,), {"policy": "hierarchical", "radius": 2}, "radius"),
+        ((1,), {"policy": "random", "threshold": 0.5}, "threshold"),
+        ((1,), {"max_tokens": 8, "policy": "threshold", "alg_temp": 0.2}, "alg_temp"),
+        ((1,), {"max_tokens": 8, "policy": "random", "alg_temp": 0.2}, "alg_temp"),
+        ((1,), {"max_tokens": 8, "policy": "sequential", "alg_temp": 0.2}, "alg_temp"),
+        ((1,), {"max_tokens": 8, "policy": "entropy", "eps": 0.2}, "eps"),
+        ((1,), {"max_tokens": 8, "policy": "random", "eos_last": True}, "eos_last"),
         ((1,), {"max_tokens": 8, "policy": "entropy", "eos_last": True}, "eos_last"),
         ((1,), {"max_tokens": 8, "policy": "sequential", "eos_last": True}, "eos_last"),
     ],
@@ -159,6 +170,12 @@ def test_what_can_never_be_served_is_refused_by_name(
         ({"top_k": -1}, "top_k"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"threshold": 1.5}, "threshold"),
+        ({"low_threshold": 1.5}, "low_threshold"),
+        ({"relaxed_threshold": -0.1}, "relaxed_threshold"),
+        ({"radius": -1}, "radius"),
+        ({"radius": 1025}, "radius"),
+        ({"alg_temp": -0.1}, "alg_temp"),
+        ({"eps": 1.1}, "eps"),
         ({"steps": 0}, "steps"),
         ({"steps": 8193}, "steps"),
         ({"block_length": 0}, "block_length"),
@@ -183,6 +200,49 @@ def test_the_policy_follows_from_the_number_that_is_given() -> None:
     assert resolved(factor=2.0, **small).threshold == 2.0
     assert resolved(entropy_bound=0.3, **small).policy == "entropy_bound"
     assert resolved(policy="threshold", steps=4, **small).steps == 4
+
+
+def test_numbers_of_several_policies_choose_the_one_that_has_them_all() -> None:
+    def chosen(model: ModelInfo = MODEL, **params: object) -> tuple[str, float, tuple[float, ...]]:
+        request = Request("r", (1, 2), SamplingParams(max_tokens=8, **params))
+        decoding = resolve(request, model, LIMITS)
+        return decoding.policy, decoding.threshold, decoding.other_numbers
+
+    assert chosen(threshold=0.6) == ("threshold", 0.6, (0.0, 0.0))
+    assert chosen(low_threshold=0.3) == ("hierarchical", 0.8, (0.3, 0.0))
+    assert chosen(threshold=0.6, low_threshold=0.3) == ("hierarchical", 0.6, (0.3, 0.0))
+    assert chosen(radius=2) == ("local_leap", 0.8, (0.75, 2.0))
+    assert chosen(policy="local_leap") == ("local_leap", 0.8, (0.75, 4.0))
+    sampling = SamplingParams(policy="hierarchical", low_threshold=0.2)
+    usual = replace(MODEL, default_sampling=sampling)
+    assert chosen(usual, threshold=0.6) == ("hierarchical", 0.6, (0.2, 0.0))
+    assert chosen(usual) == ("hierarchical", 0.9, (0.2, 0.0))
+    assert chosen(usual, factor=2.0) == ("factor", 2.0, (0.0, 0.0))
+
+
+def test_dreams_parameters_hold_where_its_loop_has_them() -> None:
+    def decoding(**params: object) -> Decoding:
+        default = SamplingParams(alg_temp=0.5, eps=0.25)
+        model = replace(FULL, schedule="timed", default_sampling=default)
+        return resolve(Request("r", (1, 2), SamplingParams(max_tokens=16, **params)), model, LIMITS)
+
+    usual = decoding(policy="entropy", steps=4)
+    assert usual.alg_temp == 0.5
+    assert usual.quotas == timed_quotas(16, 4, 0, 0.25)
+    asked = decoding(policy="entropy", steps=4, alg_temp=0.0, eps=0.001)
+    assert asked.alg_temp == 0.0
+    assert asked.quotas == timed_quotas(16, 4)
+    assert decoding(policy="threshold").alg_temp == 0.0
+    assert decoding(policy="random").alg_temp == 0.0
+
+
+def test_only_requests_that_draw_get_a_seed_of_their_own() -> None:
+    drawing = {"policy": "random"}, {"alg_temp": 0.1, "steps": 8}, {"temperature": 0.5}
+    for params in drawing:
+        seeds = {resolved(max_tokens=8, **params).seed for _ in range(3)}
+        assert len(seeds) == 3
+        assert resolved(max_tokens=8, seed=5, **params).seed == 5
+    assert resolved(max_tokens=8, policy="hierarchical").seed == 0
 
 
 def test_without_max_tokens_the_rest_of_the_context_is_used() -> None:

@@ -17,15 +17,16 @@ def test_even_quotas_fill_a_block(block_len: int, steps: int) -> None:
 
 @pytest.mark.parametrize("num_masked", [1, 7, 64, 256, 1000])
 @pytest.mark.parametrize("steps", [1, 3, 16, 64, 100, 2048])
-def test_timed_quotas_round_as_torch_does(num_masked: int, steps: int) -> None:
-    times = torch.linspace(1, 1e-3, steps + 1)
+@pytest.mark.parametrize("eps", [1e-3, 0.0, 0.3])
+def test_timed_quotas_round_as_torch_does(num_masked: int, steps: int, eps: float) -> None:
+    times = torch.linspace(1, eps, steps + 1)
     left, expected = num_masked, []
     for i in range(steps):
         share = torch.tensor(float(left)) * (1 - times[i + 1] / times[i])
         expected.append(left if i == steps - 1 else int(share))
         left -= expected[-1]
-    assert timed_quotas(num_masked, steps) == tuple(n for n in expected if n)
-    assert sum(timed_quotas(num_masked, steps)) == num_masked
+    assert timed_quotas(num_masked, steps, 0, eps) == tuple(n for n in expected if n)
+    assert sum(timed_quotas(num_masked, steps, 0, eps)) == num_masked
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4, 8, 31, 32, 50])

@@ -78,6 +78,8 @@ def test_answers_are_those_of_an_engine_without_graphs(
         replace(PLAIN, policy="margin", steps=4, block_length=8),
         replace(HOT, policy="entropy_bound", block_length=16),
         replace(PLAIN, policy="factor"),
+        replace(PLAIN, policy="hierarchical", low_threshold=0.01),
+        replace(HOT, policy="local_leap", threshold=0.05, relaxed_threshold=0.02),
     ],
 )
 def test_usual_requests_are_sampled_by_graphs(
@@ -104,6 +106,8 @@ def test_usual_requests_are_sampled_by_graphs(
         replace(HOT, top_p=0.5),
         replace(PLAIN, logit_bias=((7, 1.0),)),
         replace(PLAIN, eos_last=True),
+        replace(PLAIN, policy="random", seed=1),
+        replace(PLAIN, policy="margin", alg_temp=0.2, seed=1),
         replace(PLAIN, block_length=65, max_tokens=70),  # shorter answers have shorter blocks
     ],
 )

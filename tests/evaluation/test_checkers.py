@@ -1,6 +1,7 @@
 """Checkers accept right answers and nothing else."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +48,12 @@ def test_code_that_hangs_or_crashes_fails_alone() -> None:
     hang = ("while True:\n    pass", ADD)
     pairs = [good, crash, hang, good]
     assert check_python(pairs, timeout_s=2.0) == [True, False, False, True]
+
+
+def test_files_that_code_writes_are_gone_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    writes = 'def f(x):\n    open("data.txt", "w").close()\n    return x + 2'
+    assert check_python([(writes, ADD)]) == [True]
+    assert list(tmp_path.iterdir()) == []

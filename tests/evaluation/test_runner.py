@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +13,7 @@ from unmask.errors import InvalidConfig
 from unmask.evaluation.runner import Setting, default_settings, run_evaluation
 from unmask.evaluation.suite import EvalProblem, load_suite
 from unmask.llm import LLM, Completion
+from unmask.templates import Blank
 from unmask.types import Finish, FinishReason, SamplingParams, Usage
 
 
@@ -22,10 +24,9 @@ class KnowsOneAnswer:
         self.seen: list[SamplingParams] = []
 
     def chat(
-        self, conversations: Sequence[object], sampling: SamplingParams | None = None
+        self, conversations: Sequence[object], sampling: Sequence[SamplingParams]
     ) -> list[Completion]:
-        assert sampling is not None
-        self.seen.append(sampling)
+        self.seen += sampling
         usage = Usage(
             prompt_tokens=3,
             cached_tokens=0,
@@ -39,8 +40,11 @@ class KnowsOneAnswer:
         return [Completion((7,), (4, 0), "4", finish) for _ in conversations]
 
 
-def problem(task: str, reference: str, *, memorised: bool = False) -> EvalProblem:
-    return EvalProblem(task, ({"role": "user", "content": "?"},), "exact", reference, memorised)
+def problem(
+    task: str, reference: str, phrasing: str | None = None, *, memorised: bool = False
+) -> EvalProblem:
+    messages = ({"role": "user", "content": "?"},)
+    return EvalProblem(task, messages, "exact", reference, phrasing, memorised)
 
 
 PROBLEMS = [problem("add", "4"), problem("add", "5"), problem("fact", "4", memorised=True)]
@@ -69,6 +73,26 @@ def test_accuracy_leaves_memorised_tasks_out() -> None:
     assert fake.seen[0].max_tokens is not None
 
 
+def test_accuracy_is_told_apart_by_phrasing() -> None:
+    problems = [
+        problem("add", "4", "seen"),
+        problem("fact", "5", "seen", memorised=True),
+        problem("add", "4", "held out"),
+        problem("add", "5", "held out"),
+        problem("fact", "4", "held out"),
+    ]
+    settings = [Setting("one", SamplingParams())]
+    [result] = run_evaluation(cast(LLM, KnowsOneAnswer()), problems, settings)
+    assert result.by_phrasing == {"seen": 1.0, "held out": 2 / 3}
+    assert result.accuracy == 3 / 4
+    assert [(t.task, t.phrasing, t.num_correct, t.num_prompts) for t in result.tasks] == [
+        ("add", "seen", 1, 1),
+        ("fact", "seen", 0, 1),
+        ("add", "held out", 1, 2),
+        ("fact", "held out", 1, 1),
+    ]
+
+
 def test_the_default_settings_are_one_token_a_step_and_four_thresholds() -> None:
     settings = default_settings()
     assert settings[0].sampling.policy == "low_confidence"
@@ -86,7 +110,42 @@ def test_a_suite_is_filtered_by_task_and_limited_per_task(tmp_path: Path) -> Non
     path.write_bytes(gzip.compress("\n".join(map(json.dumps, lines)).encode()))
     assert [p.reference for p in load_suite(path, limit=2)] == ["0", "1", "0", "1"]
     assert {p.task for p in load_suite(path, tasks=["sort"])} == {"sort"}
+    both = [line | {"phrasing": name} for line in lines for name in ("seen", "held out")]
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, both)).encode()))
+    assert len(load_suite(path, limit=2)) == 8
     with pytest.raises(InvalidConfig, match="no task 'rhyme'; there are add, sort"):
         load_suite(path, tasks=["rhyme"])
     with pytest.raises(InvalidConfig, match="no evaluation suite"):
         load_suite(tmp_path / "absent.jsonl")
+
+
+def test_schemas_and_templates_are_kept_to(tmp_path: Path) -> None:
+    lines: list[dict[str, object]] = [
+        {"task": "plain", "messages": [{"role": "user", "content": "Hello"}]},
+        {
+            "task": "schema",
+            "messages": [{"role": "user", "content": "How old is Nina?"}],
+            "schema": '{"type": "object", "properties": {"age": {"const": 34}}, '
+            '"required": ["age"], "additionalProperties": false}',
+            "checker": "json",
+            "reference": '{"age": 34}',
+        },
+        {
+            "task": "hole",
+            "messages": [{"role": "user", "content": "Count from 1 to 3."}],
+            "template": ["1, ", 1, ", 3"],
+        },
+    ]
+    path = tmp_path / "suite.jsonl"
+    usual = {"checker": "exact", "reference": "never said"}
+    path.write_text("\n".join(json.dumps(usual | line) for line in lines))
+    problems = load_suite(path)
+    setting = Setting("one", SamplingParams(temperature=0.0))
+    with LLM() as llm:
+        [result] = run_evaluation(llm, problems, [setting])
+        assert [task.num_correct for task in result.tasks] == [0, 1, 0]
+        ids = llm.tokenizer.apply_chat(problems[2].messages)
+        (filled,) = llm.fill(["1, ", Blank(1), ", 3"], setting.sampling, prompts=ids)
+        right = replace(problems[2], reference=filled.text)
+        [result] = run_evaluation(llm, [right, problems[1]], [setting])
+    assert result.accuracy == 1.0

@@ -1,5 +1,7 @@
 """The whole engine on Triton's kernels gives what it gives on torch."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,9 +25,24 @@ PARAMS = [
     SamplingParams(max_tokens=5, threshold=0.3, eos_last=True, logit_bias=((510, 9.0),)),
 ]
 
+USUAL = SamplingParams(max_tokens=6, block_length=8, ignore_eos=True)
+OF_POLICIES = [
+    replace(USUAL, policy="hierarchical", threshold=0.1, low_threshold=0.01),
+    replace(USUAL, policy="local_leap", threshold=0.03, relaxed_threshold=0.01, radius=2),
+    replace(USUAL, policy="random", steps=3, seed=5),
+    replace(USUAL, policy="entropy", steps=3, alg_temp=0.5, seed=6),
+    replace(USUAL, policy="klass", threshold=0.0, kl_threshold=1.0),
+    replace(USUAL, policy="credit", threshold=0.02),
+    replace(USUAL, policy="threshold", threshold=0.02),
+]
+
 
 def answers(
-    folder: str, name: dispatch.Backend, only: range = range(len(PROMPTS)), **held: str
+    folder: str,
+    name: dispatch.Backend,
+    only: range = range(len(PROMPTS)),
+    params: Sequence[SamplingParams] = PARAMS,
+    **held: str,
 ) -> dict[str, list[int]]:
     with dispatch.backend(name):
         model = ModelConfig(path=folder, dtype="float32", **held)
@@ -33,7 +50,7 @@ def answers(
         config = Config(engine=EngineConfig(num_pages=16, page_size=16, max_batch_tokens=48))
         engine = Engine(config, loaded, Metrics())
         for i in only:
-            engine.add(Request(str(i), tuple(PROMPTS[i]), PARAMS[i]))
+            engine.add(Request(str(i), tuple(PROMPTS[i]), params[i]))
         events: list[Event] = []
         while engine.has_work:
             events += engine.step()
@@ -50,6 +67,14 @@ def test_tokens_are_the_same_on_both(tmp_path: Path) -> None:
     on_torch = answers(folder, "torch")
     assert all(on_torch.values())
     assert answers(folder, "triton") == on_torch
+
+
+@pytest.mark.slow
+def test_every_policy_writes_the_same_on_both(tmp_path: Path) -> None:
+    folder = str(write_checkpoint(tmp_path))
+    on_torch = answers(folder, "torch", params=OF_POLICIES)
+    assert all(on_torch.values())
+    assert answers(folder, "triton", params=OF_POLICIES) == on_torch
 
 
 @pytest.mark.slow

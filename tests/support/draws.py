@@ -15,14 +15,29 @@ LISTED = (
     {"policy": "entropy", "steps": 5},
     {"policy": "margin", "steps": 6},
     {"policy": "sequential", "steps": 5},
+    {"policy": "random", "steps": 5},
+    {"policy": "random"},
+    {"policy": "low_confidence", "steps": 6, "alg_temp": 0.05},
+    {"policy": "margin", "steps": 5, "alg_temp": 0.4},
+    {"policy": "entropy", "alg_temp": 2.0},
+    {"policy": "hierarchical", "threshold": 0.1, "low_threshold": 0.01},
+    {"policy": "hierarchical", "steps": 4},
+    {"policy": "local_leap", "threshold": 0.06, "relaxed_threshold": 0.02, "radius": 2},
     {"policy": "low_confidence", "steps": 7, "eos_last": True},
+    {"policy": "hierarchical", "threshold": 0.3, "low_threshold": 0.1, "eos_last": True},
     {"policy": "threshold", "threshold": 0.3, "eos_last": True},
+)
+# Policies that not every model has, and not at any temperature.
+TRACED = (
+    {"policy": "klass", "threshold": 0.02, "kl_threshold": 1.0},
+    {"policy": "klass", "threshold": 0.0, "kl_threshold": 0.05, "steps": 9},
+    {"policy": "credit", "threshold": 0.03},
 )
 # A policy without an entry of its own is drawn as well.
 POLICIES = LISTED + tuple(
     {"policy": name, "steps": 5}
     for name in POLICY_NAMES
-    if name not in {params["policy"] for params in LISTED}
+    if name not in {params["policy"] for params in LISTED + TRACED}
 )
 SAMPLERS = (
     {},

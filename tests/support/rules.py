@@ -7,7 +7,7 @@ from torch import Tensor
 
 from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.policies.ops import Rules
-from unmask_kernels.policies.table import BY_NAME, Policy
+from unmask_kernels.policies.table import BY_NAME, MAX_NUMBERS, Policy
 
 
 def make_rules(
@@ -18,8 +18,13 @@ def make_rules(
     *,
     longest: int = MAX_BLOCK_LENGTH,
 ) -> Rules:
-    """For rows of which `block` [M] tells the block, on its device."""
+    """For rows of which `block` [M] tells the block, on its device.
+
+    `threshold` is [B], or [B, N] with the first N numbers of each policy.
+    """
     rows = [BY_NAME[row] if isinstance(row, str) else row for row in policies]
     codes = torch.tensor([policy.code for policy in rows], dtype=torch.int32)
     starts = torch.searchsorted(block, torch.arange(len(policies) + 1, device=block.device))
-    return Rules(frozenset(rows), codes.to(block.device), starts, quota, threshold, longest)
+    given = threshold.view(len(policies), -1)
+    numbers = torch.nn.functional.pad(given, (0, MAX_NUMBERS - given.shape[1]))
+    return Rules(frozenset(rows), codes.to(block.device), starts, quota, numbers, longest)

@@ -1,15 +1,19 @@
 """Training rows: attention mask, targets, and equality with serving."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from training import data
 from training.data import IGNORED, Batch, Sample, collate, lay_out, pack
 from training.export import export
+from training.growth import grown
 from training.model import Model, Shape
 from training.tokenizer import END_ID, MASK_ID, load
+from training.train import Schedule
 from unmask.config import Config, DecodingConfig, EngineConfig, ModelConfig
 from unmask.engine.engine import Engine
 from unmask.metrics import Metrics
@@ -17,6 +21,19 @@ from unmask.models.inputs import ForwardInputs, plan_layers
 from unmask.models.kv_cache import KVCache
 from unmask.models.registry import load_model
 from unmask.types import Request, SamplingParams
+
+
+class OldTokenizer:
+    """A vocabulary alone."""
+
+    all_special_ids: tuple[int, ...] = ()
+
+    def __init__(self, vocabulary: dict[str, int]) -> None:
+        self.vocabulary = vocabulary
+
+    def get_vocab(self) -> dict[str, int]:
+        return self.vocabulary
+
 
 SMALL = Shape(hidden=64, layers=2, heads=2, kv_heads=1, head_dim=32, intermediate=96)
 
@@ -66,6 +83,59 @@ def test_noisy_blocks_see_clean_blocks_before_them_and_themselves() -> None:
             assert seen == {*range(block * 4), *range(open_start, open_start + 4)}
     for i in range(num_clean):
         assert set(mask[i].nonzero().flatten().tolist()) == set(range((i // 4 + 1) * 4))
+
+
+def test_holes_have_text_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "HOLES_SHARE", 1.0)
+    whole = Sample([], list(range(50, 114)))
+    num_inner = 0
+    for seed in range(20):
+        segment = lay_out(whole, 16, np.random.default_rng(seed))
+        first_copy = segment.ids[48:112].reshape(4, 16) == MASK_ID
+        for hidden in first_copy:
+            [where] = hidden.nonzero()
+            assert len(where) >= 1
+            assert (np.diff(where) == 1).all()  # one hole
+            num_inner += bool(where[0] > 0 and where[-1] < 15)
+    assert num_inner > 20
+
+
+def test_a_grown_model_computes_what_the_smaller_one_does() -> None:
+    torch.manual_seed(0)
+    small, tokenizer = Model(SMALL), load()
+    large = Model(replace(SMALL, layers=5))
+    weights = grown(large.state_dict(), small.state_dict(), tokenizer, tokenizer)
+    large.load_state_dict(weights)
+    batch = one_row(sample(), 8)
+    hidden = [model.hidden(batch.ids, batch.positions, batch.mask) for model in (small, large)]
+    torch.testing.assert_close(hidden[1], hidden[0])
+
+
+def test_a_new_token_begins_as_the_mean_of_its_pieces() -> None:
+    tokenizer = load()
+    old = {"model.embed_tokens.weight": torch.rand(5, 8), "model.layers.0.x": torch.zeros(1)}
+    known = OldTokenizer({"a": 0, "b": 1, "bc": 2, "<|end|>": 3, "c": 4})
+    fresh = {"model.embed_tokens.weight": torch.zeros(len(tokenizer), 8)} | {
+        "model.layers.0.x": torch.zeros(1)
+    }
+    vocabulary = OldTokenizer({"abc": 0, "<|end|>": 1, "cb": 2, "<|tool|>": 3})
+    rows = grown(fresh, old, vocabulary, known)["model.embed_tokens.weight"]
+    before = old["model.embed_tokens.weight"]
+    torch.testing.assert_close(rows[0], (before[0] + before[2]) / 2)
+    torch.testing.assert_close(rows[1], before[3])
+    torch.testing.assert_close(rows[2], (before[4] + before[1]) / 2)
+    assert not rows[3].any()
+
+
+def test_the_rate_warms_up_stays_and_falls_to_zero() -> None:
+    steps = Schedule(steps=1000, decay_share=0.2)
+    assert steps.rate(0, steps.progress(0, 5.0)) < 0.1
+    assert steps.rate(700, steps.progress(700, 5.0)) == 1.0
+    assert steps.rate(900, steps.progress(900, 5.0)) == pytest.approx(0.5)
+    assert steps.rate(1000, steps.progress(1000, 5.0)) == 0.0
+    timed = Schedule(steps=1000, decay_share=0.2, seconds=100.0)
+    assert timed.rate(900, timed.progress(900, 50.0)) == 1.0
+    assert timed.rate(900, timed.progress(900, 90.0)) == pytest.approx(0.5)
 
 
 def test_samples_of_a_row_do_not_see_each_other() -> None:

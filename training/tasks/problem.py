@@ -17,7 +17,7 @@ VALIDATION_SHARE = 10 / 256
 class Turn:
     """One message of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
 
 
@@ -27,6 +27,8 @@ class Problem:
 
     `keys[0]` names the problem whatever its phrasing; the others name problems it contains.
     `raw` is the same problem as a completion prompt without chat tokens, and its continuation.
+    `said` are the templates of `training.wordings` that the request is made of.
+    `tools` are JSON texts of the OpenAI tools (`{"type": "function", ...}`) that may be called.
     """
 
     task: str
@@ -36,6 +38,8 @@ class Problem:
     checker: str = "exact"
     reference: str | None = None
     raw: tuple[str, str] | None = None
+    said: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
 
 
 def ask(content: str) -> tuple[Turn, ...]:
@@ -54,13 +58,19 @@ def split_of_key(key: str) -> Split:
     return "validation" if share < TEST_SHARE + VALIDATION_SHARE else "train"
 
 
-def belongs_to(problem: Problem, split: Split) -> bool:
-    """Say whether `split` may use a problem; training may not even contain a held-out part."""
-    if problem.keys[0].startswith(MEMORISED):
+def belongs_to(problem: Problem, split: Split, *, has_own_words: bool = False) -> bool:
+    """Say whether `split` may use a problem; training may not even contain a held-out part.
+
+    Primitives, of which there are too few to hold some out, are asked for in held-out words.
+    """
+    first = problem.keys[0]
+    if first.startswith(MEMORISED):
         return True
     if split == "train":
         return all(split_of_key(key) == "train" for key in problem.keys)
-    return split_of_key(problem.keys[0]) == split
+    if first.startswith(PRIMITIVE):
+        return has_own_words
+    return split_of_key(first) == split
 
 
 def as_json(value: object) -> str:

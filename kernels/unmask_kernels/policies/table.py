@@ -2,8 +2,8 @@
 
 A new policy is a row of `POLICIES` and its name in `PolicyName`, a reference in `ops.py` and its
 branch of the kernel in `gpu.py`. Names and aliases of the API, settings, defaults, checks and the
-playground follow from the row. A policy with a threshold also has a field of its own name in
-`unmask.sampling_params.SamplingParams`. Loads no torch.
+playground follow from the row. Each of a policy's numbers has a field of its name in
+`unmask.sampling_params.SamplingParams`; policies may share one. Loads no torch.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,21 @@ PolicyName = Literal[
     "margin",
     "sequential",
     "entropy_threshold",
+    "random",
+    "hierarchical",
+    "local_leap",
+    "klass",
+    "credit",
 ]
-Statistic = Literal["confidence", "entropy", "margin", "position"]
+Statistic = Literal["confidence", "entropy", "margin", "position", "noise", "stability", "credit"]
+MAX_NUMBERS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
-    """A policy's own number, given by requests: in [low, high], or above `low` if `open_low`."""
+class Number:
+    """A number of a policy, given by requests: in [low, high], or above `low` if `open_low`."""
 
+    name: str
     meaning: str
     default: float
     low: float = 0
@@ -39,8 +46,8 @@ class Policy:
     """One row; `code` is its index in `POLICIES`, by which arrays and kernels know it.
 
     `ranks_by` is the statistic that orders the masked positions of a block, and the only one that
-    is computed for it. A policy without a threshold fills the quota of each step; one with a
-    threshold fills at least that.
+    is computed for it. A policy without numbers fills the quota of each step; one with some fills
+    at least that. The first number is the policy's threshold.
     """
 
     name: PolicyName
@@ -49,13 +56,18 @@ class Policy:
     meaning: str
     paper: str
     aliases: tuple[str, ...] = ()  # of other projects
-    threshold: Threshold | None = None
+    numbers: tuple[Number, ...] = ()
+    is_rare: bool = False  # True if no CUDA graph has it
+    keeps_trace: bool = False  # True if a step depends on those of the block before it
 
-    @property
-    def default_threshold(self) -> float:
-        """Threshold where neither request nor checkpoint gives one; 0 for policies without."""
-        return 0.0 if self.threshold is None else self.threshold.default
+    def takes(self, name: str) -> bool:
+        """True if the policy has a number of this name."""
+        return any(number.name == name for number in self.numbers)
 
+
+THRESHOLD = Number(
+    "threshold", "Confidence that policies with a threshold ask of a token.", default=0.9, high=1
+)
 
 POLICIES: tuple[Policy, ...] = (
     Policy(
@@ -73,9 +85,7 @@ POLICIES: tuple[Policy, ...] = (
         meaning="Every position that is confident enough.",
         paper="Fast-dLLM (Wu et al., 2025)",
         aliases=("low_confidence_dynamic", "joint_threshold"),
-        threshold=Threshold(
-            "Confidence that the policy 'threshold' asks of a token.", default=0.9, high=1
-        ),
+        numbers=(THRESHOLD,),
     ),
     Policy(
         name="factor",
@@ -83,10 +93,13 @@ POLICIES: tuple[Policy, ...] = (
         ranks_by="confidence",
         meaning="The n most confident positions while (n + 1)(1 - confidence) is below a factor.",
         paper="Fast-dLLM (Wu et al., 2025)",
-        threshold=Threshold(
-            "Factor of the policy 'factor'; larger fills more positions per step.",
-            default=1.0,
-            open_low=True,
+        numbers=(
+            Number(
+                "factor",
+                "Factor of the policy 'factor'; larger fills more positions per step.",
+                default=1.0,
+                open_low=True,
+            ),
         ),
     ),
     Policy(
@@ -95,8 +108,12 @@ POLICIES: tuple[Policy, ...] = (
         ranks_by="entropy",
         meaning="The least uncertain positions while their entropies sum to at most a bound.",
         paper="EB-Sampler (Ben-Hamu et al., 2025)",
-        threshold=Threshold(
-            "Entropy in nats that the policy 'entropy_bound' spends in a step.", default=0.1
+        numbers=(
+            Number(
+                "entropy_bound",
+                "Entropy in nats that the policy 'entropy_bound' spends in a step.",
+                default=0.1,
+            ),
         ),
     ),
     Policy(
@@ -127,12 +144,91 @@ POLICIES: tuple[Policy, ...] = (
         ranks_by="entropy",
         meaning="Every position whose entropy is low enough.",
         paper="WeDLM (Liu et al., 2025)",
-        threshold=Threshold(
-            "Entropy in nats below which the policy 'entropy_threshold' fills a position.",
-            default=0.4,
+        numbers=(
+            Number(
+                "entropy_threshold",
+                "Entropy in nats below which the policy 'entropy_threshold' fills a position.",
+                default=0.4,
+            ),
         ),
     ),
+    Policy(
+        name="random",
+        code=8,
+        ranks_by="noise",
+        meaning="Positions chosen at random, by the request's seed.",
+        paper="LLaDA (Nie et al., 2025)",
+        is_rare=True,
+    ),
+    Policy(
+        name="hierarchical",
+        code=9,
+        ranks_by="confidence",
+        meaning="The most confident position of each run of masked ones, and all confident enough.",
+        paper="dInfer (Ma et al., 2025)",
+        aliases=("hierarchy",),
+        numbers=(
+            THRESHOLD,
+            Number(
+                "low_threshold",
+                "Confidence above which 'hierarchical' fills the best position of a run.",
+                default=0.4,
+                high=1,
+            ),
+        ),
+    ),
+    Policy(
+        name="local_leap",
+        code=10,
+        ranks_by="confidence",
+        meaning="Positions that are confident enough; near one of these, less is asked.",
+        paper="LocalLeap (Kong et al., 2025)",
+        aliases=("localleap",),
+        numbers=(
+            THRESHOLD,
+            Number(
+                "relaxed_threshold",
+                "Confidence that 'local_leap' asks of a token near one that reaches the threshold.",
+                default=0.75,
+                high=1,
+            ),
+            Number(
+                "radius",
+                "Positions on either side of a confident one that 'local_leap' counts as near.",
+                default=4,
+                high=1024,
+            ),
+        ),
+    ),
+    Policy(
+        name="klass",
+        code=11,
+        ranks_by="stability",
+        meaning="Positions that are confident enough, and whose probabilities have settled.",
+        paper="KLASS (Kim et al., 2025)",
+        numbers=(
+            THRESHOLD,
+            Number(
+                "kl_threshold",
+                "Divergence in nats from the last step below which 'klass' calls a token stable.",
+                default=0.01,
+            ),
+        ),
+        is_rare=True,
+        keeps_trace=True,
+    ),
+    Policy(
+        name="credit",
+        code=12,
+        ranks_by="credit",
+        meaning="Positions confident enough, counting how long their token has been the likeliest.",
+        paper="dInfer (Ma et al., 2025)",
+        numbers=(THRESHOLD,),
+        is_rare=True,
+        keeps_trace=True,
+    ),
 )
+NUMBERS: Mapping[str, Number] = {n.name: n for policy in POLICIES for n in policy.numbers}
 BY_NAME: Mapping[str, Policy] = {policy.name: policy for policy in POLICIES}
 CODES: Mapping[str, int] = {policy.name: policy.code for policy in POLICIES}
 ALIASES: Mapping[str, PolicyName] = {a: policy.name for policy in POLICIES for a in policy.aliases}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -170,6 +171,19 @@ class RowStats:
     top_logprobs: Tensor | None  # [M, K] float32
     ranking: Tensor | None = None  # [M], policies rank by it; None: by the confidence
     log_norm: Tensor | None = None  # [M] float32, logit minus log-probability; 0 if all forbidden
+    given_logprobs: Tensor | None = None  # [M] float32, of rows whose token is given
+    given_ranks: Tensor | None = None  # [M] int64, the same
+
+    def with_given(self, rows: Tensor, tokens: Tensor, logprobs: Tensor, ranks: Tensor) -> Self:
+        """The statistics with `tokens` [R] in place of those of `rows` [R]."""
+        confidence, none = self.confidence, torch.zeros_like(self.token)
+        return replace(
+            self,
+            token=self.token.index_copy(0, rows, tokens),
+            confidence=confidence.index_copy(0, rows, logprobs.exp().to(confidence.dtype)),
+            given_logprobs=none.float().index_copy(0, rows, logprobs),
+            given_ranks=none.index_copy(0, rows, ranks),
+        )
 
     def overwrite(self, rows: Tensor, other: "RowStats") -> None:
         """Overwrite the statistics of `rows` [R] in place."""

@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from unmask.api.fields import Body, Bool, Int
 from unmask.api.requests import ChatBody, ChatMessage, Generation, TextPart
+from unmask.api.structured import ResponseFormat
 from unmask.api.tools.bodies import Function, FunctionName, Tool, ToolChoice
 from unmask.errors import InvalidRequest
 
@@ -45,9 +46,9 @@ Blocks = Annotated[tuple[Block, ...], BeforeValidator(_as_blocks)]
 
 
 class Message(Body):
-    """One turn of a conversation."""
+    """One turn of a conversation; Claude Code has system turns in the midst of it."""
 
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "system"]
     content: Blocks
 
 
@@ -78,6 +79,20 @@ class Thinking(Body):
     display: str | None = None
 
 
+class OutputFormat(Body):
+    """The format of an answer, JSON of a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: Any = Field(alias="schema")
+
+
+class OutputConfig(Body):
+    """Options of an answer; its effort has no effect."""
+
+    format: OutputFormat | None = None
+    effort: str | None = None
+
+
 class CountBody(Body):
     """The body of `/v1/messages/count_tokens`."""
 
@@ -87,6 +102,7 @@ class CountBody(Body):
     tools: tuple[AnthropicTool, ...] | None = None
     tool_choice: AnthropicChoice | None = None
     thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
 
 
 class MessagesBody(Generation):
@@ -98,6 +114,7 @@ class MessagesBody(Generation):
     tools: tuple[AnthropicTool, ...] | None = None
     tool_choice: AnthropicChoice | None = None
     thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -124,6 +141,7 @@ def as_chat(body: MessagesBody | CountBody) -> ChatBody:
         tool_choice=None if choice is None else _choice(choice),
         parallel_tool_calls=False if is_single else None,
         chat_template_kwargs=options,
+        response_format=_format(body.output_config),
         # An answer that has begun is gone on with.
         continue_final_message=bool(body.messages) and body.messages[-1].role == "assistant",
     )
@@ -192,6 +210,13 @@ def _message(role: Any, texts: list[str], **fields: Any) -> ChatMessage:
 def _tool(tool: AnthropicTool) -> Tool:
     function = Function(name=tool.name, description=tool.description, parameters=tool.input_schema)
     return Tool(type="function", function=function)
+
+
+def _format(config: OutputConfig | None) -> ResponseFormat | None:
+    if config is None or config.format is None:
+        return None
+    schema = {"schema": config.format.json_schema}
+    return ResponseFormat.model_construct(type="json_schema", json_schema=schema)
 
 
 def _choice(choice: AnthropicChoice) -> ToolChoice:

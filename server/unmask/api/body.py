@@ -18,6 +18,7 @@ from unmask.types import MAX_STOP_STRINGS, ModelInfo
 BodyT = TypeVar("BodyT", bound=Body)
 
 MAX_MESSAGES = 4096  # of a conversation, their parts included
+PARTS = ("content", "tool_calls", "output", "summary")
 MAX_TOOLS = 512
 MAX_FIELDS = 200  # of an object
 NAMES_PER_NODE = 4  # four names of fields parse as fast as one list or object
@@ -133,7 +134,7 @@ def _check_messages(messages: Any, field: str) -> None:
     if not isinstance(messages, list):
         return
     turns = [message for message in messages if isinstance(message, dict)]
-    parts = sum(_length(turn.get(name)) for turn in turns for name in ("content", "tool_calls"))
+    parts = sum(_length(turn.get(name)) for turn in turns for name in PARTS)
     _check(len(messages) + parts, MAX_MESSAGES, field, "messages and parts", field)
     for turn in turns:
         _check(len(turn), MAX_FIELDS, "a message", "fields", field)

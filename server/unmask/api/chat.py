@@ -45,6 +45,11 @@ class ChatDialect:
             )
         if body.top_logprobs is not None and not body.logprobs:
             raise InvalidRequest("top_logprobs needs logprobs to be true", field="top_logprobs")
+        if body.best_of not in (None, body.n or 1):
+            raise InvalidRequest(
+                f"best_of must equal n, which is {body.n or 1}: candidates are for completions",
+                field="best_of",
+            )
         limits = {body.max_tokens, body.max_completion_tokens} - {None}
         if len(limits) > 1:
             raise InvalidRequest(
@@ -73,6 +78,9 @@ class ChatDialect:
 
     def num_logprobs(self, body: ChatBody) -> int | None:
         return (body.top_logprobs or 0) if body.logprobs else None
+
+    def num_prompt_logprobs(self, body: ChatBody) -> int | None:
+        return body.prompt_logprobs
 
     async def encode(self, body: ChatBody, backend: Backend) -> EncodedPrompts:
         """Render the chat template, with tools that may be called, and tokenize its text."""
@@ -112,7 +120,14 @@ class ChatDialect:
         self, job: Job, body: ChatBody, tokenizer: Tokenizer, texts: TokenTexts
     ) -> ChoiceWriter:
         splitters = [message_splitter(job, body, tokenizer) for _ in job.requests]
-        return ChoiceWriter(job, ChatFormat(job, splitters, texts if body.logprobs else None))
+        form = ChatFormat(
+            job,
+            splitters,
+            texts,
+            has_logprobs=bool(body.logprobs),
+            num_read=body.prompt_logprobs,
+        )
+        return ChoiceWriter(job, form)
 
 
 def message_splitter(job: Job, body: ChatBody, tokenizer: Tokenizer) -> MessageSplitter:
@@ -122,11 +137,11 @@ def message_splitter(job: Job, body: ChatBody, tokenizer: Tokenizer) -> MessageS
     thoughts = _thoughts(body, job.requests[0].prompt_token_ids, tokenizer)
     begun = thoughts is Thoughts.BEGUN
     separates = body.separate_reasoning is not False
-    # Strings in a format may spell tags, which free text may not.
-    has_text = not has_format or (begun and not separates)
     separates &= not (has_format and thoughts is Thoughts.NONE)
+    # Strings in a format may spell tags, which free text may not.
+    calls = None if use is None else CallSplitter(use.form.opening, follows_text=not has_format)
     return MessageSplitter(
-        calls=None if use is None else CallSplitter(use.form.opening, follows_text=has_text),
+        calls=calls,
         separates_reasoning=separates,
         shows_reasoning=body.include_reasoning is not False,
         begins_inside=begun,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unmask.api.job import Job
-from unmask.api.logprobs import TokenTexts, chat_logprobs
-from unmask.api.reasoning import ReasoningSplitter
+from unmask.api.logprobs import TokenTexts, chat_logprobs, prompt_logprobs
+from unmask.api.reasoning import KeptThoughts, ReasoningSplitter
 from unmask.api.response_models import (
     AnswerMessage,
     ChatChoice,
@@ -20,7 +20,7 @@ from unmask.api.response_models import (
     Usage,
 )
 from unmask.api.tools.calls import CallPiece, CallSplitter
-from unmask.types import Delta, Finish
+from unmask.types import Delta, Finish, TokenLogprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,12 @@ class MessageSplitter:
         shows_reasoning: bool,
         begins_inside: bool,
     ) -> None:
-        """`calls` splits text from calls, None for an answer without; see `ReasoningSplitter`."""
+        """`calls` splits text from calls, None for an answer without; see `ReasoningSplitter`.
+
+        Thoughts that have begun and are not separated are content, and no calls are among them.
+        """
         self._calls = calls
+        self._kept = KeptThoughts() if begins_inside and not separates_reasoning else None
         self._reasoning = (
             ReasoningSplitter(begins_inside=begins_inside) if separates_reasoning else None
         )
@@ -59,7 +63,11 @@ class MessageSplitter:
                 reasoning = ""
         if self._calls is None:
             return MessageParts(reasoning, content)
-        return MessageParts(reasoning, *self._calls.push(content, last=last))
+        kept = ""
+        if self._kept is not None:
+            kept, content = self._kept.push(content)
+        text, calls = self._calls.push(content, last=last)
+        return MessageParts(reasoning, kept + text, calls)
 
     def reason(self, finish: Finish) -> ChatFinishReason:
         """The reason why the whole answer ended: calls, if it has them and none is cut."""
@@ -73,12 +81,27 @@ class ChatFormat:
     chunk = "chat.completion.chunk"
 
     def __init__(
-        self, job: Job, splitters: Sequence[MessageSplitter], texts: TokenTexts | None
+        self,
+        job: Job,
+        splitters: Sequence[MessageSplitter],
+        texts: TokenTexts,
+        *,
+        has_logprobs: bool,
+        num_read: int | None,
     ) -> None:
-        """A splitter for each choice; `texts` are for log-probabilities, None for none."""
+        """A splitter for each choice; `num_read` tokens at each position of a prompt that is read.
+
+        `has_logprobs` tells whether the answer has log-probabilities.
+        """
         self._job = job
         self._splitters = splitters
         self._texts = texts
+        self._has_logprobs, self._num_read = has_logprobs, num_read
+        self._read: Sequence[TokenLogprob] = ()
+
+    def read(self, prompt: int, logprobs: Sequence[TokenLogprob]) -> None:
+        assert prompt == 0, "a conversation is one prompt"
+        self._read = logprobs
 
     def answer(self, deltas: Sequence[Delta], usage: Usage) -> ChatCompletion:
         job = self._job
@@ -90,6 +113,8 @@ class ChatFormat:
             "choices": [self._choice(index, delta) for index, delta in enumerate(deltas)],
             "usage": usage,
         }
+        if self._num_read is not None:
+            answer["prompt_logprobs"] = prompt_logprobs(self._texts, self._read, self._num_read)
         if job.return_token_ids:
             answer["prompt_token_ids"] = job.requests[0].prompt_token_ids
         return answer
@@ -164,7 +189,7 @@ class ChatFormat:
         return choice
 
     def _logprobs(self, delta: Delta) -> ChatLogprobs | None:
-        if self._texts is None or not delta.logprobs:
+        if not self._has_logprobs or not delta.logprobs:
             return None
         return chat_logprobs(self._texts, delta.logprobs)
 

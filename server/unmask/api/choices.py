@@ -8,6 +8,7 @@ from typing import Protocol
 
 from unmask.api.errors import RequestFailed, stream_error
 from unmask.api.job import Job, UsageTally
+from unmask.api.readings import PromptReader, Readings
 from unmask.api.response_models import ChunkFields, Diffusion, DraftToken, Usage
 from unmask.api.sse import DONE, PING, encode, frame, to_json
 from unmask.api.streams import Batch, Merger
@@ -16,7 +17,7 @@ from unmask.types import Delta, RefinedToken, Refinement
 Json = Mapping[str, object]
 
 
-class ChoiceFormat(Protocol):
+class ChoiceFormat(PromptReader, Protocol):
     """Choices of one job as JSON; the pieces of a stream add up to the whole answer."""
 
     chunk: str  # the `object` of a stream's chunks
@@ -49,6 +50,7 @@ class ChoiceWriter:
         self._job = job
         self._form = form
         self._tally = UsageTally(job)
+        self._readings = Readings(job, form, self._tally) if job.readings else None
         self._begun: set[int] = set()
         # All chunks begin with the same JSON, encoded once; a choice and other fields follow.
         self._opening = to_json(self._head())[:-1] + ',"choices":['
@@ -56,27 +58,41 @@ class ChoiceWriter:
     async def whole(self, merger: Merger) -> Json:
         """The JSON object of all choices; raises `RequestFailed`."""
         deltas: dict[int, list[Delta]] = defaultdict(list)
+
+        def take(batch: Batch) -> None:
+            for index, event in batch:
+                if isinstance(event, Delta):
+                    self._tally.add(index, event)
+                    deltas[index].append(event)
+
+        take(self._unread())
         async with aclosing(merger.batches()) as batches:
             async for batch in batches:
-                for index, event in batch:
-                    if isinstance(event, Delta):
-                        self._tally.add(index, event)
-                        deltas[index].append(event)
+                take(self._of_choices(batch))
         joined = [_join(deltas[index]) for index in range(len(self._job.requests))]
         return self._form.answer(joined, self._tally.total())
 
     async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
         """Server-sent events; a failure in mid-stream is an event too."""
+        if unread := self._unread():
+            yield self._batch(unread)
         async with aclosing(merger.batches(ping_s)) as batches:
             try:
                 async for batch in batches:
-                    data = self._batch(batch) if batch else PING
+                    data = self._batch(self._of_choices(batch)) if batch else PING
                     if data:
                         yield data
             except RequestFailed as error:
                 yield encode(stream_error(error)) + DONE
                 return
         yield self._end()
+
+    def _unread(self) -> Batch:
+        """Events of choices whose prompt needs no reading."""
+        return [] if self._readings is None else self._readings.begin()
+
+    def _of_choices(self, batch: Batch) -> Batch:
+        return batch if self._readings is None else self._readings.take(batch)
 
     def _head(self) -> Json:
         job = self._job

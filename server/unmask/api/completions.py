@@ -6,7 +6,13 @@ from unmask.api.backend import Backend
 from unmask.api.choices import ChoiceWriter
 from unmask.api.dialect import EncodedPrompts
 from unmask.api.job import Job
-from unmask.api.logprobs import TokenTexts, completion_logprobs
+from unmask.api.logprobs import (
+    TokenTexts,
+    completion_logprobs,
+    echoed_logprobs,
+    joined,
+    prompt_logprobs,
+)
 from unmask.api.prompts import decode, encode_prompts
 from unmask.api.requests import CompletionBody
 from unmask.api.response_models import (
@@ -23,10 +29,10 @@ from unmask.api.template_bodies import check_parts
 from unmask.api.templates import encode_template, filled_holes
 from unmask.errors import InvalidRequest
 from unmask.tokenizer import Tokenizer
-from unmask.types import Delta, FinishReason
+from unmask.types import Delta, FinishReason, TokenLogprob
 
 # Fields that a template has in its parts, or has no meaning for.
-ALONE = ("prompt", "suffix", "echo", "max_tokens")
+ALONE = ("prompt", "suffix", "echo", "max_tokens", "prompt_logprobs")
 
 
 class CompletionDialect:
@@ -41,13 +47,7 @@ class CompletionDialect:
     answer: type | None = Completion
 
     def check(self, body: CompletionBody) -> None:
-        """Raise `InvalidRequest` for fields that exclude `echo`."""
-        if body.echo and body.logprobs is not None:
-            raise InvalidRequest(
-                "echo cannot be combined with logprobs: denoising gives the prompt's tokens no "
-                "log-probabilities",
-                field="echo",
-            )
+        """Raise `InvalidRequest` for fields that exclude `echo`, or a template."""
         if body.echo and body.suffix:
             raise InvalidRequest("echo cannot be combined with suffix", field="echo")
         if body.template is not None:
@@ -63,8 +63,9 @@ class CompletionDialect:
             )
 
     def field_names(self, body: CompletionBody) -> Mapping[str, str]:
-        names = ("prompt", "suffix", "max_tokens")
-        return {} if body.template is None else dict.fromkeys(names, "template")
+        if body.template is not None:
+            return dict.fromkeys(("prompt", "suffix", "max_tokens"), "template")
+        return {"prompt_logprobs": "echo"} if body.prompt_logprobs is None else {}
 
     def num_prompts(self, body: CompletionBody) -> int:
         return len(body.prompt or ("",))
@@ -79,6 +80,10 @@ class CompletionDialect:
 
     def num_logprobs(self, body: CompletionBody) -> int | None:
         return body.logprobs
+
+    def num_prompt_logprobs(self, body: CompletionBody) -> int | None:
+        asked = [body.prompt_logprobs, body.logprobs if body.echo else None]
+        return max((number for number in asked if number is not None), default=None)
 
     async def encode(self, body: CompletionBody, backend: Backend) -> EncodedPrompts:
         """Tokenize prompts and suffix; special tokens are added by default, as in vLLM."""
@@ -119,19 +124,27 @@ class _CompletionFormat:
         self, job: Job, body: CompletionBody, tokenizer: Tokenizer, texts: TokenTexts
     ) -> None:
         self._job = job
-        self._num_logprobs = body.logprobs
+        self._num_logprobs, self._num_read = body.logprobs, body.prompt_logprobs
+        self._echoes = bool(body.echo) and body.logprobs is not None
+        self._read: dict[int, Sequence[TokenLogprob]] = {}  # of prompts, but for their first tokens
         self._tokenizer, self._texts = tokenizer, texts
         self._written = [list[int]() for _ in job.requests]  # of templates
         self._offsets = [len(echo) for echo in job.echoes]
 
+    def read(self, prompt: int, logprobs: Sequence[TokenLogprob]) -> None:
+        self._read[prompt] = logprobs
+
     def answer(self, deltas: Sequence[Delta], usage: Usage) -> Completion:
         job = self._job
+        choices = [self._choice(index, deltas[index]) for index in job.best(deltas)]
+        for number, choice in enumerate(choices):
+            choice["index"] = number
         return {
             "id": job.job_id,
             "object": "text_completion",
             "created": job.created_s,
             "model": job.model_name,
-            "choices": [self._choice(index, delta) for index, delta in enumerate(deltas)],
+            "choices": choices,
             "usage": usage,
         }
 
@@ -145,6 +158,11 @@ class _CompletionFormat:
             "finish_reason": delta.finish.reason,
             "stop_reason": delta.finish.stop_reason,
         }
+        if (echoed := self._echoed(index)) is not None:
+            choice["logprobs"] = joined(echoed, choice["logprobs"])
+        if self._num_read is not None:
+            read = self._read[index // self._job.n]
+            choice["prompt_logprobs"] = prompt_logprobs(self._texts, read, self._num_read)
         if (holes := self._holes(index, delta)) is not None:
             choice["holes"], choice["finish_reason"] = holes, FinishReason.STOP
         if self._job.return_token_ids:
@@ -155,7 +173,7 @@ class _CompletionFormat:
     def opening(self, index: int) -> CompletionChunkChoice | None:
         """The echoed prompt and its token ids, if either is asked for."""
         choice = self.empty(index)
-        choice["text"] = self._job.echoes[index]
+        choice["text"], choice["logprobs"] = self._job.echoes[index], self._echoed(index)
         if self._job.return_token_ids:
             choice["prompt_token_ids"] = self._job.requests[index].prompt_token_ids
             return choice
@@ -190,6 +208,14 @@ class _CompletionFormat:
         if delta.finish is None:
             return None
         return filled_holes(template, self._written[index], self._job.eos_ids, self._tokenizer)
+
+    def _echoed(self, index: int) -> CompletionLogprobs | None:
+        """Log-probabilities of the prompt, if they are echoed."""
+        if not self._echoes or self._num_logprobs is None:
+            return None
+        read = self._read[index // self._job.n]
+        prompt = self._job.requests[index].prompt_token_ids
+        return echoed_logprobs(self._texts, prompt, read, self._num_logprobs)
 
     def _logprobs(self, index: int, delta: Delta) -> CompletionLogprobs | None:
         """Log-probabilities of the choice's next delta: text offsets continue from call to call."""

@@ -13,6 +13,7 @@ from unmask.api.prompts import check_model
 from unmask.api.requests import MAX_CHOICES, Generation
 from unmask.api.sampling import (
     check_body,
+    count_candidates,
     count_choices,
     for_choice,
     refinement_options,
@@ -24,6 +25,7 @@ from unmask.api.streams import Merger
 from unmask.api.structured import Structured
 from unmask.client import EngineClient
 from unmask.errors import InvalidRequest, TooSlow
+from unmask.likelihood import likelihood_request
 from unmask.tokenizer import Tokenizer
 from unmask.types import Request, SamplingParams, Template
 
@@ -97,6 +99,10 @@ class Dialect(Protocol[BodyT]):
         """Top log-probabilities of each token; None for no log-probabilities at all."""
         ...
 
+    def num_prompt_logprobs(self, body: BodyT) -> int | None:
+        """The same of each token of the prompt."""
+        ...
+
     async def encode(self, body: BodyT, backend: Backend) -> EncodedPrompts:
         """Tokenize prompts or messages; raises `InvalidRequest`."""
         ...
@@ -111,24 +117,30 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
     client = backend.client
     check_model(body.model, client)
     dialect.check(body)
-    check_body(body)
-    n, num_prompts = count_choices(body), dialect.num_prompts(body)
+    with renamed(dialect.field_names(body)):
+        check_body(body)
+    n, num_prompts = count_candidates(body), dialect.num_prompts(body)
     num_ids = sum(map(len, (body.logit_bias or (), body.allowed_token_ids or ())))
     num_ids += len(body.stop_token_ids or ())
-    _check_number(num_prompts, n, num_ids)
-    refinements = refinement_options(body)
+    _check_number(num_prompts, n, num_ids, "n" if body.best_of is None else "best_of")
+    refinements, names = refinement_options(body), dialect.field_names(body)
+    max_tokens, num_read = dialect.max_tokens(body), dialect.num_prompt_logprobs(body)
+    generates, num_kept = max_tokens != 0 or num_read is None, count_choices(body)
+    num_logprobs = dialect.num_logprobs(body)
+    if num_logprobs is None and n > num_kept:
+        num_logprobs = 0  # they rank the candidates
 
     def check_sampling() -> SamplingParams:
         sampling = sampling_of(
             body,
-            max_tokens=dialect.max_tokens(body),
-            num_logprobs=dialect.num_logprobs(body),
-            names=dialect.field_names(body),
+            max_tokens=max_tokens if generates else None,
+            num_logprobs=num_logprobs,
+            names=names,
         )
         client.model.check_ids(sampling.stop_token_ids, "stop_token_ids")
         client.model.check_ids(sampling.allowed_token_ids or (), "allowed_token_ids")
         client.model.check_ids([token_id for token_id, _ in sampling.logit_bias], "logit_bias")
-        return sampling
+        return replace(sampling, prompt_logprobs=None)
 
     sampling = await backend.workers.run(check_sampling, num_ids)
     prompts = await dialect.encode(body, backend)
@@ -136,8 +148,10 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
     default_max_tokens = None if prompts.template else dialect.default_max_tokens
     compiled: object = prompts.compiled
     if structured is not None:
+        _check_alone(sampling, structured)
         sampling = replace(sampling, grammar=structured.grammar)
         default_max_tokens = None  # an answer that ends by itself needs none
+    if structured is not None or sampling.bad_words:
         if client.has_compiled(sampling):  # it need not wait for other grammars
             compiled = _compile(client, sampling, structured, None)
         else:
@@ -162,7 +176,17 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
                 )
         return requests
 
+    def make_readings() -> list[Request | None]:
+        if num_read is None:
+            return []
+        with renamed(names):
+            return [
+                likelihood_request(f"{job_id}-p{i}", ids, num_read, client.model)
+                for i, ids in enumerate(prompts.token_ids)
+            ]
+
     requests = await backend.workers.run(make_requests, num_prompts * n * (ITEM + num_ids))
+    readings = await backend.workers.run(make_readings, num_prompts * ITEM)
     options = body.stream_options
     return Job(
         job_id=job_id,
@@ -170,6 +194,9 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
         model_name=client.model.name,
         requests=tuple(requests),
         n=n,
+        num_kept=num_kept,
+        readings=tuple(readings),
+        generates=generates,
         echoes=tuple(echo for echo in prompts.echoes for _ in range(n)),
         behind=prompts.behind,
         eos_ids=client.model.eos_token_ids,
@@ -180,10 +207,27 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
     )
 
 
+def _check_alone(sampling: SamplingParams, structured: Structured) -> None:
+    """Raise `InvalidRequest` for bad words beside a structure."""
+    if sampling.bad_words:
+        raise InvalidRequest(
+            f"bad_words and {structured.field} both say which text may be written; send one",
+            field="bad_words",
+        )
+
+
 def _compile(
-    client: EngineClient, sampling: SamplingParams, structured: Structured, seconds: float | None
+    client: EngineClient,
+    sampling: SamplingParams,
+    structured: Structured | None,
+    seconds: float | None,
 ) -> object:
-    """Compile a grammar; an error names the field that asks for it, of several the wrong one."""
+    """Compile a grammar, or bad words.
+
+    An error names the field that asks for the grammar, of several the wrong one.
+    """
+    if structured is None:
+        return client.compile(sampling, seconds)
     with renamed({"grammar": structured.field}):
         try:
             return client.compile(sampling, seconds)
@@ -197,16 +241,16 @@ def _compile(
             raise
 
 
-def _check_number(num_prompts: int, n: int, num_ids: int) -> None:
+def _check_number(num_prompts: int, n: int, num_ids: int, name: str) -> None:
     """Raise `InvalidRequest` for too many choices, or too many token ids in all of them."""
     if num_prompts * n > MAX_CHOICES:
         raise InvalidRequest(
-            f"prompts times n must be at most {MAX_CHOICES}, got {num_prompts} times {n}",
-            field="n" if n > 1 else "prompt",
+            f"prompts times {name} must be at most {MAX_CHOICES}, got {num_prompts} times {n}",
+            field=name if n > 1 else "prompt",
         )
     if num_prompts * n > 1 and num_prompts * n * num_ids > MAX_IDS:
         raise InvalidRequest(
-            f"prompts times n times ids in logit_bias, allowed_token_ids and stop_token_ids must "
-            f"be at most {MAX_IDS}, got {num_prompts} times {n} times {num_ids}",
-            field="n" if n > 1 else "prompt",
+            f"prompts times {name} times ids in logit_bias, allowed_token_ids and stop_token_ids "
+            f"must be at most {MAX_IDS}, got {num_prompts} times {n} times {num_ids}",
+            field=name if n > 1 else "prompt",
         )

@@ -1,8 +1,11 @@
 """The engine requests of one HTTP request, and the usage of its answer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unmask import types
 from unmask.api.response_models import TokenCounts, Usage
+from unmask.likelihood import mean_logprob
 from unmask.types import Delta, Finish, Request
 
 
@@ -10,8 +13,10 @@ from unmask.types import Delta, Finish, Request
 class Job:
     """The choices of one HTTP request, in order: the first `n` belong to the first prompt.
 
-    `echoes` are texts to prepend to each choice, `behind` is one to append to all, `grammar_field`
-    is the field that asks for a grammar, if one does.
+    Of them the `num_kept` best are returned. `readings` are of the log-probabilities of prompts, of
+    those with more than one token; if not `generates`, nothing else is done. `echoes` are texts to
+    prepend to each choice, `behind` is one to append to all, `grammar_field` is the field that asks
+    for a grammar, if one does.
     """
 
     job_id: str
@@ -19,13 +24,32 @@ class Job:
     model_name: str
     requests: tuple[Request, ...]
     n: int
+    num_kept: int
     echoes: tuple[str, ...]
+    readings: tuple[Request | None, ...] = ()
+    generates: bool = True
     behind: str = ""
     eos_ids: tuple[int, ...] = ()
     return_token_ids: bool = False
     include_usage: bool = False
     continuous_usage: bool = False
     grammar_field: str | None = None
+
+    @property
+    def submitted(self) -> tuple[Request, ...]:
+        """The requests of choices, then those of readings."""
+        choices = self.requests if self.generates else ()
+        return (*choices, *(reading for reading in self.readings if reading is not None))
+
+    def best(self, deltas: Sequence[Delta]) -> list[int]:
+        """Choices that are returned, of each prompt those with the highest mean log-probability."""
+        indices = range(len(self.requests))
+        if self.num_kept == self.n:
+            return list(indices)
+        means = [mean_logprob(delta.logprobs) for delta in deltas]
+        prompts = [indices[i : i + self.n] for i in indices[:: self.n]]
+        ranked = [sorted(own, key=lambda i: -means[i]) for own in prompts]
+        return [i for own in ranked for i in own[: self.num_kept]]
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -40,11 +64,16 @@ class UsageTally:
         self._job = job
         self._num_tokens = 0
         self._finishes: dict[int, Finish] = {}
+        self._readings: list[types.Usage] = []
 
     def add(self, index: int, delta: Delta) -> None:
         self._num_tokens += len(delta.token_ids)
         if delta.finish is not None:
             self._finishes[index] = delta.finish
+
+    def add_reading(self, usage: types.Usage) -> None:
+        """Add the passes of a prompt's reading; its tokens are the prompt's."""
+        self._readings.append(usage)
 
     def so_far(self) -> TokenCounts:
         """Tokens so far, for chunks of a stream."""
@@ -59,6 +88,7 @@ class UsageTally:
         """Usage of all choices, which must have finished."""
         usages = [self._finishes[i].usage for i in range(len(self._job.requests))]
         firsts = usages[:: self._job.n]
+        passes = [*usages, *self._readings]
         num_prompt = sum(usage.prompt_tokens for usage in firsts)
         num_completion = sum(usage.completion_tokens for usage in usages)
         total: Usage = {
@@ -66,9 +96,9 @@ class UsageTally:
             "completion_tokens": num_completion,
             "total_tokens": num_prompt + num_completion,
             "prompt_tokens_details": {"cached_tokens": sum(u.cached_tokens for u in firsts)},
-            "denoising_steps": sum(usage.denoising_steps for usage in usages),
-            "forward_passes": sum(usage.forward_passes for usage in usages),
-            "query_tokens": sum(usage.query_tokens for usage in usages),
+            "denoising_steps": sum(usage.denoising_steps for usage in passes),
+            "forward_passes": sum(usage.forward_passes for usage in passes),
+            "query_tokens": sum(usage.query_tokens for usage in passes),
             "block_length": min(usage.block_length for usage in usages),
         }
         if usages[0].mode is not None:

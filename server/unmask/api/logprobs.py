@@ -7,6 +7,8 @@ from unmask.api.response_models import (
     ChatLogprobs,
     ChosenLikelihood,
     CompletionLogprobs,
+    PromptLogprobs,
+    RankedLikelihood,
     TokenLikelihood,
 )
 from unmask.tokenizer import REPLACEMENT
@@ -34,7 +36,7 @@ def completion_logprobs(
     for token in tokens:
         offsets.append(offset)
         offset += len(token)
-    tops = []
+    tops: list[dict[str, float] | None] = []
     for token, item in zip(tokens, logprobs, strict=True):
         top = {token: _finite(item.logprob)}
         for token_id, value in item.top[:num_top]:
@@ -46,6 +48,50 @@ def completion_logprobs(
         "top_logprobs": tops,
         "text_offset": offsets,
     }
+
+
+def echoed_logprobs(
+    texts: TokenTexts, prompt: Sequence[int], logprobs: Sequence[TokenLogprob], num_top: int
+) -> CompletionLogprobs:
+    """Parallel lists of a prompt's tokens; the first has no log-probability, as in vLLM."""
+    first = texts.text(prompt[0])
+    rest = completion_logprobs(texts, logprobs, num_top, len(first))
+    return {
+        "tokens": [first, *rest["tokens"]],
+        "token_logprobs": [None, *rest["token_logprobs"]],
+        "top_logprobs": [None, *rest["top_logprobs"]],
+        "text_offset": [0, *rest["text_offset"]],
+    }
+
+
+def joined(first: CompletionLogprobs, second: CompletionLogprobs | None) -> CompletionLogprobs:
+    """Lists of both, one after the other."""
+    if second is None:
+        return first
+    return {
+        "tokens": first["tokens"] + second["tokens"],
+        "token_logprobs": first["token_logprobs"] + second["token_logprobs"],
+        "top_logprobs": first["top_logprobs"] + second["top_logprobs"],
+        "text_offset": first["text_offset"] + second["text_offset"],
+    }
+
+
+def prompt_logprobs(
+    texts: TokenTexts, logprobs: Sequence[TokenLogprob], num_top: int
+) -> PromptLogprobs:
+    """The prompt's token and the likeliest ones at each position, by their ids as in vLLM."""
+    found: PromptLogprobs = [None]
+    for item in logprobs:
+        assert item.rank is not None, "the token was given"
+        own = {str(item.token_id): _ranked(texts, item.token_id, item.logprob, item.rank)}
+        for rank, (token_id, value) in enumerate(item.top[:num_top], 1):
+            own.setdefault(str(token_id), _ranked(texts, token_id, value, rank))
+        found.append(own)
+    return found
+
+
+def _ranked(texts: TokenTexts, token_id: int, logprob: float, rank: int) -> RankedLikelihood:
+    return {"logprob": _finite(logprob), "rank": rank, "decoded_token": texts.text(token_id)}
 
 
 def chat_logprobs(texts: TokenTexts, logprobs: Sequence[TokenLogprob]) -> ChatLogprobs:

@@ -13,6 +13,8 @@ from unmask.api.dialect import EncodedPrompts
 from unmask.api.errors import RequestFailed
 from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
+from unmask.api.paths import respelled, respelled_in
+from unmask.api.sampling import refuse_fields
 from unmask.api.sse import encode
 from unmask.api.streams import Merger
 from unmask.api.structured import Structured, StructuredBody
@@ -23,8 +25,15 @@ from unmask.types import Delta, Finish, FinishReason
 # Fields of `Generation` that are unknown to this endpoint.
 ABSENT = (
     *("n", "best_of", "stream_refinements", "diffusing", "return_token_ids", "stream_options"),
+    "prompt_logprobs",
     *StructuredBody.model_fields,
 )
+PATHS: Mapping[str, str] = {
+    ".function.parameters": ".input_schema",
+    ".function.": ".",
+    "response_format.json_schema": "output_config.format",
+}
+"""Fields of a chat, and their paths here."""
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 Json = Mapping[str, object]
 
@@ -42,12 +51,11 @@ class MessagesDialect:
 
     def check(self, body: MessagesBody) -> None:
         """Raise `InvalidRequest` for an empty conversation, and for fields of other endpoints."""
-        for name in ABSENT:
-            if getattr(body, name):
-                raise InvalidRequest(f"unknown field: {name}", field=name, code="unknown_parameter")
+        refuse_fields(body, ABSENT)
         if not body.messages:
             raise InvalidRequest("messages must not be empty", field="messages")
-        CHAT.check(as_chat(body))
+        with respelled(PATHS):
+            CHAT.check(as_chat(body))
 
     def field_names(self, body: MessagesBody) -> Mapping[str, str]:
         names = {"prompt": "messages", "stop": "stop_sequences"}
@@ -62,14 +70,19 @@ class MessagesDialect:
     def num_logprobs(self, body: MessagesBody) -> int | None:
         return None
 
+    def num_prompt_logprobs(self, body: MessagesBody) -> int | None:
+        return None
+
     async def encode(self, body: MessagesBody, backend: Backend) -> EncodedPrompts:
         """Render the chat template and tokenize its text."""
-        return await CHAT.encode(as_chat(body), backend)
+        with respelled(PATHS):
+            return await CHAT.encode(as_chat(body), backend)
 
     def structure(
         self, body: MessagesBody, prompts: EncodedPrompts, tokenizer: Tokenizer
     ) -> Structured | None:
-        return CHAT.structure(as_chat(body), prompts, tokenizer)
+        with respelled(PATHS):
+            return respelled_in(CHAT.structure(as_chat(body), prompts, tokenizer), PATHS)
 
     def writer(
         self, job: Job, body: MessagesBody, tokenizer: Tokenizer, texts: TokenTexts
@@ -94,14 +107,11 @@ class MessageWriter:
                 for _, event in batch:
                     assert isinstance(event, Delta), "no refinements were asked for"
                     self._take(event)
-        usage = self._tally.total()
-        counts = self._usage(usage["completion_tokens"])
-        counts["cache_read_input_tokens"] = usage["prompt_tokens_details"]["cached_tokens"]
         return {
             **self._message(),
             "content": [_whole(block) for block in self._blocks],
             **self._ending(),
-            "usage": counts,
+            "usage": self._total(),
         }
 
     async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
@@ -122,8 +132,7 @@ class MessageWriter:
                 return
         if self._blocks:
             yield _event("content_block_stop", index=len(self._blocks) - 1)
-        usage = {"output_tokens": self._tally.total()["completion_tokens"]}
-        yield _event("message_delta", delta=self._ending(), usage=usage)
+        yield _event("message_delta", delta=self._ending(), usage=self._total())
         yield _event("message_stop")
 
     def _take(self, delta: Delta) -> list[bytes]:
@@ -194,6 +203,11 @@ class MessageWriter:
             "stop_reason": "stop_sequence" if is_stop else reason,
             "stop_sequence": matched if is_stop else None,
         }
+
+    def _total(self) -> dict[str, int]:
+        usage = self._tally.total()
+        cached = {"cache_read_input_tokens": usage["prompt_tokens_details"]["cached_tokens"]}
+        return self._usage(usage["completion_tokens"]) | cached
 
     def _usage(self, num_output: int) -> dict[str, int]:
         return {

@@ -19,7 +19,7 @@ def playground_page() -> str:
         {
             "name": policy.name,
             "meaning": policy.meaning,
-            "threshold": _bounds(PARAMETERS[policy.name]) if policy.threshold else None,
+            "number": policy.numbers[0].name if policy.numbers else None,
         }
         for policy in POLICIES
     ]

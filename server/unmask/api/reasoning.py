@@ -79,6 +79,34 @@ class ReasoningSplitter:
         return content
 
 
+class KeptThoughts:
+    """Tells thoughts that stay in the content from the answer behind them, for its own splitting.
+
+    Nothing is cut: line breaks behind the closing tag belong to the thoughts.
+    """
+
+    def __init__(self) -> None:
+        self._tail = ""  # characters in which the tag may have begun
+        self._has_tag = False
+        self._is_behind = False
+
+    def push(self, text: str) -> tuple[str, str]:
+        """Fresh thoughts with their tag, and the fresh answer behind them."""
+        if self._is_behind:
+            return "", text
+        end = 0
+        if not self._has_tag:
+            seen = self._tail + text
+            _, tag, rest = seen.partition(CLOSE)
+            if not tag:
+                self._tail = seen[1 - len(CLOSE) :]
+                return text, ""
+            self._has_tag, end = True, len(text) - len(rest)
+        answer = text[end:].lstrip("\n")
+        self._is_behind = bool(answer)
+        return text[: len(text) - len(answer)], answer
+
+
 def thoughts_after(end_of_prompt: str, template: str | None) -> Thoughts:
     """Thoughts of an answer to a prompt with this end, by the model's chat template."""
     end = end_of_prompt.rstrip()

@@ -109,6 +109,7 @@ class Generation(StructuredBody):
         seed: int | None
         stop_token_ids: tuple[int, ...] | None
         allowed_token_ids: tuple[int, ...] | None
+        prompt_logprobs: int | None
 
     model: str | None = None
     n: Annotated[Int | None, bounded(1, MAX_N)] = None

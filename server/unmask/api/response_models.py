@@ -63,12 +63,24 @@ class Usage(TokenCounts):
 
 @exact
 class CompletionLogprobs(TypedDict):
-    """Lists with an entry for each token."""
+    """Lists with an entry for each token; an echoed prompt's first one has no log-probability."""
 
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
     text_offset: list[int]
+
+
+@exact
+class RankedLikelihood(TypedDict):
+    """A token that is in the prompt, or might have been; the likeliest has rank 1."""
+
+    logprob: float
+    rank: int
+    decoded_token: str
+
+
+PromptLogprobs = list[dict[str, RankedLikelihood] | None]
 
 
 @exact
@@ -88,6 +100,7 @@ class CompletionChoice(TypedDict):
     logprobs: CompletionLogprobs | None
     finish_reason: FinishReason
     stop_reason: int | str | None
+    prompt_logprobs: NotRequired[PromptLogprobs]
     holes: NotRequired[list[FilledHole]]
     token_ids: NotRequired[TokenIds]
     prompt_token_ids: NotRequired[TokenIds]
@@ -193,6 +206,7 @@ class ChatCompletion(TypedDict):
     choices: list[ChatChoice]
     usage: Usage
     prompt_token_ids: NotRequired[TokenIds]
+    prompt_logprobs: NotRequired[PromptLogprobs]
 
 
 class FunctionDelta(TypedDict):

@@ -1,7 +1,7 @@
 """Objects of the Responses API as typed dictionaries; see `response_models`."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypeAlias
 
 from typing_extensions import TypedDict  # pydantic does not take that of Python 3.11
 
@@ -9,7 +9,7 @@ from unmask.api.response_models import PromptTokensDetails
 
 
 class OutputText(TypedDict):
-    """The one part of a response's message."""
+    """The one part of a message."""
 
     type: Literal["output_text"]
     text: str
@@ -20,14 +20,47 @@ class OutputText(TypedDict):
 ResponseStatus = Literal["in_progress", "completed", "incomplete", "failed"]
 
 
+class ReasoningText(TypedDict):
+    """The one part of thoughts."""
+
+    type: Literal["reasoning_text"]
+    text: str
+
+
+class Reasoning(TypedDict):
+    """Thoughts as they are; they are not summed up."""
+
+    type: Literal["reasoning"]
+    id: str
+    summary: list[Any]
+    content: list[ReasoningText]
+    encrypted_content: None
+    status: ResponseStatus
+
+
+class FunctionCall(TypedDict):
+    """A call of a function, with the text of a JSON object as its arguments."""
+
+    type: Literal["function_call"]
+    id: str
+    call_id: str
+    name: str
+    arguments: str
+    status: ResponseStatus
+    namespace: NotRequired[str]
+
+
 class OutputMessage(TypedDict):
-    """The one item of a response."""
+    """Text of a response."""
 
     type: Literal["message"]
     id: str
     status: ResponseStatus
     role: Literal["assistant"]
     content: list[OutputText]
+
+
+OutputItem: TypeAlias = Reasoning | FunctionCall | OutputMessage
 
 
 class OutputTokensDetails(TypedDict):
@@ -72,7 +105,7 @@ class ResponseObject(TypedDict):
     max_output_tokens: int | None
     metadata: Mapping[str, Any]
     model: str
-    output: list[OutputMessage]
+    output: list[OutputItem]
     parallel_tool_calls: bool
     previous_response_id: None
     reasoning: Mapping[str, None]

@@ -1,99 +1,39 @@
-"""`/v1/responses`: OpenAI's Responses API for text, without stored responses and tools."""
+"""`/v1/responses`: OpenAI's Responses API, a thin layer over chats; nothing is stored."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from typing import Annotated, Any, Literal
-
-from pydantic import BeforeValidator, Field
+from typing import Any
 
 from unmask.api.backend import Backend
+from unmask.api.chat import CHAT, message_splitter
+from unmask.api.chat_choices import MessageSplitter
 from unmask.api.dialect import EncodedPrompts
-from unmask.api.errors import RequestFailed, json_excerpt
-from unmask.api.fields import Body, Bool, Int
+from unmask.api.errors import RequestFailed
 from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
-from unmask.api.prompts import TemplateOptions, encode_chat
-from unmask.api.requests import ChatMessage, Generation, TextPart
-from unmask.api.response_objects import (
-    OutputMessage,
-    OutputText,
-    ResponseError,
-    ResponseObject,
-    ResponseStatus,
+from unmask.api.output_items import Event, Output
+from unmask.api.paths import respelled, respelled_in
+from unmask.api.response_objects import ResponseError, ResponseObject, ResponseStatus
+from unmask.api.responses_bodies import (
+    ResponsesBody,
+    as_chat,
+    check_body,
+    functions_of,
+    paths_of,
 )
+from unmask.api.sampling import refuse_fields
 from unmask.api.sse import PING, encode
 from unmask.api.streams import Merger
-from unmask.api.structured import Structured, StructuredBody, format_of
-from unmask.errors import InvalidRequest
+from unmask.api.structured import Structured, StructuredBody
 from unmask.tokenizer import Tokenizer
-from unmask.types import Delta, FinishReason
+from unmask.types import Delta, Finish
 
 # Fields of `Generation` that are unknown to this endpoint.
 ABSENT = (
     *("n", "best_of", "max_tokens", "stream_refinements", "diffusing", "return_token_ids"),
+    "prompt_logprobs",
     *StructuredBody.model_fields,
 )
-
-
-def _as_parts(value: Any) -> Any:
-    if isinstance(value, str):
-        return [{"type": "input_text", "text": value}]
-    if not isinstance(value, list):
-        raise ValueError("must be a string or a list of text parts")
-    return value
-
-
-def _as_items(value: Any) -> Any:
-    if isinstance(value, str):
-        return [{"role": "user", "content": value}]
-    if not isinstance(value, list):
-        raise ValueError("must be a string or a list of messages")
-    return value
-
-
-class InputPart(Body):
-    """A piece of a message; `output_text` is that of an earlier answer."""
-
-    type: Literal["input_text", "output_text", "text"]
-    text: str
-    logprobs: tuple[Any, ...] | None = None
-
-
-class InputItem(Body):
-    """One message; tool calls, their results and references are refused."""
-
-    type: Literal["message"] = "message"
-    role: Literal["user", "assistant", "system", "developer"]
-    content: Annotated[tuple[InputPart, ...], BeforeValidator(_as_parts)]
-    status: str | None = None
-
-
-class TextFormat(Body):
-    """The format of an answer; beside the schema are its name and whether it is strict."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    name: str | None = None
-    description: str | None = None
-    json_schema: Any = Field(None, alias="schema")
-    strict: Bool | None = None
-
-
-class TextOptions(Body):
-    """Options of the text of an answer."""
-
-    format: TextFormat | None = None
-
-
-class ResponsesBody(Generation):
-    """The body of `/v1/responses`."""
-
-    input: Annotated[tuple[InputItem, ...], BeforeValidator(_as_items)]
-    instructions: str | None = None
-    max_output_tokens: Int | None = None
-    text: TextOptions | None = None
-    reasoning: dict[str, Any] | None = None
-    tools: tuple[dict[str, Any], ...] | None = None
-    tool_choice: Any = None
 
 
 class ResponseDialect:
@@ -108,19 +48,15 @@ class ResponseDialect:
     answer: type | None = None
 
     def check(self, body: ResponsesBody) -> None:
-        """Raise `InvalidRequest` for an empty input, tools, and fields of other endpoints."""
-        for name in ABSENT:
-            if getattr(body, name):
-                raise InvalidRequest(f"unknown field: {name}", field=name, code="unknown_parameter")
-        if body.tool_choice not in (None, "auto", "none"):
-            raise _unsupported("tool_choice", body.tool_choice)
-        if body.tools and body.tool_choice != "none":
-            raise _unsupported("tools", body.tools)
-        if not body.input:
-            raise InvalidRequest("input must not be empty", field="input")
+        """Raise `InvalidRequest` for an empty input, and for fields of other endpoints."""
+        refuse_fields(body, ABSENT)
+        check_body(body)
+        with respelled(paths_of(body)):
+            CHAT.check(as_chat(body))
 
     def field_names(self, body: ResponsesBody) -> Mapping[str, str]:
-        return {"prompt": "input", "max_tokens": "max_output_tokens"}
+        names = {"prompt": "input", "max_tokens": "max_output_tokens"}
+        return names | ({"grammar": "tools"} if body.tools else {})
 
     def num_prompts(self, body: ResponsesBody) -> int:
         return 1
@@ -131,56 +67,40 @@ class ResponseDialect:
     def structure(
         self, body: ResponsesBody, prompts: EncodedPrompts, tokenizer: Tokenizer
     ) -> Structured | None:
-        form = None if body.text is None else body.text.format
-        if form is None:
-            return None
-        is_schema = form.type == "json_schema"
-        field = "text.format.schema" if is_schema else "text.format"
-        return format_of(form.type, form.json_schema, field)
+        paths = paths_of(body)
+        with respelled(paths):
+            return respelled_in(CHAT.structure(as_chat(body), prompts, tokenizer), paths)
 
     def num_logprobs(self, body: ResponsesBody) -> int | None:
         return None
 
+    def num_prompt_logprobs(self, body: ResponsesBody) -> int | None:
+        return None
+
     async def encode(self, body: ResponsesBody, backend: Backend) -> EncodedPrompts:
         """Render the chat template, instructions as a system message, and tokenize its text."""
-        messages = [
-            _message(item.role, [part.text for part in item.content]) for item in body.input
-        ]
-        if body.instructions is not None:
-            messages.insert(0, _message("system", [body.instructions]))
-        ids = await encode_chat(backend, messages, TemplateOptions(), field="input")
-        return EncodedPrompts((ids,), echoes=("",))
+        with respelled(paths_of(body)):
+            return await CHAT.encode(as_chat(body), backend)
 
     def writer(
         self, job: Job, body: ResponsesBody, tokenizer: Tokenizer, texts: TokenTexts
     ) -> "ResponseWriter":
-        return ResponseWriter(job, body)
-
-
-def _unsupported(name: str, value: Any) -> InvalidRequest:
-    return InvalidRequest(
-        f"{name} is not supported, got {json_excerpt(value)}",
-        field=name,
-        code="unsupported_parameter",
-    )
-
-
-def _message(role: Any, texts: list[str]) -> ChatMessage:
-    parts = tuple(TextPart(type="text", text=text) for text in texts)
-    return ChatMessage.model_construct(role=role, content=parts)
+        return ResponseWriter(job, body, message_splitter(job, as_chat(body), tokenizer))
 
 
 class ResponseWriter:
     """Gathers one response, or writes its events, which have names and sequence numbers."""
 
-    def __init__(self, job: Job, body: ResponsesBody) -> None:
+    def __init__(self, job: Job, body: ResponsesBody, splitter: MessageSplitter) -> None:
         number = job.job_id.partition("-")[2]
         self._job = job
         self._body = body
-        self._response_id, self._item_id = f"resp_{number}", f"msg_{number}"
+        self._splitter = splitter
+        self._response_id = f"resp_{number}"
         self._tally = UsageTally(job)
-        self._text = ""
-        self._reason = FinishReason.STOP
+        namespaced = {f.full_name: f for f in functions_of(body) if f.namespace is not None}
+        self._output = Output(number, namespaced)
+        self._finish: Finish | None = None
         self._num_events = 0
 
     async def whole(self, merger: Merger) -> ResponseObject:
@@ -189,34 +109,42 @@ class ResponseWriter:
             async for batch in batches:
                 for index, event in batch:
                     assert isinstance(event, Delta), "no refinements were asked for"
-                    self._add(index, event)
+                    self._take(index, event)
+        self._output.end(self._status())
         return self._ended()
 
     async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
         """Server-sent events; a failure in mid-stream is an event too."""
-        yield self._begin()
+        running = self._response("in_progress")
+        yield self._frame("created", response=running) + self._frame(
+            "in_progress", response=running
+        )
         async with aclosing(merger.batches(ping_s)) as batches:
             try:
                 async for batch in batches:
                     data = b"" if batch else PING
                     for index, event in batch:
                         assert isinstance(event, Delta), "no refinements were asked for"
-                        self._add(index, event)
-                        if event.text:
-                            data += self._text_event("delta", delta=event.text)
+                        data += self._frames(self._take(index, event))
                     if data:
                         yield data
             except RequestFailed as failure:
                 error: ResponseError = {"code": "server_error", "message": str(failure)}
-                yield self._event("failed", response={**self._response("failed"), "error": error})
+                yield self._frame("failed", response={**self._response("failed"), "error": error})
                 return
-        yield self._end()
+        last = self._frames(self._output.end(self._status()))
+        yield last + self._frame(self._status(), response=self._ended())
 
-    def _add(self, index: int, delta: Delta) -> None:
+    def _take(self, index: int, delta: Delta) -> list[Event]:
         self._tally.add(index, delta)
-        self._text += delta.text
-        if delta.finish is not None:
-            self._reason = delta.finish.reason
+        self._finish = delta.finish
+        return self._output.add(self._splitter.push(delta))
+
+    def _status(self) -> ResponseStatus:
+        """Incomplete if `max_output_tokens` was reached, unless by whole calls."""
+        assert self._finish is not None, "the answer has ended"
+        is_cut = self._splitter.reason(self._finish) == "length"
+        return "incomplete" if is_cut else "completed"
 
     def _response(self, status: ResponseStatus) -> ResponseObject:
         """The response before it has any output."""
@@ -233,15 +161,15 @@ class ResponseWriter:
             "metadata": extra.get("metadata") or {},
             "model": self._job.model_name,
             "output": [],
-            "parallel_tool_calls": bool(extra.get("parallel_tool_calls", True)),
+            "parallel_tool_calls": body.parallel_tool_calls is not False,
             "previous_response_id": None,
             "reasoning": {"effort": None, "summary": None},
             "service_tier": "default",
             "store": False,
             "temperature": body.temperature,
             "text": {"format": self._format()},
-            "tool_choice": body.tool_choice or "auto",
-            "tools": list(body.tools or ()),
+            "tool_choice": self._choice(),
+            "tools": [tool.model_dump(exclude_unset=True) for tool in body.tools or ()],
             "top_p": body.top_p,
             "truncation": "disabled",
             "usage": None,
@@ -254,12 +182,20 @@ class ResponseWriter:
             {"type": "text"} if form is None else form.model_dump(by_alias=True, exclude_none=True)
         )
 
+    def _choice(self) -> str | dict[str, Any]:
+        choice = self._body.tool_choice
+        if choice is None:
+            return "auto"
+        is_function = choice.type == "function"
+        return choice.model_dump(exclude_none=True) if is_function else choice.type
+
     def _ended(self) -> ResponseObject:
-        """The response with output and usage; incomplete if `max_output_tokens` was reached."""
-        is_cut = self._reason is FinishReason.LENGTH
-        response = self._response("incomplete" if is_cut else "completed")
-        response["incomplete_details"] = {"reason": "max_output_tokens"} if is_cut else None
-        response["output"] = [self._item(response["status"], [_part(self._text)])]
+        """The response with output and usage."""
+        status = self._status()
+        response = self._response(status)
+        if status == "incomplete":
+            response["incomplete_details"] = {"reason": "max_output_tokens"}
+        response["output"] = self._output.to_json(status)
         usage = self._tally.total()
         response["usage"] = {
             "input_tokens": usage["prompt_tokens"],
@@ -270,53 +206,14 @@ class ResponseWriter:
         }
         return response
 
-    def _item(self, status: ResponseStatus, content: list[OutputText]) -> OutputMessage:
-        return {
-            "type": "message",
-            "id": self._item_id,
-            "status": status,
-            "role": "assistant",
-            "content": content,
-        }
+    def _frames(self, events: Iterable[Event]) -> bytes:
+        return b"".join(self._frame(event.kind, **event.fields) for event in events)
 
-    def _begin(self) -> bytes:
-        running = self._response("in_progress")
-        item = self._item("in_progress", [])
-        return (
-            self._event("created", response=running)
-            + self._event("in_progress", response=running)
-            + self._event("output_item.added", output_index=0, item=item)
-            + self._part_event("added", "")
-        )
-
-    def _end(self) -> bytes:
-        response = self._ended()
-        (item,) = response["output"]
-        return (
-            self._text_event("done", text=self._text)
-            + self._part_event("done", self._text)
-            + self._event("output_item.done", output_index=0, item=item)
-            + self._event(response["status"], response=response)
-        )
-
-    def _text_event(self, kind: str, **fields: str) -> bytes:
-        return self._event(f"output_text.{kind}", **self._place(), **fields, logprobs=[])
-
-    def _part_event(self, kind: str, text: str) -> bytes:
-        return self._event(f"content_part.{kind}", **self._place(), part=_part(text))
-
-    def _place(self) -> dict[str, str | int]:
-        return {"item_id": self._item_id, "output_index": 0, "content_index": 0}
-
-    def _event(self, kind: str, **fields: object) -> bytes:
+    def _frame(self, kind: str, **fields: object) -> bytes:
         name = f"response.{kind}"
         event = {"type": name, "sequence_number": self._num_events, **fields}
         self._num_events += 1
         return f"event: {name}\n".encode() + encode(event)
-
-
-def _part(text: str) -> OutputText:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
 RESPONSES = ResponseDialect()

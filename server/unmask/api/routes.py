@@ -16,6 +16,8 @@ from unmask.api.completions import COMPLETIONS
 from unmask.api.dialect import BodyT, Dialect, prepare
 from unmask.api.errors import STOPPED_RETRY_AFTER_S, ModelNotFound
 from unmask.api.fields import Body
+from unmask.api.fim import FIM
+from unmask.api.infill import INFILL
 from unmask.api.logprobs import TokenTexts
 from unmask.api.messages import MESSAGES
 from unmask.api.openapi import RETRY_AFTER, ResponseDocs, document, document_body, document_errors
@@ -50,7 +52,14 @@ from unmask.errors import EngineStarting, InvalidRequest, UnmaskError
 from unmask.metrics import Metrics
 from unmask.types import ModelInfo
 
-DIALECTS: Sequence[Dialect[Any]] = (CHAT, COMPLETIONS, RESPONSES, MESSAGES)
+DIALECTS: Sequence[Dialect[Any]] = (
+    CHAT,
+    COMPLETIONS,
+    RESPONSES,
+    MESSAGES,
+    FIM,
+    INFILL,
+)
 PATHS = (
     *(dialect.path for dialect in DIALECTS),
     "/v1/models",
@@ -111,7 +120,7 @@ def _endpoint(
         if job.grammar_field is not None:
             names["grammar"] = job.grammar_field
         with renamed(names):
-            streams = await submit_all(backend.client, job.requests)
+            streams = await submit_all(backend.client, job.submitted)
         writer = dialect.writer(job, body, backend.client.tokenizer, texts)
         if body.stream:
             return EventStreamResponse(writer, streams, backend.config.ping_interval_s)

@@ -1,6 +1,6 @@
 """`SamplingParams` from the fields that all bodies share, one for each choice."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -28,17 +28,18 @@ def renamed(names: Mapping[str, str]) -> Iterator[None]:
 
 def check_body(body: Generation) -> None:
     """Raise `InvalidRequest` for contradictory fields."""
-    n = count_choices(body)
-    if body.best_of is not None and body.best_of != n:
-        raise InvalidRequest(f"best_of must equal n, which is {n}", field="best_of")
+    n = count_candidates(body)
+    if body.stream and body.prompt_logprobs is not None:
+        raise InvalidRequest("prompt_logprobs cannot be streamed", field="prompt_logprobs")
     if not body.stream:
         for name in ("stream_options", "stream_refinements", "diffusing"):
             if getattr(body, name):
                 raise InvalidRequest(f"{name} needs stream to be true", field=name)
     if body.seed is not None and body.seed + n - 1 > MAX_SEED:
+        name = "n" if body.best_of is None else "best_of"
         raise InvalidRequest(
-            f"seed must be at most {MAX_SEED} less n - 1, as choice i uses seed + i; "
-            f"got {shown(body.seed)} for n = {n}",
+            f"seed must be at most {MAX_SEED} less {name} - 1, as choice i uses seed + i; "
+            f"got {shown(body.seed)} for {name} = {n}",
             field="seed",
         )
 
@@ -49,6 +50,28 @@ def count_choices(body: Generation) -> int:
     if not 1 <= n <= MAX_N:
         raise InvalidRequest(f"n must be at least 1 and at most {MAX_N}, got {shown(n)}", field="n")
     return n
+
+
+def count_candidates(body: Generation) -> int:
+    """Choices per prompt of which the best `n` are returned; raises `InvalidRequest`."""
+    n = count_choices(body)
+    best_of = n if body.best_of is None else body.best_of
+    if not n <= best_of <= MAX_N:
+        raise InvalidRequest(
+            f"best_of must be at least n, which is {n}, and at most {MAX_N}, got {shown(best_of)}",
+            field="best_of",
+        )
+    if best_of > n and body.stream:
+        raise InvalidRequest("best_of above n cannot be streamed", field="best_of")
+    return best_of
+
+
+def refuse_fields(body: Generation, names: Iterable[str]) -> None:
+    """Raise `InvalidRequest` for fields that are unknown to an endpoint; empty ones are none."""
+    for name in names:
+        value = getattr(body, name)
+        if value or (value == 0 and value is not False):
+            raise InvalidRequest(f"unknown field: {name}", field=name, code="unknown_parameter")
 
 
 def sampling_of(

@@ -2,16 +2,13 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from xml.sax.saxutils import escape
 
 from unmask.bench.sweep import SweepRun, best_runs
+from unmask.svg import FAINT, LETTER, document, line_style, round_unit, text
 
 PLOT_WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 620, 440, 72, 56, 48
-LINE, LETTER = 18, 7.5  # height of a line in the legend, and the most width of a letter
-INK, FAINT = "#24292f", "#d0d7de"
-COLORS = ("#0969da", "#bc4c00", "#0b6e4f", "#8250df", "#bf3989", "#6e7781", "#9a6700", "#cf222e")
+LINE = 18  # height of a line in the legend
 UNANSWERED = " (no answers)"
-DASHES = ("none", "6 3", "2 3")  # tell lines apart that share a color
 
 
 class _Axes:
@@ -20,7 +17,7 @@ class _Axes:
     def __init__(self, runs: Sequence[SweepRun]) -> None:
         self.levels = sorted({run.load.concurrency for run in runs})
         most = max(run.summary.output_tokens_per_s for run in runs)
-        self.unit = _round_unit(most / 5) if most > 0 else 1.0
+        self.unit = round_unit(most / 5) if most > 0 else 1.0
         self.top = self.unit * max(1, math.ceil(most / self.unit))
 
     def x(self, level: int) -> float:
@@ -42,20 +39,10 @@ def draw(runs: Sequence[SweepRun], title: str) -> str:
     height = max(HEIGHT, TOP + LINE * (len(lines) + 1))
     longest = max(len(name) for name in lines) + len(UNANSWERED)
     width = PLOT_WIDTH + 64 + round(LETTER * longest)
-    body = [_text(LEFT, 20, title, size=14), *_grid(axes)]
+    body = [text(LEFT, 20, title, size=14), *_grid(axes)]
     for index, (name, points) in enumerate(lines.items()):
         body += _curve(axes, index, name, points, best)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" font-family="system-ui,sans-serif">\n'
-        '<rect width="100%" height="100%" fill="#ffffff"/>\n' + "\n".join(body) + "\n</svg>\n"
-    )
-
-
-def _round_unit(value: float) -> float:
-    """The nearest 1, 2 or 5 times a power of ten that is not below `value`."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
+    return document(width, height, body)
 
 
 def _grid(axes: _Axes) -> Iterator[str]:
@@ -64,20 +51,18 @@ def _grid(axes: _Axes) -> Iterator[str]:
         rate = index * axes.unit
         y = axes.y(rate)
         yield f'<line x1="{LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" stroke="{FAINT}"/>'
-        yield _text(LEFT - 8, y + 4, f"{rate:,g}", anchor="end")
+        yield text(LEFT - 8, y + 4, f"{rate:,g}", anchor="end")
     for level in axes.levels:
-        yield _text(axes.x(level), low + 18, str(level), anchor="middle")
-    yield _text((LEFT + right) / 2, HEIGHT - 10, "requests at a time", anchor="middle")
-    yield _text(LEFT - 8, TOP - 14, "tokens/s", anchor="end")
+        yield text(axes.x(level), low + 18, str(level), anchor="middle")
+    yield text((LEFT + right) / 2, HEIGHT - 10, "requests at a time", anchor="middle")
+    yield text(LEFT - 8, TOP - 14, "tokens/s", anchor="end")
 
 
 def _curve(
     axes: _Axes, index: int, name: str, runs: list[SweepRun], best: list[int]
 ) -> Iterator[str]:
     """Line with its dots and its legend; runs without answers are left out."""
-    color = COLORS[index % len(COLORS)]
-    dash = DASHES[index // len(COLORS) % len(DASHES)]
-    style = f'fill="none" stroke="{color}" stroke-width="2" stroke-dasharray="{dash}"'
+    color, style = line_style(index)
     answered = [run for run in runs if run.summary.num_completed]
     places = [
         (axes.x(run.load.concurrency), axes.y(run.summary.output_tokens_per_s), id(run) in best)
@@ -92,13 +77,4 @@ def _curve(
     at_x, at_y = PLOT_WIDTH + 24, TOP + LINE * index
     yield f'<line x1="{at_x}" y1="{at_y}" x2="{at_x + 24}" y2="{at_y}" {style}/>'
     suffix = "" if answered else UNANSWERED
-    yield _text(at_x + 32, at_y + 4, name + suffix, color=color)
-
-
-def _text(
-    x: float, y: float, text: str, *, anchor: str = "start", color: str = INK, size: int = 12
-) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" fill="{color}" font-size="{size}" '
-        f'text-anchor="{anchor}">{escape(text)}</text>'
-    )
+    yield text(at_x + 32, at_y + 4, name + suffix, color=color)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -17,9 +18,13 @@ from unmask.cli.output import err, out
 from unmask.errors import InvalidConfig
 from unmask.settings import Resolved
 from unmask.types import SamplingParams
+from unmask_kernels.policies.table import NUMBERS
 
 if TYPE_CHECKING:
+    from unmask.evaluation.policies import PolicyResult
     from unmask.evaluation.runner import Setting, SettingResult, TaskResult
+
+MAX_TABLE_WIDTH = 120
 
 
 @with_config("model", "engine")
@@ -36,6 +41,21 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of problems of each task.")
     ] = None,
+    policies: Annotated[
+        bool,
+        typer.Option(
+            "--policies",
+            help="Measure every policy at several settings, with 20 problems of each task if "
+            "--limit is unset.",
+        ),
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.svg",
+            help="Draw the accuracy of --policies over tokens per forward pass.",
+        ),
+    ] = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", metavar="PATH", help="Write the result as JSON.")
     ] = None,
@@ -43,10 +63,17 @@ def evaluate(
     sampling: SamplingParams,
 ) -> None:
     """Measure accuracy on held-out problems, with the sampling flags or at several settings."""
+    from unmask.evaluation.frontier import draw
+    from unmask.evaluation.policies import PROBLEMS_PER_TASK, policy_results, policy_settings
     from unmask.evaluation.runner import run_evaluation
     from unmask.evaluation.suite import DEFAULT_SUITE, load_suite
 
+    if plot is not None and not policies:
+        raise InvalidConfig("--plot draws the results of --policies")
     suite = suite or DEFAULT_SUITE
+    if policies:
+        _check_free(sampling)
+        limit = limit or PROBLEMS_PER_TASK
     problems = load_suite(suite, tasks=task or (), limit=limit)
     if not problems:
         raise InvalidConfig(f"{suite} has no problems")
@@ -58,8 +85,20 @@ def evaluate(
             def progress(setting: str, num_done: int, num_all: int) -> None:
                 bar.update(bar_task, description=setting, completed=num_done, total=num_all)
 
-            results = run_evaluation(llm, problems, _settings(sampling), progress)
-        out.print(_table(results))
+            settings = policy_settings(sampling, llm.model) if policies else _settings(sampling)
+            results = run_evaluation(llm, problems, settings, progress)
+        written = [_to_dict(result) for result in results]
+        if policies:
+            found = policy_results(settings, results)
+            # Rows are longer than many terminals, which would fold each cell.
+            wide = Console(highlight=False, soft_wrap=True, width=MAX_TABLE_WIDTH)
+            wide.print(_policy_table(found))
+            title = f"{llm.model.name}: accuracy over tokens per forward pass"
+            if plot is not None:
+                plot.write_text(draw(found, title), encoding="utf-8")
+            written = [_of_policy(one) | _to_dict(one.result) for one in found]
+        else:
+            out.print(_table(results))
         if json_path is not None:
             content: dict[str, Any] = {
                 "unmask": __version__,
@@ -68,9 +107,17 @@ def evaluate(
                 "tasks": task,
                 "limit": limit,
                 "settings": resolved.to_dict(),
-                "results": [_to_dict(result) for result in results],
+                "results": written,
             }
             json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _check_free(sampling: SamplingParams) -> None:
+    """Raise `InvalidConfig` for what --policies gives by itself."""
+    for name in ("policy", "steps", *NUMBERS):
+        if getattr(sampling, name) is not None:
+            flag = name.replace("_", "-")
+            raise InvalidConfig(f"--policies has settings of its own, without --{flag}")
 
 
 def _settings(sampling: SamplingParams) -> "list[Setting]":
@@ -82,15 +129,24 @@ def _settings(sampling: SamplingParams) -> "list[Setting]":
 
 
 def _table(results: "Sequence[SettingResult]") -> Table:
-    """Tasks as rows, settings as columns; memorised tasks are marked and not in the mean."""
+    """Tasks as rows, settings as columns; memorised tasks are marked and not in the means."""
     table = Table("task", "problems", *(result.setting for result in results))
     for column in table.columns[1:]:
         column.justify = "right"
+    phrasing: str | None = None
     for rows in zip(*(result.tasks for result in results), strict=True):
         first: TaskResult = rows[0]
-        name = f"{first.task} (memorised)" if first.memorised else first.task
+        if phrasing is not None and first.phrasing != phrasing:
+            table.add_section()
+        phrasing = first.phrasing
+        notes = [phrasing] if phrasing is not None else []
+        notes += ["memorised"] * first.memorised
+        name = f"{first.task} ({', '.join(notes)})" if notes else first.task
         table.add_row(name, str(first.num_prompts), *(f"{row.accuracy:.1%}" for row in rows))
     table.add_section()
+    for name in results[0].by_phrasing:
+        accuracies = (f"{result.by_phrasing[name]:.1%}" for result in results)
+        table.add_row(f"all ({name})", "", *accuracies)
     table.add_row("all but memorised", "", *(f"{result.accuracy:.1%}" for result in results))
     table.add_row("tokens per step", "", *(f"{result.tokens_per_step:.2f}" for result in results))
     table.add_row("rows per token", "", *(f"{result.rows_per_token:.2f}" for result in results))
@@ -98,10 +154,28 @@ def _table(results: "Sequence[SettingResult]") -> Table:
     return table
 
 
+def _policy_table(found: "Sequence[PolicyResult]") -> Table:
+    """Settings as rows; those that no other beats are marked."""
+    table = Table("policy", "setting", "right", "tokens per forward", "tokens/s", "")
+    for column in table.columns[2:5]:
+        column.justify = "right"
+    for one in found:
+        result = one.result
+        numbers = f"{result.tokens_per_forward:.2f}", f"{result.tokens_per_s:.0f}"
+        mark = "best" if one.is_best else ""
+        table.add_row(one.policy, one.label, f"{result.accuracy:.1%}", *numbers, mark)
+    return table
+
+
+def _of_policy(one: "PolicyResult") -> dict[str, Any]:
+    return {"policy": one.policy, "given": one.given, "is_best": one.is_best}
+
+
 def _to_dict(result: "SettingResult") -> dict[str, Any]:
     tasks = [asdict(task) | {"accuracy": task.accuracy} for task in result.tasks]
     derived = (
         "accuracy",
+        "by_phrasing",
         "tokens_per_step",
         "tokens_per_forward",
         "rows_per_token",

@@ -144,11 +144,13 @@ class Engine:
     def compile(
         self, sampling: SamplingParams, seconds: float | None = None
     ) -> TokenAutomaton | None:
-        """Automaton of a request's grammar, which is known while it is held; None without one.
+        """Automaton of a request's grammar or bad words, known while it is held; None without any.
 
         Takes `seconds` at worst; safe from any thread. Raises `InvalidRequest`.
         """
         grammar, allowed = sampling.grammar, sampling.allowed_token_ids
+        if sampling.bad_words:
+            return self._automaton_without(sampling)
         if grammar is None:
             return None
         try:
@@ -157,9 +159,18 @@ class Engine:
             kind = TooSlow if isinstance(error, GrammarTooSlow) else InvalidRequest
             raise kind(error.message, field="grammar", code=error.code) from error
 
+    def _automaton_without(self, sampling: SamplingParams) -> TokenAutomaton:
+        words, encode = sampling.bad_words, self.loaded.tokenizer.encode
+        try:
+            return self.grammars.without(words, encode, sampling.allowed_token_ids)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"bad_words: {error.message}", field="bad_words") from error
+
     def has_compiled(self, sampling: SamplingParams) -> bool:
         """True if `compile` would return at once; safe from any thread."""
         grammar = sampling.grammar
+        if sampling.bad_words:
+            return self.grammars.knows_without(sampling.bad_words, sampling.allowed_token_ids)
         return grammar is None or self.grammars.knows(grammar, sampling.allowed_token_ids)
 
     def _resolve(self, request: Request) -> tuple[Decoding, ModelInfo, Structure | None]:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -46,52 +47,60 @@ def check_json(answer: str, reference: str) -> bool:
 
 
 def check_story(answer: str, reference: str) -> bool:
-    """True for a complete, consistent story with the requested hero, trait, thing and color."""
-    wanted: Mapping[str, str] = json.loads(reference)
+    """True for a complete, consistent story that has all the requested parts.
+
+    Parts are the name, animal, trait and place of the hero, the event, the color and thing, and
+    the friend's name and animal (`other`).
+    """
     story = answer.strip()
     opening = re.match(
         r"(?:Once upon a time there was an? (?P<trait>\w+) (?P<animal>\w+) named (?P<name>\w+)\. "
-        r"(?P=name) lived in an? \w+\."
-        r"|(?P<name2>\w+) was an? (?P<trait2>\w+) (?P<animal2>\w+) who lived near an? \w+\.) ",
+        r"(?P=name) lived in an? (?P<place>\w+)\."
+        r"|(?P<name2>\w+) was an? (?P<trait2>\w+) (?P<animal2>\w+) who lived near an? "
+        r"(?P<place2>\w+)\.) ",
         story,
     )
     if opening is None:
         return False
     groups = opening.groupdict()
-    hero = {key: groups[key] or groups[f"{key}2"] for key in ("name", "animal", "trait")}
-    if any(hero[key] != wanted[key] for key in hero.keys() & wanted.keys()):
-        return False
-    name = re.escape(hero["name"])
+    told = {key: groups[key] or groups[f"{key}2"] for key in ("name", "animal", "trait", "place")}
+    name = re.escape(told["name"])
     event = re.match(
-        rf"(?:One day {name} found|One morning {name} (?P<lost>lost)|Every day {name} played with)"
+        rf"(?:One day {name} (?P<found>found)|One morning {name} (?P<lost>lost)"
+        rf"|Every day {name} (?P<played>played) with)"
         r" an? (?P<color>\w+) (?P<thing>\w+)(?: in the grass)?\. ",
         rest := story[opening.end() :],
     )
     if event is None:
         return False
-    thing = event["thing"]
-    if any(event[key] != wanted[key] for key in {"color", "thing"} & wanted.keys()):
-        return False
+    told |= {"color": event["color"], "thing": event["thing"]}
+    told["event"] = event["found"] or event["lost"] or event["played"]
     meeting = re.match(
-        r'(?:An? \w+ named (?P<friend>\w+) came by and said, "Can I help you\?"'
-        rf"|Then {name} met an? \w+ named (?P<friend2>\w+)\.) ",
+        r"(?:An? (?P<other>\w+) named (?P<friend>\w+) came by and said, "
+        r'"Can I help you\?"'
+        rf"|Then {name} met an? (?P<other2>\w+) named (?P<friend2>\w+)\.) ",
         rest := rest[event.end() :],
     )
     if meeting is None:
         return False
-    friend = meeting["friend"] or meeting["friend2"]
+    told["friend"] = meeting["friend"] or meeting["friend2"]
+    told["other"] = meeting["other"] or meeting["other2"]
+    wanted: Mapping[str, str] = json.loads(reference)
+    if any(told.get(key) != value for key, value in wanted.items()):
+        return False
+    hero, friend, thing = told["name"], told["friend"], told["thing"]
     together = (
         [f"They looked everywhere and found the {thing} under a tree. "]
         if event["lost"]
         else [
             f"They played with the {thing} all day long. ",
-            f"{hero['name']} shared the {thing} with {friend}. ",
+            f"{hero} shared the {thing} with {friend}. ",
         ]
     )
     endings = (
-        f"{hero['name']} and {friend} became good friends.",
-        f"{hero['name']} was very happy.",
-        f"From that day on {hero['name']} and {friend} were friends.",
+        f"{hero} and {friend} became good friends.",
+        f"{hero} was very happy.",
+        f"From that day on {hero} and {friend} were friends.",
     )
     rest = rest[meeting.end() :]
     return any(rest == middle + end for middle in together for end in endings)
@@ -107,14 +116,16 @@ def check_python(
     """
     work = json.dumps([[source, json.loads(reference)] for source, reference in pairs])
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", _HARNESS],
-            input=work,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s if len(pairs) > 1 else SINGLE_TIMEOUT_S,
-            check=True,
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [sys.executable, "-I", "-c", _HARNESS],
+                input=work,
+                capture_output=True,
+                text=True,
+                timeout=timeout_s if len(pairs) > 1 else SINGLE_TIMEOUT_S,
+                check=True,
+                cwd=folder,  # answers may write files
+            )
         verdicts: list[bool] = json.loads(done.stdout)
     except (subprocess.SubprocessError, ValueError):
         if len(pairs) <= 1:

@@ -1,13 +1,15 @@
 """Runs a suite at several decoding settings: accuracy, parallelism and speed of each."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from unmask.evaluation.checkers import check_all
 from unmask.evaluation.suite import EvalProblem
+from unmask.grammar import JsonSchema
 from unmask.llm import LLM, Completion
+from unmask.templates import Blank
 from unmask.types import SamplingParams
 
 DEFAULT_THRESHOLDS = (0.95, 0.9, 0.7, 0.5)
@@ -25,9 +27,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """Correct answers of one task."""
+    """Correct answers of one task in one phrasing."""
 
     task: str
+    phrasing: str | None
     memorised: bool
     num_prompts: int
     num_correct: int
@@ -54,9 +57,16 @@ class SettingResult:
     @property
     def accuracy(self) -> float:
         """Accuracy over all held-out prompts, without memorised tasks."""
-        counted = [task for task in self.tasks if not task.memorised]
-        total = sum(task.num_prompts for task in counted)
-        return sum(task.num_correct for task in counted) / total if total else 0.0
+        return _accuracy(self.tasks)
+
+    @property
+    def by_phrasing(self) -> dict[str, float]:
+        """Accuracy over the held-out prompts of each phrasing."""
+        names = dict.fromkeys(task.phrasing for task in self.tasks if task.phrasing is not None)
+        return {
+            name: _accuracy([task for task in self.tasks if task.phrasing == name])
+            for name in names
+        }
 
     @property
     def tokens_per_step(self) -> float:
@@ -111,7 +121,7 @@ def _run(
     started_s = time.perf_counter()
     for start in range(0, len(problems), CHUNK):
         some = problems[start : start + CHUNK]
-        completions += llm.chat([problem.messages for problem in some], sampling)
+        completions += _answers(llm, some, sampling)
         if progress is not None:
             progress(setting.name, len(completions), len(problems))
     elapsed_s = time.perf_counter() - started_s
@@ -131,10 +141,43 @@ def _run(
     )
 
 
+def _answers(
+    llm: LLM, problems: Sequence[EvalProblem], sampling: SamplingParams
+) -> list[Completion]:
+    """Completions in the order of the problems; that of a template has all its text."""
+    answers: dict[int, Completion] = {}
+    plain = [i for i, problem in enumerate(problems) if not problem.template]
+    holed = [i for i, problem in enumerate(problems) if problem.template]
+    each = [
+        sampling
+        if problem.schema is None
+        else replace(sampling, grammar=JsonSchema(problem.schema))
+        for problem in problems
+    ]
+    if plain:
+        conversations = [problems[i].messages for i in plain]
+        found = llm.chat(conversations, [each[i] for i in plain])
+        answers |= zip(plain, found, strict=True)
+    if holed:
+        templates = [
+            [Blank(part) if isinstance(part, int) else part for part in problems[i].template]
+            for i in holed
+        ]
+        prompts = [llm.tokenizer.apply_chat(problems[i].messages) for i in holed]
+        filled = llm.fill(templates, [each[i] for i in holed], prompts=prompts)
+        whole = [replace(one.completion, text=one.text) for one in filled]
+        answers |= zip(holed, whole, strict=True)
+    return [answers[i] for i in range(len(problems))]
+
+
 def _by_task(problems: Sequence[EvalProblem], verdicts: Sequence[bool]) -> tuple[TaskResult, ...]:
-    names = dict.fromkeys((problem.task, problem.memorised) for problem in problems)
-    results = []
-    for task, memorised in names:
-        of_task = [v for p, v in zip(problems, verdicts, strict=True) if p.task == task]
-        results.append(TaskResult(task, memorised, len(of_task), sum(of_task)))
-    return tuple(results)
+    of_kind: dict[tuple[str, str | None, bool], list[bool]] = defaultdict(list)
+    for problem, verdict in zip(problems, verdicts, strict=True):
+        of_kind[problem.task, problem.phrasing, problem.memorised].append(verdict)
+    return tuple(TaskResult(*kind, len(right), sum(right)) for kind, right in of_kind.items())
+
+
+def _accuracy(tasks: Sequence[TaskResult]) -> float:
+    counted = [task for task in tasks if not task.memorised]
+    total = sum(task.num_prompts for task in counted)
+    return sum(task.num_correct for task in counted) / total if total else 0.0

@@ -16,20 +16,29 @@ DEFAULT_SUITE = Path(__file__).parent.parent / "embedded" / "eval.jsonl.gz"
 class EvalProblem:
     """Conversation to answer, with the name of a checker and its reference.
 
-    `memorised` marks closed sets without a held-out part, which do not count in accuracy.
+    `phrasing` says whose words it is asked in, such as those that a model was trained on and those
+    that it was not. `memorised` marks closed sets without a held-out part, which do not count in
+    accuracy. With a `schema` (JSON) the answer is held to it. With a `template`, texts and the
+    numbers of tokens of holes, it is the answer with holes to fill.
     """
 
     task: str
     messages: tuple[dict[str, str], ...]
     checker: str
     reference: str
+    phrasing: str | None = None
     memorised: bool = False
+    schema: str | None = None
+    template: tuple[str | int, ...] = ()
 
 
 def load_suite(
     path: Path = DEFAULT_SUITE, *, tasks: Sequence[str] = (), limit: int | None = None
 ) -> list[EvalProblem]:
-    """Problems of a suite, of `tasks` if any, at most `limit` each; raises `InvalidConfig`."""
+    """Problems of a suite, of `tasks` if any, at most `limit` a task and phrasing.
+
+    Raises `InvalidConfig` for a suite that is not there and for unknown tasks.
+    """
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8") as lines:
@@ -42,7 +51,10 @@ def load_suite(
             messages=tuple(record["messages"]),
             checker=record["checker"],
             reference=record["reference"],
+            phrasing=record.get("phrasing"),
             memorised=record.get("memorised", False),
+            schema=record.get("schema"),
+            template=tuple(record.get("template", ())),
         )
         for record in records
     ]
@@ -56,8 +68,9 @@ def load_suite(
 
 
 def _at_most(problems: Iterable[EvalProblem], limit: int) -> Iterable[EvalProblem]:
-    seen: dict[str, int] = defaultdict(int)
+    seen: dict[tuple[str, str | None], int] = defaultdict(int)
     for problem in problems:
-        seen[problem.task] += 1
-        if seen[problem.task] <= limit:
+        kind = problem.task, problem.phrasing
+        seen[kind] += 1
+        if seen[kind] <= limit:
             yield problem

@@ -93,6 +93,8 @@ def _check_defaults(decoding: DecodingConfig, traits: Traits) -> None:
         raise InvalidConfig(f"decoding.cache of this model must be {known}, got {decoding.cache}")
     if decoding.distance_penalty and traits.attention != "causal_window":
         raise InvalidConfig("decoding.distance_penalty is for models with a window, as WeDLM")
+    if decoding.eps is not None and traits.schedule != "timed":
+        raise InvalidConfig("decoding.eps is for models with Dream's schedule of steps")
     if decoding.block_length == AUTO and traits.routing_block_length is not None:
         raise InvalidConfig(
             "decoding.block_length auto is not for a model that chooses experts by block"

@@ -138,7 +138,7 @@ def build_automaton(
     class_of = class_of_function[function_of]
     class_of[list(vocabulary.eos_ids)] = len(kept)
     edges = sources, targets, class_of_function[owners]
-    return _assembled(accepts, distance, class_of, edges, vocabulary.eos_ids)
+    return assemble(accepts, distance, class_of, edges, end_id=vocabulary.eos_ids[0])
 
 
 def _edges(
@@ -164,14 +164,15 @@ def _ranges(starts: Int64s, counts: Int64s) -> Int64s:
     return offsets + np.arange(len(offsets))
 
 
-def _assembled(
+def assemble(
     accepts: Bools,
     distance: Int32s,
     class_of: Int32s,
     edges: tuple[Int32s, Int32s, Int32s],
-    eos_ids: tuple[int, ...],
+    *,
+    end_id: int,
 ) -> TokenAutomaton:
-    """Automaton of edges (source, target, class) in any order."""
+    """Automaton of edges (source, target, class) in any order; `end_id` is of the last class."""
     order = np.lexsort((edges[2], edges[1], edges[0]))
     sources, targets, classes = (np.asarray(x[order], np.int32) for x in edges)
     num_states, num_classes = len(accepts), int(classes.max()) + 1
@@ -184,7 +185,7 @@ def _assembled(
     forced[class_of] = np.arange(len(class_of))
     forced[np.bincount(class_of, minlength=num_classes) != 1] = -1
     forced[0] = -1
-    forced[-1] = eos_ids[0]
+    forced[-1] = end_id
     leaving = np.zeros((num_states, -(-num_classes // 32)), np.uint32)
     np.bitwise_or.at(leaving, (sources, classes >> 5), np.uint32(1) << (classes & 31))
     return TokenAutomaton(

@@ -45,7 +45,6 @@ class AutomatonCache:
 
         Raises `InvalidGrammar`, `GrammarTooLarge` and `NoAnswer`, which are not kept.
         """
-        key = vocabulary, grammar, allowed_ids
         limits = self._limits if seconds is None else replace(self._limits, seconds=seconds)
 
         def make() -> tuple[TokenAutomaton, int]:
@@ -54,13 +53,29 @@ class AutomatonCache:
             of_key = len(repr(grammar)) + BYTES_OF_ID * len(allowed_ids or ())
             return made, made.num_bytes + of_key
 
-        return self._automata.get(key, make, limits.seconds)
+        return self.get((vocabulary, grammar, allowed_ids), make, limits.seconds)
+
+    def get(
+        self,
+        key: Hashable,
+        make: Callable[[], tuple[TokenAutomaton, int]],
+        seconds: float | None = None,
+    ) -> TokenAutomaton:
+        """The automaton of a key, which `make` makes, with the bytes of it and its key.
+
+        One that another thread makes is waited for, up to `seconds` or the limit.
+        """
+        return self._automata.get(key, make, seconds or self._limits.seconds)
 
     def knows(
         self, vocabulary: Vocabulary, grammar: Grammar, allowed_ids: frozenset[int] | None = None
     ) -> bool:
         """True if `automaton` would return at once; it is among the last ones used from now on."""
-        return self._automata.knows((vocabulary, grammar, allowed_ids))
+        return self.has((vocabulary, grammar, allowed_ids))
+
+    def has(self, key: Hashable) -> bool:
+        """True if `get` would return at once; the same holds."""
+        return self._automata.knows(key)
 
 
 def _compile(

@@ -3,8 +3,10 @@
 import threading
 from collections.abc import Callable, Iterable
 
+from unmask.bad_words import sequences_of
 from unmask.decoding.automata.automaton import TokenAutomaton
-from unmask.decoding.automata.cache import AutomatonCache
+from unmask.decoding.automata.cache import BYTES_OF_ID, AutomatonCache
+from unmask.decoding.automata.token_sequences import automaton_without
 from unmask.decoding.automata.token_texts import read_token_texts
 from unmask.decoding.automata.vocabulary import Vocabulary, make_vocabulary
 from unmask.errors import InvalidRequest
@@ -48,6 +50,38 @@ class GrammarCompiler:
         vocabulary = self._vocabulary
         return vocabulary is not None and self._cache.knows(vocabulary, grammar, ids)
 
+    def without(
+        self,
+        words: tuple[str, ...],
+        encode: Callable[[str], list[int]],
+        allowed_ids: Iterable[int] | None = None,
+    ) -> TokenAutomaton:
+        """Automaton of answers without the tokens of these words; raises `InvalidRequest`.
+
+        Words are tokenized once, by the first request that has them.
+        """
+        ids = None if allowed_ids is None else frozenset(allowed_ids)
+
+        def make() -> tuple[TokenAutomaton, int]:
+            sequences = sequences_of(words, encode)
+            made = automaton_without(sequences, self._model.vocab_size, self._never(), ids)
+            of_key = sum(map(len, words)) + BYTES_OF_ID * (len(words) + len(ids or ()))
+            return made, made.num_bytes + of_key
+
+        return self._cache.get((words, ids), make)
+
+    def knows_without(
+        self, words: tuple[str, ...], allowed_ids: Iterable[int] | None = None
+    ) -> bool:
+        """True if `without` would return at once."""
+        ids = None if allowed_ids is None else frozenset(allowed_ids)
+        return self._cache.has((words, ids))
+
+    def _never(self) -> set[int]:
+        """The mask token and commands of edits, which are not generated, whatever their texts."""
+        mask = self._model.mask_token_id
+        return {*(self._model.edit_commands or ()), *(() if mask is None else (mask,))}
+
     def _read_vocabulary(self) -> Vocabulary:
         with self._lock:
             if self._vocabulary is None:
@@ -56,8 +90,7 @@ class GrammarCompiler:
                     raise InvalidRequest("structured output needs a tokenizer.json, here is none")
                 texts = read_token_texts(text, model.vocab_size)
                 tokens = list(texts.tokens)
-                # The mask token and commands of edits are never generated, whatever their texts.
-                never = {model.mask_token_id, *(model.edit_commands or ())} - {None}
+                never = self._never()
                 specials = {n: i for n, i in texts.specials.items() if i not in never}
                 for i in never:
                     tokens[i] = None

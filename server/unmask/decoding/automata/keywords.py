@@ -25,7 +25,7 @@ COUNTS = frozenset(("minItems", "maxItems", "minLength", "maxLength"))
 TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
 ANY = "any"
 MAX_COUNT = 10**9  # of characters or elements
-SMALLEST, LARGEST = 1e-9, 1e15  # of bounds that are not 0
+SMALLEST, LARGEST = 1e-9, 1e20  # of bounds that are not 0, integers of 64 bits among them
 
 
 @dataclass(frozen=True, slots=True)

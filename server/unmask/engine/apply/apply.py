@@ -231,14 +231,20 @@ def _note_logprobs(
     session: Session, result: StepResult, rows: IntArray, positions: IntArray
 ) -> None:
     count = session.sequence.decoding.logprobs or 0
+    is_given = session.sequence.decoding.is_given
     for row, position in zip(rows.tolist(), positions.tolist(), strict=True):
         top: tuple[tuple[int, float], ...] = ()
         if count and result.top_ids is not None and result.top_logprobs is not None:
             ids, values = result.top_ids[row, :count], result.top_logprobs[row, :count]
             top = tuple(zip(ids.tolist(), values.tolist(), strict=True))
-        confidence = max(float(result.confidence[row]), 1e-38)
-        token_id = int(result.tokens[row])
-        session.logprobs[position] = TokenLogprob(token_id, math.log(confidence), top)
+        token_id, rank = int(result.tokens[row]), None
+        if is_given:
+            assert result.given_logprobs is not None, "the token is given"
+            assert result.given_ranks is not None, "and has a rank"
+            logprob, rank = float(result.given_logprobs[row]), int(result.given_ranks[row])
+        else:
+            logprob = math.log(max(float(result.confidence[row]), 1e-38))
+        session.logprobs[position] = TokenLogprob(token_id, logprob, top, rank)
 
 
 def _final_prefixes(

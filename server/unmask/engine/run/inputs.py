@@ -13,9 +13,10 @@ from torch import Tensor
 
 from unmask.engine.run.class_tables import ClassTables
 from unmask.engine.run.staging import Array, Staging
+from unmask.engine.run.traces import StepTraces
 from unmask.engine.schedule.batch import DecodingArrays, StepBatch
 from unmask.types import MAX_BLOCK_LENGTH
-from unmask_kernels.policies.ops import Rules
+from unmask_kernels.policies.ops import Rules, noise_of
 from unmask_kernels.policies.table import POLICIES, Policy
 from unmask_kernels.scoring.constraints import Constraints, make_constraints
 from unmask_kernels.scoring.types import (
@@ -98,11 +99,11 @@ class SamplingInputs:
     drawn_rows: Tensor  # [D] int64, indices into M
     temperature: Tensor  # [D] float32
     seeds: Tensor  # [D] int64
-    positions: Tensor  # [D] int64
+    positions: Tensor  # [M] int64
     steps: Tensor  # [D] int64
     policies: Tensor  # [B] int32, codes of policies
     quota: Tensor  # [B] int64, the fewest positions to fill
-    threshold: Tensor  # [B] float32, the policy's own number
+    numbers: Tensor  # [B, MAX_NUMBERS] float32, the policy's own
     editing_threshold: Tensor  # [B] float32
     starts: Tensor  # [B + 1] int64, where the rows of each block begin; a graph has padding blocks
     penalties: Tensor | None = None  # [M] float32, nats added to entropies; None for none
@@ -128,11 +129,11 @@ class SamplingInputs:
             "drawn_rows": drawn,
             "temperature": decoding["temperature"].take(owner),
             "seeds": decoding["seed"].take(owner),
-            "positions": batch.scored_positions.take(drawn),
+            "positions": batch.scored_positions,
             "steps": decoding.steps.take(owner),
             "policies": decoding["policy_code"],
             "quota": decoding.quota,
-            "threshold": decoding["threshold"],
+            "numbers": decoding["numbers"],
             "editing_threshold": decoding["editing_threshold"],
             "starts": batch.scored_starts,
         }
@@ -156,7 +157,7 @@ class SamplingInputs:
             self.policies,
             self.starts,
             self.quota,
-            self.threshold,
+            self.numbers,
             options.longest_block,
         )
 
@@ -164,8 +165,29 @@ class SamplingInputs:
         """Parameters of the rows that draw their token, if any does."""
         if not len(self.drawn_rows):
             return None
-        keys = self.seeds, self.positions, self.steps
+        keys = self.seeds, self.positions[self.drawn_rows], self.steps
         return Draws(self.temperature, *keys, rows=self.drawn_rows, truncation=truncation)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenTokens:
+    """Rows [R] among the scored ones whose tokens [R] are given; both int64."""
+
+    rows: Tensor
+    tokens: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class RandomOrder:
+    """Random numbers that order the positions of B blocks, alone or beside confidences."""
+
+    seeds: Tensor  # [B] int64
+    steps: Tensor  # [B] int64
+    temperature: Tensor  # [B] float32, `alg_temp`
+
+    def noise(self, spans: Tensor, positions: Tensor) -> Tensor:
+        """Gumbel noise [M] float32 of rows of the blocks `spans` [M]."""
+        return noise_of(self.seeds, self.steps, spans, positions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +201,10 @@ class SamplingOptions:
     guided: GuidedRows | None = None
     constraints: Constraints | None = None
     last: LastTokens | None = None
+    order: RandomOrder | None = None
+    traces: StepTraces | None = None
     num_top: int = 0
+    given: GivenTokens | None = None
 
     @staticmethod
     def are_default(batch: StepBatch, vocab_size: int) -> bool:
@@ -189,8 +214,9 @@ class SamplingOptions:
             len(batch.guided)
             or batch.constraints is not None
             or batch.classes is not None
+            or batch.given is not None
             or decoding.num_top
-            or decoding["eos_last"].any()
+            or decoding["is_rare"].any()
             or _truncates(decoding, vocab_size)
         )
 
@@ -211,7 +237,7 @@ class SamplingOptions:
         longest = decoding.longest_block
         if cls.are_default(batch, vocab_size):
             return cls(occurring, longest, decoding.edits is not None)
-        guided = constraints = last = None
+        guided = constraints = last = given = None
         if len(batch.guided):
             scale = decoding["cfg_scale"][batch.scored_spans[batch.guided]]
             rows, scales = staging.to_device([batch.guided, scale])
@@ -227,6 +253,12 @@ class SamplingOptions:
         if eos_last.any():
             last_rows = np.flatnonzero(eos_last[batch.scored_spans])
             last = LastTokens(*staging.to_device([last_rows, np.array(eos_token_ids)]))
+        if batch.given is not None:
+            given = GivenTokens(*staging.to_device([batch.given.rows, batch.given.tokens]))
+        order = None
+        if decoding["is_rare"].any():
+            keys = decoding["seed"], decoding.steps, decoding["alg_temp"]
+            order = RandomOrder(*staging.to_device(keys))
         return cls(
             occurring,
             longest,
@@ -235,7 +267,9 @@ class SamplingOptions:
             guided,
             constraints,
             last,
-            decoding.num_top,
+            order,
+            num_top=decoding.num_top,
+            given=given,
         )
 
 

@@ -21,6 +21,8 @@ class SampledTokens:
     accepted: Tensor | None = None  # [M] bool
     top_ids: Tensor | None = None  # [M, K] int64
     top_logprobs: Tensor | None = None  # [M, K] float32
+    given_logprobs: Tensor | None = None  # [M] float32
+    given_ranks: Tensor | None = None  # [M] int64
 
     def on_host(self, copy: Callable[[Tensor], Tensor]) -> "SampledTokens":
         """The same with every tensor passed through `copy`."""
@@ -39,6 +41,8 @@ class SampledTokens:
             "accepted": self.accepted,
             "top_ids": self.top_ids,
             "top_logprobs": self.top_logprobs,
+            "given_logprobs": self.given_logprobs,
+            "given_ranks": self.given_ranks,
         }
         return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 

@@ -1,7 +1,7 @@
 """Runs steps of models that fill mask tokens: forward pass, then sampling."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from unmask.engine.run.inputs import RowInputs, SamplingInputs, SamplingOptions
 from unmask.engine.run.pending import PendingStep, SampledTokens
 from unmask.engine.run.sampling import sample
 from unmask.engine.run.staging import on_host
+from unmask.engine.run.traces import Traces
 from unmask.engine.schedule.batch import StepBatch
 from unmask.models.inputs import ForwardInputs
 from unmask.models.weights import Progress
@@ -48,6 +49,7 @@ class MaskRunner:
     open_tokens: Tensor  # [rows of the table + 1, MAX_BLOCK_LENGTH] int64; the last is a dummy
     forward_graphs: ForwardGraphs | None
     sampling_graphs: SamplingGraphs | None
+    traces: Traces = field(default_factory=Traces)
 
     @classmethod
     def create(
@@ -149,6 +151,8 @@ class MaskRunner:
             staging=staging,
             tables=self.device.tables,
         )
+        if options.order is not None:  # some request is rare
+            options = replace(options, traces=self.traces.of_batch(batch, staging))
         open_tokens = self.open_tokens.view(-1)
         if self.keeps_open_tokens:
             current = inputs.current(open_tokens, self.mask_token_id)
@@ -171,4 +175,6 @@ class MaskRunner:
             selected,
             top_ids=scores.top_ids,
             top_logprobs=scores.top_logprobs,
+            given_logprobs=scores.given_logprobs,
+            given_ranks=scores.given_ranks,
         )

@@ -5,9 +5,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from unmask.engine.run.inputs import SamplingInputs, SamplingOptions
+from unmask.engine.run.inputs import RandomOrder, SamplingInputs, SamplingOptions
 from unmask.models.family import Model
 from unmask_kernels.policies.ops import Scores, select
+from unmask_kernels.scoring.given import score_given
 from unmask_kernels.scoring.ops import score_rows
 from unmask_kernels.scoring.types import NEXT_TO_NOTHING, RowStats
 
@@ -25,11 +26,13 @@ def sample(
     """Statistics of `hidden` [M, C], and the positions [M] that take their token.
 
     `current` [M] are the tokens that rows hold. Rows that an earlier step resolved keep theirs.
-    With `is_known` there are none: every scored row is masked or may be edited.
+    With `is_known` there are none: every scored row is masked or may be edited. Rows of an answer
+    that is given have its tokens.
     """
     rules = inputs.rules(options)
+    normed = model.final_norm(hidden)
     scores = score_rows(
-        model.final_norm(hidden),
+        normed,
         model.lm_head,
         mask_token_id=mask_token_id,
         draws=inputs.draws(options.truncation),
@@ -40,6 +43,16 @@ def sample(
         with_margin=rules.reads("margin"),
         num_top=options.num_top,
     )
+    if (given := options.given) is not None:
+        of_given = score_given(
+            normed[given.rows], model.lm_head, given.tokens, mask_token_id=mask_token_id
+        )
+        scores = scores.with_given(given.rows, given.tokens, *of_given)
+    is_stable = None
+    if options.traces is not None:
+        is_stable = options.traces.update(
+            normed, scores, model.lm_head, options.constraints, mask_token_id
+        )
     is_masked = None
     if options.edits or not is_known:
         is_masked = current.eq(mask_token_id)
@@ -47,6 +60,9 @@ def sample(
     if inputs.penalties is not None and scores.entropy is not None:
         ranked = replace(scores, entropy=scores.entropy + inputs.penalties)
     candidates = policy_scores(ranked, inputs.spans, len(inputs.starts), is_masked)
+    candidates = replace(candidates, positions=inputs.positions, is_stable=is_stable)
+    if options.order is not None:
+        candidates = ordered_at_random(candidates, options.order, is_masked)
     selected = select(candidates, rules)
     if is_masked is not None:
         selected &= is_masked
@@ -59,6 +75,26 @@ def sample(
 def edits(scores: RowStats, current: Tensor, threshold: Tensor) -> Tensor:
     """Committed tokens [M] that a more confident one than `threshold` replaces (LLaDA2.1)."""
     return (scores.token != current) & (scores.confidence > threshold)
+
+
+def ordered_at_random(scores: Scores, order: RandomOrder, is_masked: Tensor | None) -> Scores:
+    """The scores with noise, and where a block has a temperature, statistics with it added.
+
+    The highest of log-weights with Gumbel noise are a draw without replacement (Kool et al., 2019),
+    as Dream takes from softmax(confidence / `alg_temp`).
+    """
+    assert scores.positions is not None
+    noise = order.noise(scores.block, scores.positions)
+    if is_masked is not None:
+        noise = torch.where(is_masked, noise, -torch.inf)
+    temperature = order.temperature[scores.block]
+    shift = torch.where(temperature > 0, temperature * noise, 0.0)
+
+    entropy = None if scores.entropy is None else scores.entropy - shift
+    margin = None if scores.margin is None else scores.margin + shift
+    return replace(
+        scores, confidence=scores.confidence + shift, entropy=entropy, margin=margin, noise=noise
+    )
 
 
 def policy_scores(

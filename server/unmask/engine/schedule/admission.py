@@ -12,14 +12,18 @@ from unmask.engine.schedule.modes import modes_of, window_rows
 from unmask.engine.schedule.penalties import PENALTIES, Penalties
 from unmask.engine.schedule.policy_choice import (
     WITH_THRESHOLD,
+    alg_temp_of,
     check_distance,
+    check_order,
+    check_trace,
     choose_policy,
     fills_eos_last,
     names_policy,
-    threshold_of,
+    numbers_of,
 )
-from unmask.engine.schedule.quotas import part_quotas, timed_quotas, window_quotas
+from unmask.engine.schedule.quotas import LAST_TIME, part_quotas, timed_quotas, window_quotas
 from unmask.engine.schedule.token_rules import (
+    check_answer,
     check_given,
     check_structure,
     constraint_of,
@@ -40,13 +44,34 @@ from unmask.types import (
     SamplingParams,
     shown,
 )
+from unmask_kernels.policies.table import BY_NAME
 
 FULL_MAX_TOKENS = 1024  # with full attention, where nothing says
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
 
 
 def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decoding:
-    """Fill in every default of a request; raises `InvalidRequest` if it can never be served."""
+    """Fill in every default of a request; raises `InvalidRequest` if it can never be served.
+
+    For a given answer the field is the prompt, of which it is the rest.
+    """
+    if request.sampling.prompt_logprobs is not None:
+        raise InvalidRequest(
+            "prompt_logprobs has a request of its own, see unmask.likelihood",
+            field="prompt_logprobs",
+        )
+    if not request.given_answer:
+        return _resolve_modes(request, model, limits)
+    try:
+        check_answer(request, model)
+        return _resolve_modes(request, model, limits)
+    except InvalidRequest as error:
+        message = f"log-probabilities of the prompt: {error.message}"
+        raise InvalidRequest(message, field="prompt", code=error.code) from error
+
+
+def _resolve_modes(request: Request, model: ModelInfo, limits: EngineLimits) -> Decoding:
+    """Parameters with which the request begins, and those that a load may choose instead."""
     asked = request.sampling.block_length
     if asked is None and model.adapts_blocks:
         asked = AUTO
@@ -92,10 +117,11 @@ def _resolve(
             field="max_tokens",
             code="context_length_exceeded",
         )
-    editing_threshold = _editing_threshold(params, model)
+    editing_threshold = None if request.given_answer else _editing_threshold(params, model)
     has_commands = model.edit_commands is not None and editing_threshold is not None
     policy = choose_policy(params, model, has_commands=has_commands)
     check_distance(params, policy, model)
+    check_order(params, policy, model)
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     usual_len = model.block_length or usual_len
     block_len = block_length or usual_len
@@ -103,7 +129,9 @@ def _resolve(
         block_len = 1
     # Causal models can do nothing but verify their guesses.
     drafts = mode == "self_speculation" or (model.attention == "causal" and block_len > 1)
+    is_given = bool(request.given_answer)
     drafts_by_policy = drafts and model.attention == "causal_prefix" and names_policy(params)
+    drafts_by_policy |= drafts and is_given  # the draft is there, so it is verified at once
     num_positions = num_given + max_tokens
     if model.attention == "block_causal":
         # A block that ends far behind the answer would only cost rows.
@@ -120,7 +148,7 @@ def _resolve(
         if model.attention == "causal_window":
             # The window of the answer's last token is whole.
             num_positions = num_given + max_tokens + block_len - 1
-        elif drafts and model.attention == "causal":
+        elif drafts and model.attention == "causal" and not is_given:
             num_rows = window_rows(block_len)
     elif is_full:
         _check_full(params)
@@ -140,8 +168,11 @@ def _resolve(
     if model.attention == "block_causal":
         sub_block_length = params.sub_block_length or default.sub_block_length
     sampling = params.resolved(default, block_len)
+    check_trace(policy, sampling, model, drafts=drafts)
     stop_ids = frozenset((*eos, *params.stop_token_ids))
-    threshold = threshold_of(policy, params, default)
+    threshold, *other_numbers = numbers_of(policy, params, default)
+    alg_temp = alg_temp_of(policy, params, default)
+    orders = alg_temp > 0 or BY_NAME[policy].ranks_by == "noise"
     rules = edit_rules(sampling, policy, threshold, editing_threshold, model)
     check_given(request, model, editing_threshold)
     check_structure(params, model, rules)
@@ -149,10 +180,11 @@ def _resolve(
         sampling=sampling,
         policy=policy,
         threshold=threshold,
+        other_numbers=tuple(other_numbers),
         quotas=(
             (1, block_len, block_len)  # a seed, a draft of all others, and its verification
             if drafts and not drafts_by_policy
-            else _quotas(policy, steps, block_len, sub_block_length, cache, model)
+            else _quotas(policy, steps, block_len, sub_block_length, cache, model, params.eps)
         ),
         block_len=block_len,
         max_tokens=max_tokens,
@@ -160,7 +192,8 @@ def _resolve(
         drafts=drafts,
         drafts_by_policy=drafts_by_policy,
         stop_ids=stop_ids,
-        seed=_seed(params.seed, sampling.temperature or 0.0),
+        seed=_seed(params.seed, draws=bool(sampling.temperature) or orders),
+        alg_temp=alg_temp,
         top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
         logprobs=params.logprobs,
         num_top=num_top(params, rules),
@@ -171,17 +204,18 @@ def _resolve(
         edit_rules=rules,
         constraint=constraint_of(params, model, rules),
         penalties=Penalties.of_request(request, model, stop_ids, max_tokens),
-        is_structured=params.grammar is not None or request.template is not None,
+        is_structured=request.is_structured,
+        is_given=is_given,
         sub_block_length=sub_block_length,
         eos_last=fills_eos_last(policy, params, model),
     )
 
 
-def _seed(seed: int | None, temperature: float) -> int:
+def _seed(seed: int | None, *, draws: bool) -> int:
     """The seed asked for, else any; greedy answers repeat, though a canvas begins as noise."""
     if seed is not None:
         return seed
-    return int.from_bytes(os.urandom(7), "little") if temperature else 0
+    return int.from_bytes(os.urandom(7), "little") if draws else 0
 
 
 def _check_canvas(
@@ -301,6 +335,7 @@ def _quotas(
     sub_block_len: int | None,
     cache: CacheName,
     model: ModelInfo,
+    eps: float | None,
 ) -> tuple[int, ...]:
     """The fewest positions that each step fills; policies that only rank follow the family.
 
@@ -315,7 +350,9 @@ def _quotas(
     alone = 1 if model.has_seed and not is_exact and block_len > 1 else 0
     steps = steps or block_len
     if model.schedule == "timed" and policy not in WITH_THRESHOLD:
-        return (1,) * alone + timed_quotas(block_len - alone, steps, first=alone)
+        eps = model.default_sampling.eps if eps is None else eps
+        last_time = LAST_TIME if eps is None else eps
+        return (1,) * alone + timed_quotas(block_len - alone, steps, alone, last_time)
     part_len = sub_block_len or block_len
     ends = [*range(part_len, block_len, part_len), block_len]
     parts = [end - start for start, end in pairwise([alone, *ends]) if end > start]

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.engine.schedule.decoding import Columns
+from unmask.engine.schedule.given_rows import GivenRows
 from unmask.engine.schedule.layout import NEVER, Layout, SpanFlags, lay_out
 from unmask.engine.schedule.penalties import RowConstraints
 from unmask.engine.schedule.query_range import BoolArray, IntArray
@@ -63,6 +64,7 @@ class StepBatch(Layout):
     penalties: FloatArray | None  # [M] added to entropies, where tokens are filled in a window
     constraints: RowConstraints | None  # where a request has any
     classes: RowClasses | None  # where a grammar says which tokens may stand
+    given: GivenRows | None  # where answers are given
     guided: IntArray  # [G] indices into M
     guiding_rows: IntArray  # [G] indices into T: `hidden_rows` of the same without the prompt
     decoding: DecodingArrays
@@ -83,6 +85,8 @@ class StepResult:
     accepted: BoolArray | None = None  # [M], of canvases of noise
     top_ids: IntArray | None = None  # [M, K]
     top_logprobs: FloatArray | None = None  # [M, K]
+    given_logprobs: FloatArray | None = None  # [M], of rows with a given token
+    given_ranks: IntArray | None = None  # [M], the same
 
 
 def build_batch(
@@ -128,6 +132,7 @@ def build_batch(
         penalties=_penalties(decoding, layout) if attention == "causal_window" else None,
         constraints=_constraints(denoised, layout, decoding),
         classes=_classes(denoised, layout, decoding) if attention != "canvas" else None,
+        given=_given(denoised, layout, decoding),
         guided=guided,
         guiding_rows=guiding_rows,
         decoding=decoding,
@@ -225,6 +230,15 @@ def _classes(denoised: list[Span], layout: Layout, decoding: DecodingArrays) -> 
         of_span = structure.masks(layout.scored_positions[first:past])
         masks += [(automaton, first + rows, words) for automaton, rows, words in of_span]
     return RowClasses.from_masks(masks, len(layout.scored_positions)) if masks else None
+
+
+def _given(denoised: list[Span], layout: Layout, decoding: DecodingArrays) -> GivenRows | None:
+    """Rows of answers that are given; None if there are none."""
+    is_given = decoding.columns["is_given"]
+    if not is_given.any():
+        return None
+    which = is_given.nonzero()[0].tolist()
+    return GivenRows.of_spans(denoised, which, layout.scored_starts, layout.scored_positions)
 
 
 def _anchors(bounds: Bounds, layout: Layout) -> IntArray:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from unmask.decoding.levenshtein import EditRules
 from unmask.engine.schedule.penalties import Penalties
 from unmask.types import CacheName, ModeName, PolicyName, SamplingParams
-from unmask_kernels.policies.table import CODES
+from unmask_kernels.policies.table import BY_NAME, CODES, MAX_NUMBERS
 from unmask_kernels.scoring.request_constraint import Constraint
 
 Columns = npt.NDArray[np.void]  # a structured array, `COLUMNS`
@@ -22,9 +22,10 @@ class Decoding:
 
     `sampling` has the request's parameters, defaults and neutral values for the rest. Parameters
     that need more, such as the model's word, are fields here and count instead. `threshold` is the
-    policy's own number, `quotas` are the fewest positions that each step of a block fills,
-    `others` are the same in shorter blocks or another mode, one of which a load may take. Numbers
-    and flags are columns of the engine's table, so a step finds them by their field's name.
+    policy's first number, `other_numbers` are the rest, `quotas` are the fewest positions that each
+    step of a block fills, `others` are the same in shorter blocks or another mode, one of which a
+    load may take. Numbers and flags are columns of the engine's table, so a step finds them by
+    their field's name.
     """
 
     sampling: SamplingParams
@@ -36,6 +37,8 @@ class Decoding:
     stop_ids: frozenset[int]
     seed: int
     top_k: int  # the size of the vocabulary for all tokens
+    other_numbers: tuple[float, ...] = (0.0,) * (MAX_NUMBERS - 1)
+    alg_temp: float = 0.0  # at which positions are drawn
     logprobs: int | None = None
     num_top: int = 0  # likeliest tokens that a result lists for each position
     mode: ModeName = "diffusion"
@@ -49,6 +52,7 @@ class Decoding:
     constraint: Constraint | None = None
     penalties: Penalties | None = None
     is_structured: bool = False  # True if a grammar says which tokens may stand where
+    is_given: bool = False  # True if the answer is given, for its log-probabilities
     sub_block_length: int | None = None
     eos_last: bool = False
     others: tuple["Decoding", ...] = ()
@@ -68,10 +72,21 @@ class Decoding:
         """True if the logits of a step depend on the tokens that are committed before it."""
         return self.penalties is not None and self.penalties.counts_tokens
 
+    @property
+    def is_rare(self) -> bool:
+        """True if no CUDA graph samples the request, whatever its tokens."""
+        return self.eos_last or self.alg_temp > 0 or BY_NAME[self.policy].is_rare
+
+    @property
+    def keeps_trace(self) -> bool:
+        """True if a step depends on the steps of the block before it."""
+        return BY_NAME[self.policy].keeps_trace
+
     def columns(self) -> tuple[Any, ...]:
         """The values of `COLUMNS`."""
         is_there = self.has_constraint, self.edit_rules is not None
-        derived = CODES[self.policy], len(self.quotas), *is_there
+        numbers = self.threshold, *self.other_numbers
+        derived = CODES[self.policy], numbers, len(self.quotas), self.is_rare, *is_there
         values = [getattr(self, name) for name in _KINDS]
         values += [getattr(self.sampling, name) for name in _SAMPLED]
         missing = [NONE[kind] for kind in (*_KINDS.values(), *_SAMPLED.values())]
@@ -100,7 +115,9 @@ COLUMNS = np.dtype(
     [
         *((name, TYPES[kind]) for name, kind in (_KINDS | _SAMPLED).items()),
         ("policy_code", np.int32),
+        ("numbers", np.float32, (MAX_NUMBERS,)),
         ("num_steps", np.int64),
+        ("is_rare", np.bool_),
         ("has_constraint", np.bool_),
         ("has_edit_rules", np.bool_),
     ],

@@ -1,4 +1,4 @@
-"""Tokens that a request gives within its answer and after it."""
+"""Tokens that a request gives as its answer, within it and after it."""
 
 import numpy as np
 
@@ -26,3 +26,12 @@ def lay_out_given(
     for i, token_id in enumerate(request.template.token_ids, first):
         if token_id is not None:
             tokens[i], masked[i] = token_id, False
+
+
+def lay_out_draft(
+    tokens: IntArray, masked: BoolArray, request: Request, start: int, end: int
+) -> None:
+    """Write an answer that is given to positions [start, end), as a draft to be verified."""
+    first = len(request.prompt_token_ids)
+    tokens[start:end] = request.given_answer[start - first : end - first]
+    masked[start:end] = False

@@ -20,14 +20,14 @@ DRAFTING_LOAD = 2.0
 def modes_of(request: Request, model: ModelInfo) -> tuple[ModeName, ...]:
     """The mode asked for, or the server's; of `auto` the modes that a load may choose from.
 
-    They write the same tokens. Answers with a grammar, holes or penalties are not drafted. Raises
-    `InvalidRequest` if the model has no such mode.
+    They write the same tokens. Answers with a grammar, bad words, holes or penalties are not
+    drafted. Raises `InvalidRequest` if the model has no such mode.
     """
     params = request.sampling
     mode = params.mode or model.default_sampling.mode or "diffusion"
     counts = any(getattr(params, name) not in (None, neutral) for name, neutral in COUNTING)
     is_drafted = model.attention == "causal" or mode in ("self_speculation", "auto")
-    is_guided = params.grammar is not None or request.template is not None
+    is_guided = request.is_structured
     if mode not in model.modes:
         kind = "are causal too" if mode == "ar" else "verify drafts"
         raise InvalidRequest(

@@ -1,27 +1,34 @@
-"""Policy of a request, with its own number and what else only some policies have; no torch."""
+"""Policy of a request, with its own numbers and what else only some policies have; no torch."""
 
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, PolicyName, SamplingParams
-from unmask_kernels.policies.table import BY_NAME, POLICIES
+from unmask_kernels.policies.table import BY_NAME, MAX_NUMBERS, NUMBERS, POLICIES
 
-WITH_THRESHOLD = tuple(policy.name for policy in POLICIES if policy.threshold is not None)
+WITH_THRESHOLD = tuple(policy.name for policy in POLICIES if policy.numbers)
+
+DRAWN_BY = ("confidence", "entropy", "margin")
 
 
 def choose_policy(params: SamplingParams, model: ModelInfo, *, has_commands: bool) -> PolicyName:
-    """The policy asked for, or the one that a limit or a number of steps implies."""
-    named = [name for name in WITH_THRESHOLD if getattr(params, name) is not None]
+    """The policy asked for, or the one that its numbers or a number of steps imply.
+
+    Numbers imply the usual policy if that has them all, else the first one that has.
+    """
+    named = [name for name in NUMBERS if getattr(params, name) is not None]
+    usual = model.default_sampling.policy or "threshold"
     if params.policy is None:
-        if len(named) > 1:
+        if named:
+            for policy in (BY_NAME[usual], *POLICIES):
+                if all(policy.takes(name) for name in named):
+                    return policy.name
             raise InvalidRequest(
                 f"{' and '.join(named)} belong to different policies; choose one", field=named[1]
             )
-        if named:
-            return named[0]
         if params.steps and model.canvas is None and not has_commands:
             return "low_confidence"
-        return model.default_sampling.policy or "threshold"
+        return usual
     for name in named:
-        if name != params.policy:
+        if not BY_NAME[params.policy].takes(name):
             raise InvalidRequest(
                 f"{name} has no meaning for the policy {params.policy}", field=name
             )
@@ -30,19 +37,74 @@ def choose_policy(params: SamplingParams, model: ModelInfo, *, has_commands: boo
 
 def names_policy(params: SamplingParams) -> bool:
     """True if a request says by what rule, or in how many steps, its blocks are filled."""
-    named = ("policy", "steps", *WITH_THRESHOLD)
+    named = ("policy", "steps", *NUMBERS)
     return any(getattr(params, name) is not None for name in named)
 
 
-def threshold_of(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:
-    """The policy's own number: of the request, the server or the checkpoint, else its default."""
-    if policy not in WITH_THRESHOLD:
-        return BY_NAME[policy].default_threshold
-    for source in (params, default):
-        value: float | None = getattr(source, policy)
-        if value is not None:
-            return value
-    return BY_NAME[policy].default_threshold
+def numbers_of(
+    policy: PolicyName, params: SamplingParams, default: SamplingParams
+) -> tuple[float, ...]:
+    """The policy's numbers: of the request, the server or the checkpoint, else their defaults.
+
+    Zeros for those that it does not have.
+    """
+    numbers = [0.0] * MAX_NUMBERS
+    for i, number in enumerate(BY_NAME[policy].numbers):
+        given = [getattr(source, number.name) for source in (params, default)]
+        numbers[i] = next((float(value) for value in given if value is not None), number.default)
+    return tuple(numbers)
+
+
+def check_order(params: SamplingParams, policy: PolicyName, model: ModelInfo) -> None:
+    """Raise `InvalidRequest` for parameters of Dream's loop where they have no meaning."""
+    if params.alg_temp and not _draws_positions(policy):
+        raise InvalidRequest(
+            "alg_temp is for policies that rank by confidence, entropy or margin and have no "
+            f"threshold, not for {policy}",
+            field="alg_temp",
+        )
+    if params.eps is not None and (model.schedule != "timed" or policy in WITH_THRESHOLD):
+        raise InvalidRequest(
+            "eps is for models with Dream's schedule, and policies without a threshold", field="eps"
+        )
+
+
+def check_trace(
+    policy: PolicyName, sampling: SamplingParams, model: ModelInfo, *, drafts: bool
+) -> None:
+    """Raise `InvalidRequest` where a policy that depends on earlier steps has no meaning.
+
+    `sampling` has every default filled in.
+    """
+    if not BY_NAME[policy].keeps_trace:
+        return
+    if drafts or model.attention == "causal_window":
+        raise InvalidRequest(
+            f"the policy {policy} is for blocks that are denoised in place, not for drafts and "
+            "windows",
+            field="policy",
+        )
+    if sampling.cfg_scale:
+        raise InvalidRequest(f"cfg_scale is not for the policy {policy}", field="cfg_scale")
+    if policy == "credit" and sampling.temperature:
+        raise InvalidRequest(
+            "the policy credit takes the likeliest tokens, so temperature must be 0, got "
+            f"{sampling.temperature}",
+            field="temperature",
+        )
+
+
+def alg_temp_of(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:
+    """Temperature at which positions are drawn; a default holds where it applies."""
+    if not _draws_positions(policy):
+        return 0.0
+    asked = default.alg_temp if params.alg_temp is None else params.alg_temp
+    return asked or 0.0
+
+
+def _draws_positions(policy: PolicyName) -> bool:
+    """True if Dream's loop has the policy, which it may take positions of by chance."""
+    return policy not in WITH_THRESHOLD and BY_NAME[policy].ranks_by in DRAWN_BY
 
 
 def check_distance(params: SamplingParams, policy: PolicyName, model: ModelInfo) -> None:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-LAST_TIME = np.float32(1e-3)
+LAST_TIME = 1e-3
 
 
 def even_quotas(block_len: int, steps: int) -> tuple[int, ...]:
@@ -36,17 +36,21 @@ def window_quotas(window_len: int, steps: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=256)
-def timed_quotas(num_masked: int, steps: int, first: int = 0) -> tuple[int, ...]:
+def timed_quotas(
+    num_masked: int, steps: int, first: int = 0, last_time: float = LAST_TIME
+) -> tuple[int, ...]:
     """Of what is masked, the share that falls between one time and the next, rounded down (Dream).
 
-    Times run from 1 down to 0.001 in `steps` equal parts, in float32, whose rounding decides some
-    of the numbers; those of the steps from `first` on are used, and the last fills what is left.
+    Times run from 1 down to `last_time` in `steps` equal parts, in float32, whose rounding decides
+    some of the numbers; those of the steps from `first` on are used, and the last fills what is
+    left.
     Steps that would fill nothing are left out: they change nothing.
     """
     # A line as torch draws it: from both ends to the middle, rounded once.
-    slope = float((LAST_TIME - np.float32(1)) / np.float32(steps))
+    end = np.float32(last_time)
+    slope = float((end - np.float32(1)) / np.float32(steps))
     index = np.arange(steps + 1)
-    from_start, from_end = 1.0 + slope * index, float(LAST_TIME) - slope * (steps - index)
+    from_start, from_end = 1.0 + slope * index, float(end) - slope * (steps - index)
     times = np.where(index < (steps + 1) // 2, from_start, from_end).astype(np.float32)
     falls = np.float32(1) - times[1:] / times[:-1]
     quotas: list[int] = []

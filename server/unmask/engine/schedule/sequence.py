@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from unmask.engine.schedule.decoding import Decoding
-from unmask.engine.schedule.given import lay_out_given
+from unmask.engine.schedule.given import lay_out_draft, lay_out_given
 from unmask.engine.schedule.pages import PageHash
 from unmask.engine.schedule.query_range import QueryRange
 from unmask.engine.schedule.structure import Structure
@@ -73,10 +73,11 @@ class Sequence:
         # True if resolved positions of the open block are not computed again until it is full.
         self.keeps_block_keys = decoding.cache == "block"
         # True if a pass verifies guesses and makes new ones, false if it does one or the other.
-        self.guesses_ahead = decoding.drafts and self.is_causal
+        self.guesses_ahead = decoding.drafts and self.is_causal and not decoding.is_given
         self.num_guesses = 0  # of the open block, after its first token
         self._waits = self.has_window or decoding.is_structured or decoding.counts_tokens
         self._waits |= bool(decoding.sub_block_length or decoding.edit_rules)
+        self._waits |= decoding.keeps_trace
         # True if no result decides the next pass, unless its scores are kept.
         self._runs_ahead = not (
             self.is_canvas
@@ -88,8 +89,7 @@ class Sequence:
         # True if one more pass may fill nothing and leave no keys.
         self._may_be_done = self.is_canvas or self.has_seed
         request, block_len = self.request, decoding.block_len
-        # True if the device has slots for two blocks, and nothing but quotas tells how many
-        # positions a step fills.
+        # True if the device has slots for two blocks, and only quotas tell how much a step fills.
         self._may_open_next = 2 * block_len <= MAX_BLOCK_LENGTH and (
             self.is_canvas or (self._runs_ahead and not self.is_full and self.num_branches == 1)
         )
@@ -370,6 +370,8 @@ class Sequence:
         self.closes_at = start + 1 if self.has_window else self.block_end  # once so much is final
         # Of a draft nothing is final yet.
         self.final_end = min(start + 1 if self.decoding.drafts else self.block_end, self.last_end)
+        if self.decoding.drafts and self.decoding.is_given:
+            lay_out_draft(self.tokens, self.masked, self.request, start + 1, self.block_end)
         self.repeats = False
         if self.thinking is not None:
             self._limit_thinking(self.thinking)

@@ -28,6 +28,7 @@ def can_speculate(sequence: Sequence) -> bool:
         or sequence.has_window
         or decoding.is_structured
         or decoding.counts_tokens
+        or decoding.keeps_trace
         or sequence.keeps_block_keys
         or decoding.editing_threshold is not None
         or decoding.sub_block_length is not None

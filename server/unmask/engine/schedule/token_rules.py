@@ -6,6 +6,10 @@ from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, PolicyName, Request, SamplingParams
 from unmask_kernels.scoring.request_constraint import NEVER, Constraint, pack_constraint
 
+WITHOUT_MEANING = (
+    *("stop", "stop_token_ids", "bad_words", "ignore_eos", "min_tokens", "max_thinking_tokens"),
+)
+"""Parameters that templates cannot have."""
 # Attention with which a masked position sees text behind it.
 SEES_AHEAD = ("full", "block_causal", "causal_prefix")
 
@@ -44,7 +48,7 @@ def num_top(params: SamplingParams, rules: EditRules | None) -> int:
 def check_given(request: Request, model: ModelInfo, editing_threshold: float | None) -> None:
     """Raise `InvalidRequest` where an answer has no holes, or sees nothing of what follows it."""
     if request.template is not None:
-        for name in ("stop", "stop_token_ids", "ignore_eos", "min_tokens", "max_thinking_tokens"):
+        for name in WITHOUT_MEANING:
             if getattr(request.sampling, name):
                 raise InvalidRequest(f"{name} has no meaning for a template", field=name)
     if model.attention == "full":
@@ -59,8 +63,20 @@ def check_given(request: Request, model: ModelInfo, editing_threshold: float | N
         raise InvalidRequest(f"{field} {reason}", field=field)
 
 
+def check_answer(request: Request, model: ModelInfo) -> None:
+    """Raise `InvalidRequest` for a given answer with tokens that are in no text."""
+    assert request.sampling.max_tokens == len(request.given_answer), "all of it is read"
+    model.check_ids(request.given_answer, "prompt")
+    never = {model.mask_token_id, *(model.edit_commands or ())} - {None}
+    found = next((token_id for token_id in request.given_answer if token_id in never), None)
+    if found is not None:
+        raise InvalidRequest(f"token id {found} is never generated", field="prompt")
+
+
 def check_structure(params: SamplingParams, model: ModelInfo, rules: EditRules | None) -> None:
-    """Raise `InvalidRequest` where answers cannot have a grammar."""
+    """Raise `InvalidRequest` where answers cannot have a grammar, or bad words."""
+    if params.bad_words:
+        _check_bad_words(params, model, rules)
     if params.grammar is None:
         return
     reason = None
@@ -74,6 +90,18 @@ def check_structure(params: SamplingParams, model: ModelInfo, rules: EditRules |
         reason = "structured output has no budget for thoughts"
     if reason is not None:
         raise InvalidRequest(reason, field="grammar")
+
+
+def _check_bad_words(params: SamplingParams, model: ModelInfo, rules: EditRules | None) -> None:
+    reason = None
+    if model.canvas is not None:
+        reason = "are for models that fill mask tokens"
+    elif rules is not None:
+        reason = f"have no meaning where tokens are deleted and inserted; {WAY_OUT}"
+    elif params.max_thinking_tokens is not None:
+        reason = "cannot be combined with max_thinking_tokens"
+    if reason is not None:
+        raise InvalidRequest(f"bad_words {reason}", field="bad_words")
 
 
 def constraint_of(

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from unmask.engine.run.graphs.sampling_buffers import LONGEST, SamplingSize
+from unmask.engine.run.graphs.sampling_buffers import LONGEST, USUAL, SamplingSize
 from unmask.engine.run.graphs.sizes import GraphSize
 from unmask.engine.run.inputs import RowInputs
 from unmask.engine.run.staging import Array, Staging, on_host
@@ -13,7 +13,7 @@ from unmask.models.registry import LoadedModel
 from unmask_kernels.attention.ops import AttentionPlan
 from unmask_kernels.attention.static_tiles import plan_tensors, with_tensors
 from unmask_kernels.attention.tiles import TilePlan
-from unmask_kernels.policies.table import POLICIES
+from unmask_kernels.policies.table import MAX_NUMBERS
 
 NUM_STEPS = 8  # of a block, at least
 PADDING_PART = 8  # one row of as many is padding
@@ -107,18 +107,18 @@ def random_sampling(
     }
     drawn = np.arange(num_rows if size.draws else 0)
     temperature = random.choice(np.array([0.0, 0.7, 1.0], np.float32), num_blocks)
-    owner = spans[drawn]
+    owner, codes = spans[drawn], sorted(policy.code for policy in USUAL)
     if size.penalizes:
         arrays["penalties"] = random.random(num_rows, np.float32)
     return arrays | {
         "drawn_rows": drawn,
         "temperature": temperature[owner],
         "seeds": random.integers(0, 2**62, num_blocks)[owner],
-        "positions": drawn,
+        "positions": np.arange(num_rows),
         "steps": random.integers(0, NUM_STEPS, num_blocks)[owner],
-        "policies": random.integers(0, len(POLICIES), num_blocks).astype(np.int32),
+        "policies": random.choice(np.array(codes, np.int32), num_blocks),
         "quota": random.integers(1, 5, num_blocks),
-        "threshold": random.random(num_blocks, np.float32),
+        "numbers": random.random((num_blocks, MAX_NUMBERS), np.float32),
         "editing_threshold": random.random(num_blocks, np.float32),
         "starts": np.append(np.searchsorted(spans, np.arange(num_blocks)), num_rows),
     }

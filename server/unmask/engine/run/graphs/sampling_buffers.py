@@ -10,9 +10,10 @@ from unmask.engine.run.inputs import SamplingInputs, SamplingOptions
 from unmask.engine.run.pending import PackedTokens
 from unmask.engine.run.staging import Array, Staging, StaticBuffers
 from unmask.engine.schedule.batch import StepBatch
-from unmask_kernels.policies.table import POLICIES
+from unmask_kernels.policies.table import MAX_NUMBERS, POLICIES
 
 LONGEST = 64  # rows of a block; the smallest size that blocks of 32 fit
+USUAL = frozenset(policy for policy in POLICIES if not policy.is_rare)
 NO_CONFIDENCE = 2.0  # that any token has
 
 
@@ -43,8 +44,8 @@ class SamplingBuffers:
     others that fills nothing.
     """
 
-    # Every policy may occur, and any token may be edited: a graph is the same for all steps.
-    options = SamplingOptions(frozenset(POLICIES), LONGEST, edits=True)
+    # Every usual policy may occur, and any token be edited: a graph is the same for all steps.
+    options = SamplingOptions(USUAL, LONGEST, edits=True)
 
     def __init__(self, size: SamplingSize, device: torch.device) -> None:
         rows, blocks = size.num_rows, size.num_blocks + 1
@@ -57,10 +58,11 @@ class SamplingBuffers:
                 "spans": np.empty(rows, np.int64),
                 "drawn_rows": np.empty(drawn, np.int64),
                 "temperature": np.empty(drawn, np.float32),
-                **{name: np.empty(drawn, np.int64) for name in ("seeds", "positions", "steps")},
+                "positions": np.empty(rows, np.int64),
+                **{name: np.empty(drawn, np.int64) for name in ("seeds", "steps")},
                 "policies": np.empty(blocks, np.int32),
                 "quota": np.empty(blocks, np.int64),
-                "threshold": np.empty(blocks, np.float32),
+                "numbers": np.empty((blocks, MAX_NUMBERS), np.float32),
                 "editing_threshold": np.empty(blocks, np.float32),
                 "starts": np.empty(blocks, np.int64),
                 **({"penalties": np.empty(rows, np.float32)} if size.penalizes else {}),
@@ -76,7 +78,7 @@ class SamplingBuffers:
             "token_slots": dummy_slot,
             "spans": self.size.num_blocks,
             "drawn_rows": np.arange(len(arrays["drawn_rows"]), len(self.inputs.drawn_rows)),
-            "threshold": NO_CONFIDENCE,
+            "numbers": NO_CONFIDENCE,
             "editing_threshold": NO_CONFIDENCE,
             "starts": len(arrays["spans"]),
         }

@@ -1,0 +1,92 @@
+"""Policies are measured at settings that a model takes, and the best are told."""
+
+from dataclasses import replace
+from xml.etree import ElementTree
+
+from unmask.evaluation.frontier import draw
+from unmask.evaluation.policies import PolicyResult, policy_results, policy_settings
+from unmask.evaluation.runner import Setting, SettingResult, TaskResult
+from unmask.types import POLICY_NAMES, CanvasSchedule, ModelInfo, SamplingParams
+
+SVG = "{http://www.w3.org/2000/svg}"
+MODEL = ModelInfo(
+    "tiny",
+    100,
+    50,
+    49,
+    (48,),
+    SamplingParams(temperature=0.0, block_length=16),
+    created_s=0,
+)
+
+
+def result(setting: str, num_correct: int, num_forwards: int) -> SettingResult:
+    """Of ten answers and 120 tokens."""
+    task = TaskResult("add", "seen", False, 10, num_correct)
+    return SettingResult(setting, (task,), 120, num_forwards, num_forwards, 0, 0, {16: 10}, 1.0)
+
+
+def found() -> list[PolicyResult]:
+    settings = [
+        Setting("a", SamplingParams(policy="threshold", threshold=0.9)),
+        Setting("b", SamplingParams(policy="threshold", threshold=0.5)),
+        Setting("c", SamplingParams(policy="hierarchical", threshold=0.9, low_threshold=0.4)),
+        Setting("d", SamplingParams(policy="random", steps=4)),
+    ]
+    numbers = (9, 60), (7, 20), (8, 30), (7, 40)
+    pairs = zip(settings, numbers, strict=True)
+    return policy_results(settings, [result(setting.name, *number) for setting, number in pairs])
+
+
+def test_each_policy_has_settings_with_numbers_or_steps_of_its_own() -> None:
+    settings = policy_settings(SamplingParams(block_length=16), MODEL)
+    assert {setting.sampling.policy for setting in settings} == set(POLICY_NAMES)
+    assert len({setting.sampling for setting in settings}) == len(settings)
+    for setting in settings:
+        assert (setting.sampling.temperature, setting.sampling.seed) == (0.0, 0)
+    steps = [s.sampling.steps for s in settings if s.sampling.policy == "margin"]
+    assert steps == [16, 8, 4, 2]
+    longer = policy_settings(SamplingParams(), replace(MODEL, attention="full"))
+    assert {s.sampling.steps for s in longer if s.sampling.policy == "margin"} == {16, 8, 4, 2}
+
+
+def test_models_are_not_asked_for_policies_that_they_refuse() -> None:
+    canvas = replace(MODEL, canvas=CanvasSchedule(8, 0.1, 0.9))
+    names = {setting.sampling.policy for setting in policy_settings(SamplingParams(), canvas)}
+    assert names == {"entropy_bound"}
+    sampling = SamplingParams(editing_threshold=0.5)
+    moving = replace(MODEL, edit_commands=(1, 2), default_sampling=sampling)
+    names = {setting.sampling.policy for setting in policy_settings(SamplingParams(), moving)}
+    assert names == {"threshold"}
+
+
+def test_a_setting_is_best_if_none_is_more_accurate_at_as_many_tokens_a_forward() -> None:
+    assert [one.is_best for one in found()] == [True, True, True, False]
+    assert [one.label for one in found()] == [
+        "threshold=0.9",
+        "threshold=0.5",
+        "threshold=0.9 low_threshold=0.4",
+        "steps=4",
+    ]
+
+
+def test_the_picture_has_a_line_a_policy_and_one_through_the_best() -> None:
+    picture = ElementTree.fromstring(draw(found(), "a <model>"))
+    lines = picture.findall(f"{SVG}polyline")
+    points = [line.attrib["points"].split() for line in lines]
+    assert [len(of_line) for of_line in points] == [3, 2, 1, 1]
+    xs = [float(point.split(",")[0]) for point in points[0]]
+    ys = [float(point.split(",")[1]) for point in points[0]]
+    assert xs == sorted(xs)
+    assert ys == sorted(ys), "more tokens per forward are less accurate, and y grows downward"
+    filled = [dot.attrib["fill"] != "#ffffff" for dot in picture.findall(f"{SVG}circle")]
+    assert filled == [True, True, True, False]
+    texts = [text.text or "" for text in picture.findall(f"{SVG}text")]
+    assert {"threshold", "hierarchical", "random", "a <model>", "90 %", "0"} <= set(texts)
+    assert all(0 < float(x) < float(picture.attrib["width"]) for x in xs)
+
+
+def test_results_that_are_all_alike_have_a_picture_too() -> None:
+    one = found()[0]
+    picture = ElementTree.fromstring(draw([one, one], "model"))
+    assert len(picture.findall(f"{SVG}circle")) == 2

@@ -1,0 +1,105 @@
+"""Recipes of conversions and more formulas."""
+
+from training.tasks.code.recipes_base import Recipe
+
+CONVERSIONS = (
+    Recipe(
+        "to_int",
+        "def to_int(s):\n    return int(s)",
+        (
+            "[convert|change|turn] a string [to|into] [an integer|an int|a number]",
+            "parse [an integer|a number][ from a string|]",
+            "[convert|cast] text to [an integer|a number]",
+            "=the number in a string",
+            "cast a string to int",
+            "turn [a string|digits] into a number",
+        ),
+        ("[string to int|string to integer|parse int|str to int]",),
+        ("to_int('12')",),
+        weight=2,
+    ),
+    Recipe(
+        "to_str",
+        "def to_str(n):\n    return str(n)",
+        (
+            "[convert|change|turn] [a number|an integer|an int] [to|into] a string",
+            "[convert|cast] [a number|an int] to [text|str]",
+            "=a number as a string",
+            "cast [a number|an int] to a string",
+            "write a number as text",
+            "make a string [of|from] a number",
+        ),
+        ("[int to string|number to string|integer to string]",),
+        ("to_str(12)",),
+    ),
+    Recipe(
+        "to_minutes",
+        "def to_minutes(hours):\n    return hours * 60",
+        (
+            "[convert|change|turn] hours [to|into] minutes",
+            "=the [number of |]minutes in a number of hours",
+            "=hours in minutes",
+            "=how many minutes some hours are",
+            "take hours and *return minutes",
+            "=hours as minutes",
+        ),
+        ("hours to minutes",),
+        ("to_minutes(2)",),
+    ),
+    Recipe(
+        "kg_to_pounds",
+        "def kg_to_pounds(kg):\n    return kg * 2.20462",
+        (
+            "[convert|change|turn] [kg|kilograms|kilos] [to|into] [pounds|lbs]",
+            "=[kg|kilograms] in pounds",
+            "=the pounds for some kilograms",
+            "[convert|change] a weight from [kg|kilograms] to pounds",
+            "take [kg|kilograms] and *return pounds",
+            "=[kg|kilograms] as [pounds|lbs]",
+        ),
+        ("[kg|kilograms] to [pounds|lbs]",),
+        ("kg_to_pounds(10)",),
+    ),
+    Recipe(
+        "square_area",
+        "def square_area(side):\n    return side ** 2",
+        (
+            "=the area of a square",
+            "=the area of a square [from|given|with] [its |a |]side",
+            "=a square's area",
+            "take the side of a square and *return its area",
+            "use the side of a square and *compute the area",
+            "compute areas of squares",
+        ),
+        ("[area of a square|square area]",),
+        ("square_area(3)",),
+    ),
+    Recipe(
+        "distance",
+        "def distance(x1, y1, x2, y2):\n    return ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5",
+        (
+            "=the distance [between|of] two points",
+            "=the [Euclidean |]distance between two points",
+            "=how far two points are apart",
+            "=the distance from one point to another",
+            "measure the distance [between|of] two points",
+            "compute distances of points",
+        ),
+        ("[distance between two points|euclidean distance|distance]",),
+        ("distance(0, 0, 3, 4)",),
+    ),
+    Recipe(
+        "round_number",
+        "def round_number(n, digits):\n    return round(n, digits)",
+        (
+            "round a number",
+            "round a number to [a number of|some|n] [digits|decimals|decimal places]",
+            "round [a float|a decimal number]",
+            "=a rounded number",
+            "round to a number of decimals",
+            "take a number and *round it",
+        ),
+        ("[rounding|round a number]",),
+        ("round_number(1.234, 2)",),
+    ),
+)

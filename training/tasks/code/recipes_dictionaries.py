@@ -1,0 +1,105 @@
+"""Recipes over dictionaries."""
+
+from training.tasks.code.recipes_base import Recipe
+
+DICTIONARIES = (
+    Recipe(
+        "merge_dicts",
+        "def merge_dicts(a, b):\n    return {{**a, **b}}",
+        (
+            "[merge|combine|join] [two|2] [dictionaries|dicts]",
+            "[merge|combine] [dictionaries|dicts|two dicts] a and b",
+            "put two [dictionaries|dicts] together",
+            "[make|create] one [dictionary|dict] [of|from] two",
+            "merge one [dictionary|dict] into another",
+            "=the union of two [dictionaries|dicts]",
+        ),
+        ("[merge dictionaries|merge two dicts|combine dictionaries|merge dicts]",),
+        ("merge_dicts({{'a': 1}}, {{'b': 2}})",),
+        weight=2,
+    ),
+    Recipe(
+        "invert_dict",
+        "def invert_dict(d):\n    return {{value: key for key, value in d.items()}}",
+        (
+            "[invert|reverse|flip] $dict",
+            "swap [the |]keys and values [of|in] $dict",
+            "[exchange|switch] keys and values of $dict",
+            "=$dict with keys and values swapped",
+            "turn the values of $dict into keys",
+            "map the values of $dict to their keys",
+        ),
+        ("[invert a dictionary|swap keys and values|reverse a dict]",),
+        ("invert_dict({{'a': 1}})",),
+    ),
+    Recipe(
+        "get_keys",
+        "def get_keys(d):\n    return list(d.keys())",
+        (
+            "=the keys of $dict",
+            "=a list of [the|all] keys [of|in] $dict",
+            "list the keys of $dict",
+            "[extract|take] [the|all] keys [of|from] $dict",
+            "=all keys [of|in] $dict",
+            "turn the keys of $dict into a list",
+        ),
+        ("[keys of a dictionary|dict keys|list of keys]",),
+        ("get_keys({{'a': 1}})",),
+    ),
+    Recipe(
+        "sum_values",
+        "def sum_values(d):\n    return sum(d.values())",
+        (
+            "=the sum of [the |all |]values [of|in] $dict",
+            "[sum|add up|total] the values [of|in] $dict",
+            "add all values [of|in] $dict",
+            "=the total of the values [of|in] $dict",
+            "take $dict and *return the sum of its values",
+            "sum all [the |]values of $dict",
+        ),
+        ("[sum of dictionary values|sum dict values]",),
+        ("sum_values({{'a': 1, 'b': 2}})",),
+    ),
+    Recipe(
+        "has_key",
+        "def has_key(d, key):\n    return key in d",
+        (
+            "?[a key|a given key] is in $dict",
+            "?$dict has [a key|a given key]",
+            "?$dict contains [a key|a given key]",
+            "?[a key|the key] exists in $dict",
+            "look for a key in $dict",
+            "?a key is present in $dict",
+        ),
+        ("[key in dictionary|check if key exists|dict has key]",),
+        ("has_key({{'a': 1}}, 'a')",),
+    ),
+    Recipe(
+        "max_key",
+        "def max_key(d):\n    return max(d, key=d.get)",
+        (
+            "=the key with the [largest|highest|biggest|maximum] value [in|of] $dict",
+            "=the key of the [largest|highest|biggest|maximum] value [in|of] $dict",
+            "find which key of $dict has the [largest|highest] value",
+            "=the key that has the [largest|highest] value in $dict",
+            "search $dict for the key with the [largest|highest] value",
+            "take $dict and *return the key with the [largest|highest] value",
+        ),
+        ("[key with max value|key with the highest value]",),
+        ("max_key({{'a': 1, 'b': 2}})",),
+    ),
+    Recipe(
+        "sort_by_value",
+        "def sort_by_value(d):\n    return dict(sorted(d.items(), key=lambda item: item[1]))",
+        (
+            "sort $dict by value",
+            "sort $dict by [its|the] values",
+            "[order|arrange] $dict by value",
+            "=$dict sorted by [value|its values]",
+            "put $dict in order of its values",
+            "sort the [items|entries] of $dict by value",
+        ),
+        ("[sort dictionary by value|sort a dict|sort dict by value]",),
+        ("list(sort_by_value({{'a': 3, 'b': 2}}))",),
+    ),
+)
