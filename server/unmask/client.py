@@ -29,10 +29,12 @@ class EngineClient(Protocol):
         """Tokenizer of the model, safe to use from the caller's thread."""
         ...
 
-    def compile(self, sampling: SamplingParams) -> object:
+    def compile(self, sampling: SamplingParams, seconds: float | None = None) -> object:
         """Compile the grammar of these parameters, if any, so that `submit` need not.
 
-        It may take seconds, so call it on a thread of its own. Raises `InvalidRequest`.
+        What it returns has to be held until then, as `Request.compiled`. It may take `seconds`, by
+        default several, so call it on a thread of its own. Raises `InvalidRequest`, and of it
+        `TooSlow` for a grammar that takes longer.
         """
         ...
 

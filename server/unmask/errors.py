@@ -15,6 +15,10 @@ class InvalidRequest(UnmaskError):
         self.code = code
 
 
+class TooSlow(InvalidRequest):
+    """Request that takes longer to prepare than it may."""
+
+
 def context_exceeded(max_model_len: int, detail: str, field: str) -> InvalidRequest:
     """Error for a request longer than the context, in OpenAI's wording, which clients parse."""
     return InvalidRequest(

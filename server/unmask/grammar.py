@@ -36,6 +36,13 @@ class Regex:
 
 
 @dataclass(frozen=True, slots=True)
+class GrammarText:
+    """Text of a grammar in GBNF (with `::=`) or in Lark's language, its rules nested a few deep."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """Any text that contains none of some tags."""
 
@@ -80,7 +87,16 @@ class Repeated:
 
 
 Grammar: TypeAlias = (
-    JsonSchema | JsonObject | Regex | Text | Literal | SpecialToken | Chain | Choice | Repeated
+    JsonSchema
+    | JsonObject
+    | Regex
+    | GrammarText
+    | Text
+    | Literal
+    | SpecialToken
+    | Chain
+    | Choice
+    | Repeated
 )
 
 

@@ -91,7 +91,8 @@ class Request:
     Models whose attention spans the whole sequence also see the text that is to follow the answer,
     others as much of it as is in the answer's last block. With a `template` the answer has holes. A
     `given_answer` is not generated: its tokens are read from left to right, each with its
-    log-probability (see `unmask.likelihood`).
+    log-probability (see `unmask.likelihood`). `compiled` is all that `EngineClient.compile`
+    returned for it, so that no cache forgets it.
     """
 
     request_id: str
@@ -101,6 +102,7 @@ class Request:
     suffix_token_ids: tuple[int, ...] = ()
     template: Template | None = None
     given_answer: tuple[int, ...] = ()
+    compiled: object = field(default=None, compare=False, repr=False)
 
     @property
     def is_structured(self) -> bool:

@@ -84,7 +84,7 @@ class FakeClient:
     model: ModelInfo = MODEL
     tokenizer: Tokenizer = TOKENIZER
 
-    def compile(self, sampling: SamplingParams) -> object:
+    def compile(self, sampling: SamplingParams, seconds: float | None = None) -> object:
         if sampling.grammar is None:
             return None
         try:

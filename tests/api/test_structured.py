@@ -12,13 +12,15 @@ from tests.api.conftest import running
 from unmask.api import create_app
 from unmask.config import Config
 from unmask.engine.async_engine import AsyncEngine
-from unmask.grammar import JsonObject, Regex, choice_of, json_schema_of
+from unmask.errors import TooSlow
+from unmask.grammar import GrammarText, JsonObject, Regex, choice_of, json_schema_of
 from unmask.metrics import Metrics
 
 openai = pytest.importorskip("openai")
 
 CHAT, COMPLETIONS, RESPONSES = "/v1/chat/completions", "/v1/completions", "/v1/responses"
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+GBNF, LARK = 'root ::= "(" root ")" | [ab]', 'start: "(" start ")" | /[ab]/'
 NAMED = {"name": "thing", "schema": SCHEMA, "strict": True}
 FORMS = [
     ({"response_format": {"type": "text"}}, None),
@@ -33,6 +35,9 @@ FORMS = [
     ({"guided_regex": "a+"}, Regex("a+")),
     ({"guided_choice": ["a", "b"]}, choice_of(("a", "b"))),
     ({"json_schema": SCHEMA}, json_schema_of(SCHEMA)),
+    ({"guided_grammar": GBNF}, GrammarText(GBNF)),
+    ({"structured_outputs": {"grammar": LARK}}, GrammarText(LARK)),
+    ({"grammar": GBNF}, GrammarText(GBNF)),
     ({"guided_json": None, "guided_regex": "", "guided_choice": [], "grammar": ""}, None),
 ]
 
@@ -72,9 +77,8 @@ def test_a_schema_without_effect_is_refused(call, kind):
 def test_a_grammar_that_is_known_does_not_wait_for_others(engine):
     known, slow = Event(), choice_of(("slow",))
 
-    def compile_(sampling):
-        assert sampling.grammar == slow, "the other grammar is known"
-        assert known.wait(10)
+    def compile_(sampling, seconds):
+        assert sampling.grammar != slow or known.wait(10)
 
     async def send():
         app = create_app(engine, Metrics(), Config().server)
@@ -91,6 +95,46 @@ def test_a_grammar_that_is_known_does_not_wait_for_others(engine):
     engine.compile = compile_
     engine.known_grammars.add(choice_of(("fast",)))
     assert [response.status_code for response in asyncio.run(send())] == [200, 200]
+
+
+def test_a_new_grammar_does_not_wait_for_slow_ones(engine):
+    fast, limits = Event(), []
+
+    def compile_(sampling, seconds):
+        limits.append(seconds)
+        if sampling.grammar != choice_of(("fast",)):
+            if seconds is not None:
+                raise TooSlow("over so many seconds", field="grammar")
+            assert fast.wait(10)
+        return sampling.grammar
+
+    async def send():
+        app = create_app(engine, Metrics(), Config().server)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            bodies = [{"prompt": "hi", "guided_choice": [name]} for name in ("1", "2", "fast")]
+            slow = [asyncio.create_task(client.post(COMPLETIONS, json=body)) for body in bodies[:2]]
+            await asyncio.sleep(0.1)
+            response = await client.post(COMPLETIONS, json=bodies[2])
+            assert not any(task.done() for task in slow)
+            fast.set()
+            return [response, *[await task for task in slow]]
+
+    engine.compile = compile_
+    assert [response.status_code for response in asyncio.run(send())] == [200] * 3
+    assert limits.count(None) == 2
+    # A request holds its automaton, whatever a cache forgets.
+    assert [r.compiled for r in engine.requests] == [r.sampling.grammar for r in engine.requests]
+
+
+def test_a_grammar_that_is_too_slow_for_any_thread_is_refused_by_its_field(engine, call):
+    def compile_(sampling, seconds):
+        raise TooSlow("it takes too long", field="grammar")
+
+    engine.compile = compile_
+    response = call("POST", COMPLETIONS, json={"prompt": "hi", "guided_choice": ["a"]})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "guided_choice"
 
 
 def test_an_error_of_the_engine_names_the_field_that_asks_for_a_grammar(client):
@@ -151,6 +195,22 @@ def test_a_stream_adds_up_to_a_whole_answer(client):
     assert text == whole.message.content
     assert set(json.loads(text)) == {"a"}
     assert chunks[-1].choices[0].finish_reason == whole.finish_reason
+
+
+def test_answers_match_rules_that_nest(client):
+    rules = {"grammar": GBNF, "guided_grammar": LARK, "structured_outputs": {"grammar": LARK}}
+    for field, text in rules.items():
+        answer = client.completions.create(
+            model="", prompt="x", max_tokens=7, temperature=1.5, seed=3, extra_body={field: text}
+        )
+        inner = answer.choices[0].text.strip("()")
+        assert inner in ("a", "b")
+        depth = answer.choices[0].text.count("(")
+        assert answer.choices[0].text == "(" * depth + inner + ")" * depth
+    with pytest.raises(openai.BadRequestError) as error:
+        client.completions.create(model="", prompt="x", extra_body={"grammar": "root ::= x"})
+    assert error.value.body["param"] == "grammar"
+    assert "line 1 of the grammar" in error.value.body["message"]
 
 
 def test_errors_of_grammars_name_the_field_and_the_place(client):

@@ -102,7 +102,7 @@ def load_golden(folder: str, target: Path) -> LoadedModel:
     for adapter in (GOLDEN / folder).glob("*_lora"):
         shutil.copytree(adapter, target / adapter.name, dirs_exist_ok=True)
     save_tokenizer(target)
-    mask = read_reference(folder)["mask_token_id"]
+    mask = read_reference(folder).get("mask_token_id")  # canvases of noise have none
     config = ModelConfig(path=str(target), dtype="float32", mask_token_id=mask)
     loaded = load_model(config, DecodingConfig())
     ends = {case["settings"].get("end_think_token_id") for case in read_reference(folder)["cases"]}

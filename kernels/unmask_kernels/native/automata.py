@@ -111,6 +111,10 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
         _size,
         (_automaton, _pointer, _size, *(_pointer,) * 4, _size, _size, _pointer),
     ),
+    "best_path": (
+        ctypes.c_int32,
+        (_automaton, ctypes.c_int32, _size, _pointer, _size, _size, _pointer),
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from unmask.client import EngineClient
 from unmask.config import ServerConfig
-from unmask.errors import QueueFull
+from unmask.errors import QueueFull, TooSlow
 from unmask.metrics import Metrics
 
 T = TypeVar("T")
@@ -16,11 +16,12 @@ T = TypeVar("T")
 ITEM = 100  # the cost of a prompt, a message or a part, in characters
 SHORT = 8_000  # characters; less runs on the event loop and blocks it for some 3 ms
 LONG = 400_000  # characters; more runs on the thread for the longest work
+QUICK_S = 0.25  # to compile a grammar
 MAX_PENDING = 64  # calls that may wait for each thread
 
 
 class Workers:
-    """Threads for long work, for the longest and for grammars, so that none waits for another.
+    """Threads for long work and the longest, for grammars and slow ones: none waits for another.
 
     Work is measured in characters, an item counting as `ITEM` of them. Threads start when needed.
     """
@@ -29,6 +30,7 @@ class Workers:
         self._long = _Worker("prepare-long")
         self._longest = _Worker("prepare-longest")
         self._grammars = _Worker("prepare-grammars")
+        self._slow_grammars = _Worker("prepare-slow-grammars")
 
     async def run(self, work: Callable[[], T], cost: int) -> T:
         """The result of `work`, on the event loop if it is short; raises `QueueFull`."""
@@ -36,9 +38,15 @@ class Workers:
             return work()
         return await (self._long if cost <= LONG else self._longest).run(work)
 
-    async def compile(self, work: Callable[[], T]) -> T:
-        """The result of compiling a grammar; raises `QueueFull`."""
-        return await self._grammars.run(work)
+    async def compile(self, work: Callable[[float | None], T]) -> T:
+        """The result of compiling a grammar within so many seconds; raises `QueueFull`.
+
+        One that takes over `QUICK_S` begins anew where only others of its kind wait for it.
+        """
+        try:
+            return await self._grammars.run(lambda: work(QUICK_S))
+        except TooSlow:
+            return await self._slow_grammars.run(lambda: work(None))
 
 
 class _Worker:

@@ -90,13 +90,17 @@ class CompletionDialect:
         has_special = body.add_special_tokens is not False
         if body.template is not None:
             made = await encode_template(body.template, backend, add_special_tokens=has_special)
-            texts, suffix = (made.before,), made.suffix_token_ids
             return EncodedPrompts(
-                (made.prompt_token_ids,), texts, suffix, made.template, made.behind
+                (made.prompt_token_ids,),
+                echoes=(made.before,),
+                suffix=made.suffix_token_ids,
+                template=made.template,
+                behind=made.behind,
+                compiled=made.compiled,
             )
         given = body.prompt or ()
         prompts = await encode_prompts(backend, given, add_special_tokens=has_special)
-        suffix = ()
+        suffix: tuple[int, ...] = ()
         if body.suffix:
             (suffix,) = await encode_prompts(
                 backend, [body.suffix], add_special_tokens=False, field="suffix"

@@ -24,13 +24,13 @@ from unmask.api.sampling import (
 from unmask.api.streams import Merger
 from unmask.api.structured import Structured
 from unmask.client import EngineClient
-from unmask.errors import InvalidRequest
+from unmask.errors import InvalidRequest, TooSlow
 from unmask.likelihood import likelihood_request
 from unmask.tokenizer import Tokenizer
 from unmask.types import Request, SamplingParams, Template
 
 MAX_IDS = 2**18  # token ids in the options of all choices together
-SEARCH_S = 2.0  # for the part of a grammar that is wrong
+SEARCH_S = 2.0  # of a thread, for the part of a grammar that is wrong
 
 BodyT = TypeVar("BodyT", bound=Generation)
 
@@ -44,6 +44,7 @@ class EncodedPrompts:
     suffix: tuple[int, ...] = ()
     template: Template | None = None
     behind: str = ""  # text behind a template's last hole
+    compiled: tuple[object, ...] = ()  # grammars of its holes
 
 
 class AnswerWriter(Protocol):
@@ -145,13 +146,18 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
     prompts = await dialect.encode(body, backend)
     structured = dialect.structure(body, prompts, client.tokenizer)
     default_max_tokens = None if prompts.template else dialect.default_max_tokens
+    compiled: object = prompts.compiled
     if structured is not None:
         _check_alone(sampling, structured)
         sampling = replace(sampling, grammar=structured.grammar)
         default_max_tokens = None  # an answer that ends by itself needs none
-    # What is compiled already need not wait for other grammars.
-    if (structured is not None or sampling.bad_words) and not client.has_compiled(sampling):
-        await backend.workers.compile(lambda: _compile(client, sampling, structured))
+    if structured is not None or sampling.bad_words:
+        if client.has_compiled(sampling):  # it need not wait for other grammars
+            compiled = _compile(client, sampling, structured, None)
+        else:
+            compiled = await backend.workers.compile(
+                lambda seconds: _compile(client, sampling, structured, seconds)
+            )
     job_id = f"{dialect.id_prefix}-{uuid.uuid4().hex}"
 
     def make_requests() -> list[Request]:
@@ -163,7 +169,10 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
                 name = f"{job_id}-{len(requests)}"
                 choice = for_choice(params, i)
                 requests.append(
-                    Request(name, ids, choice, refinements, prompts.suffix, prompts.template)
+                    Request(
+                        *(name, ids, choice, refinements, prompts.suffix, prompts.template),
+                        compiled=compiled,
+                    )
                 )
         return requests
 
@@ -207,22 +216,28 @@ def _check_alone(sampling: SamplingParams, structured: Structured) -> None:
         )
 
 
-def _compile(client: EngineClient, sampling: SamplingParams, structured: Structured | None) -> None:
+def _compile(
+    client: EngineClient,
+    sampling: SamplingParams,
+    structured: Structured | None,
+    seconds: float | None,
+) -> object:
     """Compile a grammar, or bad words.
 
     An error names the field that asks for the grammar, of several the wrong one.
     """
     if structured is None:
-        client.compile(sampling)
-        return
+        return client.compile(sampling, seconds)
     with renamed({"grammar": structured.field}):
         try:
-            client.compile(sampling)
-        except InvalidRequest:
-            deadline_s = time.monotonic() + SEARCH_S
+            return client.compile(sampling, seconds)
+        except InvalidRequest as error:
+            if isinstance(error, TooSlow) and seconds is not None:
+                raise
+            deadline_s = time.thread_time() + SEARCH_S
             for part in structured.parts:
-                if time.monotonic() < deadline_s:
-                    _compile(client, replace(sampling, grammar=part.grammar), part)
+                if time.thread_time() < deadline_s:
+                    _compile(client, replace(sampling, grammar=part.grammar), part, seconds)
             raise
 
 

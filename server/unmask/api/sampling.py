@@ -23,7 +23,7 @@ def renamed(names: Mapping[str, str]) -> Iterator[None]:
         message = error.message
         if message.startswith(f"{error.field} "):
             message = field + message.removeprefix(error.field or "")
-        raise InvalidRequest(message, field=field, code=error.code) from None
+        raise type(error)(message, field=field, code=error.code) from None
 
 
 def check_body(body: Generation) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from unmask.api.errors import json_excerpt
 from unmask.api.fields import Body, Bool
 from unmask.errors import InvalidRequest
-from unmask.grammar import Grammar, JsonObject, Regex, choice_of, json_schema_of
+from unmask.grammar import Grammar, GrammarText, JsonObject, Regex, choice_of, json_schema_of
 
 MAX_TEXTS = 1024  # of a choice
 
@@ -152,8 +152,4 @@ def _texts(
             )
         yield Structured(choice_of(choice), f"{prefix}choice")
     if grammar:
-        raise InvalidRequest(
-            f"{prefix}grammar is not supported: send a JSON schema, an expression or a choice",
-            field=f"{prefix}grammar",
-            code="unsupported_parameter",
-        )
+        yield Structured(GrammarText(grammar), f"{prefix}grammar")

@@ -9,7 +9,6 @@ from unmask.api.response_models import FilledHole
 from unmask.api.sampling import renamed
 from unmask.api.structured import options_of
 from unmask.api.template_bodies import HoleBody, Parts
-from unmask.grammar import Grammar
 from unmask.templates import SEES_AHEAD, Blank, Part, Pieces, fillings
 from unmask.tokenizer import Tokenizer
 from unmask.types import SamplingParams, Template
@@ -24,16 +23,19 @@ class EncodedTemplate:
     suffix_token_ids: tuple[int, ...]
     before: str
     behind: str
+    compiled: tuple[object, ...]  # grammars of holes
 
 
 async def encode_template(
     parts: Parts, backend: Backend, *, add_special_tokens: bool
 ) -> EncodedTemplate:
     """Tokenize a template, and compile the grammars of its holes; raises `InvalidRequest`."""
-    model, made = backend.client.model, list[Part]()
+    model, made, compiled = backend.client.model, list[Part](), list[object]()
     for i, part in enumerate(parts):
         if part.hole is not None:
-            made.append(await _blank(part.hole, f"template[{i}].hole", backend))
+            blank, automaton = await _blank(part.hole, f"template[{i}].hole", backend)
+            made.append(blank)
+            compiled.append(automaton)
         elif part.text is not None:
             made.append(part.text)
     pieces = Pieces.of(made)
@@ -46,16 +48,21 @@ async def encode_template(
     # A longer hole is refused by the engine.
     template = pieces.template(between, model.max_model_len + 1)
     suffix = behind if model.attention in SEES_AHEAD else ()
-    return EncodedTemplate(prompt, template, suffix, pieces.before, pieces.behind)
+    texts = pieces.before, pieces.behind
+    return EncodedTemplate(prompt, template, suffix, *texts, tuple(compiled))
 
 
-async def _blank(hole: HoleBody, field: str, backend: Backend) -> Blank:
+async def _blank(hole: HoleBody, field: str, backend: Backend) -> tuple[Blank, object]:
+    """A hole, and its compiled grammar if it has one."""
     structured = options_of(hole, field)
     if structured is None:
-        return Blank(hole.max_tokens)
+        return Blank(hole.max_tokens), None
+    sampling = SamplingParams(grammar=structured.grammar)
     with renamed({"grammar": structured.field}):
-        await _compile(backend, structured.grammar)
-    return Blank(hole.max_tokens, structured.grammar)
+        compiled = await backend.workers.compile(
+            lambda seconds: backend.client.compile(sampling, seconds)
+        )
+    return Blank(hole.max_tokens, structured.grammar), compiled
 
 
 def filled_holes(
@@ -66,8 +73,3 @@ def filled_holes(
         {"text": hole.text, "finish_reason": "stop" if hole.has_ended else "length"}
         for hole in fillings(template, token_ids, eos_ids, tokenizer)
     ]
-
-
-async def _compile(backend: Backend, grammar: Grammar) -> None:
-    sampling = SamplingParams(grammar=grammar)
-    await backend.workers.compile(lambda: backend.client.compile(sampling))

@@ -51,8 +51,8 @@ class StartingEngine:
     def tokenizer(self) -> Tokenizer:
         return self._ready.tokenizer
 
-    def compile(self, sampling: SamplingParams) -> object:
-        return self._ready.compile(sampling)
+    def compile(self, sampling: SamplingParams, seconds: float | None = None) -> object:
+        return self._ready.compile(sampling, seconds)
 
     def has_compiled(self, sampling: SamplingParams) -> bool:
         return self._ready.has_compiled(sampling)

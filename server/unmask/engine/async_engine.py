@@ -109,9 +109,9 @@ class AsyncEngine:
         """The tokenizer of that model."""
         return self._engine.loaded.tokenizer
 
-    def compile(self, sampling: SamplingParams) -> object:
+    def compile(self, sampling: SamplingParams, seconds: float | None = None) -> object:
         """See `EngineClient.compile`."""
-        return self._engine.compile(sampling)
+        return self._engine.compile(sampling, seconds)
 
     def has_compiled(self, sampling: SamplingParams) -> bool:
         """See `EngineClient.has_compiled`."""

@@ -11,6 +11,7 @@ from unmask import __version__
 from unmask.config import Config
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.decoding.automata.compiler import GrammarCompiler
+from unmask.decoding.automata.errors import GrammarTooSlow
 from unmask.engine.apply.apply import Applied, Session, apply_speculative, apply_step
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.run.device import DeviceModel
@@ -32,7 +33,7 @@ from unmask.engine.step_metrics import (
     record_started,
     record_step,
 )
-from unmask.errors import InvalidRequest, QueueFull
+from unmask.errors import InvalidRequest, QueueFull, TooSlow
 from unmask.grammar import Text
 from unmask.metrics import BuildInfo, Metrics
 from unmask.models.host_memory import huge_pages, keep_freed_memory
@@ -140,19 +141,23 @@ class Engine:
             self.metrics.refused.labels("invalid").inc()
             raise
 
-    def compile(self, sampling: SamplingParams) -> TokenAutomaton | None:
-        """Automaton of a request's grammar or bad words, which is kept for it; None without any.
+    def compile(
+        self, sampling: SamplingParams, seconds: float | None = None
+    ) -> TokenAutomaton | None:
+        """Automaton of a request's grammar or bad words, known while it is held; None without any.
 
-        Takes seconds at worst; safe from any thread. Raises `InvalidRequest`.
+        Takes `seconds` at worst; safe from any thread. Raises `InvalidRequest`.
         """
+        grammar, allowed = sampling.grammar, sampling.allowed_token_ids
         if sampling.bad_words:
             return self._automaton_without(sampling)
-        if sampling.grammar is None:
+        if grammar is None:
             return None
         try:
-            return self.grammars.automaton(sampling.grammar, sampling.allowed_token_ids)
+            return self.grammars.automaton(grammar, allowed, seconds)
         except InvalidRequest as error:
-            raise InvalidRequest(error.message, field="grammar", code=error.code) from error
+            kind = TooSlow if isinstance(error, GrammarTooSlow) else InvalidRequest
+            raise kind(error.message, field="grammar", code=error.code) from error
 
     def _automaton_without(self, sampling: SamplingParams) -> TokenAutomaton:
         words, encode = sampling.bad_words, self.loaded.tokenizer.encode

@@ -1,5 +1,6 @@
 """Caches of automata: compiled once, dropped when unused, safe from several threads."""
 
+import gc
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -8,7 +9,12 @@ import pytest
 
 from tests.support.automata import BYTES, SMALL, TOKENS
 from unmask.decoding.automata.cache import AutomatonCache
-from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar, NoAnswer
+from unmask.decoding.automata.errors import (
+    GrammarTooLarge,
+    GrammarTooSlow,
+    InvalidGrammar,
+    NoAnswer,
+)
 from unmask.decoding.automata.limits import Limits
 from unmask.decoding.automata.vocabulary import make_vocabulary
 from unmask.grammar import (
@@ -58,20 +64,55 @@ def test_the_order_of_properties_is_part_of_the_key() -> None:
 def test_the_least_recently_used_are_dropped() -> None:
     size = AutomatonCache().automaton(SMALL, Literal("aaa")).num_bytes
     cache = AutomatonCache(max_bytes=int(2.5 * size))
-    first, second = (cache.automaton(SMALL, Literal(text)) for text in ("aaa", "bbb"))
-    assert cache.automaton(SMALL, Literal("aaa")) is first
-    cache.automaton(SMALL, Literal("111"))
-    assert cache.automaton(SMALL, Literal("aaa")) is first
-    assert cache.automaton(SMALL, Literal("bbb")) is not second
+    for text in ("aaa", "bbb", "aaa", "111"):
+        cache.automaton(SMALL, Literal(text))
+    assert [cache.knows(SMALL, Literal(text)) for text in ("aaa", "bbb", "111")] == [1, 0, 1]
+
+
+def test_what_was_dropped_is_known_while_it_is_held() -> None:
+    cache = AutomatonCache(max_bytes=1)
+    held, other = Regex("a+"), Regex("b+")
+    automaton = cache.automaton(SMALL, held)
+    cache.automaton(SMALL, other)
+    assert cache.knows(SMALL, held)
+    assert cache.automaton(SMALL, held) is automaton
+    cache.automaton(SMALL, Literal("aaa"))
+    assert not cache.knows(SMALL, other)
+    del automaton
+    gc.collect()
+    assert not cache.knows(SMALL, held)
+
+
+def test_a_thread_waits_no_longer_for_another_than_its_own_limit() -> None:
+    cache, slow = AutomatonCache(), Regex("([ab]{0,40}1){0,100}")
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(cache.automaton, SMALL, slow)
+        while not first.running():
+            time.sleep(0.001)
+        started_s = time.monotonic()
+        with pytest.raises(GrammarTooSlow) as error:
+            cache.automaton(SMALL, slow, seconds=0.001)
+        assert error.value.seconds == 0.001
+        assert time.monotonic() - started_s < 1
+        assert first.result() is cache.automaton(SMALL, slow, seconds=0.001)
+
+
+def test_a_thread_with_more_time_goes_on_where_one_with_less_gave_up() -> None:
+    cache, slow = AutomatonCache(), Regex("([ab]{0,40}1){0,100}")
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(cache.automaton, SMALL, slow, None, 0.001)
+        second = threads.submit(cache.automaton, SMALL, slow)
+        assert isinstance(first.exception(), GrammarTooSlow)
+        assert second.result().num_states > 1000
 
 
 def test_the_text_of_a_grammar_counts_as_memory() -> None:
     cache = AutomatonCache(max_bytes=1 << 20)
     long, other = ({"const": 1, "description": name * (1 << 20)} for name in "ab")
-    first = cache.automaton(BYTES, json_schema_of(long))
-    assert cache.automaton(BYTES, json_schema_of(long)) is first
+    cache.automaton(BYTES, json_schema_of(long))
+    assert cache.knows(BYTES, json_schema_of(long))
     cache.automaton(BYTES, json_schema_of(other))
-    assert cache.automaton(BYTES, json_schema_of(long)) is not first
+    assert not cache.knows(BYTES, json_schema_of(long))
 
 
 def test_a_grammar_is_known_once_it_is_compiled() -> None:

@@ -1,16 +1,17 @@
 """Automata of grammars, compiled once for each vocabulary and kept while they are used."""
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from unmask.decoding.automata.automaton import TokenAutomaton, build_automaton
-from unmask.decoding.automata.errors import InvalidGrammar
+from unmask.decoding.automata.errors import GrammarTooSlow, InvalidGrammar
 from unmask.decoding.automata.language import language_of
 from unmask.decoding.automata.limits import Budget, Limits
 from unmask.decoding.automata.vocabulary import Vocabulary
@@ -25,7 +26,8 @@ Value = TypeVar("Value")
 class AutomatonCache:
     """Least recently used automata; safe from several threads.
 
-    A grammar that several threads ask for is compiled by one of them; the others wait.
+    A grammar that several threads ask for is compiled by one of them; the others wait. One that was
+    dropped is still known while anything holds its automaton.
     """
 
     def __init__(self, limits: Limits | None = None, max_bytes: int = CACHE_BYTES) -> None:
@@ -37,23 +39,33 @@ class AutomatonCache:
         vocabulary: Vocabulary,
         grammar: Grammar,
         allowed_ids: frozenset[int] | None = None,
+        seconds: float | None = None,
     ) -> TokenAutomaton:
-        """Automaton of a grammar, of the allowed tokens only.
+        """Automaton of a grammar, of the allowed tokens only, within `seconds` or the limit.
 
         Raises `InvalidGrammar`, `GrammarTooLarge` and `NoAnswer`, which are not kept.
         """
+        limits = self._limits if seconds is None else replace(self._limits, seconds=seconds)
 
         def make() -> tuple[TokenAutomaton, int]:
-            made = self._compile(vocabulary, grammar, allowed_ids)
+            made = _compile(vocabulary, grammar, allowed_ids, Budget(limits))
             # A schema's descriptions may be longer than its automaton.
             of_key = len(repr(grammar)) + BYTES_OF_ID * len(allowed_ids or ())
             return made, made.num_bytes + of_key
 
-        return self.get((vocabulary, grammar, allowed_ids), make)
+        return self.get((vocabulary, grammar, allowed_ids), make, limits.seconds)
 
-    def get(self, key: Hashable, make: Callable[[], tuple[TokenAutomaton, int]]) -> TokenAutomaton:
-        """The automaton of a key, which `make` makes, with the bytes of it and its key."""
-        return self._automata.get(key, make)
+    def get(
+        self,
+        key: Hashable,
+        make: Callable[[], tuple[TokenAutomaton, int]],
+        seconds: float | None = None,
+    ) -> TokenAutomaton:
+        """The automaton of a key, which `make` makes, with the bytes of it and its key.
+
+        One that another thread makes is waited for, up to `seconds` or the limit.
+        """
+        return self._automata.get(key, make, seconds or self._limits.seconds)
 
     def knows(
         self, vocabulary: Vocabulary, grammar: Grammar, allowed_ids: frozenset[int] | None = None
@@ -65,18 +77,18 @@ class AutomatonCache:
         """True if `get` would return at once; the same holds."""
         return self._automata.knows(key)
 
-    def _compile(
-        self, vocabulary: Vocabulary, grammar: Grammar, allowed_ids: frozenset[int] | None
-    ) -> TokenAutomaton:
-        budget = Budget(self._limits)
-        allowed = None
-        if allowed_ids is not None:
-            allowed = np.zeros(vocabulary.num_tokens, np.bool_)
-            if any(not 0 <= i < len(allowed) for i in allowed_ids):
-                raise InvalidGrammar("an allowed token id is not in the vocabulary")
-            allowed[list(allowed_ids)] = True
-        language = language_of(grammar, vocabulary.specials, budget)
-        return build_automaton(language, vocabulary, budget, allowed)
+
+def _compile(
+    vocabulary: Vocabulary, grammar: Grammar, allowed_ids: frozenset[int] | None, budget: Budget
+) -> TokenAutomaton:
+    allowed = None
+    if allowed_ids is not None:
+        allowed = np.zeros(vocabulary.num_tokens, np.bool_)
+        if any(not 0 <= i < len(allowed) for i in allowed_ids):
+            raise InvalidGrammar("an allowed token id is not in the vocabulary")
+        allowed[list(allowed_ids)] = True
+    language = language_of(grammar, vocabulary.specials, budget)
+    return build_automaton(language, vocabulary, budget, allowed)
 
 
 @dataclass(slots=True)
@@ -89,24 +101,37 @@ class _Recent(Generic[Value]):
     max_bytes: int
     num_bytes: int = 0
     values: OrderedDict[Hashable, "Future[tuple[Value, int]]"] = field(default_factory=OrderedDict)
+    dropped: weakref.WeakValueDictionary[Hashable, Value] = field(
+        default_factory=weakref.WeakValueDictionary
+    )
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def knows(self, key: Hashable) -> bool:
         with self.lock:
             known = self.values.get(key)
-            if known is not None:
-                self.values.move_to_end(key)
-        return known is not None and known.done()
+            if known is None:
+                return key in self.dropped
+            self.values.move_to_end(key)
+        return known.done()
 
-    def get(self, key: Hashable, make: Callable[[], tuple[Value, int]]) -> Value:
-        with self.lock:
-            known = self.values.get(key)
-            if known is not None:
+    def get(self, key: Hashable, make: Callable[[], tuple[Value, int]], seconds: float) -> Value:
+        """The value of a key; raises `GrammarTooSlow` if another thread takes over `seconds`."""
+        while True:
+            with self.lock:
+                known = self.values.get(key)
+                if known is None:
+                    if (dropped := self.dropped.get(key)) is not None:
+                        return dropped
+                    future = self.values[key] = Future()
+                    break
                 self.values.move_to_end(key)
-            else:
-                future = self.values[key] = Future()
-        if known is not None:
-            return known.result()[0]
+            try:
+                return known.result(seconds)[0]
+            except TimeoutError:
+                raise GrammarTooSlow(seconds) from None
+            except GrammarTooSlow as error:
+                if error.seconds >= seconds:
+                    raise
         try:
             value, num_bytes = make()
         except BaseException as error:
@@ -115,11 +140,17 @@ class _Recent(Generic[Value]):
             future.set_exception(error)
             raise
         future.set_result((value, num_bytes))
+        self._make_room(key, num_bytes)
+        return value
+
+    def _make_room(self, key: Hashable, num_bytes: int) -> None:
+        """Count the bytes of a fresh key, and drop other values as needed."""
         with self.lock:
             self.num_bytes += num_bytes
             done = [k for k, other in self.values.items() if other.done() and k != key]
             for other in done:
                 if self.num_bytes <= self.max_bytes:
                     break
-                self.num_bytes -= self.values.pop(other).result()[1]
-        return value
+                value, freed = self.values.pop(other).result()
+                self.num_bytes -= freed
+                self.dropped[other] = value

@@ -31,15 +31,18 @@ class GrammarCompiler:
         self._lock = threading.Lock()
 
     def automaton(
-        self, grammar: Grammar, allowed_ids: Iterable[int] | None = None
+        self,
+        grammar: Grammar,
+        allowed_ids: Iterable[int] | None = None,
+        seconds: float | None = None,
     ) -> TokenAutomaton:
         """Automaton of a grammar, of the allowed tokens only; takes seconds at worst.
 
         Raises `InvalidRequest` for a grammar that has no meaning, is not supported or too large,
-        and for a model without end-of-sequence token or byte texts.
+        or takes over `seconds`, and for a model without end-of-sequence token or byte texts.
         """
         ids = None if allowed_ids is None else frozenset(allowed_ids)
-        return self._cache.automaton(self._read_vocabulary(), grammar, ids)
+        return self._cache.automaton(self._read_vocabulary(), grammar, ids, seconds)
 
     def knows(self, grammar: Grammar, allowed_ids: Iterable[int] | None = None) -> bool:
         """True if `automaton` would return at once."""

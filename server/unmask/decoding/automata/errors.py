@@ -18,5 +18,13 @@ class GrammarTooLarge(InvalidRequest):
     """Grammar beyond a limit of states, edges or seconds; the message says which."""
 
 
+class GrammarTooSlow(GrammarTooLarge):
+    """Grammar that takes longer to compile than it may."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the grammar is too large: it takes over {seconds:g} s to compile")
+        self.seconds = seconds
+
+
 class NoAnswer(InvalidRequest):
     """Grammar that no text, or no text of this model's tokens, matches."""

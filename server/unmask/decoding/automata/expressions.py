@@ -3,10 +3,11 @@
 Symbols below 256 are bytes; a special token is a symbol of its own, so that no text spells it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from unmask.decoding.automata.dfa import Dfa
 from unmask.decoding.automata.errors import InvalidGrammar
 
 NUM_BYTES = 256
@@ -74,7 +75,23 @@ class Graph:
     ends: frozenset[int]
 
 
-Expression: TypeAlias = OneOf | Special | Concatenation | Union | Repetition | Intersection | Graph
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """Words of an automaton that is built already."""
+
+    dfa: Dfa
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """Another rule of a grammar by its name, which `rules` replaces."""
+
+    rule: str
+
+
+Expression: TypeAlias = (
+    OneOf | Special | Concatenation | Union | Repetition | Intersection | Graph | Compiled | Call
+)
 
 BYTES = tuple(OneOf(frozenset((byte,))) for byte in range(NUM_BYTES))
 EMPTY = Concatenation(())  # the empty text only
@@ -124,6 +141,26 @@ def repetition(
 def is_nothing(part: Expression) -> bool:
     """True for a union of no parts."""
     return isinstance(part, Union) and not part.parts
+
+
+def calls(body: Expression) -> Iterator[str]:
+    """Names of the rules that an expression calls."""
+    match body:
+        case Call(name):
+            yield name
+        case Concatenation(parts) | Union(parts):
+            yield from _calls_of(parts)
+        case Repetition(part, _, _, separator):
+            yield from _calls_of((part, separator))
+        case Intersection(left, right):
+            yield from _calls_of((left, right))
+        case Graph(_, edges, _):
+            yield from _calls_of(edge.expression for edge in edges)
+
+
+def _calls_of(parts: Iterable[Expression]) -> Iterator[str]:
+    for part in parts:
+        yield from calls(part)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

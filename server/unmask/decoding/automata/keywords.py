@@ -18,8 +18,10 @@ ANNOTATIONS = frozenset(
     (
         *("title", "description", "default", "example", "examples", "deprecated", "readOnly"),
         *("writeOnly", "discriminator", "$schema", "$comment", "$defs", "definitions", "$id"),
+        *("contentEncoding", "contentMediaType", "contentSchema"),
     )
 )
+COUNTS = frozenset(("minItems", "maxItems", "minLength", "maxLength"))
 TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
 ANY = "any"
 MAX_COUNT = 10**9  # of characters or elements
@@ -36,7 +38,8 @@ class Keyword:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT
+    is_whole = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_whole and value % 1 == 0 and 0 <= value <= MAX_COUNT  # 2.0 is 2
 
 
 def _is_number(value: Any) -> bool:

@@ -13,17 +13,21 @@ from unmask.decoding.automata.expressions import (
     union,
 )
 from unmask.decoding.automata.free_text import text_without
+from unmask.decoding.automata.gbnf import read_gbnf
 from unmask.decoding.automata.json_text import COMPACT, INDENTED, any_object, any_value
+from unmask.decoding.automata.lark import read_lark
 from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.minimal import ByteAutomaton, minimize
 from unmask.decoding.automata.nfa import compile_bytes
 from unmask.decoding.automata.regex import regex
+from unmask.decoding.automata.rules import language_of_rules
 from unmask.decoding.automata.schema import json_schema
 from unmask.grammar import (
     OBJECT_NESTING,
     Chain,
     Choice,
     Grammar,
+    GrammarText,
     JsonObject,
     JsonSchema,
     Literal,
@@ -50,6 +54,8 @@ def _expression(grammar: Grammar, budget: Budget) -> Expression:
             return any_object(any_value(OBJECT_NESTING - 1, spacing), spacing)
         case Regex(pattern):
             return regex(pattern)
+        case GrammarText(text):
+            return language_of_rules(read_gbnf(text) if "::=" in text else read_lark(text), budget)
         case Text(tags):
             if "" in tags:
                 raise InvalidGrammar("a tag is empty")

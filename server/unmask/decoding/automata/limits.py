@@ -1,9 +1,9 @@
 """Limits of a compilation, and the budget that it spends."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from unmask.decoding.automata.errors import GrammarTooLarge
+from unmask.decoding.automata.errors import GrammarTooLarge, GrammarTooSlow
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +20,19 @@ class Limits:
 
 @dataclass(slots=True)
 class Budget:
-    """Limits of a compilation that has begun."""
+    """Limits of a compilation that has begun in this thread, whose time on a CPU is counted."""
 
     limits: Limits = field(default_factory=Limits)
     deadline_s: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.deadline_s = time.monotonic() + self.limits.seconds
+        self.deadline_s = time.thread_time() + self.limits.seconds
+
+    def narrowed(self, subsets: int) -> "Budget":
+        """The same time with a lower limit of subsets."""
+        made = Budget(replace(self.limits, subsets=min(subsets, self.limits.subsets)))
+        made.deadline_s = self.deadline_s
+        return made
 
     def check(self, noun: str, count: int, most: int) -> None:
         """Raise `GrammarTooLarge` for a count above its limit, or after the deadline."""
@@ -35,7 +41,5 @@ class Budget:
         self.check_time()
 
     def check_time(self) -> None:
-        if time.monotonic() > self.deadline_s:
-            raise GrammarTooLarge(
-                f"the grammar is too large: it takes over {self.limits.seconds:g} s to compile"
-            )
+        if time.thread_time() > self.deadline_s:
+            raise GrammarTooSlow(self.limits.seconds)

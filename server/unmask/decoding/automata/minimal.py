@@ -20,6 +20,15 @@ class ByteAutomaton:
     accepts: Bools  # [S]
     columns: tuple[frozenset[int], ...]  # symbols of each of C columns; others lead nowhere
 
+    def as_dfa(self) -> Dfa | None:
+        """The same as a part of others; None without words."""
+        if len(self.moves) == 1:
+            return None
+        sources, columns = np.nonzero(self.moves)
+        targets = self.moves[sources, columns] - 1
+        numbers = (sources - 1).astype(np.int32), columns.astype(np.int32)
+        return Dfa(self.columns, *numbers, targets, self.accepts[1:])
+
     def matches(self, symbols: bytes | list[int]) -> bool:
         column_of = {symbol: i for i, column in enumerate(self.columns) for symbol in column}
         state = min(len(self.moves) - 1, 1)

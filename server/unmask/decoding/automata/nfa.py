@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from unmask.decoding.automata.dfa import Dfa, Nfa, intersect
 from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
 from unmask.decoding.automata.expressions import (
+    Call,
+    Compiled,
     Concatenation,
     Expression,
     Graph,
@@ -75,6 +77,10 @@ class _Builder:
                 first = compile_bytes(left, self._specials, self._budget)
                 second = compile_bytes(right, self._specials, self._budget)
                 return self._insert(intersect(first, second, self._budget), at)
+            case Compiled(dfa):
+                return self._insert(dfa, at)
+            case Call(rule):
+                raise AssertionError(f"the rule {rule} is replaced before")
 
     def _move(self, at: int, symbols: frozenset[int]) -> int:
         end = self.state()

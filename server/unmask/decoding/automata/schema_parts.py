@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from unmask.decoding.automata.json_numbers import Bounds
 from unmask.decoding.automata.keywords import (
     ANNOTATIONS,
+    COUNTS,
     Keywords,
     Place,
     Schema,
@@ -55,7 +56,11 @@ class Parts:
         if isinstance(schema, bool):
             return Plain(({},) if schema else (), place)
         check_keywords(schema, place)
-        own = {word: value for word, value in schema.items() if word not in ANNOTATIONS}
+        own: dict[str, Any] = {
+            word: int(value) if word in COUNTS else value
+            for word, value in schema.items()
+            if word not in ANNOTATIONS
+        }
         reference = own.pop("$ref", None)
         parts: list[Schema] = own.pop("allOf", [])
         lists = [(word, own.pop(word)) for word in ("anyOf", "oneOf") if word in own]

@@ -50,7 +50,8 @@ class _Closures(dict[int, frozenset[int]]):
         self._nfa, self._budget = nfa, budget
 
     def __missing__(self, start: int) -> frozenset[int]:
-        self._budget.check_time()  # together they may be the square of the automaton
+        if len(self) % 64 == 0:  # together they may be the square of the automaton
+            self._budget.check_time()
         nfa, seen, open_ = self._nfa, {start}, [start]
         while open_:
             for target in nfa.free[open_.pop()]:

@@ -193,7 +193,7 @@ def _commit(
             sequence.end_thinking(budget)
         if sequence.request.refinements is not None or sequence.keeps_scores:
             _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
-        if sequence.structure is not None:
+        if sequence.structure is not None and not sequence.is_canvas:
             num_others += fill_forced(sequence)
         if sequence.decoding.editing_threshold is not None:
             sequence.note_edits(len(taken))

@@ -2,6 +2,8 @@
 
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,16 +15,36 @@ from unmask_kernels.scoring.constraints import ClassMasks
 
 MOST_TABLES = 64  # of 2 bytes a token
 
+T = TypeVar("T")
+
+
+class PerGrammar(Generic[T]):
+    """What is made of each of the grammars used last; keeps no automaton alive.
+
+    An automaton may be a thousand times as large as its tables, and others bound their memory.
+    """
+
+    def __init__(self, make: Callable[[TokenAutomaton], T]) -> None:
+        self._make = make
+        self._made: OrderedDict[weakref.ref[TokenAutomaton], T] = OrderedDict()
+
+    def of(self, automaton: TokenAutomaton, num_used: int = 1) -> T:
+        """The grammar's; `num_used` grammars are used together, so at least as many are kept."""
+        key = weakref.ref(automaton)
+        found = self._made[key] if key in self._made else self._make(automaton)
+        self._made[key] = found
+        self._made.move_to_end(key)
+        while len(self._made) > max(MOST_TABLES, num_used):
+            self._made.popitem(last=False)
+        return found
+
 
 class ClassTables:
-    """Class of each token in each of the grammars used last; keeps no automaton alive but a step's.
-
-    An automaton may be a thousand times as large as its table, and others bound their memory.
-    """
+    """Class of each token in each of the grammars used last; keeps none alive but a step's."""
 
     def __init__(self, staging: Staging) -> None:
         self._staging = staging
-        self._tables: OrderedDict[weakref.ref[TokenAutomaton], Tensor] = OrderedDict()
+        self._tables = PerGrammar(self._table)
         self._stacked: tuple[tuple[TokenAutomaton, ...], Tensor] | None = None
 
     def masks(self, classes: RowClasses) -> ClassMasks:
@@ -33,16 +55,10 @@ class ClassTables:
 
     def _stack(self, automata: tuple[TokenAutomaton, ...]) -> Tensor:
         if self._stacked is None or self._stacked[0] != automata:
-            self._stacked = automata, torch.stack([self._table(one) for one in automata])
-            while len(self._tables) > max(MOST_TABLES, len(automata)):
-                self._tables.popitem(last=False)
+            tables = [self._tables.of(one, len(automata)) for one in automata]
+            self._stacked = automata, torch.stack(tables)
         return self._stacked[1]
 
     def _table(self, automaton: TokenAutomaton) -> Tensor:
-        key = weakref.ref(automaton)
-        table = self._tables.get(key)
-        if table is None:
-            [table] = self._staging.to_device([automaton.class_of.astype("<i2")])
-            self._tables[key] = table
-        self._tables.move_to_end(key)
+        [table] = self._staging.to_device([automaton.class_of.astype("<i2")])
         return table

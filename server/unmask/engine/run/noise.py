@@ -4,6 +4,7 @@ Every tensor of a step has a shape that follows from the number of canvases and 
 parameters of requests are tensors too, so that a step can be captured as a CUDA graph.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ from unmask_kernels.scoring.types import FILTERS, Draws, Truncation, truncates
 
 if TYPE_CHECKING:
     from unmask_kernels.noise.gpu.denoising import Kept, Moving
+
+# Scores of a step's normed rows, from those of the model alone and the draws.
+Follow = Callable[[Tensor, CanvasScores, Draws], CanvasScores]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +233,13 @@ def denoise_canvases(
     inputs: ForwardInputs,
     vocab_size: int,
     decoding: DecodingArrays | None = None,
+    follow: Follow | None = None,
 ) -> SampledTokens:
     """Run a step whose canvas tokens are in `inputs`, and keep the state of every canvas.
 
     Top-k, top-p and lists of the likeliest tokens are those of `decoding`; without it there are
-    none. The drafts of finished canvases are selected.
+    none. `follow` changes scores before the canvases move on. The drafts of finished canvases are
+    selected.
     """
     rows, shape = step.canvas_rows, (len(step.rows), step.length)
     soft = canvases.soft.index_select(0, step.rows)
@@ -244,10 +250,12 @@ def denoise_canvases(
     )
     finished = model.final_norm(hidden)
     scores = _score(model, step, finished, 0 if decoding is None else decoding.num_top)
-    drawn = scores.drawn
     if decoding is not None:
-        drawn = _draw_truncated(model, step, finished, decoding, drawn, vocab_size)
-    accepted, is_final = _move(canvases, step, scores, drawn, vocab_size)
+        drawn = _draw_truncated(model, step, finished, decoding, scores.drawn, vocab_size)
+        scores = replace(scores, drawn=drawn)
+    if follow is not None:
+        scores = follow(finished, scores, _draws(step))
+    accepted, is_final = _move(canvases, step, scores, vocab_size)
     canvases.soft.index_copy_(0, step.rows, scores.soft.view(*shape, -1))
     return SampledTokens(
         scores.best,
@@ -274,9 +282,10 @@ def _draws(step: NoiseInputs) -> Draws:
 
 
 def _move(
-    canvases: Canvases, step: NoiseInputs, scores: CanvasScores, drawn: Tensor, vocab_size: int
+    canvases: Canvases, step: NoiseInputs, scores: CanvasScores, vocab_size: int
 ) -> tuple[Tensor, Tensor]:
     """Move canvases on: which positions [S L] are accepted, and which are a finished canvas's."""
+    drawn = scores.drawn
     if uses_triton(drawn.device):
         from unmask_kernels.noise.gpu import denoising
 
@@ -314,7 +323,7 @@ def _draw_truncated(
     vocab_size: int,
 ) -> Tensor:
     """Draws of canvases that filter tokens, a few rows' logits in memory at a time."""
-    cut = truncates(decoding.columns, vocab_size)
+    cut = truncates(decoding.columns, vocab_size) & ~decoding.columns["is_structured"]
     if not cut.any():
         return drawn
     chosen = torch.from_numpy(np.flatnonzero(np.repeat(cut, step.length))).to(rows.device)

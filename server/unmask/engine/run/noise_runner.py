@@ -16,6 +16,7 @@ from unmask.engine.run.noise import (
     noise_inputs,
     row_inputs,
 )
+from unmask.engine.run.noise_paths import GrammarPaths
 from unmask.engine.run.pending import PendingStep, SampledTokens
 from unmask.engine.schedule.batch import StepBatch
 from unmask.models.canvas_decoder import CanvasDecoder
@@ -33,6 +34,7 @@ class NoiseRunner:
     schedule: CanvasSchedule
     canvases: Canvases
     graphs: NoiseGraphs | None
+    paths: GrammarPaths
 
     @classmethod
     def create(
@@ -57,7 +59,8 @@ class NoiseRunner:
         graphs = None
         if limits.has_graphs:
             graphs = capture_noise(device, canvases, info.canvas, progress, recorder)
-        return cls(device, model, info.canvas, canvases, graphs)
+        paths = GrammarPaths(model, device.staging, info.vocab_size)
+        return cls(device, model, info.canvas, canvases, graphs, paths)
 
     @torch.inference_mode()
     def launch(self, batch: StepBatch) -> PendingStep:
@@ -83,4 +86,5 @@ class NoiseRunner:
         step = noise_inputs(batch, canvases, self.schedule, staging)
         begin(canvases, step, vocab_size)
         rows.sync_open_tokens(canvases.open_tokens)
-        return denoise_canvases(self.model, canvases, step, inputs, vocab_size, batch.decoding)
+        given = self.model, canvases, step, inputs, vocab_size, batch.decoding
+        return denoise_canvases(*given, self.paths.follow(batch))

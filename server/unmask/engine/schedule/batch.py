@@ -131,7 +131,7 @@ def build_batch(
         anchors=_anchors(bounds, layout) if attention == "canvas" else None,
         penalties=_penalties(decoding, layout) if attention == "causal_window" else None,
         constraints=_constraints(denoised, layout, decoding),
-        classes=_classes(denoised, layout, decoding),
+        classes=_classes(denoised, layout, decoding) if attention != "canvas" else None,
         given=_given(denoised, layout, decoding),
         guided=guided,
         guiding_rows=guiding_rows,

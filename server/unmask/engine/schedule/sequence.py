@@ -89,12 +89,12 @@ class Sequence:
         # True if one more pass may fill nothing and leave no keys.
         self._may_be_done = self.is_canvas or self.has_seed
         request, block_len = self.request, decoding.block_len
-        # True if the device has slots for two blocks, and nothing but quotas tells how many
-        # positions a step fills.
+        # True if the device has slots for two blocks, and only quotas tell how much a step fills.
         self._may_open_next = 2 * block_len <= MAX_BLOCK_LENGTH and (
             self.is_canvas or (self._runs_ahead and not self.is_full and self.num_branches == 1)
         )
         self._may_open_next &= not (decoding.has_constraint or decoding.eos_last or decoding.drafts)
+        self._may_open_next &= not decoding.is_structured
         self._may_open_usually = self._may_open_next
         begins_after = self.is_full or self.is_canvas or self.has_causal_prefix
         self.origin = self.num_prompt if begins_after else 0

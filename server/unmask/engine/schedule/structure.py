@@ -7,8 +7,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from unmask.decoding.automata.automaton import TokenAutomaton, Words
+from unmask.decoding.automata.automaton import Int32s, TokenAutomaton, Words
 from unmask.decoding.automata.constraint import Block, Constraint
+from unmask.decoding.automata.paths import likeliest
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 
@@ -23,6 +24,7 @@ class Canvas(Protocol):
     block_start: int
     block_end: int
     has_seed: bool
+    is_canvas: bool  # of noise, without masks
     decoding: Decoding
 
 
@@ -100,6 +102,11 @@ class Part:
         assert self._open is not None, "a block is open"
         return self._open
 
+    def likeliest(self, scores: FloatArray) -> Int32s:
+        """Classes of the likeliest text of its part of the open block, by the scores [L, C]."""
+        opened, automaton = self.opened, self.automaton
+        return likeliest(automaton, opened.state, self.end - opened.end, scores)
+
     def advance(self, tokens: list[int], start: int) -> None:
         """Move behind those of the tokens, final from position `start` on, that are its own."""
         own = tokens[max(0, self.start - start) : max(0, self.end - start)]
@@ -128,12 +135,20 @@ class Structure:
         """True if nothing but an end of sequence may follow the final tokens."""
         return len(self._parts) == 1 and self._parts[0].can_only_end
 
+    @property
+    def only(self) -> Part:
+        """The part of an answer without holes."""
+        [part] = self._parts
+        return part
+
     def begin(self, canvas: Canvas) -> None:
         """Open the canvas's block, once more if it is the same, and fill what can only be one.
 
         A pass is left to do: one position stays masked, with a seed the first.
         """
         self._open, self.is_open = tuple(p for p in self._parts if p.begin(canvas)), True
+        if canvas.is_canvas:
+            return
         positions, tokens = self.forced()
         if canvas.has_seed:
             keep = positions != canvas.block_start

@@ -80,9 +80,7 @@ def check_structure(params: SamplingParams, model: ModelInfo, rules: EditRules |
     if params.grammar is None:
         return
     reason = None
-    if model.canvas is not None:
-        reason = "structured output is for models that fill mask tokens"
-    elif rules is not None:
+    if rules is not None:
         reason = f"structured output is not for answers whose tokens are moved; {WAY_OUT}"
     elif params.ignore_eos:
         reason = "structured output ends by itself, so ignore_eos has no meaning"

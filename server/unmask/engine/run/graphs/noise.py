@@ -75,6 +75,7 @@ class NoiseGraphs:
         return (
             len(batch.hidden_rows) > 0
             and not decoding.num_top
+            and not decoding.columns["is_structured"].any()
             and not truncates(decoding.columns, vocab_size).any()
         )
 
