@@ -89,14 +89,14 @@ def main() -> None:
     parser.add_argument("--model", help="checkpoint folder; the embedded model if unset")
     parser.add_argument("--prompt", default=PROMPT)
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--threshold", type=float, default=0.9)
+    parser.add_argument("--steps", type=int, default=8, help="of a block")
     parser.add_argument("--block-length", type=int, default=32)
-    parser.add_argument("--blocks", type=int, default=2)
+    parser.add_argument("--blocks", type=int, default=1)
     options = parser.parse_args()
     sampling = SamplingParams(
         max_tokens=128,
-        policy="threshold",
-        threshold=options.threshold,
+        policy="low_confidence",
+        steps=options.steps,
         block_length=options.block_length,
     )
     with LLM(options.model) as llm:
