@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from unmask_kernels.dispatch import backend
+from unmask_kernels.dispatch import Backend, backend
 from unmask_kernels.linear.ops import make_linear
 from unmask_kernels.scoring.constraints import (
     ClassMasks,
@@ -96,6 +96,18 @@ def class_masks(device: torch.device) -> tuple[ClassMasks, torch.Tensor]:
         torch.from_numpy(words.copy()).to(device),
     )
     return masks, allowed
+
+
+@pytest.mark.parametrize("name", ["torch", "auto"])
+def test_tokens_of_other_classes_are_forbidden(name: Backend) -> None:
+    masks, allowed = class_masks(torch.device("cpu"))
+    wider = replace(masks, class_of=torch.cat((masks.class_of, masks.class_of), 1))
+    before = torch.randn(ROWS, VOCAB)
+    for own in masks, wider:
+        logits = before.clone()
+        with backend(name):
+            constrain(logits, Constraints(classes=own))
+        assert torch.equal(logits, before.where(allowed, float("-inf")))
 
 
 def assert_same(result: RowStats, expected: RowStats) -> None:

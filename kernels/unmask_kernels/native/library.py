@@ -19,7 +19,10 @@ from unmask_kernels.native.compiler import FOLDER, cache_folder, compile_to, fin
 
 logger = logging.getLogger(__name__)
 
-SOURCES = "products.c", "attention.c", "layers.c", "softmax_stats.c", "thread_pool.c"
+SOURCES = (
+    *("products.c", "attention.c", "layers.c", "softmax_stats.c", "class_masks.c"),
+    "thread_pool.c",
+)
 INSTRUCTIONS = {"AVX2": ("-mavx2", "-mfma"), "AVX512": ("-mavx512f", "-mfma")}
 FORMATS = {torch.float32: (), torch.bfloat16: ("-DBF16",)}
 # Flags for a CPU's bfloat16 instructions.
@@ -47,6 +50,7 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
         (*(_pointer,) * 4, _size, *(_pointer,) * 5, *(_size,) * 4, _float, _float, _pointer, _int),
     ),
     "softmax_stats": (None, (*(_pointer,) * 5, _size, _size, _int)),
+    "forbid_classes": (None, (*(_pointer,) * 4, *(_size,) * 4, _int)),
     "rms_norm": (None, (*(_pointer,) * 3, _size, _size, _float, _int)),
     "qk_norm_rope_store": (
         None,

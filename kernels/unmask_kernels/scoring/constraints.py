@@ -8,6 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from unmask_kernels.dispatch import uses_native
+from unmask_kernels.scoring import cpu
 from unmask_kernels.scoring.request_constraint import WORD, Constraint
 
 PIECE = 2048  # entries of the vocabulary of one program of a kernel
@@ -139,8 +141,12 @@ def constrain(logits: Tensor, constraints: Constraints) -> None:
         rows = (masks.mask_of_row >= 0).nonzero()[:, 0]
         of_row = forbidden.flatten(1)[:, : logits.shape[1]][masks.mask_of_row[rows].long()]
         logits[rows] = logits[rows].masked_fill(of_row, float("-inf"))
-    if constraints.classes is not None:
-        _constrain_classes(logits, constraints.classes)
+    if (classes := constraints.classes) is None:
+        return
+    if uses_native(logits) and logits.is_contiguous():
+        cpu.forbid_classes(logits, classes.grammar_of_row, classes.class_of, classes.words)
+    else:
+        _constrain_classes(logits, classes)
 
 
 def _constrain_classes(logits: Tensor, classes: ClassMasks) -> None:

@@ -1,4 +1,4 @@
-"""Softmax statistics of rows of logits by the C kernel of `softmax_stats.c`."""
+"""Rows of logits by the C kernels of `softmax_stats.c` and `class_masks.c`."""
 
 import torch
 from torch import Tensor
@@ -27,3 +27,23 @@ def softmax_stats(
         get_num_threads(),
     )
     return token, highest, others, below
+
+
+def forbid_classes(logits: Tensor, grammar_of_row: Tensor, class_of: Tensor, words: Tensor) -> None:
+    """Set tokens of `logits` [M, V] to -inf whose class the bits `words` [M, W] leave out.
+
+    `class_of` [G, at least V] has the class of each token in each grammar; a negative
+    `grammar_of_row` [M] changes nothing.
+    """
+    assert logits.is_contiguous(), "rows are written in place"
+    grammar_of_row, class_of, words = (x.contiguous() for x in (grammar_of_row, class_of, words))
+    kernels(torch.float32).forbid_classes(
+        logits.data_ptr(),
+        grammar_of_row.data_ptr(),
+        class_of.data_ptr(),
+        words.data_ptr(),
+        *logits.shape,
+        class_of.shape[1],
+        words.shape[1],
+        get_num_threads(),
+    )
