@@ -14,6 +14,7 @@ from tests.support.graphs import Recordings, in_turn
 from unmask.engine.run.runner import MaskRunner
 from unmask.engine.run.traces import Trace
 from unmask.errors import InvalidRequest
+from unmask.likelihood import likelihood_request
 from unmask.models.registry import LoadedModel
 from unmask.types import RefinementOptions, Request, SamplingParams
 from unmask_kernels.policies.traces import Credits, Stability, divergence
@@ -149,3 +150,12 @@ def test_what_cannot_be_remembered_is_refused_by_name(
     with pytest.raises(InvalidRequest) as refused:
         engine.check(Request("r", (5, 6), replace(PLAIN, **params)))
     assert refused.value.field == field
+
+
+def test_a_step_may_read_a_prompt_beside_them(tiny: LoadedModel) -> None:
+    reading = likelihood_request("read", tuple(range(3, 30)), 2, tiny.info)
+    assert reading is not None
+    batch = [*requests(4), reading]
+    answers = run_all(make_engine(tiny), batch)
+    for request in batch:
+        assert answers[request.request_id].logprobs == run_alone(tiny, request).logprobs

@@ -186,7 +186,8 @@ class RowStats:
         )
 
     def overwrite(self, rows: Tensor, other: "RowStats") -> None:
-        """Overwrite the statistics of `rows` [R] in place."""
+        """Overwrite the statistics of `rows` [R] that `other` has in place."""
         for field in fields(self):
-            if (values := getattr(self, field.name)) is not None:
-                values[rows] = getattr(other, field.name)
+            values, own = getattr(self, field.name), getattr(other, field.name)
+            if values is not None and own is not None:
+                values[rows] = own.to(values.dtype)
