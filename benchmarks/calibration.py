@@ -1,4 +1,4 @@
-"""How often the embedded model is right at each confidence: `python -m benchmarks.calibration`.
+"""Accuracy of the embedded model at each confidence: `python -m benchmarks.calibration`.
 
 Parts of the answers of held-out problems are hidden at random, as in training, and the most
 probable token of each hidden position is compared with the answer. Results are listed by block

@@ -57,7 +57,7 @@ def test_the_source_distribution_has_the_tests_and_no_reference_tensors(tmp_path
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"pyproject.toml", "server/unmask/__init__.py", "tests/test_packaging.py"} <= names
     assert not any(name.startswith("tests/golden/") for name in names)
-    assert file.stat().st_size < 12 * 2**20
+    assert file.stat().st_size < 30 * 2**20  # most of it the embedded model
 
 
 @pytest.mark.slow

@@ -89,14 +89,10 @@ def test_flags_are_the_rows_that_say_so():
     assert {row.name for row in SETTINGS} <= {row.name for row in SAMPLING}
 
 
-def test_a_policy_with_a_threshold_has_a_parameter_of_its_name():
+def test_a_number_of_a_policy_has_a_parameter_of_its_name():
     for policy in POLICIES:
-        assert (policy.name in PARAMETERS) == (policy.threshold is not None)
-        if policy.threshold is not None:
-            row, threshold = PARAMETERS[policy.name], policy.threshold
-            assert (row.low, row.high, row.open_low) == (
-                threshold.low,
-                threshold.high,
-                threshold.open_low,
-            )
-            SamplingParams(**{policy.name: threshold.default})
+        for number in policy.numbers:
+            row = PARAMETERS[number.name]
+            assert (row.low, row.high) == (number.low, number.high)
+            assert row.open_low == number.open_low
+            SamplingParams(**{number.name: number.default})

@@ -214,7 +214,7 @@ def expansions(template: str) -> set[str]:
 
 
 def variants(template: str) -> int:
-    """How many texts a template has."""
+    """Number of texts of a template."""
     return len(expansions(template))
 
 

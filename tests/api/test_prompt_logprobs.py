@@ -231,7 +231,7 @@ def test_bad_words_reach_the_engine_as_text(call, engine):
 def test_bad_words_are_compiled_on_the_thread_of_grammars(call, engine):
     threads = []
     engine.has_compiled = lambda sampling: False
-    engine.compile = lambda sampling: threads.append(threading.current_thread().name)
+    engine.compile = lambda sampling, seconds: threads.append(threading.current_thread().name)
     complete(call, bad_words=["he"])
     assert threads == ["prepare-grammars_0"]
 

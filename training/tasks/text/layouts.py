@@ -117,7 +117,7 @@ def ordinal(draw: Draw, number: int) -> str:
 
 
 def times(draw: Draw, number: int) -> str:
-    """How often, in words or digits."""
+    """A number of times, in words or digits."""
     if number == 2 and draw.chance(0.4):
         return "twice"
     return f"{cardinal(draw, number)} times"

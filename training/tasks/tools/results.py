@@ -36,7 +36,7 @@ class Told:
 
 
 def draw_result(draw: Draw, call: Call) -> Told:
-    """What a tool returns: data, that it is done, or an error."""
+    """Result of a tool: data, that it is done, or an error."""
     if draw.chance(0.1):
         return _error(draw)
     result = draw.pick(call.offer.kind.results)

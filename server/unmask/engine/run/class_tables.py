@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class PerGrammar(Generic[T]):
-    """What is made of each of the grammars used last; keeps no automaton alive.
+    """Tables of each of the grammars used last; keeps no automaton alive.
 
     An automaton may be a thousand times as large as its tables, and others bound their memory.
     """

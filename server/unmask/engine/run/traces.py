@@ -1,4 +1,4 @@
-"""What policies remember of a block from step to step, on the device.
+"""Memory that policies have of a block from step to step, on the device.
 
 A sequence's trace lives as long as the sequence, so preemption does not end it. It begins anew with
 each block. Other requests have none.
