@@ -12,7 +12,7 @@ import torch
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_dry_run_measures_everything(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     command = [sys.executable, str(SCRIPT), "--dry-run", "--out", str(out)]

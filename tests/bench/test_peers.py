@@ -211,7 +211,7 @@ def test_transformers_model_has_the_buffers_and_ties_of_its_own_making() -> None
         assert float(model.get_parameter(name).std()) == pytest.approx(spread, rel=0.3, abs=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_transformers_does_fixed_work() -> None:
     rows = peers.measure_apart("transformers", small=True)
     assert [row.get("error") for row in rows] == [None, None]

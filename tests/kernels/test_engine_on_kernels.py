@@ -85,7 +85,7 @@ def test_windows_are_filled_alike_on_both() -> None:
     assert answers(folder, "triton", only) == on_torch
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_products_in_e4m3_give_a_request_the_same_tokens_in_any_company(tmp_path: Path) -> None:
     folder = str(write_checkpoint(tmp_path))
     together = answers(folder, "triton", range(3), quantization="fp8")

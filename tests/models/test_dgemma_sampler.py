@@ -139,7 +139,7 @@ def chi_squared_excess(one: Counter, other: Counter) -> float:
     return ((statistic / freedom) ** (1 / 3) - (1 - spread)) / spread**0.5
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_answers_are_distributed_as_those_of_the_reference(tmp_path: Path) -> None:
     """Answers and their steps for 2,000 seeds and 2,000 draws of transformers."""
     width = 2
