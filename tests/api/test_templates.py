@@ -98,6 +98,17 @@ def test_wrong_parts_are_refused_by_their_path(url, template, param):
     assert answer.json()["error"]["param"] == param
 
 
+def test_holes_are_filled_with_allowed_tokens_only(url):
+    ids = httpx.post(f"{url}/tokenize", json={"prompt": "x + 1"}).json()["tokens"]
+    template = [{"hole": {"max_tokens": 6, "regex": "[a-z0-9 +]+"}}]
+    answer = post(url, ["a =", *template], allowed_token_ids=ids)
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json()["choices"][0]["holes"][0]["text"]) <= set("x + 1")
+    template[0]["hole"]["regex"] = "[A-Z]+"
+    error = post(url, ["a =", *template], allowed_token_ids=ids).json()["error"]
+    assert error["param"] == "template[1].hole.regex"
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

@@ -114,6 +114,51 @@ def test_holes_are_filled_alike_in_any_company(load: Load, folder: str) -> None:
             assert answers[name].essence == answer.essence
 
 
+@pytest.mark.parametrize("folder", ["sdar", "llada2", "fast_dllm"])
+def test_text_that_is_given_outlives_a_preemption(load: Load, folder: str) -> None:
+    loaded, kept = load(folder), {"cache": "block", "block_length": 32, "policy": "low_confidence"}
+    behind = tuple(TOKENIZER.encode(" and the end"))
+    params = SamplingParams(max_tokens=20, ignore_eos=True, steps=16, cache="block")
+    requests = [asking(i, threshold=None, steps=16, **kept) for i in range(6)]
+    requests += [Request(f"s{i}", PROMPT * (i + 1), params, None, behind) for i in range(6)]
+    alone = {r.request_id: run_alone(loaded, r).essence for r in requests}
+    engine = make_engine(loaded, num_pages=26, page_size=8)
+    answers = run_all(engine, requests)
+    assert engine.scheduler.num_preempted
+    assert {name: answer.essence for name, answer in answers.items()} == alone
+
+
+@pytest.mark.parametrize("folder", FAMILIES)
+def test_a_hole_may_end_though_no_end_is_among_the_allowed_tokens(load: Load, folder: str) -> None:
+    allowed = tuple(TOKENIZER.encode("ab! "))
+    free: Gap = (6, None)
+    lower: Gap = (6, Regex("[a-z]{0,3}"))
+    asked = asking(0, allowed_token_ids=allowed)
+    answer = run_alone(load(folder), replace(asked, template=template(lower, "(", free, ")")))
+    first, second = answer.token_ids[:6], answer.token_ids[7:13]
+    assert set(first) | set(second) <= {*allowed, EOS_ID}
+    assert set(TOKENIZER.decode([i for i in first if i != EOS_ID])) <= set("ab")
+
+
+def test_a_hole_that_the_allowed_tokens_cannot_fill_is_refused(load: Load) -> None:
+    asked = asking(0, allowed_token_ids=tuple(TOKENIZER.encode("QR")))
+    with pytest.raises(InvalidRequest, match="hole 1") as error:
+        make_engine(load("sdar")).check(replace(asked, template=template((3, None), NAME)))
+    assert error.value.field == "template"
+
+
+@pytest.mark.parametrize("block_length", [1, 2, 4])
+@pytest.mark.parametrize("folder", FAMILIES)
+def test_an_answer_ends_though_its_last_block_is_given(
+    load: Load, folder: str, block_length: int
+) -> None:
+    asked = asking(0, block_length=block_length, threshold=0.9)
+    for given in ("e", "the end"):
+        asked = replace(asked, template=template((4, None), given))
+        answer = run_alone(load(folder), asked)
+        assert TOKENIZER.decode(answer.token_ids[4:]) == given
+
+
 @pytest.mark.parametrize("folder", FAMILIES)
 def test_blocks_that_are_given_as_a_whole_take_no_pass(load: Load, folder: str) -> None:
     filler = "a text of so many tokens that several blocks of eight have nothing else in them"

@@ -89,7 +89,12 @@ class CompletionDialect:
         """Tokenize prompts and suffix; special tokens are added by default, as in vLLM."""
         has_special = body.add_special_tokens is not False
         if body.template is not None:
-            made = await encode_template(body.template, backend, add_special_tokens=has_special)
+            made = await encode_template(
+                body.template,
+                backend,
+                add_special_tokens=has_special,
+                allowed_token_ids=body.allowed_token_ids,
+            )
             return EncodedPrompts(
                 (made.prompt_token_ids,),
                 echoes=(made.before,),

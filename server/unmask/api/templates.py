@@ -27,13 +27,18 @@ class EncodedTemplate:
 
 
 async def encode_template(
-    parts: Parts, backend: Backend, *, add_special_tokens: bool
+    parts: Parts,
+    backend: Backend,
+    *,
+    add_special_tokens: bool,
+    allowed_token_ids: tuple[int, ...] | None,
 ) -> EncodedTemplate:
     """Tokenize a template, and compile the grammars of its holes; raises `InvalidRequest`."""
     model, made, compiled = backend.client.model, list[Part](), list[object]()
     for i, part in enumerate(parts):
         if part.hole is not None:
-            blank, automaton = await _blank(part.hole, f"template[{i}].hole", backend)
+            field = f"template[{i}].hole"
+            blank, automaton = await _blank(part.hole, field, backend, allowed_token_ids)
             made.append(blank)
             compiled.append(automaton)
         elif part.text is not None:
@@ -52,12 +57,14 @@ async def encode_template(
     return EncodedTemplate(prompt, template, suffix, *texts, tuple(compiled))
 
 
-async def _blank(hole: HoleBody, field: str, backend: Backend) -> tuple[Blank, object]:
+async def _blank(
+    hole: HoleBody, field: str, backend: Backend, allowed_token_ids: tuple[int, ...] | None
+) -> tuple[Blank, object]:
     """A hole, and its compiled grammar if it has one."""
     structured = options_of(hole, field)
     if structured is None:
         return Blank(hole.max_tokens), None
-    sampling = SamplingParams(grammar=structured.grammar)
+    sampling = SamplingParams(grammar=structured.grammar, allowed_token_ids=allowed_token_ids)
     with renamed({"grammar": structured.field}):
         compiled = await backend.workers.compile(
             lambda seconds: backend.client.compile(sampling, seconds)

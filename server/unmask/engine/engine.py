@@ -179,7 +179,7 @@ class Engine:
         decoding = resolve(request, info, self.limits)
         first = len(request.prompt_token_ids)
         if request.template is not None:
-            return decoding, info, Structure(list(self._parts(request.template, first)))
+            return decoding, info, Structure(list(self._parts(request, request.template)))
         automaton = self.compile(request.sampling)
         if automaton is None:
             return decoding, info, None
@@ -191,10 +191,17 @@ class Engine:
             )
         return decoding, info, Structure([Part(automaton, first, first + decoding.max_tokens)])
 
-    def _parts(self, template: Template, first: int) -> Iterator[Part]:
-        """Holes of a template that begins at position `first`; raises `InvalidRequest`."""
+    def _parts(self, request: Request, template: Template) -> Iterator[Part]:
+        """Holes of a request's template; raises `InvalidRequest`."""
+        first, allowed = len(request.prompt_token_ids), request.sampling.allowed_token_ids
         for i, hole in enumerate(template.holes):
-            automaton = self.compile(SamplingParams(grammar=hole.grammar or ANY_TEXT))
+            grammar = hole.grammar or ANY_TEXT
+            with_tokens = SamplingParams(grammar=grammar, allowed_token_ids=allowed)
+            try:
+                automaton = self.compile(with_tokens)
+            except InvalidRequest as error:
+                message = f"hole {i}: {error.message}"
+                raise type(error)(message, field="template", code=error.code) from error
             assert automaton is not None, "a hole has a grammar"
             if hole.end - hole.start < automaton.shortest:
                 raise InvalidRequest(

@@ -202,7 +202,7 @@ def _resolve(
         editing_threshold=editing_threshold,
         max_post_steps=model.max_post_steps,
         edit_rules=rules,
-        constraint=constraint_of(params, model, rules),
+        constraint=constraint_of(request, model, rules),
         penalties=Penalties.of_request(request, model, stop_ids, max_tokens),
         is_structured=request.is_structured,
         is_given=is_given,

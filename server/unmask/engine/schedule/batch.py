@@ -250,7 +250,7 @@ def _anchors(bounds: Bounds, layout: Layout) -> IntArray:
 def _penalties(decoding: DecodingArrays, layout: Layout) -> FloatArray:
     """Nats [M] by each scored position's distance from the first masked one of its window."""
     spans, positions = layout.scored_spans, layout.scored_positions
-    distance = positions - positions.take(layout.scored_starts[:-1]).take(spans)
+    distance = positions - positions.take(layout.scored_starts.take(spans))
     penalty = np.asarray(decoding.columns["distance_penalty"])
     penalties: FloatArray = penalty.take(spans) * distance.astype(np.float32)
     return penalties

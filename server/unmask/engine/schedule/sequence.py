@@ -261,8 +261,9 @@ class Sequence:
 
     @property
     def lacks_seed(self) -> bool:
-        """True if the first token of the block is still to come of the row before it."""
-        return self.has_seed and self.next_step == 0 and bool(self.masked[self.block_start])
+        """True if the block's first token is still to come of the row before it, or is alone."""
+        is_alone_or_masked = self.is_seed_alone or bool(self.masked[self.block_start])
+        return self.has_seed and self.next_step == 0 and is_alone_or_masked
 
     def computed(self, query: QueryRange) -> None:
         """Record that a pass was launched, and which keys are kept of it."""
@@ -310,15 +311,13 @@ class Sequence:
         self.is_settled = over or num_chosen == 0
 
     def resume(self) -> None:
-        """Go on after a preemption; what of the open block is not kept is denoised again.
-
-        That is a canvas of noise, or a block with keys of earlier steps.
-        """
+        """Go on after a preemption; a canvas, or a block with kept keys, begins anew."""
         if self.is_canvas:
             self.block_step = 0
         elif self.has_block_keys:
             opened = slice(max(self.block_start, self.num_prompt), self.block_end)
             self.tokens[opened], self.masked[opened] = self.mask_token_id, True
+            lay_out_given(self.tokens, self.masked, self.request, self.last_end, self.fill_end)
             self.block_step, self.has_block_keys = 0, False
             if self.thinking and self.thinking.is_given and self.thinking.position >= opened.start:
                 self.end_thinking(self.thinking)

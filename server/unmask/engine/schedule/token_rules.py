@@ -104,15 +104,14 @@ def _check_bad_words(params: SamplingParams, model: ModelInfo, rules: EditRules 
         raise InvalidRequest(f"bad_words {reason}", field="bad_words")
 
 
-def constraint_of(
-    params: SamplingParams, model: ModelInfo, rules: EditRules | None
-) -> Constraint | None:
+def constraint_of(request: Request, model: ModelInfo, rules: EditRules | None) -> Constraint | None:
     """Logit biases and allowed tokens; raises `InvalidRequest` if no token is left.
 
     A request that does not edit cannot generate commands. Where one does, probabilities are those
-    without the mask token, as in LLaDA2.2's loop. An answer with a grammar may end where it says,
-    or nothing could fill the positions behind it.
+    without the mask token, as in LLaDA2.2's loop. An answer with a grammar, or a hole, may end
+    where it says, or nothing could fill the positions behind it.
     """
+    params = request.sampling
     allowed, commands = params.allowed_token_ids, model.edit_commands or ()
     model.check_ids([token_id for token_id, _ in params.logit_bias], "logit_bias")
     model.check_ids(allowed or (), "allowed_token_ids")
@@ -123,7 +122,7 @@ def constraint_of(
             "generated",
             field="allowed_token_ids",
         )
-    if allowed is not None and params.grammar is not None:
+    if allowed is not None and (params.grammar is not None or request.template is not None):
         allowed = (*allowed, *model.eos_token_ids)
     never = commands if rules is None else (rules.mask_token_id,)
     biases = dict(params.logit_bias) | dict.fromkeys(never, NEVER)
