@@ -139,6 +139,7 @@ few = settings(
 )
 
 
+@pytest.mark.usual_cases(2)
 @given(
     batch=requests(),
     overlap=st.booleans(),
