@@ -48,7 +48,7 @@ def test_every_head_size_has_a_configuration(head_dim: int, device: torch.device
     check(attention(case.query, case.keys, case.values, case.plan(), 0.1), exact(case, 0.1))
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize(
     ("head_dim", "dtype"), [(6, torch.float32), (8, torch.bfloat16), (96, torch.bfloat16)]
@@ -103,6 +103,7 @@ def test_pages_of_8_bits_have_a_scale_for_each_head(
     check(out, exact(case, 0.2))
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_tiles_from_descriptors_are_those_from_pointers(

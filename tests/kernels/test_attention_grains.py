@@ -97,6 +97,7 @@ def test_8_bit_keys_have_the_same_bits_however_they_are_dealt(
     check(result[0], exact(case, 0.2))
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize("spread", [0.01, 1.0, 300.0])
 def test_8_bit_keys_lose_no_more_than_the_rounding_of_a_result(

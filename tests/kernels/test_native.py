@@ -309,6 +309,7 @@ def test_a_compiler_that_fails_is_told_and_torch_does_the_work(tmp_path: Path) -
     assert "omp.h: No such file" in result
 
 
+@pytest.mark.usual_cases(1)
 @needs_compiler
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_kernels_that_multiply_wrongly_are_told_and_not_used(

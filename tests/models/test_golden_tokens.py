@@ -88,6 +88,7 @@ def test_few_pages_change_nothing(golden_model: Load, folder: str) -> None:
     assert (engine.scheduler.num_preempted > 0) == (folder in BLOCK_LENGTHS)
 
 
+@pytest.mark.usual_cases(4)
 @pytest.mark.parametrize("folder", BLOCK_LENGTHS)
 def test_prompts_whose_keys_are_cached_change_nothing(golden_model: Load, folder: str) -> None:
     cases = cases_of(folder)
