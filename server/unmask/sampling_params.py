@@ -264,6 +264,12 @@ class SamplingParams:
         high=MAX_BLOCK_LENGTH,
         is_setting=True,
     )
+    number_of_mask: int | None = parameter(
+        "Masks that an answer begins with, in models that grow and shrink it; 0 keeps its length.",
+        low=0,
+        high=MAX_BLOCK_LENGTH,
+        has_flag=False,
+    )
     eos_last: bool | None = parameter(
         "Fill positions that would end the answer after all others.",
         neutral=False,

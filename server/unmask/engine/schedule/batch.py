@@ -202,6 +202,8 @@ def _constraints(
     owner = layout.scored_spans
     for i, span in enumerate(denoised):
         sequence, penalties = span.sequence, span.sequence.decoding.penalties
+        if (lengths := sequence.lengths) is not None and lengths.is_full(sequence.open_len):
+            constraints[i] = lengths.rules.when_full
         if penalties is None:
             continue
         answer = slice(sequence.num_prompt, sequence.block_end)

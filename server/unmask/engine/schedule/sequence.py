@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from unmask.decoding.variable_length import VariableLength
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.given import lay_out_draft, lay_out_given
 from unmask.engine.schedule.pages import PageHash
@@ -66,7 +67,8 @@ class Sequence:
         """Lay the tokens out in blocks; nothing may have been computed yet."""
         if self.structure is not None:
             self.structure.close()
-        self.decoding, self.last_end = decoding, self.num_prompt + decoding.max_tokens
+        self.decoding, self.last_end = decoding, self.num_prompt + decoding.first_len
+        self.lengths = VariableLength.by_rules(decoding.length_rules)
         self.thinking = self._budget and self._budget.within(self.last_end)
         self.num_block_steps = decoding.steps
         self.num_branches = 2 if decoding.cfg_scale else 1  # the second one's prompt is masked
@@ -75,9 +77,7 @@ class Sequence:
         # True if a pass verifies guesses and makes new ones, false if it does one or the other.
         self.guesses_ahead = decoding.drafts and self.is_causal and not decoding.is_given
         self.num_guesses = 0  # of the open block, after its first token
-        self._waits = self.has_window or decoding.is_structured or decoding.counts_tokens
-        self._waits |= bool(decoding.sub_block_length or decoding.edit_rules)
-        self._waits |= decoding.keeps_trace
+        self._waits = self.has_window or decoding.waits
         # True if no result decides the next pass, unless its scores are kept.
         self._runs_ahead = not (
             self.is_canvas
@@ -104,6 +104,7 @@ class Sequence:
         elif not self.is_full and not decoding.drafts:
             self.fill_end += -(self.last_end - self.origin) % block_len
         capacity = self.fill_end + (len(request.suffix_token_ids) if self.is_full else 0)
+        self.longest = capacity + decoding.max_tokens - decoding.first_len
         self.tokens = np.full(capacity, self.mask_token_id, np.int64)
         self.tokens[: self.num_prompt] = request.prompt_token_ids
         self.masked = np.zeros(capacity, np.bool_)
@@ -253,7 +254,7 @@ class Sequence:
     @property
     def next_horizon(self) -> int:
         """The number of positions that must have pages before the open block can be denoised."""
-        return len(self.tokens) if self.is_full else self.block_end
+        return self.longest if self.is_full else self.block_end
 
     def num_pages(self, horizon: int, page_size: int) -> int:
         """Pages that `horizon` positions take."""
