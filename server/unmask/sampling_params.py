@@ -268,7 +268,6 @@ class SamplingParams:
         "Masks that an answer begins with, in models that grow and shrink it; 0 keeps its length.",
         low=0,
         high=MAX_BLOCK_LENGTH,
-        has_flag=False,
     )
     eos_last: bool | None = parameter(
         "Fill positions that would end the answer after all others.",

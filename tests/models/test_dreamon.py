@@ -36,10 +36,10 @@ def gap(number: int, **params: object) -> Request:
     """A gap of any length between two texts."""
     draw = random.Random(number)
     prefix, suffix = (tuple(draw.choices(range(400), k=draw.randint(1, 30))) for _ in range(2))
-    first_len = draw.choice((1, 2, 4, 8, 16))
+    first_len = draw.choice((1, 2, 4, 8))
     chosen = {
         "number_of_mask": first_len,
-        "max_tokens": max(first_len, draw.choice((4, 8, 32, 64))),
+        "max_tokens": max(first_len, draw.choice((4, 8, 16, 32))),
         "policy": ALGS[number % 3],
         "temperature": 0.0,
     }
@@ -86,12 +86,20 @@ def reference(loaded: LoadedModel, request: Request) -> Filled:
     return fill(loaded, prefix, suffix, first_len, max_tokens, alg)
 
 
-GAPS = [gap(number) for number in range(12)]
+GAPS = [gap(number) for number in range(9)]
 
 
 @pytest.fixture(scope="module")
 def expected(loaded: LoadedModel) -> dict[str, Filled]:
     return {request.request_id: reference(loaded, request) for request in GAPS}
+
+
+OTHERS = [drawn(number) for number in range(8)] + [plain(number) for number in range(4)]
+
+
+@pytest.fixture(scope="module")
+def others_alone(loaded: LoadedModel) -> dict[str, Answer]:
+    return {request.request_id: run_alone(loaded, request) for request in OTHERS}
 
 
 def finish_of(filled: Filled, request: Request) -> FinishReason:
@@ -118,26 +126,25 @@ def test_a_gap_alone_gets_the_tokens_of_the_loop_in_as_many_passes(
 
 
 def test_these_gaps_grow_and_shrink_to_their_limits(expected: dict[str, Filled]) -> None:
-    assert sum(filled.expansions > 3 for filled in expected.values()) > 3
-    assert sum(filled.deletions > 3 for filled in expected.values()) > 3
+    assert sum(filled.expansions > 3 for filled in expected.values()) >= 3
+    assert sum(filled.deletions > 3 for filled in expected.values()) >= 3
     limits = {request.request_id: request.sampling.max_tokens for request in GAPS}
-    assert sum(expected[name].longest == limit for name, limit in limits.items()) > 3
+    assert sum(expected[name].longest == limit for name, limit in limits.items()) >= 3
     assert any(expected[name].longest < limit for name, limit in limits.items() if limit)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_gaps_and_other_requests_change_nothing_of_each_other(
-    loaded: LoadedModel, expected: dict[str, Filled], way: str
+    loaded: LoadedModel, expected: dict[str, Filled], others_alone: dict[str, Answer], way: str
 ) -> None:
-    others = [drawn(i) for i in range(8)] + [plain(i) for i in range(8)]
-    mixed = [request for pair in zip(GAPS, others, strict=False) for request in pair]
-    mixed += others[len(GAPS) :]
+    mixed = [request for pair in zip(GAPS, OTHERS, strict=False) for request in pair]
+    mixed += OTHERS[len(GAPS) :]
     engine = make_engine(loaded, **WAYS[way])
     answers = run_all(engine, mixed)
     for request in GAPS:
         check(answers[request.request_id], expected[request.request_id], request)
-    for other in others:
-        answer, alone = answers[other.request_id], run_alone(loaded, other)
+    for other in OTHERS:
+        answer, alone = answers[other.request_id], others_alone[other.request_id]
         assert answer.essence == alone.essence
         assert [entry.token_id for entry in answer.logprobs] == [
             entry.token_id for entry in alone.logprobs
@@ -180,7 +187,8 @@ def test_an_answer_without_masks_that_were_deleted_is_empty(loaded: LoadedModel)
 
 
 def test_an_answer_that_would_always_grow_has_its_limit(loaded: LoadedModel) -> None:
-    request = gap(3, logit_bias=((EXPAND_ID, 100.0),), number_of_mask=2, max_tokens=33)
+    biases = ((EXPAND_ID, 100.0), (EOS_ID, -100.0))
+    request = gap(3, logit_bias=biases, number_of_mask=2, max_tokens=33)
     answer = run_alone(loaded, request)
     assert len(answer.token_ids) == 33
     assert answer.finish is not None
@@ -189,12 +197,11 @@ def test_an_answer_that_would_always_grow_has_its_limit(loaded: LoadedModel) -> 
 
 
 def test_an_answer_that_grows_and_shrinks_in_turn_ends(loaded: LoadedModel) -> None:
-    """Nothing but commands is likely, so expansions are used up."""
-    biases = ((EXPAND_ID, 100.0), (EOS_ID, 100.0))
-    request = gap(3, logit_bias=biases, number_of_mask=1, max_tokens=6)
+    """Nothing but commands is allowed, so expansions are used up."""
+    request = gap(3, allowed_token_ids=(EXPAND_ID, EOS_ID), number_of_mask=1, max_tokens=6)
     request = replace(request, suffix_token_ids=(1, 2))
     endings = set()
-    for seed in range(6):
+    for seed in range(5):
         sampling = replace(request.sampling, temperature=20.0, seed=seed)
         answer = run_alone(loaded, replace(request, sampling=sampling))
         assert answer.finish is not None
@@ -273,8 +280,8 @@ def test_a_deletion_with_a_token_of_its_own_leaves_ends_to_text(
     """The answer ends at an end of sequence then."""
     own = load_dreamon(tmp_path_factory.mktemp("own"), likely=(EXPAND_ID, 501), delete_token_id=501)
     endings = 0
-    for number in range(8):
-        request = gap(number, ignore_eos=number < 4)
+    for number in range(6):
+        request = gap(number, ignore_eos=number < 3)
         params = request.sampling
         filled = fill(
             *(own, request.prompt_token_ids, request.suffix_token_ids),
@@ -291,9 +298,9 @@ def test_a_deletion_with_a_token_of_its_own_leaves_ends_to_text(
     assert endings > 5
 
 
-@given(st.lists(st.integers(0, 60), min_size=2, max_size=6, unique=True), st.integers(0, 3))
+@given(st.lists(st.integers(0, 20), min_size=2, max_size=4, unique=True), st.integers(0, 3))
 @settings(
-    max_examples=12,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -1,7 +1,7 @@
 """A tiny checkpoint of DreamOn, whose commands are likely, and a port of its authors' loop.
 
-The loop is `_sample` of `generation_utils.py` in Dream-org/DreamOn-v0-7B, at temperature 0: a canvas
-of prefix, masks and suffix, of which each pass resolves one mask.
+The loop is `_sample` of `generation_utils.py` in Dream-org/DreamOn-v0-7B, at temperature 0: a
+canvas of prefix, masks and suffix, of which each pass resolves one mask.
 """
 
 import json

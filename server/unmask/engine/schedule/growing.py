@@ -13,7 +13,7 @@ from unmask_kernels.policies.table import BY_NAME, NUMBERS
 # Parameters of blocks that keep their length, or of answers whose positions are known.
 WITHOUT_MEANING = (
     *("steps", "block_length", "cache", "cfg_scale", "eps", "eos_last", "min_tokens"),
-    *("bad_words", "max_thinking_tokens"),
+    *("bad_words", "max_thinking_tokens", "mode"),
 )
 
 
