@@ -141,6 +141,7 @@ def test_gaps_and_other_requests_change_nothing_of_each_other(
     mixed += OTHERS[len(GAPS) :]
     engine = make_engine(loaded, **WAYS[way])
     answers = run_all(engine, mixed)
+    assert engine.scheduler.num_preempted == 0, "all pages are held from the start"
     for request in GAPS:
         check(answers[request.request_id], expected[request.request_id], request)
     for other in OTHERS:

@@ -59,7 +59,7 @@ class VariableLength:
         return length >= self.rules.max_len or self.num_expansions >= most
 
     def places(self, token_ids: IntArray, filled: IntArray) -> IntArray | None:
-        """Where each position comes from once commands at `filled` ones are carried out.
+        """Origin of each position once commands at `filled` ones are carried out.
 
         Both masks of an expansion come from its position. None without a command.
         """
