@@ -7,19 +7,21 @@ from hypothesis import strategies as st
 from unmask.decoding.variable_length import LengthRules, VariableLength
 from unmask_kernels.scoring.request_constraint import pack_constraint
 
-EXPAND, DELETES = 90, (91, 92)
+MASK, EXPAND, DELETES = 89, 90, (91, 92)
 FULL = pack_constraint({EXPAND: -1e30}, None, 100)
 
 
-def lengths(max_len: int = 8, most_expansions: int = 5) -> VariableLength:
+def lengths(max_len: int = 8, most_expansions: int = 5, pads: bool = False) -> VariableLength:
     assert FULL is not None
-    found = VariableLength.by_rules(LengthRules(EXPAND, DELETES, 4, max_len, most_expansions, FULL))
+    rules = LengthRules(EXPAND, DELETES, 4, max_len, most_expansions, FULL, pads)
+    found = VariableLength.by_rules(rules)
     assert found is not None
     return found
 
 
 def places(tokens: list[int], filled: list[int], state: VariableLength) -> list[int] | None:
-    found = state.places(np.array(tokens), np.array(filled, np.int64))
+    ids = np.array(tokens)
+    found = state.places(ids, ids == MASK, np.array(filled, np.int64))
     return None if found is None else found.tolist()
 
 
@@ -36,6 +38,13 @@ def test_an_expansion_takes_two_places_and_a_deletion_none() -> None:
 def test_commands_that_were_not_just_written_are_text() -> None:
     assert places([1, EXPAND, 2, 91], [0, 2], lengths()) is None
     assert places([1, EXPAND, 2, 91], [], lengths()) is None
+
+
+def test_a_deletion_may_take_all_masks_behind_it_along() -> None:
+    tokens = [MASK, 1, 91, MASK, 2, MASK, 3]
+    assert places(tokens, [2], lengths()) == [0, 1, 3, 4, 5, 6]
+    assert places(tokens, [2], lengths(pads=True)) == [0, 1, 4, 6]
+    assert places([MASK, EXPAND, MASK], [1], lengths(pads=True)) == [0, 1, 1, 2]
 
 
 def test_an_answer_is_full_at_its_longest_or_once_its_expansions_are_used_up() -> None:

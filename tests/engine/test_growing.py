@@ -155,11 +155,32 @@ def test_neutral_values_are_none(params: dict[str, Any]) -> None:
 
 
 def test_masks_are_for_models_with_commands_and_not_for_templates() -> None:
-    asked = request((), number_of_mask=3)
-    for model, refused in ((FIXED, asked), (MODEL, replace(asked, template=TEMPLATE))):
+    asked, pads = request((), number_of_mask=3), request(pad_delete_to_right=True)
+    template = replace(asked, template=TEMPLATE)
+    whole = request((), pad_delete_to_right=True)
+    for model, refused, field in (
+        (FIXED, asked, "number_of_mask"),
+        (FIXED, pads, "pad_delete_to_right"),
+        (MODEL, template, "number_of_mask"),
+        (MODEL, whole, "pad_delete_to_right"),
+    ):
         with pytest.raises(InvalidRequest) as caught:
             resolve(refused, model, LIMITS)
-        assert caught.value.field == "number_of_mask"
+        assert caught.value.field == field
+
+
+def test_all_masks_behind_a_deleted_one_go_where_the_request_or_the_server_says() -> None:
+    served = replace(MODEL, default_sampling=SamplingParams(pad_delete_to_right=True))
+    for model, asked, expected in (
+        (MODEL, None, False),
+        (MODEL, True, True),
+        (served, None, True),
+        (served, False, False),
+    ):
+        rules = resolved(model, max_tokens=9, pad_delete_to_right=asked).length_rules
+        assert rules is not None
+        assert rules.pad_delete_to_right == expected
+    assert resolved(served, (), max_tokens=9).length_rules is None
 
 
 @pytest.mark.parametrize("token", [EXPAND, OWN_DELETE])

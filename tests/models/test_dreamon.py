@@ -237,6 +237,22 @@ def test_a_stop_ends_the_answer_where_it_is_final(loaded: LoadedModel) -> None:
     assert answer.finish.stop_reason == whole[3]
 
 
+def test_deletions_take_all_masks_behind_them_where_they_are_asked_to(loaded: LoadedModel) -> None:
+    others = 0
+    for plain_request in GAPS[:6]:
+        params = replace(plain_request.sampling, pad_delete_to_right=True, logprobs=1)
+        request = replace(plain_request, sampling=params, refinements=RefinementOptions())
+        texts = request.prompt_token_ids, request.suffix_token_ids
+        numbers = params.number_of_mask or 0, params.max_tokens or 0
+        alg = ALGS[GAPS.index(plain_request) % 3]
+        filled = fill(loaded, *texts, *numbers, alg, pad_delete_to_right=True)
+        answer = run_alone(loaded, request)
+        check(answer, filled, request)
+        assert [entry.token_id for entry in answer.logprobs] == filled.tokens
+        others += filled.passes != run_alone(loaded, plain_request).finish.usage.denoising_steps
+    assert others > 1
+
+
 def test_a_suffix_is_enough_and_begins_with_four_masks(loaded: LoadedModel) -> None:
     request = gap(4, number_of_mask=None, max_tokens=32, policy=None)
     answer = run_alone(loaded, request)

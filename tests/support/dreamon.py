@@ -79,6 +79,7 @@ def fill(
     alg: str = "entropy",
     expand: int = EXPAND_ID,
     delete: int = EOS_ID,
+    pad_delete_to_right: bool = False,
 ) -> Filled:
     """Fill the gap between two texts as DreamOn's loop does."""
     canvas = torch.tensor((*prefix, *[MASK_ID] * number_of_mask, *suffix))
@@ -101,6 +102,8 @@ def fill(
         before, behind = canvas[:position], canvas[position + 1 :]
         passes += 1
         if token == delete:
+            if pad_delete_to_right:
+                behind = behind[behind != MASK_ID]
             canvas = torch.cat((before, behind))
             deletions += 1
         elif token == expand:

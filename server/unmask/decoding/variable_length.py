@@ -12,6 +12,7 @@ import numpy.typing as npt
 from unmask_kernels.scoring.request_constraint import Constraint
 
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 NUMBER_OF_MASK = 4  # of the authors' quickstart
 
@@ -29,6 +30,7 @@ class LengthRules:
     max_len: int
     most_expansions: int
     when_full: Constraint
+    pad_delete_to_right: bool = False  # a deletion takes all masks behind it along
 
     @property
     def command_ids(self) -> tuple[int, ...]:
@@ -58,7 +60,7 @@ class VariableLength:
         most = self.rules.most_expansions
         return length >= self.rules.max_len or self.num_expansions >= most
 
-    def places(self, token_ids: IntArray, filled: IntArray) -> IntArray | None:
+    def places(self, token_ids: IntArray, masked: BoolArray, filled: IntArray) -> IntArray | None:
         """Origin of each position once commands at `filled` ones are carried out.
 
         Both masks of an expansion come from its position. None without a command.
@@ -71,4 +73,7 @@ class VariableLength:
         self.num_expansions += len(expands)
         copies = np.ones(len(token_ids), np.int64)
         copies[expands], copies[deletes] = 2, 0
+        if self.rules.pad_delete_to_right and len(deletes):
+            first = int(deletes.min())
+            copies[first:][masked[first:]] = 0
         return np.arange(len(token_ids)).repeat(copies)

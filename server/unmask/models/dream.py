@@ -15,8 +15,10 @@ STATED_POSITIONS = 2048  # the configuration still has Qwen2.5's 131,072
 FIELDS = QWEN_FIELDS.joined(
     ConfigFields(
         read=frozenset(("expand_token_id", "delete_token_id")),
-        # DreamOn's loop; others delete all masks behind a deletion, or fill several in a pass.
-        accepted={"pad_delete_to_right": (False,), "number_transfer_tokens": (1,)},
+        accepted={
+            "pad_delete_to_right": (False,),  # an option of the server, or of requests
+            "number_transfer_tokens": (1,),
+        },
     )
 )
 # DreamOn's quickstart. Its code is greedy by itself.

@@ -46,6 +46,8 @@ def model_info(
         mask = _checked_mask(mask, vocab_size, commands)
         vocab_size = _num_text_ids(vocab_size, tokenizer.num_tokens, (mask, *commands))
     _check_defaults(decoding, traits)
+    if decoding.pad_delete_to_right and lengths is None:
+        raise InvalidConfig("decoding.pad_delete_to_right is for models as DreamOn")
     sampling = read_sampling(family, traits, checkpoint, canvas, decoding)
     _check_blocks(sampling, traits)
     positions = raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS

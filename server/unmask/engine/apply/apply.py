@@ -151,7 +151,8 @@ def _commit(
     result: StepResult,
 ) -> int:
     """Write chosen tokens of `live` spans to the table; returns how many there are."""
-    rows, num_others, resizing = result.selected.nonzero()[0], 0, list[tuple[Session, IntArray]]()
+    rows, num_others = result.selected.nonzero()[0], 0
+    resizing: list[tuple[Session, IntArray]] = []
     owner = batch.scored_spans[rows]
     offsets = table.flat(batch.table_rows)[owner] + batch.scored_positions[rows]
     tokens, masked = table.tokens.reshape(-1), table.masked.reshape(-1)

@@ -28,7 +28,7 @@ def carry_out(
         tokens = [pair for pair in noted.top if pair[0] not in command_ids]
         num_listed = sequence.decoding.logprobs or 0
         logprobs[position] = replace(noted, top=tuple(tokens[:num_listed]))
-    places = lengths.places(sequence.tokens, filled)
+    places = lengths.places(sequence.tokens, sequence.masked, filled)
     if places is None:
         return 0
     commands = filled[np.isin(sequence.tokens[filled], command_ids)]

@@ -26,20 +26,18 @@ def one_growing_block(request: Request, model: ModelInfo) -> Request | None:
     params, default = request.sampling, model.default_sampling
     asked = params.number_of_mask
     if model.length_commands is None:
-        if asked:
-            raise InvalidRequest(
-                "number_of_mask is for models that grow and shrink an answer, as DreamOn",
-                field="number_of_mask",
-            )
+        for name in ("number_of_mask", "pad_delete_to_right"):
+            if getattr(params, name):
+                raise InvalidRequest(
+                    f"{name} is for models that grow and shrink an answer, as DreamOn", field=name
+                )
         return None
-    if asked == 0 or request.given_answer or not (asked or request.suffix_token_ids):
-        return None
-    if request.template is not None:
-        if asked:
-            raise InvalidRequest(
-                "number_of_mask is not for templates, whose holes keep their length",
-                field="number_of_mask",
-            )
+    grows = asked != 0 and not request.given_answer and bool(asked or request.suffix_token_ids)
+    if not grows or request.template is not None:
+        for name in ("number_of_mask", "pad_delete_to_right"):
+            if getattr(params, name):
+                reason = "an answer that keeps its length, as holes of a template do"
+                raise InvalidRequest(f"{name} has no meaning for {reason}", field=name)
         return None
     for name in WITHOUT_MEANING:
         if getattr(params, name) not in (None, PARAMETERS[name].default, PARAMETERS[name].neutral):
@@ -81,6 +79,7 @@ def with_lengths(decoding: Decoding, request: Request, model: ModelInfo) -> Deco
         # The authors' budget.
         most_expansions=2 * (max_len + len(request.suffix_token_ids)),
         when_full=when_full,
+        pad_delete_to_right=bool(decoding.sampling.pad_delete_to_right),
     )
     num_listed = request.sampling.logprobs or 0
     return replace(
