@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.dreamon import EXPAND_ID, Filled, fill, load_dreamon
 from tests.support.engines import Answer, make_engine, run_all, run_alone
+from tests.support.graphs import Recordings
 from tests.support.tiny import EOS_ID, MASK_ID
 from unmask.config import DecodingConfig
 from unmask.models.registry import LoadedModel
@@ -153,6 +154,23 @@ def test_gaps_and_other_requests_change_nothing_of_each_other(
         assert len(answer.token_ids) <= (other.sampling.max_tokens or 0)
         is_plain = other.request_id.startswith("plain")
         assert not set(answer.token_ids) & (COMMANDS - ({EOS_ID} if is_plain else set()))
+
+
+def test_captured_passes_change_nothing(
+    loaded: LoadedModel, expected: dict[str, Filled], others_alone: dict[str, Answer]
+) -> None:
+    recordings = Recordings()
+    model = replace(loaded, info=replace(loaded.info, max_model_len=256))
+    engine = make_engine(
+        model, graphs=True, overlap=True, max_batch_tokens=256, max_num_seqs=8, recorder=recordings
+    )
+    recordings.num_replays = 0
+    answers = run_all(engine, [*GAPS, *OTHERS[-2:]])
+    assert recordings.num_replays > 0
+    for request in GAPS:
+        check(answers[request.request_id], expected[request.request_id], request)
+    for other in OTHERS[-2:]:
+        assert answers[other.request_id].essence == others_alone[other.request_id].essence
 
 
 @pytest.mark.parametrize("tokens", [True, False])

@@ -195,7 +195,7 @@ def _adapted(
 def _constraints(
     denoised: list[Span], layout: Layout, decoding: DecodingArrays
 ) -> RowConstraints | None:
-    """Constraints of the rows; None if no request has any."""
+    """Constraints of the rows; None if no request has any in this step."""
     if not decoding.columns["has_constraint"].any():
         return None
     constraints: list[Constraint | None] = [s.sequence.decoding.constraint for s in denoised]
@@ -216,6 +216,8 @@ def _constraints(
             if is_early.any():
                 owner = np.where(is_early, len(constraints), owner)
                 constraints.append(penalties.constraint(base, committed, may_end=False))
+    if all(constraint is None for constraint in constraints):
+        return None
     return RowConstraints(constraints, owner)
 
 
