@@ -12,7 +12,7 @@ from unmask.decoding.levenshtein import EditedBlock
 from unmask.engine.apply.block_edits import edit_open_block, edited_logprobs
 from unmask.engine.apply.lengths import carry_out
 from unmask.engine.apply.structured import fill_forced, kept_choices
-from unmask.engine.apply.text import TextAssembler
+from unmask.engine.apply.text import TextAssembler, draft_text
 from unmask.engine.schedule.batch import StepBatch, StepResult
 from unmask.engine.schedule.layout import final_ends
 from unmask.engine.schedule.query_range import IntArray, Ranges
@@ -33,8 +33,6 @@ from unmask.types import (
     TokenLogprob,
     Usage,
 )
-
-MASK_GLYPH = "░"
 
 
 @dataclass(slots=True)
@@ -381,19 +379,6 @@ def _refinement(session: Session, options: RefinementOptions) -> Refinement | No
         max_steps=sequence.decoding.steps,
         span=(start - sequence.num_prompt, end - sequence.num_prompt),
         unresolved=sum(is_open),
-        text=_draft(session.tokenizer, ids, hidden),
+        text=draft_text(session.tokenizer, ids, hidden),
         tokens=tokens,
     )
-
-
-def _draft(tokenizer: Tokenizer, ids: list[int], masked: list[bool]) -> str:
-    """Text of the resolved positions, with a glyph for each that is still masked."""
-    parts: list[str] = []
-    run: list[int] = []
-    for token_id, is_masked in zip(ids, masked, strict=True):
-        if is_masked:
-            parts += [tokenizer.decode(run), MASK_GLYPH]
-            run = []
-        else:
-            run.append(token_id)
-    return "".join([*parts, tokenizer.decode(run)])

@@ -87,6 +87,12 @@ class Decoding:
         return self.penalties is not None and self.penalties.counts_tokens
 
     @property
+    def fills_by_quota(self) -> bool:
+        """True if nothing but a step's quota may leave positions of a block to the next one."""
+        others = self.has_constraint, self.eos_last, self.drafts, self.is_structured
+        return not any(others)
+
+    @property
     def is_rare(self) -> bool:
         """True if no CUDA graph samples the request, whatever its tokens."""
         return self.eos_last or self.alg_temp > 0 or BY_NAME[self.policy].is_rare

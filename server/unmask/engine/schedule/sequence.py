@@ -93,8 +93,7 @@ class Sequence:
         self._may_open_next = 2 * block_len <= MAX_BLOCK_LENGTH and (
             self.is_canvas or (self._runs_ahead and not self.is_full and self.num_branches == 1)
         )
-        self._may_open_next &= not (decoding.has_constraint or decoding.eos_last or decoding.drafts)
-        self._may_open_next &= not decoding.is_structured
+        self._may_open_next &= decoding.fills_by_quota
         self._may_open_usually = self._may_open_next
         begins_after = self.is_full or self.is_canvas or self.has_causal_prefix
         self.origin = self.num_prompt if begins_after else 0
