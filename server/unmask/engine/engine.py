@@ -12,6 +12,7 @@ from unmask.config import Config
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.decoding.automata.compiler import GrammarCompiler
 from unmask.decoding.automata.errors import GrammarTooSlow
+from unmask.decoding.automata.token_sequences import IN_NO_WORD
 from unmask.engine.apply.apply import Applied, Session, apply_speculative, apply_step
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.run.device import DeviceModel
@@ -189,6 +190,8 @@ class Engine:
                 f"grammar has {automaton.shortest} tokens",
                 field="max_tokens",
             )
+        if request.sampling.bad_words and decoding.penalties is not None:
+            decoding.penalties.check_room((automaton.class_of == IN_NO_WORD).nonzero()[0].tolist())
         return decoding, info, Structure([Part(automaton, first, first + decoding.max_tokens)])
 
     def _parts(self, request: Request, template: Template) -> Iterator[Part]:
