@@ -116,6 +116,8 @@ def test_holes_are_filled_with_allowed_tokens_only(url):
         ({"suffix": "a"}, "suffix"),
         ({"echo": True}, "echo"),
         ({"max_tokens": 4}, "max_tokens"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"prompt_logprobs": 0}, "prompt_logprobs"),
         ({"guided_regex": "a"}, "template"),
         ({"stop": "a"}, "stop"),
         ({"ignore_eos": True}, "ignore_eos"),
@@ -125,6 +127,12 @@ def test_fields_that_holes_have_themselves_are_refused(url, fields, param):
     answer = post(url, TEMPLATE, **fields)
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == param
+
+
+def test_what_clients_send_for_nothing_may_stand_beside_a_template(url):
+    fields = {"prompt": "", "suffix": "", "echo": False, "max_tokens": None, "stop": []}
+    answer = post(url, TEMPLATE, **fields)
+    assert answer.status_code == 200, answer.text
 
 
 def test_a_body_has_a_prompt_or_a_template(url):
