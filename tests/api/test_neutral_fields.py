@@ -2,7 +2,9 @@
 
 import pytest
 
-from unmask.api.unsupported import NEUTRAL
+from unmask.api.routes import DIALECTS
+from unmask.api.unsupported import HINTS, NEUTRAL
+from unmask.sampling_params import PARAMETERS
 
 COMMON = {
     "best_of": 1,
@@ -34,6 +36,15 @@ COMMON = {
 }
 
 
+HI = [{"role": "user", "content": "hi"}]
+REQUIRED = {
+    "/v1/completions": {"prompt": "hi"},
+    "/v1/chat/completions": {"messages": HI},
+    "/v1/messages": {"messages": HI, "max_tokens": 5},
+    "/v1/responses": {"input": "hi"},
+    "/v1/fim/completions": {"prompt": "hi"},
+    "/infill": {"input_prefix": "hi", "input_suffix": ""},
+}
 OF_ONE_ENDPOINT = {"max_completion_tokens", "top_logprobs", "suffix"}
 
 
@@ -47,6 +58,23 @@ def test_neutral_values_of_known_fields_change_nothing(call, engine, path):
     with_fields, without = engine.requests
     assert with_fields.sampling == without.sampling
     assert with_fields.refinements is without.refinements is None
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_null_and_what_changes_nothing_are_taken_by_every_endpoint(call, engine, dialect):
+    required = REQUIRED[dialect.path]
+    names = {*dialect.body.model_fields, *NEUTRAL, *HINTS} - set(required)
+    renamed = {"seed"} if dialect.name == "fim" else set()
+    numbers = {
+        name: row.neutral
+        for name, row in PARAMETERS.items()
+        if row.neutral is not None and name not in ("mode", "cache")
+    }
+    one = {"n": 1, "best_of": 1, "top_logprobs": 0, "stream": False}
+    for fields in (dict.fromkeys(names - renamed), numbers, one):
+        answer = call("POST", dialect.path, json={**required, **fields})
+        assert answer.status_code == 200, answer.text
+    assert len(engine.requests) == 3
 
 
 @pytest.mark.parametrize("off", [0, -1])
