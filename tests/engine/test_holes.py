@@ -223,6 +223,7 @@ def test_log_probabilities_and_refinements_are_those_of_all_positions(load: Load
     [
         ("sdar", {"stop": ("a",)}, "stop"),
         ("sdar", {"min_tokens": 2}, "min_tokens"),
+        ("sdar", {"grammar": Regex("[a-z]+")}, "grammar"),
         ("llada21", {"editing_threshold": 0.5}, "template"),
     ],
 )

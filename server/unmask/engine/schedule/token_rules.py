@@ -8,6 +8,7 @@ from unmask_kernels.scoring.request_constraint import NEVER, Constraint, pack_co
 
 WITHOUT_MEANING = (
     *("stop", "stop_token_ids", "bad_words", "ignore_eos", "min_tokens", "max_thinking_tokens"),
+    "grammar",  # each hole has its own
 )
 """Parameters that templates cannot have."""
 # Attention with which a masked position sees text behind it.
