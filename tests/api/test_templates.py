@@ -1,15 +1,23 @@
 """Templates with holes over HTTP: whole and streamed, and the errors of their parts."""
 
+import asyncio
 import re
+import threading
+import time
 
 import httpx
 import pytest
 
 from tests.api.conftest import running
+from tests.api.fake_client import FakeClient
 from tests.api.sse import events
 from unmask.api import create_app
+from unmask.api.backend import Backend
+from unmask.api.template_bodies import HoleBody, PartBody
+from unmask.api.templates import encode_template
 from unmask.config import Config
 from unmask.engine.async_engine import AsyncEngine
+from unmask.errors import InvalidRequest
 from unmask.metrics import Metrics
 
 PATH = "/v1/completions"
@@ -139,3 +147,40 @@ def test_a_body_has_a_prompt_or_a_template(url):
     answer = httpx.post(f"{url}{PATH}", json={})
     assert answer.json()["error"]["param"] == "prompt"
     assert answer.json()["error"]["code"] == "missing_required_parameter"
+
+
+class Slow(FakeClient):
+    """Takes a moment for each grammar, and notes in which thread."""
+
+    def compile(self, sampling, seconds=None):
+        self.threads = [*getattr(self, "threads", ()), threading.current_thread()]
+        until_s = time.thread_time() + 0.02
+        while time.thread_time() < until_s:
+            pass
+        return object()
+
+
+def encode(client, *holes, **limits):
+    backend = Backend(client, Metrics(), Config().server)
+    parts = tuple(PartBody(hole=HoleBody(max_tokens=4, **hole)) for hole in holes)
+    parts = (PartBody(text="a"), *parts)
+    made = encode_template(
+        parts, backend, add_special_tokens=True, allowed_token_ids=None, **limits
+    )
+    return asyncio.run(made)
+
+
+def test_grammars_of_holes_are_compiled_beside_the_event_loop_and_kept():
+    client = Slow()
+    made = encode(client, {"regex": "a"}, {}, {"choice": ["b"]})
+    assert len(client.threads) == len(set(map(id, made.compiled))) == 3
+    assert threading.current_thread() not in client.threads
+    assert [hole.grammar is None for hole in made.template.holes] == [False, True, False]
+
+
+def test_all_grammars_of_a_template_have_the_time_of_one():
+    client, holes = Slow(), [{"regex": f"a{{{i}}}"} for i in range(1, 30)]
+    with pytest.raises(InvalidRequest, match="took over") as error:
+        encode(client, *holes, max_compile_s=0.05)
+    assert error.value.field == f"template[{len(client.threads) + 1}].hole.regex"
+    assert len(client.threads) < 10

@@ -35,7 +35,7 @@ from unmask.engine.step_metrics import (
     record_step,
 )
 from unmask.errors import InvalidRequest, QueueFull, TooSlow
-from unmask.grammar import Text
+from unmask.grammar import ANY_TEXT
 from unmask.metrics import BuildInfo, Metrics
 from unmask.models.host_memory import huge_pages, keep_freed_memory
 from unmask.models.registry import LoadedModel, load_model
@@ -55,8 +55,6 @@ from unmask.types import (
 )
 from unmask.vllm_metrics import VllmMetrics
 from unmask_kernels.native.threads import set_num_threads
-
-ANY_TEXT = Text()  # of a hole without a grammar, so that nothing follows its end
 
 
 @functools.cache
