@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from unmask import __version__
@@ -189,7 +190,7 @@ class Engine:
                 field="max_tokens",
             )
         if request.sampling.bad_words and decoding.penalties is not None:
-            decoding.penalties.check_room((automaton.class_of == IN_NO_WORD).nonzero()[0].tolist())
+            decoding.penalties.check_room(np.flatnonzero(automaton.class_of == IN_NO_WORD))
         return decoding, info, Structure([Part(automaton, first, first + decoding.max_tokens)])
 
     def _parts(self, request: Request, template: Template) -> Iterator[Part]:

@@ -56,7 +56,7 @@ class Penalties:
 
     def check_room(self, free_ids: Iterable[int]) -> None:
         """Raise `InvalidRequest` if all tokens that may stand anywhere end the answer."""
-        if self.min_tokens and set(self.end_ids).issuperset(free_ids):
+        if self.min_tokens and all(token_id in self.end_ids for token_id in free_ids):
             raise InvalidRequest(
                 f"min_tokens is {self.min_tokens}, but all tokens that may be generated then end "
                 "the answer",
