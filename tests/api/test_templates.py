@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from tests.api.conftest import running
-from tests.api.fake_client import FakeClient
+from tests.api.fake_client import FakeClient, usage
 from tests.api.sse import events
+from tests.support.tiny import EOS_ID
 from unmask.api import create_app
 from unmask.api.backend import Backend
 from unmask.api.template_bodies import HoleBody, PartBody
@@ -19,6 +20,7 @@ from unmask.config import Config
 from unmask.engine.async_engine import AsyncEngine
 from unmask.errors import InvalidRequest
 from unmask.metrics import Metrics
+from unmask.types import Delta, Finish, FinishReason
 
 PATH = "/v1/completions"
 NAME = {"hole": {"max_tokens": 8, "regex": "[a-z_]+"}}
@@ -147,6 +149,23 @@ def test_a_body_has_a_prompt_or_a_template(url):
     answer = httpx.post(f"{url}{PATH}", json={})
     assert answer.json()["error"]["param"] == "prompt"
     assert answer.json()["error"]["code"] == "missing_required_parameter"
+
+
+def ending_early(request):
+    """One hole that ends before its limit, by a token without text, and another."""
+    end = Finish(FinishReason.LENGTH, usage(request, 3))
+    pieces = (((64,), "a", None), ((EOS_ID,), "", None), ((65,), "b", end))
+    return [Delta(request.request_id, ids, text, finish=finish) for ids, text, finish in pieces]
+
+
+def test_a_streams_holes_have_tokens_without_text_too(call, engine):
+    engine.script = ending_early
+    template = ["(", {"hole": {"max_tokens": 2}}, {"hole": {"max_tokens": 1}}]
+    whole = call("POST", PATH, json={"template": template}).json()["choices"][0]
+    chunks = events(call("POST", PATH, json={"template": template, "stream": True}).text)
+    assert [hole["text"] for hole in whole["holes"]] == ["a", "b"]
+    assert chunks[-1]["choices"][0]["holes"] == whole["holes"]
+    assert len(chunks) == 3, "one of them for the text before the holes"
 
 
 class Slow(FakeClient):
