@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from unmask import LLM, SamplingParams
+from unmask.errors import InvalidRequest
 from unmask.grammar import Regex
 from unmask.templates import Blank, Pieces
 
@@ -56,3 +57,13 @@ def test_pieces_begin_and_end_with_text() -> None:
     assert Pieces.of([NAME]) == Pieces("", (NAME,), "")
     assert Pieces.of(["a", NAME, BODY, "b", "c"]) == Pieces("a", (NAME, BODY), "bc")
     assert Pieces.of([NAME, "a", BODY]).texts == ["a", ""]
+
+
+def test_holes_beyond_the_context_take_no_memory(llm: LLM) -> None:
+    pieces = Pieces.of([Blank(10**9), "a", *[Blank(10**9)] * 50])
+    made = pieces.template([(5,), ()], 1000)
+    assert 1000 <= len(made.token_ids) <= 1100
+    assert all(hole.end > hole.start for hole in made.holes)
+    with pytest.raises(InvalidRequest, match="context") as error:
+        llm.fill(["a", Blank(10**9), Blank(4)])
+    assert error.value.code == "context_length_exceeded"

@@ -49,6 +49,10 @@ class Text:
     without: tuple[str, ...] = ()
 
 
+ANY_TEXT = Text()
+"""Grammar of a hole that has none of its own, so that nothing follows its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Literal:
     """One text."""

@@ -149,7 +149,8 @@ class LLM:
 
         A template is a list of texts and of `Blank`s. Models see text behind a hole as they see a
         suffix: all of it with full attention, others as much of it as is in a hole's block. A
-        prompt comes before each, or one before all. Raises `InvalidRequest`.
+        prompt comes before each, or one before all. Limits and grammars are those of the holes:
+        `max_tokens` has no effect, a grammar is refused. Raises `InvalidRequest`.
         """
         many = [Pieces.of(template) for template in _as_templates(templates)]
         before = _as_prompts(prompts)

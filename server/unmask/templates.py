@@ -57,14 +57,18 @@ class Pieces:
         return [*(part for part in self.holed if isinstance(part, str)), self.behind]
 
     def template(self, encoded: Sequence[Sequence[int]], max_tokens: int) -> Template:
-        """The template of token ids, given those of `texts`; no hole has room for more."""
+        """The template of token ids, given those of `texts`.
+
+        Holes share `max_tokens`: of those without any left each has room for one token.
+        """
         texts = iter(encoded)
         token_ids, holes = list[int | None](), list[Hole]()
         for part in self.holed:
             if isinstance(part, str):
                 token_ids += next(texts)
                 continue
-            start, room = len(token_ids), min(part.max_tokens, max_tokens)
+            start = len(token_ids)
+            room = min(part.max_tokens, max(1, max_tokens - start))
             token_ids += [None] * room
             holes.append(Hole(start, start + room, part.grammar))
         return Template(tuple(token_ids), tuple(holes))

@@ -107,6 +107,13 @@ def test_a_stream_is_pieces_and_an_end_with_the_rest(call):
     assert last == {**whole, "content": ""}
 
 
+def test_pieces_have_all_tokens_though_some_have_no_text_of_their_own(call, engine):
+    engine.script = lambda request: answer(request, "🦊 runs")
+    whole = ask(call, return_tokens=True).json()["tokens"]
+    pieces = events(ask(call, stream=True, return_tokens=True).text)
+    assert [token_id for piece in pieces for token_id in piece["tokens"]] == whole
+
+
 @pytest.mark.parametrize("fields", [VIM, CODE], ids=["llama.vim", "llama.vscode"])
 def test_editors_requests_are_taken_as_they_are(call, engine, fields):
     body = ask(call, **fields).json()

@@ -2,7 +2,9 @@
 
 import pytest
 
-from unmask.api.unsupported import NEUTRAL
+from unmask.api.routes import DIALECTS
+from unmask.api.unsupported import HINTS, NEUTRAL
+from unmask.sampling_params import PARAMETERS
 
 COMMON = {
     "best_of": 1,
@@ -44,6 +46,15 @@ LLAMA_CPP = {
 }  # fmt: skip
 
 
+HI = [{"role": "user", "content": "hi"}]
+REQUIRED = {
+    "/v1/completions": {"prompt": "hi"},
+    "/v1/chat/completions": {"messages": HI},
+    "/v1/messages": {"messages": HI, "max_tokens": 5},
+    "/v1/responses": {"input": "hi"},
+    "/v1/fim/completions": {"prompt": "hi"},
+    "/infill": {"input_prefix": "hi", "input_suffix": ""},
+}
 OF_ONE_ENDPOINT = {"max_completion_tokens", "top_logprobs", "suffix"}
 
 
@@ -67,6 +78,23 @@ def test_samplers_that_are_off_change_nothing_and_are_refused_when_on(call, engi
         assert (error["param"], error["code"]) == (name, "unsupported_parameter")
     error = call("POST", "/v1/completions", json={**body, "dry_base": "odd"}).json()["error"]
     assert error["param"] == "dry_base"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_null_and_what_changes_nothing_are_taken_by_every_endpoint(call, engine, dialect):
+    required = REQUIRED[dialect.path]
+    names = {*dialect.body.model_fields, *NEUTRAL, *HINTS} - set(required)
+    renamed = {"seed"} if dialect.name == "fim" else set()
+    numbers = {
+        name: row.neutral
+        for name, row in PARAMETERS.items()
+        if row.neutral is not None and name not in ("mode", "cache")
+    }
+    one = {"n": 1, "best_of": 1, "top_logprobs": 0, "stream": False}
+    for fields in (dict.fromkeys(names - renamed), numbers, one):
+        answer = call("POST", dialect.path, json={**required, **fields})
+        assert answer.status_code == 200, answer.text
+    assert len(engine.requests) == 3
 
 
 @pytest.mark.parametrize("off", [0, -1])

@@ -57,6 +57,15 @@ def test_nothing_need_be_generated(call, engine):
     assert (usage["denoising_steps"], usage["block_length"]) == (5, 16)
 
 
+def test_a_structure_of_no_answer_is_refused(call, engine):
+    for asked in ({"guided_regex": "a"}, {"response_format": {"type": "json_object"}}):
+        body = {**ECHO, "max_tokens": 0, **asked}
+        response = call("POST", COMPLETIONS, json=body)
+        assert response.status_code == 400, response.text
+        assert response.json()["error"]["param"] == "max_tokens"
+    assert not engine.requests
+
+
 @pytest.mark.parametrize("max_tokens", [0, 1])
 def test_a_prompt_that_is_read_leaves_room_for_a_token(call, engine, max_tokens):
     ids = [64] * engine.model.max_model_len

@@ -1,16 +1,26 @@
 """Templates with holes over HTTP: whole and streamed, and the errors of their parts."""
 
+import asyncio
 import re
+import threading
+import time
 
 import httpx
 import pytest
 
 from tests.api.conftest import running
+from tests.api.fake_client import FakeClient, usage
 from tests.api.sse import events
+from tests.support.tiny import EOS_ID
 from unmask.api import create_app
+from unmask.api.backend import Backend
+from unmask.api.template_bodies import HoleBody, PartBody
+from unmask.api.templates import encode_template
 from unmask.config import Config
 from unmask.engine.async_engine import AsyncEngine
+from unmask.errors import InvalidRequest
 from unmask.metrics import Metrics
+from unmask.types import Delta, Finish, FinishReason
 
 PATH = "/v1/completions"
 NAME = {"hole": {"max_tokens": 8, "regex": "[a-z_]+"}}
@@ -116,6 +126,8 @@ def test_holes_are_filled_with_allowed_tokens_only(url):
         ({"suffix": "a"}, "suffix"),
         ({"echo": True}, "echo"),
         ({"max_tokens": 4}, "max_tokens"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"prompt_logprobs": 0}, "prompt_logprobs"),
         ({"guided_regex": "a"}, "template"),
         ({"stop": "a"}, "stop"),
         ({"ignore_eos": True}, "ignore_eos"),
@@ -127,7 +139,67 @@ def test_fields_that_holes_have_themselves_are_refused(url, fields, param):
     assert answer.json()["error"]["param"] == param
 
 
+def test_what_clients_send_for_nothing_may_stand_beside_a_template(url):
+    fields = {"prompt": "", "suffix": "", "echo": False, "max_tokens": None, "stop": []}
+    answer = post(url, TEMPLATE, **fields)
+    assert answer.status_code == 200, answer.text
+
+
 def test_a_body_has_a_prompt_or_a_template(url):
     answer = httpx.post(f"{url}{PATH}", json={})
     assert answer.json()["error"]["param"] == "prompt"
     assert answer.json()["error"]["code"] == "missing_required_parameter"
+
+
+def ending_early(request):
+    """One hole that ends before its limit, by a token without text, and another."""
+    end = Finish(FinishReason.LENGTH, usage(request, 3))
+    pieces = (((64,), "a", None), ((EOS_ID,), "", None), ((65,), "b", end))
+    return [Delta(request.request_id, ids, text, finish=finish) for ids, text, finish in pieces]
+
+
+def test_a_streams_holes_have_tokens_without_text_too(call, engine):
+    engine.script = ending_early
+    template = ["(", {"hole": {"max_tokens": 2}}, {"hole": {"max_tokens": 1}}]
+    whole = call("POST", PATH, json={"template": template}).json()["choices"][0]
+    chunks = events(call("POST", PATH, json={"template": template, "stream": True}).text)
+    assert [hole["text"] for hole in whole["holes"]] == ["a", "b"]
+    assert chunks[-1]["choices"][0]["holes"] == whole["holes"]
+    assert len(chunks) == 3, "one of them for the text before the holes"
+
+
+class Slow(FakeClient):
+    """Takes a moment for each grammar, and notes in which thread."""
+
+    def compile(self, sampling, seconds=None):
+        self.threads = [*getattr(self, "threads", ()), threading.current_thread()]
+        until_s = time.thread_time() + 0.02
+        while time.thread_time() < until_s:
+            pass
+        return object()
+
+
+def encode(client, *holes, **limits):
+    backend = Backend(client, Metrics(), Config().server)
+    parts = tuple(PartBody(hole=HoleBody(max_tokens=4, **hole)) for hole in holes)
+    parts = (PartBody(text="a"), *parts)
+    made = encode_template(
+        parts, backend, add_special_tokens=True, allowed_token_ids=None, **limits
+    )
+    return asyncio.run(made)
+
+
+def test_grammars_of_holes_are_compiled_beside_the_event_loop_and_kept():
+    client = Slow()
+    made = encode(client, {"regex": "a"}, {}, {"choice": ["b"]})
+    assert len(client.threads) == len(set(map(id, made.compiled))) == 3
+    assert threading.current_thread() not in client.threads
+    assert [hole.grammar is None for hole in made.template.holes] == [False, True, False]
+
+
+def test_all_grammars_of_a_template_have_the_time_of_one():
+    client, holes = Slow(), [{"regex": f"a{{{i}}}"} for i in range(1, 30)]
+    with pytest.raises(InvalidRequest, match="took over") as error:
+        encode(client, *holes, max_compile_s=0.05)
+    assert error.value.field == f"template[{len(client.threads) + 1}].hole.regex"
+    assert len(client.threads) < 10

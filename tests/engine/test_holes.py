@@ -148,6 +148,18 @@ def test_a_hole_that_the_allowed_tokens_cannot_fill_is_refused(load: Load) -> No
     assert error.value.field == "template"
 
 
+@pytest.mark.parametrize("folder", ["sdar", "llada", "wedlm"])
+@pytest.mark.parametrize(
+    "empty", [Template((), ()), template((0, None)), template((1, None), "a", (0, None))]
+)
+def test_templates_without_a_token_and_holes_without_room_are_refused(
+    load: Load, folder: str, empty: Template
+) -> None:
+    with pytest.raises(InvalidRequest, match="room for a token") as error:
+        make_engine(load(folder)).check(replace(asking(0, block_length=None), template=empty))
+    assert error.value.field == "template"
+
+
 @pytest.mark.parametrize("block_length", [1, 2, 4])
 @pytest.mark.parametrize("folder", FAMILIES)
 def test_an_answer_ends_though_its_last_block_is_given(
@@ -212,6 +224,7 @@ def test_log_probabilities_and_refinements_are_those_of_all_positions(load: Load
     [
         ("sdar", {"stop": ("a",)}, "stop"),
         ("sdar", {"min_tokens": 2}, "min_tokens"),
+        ("sdar", {"grammar": Regex("[a-z]+")}, "grammar"),
         ("llada21", {"editing_threshold": 0.5}, "template"),
     ],
 )

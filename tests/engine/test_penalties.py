@@ -132,6 +132,25 @@ def test_wrong_penalties_are_refused(tiny: LoadedModel, params: dict[str, Any], 
     assert error.value.field == field
 
 
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"allowed_token_ids": (EOS_ID,)},
+        {"allowed_token_ids": (70, EOS_ID, 71), "stop_token_ids": (70, 71)},
+        {"allowed_token_ids": (64, 65, EOS_ID), "bad_words": ("ab", "aa")},
+    ],
+)
+def test_a_fewest_of_tokens_that_all_end_the_answer_is_refused(
+    tiny: LoadedModel, params: dict[str, Any]
+) -> None:
+    loaded = replace(tiny, info=replace(tiny.info, eos_token_ids=(EOS_ID,)))
+    engine = make_engine(loaded)
+    engine.check(asking("a", **params))
+    with pytest.raises(InvalidRequest, match="end the answer") as error:
+        engine.check(asking("a", min_tokens=2, **params))
+    assert error.value.field == "min_tokens"
+
+
 @pytest.mark.parametrize("name", ["presence_penalty", "repetition_penalty", "min_tokens"])
 def test_canvases_of_noise_have_none(tiny: LoadedModel, name: str) -> None:
     canvas = replace(

@@ -43,7 +43,7 @@ class ChatDialect:
                 "add_special_tokens is for prompts of completions: a chat template has its own",
                 field="add_special_tokens",
             )
-        if body.top_logprobs is not None and not body.logprobs:
+        if body.top_logprobs and not body.logprobs:
             raise InvalidRequest("top_logprobs needs logprobs to be true", field="top_logprobs")
         if body.best_of not in (None, body.n or 1):
             raise InvalidRequest(

@@ -52,6 +52,7 @@ class ChoiceWriter:
         self._tally = UsageTally(job)
         self._readings = Readings(job, form, self._tally) if job.readings else None
         self._begun: set[int] = set()
+        self._unseen: dict[int, list[Delta]] = {}  # of each choice since its last chunk
         # All chunks begin with the same JSON, encoded once; a choice and other fields follow.
         self._opening = to_json(self._head())[:-1] + ',"choices":['
 
@@ -118,7 +119,11 @@ class ChoiceWriter:
                 continue
             self._tally.add(index, event)
             if event.text or event.logprobs or event.finish or self._job.return_token_ids:
+                if self._unseen:
+                    event = _join([*self._unseen.pop(index, ()), event])
                 chunks += [self._chunk(piece, {}) for piece in self._form.pieces(index, event)]
+            else:
+                self._unseen.setdefault(index, []).append(event)
         return b"".join(chunks)
 
     def _chunk(self, choice: Json, fields: ChunkFields) -> bytes:

@@ -31,8 +31,14 @@ from unmask.errors import InvalidRequest
 from unmask.tokenizer import Tokenizer
 from unmask.types import Delta, FinishReason, TokenLogprob
 
-# Fields that a template has in its parts, or has no meaning for.
-ALONE = ("prompt", "suffix", "echo", "max_tokens", "prompt_logprobs")
+# Fields that a template has in its parts, or has no meaning for, and their neutral values.
+ALONE: Mapping[str, object] = {
+    "prompt": ("",),
+    "suffix": "",
+    "echo": False,
+    "max_tokens": None,
+    "prompt_logprobs": None,
+}
 
 
 class CompletionDialect:
@@ -52,8 +58,8 @@ class CompletionDialect:
             raise InvalidRequest("echo cannot be combined with suffix", field="echo")
         if body.template is not None:
             check_parts(body.template)
-            for name in ALONE:
-                if getattr(body, name) is not None:
+            for name, neutral in ALONE.items():
+                if getattr(body, name) not in (None, neutral):
                     raise InvalidRequest(f"{name} cannot be combined with template", field=name)
             if structure_of(body) is not None:
                 raise InvalidRequest("each hole has a structure of its own", field="template")

@@ -148,7 +148,7 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
     default_max_tokens = None if prompts.template else dialect.default_max_tokens
     compiled: object = prompts.compiled
     if structured is not None:
-        _check_alone(sampling, structured)
+        _check_alone(sampling, structured, generates=generates)
         sampling = replace(sampling, grammar=structured.grammar)
         default_max_tokens = None  # an answer that ends by itself needs none
     if structured is not None or sampling.bad_words:
@@ -207,8 +207,12 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
     )
 
 
-def _check_alone(sampling: SamplingParams, structured: Structured) -> None:
-    """Raise `InvalidRequest` for bad words beside a structure."""
+def _check_alone(sampling: SamplingParams, structured: Structured, *, generates: bool) -> None:
+    """Raise `InvalidRequest` for bad words beside a structure, or no answer to have it."""
+    if not generates:
+        raise InvalidRequest(
+            f"max_tokens is 0, but {structured.field} asks for an answer", field="max_tokens"
+        )
     if sampling.bad_words:
         raise InvalidRequest(
             f"bad_words and {structured.field} both say which text may be written; send one",

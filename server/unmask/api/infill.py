@@ -170,7 +170,11 @@ class InfillWriter:
         return _selected(self._ended(self._text, tokens), self._body.response_fields)
 
     async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
-        """Server-sent events; a failure in mid-stream is an event too."""
+        """Server-sent events; a failure in mid-stream is an event too.
+
+        Tokens whose text is still to come are in the next piece, or in the end if they are wanted.
+        """
+        fresh: list[int] = []
         async with aclosing(merger.batches(ping_s)) as batches:
             try:
                 async for batch in batches:
@@ -178,14 +182,17 @@ class InfillWriter:
                     for _, event in batch:
                         assert isinstance(event, Delta), "no refinements were asked for"
                         self._take(event)
+                        fresh += event.token_ids
                         if event.text:
-                            data += encode(self._piece(event.text, event.token_ids))
+                            data += encode(self._piece(event.text, fresh))
+                            fresh = []
                     if data:
                         yield data
             except RequestFailed as error:
                 yield encode(stream_error(error))
                 return
-        yield encode(_selected(self._ended("", []), self._body.response_fields))
+        tokens = fresh if self._body.return_tokens else []
+        yield encode(_selected(self._ended("", tokens), self._body.response_fields))
 
     def _take(self, delta: Delta) -> None:
         self._tally.add(0, delta)
@@ -195,7 +202,7 @@ class InfillWriter:
         if self._first_s is None:
             self._first_s = time.monotonic()
 
-    def _piece(self, text: str, token_ids: tuple[int, ...]) -> Json:
+    def _piece(self, text: str, token_ids: list[int]) -> Json:
         return {
             "index": 0,
             "content": text,

@@ -67,9 +67,14 @@ def count_candidates(body: Generation) -> int:
 
 
 def refuse_fields(body: Generation, names: Iterable[str]) -> None:
-    """Raise `InvalidRequest` for fields that are unknown to an endpoint; empty ones are none."""
+    """Raise `InvalidRequest` for fields that are unknown to an endpoint.
+
+    Empty ones are none, and neither is one choice.
+    """
     for name in names:
         value = getattr(body, name)
+        if name in ("n", "best_of") and value == 1:
+            continue
         if value or (value == 0 and value is not False):
             raise InvalidRequest(f"unknown field: {name}", field=name, code="unknown_parameter")
 

@@ -1,5 +1,6 @@
 """Templates of `/v1/completions`: parts of a body to token ids, and holes to their answers."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,13 @@ from unmask.api.response_models import FilledHole
 from unmask.api.sampling import renamed
 from unmask.api.structured import options_of
 from unmask.api.template_bodies import HoleBody, Parts
+from unmask.errors import InvalidRequest
+from unmask.grammar import ANY_TEXT, Grammar
 from unmask.templates import SEES_AHEAD, Blank, Part, Pieces, fillings
 from unmask.tokenizer import Tokenizer
 from unmask.types import SamplingParams, Template
+
+MAX_COMPILE_S = 5.0  # as one grammar may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +37,17 @@ async def encode_template(
     *,
     add_special_tokens: bool,
     allowed_token_ids: tuple[int, ...] | None,
+    max_compile_s: float = MAX_COMPILE_S,
 ) -> EncodedTemplate:
-    """Tokenize a template, and compile the grammars of its holes; raises `InvalidRequest`."""
-    model, made, compiled = backend.client.model, list[Part](), list[object]()
+    """Tokenize a template, and compile the grammars of its holes; raises `InvalidRequest`.
+
+    All of them together take up to `max_compile_s` of a thread, and then the last one's time.
+    """
+    model, made = backend.client.model, list[Part]()
+    compiler = _Compiler(backend, allowed_token_ids, max_compile_s)
     for i, part in enumerate(parts):
         if part.hole is not None:
-            field = f"template[{i}].hole"
-            blank, automaton = await _blank(part.hole, field, backend, allowed_token_ids)
-            made.append(blank)
-            compiled.append(automaton)
+            made.append(await compiler.blank(part.hole, f"template[{i}].hole"))
         elif part.text is not None:
             made.append(part.text)
     pieces = Pieces.of(made)
@@ -54,22 +61,48 @@ async def encode_template(
     template = pieces.template(between, model.max_model_len + 1)
     suffix = behind if model.attention in SEES_AHEAD else ()
     texts = pieces.before, pieces.behind
-    return EncodedTemplate(prompt, template, suffix, *texts, tuple(compiled))
+    return EncodedTemplate(prompt, template, suffix, *texts, tuple(compiler.compiled))
 
 
-async def _blank(
-    hole: HoleBody, field: str, backend: Backend, allowed_token_ids: tuple[int, ...] | None
-) -> tuple[Blank, object]:
-    """A hole, and its compiled grammar if it has one."""
-    structured = options_of(hole, field)
-    if structured is None:
-        return Blank(hole.max_tokens), None
-    sampling = SamplingParams(grammar=structured.grammar, allowed_token_ids=allowed_token_ids)
-    with renamed({"grammar": structured.field}):
-        compiled = await backend.workers.compile(
-            lambda seconds: backend.client.compile(sampling, seconds)
-        )
-    return Blank(hole.max_tokens, structured.grammar), compiled
+class _Compiler:
+    """Compiles the grammars of a template's holes beside the event loop."""
+
+    def __init__(
+        self, backend: Backend, allowed_token_ids: tuple[int, ...] | None, max_s: float
+    ) -> None:
+        self.compiled = list[object]()
+        self._backend = backend
+        self._allowed = allowed_token_ids
+        self._max_s, self._spent_s = max_s, 0.0  # of a thread
+
+    async def blank(self, hole: HoleBody, field: str) -> Blank:
+        """A hole; raises `InvalidRequest`. One without a structure is any text."""
+        structured = options_of(hole, field)
+        grammar = ANY_TEXT if structured is None else structured.grammar
+        field = field if structured is None else structured.field
+        with renamed({"grammar": field}):
+            self.compiled.append(await self._compile(grammar, field))
+        return Blank(hole.max_tokens, None if structured is None else grammar)
+
+    async def _compile(self, grammar: Grammar, field: str) -> object:
+        client = self._backend.client
+        sampling = SamplingParams(grammar=grammar, allowed_token_ids=self._allowed)
+        if client.has_compiled(sampling):  # it need not wait for other grammars
+            return client.compile(sampling)
+        if self._spent_s > self._max_s:
+            raise InvalidRequest(
+                f"{field}: the grammars before it took over {self._max_s:g} s to compile",
+                field=field,
+            )
+
+        def work(seconds: float | None) -> object:
+            begun_s = time.thread_time()
+            try:
+                return client.compile(sampling, seconds)
+            finally:
+                self._spent_s += time.thread_time() - begun_s
+
+        return await self._backend.workers.compile(work)
 
 
 def filled_holes(

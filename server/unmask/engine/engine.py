@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from unmask import __version__
@@ -12,6 +13,7 @@ from unmask.config import Config
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.decoding.automata.compiler import GrammarCompiler
 from unmask.decoding.automata.errors import GrammarTooSlow
+from unmask.decoding.automata.token_sequences import IN_NO_WORD
 from unmask.engine.apply.apply import Applied, Session, apply_speculative, apply_step
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.run.device import DeviceModel
@@ -34,7 +36,7 @@ from unmask.engine.step_metrics import (
     record_step,
 )
 from unmask.errors import InvalidRequest, QueueFull, TooSlow
-from unmask.grammar import Text
+from unmask.grammar import ANY_TEXT
 from unmask.metrics import BuildInfo, Metrics
 from unmask.models.host_memory import huge_pages, keep_freed_memory
 from unmask.models.registry import LoadedModel, load_model
@@ -54,8 +56,6 @@ from unmask.types import (
 )
 from unmask.vllm_metrics import VllmMetrics
 from unmask_kernels.native.threads import set_num_threads
-
-ANY_TEXT = Text()  # of a hole without a grammar, so that nothing follows its end
 
 
 @functools.cache
@@ -189,6 +189,8 @@ class Engine:
                 f"grammar has {automaton.shortest} tokens",
                 field="max_tokens",
             )
+        if request.sampling.bad_words and decoding.penalties is not None:
+            decoding.penalties.check_room(np.flatnonzero(automaton.class_of == IN_NO_WORD))
         return decoding, info, Structure([Part(automaton, first, first + decoding.max_tokens)])
 
     def _parts(self, request: Request, template: Template) -> Iterator[Part]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from unmask.decoding.automata.automaton import FAR, TokenAutomaton, assemble
 from unmask.decoding.automata.errors import GrammarTooLarge, NoAnswer
 
+IN_NO_WORD = 1  # class of tokens that may stand anywhere
 MAX_EDGES = 500_000  # states times classes, of which a step visits many: some 5 ms
 Table = npt.NDArray[np.int64]
 
@@ -59,7 +60,7 @@ def _classes(known: list[int], is_free: npt.NDArray[np.bool_]) -> npt.NDArray[np
     """Classes [V]: 0 for forbidden tokens, 1 for those in no sequence, then one for each other."""
     class_of = is_free.astype(np.int32)
     class_of[known] = np.arange(2, len(known) + 2)
-    if not (class_of == 1).any():
+    if not (class_of == IN_NO_WORD).any():
         raise NoAnswer("every token that may be generated is in one of the bad words")
     return class_of
 

@@ -26,6 +26,7 @@ from unmask.engine.schedule.quotas import LAST_TIME, part_quotas, timed_quotas, 
 from unmask.engine.schedule.token_rules import (
     check_answer,
     check_given,
+    check_holes,
     check_structure,
     constraint_of,
     edit_rules,
@@ -115,6 +116,7 @@ def _resolve(
     usual_tokens = min(remaining, FULL_MAX_TOKENS) if is_full else remaining
     max_tokens = params.max_tokens or default.max_tokens or usual_tokens
     if request.template is not None:
+        check_holes(request.template)
         max_tokens = len(request.template.token_ids)
     if max_tokens > remaining:
         raise InvalidRequest(

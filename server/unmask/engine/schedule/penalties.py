@@ -4,7 +4,7 @@ Blocks are filled in no order, so a penalty counts the tokens that are committed
 wherever they are. Formulas are vLLM's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,20 @@ class Penalties:
         known = request.prompt_token_ids if repetition != 1.0 else ()
         ends = tuple(sorted(stop_ids | set(model.eos_token_ids)))
         prompt_ids = np.unique(np.array(known, np.int64))
-        return cls(presence, frequency, repetition, prompt_ids, min_tokens, ends)
+        made = cls(presence, frequency, repetition, prompt_ids, min_tokens, ends)
+        if params.allowed_token_ids is not None:
+            never = {model.mask_token_id, *(model.edit_commands or ())}
+            made.check_room(set(params.allowed_token_ids) - never)
+        return made
+
+    def check_room(self, free_ids: Iterable[int]) -> None:
+        """Raise `InvalidRequest` if all tokens that may stand anywhere end the answer."""
+        if self.min_tokens and all(token_id in self.end_ids for token_id in free_ids):
+            raise InvalidRequest(
+                f"min_tokens is {self.min_tokens}, but all tokens that may be generated then end "
+                "the answer",
+                field="min_tokens",
+            )
 
     @property
     def counts_tokens(self) -> bool:

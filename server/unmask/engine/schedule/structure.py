@@ -189,4 +189,5 @@ class Structure:
     def advance(self, tokens: list[int], start: int) -> None:
         """Move behind tokens that are final from position `start` on."""
         for part in self._parts:
-            part.advance(tokens, start)
+            if part.start < start + len(tokens) and part.end > start:
+                part.advance(tokens, start)

@@ -3,11 +3,12 @@
 from unmask.decoding.checks import WAY_OUT, check_edits
 from unmask.decoding.levenshtein import NUM_CANDIDATES, STEPS, EditRules
 from unmask.errors import InvalidRequest
-from unmask.types import ModelInfo, PolicyName, Request, SamplingParams
+from unmask.types import ModelInfo, PolicyName, Request, SamplingParams, Template
 from unmask_kernels.scoring.request_constraint import NEVER, Constraint, pack_constraint
 
 WITHOUT_MEANING = (
     *("stop", "stop_token_ids", "bad_words", "ignore_eos", "min_tokens", "max_thinking_tokens"),
+    "grammar",  # each hole has its own
 )
 """Parameters that templates cannot have."""
 # Attention with which a masked position sees text behind it.
@@ -43,6 +44,14 @@ def num_top(params: SamplingParams, rules: EditRules | None) -> int:
     """Likeliest tokens that a request needs of each position."""
     asked = params.logprobs or 0
     return asked if rules is None else max(NUM_CANDIDATES, asked + len(rules.command_ids))
+
+
+def check_holes(template: Template) -> None:
+    """Raise `InvalidRequest` for a template without tokens, and for a hole without room."""
+    empty = next((i for i, hole in enumerate(template.holes) if hole.end <= hole.start), None)
+    if empty is not None or not template.token_ids:
+        subject = "a template" if empty is None else f"hole {empty}"
+        raise InvalidRequest(f"{subject} must have room for a token", field="template")
 
 
 def check_given(request: Request, model: ModelInfo, editing_threshold: float | None) -> None:
