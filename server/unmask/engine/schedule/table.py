@@ -77,7 +77,6 @@ class SequenceTable:
             or decoding.editing_threshold is not None
             or decoding.drafts
             or sequence.thinking is not None
-            or decoding.is_structured
             or decoding.logprobs is not None
         )
 
