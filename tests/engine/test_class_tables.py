@@ -8,14 +8,25 @@ import torch
 
 from tests.support.automata import automaton_of
 from unmask.decoding.automata.automaton import TokenAutomaton
+from unmask.decoding.automata.blocks import Block, StepBlocks
+from unmask.decoding.automata.sets import MASKED
 from unmask.engine.run.class_tables import MOST_TABLES, ClassTables
 from unmask.engine.run.staging import Staging
 from unmask.engine.schedule.structure import RowClasses
 
 
 def rows_of(*automata: TokenAutomaton) -> RowClasses:
-    masks = [(one, slice(i, i + 1), one.leaving[1:2]) for i, one in enumerate(automata)]
-    return RowClasses.from_masks(masks, len(automata))
+    """A row of each automaton, in a block of one mask."""
+    blocks = [Block(one, 1, np.full(1, MASKED, np.int32), 99) for one in automata]
+    numbers = np.arange(len(automata))
+    table = np.zeros((len(automata), 5), np.int64)
+    table[:, 0], table[:, 2] = [block.address for block in blocks], numbers
+    table[:, 3], table[:, 4] = numbers + 1, numbers
+    grammars = np.full(len(automata), -1, np.int32)
+    words = np.zeros((len(automata), max(one.num_words for one in automata)), np.uint32)
+    step = StepBlocks(blocks, table)
+    step.write_masks(np.zeros(len(automata), np.int64), words, grammars)
+    return RowClasses(automata, grammars, words, step, numbers)
 
 
 def test_tables_are_those_of_the_rows_in_any_order() -> None:

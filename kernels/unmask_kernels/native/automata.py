@@ -14,8 +14,10 @@ from unmask_kernels.native.compiler import cache_folder, compile_to, find_compil
 logger = logging.getLogger(__name__)
 
 FLAGS = "-std=gnu11", "-O3", "-fPIC", "-shared"
-SOURCES = "subsets.c", "minimize.c", "token_moves.c", "block_masks.c"
+COMPILER = "subsets.c", "minimize.c", "token_moves.c"  # from grammars to automata
+SOURCES = *COMPILER, "block_sets.c", "block_masks.c", "token_paths.c"
 DONE, NO_MEMORY, TOO_LARGE = range(3)  # results of `find_subsets` and `token_moves`
+FAILED, IMPOSSIBLE, POSSIBLE = range(-1, 2)  # results of `open_block`
 
 _pointer, _size = ctypes.c_void_p, ctypes.c_int64
 
@@ -75,14 +77,15 @@ class Functions(ctypes.Structure):
 
 
 class Automaton(ctypes.Structure):
-    """`Automaton` of block_masks.c."""
+    """`Automaton` of token_automata.h."""
 
     _fields_ = (
         *((name, _pointer) for name in ("starts", "targets", "classes")),
-        *((name, _pointer) for name in ("into_starts", "into_sources")),
+        *((name, _pointer) for name in ("next_starts", "next_states")),
+        *((name, _pointer) for name in ("before_starts", "before_states")),
         *((name, _pointer) for name in ("class_starts", "move_sources", "move_targets")),
-        *((name, _pointer) for name in ("distance", "leaving")),
-        *((name, _size) for name in ("num_states", "num_words")),
+        *((name, _pointer) for name in ("distance", "leaving", "class_of", "forced")),
+        *((name, _size) for name in ("num_states", "num_words", "farthest")),
     )
 
 
@@ -104,13 +107,14 @@ SIGNATURES: dict[str, tuple[type | None, tuple[type, ...]]] = {
     ),
     "free_token_moves": (None, (ctypes.POINTER(Functions),)),
     "end_state": (ctypes.c_int32, (_automaton, _pointer, _size, ctypes.c_int32)),
-    "block_sets": (_size, (_automaton, _pointer, _pointer, _size, _size, _pointer, _pointer)),
-    "block_masks": (None, (_automaton, _size, _pointer, _pointer, _pointer)),
-    "block_forced": (None, (_automaton, _pointer, _size, *(_pointer,) * 3)),
-    "block_accept": (
+    "block_bytes": (_size, (_automaton, _size)),
+    "open_block": (
         _size,
-        (_automaton, _pointer, _size, *(_pointer,) * 4, _size, _size, _pointer),
+        (_pointer, _automaton, ctypes.c_int32, _pointer, _pointer, _size, _size),
     ),
+    "block_masks": (None, (_pointer, _size, _pointer, _size, _pointer, _pointer)),
+    "accept_choices": (_size, (_pointer, _size, _pointer, _pointer, _size, _pointer)),
+    "fill_forced": (_size, (_pointer, _size, _pointer, _pointer, _pointer)),
     "best_path": (
         ctypes.c_int32,
         (_automaton, ctypes.c_int32, _size, _pointer, _size, _size, _pointer),

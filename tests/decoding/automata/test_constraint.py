@@ -18,7 +18,8 @@ from tests.support.automata import (
     words,
 )
 from unmask.decoding.automata.automaton import TokenAutomaton
-from unmask.decoding.automata.constraint import Block, Constraint
+from unmask.decoding.automata.blocks import Block
+from unmask.decoding.automata.constraint import Constraint
 from unmask.decoding.automata.sets import MASKED
 
 PATTERNS = (r"\{(a|b)+(,1)?\}", "(ab)*", "a{2,3}b?", "(a|ab|b1)(2|12)?")

@@ -35,8 +35,10 @@ class TokenAutomaton:
     starts: Int32s  # [S + 1] first edge of each state
     targets: Int32s  # [E] edges of a state are sorted by target and class
     classes: Int32s  # [E]
-    into_starts: Int32s  # [S + 1] first edge into each state
-    into_sources: Int32s  # [E]
+    next_starts: Int32s  # [S + 1] first of the states that edges of a state lead to
+    next_states: Int32s  # [P] each of them once
+    before_starts: Int32s  # [S + 1] the same, of the states with edges to a state
+    before_states: Int32s  # [P]
     class_starts: Int32s  # [C + 1] first move of each class
     move_sources: Int32s  # [E] the edges again; moves of a class are sorted by source
     move_targets: Int32s  # [E]
@@ -44,11 +46,17 @@ class TokenAutomaton:
     for_c: native.Automaton = field(init=False, repr=False)  # the same for C
 
     def __post_init__(self) -> None:
-        edges = self.starts, self.targets, self.classes, self.into_starts, self.into_sources
-        moves = self.class_starts, self.move_sources, self.move_targets
-        arrays = (*edges, *moves, self.distance, self.leaving)
-        sizes = self.num_states, self.num_words
-        object.__setattr__(self, "for_c", native.Automaton(*map(pointer, arrays), *sizes))
+        arrays = (
+            *(self.starts, self.targets, self.classes),
+            *(self.next_starts, self.next_states, self.before_starts, self.before_states),
+            *(self.class_starts, self.move_sources, self.move_targets),
+            *(self.distance, self.leaving, self.class_of),
+        )
+        farthest = max(int(self.distance[1]), int(self.distance[self.targets].max()))
+        sizes = self.num_states, self.num_words, farthest
+        object.__setattr__(
+            self, "for_c", native.Automaton(*map(pointer, arrays), pointer(self.forced), *sizes)
+        )
 
     @property
     def num_states(self) -> int:
@@ -177,8 +185,14 @@ def assemble(
     sources, targets, classes = (np.asarray(x[order], np.int32) for x in edges)
     num_states, num_classes = len(accepts), int(classes.max()) + 1
     starts = np.searchsorted(sources, np.arange(num_states + 1)).astype(np.int32)
-    by_target = np.argsort(targets, kind="stable")
-    into_starts = np.searchsorted(targets[by_target], np.arange(num_states + 1))
+    is_first = np.ones(len(sources), np.bool_)  # of the edges between two states
+    is_first[1:] = (np.diff(sources) != 0) | (np.diff(targets) != 0)
+    own, next_states = sources[is_first], targets[is_first]
+    by_next = np.argsort(next_states, kind="stable")
+    next_starts, before_starts = (
+        np.searchsorted(ends, np.arange(num_states + 1)).astype(np.int32)
+        for ends in (own, next_states[by_next])
+    )
     by_class = np.argsort(classes, kind="stable")
     class_starts = np.searchsorted(classes[by_class], np.arange(num_classes + 1))
     forced = np.full(num_classes, -1, np.int64)
@@ -196,8 +210,10 @@ def assemble(
         starts=starts,
         targets=targets,
         classes=classes,
-        into_starts=into_starts.astype(np.int32),
-        into_sources=sources[by_target],
+        next_starts=next_starts,
+        next_states=next_states,
+        before_starts=before_starts,
+        before_states=own[by_next],
         class_starts=class_starts.astype(np.int32),
         move_sources=sources[by_class],
         move_targets=targets[by_class],

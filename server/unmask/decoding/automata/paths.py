@@ -34,10 +34,12 @@ def likeliest(
 
 
 def _likeliest(automaton: TokenAutomaton, state: int, room: int, scores: Scores) -> Int32s:
-    """Reference of `best_path` of block_masks.c."""
-    by_target = np.argsort(automaton.targets, kind="stable")
-    sources, classes = automaton.into_sources, automaton.classes[by_target]
-    starts = automaton.into_starts
+    """Reference of `best_path` of token_paths.c."""
+    order = np.argsort(automaton.targets, kind="stable")
+    states = np.arange(automaton.num_states + 1)
+    sources = np.repeat(states[:-1], np.diff(automaton.starts))[order]
+    classes = automaton.classes[order]
+    starts = np.searchsorted(automaton.targets[order], states)
     reached = np.flatnonzero(np.diff(starts))
     best = np.full((len(scores) + 1, automaton.num_states), -np.inf)
     best[0, state] = 0.0

@@ -1,4 +1,4 @@
-"""Sets of states over a block of L tokens, in NumPy: the reference of block_masks.c.
+"""Sets of states over a block of L tokens, in NumPy: the reference of block_sets.c, block_masks.c.
 
 `left[i]` are the states that the tokens before position i allow, `right[i]` those from which the
 tokens from i on can be read and the room behind the block is enough to end. A position may take a
@@ -13,67 +13,70 @@ from unmask.decoding.automata.automaton import Bools, Int32s, Int64s, TokenAutom
 MASKED = -1  # in place of a class
 
 
-def block_sets(
-    automaton: TokenAutomaton, classes: Int32s, free_classes: Int32s, left: Bools, right: Bools
-) -> None:
-    """Fill left and right [L + 1, S] from left[0] and right[L].
+class BlockSets:
+    """The sets of an open block with classes [L], `MASKED` for masks; `room` tokens may follow."""
 
-    `free_classes` are `classes` with masks for tokens that may be replaced, which C makes use of.
-    """
-    del free_classes
-    for i, klass in enumerate(classes):
-        left[i + 1] = _after(automaton, klass, left[i])
-    for i in range(len(classes) - 1, -1, -1):
-        right[i] = _before(automaton, classes[i], right[i + 1])
+    def __init__(self, automaton: TokenAutomaton, state: int, classes: Int32s, room: int) -> None:
+        self._automaton, self._classes = automaton, classes.copy()
+        size = len(classes) + 1, automaton.num_states
+        self._left, self._right = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+        self._left[0, state] = True
+        self._right[-1] = automaton.distance <= room
+        self._sources = np.repeat(np.arange(automaton.num_states), np.diff(automaton.starts))
+        self._renew()
 
+    def _renew(self) -> None:
+        for i, klass in enumerate(self._classes):
+            self._left[i + 1] = _after(self._automaton, klass, self._left[i])
+        for i in range(len(self._classes) - 1, -1, -1):
+            self._right[i] = _before(self._automaton, self._classes[i], self._right[i + 1])
 
-def block_masks(automaton: TokenAutomaton, left: Bools, right: Bools, masks: Words) -> None:
-    """Write bits of the classes that each position may take in place of its own: [L, words]."""
-    sources = np.repeat(np.arange(automaton.num_states), np.diff(automaton.starts))
-    for i in range(len(masks)):
-        allowed = np.zeros((masks.shape[1], 32), np.bool_)
-        is_live = left[i][sources] & right[i + 1][automaton.targets]
-        allowed.ravel()[automaton.classes[is_live]] = True
-        masks[i] = np.packbits(allowed, axis=1, bitorder="little").view("<u4")[:, 0]
+    @property
+    def is_possible(self) -> bool:
+        """True if some answer has the block's tokens and fits the room."""
+        return bool((self._left[0] & self._right[0]).any())
 
+    def _is_live(self, i: int) -> Bools:
+        """Edges [E] that a token at position i may take."""
+        leads_on = self._right[i + 1][self._automaton.targets]
+        is_live: Bools = self._left[i][self._sources] & leads_on
+        return is_live
 
-def block_forced(
-    automaton: TokenAutomaton, classes: Int32s, left: Bools, right: Bools, forced: Int32s
-) -> None:
-    """Write the class of each masked position that may take no other, `MASKED` elsewhere."""
-    sources = np.repeat(np.arange(automaton.num_states), np.diff(automaton.starts))
-    forced[:] = MASKED
-    for i in np.flatnonzero(classes == MASKED):
-        is_live = left[i][sources] & right[i + 1][automaton.targets]
-        allowed = np.unique(automaton.classes[is_live])
-        if len(allowed) == 1:
-            forced[i] = allowed[0]
+    def mask(self, position: int) -> Words:
+        """Bits of the classes that a position may take in place of its own: [words]."""
+        allowed = np.zeros((self._automaton.num_words, 32), np.bool_)
+        allowed.ravel()[self._automaton.classes[self._is_live(position)]] = True
+        return np.packbits(allowed, axis=1, bitorder="little").view("<u4")[:, 0]
 
+    def accept(self, positions: Int64s, tokens: Int64s, most_work: int) -> Bools:
+        """Take choices in their order, if possible with all that are taken; True for those.
 
-def block_accept(
-    automaton: TokenAutomaton,
-    classes: Int32s,
-    left: Bools,
-    right: Bools,
-    positions: Int64s,
-    chosen: Int32s,
-    most_sets: int,
-) -> Bools:
-    """Take choices in their order, if they are possible with all that are taken; True for those.
+        None is taken after `most_work` states were visited: here in all sets of a block, in C in
+        those that change.
+        """
+        automaton, accepted, num_sets = self._automaton, np.zeros(len(positions), np.bool_), 0
+        most_sets = max(1, most_work // automaton.num_states)
+        for k, (i, klass) in enumerate(zip(positions, automaton.class_of[tokens], strict=True)):
+            sources, targets = _moves(automaton, klass)
+            accepted[k] = (self._left[i][sources] & self._right[i + 1][targets]).any()
+            accepted[k] &= num_sets < most_sets
+            if accepted[k] and self._classes[i] != klass:
+                self._classes[i] = klass
+                self._renew()
+                num_sets += len(self._classes)
+        return accepted
 
-    Changes `classes` and both sets. None is taken after `most_sets` sets were renewed: here all
-    sets of a block, in C those that change.
-    """
-    accepted, num_sets = np.zeros(len(positions), np.bool_), 0
-    for k, (i, klass) in enumerate(zip(positions, chosen, strict=True)):
-        sources, targets = _moves(automaton, klass)
-        accepted[k] = (left[i][sources] & right[i + 1][targets]).any()
-        accepted[k] &= num_sets < most_sets
-        if accepted[k] and classes[i] != klass:
-            classes[i] = klass
-            block_sets(automaton, classes, classes, left, right)
-            num_sets += len(classes)
-    return accepted
+    def fill_forced(self) -> tuple[Int64s, Int64s]:
+        """Take all masked positions that only one token may fill; returns them and their tokens."""
+        automaton, forced = self._automaton, np.full(len(self._classes), MASKED, np.int32)
+        for i in np.flatnonzero(self._classes == MASKED):
+            allowed = np.unique(automaton.classes[self._is_live(i)])
+            if len(allowed) == 1 and automaton.forced[allowed[0]] >= 0:
+                forced[i] = allowed[0]
+        positions = np.flatnonzero(forced != MASKED)
+        self._classes[positions] = forced[positions]
+        self._renew()
+        return positions, automaton.forced[forced[positions]]
 
 
 def _after(automaton: TokenAutomaton, klass: int, states: Bools) -> Bools:

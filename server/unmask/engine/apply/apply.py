@@ -11,7 +11,7 @@ import numpy as np
 from unmask.decoding.levenshtein import EditedBlock
 from unmask.engine.apply.block_edits import edit_open_block, edited_logprobs
 from unmask.engine.apply.lengths import carry_out
-from unmask.engine.apply.structured import fill_forced, kept_choices
+from unmask.engine.apply.structured import settle
 from unmask.engine.apply.text import TextAssembler, draft_text
 from unmask.engine.schedule.batch import StepBatch, StepResult
 from unmask.engine.schedule.layout import final_ends
@@ -168,9 +168,11 @@ def _commit(
         is_live[live] = True
         takes &= is_live[owner]
     rows, owner, offsets = rows[takes], owner[takes], offsets[takes]
+    forced = None
     if batch.classes is not None:
-        keeps = kept_choices(batch, result, rows, owner)
+        keeps, forced = settle(batch.classes, batch, result, live, rows, owner)
         rows, owner, offsets = rows[keeps], owner[keeps], offsets[keeps]
+        num_others += len(forced.tokens)
     tokens[offsets] = result.tokens[rows]
     for i in live[~table.is_plain[batch.table_rows[live]]].tolist():
         sequence = batch.denoised[i].sequence
@@ -193,8 +195,8 @@ def _commit(
             sequence.end_thinking(budget)
         if sequence.request.refinements is not None or sequence.keeps_scores:
             _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
-        if sequence.structure is not None and not sequence.is_canvas:
-            num_others += fill_forced(sequence)
+        if forced is not None:
+            forced.fill(i, sequence)
         if sequence.decoding.editing_threshold is not None:
             sequence.note_edits(len(taken))
         if sequence.decoding.logprobs is not None:
@@ -204,6 +206,9 @@ def _commit(
     masked[offsets] = False
     for session, filled in resizing:
         num_others -= carry_out(session.sequence, filled, session.logprobs, table)
+    if forced is not None:
+        offsets = table.flat(batch.table_rows)[forced.spans] + forced.positions
+        tokens[offsets], masked[offsets] = forced.tokens, False
     return len(rows) + num_others
 
 

@@ -11,7 +11,7 @@ from unmask.engine.schedule.layout import NEVER, Layout, SpanFlags, lay_out
 from unmask.engine.schedule.penalties import RowConstraints
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 from unmask.engine.schedule.span import Bounds, Span
-from unmask.engine.schedule.structure import RowClasses
+from unmask.engine.schedule.structure import Part, RowClasses
 from unmask.engine.schedule.table import FloatArray, SequenceTable
 from unmask.types import AttentionPattern
 from unmask_kernels.scoring.request_constraint import Constraint
@@ -226,14 +226,16 @@ def _classes(denoised: list[Span], layout: Layout, decoding: DecodingArrays) -> 
     structured = decoding["is_structured"].nonzero()[0].tolist()
     if not structured:
         return None
-    masks = []
+    spans, parts = list[int](), list[Part]()
     for i in structured:
         structure = denoised[i].sequence.structure
         assert structure is not None, "the request has a grammar"
-        first, past = layout.scored_starts[i : i + 2].tolist()
-        of_span = structure.masks(layout.scored_positions[first:past])
-        masks += [(automaton, first + rows, words) for automaton, rows, words in of_span]
-    return RowClasses.from_masks(masks, len(layout.scored_positions)) if masks else None
+        for part in structure.open_parts:
+            spans.append(i)
+            parts.append(part)
+    if not parts:
+        return None
+    return RowClasses.of_parts(spans, parts, layout.scored_starts, layout.scored_positions)
 
 
 def _given(denoised: list[Span], layout: Layout, decoding: DecodingArrays) -> GivenRows | None:

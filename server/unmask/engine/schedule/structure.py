@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.decoding.automata.automaton import Int32s, TokenAutomaton, Words
-from unmask.decoding.automata.constraint import Block, Constraint
+from unmask.decoding.automata.blocks import Block, StepBlocks
+from unmask.decoding.automata.constraint import Constraint
 from unmask.decoding.automata.paths import likeliest
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.query_range import BoolArray, IntArray
@@ -45,19 +46,35 @@ class RowClasses:
     automata: tuple[TokenAutomaton, ...]
     grammar_of_row: npt.NDArray[np.int32]  # [M], negative for none
     words: Words  # [M, W]
+    blocks: StepBlocks
+    spans: IntArray  # [P] span of each block, in order
 
     @classmethod
-    def from_masks(
-        cls, masks: Sequence[tuple[TokenAutomaton, IntArray, Words]], num_rows: int
-    ) -> "RowClasses":
-        """Rows of several grammars, each with the masks [N, words] of N rows."""
+    def of_parts(
+        cls, spans: list[int], parts: Sequence["Part"], starts: IntArray, positions: IntArray
+    ) -> "RowClasses | None":
+        """Masks of parts of spans, whose rows begin at `starts` in `positions` [M].
+
+        None if no row is of any of the parts.
+        """
+        opened = [part.opened for part in parts]
         number_of: dict[TokenAutomaton, int] = {}
-        grammar_of_row = np.full(num_rows, -1, np.int32)
-        words = np.zeros((num_rows, max(mask.shape[1] for _, _, mask in masks)), np.uint32)
-        for automaton, rows, mask in masks:
-            grammar_of_row[rows] = number_of.setdefault(automaton, len(number_of))
-            words[rows, : mask.shape[1]] = mask
-        return cls(tuple(number_of), grammar_of_row, words)
+        for part in parts:
+            number_of.setdefault(part.automaton, len(number_of))
+        table = np.empty((len(parts), 5), np.int64)
+        table[:, 0] = [own.block.address for own in opened]
+        table[:, 1] = [own.start for own in opened]
+        which = np.array(spans, np.int64)
+        table[:, 2], table[:, 3] = starts.take(which), starts.take(which + 1)
+        table[:, 4] = [number_of[part.automaton] for part in parts]
+        blocks = StepBlocks([own.block for own in opened], table)
+        grammar_of_row = np.full(len(positions), -1, np.int32)
+        num_words = max(automaton.num_words for automaton in number_of)
+        words = np.zeros((len(positions), num_words), np.uint32)
+        blocks.write_masks(positions, words, grammar_of_row)
+        if (grammar_of_row < 0).all():
+            return None
+        return cls(tuple(number_of), grammar_of_row, words, blocks, which)
 
 
 class Part:
@@ -85,16 +102,15 @@ class Part:
         start, end = max(canvas.block_start, self.start), min(canvas.block_end, self.end)
         if start >= end:
             return False
-        before = Constraint(self.automaton)
         is_same = self._open is not None and self._open.start == start
-        before.state = self._open.state if is_same and self._open else self._final.state
+        state = self._open.state if is_same and self._open else self._final.state
         opened, room = slice(start, end), self.end - end
-        masked = canvas.masked[opened]
+        tokens, masked = canvas.tokens[opened], canvas.masked[opened]
         edits = canvas.decoding.editing_threshold is not None
         editable = np.ones_like(masked) if edits else None  # those that are still masked, later
-        block = before.open_block(canvas.tokens[opened], masked, room, editable)
+        block = Block.of_tokens(self.automaton, state, tokens, masked, room, editable)
         assert block.is_possible, "the limit of tokens was checked, and so was every choice"
-        self._open = OpenBlock(start, end, block, before.state)
+        self._open = OpenBlock(start, end, block, state)
         return True
 
     @property
@@ -149,7 +165,9 @@ class Structure:
         self._open, self.is_open = tuple(p for p in self._parts if p.begin(canvas)), True
         if canvas.is_canvas:
             return
-        positions, tokens = self.forced()
+        positions, tokens = self._forced()
+        if not len(positions):
+            return
         if canvas.has_seed:
             keep = positions != canvas.block_start
         else:
@@ -157,34 +175,20 @@ class Structure:
             keep = np.arange(len(positions)) < num_masked - 1
         canvas.tokens[positions[keep]], canvas.masked[positions[keep]] = tokens[keep], False
 
-    def masks(self, positions: IntArray) -> list[tuple[TokenAutomaton, IntArray, Words]]:
-        """Grammars with indices into `positions`, and the classes that they allow there."""
-        found = []
-        for part in self._open:
-            opened = part.opened
-            inside = ((positions >= opened.start) & (positions < opened.end)).nonzero()[0]
-            if len(inside):
-                words = opened.block.masks()[positions[inside] - opened.start]
-                found.append((part.automaton, inside, words))
-        return found
+    @property
+    def open_parts(self) -> tuple[Part, ...]:
+        """Parts that have a part of the open block."""
+        return self._open
 
-    def accept(self, positions: IntArray, tokens: IntArray, confidence: FloatArray) -> BoolArray:
-        """True for tokens [K] that can stand together, the most confident ones first."""
-        order = np.lexsort((positions, -confidence))
-        accepted = np.ones(len(positions), np.bool_)
-        for part in self._open:
-            opened = part.opened
-            inside = order[(positions[order] >= opened.start) & (positions[order] < opened.end)]
-            own = positions[inside] - opened.start
-            accepted[inside] = opened.block.accept(own, tokens[inside])
-        return accepted
-
-    def forced(self) -> tuple[IntArray, IntArray]:
+    def _forced(self) -> tuple[IntArray, IntArray]:
         """Positions that only one token may take now, and these tokens."""
-        found = [(part.opened.start, part.opened.block.fill_forced()) for part in self._open]
-        nothing = np.empty(0, np.int64)
-        positions = [nothing, *(start + positions for start, (positions, _) in found)]
-        return np.concatenate(positions), np.concatenate([nothing, *(t for _, (_, t) in found)])
+        opened = [part.opened for part in self._open]
+        if not opened:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        table = np.zeros((len(opened), 5), np.int64)
+        table[:, 0] = [own.block.address for own in opened]
+        table[:, 1] = [own.start for own in opened]
+        return StepBlocks([own.block for own in opened], table).fill_forced()[1:]
 
     def advance(self, tokens: list[int], start: int) -> None:
         """Move behind tokens that are final from position `start` on."""

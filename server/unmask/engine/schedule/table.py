@@ -78,7 +78,6 @@ class SequenceTable:
             or decoding.length_rules is not None
             or decoding.drafts
             or sequence.thinking is not None
-            or decoding.is_structured
             or decoding.logprobs is not None
         )
 
