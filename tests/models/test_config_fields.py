@@ -65,7 +65,8 @@ PUBLISHED = [
     ("sdar", {"split_token_id": 156931}, "split_token_id.*LLaDA2.2"),
     ("sdar_moe", {"use_regular_causal": True}, "use_regular_causal: true .*I-DLM"),
     ("llada", {"codebook_size": 8192, "num_vq_tokens": 1024}, "codebook_size.*MMaDA"),
-    ("llada", {"rope_scaling": {"type": "ntk", "factor": 31}}, "rope_scaling"),
+    ("llada", {"rope_scaling": {"type": "dynamic", "factor": 31}}, r"rope_scaling\.type"),
+    ("llada", {"rope_scaling": {"type": "ntk", "mixed_b": 1}}, r"rope_scaling\.mixed_b"),
     ("dream", {"rope_scaling": {"rope_type": "yarn", "llama_4_scaling_beta": 0.1}}, "llama_4_s"),
     ("dgemma", {"text_config": {"num_kv_shared_layers": 4}}, r"text_config\.num_kv_shared_layers"),
 ]

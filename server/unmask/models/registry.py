@@ -10,6 +10,7 @@ import torch
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models import (
+    a2d,
     diffusion_gemma,
     dream,
     fast_dllm,
@@ -19,6 +20,7 @@ from unmask.models import (
     llada_hf,
     llada_moe,
     nemotron,
+    relatives,
     sdar,
     sdar_moe,
     wedlm,
@@ -55,6 +57,8 @@ FAMILIES: tuple[Family, ...] = (
     fast_dllm.FAMILY,
     nemotron.FAMILY,
     wedlm.FAMILY,
+    a2d.FAMILY,
+    *relatives.FAMILIES,
     diffusion_gemma.FAMILY,
 )
 
@@ -93,7 +97,7 @@ def describe_families() -> list[FamilyInfo]:
         FamilyInfo(
             family.name,
             family.architectures,
-            family.traits({}).attention.replace("_", " "),
+            " or ".join(family.attentions or (family.traits({}).attention,)).replace("_", " "),
             family.verified,
         )
         for family in FAMILIES
