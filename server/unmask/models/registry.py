@@ -25,6 +25,7 @@ from unmask.models import (
     sdar_moe,
     wedlm,
 )
+from unmask.models.census import CENSUS, reason_for_refusal
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_fields import check_fields, count_problems
 from unmask.models.config_values import check_values
@@ -104,6 +105,32 @@ def describe_families() -> list[FamilyInfo]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class CensusRow:
+    """Row of `unmask models --census`: published checkpoints, and how they are answered."""
+
+    name: str
+    architectures: tuple[str, ...]
+    family: str | None  # None: refused
+    verified: str
+    note: str
+
+
+def describe_census() -> list[CensusRow]:
+    """All published checkpoints that are known, with the verification of their family."""
+    verified = {family.name: family.verified for family in FAMILIES}
+    return [
+        CensusRow(
+            row.name,
+            row.architectures,
+            row.family,
+            "" if row.family is None else verified[row.family],
+            row.note,
+        )
+        for row in CENSUS
+    ]
+
+
 def load_model(
     config: ModelConfig, decoding: DecodingConfig, progress: Progress | None = None
 ) -> LoadedModel:
@@ -176,7 +203,11 @@ def find_family(architecture: str) -> Family:
             f"{architecture} is an autoregressive model; "
             f"unmask serves diffusion language models only: {known}"
         )
-    raise InvalidCheckpoint(f"architecture {architecture} is not supported; supported are {known}")
+    reason = reason_for_refusal(architecture)
+    because = "" if reason is None else f": {reason}"
+    raise InvalidCheckpoint(
+        f"architecture {architecture} is not supported{because}; supported are {known}"
+    )
 
 
 def _best_match(families: list[Family], raw: RawConfig) -> Family:
