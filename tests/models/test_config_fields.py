@@ -67,6 +67,12 @@ PUBLISHED = [
     ("llada", {"codebook_size": 8192, "num_vq_tokens": 1024}, "codebook_size.*MMaDA"),
     ("llada", {"rope_scaling": {"type": "dynamic", "factor": 31}}, r"rope_scaling\.type"),
     ("llada", {"rope_scaling": {"type": "ntk", "mixed_b": 1}}, r"rope_scaling\.mixed_b"),
+    ("efficient_dlm", {"dlm_type": "dream"}, 'dlm_type: "dream"'),
+    ("efficient_dlm", {"dlm_paradigm": "autoregressive"}, "dlm_paradigm"),
+    ("illada", {"layer_norm_eps": 1e-5}, "layer_norm_eps"),
+    ("stable_diffcoder", {"mlp_bias": True}, "mlp_bias"),
+    ("rnd1", {"is_causal": True}, "is_causal"),
+    ("coda", {"use_sliding_window": True}, "use_sliding_window"),
     ("dream", {"rope_scaling": {"rope_type": "yarn", "llama_4_scaling_beta": 0.1}}, "llama_4_s"),
     ("dgemma", {"text_config": {"num_kv_shared_layers": 4}}, r"text_config\.num_kv_shared_layers"),
 ]

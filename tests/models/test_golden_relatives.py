@@ -9,9 +9,9 @@ from functools import cache
 import pytest
 from safetensors.torch import load_file
 
-from tests.support.engines import Answer, make_engine, run_all
+from tests.support.engines import Answer, make_engine, run_all, run_alone
 from tests.support.forward import block_causal, full, logits_of
-from tests.support.golden import Case, cases_of, load_golden
+from tests.support.golden import Case, cases_of, company, load_golden
 from tests.support.tiny import GOLDEN
 from unmask.config import AttentionName
 from unmask.models.registry import LoadedModel
@@ -87,3 +87,15 @@ def test_prompts_in_chunks_and_cached_prompts_change_nothing(relative: Load, fol
     engine = make_engine(relative(folder), max_batch_tokens=40, page_size=12)
     for _ in range(2):
         assert_golden(run_all(engine, [case.request for case in cases]), cases)
+
+
+@pytest.mark.parametrize("folder", ["a2d_bd3lm", "a2d_mdlm", "rnd1"])
+def test_requests_of_every_kind_change_nothing(relative: Load, folder: str) -> None:
+    """Caches, guidance, policies and samplers of the others; their answers do not change either."""
+    loaded, cases = relative(folder), cases_of(folder)
+    others = company(loaded, 6, seed=5)
+    engine = make_engine(loaded, overlap=True, steps_ahead=2, max_num_seqs=5)
+    answers = run_all(engine, [*others, *(case.request for case in cases)])
+    assert_golden(answers, cases)
+    for other in others:
+        assert answers[other.request_id].essence == run_alone(loaded, other).essence

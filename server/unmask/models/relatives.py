@@ -4,7 +4,7 @@ Stable-DiffCoder and iLLaDA are Llama's layers, Efficient-DLM and CoDA are Qwen3
 Qwen3-MoE.
 """
 
-from unmask.models import llada, llada_hf, sdar, sdar_moe
+from unmask.models import llada, llada_hf, nemotron, sdar, sdar_moe
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, RawConfig, Traits
@@ -17,26 +17,25 @@ QWEN_MASK_TOKEN_ID = 151669
 EFFICIENT_MASK_TOKEN_ID, EFFICIENT_BLOCK_LENGTH = 151662, 32
 DIFFCODER_BLOCK_LENGTH, DIFFCODER_THRESHOLD = 4, 0.95
 
+# Fields that Nemotron's configuration has from Efficient-DLM's.
+NEMOTRON_ACCEPTED = ("dlm_arch", "dlm_type", "num_ar_layers", "num_diffusion_layers")
 _LLAMA = llada_hf.FIELDS
 _BLOCK_SIZE = ConfigFields(read=frozenset(("block_size",)))
 _EFFICIENT = QWEN_FIELDS.joined(
     ConfigFields(
         read=frozenset(("attention_bias", "block_size", "disable_qk_norm")),
-        harmless=frozenset(
+        # Fields of training are Nemotron's; the others are sizes of its data and of buffers.
+        harmless=nemotron.FIELDS.harmless
+        | frozenset(
             (
-                # Training: lengths, losses, and the masking of its data.
-                *("adaptive_mask_rate", "ar_loss_weight", "complementary_mask", "diffusion_lm"),
-                *("global_loss_avg", "multi_sampling", "num_skip_loss_tokens", "prefix_ratio"),
-                *("random_length_prob", "seq_length", "tok_mask_half_life_ratio"),
-                # Sizes of buffers for masks.
                 *("commit_mask_max_batch", "commit_mask_max_block", "commit_mask_max_total_len"),
+                *("diffusion_lm", "seq_length"),
             )
         ),
         accepted={
-            "dlm_arch": ("encoder",),
+            **{name: nemotron.FIELDS.accepted[name] for name in NEMOTRON_ACCEPTED},
             # A prefix that sees all of itself and a causal model would be other models.
             "dlm_paradigm": ("bidirectional", "block_diff", "efficient_block_diff"),
-            "dlm_type": ("llada",),  # `dream` would shift the logits
         },
     )
 )
