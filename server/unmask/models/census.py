@@ -25,7 +25,12 @@ SERVED = (
     Published(
         "dParallel, d3LLM-LLaDA, D2F-LLaDA merged", ("LLaDAModelLM",), "llada", "a block at a time"
     ),
-    Published("UltraLLaDA", ("LLaDAModelLM",), "llada", "NTK scaling multiplies the base of RoPE"),
+    Published(
+        "UltraLLaDA",
+        ("LLaDAModelLM",),
+        "llada",
+        "NTK scaling multiplies the base of RoPE; its own model file was not compared",
+    ),
     Published(
         "LLaDA-MoE-7B-A1B Base and Instruct", ("LLaDAMoEModelLM", "LLaDAMoEModel"), "llada-moe"
     ),
