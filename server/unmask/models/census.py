@@ -44,7 +44,7 @@ SERVED = (
     Published("LLaDA2.1 mini and flash", ("LLaDA2MoeModelLM",), "llada2", "told by its name"),
     Published("LLaDA2.2 mini and flash", ("LLaDA2MoeModelLM",), "llada2"),
     Published("Dream-v0 7B, Dream-Coder, DiffuCoder, d3LLM-Dream", ("DreamModel",), "dream"),
-    Published("DreamOn-v0-7B", ("DreamModel",), "dream", "its two commands are never generated"),
+    Published("DreamOn-v0-7B", ("DreamModel",), "dream", "answers grow and shrink"),
     Published("DreamReasoner-8B", ("DreamForCausalLM",), "sdar"),
     Published("SDAR 1.7B, 4B, 8B, TraDo", ("SDARForCausalLM",), "sdar"),
     Published("SDAR-30B-A3B", ("SDARMoeForCausalLM",), "sdar-moe"),

@@ -38,17 +38,17 @@ def window_quotas(window_len: int, steps: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=256)
 def timed_quotas(
-    num_masked: int, steps: int, first: int = 0, last_time: float = LAST_TIME
+    num_masked: int, steps: int, first: int = 0, last_time: float | None = None
 ) -> tuple[int, ...]:
     """Of what is masked, the share that falls between one time and the next, rounded down (Dream).
 
-    Times run from 1 down to `last_time` in `steps` equal parts, in float32, whose rounding decides
-    some of the numbers; those of the steps from `first` on are used, and the last fills what is
-    left.
+    Times run from 1 down to `last_time` (0.001 if it is None) in `steps` equal parts, in float32,
+    whose rounding decides some of the numbers; those of the steps from `first` on are used, and the
+    last fills what is left.
     Steps that would fill nothing are left out: they change nothing.
     """
     # A line as torch draws it: from both ends to the middle, rounded once.
-    end = np.float32(last_time)
+    end = np.float32(LAST_TIME if last_time is None else last_time)
     slope = float((end - np.float32(1)) / np.float32(steps))
     index = np.arange(steps + 1)
     from_start, from_end = 1.0 + slope * index, float(end) - slope * (steps - index)
