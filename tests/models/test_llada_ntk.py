@@ -36,6 +36,9 @@ def test_a_base_is_multiplied_by_the_factor_of_llada_s_ntk_scaling(
     assert torch.equal(logits_of(scaled, ids, horizons), logits_of(plain, ids, horizons))
 
 
-def test_a_factor_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(InvalidCheckpoint, match=r"config\.json has no .factor."):
-        load(tmp_path, rope_scaling={"type": "ntk"})
+@pytest.mark.parametrize(
+    "scaling", [{"type": "ntk"}, {"factor": 31}, {"rope_type": "default", "factor": 2}]
+)
+def test_a_type_and_a_factor_belong_together(scaling: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InvalidCheckpoint, match=r"rope_scaling of type ntk and a factor"):
+        load(tmp_path, rope_scaling=scaling)

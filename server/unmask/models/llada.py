@@ -1,5 +1,6 @@
 """LLaDA (8B, 1.5), UltraLLaDA: OLMo-style decoder with full attention (Nie et al., 2025)."""
 
+from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder, DecoderConfig, Layer, take_gated_mlp, take_qkv
 from unmask.models.family import Family, RawConfig, Traits
@@ -69,10 +70,18 @@ def read_config(raw: RawConfig) -> DecoderConfig:
 
 
 def _rope(raw: RawConfig, head_dim: int) -> Rope:
-    """RoPE with a base that NTK scaling multiplies by its factor (UltraLLaDA; He et al., 2025)."""
+    """RoPE with a base that NTK scaling multiplies by its factor (UltraLLaDA; He et al., 2025).
+
+    Raises `InvalidCheckpoint` for a factor without that type.
+    """
     fields = raw.get("rope_scaling") or {}
+    factor = fields.get("factor")
     is_scaled = "ntk" in (fields.get("rope_type"), fields.get("type"))
-    return plain_rope(raw["rope_theta"] * (fields["factor"] if is_scaled else 1), head_dim)
+    if is_scaled != (factor is not None):
+        raise InvalidCheckpoint(
+            f"config.json: rope_scaling of type ntk and a factor belong together, got {fields}"
+        )
+    return plain_rope(raw["rope_theta"] * (factor or 1), head_dim)
 
 
 def _num_embeddings(raw: RawConfig) -> int | None:
