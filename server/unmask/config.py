@@ -9,6 +9,7 @@ from unmask.sampling_params import PARAMETERS, SamplingParams
 DtypeName = Literal["auto", "bfloat16", "float16", "float32"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 KVDtypeName = Literal["auto", "fp8"]
+AttentionName = Literal["full", "block"]
 QuantizationName = Literal["auto", "none", "int8", "fp8"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
@@ -25,6 +26,7 @@ class ModelConfig:
     device: DeviceName = "auto"
     max_model_len: int | None = None
     mask_token_id: int | None = None
+    attention: AttentionName | None = None
     hf_overrides: str | None = None
 
 

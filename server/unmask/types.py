@@ -20,7 +20,7 @@ from unmask.sampling_params import SamplingParams as SamplingParams
 from unmask.sampling_params import shown as shown
 from unmask_kernels.policies.table import PolicyName as PolicyName
 
-ScheduleName = Literal["even", "timed"]
+ScheduleName = Literal["even", "timed", "rounded", "remaining"]
 # "causal_prefix": causal before the open block, which begins at the prompt's end, and again in the
 # pass that commits it; bidirectional inside the open block. "causal": no position sees a later one,
 # masks included. "causal_window" is causal in the order of a pass's rows, whatever their positions.

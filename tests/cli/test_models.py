@@ -5,7 +5,7 @@ import re
 from itertools import combinations
 
 from tests.cli.running import ROOT, unmask, unmask_here
-from unmask.models.registry import FAMILIES, describe_families
+from unmask.models.registry import FAMILIES, describe_census, describe_families
 
 PAGE = (ROOT / "docs" / "reference" / "models.md").read_text()
 
@@ -45,3 +45,22 @@ def test_the_page_has_the_same_table() -> None:
         names = ", ".join(f"`{name}`" for name in family.architectures)
         assert written.pop(family.name) == (names, family.attention, family.verified)
     assert not {name for name in written if name in {family.name for family in FAMILIES}}
+
+
+def test_the_census_is_in_the_command_and_on_the_page() -> None:
+    rows = describe_census()
+    listed = json.loads(unmask_here("models", "--census", "--json").stdout)
+    assert [entry["name"] for entry in listed] == [row.name for row in rows]
+    table = unmask("models", COLUMNS="400").stdout
+    for row in rows:
+        answer = "refused" if row.family is None else f"served by {row.family}"
+        names = ", ".join(f"`{name}`" for name in row.architectures) or "-"
+        assert f"| {row.name} | {names} | {answer} | {row.note or '-'} |" in PAGE
+        for text in (row.name, answer, row.note, row.verified, *row.architectures):
+            assert text in table
+
+
+def test_the_census_alone_has_no_families() -> None:
+    table = unmask("models", "--census", COLUMNS="400").stdout
+    assert "served by rnd1" in table
+    assert "causal window" not in table

@@ -1,11 +1,19 @@
 """Quotas of the steps of a block equal those of the reference implementations."""
 
+from collections.abc import Callable
 from itertools import accumulate
 
 import pytest
 import torch
 
-from unmask.engine.schedule.quotas import even_quotas, part_quotas, timed_quotas, window_quotas
+from unmask.engine.schedule.quotas import (
+    even_quotas,
+    part_quotas,
+    remaining_quotas,
+    rounded_quotas,
+    timed_quotas,
+    window_quotas,
+)
 
 
 @pytest.mark.parametrize(("block_len", "steps"), [(32, 32), (32, 5), (7, 3), (1, 1)])
@@ -47,3 +55,44 @@ def test_a_window_takes_the_same_share_in_every_step(window_len: int, steps: int
     assert len({*quotas}) == 1
     assert len(quotas) <= steps
     assert sum(quotas) >= window_len
+
+
+@pytest.mark.parametrize(
+    ("num_masked", "steps", "expected"),
+    [
+        (32, 5, (6, 6, 7, 6, 7)),
+        (13, 4, (3, 3, 4, 3)),
+        (3, 2, (2, 1)),
+        (5, 2, (2, 3)),  # a half is rounded to even
+        (4, 9, (1, 1, 1, 1)),
+        (7, 1, (7,)),
+    ],
+)
+def test_rounded_quotas_are_those_of_dllm(
+    num_masked: int, steps: int, expected: tuple[int, ...]
+) -> None:
+    assert rounded_quotas(num_masked, steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("num_masked", "steps", "expected"),
+    [
+        (32, 5, (7, 6, 7, 6, 6)),
+        (30, 7, (5, 4, 4, 5, 4, 4, 4)),
+        (4, 8, (1, 1, 1, 1)),
+        (7, 1, (7,)),
+    ],
+)
+def test_remaining_quotas_are_those_of_rnd1(
+    num_masked: int, steps: int, expected: tuple[int, ...]
+) -> None:
+    assert remaining_quotas(num_masked, steps) == expected
+
+
+@pytest.mark.parametrize("quotas", [rounded_quotas, remaining_quotas])
+def test_shares_fill_a_block(quotas: Callable[[int, int], tuple[int, ...]]) -> None:
+    for num_masked in range(1, 70):
+        for steps in range(1, 80):
+            shares = quotas(num_masked, steps)
+            assert sum(shares) == num_masked
+            assert len(shares) <= steps

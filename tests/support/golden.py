@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.draws import POLICIES, SAMPLERS
 from tests.support.tiny import EOS_ID, GOLDEN, save_tokenizer
-from unmask.config import DecodingConfig, ModelConfig
+from unmask.config import AttentionName, DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import CACHES, Request, SamplingParams
 
@@ -95,7 +95,7 @@ def sampling_of(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingPar
     )
 
 
-def load_golden(folder: str, target: Path) -> LoadedModel:
+def load_golden(folder: str, target: Path, attention: AttentionName | None = None) -> LoadedModel:
     """Checkpoint and tokenizer in `target`."""
     for name in ("config.json", "model.safetensors"):
         shutil.copy(GOLDEN / folder / name, target / name)
@@ -103,7 +103,7 @@ def load_golden(folder: str, target: Path) -> LoadedModel:
         shutil.copytree(adapter, target / adapter.name, dirs_exist_ok=True)
     save_tokenizer(target)
     mask = read_reference(folder).get("mask_token_id")  # canvases of noise have none
-    config = ModelConfig(path=str(target), dtype="float32", mask_token_id=mask)
+    config = ModelConfig(path=str(target), dtype="float32", mask_token_id=mask, attention=attention)
     loaded = load_model(config, DecodingConfig())
     ends = {case["settings"].get("end_think_token_id") for case in read_reference(folder)["cases"]}
     if not ends - {None}:

@@ -51,6 +51,7 @@ class Traits:
     mask_token_id: int | None = None
     block_length: int | None = None
     policy: PolicyName | None = None
+    threshold: float | None = None
     distance_penalty: float | None = None
     max_positions: int | None = None
     stated_positions: int | None = None  # overrides a base model's max_position_embeddings
@@ -89,3 +90,4 @@ class Family:
     model_types: tuple[str, ...] = ()  # `model_type` of configs without an architecture
     block_field: str | None = None  # field of config.json with the block length
     presets: Callable[[RawConfig, str], Presets] = _no_presets  # of config and checkpoint name
+    attentions: tuple[AttentionPattern, ...] = ()  # that only `model.attention` tells apart

@@ -1,9 +1,10 @@
-"""LLaDA (8B, 1.5): OLMo-style decoder with full attention (Nie et al., 2025)."""
+"""LLaDA (8B, 1.5), UltraLLaDA: OLMo-style decoder with full attention (Nie et al., 2025)."""
 
+from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder, DecoderConfig, Layer, take_gated_mlp, take_qkv
 from unmask.models.family import Family, RawConfig, Traits
-from unmask.models.rope import plain_rope
+from unmask.models.rope import Rope, plain_rope
 from unmask.models.weights import Weights
 
 MASK_TOKEN_ID = 126336
@@ -38,9 +39,15 @@ FIELDS = ConfigFields(
         "layer_norm_type": ("rms",),
         "layer_norm_with_affine": (True,),
         "rope": (True,),
-        "rope_scaling": ({},),
         "scale_logits": (False,),
         "sliding_window": (False,),
+    },
+    nested={
+        "rope_scaling": ConfigFields(
+            read=frozenset(("factor",)),
+            harmless=frozenset(("original_max_position_embeddings",)),
+            accepted={"rope_type": ("default", "ntk"), "type": ("default", "ntk")},
+        )
     },
 )
 
@@ -57,9 +64,24 @@ def read_config(raw: RawConfig) -> DecoderConfig:
         num_kv_heads=num_kv_heads,
         head_dim=head_dim,
         rms_norm_eps=raw["rms_norm_eps"],
-        rope=plain_rope(raw["rope_theta"], head_dim),
+        rope=_rope(raw, head_dim),
         tied=raw.get("weight_tying"),
     )
+
+
+def _rope(raw: RawConfig, head_dim: int) -> Rope:
+    """RoPE with a base that NTK scaling multiplies by its factor (UltraLLaDA; He et al., 2025).
+
+    Raises `InvalidCheckpoint` for a factor without that type.
+    """
+    fields = raw.get("rope_scaling") or {}
+    factor = fields.get("factor")
+    is_scaled = "ntk" in (fields.get("rope_type"), fields.get("type"))
+    if is_scaled != (factor is not None):
+        raise InvalidCheckpoint(
+            f"config.json: rope_scaling of type ntk and a factor belong together, got {fields}"
+        )
+    return plain_rope(raw["rope_theta"] * (factor or 1), head_dim)
 
 
 def _num_embeddings(raw: RawConfig) -> int | None:

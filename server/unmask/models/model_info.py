@@ -1,8 +1,10 @@
 """`ModelInfo` of a checkpoint: context, vocabulary, special tokens and decoding defaults."""
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 
-from unmask.config import DecodingConfig, ModelConfig
+from unmask.config import AttentionName, DecodingConfig, ModelConfig
 from unmask.decoding.checks import check_edits, check_whole_blocks
 from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
 from unmask.models.checkpoint import Checkpoint
@@ -11,9 +13,10 @@ from unmask.models.generation_config import read_eos_ids, read_sampling
 from unmask.models.length_commands import read_length_commands
 from unmask.models.rope import stretched_positions
 from unmask.tokenizer import Tokenizer
-from unmask.types import AUTO, CACHES, ModelInfo, SamplingParams
+from unmask.types import AUTO, CACHES, AttentionPattern, ModelInfo, SamplingParams
 
 DEFAULT_MAX_POSITIONS = 2048
+ATTENTIONS: Mapping[AttentionName, AttentionPattern] = {"full": "full", "block": "block_causal"}
 MAX_PADDING = 1024  # ids without text at the end of a padded vocabulary
 
 
@@ -28,7 +31,7 @@ def model_info(
 
     Raises `InvalidCheckpoint` and `InvalidConfig`.
     """
-    traits, generation = family.traits(checkpoint.config), checkpoint.generation
+    traits, generation = _traits(family, checkpoint, config.attention), checkpoint.generation
     raw = checkpoint.config.get("text_config") or checkpoint.config
     canvas = None if family.canvas is None else family.canvas(generation)
     # SDAR's code takes the mask token from the tokenizer.
@@ -73,6 +76,27 @@ def model_info(
         begin_think_token_id=tokenizer.added_token_id("<think>"),
         end_think_token_id=tokenizer.added_token_id("</think>"),
     )
+
+
+def _traits(family: Family, checkpoint: Checkpoint, named: AttentionName | None) -> Traits:
+    """Traits of a checkpoint, with the attention that the server's configuration names.
+
+    Raises `InvalidCheckpoint` where it must and does not, and `InvalidConfig` where it must not.
+    """
+    traits = family.traits(checkpoint.config)
+    if named is None and family.attentions:
+        raise InvalidCheckpoint(
+            f"config.json of {checkpoint.name} does not say whether the model was trained with "
+            "full attention (MDLM) or in blocks (BD3-LM): choose with --attention full or "
+            "--attention block"
+        )
+    wanted = traits.attention if named is None else ATTENTIONS[named]
+    if wanted not in (family.attentions or (traits.attention,)):
+        attention = traits.attention.replace("_", " ")
+        raise InvalidConfig(
+            f"model.attention is {named}, but the attention of {checkpoint.name} is {attention}"
+        )
+    return replace(traits, attention=wanted)
 
 
 def _max_model_len(wanted: int | None, trained_len: int, traits: Traits) -> int:

@@ -10,6 +10,7 @@ import torch
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models import (
+    a2d,
     diffusion_gemma,
     dream,
     fast_dllm,
@@ -19,10 +20,12 @@ from unmask.models import (
     llada_hf,
     llada_moe,
     nemotron,
+    relatives,
     sdar,
     sdar_moe,
     wedlm,
 )
+from unmask.models.census import CENSUS, reason_for_refusal
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_fields import check_fields, count_problems
 from unmask.models.config_values import check_values
@@ -55,6 +58,8 @@ FAMILIES: tuple[Family, ...] = (
     fast_dllm.FAMILY,
     nemotron.FAMILY,
     wedlm.FAMILY,
+    a2d.FAMILY,
+    *relatives.FAMILIES,
     diffusion_gemma.FAMILY,
 )
 
@@ -93,10 +98,36 @@ def describe_families() -> list[FamilyInfo]:
         FamilyInfo(
             family.name,
             family.architectures,
-            family.traits({}).attention.replace("_", " "),
+            " or ".join(family.attentions or (family.traits({}).attention,)).replace("_", " "),
             family.verified,
         )
         for family in FAMILIES
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class CensusRow:
+    """Row of `unmask models --census`: published checkpoints, and how they are answered."""
+
+    name: str
+    architectures: tuple[str, ...]
+    family: str | None  # None: refused
+    verified: str
+    note: str
+
+
+def describe_census() -> list[CensusRow]:
+    """All published checkpoints that are known, with the verification of their family."""
+    verified = {family.name: family.verified for family in FAMILIES}
+    return [
+        CensusRow(
+            row.name,
+            row.architectures,
+            row.family,
+            "" if row.family is None else verified[row.family],
+            row.note,
+        )
+        for row in CENSUS
     ]
 
 
@@ -172,7 +203,11 @@ def find_family(architecture: str) -> Family:
             f"{architecture} is an autoregressive model; "
             f"unmask serves diffusion language models only: {known}"
         )
-    raise InvalidCheckpoint(f"architecture {architecture} is not supported; supported are {known}")
+    reason = reason_for_refusal(architecture)
+    because = "" if reason is None else f": {reason}"
+    raise InvalidCheckpoint(
+        f"architecture {architecture} is not supported{because}; supported are {known}"
+    )
 
 
 def _best_match(families: list[Family], raw: RawConfig) -> Family:

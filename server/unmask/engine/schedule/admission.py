@@ -22,7 +22,7 @@ from unmask.engine.schedule.policy_choice import (
     names_policy,
     numbers_of,
 )
-from unmask.engine.schedule.quotas import LAST_TIME, part_quotas, timed_quotas, window_quotas
+from unmask.engine.schedule.quotas import SHARES, part_quotas, timed_quotas, window_quotas
 from unmask.engine.schedule.token_rules import (
     check_answer,
     check_given,
@@ -359,8 +359,9 @@ def _quotas(
     steps = steps or block_len
     if model.schedule == "timed" and policy not in WITH_THRESHOLD:
         eps = model.default_sampling.eps if eps is None else eps
-        last_time = LAST_TIME if eps is None else eps
-        return (1,) * alone + timed_quotas(block_len - alone, steps, alone, last_time)
+        return (1,) * alone + timed_quotas(block_len - alone, steps, alone, eps)
+    if model.schedule in SHARES and policy not in WITH_THRESHOLD and not sub_block_len:
+        return (1,) * alone + SHARES[model.schedule](block_len - alone, max(1, steps - alone))
     part_len = sub_block_len or block_len
     ends = [*range(part_len, block_len, part_len), block_len]
     parts = [end - start for start, end in pairwise([alone, *ends]) if end > start]

@@ -1,7 +1,8 @@
 """Schedules of quotas: the fewest positions that each step of a block fills."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,17 +38,17 @@ def window_quotas(window_len: int, steps: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=256)
 def timed_quotas(
-    num_masked: int, steps: int, first: int = 0, last_time: float = LAST_TIME
+    num_masked: int, steps: int, first: int = 0, last_time: float | None = None
 ) -> tuple[int, ...]:
     """Of what is masked, the share that falls between one time and the next, rounded down (Dream).
 
-    Times run from 1 down to `last_time` in `steps` equal parts, in float32, whose rounding decides
-    some of the numbers; those of the steps from `first` on are used, and the last fills what is
-    left.
+    Times run from 1 down to `last_time` (0.001 if it is None) in `steps` equal parts, in float32,
+    whose rounding decides some of the numbers; those of the steps from `first` on are used, and the
+    last fills what is left.
     Steps that would fill nothing are left out: they change nothing.
     """
     # A line as torch draws it: from both ends to the middle, rounded once.
-    end = np.float32(last_time)
+    end = np.float32(LAST_TIME if last_time is None else last_time)
     slope = float((end - np.float32(1)) / np.float32(steps))
     index = np.arange(steps + 1)
     from_start, from_end = 1.0 + slope * index, float(end) - slope * (steps - index)
@@ -59,3 +60,35 @@ def timed_quotas(
         num_masked -= quotas[-1]
     quotas.append(num_masked)
     return tuple(quota for quota in quotas if quota)
+
+
+@lru_cache(maxsize=256)
+def rounded_quotas(num_masked: int, steps: int) -> tuple[int, ...]:
+    """Of what is masked, an even share for the steps that are left, rounded half to even (dLLM).
+
+    Shares are products with times in float32, whose rounding decides some of the numbers.
+    """
+    parts = (np.arange(steps, -1, -1) / steps).astype(np.float32)
+    times = np.float32(1) - (np.float32(1) - parts)
+    quotas: list[int] = []
+    for share in 1 - (times[1:] / times[:-1]).astype(np.float64):
+        quotas.append(min(round(num_masked * float(share)), num_masked))
+        num_masked -= quotas[-1]
+    return tuple(quota for quota in quotas if quota)
+
+
+@lru_cache(maxsize=256)
+def remaining_quotas(num_masked: int, steps: int) -> tuple[int, ...]:
+    """Differences of what stays masked after each step: its share, rounded down (RND1)."""
+    kept = [
+        int(np.float32(num_masked) * np.float32(step / steps)) for step in range(steps - 1, -1, -1)
+    ]
+    quotas = [before - after for before, after in pairwise([num_masked, *kept])]
+    return tuple(quota for quota in quotas if quota)
+
+
+# Schedules that depend on how many positions and steps there are, and on nothing else.
+SHARES: Mapping[str, Callable[[int, int], tuple[int, ...]]] = {
+    "rounded": rounded_quotas,
+    "remaining": remaining_quotas,
+}

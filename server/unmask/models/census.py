@@ -1,0 +1,142 @@
+"""Published diffusion language models of text: served by a family, or refused for a reason."""
+
+from dataclasses import dataclass
+
+MULTIMODAL = "images and text; models of text are served"
+RESEARCH = "a research model with time conditioning and a head of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Checkpoints of one kind: with a family they are served, and without one refused.
+
+    `note` is a limit of what is served, or the reason for a refusal.
+    """
+
+    name: str
+    architectures: tuple[str, ...] = ()  # class names in config.json, as far as they are known
+    family: str | None = None
+    note: str = ""
+
+
+SERVED = (
+    Published("LLaDA 8B Base and Instruct, LLaDA 1.5", ("LLaDAModelLM",), "llada"),
+    Published("LLaDA with Llama's tensor names", ("LLaDAModelLM",), "llada-hf"),
+    Published(
+        "dParallel, d3LLM-LLaDA, D2F-LLaDA merged", ("LLaDAModelLM",), "llada", "a block at a time"
+    ),
+    Published(
+        "UltraLLaDA",
+        ("LLaDAModelLM",),
+        "llada",
+        "NTK scaling multiplies the base of RoPE; its own model file was not compared",
+    ),
+    Published(
+        "LLaDA-MoE-7B-A1B Base and Instruct", ("LLaDAMoEModelLM", "LLaDAMoEModel"), "llada-moe"
+    ),
+    Published("iLLaDA-8B Base and Instruct", ("ILLaDAForCausalLM",), "illada"),
+    Published(
+        "LLaDA2.0 mini and flash, CAP, DMax, MBD-LLaDA2",
+        ("LLaDA2MoeModelLM",),
+        "llada2",
+        "DMax and MBD as LLaDA2.0",
+    ),
+    Published("LLaDA2.1 mini and flash", ("LLaDA2MoeModelLM",), "llada2", "told by its name"),
+    Published("LLaDA2.2 mini and flash", ("LLaDA2MoeModelLM",), "llada2"),
+    Published("Dream-v0 7B, Dream-Coder, DiffuCoder, d3LLM-Dream", ("DreamModel",), "dream"),
+    Published("DreamOn-v0-7B", ("DreamModel",), "dream", "answers grow and shrink"),
+    Published("DreamReasoner-8B", ("DreamForCausalLM",), "sdar"),
+    Published("SDAR 1.7B, 4B, 8B, TraDo", ("SDARForCausalLM",), "sdar"),
+    Published("SDAR-30B-A3B", ("SDARMoeForCausalLM",), "sdar-moe"),
+    Published("I-DLM 8B and 32B, UNO-Qwen3-8B", ("SDARForCausalLM",), "idlm"),
+    Published("Fast-dLLM v2 1.5B and 7B", ("Fast_dLLM_QwenForCausalLM",), "fast-dllm"),
+    Published("WeDLM 7B and 8B", ("WeDLMForCausalLM",), "wedlm"),
+    Published(
+        "Stable-DiffCoder-8B Base and Instruct",
+        ("StableDiffcoderForCausalLM",),
+        "stable-diffcoder",
+    ),
+    Published("Nemotron-Labs-Diffusion 3B, 8B, 14B", ("NemotronLabsDiffusionModel",), "nemotron"),
+    Published(
+        "Efficient-DLM 4B and 8B, Nemotron-Diffusion-Research-8B",
+        ("DiffEncoderModel",),
+        "efficient-dlm",
+        "blocks begin at the first token of the prompt",
+    ),
+    Published(
+        "A2D of Qwen3, Qwen2.5-Coder and Llama, by MDLM or BD3-LM",
+        ("A2DQwen3LMHeadModel", "A2DQwen2LMHeadModel", "A2DLlamaLMHeadModel"),
+        "a2d",
+        "with `--attention full` or `--attention block`",
+    ),
+    Published(
+        "OPDLM 0.6B and 4B",
+        ("A2DQwen3LMHeadModel",),
+        "a2d",
+        "with `--attention block`; blocks of 4 by its name",
+    ),
+    Published("CoDA-v0 1.7B Base and Instruct", ("CoDALanguageModel",), "coda"),
+    Published("RND1-Base-0910", ("RND1LM",), "rnd1"),
+    Published(
+        "DiffusionGemma-26B-A4B-it",
+        ("DiffusionGemmaForBlockDiffusion",),
+        "diffusion-gemma",
+        "text; weights of 4 bits are refused",
+    ),
+)
+REFUSED = (
+    Published(
+        "TwoTower-30B-A3B-Base",
+        ("NemotronHTwoTowerForCausalLM",),
+        note="two towers of Mamba 2 and experts",
+    ),
+    Published(
+        "openPangu-7B-Diffusion-Base",
+        ("PanguEmbeddedForCausalLM",),
+        note="a tokenizer of SentencePiece with code of its own, which is never run",
+    ),
+    Published("Sumi-7B", ("SumiForMaskGeneration",), note="uniform noise, an off-by-one softmax"),
+    Published("GIDD 3B and 10B", ("GiddForDiffusionLM",), note="uniform noise, no mask token"),
+    Published(
+        "LFM2.5-350M-diffusion-exp",
+        ("Lfm2ForBlockDiffusion",),
+        note="convolutions, uniform noise and time conditioning",
+    ),
+    Published("Trida-7B-Preview", ("TridaForDLM",), note="its mask and blocks are not known"),
+    Published("LLaDOU", ("LLaDOUModelLM",), note="a network of its own chooses positions"),
+    Published(
+        "Adapters: D2F, linear_spec_lora, I-DLM's",
+        note="a folder of an adapter has no config.json; linear_spec_lora is read beside the "
+        "weights of Nemotron",
+    ),
+    Published("Weights of 4 bits: NVFP4, GPTQ, AWQ", note="the format is not read"),
+    Published("Mercury 2, Gemini Diffusion, Seed Diffusion", note="weights are not published"),
+    Published("MDLM", ("MDLM",), note=RESEARCH),
+    Published("BD3-LM, blocks of 4, 8 and 16", ("BD3LM",), note=RESEARCH),
+    Published("DUO", ("DUO",), note="uniform noise and time conditioning"),
+    Published("SEDD, RADD", note="scores of a ratio, not logits of a token"),
+    Published("LangFlow", note="flows of embeddings, not masks"),
+    Published("Esoteric LM", note=RESEARCH),
+    Published(
+        "DiffuLLaMA, DiffuGPT",
+        ("LlamaForCausalLM", "GPT2LMHeadModel"),
+        note="carry the name of an autoregressive model",
+    ),
+    Published("dhara-70m", ("DharaForMaskedDiffusion",), note=RESEARCH),
+    Published("LLaDA-o", note="two sets of weights a layer, and no config.json"),
+    Published("LLaDA-V, LLaDA-MedV", ("LlavaLLaDAModelLM",), note=MULTIMODAL),
+    Published("LaViDa, LaViDa-O", ("LlavaLladaForMaskedDiffusion",), note=MULTIMODAL),
+    Published("Dimple, Dream-VL, Dream-VLA, SDAR-VL, Fast-dVLM", note=MULTIMODAL),
+    Published(
+        "Nemotron-Labs-Diffusion-VLM-8B", ("NemotronLabsDiffusionVLMModel",), note=MULTIMODAL
+    ),
+    Published("MMaDA", ("LLaDAModelLM",), note="image tokens in the vocabulary"),
+    Published("Lumina-DiMOO", ("LLaDAForMultiModalGeneration",), note=MULTIMODAL),
+    Published("LLaDA2.0-Uni", ("LLaDA2MoeModelLM",), note="image tokens in the vocabulary"),
+)
+CENSUS = (*SERVED, *REFUSED)
+
+
+def reason_for_refusal(architecture: str) -> str | None:
+    """Reason why checkpoints of an architecture that no family has are refused, if one is known."""
+    return next((row.note for row in REFUSED if architecture in row.architectures), None)
