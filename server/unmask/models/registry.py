@@ -23,6 +23,7 @@ from unmask.models import (
     sdar_moe,
     wedlm,
 )
+from unmask.models.adapters import merge_adapters
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_fields import check_fields, count_problems
 from unmask.models.config_values import check_values
@@ -125,6 +126,7 @@ def load_model(
             quantization=config.quantization,
             compression=raw.get("quantization_config"),
         )
+        merge_adapters(weights, config.adapter, info.attention)
         if info.canvas is None:
             weights.num_tokens = info.vocab_size
         model = family.build(raw, weights, info.max_model_len + MAX_BLOCK_LENGTH)

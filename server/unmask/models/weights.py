@@ -4,7 +4,7 @@ import ctypes
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
+from unmask.models.adapted import AdaptedTensor
 from unmask.models.compressed import CompressedTensor, join_scales
 from unmask.models.shards import StoredTensor, open_shards
 from unmask_kernels.layers.ops import Activation
@@ -23,6 +24,7 @@ from unmask_kernels.quantization.types import DTYPES, Quantization, QuantizedWei
 Progress = Callable[[str, int, int], None]
 WeightFormat = Literal["auto", "none"] | Quantization
 Matrix = Tensor | QuantizedWeight
+Stored = Tensor | StoredTensor | CompressedTensor | AdaptedTensor
 MAX_LISTED = 3  # problems that differ only in the layer
 MAX_PLACEHOLDERS = 2**24  # elements of missing or misshapen tensors
 
@@ -36,7 +38,7 @@ class Weights:
 
     def __init__(
         self,
-        tensors: Mapping[str, Tensor | StoredTensor | CompressedTensor],
+        tensors: Mapping[str, Stored],
         dtype: torch.dtype,
         device: torch.device,
         *,
@@ -44,6 +46,7 @@ class Weights:
         progress: Progress | None = None,
     ) -> None:
         self._tensors = dict(tensors)
+        self._adapted: set[str] = set()
         self._problems: list[str] = []
         self._progress = progress
         self._all_bytes = sum(_num_bytes(tensor) for tensor in self._tensors.values())
@@ -80,6 +83,26 @@ class Weights:
     def has(self, name: str) -> bool:
         """True if a tensor exists and was not taken yet."""
         return name in self._tensors
+
+    @property
+    def names(self) -> Collection[str]:
+        """Names of all tensors that were not taken yet."""
+        return self._tensors.keys()
+
+    def stored(self, name: str) -> Stored | None:
+        """A tensor that was not taken yet, unread; None if there is none."""
+        return self._tensors.get(name)
+
+    def adapt(self, name: str, tensor: AdaptedTensor) -> None:
+        """Put an adapted tensor in place of the checkpoint's; it must be taken, not dropped."""
+        self._all_bytes += tensor.num_bytes - _num_bytes(self._tensors[name])
+        self._tensors[name] = tensor
+        self._adapted.add(name)
+
+    def note_shared(self, name: str, others: str) -> None:
+        """Note that a tensor is used as `others` too, so that no adapter may change it alone."""
+        if name in self._adapted:
+            self._problems.append(f"{name} is adapted, but it is {others} too")
 
     def take(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """Remove and read a tensor; `check_all_taken` raises if it is missing or misshapen."""
@@ -162,7 +185,7 @@ class Weights:
         """Split a tensor [E, ...] along its first dimension into tensors named `parts`."""
         tensor = self._pop(name, shape)
         for index, part in enumerate(parts):
-            if isinstance(tensor, StoredTensor | CompressedTensor):
+            if isinstance(tensor, StoredTensor | CompressedTensor | AdaptedTensor):
                 self._tensors[part] = tensor.select(index)
             else:
                 # `_pop` has recorded a missing tensor; its parts need not be reported too.
@@ -177,6 +200,8 @@ class Weights:
         """Ignore a tensor if it exists, such as a tied LM head saved twice."""
         if (tensor := self._tensors.pop(name, None)) is not None:
             self._report(tensor)
+            if name in self._adapted:
+                self._problems.append(f"{name} is adapted, but the model does not use it")
 
     def drop_prefix(self, prefix: str) -> None:
         """Ignore all tensors with a prefix, such as those of a vision tower."""
@@ -268,9 +293,7 @@ class Weights:
             return parts
         return [p if isinstance(p, Tensor) else dequantize(p, self.dtype) for p in parts]
 
-    def _pop(
-        self, name: str, shape: tuple[int, ...]
-    ) -> Tensor | StoredTensor | CompressedTensor | None:
+    def _pop(self, name: str, shape: tuple[int, ...]) -> Stored | None:
         tensor = self._tensors.pop(name, None)
         if tensor is None:
             self._problems.append(f"missing {name} {shape}")
@@ -284,14 +307,14 @@ class Weights:
         listed = "; ".join(_summary(problems))
         return InvalidCheckpoint(f"the weights do not match config.json: {listed}")
 
-    def _report(self, tensor: Tensor | StoredTensor | CompressedTensor) -> None:
+    def _report(self, tensor: Stored) -> None:
         self._done_bytes += _num_bytes(tensor)
         if self._progress is not None:
             self._progress("weights", self._done_bytes, self._all_bytes)
 
 
 def _is_usable(
-    stored: Tensor | StoredTensor | CompressedTensor | None,
+    stored: Stored | None,
     shape: tuple[int, int],
     *,
     grouped: bool,
@@ -302,7 +325,7 @@ def _is_usable(
     return stored.per_output or (grouped and stored.in_groups)
 
 
-def _num_bytes(tensor: Tensor | StoredTensor | CompressedTensor) -> int:
+def _num_bytes(tensor: Stored) -> int:
     return tensor.nbytes if isinstance(tensor, Tensor) else tensor.num_bytes
 
 
