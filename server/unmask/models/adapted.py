@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.models.compressed import CompressedTensor
+from unmask.models.packed import PackedTensor
 from unmask.models.shards import StoredTensor
 
 CHUNK_ROWS = 4096
@@ -33,7 +34,7 @@ class AdaptedTensor:
     Without additions, the adapter has the tensor itself in place of the checkpoint's.
     """
 
-    base: StoredTensor | CompressedTensor
+    base: StoredTensor | CompressedTensor | PackedTensor
     additions: tuple[LowRankStored, ...] = ()
 
     @property
@@ -49,6 +50,7 @@ class AdaptedTensor:
     def select(self, index: int) -> "AdaptedTensor":
         """Entry of the first dimension of a tensor that the adapter has itself."""
         assert not self.additions
+        assert not isinstance(self.base, PackedTensor)
         return AdaptedTensor(self.base.select(index))
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:

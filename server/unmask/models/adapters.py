@@ -13,6 +13,7 @@ from unmask.models.adapter_config import AdapterConfig
 from unmask.models.compressed import CompressedTensor
 from unmask.models.hub import display_name, find_checkpoint
 from unmask.models.lora import CONFIG
+from unmask.models.packed import PackedTensor
 from unmask.models.shards import StoredTensor, open_file
 from unmask.models.weights import Weights
 from unmask.types import AttentionPattern
@@ -180,7 +181,7 @@ def _find(weights: Weights, name: str) -> tuple[str, AdaptedTensor]:
         stored = weights.stored(candidate)
         if isinstance(stored, AdaptedTensor):
             return candidate, stored
-        if isinstance(stored, StoredTensor | CompressedTensor):
+        if isinstance(stored, StoredTensor | CompressedTensor | PackedTensor):
             return candidate, AdaptedTensor(stored)
     raise InvalidCheckpoint(f"no weight of the checkpoint takes {name}")
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from unmask.errors import InvalidCheckpoint
 from unmask.models.adapted import AdaptedTensor
 from unmask.models.compressed import CompressedTensor, join_scales
+from unmask.models.packed import PackedTensor
 from unmask.models.shards import StoredTensor, open_shards
 from unmask_kernels.layers.ops import Activation
 from unmask_kernels.linear.ops import GatedLinear, Linear, make_gated_linear, make_linear
@@ -24,7 +25,7 @@ from unmask_kernels.quantization.types import DTYPES, Quantization, QuantizedWei
 Progress = Callable[[str, int, int], None]
 WeightFormat = Literal["auto", "none"] | Quantization
 Matrix = Tensor | QuantizedWeight
-Stored = Tensor | StoredTensor | CompressedTensor | AdaptedTensor
+Stored = Tensor | StoredTensor | CompressedTensor | PackedTensor | AdaptedTensor
 MAX_LISTED = 3  # problems that differ only in the layer
 MAX_PLACEHOLDERS = 2**24  # elements of missing or misshapen tensors
 
@@ -187,10 +188,11 @@ class Weights:
         for index, part in enumerate(parts):
             if isinstance(tensor, StoredTensor | CompressedTensor | AdaptedTensor):
                 self._tensors[part] = tensor.select(index)
+            elif isinstance(tensor, Tensor):
+                self._tensors[part] = tensor[index]
             else:
                 # `_pop` has recorded a missing tensor; its parts need not be reported too.
-                placeholder = torch.zeros(()).expand(shape[1:])
-                self._tensors[part] = placeholder if tensor is None else tensor[index]
+                self._tensors[part] = torch.zeros(()).expand(shape[1:])
 
     def cut_head(self, weight: Tensor) -> Tensor:
         """LM head weight [V, C] cut to the first `num_tokens` outputs."""
@@ -318,9 +320,9 @@ def _is_usable(
     shape: tuple[int, int],
     *,
     grouped: bool,
-) -> TypeGuard[CompressedTensor]:
-    """True if a weight [N, K] is stored in 8 bits with scales that products take."""
-    if not isinstance(stored, CompressedTensor) or stored.shape != shape:
+) -> TypeGuard[CompressedTensor | PackedTensor]:
+    """True if a weight [N, K] is stored with scales that products of 8 bits take."""
+    if not isinstance(stored, CompressedTensor | PackedTensor) or stored.shape != shape:
         return False
     return stored.per_output or (grouped and stored.in_groups)
 
