@@ -55,6 +55,8 @@ class Weights:
         self._num_quantized = 0
         self._num_placeholders = 0
         self.expert_bytes: dict[torch.dtype, int] = {}  # of all experts, by dtype
+        # Memory of linear layers and experts as they are read, by stored and by held format.
+        self.held_bytes: dict[tuple[str, str], int] = {}
         self.dtype = dtype
         self.device = device
         self.quantization = quantization
@@ -266,12 +268,21 @@ class Weights:
             self._num_quantized += 1
             weight = stored.quantized(self.device)
             self._report(stored)
-            return weight
+            return self._recorded(stored, weight)
         dequantized = self.take(name, shape)
         if weight_format == "auto" or weight_format == "none":
-            return dequantized
+            return self._recorded(stored, dequantized)
         self._num_quantized += 1
-        return quantize(dequantized, weight_format)
+        return self._recorded(stored, quantize(dequantized, weight_format))
+
+    def _recorded(self, stored: Stored | None, held: Matrix) -> Matrix:
+        """The weight, with its memory added to `held_bytes`."""
+        if stored is not None:
+            parts = (held,) if isinstance(held, Tensor) else (held.values, held.scales)
+            key = _format_of(stored), _name_of(parts[0].dtype)
+            size = sum(part.nbytes for part in parts)
+            self.held_bytes[key] = self.held_bytes.get(key, 0) + size
+        return held
 
     def _concatenated(self, parts: Sequence[Matrix]) -> Matrix:
         """Matrices joined along their outputs, in one format."""
@@ -325,6 +336,21 @@ def _is_usable(
     if not isinstance(stored, CompressedTensor | PackedTensor) or stored.shape != shape:
         return False
     return stored.per_output or (grouped and stored.in_groups)
+
+
+def _format_of(stored: Stored) -> str:
+    """Format that a weight is stored in, for people."""
+    if isinstance(stored, AdaptedTensor):
+        return _format_of(stored.base)
+    if isinstance(stored, PackedTensor):
+        return stored.label
+    if isinstance(stored, CompressedTensor):
+        return stored.kind if stored.per_output else f"{stored.kind} in blocks"
+    return _name_of(stored.dtype)
+
+
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _num_bytes(tensor: Stored) -> int:
