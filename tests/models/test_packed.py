@@ -1,5 +1,6 @@
 """Checkpoints of 4 bits load as the numbers that their formats mean."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -113,6 +114,46 @@ def test_a_request_gets_the_same_tokens_in_any_company(
     for request in requests:
         alone = run_all(make_engine(loaded), [request])[request.request_id]
         assert alone.essence == together[request.request_id].essence
+
+
+@pytest.mark.parametrize(
+    ("name", "quantization", "line"),
+    [
+        (
+            "awq",
+            "auto",
+            "linear weights: awq, held in float32, 0.00 GiB; --quantization fp8 or int",
+        ),
+        ("nvfp4", "fp8", "linear weights: nvfp4, held in float8_e4m3fn, 0.00 GiB"),
+        ("int4 channel", "auto", "linear weights: int4, held in int8, 0.00 GiB"),
+    ],
+)
+def test_a_start_tells_how_weights_are_stored_and_held(
+    tiny_folder: Path,
+    tmp_path: Path,
+    name: str,
+    quantization: str,
+    line: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS[name])
+    with caplog.at_level("INFO", "unmask.models.registry"):
+        load(tmp_path, quantization=quantization)
+    (told,) = [text for text in caplog.messages if text.startswith("linear weights")]
+    assert told.startswith(line)
+    assert ("--quantization" in told) == ("--quantization" in line)
+
+
+def test_modelopt_s_own_file_names_the_format(tiny_folder: Path, tmp_path: Path) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS["nvfp4 of ModelOpt"])
+    expected = logits(load(tmp_path))
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["quantization_config"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    fields = {"quant_algo": "NVFP4", "group_size": 16, "exclude_modules": ["lm_head"]}
+    own = {"producer": {"name": "modelopt"}, "quantization": fields}
+    (tmp_path / "hf_quant_config.json").write_text(json.dumps(own))
+    assert torch.equal(logits(load(tmp_path)), expected)
 
 
 def test_a_zero_point_of_15_in_gptq_s_first_format_is_16(tiny_folder: Path, tmp_path: Path) -> None:
