@@ -128,7 +128,7 @@ def load_model(
             device,
             progress,
             quantization=config.quantization,
-            compression=raw.get("quantization_config") or _modelopt_config(folder),
+            compression=_compression(raw, folder),
         )
         merge_adapters(weights, config.adapter, info.attention)
         if info.canvas is None:
@@ -147,8 +147,11 @@ def load_model(
     return LoadedModel(model, tokenizer, info, dtype, device)
 
 
-def _modelopt_config(folder: Path) -> RawConfig | None:
-    """Quantization that ModelOpt writes to a file of its own, beside a config.json without any."""
+def _compression(raw: RawConfig, folder: Path) -> RawConfig | None:
+    """Quantization of a `config.json`, or that of ModelOpt's own file beside one without any."""
+    compression: RawConfig | None = raw.get("quantization_config")
+    if compression is not None:
+        return compression
     fields = read_json(folder / "hf_quant_config.json", optional=True).get("quantization")
     return {"quant_method": "modelopt", **fields} if isinstance(fields, dict) else None
 
