@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 from tests.support.engines import make_engine, run_all
 from tests.support.forward import block_causal, logits_of
@@ -167,6 +168,17 @@ def test_a_zero_point_of_15_in_gptq_s_first_format_is_16(tiny_folder: Path, tmp_
     scales = tensors[f"{Q}.scales"].float().T.repeat_interleave(32, 1)
     expected = meant[f"{Q}.weight"] - 8 * scales
     torch.testing.assert_close(weights.take(f"{Q}.weight", tuple(expected.shape)), expected)
+
+
+def test_mxfp4_is_what_transformers_makes_of_it(tiny_folder: Path, tmp_path: Path) -> None:
+    packing = PACKINGS["mxfp4"]
+    pack_checkpoint(tiny_folder, tmp_path, packing)
+    tensors = load_file(tmp_path / "model.safetensors")
+    scales, packed = tensors[f"{Q}.weight_scale"], tensors[f"{Q}.weight_packed"]
+    blocks = packed.view(1, *scales.shape, 16)
+    expected = convert_moe_packed_tensors(blocks, scales[None], dtype=torch.float32)
+    weights = Weights.from_folder(tmp_path, torch.float32, CPU, compression=packing.config)
+    assert torch.equal(weights.take(f"{Q}.weight", (128, 128)), expected[0].T)
 
 
 Change = Callable[[dict[str, Tensor]], object]
