@@ -23,6 +23,7 @@ class ModelConfig:
     served_name: str | None = None
     dtype: DtypeName = "auto"
     quantization: QuantizationName = "auto"
+    adapter: tuple[str, ...] = ()
     device: DeviceName = "auto"
     max_model_len: int | None = None
     mask_token_id: int | None = None

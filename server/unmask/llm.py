@@ -52,8 +52,8 @@ class Filled:
 class LLM:
     """In-process diffusion language model; not thread-safe.
 
-    `model` is a checkpoint folder or hub repository, by default the embedded model. Raises
-    `InvalidCheckpoint`.
+    `model` is a checkpoint folder or hub repository, by default the embedded model. `adapter` is a
+    LoRA adapter in PEFT's layout, or several. Raises `InvalidCheckpoint`.
     """
 
     def __init__(
@@ -61,9 +61,13 @@ class LLM:
         model: str | None = None,
         *,
         config: Config | None = None,
+        adapter: str | Sequence[str] = (),
         progress: Progress | None = None,
     ) -> None:
         config = config or Config()
+        if adapter:
+            adapters = (adapter,) if isinstance(adapter, str) else tuple(adapter)
+            config = replace(config, model=replace(config.model, adapter=adapters))
         if model is not None:
             config = replace(config, model=replace(config.model, path=model))
         self._engine = Engine.load(config, progress=progress)

@@ -21,6 +21,7 @@ MEANINGS = {
     "model.served_name": "Name that clients see; the folder's name if unset.",
     "model.dtype": "Type of weights and activations; auto takes the checkpoint's where it is fast.",
     "model.quantization": "Weights of linear layers in 8 bits; auto holds them as they are stored.",
+    "model.adapter": "LoRA adapters to merge: PEFT folders, or org/name on the hub.",
     "model.device": "Device of the model; auto takes the first CUDA device, else the CPU.",
     "model.max_model_len": "Longest prompt and answer together, in tokens; the model's if unset.",
     "model.mask_token_id": "Id of the mask token, for checkpoints that do not name it.",

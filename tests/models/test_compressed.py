@@ -162,8 +162,8 @@ def test_scales_that_do_not_fit_are_named(tiny_folder, tmp_path, change, message
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"quant_method": "gptq", "bits": 4}, "by gptq is not supported; known are compressed-"),
-        (group(num_bits=4, type="int"), "group_0 has weights of 4 bits"),
+        ({"quant_method": "hqq", "bits": 4}, "by hqq is not supported; known are compressed-"),
+        (group(num_bits=3, type="int"), "group_0 has weights of 3 bits"),
         (group(symmetric=False, type="int"), "symmetric: False"),
         (group() | {"sparsity_config": {"format": "sparse-24-bitmask"}}, "sparse-24-bitmask"),
     ],

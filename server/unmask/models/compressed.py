@@ -1,17 +1,19 @@
-"""8-bit weights with scales, in the compressed-tensors format or as block fp8.
+"""Weights with scales, in the compressed-tensors format and others.
 
 Activation scales of a checkpoint are ignored: activations stay in the model's dtype, or are
 quantized dynamically.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
+from unmask.models.packed import PackedTensor
+from unmask.models.packing import VALUES, PackedConfig, find_packed, read_packed_config
 from unmask.models.shards import StoredTensor
 from unmask_kernels.quantization.types import DTYPES, GROUP_INPUTS, Quantization, QuantizedWeight
 
@@ -25,7 +27,13 @@ IGNORED = (
 STACK_SCALES = ("_scale", "_scale_inv")  # after the name of a tensor of several matrices
 STACKED_NDIM = 3
 DEFAULT_BLOCK = (128, 128)
-METHODS = ("compressed-tensors", "fp8")
+METHODS = ("compressed-tensors", "fp8", "awq", "gptq", "modelopt")
+MODELOPT = ("FP8", "NVFP4", "MIXED_PRECISION")
+# Parts of weights of 4 bits, beside their values and scales.
+PARTS_OF_PACKED = (
+    *("qzeros", "scales", "g_idx", "weight_zero_point", "weight_g_idx", "weight_global_scale"),
+    *("weight_scale", "weight_scale_2", "weight_shape"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +108,26 @@ class CompressedTensor:
 
 def join_scales(
     tensors: Mapping[str, StoredTensor], config: Mapping[str, Any] | None
-) -> dict[str, StoredTensor | CompressedTensor]:
-    """Tensors by name, with each 8-bit weight and its scales joined under the weight's name.
+) -> dict[str, StoredTensor | CompressedTensor | PackedTensor]:
+    """Tensors by name, with each quantized weight and its parts joined under the weight's name.
 
     `config` is the `quantization_config` of a `config.json`, if any. Raises `InvalidCheckpoint` if
     the format is not supported.
     """
     if config is None:
         return dict(tensors)
-    block = _read_config(config)
-    joined: dict[str, StoredTensor | CompressedTensor] = {}
+    block, packed_config = _read_config(config)
+    joined: dict[str, StoredTensor | CompressedTensor | PackedTensor] = {}
+    for name in tensors:
+        if (packed := find_packed(name, tensors, packed_config)) is not None:
+            joined[f"{name.rpartition('.')[0]}.weight"] = packed
     scaled: set[str] = set()
     for name, tensor in tensors.items():
         module, _, last = name.rpartition(".")
-        if last in ("weight", "weight_packed") and _is_compressed(tensor):
+        if isinstance(joined.get(f"{module}.weight"), PackedTensor):
+            if last not in (*VALUES, *PARTS_OF_PACKED, *IGNORED):
+                joined[name] = tensor
+        elif last in ("weight", "weight_packed") and _is_compressed(tensor):
             joined[f"{module}.weight"] = _compressed(module, tensor, tensors, block)
         elif tensor.dtype in EIGHT_BITS and len(tensor.shape) == STACKED_NDIM:
             joined[name] = _compressed(name, tensor, tensors, block)
@@ -127,7 +141,8 @@ def join_scales(
             scaled.add(stack)
         elif last not in IGNORED:
             joined[name] = tensor
-    if wrong := [n for n in sorted(scaled) if not isinstance(joined.get(n), CompressedTensor)]:
+    quantized = CompressedTensor | PackedTensor
+    if wrong := [n for n in sorted(scaled) if not isinstance(joined.get(n), quantized)]:
         raise InvalidCheckpoint(
             f"{wrong[0]} has scales, but is not stored as int8 or float8_e4m3fn"
         )
@@ -192,8 +207,8 @@ def _block_of(
     )
 
 
-def _read_config(config: Mapping[str, Any]) -> tuple[int, int]:
-    """Block size (rows, columns) of a quantization config; raises `InvalidCheckpoint`."""
+def _read_config(config: Mapping[str, Any]) -> tuple[tuple[int, int], PackedConfig]:
+    """Block size (rows, columns) of 8 bits, and facts of 4 bits; raises `InvalidCheckpoint`."""
     method = config.get("quant_method")
     if method not in METHODS:
         known = ", ".join(METHODS)
@@ -201,21 +216,40 @@ def _read_config(config: Mapping[str, Any]) -> tuple[int, int]:
     sparsity = (config.get("sparsity_config") or {}).get("format", "dense")
     if sparsity != "dense":
         raise InvalidCheckpoint(f"sparse weights are not supported: {sparsity}")
+    if method == "modelopt" and config.get("quant_algo") not in MODELOPT:
+        raise InvalidCheckpoint(
+            f"modelopt's {config.get('quant_algo')} is not supported, only {', '.join(MODELOPT)}"
+        )
+    packed = read_packed_config(config)
+    sizes_of_4_bits: set[int] = set()
+    are_symmetric: set[bool] = set()
     blocks = {_pair(config.get("weight_block_size"))}
     for name, group in (config.get("config_groups") or {}).items():
         weights = group.get("weights") or {}
-        if weights.get("num_bits", 8) != 8 or not weights.get("symmetric", True):
+        bits, symmetric = weights.get("num_bits", 8), weights.get("symmetric", True)
+        if bits not in (4, 8) or not (symmetric or (bits == 4 and weights.get("type") == "int")):
             raise InvalidCheckpoint(
-                f"{name} has weights of {weights.get('num_bits')} bits, "
-                f"symmetric: {weights.get('symmetric')}; only 8 bits, symmetric, are supported"
+                f"{name} has weights of {bits} bits, symmetric: {symmetric}; only 8 bits, "
+                "symmetric, and 4 bits are supported"
             )
         size = weights.get("group_size")
+        if bits == 4:
+            if weights.get("type") == "int":
+                sizes_of_4_bits.add(size if size and size > 0 else -1)
+                are_symmetric.add(bool(symmetric))
+            continue
         blocks.add(_pair(weights.get("block_structure")))
         blocks.add((1, size) if size and size > 0 else None)
     sizes = [block for block in blocks if block is not None]
     if len(sizes) > 1:
         raise InvalidCheckpoint(f"blocks of several sizes are not supported: {sizes}")
-    return sizes[0] if sizes else DEFAULT_BLOCK
+    if method == "compressed-tensors":
+        packed = replace(
+            packed,
+            group_sizes=frozenset(sizes_of_4_bits),
+            is_symmetric=are_symmetric != {False},
+        )
+    return sizes[0] if sizes else DEFAULT_BLOCK, packed
 
 
 def _pair(value: Any) -> tuple[int, int] | None:

@@ -133,6 +133,7 @@ class Decoder:
         self._norm = weights.take(norm, (c.hidden_size,))
         if c.tied or (c.tied is None and not weights.has(head)):
             self.lm_head = make_linear(weights.cut_head(self.embedding))
+            weights.note_shared(embedding, "the LM head")
             weights.drop(head)
         else:
             self.lm_head = make_linear(

@@ -145,6 +145,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder
     weights.drop("lm_head.weight")
     reader = _Reader(config, weights)
     embedding = reader.take("embed_tokens.weight", config.vocab_size, config.hidden_size)
+    weights.note_shared(f"{DECODER}embed_tokens.weight", "the LM head")
     # The reference rounds the scale to the dtype of the weights.
     scale = torch.tensor(config.hidden_size**0.5).to(weights.dtype).item()
     model = CanvasDecoder(

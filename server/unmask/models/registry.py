@@ -4,6 +4,7 @@ import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 
@@ -25,13 +26,15 @@ from unmask.models import (
     sdar_moe,
     wedlm,
 )
+from unmask.models.adapters import merge_adapters
 from unmask.models.census import CENSUS, reason_for_refusal
-from unmask.models.checkpoint import Checkpoint
+from unmask.models.checkpoint import Checkpoint, read_json
 from unmask.models.config_fields import check_fields, count_problems
 from unmask.models.config_values import check_values
 from unmask.models.family import Family, Model, RawConfig
 from unmask.models.hub import display_name, find_checkpoint
 from unmask.models.model_info import model_info
+from unmask.models.packed import Format
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
@@ -44,6 +47,8 @@ UNREADABLE = (
     *(ArithmeticError, AttributeError, IndexError, MemoryError, RecursionError, RuntimeError),
     *(TypeError, ValueError),
 )
+PACKED = get_args(Format)
+HELD_IN_8_BITS = ("int8", "float8_e4m3fn")
 EMBEDDED_NAME = "unmask-embedded"
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 FAMILIES: tuple[Family, ...] = (
@@ -154,15 +159,14 @@ def load_model(
             device,
             progress,
             quantization=config.quantization,
-            compression=raw.get("quantization_config"),
+            compression=_compression(raw, folder),
         )
+        merge_adapters(weights, config.adapter, info.attention)
         if info.canvas is None:
             weights.num_tokens = info.vocab_size
         model = family.build(raw, weights, info.max_model_len + MAX_BLOCK_LENGTH)
         weights.close()
-        for expert_dtype, num_bytes in weights.expert_bytes.items():
-            dtype_name = str(expert_dtype).removeprefix("torch.")
-            logger.info("experts: %s, %.2f GiB", dtype_name, num_bytes / 2**30)
+        _log_formats(weights)
     except KeyError as error:
         raise InvalidCheckpoint(f"config.json has no {error}") from error
     except UNREADABLE as error:
@@ -172,6 +176,28 @@ def load_model(
     mask = () if info.mask_token_id is None else (info.mask_token_id,)
     tokenizer.reserve((*mask, *info.eos_token_ids, *info.command_ids))
     return LoadedModel(model, tokenizer, info, dtype, device)
+
+
+def _compression(raw: RawConfig, folder: Path) -> RawConfig | None:
+    """Quantization of a `config.json`, or that of ModelOpt's own file beside one without any."""
+    compression: RawConfig | None = raw.get("quantization_config")
+    if compression is not None:
+        return compression
+    fields = read_json(folder / "hf_quant_config.json", optional=True).get("quantization")
+    return {"quant_method": "modelopt", **fields} if isinstance(fields, dict) else None
+
+
+def _log_formats(weights: Weights) -> None:
+    """Log how weights are held, and the way to fewer bits where they were widened."""
+    for (stored, held), num_bytes in weights.held_bytes.items():
+        is_widened = stored in PACKED or stored.startswith(("fp8", "int8"))
+        is_widened = is_widened and held not in HELD_IN_8_BITS
+        way_out = "; --quantization fp8 or int8 holds them in 8 bits" if is_widened else ""
+        size = num_bytes / 2**30
+        logger.info("linear weights: %s, held in %s, %.2f GiB%s", stored, held, size, way_out)
+    for expert_dtype, num_bytes in weights.expert_bytes.items():
+        dtype_name = str(expert_dtype).removeprefix("torch.")
+        logger.info("experts: %s, %.2f GiB", dtype_name, num_bytes / 2**30)
 
 
 def family_of(checkpoint: Checkpoint) -> Family:

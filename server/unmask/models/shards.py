@@ -24,6 +24,7 @@ DTYPES = {
     "BF16": torch.bfloat16,
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
+    "F8_E8M0": torch.uint8,  # exponents, as others store them
     "I64": torch.int64,
     "I32": torch.int32,
     "I16": torch.int16,
@@ -68,6 +69,13 @@ class StoredTensor:
         start = self.start + index * math.prod(shape) * self.dtype.itemsize
         return StoredTensor(self.file, start, shape, self.dtype)
 
+    def equals(self, other: "StoredTensor") -> bool:
+        """True if another has the same shape, type and bytes."""
+        if (self.shape, self.dtype) != (other.shape, other.dtype):
+            return False
+        ours, theirs = (memoryview(t.file.memory)[t.start :] for t in (self, other))
+        return ours[: self.num_bytes] == theirs[: self.num_bytes]
+
     def to(
         self, device: torch.device, dtype: torch.dtype, *, chunk_bytes: int = CHUNK_BYTES
     ) -> Tensor:
@@ -90,7 +98,7 @@ def open_shards(folder: Path) -> dict[str, StoredTensor]:
     tensors: dict[str, StoredTensor] = {}
     files = _files(folder)
     for file in files:
-        for name, tensor in _open(file).items():
+        for name, tensor in open_file(file).items():
             if name in tensors:
                 raise InvalidCheckpoint(f"{name} is in {file.name} and in another file of {folder}")
             tensors[name] = tensor
@@ -139,7 +147,7 @@ def _numbered(names: list[str]) -> list[str]:
     return sorted(wanted)
 
 
-def _open(path: Path) -> dict[str, StoredTensor]:
+def open_file(path: Path) -> dict[str, StoredTensor]:
     """Tensors of a file by name, checked to lie within the file; raises `InvalidCheckpoint`."""
     try:
         file = _Mapping(path)

@@ -4,7 +4,7 @@ import ctypes
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
+from unmask.models.adapted import AdaptedTensor
 from unmask.models.compressed import CompressedTensor, join_scales
+from unmask.models.packed import PackedTensor
 from unmask.models.shards import StoredTensor, open_shards
 from unmask_kernels.layers.ops import Activation
 from unmask_kernels.linear.ops import GatedLinear, Linear, make_gated_linear, make_linear
@@ -23,6 +25,7 @@ from unmask_kernels.quantization.types import DTYPES, Quantization, QuantizedWei
 Progress = Callable[[str, int, int], None]
 WeightFormat = Literal["auto", "none"] | Quantization
 Matrix = Tensor | QuantizedWeight
+Stored = Tensor | StoredTensor | CompressedTensor | PackedTensor | AdaptedTensor
 MAX_LISTED = 3  # problems that differ only in the layer
 MAX_PLACEHOLDERS = 2**24  # elements of missing or misshapen tensors
 
@@ -36,7 +39,7 @@ class Weights:
 
     def __init__(
         self,
-        tensors: Mapping[str, Tensor | StoredTensor | CompressedTensor],
+        tensors: Mapping[str, Stored],
         dtype: torch.dtype,
         device: torch.device,
         *,
@@ -44,6 +47,7 @@ class Weights:
         progress: Progress | None = None,
     ) -> None:
         self._tensors = dict(tensors)
+        self._adapted: set[str] = set()
         self._problems: list[str] = []
         self._progress = progress
         self._all_bytes = sum(_num_bytes(tensor) for tensor in self._tensors.values())
@@ -51,6 +55,8 @@ class Weights:
         self._num_quantized = 0
         self._num_placeholders = 0
         self.expert_bytes: dict[torch.dtype, int] = {}  # of all experts, by dtype
+        # Memory of linear layers and experts as they are read, by stored and by held format.
+        self.held_bytes: dict[tuple[str, str], int] = {}
         self.dtype = dtype
         self.device = device
         self.quantization = quantization
@@ -80,6 +86,26 @@ class Weights:
     def has(self, name: str) -> bool:
         """True if a tensor exists and was not taken yet."""
         return name in self._tensors
+
+    @property
+    def names(self) -> Collection[str]:
+        """Names of all tensors that were not taken yet."""
+        return self._tensors.keys()
+
+    def stored(self, name: str) -> Stored | None:
+        """A tensor that was not taken yet, unread; None if there is none."""
+        return self._tensors.get(name)
+
+    def adapt(self, name: str, tensor: AdaptedTensor) -> None:
+        """Put an adapted tensor in place of the checkpoint's; it must be taken, not dropped."""
+        self._all_bytes += tensor.num_bytes - _num_bytes(self._tensors[name])
+        self._tensors[name] = tensor
+        self._adapted.add(name)
+
+    def note_shared(self, name: str, others: str) -> None:
+        """Note that a tensor is used as `others` too, so that no adapter may change it alone."""
+        if name in self._adapted:
+            self._problems.append(f"{name} is adapted, but it is {others} too")
 
     def take(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """Remove and read a tensor; `check_all_taken` raises if it is missing or misshapen."""
@@ -162,12 +188,13 @@ class Weights:
         """Split a tensor [E, ...] along its first dimension into tensors named `parts`."""
         tensor = self._pop(name, shape)
         for index, part in enumerate(parts):
-            if isinstance(tensor, StoredTensor | CompressedTensor):
+            if isinstance(tensor, StoredTensor | CompressedTensor | AdaptedTensor):
                 self._tensors[part] = tensor.select(index)
+            elif isinstance(tensor, Tensor):
+                self._tensors[part] = tensor[index]
             else:
                 # `_pop` has recorded a missing tensor; its parts need not be reported too.
-                placeholder = torch.zeros(()).expand(shape[1:])
-                self._tensors[part] = placeholder if tensor is None else tensor[index]
+                self._tensors[part] = torch.zeros(()).expand(shape[1:])
 
     def cut_head(self, weight: Tensor) -> Tensor:
         """LM head weight [V, C] cut to the first `num_tokens` outputs."""
@@ -177,6 +204,8 @@ class Weights:
         """Ignore a tensor if it exists, such as a tied LM head saved twice."""
         if (tensor := self._tensors.pop(name, None)) is not None:
             self._report(tensor)
+            if name in self._adapted:
+                self._problems.append(f"{name} is adapted, but the model does not use it")
 
     def drop_prefix(self, prefix: str) -> None:
         """Ignore all tensors with a prefix, such as those of a vision tower."""
@@ -239,12 +268,21 @@ class Weights:
             self._num_quantized += 1
             weight = stored.quantized(self.device)
             self._report(stored)
-            return weight
+            return self._recorded(stored, weight)
         dequantized = self.take(name, shape)
         if weight_format == "auto" or weight_format == "none":
-            return dequantized
+            return self._recorded(stored, dequantized)
         self._num_quantized += 1
-        return quantize(dequantized, weight_format)
+        return self._recorded(stored, quantize(dequantized, weight_format))
+
+    def _recorded(self, stored: Stored | None, held: Matrix) -> Matrix:
+        """The weight, with its memory added to `held_bytes`."""
+        if stored is not None:
+            parts = (held,) if isinstance(held, Tensor) else (held.values, held.scales)
+            key = _format_of(stored), _name_of(parts[0].dtype)
+            size = sum(part.nbytes for part in parts)
+            self.held_bytes[key] = self.held_bytes.get(key, 0) + size
+        return held
 
     def _concatenated(self, parts: Sequence[Matrix]) -> Matrix:
         """Matrices joined along their outputs, in one format."""
@@ -268,9 +306,7 @@ class Weights:
             return parts
         return [p if isinstance(p, Tensor) else dequantize(p, self.dtype) for p in parts]
 
-    def _pop(
-        self, name: str, shape: tuple[int, ...]
-    ) -> Tensor | StoredTensor | CompressedTensor | None:
+    def _pop(self, name: str, shape: tuple[int, ...]) -> Stored | None:
         tensor = self._tensors.pop(name, None)
         if tensor is None:
             self._problems.append(f"missing {name} {shape}")
@@ -284,25 +320,40 @@ class Weights:
         listed = "; ".join(_summary(problems))
         return InvalidCheckpoint(f"the weights do not match config.json: {listed}")
 
-    def _report(self, tensor: Tensor | StoredTensor | CompressedTensor) -> None:
+    def _report(self, tensor: Stored) -> None:
         self._done_bytes += _num_bytes(tensor)
         if self._progress is not None:
             self._progress("weights", self._done_bytes, self._all_bytes)
 
 
 def _is_usable(
-    stored: Tensor | StoredTensor | CompressedTensor | None,
+    stored: Stored | None,
     shape: tuple[int, int],
     *,
     grouped: bool,
-) -> TypeGuard[CompressedTensor]:
-    """True if a weight [N, K] is stored in 8 bits with scales that products take."""
-    if not isinstance(stored, CompressedTensor) or stored.shape != shape:
+) -> TypeGuard[CompressedTensor | PackedTensor]:
+    """True if a weight [N, K] is stored with scales that products of 8 bits take."""
+    if not isinstance(stored, CompressedTensor | PackedTensor) or stored.shape != shape:
         return False
     return stored.per_output or (grouped and stored.in_groups)
 
 
-def _num_bytes(tensor: Tensor | StoredTensor | CompressedTensor) -> int:
+def _format_of(stored: Stored) -> str:
+    """Format that a weight is stored in, for people."""
+    if isinstance(stored, AdaptedTensor):
+        return _format_of(stored.base)
+    if isinstance(stored, PackedTensor):
+        return stored.label
+    if isinstance(stored, CompressedTensor):
+        return stored.kind if stored.per_output else f"{stored.kind} in blocks"
+    return _name_of(stored.dtype)
+
+
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _num_bytes(tensor: Stored) -> int:
     return tensor.nbytes if isinstance(tensor, Tensor) else tensor.num_bytes
 
 

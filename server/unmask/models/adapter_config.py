@@ -1,0 +1,129 @@
+"""`adapter_config.json` of a LoRA adapter in PEFT's layout."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from unmask.errors import InvalidCheckpoint
+from unmask.models.checkpoint import read_json
+from unmask.models.config_fields import ConfigFields, check_fields
+from unmask.models.family import RawConfig
+from unmask.models.lora import CONFIG, MAX_RANK
+from unmask.models.lora import FIELDS as LORA_FIELDS
+
+Number = TypeVar("Number", int, float)
+FIELDS = ConfigFields(
+    read=LORA_FIELDS.read | {"alpha_pattern", "modules_to_save", "rank_pattern"},
+    # The file's tensors tell which layers are adapted.
+    harmless=LORA_FIELDS.harmless - {"corda_config", "init_lora_weights", "loftq_config"}
+    | {"exclude_modules", "layers_pattern", "layers_to_transform"},
+    accepted={
+        **{
+            name: values
+            for name, values in LORA_FIELDS.accepted.items()
+            if name
+            not in (
+                *("alpha_pattern", "exclude_modules", "layers_pattern", "layers_to_transform"),
+                *("modules_to_save", "rank_pattern"),
+            )
+        },
+        # Others (PiSSA, OLoRA, CorDA, LoftQ) change the weights beneath the adapter, too.
+        "init_lora_weights": (True, False, "gaussian", "eva", "orthogonal"),
+        "corda_config": ({},),
+        "loftq_config": ({},),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterConfig:
+    """Fields of an `adapter_config.json`."""
+
+    rank: int
+    alpha: float
+    is_rank_stabilised: bool  # Kalajdzievski, 2023
+    rank_pattern: Mapping[str, int]
+    alpha_pattern: Mapping[str, float]
+    targets: str | tuple[str, ...]
+    saved: tuple[str, ...]  # modules whose own tensors are replaced
+
+    @classmethod
+    def read(cls, folder: Path) -> "AdapterConfig":
+        """Read and check the file of a folder; raises `InvalidCheckpoint`."""
+        raw = read_json(folder / CONFIG)
+        check_fields(raw, FIELDS, CONFIG)
+        return cls(
+            rank=_rank("r", raw.get("r")),
+            alpha=_alpha("lora_alpha", raw.get("lora_alpha")),
+            is_rank_stabilised=bool(raw.get("use_rslora")),
+            rank_pattern=_pattern(raw, "rank_pattern", _rank),
+            alpha_pattern=_pattern(raw, "alpha_pattern", _alpha),
+            targets=_targets(raw),
+            saved=_names(raw, "modules_to_save"),
+        )
+
+    def rank_of(self, module: str) -> int:
+        """Rank of a module: its own, or that of all."""
+        return _matching(self.rank_pattern, module, self.rank)
+
+    def scale_of(self, module: str) -> float:
+        """Factor of a module's addition: alpha / r, or alpha / sqrt(r) if rank-stabilised."""
+        rank, alpha = self.rank_of(module), _matching(self.alpha_pattern, module, self.alpha)
+        return alpha / (rank**0.5 if self.is_rank_stabilised else rank)
+
+    def adapts(self, module: str) -> bool:
+        """True if PEFT would adapt a linear layer of this name."""
+        if self.targets == "all-linear":
+            return True
+        if isinstance(self.targets, str):
+            return re.fullmatch(self.targets, module) is not None
+        return any(module == name or module.endswith(f".{name}") for name in self.targets)
+
+    def saves(self, module: str) -> bool:
+        """True if a module's tensors are stored whole."""
+        return any(f".{name}." in f".{module}." for name in self.saved)
+
+
+def _rank(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_RANK:
+        raise InvalidCheckpoint(f"{CONFIG}: {name} must be from 1 to {MAX_RANK:,}, got {value!r}")
+    return value
+
+
+def _alpha(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**31:
+        raise InvalidCheckpoint(f"{CONFIG}: {name} must be above 0, got {value!r:.40}")
+    return float(value)
+
+
+def _matching(patterns: Mapping[str, Number], module: str, default: Number) -> Number:
+    """Value of the first pattern that a module's name ends with, as PEFT looks it up."""
+    for pattern, value in patterns.items():
+        if re.match(rf"(.*\.)?({pattern})$", module):
+            return value
+    return default
+
+
+def _pattern(
+    raw: RawConfig, name: str, check: Callable[[str, object], Number]
+) -> dict[str, Number]:
+    value = raw.get(name) or {}
+    if not isinstance(value, dict):
+        raise InvalidCheckpoint(f"{CONFIG}: {name} must be an object, got {value!r:.40}")
+    return {key: check(f"{name}.{key}", number) for key, number in value.items()}
+
+
+def _names(raw: RawConfig, name: str) -> tuple[str, ...]:
+    value = raw.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise InvalidCheckpoint(f"{CONFIG}: {name} must be a list of names, got {value!r:.60}")
+    return tuple(value)
+
+
+def _targets(raw: RawConfig) -> str | tuple[str, ...]:
+    value = raw.get("target_modules")
+    if isinstance(value, str) and value:
+        return value
+    return _names(raw, "target_modules")

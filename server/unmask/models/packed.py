@@ -1,0 +1,146 @@
+"""Weights of 4 bits on disk: integers of compressed-tensors, AWQ and GPTQ, NVFP4 and MXFP4."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from unmask.models.shards import StoredTensor
+from unmask_kernels.quantization.types import DTYPES, GROUP_INPUTS, Quantization, QuantizedWeight
+
+Format = Literal["int4", "awq", "gptq", "nvfp4", "mxfp4"]
+GROUP_OF: dict[Format, int] = {"nvfp4": 16, "mxfp4": 32}  # inputs that share a scale
+PER_WORD = 8  # numbers of 4 bits an int32
+CHUNK_ROWS = 1024
+INT4_OFFSET = 8  # of a signed number, which is stored as unsigned
+# Nibble of a word of AWQ that has each column, for its CUDA kernel.
+AWQ_NIBBLES = (0, 4, 1, 5, 2, 6, 3, 7)
+# Twice the numbers of e2m1, whose third bit from the right is the first of the exponent.
+E2M1_DOUBLED = (0, 1, 2, 3, 4, 6, 8, 12)
+E8M0_BIAS = 127
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTensor:
+    """Weight [N, K] of 4 bits on disk, with a scale for each output or group of inputs."""
+
+    label: Format
+    values: StoredTensor  # two numbers a byte, in the format's layout
+    scales: StoredTensor  # [N, G], or [G, N] of AWQ and GPTQ
+    shape: tuple[int, int]
+    zeros: StoredTensor | None = None  # zero points, as many as scales
+    zero_offset: int = 0  # that GPTQ's first format has left out
+    groups: StoredTensor | None = None  # [K], group of each input if they are not in order
+    factor: StoredTensor | None = None  # of all scales
+    divides: bool = False  # by the factor, rather than multiplying
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes on disk."""
+        parts = self.values, self.scales, self.zeros, self.groups, self.factor
+        return sum(part.num_bytes for part in parts if part is not None)
+
+    @property
+    def num_groups(self) -> int:
+        """Groups of inputs."""
+        return self.scales.shape[0 if self.label in ("awq", "gptq") else 1]
+
+    @property
+    def group(self) -> int:
+        """Inputs that share a scale."""
+        return self.shape[1] // self.num_groups
+
+    @property
+    def per_output(self) -> bool:
+        """True if every output has one scale, as weight-only products take them."""
+        return self.num_groups == 1
+
+    @property
+    def in_groups(self) -> bool:
+        """True if the scales are of groups of inputs of the size that W8A8 products take."""
+        return self.group == GROUP_INPUTS and self.groups is None and not self.per_output
+
+    @property
+    def kind(self) -> Quantization:
+        """Kind of 8 bits that holds the same numbers with the same scales."""
+        return "int8" if self.per_output else "fp8"
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Dequantized weight [N, K], rounded once."""
+        values, scales = self._read_values(device), self._read_scales(device)
+        out = torch.empty(self.shape, dtype=dtype, device=device)
+        groups = self._group_of_inputs(device)
+        for first in range(0, len(out), CHUNK_ROWS):
+            rows = slice(first, first + CHUNK_ROWS)
+            out[rows] = values[rows].float() * scales[rows][:, groups]
+        return out
+
+    def quantized(self, device: torch.device) -> QuantizedWeight:
+        """The same numbers in 8 bits: e4m3 has all whole numbers up to 16."""
+        assert self.per_output or self.in_groups
+        values, scales = self._read_values(device), self._read_scales(device)
+        if self.per_output:
+            return QuantizedWeight(values, scales[:, 0].contiguous())
+        return QuantizedWeight(values.to(DTYPES["fp8"]), scales)
+
+    def _group_of_inputs(self, device: torch.device) -> Tensor:
+        if self.groups is not None:
+            return self.groups.to(device, torch.int64)
+        return torch.arange(self.shape[1], device=device) // self.group
+
+    def _read_scales(self, device: torch.device) -> Tensor:
+        """Scales [N, G] of the numbers that `_read_values` gives."""
+        if self.label == "mxfp4":
+            exponents = self.scales.to(device, torch.int32) - (E8M0_BIAS + 1)
+            return torch.ldexp(torch.ones(exponents.shape, device=device), exponents)
+        scales = self.scales.to(device, torch.float32)
+        if self.label in ("awq", "gptq"):
+            return scales.T.contiguous()
+        if self.label == "nvfp4":
+            assert self.factor is not None
+            factor = self.factor.to(device, torch.float32).reshape(())
+            scales = (scales / factor if self.divides else scales * factor) / 2
+        return scales
+
+    def _read_values(self, device: torch.device) -> Tensor:
+        """Whole numbers [N, K] in int8, zero points taken off."""
+        packed = self.values.to(device, self.values.dtype)
+        if self.label in GROUP_OF:
+            doubled = torch.tensor(E2M1_DOUBLED, dtype=torch.int8, device=device)
+            return torch.cat((doubled, -doubled))[_nibbles(packed).int()]
+        if self.label == "int4":
+            numbers = _nibbles(packed)[:, : self.shape[1]]
+        elif self.label == "gptq":
+            numbers = _nibbles(packed.T.contiguous())
+        else:
+            numbers = _awq_nibbles(packed).T
+        values = numbers.to(torch.int8)
+        if self.zeros is None:
+            return values.sub_(INT4_OFFSET).contiguous()
+        zeros = self._read_zeros(device)[:, self._group_of_inputs(device)]
+        return (values - zeros).contiguous()
+
+    def _read_zeros(self, device: torch.device) -> Tensor:
+        """Zero points [N, G] in int8, of unsigned numbers."""
+        assert self.zeros is not None
+        packed = self.zeros.to(device, torch.int32)
+        if self.label == "awq":
+            zeros = _awq_nibbles(packed).T
+        elif self.label == "gptq":
+            zeros = _nibbles(packed).T
+        else:  # packed along the outputs
+            zeros = _nibbles(packed.T.contiguous()).T[: self.shape[0]]
+        return zeros.to(torch.int8) + self.zero_offset
+
+
+def _nibbles(packed: Tensor) -> Tensor:
+    """Numbers [R, C] of 4 bits, of which the lowest of a byte or word come first."""
+    data = packed.view(torch.uint8)
+    return torch.stack((data & 0xF, data >> 4), dim=2).flatten(1)
+
+
+def _awq_nibbles(packed: Tensor) -> Tensor:
+    """Numbers [R, C] of words in AWQ's order."""
+    words = _nibbles(packed).view(len(packed), -1, PER_WORD)
+    return words[:, :, list(AWQ_NIBBLES)].flatten(1)

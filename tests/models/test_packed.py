@@ -1,0 +1,266 @@
+"""Checkpoints of 4 bits load as the numbers that their formats mean."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+
+from tests.support.engines import make_engine, run_all
+from tests.support.forward import block_causal, logits_of
+from tests.support.packing import (
+    PACKINGS,
+    Packing,
+    awq_config,
+    gptq_config,
+    group_config,
+    pack_checkpoint,
+)
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.errors import InvalidCheckpoint
+from unmask.models.registry import LoadedModel, load_model
+from unmask.models.weights import Weights
+from unmask.types import Request, SamplingParams
+from unmask_kernels.quantization.ops import emulated_w8a8
+
+Q = "model.layers.0.self_attn.q_proj"
+CPU = torch.device("cpu")
+# Held in 8 bits with the same numbers: one scale an output anywhere, groups of 128 inputs where
+# products are W8A8.
+PER_OUTPUT, GROUPS_OF_128 = {"int4 channel"}, {"int4 group 128", "awq 128", "gptq v2"}
+
+
+def load(folder: Path, **options: str) -> LoadedModel:
+    config = ModelConfig(path=str(folder), **{"dtype": "float32", **options})
+    return load_model(config, DecodingConfig())
+
+
+def logits(loaded: LoadedModel) -> Tensor:
+    return logits_of(loaded, torch.arange(40) * 11 % 500, block_causal(40, 4))
+
+
+def held(loaded: LoadedModel) -> set[torch.dtype]:
+    """Types of the weights of a layer's products; float32 of packed ones."""
+    layer = loaded.model._layers[0]
+    products = layer.qkv, layer.out, layer.mlp.gated.gate, layer.mlp.down
+    return {torch.float32 if p.scales is None else p.weight.dtype for p in products}
+
+
+@pytest.mark.parametrize("name", PACKINGS)
+def test_every_weight_is_the_one_that_is_meant(
+    tiny_folder: Path, tmp_path: Path, name: str
+) -> None:
+    meant = pack_checkpoint(tiny_folder, tmp_path, PACKINGS[name])
+    weights = Weights.from_folder(tmp_path, torch.float32, CPU, compression=PACKINGS[name].config)
+    for tensor_name, expected in meant.items():
+        tensor = weights.take(tensor_name, tuple(expected.shape))
+        torch.testing.assert_close(tensor, expected, rtol=1e-6, atol=0)
+    weights.check_all_taken()
+    plain = load_file(tiny_folder / "model.safetensors")[f"{Q}.weight"]
+    loss = (meant[f"{Q}.weight"] - plain).norm() / plain.norm()
+    assert 0.01 < loss < 0.25  # of 4 bits
+
+
+@pytest.mark.parametrize("name", PACKINGS)
+def test_logits_are_those_of_the_weights_that_are_meant(
+    tiny_folder: Path, tmp_path: Path, name: str
+) -> None:
+    meant = pack_checkpoint(tiny_folder, tmp_path / "4", PACKINGS[name])
+    pack_checkpoint(tiny_folder, tmp_path / "32", PACKINGS[name])
+    (tmp_path / "32" / "config.json").write_bytes((tiny_folder / "config.json").read_bytes())
+    save_file(meant, tmp_path / "32" / "model.safetensors")
+    expected = logits(load(tmp_path / "32"))
+    for quantization in ("auto", "none"):
+        loaded = load(tmp_path / "4", quantization=quantization)
+        assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
+        # Of 128 and 384 inputs; a group of all of a layer's is a scale for each output.
+        as_stored = {torch.int8} if name in PER_OUTPUT else {torch.float32}
+        as_stored |= {torch.int8} if name in GROUPS_OF_128 else set()
+        assert held(loaded) == (as_stored if quantization == "auto" else {torch.float32})
+    for kind, dtype in (("int8", torch.int8), ("fp8", torch.float8_e4m3fn)):
+        assert held(load(tmp_path / "4", quantization=kind)) == {dtype}
+
+
+@pytest.mark.parametrize("name", PACKINGS)
+def test_groups_of_128_inputs_are_held_in_8_bits_where_products_use_them(
+    tiny_folder: Path, tmp_path: Path, name: str
+) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS[name])
+    whole = logits(load(tmp_path, quantization="none"))
+    with emulated_w8a8():
+        loaded = load(tmp_path)
+        result = logits(loaded)
+    # Layers of 128 inputs have one group, which is a scale for each output.
+    assert loaded.model._layers[0].mlp.down.takes_groups == (name in GROUPS_OF_128)
+    loss = float((result - whole).norm() / whole.norm())
+    assert (1e-3 if name in GROUPS_OF_128 else -1) < loss < 0.13
+
+
+@pytest.mark.parametrize("name", ["awq", "int4 channel", "nvfp4"])
+def test_a_request_gets_the_same_tokens_in_any_company(
+    tiny_folder: Path, tmp_path: Path, name: str
+) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS[name])
+    loaded = load(tmp_path)
+    sampling = SamplingParams(max_tokens=12, block_length=8, steps=3, policy="low_confidence")
+    prompts = [tuple(range(7 * i, 7 * i + 9 * i + 1)) for i in range(4)]
+    requests = [Request(f"r{i}", prompt, sampling) for i, prompt in enumerate(prompts)]
+    together = run_all(make_engine(loaded), requests)
+    for request in requests:
+        alone = run_all(make_engine(loaded), [request])[request.request_id]
+        assert alone.essence == together[request.request_id].essence
+
+
+@pytest.mark.parametrize(
+    ("name", "quantization", "line"),
+    [
+        (
+            "awq",
+            "auto",
+            "linear weights: awq, held in float32, 0.00 GiB; --quantization fp8 or int",
+        ),
+        ("nvfp4", "fp8", "linear weights: nvfp4, held in float8_e4m3fn, 0.00 GiB"),
+        ("int4 channel", "auto", "linear weights: int4, held in int8, 0.00 GiB"),
+    ],
+)
+def test_a_start_tells_how_weights_are_stored_and_held(
+    tiny_folder: Path,
+    tmp_path: Path,
+    name: str,
+    quantization: str,
+    line: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS[name])
+    with caplog.at_level("INFO", "unmask.models.registry"):
+        load(tmp_path, quantization=quantization)
+    (told,) = [text for text in caplog.messages if text.startswith("linear weights")]
+    assert told.startswith(line)
+    assert ("--quantization" in told) == ("--quantization" in line)
+
+
+def test_modelopt_s_own_file_names_the_format(tiny_folder: Path, tmp_path: Path) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS["nvfp4 of ModelOpt"])
+    expected = logits(load(tmp_path))
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["quantization_config"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    fields = {"quant_algo": "NVFP4", "group_size": 16, "exclude_modules": ["lm_head"]}
+    own = {"producer": {"name": "modelopt"}, "quantization": fields}
+    (tmp_path / "hf_quant_config.json").write_text(json.dumps(own))
+    assert torch.equal(logits(load(tmp_path)), expected)
+
+
+def test_a_zero_point_of_15_in_gptq_s_first_format_is_16(tiny_folder: Path, tmp_path: Path) -> None:
+    """Its kernels add one to the stored number without a wrap."""
+    packing = PACKINGS["gptq"]
+    meant = pack_checkpoint(tiny_folder, tmp_path, packing)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors[f"{Q}.qzeros"] = torch.full_like(tensors[f"{Q}.qzeros"], -1)  # all nibbles 15
+    save_file(tensors, tmp_path / "model.safetensors")
+    weights = Weights.from_folder(tmp_path, torch.float32, CPU, compression=packing.config)
+    scales = tensors[f"{Q}.scales"].float().T.repeat_interleave(32, 1)
+    expected = meant[f"{Q}.weight"] - 8 * scales
+    torch.testing.assert_close(weights.take(f"{Q}.weight", tuple(expected.shape)), expected)
+
+
+def test_mxfp4_is_what_transformers_makes_of_it(tiny_folder: Path, tmp_path: Path) -> None:
+    packing = PACKINGS["mxfp4"]
+    pack_checkpoint(tiny_folder, tmp_path, packing)
+    tensors = load_file(tmp_path / "model.safetensors")
+    scales, packed = tensors[f"{Q}.weight_scale"], tensors[f"{Q}.weight_packed"]
+    blocks = packed.view(1, *scales.shape, 16)
+    expected = convert_moe_packed_tensors(blocks, scales[None], dtype=torch.float32)
+    weights = Weights.from_folder(tmp_path, torch.float32, CPU, compression=packing.config)
+    assert torch.equal(weights.take(f"{Q}.weight", (128, 128)), expected[0].T)
+
+
+Change = Callable[[dict[str, Tensor]], object]
+
+
+def without(last: str) -> Change:
+    return lambda tensors: tensors.pop(f"{Q}.{last}")
+
+
+def changed(last: str, change: Callable[[Tensor], Tensor]) -> Change:
+    return lambda tensors: tensors.update({f"{Q}.{last}": change(tensors[f"{Q}.{last}"])})
+
+
+def cut(tensor: Tensor) -> Tensor:
+    return tensor[:-1].contiguous()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("int4 group", without("weight_scale"), "but has no weight_scale"),
+        ("int4 group", without("weight_shape"), "but has no weight_shape"),
+        ("int4 group", changed("weight_packed", cut), "weight_packed is (127, 16), expected"),
+        ("int4 group", changed("weight_scale", cut), "weight_scale is (127, 4), expected"),
+        ("int4 group", changed("weight_scale", Tensor.int), "weight_scale is of type torch.int32"),
+        ("int4 group", changed("weight_scale", lambda t: t[:, :3].clone()), "no groups of 32"),
+        ("int4 group", changed("weight_scale", lambda t: t[:, :2].clone()), "no groups of 32"),
+        ("int4 asymmetric", without("weight_zero_point"), "is asymmetric, but has no weight_zero"),
+        ("int4 asymmetric", changed("weight_zero_point", cut), "weight_zero_point is (15, 4)"),
+        ("int4 act-order", changed("weight_g_idx", cut), "weight_g_idx is (127,), expected (128,)"),
+        ("int4 act-order", changed("weight_g_idx", lambda t: t + 9), "names groups beyond 4"),
+        ("awq", without("scales"), "but has no scales"),
+        ("awq", without("qzeros"), "but has no qzeros"),
+        ("awq", changed("qzeros", cut), "qzeros is (3, 16), expected (4, 16)"),
+        ("awq", changed("qweight", Tensor.long), "qweight is of type torch.int64"),
+        ("awq", changed("qweight", lambda t: t[:100].clone()), "100 inputs, no multiple of 32"),
+        ("gptq", changed("scales", cut), "scales is (3, 128), expected (4, 128)"),
+        ("gptq", changed("g_idx", lambda t: t - 5), "names groups beyond 4"),
+        ("gptq", changed("qweight", lambda t: t.flatten()), "(2048,), not a matrix"),
+        ("nvfp4", without("weight_global_scale"), "but has no weight_global_scale"),
+        ("nvfp4", changed("weight_scale", cut), "weight_scale is (127, 8), expected (128, 8)"),
+        ("nvfp4", changed("weight_global_scale", lambda t: t.repeat(2)), "is (2,), expected (1,)"),
+        ("nvfp4 of ModelOpt", without("weight_scale"), "but has no weight_scale"),
+        ("mxfp4", without("weight_scale"), "but has no weight_scale"),
+        ("mxfp4", changed("weight_packed", lambda t: t[:, :7].clone()), "no multiple of 32"),
+        ("mxfp4", lambda t: t.update({f"{Q}.pre_quant_scale": torch.ones(128)}), "unexpected"),
+    ],
+)
+def test_parts_that_do_not_fit_are_named(
+    tiny_folder: Path, tmp_path: Path, name: str, change: Change, message: str
+) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS[name])
+    tensors = load_file(tmp_path / "model.safetensors")
+    change(tensors)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(
+        InvalidCheckpoint,
+        match=f"(?s){re.escape(Q)}.*{re.escape(message)}|{re.escape(message)}.*{re.escape(Q)}",
+    ):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "message"),
+    [
+        ("awq", awq_config(bits=3), "awq with 3 bits is not supported"),
+        ("awq", awq_config(version="gemv"), "awq of version gemv is not supported, only gemm"),
+        ("awq", awq_config(0), "group_size must be -1 or above 0, got 0"),
+        ("awq", awq_config(64), "scales is (12, 128), expected (6, 128)"),
+        ("gptq", gptq_config(bits=8), "gptq with 8 bits is not supported, only with 4"),
+        ("gptq", gptq_config(checkpoint_format="marlin"), "format marlin is not supported"),
+        ("gptq", group_config(), "as of awq and gptq, but quant_method is compressed-tensors"),
+        ("int4 group", group_config(num_bits=3), "group_0 has weights of 3 bits"),
+        ("int4 group", group_config(group_size=64), "no groups of 64"),
+        ("nvfp4", {"quant_method": "modelopt", "quant_algo": "W4A8_AWQ"}, "modelopt's W4A8_AWQ"),
+        ("nvfp4", {"quant_method": "bitsandbytes"}, "by bitsandbytes is not supported"),
+    ],
+)
+def test_a_configuration_that_is_not_supported_is_named(
+    tiny_folder: Path, tmp_path: Path, name: str, config: dict, message: str
+) -> None:
+    packing: Packing = replace(PACKINGS[name], config=config)
+    pack_checkpoint(tiny_folder, tmp_path, packing)
+    with pytest.raises(InvalidCheckpoint, match=re.escape(message)):
+        load(tmp_path)
