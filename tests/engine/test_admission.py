@@ -6,7 +6,7 @@ import pytest
 
 from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.engine.schedule.quotas import timed_quotas
+from unmask.engine.schedule.quotas import LAST_TIME, timed_quotas
 from unmask.engine.schedule.sequence import Decoding
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, Request, SamplingParams
@@ -150,6 +150,13 @@ def test_a_first_position_that_is_filled_alone_counts_as_a_step() -> None:
         ((1,), {"max_tokens": 8, "policy": "random", "eos_last": True}, "eos_last"),
         ((1,), {"max_tokens": 8, "policy": "entropy", "eos_last": True}, "eos_last"),
         ((1,), {"max_tokens": 8, "policy": "sequential", "eos_last": True}, "eos_last"),
+        ((1,), {"max_tokens": 8, "policy": "ancestral", "eps": 0.2}, "eps"),
+        ((1,), {"max_tokens": 8, "policy": "ancestral", "cache": "block"}, "cache"),
+        (
+            (1,),
+            {"max_tokens": 8, "policy": "ancestral", "sub_block_length": 4},
+            "sub_block_length",
+        ),
     ],
 )
 def test_what_can_never_be_served_is_refused_by_name(
@@ -236,8 +243,31 @@ def test_dreams_parameters_hold_where_its_loop_has_them() -> None:
     assert decoding(policy="random").alg_temp == 0.0
 
 
+def test_a_policy_of_chance_fills_nothing_for_certain_before_its_last_step() -> None:
+    assert resolved(policy="ancestral", steps=3, max_tokens=8, block_length=4).quotas == (0, 0, 4)
+    assert resolved(policy="origin", max_tokens=8, block_length=4).quotas == (0, 0, 0, 4)
+    shifted = replace(FULL, shift=True, schedule="timed")
+    request = Request("r", (1, 2), SamplingParams(max_tokens=16, policy="ancestral"))
+    assert resolve(request, shifted, LIMITS).last_time == LAST_TIME
+    cached = replace(request, sampling=replace(request.sampling, cache="dual"))
+    with pytest.raises(InvalidRequest, match="first token") as refused:
+        resolve(cached, shifted, LIMITS)
+    assert refused.value.field == "policy"
+
+
+def test_steps_leave_a_policy_of_random_order_as_it_is() -> None:
+    usual = replace(MODEL, default_sampling=SamplingParams(policy="random"))
+    request = Request("r", (1, 2), SamplingParams(max_tokens=8, steps=4))
+    assert resolve(request, usual, LIMITS).policy == "random"
+
+
 def test_only_requests_that_draw_get_a_seed_of_their_own() -> None:
-    drawing = {"policy": "random"}, {"alg_temp": 0.1, "steps": 8}, {"temperature": 0.5}
+    drawing = (
+        {"policy": "random"},
+        {"policy": "ancestral"},
+        {"alg_temp": 0.1, "steps": 8},
+        {"temperature": 0.5},
+    )
     for params in drawing:
         seeds = {resolved(max_tokens=8, **params).seed for _ in range(3)}
         assert len(seeds) == 3

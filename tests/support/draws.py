@@ -33,11 +33,13 @@ TRACED = (
     {"policy": "klass", "threshold": 0.0, "kl_threshold": 0.05, "steps": 9},
     {"policy": "credit", "threshold": 0.03},
 )
+# A policy that not every model has; a step of it may fill nothing.
+CHANCE = ({"policy": "ancestral"}, {"policy": "ancestral", "steps": 5})
 # A policy without an entry of its own is drawn as well.
 POLICIES = LISTED + tuple(
     {"policy": name, "steps": 5}
     for name in POLICY_NAMES
-    if name not in {params["policy"] for params in LISTED + TRACED}
+    if name not in {params["policy"] for params in LISTED + TRACED + CHANCE}
 )
 SAMPLERS = (
     {},

@@ -18,6 +18,7 @@ ENTROPY, MARGIN = tl.constexpr(CODES["entropy"]), tl.constexpr(CODES["margin"])
 SEQUENTIAL, RANDOM = tl.constexpr(CODES["sequential"]), tl.constexpr(CODES["random"])
 HIERARCHICAL = tl.constexpr(CODES["hierarchical"])
 KLASS, CREDIT = tl.constexpr(CODES["klass"]), tl.constexpr(CODES["credit"])
+ANCESTRAL = tl.constexpr(CODES["ancestral"])
 LOCAL_LEAP = tl.constexpr(CODES["local_leap"])
 NUMBERS = tl.constexpr(MAX_NUMBERS)
 READY = tl.constexpr(2.0)  # confidence of the least confident row that is ready
@@ -134,6 +135,8 @@ def _select(
         b_chosen = b_chosen | (b_key >= READY)
     elif (policy == THRESHOLD) | (policy == CREDIT):
         b_chosen = b_chosen | (b_key >= threshold)
+    elif policy == ANCESTRAL:
+        b_chosen = b_chosen | (b_key >= 0.0)
     elif policy == FACTOR:
         # The n most confident are taken, up to the first that fails.
         b_fails = ((b_rank + 2) * (1.0 - b_key) >= threshold) & m_row
@@ -165,8 +168,9 @@ def select_kernel(
         if policy == MARGIN:
             _select(margin, selected, first, count, policy, quota, threshold,
                     BLOCK, COLUMNS, False)  # fmt: skip
+    by_noise = (policy == RANDOM) | (policy == ANCESTRAL)
     if WITH_NOISE:
-        if policy == RANDOM:
+        if by_noise:
             _select(noise, selected, first, count, policy, quota, threshold,
                     BLOCK, COLUMNS, False)  # fmt: skip
     by_place = (policy == HIERARCHICAL) | (policy == LOCAL_LEAP)
@@ -177,7 +181,7 @@ def select_kernel(
         if policy == LOCAL_LEAP:
             _select_near(confidence, positions, selected, first, count, quota, threshold,
                          second, third, BLOCK, COLUMNS)  # fmt: skip
-    if (not by_entropy) & (not by_place) & (policy != MARGIN) & (policy != RANDOM):
+    if (not by_entropy) & (not by_place) & (policy != MARGIN) & (not by_noise):
         _select(confidence, selected, first, count, policy, quota, threshold,
                 BLOCK, COLUMNS, False)  # fmt: skip
 

@@ -24,6 +24,7 @@ PolicyName = Literal[
     "local_leap",
     "klass",
     "credit",
+    "ancestral",
 ]
 Statistic = Literal["confidence", "entropy", "margin", "position", "noise", "stability", "credit"]
 MAX_NUMBERS = 3
@@ -47,7 +48,7 @@ class Policy:
 
     `ranks_by` is the statistic that orders the masked positions of a block, and the only one that
     is computed for it. A policy without numbers fills the quota of each step; one with some fills
-    at least that. The first number is the policy's threshold.
+    at least that, and so does `ancestral`. The first number is the policy's threshold.
     """
 
     name: PolicyName
@@ -226,6 +227,15 @@ POLICIES: tuple[Policy, ...] = (
         numbers=(THRESHOLD,),
         is_rare=True,
         keeps_trace=True,
+    ),
+    Policy(
+        name="ancestral",
+        code=13,
+        ranks_by="noise",
+        meaning="Each position by chance, at the rate at which the step's time falls.",
+        paper="MDLM (Sahoo et al., 2024)",
+        aliases=("origin", "ddpm"),
+        is_rare=True,
     ),
 )
 NUMBERS: Mapping[str, Number] = {n.name: n for policy in POLICIES for n in policy.numbers}

@@ -15,9 +15,10 @@ from unmask.engine.run.class_tables import ClassTables
 from unmask.engine.run.staging import Array, Staging
 from unmask.engine.run.traces import StepTraces
 from unmask.engine.schedule.batch import DecodingArrays, StepBatch
+from unmask.engine.schedule.quotas import noise_bounds
 from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.policies.ops import Rules, noise_of
-from unmask_kernels.policies.table import POLICIES, Policy
+from unmask_kernels.policies.table import CODES, POLICIES, Policy
 from unmask_kernels.scoring.constraints import Constraints, make_constraints
 from unmask_kernels.scoring.types import (
     FILTERS,
@@ -184,6 +185,7 @@ class RandomOrder:
     seeds: Tensor  # [B] int64
     steps: Tensor  # [B] int64
     temperature: Tensor  # [B] float32, `alg_temp`
+    bounds: Tensor  # [B] float32, noise that fills a position of the policy `ancestral`
 
     def noise(self, spans: Tensor, positions: Tensor) -> Tensor:
         """Gumbel noise [M] float32 of rows of the blocks `spans` [M]."""
@@ -257,7 +259,7 @@ class SamplingOptions:
             given = GivenTokens(*staging.to_device([batch.given.rows, batch.given.tokens]))
         order = None
         if decoding["is_rare"].any():
-            keys = decoding["seed"], decoding.steps, decoding["alg_temp"]
+            keys = decoding["seed"], decoding.steps, decoding["alg_temp"], _bounds(decoding)
             order = RandomOrder(*staging.to_device(keys))
         return cls(
             occurring,
@@ -271,6 +273,18 @@ class SamplingOptions:
             num_top=decoding.num_top,
             given=given,
         )
+
+
+def _bounds(decoding: DecodingArrays) -> Array:
+    """Noise [B] that fills a position of the policy `ancestral`; zeros for other policies."""
+    bounds = np.zeros(len(decoding.columns), np.float32)
+    which = (decoding["policy_code"] == CODES["ancestral"]).nonzero()[0]
+    if len(which):
+        columns = decoding.columns[which]
+        bounds[which] = noise_bounds(
+            decoding.steps[which], columns["num_steps"], columns["last_time"]
+        )
+    return bounds
 
 
 def _truncates(decoding: DecodingArrays, vocab_size: int) -> bool:

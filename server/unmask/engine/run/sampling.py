@@ -89,6 +89,8 @@ def ordered_at_random(scores: Scores, order: RandomOrder, is_masked: Tensor | No
         noise = torch.where(is_masked, noise, -torch.inf)
     temperature = order.temperature[scores.block]
     shift = torch.where(temperature > 0, temperature * noise, 0.0)
+    bound = order.bounds[scores.block]
+    noise = torch.where(noise > -torch.inf, noise - bound, noise)
 
     entropy = None if scores.entropy is None else scores.entropy - shift
     margin = None if scores.margin is None else scores.margin + shift

@@ -13,15 +13,22 @@ from unmask.engine.schedule.penalties import PENALTIES, Penalties
 from unmask.engine.schedule.policy_choice import (
     WITH_THRESHOLD,
     alg_temp_of,
+    check_chance,
     check_distance,
     check_order,
     check_trace,
     choose_policy,
     fills_eos_last,
+    last_time_of,
     names_policy,
     numbers_of,
 )
-from unmask.engine.schedule.quotas import LAST_TIME, part_quotas, timed_quotas, window_quotas
+from unmask.engine.schedule.quotas import (
+    chance_quotas,
+    part_quotas,
+    timed_quotas,
+    window_quotas,
+)
 from unmask.engine.schedule.token_rules import (
     check_answer,
     check_given,
@@ -169,6 +176,7 @@ def _resolve(
         sub_block_length = params.sub_block_length or default.sub_block_length
     sampling = params.resolved(default, block_len)
     check_trace(policy, sampling, model, drafts=drafts)
+    check_chance(policy, sampling, model, drafts=drafts)
     stop_ids = frozenset((*eos, *params.stop_token_ids))
     threshold, *other_numbers = numbers_of(policy, params, default)
     alg_temp = alg_temp_of(policy, params, default)
@@ -194,6 +202,7 @@ def _resolve(
         stop_ids=stop_ids,
         seed=_seed(params.seed, draws=bool(sampling.temperature) or orders),
         alg_temp=alg_temp,
+        last_time=last_time_of(params.eps, model),
         top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
         logprobs=params.logprobs,
         num_top=num_top(params, rules),
@@ -349,10 +358,11 @@ def _quotas(
     is_exact = model.attention == "full" and cache == "none"
     alone = 1 if model.has_seed and not is_exact and block_len > 1 else 0
     steps = steps or block_len
+    if policy == "ancestral":
+        return chance_quotas(block_len, steps)
     if model.schedule == "timed" and policy not in WITH_THRESHOLD:
-        eps = model.default_sampling.eps if eps is None else eps
-        last_time = LAST_TIME if eps is None else eps
-        return (1,) * alone + timed_quotas(block_len - alone, steps, alone, last_time)
+        last = last_time_of(eps, model)
+        return (1,) * alone + timed_quotas(block_len - alone, steps, alone, last)
     part_len = sub_block_len or block_len
     ends = [*range(part_len, block_len, part_len), block_len]
     parts = [end - start for start, end in pairwise([alone, *ends]) if end > start]

@@ -39,6 +39,7 @@ class Decoding:
     top_k: int  # the size of the vocabulary for all tokens
     other_numbers: tuple[float, ...] = (0.0,) * (MAX_NUMBERS - 1)
     alg_temp: float = 0.0  # at which positions are drawn
+    last_time: float = 0.0  # of the schedule of `ancestral`
     logprobs: int | None = None
     num_top: int = 0  # likeliest tokens that a result lists for each position
     mode: ModeName = "diffusion"

@@ -1,5 +1,6 @@
 """Policy of a request, with its own numbers and what else only some policies have; no torch."""
 
+from unmask.engine.schedule.quotas import LAST_TIME
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, PolicyName, SamplingParams
 from unmask_kernels.policies.table import BY_NAME, MAX_NUMBERS, NUMBERS, POLICIES
@@ -24,7 +25,8 @@ def choose_policy(params: SamplingParams, model: ModelInfo, *, has_commands: boo
             raise InvalidRequest(
                 f"{' and '.join(named)} belong to different policies; choose one", field=named[1]
             )
-        if params.steps and model.canvas is None and not has_commands:
+        is_ranked = BY_NAME[usual].ranks_by == "noise"  # steps mean as much to it
+        if params.steps and model.canvas is None and not (has_commands or is_ranked):
             return "low_confidence"
         return usual
     for name in named:
@@ -69,6 +71,14 @@ def check_order(params: SamplingParams, policy: PolicyName, model: ModelInfo) ->
         )
 
 
+def last_time_of(eps: float | None, model: ModelInfo) -> float:
+    """Time at the end of a block's schedule: zero, or Dream's."""
+    if model.schedule != "timed":
+        return 0.0
+    eps = model.default_sampling.eps if eps is None else eps
+    return LAST_TIME if eps is None else eps
+
+
 def check_trace(
     policy: PolicyName, sampling: SamplingParams, model: ModelInfo, *, drafts: bool
 ) -> None:
@@ -92,6 +102,27 @@ def check_trace(
             f"{sampling.temperature}",
             field="temperature",
         )
+
+
+def check_chance(
+    policy: PolicyName, sampling: SamplingParams, model: ModelInfo, *, drafts: bool
+) -> None:
+    """Raise `InvalidRequest` where a step that may fill nothing has no meaning.
+
+    `sampling` has every default filled in.
+    """
+    if policy != "ancestral":
+        return
+    is_exact = model.attention == "full" and sampling.cache == "none"
+    if drafts or model.attention not in ("full", "block_causal") or (model.shift and not is_exact):
+        raise InvalidRequest(
+            "the policy ancestral is for blocks all of whose positions are filled in place, not "
+            "for drafts, windows and a block's first token by a pass of its own",
+            field="policy",
+        )
+    for name, value in (("cache", "block"), ("sub_block_length", sampling.sub_block_length)):
+        if value and getattr(sampling, name) == value:
+            raise InvalidRequest(f"{name} is not for the policy ancestral", field=name)
 
 
 def alg_temp_of(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:
