@@ -24,6 +24,7 @@ class ModelConfig:
     quantization: QuantizationName = "auto"
     device: DeviceName = "auto"
     max_model_len: int | None = None
+    tokenizer: str | None = None
     mask_token_id: int | None = None
     hf_overrides: str | None = None
 

@@ -23,6 +23,7 @@ MEANINGS = {
     "model.quantization": "Weights of linear layers in 8 bits; auto holds them as they are stored.",
     "model.device": "Device of the model; auto takes the first CUDA device, else the CPU.",
     "model.max_model_len": "Longest prompt and answer together, in tokens; the model's if unset.",
+    "model.tokenizer": "Folder or hub repository of the tokenizer; the checkpoint's if unset.",
     "model.mask_token_id": "Id of the mask token, for checkpoints that do not name it.",
     "model.hf_overrides": "JSON object of config.json fields to replace; null removes one.",
     "engine.max_num_seqs": "Sequences that may share a step.",

@@ -51,6 +51,7 @@ class Traits:
     mask_token_id: int | None = None
     block_length: int | None = None
     policy: PolicyName | None = None
+    temperature: float | None = None
     distance_penalty: float | None = None
     max_positions: int | None = None
     stated_positions: int | None = None  # overrides a base model's max_position_embeddings

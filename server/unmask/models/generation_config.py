@@ -110,6 +110,7 @@ def _family_defaults(traits: Traits) -> dict[str, Any]:
         "sub_block_length": traits.sub_block_length,
         "block_length": traits.block_length,
         "policy": traits.policy,
+        "temperature": traits.temperature,
         "distance_penalty": traits.distance_penalty,
     }
     return {name: value for name, value in defaults.items() if value is not None}

@@ -10,6 +10,7 @@ import torch
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models import (
+    bd3lm,
     diffusion_gemma,
     dream,
     fast_dllm,
@@ -18,6 +19,7 @@ from unmask.models import (
     llada2,
     llada_hf,
     llada_moe,
+    mdlm,
     nemotron,
     sdar,
     sdar_moe,
@@ -27,10 +29,10 @@ from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_fields import check_fields, count_problems
 from unmask.models.config_values import check_values
 from unmask.models.family import Family, Model, RawConfig
-from unmask.models.hub import display_name, find_checkpoint
+from unmask.models.hub import TOKENIZER_PATTERNS, display_name, find_checkpoint
 from unmask.models.model_info import model_info
 from unmask.models.weights import Progress, Weights
-from unmask.tokenizer import Tokenizer
+from unmask.tokenizer import Tokenizer, has_tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
@@ -55,6 +57,8 @@ FAMILIES: tuple[Family, ...] = (
     fast_dllm.FAMILY,
     nemotron.FAMILY,
     wedlm.FAMILY,
+    mdlm.FAMILY,
+    bd3lm.FAMILY,
     diffusion_gemma.FAMILY,
 )
 
@@ -114,7 +118,7 @@ def load_model(
     raw = checkpoint.config
     device = _device(config)
     dtype = _dtype(config, raw, device)
-    tokenizer = Tokenizer.from_folder(checkpoint.folder)
+    tokenizer = Tokenizer.from_folder(_tokenizer_folder(config, checkpoint.folder))
     try:
         info = model_info(checkpoint, family, config, decoding, tokenizer)
         weights = Weights.from_folder(
@@ -178,6 +182,16 @@ def find_family(architecture: str) -> Family:
 def _best_match(families: list[Family], raw: RawConfig) -> Family:
     """First family with the fewest unknown fields."""
     return min(families, key=lambda family: count_problems(raw, family.fields))
+
+
+def _tokenizer_folder(config: ModelConfig, folder: Path) -> Path:
+    """Folder of the tokenizer that `config` names, else the checkpoint's."""
+    if config.tokenizer is None:
+        return folder
+    named = find_checkpoint(config.tokenizer, TOKENIZER_PATTERNS)
+    if not has_tokenizer(named):
+        raise InvalidCheckpoint(f"model.tokenizer: there is no tokenizer in {named}")
+    return named
 
 
 def _device(config: ModelConfig) -> torch.device:
