@@ -1,5 +1,6 @@
 """Admission refuses requests before they are queued, and fills in defaults."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -152,6 +153,8 @@ def test_a_first_position_that_is_filled_alone_counts_as_a_step() -> None:
         ((1,), {"max_tokens": 8, "policy": "sequential", "eos_last": True}, "eos_last"),
         ((1,), {"max_tokens": 8, "policy": "ancestral", "eps": 0.2}, "eps"),
         ((1,), {"max_tokens": 8, "policy": "ancestral", "cache": "block"}, "cache"),
+        ((1,), {"max_tokens": 8, "policy": "remdm_cap"}, "policy"),
+        ((1,), {"max_tokens": 8, "policy": "ancestral", "eta": 0.1}, "eta"),
         (
             (1,),
             {"max_tokens": 8, "policy": "ancestral", "sub_block_length": 4},
@@ -253,6 +256,36 @@ def test_a_policy_of_chance_fills_nothing_for_certain_before_its_last_step() -> 
     with pytest.raises(InvalidRequest, match="first token") as refused:
         resolve(cached, shifted, LIMITS)
     assert refused.value.field == "policy"
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"cache": "dual"}, "cache"),
+        ({"cfg_scale": 0.5}, "cfg_scale"),
+        ({"max_thinking_tokens": 4}, "max_thinking_tokens"),
+        ({"bad_words": ("no",)}, "bad_words"),
+        ({"eos_last": True}, "eos_last"),
+        ({"alg_temp": 0.5}, "alg_temp"),
+        ({"policy": "remdm_loop", "eta": 0.2}, "eta"),
+    ],
+)
+def test_what_needs_tokens_to_stay_is_refused_where_they_are_masked_again(
+    params: dict, field: str
+) -> None:
+    asked = {"max_tokens": 8, "policy": "remdm_cap"} | params
+    with pytest.raises(InvalidRequest) as refused:
+        resolve(Request("r", (1, 2), SamplingParams(**asked)), FULL, LIMITS)
+    assert refused.value.field == field
+
+
+def test_a_policy_that_masks_again_is_final_after_its_last_step_only() -> None:
+    asked = SamplingParams(max_tokens=8, block_length=4, policy="remdm_rescale", steps=9)
+    decoding = resolve(Request("r", (1, 2), asked), FULL, LIMITS)
+    assert decoding.quotas == (0,) * 8 + (4,)
+    assert decoding.threshold == 0.015
+    assert decoding.remasks
+    assert decoding.editing_threshold == math.inf  # nothing is final before the end of its block
 
 
 def test_steps_leave_a_policy_of_random_order_as_it_is() -> None:

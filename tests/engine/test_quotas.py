@@ -2,18 +2,10 @@
 
 from itertools import accumulate
 
-import numpy as np
 import pytest
 import torch
 
-from unmask.engine.schedule.quotas import (
-    chance_quotas,
-    even_quotas,
-    noise_bounds,
-    part_quotas,
-    timed_quotas,
-    window_quotas,
-)
+from unmask.engine.schedule.quotas import even_quotas, part_quotas, timed_quotas, window_quotas
 
 
 @pytest.mark.parametrize(("block_len", "steps"), [(32, 32), (32, 5), (7, 3), (1, 1)])
@@ -55,17 +47,3 @@ def test_a_window_takes_the_same_share_in_every_step(window_len: int, steps: int
     assert len({*quotas}) == 1
     assert len(quotas) <= steps
     assert sum(quotas) >= window_len
-
-
-@pytest.mark.parametrize("steps", [1, 2, 7, 64])
-@pytest.mark.parametrize("eps", [0.0, 1e-3, 0.3])
-def test_gumbel_noise_reaches_its_bound_as_often_as_the_time_falls(steps: int, eps: float) -> None:
-    times = torch.linspace(1, eps, steps + 1).double()
-    chances = 1 - times[1:] / times[:-1]
-    chances[-1] = 1  # MDLM fills what is left at the end
-    number = np.arange(steps + 1)  # one more, which was launched before the last result
-    bounds = noise_bounds(number, np.full(steps + 1, steps), np.full(steps + 1, eps, np.float32))
-    reached = 1 - np.exp(-np.exp(-bounds.astype(np.float64)))
-    assert np.abs(reached[:-1] - chances.numpy()).max() < 1e-6
-    assert reached[-1] == 1
-    assert chance_quotas(8, steps) == (0,) * (steps - 1) + (8,)

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.support.engines import run_alone
+from tests.support.draws import REMASKING
+from tests.support.engines import Answer, collect, make_engine, run_alone
 from tests.support.forward import block_causal, logits_of
+from tests.support.golden import company
 from tests.support.tiny import EOS_ID, GOLDEN, MASK_ID, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.likelihood import likelihood_request
 from unmask.models.registry import LoadedModel, load_model
+from unmask.types import Delta, RefinementOptions, Request, SamplingParams
 
 Load = Callable[[str], LoadedModel]
 BLOCK_LEN = 8
@@ -121,6 +125,42 @@ def test_log_probabilities_of_a_prompt_are_the_references_losses(golden_model: L
         expected = -golden["losses"][1, first] * golden["times"][first]
         assert read[first - 1].token_id == ids[first]
         assert abs(read[first - 1].logprob - float(expected)) < 1e-4
+
+
+@pytest.mark.parametrize("params", REMASKING)
+@pytest.mark.parametrize("folder", ["mdlm", "dream", "llada"])
+def test_tokens_that_are_masked_again_are_final_with_their_block(
+    golden_model: Load, folder: str, params: dict[str, Any]
+) -> None:
+    """Streams, log-probabilities and company change nothing; text comes in whole blocks."""
+    loaded = golden_model(folder)
+    sampling = SamplingParams(
+        max_tokens=24, block_length=8, temperature=1.0, seed=7, ignore_eos=True, **params
+    )
+    plain = Request("plain", (9, 41, 77), sampling)
+    every = RefinementOptions(every=1, tokens=True)
+    streamed = Request("streamed", plain.prompt_token_ids, replace(sampling, logprobs=2), every)
+    engine = make_engine(loaded, overlap=True)
+    answers: dict[str, Answer] = {}
+    lengths = []
+    for request in (plain, streamed, *company(loaded, 3, seed=4)):
+        engine.add(request)
+    while engine.has_work:
+        events = engine.step()
+        collect(answers, events)
+        lengths += [
+            len(e.token_ids) for e in events if isinstance(e, Delta) and e.request_id == "plain"
+        ]
+    assert [length for length in lengths if length] == [8, 8, 8]
+    alone = run_alone(loaded, plain)
+    assert answers["plain"].essence == answers["streamed"].essence == alone.essence
+    assert alone.finish is not None
+    assert alone.finish.usage.denoising_steps == 3 * params["steps"]
+    found = answers["streamed"]
+    assert [item.token_id for item in found.logprobs] == found.token_ids
+    open_counts = [refinement.unresolved for refinement in found.refinements]
+    # Some step has left more masks than there were before it.
+    assert any(b > a for a, b in pairwise(open_counts) if a)
 
 
 @both

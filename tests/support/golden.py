@@ -93,6 +93,7 @@ def sampling_of(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingPar
         sub_block_length=settings.get("sub_block_length"),
         cache=settings.get("cache"),
         cfg_scale=settings.get("cfg_scale"),
+        eta=settings.get("eta"),
         max_thinking_tokens=settings.get("max_thinking_tokens"),
     )
 

@@ -19,6 +19,9 @@ SEQUENTIAL, RANDOM = tl.constexpr(CODES["sequential"]), tl.constexpr(CODES["rand
 HIERARCHICAL = tl.constexpr(CODES["hierarchical"])
 KLASS, CREDIT = tl.constexpr(CODES["klass"]), tl.constexpr(CODES["credit"])
 ANCESTRAL = tl.constexpr(CODES["ancestral"])
+REMDM_CAP, REMDM_RESCALE, REMDM_LOOP = (
+    tl.constexpr(CODES[f"remdm_{name}"]) for name in ("cap", "rescale", "loop")
+)
 LOCAL_LEAP = tl.constexpr(CODES["local_leap"])
 NUMBERS = tl.constexpr(MAX_NUMBERS)
 READY = tl.constexpr(2.0)  # confidence of the least confident row that is ready
@@ -34,6 +37,12 @@ def _key(values, o_row, m_row, policy, BY_ENTROPY: tl.constexpr):
     b_value = tl.load(values + o_row, mask=m_row, other=-1.0)
     # In sequence all masked rows are equals.
     return tl.where((policy == SEQUENTIAL) & (b_value >= 0.0), 1.0, b_value)
+
+
+@triton.jit
+def _is_by_chance(policy):
+    is_remdm = (policy == REMDM_CAP) | (policy == REMDM_RESCALE) | (policy == REMDM_LOOP)
+    return (policy == ANCESTRAL) | is_remdm
 
 
 @triton.jit
@@ -135,7 +144,7 @@ def _select(
         b_chosen = b_chosen | (b_key >= READY)
     elif (policy == THRESHOLD) | (policy == CREDIT):
         b_chosen = b_chosen | (b_key >= threshold)
-    elif policy == ANCESTRAL:
+    elif _is_by_chance(policy):
         b_chosen = b_chosen | (b_key >= 0.0)
     elif policy == FACTOR:
         # The n most confident are taken, up to the first that fails.
@@ -168,7 +177,7 @@ def select_kernel(
         if policy == MARGIN:
             _select(margin, selected, first, count, policy, quota, threshold,
                     BLOCK, COLUMNS, False)  # fmt: skip
-    by_noise = (policy == RANDOM) | (policy == ANCESTRAL)
+    by_noise = (policy == RANDOM) | _is_by_chance(policy)
     if WITH_NOISE:
         if by_noise:
             _select(noise, selected, first, count, policy, quota, threshold,

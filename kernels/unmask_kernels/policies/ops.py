@@ -162,11 +162,15 @@ def random(scores: Scores, quota: Tensor, numbers: Tensor) -> Tensor:
     return _highest(scores.noise, scores, quota)
 
 
+@reference("remdm_cap")
+@reference("remdm_rescale")
+@reference("remdm_loop")
 @reference("ancestral")
 def ancestral(scores: Scores, quota: Tensor, numbers: Tensor) -> Tensor:
     """Positions whose noise reaches their step's bound, and never fewer than `quota` [M].
 
-    `_ddpm_update` of kuleshov-group/mdlm (diffusion.py); Dream's alg `origin`.
+    `_ddpm_update` of kuleshov-group/mdlm (diffusion.py); Dream's alg `origin`. ReMDM fills masks
+    alike, by other chances.
     """
     assert scores.noise is not None
     return _highest(scores.noise, scores, quota) | (scores.noise >= 0)

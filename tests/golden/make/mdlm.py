@@ -1,14 +1,16 @@
 """Makes tests/golden/mdlm and bd3lm with the authors' code, on a CPU.
 
-`python -m tests.golden.make.mdlm BD3LMS MDLM`, from the root of this repository: checkouts of
-github.com/kuleshov-group/bd3lms at 1c3e8f43d88dfbcee5ff2aa6932a9e74b31ae1d7 and of
-github.com/kuleshov-group/mdlm at c112c526d193436838c98d81455ee51f90309470.
+`python -m tests.golden.make.mdlm BD3LMS MDLM REMDM`, from the root of this repository: checkouts of
+github.com/kuleshov-group/bd3lms at 1c3e8f43d88dfbcee5ff2aa6932a9e74b31ae1d7,
+github.com/kuleshov-group/mdlm at c112c526d193436838c98d81455ee51f90309470 and
+github.com/kuleshov-group/remdm at f830d659fb98d9b2c79ff71bfa12d578312b688a.
 
 Logits are of `models/hf/modeling_bd3lm.py`, whose network is MDLM's where `cross_attn` is false.
 Samples are of `Diffusion._semi_ar_sampler` (BD3-LM, first hitting) and `Diffusion._sample` (MDLM,
-`ddpm` and `ddpm_cache`), losses of `_forward_pass_diffusion` (BD3-LM). Packages that these files
-import for training only are replaced by stubs. Random numbers are unmask's own, by seed, position
-and step: `torch.rand_like` gives those with which the same token is drawn.
+`ddpm` and `ddpm_cache`; ReMDM, but that the prompt stays), losses of `_forward_pass_diffusion`
+(BD3-LM). Packages that these files import for training only are replaced by stubs. Random numbers
+are unmask's own, by seed, position and step: `torch.rand_like` gives those with which the same
+token is drawn.
 """
 
 import importlib
@@ -51,6 +53,15 @@ ONLY_BD3LM = {
     "sampling_eps_max": 0.999,
 }
 # Prompt length, answer length, steps of MDLM's samplers.
+# Prompt length, answer length, steps, eta of ReMDM's samplers, and which of them.
+REMASKED = (
+    (1, 30, 24, 0.05, "remdm_cap"),
+    (19, 24, 40, 0.1, "remdm_rescale"),
+    (12, 40, 16, 0.3, "remdm_rescale"),
+    (30, 25, 60, 0.1, "remdm_loop"),
+    (8, 20, 100, 0.02, "remdm_loop"),
+    (40, 31, 12, 0.7, "remdm_cap"),
+)
 CASES = ((1, 40, 6), (11, 17, 12), (16, 24, 9), (23, 33, 20), (57, 50, 5), (80, 30, 30))
 STUBS = (
     *(
@@ -153,7 +164,7 @@ class Numbers:
         keys = self._keys(length)
         exponential = (-gumbel_noise(*keys, vocab_size).double()).exp()
         shares = probabilities[0].double().clone()
-        is_ancestral = bool((shares[:, MASK_ID] > 0).all())
+        is_ancestral = bool((shares[:, MASK_ID] != 0).any())
         shares[:, MASK_ID] = 0
         total = shares.sum(-1)
         smallest = (exponential / (shares / total[:, None])).amin(-1)
@@ -190,7 +201,10 @@ def sampler(module: Any, model: Any, prompt: list[int], numbers: Numbers, **fiel
 
         def _ddpm_caching_update(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
             numbers.block = x[:, -self.block_size :]
-            return super()._ddpm_caching_update(x, *args, **kwargs)
+            updated = super()._ddpm_caching_update(x, *args, **kwargs)
+            if len(updated) == 3:  # ReMDM's would mask the prompt again
+                updated[1][:, : len(prompt)] = torch.tensor(prompt)
+            return updated
 
         def _check_stop_conds(self, x: Tensor) -> tuple[bool, Tensor]:
             return False, x
@@ -241,12 +255,19 @@ def first_hitting(
 
 @torch.no_grad()
 def ancestral(
-    module: Any, model: Any, prompt: list[int], num_tokens: int, steps: int, seed: int, name: str
+    module: Any,
+    model: Any,
+    prompt: list[int],
+    num_tokens: int,
+    steps: int,
+    seed: int,
+    name: str,
+    **sampling: Any,
 ) -> tuple[list[int], int]:
-    """Tokens of MDLM's sampler `name` after a prompt, and its forward passes."""
+    """Tokens of MDLM's sampler `name`, or ReMDM's, after a prompt, and its forward passes."""
     numbers = Numbers(seed)
     end = len(prompt) + num_tokens
-    config = config_of("mdlm", end, end)
+    config = config_of("mdlm", end, end, dfm=False, **sampling)
     made = sampler(module, model, prompt, numbers, config=config, block_size=end, sampler=name)
     with patch.object(torch, "rand_like", numbers.rand_like):
         x = made._sample(steps)
@@ -312,7 +333,26 @@ def write(folder: Path, model: Any, raw: dict[str, Any], ids: Tensor, cases: lis
         print(f"{path}: {path.stat().st_size:,} bytes")
 
 
-def make(name: str, classes: tuple[Any, Any], module: Any) -> None:
+def remasked(module: Any, model: Any, generator: torch.Generator) -> list[Any]:
+    """Cases of ReMDM's samplers."""
+    cases = []
+    for i, (prompt_len, num_tokens, steps, eta, policy) in enumerate(REMASKED):
+        prompt, seed = text(prompt_len, generator), 2**41 + i
+        fields = {"sampler": policy.replace("_", "-"), "eta": eta}
+        fields |= {"t_on": 0.55, "t_off": 0.05, "alpha_on": 0.9}
+        args = module, model, prompt, num_tokens, steps, seed, "ddpm_cache"
+        tokens, forwards = ancestral(*args, **fields)
+        settings = {"gen_length": num_tokens, "temperature": 1.0, "seed": seed, "policy": policy}
+        settings |= {"eta": eta, "steps": steps, "block_length": num_tokens}
+        cases.append(
+            {"name": f"{policy}-{i}", "prompt": prompt, "settings": settings}
+            | {"tokens": tokens, "forwards": forwards}
+        )
+        print(cases[-1]["name"], settings, tokens, forwards)
+    return cases
+
+
+def make(name: str, classes: tuple[Any, Any], module: Any, remdm: Any) -> None:
     generator = torch.Generator().manual_seed(15)
     config_class, model_class = classes
     is_full = name == "mdlm"
@@ -339,7 +379,9 @@ def make(name: str, classes: tuple[Any, Any], module: Any) -> None:
         )
         print(cases[-1]["name"], settings, tokens, forwards)
     raw |= {} if is_full else ONLY_BD3LM
-    if not is_full:
+    if is_full:
+        cases += remasked(remdm, model, generator)
+    else:
         ids = torch.tensor(text(6 * BLOCK_LEN, generator))
         save_file(losses_of(module, model, ids, generator), GOLDEN / name / "bound.safetensors")
     write(GOLDEN / name, model, raw, half_masked(48, generator), cases)
@@ -349,5 +391,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     roots = [Path(argument) for argument in sys.argv[1:]]
     of_model = hf_classes(roots[0])
-    make("bd3lm", of_model, diffusion_of(roots[0], "bd3lm_diffusion"))
-    make("mdlm", of_model, diffusion_of(roots[1], "mdlm_diffusion"))
+    names = "bd3lm_diffusion", "mdlm_diffusion", "remdm_diffusion"
+    of_bd3lm, of_mdlm, of_remdm = map(diffusion_of, roots, names)
+    make("bd3lm", of_model, of_bd3lm, of_remdm)
+    make("mdlm", of_model, of_mdlm, of_remdm)

@@ -200,6 +200,10 @@ def _commit(
         if sequence.decoding.logprobs is not None:
             _note_logprobs(session, result, taken, batch.scored_positions[taken])
     masked[offsets] = False
+    if batch.decoding.edits is not None and len(rows):
+        is_lost = tokens[offsets] == batch.denoised[0].sequence.mask_token_id
+        masked[offsets] = is_lost
+        num_others -= int(np.count_nonzero(is_lost))
     return len(rows) + num_others
 
 

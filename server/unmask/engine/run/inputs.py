@@ -15,10 +15,10 @@ from unmask.engine.run.class_tables import ClassTables
 from unmask.engine.run.staging import Array, Staging
 from unmask.engine.run.traces import StepTraces
 from unmask.engine.schedule.batch import DecodingArrays, StepBatch
-from unmask.engine.schedule.quotas import noise_bounds
+from unmask.engine.schedule.chances import mask_shares, noise_bound
 from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.policies.ops import Rules, noise_of
-from unmask_kernels.policies.table import CODES, POLICIES, Policy
+from unmask_kernels.policies.table import POLICIES, Policy
 from unmask_kernels.scoring.constraints import Constraints, make_constraints
 from unmask_kernels.scoring.types import (
     FILTERS,
@@ -27,6 +27,10 @@ from unmask_kernels.scoring.types import (
     LastTokens,
     Truncation,
     truncates,
+)
+
+CHANCE_CODES = frozenset(
+    policy.code for policy in POLICIES if policy.remasks or policy.name == "ancestral"
 )
 
 
@@ -185,7 +189,8 @@ class RandomOrder:
     seeds: Tensor  # [B] int64
     steps: Tensor  # [B] int64
     temperature: Tensor  # [B] float32, `alg_temp`
-    bounds: Tensor  # [B] float32, noise that fills a position of the policy `ancestral`
+    bounds: Tensor  # [B] float32, noise that fills a position, by policies of chance
+    keeping: Tensor | None = None  # [B] float32, noise that keeps a token; None where none is lost
 
     def noise(self, spans: Tensor, positions: Tensor) -> Tensor:
         """Gumbel noise [M] float32 of rows of the blocks `spans` [M]."""
@@ -259,7 +264,10 @@ class SamplingOptions:
             given = GivenTokens(*staging.to_device([batch.given.rows, batch.given.tokens]))
         order = None
         if decoding["is_rare"].any():
-            keys = decoding["seed"], decoding.steps, decoding["alg_temp"], _bounds(decoding)
+            bounds, keeping = _bounds(decoding)
+            keys = [decoding["seed"], decoding.steps, decoding["alg_temp"], bounds]
+            if np.isfinite(keeping).any():
+                keys.append(keeping)
             order = RandomOrder(*staging.to_device(keys))
         return cls(
             occurring,
@@ -275,16 +283,25 @@ class SamplingOptions:
         )
 
 
-def _bounds(decoding: DecodingArrays) -> Array:
-    """Noise [B] that fills a position of the policy `ancestral`; zeros for other policies."""
+def _bounds(decoding: DecodingArrays) -> tuple[Array, Array]:
+    """Noise [B] that fills a position, and that keeps a token, by policies of chance.
+
+    Other policies fill nothing by a bound of zero, and keep all.
+    """
     bounds = np.zeros(len(decoding.columns), np.float32)
-    which = (decoding["policy_code"] == CODES["ancestral"]).nonzero()[0]
-    if len(which):
+    keeping = np.full(len(decoding.columns), -np.inf, np.float32)
+    for code in set(decoding["policy_code"].tolist()) & CHANCE_CODES:
+        which = (decoding["policy_code"] == code).nonzero()[0]
         columns = decoding.columns[which]
-        bounds[which] = noise_bounds(
-            decoding.steps[which], columns["num_steps"], columns["last_time"]
+        shares = mask_shares(
+            POLICIES[code].name,
+            decoding.steps[which],
+            columns["num_steps"],
+            columns["last_time"].astype(np.float64),
+            columns["numbers"][:, 0].astype(np.float64),
         )
-    return bounds
+        bounds[which], keeping[which] = noise_bound(shares.masked), noise_bound(shares.committed)
+    return bounds, keeping
 
 
 def _truncates(decoding: DecodingArrays, vocab_size: int) -> bool:

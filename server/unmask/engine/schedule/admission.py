@@ -1,5 +1,6 @@
 """Refuses requests that can never be served, and fills in defaults; no queue, no torch."""
 
+import math
 import os
 from dataclasses import replace
 from itertools import pairwise
@@ -16,6 +17,7 @@ from unmask.engine.schedule.policy_choice import (
     check_chance,
     check_distance,
     check_order,
+    check_remasking,
     check_trace,
     choose_policy,
     fills_eos_last,
@@ -33,8 +35,10 @@ from unmask.engine.schedule.token_rules import (
     check_answer,
     check_given,
     check_structure,
+    check_thinking,
     constraint_of,
     edit_rules,
+    editing_threshold_of,
     num_top,
 )
 from unmask.errors import InvalidRequest, context_exceeded
@@ -124,11 +128,14 @@ def _resolve(
             field="max_tokens",
             code="context_length_exceeded",
         )
-    editing_threshold = None if request.given_answer else _editing_threshold(params, model)
+    editing_threshold = None if request.given_answer else editing_threshold_of(params, model)
     has_commands = model.edit_commands is not None and editing_threshold is not None
     policy = choose_policy(params, model, has_commands=has_commands)
     check_distance(params, policy, model)
     check_order(params, policy, model)
+    if BY_NAME[policy].remasks:
+        check_remasking(policy, request, model)
+        editing_threshold = math.inf  # no token is replaced, but none is final before its block
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     usual_len = model.block_length or usual_len
     block_len = block_length or usual_len
@@ -164,7 +171,7 @@ def _resolve(
         _check_block_causal(params)
         num_positions = -(-num_positions // block_len) * block_len
     _check_fits(num_positions, block_len, num_rows, limits, params)
-    _check_thinking(params, model, editing_threshold)
+    check_thinking(params, model, editing_threshold)
     steps = params.steps or default.steps
     if model.caps_steps and editing_threshold is None:
         steps = min(steps or block_len, max_tokens)
@@ -248,35 +255,6 @@ def _check_canvas(
         )
 
 
-def _editing_threshold(params: SamplingParams, model: ModelInfo) -> float | None:
-    """The confidence that replaces a token; None where none is replaced."""
-    if not model.can_edit and params.editing_threshold is not None:
-        raise InvalidRequest(
-            "editing_threshold is for models that were trained to replace tokens, as LLaDA2.1",
-            field="editing_threshold",
-        )
-    if params.editing_threshold is not None:
-        return params.editing_threshold
-    return model.default_sampling.editing_threshold if model.can_edit else None
-
-
-def _check_thinking(
-    params: SamplingParams, model: ModelInfo, editing_threshold: float | None
-) -> None:
-    """Raise `InvalidRequest` for a budget that this model cannot keep."""
-    if params.max_thinking_tokens is None:
-        return
-    reason = None
-    if model.end_think_token_id is None:
-        reason = "is for models with a token </think>"
-    elif model.canvas is not None:
-        reason = "is for models that fill mask tokens"
-    elif editing_threshold is not None:
-        reason = "needs final tokens, but with an editing_threshold they may be replaced"
-    if reason is not None:
-        raise InvalidRequest(f"max_thinking_tokens {reason}", field="max_thinking_tokens")
-
-
 def _cache(params: SamplingParams, model: ModelInfo, editing_threshold: float | None) -> CacheName:
     """The cache asked for, or the server's; raises `InvalidRequest` if the model has no such."""
     cache = params.cache or model.default_sampling.cache or "none"
@@ -358,7 +336,7 @@ def _quotas(
     is_exact = model.attention == "full" and cache == "none"
     alone = 1 if model.has_seed and not is_exact and block_len > 1 else 0
     steps = steps or block_len
-    if policy == "ancestral":
+    if policy == "ancestral" or BY_NAME[policy].remasks:
         return chance_quotas(block_len, steps)
     if model.schedule == "timed" and policy not in WITH_THRESHOLD:
         last = last_time_of(eps, model)

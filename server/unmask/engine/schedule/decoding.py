@@ -79,6 +79,11 @@ class Decoding:
         return self.eos_last or self.alg_temp > 0 or BY_NAME[self.policy].is_rare
 
     @property
+    def remasks(self) -> bool:
+        """True if a step masks committed tokens again."""
+        return BY_NAME[self.policy].remasks
+
+    @property
     def keeps_trace(self) -> bool:
         """True if a step depends on the steps of the block before it."""
         return BY_NAME[self.policy].keeps_trace

@@ -1,8 +1,9 @@
 """Policy of a request, with its own numbers and what else only some policies have; no torch."""
 
+from unmask.engine.schedule.chances import LOOP_SHARE, MOST_OF_LOOP
 from unmask.engine.schedule.quotas import LAST_TIME
 from unmask.errors import InvalidRequest
-from unmask.types import ModelInfo, PolicyName, SamplingParams
+from unmask.types import ModelInfo, PolicyName, Request, SamplingParams
 from unmask_kernels.policies.table import BY_NAME, MAX_NUMBERS, NUMBERS, POLICIES
 
 WITH_THRESHOLD = tuple(policy.name for policy in POLICIES if policy.numbers)
@@ -123,6 +124,35 @@ def check_chance(
     for name, value in (("cache", "block"), ("sub_block_length", sampling.sub_block_length)):
         if value and getattr(sampling, name) == value:
             raise InvalidRequest(f"{name} is not for the policy ancestral", field=name)
+
+
+def check_remasking(policy: PolicyName, request: Request, model: ModelInfo) -> None:
+    """Raise `InvalidRequest` where committed tokens cannot be masked again (ReMDM)."""
+    params = request.sampling
+    if model.attention != "full":
+        raise InvalidRequest(
+            f"the policy {policy} is for models whose attention spans the whole sequence",
+            field="policy",
+        )
+    asked = {
+        "cache": (params.cache or model.default_sampling.cache or "none") != "none",
+        "cfg_scale": bool(params.cfg_scale),
+        "template": request.template is not None,
+        "grammar": params.grammar is not None,
+        "bad_words": bool(params.bad_words),
+        "max_thinking_tokens": params.max_thinking_tokens is not None,
+        "editing_threshold": params.editing_threshold is not None,
+    }
+    for name, is_asked in asked.items():
+        if is_asked:
+            raise InvalidRequest(f"{name} is not for the policy {policy}", field=name)
+    eta = model.default_sampling.eta if params.eta is None else params.eta
+    if policy == "remdm_loop" and eta is not None and eta > MOST_OF_LOOP:
+        raise InvalidRequest(
+            f"eta must be at most {MOST_OF_LOOP:.3f} for remdm_loop, which keeps a share of "
+            f"{LOOP_SHARE} of tokens, got {eta}",
+            field="eta",
+        )
 
 
 def alg_temp_of(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 LAST_TIME = 1e-3
 
@@ -65,22 +64,3 @@ def timed_quotas(
 def chance_quotas(block_len: int, steps: int) -> tuple[int, ...]:
     """Nothing for certain in each of the `steps`, and all that is left in the last (MDLM)."""
     return (0,) * (steps - 1) + (block_len,)
-
-
-def noise_bounds(
-    steps: npt.NDArray[np.int64],
-    num_steps: npt.NDArray[np.int64],
-    last_time: npt.NDArray[np.float32],
-) -> npt.NDArray[np.float32]:
-    """Gumbel noise [B] that a position's must reach to be filled in one of `num_steps` steps.
-
-    The chance is the share that time falls by, which runs from 1 down to `last_time` in equal
-    parts; in the last step, and in one more where that is out already, it is one.
-    """
-    slope = (1.0 - last_time.astype(np.float64)) / num_steps
-    number = np.minimum(steps, num_steps - 1)
-    stay = (1.0 - slope * (number + 1)) / (1.0 - slope * number)
-    stay[number == num_steps - 1] = 0.0
-    with np.errstate(divide="ignore"):
-        bounds: npt.NDArray[np.float32] = (-np.log(-np.log(stay))).astype(np.float32)
-    return bounds
