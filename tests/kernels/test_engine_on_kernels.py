@@ -77,7 +77,7 @@ def test_every_policy_writes_the_same_on_both(tmp_path: Path) -> None:
     assert answers(folder, "triton", params=OF_POLICIES) == on_torch
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_windows_are_filled_alike_on_both() -> None:
     folder, only = str(GOLDEN / "wedlm"), range(4)
     on_torch = answers(folder, "torch", only)
