@@ -26,6 +26,7 @@ class ModelConfig:
     adapter: tuple[str, ...] = ()
     device: DeviceName = "auto"
     max_model_len: int | None = None
+    tokenizer: str | None = None
     mask_token_id: int | None = None
     attention: AttentionName | None = None
     hf_overrides: str | None = None

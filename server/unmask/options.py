@@ -24,6 +24,7 @@ MEANINGS = {
     "model.adapter": "LoRA adapters to merge: PEFT folders, or org/name on the hub.",
     "model.device": "Device of the model; auto takes the first CUDA device, else the CPU.",
     "model.max_model_len": "Longest prompt and answer together, in tokens; the model's if unset.",
+    "model.tokenizer": "Folder or hub repository of the tokenizer; the checkpoint's if unset.",
     "model.mask_token_id": "Id of the mask token, for checkpoints that do not name it.",
     "model.attention": "Attention of checkpoints that do not say it, as A2D: full or in blocks.",
     "model.hf_overrides": "JSON object of config.json fields to replace; null removes one.",

@@ -218,6 +218,7 @@ class SamplingParams:
     relaxed_threshold: float | None = number("relaxed_threshold")
     radius: int | None = number("radius")
     kl_threshold: float | None = number("kl_threshold")
+    eta: float | None = number("eta")
     alg_temp: float | None = parameter(
         "Temperature at which policies that rank draw positions; 0 takes the highest (Dream).",
         low=0,

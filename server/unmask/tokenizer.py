@@ -54,6 +54,11 @@ def _is_bounded(template: str) -> bool:
     return run.returncode >= 0 and run.returncode != template_trial.EXIT_BEYOND
 
 
+def has_tokenizer(folder: Path) -> bool:
+    """True if a folder has a file of a tokenizer."""
+    return any(list(folder.glob(pattern)) for pattern in FILES)
+
+
 class Tokenizer:
     """Hugging Face tokenizer behind the calls that the server needs; thread-safe."""
 
@@ -85,8 +90,11 @@ class Tokenizer:
 
         Uses `IdTokenizer` if the folder has no tokenizer file.
         """
-        if not any(list(folder.glob(pattern)) for pattern in FILES):
-            logger.warning("%s has no tokenizer: prompts and answers are token ids", folder)
+        if not has_tokenizer(folder):
+            logger.warning(
+                "%s has no tokenizer: prompts and answers are token ids; --tokenizer names one",
+                folder,
+            )
             return cls(IdTokenizer())
         # tokenizer.json is enough; AutoTokenizer would parse config.json too, and is slow to
         # import.

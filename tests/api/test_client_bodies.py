@@ -27,7 +27,7 @@ INTEGERS = [
     "max_tokens", "n", "best_of", "top_k", "seed", "steps", "block_length", "sub_block_length",
     "prompt_logprobs", "temperature", "top_p", "threshold", "factor", "entropy_bound", "cfg_scale",
     "editing_threshold", "entropy_threshold", "distance_penalty", "low_threshold",
-    "relaxed_threshold", "radius", "kl_threshold", "alg_temp", "eps",
+    "relaxed_threshold", "radius", "kl_threshold", "eta", "alg_temp", "eps",
 ]  # fmt: skip
 CHAT_INTEGERS = [*INTEGERS, "max_completion_tokens", "top_logprobs"]
 

@@ -151,6 +151,19 @@ def test_the_highest_noise_is_filled_first() -> None:
     assert select(scores, rules).tolist() == [True, False, False, True]
 
 
+def test_noise_that_reaches_its_bound_is_filled_and_the_quota() -> None:
+    noise = torch.tensor([0.5, -2.0, -torch.inf, 0.0, -0.1, -0.2, -torch.inf])
+    block = torch.tensor([0, 0, 0, 0, 1, 1, 1])
+    scores = Scores(block, torch.rand(7), None, noise=noise)
+
+    def filled(quota: int) -> list[bool]:
+        rules = make_rules(["ancestral"] * 2, block, torch.tensor([quota] * 2), torch.zeros(2))
+        return select(scores, rules).tolist()
+
+    assert filled(0) == [True, False, False, True, False, False, False]
+    assert filled(1) == [True, False, False, True, True, False, False]
+
+
 def test_a_block_is_not_told_of_the_entropies_of_others() -> None:
     """Positions that are not candidates have infinite entropy."""
     entropy = [0.3, math.inf, 0.3, 0.1, 0.2]

@@ -1,12 +1,13 @@
 """Admission refuses requests before they are queued, and fills in defaults."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.engine.schedule.quotas import timed_quotas
+from unmask.engine.schedule.quotas import LAST_TIME, timed_quotas
 from unmask.engine.schedule.sequence import Decoding
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, Request, SamplingParams
@@ -150,6 +151,15 @@ def test_a_first_position_that_is_filled_alone_counts_as_a_step() -> None:
         ((1,), {"max_tokens": 8, "policy": "random", "eos_last": True}, "eos_last"),
         ((1,), {"max_tokens": 8, "policy": "entropy", "eos_last": True}, "eos_last"),
         ((1,), {"max_tokens": 8, "policy": "sequential", "eos_last": True}, "eos_last"),
+        ((1,), {"max_tokens": 8, "policy": "ancestral", "eps": 0.2}, "eps"),
+        ((1,), {"max_tokens": 8, "policy": "ancestral", "cache": "block"}, "cache"),
+        ((1,), {"max_tokens": 8, "policy": "remdm_cap"}, "policy"),
+        ((1,), {"max_tokens": 8, "policy": "ancestral", "eta": 0.1}, "eta"),
+        (
+            (1,),
+            {"max_tokens": 8, "policy": "ancestral", "sub_block_length": 4},
+            "sub_block_length",
+        ),
     ],
 )
 def test_what_can_never_be_served_is_refused_by_name(
@@ -236,8 +246,61 @@ def test_dreams_parameters_hold_where_its_loop_has_them() -> None:
     assert decoding(policy="random").alg_temp == 0.0
 
 
+def test_a_policy_of_chance_fills_nothing_for_certain_before_its_last_step() -> None:
+    assert resolved(policy="ancestral", steps=3, max_tokens=8, block_length=4).quotas == (0, 0, 4)
+    assert resolved(policy="origin", max_tokens=8, block_length=4).quotas == (0, 0, 0, 4)
+    shifted = replace(FULL, shift=True, schedule="timed")
+    request = Request("r", (1, 2), SamplingParams(max_tokens=16, policy="ancestral"))
+    assert resolve(request, shifted, LIMITS).last_time == LAST_TIME
+    cached = replace(request, sampling=replace(request.sampling, cache="dual"))
+    with pytest.raises(InvalidRequest, match="first token") as refused:
+        resolve(cached, shifted, LIMITS)
+    assert refused.value.field == "policy"
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"cache": "dual"}, "cache"),
+        ({"cfg_scale": 0.5}, "cfg_scale"),
+        ({"max_thinking_tokens": 4}, "max_thinking_tokens"),
+        ({"bad_words": ("no",)}, "bad_words"),
+        ({"eos_last": True}, "eos_last"),
+        ({"alg_temp": 0.5}, "alg_temp"),
+        ({"policy": "remdm_loop", "eta": 0.2}, "eta"),
+    ],
+)
+def test_what_needs_tokens_to_stay_is_refused_where_they_are_masked_again(
+    params: dict, field: str
+) -> None:
+    asked = {"max_tokens": 8, "policy": "remdm_cap"} | params
+    with pytest.raises(InvalidRequest) as refused:
+        resolve(Request("r", (1, 2), SamplingParams(**asked)), FULL, LIMITS)
+    assert refused.value.field == field
+
+
+def test_a_policy_that_masks_again_is_final_after_its_last_step_only() -> None:
+    asked = SamplingParams(max_tokens=8, block_length=4, policy="remdm_rescale", steps=9)
+    decoding = resolve(Request("r", (1, 2), asked), FULL, LIMITS)
+    assert decoding.quotas == (0,) * 8 + (4,)
+    assert decoding.threshold == 0.015
+    assert decoding.remasks
+    assert decoding.editing_threshold == math.inf  # nothing is final before the end of its block
+
+
+def test_steps_leave_a_policy_of_random_order_as_it_is() -> None:
+    usual = replace(MODEL, default_sampling=SamplingParams(policy="random"))
+    request = Request("r", (1, 2), SamplingParams(max_tokens=8, steps=4))
+    assert resolve(request, usual, LIMITS).policy == "random"
+
+
 def test_only_requests_that_draw_get_a_seed_of_their_own() -> None:
-    drawing = {"policy": "random"}, {"alg_temp": 0.1, "steps": 8}, {"temperature": 0.5}
+    drawing = (
+        {"policy": "random"},
+        {"policy": "ancestral"},
+        {"alg_temp": 0.1, "steps": 8},
+        {"temperature": 0.5},
+    )
     for params in drawing:
         seeds = {resolved(max_tokens=8, **params).seed for _ in range(3)}
         assert len(seeds) == 3

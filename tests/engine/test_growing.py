@@ -129,6 +129,8 @@ def test_other_defaults_of_a_server_are_for_other_requests() -> None:
         ({"threshold": 0.5}, "threshold"),
         ({"policy": "threshold"}, "policy"),
         ({"policy": "klass"}, "policy"),
+        ({"policy": "ancestral"}, "policy"),
+        ({"policy": "remdm_cap"}, "policy"),
         ({"entropy_bound": 0.5}, "entropy_bound"),
         ({"grammar": Regex("a")}, "grammar"),
         ({"sub_block_length": 2}, "sub_block_length"),

@@ -17,7 +17,9 @@ from unmask.likelihood import likelihood_request
 from unmask.models.registry import LoadedModel
 from unmask.types import AUTO, CanvasSchedule, FinishReason, Request, SamplingParams
 
-FAMILIES = (*("sdar", "llada21", "llada", "dream", "fast_dllm", "nemotron", "idlm", "wedlm"),)
+FAMILIES = (
+    *("sdar", "llada21", "llada", "dream", "fast_dllm", "nemotron", "idlm", "wedlm", "mdlm"),
+)
 LENGTHS = (2, 5, 38)
 
 

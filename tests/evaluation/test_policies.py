@@ -7,6 +7,7 @@ from unmask.evaluation.frontier import draw
 from unmask.evaluation.policies import PolicyResult, policy_results, policy_settings
 from unmask.evaluation.runner import Setting, SettingResult, TaskResult
 from unmask.types import POLICY_NAMES, CanvasSchedule, ModelInfo, SamplingParams
+from unmask_kernels.policies.table import POLICIES
 
 SVG = "{http://www.w3.org/2000/svg}"
 MODEL = ModelInfo(
@@ -39,7 +40,7 @@ def found() -> list[PolicyResult]:
 
 
 def test_each_policy_has_settings_with_numbers_or_steps_of_its_own() -> None:
-    settings = policy_settings(SamplingParams(block_length=16), MODEL)
+    settings = policy_settings(SamplingParams(block_length=16), replace(MODEL, attention="full"))
     assert {setting.sampling.policy for setting in settings} == set(POLICY_NAMES)
     assert len({setting.sampling for setting in settings}) == len(settings)
     for setting in settings:
@@ -51,6 +52,14 @@ def test_each_policy_has_settings_with_numbers_or_steps_of_its_own() -> None:
 
 
 def test_models_are_not_asked_for_policies_that_they_refuse() -> None:
+    remasking = {policy.name for policy in POLICIES if policy.remasks}
+    for model, refused in (
+        (MODEL, remasking),
+        (replace(MODEL, shift=True), {*remasking, "ancestral"}),
+        (replace(MODEL, attention="causal_window"), {*remasking, "ancestral"}),
+    ):
+        names = {setting.sampling.policy for setting in policy_settings(SamplingParams(), model)}
+        assert names == set(POLICY_NAMES) - refused
     canvas = replace(MODEL, canvas=CanvasSchedule(8, 0.1, 0.9))
     names = {setting.sampling.policy for setting in policy_settings(SamplingParams(), canvas)}
     assert names == {"entropy_bound"}

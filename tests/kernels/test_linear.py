@@ -113,6 +113,29 @@ def test_a_product_gates_another(name: str, activation: str, device: torch.devic
     torch.testing.assert_close(result.cpu().double(), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["auto", "torch", "triton"])
+@pytest.mark.parametrize("activation", ["silu", "gelu_tanh"])
+def test_a_product_is_activated(name: str, activation: str, device: torch.device) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(20, 64), torch.randn(48, 64) / 8, torch.randn(48)
+    exact = x.double() @ weight.double().T + bias.double()
+    expected = F.silu(exact) if activation == "silu" else gelu(exact)
+    with backend(name):
+        result = make_linear(weight.to(device), bias.to(device)).activate(x.to(device), activation)
+    torch.testing.assert_close(result.cpu().double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["auto", "torch"])
+def test_an_activated_row_is_the_same_in_any_company(name: str) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(33, 64), torch.randn(48, 64) / 8, torch.randn(48)
+    with backend(name):
+        linear = make_linear(weight, bias)
+        whole = linear.activate(x, "gelu_tanh")
+        for start, end in ((0, 1), (3, 20), (32, 33)):
+            assert torch.equal(linear.activate(x[start:end], "gelu_tanh"), whole[start:end])
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_row_is_the_same_among_few_and_among_thousands(dtype: torch.dtype) -> None:
     torch.manual_seed(0)

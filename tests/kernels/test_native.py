@@ -102,6 +102,8 @@ def test_products_of_every_shape_are_right(
     for result, expected in (
         (packed.product(x), exact),
         (packed.add(x, other.clone()), exact + other),
+        (packed.activate(x, "silu"), F.silu(exact)),
+        (packed.activate(x, "gelu_tanh"), F.gelu(exact, approximate="tanh")),
         (packed.gate(x, up, "silu"), F.silu(exact) * gated),
         (packed.gate(x, up, "gelu_tanh"), F.gelu(exact, approximate="tanh") * gated),
     ):

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.golden import company
-from tests.support.policy_loops import Credit, Klass, hierarchy, local_leap, ranked, write
+from tests.support.policy_loops import (
+    Credit,
+    Klass,
+    chance,
+    hierarchy,
+    local_leap,
+    ranked,
+    write,
+)
 from unmask.models.registry import LoadedModel
 from unmask.types import PolicyName, RefinementOptions, Request, SamplingParams
 from unmask_kernels.philox import position_noise
@@ -161,3 +169,35 @@ def test_tokens_are_those_of_a_loop_with_the_same_random_numbers(
     assert (tokens, steps) == (written.tokens, len(quotas))
     other = answers_of(loaded, replace(sampling, seed=SEED + 1), (prompt,))
     assert (other[0][0] == tokens) == (weight == 0.0)
+
+
+@pytest.mark.parametrize(
+    ("folder", "params", "eps"),
+    [
+        ("dream", {"steps": 7}, 1e-3),
+        ("dream", {"steps": 24, "eps": 0.2}, 0.2),
+        ("llada", {"steps": 5}, 0.0),
+        ("sdar", {"steps": 6}, 0.0),
+        ("sdar", {}, 0.0),
+    ],
+)
+def test_positions_are_filled_by_chance_as_times_fall(
+    golden_model: Load, folder: str, params: dict[str, Any], eps: float
+) -> None:
+    """A block at a time, as the noise depends on positions."""
+    loaded, prompt = golden_model(folder), PROMPTS[0] * 16
+    sampling = SamplingParams(
+        max_tokens=BLOCK_LEN,
+        block_length=BLOCK_LEN,
+        ignore_eos=True,
+        seed=SEED,
+        policy="ancestral",
+        **params,
+    )
+    noise = noise_of_block(len(prompt))
+    times = torch.linspace(1, eps, params.get("steps", BLOCK_LEN) + 1).double()
+    pick = chance(times, lambda sure, step: (-(-noise(sure, step)).exp()).exp())
+    written = write(loaded, prompt, BLOCK_LEN, BLOCK_LEN, pick)
+    [(tokens, steps)] = answers_of(loaded, sampling, (prompt,))
+    assert (tokens, steps) == (written.tokens, written.forwards)
+    assert steps > 2

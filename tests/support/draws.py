@@ -33,11 +33,19 @@ TRACED = (
     {"policy": "klass", "threshold": 0.0, "kl_threshold": 0.05, "steps": 9},
     {"policy": "credit", "threshold": 0.03},
 )
+# A policy that not every model has; a step of it may fill nothing.
+CHANCE = ({"policy": "ancestral"}, {"policy": "ancestral", "steps": 5})
+# Policies of full attention, without caches and guidance.
+REMASKING = (
+    {"policy": "remdm_cap", "eta": 0.1, "steps": 9},
+    {"policy": "remdm_rescale", "eta": 0.2, "steps": 20},
+    {"policy": "remdm_loop", "eta": 0.08, "steps": 40},
+)
 # A policy without an entry of its own is drawn as well.
 POLICIES = LISTED + tuple(
     {"policy": name, "steps": 5}
     for name in POLICY_NAMES
-    if name not in {params["policy"] for params in LISTED + TRACED}
+    if name not in {params["policy"] for params in LISTED + TRACED + CHANCE + REMASKING}
 )
 SAMPLERS = (
     {},

@@ -16,9 +16,9 @@ from unmask.types import CACHES, Request, SamplingParams
 # Block lengths of the recorded forward passes.
 BLOCK_LENGTHS = {
     **{"sdar": 4, "sdar_moe": 4, "llada2": 32, "llada21": 32, "fast_dllm": 32},
-    **{"nemotron": 32, "idlm": 4, "wedlm": 16, "wedlm_bias": 16},
+    **{"nemotron": 32, "idlm": 4, "wedlm": 16, "wedlm_bias": 16, "bd3lm": 8},
 }
-FOLDERS = (*BLOCK_LENGTHS, "llada", "llada_moe", "llada_moe_options", "dream")
+FOLDERS = (*BLOCK_LENGTHS, "llada", "llada_moe", "llada_moe_options", "dream", "mdlm")
 # Policies by the names of references that differ from ours.
 POLICY_NAMES = {
     "maskgit_plus": "low_confidence",
@@ -80,6 +80,8 @@ def sampling_of(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingPar
         max_tokens=settings["gen_length"],
         ignore_eos=settings.get("ignore_eos", True),
         stop_token_ids=() if eos is None else (eos,),
+        temperature=settings.get("temperature"),
+        seed=settings.get("seed"),
         mode=settings.get("mode"),
         policy=POLICY_NAMES.get(policy, policy),
         threshold=settings.get("threshold") or None,  # 0 drafts in one pass, as without any
@@ -91,6 +93,7 @@ def sampling_of(golden: dict[str, Any], settings: dict[str, Any]) -> SamplingPar
         sub_block_length=settings.get("sub_block_length"),
         cache=settings.get("cache"),
         cfg_scale=settings.get("cfg_scale"),
+        eta=settings.get("eta"),
         max_thinking_tokens=settings.get("max_thinking_tokens"),
     )
 

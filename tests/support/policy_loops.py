@@ -119,6 +119,17 @@ def ranked(quotas: tuple[int, ...], key: Callable[[Tensor, int], Tensor]) -> Pic
     return pick
 
 
+def chance(times: Tensor, uniform: Callable[[Tensor, int], Tensor]) -> Pick:
+    """Dream's `origin`: each position with the chance 1 - s / t, and all in the last step."""
+
+    def pick(sure: Tensor, step: int) -> Tensor:
+        is_last = step == len(times) - 2
+        share = 1.0 if is_last else float(1 - times[step + 1] / times[step])
+        return 1 - uniform(sure, step) < share
+
+    return pick
+
+
 class Klass:
     """KLASS's `stable_confident_decode`, with a history that begins with each block."""
 

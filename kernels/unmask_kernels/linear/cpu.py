@@ -33,11 +33,18 @@ class NativeWeight:
         """Rows [M, N] added to `residual`, which may be overwritten."""
         return self._run(x, residual.contiguous(), adds=True)
 
+    def activate(self, x: Tensor, activation: Activation) -> Tensor:
+        """Activated rows [M, N]."""
+        return self._gate(x, None, activation)
+
     def gate(self, x: Tensor, up: "NativeWeight", activation: Activation) -> Tensor:
         """Activation of rows [M, N], times the rows of `up`, a weight of this shape."""
         shape = self.num_outputs, self.num_inputs
         if (up.num_outputs, up.num_inputs) != shape or up.panels.dtype is not self.panels.dtype:
             raise ValueError(f"a weight {shape} does not gate {up.num_outputs, up.num_inputs}")
+        return self._gate(x, up, activation)
+
+    def _gate(self, x: Tensor, up: "NativeWeight | None", activation: Activation) -> Tensor:
         native, rows = self._prepared(x)
         num_rows = x.shape[0]  # faster than len(x)
         out = x.new_empty((num_rows, self.num_outputs))
@@ -45,8 +52,8 @@ class NativeWeight:
             rows.data_ptr(),
             self.panels.data_ptr(),
             address(self.bias),
-            up.panels.data_ptr(),
-            address(up.bias),
+            None if up is None else up.panels.data_ptr(),
+            None if up is None else address(up.bias),
             out.data_ptr(),
             num_rows,
             self.num_inputs,

@@ -37,6 +37,12 @@ class OneDnnWeight:
         """Rows [M, N] added to `residual`, which may be overwritten."""
         return self._sum(x, residual)
 
+    def activate(self, x: Tensor, activation: Activation) -> Tensor:
+        """Activated rows [M, N]."""
+        if len(self.parts) > 1:
+            return activated(self.product(x), activation)
+        return _product(_padded(x), self.parts[0], self.bias, *ATTRIBUTES[activation])[: len(x)]
+
     def gate(self, x: Tensor, up: "OneDnnWeight", activation: Activation) -> Tensor:
         """Activation of rows [M, N], times the rows of `up`, a weight of this shape."""
         if len(self.parts) > 1:

@@ -74,6 +74,12 @@ class Linear:
         out = product(rows, self.weight, self.scales, part_inputs)[: len(x)]
         return out if self.bias is None else out.add_(self.bias)
 
+    def activate(self, x: Tensor, activation: Activation) -> Tensor:
+        """Activated rows [M, N]; on a GPU a pass of its own."""
+        if self.packed is not None:
+            return self.packed.activate(x, activation)
+        return activated(self(x), activation)
+
     def add(self, x: Tensor | QuantizedRows, residual: Tensor) -> Tensor:
         """Rows [M, N] added to `residual` [M, N], which may be overwritten."""
         if self.takes_quantized_rows or isinstance(x, QuantizedRows):

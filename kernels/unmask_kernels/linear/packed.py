@@ -18,6 +18,10 @@ class PackedWeight(Protocol):
         """Rows [M, N] added to `residual`, which may be overwritten."""
         ...
 
+    def activate(self, x: Tensor, activation: Activation) -> Tensor:
+        """Activated rows [M, N]."""
+        ...
+
     def gate(self, x: Tensor, up: Self, activation: Activation) -> Tensor:
         """Activation of rows [M, N], times the rows of `up`, a weight of this shape."""
         ...

@@ -86,7 +86,8 @@ static void multiply_panel(const Product *p, int64_t row, int64_t panel, int add
         write_rows(p, row, rows, first, WIDTH, 0, sums);
 }
 
-/* A block of the activated gate times up, which reads the same rows and has no output. */
+/* A block of the activated gate times up, which reads the same rows and has no output; without
+   panels, up is one. */
 static void multiply_gated(const Product *gate, const Product *up, int64_t row, int64_t panel,
                            int activation)
 {
@@ -95,11 +96,12 @@ static void multiply_gated(const Product *gate, const Product *up, int64_t row, 
     int64_t first = panel * WIDTH, width = gate->outputs - first < WIDTH ? gate->outputs - first : WIDTH;
     const row_entry *x = gate->x + row * inputs;
     add_block(x, rows, inputs, gate->panels + first * inputs, inputs, gates);
-    add_block(x, rows, inputs, up->panels + first * inputs, inputs, sums);
+    if (up->panels != NULL) add_block(x, rows, inputs, up->panels + first * inputs, inputs, sums);
     for (int64_t i = 0; i < rows; i++) {
         for (int v = 0; v < VECTORS; v++) {
             int64_t at = first + v * LANES;
             if (gate->bias != NULL) gates[i][v] += *(const loose *)(gate->bias + at);
+            if (up->panels == NULL) sums[i][v] = (vec){0} + 1.0f;
             if (up->bias != NULL) sums[i][v] += *(const loose *)(up->bias + at);
             sums[i][v] *= activation == SILU ? activated(gates[i][v], SILU) : activated(gates[i][v], GELU);
         }
@@ -110,7 +112,7 @@ static void multiply_gated(const Product *gate, const Product *up, int64_t row, 
 /* A product, or a gate and up product, cut into parts: some panels, for a block of rows. */
 typedef struct {
     Product first, up; /* `up` has no panels if nothing is gated */
-    int adds, activation;
+    int adds, activates, activation;
     int64_t panels, panels_a_part, parts_a_block, parts;
 } Job;
 
@@ -132,7 +134,7 @@ static void run_panels(const void *work, int64_t part, int thread)
     int64_t row = part / job->parts_a_block * BLOCK;
     int64_t from = part % job->parts_a_block * job->panels_a_part, to = from + job->panels_a_part;
     for (int64_t panel = from; panel < to && panel < job->panels; panel++)
-        if (job->up.panels != NULL)
+        if (job->activates)
             multiply_gated(&job->first, &job->up, row, panel, job->activation);
         else
             multiply_panel(&job->first, row, panel, job->adds);
@@ -148,13 +150,14 @@ void product(const row_entry *x, const entry *panels, const float *bias, number 
     run_parts(run_panels, &job, job.parts, threads);
 }
 
-/* Activated gate times up of rows, weights [outputs, inputs] (Shazeer, 2020). */
+/* Activated gate times up of rows, weights [outputs, inputs] (Shazeer, 2020); `up` may be NULL. */
 void gated_product(const row_entry *x, const entry *gate, const float *gate_bias, const entry *up,
                    const float *up_bias, number *out, int64_t rows, int64_t inputs, int64_t outputs,
                    int activation, int threads)
 {
     Job job = make_job((Product){x, gate, gate_bias, out, rows, inputs, outputs}, threads);
     job.up = (Product){x, up, up_bias, NULL, rows, inputs, outputs};
+    job.activates = 1;
     job.activation = activation;
     run_parts(run_panels, &job, job.parts, threads);
 }

@@ -18,6 +18,10 @@ ENTROPY, MARGIN = tl.constexpr(CODES["entropy"]), tl.constexpr(CODES["margin"])
 SEQUENTIAL, RANDOM = tl.constexpr(CODES["sequential"]), tl.constexpr(CODES["random"])
 HIERARCHICAL = tl.constexpr(CODES["hierarchical"])
 KLASS, CREDIT = tl.constexpr(CODES["klass"]), tl.constexpr(CODES["credit"])
+ANCESTRAL = tl.constexpr(CODES["ancestral"])
+REMDM_CAP, REMDM_RESCALE, REMDM_LOOP = (
+    tl.constexpr(CODES[f"remdm_{name}"]) for name in ("cap", "rescale", "loop")
+)
 LOCAL_LEAP = tl.constexpr(CODES["local_leap"])
 NUMBERS = tl.constexpr(MAX_NUMBERS)
 READY = tl.constexpr(2.0)  # confidence of the least confident row that is ready
@@ -33,6 +37,12 @@ def _key(values, o_row, m_row, policy, BY_ENTROPY: tl.constexpr):
     b_value = tl.load(values + o_row, mask=m_row, other=-1.0)
     # In sequence all masked rows are equals.
     return tl.where((policy == SEQUENTIAL) & (b_value >= 0.0), 1.0, b_value)
+
+
+@triton.jit
+def _is_by_chance(policy):
+    is_remdm = (policy == REMDM_CAP) | (policy == REMDM_RESCALE) | (policy == REMDM_LOOP)
+    return (policy == ANCESTRAL) | is_remdm
 
 
 @triton.jit
@@ -134,6 +144,8 @@ def _select(
         b_chosen = b_chosen | (b_key >= READY)
     elif (policy == THRESHOLD) | (policy == CREDIT):
         b_chosen = b_chosen | (b_key >= threshold)
+    elif _is_by_chance(policy):
+        b_chosen = b_chosen | (b_key >= 0.0)
     elif policy == FACTOR:
         # The n most confident are taken, up to the first that fails.
         b_fails = ((b_rank + 2) * (1.0 - b_key) >= threshold) & m_row
@@ -165,8 +177,9 @@ def select_kernel(
         if policy == MARGIN:
             _select(margin, selected, first, count, policy, quota, threshold,
                     BLOCK, COLUMNS, False)  # fmt: skip
+    by_noise = (policy == RANDOM) | _is_by_chance(policy)
     if WITH_NOISE:
-        if policy == RANDOM:
+        if by_noise:
             _select(noise, selected, first, count, policy, quota, threshold,
                     BLOCK, COLUMNS, False)  # fmt: skip
     by_place = (policy == HIERARCHICAL) | (policy == LOCAL_LEAP)
@@ -177,7 +190,7 @@ def select_kernel(
         if policy == LOCAL_LEAP:
             _select_near(confidence, positions, selected, first, count, quota, threshold,
                          second, third, BLOCK, COLUMNS)  # fmt: skip
-    if (not by_entropy) & (not by_place) & (policy != MARGIN) & (policy != RANDOM):
+    if (not by_entropy) & (not by_place) & (policy != MARGIN) & (not by_noise):
         _select(confidence, selected, first, count, policy, quota, threshold,
                 BLOCK, COLUMNS, False)  # fmt: skip
 

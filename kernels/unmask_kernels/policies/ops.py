@@ -27,7 +27,8 @@ class Scores:
     confidence: Tensor  # [M] float32 or float64; below 0 where a row is masked no more
     entropy: Tensor | None  # [M], nats
     margin: Tensor | None = None  # [M], between the two highest probabilities
-    noise: Tensor | None = None  # [M] float32, random; -inf where a row is masked no more
+    # [M] float32, random, not below 0 where `ancestral` fills; -inf where a row is masked no more
+    noise: Tensor | None = None
     positions: Tensor | None = None  # [M] int64, rising within a block
     is_stable: Tensor | None = None  # [M] bool
 
@@ -159,6 +160,20 @@ def random(scores: Scores, quota: Tensor, numbers: Tensor) -> Tensor:
     """
     assert scores.noise is not None
     return _highest(scores.noise, scores, quota)
+
+
+@reference("remdm_cap")
+@reference("remdm_rescale")
+@reference("remdm_loop")
+@reference("ancestral")
+def ancestral(scores: Scores, quota: Tensor, numbers: Tensor) -> Tensor:
+    """Positions whose noise reaches their step's bound, and never fewer than `quota` [M].
+
+    `_ddpm_update` of kuleshov-group/mdlm (diffusion.py); Dream's alg `origin`. ReMDM fills masks
+    alike, by other chances.
+    """
+    assert scores.noise is not None
+    return _highest(scores.noise, scores, quota) | (scores.noise >= 0)
 
 
 @reference("hierarchical")

@@ -24,6 +24,10 @@ PolicyName = Literal[
     "local_leap",
     "klass",
     "credit",
+    "ancestral",
+    "remdm_cap",
+    "remdm_rescale",
+    "remdm_loop",
 ]
 Statistic = Literal["confidence", "entropy", "margin", "position", "noise", "stability", "credit"]
 MAX_NUMBERS = 3
@@ -47,7 +51,7 @@ class Policy:
 
     `ranks_by` is the statistic that orders the masked positions of a block, and the only one that
     is computed for it. A policy without numbers fills the quota of each step; one with some fills
-    at least that. The first number is the policy's threshold.
+    at least that, and so do those of chance. The first number is the policy's threshold.
     """
 
     name: PolicyName
@@ -59,6 +63,7 @@ class Policy:
     numbers: tuple[Number, ...] = ()
     is_rare: bool = False  # True if no CUDA graph has it
     keeps_trace: bool = False  # True if a step depends on those of the block before it
+    remasks: bool = False  # True if a step masks committed tokens again
 
     def takes(self, name: str) -> bool:
         """True if the policy has a number of this name."""
@@ -68,6 +73,12 @@ class Policy:
 THRESHOLD = Number(
     "threshold", "Confidence that policies with a threshold ask of a token.", default=0.9, high=1
 )
+
+
+def _eta(default: float) -> tuple[Number]:
+    meaning = "Chance that ReMDM's policies mask a committed token again in a step."
+    return (Number("eta", meaning, default=default, high=1),)
+
 
 POLICIES: tuple[Policy, ...] = (
     Policy(
@@ -226,6 +237,45 @@ POLICIES: tuple[Policy, ...] = (
         numbers=(THRESHOLD,),
         is_rare=True,
         keeps_trace=True,
+    ),
+    Policy(
+        name="ancestral",
+        code=13,
+        ranks_by="noise",
+        meaning="Each position by chance, at the rate at which the step's time falls.",
+        paper="MDLM (Sahoo et al., 2024)",
+        aliases=("origin", "ddpm"),
+        is_rare=True,
+    ),
+    Policy(
+        name="remdm_cap",
+        code=14,
+        ranks_by="noise",
+        meaning="By chance; committed tokens are masked again by a chance of at most eta.",
+        paper="ReMDM (Wang et al., 2025)",
+        numbers=_eta(0.008),
+        is_rare=True,
+        remasks=True,
+    ),
+    Policy(
+        name="remdm_rescale",
+        code=15,
+        ranks_by="noise",
+        meaning="By chance; committed tokens are masked again by eta times the largest chance.",
+        paper="ReMDM (Wang et al., 2025)",
+        numbers=_eta(0.015),
+        is_rare=True,
+        remasks=True,
+    ),
+    Policy(
+        name="remdm_loop",
+        code=16,
+        ranks_by="noise",
+        meaning="By chance; committed tokens are masked again in a middle part of the steps.",
+        paper="ReMDM (Wang et al., 2025)",
+        numbers=_eta(0.02),
+        is_rare=True,
+        remasks=True,
     ),
 )
 NUMBERS: Mapping[str, Number] = {n.name: n for policy in POLICIES for n in policy.numbers}

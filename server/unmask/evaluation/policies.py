@@ -36,6 +36,9 @@ NUMBERS: Mapping[PolicyName, tuple[dict[str, float], ...]] = {
         {"threshold": 0.8, "relaxed_threshold": 0.6},
         {"threshold": 0.7, "relaxed_threshold": 0.5},
     ),
+    "remdm_cap": tuple({"eta": value} for value in (0.004, 0.008, 0.02, 0.05)),
+    "remdm_rescale": tuple({"eta": value} for value in (0.008, 0.015, 0.03, 0.06)),
+    "remdm_loop": tuple({"eta": value} for value in (0.01, 0.02, 0.05, 0.1)),
 }
 
 
@@ -86,7 +89,13 @@ def _names(model: ModelInfo) -> list[PolicyName]:
         return ["entropy_bound"]
     if model.edit_commands is not None and model.default_sampling.editing_threshold is not None:
         return ["threshold"]
-    return [policy.name for policy in POLICIES]
+    is_full = model.attention == "full"
+    by_chance = is_full or (model.attention == "block_causal" and not model.shift)
+    return [
+        policy.name
+        for policy in POLICIES
+        if (is_full or not policy.remasks) and (by_chance or policy.name != "ancestral")
+    ]
 
 
 def _fields(name: PolicyName, base: SamplingParams, model: ModelInfo) -> tuple[dict[str, Any], ...]:

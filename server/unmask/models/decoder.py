@@ -14,11 +14,13 @@ from unmask.models.lora import LowRank
 from unmask.models.rope import QueryScale, Rope, rope_tables
 from unmask.models.weights import Weights
 from unmask_kernels.attention.ops import attention
-from unmask_kernels.layers.ops import qk_norm_rope_store, rms_norm
+from unmask_kernels.layers.ops import Activation, qk_norm_rope_store, rms_norm
 from unmask_kernels.linear.ops import GatedLinear, Linear, make_linear, rms_norm_for
 from unmask_kernels.linear.padding import pad_rows, row_unit
 from unmask_kernels.moe.routing import number_blocks
 from unmask_kernels.quantization.types import QuantizedRows
+
+BIAS_INPUTS = 64  # a multiple of what kernels take at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,27 @@ class GatedMlp:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainMlp:
+    """MLP without a gate: two products, the first of them activated."""
+
+    up: Linear
+    down: Linear
+    activation: Activation
+
+    @property
+    def is_w8a8(self) -> bool:
+        """True if all products are of 8-bit rows and 8-bit weights."""
+        return self.up.takes_quantized_rows and self.down.takes_quantized_rows
+
+    def add(self, x: Tensor, residual: Tensor, routing_blocks: Tensor | None = None) -> Tensor:
+        """Sum [M, C] of the output and of `residual`, which may be overwritten.
+
+        Nothing is routed, so `routing_blocks` have no effect.
+        """
+        return self.down.add(self.up.activate(x, self.activation), residual)
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """Weights of one layer in kernel layouts."""
 
@@ -120,9 +143,14 @@ class Decoder:
         norm: str,
         head: str,
         layer: Callable[[Weights, int], Layer],
+        head_bias: str | None = None,
         routing_block_length: int | None = None,
     ) -> None:
-        """With `routing_block_length`, a step must have whole blocks of that many positions."""
+        """With `routing_block_length`, a step must have whole blocks of that many positions.
+
+        A bias of the head is a column of its weight, for a hidden state that is always one, so that
+        every kernel of scoring has it.
+        """
         c = config
         self.config = c
         self.routing_block_length = routing_block_length
@@ -132,13 +160,16 @@ class Decoder:
         self.row_unit = row_unit(weights.device, is_w8a8=is_w8a8)
         self._norm = weights.take(norm, (c.hidden_size,))
         if c.tied or (c.tied is None and not weights.has(head)):
-            self.lm_head = make_linear(weights.cut_head(self.embedding))
+            head_weight = self.embedding
             weights.note_shared(embedding, "the LM head")
             weights.drop(head)
         else:
-            self.lm_head = make_linear(
-                weights.cut_head(weights.take(head, (c.vocab_size, c.hidden_size)))
-            )
+            head_weight = weights.take(head, (c.vocab_size, c.hidden_size))
+        self._has_head_bias = head_bias is not None
+        if head_bias is not None:
+            column = weights.take(head_bias, (c.vocab_size,))[:, None]
+            head_weight = torch.cat((head_weight, F.pad(column, (0, BIAS_INPUTS - 1))), 1)
+        self.lm_head = make_linear(weights.cut_head(head_weight))
         weights.check_all_taken()
         pairs = c.rope.pairs(c.head_dim)
         self._cos, self._sin = rope_tables(
@@ -226,8 +257,16 @@ class Decoder:
         return number_blocks(padded, self.routing_block_length)
 
     def final_norm(self, hidden: Tensor) -> Tensor:
-        """The final norm, applied only to the rows [M, C] that need logits."""
-        return rms_norm(hidden, self._norm, self.config.rms_norm_eps)
+        """The final norm, applied only to the rows [M, C] that need logits.
+
+        With a bias of the head, its inputs follow: a one, and zeros.
+        """
+        normed = rms_norm(hidden, self._norm, self.config.rms_norm_eps)
+        if not self._has_head_bias:
+            return normed
+        padded = F.pad(normed, (0, BIAS_INPUTS))
+        padded[:, normed.shape[1]] = 1.0
+        return padded
 
 
 def take_qkv(

@@ -52,6 +52,7 @@ class Traits:
     block_length: int | None = None
     policy: PolicyName | None = None
     threshold: float | None = None
+    temperature: float | None = None
     distance_penalty: float | None = None
     max_positions: int | None = None
     stated_positions: int | None = None  # overrides a base model's max_position_embeddings

@@ -111,6 +111,7 @@ def _family_defaults(traits: Traits) -> dict[str, Any]:
         "block_length": traits.block_length,
         "policy": traits.policy,
         "threshold": traits.threshold,
+        "temperature": traits.temperature,
         "distance_penalty": traits.distance_penalty,
     }
     return {name: value for name, value in defaults.items() if value is not None}

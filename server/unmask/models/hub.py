@@ -1,20 +1,22 @@
 """Checkpoint files from a local folder or from a repository of the Hugging Face hub."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from unmask.errors import InvalidCheckpoint
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 # Data only: no Python files and no pickles, which could run code.
-PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+TOKENIZER_PATTERNS = ["*.json", "*.jinja", "*.model", "*.txt"]
+PATTERNS = ["*.safetensors", *TOKENIZER_PATTERNS]
 
 
-def find_checkpoint(path: str) -> Path:
+def find_checkpoint(path: str, patterns: Sequence[str] = PATTERNS) -> Path:
     """Local folder of `path`: a folder, or a hub repository `org/name` or `org/name@revision`.
 
-    Downloads missing files; HF_HOME, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE work as in
-    huggingface_hub. Raises `InvalidCheckpoint`.
+    Downloads missing files of these `patterns`; HF_HOME, HF_TOKEN, HF_ENDPOINT and HF_HUB_OFFLINE
+    work as in huggingface_hub. Raises `InvalidCheckpoint`.
     """
     folder = Path(path).expanduser()
     if folder.is_dir() or not REPOSITORY.fullmatch(path) or folder.exists():
@@ -23,7 +25,8 @@ def find_checkpoint(path: str) -> Path:
 
     name, _, revision = path.partition("@")
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=PATTERNS))
+        files = list(patterns)
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=files))
     except Exception as error:  # from the hub, HTTP or the disk; all are reported the same way
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InvalidCheckpoint(

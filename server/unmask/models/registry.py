@@ -12,6 +12,7 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models import (
     a2d,
+    bd3lm,
     diffusion_gemma,
     dream,
     fast_dllm,
@@ -20,6 +21,7 @@ from unmask.models import (
     llada2,
     llada_hf,
     llada_moe,
+    mdlm,
     nemotron,
     relatives,
     sdar,
@@ -32,11 +34,11 @@ from unmask.models.checkpoint import Checkpoint, read_json
 from unmask.models.config_fields import check_fields, count_problems
 from unmask.models.config_values import check_values
 from unmask.models.family import Family, Model, RawConfig
-from unmask.models.hub import display_name, find_checkpoint
+from unmask.models.hub import TOKENIZER_PATTERNS, display_name, find_checkpoint
 from unmask.models.model_info import model_info
 from unmask.models.packed import Format
 from unmask.models.weights import Progress, Weights
-from unmask.tokenizer import Tokenizer
+from unmask.tokenizer import Tokenizer, has_tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
@@ -65,6 +67,8 @@ FAMILIES: tuple[Family, ...] = (
     wedlm.FAMILY,
     a2d.FAMILY,
     *relatives.FAMILIES,
+    mdlm.FAMILY,
+    bd3lm.FAMILY,
     diffusion_gemma.FAMILY,
 )
 
@@ -150,7 +154,7 @@ def load_model(
     raw = checkpoint.config
     device = _device(config)
     dtype = _dtype(config, raw, device)
-    tokenizer = Tokenizer.from_folder(checkpoint.folder)
+    tokenizer = Tokenizer.from_folder(_tokenizer_folder(config, checkpoint.folder))
     try:
         info = model_info(checkpoint, family, config, decoding, tokenizer)
         weights = Weights.from_folder(
@@ -239,6 +243,16 @@ def find_family(architecture: str) -> Family:
 def _best_match(families: list[Family], raw: RawConfig) -> Family:
     """First family with the fewest unknown fields."""
     return min(families, key=lambda family: count_problems(raw, family.fields))
+
+
+def _tokenizer_folder(config: ModelConfig, folder: Path) -> Path:
+    """Folder of the tokenizer that `config` names, else the checkpoint's."""
+    if config.tokenizer is None:
+        return folder
+    named = find_checkpoint(config.tokenizer, TOKENIZER_PATTERNS)
+    if not has_tokenizer(named):
+        raise InvalidCheckpoint(f"model.tokenizer: there is no tokenizer in {named}")
+    return named
 
 
 def _device(config: ModelConfig) -> torch.device:

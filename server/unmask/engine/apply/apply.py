@@ -204,6 +204,10 @@ def _commit(
         if sequence.lengths is not None:
             resizing.append((session, batch.scored_positions[taken]))
     masked[offsets] = False
+    if batch.decoding.edits is not None and len(rows):
+        is_lost = tokens[offsets] == batch.denoised[0].sequence.mask_token_id
+        masked[offsets] = is_lost
+        num_others -= int(np.count_nonzero(is_lost))
     for session, filled in resizing:
         num_others -= carry_out(session.sequence, filled, session.logprobs, table)
     if forced is not None:

@@ -15,6 +15,7 @@ from unmask.engine.run.class_tables import ClassTables
 from unmask.engine.run.staging import Array, Staging
 from unmask.engine.run.traces import StepTraces
 from unmask.engine.schedule.batch import DecodingArrays, StepBatch
+from unmask.engine.schedule.chances import mask_shares, noise_bound
 from unmask.types import MAX_BLOCK_LENGTH
 from unmask_kernels.policies.ops import Rules, noise_of
 from unmask_kernels.policies.table import POLICIES, Policy
@@ -26,6 +27,10 @@ from unmask_kernels.scoring.types import (
     LastTokens,
     Truncation,
     truncates,
+)
+
+CHANCE_CODES = frozenset(
+    policy.code for policy in POLICIES if policy.remasks or policy.name == "ancestral"
 )
 
 
@@ -184,6 +189,8 @@ class RandomOrder:
     seeds: Tensor  # [B] int64
     steps: Tensor  # [B] int64
     temperature: Tensor  # [B] float32, `alg_temp`
+    bounds: Tensor  # [B] float32, noise that fills a position, by policies of chance
+    keeping: Tensor | None = None  # [B] float32, noise that keeps a token; None where none is lost
 
     def noise(self, spans: Tensor, positions: Tensor) -> Tensor:
         """Gumbel noise [M] float32 of rows of the blocks `spans` [M]."""
@@ -257,7 +264,10 @@ class SamplingOptions:
             given = GivenTokens(*staging.to_device([batch.given.rows, batch.given.tokens]))
         order = None
         if decoding["is_rare"].any():
-            keys = decoding["seed"], decoding.steps, decoding["alg_temp"]
+            bounds, keeping = _bounds(decoding)
+            keys = [decoding["seed"], decoding.steps, decoding["alg_temp"], bounds]
+            if np.isfinite(keeping).any():
+                keys.append(keeping)
             order = RandomOrder(*staging.to_device(keys))
         return cls(
             occurring,
@@ -271,6 +281,27 @@ class SamplingOptions:
             num_top=decoding.num_top,
             given=given,
         )
+
+
+def _bounds(decoding: DecodingArrays) -> tuple[Array, Array]:
+    """Noise [B] that fills a position, and that keeps a token, by policies of chance.
+
+    Other policies fill nothing by a bound of zero, and keep all.
+    """
+    bounds = np.zeros(len(decoding.columns), np.float32)
+    keeping = np.full(len(decoding.columns), -np.inf, np.float32)
+    for code in set(decoding["policy_code"].tolist()) & CHANCE_CODES:
+        which = (decoding["policy_code"] == code).nonzero()[0]
+        columns = decoding.columns[which]
+        shares = mask_shares(
+            POLICIES[code].name,
+            decoding.steps[which],
+            columns["num_steps"],
+            columns["last_time"].astype(np.float64),
+            columns["numbers"][:, 0].astype(np.float64),
+        )
+        bounds[which], keeping[which] = noise_bound(shares.masked), noise_bound(shares.committed)
+    return bounds, keeping
 
 
 def _truncates(decoding: DecodingArrays, vocab_size: int) -> bool:

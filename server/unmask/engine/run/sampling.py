@@ -69,12 +69,21 @@ def sample(
         if options.edits:
             threshold = inputs.editing_threshold[inputs.spans]
             selected |= edits(scores, current, threshold) & ~is_masked
+            if options.order is not None and options.order.keeping is not None:
+                is_lost = remasked(inputs, options.order, options.order.keeping) & ~is_masked
+                token = scores.token.masked_fill(is_lost, mask_token_id)
+                scores, selected = replace(scores, token=token), selected | is_lost
     return scores, selected
 
 
 def edits(scores: RowStats, current: Tensor, threshold: Tensor) -> Tensor:
     """Committed tokens [M] that a more confident one than `threshold` replaces (LLaDA2.1)."""
     return (scores.token != current) & (scores.confidence > threshold)
+
+
+def remasked(inputs: SamplingInputs, order: RandomOrder, keeping: Tensor) -> Tensor:
+    """Positions [M] whose noise is too low to keep a token (ReMDM)."""
+    return order.noise(inputs.spans, inputs.positions) < keeping[inputs.spans]
 
 
 def ordered_at_random(scores: Scores, order: RandomOrder, is_masked: Tensor | None) -> Scores:
@@ -89,6 +98,8 @@ def ordered_at_random(scores: Scores, order: RandomOrder, is_masked: Tensor | No
         noise = torch.where(is_masked, noise, -torch.inf)
     temperature = order.temperature[scores.block]
     shift = torch.where(temperature > 0, temperature * noise, 0.0)
+    bound = order.bounds[scores.block]
+    noise = torch.where(noise > -torch.inf, noise - bound, noise)
 
     entropy = None if scores.entropy is None else scores.entropy - shift
     margin = None if scores.margin is None else scores.margin + shift

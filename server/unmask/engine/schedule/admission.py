@@ -1,5 +1,6 @@
 """Refuses requests that can never be served, and fills in defaults; no queue, no torch."""
 
+import math
 import os
 from dataclasses import replace
 from itertools import pairwise
@@ -14,22 +15,33 @@ from unmask.engine.schedule.penalties import PENALTIES, Penalties
 from unmask.engine.schedule.policy_choice import (
     WITH_THRESHOLD,
     alg_temp_of,
+    check_chance,
     check_distance,
     check_order,
+    check_remasking,
     check_trace,
     choose_policy,
     fills_eos_last,
+    last_time_of,
     names_policy,
     numbers_of,
 )
-from unmask.engine.schedule.quotas import SHARES, part_quotas, timed_quotas, window_quotas
+from unmask.engine.schedule.quotas import (
+    SHARES,
+    chance_quotas,
+    part_quotas,
+    timed_quotas,
+    window_quotas,
+)
 from unmask.engine.schedule.token_rules import (
     check_answer,
     check_given,
     check_holes,
     check_structure,
+    check_thinking,
     constraint_of,
     edit_rules,
+    editing_threshold_of,
     num_top,
 )
 from unmask.errors import InvalidRequest, context_exceeded
@@ -125,11 +137,14 @@ def _resolve(
             field="max_tokens",
             code="context_length_exceeded",
         )
-    editing_threshold = None if request.given_answer else _editing_threshold(params, model)
+    editing_threshold = None if request.given_answer else editing_threshold_of(params, model)
     has_commands = model.edit_commands is not None and editing_threshold is not None
     policy = choose_policy(params, model, has_commands=has_commands)
     check_distance(params, policy, model)
     check_order(params, policy, model)
+    if BY_NAME[policy].remasks:
+        check_remasking(policy, request, model)
+        editing_threshold = math.inf  # no token is replaced, but none is final before its block
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     usual_len = model.block_length or usual_len
     block_len = block_length or usual_len
@@ -165,7 +180,7 @@ def _resolve(
         _check_block_causal(params)
         num_positions = -(-num_positions // block_len) * block_len
     _check_fits(num_positions, block_len, num_rows, limits, params)
-    _check_thinking(params, model, editing_threshold)
+    check_thinking(params, model, editing_threshold)
     steps = params.steps or default.steps
     if model.caps_steps and editing_threshold is None:
         steps = min(steps or block_len, max_tokens)
@@ -177,6 +192,7 @@ def _resolve(
         sub_block_length = params.sub_block_length or default.sub_block_length
     sampling = params.resolved(default, block_len)
     check_trace(policy, sampling, model, drafts=drafts)
+    check_chance(policy, sampling, model, drafts=drafts)
     stop_ids = frozenset((*eos, *params.stop_token_ids))
     threshold, *other_numbers = numbers_of(policy, params, default)
     alg_temp = alg_temp_of(policy, params, default)
@@ -202,6 +218,7 @@ def _resolve(
         stop_ids=stop_ids,
         seed=_seed(params.seed, draws=bool(sampling.temperature) or orders),
         alg_temp=alg_temp,
+        last_time=last_time_of(params.eps, model),
         top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
         logprobs=params.logprobs,
         num_top=num_top(params, rules),
@@ -245,35 +262,6 @@ def _check_canvas(
             f"got {block_len}",
             field="block_length",
         )
-
-
-def _editing_threshold(params: SamplingParams, model: ModelInfo) -> float | None:
-    """The confidence that replaces a token; None where none is replaced."""
-    if not model.can_edit and params.editing_threshold is not None:
-        raise InvalidRequest(
-            "editing_threshold is for models that were trained to replace tokens, as LLaDA2.1",
-            field="editing_threshold",
-        )
-    if params.editing_threshold is not None:
-        return params.editing_threshold
-    return model.default_sampling.editing_threshold if model.can_edit else None
-
-
-def _check_thinking(
-    params: SamplingParams, model: ModelInfo, editing_threshold: float | None
-) -> None:
-    """Raise `InvalidRequest` for a budget that this model cannot keep."""
-    if params.max_thinking_tokens is None:
-        return
-    reason = None
-    if model.end_think_token_id is None:
-        reason = "is for models with a token </think>"
-    elif model.canvas is not None:
-        reason = "is for models that fill mask tokens"
-    elif editing_threshold is not None:
-        reason = "needs final tokens, but with an editing_threshold they may be replaced"
-    if reason is not None:
-        raise InvalidRequest(f"max_thinking_tokens {reason}", field="max_thinking_tokens")
 
 
 def _cache(params: SamplingParams, model: ModelInfo, editing_threshold: float | None) -> CacheName:
@@ -357,9 +345,11 @@ def _quotas(
     is_exact = model.attention == "full" and cache == "none"
     alone = 1 if model.has_seed and not is_exact and block_len > 1 else 0
     steps = steps or block_len
+    if policy == "ancestral" or BY_NAME[policy].remasks:
+        return chance_quotas(block_len, steps)
     if model.schedule == "timed" and policy not in WITH_THRESHOLD:
-        eps = model.default_sampling.eps if eps is None else eps
-        return (1,) * alone + timed_quotas(block_len - alone, steps, alone, eps)
+        last = last_time_of(eps, model)
+        return (1,) * alone + timed_quotas(block_len - alone, steps, alone, last)
     if model.schedule in SHARES and policy not in WITH_THRESHOLD and not sub_block_len:
         return (1,) * alone + SHARES[model.schedule](block_len - alone, max(1, steps - alone))
     part_len = sub_block_len or block_len

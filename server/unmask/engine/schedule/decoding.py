@@ -40,6 +40,7 @@ class Decoding:
     top_k: int  # the size of the vocabulary for all tokens
     other_numbers: tuple[float, ...] = (0.0,) * (MAX_NUMBERS - 1)
     alg_temp: float = 0.0  # at which positions are drawn
+    last_time: float = 0.0  # of the schedule of `ancestral`
     logprobs: int | None = None
     num_top: int = 0  # likeliest tokens that a result lists for each position
     mode: ModeName = "diffusion"
@@ -96,6 +97,11 @@ class Decoding:
     def is_rare(self) -> bool:
         """True if no CUDA graph samples the request, whatever its tokens."""
         return self.eos_last or self.alg_temp > 0 or BY_NAME[self.policy].is_rare
+
+    @property
+    def remasks(self) -> bool:
+        """True if a step masks committed tokens again."""
+        return BY_NAME[self.policy].remasks
 
     @property
     def keeps_trace(self) -> bool:

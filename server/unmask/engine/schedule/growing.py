@@ -108,7 +108,7 @@ def _policy(request: Request, model: ModelInfo) -> PolicyName:
         if getattr(params, name) is not None:
             raise _refused(name)
     if params.policy is not None:
-        if BY_NAME[params.policy].numbers:
+        if not _only_ranks(params.policy):
             raise InvalidRequest(
                 "policy must only rank where an answer grows and shrinks, a mask a step, as "
                 f"entropy does; got {params.policy}",
@@ -116,4 +116,9 @@ def _policy(request: Request, model: ModelInfo) -> PolicyName:
             )
         return params.policy
     usual = model.default_sampling.policy
-    return "entropy" if usual is None or BY_NAME[usual].numbers else usual
+    return usual if usual is not None and _only_ranks(usual) else "entropy"
+
+
+def _only_ranks(policy: PolicyName) -> bool:
+    """True if a step fills as many positions as its quota says."""
+    return not BY_NAME[policy].numbers and policy != "ancestral"

@@ -1,7 +1,9 @@
 """Policy of a request, with its own numbers and what else only some policies have; no torch."""
 
+from unmask.engine.schedule.chances import LOOP_SHARE, MOST_OF_LOOP
+from unmask.engine.schedule.quotas import LAST_TIME
 from unmask.errors import InvalidRequest
-from unmask.types import ModelInfo, PolicyName, SamplingParams
+from unmask.types import ModelInfo, PolicyName, Request, SamplingParams
 from unmask_kernels.policies.table import BY_NAME, MAX_NUMBERS, NUMBERS, POLICIES
 
 WITH_THRESHOLD = tuple(policy.name for policy in POLICIES if policy.numbers)
@@ -24,7 +26,8 @@ def choose_policy(params: SamplingParams, model: ModelInfo, *, has_commands: boo
             raise InvalidRequest(
                 f"{' and '.join(named)} belong to different policies; choose one", field=named[1]
             )
-        if params.steps and model.canvas is None and not has_commands:
+        is_ranked = BY_NAME[usual].ranks_by == "noise"  # steps mean as much to it
+        if params.steps and model.canvas is None and not (has_commands or is_ranked):
             return "low_confidence"
         return usual
     for name in named:
@@ -69,6 +72,14 @@ def check_order(params: SamplingParams, policy: PolicyName, model: ModelInfo) ->
         )
 
 
+def last_time_of(eps: float | None, model: ModelInfo) -> float:
+    """Time at the end of a block's schedule: zero, or Dream's."""
+    if model.schedule != "timed":
+        return 0.0
+    eps = model.default_sampling.eps if eps is None else eps
+    return LAST_TIME if eps is None else eps
+
+
 def check_trace(
     policy: PolicyName, sampling: SamplingParams, model: ModelInfo, *, drafts: bool
 ) -> None:
@@ -91,6 +102,56 @@ def check_trace(
             "the policy credit takes the likeliest tokens, so temperature must be 0, got "
             f"{sampling.temperature}",
             field="temperature",
+        )
+
+
+def check_chance(
+    policy: PolicyName, sampling: SamplingParams, model: ModelInfo, *, drafts: bool
+) -> None:
+    """Raise `InvalidRequest` where a step that may fill nothing has no meaning.
+
+    `sampling` has every default filled in.
+    """
+    if policy != "ancestral":
+        return
+    is_exact = model.attention == "full" and sampling.cache == "none"
+    if drafts or model.attention not in ("full", "block_causal") or (model.shift and not is_exact):
+        raise InvalidRequest(
+            "the policy ancestral is for blocks all of whose positions are filled in place, not "
+            "for drafts, windows and a block's first token by a pass of its own",
+            field="policy",
+        )
+    for name, value in (("cache", "block"), ("sub_block_length", sampling.sub_block_length)):
+        if value and getattr(sampling, name) == value:
+            raise InvalidRequest(f"{name} is not for the policy ancestral", field=name)
+
+
+def check_remasking(policy: PolicyName, request: Request, model: ModelInfo) -> None:
+    """Raise `InvalidRequest` where committed tokens cannot be masked again (ReMDM)."""
+    params = request.sampling
+    if model.attention != "full":
+        raise InvalidRequest(
+            f"the policy {policy} is for models whose attention spans the whole sequence",
+            field="policy",
+        )
+    asked = {
+        "cache": (params.cache or model.default_sampling.cache or "none") != "none",
+        "cfg_scale": bool(params.cfg_scale),
+        "template": request.template is not None,
+        "grammar": params.grammar is not None,
+        "bad_words": bool(params.bad_words),
+        "max_thinking_tokens": params.max_thinking_tokens is not None,
+        "editing_threshold": params.editing_threshold is not None,
+    }
+    for name, is_asked in asked.items():
+        if is_asked:
+            raise InvalidRequest(f"{name} is not for the policy {policy}", field=name)
+    eta = model.default_sampling.eta if params.eta is None else params.eta
+    if policy == "remdm_loop" and eta is not None and eta > MOST_OF_LOOP:
+        raise InvalidRequest(
+            f"eta must be at most {MOST_OF_LOOP:.3f} for remdm_loop, which keeps a share of "
+            f"{LOOP_SHARE} of tokens, got {eta}",
+            field="eta",
         )
 
 

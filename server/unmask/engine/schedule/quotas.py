@@ -92,3 +92,8 @@ SHARES: Mapping[str, Callable[[int, int], tuple[int, ...]]] = {
     "rounded": rounded_quotas,
     "remaining": remaining_quotas,
 }
+
+
+def chance_quotas(block_len: int, steps: int) -> tuple[int, ...]:
+    """Nothing for certain in each of the `steps`, and all that is left in the last (MDLM)."""
+    return (0,) * (steps - 1) + (block_len,)

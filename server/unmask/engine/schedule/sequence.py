@@ -304,11 +304,11 @@ class Sequence:
 
         It is once a step that began with nothing masked replaces nothing, or was the last allowed.
         """
-        if self.masked[self.block_start : self.block_end].any():
-            return
-        self.post_steps += 1
-        over = self.post_steps >= self.decoding.max_post_steps
-        self.is_settled = over or num_chosen == 0
+        if self.decoding.remasks:  # ReMDM: no step but the last fills all for good
+            self.is_settled = self.block_step >= self.num_block_steps
+        elif not self.masked[self.block_start : self.block_end].any():
+            self.post_steps += 1
+            self.is_settled = num_chosen == 0 or self.post_steps >= self.decoding.max_post_steps
 
     def resume(self) -> None:
         """Go on after a preemption; a canvas, or a block with kept keys, begins anew."""

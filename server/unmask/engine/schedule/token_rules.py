@@ -40,6 +40,35 @@ def edit_rules(
     )
 
 
+def editing_threshold_of(params: SamplingParams, model: ModelInfo) -> float | None:
+    """The confidence that replaces a token; None where none is replaced."""
+    if not model.can_edit and params.editing_threshold is not None:
+        raise InvalidRequest(
+            "editing_threshold is for models that were trained to replace tokens, as LLaDA2.1",
+            field="editing_threshold",
+        )
+    if params.editing_threshold is not None:
+        return params.editing_threshold
+    return model.default_sampling.editing_threshold if model.can_edit else None
+
+
+def check_thinking(
+    params: SamplingParams, model: ModelInfo, editing_threshold: float | None
+) -> None:
+    """Raise `InvalidRequest` for a budget that this model cannot keep."""
+    if params.max_thinking_tokens is None:
+        return
+    reason = None
+    if model.end_think_token_id is None:
+        reason = "is for models with a token </think>"
+    elif model.canvas is not None:
+        reason = "is for models that fill mask tokens"
+    elif editing_threshold is not None:
+        reason = "needs final tokens, but with an editing_threshold they may be replaced"
+    if reason is not None:
+        raise InvalidRequest(f"max_thinking_tokens {reason}", field="max_thinking_tokens")
+
+
 def num_top(params: SamplingParams, rules: EditRules | None) -> int:
     """Likeliest tokens that a request needs of each position."""
     asked = params.logprobs or 0
