@@ -59,6 +59,7 @@ class Policy:
     numbers: tuple[Number, ...] = ()
     is_rare: bool = False  # True if no CUDA graph has it
     keeps_trace: bool = False  # True if a step depends on those of the block before it
+    may_wait: bool = True  # True if a block without a quota may be left as it is
 
     def takes(self, name: str) -> bool:
         """True if the policy has a number of this name."""
@@ -115,6 +116,7 @@ POLICIES: tuple[Policy, ...] = (
                 default=0.1,
             ),
         ),
+        may_wait=False,
     ),
     Policy(
         name="entropy",
@@ -216,6 +218,7 @@ POLICIES: tuple[Policy, ...] = (
         ),
         is_rare=True,
         keeps_trace=True,
+        may_wait=False,
     ),
     Policy(
         name="credit",
@@ -226,6 +229,7 @@ POLICIES: tuple[Policy, ...] = (
         numbers=(THRESHOLD,),
         is_rare=True,
         keeps_trace=True,
+        may_wait=False,
     ),
 )
 NUMBERS: Mapping[str, Number] = {n.name: n for policy in POLICIES for n in policy.numbers}

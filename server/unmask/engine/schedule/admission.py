@@ -9,6 +9,7 @@ from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.modes import modes_of, window_rows
+from unmask.engine.schedule.open_blocks import check_open_blocks, num_open_blocks
 from unmask.engine.schedule.penalties import PENALTIES, Penalties
 from unmask.engine.schedule.policy_choice import (
     WITH_THRESHOLD,
@@ -167,6 +168,9 @@ def _resolve(
     sub_block_length = None
     if model.attention == "block_causal":
         sub_block_length = params.sub_block_length or default.sub_block_length
+    is_exact = cache == "none" and sub_block_length is None and editing_threshold is None
+    open_blocks = num_open_blocks(request, model, policy, block_len, is_exact=is_exact)
+    check_open_blocks(open_blocks * block_len, params, limits)
     sampling = params.resolved(default, block_len)
     check_trace(policy, sampling, model, drafts=drafts)
     stop_ids = frozenset((*eos, *params.stop_token_ids))
@@ -208,6 +212,7 @@ def _resolve(
         is_given=is_given,
         sub_block_length=sub_block_length,
         eos_last=fills_eos_last(policy, params, model),
+        open_blocks=open_blocks,
     )
 
 

@@ -55,6 +55,7 @@ class Decoding:
     is_given: bool = False  # True if the answer is given, for its log-probabilities
     sub_block_length: int | None = None
     eos_last: bool = False
+    open_blocks: int = 1
     others: tuple["Decoding", ...] = ()
 
     @property
