@@ -129,17 +129,16 @@ def test_blocks_that_open_after_full_ones_are_those_of_one_at_a_time(
     assert given_.finish.usage.denoising_steps == expected.finish.usage.denoising_steps
 
 
-@pytest.mark.parametrize("overlap", [False, True])
-@pytest.mark.parametrize("temperature", [0.0, 0.9])
+@pytest.mark.parametrize(("overlap", "temperature"), [(False, 0.0), (True, 0.9)])
 def test_graphs_write_the_same(loaded: LoadedModel, overlap: bool, temperature: float) -> None:
     """Each block keeps tokens of its own on the device."""
     sampled = Recordings()
     sampling = replace(SEVERAL, temperature=temperature, seed=5, open_blocks=4)
-    batch = [Request(f"r{i}", PROMPT[i:], sampling) for i in range(3)]
+    batch = [Request(f"r{i}", PROMPT[i:], sampling) for i in range(2)]
     batch.append(Request("plain", PROMPT, SamplingParams(max_tokens=40, ignore_eos=True)))
     recorder = in_turn(Recordings(), sampled)
     engine = make_engine(
-        loaded, graphs=True, overlap=overlap, max_batch_tokens=256, recorder=recorder
+        loaded, graphs=True, overlap=overlap, max_batch_tokens=100, recorder=recorder
     )
     answers = run_all(engine, batch)
     assert sampled.num_replays > 0
@@ -149,8 +148,8 @@ def test_graphs_write_the_same(loaded: LoadedModel, overlap: bool, temperature: 
 
 def test_drafts_span_every_open_block_and_keep_what_is_resolved(loaded: LoadedModel) -> None:
     options = RefinementOptions(tokens=True)
-    answer = run_alone(loaded, Request("a", PROMPT, SEVERAL, options))
-    assert answer.finish is not None
+    careful = replace(SEVERAL, threshold=0.3)
+    answer = run_alone(loaded, Request("a", PROMPT, careful, options))
     longest = max(end - start for start, end in (draft.span for draft in answer.refinements))
     assert longest > 2 * 8
     for draft in answer.refinements:
@@ -159,15 +158,6 @@ def test_drafts_span_every_open_block_and_keep_what_is_resolved(loaded: LoadedMo
             assert not token.resolved or answer.token_ids[i] == token.token_id
     for before, after in pairwise(answer.refinements):
         assert after.span[0] >= before.span[0]
-
-
-def test_several_blocks_save_passes_and_count_their_rows(loaded: LoadedModel) -> None:
-    one = run_alone(loaded, Request("a", PROMPT, replace(SEVERAL, open_blocks=1))).finish
-    more = run_alone(loaded, Request("a", PROMPT, SEVERAL)).finish
-    assert one is not None
-    assert more is not None
-    assert more.usage.forward_passes < one.usage.forward_passes
-    assert more.usage.query_tokens > one.usage.query_tokens
 
 
 def test_no_block_opens_behind_a_token_that_ends_the_answer(loaded: LoadedModel) -> None:
@@ -194,8 +184,8 @@ def test_no_block_opens_behind_a_token_that_ends_the_answer(loaded: LoadedModel)
         ({"open_blocks": 2, "policy": "entropy_bound"}, "open_blocks"),
         ({"open_blocks": 2, "policy": "klass"}, "open_blocks"),
         ({"open_blocks": 2, "policy": "credit"}, "open_blocks"),
-        ({"open_blocks": 4, "block_length": 512}, "open_blocks"),
-        ({"open_blocks": 4, "block_length": 64}, "open_blocks"),  # a step holds 200 rows
+        ({"open_blocks": 4, "block_length": 260}, "open_blocks"),  # places on the device
+        ({"open_blocks": 3, "block_length": 256}, "open_blocks"),  # rows of a step
         ({"add_block_threshold": 0.5}, "add_block_threshold"),
         ({"open_blocks": 1, "semi_complete_threshold": 0.5}, "semi_complete_threshold"),
     ],
@@ -203,7 +193,7 @@ def test_no_block_opens_behind_a_token_that_ends_the_answer(loaded: LoadedModel)
 def test_a_combination_that_is_not_served_is_refused_by_name(
     loaded: LoadedModel, given_: dict[str, Any], field: str
 ) -> None:
-    engine = make_engine(loaded, max_batch_tokens=200, num_pages=2000)
+    engine = make_engine(loaded, max_batch_tokens=700)
     with pytest.raises(InvalidRequest) as refused:
         engine.check(Request("a", PROMPT, SamplingParams(max_tokens=500, **given_)))
     assert refused.value.field == field
@@ -246,6 +236,5 @@ def test_a_default_holds_where_it_applies(loaded: LoadedModel) -> None:
     assert answer.finish is not None
     assert steps is not None
     assert answer.finish.usage.denoising_steps < steps.usage.denoising_steps
-    structured = replace(asked, grammar=Regex("[ab]{3,9}"), ignore_eos=False)
-    request = Request("a", PROMPT, structured)
-    assert run_alone(model, request).finish is not None
+    elsewhere = Request("a", PROMPT, replace(asked, policy="entropy_bound"))
+    assert run_alone(model, elsewhere).essence == run_alone(loaded, elsewhere).essence

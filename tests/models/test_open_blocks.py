@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.engines import Answer, make_engine, run_all, run_alone
+from tests.support.engines import make_engine, run_all
 from tests.support.golden import company
 from tests.support.multi_block import Buffer, write_several
 from unmask.models.registry import LoadedModel
@@ -23,7 +23,13 @@ NUM_TOKENS = 60
 SURE = {"sdar": 0.5, "sdar_moe": 0.5, "llada2": 0.5}
 FAMILIES = pytest.mark.parametrize("folder", SURE)
 # Open blocks, shares for the next one and for a full-paced one, block length.
-BUFFERS = ((2, 0.1, 0.9, 8), (4, 0.1, 0.9, 16), (4, 0.1, 0.25, 4), (3, 0.75, 0.75, 4), (4, 0.5, 1.0, 8))
+BUFFERS = (
+    (2, 0.1, 0.9, 8),
+    (4, 0.1, 0.9, 16),
+    (4, 0.1, 0.25, 4),
+    (3, 0.75, 0.75, 4),
+    (4, 0.5, 1.0, 8),
+)
 
 
 def sampling_of(folder: str, buffer: tuple[int, float, float, int]) -> SamplingParams:
@@ -68,7 +74,10 @@ def test_tokens_and_passes_are_those_of_the_published_loop(
         assert answer.token_ids == written.tokens
         assert answer.finish.usage.denoising_steps == written.forwards
         num_steps += written.forwards
-    one_by_one = run_all(make_engine(loaded), requests_of(replace(
-        params, open_blocks=1, add_block_threshold=None, semi_complete_threshold=None
-    )))
+    one_by_one = run_all(
+        make_engine(loaded),
+        requests_of(
+            replace(params, open_blocks=1, add_block_threshold=None, semi_complete_threshold=None)
+        ),
+    )
     assert num_steps < sum(a.finish.usage.denoising_steps for a in one_by_one.values() if a.finish)

@@ -1,7 +1,7 @@
 """Several open blocks as Diffulex's `multi_bd` runs them, over whole sequences in plain torch.
 
-After `MultiBlockReqTemplate` and `SDARSampler` of SJTU-DENG-Lab/Diffulex (branch mbd-lms): blocks in
-a buffer that are dummies, active or to be cached, moved on before and after each forward pass.
+After `MultiBlockReqTemplate` and `SDARSampler` of SJTU-DENG-Lab/Diffulex (branch mbd-lms): blocks
+in a buffer that are dummies, active or to be cached, moved on before and after each forward pass.
 """
 
 from dataclasses import dataclass

@@ -7,8 +7,8 @@ from itertools import takewhile
 from unmask.config import EngineConfig
 from unmask.engine.schedule.active_rows import active_rows
 from unmask.engine.schedule.batch import StepBatch, build_batch
-from unmask.engine.schedule.block_lengths import index_under_load
 from unmask.engine.schedule.block_entries import with_block_entries
+from unmask.engine.schedule.block_lengths import index_under_load
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.modes import DRAFTING_LOAD
 from unmask.engine.schedule.pages import PagePool

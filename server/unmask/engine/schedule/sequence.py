@@ -331,7 +331,7 @@ class Sequence:
         self.is_settled = self.has_block_keys = False
 
     def open_more(self) -> None:
-        """Where several blocks may be open, close those that are full and open one that is due."""
+        """Close blocks that are full and open one that is due, if several may be open."""
         if self.blocks is None:
             return
         start = self.block_start
