@@ -170,8 +170,13 @@ def _sampling_of(problem: EvalProblem, sampling: SamplingParams) -> SamplingPara
     if problem.schema is None and not problem.template:
         return sampling
     grammar = None if problem.schema is None else JsonSchema(problem.schema)
-    several = "open_blocks", "add_block_threshold", "semi_complete_threshold"
-    return replace(sampling, grammar=grammar, **dict.fromkeys(several))
+    return replace(
+        sampling,
+        grammar=grammar,
+        open_blocks=None,
+        add_block_threshold=None,
+        semi_complete_threshold=None,
+    )
 
 
 def _by_task(problems: Sequence[EvalProblem], verdicts: Sequence[bool]) -> tuple[TaskResult, ...]:
