@@ -12,13 +12,16 @@ if not torch.cuda.is_available():
 
     interpreter.install()
 
+from tests.support.cases import mark_rare_cases
 from tests.support.tiny import write_checkpoint
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow tests first: started last, one would keep a single worker busy at the end."""
+    mark_rare_cases(items)
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

@@ -23,6 +23,7 @@ def answers(
         return [completion.text for completion in llm.chat(conversations, params)]
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("params", [GREEDY, DRAWN], ids=["greedy", "drawn"])
 def test_answers_do_not_depend_on_company_cache_or_chunks(params: SamplingParams) -> None:
     together = answers(params)

@@ -32,6 +32,7 @@ INTEGERS = [
 CHAT_INTEGERS = [*INTEGERS, "max_completion_tokens", "top_logprobs"]
 
 
+@pytest.mark.usual_cases(60)
 @pytest.mark.parametrize("digits", [20, 400, 4000, 5000, 100_000])
 @pytest.mark.parametrize("sign", ["", "-"])
 @pytest.mark.parametrize(

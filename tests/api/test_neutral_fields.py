@@ -34,6 +34,16 @@ COMMON = {
 }
 
 
+# Of llama.cpp's samplers, none of which is switched on.
+LLAMA_CPP = {
+    "dynatemp_range": 0.0, "dynatemp_exponent": 1.0, "repeat_last_n": 64, "dry_multiplier": 0.0,
+    "dry_base": 1.75, "dry_allowed_length": 2, "dry_penalty_last_n": -1,
+    "dry_sequence_breakers": ["\n"], "xtc_probability": 0.0, "xtc_threshold": 0.1, "mirostat": 0,
+    "mirostat_tau": 5, "mirostat_eta": 0.1, "n_probs": 0, "min_keep": 0, "n_cmpl": 1, "lora": [],
+    "return_progress": False, "post_sampling_probs": False,
+}  # fmt: skip
+
+
 OF_ONE_ENDPOINT = {"max_completion_tokens", "top_logprobs", "suffix"}
 
 
@@ -47,6 +57,16 @@ def test_neutral_values_of_known_fields_change_nothing(call, engine, path):
     with_fields, without = engine.requests
     assert with_fields.sampling == without.sampling
     assert with_fields.refinements is without.refinements is None
+
+
+def test_samplers_that_are_off_change_nothing_and_are_refused_when_on(call, engine):
+    body = {"prompt": "hi", **LLAMA_CPP}
+    assert call("POST", "/v1/completions", json=body).status_code == 200
+    for name, value in {"dry_multiplier": 0.8, "xtc_probability": 0.5, "mirostat": 2}.items():
+        error = call("POST", "/v1/completions", json={**body, name: value}).json()["error"]
+        assert (error["param"], error["code"]) == (name, "unsupported_parameter")
+    error = call("POST", "/v1/completions", json={**body, "dry_base": "odd"}).json()["error"]
+    assert error["param"] == "dry_base"
 
 
 @pytest.mark.parametrize("off", [0, -1])

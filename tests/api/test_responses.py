@@ -143,7 +143,7 @@ def test_a_failure_is_an_event_of_a_stream_and_a_status_otherwise(call, engine):
         ({"conversation": "conv_1"}, "conversation"),
         ({"background": True}, "background"),
         ({"include": ["message.output_text.logprobs"]}, "include[0]"),
-        ({"truncation": "auto"}, "truncation"),
+        ({"truncation": "middle"}, "truncation"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
         ({"tools": [{"type": "function", "name": "a b"}]}, "tools[0].name"),
@@ -188,6 +188,42 @@ def test_values_that_change_nothing_are_accepted(call, engine):
     assert response.status_code == 200, response.text
     call("POST", PATH, json={"input": "hi"})
     assert engine.requests[0].sampling == engine.requests[1].sampling
+
+
+def test_the_oldest_turns_are_left_out_of_a_long_conversation_that_may_be_cut(call, engine):
+    turns = [{"role": "developer", "content": "be brief"}]
+    for i in range(100):
+        turns += [
+            {"role": "user", "content": f"question {i}"},
+            {"role": "assistant", "content": "a"},
+        ]
+    turns.append({"role": "user", "content": "and now"})
+    body = {"input": turns, "max_output_tokens": 100, "truncation": "auto"}
+    response = call("POST", PATH, json=body)
+    assert response.status_code == 200, response.text
+    assert response.json()["truncation"] == "auto"
+    prompt = prompt_of(engine)
+    assert prompt.startswith(("system: be brief", "developer: be brief"))
+    assert prompt.endswith("user: and now\nassistant: ")
+    numbers = [int(line.split()[-1]) for line in prompt.splitlines() if "question" in line]
+    assert numbers == list(range(numbers[0], 100))
+    longest = MODEL.max_model_len - 100
+    assert longest - 40 < len(engine.requests[-1].prompt_token_ids) <= longest
+    refused = call("POST", PATH, json={**body, "truncation": "disabled"})
+    assert refused.json()["error"]["code"] == "context_length_exceeded"
+
+
+def test_what_may_not_be_cut_is_refused_if_it_is_too_long(call):
+    turns = [{"role": "user", "content": "a"}, {"role": "user", "content": "b" * 5000}]
+    error = call("POST", PATH, json={"input": turns, "truncation": "auto"}).json()["error"]
+    assert (error["param"], error["code"]) == ("input", "context_length_exceeded")
+
+
+def test_a_conversation_that_fits_is_not_cut(call, engine):
+    turns = [{"role": "user", "content": "hi"}, {"role": "user", "content": "there"}]
+    for truncation in ("auto", "disabled"):
+        call("POST", PATH, json={"input": turns, "truncation": truncation})
+    assert engine.requests[0].prompt_token_ids == engine.requests[1].prompt_token_ids
 
 
 def test_openais_client_creates_a_response(client):

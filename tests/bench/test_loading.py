@@ -7,7 +7,7 @@ import pytest
 from benchmarks.loading import LIMIT, SHAPES, run_apart, tensor_shapes, write_checkpoint
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("quantization", "held"), [("none", 1.05), ("fp8", 0.62)])
 def test_loading_peaks_little_above_the_checkpoint_s_size(
     tmp_path: Path, quantization: str, held: float

@@ -139,6 +139,7 @@ few = settings(
 )
 
 
+@pytest.mark.usual_cases(2)
 @given(
     batch=requests(),
     overlap=st.booleans(),
@@ -191,6 +192,7 @@ def test_answers_with_graphs_are_the_same(
     assert recordings.num_replays > 0
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("overlap", [False, True])
 def test_a_preempted_block_comes_to_the_same_tokens(loaded: LoadedModel, overlap: bool) -> None:
     """Its kept keys are lost, so it is denoised again, after some of it was sent."""

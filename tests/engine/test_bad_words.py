@@ -60,6 +60,7 @@ def has_word(answer: Sequence[int], words: Sequence[str]) -> bool:
     return any(f".{word}." in text for word in words)
 
 
+@pytest.mark.usual_cases(4)
 def test_no_answer_has_a_word_whatever_else_runs(loaded: LoadedModel) -> None:
     loaded = replace(loaded, tokenizer=PairTokenizer(byte_tokenizer()))
     plain = [asking(str(i), i) for i in range(6)]

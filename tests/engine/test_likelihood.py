@@ -82,6 +82,7 @@ def test_each_token_has_its_probability_after_those_before_it(
         assert (found - expected.values).abs().max() < 1e-4
 
 
+@pytest.mark.usual_cases(5)
 @pytest.mark.parametrize(
     "options",
     [
@@ -103,6 +104,7 @@ def test_they_are_the_same_in_any_company(loaded: LoadedModel, options: dict[str
     assert {name: values(answers[f"{name}b"]) for name in alone} == alone
 
 
+@pytest.mark.usual_cases(3)
 def test_answers_beside_them_are_their_own(loaded: LoadedModel) -> None:
     others = company(loaded, 4, seed=2)
     alone = {request.request_id: run_alone(loaded, request).essence for request in others}

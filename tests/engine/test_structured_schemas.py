@@ -97,6 +97,7 @@ def check_answers(kind: str, folder: Path, num_schemas: int, num_prompts: int) -
         assert len(answers[name].token_ids) <= (request.sampling.max_tokens or 0)
 
 
+@pytest.mark.usual_cases(5)
 @pytest.mark.parametrize("kind", KINDS)
 def test_answers_of_random_schemas_are_valid(kind: str, tmp_path: Path) -> None:
     check_answers(kind, tmp_path, 5, 5)

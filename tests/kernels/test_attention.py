@@ -30,6 +30,7 @@ def test_ragged_rows_agree_with_float64(
     check(attention(case.query, case.keys, case.values, case.plan(), 0.2), exact(case, 0.2))
 
 
+@pytest.mark.usual_cases(3)
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize(("heads", "page_size"), [((4, 2), 16), ((3, 3), 24), ((5, 1), 4)])
@@ -47,6 +48,7 @@ def test_every_head_size_has_a_configuration(head_dim: int, device: torch.device
     check(attention(case.query, case.keys, case.values, case.plan(), 0.1), exact(case, 0.1))
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize(
     ("head_dim", "dtype"), [(6, torch.float32), (8, torch.bfloat16), (96, torch.bfloat16)]
@@ -101,6 +103,7 @@ def test_pages_of_8_bits_have_a_scale_for_each_head(
     check(out, exact(case, 0.2))
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_tiles_from_descriptors_are_those_from_pointers(
@@ -112,6 +115,7 @@ def test_tiles_from_descriptors_are_those_from_pointers(
     assert torch.equal(attention(case.query, case.keys, case.values, case.plan(), 0.2), expected)
 
 
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("window", [None, 20])
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_a_query_gets_the_same_bits_in_any_company(

@@ -53,6 +53,7 @@ def run(case: Case, plan: TilePlan) -> torch.Tensor:
     return attention(case.query, case.keys, case.values, plan, 0.2)
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.usefixtures("triton_kernels", "poisoned")
 @pytest.mark.parametrize("window", [None, 50])
 @pytest.mark.parametrize("dtype", TOLERANCES)
@@ -74,6 +75,7 @@ def test_dealing_grains_to_more_programs_changes_no_bit(
     assert error < TOLERANCES[dtype]
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels", "poisoned")
 @pytest.mark.parametrize("tma", [False, True])
 def test_8_bit_keys_have_the_same_bits_however_they_are_dealt(
@@ -95,6 +97,7 @@ def test_8_bit_keys_have_the_same_bits_however_they_are_dealt(
     check(result[0], exact(case, 0.2))
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels")
 @pytest.mark.parametrize("spread", [0.01, 1.0, 300.0])
 def test_8_bit_keys_lose_no_more_than_the_rounding_of_a_result(

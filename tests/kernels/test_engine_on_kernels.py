@@ -87,7 +87,7 @@ def test_several_open_blocks_are_filled_alike_on_both(tmp_path: Path) -> None:
     assert answers(folder, "triton", range(4), params=params) == on_torch
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_windows_are_filled_alike_on_both() -> None:
     folder, only = str(GOLDEN / "wedlm"), range(4)
     on_torch = answers(folder, "torch", only)

@@ -69,7 +69,7 @@ def test_padding_a_step_keeps_every_bit(
             assert recordings.num_replays == 1, (num_rows, num_sequences, reach)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
 def test_a_step_of_more_tiles_than_any_graph_is_eager(
     captured: tuple[Captured, Recordings, KVCache], short: LoadedModel, triton_kernels: None

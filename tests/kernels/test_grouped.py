@@ -95,6 +95,7 @@ def difference(result: Tensor, expected: Tensor) -> float:
     return ((result.cpu().double() - expected).norm() / expected.norm()).item()
 
 
+@pytest.mark.usual_cases(4)
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("gelu", [False, True])
 @pytest.mark.parametrize("inner", [INNER, 144])
@@ -162,6 +163,7 @@ def configurations() -> list[GroupedConfig]:
     ]
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize(
     ("activation", "grouped"), [("silu", False), ("silu", True), ("gelu_tanh", False)]
 )

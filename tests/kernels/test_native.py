@@ -158,6 +158,7 @@ def test_activations_are_exact_where_they_are_large_small_or_none(kernels: Kerne
     assert one.gate(bad, one, "silu")[1] == float("inf")
 
 
+@pytest.mark.usual_cases(10)
 @needs_compiler
 @pytest.mark.parametrize("window", [None, 90])
 @pytest.mark.parametrize("heads", [(4, 2), (40, 1)])
@@ -225,6 +226,7 @@ def test_rows_that_do_not_fit_are_refused(x: tuple[int, ...], out: tuple[int, ..
         packed.product(torch.zeros(3, 5, dtype=torch.float64))
 
 
+@pytest.mark.usual_cases(3)
 @needs_compiler
 @pytest.mark.parametrize(
     "flags",
@@ -307,6 +309,7 @@ def test_a_compiler_that_fails_is_told_and_torch_does_the_work(tmp_path: Path) -
     assert "omp.h: No such file" in result
 
 
+@pytest.mark.usual_cases(1)
 @needs_compiler
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_kernels_that_multiply_wrongly_are_told_and_not_used(

@@ -30,7 +30,7 @@ def load() -> LoadedModel:
     return device_engine.load(TINY["tiny DiffusionGemma"], torch.device("cpu"), 64)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
 def test_answers_of_captured_steps_on_kernels_are_those_of_torch(
     caplog: pytest.LogCaptureFixture, triton_kernels: None

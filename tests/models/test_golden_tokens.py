@@ -47,6 +47,7 @@ def test_all_requests_together_get_the_tokens_of_the_reference(
     assert_golden(run_all(engine, [case.request for case in cases]), cases)
 
 
+@pytest.mark.usual_cases(4)
 @every_family
 def test_other_requests_change_nothing(golden_model: Load, folder: str) -> None:
     """Only some fit at a time: they come and go while others are running."""
@@ -64,6 +65,7 @@ def test_other_requests_change_nothing(golden_model: Load, folder: str) -> None:
         assert answers[other.request_id].essence == run_alone(loaded, other).essence
 
 
+@pytest.mark.usual_cases(5)
 @pytest.mark.parametrize("folder", BLOCK_LENGTHS)
 @pytest.mark.parametrize(("max_batch_tokens", "overlap"), [(40, False), (64, True)])
 def test_prompts_read_in_chunks_change_nothing(
@@ -76,6 +78,7 @@ def test_prompts_read_in_chunks_change_nothing(
     assert_golden(run_all(engine, [case.request for case in cases]), cases)
 
 
+@pytest.mark.usual_cases(4)
 @every_family
 def test_few_pages_change_nothing(golden_model: Load, folder: str) -> None:
     cases = cases_of(folder)
@@ -85,6 +88,7 @@ def test_few_pages_change_nothing(golden_model: Load, folder: str) -> None:
     assert (engine.scheduler.num_preempted > 0) == (folder in BLOCK_LENGTHS)
 
 
+@pytest.mark.usual_cases(4)
 @pytest.mark.parametrize("folder", BLOCK_LENGTHS)
 def test_prompts_whose_keys_are_cached_change_nothing(golden_model: Load, folder: str) -> None:
     cases = cases_of(folder)
@@ -118,6 +122,7 @@ def kinds_of_each_step(engine: Engine) -> list[set[tuple[str, bool]]]:
     return kinds
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("folder", FULL)
 def test_every_cache_and_guidance_share_steps(golden_model: Load, folder: str) -> None:
     """Prompts of different lengths, so that blocks begin at different steps and positions."""

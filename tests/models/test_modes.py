@@ -38,6 +38,7 @@ def asking(i: int, mode: ModeName, **params: object) -> Request:
     return Request(f"{mode}-{i}", PROMPTS[i % len(PROMPTS)], sampling)
 
 
+@pytest.mark.usual_cases(6)
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.5])
 def test_a_verified_draft_is_what_the_model_writes_token_by_token(
@@ -107,6 +108,7 @@ def test_token_by_token_takes_one_row_each(loaded: LoadedModel) -> None:
     assert finish.usage.block_length == 1
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_modes_share_steps_pages_and_keys(loaded: LoadedModel, temperature: float) -> None:
     requests = [
@@ -212,6 +214,7 @@ def test_a_block_length_is_refused_token_by_token_with_a_grammar(loaded: LoadedM
     assert error.value.field == "block_length"
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("overlap", [False, True])
 def test_replayed_steps_give_the_same_answers(loaded: LoadedModel, overlap: bool) -> None:
     recordings = Recordings()

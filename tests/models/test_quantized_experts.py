@@ -103,6 +103,7 @@ def stored_in_8_bits(
     return stored, meant
 
 
+@pytest.mark.usual_cases(8)
 @pytest.mark.parametrize("folder", [*MOE, "dgemma"])
 @pytest.mark.parametrize(
     ("block", "flat"),

@@ -62,6 +62,7 @@ def tokens_of(answers: dict[str, Answer]) -> dict[str, list[int]]:
     return {name: answer.token_ids for name, answer in answers.items()}
 
 
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_budget_as_long_as_the_answer_changes_nothing(load: Load, folder: str) -> None:
     loaded = load(folder)
@@ -89,6 +90,7 @@ def test_the_end_is_where_the_budget_is(load: Load, folder: str, block_length: i
         assert tokens.index(end_of(loaded)) == request.sampling.max_thinking_tokens
 
 
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_company_pages_chunks_and_preemption_change_nothing(load: Load, folder: str) -> None:
     loaded = load(folder)

@@ -114,6 +114,7 @@ def test_a_seed_decides_the_draws(wedlm: LoadedModel) -> None:
     assert drawn[0] != drawn[2]
 
 
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize(
     "options",
     [
@@ -262,6 +263,7 @@ def test_token_by_token_is_a_window_of_one(wedlm: LoadedModel) -> None:
     assert usage.query_tokens == len(PROMPTS[3]) + 1 + 2 * 29  # the last token, and a mask
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.parametrize("overlap", [False, True])
 def test_replayed_steps_give_the_same_answers(loaded: LoadedModel, overlap: bool) -> None:
     forward, sampling = Recordings(), Recordings()

@@ -36,6 +36,7 @@ def test_every_answer_passes_its_own_checker(task: str) -> None:
     assert all(p.task == task for p in problems)
 
 
+@pytest.mark.usual_cases(4)
 @pytest.mark.parametrize("task", sorted(set(COUNTED) - {"beyond"}))  # which has one answer
 def test_few_answers_pass_for_another_problem(task: str) -> None:
     rng = Random(2)
@@ -50,6 +51,7 @@ def test_few_answers_pass_for_another_problem(task: str) -> None:
     assert sum(check_all(wrong)) < 0.2 * len(wrong)
 
 
+@pytest.mark.usual_cases(24)
 @pytest.mark.parametrize("task", COUNTED)
 def test_training_never_meets_a_held_out_problem(task: str) -> None:
     rng = Random(3)
@@ -61,6 +63,7 @@ def test_training_never_meets_a_held_out_problem(task: str) -> None:
             assert not belongs_to(problem, "train")
 
 
+@pytest.mark.usual_cases(24)
 @pytest.mark.parametrize("task", COUNTED)
 def test_held_out_words_are_never_trained_on(task: str) -> None:
     rng = Random(4)

@@ -116,6 +116,6 @@ class ResponseObject(TypedDict):
     tool_choice: Any
     tools: list[Any]
     top_p: float | None
-    truncation: Literal["disabled"]
+    truncation: Literal["auto", "disabled"]
     usage: ResponseUsage | None
     user: str | None

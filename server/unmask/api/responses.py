@@ -19,12 +19,14 @@ from unmask.api.responses_bodies import (
     as_chat,
     check_body,
     functions_of,
+    oldest_items,
     paths_of,
 )
 from unmask.api.sampling import refuse_fields
 from unmask.api.sse import PING, encode
 from unmask.api.streams import Merger
 from unmask.api.structured import Structured, StructuredBody
+from unmask.errors import InvalidRequest
 from unmask.tokenizer import Tokenizer
 from unmask.types import Delta, Finish
 
@@ -80,12 +82,45 @@ class ResponseDialect:
     async def encode(self, body: ResponsesBody, backend: Backend) -> EncodedPrompts:
         """Render the chat template, instructions as a system message, and tokenize its text."""
         with respelled(paths_of(body)):
+            if body.truncation == "auto":
+                return await _encode_what_fits(body, backend)
             return await CHAT.encode(as_chat(body), backend)
 
     def writer(
         self, job: Job, body: ResponsesBody, tokenizer: Tokenizer, texts: TokenTexts
     ) -> "ResponseWriter":
         return ResponseWriter(job, body, message_splitter(job, as_chat(body), tokenizer))
+
+
+async def _encode_what_fits(body: ResponsesBody, backend: Backend) -> EncodedPrompts:
+    """The conversation without as few of its oldest items as leave room for the answer.
+
+    That is `max_output_tokens`, or an eighth of the context. If all that may stay is too long, it
+    is refused as it would be without truncation.
+    """
+    droppable, context = oldest_items(body), backend.client.model.max_model_len
+    most = context - (body.max_output_tokens or context // 8)
+
+    async def encode_without(count: int) -> EncodedPrompts:
+        dropped = set(droppable[:count])
+        kept = tuple(item for i, item in enumerate(body.input) if i not in dropped)
+        return await CHAT.encode(as_chat(body.model_copy(update={"input": kept})), backend)
+
+    low, high = 0, len(droppable)
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            encoded = await encode_without(middle)
+        except InvalidRequest as error:
+            if error.code != "context_length_exceeded":
+                raise
+            low = middle + 1
+            continue
+        if len(encoded.token_ids[0]) <= most:
+            high = middle
+        else:
+            low = middle + 1
+    return await encode_without(low)
 
 
 class ResponseWriter:
@@ -171,7 +206,7 @@ class ResponseWriter:
             "tool_choice": self._choice(),
             "tools": [tool.model_dump(exclude_unset=True) for tool in body.tools or ()],
             "top_p": body.top_p,
-            "truncation": "disabled",
+            "truncation": body.truncation or "disabled",
             "usage": None,
             "user": body.user,
         }

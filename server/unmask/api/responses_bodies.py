@@ -174,6 +174,7 @@ class ResponsesBody(Generation):
     tools: tuple[Annotated[FlatTool | Namespace, PlainValidator(_as_tool)], ...] | None = None
     tool_choice: Annotated[FlatChoice | None, BeforeValidator(_as_choice)] = None
     parallel_tool_calls: Bool | None = None
+    truncation: Literal["auto", "disabled"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +230,15 @@ def _check_include(include: tuple[str, ...] | None) -> None:
                 field=f"include[{i}]",
                 code="unsupported_parameter",
             )
+
+
+def oldest_items(body: ResponsesBody) -> list[int]:
+    """Indices of items that may be left out of a long conversation, the oldest first.
+
+    The last item and what the system or a developer says stay.
+    """
+    roles = (getattr(item, "role", None) for item in body.input[:-1])
+    return [i for i, role in enumerate(roles) if role not in ("system", "developer")]
 
 
 def as_chat(body: ResponsesBody) -> ChatBody:

@@ -26,17 +26,24 @@ KNOWN: Mapping[str, tuple[Any, ...]] = {
     "conversation": (),
     "defer_loading": (False,),
     "documents": ([],),
+    "dry_multiplier": (0,),
+    "dynatemp_range": (0,),
     "function_call": ("none",),
     "functions": ([],),
     "include": ([],),
     "include_obfuscation": (False,),
     "length_penalty": (1,),
+    "lora": ([],),
     "max_completion_tokens": (),
     "max_tool_calls": (),
     "mcp_servers": ([],),
+    "min_keep": (0,),
     "mirostat": (0,),
     "modalities": (["text"],),
+    "n_cmpl": (1,),
+    "n_probs": (0,),
     "output_schema": (),
+    "post_sampling_probs": (False,),
     "prediction": (),
     "previous_response_id": (),
     "priority": (0,),
@@ -44,6 +51,7 @@ KNOWN: Mapping[str, tuple[Any, ...]] = {
     "reasoning_content": (),
     "refusal": (),
     "repeat_penalty": (1,),
+    "return_progress": (False,),
     "return_tokens_as_token_ids": (False,),
     "service_tier": ("auto", "default", "standard_only"),
     "skip_special_tokens": (True,),
@@ -60,6 +68,7 @@ KNOWN: Mapping[str, tuple[Any, ...]] = {
     "typical_p": (1,),
     "use_beam_search": (False,),
     "web_search_options": (),
+    "xtc_probability": (0,),
 }
 # What a later version implements is neutral no more.
 NEUTRAL = {name: values for name, values in KNOWN.items() if name not in PARAMETERS}
@@ -69,22 +78,41 @@ HINTS: Mapping[str, type] = {
     "chat_id": str,
     "client_metadata": dict,
     "conversation_id": str,
+    "dry_allowed_length": float,
+    "dry_base": float,
+    "dry_penalty_last_n": float,
+    "dry_sequence_breakers": list,
+    "dynatemp_exponent": float,
     "id": str,
     "metadata": dict,
+    "mirostat_eta": float,
+    "mirostat_tau": float,
     "parallel_tool_calls": bool,
     "prompt_cache_key": str,
     "prompt_cache_retention": str,
     "reasoning_effort": str,
+    "repeat_last_n": float,
     "safety_identifier": str,
     "session_id": str,
     "store": bool,
     "verbosity": str,
+    "xtc_threshold": float,
 }
-"""Fields on which no answer depends, and their types: ids, metadata, hints on reasoning."""
+"""Fields on which no answer depends, and their types.
+
+They are ids, metadata, hints on reasoning, and numbers of llama.cpp's samplers that are refused if
+they are switched on.
+"""
 MAX_NAME = 100  # characters of a field's name in a message
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 CHOOSERS = {"tools": "tool_choice", "functions": "function_call"}  # "none": they are not called
-KINDS = {str: "a string", bool: "true or false", dict: "an object"}
+KINDS = {
+    str: "a string",
+    bool: "true or false",
+    dict: "an object",
+    float: "a number",
+    list: "a list",
+}
 
 
 def refuse_unsupported(body: Body, path: str = "") -> None:
@@ -104,7 +132,7 @@ def refuse_unsupported(body: Body, path: str = "") -> None:
 
 def _check_extra(field: str, name: str, value: Any, body: Body) -> None:
     if name in HINTS:
-        if value is None or isinstance(value, HINTS[name]):
+        if value is None or _is_a(value, HINTS[name]):
             return
         kind = KINDS[HINTS[name]]
         raise InvalidRequest(f"{field} must be {kind}, got {json_excerpt(value)}", field=field)
@@ -123,6 +151,12 @@ def _check_extra(field: str, name: str, value: Any, body: Body) -> None:
         field=field,
         code="unsupported_parameter",
     )
+
+
+def _is_a(value: Any, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind)
 
 
 def _is_same(value: Any, neutral: Any) -> bool:

@@ -221,6 +221,7 @@ def test_a_schema_accepts_its_texts_only(name: str) -> None:
         assert not found.matches(text.encode()), text
 
 
+@pytest.mark.usual_cases(20)
 @pytest.mark.parametrize("seed", range(150))
 def test_texts_of_random_schemas_are_valid(seed: int) -> None:
     random = Random(seed)

@@ -7,9 +7,10 @@ from itertools import pairwise
 from unmask.decoding.checks import check_whole_blocks
 from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
+from unmask.engine.schedule.growing import one_growing_block, with_lengths
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.modes import modes_of, window_rows
-from unmask.engine.schedule.open_blocks import check_open_blocks, num_open_blocks
+from unmask.engine.schedule.open_blocks import num_open_blocks
 from unmask.engine.schedule.penalties import PENALTIES, Penalties
 from unmask.engine.schedule.policy_choice import (
     WITH_THRESHOLD,
@@ -61,6 +62,11 @@ def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decodin
             "prompt_logprobs has a request of its own, see unmask.likelihood",
             field="prompt_logprobs",
         )
+    if (growing := one_growing_block(request, model)) is not None:
+        block_length = growing.sampling.block_length
+        assert block_length != AUTO, "a block length that is given was refused"
+        decoding = _resolve(growing, model, limits, block_length, "diffusion")
+        return with_lengths(decoding, growing, model)
     if not request.given_answer:
         return _resolve_modes(request, model, limits)
     try:
@@ -169,8 +175,6 @@ def _resolve(
     if model.attention == "block_causal":
         sub_block_length = params.sub_block_length or default.sub_block_length
     is_exact = cache == "none" and sub_block_length is None and editing_threshold is None
-    open_blocks = num_open_blocks(request, model, policy, block_len, is_exact=is_exact)
-    check_open_blocks(open_blocks * block_len, params, limits)
     sampling = params.resolved(default, block_len)
     check_trace(policy, sampling, model, drafts=drafts)
     stop_ids = frozenset((*eos, *params.stop_token_ids))
@@ -212,7 +216,7 @@ def _resolve(
         is_given=is_given,
         sub_block_length=sub_block_length,
         eos_last=fills_eos_last(policy, params, model),
-        open_blocks=open_blocks,
+        open_blocks=num_open_blocks(request, model, policy, block_len, limits, is_exact=is_exact),
     )
 
 
@@ -374,12 +378,14 @@ def _check_prompt(request: Request, model: ModelInfo) -> None:
             f"token id {shown(wrong)} is outside the vocabulary of {model.vocab_size}",
             field="prompt",
         )
-    if model.edit_commands and not set(model.edit_commands).isdisjoint(ids):
-        found = next(i for i in ids if i in model.edit_commands)
-        raise InvalidRequest(
-            f"token id {found} deletes or inserts tokens and is none of a text", field="prompt"
-        )
     model.check_ids(request.suffix_token_ids, "suffix")
+    commands = set(model.command_ids)
+    for field, given in (("prompt", ids), ("suffix", request.suffix_token_ids)) if commands else ():
+        if not commands.isdisjoint(given):
+            found = next(i for i in given if i in commands)
+            raise InvalidRequest(
+                f"token id {found} deletes or inserts tokens and is none of a text", field=field
+            )
     if request.num_given >= model.max_model_len:
         raise context_exceeded(
             model.max_model_len,

@@ -97,7 +97,13 @@ class OpenBlocks:
 
 
 def num_open_blocks(
-    request: Request, model: ModelInfo, policy: PolicyName, block_len: int, *, is_exact: bool
+    request: Request,
+    model: ModelInfo,
+    policy: PolicyName,
+    block_len: int,
+    limits: EngineLimits,
+    *,
+    is_exact: bool,
 ) -> int:
     """Blocks that a request may have open; a default holds where it applies.
 
@@ -121,14 +127,17 @@ def num_open_blocks(
         reason = f"is not for the policy {policy}"
     elif count * block_len > MAX_BLOCK_LENGTH:
         reason = f"times block_length is at most {MAX_BLOCK_LENGTH}, got {count * block_len}"
-    if count == 1 or (reason is None and not request.given_answer):
+    if count == 1:
+        return 1
+    if reason is None and not request.given_answer:
+        _check_rows(count * block_len, params, limits)
         return count
     if params.open_blocks is None:
         return 1
     raise InvalidRequest(f"open_blocks {reason}", field="open_blocks")
 
 
-def check_open_blocks(num_rows: int, params: SamplingParams, limits: EngineLimits) -> None:
+def _check_rows(num_rows: int, params: SamplingParams, limits: EngineLimits) -> None:
     """Raise `InvalidRequest` where no step holds the rows of all blocks that may be open."""
     if num_rows > limits.max_batch_tokens:
         raise InvalidRequest(
