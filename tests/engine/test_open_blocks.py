@@ -133,7 +133,7 @@ def test_blocks_that_open_after_full_ones_are_those_of_one_at_a_time(
 def test_graphs_write_the_same(loaded: LoadedModel, overlap: bool, temperature: float) -> None:
     """Each block keeps tokens of its own on the device."""
     sampled = Recordings()
-    sampling = replace(SEVERAL, temperature=temperature, seed=5, open_blocks=4)
+    sampling = replace(SEVERAL, temperature=temperature, seed=5, open_blocks=4, threshold=0.3)
     batch = [Request(f"r{i}", PROMPT[i:], sampling) for i in range(2)]
     batch.append(Request("plain", PROMPT, SamplingParams(max_tokens=40, ignore_eos=True)))
     recorder = in_turn(Recordings(), sampled)
