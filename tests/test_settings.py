@@ -24,6 +24,7 @@ DECODING = {
     *("preset", "policy", "threshold", "factor", "entropy_bound", "entropy_threshold", "steps"),
     *("block_length", "distance_penalty", "temperature", "cache", "editing_threshold"),
     *("sub_block_length", "eos_last"),
+    *("open_blocks", "add_block_threshold", "semi_complete_threshold"),
 }
 
 

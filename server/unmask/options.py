@@ -43,7 +43,8 @@ MEANINGS = {
     "engine.saturation_rows": "Rows that fill the device (default: 256 on a GPU, 32 elsewhere).",
     "engine.speculation_rows": "Rows that a step may have for speculative states; 0 is off.",
     "engine.threads": "CPU threads (default: all cores for C kernels, half of them for torch).",
-    "decoding.preset": "Settings by name: quality or speed (LLaDA2.1), speed or plain (LLaDA2.2).",
+    "decoding.preset": "Settings by name: quality or speed (LLaDA2.1), speed or plain (LLaDA2.2), "
+    "math or code (MBD).",
     **{f"decoding.{row.name}": row.meaning for row in SETTINGS},
     "server.host": "Address to listen on; 0.0.0.0 is every address.",
     "server.port": "TCP port to listen on; 0 takes a free one.",

@@ -133,10 +133,10 @@ class SamplingParams:
     """Decoding parameters of one request; `None` means the checkpoint's or the server's default.
 
     `cfg_scale` and the caches `prefix` and `dual` are for models whose attention spans the whole
-    sequence, `sub_block_length` and the cache `block` for the others. `logit_bias` pairs token ids
-    with what is added to their logits; where `allowed_token_ids` are given, nothing else is
-    generated, an end-of-sequence token no more than the rest. An answer with a `grammar` matches it
-    as a whole; the grammar is no row of the table. Raises `InvalidRequest`.
+    sequence, `sub_block_length`, `open_blocks` and the cache `block` for the others. `logit_bias`
+    pairs token ids with what is added to their logits; where `allowed_token_ids` are given, nothing
+    else is generated, an end-of-sequence token no more than the rest. An answer with a `grammar`
+    matches it as a whole; the grammar is no row of the table. Raises `InvalidRequest`.
     """
 
     max_tokens: int | None = parameter(
@@ -263,6 +263,28 @@ class SamplingParams:
         "Positions of a block that are filled before the next ones.",
         low=1,
         high=MAX_BLOCK_LENGTH,
+        is_setting=True,
+    )
+    open_blocks: int | None = parameter(
+        "Blocks denoised in the same passes, each seeing those before it; 1 is one at a time.",
+        low=1,
+        high=4,
+        neutral=1,
+        is_setting=True,
+    )
+    add_block_threshold: float | None = parameter(
+        "Share of the last open block that is filled before the next one opens.",
+        low=0,
+        high=1,
+        open_low=True,
+        neutral=0.1,
+        is_setting=True,
+    )
+    semi_complete_threshold: float | None = parameter(
+        "Share of a block that is filled before each pass fills a position of the next one.",
+        low=0,
+        high=1,
+        neutral=0.9,
         is_setting=True,
     )
     number_of_mask: int | None = parameter(

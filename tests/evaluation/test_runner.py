@@ -148,4 +148,6 @@ def test_schemas_and_templates_are_kept_to(tmp_path: Path) -> None:
         (filled,) = llm.fill(["1, ", Blank(1), ", 3"], setting.sampling, prompts=ids)
         right = replace(problems[2], reference=filled.text)
         [result] = run_evaluation(llm, [right, problems[1]], [setting])
-    assert result.accuracy == 1.0
+        several = Setting("several", SamplingParams(temperature=0.0, open_blocks=2))
+        [alike] = run_evaluation(llm, [right, problems[1]], [several])  # held to it as well
+    assert result.accuracy == alike.accuracy == 1.0

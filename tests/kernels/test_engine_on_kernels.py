@@ -77,6 +77,16 @@ def test_every_policy_writes_the_same_on_both(tmp_path: Path) -> None:
     assert answers(folder, "triton", params=OF_POLICIES) == on_torch
 
 
+@pytest.mark.slow
+def test_several_open_blocks_are_filled_alike_on_both(tmp_path: Path) -> None:
+    folder, usual = str(write_checkpoint(tmp_path)), replace(USUAL, max_tokens=12, block_length=4)
+    params = [replace(usual, threshold=0.02, open_blocks=count) for count in (2, 3, 4, 1)]
+    params[1] = replace(params[1], temperature=0.8, seed=3)
+    on_torch = answers(folder, "torch", range(4), params=params)
+    assert all(on_torch.values())
+    assert answers(folder, "triton", range(4), params=params) == on_torch
+
+
 @pytest.mark.exhaustive
 def test_windows_are_filled_alike_on_both() -> None:
     folder, only = str(GOLDEN / "wedlm"), range(4)

@@ -11,7 +11,7 @@ from tests.support.rules import make_rules
 from unmask_kernels import dispatch
 from unmask_kernels.policies.gpu import SIZES
 from unmask_kernels.policies.ops import REFERENCES, Scores, noise_of, select
-from unmask_kernels.policies.table import CODES, POLICIES, PolicyName
+from unmask_kernels.policies.table import CODES, POLICIES, Policy, PolicyName
 
 NAMES = tuple(policy.name for policy in POLICIES)
 INF = float("inf")
@@ -25,7 +25,14 @@ MOST = {
 }
 
 
-def both(policies: list[str], rows: list[int], *, rounded: bool, device: torch.device) -> None:
+def both(
+    policies: list[str],
+    rows: list[int],
+    *,
+    rounded: bool,
+    device: torch.device,
+    fewest: int = 1,
+) -> None:
     """Check one step of random blocks; rounded numbers have many equals."""
     count = sum(rows)
     confidence, entropy, margin = torch.rand(count), torch.rand(count) * 2, torch.rand(count)
@@ -36,7 +43,7 @@ def both(policies: list[str], rows: list[int], *, rounded: bool, device: torch.d
     confidence, margin = (t.masked_fill(resolved, -1.0) for t in (confidence, margin))
     entropy, noise = (t.masked_fill(resolved, n) for t, n in ((entropy, INF), (noise, -INF)))
     block = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(rows))
-    quota = torch.randint(1, 4, (len(rows),))
+    quota = torch.randint(fewest, 4, (len(rows),))
     most = torch.tensor([MOST.get(policy, (2.0, 0.0, 0.0)) for policy in policies])
     rows_of = block, confidence, entropy, margin, noise, positions, torch.rand(count) < 0.5
     scores = Scores(*(t.to(device) for t in rows_of))
@@ -49,6 +56,23 @@ def both(policies: list[str], rows: list[int], *, rounded: bool, device: torch.d
     assert result.dtype == torch.bool
     assert torch.equal(result, expected)
     assert expected.any()
+
+
+@pytest.mark.parametrize("policy", [policy.name for policy in POLICIES if policy.may_wait])
+def test_blocks_without_a_quota_are_left_alike(policy: str, device: torch.device) -> None:
+    torch.manual_seed(3)
+    both([policy] * 8, [1, 16, 5, 0, 2, 7, 32, 3], rounded=False, device=device, fewest=-3)
+
+
+@pytest.mark.parametrize("policy", [policy for policy in POLICIES if policy.may_wait])
+def test_a_block_without_a_quota_may_take_nothing(policy: Policy) -> None:
+    """Nothing is sure here; policies that take the surest in any case are refused."""
+    block = torch.zeros(6, dtype=torch.int64)
+    unsure = torch.full((6,), 0.01)
+    scores = Scores(block, unsure, 9 + unsure, unsure, unsure, torch.arange(6), block > 0)
+    strict = torch.tensor([[0.9 if policy.name == "factor" else 0.8] * 3])
+    rules = make_rules([policy.name], block, torch.tensor([0]), strict, longest=6)
+    assert not select(scores, rules).any()
 
 
 @pytest.mark.parametrize("rounded", [False, True])

@@ -132,10 +132,10 @@ int64_t lay_out(const Step *step, const Rows *rows) {
         const int64_t known_from = b[OPENS_NEXT] ? b[SCORED_START]
             : opened + step->num_unknown[i];
         const int64_t first = row - start;
-        // A block and the next one have different slots, if there are as many.
+        // A block and the next ones have different slots, if there are as many.
         int64_t cycle = num_slots, offset = 0;
         if (step->attention != FULL && step->attention != CANVAS) {
-            cycle = 2 * block_len <= num_slots ? 2 * block_len : block_len;
+            cycle = num_slots / block_len * block_len;
             offset = opened % cycle;
         }
         cyclic_slots(

@@ -1,7 +1,8 @@
 """Torch references of the decoding policies, and the choice between them and the kernel.
 
 Rows of many blocks lie one after another. A reference takes statistics of rows, and for each row a
-quota and the policy's numbers, and returns True for rows to fill: at least one of every block.
+quota and the policy's numbers, and returns True for rows to fill: of a block with a quota at least
+so many, and of one without only those that the policy's number lets through.
 """
 
 from collections.abc import Callable

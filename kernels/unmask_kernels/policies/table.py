@@ -64,6 +64,7 @@ class Policy:
     is_rare: bool = False  # True if no CUDA graph has it
     keeps_trace: bool = False  # True if a step depends on those of the block before it
     remasks: bool = False  # True if a step masks committed tokens again
+    may_wait: bool = True  # True if a block without a quota may be left as it is
 
     def takes(self, name: str) -> bool:
         """True if the policy has a number of this name."""
@@ -126,6 +127,7 @@ POLICIES: tuple[Policy, ...] = (
                 default=0.1,
             ),
         ),
+        may_wait=False,
     ),
     Policy(
         name="entropy",
@@ -227,6 +229,7 @@ POLICIES: tuple[Policy, ...] = (
         ),
         is_rare=True,
         keeps_trace=True,
+        may_wait=False,
     ),
     Policy(
         name="credit",
@@ -237,6 +240,7 @@ POLICIES: tuple[Policy, ...] = (
         numbers=(THRESHOLD,),
         is_rare=True,
         keeps_trace=True,
+        may_wait=False,
     ),
     Policy(
         name="ancestral",
@@ -246,6 +250,7 @@ POLICIES: tuple[Policy, ...] = (
         paper="MDLM (Sahoo et al., 2024)",
         aliases=("origin", "ddpm"),
         is_rare=True,
+        may_wait=False,
     ),
     Policy(
         name="remdm_cap",

@@ -148,12 +148,7 @@ def _answers(
     answers: dict[int, Completion] = {}
     plain = [i for i, problem in enumerate(problems) if not problem.template]
     holed = [i for i, problem in enumerate(problems) if problem.template]
-    each = [
-        sampling
-        if problem.schema is None
-        else replace(sampling, grammar=JsonSchema(problem.schema))
-        for problem in problems
-    ]
+    each = [_sampling_of(problem, sampling) for problem in problems]
     if plain:
         conversations = [problems[i].messages for i in plain]
         found = llm.chat(conversations, [each[i] for i in plain])
@@ -168,6 +163,20 @@ def _answers(
         whole = [replace(one.completion, text=one.text) for one in filled]
         answers |= zip(holed, whole, strict=True)
     return [answers[i] for i in range(len(problems))]
+
+
+def _sampling_of(problem: EvalProblem, sampling: SamplingParams) -> SamplingParams:
+    """Parameters of a problem; answers that are held to something have one open block."""
+    if problem.schema is None and not problem.template:
+        return sampling
+    grammar = None if problem.schema is None else JsonSchema(problem.schema)
+    return replace(
+        sampling,
+        grammar=grammar,
+        open_blocks=None,
+        add_block_threshold=None,
+        semi_complete_threshold=None,
+    )
 
 
 def _by_task(problems: Sequence[EvalProblem], verdicts: Sequence[bool]) -> tuple[TaskResult, ...]:

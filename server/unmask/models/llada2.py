@@ -22,6 +22,7 @@ from unmask.models.decoder import (
 )
 from unmask.models.family import Family, Presets, RawConfig, Traits
 from unmask.models.moe import MoeMlp, Route, take_experts, take_router
+from unmask.models.multi_block import multi_block_presets
 from unmask.models.rope import FIELDS as ROPE_FIELDS
 from unmask.models.rope import read_rope
 from unmask.models.weights import Weights
@@ -29,6 +30,7 @@ from unmask.types import EditCommands
 from unmask_kernels.moe.routing import route_by_block, route_sigmoid
 
 BLOCK_LENGTH = 32
+OPEN_BLOCKS = 2  # of MBD-LMs
 MASK_TOKEN_ID = 156895  # of the published tokenizer; no file of a checkpoint has it
 # The files of 2.0 and 2.1 do not differ, so the name decides whether a checkpoint can edit. The
 # presets are those of 2.1's report.
@@ -229,11 +231,11 @@ def traits(raw: RawConfig) -> Traits:
 
 
 def presets(raw: RawConfig, name: str) -> Presets:
-    """Presets of LLaDA2.1's report and of LLaDA2.2's model card, for those only."""
+    """Presets of LLaDA2.1's report, of LLaDA2.2's model card, and of MBD-LMs, for those only."""
     if raw.get("delete_token_id") is not None:
         return LEVENSHTEIN_PRESETS
     edits = raw.get("model_type") == "llada21_moe" or EDITING_NAME.search(name)
-    return EDITING_PRESETS if edits else {}
+    return EDITING_PRESETS if edits else multi_block_presets(name, _block_length(raw), OPEN_BLOCKS)
 
 
 FAMILY = Family(

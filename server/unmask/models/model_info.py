@@ -11,6 +11,7 @@ from unmask.models.checkpoint import Checkpoint
 from unmask.models.family import Family, Traits
 from unmask.models.generation_config import read_eos_ids, read_sampling
 from unmask.models.length_commands import read_length_commands
+from unmask.models.multi_block import warn_of_training
 from unmask.models.rope import stretched_positions
 from unmask.tokenizer import Tokenizer
 from unmask.types import AUTO, CACHES, AttentionPattern, ModelInfo, SamplingParams
@@ -53,6 +54,7 @@ def model_info(
         raise InvalidConfig("decoding.pad_delete_to_right is for models as DreamOn")
     sampling = read_sampling(family, traits, checkpoint, canvas, decoding)
     _check_blocks(sampling, traits)
+    warn_of_training(checkpoint.name, sampling)
     positions = raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
     trained_len = traits.stated_positions or max(int(positions), stretched_positions(raw))
     return ModelInfo(
@@ -123,6 +125,11 @@ def _check_defaults(decoding: DecodingConfig, traits: Traits) -> None:
         raise InvalidConfig(f"decoding.cache of this model must be {known}, got {decoding.cache}")
     if decoding.distance_penalty and traits.attention != "causal_window":
         raise InvalidConfig("decoding.distance_penalty is for models with a window, as WeDLM")
+    in_place = traits.attention == "block_causal" and not traits.shift
+    if (decoding.open_blocks or 1) > 1 and not in_place:
+        raise InvalidConfig(
+            "decoding.open_blocks is for models with block-causal attention and logits in place"
+        )
     if decoding.eps is not None and traits.schedule != "timed":
         raise InvalidConfig("decoding.eps is for models with Dream's schedule of steps")
     if decoding.block_length == AUTO and traits.routing_block_length is not None:
@@ -133,6 +140,12 @@ def _check_defaults(decoding: DecodingConfig, traits: Traits) -> None:
 
 def _check_blocks(sampling: SamplingParams, traits: Traits) -> None:
     """Raise `InvalidConfig` for defaults that this model refuses in requests."""
+    replaces = sampling.editing_threshold is not None or sampling.cache == "block"
+    if (sampling.open_blocks or 1) > 1 and (replaces or sampling.sub_block_length is not None):
+        raise InvalidConfig(
+            "decoding.open_blocks cannot be combined with editing_threshold, sub_block_length and "
+            "cache block"
+        )
     try:
         if traits.routing_block_length is not None:
             check_whole_blocks(sampling.block_length, sampling.cache, traits.routing_block_length)

@@ -2,13 +2,15 @@
 
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
-from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.family import Family, Presets, RawConfig, Traits
+from unmask.models.multi_block import multi_block_presets
 from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import TakeMlp, build_decoder, dense
 from unmask.models.weights import Weights
 
 DREAM_REASONER, DREAM_BLOCK_LENGTH, DREAM_MASK_TOKEN_ID = "DreamForCausalLM", 32, 151669
 BLOCK_LENGTH = 4  # default: the block length of the models in SDAR's paper
+OPEN_BLOCKS = 4  # of MBD-LMs
 
 FIELDS = QWEN_FIELDS.joined(
     ConfigFields(
@@ -48,6 +50,11 @@ def traits(raw: RawConfig) -> Traits:
     return Traits("block_causal", block_length=raw.get("block_size") or BLOCK_LENGTH)
 
 
+def presets(raw: RawConfig, name: str) -> Presets:
+    """Presets of MBD-LMs, for those only."""
+    return multi_block_presets(name, raw.get("block_size") or BLOCK_LENGTH, OPEN_BLOCKS)
+
+
 FAMILY = Family(
     "sdar",
     ("SDARForCausalLM", DREAM_REASONER),
@@ -57,4 +64,5 @@ FAMILY = Family(
     verified="logits to 1e-4 and tokens exactly, of SDAR's own code on a tiny random checkpoint",
     model_types=("sdar",),
     block_field="block_size",
+    presets=presets,
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from unmask.decoding.levenshtein import EditedBlock
-from unmask.engine.apply.block_edits import edit_open_block, edited_logprobs
+from unmask.engine.apply.block_edits import edit_open_block, edited_logprobs, note_edits
 from unmask.engine.apply.lengths import carry_out
 from unmask.engine.apply.structured import settle
 from unmask.engine.apply.text import TextAssembler, draft_text
@@ -138,7 +138,21 @@ def apply_step(
     applied.num_block_positions = int(batch.decoding.columns["block_len"].take(which).sum())
     for sequence, fresh in _final_prefixes(sequences, batch.table_rows.take(which), table):
         _finalize(sessions[sequence.request.request_id], fresh, applied)
+    if batch.by_block is not None:
+        _open_more(sequences, applied)
     return applied
+
+
+def _open_more(sequences: list[Sequence], applied: Applied) -> None:
+    """Go on to the blocks of the next pass where several may be open, and count those of this."""
+    for sequence in sequences:
+        if (blocks := sequence.blocks) is not None:
+            steps = blocks.steps
+            sequence.open_more()
+            closed = steps[1 : blocks.num_closing]
+            applied.block_steps += [count + 1 for count in closed]
+            applied.num_block_positions += blocks.block_len * (len(steps) - 1)
+            applied.num_final_block_positions += blocks.block_len * len(closed)
 
 
 def _commit(
@@ -198,7 +212,7 @@ def _commit(
         if forced is not None:
             forced.fill(i, sequence)
         if sequence.decoding.editing_threshold is not None:
-            sequence.note_edits(len(taken))
+            note_edits(sequence, len(taken))
         if sequence.decoding.logprobs is not None:
             _note_logprobs(session, result, taken, batch.scored_positions[taken])
         if sequence.lengths is not None:
@@ -341,8 +355,7 @@ def _finalize(session: Session, fresh: list[int], applied: Applied) -> None:
             logprobs = tuple(session.logprobs.pop(start + i) for i in range(len(fresh)))
         request_id = sequence.request.request_id
         applied.events.append(Delta(request_id, tuple(fresh), text, logprobs, finish))
-    is_over = finish is not None or sequence.num_final >= sequence.closes_at
-    is_over |= sequence.is_verified
+    is_over = finish is not None or sequence.num_final >= sequence.closes_at or sequence.is_verified
     if is_over:
         applied.block_steps.append(sequence.block_step)
         closed_len = len(fresh) if sequence.has_window else params.block_len

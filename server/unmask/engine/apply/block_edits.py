@@ -87,3 +87,18 @@ def _candidates(result: StepResult, rows: slice, num_given: int, length: int) ->
     token_ids[num_given:] = result.top_ids[rows, :NUM_CANDIDATES]
     confidence[num_given:] = result.confidence[rows]
     return Candidates(token_ids, confidence)
+
+
+def note_edits(sequence: Sequence, num_chosen: int) -> None:
+    """Tell from how many positions a step chose whether the open block is final (LLaDA2.1).
+
+    It is once a step that began with nothing masked replaces nothing, or was the last allowed.
+    """
+    if sequence.decoding.remasks:  # ReMDM: no step but the last fills all for good
+        sequence.is_settled = sequence.block_step >= sequence.num_block_steps
+        return
+    if sequence.masked[sequence.block_start : sequence.block_end].any():
+        return
+    sequence.post_steps += 1
+    is_over = sequence.post_steps >= sequence.decoding.max_post_steps
+    sequence.is_settled = is_over or num_chosen == 0

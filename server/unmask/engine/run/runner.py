@@ -95,7 +95,7 @@ class MaskRunner:
             hidden = self.forward_graphs.hidden[wanted]
         else:
             hidden = self._forward(batch, rows, wanted)
-        sampled = self._sample(batch, hidden) if len(batch.hidden_rows) else None
+        sampled = self._sample(batch.sampled, hidden) if len(batch.hidden_rows) else None
         return PendingStep.send(batch, started_s, sampled)
 
     def _replay_forward(self, batch: StepBatch, rows: RowInputs) -> bool:

@@ -11,6 +11,7 @@ from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.growing import one_growing_block, with_lengths
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.modes import modes_of, window_rows
+from unmask.engine.schedule.open_blocks import num_open_blocks
 from unmask.engine.schedule.penalties import PENALTIES, Penalties
 from unmask.engine.schedule.policy_choice import (
     WITH_THRESHOLD,
@@ -190,6 +191,7 @@ def _resolve(
     sub_block_length = None
     if model.attention == "block_causal":
         sub_block_length = params.sub_block_length or default.sub_block_length
+    is_exact = cache == "none" and sub_block_length is None and editing_threshold is None
     sampling = params.resolved(default, block_len)
     check_trace(policy, sampling, model, drafts=drafts)
     check_chance(policy, sampling, model, drafts=drafts)
@@ -233,6 +235,7 @@ def _resolve(
         is_given=is_given,
         sub_block_length=sub_block_length,
         eos_last=fills_eos_last(policy, params, model),
+        open_blocks=num_open_blocks(request, model, policy, block_len, limits, is_exact=is_exact),
     )
 
 

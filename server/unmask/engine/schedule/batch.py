@@ -68,6 +68,12 @@ class StepBatch(Layout):
     guided: IntArray  # [G] indices into M
     guiding_rows: IntArray  # [G] indices into T: `hidden_rows` of the same without the prompt
     decoding: DecodingArrays
+    by_block: "StepBatch | None" = None  # an entry for each open block, if some have several
+
+    @property
+    def sampled(self) -> "StepBatch":
+        """The step as it is sampled: policies fill the open blocks of a sequence one by one."""
+        return self if self.by_block is None else self.by_block
 
     @property
     def num_tokens(self) -> int:

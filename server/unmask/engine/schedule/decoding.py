@@ -58,6 +58,7 @@ class Decoding:
     is_given: bool = False  # True if the answer is given, for its log-probabilities
     sub_block_length: int | None = None
     eos_last: bool = False
+    open_blocks: int = 1
     others: tuple["Decoding", ...] = ()
 
     @property
@@ -80,7 +81,8 @@ class Decoding:
     def waits(self) -> bool:
         """True if a step depends on the result of the one before it, whatever the model is."""
         rules = self.edit_rules or self.length_rules or self.sub_block_length
-        return bool(rules) or self.is_structured or self.counts_tokens or self.keeps_trace
+        depends = self.is_structured or self.counts_tokens or self.keeps_trace
+        return bool(rules) or depends or self.open_blocks > 1
 
     @property
     def counts_tokens(self) -> bool:

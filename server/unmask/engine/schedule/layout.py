@@ -194,11 +194,11 @@ def _open_slots(
 ) -> IntArray:
     """Slots in the device's open tokens of positions [N] of the spans [N].
 
-    Where blocks leave keys, a block and the next one have different slots, if there are as many.
+    Where blocks leave keys, a block and the next ones have different slots, if there are as many.
     """
     if attention not in ("full", "canvas"):
         block_len = table.parameters["block_len"][bounds.row]
-        cycle = np.where(2 * block_len <= MAX_BLOCK_LENGTH, 2 * block_len, block_len)
+        cycle = MAX_BLOCK_LENGTH // block_len * block_len
         offsets = positions % cycle.take(span)
     else:
         offsets = positions - bounds.open_start.take(span)

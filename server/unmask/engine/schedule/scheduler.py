@@ -7,6 +7,7 @@ from itertools import takewhile
 from unmask.config import EngineConfig
 from unmask.engine.schedule.active_rows import active_rows
 from unmask.engine.schedule.batch import StepBatch, build_batch
+from unmask.engine.schedule.block_entries import with_block_entries
 from unmask.engine.schedule.block_lengths import index_under_load
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.modes import DRAFTING_LOAD
@@ -105,7 +106,7 @@ class Scheduler:
             num_repeats=num_repeats,
         )
         discard(states, self.table, self._pool)
-        return active_rows(batch)
+        return with_block_entries(active_rows(batch))
 
     def _choose(self) -> tuple[list[Span], int, int]:
         """Spans of the next step, query tokens that are left, and how many spans are repeats."""

@@ -7,6 +7,7 @@ import numpy as np
 from unmask.decoding.variable_length import VariableLength
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.given import lay_out_draft, lay_out_given
+from unmask.engine.schedule.open_blocks import OpenBlocks
 from unmask.engine.schedule.pages import PageHash
 from unmask.engine.schedule.query_range import QueryRange
 from unmask.engine.schedule.structure import Structure
@@ -26,8 +27,9 @@ class Sequence:
     such a block, and begins anew with its first masked position. The first position of a block with
     a seed is filled by a pass of its own, which ends before it. In self-speculation the rest is a
     draft, of which a causal pass keeps what the model would have written token by token, and the
-    next block begins with the last of these tokens. Positions before `last_end` are the answer's,
-    those before `fill_end` are denoised, and those after it are the suffix.
+    next block begins with the last of these tokens. Several `blocks` may be open, the last of which
+    ends at `block_end`; then `block_step` is of the first. Positions before `last_end` are the
+    answer's, those before `fill_end` are denoised, and those after it are the suffix.
     """
 
     def __init__(
@@ -50,8 +52,7 @@ class Sequence:
         self.num_prompt = len(request.prompt_token_ids)
         self.num_cached = 0
         self.num_steps = 0  # denoising steps of all blocks that were applied
-        self.num_forwards = 0  # forward passes that it took part in
-        self.num_rows = 0  # query tokens of these passes
+        self.num_forwards = self.num_rows = 0  # passes that it took part in, their query tokens
         self.arrival_s = time.monotonic()
         self.first_token_s: float | None = None
         self.was_admitted = False
@@ -78,6 +79,7 @@ class Sequence:
         self.guesses_ahead = decoding.drafts and self.is_causal and not decoding.is_given
         self.num_guesses = 0  # of the open block, after its first token
         self._waits = self.has_window or decoding.waits
+        self.blocks = OpenBlocks.of(decoding, self.num_prompt)  # None for one at a time
         # True if no result decides the next pass, unless its scores are kept.
         self._runs_ahead = not (
             self.is_canvas
@@ -121,20 +123,20 @@ class Sequence:
         self.has_block_keys = False
         self.was_masked = self.masked[:0]  # in the open block, before the last result
         self.num_computed = self.num_published = 0
-        self.in_flight = 0  # runs of the open block whose results are not known yet
-        self.in_next = 0  # runs of the block after it
+        self.in_flight = self.in_next = 0  # runs of the open block, and the next, without results
         self.table_row: int | None = None  # once admitted
         self.num_final = self.num_prompt
         self.pages: list[int] = []
         self.page_hashes: list[PageHash] = []
         self.last_pass: QueryRange | None = None  # over a whole open block, often the next one too
+        self.open_more()
 
     def _rows_per_pass(self) -> int:
         """Rows that every denoising pass takes."""
         if self.guesses_ahead:
             return 2 * self.decoding.block_len - 1
         if not self.is_full:
-            return self.decoding.block_len
+            return self.decoding.block_len * self.decoding.open_blocks
         if self.decoding.cache == "dual":
             return self.num_branches * self.decoding.block_len
         before = 0 if self.decoding.cache == "none" else self.num_prompt
@@ -299,17 +301,6 @@ class Sequence:
         start = max(self.num_computed, self.block_start - block_len)
         return self.block_end - start + (block_len if self.is_out else 0)
 
-    def note_edits(self, num_chosen: int) -> None:
-        """Tell from how many positions a step chose whether the block is final (LLaDA2.1).
-
-        It is once a step that began with nothing masked replaces nothing, or was the last allowed.
-        """
-        if self.decoding.remasks:  # ReMDM: no step but the last fills all for good
-            self.is_settled = self.block_step >= self.num_block_steps
-        elif not self.masked[self.block_start : self.block_end].any():
-            self.post_steps += 1
-            self.is_settled = num_chosen == 0 or self.post_steps >= self.decoding.max_post_steps
-
     def resume(self) -> None:
         """Go on after a preemption; a canvas, or a block with kept keys, begins anew."""
         if self.is_canvas:
@@ -334,10 +325,19 @@ class Sequence:
         elif self.in_flight and self.pages and self._leaves_keys:
             # The run that is still out has every token, so it leaves the block's final keys.
             self.num_computed = self.block_end
-        self._open_block(self.num_final if self.has_window else self.block_end)
+        self._open_block(self.num_final if self.has_window else self.closes_at)
         self.in_flight, self.in_next = self.in_next, 0
         self.block_step = self.post_steps = 0
         self.is_settled = self.has_block_keys = False
+
+    def open_more(self) -> None:
+        """Close blocks that are full and open one that is due, if several may be open."""
+        if self.blocks is None:
+            return
+        start = self.block_start
+        self.block_end = self.blocks.go_on(self.tokens, self.masked, start, self.fill_end)
+        self.open_len, self.block_step = self.block_end - start, self.blocks.steps[0]
+        self.final_end, self.last_pass = min(self.block_end, self.last_end), None
 
     @property
     def verification(self) -> int:
@@ -359,7 +359,8 @@ class Sequence:
         return not (self.is_canvas or self.has_causal_prefix or self.has_block_keys)
 
     def _open_block(self, start: int) -> None:
-        if self.request.template is not None:  # a block that is given as a whole takes no pass
+        # A block that is given as a whole, or full already, takes no pass.
+        if self.request.template is not None or self.blocks is not None:
             first = start + int(self.masked[start:].argmax())
             start = max(start, first - (first - self.origin) % self.decoding.block_len)
         self.block_start = start

@@ -32,6 +32,7 @@ def can_speculate(sequence: Sequence) -> bool:
         or sequence.keeps_block_keys
         or decoding.editing_threshold is not None
         or decoding.sub_block_length is not None
+        or decoding.open_blocks > 1
     )
 
 

@@ -41,12 +41,13 @@ class SamplingGraphs:
 
     def launch(self, batch: StepBatch, started_s: float) -> PendingStep | None:
         """Sample a batch whose forward pass was replayed; None if it fits no graph."""
-        if not SamplingOptions.are_default(batch, self.vocab_size):
+        sampled_batch = batch.sampled
+        if not SamplingOptions.are_default(sampled_batch, self.vocab_size):
             return None
         for captured in self.captured:
             buffers = captured.buffers
-            if buffers.size.holds(batch):
-                arrays = SamplingInputs.arrays(batch, all_draw=buffers.size.draws)
+            if buffers.size.holds(sampled_batch):
+                arrays = SamplingInputs.arrays(sampled_batch, all_draw=buffers.size.draws)
                 buffers.fill(arrays, dummy_slot(self.open_tokens), self.staging)
                 captured.graph.replay()
                 sampled = buffers.outputs.first(len(batch.hidden_rows))

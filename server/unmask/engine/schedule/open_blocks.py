@@ -1,0 +1,147 @@
+"""Several open blocks of a sequence, denoised in the same passes (MultiBD, D2F).
+
+A block opens when the last one is filled to a share. Until the block before it is nearly full, it
+takes what its policy's own number lets through, and nothing else has to be filled. A block is
+closed once it and all before it are full, and counts up to the pass that leaves its final keys.
+`MultiBlockReqTemplate` of SJTU-DENG-Lab/Diffulex (branch mbd-lms); `block_add_threshold` and
+`decoded_token_threshold` of zhijie-group/Discrete-Diffusion-Forcing.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from unmask.engine.schedule.decoding import Decoding
+from unmask.engine.schedule.limits import EngineLimits
+from unmask.engine.schedule.query_range import BoolArray, IntArray
+from unmask.errors import InvalidRequest
+from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, PolicyName, Request, SamplingParams
+from unmask_kernels.policies.table import BY_NAME
+
+THRESHOLDS = "add_block_threshold", "semi_complete_threshold"
+
+
+@dataclass(slots=True)
+class OpenBlocks:
+    """The open blocks of one sequence from `start` on, each as long as the others.
+
+    `steps` are their denoising steps, `active_steps` those of them in which the block was active:
+    had to be filled by its quota. `num_closing` blocks before `start` have no final keys yet.
+    """
+
+    most: int
+    block_len: int
+    add_threshold: float
+    semi_complete_threshold: float
+    stop_ids: frozenset[int]
+    num_prompt: int
+    start: int = 0
+    num_closing: int = 0
+    steps: list[int] = field(default_factory=list)
+    active_steps: list[int] = field(default_factory=list)
+    is_active: list[bool] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, decoding: Decoding, num_prompt: int) -> "OpenBlocks | None":
+        """No blocks yet; None for a request whose blocks are denoised one at a time."""
+        if decoding.open_blocks == 1:
+            return None
+        sampling = decoding.sampling
+        add, complete = sampling.add_block_threshold, sampling.semi_complete_threshold
+        assert add is not None, "every default is filled in"
+        assert complete is not None, "every default is filled in"
+        return cls(
+            *(decoding.open_blocks, decoding.block_len, add, complete),
+            *(decoding.stop_ids, num_prompt),
+        )
+
+    def go_on(self, tokens: IntArray, masked: BoolArray, start: int, fill_end: int) -> int:
+        """Count a step of each, close those before `start`, open at most one; returns their end."""
+        self.steps = [count + 1 for count in self.steps]
+        pairs = zip(self.active_steps, self.is_active, strict=True)
+        self.active_steps = [count + is_active for count, is_active in pairs]
+        self.num_closing = (start - self.start) // self.block_len if self.steps else 0
+        del self.steps[: self.num_closing], self.active_steps[: self.num_closing]
+        self.start = start
+        if not self.steps:
+            self._open()
+        end = start + len(self.steps) * self.block_len
+        shares = self._shares(masked[start:end])
+        if self._has_room(shares[-1]) and end < fill_end:
+            answer: list[int] = tokens[max(start, self.num_prompt) : end].tolist()
+            if self.stop_ids.isdisjoint(answer):  # nothing behind the end is shown
+                self._open()
+        before = shares[: len(self.steps) - 1]
+        self.is_active = [True, *(share >= self.semi_complete_threshold for share in before)]
+        return start + len(self.steps) * self.block_len
+
+    def _open(self) -> None:
+        self.steps.append(0)
+        self.active_steps.append(0)
+
+    def quotas(self, of_steps: tuple[int, ...]) -> list[int]:
+        """The fewest positions that each block fills next; `of_steps` are those of active steps."""
+        last = len(of_steps) - 1
+        pairs = zip(self.active_steps, self.is_active, strict=True)
+        return [of_steps[min(step, last)] if is_active else 0 for step, is_active in pairs]
+
+    def _has_room(self, share: float) -> bool:
+        """True if one more block may be open, the last one being filled to a share."""
+        return len(self.steps) + self.num_closing < self.most and share >= self.add_threshold
+
+    def _shares(self, masked: BoolArray) -> list[float]:
+        """Filled share of each block."""
+        num_masked = np.count_nonzero(masked.reshape(-1, self.block_len), 1)
+        shares: list[float] = ((self.block_len - num_masked) / self.block_len).tolist()
+        return shares
+
+
+def num_open_blocks(
+    request: Request,
+    model: ModelInfo,
+    policy: PolicyName,
+    block_len: int,
+    limits: EngineLimits,
+    *,
+    is_exact: bool,
+) -> int:
+    """Blocks that a request may have open; a default holds where it applies.
+
+    `is_exact` if every pass computes all of a block, whose tokens stay. Raises `InvalidRequest`.
+    """
+    params, default = request.sampling, model.default_sampling
+    count = params.open_blocks or default.open_blocks or 1
+    named = next((name for name in THRESHOLDS if getattr(params, name) is not None), None)
+    if count == 1 and named is not None:
+        raise InvalidRequest(f"{named} is for several open_blocks", field=named)
+    reason = None
+    if model.attention != "block_causal" or model.shift:
+        reason = "is for models whose blocks see those before them, and whose logits are in place"
+    elif request.is_structured:
+        reason = "cannot be combined with structured output, holes and bad_words"
+    elif params.max_thinking_tokens is not None:
+        reason = "cannot be combined with max_thinking_tokens"
+    elif not is_exact:
+        reason = "cannot be combined with editing_threshold, sub_block_length and cache block"
+    elif not BY_NAME[policy].may_wait:
+        reason = f"is not for the policy {policy}"
+    elif count * block_len > MAX_BLOCK_LENGTH:
+        reason = f"times block_length is at most {MAX_BLOCK_LENGTH}, got {count * block_len}"
+    if count == 1:
+        return 1
+    if reason is None and not request.given_answer:
+        _check_rows(count * block_len, params, limits)
+        return count
+    if params.open_blocks is None:
+        return 1
+    raise InvalidRequest(f"open_blocks {reason}", field="open_blocks")
+
+
+def _check_rows(num_rows: int, params: SamplingParams, limits: EngineLimits) -> None:
+    """Raise `InvalidRequest` where no step holds the rows of all blocks that may be open."""
+    if num_rows > limits.max_batch_tokens:
+        raise InvalidRequest(
+            f"open_blocks take {num_rows} tokens a pass, but a step holds "
+            f"{limits.max_batch_tokens}",
+            field="block_length" if params.open_blocks is None else "open_blocks",
+        )

@@ -1,0 +1,69 @@
+"""Checkpoints trained for several open blocks, told by their names, and their published settings.
+
+MBD-LMs (SJTU-DENG-Lab, 2026) are SDAR and LLaDA2 with more training; no file of theirs says so.
+"""
+
+import logging
+import re
+
+from unmask.models.family import Presets
+from unmask.types import SamplingParams
+
+logger = logging.getLogger(__name__)
+
+
+def _part(text: str) -> re.Pattern[str]:
+    """A part of a name, as in MBD-Math-SDAR-8B-Chat-b4, DMax-Coder-16B and d3LLM_LLaDA."""
+    return re.compile(rf"(?<![a-z0-9]){text}(?![a-z0-9])", re.I)
+
+
+TRAINED, MIXES = _part("mbd"), _part("dmax")
+# Training that is known, and what of it is not served.
+PLAIN = {
+    MIXES: "DMax: mixed embeddings are",
+    _part("d2f"): "D2F: block-causal attention and several open blocks are",
+    _part("d3llm"): "d3LLM: several open blocks with refreshed keys are",
+}
+WRITES_CODE = re.compile(r"code", re.I)
+SHORT = 4  # positions of a block, of which a quarter is filled by one
+THRESHOLD = 0.95
+
+
+def multi_block_presets(name: str, block_length: int, open_blocks: int) -> Presets:
+    """Presets `math` and `code` of an MBD checkpoint, the first by its name; none of others.
+
+    Those of the table in the README of SJTU-DENG-Lab/Diffulex (branch mbd-lms), but for mixed
+    embeddings, with which several open blocks are not served.
+    """
+    if not TRAINED.search(name) or MIXES.search(name):
+        return {}
+    is_short = block_length <= SHORT
+    shares = {"math": (0.1, 0.25 if is_short else 0.9), "code": (0.75 if is_short else 0.9,) * 2}
+    kinds = sorted(shares, reverse=not WRITES_CODE.search(name))
+    return {
+        kind: {
+            "policy": "threshold",
+            "threshold": THRESHOLD,
+            "open_blocks": open_blocks,
+            "add_block_threshold": shares[kind][0],
+            "semi_complete_threshold": shares[kind][1],
+        }
+        for kind in kinds
+    }
+
+
+def warn_of_training(name: str, sampling: SamplingParams) -> None:
+    """Log what a checkpoint was trained for and is not served with, or the other way round."""
+    if (reason := next((PLAIN[part] for part in PLAIN if part.search(name)), None)) is not None:
+        logger.warning(
+            "%s was trained for %s not supported; it is served as the model that it was made from",
+            name,
+            reason,
+        )
+    elif (sampling.open_blocks or 1) > 1 and not TRAINED.search(name):
+        logger.warning(
+            "decoding.open_blocks is %d, but %s is not known to be trained for several open "
+            "blocks: compare it with --open-blocks 1 by unmask eval",
+            sampling.open_blocks,
+            name,
+        )

@@ -1,0 +1,109 @@
+"""Checkpoints trained for several open blocks are known by their names, others are warned about."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny import GOLDEN, byte_tokenizer
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.errors import InvalidConfig
+from unmask.models.registry import load_model
+from unmask.types import SamplingParams
+
+
+def defaults_of(
+    folder: Path, source: str = "sdar", decoding: DecodingConfig | None = None
+) -> SamplingParams:
+    """Decoding defaults of a golden checkpoint under another name, without a block length."""
+    folder.mkdir()
+    raw = json.loads((GOLDEN / source / "config.json").read_text())
+    raw.pop("block_size", None)
+    (folder / "config.json").write_text(json.dumps(raw))
+    shutil.copy(GOLDEN / source / "model.safetensors", folder / "model.safetensors")
+    byte_tokenizer().save_pretrained(folder)
+    config = ModelConfig(str(folder), dtype="float32", mask_token_id=511)
+    return load_model(config, decoding or DecodingConfig()).info.default_sampling
+
+
+def settings_of(sampling: SamplingParams) -> tuple[int | None, float | None, float | None]:
+    return sampling.open_blocks, sampling.add_block_threshold, sampling.semi_complete_threshold
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "expected"),
+    [
+        ("MBD-Math-LLaDA2-mini-16B", "llada2", (2, 0.1, 0.9)),
+        ("MBD-Code-LLaDA2-mini-16B", "llada2", (2, 0.9, 0.9)),
+        ("MBD-Math-SDAR-8B-Chat-b32", "sdar", (4, 0.1, 0.9)),
+        ("MBD-Coder-SDAR-8B-Chat-b32", "sdar", (4, 0.9, 0.9)),
+        ("mbd_math_sdar-8b-b4", "sdar", (4, 0.1, 0.25)),
+        ("MBD-Code-SDAR-8B-Chat-b4", "sdar", (4, 0.75, 0.75)),
+        ("SDAR-8B-Chat-b32", "sdar", (None, None, None)),
+        ("LLaDA2.0-mini", "llada2", (None, None, None)),
+        ("Lambda-8B", "sdar", (None, None, None)),
+    ],
+)
+def test_a_checkpoint_trained_for_several_blocks_has_its_published_settings(
+    name: str, source: str, expected: tuple[int, float, float], tmp_path: Path
+) -> None:
+    sampling = defaults_of(tmp_path / name, source)
+    assert settings_of(sampling) == expected
+    assert (sampling.threshold == 0.95) == (expected[0] is not None)
+
+
+def test_the_server_chooses_another_preset_or_one_block_at_a_time(tmp_path: Path) -> None:
+    name = "MBD-Math-SDAR-8B-Chat-b32"
+    code = defaults_of(tmp_path / name, decoding=DecodingConfig(preset="code"))
+    assert settings_of(code) == (4, 0.9, 0.9)
+    (tmp_path / "other").mkdir()
+    one = defaults_of(tmp_path / "other" / name, decoding=DecodingConfig(open_blocks=1))
+    assert one.open_blocks == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "open_blocks", "message"),
+    [
+        ("D2F-LLaDA", None, "trained for D2F: block-causal attention"),
+        ("d3LLM_LLaDA", None, "trained for d3LLM"),
+        ("DMax-Math-16B", None, "trained for DMax: mixed embeddings are not supported"),
+        ("MBD-Code-LLaDA2-mini-DMax-16B", None, "trained for DMax"),
+        ("LLaDA2.0-mini", 3, "decoding.open_blocks is 3, but LLaDA2.0-mini is not known"),
+        ("MBD-Math-LLaDA2-mini-16B", 3, None),
+        ("LLaDA2.0-mini", None, None),
+    ],
+)
+def test_the_start_warns_of_settings_that_a_checkpoint_was_not_trained_for(
+    name: str,
+    open_blocks: int | None,
+    message: str | None,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.WARNING, "unmask"):
+        sampling = defaults_of(tmp_path / name, "llada2", DecodingConfig(open_blocks=open_blocks))
+    warnings = [r.getMessage() for r in caplog.records if "trained" in r.getMessage()]
+    assert len(warnings) == (message is not None)
+    assert message is None or message in warnings[0]
+    if "DMax" in name:
+        assert sampling.open_blocks is None
+
+
+@pytest.mark.parametrize(
+    ("source", "decoding", "message"),
+    [
+        ("llada", DecodingConfig(open_blocks=2), "block-causal attention"),
+        ("dream", DecodingConfig(open_blocks=2), "block-causal attention"),
+        ("fast_dllm", DecodingConfig(open_blocks=2), "logits in place"),
+        ("llada21", DecodingConfig(open_blocks=2), "editing_threshold"),
+        ("sdar", DecodingConfig(open_blocks=2, cache="block"), "cache block"),
+        ("sdar", DecodingConfig(open_blocks=2, sub_block_length=2), "sub_block_length"),
+    ],
+)
+def test_a_default_that_a_model_cannot_have_ends_the_start(
+    source: str, decoding: DecodingConfig, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidConfig, match=message):
+        defaults_of(tmp_path / source, source, decoding)
