@@ -23,7 +23,8 @@ FILL_WEIGHT = 0.1  # of the loss on the end tokens after the first
 # A token of an answer weighs less the longer it is, or short answers would hardly count.
 USUAL_ANSWER, LENGTH_POWER = 24, 0.6
 DRAWN_AT_ONCE = 256  # samples; a worker that draws many keeps a GPU waiting for them
-PREFETCHED = 6  # batches of each worker
+AGAIN_AFTER = 4096  # samples, when one is laid out once more, with other holes
+PREFETCHED = 3  # batches of each worker
 IGNORED = -1
 NOT_CLEAN = 32_000  # above every block number
 ROW_LENGTHS = (256, 384, 576)
@@ -50,12 +51,12 @@ class Batch:
     shapes are few; what fills it up weighs nothing.
     """
 
-    ids: Tensor  # [R, L]
+    ids: Tensor  # [R, L] int16, as all up to the targets: shared memory may be small
     positions: Tensor  # [R, L]
-    blocks: Tensor  # [R, L] int16, as in `Segment`
-    limits: Tensor  # [R, L] int16
-    groups: Tensor  # [R, L] int16
-    segments: Tensor  # [R, L] int16, from 1; 0 in the padding, which only sees itself
+    blocks: Tensor  # [R, L], as in `Segment`
+    limits: Tensor  # [R, L]
+    groups: Tensor  # [R, L]
+    segments: Tensor  # [R, L], from 1; 0 in the padding, which only sees itself
     targets: Tensor  # [R, L], IGNORED where nothing is asked
     asked: Tensor  # [A] places of targets in the flattened rows
     weights: Tensor  # [A]
@@ -173,11 +174,21 @@ class Batches(IterableDataset[Batch]):
 
 
 def draw_segments(seed: int) -> Iterator[Segment]:
-    """Endless random samples, laid out with random block lengths."""
+    """Endless random samples, each laid out twice with random holes and block lengths.
+
+    The second time is much later. To draw and to encode samples costs far more than to lay them
+    out, and other holes make other lessons.
+    """
     tokenizer, rng, noise = load(), Random(seed), np.random.default_rng(seed)
+    before: list[Sample] = []
     while True:
         samples = draw_samples(rng, tokenizer, DRAWN_AT_ONCE)
-        block_lens = rng.choices(BLOCK_LENGTHS, BLOCK_WEIGHTS, k=DRAWN_AT_ONCE)
+        before += samples
+        if len(before) > AGAIN_AFTER:
+            samples = [*samples, *before[:DRAWN_AT_ONCE]]
+            del before[:DRAWN_AT_ONCE]
+            rng.shuffle(samples)
+        block_lens = rng.choices(BLOCK_LENGTHS, BLOCK_WEIGHTS, k=len(samples))
         for sample, block_len in zip(samples, block_lens, strict=True):
             yield lay_out(sample, block_len, noise)
 
@@ -265,10 +276,9 @@ def lay_out(sample: Sample, block_len: int, rng: np.random.Generator) -> Segment
 def collate(rows: list[list[Segment]], length: int) -> Batch:
     """Segments side by side in rows of `length`; segments of a row do not attend to each other."""
     shape = (len(rows), length)
-    ids, positions = np.full(shape, END_ID, np.int64), np.zeros(shape, np.int64)
-    segment_of = np.zeros(shape, np.int16)
-    blocks, limits, groups = (np.zeros(shape, np.int16) for _ in range(3))
-    targets, weights = np.full(shape, IGNORED, np.int64), np.zeros(shape, np.float32)
+    ids, targets = np.full(shape, END_ID, np.int16), np.full(shape, IGNORED, np.int16)
+    positions, segment_of, blocks, limits, groups = (np.zeros(shape, np.int16) for _ in range(5))
+    weights = np.zeros(shape, np.float32)
     for row, segments in enumerate(rows):
         start = 0
         for index, segment in enumerate(segments):

@@ -52,7 +52,7 @@ PRESETS = {
         steps=4_000,
         part_tokens=32 * 2304,
         parts_per_step=2,
-        workers=12,
+        workers=14,
         rate=5e-3,
     ),
 }
@@ -88,12 +88,14 @@ class Schedule:
 class Trainer:
     """Float32 master weights with a bfloat16 copy for forward and backward passes."""
 
-    def __init__(self, preset: Preset, device: torch.device, seed: int) -> None:
+    def __init__(
+        self, preset: Preset, device: torch.device, seed: int, *, compiled: bool = True
+    ) -> None:
         torch.manual_seed(seed)
         self.preset, self.device = preset, device
         self.master = Model(preset.shape).to(device)
         self.working = copy.deepcopy(self.master).to(torch.bfloat16)
-        for layer in self.working.model.layers:
+        for layer in self.working.model.layers if compiled else ():
             layer.compile(dynamic=False)
         matrices, others = [], []
         for name, parameter in self.master.named_parameters():
@@ -116,7 +118,7 @@ class Trainer:
         batch = batch.to(self.device)
         hidden = self.working.hidden(batch.ids, batch.positions, batch.mask)
         logits = self.working.logits(hidden.flatten(0, 1)[batch.asked])
-        targets = batch.targets.flatten()[batch.asked]
+        targets = batch.targets.flatten()[batch.asked].long()
         entropy = F.cross_entropy(logits, targets.clamp(min=0), reduction="none")
         return (entropy * batch.weights).sum()
 
