@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training import data
+from training import data, tokenizer
 from training.data import ASKED_UNIT, IGNORED, Batches, Sample, collate, draw_segments, lay_out
 from training.model import Mlp, Shape, together
 from training.muon import Muon
@@ -122,3 +122,16 @@ def test_a_batch_on_a_device_is_the_same() -> None:
 def test_presets_fill_rows_of_each_length() -> None:
     for preset in PRESETS.values():
         assert all(preset.part_tokens % length == 0 for length in data.ROW_LENGTHS)
+
+
+def test_words_apart_are_the_same_tokens_wherever_they_stand() -> None:
+    spaced, apart = (tokenizer.train(words, num_texts=3000) for words in ("spaced", "apart"))
+    text = 'pear, an apple\n["apple"] apple'
+    for trained in (spaced, apart):
+        ids = trained.encode(text, add_special_tokens=False)
+        assert trained.decode(ids, clean_up_tokenization_spaces=False) == text
+    word = apart.tokenize("apple")
+    tokens = apart.tokenize(text)
+    found = [i for i in range(len(tokens)) if tokens[i : i + len(word)] == word]
+    assert len(found) == text.count("apple")
+    assert spaced.tokenize(" apple") != ["\u0120", *spaced.tokenize("apple")]
