@@ -92,18 +92,18 @@ SIDES = {
 }
 DOWN = (
     "~[order|sort|arrange|rank] [these|these numbers|the numbers|numbers] "
-    "[descending|high to low|from high to low|biggest first|from the top] {items}",
+    "[from the biggest|going down|biggest first|from the top] {items}",
     "~[Put|Write|List] [these|the numbers|them] [highest|biggest|largest] first: {items}",
     "{items} [biggest first|highest first|largest first|descending please|from the biggest down]",
-    "[highest first|biggest first|big to small please|descending]: {items}",
-    "[highest first|descending|large to small] {items}",
+    "[highest first|biggest first|big to small please|going down]: {items}",
+    "[highest first|biggest first|from the top] {items}",
     "~[Sort|Order|Arrange] {items} so [that |]the [biggest|largest|highest] [is|comes] first[.|]",
     "~[Sort|Order] [these|them] [downwards|going down|from the greatest]: {items}",
     "~[Sort|Order|Arrange|Put] {items} [in descending order|going down|from high to low][.|]",
 )
 CASED: dict[str, tuple[str, ...]] = {
     "upper": (
-        "[please |pls |now |]make [this|it|these words] [upper case|uppercase|all caps]: {text}",
+        "[please |pls |now |]make [all of this|it all|these words] [upper case|all caps]: {text}",
         "[caps|all caps|uppercase|upper case|capitals|big letters][ please| pls|]: {text}",
         "~[Write|Type|Say|Give me|Show] [this|these words|it] in [capitals|big letters|caps]: "
         "{text}",
@@ -114,7 +114,7 @@ CASED: dict[str, tuple[str, ...]] = {
         "~Use [capitals|upper case|caps] for [every letter|all letters|everything]: {text}",
     ),
     "lower": (
-        "[please |pls |now |]make [this|that|it|these words] [lower case|lowercase|small]: {text}",
+        "[please |pls |now |]make [all of this|it all|them] [lower case|small letters]: {text}",
         "[lowercase|lower case|small letters|no caps][ please| pls|]: {text}",
         "~[Write|Type|Say|Give me|Show] [this|these words|it] in [small letters|lower case]: "
         "{text}",
