@@ -231,7 +231,12 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
     has_plateau = False
     started_s = saved_s = time.monotonic()
     before_s, first_tokens = trainer.seconds, trainer.num_tokens
-    for parts in batches(seed, preset.part_tokens, parts_each, preset.workers):
+    source = batches(seed, preset.part_tokens, parts_each, preset.workers)
+    waited_s = 0.0
+    while True:
+        asked_s = time.monotonic()
+        parts = next(source)
+        waited_s += time.monotonic() - asked_s
         progress = job.schedule.progress(trainer.step, time.monotonic() - started_s)
         if progress >= 1.0 - job.schedule.decay_share and not has_plateau and rank == 0:
             trainer.save(job.out / "plateau.pt")
@@ -253,6 +258,7 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
                 "tokens": trainer.num_tokens,
                 "seconds": round(trainer.seconds, 1),
                 "tokens_per_s": round(speed),
+                "waited_for_data_s": round(waited_s, 1),
                 "train_loss": round(average_loss.item(), 4),
                 "validation_loss": round(trainer.validate(held_out), 4),
             }
