@@ -62,3 +62,14 @@ def test_spelled_words_are_kept_out_with_the_problems_of_their_letters() -> None
         names = {key.rpartition(":")[2] for key in problem.keys[1:]}
         assert names <= {*spelled, *(word[::-1] for word in spelled)}
         assert len(problem.keys) == len(spelled) + 1
+
+
+def test_each_pair_is_in_order_and_kept_out_with_its_first_word() -> None:
+    rng, num_alike = Random(4), 0
+    for _ in range(50):
+        problem = letter_drills.order_pairs(Draw(rng))
+        pairs = [line.split(", ") for line in problem.answer.split("\n")]
+        assert all(pair == sorted(pair) for pair in pairs)
+        assert {f"wsort:first:{':'.join(pair)}" for pair in pairs} <= set(problem.keys)
+        num_alike += sum(first[:2] == second[:2] for first, second in pairs)
+    assert num_alike > 20

@@ -170,6 +170,7 @@ DRILLS: Mapping[str, Task] = {
         (letter_drills.spell_words, 2.0),
         (letter_drills.change_case, 3.0),
         (letter_drills.pick_places, 2.0),
+        (letter_drills.order_pairs, 2.0),
     ),
     "everyday": Task(everyday.everyday, 7.0),
     "beyond_texts": mixed((beyond_texts.on_a_text, 1.5), (beyond_texts.errand, 1.5)),

@@ -4,11 +4,14 @@ A word is one token after a space and others after a quotation mark or in capita
 a word in one of its forms; these drills ask for several words in all of them.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from functools import cache
 
-from training.tasks.problem import PRIMITIVE, Problem, ask
+from training.tasks.problem import PRIMITIVE, Problem, Split, ask
 from training.tasks.text.layouts import CARDINALS, inline
-from training.wordings import Draw
+from training.tasks.words import lexicon
+from training.wordings import Draw, allowed
 
 ONSETS = (
     "b bl br c ch cl cr d dr f fl g gr h j k l m n p pl pr qu r s sc sh sk sl sp st t th tr v w"
@@ -57,6 +60,14 @@ PLACES = (
     "~Put {items} in this order of places: {places}",
     "From {items}, [take|pick|give me] [numbers|items] {places}.",
     "[Which|What] are [items|numbers|words] {places} in {items}?",
+)
+PAIRED = (
+    "~[Put|Write] each pair in alphabetical order: {pairs}",
+    "~[Sort|Order|Alphabetize] [each pair|the words of each pair|every pair]: {pairs}",
+    "{pairs}\n[Which of each pair comes first?|Each pair from A to Z.|Sort each pair.]",
+    "[Pair by pair|Each pair] [from A to Z|in dictionary order|alphabetically]: {pairs}",
+    "in [each|every] pair, which [word |]comes first in the alphabet: {pairs}",
+    "~Go through these pairs and [sort|alphabetize] each of them: {pairs}",
 )
 
 
@@ -114,3 +125,30 @@ def pick_places(draw: Draw) -> Problem:
     named = [CARDINALS[place] for place in places] if draw.chance(0.2) else list(map(str, places))
     request = draw.say(PLACES, places=", ".join(named), items=inline(draw, words))
     return _drill([], request, ", ".join(words[place - 1] for place in places))
+
+
+@cache
+def _by_start(split: Split) -> Mapping[str, list[str]]:
+    """Words of the lexicon by their first two letters."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for word in allowed(lexicon(), split):
+        found[word[:2]].append(word)
+    return found
+
+
+def order_pairs(draw: Draw) -> Problem:
+    """Two to five pairs of words, each in alphabetical order; many pairs begin alike."""
+    pairs: list[list[str]] = []
+    for _ in range(draw.rng.randint(2, 5)):
+        first, second = draw.distinct(2)
+        alike = _by_start(draw.words).get(first[:2], [])
+        if draw.chance(0.5) and (others := [word for word in alike if word != first]):
+            second = draw.pick(others)
+        pairs.append([first, second])
+    form = draw.pick(("({}, {})", "{} / {}", "{} and {}", "{}, {}"))
+    joint = draw.pick(("; ", "\n", " | "))
+    request = draw.say(PAIRED, pairs=joint.join(form.format(*pair) for pair in pairs))
+    ordered = [sorted(pair) for pair in pairs]
+    ends = ("first", "last")
+    keys = [f"wsort:{end}:{':'.join(pair)}" for pair in ordered for end in ends]
+    return _drill(keys, request, "\n".join(", ".join(pair) for pair in ordered))
