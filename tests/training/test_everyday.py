@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from training.tasks.numbers import drills as number_drills
 from training.tasks.passages.frames import FRAMES, QUESTION_FIRST
 from training.tasks.text import everyday, letter_drills, lists, sequences, strings
 from training.wordings import Draw, allowed, expansions, plain, trained_texts
@@ -73,3 +74,26 @@ def test_each_pair_is_in_order_and_kept_out_with_its_first_word() -> None:
         assert {f"wsort:first:{':'.join(pair)}" for pair in pairs} <= set(problem.keys)
         num_alike += sum(first[:2] == second[:2] for first, second in pairs)
     assert num_alike > 20
+
+
+def test_ranges_are_counted_to_their_ends() -> None:
+    rng = Random(5)
+    for _ in range(50):
+        problem = number_drills.ranges(Draw(rng))
+        for key, line in zip(problem.keys[1:], problem.answer.split("\n"), strict=True):
+            way, low, high = key.split(":")
+            numbers = [int(number) for number in line.split(", ")]
+            assert sorted(numbers) == list(range(int(low), int(high) + 1))
+            assert (numbers[0] > numbers[-1]) == (way == "down")
+
+
+def test_checked_equations_are_right_and_their_verdicts_too() -> None:
+    rng = Random(6)
+    for _ in range(50):
+        problem = number_drills.checks(Draw(rng))
+        claims = [key.removeprefix("check:") for key in problem.keys if key.startswith("check:")]
+        for claim, line in zip(claims, problem.answer.split("\n"), strict=True):
+            left, claimed = claim.split("=")
+            work, _, verdict = line.rpartition(": ")
+            assert eval(left) == int(work.rpartition("= ")[2])
+            assert verdict == ("yes" if eval(left) == int(claimed) else "no")

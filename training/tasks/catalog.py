@@ -21,6 +21,7 @@ from training.tasks.json import sample as json_sample
 from training.tasks.json import schema as json_schema
 from training.tasks.json import text as json_text
 from training.tasks.numbers import arithmetic, comparisons, expressions, numerals
+from training.tasks.numbers import drills as number_drills
 from training.tasks.numbers import facts as number_facts
 from training.tasks.numbers import lists as number_lists
 from training.tasks.numbers import tables as number_tables
@@ -171,6 +172,8 @@ DRILLS: Mapping[str, Task] = {
         (letter_drills.change_case, 3.0),
         (letter_drills.pick_places, 2.0),
         (letter_drills.order_pairs, 2.0),
+        (number_drills.ranges, 1.5),
+        (number_drills.checks, 1.0),
     ),
     "everyday": Task(everyday.everyday, 7.0),
     "beyond_texts": mixed((beyond_texts.on_a_text, 1.5), (beyond_texts.errand, 1.5)),
