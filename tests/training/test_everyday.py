@@ -1,11 +1,14 @@
 """The uncounted wordings and drills: their answers, and that they say nothing that is held out."""
 
+import sqlite3
+from contextlib import closing
 from random import Random
 
 import pytest
 
 from training.tasks.numbers import drills as number_drills
 from training.tasks.passages.frames import FRAMES, QUESTION_FIRST
+from training.tasks.sql import drills as sql_drills
 from training.tasks.text import everyday, letter_drills, lists, sequences, strings
 from training.wordings import Draw, allowed, expansions, plain, trained_texts
 
@@ -97,3 +100,13 @@ def test_checked_equations_are_right_and_their_verdicts_too() -> None:
             work, _, verdict = line.rpartition(": ")
             assert eval(left) == int(work.rpartition("= ")[2])
             assert verdict == ("yes" if eval(left) == int(claimed) else "no")
+
+
+def test_queries_of_several_clauses_are_sql() -> None:
+    rng = Random(7)
+    with closing(sqlite3.connect(":memory:")) as base:
+        for _ in range(100):
+            problem = sql_drills.several_clauses(Draw(rng))
+            assert sum(word in problem.answer for word in ("WHERE", "ORDER BY", "LIMIT")) >= 2
+            with pytest.raises(sqlite3.OperationalError, match="no such table"):
+                base.execute(problem.answer)

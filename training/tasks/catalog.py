@@ -29,6 +29,7 @@ from training.tasks.passages import labels, reading, reasoning
 from training.tasks.passages import lookup as passages
 from training.tasks.passages.story import story
 from training.tasks.problem import Problem, Split, Turn, belongs_to
+from training.tasks.sql import drills as sql_drills
 from training.tasks.sql import queries as sql
 from training.tasks.talk import recall, talk, verses
 from training.tasks.text import (
@@ -176,6 +177,7 @@ DRILLS: Mapping[str, Task] = {
         (number_drills.checks, 1.0),
     ),
     "everyday": Task(everyday.everyday, 7.0),
+    "sql_clauses": Task(sql_drills.several_clauses, 2.0),
     "beyond_texts": mixed((beyond_texts.on_a_text, 1.5), (beyond_texts.errand, 1.5)),
 }
 """Easier kinds of a task and more wordings, trained on and never counted."""
