@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from random import Random
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,8 +73,9 @@ class Batch:
         return self._map(Tensor.pin_memory)
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{k: change(v) for k, v in values.items() if isinstance(v, Tensor)})
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed = {k: change(v) for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **(values | changed))
 
     @property
     def mask(self) -> Tensor:
@@ -113,7 +115,7 @@ def render(problem: Problem) -> tuple[str, str]:
 
 def draw_samples(rng: Random, tokenizer: PreTrainedTokenizerFast, count: int) -> list[Sample]:
     """Training samples; some of them are plain completions, or text that is hidden anywhere."""
-    texts = []
+    texts: list[tuple[str, str]] = []
     while len(texts) < count:
         problem = draw_problem(rng, "train")
         if problem.tools or rng.random() >= RAW_SHARE + WHOLE_SHARE:

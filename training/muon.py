@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,8 +30,8 @@ class Muon(torch.optim.Muon):
             for parameters in by_shape.values():
                 self._step_together(parameters, group)
 
-    def _step_together(self, parameters: list[Tensor], group: dict[str, object]) -> None:
-        rate, decay, momentum = (float(group[k]) for k in ("lr", "weight_decay", "momentum"))  # type: ignore[arg-type]
+    def _step_together(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        rate, decay, momentum = group["lr"], group["weight_decay"], group["momentum"]
         gradients = [p.grad for p in parameters if p.grad is not None]
         buffers = [self._momentum(parameter) for parameter in parameters]
         torch._foreach_lerp_(buffers, gradients, 1 - momentum)

@@ -97,7 +97,8 @@ class Trainer:
         self.working = copy.deepcopy(self.master).to(torch.bfloat16)
         for layer in self.working.model.layers if compiled else ():
             layer.compile(dynamic=False)
-        matrices, others = [], []
+        matrices: list[Tensor] = []
+        others: list[Tensor] = []
         for name, parameter in self.master.named_parameters():
             is_matrix = parameter.ndim == 2 and "embed" not in name
             (matrices if is_matrix else others).append(parameter)

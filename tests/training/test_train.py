@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def matrices() -> list[nn.Parameter]:
 
 def test_muon_by_shape_steps_as_torchs_does() -> None:
     ours, theirs = matrices(), matrices()
-    options = {"lr": 0.01, "weight_decay": 0.02, "adjust_lr_fn": "match_rms_adamw"}
+    options: dict[str, Any] = {"lr": 0.01, "weight_decay": 0.02, "adjust_lr_fn": "match_rms_adamw"}
     pairs = ((Muon(ours, **options), ours), (torch.optim.Muon(theirs, **options), theirs))
     for optimizer, parameters in pairs:
         torch.manual_seed(1)
