@@ -1,8 +1,9 @@
 """Training rows from problems: clean blocks, then two noisy copies of the answer."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 from random import Random
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,9 @@ BLOCK_WEIGHTS = (0.2, 0.25, 0.4, 0.15)
 FILL_WEIGHT = 0.1  # of the loss on the end tokens after the first
 # A token of an answer weighs less the longer it is, or short answers would hardly count.
 USUAL_ANSWER, LENGTH_POWER = 24, 0.6
-POOL = 4096
+DRAWN_AT_ONCE = 256  # samples; a worker that draws many keeps a GPU waiting for them
+AGAIN_AFTER = 4096  # samples, when one is laid out once more, with other holes
+PREFETCHED = 3  # batches of each worker
 IGNORED = -1
 NOT_CLEAN = 32_000  # above every block number
 ROW_LENGTHS = (256, 384, 576)
@@ -30,7 +33,7 @@ SMALLEST_SEGMENT = 16
 NUM_OPEN_ROWS = 24
 HOLES_SHARE = 0.2  # of the samples, with one hole a block that has text on both sides
 WHOLE_SHARE = 0.04  # of the samples, whose prompt is hidden as their answer is
-TENSORS = ("ids", "positions", "blocks", "limits", "groups", "segments", "targets", "weights")
+ASKED_UNIT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +46,36 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """R rows of length L. A query sees the keys of its segment that `mask` says."""
+    """R rows of length L, of which A positions are asked for.
 
-    ids: Tensor  # [R, L]
+    A query sees the keys of its segment that `mask` says. A is a multiple of ASKED_UNIT, so that
+    shapes are few; what fills it up weighs nothing.
+    """
+
+    ids: Tensor  # [R, L] int16, as all up to the targets: shared memory may be small
     positions: Tensor  # [R, L]
-    blocks: Tensor  # [R, L] int16, as in `Segment`
-    limits: Tensor  # [R, L] int16
-    groups: Tensor  # [R, L] int16
-    segments: Tensor  # [R, L] int16, from 1; 0 in the padding, which only sees itself
+    blocks: Tensor  # [R, L], as in `Segment`
+    limits: Tensor  # [R, L]
+    groups: Tensor  # [R, L]
+    segments: Tensor  # [R, L], from 1; 0 in the padding, which only sees itself
     targets: Tensor  # [R, L], IGNORED where nothing is asked
-    weights: Tensor  # [R, L]
+    asked: Tensor  # [A] places of targets in the flattened rows
+    weights: Tensor  # [A]
+    weight: float  # their sum
     num_samples: int
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on a device."""
-        tensors = (getattr(self, name).to(device) for name in TENSORS)
-        return Batch(*tensors, self.num_samples)
+        """The same batch on a device; from pinned memory the host does not wait for it."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in memory that a GPU reads by itself, as a data loader asks for it."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed = {k: change(v) for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **(values | changed))
 
     @property
     def mask(self) -> Tensor:
@@ -98,7 +115,7 @@ def render(problem: Problem) -> tuple[str, str]:
 
 def draw_samples(rng: Random, tokenizer: PreTrainedTokenizerFast, count: int) -> list[Sample]:
     """Training samples; some of them are plain completions, or text that is hidden anywhere."""
-    texts = []
+    texts: list[tuple[str, str]] = []
     while len(texts) < count:
         problem = draw_problem(rng, "train")
         if problem.tools or rng.random() >= RAW_SHARE + WHOLE_SHARE:
@@ -149,24 +166,33 @@ class Batches(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         seed = self.seed if worker is None else worker.seed % 2**32
-        tokenizer, rng, noise = load(), Random(seed), np.random.default_rng(seed)
         waiting: dict[int, list[list[Segment]]] = {length: [] for length in ROW_LENGTHS}
-        while True:
-            samples = draw_samples(rng, tokenizer, POOL)
-            block_lens = rng.choices(BLOCK_LENGTHS, BLOCK_WEIGHTS, k=POOL)
-            segments = [
-                lay_out(sample, block_len, noise)
-                for sample, block_len in zip(samples, block_lens, strict=True)
-            ]
-            ready = []
-            for row in pack(segments, ROW_LENGTHS):
-                length = fitting_length(row)
-                waiting[length].append(row)
-                if len(waiting[length]) == self.part_tokens // length:
-                    ready.append(collate(waiting[length], length))
-                    waiting[length] = []
-            rng.shuffle(ready)
-            yield from ready
+        for row in pack(draw_segments(seed), ROW_LENGTHS):
+            length = fitting_length(row)
+            waiting[length].append(row)
+            if len(waiting[length]) == self.part_tokens // length:
+                yield collate(waiting[length], length)
+                waiting[length] = []
+
+
+def draw_segments(seed: int) -> Iterator[Segment]:
+    """Endless random samples, each laid out twice with random holes and block lengths.
+
+    The second time is much later. To draw and to encode samples costs far more than to lay them
+    out, and other holes make other lessons.
+    """
+    tokenizer, rng, noise = load(), Random(seed), np.random.default_rng(seed)
+    before: list[Sample] = []
+    while True:
+        samples = draw_samples(rng, tokenizer, DRAWN_AT_ONCE)
+        before += samples
+        if len(before) > AGAIN_AFTER:
+            samples = [*samples, *before[:DRAWN_AT_ONCE]]
+            del before[:DRAWN_AT_ONCE]
+            rng.shuffle(samples)
+        block_lens = rng.choices(BLOCK_LENGTHS, BLOCK_WEIGHTS, k=len(samples))
+        for sample, block_len in zip(samples, block_lens, strict=True):
+            yield lay_out(sample, block_len, noise)
 
 
 def batches(
@@ -174,7 +200,15 @@ def batches(
 ) -> Iterator[list[Batch]]:
     """The parts of each step, drawn in this process or by `workers` others."""
     torch.manual_seed(seed)  # from which a loader seeds its workers
-    source = iter(DataLoader(Batches(seed, part_tokens), batch_size=None, num_workers=workers))
+    source = iter(
+        DataLoader(
+            Batches(seed, part_tokens),
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=PREFETCHED if workers else None,
+            pin_memory=torch.cuda.is_available(),
+        )
+    )
     while True:
         yield [next(source) for _ in range(parts_per_step)]
 
@@ -185,7 +219,7 @@ def fitting_length(row: list[Segment]) -> int:
     return next(length for length in ROW_LENGTHS if length >= total)
 
 
-def pack(segments: list[Segment], lengths: tuple[int, ...]) -> Iterator[list[Segment]]:
+def pack(segments: Iterable[Segment], lengths: tuple[int, ...]) -> Iterator[list[Segment]]:
     """First-fit packing of segments into rows of the smallest length.
 
     A segment that is too long starts a longer row, which other segments then fill.
@@ -244,10 +278,9 @@ def lay_out(sample: Sample, block_len: int, rng: np.random.Generator) -> Segment
 def collate(rows: list[list[Segment]], length: int) -> Batch:
     """Segments side by side in rows of `length`; segments of a row do not attend to each other."""
     shape = (len(rows), length)
-    ids, positions = np.full(shape, END_ID, np.int64), np.zeros(shape, np.int64)
-    segment_of = np.zeros(shape, np.int16)
-    blocks, limits, groups = (np.zeros(shape, np.int16) for _ in range(3))
-    targets, weights = np.full(shape, IGNORED, np.int64), np.zeros(shape, np.float32)
+    ids, targets = np.full(shape, END_ID, np.int16), np.full(shape, IGNORED, np.int16)
+    positions, segment_of, blocks, limits, groups = (np.zeros(shape, np.int16) for _ in range(5))
+    weights = np.zeros(shape, np.float32)
     for row, segments in enumerate(rows):
         start = 0
         for index, segment in enumerate(segments):
@@ -256,8 +289,23 @@ def collate(rows: list[list[Segment]], length: int) -> Batch:
             blocks[at], limits[at], groups[at] = segment.blocks, segment.limits, segment.groups
             targets[at], weights[at] = segment.targets, segment.weights
             segment_of[at] = index + 1
-    arrays = (ids, positions, blocks, limits, groups, segment_of, targets, weights)
-    return Batch(*map(torch.from_numpy, arrays), sum(map(len, rows)))
+    asked = np.flatnonzero(targets != IGNORED)
+    asked_weights = weights.reshape(-1)[asked]
+    fill = -len(asked) % ASKED_UNIT
+    asked, asked_weights = np.pad(asked, (0, fill)), np.pad(asked_weights, (0, fill))
+    return Batch(
+        ids=torch.from_numpy(ids),
+        positions=torch.from_numpy(positions),
+        blocks=torch.from_numpy(blocks),
+        limits=torch.from_numpy(limits),
+        groups=torch.from_numpy(groups),
+        segments=torch.from_numpy(segment_of),
+        targets=torch.from_numpy(targets),
+        asked=torch.from_numpy(asked),
+        weights=torch.from_numpy(asked_weights),
+        weight=float(asked_weights.sum()),
+        num_samples=sum(map(len, rows)),
+    )
 
 
 def _draw_mask(count: int, block_len: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

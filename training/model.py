@@ -68,6 +68,12 @@ class Norm(nn.Module):
         return (wide * scale).to(x.dtype) * self.weight
 
 
+def together(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """Outputs of several layers in one product, which reads its input once."""
+    weight = torch.cat([layer.weight for layer in layers])
+    return F.linear(x, weight).split([layer.out_features for layer in layers], -1)
+
+
 class Attention(nn.Module):
     """Grouped-query attention with QK norm."""
 
@@ -88,9 +94,10 @@ class Attention(nn.Module):
         def heads(y: Tensor) -> Tensor:
             return y.view(rows, length, -1, self.head_dim).transpose(1, 2)
 
-        q = _rotate(self.q_norm(heads(self.q_proj(x))), cos, sin)
-        k = _rotate(self.k_norm(heads(self.k_proj(x))), cos, sin)
-        v = heads(self.v_proj(x))
+        q, k, v = together(x, self.q_proj, self.k_proj, self.v_proj)
+        q = _rotate(self.q_norm(heads(q)), cos, sin)
+        k = _rotate(self.k_norm(heads(k)), cos, sin)
+        v = heads(v)
         group = q.shape[1] // k.shape[1]
         if x.is_cuda:
             # The fused attention that takes a bias takes no groups of heads.
@@ -119,7 +126,8 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Rows [R, L, C]."""
-        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        gate, up = together(x, self.gate_proj, self.up_proj)
+        out: Tensor = self.down_proj(F.silu(gate) * up)
         return out
 
 
@@ -174,7 +182,7 @@ class Model(nn.Module):
 
     def hidden(self, ids: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         """Normalised hidden states [R, L, C]; `mask` [R, 1, L, L] is True for visible keys."""
-        x = self.model.embed_tokens(ids)
+        x, positions = self.model.embed_tokens(ids.long()), positions.long()
         cos = self.get_buffer("cos")[positions][:, None].to(x.dtype)
         sin = self.get_buffer("sin")[positions][:, None].to(x.dtype)
         # A sum with a float is vectorised, filling under a bool was not: 47 for 82 ms a layer.

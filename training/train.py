@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from training.data import (
-    IGNORED,
     ROW_LENGTHS,
     Batch,
     batches,
@@ -29,6 +28,7 @@ from training.data import (
 )
 from training.growth import grown
 from training.model import Model, Shape
+from training.muon import Muon
 from training.parallel import average, num_processes, run_all
 from training.tokenizer import load
 
@@ -52,14 +52,13 @@ PRESETS = {
         steps=4_000,
         part_tokens=32 * 2304,
         parts_per_step=2,
-        workers=12,
+        workers=14,
         rate=5e-3,
     ),
 }
 WARMUP_STEPS = 60
 DECAY_SHARE = 0.3
 SAVE_EVERY_S = 60.0
-ASKED_UNIT = 256
 REPORT_EVERY = 100
 RANK_SEED = 1_000_000
 LEAST_HELD_OUT, LEAST_HELD_OUT_A_ROW = 512, 8  # samples
@@ -89,19 +88,22 @@ class Schedule:
 class Trainer:
     """Float32 master weights with a bfloat16 copy for forward and backward passes."""
 
-    def __init__(self, preset: Preset, device: torch.device, seed: int) -> None:
+    def __init__(
+        self, preset: Preset, device: torch.device, seed: int, *, compiled: bool = True
+    ) -> None:
         torch.manual_seed(seed)
         self.preset, self.device = preset, device
         self.master = Model(preset.shape).to(device)
         self.working = copy.deepcopy(self.master).to(torch.bfloat16)
-        for layer in self.working.model.layers:
+        for layer in self.working.model.layers if compiled else ():
             layer.compile(dynamic=False)
-        matrices, others = [], []
+        matrices: list[Tensor] = []
+        others: list[Tensor] = []
         for name, parameter in self.master.named_parameters():
             is_matrix = parameter.ndim == 2 and "embed" not in name
             (matrices if is_matrix else others).append(parameter)
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=1.0, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+            Muon(matrices, lr=1.0, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, lr=1.0, betas=(0.9, 0.95), weight_decay=0.0),
         ]
         self.asked_to_stop = False  # by a signal; all processes stop after the next step
@@ -112,56 +114,67 @@ class Trainer:
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
 
-    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Weighted sum of cross-entropies at masked positions, and the sum of weights."""
-        where = (batch.targets != IGNORED).flatten().nonzero().flatten()
-        # Padded to a multiple of ASKED_UNIT to keep shapes few; padding has no target.
-        where = F.pad(where, (0, -len(where) % ASKED_UNIT)).to(self.device)
+    def loss(self, batch: Batch) -> Tensor:
+        """Weighted sum of cross-entropies at masked positions."""
         batch = batch.to(self.device)
         hidden = self.working.hidden(batch.ids, batch.positions, batch.mask)
-        logits = self.working.logits(hidden.flatten(0, 1)[where])
-        targets = batch.targets.flatten()[where]
-        weights = batch.weights.flatten()[where] * (targets != IGNORED)
+        logits = self.working.logits(hidden.flatten(0, 1)[batch.asked])
+        targets = batch.targets.flatten()[batch.asked].long()
         entropy = F.cross_entropy(logits, targets.clamp(min=0), reduction="none")
-        return (entropy * weights).sum(), weights.sum()
+        return (entropy * batch.weights).sum()
 
-    def update(self, parts: list[Batch], rate: float) -> float:
-        """One optimizer step over several batches; returns the loss."""
-        samples, tokens = 0, 0
+    def update(self, parts: list[Batch], rate: float) -> Tensor:
+        """One optimizer step over several batches; returns the loss.
+
+        A GPU runs behind the host, which never waits for a number of it here.
+        """
+        weight = sum(batch.weight for batch in parts)
         losses: list[Tensor] = []
-        weight = sum(batch.weights[batch.targets != IGNORED].sum().item() for batch in parts)
         for batch in parts:
-            value, _ = self.loss(batch)
-            (value / weight).backward()  # type: ignore[no-untyped-call]
-            losses.append(value.detach() / weight)
-            samples += batch.num_samples
-            tokens += batch.ids.numel()
-        pairs = list(zip(self.master.parameters(), self.working.parameters(), strict=True))
-        for parameter, used in pairs:
-            parameter.grad = None if used.grad is None else used.grad.float()
-            used.grad = None
-        total = torch.stack(losses).sum().item()
-        gradients = [p.grad for p in self.master.parameters() if p.grad is not None]
-        sums = average(gradients, [1.0, total, self.asked_to_stop, samples, tokens])
-        self.stops = sums[2] > 0
-        self.num_samples += round(sums[3])
-        self.num_tokens += round(sums[4])
+            value = self.loss(batch) / weight
+            value.backward()  # type: ignore[no-untyped-call]
+            losses.append(value.detach())
+        total = self._gather_gradients(parts, torch.stack(losses).sum())
         nn.utils.clip_grad_norm_(self.master.parameters(), 1.0)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.preset.rate * rate
             optimizer.step()
-        with torch.no_grad():
-            for parameter, used in pairs:
-                used.copy_(parameter)
+        self._copy_weights()
         self.step += 1
-        return sums[1] / sums[0]
+        return total
+
+    def _gather_gradients(self, parts: list[Batch], total: Tensor) -> Tensor:
+        """Move gradients to the master, averaged over processes as the returned loss is."""
+        used = [p for p in self.working.parameters() if p.grad is not None]
+        gradients = [p.grad.float() for p in used if p.grad is not None]
+        counts = [
+            float(self.asked_to_stop),
+            float(sum(batch.num_samples for batch in parts)),
+            float(sum(batch.ids.numel() for batch in parts)),
+        ]
+        if num_processes() > 1:
+            *counts, loss_sum = average(gradients, [*counts, total.item()])
+            total = torch.tensor(loss_sum / num_processes())
+        for parameter, gradient in zip(self.master.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        for parameter in used:
+            parameter.grad = None
+        self.stops = counts[0] > 0
+        self.num_samples += round(counts[1])
+        self.num_tokens += round(counts[2])
+        return total
+
+    @torch.no_grad()
+    def _copy_weights(self) -> None:
+        """Copy the master's weights to the working model."""
+        torch._foreach_copy_(list(self.working.parameters()), list(self.master.parameters()))
 
     @torch.no_grad()
     def validate(self, held_out: list[Batch]) -> float:
         """Loss on held-out rows."""
-        sums = [self.loss(batch) for batch in held_out]
-        return sum(v.item() for v, _ in sums) / sum(w.item() for _, w in sums)
+        total = sum(self.loss(batch).item() for batch in held_out)
+        return total / sum(batch.weight for batch in held_out)
 
     def save(self, path: Path) -> None:
         """Save the state for `resume`."""
@@ -215,11 +228,16 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
     # The data depends on the step that a run starts from, so a resumed run sees new samples.
     preset, seed = trainer.preset, 1000 + trainer.step + RANK_SEED * rank
     parts_each = -(-preset.parts_per_step // num_processes())
-    average_loss: float | None = None
+    average_loss: Tensor | None = None
     has_plateau = False
     started_s = saved_s = time.monotonic()
     before_s, first_tokens = trainer.seconds, trainer.num_tokens
-    for parts in batches(seed, preset.part_tokens, parts_each, preset.workers):
+    source = batches(seed, preset.part_tokens, parts_each, preset.workers)
+    waited_s = 0.0
+    while True:
+        asked_s = time.monotonic()
+        parts = next(source)
+        waited_s += time.monotonic() - asked_s
         progress = job.schedule.progress(trainer.step, time.monotonic() - started_s)
         if progress >= 1.0 - job.schedule.decay_share and not has_plateau and rank == 0:
             trainer.save(job.out / "plateau.pt")
@@ -233,7 +251,7 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
             if ends:
                 return
             continue
-        if trainer.step % REPORT_EVERY == 0 or ends:
+        if trainer.step % job.report_every == 0 or ends:
             speed = (trainer.num_tokens - first_tokens) / (now_s - started_s)
             entry = {
                 "step": trainer.step,
@@ -241,7 +259,8 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
                 "tokens": trainer.num_tokens,
                 "seconds": round(trainer.seconds, 1),
                 "tokens_per_s": round(speed),
-                "train_loss": round(average_loss, 4),
+                "waited_for_data_s": round(waited_s, 1),
+                "train_loss": round(average_loss.item(), 4),
                 "validation_loss": round(trainer.validate(held_out), 4),
             }
             trainer.history.append(entry)
@@ -264,6 +283,7 @@ class Job:
     resume: Path | None
     init: Path | None
     seed: int
+    report_every: int  # steps
 
     def __call__(self, rank: int) -> None:
         """Train in this process, one of several or the only one."""
@@ -282,6 +302,20 @@ class Job:
         run(trainer, self, rank)
 
 
+def _preset(options: argparse.Namespace) -> Preset:
+    """The chosen preset with what the command line changes; a CPU has its own passes and steps."""
+    preset, on_cpu = PRESETS[options.preset], PRESETS["cpu"]
+    if not torch.cuda.is_available():
+        preset = replace(
+            preset,
+            part_tokens=on_cpu.part_tokens,
+            parts_per_step=on_cpu.parts_per_step,
+            workers=on_cpu.workers,
+        )
+    given = {"workers": options.workers, "rate": options.rate, "parts_per_step": options.parts}
+    return replace(preset, **{k: value for k, value in given.items() if value is not None})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
@@ -291,17 +325,18 @@ def main() -> None:
     parser.add_argument(
         "--decay-share", type=float, default=DECAY_SHARE, help="with a falling rate"
     )
+    parser.add_argument("--rate", type=float, help="at its peak; if unset, the preset's")
+    parser.add_argument("--parts", type=int, help="forward passes a step; if unset, the preset's")
     parser.add_argument("--threads", type=int, help="torch's threads")
     parser.add_argument("--workers", type=int, help="processes that draw samples")
     parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
     parser.add_argument("--init", type=Path, help="exported checkpoint whose weights to begin with")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--report-every", type=int, default=REPORT_EVERY, help="steps")
     parser.add_argument("--processes", type=int, default=1, help="that train together on a CPU")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    preset = PRESETS[options.preset]
-    if options.workers is not None:
-        preset = replace(preset, workers=options.workers)
+    preset = _preset(options)
     job = Job(
         out=options.out,
         preset=preset,
@@ -314,6 +349,7 @@ def main() -> None:
         resume=options.resume,
         init=options.init,
         seed=options.seed,
+        report_every=options.report_every,
     )
     if options.processes == 1:
         job(0)

@@ -181,7 +181,7 @@ def test_an_exported_model_computes_in_the_engine_what_it_does_in_training(tmp_p
     size = 16  # from the block where the answer begins to the end
     last = slice(16 + size - 8, 16 + size)
     expected = model.logits(hidden[0, last])
-    ids = torch.cat((batch.ids[0, :16], batch.ids[0, last]))
+    ids = torch.cat((batch.ids[0, :16], batch.ids[0, last])).long()
     positions = torch.arange(24)
     plans = plan_layers(
         loaded.model.layers,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from training.tasks.beyond import requests as beyond
+from training.tasks.beyond import texts as beyond_texts
 from training.tasks.code import fixing as code_fixing
 from training.tasks.code import functions as code
 from training.tasks.code import reading as code_reading
@@ -20,6 +21,7 @@ from training.tasks.json import sample as json_sample
 from training.tasks.json import schema as json_schema
 from training.tasks.json import text as json_text
 from training.tasks.numbers import arithmetic, comparisons, expressions, numerals
+from training.tasks.numbers import drills as number_drills
 from training.tasks.numbers import facts as number_facts
 from training.tasks.numbers import lists as number_lists
 from training.tasks.numbers import tables as number_tables
@@ -27,6 +29,7 @@ from training.tasks.passages import labels, reading, reasoning
 from training.tasks.passages import lookup as passages
 from training.tasks.passages.story import story
 from training.tasks.problem import Problem, Split, Turn, belongs_to
+from training.tasks.sql import drills as sql_drills
 from training.tasks.sql import queries as sql
 from training.tasks.talk import recall, talk, verses
 from training.tasks.text import (
@@ -34,7 +37,9 @@ from training.tasks.text import (
     copying,
     counting,
     drills,
+    everyday,
     infill,
+    letter_drills,
     letters,
     lists,
     sequences,
@@ -86,87 +91,96 @@ COUNTED: Mapping[str, Task] = {
     "add": Task(arithmetic.addition, 2.5),
     "sub": Task(arithmetic.subtraction, 3.0),
     "mul": Task(arithmetic.multiplication, 4.0),
-    "div": Task(arithmetic.division, 3.0),
+    "div": Task(arithmetic.division, 4.0),
     "sum_list": Task(arithmetic.sum_of_list, 1.5),
-    "cmp": Task(comparisons.comparison, 1.2),
+    "cmp": Task(comparisons.comparison, 2.0),
     "mix": Task(expressions.mixed_operations, 1.5),
-    "solve": Task(expressions.equation, 1.0),
-    "check": Task(expressions.check_equation, 0.5),
+    "solve": Task(expressions.equation, 2.0),
+    "check": Task(expressions.check_equation, 2.0),
     "num": Task(numerals.number_words, 1.0),
     "roman": Task(numerals.roman_numeral, 2.0),
-    "binary": Task(numerals.binary_number, 0.4),
+    "binary": Task(numerals.binary_number, 1.0),
     "number": Task(number_facts.number_fact, 3.0),
-    "number_list": Task(number_lists.number_list, 1.5),
-    "counting": Task(number_lists.count, 1.2),
-    "sequence": Task(number_lists.sequence, 1.5),
-    "number_table": Task(number_tables.number_table, 1.5),
-    "word": Task(word_problems.word_problem, 5.0),
-    "unit": Task(conversions.conversion, 3.0),
-    "clock": Task(clock.clock, 1.5),
+    "number_list": Task(number_lists.number_list, 2.0),
+    "counting": Task(number_lists.count, 3.0),
+    "sequence": Task(number_lists.sequence, 2.5),
+    "number_table": Task(number_tables.number_table, 2.0),
+    "word": Task(word_problems.word_problem, 7.0),
+    "unit": Task(conversions.conversion, 5.0),
+    "clock": Task(clock.clock, 2.0),
     # Words and lists.
     "sort": Task(sequences.sort_numbers, 4.0),
-    "wsort": Task(sequences.sort_words, 3.5),
-    "rev": Task(sequences.reverse, 1.5),
-    "copy": Task(copying.copy, 1.5),
-    "brack": Task(copying.close_brackets, 1.0),
+    "wsort": Task(sequences.sort_words, 6.0),
+    "rev": Task(sequences.reverse, 2.0),
+    "copy": Task(copying.copy, 2.0),
+    "brack": Task(copying.close_brackets, 1.5),
     "count": mixed(
         (counting.count_word, 2.0), (counting.count_letters, 3.5), (counting.count_items, 1.5)
     ),
-    "letters": Task(letters.letters_of_word, 5.0),
-    "string": Task(strings.change_text, 3.5),
-    "edit": Task(strings.edit_text, 3.5),
-    "list": Task(lists.edit_list, 5.0),
+    "letters": Task(letters.letters_of_word, 5.5),
+    "string": Task(strings.change_text, 4.5),
+    "edit": Task(strings.edit_text, 5.0),
+    "list": Task(lists.edit_list, 6.0),
     "layout": Task(lists.lay_out_list, 2.0),
     "kind": Task(categories.kind_of_thing, 2.0),
     "infill": Task(infill.fill_blank, 3.5),
     # JSON, SQL, code and tools.
     "json": mixed((json_extract.text_to_json, 2.5), (json_build.data_to_json, 3.0)),
-    "json_sample": Task(json_sample.sample_json, 0.5),
-    "json_schema": Task(json_schema.answer_in_json, 3.0),
+    "json_sample": Task(json_sample.sample_json, 0.4),
+    "json_schema": Task(json_schema.answer_in_json, 4.0),
     "json_describe": Task(json_describe.describe_json, 0.5),
-    "json_edit": Task(json_edit.edit_json, 3.0),
+    "json_edit": Task(json_edit.edit_json, 4.0),
     "json_read": Task(json_read.read_json, 3.0),
-    "json_fix": Task(json_broken.fix_json, 0.8),
+    "json_fix": Task(json_broken.fix_json, 0.6),
     "json_text": Task(json_text.json_to_text, 1.5),
-    "sql": Task(sql.sql_query, 3.0),
-    "code": Task(code.python_function, 3.0),
+    "sql": Task(sql.sql_query, 4.0),
+    "code": Task(code.python_function, 3.5),
     "python": Task(code.known_python, 5.0),
-    "code_fix": Task(code_fixing.fix_python, 1.5),
-    "code_read": Task(code_reading.read_python, 2.5),
+    "code_fix": Task(code_fixing.fix_python, 2.0),
+    "code_read": Task(code_reading.read_python, 4.0),
     "code_term": Task(explain_term, 0.5),
     "tool": mixed((tools.tool_call, 4.0), (tools.tool_follow_up, 0.4)),
-    "tools": Task(tools.tool_calls, 1.0),
+    "tools": Task(tools.tool_calls, 2.5),
     "tool_none": mixed((tools.tool_lacking, 0.6), (tools.tool_unneeded, 0.8)),
-    "tool_missing": Task(tools.tool_missing, 0.4),
-    "tool_result": Task(tools.tool_result, 1.5),
-    "tool_names": Task(tools.tool_names, 0.2),
+    "tool_missing": Task(tools.tool_missing, 1.2),
+    "tool_result": Task(tools.tool_result, 2.0),
+    "tool_names": Task(tools.tool_names, 0.5),
     # Texts.
-    "passage": Task(passages.fact_lookup, 8.0),
-    "summary": Task(reading.summary, 1.0),
-    "extract": Task(reading.extraction, 1.5),
+    "passage": Task(passages.fact_lookup, 10.0),
+    "summary": Task(reading.summary, 1.2),
+    "extract": Task(reading.extraction, 1.2),
     "sentiment": Task(labels.sentiment, 1.0),
     "classify": mixed(
         (labels.topic, 1.0), (labels.word_category, 0.7), (labels.sentence_kind, 0.5)
     ),
-    "compare": Task(reasoning.compared, 1.0),
-    "story": Task(story, 2.0),
-    "verse": Task(verses.verse, 1.0),
+    "compare": Task(reasoning.compared, 2.0),
+    "story": Task(story, 1.5),
+    "verse": Task(verses.verse, 0.6),
     # Conversation.
     "chat": Task(talk.talk, 3.5),
-    "recall": Task(recall.recall, 1.5),
+    "recall": Task(recall.recall, 2.5),
     "beyond": Task(beyond.beyond, 9.0),
     **{name: Task(generator, weight) for name, (generator, weight) in FACTS.items()},
 }
 DRILLS: Mapping[str, Task] = {
-    "same_attribute": Task(passages.same_attribute, 2.0),
+    "same_attribute": Task(passages.same_attribute, 4.0),
     "drill": mixed(
         (drills.repeat_long, 4.0),
-        (drills.lay_out_long, 4.0),
+        (drills.lay_out_long, 5.0),
         (drills.look_up, 6.0),
         (drills.edit_long, 4.0),
+        (letter_drills.spell_words, 2.0),
+        (letter_drills.change_case, 3.0),
+        (letter_drills.pick_places, 2.0),
+        (letter_drills.order_pairs, 2.0),
+        (number_drills.ranges, 1.5),
+        (number_drills.checks, 1.0),
     ),
+    "everyday": Task(everyday.everyday, 7.0),
+    "sql_clauses": Task(sql_drills.several_clauses, 2.0),
+    "beyond_texts": mixed((beyond_texts.on_a_text, 1.5), (beyond_texts.errand, 1.5)),
 }
-"""Easier kinds of a task, trained on and never counted."""
+"""Easier kinds of a task and more wordings, trained on and never counted."""
 ALL = {**COUNTED, **DRILLS}
 NAMES, WEIGHTS = list(ALL), [task.weight for task in ALL.values()]
 

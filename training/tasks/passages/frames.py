@@ -45,6 +45,15 @@ FRAMES = (
     "{p}[\n| ](Question: {q})",
 )
 BARE = ("{p} {q}", "{p} {q}", "{p}\n{q}", "{p}\n\n{q}", "{q} {p}")
+QUESTION_FIRST = (
+    *("{q} {p}", "{q}\n{p}", "{q}\n\n{p}", "{q} - {p}", "{q}\n---\n{p}", "{q} >> {p}"),
+    "Read this and answer my question. {q} {p}",
+    "Read this and tell me: {q} {p}",
+    "I have a question on a text: {q}\n{p}",
+    "After you read this, tell me: {q}\n{p}",
+    "My question comes first: {q} Now the text: {p}",
+    "{q} This is all I know: {p}",
+)
 EXTREMES = {
     "{S} is {v} years old.": (
         (

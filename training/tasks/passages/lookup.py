@@ -1,7 +1,7 @@
 """Questions about a passage of generated facts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from faker.providers.person.en_US import Provider as People
@@ -15,6 +15,7 @@ from training.tasks.passages.frames import (
     EXTREMES,
     FILLERS,
     FRAMES,
+    QUESTION_FIRST,
 )
 from training.tasks.passages.more import BUILDING, FRIEND, GIFT, ROOM, SLEEPER
 from training.tasks.passages.places import (
@@ -173,7 +174,7 @@ def same_attribute(draw: Draw) -> Problem:
     """Ask for one of two to six facts of the same kind, so that only the subject can tell."""
     scene = BOX if draw.chance(0.3) else DRILLED
     kind = draw.pick(list(scene.attributes))
-    facts = draw_facts(draw, scene, draw.rng.randint(2, 6), [kind])
+    facts = draw_facts(draw, scene, draw.pick((2, 2, 2, 3, 3, 4, 5, 6)), [kind])
     form = expand(draw.rng, draw.slot(facts[0].attribute.statements))
     if draw.chance(0.6):
         texts = [capital(form.format(**fact.slots())) for fact in facts]
@@ -181,7 +182,11 @@ def same_attribute(draw: Draw) -> Problem:
         texts = [sentence(draw, fact) for fact in facts]
     asked = draw.pick(facts)
     question = _asked(draw, asked.attribute.questions, **asked.slots())
-    return _problem(draw, facts, texts, question, asked.says(), f"value:{asked.key()}")
+    problem = _problem(draw, facts, texts, question, asked.says(), f"value:{asked.key()}")
+    if draw.chance(0.4):
+        request = draw.pick(QUESTION_FIRST).format(p=" ".join(texts), q=question)
+        return replace(problem, turns=ask(request))
+    return problem
 
 
 def fact_lookup(draw: Draw) -> Problem:

@@ -66,13 +66,16 @@ def compared(draw: Draw) -> Problem:
         asked = more if top else less
         x, y = draw.rng.sample(names, 2)
         question, answer = draw.say(WHO_IS_MORE, more=asked, x=x, y=y), f"{found} is {asked}."
+        chain = ""
     else:
         asked = most if top else least
         question, answer = draw.say(WHO_IS_MOST, most=asked), f"{found} is the {asked}."
+        chain = f"{' > '.join(names)}. "  # a small model cannot order three in its head
     text = " ".join(texts)
     if draw.chance(0.7):
         request = f"{text}{draw.pick((' ', ' ', chr(10)))}{question}"
     else:
         request = draw.say(FRAMES, p=text, q=question)
     key = f"compared:{' '.join(names)}:{asked}"
-    return Problem("compare", (key,), ask(request), answer, said=tuple(draw.said))
+    said = tuple(draw.said)
+    return Problem("compare", (key,), ask(request), chain + answer, "final", answer, said=said)

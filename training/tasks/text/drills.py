@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from training.tasks.problem import PRIMITIVE, Problem, ask
 from training.tasks.text.copying import COPIES
+from training.tasks.text.letter_drills import invented
 from training.wordings import Draw
 
 MOST_WORDS = 24
@@ -55,7 +56,9 @@ def _items(draw: Draw, fewest: int, most: int) -> list[str]:
     count = draw.rng.randint(fewest, most)
     while len(found) < count:
         kind = draw.rng.random()
-        if kind < 0.6:
+        if kind < 0.15:
+            item = change(invented(draw))
+        elif kind < 0.6:
             item = change(draw.word())
         elif kind < 0.75:
             item = draw.name()

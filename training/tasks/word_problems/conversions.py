@@ -353,7 +353,9 @@ def temperature(draw: Draw) -> Problem:
     scale = draw.pick((wanted, wanted, wanted, other, f"°{other}"))
     reference = f"{value} °{short} = {result} °{other}"
     key = f"{MEMORISED}:temperature:{short}:{value}"
-    return _answered(key, [], draw.say(TEMPERATURES, t=shown, scale=scale), "", reference)
+    above = f"{float(values[1]) - 32:g}"  # zero Celsius, in degrees Fahrenheit
+    work = f"{value} * 1.8 = {above}" if short == "C" else f"{above} / 1.8 = {result}"
+    return _answered(key, [], draw.say(TEMPERATURES, t=shown, scale=scale), work, reference)
 
 
 KINDS = {

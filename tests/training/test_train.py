@@ -1,0 +1,138 @@
+"""Steps of training: the optimizer, the loss of padded targets, and the stream of batches."""
+
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from training import data, tokenizer
+from training.data import ASKED_UNIT, IGNORED, Batches, Sample, collate, draw_segments, lay_out
+from training.model import Mlp, Shape, together
+from training.muon import Muon
+from training.tokenizer import END_ID
+from training.train import PRESETS, Preset, Trainer
+
+SHAPES = ((24, 24), (8, 24), (8, 24), (40, 24), (24, 40))
+SMALL = Shape(hidden=64, layers=1, heads=2, kv_heads=1, head_dim=32, intermediate=96)
+
+
+def matrices() -> list[nn.Parameter]:
+    torch.manual_seed(0)
+    return [nn.Parameter(torch.randn(shape) * 0.05) for shape in SHAPES]
+
+
+def test_muon_by_shape_steps_as_torchs_does() -> None:
+    ours, theirs = matrices(), matrices()
+    options: dict[str, Any] = {"lr": 0.01, "weight_decay": 0.02, "adjust_lr_fn": "match_rms_adamw"}
+    pairs = ((Muon(ours, **options), ours), (torch.optim.Muon(theirs, **options), theirs))
+    for optimizer, parameters in pairs:
+        torch.manual_seed(1)
+        for _ in range(3):
+            for parameter in parameters:
+                parameter.grad = torch.randn(parameter.shape)
+            optimizer.step()
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
+    pairs[1][0].load_state_dict(pairs[0][0].state_dict())
+
+
+def test_layers_together_give_what_each_gives() -> None:
+    torch.manual_seed(0)
+    mlp, x = Mlp(SMALL), torch.randn(3, 5, 64)
+    gate, up = together(x, mlp.gate_proj, mlp.up_proj)
+    torch.testing.assert_close(gate, mlp.gate_proj(x))
+    torch.testing.assert_close(up, mlp.up_proj(x))
+
+
+def trainer() -> Trainer:
+    preset = Preset(SMALL, steps=5, part_tokens=512, parts_per_step=1)
+    return Trainer(preset, torch.device("cpu"), 0, compiled=False)
+
+
+def two_rows() -> data.Batch:
+    # Without a prompt the first position is asked for, with which places are filled up.
+    noise = np.random.default_rng(0)
+    whole = Sample([], [*range(50, 61), END_ID])
+    return collate([[lay_out(whole, 16, noise)], [lay_out(whole, 4, noise)]], 64)
+
+
+def test_places_that_fill_up_a_batch_weigh_nothing() -> None:
+    batch = two_rows()
+    num_asked = int((batch.targets != IGNORED).sum())
+    assert len(batch.asked) == ASKED_UNIT > num_asked
+    assert batch.targets[0, 0] != IGNORED
+    assert not batch.weights[num_asked:].any()
+    short = replace(batch, asked=batch.asked[:num_asked], weights=batch.weights[:num_asked])
+    model = trainer()
+    torch.testing.assert_close(model.loss(batch), model.loss(short))
+
+
+def test_a_step_counts_its_batches_and_moves_both_copies_of_the_weights() -> None:
+    model, batch = trainer(), two_rows()
+    before = [parameter.clone() for parameter in model.master.parameters()]
+    first = model.update([batch, batch], 1.0)
+    assert (model.step, model.num_samples, model.num_tokens) == (1, 4, 256)
+    assert isinstance(first, Tensor)
+    for old, new, used in zip(
+        before, model.master.parameters(), model.working.parameters(), strict=True
+    ):
+        torch.testing.assert_close(used, new.bfloat16())
+        assert used.grad is None
+        if new.ndim == 2:
+            assert not torch.equal(old, new)
+    for _ in range(20):
+        last = model.update([batch], 1.0)
+    assert last < 0.7 * first
+
+
+def test_each_sample_is_laid_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "AGAIN_AFTER", 512)
+    num_drawn = 256 * 6
+    drawn = islice(draw_segments(1), num_drawn)
+    seen: dict[bytes, int] = {}
+    for segment in drawn:
+        prompt = segment.ids[: (segment.blocks == data.NOT_CLEAN).argmax()]
+        if len(prompt) > 24:
+            key = prompt[:24].tobytes()
+            seen[key] = seen.get(key, 0) + 1
+    again = sum(count > 1 for count in seen.values())
+    assert again > 0.2 * len(seen)
+
+
+def test_batches_are_full_and_of_few_shapes() -> None:
+    tokens = 4608
+    for batch in islice(Batches(1, tokens), 6):
+        rows, length = batch.ids.shape
+        assert length in data.ROW_LENGTHS
+        assert rows == tokens // length
+        assert len(batch.asked) % ASKED_UNIT == 0
+        assert (batch.segments > 0).float().mean() > 0.85
+
+
+def test_a_batch_on_a_device_is_the_same() -> None:
+    batch = two_rows()
+    moved = batch.to(torch.device("cpu"))
+    assert torch.equal(moved.asked, batch.asked)
+    assert (moved.weight, moved.num_samples) == (batch.weight, 2)
+
+
+def test_presets_fill_rows_of_each_length() -> None:
+    for preset in PRESETS.values():
+        assert all(preset.part_tokens % length == 0 for length in data.ROW_LENGTHS)
+
+
+def test_words_apart_are_the_same_tokens_wherever_they_stand() -> None:
+    spaced, apart = (tokenizer.train(words, num_texts=3000) for words in ("spaced", "apart"))
+    text = 'pear, an apple\n["apple"] apple'
+    for trained in (spaced, apart):
+        ids = trained.encode(text, add_special_tokens=False)
+        assert trained.decode(ids, clean_up_tokenization_spaces=False) == text
+    word = apart.tokenize("apple")
+    tokens = apart.tokenize(text)
+    found = [i for i in range(len(tokens)) if tokens[i : i + len(word)] == word]
+    assert len(found) == text.count("apple")
+    assert spaced.tokenize(" apple") != ["\u0120", *spaced.tokenize("apple")]
