@@ -2,6 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +50,10 @@ class TokenAutomaton:
         arrays = (*edges, *moves, self.distance, self.leaving)
         sizes = self.num_states, self.num_words
         object.__setattr__(self, "for_c", native.Automaton(*map(pointer, arrays), *sizes))
+
+    def __reduce__(self) -> tuple[type["TokenAutomaton"], tuple[npt.NDArray[Any], ...]]:
+        """Its arrays, of which a copy in another process is made; pointers are not sent."""
+        return TokenAutomaton, tuple(getattr(self, own.name) for own in fields(self) if own.init)
 
     @property
     def num_states(self) -> int:
