@@ -3,6 +3,7 @@
 import functools
 import time
 from collections import deque
+from typing import Literal
 
 import torch
 
@@ -18,6 +19,7 @@ from unmask.engine.run.noise_runner import NoiseRunner
 from unmask.engine.run.pending import PendingStep
 from unmask.engine.run.runner import MaskRunner, Runner
 from unmask.engine.schedule.batch import StepBatch
+from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.requests import RequestResolver
 from unmask.engine.schedule.scheduler import Scheduler
@@ -166,6 +168,21 @@ class Engine:
         self._sessions[request.request_id] = Session(sequence, text, self.loaded.tokenizer)
         self.metrics.admitted.inc()
         self.metrics.prompt_tokens.inc(sequence.request.num_given)
+
+    def load_decides(self, request_id: str) -> Literal["mode", "block_length"] | None:
+        """What the load decides for a request, or has decided; None if the request says it all."""
+        session = self._sessions.get(request_id)
+        if session is None or len(session.sequence.choices) == 1:
+            return None
+        modes = {decoding.mode for decoding in session.sequence.choices}
+        return "mode" if len(modes) > 1 else "block_length"
+
+    def chosen_by_load(self, request_id: str) -> Decoding | None:
+        """Parameters that were chosen as a request began; None before, and once it is over."""
+        session = self._sessions.get(request_id)
+        if session is None or not session.sequence.was_admitted:
+            return None
+        return session.sequence.decoding
 
     def abort(self, request_id: str) -> list[Event]:
         """Drop a request and free its pages; its last event says so."""
