@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
@@ -106,14 +105,12 @@ class EngineLoop:
         self._send(self._stepped(engine, events, metrics))
 
     def _fail(self, engine: "Engine", error: Exception) -> None:
-        """Report the requests that ran, and forget them all; a GPU is not trusted any more."""
+        """Report the error, and forget all requests; a GPU is not trusted any more."""
         logger.exception("a step failed")
-        running = islice(engine.scheduler.sequences, engine.scheduler.num_running)
-        names = tuple(sequence.request.request_id for sequence in running)
         engine.fail_all(FAILED)
         self._choosing.clear()
         ends = engine.loaded.device.type != "cpu"
-        self._send(StepFailed(f"{type(error).__name__}: {error}", names, ends=ends))
+        self._send(StepFailed(f"{type(error).__name__}: {error}", ends))
         if ends:
             sys.exit(1)
 

@@ -214,7 +214,9 @@ class ProcessEngine:
                 case None:
                     if time.monotonic() - heard_s > SILENCE_S or self._is_time_to_stop:
                         process.kill()
-                        raise EngineLost("it gave no sign of life while it loaded")
+                        raise EngineLost(
+                            SHUTTING_DOWN if self._is_time_to_stop else "it gave no sign of life"
+                        )
                     continue
             heard_s = time.monotonic()
 
@@ -272,7 +274,7 @@ class ProcessEngine:
                 case Stepped():
                     self._take(report)
                 case StepFailed():
-                    lost = EngineLost(report.message, report.request_ids)
+                    lost = EngineLost(report.message, by_request=True)
                     if report.ends:
                         raise lost
                     self._note_loss(lost)
@@ -320,9 +322,9 @@ class ProcessEngine:
                 if (session := known.get(number)) is not None:
                     pairs.append((session.stream, Failure(session.request.request_id, message)))
                     ended.append(session)
-            push(pairs)
             if ended:
                 self._forget(ended)
+        push(pairs)
 
     def _note_loss(self, lost: EngineLost) -> None:
         """Note that no engine has any request; one that is known to be why is given up."""
@@ -333,11 +335,8 @@ class ProcessEngine:
             inside = [s for s in self._sessions.values() if s.is_inside]
             for session in inside:
                 session.is_inside = False
-            suspects = [s for s in inside if s.number in lost.request_ids] or inside
-            culprit = self._recovery.lost(
-                {s.request.request_id: s.num_seen for s in suspects},
-                is_certain=bool(lost.request_ids),
-            )
+            positions = {session.request.request_id: session.num_seen for session in inside}
+            culprit = self._recovery.lost(positions, is_certain=lost.by_request)
             self._num_running = self._num_pages_used = 0
             self._automata.clear()
             if culprit is not None:
@@ -347,8 +346,8 @@ class ProcessEngine:
     def _end(self, pairs: Iterable[tuple[ProcessSession, Event]]) -> None:
         """Send the last events of requests that no engine has, and forget these."""
         pairs = list(pairs)
-        push((session.stream, event) for session, event in pairs)
         self._forget([session for session, _ in pairs])
+        push((session.stream, event) for session, event in pairs)
 
     def _forget(self, ended: Iterable[ProcessSession]) -> None:
         """Forget requests that are over; others may run now that had to wait for them."""

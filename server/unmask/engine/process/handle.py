@@ -15,11 +15,11 @@ EXIT_S = 5.0  # for a process that was killed to be gone
 
 
 class EngineLost(Exception):
-    """The process ended, or is given up; `request_ids` are known to be why, if there are any."""
+    """The process ended or is given up; `by_request` if one of its requests is certainly why."""
 
-    def __init__(self, reason: str, request_ids: tuple[str, ...] = ()) -> None:
+    def __init__(self, reason: str, *, by_request: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.request_ids = reason, request_ids
+        self.reason, self.by_request = reason, by_request
 
 
 class EngineProcess:

@@ -102,13 +102,12 @@ class Stepped(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StepFailed:
-    """A step raised an error: every request of the engine is lost, and one of these is why.
+    """A step raised an error: every request of the engine is lost, and one of them is why.
 
     The process `ends` if its device may be broken.
     """
 
     message: str
-    request_ids: tuple[str, ...]
     ends: bool
 
 
