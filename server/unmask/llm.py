@@ -101,7 +101,8 @@ class LLM:
         seeds from the request's on, the one with the highest mean log-probability is taken. Raises
         `InvalidRequest` before any computation if a request can never be served.
         """
-        encoded = [self._encode(prompt) for prompt in _as_prompts(prompts)]
+        has_gap = bool(suffix)
+        encoded = [self._encode(prompt, has_gap=has_gap) for prompt in _as_prompts(prompts)]
         each, behind = _each(sampling, len(encoded)), self._encode_suffix(suffix or ())
         if best_of == 1:
             return self._run(encoded, each, behind)
@@ -174,7 +175,7 @@ class LLM:
     ) -> Iterator[Event]:
         """Events of one completion as they occur; closing the iterator aborts the request."""
         request = self._request(
-            self._encode(prompt),
+            self._encode(prompt, has_gap=bool(suffix)),
             sampling or SamplingParams(),
             self._encode_suffix(suffix or ()),
             refinements,
@@ -191,13 +192,18 @@ class LLM:
             self._engine.abort(request.request_id)
 
     def _encode_suffix(self, suffix: Prompt) -> list[int]:
-        return self.tokenizer.encode(suffix) if isinstance(suffix, str) else list(suffix)
+        if not isinstance(suffix, str):
+            return list(suffix)
+        commands = self.model.length_commands
+        return [*self.tokenizer.encode(suffix), *(commands.end if commands else ())]
 
-    def _encode(self, prompt: Prompt) -> list[int]:
+    def _encode(self, prompt: Prompt, *, has_gap: bool = False) -> list[int]:
         """Token ids of a prompt; texts get the tokenizer's special tokens, such as BOS."""
-        if isinstance(prompt, str):
-            return self.tokenizer.encode(prompt, add_special_tokens=True)
-        return list(prompt)
+        if not isinstance(prompt, str):
+            return list(prompt)
+        commands = self.model.length_commands
+        begin = commands.begin if commands and has_gap else ()
+        return [*begin, *self.tokenizer.encode(prompt, add_special_tokens=True)]
 
     def _request(
         self,

@@ -264,6 +264,16 @@ class SamplingParams:
         high=MAX_BLOCK_LENGTH,
         is_setting=True,
     )
+    number_of_mask: int | None = parameter(
+        "Masks that an answer begins with, in models that grow and shrink it; 0 keeps its length.",
+        low=0,
+        high=MAX_BLOCK_LENGTH,
+    )
+    pad_delete_to_right: bool | None = parameter(
+        "A mask that is deleted takes all masks behind it along, in models that shrink an answer.",
+        neutral=False,
+        is_setting=True,
+    )
     eos_last: bool | None = parameter(
         "Fill positions that would end the answer after all others.",
         neutral=False,

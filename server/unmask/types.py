@@ -230,6 +230,24 @@ class EditCommands(NamedTuple):
     split_token_id: int
 
 
+class LengthCommands(NamedTuple):
+    """Tokens that a mask may become to make the answer longer or shorter (DreamOn).
+
+    An expansion leaves two masks, a deletion none. `begin` and `end` are the tokens that the
+    authors put around a text with a gap.
+    """
+
+    expand_token_id: int
+    delete_token_ids: tuple[int, ...]
+    begin: tuple[int, ...] = ()
+    end: tuple[int, ...] = ()
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All commands."""
+        return self.expand_token_id, *self.delete_token_ids
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """Facts about the served model that front ends and admission need.
@@ -253,6 +271,7 @@ class ModelInfo:
     can_edit: bool = False
     caps_steps: bool = False
     edit_commands: EditCommands | None = None
+    length_commands: LengthCommands | None = None
     routing_block_length: int | None = None
     max_post_steps: int = 16  # of a block without masked positions, which may still be edited
     adapts_blocks: bool = False
@@ -275,6 +294,13 @@ class ModelInfo:
         length = self.default_sampling.block_length
         assert length != AUTO, "the length of a model is a number"
         return length
+
+    @property
+    def command_ids(self) -> tuple[int, ...]:
+        """Commands that are in no text; an end of sequence is, whatever else it commands."""
+        of_lengths = () if self.length_commands is None else self.length_commands.ids
+        ends = self.eos_token_ids
+        return *(self.edit_commands or ()), *(i for i in of_lengths if i not in ends)
 
     def check_ids(self, token_ids: Sequence[int], field: str) -> None:
         """Raise `InvalidRequest` for ids that the model does not have."""

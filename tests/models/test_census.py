@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tests.support.dream_files import MASK_ID, NUM_TOKENS, write_tokenizer
 from tests.support.tiny import GOLDEN, VOCAB_SIZE, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.errors import InvalidCheckpoint
+from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.models.registry import LoadedModel, load_model
 
 
@@ -106,6 +106,36 @@ def test_llada22_is_served_by_the_settings_of_its_model_card_and_without_editing
     assert info.edit_commands == (508, 509)
     assert info.routing_block_length == 32
     assert info.eos_token_ids == (500, 510)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "preset", "expected"),
+    [
+        ("any", {"expand_token_id": 500, "eos_token_id": 510}, None, ("entropy", 0.2, 0.9)),
+        ("DreamOn-v0-7B", {}, None, ("entropy", 0.2, 0.9)),
+        ("DreamOn-v0-7B", {}, "greedy", ("entropy", 0.0, None)),
+        ("Dream-v0-Base-7B", {}, None, (None, 0.0, None)),
+    ],
+)
+def test_dreamon_has_the_values_of_its_quickstart(
+    name: str,
+    fields: dict[str, Any],
+    preset: str | None,
+    expected: tuple[str | None, float, float | None],
+    tmp_path: Path,
+) -> None:
+    info = load(tmp_path / name, "dream", decoding=DecodingConfig(preset=preset), **fields).info
+    sampling = info.default_sampling
+    assert (sampling.policy, sampling.temperature, sampling.top_p) == expected
+    assert (info.length_commands is not None) == bool(fields)
+
+
+def test_commands_of_lengths_are_an_option_of_models_that_have_them(tmp_path: Path) -> None:
+    pads = DecodingConfig(pad_delete_to_right=True)
+    with pytest.raises(InvalidConfig, match="pad_delete_to_right is for models as DreamOn"):
+        load(tmp_path, "dream", decoding=pads)
+    loaded = load(tmp_path, "dream", decoding=pads, expand_token_id=500, eos_token_id=510)
+    assert loaded.info.default_sampling.pad_delete_to_right
 
 
 def test_a_block_length_of_the_name_is_taken(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,15 +108,65 @@ def test_an_id_without_text_is_never_generated(source: str, tmp_path: Path) -> N
     assert len(set(answer.token_ids)) > 60
 
 
-def test_commands_of_dreamon_are_never_generated(tmp_path: Path) -> None:
-    write_tokenizer(tmp_path, commands=("<|expand|>", "<|delete|>"))
-    assert load(tmp_path).info.vocab_size == NUM_TOKENS
+COMMANDS = ("<|expand|>", "<|delete|>", "<|more|>")  # of which the last is none
 
 
-def test_commands_in_the_midst_of_other_tokens_are_refused(tmp_path: Path) -> None:
-    write_tokenizer(tmp_path, commands=("<|expand|>", "<|delete|>", "<|more|>"))
-    with pytest.raises(InvalidCheckpoint, match="expand"):
-        load(tmp_path)
+def test_commands_of_dreamon_are_generated_in_no_text(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path, commands=COMMANDS)
+    loaded = load(tmp_path)
+    sampling = SamplingParams(
+        max_tokens=100, temperature=50.0, seed=1, ignore_eos=True, block_length=20, steps=20
+    )
+    requests = [Request(f"{i}", (i,), replace(sampling, seed=i)) for i in range(20)]
+    answers = run_all(make_engine(loaded), requests)
+    found = {token for answer in answers.values() for token in answer.token_ids}
+    assert not found & {NUM_TOKENS, NUM_TOKENS + 1}
+    assert NUM_TOKENS + 2 in found, "other tokens behind them are"
+
+
+@pytest.mark.parametrize(
+    ("commands", "fields", "expected"),
+    [
+        (COMMANDS, {}, (NUM_TOKENS, (500, NUM_TOKENS + 1))),
+        (COMMANDS[:1], {}, (NUM_TOKENS, (500,))),
+        ((), {"expand_token_id": 507}, (507, (500,))),
+        ((), {"expand_token_id": 507, "delete_token_id": 506}, (507, (506,))),
+        (COMMANDS, {"delete_token_id": 506}, (NUM_TOKENS, (506,))),
+        ((), {}, None),
+    ],
+)
+def test_commands_are_those_of_the_configuration_else_of_the_tokenizer(
+    commands: tuple[str, ...],
+    fields: dict[str, int],
+    expected: tuple[int, tuple[int, ...]] | None,
+    tmp_path: Path,
+) -> None:
+    write_tokenizer(tmp_path, commands=commands)
+    info = load(tmp_path, **fields).info
+    found = info.length_commands
+    assert (found and (found.expand_token_id, found.delete_token_ids)) == expected
+    assert found is None or (found.begin, found.end) == ((503,), (500,))
+    assert found is None or info.vocab_size > max(found.ids)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"expand_token_id": 512}, "expand_token_id is 512"),
+        ({"expand_token_id": True}, "expand_token_id is True"),
+        ({"expand_token_id": 500}, "token 500 expands, and 500 deletes"),
+        ({"expand_token_id": MASK_ID}, "mask token 504 is a command"),
+        ({"delete_token_id": 506}, "no expand_token_id"),
+        ({"expand_token_id": 507, "pad_delete_to_right": True}, "pad_delete_to_right"),
+        ({"expand_token_id": 507, "number_transfer_tokens": 2}, "number_transfer_tokens"),
+    ],
+)
+def test_commands_that_contradict_each_other_or_are_not_served_are_refused(
+    fields: dict[str, int], message: str, tmp_path: Path
+) -> None:
+    write_tokenizer(tmp_path)
+    with pytest.raises(InvalidCheckpoint, match=message):
+        load(tmp_path, **fields)
 
 
 def test_a_vocabulary_that_text_covers_little_of_is_refused(tmp_path: Path) -> None:

@@ -103,6 +103,19 @@ class CompletionDialect:
                 behind=made.behind,
                 compiled=made.compiled,
             )
+        return await self._encode_texts(
+            body, backend, has_gap=bool(body.suffix or body.number_of_mask)
+        )
+
+    async def encode_gap(self, prompt: str, suffix: str, backend: Backend) -> EncodedPrompts:
+        """Tokenize the texts around a gap, both of which may be empty."""
+        gap = CompletionBody.model_construct(prompt=(prompt,), suffix=suffix)
+        return await self._encode_texts(gap, backend, has_gap=True)
+
+    async def _encode_texts(
+        self, body: CompletionBody, backend: Backend, *, has_gap: bool
+    ) -> EncodedPrompts:
+        has_special = body.add_special_tokens is not False
         given = body.prompt or ()
         prompts = await encode_prompts(backend, given, add_special_tokens=has_special)
         suffix: tuple[int, ...] = ()
@@ -110,6 +123,13 @@ class CompletionDialect:
             (suffix,) = await encode_prompts(
                 backend, [body.suffix], add_special_tokens=False, field="suffix"
             )
+        commands = backend.client.model.length_commands
+        if commands is not None and has_special and has_gap:
+            suffix += commands.end
+            prompts = [
+                commands.begin + ids if isinstance(prompt, str) else ids
+                for prompt, ids in zip(given, prompts, strict=True)
+            ]
         echoes = [""] * len(prompts)
         if body.echo:
             for i, (prompt, ids) in enumerate(zip(given, prompts, strict=True)):

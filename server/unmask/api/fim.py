@@ -72,8 +72,10 @@ class FimDialect:
 
     async def encode(self, body: FimBody, backend: Backend) -> EncodedPrompts:
         """Tokenize both texts."""
-        gap = CompletionBody.model_construct(prompt=(body.prompt,), suffix=body.suffix)
-        return await COMPLETIONS.encode(gap, backend)
+        if body.suffix is not None or body.number_of_mask:
+            return await COMPLETIONS.encode_gap(body.prompt, body.suffix or "", backend)
+        whole = CompletionBody.model_construct(prompt=(body.prompt,))
+        return await COMPLETIONS.encode(whole, backend)
 
     def writer(
         self, job: Job, body: FimBody, tokenizer: Tokenizer, texts: TokenTexts

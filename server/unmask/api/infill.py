@@ -17,7 +17,7 @@ from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
 from unmask.api.paths import respelled
 from unmask.api.prompts import encode_prompts
-from unmask.api.requests import CompletionBody, Generation
+from unmask.api.requests import Generation
 from unmask.api.sampling import refuse_fields
 from unmask.api.sse import PING, encode
 from unmask.api.streams import Merger
@@ -109,17 +109,15 @@ class InfillDialect:
         if self.num_prompts(body) == 0:
             return EncodedPrompts((), ())
         before, behind = body.input_prefix + (body.prompt or ""), body.input_suffix
-        gap = CompletionBody.model_construct(prompt=(before,), suffix=behind)
         with respelled(PATHS):
-            encoded = await COMPLETIONS.encode(gap, backend)
+            encoded = await COMPLETIONS.encode_gap(before, behind, backend)
             (ids,) = encoded.token_ids
             used = len(ids) + len(encoded.suffix) + (self.max_tokens(body) or DEFAULT_MAX_TOKENS)
             room = backend.client.model.max_model_len - used
             extra = await _fitting(body.input_extra or (), room, backend)
             if not extra:
                 return encoded
-            gap = CompletionBody.model_construct(prompt=(extra + before,), suffix=behind)
-            return await COMPLETIONS.encode(gap, backend)
+            return await COMPLETIONS.encode_gap(extra + before, behind, backend)
 
     def writer(
         self, job: Job, body: InfillBody, tokenizer: Tokenizer, texts: TokenTexts

@@ -107,6 +107,7 @@ class Generation(StructuredBody):
         temperature: float | None
         top_p: float | None
         seed: int | None
+        number_of_mask: int | None
         stop_token_ids: tuple[int, ...] | None
         allowed_token_ids: tuple[int, ...] | None
         prompt_logprobs: int | None

@@ -15,7 +15,7 @@ from unmask.settings import Resolved
 from unmask.types import Finish, Refinement, RefinementOptions, SamplingParams
 
 if TYPE_CHECKING:
-    from unmask.llm import LLM
+    from unmask.llm import LLM, Prompt
 
 
 @with_config("model", "engine")
@@ -52,28 +52,26 @@ def generate(
 
     with load_llm(resolved.config) as llm:
         use_chat = llm.tokenizer.has_chat_template and not suffix if chat is None else chat
-        encoded = [
-            llm.tokenizer.apply_chat([{"role": "user", "content": text}])
-            if use_chat
-            else llm.tokenizer.encode(text, add_special_tokens=True)
+        given = [
+            llm.tokenizer.apply_chat([{"role": "user", "content": text}]) if use_chat else text
             for text in texts
         ]
         if show_steps:
-            for ids in encoded:
-                _show(llm, ids, suffix, sampling, as_json=as_json)
+            for prompt in given:
+                _show(llm, prompt, suffix, sampling, as_json=as_json)
             return
-        for completion in llm.generate(encoded, sampling, suffix=suffix):
+        for completion in llm.generate(given, sampling, suffix=suffix):
             _write(completion.text, completion.finish, as_json=as_json)
 
 
 def _show(
-    llm: "LLM", ids: list[int], suffix: str, sampling: SamplingParams, *, as_json: bool
+    llm: "LLM", prompt: "Prompt", suffix: str, sampling: SamplingParams, *, as_json: bool
 ) -> None:
     from unmask.cli.live_answer import LiveAnswer
 
     answer = LiveAnswer(llm.tokenizer, llm.model.eos_token_ids)
     refinements = RefinementOptions(tokens=True)
-    for event in llm.stream(ids, sampling, refinements=refinements, suffix=suffix):
+    for event in llm.stream(prompt, sampling, refinements=refinements, suffix=suffix):
         answer.take(event)
         if isinstance(event, Refinement):
             title = f"block {event.block}, step {event.step}: {event.unresolved} unresolved"

@@ -1,13 +1,31 @@
-"""Dream, DiffuCoder, DreamOn: Qwen2.5 with full attention and logits shifted by one."""
+"""Dream, DiffuCoder, DreamOn: Qwen2.5 with full attention and logits shifted by one.
 
+DreamOn is told by `expand_token_id` of its configuration, or by that token of its tokenizer.
+"""
+
+from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
-from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.family import Family, Presets, RawConfig, Traits
 from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import build_decoder, dense
 from unmask.models.weights import Weights
 
 MASK_TOKEN_ID = 151666
 STATED_POSITIONS = 2048  # the configuration still has Qwen2.5's 131,072
+FIELDS = QWEN_FIELDS.joined(
+    ConfigFields(
+        read=frozenset(("expand_token_id", "delete_token_id")),
+        accepted={
+            "pad_delete_to_right": (False,),  # an option of the server, or of requests
+            "number_transfer_tokens": (1,),
+        },
+    )
+)
+# DreamOn's quickstart. Its code is greedy by itself.
+PRESETS: Presets = {
+    "infilling": {"policy": "entropy", "temperature": 0.2, "top_p": 0.9},
+    "greedy": {"policy": "entropy"},
+}
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
@@ -26,8 +44,14 @@ def traits(raw: RawConfig) -> Traits:
         schedule="timed",
         stated_positions=STATED_POSITIONS,
         end_tokens=("<|im_end|>",),
-        commands=("<|expand|>", "<|delete|>"),  # DreamOn's: grow and shrink the answer
+        length_commands=("<|expand|>", "<|delete|>"),
     )
+
+
+def presets(raw: RawConfig, name: str) -> Presets:
+    """DreamOn's own values, for a configuration or a name that is its."""
+    is_dreamon = raw.get("expand_token_id") is not None or "dreamon" in name.lower()
+    return PRESETS if is_dreamon else {}
 
 
 FAMILY = Family(
@@ -35,11 +59,12 @@ FAMILY = Family(
     ("DreamModel",),
     traits,
     build,
-    QWEN_FIELDS,
+    FIELDS,
     verified="logits to 1e-4 and tokens exactly, of Dream's and Fast-dLLM's code on a tiny random "
-    "checkpoint",
+    "checkpoint; of DreamOn with a port of its loop",
     model_types=(
         "Dream",
         "dream",
     ),
+    presets=presets,
 )

@@ -62,7 +62,7 @@ class Traits:
     sub_block_length: int | None = None  # positions of a block that are filled at a time
     vocab_size: int | None = None  # number of logits, if larger than the configuration's
     end_tokens: tuple[str, ...] = ()  # end an answer, if the tokenizer has them
-    commands: tuple[str, ...] = ()  # control the authors' loop; never generated here
+    length_commands: tuple[str, str] | None = None  # texts of tokens that grow and shrink answers
     greedy: bool = False  # ignores the sampling values of generation_config.json
     caps_steps: bool = False  # at most max_tokens steps a block, unless tokens are edited
 

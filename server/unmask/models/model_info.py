@@ -8,6 +8,7 @@ from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.family import Family, Traits
 from unmask.models.generation_config import read_eos_ids, read_sampling
+from unmask.models.length_commands import read_length_commands
 from unmask.models.rope import stretched_positions
 from unmask.tokenizer import Tokenizer
 from unmask.types import AUTO, CACHES, ModelInfo, SamplingParams
@@ -39,10 +40,14 @@ def model_info(
     )
     mask = next((mask for mask in masks if mask is not None), None)
     vocab_size = traits.vocab_size or int(raw["vocab_size"])
+    lengths = read_length_commands(traits, raw, tokenizer, vocab_size)
     if canvas is None:
-        mask = _checked_mask(mask, vocab_size, traits)
-        vocab_size = _num_text_ids(vocab_size, tokenizer.num_tokens, mask, traits, tokenizer)
+        commands = (*(traits.edit_commands or ()), *(lengths.ids if lengths else ()))
+        mask = _checked_mask(mask, vocab_size, commands)
+        vocab_size = _num_text_ids(vocab_size, tokenizer.num_tokens, (mask, *commands))
     _check_defaults(decoding, traits)
+    if decoding.pad_delete_to_right and lengths is None:
+        raise InvalidConfig("decoding.pad_delete_to_right is for models as DreamOn")
     sampling = read_sampling(family, traits, checkpoint, canvas, decoding)
     _check_blocks(sampling, traits)
     positions = raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
@@ -60,6 +65,7 @@ def model_info(
         schedule=traits.schedule,
         can_edit=traits.can_edit,
         edit_commands=traits.edit_commands,
+        length_commands=lengths,
         routing_block_length=traits.routing_block_length,
         caps_steps=traits.caps_steps,
         adapts_blocks=decoding.block_length == AUTO,
@@ -112,10 +118,8 @@ def _check_blocks(sampling: SamplingParams, traits: Traits) -> None:
         raise InvalidConfig(f"decoding.{error.field}: {error.message}") from error
 
 
-def _num_text_ids(
-    vocab_size: int, num_tokens: int | None, mask: int, traits: Traits, tokenizer: Tokenizer
-) -> int:
-    """Number of ids that can be generated: padding and the family's commands are cut off.
+def _num_text_ids(vocab_size: int, num_tokens: int | None, needed: tuple[int, ...]) -> int:
+    """Number of ids that a step scores: padding is cut off, `needed` ones are not.
 
     Raises `InvalidCheckpoint` for more ids without text than padding would explain.
     """
@@ -126,19 +130,10 @@ def _num_text_ids(
             f"config.json has a vocabulary of {vocab_size}, the tokenizer of {num_tokens}: ids "
             "without text, such as image tokens (MMaDA, LLaDA2.0-Uni), are not supported"
         )
-    named = [tokenizer.added_token_id(text) for text in traits.commands]
-    commands = sorted(token for token in named if token is not None)
-    if commands == list(range(num_tokens - len(commands), num_tokens)):
-        num_tokens -= len(commands)
-    elif commands:
-        raise InvalidCheckpoint(
-            f"{', '.join(traits.commands)} must be the last tokens of the vocabulary: generating "
-            "them is not supported"
-        )
-    return min(vocab_size, max(num_tokens, mask + 1, *(i + 1 for i in traits.edit_commands or ())))
+    return min(vocab_size, max(num_tokens, *(token_id + 1 for token_id in needed)))
 
 
-def _checked_mask(mask: int | None, vocab_size: int, traits: Traits) -> int:
+def _checked_mask(mask: int | None, vocab_size: int, commands: tuple[int, ...]) -> int:
     if mask is None:
         raise InvalidCheckpoint(
             "neither config.json nor the tokenizer names a mask token; set its id with "
@@ -149,6 +144,6 @@ def _checked_mask(mask: int | None, vocab_size: int, traits: Traits) -> int:
             f"mask token {mask} is not in a vocabulary of {vocab_size}; "
             "set its id with --mask-token-id"
         )
-    if mask in (traits.edit_commands or ()):
+    if mask in commands:
         raise InvalidCheckpoint(f"mask token {mask} is a command that deletes or inserts tokens")
     return int(mask)

@@ -80,7 +80,7 @@ class GrammarCompiler:
     def _never(self) -> set[int]:
         """The mask token and commands of edits, which are not generated, whatever their texts."""
         mask = self._model.mask_token_id
-        return {*(self._model.edit_commands or ()), *(() if mask is None else (mask,))}
+        return {*self._model.command_ids, *(() if mask is None else (mask,))}
 
     def _read_vocabulary(self) -> Vocabulary:
         with self._lock:

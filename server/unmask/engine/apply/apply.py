@@ -10,8 +10,9 @@ import numpy as np
 
 from unmask.decoding.levenshtein import EditedBlock
 from unmask.engine.apply.block_edits import edit_open_block, edited_logprobs
+from unmask.engine.apply.lengths import carry_out
 from unmask.engine.apply.structured import fill_forced, kept_choices
-from unmask.engine.apply.text import TextAssembler
+from unmask.engine.apply.text import TextAssembler, draft_text
 from unmask.engine.schedule.batch import StepBatch, StepResult
 from unmask.engine.schedule.layout import final_ends
 from unmask.engine.schedule.query_range import IntArray, Ranges
@@ -32,8 +33,6 @@ from unmask.types import (
     TokenLogprob,
     Usage,
 )
-
-MASK_GLYPH = "░"
 
 
 @dataclass(slots=True)
@@ -151,6 +150,7 @@ def _commit(
 ) -> int:
     """Write chosen tokens of `live` spans to the table; returns how many there are."""
     rows, num_others = result.selected.nonzero()[0], 0
+    resizing: list[tuple[Session, IntArray]] = []
     owner = batch.scored_spans[rows]
     offsets = table.flat(batch.table_rows)[owner] + batch.scored_positions[rows]
     tokens, masked = table.tokens.reshape(-1), table.masked.reshape(-1)
@@ -199,7 +199,11 @@ def _commit(
             sequence.note_edits(len(taken))
         if sequence.decoding.logprobs is not None:
             _note_logprobs(session, result, taken, batch.scored_positions[taken])
+        if sequence.lengths is not None:
+            resizing.append((session, batch.scored_positions[taken]))
     masked[offsets] = False
+    for session, filled in resizing:
+        num_others -= carry_out(session.sequence, filled, session.logprobs, table)
     return len(rows) + num_others
 
 
@@ -230,7 +234,7 @@ def _note_draft(sequence: Sequence, batch: StepBatch, result: StepResult, rows: 
 def _note_logprobs(
     session: Session, result: StepResult, rows: IntArray, positions: IntArray
 ) -> None:
-    count = session.sequence.decoding.logprobs or 0
+    count = session.sequence.decoding.num_top
     is_given = session.sequence.decoding.is_given
     for row, position in zip(rows.tolist(), positions.tolist(), strict=True):
         top: tuple[tuple[int, float], ...] = ()
@@ -252,14 +256,18 @@ def _final_prefixes(
 ) -> list[tuple[Sequence, list[int]]]:
     """Sequences with fresh final tokens, which nothing masked is before or among, and the tokens.
 
-    Sequences whose drafts are streamed have an entry in any case.
+    Sequences whose drafts are streamed have an entry in any case, and those that have shrunk to
+    their final tokens.
     """
     known = np.array([(sequence.num_final, sequence.final_end) for sequence in sequences], np.int64)
     starts, limits = known.reshape(-1, 2).T.copy()
     ends = final_ends(table, rows, starts, limits)
     is_told = ends > starts
     if not table.is_plain.take(rows).all():
-        is_told |= [sequence.request.refinements is not None for sequence in sequences]
+        is_told |= [
+            sequence.request.refinements is not None or sequence.num_final == sequence.last_end
+            for sequence in sequences
+        ]
     which = is_told.nonzero()[0]
     if not len(which):
         return []
@@ -309,6 +317,8 @@ def _finalize(session: Session, fresh: list[int], applied: Applied) -> None:
         session.last_token_s = applied.at_s
     finish = None
     if reason is not None:
+        if reason is FinishReason.LENGTH and sequence.num_generated < params.max_tokens:
+            reason = FinishReason.STOP  # the answer has the length that it chose
         finish = Finish(reason, session.usage(), stop_reason)
         applied.finished.append((session, finish))
     if fresh or text or finish is not None:
@@ -369,19 +379,6 @@ def _refinement(session: Session, options: RefinementOptions) -> Refinement | No
         max_steps=sequence.decoding.steps,
         span=(start - sequence.num_prompt, end - sequence.num_prompt),
         unresolved=sum(is_open),
-        text=_draft(session.tokenizer, ids, hidden),
+        text=draft_text(session.tokenizer, ids, hidden),
         tokens=tokens,
     )
-
-
-def _draft(tokenizer: Tokenizer, ids: list[int], masked: list[bool]) -> str:
-    """Text of the resolved positions, with a glyph for each that is still masked."""
-    parts: list[str] = []
-    run: list[int] = []
-    for token_id, is_masked in zip(ids, masked, strict=True):
-        if is_masked:
-            parts += [tokenizer.decode(run), MASK_GLYPH]
-            run = []
-        else:
-            run.append(token_id)
-    return "".join([*parts, tokenizer.decode(run)])

@@ -1,8 +1,10 @@
-"""Final text of final tokens; stop strings are cut off before anyone sees them."""
+"""Final text of final tokens, without stop strings, and the text of drafts."""
 
 from typing import NamedTuple
 
 from unmask.tokenizer import Tokenizer
+
+MASK_GLYPH = "░"
 
 
 class TextPiece(NamedTuple):
@@ -72,3 +74,16 @@ class TextAssembler:
             if any(stop.startswith(self._held[-size:]) for stop in self._stops):
                 return size
         return 0
+
+
+def draft_text(tokenizer: Tokenizer, ids: list[int], masked: list[bool]) -> str:
+    """Text of the resolved positions, with a glyph for each that is still masked."""
+    parts: list[str] = []
+    run: list[int] = []
+    for token_id, is_masked in zip(ids, masked, strict=True):
+        if is_masked:
+            parts += [tokenizer.decode(run), MASK_GLYPH]
+            run = []
+        else:
+            run.append(token_id)
+    return "".join([*parts, tokenizer.decode(run)])

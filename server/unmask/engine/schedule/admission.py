@@ -7,6 +7,7 @@ from itertools import pairwise
 from unmask.decoding.checks import check_whole_blocks
 from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
+from unmask.engine.schedule.growing import one_growing_block, with_lengths
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.modes import modes_of, window_rows
 from unmask.engine.schedule.penalties import PENALTIES, Penalties
@@ -60,6 +61,11 @@ def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decodin
             "prompt_logprobs has a request of its own, see unmask.likelihood",
             field="prompt_logprobs",
         )
+    if (growing := one_growing_block(request, model)) is not None:
+        block_length = growing.sampling.block_length
+        assert block_length != AUTO, "a block length that is given was refused"
+        decoding = _resolve(growing, model, limits, block_length, "diffusion")
+        return with_lengths(decoding, growing, model)
     if not request.given_answer:
         return _resolve_modes(request, model, limits)
     try:
@@ -369,12 +375,14 @@ def _check_prompt(request: Request, model: ModelInfo) -> None:
             f"token id {shown(wrong)} is outside the vocabulary of {model.vocab_size}",
             field="prompt",
         )
-    if model.edit_commands and not set(model.edit_commands).isdisjoint(ids):
-        found = next(i for i in ids if i in model.edit_commands)
-        raise InvalidRequest(
-            f"token id {found} deletes or inserts tokens and is none of a text", field="prompt"
-        )
     model.check_ids(request.suffix_token_ids, "suffix")
+    commands = set(model.command_ids)
+    for field, given in (("prompt", ids), ("suffix", request.suffix_token_ids)) if commands else ():
+        if not commands.isdisjoint(given):
+            found = next(i for i in given if i in commands)
+            raise InvalidRequest(
+                f"token id {found} deletes or inserts tokens and is none of a text", field=field
+            )
     if request.num_given >= model.max_model_len:
         raise context_exceeded(
             model.max_model_len,

@@ -195,13 +195,15 @@ def _adapted(
 def _constraints(
     denoised: list[Span], layout: Layout, decoding: DecodingArrays
 ) -> RowConstraints | None:
-    """Constraints of the rows; None if no request has any."""
+    """Constraints of the rows; None if no request has any in this step."""
     if not decoding.columns["has_constraint"].any():
         return None
     constraints: list[Constraint | None] = [s.sequence.decoding.constraint for s in denoised]
     owner = layout.scored_spans
     for i, span in enumerate(denoised):
         sequence, penalties = span.sequence, span.sequence.decoding.penalties
+        if (lengths := sequence.lengths) is not None and lengths.is_full(sequence.open_len):
+            constraints[i] = lengths.rules.when_full
         if penalties is None:
             continue
         answer = slice(sequence.num_prompt, sequence.block_end)
@@ -214,6 +216,8 @@ def _constraints(
             if is_early.any():
                 owner = np.where(is_early, len(constraints), owner)
                 constraints.append(penalties.constraint(base, committed, may_end=False))
+    if all(constraint is None for constraint in constraints):
+        return None
     return RowConstraints(constraints, owner)
 
 

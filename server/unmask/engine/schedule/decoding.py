@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.decoding.levenshtein import EditRules
+from unmask.decoding.variable_length import LengthRules
 from unmask.engine.schedule.penalties import Penalties
 from unmask.types import CacheName, ModeName, PolicyName, SamplingParams
 from unmask_kernels.policies.table import BY_NAME, CODES, MAX_NUMBERS
@@ -49,6 +50,7 @@ class Decoding:
     editing_threshold: float | None = None
     max_post_steps: int = 0  # that may still edit a block without masked positions
     edit_rules: EditRules | None = None  # where edits delete and insert too
+    length_rules: LengthRules | None = None  # where the answer grows and shrinks
     constraint: Constraint | None = None
     penalties: Penalties | None = None
     is_structured: bool = False  # True if a grammar says which tokens may stand where
@@ -65,12 +67,30 @@ class Decoding:
     @property
     def has_constraint(self) -> bool:
         """True if logits are changed or tokens forbidden."""
-        return self.constraint is not None or self.penalties is not None
+        own = self.constraint, self.penalties, self.length_rules
+        return any(part is not None for part in own)
+
+    @property
+    def first_len(self) -> int:
+        """Tokens and masks of the answer before its first step."""
+        return self.max_tokens if self.length_rules is None else self.length_rules.first_len
+
+    @property
+    def waits(self) -> bool:
+        """True if a step depends on the result of the one before it, whatever the model is."""
+        rules = self.edit_rules or self.length_rules or self.sub_block_length
+        return bool(rules) or self.is_structured or self.counts_tokens or self.keeps_trace
 
     @property
     def counts_tokens(self) -> bool:
         """True if the logits of a step depend on the tokens that are committed before it."""
         return self.penalties is not None and self.penalties.counts_tokens
+
+    @property
+    def fills_by_quota(self) -> bool:
+        """True if nothing but a step's quota may leave positions of a block to the next one."""
+        others = self.has_constraint, self.eos_last, self.drafts, self.is_structured
+        return not any(others)
 
     @property
     def is_rare(self) -> bool:

@@ -327,7 +327,7 @@ class Scheduler:
             self._release(sequence)
             return 0
         self._turns.ran(sequence)
-        covered = self._cover(sequence, query.horizon)
+        covered = self._cover(sequence, sequence.longest if sequence.is_full else query.horizon)
         assert covered
         if not sequence.was_admitted:
             sequence.was_admitted = True

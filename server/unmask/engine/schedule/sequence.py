@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from unmask.decoding.variable_length import VariableLength
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.given import lay_out_draft, lay_out_given
 from unmask.engine.schedule.pages import PageHash
@@ -66,7 +67,8 @@ class Sequence:
         """Lay the tokens out in blocks; nothing may have been computed yet."""
         if self.structure is not None:
             self.structure.close()
-        self.decoding, self.last_end = decoding, self.num_prompt + decoding.max_tokens
+        self.decoding, self.last_end = decoding, self.num_prompt + decoding.first_len
+        self.lengths = VariableLength.by_rules(decoding.length_rules)
         self.thinking = self._budget and self._budget.within(self.last_end)
         self.num_block_steps = decoding.steps
         self.num_branches = 2 if decoding.cfg_scale else 1  # the second one's prompt is masked
@@ -75,9 +77,7 @@ class Sequence:
         # True if a pass verifies guesses and makes new ones, false if it does one or the other.
         self.guesses_ahead = decoding.drafts and self.is_causal and not decoding.is_given
         self.num_guesses = 0  # of the open block, after its first token
-        self._waits = self.has_window or decoding.is_structured or decoding.counts_tokens
-        self._waits |= bool(decoding.sub_block_length or decoding.edit_rules)
-        self._waits |= decoding.keeps_trace
+        self._waits = self.has_window or decoding.waits
         # True if no result decides the next pass, unless its scores are kept.
         self._runs_ahead = not (
             self.is_canvas
@@ -93,8 +93,7 @@ class Sequence:
         self._may_open_next = 2 * block_len <= MAX_BLOCK_LENGTH and (
             self.is_canvas or (self._runs_ahead and not self.is_full and self.num_branches == 1)
         )
-        self._may_open_next &= not (decoding.has_constraint or decoding.eos_last or decoding.drafts)
-        self._may_open_next &= not decoding.is_structured
+        self._may_open_next &= decoding.fills_by_quota
         self._may_open_usually = self._may_open_next
         begins_after = self.is_full or self.is_canvas or self.has_causal_prefix
         self.origin = self.num_prompt if begins_after else 0
@@ -104,6 +103,7 @@ class Sequence:
         elif not self.is_full and not decoding.drafts:
             self.fill_end += -(self.last_end - self.origin) % block_len
         capacity = self.fill_end + (len(request.suffix_token_ids) if self.is_full else 0)
+        self.longest = capacity + decoding.max_tokens - decoding.first_len
         self.tokens = np.full(capacity, self.mask_token_id, np.int64)
         self.tokens[: self.num_prompt] = request.prompt_token_ids
         self.masked = np.zeros(capacity, np.bool_)
@@ -253,7 +253,7 @@ class Sequence:
     @property
     def next_horizon(self) -> int:
         """The number of positions that must have pages before the open block can be denoised."""
-        return len(self.tokens) if self.is_full else self.block_end
+        return self.longest if self.is_full else self.block_end
 
     def num_pages(self, horizon: int, page_size: int) -> int:
         """Pages that `horizon` positions take."""

@@ -75,11 +75,21 @@ class SequenceTable:
             or sequence.keeps_block_keys
             or sequence.keeps_scores
             or decoding.editing_threshold is not None
+            or decoding.length_rules is not None
             or decoding.drafts
             or sequence.thinking is not None
             or decoding.is_structured
             or decoding.logprobs is not None
         )
+
+    def rearrange(self, sequence: Sequence, places: IntArray) -> None:
+        """Move a sequence's tokens, so that position i has what `places[i]` had."""
+        row = sequence.table_row
+        assert row is not None, "a sequence that runs has a row"
+        tokens, masked = sequence.tokens[places], sequence.masked[places]
+        sequence.tokens = self.tokens[row, : len(places)]
+        sequence.masked = self.masked[row, : len(places)]
+        sequence.tokens[:], sequence.masked[:] = tokens, masked
 
     def note_pages(self, sequence: Sequence, count: int) -> None:
         """Note the last `count` pages of a sequence, if it has a row already."""

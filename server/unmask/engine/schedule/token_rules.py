@@ -67,7 +67,7 @@ def check_answer(request: Request, model: ModelInfo) -> None:
     """Raise `InvalidRequest` for a given answer with tokens that are in no text."""
     assert request.sampling.max_tokens == len(request.given_answer), "all of it is read"
     model.check_ids(request.given_answer, "prompt")
-    never = {model.mask_token_id, *(model.edit_commands or ())} - {None}
+    never = {model.mask_token_id, *model.command_ids} - {None}
     found = next((token_id for token_id in request.given_answer if token_id in never), None)
     if found is not None:
         raise InvalidRequest(f"token id {found} is never generated", field="prompt")
@@ -104,15 +104,21 @@ def _check_bad_words(params: SamplingParams, model: ModelInfo, rules: EditRules 
         raise InvalidRequest(f"bad_words {reason}", field="bad_words")
 
 
-def constraint_of(request: Request, model: ModelInfo, rules: EditRules | None) -> Constraint | None:
+def constraint_of(
+    request: Request,
+    model: ModelInfo,
+    rules: EditRules | None,
+    never: tuple[int, ...] | None = None,
+) -> Constraint | None:
     """Logit biases and allowed tokens; raises `InvalidRequest` if no token is left.
 
-    A request that does not edit cannot generate commands. Where one does, probabilities are those
-    without the mask token, as in LLaDA2.2's loop. An answer with a grammar, or a hole, may end
-    where it says, or nothing could fill the positions behind it.
+    A request that does not edit cannot generate commands, but where `never` says what it cannot.
+    Where one edits, probabilities are those without the mask token, as in LLaDA2.2's loop. An
+    answer with a grammar, or a hole, may end where it says, or nothing could fill the positions
+    behind it.
     """
     params = request.sampling
-    allowed, commands = params.allowed_token_ids, model.edit_commands or ()
+    allowed, commands = params.allowed_token_ids, model.command_ids if never is None else never
     model.check_ids([token_id for token_id, _ in params.logit_bias], "logit_bias")
     model.check_ids(allowed or (), "allowed_token_ids")
     if allowed is not None and set(allowed) <= {model.mask_token_id, *commands}:
@@ -124,6 +130,6 @@ def constraint_of(request: Request, model: ModelInfo, rules: EditRules | None) -
         )
     if allowed is not None and (params.grammar is not None or request.template is not None):
         allowed = (*allowed, *model.eos_token_ids)
-    never = commands if rules is None else (rules.mask_token_id,)
-    biases = dict(params.logit_bias) | dict.fromkeys(never, NEVER)
+    forbidden = commands if rules is None else (rules.mask_token_id,)
+    biases = dict(params.logit_bias) | dict.fromkeys(forbidden, NEVER)
     return pack_constraint(biases, allowed, model.vocab_size)
