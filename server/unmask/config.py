@@ -13,6 +13,7 @@ AttentionName = Literal["full", "block"]
 QuantizationName = Literal["auto", "none", "int8", "fp8"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
+EnginePlace = Literal["process", "thread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class EngineConfig:
     `steps_ahead` steps are launched while the device works on the one before them, if that one has
     `overlap_rows` or more. Beyond `saturation_rows` a step's time grows with its rows, and
     load-adaptive block lengths are shorter. Steps of fewer than `speculation_rows` also run likely
-    next states of their blocks. `unmask.options` has the defaults of values that are None.
+    next states of their blocks. After a step of `step_timeout_s`, an engine in a process of its own
+    is started again. `unmask.options` has the defaults of values that are None.
     """
 
     max_num_seqs: int = 64
@@ -59,6 +61,7 @@ class EngineConfig:
     threads: int | None = None
     saturation_rows: int | None = None
     speculation_rows: int = 0
+    step_timeout_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class ServerConfig:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    engine: EnginePlace = "process"
     api_key: str | None = None
     api_key_file: str | None = None
     metrics_key: str | None = None

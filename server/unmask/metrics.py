@@ -132,6 +132,9 @@ class Metrics:
             registry=self.registry,
         )
         self.aborted = counter("requests_aborted", "Requests dropped by their client.")
+        self.engine_restarts = counter(
+            "engine_restarts", "Times that the engine's process was lost and started again."
+        )
         self.preempted = counter("preemptions", "Sequences whose pages were taken back.")
         self.tokens_per_forward = histogram(
             "tokens_per_forward", "Tokens of a request per denoising step.", TPF_BUCKETS

@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import Annotated
 
 import typer
 
@@ -17,9 +18,6 @@ from unmask.cli.output import err, out, set_up_logging
 from unmask.config import Config, ServerConfig
 from unmask.errors import InvalidConfig
 from unmask.settings import SECTIONS, Resolved
-
-if TYPE_CHECKING:
-    from unmask.engine.async_engine import AsyncEngine
 
 logger = logging.getLogger(__name__)
 
@@ -53,17 +51,21 @@ def serve(
     listener = bind(server.host, server.port)
 
     from unmask.api.app import create_app
-    from unmask.cli.starting import StartingEngine
+    from unmask.cli.starting import Engine, StartingEngine
     from unmask.cli.status_line import StatusLine
+    from unmask.engine.process.client import ProcessEngine
     from unmask.metrics import Metrics
 
     metrics, engine = Metrics(), StartingEngine()
     url = _url(server.host, listener.getsockname()[1], secure=server.tls_cert_file is not None)
 
-    def load() -> "AsyncEngine":
-        from unmask.engine.async_engine import AsyncEngine  # imports torch, which takes seconds
-
+    def load() -> Engine:
         with loading(engine.note) as progress:
+            if server.engine == "process":
+                set_up = partial(set_up_logging, server.log_level, server.log_format)
+                return ProcessEngine.start(config, metrics, progress, set_up)
+            from unmask.engine.async_engine import AsyncEngine  # imports torch, which takes seconds
+
             return AsyncEngine.start(config, metrics, progress)
 
     def begin(listening: HttpServer) -> None:

@@ -4,25 +4,23 @@ import asyncio
 import logging
 import threading
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable
+from collections import deque
 from dataclasses import replace
 from typing import Self
 
 from unmask.config import Config
 from unmask.engine.engine import Engine
+from unmask.engine.streams import RequestStream, is_last, push
 from unmask.errors import EngineStopped, InvalidRequest
 from unmask.metrics import Metrics
 from unmask.models.weights import Progress
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
-    Delta,
     EngineState,
     EngineStatus,
     Event,
     Failure,
     ModelInfo,
-    Refinement,
     Request,
     SamplingParams,
 )
@@ -31,51 +29,6 @@ logger = logging.getLogger(__name__)
 
 MAX_FAILURES = 3  # steps that raise, one after another, before the engine is given up
 SHUTTING_DOWN = "the server is shutting down"
-
-
-class RequestStream:
-    """The events of one request, for the event loop it was submitted from."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, abort: Callable[[], None]) -> None:
-        self.loop = loop
-        self._abort = abort
-        self._pending: deque[Event] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._ended = False  # the last event has arrived
-        self._closed = False
-
-    def push(self, event: Event) -> None:
-        """Take an event, on the loop's thread; a refinement that nobody read yet is replaced."""
-        if isinstance(event, Refinement):
-            self._pending = deque(e for e in self._pending if not isinstance(e, Refinement))
-        elif isinstance(event, Failure) or event.finish is not None:
-            self._ended = True
-        self._pending.append(event)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        while not self._pending:
-            if self._ended or self._closed:
-                raise StopAsyncIteration
-            self._waiter = self.loop.create_future()
-            await self._waiter
-        return self._pending.popleft()
-
-    async def aclose(self) -> None:
-        """Stop listening; a request that has not ended is aborted."""
-        self._pending.clear()
-        self._closed = True
-        if not self._ended:
-            self._ended = True
-            self._abort()
-
-    def __del__(self) -> None:
-        if not self._ended:
-            self._abort()
 
 
 class AsyncEngine:
@@ -237,23 +190,13 @@ class AsyncEngine:
 
     def _deliver(self, events: list[Event]) -> None:
         """One wake-up per event loop and step, whatever the number of requests."""
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[RequestStream, Event]]]
-        by_loop = defaultdict(list)
+        pairs = list[tuple[RequestStream, Event]]()
         for event in events:
             stream = self._streams.get(event.request_id)
             if stream is None:
                 logger.error("an event of request %s has no stream", event.request_id)
                 continue
-            by_loop[stream.loop].append((stream, event))
-            if isinstance(event, Failure) or (isinstance(event, Delta) and event.finish):
+            pairs.append((stream, event))
+            if is_last(event):
                 self._streams.pop(event.request_id, None)
-        for loop, pairs in by_loop.items():
-            try:
-                loop.call_soon_threadsafe(_push_all, pairs)
-            except RuntimeError:  # the loop was closed: nobody is left to listen
-                logger.debug("events of %d requests had no listener", len(pairs))
-
-
-def _push_all(pairs: list[tuple[RequestStream, Event]]) -> None:
-    for stream, event in pairs:
-        stream.push(event)
+        push(pairs)

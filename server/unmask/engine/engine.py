@@ -3,17 +3,13 @@
 import functools
 import time
 from collections import deque
-from collections.abc import Iterator
+from typing import Literal
 
-import numpy as np
 import torch
 
 from unmask import __version__
 from unmask.config import Config
 from unmask.decoding.automata.automaton import TokenAutomaton
-from unmask.decoding.automata.compiler import GrammarCompiler
-from unmask.decoding.automata.errors import GrammarTooSlow
-from unmask.decoding.automata.token_sequences import IN_NO_WORD
 from unmask.engine.apply.apply import Applied, Session, apply_speculative, apply_step
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.run.device import DeviceModel
@@ -22,21 +18,19 @@ from unmask.engine.run.limits import derive_limits, dtype_name, log_limits
 from unmask.engine.run.noise_runner import NoiseRunner
 from unmask.engine.run.pending import PendingStep
 from unmask.engine.run.runner import MaskRunner, Runner
-from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PagePool
+from unmask.engine.schedule.requests import RequestResolver
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
-from unmask.engine.schedule.structure import Part, Structure
 from unmask.engine.step_metrics import (
     declare_refusals,
     record_progress,
     record_started,
     record_step,
 )
-from unmask.errors import InvalidRequest, QueueFull, TooSlow
-from unmask.grammar import ANY_TEXT
+from unmask.errors import InvalidRequest, QueueFull
 from unmask.metrics import BuildInfo, Metrics
 from unmask.models.host_memory import huge_pages, keep_freed_memory
 from unmask.models.registry import LoadedModel, load_model
@@ -49,10 +43,8 @@ from unmask.types import (
     Failure,
     Finish,
     FinishReason,
-    ModelInfo,
     Request,
     SamplingParams,
-    Template,
 )
 from unmask.vllm_metrics import VllmMetrics
 from unmask_kernels.native.threads import set_num_threads
@@ -106,7 +98,7 @@ class Engine:
         device = DeviceModel.create(self.limits, loaded)
         kind = NoiseRunner if loaded.info.attention == "canvas" else MaskRunner
         self.runner: Runner = kind.create(device, progress, recorder)
-        self.grammars = GrammarCompiler(loaded.tokenizer.to_json, loaded.info)
+        self.resolver = RequestResolver(loaded.info, self.limits, loaded.tokenizer)
         self._sessions: dict[str, Session] = {}
         self._pending: deque[PendingStep] = deque()
         name = loaded.info.name
@@ -136,7 +128,7 @@ class Engine:
     def check(self, request: Request) -> None:
         """Raise `InvalidRequest` for what can never be served; safe from any thread."""
         try:
-            self._resolve(request)
+            self.resolver.resolve(request)
         except InvalidRequest:
             self.metrics.refused.labels("invalid").inc()
             raise
@@ -144,74 +136,12 @@ class Engine:
     def compile(
         self, sampling: SamplingParams, seconds: float | None = None
     ) -> TokenAutomaton | None:
-        """Automaton of a request's grammar or bad words, known while it is held; None without any.
-
-        Takes `seconds` at worst; safe from any thread. Raises `InvalidRequest`.
-        """
-        grammar, allowed = sampling.grammar, sampling.allowed_token_ids
-        if sampling.bad_words:
-            return self._automaton_without(sampling)
-        if grammar is None:
-            return None
-        try:
-            return self.grammars.automaton(grammar, allowed, seconds)
-        except InvalidRequest as error:
-            kind = TooSlow if isinstance(error, GrammarTooSlow) else InvalidRequest
-            raise kind(error.message, field="grammar", code=error.code) from error
-
-    def _automaton_without(self, sampling: SamplingParams) -> TokenAutomaton:
-        words, encode = sampling.bad_words, self.loaded.tokenizer.encode
-        try:
-            return self.grammars.without(words, encode, sampling.allowed_token_ids)
-        except InvalidRequest as error:
-            raise InvalidRequest(f"bad_words: {error.message}", field="bad_words") from error
+        """See `RequestResolver.compile`; safe from any thread."""
+        return self.resolver.compile(sampling, seconds)
 
     def has_compiled(self, sampling: SamplingParams) -> bool:
         """True if `compile` would return at once; safe from any thread."""
-        grammar = sampling.grammar
-        if sampling.bad_words:
-            return self.grammars.knows_without(sampling.bad_words, sampling.allowed_token_ids)
-        return grammar is None or self.grammars.knows(grammar, sampling.allowed_token_ids)
-
-    def _resolve(self, request: Request) -> tuple[Decoding, ModelInfo, Structure | None]:
-        """Parameters and structure of a request; raises `InvalidRequest`."""
-        info = self.loaded.info
-        decoding = resolve(request, info, self.limits)
-        first = len(request.prompt_token_ids)
-        if request.template is not None:
-            return decoding, info, Structure(list(self._parts(request, request.template)))
-        automaton = self.compile(request.sampling)
-        if automaton is None:
-            return decoding, info, None
-        if decoding.max_tokens < automaton.shortest:
-            raise InvalidRequest(
-                f"max_tokens is {decoding.max_tokens}, but the shortest answer that matches the "
-                f"grammar has {automaton.shortest} tokens",
-                field="max_tokens",
-            )
-        if request.sampling.bad_words and decoding.penalties is not None:
-            decoding.penalties.check_room(np.flatnonzero(automaton.class_of == IN_NO_WORD))
-        return decoding, info, Structure([Part(automaton, first, first + decoding.max_tokens)])
-
-    def _parts(self, request: Request, template: Template) -> Iterator[Part]:
-        """Holes of a request's template; raises `InvalidRequest`."""
-        first, allowed = len(request.prompt_token_ids), request.sampling.allowed_token_ids
-        for i, hole in enumerate(template.holes):
-            grammar = hole.grammar or ANY_TEXT
-            with_tokens = SamplingParams(grammar=grammar, allowed_token_ids=allowed)
-            try:
-                automaton = self.compile(with_tokens)
-            except InvalidRequest as error:
-                message = f"hole {i}: {error.message}"
-                raise type(error)(message, field="template", code=error.code) from error
-            assert automaton is not None, "a hole has a grammar"
-            if hole.end - hole.start < automaton.shortest:
-                raise InvalidRequest(
-                    f"hole {i} has {hole.end - hole.start} tokens, but the shortest text that "
-                    f"matches its grammar has {automaton.shortest}",
-                    field="template",
-                )
-            yield Part(automaton, first + hole.start, first + hole.end)
+        return self.resolver.has_compiled(sampling)
 
     def check_queue(self, num_arriving: int = 0) -> None:
         """Raise `QueueFull` when no more requests may wait; safe from any thread.
@@ -226,7 +156,8 @@ class Engine:
     def add(self, request: Request) -> None:
         """Queue a request; raises `InvalidRequest`."""
         assert request.request_id not in self._sessions, "request ids are unique"
-        sequence = Sequence(request, *self._resolve(request))
+        resolved = self.resolver.resolve(request)
+        sequence = Sequence(request, resolved.decoding, self.loaded.info, resolved.structure)
         text = TextAssembler(
             self.loaded.tokenizer,
             request.sampling.stop,
@@ -237,6 +168,21 @@ class Engine:
         self._sessions[request.request_id] = Session(sequence, text, self.loaded.tokenizer)
         self.metrics.admitted.inc()
         self.metrics.prompt_tokens.inc(sequence.request.num_given)
+
+    def load_decides(self, request_id: str) -> Literal["mode", "block_length"] | None:
+        """What the load decides for a request, or has decided; None if the request says it all."""
+        session = self._sessions.get(request_id)
+        if session is None or len(session.sequence.choices) == 1:
+            return None
+        modes = {decoding.mode for decoding in session.sequence.choices}
+        return "mode" if len(modes) > 1 else "block_length"
+
+    def chosen_by_load(self, request_id: str) -> Decoding | None:
+        """Parameters that were chosen as a request began; None before, and once it is over."""
+        session = self._sessions.get(request_id)
+        if session is None or not session.sequence.was_admitted:
+            return None
+        return session.sequence.decoding
 
     def abort(self, request_id: str) -> list[Event]:
         """Drop a request and free its pages; its last event says so."""

@@ -2,6 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,10 @@ class TokenAutomaton:
         object.__setattr__(
             self, "for_c", native.Automaton(*map(pointer, arrays), pointer(self.forced), *sizes)
         )
+
+    def __reduce__(self) -> tuple[type["TokenAutomaton"], tuple[npt.NDArray[Any], ...]]:
+        """Its arrays, of which a copy in another process is made; pointers are not sent."""
+        return TokenAutomaton, tuple(getattr(self, own.name) for own in fields(self) if own.init)
 
     @property
     def num_states(self) -> int:

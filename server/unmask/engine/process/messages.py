@@ -1,0 +1,122 @@
+"""What a server and an engine in another process tell each other, pickled over a socket."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from unmask.config import Config
+from unmask.decoding.automata.automaton import TokenAutomaton
+from unmask.engine.schedule.limits import EngineLimits
+from unmask.metrics import BuildInfo
+from unmask.sampling_params import ModeName
+from unmask.tokenizer import Tokenizer
+from unmask.types import ModelInfo, Refinement, Request
+
+Labels = tuple[str, ...]
+Choice = tuple[str, int | None, ModeName | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first message to a new process: what to load, and how to set up its logging."""
+
+    config: Config
+    set_up: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """A request for the engine, whose id is a number in words.
+
+    An automaton is sent once: `automata` are the numbers of all, `fresh` those not sent before.
+    """
+
+    request: Request
+    automata: tuple[int, ...] = ()
+    fresh: tuple[tuple[int, TokenAutomaton], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """The end of a request that nobody waits for."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """An automaton that no request will need again."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Progress of loading, as `Progress` gives it."""
+
+    name: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """The error that ended loading, or its text if it cannot be sent."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The engine is loaded, and these are the facts about it that a server needs."""
+
+    model: ModelInfo
+    tokenizer: Tokenizer
+    limits: EngineLimits
+    build: BuildInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Values of metrics since the last message, by attribute of `Metrics` and labels."""
+
+    added: dict[tuple[str, Labels], float] = field(default_factory=dict)
+    observed: dict[tuple[str, Labels], list[float]] = field(default_factory=dict)
+
+
+class Stepped(NamedTuple):
+    """The results of a step.
+
+    `deltas` are the fields of `Delta`, and `failures` those of `Failure`. `chosen` are requests
+    that began, with the block length or the mode that the load chose for them.
+    """
+
+    deltas: tuple[tuple[Any, ...], ...]
+    refinements: tuple[Refinement, ...]
+    failures: tuple[tuple[str, str], ...]
+    chosen: tuple[Choice, ...]
+    recorded: Recorded
+    num_running: int
+    num_pages_used: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailed:
+    """A step raised an error: every request of the engine is lost, and one of them is why.
+
+    The process `ends` if its device may be broken.
+    """
+
+    message: str
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A sign of life, with the seconds since the present step began; 0 between steps."""
+
+    step_age_s: float
+
+
+Command = Add | Abort | Forget
+Report = Loading | LoadFailed | Ready | Stepped | StepFailed | Beat

@@ -1,0 +1,61 @@
+"""Requests as a server knows them while an engine in another process runs them."""
+
+from dataclasses import dataclass, replace
+
+from unmask.engine.process.messages import Choice
+from unmask.engine.schedule.requests import Automata
+from unmask.engine.streams import RequestStream
+from unmask.types import Delta, Refinement, Request
+
+
+@dataclass(slots=True)
+class ProcessSession:
+    """A request, how much of its answer was sent, and how much an engine has repeated.
+
+    Decoding is deterministic, so an answer that is begun anew comes to what was sent before.
+    """
+
+    number: str  # its id for the engine
+    request: Request  # with a seed
+    automata: Automata
+    stream: RequestStream
+    is_inside: bool = False  # an engine has it
+    num_sent: int = 0  # tokens
+    chars_sent: int = 0
+    num_seen: int = 0  # tokens of this engine
+    chars_seen: int = 0
+
+    def begin(self) -> Request:
+        """The request for an engine that does not have it."""
+        self.is_inside, self.num_seen, self.chars_seen = True, 0, 0
+        return replace(self.request, request_id=self.number)
+
+    def choose(self, choice: Choice) -> None:
+        """Keep what the load chose, as another load might choose otherwise."""
+        _, block_length, mode = choice
+        params = self.request.sampling
+        if mode is not None:
+            params = replace(params, mode=mode)
+        elif block_length is not None:
+            params = replace(params, block_length=block_length)
+        self.request = replace(self.request, sampling=params)
+
+    def unsent(self, delta: Delta) -> Delta | None:
+        """What of an engine's delta was not sent yet; None if that is nothing."""
+        num_old = max(self.num_sent - self.num_seen, 0)
+        chars_old = max(self.chars_sent - self.chars_seen, 0)
+        self.num_seen += len(delta.token_ids)
+        self.chars_seen += len(delta.text)
+        self.num_sent = max(self.num_sent, self.num_seen)
+        self.chars_sent = max(self.chars_sent, self.chars_seen)
+        token_ids, text = delta.token_ids[num_old:], delta.text[chars_old:]
+        if not token_ids and not text and delta.finish is None and (num_old or chars_old):
+            return None
+        name = self.request.request_id
+        return Delta(name, token_ids, text, delta.logprobs[num_old:], delta.finish)
+
+    def refined(self, refinement: Refinement) -> Refinement | None:
+        """The refinement for the stream; None while the engine repeats what was sent."""
+        if self.num_seen < self.num_sent:
+            return None
+        return replace(refinement, request_id=self.request.request_id)

@@ -1,0 +1,270 @@
+"""Engine in a process of its own: what kills it loses no request but the one that is why."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.support import faults
+from tests.support.engines import Answer, run_alone
+from unmask.config import Config, EngineConfig, ModelConfig
+from unmask.engine.process.client import CULPRIT, SHUTTING_DOWN, ProcessEngine
+from unmask.errors import EngineStopped, InvalidCheckpoint, InvalidRequest, QueueFull
+from unmask.grammar import Regex
+from unmask.metrics import Metrics, value_of
+from unmask.models.registry import LoadedModel
+from unmask.types import (
+    Failure,
+    FinishReason,
+    Refinement,
+    RefinementOptions,
+    Request,
+    SamplingParams,
+)
+
+Start = Callable[..., AbstractContextManager[ProcessEngine]]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def start(tiny_folder: Path) -> Start:
+    @contextmanager
+    def run(fault: Callable[[], None] | None = None, **settings: object) -> Iterator[ProcessEngine]:
+        engine = EngineConfig(num_pages=400, threads=1, **settings)  # type: ignore[arg-type]
+        model = ModelConfig(path=str(tiny_folder), device="cpu", dtype="float32")
+        client = ProcessEngine.start(Config(model, engine=engine), set_up=fault)
+        try:
+            yield client
+        finally:
+            client.shutdown()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def client(start: Start) -> Iterator[ProcessEngine]:
+    with start(max_queue=70) as client:
+        yield client
+
+
+def asking(i: int, max_tokens: int = 60, first: int = 5, **params: object) -> Request:
+    sampling = SamplingParams(
+        max_tokens=max_tokens, ignore_eos=True, seed=i, temperature=0.8 * (i % 2), steps=4,
+        block_length=4,
+    )  # fmt: skip
+    return Request(f"r{i}", (first, 7 + i % 400, 9), replace(sampling, **params))
+
+
+async def read(client: ProcessEngine, request: Request) -> Answer | Failure:
+    answer = Answer()
+    async for event in client.submit(request):
+        if isinstance(event, Failure):
+            return event
+        answer.take(event)
+    return answer
+
+
+def ask(client: ProcessEngine, requests: list[Request]) -> list[Answer | Failure]:
+    async def run() -> list[Answer | Failure]:
+        async with asyncio.timeout(200):
+            return await asyncio.gather(*(read(client, request) for request in requests))
+
+    return asyncio.run(run())
+
+
+def assert_as_alone(
+    answers: list[Answer | Failure], requests: list[Request], loaded: LoadedModel
+) -> None:
+    for request, answer in zip(requests, answers, strict=True):
+        assert isinstance(answer, Answer), answer
+        alone = run_alone(loaded, request)
+        assert (answer.token_ids, answer.text) == (alone.token_ids, alone.text)
+        assert answer.finish is not None
+        assert answer.finish.usage.completion_tokens == len(answer.token_ids)
+
+
+async def until(what: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not what():
+            await asyncio.sleep(0.01)
+
+
+def test_answers_are_those_of_an_engine_in_this_process(
+    client: ProcessEngine, tiny_on_cpu: LoadedModel
+) -> None:
+    requests = [asking(i, logprobs=2) for i in range(8)]
+    requests += [asking(8 + i, grammar=Regex("[a-c]{1,9}"), ignore_eos=False) for i in range(4)]
+    assert_as_alone(ask(client, requests), requests, tiny_on_cpu)
+    status = client.status()
+    assert (status.state, status.num_running, status.num_waiting) == ("ready", 0, 0)
+
+
+def test_refusals_are_those_of_any_engine(client: ProcessEngine) -> None:
+    async def run() -> None:
+        with pytest.raises(InvalidRequest) as error:
+            client.submit(asking(0, max_tokens=10**6))
+        assert error.value.field == "max_tokens"
+        streams = [client.submit(asking(0, max_tokens=400))]
+        with pytest.raises(InvalidRequest, match="in use"):
+            client.submit(asking(0))
+        with pytest.raises(QueueFull):
+            streams.extend(client.submit(asking(i, max_tokens=400)) for i in range(1, 300))
+        for stream in streams:
+            await stream.aclose()
+        await until(lambda: not client.status().num_waiting + client.status().num_running)
+
+    asyncio.run(run())
+
+
+def test_a_stream_that_is_closed_frees_its_pages(client: ProcessEngine) -> None:
+    async def run() -> None:
+        stream = client.submit(asking(0, max_tokens=400))
+        await anext(stream)
+        assert client.status().num_running == 1
+        await stream.aclose()
+        await until(lambda: not client.status().num_running + client.status().num_waiting)
+        assert client.status().num_pages_used == 0
+
+    asyncio.run(run())
+
+
+def test_metrics_are_those_of_the_engine(start: Start, tiny_folder: Path) -> None:
+    metrics = Metrics()
+    model = ModelConfig(path=str(tiny_folder), device="cpu", dtype="float32")
+    client = ProcessEngine.start(Config(model, engine=EngineConfig(threads=1)), metrics)
+    try:
+        ask(client, [asking(i, max_tokens=8) for i in range(3)])
+        assert value_of(metrics.admitted) == 3
+        assert value_of(metrics.generated_tokens) == 24
+        assert value_of(metrics.step_s, "_count") == value_of(metrics.forward_passes) > 0
+        finished = 'unmask_requests_finished_total{model_name="tiny0",reason="length"} 3.0'
+        assert finished in metrics.render().decode()
+    finally:
+        client.shutdown()
+
+
+def test_streams_go_on_after_their_engine_was_killed(
+    start: Start, tiny_on_cpu: LoadedModel
+) -> None:
+    requests = [asking(i, max_tokens=150) for i in range(12)]
+    requests += [asking(24, grammar=Regex("[a-c]{90}"), max_tokens=100, ignore_eos=False)]
+
+    async def run(client: ProcessEngine) -> list[Answer | Failure]:
+        reading = [asyncio.create_task(read(client, request)) for request in requests]
+        for _ in range(2):
+            await until(lambda: client.status().state == "ready" and client.status().num_running)
+            await asyncio.sleep(0.2)
+            old = client.pid
+            os.kill(old, signal.SIGKILL)
+            await until(lambda old=old: client.pid != old)
+        return await asyncio.gather(*reading)
+
+    with start() as client:
+        answers = asyncio.run(run(client))
+        assert_as_alone(answers, requests, tiny_on_cpu)
+        assert client.status().state == "ready"
+
+
+def test_refinements_go_on_too(start: Start, tiny_on_cpu: LoadedModel) -> None:
+    request = Request("r", (1, 2, 3), asking(1, max_tokens=200).sampling, RefinementOptions())
+
+    async def run(client: ProcessEngine) -> tuple[list[int], list[int]]:
+        tokens, starts, is_killed = list[int](), list[int](), False
+        async for event in client.submit(request):
+            if isinstance(event, Refinement):
+                starts.append(event.span[0])
+                continue
+            assert not isinstance(event, Failure)
+            tokens += event.token_ids
+            if len(tokens) > 60 and not is_killed:
+                os.kill(client.pid, signal.SIGKILL)
+                is_killed = True
+        return tokens, starts
+
+    with start() as client:
+        tokens, starts = asyncio.run(run(client))
+    assert tokens == run_alone(tiny_on_cpu, request).token_ids
+    assert starts == sorted(starts)
+
+
+def test_a_step_that_hangs_is_run_by_another_process(
+    start: Start, tiny_on_cpu: LoadedModel, tmp_path: Path
+) -> None:
+    requests = [asking(i) for i in range(6)]
+    with start(partial(faults.hang_once, tmp_path / "hung", 5), step_timeout_s=1.0) as client:
+        first = client.pid
+        assert_as_alone(ask(client, requests), requests, tiny_on_cpu)
+        assert client.pid != first
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.raise_on_poison, pytest.param(faults.die_on_poison, marks=pytest.mark.exhaustive)],
+)
+def test_only_the_request_that_breaks_its_engine_fails(
+    start: Start, tiny_on_cpu: LoadedModel, fault: Callable[[], None]
+) -> None:
+    count = 40 if fault is faults.raise_on_poison else 8
+    requests = [asking(i, max_tokens=24) for i in range(count)]
+    poisoned = asking(500, first=faults.POISON)
+    with start(fault) as client:
+        half = count // 2
+        *answers, last = ask(client, [*requests[:half], *requests[half:], poisoned])
+        assert last == Failure("r500", CULPRIT)
+        assert_as_alone(answers, requests, tiny_on_cpu)
+        for i in range(3):
+            (again,) = ask(client, [asking(600 + i, first=faults.POISON)])
+            assert again == Failure(f"r{600 + i}", CULPRIT)
+        assert_as_alone(ask(client, requests[:2]), requests[:2], tiny_on_cpu)
+
+
+@pytest.mark.exhaustive
+def test_an_engine_that_cannot_start_again_fails_what_it_had(start: Start, tmp_path: Path) -> None:
+    async def run(client: ProcessEngine) -> None:
+        stream = client.submit(asking(0, max_tokens=400))
+        await anext(stream)
+        os.kill(client.pid, signal.SIGKILL)
+        events = [event async for event in stream]
+        assert isinstance(events[-1], Failure)
+        assert "3 starts failed" in events[-1].message
+        await until(lambda: client.status().state == "failed")
+        with pytest.raises(EngineStopped, match="starts failed"):
+            client.submit(asking(1))
+
+    with start(partial(faults.no_second_start, tmp_path / "started")) as client:
+        asyncio.run(run(client))
+
+
+def test_a_model_that_cannot_be_loaded_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCheckpoint):
+        ProcessEngine.start(Config(ModelConfig(path=str(tmp_path))))
+
+
+def test_at_shutdown_requests_have_time_to_end_and_the_rest_is_told(start: Start) -> None:
+    async def run(client: ProcessEngine) -> None:
+        short = asyncio.create_task(read(client, asking(0, max_tokens=8)))
+        long = asyncio.create_task(read(client, asking(1, max_tokens=470)))
+        await until(lambda: client.status().num_running > 0)
+        began_s = time.monotonic()
+        await asyncio.to_thread(client.shutdown, 0.3)
+        assert time.monotonic() - began_s < 20
+        answer, failure = await short, await long
+        assert isinstance(answer, Answer)
+        assert answer.finish is not None
+        assert answer.finish.reason is FinishReason.LENGTH
+        if isinstance(failure, Failure):  # else it was quick enough
+            assert failure.message == SHUTTING_DOWN
+        with pytest.raises(EngineStopped):
+            client.submit(asking(2))
+        with pytest.raises(ProcessLookupError):
+            os.kill(client.pid, 0)
+
+    with start() as client:
+        asyncio.run(run(client))
