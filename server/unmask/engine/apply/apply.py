@@ -9,7 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from unmask.decoding.levenshtein import EditedBlock
-from unmask.engine.apply.block_edits import edit_open_block, edited_logprobs, note_edits
+from unmask.engine.apply.block_edits import (
+    edit_open_block,
+    edited_logprobs,
+    note_draft,
+    note_edits,
+)
 from unmask.engine.apply.lengths import carry_out
 from unmask.engine.apply.structured import settle
 from unmask.engine.apply.text import TextAssembler, draft_text
@@ -208,7 +213,7 @@ def _commit(
         if (budget := sequence.thinking) is not None and budget.replaces_next and len(taken):
             sequence.end_thinking(budget)
         if sequence.request.refinements is not None or sequence.keeps_scores:
-            _note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
+            note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
         if forced is not None:
             forced.fill(i, sequence)
         if sequence.decoding.editing_threshold is not None:
@@ -241,17 +246,6 @@ def _edit(session: Session, result: StepResult, rows: slice) -> int:
         session.logprobs = edited_logprobs(sequence, rules, block, session.logprobs, result, rows)
     assert block.edits is not None, "a step led to the block"
     return block.edits.num_written
-
-
-def _note_draft(sequence: Sequence, batch: StepBatch, result: StepResult, rows: slice) -> None:
-    """Keep the draft of positions that are not final."""
-    positions = batch.scored_positions[rows]
-    may_change = sequence.masked[positions] | (sequence.decoding.editing_threshold is not None)
-    open_positions = positions[may_change]
-    sequence.guess[open_positions] = result.tokens[rows][may_change]
-    sequence.confidence[open_positions] = result.confidence[rows][may_change]
-    if result.accepted is not None:
-        sequence.accepted[open_positions] = result.accepted[rows][may_change]
 
 
 def _note_logprobs(

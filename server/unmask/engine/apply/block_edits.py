@@ -1,4 +1,4 @@
-"""Applies results to blocks whose tokens are deleted and inserted too (LLaDA2.2)."""
+"""Applies results to open blocks that are drafted or edited, LLaDA2.2 deleting and inserting too."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from unmask.decoding.levenshtein import (
     EditRules,
     edit_block,
 )
-from unmask.engine.schedule.batch import StepResult
+from unmask.engine.schedule.batch import StepBatch, StepResult
 from unmask.engine.schedule.sequence import Sequence
 from unmask.types import TokenLogprob
 
@@ -102,3 +102,14 @@ def note_edits(sequence: Sequence, num_chosen: int) -> None:
     sequence.post_steps += 1
     is_over = sequence.post_steps >= sequence.decoding.max_post_steps
     sequence.is_settled = is_over or num_chosen == 0
+
+
+def note_draft(sequence: Sequence, batch: StepBatch, result: StepResult, rows: slice) -> None:
+    """Keep the draft of positions that are not final."""
+    positions = batch.scored_positions[rows]
+    may_change = sequence.masked[positions] | (sequence.decoding.editing_threshold is not None)
+    open_positions = positions[may_change]
+    sequence.guess[open_positions] = result.tokens[rows][may_change]
+    sequence.confidence[open_positions] = result.confidence[rows][may_change]
+    if result.accepted is not None:
+        sequence.accepted[open_positions] = result.accepted[rows][may_change]
