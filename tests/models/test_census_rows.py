@@ -50,9 +50,8 @@ SERVED_FOLDERS: dict[str, Folder] = {
         "llada_moe", "full", {"architectures": ["LLaDAMoEModel"]}, block_length=32
     ),
     "iLLaDA-8B Base and Instruct": Folder("illada", "full", block_length=32),
-    "LLaDA2.0 mini and flash, CAP, DMax, MBD-LLaDA2": Folder(
-        "llada2", "block_causal", block_length=32
-    ),
+    "LLaDA2.0 mini and flash, CAP, DMax": Folder("llada2", "block_causal", block_length=32),
+    "MBD-LLaDA2": Folder("llada2", "block_causal", block_length=32, folder="MBD-LLaDA2-mini"),
     "LLaDA2.1 mini and flash": Folder(
         "llada2", "block_causal", block_length=32, folder="LLaDA2.1-mini"
     ),
@@ -79,14 +78,14 @@ SERVED_FOLDERS: dict[str, Folder] = {
     "CoDA-v0 1.7B Base and Instruct": Folder("coda", "full", shift=True),
     "RND1-Base-0910": Folder("rnd1", "full", shift=True),
     "DiffusionGemma-26B-A4B-it": Folder("dgemma", "canvas", block_length=16),
+    "MDLM": Folder("mdlm", "full"),
+    "BD3-LM, blocks of 4, 8 and 16": Folder("bd3lm", "block_causal", block_length=8),
 }
 IMAGE_TOKENS = {"codebook_size": 8192, "num_vq_tokens": 1024}
-QUANTIZED = {"quantization_config": {"quant_method": "gptq", "bits": 4}}
 # Golden folders with the fields for which a row is refused that has no architecture of its own.
 REFUSED_FIELDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "MMaDA": ("llada", IMAGE_TOKENS, "codebook_size.*image tokens"),
     "LLaDA2.0-Uni": ("llada2", {"vocab_size": 173568}, "image tokens"),
-    "Weights of 4 bits: NVFP4, GPTQ, AWQ": ("sdar", QUANTIZED, "gptq"),
 }
 
 

@@ -36,10 +36,13 @@ SERVED = (
     ),
     Published("iLLaDA-8B Base and Instruct", ("ILLaDAForCausalLM",), "illada"),
     Published(
-        "LLaDA2.0 mini and flash, CAP, DMax, MBD-LLaDA2",
+        "LLaDA2.0 mini and flash, CAP, DMax",
         ("LLaDA2MoeModelLM",),
         "llada2",
-        "DMax and MBD as LLaDA2.0",
+        "DMax as LLaDA2.0",
+    ),
+    Published(
+        "MBD-LLaDA2", ("LLaDA2MoeModelLM",), "llada2", "several blocks at once, by its name"
     ),
     Published("LLaDA2.1 mini and flash", ("LLaDA2MoeModelLM",), "llada2", "told by its name"),
     Published("LLaDA2.2 mini and flash", ("LLaDA2MoeModelLM",), "llada2"),
@@ -81,7 +84,14 @@ SERVED = (
         "DiffusionGemma-26B-A4B-it",
         ("DiffusionGemmaForBlockDiffusion",),
         "diffusion-gemma",
-        "text; weights of 4 bits are refused",
+        "text",
+    ),
+    Published("MDLM", ("MDLM",), "mdlm", "with `--tokenizer`, as GPT-2's is not beside it"),
+    Published(
+        "BD3-LM, blocks of 4, 8 and 16",
+        ("BD3LM",),
+        "bd3lm",
+        "with `--tokenizer`, as GPT-2's is not beside it",
     ),
 )
 REFUSED = (
@@ -106,13 +116,10 @@ REFUSED = (
     Published("LLaDOU", ("LLaDOUModelLM",), note="a network of its own chooses positions"),
     Published(
         "Adapters: D2F, linear_spec_lora, I-DLM's",
-        note="a folder of an adapter has no config.json; linear_spec_lora is read beside the "
-        "weights of Nemotron",
+        note="no models by themselves: `--adapter` merges them, and linear_spec_lora is read "
+        "beside the weights of Nemotron",
     ),
-    Published("Weights of 4 bits: NVFP4, GPTQ, AWQ", note="the format is not read"),
     Published("Mercury 2, Gemini Diffusion, Seed Diffusion", note="weights are not published"),
-    Published("MDLM", ("MDLM",), note=RESEARCH),
-    Published("BD3-LM, blocks of 4, 8 and 16", ("BD3LM",), note=RESEARCH),
     Published("DUO", ("DUO",), note="uniform noise and time conditioning"),
     Published("SEDD, RADD", note="scores of a ratio, not logits of a token"),
     Published("LangFlow", note="flows of embeddings, not masks"),

@@ -1,4 +1,4 @@
-"""Applies results to open blocks that are drafted or edited, LLaDA2.2 deleting and inserting too."""
+"""Applies results to open blocks that are drafted, or whose tokens are edited (LLaDA2)."""
 
 from collections.abc import Mapping
 
