@@ -170,7 +170,7 @@ class Engine:
         self.metrics.prompt_tokens.inc(sequence.request.num_given)
 
     def load_decides(self, request_id: str) -> Literal["mode", "block_length"] | None:
-        """What the load decides for a request, or has decided; None if the request says it all."""
+        """The parameter that the load decides for a request, or has decided; None if it has all."""
         session = self._sessions.get(request_id)
         if session is None or len(session.sequence.choices) == 1:
             return None

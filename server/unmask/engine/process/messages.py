@@ -1,4 +1,4 @@
-"""What a server and an engine in another process tell each other, pickled over a socket."""
+"""Messages between a server and an engine in another process, pickled over a socket."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

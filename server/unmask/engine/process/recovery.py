@@ -1,4 +1,4 @@
-"""Which requests an engine may run after it was lost, until the one that kills it is found."""
+"""Requests that an engine may run after it was lost, until the one that kills it is found."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping

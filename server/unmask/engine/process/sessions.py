@@ -41,7 +41,7 @@ class ProcessSession:
         self.request = replace(self.request, sampling=params)
 
     def unsent(self, delta: Delta) -> Delta | None:
-        """What of an engine's delta was not sent yet; None if that is nothing."""
+        """The part of an engine's delta that was not sent yet; None if that is nothing."""
         num_old = max(self.num_sent - self.num_seen, 0)
         chars_old = max(self.chars_sent - self.chars_seen, 0)
         self.num_seen += len(delta.token_ids)
