@@ -31,21 +31,28 @@ class Server:
     process: psutil.Process
 
     def rss_mib(self) -> float:
-        """Resident memory."""
-        return self.process.memory_info().rss / 2**20
+        """Resident memory of the server and its engine's process."""
+        return sum(process.memory_info().rss for process in self._processes()) / 2**20
 
     def peak_rss_mib(self) -> float:
-        """Peak resident memory since the start."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        match = re.search(r"VmHWM:\s+(\d+) kB", status)
-        assert match is not None, "Linux tells the peak"
-        return int(match[1]) / 2**10
+        """Sum of the peaks of both since the start."""
+        return sum(_peak_kib(process.pid) for process in self._processes()) / 2**10
+
+    def _processes(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
 
     def metrics(self) -> dict[str, float]:
         """Samples of /metrics that have no label but the model's name."""
         families = text_string_to_metric_families(httpx.get(f"{self.url}/metrics").text)
         samples = (sample for family in families for sample in family.samples)
         return {s.name: s.value for s in samples if not s.labels.keys() - {"model_name"}}
+
+
+def _peak_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    match = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert match is not None, "Linux tells the peak"
+    return int(match[1])
 
 
 @contextlib.contextmanager
