@@ -169,7 +169,7 @@ def test_an_empty_model_is_the_one_that_is_served(call, path):
     assert call("POST", path, json={**fields, "model": ""}).status_code == 200
 
 
-VALUES = {str: "high", bool: True, dict: {"a": "b", "c": {}}}
+VALUES = {str: "high", bool: True, dict: {"a": "b", "c": {}}, float: 0.5, list: ["a"]}
 
 
 @pytest.mark.parametrize("path", [COMPLETIONS, CHAT])

@@ -51,7 +51,7 @@ def test_positions_are_drawn_as_torchs_multinomial_draws_them(policy: str) -> No
     block = torch.arange(trials).repeat_interleave(3)
     scores = Scores(block, statistic, -statistic, statistic, positions=torch.arange(3 * trials))
     keys = torch.arange(trials), torch.zeros(trials, dtype=torch.int64)
-    order = RandomOrder(*keys, torch.full((trials,), temperature))
+    order = RandomOrder(*keys, torch.full((trials,), temperature), torch.zeros(trials))
     drawn = ordered_at_random(scores, order, None)
     numbers = torch.full((trials,), 2), torch.zeros(trials)
     chosen = select(drawn, make_rules([policy] * trials, block, *numbers)).view(trials, 3)
@@ -66,7 +66,7 @@ def test_blocks_without_a_temperature_keep_their_statistics() -> None:
     block, statistic = torch.tensor([0, 0, 1, 1]), torch.tensor([0.9, -1.0, 0.4, -1.0])
     entropy = torch.tensor([0.1, torch.inf, 2.0, torch.inf])
     scores = Scores(block, statistic, entropy, statistic, positions=torch.arange(4))
-    order = RandomOrder(torch.arange(2), torch.arange(2), torch.tensor([0.0, 0.3]))
+    order = RandomOrder(*[torch.arange(2)] * 2, torch.tensor([0.0, 0.3]), torch.zeros(2))
     drawn = ordered_at_random(scores, order, statistic >= 0)
     assert drawn.entropy is not None
     assert drawn.noise is not None

@@ -67,7 +67,8 @@ def test_logits_are_those_of_the_sum_for_every_family(name: str, tmp_path: Path)
     result = logits(load(base, adapter, name=name), block_len)
     assert_equal(result, logits(load(whole, name=name), block_len))
     plain = logits(load(base, name=name), block_len)
-    assert (result - plain).abs().max() > 0.05 * plain.abs().max()
+    is_chosen = plain > -1e3  # a mask's logit may be fixed
+    assert (result - plain)[is_chosen].abs().max() > 0.05 * plain[is_chosen].abs().max()
 
 
 def test_encoder_and_decoder_of_diffusion_gemma_are_adapted_together(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ FOLDERS = [
     for path in sorted(GOLDEN.glob("*/config.json"))
     if json.loads(path.read_text())["architectures"][0] in KNOWN
 ]
+FOLDED = ("bd3lm", "mdlm")  # with other weights as they are read, so they are widened
 NAMES = ("qkv_proj", "query_key_value", "q_proj", "out_proj", "o_proj", "dense", "attn_out")
 
 
@@ -53,7 +54,7 @@ def build(folder: Path, **options: object) -> tuple[object, list[Linear]]:
 def test_every_layer_of_a_family_is_held_in_8_bits(folder: Path, quantization: str) -> None:
     raw = json.loads((folder / "config.json").read_text())
     raw |= raw.get("text_config") or {}
-    num_layers = raw.get("num_hidden_layers") or raw.get("n_layers")
+    num_layers = raw.get("num_hidden_layers") or raw.get("n_layers") or raw["n_blocks"]
     _, quantized = build(folder, quantization=quantization)
     assert len(quantized) >= 2 * num_layers  # at least QKV and output projections
     assert build(folder)[1] == []
@@ -71,4 +72,5 @@ def test_a_family_reads_its_weights_in_8_bits(folder: Path, tmp_path: Path) -> N
             stored |= {name: quantized.values, f"{module}.weight_scale": quantized.scales[:, None]}
     assert len(stored) > len(load_file(folder / "model.safetensors"))
     save_file(stored, tmp_path / "model.safetensors")
-    assert build(tmp_path, compression={"quant_method": "compressed-tensors"})[1]
+    quantized = build(tmp_path, compression={"quant_method": "compressed-tensors"})[1]
+    assert bool(quantized) != (folder.name in FOLDED)

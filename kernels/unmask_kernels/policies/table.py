@@ -261,6 +261,7 @@ POLICIES: tuple[Policy, ...] = (
         numbers=_eta(0.008),
         is_rare=True,
         remasks=True,
+        may_wait=False,
     ),
     Policy(
         name="remdm_rescale",
@@ -271,6 +272,7 @@ POLICIES: tuple[Policy, ...] = (
         numbers=_eta(0.015),
         is_rare=True,
         remasks=True,
+        may_wait=False,
     ),
     Policy(
         name="remdm_loop",
@@ -281,6 +283,7 @@ POLICIES: tuple[Policy, ...] = (
         numbers=_eta(0.02),
         is_rare=True,
         remasks=True,
+        may_wait=False,
     ),
 )
 NUMBERS: Mapping[str, Number] = {n.name: n for policy in POLICIES for n in policy.numbers}

@@ -41,9 +41,7 @@ SERVED = (
         "llada2",
         "DMax as LLaDA2.0",
     ),
-    Published(
-        "MBD-LLaDA2", ("LLaDA2MoeModelLM",), "llada2", "several blocks at once, by its name"
-    ),
+    Published("MBD-LLaDA2", ("LLaDA2MoeModelLM",), "llada2", "several blocks at once, by its name"),
     Published("LLaDA2.1 mini and flash", ("LLaDA2MoeModelLM",), "llada2", "told by its name"),
     Published("LLaDA2.2 mini and flash", ("LLaDA2MoeModelLM",), "llada2"),
     Published("Dream-v0 7B, Dream-Coder, DiffuCoder, d3LLM-Dream", ("DreamModel",), "dream"),

@@ -15,6 +15,7 @@ from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 from unmask.errors import InvalidRequest
+from unmask.sampling_params import PARAMETERS
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, PolicyName, Request, SamplingParams
 from unmask_kernels.policies.table import BY_NAME
 
@@ -111,7 +112,8 @@ def num_open_blocks(
     """
     params, default = request.sampling, model.default_sampling
     count = params.open_blocks or default.open_blocks or 1
-    named = next((name for name in THRESHOLDS if getattr(params, name) is not None), None)
+    neutral = {name: (None, PARAMETERS[name].neutral) for name in THRESHOLDS}
+    named = next((name for name in THRESHOLDS if getattr(params, name) not in neutral[name]), None)
     if count == 1 and named is not None:
         raise InvalidRequest(f"{named} is for several open_blocks", field=named)
     reason = None
