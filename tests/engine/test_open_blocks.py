@@ -33,7 +33,7 @@ POLICIES = (
     {"policy": "random", "steps": 5},
     {"policy": "threshold", "threshold": 0.3, "eos_last": True},
 )
-PENALTIES = ({}, {"frequency_penalty": 0.8}, {"min_tokens": 9})
+PENALTIES: tuple[dict[str, Any], ...] = ({}, {"frequency_penalty": 0.8}, {"min_tokens": 9})
 SEVERAL = SamplingParams(
     max_tokens=50, block_length=8, open_blocks=3, threshold=0.03, temperature=0.0, ignore_eos=True
 )
@@ -47,8 +47,9 @@ def loaded(tiny_on_cpu: LoadedModel) -> LoadedModel:
 
 @st.composite
 def several(draw: st.DrawFn) -> SamplingParams:
+    penalties = draw(st.sampled_from(PENALTIES))
     return SamplingParams(
-        max_tokens=draw(st.integers(1, 60)),
+        max_tokens=draw(st.integers(penalties.get("min_tokens", 1), 60)),
         block_length=draw(st.sampled_from([1, 3, 4, 8, 16])),
         open_blocks=draw(st.integers(2, 4)),
         add_block_threshold=draw(st.sampled_from([None, 0.3, 1.0])),
@@ -60,7 +61,7 @@ def several(draw: st.DrawFn) -> SamplingParams:
         **draw(st.sampled_from(POLICIES)),
         **draw(st.sampled_from(SAMPLERS)),
         **draw(st.sampled_from(CONSTRAINTS)),
-        **draw(st.sampled_from(PENALTIES)),
+        **penalties,
     )
 
 
