@@ -129,7 +129,7 @@ async def post_all(engine: AsyncEngine) -> list[tuple[str, list[httpx.Response]]
     return list(zip(paths, map(list, zip(*rounds, strict=True)), strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_33_requests_of_every_kind_at_once_answer_as_each_alone(engine: AsyncEngine) -> None:
     answers = asyncio.run(asyncio.wait_for(post_all(engine), 300))
     assert len(answers) == 33

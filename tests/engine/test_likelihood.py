@@ -131,6 +131,7 @@ def test_a_text_that_is_read_is_not_edited(tmp_path: Path) -> None:
         assert abs(item.logprob - float(row_of(loaded, prompt, i)[prompt[i]])) < 1e-4
 
 
+@pytest.mark.exhaustive
 def test_graphs_change_nothing(tiny: LoadedModel) -> None:
     requests = [reading(tiny, prompt_of(length), str(length)) for length in LENGTHS]
     alone = {request.request_id: values(run_alone(tiny, request)) for request in requests}

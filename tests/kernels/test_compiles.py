@@ -51,6 +51,7 @@ def test_a_product_that_is_read_before_it_is_summed_is_told() -> None:
     assert not read_too_early(TURN.replace("WAIT", waited).replace("READ", "%done#0"))
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("capability", list(TOLD))
 def test_no_kernel_spills_or_misses_the_matrix_units(tmp_path: Path, capability: int) -> None:

@@ -77,7 +77,7 @@ def test_every_policy_writes_the_same_on_both(tmp_path: Path) -> None:
     assert answers(folder, "triton", params=OF_POLICIES) == on_torch
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_several_open_blocks_are_filled_alike_on_both(tmp_path: Path) -> None:
     folder, usual = str(write_checkpoint(tmp_path)), replace(USUAL, max_tokens=12, block_length=4)
     params = [replace(usual, threshold=0.02, open_blocks=count) for count in (2, 3, 4, 1)]

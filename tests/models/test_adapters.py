@@ -55,6 +55,7 @@ def base(tmp_path: Path) -> Path:
     return copy("sdar", tmp_path / "base")
 
 
+@pytest.mark.usual_cases(6)
 @pytest.mark.parametrize("name", FOLDERS)
 def test_logits_are_those_of_the_sum_for_every_family(name: str, tmp_path: Path) -> None:
     base = copy(name, tmp_path / "base")

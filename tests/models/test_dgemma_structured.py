@@ -88,6 +88,7 @@ def test_company_pages_overlap_and_graphs_change_nothing(loaded: LoadedModel) ->
         assert bool(engine.scheduler.num_preempted) == ("num_pages" in options)
 
 
+@pytest.mark.exhaustive
 def test_temperature_and_filters_change_an_answer(loaded: LoadedModel) -> None:
     texts = set[str]()
     for params in ({"temperature": 0.0}, {"temperature": 1.5}, {"temperature": 1.5, "top_k": 2}):

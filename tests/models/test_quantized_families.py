@@ -49,6 +49,7 @@ def build(folder: Path, **options: object) -> tuple[object, list[Linear]]:
     return model, quantized
 
 
+@pytest.mark.usual_cases(10)
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 @pytest.mark.parametrize("quantization", ["int8", "fp8"])
 def test_every_layer_of_a_family_is_held_in_8_bits(folder: Path, quantization: str) -> None:
@@ -60,6 +61,7 @@ def test_every_layer_of_a_family_is_held_in_8_bits(folder: Path, quantization: s
     assert build(folder)[1] == []
 
 
+@pytest.mark.usual_cases(6)
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_a_family_reads_its_weights_in_8_bits(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "config.json", tmp_path)

@@ -172,6 +172,7 @@ def test_streams_go_on_after_their_engine_was_killed(
         assert client.status().state == "ready"
 
 
+@pytest.mark.exhaustive
 def test_refinements_go_on_too(start: Start, tiny_on_cpu: LoadedModel) -> None:
     request = Request("r", (1, 2, 3), asking(1, max_tokens=200).sampling, RefinementOptions())
 
