@@ -232,11 +232,8 @@ def test_every_token_has_its_logprob(wedlm: LoadedModel) -> None:
         assert answer.logprobs == run_alone(wedlm, request).logprobs
 
 
-BY_CHANCE = {"ancestral", *(row.name for row in POLICIES if row.remasks)}
-
-
 @pytest.mark.parametrize(
-    "policy", [row.name for row in POLICIES if not row.keeps_trace and row.name not in BY_CHANCE]
+    "policy", [row.name for row in POLICIES if not (row.keeps_trace or row.by_chance)]
 )
 def test_every_policy_fills_a_window_in_the_steps_it_is_given(
     wedlm: LoadedModel, policy: str

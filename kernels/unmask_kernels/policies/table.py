@@ -63,6 +63,7 @@ class Policy:
     numbers: tuple[Number, ...] = ()
     is_rare: bool = False  # True if no CUDA graph has it
     keeps_trace: bool = False  # True if a step depends on those of the block before it
+    by_chance: bool = False  # True if a step may fill any number of positions, or none
     remasks: bool = False  # True if a step masks committed tokens again
     may_wait: bool = True  # True if a block without a quota may be left as it is
 
@@ -250,6 +251,7 @@ POLICIES: tuple[Policy, ...] = (
         paper="MDLM (Sahoo et al., 2024)",
         aliases=("origin", "ddpm"),
         is_rare=True,
+        by_chance=True,
         may_wait=False,
     ),
     Policy(
@@ -260,6 +262,7 @@ POLICIES: tuple[Policy, ...] = (
         paper="ReMDM (Wang et al., 2025)",
         numbers=_eta(0.008),
         is_rare=True,
+        by_chance=True,
         remasks=True,
         may_wait=False,
     ),
@@ -271,6 +274,7 @@ POLICIES: tuple[Policy, ...] = (
         paper="ReMDM (Wang et al., 2025)",
         numbers=_eta(0.015),
         is_rare=True,
+        by_chance=True,
         remasks=True,
         may_wait=False,
     ),
@@ -282,6 +286,7 @@ POLICIES: tuple[Policy, ...] = (
         paper="ReMDM (Wang et al., 2025)",
         numbers=_eta(0.02),
         is_rare=True,
+        by_chance=True,
         remasks=True,
         may_wait=False,
     ),

@@ -90,11 +90,11 @@ def _names(model: ModelInfo) -> list[PolicyName]:
     if model.edit_commands is not None and model.default_sampling.editing_threshold is not None:
         return ["threshold"]
     is_full = model.attention == "full"
-    by_chance = is_full or (model.attention == "block_causal" and not model.shift)
+    fills_in_place = is_full or (model.attention == "block_causal" and not model.shift)
     return [
         policy.name
         for policy in POLICIES
-        if (is_full or not policy.remasks) and (by_chance or policy.name != "ancestral")
+        if (is_full or not policy.remasks) and (fills_in_place or not policy.by_chance)
     ]
 
 

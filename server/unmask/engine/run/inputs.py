@@ -29,9 +29,7 @@ from unmask_kernels.scoring.types import (
     truncates,
 )
 
-CHANCE_CODES = frozenset(
-    policy.code for policy in POLICIES if policy.remasks or policy.name == "ancestral"
-)
+CHANCE_CODES = frozenset(policy.code for policy in POLICIES if policy.by_chance)
 
 
 @dataclass(frozen=True, slots=True)
