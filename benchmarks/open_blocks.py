@@ -5,16 +5,12 @@ accuracy, tokens per forward pass and rows per token of each. The model is train
 problems whose answers are held to a schema or a template are left out.
 """
 
-import argparse
-import json
-from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmarks.machine import ROOT, describe
-from unmask.config import Config, EngineConfig
-from unmask.evaluation.runner import Setting, SettingResult, run_evaluation
-from unmask.evaluation.suite import load_suite
-from unmask.llm import LLM
+from benchmarks.accuracy import main
+from benchmarks.machine import ROOT
+from unmask.evaluation.runner import Setting
+from unmask.evaluation.suite import EvalProblem
 from unmask.types import SamplingParams
 
 RESULT = ROOT / "benchmarks" / "results" / "embedded_open_blocks.json"
@@ -41,48 +37,10 @@ def settings() -> list[Setting]:
     return result
 
 
-def summarise(result: SettingResult) -> dict[str, object]:
-    """Results of one setting, with the accuracy of each task."""
-    return {
-        "setting": result.setting,
-        "accuracy": result.accuracy,
-        "tokens_per_forward": result.tokens_per_forward,
-        "rows_per_token": result.rows_per_token,
-        "tokens": result.num_tokens,
-        "tasks": {task.task: task.accuracy for task in result.tasks},
-    }
-
-
-def show(results: Sequence[SettingResult]) -> None:
-    """One line a setting."""
-    for result in results:
-        print(
-            f"{result.setting:48} {result.accuracy:6.1%} right, "
-            f"{result.tokens_per_forward:5.2f} tokens a pass, "
-            f"{result.rows_per_token:5.2f} rows a token"
-        )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, help="problems of each task")
-    options = parser.parse_args()
-    problems = [
-        problem
-        for problem in load_suite(limit=options.limit)
-        if problem.schema is None and not problem.template
-    ]
-    config = Config(engine=EngineConfig(prefix_cache=False))
-    with LLM(config=config) as llm:
-        results = run_evaluation(llm, problems, settings())
-    show(results)
-    record = describe() | {
-        "limit": options.limit,
-        "problems": len(problems),
-        "results": [summarise(result) for result in results],
-    }
-    RESULT.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+def is_free(problem: EvalProblem) -> bool:
+    """True if no schema or template holds the answer, which excludes several open blocks."""
+    return problem.schema is None and not problem.template
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, settings(), RESULT, takes=is_free)

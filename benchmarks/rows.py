@@ -4,16 +4,11 @@ Answers the embedded model's held-out problems with several block lengths and wi
 `block`, and writes accuracy, tokens per step and rows per token of each.
 """
 
-import argparse
-import json
-from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmarks.machine import ROOT, describe
-from unmask.config import Config, EngineConfig
-from unmask.evaluation.runner import Setting, SettingResult, run_evaluation
-from unmask.evaluation.suite import load_suite
-from unmask.llm import LLM
+from benchmarks.accuracy import main
+from benchmarks.machine import ROOT
+from unmask.evaluation.runner import Setting
 from unmask.types import AUTO, SamplingParams
 
 RESULT = ROOT / "benchmarks" / "results" / "embedded_rows.json"
@@ -42,45 +37,5 @@ def settings() -> list[Setting]:
     return result
 
 
-def summarise(result: SettingResult) -> dict[str, object]:
-    """Results of one setting, with the accuracy of each task."""
-    return {
-        "setting": result.setting,
-        "accuracy": result.accuracy,
-        "tokens_per_step": result.tokens_per_step,
-        "rows_per_token": result.rows_per_token,
-        "block_lengths": result.block_lengths,
-        "tokens": result.num_tokens,
-        "tasks": {task.task: task.accuracy for task in result.tasks},
-    }
-
-
-def show(results: Sequence[SettingResult]) -> None:
-    """One line a setting."""
-    for result in results:
-        print(
-            f"{result.setting:42} {result.accuracy:6.1%} right, "
-            f"{result.tokens_per_step:5.2f} tokens a step, "
-            f"{result.rows_per_token:5.2f} rows a token"
-        )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--limit", type=int, help="problems of each task")
-    options = parser.parse_args()
-    problems = load_suite(limit=options.limit)
-    config = Config(engine=EngineConfig(prefix_cache=False))
-    with LLM(config=config) as llm:
-        results = run_evaluation(llm, problems, settings())
-    show(results)
-    record = describe() | {
-        "limit": options.limit,
-        "problems": len(problems),
-        "results": [summarise(result) for result in results],
-    }
-    RESULT.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, settings(), RESULT)
