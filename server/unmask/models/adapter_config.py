@@ -10,19 +10,50 @@ from unmask.errors import InvalidCheckpoint
 from unmask.models.checkpoint import read_json
 from unmask.models.config_fields import ConfigFields, check_fields
 from unmask.models.family import RawConfig
-from unmask.models.lora import CONFIG, MAX_RANK
-from unmask.models.lora import FIELDS as LORA_FIELDS
 
 Number = TypeVar("Number", int, float)
-FIELDS = ConfigFields(
-    read=LORA_FIELDS.read | {"alpha_pattern", "modules_to_save", "rank_pattern"},
+CONFIG = "adapter_config.json"
+MAX_RANK = 2**13
+FIELDS_APART = ConfigFields(  # of an adapter that is kept apart from the weights
+    read=frozenset(("lora_alpha", "r", "target_modules", "use_rslora")),
+    harmless=frozenset(
+        (
+            *("auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying"),
+            *("eva_config", "inference_mode", "init_lora_weights", "loftq_config", "lora_dropout"),
+            *("megatron_config", "megatron_core", "peft_version", "qalora_group_size", "revision"),
+            *("runtime_config", "task_type"),
+        )
+    ),
+    accepted={
+        "alora_invocation_tokens": ([],),
+        "alpha_pattern": ({},),
+        "arrow_config": (),
+        "bias": ("none",),
+        "exclude_modules": ([],),
+        "fan_in_fan_out": (False,),
+        "layer_replication": ([],),
+        "layers_pattern": ([],),
+        "layers_to_transform": ([],),
+        "lora_bias": (False,),
+        "modules_to_save": ([],),
+        "peft_type": ("LORA",),
+        "rank_pattern": ({},),
+        "target_parameters": ([],),
+        "trainable_token_indices": ([], {}),
+        "use_bdlora": (False,),
+        "use_dora": (False,),
+        "use_qalora": (False,),
+    },
+)
+FIELDS = ConfigFields(  # of one that is merged
+    read=FIELDS_APART.read | {"alpha_pattern", "modules_to_save", "rank_pattern"},
     # The file's tensors tell which layers are adapted.
-    harmless=LORA_FIELDS.harmless - {"corda_config", "init_lora_weights", "loftq_config"}
+    harmless=FIELDS_APART.harmless - {"corda_config", "init_lora_weights", "loftq_config"}
     | {"exclude_modules", "layers_pattern", "layers_to_transform"},
     accepted={
         **{
             name: values
-            for name, values in LORA_FIELDS.accepted.items()
+            for name, values in FIELDS_APART.accepted.items()
             if name
             not in (
                 *("alpha_pattern", "exclude_modules", "layers_pattern", "layers_to_transform"),
@@ -50,10 +81,10 @@ class AdapterConfig:
     saved: tuple[str, ...]  # modules whose own tensors are replaced
 
     @classmethod
-    def read(cls, folder: Path) -> "AdapterConfig":
-        """Read and check the file of a folder; raises `InvalidCheckpoint`."""
+    def read(cls, folder: Path, known: ConfigFields = FIELDS) -> "AdapterConfig":
+        """Read the file of a folder, and check its fields; raises `InvalidCheckpoint`."""
         raw = read_json(folder / CONFIG)
-        check_fields(raw, FIELDS, CONFIG)
+        check_fields(raw, known, CONFIG)
         return cls(
             rank=_rank("r", raw.get("r")),
             alpha=_alpha("lora_alpha", raw.get("lora_alpha")),

@@ -9,10 +9,9 @@ from typing import TypeVar
 
 from unmask.errors import InvalidCheckpoint
 from unmask.models.adapted import AdaptedTensor, LowRankStored
-from unmask.models.adapter_config import AdapterConfig
+from unmask.models.adapter_config import CONFIG, AdapterConfig
 from unmask.models.compressed import CompressedTensor
 from unmask.models.hub import display_name, find_checkpoint
-from unmask.models.lora import CONFIG
 from unmask.models.packed import PackedTensor
 from unmask.models.shards import StoredTensor, open_file
 from unmask.models.weights import Weights

@@ -8,45 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models.checkpoint import read_json
-from unmask.models.config_fields import ConfigFields, check_fields
-from unmask.models.family import RawConfig
+from unmask.models.adapter_config import CONFIG, FIELDS_APART, AdapterConfig
 from unmask.models.shards import open_shards
 from unmask.models.weights import Weights
-
-CONFIG = "adapter_config.json"
-MAX_RANK = 2**13
-FIELDS = ConfigFields(
-    read=frozenset(("lora_alpha", "r", "target_modules", "use_rslora")),
-    harmless=frozenset(
-        (
-            *("auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying"),
-            *("eva_config", "inference_mode", "init_lora_weights", "loftq_config", "lora_dropout"),
-            *("megatron_config", "megatron_core", "peft_version", "qalora_group_size", "revision"),
-            *("runtime_config", "task_type"),
-        )
-    ),
-    accepted={
-        "alora_invocation_tokens": ([],),
-        "alpha_pattern": ({},),
-        "arrow_config": (),
-        "bias": ("none",),
-        "exclude_modules": ([],),
-        "fan_in_fan_out": (False,),
-        "layer_replication": ([],),
-        "layers_pattern": ([],),
-        "layers_to_transform": ([],),
-        "lora_bias": (False,),
-        "modules_to_save": ([],),
-        "peft_type": ("LORA",),
-        "rank_pattern": ({},),
-        "target_parameters": ([],),
-        "trainable_token_indices": ([], {}),
-        "use_bdlora": (False,),
-        "use_dora": (False,),
-        "use_qalora": (False,),
-    },
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +40,12 @@ def read_lora(
     `names` are those of the checkpoint without `.weight`; the adapter's only target is their last
     part, `module`. Raises `InvalidCheckpoint` for any other adapter.
     """
-    raw = read_json(folder / CONFIG)
-    check_fields(raw, FIELDS, CONFIG)
-    targets = raw.get("target_modules")
-    if targets != module and targets != [module]:
-        raise InvalidCheckpoint(f"{folder / CONFIG}: only {module} can be adapted, not {targets}")
-    rank, scale = _rank(raw), _scale(raw)
+    config = AdapterConfig.read(folder, FIELDS_APART)
+    if config.targets not in (module, (module,)):
+        raise InvalidCheckpoint(
+            f"{folder / CONFIG}: only {module} can be adapted, not {config.targets}"
+        )
+    rank, scale = config.rank, config.scale_of(module)
     weights = Weights(open_shards(folder), dtype, device, quantization="none")
     pairs = []
     for name in names:
@@ -95,18 +59,3 @@ def read_lora(
         raise InvalidCheckpoint(f"adapter {folder}: {error}") from None
     weights.close()
     return pairs
-
-
-def _rank(raw: RawConfig) -> int:
-    rank = raw.get("r")
-    if isinstance(rank, bool) or not isinstance(rank, int) or not 0 < rank <= MAX_RANK:
-        raise InvalidCheckpoint(f"{CONFIG}: r must be from 1 to {MAX_RANK:,}, got {rank!r:.40}")
-    return rank
-
-
-def _scale(raw: RawConfig) -> float:
-    """Scale alpha / r, or alpha / sqrt(r) with `use_rslora` (Kalajdzievski, 2023)."""
-    alpha, rank = raw.get("lora_alpha"), _rank(raw)
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not alpha > 0:
-        raise InvalidCheckpoint(f"{CONFIG}: lora_alpha must be above 0, got {alpha!r:.40}")
-    return float(alpha) / (rank**0.5 if raw.get("use_rslora") else rank)
