@@ -127,6 +127,7 @@ def measure(path: str, dtype: str, quantization: str) -> dict[str, Any]:
     """Load a checkpoint in this process; sizes are in bytes."""
     from unmask.config import DecodingConfig, ModelConfig
     from unmask.models.registry import load_model
+    from unmask.models.weights import dtype_name
 
     before, peak, done = _status(), 0, threading.Event()
 
@@ -150,7 +151,7 @@ def measure(path: str, dtype: str, quantization: str) -> dict[str, Any]:
     return {
         "checkpoint_bytes": size,
         "files": len(list(Path(path).glob("*.safetensors"))),
-        "dtype": str(loaded.dtype).removeprefix("torch."),
+        "dtype": dtype_name(loaded.dtype),
         "quantization": quantization,
         "elapsed_s": elapsed_s,
         "peak_anonymous_bytes": peak - before["RssAnon"],

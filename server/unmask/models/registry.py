@@ -37,7 +37,7 @@ from unmask.models.family import Family, Model, RawConfig
 from unmask.models.hub import TOKENIZER_PATTERNS, display_name, find_checkpoint
 from unmask.models.model_info import model_info
 from unmask.models.packed import Format
-from unmask.models.weights import Progress, Weights
+from unmask.models.weights import Progress, Weights, dtype_name
 from unmask.tokenizer import Tokenizer, has_tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
 
@@ -200,8 +200,7 @@ def _log_formats(weights: Weights) -> None:
         size = num_bytes / 2**30
         logger.info("linear weights: %s, held in %s, %.2f GiB%s", stored, held, size, way_out)
     for expert_dtype, num_bytes in weights.expert_bytes.items():
-        dtype_name = str(expert_dtype).removeprefix("torch.")
-        logger.info("experts: %s, %.2f GiB", dtype_name, num_bytes / 2**30)
+        logger.info("experts: %s, %.2f GiB", dtype_name(expert_dtype), num_bytes / 2**30)
 
 
 def family_of(checkpoint: Checkpoint) -> Family:

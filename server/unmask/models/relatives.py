@@ -4,6 +4,8 @@ Stable-DiffCoder and iLLaDA are Llama's layers, Efficient-DLM and CoDA are Qwen3
 Qwen3-MoE.
 """
 
+from collections.abc import Callable
+
 from unmask.models import llada, llada_hf, nemotron, sdar, sdar_moe
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder
@@ -11,6 +13,7 @@ from unmask.models.family import Family, RawConfig, Traits
 from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import build_decoder, dense
 from unmask.models.weights import Weights
+from unmask.types import ScheduleName
 
 SEED_MASK_TOKEN_ID = 5  # of Seed-Coder's tokenizer, which does not always name it
 QWEN_MASK_TOKEN_ID = 151669
@@ -101,26 +104,14 @@ def _illada(_raw: RawConfig) -> Traits:
     )
 
 
-def _coda(_raw: RawConfig) -> Traits:
-    """Dream's loop by entropy, with the whole answer as one block."""
-    return Traits(
+def _by_entropy(schedule: ScheduleName) -> Callable[[RawConfig], Traits]:
+    """Traits of the authors' loop by entropy, with the whole answer as one block."""
+    return lambda _raw: Traits(
         "full",
         shift=True,
         mask_token_id=QWEN_MASK_TOKEN_ID,
         policy="entropy",
-        schedule="timed",
-        end_tokens=("<|im_end|>",),
-    )
-
-
-def _rnd1(_raw: RawConfig) -> Traits:
-    """The authors' loop by entropy, with the whole answer as one block."""
-    return Traits(
-        "full",
-        shift=True,
-        mask_token_id=QWEN_MASK_TOKEN_ID,
-        policy="entropy",
-        schedule="remaining",
+        schedule=schedule,
         end_tokens=("<|im_end|>",),
     )
 
@@ -159,7 +150,7 @@ FAMILIES = (
     Family(
         "coda",
         ("CoDALanguageModel",),
-        _coda,
+        _by_entropy("timed"),
         sdar.build,
         _CODA,
         verified="logits to 1e-4, of transformers' Qwen3 with full attention, and tokens exactly, "
@@ -169,7 +160,7 @@ FAMILIES = (
     Family(
         "rnd1",
         ("RND1LM",),
-        _rnd1,
+        _by_entropy("remaining"),
         sdar_moe.build,
         _RND1,
         verified="logits to 1e-4, of transformers' Qwen3-MoE with full attention, and tokens "

@@ -279,7 +279,7 @@ class Weights:
         """The weight, with its memory added to `held_bytes`."""
         if stored is not None:
             parts = (held,) if isinstance(held, Tensor) else (held.values, held.scales)
-            key = _format_of(stored), _name_of(parts[0].dtype)
+            key = _format_of(stored), dtype_name(parts[0].dtype)
             size = sum(part.nbytes for part in parts)
             self.held_bytes[key] = self.held_bytes.get(key, 0) + size
         return held
@@ -346,10 +346,11 @@ def _format_of(stored: Stored) -> str:
         return stored.label
     if isinstance(stored, CompressedTensor):
         return stored.kind if stored.per_output else f"{stored.kind} in blocks"
-    return _name_of(stored.dtype)
+    return dtype_name(stored.dtype)
 
 
-def _name_of(dtype: torch.dtype) -> str:
+def dtype_name(dtype: torch.dtype) -> str:
+    """A dtype's name in `torch`, such as bfloat16."""
     return str(dtype).removeprefix("torch.")
 
 

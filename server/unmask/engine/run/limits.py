@@ -10,6 +10,7 @@ from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.pages import page_size_of
 from unmask.errors import InvalidConfig
 from unmask.models.registry import LoadedModel
+from unmask.models.weights import dtype_name
 from unmask.types import ModelInfo
 from unmask_kernels.dispatch import capability
 
@@ -117,8 +118,3 @@ def kv_bytes(config: EngineConfig, device: torch.device) -> int:
         return CPU_KV_BYTES
     free, _ = torch.cuda.mem_get_info(device)
     return int(KV_SHARE * free)
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """A dtype's name in `torch`, such as bfloat16."""
-    return str(dtype).removeprefix("torch.")
