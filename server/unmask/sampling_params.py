@@ -342,6 +342,11 @@ class SamplingParams:
         if self.allowed_token_ids is not None and not self.allowed_token_ids:
             raise InvalidRequest("allowed_token_ids must not be empty", field="allowed_token_ids")
 
+    def asks_for(self, name: str) -> bool:
+        """True if a parameter has a value that changes anything."""
+        row = PARAMETERS[name]
+        return getattr(self, name) not in (None, row.default, row.neutral)
+
     def resolved(self, default: "SamplingParams", block_length: int) -> "SamplingParams":
         """Each parameter as it is here, else by `default`, else neutral; all were checked before.
 

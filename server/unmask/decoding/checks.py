@@ -1,7 +1,6 @@
 """Refusals of sampling parameters that LLaDA2.2 does not have; none of them is per step."""
 
 from unmask.errors import InvalidRequest
-from unmask.sampling_params import PARAMETERS
 from unmask.types import AUTO, BlockLength, CacheName, PolicyName, SamplingParams
 
 NEEDING_POSITIONS = (
@@ -46,8 +45,7 @@ def check_edits(sampling: SamplingParams, policy: PolicyName) -> None:
             field="temperature",
         )
     for name in NEEDING_POSITIONS:
-        value = getattr(sampling, name)
-        if value not in (None, PARAMETERS[name].default, PARAMETERS[name].neutral):
+        if sampling.asks_for(name):
             raise InvalidRequest(
                 f"{name} has no meaning where tokens are deleted and inserted; {WAY_OUT}",
                 field=name,

@@ -46,7 +46,6 @@ from unmask.engine.schedule.token_rules import (
     num_top,
 )
 from unmask.errors import InvalidRequest, context_exceeded
-from unmask.sampling_params import PARAMETERS
 from unmask.types import (
     AUTO,
     CACHES,
@@ -257,7 +256,7 @@ def _check_canvas(
             f"this model is denoised by the policy entropy_bound only, not {policy}", field="policy"
         )
     for name in ("logit_bias", "allowed_token_ids", "eos_last", *PENALTIES):
-        if getattr(params, name) not in (None, PARAMETERS[name].default, PARAMETERS[name].neutral):
+        if params.asks_for(name):
             raise InvalidRequest(f"{name} is for models that fill mask tokens", field=name)
     if block_len != model.block_length:
         raise InvalidRequest(
@@ -348,7 +347,7 @@ def _quotas(
     is_exact = model.attention == "full" and cache == "none"
     alone = 1 if model.has_seed and not is_exact and block_len > 1 else 0
     steps = steps or block_len
-    if policy == "ancestral" or BY_NAME[policy].remasks:
+    if BY_NAME[policy].by_chance:
         return chance_quotas(block_len, steps)
     if model.schedule == "timed" and policy not in WITH_THRESHOLD:
         last = last_time_of(eps, model)

@@ -6,7 +6,6 @@ from unmask.decoding.variable_length import NUMBER_OF_MASK, LengthRules
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.token_rules import constraint_of
 from unmask.errors import InvalidRequest
-from unmask.sampling_params import PARAMETERS
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, PolicyName, Request, shown
 from unmask_kernels.policies.table import BY_NAME, NUMBERS
 
@@ -40,7 +39,7 @@ def one_growing_block(request: Request, model: ModelInfo) -> Request | None:
                 raise InvalidRequest(f"{name} has no meaning for {reason}", field=name)
         return None
     for name in WITHOUT_MEANING:
-        if getattr(params, name) not in (None, PARAMETERS[name].default, PARAMETERS[name].neutral):
+        if params.asks_for(name):
             raise _refused(name)
     if params.grammar is not None:
         raise _refused("grammar")
@@ -121,4 +120,4 @@ def _policy(request: Request, model: ModelInfo) -> PolicyName:
 
 def _only_ranks(policy: PolicyName) -> bool:
     """True if a step fills as many positions as its quota says."""
-    return not BY_NAME[policy].numbers and policy != "ancestral"
+    return not BY_NAME[policy].numbers and not BY_NAME[policy].by_chance

@@ -15,7 +15,6 @@ from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 from unmask.errors import InvalidRequest
-from unmask.sampling_params import PARAMETERS
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, PolicyName, Request, SamplingParams
 from unmask_kernels.policies.table import BY_NAME
 
@@ -112,10 +111,11 @@ def num_open_blocks(
     """
     params, default = request.sampling, model.default_sampling
     count = params.open_blocks or default.open_blocks or 1
-    neutral = {name: (None, PARAMETERS[name].neutral) for name in THRESHOLDS}
-    named = next((name for name in THRESHOLDS if getattr(params, name) not in neutral[name]), None)
-    if count == 1 and named is not None:
-        raise InvalidRequest(f"{named} is for several open_blocks", field=named)
+    if count == 1:
+        for name in THRESHOLDS:
+            if params.asks_for(name):
+                raise InvalidRequest(f"{name} is for several open_blocks", field=name)
+        return 1
     reason = None
     if model.attention != "block_causal" or model.shift:
         reason = "is for models whose blocks see those before them, and whose logits are in place"
@@ -129,8 +129,6 @@ def num_open_blocks(
         reason = f"is not for the policy {policy}"
     elif count * block_len > MAX_BLOCK_LENGTH:
         reason = f"times block_length is at most {MAX_BLOCK_LENGTH}, got {count * block_len}"
-    if count == 1:
-        return 1
     if reason is None and not request.given_answer:
         _check_rows(count * block_len, params, limits)
         return count
