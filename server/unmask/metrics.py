@@ -33,6 +33,7 @@ ROW_BUCKETS = (0.0, 1.0, 4.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 204
 SEQUENCE_BUCKETS = (
     1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 256.0, 512.0,
 )  # fmt: skip
+REFUSALS = ("invalid", "queue_full", "loading")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -186,8 +187,11 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=self.registry,
         )
+        # Every reason is exported from the start.
         for reason in FinishReason:
             self.finished.labels(reason.value)
+        for refusal in REFUSALS:
+            self.refused.labels(refusal)
 
     def _counter(self, name: str, text: str) -> Counter:
         return Counter(f"{PREFIX}{name}", text, registry=self.registry)

@@ -10,7 +10,7 @@ from typing import Self
 
 from unmask.config import Config
 from unmask.engine.engine import Engine
-from unmask.engine.streams import RequestStream, is_last, push
+from unmask.engine.streams import SHUTTING_DOWN, THREAD_ENDED, RequestStream, is_last, push
 from unmask.errors import EngineStopped, InvalidRequest
 from unmask.metrics import Metrics
 from unmask.models.weights import Progress
@@ -28,7 +28,6 @@ from unmask.types import (
 logger = logging.getLogger(__name__)
 
 MAX_FAILURES = 3  # steps that raise, one after another, before the engine is given up
-SHUTTING_DOWN = "the server is shutting down"
 
 
 class AsyncEngine:
@@ -116,7 +115,7 @@ class AsyncEngine:
 
     def _run(self) -> None:
         """The thread: however it ends, its state says so and every stream has an end."""
-        message = "the engine's thread ended; see the server's log"
+        message = THREAD_ENDED
         try:
             message = self._serve()
         except BaseException as error:

@@ -14,7 +14,7 @@ from unmask.engine.apply.apply import Applied, Session, apply_speculative, apply
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.run.device import DeviceModel
 from unmask.engine.run.graphs.recorder import Recorder, cuda_recorder
-from unmask.engine.run.limits import derive_limits, dtype_name, log_limits
+from unmask.engine.run.limits import derive_limits, log_limits
 from unmask.engine.run.noise_runner import NoiseRunner
 from unmask.engine.run.pending import PendingStep
 from unmask.engine.run.runner import MaskRunner, Runner
@@ -25,16 +25,14 @@ from unmask.engine.schedule.requests import RequestResolver
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.step_metrics import (
-    declare_refusals,
     record_progress,
     record_started,
     record_step,
 )
-from unmask.errors import InvalidRequest, QueueFull
 from unmask.metrics import BuildInfo, Metrics
 from unmask.models.host_memory import huge_pages, keep_freed_memory
 from unmask.models.registry import LoadedModel, load_model
-from unmask.models.weights import Progress
+from unmask.models.weights import Progress, dtype_name
 from unmask.types import (
     Delta,
     EngineState,
@@ -98,11 +96,10 @@ class Engine:
         device = DeviceModel.create(self.limits, loaded)
         kind = NoiseRunner if loaded.info.attention == "canvas" else MaskRunner
         self.runner: Runner = kind.create(device, progress, recorder)
-        self.resolver = RequestResolver(loaded.info, self.limits, loaded.tokenizer)
+        self.resolver = RequestResolver(loaded.info, self.limits, loaded.tokenizer, metrics)
         self._sessions: dict[str, Session] = {}
         self._pending: deque[PendingStep] = deque()
         name = loaded.info.name
-        declare_refusals(metrics)
         metrics.watch(self.status, model_name=name, build=build_info(loaded))
         if config.server.vllm_metrics:
             metrics.registry.register(VllmMetrics(metrics, self.status, name))
@@ -127,11 +124,7 @@ class Engine:
 
     def check(self, request: Request) -> None:
         """Raise `InvalidRequest` for what can never be served; safe from any thread."""
-        try:
-            self.resolver.resolve(request)
-        except InvalidRequest:
-            self.metrics.refused.labels("invalid").inc()
-            raise
+        self.resolver.check(request)
 
     def compile(
         self, sampling: SamplingParams, seconds: float | None = None
@@ -149,9 +142,7 @@ class Engine:
         `num_arriving` requests are accepted already, but not added yet.
         """
         num_waiting = self.scheduler.num_waiting + num_arriving
-        if num_waiting >= self.config.max_queue:
-            self.metrics.refused.labels("queue_full").inc()
-            raise QueueFull(f"{num_waiting} requests are waiting already", retry_after_s=1)
+        self.resolver.check_queue(num_waiting, self.config.max_queue)
 
     def add(self, request: Request) -> None:
         """Queue a request; raises `InvalidRequest`."""

@@ -7,14 +7,6 @@ from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.sequence import Sequence
 from unmask.metrics import Metrics
 
-REFUSALS = ("invalid", "queue_full", "loading")
-
-
-def declare_refusals(metrics: Metrics) -> None:
-    """Export every reason of a refusal from the start, with zero requests."""
-    for reason in REFUSALS:
-        metrics.refused.labels(reason)
-
 
 def record_started(metrics: Metrics, sequences: Iterable[Sequence], now_s: float) -> None:
     """Count sequences that took part in their first step."""

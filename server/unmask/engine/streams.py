@@ -10,6 +10,9 @@ from unmask.types import Event, Failure, Refinement
 
 logger = logging.getLogger(__name__)
 
+SHUTTING_DOWN = "the server is shutting down"
+THREAD_ENDED = "the engine's thread ended; see the server's log"
+
 
 class RequestStream:
     """The events of one request, for the event loop it was submitted from."""

@@ -15,7 +15,9 @@ import pytest
 from tests.support import faults
 from tests.support.engines import Answer, run_alone
 from unmask.config import Config, EngineConfig, ModelConfig
-from unmask.engine.process.client import CULPRIT, SHUTTING_DOWN, ProcessEngine
+from unmask.engine.process.client import ProcessEngine
+from unmask.engine.process.messages import FAILED
+from unmask.engine.streams import SHUTTING_DOWN
 from unmask.errors import EngineStopped, InvalidCheckpoint, InvalidRequest, QueueFull
 from unmask.grammar import Regex
 from unmask.metrics import Metrics, value_of
@@ -218,11 +220,11 @@ def test_only_the_request_that_breaks_its_engine_fails(
     with start(fault) as client:
         half = count // 2
         *answers, last = ask(client, [*requests[:half], *requests[half:], poisoned])
-        assert last == Failure("r500", CULPRIT)
+        assert last == Failure("r500", FAILED)
         assert_as_alone(answers, requests, tiny_on_cpu)
         for i in range(3):
             (again,) = ask(client, [asking(600 + i, first=faults.POISON)])
-            assert again == Failure(f"r{600 + i}", CULPRIT)
+            assert again == Failure(f"r{600 + i}", FAILED)
         assert_as_alone(ask(client, requests[:2]), requests[:2], tiny_on_cpu)
 
 
@@ -248,24 +250,32 @@ def test_a_model_that_cannot_be_loaded_is_told(tmp_path: Path) -> None:
         ProcessEngine.start(Config(ModelConfig(path=str(tmp_path))))
 
 
-def test_at_shutdown_requests_have_time_to_end_and_the_rest_is_told(start: Start) -> None:
+def test_at_shutdown_requests_have_time_to_end(start: Start) -> None:
     async def run(client: ProcessEngine) -> None:
-        short = asyncio.create_task(read(client, asking(0, max_tokens=8)))
-        long = asyncio.create_task(read(client, asking(1, max_tokens=470)))
+        answer = asyncio.create_task(read(client, asking(0, max_tokens=60)))
         await until(lambda: client.status().num_running > 0)
-        began_s = time.monotonic()
-        await asyncio.to_thread(client.shutdown, 0.3)
-        assert time.monotonic() - began_s < 20
-        answer, failure = await short, await long
-        assert isinstance(answer, Answer)
-        assert answer.finish is not None
-        assert answer.finish.reason is FinishReason.LENGTH
-        if isinstance(failure, Failure):  # else it was quick enough
-            assert failure.message == SHUTTING_DOWN
+        await asyncio.to_thread(client.shutdown, 100.0)
+        ended = await answer
+        assert isinstance(ended, Answer)
+        assert ended.finish is not None
+        assert ended.finish.reason is FinishReason.LENGTH
         with pytest.raises(EngineStopped):
             client.submit(asking(2))
         with pytest.raises(ProcessLookupError):
             os.kill(client.pid, 0)
+
+    with start() as client:
+        asyncio.run(run(client))
+
+
+def test_requests_that_have_no_time_at_shutdown_are_told(start: Start) -> None:
+    async def run(client: ProcessEngine) -> None:
+        answer = asyncio.create_task(read(client, asking(1, max_tokens=470)))
+        await until(lambda: client.status().num_running > 0)
+        began_s = time.monotonic()
+        await asyncio.to_thread(client.shutdown, 0.0)
+        assert time.monotonic() - began_s < 20
+        assert await answer == Failure("r1", SHUTTING_DOWN)
 
     with start() as client:
         asyncio.run(run(client))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from unmask.config import Config
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.engine.process.messages import (
+    FAILED,
     Abort,
     Add,
     Beat,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEAT_S = 0.5
-FAILED = "the engine failed on this request; see the server's log"
 
 
 class EngineLoop:

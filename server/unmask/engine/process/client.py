@@ -14,6 +14,7 @@ from unmask.config import Config
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.engine.process.handle import EngineLost, EngineProcess
 from unmask.engine.process.messages import (
+    FAILED,
     Abort,
     Add,
     Beat,
@@ -29,8 +30,8 @@ from unmask.engine.process.recording import count
 from unmask.engine.process.recovery import Recovery
 from unmask.engine.process.sessions import ProcessSession
 from unmask.engine.schedule.requests import RequestResolver
-from unmask.engine.streams import RequestStream, push
-from unmask.errors import EngineStopped, InvalidRequest, QueueFull
+from unmask.engine.streams import SHUTTING_DOWN, THREAD_ENDED, RequestStream, push
+from unmask.errors import EngineStopped, InvalidRequest
 from unmask.metrics import Metrics
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
@@ -53,8 +54,6 @@ logger = logging.getLogger(__name__)
 MAX_STARTS = 3  # that fail one after another before the engine is given up
 SILENCE_S = 60.0  # after which a process that sends no sign of life is given up
 POLL_S = 0.25
-SHUTTING_DOWN = "the server is shutting down"
-CULPRIT = "the engine failed on this request; see the server's log"
 Progress = Callable[[str, int, int], None]
 
 
@@ -75,8 +74,9 @@ class ProcessEngine:
     ) -> None:
         """Start a process and wait until it has loaded the model; raises what ended loading."""
         self._config, self._metrics = config.engine, metrics
-        self._start, self._progress = Start(config, set_up), progress
-        self._lock = threading.Condition()  # of all that follows
+        self._start = Start(config, set_up)
+        # Of all that follows. A stream that is collected aborts its request, maybe under the lock.
+        self._lock = threading.RLock()
         self._sessions: dict[str, ProcessSession] = {}  # by request id
         self._by_number: dict[str, ProcessSession] = {}
         self._numbers = itertools.count()
@@ -88,10 +88,10 @@ class ProcessEngine:
         self._stop_at_s: float | None = None
         self._num_running = self._num_pages_used = 0
         try:
-            self._process, ready = self._launch()
+            self._process, ready = self._launch(progress)
         except EngineLost as lost:
             raise EngineStopped(f"the engine did not start: {lost.reason}") from None
-        self._resolver = RequestResolver(ready.model, ready.limits, ready.tokenizer)
+        self._resolver = RequestResolver(ready.model, ready.limits, ready.tokenizer, metrics)
         self._state, self._is_up, name = "ready", True, ready.model.name
         metrics.watch(self.status, model_name=name, build=ready.build)
         if config.server.vllm_metrics:
@@ -135,11 +135,7 @@ class ProcessEngine:
 
     def submit(self, request: Request) -> RequestStream:
         """Queue a request from a running event loop; see `EngineClient.submit`."""
-        try:
-            resolved = self._resolver.resolve(request)
-        except InvalidRequest:
-            self._metrics.refused.labels("invalid").inc()
-            raise
+        resolved = self._resolver.check(request)
         loop = asyncio.get_running_loop()
         # The stream is given a function without itself in it, or it would never be collected.
         request_id, abort = request.request_id, self.abort
@@ -160,9 +156,7 @@ class ProcessEngine:
         if self._state in ("stopping", "failed"):
             raise EngineStopped(self._detail or "the engine is shutting down")
         num_waiting = len(self._sessions) - self._num_running
-        if num_waiting >= self._config.max_queue:
-            self._metrics.refused.labels("queue_full").inc()
-            raise QueueFull(f"{num_waiting} requests are waiting already", retry_after_s=1)
+        self._resolver.check_queue(num_waiting, self._config.max_queue)
         if request_id in self._sessions:
             raise InvalidRequest(f"request id {request_id} is in use", field="request_id")
 
@@ -197,15 +191,15 @@ class ProcessEngine:
             self._stop_at_s = min(self._stop_at_s or end_s, end_s)
         self._thread.join()
 
-    def _launch(self) -> tuple[EngineProcess, Ready]:
+    def _launch(self, progress: Progress | None = None) -> tuple[EngineProcess, Ready]:
         """A new process that has loaded the model; raises `EngineLost` and errors of loading."""
         process = EngineProcess(self._start)
         heard_s = time.monotonic()
         while True:
             match report := process.receive(POLL_S):
                 case Loading():
-                    if self._progress is not None:
-                        self._progress(report.name, report.done, report.total)
+                    if progress is not None:
+                        progress(report.name, report.done, report.total)
                 case LoadFailed():
                     process.kill()
                     raise report.error
@@ -226,7 +220,7 @@ class ProcessEngine:
 
     def _supervise(self) -> None:
         """The thread: follow one process after another, until it is time to stop."""
-        message = "the engine's thread ended; see the server's log"
+        message = THREAD_ENDED
         try:
             message = self._follow_all()
         except BaseException as error:
@@ -341,7 +335,7 @@ class ProcessEngine:
             self._automata.clear()
             if culprit is not None:
                 logger.error("request %s is given up: the engine fails on it", culprit)
-                self._end([(self._sessions[culprit], Failure(culprit, CULPRIT))])
+                self._end([(self._sessions[culprit], Failure(culprit, FAILED))])
 
     def _end(self, pairs: Iterable[tuple[ProcessSession, Event]]) -> None:
         """Send the last events of requests that no engine has, and forget these."""

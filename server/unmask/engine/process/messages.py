@@ -12,6 +12,7 @@ from unmask.sampling_params import ModeName
 from unmask.tokenizer import Tokenizer
 from unmask.types import ModelInfo, Refinement, Request
 
+FAILED = "the engine failed on this request; see the server's log"
 Labels = tuple[str, ...]
 Choice = tuple[str, int | None, ModeName | None]
 

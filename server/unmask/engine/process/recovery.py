@@ -17,11 +17,6 @@ class Recovery:
         self._trial: tuple[str, ...] = ()  # suspects that may run
         self._groups: deque[tuple[str, ...]] = deque()  # and those that wait for them to end
 
-    @property
-    def is_trying(self) -> bool:
-        """True if only some suspects may run."""
-        return bool(self._trial)
-
     def admits(self, request_id: str) -> bool:
         """True if the request may run now."""
         return not self._trial or request_id in self._trial

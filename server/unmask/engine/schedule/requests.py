@@ -13,8 +13,9 @@ from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.structure import Part, Structure
-from unmask.errors import InvalidRequest, TooSlow
+from unmask.errors import InvalidRequest, QueueFull, TooSlow
 from unmask.grammar import ANY_TEXT, Grammar
+from unmask.metrics import Metrics
 from unmask.tokenizer import Tokenizer
 from unmask.types import ModelInfo, Request, SamplingParams, Template
 
@@ -47,9 +48,26 @@ class Resolved:
 class RequestResolver:
     """Checks requests against a model and an engine's sizes; safe from any thread."""
 
-    def __init__(self, model: ModelInfo, limits: EngineLimits, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, model: ModelInfo, limits: EngineLimits, tokenizer: Tokenizer, metrics: Metrics
+    ) -> None:
         self.model, self.limits, self.tokenizer = model, limits, tokenizer
+        self._metrics = metrics
         self._grammars = GrammarCompiler(tokenizer.to_json, model)
+
+    def check(self, request: Request) -> Resolved:
+        """Resolve a request at the door; one that can never be served is counted."""
+        try:
+            return self.resolve(request)
+        except InvalidRequest:
+            self._metrics.refused.labels("invalid").inc()
+            raise
+
+    def check_queue(self, num_waiting: int, max_queue: int) -> None:
+        """Raise `QueueFull` when no more requests may wait."""
+        if num_waiting >= max_queue:
+            self._metrics.refused.labels("queue_full").inc()
+            raise QueueFull(f"{num_waiting} requests are waiting already", retry_after_s=1)
 
     def resolve(self, request: Request) -> Resolved:
         """Parameters and structure of a request; raises `InvalidRequest`."""
