@@ -12,9 +12,9 @@ from tests.support.graphs import Recordings
 from tests.support.json_schema import is_valid
 from tests.support.tiny import EOS_ID
 from unmask.errors import InvalidRequest
-from unmask.grammar import Grammar, GrammarText, JsonObject, json_schema_of
+from unmask.grammar import Grammar, GrammarText, JsonObject, Regex, json_schema_of
 from unmask.models.registry import LoadedModel
-from unmask.types import Request, SamplingParams
+from unmask.types import RefinementOptions, Request, SamplingParams
 
 SCHEMA = {
     "type": "object",
@@ -97,6 +97,13 @@ def test_temperature_and_filters_change_an_answer(loaded: LoadedModel) -> None:
         check(Request("a", (1,), sampling), answer.text)
         texts.add(answer.text)
     assert len(texts) == 3
+
+
+def test_an_answer_without_text_has_the_same_end_with_its_drafts(loaded: LoadedModel) -> None:
+    sampling = SamplingParams(max_tokens=1, steps=5, grammar=Regex(""))
+    request = Request("a", (40, 41, 42), sampling)
+    drafted = replace(request, refinements=RefinementOptions())
+    assert run_alone(loaded, drafted).essence == run_alone(loaded, request).essence
 
 
 def test_a_limit_below_the_shortest_answer_is_refused(loaded: LoadedModel) -> None:

@@ -126,6 +126,25 @@ def test_a_draft_is_cut_where_the_end_is_written_token_by_token(
         assert answers[one.request_id] == answers[other.request_id]
 
 
+@pytest.mark.parametrize("block_length", [2, 3])
+def test_a_token_behind_a_drafted_block_is_forgotten_where_thoughts_are_cut(
+    load: Load, block_length: int
+) -> None:
+    loaded = load("nemotron")
+    drafted = {"mode": "self_speculation", "policy": "threshold", "threshold": 0.3}
+    for budget in range(1, 20):
+        request = asking(0, budget, block_length=block_length, **drafted)
+        engine = make_engine(loaded, overlap=True)
+        engine.add(request)
+        answer = Answer()
+        for _ in range(4 * MAX_TOKENS):
+            for event in engine.step():
+                answer.take(event)
+        assert answer.finish is not None, "the answer ends"
+        alone = run_alone(loaded, asking(0, budget, mode="ar"))
+        assert answer.token_ids == alone.token_ids
+
+
 def test_blocks_that_a_load_cuts_have_the_end_too(load: Load) -> None:
     loaded = load("sdar")
     requests = [asking(i, (0, 3, 20)[i % 3], block_length="auto") for i in range(6)]
@@ -218,6 +237,11 @@ def test_only_answers_that_think_are_cut(load: Load) -> None:
             {"attention": "canvas", "canvas": CanvasSchedule(), "mask_token_id": None},
             {"policy": "entropy_bound"},
             "fill mask tokens",
+        ),
+        (
+            {"end_think_token_id": 7},
+            {"stop_token_ids": (7,), "min_tokens": 7, "ignore_eos": False},
+            "min_tokens",
         ),
     ],
 )

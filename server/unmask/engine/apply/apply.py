@@ -315,7 +315,7 @@ def _finalize(session: Session, fresh: list[int], applied: Applied) -> None:
     elif start + len(fresh) == sequence.last_end:
         reason = FinishReason.LENGTH
     shown, text = fresh[:-1] if reason is FinishReason.STOP else fresh, ""
-    if sequence.structure is not None and reason is not FinishReason.STOP:
+    if sequence.structure is not None and fresh and reason is not FinishReason.STOP:
         sequence.structure.advance(fresh, start)
         if sequence.structure.can_only_end:
             reason = FinishReason.STOP

@@ -65,6 +65,11 @@ def check_thinking(
         reason = "is for models that fill mask tokens"
     elif editing_threshold is not None:
         reason = "needs final tokens, but with an editing_threshold they may be replaced"
+    elif (
+        model.end_think_token_id in params.stop_token_ids
+        and (params.min_tokens or 0) > params.max_thinking_tokens + 1
+    ):
+        reason = "puts a token of stop_token_ids where min_tokens allows no end"
     if reason is not None:
         raise InvalidRequest(f"max_thinking_tokens {reason}", field="max_thinking_tokens")
 

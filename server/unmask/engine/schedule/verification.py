@@ -19,6 +19,7 @@ def note_verified(sequence: Sequence, tokens: IntArray) -> int:
     if sequence.guesses_ahead and not len(wrong):
         guesses = tokens[count:]
     end = first + count
+    written = max(end, sequence.block_end)  # one token may be behind the block
     sequence.tokens[first:end] = tokens[:count]
     budget = sequence.thinking
     if budget is not None and budget.ends_in(sequence.tokens, budget.position, end):
@@ -27,8 +28,8 @@ def note_verified(sequence: Sequence, tokens: IntArray) -> int:
     sequence.num_guesses = len(guesses)  # none where a draft has a pass of its own
     sequence.final_end, sequence.is_verified = end, True
     sequence.masked[first:end] = False
-    sequence.tokens[end : sequence.block_end] = sequence.mask_token_id
-    sequence.masked[end : sequence.block_end] = True
+    sequence.tokens[end:written] = sequence.mask_token_id
+    sequence.masked[end:written] = True
     guessed = slice(end, end + len(guesses))
     sequence.tokens[guessed], sequence.masked[guessed] = guesses, False
     return end - first
