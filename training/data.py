@@ -1,5 +1,6 @@
 """Training rows from problems: clean blocks, then two noisy copies of the answer."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from random import Random
@@ -33,15 +34,23 @@ SMALLEST_SEGMENT = 16
 NUM_OPEN_ROWS = 24
 HOLES_SHARE = 0.2  # of the samples, with one hole a block that has text on both sides
 WHOLE_SHARE = 0.04  # of the samples, whose prompt is hidden as their answer is
+ROOMY_SHARE = 0.12  # of the samples, whose answer is given but for one hole with room to spare
+MOST_WORDS, MOST_SPARE = 6, 8  # pieces of text in such a hole; end tokens behind them
+SPARE_WEIGHT = 0.3  # of the loss on those after the first
+PIECE = re.compile(r"\s+|\w+|[^\w\s]")
 ASKED_UNIT = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Prompt and answer as token ids; the answer includes its end token."""
+    """Prompt and answer as token ids; the answer includes its end token.
+
+    `hole` is the part [start, end) of the answer that is asked for, its end tokens included.
+    """
 
     prompt: list[int]
     answer: list[int]
+    hole: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +133,26 @@ def draw_samples(rng: Random, tokenizer: PreTrainedTokenizerFast, count: int) ->
         prompt, continuation = render_raw(rng, problem)
         is_whole = rng.random() < WHOLE_SHARE / (RAW_SHARE + WHOLE_SHARE)
         texts.append(("", prompt + continuation) if is_whole else (prompt, continuation))
-    return encode(tokenizer, texts)
+    num_roomy = sum(rng.random() < ROOMY_SHARE for _ in texts)
+    roomy = [with_hole(rng, tokenizer, *text) for text in texts[:num_roomy]]
+    return encode(tokenizer, texts[num_roomy:]) + roomy
+
+
+def with_hole(rng: Random, tokenizer: PreTrainedTokenizerFast, prompt: str, answer: str) -> Sample:
+    """A sample that asks for a few words of an answer, in a hole that may be longer than they are.
+
+    Texts before and behind a hole are tokenized by themselves, as in a server; what is left of a
+    hole is end tokens.
+    """
+    pieces = PIECE.findall(answer.removesuffix(END))
+    first = rng.randrange(max(len(pieces), 1))
+    last = min(first + rng.randint(1, MOST_WORDS), len(pieces))
+    ends = "".join(pieces[last:]) + (END if answer.endswith(END) else "")
+    texts = (prompt, "".join(pieces[:first]), "".join(pieces[first:last]), ends)
+    fast = tokenizer.backend_tokenizer
+    ids = [part.ids for part in fast.encode_batch_fast(list(texts), add_special_tokens=False)]
+    start, hole = len(ids[1]), [*ids[2], *[END_ID] * rng.randint(0, MOST_SPARE)]
+    return Sample(ids[0], [*ids[1], *hole, *ids[3]], (start, start + len(hole)))
 
 
 def render_raw(rng: Random, problem: Problem) -> tuple[str, str]:
@@ -253,15 +281,24 @@ def lay_out(sample: Sample, block_len: int, rng: np.random.Generator) -> Segment
     where = np.arange(total, dtype=np.int16)
     block = where // np.int16(block_len)
     answered = where[first:] >= num_prompt
+    twice = np.concatenate((full[first:], full[first:]))
     draw_mask = _draw_holes if rng.random() < HOLES_SHARE else _draw_mask
     masked = draw_mask(total - first, block_len, rng)
     hidden = np.concatenate((masked & answered, ~masked & answered))
-    twice = np.concatenate((full[first:], full[first:]))
+    spare = np.zeros_like(hidden)
+    if sample.hole is not None:
+        in_hole = np.zeros_like(answered)
+        in_hole[num_prompt - first + sample.hole[0] : num_prompt - first + sample.hole[1]] = True
+        hidden = np.concatenate((in_hole, in_hole & masked))
+        spare = np.concatenate(
+            (np.zeros(1, np.bool_), (twice[1:] == END_ID) & (twice[:-1] == END_ID))
+        )
     clean = np.zeros(num_clean, np.int16)
     copies = np.concatenate((block[first:] * 2 + 1, block[first:] * 2 + 2))
     answer_blocks = np.concatenate((block[first:], block[first:]))
     fill = np.concatenate((where[first:], where[first:])) >= end
-    weight = (USUAL_ANSWER / len(sample.answer)) ** LENGTH_POWER
+    asked_start, asked_end = sample.hole or (0, len(sample.answer))
+    weight = (USUAL_ANSWER / (asked_end - asked_start)) ** LENGTH_POWER
     return Segment(
         ids=np.concatenate((full[:num_clean], np.where(hidden, np.int16(MASK_ID), twice))),
         positions=np.concatenate((where[:num_clean], where[first:], where[first:])),
@@ -270,7 +307,8 @@ def lay_out(sample: Sample, block_len: int, rng: np.random.Generator) -> Segment
         groups=np.concatenate((clean, copies)),
         targets=np.concatenate((clean + np.int16(IGNORED), np.where(hidden, twice, IGNORED))),
         weights=np.concatenate(
-            (clean, weight * np.where(fill, FILL_WEIGHT, 1.0)), dtype=np.float32
+            (clean, weight * np.where(fill, FILL_WEIGHT, np.where(spare, SPARE_WEIGHT, 1.0))),
+            dtype=np.float32,
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -209,3 +210,34 @@ def test_any_text_survives_the_tokenizer() -> None:
         ids = tokenizer.encode(text, add_special_tokens=False)
         assert tokenizer.decode(ids, clean_up_tokenization_spaces=False) == text
     assert len(tokenizer.encode("1234", add_special_tokens=False)) == 4
+
+
+def test_a_hole_with_room_to_spare_is_all_that_is_asked_for() -> None:
+    answer = [50, 51, 52, 53, END_ID, END_ID, END_ID, 54, 55, END_ID]
+    segment = lay_out(Sample([20, 21], answer, (2, 7)), 4, np.random.default_rng(0))
+    first_copy = segment.targets[8:20]
+    assert np.flatnonzero(first_copy != IGNORED).tolist() == [4, 5, 6, 7, 8]
+    assert first_copy[4:9].tolist() == answer[2:7]
+    weights = segment.weights[8:20]
+    assert weights[4] == weights[5] == weights[6], "the first end says how long the text is"
+    assert weights[7] < weights[6], "and the next ones only follow it"
+    second_copy = segment.targets[20:]
+    assert set(np.flatnonzero(second_copy != IGNORED)) <= {4, 5, 6, 7, 8}
+
+
+def test_text_around_a_hole_is_tokenized_by_itself() -> None:
+    tokenizer = load()
+    before = behind = 0
+    for seed in range(20):
+        one = data.with_hole(Random(seed), tokenizer, "", "def add(first, second):<|end|>")
+        assert one.hole is not None
+        start, end = one.hole
+        parts = [tokenizer.decode(part) for part in np.split(one.answer, one.hole)]
+        filled = parts[1].replace("<|end|>", "")
+        assert parts[0] + filled + parts[2] == "def add(first, second):<|end|>"
+        assert parts[1] == filled + "<|end|>" * parts[1].count("<|end|>"), "ends come last"
+        assert one.answer[:start] == tokenizer.encode(parts[0], add_special_tokens=False)
+        before += start > 0
+        behind += end < len(one.answer) - 1
+    assert before > 5
+    assert behind > 5
