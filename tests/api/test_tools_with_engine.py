@@ -83,6 +83,7 @@ def asking(i, **fields):
     return {"model": "", "messages": HI, "tools": TOOLS, **sampling, **fields}
 
 
+@pytest.mark.usual_cases(8)
 @pytest.mark.parametrize(
     ("choice", "allowed"), [("required", tuple(SCHEMAS)), (NAMED, ("move",))], ids=str
 )
@@ -97,6 +98,7 @@ def test_required_calls_are_valid(client, choice, allowed):
         assert len(one.message.tool_calls) == 1
 
 
+@pytest.mark.usual_cases(3)
 def test_text_and_calls_are_streamed_in_pieces_of_the_whole(client, opening_id):
     num_calls = 0
     for i in range(2):

@@ -139,7 +139,7 @@ few = settings(
 )
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @given(
     batch=requests(),
     overlap=st.booleans(),

@@ -124,7 +124,7 @@ def test_every_answer_matches_its_grammar_from_the_shortest_limit_on(
         assert len(answer.token_ids) <= (request.sampling.max_tokens or 0)
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("folder", FAMILIES)
 def test_company_chunks_pages_preemption_and_graphs_change_nothing(load: Load, folder: str) -> None:
     loaded = load(folder)

@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WHOLE = ("LLaDA2.0-mini", "LLaDA-8B", "DiffusionGemma-26B-A4B")
-IN_8_BITS = ("LLaDA2.0-mini, fp8", "DiffusionGemma-26B-A4B, fp8")
-FAMILIES = WHOLE + IN_8_BITS
 EVERYWHERE = {"rms_norm_kernel", "heads_kernel", "attention_kernel", "draw_kernel"}
 SEVERAL_CHUNKS = {"merge_kernel"}
 MASKED = EVERYWHERE | {
@@ -28,35 +25,35 @@ EXPERTS = {
 }
 
 
-def launched() -> dict[str, list[dict[str, Any]]]:
-    """Reports by family, from another process: in this one kernels are interpreted.
+EXPECTED = {
+    "LLaDA2.0-mini": MASKED | EXPERTS | SEVERAL_CHUNKS,
+    "LLaDA-8B": MASKED,
+    "DiffusionGemma-26B-A4B": EVERYWHERE | EXPERTS | {"slice_kernel"},
+    "LLaDA2.0-mini, fp8": EVERYWHERE | EXPERTS | {"quantize_rows_kernel"},
+    "DiffusionGemma-26B-A4B, fp8": EVERYWHERE | EXPERTS | {"quantize_rows_kernel"},
+}
+
+
+def launched(family: str) -> list[dict[str, Any]]:
+    """Reports of another process: in this one kernels are interpreted.
 
     Steps run on the meta device, so that one which asks the device for a number fails.
     """
     paths = os.pathsep.join(str(ROOT / part) for part in (".", "server", "kernels"))
     environment = os.environ | {"TRITON_INTERPRET": "0", "PYTHONPATH": paths}
-    command = [sys.executable, str(ROOT / "tests" / "support" / "meta_engine.py"), *FAMILIES]
+    command = [sys.executable, str(ROOT / "tests" / "support" / "meta_engine.py"), family]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-3000:]
-    result: dict[str, list[dict[str, Any]]] = json.loads(run.stdout)
-    return result
+    reports: list[dict[str, Any]] = json.loads(run.stdout)[family]
+    return reports
 
 
+@pytest.mark.usual_cases(2)
 @pytest.mark.slow
-def test_every_launch_compiles_without_spills_and_on_the_matrix_units() -> None:
-    """One test, so that kernels are compiled by one of the workers only."""
-    result = launched()
-    problems = [
-        (family, report["name"], report["problems"])
-        for family, reports in result.items()
-        for report in reports
-        if report["problems"]
-    ]
+@pytest.mark.parametrize("family", list(EXPECTED))
+def test_every_launch_compiles_without_spills_and_on_the_matrix_units(family: str) -> None:
+    reports = launched(family)
+    problems = [(report["name"], report["problems"]) for report in reports if report["problems"]]
     assert problems == []
     # Steps of every kind were launched.
-    names = {family: {report["name"] for report in reports} for family, reports in result.items()}
-    assert names["LLaDA2.0-mini"] >= MASKED | EXPERTS | SEVERAL_CHUNKS
-    assert names["LLaDA-8B"] >= MASKED
-    assert names["DiffusionGemma-26B-A4B"] >= EVERYWHERE | EXPERTS | {"slice_kernel"}
-    for family in IN_8_BITS:
-        assert names[family] >= EVERYWHERE | EXPERTS | {"quantize_rows_kernel"}
+    assert {report["name"] for report in reports} >= EXPECTED[family]

@@ -118,7 +118,7 @@ def test_a_request_alone_gets_the_tokens_of_the_loop_in_as_many_steps(
     assert case["commands"] > 0
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("way", WAYS)
 def test_requests_that_edit_and_others_change_nothing_of_each_other(
     loaded: LoadedModel, way: str

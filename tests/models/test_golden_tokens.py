@@ -24,6 +24,7 @@ def assert_golden(answers: dict[str, Answer], cases: list[Case]) -> None:
     }
 
 
+@pytest.mark.usual_cases(100)
 @pytest.mark.parametrize(
     ("folder", "case"), CASES, ids=[f"{folder}-{case.name}" for folder, case in CASES]
 )
@@ -38,6 +39,7 @@ def test_a_request_alone_gets_the_tokens_of_the_reference_in_no_more_steps(
     assert finish.usage.denoising_steps <= case.forwards
 
 
+@pytest.mark.usual_cases(6)
 @every_family
 def test_all_requests_together_get_the_tokens_of_the_reference(
     golden_model: Load, folder: str
@@ -47,7 +49,7 @@ def test_all_requests_together_get_the_tokens_of_the_reference(
     assert_golden(run_all(engine, [case.request for case in cases]), cases)
 
 
-@pytest.mark.usual_cases(4)
+@pytest.mark.usual_cases(2)
 @every_family
 def test_other_requests_change_nothing(golden_model: Load, folder: str) -> None:
     """Only some fit at a time: they come and go while others are running."""

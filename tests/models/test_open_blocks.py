@@ -54,6 +54,7 @@ def requests_of(params: SamplingParams) -> list[Request]:
     ]
 
 
+@pytest.mark.usual_cases(6)
 @FAMILIES
 @pytest.mark.parametrize("buffer", BUFFERS)
 def test_tokens_and_passes_are_those_of_the_published_loop(

@@ -74,6 +74,7 @@ def test_a_budget_as_long_as_the_answer_changes_nothing(load: Load, folder: str)
                 assert run_alone(loaded, asking(i, budget, **params)).token_ids == plain
 
 
+@pytest.mark.usual_cases(8)
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize("block_length", [1, 8, 16])
 def test_the_end_is_where_the_budget_is(load: Load, folder: str, block_length: int) -> None:
@@ -90,7 +91,7 @@ def test_the_end_is_where_the_budget_is(load: Load, folder: str, block_length: i
         assert tokens.index(end_of(loaded)) == request.sampling.max_thinking_tokens
 
 
-@pytest.mark.usual_cases(3)
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_company_pages_chunks_and_preemption_change_nothing(load: Load, folder: str) -> None:
     loaded = load(folder)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -165,10 +166,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="write the reports as JSON")
     parser.add_argument("--only", default="", help="part of a variant's name")
     parser.add_argument("--capability", type=int, choices=CAPABILITIES, help="one chip, such as 90")
+    parser.add_argument("--part", default="0/1", help="I/N: every Nth variant from the Ith on")
     options = parser.parse_args()
+    first, every = map(int, options.part.split("/"))
     reports = []
     for capability in CAPABILITIES if options.capability is None else [options.capability]:
-        for variant in all_variants(capability):
+        for variant in islice(all_variants(capability), first, None, every):
             if options.only not in variant.name:
                 continue
             report = compile_variant(variant, capability)
