@@ -96,7 +96,7 @@ def measure_load(
                 num_requests = max(level, round(num_requests * scale))
                 load = Load(num_requests, level, warmup=level, seed=number)
                 fields = {"max_tokens": MAX_TOKENS, "temperature": 0}
-                summary = summarise(_run(server, prompts, load, fields), Slo())
+                summary = summarise(run(server, prompts, load, fields), Slo())
                 summaries[level].append(summary)
                 rss_mib.append(server.rss_mib())
                 _print(number, level, summary)
@@ -132,7 +132,7 @@ def measure_soak(
         for number in range(SOAK_SAMPLES):
             load = Load(part, SOAK_CONCURRENCY, seed=number)
             fields = {"max_tokens": SOAK_MAX_TOKENS, "temperature": 1.0}
-            summary = summarise(_run(server, prompts, load, fields), Slo())
+            summary = summarise(run(server, prompts, load, fields), Slo())
             num_failed += summary.num_failed
             errors |= summary.errors
             curve_mib.append(server.rss_mib())
@@ -167,7 +167,7 @@ def measure_memory(server_args: Sequence[str], prompts: Sequence[Prompt]) -> dic
     with serving(server_args) as server:
         idle_mib = server.rss_mib()
         fields = {"max_tokens": 512, "temperature": 0, "ignore_eos": True}
-        summary = summarise(_run(server, prompts, Load(64, 64), fields), Slo())
+        summary = summarise(run(server, prompts, Load(64, 64), fields), Slo())
         peak_mib = server.peak_rss_mib()
     return {
         "settings": server.settings,
@@ -182,7 +182,7 @@ def measure_memory(server_args: Sequence[str], prompts: Sequence[Prompt]) -> dic
     }
 
 
-def _run(server: Server, prompts: Sequence[Prompt], load: Load, fields: dict[str, Any]) -> Run:
+def run(server: Server, prompts: Sequence[Prompt], load: Load, fields: dict[str, Any]) -> Run:
     chosen = pick(prompts, load.warmup + load.num_requests, load.seed)
 
     async def send() -> Run:
