@@ -62,6 +62,14 @@ def test_as_many_positions_are_masked_as_the_schedule_says(
     assert masked[-1] == committed[-1] == 0
 
 
+def test_tokens_share_the_chance_to_be_masked_again_and_masks_are_filled_as_by_ancestral() -> None:
+    plain, _ = shares_of("ancestral", 30, 0.0, 0.0)
+    masked, committed = shares_of("remdm_conf", 30, 0.0, 0.0)
+    assert (masked == plain).all()
+    assert committed[:15] == pytest.approx(1.0), "more are masked than not"
+    assert committed[-1] == 0
+
+
 def test_without_eta_tokens_stay() -> None:
     plain, _ = shares_of("ancestral", 30, 0.0, 0.0)
     for policy in ("remdm_cap", "remdm_rescale"):

@@ -17,7 +17,7 @@ from unmask.errors import InvalidRequest
 from unmask.likelihood import likelihood_request
 from unmask.models.registry import LoadedModel
 from unmask.types import RefinementOptions, Request, SamplingParams
-from unmask_kernels.policies.traces import Credits, Stability, divergence
+from unmask_kernels.policies.traces import Commits, Credits, Stability, divergence
 
 PLAIN = SamplingParams(max_tokens=40, block_length=16, ignore_eos=True)
 
@@ -159,3 +159,23 @@ def test_a_step_may_read_a_prompt_beside_them(tiny: LoadedModel) -> None:
     answers = run_all(make_engine(tiny), batch)
     for request in batch:
         assert answers[request.request_id].logprobs == run_alone(tiny, request).logprobs
+
+
+def test_tokens_are_masked_again_by_the_confidence_they_were_committed_with() -> None:
+    """A softmax of the negative probabilities, which positions with masks have no part in."""
+    offsets = torch.arange(4)
+
+    def step(before: Commits | None, confidence: list[float], masked: list[int]) -> Any:
+        is_masked = torch.tensor([i in masked for i in range(4)])
+        return Commits.step(before, torch.tensor(confidence), is_masked, offsets, 4)
+
+    first, shares = step(None, [0.9, 0.2, 0.5, 0.6], [0, 1, 2, 3])
+    assert shares.tolist() == [0, 0, 0, 0]
+    second, shares = step(first, [0.1, 0.1, 0.7, 0.8], [2, 3])  # 0 and 1 were committed
+    expected = torch.tensor([-0.9, -0.2]).softmax(0).tolist()
+    assert shares.tolist() == pytest.approx([*expected, 0, 0])
+    _, shares = step(second, [0.3, 0.3, 0.3, 0.3], [1, 3])  # 1 has a mask again, 2 a token
+    expected = torch.tensor([-0.9, -0.7]).softmax(0).tolist()
+    assert shares.tolist() == pytest.approx([expected[0], 0, expected[1], 0])
+    _, again = step(second, [0.3, 0.3, 0.3, 0.3], [1, 3])
+    assert (again == shares).all(), "a step may be run again"

@@ -180,3 +180,19 @@ def test_a_tensor_that_is_not_read_is_refused(tmp_path: Path) -> None:
     save_file(tensors | {"backbone.extra": torch.ones(2)}, tmp_path / "model.safetensors")
     with pytest.raises(InvalidCheckpoint, match=r"unexpected backbone\.extra"):
         load(tmp_path, "bd3lm")
+
+
+def test_a_chance_of_one_keeps_no_token(golden_model: Load) -> None:
+    """Every committed token is masked again as long as the schedule has as many masks."""
+    params = SamplingParams(
+        max_tokens=8, block_length=8, temperature=1.0, seed=3, ignore_eos=True,
+        policy="remdm_cap", eta=1.0, steps=4,
+    )  # fmt: skip
+    every = RefinementOptions(every=1, tokens=True)
+    answer = run_alone(golden_model("mdlm"), Request("r", (9, 41, 77), params, every))
+    resolved = [
+        {i for i, token in enumerate(refinement.tokens or ()) if token.resolved}
+        for refinement in answer.refinements
+    ]
+    assert resolved[0]
+    assert not resolved[0] & resolved[1], "the tokens of the first step have masks after the second"

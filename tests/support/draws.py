@@ -40,6 +40,7 @@ REMASKING = (
     {"policy": "remdm_cap", "eta": 0.1, "steps": 9},
     {"policy": "remdm_rescale", "eta": 0.2, "steps": 20},
     {"policy": "remdm_loop", "eta": 0.08, "steps": 40},
+    {"policy": "remdm_conf", "steps": 30},
 )
 # A policy without an entry of its own is drawn as well.
 POLICIES = LISTED + tuple(

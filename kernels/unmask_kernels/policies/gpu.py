@@ -19,8 +19,8 @@ SEQUENTIAL, RANDOM = tl.constexpr(CODES["sequential"]), tl.constexpr(CODES["rand
 HIERARCHICAL = tl.constexpr(CODES["hierarchical"])
 KLASS, CREDIT = tl.constexpr(CODES["klass"]), tl.constexpr(CODES["credit"])
 ANCESTRAL = tl.constexpr(CODES["ancestral"])
-REMDM_CAP, REMDM_RESCALE, REMDM_LOOP = (
-    tl.constexpr(CODES[f"remdm_{name}"]) for name in ("cap", "rescale", "loop")
+REMDM_CAP, REMDM_RESCALE, REMDM_LOOP, REMDM_CONF = (
+    tl.constexpr(CODES[f"remdm_{name}"]) for name in ("cap", "rescale", "loop", "conf")
 )
 LOCAL_LEAP = tl.constexpr(CODES["local_leap"])
 NUMBERS = tl.constexpr(MAX_NUMBERS)
@@ -42,7 +42,7 @@ def _key(values, o_row, m_row, policy, BY_ENTROPY: tl.constexpr):
 @triton.jit
 def _is_by_chance(policy):
     is_remdm = (policy == REMDM_CAP) | (policy == REMDM_RESCALE) | (policy == REMDM_LOOP)
-    return (policy == ANCESTRAL) | is_remdm
+    return (policy == ANCESTRAL) | is_remdm | (policy == REMDM_CONF)
 
 
 @triton.jit

@@ -166,6 +166,7 @@ def random(scores: Scores, quota: Tensor, numbers: Tensor) -> Tensor:
 @reference("remdm_cap")
 @reference("remdm_rescale")
 @reference("remdm_loop")
+@reference("remdm_conf")
 @reference("ancestral")
 def ancestral(scores: Scores, quota: Tensor, numbers: Tensor) -> Tensor:
     """Positions whose noise reaches their step's bound, and never fewer than `quota` [M].

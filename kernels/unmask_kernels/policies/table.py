@@ -28,6 +28,7 @@ PolicyName = Literal[
     "remdm_cap",
     "remdm_rescale",
     "remdm_loop",
+    "remdm_conf",
 ]
 Statistic = Literal["confidence", "entropy", "margin", "position", "noise", "stability", "credit"]
 MAX_NUMBERS = 3
@@ -286,6 +287,18 @@ POLICIES: tuple[Policy, ...] = (
         paper="ReMDM (Wang et al., 2025)",
         numbers=_eta(0.02),
         is_rare=True,
+        by_chance=True,
+        remasks=True,
+        may_wait=False,
+    ),
+    Policy(
+        name="remdm_conf",
+        code=17,
+        ranks_by="noise",
+        meaning="By chance; tokens that were committed with less confidence are masked more often.",
+        paper="ReMDM (Wang et al., 2025)",
+        is_rare=True,
+        keeps_trace=True,
         by_chance=True,
         remasks=True,
         may_wait=False,

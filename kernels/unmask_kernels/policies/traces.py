@@ -1,4 +1,4 @@
-"""State of a block from step to step, for the policies `klass` and `credit`.
+"""State of a block from step to step, for the policies `klass`, `credit` and `remdm_conf`.
 
 A row is one of R scored positions of a block of L; `offsets` [R] are their places in it. A step
 makes a new state and leaves the old one as it is, so that a step may be computed again.
@@ -99,3 +99,39 @@ class Credits:
             F.pad(before.credits, (0, 1)).index_copy(0, offsets, credits),
         )
         return after, logits.scatter_add(1, tokens, ALPHA * credits.log1p())
+
+
+@dataclass(frozen=True, slots=True)
+class Commits:
+    """Confidences that tokens of a block had when they were committed."""
+
+    confidence: Tensor  # [L] float32, probabilities; infinite where a position has a mask
+    last: Tensor  # [L] float32, of the likeliest tokens in the last step
+
+    @classmethod
+    def step(
+        cls,
+        before: "Commits | None",
+        confidence: Tensor,
+        is_masked: Tensor,
+        offsets: Tensor,
+        block_len: int,
+    ) -> "tuple[Commits, Tensor]":
+        """The next state, and shares [R] of the chance that a step masks some token again.
+
+        `confidence` [R] are probabilities in this step. The less confident a commit was, the larger
+        is the token's share; those of a block sum to 1. `_ddpm_caching_update` of
+        kuleshov-group/remdm (diffusion.py), sampler `remdm-conf`.
+        """
+        if before is None:
+            masked = confidence.new_full((block_len,), torch.inf)
+            before = cls(masked, masked)
+        known = before.confidence[offsets]
+        known = torch.where(known.isinf(), before.last[offsets], known)
+        known = known.masked_fill(is_masked, torch.inf)
+        after = cls(
+            before.confidence.index_copy(0, offsets, known),
+            before.last.index_copy(0, offsets, confidence),
+        )
+        shares = (-after.confidence.double()).softmax(0)[offsets]
+        return after, shares.nan_to_num(0.0).float()  # a block of masks has none

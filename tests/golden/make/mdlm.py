@@ -62,6 +62,12 @@ REMASKED = (
     (8, 20, 100, 0.02, "remdm_loop"),
     (40, 31, 12, 0.7, "remdm_cap"),
 )
+REMASKED_BY_CONFIDENCE = (
+    (1, 30, 24, None, "remdm_conf"),
+    (19, 24, 60, None, "remdm_conf"),
+    (33, 40, 90, None, "remdm_conf"),
+    (12, 16, 6, None, "remdm_conf"),
+)
 CASES = ((1, 40, 6), (11, 17, 12), (16, 24, 9), (23, 33, 20), (57, 50, 5), (80, 30, 30))
 STUBS = (
     *(
@@ -167,7 +173,7 @@ class Numbers:
         is_ancestral = bool((shares[:, MASK_ID] != 0).any())
         shares[:, MASK_ID] = 0
         total = shares.sum(-1)
-        smallest = (exponential / (shares / total[:, None])).amin(-1)
+        smallest = (exponential / (shares / total[:, None])).amin(-1).nan_to_num(1.0)  # all mask
         uniform = (-(-position_noise(keys[0], keys[1], keys[2]).double()).exp()).exp()
         exponential[:, MASK_ID] = smallest * uniform / (1 - uniform) if is_ancestral else 1.0
         # Only their ratios count; the sampler cannot tell those above 23 apart.
@@ -201,6 +207,8 @@ def sampler(module: Any, model: Any, prompt: list[int], numbers: Numbers, **fiel
 
         def _ddpm_caching_update(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
             numbers.block = x[:, -self.block_size :]
+            if "conf" in kwargs:  # ReMDM's, which rounds confidences to bfloat16
+                kwargs["conf"] = kwargs["conf"].float()
             updated = super()._ddpm_caching_update(x, *args, **kwargs)
             if len(updated) == 3:  # ReMDM's would mask the prompt again
                 updated[1][:, : len(prompt)] = torch.tensor(prompt)
@@ -333,17 +341,18 @@ def write(folder: Path, model: Any, raw: dict[str, Any], ids: Tensor, cases: lis
         print(f"{path}: {path.stat().st_size:,} bytes")
 
 
-def remasked(module: Any, model: Any, generator: torch.Generator) -> list[Any]:
+def remasked(module: Any, model: Any, generator: torch.Generator, rows: Any) -> list[Any]:
     """Cases of ReMDM's samplers."""
     cases = []
-    for i, (prompt_len, num_tokens, steps, eta, policy) in enumerate(REMASKED):
+    for i, (prompt_len, num_tokens, steps, eta, policy) in enumerate(rows):
         prompt, seed = text(prompt_len, generator), 2**41 + i
         fields = {"sampler": policy.replace("_", "-"), "eta": eta}
         fields |= {"t_on": 0.55, "t_off": 0.05, "alpha_on": 0.9}
         args = module, model, prompt, num_tokens, steps, seed, "ddpm_cache"
         tokens, forwards = ancestral(*args, **fields)
         settings = {"gen_length": num_tokens, "temperature": 1.0, "seed": seed, "policy": policy}
-        settings |= {"eta": eta, "steps": steps, "block_length": num_tokens}
+        settings |= {} if eta is None else {"eta": eta}
+        settings |= {"steps": steps, "block_length": num_tokens}
         cases.append(
             {"name": f"{policy}-{i}", "prompt": prompt, "settings": settings}
             | {"tokens": tokens, "forwards": forwards}
@@ -380,7 +389,9 @@ def make(name: str, classes: tuple[Any, Any], module: Any, remdm: Any) -> None:
         print(cases[-1]["name"], settings, tokens, forwards)
     raw |= {} if is_full else ONLY_BD3LM
     if is_full:
-        cases += remasked(remdm, model, generator)
+        cases += remasked(remdm, model, generator, REMASKED)
+        another = torch.Generator().manual_seed(16)
+        cases += remasked(remdm, model, another, REMASKED_BY_CONFIDENCE)
     else:
         ids = torch.tensor(text(6 * BLOCK_LEN, generator))
         save_file(losses_of(module, model, ids, generator), GOLDEN / name / "bound.safetensors")

@@ -264,7 +264,7 @@ class SamplingOptions:
         if decoding["is_rare"].any():
             bounds, keeping = _bounds(decoding)
             keys = [decoding["seed"], decoding.steps, decoding["alg_temp"], bounds]
-            if np.isfinite(keeping).any():
+            if keeping.max() > -np.inf:  # infinity keeps no token
                 keys.append(keeping)
             order = RandomOrder(*staging.to_device(keys))
         return cls(

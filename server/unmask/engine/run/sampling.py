@@ -48,18 +48,19 @@ def sample(
             normed[given.rows], model.lm_head, given.tokens, mask_token_id=mask_token_id
         )
         scores = scores.with_given(given.rows, given.tokens, *of_given)
-    is_stable = None
-    if options.traces is not None:
-        is_stable = options.traces.update(
-            normed, scores, model.lm_head, options.constraints, mask_token_id
-        )
     is_masked = None
     if options.edits or not is_known:
         is_masked = current.eq(mask_token_id)
+    marks = None
+    if options.traces is not None:
+        marks = options.traces.update(
+            normed, scores, model.lm_head, options.constraints, mask_token_id, is_masked
+        )
     ranked = scores
     if inputs.penalties is not None and scores.entropy is not None:
         ranked = replace(scores, entropy=scores.entropy + inputs.penalties)
     candidates = policy_scores(ranked, inputs.spans, len(inputs.starts), is_masked)
+    is_stable = None if marks is None else marks.is_stable
     candidates = replace(candidates, positions=inputs.positions, is_stable=is_stable)
     if options.order is not None:
         candidates = ordered_at_random(candidates, options.order, is_masked)
@@ -70,7 +71,11 @@ def sample(
             threshold = inputs.editing_threshold[inputs.spans]
             selected |= edits(scores, current, threshold) & ~is_masked
             if options.order is not None and options.order.keeping is not None:
-                is_lost = remasked(inputs, options.order, options.order.keeping) & ~is_masked
+                keeping = options.order.keeping[inputs.spans]
+                if marks is not None:
+                    keeping = shared(keeping, marks.shares)
+                noise = options.order.noise(inputs.spans, inputs.positions)
+                is_lost = (noise < keeping) & ~is_masked  # ReMDM
                 token = scores.token.masked_fill(is_lost, mask_token_id)
                 scores, selected = replace(scores, token=token), selected | is_lost
     return scores, selected
@@ -81,9 +86,13 @@ def edits(scores: RowStats, current: Tensor, threshold: Tensor) -> Tensor:
     return (scores.token != current) & (scores.confidence > threshold)
 
 
-def remasked(inputs: SamplingInputs, order: RandomOrder, keeping: Tensor) -> Tensor:
-    """Positions [M] whose noise is too low to keep a token (ReMDM)."""
-    return order.noise(inputs.spans, inputs.positions) < keeping[inputs.spans]
+def shared(keeping: Tensor, shares: Tensor) -> Tensor:
+    """Gumbel noise [M] that keeps a token which is lost with a share [M] of a bound's chance.
+
+    Noise is below a bound b with the chance exp(-exp(-b)).
+    """
+    chance = shares.double() * (-(-keeping.double()).exp()).exp()
+    return torch.where(shares < 1.0, -(-chance.log()).log(), keeping).float()
 
 
 def ordered_at_random(scores: Scores, order: RandomOrder, is_masked: Tensor | None) -> Scores:

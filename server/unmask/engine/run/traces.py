@@ -17,12 +17,12 @@ from unmask.engine.schedule.sequence import Sequence
 from unmask_kernels.linear.ops import Linear
 from unmask_kernels.linear.padding import pad_rows
 from unmask_kernels.policies.table import BY_NAME
-from unmask_kernels.policies.traces import Credits, Stability
+from unmask_kernels.policies.traces import Commits, Credits, Stability
 from unmask_kernels.scoring.constraints import Constraints, constrain
 from unmask_kernels.scoring.reference import score_logits
 from unmask_kernels.scoring.types import RowStats
 
-State = Stability | Credits
+State = Stability | Credits | Commits
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,14 @@ class TracedRows:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceMarks:
+    """Facts about M scored rows that depend on earlier steps."""
+
+    is_stable: Tensor  # [M] bool
+    shares: Tensor  # [M] float32, of the chance that a committed token is masked again
+
+
+@dataclass(frozen=True, slots=True)
 class StepTraces:
     """Traced rows of a step, and where their traces are kept."""
 
@@ -77,15 +85,23 @@ class StepTraces:
         head: Linear,
         constraints: Constraints | None,
         mask_token_id: int,
-    ) -> Tensor:
-        """Rows [M] of stable tokens, by hidden states `normed` [M, C] after the last norm.
+        is_masked: Tensor | None,
+    ) -> TraceMarks:
+        """Go on from the last step, by hidden states `normed` [M, C] after the last norm.
 
         Rows whose tokens have credits are scored again, in place.
         """
         is_stable = torch.zeros(len(normed), dtype=torch.bool, device=normed.device)
+        shares = torch.ones(len(normed), dtype=torch.float32, device=normed.device)
 
         def make_logits(hidden: Tensor) -> Tensor:
             return head(pad_rows(hidden))[: len(hidden)].float()
+
+        def constrained(rows: Tensor) -> Tensor:
+            logits = make_logits(normed[rows])
+            if constraints is not None:
+                constrain(logits, constraints.select(rows))
+            return logits
 
         for block in self.blocks:
             decoding, rows = block.sequence.decoding, block.rows
@@ -102,17 +118,24 @@ class StepTraces:
                     make_logits,
                     decoding.other_numbers[0],
                 )
+            elif decoding.remasks:
+                assert before is None or isinstance(before, Commits)
+                assert is_masked is not None, "tokens that may be masked again are edited"
+                # A mask is no token of MDLM's networks, whose probabilities sum to 1 without it.
+                logits = constrained(rows)
+                logits[:, mask_token_id] = -torch.inf
+                confidence = logits.softmax(-1).gather(1, scores.token[rows, None])[:, 0]
+                after, shares[rows] = Commits.step(
+                    before, confidence, is_masked[rows], block.offsets, decoding.block_len
+                )
             else:
                 assert before is None or isinstance(before, Credits)
-                logits = make_logits(normed[rows])
-                if constraints is not None:
-                    constrain(logits, constraints.select(rows))
                 after, logits = Credits.step(
-                    before, logits, block.offsets, decoding.block_len, mask_token_id
+                    before, constrained(rows), block.offsets, decoding.block_len, mask_token_id
                 )
                 scores.overwrite(rows, _score(logits, scores, mask_token_id))
             self.kept[block.sequence] = Trace(block.block_start, block.step, before, after)
-        return is_stable
+        return TraceMarks(is_stable, shares)
 
 
 def _score(logits: Tensor, like: RowStats, mask_token_id: int) -> RowStats:

@@ -39,10 +39,10 @@ def mask_shares(
     again = np.zeros_like(time)
     if policy == "remdm_loop":
         stay, again = _loop(time, after, eta)
+    elif policy == "remdm_conf":  # tokens share the chance, by their confidence
+        stay, again = after / time, _most(time, after)
     elif policy in SHARES:
-        with np.errstate(divide="ignore"):
-            most = np.minimum(1.0, after / (1.0 - time))  # infinite in the first step
-        again = SHARES[policy](most, eta)
+        again = SHARES[policy](_most(time, after), eta)
         stay = np.maximum(0.0, after - again * (1.0 - time)) / time  # but for rounding
     else:
         stay = after / time
@@ -54,6 +54,12 @@ SHARES: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
     "remdm_cap": np.minimum,
     "remdm_rescale": np.multiply,
 }
+
+
+def _most(time: FloatArray, after: FloatArray) -> FloatArray:
+    """The largest chance that the schedule allows."""
+    with np.errstate(divide="ignore"):
+        return np.minimum(1.0, after / (1.0 - time))  # infinite in the first step
 
 
 def _loop(time: FloatArray, after: FloatArray, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
