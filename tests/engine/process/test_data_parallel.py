@@ -183,6 +183,7 @@ def test_while_an_engine_never_comes_back_the_others_serve(
         assert_as_alone(ask(client, requests[:2]), requests[:2], tiny_on_cpu)
 
 
+@pytest.mark.exhaustive
 def test_a_model_that_no_engine_can_load_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidCheckpoint):
         ProcessEngine.start(
