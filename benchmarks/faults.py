@@ -115,7 +115,7 @@ async def hang(server: Server) -> None:
     """Let the engine stand still, as in a step without an end."""
     await wait_for_engine(server)
     await asyncio.sleep(1.0)
-    [pid] = engines(server)
+    pid, *_ = engines(server)
     os.kill(pid, signal.SIGSTOP)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +43,13 @@ class Server:
         return [self.process, *self.process.children(recursive=True)]
 
     def metrics(self) -> dict[str, float]:
-        """Samples of /metrics that have no label but the model's name."""
+        """Samples of /metrics that have no label but the model and the engine: sums of engines."""
         families = text_string_to_metric_families(httpx.get(f"{self.url}/metrics").text)
-        samples = (sample for family in families for sample in family.samples)
-        return {s.name: s.value for s in samples if not s.labels.keys() - {"model_name"}}
+        sums = defaultdict[str, float](float)
+        for sample in (sample for family in families for sample in family.samples):
+            if not sample.labels.keys() - {"model_name", "engine"}:
+                sums[sample.name] += sample.value
+        return dict(sums)
 
 
 def _peak_kib(pid: int) -> int:

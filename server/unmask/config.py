@@ -84,6 +84,7 @@ class DecodingConfig(SamplingParams):
 class ServerConfig:
     """The HTTP side: where to listen, who may call, what is exported and logged.
 
+    Requests are spread over `data_parallel` engines in processes of their own.
     At a signal, requests have `shutdown_timeout_s` to end before they are aborted. Every
     `status_interval_s` the log tells what was done, if anything was; zero is never. Idle
     connections are closed after `keep_alive_s`, bodies of more than `max_body_mib` are refused.
@@ -94,6 +95,7 @@ class ServerConfig:
     host: str = "127.0.0.1"
     port: int = 8000
     engine: EnginePlace = "process"
+    data_parallel: int = 1
     api_key: str | None = None
     api_key_file: str | None = None
     metrics_key: str | None = None

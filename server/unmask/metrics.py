@@ -7,16 +7,15 @@ import numpy as np
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
     Info,
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.utils import floatToGoString
 
-from unmask.types import EngineStatus, FinishReason, Usage
+from unmask.types import EngineLoad, EngineStatus, FinishReason, Usage
 
 PREFIX = "unmask_"
 LATENCY_BUCKETS_S = (
@@ -33,6 +32,13 @@ ROW_BUCKETS = (0.0, 1.0, 4.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 204
 SEQUENCE_BUCKETS = (
     1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 256.0, 512.0,
 )  # fmt: skip
+ENGINE_GAUGES: tuple[tuple[str, str, Callable[[EngineLoad], float]], ...] = (
+    ("requests_running", "Requests being denoised.", lambda load: load.num_running),
+    ("requests_waiting", "Requests in the queue.", lambda load: load.num_waiting),
+    ("kv_pages_used", "KV pages held by requests.", lambda load: load.num_pages_used),
+    ("kv_pages", "KV pages there are.", lambda load: load.num_pages),
+    ("engine_up", "1 while the engine takes requests, 0 otherwise.", lambda load: load.is_up),
+)
 REFUSALS = ("invalid", "queue_full", "loading")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -133,8 +139,11 @@ class Metrics:
             registry=self.registry,
         )
         self.aborted = counter("requests_aborted", "Requests dropped by their client.")
-        self.engine_restarts = counter(
-            "engine_restarts", "Times that the engine's process was lost and started again."
+        self.engine_restarts = Counter(
+            "unmask_engine_restarts",
+            "Times that an engine's process was lost and started again.",
+            ["engine"],
+            registry=self.registry,
         )
         self.preempted = counter("preemptions", "Sequences whose pages were taken back.")
         self.tokens_per_forward = histogram(
@@ -187,7 +196,8 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=self.registry,
         )
-        # Every reason is exported from the start.
+        # The first engine and every reason are exported from the start.
+        self.engine_restarts.labels("0")
         for reason in FinishReason:
             self.finished.labels(reason.value)
         for refusal in REFUSALS:
@@ -207,19 +217,12 @@ class Metrics:
     def watch(
         self, status: Callable[[], EngineStatus], *, model_name: str, build: BuildInfo
     ) -> None:
-        """Label all families with the model, and add gauges that read `status` at each scrape."""
+        """Label all families with the model, and add gauges of each engine in `status`."""
         self._labels = {"model_name": model_name}
         Info("unmask_build", "The program, and what it runs on.", registry=self.registry).info(
             asdict(build)
         )
-        gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
-            ("requests_running", "Requests being denoised.", lambda: status().num_running),
-            ("requests_waiting", "Requests in the queue.", lambda: status().num_waiting),
-            ("kv_pages_used", "KV pages held by requests.", lambda: status().num_pages_used),
-            ("kv_pages", "KV pages there are.", lambda: status().num_pages),
-        )
-        for name, text, read in gauges:
-            Gauge(f"{PREFIX}{name}", text, registry=self.registry).set_function(read)
+        self.registry.register(_EngineGauges(status))
 
     def record_finish(
         self, reason: FinishReason, usage: Usage, *, first_token_s: float | None, latency_s: float
@@ -244,6 +247,21 @@ class Metrics:
     def render(self) -> bytes:
         """Metrics in Prometheus' text format."""
         return generate_latest(_Exported(self.registry, self._labels))
+
+
+class _EngineGauges:
+    """Gauges of each engine, read at each scrape."""
+
+    def __init__(self, status: Callable[[], EngineStatus]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterable[Metric]:
+        loads = self._status().loads
+        for name, text, read in ENGINE_GAUGES:
+            gauge = GaugeMetricFamily(f"{PREFIX}{name}", text, labels=["engine"])
+            for i, load in enumerate(loads):
+                gauge.add_metric([str(i)], read(load))
+            yield gauge
 
 
 class _Exported:

@@ -317,8 +317,22 @@ EngineState = Literal["starting", "ready", "stopping", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """One engine of several: whether it takes requests, and what it has of them and of pages."""
+
+    is_up: bool
+    num_running: int
+    num_waiting: int
+    num_pages_used: int
+    num_pages: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """A snapshot for health checks: state, requests running and waiting, pages in use."""
+    """A snapshot for health checks: state, requests running and waiting, pages in use.
+
+    Where several engines serve, numbers are their sums, and `engines` has each.
+    """
 
     state: EngineState
     num_running: int
@@ -326,3 +340,10 @@ class EngineStatus:
     num_pages_used: int
     num_pages: int
     detail: str = ""
+    engines: tuple[EngineLoad, ...] = ()
+
+    @property
+    def loads(self) -> tuple[EngineLoad, ...]:
+        """Load of each engine, also of one alone."""
+        counts = self.num_running, self.num_waiting, self.num_pages_used, self.num_pages
+        return self.engines or (EngineLoad(self.state == "ready", *counts),)

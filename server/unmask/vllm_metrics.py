@@ -6,14 +6,25 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from unmask.metrics import BatchHistogram, Metrics, value_of
-from unmask.types import EngineStatus
+from unmask.types import EngineLoad, EngineStatus
+
+GAUGES: tuple[tuple[str, str, Callable[[EngineLoad], float]], ...] = (
+    ("num_requests_running", "Requests being denoised.", lambda load: load.num_running),
+    ("num_requests_waiting", "Requests in the queue.", lambda load: load.num_waiting),
+    (
+        "kv_cache_usage_perc",
+        "Share of KV pages in use; 1 is all.",
+        lambda load: load.num_pages_used / load.num_pages if load.num_pages else 0.0,
+    ),
+)
 
 
 class VllmMetrics:
     """Collector of `metrics` under vLLM's names and labels.
 
     vLLM counts a forward pass that commits a full block as a step too. Here commits share a pass
-    with the next block, and are added to the steps for comparison.
+    with the next block, and are added to the steps for comparison. Gauges are those of each engine;
+    other families count all engines together, as engine 0.
     """
 
     def __init__(
@@ -53,15 +64,11 @@ class VllmMetrics:
             yield _renamed(f"vllm:{name}", text, source, self._labels)
 
     def _gauges(self) -> Iterable[Metric]:
-        status = self._status()
-        usage = status.num_pages_used / status.num_pages if status.num_pages else 0.0
-        for name, text, value in (
-            ("num_requests_running", "Requests being denoised.", float(status.num_running)),
-            ("num_requests_waiting", "Requests in the queue.", float(status.num_waiting)),
-            ("kv_cache_usage_perc", "Share of KV pages in use; 1 is all.", usage),
-        ):
+        loads = self._status().loads
+        for name, text, read in GAUGES:
             gauge = GaugeMetricFamily(f"vllm:{name}", text, labels=tuple(self._labels))
-            gauge.add_metric(tuple(self._labels.values()), value)
+            for i, load in enumerate(loads):
+                gauge.add_metric((self._labels["model_name"], str(i)), read(load))
             yield gauge
 
     def _diffusion(self) -> Iterable[Metric]:

@@ -62,13 +62,12 @@ def die_on_poison() -> None:
     _before_each_step(fault)
 
 
-def no_second_start(mark: Path) -> None:
-    """Let every process but the first fail as it loads; the file `mark` tells them."""
+def no_start_beside(mark: Path) -> None:
+    """Let processes fail as they load once there is a file `mark`."""
     if not mark.exists():
-        mark.touch()
         return
 
     def fail(*_: object) -> NoReturn:
-        raise RuntimeError("there is no second start")
+        raise RuntimeError("there is no other start")
 
     Engine.load = partial(fail)  # type: ignore[method-assign, assignment]

@@ -350,12 +350,14 @@ class Version(TypedDict):
 
 @exact
 class Readiness(TypedDict):
-    """The engine's state, and the number of its requests."""
+    """State of the engines, those that take requests, and the number of their requests."""
 
     state: EngineState
     detail: str
     running: int
     waiting: int
+    engines: int
+    engines_up: int
 
 
 @exact

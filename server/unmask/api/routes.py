@@ -293,6 +293,8 @@ def health_routes(backend: Backend) -> APIRouter:
             "detail": status.detail,
             "running": status.num_running,
             "waiting": status.num_waiting,
+            "engines": len(status.loads),
+            "engines_up": sum(load.is_up for load in status.loads),
         }
         if status.state == "ready":
             return JSONResponse(body)

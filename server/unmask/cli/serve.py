@@ -45,6 +45,9 @@ def serve(
     # oneDNN caches compiled code a shape; its default of 1024 shapes takes over 100 MiB.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
+    if server.engine == "thread" and server.data_parallel > 1:
+        raise InvalidConfig("an engine on a thread is alone: set server.data_parallel to 1")
+
     from unmask.cli.http import HttpServer, bind, run
 
     # Before the slow imports, so that a taken port is reported at once.

@@ -52,6 +52,9 @@ class StatusLine:
             parts.append(f"prefix cache hits {hits_percent:.0f}%")
         if status.num_pages:
             parts.append(f"KV pages {PERCENT * status.num_pages_used / status.num_pages:.0f}%")
+        num_up = sum(load.is_up for load in status.engines)
+        if num_up < len(status.engines):
+            parts.append(f"{num_up} of {len(status.engines)} engines up")
         return ", ".join(parts)
 
     def _read(self) -> dict[str, float]:

@@ -5,8 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from tests.support import faults
 from tests.support.engines import Answer, run_alone
+from tests.support.processes import ask, asking, assert_as_alone, read, running, until
 from unmask.config import Config, EngineConfig, ModelConfig
 from unmask.engine.process.client import ProcessEngine
 from unmask.engine.process.messages import FAILED
@@ -28,7 +28,6 @@ from unmask.types import (
     Refinement,
     RefinementOptions,
     Request,
-    SamplingParams,
 )
 
 Start = Callable[..., AbstractContextManager[ProcessEngine]]
@@ -37,65 +36,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def start(tiny_folder: Path) -> Start:
-    @contextmanager
-    def run(fault: Callable[[], None] | None = None, **settings: object) -> Iterator[ProcessEngine]:
-        engine = EngineConfig(num_pages=400, threads=1, **settings)  # type: ignore[arg-type]
-        model = ModelConfig(path=str(tiny_folder), device="cpu", dtype="float32")
-        client = ProcessEngine.start(Config(model, engine=engine), set_up=fault)
-        try:
-            yield client
-        finally:
-            client.shutdown()
-
-    return run
+    return partial(running, tiny_folder)
 
 
 @pytest.fixture(scope="module")
 def client(start: Start) -> Iterator[ProcessEngine]:
     with start(max_queue=70) as client:
         yield client
-
-
-def asking(i: int, max_tokens: int = 60, first: int = 5, **params: object) -> Request:
-    sampling = SamplingParams(
-        max_tokens=max_tokens, ignore_eos=True, seed=i, temperature=0.8 * (i % 2), steps=4,
-        block_length=4,
-    )  # fmt: skip
-    return Request(f"r{i}", (first, 7 + i % 400, 9), replace(sampling, **params))
-
-
-async def read(client: ProcessEngine, request: Request) -> Answer | Failure:
-    answer = Answer()
-    async for event in client.submit(request):
-        if isinstance(event, Failure):
-            return event
-        answer.take(event)
-    return answer
-
-
-def ask(client: ProcessEngine, requests: list[Request]) -> list[Answer | Failure]:
-    async def run() -> list[Answer | Failure]:
-        async with asyncio.timeout(200):
-            return await asyncio.gather(*(read(client, request) for request in requests))
-
-    return asyncio.run(run())
-
-
-def assert_as_alone(
-    answers: list[Answer | Failure], requests: list[Request], loaded: LoadedModel
-) -> None:
-    for request, answer in zip(requests, answers, strict=True):
-        assert isinstance(answer, Answer), answer
-        alone = run_alone(loaded, request)
-        assert (answer.token_ids, answer.text) == (alone.token_ids, alone.text)
-        assert answer.finish is not None
-        assert answer.finish.usage.completion_tokens == len(answer.token_ids)
-
-
-async def until(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not what():
-            await asyncio.sleep(0.01)
 
 
 def test_answers_are_those_of_an_engine_in_this_process(
@@ -233,6 +180,7 @@ def test_an_engine_that_cannot_start_again_fails_what_it_had(start: Start, tmp_p
     async def run(client: ProcessEngine) -> None:
         stream = client.submit(asking(0, max_tokens=400))
         await anext(stream)
+        mark.touch()
         os.kill(client.pid, signal.SIGKILL)
         events = [event async for event in stream]
         assert isinstance(events[-1], Failure)
@@ -241,7 +189,8 @@ def test_an_engine_that_cannot_start_again_fails_what_it_had(start: Start, tmp_p
         with pytest.raises(EngineStopped, match="starts failed"):
             client.submit(asking(1))
 
-    with start(partial(faults.no_second_start, tmp_path / "started")) as client:
+    mark = tmp_path / "mark"
+    with start(partial(faults.no_start_beside, mark)) as client:
         asyncio.run(run(client))
 
 

@@ -66,3 +66,14 @@ def test_suspects_that_are_aborted_hold_nobody_up() -> None:
     assert not recovery.ended(["b"])
     assert recovery.ended(["a"])
     assert recovery.admits("new")
+
+
+def test_a_request_is_suspect_on_its_second_engine_and_those_beside_it_are_not() -> None:
+    last: dict[str, int] = {}
+    first, second = Recovery(last), Recovery(last)
+    assert first.lost({"bad": 3, "good": 7}, is_certain=False) is None
+    assert not first.is_trying
+    assert second.lost({"bad": 3, "good": 5, "other": 1}, is_certain=False) is None
+    assert second.is_trying
+    assert [second.suspects(name) for name in ("bad", "good", "other")] == [True, False, False]
+    assert second.lost({"bad": 3}, is_certain=False) == "bad"

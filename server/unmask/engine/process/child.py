@@ -59,6 +59,8 @@ class EngineLoop:
     def run(self) -> None:
         """Load the model, then run steps until the server is gone."""
         start: Start = self._connection.recv()
+        if start.cores is not None and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, start.cores)  # before there are threads, and torch counts cores
         if start.set_up is not None:
             start.set_up()
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()

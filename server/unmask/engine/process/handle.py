@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
@@ -23,15 +24,22 @@ class EngineLost(Exception):
 
 
 class EngineProcess:
-    """A process that loads a model and runs what it is sent; sending never waits for it."""
+    """A process that loads a model and runs what it is sent; sending never waits for it.
 
-    def __init__(self, start: Start) -> None:
+    `environment` are variables that it has beside those of this process.
+    """
+
+    def __init__(self, start: Start, environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", CHILD, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={
+                    **os.environ,
+                    **environment,
+                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                },
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # a terminal's signals are the server's alone
             )

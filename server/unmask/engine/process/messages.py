@@ -19,10 +19,14 @@ Choice = tuple[str, int | None, ModeName | None]
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The first message to a new process: what to load, and how to set up its logging."""
+    """The first message to a new process: what to load, on which CPUs, and how to log.
+
+    Without `cores` it may run on all.
+    """
 
     config: Config
     set_up: Callable[[], None] | None = None
+    cores: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

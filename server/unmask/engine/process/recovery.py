@@ -9,13 +9,24 @@ class Recovery:
 
     A request is suspect once the engine was lost twice with it at the same place of its answer, or
     once if its step raised. Suspects are tried in halves, and what still loses the engine alone is
-    given up: that takes about log2 of their number.
+    given up: that takes about log2 of their number. Engines that share `last` share its memory of
+    requests that moved from one to another.
     """
 
-    def __init__(self) -> None:
-        self._last: dict[str, int] = {}  # tokens of each answer when the engine was lost
+    def __init__(self, last: dict[str, int] | None = None) -> None:
+        # Tokens of each answer when its engine was lost.
+        self._last: dict[str, int] = {} if last is None else last
         self._trial: tuple[str, ...] = ()  # suspects that may run
         self._groups: deque[tuple[str, ...]] = deque()  # and those that wait for them to end
+
+    @property
+    def is_trying(self) -> bool:
+        """True while suspects run apart from all others."""
+        return bool(self._trial)
+
+    def suspects(self, request_id: str) -> bool:
+        """True if the request is tried, or waits for that."""
+        return request_id in self._trial or any(request_id in group for group in self._groups)
 
     def admits(self, request_id: str) -> bool:
         """True if the request may run now."""

@@ -19,7 +19,8 @@ class ProcessSession:
     request: Request  # with a seed
     automata: Automata
     stream: RequestStream
-    is_inside: bool = False  # an engine has it
+    engine: int | None = None  # the engine that runs it, or is to try it
+    is_inside: bool = False  # that engine has it
     num_sent: int = 0  # tokens
     chars_sent: int = 0
     num_seen: int = 0  # tokens of this engine

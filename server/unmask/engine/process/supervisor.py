@@ -1,0 +1,165 @@
+"""Lifetime of an engine's process: started, watched, and started anew whenever it is lost."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from unmask.engine.process.handle import EngineLost, EngineProcess
+from unmask.engine.process.messages import (
+    Beat,
+    Command,
+    LoadFailed,
+    Loading,
+    Ready,
+    Start,
+    StepFailed,
+    Stepped,
+)
+from unmask.engine.process.placement import Place
+from unmask.engine.streams import SHUTTING_DOWN, THREAD_ENDED
+
+logger = logging.getLogger(__name__)
+
+MAX_STARTS = 3  # that fail one after another before the engine is given up
+SILENCE_S = 60.0  # after which a process that sends no sign of life is given up
+POLL_S = 0.25
+Progress = Callable[[str, int, int], None]
+
+
+class Owner(Protocol):
+    """Owner of engines, called by their supervisors' threads with the number of the engine."""
+
+    def is_drained(self) -> bool:
+        """True if engines are to stop, and no request needs them."""
+        ...
+
+    def is_time_to_stop(self) -> bool:
+        """True if engines are to stop whatever they do."""
+        ...
+
+    def took(self, engine: int, stepped: Stepped) -> None:
+        """An engine ran a step."""
+        ...
+
+    def lost(self, engine: int, lost: EngineLost) -> None:
+        """An engine has none of its requests any more."""
+        ...
+
+    def is_up(self, engine: int, *, is_new: bool) -> None:
+        """An engine that was lost takes requests again, in a new process or the same."""
+        ...
+
+    def ended(self, engine: int, reason: str) -> None:
+        """An engine is stopped, or given up: it never takes requests again."""
+        ...
+
+
+class Supervisor:
+    """Runs one process after another for an engine, and tells its owner what they report.
+
+    A process is lost if it ends, if a step takes over `step_timeout_s`, or without a sign of life.
+    """
+
+    def __init__(
+        self, owner: Owner, engine: int, start: Start, place: Place, step_timeout_s: float
+    ) -> None:
+        self._owner, self._engine = owner, engine
+        self._start, self._place, self._step_timeout_s = start, place, step_timeout_s
+        self._thread = threading.Thread(target=self._supervise, name=f"engine-{engine}")
+        self._thread.daemon = True
+        self.process: EngineProcess
+
+    def launch(self, progress: Progress | None = None) -> Ready:
+        """Start a process that loads the model; raises `EngineLost` and errors of loading."""
+        process = EngineProcess(self._start, self._place.environment)
+        try:
+            ready = self._load(process, progress)
+        except BaseException:
+            process.kill()
+            raise
+        self.process = process
+        return ready
+
+    def _load(self, process: EngineProcess, progress: Progress | None) -> Ready:
+        heard_s = time.monotonic()
+        while True:
+            match report := process.receive(POLL_S):
+                case Loading() if progress is not None:
+                    progress(report.name, report.done, report.total)
+                case LoadFailed():
+                    raise report.error
+                case Ready():
+                    return report
+            if self._owner.is_time_to_stop():
+                raise EngineLost(SHUTTING_DOWN)
+            if report is not None:
+                heard_s = time.monotonic()
+            elif time.monotonic() - heard_s > SILENCE_S:
+                raise EngineLost("it gave no sign of life")
+
+    def watch(self) -> None:
+        """Follow the process that was launched, on a thread, and those that come after it."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until the owner was told that the engine has ended."""
+        self._thread.join()
+
+    def _supervise(self) -> None:
+        reason = THREAD_ENDED
+        try:
+            reason = self._follow_all()
+        except BaseException as error:
+            logger.critical("the thread of engine %d ended", self._engine, exc_info=error)
+        self.process.kill()
+        self._owner.ended(self._engine, reason)
+
+    def _follow_all(self) -> str:
+        """Run processes until it is time to stop; returns the reason."""
+        while True:
+            try:
+                self._follow()
+                return SHUTTING_DOWN
+            except EngineLost as lost:
+                logger.error("engine %d was lost: %s", self._engine, lost.reason)
+                self.process.kill()
+                self._owner.lost(self._engine, lost)
+            for attempt in range(MAX_STARTS):
+                if self._owner.is_time_to_stop():
+                    return SHUTTING_DOWN
+                try:
+                    self.launch()
+                    break
+                except Exception as error:
+                    logger.error("engine %d did not start again: %s", self._engine, error)
+                    time.sleep(2.0**attempt)
+            else:
+                return f"the engine was lost, and {MAX_STARTS} starts failed"
+            self._owner.is_up(self._engine, is_new=True)
+
+    def _follow(self) -> None:
+        """Take reports of the process until it is time to stop; raises `EngineLost`."""
+        heard_s = time.monotonic()
+        while not (self._owner.is_drained() or self._owner.is_time_to_stop()):
+            match report := self.process.receive(POLL_S):
+                case Stepped():
+                    self._owner.took(self._engine, report)
+                case StepFailed():
+                    lost = EngineLost(report.message, by_request=True)
+                    if report.ends:
+                        raise lost
+                    self._owner.lost(self._engine, lost)
+                    self._owner.is_up(self._engine, is_new=False)
+                case Beat() if report.step_age_s > self._step_timeout_s:
+                    raise EngineLost(f"a step took over {self._step_timeout_s:g} s")
+                case None:
+                    if time.monotonic() - heard_s > SILENCE_S:
+                        raise EngineLost("it gave no sign of life")
+                    continue
+            heard_s = time.monotonic()
+
+    def send(self, command: Command) -> None:
+        """Send a command to the present process."""
+        self.process.send(command)
