@@ -1,6 +1,7 @@
 """Faults of an engine in a process of its own, switched on as the process sets itself up."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from functools import partial
@@ -38,6 +39,18 @@ def hang_once(mark: Path, after: int) -> None:
         if next(steps, None) is None and not mark.exists():
             mark.touch()
             time.sleep(10_000)
+
+    _before_each_step(fault)
+
+
+def stand_still_once(mark: Path, after: int) -> None:
+    """Let all threads of the first process stop before step `after`."""
+    steps = iter(range(after))
+
+    def fault(_: Engine) -> None:
+        if next(steps, None) is None and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     _before_each_step(fault)
 

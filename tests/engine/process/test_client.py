@@ -144,11 +144,15 @@ def test_refinements_go_on_too(start: Start, tiny_on_cpu: LoadedModel) -> None:
     assert starts == sorted(starts)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [faults.hang_once, pytest.param(faults.stand_still_once, marks=pytest.mark.exhaustive)],
+)
 def test_a_step_that_hangs_is_run_by_another_process(
-    start: Start, tiny_on_cpu: LoadedModel, tmp_path: Path
+    start: Start, tiny_on_cpu: LoadedModel, tmp_path: Path, fault: Callable[[Path, int], None]
 ) -> None:
     requests = [asking(i) for i in range(6)]
-    with start(partial(faults.hang_once, tmp_path / "hung", 5), step_timeout_s=1.0) as client:
+    with start(partial(fault, tmp_path / "hung", 5), step_timeout_s=4.0) as client:
         first = client.pid
         assert_as_alone(ask(client, requests), requests, tiny_on_cpu)
         assert client.pid != first

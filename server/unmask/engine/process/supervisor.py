@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 MAX_STARTS = 3  # that fail one after another before the engine is given up
 SILENCE_S = 60.0  # after which a process that sends no sign of life is given up
+LEAST_SILENCE_S = 5.0  # where steps may take less; signs of life come twice a second
 POLL_S = 0.25
 Progress = Callable[[str, int, int], None]
 
@@ -141,6 +142,7 @@ class Supervisor:
 
     def _follow(self) -> None:
         """Take reports of the process until it is time to stop; raises `EngineLost`."""
+        silence_s = min(SILENCE_S, max(LEAST_SILENCE_S, self._step_timeout_s))
         heard_s = time.monotonic()
         while not (self._owner.is_drained() or self._owner.is_time_to_stop()):
             match report := self.process.receive(POLL_S):
@@ -155,7 +157,7 @@ class Supervisor:
                 case Beat() if report.step_age_s > self._step_timeout_s:
                     raise EngineLost(f"a step took over {self._step_timeout_s:g} s")
                 case None:
-                    if time.monotonic() - heard_s > SILENCE_S:
+                    if time.monotonic() - heard_s > silence_s:
                         raise EngineLost("it gave no sign of life")
                     continue
             heard_s = time.monotonic()
