@@ -31,6 +31,7 @@ OUT = ROOT / "benchmarks" / "results" / "stream_writers_cpu.json"
 NUM_REQUESTS, STEPS, WARM_UP = 128, 200, 20
 TOKENS = (11, 22, 33, 44)
 PING_S = 15.0
+MAX_UNREAD_BYTES = 4 * 2**20
 
 
 async def serve() -> list[float]:
@@ -44,7 +45,7 @@ async def serve() -> list[float]:
         writer = COMPLETIONS.writer(job, body, TokenTexts(Tokenizer(IdTokenizer()).token_text))
         stream = RequestStream(loop, lambda: None)
         streams.append(stream)
-        response = EventStreamResponse(writer, [stream], PING_S)
+        response = EventStreamResponse(writer, [stream], PING_S, MAX_UNREAD_BYTES)
         tasks.append(asyncio.create_task(response({"type": "http"}, wait_forever, drop)))
     await settle()
     spent: list[float] = []

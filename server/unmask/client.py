@@ -13,6 +13,10 @@ class EventStream(Protocol):
 
     async def __anext__(self) -> Event: ...
 
+    def held_bytes(self) -> int:
+        """About the memory of events that nobody has read."""
+        ...
+
     async def aclose(self) -> None:
         """Close the stream; aborts a request that has not ended."""
         ...

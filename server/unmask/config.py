@@ -85,15 +85,18 @@ class ServerConfig:
     """The HTTP side: where to listen, who may call, what is exported and logged.
 
     Requests are spread over `data_parallel` engines in processes of their own.
-    At a signal, requests have `shutdown_timeout_s` to end before they are aborted. Every
-    `status_interval_s` the log tells what was done, if anything was; zero is never. Idle
-    connections are closed after `keep_alive_s`, bodies of more than `max_body_mib` are refused.
-    Without `allowed_hosts` and without a key, a server on a loopback address answers to its names
-    only.
+    After SIGTERM the server still answers connections for `drain_delay_s`, and requests have
+    `shutdown_timeout_s` to end before they are aborted. Every `status_interval_s` the log tells
+    what was done, if anything was; zero is never. Idle connections are closed after `keep_alive_s`,
+    those whose client sends or reads too slowly after the other timeouts. Bodies of more than
+    `max_body_mib` are refused, and those beyond `max_bodies_mib` in all. With `health_port`, health
+    and metrics are answered on a port and thread of their own too. Without `allowed_hosts` and
+    without a key, a server on a loopback address answers to its names only.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
+    health_port: int | None = None
     engine: EnginePlace = "process"
     data_parallel: int = 1
     api_key: str | None = None
@@ -106,7 +109,16 @@ class ServerConfig:
     vllm_metrics: bool = False
     ping_interval_s: float = 15.0
     keep_alive_s: float = 75.0
+    header_timeout_s: float = 10.0
+    body_timeout_s: float = 20.0
+    write_timeout_s: float = 60.0
+    max_header_kib: int = 64
     max_body_mib: int = 4
+    max_bodies_mib: int = 64
+    max_unread_mib: int = 4
+    max_connections: int = 4096
+    backlog: int = 2048
+    drain_delay_s: float = 5.0
     shutdown_timeout_s: float = 30.0
     status_interval_s: float = 10.0
     access_log: bool = False

@@ -196,12 +196,19 @@ class Refinement:
     tokens: tuple[RefinedToken, ...] | None = None
 
 
+FailureCode = Literal["engine_failure", "engine_stopped"]
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that was accepted could not be completed; nothing follows."""
+    """A request that was accepted could not be completed; nothing follows.
+
+    The code is `engine_stopped` if the server had to stop before its end.
+    """
 
     request_id: str
     message: str
+    code: FailureCode = "engine_failure"
 
 
 Event = Delta | Refinement | Failure

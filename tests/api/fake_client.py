@@ -64,6 +64,9 @@ class FakeStream:
             await asyncio.sleep(event)
         raise StopAsyncIteration
 
+    def held_bytes(self) -> int:
+        return 100 * len(self.events)
+
     async def aclose(self) -> None:
         if not self.closed.is_set():
             self.closed_early = not self.ended
@@ -108,6 +111,9 @@ class FakeClient:
 
     def abort(self, request_id: str) -> None:
         raise AssertionError("the API closes streams instead")
+
+    def shutdown(self, timeout_s: float = 0.0) -> None:
+        self.state = "stopping"
 
     def status(self) -> EngineStatus:
         return EngineStatus(self.state, 1, 2, 3, 4)

@@ -13,11 +13,15 @@ from starlette.requests import ClientDisconnect
 
 from unmask.api.response_models import ErrorEnvelope
 from unmask.errors import EngineStarting, EngineStopped, InvalidRequest, QueueFull, UnmaskError
+from unmask.types import FailureCode
 
 STOPPED_RETRY_AFTER_S = 5
 MAX_PATH = 200  # characters of a path in a message
 MAX_VALUE = 80  # characters of a value in a message
 CLIENT_CLOSED_REQUEST = 499  # nginx's code, for access logs and metrics only
+
+
+FAILURE_STATUS: dict[FailureCode, int] = {"engine_failure": 500, "engine_stopped": 503}
 
 
 class ModelNotFound(UnmaskError):
@@ -86,7 +90,8 @@ def respond(error: Exception) -> JSONResponse:
             headers = {"retry-after": str(STOPPED_RETRY_AFTER_S)}
             return error_response(503, str(error), code="engine_stopped", headers=headers)
         case RequestFailed():
-            return error_response(error.status, str(error), code=error.code)
+            later = {"retry-after": str(STOPPED_RETRY_AFTER_S)} if error.status == 503 else None
+            return error_response(error.status, str(error), code=error.code, headers=later)
     return internal_error()
 
 

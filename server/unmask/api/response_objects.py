@@ -88,7 +88,7 @@ class IncompleteDetails(TypedDict):
 class ResponseError(TypedDict):
     """The reason why a response failed."""
 
-    code: Literal["server_error"]
+    code: str
     message: str
 
 

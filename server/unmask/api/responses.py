@@ -164,7 +164,8 @@ class ResponseWriter:
                     if data:
                         yield data
             except RequestFailed as failure:
-                error: ResponseError = {"code": "server_error", "message": str(failure)}
+                code = "server_error" if failure.status == 500 else failure.code
+                error: ResponseError = {"code": code, "message": str(failure)}
                 yield self._frame("failed", response={**self._response("failed"), "error": error})
                 return
         last = self._frames(self._output.end(self._status()))

@@ -48,7 +48,7 @@ from unmask.api.sampling import renamed
 from unmask.api.sse import EventStreamResponse
 from unmask.api.streams import Merger, submit_all, while_connected
 from unmask.api.tools.grammar import tools_to_render
-from unmask.errors import EngineStarting, InvalidRequest, UnmaskError
+from unmask.errors import EngineStarting, InvalidRequest, QueueFull, UnmaskError
 from unmask.metrics import Metrics
 from unmask.types import ModelInfo
 
@@ -82,7 +82,8 @@ BODIES: Sequence[type[Body]] = (
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 
 
@@ -123,7 +124,9 @@ def _endpoint(
             streams = await submit_all(backend.client, job.submitted)
         writer = dialect.writer(job, body, backend.client.tokenizer, texts)
         if body.stream:
-            return EventStreamResponse(writer, streams, backend.config.ping_interval_s)
+            config = backend.config
+            max_unread_bytes = config.max_unread_mib * 2**20
+            return EventStreamResponse(writer, streams, config.ping_interval_s, max_unread_bytes)
         async with aclosing(Merger(streams)) as merger:
             return JSONResponse(await while_connected(request.receive, writer.whole(merger)))
 
@@ -137,6 +140,7 @@ def _count_refusals(metrics: Metrics) -> Iterator[None]:
         yield
     except UnmaskError as error:
         reason = "loading" if isinstance(error, EngineStarting) else "invalid"
+        reason = "queue_full" if isinstance(error, QueueFull) else reason
         metrics.refused.labels(reason).inc()
         raise
 

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from unmask.api.dialect import AnswerWriter
 from unmask.api.streams import Merger, while_connected
+from unmask.api.unread import UnreadLimit
 from unmask.client import EventStream
 
 PING = b": ping\n\n"
@@ -35,7 +36,13 @@ def frame(text: str) -> bytes:
 class EventStreamResponse(Response):
     """Sends events as they come; when the client disconnects, its requests are aborted."""
 
-    def __init__(self, writer: AnswerWriter, streams: Sequence[EventStream], ping_s: float) -> None:
+    def __init__(
+        self,
+        writer: AnswerWriter,
+        streams: Sequence[EventStream],
+        ping_s: float,
+        max_unread_bytes: int,
+    ) -> None:
         super().__init__(media_type="text/event-stream")
         del self.headers["content-length"]
         self.headers["cache-control"] = "no-cache"
@@ -43,10 +50,11 @@ class EventStreamResponse(Response):
         self._writer = writer
         self._streams = streams
         self._ping_s = ping_s
+        self._max_unread_bytes = max_unread_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(Merger(self._streams)) as merger:
-            with suppress(ClientDisconnect):
+            with suppress(ClientDisconnect), UnreadLimit(merger, self._max_unread_bytes):
                 await while_connected(receive, self._send_all(merger, send))
 
     async def _send_all(self, merger: Merger, send: Send) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from unmask.api.errors import RequestFailed
+from unmask.api.errors import FAILURE_STATUS, RequestFailed
 from unmask.client import EngineClient, EventStream
 from unmask.types import Delta, Event, Failure, FinishReason, Refinement, Request
 
@@ -48,15 +48,18 @@ class Merger:
         self._has_space = asyncio.Event()
         self._silence = _Silence(self._wake_reader)
         self._open = set(range(len(streams)))
+        self._error: RequestFailed | None = None
         self._tasks = [asyncio.create_task(self._pump(i, s)) for i, s in enumerate(streams)]
 
     async def batches(self, ping_s: float | None = None) -> AsyncGenerator[Batch, None]:
         """Events since the last batch, by stream index; an empty batch after `ping_s` of silence.
 
-        Raises `RequestFailed` for a `Failure` or an abort that was not ours.
+        Raises `RequestFailed` for a `Failure`, an abort that was not ours, and after `give_up`.
         """
         loop = asyncio.get_running_loop()
         while self._open:
+            if self._error is not None:
+                raise self._error
             if not self._arrived:
                 self._reader = loop.create_future()
                 if ping_s is not None:
@@ -70,6 +73,16 @@ class Merger:
                 if _ends(index, event):
                     self._open.discard(index)
             yield _without_stale(batch) if len(batch) > 1 else batch
+
+    def held_bytes(self) -> int:
+        """About the memory of events that nobody has read."""
+        return sum(stream.held_bytes() for stream in self._streams)
+
+    async def give_up(self, error: RequestFailed) -> None:
+        """Abort the requests, and raise an error in place of their other events."""
+        self._error, self._arrived = error, []
+        await self.aclose()
+        self._wake_reader(True)
 
     async def aclose(self) -> None:
         """Abort the requests that have not ended."""
@@ -141,7 +154,8 @@ def _ends(index: int, event: Event) -> bool:
     if isinstance(event, Refinement):
         return False
     if isinstance(event, Failure):
-        raise RequestFailed(f"choice {index} failed: {event.message}")
+        status, message = FAILURE_STATUS[event.code], f"choice {index} failed: {event.message}"
+        raise RequestFailed(message, status=status, code=event.code)
     if event.finish is not None and event.finish.reason is FinishReason.ABORT:
         raise RequestFailed(f"choice {index} was aborted by the server", status=503, code="aborted")
     return event.finish is not None

@@ -10,7 +10,14 @@ from typing import Self
 
 from unmask.config import Config
 from unmask.engine.engine import Engine
-from unmask.engine.streams import SHUTTING_DOWN, THREAD_ENDED, RequestStream, is_last, push
+from unmask.engine.streams import (
+    SHUTTING_DOWN,
+    THREAD_ENDED,
+    RequestStream,
+    is_last,
+    push,
+    stopped,
+)
 from unmask.errors import EngineStopped, InvalidRequest
 from unmask.metrics import Metrics
 from unmask.models.weights import Progress
@@ -27,14 +34,17 @@ from unmask.types import (
 
 logger = logging.getLogger(__name__)
 
+HANG_S = 5.0  # for the last step, when the engine is to stop
 MAX_FAILURES = 3  # steps that raise, one after another, before the engine is given up
 
 
 class AsyncEngine:
     """Runs `Engine.step` in a loop and hands each request's events to its stream."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, hang_s: float = HANG_S) -> None:
+        """Start the thread; at the end its last step may take `hang_s`."""
         self._engine = engine
+        self._hang_s = hang_s
         self._wake = threading.Condition()
         self._added: deque[Request] = deque()
         self._aborted: deque[str] = deque()
@@ -111,7 +121,12 @@ class AsyncEngine:
                 self._engine.state = "stopping"
             self._stop_at_s = time.monotonic() + timeout_s
             self._wake.notify()
-        self._thread.join()
+        self._thread.join(timeout_s + self._hang_s)
+        if self._thread.is_alive():
+            with self._wake:
+                ids = list(self._streams)
+            self._deliver([stopped(request_id, SHUTTING_DOWN) for request_id in ids])
+            raise EngineStopped("a step of the engine does not end; it was left running")
 
     def _run(self) -> None:
         """The thread: however it ends, its state says so and every stream has an end."""
@@ -155,7 +170,7 @@ class AsyncEngine:
         try:
             self._engine.fail_all(message)
         finally:  # an engine that cannot even do this must not silence its streams
-            self._deliver([Failure(request_id, message) for request_id in ids])
+            self._deliver([stopped(request_id, message) for request_id in ids])
 
     def _wait(self) -> bool:
         """Sleep until there is something to do; False when it is time to stop."""

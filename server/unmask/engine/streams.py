@@ -6,10 +6,12 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Self
 
-from unmask.types import Event, Failure, Refinement
+from unmask.types import Delta, Event, Failure, Refinement
 
 logger = logging.getLogger(__name__)
 
+# Memory of events, of an id and of an alternative with its log-probability; roughly.
+EVENT_BYTES, ID_BYTES, TOP_BYTES, DRAFT_BYTES = 250, 40, 120, 200
 SHUTTING_DOWN = "the server is shutting down"
 THREAD_ENDED = "the engine's thread ended; see the server's log"
 
@@ -20,7 +22,10 @@ class RequestStream:
     def __init__(self, loop: asyncio.AbstractEventLoop, abort: Callable[[], None]) -> None:
         self.loop = loop
         self._abort = abort
-        self._pending: deque[Event] = deque()
+        self._pending: deque[Delta | Failure] = deque()
+        self._refinement: Refinement | None = None  # the latest that nobody read
+        self._num_before = 0  # pending events that came before it
+        self._held_bytes = 0  # about, of pending events since there were none
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False  # the last event has arrived
         self._closed = False
@@ -28,10 +33,13 @@ class RequestStream:
     def push(self, event: Event) -> None:
         """Take an event, on the loop's thread; a refinement that nobody read yet is replaced."""
         if isinstance(event, Refinement):
-            self._pending = deque(e for e in self._pending if not isinstance(e, Refinement))
-        elif isinstance(event, Failure) or event.finish is not None:
-            self._ended = True
-        self._pending.append(event)
+            self._refinement, self._num_before = event, len(self._pending)
+        else:
+            if isinstance(event, Failure) or event.finish is not None:
+                self._ended = True
+            if self._pending:
+                self._held_bytes += _num_bytes(event)
+            self._pending.append(event)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -39,16 +47,30 @@ class RequestStream:
         return self
 
     async def __anext__(self) -> Event:
-        while not self._pending:
+        while not self._pending and self._refinement is None:
             if self._ended or self._closed:
                 raise StopAsyncIteration
             self._waiter = self.loop.create_future()
             await self._waiter
-        return self._pending.popleft()
+        if self._refinement is not None and self._num_before <= 0:
+            refinement, self._refinement = self._refinement, None
+            return refinement
+        self._num_before -= 1
+        event = self._pending.popleft()
+        if not self._pending:
+            self._held_bytes = 0
+        return event
+
+    def held_bytes(self) -> int:
+        """See `EventStream.held_bytes`."""
+        refinement = self._refinement
+        drafts = () if refinement is None else refinement.tokens or ()
+        return self._held_bytes + DRAFT_BYTES * len(drafts)
 
     async def aclose(self) -> None:
         """Stop listening; a request that has not ended is aborted."""
         self._pending.clear()
+        self._refinement, self._held_bytes = None, 0
         self._closed = True
         if not self._ended:
             self._ended = True
@@ -59,11 +81,26 @@ class RequestStream:
             self._abort()
 
 
+def _num_bytes(event: Delta | Failure) -> int:
+    """About the memory of an event."""
+    if isinstance(event, Failure):
+        return EVENT_BYTES
+    logprobs = sum(TOP_BYTES * (len(item.top) + 1) for item in event.logprobs)
+    return EVENT_BYTES + len(event.text) + ID_BYTES * len(event.token_ids) + logprobs
+
+
 def is_last(event: Event) -> bool:
     """True if no event follows in its stream."""
     if isinstance(event, Refinement):
         return False
     return isinstance(event, Failure) or event.finish is not None
+
+
+def stopped(request_id: str, message: str) -> Failure:
+    """The end of a request whose engine stops; `message` says why."""
+    return Failure(
+        request_id, message, "engine_stopped" if message == SHUTTING_DOWN else "engine_failure"
+    )
 
 
 def push(pairs: Iterable[tuple[RequestStream, Event]]) -> None:

@@ -17,7 +17,7 @@ from tests.support.processes import ask, asking, assert_as_alone, read, running,
 from unmask.config import Config, EngineConfig, ModelConfig
 from unmask.engine.process.client import ProcessEngine
 from unmask.engine.process.messages import FAILED
-from unmask.engine.streams import SHUTTING_DOWN
+from unmask.engine.streams import SHUTTING_DOWN, stopped
 from unmask.errors import EngineStopped, InvalidCheckpoint, InvalidRequest, QueueFull
 from unmask.grammar import Regex
 from unmask.metrics import Metrics, value_of
@@ -228,7 +228,7 @@ def test_requests_that_have_no_time_at_shutdown_are_told(start: Start) -> None:
         began_s = time.monotonic()
         await asyncio.to_thread(client.shutdown, 0.0)
         assert time.monotonic() - began_s < 20
-        assert await answer == Failure("r1", SHUTTING_DOWN)
+        assert await answer == stopped("r1", SHUTTING_DOWN)
 
     with start() as client:
         asyncio.run(run(client))

@@ -16,7 +16,7 @@ from tests.support.processes import ask, asking, assert_as_alone, read, running,
 from unmask.config import Config, EngineConfig, ModelConfig, ServerConfig
 from unmask.engine.process.client import ProcessEngine
 from unmask.engine.process.messages import FAILED
-from unmask.engine.streams import SHUTTING_DOWN, RequestStream
+from unmask.engine.streams import SHUTTING_DOWN, RequestStream, stopped
 from unmask.errors import InvalidCheckpoint, QueueFull
 from unmask.grammar import Regex
 from unmask.metrics import Metrics
@@ -203,4 +203,4 @@ def test_at_shutdown_requests_of_all_engines_end_or_are_told(tiny_folder: Path) 
 
     with running(tiny_folder, count=2) as client:
         answers = asyncio.run(run(client))
-    assert answers == [Failure(f"r{i}", SHUTTING_DOWN) for i in range(6)]
+    assert answers == [stopped(f"r{i}", SHUTTING_DOWN) for i in range(6)]

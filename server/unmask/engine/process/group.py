@@ -16,7 +16,7 @@ from unmask.engine.process.routing import PrefixTable, choose
 from unmask.engine.process.sessions import ProcessSession
 from unmask.engine.process.supervisor import Progress, Supervisor
 from unmask.engine.schedule.requests import Automata
-from unmask.engine.streams import SHUTTING_DOWN, RequestStream, push
+from unmask.engine.streams import SHUTTING_DOWN, RequestStream, push, stopped
 from unmask.errors import EngineStopped
 from unmask.metrics import Metrics
 from unmask.types import (
@@ -225,7 +225,7 @@ class EngineGroup:
                 left += self._pending.values()
                 self._failure = "" if reason == SHUTTING_DOWN else reason
             if is_last or reason == SHUTTING_DOWN:
-                self._end([(s, Failure(s.request.request_id, reason)) for s in left])
+                self._end([(s, stopped(s.request.request_id, reason)) for s in left])
             else:
                 self._pend(left)
 
