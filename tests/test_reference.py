@@ -1,13 +1,12 @@
 """Pages of settings and flags are those that the tables of the code come to."""
 
 import re
-from typing import Any
 
 import pytest
 import typer
 
 from tests.test_prose import PAGES
-from tools.reference import FOLDER
+from tools.reference import FOLDER, commands
 from tools.reference import PAGES as WRITTEN
 from unmask.cli.app import app
 from unmask.options import OPTIONS
@@ -27,11 +26,10 @@ def test_every_setting_is_on_the_page_with_its_names() -> None:
 
 
 def test_flags_of_commands_in_the_docs_exist() -> None:
-    commands: dict[str, Any] = typer.main.get_command(app).commands
-    known = {
-        name: {opt for p in command.params for opt in (*p.opts, *p.secondary_opts)}
-        for name, command in commands.items()
-    }
+    known: dict[str, set[str]] = {}
+    for name, command in commands(typer.main.get_command(app)):
+        options = {opt for p in command.params for opt in (*p.opts, *p.secondary_opts)}
+        known.setdefault(name.split()[0], set()).update(options)
     lines = [line for page in PAGES for line in page.read_text(encoding="utf-8").splitlines()]
     used = [pair for line in lines for pair in re.findall(r"unmask (\w+)((?: [^`|)]+)?)", line)]
     flags = [(n, flag) for n, rest in used if n in known for flag in re.findall(r"--[\w-]+", rest)]

@@ -73,9 +73,9 @@ def _setting(option: Option) -> tuple[str, ...]:
 
 def cli() -> str:
     """The page of commands, and of the flags that are no settings."""
-    commands: dict[str, Any] = typer.main.get_command(app).commands
-    parts = [CLI, _table(("command", "use"), _links(commands))]
-    for name, command in commands.items():
+    by_name = dict(commands(typer.main.get_command(app)))
+    parts = [CLI, _table(("command", "use"), _links(by_name))]
+    for name, command in by_name.items():
         parts.append(f"## unmask {name}\n\n{command.help}\n")
         panels = {panel for p in command.params if (panel := _panel(p))}
         plain = [p for p in command.params if _panel(p) is None and p.name != "help"]
@@ -87,10 +87,19 @@ def cli() -> str:
             parts.append(textwrap.fill(sentence, 100, break_on_hyphens=False) + "\n")
         if SAMPLING in panels:
             parts.append("It takes [sampling flags](#sampling-flags).\n")
-    sampling = {p.name: p for c in commands.values() for p in c.params if _panel(p) == SAMPLING}
+    sampling = {p.name: p for c in by_name.values() for p in c.params if _panel(p) == SAMPLING}
     parts.append("## Sampling flags\n")
     parts.append(_table(("argument", "default", "meaning"), map(_flag, sampling.values())))
     return "\n".join(parts)
+
+
+def commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Commands of a group, those of its groups included, by name."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
 
 
 def _panel(parameter: Any) -> str | None:
@@ -100,7 +109,7 @@ def _panel(parameter: Any) -> str | None:
 
 def _links(commands: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     for name, command in commands.items():
-        yield f"[`unmask {name}`](#unmask-{name})", command.help
+        yield f"[`unmask {name}`](#unmask-{name.replace(' ', '-')})", command.help
 
 
 def _flag(parameter: Any) -> tuple[str, ...]:

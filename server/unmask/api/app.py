@@ -5,9 +5,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from unmask import __version__
+from unmask.api.admin import admin_routes
 from unmask.api.backend import Backend
 from unmask.api.errors import install_handlers
-from unmask.api.keys import KeyRing, api_keys
+from unmask.api.keys import KeyStore
 from unmask.api.middleware import REQUEST_ID, AllowedHosts, ApiKey, RequestContext
 from unmask.api.openapi import install_schema
 from unmask.api.routes import (
@@ -25,6 +26,7 @@ from unmask.metrics import Metrics
 
 def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> FastAPI:
     """An ASGI application that serves what `client` runs."""
+    keys = KeyStore(config)
     backend = Backend(client, metrics, config)
     app = FastAPI(
         title="unmask",
@@ -32,7 +34,7 @@ def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> 
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_middleware(config, metrics),
+        middleware=_middleware(config, metrics, keys),
     )
     install_handlers(app, PATHS)
     install_schema(app, BODIES)
@@ -40,10 +42,12 @@ def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> 
     app.include_router(model_routes(backend))
     app.include_router(health_routes(backend))
     app.include_router(page_routes())
+    if config.api_key_file is not None:
+        app.include_router(admin_routes(keys))
     return app
 
 
-def _middleware(config: ServerConfig, metrics: Metrics) -> list[Middleware]:
+def _middleware(config: ServerConfig, metrics: Metrics, keys: KeyStore) -> list[Middleware]:
     """Outermost first: errors and refusals carry CORS headers and request ids too."""
     stack = [Middleware(RequestContext, metrics=metrics, logs_access=config.access_log)]
     if config.cors_origins:
@@ -57,8 +61,6 @@ def _middleware(config: ServerConfig, metrics: Metrics) -> list[Middleware]:
         stack.insert(0, cors)
     if config.allowed_hosts and "*" not in config.allowed_hosts:
         stack.append(Middleware(AllowedHosts, hosts=config.allowed_hosts))
-    keys = KeyRing(api_keys(config))
-    metrics_keys = KeyRing(() if config.metrics_key is None else (config.metrics_key,))
-    if keys or metrics_keys:
-        stack.append(Middleware(ApiKey, keys=keys, metrics_keys=metrics_keys))
+    if keys.keys:
+        stack.append(Middleware(ApiKey, keys=keys))
     return stack

@@ -1,53 +1,105 @@
-"""API keys: read from settings and a file, compared with a request's."""
+"""API keys: of the settings and of a file, found for a request in constant time."""
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+import logging
+import os
+import time
 from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from unmask.api.key_file import Key, KeyScope, parse_keys
 from unmask.config import ServerConfig
 from unmask.errors import InvalidConfig
 
+logger = logging.getLogger(__name__)
 
-class KeyRing:
-    """Digests of keys, compared in constant time."""
+REFRESH_S = 1.0  # between two looks at the file
+AUTH = "auth"  # entry of ASGI's scope: the `Key` of the request
+Stamp = tuple[int, int, int]
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
 
-    def __bool__(self) -> bool:
-        return bool(self._digests)
+class KeyStore:
+    """Keys that requests may carry; the file is read again when it has changed.
 
-    def opens(self, scope: Scope) -> bool:
-        """True if a request carries one of the keys.
+    A file that cannot be read any more is told in the log, and the keys stay as they were.
+    """
+
+    def __init__(self, config: ServerConfig, refresh_s: float = REFRESH_S) -> None:
+        """Read all keys; raises `InvalidConfig`."""
+        self._refresh_s = refresh_s
+        self._of_settings = _keys_of_settings(config)
+        self._path = None if config.api_key_file is None else Path(config.api_key_file)
+        self.asks_for_key = config.api_key is not None or self._path is not None
+        self.keys = self._of_settings
+        self._checked_s = time.monotonic()
+        self._stamp: Stamp | None = None
+        if self._path is not None:
+            self._stamp = _stamp(self._path)
+            self.keys += _read(self._path)
+
+    @property
+    def asks_for_metrics_key(self) -> bool:
+        """True if some key is for metrics, which are open otherwise."""
+        return any("metrics" in key.scopes for key in self.keys)
+
+    def find(self, scope: Scope) -> Key | None:
+        """The key that a request carries, if it is one of these.
 
         As `Authorization: Bearer KEY`, or as `x-api-key: KEY`, which Anthropic's clients send.
         """
+        self._refresh()
         headers = Headers(scope=scope)
-        scheme, _, key = headers.get("authorization", "").partition(" ")
+        scheme, _, secret = headers.get("authorization", "").partition(" ")
         if not scheme:
-            scheme, key = "bearer", headers.get("x-api-key", "")
-        digest = hashlib.sha256(key.strip().encode("latin-1")).digest()
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]
-        return any(matches) and scheme.lower() == "bearer"
+            scheme, secret = "bearer", headers.get("x-api-key", "")
+        digest = hashlib.sha256(secret.strip().encode("latin-1")).digest()
+        matches = [key for key in self.keys if hmac.compare_digest(digest, key.digest)]
+        return matches[0] if matches and scheme.lower() == "bearer" else None
+
+    def _refresh(self) -> None:
+        now_s = time.monotonic()
+        if self._path is None or now_s - self._checked_s < self._refresh_s:
+            return
+        self._checked_s = now_s
+        stamp = _stamp(self._path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self.keys = self._of_settings + _read(self._path)
+        except InvalidConfig as error:
+            logger.error("the keys stay as they were: %s", error)
+        else:
+            logger.info("API keys: %s", ", ".join(key.name for key in self.keys))
 
 
-def api_keys(config: ServerConfig) -> tuple[str, ...]:
-    """The key of the settings and those of the key file; raises `InvalidConfig`."""
-    keys = () if config.api_key is None else (config.api_key,)
-    if any(not key.strip() for key in keys):
-        raise InvalidConfig("server.api_key must not be empty; leave it unset to ask for no key")
-    if config.api_key_file is None:
-        return keys
-    path = Path(config.api_key_file)
+def _keys_of_settings(config: ServerConfig) -> tuple[Key, ...]:
+    keys = list[Key]()
+    for name, secret in (("api_key", config.api_key), ("metrics_key", config.metrics_key)):
+        if secret is None:
+            continue
+        if not secret.strip():
+            raise InvalidConfig(f"server.{name} must not be empty; leave it unset to ask for none")
+        right: KeyScope = "inference" if name == "api_key" else "metrics"
+        keys.append(Key(name, hashlib.sha256(secret.encode()).digest(), frozenset({right})))
+    return tuple(keys)
+
+
+def _read(path: Path) -> tuple[Key, ...]:
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        return parse_keys(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InvalidConfig(f"server.api_key_file {path} cannot be read: {error}") from error
-    keys_of_file = tuple(line for line in lines if line and not line.startswith("#"))
-    if not keys_of_file:
-        raise InvalidConfig(f"server.api_key_file {path} has no key")
-    return keys + keys_of_file
+    except InvalidConfig as error:
+        raise InvalidConfig(f"server.api_key_file {path}: {error}") from None
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unmask.api.errors import CLIENT_CLOSED_REQUEST, error_response, internal_error
-from unmask.api.keys import KeyRing
+from unmask.api.key_file import KeyScope
+from unmask.api.keys import AUTH, KeyStore
 from unmask.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -20,6 +22,7 @@ REQUEST_ID = "x-request-id"
 MAX_REQUEST_ID_LEN = 128
 HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 OPEN_PATHS = HEALTH_PATHS | {"/", "/metrics"}
+ADMIN_PREFIX = "/admin/"
 SCHEMA_PATH = "/openapi.json"
 NO_HANDLER = "none"  # the label of unknown paths, and of requests refused before routing
 
@@ -78,15 +81,16 @@ def _handler(scope: Scope) -> str:
 
 def _log_access(scope: Scope, status: int | None, elapsed_s: float, request_id: str) -> None:
     """Log one line; paths are quoted, so that no client can forge another."""
-    caller = scope.get("client")
+    caller, key = scope.get("client"), scope.get(AUTH)
     access_logger.info(
-        "%s %s %s: %s in %.1f ms, request %s",
+        "%s %s %s: %s in %.1f ms, request %s%s",
         caller[0] if caller else "-",
         scope["method"],
         quote(scope["path"]),
         "no answer" if status is None else status,
         elapsed_s * 1e3,
         request_id,
+        "" if key is None else f", key {key.name}",
     )
 
 
@@ -116,27 +120,38 @@ class AllowedHosts:
 
 
 class ApiKey:
-    """Refuses requests without a key; page and health need none, metrics only one of their own."""
+    """Refuses requests without a key that has the right to their path.
 
-    def __init__(self, app: ASGIApp, keys: KeyRing, metrics_keys: KeyRing) -> None:
+    Page and health need none. The key is in the scope then, as `AUTH`.
+    """
+
+    def __init__(self, app: ASGIApp, keys: KeyStore) -> None:
         self.app = app
         self._keys = keys
-        self._metrics_keys = metrics_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._may_pass(scope):
-            await self.app(scope, receive, send)
-            return
-        response = error_response(
-            401,
-            "a valid API key is needed, as `Authorization: Bearer KEY`",
-            code="invalid_api_key",
-            headers={"www-authenticate": "Bearer"},
-        )
-        await response(scope, receive, send)
+        needed = self._needed(scope["path"]) if scope["type"] == "http" else None
+        refusal = None if needed is None else self._refusal(scope, needed)
+        await (refusal or self.app)(scope, receive, send)
 
-    def _may_pass(self, scope: Scope) -> bool:
-        path = scope["path"]
+    def _needed(self, path: str) -> KeyScope | None:
+        if path.startswith(ADMIN_PREFIX):
+            return "admin"
         if path == "/metrics":
-            return not self._metrics_keys or self._metrics_keys.opens(scope)
-        return path in OPEN_PATHS or not self._keys or self._keys.opens(scope)
+            return "metrics" if self._keys.asks_for_metrics_key else None
+        return "inference" if self._keys.asks_for_key and path not in OPEN_PATHS else None
+
+    def _refusal(self, scope: Scope, needed: KeyScope) -> Response | None:
+        key = self._keys.find(scope)
+        if key is None:
+            return error_response(
+                401,
+                "a valid API key is needed, as `Authorization: Bearer KEY`",
+                code="invalid_api_key",
+                headers={"www-authenticate": "Bearer"},
+            )
+        scope[AUTH] = key
+        if key.allows(needed):
+            return None
+        message = f"this API key has no scope {needed}"
+        return error_response(403, message, code="insufficient_scope")

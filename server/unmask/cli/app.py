@@ -11,6 +11,7 @@ from unmask.cli.chat import chat
 from unmask.cli.config import config
 from unmask.cli.eval import evaluate
 from unmask.cli.generate import generate
+from unmask.cli.key import key
 from unmask.cli.models import models
 from unmask.cli.serve import serve
 from unmask.errors import UnmaskError
@@ -29,6 +30,7 @@ app.command("eval")(evaluate)
 app.command()(bench)
 app.command()(models)
 app.command()(config)
+app.add_typer(key, name="key")
 
 
 def _show_version(wanted: bool) -> None:

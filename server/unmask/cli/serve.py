@@ -98,18 +98,18 @@ def guarded(server: ServerConfig) -> ServerConfig:
     Protects a local server against DNS rebinding by web pages. Raises `InvalidConfig` for TLS files
     that are missing or unreadable.
     """
-    from unmask.api.keys import api_keys
+    from unmask.api.keys import KeyStore
 
     if (server.tls_key_file is not None) and server.tls_cert_file is None:
         raise InvalidConfig("server.tls_key_file is set without server.tls_cert_file")
     for name in (server.tls_cert_file, server.tls_key_file):
         if name is not None and not os.access(name, os.R_OK):
             raise InvalidConfig(f"TLS file {name} cannot be read")
-    if api_keys(server):
+    if KeyStore(server).asks_for_key:
         return server
     if server.host not in LOOPBACK:
         logger.warning(
-            "host %s is open to its network and no API key is asked for; set server.api_key",
+            "host %s is open to its network and no API key is asked for; set server.api_key_file",
             server.host,
         )
         return server
