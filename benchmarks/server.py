@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def serving(args: Sequence[str] = ()) -> Iterator[Server]:
             sys.stderr.write(log.read()[-4000:])
             raise
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # SIGTERM has a delay
             process.wait(60)
 
 

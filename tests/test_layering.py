@@ -18,6 +18,7 @@ SOURCES = {"unmask": ROOT / "server", "unmask_kernels": ROOT / "kernels"}
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.__main__",),
     ("unmask.cli",),
+    ("unmask.http",),
     ("unmask.api", "unmask.evaluation", "unmask.bench"),
     ("unmask.engine.process.child",),
     ("unmask.llm", "unmask.engine.async_engine"),

@@ -158,13 +158,13 @@ def over_http(
             said = getattr(error, "stderr", None) or str(error)
             problems.append(f"HTTP, {work.concurrency} requests: {said}"[-MAX_ERROR:])
         finally:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=client, name="client")
     app = create_app(engine, metrics, config)
     gc.collect()
     gc.freeze()  # like a server after loading
-    run(app, listener, engine, config, on_listening=lambda server: thread.start())
+    run(app, listener, engine, config, metrics, on_listening=lambda server: thread.start())
     thread.join()
     return problems
 

@@ -7,6 +7,7 @@ import numpy as np
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     Info,
     ProcessCollector,
@@ -38,6 +39,9 @@ ENGINE_GAUGES: tuple[tuple[str, str, Callable[[EngineLoad], float]], ...] = (
     ("kv_pages_used", "KV pages held by requests.", lambda load: load.num_pages_used),
     ("kv_pages", "KV pages there are.", lambda load: load.num_pages),
     ("engine_up", "1 while the engine takes requests, 0 otherwise.", lambda load: load.is_up),
+)
+CONNECTION_ENDS = (
+    *("header_timeout", "body_timeout", "slow_reader", "long_header", "not_http", "too_many"),
 )
 REFUSALS = ("invalid", "queue_full", "loading")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -196,8 +200,19 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=self.registry,
         )
+        self.connections = Gauge(
+            "unmask_http_connections", "Open connections.", registry=self.registry
+        )
+        self.connections_ended = Counter(
+            "unmask_http_connections_ended",
+            "Connections that the server ended for what their client did, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
         # The first engine and every reason are exported from the start.
         self.engine_restarts.labels("0")
+        for end in CONNECTION_ENDS:
+            self.connections_ended.labels(end)
         for reason in FinishReason:
             self.finished.labels(reason.value)
         for refusal in REFUSALS:

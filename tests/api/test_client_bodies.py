@@ -9,8 +9,8 @@ from tokenizers import processors
 from tests.api.fake_client import MODEL, TOKENIZER, FakeClient
 from tests.support.tiny import byte_tokenizer
 from unmask.api.unsupported import HINTS
-from unmask.cli.http import uvicorn_config
 from unmask.config import ServerConfig
+from unmask.http.config import HttpConfig
 from unmask.tokenizer import Tokenizer
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
@@ -248,9 +248,9 @@ def test_exceeding_the_context_has_the_message_that_clients_look_for(call, path,
     assert error["code"] == "context_length_exceeded"
 
 
-def test_idle_connections_are_kept_longer_than_clients_keep_them():
+def test_idle_connections_are_kept_longer_than_clients_keep_them(metrics):
     async def app(scope, receive, send):
         raise AssertionError("nothing is sent")
 
-    assert uvicorn_config(app, ServerConfig()).timeout_keep_alive == 75
-    assert uvicorn_config(app, ServerConfig(keep_alive_s=0.5)).timeout_keep_alive == 1
+    assert HttpConfig(app, ServerConfig(), metrics).timeout_keep_alive == 75
+    assert HttpConfig(app, ServerConfig(keep_alive_s=0.5), metrics).timeout_keep_alive == 1

@@ -14,6 +14,7 @@ from tests.api.sse import events
 from tests.support.tiny import EOS_ID
 from unmask.api import create_app
 from unmask.api.backend import Backend
+from unmask.api.body_budget import BodyBudget
 from unmask.api.template_bodies import HoleBody, PartBody
 from unmask.api.templates import encode_template
 from unmask.config import Config
@@ -180,7 +181,7 @@ class Slow(FakeClient):
 
 
 def encode(client, *holes, **limits):
-    backend = Backend(client, Metrics(), Config().server)
+    backend = Backend(client, Metrics(), Config().server, BodyBudget(2**20))
     parts = tuple(PartBody(hole=HoleBody(max_tokens=4, **hole)) for hole in holes)
     parts = (PartBody(text="a"), *parts)
     made = encode_template(

@@ -66,7 +66,7 @@ def stream_then_stop(url: str, process: object, num_tokens: int) -> list[str]:
 
 
 def test_a_running_request_ends_before_the_server_does(tiny_folder):
-    with serving(str(tiny_folder)) as server:
+    with serving(str(tiny_folder), "--drain-delay-s", "0") as server:
         *chunks, done = stream_then_stop(server.url, server.process, 400)
         assert server.process.wait(20) == 0
     assert done == "[DONE]"
@@ -75,13 +75,43 @@ def test_a_running_request_ends_before_the_server_does(tiny_folder):
 
 
 def test_a_request_that_takes_too_long_is_told_so_and_given_up(tiny_folder):
-    with serving(str(tiny_folder), "--shutdown-timeout-s", "0.2") as server:
+    args = ("--shutdown-timeout-s", "0.2", "--drain-delay-s", "0")
+    with serving(str(tiny_folder), *args) as server:
         started_s = time.monotonic()
         lines = stream_then_stop(server.url, server.process, 2000)
         assert server.process.wait(20) == 0
         assert time.monotonic() - started_s < 10
-    assert any('"error"' in line for line in lines)
+    assert '"code":"engine_stopped"' in lines[-2]
     assert lines[-1] == "[DONE]"
+
+
+def test_a_second_signal_stops_at_once_without_a_traceback(tiny_folder):
+    with serving(str(tiny_folder), "--shutdown-timeout-s", "600") as server:
+        body = {"prompt": "abc", "max_tokens": 2000, "ignore_eos": True, "stream": True}
+        url, lines = f"{server.url}/v1/completions", list[str]()
+        with httpx.stream("POST", url, json=body, timeout=60) as response:
+            for line in response.iter_lines():
+                if not lines:
+                    for _ in range(2):
+                        server.process.send_signal(signal.SIGTERM)
+                        time.sleep(0.3)
+                lines.append(line)
+        assert server.process.wait(20) == 0
+    assert '"code":"engine_stopped"' in [line for line in lines if line][-2]
+    assert not any("Traceback" in line for line in server.log)
+
+
+def test_health_has_a_port_of_its_own_and_a_hangup_drains(tiny_folder):
+    with serving(str(tiny_folder), "--health-port", "0", "--log-level", "info") as server:
+        said = next(line for line in server.log if "health and metrics: port" in line)
+        url = f"http://127.0.0.1:{said.split()[-1]}"
+        assert httpx.get(f"{url}/health/live").json() == {"state": "live"}
+        assert httpx.get(f"{url}/health/ready").status_code == 200
+        assert "unmask_http_connections" in httpx.get(f"{url}/metrics").text
+        assert httpx.get(f"{url}/v1/models").status_code == 404
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.wait(20) == 0
+    assert any("stopped" in line for line in server.log)
 
 
 def test_a_port_that_is_taken_is_told_before_a_model_is_loaded():

@@ -7,6 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from unmask import __version__
 from unmask.api.admin import admin_routes
 from unmask.api.backend import Backend
+from unmask.api.body_budget import BodyBudget
 from unmask.api.errors import install_handlers
 from unmask.api.keys import KeyStore
 from unmask.api.middleware import REQUEST_ID, AllowedHosts, ApiKey, RequestContext
@@ -19,6 +20,7 @@ from unmask.api.routes import (
     model_routes,
     page_routes,
 )
+from unmask.api.turnstile import Turnstile
 from unmask.client import EngineClient
 from unmask.config import ServerConfig
 from unmask.metrics import Metrics
@@ -27,7 +29,7 @@ from unmask.metrics import Metrics
 def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> FastAPI:
     """An ASGI application that serves what `client` runs."""
     keys = KeyStore(config)
-    backend = Backend(client, metrics, config)
+    backend = Backend(client, metrics, config, BodyBudget(config.max_bodies_mib * 2**20))
     app = FastAPI(
         title="unmask",
         version=__version__,
@@ -47,9 +49,22 @@ def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> 
     return app
 
 
+def create_health_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> FastAPI:
+    """An ASGI application with health checks and metrics only."""
+    keys = KeyStore(config)
+    backend = Backend(client, metrics, config, BodyBudget(0))
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, middleware=_guards(config, keys))
+    install_handlers(app, ("/health/live", "/health/ready", "/metrics"))
+    app.include_router(health_routes(backend))
+    return app
+
+
 def _middleware(config: ServerConfig, metrics: Metrics, keys: KeyStore) -> list[Middleware]:
     """Outermost first: errors and refusals carry CORS headers and request ids too."""
-    stack = [Middleware(RequestContext, metrics=metrics, logs_access=config.access_log)]
+    stack = [
+        Middleware(RequestContext, metrics=metrics, logs_access=config.access_log),
+        Middleware(Turnstile),
+    ]
     if config.cors_origins:
         cors = Middleware(
             CORSMiddleware,
@@ -59,6 +74,12 @@ def _middleware(config: ServerConfig, metrics: Metrics, keys: KeyStore) -> list[
             expose_headers=[REQUEST_ID, "retry-after"],
         )
         stack.insert(0, cors)
+    return stack + _guards(config, keys)
+
+
+def _guards(config: ServerConfig, keys: KeyStore) -> list[Middleware]:
+    """Refusals of callers who may not call."""
+    stack = list[Middleware]()
     if config.allowed_hosts and "*" not in config.allowed_hosts:
         stack.append(Middleware(AllowedHosts, hosts=config.allowed_hosts))
     if keys.keys:

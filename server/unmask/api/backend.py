@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from unmask.api.body_budget import BodyBudget
 from unmask.client import EngineClient
 from unmask.config import ServerConfig
 from unmask.errors import QueueFull, TooSlow
@@ -73,4 +74,5 @@ class Backend:
     client: EngineClient
     metrics: Metrics
     config: ServerConfig
+    bodies: BodyBudget
     workers: Workers = field(default_factory=Workers)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from unmask.api.backend import Backend
+from unmask.api.body_budget import HeldBody
 from unmask.api.errors import BodyTooLarge, json_excerpt
 from unmask.api.fields import Body
 from unmask.api.requests import MAX_CHOICES
@@ -33,14 +34,15 @@ async def read_body(request: Request, model: type[BodyT], backend: Backend) -> B
         raise InvalidRequest(
             f"the Content-Type header must be application/json, got {json_excerpt(media)}"
         )
-    content = await _read_bytes(request, backend.config.max_body_mib * 2**20)
-    # Two bytes count as a character: bodies have many small items, slower to parse than text.
-    return await backend.workers.run(
-        lambda: _parse(content, model, backend.client.model), len(content) // 2
-    )
+    with backend.bodies.body() as held:
+        content = await _read_bytes(request, backend.config.max_body_mib * 2**20, held)
+        # Two bytes count as a character: bodies have many small items, slower to parse than text.
+        return await backend.workers.run(
+            lambda: _parse(content, model, backend.client.model), len(content) // 2
+        )
 
 
-async def _read_bytes(request: Request, max_bytes: int) -> bytes:
+async def _read_bytes(request: Request, max_bytes: int, held: HeldBody) -> bytes:
     too_large = BodyTooLarge(f"the body is longer than {max_bytes} bytes")
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
@@ -50,6 +52,7 @@ async def _read_bytes(request: Request, max_bytes: int) -> bytes:
         content += chunk
         if len(content) > max_bytes:
             raise too_large
+        held.grow(len(content))
     return bytes(content)
 
 

@@ -48,15 +48,18 @@ def serve(
     if server.engine == "thread" and server.data_parallel > 1:
         raise InvalidConfig("an engine on a thread is alone: set server.data_parallel to 1")
 
-    from unmask.cli.http import HttpServer, bind, run
+    from unmask.cli.http import bind, run
+    from unmask.http.server import HttpServer
 
     # Before the slow imports, so that a taken port is reported at once.
     listener = bind(server.host, server.port)
+    health = None if server.health_port is None else bind(server.host, server.health_port)
 
-    from unmask.api.app import create_app
+    from unmask.api.app import create_app, create_health_app
     from unmask.cli.starting import Engine, StartingEngine
     from unmask.cli.status_line import StatusLine
     from unmask.engine.process.client import ProcessEngine
+    from unmask.http.health import HealthServer, LoopWatch
     from unmask.metrics import Metrics
 
     metrics, engine = Metrics(), StartingEngine()
@@ -72,11 +75,23 @@ def serve(
             return AsyncEngine.start(config, metrics, progress)
 
     def begin(listening: HttpServer) -> None:
+        if health is not None:
+            probes = LoopWatch(
+                create_health_app(engine, metrics, server), lambda: listening.sweeper.silence_s
+            )
+            serving.callback(HealthServer(probes, health, server).stop)
+            logger.info("health and metrics: port %d", health.getsockname()[1])
         logger.info("listening on %s; requests get status 503 until the model is loaded", url)
         engine.load(load, lambda ready: _announce(url, ready.model.name), listening.stop)
 
     app, line = create_app(engine, metrics, server), StatusLine(metrics, engine.status).line
-    stop_signal = run(app, listener, engine, server, on_listening=begin, line=line)
+    with contextlib.ExitStack() as serving:
+        stop_signal = run(
+            *(app, listener, engine, server, metrics),
+            on_listening=begin,
+            line=line,
+            leave=_exit_now,
+        )
     if engine.failure is not None:
         raise engine.failure
     if engine.is_loading:  # the loading thread cannot be stopped

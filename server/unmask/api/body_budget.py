@@ -1,0 +1,45 @@
+"""Memory that bodies being read may take together."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from unmask.errors import QueueFull
+
+FREE = 64 * 2**10  # bytes of each body that do not count: small requests never wait for large ones
+
+
+class BodyBudget:
+    """Bytes of bodies, counted as they arrive, from their first to the end of their request."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._num_left = max_bytes
+
+    @contextmanager
+    def body(self) -> Iterator["HeldBody"]:
+        """Hold a body's bytes while the context is open."""
+        held = HeldBody(self)
+        try:
+            yield held
+        finally:
+            self._num_left += held.num_taken
+
+    def take(self, num_bytes: int) -> None:
+        """Raise `QueueFull` if there is no room for so many bytes more."""
+        if num_bytes > self._num_left:
+            raise QueueFull("too many bytes of request bodies are being read", retry_after_s=1)
+        self._num_left -= num_bytes
+
+
+class HeldBody:
+    """The part of one body that was read."""
+
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget = budget
+        self.num_taken = 0
+
+    def grow(self, length: int) -> None:
+        """Count the body with its present length; raises `QueueFull`."""
+        missing = length - FREE - self.num_taken
+        if missing > 0:
+            self._budget.take(missing)
+            self.num_taken += missing

@@ -1,0 +1,55 @@
+"""Middleware that admits new requests one by one, so that the event loop stays responsive."""
+
+import asyncio
+from collections import deque
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from unmask.api.middleware import HEALTH_PATHS
+
+BEGUN_PER_TURN = 1  # request; each takes the event loop some 2 ms until it is queued
+CONNECTION = "unmask.connection"  # extension of a server that tells whether the client is there
+
+
+class Turnstile:
+    """Lets one request begin in each turn of the event loop, or a few, in order of arrival.
+
+    Without it, a thousand requests at once are parsed and tokenized before anything else is
+    answered. Health checks and metrics do not wait. A request whose client has left is dropped.
+    """
+
+    def __init__(self, app: ASGIApp, per_turn: int = BEGUN_PER_TURN) -> None:
+        self.app = app
+        self._per_turn = per_turn
+        self._num_begun = 0  # in this turn
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in HEALTH_PATHS | {"/metrics"}:
+            await self._wait()
+            connection = scope.get("extensions", {}).get(CONNECTION)
+            if connection is not None and not connection["is_open"]():
+                return
+        await self.app(scope, receive, send)
+
+    async def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._num_begun < self._per_turn and not self._waiting:
+            self._begin(loop)
+            return
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._num_begun:
+            loop.call_soon(self._next_turn, loop)
+        self._num_begun += 1
+
+    def _next_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._num_begun = 0
+        while self._waiting and self._num_begun < self._per_turn:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._begin(loop)
