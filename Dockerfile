@@ -2,6 +2,9 @@
 #
 #   docker build -t unmask .
 #   docker run --gpus all -p 8000:8000 -v /models/my-checkpoint:/model:ro unmask serve /model
+#
+# Compiled kernels are all that is written, to /tmp. A read-only root needs it as a file system from
+# which they can be loaded: --read-only --tmpfs /tmp:exec --cap-drop ALL
 ARG CUDA=13.0.1
 ARG UBUNTU=24.04
 
@@ -29,10 +32,14 @@ RUN /opt/unmask/bin/pip install --no-cache-dir /tmp/dist/*.whl -c /tmp/constrain
     && rm -r /tmp/dist /tmp/constraints.txt
 
 RUN useradd --create-home --uid 10001 unmask
-USER unmask
+USER 10001:10001
 WORKDIR /home/unmask
 ENV PATH=/opt/unmask/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HF_HOME=/home/unmask/.cache/huggingface \
+    XDG_CACHE_HOME=/tmp/cache \
+    TRITON_CACHE_DIR=/tmp/cache/triton \
     HF_HUB_OFFLINE=1 \
     UNMASK_SERVER_HOST=0.0.0.0 \
     UNMASK_SERVER_LOG_FORMAT=json

@@ -24,7 +24,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install serve test test-all lint types pytest format docs bench train eval wheel clean
-.PHONY: distclean
+.PHONY: audit distclean
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST)
@@ -86,8 +86,13 @@ eval: $(READY)  ## Measure the embedded model's answers; ARGS are those of unmas
 wheel: $(READY)  ## Build dist/unmask-*.whl
 	$(RUN) -m pip wheel --no-deps --quiet --wheel-dir dist .
 
+audit:  ## Look for known vulnerabilities of the pinned dependencies
+	test -d .audit || $(PYTHON) -m venv .audit
+	.audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.audit/bin/pip-audit -r constraints.txt --no-deps --disable-pip
+
 clean:  ## Remove what tools leave behind
-	rm -rf build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist site .audit .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find server kernels tests training benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove the virtual environment too

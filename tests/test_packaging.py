@@ -136,3 +136,30 @@ def test_pins_are_what_the_project_asks_for():
         line.split("==")[0].lower().replace("_", "-") for text in pins for line in text.splitlines()
     }
     assert {name.split(">=")[0].lower().replace("_", "-") for name in wanted} <= pinned
+
+
+def instructions() -> list[str]:
+    """Instructions of the image's last stage, each on one line."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [" ".join(line.split()) for line in text.splitlines() if line and line[0] != "#"]
+    last = max(i for i, line in enumerate(lines) if line.startswith("FROM "))
+    return lines[last:]
+
+
+def test_the_image_runs_as_a_user_without_rights_by_number():
+    lines = instructions()
+    (user,) = [line for line in lines if line.startswith("USER ")]
+    assert user == "USER 10001:10001", "a number, which Kubernetes can tell from root"
+    assert any("useradd" in line and "--uid 10001" in line for line in lines)
+    after = lines[lines.index(user) + 1 :]
+    assert not any(line.startswith(("RUN ", "COPY ", "ADD ")) for line in after)
+
+
+def test_the_image_writes_to_tmp_only_so_that_its_root_may_be_read_only():
+    (environment,) = [line for line in instructions() if line.startswith("ENV ")]
+    variables = dict(pair.split("=", 1) for pair in environment.split()[1:])
+    caches = ("XDG_CACHE_HOME", "TRITON_CACHE_DIR")
+    assert all(variables[name].startswith("/tmp/") for name in caches)
+    assert variables["HF_HOME"].startswith("/home/"), "it would follow XDG_CACHE_HOME"
+    assert variables["PYTHONDONTWRITEBYTECODE"] == "1"
+    assert not any("KEY" in name or "TOKEN" in name for name in variables)
