@@ -7,6 +7,7 @@ import numpy as np
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     Info,
     ProcessCollector,
@@ -40,6 +41,7 @@ ENGINE_GAUGES: tuple[tuple[str, str, Callable[[EngineLoad], float]], ...] = (
     ("engine_up", "1 while the engine takes requests, 0 otherwise.", lambda load: load.is_up),
 )
 REFUSALS = ("invalid", "queue_full", "loading")
+FAILURES = ("engine_failure", "aborted", "internal_error")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -82,9 +84,11 @@ class BatchHistogram:
 
 
 def value_of(source: Counter | Histogram | BatchHistogram, suffix: str = "_total") -> float:
-    """Value of a metric without labels; `suffix` is `_total`, or `_sum` or `_count`."""
+    """Value of a metric, of all labels together; `suffix` is `_total`, or `_sum` or `_count`."""
     (family,) = source.collect()
-    return next(s.value for s in family.samples if s.name == family.name + suffix)
+    values = [s.value for s in family.samples if s.name == family.name + suffix]
+    assert values, f"{family.name} has no {suffix}"
+    return sum(values)
 
 
 class Metrics:
@@ -196,12 +200,23 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=self.registry,
         )
+        self.ready = Gauge(
+            "unmask_ready", "1 while requests are taken, 0 otherwise.", registry=self.registry
+        )
+        self.failed = Counter(
+            "unmask_http_requests_failed",
+            "HTTP requests that failed after they were queued, streams too, by the error's code.",
+            ["code"],
+            registry=self.registry,
+        )
         # The first engine and every reason are exported from the start.
         self.engine_restarts.labels("0")
         for reason in FinishReason:
             self.finished.labels(reason.value)
         for refusal in REFUSALS:
             self.refused.labels(refusal)
+        for code in FAILURES:
+            self.failed.labels(code)
 
     def _counter(self, name: str, text: str) -> Counter:
         return Counter(f"{PREFIX}{name}", text, registry=self.registry)

@@ -8,7 +8,7 @@ from unmask import __version__
 from unmask.api.backend import Backend
 from unmask.api.errors import install_handlers
 from unmask.api.keys import KeyRing, api_keys
-from unmask.api.middleware import REQUEST_ID, AllowedHosts, ApiKey, RequestContext
+from unmask.api.middleware import REQUEST_ID_HEADER, AllowedHosts, ApiKey, RequestContext
 from unmask.api.openapi import install_schema
 from unmask.api.routes import (
     BODIES,
@@ -26,6 +26,7 @@ from unmask.metrics import Metrics
 def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> FastAPI:
     """An ASGI application that serves what `client` runs."""
     backend = Backend(client, metrics, config)
+    metrics.ready.set_function(lambda: client.status().state == "ready")
     app = FastAPI(
         title="unmask",
         version=__version__,
@@ -52,7 +53,7 @@ def _middleware(config: ServerConfig, metrics: Metrics) -> list[Middleware]:
             allow_origins=list(config.cors_origins),
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=[REQUEST_ID, "retry-after"],
+            expose_headers=[REQUEST_ID_HEADER, "retry-after"],
         )
         stack.insert(0, cors)
     if config.allowed_hosts and "*" not in config.allowed_hosts:
