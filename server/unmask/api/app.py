@@ -1,5 +1,7 @@
 """The application: routes, errors and middleware around one engine."""
 
+from typing import TYPE_CHECKING
+
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -12,19 +14,35 @@ from unmask.api.middleware import REQUEST_ID_HEADER, AllowedHosts, ApiKey, Reque
 from unmask.api.openapi import install_schema
 from unmask.api.routes import (
     BODIES,
+    OPERATIONS,
     PATHS,
     generation_routes,
     health_routes,
     model_routes,
     page_routes,
 )
+from unmask.api.tracing import Tracing, provider_for
 from unmask.client import EngineClient
 from unmask.config import ServerConfig
 from unmask.metrics import Metrics
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
 
-def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> FastAPI:
-    """An ASGI application that serves what `client` runs."""
+
+def create_app(
+    client: EngineClient,
+    metrics: Metrics,
+    config: ServerConfig,
+    traces: "TracerProvider | None" = None,
+) -> FastAPI:
+    """An ASGI application that serves what `client` runs.
+
+    Spans of requests go to `traces`, or to the configured collector if there is one.
+    """
+    if traces is None and config.otlp_endpoint is not None:
+        traces = provider_for(config.otlp_endpoint)
+    tracing = None if traces is None else Tracing(traces, OPERATIONS)
     backend = Backend(client, metrics, config)
     metrics.ready.set_function(lambda: client.status().state == "ready")
     app = FastAPI(
@@ -33,7 +51,7 @@ def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> 
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_middleware(config, metrics),
+        middleware=_middleware(config, metrics, tracing),
     )
     install_handlers(app, PATHS)
     install_schema(app, BODIES)
@@ -44,9 +62,14 @@ def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> 
     return app
 
 
-def _middleware(config: ServerConfig, metrics: Metrics) -> list[Middleware]:
+def _middleware(
+    config: ServerConfig, metrics: Metrics, tracing: Tracing | None
+) -> list[Middleware]:
     """Outermost first: errors and refusals carry CORS headers and request ids too."""
-    stack = [Middleware(RequestContext, metrics=metrics, logs_access=config.access_log)]
+    context = Middleware(
+        RequestContext, metrics=metrics, logs_access=config.access_log, tracing=tracing
+    )
+    stack = [context]
     if config.cors_origins:
         cors = Middleware(
             CORSMiddleware,

@@ -13,6 +13,7 @@ from unmask.api.access_log import log_access
 from unmask.api.errors import CLIENT_CLOSED_REQUEST, error_response, internal_error
 from unmask.api.keys import KeyRing
 from unmask.api.request_record import RequestRecord, follow
+from unmask.api.tracing import Tracing
 from unmask.log_context import REQUEST_ID
 from unmask.metrics import Metrics
 
@@ -29,13 +30,22 @@ NO_HANDLER = "none"  # the label of unknown paths, and of requests refused befor
 class RequestContext:
     """Gives every response an `x-request-id`, and turns an unexpected exception into a 500.
 
-    Each request is counted when its response has ended, and logged with `logs_access`.
+    Each request is counted when its response has ended, logged with `logs_access`, and traced with
+    `tracing`.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, logs_access: bool = False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        *,
+        logs_access: bool = False,
+        tracing: Tracing | None = None,
+    ) -> None:
         self.app = app
         self._metrics = metrics
         self._logs_access = logs_access
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,16 +79,16 @@ class RequestContext:
             REQUEST_ID.reset(naming)
 
     def _end(self, scope: Scope, status: int | None, record: RequestRecord) -> None:
-        """Count a request that has ended, and log it."""
+        """Count a request that has ended, log and trace it."""
         elapsed_s = time.monotonic() - record.received_s
-        handler = _handler(scope)
-        self._metrics.record_answer(
-            scope["method"], handler, status or CLIENT_CLOSED_REQUEST, elapsed_s
-        )
+        handler, code = _handler(scope), status or CLIENT_CLOSED_REQUEST
+        self._metrics.record_answer(scope["method"], handler, code, elapsed_s)
         if record.failure_code is not None:
             self._metrics.failed.labels(record.failure_code).inc()
         if self._logs_access:
             log_access(scope, status, elapsed_s, record)
+        if self._tracing is not None:
+            self._tracing.record(scope, handler, code, record)
 
 
 def _handler(scope: Scope) -> str:

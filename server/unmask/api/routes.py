@@ -60,6 +60,11 @@ DIALECTS: Sequence[Dialect[Any]] = (
     FIM,
     INFILL,
 )
+OPERATIONS = {
+    dialect.path: "text_completion" if dialect in (COMPLETIONS, FIM, INFILL) else "chat"
+    for dialect in DIALECTS
+}
+"""Operations of paths that generate, in OpenTelemetry's words."""
 PATHS = (
     *(dialect.path for dialect in DIALECTS),
     "/v1/models",
