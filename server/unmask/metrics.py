@@ -20,11 +20,16 @@ from unmask.types import EngineLoad, EngineStatus, FinishReason, Usage
 
 PREFIX = "unmask_"
 LATENCY_BUCKETS_S = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
+    0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    30.0, 60.0, 120.0, 300.0,
 )  # fmt: skip
 TOKEN_BUCKETS_S = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
     10.0, 30.0,
+)  # fmt: skip
+STEP_BUCKETS_S = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.006, 0.008, 0.012, 0.016, 0.024, 0.032,
+    0.048, 0.064, 0.096, 0.128, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
 TPF_BUCKETS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 16.0, 32.0)
 STEP_BUCKETS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)
@@ -165,7 +170,7 @@ class Metrics:
         self.batch_sequences = histogram(
             "step_sequences", "Sequences that shared a step.", SEQUENCE_BUCKETS
         )
-        self.step_s = histogram("step_seconds", "Duration of a step.", TOKEN_BUCKETS_S)
+        self.step_s = histogram("step_seconds", "Duration of a step.", STEP_BUCKETS_S)
         self.queue_s = histogram(
             "queue_seconds", "Time from arrival to the first step.", LATENCY_BUCKETS_S
         )

@@ -1,12 +1,17 @@
 """The access log: one line for each request, for people and as JSON, and lines of its errors."""
 
+import asyncio
 import json
 import logging
 from dataclasses import dataclass
+from types import SimpleNamespace
 
+import httpx
 import pytest
+from starlette.responses import PlainTextResponse
 
 from tests.api.fake_client import answer, failing
+from unmask.api.middleware import RequestContext
 from unmask.cli.output import JsonFormatter, TextFormatter
 from unmask.config import ServerConfig
 from unmask.log_context import REQUEST_ID
@@ -122,6 +127,24 @@ def test_an_unexpected_error_is_a_line_with_the_id(call, engine, log):
     (line,) = log.access()
     fields = line.fields
     assert fields["error"] == "internal_error"
+
+
+def test_the_name_of_the_key_that_opened_a_path_is_told(metrics, log):
+    """The middleware that checks keys leaves the key in the scope."""
+
+    async def app(scope, receive, send):
+        scope["auth"] = SimpleNamespace(name="team-a")
+        await PlainTextResponse("")(scope, receive, send)
+
+    async def ask():
+        transport = httpx.ASGITransport(RequestContext(app, metrics, logs_access=True))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            await client.get("/", headers=MINE)
+
+    asyncio.run(ask())
+    (line,) = log.access()
+    assert line.text.endswith("ms, key team-a, request mine-1")
+    assert line.fields["key"] == "team-a"
 
 
 def test_no_client_forges_facts_of_its_line(call, log):

@@ -7,6 +7,7 @@ from tests.deploy.conftest import DEPLOY
 from tests.support.promql import missing
 from unmask.cli.http import CLOSING_S
 from unmask.config import ServerConfig
+from unmask.options import OPTIONS
 from unmask.settings import resolve
 
 FOLDER = DEPLOY / "kubernetes"
@@ -79,12 +80,12 @@ def test_volumes_are_there_and_settings_name_what_is_mounted(settings):
     mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in CONTAINER["volumeMounts"]}
     assert {volume["name"] for volume in mounts.values()} == set(volumes)
     assert "persistentVolumeClaim" in mounts[settings.model.path]
-    file = {entry["name"]: entry["value"] for entry in CONTAINER["env"]}["UNMASK_CONFIG"]
-    folder, _, name = file.rpartition("/")
+    variables = {entry["name"]: entry for entry in CONTAINER["env"]}
+    folder, _, name = variables["UNMASK_CONFIG"]["value"].rpartition("/")
     assert mounts[folder]["configMap"]["name"] == MANIFESTS["configmap"]["metadata"]["name"]
     assert name in MANIFESTS["configmap"]["data"]
-    folder, _, _ = settings.server.api_key_file.rpartition("/")
-    assert "secret" in mounts[folder]
+    assert "secretKeyRef" in variables["UNMASK_SERVER_API_KEY"]["valueFrom"]
+    assert set(variables) - {"UNMASK_CONFIG"} <= {option.variable for option in OPTIONS}
     assert settings.server.host == "0.0.0.0"
 
 

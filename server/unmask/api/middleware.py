@@ -83,6 +83,7 @@ class RequestContext:
         elapsed_s = time.monotonic() - record.received_s
         handler, code = _handler(scope), status or CLIENT_CLOSED_REQUEST
         self._metrics.record_answer(scope["method"], handler, code, elapsed_s)
+        record.key_name = getattr(scope.get("auth"), "name", None)
         if record.failure_code is not None:
             self._metrics.failed.labels(record.failure_code).inc()
         if self._logs_access:
