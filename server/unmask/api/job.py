@@ -64,7 +64,7 @@ class UsageTally:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._record = current_record()
-        sampling = job.requests[0].sampling
+        sampling = job.requests[0].sampling if job.requests else None
         self._record.begin(job.job_id, job.model_name, job.num_prompt_tokens, sampling)
         self._num_tokens = 0
         self._finishes: dict[int, Finish] = {}

@@ -23,7 +23,6 @@ class RequestRecord:
     key_name: str | None = None
     answer_id: str | None = None
     model_name: str = ""
-    num_choices: int = 0
     sampling: SamplingParams | None = None
     queued_s: float | None = None
     first_token_s: float | None = None
@@ -33,7 +32,11 @@ class RequestRecord:
     failure_code: str | None = None
 
     def begin(
-        self, answer_id: str, model_name: str, num_prompt_tokens: int, sampling: SamplingParams
+        self,
+        answer_id: str,
+        model_name: str,
+        num_prompt_tokens: int,
+        sampling: SamplingParams | None,
     ) -> None:
         """Note that the requests of an answer were queued."""
         self.answer_id, self.model_name = answer_id, model_name

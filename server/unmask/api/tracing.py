@@ -15,6 +15,7 @@ from starlette.types import Scope
 from unmask import __version__
 from unmask.api.request_record import RequestRecord
 from unmask.errors import InvalidConfig
+from unmask.types import SamplingParams
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -123,8 +124,8 @@ def _phases(record: RequestRecord, end_s: float) -> Iterator[tuple[str, float, f
 
 def _of_answer(record: RequestRecord, end_s: float) -> dict[str, Attribute]:
     """Attributes of the answer that are known."""
-    params, first_s = record.sampling, record.first_token_s
-    if params is None:
+    params, first_s = record.sampling or SamplingParams(), record.first_token_s
+    if record.answer_id is None:
         return {}
     known: dict[str, Attribute | None] = {
         "gen_ai.provider.name": NAME,
