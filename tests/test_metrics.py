@@ -1,5 +1,6 @@
 """Metrics: names that promtool accepts, and consistent values."""
 
+import itertools
 import re
 import sys
 from dataclasses import replace
@@ -189,6 +190,18 @@ def test_gaps_are_one_less_than_steps_with_outputs(
     assert exported["unmask_time_to_first_token_seconds_count"] == 1
 
 
+def test_the_end_of_a_request_tells_how_long_it_waited(tiny: LoadedModel) -> None:
+    config = replace(ROOMY, max_num_seqs=1)
+    engine = Engine(Config(engine=config), tiny, Metrics())
+    answers = run_all(engine, [request("first", 2, 8), request("second", 1, 8)])
+    first, second = (answers[name].finish.queue_s for name in ("first", "second"))
+    assert first is not None
+    assert second is not None
+    assert 0 <= first < second, "it began once the first one had ended"
+    waited_s = samples(engine)["unmask_queue_seconds_sum"]
+    assert waited_s == pytest.approx(first + second)
+
+
 def test_every_family_of_ours_names_the_model(tiny: LoadedModel) -> None:
     engine = make(tiny, vllm=False)
     for family in families_of(engine.metrics):
@@ -227,6 +240,12 @@ def test_buckets_resolve_a_fast_gpu(tiny: LoadedModel) -> None:
     metrics = make(tiny, vllm=False).metrics
     for name in ("time_per_output_token_seconds", "inter_token_latency_seconds", "step_seconds"):
         assert bounds(metrics, f"unmask_{name}")[0] == 1e-4
+    steps_s = bounds(metrics, "unmask_step_seconds")
+    fine = [a for a, b in itertools.pairwise(steps_s) if 0.001 <= a < 0.1 and b / a > 2]
+    assert fine == [], "steps of a few milliseconds are told apart"
+    first_tokens_s = bounds(metrics, "unmask_time_to_first_token_seconds")
+    assert sum(0.005 <= bound < 0.1 for bound in first_tokens_s) >= 6
+    assert first_tokens_s[-1] >= 300, "so are waits in a long queue"
     assert bounds(metrics, "unmask_step_sequences")[-1] == 512
     assert bounds(metrics, "unmask_step_masked_rows")[-1] == 2048
 

@@ -85,7 +85,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 imported.add(node.module.split(".")[0])
-    imported -= {*sys.stdlib_module_names, "unmask", "unmask_kernels", "triton"}
+    imported -= {*sys.stdlib_module_names, "unmask", "unmask_kernels", "triton", "opentelemetry"}
     parts = {"starlette", "pydantic_core"}  # of fastapi and pydantic
     by_name = {"uvloop", "httptools", "jinja2"}
     assert imported - parts <= declared

@@ -131,8 +131,10 @@ def test_commands_that_are_not_run_are_valid(command: str, environment: dict[str
         done = run(["make", "-n", *words[1:], "INSTALL=0", "PYTHON=python"], environment)
         assert done.returncode == 0, done.stderr
     elif words[0] == "pip":
-        assert words[1:] in (["install", "."], ["install", "lm_eval[api]"])
-        assert "project" in tomllib.loads((ROOT / "pyproject.toml").read_text())
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        extras = [f"unmask[{extra}]" for extra in project["optional-dependencies"]]
+        assert words[1] == "install"
+        assert words[2] in (".", "lm_eval[api]", *extras)
     elif words[:2] == ["docker", "build"]:
         assert words[2:] == ["-t", "unmask", "."]
         assert (ROOT / "Dockerfile").is_file()
@@ -149,7 +151,8 @@ def check_docker(words: list[str], environment: dict[str, str]) -> None:
     before, after = words[: words.index("unmask")], words[words.index("unmask") + 1 :]
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert 'ENTRYPOINT ["unmask"]' in dockerfile
-    assert before[:3] == ["run", "--gpus", "all"]
+    assert before[0] == "run"
+    assert "--gpus all" in " ".join(before)
     mounts = [before[i + 1] for i, word in enumerate(before) if word == "-v"]
     variables = [before[i + 1].split("=") for i, word in enumerate(before) if word == "-e"]
     assert f"{DEFAULT_PORT}:{DEFAULT_PORT}" in before

@@ -122,6 +122,7 @@ class ServerConfig:
     shutdown_timeout_s: float = 30.0
     status_interval_s: float = 10.0
     access_log: bool = False
+    otlp_endpoint: str | None = None
     log_level: LogLevel = "info"
     log_format: LogFormat = "text"
 

@@ -20,11 +20,16 @@ from unmask.types import EngineLoad, EngineStatus, FinishReason, Usage
 
 PREFIX = "unmask_"
 LATENCY_BUCKETS_S = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
+    0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.04, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    30.0, 60.0, 120.0, 300.0,
 )  # fmt: skip
 TOKEN_BUCKETS_S = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
     10.0, 30.0,
+)  # fmt: skip
+STEP_BUCKETS_S = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.006, 0.008, 0.012, 0.016, 0.024, 0.032,
+    0.048, 0.064, 0.096, 0.128, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
 TPF_BUCKETS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 16.0, 32.0)
 STEP_BUCKETS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)
@@ -44,6 +49,7 @@ CONNECTION_ENDS = (
     *("header_timeout", "body_timeout", "slow_reader", "long_header", "not_http", "too_many"),
 )
 REFUSALS = ("invalid", "queue_full", "loading")
+FAILURES = ("engine_failure", "engine_stopped", "aborted", "internal_error")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -86,9 +92,11 @@ class BatchHistogram:
 
 
 def value_of(source: Counter | Histogram | BatchHistogram, suffix: str = "_total") -> float:
-    """Value of a metric without labels; `suffix` is `_total`, or `_sum` or `_count`."""
+    """Value of a metric, of all labels together; `suffix` is `_total`, or `_sum` or `_count`."""
     (family,) = source.collect()
-    return next(s.value for s in family.samples if s.name == family.name + suffix)
+    values = [s.value for s in family.samples if s.name == family.name + suffix]
+    assert values, f"{family.name} has no {suffix}"
+    return sum(values)
 
 
 class Metrics:
@@ -165,7 +173,7 @@ class Metrics:
         self.batch_sequences = histogram(
             "step_sequences", "Sequences that shared a step.", SEQUENCE_BUCKETS
         )
-        self.step_s = histogram("step_seconds", "Duration of a step.", TOKEN_BUCKETS_S)
+        self.step_s = histogram("step_seconds", "Duration of a step.", STEP_BUCKETS_S)
         self.queue_s = histogram(
             "queue_seconds", "Time from arrival to the first step.", LATENCY_BUCKETS_S
         )
@@ -209,6 +217,15 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.ready = Gauge(
+            "unmask_ready", "1 while requests are taken, 0 otherwise.", registry=self.registry
+        )
+        self.failed = Counter(
+            "unmask_http_requests_failed",
+            "HTTP requests that failed after they were queued, streams too, by the error's code.",
+            ["code"],
+            registry=self.registry,
+        )
         # The first engine and every reason are exported from the start.
         self.engine_restarts.labels("0")
         for end in CONNECTION_ENDS:
@@ -217,6 +234,8 @@ class Metrics:
             self.finished.labels(reason.value)
         for refusal in REFUSALS:
             self.refused.labels(refusal)
+        for code in FAILURES:
+            self.failed.labels(code)
 
     def _counter(self, name: str, text: str) -> Counter:
         return Counter(f"{PREFIX}{name}", text, registry=self.registry)

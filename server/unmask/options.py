@@ -74,7 +74,8 @@ MEANINGS = {
     "server.drain_delay_s": "Seconds after SIGTERM until the server takes no connections.",
     "server.shutdown_timeout_s": "Seconds that requests have to end at a signal; then they abort.",
     "server.status_interval_s": "Seconds between log lines of what was done; 0 is none.",
-    "server.access_log": "Log every HTTP request.",
+    "server.access_log": "Log every HTTP request, with tokens and times of its answer.",
+    "server.otlp_endpoint": "URL of an OpenTelemetry collector that gets spans of requests.",
     "server.log_level": "Least severe messages that are logged.",
     "server.log_format": "Log lines for people (text) or for collectors (json).",
 }

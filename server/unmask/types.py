@@ -151,11 +151,15 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of a request; `stop_reason` is the stop string or token id that matched."""
+    """The end of a request; `stop_reason` is the stop string or token id that matched.
+
+    `queue_s` is the time from its arrival to its first step, None if it had none.
+    """
 
     reason: FinishReason
     usage: Usage
     stop_reason: str | int | None = None
+    queue_s: float | None = field(default=None, compare=False)
 
 
 class Delta(NamedTuple):

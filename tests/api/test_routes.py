@@ -72,15 +72,16 @@ def test_wrong_token_requests_are_refused(call, path, body, param):
 
 
 @pytest.mark.parametrize("state", ["starting", "ready", "stopping", "failed"])
-def test_health_follows_the_engine_and_liveness_does_not(call, engine, state):
+def test_health_follows_the_engine_and_liveness_fails_once_it_is_given_up(call, engine, state):
     engine.state = state
     for path in ("/health", "/health/ready"):
         response = call("GET", path)
         assert response.status_code == (200 if state == "ready" else 503)
         assert response.json()["state"] == state
         assert ("retry-after" in response.headers) == (state != "ready")
-    assert call("GET", "/health/live").status_code == 200
-    assert call("HEAD", "/health/live").status_code == 200
+    expected = 503 if state == "failed" else 200
+    assert call("GET", "/health/live").status_code == expected
+    assert call("HEAD", "/health/live").status_code == expected
 
 
 def test_metrics_are_in_the_format_of_prometheus(call, metrics):

@@ -197,7 +197,8 @@ def test_a_reader_that_reads_slowly_but_reads_is_served():
             await send({"type": "http.response.body", "body": b"a" * 2**16, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    with running(FakeClient(), SHORT, app) as run:
+    # The system holds so much for the client that it is seen to read every half second only.
+    with running(FakeClient(), replace(SHORT, write_timeout_s=1.5), app) as run:
         connection = run.connect(f"{GET}Connection: close\r\n\r\n", buffer=4096)
         received = 0
         while data := connection.recv(2**16):

@@ -1,5 +1,7 @@
 """The application: routes, errors and middleware around one engine."""
 
+from typing import TYPE_CHECKING
+
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -10,33 +12,50 @@ from unmask.api.backend import Backend
 from unmask.api.body_budget import BodyBudget
 from unmask.api.errors import install_handlers
 from unmask.api.keys import KeyStore
-from unmask.api.middleware import REQUEST_ID, AllowedHosts, ApiKey, RequestContext
+from unmask.api.middleware import REQUEST_ID_HEADER, AllowedHosts, ApiKey, RequestContext
 from unmask.api.openapi import install_schema
 from unmask.api.routes import (
     BODIES,
+    OPERATIONS,
     PATHS,
     generation_routes,
     health_routes,
     model_routes,
     page_routes,
 )
+from unmask.api.tracing import Tracing, provider_for
 from unmask.api.turnstile import Turnstile
 from unmask.client import EngineClient
 from unmask.config import ServerConfig
 from unmask.metrics import Metrics
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
 
-def create_app(client: EngineClient, metrics: Metrics, config: ServerConfig) -> FastAPI:
-    """An ASGI application that serves what `client` runs."""
+
+def create_app(
+    client: EngineClient,
+    metrics: Metrics,
+    config: ServerConfig,
+    traces: "TracerProvider | None" = None,
+) -> FastAPI:
+    """An ASGI application that serves what `client` runs.
+
+    Spans of requests go to `traces`, or to the configured collector if there is one.
+    """
+    if traces is None and config.otlp_endpoint is not None:
+        traces = provider_for(config.otlp_endpoint)
+    tracing = None if traces is None else Tracing(traces, OPERATIONS)
     keys = KeyStore(config)
     backend = Backend(client, metrics, config, BodyBudget(config.max_bodies_mib * 2**20))
+    metrics.ready.set_function(lambda: client.status().state == "ready")
     app = FastAPI(
         title="unmask",
         version=__version__,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_middleware(config, metrics, keys),
+        middleware=_middleware(config, metrics, keys, tracing),
     )
     install_handlers(app, PATHS)
     install_schema(app, BODIES)
@@ -59,19 +78,21 @@ def create_health_app(client: EngineClient, metrics: Metrics, config: ServerConf
     return app
 
 
-def _middleware(config: ServerConfig, metrics: Metrics, keys: KeyStore) -> list[Middleware]:
+def _middleware(
+    config: ServerConfig, metrics: Metrics, keys: KeyStore, tracing: Tracing | None
+) -> list[Middleware]:
     """Outermost first: errors and refusals carry CORS headers and request ids too."""
-    stack = [
-        Middleware(RequestContext, metrics=metrics, logs_access=config.access_log),
-        Middleware(Turnstile),
-    ]
+    context = Middleware(
+        RequestContext, metrics=metrics, logs_access=config.access_log, tracing=tracing
+    )
+    stack = [context, Middleware(Turnstile)]
     if config.cors_origins:
         cors = Middleware(
             CORSMiddleware,
             allow_origins=list(config.cors_origins),
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=[REQUEST_ID, "retry-after"],
+            expose_headers=[REQUEST_ID_HEADER, "retry-after"],
         )
         stack.insert(0, cors)
     return stack + _guards(config, keys)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
-from unmask.api.errors import RequestFailed, stream_error
+from unmask.api.errors import RequestFailed, note_failure, stream_error
 from unmask.api.job import Job, UsageTally
 from unmask.api.readings import PromptReader, Readings
 from unmask.api.response_models import ChunkFields, Diffusion, DraftToken, Usage
@@ -84,6 +84,7 @@ class ChoiceWriter:
                     if data:
                         yield data
             except RequestFailed as error:
+                note_failure(error)
                 yield encode(stream_error(error)) + DONE
                 return
         yield self._end()

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from unmask.api.request_record import current_record
 from unmask.api.response_models import ErrorEnvelope
 from unmask.errors import EngineStarting, EngineStopped, InvalidRequest, QueueFull, UnmaskError
 from unmask.types import FailureCode
@@ -100,6 +101,11 @@ def internal_error() -> JSONResponse:
     return error_response(500, "the server failed; its log says why", code="internal_error")
 
 
+def note_failure(error: RequestFailed) -> None:
+    """Note in the request's record, and in the log, that it failed after it was accepted."""
+    current_record().fail(str(error), error.status, error.code)
+
+
 def stream_error(error: RequestFailed) -> ErrorEnvelope:
     """The last event of a stream that failed."""
     return envelope(error.status, str(error), code=error.code)
@@ -109,6 +115,8 @@ def install_handlers(app: FastAPI, paths: Sequence[str]) -> None:
     """Make every error that leaves `app` an envelope; a 404 suggests one of `paths`."""
 
     async def on_known(request: Request, error: Exception) -> Response:
+        if isinstance(error, RequestFailed):
+            note_failure(error)
         return respond(error)
 
     async def on_http(request: Request, error: Exception) -> Response:

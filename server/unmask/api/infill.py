@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field
 from unmask.api.backend import Backend
 from unmask.api.completions import COMPLETIONS
 from unmask.api.dialect import EncodedPrompts
-from unmask.api.errors import RequestFailed, stream_error
+from unmask.api.errors import RequestFailed, note_failure, stream_error
 from unmask.api.fields import Body, Bool, Float, Int
 from unmask.api.fim import DEFAULT_MAX_TOKENS
 from unmask.api.job import Job, UsageTally
@@ -189,6 +189,7 @@ class InfillWriter:
                     if data:
                         yield data
             except RequestFailed as error:
+                note_failure(error)
                 yield encode(stream_error(error))
                 return
         tokens = fresh if self._body.return_tokens else []

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unmask import types
+from unmask.api.request_record import current_record
 from unmask.api.response_models import TokenCounts, Usage
 from unmask.likelihood import mean_logprob
 from unmask.types import Delta, Finish, Request
@@ -62,11 +63,15 @@ class UsageTally:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._record = current_record()
+        sampling = job.requests[0].sampling if job.requests else None
+        self._record.begin(job.job_id, job.model_name, job.num_prompt_tokens, sampling)
         self._num_tokens = 0
         self._finishes: dict[int, Finish] = {}
         self._readings: list[types.Usage] = []
 
     def add(self, index: int, delta: Delta) -> None:
+        self._record.note(delta)
         self._num_tokens += len(delta.token_ids)
         if delta.finish is not None:
             self._finishes[index] = delta.finish

@@ -10,7 +10,7 @@ from unmask.api.backend import Backend
 from unmask.api.chat import CHAT, message_splitter
 from unmask.api.chat_choices import MessageParts, MessageSplitter
 from unmask.api.dialect import EncodedPrompts
-from unmask.api.errors import RequestFailed
+from unmask.api.errors import RequestFailed, note_failure
 from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
 from unmask.api.paths import respelled, respelled_in
@@ -127,6 +127,7 @@ class MessageWriter:
                     if data:
                         yield data
             except RequestFailed as failure:
+                note_failure(failure)
                 kind = "overloaded_error" if failure.status == 503 else "api_error"
                 yield _event("error", error={"type": kind, "message": str(failure)})
                 return

@@ -10,15 +10,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from unmask.api.access_log import log_access
 from unmask.api.errors import CLIENT_CLOSED_REQUEST, error_response, internal_error
 from unmask.api.key_file import KeyScope
 from unmask.api.keys import AUTH, KeyStore
+from unmask.api.request_record import RequestRecord, follow
+from unmask.api.tracing import Tracing
+from unmask.log_context import REQUEST_ID
 from unmask.metrics import Metrics
 
 logger = logging.getLogger(__name__)
-access_logger = logging.getLogger("unmask.access")
 
-REQUEST_ID = "x-request-id"
+REQUEST_ID_HEADER = "x-request-id"
 MAX_REQUEST_ID_LEN = 128
 HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 OPEN_PATHS = HEALTH_PATHS | {"/", "/metrics"}
@@ -30,45 +33,66 @@ NO_HANDLER = "none"  # the label of unknown paths, and of requests refused befor
 class RequestContext:
     """Gives every response an `x-request-id`, and turns an unexpected exception into a 500.
 
-    Each request is counted when its response has ended, and logged with `logs_access`.
+    Each request is counted when its response has ended, logged with `logs_access`, and traced with
+    `tracing`.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, logs_access: bool = False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        *,
+        logs_access: bool = False,
+        tracing: Tracing | None = None,
+    ) -> None:
         self.app = app
         self._metrics = metrics
         self._logs_access = logs_access
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = Headers(scope=scope).get(REQUEST_ID, "")
+        request_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         if not (0 < len(request_id) <= MAX_REQUEST_ID_LEN and request_id.isprintable()):
             request_id = uuid.uuid4().hex
         status: int | None = None
-        started_s = time.monotonic()
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
+        record = RequestRecord(request_id, time.monotonic())
+        follow(record)
+        naming = REQUEST_ID.set(request_id)
         try:
             await self.app(scope, receive, send_with_id)
         except Exception:
             logger.exception("request %s failed: %s", request_id, quote(scope["path"]))
+            record.failure_code = "internal_error"
             if status is not None:
                 raise
             await internal_error()(scope, receive, send_with_id)
         finally:
-            elapsed_s = time.monotonic() - started_s
-            self._metrics.record_answer(
-                scope["method"], _handler(scope), status or CLIENT_CLOSED_REQUEST, elapsed_s
-            )
-            if self._logs_access:
-                _log_access(scope, status, elapsed_s, request_id)
+            self._end(scope, status, record)
+            REQUEST_ID.reset(naming)
+
+    def _end(self, scope: Scope, status: int | None, record: RequestRecord) -> None:
+        """Count a request that has ended, log and trace it."""
+        elapsed_s = time.monotonic() - record.received_s
+        handler, code = _handler(scope), status or CLIENT_CLOSED_REQUEST
+        self._metrics.record_answer(scope["method"], handler, code, elapsed_s)
+        record.key_name = getattr(scope.get(AUTH), "name", None)
+        if record.failure_code is not None:
+            self._metrics.failed.labels(record.failure_code).inc()
+        if self._logs_access:
+            log_access(scope, status, elapsed_s, record)
+        if self._tracing is not None:
+            self._tracing.record(scope, handler, code, record)
 
 
 def _handler(scope: Scope) -> str:
@@ -77,21 +101,6 @@ def _handler(scope: Scope) -> str:
     if route is None and scope["path"] == SCHEMA_PATH:
         return SCHEMA_PATH  # FastAPI sets no route for it
     return getattr(route, "path", NO_HANDLER)
-
-
-def _log_access(scope: Scope, status: int | None, elapsed_s: float, request_id: str) -> None:
-    """Log one line; paths are quoted, so that no client can forge another."""
-    caller, key = scope.get("client"), scope.get(AUTH)
-    access_logger.info(
-        "%s %s %s: %s in %.1f ms, request %s%s",
-        caller[0] if caller else "-",
-        scope["method"],
-        quote(scope["path"]),
-        "no answer" if status is None else status,
-        elapsed_s * 1e3,
-        request_id,
-        "" if key is None else f", key {key.name}",
-    )
 
 
 class AllowedHosts:

@@ -362,6 +362,6 @@ class Readiness(TypedDict):
 
 @exact
 class Liveness(TypedDict):
-    """A sign that the process answers."""
+    """A sign that the process answers, and may serve again without being started anew."""
 
-    state: Literal["live"]
+    state: Literal["live", "failed"]

@@ -8,7 +8,7 @@ from unmask.api.backend import Backend
 from unmask.api.chat import CHAT, message_splitter
 from unmask.api.chat_choices import MessageSplitter
 from unmask.api.dialect import EncodedPrompts
-from unmask.api.errors import RequestFailed
+from unmask.api.errors import RequestFailed, note_failure
 from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
 from unmask.api.output_items import Event, Output
@@ -164,6 +164,7 @@ class ResponseWriter:
                     if data:
                         yield data
             except RequestFailed as failure:
+                note_failure(failure)
                 code = "server_error" if failure.status == 500 else failure.code
                 error: ResponseError = {"code": code, "message": str(failure)}
                 yield self._frame("failed", response={**self._response("failed"), "error": error})

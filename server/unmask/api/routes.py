@@ -60,6 +60,11 @@ DIALECTS: Sequence[Dialect[Any]] = (
     FIM,
     INFILL,
 )
+OPERATIONS = {
+    dialect.path: "text_completion" if dialect in (COMPLETIONS, FIM, INFILL) else "chat"
+    for dialect in DIALECTS
+}
+"""Operations of paths that generate, in OpenTelemetry's words."""
 PATHS = (
     *(dialect.path for dialect in DIALECTS),
     "/v1/models",
@@ -305,11 +310,16 @@ def health_routes(backend: Backend) -> APIRouter:
         headers = {"retry-after": str(STOPPED_RETRY_AFTER_S)}
         return JSONResponse(body, status_code=503, headers=headers)
 
-    @router.get("/health/live", response_model=None, responses=document(Liveness))
+    liveness = document(Liveness)
+    liveness[503] = {**liveness[200], "description": "the engine was given up; the same body"}
+
+    @router.get("/health/live", responses=liveness)
     @router.head("/health/live", include_in_schema=False)
-    async def live() -> Liveness:
-        """200 while this process answers at all."""
-        return {"state": "live"}
+    async def live() -> JSONResponse:
+        """200 while this process answers, 503 once its engine was given up: start it again."""
+        failed = backend.client.status().state == "failed"
+        body: Liveness = {"state": "failed" if failed else "live"}
+        return JSONResponse(body, status_code=503 if failed else 200)
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 
 from unmask.config import LogFormat, LogLevel
+from unmask.log_context import REQUEST_ID
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -22,22 +23,30 @@ class UtcFormatter(logging.Formatter):
 
 
 class TextFormatter(UtcFormatter):
-    """Time, level, logger and message."""
+    """Time, level, logger and message, with the id of the HTTP request if one is answered."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        line, request_id = super().formatMessage(record), REQUEST_ID.get()
+        said = not request_id or f"request {request_id}" in line
+        return line if said else f"{line}, request {request_id}"
+
 
 class JsonFormatter(UtcFormatter):
-    """One JSON object a line."""
+    """One JSON object a line, with `fields` of the record and the id of the HTTP request."""
 
     def format(self, record: logging.LogRecord) -> str:
-        entry = {
+        entry: dict[str, object] = {
             "time": self.formatTime(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if request_id := REQUEST_ID.get():
+            entry["request_id"] = request_id
+        entry |= getattr(record, "fields", {})
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)

@@ -185,7 +185,8 @@ class Engine:
         self.metrics.record_finish(
             FinishReason.ABORT, usage, first_token_s=None, latency_s=session.age_s()
         )
-        return [Delta(request_id, (), "", finish=Finish(FinishReason.ABORT, usage))]
+        finish = Finish(FinishReason.ABORT, usage, queue_s=session.queue_s)
+        return [Delta(request_id, (), "", finish=finish)]
 
     def step(self) -> list[Event]:
         """Launch a step; returns the events of it or, where steps overlap, of an earlier one."""
@@ -195,7 +196,11 @@ class Engine:
         if batch is not None:
             pending = self.runner.launch(batch)
             self._pending.append(pending)
-            record_started(self.metrics, self.scheduler.advance(batch), pending.started_s)
+            started = self.scheduler.advance(batch)
+            for sequence in started:
+                session = self._sessions[sequence.request.request_id]
+                session.queue_s = pending.started_s - sequence.arrival_s
+            record_started(self.metrics, started, pending.started_s)
         ahead, events = self._steps_ahead(batch), list[Event]()
         while len(self._pending) > ahead:
             events += self._finish(self._pending.popleft())

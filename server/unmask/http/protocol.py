@@ -7,7 +7,11 @@ from enum import Enum
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from unmask.api.errors import STOPPED_RETRY_AFTER_S, envelope
@@ -55,10 +59,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self._num_head = self._num_body = 0  # bytes of its head and of its body
         self._num_begun = 0  # messages, in this read
         self._is_surplus = self._is_late = False
-        self._paused_s: float | None = None
-        self._closing_s: float | None = None
         self._num_unread = 0  # bytes at the last check
-        self._read_s = 0.0  # when it was less than before, or nothing
+        self._read_s = 0.0  # when the client last read something, or had nothing to read
+        self._open_cycles: list[RequestResponseCycle] = []  # requests without a whole answer
         is_open: Callable[[], bool] = self._is_open
         self._extensions = {CONNECTION: {"is_open": is_open}}
 
@@ -124,6 +127,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the request's task; its body has a time of its own."""
         super().on_headers_complete()
+        self._open_cycles = [one for one in self._open_cycles if not one.response_complete]
+        self._open_cycles.append(self.cycle)
         self._begin(Phase.BODY)
 
     def on_body(self, body: bytes) -> None:
@@ -136,15 +141,10 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._phase = Phase.IDLE
 
-    def pause_writing(self) -> None:
-        """Note since when the client leaves an answer unread."""
-        super().pause_writing()
-        self._paused_s = self.loop.time()
-
     def resume_writing(self) -> None:
         """The client has read most of what was written."""
         super().resume_writing()
-        self._paused_s = None
+        self._read_s = self.loop.time()
 
     def check(self, now_s: float) -> None:
         """End the connection if a limit has passed at the last check too."""
@@ -183,14 +183,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if not num_unread or num_unread < self._num_unread:
             self._read_s = now_s
         self._num_unread = num_unread
-        if self._closing_s is None and self.transport.is_closing():
-            self._closing_s = now_s
-        began_s = min(
-            self._read_s,
-            *(since_s for since_s in (self._paused_s, self._closing_s) if since_s is not None),
-            now_s,
-        )
-        return now_s - began_s > self._limits.write_timeout_s
+        return now_s - self._read_s > self._limits.write_timeout_s
 
     @property
     def _has_answered(self) -> bool:
@@ -227,9 +220,10 @@ class GuardedProtocol(HttpToolsProtocol):
                 headers.append((b"retry-after", str(STOPPED_RETRY_AFTER_S).encode()))
             lines = [name + b": " + value + b"\r\n" for name, value in headers]
             self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        for cycle in self._open_cycles:  # pipelined ones too
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
         self._begin(Phase.REFUSED)
         # To close it at once would drop the answer if the client is still sending.
         if may_answer and self.transport.can_write_eof():

@@ -51,6 +51,7 @@ class Session:
     logprobs: dict[int, TokenLogprob] = field(default_factory=dict)
     last_refinement_s: float = -math.inf
     last_token_s: float | None = None  # when tokens were made final last
+    queue_s: float | None = None  # from arrival to the first step
 
     def age_s(self) -> float:
         """Seconds since the request arrived."""
@@ -60,9 +61,7 @@ class Session:
         """Cost of the request so far."""
         s = self.sequence
         return Usage(
-            s.request.num_given,
-            s.num_cached,
-            s.num_generated,
+            *(s.request.num_given, s.num_cached, s.num_generated),
             s.num_steps,
             s.num_forwards,
             s.num_rows,
@@ -336,7 +335,7 @@ def _finalize(session: Session, fresh: list[int], applied: Applied) -> None:
     if reason is not None:
         if reason is FinishReason.LENGTH and sequence.num_generated < params.max_tokens:
             reason = FinishReason.STOP  # the answer has the length that it chose
-        finish = Finish(reason, session.usage(), stop_reason)
+        finish = Finish(reason, session.usage(), stop_reason, session.queue_s)
         applied.finished.append((session, finish))
     if fresh or text or finish is not None:
         logprobs: tuple[TokenLogprob, ...] = ()
