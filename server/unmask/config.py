@@ -41,9 +41,11 @@ class EngineConfig:
     of `page_size` tokens; without `num_pages` they fill `kv_memory_mib`. With `overlap`, up to
     `steps_ahead` steps are launched while the device works on the one before them, if that one has
     `overlap_rows` or more. Beyond `saturation_rows` a step's time grows with its rows, and
-    load-adaptive block lengths are shorter. Steps of fewer than `speculation_rows` also run likely
-    next states of their blocks. After a step of `step_timeout_s`, an engine in a process of its own
-    is started again. `unmask.options` has the defaults of values that are None.
+    load-adaptive block lengths are shorter. Where several clients run, a step has
+    `rows_per_client` for each of them, or more if all of them want more. Steps of fewer than
+    `speculation_rows` also run likely next states of their blocks. After a step of
+    `step_timeout_s`, an engine in a process of its own is started again. `unmask.options` has the
+    defaults of values that are None.
     """
 
     max_num_seqs: int = 64
@@ -60,6 +62,7 @@ class EngineConfig:
     graphs: bool | None = None
     threads: int | None = None
     saturation_rows: int | None = None
+    rows_per_client: int | None = None
     speculation_rows: int = 0
     step_timeout_s: float = 300.0
 
