@@ -94,7 +94,10 @@ class ServerConfig:
     those whose client sends or reads too slowly after the other timeouts. Bodies of more than
     `max_body_mib` are refused, and those beyond `max_bodies_mib` in all. With `health_port`, health
     and metrics are answered on a port and thread of their own too. Without `allowed_hosts` and
-    without a key, a server on a loopback address answers to its names only.
+    without a key, a server on a loopback address answers to its names only. A client is a key, or
+    an address where no key is asked for; each may send so many requests and use so many tokens a
+    minute, have so many requests open, and so many choices running or waiting. A request that takes
+    over `request_timeout_s` is given up.
     """
 
     host: str = "127.0.0.1"
@@ -110,6 +113,11 @@ class ServerConfig:
     tls_key_file: str | None = None
     cors_origins: tuple[str, ...] = ()
     vllm_metrics: bool = False
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_concurrent_requests: int | None = None
+    max_queue_per_client: int | None = None
+    request_timeout_s: float | None = None
     ping_interval_s: float = 15.0
     keep_alive_s: float = 75.0
     header_timeout_s: float = 10.0

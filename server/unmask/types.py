@@ -343,7 +343,8 @@ class EngineLoad:
 class EngineStatus:
     """A snapshot for health checks: state, requests running and waiting, pages in use.
 
-    Where several engines serve, numbers are their sums, and `engines` has each.
+    Where several engines serve, numbers are their sums, and `engines` has each. `max_queue`
+    requests may wait; None while that is not known.
     """
 
     state: EngineState
@@ -353,6 +354,7 @@ class EngineStatus:
     num_pages: int
     detail: str = ""
     engines: tuple[EngineLoad, ...] = ()
+    max_queue: int | None = None
 
     @property
     def loads(self) -> tuple[EngineLoad, ...]:

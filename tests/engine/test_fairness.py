@@ -69,6 +69,21 @@ def test_the_same_client_waits_for_its_own_flood() -> None:
     assert beside > 5 * alone
 
 
+def test_floods_of_long_passes_take_turns_with_one_of_another_client() -> None:
+    limits = replace(SIZES, saturation_rows=8)
+    heavy = SamplingParams(max_tokens=60, steps=20, block_length=48, ignore_eos=True)
+    one = replace(ONE, sampling=heavy)
+    others = [replace(r, sampling=heavy) for r in flood(num=40)]
+    alone, _ = steps_of_one(limits, [], one=one)
+    beside, _ = steps_of_one(limits, others, one=one)
+    assert beside <= 2 * alone
+    lights = flood()
+    beside, _ = steps_of_one(limits, lights, one=one)
+    assert beside <= 3 * alone
+    beside, _ = steps_of_one(limits, others)
+    assert beside <= 3 * steps_of_one(limits, [])[0]
+
+
 @pytest.mark.parametrize("num_pages", [40, 60, 100])
 def test_a_flood_that_holds_all_pages_gives_some_up(num_pages: int) -> None:
     limits = replace(SIZES, num_pages=num_pages)

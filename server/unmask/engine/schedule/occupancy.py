@@ -23,7 +23,7 @@ def may_be_preempted(sequence: Sequence) -> bool:
 
 
 class Occupancy:
-    """Who runs: at most `max_num_seqs` sequences, each with a row of the table and its pages.
+    """Running sequences, at most `max_num_seqs`, each with a row of the table, and waiting ones.
 
     A preempted sequence gives its pages up at once, and its row when its last results have come;
     its tokens are kept.
@@ -109,10 +109,13 @@ class Occupancy:
             self.last_spans[sequence.table_row] = None
         sequence.num_computed = sequence.num_published = 0
 
-    def make_room(self, sequence: Sequence) -> None:
-        """Preempt sequences of clients that run more, if one of this client can run then."""
+    def make_room(self, sequence: Sequence, num_spare: int = 0) -> None:
+        """Preempt sequences of clients that run more, if one of this client can run then.
+
+        `num_spare` pages are to be left.
+        """
         victims, num_pages = list[Sequence](), self._pool.num_available
-        needed = sequence.num_pages(sequence.next_horizon, self._pool.page_size)
+        needed = num_spare + sequence.num_pages(sequence.next_horizon, self._pool.page_size)
         has_row = self.has_row(sequence) or bool(self._leaving)
         candidates = filter(may_be_preempted, reversed(self.running))
         for victim in self.waiting.victims(candidates, sequence.request.client):

@@ -104,10 +104,10 @@ class Scheduler:
         self._seats.free_rows()
         num_preempted, is_shared = self.num_preempted, self._seats.waiting.is_shared
         budget, others = self._limits.max_batch_tokens, self._seats.running
-        heavy_rows = first_rows = 0
+        first_rows = heavy_rows = 0
         if is_shared:
-            first_rows = self._admit_behind(spans)
-            budget -= first_rows
+            first_rows, heavy_rows = self._admit_behind(spans)
+            budget -= first_rows + heavy_rows
             others = [sequence for sequence in others if sequence.last_step != turns.step]
         limit = min(budget, self._rows_per_step() if is_shared else budget)
         repeats, decoding, reading, heavy = self._sorted_by_kind(others, limit)
@@ -117,10 +117,10 @@ class Scheduler:
         self._lacked_budget = False
         is_due = turns.is_heavy_due
         heavy = in_turns(heavy) if len(heavy) > 1 else heavy
-        if heavy and is_due:
+        if heavy and is_due and not heavy_rows:
             first = next((s for s in heavy if not s.must_wait), heavy[0])
             heavy_rows = self._run([first], budget, spans)
-        budget -= heavy_rows
+            budget -= heavy_rows
         limit = min(limit, budget)
         light_rows = self._repeat(repeats, spans)
         run = self._run_in_shares if is_shared else self._run
@@ -235,21 +235,24 @@ class Scheduler:
             return 0
         return first.rows_per_pass + (0 if first.is_full else first.num_prompt)
 
-    def _admit_behind(self, spans: list[Span]) -> int:
-        """Start light sequences of clients that have too few, before others run; returns the rows.
+    def _admit_behind(self, spans: list[Span]) -> tuple[int, int]:
+        """Start sequences of clients that have too few, before others run.
 
-        Where there is no room for one, others' sequences are preempted.
+        Where there is no room for one, others' sequences are preempted. Returns query tokens of
+        light sequences, and of a heavy one in its turn.
         """
-        used, budget, waiting = 0, self._limits.max_batch_tokens // 2, self._seats.waiting
-        while (first := waiting.first()) is not None:
-            if not waiting.is_behind(first.request.client) or self._turns.is_heavy(first):
+        light, heavy, waiting, turns = 0, 0, self._seats.waiting, self._turns
+        while (first := waiting.first()) is not None and waiting.is_behind(first.request.client):
+            budget, is_heavy = self._limits.max_batch_tokens, turns.is_heavy(first)
+            if is_heavy and (heavy or not turns.may_be_heavy(self._seats.running)):
                 break
-            self._seats.make_room(first)
-            rows = self._admit(first, budget - used, spans)
+            self._seats.make_room(first, self._pool.num_pages // 4 if is_heavy else 0)
+            left = (budget if is_heavy else budget // 2) - light - heavy
+            rows = self._admit(first, left, spans)
             if rows == 0:
                 break
-            used += rows
-        return used
+            light, heavy = light + (not is_heavy) * rows, heavy + is_heavy * rows
+        return light, heavy
 
     def _admit_waiting(self, budget: int, spans: list[Span], num_heavy: int) -> tuple[int, int]:
         """Start waiting sequences while they fit, at most `num_heavy` of them heavy.

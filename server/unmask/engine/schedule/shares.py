@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Sequence as Many
+from itertools import zip_longest
 
 from unmask.engine.schedule.fair_queue import FairQueue
 from unmask.engine.schedule.sequence import Sequence
@@ -42,11 +43,10 @@ def rows_per_step(
 
 
 def in_turns(sequences: Iterable[Sequence]) -> list[Sequence]:
-    """By the step in which each one's client ran last, then by that of its own."""
-    groups = by_client(sequences)
-    last = {name: max(s.last_step for s in own) for name, own in groups.items()}
-    ordered = (s for own in groups.values() for s in own)
-    return sorted(ordered, key=lambda s: (last[s.request.client], s.last_step))
+    """One of each client, then another of each: clients and their own by the step they last had."""
+    groups = [sorted(own, key=lambda s: s.last_step) for own in by_client(sequences).values()]
+    groups.sort(key=lambda own: own[-1].last_step)
+    return [s for turn in zip_longest(*groups) for s in turn if s is not None]
 
 
 def overdue(sequences: Many[Sequence]) -> Sequence | None:
