@@ -41,9 +41,11 @@ class EngineConfig:
     of `page_size` tokens; without `num_pages` they fill `kv_memory_mib`. With `overlap`, up to
     `steps_ahead` steps are launched while the device works on the one before them, if that one has
     `overlap_rows` or more. Beyond `saturation_rows` a step's time grows with its rows, and
-    load-adaptive block lengths are shorter. Steps of fewer than `speculation_rows` also run likely
-    next states of their blocks. After a step of `step_timeout_s`, an engine in a process of its own
-    is started again. `unmask.options` has the defaults of values that are None.
+    load-adaptive block lengths are shorter. Where several clients run, a step has
+    `rows_per_client` for each of them, or more if all of them want more. Steps of fewer than
+    `speculation_rows` also run likely next states of their blocks. After a step of
+    `step_timeout_s`, an engine in a process of its own is started again. `unmask.options` has the
+    defaults of values that are None.
     """
 
     max_num_seqs: int = 64
@@ -60,6 +62,7 @@ class EngineConfig:
     graphs: bool | None = None
     threads: int | None = None
     saturation_rows: int | None = None
+    rows_per_client: int | None = None
     speculation_rows: int = 0
     step_timeout_s: float = 300.0
 
@@ -91,7 +94,10 @@ class ServerConfig:
     those whose client sends or reads too slowly after the other timeouts. Bodies of more than
     `max_body_mib` are refused, and those beyond `max_bodies_mib` in all. With `health_port`, health
     and metrics are answered on a port and thread of their own too. Without `allowed_hosts` and
-    without a key, a server on a loopback address answers to its names only.
+    without a key, a server on a loopback address answers to its names only. A client is a key, or
+    an address where no key is asked for; each may send so many requests and use so many tokens a
+    minute, have so many requests open, and so many choices running or waiting. A request that takes
+    over `request_timeout_s` is given up.
     """
 
     host: str = "127.0.0.1"
@@ -107,6 +113,11 @@ class ServerConfig:
     tls_key_file: str | None = None
     cors_origins: tuple[str, ...] = ()
     vllm_metrics: bool = False
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_concurrent_requests: int | None = None
+    max_queue_per_client: int | None = None
+    request_timeout_s: float | None = None
     ping_interval_s: float = 15.0
     keep_alive_s: float = 75.0
     header_timeout_s: float = 10.0

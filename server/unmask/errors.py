@@ -1,5 +1,7 @@
 """Public exceptions; each maps to an HTTP status in `unmask.api.errors`."""
 
+from typing import Literal
+
 
 class UnmaskError(Exception):
     """Base class of this package's exceptions."""
@@ -34,6 +36,18 @@ class QueueFull(UnmaskError):
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
         self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class RateLimited(UnmaskError):
+    """A client is over one of its limits, on `kind`; retry after `retry_after_s` seconds."""
+
+    def __init__(
+        self, message: str, *, kind: Literal["requests", "tokens"], retry_after_s: int
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
         self.retry_after_s = retry_after_s
 
 

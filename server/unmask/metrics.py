@@ -48,7 +48,7 @@ ENGINE_GAUGES: tuple[tuple[str, str, Callable[[EngineLoad], float]], ...] = (
 CONNECTION_ENDS = (
     *("header_timeout", "body_timeout", "slow_reader", "long_header", "not_http", "too_many"),
 )
-REFUSALS = ("invalid", "queue_full", "loading")
+REFUSALS = ("invalid", "queue_full", "rate_limited", "loading")
 FAILURES = ("engine_failure", "engine_stopped", "aborted", "internal_error")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -151,6 +151,7 @@ class Metrics:
             registry=self.registry,
         )
         self.aborted = counter("requests_aborted", "Requests dropped by their client.")
+        self.timed_out = counter("requests_timed_out", "Requests that were over their deadline.")
         self.engine_restarts = Counter(
             "unmask_engine_restarts",
             "Times that an engine's process was lost and started again.",

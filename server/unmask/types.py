@@ -91,8 +91,10 @@ class Request:
     Models whose attention spans the whole sequence also see the text that is to follow the answer,
     others as much of it as is in the answer's last block. With a `template` the answer has holes. A
     `given_answer` is not generated: its tokens are read from left to right, each with its
-    log-probability (see `unmask.likelihood`). `compiled` is all that `EngineClient.compile`
-    returned for it, so that no cache forgets it.
+    log-probability (see `unmask.likelihood`). Requests of one `client` share its part of the
+    engine, those of lower `priority` first. One that has not ended at `deadline_s`, of
+    `time.monotonic`, is aborted. `compiled` is all that `EngineClient.compile` returned for it, so
+    that no cache forgets it.
     """
 
     request_id: str
@@ -102,6 +104,9 @@ class Request:
     suffix_token_ids: tuple[int, ...] = ()
     template: Template | None = None
     given_answer: tuple[int, ...] = ()
+    client: str = ""
+    priority: int = 0
+    deadline_s: float | None = None
     compiled: object = field(default=None, compare=False, repr=False)
 
     @property
@@ -342,7 +347,8 @@ class EngineLoad:
 class EngineStatus:
     """A snapshot for health checks: state, requests running and waiting, pages in use.
 
-    Where several engines serve, numbers are their sums, and `engines` has each.
+    Where several engines serve, numbers are their sums, and `engines` has each. `max_queue`
+    requests may wait; None while that is not known.
     """
 
     state: EngineState
@@ -352,6 +358,7 @@ class EngineStatus:
     num_pages: int
     detail: str = ""
     engines: tuple[EngineLoad, ...] = ()
+    max_queue: int | None = None
 
     @property
     def loads(self) -> tuple[EngineLoad, ...]:

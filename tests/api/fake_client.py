@@ -86,6 +86,7 @@ class FakeClient:
     known_grammars: set[Grammar] = field(default_factory=set)  # that need no compilation
     model: ModelInfo = MODEL
     tokenizer: Tokenizer = TOKENIZER
+    max_queue: int | None = None
 
     def compile(self, sampling: SamplingParams, seconds: float | None = None) -> object:
         if sampling.grammar is None:
@@ -116,7 +117,7 @@ class FakeClient:
         self.state = "stopping"
 
     def status(self) -> EngineStatus:
-        return EngineStatus(self.state, 1, 2, 3, 4)
+        return EngineStatus(self.state, 1, 2, 3, 4, max_queue=self.max_queue)
 
 
 def usage(request: Request, num_tokens: int) -> Usage:

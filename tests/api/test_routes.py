@@ -234,9 +234,11 @@ def test_the_schema_has_errors_streams_and_content_types(call):
     }
     for path in ("/v1/completions", "/v1/chat/completions"):
         responses = operations[f"post {path}"]
-        assert responses.keys() == {"200", "400", "401", "404", "413", "500", "503"}
+        errors = {"400", "401", "404", "413", "429", "500", "503", "504"}
+        assert responses.keys() == {"200", *errors}
         assert responses["200"]["content"].keys() == {"application/json", "text/event-stream"}
         assert "Retry-After" in responses["503"]["headers"]
+        assert "Retry-After" in responses["429"]["headers"]
     assert operations["post /tokenize"].keys() == {"200", "400", "401", "404", "413", "503"}
     assert operations["get /v1/models/{name}"].keys() == {"200", "401", "404", "503"}
     assert operations["get /health"].keys() == {"200", "503"}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from unmask.api.body_budget import BodyBudget
+from unmask.api.gate import Gate
 from unmask.client import EngineClient
 from unmask.config import ServerConfig
 from unmask.errors import QueueFull, TooSlow
@@ -76,3 +77,8 @@ class Backend:
     config: ServerConfig
     bodies: BodyBudget
     workers: Workers = field(default_factory=Workers)
+    gate: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        gate = Gate(self.client.status, self.metrics, self.config.request_timeout_s)
+        object.__setattr__(self, "gate", gate)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from unmask.api.backend import ITEM, Backend
+from unmask.api.gate import Visit
 from unmask.api.job import Job
 from unmask.api.logprobs import TokenTexts
 from unmask.api.prompts import check_model
@@ -112,8 +113,13 @@ class Dialect(Protocol[BodyT]):
     ) -> AnswerWriter: ...
 
 
-async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job:
-    """Check and tokenize a body; raises `InvalidRequest` and `ModelNotFound`."""
+async def prepare(
+    dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit: Visit | None = None
+) -> Job:
+    """Check and tokenize a body, once there is room for all of its choices.
+
+    Raises `InvalidRequest`, `ModelNotFound`, `QueueFull` and `RateLimited`.
+    """
     client = backend.client
     check_model(body.model, client)
     dialect.check(body)
@@ -127,6 +133,10 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend) -> Job
     max_tokens, num_read = dialect.max_tokens(body), dialect.num_prompt_logprobs(body)
     generates, num_kept = max_tokens != 0 or num_read is None, count_choices(body)
     num_logprobs = dialect.num_logprobs(body)
+    if visit is not None:
+        num_read_prompts = 0 if num_read is None else num_prompts
+        num_all = num_prompts * n * generates + num_read_prompts
+        visit.reserve(num_all, "n" if n > 1 else "prompt")
     if num_logprobs is None and n > num_kept:
         num_logprobs = 0  # they rank the candidates
 

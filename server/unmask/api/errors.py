@@ -13,7 +13,14 @@ from starlette.requests import ClientDisconnect
 
 from unmask.api.request_record import current_record
 from unmask.api.response_models import ErrorEnvelope
-from unmask.errors import EngineStarting, EngineStopped, InvalidRequest, QueueFull, UnmaskError
+from unmask.errors import (
+    EngineStarting,
+    EngineStopped,
+    InvalidRequest,
+    QueueFull,
+    RateLimited,
+    UnmaskError,
+)
 from unmask.types import FailureCode
 
 STOPPED_RETRY_AFTER_S = 5
@@ -84,6 +91,8 @@ def respond(error: Exception) -> JSONResponse:
         case QueueFull():
             headers = {"retry-after": str(error.retry_after_s)}
             return error_response(503, error.message, code="queue_full", headers=headers)
+        case RateLimited():
+            return rate_limited(error)
         case EngineStarting():
             headers = {"retry-after": str(STOPPED_RETRY_AFTER_S)}
             return error_response(503, str(error), code="model_loading", headers=headers)
@@ -94,6 +103,14 @@ def respond(error: Exception) -> JSONResponse:
             later = {"retry-after": str(STOPPED_RETRY_AFTER_S)} if error.status == 503 else None
             return error_response(error.status, str(error), code=error.code, headers=later)
     return internal_error()
+
+
+def rate_limited(error: RateLimited) -> JSONResponse:
+    """The response to a client over one of its limits; the type is that limit, as at OpenAI."""
+    body = envelope(429, error.message, code="rate_limit_exceeded")
+    body["error"]["type"] = error.kind
+    headers = {"retry-after": str(error.retry_after_s)}
+    return JSONResponse(body, status_code=429, headers=headers)
 
 
 def internal_error() -> JSONResponse:

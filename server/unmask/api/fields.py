@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -12,6 +13,8 @@ from pydantic import (
     StrictBool,
     WithJsonSchema,
 )
+
+MAX_PRIORITY = 2**31
 
 
 def _number(value: Any) -> Any:
@@ -37,6 +40,18 @@ def _int_or_auto(value: Any) -> Any:
     raise ValueError("must be an integer or auto")
 
 
+def _seconds(value: float) -> float:
+    if value <= 0:
+        raise ValueError("must be above 0")
+    return value
+
+
+def _priority(value: int) -> int:
+    if abs(value) > MAX_PRIORITY:
+        raise ValueError(f"must be from -{MAX_PRIORITY} to {MAX_PRIORITY}")
+    return value
+
+
 Bool = StrictBool
 Int = Annotated[int, BeforeValidator(_number)]
 IntOrAuto = Annotated[
@@ -45,6 +60,13 @@ IntOrAuto = Annotated[
     WithJsonSchema({"anyOf": [{"type": "integer"}, {"const": "auto"}]}),
 ]
 Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Priority = Annotated[int, BeforeValidator(_number), AfterValidator(_priority)]
+Seconds = Annotated[
+    float,
+    BeforeValidator(_number),
+    Field(allow_inf_nan=False, json_schema_extra={"exclusiveMinimum": 0}),
+    AfterValidator(_seconds),
+]
 Strings = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 
 

@@ -21,7 +21,7 @@ ERROR = {
             "required": ["message", "type", "param", "code"],
             "properties": {
                 "message": {"type": "string"},
-                "type": {"enum": ["invalid_request_error", "server_error"]},
+                "type": {"enum": ["invalid_request_error", "requests", "tokens", "server_error"]},
                 "param": OPTIONAL_TEXT | {"description": "path of the field that is wrong"},
                 "code": OPTIONAL_TEXT,
             },
@@ -55,7 +55,7 @@ def document_errors(*statuses: int) -> ResponseDocs:
             "description": HTTPStatus(status).phrase,
             "content": {"application/json": {"schema": schema}},
         }
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             responses[status]["headers"] = {"Retry-After": RETRY_AFTER}
     return responses
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
 
-from unmask.api.fields import Body, Bool, Float, Int, bounded
+from unmask.api.fields import Body, Bool, Float, Int, Priority, Seconds, bounded
 from unmask.api.sampling_fields import with_sampling_fields
 from unmask.api.structured import StructuredBody
 from unmask.api.template_bodies import Parts
@@ -120,6 +120,8 @@ class Generation(StructuredBody):
     logit_bias: Annotated[dict[str, Float] | None, BeforeValidator(_as_biases)] = None
     return_token_ids: Bool | None = None
     user: str | None = None
+    priority: Priority | None = None
+    timeout: Seconds | None = None
     stream_refinements: Annotated[RefinementBody | None, BeforeValidator(_as_refinements)] = None
     diffusing: Bool | None = None
 

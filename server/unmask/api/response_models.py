@@ -20,7 +20,7 @@ class ErrorDetail(TypedDict):
     """OpenAI's description of an error; `param` is the path of the wrong field."""
 
     message: str
-    type: Literal["invalid_request_error", "server_error"]
+    type: Literal["invalid_request_error", "requests", "tokens", "server_error"]
     param: str | None
     code: str | None
 

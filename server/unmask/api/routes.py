@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,12 +13,16 @@ from unmask.api.anthropic_bodies import CountBody, as_chat
 from unmask.api.backend import Backend
 from unmask.api.body import read_body
 from unmask.api.chat import CHAT
+from unmask.api.clients import client_of
 from unmask.api.completions import COMPLETIONS
+from unmask.api.deadline import header_timeout_s
 from unmask.api.dialect import BodyT, Dialect, prepare
 from unmask.api.errors import STOPPED_RETRY_AFTER_S, ModelNotFound
 from unmask.api.fields import Body
 from unmask.api.fim import FIM
+from unmask.api.gate import Visit
 from unmask.api.infill import INFILL
+from unmask.api.limits import ClientLimits
 from unmask.api.logprobs import TokenTexts
 from unmask.api.messages import MESSAGES
 from unmask.api.openapi import RETRY_AFTER, ResponseDocs, document, document_body, document_errors
@@ -48,7 +53,7 @@ from unmask.api.sampling import renamed
 from unmask.api.sse import EventStreamResponse
 from unmask.api.streams import Merger, submit_all, while_connected
 from unmask.api.tools.grammar import tools_to_render
-from unmask.errors import EngineStarting, InvalidRequest, QueueFull, UnmaskError
+from unmask.errors import EngineStarting, InvalidRequest, QueueFull, RateLimited, UnmaskError
 from unmask.metrics import Metrics
 from unmask.types import ModelInfo
 
@@ -100,7 +105,7 @@ def generation_routes(backend: Backend) -> APIRouter:
         responses: ResponseDocs = {}
         if dialect.answer is not None:
             responses = document(dialect.answer, streams=True)
-            responses |= document_errors(400, 401, 404, 413, 500, 503)
+            responses |= document_errors(400, 401, 404, 413, 429, 500, 503, 504)
         router.add_api_route(
             dialect.path,
             _endpoint(dialect, backend, texts),
@@ -118,22 +123,53 @@ def generation_routes(backend: Backend) -> APIRouter:
 def _endpoint(
     dialect: Dialect[BodyT], backend: Backend, texts: TokenTexts
 ) -> Callable[[Request], Awaitable[Response]]:
+    limits = ClientLimits.of_settings(backend.config)
+
     async def generate(request: Request) -> Response:
         with _count_refusals(backend.metrics):
+            timeout_s = header_timeout_s(request.headers)
+            visit = backend.gate.enter(client_of(request.scope, limits))
+        visit.deadline.limit(timeout_s)
+        try:
+            async with visit.deadline.watch():
+                return await answer(request, visit)
+        except BaseException:
+            visit.leave()
+            raise
+
+    async def answer(request: Request, visit: Visit) -> Response:
+        with _count_refusals(backend.metrics):
             body = await read_body(request, dialect.body, backend)
-            job = await prepare(dialect, body, backend)
+            visit.deadline.limit(body.timeout)
+            job = await prepare(dialect, body, backend, visit)
         names = dict(dialect.field_names(body))
         if job.grammar_field is not None:
             names["grammar"] = job.grammar_field
+        requests = [
+            replace(
+                choice,
+                client=visit.client.name,
+                priority=body.priority or 0,
+                deadline_s=visit.deadline.at_s,
+            )
+            for choice in job.submitted
+        ]
         with renamed(names):
-            streams = await submit_all(backend.client, job.submitted)
+            streams = await submit_all(backend.client, requests)
+        visit.submitted(job.num_prompt_tokens)
         writer = dialect.writer(job, body, backend.client.tokenizer, texts)
         if body.stream:
             config = backend.config
             max_unread_bytes = config.max_unread_mib * 2**20
-            return EventStreamResponse(writer, streams, config.ping_interval_s, max_unread_bytes)
+            return EventStreamResponse(
+                writer, streams, config.ping_interval_s, max_unread_bytes, visit
+            )
         async with aclosing(Merger(streams)) as merger:
-            return JSONResponse(await while_connected(request.receive, writer.whole(merger)))
+            try:
+                whole = await while_connected(request.receive, writer.whole(merger))
+            finally:
+                visit.leave(merger.num_tokens)
+        return JSONResponse(whole)
 
     return generate
 
@@ -144,9 +180,8 @@ def _count_refusals(metrics: Metrics) -> Iterator[None]:
     try:
         yield
     except UnmaskError as error:
-        reason = "loading" if isinstance(error, EngineStarting) else "invalid"
-        reason = "queue_full" if isinstance(error, QueueFull) else reason
-        metrics.refused.labels(reason).inc()
+        reasons = {EngineStarting: "loading", QueueFull: "queue_full", RateLimited: "rate_limited"}
+        metrics.refused.labels(reasons.get(type(error), "invalid")).inc()
         raise
 
 

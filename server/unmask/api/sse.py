@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from unmask.api.dialect import AnswerWriter
+from unmask.api.gate import Visit
 from unmask.api.streams import Merger, while_connected
 from unmask.api.unread import UnreadLimit
 from unmask.client import EventStream
@@ -42,6 +43,7 @@ class EventStreamResponse(Response):
         streams: Sequence[EventStream],
         ping_s: float,
         max_unread_bytes: int,
+        visit: Visit | None = None,
     ) -> None:
         super().__init__(media_type="text/event-stream")
         del self.headers["content-length"]
@@ -51,11 +53,17 @@ class EventStreamResponse(Response):
         self._streams = streams
         self._ping_s = ping_s
         self._max_unread_bytes = max_unread_bytes
+        self._visit = visit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(Merger(self._streams)) as merger:
-            with suppress(ClientDisconnect), UnreadLimit(merger, self._max_unread_bytes):
-                await while_connected(receive, self._send_all(merger, send))
+        deadline = None if self._visit is None else self._visit.deadline
+        async with aclosing(Merger(self._streams, deadline)) as merger:
+            try:
+                with suppress(ClientDisconnect), UnreadLimit(merger, self._max_unread_bytes):
+                    await while_connected(receive, self._send_all(merger, send))
+            finally:
+                if self._visit is not None:
+                    self._visit.leave(merger.num_tokens)
 
     async def _send_all(self, merger: Merger, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

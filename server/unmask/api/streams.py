@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from unmask.api.deadline import Deadline
 from unmask.api.errors import FAILURE_STATUS, RequestFailed
 from unmask.client import EngineClient, EventStream
 from unmask.types import Delta, Event, Failure, FinishReason, Refinement, Request
@@ -41,8 +42,11 @@ class Merger:
     Few events are buffered here: a slow reader leaves them in the client, which drops refinements.
     """
 
-    def __init__(self, streams: Sequence[EventStream]) -> None:
+    def __init__(self, streams: Sequence[EventStream], deadline: Deadline | None = None) -> None:
+        self.num_tokens = 0  # of all events so far
         self._streams = streams
+        self._deadline = deadline
+        self._late: asyncio.TimerHandle | None = None
         self._arrived: Batch = []
         self._reader: asyncio.Future[bool] | None = None  # False after silence
         self._has_space = asyncio.Event()
@@ -50,26 +54,33 @@ class Merger:
         self._open = set(range(len(streams)))
         self._error: RequestFailed | None = None
         self._tasks = [asyncio.create_task(self._pump(i, s)) for i, s in enumerate(streams)]
+        self._watch_deadline()
 
     async def batches(self, ping_s: float | None = None) -> AsyncGenerator[Batch, None]:
         """Events since the last batch, by stream index; an empty batch after `ping_s` of silence.
 
-        Raises `RequestFailed` for a `Failure`, an abort that was not ours, and after `give_up`.
+        Raises `RequestFailed` for a `Failure`, an abort that was not ours, after `give_up`, and if
+        it is late.
         """
         loop = asyncio.get_running_loop()
         while self._open:
             if self._error is not None:
                 raise self._error
+            self._check_deadline()
             if not self._arrived:
                 self._reader = loop.create_future()
                 if ping_s is not None:
                     self._silence.begin(loop, ping_s)
-                if not await self._reader:
+                has_events = await self._reader
+                self._check_deadline()
+                if not has_events:
                     yield []
                     continue
             batch, self._arrived = self._arrived, []
             self._has_space.set()
             for index, event in batch:
+                if isinstance(event, Delta):
+                    self.num_tokens += len(event.token_ids)
                 if _ends(index, event):
                     self._open.discard(index)
             yield _without_stale(batch) if len(batch) > 1 else batch
@@ -87,6 +98,8 @@ class Merger:
     async def aclose(self) -> None:
         """Abort the requests that have not ended."""
         self._silence.end()
+        if self._late is not None:
+            self._late.cancel()
         for task in self._tasks:
             task.cancel()
         try:
@@ -94,6 +107,19 @@ class Merger:
         finally:
             for stream in self._streams:
                 await stream.aclose()
+
+    def _watch_deadline(self) -> None:
+        """Wake the reader once it is late; timers may ring a little early."""
+        left_s = None if self._deadline is None else self._deadline.left_s
+        if left_s:
+            loop = asyncio.get_running_loop()
+            self._late = loop.call_later(left_s, self._watch_deadline)
+        elif left_s is not None:
+            self._wake_reader(True)
+
+    def _check_deadline(self) -> None:
+        if self._deadline is not None and self._deadline.is_past:
+            raise self._deadline.error()
 
     async def _pump(self, index: int, stream: EventStream) -> None:
         message = "the engine ended it without a reason"

@@ -46,7 +46,6 @@ KNOWN: Mapping[str, tuple[Any, ...]] = {
     "post_sampling_probs": (False,),
     "prediction": (),
     "previous_response_id": (),
-    "priority": (0,),
     "reasoning": (),
     "reasoning_content": (),
     "refusal": (),

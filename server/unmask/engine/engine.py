@@ -19,6 +19,7 @@ from unmask.engine.run.noise_runner import NoiseRunner
 from unmask.engine.run.pending import PendingStep
 from unmask.engine.run.runner import MaskRunner, Runner
 from unmask.engine.schedule.batch import StepBatch
+from unmask.engine.schedule.deadlines import Deadlines
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.requests import RequestResolver
@@ -99,6 +100,7 @@ class Engine:
         self.resolver = RequestResolver(loaded.info, self.limits, loaded.tokenizer, metrics)
         self._sessions: dict[str, Session] = {}
         self._pending: deque[PendingStep] = deque()
+        self._deadlines = Deadlines()
         name = loaded.info.name
         metrics.watch(self.status, model_name=name, build=build_info(loaded))
         if config.server.vllm_metrics:
@@ -157,6 +159,7 @@ class Engine:
         )
         self.scheduler.add(sequence)
         self._sessions[request.request_id] = Session(sequence, text, self.loaded.tokenizer)
+        self._deadlines.add(request.request_id, request.deadline_s)
         self.metrics.admitted.inc()
         self.metrics.prompt_tokens.inc(sequence.request.num_given)
 
@@ -189,7 +192,13 @@ class Engine:
         return [Delta(request_id, (), "", finish=finish)]
 
     def step(self) -> list[Event]:
-        """Launch a step; returns the events of it or, where steps overlap, of an earlier one."""
+        """Launch a step; returns the events of it or, where steps overlap, of an earlier one.
+
+        Requests past their deadlines are aborted before it.
+        """
+        events = list[Event]()
+        for request_id in self._deadlines.passed(time.monotonic()):
+            events += self.abort(request_id)
         num_preempted = self.scheduler.num_preempted
         batch = self.scheduler.schedule()
         self.metrics.preempted.inc(self.scheduler.num_preempted - num_preempted)
@@ -201,7 +210,7 @@ class Engine:
                 session = self._sessions[sequence.request.request_id]
                 session.queue_s = pending.started_s - sequence.arrival_s
             record_started(self.metrics, started, pending.started_s)
-        ahead, events = self._steps_ahead(batch), list[Event]()
+        ahead = self._steps_ahead(batch)
         while len(self._pending) > ahead:
             events += self._finish(self._pending.popleft())
         return events
@@ -244,6 +253,7 @@ class Engine:
             self.pool.num_held,
             self.pool.num_pages,
             detail,
+            max_queue=self.config.max_queue,
         )
 
     def check_integrity(self) -> None:

@@ -118,7 +118,7 @@ class ProcessEngine:
 
     def status(self) -> EngineStatus:
         """A snapshot of the engines, requests on their way to a queue included."""
-        return self._group.status()
+        return replace(self._group.status(), max_queue=self._max_queue)
 
     def shutdown(self, timeout_s: float = 0.0) -> None:
         """Refuse new requests, give the present ones `timeout_s` to end, fail the rest, stop."""

@@ -40,6 +40,7 @@ def derive_limits(config: EngineConfig, loaded: LoadedModel) -> EngineLimits:
         max_num_seqs=config.max_num_seqs,
         speculation_rows=config.speculation_rows,
         saturation_rows=saturation_rows_of(config, device_type),
+        rows_per_client=config.rows_per_client or saturation_rows_of(config, device_type),
         kv_dtype=dtype_name(kv_dtype(config, loaded)),
         overlaps=_overlaps(loaded.info, is_gpu) if config.overlap is None else config.overlap,
         has_graphs=is_gpu if config.graphs is None else config.graphs,

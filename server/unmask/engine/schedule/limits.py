@@ -12,8 +12,9 @@ class EngineLimits:
     """Sizes that follow from the configuration, the model and the device.
 
     A step holds `max_batch_tokens` query tokens of `max_num_seqs` sequences. Beyond
-    `saturation_rows` its time grows with its rows. `kv_dtype` is a name in `torch`. With `overlaps`
-    a step is launched before the result of the last one is known.
+    `saturation_rows` its time grows with its rows. Where several clients share steps, these have
+    `rows_per_client`, or what the least demanding client wants, for each of them. `kv_dtype` is a
+    name in `torch`. With `overlaps` a step is launched before the result of the last one is known.
     """
 
     max_batch_tokens: int
@@ -22,6 +23,7 @@ class EngineLimits:
     max_num_seqs: int = 64
     speculation_rows: int = 0
     saturation_rows: int = GPU_SATURATION_ROWS
+    rows_per_client: int = GPU_SATURATION_ROWS
     kv_dtype: str = "float32"
     overlaps: bool = False
     has_graphs: bool = False

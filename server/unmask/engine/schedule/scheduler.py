@@ -1,8 +1,6 @@
 """Chooses the sequences of the next step and their pages; imports no torch."""
 
-from collections import deque
-from collections.abc import Iterator
-from itertools import takewhile
+from collections.abc import Iterable
 
 from unmask.config import EngineConfig
 from unmask.engine.schedule.active_rows import active_rows
@@ -11,14 +9,14 @@ from unmask.engine.schedule.block_entries import with_block_entries
 from unmask.engine.schedule.block_lengths import index_under_load
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.modes import DRAFTING_LOAD
+from unmask.engine.schedule.occupancy import Occupancy
 from unmask.engine.schedule.pages import PagePool
 from unmask.engine.schedule.passes import next_pass
-from unmask.engine.schedule.prefix_cache import PrefixCache
 from unmask.engine.schedule.query_range import QueryRange
 from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.schedule.shares import in_shares, in_turns, overdue, rows_per_step, rows_wanted
 from unmask.engine.schedule.span import Span
 from unmask.engine.schedule.speculation import can_speculate, discard, speculate
-from unmask.engine.schedule.table import SequenceTable
 from unmask.engine.schedule.turns import MAX_PASSED, Turns
 from unmask.types import ModelInfo
 
@@ -30,8 +28,9 @@ class Scheduler:
     denoise before those still reading their prompt; where a step cannot hold all, the one that ran
     longest ago is first. Sequences with long passes take turns with the others. When pages run
     out, the sequence admitted last gives its pages up and is computed again later; its tokens are
-    kept. Block lengths that follow the load are chosen as a sequence first runs, by the rows that
-    every sequence, running or waiting, would take in blocks of its usual length.
+    kept. Several clients share the sequences that run, the rows of a step and the pages. Block
+    lengths that follow the load are chosen as a sequence first runs, by the rows that every
+    sequence, running or waiting, would take in blocks of its usual length.
     """
 
     def __init__(
@@ -40,51 +39,41 @@ class Scheduler:
         self._limits = limits
         self._pool = pool
         self._model = model
-        # With full attention, keys of a prompt depend on what follows it.
-        is_shared = config.prefix_cache and model.attention != "full"
-        self._prefixes = PrefixCache(pool, is_enabled=is_shared)
-        self._waiting: deque[Sequence] = deque()
-        self._running: list[Sequence] = []
+        self._seats = Occupancy(config, limits, pool, model)
+        self.table = self._seats.table
         self._turns = Turns(limits.max_batch_tokens, limits.saturation_rows)
         self._lacked_budget = False  # True if a step had no rows left for a sequence
         self._block_rows = 0  # of every sequence, in blocks of its usual length
-        num_rows = limits.num_table_rows
-        self.table = SequenceTable.sized(
-            num_rows, model.max_model_len, pool.num_pages, pool.page_size
-        )
-        self._spans: list[Span | None] = [None] * num_rows  # the last of each row
-        self.num_preempted = 0
+
+    @property
+    def num_preempted(self) -> int:
+        """Times that a sequence gave its pages up."""
+        return self._seats.num_preempted
 
     @property
     def num_running(self) -> int:
         """Sequences that hold pages."""
-        return len(self._running)
+        return len(self._seats.running)
 
     @property
     def num_waiting(self) -> int:
         """Sequences in the queue."""
-        return len(self._waiting)
+        return len(self._seats.waiting)
 
     @property
-    def sequences(self) -> Iterator[Sequence]:
+    def sequences(self) -> Iterable[Sequence]:
         """Every sequence, running or waiting."""
-        yield from self._running
-        yield from self._waiting
+        return self._seats.sequences
 
     def add(self, sequence: Sequence) -> None:
         """Put a sequence at the end of the queue."""
-        self._waiting.append(sequence)
+        self._seats.add(sequence)
         self._block_rows += sequence.usual_block_len
 
     def remove(self, sequence: Sequence) -> None:
         """Forget a sequence and free its pages."""
         self._block_rows -= sequence.usual_block_len
-        if sequence in self._running:
-            self._running.remove(sequence)
-            self._release(sequence)
-        else:
-            self._waiting.remove(sequence)
-        self.table.leave(sequence)
+        self._seats.remove(sequence)
 
     def schedule(self) -> StepBatch | None:
         """The next step, or None when there is nothing to do."""
@@ -112,34 +101,44 @@ class Scheduler:
         """Spans of the next step, query tokens that are left, and how many spans are repeats."""
         turns, spans = self._turns, list[Span]()
         turns.begin()
-        repeats, decoding, reading, heavy = self._sorted_by_kind()
+        self._seats.free_rows()
+        num_preempted, is_shared = self.num_preempted, self._seats.waiting.is_shared
+        budget, others = self._limits.max_batch_tokens, self._seats.running
+        first_rows = heavy_rows = 0
+        if is_shared:
+            first_rows, heavy_rows = self._admit_behind(spans)
+            budget -= first_rows + heavy_rows
+            others = [sequence for sequence in others if sequence.last_step != turns.step]
+        limit = min(budget, self._rows_per_step() if is_shared else budget)
+        repeats, decoding, reading, heavy = self._sorted_by_kind(others, limit)
         light, reserved = decoding + reading, 0
         if self._lacked_budget:
             light, reserved = turns.longest_waiting(light), self._rows_to_admit()
         self._lacked_budget = False
-        num_preempted, is_due = self.num_preempted, turns.is_heavy_due
-        heavy = turns.longest_waiting(heavy) if len(heavy) > 1 else heavy
-        budget = self._limits.max_batch_tokens
-        heavy_rows = light_rows = 0
-        if heavy and is_due:
+        is_due = turns.is_heavy_due
+        heavy = in_turns(heavy) if len(heavy) > 1 else heavy
+        if heavy and is_due and not heavy_rows:
             first = next((s for s in heavy if not s.must_wait), heavy[0])
             heavy_rows = self._run([first], budget, spans)
-        budget -= heavy_rows
+            budget -= heavy_rows
+        limit = min(limit, budget)
         light_rows = self._repeat(repeats, spans)
-        light_rows += self._run(light, budget - min(reserved, budget // 2) - light_rows, spans)
-        budget -= light_rows
+        run = self._run_in_shares if is_shared else self._run
+        light_rows += run(light, limit - min(reserved, limit // 2) - light_rows, spans)
+        budget, limit = budget - light_rows, limit - light_rows
         # A sequence that was just preempted must not come back in the step that needed its pages.
         if self.num_preempted == num_preempted:
             num_heavy = self._limits.max_num_seqs
-            if light or repeats:
+            if light or repeats or first_rows:
                 num_heavy = int(is_due and not heavy_rows)
-            admitted = self._admit_waiting(budget, spans, num_heavy)
+            admitted = self._admit_waiting(limit, spans, num_heavy)
             light_rows, heavy_rows = light_rows + admitted[0], heavy_rows + admitted[1]
-            budget -= sum(admitted)
+            budget, limit = budget - sum(admitted), limit - sum(admitted)
         if reserved:  # as much of it as is left goes to those that run
             rest = [sequence for sequence in light if sequence.last_step != turns.step]
-            used = self._run(rest, budget, spans)
+            used = self._run(rest, limit, spans)
             light_rows, budget = light_rows + used, budget - used
+        light_rows += first_rows
         if not spans or not (light or light_rows):
             rest = [sequence for sequence in heavy if sequence.last_step != turns.step]
             used = self._run(rest, budget, spans)
@@ -150,24 +149,24 @@ class Scheduler:
         return spans, budget, len(repeats)
 
     def _sorted_by_kind(
-        self,
+        self, running: list[Sequence], budget: int
     ) -> tuple[list[Sequence], list[Sequence], list[Sequence], list[Sequence]]:
         """Sequences that repeat their last pass, and others: decoding, reading and heavy ones.
 
         None repeats where the budget might not do for all others too: then their order counts.
         """
         if not self._lacked_budget:
-            repeats = [sequence for sequence in self._running if sequence.repeats]
+            repeats = [sequence for sequence in running if sequence.repeats]
             if not repeats:
-                return [], *self._kinds(self._running)
-            others = [sequence for sequence in self._running if not sequence.repeats]
+                return [], *self._kinds(running)
+            others = [sequence for sequence in running if not sequence.repeats]
             num_rows = sum([sequence.open_len for sequence in repeats])
             num_rows += sum([sequence.most_rows for sequence in others if not sequence.must_wait])
-            if num_rows <= self._limits.max_batch_tokens:
+            if num_rows <= budget:
                 kinds = self._kinds(others)
                 if not kinds[2]:
                     return repeats, *kinds
-        return [], *self._kinds(self._running)
+        return [], *self._kinds(running)
 
     def _kinds(
         self, sequences: list[Sequence]
@@ -184,15 +183,16 @@ class Scheduler:
         return decoding, reading, heavy
 
     def _repeat(self, sequences: list[Sequence], spans: list[Span]) -> int:
-        """Add the last spans of sequences to the step once more; returns their query tokens."""
-        num_rows, step = 0, self._turns.step
+        """Put the last spans of sequences before those of the step; returns their query tokens."""
+        repeated, num_rows, step = list[Span](), 0, self._turns.step
         for sequence in sequences:
             assert sequence.table_row is not None, "a sequence that ran has a row"
-            span = self._spans[sequence.table_row]
+            span = self._seats.last_spans[sequence.table_row]
             assert span is not None, "a pass that repeats has a span"
-            spans.append(span)
+            repeated.append(span)
             sequence.last_step = step
             num_rows += sequence.open_len
+        spans[:0] = repeated
         return num_rows
 
     def _run(self, sequences: list[Sequence], budget: int, spans: list[Span]) -> int:
@@ -205,12 +205,54 @@ class Scheduler:
             spans[:] = [span for span in spans if span.sequence.pages]
         return budget - left
 
+    def _run_in_shares(self, sequences: list[Sequence], budget: int, spans: list[Span]) -> int:
+        """The same, with equal shares of the budget for the clients; returns the rows used."""
+        if sum(map(rows_wanted, sequences)) <= budget:
+            return self._run(sequences, budget, spans)
+        left, groups = budget, in_shares(sequences)
+        first = overdue(sequences)
+        if first is not None:
+            share = max(left // len(groups), first.most_rows, first.rows_per_pass)
+            left -= self._run([first], min(left, share), spans)
+        for i, own in enumerate(groups):
+            rest = [sequence for sequence in own if sequence is not first]
+            left -= self._run(rest, left // (len(groups) - i), spans)
+        rest = [sequence for sequence in sequences if sequence.last_step != self._turns.step]
+        return budget - left + self._run(in_turns(rest), left, spans)
+
+    def _rows_per_step(self) -> int:
+        """Query tokens of a step that clients share."""
+        light = [s for s in self._seats.running if not self._turns.is_heavy(s)]
+        per_client, most = self._limits.rows_per_client, self._limits.max_batch_tokens
+        return rows_per_step(light, self._seats.waiting, per_client, most)
+
     def _rows_to_admit(self) -> int:
         """Query tokens that the first waiting sequence would take, if one more may run."""
-        if not self._waiting or len(self._running) >= self._limits.max_num_seqs:
+        first = self._seats.waiting.first()
+        if first is None or len(self._seats.running) >= self._limits.max_num_seqs:
             return 0
-        first = self._waiting[0]
+        if self._seats.waiting.is_ahead(first.request.client):
+            return 0
         return first.rows_per_pass + (0 if first.is_full else first.num_prompt)
+
+    def _admit_behind(self, spans: list[Span]) -> tuple[int, int]:
+        """Start sequences of clients that have too few, before others run.
+
+        Where there is no room for one, others' sequences are preempted. Returns query tokens of
+        light sequences, and of a heavy one in its turn.
+        """
+        light, heavy, waiting, turns = 0, 0, self._seats.waiting, self._turns
+        while (first := waiting.first()) is not None and waiting.is_behind(first.request.client):
+            budget, is_heavy = self._limits.max_batch_tokens, turns.is_heavy(first)
+            if is_heavy and (heavy or not turns.may_be_heavy(self._seats.running)):
+                break
+            self._seats.make_room(first, self._pool.num_pages // 4 if is_heavy else 0)
+            left = (budget if is_heavy else budget // 2) - light - heavy
+            rows = self._admit(first, left, spans)
+            if rows == 0:
+                break
+            light, heavy = light + (not is_heavy) * rows, heavy + is_heavy * rows
+        return light, heavy
 
     def _admit_waiting(self, budget: int, spans: list[Span], num_heavy: int) -> tuple[int, int]:
         """Start waiting sequences while they fit, at most `num_heavy` of them heavy.
@@ -219,44 +261,36 @@ class Scheduler:
         wait, but only so many of them.
         """
         light_rows = heavy_rows = 0
-        while self._waiting and len(self._running) < self._limits.max_num_seqs:
-            first, left = self._waiting[0], budget - light_rows - heavy_rows
+        while len(self._seats.running) < self._limits.max_num_seqs:
+            first, left = self._seats.waiting.first(), budget - light_rows - heavy_rows
+            if first is None:
+                break
+            passed = None
             if self._turns.is_heavy(first):
                 used = self._admit(first, left, spans) if num_heavy else 0
                 if used:
                     heavy_rows, num_heavy = heavy_rows + used, num_heavy - 1
                     continue
-                num_heavy = 0
-                light = self._next_light()
-                if light is None or first.num_passed >= MAX_PASSED:
+                num_heavy, passed = 0, first
+                light = next((s for s in self._seats.waiting if not self._turns.is_heavy(s)), None)
+                if light is None or passed.num_passed >= MAX_PASSED:
                     break
-                first.num_passed += 1
                 first = light
             used = self._admit(first, left, spans)
             if used == 0:
                 break
             light_rows += used
+            if passed is not None:
+                passed.num_passed += 1
         return light_rows, heavy_rows
-
-    def _next_light(self) -> Sequence | None:
-        """The first waiting light sequence, if there is a row of the table for it.
-
-        Preempted ones keep their rows, and are before all others in the queue.
-        """
-        light = next((s for s in self._waiting if not self._turns.is_heavy(s)), None)
-        if light is None or light.table_row is not None:
-            return light
-        preempted = takewhile(lambda s: s.table_row is not None, self._waiting)
-        num_rows = len(self._running) + sum(1 for _ in preempted)
-        return light if num_rows < self._limits.max_num_seqs else None
 
     def _note_speculation(self) -> bool:
         """Have sequences keep their scores for speculation while a step has rows left for it."""
         if not self._limits.speculation_rows:
             return False
-        block_rows = sum(s.decoding.block_len for s in self._running)
+        block_rows = sum(s.decoding.block_len for s in self._seats.running)
         speculates = 2 * block_rows <= self._limits.speculation_rows
-        for sequence in self._running:
+        for sequence in self._seats.running:
             keeps_scores = speculates and can_speculate(sequence)
             if keeps_scores != sequence.keeps_scores:
                 sequence.keeps_scores = keeps_scores
@@ -280,7 +314,7 @@ class Scheduler:
                 if sequence.num_forwards == 1:
                     started.append(sequence)
                 sequence.repeats = self._will_repeat(sequence, span.query)
-                self._prefixes.publish(sequence)
+                self._seats.prefixes.publish(sequence)
         return started
 
     def _will_repeat(self, sequence: Sequence, query: QueryRange) -> bool:
@@ -298,50 +332,47 @@ class Scheduler:
             self._lacked_budget = True
             return 0
         self._turns.ran(sequence)
-        last = None if sequence.table_row is None else self._spans[sequence.table_row]
+        last = None if sequence.table_row is None else self._seats.last_spans[sequence.table_row]
         if last is not None and last.query is query:  # once more, on pages that it has
             spans.append(last)
             return query.end - query.start
-        while not self._cover(sequence, query.horizon):
-            victim = self._running[-1]
-            self._preempt(victim)
-            if victim is sequence:
-                return 0
+        if not self._seats.cover_or_preempt(sequence, query.horizon):
+            return 0
         return self._append(sequence, query, spans)
 
     def _admit(self, sequence: Sequence, budget: int, spans: list[Span]) -> int:
         """Start the first waiting sequence if it fits; returns the query tokens used."""
-        if sequence.in_flight:
+        if sequence.in_flight or not self._seats.has_row(sequence):
             return 0  # preempted, and its result is still to come
         sequence.resume()
         if not sequence.was_admitted:
             self._choose_block_length(sequence)
         if sequence.structure is not None and not sequence.structure.is_open:
             sequence.structure.begin(sequence)
-        self._prefixes.take(sequence)
+        self._seats.prefixes.take(sequence)
         needed = sequence.num_pages(sequence.next_horizon, self._pool.page_size)
         needed -= len(sequence.pages)
         query = next_pass(sequence, budget)
         lacks_pages = needed > self._pool.num_available
         if query is None or lacks_pages or not self._leaves_pages(sequence, needed):
             self._lacked_budget |= query is None
-            self._release(sequence)
+            self._seats.release(sequence)
             return 0
         self._turns.ran(sequence)
-        covered = self._cover(sequence, sequence.longest if sequence.is_full else query.horizon)
+        covered = self._seats.cover(
+            sequence, sequence.longest if sequence.is_full else query.horizon
+        )
         assert covered
         if not sequence.was_admitted:
             sequence.was_admitted = True
             sequence.num_cached = sequence.num_computed
-        self._waiting.remove(sequence)
-        self._running.append(sequence)
-        self.table.enter(sequence)
+        self._seats.start(sequence)
         return self._append(sequence, query, spans)
 
     def _leaves_pages(self, sequence: Sequence, needed: int) -> bool:
         """True if enough pages for light sequences are left beside one more heavy one."""
         is_heavy = self._turns.is_heavy
-        if not is_heavy(sequence) or not any(map(is_heavy, self._running)):
+        if not is_heavy(sequence) or not any(map(is_heavy, self._seats.running)):
             return True
         return self._pool.num_available - needed >= self._pool.num_pages // 4
 
@@ -355,30 +386,6 @@ class Scheduler:
         if chosen is not sequence.decoding:
             sequence.decode_by(chosen)
 
-    def _cover(self, sequence: Sequence, end: int) -> bool:
-        missing = sequence.num_pages(end, self._pool.page_size) - len(sequence.pages)
-        if missing > 0:
-            pages = self._pool.allocate(missing)
-            if pages is None:
-                return False
-            sequence.pages += pages
-            self.table.note_pages(sequence, missing)
-        return True
-
-    def _preempt(self, sequence: Sequence) -> None:
-        self._running.remove(sequence)
-        self._release(sequence)
-        self._waiting.appendleft(sequence)
-        self.num_preempted += 1
-
-    def _release(self, sequence: Sequence) -> None:
-        self._pool.release(sequence.pages)
-        sequence.pages = []
-        sequence.repeats = False
-        if sequence.table_row is not None:
-            self._spans[sequence.table_row] = None
-        sequence.num_computed = sequence.num_published = 0
-
     def _append(self, sequence: Sequence, query: QueryRange, spans: list[Span]) -> int:
         """Add a pass of a sequence to the step; returns the query tokens used."""
         span = Span.from_pass(sequence, query)
@@ -386,5 +393,5 @@ class Scheduler:
         if sequence.num_branches == 2:
             spans.append(Span.from_pass(sequence, query, without_prompt=True))
         else:
-            self._spans[span.row] = span
+            self._seats.last_spans[span.row] = span
         return sequence.num_branches * query.num_rows

@@ -33,6 +33,10 @@ class Turns:
         """True if light sequences have had their share since the last heavy pass."""
         return self._rows_due <= 0
 
+    def may_be_heavy(self, running: Many[Sequence]) -> bool:
+        """True if a heavy sequence may run in the step that begins, beside those that run."""
+        return self.is_heavy_due or all(map(self.is_heavy, running))
+
     def begin(self) -> None:
         """A step begins."""
         self.step += 1

@@ -1,0 +1,49 @@
+"""Clients that share the server: whoever a request is of, and what that one may do."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from starlette.types import Scope
+
+from unmask.api.key_file import Key
+from unmask.api.keys import AUTH
+from unmask.api.limits import ClientLimits
+
+IPV6_PREFIX = 64  # bits that a subscriber usually has the rest of
+KEY_DIGITS = 16  # hexadecimal digits of a key's hash, which names it
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An API key, or an address where no key is asked for: it has one share and its limits."""
+
+    name: str
+    limits: ClientLimits
+
+
+def client_of(scope: Scope, limits: ClientLimits) -> Client:
+    """The client of an HTTP request; a key's own limits are before those of all clients.
+
+    Nothing that a client may choose freely counts, such as the field `user`: only a key that was
+    checked before, or the address of the connection.
+    """
+    key: Key | None = scope.get(AUTH)
+    if key is None:
+        return Client(_address(scope), limits)
+    return Client(f"key-{key.digest.hex()[:KEY_DIGITS]}", limits.of_key(key))
+
+
+def _address(scope: Scope) -> str:
+    """The address, of IPv6 the network: a subscriber has as many addresses of it as it likes."""
+    caller = scope.get("client")
+    if not caller:
+        return ""
+    try:
+        address = ipaddress.ip_address(caller[0])
+    except ValueError:
+        return str(caller[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
+    return str(address)

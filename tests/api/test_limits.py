@@ -1,0 +1,356 @@
+"""Limits of each client, deadlines, and a queue with room for all."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.api.fake_client import FakeClient, answer, endless
+from unmask.api import create_app
+from unmask.api.clients import Client, client_of
+from unmask.api.gate import Gate
+from unmask.api.key_file import entry
+from unmask.api.limits import Allowance, ClientLimits
+from unmask.api.service_rate import MAX_RETRY_S, ServiceRate
+from unmask.config import ServerConfig
+from unmask.errors import InvalidRequest, QueueFull, RateLimited
+from unmask.metrics import Metrics
+from unmask.types import EngineStatus
+
+Call = Callable[..., httpx.Response]
+PATH = "/v1/completions"
+BODY = {"prompt": "hi", "max_tokens": 4}
+LONG = {"prompt": "hi"}
+NO_LIMITS = ClientLimits()
+
+
+class Clock:
+    """Time that tests set, and a queue of so many requests."""
+
+    def __init__(self, max_queue: int | None = None) -> None:
+        self.now_s, self.num_waiting, self.max_queue = 0.0, 0, max_queue
+
+    def time(self) -> float:
+        return self.now_s
+
+    def status(self) -> EngineStatus:
+        return EngineStatus("ready", 0, self.num_waiting, 0, 1, max_queue=self.max_queue)
+
+    @property
+    def gate(self) -> Gate:
+        return Gate(self.status, Metrics(), now=self.time)
+
+
+def talk(engine: FakeClient, config: ServerConfig, *sends: dict[str, object]) -> list[object]:
+    """Responses of one application to requests, sent one after the other."""
+    app = create_app(engine, Metrics(), config)
+
+    async def run() -> list[object]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return [await client.post(PATH, **{"json": BODY, **send}) for send in sends]
+
+    return asyncio.run(run())
+
+
+def test_more_requests_than_a_minute_allows_get_429(engine: FakeClient) -> None:
+    config = ServerConfig(requests_per_minute=2)
+    first, second, third = talk(engine, config, {}, {}, {})
+    assert (first.status_code, second.status_code, third.status_code) == (200, 200, 429)
+    error = third.json()["error"]
+    assert (error["code"], error["type"]) == ("rate_limit_exceeded", "requests")
+    assert 1 <= int(third.headers["retry-after"]) <= 30
+    assert len(engine.requests) == 2, "what is refused costs no work"
+
+
+def test_tokens_that_were_used_count_against_the_minute(engine: FakeClient) -> None:
+    config = ServerConfig(tokens_per_minute=5)
+    first, second = talk(engine, config, {}, {})
+    assert (first.status_code, second.status_code) == (200, 429)
+    assert second.json()["error"]["type"] == "tokens"
+    assert int(second.headers["retry-after"]) >= 2, "6 tokens were used of 5"
+
+
+def test_each_key_has_limits_of_its_own(engine: FakeClient, tmp_path: object) -> None:
+    keys = tmp_path / "keys"
+    more = "requests_per_minute = 2\n"
+    texts = (entry("a", "one", ["inference"]), entry("b", "two", ["inference"]) + more)
+    keys.write_text("".join(texts))
+    config = ServerConfig(requests_per_minute=1, api_key_file=str(keys))
+    one, two = ({"headers": {"authorization": f"Bearer {k}"}} for k in ("one", "two"))
+    again = {"headers": {"x-api-key": "one"}, "json": {**BODY, "user": "another"}}
+    answers = talk(engine, config, one, two, again, two, two)
+    assert [a.status_code for a in answers] == [200, 200, 429, 200, 429], "a key's own limit"
+    names = [request.client for request in engine.requests]
+    assert len(set(names)) == 2
+    assert not any("one" in name or "two" in name for name in names), "no key leaves the door"
+
+
+def scope(address: str | None, **headers: str) -> dict[str, object]:
+    pairs = [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]
+    return {"type": "http", "client": address and (address, 1), "headers": pairs}
+
+
+def test_a_client_is_an_address_where_no_key_is_asked_for() -> None:
+    def name(*args: object, **headers: str) -> str:
+        return client_of(scope(*args, **headers), NO_LIMITS).name
+
+    assert name("10.0.0.1") == name("10.0.0.1", x_api_key="b", x_forwarded_for="1.2.3.4")
+    assert name("10.0.0.1") == name("::ffff:10.0.0.1") != name("10.0.0.2")
+    assert name("2001:db8::1") == name("2001:db8::2:3") != name("2001:db8:0:1::1")
+    assert name(None) == ""
+    assert name("a-socket") == "a-socket"
+
+
+def test_a_client_may_have_only_so_many_requests_open() -> None:
+    gate = Clock().gate
+    client = Client("a", ClientLimits(max_concurrent=2))
+    first, second = (gate.enter(client) for _ in range(2))
+    with pytest.raises(RateLimited, match="2 requests of this client are open"):
+        gate.enter(client)
+    gate.enter(Client("b", client.limits))
+    second.leave(1)
+    second.leave(1)
+    third = gate.enter(client)
+    first.leave()
+    third.leave()
+
+
+def test_a_request_that_is_over_gives_its_place_back(engine: FakeClient) -> None:
+    """Whole, streamed, refused and failed ones do."""
+    config = ServerConfig(max_concurrent_requests=1)
+    bodies = [BODY, {**BODY, "stream": True}, {**BODY, "top_p": 7}, {**BODY, "n": 3}, BODY]
+    engine.refusals = {3: QueueFull("full", retry_after_s=1)}
+    answers = talk(engine, config, *({"json": body} for body in bodies))
+    assert [a.status_code for a in answers] == [200, 200, 400, 503, 200]
+
+
+def test_choices_count_as_requests_of_their_client() -> None:
+    gate = Clock().gate
+    client = Client("a", ClientLimits(max_queue=10))
+    visit, other = gate.enter(client), gate.enter(client)
+    visit.reserve(8, "n")
+    with pytest.raises(RateLimited, match="8 choices of this client run or wait"):
+        other.reserve(3, "n")
+    other.reserve(2, "n")
+    with pytest.raises(InvalidRequest, match="at most 10 may wait"):
+        gate.enter(client).reserve(11, "n")
+    visit.leave(1)
+    gate.enter(client).reserve(8, "n")
+
+
+def test_a_request_with_more_choices_than_may_ever_wait_is_wrong() -> None:
+    clock = Clock(max_queue=8)
+    gate = clock.gate
+    with pytest.raises(InvalidRequest, match="16 choices, but at most 8 may wait") as wrong:
+        gate.enter(Client("a", NO_LIMITS)).reserve(16, "n")
+    assert wrong.value.field == "n"
+    gate.enter(Client("a", NO_LIMITS)).reserve(8, "n")
+
+
+def test_a_request_is_refused_whole_if_the_queue_has_no_room_for_a_part() -> None:
+    clock = Clock(max_queue=8)
+    gate, clock.num_waiting = clock.gate, 5
+    with pytest.raises(QueueFull):
+        gate.enter(Client("a", NO_LIMITS)).reserve(4, "n")
+    visit = gate.enter(Client("a", NO_LIMITS))
+    visit.reserve(3, "n")
+    with pytest.raises(QueueFull):
+        gate.enter(Client("b", NO_LIMITS)).reserve(1, "prompt")
+    visit.leave()
+    gate.enter(Client("b", NO_LIMITS)).reserve(1, "prompt")
+
+
+def test_nothing_is_encoded_or_submitted_of_a_request_without_room(
+    engine: FakeClient, metrics: Metrics
+) -> None:
+    engine.max_queue = 5  # two requests wait
+    four, three = ({"json": {**BODY, "prompt": ["a"] * num}} for num in (4, 3))
+    refused, taken, wrong = talk(
+        engine, ServerConfig(), four, three, {"json": {**BODY, "n": 6, "temperature": 1}}
+    )
+    assert (refused.status_code, taken.status_code, wrong.status_code) == (503, 200, 400)
+    assert refused.json()["error"]["code"] == "queue_full"
+    assert "engine.max_queue" in wrong.json()["error"]["message"]
+    assert len(engine.requests) == 3
+
+
+def test_a_flood_leaves_room_in_the_queue_for_others() -> None:
+    clock = Clock(max_queue=320)
+    gate, flood = clock.gate, Client("flood", NO_LIMITS)
+    visits = [gate.enter(flood) for _ in range(301)]
+    for visit in visits[:300]:
+        visit.reserve(1, "prompt")
+    with pytest.raises(QueueFull):
+        visits[300].reserve(1, "prompt")
+    others = [gate.enter(Client(name, NO_LIMITS)) for name in "abcde"]
+    for visit in others[:4]:
+        visit.reserve(5, "n")
+    with pytest.raises(QueueFull):
+        others[4].reserve(1, "n")
+
+
+def test_retry_after_is_the_time_that_the_queue_takes() -> None:
+    clock = Clock(max_queue=100)
+    gate, client = clock.gate, Client("a", NO_LIMITS)
+    for _ in range(20):
+        visit = gate.enter(client)
+        visit.reserve(1, "prompt")
+        visit.submitted(3)
+        clock.now_s += 0.5
+        visit.leave(7)
+    clock.num_waiting = 100
+    with pytest.raises(QueueFull) as full:
+        gate.enter(client).reserve(1, "prompt")
+    assert 45 <= full.value.retry_after_s <= 55, "100 requests at 2 a second"
+
+
+@given(times=st.lists(st.floats(0, 200), max_size=40), num=st.integers(0, 10**6))
+def test_retry_after_is_bounded(times: list[float], num: int) -> None:
+    rate = ServiceRate()
+    for at_s in sorted(times):
+        rate.note(at_s)
+    assert 1 <= rate.retry_after_s(num, max(times, default=0.0)) <= MAX_RETRY_S
+
+
+@given(
+    takes=st.lists(st.tuples(st.floats(0, 30), st.integers(1, 20)), max_size=30),
+    per_minute=st.integers(1, 100),
+)
+def test_an_allowance_gives_no_more_than_a_minute_of_it_and_its_rate(
+    takes: list[tuple[float, int]], per_minute: int
+) -> None:
+    now_s, used, last = 0.0, 0, 0
+    allowance = Allowance(per_minute, now_s)
+    for gap_s, amount in takes:
+        now_s += gap_s
+        wait_s = allowance.wait_s(now_s)
+        if wait_s == 0:
+            allowance.take(amount, now_s)
+            used, last = used + amount, amount
+        else:
+            assert allowance.wait_s(now_s + wait_s) == 0
+            now_s += wait_s
+        assert used - last <= per_minute * (1 + now_s / 60) + 1e-6
+
+
+def test_a_late_answer_ends_with_504(engine: FakeClient) -> None:
+    engine.script = endless
+    (late,) = talk(engine, ServerConfig(), {"json": {**LONG, "timeout": 0.05}})
+    assert late.status_code == 504
+    error = late.json()["error"]
+    assert (error["code"], error["type"]) == ("timeout", "server_error")
+    assert "0.05 s" in error["message"]
+    assert engine.streams[0].closed_early, "the engine is told"
+
+
+@pytest.mark.parametrize(
+    ("config", "send"),
+    [
+        ({}, {"headers": {"x-request-timeout": "0.05"}}),
+        ({"request_timeout_s": 0.05}, {}),
+        ({"request_timeout_s": 0.05}, {"headers": {"x-request-timeout": "60"}}),
+        ({"request_timeout_s": 60.0}, {"headers": {"x-request-timeout": "0.05"}}),
+    ],
+)
+def test_the_earliest_deadline_counts(
+    engine: FakeClient, config: dict[str, float], send: dict[str, object]
+) -> None:
+    engine.script = endless
+    body = {**LONG, "timeout": 50}
+    (late,) = talk(engine, ServerConfig(**config), {"json": body, **send})
+    assert late.status_code == 504
+    assert engine.requests[0].deadline_s is not None
+
+
+def test_a_late_stream_ends_with_an_error_that_says_so(engine: FakeClient) -> None:
+    engine.script = endless
+    (late,) = talk(engine, ServerConfig(), {"json": {**LONG, "stream": True, "timeout": 0.1}})
+    assert late.status_code == 200
+    *_, last, done = late.text.strip().split("\n\n")
+    assert '"code":"timeout"' in last
+    assert done == "data: [DONE]"
+    assert engine.streams[0].closed_early
+
+
+def test_an_answer_in_time_is_whole_and_late_ones_are_counted(engine: FakeClient) -> None:
+    metrics = Metrics()
+    app = create_app(engine, metrics, ServerConfig(request_timeout_s=30))
+
+    async def run() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            first = await client.post(PATH, json=BODY)
+            engine.script = endless
+            return [first, await client.post(PATH, json={**LONG, "timeout": 0.02})]
+
+    first, late = asyncio.run(run())
+    assert (first.status_code, late.status_code) == (200, 504)
+    assert b"unmask_requests_timed_out_total 1.0" in metrics.render()
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0", "-1", "nan", "inf"])
+def test_a_header_that_is_no_time_is_wrong(engine: FakeClient, text: str) -> None:
+    (wrong,) = talk(engine, ServerConfig(), {"headers": {"x-request-timeout": text}})
+    assert wrong.status_code == 400
+    assert "x-request-timeout" in wrong.json()["error"]["message"]
+    assert not engine.requests
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("timeout", 0), ("timeout", -1), ("timeout", "1"), ("priority", 1.5), ("priority", 2**40)],
+)
+def test_values_that_are_no_times_or_priorities_are_wrong(
+    engine: FakeClient, field: str, value: object
+) -> None:
+    (wrong,) = talk(engine, ServerConfig(), {"json": {**BODY, field: value}})
+    assert wrong.status_code == 400
+    assert wrong.json()["error"]["param"] == field
+
+
+def test_client_priority_and_deadline_reach_the_engine(engine: FakeClient) -> None:
+    (response,) = talk(
+        engine, ServerConfig(), {"json": {**BODY, "n": 2, "temperature": 1, "priority": -3}}
+    )
+    assert response.status_code == 200
+    assert {(r.client, r.priority) for r in engine.requests} == {("127.0.0.1", -3)}
+    assert {r.deadline_s for r in engine.requests} == {None}
+
+
+def test_refusals_are_counted_by_reason(engine: FakeClient) -> None:
+    metrics = Metrics()
+    app = create_app(engine, metrics, ServerConfig(requests_per_minute=1))
+
+    async def run() -> None:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            for _ in range(3):
+                await client.post(PATH, json=BODY)
+
+    asyncio.run(run())
+    assert b'unmask_requests_refused_total{reason="rate_limited"} 2.0' in metrics.render()
+
+
+def test_idle_clients_are_forgotten_but_not_their_debts() -> None:
+    clock = Clock()
+    gate = clock.gate
+    client = Client("a", ClientLimits(tokens_per_minute=10))
+    gate.enter(client).leave(40)
+    clock.now_s += 70
+    with pytest.raises(RateLimited):
+        gate.enter(replace(client, limits=client.limits))
+    clock.now_s += 300
+    gate.enter(Client("b", NO_LIMITS))
+    gate.enter(client)
+
+
+def test_answers_are_the_same_with_limits(engine: FakeClient) -> None:
+    engine.script = lambda request: answer(request)
+    config = ServerConfig(requests_per_minute=9, tokens_per_minute=999, request_timeout_s=9)
+    (plain,), (limited,) = talk(engine, ServerConfig(), {}), talk(engine, config, {})
+    assert plain.json()["choices"] == limited.json()["choices"]
