@@ -81,6 +81,24 @@ def test_tokens_and_passes_are_those_of_the_authors_loop(
         assert answer.finish.usage.denoising_steps == written.forwards
 
 
+def test_logits_and_answers_are_those_of_the_authors_code(golden_model: Load) -> None:
+    """LLaDA's: their model file and their loop with its cache (`tests/golden/make/d2f.py`)."""
+    loaded = golden_model("llada", "block")
+    golden = json.loads((GOLDEN / "llada" / "d2f.json").read_text())
+    forward = golden["forward"]
+    ids, theirs = torch.tensor(forward["ids"]), torch.tensor(forward["logits"])
+    horizons = block_horizons(forward["num_prompt"], len(ids), forward["block_size"])
+    ours = logits_of(loaded, ids, horizons)[-len(theirs) :, : theirs.shape[1]]
+    assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+    for i, case in enumerate(golden["cases"]):
+        pipeline = Pipeline(**case["settings"])
+        request = Request(f"r{i}", tuple(case["prompt"]), params_of(pipeline))
+        answer = run_alone(loaded, request)
+        assert answer.token_ids == case["tokens"]
+        assert answer.finish is not None
+        assert answer.finish.usage.denoising_steps == case["forwards"]
+
+
 @FOLDERS
 def test_an_end_of_sequence_in_a_later_block_opens_no_more(golden_model: Load, folder: str) -> None:
     loaded, pipeline = golden_model(folder, "block"), Pipeline(8, 0.1, 0.95, 0.3)

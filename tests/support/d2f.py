@@ -1,7 +1,7 @@
 """D2F's decoding as its authors run it, over whole sequences in plain torch.
 
 After `_generate_block_single` of `D2F-eval/eval_llada.py` and `eval_dream.py`
-(zhijie-group/Discrete-Diffusion-Forcing): keys of full blocks are kept there, and computed anew
+(SJTU-DENG-Lab/Discrete-Diffusion-Forcing): keys of full blocks are kept there, and computed anew
 here, by the same mask. The mask token is never chosen.
 """
 

@@ -2,7 +2,7 @@
 
 An adapter, or weights that it is merged into. The prompt sees all of itself, and each block behind
 it sees it, the blocks before and itself. No file says so: the names do, or `--attention block`.
-Thresholds are those of `D2F-eval` of zhijie-group/Discrete-Diffusion-Forcing, task by task.
+Thresholds are those of `D2F-eval` of SJTU-DENG-Lab/Discrete-Diffusion-Forcing, task by task.
 """
 
 import re
