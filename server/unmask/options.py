@@ -26,7 +26,7 @@ MEANINGS = {
     "model.max_model_len": "Longest prompt and answer together, in tokens; the model's if unset.",
     "model.tokenizer": "Folder or hub repository of the tokenizer; the checkpoint's if unset.",
     "model.mask_token_id": "Id of the mask token, for checkpoints that do not name it.",
-    "model.attention": "Attention of checkpoints that do not say it, as A2D: full or in blocks.",
+    "model.attention": "Attention of weights that do not say theirs, as A2D, D2F: full or block.",
     "model.hf_overrides": "JSON object of config.json fields to replace; null removes one.",
     "engine.max_num_seqs": "Sequences that may share a step.",
     "engine.max_batch_tokens": "Query tokens that a step may hold, prompts and blocks together.",

@@ -8,7 +8,9 @@ from unmask.tokenizer import Tokenizer
 from unmask.types import AttentionPattern, Hole, Template
 
 # Attention with which a hole sees text behind the last of them.
-SEES_AHEAD: tuple[AttentionPattern, ...] = ("full", "block_causal", "causal_prefix")
+SEES_AHEAD: tuple[AttentionPattern, ...] = (
+    *("full", "block_causal", "causal_prefix", "prompt_block"),
+)
 
 
 @dataclass(frozen=True, slots=True)

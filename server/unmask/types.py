@@ -24,8 +24,10 @@ ScheduleName = Literal["even", "timed", "rounded", "remaining"]
 # "causal_prefix": causal before the open block, which begins at the prompt's end, and again in the
 # pass that commits it; bidirectional inside the open block. "causal": no position sees a later one,
 # masks included. "causal_window" is causal in the order of a pass's rows, whatever their positions.
+# "prompt_block": a prompt sees all of itself, and blocks begin behind it, each of which sees it,
+# those before it and itself (D2F).
 AttentionPattern = Literal[
-    "block_causal", "full", "canvas", "causal_prefix", "causal", "causal_window"
+    "block_causal", "full", "canvas", "causal_prefix", "causal", "causal_window", "prompt_block"
 ]
 # Modes beside diffusion.
 CAUSAL_MODES: Mapping[AttentionPattern, tuple[ModeName, ...]] = {
@@ -40,6 +42,7 @@ CACHES: Mapping[AttentionPattern, tuple[CacheName, ...]] = {
     "causal_prefix": ("none",),
     "causal": ("none",),
     "causal_window": ("none",),
+    "prompt_block": ("none",),
 }
 """Ways to keep keys within a block; those of final blocks that see no further are always kept."""
 
@@ -302,7 +305,14 @@ class ModelInfo:
     @property
     def has_seed(self) -> bool:
         """True if a pass of its own fills the first position of each block, from the row before."""
+        if self.attention == "prompt_block":
+            return False  # every pass computes that row once more
         return self.shift or self.attention in ("causal_prefix", "causal")
+
+    @property
+    def has_blocks(self) -> bool:
+        """True if a block sees those before it and itself, whose keys are final once it is full."""
+        return self.attention in ("block_causal", "prompt_block")
 
     @property
     def block_length(self) -> int | None:

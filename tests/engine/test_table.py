@@ -138,6 +138,8 @@ def test_a_batch_has_the_rows_of_its_spans_one_after_another(
     [
         (info(), ({}, {"block_length": 4}, {"block_length": 12}, {"sub_block_length": 4})),
         (info(shift=True), ({}, {"block_length": 4})),
+        (info(attention="prompt_block"), ({}, {"block_length": 4}, {"block_length": 12})),
+        (info(attention="prompt_block", shift=True), ({}, {"block_length": 4})),
         (info(attention="causal_prefix"), ({}, {"block_length": 4}, {"block_length": 1})),
         (info(attention="causal_window"), ({}, {"block_length": 4}, {"block_length": 1})),
         (info(attention="full"), ({}, {"cfg_scale": 1.5}, {"cache": "dual"})),

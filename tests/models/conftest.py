@@ -6,13 +6,14 @@ from functools import cache
 import pytest
 
 from tests.support.golden import load_golden
+from unmask.config import AttentionName
 from unmask.models.registry import LoadedModel
 
 
 @pytest.fixture(scope="session")
-def golden_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], LoadedModel]:
+def golden_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., LoadedModel]:
     @cache
-    def load(folder: str) -> LoadedModel:
-        return load_golden(folder, tmp_path_factory.mktemp(folder))
+    def load(folder: str, attention: AttentionName | None = None) -> LoadedModel:
+        return load_golden(folder, tmp_path_factory.mktemp(folder), attention)
 
     return load

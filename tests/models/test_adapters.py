@@ -301,8 +301,8 @@ def test_a_head_that_is_the_embedding_cannot_be_adapted_alone(base: Path, tmp_pa
 @pytest.mark.parametrize(
     ("name", "folder", "message"),
     [
-        ("llada", "D2F_LLaDA_Instruct_8B_Lora", "made for block-causal attention"),
-        ("dream", "d2f-dream", "made for block-causal attention"),
+        ("llada", "D2F_LLaDA_Instruct_8B_Lora", None),
+        ("illada", "d2f-illada", "made for blocks behind a prompt that sees itself"),
         ("idlm", "I-DLM-8B-lora", "which then are not the base model's"),
         ("llada", "d2fine", None),
         ("sdar", "lora", None),

@@ -44,7 +44,13 @@ OPDLM = Folder("a2d_mdlm", "block_causal", choice="block", block_length=4, folde
 SERVED_FOLDERS: dict[str, Folder] = {
     "LLaDA 8B Base and Instruct, LLaDA 1.5": Folder("llada", "full", block_length=32),
     "LLaDA with Llama's tensor names": Folder("illada", "full", NAMED_LIKE_LLAMA, block_length=32),
-    "dParallel, d3LLM-LLaDA, D2F-LLaDA merged": Folder("llada", "full", block_length=32),
+    "dParallel, d3LLM-LLaDA": Folder("llada", "full", block_length=32),
+    "D2F-LLaDA, an adapter or merged": Folder(
+        "llada", "prompt_block", block_length=32, folder="D2F_LLaDA"
+    ),
+    "D2F-Dream, an adapter or merged": Folder(
+        "dream", "prompt_block", choice="block", block_length=32, shift=True
+    ),
     "UltraLLaDA": Folder("llada", "full", NTK, block_length=32),
     "LLaDA-MoE-7B-A1B Base and Instruct": Folder(
         "llada_moe", "full", {"architectures": ["LLaDAMoEModel"]}, block_length=32

@@ -10,7 +10,7 @@ enum {
     WITHOUT_PROMPT, CAUSAL_END, NUM_BOUNDS,
 };
 
-enum { BLOCK_CAUSAL, FULL, CANVAS, CAUSAL_PREFIX, CAUSAL, CAUSAL_WINDOW };
+enum { BLOCK_CAUSAL, FULL, CANVAS, CAUSAL_PREFIX, CAUSAL, CAUSAL_WINDOW, PROMPT_BLOCK };
 
 typedef struct {
     const int64_t *bounds;       // [S, NUM_BOUNDS]
@@ -57,11 +57,13 @@ static void page_slots(
     }
 }
 
-// Positions [start, end) see the keys up to the end of their block, or the horizon.
+// Positions [start, end) see the keys up to the end of their block, or the horizon. Blocks are
+// counted from `origin` on; positions before it see up to there.
 static void block_horizons(
-    int64_t *to, int64_t start, int64_t end, int64_t block_len, int64_t horizon) {
+    int64_t *to, int64_t start, int64_t end, int64_t block_len, int64_t origin, int64_t horizon) {
     for (int64_t from = start, until; from < end; from = until) {
-        const int64_t block_end = (from / block_len + 1) * block_len;
+        const int64_t block_end =
+            from < origin ? origin : origin + ((from - origin) / block_len + 1) * block_len;
         until = smaller(block_end, end);
         fill(to + from - start, until - from, smaller(block_end, horizon));
     }
@@ -119,8 +121,9 @@ int64_t lay_out(const Step *step, const Rows *rows) {
         fill(rows->token_slots + row, end - start, step->dummy_slot);
         count_from(rows->positions + row, end - start, start);
         page_slots(rows->slots + row, start, end, pages, page_size);
-        if (step->attention == BLOCK_CAUSAL) {
-            block_horizons(rows->horizons + row, start, end, block_len, horizon);
+        if (step->attention == BLOCK_CAUSAL || step->attention == PROMPT_BLOCK) {
+            const int64_t origin = step->attention == PROMPT_BLOCK ? b[CAUSAL_END] : 0;
+            block_horizons(rows->horizons + row, start, end, block_len, origin, horizon);
         } else {
             fill(rows->horizons + row, end - start, horizon);
             if (step->attention == CAUSAL_WINDOW)

@@ -13,7 +13,10 @@ from unmask_kernels.native.compiler import cache_folder, compile_to, find_compil
 logger = logging.getLogger(__name__)
 
 FLAGS = "-std=gnu11", "-O3", "-fPIC", "-shared"
-PATTERNS = "block_causal", "full", "canvas", "causal_prefix", "causal", "causal_window"
+PATTERNS = (
+    *("block_causal", "full", "canvas", "causal_prefix", "causal", "causal_window"),
+    "prompt_block",
+)
 ATTENTION = {name: number for number, name in enumerate(PATTERNS)}
 
 _pointer, _size = ctypes.c_void_p, ctypes.c_int64

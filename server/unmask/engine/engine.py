@@ -224,7 +224,7 @@ class Engine:
         """
         if batch is None or not self.limits.overlaps:
             return 0
-        folds = self.loaded.info.attention == "block_causal"
+        folds = self.loaded.info.has_blocks
         if folds and batch.num_tokens < self.config.overlap_rows:
             return 0
         return self.config.steps_ahead

@@ -90,7 +90,7 @@ def _names(model: ModelInfo) -> list[PolicyName]:
     if model.edit_commands is not None and model.default_sampling.editing_threshold is not None:
         return ["threshold"]
     is_full = model.attention == "full"
-    fills_in_place = is_full or (model.attention == "block_causal" and not model.shift)
+    fills_in_place = is_full or (model.has_blocks and not model.has_seed)
     return [
         policy.name
         for policy in POLICIES

@@ -11,6 +11,7 @@ from unmask.errors import InvalidCheckpoint
 from unmask.models.adapted import AdaptedTensor, LowRankStored
 from unmask.models.adapter_config import CONFIG, AdapterConfig
 from unmask.models.compressed import CompressedTensor
+from unmask.models.d2f import is_d2f
 from unmask.models.hub import display_name, find_checkpoint
 from unmask.models.packed import PackedTensor
 from unmask.models.shards import StoredTensor, open_file
@@ -48,7 +49,6 @@ LLADA_NAMES = (
 )
 BLOCKS, LAYERS = "model.transformer.blocks.", "model.layers."
 ROOTS = ("model.", "encoder.")
-D2F = re.compile(r"(?<![a-z0-9])d2f(?![a-z0-9])", re.I)
 
 
 def merge_adapters(weights: Weights, paths: tuple[str, ...], attention: AttentionPattern) -> None:
@@ -66,10 +66,10 @@ def merge_adapters(weights: Weights, paths: tuple[str, ...], attention: Attentio
         except re.error as error:
             raise InvalidCheckpoint(f"adapter {path}: {CONFIG}: not a pattern: {error}") from None
         logger.info("adapter %s: merged into %d tensors", path, num_adapted)
-        if attention == "full" and D2F.search(display_name(path)):
+        if attention == "full" and is_d2f((display_name(path),)):
             logger.warning(
-                "adapter %s: D2F is made for block-causal attention in blocks of 32 behind a "
-                "prompt that sees itself; this model keeps its full attention",
+                "adapter %s: D2F is made for blocks behind a prompt that sees itself; this model "
+                "keeps its full attention, which --attention block changes in LLaDA and Dream",
                 path,
             )
         elif attention == "causal":

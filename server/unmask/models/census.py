@@ -19,12 +19,12 @@ class Published:
     note: str = ""
 
 
+D2F = "several blocks at once, by its name or with `--attention block`"
 SERVED = (
     Published("LLaDA 8B Base and Instruct, LLaDA 1.5", ("LLaDAModelLM",), "llada"),
     Published("LLaDA with Llama's tensor names", ("LLaDAModelLM",), "llada-hf"),
-    Published(
-        "dParallel, d3LLM-LLaDA, D2F-LLaDA merged", ("LLaDAModelLM",), "llada", "a block at a time"
-    ),
+    Published("dParallel, d3LLM-LLaDA", ("LLaDAModelLM",), "llada", "a block at a time"),
+    Published("D2F-LLaDA, an adapter or merged", ("LLaDAModelLM",), "llada", D2F),
     Published(
         "UltraLLaDA",
         ("LLaDAModelLM",),
@@ -45,6 +45,7 @@ SERVED = (
     Published("LLaDA2.1 mini and flash", ("LLaDA2MoeModelLM",), "llada2", "told by its name"),
     Published("LLaDA2.2 mini and flash", ("LLaDA2MoeModelLM",), "llada2"),
     Published("Dream-v0 7B, Dream-Coder, DiffuCoder, d3LLM-Dream", ("DreamModel",), "dream"),
+    Published("D2F-Dream, an adapter or merged", ("DreamModel",), "dream", D2F),
     Published("DreamOn-v0-7B", ("DreamModel",), "dream", "answers grow and shrink"),
     Published("DreamReasoner-8B", ("DreamForCausalLM",), "sdar"),
     Published("SDAR 1.7B, 4B, 8B, TraDo", ("SDARForCausalLM",), "sdar"),
@@ -113,7 +114,7 @@ REFUSED = (
     Published("Trida-7B-Preview", ("TridaForDLM",), note="its mask and blocks are not known"),
     Published("LLaDOU", ("LLaDOUModelLM",), note="a network of its own chooses positions"),
     Published(
-        "Adapters: D2F, linear_spec_lora, I-DLM's",
+        "Adapters alone: D2F, linear_spec_lora, I-DLM's",
         note="no models by themselves: `--adapter` merges them, and linear_spec_lora is read "
         "beside the weights of Nemotron",
     ),

@@ -67,4 +67,5 @@ FAMILY = Family(
         "dream",
     ),
     presets=presets,
+    block_attention="prompt_block",
 )

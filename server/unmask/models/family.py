@@ -92,3 +92,4 @@ class Family:
     block_field: str | None = None  # field of config.json with the block length
     presets: Callable[[RawConfig, str], Presets] = _no_presets  # of config and checkpoint name
     attentions: tuple[AttentionPattern, ...] = ()  # that only `model.attention` tells apart
+    block_attention: AttentionPattern | None = None  # of D2F's weights, or of `--attention block`

@@ -11,6 +11,7 @@ from typing import Any
 from unmask.config import DecodingConfig
 from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
 from unmask.models.checkpoint import Checkpoint
+from unmask.models.d2f import d2f_presets
 from unmask.models.family import Family, RawConfig, Traits
 from unmask.sampling_params import SETTINGS
 from unmask.tokenizer import Tokenizer
@@ -54,7 +55,7 @@ def read_sampling(
     """
     name, generation = checkpoint.name, checkpoint.generation
     defaults = {key: (value, "its family") for key, value in _family_defaults(traits).items()}
-    defaults |= _preset(family, checkpoint, decoding.preset)
+    defaults |= _preset(family, traits, checkpoint, decoding.preset)
     if canvas is not None:
         schedule = {
             "temperature": 1.0,
@@ -117,8 +118,10 @@ def _family_defaults(traits: Traits) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if value is not None}
 
 
-def _preset(family: Family, checkpoint: Checkpoint, wanted: str | None) -> Defaults:
+def _preset(family: Family, traits: Traits, checkpoint: Checkpoint, wanted: str | None) -> Defaults:
     presets = family.presets(checkpoint.config, checkpoint.name)
+    if traits.attention == "prompt_block":
+        presets = d2f_presets(shift=traits.shift)
     if not presets:
         if wanted is not None:
             raise InvalidConfig(

@@ -138,4 +138,5 @@ FAMILY = Family(
     verified="logits to 1e-4 and tokens exactly, of LLaDA's and Fast-dLLM's code on a tiny random "
     "checkpoint",
     model_types=("llada",),
+    block_attention="prompt_block",
 )

@@ -38,4 +38,5 @@ FAMILY = Family(
     FIELDS,
     verified="logits to 1e-4, of the golden LLaDA's weights by the other names",
     model_types=llada.FAMILY.model_types,
+    block_attention="prompt_block",
 )

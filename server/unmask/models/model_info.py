@@ -1,5 +1,6 @@
 """`ModelInfo` of a checkpoint: context, vocabulary, special tokens and decoding defaults."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,13 +9,17 @@ from unmask.config import AttentionName, DecodingConfig, ModelConfig
 from unmask.decoding.checks import check_edits, check_whole_blocks
 from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
 from unmask.models.checkpoint import Checkpoint
+from unmask.models.d2f import is_d2f
 from unmask.models.family import Family, Traits
 from unmask.models.generation_config import read_eos_ids, read_sampling
+from unmask.models.hub import display_name
 from unmask.models.length_commands import read_length_commands
 from unmask.models.multi_block import warn_of_training
 from unmask.models.rope import stretched_positions
 from unmask.tokenizer import Tokenizer
 from unmask.types import AUTO, CACHES, AttentionPattern, ModelInfo, SamplingParams
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_MAX_POSITIONS = 2048
 ATTENTIONS: Mapping[AttentionName, AttentionPattern] = {"full": "full", "block": "block_causal"}
@@ -32,7 +37,7 @@ def model_info(
 
     Raises `InvalidCheckpoint` and `InvalidConfig`.
     """
-    traits, generation = _traits(family, checkpoint, config.attention), checkpoint.generation
+    traits, generation = _traits(family, checkpoint, config), checkpoint.generation
     raw = checkpoint.config.get("text_config") or checkpoint.config
     canvas = None if family.canvas is None else family.canvas(generation)
     # SDAR's code takes the mask token from the tokenizer.
@@ -54,7 +59,7 @@ def model_info(
         raise InvalidConfig("decoding.pad_delete_to_right is for models as DreamOn")
     sampling = read_sampling(family, traits, checkpoint, canvas, decoding)
     _check_blocks(sampling, traits)
-    warn_of_training(checkpoint.name, sampling)
+    warn_of_training(checkpoint.name, sampling, traits.attention)
     positions = raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
     trained_len = traits.stated_positions or max(int(positions), stretched_positions(raw))
     return ModelInfo(
@@ -80,18 +85,28 @@ def model_info(
     )
 
 
-def _traits(family: Family, checkpoint: Checkpoint, named: AttentionName | None) -> Traits:
-    """Traits of a checkpoint, with the attention that the server's configuration names.
+def _traits(family: Family, checkpoint: Checkpoint, config: ModelConfig) -> Traits:
+    """Traits of a checkpoint, with the attention that the configuration or a name of D2F's says.
 
-    Raises `InvalidCheckpoint` where it must and does not, and `InvalidConfig` where it must not.
+    Raises `InvalidCheckpoint` where the configuration must say it and does not, and `InvalidConfig`
+    where it must not.
     """
-    traits = family.traits(checkpoint.config)
+    traits, named = family.traits(checkpoint.config), config.attention
     if named is None and family.attentions:
         raise InvalidCheckpoint(
             f"config.json of {checkpoint.name} does not say whether the model was trained with "
             "full attention (MDLM) or in blocks (BD3-LM): choose with --attention full or "
             "--attention block"
         )
+    in_blocks = family.block_attention
+    if in_blocks is not None:
+        names = checkpoint.name, *(display_name(path) for path in config.adapter)
+        if named == "block" or (named is None and is_d2f(names)):
+            logger.info(
+                "attention: a prompt sees all of itself, and each block those before it (D2F); "
+                "--attention full is for other weights"
+            )
+            return replace(traits, attention=in_blocks, length_commands=None)
     wanted = traits.attention if named is None else ATTENTIONS[named]
     if wanted not in (family.attentions or (traits.attention,)):
         attention = traits.attention.replace("_", " ")
@@ -118,14 +133,15 @@ def _max_model_len(wanted: int | None, trained_len: int, traits: Traits) -> int:
 
 def _check_defaults(decoding: DecodingConfig, traits: Traits) -> None:
     """Raise `InvalidConfig` for defaults that this attention pattern does not support."""
-    if decoding.block_length == AUTO and traits.attention != "block_causal":
+    has_blocks = traits.attention in ("block_causal", "prompt_block")
+    if decoding.block_length == AUTO and not has_blocks:
         raise InvalidConfig("decoding.block_length auto needs a model with block-causal attention")
     if decoding.cache is not None and decoding.cache not in CACHES[traits.attention]:
         known = " or ".join(CACHES[traits.attention])
         raise InvalidConfig(f"decoding.cache of this model must be {known}, got {decoding.cache}")
     if decoding.distance_penalty and traits.attention != "causal_window":
         raise InvalidConfig("decoding.distance_penalty is for models with a window, as WeDLM")
-    in_place = traits.attention == "block_causal" and not traits.shift
+    in_place = traits.attention == "prompt_block" or (has_blocks and not traits.shift)
     if (decoding.open_blocks or 1) > 1 and not in_place:
         raise InvalidConfig(
             "decoding.open_blocks is for models with block-causal attention and logits in place"

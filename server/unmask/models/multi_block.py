@@ -6,8 +6,9 @@ MBD-LMs (SJTU-DENG-Lab, 2026) are SDAR and LLaDA2 with more training; no file of
 import logging
 import re
 
+from unmask.models.d2f import NAME as D2F
 from unmask.models.family import Presets
-from unmask.types import SamplingParams
+from unmask.types import AttentionPattern, SamplingParams
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ TRAINED, MIXES = _part("mbd"), _part("dmax")
 # Training that is known, and what of it is not served.
 PLAIN = {
     MIXES: "DMax: mixed embeddings are",
-    _part("d2f"): "D2F: block-causal attention and several open blocks are",
+    D2F: "D2F: block-causal attention and several open blocks are",
     _part("d3llm"): "d3LLM: several open blocks with refreshed keys are",
 }
 WRITES_CODE = re.compile(r"code", re.I)
@@ -52,8 +53,10 @@ def multi_block_presets(name: str, block_length: int, open_blocks: int) -> Prese
     }
 
 
-def warn_of_training(name: str, sampling: SamplingParams) -> None:
+def warn_of_training(name: str, sampling: SamplingParams, attention: AttentionPattern) -> None:
     """Log what a checkpoint was trained for and is not served with, or the other way round."""
+    if attention == "prompt_block":
+        return  # D2F, with its own attention
     if (reason := next((PLAIN[part] for part in PLAIN if part.search(name)), None)) is not None:
         logger.warning(
             "%s was trained for %s not supported; it is served as the model that it was made from",

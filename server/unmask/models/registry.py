@@ -107,11 +107,18 @@ def describe_families() -> list[FamilyInfo]:
         FamilyInfo(
             family.name,
             family.architectures,
-            " or ".join(family.attentions or (family.traits({}).attention,)).replace("_", " "),
+            _attentions(family),
             family.verified,
         )
         for family in FAMILIES
     ]
+
+
+def _attentions(family: Family) -> str:
+    kinds = family.attentions or (family.traits({}).attention,)
+    if family.block_attention is not None:
+        kinds = *kinds, family.block_attention
+    return " or ".join(kinds).replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)

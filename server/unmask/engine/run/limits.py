@@ -84,8 +84,8 @@ def log_limits(config: EngineConfig, limits: EngineLimits, loaded: LoadedModel) 
 
 
 def fewest_batch_tokens(model: ModelInfo) -> int:
-    """Tokens that are denoised together: all of a sequence, a canvas, or any block."""
-    if model.attention == "full":
+    """Tokens that go together: all of a sequence, or a prompt, a canvas, or any block."""
+    if model.attention in ("full", "prompt_block"):
         return model.max_model_len
     if model.canvas is not None:
         return model.block_length or 1

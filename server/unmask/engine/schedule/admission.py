@@ -8,6 +8,7 @@ from itertools import pairwise
 from unmask.decoding.checks import check_whole_blocks
 from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
+from unmask.engine.schedule.fits import check_fits, check_prompt_block, check_step, given_text
 from unmask.engine.schedule.growing import one_growing_block, with_lengths
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.modes import modes_of, window_rows
@@ -100,7 +101,7 @@ def _resolve_modes(request: Request, model: ModelInfo, limits: EngineLimits) -> 
         modes = modes_of(request, model)
         usual, *others = (_resolve(request, model, limits, asked, mode) for mode in modes)
         return replace(usual, others=tuple(others)) if others else usual
-    if model.attention != "block_causal":
+    if not model.has_blocks:
         raise InvalidRequest(
             "block_length auto is for models whose blocks see only those before them",
             field="block_length",
@@ -132,8 +133,8 @@ def _resolve(
         max_tokens = len(request.template.token_ids)
     if max_tokens > remaining:
         raise InvalidRequest(
-            f"max_tokens is {shown(max_tokens)}, but {_given(request)}; at most {remaining} are "
-            f"left. This model's maximum context length is {model.max_model_len} tokens.",
+            f"max_tokens is {shown(max_tokens)}, but {given_text(request)}; at most {remaining} "
+            f"are left. This model's maximum context length is {model.max_model_len} tokens.",
             field="max_tokens",
             code="context_length_exceeded",
         )
@@ -156,7 +157,7 @@ def _resolve(
     drafts_by_policy = drafts and model.attention == "causal_prefix" and names_policy(params)
     drafts_by_policy |= drafts and is_given  # the draft is there, so it is verified at once
     num_positions = num_given + max_tokens
-    if model.attention == "block_causal":
+    if model.has_blocks:
         # A block that ends far behind the answer would only cost rows.
         block_len = min(block_len, -(-num_positions // usual_len) * usual_len)
     after_prompt = num_given + -(-max_tokens // block_len) * block_len
@@ -175,11 +176,15 @@ def _resolve(
             num_rows = window_rows(block_len)
     elif is_full:
         _check_full(params)
-        _check_step(num_positions, limits, params)
+        check_step(num_positions, limits, params)
     else:
         _check_block_causal(params)
         num_positions = -(-num_positions // block_len) * block_len
-    _check_fits(num_positions, block_len, num_rows, limits, params)
+        if model.attention == "prompt_block":
+            check_prompt_block(request, limits)
+            num_positions = after_prompt
+            num_rows += model.shift
+    check_fits(num_positions, block_len, num_rows, limits, params)
     check_thinking(params, model, editing_threshold)
     steps = params.steps or default.steps
     if model.caps_steps and editing_threshold is None:
@@ -188,7 +193,7 @@ def _resolve(
     eos = () if params.ignore_eos or request.template else model.eos_token_ids
     cache = _cache(params, model, editing_threshold)
     sub_block_length = None
-    if model.attention == "block_causal":
+    if model.has_blocks:
         sub_block_length = params.sub_block_length or default.sub_block_length
     is_exact = cache == "none" and sub_block_length is None and editing_threshold is None
     sampling = params.resolved(default, block_len)
@@ -297,35 +302,6 @@ def _check_block_causal(params: SamplingParams) -> None:
         )
 
 
-def _check_fits(
-    num_positions: int, block_len: int, num_rows: int, limits: EngineLimits, params: SamplingParams
-) -> None:
-    """Raise `InvalidRequest` for what no step or not all pages together could hold."""
-    if num_rows > limits.max_batch_tokens:
-        taken = f", which takes {num_rows} tokens a pass" if num_rows > block_len else ""
-        room = f"but a step holds {limits.max_batch_tokens} tokens"
-        raise InvalidRequest(f"block_length is {block_len}{taken}, {room}", field="block_length")
-    canvases, field = (2, "cfg_scale") if params.cfg_scale else (1, "max_tokens")
-    needed = canvases * -(-num_positions // limits.page_size)
-    if needed > limits.num_pages:
-        raise InvalidRequest(
-            f"prompt and max_tokens need {needed} KV pages of {limits.page_size} tokens, "
-            f"there are {limits.num_pages}",
-            field=field,
-        )
-
-
-def _check_step(num_positions: int, limits: EngineLimits, params: SamplingParams) -> None:
-    """Raise `InvalidRequest` where a step cannot hold every position of a request."""
-    canvases, field = (2, "cfg_scale") if params.cfg_scale else (1, "max_tokens")
-    if canvases * num_positions > limits.max_batch_tokens:
-        raise InvalidRequest(
-            f"prompt and max_tokens are {canvases * num_positions} tokens, but a step, which must "
-            f"hold them all, holds {limits.max_batch_tokens}",
-            field=field,
-        )
-
-
 def _quotas(
     policy: PolicyName,
     steps: int | None,
@@ -381,12 +357,6 @@ def _check_prompt(request: Request, model: ModelInfo) -> None:
     if request.num_given >= model.max_model_len:
         raise context_exceeded(
             model.max_model_len,
-            f"{_given(request)} and at least one must be left for the answer",
+            f"{given_text(request)} and at least one must be left for the answer",
             "prompt" if len(ids) >= model.max_model_len else "suffix",
         )
-
-
-def _given(request: Request) -> str:
-    num_suffix = len(request.suffix_token_ids)
-    after = f" and the suffix {num_suffix}" if num_suffix else ""
-    return f"the prompt has {len(request.prompt_token_ids)} tokens{after}"

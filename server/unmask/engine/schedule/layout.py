@@ -237,7 +237,10 @@ def _scored(bounds: Bounds, which: IntArray, flags: SpanFlags, table: SequenceTa
 def _horizons(
     attention: AttentionPattern, bounds: Bounds, rows: Ranges, table: SequenceTable
 ) -> IntArray:
-    """End of the keys that each query sees: of its block, of everything, or its own position."""
+    """End of the keys that each query sees: of its block, of everything, or its own position.
+
+    A prompt that sees all of itself is one block, behind which the others begin.
+    """
     limits = bounds.horizon.take(rows.owner)
     if attention == "full":
         return limits
@@ -247,7 +250,11 @@ def _horizons(
         is_causal = rows.numbers < bounds.causal_end.take(rows.owner)
         return np.where(is_causal, rows.numbers + 1, limits)
     lengths = table.parameters["block_len"][bounds.row].take(rows.owner)
-    ends: IntArray = (rows.numbers // lengths + 1) * lengths
+    if attention == "block_causal":
+        ends: IntArray = (rows.numbers // lengths + 1) * lengths
+        return np.minimum(ends, limits)
+    origins = bounds.causal_end.take(rows.owner)
+    ends = np.maximum(origins, origins + ((rows.numbers - origins) // lengths + 1) * lengths)
     return np.minimum(ends, limits)
 
 

@@ -18,6 +18,7 @@ from unmask.errors import InvalidRequest
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, PolicyName, Request, SamplingParams
 from unmask_kernels.policies.table import BY_NAME
 
+USUAL_BLOCKS = 4  # open ones at a time, of the more that may be
 THRESHOLDS = "add_block_threshold", "semi_complete_threshold"
 
 
@@ -117,7 +118,7 @@ def num_open_blocks(
                 raise InvalidRequest(f"{name} is for several open_blocks", field=name)
         return 1
     reason = None
-    if model.attention != "block_causal" or model.shift:
+    if not model.has_blocks or model.has_seed:
         reason = "is for models whose blocks see those before them, and whose logits are in place"
     elif request.is_structured:
         reason = "cannot be combined with structured output, holes and bad_words"
@@ -130,7 +131,7 @@ def num_open_blocks(
     elif count * block_len > MAX_BLOCK_LENGTH:
         reason = f"times block_length is at most {MAX_BLOCK_LENGTH}, got {count * block_len}"
     if reason is None and not request.given_answer:
-        _check_rows(count * block_len, params, limits)
+        _check_rows(count * block_len + model.shift, params, limits)
         return count
     if params.open_blocks is None:
         return 1

@@ -21,9 +21,10 @@ def page_size_of(config: EngineConfig, device_type: str) -> int:
     return usual if config.page_size is None else config.page_size
 
 
-def root_hash(block_len: int) -> PageHash:
-    """First hash of a chain; it has the block length, which keys and values depend on."""
-    return hashlib.blake2b(block_len.to_bytes(4, "little"), digest_size=16).digest()
+def root_hash(block_len: int, origin: int = 0) -> PageHash:
+    """First hash of a chain: of the length of blocks and their origin, which keys depend on."""
+    places = block_len.to_bytes(4, "little") + origin.to_bytes(4, "little")
+    return hashlib.blake2b(places, digest_size=16).digest()
 
 
 def hash_page(previous: PageHash, token_ids: npt.NDArray[np.int64]) -> PageHash:

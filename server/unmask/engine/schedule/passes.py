@@ -2,6 +2,7 @@
 
 from unmask.engine.schedule.query_range import BoolArray, QueryRange
 from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.schedule.units import last_end
 
 
 def next_pass(sequence: Sequence, budget: int) -> QueryRange | None:
@@ -19,9 +20,8 @@ def next_pass(sequence: Sequence, budget: int) -> QueryRange | None:
     query = _seeded_pass(sequence) if sequence.has_seed else _block_pass(sequence)
     if query.num_rows <= budget:
         return query
-    start, unit = sequence.num_computed, sequence.hash_unit
-    end = (start + budget) // unit * unit
-    end = min(end, sequence.block_start)
+    start = sequence.num_computed
+    end = min(last_end(sequence, start + budget), sequence.block_start)
     return QueryRange(start, end, end) if end > start else None
 
 
@@ -79,7 +79,10 @@ def _block_pass(sequence: Sequence) -> QueryRange:
     if sequence.has_block_keys:
         active = _active_positions(sequence)
         return QueryRange(start, end, end, scored, active, int(active.sum()))
-    query = QueryRange(sequence.num_computed, end, end, scored)
+    first = sequence.num_computed
+    if sequence.has_prompt_block and sequence.shift:
+        first = min(first, start - 1)  # the row with the logits of the block's first position
+    query = QueryRange(first, end, end, scored)
     sequence.last_pass = None if part_len is not None or sequence.decoding.drafts else query
     return query
 

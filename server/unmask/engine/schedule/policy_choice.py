@@ -114,8 +114,9 @@ def check_chance(
     """
     if policy != "ancestral":
         return
-    is_exact = model.attention == "full" and sampling.cache == "none"
-    if drafts or model.attention not in ("full", "block_causal") or (model.shift and not is_exact):
+    is_full = model.attention == "full"
+    is_exact = is_full and sampling.cache == "none"
+    if drafts or not (is_full or model.has_blocks) or (model.has_seed and not is_exact):
         raise InvalidRequest(
             "the policy ancestral is for blocks all of whose positions are filled in place, not "
             "for drafts, windows and a block's first token by a pass of its own",

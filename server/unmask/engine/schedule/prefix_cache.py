@@ -2,6 +2,7 @@
 
 from unmask.engine.schedule.pages import PageHash, PagePool, hash_page, root_hash
 from unmask.engine.schedule.sequence import Sequence
+from unmask.engine.schedule.units import end_of_unit, first_unit, unit_len
 
 
 class PrefixCache:
@@ -31,8 +32,7 @@ class PrefixCache:
         size, index = self._pool.page_size, sequence.num_published
         if not self._is_enabled or (index + 1) * size > sequence.num_computed:
             return
-        unit = sequence.hash_unit
-        while -(-(index + 1) * size // unit) * unit <= sequence.num_computed:
+        while end_of_unit(sequence, (index + 1) * size) <= sequence.num_computed:
             page_hash = hash_of_page(sequence, index, size)
             if page_hash is None:
                 return
@@ -43,12 +43,13 @@ class PrefixCache:
 
 def hash_of_page(sequence: Sequence, index: int, page_size: int) -> PageHash | None:
     """Hash of page `index`, None while a token that it depends on is not final."""
-    unit, known = sequence.hash_unit, sequence.page_hashes
+    known = sequence.page_hashes
     while len(known) <= index:
         i = len(known)
-        end = -(-(i + 1) * page_size // unit) * unit
+        end = end_of_unit(sequence, (i + 1) * page_size)
         if end > sequence.block_start:
             return None
-        previous = known[-1] if known else root_hash(unit)
+        root = root_hash(unit_len(sequence), first_unit(sequence))
+        previous = known[-1] if known else root
         known.append(hash_page(previous, sequence.tokens[i * page_size : end]))
     return known[index]

@@ -7,7 +7,7 @@ import numpy as np
 from unmask.decoding.variable_length import VariableLength
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.given import lay_out_draft, lay_out_given
-from unmask.engine.schedule.open_blocks import OpenBlocks
+from unmask.engine.schedule.open_blocks import USUAL_BLOCKS, OpenBlocks
 from unmask.engine.schedule.pages import PageHash
 from unmask.engine.schedule.query_range import QueryRange
 from unmask.engine.schedule.structure import Structure
@@ -28,8 +28,9 @@ class Sequence:
     a seed is filled by a pass of its own, which ends before it. In self-speculation the rest is a
     draft, of which a causal pass keeps what the model would have written token by token, and the
     next block begins with the last of these tokens. Several `blocks` may be open, the last of which
-    ends at `block_end`; then `block_step` is of the first. Positions before `last_end` are the
-    answer's, those before `fill_end` are denoised, and those after it are the suffix.
+    ends at `block_end`; then `block_step` is of the first. A prompt may be a block of its own,
+    behind which the others begin. Positions before `last_end` are the answer's, those before
+    `fill_end` are denoised, and those after it are the suffix.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Sequence:
         self.has_window = info.attention == "causal_window"
         self.has_causal_prefix = info.attention in ("causal_prefix", "causal", "causal_window")
         self.is_causal = info.attention == "causal"
+        self.has_prompt_block = info.attention == "prompt_block"
         self.shift = info.shift
         self.has_seed = info.has_seed and not self.is_full
         self.num_prompt = len(request.prompt_token_ids)
@@ -97,8 +99,8 @@ class Sequence:
         )
         self._may_open_next &= decoding.fills_by_quota
         self._may_open_usually = self._may_open_next
-        begins_after = self.is_full or self.is_canvas or self.has_causal_prefix
-        self.origin = self.num_prompt if begins_after else 0
+        begins_after = self.is_full, self.is_canvas, self.has_causal_prefix, self.has_prompt_block
+        self.origin = self.num_prompt if any(begins_after) else 0
         self.fill_end = self.last_end
         if self.has_window:
             self.fill_end += block_len - 1  # the window of the last token is whole
@@ -136,7 +138,7 @@ class Sequence:
         if self.guesses_ahead:
             return 2 * self.decoding.block_len - 1
         if not self.is_full:
-            return self.decoding.block_len * self.decoding.open_blocks
+            return self.decoding.block_len * min(self.decoding.open_blocks, USUAL_BLOCKS)
         if self.decoding.cache == "dual":
             return self.num_branches * self.decoding.block_len
         before = 0 if self.decoding.cache == "none" else self.num_prompt
@@ -210,11 +212,6 @@ class Sequence:
     def _only_seed_is_out(self) -> bool:
         runs = self.block_step, self.in_flight
         return self.has_seed and runs == (0, 1) and bool(self.masked[self.block_start])
-
-    @property
-    def hash_unit(self) -> int:
-        """Tokens that the keys of a position depend on end at a multiple of this number."""
-        return 1 if self.is_canvas or self.has_causal_prefix else self.decoding.block_len
 
     @property
     def must_wait(self) -> bool:
@@ -298,7 +295,7 @@ class Sequence:
     def most_rows(self) -> int:
         """Query tokens that the next pass takes at most, a chunk of the prompt apart."""
         block_len = self.decoding.block_len
-        start = max(self.num_computed, self.block_start - block_len)
+        start = max(self.num_computed, self.block_start - block_len) - self.has_prompt_block
         return self.block_end - start + (block_len if self.is_out else 0)
 
     def resume(self) -> None:

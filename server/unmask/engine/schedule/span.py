@@ -34,10 +34,11 @@ class Span(NamedTuple):
             start, end = scored.start, query.end
             if sequence.is_canvas:  # the tokens of the open canvas are its draft
                 opened = start
+        causal_end = query.end if query.is_causal else opened
         bounds = (
             *(query.start, query.end, query.horizon, scored.start, scored.stop),
             *(opened, end, row, opens_next, without_prompt),
-            query.end if query.is_causal else opened,
+            sequence.num_prompt if sequence.has_prompt_block else causal_end,
         )
         return cls(sequence, query, start, row, without_prompt, bounds)
 
@@ -54,6 +55,7 @@ class Bounds:
     `open_start` to `open_end` are the rows with a slot among the device's open tokens: those of the
     open block, and of the next one where the span opens it. Rows before `causal_end` see nothing
     after them where attention is causal at all; if it is `end`, they have the logits of the next.
+    Where a prompt sees all of itself, it is the prompt's end.
     """
 
     start: IntArray

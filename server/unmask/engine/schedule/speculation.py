@@ -25,6 +25,7 @@ def can_speculate(sequence: Sequence) -> bool:
         sequence.is_full
         or sequence.is_canvas
         or sequence.has_seed
+        or sequence.shift
         or sequence.has_window
         or decoding.is_structured
         or decoding.counts_tokens

@@ -12,7 +12,7 @@ WITHOUT_MEANING = (
 )
 """Parameters that templates cannot have."""
 # Attention with which a masked position sees text behind it.
-SEES_AHEAD = ("full", "block_causal", "causal_prefix")
+SEES_AHEAD = ("full", "block_causal", "causal_prefix", "prompt_block")
 
 
 def edit_rules(
