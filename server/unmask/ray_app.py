@@ -24,9 +24,12 @@ logger = logging.getLogger(__name__)
 
 NAME = "unmask"
 FILE = "config"  # the argument that names a file of settings
+# Settings of [server] that are of its listener, in whose place Ray has a proxy of its own.
 RAYS_OWN = (
-    *("host", "port", "keep_alive_s", "tls_cert_file", "tls_key_file", "status_interval_s"),
-)  # settings of [server] that Ray's proxy has in their place, or nothing has
+    *("host", "port", "health_port", "tls_cert_file", "tls_key_file", "keep_alive_s"),
+    *("header_timeout_s", "body_timeout_s", "write_timeout_s", "max_header_kib"),
+    *("max_connections", "backlog", "drain_delay_s", "status_interval_s"),
+)
 SPARE_REQUESTS = 100  # so that the engine refuses what is too much, and not Ray's proxy delays it
 
 
