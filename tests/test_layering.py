@@ -17,6 +17,7 @@ SOURCES = {"unmask": ROOT / "server", "unmask_kernels": ROOT / "kernels"}
 # Modules in a layer may import each other and everything below. The longest prefix decides.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.__main__",),
+    ("unmask.ray_app",),
     ("unmask.cli",),
     ("unmask.http",),
     ("unmask.api", "unmask.evaluation", "unmask.bench"),

@@ -149,7 +149,7 @@ class EngineGroup:
             sum(load.num_pages_used for load in loads),
             sum(load.num_pages for load in loads),
             self.detail,
-            loads,
+            engines=loads,
         )
 
     @property
