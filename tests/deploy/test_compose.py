@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from tests.deploy.conftest import DEPLOY
-from unmask.cli.http import CLOSING_S
 from unmask.config import ServerConfig
+from unmask.http.server import CLOSING_S
 from unmask.settings import resolve
 
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

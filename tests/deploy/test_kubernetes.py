@@ -5,8 +5,8 @@ import yaml
 
 from tests.deploy.conftest import DEPLOY
 from tests.support.promql import missing
-from unmask.cli.http import CLOSING_S
 from unmask.config import ServerConfig
+from unmask.http.server import CLOSING_S
 from unmask.options import OPTIONS
 from unmask.settings import resolve
 
