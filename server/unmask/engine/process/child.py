@@ -155,6 +155,8 @@ class EngineLoop:
             match event:
                 case Delta():
                     deltas.append(event)
+                    if event.finish is not None:  # late, before anything was chosen for it
+                        self._choosing.discard(event.request_id)
                 case Refinement():
                     refinements.append(event)
                 case Failure():
