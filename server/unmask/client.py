@@ -1,5 +1,7 @@
 """Protocol between front ends and an engine; front ends import nothing else of it."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 from unmask.tokenizer import Tokenizer
@@ -20,6 +22,29 @@ class EventStream(Protocol):
     async def aclose(self) -> None:
         """Close the stream; aborts a request that has not ended."""
         ...
+
+
+class PushedStream(ABC):
+    """A stream that tells of its events when they come, without a task to wait for them.
+
+    A base class, as to look for the methods of a protocol takes longer than to use them.
+    """
+
+    @abstractmethod
+    def listen(self, call: Callable[[Event], None]) -> None:
+        """Have `call` called for each event from now on, on the loop's thread."""
+
+    @abstractmethod
+    def take(self) -> Sequence[Event]:
+        """Events that nobody has read yet."""
+
+
+class UnconfirmedStream(ABC):
+    """A stream of a request that is on its way to the queue."""
+
+    @abstractmethod
+    async def confirmed(self) -> None:
+        """Wait until the request is in the queue; raises what `EngineClient.submit` may."""
 
 
 class EngineClient(Protocol):

@@ -87,7 +87,8 @@ class DecodingConfig(SamplingParams):
 class ServerConfig:
     """The HTTP side: where to listen, who may call, what is exported and logged.
 
-    Requests are spread over `data_parallel` engines in processes of their own.
+    Requests are spread over `data_parallel` engines in processes of their own, and HTTP over
+    `api_processes`.
     After SIGTERM the server still answers connections for `drain_delay_s`, and requests have
     `shutdown_timeout_s` to end before they are aborted. Every `status_interval_s` the log tells
     what was done, if anything was; zero is never. Idle connections are closed after `keep_alive_s`,
@@ -105,6 +106,7 @@ class ServerConfig:
     health_port: int | None = None
     engine: EnginePlace = "process"
     data_parallel: int = 1
+    api_processes: int = 1
     api_key: str | None = None
     api_key_file: str | None = None
     metrics_key: str | None = None

@@ -25,6 +25,7 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 MARKUP = re.compile(r"</?(think|tool_calls?|tool_response|tools?|answer|response|TOOLCALL)>")
 BRACKETED = re.compile(r"[<\[].+[>\]]")  # spelling of control tokens within a vocabulary
 PRIVATE = range(0xE000, 0xF900)  # Unicode's private use area
+MAX_PATTERN = 64  # control tokens; a pattern tries them one after another
 LONG_TEXT = 2_000  # characters; longer texts are encoded in batches, which release the GIL
 
 
@@ -94,6 +95,7 @@ class ControlTokens:
         self._ids = dict(ids)
         self._break = nonce()
         self._finder = _finder(self._ids)
+        self._pattern = _pattern(self._ids)
         self._firsts = {token[0] for token in ids}
         self._all = nonce().join(ids)
         self._prefixes = {token[:size] for token in ids for size in range(1, len(token))}
@@ -134,8 +136,11 @@ class ControlTokens:
             start = spelling.end
         parts.append(self.plain(rendered[start:]))
         ids = self._encode_slow(parts) if self._aliased is None else self._encode_fast(parts)
-        encoded = Counter(i for i in ids if i in self._counted)
-        expected = Counter(self._ids[spelling.token] for spelling in spellings)
+        found = [i for i in ids if i in self._counted]
+        meant = [self._ids[spelling.token] for spelling in spellings]
+        if found == meant:
+            return ids
+        encoded, expected = Counter(found), Counter(meant)
         for token_id in encoded:
             if encoded[token_id] > expected[token_id]:
                 raise InvalidRequest(
@@ -185,6 +190,8 @@ class ControlTokens:
         if not any(first in text for first in self._firsts):
             return []
         if len(text) < LONG_TEXT:
+            if self._pattern is not None:
+                return [Spelling(m.start(), m.end(), m[0]) for m in self._pattern.finditer(text)]
             encoding = self._finder.encode(text, add_special_tokens=False)
         else:
             (encoding,) = self._finder.encode_batch([text], add_special_tokens=False)
@@ -196,6 +203,12 @@ class ControlTokens:
 
     def _name(self, token_id: int) -> str:
         return next(token for token, i in self._ids.items() if i == token_id)
+
+
+def _pattern(ids: Iterable[str]) -> re.Pattern[str] | None:
+    """Pattern of control tokens, which is faster in short texts; None if they are many."""
+    tokens = sorted(ids, key=len, reverse=True)  # the longest first
+    return re.compile("|".join(map(re.escape, tokens))) if len(tokens) <= MAX_PATTERN else None
 
 
 def _finder(ids: Mapping[str, int]) -> FastTokenizer:

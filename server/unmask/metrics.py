@@ -105,6 +105,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._labels: Mapping[str, str] = {}  # of all `unmask_` families, once the model is known
+        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # looked up fast
         ProcessCollector(registry=self.registry)
         counter, histogram = self._counter, self._histogram
         self.generated_tokens = counter("generated_tokens", "Final tokens delivered to requests.")
@@ -276,8 +277,13 @@ class Metrics:
     def record_answer(self, method: str, handler: str, status: int, elapsed_s: float) -> None:
         """Record a finished HTTP request; `handler` is the route's template, never a path."""
         method = method if method in METHODS else "other"
-        self.answers.labels(method, handler, str(status)).inc()
-        self.answer_s.labels(method, handler).observe(elapsed_s)
+        known = self._answers.get((method, handler, status))
+        if known is None:
+            counter = self.answers.labels(method, handler, str(status))
+            known = counter, self.answer_s.labels(method, handler)
+            self._answers[method, handler, status] = known
+        known[0].inc()
+        known[1].observe(elapsed_s)
 
     def render(self) -> bytes:
         """Metrics in Prometheus' text format."""

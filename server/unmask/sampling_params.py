@@ -318,6 +318,8 @@ class SamplingParams:
     def __post_init__(self) -> None:
         for name, row in PARAMETERS.items():
             value = getattr(self, name)
+            if value is row.default:
+                continue
             if row.aliases and value in row.aliases:
                 value = row.aliases[value]
                 object.__setattr__(self, name, value)

@@ -2,8 +2,6 @@
 
 import functools
 import logging
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,9 @@ from typing import Any
 from tokenizers.decoders import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
-from unmask import template_trial
 from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
 from unmask.byte_decoder import ByteDecoder, ByteStream
+from unmask.chat_templates import ChatRenderer, check_templates
 from unmask.control_tokens import MARKUP, ControlTokens, control_ids
 from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
 from unmask.id_tokenizer import IdTokenizer as IdTokenizer
@@ -25,33 +23,6 @@ REPLACEMENT = "�"
 FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # every tokenizer has one of them
 MAX_PENDING = 16  # tokens without whole text; a character has four at most
 LONG_TEXT = 2_000  # characters; longer texts are encoded in batches, which release the GIL
-TRIAL_S = 15.0  # wall time on a busy machine for a trial of at most `CPU_S`
-
-
-def _check_templates(templates: Any, folder: Path) -> None:
-    """Raise `InvalidCheckpoint` if a chat template, or one of several by name, is unbounded."""
-    for template in templates.values() if isinstance(templates, dict) else [templates]:
-        if isinstance(template, str) and not _is_bounded(template):
-            raise InvalidCheckpoint(
-                f"the chat template of {folder} takes more than {template_trial.CPU_S} s or "
-                f"{template_trial.MEMORY_BYTES >> 20} MiB for one short message"
-            )
-
-
-@functools.lru_cache(maxsize=64)
-def _is_bounded(template: str) -> bool:
-    """True if a subprocess renders a template within its time and memory limits."""
-    command = [sys.executable, "-P", template_trial.__file__]
-    try:
-        run = subprocess.run(
-            command, input=template.encode(errors="replace"), capture_output=True, timeout=TRIAL_S
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    except OSError as error:  # the process could not be started; not the template's fault
-        logger.warning("chat template: not checked for endless loops: %s", error)
-        return True
-    return run.returncode >= 0 and run.returncode != template_trial.EXIT_BEYOND
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -102,7 +73,7 @@ class Tokenizer:
         if not (folder / "tokenizer.json").is_file():
             if is_byte_bpe(folder):
                 inner = read_byte_bpe(folder)
-                _check_templates(inner.chat_template, folder)
+                check_templates(inner.chat_template, folder)
                 return cls(inner)
             from transformers import AutoTokenizer
 
@@ -114,7 +85,7 @@ class Tokenizer:
         except Exception as error:  # of several libraries, without a common base
             reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
             raise InvalidCheckpoint(f"no usable tokenizer in {folder}: {reason[0]}") from error
-        _check_templates(tokenizer._inner.chat_template, folder)
+        check_templates(tokenizer._inner.chat_template, folder)
         return tokenizer
 
     @property
@@ -230,6 +201,12 @@ class Tokenizer:
             _ = self._controls
 
     @functools.cached_property
+    def _renderer(self) -> ChatRenderer | None:
+        """Renders plain chats faster; subclasses of the library's tokenizer may do it their way."""
+        is_plain = type(self._inner) is PreTrainedTokenizerFast
+        return ChatRenderer.of(self._inner) if is_plain else None
+
+    @functools.cached_property
     def _controls(self) -> ControlTokens:
         return ControlTokens(
             self._inner, self._backend, control_ids(self._inner, self._backend, self._reserved)
@@ -254,11 +231,15 @@ class Tokenizer:
         controls = self._controls
 
         def render(turns: list[Any], options: Mapping[str, Any]) -> str:
+            begins = add_generation_prompt and not continue_final_message
+            renderer = None if options or continue_final_message else self._renderer
             try:
+                if renderer is not None and renderer.takes(turns, self._inner.chat_template):
+                    return renderer.render(turns, begins_answer=begins)
                 text: str = self._inner.apply_chat_template(
                     turns,
                     tokenize=False,
-                    add_generation_prompt=add_generation_prompt and not continue_final_message,
+                    add_generation_prompt=begins,
                     continue_final_message=continue_final_message,
                     **options,
                 )

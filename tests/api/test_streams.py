@@ -4,13 +4,26 @@ import asyncio
 import json
 from dataclasses import replace
 
+import httpx
 import pytest
 
-from tests.api.fake_client import ANSWER, FakeClient, answer, endless, failing, refinement, usage
+from tests.api.fake_client import (
+    ANSWER,
+    FakeClient,
+    FakeStream,
+    answer,
+    endless,
+    failing,
+    refinement,
+    usage,
+)
 from tests.api.sse import events, joined
+from unmask.api import create_app
 from unmask.api.sse import encode
 from unmask.api.streams import Merger, submit_all
+from unmask.client import UnconfirmedStream
 from unmask.config import ServerConfig
+from unmask.errors import QueueFull
 from unmask.types import Delta, Finish, FinishReason, Request, SamplingParams
 
 CHAT = "/v1/chat/completions"
@@ -37,6 +50,36 @@ def endings(chunks):
         for choice in chunk["choices"]
         if choice["finish_reason"]
     ]
+
+
+class LateRefusal(FakeStream, UnconfirmedStream):
+    """Events of a request that is refused on its way to the queue."""
+
+    async def confirmed(self):
+        raise QueueFull("no room", retry_after_s=7)
+
+
+@pytest.mark.parametrize("fields", [{}, {"stream": True}, {"n": 3}], ids=str)
+def test_a_request_that_is_refused_on_its_way_is_answered_by_a_status(metrics, fields):
+    class Client(FakeClient):
+        def submit(self, request):
+            self.streams.append(LateRefusal(list(super().submit(request).events)))
+            return self.streams[-1]
+
+    client = Client()
+    app = create_app(client, metrics, ServerConfig())
+
+    async def send():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            return await http.post(CHAT, json=body_of(CHAT, **fields))
+
+    response = asyncio.run(send())
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "7"
+    assert response.json()["error"]["code"] == "queue_full"
+    late = [stream for stream in client.streams if isinstance(stream, LateRefusal)]
+    assert all(stream.closed.is_set() for stream in late)
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -8,9 +8,10 @@ from starlette.middleware.cors import CORSMiddleware
 
 from unmask import __version__
 from unmask.api.admin import admin_routes
-from unmask.api.backend import Backend
+from unmask.api.backend import Backend, Scrape
 from unmask.api.body_budget import BodyBudget
 from unmask.api.errors import install_handlers
+from unmask.api.hot import Application, HotRoute
 from unmask.api.keys import KeyStore
 from unmask.api.middleware import REQUEST_ID_HEADER, AllowedHosts, ApiKey, RequestContext
 from unmask.api.openapi import install_schema
@@ -18,6 +19,7 @@ from unmask.api.routes import (
     BODIES,
     OPERATIONS,
     PATHS,
+    generation_endpoints,
     generation_routes,
     health_routes,
     model_routes,
@@ -38,28 +40,33 @@ def create_app(
     metrics: Metrics,
     config: ServerConfig,
     traces: "TracerProvider | None" = None,
+    scrape: Scrape | None = None,
 ) -> FastAPI:
     """An ASGI application that serves what `client` runs.
 
-    Spans of requests go to `traces`, or to the configured collector if there is one.
+    Spans of requests go to `traces`, or to the configured collector if there is one. `scrape` gives
+    the metrics of all processes, if there are several; else `metrics` are all.
     """
     if traces is None and config.otlp_endpoint is not None:
         traces = provider_for(config.otlp_endpoint)
     tracing = None if traces is None else Tracing(traces, OPERATIONS)
     keys = KeyStore(config)
-    backend = Backend(client, metrics, config, BodyBudget(config.max_bodies_mib * 2**20))
+    bodies = BodyBudget(config.max_bodies_mib * 2**20)
+    backend = Backend(client, metrics, config, bodies, scrape)
     metrics.ready.set_function(lambda: client.status().state == "ready")
-    app = FastAPI(
+    endpoints = generation_endpoints(backend)
+    app = Application(
+        [HotRoute(dialect.path, endpoint) for dialect, endpoint in endpoints],
+        _middleware(config, metrics, keys, tracing),
         title="unmask",
         version=__version__,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_middleware(config, metrics, keys, tracing),
     )
     install_handlers(app, PATHS)
     install_schema(app, BODIES)
-    app.include_router(generation_routes(backend))
+    app.include_router(generation_routes(endpoints))
     app.include_router(model_routes(backend))
     app.include_router(health_routes(backend))
     app.include_router(page_routes())

@@ -1,7 +1,7 @@
 """Engine client, metrics, settings and worker threads, as every route gets them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -14,6 +14,7 @@ from unmask.errors import QueueFull, TooSlow
 from unmask.metrics import Metrics
 
 T = TypeVar("T")
+Scrape = Callable[[], Awaitable[bytes]]
 
 ITEM = 100  # the cost of a prompt, a message or a part, in characters
 SHORT = 8_000  # characters; less runs on the event loop and blocks it for some 3 ms
@@ -76,6 +77,7 @@ class Backend:
     metrics: Metrics
     config: ServerConfig
     bodies: BodyBudget
+    scrape: Scrape | None = None  # the metrics of all processes
     workers: Workers = field(default_factory=Workers)
     gate: Gate = field(init=False)
 

@@ -6,11 +6,13 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
+from starlette.requests import ClientDisconnect
 
 from unmask.api.backend import Backend
 from unmask.api.body_budget import HeldBody
 from unmask.api.errors import BodyTooLarge, json_excerpt
 from unmask.api.fields import Body
+from unmask.api.headers import header
 from unmask.api.requests import MAX_CHOICES
 from unmask.api.unsupported import refuse_unsupported
 from unmask.errors import InvalidRequest, context_exceeded
@@ -29,7 +31,7 @@ NODES_PER_TOKEN = 4
 
 async def read_body(request: Request, model: type[BodyT], backend: Backend) -> BodyT:
     """Read and validate a JSON body; raises `InvalidRequest` and `BodyTooLarge`."""
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media = header(request.scope, b"content-type").partition(";")[0].strip().lower()
     if media != "application/json" and not media.endswith("+json"):
         raise InvalidRequest(
             f"the Content-Type header must be application/json, got {json_excerpt(media)}"
@@ -44,16 +46,31 @@ async def read_body(request: Request, model: type[BodyT], backend: Backend) -> B
 
 async def _read_bytes(request: Request, max_bytes: int, held: HeldBody) -> bytes:
     too_large = BodyTooLarge(f"the body is longer than {max_bytes} bytes")
-    announced = request.headers.get("content-length", "")
+    announced = header(request.scope, b"content-length")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise too_large
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
+    content: bytes | bytearray = b""
+    has_more = True
+    while has_more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        content = _joined(content, message.get("body", b""))
         if len(content) > max_bytes:
             raise too_large
         held.grow(len(content))
+        has_more = message.get("more_body", False)
     return bytes(content)
+
+
+def _joined(content: bytes | bytearray, chunk: bytes) -> bytes | bytearray:
+    """Bytes and those behind them; most bodies come in one piece, which is not copied."""
+    if not content:
+        return chunk
+    if isinstance(content, bytes):
+        content = bytearray(content)
+    content += chunk
+    return content
 
 
 def _parse(content: bytes, model: type[BodyT], info: ModelInfo) -> BodyT:
@@ -65,7 +82,7 @@ def _parse(content: bytes, model: type[BodyT], info: ModelInfo) -> BodyT:
         raise InvalidRequest(f"the body is not JSON: {error}", code="invalid_json") from None
     _check_counts(value, info)
     try:
-        body = model.model_validate(value)
+        body: BodyT = model.__pydantic_validator__.validate_python(value)
     except ValidationError as error:
         raise _as_invalid(error.errors(include_url=False)[0]) from None
     refuse_unsupported(body)

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from functools import cached_property
 from typing import Protocol
 
 from unmask.api.errors import RequestFailed, note_failure, stream_error
@@ -53,8 +54,6 @@ class ChoiceWriter:
         self._readings = Readings(job, form, self._tally) if job.readings else None
         self._begun: set[int] = set()
         self._unseen: dict[int, list[Delta]] = {}  # of each choice since its last chunk
-        # All chunks begin with the same JSON, encoded once; a choice and other fields follow.
-        self._opening = to_json(self._head())[:-1] + ',"choices":['
 
     async def whole(self, merger: Merger) -> Json:
         """The JSON object of all choices; raises `RequestFailed`."""
@@ -126,6 +125,11 @@ class ChoiceWriter:
             else:
                 self._unseen.setdefault(index, []).append(event)
         return b"".join(chunks)
+
+    @cached_property
+    def _opening(self) -> str:
+        """The JSON that all chunks begin with, encoded once; a choice and other fields follow."""
+        return to_json(self._head())[:-1] + ',"choices":['
 
     def _chunk(self, choice: Json, fields: ChunkFields) -> bytes:
         if self._job.include_usage:

@@ -1,7 +1,7 @@
 """Endpoints that generate: a `Dialect` for each kind of body, and `prepare` for all of them."""
 
+import os
 import time
-import uuid
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
@@ -150,6 +150,8 @@ async def prepare(
         client.model.check_ids(sampling.stop_token_ids, "stop_token_ids")
         client.model.check_ids(sampling.allowed_token_ids or (), "allowed_token_ids")
         client.model.check_ids([token_id for token_id, _ in sampling.logit_bias], "logit_bias")
+        if sampling.prompt_logprobs is None:
+            return sampling
         return replace(sampling, prompt_logprobs=None)
 
     sampling = await backend.workers.run(check_sampling, num_ids)
@@ -168,7 +170,7 @@ async def prepare(
             compiled = await backend.workers.compile(
                 lambda seconds: _compile(client, sampling, structured, seconds)
             )
-    job_id = f"{dialect.id_prefix}-{uuid.uuid4().hex}"
+    job_id = f"{dialect.id_prefix}-{os.urandom(16).hex()}"
 
     def make_requests() -> list[Request]:
         requests: list[Request] = []

@@ -100,6 +100,7 @@ def respond(error: Exception) -> JSONResponse:
             headers = {"retry-after": str(STOPPED_RETRY_AFTER_S)}
             return error_response(503, str(error), code="engine_stopped", headers=headers)
         case RequestFailed():
+            note_failure(error)
             later = {"retry-after": str(STOPPED_RETRY_AFTER_S)} if error.status == 503 else None
             return error_response(error.status, str(error), code=error.code, headers=later)
     return internal_error()
@@ -132,8 +133,6 @@ def install_handlers(app: FastAPI, paths: Sequence[str]) -> None:
     """Make every error that leaves `app` an envelope; a 404 suggests one of `paths`."""
 
     async def on_known(request: Request, error: Exception) -> Response:
-        if isinstance(error, RequestFailed):
-            note_failure(error)
         return respond(error)
 
     async def on_http(request: Request, error: Exception) -> Response:

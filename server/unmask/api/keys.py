@@ -7,9 +7,9 @@ import os
 import time
 from pathlib import Path
 
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from unmask.api.headers import header
 from unmask.api.key_file import Key, KeyScope, parse_keys
 from unmask.config import ServerConfig
 from unmask.errors import InvalidConfig
@@ -51,10 +51,9 @@ class KeyStore:
         As `Authorization: Bearer KEY`, or as `x-api-key: KEY`, which Anthropic's clients send.
         """
         self._refresh()
-        headers = Headers(scope=scope)
-        scheme, _, secret = headers.get("authorization", "").partition(" ")
+        scheme, _, secret = header(scope, b"authorization").partition(" ")
         if not scheme:
-            scheme, secret = "bearer", headers.get("x-api-key", "")
+            scheme, secret = "bearer", header(scope, b"x-api-key")
         digest = hashlib.sha256(secret.strip().encode("latin-1")).digest()
         matches = [key for key in self.keys if hmac.compare_digest(digest, key.digest)]
         return matches[0] if matches and scheme.lower() == "bearer" else None

@@ -1,17 +1,17 @@
 """Middleware around every route: request ids, logs, unexpected errors, hosts and API keys."""
 
 import logging
+import os
 import time
-import uuid
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unmask.api.access_log import log_access
 from unmask.api.errors import CLIENT_CLOSED_REQUEST, error_response, internal_error
+from unmask.api.headers import header
 from unmask.api.key_file import KeyScope
 from unmask.api.keys import AUTH, KeyStore
 from unmask.api.request_record import RequestRecord, follow
@@ -22,6 +22,7 @@ from unmask.metrics import Metrics
 logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "x-request-id"
+RAW_REQUEST_ID = REQUEST_ID_HEADER.encode()
 MAX_REQUEST_ID_LEN = 128
 HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 OPEN_PATHS = HEALTH_PATHS | {"/", "/metrics"}
@@ -54,16 +55,17 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id = header(scope, RAW_REQUEST_ID)
         if not (0 < len(request_id) <= MAX_REQUEST_ID_LEN and request_id.isprintable()):
-            request_id = uuid.uuid4().hex
+            request_id = os.urandom(16).hex()
         status: int | None = None
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                headers = (*message["headers"], (RAW_REQUEST_ID, request_id.encode("latin-1")))
+                message = {**message, "headers": headers}
             await send(message)
 
         record = RequestRecord(request_id, time.monotonic())
@@ -123,7 +125,7 @@ class AllowedHosts:
         await response(scope, receive, send)
 
     def _is_known(self, scope: Scope) -> bool:
-        host = Headers(scope=scope).get("host", "").strip().lower()
+        host = header(scope, b"host").strip().lower()
         name, colon, port = host.rpartition(":")
         return (name if colon and port.isdecimal() else host) in self._hosts
 

@@ -1,6 +1,6 @@
 """All routes: one for each dialect, and those for models, tokens, health, metrics and the page."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -50,7 +50,7 @@ from unmask.api.response_models import (
 )
 from unmask.api.responses import RESPONSES
 from unmask.api.sampling import renamed
-from unmask.api.sse import EventStreamResponse
+from unmask.api.sse import EventStreamResponse, to_json
 from unmask.api.streams import Merger, submit_all, while_connected
 from unmask.api.tools.grammar import tools_to_render
 from unmask.errors import EngineStarting, InvalidRequest, QueueFull, RateLimited, UnmaskError
@@ -89,6 +89,7 @@ BODIES: Sequence[type[Body]] = (
 )
 """Bodies in /openapi.json."""
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -97,18 +98,23 @@ PAGE_POLICY = (
 )
 
 
-def generation_routes(backend: Backend) -> APIRouter:
-    router = APIRouter()
+def generation_endpoints(backend: Backend) -> list[tuple[Dialect[Any], Endpoint]]:
+    """The endpoint of each dialect."""
     # Looked up late: there is no tokenizer before the model is loaded.
     texts = TokenTexts(lambda token_id: backend.client.tokenizer.token_text(token_id))
-    for dialect in DIALECTS:
+    return [(dialect, _endpoint(dialect, backend, texts)) for dialect in DIALECTS]
+
+
+def generation_routes(endpoints: Iterable[tuple[Dialect[Any], Endpoint]]) -> APIRouter:
+    router = APIRouter()
+    for dialect, endpoint in endpoints:
         responses: ResponseDocs = {}
         if dialect.answer is not None:
             responses = document(dialect.answer, streams=True)
             responses |= document_errors(400, 401, 404, 413, 429, 500, 503, 504)
         router.add_api_route(
             dialect.path,
-            _endpoint(dialect, backend, texts),
+            endpoint,
             methods=["POST"],
             name=dialect.name,
             description=dialect.description,
@@ -120,9 +126,7 @@ def generation_routes(backend: Backend) -> APIRouter:
     return router
 
 
-def _endpoint(
-    dialect: Dialect[BodyT], backend: Backend, texts: TokenTexts
-) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(dialect: Dialect[BodyT], backend: Backend, texts: TokenTexts) -> Endpoint:
     limits = ClientLimits.of_settings(backend.config)
 
     async def generate(request: Request) -> Response:
@@ -164,12 +168,12 @@ def _endpoint(
             return EventStreamResponse(
                 writer, streams, config.ping_interval_s, max_unread_bytes, visit
             )
-        async with aclosing(Merger(streams)) as merger:
+        async with aclosing(Merger(streams, is_whole=True)) as merger:
             try:
                 whole = await while_connected(request.receive, writer.whole(merger))
             finally:
                 visit.leave(merger.num_tokens)
-        return JSONResponse(whole)
+        return Response(to_json(whole).encode(), media_type="application/json")
 
     return generate
 
@@ -359,7 +363,9 @@ def health_routes(backend: Backend) -> APIRouter:
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """All metrics in the text format of Prometheus."""
-        return Response(backend.metrics.render(), headers={"content-type": METRICS_TYPE})
+        scrape = backend.scrape
+        text = backend.metrics.render() if scrape is None else await scrape()
+        return Response(text, headers={"content-type": METRICS_TYPE})
 
     return router
 

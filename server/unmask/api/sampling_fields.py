@@ -9,6 +9,7 @@ from unmask.api.fields import Body, Bool, Float, Int, IntOrAuto, Strings, bounde
 from unmask.sampling_params import PARAMETERS, Parameter
 
 DECLARED = frozenset({"logprobs", "logit_bias"})  # bodies spell them in another type
+SHARED = tuple(name for name in PARAMETERS if name not in DECLARED)
 STAND_INS: Mapping[str, Mapping[int, int | None]] = {"top_k": {-1: 0}, "seed": {-1: None}}
 """Numbers that clients of llama.cpp and vLLM send for another one, or for none."""
 TYPES: Mapping[type, Any] = {bool: Bool, int: Int, float: Float, str: str}
@@ -32,10 +33,12 @@ def with_sampling_fields(body: type[B]) -> type[B]:
 
 
 def sampling_values(body: Body) -> dict[str, Any]:
-    """The values of these fields, by the names of `SamplingParams`; None is not given."""
-    values = {name: getattr(body, name) for name in PARAMETERS if name not in DECLARED}
+    """The values of these fields that are given, by the names of `SamplingParams`."""
+    given = body.model_fields_set
+    values = {name: getattr(body, name) for name in SHARED if name in given}
     for name, stand_ins in STAND_INS.items():
-        values[name] = stand_ins.get(values[name], values[name])
+        if name in values:
+            values[name] = stand_ins.get(values[name], values[name])
     return values
 
 

@@ -10,7 +10,7 @@ from starlette.types import Receive
 
 from unmask.api.deadline import Deadline
 from unmask.api.errors import FAILURE_STATUS, RequestFailed
-from unmask.client import EngineClient, EventStream
+from unmask.client import EngineClient, EventStream, PushedStream, UnconfirmedStream
 from unmask.types import Delta, Event, Failure, FinishReason, Refinement, Request
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,9 @@ async def submit_all(client: EngineClient, requests: Iterable[Request]) -> list[
             streams.append(client.submit(request))
             if len(streams) % SUBMITTED_AT_ONCE == 0:
                 await asyncio.sleep(0)  # let other tasks run
+        for stream in streams:
+            if isinstance(stream, UnconfirmedStream):
+                await stream.confirmed()
     except BaseException:
         for stream in streams:
             await stream.aclose()
@@ -42,18 +45,35 @@ class Merger:
     Few events are buffered here: a slow reader leaves them in the client, which drops refinements.
     """
 
-    def __init__(self, streams: Sequence[EventStream], deadline: Deadline | None = None) -> None:
+    def __init__(
+        self,
+        streams: Sequence[EventStream],
+        deadline: Deadline | None = None,
+        *,
+        is_whole: bool = False,
+    ) -> None:
+        """With `is_whole`, events after the first need not be read before a stream has ended."""
         self.num_tokens = 0  # of all events so far
         self._streams = streams
         self._deadline = deadline
         self._late: asyncio.TimerHandle | None = None
+        self._is_whole, self._has_begun = is_whole, False
         self._arrived: Batch = []
         self._reader: asyncio.Future[bool] | None = None  # False after silence
         self._has_space = asyncio.Event()
         self._silence = _Silence(self._wake_reader)
         self._open = set(range(len(streams)))
         self._error: RequestFailed | None = None
-        self._tasks = [asyncio.create_task(self._pump(i, s)) for i, s in enumerate(streams)]
+        self._pushed: dict[int, PushedStream] = {}
+        for i, stream in enumerate(streams):
+            if isinstance(stream, PushedStream):
+                self._pushed[i] = stream
+                stream.listen(self._note)
+        self._tasks = [
+            asyncio.create_task(self._pump(i, stream))
+            for i, stream in enumerate(streams)
+            if i not in self._pushed
+        ]
         self._watch_deadline()
 
     async def batches(self, ping_s: float | None = None) -> AsyncGenerator[Batch, None]:
@@ -67,7 +87,8 @@ class Merger:
             if self._error is not None:
                 raise self._error
             self._check_deadline()
-            if not self._arrived:
+            batch = self._take()
+            if not batch:
                 self._reader = loop.create_future()
                 if ping_s is not None:
                     self._silence.begin(loop, ping_s)
@@ -75,9 +96,7 @@ class Merger:
                 self._check_deadline()
                 if not has_events:
                     yield []
-                    continue
-            batch, self._arrived = self._arrived, []
-            self._has_space.set()
+                continue
             for index, event in batch:
                 if isinstance(event, Delta):
                     self.num_tokens += len(event.token_ids)
@@ -100,10 +119,11 @@ class Merger:
         self._silence.end()
         if self._late is not None:
             self._late.cancel()
-        for task in self._tasks:
-            task.cancel()
         try:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._tasks:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
         finally:
             for stream in self._streams:
                 await stream.aclose()
@@ -120,6 +140,28 @@ class Merger:
     def _check_deadline(self) -> None:
         if self._deadline is not None and self._deadline.is_past:
             raise self._deadline.error()
+
+    def _take(self) -> Batch:
+        """All events that have arrived."""
+        batch, self._arrived = self._arrived, []
+        if self._tasks:
+            self._has_space.set()
+        for index, stream in self._pushed.items():
+            if index in self._open:
+                batch += [(index, event) for event in stream.take()]
+        return batch
+
+    def _note(self, event: Event) -> None:
+        """Wake the reader, if a pushed stream has something that it waits for.
+
+        Of whole answers that is the first token, as its time is noted, and the end.
+        """
+        if self._is_whole and self._has_begun:
+            if isinstance(event, Refinement) or not _is_last(event):
+                return
+        elif isinstance(event, Delta) and event.token_ids:
+            self._has_begun = True
+        self._wake_reader(True)
 
     async def _pump(self, index: int, stream: EventStream) -> None:
         message = "the engine ended it without a reason"
@@ -200,17 +242,25 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
 
     The request's body must have been read.
     """
-    task = asyncio.create_task(work)
+    task = asyncio.current_task()
+    assert task is not None, "coroutines run in tasks"
     watch = asyncio.create_task(_disconnected(receive))
+
+    def leave(watch: asyncio.Task[None]) -> None:
+        if not watch.cancelled():
+            task.cancel()
+
+    watch.add_done_callback(leave)
     try:
-        await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if watch.done() and not watch.cancelled() and task.uncancel() == 0:
+            watch.result()
+            raise ClientDisconnect from None
+        raise
     finally:
-        task.cancel()
+        watch.remove_done_callback(leave)
         watch.cancel()
-        await asyncio.gather(task, watch, return_exceptions=True)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -116,10 +116,11 @@ KINDS = {
 
 def refuse_unsupported(body: Body, path: str = "") -> None:
     """Raise `InvalidRequest` for a field that is not implemented, unless its value is neutral."""
-    for name, value in (body.model_extra or {}).items():
+    extra = body.model_extra or {}
+    for name, value in extra.items():
         _check_extra(f"{path}{name}", name, value, body)
-    for name in type(body).model_fields:
-        value = getattr(body, name)
+    for name in body.model_fields_set:
+        value = extra if name in extra else getattr(body, name)
         if isinstance(value, Body):
             refuse_unsupported(value, f"{path}{name}.")
         elif isinstance(value, tuple):

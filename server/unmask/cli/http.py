@@ -38,8 +38,11 @@ class Report:
                 logger.info("%s", line)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Bound socket that does not listen yet; raises `InvalidConfig` if the address is not free."""
+def bind(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    """Bound socket that does not listen yet; raises `InvalidConfig` if the address is not free.
+
+    Sockets that are shared may have the same address, and connections are spread over them.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -49,6 +52,8 @@ def bind(host: str, port: int) -> socket.socket:
         raise InvalidConfig(f"cannot listen on {host}: {error.strerror}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
     except OSError as error:
         listener.close()

@@ -1,5 +1,6 @@
 """`unmask serve`: the HTTP server."""
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -48,8 +49,15 @@ def serve(
     if server.engine == "thread" and server.data_parallel > 1:
         raise InvalidConfig("an engine on a thread is alone: set server.data_parallel to 1")
 
+    if server.engine == "thread" and server.api_processes > 1:
+        raise InvalidConfig("an engine on a thread is alone: set server.api_processes to 1")
+
     from unmask.cli.http import bind, run
     from unmask.http.server import HttpServer
+
+    if server.api_processes > 1:
+        _serve_in_processes(replace(config, server=server))
+        return
 
     # Before the slow imports, so that a taken port is reported at once.
     listener = bind(server.host, server.port)
@@ -96,6 +104,73 @@ def serve(
         raise engine.failure
     if engine.is_loading:  # the loading thread cannot be stopped
         _exit_now(128 + (stop_signal or signal.SIGINT))
+
+
+def _serve_in_processes(config: Config) -> None:
+    """Serve HTTP in processes of its own, before engines that this one has."""
+    from unmask.cli.api_processes import ApiProcesses, shared_listener
+    from unmask.cli.http import Report, bind
+    from unmask.cli.starting import Engine, StartingEngine
+    from unmask.cli.status_line import StatusLine
+    from unmask.engine.hub.hub import Hub
+    from unmask.engine.process.client import ProcessEngine
+    from unmask.metrics import Metrics
+
+    server = config.server
+    listener = shared_listener(server.host, server.port)
+    health = None if server.health_port is None else bind(server.host, server.health_port)
+    server = replace(server, port=listener.getsockname()[1])
+    url = _url(server.host, server.port, secure=server.tls_cert_file is not None)
+    metrics, engine = Metrics(), StartingEngine()
+    metrics.ready.set_function(lambda: engine.status().state == "ready")
+    hub = Hub(engine.status, metrics)
+    processes = ApiProcesses(hub, server, config.engine.max_queue)
+    if server.status_interval_s:
+        line = StatusLine(metrics, engine.status).line
+        processes.report = Report(server.status_interval_s, line)
+    loaded = list[ProcessEngine]()
+    awaited = {"the model", "the processes"}
+
+    def load() -> Engine:
+        with loading(engine.note) as progress:
+            set_up = partial(set_up_logging, server.log_level, server.log_format)
+            loaded.append(ProcessEngine.start(config, metrics, progress, set_up))
+            return loaded[0]
+
+    def note(arrived: str) -> None:
+        awaited.discard(arrived)
+        if not awaited:
+            _announce(url, loaded[0].model.name)
+
+    def begin() -> None:
+        engine.load(load, lambda _: processes.call(serve_engine), processes.stop)
+
+    def serve_engine() -> None:
+        hub.serve(loaded[0])
+        note("the model")
+
+    def listens() -> None:
+        logger.info("%d processes listen on %s", server.api_processes, url)
+        note("the processes")
+
+    processes.on_start, processes.on_listening = begin, listens
+    with contextlib.ExitStack() as serving:
+        if health is not None:
+            from unmask.api.app import create_health_app
+            from unmask.http.health import HealthServer
+
+            probes = create_health_app(engine, metrics, server)
+            serving.callback(HealthServer(probes, health, server).stop)
+            logger.info("health and metrics: port %d", health.getsockname()[1])
+        asyncio.run(processes.run())
+        engine.shutdown()
+    listener.close()
+    if engine.failure is not None:
+        raise engine.failure
+    if engine.is_loading:  # the loading thread cannot be stopped
+        _exit_now(128 + (processes.signal or signal.SIGINT))
+    if processes.has_failed:
+        sys.exit(1)
 
 
 def _exit_now(code: int) -> None:

@@ -10,6 +10,7 @@ from typing import Self
 
 from unmask.config import Config
 from unmask.engine.engine import Engine
+from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.streams import (
     SHUTTING_DOWN,
     THREAD_ENDED,
@@ -70,6 +71,11 @@ class AsyncEngine:
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of that model."""
         return self._engine.loaded.tokenizer
+
+    @property
+    def limits(self) -> EngineLimits:
+        """Sizes of the engine, by which requests are checked."""
+        return self._engine.limits
 
     def compile(self, sampling: SamplingParams, seconds: float | None = None) -> object:
         """See `EngineClient.compile`."""

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
+from unmask.client import PushedStream
 from unmask.types import Delta, Event, Failure, Refinement
 
 logger = logging.getLogger(__name__)
@@ -16,7 +17,7 @@ SHUTTING_DOWN = "the server is shutting down"
 THREAD_ENDED = "the engine's thread ended; see the server's log"
 
 
-class RequestStream:
+class RequestStream(PushedStream):
     """The events of one request, for the event loop it was submitted from."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, abort: Callable[[], None]) -> None:
@@ -27,6 +28,7 @@ class RequestStream:
         self._num_before = 0  # pending events that came before it
         self._held_bytes = 0  # about, of pending events since there were none
         self._waiter: asyncio.Future[None] | None = None
+        self._call: Callable[[Event], None] | None = None
         self._ended = False  # the last event has arrived
         self._closed = False
 
@@ -40,8 +42,24 @@ class RequestStream:
             if self._pending:
                 self._held_bytes += _num_bytes(event)
             self._pending.append(event)
-        if self._waiter is not None and not self._waiter.done():
+        if self._call is not None:
+            self._call(event)
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def listen(self, call: Callable[[Event], None]) -> None:
+        """See `PushedStream.listen`."""
+        self._call = call
+
+    def take(self) -> Sequence[Event]:
+        """See `PushedStream.take`."""
+        taken: list[Event] = list(self._pending)
+        if self._refinement is not None:
+            taken.insert(max(self._num_before, 0), self._refinement)
+            self._refinement = None
+        self._pending.clear()
+        self._held_bytes = 0
+        return taken
 
     def __aiter__(self) -> Self:
         return self
@@ -71,7 +89,7 @@ class RequestStream:
         """Stop listening; a request that has not ended is aborted."""
         self._pending.clear()
         self._refinement, self._held_bytes = None, 0
-        self._closed = True
+        self._closed, self._call = True, None
         if not self._ended:
             self._ended = True
             self._abort()

@@ -12,6 +12,7 @@ from unmask.engine.process.group import EngineGroup
 from unmask.engine.process.messages import Start
 from unmask.engine.process.placement import available_cores, places, visible_gpus
 from unmask.engine.process.supervisor import Progress
+from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.requests import RequestResolver
 from unmask.engine.streams import RequestStream
 from unmask.errors import EngineStopped, InvalidRequest
@@ -71,6 +72,11 @@ class ProcessEngine:
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of that model."""
         return self._resolver.tokenizer
+
+    @property
+    def limits(self) -> EngineLimits:
+        """Sizes of each engine, by which requests are checked."""
+        return self._resolver.limits
 
     @property
     def pids(self) -> tuple[int, ...]:

@@ -52,8 +52,10 @@ class RecordedMetrics(Metrics):
 def count(metrics: Metrics, recorded: Recorded) -> None:
     """Count what was recorded elsewhere."""
     for (name, labels), amount in recorded.added.items():
-        counter = getattr(metrics, name)
-        (counter.labels(*labels) if labels else counter).inc(amount)
+        metric = getattr(metrics, name)
+        metric = metric.labels(*labels) if labels else metric
+        if amount:  # labels alone are exported from the start
+            metric.inc(amount)
     for (name, labels), values in recorded.observed.items():
         histogram = getattr(metrics, name)
         if isinstance(histogram, BatchHistogram):

@@ -1,0 +1,87 @@
+"""Chat templates: checked before they are used, and rendered fast where chats are plain."""
+
+import functools
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from transformers.utils import chat_template_utils
+
+from unmask import template_trial
+from unmask.errors import InvalidCheckpoint
+
+logger = logging.getLogger(__name__)
+
+TRIAL_S = 15.0  # wall time on a busy machine for a trial of at most `CPU_S`
+PLAIN = frozenset({"role", "content", "name"})
+# The library's own environment: sandboxed, and with the functions that templates expect.
+COMPILE: Callable[[str], Any] | None = getattr(chat_template_utils, "_compile_jinja_template", None)
+
+
+def check_templates(templates: Any, folder: Path) -> None:
+    """Raise `InvalidCheckpoint` if a chat template, or one of several by name, is unbounded."""
+    for template in templates.values() if isinstance(templates, dict) else [templates]:
+        if isinstance(template, str) and not _is_bounded(template):
+            raise InvalidCheckpoint(
+                f"the chat template of {folder} takes more than {template_trial.CPU_S} s or "
+                f"{template_trial.MEMORY_BYTES >> 20} MiB for one short message"
+            )
+
+
+@functools.lru_cache(maxsize=64)
+def _is_bounded(template: str) -> bool:
+    """True if a subprocess renders a template within its time and memory limits."""
+    command = [sys.executable, "-P", template_trial.__file__]
+    try:
+        run = subprocess.run(
+            command, input=template.encode(errors="replace"), capture_output=True, timeout=TRIAL_S
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    except OSError as error:  # the process could not be started; not the template's fault
+        logger.warning("chat template: not checked for endless loops: %s", error)
+        return True
+    return run.returncode >= 0 and run.returncode != template_trial.EXIT_BEYOND
+
+
+class ChatRenderer:
+    """Renders conversations of texts, in a third of the library's time and to the same text."""
+
+    def __init__(self, source: str, special_tokens: Mapping[str, str]) -> None:
+        """A template's source, and variables that all chats have."""
+        assert COMPILE is not None, "`of` has looked"
+        self._template, self.source = COMPILE(source), source
+        self._special_tokens = special_tokens
+        self._variables = {"tools": None, "documents": None, **special_tokens}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ChatRenderer, (self.source, self._special_tokens)  # code is compiled anew
+
+    @classmethod
+    def of(cls, inner: Any) -> Self | None:
+        """The renderer of a tokenizer's template; None for several, or without the library's."""
+        source, special = inner.chat_template, inner.special_tokens_map
+        is_text = isinstance(source, str) and all(map(_is_text, special.values()))
+        return cls(source, special) if is_text and COMPILE is not None else None
+
+    def takes(self, turns: Sequence[Mapping[str, Any]], source: object) -> bool:
+        """True for a conversation of texts and a tokenizer that still has this template."""
+        return (
+            source is self.source
+            and bool(turns)
+            and all(turn.keys() <= PLAIN and all(map(_is_text, turn.values())) for turn in turns)
+        )
+
+    def render(self, turns: Sequence[Mapping[str, Any]], *, begins_answer: bool) -> str:
+        """Text of a conversation; raises whatever the template does."""
+        text: str = self._template.render(
+            self._variables, messages=turns, add_generation_prompt=begins_answer
+        )
+        return text
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str

@@ -1,0 +1,144 @@
+"""Several HTTP processes before one engine: started, started again when they end, and stopped."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import pickle
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from unmask.cli.http import Report, bind
+from unmask.config import ServerConfig
+from unmask.engine.hub.channel import LENGTH
+from unmask.engine.hub.hub import Hub
+from unmask.engine.hub.messages import ApiStart
+from unmask.errors import InvalidConfig
+
+logger = logging.getLogger(__name__)
+
+CHILD = "unmask.cli.api_process"
+MAX_STARTS = 3  # of a process that fail one after another before the server is given up
+EXIT_S = 45.0  # beyond the time that requests have to end; processes give up before
+
+
+def shared_listener(host: str, port: int) -> socket.socket:
+    """Socket that holds a port for the processes, which listen on it; this one does not.
+
+    Raises `InvalidConfig` if the port is taken, also by sockets that would share it.
+    """
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise InvalidConfig("this system shares no ports: set server.api_processes to 1")
+    with bind(host, port) as alone:
+        port = alone.getsockname()[1]
+    return bind(host, port, is_shared=True)
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""
+
+
+@dataclass
+class ApiProcesses:
+    """Runs `server.api_processes` processes; call everything but `stop` on the event loop."""
+
+    hub: Hub
+    server: ServerConfig  # with the port that is shared
+    max_queue: int
+    on_start: Callable[[], None] = _nothing
+    on_listening: Callable[[], None] = _nothing  # of all processes, once
+    report: Report | None = None
+    signal: int | None = None  # first one received
+    has_failed: bool = False  # a process could not be started
+    _processes: dict[int, Process] = field(default_factory=dict)
+    _listening: set[int] = field(default_factory=set)
+    _have_listened: bool = False
+    _is_stopping: bool = False
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self) -> None:
+        """Run the processes until `stop` or a signal has ended them, or one cannot be started."""
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._loop.add_signal_handler(number, self._forward, number)
+        others = [asyncio.create_task(self.hub.watch())]
+        if self.report is not None:
+            others.append(asyncio.create_task(self.report.run()))
+        self.on_start()
+        keepers = [self._keep(i) for i in range(self.server.api_processes)]
+        try:
+            await asyncio.gather(*keepers)
+        finally:
+            for task in others:
+                task.cancel()
+
+    def stop(self) -> None:
+        """Stop as at a signal; callable from any thread."""
+        self.call(lambda: self._forward(signal.SIGTERM))
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call a function on the event loop, from any thread while it runs."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function)
+
+    def _forward(self, number: int) -> None:
+        """Have all processes drain; at a second signal, at once."""
+        assert self._loop is not None, "signals come while it runs"
+        if not self._is_stopping:
+            self._is_stopping, self.signal = True, number
+            limit_s = self.server.drain_delay_s + self.server.shutdown_timeout_s + EXIT_S
+            self._loop.call_later(limit_s, self._signal_all, signal.SIGKILL)
+        self._signal_all(number)
+
+    def _signal_all(self, number: int) -> None:
+        for process in self._processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+
+    async def _keep(self, number: int) -> None:
+        """Start a process, and again whenever it ends, until it is time to stop."""
+        num_failed = 0
+        while not self._is_stopping:
+            connected = await self._run(number)
+            if self._is_stopping:
+                return
+            num_failed = 0 if connected else num_failed + 1
+            if num_failed == MAX_STARTS:
+                logger.critical("API process %d cannot be started; the server stops", number)
+                self.has_failed = True
+                self._forward(signal.SIGTERM)
+
+    async def _run(self, number: int) -> bool:
+        """Run one process to its end; returns whether it has ever listened."""
+        ours, theirs = socket.socketpair()
+        listened = False
+
+        def on_listening() -> None:
+            nonlocal listened
+            listened = True
+            self._listening.add(number)
+            if len(self._listening) == self.server.api_processes and not self._have_listened:
+                self._have_listened = True
+                self.on_listening()
+
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", CHILD, str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # a terminal's signals are forwarded
+            )
+        self._processes[number] = process
+        start = pickle.dumps(ApiStart(self.server, self.max_queue))
+        ours.sendall(LENGTH.pack(len(start)) + start)
+        await self.hub.connect(ours, on_listening)
+        code = await process.wait()
+        del self._processes[number]
+        if not self._is_stopping:
+            logger.error("API process %d ended with code %d and is started again", number, code)
+        return listened

@@ -1,0 +1,243 @@
+"""`EngineClient` of an HTTP process, for the engine behind a hub."""
+
+import asyncio
+import itertools
+import logging
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from unmask.client import UnconfirmedStream
+from unmask.decoding.automata.automaton import TokenAutomaton
+from unmask.engine.hub.channel import Channel
+from unmask.engine.hub.messages import (
+    Accepted,
+    Connections,
+    Facts,
+    FromHub,
+    Listening,
+    Refused,
+    Scrape,
+    Scraped,
+)
+from unmask.engine.process.messages import Abort, Add, Forget
+from unmask.engine.process.recording import RecordedMetrics
+from unmask.engine.schedule.requests import RequestResolver
+from unmask.engine.streams import SHUTTING_DOWN, RequestStream, is_last, stopped
+from unmask.errors import EngineStarting, EngineStopped, InvalidRequest
+from unmask.tokenizer import Tokenizer
+from unmask.types import (
+    Delta,
+    EngineStatus,
+    Event,
+    Failure,
+    ModelInfo,
+    Request,
+    SamplingParams,
+)
+
+logger = logging.getLogger(__name__)
+
+METRICS_S = 0.25  # between two messages with what was recorded
+NOT_YET = EngineStatus("starting", 0, 0, 0, 0, "the model is being loaded")
+
+
+class RemoteStream(RequestStream, UnconfirmedStream):
+    """Events of one request; the hub may still refuse it, for want of room in the queue."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, abort: Callable[[], None]) -> None:
+        super().__init__(loop, abort)
+        self.answer: asyncio.Future[None] = loop.create_future()
+
+    async def confirmed(self) -> None:
+        """See `UnconfirmedStream.confirmed`."""
+        await self.answer
+
+
+class RemoteEngine:
+    """Checks requests in this process, and sends them to the hub; used from its event loop.
+
+    Grammars are compiled here, and each automaton is sent once.
+    """
+
+    def __init__(self, metrics: RecordedMetrics, max_queue: int) -> None:
+        self._metrics, self._max_queue = metrics, max_queue
+        self._channel = Channel(self._take, self._lose)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_lost: Callable[[], None] | None = None
+        self._resolver: RequestResolver | None = None
+        self._status = NOT_YET
+        self._streams: dict[str, RemoteStream] = {}
+        self._num_since = 0  # requests since the status came
+        self._num_connections = 0  # told to the hub
+        self._automata = weakref.WeakKeyDictionary[TokenAutomaton, int]()  # the hub has them
+        self._numbers = itertools.count()
+        self._scrapes: dict[int, asyncio.Future[bytes]] = {}
+        self._is_stopping = False
+        self._ended = threading.Condition()  # notified when a stream has ended
+
+    async def connect(self, sock: socket.socket, on_lost: Callable[[], None]) -> None:
+        """Tell the hub that this process listens; call `on_lost` when the hub is gone."""
+        self._loop, self._on_lost = asyncio.get_running_loop(), on_lost
+        await self._loop.create_connection(lambda: self._channel, sock=sock)
+        self._channel.send(Listening())
+        try:
+            while True:
+                self._send_metrics()
+                await asyncio.sleep(METRICS_S)
+        finally:
+            self._channel.close()
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._ready.model
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self._ready.tokenizer
+
+    @property
+    def _ready(self) -> RequestResolver:
+        if self._resolver is None:
+            raise EngineStarting(self._status.detail)
+        return self._resolver
+
+    def compile(self, sampling: SamplingParams, seconds: float | None = None) -> object:
+        """See `EngineClient.compile`."""
+        return self._ready.compile(sampling, seconds)
+
+    def has_compiled(self, sampling: SamplingParams) -> bool:
+        """See `EngineClient.has_compiled`."""
+        return self._ready.has_compiled(sampling)
+
+    def submit(self, request: Request) -> RemoteStream:
+        """See `EngineClient.submit`; what the hub says to it comes later."""
+        resolver, name = self._ready, request.request_id
+        resolved = resolver.check(request)
+        if self._is_stopping or self._status.state in ("stopping", "failed"):
+            raise EngineStopped(self._status.detail or "the engine is shutting down")
+        resolver.check_queue(self._status.num_waiting + self._num_since, self._max_queue)
+        if name in self._streams:
+            raise InvalidRequest(f"request id {name} is in use", field="request_id")
+        abort = self.abort  # the stream is given a function without itself in it
+        stream = RemoteStream(asyncio.get_running_loop(), lambda: abort(name))
+        sampling = replace(request.sampling, seed=resolved.decoding.seed)
+        numbers, fresh = list[int](), list[tuple[int, TokenAutomaton]]()
+        for automaton in resolved.automata.parts:
+            number = self._automata.get(automaton)
+            if number is None:
+                number = self._automata[automaton] = next(self._numbers)
+                fresh.append((number, automaton))
+                weakref.finalize(automaton, self._send_soon, Forget(number)).atexit = False
+            numbers.append(number)
+        request = replace(request, sampling=sampling, compiled=None)
+        self._channel.send(Add(request, tuple(numbers), tuple(fresh)))
+        self._streams[name] = stream
+        self._num_since += 1
+        return stream
+
+    def abort(self, request_id: str) -> None:
+        """Drop a request; nothing of it comes any more."""
+        if self._streams.pop(request_id, None) is not None:
+            self._send_soon(Abort(request_id))
+            self._note_end()
+
+    def status(self) -> EngineStatus:
+        """The engine's status as it was a moment ago; that of a process that stops is its own."""
+        return replace(self._status, state="stopping") if self._is_stopping else self._status
+
+    async def scrape(self) -> bytes:
+        """Metrics of all processes together."""
+        number = next(self._numbers)
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._scrapes[number] = future
+        self._send_metrics()
+        self._channel.send(Scrape(number))
+        try:
+            return await future
+        finally:
+            del self._scrapes[number]
+
+    def shutdown(self, timeout_s: float = 0.0) -> None:
+        """Refuse new requests, give those of this process `timeout_s` to end, and fail the rest.
+
+        Call it from another thread than the event loop's.
+        """
+        self._is_stopping = True
+        with self._ended:
+            self._ended.wait_for(lambda: not self._streams, timeout_s)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._fail_all, SHUTTING_DOWN)
+
+    def _take(self, messages: Sequence[FromHub]) -> None:
+        for message in messages:
+            match message:
+                case Facts():
+                    self._resolver = RequestResolver(
+                        message.model, message.limits, message.tokenizer, self._metrics
+                    )
+                case EngineStatus():
+                    self._status, self._num_since = message, 0
+                case Accepted():
+                    stream = self._streams.get(message.request_id)
+                    if stream is not None and not stream.answer.done():
+                        stream.answer.set_result(None)
+                case Refused():
+                    self._refuse(message)
+                case Scraped():
+                    if (future := self._scrapes.get(message.number)) is not None:
+                        future.set_result(message.text)
+                case tuple():
+                    self._push(Delta(*message))
+                case _:
+                    self._push(message)
+
+    def _refuse(self, refused: Refused) -> None:
+        stream = self._streams.pop(refused.request_id, None)
+        if stream is not None and not stream.answer.done():
+            stream.answer.set_exception(refused.error)
+            stream.answer.exception()  # seen, also if nobody waits for it any more
+            stream.push(Failure(refused.request_id, str(refused.error)))
+            self._note_end()
+
+    def _push(self, event: Event) -> None:
+        stream = self._streams.get(event.request_id)
+        if stream is None:  # it was aborted
+            return
+        if is_last(event):
+            del self._streams[event.request_id]
+            self._note_end()
+        stream.push(event)
+
+    def _note_end(self) -> None:
+        if self._is_stopping:
+            with self._ended:
+                self._ended.notify_all()
+
+    def _fail_all(self, message: str) -> None:
+        for name, stream in list(self._streams.items()):
+            self.abort(name)
+            stream.push(stopped(name, message))
+
+    def _send_metrics(self) -> None:
+        recorded = self._metrics.take()
+        if recorded.added or recorded.observed:
+            self._channel.send(recorded)
+        (family,) = self._metrics.connections.collect()
+        number = int(family.samples[0].value)
+        if number != self._num_connections:
+            self._num_connections = number
+            self._channel.send(Connections(number))
+
+    def _send_soon(self, message: Abort | Forget) -> None:
+        """Send from any thread: streams and automata are collected wherever."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._channel.send, message)
+
+    def _lose(self) -> None:
+        """The hub is gone, and with it the engine."""
+        self._fail_all("the server ended")
+        if self._on_lost is not None:
+            self._on_lost()

@@ -1,0 +1,58 @@
+"""Plain chats are rendered without the library's other work, to the same text."""
+
+import pickle
+
+import pytest
+
+from tests.support.tiny import byte_tokenizer
+from unmask.chat_templates import ChatRenderer
+from unmask.tokenizer import Tokenizer
+
+PLAIN = [
+    [{"role": "user", "content": "hi"}],
+    [{"role": "system", "content": " be\n"}, {"role": "user", "content": "é", "name": "me"}],
+]
+
+
+@pytest.mark.parametrize("begins", [True, False])
+@pytest.mark.parametrize("turns", PLAIN)
+def test_a_plain_chat_is_the_library_s_text(turns, begins):
+    inner = byte_tokenizer()
+    renderer = ChatRenderer.of(inner)
+    assert renderer is not None
+    assert renderer.takes(turns, inner.chat_template)
+    expected = inner.apply_chat_template(turns, tokenize=False, add_generation_prompt=begins)
+    assert renderer.render(turns, begins_answer=begins) == expected
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [],
+        [{"role": "assistant", "content": "", "tool_calls": []}],
+        [{"role": "assistant", "content": "", "reasoning_content": "hm"}],
+        [{"role": "user", "content": ["parts"]}],
+        [{"role": "assistant", "content": None}],
+    ],
+)
+def test_other_chats_are_left_to_the_library(turns):
+    inner = byte_tokenizer()
+    renderer = ChatRenderer.of(inner)
+    assert renderer is not None
+    assert not renderer.takes(turns, inner.chat_template)
+
+
+def test_another_template_is_left_to_the_library():
+    inner = byte_tokenizer()
+    renderer = ChatRenderer.of(inner)
+    assert renderer is not None
+    assert not renderer.takes(PLAIN[0], "another")
+    inner.chat_template = {"default": "a", "tool_use": "b"}
+    assert ChatRenderer.of(inner) is None
+
+
+def test_a_tokenizer_that_was_sent_to_another_process_renders_the_same_chats():
+    tokenizer = Tokenizer(byte_tokenizer())
+    messages = [{"role": "user", "content": "hi <|end|>"}, {"role": "assistant", "content": "ho"}]
+    ids = tokenizer.apply_chat(messages)
+    assert pickle.loads(pickle.dumps(tokenizer)).apply_chat(messages) == ids
