@@ -198,11 +198,12 @@ def test_nothing_is_imported_where_tracing_is_off_and_its_extra_is_named_where_i
 import sys
 from unmask.api import create_app
 from unmask.api.tracing import provider_for
+from unmask.cli.starting import StartingEngine
 from unmask.config import ServerConfig
 from unmask.errors import InvalidConfig
 from unmask.metrics import Metrics
 
-create_app(None, Metrics(), ServerConfig())
+create_app(StartingEngine(), Metrics(), ServerConfig())
 assert not any(name.startswith("opentelemetry.sdk") for name in sys.modules)
 sys.modules["opentelemetry.sdk"] = None  # as if it were not installed
 try:
