@@ -16,6 +16,7 @@ import tomllib
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,13 @@ def parsed_only() -> list[str]:
 
 def scripts() -> list[str]:
     return [command for command in commands() if not command.startswith(NOT_RUN)]
+
+
+def usual(codes: list[str]) -> list[Any]:
+    """Parameters of which those of the README are tried by every run."""
+    readme = README.read_text()
+    rare = pytest.mark.exhaustive
+    return [pytest.param(code, marks=() if code in readme else rare) for code in codes]
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +121,7 @@ def run(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", scripts())
+@pytest.mark.parametrize("script", usual(scripts()))
 def test_shell_commands_succeed(
     script: str, port: int, environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -128,7 +136,7 @@ def test_shell_commands_succeed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", blocks("python"))
+@pytest.mark.parametrize("source", usual(blocks("python")))
 def test_python_examples_run(source: str, port: int, environment: dict[str, str]) -> None:
     source = source.replace(f"localhost:{DEFAULT_PORT}", f"localhost:{port}")
     done = run([sys.executable, "-c", source], environment)

@@ -64,6 +64,7 @@ def test_without_a_gpu_it_says_what_to_do() -> None:
     assert "--dry-run" in run.stderr
 
 
+@pytest.mark.exhaustive
 def test_a_plan_says_what_would_be_measured_and_for_how_long() -> None:
     command = [sys.executable, str(SCRIPT), "--plan", "--only", r"SDAR-8B fp8, 32 by 4: (8|32) at"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)

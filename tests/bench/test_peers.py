@@ -18,6 +18,7 @@ from benchmarks.device.families import SHAPES, TINY
 from benchmarks.device.fixed_work import LOADS, Work
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_http_and_the_engine_alone_do_the_same_work() -> None:
     rows = http.measure_apart(small=True)

@@ -37,6 +37,7 @@ def text_of(url: str, i: int, began: threading.Barrier) -> str:
     return text
 
 
+@pytest.mark.exhaustive
 def test_streams_over_http_survive_an_engine(tiny_folder: Path) -> None:
     args = ("--data-parallel", "2", "--threads", "1", "--num-pages", "400")
     with serving(str(tiny_folder), *args) as server:

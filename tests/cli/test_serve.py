@@ -124,6 +124,7 @@ def test_a_port_that_is_taken_is_told_before_a_model_is_loaded():
     )
 
 
+@pytest.mark.exhaustive
 def test_bench_measures_a_server_and_writes_what_it_found(tiny_folder, tmp_path):
     file = tmp_path / "result.json"
     load = ("--num-requests", "6", "--concurrency", "3", "--max-tokens", "8", "--warmup", "1")

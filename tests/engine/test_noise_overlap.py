@@ -17,6 +17,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     return load_noise(tmp_path_factory.mktemp("noise"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usual_cases(1)
 @given(
     batch=canvas_requests(kinds=(*KINDS, *UNUSUAL)),

@@ -82,7 +82,7 @@ def engine_settings(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @given(batch=requests(), settings=engine_settings())
 @few
 def test_an_answer_depends_on_the_request_alone(

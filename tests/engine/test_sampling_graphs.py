@@ -46,6 +46,7 @@ def recorded(sampled: Recordings) -> Recorder:
     return in_turn(Recordings(), sampled)
 
 
+@pytest.mark.exhaustive
 @given(batch=requests(), overlap=st.booleans(), num_pages=st.sampled_from([16, 400]))
 @few
 def test_answers_are_those_of_an_engine_without_graphs(

@@ -23,6 +23,7 @@ REQUESTS = [
 ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
 def test_answers_with_a_grammar_on_kernels_are_those_of_torch(

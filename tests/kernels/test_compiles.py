@@ -54,7 +54,7 @@ def test_a_product_that_is_read_before_it_is_summed_is_told() -> None:
     assert not read_too_early(TURN.replace("WAIT", waited).replace("READ", "%done#0"))
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("capability", list(TOLD))

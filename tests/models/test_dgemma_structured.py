@@ -72,6 +72,7 @@ def test_every_answer_matches_its_grammar_from_the_shortest_limit_on(loaded: Loa
         assert all(item.logprob <= 1e-6 for item in answer.logprobs)
 
 
+@pytest.mark.exhaustive
 def test_company_pages_overlap_and_graphs_change_nothing(loaded: LoadedModel) -> None:
     asked = requests(loaded)[:5]
     asked += [replace(asked[3], request_id=f"long {i}") for i in range(3)]  # of several canvases
