@@ -226,6 +226,13 @@ class Failure:
 Event = Delta | Refinement | Failure
 
 
+def is_last(event: Event) -> bool:
+    """True if no event follows in its stream."""
+    if isinstance(event, Refinement):
+        return False
+    return isinstance(event, Failure) or event.finish is not None
+
+
 @dataclass(frozen=True, slots=True)
 class CanvasSchedule:
     """Defaults of a checkpoint that denoises canvases of noise.

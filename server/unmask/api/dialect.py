@@ -113,9 +113,7 @@ class Dialect(Protocol[BodyT]):
     ) -> AnswerWriter: ...
 
 
-async def prepare(
-    dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit: Visit | None = None
-) -> Job:
+async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit: Visit) -> Job:
     """Check and tokenize a body, once there is room for all of its choices.
 
     Raises `InvalidRequest`, `ModelNotFound`, `QueueFull` and `RateLimited`.
@@ -133,10 +131,9 @@ async def prepare(
     max_tokens, num_read = dialect.max_tokens(body), dialect.num_prompt_logprobs(body)
     generates, num_kept = max_tokens != 0 or num_read is None, count_choices(body)
     num_logprobs = dialect.num_logprobs(body)
-    if visit is not None:
-        num_read_prompts = 0 if num_read is None else num_prompts
-        num_all = num_prompts * n * generates + num_read_prompts
-        visit.reserve(num_all, "n" if n > 1 else "prompt")
+    num_read_prompts = 0 if num_read is None else num_prompts
+    num_all = num_prompts * n * generates + num_read_prompts
+    visit.reserve(num_all, "n" if n > 1 else "prompt")
     if num_logprobs is None and n > num_kept:
         num_logprobs = 0  # they rank the candidates
 

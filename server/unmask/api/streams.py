@@ -11,7 +11,7 @@ from starlette.types import Receive
 from unmask.api.deadline import Deadline
 from unmask.api.errors import FAILURE_STATUS, RequestFailed
 from unmask.client import EngineClient, EventStream, PushedStream, UnconfirmedStream
-from unmask.types import Delta, Event, Failure, FinishReason, Refinement, Request
+from unmask.types import Delta, Event, Failure, FinishReason, Refinement, Request, is_last
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class Merger:
         Of whole answers that is the first token, as its time is noted, and the end.
         """
         if self._is_whole and self._has_begun:
-            if isinstance(event, Refinement) or not _is_last(event):
+            if not is_last(event):
                 return
         elif isinstance(event, Delta) and event.token_ids:
             self._has_begun = True
@@ -168,7 +168,7 @@ class Merger:
         try:
             async for event in stream:
                 await self._put(index, event)
-                if not isinstance(event, Refinement) and _is_last(event):
+                if is_last(event):
                     return
         except Exception:
             logger.exception("the events of a request could not be read")
@@ -212,10 +212,6 @@ class _Silence:
             self._timer = loop.call_at(self._due_s, self._ring, loop)
         else:
             self._call(False)
-
-
-def _is_last(event: Delta | Failure) -> bool:
-    return isinstance(event, Failure) or event.finish is not None
 
 
 def _ends(index: int, event: Event) -> bool:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 import pickle
 import signal
 import socket
@@ -17,6 +16,7 @@ from unmask.config import ServerConfig
 from unmask.engine.hub.channel import LENGTH
 from unmask.engine.hub.hub import Hub
 from unmask.engine.hub.messages import ApiStart
+from unmask.engine.process.handle import child_environment
 from unmask.errors import InvalidConfig
 
 logger = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class ApiProcesses:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", CHILD, str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=child_environment(),
                 stdin=asyncio.subprocess.DEVNULL,
                 start_new_session=True,  # a terminal's signals are forwarded
             )

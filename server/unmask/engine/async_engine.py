@@ -15,7 +15,6 @@ from unmask.engine.streams import (
     SHUTTING_DOWN,
     THREAD_ENDED,
     RequestStream,
-    is_last,
     push,
     stopped,
 )
@@ -31,6 +30,7 @@ from unmask.types import (
     ModelInfo,
     Request,
     SamplingParams,
+    is_last,
 )
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 from unmask.client import PushedStream
-from unmask.types import Delta, Event, Failure, Refinement
+from unmask.types import Delta, Event, Failure, Refinement, is_last
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,7 @@ class RequestStream(PushedStream):
         if isinstance(event, Refinement):
             self._refinement, self._num_before = event, len(self._pending)
         else:
-            if isinstance(event, Failure) or event.finish is not None:
-                self._ended = True
+            self._ended |= is_last(event)
             if self._pending:
                 self._held_bytes += _num_bytes(event)
             self._pending.append(event)
@@ -105,13 +104,6 @@ def _num_bytes(event: Delta | Failure) -> int:
         return EVENT_BYTES
     logprobs = sum(TOP_BYTES * (len(item.top) + 1) for item in event.logprobs)
     return EVENT_BYTES + len(event.text) + ID_BYTES * len(event.token_ids) + logprobs
-
-
-def is_last(event: Event) -> bool:
-    """True if no event follows in its stream."""
-    if isinstance(event, Refinement):
-        return False
-    return isinstance(event, Failure) or event.finish is not None
 
 
 def stopped(request_id: str, message: str) -> Failure:

@@ -5,11 +5,9 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from unmask.client import EngineClient, EventStream
-from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.engine.hub.channel import Channel
 from unmask.engine.hub.messages import (
     Accepted,
@@ -22,13 +20,12 @@ from unmask.engine.hub.messages import (
     Scraped,
 )
 from unmask.engine.process.messages import Abort, Add, Forget, Recorded
+from unmask.engine.process.portable import Receiver
 from unmask.engine.process.recording import count
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.engine.schedule.requests import Automata
-from unmask.engine.streams import is_last
 from unmask.errors import UnmaskError
 from unmask.metrics import Metrics
-from unmask.types import Delta, EngineStatus, Failure
+from unmask.types import Delta, EngineStatus, Failure, is_last
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +90,7 @@ class _Caller:
 
     def __init__(self, hub: Hub, on_listening: Callable[[], None]) -> None:
         self._hub, self._on_listening = hub, on_listening
-        self._automata: dict[int, TokenAutomaton] = {}
+        self._automata = Receiver()
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._told: EngineStatus | None = None
         self.num_connections = 0
@@ -124,7 +121,7 @@ class _Caller:
                     if (pump := self._pumps.get(message.request_id)) is not None:
                         pump.cancel()
                 case Forget():
-                    self._automata.pop(message.number, None)
+                    self._automata.forget(message)
                 case Recorded():
                     count(self._hub.metrics, message)
                 case Connections():
@@ -136,12 +133,10 @@ class _Caller:
 
     def _add(self, add: Add) -> None:
         """Queue a request, or refuse it."""
-        self._automata.update(add.fresh)
-        request, engine = add.request, self._hub.engine
-        parts = tuple(self._automata[number] for number in add.automata)
+        request, engine = self._automata.request(add), self._hub.engine
         assert engine is not None, "processes know the model once it is loaded"
         try:
-            stream = engine.submit(replace(request, compiled=Automata(parts) if parts else None))
+            stream = engine.submit(request)
         except UnmaskError as error:
             self.channel.send(Refused.because(request.request_id, error))
             return

@@ -5,12 +5,10 @@ import itertools
 import logging
 import socket
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from unmask.client import UnconfirmedStream
-from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.engine.hub.channel import Channel
 from unmask.engine.hub.messages import (
     Accepted,
@@ -22,10 +20,11 @@ from unmask.engine.hub.messages import (
     Scrape,
     Scraped,
 )
-from unmask.engine.process.messages import Abort, Add, Forget
+from unmask.engine.process.messages import Abort, Forget
+from unmask.engine.process.portable import Sender, portable
 from unmask.engine.process.recording import RecordedMetrics
 from unmask.engine.schedule.requests import RequestResolver
-from unmask.engine.streams import SHUTTING_DOWN, RequestStream, is_last, stopped
+from unmask.engine.streams import SHUTTING_DOWN, RequestStream, stopped
 from unmask.errors import EngineStarting, EngineStopped, InvalidRequest
 from unmask.tokenizer import Tokenizer
 from unmask.types import (
@@ -36,6 +35,7 @@ from unmask.types import (
     ModelInfo,
     Request,
     SamplingParams,
+    is_last,
 )
 
 logger = logging.getLogger(__name__)
@@ -72,8 +72,8 @@ class RemoteEngine:
         self._streams: dict[str, RemoteStream] = {}
         self._num_since = 0  # requests since the status came
         self._num_connections = 0  # told to the hub
-        self._automata = weakref.WeakKeyDictionary[TokenAutomaton, int]()  # the hub has them
-        self._numbers = itertools.count()
+        self._sender = Sender()
+        self._numbers = itertools.count()  # of scrapes
         self._scrapes: dict[int, asyncio.Future[bytes]] = {}
         self._is_stopping = False
         self._ended = threading.Condition()  # notified when a stream has ended
@@ -123,17 +123,8 @@ class RemoteEngine:
             raise InvalidRequest(f"request id {name} is in use", field="request_id")
         abort = self.abort  # the stream is given a function without itself in it
         stream = RemoteStream(asyncio.get_running_loop(), lambda: abort(name))
-        sampling = replace(request.sampling, seed=resolved.decoding.seed)
-        numbers, fresh = list[int](), list[tuple[int, TokenAutomaton]]()
-        for automaton in resolved.automata.parts:
-            number = self._automata.get(automaton)
-            if number is None:
-                number = self._automata[automaton] = next(self._numbers)
-                fresh.append((number, automaton))
-                weakref.finalize(automaton, self._send_soon, Forget(number)).atexit = False
-            numbers.append(number)
-        request = replace(request, sampling=sampling, compiled=None)
-        self._channel.send(Add(request, tuple(numbers), tuple(fresh)))
+        request = portable(request, resolved)
+        self._channel.send(self._sender.message(request, resolved.automata, self._send_soon))
         self._streams[name] = stream
         self._num_since += 1
         return stream

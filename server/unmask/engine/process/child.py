@@ -9,12 +9,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from unmask.config import Config
-from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.engine.process.messages import (
     FAILED,
     Abort,
@@ -31,8 +29,8 @@ from unmask.engine.process.messages import (
     StepFailed,
     Stepped,
 )
+from unmask.engine.process.portable import Receiver
 from unmask.engine.process.recording import RecordedMetrics
-from unmask.engine.schedule.requests import Automata
 from unmask.errors import InvalidRequest
 from unmask.types import Delta, Event, Failure, Refinement
 
@@ -52,7 +50,7 @@ class EngineLoop:
         self._sending = threading.Lock()
         self._wake = threading.Condition()
         self._commands: deque[Command] = deque()
-        self._automata: dict[int, TokenAutomaton] = {}
+        self._automata = Receiver()
         self._choosing: set[str] = set()  # requests whose block length or mode is not chosen yet
         self._step_began_s: float | None = None
 
@@ -128,14 +126,12 @@ class EngineLoop:
                     self._choosing.discard(command.request_id)
                     events += engine.abort(command.request_id)
                 case Forget():
-                    self._automata.pop(command.number, None)
+                    self._automata.forget(command)
         return events
 
     def _add(self, engine: "Engine", command: Add) -> list[Event]:
         """Queue a request; one that the engine cannot take fails alone."""
-        self._automata.update(command.fresh)
-        parts = tuple(self._automata[number] for number in command.automata)
-        request = replace(command.request, compiled=Automata(parts) if parts else None)
+        request = self._automata.request(command)
         try:
             engine.add(request)
         except InvalidRequest as error:  # checked before, so only a changed mind gets here

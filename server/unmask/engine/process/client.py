@@ -11,6 +11,7 @@ from unmask.config import Config
 from unmask.engine.process.group import EngineGroup
 from unmask.engine.process.messages import Start
 from unmask.engine.process.placement import available_cores, places, visible_gpus
+from unmask.engine.process.portable import portable
 from unmask.engine.process.supervisor import Progress
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.requests import RequestResolver
@@ -102,12 +103,10 @@ class ProcessEngine:
         loop = asyncio.get_running_loop()
         # The stream is given a function without itself in it, or it would never be collected.
         request_id, abort = request.request_id, self.abort
-        sampling = replace(request.sampling, seed=resolved.decoding.seed)
-        request = replace(request, sampling=sampling, compiled=None)
         with self._group.lock:
             self._check_open(request_id)
             stream = RequestStream(loop, lambda: abort(request_id))
-            self._group.add(request, resolved.automata, stream)
+            self._group.add(portable(request, resolved), resolved.automata, stream)
         return stream
 
     def _check_open(self, request_id: str) -> None:

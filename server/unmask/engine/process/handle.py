@@ -15,6 +15,11 @@ CHILD = "unmask.engine.process.child"
 EXIT_S = 5.0  # for a process that was killed to be gone
 
 
+def child_environment() -> dict[str, str]:
+    """This process's variables, and the path of its modules."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 class EngineLost(Exception):
     """The process ended or is given up; `by_request` if one of its requests is certainly why."""
 
@@ -35,11 +40,7 @@ class EngineProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", CHILD, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env={
-                    **os.environ,
-                    **environment,
-                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                },
+                env={**child_environment(), **environment},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # a terminal's signals are the server's alone
             )

@@ -1,12 +1,10 @@
 """An engine among others that serve the same model, and the requests that are its own."""
 
-import itertools
-import weakref
 from collections.abc import Iterable
 
-from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.engine.process.handle import EngineLost
-from unmask.engine.process.messages import Abort, Add, Forget, Ready, Stepped
+from unmask.engine.process.messages import Abort, Ready, Stepped
+from unmask.engine.process.portable import Sender
 from unmask.engine.process.recovery import Recovery
 from unmask.engine.process.sessions import ProcessSession
 from unmask.engine.process.supervisor import Supervisor
@@ -27,8 +25,7 @@ class Replica:
         self.is_up = False  # a process has loaded the model and takes requests
         self._recovery = Recovery(last)
         self._sessions: dict[str, ProcessSession] = {}  # by number
-        self._automata = weakref.WeakKeyDictionary[TokenAutomaton, int]()  # the process has them
-        self._automaton_numbers = itertools.count()
+        self._sender = Sender()
         self._num_pages = self._num_running = self._num_pages_used = 0
 
     def begin(self, ready: Ready) -> None:
@@ -100,7 +97,7 @@ class Replica:
         """
         self.is_up = False
         self._num_running = self._num_pages_used = 0
-        self._automata.clear()
+        self._sender.clear()
         inside = [session for session in self._sessions.values() if session.is_inside]
         for session in inside:
             session.is_inside = False
@@ -135,14 +132,5 @@ class Replica:
 
     def _send(self, session: ProcessSession) -> None:
         """Send a request to the process, and automata that it does not have."""
-        numbers, fresh = list[int](), list[tuple[int, TokenAutomaton]]()
         process = self.supervisor.process
-        for automaton in session.automata.parts:
-            number = self._automata.get(automaton)
-            if number is None:
-                number = self._automata[automaton] = next(self._automaton_numbers)
-                fresh.append((number, automaton))
-                forget = weakref.finalize(automaton, process.send, Forget(number))
-                forget.atexit = False
-            numbers.append(number)
-        process.send(Add(session.begin(), tuple(numbers), tuple(fresh)))
+        process.send(self._sender.message(session.begin(), session.automata, process.send))
