@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 
 from benchmarks.machine import ROOT, describe
+from benchmarks.rounds import ratios
 from benchmarks.serve_bench import HELD_OUT, MAX_TOKENS
 from unmask.bench.workload import Conversation, pick, read_prompts
 from unmask.config import Config, EngineConfig, ServerConfig
@@ -73,11 +74,8 @@ def main() -> int:
 
 def report(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     """Medians, ratios of each round's tokens/s, and whether they are as large as they should be."""
-
-    def ratio(other: str) -> dict[str, float]:
-        pairs = zip(runs[TWO], runs[other], strict=True)
-        each = [a.tokens_per_s / b.tokens_per_s for a, b in pairs]
-        return {"median": statistics.median(each), "min": min(each), "max": max(each)}
+    speeds = {name: [one.tokens_per_s for one in own] for name, own in runs.items()}
+    found = {f"{TWO} to {other}": ratios(speeds[TWO], speeds[other]) for other in (ONE, WIDE)}
 
     def medians(field: str) -> dict[str, float]:
         return {
@@ -85,12 +83,11 @@ def report(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
             for name, own in runs.items()
         }
 
-    ratios = {f"{TWO} to {other}": ratio(other) for other in (ONE, WIDE)}
     return {field.name: medians(field.name) for field in fields(Run)} | {
-        "ratios": ratios,
+        "ratios": found,
         "checks": {
-            f"{name} at least {LEAST_RATIO}": found["median"] >= LEAST_RATIO
-            for name, found in ratios.items()
+            f"{name} at least {LEAST_RATIO}": ratio["median"] >= LEAST_RATIO
+            for name, ratio in found.items()
         },
     }
 

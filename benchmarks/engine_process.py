@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import ROOT, describe
+from benchmarks.rounds import ratios
 from benchmarks.serve_bench import HELD_OUT, MAX_TOKENS, run
 from benchmarks.server import Server, serving
 from unmask.bench.load import Load
@@ -63,23 +64,18 @@ def main() -> int:
 
 def report(runs: dict[str, dict[int, list[float]]]) -> dict[str, Any]:
     """Median tokens/s, ratios of each round, and whether they are as large as they should be."""
-
-    def ratio(name: str, other: str, level: int) -> dict[str, float]:
-        each = [a / b for a, b in zip(runs[name][level], runs[other][level], strict=True)]
-        return {"median": statistics.median(each), "min": min(each), "max": max(each)}
-
-    levels = list(runs["process"])
-    ratios = {
-        "process_to_thread": {level: ratio("process", "thread", level) for level in levels},
-        "http_to_engine": {level: ratio("process", "engine", level) for level in levels},
+    process = runs["process"]
+    found = {
+        "process_to_thread": {n: ratios(process[n], runs["thread"][n]) for n in process},
+        "http_to_engine": {n: ratios(process[n], runs["engine"][n]) for n in process},
     }
-    at = {name: {level: one["median"] for level, one in r.items()} for name, r in ratios.items()}
+    at = {name: {level: one["median"] for level, one in r.items()} for name, r in found.items()}
     return {
         "tokens_per_s": {
             name: {level: statistics.median(values) for level, values in own.items()}
             for name, own in runs.items()
         },
-        "ratios": ratios,
+        "ratios": found,
         "checks": {
             "process within 5% of a thread at 1": at["process_to_thread"][1] >= PROCESS_AT_ONE,
             "process better than a thread at 64": at["process_to_thread"][64] > PROCESS_AT_64,

@@ -24,6 +24,7 @@ import psutil
 
 from benchmarks.http_stub import CHUNKS
 from benchmarks.machine import ROOT, describe
+from benchmarks.rounds import ratios
 
 OUT = ROOT / "benchmarks" / "results" / "http_path_cpu.json"
 CONNECTIONS, OPEN_STREAMS = 16, 1000
@@ -105,17 +106,16 @@ def report(runs: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, Any]
         }
         for kind, by_name in runs.items()
     }
-    ratios = {}
+    found = {}
     for kind, by_name in runs.items():
-        pairs = list(zip(by_name["unmask"], by_name["bare"], strict=True))
-        for key, each in (
-            ("per_s", [ours["per_s"] / bare["per_s"] for ours, bare in pairs]),
-            ("cpu", [bare["cpu_us"] / ours["cpu_us"] for ours, bare in pairs]),
-        ):
-            numbers = {"median": statistics.median(each), "min": min(each), "max": max(each)}
-            ratios[f"{kind}_{key}"] = numbers
+        ours, bare = (
+            {key: [run[key] for run in by_name[name]] for key in ("per_s", "cpu_us")}
+            for name in ("unmask", "bare")
+        )
+        found[f"{kind}_per_s"] = ratios(ours["per_s"], bare["per_s"])
+        found[f"{kind}_cpu"] = ratios(bare["cpu_us"], ours["cpu_us"])
     us_a_chunk = {name: run["cpu_us"] / CHUNKS for name, run in medians["stream"].items()}
-    return {"medians": medians, "ratios_to_bare": ratios, "stream_us_a_chunk": us_a_chunk}
+    return {"medians": medians, "ratios_to_bare": found, "stream_us_a_chunk": us_a_chunk}
 
 
 def main() -> int:
@@ -139,9 +139,10 @@ def main() -> int:
                     print(f"round {number}, {kind:6}, {name:6}: {shown}", flush=True)
     result = describe() | {"connections": CONNECTIONS, "chunks": CHUNKS} | report(runs)
     result |= {"open_streams": open_streams()}
-    ratios = result["ratios_to_bare"]
+    to_bare = result["ratios_to_bare"]
     result["checks"] = {
-        f"whole answers at least {MIN_RATIO} of bare": ratios["whole_per_s"]["median"] >= MIN_RATIO,
+        f"whole answers at least {MIN_RATIO} of bare": to_bare["whole_per_s"]["median"]
+        >= MIN_RATIO,
         f"at most {MAX_US_A_CHUNK} us a chunk": result["stream_us_a_chunk"]["unmask"]
         <= MAX_US_A_CHUNK,
         f"{OPEN_STREAMS} streams in {MAX_OPEN_MIB} MiB": result["open_streams"]["taken_mib"]

@@ -7,7 +7,6 @@ make bench ARGS="--memory"          peak memory of 64 requests of 512 tokens
 
 import argparse
 import json
-import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import ROOT, describe
+from benchmarks.rounds import spread
 from benchmarks.server import Server, serving
 from unmask.bench.exchange import Target, first_model
 from unmask.bench.load import Load, Run, connect, run_async, run_load
@@ -209,7 +209,7 @@ def _median_of(summaries: Sequence[Summary]) -> dict[str, Any]:
 def _spread(values: Sequence[float]) -> dict[str, float] | None:
     if not values:
         return None
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return spread(values)
 
 
 def _print(number: int, level: int, summary: Summary) -> None:

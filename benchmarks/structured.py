@@ -12,7 +12,6 @@ if a bar is missed.
 
 import argparse
 import json
-import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import rounds
 from benchmarks.machine import ROOT, describe
 from benchmarks.structured_output import GRAMMARS, closed, compiled, step_times, timed_ms
 from unmask.config import Config
@@ -63,9 +63,8 @@ def synthetic_vocabulary(num_tokens: int = NUM_TOKENS) -> Vocabulary:
 
 
 def spread(values: Sequence[float], places: int = 3) -> dict[str, float]:
-    """Median, least and most."""
-    found = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-    return {name: round(value, places) for name, value in found.items()}
+    """Median, least and most, rounded."""
+    return {name: round(value, places) for name, value in rounds.spread(values).items()}
 
 
 def schema_of(problem: EvalProblem) -> Grammar:
