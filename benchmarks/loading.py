@@ -126,8 +126,8 @@ def tensor_shapes(shape: Shape) -> dict[str, tuple[int, ...]]:
 def measure(path: str, dtype: str, quantization: str) -> dict[str, Any]:
     """Load a checkpoint in this process; sizes are in bytes."""
     from unmask.config import DecodingConfig, ModelConfig
+    from unmask.models.matrices import dtype_name
     from unmask.models.registry import load_model
-    from unmask.models.weights import dtype_name
 
     before, peak, done = _status(), 0, threading.Event()
 

@@ -12,6 +12,7 @@ from tests.support.tiny import GOLDEN
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import Request, SamplingParams
+from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.padding import row_unit
 from unmask_kernels.quantization.ops import emulated_w8a8
 
@@ -62,16 +63,16 @@ def test_blocks_are_held_as_stored_where_products_use_them(
     assert 0 < loss < LARGEST_LOSS
 
 
-def test_only_models_of_8_bit_products_alone_have_steps_of_64_rows(tiny_folder: Path) -> None:
+def test_only_models_of_our_own_products_alone_have_steps_of_64_rows(tiny_folder: Path) -> None:
     gpu = torch.device("cuda")
-    with emulated_w8a8():
+    with backend("triton"):
         layers = load(tiny_folder, "fp8").model._layers
-        assert all(layer.is_w8a8 for layer in layers)
-        assert not any(layer.is_w8a8 for layer in load(tiny_folder, "none").model._layers)
-        assert not any(layer.is_w8a8 for layer in load(tiny_folder, "int8").model._layers)
-    assert row_unit(gpu, is_w8a8=True) == 64
-    assert row_unit(gpu, is_w8a8=False) == 128
-    assert row_unit(torch.device("cpu"), is_w8a8=True) == 1
+        assert all(layer.is_invariant for layer in layers)
+        assert not any(layer.is_invariant for layer in load(tiny_folder, "none").model._layers)
+        assert not any(layer.is_invariant for layer in load(tiny_folder, "int8").model._layers)
+    assert row_unit(gpu, is_invariant=True) == 64
+    assert row_unit(gpu, is_invariant=False) == 128
+    assert row_unit(torch.device("cpu"), is_invariant=True) == 1
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

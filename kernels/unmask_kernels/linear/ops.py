@@ -3,7 +3,8 @@
 On a CPU the weight is packed once, for C kernels or for oneDNN, which fuse the activation, gate or
 sum that follows: a product of few rows is as fast as its weight is read. 8-bit weights are widened
 as they are used and multiplied by MKL, which sums fewer than 16 rows in another order. On a GPU
-that multiplies e4m3, products of e4m3 weights are W8A8.
+that multiplies e4m3, products of e4m3 weights are W8A8. Weights of 4 bits are packed for a kernel
+that unpacks them in registers (W4A16).
 """
 
 from dataclasses import dataclass
@@ -22,10 +23,11 @@ from unmask_kernels.layers.ops import (
     rms_norm_quantized,
 )
 from unmask_kernels.linear import cpu as native
-from unmask_kernels.linear import onednn
+from unmask_kernels.linear import int4, onednn
 from unmask_kernels.linear.packed import PackedWeight
 from unmask_kernels.linear.padding import pad_to_bucket
 from unmask_kernels.linear.quantized import product, row_product
+from unmask_kernels.quantization.int4 import Int4Weight, join_int4
 from unmask_kernels.quantization.ops import join, quantize_rows, takes_quantized_rows
 from unmask_kernels.quantization.types import QuantizedRows, QuantizedWeight
 
@@ -45,6 +47,11 @@ class Linear:
     def is_plain(self) -> bool:
         """True for an unpacked weight without scales and bias."""
         return self.weight is not None and self.scales is None and self.bias is None
+
+    @property
+    def is_invariant(self) -> bool:
+        """True if a product of our own serves it, batch-invariant for any number of rows."""
+        return self.takes_quantized_rows or self.packed is not None
 
     @property
     def takes_quantized_rows(self) -> bool:
@@ -110,6 +117,11 @@ class GatedLinear:
     activation: Activation = "silu"
 
     @property
+    def is_invariant(self) -> bool:
+        """True if products of our own serve it, batch-invariant for any number of rows."""
+        return self.gate.is_invariant
+
+    @property
     def takes_quantized_rows(self) -> bool:
         """True if it multiplies activations in e4m3; they may come quantized."""
         return self.gate.takes_quantized_rows
@@ -145,8 +157,12 @@ def rms_norm_for(
     return rms_norm(x, weight, eps)
 
 
-def make_linear(weight: Tensor | QuantizedWeight, bias: Tensor | None = None) -> Linear:
-    """Prepare a weight [N, K] and a bias [N]; packed if a CPU's kernels serve its dtype."""
+def make_linear(
+    weight: Tensor | QuantizedWeight | Int4Weight, bias: Tensor | None = None
+) -> Linear:
+    """Prepare a weight [N, K] and a bias [N]; packed if it has 4 bits, or for a CPU's kernels."""
+    if isinstance(weight, Int4Weight):
+        return Linear(None, packed=int4.pack(weight, bias))
     if isinstance(weight, QuantizedWeight):
         # Scales of a group lie side by side, as a kernel reads them.
         scales = weight.scales if weight.scales.ndim == 1 else weight.scales.T.contiguous().T
@@ -159,11 +175,14 @@ def make_linear(weight: Tensor | QuantizedWeight, bias: Tensor | None = None) ->
 
 
 def make_gated_linear(
-    gate: Tensor | QuantizedWeight,
-    up: Tensor | QuantizedWeight,
+    gate: Tensor | QuantizedWeight | Int4Weight,
+    up: Tensor | QuantizedWeight | Int4Weight,
     activation: Activation = "silu",
 ) -> GatedLinear:
     """Prepare gate and up weights [N, K] of one kind."""
+    if isinstance(gate, Int4Weight):
+        assert isinstance(up, Int4Weight)
+        return GatedLinear(make_linear(join_int4((gate, up))), None, activation)
     if isinstance(gate, QuantizedWeight):
         assert isinstance(up, QuantizedWeight)
         return GatedLinear(make_linear(join((gate, up))), None, activation)

@@ -1,4 +1,4 @@
-"""Protocol of weights packed for a CPU."""
+"""Protocol of weights that are packed for products of their own."""
 
 from typing import Protocol, Self
 

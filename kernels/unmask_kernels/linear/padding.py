@@ -12,7 +12,7 @@ MAX_ROW_UNITS = 16
 # For multiples of so many rows, cuBLAS was not seen to split a row's sum. They cost a GPU no more
 # than one row does: it waits for the weights.
 GPU_ROW_UNIT = 128
-W8A8_ROW_UNIT = 64  # of our own products, batch-invariant for any number
+OWN_ROW_UNIT = 64  # of our own products, batch-invariant for any number
 
 
 def pad_rows(x: Tensor, unit: int | None = None) -> Tensor:
@@ -28,11 +28,14 @@ def pad_rows(x: Tensor, unit: int | None = None) -> Tensor:
     return x if uses_native(x) else pad_to_bucket(x, FEWEST_ROWS)
 
 
-def row_unit(device: torch.device, *, is_w8a8: bool = False) -> int:
-    """Number of rows whose multiples keep products batch-invariant; 1 on a CPU."""
+def row_unit(device: torch.device, *, is_invariant: bool = False) -> int:
+    """Number of rows whose multiples keep products batch-invariant; 1 on a CPU.
+
+    Products that are so for any number (`is_invariant`) take a multiple of their tiles' rows.
+    """
     if device.type != "cuda":
         return 1
-    return W8A8_ROW_UNIT if is_w8a8 else GPU_ROW_UNIT
+    return OWN_ROW_UNIT if is_invariant else GPU_ROW_UNIT
 
 
 def pad_to_bucket(x: Tensor, fewest: int) -> Tensor:

@@ -24,6 +24,11 @@ class QuantizedWeight:
     values: Tensor  # [N, K] int8 or float8_e4m3fn
     scales: Tensor  # [N] float32, or [N, K / 128] with one for every 128 inputs
 
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes."""
+        return self.values.nbytes + self.scales.nbytes
+
     def ordered(self, order: Tensor) -> "QuantizedWeight":
         """Outputs in the order of the indices `order` [N]."""
         values = self.values.view(torch.int8)[order].view(self.values.dtype)

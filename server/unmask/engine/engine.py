@@ -32,8 +32,9 @@ from unmask.engine.step_metrics import (
 )
 from unmask.metrics import BuildInfo, Metrics
 from unmask.models.host_memory import huge_pages, keep_freed_memory
+from unmask.models.matrices import dtype_name
 from unmask.models.registry import LoadedModel, load_model
-from unmask.models.weights import Progress, dtype_name
+from unmask.models.weights import Progress
 from unmask.types import (
     Delta,
     EngineState,

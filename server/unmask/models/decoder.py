@@ -49,8 +49,8 @@ class Mlp(Protocol):
     """Feed-forward part of a layer: a dense MLP or a mixture of experts."""
 
     @property
-    def is_w8a8(self) -> bool:
-        """True if all products are of 8-bit rows and 8-bit weights."""
+    def is_invariant(self) -> bool:
+        """True if all products are batch-invariant for any number of rows; see `Linear`."""
         ...
 
     def add(self, x: Tensor, residual: Tensor, routing_blocks: Tensor | None = None) -> Tensor:
@@ -69,9 +69,9 @@ class GatedMlp:
     down: Linear
 
     @property
-    def is_w8a8(self) -> bool:
-        """True if all products are of 8-bit rows and 8-bit weights."""
-        return self.gated.takes_quantized_rows and self.down.takes_quantized_rows
+    def is_invariant(self) -> bool:
+        """True if all products are batch-invariant for any number of rows; see `Linear`."""
+        return self.gated.is_invariant and self.down.is_invariant
 
     def add(
         self, x: Tensor | QuantizedRows, residual: Tensor, routing_blocks: Tensor | None = None
@@ -100,9 +100,9 @@ class PlainMlp:
     activation: Activation
 
     @property
-    def is_w8a8(self) -> bool:
-        """True if all products are of 8-bit rows and 8-bit weights."""
-        return self.up.takes_quantized_rows and self.down.takes_quantized_rows
+    def is_invariant(self) -> bool:
+        """True if all products are batch-invariant for any number of rows; see `Linear`."""
+        return self.up.is_invariant and self.down.is_invariant
 
     def add(self, x: Tensor, residual: Tensor, routing_blocks: Tensor | None = None) -> Tensor:
         """Sum [M, C] of the output and of `residual`, which may be overwritten.
@@ -124,10 +124,10 @@ class Layer:
     mlp: Mlp
 
     @property
-    def is_w8a8(self) -> bool:
-        """True if all products are of 8-bit rows and 8-bit weights."""
-        attends = self.qkv.takes_quantized_rows and self.out.takes_quantized_rows
-        return attends and self.mlp.is_w8a8
+    def is_invariant(self) -> bool:
+        """True if all products are batch-invariant for any number of rows; see `Linear`."""
+        attends = self.qkv.is_invariant and self.out.is_invariant
+        return attends and self.mlp.is_invariant
 
 
 class Decoder:
@@ -156,8 +156,8 @@ class Decoder:
         self.routing_block_length = routing_block_length
         self.embedding = weights.take(embedding, (c.vocab_size, c.hidden_size))
         self._layers = [layer(weights, i) for i in range(c.num_layers)]
-        is_w8a8 = all(layer.is_w8a8 for layer in self._layers)
-        self.row_unit = row_unit(weights.device, is_w8a8=is_w8a8)
+        is_invariant = all(layer.is_invariant for layer in self._layers)
+        self.row_unit = row_unit(weights.device, is_invariant=is_invariant)
         self._norm = weights.take(norm, (c.hidden_size,))
         if c.tied or (c.tied is None and not weights.has(head)):
             head_weight = self.embedding

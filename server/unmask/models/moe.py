@@ -31,10 +31,10 @@ class MoeMlp:
     shared: GatedMlp | None = None
 
     @property
-    def is_w8a8(self) -> bool:
-        """True if all products but the router's, which is batch-invariant, are W8A8."""
-        is_shared_w8a8 = self.shared is None or self.shared.is_w8a8
-        return is_shared_w8a8 and self.experts.takes_quantized_rows
+    def is_invariant(self) -> bool:
+        """True if all products are batch-invariant for any number of rows, as the router's is."""
+        is_shared_invariant = self.shared is None or self.shared.is_invariant
+        return is_shared_invariant and self.experts.takes_quantized_rows
 
     def add(self, x: Tensor, residual: Tensor, routing_blocks: Tensor | None = None) -> Tensor:
         """Sum [M, C] of the output and of `residual`, which may be overwritten."""

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from unmask.models.shards import StoredTensor
+from unmask_kernels.quantization.int4 import USUAL_ZERO, Int4Weight, pack_int4
 from unmask_kernels.quantization.types import DTYPES, GROUP_INPUTS, Quantization, QuantizedWeight
 
 Format = Literal["int4", "awq", "gptq", "nvfp4", "mxfp4"]
 GROUP_OF: dict[Format, int] = {"nvfp4": 16, "mxfp4": 32}  # inputs that share a scale
 PER_WORD = 8  # numbers of 4 bits an int32
 CHUNK_ROWS = 1024
-INT4_OFFSET = 8  # of a signed number, which is stored as unsigned
 # Nibble of a word of AWQ that has each column, for its CUDA kernel.
 AWQ_NIBBLES = (0, 4, 1, 5, 2, 6, 3, 7)
 # Twice the numbers of e2m1, whose third bit from the right is the first of the exponent.
@@ -62,6 +62,11 @@ class PackedTensor:
         return self.group == GROUP_INPUTS and self.groups is None and not self.per_output
 
     @property
+    def has_int4_groups(self) -> bool:
+        """True for whole numbers in groups of inputs that lie one after the other, or in one."""
+        return self.label not in GROUP_OF and self.groups is None
+
+    @property
     def kind(self) -> Quantization:
         """Kind of 8 bits that holds the same numbers with the same scales."""
         return "int8" if self.per_output else "fp8"
@@ -84,6 +89,12 @@ class PackedTensor:
             return QuantizedWeight(values, scales[:, 0].contiguous())
         return QuantizedWeight(values.to(DTYPES["fp8"]), scales)
 
+    def in_int4(self, device: torch.device) -> Int4Weight:
+        """The same numbers, scales and zero points, as products of 4 bits take them."""
+        assert self.has_int4_groups
+        zeros = None if self.zeros is None else self._read_zeros(device)
+        return pack_int4(self._read_numbers(device), self._read_scales(device), zeros)
+
     def _group_of_inputs(self, device: torch.device) -> Tensor:
         if self.groups is not None:
             return self.groups.to(device, torch.int64)
@@ -105,21 +116,22 @@ class PackedTensor:
 
     def _read_values(self, device: torch.device) -> Tensor:
         """Whole numbers [N, K] in int8, zero points taken off."""
-        packed = self.values.to(device, self.values.dtype)
         if self.label in GROUP_OF:
+            packed = self.values.to(device, self.values.dtype)
             doubled = torch.tensor(E2M1_DOUBLED, dtype=torch.int8, device=device)
             return torch.cat((doubled, -doubled))[_nibbles(packed).int()]
-        if self.label == "int4":
-            numbers = _nibbles(packed)[:, : self.shape[1]]
-        elif self.label == "gptq":
-            numbers = _nibbles(packed.T.contiguous())
-        else:
-            numbers = _awq_nibbles(packed).T
-        values = numbers.to(torch.int8)
+        values = self._read_numbers(device).to(torch.int8)
         if self.zeros is None:
-            return values.sub_(INT4_OFFSET).contiguous()
+            return values.sub_(USUAL_ZERO).contiguous()
         zeros = self._read_zeros(device)[:, self._group_of_inputs(device)]
         return (values - zeros).contiguous()
+
+    def _read_numbers(self, device: torch.device) -> Tensor:
+        """Whole numbers [N, K] from 0 to 15 in uint8, as stored."""
+        packed = self.values.to(device, self.values.dtype)
+        if self.label == "int4":
+            return _nibbles(packed)[:, : self.shape[1]]
+        return _nibbles(packed.T.contiguous()) if self.label == "gptq" else _awq_nibbles(packed).T
 
     def _read_zeros(self, device: torch.device) -> Tensor:
         """Zero points [N, G] in int8, of unsigned numbers."""

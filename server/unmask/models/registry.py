@@ -35,9 +35,10 @@ from unmask.models.config_fields import check_fields, count_problems
 from unmask.models.config_values import check_values
 from unmask.models.family import Family, Model, RawConfig
 from unmask.models.hub import TOKENIZER_PATTERNS, display_name, find_checkpoint
+from unmask.models.matrices import dtype_name
 from unmask.models.model_info import model_info
 from unmask.models.packed import Format
-from unmask.models.weights import Progress, Weights, dtype_name
+from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer, has_tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
 
@@ -50,7 +51,7 @@ UNREADABLE = (
     *(TypeError, ValueError),
 )
 PACKED = get_args(Format)
-HELD_IN_8_BITS = ("int8", "float8_e4m3fn")
+HELD_IN_FEW_BITS = ("int4", "int8", "float8_e4m3fn")
 EMBEDDED_NAME = "unmask-embedded"
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 FAMILIES: tuple[Family, ...] = (
@@ -202,7 +203,7 @@ def _log_formats(weights: Weights) -> None:
     """Log how weights are held, and the way to fewer bits where they were widened."""
     for (stored, held), num_bytes in weights.held_bytes.items():
         is_widened = stored in PACKED or stored.startswith(("fp8", "int8"))
-        is_widened = is_widened and held not in HELD_IN_8_BITS
+        is_widened = is_widened and held not in HELD_IN_FEW_BITS
         way_out = "; --quantization fp8 or int8 holds them in 8 bits" if is_widened else ""
         size = num_bytes / 2**30
         logger.info("linear weights: %s, held in %s, %.2f GiB%s", stored, held, size, way_out)

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,17 +14,26 @@ from torch import Tensor
 from unmask.errors import InvalidCheckpoint
 from unmask.models.adapted import AdaptedTensor
 from unmask.models.compressed import CompressedTensor, join_scales
+from unmask.models.matrices import (
+    Matrix,
+    Weight,
+    concatenated,
+    dtype_name,
+    held_format,
+    to_one_format,
+)
 from unmask.models.packed import PackedTensor
 from unmask.models.shards import StoredTensor, open_shards
 from unmask_kernels.layers.ops import Activation
+from unmask_kernels.linear.int4 import holds_int4
 from unmask_kernels.linear.ops import GatedLinear, Linear, make_gated_linear, make_linear
-from unmask_kernels.native.memory import reserve
-from unmask_kernels.quantization.ops import dequantize, join, multiplies_fp8, quantize
+from unmask_kernels.quantization.int4 import Int4Weight
+from unmask_kernels.quantization.ops import multiplies_fp8, quantize
 from unmask_kernels.quantization.types import DTYPES, Quantization, QuantizedWeight
 
 Progress = Callable[[str, int, int], None]
 WeightFormat = Literal["auto", "none"] | Quantization
-Matrix = Tensor | QuantizedWeight
+Held = TypeVar("Held", Tensor, QuantizedWeight, Int4Weight)
 Stored = Tensor | StoredTensor | CompressedTensor | PackedTensor | AdaptedTensor
 MAX_LISTED = 3  # problems that differ only in the layer
 MAX_PLACEHOLDERS = 2**24  # elements of missing or misshapen tensors
@@ -139,7 +148,7 @@ class Weights:
         """
         parts = list(zip(names, num_outputs, strict=True))
         weights = [self._linear(f"{n}.weight", (out, num_inputs)) for n, out in parts]
-        weight = self._concatenated(weights)
+        weight = concatenated(weights, self.dtype)
         biases = [self.take(f"{n}.bias", (out,)) for n, out in parts] if bias else []
         joined_bias = torch.cat(biases) if bias else None
         if permutation is not None:
@@ -158,9 +167,8 @@ class Weights:
     ) -> GatedLinear:
         """Gate and up projections as one gated product."""
         shape = (num_outputs, num_inputs)
-        gate_weight, up_weight = self._to_one_format(
-            [self._linear(name, shape) for name in (gate, up)]
-        )
+        weights = [self._linear(name, shape) for name in (gate, up)]
+        gate_weight, up_weight = to_one_format(weights, self.dtype)
         return make_gated_linear(gate_weight, up_weight, activation)
 
     def take_matrices(
@@ -249,8 +257,15 @@ class Weights:
             kinds.add(stored.kind)
         return len(kinds) == 1
 
-    def _linear(self, name: str, shape: tuple[int, int]) -> Matrix:
+    def _linear(self, name: str, shape: tuple[int, int]) -> Weight:
         """Weight [N, K] in the configured format, with group scales if products take them."""
+        stored = self._tensors.get(name)
+        if self.quantization == "auto" and self._stays_int4(stored, shape):
+            del self._tensors[name]
+            self._num_quantized += 1
+            weight = stored.in_int4(self.device)
+            self._report(stored)
+            return self._recorded(stored, weight)
         return self._matrix(name, shape, self.quantization, grouped=True)
 
     def _matrix(
@@ -275,36 +290,21 @@ class Weights:
         self._num_quantized += 1
         return self._recorded(stored, quantize(dequantized, weight_format))
 
-    def _recorded(self, stored: Stored | None, held: Matrix) -> Matrix:
+    def _stays_int4(self, stored: Stored | None, shape: tuple[int, int]) -> TypeGuard[PackedTensor]:
+        """True if a weight [N, K] is stored in whole numbers of 4 bits that products take."""
+        return (
+            isinstance(stored, PackedTensor)
+            and stored.shape == shape
+            and stored.has_int4_groups
+            and holds_int4(self.device, shape, stored.num_groups)
+        )
+
+    def _recorded(self, stored: Stored | None, held: Held) -> Held:
         """The weight, with its memory added to `held_bytes`."""
         if stored is not None:
-            parts = (held,) if isinstance(held, Tensor) else (held.values, held.scales)
-            key = _format_of(stored), dtype_name(parts[0].dtype)
-            size = sum(part.nbytes for part in parts)
-            self.held_bytes[key] = self.held_bytes.get(key, 0) + size
+            key = _format_of(stored), held_format(held)
+            self.held_bytes[key] = self.held_bytes.get(key, 0) + held.nbytes
         return held
-
-    def _concatenated(self, parts: Sequence[Matrix]) -> Matrix:
-        """Matrices joined along their outputs, in one format."""
-        matrices = self._to_one_format(parts)
-        if len(matrices) == 1:
-            return matrices[0]
-        quantized = [matrix for matrix in matrices if isinstance(matrix, QuantizedWeight)]
-        if quantized:
-            return join(quantized)
-        tensors = [matrix for matrix in matrices if isinstance(matrix, Tensor)]
-        shape = sum(len(tensor) for tensor in tensors), *tensors[0].shape[1:]
-        return torch.cat(tensors, out=reserve(shape, tensors[0].dtype, tensors[0].device))
-
-    def _to_one_format(self, parts: Sequence[Matrix]) -> Sequence[Matrix]:
-        """The matrices unchanged if they share a format, else all dequantized."""
-        kinds = {
-            (p.dtype, 0) if isinstance(p, Tensor) else (p.values.dtype, p.scales.ndim)
-            for p in parts
-        }
-        if len(kinds) == 1:
-            return parts
-        return [p if isinstance(p, Tensor) else dequantize(p, self.dtype) for p in parts]
 
     def _pop(self, name: str, shape: tuple[int, ...]) -> Stored | None:
         tensor = self._tensors.pop(name, None)
@@ -347,11 +347,6 @@ def _format_of(stored: Stored) -> str:
     if isinstance(stored, CompressedTensor):
         return stored.kind if stored.per_output else f"{stored.kind} in blocks"
     return dtype_name(stored.dtype)
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """A dtype's name in `torch`, such as bfloat16."""
-    return str(dtype).removeprefix("torch.")
 
 
 def _num_bytes(tensor: Stored) -> int:

@@ -9,8 +9,8 @@ from unmask.engine.schedule.block_lengths import saturation_rows_of
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.pages import page_size_of
 from unmask.errors import InvalidConfig
+from unmask.models.matrices import dtype_name
 from unmask.models.registry import LoadedModel
-from unmask.models.weights import dtype_name
 from unmask.types import ModelInfo
 from unmask_kernels.dispatch import capability
 

@@ -1,0 +1,58 @@
+"""Products with weights of 4 bits: weight-only, activations stay in their type (W4A16)."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask_kernels.dispatch import uses_triton
+from unmask_kernels.layers.ops import Activation, activated
+from unmask_kernels.quantization.int4 import Int4Weight, dequantize_int4, has_tiles
+
+
+@dataclass(frozen=True, slots=True)
+class Int4Product:
+    """Implements `PackedWeight`; sums are of weights that are rounded to the type of the rows."""
+
+    weight: Int4Weight  # scales and zero points of a group lie side by side
+    bias: Tensor | None = None  # [N]
+
+    def product(self, x: Tensor) -> Tensor:
+        """Implements `PackedWeight.product`."""
+        if uses_triton(x.device):
+            from unmask_kernels.linear.gpu import int4
+
+            out = int4.int4_product(x, self.weight)
+        else:
+            out = F.linear(x, dequantize_int4(self.weight, x.dtype))
+        return out if self.bias is None else out.add_(self.bias)
+
+    def add(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Implements `PackedWeight.add`."""
+        return residual.add_(self.product(x))
+
+    def activate(self, x: Tensor, activation: Activation) -> Tensor:
+        """Implements `PackedWeight.activate`."""
+        return activated(self.product(x), activation)
+
+    def gate(self, x: Tensor, up: Self, activation: Activation) -> Tensor:
+        """Implements `PackedWeight.gate`."""
+        return self.activate(x, activation) * up.product(x)
+
+
+def pack(weight: Int4Weight, bias: Tensor | None) -> Int4Product:
+    """Prepare a weight and a bias [N] for products."""
+    zeros = None if weight.zeros is None else _outputs_contiguous(weight.zeros)
+    scales = _outputs_contiguous(weight.scales)
+    return Int4Product(replace(weight, scales=scales, zeros=zeros), bias)
+
+
+def holds_int4(device: torch.device, shape: tuple[int, int], num_groups: int) -> bool:
+    """True if a kernel multiplies a weight [N, K] of 4 bits with so many groups of inputs."""
+    return uses_triton(device) and has_tiles(shape[1], num_groups)
+
+
+def _outputs_contiguous(values: Tensor) -> Tensor:
+    return values.T.contiguous().T

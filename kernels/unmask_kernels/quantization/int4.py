@@ -1,0 +1,103 @@
+"""Weights of 4 bits in memory: whole numbers with scales, and zero points, of groups of inputs.
+
+AWQ (Lin et al., 2023), GPTQ (Frantar et al., 2022) and compressed-tensors store such numbers, each
+in a layout for its own kernels. Here a byte has two inputs that are half a run apart, so that a
+kernel unpacks a run of inputs into two tiles, by a mask and by a shift.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+RUN_INPUTS = 128  # inputs whose numbers share a run of bytes
+HALF_RUN = RUN_INPUTS // 2
+USUAL_ZERO = 8  # of numbers from 0 to 15
+SMALLEST_GROUP = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Int4Weight:
+    """A weight [N, K]: numbers less the zero points of their groups, times their scales.
+
+    Each of G groups has K / G inputs, one after the other.
+    """
+
+    values: Tensor  # [N, 64 * runs of inputs] uint8
+    scales: Tensor  # [N, G] float32
+    num_inputs: int
+    zeros: Tensor | None = None  # [N, G] int8; `USUAL_ZERO` if there are none
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def group_inputs(self) -> int:
+        """Inputs of a group."""
+        return self.num_inputs // self.scales.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes."""
+        zeros = 0 if self.zeros is None else self.zeros.nbytes
+        return self.values.nbytes + self.scales.nbytes + zeros
+
+    def ordered(self, order: Tensor) -> "Int4Weight":
+        """Outputs in the order of the indices `order` [N]."""
+        zeros = None if self.zeros is None else self.zeros[order]
+        return Int4Weight(self.values[order], self.scales[order], self.num_inputs, zeros)
+
+
+def has_tiles(num_inputs: int, num_groups: int) -> bool:
+    """True if groups of inputs are whole parts, or multiples, of the tiles that kernels unpack."""
+    group = num_inputs // num_groups
+    is_power = group >= SMALLEST_GROUP and group & (group - 1) == 0
+    return num_groups == 1 or (is_power and group * num_groups == num_inputs)
+
+
+def pack_int4(numbers: Tensor, scales: Tensor, zeros: Tensor | None = None) -> Int4Weight:
+    """Pack `numbers` [N, K] from 0 to 15 with `scales` and `zeros` [N, G] of groups of inputs."""
+    num_outputs, num_inputs = numbers.shape
+    if not has_tiles(num_inputs, scales.shape[1]):
+        raise ValueError(f"{scales.shape[1]} groups of {num_inputs} inputs have no tiles")
+    full = F.pad(numbers.to(torch.uint8), (0, -num_inputs % RUN_INPUTS)).contiguous()
+    halves = full.view(num_outputs, -1, 2, HALF_RUN)
+    values = (halves[:, :, 0] | halves[:, :, 1] << 4).flatten(1)
+    if zeros is not None:
+        zeros = None if bool((zeros == USUAL_ZERO).all()) else zeros.to(torch.int8)
+    return Int4Weight(values, scales.float(), num_inputs, zeros)
+
+
+def unpack_int4(weight: Int4Weight) -> Tensor:
+    """Numbers [N, K] from 0 to 15, in uint8."""
+    runs = weight.values.view(len(weight), -1, HALF_RUN)
+    return torch.stack((runs & 0xF, runs >> 4), dim=2).flatten(1)[:, : weight.num_inputs]
+
+
+def dequantize_int4(weight: Int4Weight, dtype: torch.dtype) -> Tensor:
+    """The weight [N, K], rounded once."""
+    group = weight.group_inputs
+    zeros = torch.full_like(weight.scales, USUAL_ZERO) if weight.zeros is None else weight.zeros
+    whole = unpack_int4(weight).float() - zeros.float().repeat_interleave(group, 1)
+    return (whole * weight.scales.repeat_interleave(group, 1)).to(dtype)
+
+
+def join_int4(weights: Sequence[Int4Weight]) -> Int4Weight:
+    """Weights with the same inputs and groups as one weight, outputs in order."""
+    zeros = None
+    if any(weight.zeros is not None for weight in weights):
+        zeros = torch.cat([_zeros(weight) for weight in weights])
+    return Int4Weight(
+        torch.cat([weight.values for weight in weights]),
+        torch.cat([weight.scales for weight in weights]),
+        weights[0].num_inputs,
+        zeros,
+    )
+
+
+def _zeros(weight: Int4Weight) -> Tensor:
+    if weight.zeros is not None:
+        return weight.zeros
+    return torch.full_like(weight.scales, USUAL_ZERO, dtype=torch.int8)

@@ -1,0 +1,111 @@
+"""Weights of 4 bits: unpacked to the numbers that were packed, right products, the same rows."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask_kernels.dispatch import Backend
+from unmask_kernels.linear.ops import make_gated_linear, make_linear
+from unmask_kernels.quantization.int4 import (
+    Int4Weight,
+    dequantize_int4,
+    join_int4,
+    pack_int4,
+    unpack_int4,
+)
+
+# Inputs, outputs and groups: parts of runs, groups within a run's half and of several runs, parts
+# that few rows are summed in.
+SHAPES = [(160, 40, 5), (256, 96, 2), (64, 70, 1), (1000, 24, 1), (1024, 72, 32), (1024, 16, 4)]
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 4e-3}
+
+
+def inputs(
+    shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device, *, zeros: bool
+) -> tuple[Tensor, Int4Weight]:
+    torch.manual_seed(0)
+    num_inputs, num_outputs, num_groups = shape
+    numbers = torch.randint(0, 16, (num_outputs, num_inputs), device=device)
+    scales = torch.rand(num_outputs, num_groups, device=device) / 50
+    points = torch.randint(0, 17, scales.shape, device=device) if zeros else None
+    rows = torch.randn(70, num_inputs).to(device, dtype)
+    return rows, pack_int4(numbers, scales, points)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_numbers_are_unpacked_as_they_were_packed(shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    numbers = torch.randint(0, 16, (shape[1], shape[0]), dtype=torch.uint8)
+    scales = torch.rand(shape[1], shape[2])
+    zeros = torch.randint(0, 17, scales.shape)
+    weight = pack_int4(numbers, scales, zeros)
+    assert torch.equal(unpack_int4(weight), numbers)
+    spread = [part.repeat_interleave(shape[0] // shape[2], 1) for part in (zeros, scales)]
+    expected = (numbers.double() - spread[0]) * spread[1]
+    torch.testing.assert_close(dequantize_int4(weight, torch.float64), expected, rtol=1e-6, atol=0)
+    assert weight.values.shape == (shape[1], -(-shape[0] // 128) * 64)  # half a byte an input
+
+
+@pytest.mark.usual_cases(12)
+@pytest.mark.parametrize("zeros", [False, True], ids=["symmetric", "zeros"])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_products_agree_with_float64(
+    shape: tuple[int, int, int],
+    dtype: torch.dtype,
+    zeros: bool,
+    device: torch.device,
+    backend: Backend,
+) -> None:
+    x, weight = inputs(shape, dtype, device, zeros=zeros)
+    bias = torch.randn(shape[1]).to(device, dtype)
+    other = torch.randn(70, shape[1]).to(device, dtype)
+    linear = make_linear(weight, bias)
+    # Weights are rounded to the type of the rows, as those that are stored in it are.
+    exact = x.double() @ dequantize_int4(weight, dtype).double().T + bias.double()
+    for got, expected in (
+        (linear(x), exact),
+        (linear.add(x, other.clone()), exact + other.double()),
+        (linear.activate(x, "silu"), F.silu(exact)),
+    ):
+        assert got.dtype == dtype
+        assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.usefixtures("triton_kernels")
+def test_a_row_is_the_same_in_any_company(
+    shape: tuple[int, int, int], device: torch.device
+) -> None:
+    x, weight = inputs(shape, torch.bfloat16, device, zeros=True)
+    linear = make_linear(weight)
+    whole = linear(x)
+    for start, end in [(0, 1), (3, 10), (5, 69), (60, 70)]:
+        assert torch.equal(linear(x[start:end]), whole[start:end]), (start, end)
+    assert linear(x[:0]).shape == (0, shape[1])
+
+
+@pytest.mark.usefixtures("triton_kernels")
+def test_joined_weights_give_what_each_gives(device: torch.device) -> None:
+    """One of them alone has zero points."""
+    x, gate = inputs((256, 48, 2), torch.float32, device, zeros=True)
+    _, up = inputs((256, 48, 2), torch.float32, device, zeros=False)
+    both = make_linear(join_int4((gate, up)))(x)
+    assert torch.equal(both, torch.cat((make_linear(gate)(x), make_linear(up)(x)), 1))
+    gated = make_gated_linear(gate, up)(x)
+    torch.testing.assert_close(gated, F.silu(both[:, :48]) * both[:, 48:])
+
+
+@pytest.mark.usefixtures("triton_kernels")
+def test_outputs_may_be_reordered(device: torch.device) -> None:
+    x, weight = inputs((160, 40, 5), torch.float32, device, zeros=True)
+    order = torch.arange(40, device=device).flip(0)
+    assert torch.equal(make_linear(weight.ordered(order))(x), make_linear(weight)(x).flip(1))
+
+
+def test_groups_that_no_kernel_unpacks_are_refused() -> None:
+    numbers = torch.zeros(8, 96)
+    for num_groups in (2, 6, 5):  # of 48 and 16 inputs, and of no whole number of them
+        with pytest.raises(ValueError, match="have no tiles"):
+            pack_int4(numbers, torch.ones(8, num_groups))

@@ -1,0 +1,76 @@
+"""Checkpoints of 4 bits stay in 4 bits where kernels multiply them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.support.engines import make_engine, run_all
+from tests.support.forward import block_causal, logits_of
+from tests.support.packing import PACKINGS, pack_checkpoint
+from unmask.config import DecodingConfig, ModelConfig
+from unmask.models.registry import LoadedModel, load_model
+from unmask.types import Request, SamplingParams
+from unmask_kernels.linear.int4 import Int4Product
+
+pytestmark = pytest.mark.usefixtures("triton_kernels")
+
+# Whole numbers whose groups are runs of inputs, or all inputs of an output.
+IN_4_BITS = {name for name in PACKINGS if "fp4" not in name and "act-order" not in name}
+
+
+def load(folder: Path, **options: str) -> LoadedModel:
+    config = ModelConfig(path=str(folder), **{"dtype": "float32", **options})
+    return load_model(config, DecodingConfig())
+
+
+def logits(loaded: LoadedModel) -> Tensor:
+    return logits_of(loaded, torch.arange(24) * 11 % 500, block_causal(24, 4))
+
+
+def are_in_int4(loaded: LoadedModel) -> set[bool]:
+    layer = loaded.model._layers[0]
+    products = layer.qkv, layer.out, layer.mlp.gated.gate, layer.mlp.down
+    return {isinstance(product.packed, Int4Product) for product in products}
+
+
+@pytest.mark.parametrize("name", PACKINGS)
+def test_whole_numbers_in_groups_stay_in_4_bits(
+    tiny_folder: Path, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS[name])
+    expected = logits(load(tmp_path, quantization="none"))
+    caplog.clear()
+    with caplog.at_level("INFO", "unmask.models.registry"):
+        loaded = load(tmp_path)
+    (told,) = [text for text in caplog.messages if text.startswith("linear weights")]
+    assert ("held in int4" in told) == (name in IN_4_BITS)
+    assert ("--quantization" in told) == (name not in IN_4_BITS)
+    assert are_in_int4(loaded) == {name in IN_4_BITS}
+    # Few rows of padding, as of any product of our own.
+    assert {layer.is_invariant for layer in loaded.model._layers} == {name in IN_4_BITS}
+    assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+@pytest.mark.parametrize("quantization", ["none", "int8", "fp8"])
+def test_another_format_may_be_asked_for(
+    tiny_folder: Path, tmp_path: Path, quantization: str
+) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS["awq"])
+    assert are_in_int4(load(tmp_path, quantization=quantization)) == {False}
+
+
+@pytest.mark.parametrize("name", ["awq", "int4 channel"])
+def test_a_request_gets_the_same_tokens_in_any_company(
+    tiny_folder: Path, tmp_path: Path, name: str
+) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS[name])
+    loaded = load(tmp_path, dtype="bfloat16")
+    sampling = SamplingParams(max_tokens=8, block_length=8, steps=2, policy="low_confidence")
+    prompts = [tuple(range(7 * i, 7 * i + 9 * i + 1)) for i in range(3)]
+    requests = [Request(f"r{i}", prompt, sampling) for i, prompt in enumerate(prompts)]
+    together = run_all(make_engine(loaded), requests)
+    for request in requests:
+        alone = run_all(make_engine(loaded), [request])[request.request_id]
+        assert alone.essence == together[request.request_id].essence
