@@ -135,6 +135,7 @@ def contents(device: torch.device, ceilings: Ceilings) -> Iterator[Part | Case]:
     yield from kernels.bits(device, small=DRY)
     cases = loads.DRY_CASES if DRY else loads.CASES
     yield from cases[:2]
+    yield from kernels.products_int4(device, ceilings, small=DRY)
     yield from kernels.products_fp8(device, ceilings, small=DRY)
     yield from cases[2:]
     guesses = partial(_speculation, ["--tiny"] if DRY else [])

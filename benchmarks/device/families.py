@@ -16,7 +16,9 @@ from unmask.models.weights import Weights
 from unmask_kernels.layers.ops import Activation
 from unmask_kernels.linear.ops import GatedLinear, Linear
 
-Quantized = Literal["none", "fp8"]
+Quantized = Literal["none", "fp8", "int4"]
+# Bytes of a number; groups of 128 share a scale of 4 bytes.
+BYTES: dict[Quantized, float] = {"none": 2, "fp8": 1, "int4": 0.5 + 4 / 128}
 
 SDAR, LLADA = "SDARForCausalLM", "LLaDAModelLM"
 LLADA2, GEMMA = "LLaDA2MoeModelLM", "DiffusionGemmaForBlockDiffusion"
@@ -300,9 +302,9 @@ def _with(shape: Shape, **fields: int) -> Shape:
 
 
 def _held(shape: Shape, quantization: Quantized) -> tuple[bool, bool]:
-    """True for layers, and for experts, that are 8-bit, from a few layers of them."""
-    if quantization == "none":
-        return False, False
+    """True for layers, and for experts, that are quantized, from a few layers of them."""
+    if quantization != "fp8":
+        return quantization == "int4", False
     name = "n_layers" if "n_layers" in shape.text else "num_hidden_layers"
     layers = min(shape.text[name], 1 + shape.text.get("first_k_dense_replace", 0))
     model, weights = build(_with(shape, **{name: layers}), torch.device("meta"), 64, quantization)
@@ -319,7 +321,7 @@ def _sizes(shape: Shape, quantization: Quantized) -> Sizes:
     hidden = text.get("hidden_size") or text["d_model"]
     head = text["vocab_size"] * hidden
     tied = text.get("tie_word_embeddings", shape.architecture == GEMMA)
-    linear_bytes = weights.num_linear * (1 if small_linear else 2)
+    linear_bytes = round(weights.num_linear * (BYTES[quantization] if small_linear else 2))
     experts_bytes = weights.num_expert * (1 if small_experts else 2)
     heads = sum((s.group_size + 2) * s.num_kv_heads * s.head_dim for s in model.layers)
     mixtures = len(model.layers) - text.get("first_k_dense_replace", 0)

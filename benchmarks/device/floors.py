@@ -41,7 +41,7 @@ def terms(sizes: Sizes, work: StepWork) -> list[Term]:
             "layers",
             sizes.linear_bytes,
             2 * rows * sizes.linear,
-            eight_bits=sizes.linear_bytes < 2 * sizes.linear,
+            eight_bits=sizes.linear_bytes == sizes.linear,  # 4 bits are multiplied in bfloat16
         ),
         Term("routers and norms", 2 * sizes.other, 2 * rows * sizes.other),
         Term("passes", rows * sizes.row_bytes, 0),

@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from benchmarks.device import attention, experts, fp8, layers, products, unmasking
+from benchmarks.device import attention, experts, fp8, int4, layers, products, unmasking
 from benchmarks.device.report import Part
 from benchmarks.device.timing import Ceilings
 
@@ -68,6 +68,16 @@ def products_fp8(
             partial(fp8.compare, shape, counts, ceilings, device),
             "fp8",
         )
+
+
+def products_int4(
+    device: torch.device, ceilings: Ceilings, *, small: bool = False
+) -> Iterator[Part]:
+    """W4A16 products alone, from few rows to many, beside bfloat16."""
+    counts = (3, 70) if small else int4.ROWS
+    for shape in (int4.TINY,) if small else int4.SHAPES:
+        run = partial(int4.compare, shape, counts, ceilings, device)
+        yield Part(f"products int4, {shape.name}", 8, run, "int4")
 
 
 def _attention_shape(*, small: bool) -> attention.Shape:

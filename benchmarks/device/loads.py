@@ -123,6 +123,7 @@ def _case(model: str, *loads: Load) -> Case:
 
 
 _FP8: dict[str, Any] = {"quantization": "fp8"}
+_INT4: dict[str, Any] = {"quantization": "int4"}
 # Fewer rows a token. Tokens a forward as published for LLaDA2.0 (16) and assumed for the others.
 _BY_16: dict[str, Any] = {"block": 16, "tokens_per_forward": 2.44}
 _BY_8: dict[str, Any] = {"block": 8, "tokens_per_forward": 2.0}
@@ -158,6 +159,7 @@ CASES = (
         *_loads(32, 128, 8, **_FP8, **_BY_16),
         *_loads(64, **_FP8),
     ),
+    _case("SDAR-8B", *_loads(1, 4, 8, 32, **_INT4)),
     _case("LLaDA2.0-mini", *_loads(8, 32, 128, 1, 64)),
     _case("LLaDA2.0-mini", *_loads(8, 32, 128, 1, 64, **_FP8)),
     _case(GEMMA, *_loads(1, 4, 8, 16, **_CANVAS, **_FP8)),
@@ -175,7 +177,7 @@ CASES = (
     # The crossover of modes on the same weights.
     _case(NEMOTRON, *(Load(n, **mode) for n in (32, 8, 128, 1, 64, 256) for mode in _MODES)),
 )
-COMPANY = CASES[0], CASES[1], CASES[3]  # cases checked for batch invariance
+COMPANY = CASES[0], CASES[1], CASES[2], CASES[4]  # cases checked for batch invariance
 _SMALL: dict[str, Any] = {
     "context": 64,
     "num_tokens": 16,
@@ -191,6 +193,7 @@ DRY_CASES = (
         *_loads(2, **_SMALL, **_ACTIVE),
     ),
     _case("tiny SDAR", *_loads(2, **_SMALL, **_FP8, kv_dtype="fp8")),
+    _case("tiny SDAR", *_loads(2, **_SMALL, **_INT4)),
     _case("tiny LLaDA", *_loads(2, **_SMALL)),
     _case("tiny LLaDA2", *_loads(2, **_SMALL, **_FP8)),
     _case("tiny DiffusionGemma", *_loads(2, **_SMALL)),

@@ -22,7 +22,7 @@ def lines(result: Row) -> Iterator[str]:
     for row in result.get("engine", []):
         yield from _load(row)
     yield from crossover.lines(result.get("engine", []))
-    for row in result.get("fp8", []):
+    for row in (*result.get("fp8", []), *result.get("int4", [])):
         yield f"{row['part']}, {row['rows']} rows: {_brief(row)}"
     for key in ("speculation", "canvases", "peers", "http"):
         for row in result.get(key, []):

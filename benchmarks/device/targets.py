@@ -124,6 +124,11 @@ def _kernels(result: Row) -> Iterator[str]:
     yield _verdict(name, rows, "share_of_floor", lambda x: x >= 0.6)
     rows = result.get("fp8") or []
     yield _verdict("fp8 products: a row's bits by no number of rows", rows, "same_bits", bool)
+    rows = result.get("int4") or []
+    yield _verdict("int4 products: a row's bits by no number of rows", rows, "same_bits", bool)
+    few = [row for row in rows if row["rows"] <= 64]
+    name = "int4 products, few rows: twice as fast as bfloat16"
+    yield _verdict(name, few, "times_bf16", lambda x: x >= 2)
     rows = _of_shape(result.get("unmasking"), UNMASKING)
     yield _verdict("unmasking: 1.15 products", rows, "times_product", lambda x: x <= 1.15)
     key = "times_faster_than_eager"

@@ -20,7 +20,7 @@ MEANINGS = {
     "model.path": "Checkpoint folder, or org/name on the hub; the embedded model if unset.",
     "model.served_name": "Name that clients see; the folder's name if unset.",
     "model.dtype": "Type of weights and activations; auto takes the checkpoint's where it is fast.",
-    "model.quantization": "Weights of linear layers in 8 bits; auto holds them as they are stored.",
+    "model.quantization": "Weights in 8 bits, or 4 of linear layers; auto holds them as stored.",
     "model.adapter": "LoRA adapters to merge: PEFT folders, or org/name on the hub.",
     "model.device": "Device of the model; auto takes the first CUDA device, else the CPU.",
     "model.max_model_len": "Longest prompt and answer together, in tokens; the model's if unset.",

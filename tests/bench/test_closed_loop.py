@@ -177,10 +177,11 @@ def test_active_rows_commit_as_much_with_fewer_rows() -> None:
     assert measured[1]["rows_a_step"] < 0.9 * measured[0]["rows_a_step"]
 
 
-def test_eight_bit_weights_are_counted_by_how_they_are_held() -> None:
+def test_weights_of_few_bits_are_counted_by_how_they_are_held() -> None:
     whole, small = sizes(TINY["tiny SDAR"]), sizes(TINY["tiny SDAR"], "fp8")
     assert whole.linear_bytes == 2 * whole.linear
     assert small.linear_bytes == small.linear == whole.linear
+    assert 0.5 < sizes(TINY["tiny SDAR"], "int4").linear_bytes / whole.linear < 0.6
     loaded = engines.load(TINY["tiny SDAR"], torch.device("cpu"), 1200, "fp8", 8)
     load = Load(2, 64, 16, 8, 4, "fp8", "fp8")
     engine = engines.start(loaded, [load])

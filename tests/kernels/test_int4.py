@@ -12,6 +12,7 @@ from unmask_kernels.quantization.int4 import (
     dequantize_int4,
     join_int4,
     pack_int4,
+    quantize_int4,
     unpack_int4,
 )
 
@@ -109,3 +110,20 @@ def test_groups_that_no_kernel_unpacks_are_refused() -> None:
     for num_groups in (2, 6, 5):  # of 48 and 16 inputs, and of no whole number of them
         with pytest.raises(ValueError, match="have no tiles"):
             pack_int4(numbers, torch.ones(8, num_groups))
+
+
+@pytest.mark.parametrize("num_inputs", [256, 100])
+def test_a_weight_is_rounded_with_less_error_than_by_its_largest_number(num_inputs: int) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(1100, num_inputs) * torch.logspace(-3, 2, 1100)[:, None]
+    weight[7] = 0
+    result = quantize_int4(weight)
+    assert result.scales.shape == (1100, 2 if num_inputs == 256 else 1)
+    rounded = dequantize_int4(result, torch.float32)
+    assert not rounded[7].any()
+    groups = weight.view(1100, result.scales.shape[1], -1)
+    scale = groups.abs().amax(2, keepdim=True) / 7.5 + 1e-30
+    usual = ((groups / scale).round().clamp(-8, 7) * scale).view_as(weight)
+    assert ((rounded - weight).norm(dim=1) <= 1.0001 * (usual - weight).norm(dim=1)).all()
+    assert (rounded - weight).norm() < 0.97 * (usual - weight).norm()
+    assert (rounded - weight).norm() < 0.12 * weight.norm()

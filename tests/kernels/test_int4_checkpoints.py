@@ -8,10 +8,13 @@ from torch import Tensor
 
 from tests.support.engines import make_engine, run_all
 from tests.support.forward import block_causal, logits_of
+from tests.support.golden import load_golden
 from tests.support.packing import PACKINGS, pack_checkpoint
 from unmask.config import DecodingConfig, ModelConfig
+from unmask.errors import InvalidCheckpoint
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import Request, SamplingParams
+from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.int4 import Int4Product
 
 pytestmark = pytest.mark.usefixtures("triton_kernels")
@@ -61,14 +64,35 @@ def test_another_format_may_be_asked_for(
     assert are_in_int4(load(tmp_path, quantization=quantization)) == {False}
 
 
-@pytest.mark.parametrize("name", ["awq", "int4 channel"])
-def test_a_request_gets_the_same_tokens_in_any_company(
-    tiny_folder: Path, tmp_path: Path, name: str
+def test_any_checkpoint_is_held_in_4_bits_on_demand(
+    tiny_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pack_checkpoint(tiny_folder, tmp_path, PACKINGS[name])
+    expected = logits(load(tiny_folder))
+    with caplog.at_level("INFO", "unmask.models.registry"):
+        loaded = load(tiny_folder, quantization="int4")
+    assert "linear weights: float32, held in int4, 0.00 GiB" in caplog.messages
+    assert are_in_int4(loaded) == {True}
+    loss = (logits(loaded) - expected).norm() / expected.norm()
+    assert 0.01 < loss < 0.25
+
+
+def test_experts_stay_as_they_are_stored(tmp_path: Path) -> None:
+    load_golden("sdar_moe", tmp_path)  # writes it
+    layer = load(tmp_path, quantization="int4").model._layers[-1]
+    assert isinstance(layer.qkv.packed, Int4Product)
+    assert layer.mlp.experts.stacked.gate_up.dtype is torch.float32
+
+
+def test_without_kernels_4_bits_are_refused_and_8_named(tiny_folder: Path) -> None:
+    with backend("auto"), pytest.raises(InvalidCheckpoint, match="--quantization int8"):
+        load(tiny_folder, quantization="int4", device="cpu")
+
+
+def test_a_request_gets_the_same_tokens_in_any_company(tiny_folder: Path, tmp_path: Path) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS["awq"])
     loaded = load(tmp_path, dtype="bfloat16")
-    sampling = SamplingParams(max_tokens=8, block_length=8, steps=2, policy="low_confidence")
-    prompts = [tuple(range(7 * i, 7 * i + 9 * i + 1)) for i in range(3)]
+    sampling = SamplingParams(max_tokens=4, block_length=4, steps=2, policy="low_confidence")
+    prompts = [tuple(range(7 * i, 7 * i + 9 * i + 1)) for i in range(2)]
     requests = [Request(f"r{i}", prompt, sampling) for i, prompt in enumerate(prompts)]
     together = run_all(make_engine(loaded), requests)
     for request in requests:

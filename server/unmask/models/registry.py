@@ -41,6 +41,7 @@ from unmask.models.packed import Format
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer, has_tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
+from unmask_kernels.dispatch import uses_triton
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 logger = logging.getLogger(__name__)
@@ -163,6 +164,11 @@ def load_model(
     device = _device(config)
     dtype = _dtype(config, raw, device)
     tokenizer = Tokenizer.from_folder(_tokenizer_folder(config, checkpoint.folder))
+    if config.quantization == "int4" and not uses_triton(device):
+        raise InvalidCheckpoint(
+            "weights of 4 bits are multiplied on a GPU alone; --quantization int8 holds them in "
+            "8 bits"
+        )
     try:
         info = model_info(checkpoint, family, config, decoding, tokenizer)
         weights = Weights.from_folder(

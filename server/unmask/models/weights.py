@@ -27,12 +27,13 @@ from unmask.models.shards import StoredTensor, open_shards
 from unmask_kernels.layers.ops import Activation
 from unmask_kernels.linear.int4 import holds_int4
 from unmask_kernels.linear.ops import GatedLinear, Linear, make_gated_linear, make_linear
-from unmask_kernels.quantization.int4 import Int4Weight
+from unmask_kernels.quantization.int4 import Int4Weight, quantize_int4
 from unmask_kernels.quantization.ops import multiplies_fp8, quantize
-from unmask_kernels.quantization.types import DTYPES, Quantization, QuantizedWeight
+from unmask_kernels.quantization.types import Quantization, QuantizedWeight
 
 Progress = Callable[[str, int, int], None]
-WeightFormat = Literal["auto", "none"] | Quantization
+MatrixFormat = Literal["auto", "none"] | Quantization
+WeightFormat = MatrixFormat | Literal["int4"]
 Held = TypeVar("Held", Tensor, QuantizedWeight, Int4Weight)
 Stored = Tensor | StoredTensor | CompressedTensor | PackedTensor | AdaptedTensor
 MAX_LISTED = 3  # problems that differ only in the layer
@@ -43,7 +44,7 @@ class Weights:
     """Tensors of a checkpoint; a model takes each by name and shape, which reads it.
 
     `quantization` is the format of linear weights in memory: as stored ("auto"), dequantized
-    ("none"), or an 8-bit kind.
+    ("none"), an 8-bit kind, or "int4", which leaves experts as stored.
     """
 
     def __init__(
@@ -178,7 +179,7 @@ class Weights:
 
         With `auto` they keep their stored format if all of them have the same.
         """
-        weight_format = self.quantization
+        weight_format: MatrixFormat = "auto" if self.quantization == "int4" else self.quantization
         grouped = self._have_one_format(names, shapes, grouped=True)
         if weight_format == "auto" and not grouped:
             weight_format = (
@@ -229,7 +230,7 @@ class Weights:
         unexpected = [f"unexpected {name} {tuple(left[name].shape)}" for name in left]
         if problems := self._problems + unexpected:
             raise self._mismatch(problems)
-        if self.quantization in DTYPES and not self._num_quantized:
+        if self.quantization not in ("auto", "none") and not self._num_quantized:
             raise InvalidCheckpoint(
                 f"no weight of this family can be quantized to {self.quantization}"
             )
@@ -260,19 +261,22 @@ class Weights:
     def _linear(self, name: str, shape: tuple[int, int]) -> Weight:
         """Weight [N, K] in the configured format, with group scales if products take them."""
         stored = self._tensors.get(name)
-        if self.quantization == "auto" and self._stays_int4(stored, shape):
+        if self.quantization in ("auto", "int4") and self._stays_int4(stored, shape):
             del self._tensors[name]
             self._num_quantized += 1
             weight = stored.in_int4(self.device)
             self._report(stored)
             return self._recorded(stored, weight)
+        if self.quantization == "int4":
+            self._num_quantized += 1
+            return self._recorded(stored, quantize_int4(self.take(name, shape)))
         return self._matrix(name, shape, self.quantization, grouped=True)
 
     def _matrix(
         self,
         name: str,
         shape: tuple[int, int],
-        weight_format: WeightFormat,
+        weight_format: MatrixFormat,
         *,
         grouped: bool = False,
     ) -> Matrix:
