@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+from contextlib import chdir
 from pathlib import Path
 
 import huggingface_hub
@@ -43,6 +44,16 @@ def test_a_folder_is_itself_even_if_its_name_could_be_of_the_hub(
     assert find_checkpoint("/nowhere") == Path("/nowhere")
     assert find_checkpoint("nowhere") == Path("nowhere")
     assert calls == []
+
+
+def test_a_file_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "dream.gguf").write_bytes(b"GGUF")
+    for path in ("dream.gguf", str(tmp_path / "dream.gguf")):
+        with (
+            chdir(tmp_path),
+            pytest.raises(InvalidCheckpoint, match=r"a file; .* GGUF is not read"),
+        ):
+            load_model(ModelConfig(path=path), DecodingConfig())
 
 
 def test_a_name_of_the_hub_is_fetched_and_serves_under_its_last_part(

@@ -204,3 +204,9 @@ def test_pickled_weights_are_never_opened(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"not opened")
     with pytest.raises(InvalidCheckpoint, match=r"can run code and are not read"):
         open_weights(tmp_path)
+
+
+def test_gguf_is_named_where_there_are_no_safetensors(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(InvalidCheckpoint, match="GGUF is not read"):
+        open_weights(tmp_path)

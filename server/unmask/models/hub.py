@@ -19,7 +19,12 @@ def find_checkpoint(path: str, patterns: Sequence[str] = PATTERNS) -> Path:
     work as in huggingface_hub. Raises `InvalidCheckpoint`.
     """
     folder = Path(path).expanduser()
-    if folder.is_dir() or not REPOSITORY.fullmatch(path) or folder.exists():
+    if folder.is_file():
+        raise InvalidCheckpoint(
+            f"{path} is a file; a checkpoint is a folder with config.json and *.safetensors, "
+            "and GGUF is not read"
+        )
+    if folder.is_dir() or not REPOSITORY.fullmatch(path):
         return folder
     from huggingface_hub import snapshot_download  # slow to import, and folders do not need it
 

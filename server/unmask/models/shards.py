@@ -116,6 +116,7 @@ def _files(folder: Path) -> list[Path]:
     if not names:
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
         hint = "; *.bin and *.pt can run code and are not read" if pickled else ""
+        hint += "; GGUF is not read" if any(folder.glob("*.gguf")) else ""
         raise InvalidCheckpoint(f"no *.safetensors in {folder}{hint}")
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise InvalidCheckpoint(
