@@ -27,6 +27,7 @@ def _row(name: str, value: int, seconds: float = 0) -> Part:
     return Part(name, seconds, lambda: {"value": value}, "engine")
 
 
+@pytest.mark.exhaustive
 def test_a_second_run_adds_to_the_first_by_part(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     _run(out, _row("a", 1), _row("b", 2), Part("one", 0, lambda: {"x": 1}, "bits", single=True))

@@ -27,7 +27,7 @@ def test_a_server_says_where_it_listens_and_answers_there(tiny_folder):
 
 
 def test_settings_are_logged_at_start_without_the_secret(tiny_folder):
-    args = ("--api-key", "hunter2", "--log-format", "json", "--access-log")
+    args = ("--api-key", "hunter2", "--log-format", "json", "--access-log", "--engine", "thread")
     with serving(str(tiny_folder), *args) as server:
         url = f"{server.url}/v1/models"
         assert httpx.get(url).status_code == 401
@@ -40,7 +40,7 @@ def test_settings_are_logged_at_start_without_the_secret(tiny_folder):
 
 
 def test_the_log_tells_at_intervals_what_was_done_and_nothing_while_nothing_is(tiny_folder):
-    with serving(str(tiny_folder), "--status-interval-s", "0.2") as server:
+    with serving(str(tiny_folder), "--status-interval-s", "0.2", "--engine", "thread") as server:
         time.sleep(0.6)
         assert not any("tokens/s" in line for line in server.log)
         body = {"prompt": "abc", "max_tokens": 40, "ignore_eos": True}

@@ -200,6 +200,7 @@ def test_ctrl_c_while_a_model_loads_ends_at_once() -> None:
         process.communicate()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_second_ctrl_c_under_load_does_not_wait_and_leaves_no_traceback(tiny_folder) -> None:
     body = {"prompt": "abc", "max_tokens": 4000, "ignore_eos": True, "stream": True}

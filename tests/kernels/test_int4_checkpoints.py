@@ -38,6 +38,7 @@ def are_in_int4(loaded: LoadedModel) -> set[bool]:
     return {isinstance(product.packed, Int4Product) for product in products}
 
 
+@pytest.mark.usual_cases(5)
 @pytest.mark.parametrize("name", PACKINGS)
 def test_whole_numbers_in_groups_stay_in_4_bits(
     tiny_folder: Path, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
@@ -56,6 +57,7 @@ def test_whole_numbers_in_groups_stay_in_4_bits(
     assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
+@pytest.mark.usual_cases(1)
 @pytest.mark.parametrize("quantization", ["none", "int8", "fp8"])
 def test_another_format_may_be_asked_for(
     tiny_folder: Path, tmp_path: Path, quantization: str

@@ -293,6 +293,7 @@ def test_without_a_compiler_there_are_no_kernels(tmp_path: Path) -> None:
     assert result == "False\n"
 
 
+@pytest.mark.exhaustive
 @needs_compiler
 def test_kernels_are_off_where_the_environment_says_so(tmp_path: Path) -> None:
     assert COMPILER is not None

@@ -111,6 +111,7 @@ def test_an_id_without_text_is_never_generated(source: str, tmp_path: Path) -> N
 COMMANDS = ("<|expand|>", "<|delete|>", "<|more|>")  # of which the last is none
 
 
+@pytest.mark.exhaustive
 def test_commands_of_dreamon_are_generated_in_no_text(tmp_path: Path) -> None:
     write_tokenizer(tmp_path, commands=COMMANDS)
     loaded = load(tmp_path)
