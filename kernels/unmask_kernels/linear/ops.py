@@ -1,8 +1,9 @@
 """Batch-invariant matrix products with fixed weights.
 
 On a CPU the weight is packed once, for C kernels or for oneDNN, which fuse the activation, gate or
-sum that follows: a product of few rows is as fast as its weight is read. 8-bit weights are widened
-as they are used and multiplied by MKL, which sums fewer than 16 rows in another order. On a GPU
+sum that follows: a product of few rows is as fast as its weight is read. int8 is W8A8 where the CPU
+has instructions for it; other 8-bit weights are widened as they are used and multiplied by MKL,
+which sums fewer than 16 rows in another order. On a GPU
 that multiplies e4m3, products of e4m3 weights are W8A8. Weights of 4 bits are packed for a kernel
 that unpacks them in registers (W4A16).
 """
@@ -23,7 +24,7 @@ from unmask_kernels.layers.ops import (
     rms_norm_quantized,
 )
 from unmask_kernels.linear import cpu as native
-from unmask_kernels.linear import int4, onednn
+from unmask_kernels.linear import int4, int8, onednn
 from unmask_kernels.linear.packed import PackedWeight
 from unmask_kernels.linear.padding import pad_to_bucket
 from unmask_kernels.linear.quantized import product, row_product
@@ -158,12 +159,19 @@ def rms_norm_for(
 
 
 def make_linear(
-    weight: Tensor | QuantizedWeight | Int4Weight, bias: Tensor | None = None
+    weight: Tensor | QuantizedWeight | Int4Weight,
+    bias: Tensor | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Linear:
-    """Prepare a weight [N, K] and a bias [N]; packed if it has 4 bits, or for a CPU's kernels."""
+    """Prepare a weight [N, K] and a bias [N]; packed if it has 4 bits, or for a CPU's kernels.
+
+    A CPU's products of int8 are for rows in one `dtype`, and weight-only if it is not told.
+    """
     if isinstance(weight, Int4Weight):
         return Linear(None, packed=int4.pack(weight, bias))
     if isinstance(weight, QuantizedWeight):
+        if dtype is not None and int8.serves(weight, dtype):
+            return Linear(None, packed=int8.pack(weight, bias, dtype))
         # Scales of a group lie side by side, as a kernel reads them.
         scales = weight.scales if weight.scales.ndim == 1 else weight.scales.T.contiguous().T
         return Linear(weight.values, bias, scales)
@@ -178,6 +186,7 @@ def make_gated_linear(
     gate: Tensor | QuantizedWeight | Int4Weight,
     up: Tensor | QuantizedWeight | Int4Weight,
     activation: Activation = "silu",
+    dtype: torch.dtype | None = None,
 ) -> GatedLinear:
     """Prepare gate and up weights [N, K] of one kind."""
     if isinstance(gate, Int4Weight):
@@ -185,6 +194,9 @@ def make_gated_linear(
         return GatedLinear(make_linear(join_int4((gate, up))), None, activation)
     if isinstance(gate, QuantizedWeight):
         assert isinstance(up, QuantizedWeight)
+        if int8.serves(gate, dtype):
+            packed = [make_linear(weight, None, dtype) for weight in (gate, up)]
+            return GatedLinear(packed[0], packed[1], activation)
         return GatedLinear(make_linear(join((gate, up))), None, activation)
     assert isinstance(up, Tensor)
     if not uses_triton(gate.device):  # a joint copy gains nothing, and takes memory

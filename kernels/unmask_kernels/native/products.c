@@ -2,13 +2,12 @@
 
    A weight [N, K] is cut into panels, which a product reads in order of their addresses. */
 
+#include "activation.h"
 #include "panels.h"
 #include "thread_pool.h"
 
 #define LEAST_PART (UNIT == 32 ? 1 << 23 : 1 << 19) /* multiplications of a part */
 #define EXTRA_ROWS 8 /* as long as reading a weight takes */
-
-enum { SILU, GELU };
 
 typedef struct {
     const row_entry *x; /* [rows, inputs] */
@@ -48,13 +47,6 @@ void pack(const number *weight, int64_t over_outputs, int64_t over_inputs, entry
 {
     Packing packing = {weight, panels, over_outputs, over_inputs, outputs, inputs};
     run_parts(pack_panel, &packing, (outputs + WIDTH - 1) / WIDTH, threads);
-}
-
-INLINE vec activated(vec x, int activation)
-{
-    /* The tanh approximation of GELU is x times a sigmoid too: 1 + tanh(u) = 2 sigmoid(2 u). */
-    vec slope = activation == SILU ? x : x * (1.5957691216f + 0.0713548162f * x * x);
-    return x / (1.0f + exponential(-slope));
 }
 
 /* Write the sums of a block's rows, `width` outputs of each, plus the bias and, if it adds, `out`. */

@@ -156,7 +156,7 @@ class Weights:
             rows = permutation.to(self.device)
             weight = weight[rows] if isinstance(weight, Tensor) else weight.ordered(rows)
             joined_bias = None if joined_bias is None else joined_bias[rows]
-        return make_linear(weight, joined_bias)
+        return make_linear(weight, joined_bias, self.dtype)
 
     def take_gated(
         self,
@@ -170,7 +170,7 @@ class Weights:
         shape = (num_outputs, num_inputs)
         weights = [self._linear(name, shape) for name in (gate, up)]
         gate_weight, up_weight = to_one_format(weights, self.dtype)
-        return make_gated_linear(gate_weight, up_weight, activation)
+        return make_gated_linear(gate_weight, up_weight, activation, self.dtype)
 
     def take_matrices(
         self, names: Sequence[str], shapes: Sequence[tuple[int, int]]
