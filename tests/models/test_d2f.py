@@ -278,6 +278,25 @@ def test_full_attention_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
         info(tmp_path / "plain", "llada", DecodingConfig(open_blocks=2))
 
 
+@pytest.mark.parametrize(("block_length", "count"), [(32, 16), (64, 16), (100, 10), (512, 2)])
+def test_as_many_blocks_as_fit_are_open_by_default(
+    golden_model: Load, block_length: int, count: int
+) -> None:
+    """An answer in longer blocks than the published ones; more that are asked for are refused."""
+    loaded = golden_model("llada", "block")
+    usual = replace(loaded.info.default_sampling, open_blocks=16)
+    loaded = replace(loaded, info=replace(loaded.info, default_sampling=usual, max_model_len=4096))
+    params = SamplingParams(max_tokens=1000, block_length=block_length, threshold=0.9)
+    engine = make_engine(loaded)
+    engine.add(Request("a", (5,), params))
+    (sequence,) = engine.scheduler.sequences
+    assert sequence.decoding.open_blocks == count
+    engine.abort("a")
+    with pytest.raises(InvalidRequest, match="open_blocks") as refused:
+        engine.check(Request("a", (5,), replace(params, open_blocks=count + 1)))
+    assert refused.value.field == "open_blocks"
+
+
 def test_an_adapter_brings_its_attention_along(tmp_path: Path) -> None:
     """The names of D2F's adapters tell, and their weights are merged."""
     base, plain = tmp_path / "base", GOLDEN / "llada"

@@ -106,12 +106,12 @@ def num_open_blocks(
     *,
     is_exact: bool,
 ) -> int:
-    """Blocks that a request may have open; a default holds where it applies.
+    """Blocks that a request may have open; a default holds where it applies, as far as it fits.
 
     `is_exact` if every pass computes all of a block, whose tokens stay. Raises `InvalidRequest`.
     """
-    params, default = request.sampling, model.default_sampling
-    count = params.open_blocks or default.open_blocks or 1
+    params, usual = request.sampling, model.default_sampling.open_blocks or 1
+    count = params.open_blocks or min(usual, max(1, MAX_BLOCK_LENGTH // block_len))
     if count == 1:
         for name in THRESHOLDS:
             if params.asks_for(name):
