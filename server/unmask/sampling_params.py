@@ -18,7 +18,7 @@ from unmask.value_types import ValueType
 from unmask_kernels.policies.table import ALIASES, NUMBERS, POLICIES, PolicyName
 
 POLICY_NAMES: tuple[PolicyName, ...] = tuple(policy.name for policy in POLICIES)
-CacheName = Literal["none", "prefix", "dual", "block"]
+CacheName = Literal["none", "prefix", "dual", "block", "delayed"]
 CACHE_NAMES: tuple[CacheName, ...] = get_args(CacheName)
 ModeName = Literal["diffusion", "ar", "self_speculation", "auto"]
 BlockLength = int | Literal["auto"]
@@ -133,8 +133,8 @@ def number(name: str) -> Any:
 class SamplingParams:
     """Decoding parameters of one request; `None` means the checkpoint's or the server's default.
 
-    `cfg_scale` and the caches `prefix` and `dual` are for models whose attention spans the whole
-    sequence, `sub_block_length`, `open_blocks` and the cache `block` for the others. `logit_bias`
+    `cfg_scale` and the caches `prefix`, `dual` and `delayed` are for models whose attention spans
+    the whole sequence, `sub_block_length` and the cache `block` for the others. `logit_bias`
     pairs token ids with what is added to their logits; where `allowed_token_ids` are given, nothing
     else is generated, an end-of-sequence token no more than the rest. An answer with a `grammar`
     matches it as a whole; the grammar is no row of the table. Raises `InvalidRequest`.
@@ -287,6 +287,12 @@ class SamplingParams:
         high=1,
         neutral=0.9,
         is_setting=True,
+    )
+    cache_delay_iter: int | None = parameter(
+        "Passes until a full block's keys are kept.", low=0, high=10_000, neutral=2, is_setting=True
+    )
+    refresh_interval: int | None = parameter(
+        "Passes between fresh keys.", low=1, high=10_000, neutral=10_000, is_setting=True
     )
     number_of_mask: int | None = parameter(
         "Masks that an answer begins with, in models that grow and shrink it; 0 keeps its length.",

@@ -37,7 +37,7 @@ CAUSAL_MODES: Mapping[AttentionPattern, tuple[ModeName, ...]] = {
 }
 CACHES: Mapping[AttentionPattern, tuple[CacheName, ...]] = {
     "block_causal": ("none", "block"),
-    "full": ("none", "prefix", "dual"),
+    "full": ("none", "prefix", "dual", "delayed"),
     "canvas": ("none",),
     "causal_prefix": ("none",),
     "causal": ("none",),
@@ -280,7 +280,8 @@ class ModelInfo:
 
     With `canvas`, it denoises canvases of noise, and there is no mask token. With `adapts_blocks`,
     block lengths follow the load unless a request names one. With `routing_block_length`, experts
-    depend on all rows of a block of so many positions, which every step must have.
+    depend on all rows of a block of so many positions, which every step must have. With full
+    attention, one that `fills_best` fills the best position of all open blocks in every pass.
     """
 
     name: str
@@ -296,6 +297,7 @@ class ModelInfo:
     canvas: CanvasSchedule | None = None
     can_edit: bool = False
     caps_steps: bool = False
+    fills_best: bool = False
     edit_commands: EditCommands | None = None
     length_commands: LengthCommands | None = None
     routing_block_length: int | None = None

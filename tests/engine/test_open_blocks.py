@@ -211,7 +211,6 @@ def test_holes_are_refused(loaded: LoadedModel) -> None:
 @pytest.mark.parametrize(
     "traits",
     [
-        {"attention": "full"},
         {"attention": "causal_window", "default_sampling": SamplingParams(block_length=16)},
         {"shift": True},
         {"can_edit": True, "default_sampling": SamplingParams(editing_threshold=0.3)},

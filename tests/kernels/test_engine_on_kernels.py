@@ -1,12 +1,13 @@
 """The whole engine on Triton's kernels gives what it gives on torch."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.tiny import GOLDEN, write_checkpoint
+from tests.support.tiny import GOLDEN, save_tokenizer, write_checkpoint
 from unmask.config import Config, DecodingConfig, EngineConfig, ModelConfig
 from unmask.engine.engine import Engine
 from unmask.metrics import Metrics
@@ -85,6 +86,23 @@ def test_several_open_blocks_are_filled_alike_on_both(tmp_path: Path) -> None:
     on_torch = answers(folder, "torch", range(4), params=params)
     assert all(on_torch.values())
     assert answers(folder, "triton", range(4), params=params) == on_torch
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", ["llada", "dream"])
+def test_open_blocks_of_full_attention_are_filled_alike_on_both(name: str, tmp_path: Path) -> None:
+    for file in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / name / file, tmp_path)
+    save_tokenizer(tmp_path)
+    usual = SamplingParams(
+        max_tokens=16, block_length=4, open_blocks=4, policy="entropy_threshold", ignore_eos=True
+    )
+    params = [replace(usual, entropy_threshold=bound) for bound in (0.5, 2.0, 0.1, 1.0)]
+    params[1] = replace(params[1], cache="delayed", cache_delay_iter=1)
+    params[3] = replace(usual, open_blocks=None, entropy_threshold=0.5)
+    on_torch = answers(str(tmp_path), "torch", range(4), params=params)
+    assert all(on_torch.values())
+    assert answers(str(tmp_path), "triton", range(4), params=params) == on_torch
 
 
 @pytest.mark.exhaustive

@@ -19,7 +19,7 @@ from tests.support.golden import company
 from tests.support.lora import draw_pairs, linear_modules, read_weights, write_adapter
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import AttentionName, DecodingConfig, ModelConfig
-from unmask.errors import InvalidConfig, InvalidRequest
+from unmask.errors import InvalidRequest
 from unmask.likelihood import likelihood_request
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import ModelInfo, RefinementOptions, Request, SamplingParams
@@ -274,8 +274,6 @@ def test_full_attention_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
     model = info(tmp_path / "D2F-merged", "llada", attention="full")
     assert model.attention == "full"
     assert model.default_sampling.open_blocks is None
-    with pytest.raises(InvalidConfig, match="open_blocks"):
-        info(tmp_path / "plain", "llada", DecodingConfig(open_blocks=2))
 
 
 @pytest.mark.parametrize(("block_length", "count"), [(32, 16), (64, 16), (100, 10), (512, 2)])

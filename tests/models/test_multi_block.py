@@ -67,7 +67,6 @@ def test_the_server_chooses_another_preset_or_one_block_at_a_time(tmp_path: Path
     ("name", "open_blocks", "message"),
     [
         ("D2F-LLaDA", None, "trained for D2F: block-causal attention"),
-        ("d3LLM_LLaDA", None, "trained for d3LLM"),
         ("DMax-Math-16B", None, "trained for DMax: mixed embeddings are not supported"),
         ("MBD-Code-LLaDA2-mini-DMax-16B", None, "trained for DMax"),
         ("LLaDA2.0-mini", 3, "decoding.open_blocks is 3, but LLaDA2.0-mini is not known"),
@@ -94,9 +93,9 @@ def test_the_start_warns_of_settings_that_a_checkpoint_was_not_trained_for(
 @pytest.mark.parametrize(
     ("source", "decoding", "message"),
     [
-        ("llada", DecodingConfig(open_blocks=2), "block-causal attention"),
-        ("dream", DecodingConfig(open_blocks=2), "block-causal attention"),
+        ("wedlm", DecodingConfig(open_blocks=2), "full attention, or with block-causal"),
         ("fast_dllm", DecodingConfig(open_blocks=2), "logits in place"),
+        ("llada", DecodingConfig(open_blocks=2, cache="prefix"), "cache prefix"),
         ("llada21", DecodingConfig(open_blocks=2), "editing_threshold"),
         ("sdar", DecodingConfig(open_blocks=2, cache="block"), "cache block"),
         ("sdar", DecodingConfig(open_blocks=2, sub_block_length=2), "sub_block_length"),

@@ -11,11 +11,12 @@ from tests.support.engines import make_engine, run_all, run_alone
 from tests.support.forward import full, logits_of
 from unmask.errors import InvalidRequest
 from unmask.models.registry import LoadedModel
-from unmask.types import CACHES, RefinementOptions, Request, SamplingParams
+from unmask.types import CacheName, RefinementOptions, Request, SamplingParams
 
 Load = Callable[[str], LoadedModel]
 PROMPT, SUFFIX = tuple(range(40, 63)), tuple(range(90, 107))
 GAP, BLOCK = 24, 8
+CACHES: tuple[CacheName, ...] = ("none", "prefix", "dual")
 families = pytest.mark.parametrize("folder", ["llada", "llada_moe", "dream"])
 
 
@@ -71,7 +72,7 @@ def test_a_cache_that_is_renewed_for_every_position_is_exact(
     golden_model: Load, folder: str
 ) -> None:
     loaded = golden_model(folder)
-    answers = [run_alone(loaded, request(block_length=1, cache=cache)) for cache in CACHES["full"]]
+    answers = [run_alone(loaded, request(block_length=1, cache=cache)) for cache in CACHES]
     assert answers[0].token_ids == answers[1].token_ids == answers[2].token_ids
 
 
@@ -80,7 +81,7 @@ def test_gaps_share_steps_with_any_other_requests(golden_model: Load, folder: st
     loaded = golden_model(folder)
     requests = [
         replace(
-            request(f"r{i}", SUFFIX[:i], cache=CACHES["full"][i % 3], max_tokens=30 - i, seed=i),
+            request(f"r{i}", SUFFIX[:i], cache=CACHES[i % 3], max_tokens=30 - i, seed=i),
             refinements=RefinementOptions(),
         )
         for i in (0, 1, 5, 16, 17)

@@ -122,7 +122,10 @@ def company(loaded: LoadedModel, num_requests: int, seed: int) -> list[Request]:
     requests = []
     for i in range(num_requests):
         extra = {"cache": draw.choice(CACHES[loaded.info.attention])}
-        if is_full:
+        policy = draw.choice(POLICIES)
+        if extra["cache"] == "delayed":  # for several open blocks
+            policy = {"policy": "threshold", "threshold": 0.2, "open_blocks": 4}
+        elif is_full:
             extra["cfg_scale"] = draw.choice([None, 0.0, 0.7])
         elif edits.editing_threshold is not None:
             extra = {"editing_threshold": draw.choice([None, 0.2, 0.9])}
@@ -136,7 +139,7 @@ def company(loaded: LoadedModel, num_requests: int, seed: int) -> list[Request]:
             block_length=block_length,
             seed=draw.randrange(2**63),
             logprobs=draw.choice([None, 2]),
-            **draw.choice(POLICIES),
+            **policy,
             **draw.choice(SAMPLERS),
             **extra,
         )

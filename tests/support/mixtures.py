@@ -129,6 +129,7 @@ def _decoding(random: Random, info: ModelInfo) -> dict[str, Any]:
         params["editing_threshold"] = random.choice((None, 0.0, 0.2, 0.9, 1.0))
     some = {
         "cfg_scale": (0.7,) if info.attention == "full" else (),
+        "open_blocks": (2, 5) if info.attention == "full" else (),
         "sub_block_length": (1, 2, 3, 8) if info.attention == "block_causal" else (),
         "distance_penalty": (0.02,) if info.attention == "causal_window" else (),
         "max_thinking_tokens": () if info.end_think_token_id is None else (0, 1, 5, 20),

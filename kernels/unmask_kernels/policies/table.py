@@ -307,4 +307,10 @@ POLICIES: tuple[Policy, ...] = (
 NUMBERS: Mapping[str, Number] = {n.name: n for policy in POLICIES for n in policy.numbers}
 BY_NAME: Mapping[str, Policy] = {policy.name: policy for policy in POLICIES}
 CODES: Mapping[str, int] = {policy.name: policy.code for policy in POLICIES}
+# Policies that fill the best positions by a statistic and no others.
+RANKING: Mapping[str, PolicyName] = {
+    policy.ranks_by: policy.name
+    for policy in reversed(POLICIES)
+    if not (policy.numbers or policy.by_chance)
+}
 ALIASES: Mapping[str, PolicyName] = {a: policy.name for policy in POLICIES for a in policy.aliases}

@@ -67,6 +67,7 @@ class Traits:
     length_commands: tuple[str, str] | None = None  # texts of tokens that grow and shrink answers
     greedy: bool = False  # ignores the sampling values of generation_config.json
     caps_steps: bool = False  # at most max_tokens steps a block, unless tokens are edited
+    fills_best: bool = False  # of several open blocks, the best position of all too (d3LLM)
 
 
 # Fields of `SamplingParams` by preset name; the first preset is the default.

@@ -126,6 +126,7 @@ def traits(raw: RawConfig) -> Traits:
         max_positions=raw.get("max_sequence_length"),
         vocab_size=_num_embeddings(raw),
         end_tokens=END_TOKENS,
+        fills_best=True,
     )
 
 

@@ -27,6 +27,7 @@ def traits(_raw: RawConfig) -> Traits:
         mask_token_id=llada.MASK_TOKEN_ID,
         block_length=llada.BLOCK_LENGTH,
         end_tokens=llada.END_TOKENS,
+        fills_best=True,
     )
 
 

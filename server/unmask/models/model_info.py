@@ -78,6 +78,7 @@ def model_info(
         length_commands=lengths,
         routing_block_length=traits.routing_block_length,
         caps_steps=traits.caps_steps,
+        fills_best=traits.fills_best,
         adapts_blocks=decoding.block_length == AUTO,
         canvas=canvas,
         begin_think_token_id=tokenizer.added_token_id("<think>"),
@@ -141,10 +142,11 @@ def _check_defaults(decoding: DecodingConfig, traits: Traits) -> None:
         raise InvalidConfig(f"decoding.cache of this model must be {known}, got {decoding.cache}")
     if decoding.distance_penalty and traits.attention != "causal_window":
         raise InvalidConfig("decoding.distance_penalty is for models with a window, as WeDLM")
-    in_place = traits.attention == "prompt_block" or (has_blocks and not traits.shift)
-    if (decoding.open_blocks or 1) > 1 and not in_place:
+    may_open = traits.attention in ("prompt_block", "full") or (has_blocks and not traits.shift)
+    if (decoding.open_blocks or 1) > 1 and not may_open:
         raise InvalidConfig(
-            "decoding.open_blocks is for models with block-causal attention and logits in place"
+            "decoding.open_blocks is for models with full attention, or with block-causal "
+            "attention and logits in place"
         )
     if decoding.eps is not None and traits.schedule != "timed":
         raise InvalidConfig("decoding.eps is for models with Dream's schedule of steps")
@@ -156,11 +158,17 @@ def _check_defaults(decoding: DecodingConfig, traits: Traits) -> None:
 
 def _check_blocks(sampling: SamplingParams, traits: Traits) -> None:
     """Raise `InvalidConfig` for defaults that this model refuses in requests."""
-    replaces = sampling.editing_threshold is not None or sampling.cache == "block"
-    if (sampling.open_blocks or 1) > 1 and (replaces or sampling.sub_block_length is not None):
+    several = (sampling.open_blocks or 1) > 1
+    if several and sampling.cache not in (None, "none", "delayed"):
         raise InvalidConfig(
-            "decoding.open_blocks cannot be combined with editing_threshold, sub_block_length and "
-            "cache block"
+            f"decoding.open_blocks cannot be combined with cache {sampling.cache}; --open-blocks 1 "
+            "denoises one block at a time"
+        )
+    if several and (
+        sampling.editing_threshold is not None or sampling.sub_block_length is not None
+    ):
+        raise InvalidConfig(
+            "decoding.open_blocks cannot be combined with editing_threshold and sub_block_length"
         )
     try:
         if traits.routing_block_length is not None:

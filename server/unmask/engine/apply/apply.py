@@ -62,10 +62,7 @@ class Session:
         s = self.sequence
         return Usage(
             *(s.request.num_given, s.num_cached, s.num_generated),
-            s.num_steps,
-            s.num_forwards,
-            s.num_rows,
-            s.decoding.block_len,
+            *(s.num_steps, s.num_forwards, s.num_rows, s.decoding.block_len),
             s.decoding.mode if s.has_causal_prefix else None,
         )
 
@@ -173,6 +170,8 @@ def _commit(
     offsets = table.flat(batch.table_rows)[owner] + batch.scored_positions[rows]
     tokens, masked = table.tokens.reshape(-1), table.masked.reshape(-1)
     takes = masked[offsets]  # where steps overlap, the last one may have resolved it
+    if batch.by_block is not None:  # a position behind the end has its token
+        takes &= tokens[offsets] == batch.denoised[0].sequence.mask_token_id
     if batch.decoding.edits is not None:
         takes |= batch.decoding.edits[owner]
     by_rules = batch.decoding.by_rules

@@ -17,8 +17,8 @@ from unmask.engine.run.traces import StepTraces
 from unmask.engine.schedule.batch import DecodingArrays, StepBatch
 from unmask.engine.schedule.chances import mask_shares, noise_bound
 from unmask.types import MAX_BLOCK_LENGTH
-from unmask_kernels.policies.ops import Rules, noise_of
-from unmask_kernels.policies.table import POLICIES, Policy
+from unmask_kernels.policies.ops import Rules, Scores, noise_of, select
+from unmask_kernels.policies.table import MAX_NUMBERS, POLICIES, Policy
 from unmask_kernels.scoring.constraints import Constraints, make_constraints
 from unmask_kernels.scoring.types import (
     FILTERS,
@@ -97,7 +97,7 @@ class SamplingInputs:
 
     hidden_rows: Tensor  # [M] int64, rows of the hidden states
     token_slots: Tensor  # [M] int64, of the open tokens
-    has_no_row: Tensor  # [M] bool, True for masked positions that the forward pass did not have
+    has_no_row: Tensor  # [M] bool, True for masked positions that no row of the pass tells to be
     spans: Tensor  # [M] int64, the block of each row
     drawn_rows: Tensor  # [D] int64, indices into M
     temperature: Tensor  # [D] float32
@@ -196,6 +196,30 @@ class RandomOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """Groups [M] of rows, each of which fills its best rows, beside what blocks fill."""
+
+    groups: Tensor  # [M] int64
+    rules: Rules
+
+    @classmethod
+    def from_batch(cls, batch: StepBatch, staging: Staging) -> "Together | None":
+        """The groups of a batch; None for none."""
+        best = batch.best_of_all
+        if best is None:
+            return None
+        numbers = np.zeros((len(best.codes), MAX_NUMBERS), np.float32)
+        arrays: list[Array] = [best.groups, best.codes, best.starts, best.quota, numbers]
+        groups, codes, starts, quota, zeros = staging.to_device(arrays)
+        policies = frozenset(POLICIES[code] for code in set(best.codes.tolist()))
+        return cls(groups, Rules(policies, codes, starts, quota, zeros, best.longest))
+
+    def select(self, scores: Scores) -> Tensor:
+        """True for rows [M] to fill."""
+        return select(replace(scores, block=self.groups), self.rules)
+
+
+@dataclass(frozen=True, slots=True)
 class SamplingOptions:
     """Requests of few users, which no CUDA graph has, and facts about all rows of a step."""
 
@@ -210,6 +234,7 @@ class SamplingOptions:
     traces: StepTraces | None = None
     num_top: int = 0
     given: GivenTokens | None = None
+    best_of_all: Together | None = None
 
     @staticmethod
     def are_default(batch: StepBatch, vocab_size: int) -> bool:
@@ -220,6 +245,7 @@ class SamplingOptions:
             or batch.constraints is not None
             or batch.classes is not None
             or batch.given is not None
+            or batch.best_of_all is not None
             or decoding.num_top
             or decoding["is_rare"].any()
             or _truncates(decoding, vocab_size)
@@ -278,6 +304,7 @@ class SamplingOptions:
             order,
             num_top=decoding.num_top,
             given=given,
+            best_of_all=Together.from_batch(batch, staging),
         )
 
 

@@ -65,6 +65,8 @@ def sample(
     if options.order is not None:
         candidates = ordered_at_random(candidates, options.order, is_masked)
     selected = select(candidates, rules)
+    if options.best_of_all is not None:
+        selected |= options.best_of_all.select(candidates)
     if is_masked is not None:
         selected &= is_masked
         if options.edits:

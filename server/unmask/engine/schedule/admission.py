@@ -12,7 +12,7 @@ from unmask.engine.schedule.fits import check_fits, check_prompt_block, check_st
 from unmask.engine.schedule.growing import one_growing_block, with_lengths
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.modes import modes_of, window_rows
-from unmask.engine.schedule.open_blocks import num_open_blocks
+from unmask.engine.schedule.open_blocks import cache_beside, num_open_blocks
 from unmask.engine.schedule.penalties import PENALTIES, Penalties
 from unmask.engine.schedule.policy_choice import (
     WITH_THRESHOLD,
@@ -63,6 +63,7 @@ from unmask_kernels.policies.table import BY_NAME
 
 FULL_MAX_TOKENS = 1024  # with full attention, where nothing says
 BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
+EXACT = "none", "delayed"  # caches of which a pass computes all of a block that is not full
 
 
 def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decoding:
@@ -195,7 +196,8 @@ def _resolve(
     sub_block_length = None
     if model.has_blocks:
         sub_block_length = params.sub_block_length or default.sub_block_length
-    is_exact = cache == "none" and sub_block_length is None and editing_threshold is None
+    is_exact = cache in EXACT and sub_block_length is None and editing_threshold is None
+    open_blocks = num_open_blocks(request, model, policy, block_len, limits, is_exact=is_exact)
     sampling = params.resolved(default, block_len)
     check_trace(policy, sampling, model, drafts=drafts)
     check_chance(policy, sampling, model, drafts=drafts)
@@ -228,7 +230,7 @@ def _resolve(
         top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
         logprobs=params.logprobs,
         num_top=num_top(params, rules),
-        cache=cache,
+        cache=cache_beside(cache, open_blocks, params, model),
         cfg_scale=params.cfg_scale or 0.0,
         editing_threshold=editing_threshold,
         max_post_steps=model.max_post_steps,
@@ -239,7 +241,8 @@ def _resolve(
         is_given=is_given,
         sub_block_length=sub_block_length,
         eos_last=fills_eos_last(policy, params, model),
-        open_blocks=num_open_blocks(request, model, policy, block_len, limits, is_exact=is_exact),
+        open_blocks=open_blocks,
+        fills_best=open_blocks > 1 and is_full and model.fills_best,
     )
 
 
@@ -320,7 +323,7 @@ def _quotas(
         return (1,) * (steps or model.canvas.steps)
     if model.attention == "causal_window":  # as many steps fill a window, wherever it is
         return window_quotas(block_len, steps or block_len)
-    is_exact = model.attention == "full" and cache == "none"
+    is_exact = model.attention == "full" and cache in EXACT
     alone = 1 if model.has_seed and not is_exact and block_len > 1 else 0
     steps = steps or block_len
     if BY_NAME[policy].by_chance:

@@ -1,6 +1,6 @@
 """Rows of a step and their results: plain arrays, no torch."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,17 @@ class DecodingArrays:
 
 
 @dataclass(frozen=True, slots=True)
+class BestOfAll:
+    """The M scored positions once more, a group for each of B sequences, whatever their blocks."""
+
+    groups: IntArray  # [M]
+    starts: IntArray  # [B + 1]
+    codes: npt.NDArray[np.int32]  # [B], of policies that rank
+    quota: IntArray  # [B], the fewest positions of a group to fill
+    longest: int  # no group has more positions
+
+
+@dataclass(frozen=True, slots=True)
 class StepBatch(Layout):
     """T query tokens of S spans, one span after another, and M scored positions of B spans."""
 
@@ -58,7 +69,7 @@ class StepBatch(Layout):
     num_repeats: int  # of the first spans, which are their sequences' last ones once more
     denoised: tuple[Span, ...]  # B
     table_rows: IntArray  # [B]
-    has_no_row: BoolArray  # [M] True where a scored position comes after its span, and is masked
+    has_no_row: BoolArray  # [M] True where a position is masked that no row tells to be
     adapted: BoolArray  # [T] True in rows of drafts
     anchors: IntArray | None  # [T] where windows are counted from, for canvases of noise
     penalties: FloatArray | None  # [M] added to entropies, where tokens are filled in a window
@@ -69,6 +80,7 @@ class StepBatch(Layout):
     guiding_rows: IntArray  # [G] indices into T: `hidden_rows` of the same without the prompt
     decoding: DecodingArrays
     by_block: "StepBatch | None" = None  # an entry for each open block, if some have several
+    best_of_all: BestOfAll | None = None  # beside the entries of blocks
 
     @property
     def sampled(self) -> "StepBatch":
@@ -119,6 +131,10 @@ def build_batch(
     flags = _flags(spans, which, decoding)
     layout = lay_out(numbers, flags, table, page_size, attention, shift=shift, uses_c=uses_c)
     _mask_prompts(spans, bounds, layout)
+    if shift and attention == "full" and len(which):
+        # Without the row before a pass, its first position has its own logits (d3LLM).
+        first_rows = layout.query_starts[which].take(layout.scored_spans)
+        layout = replace(layout, hidden_rows=np.maximum(layout.hidden_rows, first_rows))
     guided = guiding_rows = which[:0]
     if bounds.without_prompt.any():
         # The branch without the prompt comes right after the other and is as long.

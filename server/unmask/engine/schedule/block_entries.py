@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from unmask.engine.schedule.batch import StepBatch
-from unmask.engine.schedule.query_range import IntArray
+from unmask.engine.schedule.batch import BestOfAll, StepBatch
+from unmask.engine.schedule.pipelined_blocks import PipelinedBlocks
+from unmask.engine.schedule.query_range import BoolArray, IntArray
+from unmask_kernels.policies.table import CODES, POLICIES, RANKING
 
 
 def with_block_entries(batch: StepBatch) -> StepBatch:
@@ -41,6 +43,7 @@ def with_block_entries(batch: StepBatch) -> StepBatch:
         batch,
         scored_spans=entries,
         scored_starts=np.searchsorted(entries, np.arange(len(owner) + 1)),
+        has_no_row=batch.has_no_row | _counts_as_masked(batch),
         denoised=tuple(batch.denoised[i] for i in owner.tolist()),
         table_rows=batch.table_rows.take(owner),
         decoding=replace(
@@ -50,6 +53,7 @@ def with_block_entries(batch: StepBatch) -> StepBatch:
             steps=np.array(steps, np.int64),
             **flags,
         ),
+        best_of_all=_best_of_all(batch),
     )
     return replace(batch, by_block=by_block)
 
@@ -62,3 +66,27 @@ def _entries(batch: StepBatch, counts: IntArray) -> IntArray:
     places[counts.take(spans) == 1] = 0  # a draft's rows may be of more than a block's length
     entries: IntArray = (counts.cumsum() - counts).take(spans) + places
     return entries
+
+
+def _counts_as_masked(batch: StepBatch) -> BoolArray:
+    """True where scored positions [M] are masked to the policy, though their row has a token."""
+    counts = np.zeros(len(batch.scored_positions), np.bool_)
+    for i, span in enumerate(batch.denoised):
+        if isinstance(blocks := span.sequence.blocks, PipelinedBlocks) and blocks.has_fresh_end:
+            own = slice(*batch.scored_starts[i : i + 2])
+            counts[own] = blocks.counts_as_masked(batch.scored_positions[own])
+    return counts
+
+
+def _best_of_all(batch: StepBatch) -> BestOfAll | None:
+    """The best position of each sequence that fills it, whatever block it is in; None for none."""
+    decoding = batch.decoding
+    fills_best = np.asarray(decoding.columns["fills_best"])
+    if not fills_best.any():
+        return None
+    ranked_by = [POLICIES[code].ranks_by for code in decoding["policy_code"][fills_best].tolist()]
+    codes = np.full(len(fills_best), CODES[RANKING[ranked_by[0]]], np.int32)
+    codes[fills_best] = [CODES[RANKING[statistic]] for statistic in ranked_by]
+    longest = int(np.diff(batch.scored_starts).max())
+    quota = fills_best.astype(np.int64)
+    return BestOfAll(batch.scored_spans, batch.scored_starts, codes, quota, longest)

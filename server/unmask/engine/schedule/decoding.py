@@ -59,6 +59,7 @@ class Decoding:
     sub_block_length: int | None = None
     eos_last: bool = False
     open_blocks: int = 1
+    fills_best: bool = False  # True if a pass fills the best position of all open blocks too
     others: tuple["Decoding", ...] = ()
 
     @property

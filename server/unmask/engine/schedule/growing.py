@@ -12,7 +12,7 @@ from unmask_kernels.policies.table import BY_NAME, NUMBERS
 # Parameters of blocks that keep their length, or of answers whose positions are known.
 WITHOUT_MEANING = (
     *("steps", "block_length", "cache", "cfg_scale", "eps", "eos_last", "min_tokens"),
-    *("bad_words", "max_thinking_tokens", "mode"),
+    *("bad_words", "max_thinking_tokens", "mode", "open_blocks"),
 )
 
 
@@ -51,7 +51,12 @@ def one_growing_block(request: Request, model: ModelInfo) -> Request | None:
             field="max_tokens",
         )
     block = replace(
-        params, policy=_policy(request, model), cache="none", eos_last=False, block_length=longest
+        params,
+        policy=_policy(request, model),
+        cache="none",
+        eos_last=False,
+        block_length=longest,
+        open_blocks=1,
     )
     return replace(request, sampling=block)
 

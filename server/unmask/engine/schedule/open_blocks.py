@@ -15,11 +15,19 @@ from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 from unmask.errors import InvalidRequest
-from unmask.types import MAX_BLOCK_LENGTH, ModelInfo, PolicyName, Request, SamplingParams
+from unmask.types import (
+    MAX_BLOCK_LENGTH,
+    CacheName,
+    ModelInfo,
+    PolicyName,
+    Request,
+    SamplingParams,
+)
 from unmask_kernels.policies.table import BY_NAME
 
 USUAL_BLOCKS = 4  # open ones at a time, of the more that may be
 THRESHOLDS = "add_block_threshold", "semi_complete_threshold"
+OF_DELAYED_KEYS = "cache_delay_iter", "refresh_interval"
 
 
 @dataclass(slots=True)
@@ -43,10 +51,8 @@ class OpenBlocks:
     is_active: list[bool] = field(default_factory=list)
 
     @classmethod
-    def of(cls, decoding: Decoding, num_prompt: int) -> "OpenBlocks | None":
-        """No blocks yet; None for a request whose blocks are denoised one at a time."""
-        if decoding.open_blocks == 1:
-            return None
+    def of(cls, decoding: Decoding, num_prompt: int) -> "OpenBlocks":
+        """No blocks yet."""
         sampling = decoding.sampling
         add, complete = sampling.add_block_threshold, sampling.semi_complete_threshold
         assert add is not None, "every default is filled in"
@@ -108,34 +114,76 @@ def num_open_blocks(
 ) -> int:
     """Blocks that a request may have open; a default holds where it applies, as far as it fits.
 
-    `is_exact` if every pass computes all of a block, whose tokens stay. Raises `InvalidRequest`.
+    `is_exact` if a pass computes all of a block that is not full. Raises `InvalidRequest`.
     """
-    params, usual = request.sampling, model.default_sampling.open_blocks or 1
-    count = params.open_blocks or min(usual, max(1, MAX_BLOCK_LENGTH // block_len))
+    params, asked = request.sampling, request.sampling.open_blocks
+    usual = model.default_sampling.open_blocks or 1
+    count = asked or min(usual, max(1, MAX_BLOCK_LENGTH // block_len))
+    if count > 1:
+        reason = _reason_against(request, model, policy, is_exact=is_exact)
+        if reason is None and count * block_len > MAX_BLOCK_LENGTH:
+            reason = f"times block_length is at most {MAX_BLOCK_LENGTH}, got {count * block_len}"
+        if reason is not None:
+            if asked is not None:
+                raise InvalidRequest(f"open_blocks {reason}", field="open_blocks")
+            count = 1
     if count == 1:
-        for name in THRESHOLDS:
-            if params.asks_for(name):
-                raise InvalidRequest(f"{name} is for several open_blocks", field=name)
-        return 1
-    reason = None
-    if not model.has_blocks or model.has_seed:
-        reason = "is for models whose blocks see those before them, and whose logits are in place"
-    elif request.is_structured:
-        reason = "cannot be combined with structured output, holes and bad_words"
-    elif params.max_thinking_tokens is not None:
-        reason = "cannot be combined with max_thinking_tokens"
-    elif not is_exact:
-        reason = "cannot be combined with editing_threshold, sub_block_length and cache block"
-    elif not BY_NAME[policy].may_wait:
-        reason = f"is not for the policy {policy}"
-    elif count * block_len > MAX_BLOCK_LENGTH:
-        reason = f"times block_length is at most {MAX_BLOCK_LENGTH}, got {count * block_len}"
-    if reason is None and not request.given_answer:
+        _refuse(THRESHOLDS, params, "is for several open_blocks")
+    elif model.attention == "full":
+        only = "is for models whose blocks see those before them: others fill the first one only"
+        _refuse(("semi_complete_threshold",), params, only)
+    else:
         _check_rows(count * block_len + model.shift, params, limits)
-        return count
-    if params.open_blocks is None:
-        return 1
-    raise InvalidRequest(f"open_blocks {reason}", field="open_blocks")
+    return count
+
+
+def cache_beside(
+    cache: CacheName, open_blocks: int, params: SamplingParams, model: ModelInfo
+) -> CacheName:
+    """The cache of a request; `delayed` is for several open blocks, and a default holds for them.
+
+    Raises `InvalidRequest`.
+    """
+    if cache == "delayed" and open_blocks == 1:
+        if params.cache == "delayed":
+            raise InvalidRequest("cache delayed is for several open_blocks", field="cache")
+        cache = "none"
+    if cache != "delayed":
+        _refuse(OF_DELAYED_KEYS, params, "is for the cache delayed")
+    return cache
+
+
+def _refuse(names: tuple[str, ...], params: SamplingParams, reason: str) -> None:
+    for name in names:
+        if params.asks_for(name):
+            raise InvalidRequest(f"{name} {reason}", field=name)
+
+
+def _reason_against(
+    request: Request, model: ModelInfo, policy: PolicyName, *, is_exact: bool
+) -> str | None:
+    """Reason why a request's blocks are denoised one at a time, if there is one."""
+    is_full = model.attention == "full"
+    if not (is_full or model.has_blocks) or (model.has_seed and not is_full):
+        return (
+            "is for models whose blocks see those before them, and whose logits are in place, and "
+            "for those whose attention spans the whole sequence"
+        )
+    if request.given_answer:
+        return "has no meaning for an answer that is given"
+    if request.is_structured:
+        return "cannot be combined with structured output, holes and bad_words"
+    if request.sampling.max_thinking_tokens is not None:
+        return "cannot be combined with max_thinking_tokens"
+    if request.sampling.cfg_scale:
+        return "cannot be combined with cfg_scale"
+    if not is_exact:
+        others = "cache prefix and dual" if is_full else "sub_block_length and cache block"
+        return f"cannot be combined with editing_threshold, {others}"
+    # With full attention, blocks after the first are filled by the policy's own number alone.
+    if not BY_NAME[policy].may_wait or (is_full and not BY_NAME[policy].numbers):
+        return f"is not for the policy {policy}"
+    return None
 
 
 def _check_rows(num_rows: int, params: SamplingParams, limits: EngineLimits) -> None:

@@ -1,5 +1,6 @@
 """The positions that a sequence computes next: of its prompt, its open block, or a draft."""
 
+from unmask.engine.schedule.pipelined_blocks import PipelinedBlocks
 from unmask.engine.schedule.query_range import BoolArray, QueryRange
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.units import last_end
@@ -107,6 +108,10 @@ def _full_pass(sequence: Sequence) -> QueryRange:
     so it is filled by the pass that has that row.
     """
     everything, start, end = len(sequence.tokens), sequence.block_start, sequence.block_end
+    if isinstance(sequence.blocks, PipelinedBlocks):
+        keys = sequence.blocks.keys
+        first = 0 if keys is None else keys.start
+        return QueryRange(first, everything, everything, range(start, end))
     if sequence.decoding.cache == "none":
         return QueryRange(0, everything, everything, range(start, end))
     second = start + 1 if sequence.shift else start

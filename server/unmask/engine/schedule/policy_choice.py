@@ -115,7 +115,7 @@ def check_chance(
     if policy != "ancestral":
         return
     is_full = model.attention == "full"
-    is_exact = is_full and sampling.cache == "none"
+    is_exact = is_full and sampling.cache in ("none", "delayed")
     if drafts or not (is_full or model.has_blocks) or (model.has_seed and not is_exact):
         raise InvalidRequest(
             "the policy ancestral is for blocks all of whose positions are filled in place, not "

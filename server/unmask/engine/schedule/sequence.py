@@ -7,8 +7,9 @@ import numpy as np
 from unmask.decoding.variable_length import VariableLength
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.given import lay_out_draft, lay_out_given
-from unmask.engine.schedule.open_blocks import USUAL_BLOCKS, OpenBlocks
+from unmask.engine.schedule.open_blocks import USUAL_BLOCKS
 from unmask.engine.schedule.pages import PageHash
+from unmask.engine.schedule.pipelined_blocks import several_blocks
 from unmask.engine.schedule.query_range import QueryRange
 from unmask.engine.schedule.structure import Structure
 from unmask.engine.schedule.thinking import ThinkingBudget
@@ -28,9 +29,10 @@ class Sequence:
     a seed is filled by a pass of its own, which ends before it. In self-speculation the rest is a
     draft, of which a causal pass keeps what the model would have written token by token, and the
     next block begins with the last of these tokens. Several `blocks` may be open, the last of which
-    ends at `block_end`; then `block_step` is of the first. A prompt may be a block of its own,
-    behind which the others begin. Positions before `last_end` are the answer's, those before
-    `fill_end` are denoised, and those after it are the suffix.
+    ends at `block_end`; then `block_step` is of the first, and `masked` positions may have their
+    token already. A prompt may be a block of its own, behind which the others begin. Positions
+    before `last_end` are the answer's, those before `fill_end` are denoised, and those after it are
+    the suffix.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Sequence:
         self.is_causal = info.attention == "causal"
         self.has_prompt_block = info.attention == "prompt_block"
         self.shift = info.shift
+        self.end_id = next(iter(info.eos_token_ids), None)
         self.has_seed = info.has_seed and not self.is_full
         self.num_prompt = len(request.prompt_token_ids)
         self.num_cached = 0
@@ -81,7 +84,7 @@ class Sequence:
         self.guesses_ahead = decoding.drafts and self.is_causal and not decoding.is_given
         self.num_guesses = 0  # of the open block, after its first token
         self._waits = self.has_window or decoding.waits
-        self.blocks = OpenBlocks.of(decoding, self.num_prompt)  # None for one at a time
+        self.blocks = several_blocks(decoding, self.num_prompt, self.end_id, is_full=self.is_full)
         # True if no result decides the next pass, unless its scores are kept.
         self._runs_ahead = not (
             self.is_canvas
