@@ -44,7 +44,8 @@ OPDLM = Folder("a2d_mdlm", "block_causal", choice="block", block_length=4, folde
 SERVED_FOLDERS: dict[str, Folder] = {
     "LLaDA 8B Base and Instruct, LLaDA 1.5": Folder("llada", "full", block_length=32),
     "LLaDA with Llama's tensor names": Folder("illada", "full", NAMED_LIKE_LLAMA, block_length=32),
-    "dParallel, d3LLM-LLaDA": Folder("llada", "full", block_length=32),
+    "dParallel": Folder("llada", "full", block_length=32),
+    "d3LLM-LLaDA": Folder("llada", "full", block_length=32, folder="d3LLM_LLaDA"),
     "D2F-LLaDA, an adapter or merged": Folder(
         "llada", "prompt_block", block_length=32, folder="D2F_LLaDA"
     ),
@@ -62,7 +63,10 @@ SERVED_FOLDERS: dict[str, Folder] = {
         "llada2", "block_causal", block_length=32, folder="LLaDA2.1-mini"
     ),
     "LLaDA2.2 mini and flash": Folder("llada22", "block_causal", block_length=32),
-    "Dream-v0 7B, Dream-Coder, DiffuCoder, d3LLM-Dream": Folder("dream", "full", shift=True),
+    "Dream-v0 7B, Dream-Coder, DiffuCoder": Folder("dream", "full", shift=True),
+    "d3LLM-Dream, d3LLM-Dream-Coder": Folder(
+        "dream", "full", block_length=32, shift=True, folder="d3LLM_Dream_Coder"
+    ),
     "DreamOn-v0-7B": Folder("dream", "full", shift=True),
     "DreamReasoner-8B": Folder("dream_reasoner", "block_causal", block_length=32),
     "SDAR 1.7B, 4B, 8B, TraDo": Folder("sdar", "block_causal", block_length=4),

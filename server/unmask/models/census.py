@@ -20,10 +20,12 @@ class Published:
 
 
 D2F = "several blocks at once, by its name or with `--attention block`"
+D3LLM = "several blocks at once, by its name or `open_blocks`; kept keys by `cache`"
 SERVED = (
     Published("LLaDA 8B Base and Instruct, LLaDA 1.5", ("LLaDAModelLM",), "llada"),
     Published("LLaDA with Llama's tensor names", ("LLaDAModelLM",), "llada-hf"),
-    Published("dParallel, d3LLM-LLaDA", ("LLaDAModelLM",), "llada", "a block at a time"),
+    Published("dParallel", ("LLaDAModelLM",), "llada", "with the policy `entropy_threshold`"),
+    Published("d3LLM-LLaDA", ("LLaDAModelLM",), "llada", D3LLM),
     Published("D2F-LLaDA, an adapter or merged", ("LLaDAModelLM",), "llada", D2F),
     Published(
         "UltraLLaDA",
@@ -44,7 +46,8 @@ SERVED = (
     Published("MBD-LLaDA2", ("LLaDA2MoeModelLM",), "llada2", "several blocks at once, by its name"),
     Published("LLaDA2.1 mini and flash", ("LLaDA2MoeModelLM",), "llada2", "told by its name"),
     Published("LLaDA2.2 mini and flash", ("LLaDA2MoeModelLM",), "llada2"),
-    Published("Dream-v0 7B, Dream-Coder, DiffuCoder, d3LLM-Dream", ("DreamModel",), "dream"),
+    Published("Dream-v0 7B, Dream-Coder, DiffuCoder", ("DreamModel",), "dream"),
+    Published("d3LLM-Dream, d3LLM-Dream-Coder", ("DreamModel",), "dream", D3LLM),
     Published("D2F-Dream, an adapter or merged", ("DreamModel",), "dream", D2F),
     Published("DreamOn-v0-7B", ("DreamModel",), "dream", "answers grow and shrink"),
     Published("DreamReasoner-8B", ("DreamForCausalLM",), "sdar"),

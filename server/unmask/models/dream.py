@@ -1,9 +1,10 @@
-"""Dream, DiffuCoder, DreamOn: Qwen2.5 with full attention and logits shifted by one.
+"""Dream, DiffuCoder, d3LLM, DreamOn: Qwen2.5 with full attention and logits shifted by one.
 
 DreamOn is told by `expand_token_id` of its configuration, or by that token of its tokenizer.
 """
 
 from unmask.models.config_fields import ConfigFields
+from unmask.models.d3llm import d3llm_presets
 from unmask.models.decoder import Decoder
 from unmask.models.family import Family, Presets, RawConfig, Traits
 from unmask.models.qwen import FIELDS as QWEN_FIELDS
@@ -49,9 +50,9 @@ def traits(raw: RawConfig) -> Traits:
 
 
 def presets(raw: RawConfig, name: str) -> Presets:
-    """DreamOn's own values, for a configuration or a name that is its."""
+    """Values of DreamOn and d3LLM, for a configuration or a name that is theirs."""
     is_dreamon = raw.get("expand_token_id") is not None or "dreamon" in name.lower()
-    return PRESETS if is_dreamon else {}
+    return PRESETS if is_dreamon else d3llm_presets(name, shift=True)
 
 
 FAMILY = Family(

@@ -2,8 +2,9 @@
 
 from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
+from unmask.models.d3llm import d3llm_presets
 from unmask.models.decoder import Decoder, DecoderConfig, Layer, take_gated_mlp, take_qkv
-from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.family import Family, Presets, RawConfig, Traits
 from unmask.models.rope import Rope, plain_rope
 from unmask.models.weights import Weights
 
@@ -130,6 +131,11 @@ def traits(raw: RawConfig) -> Traits:
     )
 
 
+def presets(_raw: RawConfig, name: str) -> Presets:
+    """Settings of d3LLM-LLaDA, for a name that is its."""
+    return d3llm_presets(name, shift=False)
+
+
 FAMILY = Family(
     "llada",
     ("LLaDAModelLM",),
@@ -139,5 +145,6 @@ FAMILY = Family(
     verified="logits to 1e-4 and tokens exactly, of LLaDA's and Fast-dLLM's code on a tiny random "
     "checkpoint",
     model_types=("llada",),
+    presets=presets,
     block_attention="prompt_block",
 )

@@ -39,5 +39,6 @@ FAMILY = Family(
     FIELDS,
     verified="logits to 1e-4, of the golden LLaDA's weights by the other names",
     model_types=llada.FAMILY.model_types,
+    presets=llada.presets,
     block_attention="prompt_block",
 )

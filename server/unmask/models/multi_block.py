@@ -7,6 +7,7 @@ import logging
 import re
 
 from unmask.models.d2f import NAME as D2F
+from unmask.models.d3llm import is_d3llm
 from unmask.models.family import Presets
 from unmask.types import AttentionPattern, SamplingParams
 
@@ -14,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def _part(text: str) -> re.Pattern[str]:
-    """A part of a name, as in MBD-Math-SDAR-8B-Chat-b4, DMax-Coder-16B and d3LLM_LLaDA."""
+    """A part of a name, as in MBD-Math-SDAR-8B-Chat-b4 and DMax-Coder-16B."""
     return re.compile(rf"(?<![a-z0-9]){text}(?![a-z0-9])", re.I)
 
 
@@ -23,7 +24,6 @@ TRAINED, MIXES = _part("mbd"), _part("dmax")
 PLAIN = {
     MIXES: "DMax: mixed embeddings are",
     D2F: "D2F: block-causal attention and several open blocks are",
-    _part("d3llm"): "d3LLM: several open blocks with refreshed keys are",
 }
 WRITES_CODE = re.compile(r"code", re.I)
 SHORT = 4  # positions of a block, of which a quarter is filled by one
@@ -55,8 +55,8 @@ def multi_block_presets(name: str, block_length: int, open_blocks: int) -> Prese
 
 def warn_of_training(name: str, sampling: SamplingParams, attention: AttentionPattern) -> None:
     """Log what a checkpoint was trained for and is not served with, or the other way round."""
-    if attention == "prompt_block":
-        return  # D2F, with its own attention
+    if attention == "prompt_block" or (attention == "full" and is_d3llm(name)):
+        return  # D2F, with its own attention, or d3LLM
     if (reason := next((PLAIN[part] for part in PLAIN if part.search(name)), None)) is not None:
         logger.warning(
             "%s was trained for %s not supported; it is served as the model that it was made from",
