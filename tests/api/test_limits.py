@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.api.fake_client import FakeClient, answer, endless
@@ -217,6 +217,7 @@ def test_retry_after_is_bounded(times: list[float], num: int) -> None:
     assert 1 <= rate.retry_after_s(num, max(times, default=0.0)) <= MAX_RETRY_S
 
 
+@example(takes=[(0.0, 1), (0.0, 1), (1.4095630287699414, 1), (0.0, 1)], per_minute=1)
 @given(
     takes=st.lists(st.tuples(st.floats(0, 30), st.integers(1, 20)), max_size=30),
     per_minute=st.integers(1, 100),

@@ -8,6 +8,7 @@ from unmask.api.key_file import LIMITS, Key
 from unmask.config import ServerConfig
 
 MINUTE_S = 60.0
+ROUNDING = 1e-9  # units that sums of floats may lack
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Allowance:
         """Seconds until there is one whole unit, at least 1; 0 if there is one now."""
         self._refill(now_s)
         missing = 1.0 - self._level
-        if missing <= 0:
+        if missing <= ROUNDING:
             return 0
         return max(1, math.ceil(missing * MINUTE_S / self._per_minute))
 
