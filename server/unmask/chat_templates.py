@@ -55,7 +55,10 @@ class ChatRenderer:
         assert COMPILE is not None, "`of` has looked"
         self._template, self.source = COMPILE(source), source
         self._special_tokens = special_tokens
-        self._variables = {"tools": None, "documents": None, **special_tokens}
+        self._variables = {
+            **self._template.globals,
+            **{"tools": None, "documents": None, **special_tokens},
+        }
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ChatRenderer, (self.source, self._special_tokens)  # code is compiled anew
@@ -77,10 +80,15 @@ class ChatRenderer:
 
     def render(self, turns: Sequence[Mapping[str, Any]], *, begins_answer: bool) -> str:
         """Text of a conversation; raises whatever the template does."""
-        text: str = self._template.render(
-            self._variables, messages=turns, add_generation_prompt=begins_answer
-        )
-        return text
+        template = self._template
+        variables = {
+            **self._variables,
+            "messages": turns,
+            "add_generation_prompt": begins_answer,
+        }
+        # `Template.render` would collect the globals again, in half of its time.
+        context = template.new_context(variables, shared=True)
+        return "".join(template.root_render_func(context))
 
 
 def _is_text(value: object) -> bool:

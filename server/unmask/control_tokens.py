@@ -12,8 +12,7 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenizers import AddedToken, models
 from tokenizers import Tokenizer as FastTokenizer
@@ -77,8 +76,7 @@ def _pair(merge: Any) -> tuple[str, str]:
     return left, right
 
 
-@dataclass(frozen=True, slots=True)
-class Spelling:
+class Spelling(NamedTuple):
     """Control token spelled at [start, end) of a text."""
 
     start: int
@@ -100,6 +98,8 @@ class ControlTokens:
         self._all = nonce().join(ids)
         self._prefixes = {token[:size] for token in ids for size in range(1, len(token))}
         self._suffixes = {token[-size:] for token in ids for size in range(1, len(token))}
+        self._ends = {text[-1] for text in self._prefixes}
+        self._begins = {text[0] for text in self._suffixes}
         self._longest = max(map(len, ids), default=0)
         mark = nonce()
         self._aliases = {token: f"{mark}{chr(0xF0000 + i)}" for i, token in enumerate(ids)}
@@ -151,12 +151,10 @@ class ControlTokens:
 
     def _encode_fast(self, parts: list[str]) -> list[int]:
         parts[1::2] = [self._aliases[token] for token in parts[1::2]]
-        text = "".join(parts)
         assert self._aliased is not None
-        if len(text) < LONG_TEXT:
-            return list(self._aliased.encode(text, add_special_tokens=False).ids)
-        (encoding,) = self._aliased.encode_batch_fast([text], add_special_tokens=False)
-        return list(encoding.ids)
+        (encoding,) = self._aliased.encode_batch_fast(["".join(parts)], add_special_tokens=False)
+        ids: list[int] = encoding.ids
+        return ids
 
     def _encode_slow(self, parts: list[str]) -> list[int]:
         ids: list[int] = []
@@ -179,9 +177,9 @@ class ControlTokens:
         if text and text in self._all:
             return f"{self._break}{text}{self._break}"
         sizes = range(1, min(self._longest, len(text) + 1))
-        if any(text[-size:] in self._prefixes for size in sizes):
+        if text[-1:] in self._ends and any(text[-size:] in self._prefixes for size in sizes):
             text += self._break
-        if any(text[:size] in self._suffixes for size in sizes):
+        if text[:1] in self._begins and any(text[:size] in self._suffixes for size in sizes):
             text = self._break + text
         return text
 

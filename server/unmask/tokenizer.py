@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 REPLACEMENT = "�"
 FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # every tokenizer has one of them
 MAX_PENDING = 16  # tokens without whole text; a character has four at most
-LONG_TEXT = 2_000  # characters; longer texts are encoded in batches, which release the GIL
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -137,7 +136,11 @@ class Tokenizer:
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Token ids of `text`; special tokens spelled in it are recognised."""
         if self._backend is not None:
-            return _encode_fast(self._backend, text, add_special_tokens=add_special_tokens)
+            # Batches have no offsets, which take a third of the time.
+            (encoding,) = self._backend.encode_batch_fast(
+                [text], add_special_tokens=add_special_tokens
+            )
+            return list(encoding.ids)
         ids: list[int] = self._inner.encode(text, add_special_tokens=add_special_tokens)
         return ids
 
@@ -265,16 +268,6 @@ class Tokenizer:
         if max_tokens is not None:
             self.check_length(controls.plain(text), max_tokens, "messages")
         return controls.encode(text)
-
-
-def _encode_fast(backend: Any, text: str, *, add_special_tokens: bool) -> list[int]:
-    ids: list[int]
-    if len(text) < LONG_TEXT:
-        ids = backend.encode(text, add_special_tokens=add_special_tokens).ids
-    else:  # only batches release the GIL
-        (encoding,) = backend.encode_batch_fast([text], add_special_tokens=add_special_tokens)
-        ids = encoding.ids
-    return ids
 
 
 class StreamDecoder:
