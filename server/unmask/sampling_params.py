@@ -9,6 +9,7 @@ option `decoding.<name>` (`unmask.options`).
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Literal, get_args, get_type_hints
 
 from unmask.bad_words import check_words
@@ -322,13 +323,12 @@ class SamplingParams:
     grammar: Grammar | None = field(default=None, metadata={"is_setting": False})
 
     def __post_init__(self) -> None:
-        for name, row in PARAMETERS.items():
-            value = getattr(self, name)
-            if value is row.default:
+        for value, default, row in zip(_VALUES(self), _DEFAULTS, _ROWS, strict=True):
+            if value is default:
                 continue
             if row.aliases and value in row.aliases:
                 value = row.aliases[value]
-                object.__setattr__(self, name, value)
+                object.__setattr__(self, row.name, value)
             row.check(value)
         if len(self.stop) > MAX_STOP_STRINGS:
             raise InvalidRequest(
@@ -388,6 +388,9 @@ def _rows() -> dict[str, Parameter]:
 
 
 PARAMETERS: Mapping[str, Parameter] = _rows()
+_ROWS = tuple(PARAMETERS.values())
+_DEFAULTS = tuple(row.default for row in _ROWS)
+_VALUES = attrgetter(*PARAMETERS)  # all of a request's, in one call
 SETTINGS = tuple(row for row in PARAMETERS.values() if row.is_setting)
 
 

@@ -9,7 +9,7 @@ from unmask.api.fields import Body, Bool, Float, Int, IntOrAuto, Strings, bounde
 from unmask.sampling_params import PARAMETERS, Parameter
 
 DECLARED = frozenset({"logprobs", "logit_bias"})  # bodies spell them in another type
-SHARED = tuple(name for name in PARAMETERS if name not in DECLARED)
+SHARED = frozenset(PARAMETERS) - DECLARED
 STAND_INS: Mapping[str, Mapping[int, int | None]] = {"top_k": {-1: 0}, "seed": {-1: None}}
 """Numbers that clients of llama.cpp and vLLM send for another one, or for none."""
 TYPES: Mapping[type, Any] = {bool: Bool, int: Int, float: Float, str: str}
@@ -34,8 +34,7 @@ def with_sampling_fields(body: type[B]) -> type[B]:
 
 def sampling_values(body: Body) -> dict[str, Any]:
     """The values of these fields that are given, by the names of `SamplingParams`."""
-    given = body.model_fields_set
-    values = {name: getattr(body, name) for name in SHARED if name in given}
+    values = {name: getattr(body, name) for name in SHARED & body.model_fields_set}
     for name, stand_ins in STAND_INS.items():
         if name in values:
             values[name] = stand_ins.get(values[name], values[name])
