@@ -38,6 +38,10 @@ class PushedStream(ABC):
     def take(self) -> Sequence[Event]:
         """Events that nobody has read yet."""
 
+    @abstractmethod
+    def forward(self, call: Callable[[Event], None]) -> None:
+        """Have `call` given each event, those that nobody has read yet at once; none is kept."""
+
 
 class UnconfirmedStream(ABC):
     """A stream of a request that is on its way to the queue."""

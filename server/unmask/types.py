@@ -228,9 +228,9 @@ Event = Delta | Refinement | Failure
 
 def is_last(event: Event) -> bool:
     """True if no event follows in its stream."""
-    if isinstance(event, Refinement):
-        return False
-    return isinstance(event, Failure) or event.finish is not None
+    if isinstance(event, Delta):
+        return event.finish is not None
+    return isinstance(event, Failure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,28 @@ class FakeStream:
 
 
 @dataclass
+class FakeConnection:
+    """A server's connection, which leaves when it is told to."""
+
+    opened: bool = True
+    calls: set[Callable[[], None]] = field(default_factory=set)
+
+    def is_open(self) -> bool:
+        return self.opened
+
+    def watch(self, call: Callable[[], None]) -> None:
+        self.calls.add(call)
+
+    def unwatch(self, call: Callable[[], None]) -> None:
+        self.calls.discard(call)
+
+    def leave(self) -> None:
+        self.opened = False
+        for call in tuple(self.calls):
+            call()
+
+
+@dataclass
 class FakeClient:
     """`refusals` are errors by the number of the submission that raises them."""
 

@@ -7,13 +7,14 @@ import json
 import httpx
 import pytest
 
-from tests.api.fake_client import FakeClient, answer
+from tests.api.fake_client import FakeClient, FakeConnection, answer
 from tests.api.sse import events
 from unmask.api import create_app
 from unmask.api.body_budget import FREE, BodyBudget
+from unmask.api.connection import CONNECTION
 from unmask.api.errors import RequestFailed
 from unmask.api.streams import Merger
-from unmask.api.turnstile import CONNECTION, Turnstile
+from unmask.api.turnstile import Turnstile
 from unmask.api.unread import UnreadLimit
 from unmask.config import ServerConfig
 from unmask.errors import QueueFull
@@ -66,7 +67,7 @@ def test_a_request_whose_client_has_left_is_not_begun():
     async def app(scope, receive, send):
         raise AssertionError("nobody waits for it")
 
-    gone = {CONNECTION: {"is_open": lambda: False}}
+    gone = {CONNECTION: FakeConnection(opened=False)}
     asyncio.run(Turnstile(app)(scope(extensions=gone), None, None))
 
 

@@ -92,3 +92,35 @@ def test_a_closed_stream_holds_nothing():
         assert stream.held_bytes() == 0
 
     asyncio.run(run())
+
+
+def test_events_that_are_forwarded_are_not_kept():
+    async def run() -> None:
+        aborts = list[str]()
+        stream = RequestStream(asyncio.get_running_loop(), lambda: aborts.append("r"))
+        stream.push(delta("a"))
+        got = list[Event]()
+        stream.forward(got.append)
+        assert got == [delta("a")]
+        stream.push(delta("b"))
+        assert stream.held_bytes() == 0
+        stream.push(LAST)
+        await stream.aclose()
+        assert got == [delta("a"), delta("b"), LAST]
+        assert not aborts
+
+    asyncio.run(run())
+
+
+def test_a_forwarded_stream_that_is_closed_early_is_aborted_and_says_no_more():
+    async def run() -> None:
+        aborts, got = list[str](), list[Event]()
+        stream = RequestStream(asyncio.get_running_loop(), lambda: aborts.append("r"))
+        stream.forward(got.append)
+        stream.push(delta("a"))
+        await stream.aclose()
+        stream.push(delta("b"))
+        assert got == [delta("a")]
+        assert aborts == ["r"]
+
+    asyncio.run(run())

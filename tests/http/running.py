@@ -89,6 +89,14 @@ def read_all(connection: socket.socket) -> bytes:
     return received
 
 
+def read_one(connection: socket.socket, end: bytes = b'{"state":"live"}') -> bytes:
+    """Bytes up to the end of an answer's body."""
+    received = b""
+    while not received.endswith(end) and (data := connection.recv(2**16)):
+        received += data
+    return received
+
+
 def error_of(answer: bytes) -> tuple[int, str]:
     """Status and code of an answer with an error."""
     head, _, body = answer.partition(b"\r\n\r\n")

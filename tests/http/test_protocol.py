@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.api import fake_client
 from tests.api.fake_client import FakeClient
-from tests.http.running import POST, error_of, eventually, read_all, running
+from tests.http.running import POST, error_of, eventually, read_all, read_one, running
 from unmask.config import ServerConfig
 
 SHORT = ServerConfig(header_timeout_s=0.2, body_timeout_s=0.2, write_timeout_s=0.4)
@@ -70,10 +71,10 @@ def test_a_body_that_does_not_come_is_told_so_and_closed(short, sent):
 
 def test_a_second_request_has_a_time_of_its_own(short):
     connection = short.connect(GET + "\r\n")
-    assert b'{"state":"live"}' in connection.recv(1000)
+    assert b'{"state":"live"}' in read_one(connection)
     time.sleep(0.5)  # idle, which is another limit
     connection.sendall(f"{GET}\r\n".encode())
-    assert b'{"state":"live"}' in connection.recv(1000)
+    assert b'{"state":"live"}' in read_one(connection)
     connection.sendall(b"GET /")
     assert error_of(read_all(connection)) == (408, "request_timeout")
 
@@ -110,10 +111,23 @@ def test_a_head_longer_than_the_limit_is_refused(usual, sent):
 def test_heads_below_the_limit_are_taken_in_one_read_or_many(usual):
     long = f"{GET}X: {'a' * 60_000}\r\n\r\n"
     connection = usual.connect(long)
-    assert connection.recv(2**16).startswith(b"HTTP/1.1 200")
+    assert read_one(connection).startswith(b"HTTP/1.1 200")
     for i in range(0, len(long), 1000):
         connection.sendall(long[i : i + 1000].encode())
-    assert connection.recv(2**16).startswith(b"HTTP/1.1 200")
+    assert read_one(connection).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+@pytest.mark.parametrize("leave", [lambda it: it.close(), lambda it: it.sendall(b"?\r\n\r\n")])
+def test_a_client_that_leaves_or_breaks_the_protocol_ends_its_request(stream, leave):
+    engine = FakeClient(fake_client.endless)
+    with running(engine, ServerConfig()) as run:
+        connection = run.connect(whole(f'{{"prompt": "hi", "stream": {stream}}}'))
+        assert eventually(lambda: bool(engine.streams))
+        time.sleep(0.02)
+        assert not engine.streams[0].closed_early
+        leave(connection)
+        assert eventually(lambda: engine.streams[0].closed_early)
 
 
 def test_bodies_in_the_smallest_chunks_are_taken(usual):

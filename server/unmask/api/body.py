@@ -1,6 +1,6 @@
 """A request's bytes, bounded and checked, as a pydantic model; every error names its field."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -22,9 +22,20 @@ BodyT = TypeVar("BodyT", bound=Body)
 
 MAX_MESSAGES = 4096  # of a conversation, their parts included
 PARTS = ("content", "tool_calls", "output", "summary")
+CONTAINERS = (list, dict)
 MAX_TOOLS = 512
 MAX_FIELDS = 200  # of an object
 NAMES_PER_NODE = 4  # four names of fields parse as fast as one list or object
+LIMITED: Mapping[str, tuple[Callable[[ModelInfo], int], str]] = {
+    "stop": (lambda _: MAX_STOP_STRINGS, "strings"),
+    "stop_token_ids": (lambda info: info.vocab_size, "token ids"),
+    "allowed_token_ids": (lambda info: info.vocab_size, "token ids"),
+    "logit_bias": (lambda info: info.vocab_size, "token ids"),
+    "messages": (lambda _: MAX_MESSAGES, "messages"),
+    "tools": (lambda _: MAX_TOOLS, "tools"),
+    "tokens": (lambda info: max(info.max_model_len, MAX_CHOICES), "token ids"),
+}
+"""Most items of fields by model, and their names."""
 MAX_NODES = 200_000  # lists and objects, some 50 ms of parsing
 NODES_PER_TOKEN = 4
 
@@ -45,10 +56,9 @@ async def read_body(request: Request, model: type[BodyT], backend: Backend) -> B
 
 
 async def _read_bytes(request: Request, max_bytes: int, held: HeldBody) -> bytes:
-    too_large = BodyTooLarge(f"the body is longer than {max_bytes} bytes")
     announced = header(request.scope, b"content-length")
     if announced.isdecimal() and int(announced) > max_bytes:
-        raise too_large
+        raise _too_large(max_bytes)
     content: bytes | bytearray = b""
     has_more = True
     while has_more:
@@ -57,10 +67,14 @@ async def _read_bytes(request: Request, max_bytes: int, held: HeldBody) -> bytes
             raise ClientDisconnect
         content = _joined(content, message.get("body", b""))
         if len(content) > max_bytes:
-            raise too_large
+            raise _too_large(max_bytes)
         held.grow(len(content))
         has_more = message.get("more_body", False)
     return bytes(content)
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the body is longer than {max_bytes} bytes")
 
 
 def _joined(content: bytes | bytearray, chunk: bytes) -> bytes | bytearray:
@@ -122,17 +136,9 @@ def _check_counts(value: Any, info: ModelInfo) -> None:
     if not isinstance(value, dict):
         return
     _check(len(value), MAX_FIELDS, "the body", "fields", None)
-    limits: Mapping[str, tuple[int, str]] = {
-        "stop": (MAX_STOP_STRINGS, "strings"),
-        "stop_token_ids": (info.vocab_size, "token ids"),
-        "allowed_token_ids": (info.vocab_size, "token ids"),
-        "logit_bias": (info.vocab_size, "token ids"),
-        "messages": (MAX_MESSAGES, "messages"),
-        "tools": (MAX_TOOLS, "tools"),
-        "tokens": (max(info.max_model_len, MAX_CHOICES), "token ids"),
-    }
-    for field, (limit, items) in limits.items():
-        _check(_length(value.get(field)), limit, field, items, field)
+    for field, (most, items) in LIMITED.items():
+        if field in value:
+            _check(_length(value[field]), most(info), field, items, field)
     _check_prompt(value.get("prompt"), info.max_model_len)
     for field in ("messages", "input"):
         _check_messages(value.get(field), field)
@@ -154,14 +160,14 @@ def _check_messages(messages: Any, field: str) -> None:
     if not isinstance(messages, list):
         return
     turns = [message for message in messages if isinstance(message, dict)]
-    parts = sum(_length(turn.get(name)) for turn in turns for name in PARTS)
+    parts = sum([_length(turn[name]) for turn in turns for name in PARTS if name in turn])
     _check(len(messages) + parts, MAX_MESSAGES, field, "messages and parts", field)
     for turn in turns:
         _check(len(turn), MAX_FIELDS, "a message", "fields", field)
 
 
 def _length(value: Any) -> int:
-    return len(value) if isinstance(value, list | dict) else 0
+    return len(value) if isinstance(value, CONTAINERS) else 0
 
 
 def _check(number: int, limit: int, subject: str, items: str, field: str | None) -> None:

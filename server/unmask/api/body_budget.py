@@ -1,7 +1,6 @@
 """Memory that bodies being read may take together."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Self
 
 from unmask.errors import QueueFull
 
@@ -14,14 +13,13 @@ class BodyBudget:
     def __init__(self, max_bytes: int) -> None:
         self._num_left = max_bytes
 
-    @contextmanager
-    def body(self) -> Iterator["HeldBody"]:
+    def body(self) -> "HeldBody":
         """Hold a body's bytes while the context is open."""
-        held = HeldBody(self)
-        try:
-            yield held
-        finally:
-            self._num_left += held.num_taken
+        return HeldBody(self)
+
+    def give_back(self, num_bytes: int) -> None:
+        """Make room for others."""
+        self._num_left += num_bytes
 
     def take(self, num_bytes: int) -> None:
         """Raise `QueueFull` if there is no room for so many bytes more."""
@@ -35,11 +33,17 @@ class HeldBody:
 
     def __init__(self, budget: BodyBudget) -> None:
         self._budget = budget
-        self.num_taken = 0
+        self._num_taken = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.give_back(self._num_taken)
 
     def grow(self, length: int) -> None:
         """Count the body with its present length; raises `QueueFull`."""
-        missing = length - FREE - self.num_taken
+        missing = length - FREE - self._num_taken
         if missing > 0:
             self._budget.take(missing)
-            self.num_taken += missing
+            self._num_taken += missing

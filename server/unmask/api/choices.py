@@ -1,13 +1,13 @@
 """Answers with `choices`, of completions and chats: one JSON object, or a stream of chunks."""
 
 import math
-from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from functools import cached_property
 from typing import Protocol
 
 from unmask.api.errors import RequestFailed, note_failure, stream_error
+from unmask.api.gathering import join
 from unmask.api.job import Job, UsageTally
 from unmask.api.readings import PromptReader, Readings
 from unmask.api.response_models import ChunkFields, Diffusion, DraftToken, Usage
@@ -55,22 +55,13 @@ class ChoiceWriter:
         self._begun: set[int] = set()
         self._unseen: dict[int, list[Delta]] = {}  # of each choice since its last chunk
 
-    async def whole(self, merger: Merger) -> Json:
-        """The JSON object of all choices; raises `RequestFailed`."""
-        deltas: dict[int, list[Delta]] = defaultdict(list)
-
-        def take(batch: Batch) -> None:
-            for index, event in batch:
-                if isinstance(event, Delta):
-                    self._tally.add(index, event)
-                    deltas[index].append(event)
-
-        take(self._unread())
-        async with aclosing(merger.batches()) as batches:
-            async for batch in batches:
-                take(self._of_choices(batch))
-        joined = [_join(deltas[index]) for index in range(len(self._job.requests))]
-        return self._form.answer(joined, self._tally.total())
+    def whole(self, answers: Sequence[Delta]) -> Json:
+        """The JSON object of all choices."""
+        if self._readings is not None:
+            answers = self._readings.choices(answers)
+        for index, answer in enumerate(answers):
+            self._tally.add(index, answer)
+        return self._form.answer(answers, self._tally.total())
 
     async def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
         """Server-sent events; a failure in mid-stream is an event too."""
@@ -120,39 +111,28 @@ class ChoiceWriter:
             self._tally.add(index, event)
             if event.text or event.logprobs or event.finish or self._job.return_token_ids:
                 if self._unseen:
-                    event = _join([*self._unseen.pop(index, ()), event])
+                    event = join([*self._unseen.pop(index, ()), event])
                 chunks += [self._chunk(piece, {}) for piece in self._form.pieces(index, event)]
             else:
                 self._unseen.setdefault(index, []).append(event)
         return b"".join(chunks)
 
     @cached_property
-    def _opening(self) -> str:
+    def _opening(self) -> bytes:
         """The JSON that all chunks begin with, encoded once; a choice and other fields follow."""
-        return to_json(self._head())[:-1] + ',"choices":['
+        return to_json(self._head())[:-1] + b',"choices":['
 
     def _chunk(self, choice: Json, fields: ChunkFields) -> bytes:
         if self._job.include_usage:
             usage = self._tally.so_far() if self._job.continuous_usage else None
             fields = {**fields, "usage": usage}
-        rest = "," + to_json(fields)[1:] if fields else "}"
-        return frame(f"{self._opening}{to_json(choice)}]{rest}")
+        rest = b"," + to_json(fields)[1:] if fields else b"}"
+        return frame(b"%b%b]%b" % (self._opening, to_json(choice), rest))
 
     def _end(self) -> bytes:
         if not self._job.include_usage:
             return DONE
         return encode({**self._head(), "choices": [], "usage": self._tally.total()}) + DONE
-
-
-def _join(deltas: Sequence[Delta]) -> Delta:
-    """All deltas of one choice as a single one."""
-    return Delta(
-        request_id=deltas[-1].request_id,
-        token_ids=tuple(token_id for delta in deltas for token_id in delta.token_ids),
-        text="".join(delta.text for delta in deltas),
-        logprobs=tuple(item for delta in deltas for item in delta.logprobs),
-        finish=deltas[-1].finish,
-    )
 
 
 def diffusion(index: int, event: Refinement) -> Diffusion:

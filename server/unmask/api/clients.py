@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -29,19 +30,18 @@ def client_of(scope: Scope, limits: ClientLimits) -> Client:
     """
     key: Key | None = scope.get(AUTH)
     if key is None:
-        return Client(_address(scope), limits)
+        caller = scope.get("client")
+        return Client(_network(str(caller[0])) if caller else "", limits)
     return Client(f"key-{key.digest.hex()[:KEY_DIGITS]}", limits.of_key(key))
 
 
-def _address(scope: Scope) -> str:
+@lru_cache(maxsize=4096)
+def _network(caller: str) -> str:
     """The address, of IPv6 the network: a subscriber has as many addresses of it as it likes."""
-    caller = scope.get("client")
-    if not caller:
-        return ""
     try:
-        address = ipaddress.ip_address(caller[0])
+        address = ipaddress.ip_address(caller)
     except ValueError:
-        return str(caller[0])
+        return caller
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)

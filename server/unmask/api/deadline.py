@@ -3,21 +3,24 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
-from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from unmask.api.errors import RequestFailed, json_excerpt
+from unmask.api.headers import find_header
 from unmask.errors import InvalidRequest
 
 HEADER = "x-request-timeout"
+RAW_HEADER = HEADER.encode()
 GATEWAY_TIMEOUT = 504
 
 
-def header_timeout_s(headers: Headers) -> float | None:
+def header_timeout_s(scope: Scope) -> float | None:
     """Seconds that the header gives a request, None without it; raises `InvalidRequest`."""
-    text = headers.get(HEADER)
+    text = find_header(scope, RAW_HEADER)
     if text is None:
         return None
     try:
@@ -38,7 +41,9 @@ class Deadline:
         self.at_s: float | None = None
         self._began_s = time.monotonic()
         self._count = count
-        self._timeout: asyncio.Timeout | None = None
+        self._task: asyncio.Task[object] | None = None  # that runs in this context
+        self._timer: asyncio.TimerHandle | None = None
+        self._num_cancels, self._has_expired = 0, False
 
     def limit(self, seconds: float | None) -> None:
         """Let the request take so many seconds since its arrival, if it may not take fewer."""
@@ -46,8 +51,7 @@ class Deadline:
             return
         at_s = self._began_s + seconds
         self.at_s = at_s if self.at_s is None else min(self.at_s, at_s)
-        if self._timeout is not None:
-            self._timeout.reschedule(self._on_loop())
+        self._wait()
 
     @property
     def left_s(self) -> float | None:
@@ -70,23 +74,44 @@ class Deadline:
             code="timeout",
         )
 
-    @asynccontextmanager
-    async def watch(self) -> AsyncIterator[None]:
+    def __enter__(self) -> Self:
         """Cancel what runs inside once it is late; raises `RequestFailed`.
 
         The engine drops late requests too, which may be known here a moment earlier.
         """
-        try:
-            async with asyncio.timeout_at(self._on_loop()) as self._timeout:
-                yield
-        except (TimeoutError, RequestFailed):
-            has_expired = self._timeout is not None and self._timeout.expired()
-            if has_expired or self.is_past:
-                raise self.error() from None
-            raise
-        finally:
-            self._timeout = None
+        self._task = asyncio.current_task()
+        assert self._task is not None, "coroutines run in tasks"
+        self._num_cancels = self._task.cancelling()
+        self._wait()
+        return self
 
-    def _on_loop(self) -> float | None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        task, self._task = self._task, None
+        if self._timer is not None:
+            self._timer.cancel()
+        if kind is asyncio.CancelledError and self._has_expired:
+            if task is not None and task.uncancel() <= self._num_cancels:
+                raise self.error() from None
+        elif isinstance(error, TimeoutError | RequestFailed) and self.is_past:
+            raise self.error() from None
+
+    def _wait(self) -> None:
+        """Set the timer for what is left, while the context is open."""
+        if self._timer is not None:
+            self._timer.cancel()
         left_s = self.left_s
-        return None if left_s is None else asyncio.get_running_loop().time() + left_s
+        if self._task is not None and left_s is not None and not self._has_expired:
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._ring)
+
+    def _ring(self) -> None:
+        """Cancel the task if it is late; timers may ring a little early."""
+        if not self.is_past:
+            self._wait()
+        elif self._task is not None:
+            self._has_expired = True
+            self._task.cancel()

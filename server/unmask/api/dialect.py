@@ -2,9 +2,9 @@
 
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from unmask.api.backend import ITEM, Backend
 from unmask.api.gate import Visit
@@ -28,7 +28,7 @@ from unmask.client import EngineClient
 from unmask.errors import InvalidRequest, TooSlow
 from unmask.likelihood import likelihood_request
 from unmask.tokenizer import Tokenizer
-from unmask.types import Request, SamplingParams, Template
+from unmask.types import Delta, Request, SamplingParams, Template
 
 MAX_IDS = 2**18  # token ids in the options of all choices together
 SEARCH_S = 2.0  # of a thread, for the part of a grammar that is wrong
@@ -51,8 +51,8 @@ class EncodedPrompts:
 class AnswerWriter(Protocol):
     """Writes the answers of one job, whole or as a stream."""
 
-    async def whole(self, merger: Merger) -> Mapping[str, object]:
-        """The JSON object of all choices; raises `RequestFailed`."""
+    def whole(self, answers: Sequence[Delta]) -> Mapping[str, object]:
+        """The JSON object of all choices, from one delta of each of `Job.submitted`."""
         ...
 
     def frames(self, merger: Merger, ping_s: float) -> AsyncGenerator[bytes, None]:
@@ -121,13 +121,14 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
     client = backend.client
     check_model(body.model, client)
     dialect.check(body)
-    with renamed(dialect.field_names(body)):
+    names = dialect.field_names(body)
+    with renamed(names):
         check_body(body)
     n, num_prompts = count_candidates(body), dialect.num_prompts(body)
     num_ids = sum(map(len, (body.logit_bias or (), body.allowed_token_ids or ())))
     num_ids += len(body.stop_token_ids or ())
     _check_number(num_prompts, n, num_ids, "n" if body.best_of is None else "best_of")
-    refinements, names = refinement_options(body), dialect.field_names(body)
+    refinements = refinement_options(body)
     max_tokens, num_read = dialect.max_tokens(body), dialect.num_prompt_logprobs(body)
     generates, num_kept = max_tokens != 0 or num_read is None, count_choices(body)
     num_logprobs = dialect.num_logprobs(body)
@@ -167,6 +168,11 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
             compiled = await backend.workers.compile(
                 lambda seconds: _compile(client, sampling, structured, seconds)
             )
+    of_client: dict[str, Any] = {
+        "client": visit.client.name,
+        "priority": body.priority or 0,
+        "deadline_s": visit.deadline.at_s,
+    }
     job_id = f"{dialect.id_prefix}-{os.urandom(16).hex()}"
 
     def make_requests() -> list[Request]:
@@ -181,6 +187,7 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
                     Request(
                         *(name, ids, choice, refinements, prompts.suffix, prompts.template),
                         compiled=compiled,
+                        **of_client,
                     )
                 )
         return requests
@@ -190,8 +197,9 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
             return []
         with renamed(names):
             return [
-                likelihood_request(f"{job_id}-p{i}", ids, num_read, client.model)
+                reading and replace(reading, **of_client)
                 for i, ids in enumerate(prompts.token_ids)
+                for reading in [likelihood_request(f"{job_id}-p{i}", ids, num_read, client.model)]
             ]
 
     requests = await backend.workers.run(make_requests, num_prompts * n * (ITEM + num_ids))
@@ -212,7 +220,7 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
         return_token_ids=bool(body.return_token_ids),
         include_usage=options is not None and bool(options.include_usage),
         continuous_usage=options is not None and bool(options.continuous_usage_stats),
-        grammar_field=None if structured is None else structured.field,
+        field_names=names if structured is None else {**names, "grammar": structured.field},
     )
 
 

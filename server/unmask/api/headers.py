@@ -3,10 +3,15 @@
 from starlette.types import Scope
 
 
-def header(scope: Scope, name: bytes) -> str:
-    """The first header of a name, which is in lower case; "" if there is none."""
+def find_header(scope: Scope, name: bytes) -> str | None:
+    """The first header of a name, which is in lower case; None if there is none."""
     for key, value in scope["headers"]:
         if key == name:
             text: str = value.decode("latin-1")
             return text
-    return ""
+    return None
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The first header of a name, which is in lower case; "" if there is none."""
+    return find_header(scope, name) or ""

@@ -1,7 +1,7 @@
 """`/infill`: llama-server's infilling, which editors ask for; over completions with a suffix."""
 
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -157,15 +157,11 @@ class InfillWriter:
         self._token_ids: list[int] = []
         self._finish: Finish | None = None
         self._start_s = time.monotonic()
-        self._first_s: float | None = None  # when the first tokens were there
 
-    async def whole(self, merger: Merger) -> Json:
-        """The whole completion; raises `RequestFailed`."""
-        async with aclosing(merger.batches()) as batches:
-            async for batch in batches:
-                for _, event in batch:
-                    assert isinstance(event, Delta), "no refinements were asked for"
-                    self._take(event)
+    def whole(self, answers: Sequence[Delta]) -> Json:
+        """The whole completion."""
+        for answer in answers:
+            self._take(answer)
         tokens = self._token_ids if self._body.return_tokens else []
         return _selected(self._ended(self._text, tokens), self._body.response_fields)
 
@@ -200,8 +196,6 @@ class InfillWriter:
         self._text += delta.text
         self._token_ids += delta.token_ids
         self._finish = delta.finish
-        if self._first_s is None:
-            self._first_s = time.monotonic()
 
     def _piece(self, text: str, token_ids: list[int]) -> Json:
         return {
@@ -240,7 +234,7 @@ class InfillWriter:
     def _timings(self, num_cached: int) -> Json:
         """Times until the first tokens and from there on."""
         now_s = time.monotonic()
-        first_s = now_s if self._first_s is None else self._first_s
+        first_s = self._tally.first_token_s or now_s
         prompt = self._job.num_prompt_tokens - num_cached
         return {
             **_rates("prompt", prompt, first_s - self._start_s),

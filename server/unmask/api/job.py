@@ -1,7 +1,7 @@
 """The engine requests of one HTTP request, and the usage of its answer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from unmask import types
 from unmask.api.request_record import current_record
@@ -16,8 +16,8 @@ class Job:
 
     Of them the `num_kept` best are returned. `readings` are of the log-probabilities of prompts, of
     those with more than one token; if not `generates`, nothing else is done. `echoes` are texts to
-    prepend to each choice, `behind` is one to append to all, `grammar_field` is the field that asks
-    for a grammar, if one does.
+    prepend to each choice, `behind` is one to append to all. `field_names` are the body's, by those
+    of the engine.
     """
 
     job_id: str
@@ -34,7 +34,7 @@ class Job:
     return_token_ids: bool = False
     include_usage: bool = False
     continuous_usage: bool = False
-    grammar_field: str | None = None
+    field_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def submitted(self) -> tuple[Request, ...]:
@@ -69,6 +69,11 @@ class UsageTally:
         self._num_tokens = 0
         self._finishes: dict[int, Finish] = {}
         self._readings: list[types.Usage] = []
+
+    @property
+    def first_token_s(self) -> float | None:
+        """Time of the first token of a choice; None before it."""
+        return self._record.first_token_s
 
     def add(self, index: int, delta: Delta) -> None:
         self._record.note(delta)

@@ -1,7 +1,7 @@
 """`/v1/messages`: Anthropic's Messages API, a thin layer over chats; nothing is stored."""
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -100,13 +100,10 @@ class MessageWriter:
         self._blocks: list[dict[str, Any]] = []
         self._finish: Finish | None = None
 
-    async def whole(self, merger: Merger) -> Json:
-        """The whole message; raises `RequestFailed`."""
-        async with aclosing(merger.batches()) as batches:
-            async for batch in batches:
-                for _, event in batch:
-                    assert isinstance(event, Delta), "no refinements were asked for"
-                    self._take(event)
+    def whole(self, answers: Sequence[Delta]) -> Json:
+        """The whole message."""
+        for answer in answers:
+            self._take(answer)
         return {
             **self._message(),
             "content": [_whole(block) for block in self._blocks],

@@ -34,6 +34,12 @@ class Readings:
         unread = [i for i, reading in enumerate(self._job.readings) if reading is None]
         return [event for prompt in unread for event in self._end(prompt, block_length=1)]
 
+    def choices(self, answers: Sequence[Delta]) -> list[Delta]:
+        """Whole answers of the choices, of those of all streams."""
+        events = dict(self.begin() + self.take(list(enumerate(answers))))
+        deltas = [events[index] for index in sorted(events)]
+        return [delta for delta in deltas if isinstance(delta, Delta)]
+
     def take(self, batch: Batch) -> Batch:
         """Events of choices that may be written now, each behind its prompt's reading."""
         ready: Batch = []

@@ -43,11 +43,15 @@ class RequestRecord:
         self.num_prompt_tokens, self.sampling = num_prompt_tokens, sampling
         self.queued_s = time.monotonic()
 
+    def note_token(self) -> None:
+        """Note that a token is there; the time of the first one counts."""
+        if self.first_token_s is None:
+            self.first_token_s = time.monotonic()
+
     def note(self, delta: Delta) -> None:
         """Note tokens, and the end, of a choice."""
         if delta.token_ids:
-            if not self.num_tokens:
-                self.first_token_s = time.monotonic()
+            self.note_token()
             self.num_tokens += len(delta.token_ids)
         if delta.finish is not None:
             self.finishes.append(delta.finish)

@@ -1,6 +1,6 @@
 """`/v1/responses`: OpenAI's Responses API, a thin layer over chats; nothing is stored."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -138,13 +138,10 @@ class ResponseWriter:
         self._finish: Finish | None = None
         self._num_events = 0
 
-    async def whole(self, merger: Merger) -> ResponseObject:
-        """The whole response; raises `RequestFailed`."""
-        async with aclosing(merger.batches()) as batches:
-            async for batch in batches:
-                for index, event in batch:
-                    assert isinstance(event, Delta), "no refinements were asked for"
-                    self._take(index, event)
+    def whole(self, answers: Sequence[Delta]) -> ResponseObject:
+        """The whole response."""
+        for index, answer in enumerate(answers):
+            self._take(index, answer)
         self._output.end(self._status())
         return self._ended()
 

@@ -1,8 +1,6 @@
 """All routes: one for each dialect, and those for models, tokens, health, metrics and the page."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,16 +11,13 @@ from unmask.api.anthropic_bodies import CountBody, as_chat
 from unmask.api.backend import Backend
 from unmask.api.body import read_body
 from unmask.api.chat import CHAT
-from unmask.api.clients import client_of
 from unmask.api.completions import COMPLETIONS
-from unmask.api.deadline import header_timeout_s
-from unmask.api.dialect import BodyT, Dialect, prepare
+from unmask.api.dialect import Dialect
 from unmask.api.errors import STOPPED_RETRY_AFTER_S, ModelNotFound
 from unmask.api.fields import Body
 from unmask.api.fim import FIM
-from unmask.api.gate import Visit
+from unmask.api.generation import GenerationEndpoint
 from unmask.api.infill import INFILL
-from unmask.api.limits import ClientLimits
 from unmask.api.logprobs import TokenTexts
 from unmask.api.messages import MESSAGES
 from unmask.api.openapi import RETRY_AFTER, ResponseDocs, document, document_body, document_errors
@@ -49,12 +44,8 @@ from unmask.api.response_models import (
     Version,
 )
 from unmask.api.responses import RESPONSES
-from unmask.api.sampling import renamed
-from unmask.api.sse import EventStreamResponse, to_json
-from unmask.api.streams import Merger, submit_all, while_connected
 from unmask.api.tools.grammar import tools_to_render
-from unmask.errors import EngineStarting, InvalidRequest, QueueFull, RateLimited, UnmaskError
-from unmask.metrics import Metrics
+from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo
 
 DIALECTS: Sequence[Dialect[Any]] = (
@@ -102,7 +93,7 @@ def generation_endpoints(backend: Backend) -> list[tuple[Dialect[Any], Endpoint]
     """The endpoint of each dialect."""
     # Looked up late: there is no tokenizer before the model is loaded.
     texts = TokenTexts(lambda token_id: backend.client.tokenizer.token_text(token_id))
-    return [(dialect, _endpoint(dialect, backend, texts)) for dialect in DIALECTS]
+    return [(d, GenerationEndpoint(d, backend, texts).respond) for d in DIALECTS]
 
 
 def generation_routes(endpoints: Iterable[tuple[Dialect[Any], Endpoint]]) -> APIRouter:
@@ -124,69 +115,6 @@ def generation_routes(endpoints: Iterable[tuple[Dialect[Any], Endpoint]]) -> API
             include_in_schema=dialect.answer is not None,
         )
     return router
-
-
-def _endpoint(dialect: Dialect[BodyT], backend: Backend, texts: TokenTexts) -> Endpoint:
-    limits = ClientLimits.of_settings(backend.config)
-
-    async def generate(request: Request) -> Response:
-        with _count_refusals(backend.metrics):
-            timeout_s = header_timeout_s(request.headers)
-            visit = backend.gate.enter(client_of(request.scope, limits))
-        visit.deadline.limit(timeout_s)
-        try:
-            async with visit.deadline.watch():
-                return await answer(request, visit)
-        except BaseException:
-            visit.leave()
-            raise
-
-    async def answer(request: Request, visit: Visit) -> Response:
-        with _count_refusals(backend.metrics):
-            body = await read_body(request, dialect.body, backend)
-            visit.deadline.limit(body.timeout)
-            job = await prepare(dialect, body, backend, visit)
-        names = dict(dialect.field_names(body))
-        if job.grammar_field is not None:
-            names["grammar"] = job.grammar_field
-        requests = [
-            replace(
-                choice,
-                client=visit.client.name,
-                priority=body.priority or 0,
-                deadline_s=visit.deadline.at_s,
-            )
-            for choice in job.submitted
-        ]
-        with renamed(names):
-            streams = await submit_all(backend.client, requests)
-        visit.submitted(job.num_prompt_tokens)
-        writer = dialect.writer(job, body, backend.client.tokenizer, texts)
-        if body.stream:
-            config = backend.config
-            max_unread_bytes = config.max_unread_mib * 2**20
-            return EventStreamResponse(
-                writer, streams, config.ping_interval_s, max_unread_bytes, visit
-            )
-        async with aclosing(Merger(streams, is_whole=True)) as merger:
-            try:
-                whole = await while_connected(request.receive, writer.whole(merger))
-            finally:
-                visit.leave(merger.num_tokens)
-        return Response(to_json(whole).encode(), media_type="application/json")
-
-    return generate
-
-
-@contextmanager
-def _count_refusals(metrics: Metrics) -> Iterator[None]:
-    """Count requests that are refused before they are submitted; the engine counts the rest."""
-    try:
-        yield
-    except UnmaskError as error:
-        reasons = {EngineStarting: "loading", QueueFull: "queue_full", RateLimited: "rate_limited"}
-        metrics.refused.labels(reasons.get(type(error), "invalid")).inc()
-        raise
 
 
 def model_routes(backend: Backend) -> APIRouter:

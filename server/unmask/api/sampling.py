@@ -1,25 +1,40 @@
 """`SamplingParams` from the fields that all bodies share, one for each choice."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
+from types import TracebackType
+from typing import Any
 
 from unmask.api.requests import MAX_N, Generation
 from unmask.api.sampling_fields import sampling_values
 from unmask.errors import InvalidRequest
-from unmask.sampling_params import MAX_SEED, SamplingParams, shown
+from unmask.sampling_params import MAX_SEED, PARAMETERS, SamplingParams, shown
 from unmask.types import RefinementOptions
 
+LISTS = frozenset(name for name, row in PARAMETERS.items() if row.type.many) | {"logit_bias"}
 
-@contextmanager
-def renamed(names: Mapping[str, str]) -> Iterator[None]:
-    """Rename the field of an `InvalidRequest`: `names` maps names of the engine to the body's."""
-    try:
-        yield
-    except InvalidRequest as error:
-        field = names.get(error.field or "")
+
+class renamed:  # noqa: N801, as it reads in a `with` statement
+    """Renames the field of an `InvalidRequest`: `names` maps names of the engine to the body's."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, InvalidRequest):
+            return
+        field = self._names.get(error.field or "")
         if field is None:
-            raise
+            return
         message = error.message
         if message.startswith(f"{error.field} "):
             message = field + message.removeprefix(error.field or "")
@@ -90,11 +105,18 @@ def sampling_of(
     values = sampling_values(body)
     values["max_tokens"] = max_tokens
     values["logprobs"] = num_logprobs
-    values["logit_bias"] = tuple(
-        (int(name), bias) for name, bias in (body.logit_bias or {}).items()
-    )
+    if body.logit_bias:
+        values["logit_bias"] = tuple((int(name), bias) for name, bias in body.logit_bias.items())
+    given = {name: value for name, value in values.items() if value is not None}
+    is_small = LISTS.isdisjoint(given)
     with renamed(names):
-        return SamplingParams(**{name: v for name, v in values.items() if v is not None})
+        return _of_numbers(**given) if is_small else SamplingParams(**given)
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _of_numbers(**values: Any) -> SamplingParams:
+    """Parameters of a few numbers and words, which most requests of a client have in common."""
+    return SamplingParams(**values)
 
 
 def with_default_length(
@@ -108,7 +130,9 @@ def with_default_length(
 
 def for_choice(sampling: SamplingParams, index: int) -> SamplingParams:
     """The parameters of choice `index` of n: its seed is `seed + index`."""
-    return sampling if sampling.seed is None else replace(sampling, seed=sampling.seed + index)
+    if sampling.seed is None or not index:
+        return sampling
+    return replace(sampling, seed=sampling.seed + index)
 
 
 def refinement_options(body: Generation) -> RefinementOptions | None:

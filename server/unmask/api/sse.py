@@ -1,16 +1,18 @@
 """Server-sent events: their encoding, and a response that sends them as they come."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
 
+import pydantic_core
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from unmask.api.connection import WhileConnected
 from unmask.api.dialect import AnswerWriter
 from unmask.api.gate import Visit
-from unmask.api.streams import Merger, while_connected
+from unmask.api.streams import Merger
 from unmask.api.unread import UnreadLimit
 from unmask.client import EventStream
 
@@ -19,7 +21,7 @@ DONE = b"data: [DONE]\n\n"
 # JSON does not escape these, and clients that use `splitlines` would break events there.
 LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
-to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+to_json = partial(pydantic_core.to_json, inf_nan_mode="null")
 
 
 def encode(value: Mapping[str, object]) -> bytes:
@@ -27,11 +29,11 @@ def encode(value: Mapping[str, object]) -> bytes:
     return frame(to_json(value))
 
 
-def frame(text: str) -> bytes:
-    """One event whose data is JSON text already."""
+def frame(text: bytes) -> bytes:
+    """One event whose data is JSON already."""
     if not text.isascii():
-        text = text.translate(LINE_BREAKS)
-    return f"data: {text}\n\n".encode()
+        text = text.decode().translate(LINE_BREAKS).encode()
+    return b"data: %b\n\n" % text
 
 
 class EventStreamResponse(Response):
@@ -59,8 +61,12 @@ class EventStreamResponse(Response):
         deadline = None if self._visit is None else self._visit.deadline
         async with aclosing(Merger(self._streams, deadline)) as merger:
             try:
-                with suppress(ClientDisconnect), UnreadLimit(merger, self._max_unread_bytes):
-                    await while_connected(receive, self._send_all(merger, send))
+                with (
+                    suppress(ClientDisconnect),
+                    UnreadLimit(merger, self._max_unread_bytes),
+                    WhileConnected(scope, receive),
+                ):
+                    await self._send_all(merger, send)
             finally:
                 if self._visit is not None:
                     self._visit.leave(merger.num_tokens)

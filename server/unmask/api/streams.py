@@ -2,11 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
-
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from typing import TypeVar
 
 from unmask.api.deadline import Deadline
 from unmask.api.errors import FAILURE_STATUS, RequestFailed
@@ -49,15 +46,11 @@ class Merger:
         self,
         streams: Sequence[EventStream],
         deadline: Deadline | None = None,
-        *,
-        is_whole: bool = False,
     ) -> None:
-        """With `is_whole`, events after the first need not be read before a stream has ended."""
         self.num_tokens = 0  # of all events so far
         self._streams = streams
         self._deadline = deadline
         self._late: asyncio.TimerHandle | None = None
-        self._is_whole, self._has_begun = is_whole, False
         self._arrived: Batch = []
         self._reader: asyncio.Future[bool] | None = None  # False after silence
         self._has_space = asyncio.Event()
@@ -100,8 +93,13 @@ class Merger:
             for index, event in batch:
                 if isinstance(event, Delta):
                     self.num_tokens += len(event.token_ids)
-                if _ends(index, event):
-                    self._open.discard(index)
+                    if event.finish is None:
+                        continue
+                elif isinstance(event, Refinement):
+                    continue
+                if (error := failure_of(index, event)) is not None:
+                    raise error
+                self._open.discard(index)
             yield _without_stale(batch) if len(batch) > 1 else batch
 
     def held_bytes(self) -> int:
@@ -152,28 +150,12 @@ class Merger:
         return batch
 
     def _note(self, event: Event) -> None:
-        """Wake the reader, if a pushed stream has something that it waits for.
-
-        Of whole answers that is the first token, as its time is noted, and the end.
-        """
-        if self._is_whole and self._has_begun:
-            if not is_last(event):
-                return
-        elif isinstance(event, Delta) and event.token_ids:
-            self._has_begun = True
+        """Wake the reader: a pushed stream has an event."""
         self._wake_reader(True)
 
     async def _pump(self, index: int, stream: EventStream) -> None:
-        message = "the engine ended it without a reason"
-        try:
-            async for event in stream:
-                await self._put(index, event)
-                if is_last(event):
-                    return
-        except Exception:
-            logger.exception("the events of a request could not be read")
-            message = "the server failed; its log says why"
-        await self._put(index, Failure("", message))
+        async for event in events_of(stream):
+            await self._put(index, event)
 
     async def _put(self, index: int, event: Event) -> None:
         while len(self._arrived) >= 2 * len(self._streams):
@@ -214,15 +196,29 @@ class _Silence:
             self._call(False)
 
 
-def _ends(index: int, event: Event) -> bool:
-    if isinstance(event, Refinement):
-        return False
+async def events_of(stream: EventStream) -> AsyncGenerator[Event, None]:
+    """Events up to the last one; a `Failure` is in its place if there is none."""
+    message = "the engine ended it without a reason"
+    try:
+        async for event in stream:
+            yield event
+            if is_last(event):
+                return
+    except Exception:
+        logger.exception("the events of a request could not be read")
+        message = "the server failed; its log says why"
+    yield Failure("", message)
+
+
+def failure_of(index: int, event: Event) -> RequestFailed | None:
+    """The error of a choice's last event; None if it ended well."""
     if isinstance(event, Failure):
         status, message = FAILURE_STATUS[event.code], f"choice {index} failed: {event.message}"
-        raise RequestFailed(message, status=status, code=event.code)
-    if event.finish is not None and event.finish.reason is FinishReason.ABORT:
-        raise RequestFailed(f"choice {index} was aborted by the server", status=503, code="aborted")
-    return event.finish is not None
+        return RequestFailed(message, status=status, code=event.code)
+    finish = event.finish if isinstance(event, Delta) else None
+    if finish is None or finish.reason is not FinishReason.ABORT:
+        return None
+    return RequestFailed(f"choice {index} was aborted by the server", status=503, code="aborted")
 
 
 def _without_stale(batch: Batch) -> Batch:
@@ -231,34 +227,3 @@ def _without_stale(batch: Batch) -> Batch:
     return [
         (i, event) for i, event in batch if not isinstance(event, Refinement) or latest[i] is event
     ]
-
-
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` until the client disconnects; raises `ClientDisconnect`.
-
-    The request's body must have been read.
-    """
-    task = asyncio.current_task()
-    assert task is not None, "coroutines run in tasks"
-    watch = asyncio.create_task(_disconnected(receive))
-
-    def leave(watch: asyncio.Task[None]) -> None:
-        if not watch.cancelled():
-            task.cancel()
-
-    watch.add_done_callback(leave)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if watch.done() and not watch.cancelled() and task.uncancel() == 0:
-            watch.result()
-            raise ClientDisconnect from None
-        raise
-    finally:
-        watch.remove_done_callback(leave)
-        watch.cancel()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -48,6 +48,9 @@ class StructuredBody(Body):
     grammar: str | None = None
 
 
+FIELDS = frozenset(StructuredBody.model_fields)
+
+
 @dataclass(frozen=True, slots=True)
 class Structured:
     """A grammar, and the path of the field that asks for it; `parts` have fields of their own."""
@@ -62,6 +65,8 @@ def structure_of(body: StructuredBody) -> Structured | None:
 
     Raises `InvalidRequest` for more than one, and for what is no schema or not supported.
     """
+    if body.model_fields_set.isdisjoint(FIELDS):
+        return None
     return _only(_asked(body))
 
 

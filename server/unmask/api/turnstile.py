@@ -1,18 +1,19 @@
-"""Middleware that admits new requests one by one, so that the event loop stays responsive."""
+"""Middleware that admits new requests a few at a time, so the event loop stays responsive."""
 
 import asyncio
 from collections import deque
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from unmask.api.connection import connection_of
 from unmask.api.middleware import HEALTH_PATHS
 
+NEVER_WAIT = HEALTH_PATHS | {"/metrics"}
 BEGUN_PER_TURN = 1  # request; each takes the event loop some 2 ms until it is queued
-CONNECTION = "unmask.connection"  # extension of a server that tells whether the client is there
 
 
 class Turnstile:
-    """Lets one request begin in each turn of the event loop, or a few, in order of arrival.
+    """Lets a few requests begin in each turn of the event loop, in order of arrival.
 
     Without it, a thousand requests at once are parsed and tokenized before anything else is
     answered. Health checks and metrics do not wait. A request whose client has left is dropped.
@@ -25,10 +26,10 @@ class Turnstile:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in HEALTH_PATHS | {"/metrics"}:
+        if scope["type"] == "http" and scope["path"] not in NEVER_WAIT:
             await self._wait()
-            connection = scope.get("extensions", {}).get(CONNECTION)
-            if connection is not None and not connection["is_open"]():
+            connection = connection_of(scope)
+            if connection is not None and not connection.is_open():
                 return
         await self.app(scope, receive, send)
 

@@ -29,11 +29,18 @@ class RequestStream(PushedStream):
         self._held_bytes = 0  # about, of pending events since there were none
         self._waiter: asyncio.Future[None] | None = None
         self._call: Callable[[Event], None] | None = None
+        self._keeps = True  # events until they are read
         self._ended = False  # the last event has arrived
         self._closed = False
 
     def push(self, event: Event) -> None:
         """Take an event, on the loop's thread; a refinement that nobody read yet is replaced."""
+        if not self._keeps:
+            if not isinstance(event, Delta) or event.finish is not None:
+                self._ended |= is_last(event)
+            if self._call is not None:
+                self._call(event)
+            return
         if isinstance(event, Refinement):
             self._refinement, self._num_before = event, len(self._pending)
         else:
@@ -49,6 +56,12 @@ class RequestStream(PushedStream):
     def listen(self, call: Callable[[Event], None]) -> None:
         """See `PushedStream.listen`."""
         self._call = call
+
+    def forward(self, call: Callable[[Event], None]) -> None:
+        """See `PushedStream.forward`."""
+        for event in self.take():
+            call(event)
+        self._call, self._keeps = call, False
 
     def take(self) -> Sequence[Event]:
         """See `PushedStream.take`."""

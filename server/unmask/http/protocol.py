@@ -14,8 +14,8 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from unmask.api.connection import CONNECTION
 from unmask.api.errors import STOPPED_RETRY_AFTER_S, envelope
-from unmask.api.turnstile import CONNECTION
 from unmask.http.config import HttpConfig
 
 BODY_RATE = 16 * 2**10  # bytes that give a body one more second
@@ -62,8 +62,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._num_unread = 0  # bytes at the last check
         self._read_s = 0.0  # when the client last read something, or had nothing to read
         self._open_cycles: list[RequestResponseCycle] = []  # requests without a whole answer
-        is_open: Callable[[], bool] = self._is_open
-        self._extensions = {CONNECTION: {"is_open": is_open}}
+        self._watchers: set[Callable[[], None]] = set()
+        self._extensions = {CONNECTION: self}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection; one too many is told so when it sends something."""
@@ -74,6 +74,27 @@ class GuardedProtocol(HttpToolsProtocol):
         if surplus > SURPLUS:
             self._count("too_many")
             transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the requests of the connection that their client has left."""
+        super().connection_lost(exc)
+        self._tell_watchers()
+
+    def is_open(self) -> bool:
+        """See `Connection.is_open`."""
+        return self in self.connections
+
+    def watch(self, call: Callable[[], None]) -> None:
+        """See `Connection.watch`."""
+        self._watchers.add(call)
+
+    def unwatch(self, call: Callable[[], None]) -> None:
+        """See `Connection.unwatch`."""
+        self._watchers.discard(call)
+
+    def _tell_watchers(self) -> None:
+        for call in tuple(self._watchers):
+            call()
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived; errors get an envelope, and no line in the log."""
@@ -189,9 +210,6 @@ class GuardedProtocol(HttpToolsProtocol):
     def _has_answered(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _is_open(self) -> bool:
-        return self in self.connections
-
     def _begin(self, phase: Phase) -> None:
         self._phase, self._began_s = phase, self.loop.time()
 
@@ -224,6 +242,7 @@ class GuardedProtocol(HttpToolsProtocol):
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+        self._tell_watchers()
         self._begin(Phase.REFUSED)
         # To close it at once would drop the answer if the client is still sending.
         if may_answer and self.transport.can_write_eof():

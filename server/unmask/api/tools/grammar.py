@@ -105,6 +105,8 @@ def tool_use_of(body: Asking, template: str | None) -> ToolUse | None:
 
     `template` is the chat template for conversations with tools.
     """
+    if body.tools is None and body.tool_choice is None:
+        return None
     tools = body.tools or ()
     kind = "auto" if body.tool_choice is None else body.tool_choice.type
     check_tools(tools)

@@ -1,0 +1,86 @@
+"""Events of several requests gathered until all have ended, for answers in one piece."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
+
+from unmask.api.errors import RequestFailed
+from unmask.api.request_record import current_record
+from unmask.api.streams import events_of, failure_of
+from unmask.client import EventStream, PushedStream
+from unmask.types import Delta, Event
+
+
+class Gathering:
+    """Takes the events of requests as they come; use it in `contextlib.aclosing`."""
+
+    def __init__(self, streams: Sequence[EventStream]) -> None:
+        self._streams = streams
+        self._record = current_record()
+        self._deltas: list[list[Delta]] = [[] for _ in streams]
+        self._num_open, self._has_token = len(streams), False
+        self._error: RequestFailed | None = None
+        self._end = asyncio.get_running_loop().create_future()
+        self._tasks: list[asyncio.Task[None]] = []
+        for i, stream in enumerate(streams):
+            take = partial(self._take, i)
+            if isinstance(stream, PushedStream):
+                stream.forward(take)
+            else:
+                self._tasks.append(asyncio.create_task(_read(stream, take)))
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all events so far."""
+        return sum([len(delta.token_ids) for deltas in self._deltas for delta in deltas])
+
+    async def answers(self) -> list[Delta]:
+        """All deltas of each request as a single one; raises `RequestFailed`."""
+        if self._num_open and self._error is None:
+            await self._end
+        if self._error is not None:
+            raise self._error
+        return [join(deltas) for deltas in self._deltas]
+
+    async def aclose(self) -> None:
+        """Abort the requests that have not ended."""
+        try:
+            if self._tasks:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            for stream in self._streams:
+                await stream.aclose()
+
+    def _take(self, index: int, event: Event) -> None:
+        if isinstance(event, Delta):
+            self._deltas[index].append(event)
+            if not self._has_token and event.token_ids:
+                self._has_token = True
+                self._record.note_token()
+            if event.finish is None:
+                return
+        self._error = self._error or failure_of(index, event)
+        self._num_open -= 1
+        if not self._end.done() and (self._error is not None or not self._num_open):
+            self._end.set_result(None)
+
+
+async def _read(stream: EventStream, take: Callable[[Event], None]) -> None:
+    async for event in events_of(stream):
+        take(event)
+
+
+def join(deltas: Sequence[Delta]) -> Delta:
+    """All deltas of one choice as a single one."""
+    if len(deltas) == 1:
+        return deltas[0]
+    return Delta(
+        request_id=deltas[-1].request_id,
+        token_ids=tuple(chain.from_iterable([delta.token_ids for delta in deltas])),
+        text="".join([delta.text for delta in deltas]),
+        logprobs=tuple(chain.from_iterable([delta.logprobs for delta in deltas])),
+        finish=deltas[-1].finish,
+    )
