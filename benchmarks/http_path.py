@@ -1,9 +1,10 @@
-"""CPU time of the HTTP side beside a bare FastAPI route: `python -m benchmarks.http_path`.
+"""CPU time of the HTTP side beside bare FastAPI routes: `python -m benchmarks.http_path`.
 
 Writes results/http_path_cpu.json. The application runs around an engine that answers at once
 (`benchmarks.http_stub`), under uvicorn as `unmask serve` sets it up; the clients are a process of
-their own. Both servers run all the time and have work in turn. A ratio is of the two runs of one
-round; of several rounds the median counts. The exit status is 1 if a limit is not kept.
+their own. The bare route reads the body's JSON and the typed one has a pydantic model for it; both
+return prepared bytes. All servers run all the time and have work in turn. A ratio is of two runs of
+one round; of several rounds the median counts. The exit status is 1 if a limit is not kept.
 """
 
 import argparse
@@ -106,16 +107,22 @@ def report(runs: dict[str, dict[str, list[dict[str, float]]]]) -> dict[str, Any]
         }
         for kind, by_name in runs.items()
     }
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for kind, by_name in runs.items():
-        ours, bare = (
-            {key: [run[key] for run in by_name[name]] for key in ("per_s", "cpu_us")}
-            for name in ("unmask", "bare")
-        )
-        found[f"{kind}_per_s"] = ratios(ours["per_s"], bare["per_s"])
-        found[f"{kind}_cpu"] = ratios(bare["cpu_us"], ours["cpu_us"])
+        series = {
+            name: {key: [run[key] for run in own] for key in ("per_s", "cpu_us")}
+            for name, own in by_name.items()
+        }
+        ours = series.pop("unmask")
+        for name, other in series.items():
+            found.setdefault(f"ratios_to_{name}", {}).update(
+                {
+                    f"{kind}_per_s": ratios(ours["per_s"], other["per_s"]),
+                    f"{kind}_cpu": ratios(other["cpu_us"], ours["cpu_us"]),
+                }
+            )
     us_a_chunk = {name: run["cpu_us"] / CHUNKS for name, run in medians["stream"].items()}
-    return {"medians": medians, "ratios_to_bare": found, "stream_us_a_chunk": us_a_chunk}
+    return {"medians": medians, **found, "stream_us_a_chunk": us_a_chunk}
 
 
 def main() -> int:
@@ -125,8 +132,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=OUT)
     args = parser.parse_args()
     runs: dict[str, dict[str, list[dict[str, float]]]] = {}
-    with serving("unmask") as ours, serving("bare") as bare:
-        servers = {"unmask": ours, "bare": bare}
+    with serving("unmask") as ours, serving("bare") as bare, serving("typed") as typed:
+        servers = {"unmask": ours, "bare": bare, "typed": typed}
         for server in servers.values():
             for kind in REQUESTS:
                 load(server, kind, REQUESTS[kind] // 8)
@@ -149,7 +156,14 @@ def main() -> int:
         <= MAX_OPEN_MIB,
     }
     args.output.write_text(json.dumps(result | {"runs": runs}, indent=1) + "\n", encoding="utf-8")
-    shown = ("medians", "ratios_to_bare", "stream_us_a_chunk", "open_streams", "checks")
+    shown = (
+        "medians",
+        "ratios_to_bare",
+        "ratios_to_typed",
+        "stream_us_a_chunk",
+        "open_streams",
+        "checks",
+    )
     print(json.dumps({name: result[name] for name in shown}, indent=1))
     return 0 if all(result["checks"].values()) else 1
 

@@ -1,9 +1,9 @@
 """Servers for `benchmarks.http_path`: the application around a stub engine, and a bare one.
 
-    python -m benchmarks.http_stub {unmask,bare} PORT [--chunk-every-s 1.0]
+    python -m benchmarks.http_stub {unmask,bare,typed} PORT [--chunk-every-s 1.0]
 
-The stub answers at once. Chunks of a stream come one in each turn of the event loop, or at
-intervals.
+The bare route reads the body's JSON, the typed one has a model for it. The stub answers at once.
+Chunks of a stream come one in each turn of the event loop, or at intervals.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel
 
 import unmask
 from unmask import types
@@ -133,8 +134,25 @@ class StubEngine:
             self._later(loop)
 
 
-def bare(pause_s: float) -> FastAPI:
-    """An application that reads a body's JSON and returns prepared bytes."""
+class Message(BaseModel):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+class Chat(BaseModel):
+    """The fields that the load has."""
+
+    model: str
+    messages: list[Message]
+    max_tokens: int | None = None
+    temperature: float | None = None
+    stream: bool = False
+
+
+def bare(pause_s: float, *, is_typed: bool = False) -> FastAPI:
+    """An application that reads a body, by a model if typed, and returns prepared bytes."""
     app = FastAPI()
     answer = json.dumps(ANSWER, separators=(",", ":")).encode()
     chunk = b"data: " + json.dumps(CHUNK, separators=(",", ":")).encode() + b"\n\n"
@@ -145,12 +163,20 @@ def bare(pause_s: float) -> FastAPI:
             yield chunk
         yield b"data: [DONE]\n\n"
 
-    @app.post("/v1/chat/completions", response_model=None)
-    async def chat(request: Request) -> Response:
-        body = await request.json()
-        if body.get("stream"):
+    def respond(*, stream: bool) -> Response:
+        if stream:
             return StreamingResponse(chunks(), media_type="text/event-stream")
         return Response(answer, media_type="application/json")
+
+    async def from_json(request: Request) -> Response:
+        body = await request.json()
+        return respond(stream=body.get("stream", False))
+
+    async def from_model(body: Chat) -> Response:
+        return respond(stream=body.stream)
+
+    route = app.post("/v1/chat/completions", response_model=None)
+    route(from_model if is_typed else from_json)
 
     @app.get("/health")
     async def health() -> JSONResponse:
@@ -161,7 +187,7 @@ def bare(pause_s: float) -> FastAPI:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["unmask", "bare"])
+    parser.add_argument("kind", choices=["unmask", "bare", "typed"])
     parser.add_argument("port", type=int)
     parser.add_argument("--chunk-every-s", type=float, default=0.0)
     args = parser.parse_args()
@@ -171,6 +197,7 @@ def main() -> None:
     makers: dict[str, Callable[[], Any]] = {
         "unmask": lambda: create_app(StubEngine(args.chunk_every_s), metrics, config),
         "bare": lambda: bare(args.chunk_every_s),
+        "typed": lambda: bare(args.chunk_every_s, is_typed=True),
     }
     server = uvicorn.Server(HttpConfig(makers[args.kind](), config, metrics))
     gc.collect()
