@@ -37,12 +37,12 @@ MAX_UNREAD_BYTES = 4 * 2**20
 async def serve() -> list[float]:
     """Microseconds per event, of each step."""
     loop = asyncio.get_running_loop()
-    body = CompletionBody(prompt=["x"], stream=True)
+    body, tokenizer = CompletionBody(prompt=["x"], stream=True), Tokenizer(IdTokenizer())
     streams, tasks = [], []
     for i in range(NUM_REQUESTS):
         request = Request(f"cmpl-{i:032x}-0", (1, 2, 3))
-        job = Job(f"cmpl-{i:032x}", 1_700_000_000, "model", (request,), 1, ("",))
-        writer = COMPLETIONS.writer(job, body, TokenTexts(Tokenizer(IdTokenizer()).token_text))
+        job = Job(f"cmpl-{i:032x}", 1_700_000_000, "model", (request,), 1, 1, ("",))
+        writer = COMPLETIONS.writer(job, body, tokenizer, TokenTexts(tokenizer.token_text))
         stream = RequestStream(loop, lambda: None)
         streams.append(stream)
         response = EventStreamResponse(writer, [stream], PING_S, MAX_UNREAD_BYTES)
