@@ -43,6 +43,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.likelihood",),
     ("unmask.types",),
     ("unmask.sampling_params",),
+    ("unmask.parameter",),
     ("unmask.bad_words", "unmask.grammar", "unmask.value_types"),
     ("unmask.errors",),
     ("unmask",),

@@ -8,7 +8,8 @@ from unmask.cli.flags import SAMPLING
 from unmask.config import DecodingConfig
 from unmask.errors import InvalidConfig, InvalidRequest
 from unmask.options import OPTIONS
-from unmask.sampling_params import PARAMETERS, SETTINGS, Parameter, SamplingParams
+from unmask.parameter import Parameter
+from unmask.sampling_params import PARAMETERS, SETTINGS, SamplingParams
 from unmask_kernels.policies.table import POLICIES
 
 NUMBERS = [row for row in PARAMETERS.values() if row.low is not None]

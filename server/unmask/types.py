@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar
+from unmask.parameter import shown as shown
 from unmask.sampling_params import AUTO as AUTO
 from unmask.sampling_params import CACHE_NAMES as CACHE_NAMES
 from unmask.sampling_params import MAX_BLOCK_LENGTH as MAX_BLOCK_LENGTH
@@ -17,7 +18,6 @@ from unmask.sampling_params import BlockLength as BlockLength
 from unmask.sampling_params import CacheName as CacheName
 from unmask.sampling_params import ModeName as ModeName
 from unmask.sampling_params import SamplingParams as SamplingParams
-from unmask.sampling_params import shown as shown
 from unmask_kernels.policies.table import PolicyName as PolicyName
 
 ScheduleName = Literal["even", "timed", "rounded", "remaining"]

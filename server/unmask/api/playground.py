@@ -4,7 +4,8 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from unmask.sampling_params import PARAMETERS, Parameter
+from unmask.parameter import Parameter
+from unmask.sampling_params import PARAMETERS
 from unmask_kernels.policies.table import POLICIES
 
 MARK = '<script type="application/json" id="table">'

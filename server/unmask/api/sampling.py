@@ -9,7 +9,8 @@ from typing import Any
 from unmask.api.requests import MAX_N, Generation
 from unmask.api.sampling_fields import sampling_values
 from unmask.errors import InvalidRequest
-from unmask.sampling_params import MAX_SEED, PARAMETERS, SamplingParams, shown
+from unmask.parameter import shown
+from unmask.sampling_params import MAX_SEED, PARAMETERS, SamplingParams
 from unmask.types import RefinementOptions
 
 LISTS = frozenset(name for name, row in PARAMETERS.items() if row.type.many) | {"logit_bias"}

@@ -6,7 +6,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import StrictInt, create_model
 
 from unmask.api.fields import Body, Bool, Float, Int, IntOrAuto, Strings, bounded, one_of
-from unmask.sampling_params import PARAMETERS, Parameter
+from unmask.parameter import Parameter
+from unmask.sampling_params import PARAMETERS
 
 DECLARED = frozenset({"logprobs", "logit_bias"})  # bodies spell them in another type
 SHARED = frozenset(PARAMETERS) - DECLARED

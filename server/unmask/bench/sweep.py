@@ -13,7 +13,8 @@ from unmask.bench.load import Load, run_load
 from unmask.bench.summary import Slo, Summary, summarise
 from unmask.bench.workload import Prompt
 from unmask.errors import InvalidConfig
-from unmask.sampling_params import PARAMETERS, Parameter
+from unmask.parameter import Parameter
+from unmask.sampling_params import PARAMETERS
 
 FLAGS = {"true": True, "false": False}
 CONCURRENT_READS = 4  # prompts sent at a time before the first run

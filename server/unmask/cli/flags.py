@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from unmask.options import OPTIONS, Option
-from unmask.sampling_params import PARAMETERS, Parameter, SamplingParams
+from unmask.parameter import Parameter
+from unmask.sampling_params import PARAMETERS, SamplingParams
 from unmask.settings import FILE_VARIABLE, resolve, to_toml
 from unmask.value_types import ValueType
 
