@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import select
 import shutil
 import ssl
 import subprocess
@@ -202,6 +203,15 @@ def test_a_reader_that_stalls_is_ended_and_its_handler_told():
         run.connect(f"{GET}\r\n", buffer=4096)
         assert eventually(lambda: run.ended("slow_reader") == 1)
         assert eventually(lambda: not run.server.server_state.tasks)
+
+
+def test_the_system_holds_nothing_for_a_reader_that_was_ended():
+    with running(FakeClient(), SHORT, endless) as run:
+        connection = run.connect(f"{GET}\r\n", buffer=4096)
+        assert eventually(lambda: run.ended("slow_reader") == 1)
+        poll = select.poll()
+        poll.register(connection, 0)
+        assert eventually(lambda: poll.poll(0)), "it is reset, though the client reads nothing"
 
 
 def test_a_reader_that_reads_slowly_but_reads_is_served():

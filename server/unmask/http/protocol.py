@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -22,6 +24,7 @@ BODY_RATE = 16 * 2**10  # bytes that give a body one more second
 HEADER_OVERHEAD = 4  # bytes around a name and its value
 CHUNK_OVERHEAD = 9  # bytes that frame each byte of a body in the smallest chunks, and itself
 LINGER_S = 2.0  # for a client to read an error, and to stop sending
+RESET = struct.pack("ii", 1, 0)  # linger, for no time
 SURPLUS = 256  # connections beyond the limit that are told so; more are dropped
 
 
@@ -178,12 +181,19 @@ class GuardedProtocol(HttpToolsProtocol):
             self._is_late = reason is not None
         elif reason == "slow_reader":
             self._count(reason)
-            self.transport.abort()
+            self._reset()
         elif self._phase is Phase.HEAD and not self._num_received:
             self._count(reason)
             self.transport.close()
         else:
             self._refuse(408, "the request arrives too slowly", "request_timeout", reason)
+
+    def _reset(self) -> None:
+        """Drop the connection and what the system holds for its client, who might never read it."""
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.transport.abort()
 
     def _overdue(self, now_s: float) -> str | None:
         """The reason to end the connection, if there is one now."""
