@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.decoding",),
     ("unmask.settings",),
     ("unmask.options",),
-    ("unmask.client", "unmask.metrics", "unmask.vllm_metrics", "unmask.templates"),
+    ("unmask.client", "unmask.metrics", "unmask.usage", "unmask.vllm_metrics", "unmask.templates"),
     ("unmask.config", "unmask.tokenizer"),
     (
         *("unmask.byte_bpe", "unmask.byte_decoder", "unmask.id_tokenizer", "unmask.text_length"),

@@ -50,6 +50,8 @@ CONNECTION_ENDS = (
 )
 REFUSALS = ("invalid", "queue_full", "rate_limited", "loading")
 FAILURES = ("engine_failure", "engine_stopped", "aborted", "slow_reader", "internal_error")
+LIMIT_KINDS = ("requests", "tokens")
+NO_KEY = "none"  # in place of a key's name, for clients by address
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -145,6 +147,18 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.limited = Counter(
+            "unmask_requests_limited",
+            "Requests over a limit of their client, by the name of its key and the limit's kind.",
+            ["key", "kind"],
+            registry=self.registry,
+        )
+        self.key_tokens = Counter(
+            "unmask_key_tokens",
+            "Tokens of prompts and answers of requests that ended, by the name of their key.",
+            ["key"],
+            registry=self.registry,
+        )
         self.finished = Counter(
             "unmask_requests_finished",
             "Requests that ended, by reason.",
@@ -228,8 +242,18 @@ class Metrics:
             ["code"],
             registry=self.registry,
         )
+        self.api_processes = Gauge(
+            "unmask_api_processes", "HTTP processes that serve.", registry=self.registry
+        )
+        self.api_processes.set(1)
+        self.api_process_restarts = counter(
+            "api_process_restarts", "Times that an HTTP process was lost and started again."
+        )
         # The first engine and every reason are exported from the start.
         self.engine_restarts.labels("0")
+        self.key_tokens.labels(NO_KEY)
+        for kind in LIMIT_KINDS:
+            self.limited.labels(NO_KEY, kind)
         for end in CONNECTION_ENDS:
             self.connections_ended.labels(end)
         for reason in FinishReason:

@@ -13,6 +13,7 @@ from unmask.api.keys import KeyStore
 from unmask.cli.serve import guarded
 from unmask.config import ServerConfig
 from unmask.errors import InvalidConfig
+from unmask.usage import ClientLimits
 
 GENERATE = ("POST", "/v1/completions")
 
@@ -173,7 +174,9 @@ def test_a_wrong_file_is_refused_at_start_by_name(engine, metrics, tmp_path, tex
 
 def test_limits_of_a_key_are_optional_numbers():
     (key,) = parse_keys(f"[a]\nsha256 = '{HASH}'\nrequests_per_minute = 60\n")
-    assert key == Key("a", bytes(32), frozenset({"inference"}), requests_per_minute=60)
+    assert key == Key(
+        "a", bytes(32), frozenset({"inference"}), ClientLimits(requests_per_minute=60)
+    )
 
 
 def test_the_command_makes_a_key_and_prints_its_entry_without_it(tmp_path):

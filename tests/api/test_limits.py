@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,12 +15,13 @@ from unmask.api import create_app
 from unmask.api.clients import Client, client_of
 from unmask.api.gate import Gate
 from unmask.api.key_file import entry
-from unmask.api.limits import Allowance, ClientLimits
+from unmask.api.limits import Allowance
 from unmask.api.service_rate import MAX_RETRY_S, ServiceRate
 from unmask.config import ServerConfig
 from unmask.errors import InvalidRequest, QueueFull, RateLimited
-from unmask.metrics import Metrics
+from unmask.metrics import Metrics, value_of
 from unmask.types import EngineStatus
+from unmask.usage import ClientLimits
 
 Call = Callable[..., httpx.Response]
 PATH = "/v1/completions"
@@ -355,3 +357,35 @@ def test_answers_are_the_same_with_limits(engine: FakeClient) -> None:
     config = ServerConfig(requests_per_minute=9, tokens_per_minute=999, request_timeout_s=9)
     (plain,), (limited,) = talk(engine, ServerConfig(), {}), talk(engine, config, {})
     assert plain.json()["choices"] == limited.json()["choices"]
+
+
+def test_refusals_and_tokens_are_counted_by_key(
+    engine: FakeClient, metrics: Metrics, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(entry("team", "secret", ["inference"]) + "requests_per_minute = 1\n")
+    app = create_app(engine, metrics, ServerConfig(api_key_file=str(keys)))
+
+    async def run() -> list[int]:
+        transport = httpx.ASGITransport(app)
+        headers = {"authorization": "Bearer secret"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            sent = [await client.post(PATH, json=BODY, headers=headers) for _ in range(3)]
+        return [response.status_code for response in sent]
+
+    assert asyncio.run(run()) == [200, 429, 429]
+    text = metrics.render().decode()
+    assert 'unmask_requests_limited_total{key="team",kind="requests"} 2.0' in text
+    assert 'unmask_requests_limited_total{key="none",kind="tokens"} 0.0' in text
+    assert 'unmask_key_tokens_total{key="team"} 6.0' in text
+
+
+def test_choices_over_the_limit_are_counted() -> None:
+    metrics = Metrics()
+    gate = Gate(lambda: EngineStatus("ready", 0, 0, 0, 1), metrics, now=lambda: 0.0)
+    visit = gate.enter(Client("a", ClientLimits(max_queue=2)))
+    visit.reserve(2, "n")
+    other = gate.enter(visit.client)
+    with pytest.raises(RateLimited):
+        other.reserve(1, "n")
+    assert value_of(metrics.limited) == 1

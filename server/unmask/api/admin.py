@@ -18,7 +18,7 @@ def admin_routes(keys: KeyStore) -> APIRouter:
             {
                 "name": key.name,
                 "scopes": sorted(key.scopes),
-                **{limit: getattr(key, limit) for limit in LIMITS},
+                **{limit: getattr(key.limits, limit) for limit in LIMITS},
             }
             for key in keys.keys
         ]

@@ -30,6 +30,7 @@ from unmask.api.turnstile import Turnstile
 from unmask.client import EngineClient
 from unmask.config import ServerConfig
 from unmask.metrics import Metrics
+from unmask.usage import Sharing
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
@@ -41,18 +42,20 @@ def create_app(
     config: ServerConfig,
     traces: "TracerProvider | None" = None,
     scrape: Scrape | None = None,
+    sharing: Sharing | None = None,
 ) -> FastAPI:
     """An ASGI application that serves what `client` runs.
 
     Spans of requests go to `traces`, or to the configured collector if there is one. `scrape` gives
-    the metrics of all processes, if there are several; else `metrics` are all.
+    the metrics of all processes, if there are several; else `metrics` are all. Clients have their
+    limits together with those of the processes of `sharing`.
     """
     if traces is None and config.otlp_endpoint is not None:
         traces = provider_for(config.otlp_endpoint)
     tracing = None if traces is None else Tracing(traces, OPERATIONS)
     keys = KeyStore(config)
     bodies = BodyBudget(config.max_bodies_mib * 2**20)
-    backend = Backend(client, metrics, config, bodies, scrape)
+    backend = Backend(client, metrics, config, bodies, scrape, sharing)
     metrics.ready.set_function(lambda: client.status().state == "ready")
     endpoints = generation_endpoints(backend)
     app = Application(

@@ -12,6 +12,7 @@ from unmask.client import EngineClient
 from unmask.config import ServerConfig
 from unmask.errors import QueueFull, TooSlow
 from unmask.metrics import Metrics
+from unmask.usage import Sharing
 
 T = TypeVar("T")
 Scrape = Callable[[], Awaitable[bytes]]
@@ -78,9 +79,13 @@ class Backend:
     config: ServerConfig
     bodies: BodyBudget
     scrape: Scrape | None = None  # the metrics of all processes
+    sharing: Sharing | None = None  # other processes, which have the same clients
     workers: Workers = field(default_factory=Workers)
     gate: Gate = field(init=False)
 
     def __post_init__(self) -> None:
-        gate = Gate(self.client.status, self.metrics, self.config.request_timeout_s)
+        tell = None if self.sharing is None else self.sharing.tell
+        gate = Gate(self.client.status, self.metrics, self.config.request_timeout_s, tell=tell)
+        if self.sharing is not None:
+            self.sharing.listen(gate.take)
         object.__setattr__(self, "gate", gate)

@@ -8,7 +8,8 @@ from starlette.types import Scope
 
 from unmask.api.key_file import Key
 from unmask.api.keys import AUTH
-from unmask.api.limits import ClientLimits
+from unmask.metrics import NO_KEY
+from unmask.usage import ClientLimits
 
 IPV6_PREFIX = 64  # bits that a subscriber usually has the rest of
 KEY_DIGITS = 16  # hexadecimal digits of a key's hash, which names it
@@ -16,10 +17,14 @@ KEY_DIGITS = 16  # hexadecimal digits of a key's hash, which names it
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An API key, or an address where no key is asked for: it has one share and its limits."""
+    """An API key, or an address where no key is asked for: it has one share and its limits.
+
+    `key` is the name of the key, for metrics.
+    """
 
     name: str
     limits: ClientLimits
+    key: str = NO_KEY
 
 
 def client_of(scope: Scope, limits: ClientLimits) -> Client:
@@ -32,7 +37,7 @@ def client_of(scope: Scope, limits: ClientLimits) -> Client:
     if key is None:
         caller = scope.get("client")
         return Client(_network(str(caller[0])) if caller else "", limits)
-    return Client(f"key-{key.digest.hex()[:KEY_DIGITS]}", limits.of_key(key))
+    return Client(f"key-{key.digest.hex()[:KEY_DIGITS]}", limits.overridden(key.limits), key.name)
 
 
 @lru_cache(maxsize=4096)

@@ -1,17 +1,19 @@
 """Door of the endpoints that generate: limits of clients, and room in the queue."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 from unmask.api.clients import Client
 from unmask.api.deadline import Deadline
-from unmask.api.limits import Allowance, ClientLimits
+from unmask.api.limits import Allowance
 from unmask.api.service_rate import ServiceRate
 from unmask.errors import InvalidRequest, QueueFull, RateLimited
 from unmask.metrics import Metrics
 from unmask.types import EngineStatus
+from unmask.usage import NO_LIMITS, ClientLimits, Use
 
 KEPT_PART = 16  # of the queue, kept for clients that have few choices in it
 FEW_PART = 4  # of what is kept, for one client
@@ -37,7 +39,8 @@ class Gate:
     """Counts each client's requests, and refuses those over its limits and those without room.
 
     A choice counts as a request of the queue. The last part of the queue is kept for clients that
-    have few choices there, so no client alone can fill it for all others. Runs on one event loop.
+    have few choices there, so no client alone can fill it for all others. Runs on one event loop;
+    `tell` hears of the use of clients with limits, `take` is for what other processes tell.
     """
 
     def __init__(
@@ -46,9 +49,10 @@ class Gate:
         metrics: Metrics,
         timeout_s: float | None = None,
         now: Callable[[], float] = time.monotonic,
+        tell: Callable[[Use], None] | None = None,
     ) -> None:
         self.now, self.metrics = now, metrics
-        self._status, self._timeout_s = status, timeout_s
+        self._status, self._timeout_s, self._tell = status, timeout_s, tell
         self._accounts: dict[str, _Account] = {}
         self._num_arriving = 0  # choices that are accepted, but not submitted yet
         self._rate = ServiceRate()
@@ -56,14 +60,13 @@ class Gate:
 
     def enter(self, client: Client) -> "Visit":
         """Count a request; raises `RateLimited`."""
+        with self._counting(client):
+            return self._enter(client)
+
+    def _enter(self, client: Client) -> "Visit":
         now_s, limits = self.now(), client.limits
         self._sweep(now_s)
-        account = self._accounts.get(client.name)
-        if account is None:
-            account = self._accounts[client.name] = _Account(
-                _allowance(limits.requests_per_minute, now_s),
-                _allowance(limits.tokens_per_minute, now_s),
-            )
+        account = self._account(client.name, limits, now_s)
         if limits.max_concurrent is not None and account.num_open >= limits.max_concurrent:
             raise RateLimited(
                 f"{account.num_open} requests of this client are open, "
@@ -76,14 +79,28 @@ class Gate:
         if account.requests is not None:
             account.requests.take(1, now_s)
         account.num_open += 1
+        self._share(client, num_open=1, num_requests=1)
         return Visit(self, client, account, self._timeout_s)
 
-    def reserve(self, account: _Account, limits: ClientLimits, num: int, field: str) -> None:
+    def take(self, use: Use) -> None:
+        """Count what a client uses in another process."""
+        now_s = self.now()
+        account = self._account(use.client, use.limits, now_s)
+        account.num_open += use.num_open
+        account.num_choices += use.num_choices
+        for allowance, num in (
+            (account.requests, use.num_requests),
+            (account.tokens, use.num_tokens),
+        ):
+            if allowance is not None and num:
+                allowance.take(num, now_s)
+
+    def reserve(self, client: Client, account: _Account, num: int, field: str) -> None:
         """Count choices, all or none.
 
         Raises `QueueFull` and `RateLimited`, and `InvalidRequest` for more than could ever wait.
         """
-        status, now_s = self._status(), self.now()
+        status, now_s, limits = self._status(), self.now(), client.limits
         most = status.max_queue
         for limit, name in (
             (most, "engine.max_queue"),
@@ -94,14 +111,9 @@ class Gate:
                     f"the request has {num} choices, but at most {limit} may wait ({name})",
                     field=field,
                 )
+        with self._counting(client):
+            self._check_choices(account, limits, num, now_s)
         own = account.num_choices + num
-        if limits.max_queue is not None and own > limits.max_queue:
-            raise RateLimited(
-                f"{account.num_choices} choices of this client run or wait, "
-                f"at most {limits.max_queue} may",
-                kind="requests",
-                retry_after_s=self._rate.retry_after_s(num, now_s),
-            )
         num_waiting = status.num_waiting + self._num_arriving
         if most is not None:
             kept = most // KEPT_PART
@@ -113,20 +125,57 @@ class Gate:
                 )
         account.num_choices = own
         self._num_arriving += num
+        self._share(client, num_choices=num)
+
+    def _check_choices(
+        self, account: _Account, limits: ClientLimits, num: int, now_s: float
+    ) -> None:
+        if limits.max_queue is not None and account.num_choices + num > limits.max_queue:
+            raise RateLimited(
+                f"{account.num_choices} choices of this client run or wait, "
+                f"at most {limits.max_queue} may",
+                kind="requests",
+                retry_after_s=self._rate.retry_after_s(num, now_s),
+            )
+
+    @contextmanager
+    def _counting(self, client: Client) -> Iterator[None]:
+        """Count refusals of a client, by its key and the kind of limit."""
+        try:
+            yield
+        except RateLimited as error:
+            self.metrics.limited.labels(client.key, error.kind).inc()
+            raise
 
     def submitted(self, num: int) -> None:
         """Note that choices are in the engine's queue, or will never be."""
         self._num_arriving -= num
 
-    def left(self, account: _Account, num_choices: int, num_tokens: int) -> None:
+    def left(self, client: Client, account: _Account, num_choices: int, num_tokens: int) -> None:
         """Note the end of a request; its choices have been served if it has tokens."""
         now_s = self.now()
         account.num_open -= 1
         account.num_choices -= num_choices
         if account.tokens is not None:
             account.tokens.take(num_tokens, now_s)
+        self._share(client, num_open=-1, num_choices=-num_choices, num_tokens=num_tokens)
         if num_tokens:
+            self.metrics.key_tokens.labels(client.key).inc(num_tokens)
             self._rate.note(now_s, num_choices)
+
+    def _account(self, name: str, limits: ClientLimits, now_s: float) -> _Account:
+        account = self._accounts.get(name)
+        if account is None:
+            account = self._accounts[name] = _Account(
+                _allowance(limits.requests_per_minute, now_s),
+                _allowance(limits.tokens_per_minute, now_s),
+            )
+        return account
+
+    def _share(self, client: Client, **change: int) -> None:
+        """Tell other processes of a change, if it can matter there."""
+        if self._tell is not None and client.limits != NO_LIMITS:
+            self._tell(Use(client.name, client.limits, **change))
 
     def _sweep(self, now_s: float) -> None:
         """Forget idle clients, now and then."""
@@ -152,7 +201,7 @@ class Visit:
 
     def reserve(self, num_choices: int, field: str) -> None:
         """Count the choices of the request, all or none; see `Gate.reserve`."""
-        self._gate.reserve(self._account, self.client.limits, num_choices, field)
+        self._gate.reserve(self.client, self._account, num_choices, field)
         self._num_choices = self._num_arriving = num_choices
 
     def submitted(self, num_prompt_tokens: int) -> None:
@@ -170,7 +219,7 @@ class Visit:
         self._is_open = False
         self._gate.submitted(self._num_arriving)
         num_tokens += self._num_prompt_tokens
-        self._gate.left(self._account, self._num_choices, num_tokens)
+        self._gate.left(self.client, self._account, self._num_choices, num_tokens)
 
 
 def _check(

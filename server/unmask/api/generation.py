@@ -16,7 +16,6 @@ from unmask.api.deadline import header_timeout_s
 from unmask.api.dialect import BodyT, Dialect, prepare
 from unmask.api.gate import Visit
 from unmask.api.gathering import Gathering
-from unmask.api.limits import ClientLimits
 from unmask.api.logprobs import TokenTexts
 from unmask.api.sampling import renamed
 from unmask.api.sse import EventStreamResponse, to_json
@@ -25,6 +24,7 @@ from unmask.client import EventStream
 from unmask.errors import EngineStarting, QueueFull, RateLimited, UnmaskError
 from unmask.metrics import Metrics
 from unmask.types import Delta
+from unmask.usage import ClientLimits
 
 REASONS: dict[type, str] = {
     EngineStarting: "loading",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from unmask.errors import InvalidConfig
+from unmask.usage import NO_LIMITS, ClientLimits
 
 KeyScope = Literal["inference", "metrics", "admin"]
 SCOPES: tuple[KeyScope, ...] = get_args(KeyScope)
@@ -21,7 +22,7 @@ MAX_LIMIT = 2**53
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key by its SHA-256 digest, its rights, and limits of its requests; None is no limit.
+    """A key by its SHA-256 digest, its rights, and limits that are set for it alone.
 
     The scope `admin` includes the others.
     """
@@ -29,9 +30,7 @@ class Key:
     name: str
     digest: bytes
     scopes: frozenset[KeyScope]
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    max_concurrent: int | None = None
+    limits: ClientLimits = NO_LIMITS
 
     def allows(self, scope: KeyScope) -> bool:
         """True if the key has a right."""
@@ -77,7 +76,7 @@ def _key(name: str, table: Any) -> Key:
     digest = table.get("sha256")
     if not (isinstance(digest, str) and DIGEST.fullmatch(digest)):
         raise InvalidConfig(f"[{name}] needs sha256, 64 hexadecimal digits in lower case")
-    return Key(name, bytes.fromhex(digest), _scopes(name, table), **_limits(name, table))
+    return Key(name, bytes.fromhex(digest), _scopes(name, table), _limits(name, table))
 
 
 def _check_name(name: str) -> None:
@@ -93,9 +92,9 @@ def _scopes(name: str, table: Mapping[str, Any]) -> frozenset[KeyScope]:
     return scopes
 
 
-def _limits(name: str, table: Mapping[str, Any]) -> dict[str, int]:
+def _limits(name: str, table: Mapping[str, Any]) -> ClientLimits:
     limits = {limit: table[limit] for limit in LIMITS if limit in table}
     for limit, value in limits.items():
         if type(value) is not int or not 0 < value <= MAX_LIMIT:
             raise InvalidConfig(f"[{name}] {limit} must be a positive integer, got {value!r}")
-    return limits
+    return ClientLimits(**limits)

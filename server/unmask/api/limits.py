@@ -1,43 +1,9 @@
-"""Limits of one client, and its allowance of requests and tokens a minute."""
+"""Allowance of requests or tokens a minute."""
 
 import math
-from dataclasses import dataclass, replace
-from typing import Self
-
-from unmask.api.key_file import LIMITS, Key
-from unmask.config import ServerConfig
 
 MINUTE_S = 60.0
 ROUNDING = 1e-9  # units that sums of floats may lack
-
-
-@dataclass(frozen=True, slots=True)
-class ClientLimits:
-    """Bounds of one client; None is no limit.
-
-    It may send `requests_per_minute` and use `tokens_per_minute` of prompts and answers, have
-    `max_concurrent` requests open, and `max_queue` choices running or waiting.
-    """
-
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    max_concurrent: int | None = None
-    max_queue: int | None = None
-
-    @classmethod
-    def of_settings(cls, config: ServerConfig) -> Self:
-        """Limits of every client that has none of its own."""
-        return cls(
-            config.requests_per_minute,
-            config.tokens_per_minute,
-            config.max_concurrent_requests,
-            config.max_queue_per_client,
-        )
-
-    def of_key(self, key: Key) -> "ClientLimits":
-        """These limits, but for those that the key has itself."""
-        own = {name: getattr(key, name) for name in LIMITS}
-        return replace(self, **{name: value for name, value in own.items() if value is not None})
 
 
 class Allowance:

@@ -30,7 +30,7 @@ def main() -> None:
     def begin(listening: HttpServer) -> None:
         tasks.add(asyncio.create_task(engine.connect(hub, listening.stop)))
 
-    app = create_app(engine, metrics, server, scrape=engine.scrape)
+    app = create_app(engine, metrics, server, scrape=engine.scrape, sharing=engine)
     gc.collect()
     gc.freeze()  # modules live as long as the process: exclude them from collections
     run(app, listener, engine, server, metrics, on_listening=begin)

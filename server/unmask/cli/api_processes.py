@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from unmask.cli.http import Report, bind
 from unmask.config import ServerConfig
 from unmask.engine.hub.channel import LENGTH
-from unmask.engine.hub.hub import Hub
+from unmask.engine.hub.hub import Caller, Hub
 from unmask.engine.hub.messages import ApiStart
 from unmask.engine.process.handle import child_environment
 from unmask.errors import InvalidConfig
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 CHILD = "unmask.cli.api_process"
 MAX_STARTS = 3  # of a process that fail one after another before the server is given up
+SILENCE_S = 60.0  # after which a process that sends no sign of life is killed
+POLL_S = 1.0
 EXIT_S = 45.0  # beyond the time that requests have to end; processes give up before
 
 
@@ -52,6 +54,7 @@ class ApiProcesses:
     on_start: Callable[[], None] = _nothing
     on_listening: Callable[[], None] = _nothing  # of all processes, once
     report: Report | None = None
+    silence_s: float = SILENCE_S
     signal: int | None = None  # first one received
     has_failed: bool = False  # a process could not be started
     _processes: dict[int, Process] = field(default_factory=dict)
@@ -136,9 +139,19 @@ class ApiProcesses:
         self._processes[number] = process
         start = pickle.dumps(ApiStart(self.server, self.max_queue))
         ours.sendall(LENGTH.pack(len(start)) + start)
-        await self.hub.connect(ours, on_listening)
+        caller = await self.hub.connect(ours, on_listening)
+        watching = asyncio.create_task(self._watch(number, process, caller))
         code = await process.wait()
+        watching.cancel()
         del self._processes[number]
         if not self._is_stopping:
+            self.hub.metrics.api_process_restarts.inc()
             logger.error("API process %d ended with code %d and is started again", number, code)
         return listened
+
+    async def _watch(self, number: int, process: Process, caller: Caller) -> None:
+        """Kill a process that hangs; it is started again."""
+        while caller.silence_s < self.silence_s:
+            await asyncio.sleep(min(POLL_S, self.silence_s))
+        logger.error("API process %d gave no sign of life for %g s", number, self.silence_s)
+        process.kill()

@@ -13,7 +13,7 @@ from unmask.engine.async_engine import AsyncEngine
 from unmask.engine.hub.hub import Hub
 from unmask.engine.hub.remote import RemoteEngine
 from unmask.engine.process.recording import RecordedMetrics
-from unmask.errors import EngineStarting, EngineStopped, InvalidRequest, QueueFull
+from unmask.errors import EngineStarting, EngineStopped, InvalidRequest, QueueFull, UnmaskError
 from unmask.grammar import Regex
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
@@ -278,3 +278,29 @@ def test_a_process_that_stops_waits_for_what_ends_in_time(engine: AsyncEngine) -
         raise AssertionError("the answer did not come")
 
     assert len(asyncio.run(run()).token_ids) == 20
+
+
+class Broken:
+    """An engine that takes no request, for a reason that nobody has thought of."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.model, self.tokenizer, self.limits = engine.model, engine.tokenizer, engine.limits
+
+    def submit(self, request: Request) -> None:
+        raise ZeroDivisionError
+
+
+def test_an_unexpected_error_is_that_of_one_request(
+    engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        async with processes(engine) as (hub, (process,)):
+            hub.engine = Broken(engine)
+            with pytest.raises(UnmaskError, match="its log says why"):
+                await process.engine.submit(request("r")).confirmed()
+            hub.engine = engine
+            await process.engine.submit(request("r")).aclose()
+            assert not process.is_lost
+
+    asyncio.run(run())
+    assert "a request could not be submitted" in caplog.text

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from unmask.client import EngineClient, EventStream
@@ -26,9 +28,11 @@ from unmask.engine.schedule.limits import EngineLimits
 from unmask.errors import UnmaskError
 from unmask.metrics import Metrics
 from unmask.types import Delta, EngineStatus, Failure, is_last
+from unmask.usage import Use
 
 logger = logging.getLogger(__name__)
 
+FAILED = "the server failed; its log says why"
 STATUS_S = 0.1  # between two looks at the engine's status
 
 
@@ -46,7 +50,8 @@ class Hub:
         """`status` is that of the engine, also before it is loaded."""
         self.status, self.metrics = status, metrics
         self.engine: SharedEngine | None = None
-        self._callers = set[_Caller]()
+        self._callers = set[Caller]()
+        metrics.api_processes.set_function(lambda: len(self._callers))
         metrics.connections.set_function(lambda: sum(c.num_connections for c in self._callers))
 
     @property
@@ -60,9 +65,9 @@ class Hub:
         for caller in self._callers:
             caller.tell_facts(engine)
 
-    async def connect(self, ours: socket.socket, on_listening: Callable[[], None]) -> None:
+    async def connect(self, ours: socket.socket, on_listening: Callable[[], None]) -> "Caller":
         """Serve the process at the other end of a socket; it says when it listens."""
-        caller = _Caller(self, on_listening)
+        caller = Caller(self, on_listening)
 
         def lost() -> None:
             self._callers.discard(caller)
@@ -74,6 +79,15 @@ class Hub:
         caller.tell_status()
         if self.engine is not None:
             caller.tell_facts(self.engine)
+        for other in self._callers - {caller}:
+            for use in other.open_use():
+                caller.channel.send(use)
+        return caller
+
+    def share(self, sender: "Caller", use: Use) -> None:
+        """Tell all processes but one what a client uses there."""
+        for caller in self._callers - {sender}:
+            caller.channel.send(use)
 
     async def watch(self) -> None:
         """Tell processes of each change of the status."""
@@ -83,8 +97,8 @@ class Hub:
             await asyncio.sleep(STATUS_S)
 
 
-class _Caller:
-    """One process: its requests and its automata."""
+class Caller:
+    """One process: its requests, its automata, and what clients use there."""
 
     channel: Channel
 
@@ -93,7 +107,14 @@ class _Caller:
         self._automata = Receiver()
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._told: EngineStatus | None = None
+        self._open: dict[str, Use] = {}  # requests and choices by client
+        self._heard_s = time.monotonic()
         self.num_connections = 0
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since the last message."""
+        return time.monotonic() - self._heard_s
 
     def tell_facts(self, engine: SharedEngine) -> None:
         self.channel.send(Facts(engine.model, engine.tokenizer, engine.limits))
@@ -111,8 +132,16 @@ class _Caller:
         for pump in self._pumps.values():
             pump.cancel()
         self._automata.clear()
+        for use in self.open_use():
+            ended = replace(use, num_open=-use.num_open, num_choices=-use.num_choices)
+            self._hub.share(self, ended)
+
+    def open_use(self) -> list[Use]:
+        """Requests and choices of clients that are open."""
+        return list(self._open.values())
 
     def take(self, messages: Sequence[FromProcess]) -> None:
+        self._heard_s = time.monotonic()
         for message in messages:
             match message:
                 case Add():
@@ -124,12 +153,21 @@ class _Caller:
                     self._automata.forget(message)
                 case Recorded():
                     count(self._hub.metrics, message)
+                case Use():
+                    self._note(message)
                 case Connections():
                     self.num_connections = message.number
                 case Listening():
                     self._on_listening()
                 case Scrape():
                     self.channel.send(Scraped(message.number, self._hub.metrics.render()))
+
+    def _note(self, use: Use) -> None:
+        before = self._open.pop(use.client, Use(use.client, use.limits))
+        num_open, num_choices = before.num_open + use.num_open, before.num_choices + use.num_choices
+        if num_open or num_choices:
+            self._open[use.client] = Use(use.client, use.limits, num_open, num_choices)
+        self._hub.share(self, use)
 
     def _add(self, add: Add) -> None:
         """Queue a request, or refuse it."""
@@ -139,6 +177,10 @@ class _Caller:
             stream = engine.submit(request)
         except UnmaskError as error:
             self.channel.send(Refused.because(request.request_id, error))
+            return
+        except Exception:  # it would end the connection to the process, and all of its requests
+            logger.exception("a request could not be submitted")
+            self.channel.send(Refused.because(request.request_id, UnmaskError(FAILED)))
             return
         self.channel.send(Accepted(request.request_id))
         pump = asyncio.create_task(self._pump(request.request_id, stream))
@@ -157,4 +199,4 @@ class _Caller:
                     await channel.drain()
             except Exception:
                 logger.exception("the events of a request could not be read")
-                channel.send(Failure(request_id, "the server failed; its log says why"))
+                channel.send(Failure(request_id, FAILED))

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from unmask.config import ServerConfig
 from unmask.engine.process.messages import Abort, Add, Forget, Recorded
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.errors import EngineStopped, InvalidRequest, QueueFull, UnmaskError
+from unmask.errors import UnmaskError
 from unmask.tokenizer import Tokenizer
 from unmask.types import EngineStatus, Event, ModelInfo
+from unmask.usage import Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +37,37 @@ class Accepted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A request that is not, and the fields of the error that says why."""
+    """A request that is not, and the error that says why.
+
+    Errors with named arguments cannot be pickled, so its kind and its attributes are sent.
+    """
 
     request_id: str
-    kind: str
-    fields: tuple[Any, ...]
+    kind: type[UnmaskError]
+    arguments: tuple[Any, ...]
+    attributes: dict[str, Any]
 
     @classmethod
     def because(cls, request_id: str, error: UnmaskError) -> "Refused":
-        """Errors with named arguments cannot be pickled."""
-        match error:
-            case QueueFull():
-                return cls(request_id, "queue_full", (error.message, error.retry_after_s))
-            case InvalidRequest():
-                return cls(request_id, "invalid", (error.message, error.field, error.code))
-        return cls(request_id, "stopped", (str(error),))
+        """The message of an error."""
+        return cls(request_id, type(error), error.args, dict(vars(error)))
 
     @property
     def error(self) -> UnmaskError:
         """The error as it was raised."""
-        match self.kind, self.fields:
-            case "queue_full", (message, retry_after_s):
-                return QueueFull(message, retry_after_s=retry_after_s)
-            case "invalid", (message, field, code):
-                return InvalidRequest(message, field=field, code=code)
-        return EngineStopped(*self.fields)
+        error = self.kind.__new__(self.kind, *self.arguments)
+        vars(error).update(self.attributes)
+        return error
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
     """The process takes connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """A sign of life of the process' event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,6 @@ class Scraped:
     text: bytes
 
 
-FromProcess = Listening | Connections | Add | Abort | Forget | Recorded | Scrape
+FromProcess = Listening | Connections | Add | Abort | Forget | Recorded | Scrape | Use | Alive
 # A tuple has the fields of a `Delta`: plain tuples are the fastest to pickle.
-FromHub = Facts | EngineStatus | Accepted | Refused | Scraped | Event | tuple[Any, ...]
+FromHub = Facts | EngineStatus | Accepted | Refused | Scraped | Use | Event | tuple[Any, ...]

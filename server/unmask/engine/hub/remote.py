@@ -12,6 +12,7 @@ from unmask.client import UnconfirmedStream
 from unmask.engine.hub.channel import Channel
 from unmask.engine.hub.messages import (
     Accepted,
+    Alive,
     Connections,
     Facts,
     FromHub,
@@ -37,6 +38,7 @@ from unmask.types import (
     SamplingParams,
     is_last,
 )
+from unmask.usage import Use
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ class RemoteEngine:
         self._sender = Sender()
         self._numbers = itertools.count()  # of scrapes
         self._scrapes: dict[int, asyncio.Future[bytes]] = {}
+        self._take_use: Callable[[Use], None] | None = None
         self._is_stopping = False
         self._ended = threading.Condition()  # notified when a stream has ended
 
@@ -85,6 +88,7 @@ class RemoteEngine:
         self._channel.send(Listening())
         try:
             while True:
+                self._channel.send(Alive())
                 self._send_metrics()
                 await asyncio.sleep(METRICS_S)
         finally:
@@ -151,6 +155,14 @@ class RemoteEngine:
         finally:
             del self._scrapes[number]
 
+    def tell(self, use: Use) -> None:
+        """See `Sharing.tell`."""
+        self._send_soon(use)
+
+    def listen(self, take: Callable[[Use], None]) -> None:
+        """See `Sharing.listen`."""
+        self._take_use = take
+
     def shutdown(self, timeout_s: float = 0.0) -> None:
         """Refuse new requests, give those of this process `timeout_s` to end, and fail the rest.
 
@@ -177,6 +189,10 @@ class RemoteEngine:
                         stream.answer.set_result(None)
                 case Refused():
                     self._refuse(message)
+                case Use() if self._take_use is not None:
+                    self._take_use(message)
+                case Use():
+                    pass  # nobody listens
                 case Scraped():
                     if (future := self._scrapes.get(message.number)) is not None:
                         future.set_result(message.text)
@@ -222,7 +238,7 @@ class RemoteEngine:
             self._num_connections = number
             self._channel.send(Connections(number))
 
-    def _send_soon(self, message: Abort | Forget) -> None:
+    def _send_soon(self, message: Abort | Forget | Use) -> None:
         """Send from any thread: streams and automata are collected wherever."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._channel.send, message)
