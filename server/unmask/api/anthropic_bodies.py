@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from unmask.api.fields import Body, Bool, Int
+from unmask.api.fields import Body, Bool, Int, items
 from unmask.api.requests import ChatBody, ChatMessage, Generation, TextPart
 from unmask.api.structured import ResponseFormat
 from unmask.api.tools.bodies import Function, FunctionName, Tool, ToolChoice
@@ -42,7 +42,9 @@ class Block(Body):
     citations: Any = None
 
 
-Blocks = Annotated[tuple[Block, ...], BeforeValidator(_as_blocks)]
+Blocks = Annotated[
+    tuple[Block, ...], BeforeValidator(_as_blocks, json_schema_input_type=str | tuple[Block, ...])
+]
 
 
 class Message(Body):
@@ -97,7 +99,7 @@ class CountBody(Body):
     """The body of `/v1/messages/count_tokens`."""
 
     model: str | None = None
-    messages: tuple[Message, ...]
+    messages: Annotated[tuple[Message, ...], items(1)]
     system: Blocks | None = None
     tools: tuple[AnthropicTool, ...] | None = None
     tool_choice: AnthropicChoice | None = None
@@ -108,7 +110,7 @@ class CountBody(Body):
 class MessagesBody(Generation):
     """The body of `/v1/messages`."""
 
-    messages: tuple[Message, ...]
+    messages: Annotated[tuple[Message, ...], items(1)]
     max_tokens: Int
     system: Blocks | None = None
     tools: tuple[AnthropicTool, ...] | None = None

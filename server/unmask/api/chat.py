@@ -35,8 +35,6 @@ class ChatDialect:
 
     def check(self, body: ChatBody) -> None:
         """Raise `InvalidRequest` for incomplete messages and for contradictory fields."""
-        if not body.messages:
-            raise InvalidRequest("messages must not be empty", field="messages")
         check_messages(body.messages)
         if body.add_special_tokens:
             raise InvalidRequest(

@@ -25,20 +25,11 @@ from unmask.api.response_models import (
     Usage,
 )
 from unmask.api.structured import Structured, structure_of
-from unmask.api.template_bodies import check_parts
+from unmask.api.template_bodies import ALONE, check_parts
 from unmask.api.templates import encode_template, filled_holes
 from unmask.errors import InvalidRequest
 from unmask.tokenizer import Tokenizer
 from unmask.types import Delta, FinishReason, TokenLogprob
-
-# Fields that a template has in its parts, or has no meaning for, and their neutral values.
-ALONE: Mapping[str, object] = {
-    "prompt": ("",),
-    "suffix": "",
-    "echo": False,
-    "max_tokens": None,
-    "prompt_logprobs": None,
-}
 
 
 class CompletionDialect:

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 MAX_PRIORITY = 2**31
+MAX_ID = 2**31 - 1  # of a token, for the schema; the vocabulary has far fewer
 
 
 def _number(value: Any) -> Any:
@@ -60,14 +61,21 @@ IntOrAuto = Annotated[
     WithJsonSchema({"anyOf": [{"type": "integer"}, {"const": "auto"}]}),
 ]
 Float = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Priority = Annotated[int, BeforeValidator(_number), AfterValidator(_priority)]
+Priority = Annotated[
+    int,
+    BeforeValidator(_number),
+    Field(json_schema_extra={"minimum": -MAX_PRIORITY, "maximum": MAX_PRIORITY}),
+    AfterValidator(_priority),
+]
 Seconds = Annotated[
     float,
     BeforeValidator(_number),
     Field(allow_inf_nan=False, json_schema_extra={"exclusiveMinimum": 0}),
     AfterValidator(_seconds),
 ]
-Strings = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+Strings = Annotated[
+    tuple[str, ...], BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...])
+]
 
 
 def bounded(low: float | None, high: float | None = None, *, above: bool = False) -> Any:
@@ -76,6 +84,16 @@ def bounded(low: float | None, high: float | None = None, *, above: bool = False
         {} if low is None else {"exclusiveMinimum" if above else "minimum": low}
     )
     return Field(json_schema_extra=bounds if high is None else {**bounds, "maximum": high})
+
+
+def items(low: int = 0, high: int | None = None, **of_each: Any) -> Any:
+    """Bounds of a list's length, and what is said of each item, for the schema only."""
+    bounds: dict[str, Any] = (
+        {"minItems": low} if high is None else {"minItems": low, "maxItems": high}
+    )
+    if of_each:
+        bounds["items"] = of_each
+    return Field(json_schema_extra=bounds)
 
 
 def one_of(names: Iterable[str]) -> Any:

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from unmask.api.fields import Body
+from unmask.api.unsupported import ignored_patterns
 
 REF = "#/components/schemas/{model}"
 OPTIONAL_TEXT = {"type": ["string", "null"]}
@@ -30,7 +31,13 @@ ERROR = {
 }
 FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")  # never sent
 RETRY_AFTER = {"schema": {"type": "integer"}, "description": "seconds to wait"}
-EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
+EVENT = {
+    "type": "object",
+    "description": "each event; its data is a chunk as JSON, and [DONE] at the end",
+    "required": ["data"],
+    "properties": {"data": {"type": "string"}},
+}
+EVENTS = {"text/event-stream": {"schema": EVENT}}
 ResponseDocs = dict[int | str, dict[str, Any]]  # as FastAPI takes them, by status
 
 
@@ -73,6 +80,8 @@ def install_schema(app: FastAPI, bodies: Sequence[type[Body]]) -> None:
             )
             _, models = models_json_schema([(b, "validation") for b in bodies], ref_template=REF)
             schemas = schema["components"]["schemas"]
+            for model in models["$defs"].values():
+                close(model)
             schemas |= models["$defs"] | {"Error": ERROR}
             for name in FASTAPI_ERRORS:
                 schemas.pop(name, None)
@@ -85,3 +94,10 @@ def install_schema(app: FastAPI, bodies: Sequence[type[Body]]) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def close(schema: dict[str, Any]) -> None:
+    """Refuse fields of a body that are unknown, as `refuse_unsupported` does."""
+    if schema.get("additionalProperties") is True:
+        schema["additionalProperties"] = False
+        schema["patternProperties"] = ignored_patterns(schema["properties"])

@@ -8,13 +8,20 @@ from typing import Any, TypeVar
 
 from unmask.api.backend import ITEM, Backend
 from unmask.api.errors import ModelNotFound, json_excerpt
-from unmask.api.requests import ChatBody, ChatMessage, PromptInput, TemplateBody, TokenizeBody
+from unmask.api.requests import (
+    FIELDS_OF_ROLES,
+    MAY_LACK_CONTENT,
+    ChatBody,
+    ChatMessage,
+    PromptInput,
+    TemplateBody,
+    TokenizeBody,
+)
 from unmask.client import EngineClient
 from unmask.errors import InvalidRequest
 
 T = TypeVar("T")
 
-MAY_LACK_CONTENT = ("assistant", "tool")
 # Arguments of `apply_chat_template` that are not variables of a template.
 RESERVED = frozenset(
     {
@@ -127,7 +134,9 @@ def template_options(
 
 
 def check_messages(messages: Sequence[ChatMessage]) -> None:
-    """Raise `InvalidRequest` for a message without content, or with fields of another role."""
+    """Raise `InvalidRequest` for no message, one without content, or fields of another role."""
+    if not messages:
+        raise InvalidRequest("messages must not be empty", field="messages")
     for i, message in enumerate(messages):
         path = f"messages[{i}]"
         if message.content is None and message.role not in MAY_LACK_CONTENT:
@@ -140,7 +149,7 @@ def check_messages(messages: Sequence[ChatMessage]) -> None:
 
 
 def _check_calls(message: ChatMessage, path: str) -> None:
-    for name, role in (("tool_calls", "assistant"), ("tool_call_id", "tool")):
+    for name, role in FIELDS_OF_ROLES.items():
         if getattr(message, name) and message.role != role:
             raise InvalidRequest(
                 f"{path}.{name} is for the role {role}, not {message.role}", field=f"{path}.{name}"

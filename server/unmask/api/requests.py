@@ -1,20 +1,25 @@
 """Request bodies: fields of OpenAI and vLLM under their names, and extensions for diffusion."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, PlainValidator, StrictInt, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, PlainValidator, StrictInt, WithJsonSchema
 
-from unmask.api.fields import Body, Bool, Float, Int, Priority, Seconds, bounded
+from unmask.api.fields import MAX_ID, Body, Bool, Float, Int, Priority, Seconds, bounded, items
 from unmask.api.sampling_fields import with_sampling_fields
 from unmask.api.structured import StructuredBody
-from unmask.api.template_bodies import Parts
+from unmask.api.template_bodies import PROMPTED, TEMPLATED, Parts
 from unmask.api.tools.bodies import Choice, Tool
-from unmask.sampling_params import MAX_LOGPROBS
+from unmask.sampling_params import MAX_LOGIT_BIAS, MAX_LOGPROBS
 
 MAX_CHOICES = 1024  # of a request: prompts times n
 MAX_N = 128  # choices of a prompt
 MAX_ID_DIGITS = 9
 PromptInput = str | tuple[int, ...]
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+MAY_LACK_CONTENT: Sequence[Role] = ("assistant", "tool")
+FIELDS_OF_ROLES: Mapping[str, Role] = {"tool_calls": "assistant", "tool_call_id": "tool"}
+TURNS: Sequence[Sequence[Role]] = (("system", "developer", "user"), ("assistant",), ("tool",))
 
 
 def _as_prompts(value: Any) -> tuple[PromptInput, ...]:
@@ -66,7 +71,25 @@ def _as_parts(value: Any) -> Any:
 
 SOME = {"minItems": 1, "maxItems": MAX_CHOICES}
 TEXT = {"type": "string"}
-IDS = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
+BIASES = {
+    "anyOf": [
+        {
+            "type": "object",
+            "propertyNames": {"pattern": f"^(0|[1-9][0-9]{{0,{MAX_ID_DIGITS - 1}}})$"},
+            "additionalProperties": {
+                "type": "number",
+                "minimum": -MAX_LOGIT_BIAS,
+                "maximum": MAX_LOGIT_BIAS,
+            },
+        },
+        {"type": "null"},
+    ]
+}
+IDS = {
+    "type": "array",
+    "items": {"type": "integer", "minimum": 0, "maximum": MAX_ID},
+    "minItems": 1,
+}
 Prompts = Annotated[
     tuple[PromptInput, ...],
     PlainValidator(_as_prompts),
@@ -93,8 +116,8 @@ class StreamOptions(Body):
 class RefinementBody(Body):
     """Frequency and content of a stream's refinements."""
 
-    every: Int = 1
-    max_fps: Float | None = None
+    every: Annotated[Int, bounded(1)] = 1
+    max_fps: Annotated[Float | None, bounded(0, above=True)] = None
     tokens: Bool = False
 
 
@@ -117,17 +140,24 @@ class Generation(StructuredBody):
     best_of: Annotated[Int | None, bounded(1, MAX_N)] = None
     stream: Bool | None = None
     stream_options: StreamOptions | None = None
-    logit_bias: Annotated[dict[str, Float] | None, BeforeValidator(_as_biases)] = None
+    logit_bias: Annotated[
+        dict[str, Float] | None, BeforeValidator(_as_biases), WithJsonSchema(BIASES)
+    ] = None
     return_token_ids: Bool | None = None
     user: str | None = None
     priority: Priority | None = None
     timeout: Seconds | None = None
-    stream_refinements: Annotated[RefinementBody | None, BeforeValidator(_as_refinements)] = None
+    stream_refinements: Annotated[
+        RefinementBody | None,
+        BeforeValidator(_as_refinements, json_schema_input_type=bool | RefinementBody | None),
+    ] = None
     diffusing: Bool | None = None
 
 
 class CompletionBody(Generation):
-    """The body of `/v1/completions`."""
+    """The body of `/v1/completions`: with a prompt or a template."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [PROMPTED, TEMPLATED]})
 
     prompt: Prompts | None = None
     template: Parts | None = None
@@ -144,11 +174,30 @@ class TextPart(Body):
     text: str
 
 
+def _turn(roles: Sequence[Role]) -> dict[str, Any]:
+    """Fields of a turn of some roles, for the schema; `check_messages` checks them."""
+    required = [] if set(roles) <= set(MAY_LACK_CONTENT) else ["content"]
+    absent = [name for name, role in FIELDS_OF_ROLES.items() if role not in roles]
+    return {
+        "required": required,
+        "properties": {
+            "role": {"enum": list(roles)},
+            **{name: {"type": ["string", "array"]} for name in required},
+            **{name: {"enum": [None, "", []]} for name in absent},
+        },
+    }
+
+
 class ChatMessage(Body):
     """One turn of a conversation; the content of `assistant` and `tool` may be missing."""
 
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Annotated[tuple[TextPart, ...] | None, BeforeValidator(_as_parts)] = None
+    model_config = ConfigDict(json_schema_extra={"anyOf": [*map(_turn, TURNS)]})
+
+    role: Role
+    content: Annotated[
+        tuple[TextPart, ...] | None,
+        BeforeValidator(_as_parts, json_schema_input_type=str | tuple[TextPart, ...] | None),
+    ] = None
     name: str | None = None
     tool_calls: tuple[dict[str, Any], ...] | None = None
     tool_call_id: str | None = None
@@ -158,7 +207,7 @@ class ChatMessage(Body):
 class ChatBody(Generation):
     """The body of `/v1/chat/completions`."""
 
-    messages: tuple[ChatMessage, ...]
+    messages: Annotated[tuple[ChatMessage, ...], items(1)]
     tools: tuple[Tool, ...] | None = None
     tool_choice: Choice = None
     parallel_tool_calls: Bool | None = None
@@ -176,9 +225,21 @@ class ChatBody(Generation):
 class TokenizeBody(Body):
     """The body of `/tokenize`: either a prompt or messages."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": kind}, other: {"type": "null"}}}
+                for name, kind, other in (
+                    ("prompt", "string", "messages"),
+                    ("messages", "array", "prompt"),
+                )
+            ]
+        }
+    )
+
     model: str | None = None
     prompt: str | None = None
-    messages: tuple[ChatMessage, ...] | None = None
+    messages: Annotated[tuple[ChatMessage, ...] | None, items(1)] = None
     tools: tuple[Tool, ...] | None = None
     add_special_tokens: Bool | None = None
     add_generation_prompt: Bool | None = None
@@ -190,7 +251,7 @@ class TemplateBody(Body):
     """The body of `/apply-template`."""
 
     model: str | None = None
-    messages: tuple[ChatMessage, ...]
+    messages: Annotated[tuple[ChatMessage, ...], items(1)]
     tools: tuple[Tool, ...] | None = None
     add_generation_prompt: Bool | None = None
     continue_final_message: Bool | None = None
@@ -201,4 +262,4 @@ class DetokenizeBody(Body):
     """The body of `/detokenize`."""
 
     model: str | None = None
-    tokens: tuple[StrictInt, ...]
+    tokens: Annotated[tuple[StrictInt, ...], items(type="integer", minimum=0, maximum=MAX_ID)]

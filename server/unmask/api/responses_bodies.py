@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PlainValidator
 
 from unmask.api.body import MAX_TOOLS
 from unmask.api.errors import json_excerpt
-from unmask.api.fields import Body, Bool, Int
+from unmask.api.fields import Body, Bool, Int, items
 from unmask.api.requests import ChatBody, ChatMessage, Generation, TextPart
 from unmask.api.structured import ResponseFormat
 from unmask.api.tools.bodies import WORDS, Function, FunctionName, Tool, ToolChoice
@@ -42,7 +42,10 @@ class InputPart(Body):
     logprobs: tuple[Any, ...] | None = None
 
 
-InputParts = Annotated[tuple[InputPart, ...], BeforeValidator(_as_parts)]
+InputParts = Annotated[
+    tuple[InputPart, ...],
+    BeforeValidator(_as_parts, json_schema_input_type=str | tuple[InputPart, ...]),
+]
 
 
 class InputItem(Body):
@@ -95,6 +98,14 @@ ITEMS: dict[str, type[InputItem]] = {
 def _as_item(value: Any) -> InputItem:
     kind = value.get("type", "message") if isinstance(value, dict) else None
     return ITEMS.get(kind if isinstance(kind, str) else "", InputItem).model_validate(value)
+
+
+Item = Annotated[
+    InputItem,
+    PlainValidator(
+        _as_item, json_schema_input_type=MessageItem | CallItem | OutputItem | ReasoningItem
+    ),
+]
 
 
 def _as_items(value: Any) -> Any:
@@ -164,7 +175,9 @@ class ResponsesBody(Generation):
     """The body of `/v1/responses`."""
 
     input: Annotated[
-        tuple[Annotated[InputItem, PlainValidator(_as_item)], ...], BeforeValidator(_as_items)
+        tuple[Item, ...],
+        BeforeValidator(_as_items, json_schema_input_type=str | tuple[Item, ...]),
+        items(1),
     ]
     instructions: str | None = None
     max_output_tokens: Int | None = None

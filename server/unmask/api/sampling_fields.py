@@ -5,12 +5,32 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import StrictInt, create_model
 
-from unmask.api.fields import Body, Bool, Float, Int, IntOrAuto, Strings, bounded, one_of
-from unmask.parameter import Parameter
-from unmask.sampling_params import PARAMETERS
+from unmask.api.fields import (
+    MAX_ID,
+    Body,
+    Bool,
+    Float,
+    Int,
+    IntOrAuto,
+    Strings,
+    bounded,
+    items,
+    one_of,
+)
+from unmask.bad_words import MAX_LENGTH, MAX_WORDS
+from unmask.parameter import MAX_INT, Parameter
+from unmask.sampling_params import MAX_STOP_STRINGS, PARAMETERS
 
 DECLARED = frozenset({"logprobs", "logit_bias"})  # bodies spell them in another type
 SHARED = frozenset(PARAMETERS) - DECLARED
+IDS: Mapping[str, Any] = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
+LISTS: Mapping[str, Any] = {
+    "stop": items(0, MAX_STOP_STRINGS, type="string", minLength=1),
+    "bad_words": items(0, MAX_WORDS, type="string", minLength=1, maxLength=MAX_LENGTH),
+    "stop_token_ids": items(**IDS),
+    "allowed_token_ids": items(1, **IDS),
+}
+"""Lengths and items of lists, for the schema."""
 STAND_INS: Mapping[str, Mapping[int, int | None]] = {"top_k": {-1: 0}, "seed": {-1: None}}
 """Numbers that clients of llama.cpp and vLLM send for another one, or for none."""
 TYPES: Mapping[type, Any] = {bool: Bool, int: Int, float: Float, str: str}
@@ -48,9 +68,17 @@ def _type(row: Parameter) -> Any:
     return IntOrAuto if row.type.words else TYPES[row.type.base]
 
 
+def highest(row: Parameter) -> float | None:
+    """Largest number that is allowed; integers fit 64 bits."""
+    is_int = row.type.base is int and row.low is not None
+    return MAX_INT if row.high is None and is_int else row.high
+
+
 def _schema(row: Parameter) -> Any:
     """Bounds and choices for the schema; `SamplingParams` checks them, in words of its own."""
     if row.type.choices:
         return one_of((*row.type.choices, *row.aliases))
+    if row.name in LISTS:
+        return LISTS[row.name]
     low = row.low if row.low is None else min(row.low, *STAND_INS.get(row.name, (row.low,)))
-    return bounded(low, row.high, above=row.open_low)
+    return bounded(low, highest(row), above=row.open_low)

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from unmask.api.errors import json_excerpt
 from unmask.api.fields import Body, Bool
@@ -15,8 +15,36 @@ from unmask.grammar import Grammar, GrammarText, JsonObject, Regex, choice_of, j
 MAX_TEXTS = 1024  # of a choice
 
 
+JsonSchema = Annotated[Any, WithJsonSchema({"type": ["object", "boolean", "string", "null"]})]
+"""A schema, or its text."""
+
+
 class ResponseFormat(Body):
     """OpenAI's format of an answer; `json_schema` has a name and a `schema`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {
+                    "required": ["json_schema"],
+                    "properties": {
+                        "type": {"const": "json_schema"},
+                        "json_schema": {
+                            "type": "object",
+                            "required": ["schema"],
+                            "properties": {"schema": {"type": ["object", "boolean", "string"]}},
+                        },
+                    },
+                },
+                {
+                    "properties": {
+                        "type": {"enum": ["text", "json_object"]},
+                        "json_schema": {"type": "null"},
+                    }
+                },
+            ]
+        }
+    )
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: dict[str, Any] | None = None
@@ -25,7 +53,7 @@ class ResponseFormat(Body):
 class StructuredOutputs(Body):
     """vLLM's options, of which one is given; the last three say nothing here."""
 
-    of_json: Any = Field(None, alias="json")
+    of_json: JsonSchema = Field(None, alias="json")
     json_object: Bool | None = None
     regex: str | None = None
     choice: tuple[str, ...] | None = None
@@ -40,11 +68,11 @@ class StructuredBody(Body):
 
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None
-    guided_json: Any = None
+    guided_json: JsonSchema = None
     guided_regex: str | None = None
     guided_choice: tuple[str, ...] | None = None
     guided_grammar: str | None = None
-    json_schema: Any = None
+    json_schema: JsonSchema = None
     grammar: str | None = None
 
 

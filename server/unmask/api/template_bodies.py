@@ -2,13 +2,44 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ConfigDict
+from pydantic.config import JsonDict
 
-from unmask.api.fields import Body, Int
+from unmask.api.fields import Body, Int, bounded, items
 from unmask.api.structured import StructuredOutputs
 from unmask.errors import InvalidRequest
 
 MAX_PARTS = 1024
+# Fields that a template has in its parts, or has no meaning for, and their neutral values.
+ALONE: dict[str, object] = {
+    "prompt": ("",),
+    "suffix": "",
+    "echo": False,
+    "max_tokens": None,
+    "prompt_logprobs": None,
+}
+TEMPLATED: JsonDict = {
+    "required": ["template"],
+    "properties": {
+        "template": {
+            "type": "array",
+            "contains": {
+                "type": "object",
+                "required": ["hole"],
+                "properties": {"hole": {"type": "object"}},
+            },
+        },
+        **{
+            name: {"enum": [None, *(value for value in ("", False) if value == neutral)]}
+            for name, neutral in (ALONE | {"prompt": ""}).items()  # a body may have text
+        },
+    },
+}
+PROMPTED: JsonDict = {
+    "required": ["prompt"],
+    "properties": {"prompt": {"type": ["string", "array"]}, "template": {"type": "null"}},
+}
+"""The two kinds of completions, for the schema."""
 
 
 def _as_list(value: Any) -> Any:
@@ -28,19 +59,27 @@ def _as_part(value: Any) -> Any:
 class HoleBody(StructuredOutputs):
     """A hole of at most `max_tokens` tokens, with vLLM's options of a structure."""
 
-    max_tokens: Int
+    max_tokens: Annotated[Int, bounded(1)]
 
 
 class PartBody(Body):
     """Text or a hole."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": kind}, other: {"type": "null"}}}
+                for name, kind, other in (("text", "string", "hole"), ("hole", "object", "text"))
+            ]
+        }
+    )
+
     text: str | None = None
     hole: HoleBody | None = None
 
 
-Parts = Annotated[
-    tuple[Annotated[PartBody, BeforeValidator(_as_part)], ...], BeforeValidator(_as_list)
-]
+Part = Annotated[PartBody, BeforeValidator(_as_part, json_schema_input_type=str | PartBody)]
+Parts = Annotated[tuple[Part, ...], BeforeValidator(_as_list), items(1, MAX_PARTS)]
 
 
 def check_parts(parts: Parts) -> None:

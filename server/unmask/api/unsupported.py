@@ -1,6 +1,8 @@
 """Fields that are not implemented: accepted with a neutral value, and refused with any other."""
 
-from collections.abc import Mapping
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from unmask.api.errors import json_excerpt
@@ -112,6 +114,18 @@ KINDS = {
     float: "a number",
     list: "a list",
 }
+JSON_TYPES = {str: "string", bool: "boolean", dict: "object", float: "number", list: "array"}
+
+
+def ignored_patterns(declared: Collection[str]) -> dict[str, Any]:
+    """Schemas of fields that are not implemented, by patterns of names; not of `declared` ones."""
+    schemas = {name: {"type": [JSON_TYPES[kind], "null"]} for name, kind in HINTS.items()}
+    for name, values in NEUTRAL.items():
+        schemas[name] = {"enum": [*EMPTY, *(value for value in values if value not in EMPTY)]}
+    alike = defaultdict[str, list[str]](list)
+    for name in sorted(schemas.keys() - set(declared)):
+        alike[json.dumps(schemas[name])].append(name)
+    return {f"^({'|'.join(names)})$": json.loads(schema) for schema, names in alike.items()}
 
 
 def refuse_unsupported(body: Body, path: str = "") -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from unmask.api.errors import json_excerpt
 from unmask.api.fields import Body, Bool
@@ -20,7 +20,7 @@ class Function(Body):
     Arguments match the schema whether or not the function is `strict`.
     """
 
-    name: str
+    name: Annotated[str, Field(json_schema_extra={"pattern": f"^{NAME.pattern}$"})]
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: Bool | None = None
@@ -42,6 +42,15 @@ class FunctionName(Body):
 class ToolChoice(Body):
     """The function to call, or a word that says whether any is called."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"type": {"enum": [*WORDS]}}},
+                {"required": ["function"], "properties": {"function": {"type": "object"}}},
+            ]
+        }
+    )
+
     type: Literal["none", "auto", "required", "function"]
     function: FunctionName | None = None
 
@@ -56,8 +65,9 @@ def _as_choice(value: Any) -> Any:
 
 Choice = Annotated[
     ToolChoice | None,
-    BeforeValidator(_as_choice),
-    WithJsonSchema({"anyOf": [{"enum": [*WORDS, None]}, {"type": "object"}]}),
+    BeforeValidator(
+        _as_choice, json_schema_input_type=Literal["none", "auto", "required"] | ToolChoice | None
+    ),
 ]
 
 
