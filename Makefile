@@ -24,7 +24,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help install serve test test-all lint types pytest format docs bench train eval wheel clean
-.PHONY: audit distclean
+.PHONY: audit distclean fuzz
 
 help:  ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST)
@@ -74,6 +74,11 @@ docs: $(READY)  ## Write the pages of settings and flags, build the site of docs
 	$(RUN) -m tools.reference
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 
+fuzz: $(READY)  ## Send 20,000 cases that schemathesis makes of /openapi.json; ARGS are benchmarks.fuzz's
+	test -d .fuzz || $(PYTHON) -m venv .fuzz
+	.fuzz/bin/python -m pip install --quiet --disable-pip-version-check 'schemathesis==4.32.*'
+	$(RUN) -m benchmarks.fuzz $(ARGS)
+
 bench: $(READY)  ## Measure the server on this machine; writes benchmarks/results/
 	$(RUN) -m benchmarks.serve_bench $(ARGS)
 
@@ -92,7 +97,7 @@ audit:  ## Look for known vulnerabilities of the pinned dependencies
 	.audit/bin/pip-audit -r constraints.txt --no-deps --disable-pip
 
 clean:  ## Remove what tools leave behind
-	rm -rf build dist site .audit .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist site .audit .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find server kernels tests training benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean  ## Remove the virtual environment too

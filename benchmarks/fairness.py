@@ -30,22 +30,30 @@ FACTOR = 3.0
 ONE = {"prompt": "Q: What is 12 + 30?\nA:", "max_tokens": 32, "ignore_eos": True}
 MANY = {"prompt": "Q: Count from 1 to 20.\nA:", "max_tokens": 128, "ignore_eos": True}
 SETTLE_S = 2.0
+FLOOD_S = 120.0  # in which the requests of a flood are queued
 CONNECT_S = 0.003  # between two requests of the flood at its start
 
 
-async def _exchange(url: str, content: bytes, key: str) -> int:
-    """Send one request on a connection of its own; returns the status."""
+async def exchange(url: str, content: bytes, key: str) -> int | None:
+    """Send one request on a connection of its own; returns the status, None if it is cut."""
     host = urlsplit(url)
-    reader, writer = await asyncio.open_connection(host.hostname, host.port)
     head = (
         f"POST {PATH} HTTP/1.1\r\nhost: {host.netloc}\r\nauthorization: Bearer {key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(content)}\r\n"
         "connection: close\r\n\r\n"
     )
-    writer.write(head.encode() + content)
-    answer = await reader.read()
-    writer.close()
-    return int(answer.split(b" ", 2)[1])
+    try:
+        reader, writer = await asyncio.open_connection(host.hostname, host.port)
+    except OSError:
+        return None
+    try:
+        writer.write(head.encode() + content)
+        words = (await reader.read()).split(b" ", 2)
+    except OSError:
+        return None
+    finally:
+        writer.close()
+    return int(words[1]) if len(words) == 3 else None
 
 
 async def _flood(url: str, num: int) -> None:
@@ -54,7 +62,7 @@ async def _flood(url: str, num: int) -> None:
     async def one_after_another(number: int) -> None:
         await asyncio.sleep(number * CONNECT_S)
         while True:
-            if await _exchange(url, json.dumps(MANY).encode(), FLOOD_KEY) != 200:
+            if await exchange(url, json.dumps(MANY).encode(), FLOOD_KEY) != 200:
                 await asyncio.sleep(0.5)
 
     await asyncio.gather(*(one_after_another(number) for number in range(num)))
@@ -78,13 +86,15 @@ def latencies_s(url: str, key: str, seconds: float) -> list[float]:
     return times
 
 
-def wait_for_flood(server: Server, num: int) -> None:
-    """Wait until most requests of a flood are in the queue."""
-    while True:
+def wait_for_flood(server: Server, num: int, sender: multiprocessing.Process) -> None:
+    """Wait until most requests of a flood are in the queue; raises if they do not come."""
+    end_s = time.monotonic() + FLOOD_S
+    while sender.is_alive() and time.monotonic() < end_s:
         with contextlib.suppress(httpx.TimeoutException):  # of a server that accepts it
             if server.metrics()["unmask_requests_waiting"] > num // 2:
                 return
         time.sleep(0.1)
+    raise RuntimeError("the flood has ended" if not sender.is_alive() else "the queue is not full")
 
 
 def step_s(server: Server, seconds: float) -> float:
@@ -109,7 +119,7 @@ def round_of(server: Server, num: int, seconds: float, key: str) -> dict[str, fl
     sender = multiprocessing.Process(target=flood, args=(server.url, num))
     sender.start()
     try:
-        wait_for_flood(server, num)
+        wait_for_flood(server, num, sender)
         step = step_s(server, SETTLE_S)
         beside = latencies_s(server.url, key, seconds)
     finally:

@@ -1,26 +1,24 @@
-"""A storm of clients that come and go, then streams that nobody reads, against a whole server.
+"""Storms of clients that come and go, one after another, against a whole server.
 
     python -m benchmarks.soak --clients 200 --seconds 20 --out benchmarks/results/soak_cpu.json
 
 Clients connect, stream, leave at random, or send half a request. Latencies of `/health/live` are
-taken meanwhile on the server's port and on its own. After the storm all gauges, pages, descriptors
-and memory must return. Then small requests are timed beside streams that are read and beside
-streams that are not, in turn; the ratio of their 95th percentiles is the result.
+taken meanwhile on the server's port and on its own. After a storm all gauges, pages and descriptors
+must return, and memory must level off from storm to storm.
 """
 
 import argparse
 import asyncio
 import contextlib
 import http.client
+import itertools
 import json
 import multiprocessing
 import random
-import re
 import socket
 import statistics
 import time
 from collections import Counter
-from collections.abc import Coroutine
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -34,7 +32,6 @@ from benchmarks.server import Server, serving
 FAILED_S = 10.0  # the time of a probe that fails
 PROBE_S = 0.05  # between two probes
 SETTLE_S = 30.0  # for gauges to return
-RECEIVE_BUFFER = 4096  # bytes, of clients that do not read
 GAUGES = (
     *("unmask_requests_running", "unmask_requests_waiting", "unmask_kv_pages_used"),
     "unmask_http_connections",
@@ -43,10 +40,10 @@ SMALL = {"prompt": "2 + 2 =", "max_tokens": 4, "ignore_eos": True}
 Counts = Counter[str]
 
 
-def request(body: dict[str, Any]) -> bytes:
-    """A POST to `/v1/completions` as bytes."""
+def request(body: dict[str, Any], path: str = "/v1/completions") -> bytes:
+    """A POST as bytes."""
     content = json.dumps(body).encode()
-    head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(content)}\r\nConnection: close\r\n\r\n".encode() + content
 
 
@@ -187,37 +184,6 @@ def run_storm(server: Server, ports: dict[str, int], options: argparse.Namespace
     }
 
 
-async def hold(port: int, *, reads: bool) -> None:
-    """A long stream, again and again, that is read at once or never."""
-    body = {"prompt": "Once", "max_tokens": 1500, "ignore_eos": True, "stream": True}
-    sent = request({**body, "stream_refinements": True})
-    while True:
-        connection = socket.socket()
-        if not reads:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        connection.connect(("127.0.0.1", port))
-        limit = 2**16 if reads else RECEIVE_BUFFER
-        reader, writer = await asyncio.open_connection(sock=connection, limit=limit)
-        try:
-            writer.write(sent)
-            if not reads:
-                await asyncio.sleep(3600)
-            while await reader.read(2**16):
-                pass
-        finally:
-            writer.transport.abort()
-
-
-def hold_streams(port: int, number: int, reads: bool) -> None:
-    """Hold streams until this process is ended."""
-
-    async def run() -> None:
-        held: list[Coroutine[Any, Any, None]] = [hold(port, reads=reads) for _ in range(number)]
-        await asyncio.gather(*held)
-
-    asyncio.run(run())
-
-
 def small_requests(url: str, seconds: float) -> list[float]:
     """Latencies of small requests, one after another."""
     times, end_s = list[float](), time.monotonic() + seconds
@@ -227,42 +193,6 @@ def small_requests(url: str, seconds: float) -> list[float]:
             client.post("/v1/completions", json=SMALL).raise_for_status()
             times.append(time.perf_counter() - began_s)
     return times
-
-
-def run_streams(server: Server, port: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Latencies of small requests beside streams that are read and not read, in turn."""
-    times: dict[str, list[float]] = {"read": [], "unread": []}
-    ratios, rss_mib = [], [server.rss_mib()]
-    for _ in range(options.rounds):
-        p95 = {}
-        for kind in times:
-            holder = multiprocessing.Process(
-                target=hold_streams, args=(port, options.streams, kind == "read")
-            )
-            holder.start()
-            time.sleep(2)
-            taken = small_requests(server.url, options.stream_seconds)
-            times[kind] += taken
-            p95[kind] = summary(taken)["p95_ms"]
-            rss_mib.append(round(server.rss_mib(), 1))
-            holder.kill()
-            holder.join()
-            time.sleep(2)
-        ratios.append(round(p95["unread"] / p95["read"], 2))
-    return {
-        "streams": options.streams,
-        **{kind: summary(values) for kind, values in times.items()},
-        "p95_ratios": ratios,
-        "p95_ratio": statistics.median(ratios),
-        "rss_mib": rss_mib,
-        "ended": _ended(server.url),
-    }
-
-
-def _ended(url: str) -> dict[str, float]:
-    text = httpx.get(f"{url}/metrics").text
-    found = re.findall(r'connections_ended_total\{.*reason="(\w+)"\} ([\d.]+)', text)
-    return {reason: float(number) for reason, number in found}
 
 
 def free_port() -> int:
@@ -276,23 +206,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--processes", type=int, default=2, help="that the clients share")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of the storm")
-    parser.add_argument("--streams", type=int, default=100, help="held beside small requests")
-    parser.add_argument("--stream-seconds", type=float, default=20.0, help="of each round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of a storm")
+    parser.add_argument("--storms", type=int, default=1, help="one after another")
     parser.add_argument("--arg", action="append", default=[], help="of `unmask serve`")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     health = free_port()
-    args = ["--health-port", str(health), "--max-num-seqs", str(options.streams + 1)]
-    with serving([*args, *options.arg]) as server:
+    with serving(["--health-port", str(health), *options.arg]) as server:
         ports = {"main": int(server.url.rsplit(":", 1)[1]), "own": health}
         small_requests(server.url, 2)  # the first steps are slower
         report = {**describe(), "options": vars(options) | {"out": str(options.out)}}
-        report["storm"] = run_storm(server, ports, options)
-        print(json.dumps(report["storm"], indent=1))
-        report["slow_readers"] = run_streams(server, ports["main"], options)
-        print(json.dumps(report["slow_readers"], indent=1))
+        report["storms"] = []
+        for _ in range(options.storms):
+            report["storms"].append(run_storm(server, ports, options))
+            print(json.dumps(report["storms"][-1]), flush=True)
+    report["rss_mib"] = [storm["after"]["rss_mib"] for storm in report["storms"]]
+    levels = [report["storms"][0]["before"]["rss_mib"], *report["rss_mib"]]
+    report["growth_mib"] = [round(b - a, 1) for a, b in itertools.pairwise(levels)]
+    print(report["rss_mib"], report["growth_mib"])
     if options.out is not None:
         options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
