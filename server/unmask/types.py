@@ -296,6 +296,7 @@ class ModelInfo:
     schedule: ScheduleName = "even"
     canvas: CanvasSchedule | None = None
     can_edit: bool = False
+    can_mix: bool = False  # embeddings with the mask token's (DMax)
     caps_steps: bool = False
     fills_best: bool = False
     edit_commands: EditCommands | None = None

@@ -208,7 +208,7 @@ def test_the_page_has_every_policy_and_the_bounds_of_its_numbers(page):
     numbers = {p["name"]: p["number"] for p in table["policies"] if p["number"]}
     assert numbers == {
         **{name: name for name in ("threshold", "factor", "entropy_bound", "entropy_threshold")},
-        **dict.fromkeys(("hierarchical", "local_leap", "klass", "credit"), "threshold"),
+        **dict.fromkeys(("hierarchical", "local_leap", "klass", "credit", "dmax"), "threshold"),
         **dict.fromkeys(("remdm_cap", "remdm_rescale", "remdm_loop"), "eta"),
     }
     assert table["bounds"]["threshold"] == {"min": 0, "max": 1}

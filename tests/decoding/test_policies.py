@@ -57,6 +57,12 @@ TABLE: list[tuple[str, list[float], list[float] | None, int, Any, set[int]]] = [
     ("local_leap", [0.1, 0.2, 0.3], None, 2, (0.9, 0.8, 1.0), {1, 2}),
     ("credit", [0.2, 0.9, 0.95], None, 1, 0.9, {1, 2}),
     ("credit", [0.2, 0.3, 0.1], None, 1, 0.9, {1}),
+    # The first ones, up to one that is not sure; rows that are masked no more do not count.
+    ("dmax", [0.9, 0.5, 0.4, 0.8], None, 1, 0.5, {0, 1}),
+    ("dmax", [0.4, 0.9, 0.9], None, 1, 0.5, {0}),
+    ("dmax", [0.4, 0.9, 0.9], None, 2, 0.5, {0, 1}),
+    ("dmax", [-1.0, 0.9, -1.0, 0.6, 0.1], None, 1, 0.5, {1, 3}),
+    ("dmax", [0.0, 0.1, 0.0], None, 1, 0.0, {0, 1, 2}),
     # A row that is masked no more comes after all others.
     ("sequential", [-1.0, 0.2, 0.0], None, 2, 0.0, {1, 2}),
 ]

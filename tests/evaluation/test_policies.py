@@ -40,7 +40,8 @@ def found() -> list[PolicyResult]:
 
 
 def test_each_policy_has_settings_with_numbers_or_steps_of_its_own() -> None:
-    settings = policy_settings(SamplingParams(block_length=16), replace(MODEL, attention="full"))
+    model = replace(MODEL, attention="full", can_mix=True)
+    settings = policy_settings(SamplingParams(block_length=16), model)
     assert {setting.sampling.policy for setting in settings} == set(POLICY_NAMES)
     assert len({setting.sampling for setting in settings}) == len(settings)
     for setting in settings:
@@ -52,7 +53,7 @@ def test_each_policy_has_settings_with_numbers_or_steps_of_its_own() -> None:
 
 
 def test_models_are_not_asked_for_policies_that_they_refuse() -> None:
-    remasking = {policy.name for policy in POLICIES if policy.remasks}
+    remasking = {policy.name for policy in POLICIES if policy.remasks or policy.mixes}
     for model, refused in (
         (MODEL, remasking),
         (replace(MODEL, shift=True), {*remasking, "ancestral"}),

@@ -9,7 +9,13 @@ from torch import Tensor
 
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.layers import reference
-from unmask_kernels.layers.ops import geglu, qk_norm_rope_store, rms_norm, swiglu
+from unmask_kernels.layers.ops import (
+    geglu,
+    mixed_embedding,
+    qk_norm_rope_store,
+    rms_norm,
+    swiglu,
+)
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
@@ -212,3 +218,50 @@ def test_keys_beyond_8_bits_become_the_largest_there_are(
     )  # fmt: skip
     for pages in (keys, values):
         assert pages[0, 0, 0, :4].float().tolist() == [448.0, -448.0, 448.0, 3.0]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize(("num_rows", "num_columns"), [(7, 64), (5, 96), (1, 1000), (0, 64)])
+def test_embeddings_are_mixed_with_the_mask_tokens_at_their_mean_length(
+    num_rows: int, num_columns: int, dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    table = (torch.randn(40, num_columns) * torch.rand(40, 1) * 3).to(device, dtype)
+    ids = torch.randint(0, 39, (num_rows,), device=device)
+    shares = torch.rand(num_rows, device=device)
+    shares[::3] = 0.0
+    result = mixed_embedding(ids, table, shares, 39)
+    assert result.dtype == dtype
+    rows, mask, share = table[ids].double(), table[39].double(), shares.double()[:, None]
+    mixed = share * rows + (1 - share) * mask
+    lengths = share * rows.norm(dim=-1, keepdim=True) + (1 - share) * mask.norm()
+    check(result, mixed / mixed.norm(dim=-1, keepdim=True) * lengths, dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_an_embedding_that_is_not_mixed_is_the_tokens_to_the_last_bit(
+    dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    table = torch.randn(20, 96).to(device, dtype)
+    table[1] = math.nan  # the mask token's, which such a row does not read
+    ids = torch.tensor([3, 5, 0, 1 << 3, 3], device=device)
+    assert torch.equal(mixed_embedding(ids, table, torch.ones(5, device=device), 1), table[ids])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_mixed_embeddings_are_batch_invariant(
+    dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    table = torch.randn(300, 2048).to(device, dtype)
+    ids, shares = torch.randint(0, 300, (40,), device=device), torch.rand(40, device=device)
+    shares[::2] = 1.0
+    together = mixed_embedding(ids, table, shares, 7)
+    for i in (0, 1, 13, 38, 39):
+        alone = mixed_embedding(ids[i : i + 1], table, shares[i : i + 1], 7)
+        assert torch.equal(alone[0], together[i])
+
+
+def test_shares_that_do_not_fit_are_refused(device: torch.device) -> None:
+    table, ids = torch.ones(4, 8, device=device), torch.zeros(3, dtype=torch.int64, device=device)
+    for shares in (torch.ones(2, device=device), torch.ones(3, device=device).double()):
+        with pytest.raises(ValueError, match="do not fit"):
+            mixed_embedding(ids, table, shares, 0)

@@ -57,7 +57,10 @@ SERVED_FOLDERS: dict[str, Folder] = {
         "llada_moe", "full", {"architectures": ["LLaDAMoEModel"]}, block_length=32
     ),
     "iLLaDA-8B Base and Instruct": Folder("illada", "full", block_length=32),
-    "LLaDA2.0 mini and flash, CAP, DMax": Folder("llada2", "block_causal", block_length=32),
+    "LLaDA2.0 mini and flash, CAP": Folder("llada2", "block_causal", block_length=32),
+    "DMax 16B, Math and Coder": Folder(
+        "llada2", "block_causal", block_length=32, folder="DMax-Math-16B"
+    ),
     "MBD-LLaDA2": Folder("llada2", "block_causal", block_length=32, folder="MBD-LLaDA2-mini"),
     "LLaDA2.1 mini and flash": Folder(
         "llada2", "block_causal", block_length=32, folder="LLaDA2.1-mini"

@@ -67,8 +67,8 @@ def test_the_server_chooses_another_preset_or_one_block_at_a_time(tmp_path: Path
     ("name", "open_blocks", "message"),
     [
         ("D2F-LLaDA", None, "trained for D2F: block-causal attention"),
-        ("DMax-Math-16B", None, "trained for DMax: mixed embeddings are not supported"),
-        ("MBD-Code-LLaDA2-mini-DMax-16B", None, "trained for DMax"),
+        ("DMax-Math-16B", None, None),
+        ("MBD-Code-LLaDA2-mini-DMax-16B", None, "with one open block, as DMax"),
         ("LLaDA2.0-mini", 3, "decoding.open_blocks is 3, but LLaDA2.0-mini is not known"),
         ("MBD-Math-LLaDA2-mini-16B", 3, None),
         ("LLaDA2.0-mini", None, None),

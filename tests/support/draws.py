@@ -42,11 +42,17 @@ REMASKING = (
     {"policy": "remdm_loop", "eta": 0.08, "steps": 40},
     {"policy": "remdm_conf", "steps": 30},
 )
+# A policy of few models, at temperature zero, that revises tokens.
+MIXING = (
+    {"policy": "dmax", "threshold": 0.5},
+    {"policy": "dmax", "threshold": 0.0},
+    {"policy": "dmax", "threshold": 0.8, "steps": 6},
+)
 # A policy without an entry of its own is drawn as well.
 POLICIES = LISTED + tuple(
     {"policy": name, "steps": 5}
     for name in POLICY_NAMES
-    if name not in {params["policy"] for params in LISTED + TRACED + CHANCE + REMASKING}
+    if name not in {params["policy"] for params in LISTED + TRACED + CHANCE + REMASKING + MIXING}
 )
 SAMPLERS = (
     {},

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from tests.support.draws import POLICIES, SAMPLERS, TRACED
+from tests.support.draws import MIXING, POLICIES, SAMPLERS, TRACED
 from tests.support.engines import Answer
 from tests.support.tiny import EOS_ID, byte_tokenizer
 from unmask.engine.engine import Engine
@@ -122,7 +122,7 @@ def _decoding(random: Random, info: ModelInfo) -> dict[str, Any]:
         return params | random.choice(({}, {"steps": 5}, {"entropy_bound": 4.0}))
     if info.edit_commands:
         params["block_length"] = random.choice((None, 32))
-    params |= random.choice((*POLICIES, *TRACED))
+    params |= random.choice((*POLICIES, *TRACED, *(MIXING if info.can_mix else ())))
     if random.random() < 0.3:
         params["cache"] = random.choice(CACHES[info.attention])
     if info.can_edit:

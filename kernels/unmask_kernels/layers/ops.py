@@ -1,4 +1,4 @@
-"""Operations between a layer's matrix products: norms, RoPE, KV writes, gates."""
+"""Operations around a layer's matrix products: embeddings, norms, RoPE, KV writes, gates."""
 
 from typing import Literal
 
@@ -13,6 +13,23 @@ from unmask_kernels.quantization.ops import quantize_rows
 from unmask_kernels.quantization.types import QuantizedRows
 
 Activation = Literal["silu", "gelu_tanh"]
+
+
+def mixed_embedding(
+    token_ids: Tensor, embedding: Tensor, shares: Tensor, mask_token_id: int
+) -> Tensor:
+    """Embeddings [T, C] of tokens, mixed with that of the mask token (Chen et al., 2026).
+
+    A token's embedding has its share [T] float32, and the mask token's the rest; the sum is as long
+    as the two are in the mean. With a share of 1 a row is the token's embedding to the last bit.
+    """
+    if embedding.ndim != 2 or token_ids.shape != shares.shape or shares.dtype != torch.float32:
+        raise ValueError(f"shares {tuple(shares.shape)} do not fit tokens {tuple(token_ids.shape)}")
+    if uses_triton(embedding.device):
+        from unmask_kernels.layers.gpu import mixing
+
+        return mixing.mixed_embedding(token_ids, embedding, shares, mask_token_id)
+    return reference.mixed_embedding(token_ids, embedding, shares, mask_token_id)
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:

@@ -1,8 +1,32 @@
-"""Norms, RoPE, KV writes and gates in plain torch."""
+"""Embeddings, norms, RoPE, KV writes and gates in plain torch."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+TINY = 1e-6  # keeps a quotient of lengths finite
+
+
+def mixed_embedding(
+    token_ids: Tensor, embedding: Tensor, shares: Tensor, mask_token_id: int
+) -> Tensor:
+    """Embeddings [T, C] of tokens, each with its share [T], and of the mask token with the rest.
+
+    `decode_uniform` of czg1225/DMax (parallel_strategy.py), whose lengths of embeddings are of the
+    embeddings' type.
+    """
+    rows, mask = F.embedding(token_ids, embedding), embedding[mask_token_id]
+    share = shares[:, None]
+    rest = 1.0 - share
+    mixed = rows.float() * share + mask.float() * rest
+    wanted = _length(rows).float() * share + _length(mask).float() * rest
+    mixed *= wanted / (_length(mixed) + TINY)
+    return torch.where(share < 1.0, mixed.to(rows.dtype), rows)
+
+
+def _length(rows: Tensor) -> Tensor:
+    length: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    return length
 
 
 def kv_store(

@@ -22,7 +22,7 @@ ANCESTRAL = tl.constexpr(CODES["ancestral"])
 REMDM_CAP, REMDM_RESCALE, REMDM_LOOP, REMDM_CONF = (
     tl.constexpr(CODES[f"remdm_{name}"]) for name in ("cap", "rescale", "loop", "conf")
 )
-LOCAL_LEAP = tl.constexpr(CODES["local_leap"])
+LOCAL_LEAP, DMAX = tl.constexpr(CODES["local_leap"]), tl.constexpr(CODES["dmax"])
 NUMBERS = tl.constexpr(MAX_NUMBERS)
 READY = tl.constexpr(2.0)  # confidence of the least confident row that is ready
 SIZES, COLUMNS, WARPS = (64, 256, 1024), 8, 8  # rows of a block
@@ -36,7 +36,8 @@ def _key(values, o_row, m_row, policy, BY_ENTROPY: tl.constexpr):
         return tl.where(m_row, -tl.load(values + o_row, mask=m_row, other=0.0), float("-inf"))
     b_value = tl.load(values + o_row, mask=m_row, other=-1.0)
     # In sequence all masked rows are equals.
-    return tl.where((policy == SEQUENTIAL) & (b_value >= 0.0), 1.0, b_value)
+    in_sequence = (policy == SEQUENTIAL) | (policy == DMAX)
+    return tl.where(in_sequence & (b_value >= 0.0), 1.0, b_value)
 
 
 @triton.jit
@@ -146,6 +147,12 @@ def _select(
         b_chosen = b_chosen | (b_key >= threshold)
     elif _is_by_chance(policy):
         b_chosen = b_chosen | (b_key >= 0.0)
+    elif policy == DMAX:
+        # All masked rows before the first that fails are taken.
+        b_value = tl.load(values + first + o_row, mask=m_row, other=-1.0)
+        b_fails = (b_value >= 0.0) & (b_value < threshold)
+        first_failed = tl.min(tl.where(b_fails, o_row, BLOCK), 0)
+        b_chosen = b_chosen | ((b_value >= 0.0) & (o_row < first_failed))
     elif policy == FACTOR:
         # The n most confident are taken, up to the first that fails.
         b_fails = ((b_rank + 2) * (1.0 - b_key) >= threshold) & m_row

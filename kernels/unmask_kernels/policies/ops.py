@@ -178,6 +178,19 @@ def ancestral(scores: Scores, quota: Tensor, numbers: Tensor) -> Tensor:
     return _highest(scores.noise, scores, quota) | (scores.noise >= 0)
 
 
+@reference("dmax")
+def dmax(scores: Scores, quota: Tensor, numbers: Tensor) -> Tensor:
+    """The first masked positions before one that is below the threshold; at least `quota` [M].
+
+    `get_transfer_index_uniform` of czg1225/DMax (parallel_strategy.py).
+    """
+    is_masked = scores.confidence >= 0
+    order, rank = rank_in_block(torch.zeros_like(scores.confidence), scores.block)
+    fails = (is_masked & (scores.confidence < numbers[:, 0])).long()
+    is_before = _unsort(order, _sum_in_block(fails[order], rank, scores.block[order]) == 0)
+    return sequential(scores, quota, numbers) | (is_masked & is_before)
+
+
 @reference("hierarchical")
 def hierarchical(scores: Scores, quota: Tensor, numbers: Tensor) -> Tensor:
     """Positions above the threshold, and the best of each run of masked ones above the low one.

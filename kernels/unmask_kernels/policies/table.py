@@ -29,6 +29,7 @@ PolicyName = Literal[
     "remdm_rescale",
     "remdm_loop",
     "remdm_conf",
+    "dmax",
 ]
 Statistic = Literal["confidence", "entropy", "margin", "position", "noise", "stability", "credit"]
 MAX_NUMBERS = 3
@@ -66,6 +67,7 @@ class Policy:
     keeps_trace: bool = False  # True if a step depends on those of the block before it
     by_chance: bool = False  # True if a step may fill any number of positions, or none
     remasks: bool = False  # True if a step masks committed tokens again
+    mixes: bool = False  # True if committed tokens are predicted anew, and mixed with the mask
     may_wait: bool = True  # True if a block without a quota may be left as it is
 
     def takes(self, name: str) -> bool:
@@ -301,6 +303,17 @@ POLICIES: tuple[Policy, ...] = (
         keeps_trace=True,
         by_chance=True,
         remasks=True,
+        may_wait=False,
+    ),
+    Policy(
+        name="dmax",
+        code=18,
+        ranks_by="position",
+        meaning="The first positions while they are confident enough; all tokens may be revised.",
+        paper="DMax (Chen et al., 2026)",
+        aliases=("spd",),
+        numbers=(THRESHOLD,),
+        mixes=True,
         may_wait=False,
     ),
 )

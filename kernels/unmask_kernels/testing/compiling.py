@@ -21,7 +21,7 @@ from triton.compiler import ASTSource
 
 from unmask_kernels import dependent_launch as dependent
 from unmask_kernels.attention import gpu as attention
-from unmask_kernels.layers.gpu import layers, quantized_rows, sandwich
+from unmask_kernels.layers.gpu import layers, mixing, quantized_rows, sandwich
 from unmask_kernels.linear.gpu import fp8, int4
 from unmask_kernels.linear.gpu import widened as linear
 from unmask_kernels.moe.gpu import experts
@@ -152,6 +152,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     yield from denoising.variants(capability)
     yield from sandwich.variants(capability)
     yield from layers.variants(capability)
+    yield from mixing.variants(capability)
     yield from selection.variants(capability)
     yield from experts.variants(capability)
     yield from linear.variants(capability)

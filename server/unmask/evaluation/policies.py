@@ -36,6 +36,7 @@ NUMBERS: Mapping[PolicyName, tuple[dict[str, float], ...]] = {
         {"threshold": 0.8, "relaxed_threshold": 0.6},
         {"threshold": 0.7, "relaxed_threshold": 0.5},
     ),
+    "dmax": tuple({"threshold": value} for value in (0.9, 0.65, 0.5, 0.0)),
     "remdm_cap": tuple({"eta": value} for value in (0.004, 0.008, 0.02, 0.05)),
     "remdm_rescale": tuple({"eta": value} for value in (0.008, 0.015, 0.03, 0.06)),
     "remdm_loop": tuple({"eta": value} for value in (0.01, 0.02, 0.05, 0.1)),
@@ -94,7 +95,9 @@ def _names(model: ModelInfo) -> list[PolicyName]:
     return [
         policy.name
         for policy in POLICIES
-        if (is_full or not policy.remasks) and (fills_in_place or not policy.by_chance)
+        if (is_full or not policy.remasks)
+        and (model.can_mix or not policy.mixes)
+        and (fills_in_place or not policy.by_chance)
     ]
 
 

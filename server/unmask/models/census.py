@@ -37,12 +37,8 @@ SERVED = (
         "LLaDA-MoE-7B-A1B Base and Instruct", ("LLaDAMoEModelLM", "LLaDAMoEModel"), "llada-moe"
     ),
     Published("iLLaDA-8B Base and Instruct", ("ILLaDAForCausalLM",), "illada"),
-    Published(
-        "LLaDA2.0 mini and flash, CAP, DMax",
-        ("LLaDA2MoeModelLM",),
-        "llada2",
-        "DMax as LLaDA2.0",
-    ),
+    Published("LLaDA2.0 mini and flash, CAP", ("LLaDA2MoeModelLM",), "llada2"),
+    Published("DMax 16B, Math and Coder", ("LLaDA2MoeModelLM",), "llada2", "told by its name"),
     Published("MBD-LLaDA2", ("LLaDA2MoeModelLM",), "llada2", "several blocks at once, by its name"),
     Published("LLaDA2.1 mini and flash", ("LLaDA2MoeModelLM",), "llada2", "told by its name"),
     Published("LLaDA2.2 mini and flash", ("LLaDA2MoeModelLM",), "llada2"),

@@ -14,7 +14,7 @@ from unmask.models.lora import LowRank
 from unmask.models.rope import QueryScale, Rope, rope_tables
 from unmask.models.weights import Weights
 from unmask_kernels.attention.ops import attention
-from unmask_kernels.layers.ops import Activation, qk_norm_rope_store, rms_norm
+from unmask_kernels.layers.ops import Activation, mixed_embedding, qk_norm_rope_store, rms_norm
 from unmask_kernels.linear.ops import GatedLinear, Linear, make_linear, rms_norm_for
 from unmask_kernels.linear.padding import pad_rows, row_unit
 from unmask_kernels.moe.routing import number_blocks
@@ -201,7 +201,7 @@ class Decoder:
         query_scale = None if scaled is None else scaled[step.positions]  # [T, 1, 1]
         adapted = step.adapted if self.draft_adapters else None
         num_rows = len(step.token_ids)
-        x = pad_rows(F.embedding(step.token_ids, self.embedding), self.row_unit)
+        x = pad_rows(self._embed(step), self.row_unit)
         blocks = self._routing_blocks(step.positions, len(x))
         for i, layer in enumerate(self._layers):
             keys, values = step.cache.keys[i], step.cache.values[i]
@@ -248,6 +248,12 @@ class Decoder:
             else:
                 x = layer.mlp.add(rms_norm(x, layer.post_norm, eps), x, blocks)
         return x[:num_rows] if blocks is None or step.wanted is None else x[step.wanted]
+
+    def _embed(self, step: ForwardInputs) -> Tensor:
+        if (mixture := step.mixture) is None:
+            return F.embedding(step.token_ids, self.embedding)
+        shares, mask = mixture.shares, mixture.mask_token_id
+        return mixed_embedding(step.token_ids, self.embedding, shares, mask)
 
     def _routing_blocks(self, positions: Tensor, num_rows: int) -> Tensor | None:
         """Routing blocks [num_rows] of rows at `positions` [T]; rows of padding are at zero."""

@@ -58,6 +58,7 @@ class Traits:
     stated_positions: int | None = None  # overrides a base model's max_position_embeddings
     schedule: ScheduleName = "even"  # spreads positions over steps
     can_edit: bool = False
+    can_mix: bool = False  # embeddings with the mask token's (DMax)
     editing_threshold: float | None = None  # confidence that replaces a token of the open block
     edit_commands: EditCommands | None = None  # tokens that delete and insert
     routing_block_length: int | None = None  # positions that share their experts

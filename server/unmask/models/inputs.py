@@ -14,6 +14,14 @@ from unmask_kernels.attention.tiles import ToDevice
 
 
 @dataclass(frozen=True, slots=True)
+class Mixture:
+    """Rows whose embeddings are mixed with the mask token's (DMax)."""
+
+    shares: Tensor  # [T] float32, of each token's own embedding
+    mask_token_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class ForwardInputs:
     """Tensors that a model's forward pass reads in one step.
 
@@ -29,6 +37,7 @@ class ForwardInputs:
     canvas_rows: Tensor | None = None  # [R] int64, indices into T
     soft: Tensor | None = None  # [R, C], as `unmask_kernels.noise.ops.CanvasScores.soft`
     adapted: Tensor | None = None  # [T] bool, rows that a draft's adapter is for; None: no row
+    mixture: Mixture | None = None  # None: every row is a token's embedding
     wanted: Tensor | None = None  # [W] int64, rows whose hidden states are returned; None: all
 
 

@@ -21,6 +21,7 @@ from unmask.models.decoder import (
     take_qk_norm,
 )
 from unmask.models.family import Family, Presets, RawConfig, Traits
+from unmask.models.mixing import mixing_presets
 from unmask.models.moe import MoeMlp, Route, take_experts, take_router
 from unmask.models.multi_block import multi_block_presets
 from unmask.models.rope import FIELDS as ROPE_FIELDS
@@ -223,6 +224,7 @@ def traits(raw: RawConfig) -> Traits:
         mask_token_id=MASK_TOKEN_ID if has_mask else None,
         block_length=_block_length(raw),
         can_edit=True,
+        can_mix=commands is None,
         edit_commands=commands,
         routing_block_length=_routing_block_length(raw),
         greedy=commands is not None,
@@ -231,9 +233,11 @@ def traits(raw: RawConfig) -> Traits:
 
 
 def presets(raw: RawConfig, name: str) -> Presets:
-    """Presets of LLaDA2.1's report, of LLaDA2.2's model card, and of MBD-LMs, for those only."""
+    """Presets of LLaDA2.1's report, of LLaDA2.2's model card, of DMax, and of MBD-LMs, by name."""
     if raw.get("delete_token_id") is not None:
         return LEVENSHTEIN_PRESETS
+    if mixed := mixing_presets(name):
+        return mixed
     edits = raw.get("model_type") == "llada21_moe" or EDITING_NAME.search(name)
     return EDITING_PRESETS if edits else multi_block_presets(name, _block_length(raw), OPEN_BLOCKS)
 

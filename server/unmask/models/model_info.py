@@ -14,10 +14,12 @@ from unmask.models.family import Family, Traits
 from unmask.models.generation_config import read_eos_ids, read_sampling
 from unmask.models.hub import display_name
 from unmask.models.length_commands import read_length_commands
+from unmask.models.mixing import warn_of_mixing
 from unmask.models.multi_block import warn_of_training
 from unmask.models.rope import stretched_positions
 from unmask.tokenizer import Tokenizer
 from unmask.types import AUTO, CACHES, AttentionPattern, ModelInfo, SamplingParams
+from unmask_kernels.policies.table import BY_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +61,9 @@ def model_info(
         raise InvalidConfig("decoding.pad_delete_to_right is for models as DreamOn")
     sampling = read_sampling(family, traits, checkpoint, canvas, decoding)
     _check_blocks(sampling, traits)
+    _check_mixing(sampling, decoding, traits)
     warn_of_training(checkpoint.name, sampling, traits.attention)
+    warn_of_mixing(checkpoint.name, sampling)
     positions = raw.get("max_position_embeddings") or traits.max_positions or DEFAULT_MAX_POSITIONS
     trained_len = traits.stated_positions or max(int(positions), stretched_positions(raw))
     return ModelInfo(
@@ -74,6 +78,7 @@ def model_info(
         shift=traits.shift,
         schedule=traits.schedule,
         can_edit=traits.can_edit,
+        can_mix=traits.can_mix,
         edit_commands=traits.edit_commands,
         length_commands=lengths,
         routing_block_length=traits.routing_block_length,
@@ -177,6 +182,28 @@ def _check_blocks(sampling: SamplingParams, traits: Traits) -> None:
             check_edits(sampling, sampling.policy or "threshold")
     except InvalidRequest as error:
         raise InvalidConfig(f"decoding.{error.field}: {error.message}") from error
+
+
+def _check_mixing(sampling: SamplingParams, decoding: DecodingConfig, traits: Traits) -> None:
+    """Raise `InvalidConfig` for defaults with which every request would be refused."""
+    policy = sampling.policy
+    if policy is None or not BY_NAME[policy].mixes:
+        return
+    if not traits.can_mix:
+        raise InvalidConfig(
+            f"decoding.policy {policy} is for models that were trained on embeddings mixed with "
+            "the mask token's, as DMax"
+        )
+    asked = {
+        "temperature": bool(decoding.temperature),
+        "editing_threshold": decoding.editing_threshold is not None,
+        "sub_block_length": decoding.sub_block_length is not None,
+        "open_blocks": (decoding.open_blocks or 1) > 1,
+        "cache": (decoding.cache or "none") != "none",
+    }
+    for name, is_asked in asked.items():
+        if is_asked:
+            raise InvalidConfig(f"decoding.{name} cannot be combined with the policy {policy}")
 
 
 def _num_text_ids(vocab_size: int, num_tokens: int | None, needed: tuple[int, ...]) -> int:

@@ -9,20 +9,20 @@ import re
 from unmask.models.d2f import NAME as D2F
 from unmask.models.d3llm import is_d3llm
 from unmask.models.family import Presets
+from unmask.models.mixing import NAME as MIXES
 from unmask.types import AttentionPattern, SamplingParams
 
 logger = logging.getLogger(__name__)
 
 
 def _part(text: str) -> re.Pattern[str]:
-    """A part of a name, as in MBD-Math-SDAR-8B-Chat-b4 and DMax-Coder-16B."""
+    """A part of a name, as in MBD-Math-SDAR-8B-Chat-b4."""
     return re.compile(rf"(?<![a-z0-9]){text}(?![a-z0-9])", re.I)
 
 
-TRAINED, MIXES = _part("mbd"), _part("dmax")
+TRAINED = _part("mbd")
 # Training that is known, and what of it is not served.
 PLAIN = {
-    MIXES: "DMax: mixed embeddings are",
     D2F: "D2F: block-causal attention and several open blocks are",
 }
 WRITES_CODE = re.compile(r"code", re.I)
@@ -33,8 +33,8 @@ THRESHOLD = 0.95
 def multi_block_presets(name: str, block_length: int, open_blocks: int) -> Presets:
     """Presets `math` and `code` of an MBD checkpoint, the first by its name; none of others.
 
-    Those of the table in the README of SJTU-DENG-Lab/Diffulex (branch mbd-lms), but for mixed
-    embeddings, with which several open blocks are not served.
+    Those of the table in the README of SJTU-DENG-Lab/Diffulex (branch mbd-lms). DMax has presets of
+    its own, for several open blocks are not served with mixed embeddings.
     """
     if not TRAINED.search(name) or MIXES.search(name):
         return {}
@@ -62,6 +62,12 @@ def warn_of_training(name: str, sampling: SamplingParams, attention: AttentionPa
             "%s was trained for %s not supported; it is served as the model that it was made from",
             name,
             reason,
+        )
+    elif TRAINED.search(name) and MIXES.search(name):
+        logger.warning(
+            "%s was trained for several open blocks with mixed embeddings; it is served with one "
+            "open block, as DMax",
+            name,
         )
     elif (sampling.open_blocks or 1) > 1 and not TRAINED.search(name):
         logger.warning(

@@ -46,6 +46,7 @@ class RowInputs:
     token_slots: Tensor  # [T] int64, of the open tokens
     is_known: Tensor  # [T] bool
     adapted: Tensor  # [T] bool, rows of drafts
+    shares: Tensor  # [T] float32, of a token's embedding; the rest is the mask token's
 
     @classmethod
     def from_batch(cls, batch: StepBatch) -> "RowInputs":
@@ -57,6 +58,7 @@ class RowInputs:
             torch.from_numpy(batch.token_slots),
             torch.from_numpy(batch.is_known),
             torch.from_numpy(batch.adapted),
+            torch.from_numpy(batch.shares),
         )
 
     def to_device(self, staging: Staging) -> "RowInputs":

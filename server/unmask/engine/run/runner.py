@@ -18,7 +18,7 @@ from unmask.engine.run.sampling import sample
 from unmask.engine.run.staging import on_host
 from unmask.engine.run.traces import Traces
 from unmask.engine.schedule.batch import StepBatch
-from unmask.models.inputs import ForwardInputs
+from unmask.models.inputs import ForwardInputs, Mixture
 from unmask.models.weights import Progress
 from unmask.types import MAX_BLOCK_LENGTH
 
@@ -125,6 +125,7 @@ class MaskRunner:
             plans,
             device.cache,
             adapted=rows.adapted if batch.adapted.any() else None,
+            mixture=Mixture(rows.shares, self.mask_token_id) if batch.mixes else None,
             wanted=wanted,
         )
         return device.loaded.model.forward(inputs)

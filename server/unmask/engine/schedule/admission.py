@@ -15,10 +15,12 @@ from unmask.engine.schedule.modes import modes_of, window_rows
 from unmask.engine.schedule.open_blocks import cache_beside, num_open_blocks
 from unmask.engine.schedule.penalties import PENALTIES, Penalties
 from unmask.engine.schedule.policy_choice import (
+    ANY_CONFIDENCE,
     WITH_THRESHOLD,
     alg_temp_of,
     check_chance,
     check_distance,
+    check_mixing,
     check_order,
     check_remasking,
     check_trace,
@@ -147,6 +149,10 @@ def _resolve(
     if BY_NAME[policy].remasks:
         check_remasking(policy, request, model)
         editing_threshold = math.inf  # no token is replaced, but none is final before its block
+    if BY_NAME[policy].mixes:
+        check_mixing(policy, request, model)
+        editing_threshold = ANY_CONFIDENCE
+        default = replace(default, temperature=0.0, sub_block_length=None)
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     usual_len = model.block_length or usual_len
     block_len = block_length or usual_len

@@ -71,6 +71,7 @@ class StepBatch(Layout):
     table_rows: IntArray  # [B]
     has_no_row: BoolArray  # [M] True where a position is masked that no row tells to be
     adapted: BoolArray  # [T] True in rows of drafts
+    shares: FloatArray  # [T] of a token's embedding; the rest is the mask token's
     anchors: IntArray | None  # [T] where windows are counted from, for canvases of noise
     penalties: FloatArray | None  # [M] added to entropies, where tokens are filled in a window
     constraints: RowConstraints | None  # where a request has any
@@ -86,6 +87,11 @@ class StepBatch(Layout):
     def sampled(self) -> "StepBatch":
         """The step as it is sampled: policies fill the open blocks of a sequence one by one."""
         return self if self.by_block is None else self.by_block
+
+    @property
+    def mixes(self) -> bool:
+        """True if some embedding is mixed with the mask token's."""
+        return bool(self.decoding.columns["mixes"].any())
 
     @property
     def num_tokens(self) -> int:
@@ -150,6 +156,7 @@ def build_batch(
         table_rows=bounds.row[which],
         has_no_row=_has_no_row(bounds, which, layout),
         adapted=_adapted(spans, which, layout, decoding),
+        shares=_shares(spans, which, layout, decoding),
         anchors=_anchors(bounds, layout) if attention == "canvas" else None,
         penalties=_penalties(decoding, layout) if attention == "causal_window" else None,
         constraints=_constraints(denoised, layout, decoding),
@@ -212,6 +219,19 @@ def _adapted(
             opened = span.block_start - span.query.start
             adapted[first + opened : layout.query_starts[i + 1]] = True
     return adapted
+
+
+def _shares(
+    spans: list[Span], which: IntArray, layout: Layout, decoding: DecodingArrays
+) -> FloatArray:
+    """Shares of tokens in their rows; rows before an open block are tokens alone."""
+    shares = np.ones(len(layout.token_ids), np.float32)
+    for i in which[decoding.columns["mixes"]].tolist():
+        span = spans[i]
+        first = layout.query_starts[i] + span.block_start - span.query.start
+        own = span.sequence.shares
+        shares[first : first + len(own)] = own
+    return shares
 
 
 def _constraints(

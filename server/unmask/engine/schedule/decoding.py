@@ -82,7 +82,7 @@ class Decoding:
     def waits(self) -> bool:
         """True if a step depends on the result of the one before it, whatever the model is."""
         rules = self.edit_rules or self.length_rules or self.sub_block_length
-        depends = self.is_structured or self.counts_tokens or self.keeps_trace
+        depends = self.is_structured or self.counts_tokens or self.keeps_trace or self.mixes
         return bool(rules) or depends or self.open_blocks > 1
 
     @property
@@ -107,6 +107,11 @@ class Decoding:
         return BY_NAME[self.policy].remasks
 
     @property
+    def mixes(self) -> bool:
+        """True if embeddings of the open block's tokens are mixed with the mask token's."""
+        return BY_NAME[self.policy].mixes
+
+    @property
     def keeps_trace(self) -> bool:
         """True if a step depends on the steps of the block before it."""
         return BY_NAME[self.policy].keeps_trace
@@ -115,7 +120,8 @@ class Decoding:
         """The values of `COLUMNS`."""
         is_there = self.has_constraint, self.edit_rules is not None
         numbers = self.threshold, *self.other_numbers
-        derived = CODES[self.policy], numbers, len(self.quotas), self.is_rare, *is_there
+        kinds = self.is_rare, self.mixes
+        derived = CODES[self.policy], numbers, len(self.quotas), *kinds, *is_there
         values = [getattr(self, name) for name in _KINDS]
         values += [getattr(self.sampling, name) for name in _SAMPLED]
         missing = [NONE[kind] for kind in (*_KINDS.values(), *_SAMPLED.values())]
@@ -147,6 +153,7 @@ COLUMNS = np.dtype(
         ("numbers", np.float32, (MAX_NUMBERS,)),
         ("num_steps", np.int64),
         ("is_rare", np.bool_),
+        ("mixes", np.bool_),
         ("has_constraint", np.bool_),
         ("has_edit_rules", np.bool_),
     ],

@@ -9,6 +9,7 @@ from unmask_kernels.policies.table import BY_NAME, MAX_NUMBERS, NUMBERS, POLICIE
 WITH_THRESHOLD = tuple(policy.name for policy in POLICIES if policy.numbers)
 
 DRAWN_BY = ("confidence", "entropy", "margin")
+ANY_CONFIDENCE = -1.0  # an editing threshold that every token is above
 
 
 def choose_policy(params: SamplingParams, model: ModelInfo, *, has_commands: bool) -> PolicyName:
@@ -154,6 +155,37 @@ def check_remasking(policy: PolicyName, request: Request, model: ModelInfo) -> N
             f"{LOOP_SHARE} of tokens, got {eta}",
             field="eta",
         )
+
+
+def check_mixing(policy: PolicyName, request: Request, model: ModelInfo) -> None:
+    """Raise `InvalidRequest` for what cannot be where all tokens of a block are predicted anew."""
+    params = request.sampling
+    if not model.can_mix:
+        raise InvalidRequest(
+            f"the policy {policy} is for models that were trained on embeddings mixed with the "
+            "mask token's, as DMax",
+            field="policy",
+        )
+    if params.temperature:
+        raise InvalidRequest(
+            f"the policy {policy} takes the likeliest tokens, so temperature must be 0, got "
+            f"{params.temperature}",
+            field="temperature",
+        )
+    asked = {
+        "editing_threshold": params.editing_threshold is not None,
+        "sub_block_length": params.sub_block_length is not None,
+        "open_blocks": (params.open_blocks or 1) > 1,
+        "cache": (params.cache or model.default_sampling.cache or "none") != "none",
+        "template": request.template is not None,
+        "suffix": bool(request.suffix_token_ids),
+        "grammar": params.grammar is not None,
+        "bad_words": bool(params.bad_words),
+        "max_thinking_tokens": params.max_thinking_tokens is not None,
+    }
+    for name, is_asked in asked.items():
+        if is_asked:
+            raise InvalidRequest(f"{name} is not for the policy {policy}", field=name)
 
 
 def alg_temp_of(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:

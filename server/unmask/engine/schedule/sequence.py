@@ -55,8 +55,7 @@ class Sequence:
         self.end_id = next(iter(info.eos_token_ids), None)
         self.has_seed = info.has_seed and not self.is_full
         self.num_prompt = len(request.prompt_token_ids)
-        self.num_cached = 0
-        self.num_steps = 0  # denoising steps of all blocks that were applied
+        self.num_cached = self.num_steps = 0  # positions; denoising steps applied, of all blocks
         self.num_forwards = self.num_rows = 0  # passes that it took part in, their query tokens
         self.arrival_s = time.monotonic()
         self.first_token_s: float | None = None
@@ -367,6 +366,7 @@ class Sequence:
         # With guesses, there are as many masks after them as without.
         self.block_end = min(start + self.decoding.block_len + self.num_guesses, self.fill_end)
         self.open_len = self.block_end - start
+        self.shares = np.ones(self.open_len * self.decoding.mixes, np.float32)  # in embeddings
         self.closes_at = start + 1 if self.has_window else self.block_end  # once so much is final
         # Of a draft nothing is final yet.
         self.final_end = min(start + 1 if self.decoding.drafts else self.block_end, self.last_end)

@@ -69,9 +69,9 @@ def closed_rows(step: ForwardInputs, dummy_slot: int) -> RowInputs:
     """Rows of a step, none of which is of an open block."""
     slots = torch.full_like(step.token_ids, dummy_slot)
     is_known = torch.ones_like(slots, dtype=torch.bool)
-    return RowInputs(
-        step.token_ids, step.positions, step.slots, slots, is_known, torch.zeros_like(is_known)
-    )
+    flags = is_known, torch.zeros_like(is_known)
+    shares = torch.ones(len(slots))
+    return RowInputs(step.token_ids, step.positions, step.slots, slots, *flags, shares)
 
 
 def on_device(step: ForwardInputs, staging: Staging) -> ForwardInputs:

@@ -94,7 +94,9 @@ def _capture(
     sizes = graph_sizes(device.limits, loaded)
     kinds, tiles = tile_configs(loaded), largest(sizes)
     plans = {shape: (kinds[shape], tiles[shape]) for shape in kinds}
-    whole = ForwardBuffers.empty(loaded.model.layers, plans, sizes[-1].num_rows, cache)
+    mixed_with = loaded.info.mask_token_id if loaded.info.can_mix else None
+    num_rows = sizes[-1].num_rows
+    whole = ForwardBuffers.empty(loaded.model.layers, plans, num_rows, cache, mixed_with)
     random = np.random.default_rng(0)
     first = random_step(loaded, cache, sizes[0], random)
     hidden = loaded.model.forward(on_device(first, staging))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unmask.engine.run.inputs import RowInputs
 from unmask.engine.run.staging import Array, Staging, StaticBuffers
-from unmask.models.inputs import ForwardInputs
+from unmask.models.inputs import ForwardInputs, Mixture
 from unmask.models.kv_cache import KVCache, LayerShape
 from unmask_kernels.attention.cpu import ReachPlan
 from unmask_kernels.attention.ops import AttentionPlan
@@ -23,7 +23,11 @@ from unmask_kernels.attention.static_tiles import (
 )
 from unmask_kernels.attention.tiles import TileConfig, TilePlan
 
-FLAGS = ("is_known", "adapted")  # fields of rows that are bool
+# Fields of rows that are no int64.
+DTYPES: Mapping[str, type[np.generic]] = {
+    **dict.fromkeys(("is_known", "adapted"), np.bool_),
+    "shares": np.float32,
+}
 Kinds = Mapping[LayerShape, tuple[TileConfig, TileSize]]
 
 
@@ -55,6 +59,7 @@ class ForwardBuffers:
         buffers: StaticBuffers,
         host: _Side,
         device: _Side,
+        mixed_with: int | None,
     ) -> None:
         self._layers = layers
         self._first_layer = {shape: layers.index(shape) for shape in device.tiles}
@@ -72,15 +77,21 @@ class ForwardBuffers:
             tuple(device.tiles[shape] for shape in layers),
             cache,
             adapted=device.rows.adapted,
+            mixture=None if mixed_with is None else Mixture(device.rows.shares, mixed_with),
         )
 
     @classmethod
     def empty(
-        cls, layers: Sequence[LayerShape], kinds: Kinds, num_rows: int, cache: KVCache
+        cls,
+        layers: Sequence[LayerShape],
+        kinds: Kinds,
+        num_rows: int,
+        cache: KVCache,
+        mixed_with: int | None = None,
     ) -> "ForwardBuffers":
-        """Buffers in memory of their own."""
+        """Buffers in memory of their own; `mixed_with` is the mask token where rows are mixed."""
         arrays: dict[str, Array] = {
-            field.name: np.empty(num_rows, np.bool_ if field.name in FLAGS else np.int64)
+            field.name: np.empty(num_rows, DTYPES.get(field.name, np.int64))
             for field in fields(RowInputs)
         }
         for i, (_, size) in enumerate(kinds.values()):
@@ -92,12 +103,15 @@ class ForwardBuffers:
         host, device = (
             _side(kinds, list(tensors.values())) for tensors in (buffers.mirrored, buffers.tensors)
         )
-        return cls(layers, cache, buffers, host, device)
+        return cls(layers, cache, buffers, host, device, mixed_with)
 
     def view(self, num_rows: int, sizes: Mapping[LayerShape, TileSize]) -> "ForwardBuffers":
         """Smaller buffers in the same memory."""
         host, device = (side.view(num_rows, sizes) for side in (self._host, self._device))
-        return ForwardBuffers(self._layers, self.inputs.cache, self._buffers, host, device)
+        mixture = self.inputs.mixture
+        mixed_with = None if mixture is None else mixture.mask_token_id
+        memory = self.inputs.cache, self._buffers
+        return ForwardBuffers(self._layers, *memory, host, device, mixed_with)
 
     @property
     def rows(self) -> RowInputs:
@@ -126,7 +140,7 @@ class ForwardBuffers:
         """Bring a step that fits from the host; padding rows have the `dummy_slot`."""
         count = len(rows.token_ids)
         assert count <= self.num_rows, "a step goes where it fits"
-        paddings = 0, 0, self._padding_slots[count:], dummy_slot, True, False
+        paddings = 0, 0, self._padding_slots[count:], dummy_slot, True, False, 1.0
         for array, values, padding in zip(self._host_rows, rows.tensors(), paddings, strict=True):
             array[:count] = values.numpy()
             array[count:] = padding
