@@ -91,11 +91,10 @@ def test_several_open_blocks_are_filled_alike_on_both(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_blocks_of_mixed_embeddings_are_written_alike_on_both() -> None:
     folder, usual = str(GOLDEN / "dmax"), replace(USUAL, policy="dmax", block_length=4)
-    params = [replace(usual, threshold=threshold) for threshold in (0.5, 0.0, 0.8)]
-    params.append(replace(usual, policy="threshold", threshold=0.5))
-    on_torch = answers(folder, "torch", range(4), params=params, mask_token_id=511)
+    params = [replace(usual, threshold=0.5), replace(usual, policy="threshold", threshold=0.5)]
+    on_torch = answers(folder, "torch", range(2), params=params, mask_token_id=511)
     assert all(on_torch.values())
-    assert answers(folder, "triton", range(4), params=params, mask_token_id=511) == on_torch
+    assert answers(folder, "triton", range(2), params=params, mask_token_id=511) == on_torch
 
 
 @pytest.mark.exhaustive

@@ -249,7 +249,7 @@ FAMILY = Family(
     build,
     FIELDS,
     verified="logits to 1e-4 and tokens exactly, of the authors' code on tiny random checkpoints; "
-    "of 2.2 with ports of its router and of its loop",
+    "of 2.2 with ports of its router and of its loop; DMax's tokens of its authors' loop",
     model_types=(
         "llada2_moe",
         "llada21_moe",
