@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.draws import requests, sampling
+from tests.support.draws import mixed, requests, sampling
 from tests.support.engines import Answer, collect, make_engine, run_all, run_alone
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
@@ -29,6 +29,7 @@ PATTERNS = {
         "float32",
         {"can_edit": True, "default_sampling": SamplingParams(editing_threshold=0.3)},
     ),
+    "mixtures": ("float32", {"can_mix": True}),
     "sub-blocks, shifted": (
         "bfloat16",
         {"shift": True, "default_sampling": SamplingParams(sub_block_length=4)},
@@ -56,6 +57,11 @@ def loaded(request: pytest.FixtureRequest, tiny_folder: str) -> LoadedModel:
     model = load_model(ModelConfig(path=str(tiny_folder), dtype=dtype), DecodingConfig())
     # Random weights would edit for ever.
     return replace(model, info=replace(model.info, max_post_steps=3, **traits))
+
+
+def served(loaded: LoadedModel, batch: list[Request]) -> list[Request]:
+    """Requests as the kind of family is asked."""
+    return [mixed(request) for request in batch] if loaded.info.can_mix else batch
 
 
 def assert_same(answers: dict[str, Answer], expected: dict[str, Answer]) -> None:
@@ -89,6 +95,7 @@ def test_an_answer_depends_on_the_request_alone(
     loaded: LoadedModel, batch: list[Request], settings: dict[str, Any]
 ) -> None:
     """A batch of N equals N batches of one, cached equals uncached, and so on for all options."""
+    batch = served(loaded, batch)
     alone = {request.request_id: run_alone(loaded, request) for request in batch}
     engine = make_engine(loaded, **settings)
     together = run_all(engine, batch)
@@ -106,6 +113,7 @@ def test_too_few_pages_do_preempt(loaded: LoadedModel) -> None:
     """Guards the property above: it does meet preemptions."""
     sampling = replace(Request("x", (1,)).sampling, max_tokens=50, ignore_eos=True)
     batch = [Request(f"r{i}", tuple(range(i, i + 40)), sampling) for i in range(4)]
+    batch = served(loaded, batch)
     engine = make_engine(loaded, num_pages=12)
     answers = run_all(engine, batch)
     has_all_pages = loaded.info.attention == "full"
@@ -119,7 +127,7 @@ def test_too_few_pages_do_preempt(loaded: LoadedModel) -> None:
 def test_refinements_do_not_change_the_answer(
     loaded: LoadedModel, params: object, prompt: list[int]
 ) -> None:
-    plain = Request("a", tuple(prompt), params)
+    [plain] = served(loaded, [Request("a", tuple(prompt), params)])
     refined = replace(plain, refinements=RefinementOptions(tokens=True))
     assert run_alone(loaded, refined).essence == run_alone(loaded, plain).essence
 
@@ -132,6 +140,7 @@ def test_pages_are_conserved_whatever_arrives_aborts_or_ends(
 ) -> None:
     overlap = {"overlap": steps_ahead > 0, "steps_ahead": max(1, steps_ahead)}
     engine = make_engine(loaded, num_pages=14, max_batch_tokens=64, max_num_seqs=3, **overlap)
+    batch = served(loaded, batch)
     waiting, answers = list(batch), {}
     while waiting or engine.has_work:
         if waiting and (not engine.has_work or data.draw(st.booleans())):

@@ -1,5 +1,7 @@
 """Hypothesis strategies for requests of every kind."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from tests.support.tiny import EOS_ID
@@ -47,6 +49,10 @@ MIXING = (
     {"policy": "dmax", "threshold": 0.5},
     {"policy": "dmax", "threshold": 0.0},
     {"policy": "dmax", "threshold": 0.8, "steps": 6},
+)
+KEPT = (
+    *("max_tokens", "block_length", "seed", "stop", "ignore_eos", "logprobs"),
+    *("logit_bias", "allowed_token_ids"),
 )
 # A policy without an entry of its own is drawn as well.
 POLICIES = LISTED + tuple(
@@ -99,3 +105,14 @@ def requests(draw: st.DrawFn, max_size: int = 6) -> list[Request]:
         refinements = draw(st.sampled_from([None, RefinementOptions(tokens=True)]))
         drawn.append(Request(f"r{i}", prompt, draw(sampling()), refinements))
     return drawn
+
+
+def mixed(request: Request) -> Request:
+    """The request with a policy of `MIXING` and nothing that it refuses."""
+    params = request.sampling
+    policy = MIXING[len(request.prompt_token_ids) % len(MIXING)]
+    sampling = SamplingParams(
+        **{name: getattr(params, name) for name in KEPT},
+        **policy,
+    )
+    return replace(request, sampling=sampling)
