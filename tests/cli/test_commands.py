@@ -167,7 +167,7 @@ def test_eval_draws_every_policy_at_several_settings(tiny_folder, tmp_path):
     assert run.returncode == 0, run.stderr
     content = json.loads(file.read_text())
     assert content["limit"] == 1
-    names = {policy.name for policy in POLICIES if not policy.remasks}
+    names = {policy.name for policy in POLICIES if not (policy.remasks or policy.mixes)}
     assert {one["policy"] for one in content["results"]} == names
     given = [one["given"] for one in content["results"] if one["policy"] == "random"]
     assert given == [{"steps": steps} for steps in (8, 4, 2, 1)]
