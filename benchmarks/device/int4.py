@@ -10,8 +10,8 @@ import torch.nn.functional as F
 
 from benchmarks.device.fp8_inputs import MAX_COPIES, MIN_ROTATED_BYTES, seconds
 from benchmarks.device.timing import Ceilings
-from unmask_kernels.linear.int4 import pack
-from unmask_kernels.quantization.int4 import dequantize_int4, pack_int4
+from unmask_kernels.linear.four_bits import pack
+from unmask_kernels.quantization.four_bits import dequantize_four_bits, pack_four_bits
 
 ROWS = (32, 64, 128, 256, 1024, 4096)
 
@@ -51,9 +51,9 @@ def compare(
     scales = torch.rand(shape.outputs, shape.inputs // shape.group, device=device)
     scales /= 4 * shape.inputs**0.5
     zeros = torch.randint_like(scales, 6, 11) if shape.zeros else None
-    products = [pack(pack_int4(numbers.roll(i), scales, zeros), None) for i in range(copies)]
+    products = [pack(pack_four_bits(numbers.roll(i), scales, zeros), None) for i in range(copies)]
     x = torch.randn(max(counts), shape.inputs, device=device).bfloat16()
-    wide = [dequantize_int4(product.weight, torch.bfloat16) for product in products[:4]]
+    wide = [dequantize_four_bits(product.weight, torch.bfloat16) for product in products[:4]]
     exact = x.double() @ wide[0].double().T
     whole = products[0].product(x)
     found = []

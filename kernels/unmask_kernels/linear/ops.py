@@ -24,11 +24,11 @@ from unmask_kernels.layers.ops import (
     rms_norm_quantized,
 )
 from unmask_kernels.linear import cpu as native
-from unmask_kernels.linear import int4, int8, onednn
+from unmask_kernels.linear import four_bits, int8, onednn
 from unmask_kernels.linear.packed import PackedWeight
 from unmask_kernels.linear.padding import pad_to_bucket
 from unmask_kernels.linear.quantized import product, row_product
-from unmask_kernels.quantization.int4 import Int4Weight, join_int4
+from unmask_kernels.quantization.four_bits import FourBitWeight, join_four_bits
 from unmask_kernels.quantization.ops import join, quantize_rows, takes_quantized_rows
 from unmask_kernels.quantization.types import QuantizedRows, QuantizedWeight
 
@@ -159,7 +159,7 @@ def rms_norm_for(
 
 
 def make_linear(
-    weight: Tensor | QuantizedWeight | Int4Weight,
+    weight: Tensor | QuantizedWeight | FourBitWeight,
     bias: Tensor | None = None,
     dtype: torch.dtype | None = None,
 ) -> Linear:
@@ -167,8 +167,8 @@ def make_linear(
 
     A CPU's products of int8 are for rows in one `dtype`, and weight-only if it is not told.
     """
-    if isinstance(weight, Int4Weight):
-        return Linear(None, packed=int4.pack(weight, bias))
+    if isinstance(weight, FourBitWeight):
+        return Linear(None, packed=four_bits.pack(weight, bias))
     if isinstance(weight, QuantizedWeight):
         if dtype is not None and int8.serves(weight, dtype):
             return Linear(None, packed=int8.pack(weight, bias, dtype))
@@ -183,15 +183,15 @@ def make_linear(
 
 
 def make_gated_linear(
-    gate: Tensor | QuantizedWeight | Int4Weight,
-    up: Tensor | QuantizedWeight | Int4Weight,
+    gate: Tensor | QuantizedWeight | FourBitWeight,
+    up: Tensor | QuantizedWeight | FourBitWeight,
     activation: Activation = "silu",
     dtype: torch.dtype | None = None,
 ) -> GatedLinear:
     """Prepare gate and up weights [N, K] of one kind."""
-    if isinstance(gate, Int4Weight):
-        assert isinstance(up, Int4Weight)
-        return GatedLinear(make_linear(join_int4((gate, up))), None, activation)
+    if isinstance(gate, FourBitWeight):
+        assert isinstance(up, FourBitWeight)
+        return GatedLinear(make_linear(join_four_bits((gate, up))), None, activation)
     if isinstance(gate, QuantizedWeight):
         assert isinstance(up, QuantizedWeight)
         if int8.serves(gate, dtype):

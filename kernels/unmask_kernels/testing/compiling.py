@@ -22,7 +22,7 @@ from triton.compiler import ASTSource
 from unmask_kernels import dependent_launch as dependent
 from unmask_kernels.attention import gpu as attention
 from unmask_kernels.layers.gpu import layers, mixing, quantized_rows, sandwich
-from unmask_kernels.linear.gpu import fp8, int4
+from unmask_kernels.linear.gpu import four_bits, fp8
 from unmask_kernels.linear.gpu import widened as linear
 from unmask_kernels.moe.gpu import experts
 from unmask_kernels.noise.gpu import denoising
@@ -159,7 +159,7 @@ def all_variants(capability: int) -> Iterator[Variant]:
     yield from quantization.variants(capability)
     yield from quantized_rows.variants(capability)
     yield from fp8.variants(capability)
-    yield from int4.variants(capability)
+    yield from four_bits.variants(capability)
 
 
 def main() -> int:

@@ -6,12 +6,16 @@ import torch
 from torch import Tensor
 
 from unmask_kernels.native.memory import reserve
-from unmask_kernels.quantization.int4 import Int4Weight, dequantize_int4, join_int4
+from unmask_kernels.quantization.four_bits import (
+    FourBitWeight,
+    dequantize_four_bits,
+    join_four_bits,
+)
 from unmask_kernels.quantization.ops import dequantize, join
 from unmask_kernels.quantization.types import QuantizedWeight
 
 Matrix = Tensor | QuantizedWeight
-Weight = Matrix | Int4Weight
+Weight = Matrix | FourBitWeight
 
 
 def concatenated(parts: Sequence[Weight], dtype: torch.dtype) -> Weight:
@@ -19,8 +23,8 @@ def concatenated(parts: Sequence[Weight], dtype: torch.dtype) -> Weight:
     weights = to_one_format(parts, dtype)
     if len(weights) == 1:
         return weights[0]
-    if packed := [weight for weight in weights if isinstance(weight, Int4Weight)]:
-        return join_int4(packed)
+    if packed := [weight for weight in weights if isinstance(weight, FourBitWeight)]:
+        return join_four_bits(packed)
     if quantized := [weight for weight in weights if isinstance(weight, QuantizedWeight)]:
         return join(quantized)
     tensors = [weight for weight in weights if isinstance(weight, Tensor)]
@@ -36,8 +40,8 @@ def to_one_format(parts: Sequence[Weight], dtype: torch.dtype) -> Sequence[Weigh
 
 def held_format(held: Weight) -> str:
     """Format that a weight is held in, for people."""
-    if isinstance(held, Int4Weight):
-        return "int4"
+    if isinstance(held, FourBitWeight):
+        return held.codes
     return dtype_name(held.dtype if isinstance(held, Tensor) else held.values.dtype)
 
 
@@ -54,6 +58,6 @@ def _num_groups(held: Weight) -> int:
 
 
 def _widened(held: Weight, dtype: torch.dtype) -> Tensor:
-    if isinstance(held, Int4Weight):
-        return dequantize_int4(held, dtype)
+    if isinstance(held, FourBitWeight):
+        return dequantize_four_bits(held, dtype)
     return held if isinstance(held, Tensor) else dequantize(held, dtype)

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from unmask.models.shards import StoredTensor
-from unmask_kernels.quantization.int4 import USUAL_ZERO, Int4Weight, pack_int4
+from unmask_kernels.quantization.four_bits import (
+    USUAL_ZERO,
+    Codes,
+    FourBitWeight,
+    doubled_e2m1,
+    pack_four_bits,
+)
 from unmask_kernels.quantization.types import DTYPES, GROUP_INPUTS, Quantization, QuantizedWeight
 
 Format = Literal["int4", "awq", "gptq", "nvfp4", "mxfp4"]
@@ -16,8 +22,6 @@ PER_WORD = 8  # numbers of 4 bits an int32
 CHUNK_ROWS = 1024
 # Nibble of a word of AWQ that has each column, for its CUDA kernel.
 AWQ_NIBBLES = (0, 4, 1, 5, 2, 6, 3, 7)
-# Twice the numbers of e2m1, whose third bit from the right is the first of the exponent.
-E2M1_DOUBLED = (0, 1, 2, 3, 4, 6, 8, 12)
 E8M0_BIAS = 127
 
 
@@ -62,9 +66,9 @@ class PackedTensor:
         return self.group == GROUP_INPUTS and self.groups is None and not self.per_output
 
     @property
-    def has_int4_groups(self) -> bool:
-        """True for whole numbers in groups of inputs that lie one after the other, or in one."""
-        return self.label not in GROUP_OF and self.groups is None
+    def has_runs(self) -> bool:
+        """True for groups of inputs that lie one after the other, or all inputs in one."""
+        return self.groups is None
 
     @property
     def kind(self) -> Quantization:
@@ -89,11 +93,12 @@ class PackedTensor:
             return QuantizedWeight(values, scales[:, 0].contiguous())
         return QuantizedWeight(values.to(DTYPES["fp8"]), scales)
 
-    def in_int4(self, device: torch.device) -> Int4Weight:
+    def in_four_bits(self, device: torch.device) -> FourBitWeight:
         """The same numbers, scales and zero points, as products of 4 bits take them."""
-        assert self.has_int4_groups
+        assert self.has_runs
         zeros = None if self.zeros is None else self._read_zeros(device)
-        return pack_int4(self._read_numbers(device), self._read_scales(device), zeros)
+        codes: Codes = "e2m1" if self.label in GROUP_OF else "int4"
+        return pack_four_bits(self._read_numbers(device), self._read_scales(device), zeros, codes)
 
     def _group_of_inputs(self, device: torch.device) -> Tensor:
         if self.groups is not None:
@@ -117,9 +122,7 @@ class PackedTensor:
     def _read_values(self, device: torch.device) -> Tensor:
         """Whole numbers [N, K] in int8, zero points taken off."""
         if self.label in GROUP_OF:
-            packed = self.values.to(device, self.values.dtype)
-            doubled = torch.tensor(E2M1_DOUBLED, dtype=torch.int8, device=device)
-            return torch.cat((doubled, -doubled))[_nibbles(packed).int()]
+            return doubled_e2m1(self._read_numbers(device))
         values = self._read_numbers(device).to(torch.int8)
         if self.zeros is None:
             return values.sub_(USUAL_ZERO).contiguous()
@@ -127,8 +130,10 @@ class PackedTensor:
         return (values - zeros).contiguous()
 
     def _read_numbers(self, device: torch.device) -> Tensor:
-        """Whole numbers [N, K] from 0 to 15 in uint8, as stored."""
+        """Numbers [N, K] from 0 to 15 in uint8, as stored."""
         packed = self.values.to(device, self.values.dtype)
+        if self.label in GROUP_OF:
+            return _nibbles(packed)
         if self.label == "int4":
             return _nibbles(packed)[:, : self.shape[1]]
         return _nibbles(packed.T.contiguous()) if self.label == "gptq" else _awq_nibbles(packed).T

@@ -52,7 +52,7 @@ UNREADABLE = (
     *(TypeError, ValueError),
 )
 PACKED = get_args(Format)
-HELD_IN_FEW_BITS = ("int4", "int8", "float8_e4m3fn")
+HELD_IN_FEW_BITS = ("int4", "e2m1", "int8", "float8_e4m3fn")
 EMBEDDED_NAME = "unmask-embedded"
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 FAMILIES: tuple[Family, ...] = (

@@ -25,16 +25,16 @@ from unmask.models.matrices import (
 from unmask.models.packed import PackedTensor
 from unmask.models.shards import StoredTensor, open_shards
 from unmask_kernels.layers.ops import Activation
-from unmask_kernels.linear.int4 import holds_int4
+from unmask_kernels.linear.four_bits import holds_four_bits
 from unmask_kernels.linear.ops import GatedLinear, Linear, make_gated_linear, make_linear
-from unmask_kernels.quantization.int4 import Int4Weight, quantize_int4
+from unmask_kernels.quantization.four_bits import FourBitWeight, quantize_int4
 from unmask_kernels.quantization.ops import multiplies_fp8, quantize
 from unmask_kernels.quantization.types import Quantization, QuantizedWeight
 
 Progress = Callable[[str, int, int], None]
 MatrixFormat = Literal["auto", "none"] | Quantization
 WeightFormat = MatrixFormat | Literal["int4"]
-Held = TypeVar("Held", Tensor, QuantizedWeight, Int4Weight)
+Held = TypeVar("Held", Tensor, QuantizedWeight, FourBitWeight)
 Stored = Tensor | StoredTensor | CompressedTensor | PackedTensor | AdaptedTensor
 MAX_LISTED = 3  # problems that differ only in the layer
 MAX_PLACEHOLDERS = 2**24  # elements of missing or misshapen tensors
@@ -261,10 +261,10 @@ class Weights:
     def _linear(self, name: str, shape: tuple[int, int]) -> Weight:
         """Weight [N, K] in the configured format, with group scales if products take them."""
         stored = self._tensors.get(name)
-        if self.quantization in ("auto", "int4") and self._stays_int4(stored, shape):
+        if self.quantization in ("auto", "int4") and self._stays_in_four_bits(stored, shape):
             del self._tensors[name]
             self._num_quantized += 1
-            weight = stored.in_int4(self.device)
+            weight = stored.in_four_bits(self.device)
             self._report(stored)
             return self._recorded(stored, weight)
         if self.quantization == "int4":
@@ -294,13 +294,15 @@ class Weights:
         self._num_quantized += 1
         return self._recorded(stored, quantize(dequantized, weight_format))
 
-    def _stays_int4(self, stored: Stored | None, shape: tuple[int, int]) -> TypeGuard[PackedTensor]:
-        """True if a weight [N, K] is stored in whole numbers of 4 bits that products take."""
+    def _stays_in_four_bits(
+        self, stored: Stored | None, shape: tuple[int, int]
+    ) -> TypeGuard[PackedTensor]:
+        """True if a weight [N, K] is stored in 4 bits that products take."""
         return (
             isinstance(stored, PackedTensor)
             and stored.shape == shape
-            and stored.has_int4_groups
-            and holds_int4(self.device, shape, stored.num_groups)
+            and stored.has_runs
+            and holds_four_bits(self.device, shape, stored.num_groups)
         )
 
     def _recorded(self, stored: Stored | None, held: Held) -> Held:

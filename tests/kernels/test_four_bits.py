@@ -7,13 +7,13 @@ from torch import Tensor
 
 from unmask_kernels.dispatch import Backend
 from unmask_kernels.linear.ops import make_gated_linear, make_linear
-from unmask_kernels.quantization.int4 import (
-    Int4Weight,
-    dequantize_int4,
-    join_int4,
-    pack_int4,
+from unmask_kernels.quantization.four_bits import (
+    FourBitWeight,
+    dequantize_four_bits,
+    join_four_bits,
+    pack_four_bits,
     quantize_int4,
-    unpack_int4,
+    unpack_four_bits,
 )
 
 # Inputs, outputs and groups: parts of runs, groups within a run's half and of several runs, parts
@@ -24,14 +24,14 @@ TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 4e-3}
 
 def inputs(
     shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device, *, zeros: bool
-) -> tuple[Tensor, Int4Weight]:
+) -> tuple[Tensor, FourBitWeight]:
     torch.manual_seed(0)
     num_inputs, num_outputs, num_groups = shape
     numbers = torch.randint(0, 16, (num_outputs, num_inputs), device=device)
     scales = torch.rand(num_outputs, num_groups, device=device) / 50
     points = torch.randint(0, 17, scales.shape, device=device) if zeros else None
     rows = torch.randn(70, num_inputs).to(device, dtype)
-    return rows, pack_int4(numbers, scales, points)
+    return rows, pack_four_bits(numbers, scales, points)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -40,11 +40,13 @@ def test_numbers_are_unpacked_as_they_were_packed(shape: tuple[int, int, int]) -
     numbers = torch.randint(0, 16, (shape[1], shape[0]), dtype=torch.uint8)
     scales = torch.rand(shape[1], shape[2])
     zeros = torch.randint(0, 17, scales.shape)
-    weight = pack_int4(numbers, scales, zeros)
-    assert torch.equal(unpack_int4(weight), numbers)
+    weight = pack_four_bits(numbers, scales, zeros)
+    assert torch.equal(unpack_four_bits(weight), numbers)
     spread = [part.repeat_interleave(shape[0] // shape[2], 1) for part in (zeros, scales)]
     expected = (numbers.double() - spread[0]) * spread[1]
-    torch.testing.assert_close(dequantize_int4(weight, torch.float64), expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        dequantize_four_bits(weight, torch.float64), expected, rtol=1e-6, atol=0
+    )
     assert weight.values.shape == (shape[1], -(-shape[0] // 128) * 64)  # half a byte an input
 
 
@@ -64,7 +66,7 @@ def test_products_agree_with_float64(
     other = torch.randn(70, shape[1]).to(device, dtype)
     linear = make_linear(weight, bias)
     # Weights are rounded to the type of the rows, as those that are stored in it are.
-    exact = x.double() @ dequantize_int4(weight, dtype).double().T + bias.double()
+    exact = x.double() @ dequantize_four_bits(weight, dtype).double().T + bias.double()
     for got, expected in (
         (linear(x), exact),
         (linear.add(x, other.clone()), exact + other.double()),
@@ -72,6 +74,27 @@ def test_products_agree_with_float64(
     ):
         assert got.dtype == dtype
         assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
+
+
+@pytest.mark.parametrize("shape", [(160, 40, 10), (256, 24, 8), (1024, 16, 64)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_products_with_floats_of_4_bits_are_right(
+    shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    """Every code of e2m1, in groups of 16 inputs and more, as of NVFP4 and MXFP4."""
+    num_inputs, num_outputs, num_groups = shape
+    torch.manual_seed(0)
+    codes = torch.randint(0, 16, (num_outputs, num_inputs), device=device)
+    scales = torch.rand(num_outputs, num_groups, device=device) / 50
+    weight = pack_four_bits(codes, scales, codes="e2m1")
+    signs = torch.where(codes < 8, 1.0, -1.0)
+    numbers = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6], device=device)[codes % 8] * signs
+    meant = (2 * numbers * scales.repeat_interleave(num_inputs // num_groups, 1)).to(dtype)
+    assert torch.equal(dequantize_four_bits(weight, dtype), meant)
+    x = torch.randn(70, num_inputs, device=device).to(dtype)
+    expected = x.double() @ meant.double().T
+    error = (make_linear(weight)(x).double() - expected).abs().max()
+    assert error < TOLERANCE[dtype] * expected.abs().max()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -92,7 +115,7 @@ def test_joined_weights_give_what_each_gives(device: torch.device) -> None:
     """One of them alone has zero points."""
     x, gate = inputs((256, 48, 2), torch.float32, device, zeros=True)
     _, up = inputs((256, 48, 2), torch.float32, device, zeros=False)
-    both = make_linear(join_int4((gate, up)))(x)
+    both = make_linear(join_four_bits((gate, up)))(x)
     assert torch.equal(both, torch.cat((make_linear(gate)(x), make_linear(up)(x)), 1))
     gated = make_gated_linear(gate, up)(x)
     torch.testing.assert_close(gated, F.silu(both[:, :48]) * both[:, 48:])
@@ -107,9 +130,9 @@ def test_outputs_may_be_reordered(device: torch.device) -> None:
 
 def test_groups_that_no_kernel_unpacks_are_refused() -> None:
     numbers = torch.zeros(8, 96)
-    for num_groups in (2, 6, 5):  # of 48 and 16 inputs, and of no whole number of them
+    for num_groups in (2, 12, 5):  # of 48 and 8 inputs, and of no whole number of them
         with pytest.raises(ValueError, match="have no tiles"):
-            pack_int4(numbers, torch.ones(8, num_groups))
+            pack_four_bits(numbers, torch.ones(8, num_groups))
 
 
 @pytest.mark.parametrize("num_inputs", [256, 100])
@@ -119,7 +142,7 @@ def test_a_weight_is_rounded_with_less_error_than_by_its_largest_number(num_inpu
     weight[7] = 0
     result = quantize_int4(weight)
     assert result.scales.shape == (1100, 2 if num_inputs == 256 else 1)
-    rounded = dequantize_int4(result, torch.float32)
+    rounded = dequantize_four_bits(result, torch.float32)
     assert not rounded[7].any()
     groups = weight.view(1100, result.scales.shape[1], -1)
     scale = groups.abs().amax(2, keepdim=True) / 7.5 + 1e-30

@@ -15,12 +15,12 @@ from unmask.errors import InvalidCheckpoint
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import Request, SamplingParams
 from unmask_kernels.dispatch import backend
-from unmask_kernels.linear.int4 import Int4Product
+from unmask_kernels.linear.four_bits import FourBitProduct
 
 pytestmark = pytest.mark.usefixtures("triton_kernels")
 
-# Whole numbers whose groups are runs of inputs, or all inputs of an output.
-IN_4_BITS = {name for name in PACKINGS if "fp4" not in name and "act-order" not in name}
+# Groups are runs of inputs, or all inputs of an output.
+IN_4_BITS = {name for name in PACKINGS if "act-order" not in name}
 
 
 def load(folder: Path, **options: str) -> LoadedModel:
@@ -32,15 +32,15 @@ def logits(loaded: LoadedModel) -> Tensor:
     return logits_of(loaded, torch.arange(24) * 11 % 500, block_causal(24, 4))
 
 
-def are_in_int4(loaded: LoadedModel) -> set[bool]:
+def are_in_four_bits(loaded: LoadedModel) -> set[bool]:
     layer = loaded.model._layers[0]
     products = layer.qkv, layer.out, layer.mlp.gated.gate, layer.mlp.down
-    return {isinstance(product.packed, Int4Product) for product in products}
+    return {isinstance(product.packed, FourBitProduct) for product in products}
 
 
 @pytest.mark.usual_cases(5)
 @pytest.mark.parametrize("name", PACKINGS)
-def test_whole_numbers_in_groups_stay_in_4_bits(
+def test_numbers_in_groups_stay_in_4_bits(
     tiny_folder: Path, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     pack_checkpoint(tiny_folder, tmp_path, PACKINGS[name])
@@ -49,9 +49,10 @@ def test_whole_numbers_in_groups_stay_in_4_bits(
     with caplog.at_level("INFO", "unmask.models.registry"):
         loaded = load(tmp_path)
     (told,) = [text for text in caplog.messages if text.startswith("linear weights")]
-    assert ("held in int4" in told) == (name in IN_4_BITS)
+    held = "e2m1" if "fp4" in name else "int4"
+    assert (f"held in {held}" in told) == (name in IN_4_BITS)
     assert ("--quantization" in told) == (name not in IN_4_BITS)
-    assert are_in_int4(loaded) == {name in IN_4_BITS}
+    assert are_in_four_bits(loaded) == {name in IN_4_BITS}
     # Few rows of padding, as of any product of our own.
     assert {layer.is_invariant for layer in loaded.model._layers} == {name in IN_4_BITS}
     assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
@@ -63,7 +64,7 @@ def test_another_format_may_be_asked_for(
     tiny_folder: Path, tmp_path: Path, quantization: str
 ) -> None:
     pack_checkpoint(tiny_folder, tmp_path, PACKINGS["awq"])
-    assert are_in_int4(load(tmp_path, quantization=quantization)) == {False}
+    assert are_in_four_bits(load(tmp_path, quantization=quantization)) == {False}
 
 
 def test_any_checkpoint_is_held_in_4_bits_on_demand(
@@ -73,7 +74,7 @@ def test_any_checkpoint_is_held_in_4_bits_on_demand(
     with caplog.at_level("INFO", "unmask.models.registry"):
         loaded = load(tiny_folder, quantization="int4")
     assert "linear weights: float32, held in int4, 0.00 GiB" in caplog.messages
-    assert are_in_int4(loaded) == {True}
+    assert are_in_four_bits(loaded) == {True}
     loss = (logits(loaded) - expected).norm() / expected.norm()
     assert 0.01 < loss < 0.4  # of random weights, which are the worst there are
 
@@ -81,7 +82,7 @@ def test_any_checkpoint_is_held_in_4_bits_on_demand(
 def test_experts_stay_as_they_are_stored(tmp_path: Path) -> None:
     load_golden("sdar_moe", tmp_path)  # writes it
     layer = load(tmp_path, quantization="int4").model._layers[-1]
-    assert isinstance(layer.qkv.packed, Int4Product)
+    assert isinstance(layer.qkv.packed, FourBitProduct)
     assert layer.mlp.experts.stacked.gate_up.dtype is torch.float32
 
 

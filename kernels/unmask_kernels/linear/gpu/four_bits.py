@@ -5,6 +5,7 @@ each part to a program of its own, so that enough of them read the weight; many 
 to one. Parts follow the weight alone: the bits of a row do not depend on the rows beside it.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,7 +15,13 @@ import triton.language as tl
 from torch import Tensor
 
 from unmask_kernels.dispatch import capability
-from unmask_kernels.quantization.int4 import HALF_RUN, RUN_INPUTS, USUAL_ZERO, Int4Weight
+from unmask_kernels.quantization.four_bits import (
+    HALF_RUN,
+    RUN_INPUTS,
+    USUAL_ZERO,
+    Codes,
+    FourBitWeight,
+)
 from unmask_kernels.variant import Variant
 
 # Programs that keep a GPU's memory busy; a part has at least so many runs of inputs.
@@ -24,7 +31,7 @@ REDUCED_OUTPUTS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Int4Config:
+class FourBitConfig:
     """Tile sizes of the product, which follow the dtype, never the load."""
 
     rows: int = 64
@@ -33,14 +40,19 @@ class Int4Config:
     num_stages: int = 3
 
 
-def int4_config(dtype: torch.dtype, capability: int) -> Int4Config:
-    """The tiles for a dtype of rows on a chip, such as 90 for sm_90."""
+def four_bit_config(dtype: torch.dtype, codes: Codes, capability: int) -> FourBitConfig:
+    """The tiles for a dtype of rows and a weight on a chip, such as 90 for sm_90.
+
+    Floats take registers to unpack.
+    """
     if dtype == torch.float32:
-        return Int4Config(rows=32, num_stages=2)
-    return Int4Config() if capability >= 90 else Int4Config(rows=32)
+        return FourBitConfig(rows=32, num_stages=2)
+    if codes == "e2m1" and capability != 90:
+        return FourBitConfig(rows=32) if capability > 90 else FourBitConfig(rows=16, num_warps=8)
+    return FourBitConfig(rows=64 if capability >= 90 else 32)
 
 
-def runs_a_part(num_outputs: int, num_inputs: int, config: Int4Config) -> int:
+def runs_a_part(num_outputs: int, num_inputs: int, config: FourBitConfig) -> int:
     """Runs of inputs of a part, by the size of a weight."""
     tiles, runs = triton.cdiv(num_outputs, config.outputs), triton.cdiv(num_inputs, RUN_INPUTS)
     parts = min(triton.cdiv(ENOUGH_PROGRAMS, tiles), MOST_PARTS, max(1, runs // FEWEST_RUNS))
@@ -51,7 +63,7 @@ def runs_a_part(num_outputs: int, num_inputs: int, config: Int4Config) -> int:
 def _half(
     x, scales, zeros, packed, first, o_m, o_n, m_m, m_n, num_inputs, num_outputs, num_groups,
     stride_x, acc, GROUP: tl.constexpr, HALF: tl.constexpr, WIDTH: tl.constexpr,
-    USUAL: tl.constexpr, PRECISION: tl.constexpr,
+    USUAL: tl.constexpr, E2M1: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Add the product of HALF inputs from `first` on; `packed` [N, HALF] has their numbers.
 
@@ -64,8 +76,17 @@ def _half(
     m_g = m_n[:, None] & (o_g < num_groups)[None, :]
     p_g = o_n[:, None] + o_g[None, :] * num_outputs
     b_scale = tl.load(scales + p_g, mask=m_g, other=0.0)
-    b_number = packed.to(tl.float32).reshape([packed.shape[0], HALF // WIDTH, WIDTH])
-    if zeros is not None:
+    b_number = packed.to(tl.float32)
+    if E2M1:
+        # The lower bits are those of a float from 2 on, and 0 or 1 below; from 8 on it is negative.
+        b_code = packed.to(tl.int32)
+        b_float = (((b_code & 7) << 22) + (127 << 23)).to(tl.float32, bitcast=True)
+        b_size = tl.where((b_code & 6) > 0, b_float, (b_code & 1).to(tl.float32))
+        b_number = tl.where(b_code < 8, b_size, -b_size)
+    b_number = b_number.reshape([packed.shape[0], HALF // WIDTH, WIDTH])
+    if E2M1:
+        pass
+    elif zeros is not None:
         b_zero = tl.load(zeros + p_g, mask=m_g, other=0).to(tl.float32)
         b_number -= b_zero[:, :, None]
     else:
@@ -75,12 +96,12 @@ def _half(
 
 
 @triton.jit
-def int4_product_kernel(
+def four_bit_product_kernel(
     x, weights, scales, zeros, out, num_rows, num_outputs, num_inputs, num_groups, num_parts,
     stride_x, stride_weights,
     RUNS: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr, IN_PARTS: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, HALF: tl.constexpr, STAGES: tl.constexpr,
-    USUAL: tl.constexpr, PRECISION: tl.constexpr,
+    USUAL: tl.constexpr, E2M1: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """A tile of rows and outputs: all parts of the inputs, or the sums of one."""
     i_n, i_m, i_part = tl.program_id(0), tl.program_id(1), tl.program_id(2)
@@ -98,7 +119,7 @@ def int4_product_kernel(
                 acc = _half(
                     x, scales, zeros, (b_packed >> 4 * half) & 0xF, (2 * run + half) * HALF,
                     o_m, o_n, m_m, m_n, num_inputs, num_outputs, num_groups, stride_x, acc,
-                    GROUP, HALF, WIDTH, USUAL, PRECISION,
+                    GROUP, HALF, WIDTH, USUAL, E2M1, PRECISION,
                 )  # fmt: skip
         total += acc
     p_out = out + i_part.to(tl.int64) * num_rows * num_outputs
@@ -119,7 +140,7 @@ def sum_parts_kernel(parts, out, num_outputs, num_parts, num_values, BLOCK: tl.c
     tl.store(out + start + o_n, total.to(out.dtype.element_ty), mask=m_n)
 
 
-def int4_product(x: Tensor, weight: Int4Weight) -> Tensor:
+def four_bit_product(x: Tensor, weight: FourBitWeight) -> Tensor:
     """Rows `x` [M, K] times a weight [N, K], whose scales of a group lie side by side: [M, N]."""
     (num_rows, num_inputs), num_outputs = x.shape, len(weight)
     if num_inputs != weight.num_inputs:
@@ -128,7 +149,7 @@ def int4_product(x: Tensor, weight: Int4Weight) -> Tensor:
     out = torch.empty((num_rows, num_outputs), dtype=x.dtype, device=x.device)
     if not num_rows:
         return out
-    config = int4_config(x.dtype, capability(x.device))
+    config = four_bit_config(x.dtype, weight.codes, capability(x.device))
     runs = runs_a_part(num_outputs, num_inputs, config)
     num_parts = triton.cdiv(triton.cdiv(num_inputs, RUN_INPUTS), runs)
     in_parts = num_parts > 1 and num_rows <= FEW_ROWS
@@ -141,11 +162,11 @@ def int4_product(x: Tensor, weight: Int4Weight) -> Tensor:
         num_parts if in_parts else 1,
     )
     num_groups, group = weight.scales.shape[1], _group(weight)
-    int4_product_kernel[grid](
+    four_bit_product_kernel[grid](
         x, weight.values, weight.scales, weight.zeros, sums, num_rows, num_outputs, num_inputs,
         num_groups, num_parts, x.stride(0), weight.values.stride(0),
         RUNS=runs, GROUP=group, WIDTH=min(group, HALF_RUN), IN_PARTS=in_parts,
-        **_constants(config, x.dtype),
+        E2M1=weight.codes == "e2m1", **_constants(config, x.dtype),
         num_warps=config.num_warps,
     )  # fmt: skip
     if in_parts:
@@ -155,14 +176,14 @@ def int4_product(x: Tensor, weight: Int4Weight) -> Tensor:
     return out
 
 
-def _group(weight: Int4Weight) -> int:
+def _group(weight: FourBitWeight) -> int:
     """Inputs of a group, a power of two; of one group, as many as there may be."""
     if weight.scales.shape[1] == 1:
         return int(triton.next_power_of_2(max(weight.num_inputs, RUN_INPUTS)))
     return weight.group_inputs
 
 
-def _constants(config: Int4Config, dtype: torch.dtype) -> dict[str, int | str]:
+def _constants(config: FourBitConfig, dtype: torch.dtype) -> dict[str, int | str | None]:
     return {
         "BLOCK_M": config.rows,
         "BLOCK_N": config.outputs,
@@ -175,31 +196,33 @@ def _constants(config: Int4Config, dtype: torch.dtype) -> dict[str, int | str]:
 
 def variants(chip: int) -> Iterator[Variant]:
     """Every launched variant, for the compile checks."""
-    config = int4_config(torch.bfloat16, chip)
     counts = ("num_outputs", "num_inputs", "stride_x", "stride_weights")
     types = {"x": "*bf16", "weights": "*u8", "scales": "*fp32"}
     types |= dict.fromkeys(counts, "i32:16")
     types |= dict.fromkeys(("num_rows", "num_groups", "num_parts"), "i32")
-    for group in (32, 128):
-        for zeros in (None, "*i8"):
-            for in_parts in (False, True):
-                name = f"int4 product, groups of {group}"
-                name += " with zeros" if zeros else ""
-                constants = _constants(config, torch.bfloat16) | {
-                    "RUNS": 4, "GROUP": group, "WIDTH": min(group, HALF_RUN), "IN_PARTS": in_parts,
-                }  # fmt: skip
-                yield Variant(
-                    name + (", in parts" if in_parts else ""),
-                    int4_product_kernel,
-                    types
-                    | {"out": "*fp32" if in_parts else "*bf16"}
-                    | ({"zeros": zeros} if zeros else {}),
-                    constants if zeros else constants | {"zeros": None},
-                    config.num_warps,
-                    True,
-                )
+    kinds = itertools.product(("int4", "int4 with zeros", "e2m1"), (16, 32, 128), (False, True))
+    for kind, group, in_parts in kinds:
+        codes: Codes = "e2m1" if kind == "e2m1" else "int4"
+        config = four_bit_config(torch.bfloat16, codes, chip)
+        constants = _constants(config, torch.bfloat16) | {
+            "RUNS": 4, "GROUP": group, "WIDTH": min(group, HALF_RUN), "IN_PARTS": in_parts,
+            "E2M1": codes == "e2m1",
+        }  # fmt: skip
+        own: dict[str, str] = {"out": "*fp32" if in_parts else "*bf16"}
+        if "zeros" in kind:
+            own["zeros"] = "*i8"
+        else:
+            constants["zeros"] = None
+        yield Variant(
+            f"{kind} product, groups of {group}" + (", in parts" if in_parts else ""),
+            four_bit_product_kernel,
+            types | own,
+            constants,
+            config.num_warps,
+            True,
+        )
     yield Variant(
-        "int4 sum of parts",
+        "sum of parts of 4 bits",
         sum_parts_kernel,
         {"parts": "*fp32", "out": "*bf16", "num_outputs": "i32:16"}
         | dict.fromkeys(("num_parts", "num_values"), "i32"),

@@ -9,24 +9,24 @@ from torch import Tensor
 
 from unmask_kernels.dispatch import uses_triton
 from unmask_kernels.layers.ops import Activation, activated
-from unmask_kernels.quantization.int4 import Int4Weight, dequantize_int4, has_tiles
+from unmask_kernels.quantization.four_bits import FourBitWeight, dequantize_four_bits, has_tiles
 
 
 @dataclass(frozen=True, slots=True)
-class Int4Product:
+class FourBitProduct:
     """Implements `PackedWeight`; sums are of weights that are rounded to the type of the rows."""
 
-    weight: Int4Weight  # scales and zero points of a group lie side by side
+    weight: FourBitWeight  # scales and zero points of a group lie side by side
     bias: Tensor | None = None  # [N]
 
     def product(self, x: Tensor) -> Tensor:
         """Implements `PackedWeight.product`."""
         if uses_triton(x.device):
-            from unmask_kernels.linear.gpu import int4
+            from unmask_kernels.linear.gpu import four_bits
 
-            out = int4.int4_product(x, self.weight)
+            out = four_bits.four_bit_product(x, self.weight)
         else:
-            out = F.linear(x, dequantize_int4(self.weight, x.dtype))
+            out = F.linear(x, dequantize_four_bits(self.weight, x.dtype))
         return out if self.bias is None else out.add_(self.bias)
 
     def add(self, x: Tensor, residual: Tensor) -> Tensor:
@@ -42,14 +42,14 @@ class Int4Product:
         return self.activate(x, activation) * up.product(x)
 
 
-def pack(weight: Int4Weight, bias: Tensor | None) -> Int4Product:
+def pack(weight: FourBitWeight, bias: Tensor | None) -> FourBitProduct:
     """Prepare a weight and a bias [N] for products."""
     zeros = None if weight.zeros is None else _outputs_contiguous(weight.zeros)
     scales = _outputs_contiguous(weight.scales)
-    return Int4Product(replace(weight, scales=scales, zeros=zeros), bias)
+    return FourBitProduct(replace(weight, scales=scales, zeros=zeros), bias)
 
 
-def holds_int4(device: torch.device, shape: tuple[int, int], num_groups: int) -> bool:
+def holds_four_bits(device: torch.device, shape: tuple[int, int], num_groups: int) -> bool:
     """True if a kernel multiplies a weight [N, K] of 4 bits with so many groups of inputs."""
     return uses_triton(device) and has_tiles(shape[1], num_groups)
 

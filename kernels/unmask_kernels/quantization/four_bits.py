@@ -1,12 +1,14 @@
-"""Weights of 4 bits in memory: whole numbers with scales, and zero points, of groups of inputs.
+"""Weights of 4 bits in memory: numbers with scales, and zero points, of groups of inputs.
 
-AWQ (Lin et al., 2023), GPTQ (Frantar et al., 2022) and compressed-tensors store such numbers, each
-in a layout for its own kernels. Here a byte has two inputs that are half a run apart, so that a
-kernel unpacks a run of inputs into two tiles, by a mask and by a shift.
+AWQ (Lin et al., 2023), GPTQ (Frantar et al., 2022) and compressed-tensors store whole numbers, each
+in a layout for its own kernels, NVFP4 and MXFP4 floats (e2m1, Open Compute Project). Here a byte
+has two inputs that are half a run apart, so that a kernel unpacks a run of inputs into two tiles,
+by a mask and by a shift.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +17,10 @@ from torch import Tensor
 RUN_INPUTS = 128  # inputs whose numbers share a run of bytes
 HALF_RUN = RUN_INPUTS // 2
 USUAL_ZERO = 8  # of numbers from 0 to 15
-SMALLEST_GROUP = 32
+SMALLEST_GROUP = 16
+Codes = Literal["int4", "e2m1"]
+# Twice the numbers of e2m1, whose third bit from the right is the first of the exponent.
+E2M1_DOUBLED = (0, 1, 2, 3, 4, 6, 8, 12)
 USUAL_GROUP = 128
 # Shares of a group's largest number that are tried as its range: a few numbers that are cut off
 # leave smaller steps to all others.
@@ -24,16 +29,18 @@ CHUNK_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Int4Weight:
+class FourBitWeight:
     """A weight [N, K]: numbers less the zero points of their groups, times their scales.
 
-    Each of G groups has K / G inputs, one after the other.
+    Each of G groups has K / G inputs, one after the other. Numbers of `e2m1` are doubled, so that
+    they are whole too, and have no zero points.
     """
 
     values: Tensor  # [N, 64 * runs of inputs] uint8
     scales: Tensor  # [N, G] float32
     num_inputs: int
     zeros: Tensor | None = None  # [N, G] int8; `USUAL_ZERO` if there are none
+    codes: Codes = "int4"
 
     def __len__(self) -> int:
         return len(self.values)
@@ -49,10 +56,11 @@ class Int4Weight:
         zeros = 0 if self.zeros is None else self.zeros.nbytes
         return self.values.nbytes + self.scales.nbytes + zeros
 
-    def ordered(self, order: Tensor) -> "Int4Weight":
+    def ordered(self, order: Tensor) -> "FourBitWeight":
         """Outputs in the order of the indices `order` [N]."""
         zeros = None if self.zeros is None else self.zeros[order]
-        return Int4Weight(self.values[order], self.scales[order], self.num_inputs, zeros)
+        values, scales = self.values[order], self.scales[order]
+        return FourBitWeight(values, scales, self.num_inputs, zeros, self.codes)
 
 
 def has_tiles(num_inputs: int, num_groups: int) -> bool:
@@ -62,7 +70,9 @@ def has_tiles(num_inputs: int, num_groups: int) -> bool:
     return num_groups == 1 or (is_power and group * num_groups == num_inputs)
 
 
-def pack_int4(numbers: Tensor, scales: Tensor, zeros: Tensor | None = None) -> Int4Weight:
+def pack_four_bits(
+    numbers: Tensor, scales: Tensor, zeros: Tensor | None = None, codes: Codes = "int4"
+) -> FourBitWeight:
     """Pack `numbers` [N, K] from 0 to 15 with `scales` and `zeros` [N, G] of groups of inputs."""
     num_outputs, num_inputs = numbers.shape
     if not has_tiles(num_inputs, scales.shape[1]):
@@ -72,10 +82,10 @@ def pack_int4(numbers: Tensor, scales: Tensor, zeros: Tensor | None = None) -> I
     values = (halves[:, :, 0] | halves[:, :, 1] << 4).flatten(1)
     if zeros is not None:
         zeros = None if bool((zeros == USUAL_ZERO).all()) else zeros.to(torch.int8)
-    return Int4Weight(values, scales.float(), num_inputs, zeros)
+    return FourBitWeight(values, scales.float(), num_inputs, zeros, codes)
 
 
-def quantize_int4(weight: Tensor) -> Int4Weight:
+def quantize_int4(weight: Tensor) -> FourBitWeight:
     """A weight [N, K] in groups of 128 inputs, or one, each with the scale of least squared error.
 
     The numbers are the nearest to the weights; no data is seen.
@@ -89,7 +99,7 @@ def quantize_int4(weight: Tensor) -> Int4Weight:
         wide = weight[rows].float().view(-1, num_inputs // group, group)
         chosen, few_scales = _nearest(wide)
         numbers[rows], scales[rows] = chosen.flatten(1), few_scales[:, :, 0]
-    return pack_int4(numbers, scales)
+    return pack_four_bits(numbers, scales)
 
 
 def _nearest(wide: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,34 +119,43 @@ def _nearest(wide: Tensor) -> tuple[Tensor, Tensor]:
     return numbers.add_(USUAL_ZERO).to(torch.uint8), scales
 
 
-def unpack_int4(weight: Int4Weight) -> Tensor:
+def unpack_four_bits(weight: FourBitWeight) -> Tensor:
     """Numbers [N, K] from 0 to 15, in uint8."""
     runs = weight.values.view(len(weight), -1, HALF_RUN)
     return torch.stack((runs & 0xF, runs >> 4), dim=2).flatten(1)[:, : weight.num_inputs]
 
 
-def dequantize_int4(weight: Int4Weight, dtype: torch.dtype) -> Tensor:
+def dequantize_four_bits(weight: FourBitWeight, dtype: torch.dtype) -> Tensor:
     """The weight [N, K], rounded once."""
-    group = weight.group_inputs
-    zeros = torch.full_like(weight.scales, USUAL_ZERO) if weight.zeros is None else weight.zeros
-    whole = unpack_int4(weight).float() - zeros.float().repeat_interleave(group, 1)
+    group, numbers = weight.group_inputs, unpack_four_bits(weight)
+    if weight.codes == "e2m1":
+        whole = doubled_e2m1(numbers).float()
+    else:
+        whole = numbers.float() - _zeros(weight).float().repeat_interleave(group, 1)
     return (whole * weight.scales.repeat_interleave(group, 1)).to(dtype)
 
 
-def join_int4(weights: Sequence[Int4Weight]) -> Int4Weight:
-    """Weights with the same inputs and groups as one weight, outputs in order."""
+def doubled_e2m1(codes: Tensor) -> Tensor:
+    """Twice the numbers of e2m1 codes from 0 to 15, in int8."""
+    doubled = torch.tensor(E2M1_DOUBLED, dtype=torch.int8, device=codes.device)
+    return torch.cat((doubled, -doubled))[codes.int()]
+
+
+def join_four_bits(weights: Sequence[FourBitWeight]) -> FourBitWeight:
+    """Weights with the same inputs, groups and codes as one weight, outputs in order."""
     zeros = None
     if any(weight.zeros is not None for weight in weights):
         zeros = torch.cat([_zeros(weight) for weight in weights])
-    return Int4Weight(
+    return FourBitWeight(
         torch.cat([weight.values for weight in weights]),
         torch.cat([weight.scales for weight in weights]),
         weights[0].num_inputs,
         zeros,
+        weights[0].codes,
     )
 
 
-def _zeros(weight: Int4Weight) -> Tensor:
+def _zeros(weight: FourBitWeight) -> Tensor:
     if weight.zeros is not None:
         return weight.zeros
     return torch.full_like(weight.scales, USUAL_ZERO, dtype=torch.int8)
