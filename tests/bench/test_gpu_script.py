@@ -50,7 +50,7 @@ def test_a_dry_run_measures_everything(tmp_path: Path) -> None:
         assert row["problems"] == []
     staggered = [row for row in result["engine"] if row["concurrency"] > 1]
     assert all(len(set(row["phases"])) > 1 for row in staggered)
-    assert {row["quantization"] for row in result["engine"]} == {"none", "fp8"}
+    assert {row["quantization"] for row in result["engine"]} == {"none", "fp8", "int4"}
     picture = ElementTree.parse(out.with_suffix(".svg"))
     dots = picture.findall(".//{http://www.w3.org/2000/svg}circle")
     parts = "attention", "attention_others", "unmasking", "experts", "engine"

@@ -14,7 +14,11 @@ from unmask.types import Request, SamplingParams
 from unmask_kernels.policies.table import POLICIES
 
 STEPS, NUM_TEXTS, NUM_GIVEN = 600, 12, 5
-REFUSED = {"mdlm": set(), "bd3lm": {policy.name for policy in POLICIES if policy.remasks}}
+MIXING = {policy.name for policy in POLICIES if policy.mixes}
+REFUSED = {
+    "mdlm": MIXING,
+    "bd3lm": MIXING | {policy.name for policy in POLICIES if policy.remasks},
+}
 FAMILIES: tuple[Family, ...] = ("mdlm", "bd3lm")
 
 
