@@ -104,5 +104,19 @@ def test_the_time_of_the_first_token_is_noted_when_it_comes():
     assert record.received_s + 0.01 <= record.first_token_s <= end_s - 0.05
 
 
+def test_the_reading_of_a_prompt_is_no_first_token():
+    record = RequestRecord("id", time.monotonic())
+
+    async def run():
+        follow(record)
+        events = [[Delta("r", (), "", finish="length")], [*PIECES, last()]]
+        streams = [pushed(part, []) for part in events]
+        async with aclosing(Gathering(streams, num_choices=1)) as gathering:
+            await gathering.answers()
+
+    asyncio.run(run())
+    assert record.first_token_s is None
+
+
 def test_nothing_to_wait_for_is_no_answer():
     assert gather(pushed) == ([], [])

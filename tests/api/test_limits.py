@@ -108,6 +108,20 @@ def test_a_client_is_an_address_where_no_key_is_asked_for() -> None:
     assert name("a-socket") == "a-socket"
 
 
+def test_limits_that_a_key_gets_hold_from_its_next_request() -> None:
+    gate = Clock().gate
+    few, many = ClientLimits(requests_per_minute=2), ClientLimits(requests_per_minute=100)
+    open_visit = gate.enter(Client("a", few))
+    gate.enter(Client("a", few)).leave()
+    with pytest.raises(RateLimited):
+        gate.enter(Client("a", few))
+    for _ in range(100):
+        gate.enter(Client("a", many)).leave()
+    with pytest.raises(RateLimited, match="100 requests per minute"):
+        gate.enter(Client("a", many))
+    open_visit.leave()
+
+
 def test_a_client_may_have_only_so_many_requests_open() -> None:
     gate = Clock().gate
     client = Client("a", ClientLimits(max_concurrent=2))

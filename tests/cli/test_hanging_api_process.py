@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import time
 from dataclasses import replace
 
 import psutil
@@ -43,6 +44,12 @@ def test_a_process_that_hangs_is_replaced(caplog: pytest.LogCaptureFixture) -> N
             assert b"unmask_api_processes 1.0" in metrics.render()
             processes.silence_s = 1.0
             (hanging,) = pids()
+            # A pause of the whole machine is no sign of a hang: its messages are still to come.
+            psutil.Process(hanging).suspend()
+            time.sleep(2.0)
+            psutil.Process(hanging).resume()
+            await asyncio.sleep(2.5)
+            assert pids() == [hanging]
             psutil.Process(hanging).send_signal(signal.SIGSTOP)
             await until(lambda: hanging not in pids())
             processes.silence_s = 60.0

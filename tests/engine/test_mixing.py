@@ -111,7 +111,8 @@ def test_other_parameters_of_a_request_keep_the_policy_or_name_another(dmax: Loa
 
     assert policy(threshold=0.25) == ("dmax", 0.25)
     assert policy(policy="spd") == ("dmax", 0.5)
-    assert policy(policy="threshold") == ("threshold", 0.5)
+    assert policy(policy="threshold") == ("threshold", 0.9)  # not DMax's, which means another thing
+    assert policy(steps=8)[0] == "dmax"
     assert policy(factor=0.5) == ("factor", 0.5)
 
 

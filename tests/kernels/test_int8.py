@@ -104,6 +104,17 @@ def test_a_gate_reads_its_rows_once(activation: str) -> None:
     assert ((gated(x).double() - expected).norm() / expected.norm()) < 1e-2
 
 
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -float("inf")])
+def test_a_row_without_a_scale_gives_no_numbers(odd: float) -> None:
+    x, weight, bias = inputs((96, 70), 5)
+    linear = make_linear(weight, bias, BF16)
+    expected = linear(x)
+    x[3, 40] = odd
+    result = linear(x)
+    assert result[3].isnan().all()
+    assert torch.equal(result[[0, 1, 2, 4]], expected[[0, 1, 2, 4]])
+
+
 def test_the_largest_sums_do_not_overflow() -> None:
     """Of 65,536 inputs; more are not served."""
     weight = QuantizedWeight(torch.full((1, 65_536), 127, dtype=torch.int8), torch.ones(1))

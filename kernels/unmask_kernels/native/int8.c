@@ -56,9 +56,16 @@ static void quantize_some(const void *work, int64_t part, int thread)
         const number *x = r->x + row * r->stride;
         uint8_t *out = r->out + row * r->padded;
         float top = 0.0f;
+        int odd = 0; /* a NaN or an infinity, which no whole number is */
         for (int64_t k = 0; k < r->inputs; k++) {
             float size = __builtin_fabsf(widened(x[k]));
             top = size > top ? size : top;
+            odd |= !(size <= __FLT_MAX__);
+        }
+        if (odd) {
+            memset(out, OFFSET, r->padded);
+            r->scales[row] = __builtin_nanf("");
+            continue;
         }
         float inverse = top > 0.0f ? LARGEST / top : 0.0f;
         r->scales[row] = top / LARGEST;

@@ -24,10 +24,17 @@ SWEEP_S = 60.0
 class _Account:
     """One client's open requests and their choices, and what is left of its minute."""
 
-    requests: Allowance | None
-    tokens: Allowance | None
+    limits: ClientLimits
+    requests: Allowance | None = None
+    tokens: Allowance | None = None
     num_open: int = 0
     num_choices: int = 0
+
+    def allow(self, limits: ClientLimits, now_s: float) -> None:
+        """Give a full minute's allowances of new limits."""
+        self.limits = limits
+        self.requests = _allowance(limits.requests_per_minute, now_s)
+        self.tokens = _allowance(limits.tokens_per_minute, now_s)
 
     def is_idle(self, now_s: float) -> bool:
         """True if forgetting it changes nothing."""
@@ -85,6 +92,7 @@ class Gate:
     def take(self, use: Use) -> None:
         """Count what a client uses in another process."""
         now_s = self.now()
+        self._sweep(now_s)
         account = self._account(use.client, use.limits, now_s)
         account.num_open += use.num_open
         account.num_choices += use.num_choices
@@ -166,10 +174,10 @@ class Gate:
     def _account(self, name: str, limits: ClientLimits, now_s: float) -> _Account:
         account = self._accounts.get(name)
         if account is None:
-            account = self._accounts[name] = _Account(
-                _allowance(limits.requests_per_minute, now_s),
-                _allowance(limits.tokens_per_minute, now_s),
-            )
+            account = self._accounts[name] = _Account(limits)
+            account.allow(limits, now_s)
+        elif account.limits != limits:  # of a key, whose file has changed
+            account.allow(limits, now_s)
         return account
 
     def _share(self, client: Client, **change: int) -> None:

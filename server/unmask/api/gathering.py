@@ -15,8 +15,10 @@ from unmask.types import Delta, Event
 class Gathering:
     """Takes the events of requests as they come; use it in `contextlib.aclosing`."""
 
-    def __init__(self, streams: Sequence[EventStream]) -> None:
+    def __init__(self, streams: Sequence[EventStream], num_choices: int | None = None) -> None:
+        """The first `num_choices` write answers, by default all; the others read prompts."""
         self._streams = streams
+        self._num_choices = len(streams) if num_choices is None else num_choices
         self._record = current_record()
         self._deltas: list[list[Delta]] = [[] for _ in streams]
         self._num_open, self._has_token = len(streams), False
@@ -57,7 +59,7 @@ class Gathering:
     def _take(self, index: int, event: Event) -> None:
         if isinstance(event, Delta):
             self._deltas[index].append(event)
-            if not self._has_token and event.token_ids:
+            if not self._has_token and event.token_ids and index < self._num_choices:
                 self._has_token = True
                 self._record.note_token()
             if event.finish is None:

@@ -20,7 +20,6 @@ from unmask.api.logprobs import TokenTexts
 from unmask.api.sampling import renamed
 from unmask.api.sse import EventStreamResponse, to_json
 from unmask.api.streams import submit_all
-from unmask.client import EventStream
 from unmask.errors import EngineStarting, QueueFull, RateLimited, UnmaskError
 from unmask.metrics import Metrics
 from unmask.types import Delta
@@ -70,14 +69,15 @@ class GenerationEndpoint(Generic[BodyT]):
         writer = dialect.writer(job, body, backend.client.tokenizer, self._texts)
         if body.stream:
             return EventStreamResponse(writer, streams, self._ping_s, self._max_unread_bytes, visit)
-        whole = writer.whole(await self._gathered(request, streams, visit))
+        gathering = Gathering(streams, len(job.requests) if job.generates else 0)
+        whole = writer.whole(await self._gathered(request, gathering, visit))
         return Response(to_json(whole), media_type="application/json")
 
     async def _gathered(
-        self, request: Request, streams: Sequence[EventStream], visit: Visit
+        self, request: Request, gathering: Gathering, visit: Visit
     ) -> Sequence[Delta]:
         """All of each stream, unless the client leaves before its end."""
-        async with aclosing(Gathering(streams)) as gathering:
+        async with aclosing(gathering):
             try:
                 with WhileConnected(request.scope, request.receive):
                     return await gathering.answers()

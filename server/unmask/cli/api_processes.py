@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 CHILD = "unmask.cli.api_process"
 MAX_STARTS = 3  # of a process that fail one after another before the server is given up
 SILENCE_S = 60.0  # after which a process that sends no sign of life is killed
+START_S = 600.0  # that a process may take to listen
 POLL_S = 1.0
 EXIT_S = 45.0  # beyond the time that requests have to end; processes give up before
 
@@ -144,14 +145,22 @@ class ApiProcesses:
         code = await process.wait()
         watching.cancel()
         del self._processes[number]
+        self._listening.discard(number)
         if not self._is_stopping:
             self.hub.metrics.api_process_restarts.inc()
             logger.error("API process %d ended with code %d and is started again", number, code)
         return listened
 
     async def _watch(self, number: int, process: Process, caller: Caller) -> None:
-        """Kill a process that hangs; it is started again."""
-        while caller.silence_s < self.silence_s:
+        """Kill a process that hangs; it is started again.
+
+        It is silent twice: after a pause of the whole machine its signs of life are still to come.
+        Before it listens it has as long as a start may take.
+        """
+        num_silent = 0
+        while num_silent < 2:
             await asyncio.sleep(min(POLL_S, self.silence_s))
+            limit_s = self.silence_s if number in self._listening else START_S
+            num_silent = num_silent + 1 if caller.silence_s >= limit_s else 0
         logger.error("API process %d gave no sign of life for %g s", number, self.silence_s)
         process.kill()

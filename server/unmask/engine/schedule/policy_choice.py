@@ -27,7 +27,8 @@ def choose_policy(params: SamplingParams, model: ModelInfo, *, has_commands: boo
             raise InvalidRequest(
                 f"{' and '.join(named)} belong to different policies; choose one", field=named[1]
             )
-        is_ranked = BY_NAME[usual].ranks_by == "noise"  # steps mean as much to it
+        # Steps mean as much to it.
+        is_ranked = BY_NAME[usual].ranks_by == "noise" or BY_NAME[usual].mixes
         if params.steps and model.canvas is None and not (has_commands or is_ranked):
             return "low_confidence"
         return usual
@@ -50,9 +51,12 @@ def numbers_of(
 ) -> tuple[float, ...]:
     """The policy's numbers: of the request, the server or the checkpoint, else their defaults.
 
-    Zeros for those that it does not have.
+    Zeros for those that it does not have. Numbers of a policy that mixes embeddings mean something
+    else to others, which do not take them.
     """
     numbers = [0.0] * MAX_NUMBERS
+    if default.policy not in (None, policy) and BY_NAME[default.policy].mixes:
+        default = SamplingParams()
     for i, number in enumerate(BY_NAME[policy].numbers):
         given = [getattr(source, number.name) for source in (params, default)]
         numbers[i] = next((float(value) for value in given if value is not None), number.default)
