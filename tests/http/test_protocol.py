@@ -131,6 +131,36 @@ def test_a_client_that_leaves_or_breaks_the_protocol_ends_its_request(stream, le
         assert eventually(lambda: engine.streams[0].closed_early)
 
 
+@pytest.mark.parametrize("stream", ["false", "true"])
+@pytest.mark.parametrize("size", [300_000, 1_000_000])
+def test_a_client_with_a_large_body_that_leaves_ends_its_request(stream, size):
+    engine = FakeClient(fake_client.endless)
+    with running(engine, ServerConfig()) as run:
+        more = f'"stream": {stream}, "metadata": {{"x": "{"x" * size}"}}'
+        connection = run.connect(whole(f'{{"prompt": "hi", {more}}}'))
+        assert eventually(lambda: bool(engine.streams))
+        time.sleep(0.02)
+        assert not engine.streams[0].closed_early
+        connection.close()
+        assert eventually(lambda: engine.streams[0].closed_early)
+
+
+@pytest.mark.parametrize("pause_s", [0, 0.1])
+def test_a_client_that_leaves_pipelined_requests_is_no_mistake_of_ours(pause_s, caplog):
+    engine = FakeClient(fake_client.endless)
+    with running(engine, ServerConfig()) as run:
+        connection = run.connect(whole())
+        assert eventually(lambda: bool(engine.streams))
+        time.sleep(pause_s)
+        connection.sendall(2 * whole().encode())
+        time.sleep(0.05)
+        connection.close()
+        assert eventually(lambda: engine.streams[0].closed_early)
+        time.sleep(0.05)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert b'{code="internal_error"} 0.0' in run.metrics.render()
+
+
 def test_bodies_in_the_smallest_chunks_are_taken(usual):
     body = BODY + " " * 30_000
     chunks = "".join(f"1\r\n{byte}\r\n" for byte in body)

@@ -25,6 +25,7 @@ HEADER_OVERHEAD = 4  # bytes around a name and its value
 CHUNK_OVERHEAD = 9  # bytes that frame each byte of a body in the smallest chunks, and itself
 LINGER_S = 2.0  # for a client to read an error, and to stop sending
 RESET = struct.pack("ii", 1, 0)  # linger, for no time
+MOST_AHEAD = 16  # requests that are read while one before them is answered
 SURPLUS = 256  # connections beyond the limit that are told so; more are dropped
 
 
@@ -80,6 +81,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the requests of the connection that their client has left."""
+        self._disconnect()  # uvicorn tells the last one alone
         super().connection_lost(exc)
         self._tell_watchers()
 
@@ -88,12 +90,20 @@ class GuardedProtocol(HttpToolsProtocol):
         return self in self.connections
 
     def watch(self, call: Callable[[], None]) -> None:
-        """See `Connection.watch`."""
+        """See `Connection.watch`; a client that leaves is read, though its body paused reading."""
         self._watchers.add(call)
+        self.flow.resume_reading()
 
     def unwatch(self, call: Callable[[], None]) -> None:
         """See `Connection.unwatch`."""
         self._watchers.discard(call)
+
+    def _disconnect(self) -> None:
+        """Have no request of the connection answered, pipelined ones neither."""
+        for cycle in self._open_cycles:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def _tell_watchers(self) -> None:
         for call in tuple(self._watchers):
@@ -153,6 +163,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._open_cycles = [one for one in self._open_cycles if not one.response_complete]
         self._open_cycles.append(self.cycle)
+        if self._watchers and len(self.pipeline) <= MOST_AHEAD:
+            self.flow.resume_reading()  # or nobody would see that the client leaves
         self._begin(Phase.BODY)
 
     def on_body(self, body: bytes) -> None:
@@ -248,10 +260,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 headers.append((b"retry-after", str(STOPPED_RETRY_AFTER_S).encode()))
             lines = [name + b": " + value + b"\r\n" for name, value in headers]
             self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
-        for cycle in self._open_cycles:  # pipelined ones too
-            if not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.message_event.set()
+        self._disconnect()
         self._tell_watchers()
         self._begin(Phase.REFUSED)
         # To close it at once would drop the answer if the client is still sending.
