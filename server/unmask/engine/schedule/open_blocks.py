@@ -177,12 +177,12 @@ def _reason_against(
         return "cannot be combined with max_thinking_tokens"
     if request.sampling.cfg_scale:
         return "cannot be combined with cfg_scale"
-    if not is_exact:
-        others = "cache prefix and dual" if is_full else "sub_block_length and cache block"
-        return f"cannot be combined with editing_threshold, {others}"
     # With full attention, blocks after the first are filled by the policy's own number alone.
     if not BY_NAME[policy].may_wait or (is_full and not BY_NAME[policy].numbers):
         return f"is not for the policy {policy}"
+    if not is_exact:
+        others = "cache prefix and dual" if is_full else "sub_block_length and cache block"
+        return f"cannot be combined with editing_threshold, {others}"
     return None
 
 
