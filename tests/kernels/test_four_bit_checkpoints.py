@@ -6,14 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.support.engines import make_engine, run_all
+from tests.support.engines import assert_same_in_company, plain_requests
 from tests.support.forward import block_causal, logits_of
 from tests.support.golden import load_golden
 from tests.support.packing import PACKINGS, pack_checkpoint
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models.registry import LoadedModel, load_model
-from unmask.types import Request, SamplingParams
 from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.four_bits import FourBitProduct
 
@@ -94,10 +93,4 @@ def test_without_kernels_4_bits_are_refused_and_8_named(tiny_folder: Path) -> No
 def test_a_request_gets_the_same_tokens_in_any_company(tiny_folder: Path, tmp_path: Path) -> None:
     pack_checkpoint(tiny_folder, tmp_path, PACKINGS["awq"])
     loaded = load(tmp_path, dtype="bfloat16")
-    sampling = SamplingParams(max_tokens=4, block_length=4, steps=2, policy="low_confidence")
-    prompts = [tuple(range(7 * i, 7 * i + 9 * i + 1)) for i in range(2)]
-    requests = [Request(f"r{i}", prompt, sampling) for i, prompt in enumerate(prompts)]
-    together = run_all(make_engine(loaded), requests)
-    for request in requests:
-        alone = run_all(make_engine(loaded), [request])[request.request_id]
-        assert alone.essence == together[request.request_id].essence
+    assert_same_in_company(loaded, plain_requests(2, max_tokens=4, block_length=4, steps=2))

@@ -9,12 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.support.compressing import compress
-from tests.support.engines import make_engine, run_all
+from tests.support.engines import assert_same_in_company, plain_requests
 from tests.support.forward import block_causal, logits_of
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models.registry import LoadedModel, load_model
-from unmask.types import Request, SamplingParams
 
 INT8, FP8 = torch.int8, torch.float8_e4m3fn
 ALL = 10**9
@@ -111,13 +110,7 @@ def test_a_request_in_8_bits_gets_the_same_tokens_in_any_company(
     tiny_folder: Path, quantization: str, dtype: str
 ) -> None:
     loaded = load(tiny_folder, quantization=quantization, dtype=dtype)
-    sampling = SamplingParams(max_tokens=24, block_length=8, steps=3, policy="low_confidence")
-    prompts = [tuple(range(7 * i, 7 * i + 9 * i + 1)) for i in range(6)]
-    requests = [Request(f"r{i}", prompt, sampling) for i, prompt in enumerate(prompts)]
-    together = run_all(make_engine(loaded), requests)
-    for request in requests:
-        alone = run_all(make_engine(loaded), [request])[request.request_id]
-        assert alone.essence == together[request.request_id].essence
+    assert_same_in_company(loaded, plain_requests(6, max_tokens=24))
 
 
 def rewrite(folder: Path, change) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
-from tests.support.engines import make_engine, run_all
+from tests.support.engines import assert_same_in_company, plain_requests
 from tests.support.forward import block_causal, logits_of
 from tests.support.packing import (
     PACKINGS,
@@ -26,7 +26,6 @@ from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models.registry import LoadedModel, load_model
 from unmask.models.weights import Weights
-from unmask.types import Request, SamplingParams
 from unmask_kernels.quantization.ops import emulated_w8a8
 
 Q = "model.layers.0.self_attn.q_proj"
@@ -108,13 +107,7 @@ def test_a_request_gets_the_same_tokens_in_any_company(
 ) -> None:
     pack_checkpoint(tiny_folder, tmp_path, PACKINGS[name])
     loaded = load(tmp_path)
-    sampling = SamplingParams(max_tokens=12, block_length=8, steps=3, policy="low_confidence")
-    prompts = [tuple(range(7 * i, 7 * i + 9 * i + 1)) for i in range(4)]
-    requests = [Request(f"r{i}", prompt, sampling) for i, prompt in enumerate(prompts)]
-    together = run_all(make_engine(loaded), requests)
-    for request in requests:
-        alone = run_all(make_engine(loaded), [request])[request.request_id]
-        assert alone.essence == together[request.request_id].essence
+    assert_same_in_company(loaded, plain_requests(4, max_tokens=12))
 
 
 @pytest.mark.parametrize(

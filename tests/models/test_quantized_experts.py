@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.support.compressing import scales_of, spread
-from tests.support.engines import make_engine, run_all
+from tests.support.engines import assert_same_in_company, make_engine, run_all
 from tests.support.forward import block_causal, full, logits_of
 from tests.support.golden import BLOCK_LENGTHS, cases_of, company, load_golden
 from tests.support.tiny import GOLDEN, byte_tokenizer
@@ -253,11 +253,7 @@ def test_requests_get_the_same_tokens_in_any_company(
         shutil.copy(GOLDEN / folder / name, tmp_path / name)
     byte_tokenizer().save_pretrained(tmp_path)
     loaded = load(folder, tmp_path, quantization=kind)
-    requests = company(loaded, 5, seed=1)
-    together = run_all(make_engine(loaded), requests)
-    for request in requests[:3]:
-        alone = run_all(make_engine(loaded), [request])[request.request_id]
-        assert alone.essence == together[request.request_id].essence
+    assert_same_in_company(loaded, company(loaded, 5, seed=1), num_alone=3)
 
 
 def test_an_expert_of_8_bits_gives_what_its_whole_weights_give() -> None:

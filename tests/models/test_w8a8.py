@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from tests.support.compressing import compress
-from tests.support.engines import make_engine, run_all
+from tests.support.engines import assert_same_in_company, plain_requests
 from tests.support.forward import block_causal, logits_of
 from tests.support.tiny import GOLDEN
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.models.registry import LoadedModel, load_model
-from unmask.types import Request, SamplingParams
 from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.padding import row_unit
 from unmask_kernels.quantization.ops import emulated_w8a8
@@ -79,11 +78,5 @@ def test_only_models_of_our_own_products_alone_have_steps_of_64_rows(tiny_folder
 def test_a_request_gets_the_same_tokens_in_any_company(tiny_folder: Path, dtype: str) -> None:
     config = ModelConfig(path=str(tiny_folder), dtype=dtype, quantization="fp8")
     loaded = load_model(config, DecodingConfig())
-    sampling = SamplingParams(max_tokens=24, block_length=8, steps=3, policy="low_confidence")
-    prompts = [tuple(range(7 * i, 7 * i + 9 * i + 1)) for i in range(6)]
-    requests = [Request(f"r{i}", prompt, sampling) for i, prompt in enumerate(prompts)]
     with emulated_w8a8():
-        together = run_all(make_engine(loaded), requests)
-        for request in requests:
-            alone = run_all(make_engine(loaded), [request])[request.request_id]
-            assert alone.essence == together[request.request_id].essence
+        assert_same_in_company(loaded, plain_requests(6, max_tokens=24))

@@ -1,6 +1,6 @@
 """Small engines and the answers of their requests."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from unmask.config import Config, EngineConfig
@@ -8,7 +8,16 @@ from unmask.engine.engine import Engine
 from unmask.engine.run.graphs.recorder import Recorder, cuda_recorder
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
-from unmask.types import Delta, Event, Failure, Finish, Refinement, Request, TokenLogprob
+from unmask.types import (
+    Delta,
+    Event,
+    Failure,
+    Finish,
+    Refinement,
+    Request,
+    SamplingParams,
+    TokenLogprob,
+)
 
 ROOMY = EngineConfig(num_pages=400, page_size=16, max_batch_tokens=2048, overlap_rows=0)
 
@@ -70,6 +79,23 @@ def run_all(engine: Engine, requests: Iterable[Request]) -> dict[str, Answer]:
         engine.check_integrity()
     assert engine.pool.num_held == 0
     return answers
+
+
+def plain_requests(num: int, **sampling: object) -> list[Request]:
+    """Requests of different lengths whose blocks are filled in three steps, but for `sampling`."""
+    values = {"block_length": 8, "steps": 3, "policy": "low_confidence", **sampling}
+    prompts = [tuple(range(7 * i, 7 * i + 9 * i + 1)) for i in range(num)]
+    return [Request(f"r{i}", prompt, SamplingParams(**values)) for i, prompt in enumerate(prompts)]
+
+
+def assert_same_in_company(
+    loaded: LoadedModel, requests: Sequence[Request], num_alone: int | None = None
+) -> None:
+    """Check that requests get alone what they get together, by default each of them."""
+    together = run_all(make_engine(loaded), requests)
+    for request in requests[:num_alone]:
+        alone = run_all(make_engine(loaded), [request])[request.request_id]
+        assert alone.essence == together[request.request_id].essence
 
 
 def run_alone(loaded: LoadedModel, request: Request) -> Answer:

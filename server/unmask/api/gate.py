@@ -24,7 +24,7 @@ SWEEP_S = 60.0
 class _Account:
     """One client's open requests and their choices, and what is left of its minute."""
 
-    limits: ClientLimits
+    limits: ClientLimits = NO_LIMITS
     requests: Allowance | None = None
     tokens: Allowance | None = None
     num_open: int = 0
@@ -174,9 +174,8 @@ class Gate:
     def _account(self, name: str, limits: ClientLimits, now_s: float) -> _Account:
         account = self._accounts.get(name)
         if account is None:
-            account = self._accounts[name] = _Account(limits)
-            account.allow(limits, now_s)
-        elif account.limits != limits:  # of a key, whose file has changed
+            account = self._accounts[name] = _Account()
+        if account.limits != limits:  # it is new, or the file of its key has changed
             account.allow(limits, now_s)
         return account
 

@@ -7,7 +7,7 @@ from itertools import chain
 
 from unmask.api.errors import RequestFailed
 from unmask.api.request_record import current_record
-from unmask.api.streams import events_of, failure_of
+from unmask.api.streams import close_all, events_of, failure_of
 from unmask.client import EventStream, PushedStream
 from unmask.types import Delta, Event
 
@@ -47,14 +47,7 @@ class Gathering:
 
     async def aclose(self) -> None:
         """Abort the requests that have not ended."""
-        try:
-            if self._tasks:
-                for task in self._tasks:
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
-        finally:
-            for stream in self._streams:
-                await stream.aclose()
+        await close_all(self._streams, self._tasks)
 
     def _take(self, index: int, event: Event) -> None:
         if isinstance(event, Delta):

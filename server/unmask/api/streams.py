@@ -117,14 +117,7 @@ class Merger:
         self._silence.end()
         if self._late is not None:
             self._late.cancel()
-        try:
-            if self._tasks:
-                for task in self._tasks:
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
-        finally:
-            for stream in self._streams:
-                await stream.aclose()
+        await close_all(self._streams, self._tasks)
 
     def _watch_deadline(self) -> None:
         """Wake the reader once it is late; timers may ring a little early."""
@@ -194,6 +187,18 @@ class _Silence:
             self._timer = loop.call_at(self._due_s, self._ring, loop)
         else:
             self._call(False)
+
+
+async def close_all(streams: Sequence[EventStream], tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel the tasks that read streams, and abort the requests that have not ended."""
+    try:
+        if tasks:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        for stream in streams:
+            await stream.aclose()
 
 
 async def events_of(stream: EventStream) -> AsyncGenerator[Event, None]:

@@ -84,12 +84,10 @@ def _half(
         b_size = tl.where((b_code & 6) > 0, b_float, (b_code & 1).to(tl.float32))
         b_number = tl.where(b_code < 8, b_size, -b_size)
     b_number = b_number.reshape([packed.shape[0], HALF // WIDTH, WIDTH])
-    if E2M1:
-        pass
-    elif zeros is not None:
+    if zeros is not None:
         b_zero = tl.load(zeros + p_g, mask=m_g, other=0).to(tl.float32)
         b_number -= b_zero[:, :, None]
-    else:
+    elif not E2M1:
         b_number -= USUAL
     b_w = (b_number * b_scale[:, :, None]).reshape([packed.shape[0], HALF])
     return tl.dot(b_w.to(b_x.dtype), b_x, acc, input_precision=PRECISION)
