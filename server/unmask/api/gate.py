@@ -1,8 +1,7 @@
 """Door of the endpoints that generate: limits of clients, and room in the queue."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,8 +66,11 @@ class Gate:
 
     def enter(self, client: Client) -> "Visit":
         """Count a request; raises `RateLimited`."""
-        with self._counting(client):
+        try:
             return self._enter(client)
+        except RateLimited as error:
+            self._count_limited(client, error)
+            raise
 
     def _enter(self, client: Client) -> "Visit":
         now_s, limits = self.now(), client.limits
@@ -119,8 +121,11 @@ class Gate:
                     f"the request has {num} choices, but at most {limit} may wait ({name})",
                     field=field,
                 )
-        with self._counting(client):
+        try:
             self._check_choices(account, limits, num, now_s)
+        except RateLimited as error:
+            self._count_limited(client, error)
+            raise
         own = account.num_choices + num
         num_waiting = status.num_waiting + self._num_arriving
         if most is not None:
@@ -146,14 +151,9 @@ class Gate:
                 retry_after_s=self._rate.retry_after_s(num, now_s),
             )
 
-    @contextmanager
-    def _counting(self, client: Client) -> Iterator[None]:
-        """Count refusals of a client, by its key and the kind of limit."""
-        try:
-            yield
-        except RateLimited as error:
-            self.metrics.limited.labels(client.key, error.kind).inc()
-            raise
+    def _count_limited(self, client: Client, error: RateLimited) -> None:
+        """Count a refusal of a client, by its key and the kind of limit."""
+        self.metrics.limited.labels(client.key, error.kind).inc()
 
     def submitted(self, num: int) -> None:
         """Note that choices are in the engine's queue, or will never be."""
