@@ -21,7 +21,8 @@ def export(checkpoint: Path, out: Path) -> Path:
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     shape = Shape(**state["preset"]["shape"])
     out.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.to(torch.bfloat16) for name, value in state["master"].items()}
+    best = state.get("mean") or state["master"]
+    weights = {name: value.to(torch.bfloat16) for name, value in best.items()}
     save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
     (out / "model.safetensors").chmod(0o644)
     _write_json(out / "config.json", shape.config(DEFAULT_BLOCK_LENGTH))

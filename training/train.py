@@ -43,6 +43,9 @@ class Preset:
     parts_per_step: int  # divided among processes
     workers: int = 0  # processes that draw samples
     rate: float = 3e-3
+    average: float = (
+        0.0  # share that a step leaves of the running mean of weights; 0: there is none
+    )
 
 
 PRESETS = {
@@ -102,6 +105,7 @@ class Trainer:
         for name, parameter in self.master.named_parameters():
             is_matrix = parameter.ndim == 2 and "embed" not in name
             (matrices if is_matrix else others).append(parameter)
+        self.mean = copy.deepcopy(self.master) if preset.average else None
         self.optimizers: list[torch.optim.Optimizer] = [
             Muon(matrices, lr=1.0, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, lr=1.0, betas=(0.9, 0.95), weight_decay=0.0),
@@ -140,7 +144,8 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = self.preset.rate * rate
             optimizer.step()
-        self._copy_weights()
+        self._copy_weights(self.master)
+        self._average()
         self.step += 1
         return total
 
@@ -166,14 +171,24 @@ class Trainer:
         return total
 
     @torch.no_grad()
-    def _copy_weights(self) -> None:
-        """Copy the master's weights to the working model."""
-        torch._foreach_copy_(list(self.working.parameters()), list(self.master.parameters()))
+    def _copy_weights(self, source: Model) -> None:
+        """Copy weights to the working model."""
+        torch._foreach_copy_(list(self.working.parameters()), list(source.parameters()))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the mean of weights towards the master's, faster in its first steps."""
+        if self.mean is not None:
+            share = min(self.preset.average, (1 + self.step) / (10 + self.step))
+            mean, master = list(self.mean.parameters()), list(self.master.parameters())
+            torch._foreach_lerp_(mean, master, 1 - share)
 
     @torch.no_grad()
     def validate(self, held_out: list[Batch]) -> float:
-        """Loss on held-out rows."""
+        """Loss on held-out rows, of the mean of weights if there is one."""
+        self._copy_weights(self.mean or self.master)
         total = sum(self.loss(batch).item() for batch in held_out)
+        self._copy_weights(self.master)
         return total / sum(batch.weight for batch in held_out)
 
     def save(self, path: Path) -> None:
@@ -187,6 +202,7 @@ class Trainer:
             "num_tokens": self.num_tokens,
             "seconds": self.seconds,
             "history": self.history,
+            "mean": None if self.mean is None else self.mean.state_dict(),
         }
         partial = path.with_suffix(".partial")
         torch.save(state, partial)
@@ -195,8 +211,7 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Load a saved state."""
         state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-        self.master.load_state_dict(state["master"])
-        self.working.load_state_dict(state["master"])
+        self._load(state["master"], state.get("mean"))
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         for name in ("step", "num_samples", "num_tokens", "seconds", "history"):
@@ -207,8 +222,14 @@ class Trainer:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
         old = load_file(folder / "model.safetensors")
         weights = grown(self.master.state_dict(), old, load(), tokenizer)
+        self._load(weights)
+
+    def _load(self, weights: dict[str, Tensor], mean: dict[str, Tensor] | None = None) -> None:
+        """Give every copy of the weights its own."""
         self.master.load_state_dict(weights)
         self.working.load_state_dict(weights)
+        if self.mean is not None:
+            self.mean.load_state_dict(mean or weights)
 
 
 def held_out_batches(part_tokens: int, block_len: int = 16) -> list[Batch]:
@@ -312,7 +333,12 @@ def _preset(options: argparse.Namespace) -> Preset:
             parts_per_step=on_cpu.parts_per_step,
             workers=on_cpu.workers,
         )
-    given = {"workers": options.workers, "rate": options.rate, "parts_per_step": options.parts}
+    given = {
+        "workers": options.workers,
+        "rate": options.rate,
+        "parts_per_step": options.parts,
+        "average": options.average,
+    }
     return replace(preset, **{k: value for k, value in given.items() if value is not None})
 
 
@@ -326,6 +352,7 @@ def main() -> None:
         "--decay-share", type=float, default=DECAY_SHARE, help="with a falling rate"
     )
     parser.add_argument("--rate", type=float, help="at its peak; if unset, the preset's")
+    parser.add_argument("--average", type=float, help="share of the mean of weights that stays")
     parser.add_argument("--parts", type=int, help="forward passes a step; if unset, the preset's")
     parser.add_argument("--threads", type=int, help="torch's threads")
     parser.add_argument("--workers", type=int, help="processes that draw samples")

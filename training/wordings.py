@@ -15,6 +15,7 @@ from itertools import pairwise
 from random import Random
 from typing import TypeVar
 
+from training.rewording import REWORDED_SHARE, reworded
 from training.tasks.problem import Split
 from training.tasks.words import COMMON, NAMES, OWN_NAMES, lexicon
 
@@ -122,10 +123,18 @@ class Draw:
         template, text = self._worded(tuple(templates))
         self.said.append(template)
         is_imperative = template.startswith(IMPERATIVE)
+        text = self.otherwise(text, tuple(templates))
         if not alone:
             text = self._surrounded(text, is_imperative=is_imperative)
         text = self._typed(text)
         return _filled(text, slots)
+
+    def otherwise(self, text: str, templates: tuple[str, ...]) -> str:
+        """In training, a template's text now and then in other words; never a held-out text."""
+        if self.words != "train" or self.rng.random() >= REWORDED_SHARE:
+            return text
+        other = reworded(self.rng, text)
+        return text if plain(other) in held_out_texts(templates) else other
 
     def _worded(self, templates: tuple[str, ...]) -> tuple[str, str]:
         """A template and one of its texts, which no template of another split has too."""
@@ -187,6 +196,14 @@ def trained_texts(templates: tuple[str, ...]) -> frozenset[str]:
     """Every text, in its plain form, of the templates that are trained on."""
     trained = allowed(templates, "train")
     return frozenset(plain(text) for template in trained for text in expansions(template))
+
+
+@cache
+def held_out_texts(templates: tuple[str, ...]) -> frozenset[str]:
+    """Every text, in its plain form, of the templates that are not trained on."""
+    trained = set(allowed(templates, "train"))
+    others = [template for template in templates if template not in trained]
+    return frozenset(plain(text) for template in others for text in expansions(template))
 
 
 def expand(rng: Random, template: str) -> str:

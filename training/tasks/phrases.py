@@ -13,7 +13,8 @@ def phrase(draw: Draw, templates: Sequence[str], **slots: object) -> str:
     """A clause in the words of one of the templates, without politeness and slips."""
     template = draw.slot(templates)
     draw.said.append(template)
-    return filled(expand(draw.rng, template.removeprefix(IMPERATIVE)), slots)
+    text = expand(draw.rng, template.removeprefix(IMPERATIVE))
+    return filled(draw.otherwise(text, tuple(templates)), slots)
 
 
 def slots_of(template: str) -> list[str]:
