@@ -126,7 +126,7 @@ def draw_samples(rng: Random, tokenizer: PreTrainedTokenizerFast, count: int) ->
     """Training samples; some of them are plain completions, or text that is hidden anywhere."""
     texts: list[tuple[str, str]] = []
     while len(texts) < count:
-        problem = draw_problem(rng, "train")
+        problem = draw_problem(rng, "train", rewords=True)
         if problem.tools or rng.random() >= RAW_SHARE + WHOLE_SHARE:
             texts.append(render(vary(rng, problem)))
             continue

@@ -73,11 +73,12 @@ class Draw:
     """Random choices for one problem, in the words of one split.
 
     `said` are the templates that were used. Only training requests have slips: held-out ones are
-    measured with and without them by the suites.
+    measured with and without them by the suites. One that `rewords` leaves the templates' words.
     """
 
     rng: Random
     words: Split = "train"
+    rewords: bool = False
     said: list[str] = field(default_factory=list)
 
     def pick(self, options: Sequence[ItemT]) -> ItemT:
@@ -126,12 +127,12 @@ class Draw:
         text = self.otherwise(text, tuple(templates))
         if not alone:
             text = self._surrounded(text, is_imperative=is_imperative)
-        text = self._typed(text)
+        text = self.typed(text)
         return _filled(text, slots)
 
     def otherwise(self, text: str, templates: tuple[str, ...]) -> str:
-        """In training, a template's text now and then in other words; never a held-out text."""
-        if self.words != "train" or self.rng.random() >= REWORDED_SHARE:
+        """A template's text, now and then in other words, but never in held-out ones."""
+        if not self.rewords or self.rng.random() >= REWORDED_SHARE:
             return text
         other = reworded(self.rng, text)
         return text if plain(other) in held_out_texts(templates) else other
@@ -170,7 +171,7 @@ class Draw:
                 text = f"{text} {after}"
         return text
 
-    def _typed(self, text: str) -> str:
+    def typed(self, text: str) -> str:
         """With case, punctuation and slips as people have; slots stay as they are."""
         rng = self.rng
         if rng.random() < 0.25:

@@ -8,6 +8,7 @@ import pytest
 
 from training.tasks.numbers import drills as number_drills
 from training.tasks.passages.frames import FRAMES, QUESTION_FIRST
+from training.tasks.passages.happenings import UNKNOWN, happening
 from training.tasks.sql import drills as sql_drills
 from training.tasks.text import everyday, letter_drills, lists, sequences, strings
 from training.wordings import Draw, allowed, expansions, plain, trained_texts
@@ -110,3 +111,13 @@ def test_queries_of_several_clauses_are_sql() -> None:
             assert sum(word in problem.answer for word in ("WHERE", "ORDER BY", "LIMIT")) >= 2
             with pytest.raises(sqlite3.OperationalError, match="no such table"):
                 base.execute(problem.answer)
+
+
+def test_happenings_are_answered_in_the_words_of_the_text() -> None:
+    rng = Random(2)
+    for _ in range(400):
+        problem = happening(Draw(rng))
+        answer = problem.answer.removesuffix(".")
+        if problem.answer != UNKNOWN:
+            said = answer.removeprefix("Because ")
+            assert said.lower() in problem.turns[0].content.lower()

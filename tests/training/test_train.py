@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from training import data, tokenizer
 from training.data import ASKED_UNIT, IGNORED, Batches, Sample, collate, draw_segments, lay_out
+from training.export import export
 from training.model import Mlp, Shape, together
 from training.muon import Muon
 from training.tokenizer import END_ID
@@ -87,6 +90,25 @@ def test_a_step_counts_its_batches_and_moves_both_copies_of_the_weights() -> Non
     for _ in range(20):
         last = model.update([batch], 1.0)
     assert last < 0.7 * first
+
+
+def test_the_mean_of_weights_follows_slowly_and_is_what_a_run_saves(tmp_path: Path) -> None:
+    preset = Preset(SMALL, steps=5, part_tokens=512, parts_per_step=1, average=0.5)
+    model = Trainer(preset, torch.device("cpu"), 0, compiled=False)
+    assert model.mean is not None
+    [first, *_] = [parameter.clone() for parameter in model.master.parameters()]
+    model.update([two_rows()], 1.0)
+    [mean, *_], [master, *_] = model.mean.parameters(), model.master.parameters()
+    # In its first steps the mean moves fast: by nine tenths in the first one.
+    torch.testing.assert_close(mean, first + 0.9 * (master - first))
+    model.save(tmp_path / "last.pt")
+    again = Trainer(preset, torch.device("cpu"), 1, compiled=False)
+    again.resume(tmp_path / "last.pt")
+    assert again.mean is not None
+    [kept, *_] = again.mean.parameters()
+    torch.testing.assert_close(kept, mean)
+    weights = load_file(export(tmp_path / "last.pt", tmp_path / "out") / "model.safetensors")
+    torch.testing.assert_close(weights["model.embed_tokens.weight"], mean.bfloat16())
 
 
 def test_each_sample_is_laid_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from training.tasks.numbers import lists as number_lists
 from training.tasks.numbers import tables as number_tables
 from training.tasks.passages import labels, reading, reasoning
 from training.tasks.passages import lookup as passages
+from training.tasks.passages.happenings import happening
 from training.tasks.passages.story import story
 from training.tasks.problem import Problem, Split, Turn, belongs_to
 from training.tasks.sql import drills as sql_drills
@@ -164,6 +165,7 @@ COUNTED: Mapping[str, Task] = {
 }
 DRILLS: Mapping[str, Task] = {
     "same_attribute": Task(passages.same_attribute, 4.0),
+    "happening": Task(happening, 8.0),
     "drill": mixed(
         (drills.repeat_long, 4.0),
         (drills.lay_out_long, 5.0),
@@ -186,13 +188,19 @@ NAMES, WEIGHTS = list(ALL), [task.weight for task in ALL.values()]
 
 
 def draw_problem(
-    rng: Random, split: Split, task: str | None = None, *, words: Split | None = None
+    rng: Random,
+    split: Split,
+    task: str | None = None,
+    *,
+    words: Split | None = None,
+    rewords: bool = False,
 ) -> Problem:
     """A problem of a split, of one task or of any by weight, in the words of a split.
 
     Tables and closed sets have no held-out problems: held-out words ask for those of training.
+    `rewords` is for training: some requests leave the words of their templates.
     """
-    draw = Draw(rng, words or split)
+    draw = Draw(rng, words or split, rewords)
     while True:
         name = task or rng.choices(NAMES, WEIGHTS)[0]
         draw.said.clear()
@@ -209,7 +217,7 @@ def vary(rng: Random, problem: Problem) -> Problem:
     turns = problem.turns
     system = turns[:1] if turns[0].role == "system" else ()
     if rng.random() < TURNS_SHARE:
-        before = draw_problem(rng, "train")
+        before = draw_problem(rng, "train", rewords=True)
         if before.turns[0].role != "system" and not before.tools:
             answer = Turn("assistant", before.answer)
             turns = (*system, *before.turns, answer, *turns[len(system) :])
