@@ -1,4 +1,4 @@
-"""What people did, where, when, why and with whom, in everyday sentences: trained on, not counted.
+"""Everyday sentences of who did it, where, when and why, and questions: trained on, not counted.
 
 Answers are words of the text, as a reader would point at them.
 """
