@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from unmask.models.registry import LoadedModel, load_model
 
 INT8, FP8 = torch.int8, torch.float8_e4m3fn
 ALL = 10**9
+LAYER, NORM = "model.layers.0.self_attn.q_proj", "model.norm.weight"
 
 
 def group(**weights: object) -> dict:
@@ -39,6 +41,7 @@ FORMATS = {
         (32, 128),
         {},
     ),
+    "fbgemm": ({"quant_method": "fbgemm_fp8", "activation_scale_ub": 1200.0}, FP8, (1, ALL), {}),
     "int8 channel": (group(type="int"), INT8, (1, ALL), {}),
     "int8 packed": (group(type="int"), INT8, (1, ALL), {"packed": True}),
     "int8 group": (group(type="int", strategy="group", group_size=32), INT8, (1, 32), {}),
@@ -113,13 +116,53 @@ def test_a_request_in_8_bits_gets_the_same_tokens_in_any_company(
     assert_same_in_company(loaded, plain_requests(6, max_tokens=24))
 
 
+@pytest.mark.parametrize("block", [(1, 32), (128, 128)])
+def test_scales_may_be_powers_of_two_in_bytes(
+    tiny_folder: Path, tmp_path: Path, block: tuple[int, int]
+) -> None:
+    """MXFP8, and fp8 in blocks with scales of type F8_E8M0."""
+    config = group(type="float", strategy="group", group_size=32)
+    if block != (1, 32):
+        config = {"quant_method": "fp8", "weight_block_size": list(block)}
+    compress(tiny_folder, tmp_path / "8", config, FP8, block)
+    shutil.copytree(tmp_path / "8", tmp_path / "32")
+
+    def to_bytes(tensors: dict[str, torch.Tensor]) -> None:
+        for name in [name for name in tensors if name.endswith("_scale")]:
+            tensors[name] = (tensors[name].log2().round() + 127).to(torch.uint8)
+
+    def to_floats(tensors: dict[str, torch.Tensor]) -> None:
+        for name in [name for name in tensors if name.endswith("_scale")]:
+            tensors[name] = 2.0 ** tensors[name].log2().round()
+
+    rewrite(tmp_path / "8", to_bytes)
+    rewrite(tmp_path / "32", to_floats)
+    assert torch.equal(logits(load(tmp_path / "8")), logits(load(tmp_path / "32")))
+
+
+def test_zero_points_of_zero_are_symmetric(tiny_folder: Path, tmp_path: Path) -> None:
+    compress(tiny_folder, tmp_path, group(type="int"), INT8, (1, ALL))
+    expected = logits(load(tmp_path))
+    zeros = {f"{LAYER}.weight_zero_point": torch.zeros(128, 1, dtype=torch.int8)}
+    rewrite(tmp_path, lambda tensors: tensors.update(zeros))
+    assert torch.equal(logits(load(tmp_path)), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int32])
+def test_whole_numbers_without_scales_are_no_weights(
+    tiny_folder: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    shutil.copytree(tiny_folder, tmp_path, dirs_exist_ok=True)
+    rewrite(tmp_path, lambda tensors: tensors.update({NORM: tensors[NORM].to(dtype)}))
+    kind = str(dtype).removeprefix("torch.")
+    with pytest.raises(InvalidCheckpoint, match=f"{NORM} is {kind}, and nothing scales it"):
+        load(tmp_path)
+
+
 def rewrite(folder: Path, change) -> None:
     tensors = load_file(folder / "model.safetensors")
     change(tensors)
     save_file(tensors, folder / "model.safetensors")
-
-
-LAYER = "model.layers.0.self_attn.q_proj"
 
 
 @pytest.mark.parametrize(
@@ -131,8 +174,8 @@ LAYER = "model.layers.0.self_attn.q_proj"
         ),
         (lambda t: t.update({f"{LAYER}.weight_scale": torch.ones(3, 1)}), "its scales are (3, 1)"),
         (
-            lambda t: t.update({f"{LAYER}.weight_scale": torch.ones(128, 1).to(torch.uint8)}),
-            "are torch.uint8",
+            lambda t: t.update({f"{LAYER}.weight_scale": torch.ones(128, 1).to(torch.int32)}),
+            "are torch.int32",
         ),
         (lambda t: t.update({f"{LAYER}.weight_zero_point": torch.ones(128, 1)}), "only symmetric"),
         (
@@ -158,6 +201,8 @@ def test_scales_that_do_not_fit_are_named(tiny_folder, tmp_path, change, message
         ({"quant_method": "hqq", "bits": 4}, "by hqq is not supported; known are compressed-"),
         (group(num_bits=3, type="int"), "group_0 has weights of 3 bits"),
         (group(symmetric=False, type="int"), "symmetric: False"),
+        ({"quant_method": "fp8", "fmt": "e5m2"}, 'fmt: "e5m2"'),
+        ({"quant_method": "fp8", "expert_dtype": "fp4"}, 'expert_dtype: "fp4"'),
         (group() | {"sparsity_config": {"format": "sparse-24-bitmask"}}, "sparse-24-bitmask"),
     ],
 )

@@ -22,8 +22,10 @@ from tests.support.packing import (
     group_config,
     pack_checkpoint,
 )
+from tests.support.plain import write_folder
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
+from unmask.models.quantization_files import find_quantization
 from unmask.models.registry import LoadedModel, load_model
 from unmask.models.weights import Weights
 from unmask_kernels.quantization.ops import emulated_w8a8
@@ -150,6 +152,82 @@ def test_modelopt_s_own_file_names_the_format(tiny_folder: Path, tmp_path: Path)
     assert torch.equal(logits(load(tmp_path)), expected)
 
 
+def without_method(fields: dict) -> dict:
+    return {name: value for name, value in fields.items() if name != "quant_method"}
+
+
+NESTED = {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "NVFP4"}}
+TENSORS_TELL = {  # configurations of the same tensors, as other tools write them
+    "format": ("gptq v2", gptq_config(128, format="gptq_v2")),
+    "method": ("gptq v2", without_method(gptq_config(128, format="gptq_v2", method="gptq"))),
+    "skipped layers": ("gptq", gptq_config(32, dynamic={"-:.*lm_head.*": {}, "+:.*q_proj": {}})),
+    "fields of GPTQModel": (
+        "gptq",
+        gptq_config(32, pack_dtype="int32", adapter=None, meta={"quantizer": ["gptqmodel:5"]}),
+    ),
+    "gemm of GPTQModel": ("awq", awq_config(32, checkpoint_format="gemm", format="gemm")),
+    "AutoAWQ's own names": (
+        "awq",
+        {"quant_method": "awq", "w_bit": 4, "q_group_size": 32, "version": "GEMM"},
+    ),
+    "nested": ("nvfp4 of ModelOpt", NESTED),
+    "nested with a method": ("nvfp4 of ModelOpt", NESTED | {"quant_method": "modelopt"}),
+    "lower case": ("nvfp4 of ModelOpt", {"quant_method": "modelopt", "quant_algo": "nvfp4"}),
+    "no transforms": (
+        "int4 group",
+        group_config(group_size=32) | {"transform_config": {}, "sparsity_config": {}},
+    ),
+    "folded transforms": (
+        "int4 group",
+        group_config(group_size=32)
+        | {
+            "transform_config": {"config_groups": {"R1": {"apply": [{"location": "weight_input"}]}}}
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TENSORS_TELL)
+def test_other_ways_to_say_the_same_are_read(tiny_folder: Path, tmp_path: Path, name: str) -> None:
+    stored, config = TENSORS_TELL[name]
+    meant = pack_checkpoint(tiny_folder, tmp_path, replace(PACKINGS[stored], config=config))
+    found = find_quantization(json.loads((tmp_path / "config.json").read_text()), tmp_path)
+    weights = Weights.from_folder(tmp_path, torch.float32, CPU, compression=found)
+    expected = meant[f"{Q}.weight"]
+    taken = weights.take(f"{Q}.weight", tuple(expected.shape))
+    torch.testing.assert_close(taken, expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("stored", "file", "content"),
+    [
+        ("gptq", "quantize_config.json", {"bits": 4, "group_size": 32, "sym": True}),
+        ("awq", "quant_config.json", {"w_bit": 4, "q_group_size": 32, "version": "GEMM"}),
+    ],
+)
+def test_a_quantizer_s_own_file_names_the_format(
+    stored: str, file: str, content: dict, tiny_folder: Path, tmp_path: Path
+) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS[stored])
+    expected = logits(load(tmp_path))
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["quantization_config"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / file).write_text(json.dumps(content))
+    assert torch.equal(logits(load(tmp_path)), expected)
+
+
+def test_weights_that_a_configuration_calls_quantized_may_be_whole(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    """ModelOpt names the keys and values of a cache alone, without an algorithm for weights."""
+    raw = json.loads((tiny_folder / "config.json").read_text())
+    raw["quantization_config"] = {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}
+    tensors = load_file(tiny_folder / "model.safetensors")
+    write_folder(tmp_path, raw, tensors | {Q.replace("q_proj", "k_scale"): torch.ones(1)})
+    assert torch.equal(logits(load(tmp_path)), logits(load(tiny_folder)))
+
+
 def test_a_zero_point_of_15_in_gptq_s_first_format_is_16(tiny_folder: Path, tmp_path: Path) -> None:
     """Its kernels add one to the stored number without a wrap."""
     packing = PACKINGS["gptq"]
@@ -210,6 +288,7 @@ def cut(tensor: Tensor) -> Tensor:
         ("awq", changed("qweight", lambda t: t[:100].clone()), "100 inputs, no multiple of 32"),
         ("gptq", changed("scales", cut), "scales is (3, 128), expected (4, 128)"),
         ("gptq", changed("g_idx", lambda t: t - 5), "names groups beyond 4"),
+        ("gptq act-order", without("g_idx"), "has no g_idx, which desc_act needs"),
         ("gptq", changed("qweight", lambda t: t.flatten()), "(2048,), not a matrix"),
         ("nvfp4", without("weight_global_scale"), "but has no weight_global_scale"),
         ("nvfp4", changed("weight_scale", cut), "weight_scale is (127, 8), expected (128, 8)"),
@@ -248,6 +327,49 @@ def test_parts_that_do_not_fit_are_named(
         ("int4 group", group_config(group_size=64), "no groups of 64"),
         ("nvfp4", {"quant_method": "modelopt", "quant_algo": "W4A8_AWQ"}, "modelopt's W4A8_AWQ"),
         ("nvfp4", {"quant_method": "bitsandbytes"}, "by bitsandbytes is not supported"),
+        ("nvfp4", {"load_in_4bit": True}, "by bitsandbytes is not supported"),
+        ("nvfp4", {"bits": 4}, "quantization_config has no quant_method"),
+        ("nvfp4", "fp8", "quantization_config must be an object, got 'fp8'"),
+        ("gptq", gptq_config(format="marlin"), "format marlin is not supported"),
+        ("gptq", gptq_config(is_marlin_format=True), "is_marlin_format: true"),
+        (
+            "gptq",
+            gptq_config(format="gptq_v2", checkpoint_format="gptq"),
+            "format and checkpoint_format disagree: ['gptq', 'gptq_v2']",
+        ),
+        ("gptq", gptq_config(pack_dtype="int8"), 'pack_dtype: "int8"'),
+        ("gptq", gptq_config(adapter={"name": "lora"}), 'adapter: {"name": "lora"}'),
+        ("gptq", gptq_config(rotation="hadamard"), 'rotation: "hadamard"'),
+        ("gptq", gptq_config(dynamic={"+:.*mlp": {"bits": 8}}), "dynamic gives +:.*mlp other bits"),
+        ("gptq", gptq_config(dynamic={".*mlp": {"group_size": 64}}), "dynamic gives .*mlp other"),
+        ("gptq", gptq_config(dynamic=[]) | {"dynamic": [1]}, "dynamic must be an object"),
+        ("awq", awq_config(version="gemm", format="gemv"), "disagree: ['gemm', 'gemv']"),
+        (
+            "awq",
+            awq_config(version=None, checkpoint_format="gemv"),
+            "version gemv is not supported",
+        ),
+        ("awq", awq_config(backend="llm-awq"), "version llm-awq is not supported"),
+        (
+            "nvfp4",
+            {
+                "quant_method": "modelopt",
+                "quant_algo": "MIXED_PRECISION",
+                "quantized_layers": {"a": {"quant_algo": "W4A16_AWQ"}},
+            },
+            "modelopt's W4A16_AWQ is not supported",
+        ),
+        ("int4 group", group_config() | {"format": "marlin-24"}, 'format: "marlin-24"'),
+        ("int4 group", group_config() | {"rotation": "hadamard"}, 'rotation: "hadamard"'),
+        ("int4 group", group_config(lut="nf4"), "group_0, has fields that are not supported: weig"),
+        ("int4 group", group_config() | {"config_groups": {"W4A16": ["Linear"]}}, "W4A16 must be"),
+        ("int4 group", group_config() | {"sparsity_config": "2:4"}, "sparse weights are not suppo"),
+        (
+            "int4 group",
+            group_config()
+            | {"transform_config": {"config_groups": {"R4": {"apply": [{"location": "input"}]}}}},
+            "transform R4 at input is not supported",
+        ),
     ],
 )
 def test_a_configuration_that_is_not_supported_is_named(

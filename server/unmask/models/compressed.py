@@ -5,15 +5,16 @@ quantized dynamically.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models.packed import PackedTensor
-from unmask.models.packing import VALUES, PackedConfig, find_packed, read_packed_config
+from unmask.models.packed import PackedTensor, read_e8m0
+from unmask.models.packing import VALUES, find_packed
+from unmask.models.quantization_config import read_quantization
 from unmask.models.shards import StoredTensor
 from unmask_kernels.quantization.types import DTYPES, GROUP_INPUTS, Quantization, QuantizedWeight
 
@@ -26,9 +27,7 @@ IGNORED = (
 )
 STACK_SCALES = ("_scale", "_scale_inv")  # after the name of a tensor of several matrices
 STACKED_NDIM = 3
-DEFAULT_BLOCK = (128, 128)
-METHODS = ("compressed-tensors", "fp8", "awq", "gptq", "modelopt")
-MODELOPT = ("FP8", "NVFP4", "MIXED_PRECISION")
+CPU = torch.device("cpu")
 # Parts of weights of 4 bits, beside their values and scales.
 PARTS_OF_PACKED = (
     *("qzeros", "scales", "g_idx", "weight_zero_point", "weight_g_idx", "weight_global_scale"),
@@ -94,7 +93,10 @@ class CompressedTensor:
         return QuantizedWeight(self._read_values(device), scales.contiguous())
 
     def _read_scales(self, device: torch.device) -> Tensor:
-        scales = self.scales.to(device, torch.float32)
+        if self.scales.dtype is torch.uint8:
+            scales = read_e8m0(self.scales, device)
+        else:
+            scales = self.scales.to(device, torch.float32)
         return scales.view(-1, 1) if scales.ndim < 2 else scales
 
     def _read_values(self, device: torch.device) -> Tensor:
@@ -116,10 +118,10 @@ def join_scales(
     """
     if config is None:
         return dict(tensors)
-    block, packed_config = _read_config(config)
+    facts = read_quantization(config)
     joined: dict[str, StoredTensor | CompressedTensor | PackedTensor] = {}
     for name in tensors:
-        if (packed := find_packed(name, tensors, packed_config)) is not None:
+        if (packed := find_packed(name, tensors, facts.packed)) is not None:
             joined[f"{name.rpartition('.')[0]}.weight"] = packed
     scaled: set[str] = set()
     for name, tensor in tensors.items():
@@ -128,10 +130,12 @@ def join_scales(
             if last not in (*VALUES, *PARTS_OF_PACKED, *IGNORED):
                 joined[name] = tensor
         elif last in ("weight", "weight_packed") and _is_compressed(tensor):
-            joined[f"{module}.weight"] = _compressed(module, tensor, tensors, block)
+            joined[f"{module}.weight"] = _compressed(module, tensor, tensors, facts.block)
         elif tensor.dtype in EIGHT_BITS and len(tensor.shape) == STACKED_NDIM:
-            joined[name] = _compressed(name, tensor, tensors, block)
+            joined[name] = _compressed(name, tensor, tensors, facts.block)
         elif last in ("weight_zero_point", "weight_g_idx"):
+            if last == "weight_zero_point" and not tensor.to(CPU, torch.float32).any():
+                continue  # symmetric
             raise InvalidCheckpoint(
                 f"{name}: only symmetric weights without reordering are supported"
             )
@@ -172,19 +176,19 @@ def _compressed(
     scales = next((t for name in names if (t := tensors.get(name))), None)
     if scales is None:
         raise InvalidCheckpoint(f"{module}.weight is 8-bit, but has no {' or '.join(SCALES)}")
-    if not scales.dtype.is_floating_point:
+    kind = EIGHT_BITS.get(values.dtype, "int8")
+    if not scales.dtype.is_floating_point and (kind, scales.dtype) != ("fp8", torch.uint8):
         raise InvalidCheckpoint(f"the scales of {module}.weight are {scales.dtype}")
     shape = values.shape
     if values.dtype is torch.int32:
         weight_shape = tensors.get(f"{module}.weight_shape")
         if weight_shape is None:
             raise InvalidCheckpoint(f"{module} has a weight_packed, but no weight_shape")
-        shape = tuple(weight_shape.to(torch.device("cpu"), torch.int64).tolist())
+        shape = tuple(weight_shape.to(CPU, torch.int64).tolist())
         if len(shape) != 2 or values.shape != (shape[0], -(-shape[1] // 4)):
             raise InvalidCheckpoint(
                 f"{module}.weight_packed is {values.shape}, which is not {shape} in 8 bits"
             )
-    kind = EIGHT_BITS.get(values.dtype, "int8")
     return CompressedTensor(
         values, scales, shape, kind, _block_of(module, scales.shape, shape, block)
     )
@@ -205,55 +209,3 @@ def _block_of(
     raise InvalidCheckpoint(
         f"{module}.weight is {shape}, but its scales are {scales}, with blocks of {block}"
     )
-
-
-def _read_config(config: Mapping[str, Any]) -> tuple[tuple[int, int], PackedConfig]:
-    """Block size (rows, columns) of 8 bits, and facts of 4 bits; raises `InvalidCheckpoint`."""
-    method = config.get("quant_method")
-    if method not in METHODS:
-        known = ", ".join(METHODS)
-        raise InvalidCheckpoint(f"quantization by {method} is not supported; known are {known}")
-    sparsity = (config.get("sparsity_config") or {}).get("format", "dense")
-    if sparsity != "dense":
-        raise InvalidCheckpoint(f"sparse weights are not supported: {sparsity}")
-    if method == "modelopt" and config.get("quant_algo") not in MODELOPT:
-        raise InvalidCheckpoint(
-            f"modelopt's {config.get('quant_algo')} is not supported, only {', '.join(MODELOPT)}"
-        )
-    packed = read_packed_config(config)
-    sizes_of_4_bits: set[int] = set()
-    are_symmetric: set[bool] = set()
-    blocks = {_pair(config.get("weight_block_size"))}
-    for name, group in (config.get("config_groups") or {}).items():
-        weights = group.get("weights") or {}
-        bits, symmetric = weights.get("num_bits", 8), weights.get("symmetric", True)
-        if bits not in (4, 8) or not (symmetric or (bits == 4 and weights.get("type") == "int")):
-            raise InvalidCheckpoint(
-                f"{name} has weights of {bits} bits, symmetric: {symmetric}; only 8 bits, "
-                "symmetric, and 4 bits are supported"
-            )
-        size = weights.get("group_size")
-        if bits == 4:
-            if weights.get("type") == "int":
-                sizes_of_4_bits.add(size if size and size > 0 else -1)
-                are_symmetric.add(bool(symmetric))
-            continue
-        blocks.add(_pair(weights.get("block_structure")))
-        blocks.add((1, size) if size and size > 0 else None)
-    sizes = [block for block in blocks if block is not None]
-    if len(sizes) > 1:
-        raise InvalidCheckpoint(f"blocks of several sizes are not supported: {sizes}")
-    if method == "compressed-tensors":
-        packed = replace(
-            packed,
-            group_sizes=frozenset(sizes_of_4_bits),
-            is_symmetric=are_symmetric != {False},
-        )
-    return sizes[0] if sizes else DEFAULT_BLOCK, packed
-
-
-def _pair(value: Any) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    rows, columns = value.split("x") if isinstance(value, str) else value
-    return int(rows), int(columns)

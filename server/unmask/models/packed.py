@@ -108,8 +108,7 @@ class PackedTensor:
     def _read_scales(self, device: torch.device) -> Tensor:
         """Scales [N, G] of the numbers that `_read_values` gives."""
         if self.label == "mxfp4":
-            exponents = self.scales.to(device, torch.int32) - (E8M0_BIAS + 1)
-            return torch.ldexp(torch.ones(exponents.shape, device=device), exponents)
+            return read_e8m0(self.scales, device) / 2
         scales = self.scales.to(device, torch.float32)
         if self.label in ("awq", "gptq"):
             return scales.T.contiguous()
@@ -149,6 +148,12 @@ class PackedTensor:
         else:  # packed along the outputs
             zeros = _nibbles(packed.T.contiguous()).T[: self.shape[0]]
         return zeros.to(torch.int8) + self.zero_offset
+
+
+def read_e8m0(stored: StoredTensor, device: torch.device) -> Tensor:
+    """Powers of two whose exponents are stored in bytes."""
+    exponents = stored.to(device, torch.int32) - E8M0_BIAS
+    return torch.ldexp(torch.ones(exponents.shape, device=device), exponents)
 
 
 def _nibbles(packed: Tensor) -> Tensor:

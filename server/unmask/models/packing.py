@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -12,7 +11,6 @@ from unmask.models.shards import StoredTensor
 
 Stored = Mapping[str, StoredTensor]
 VALUES = {"qweight", "weight_packed", "weight"}
-GPTQ_OFFSETS = {"gptq": 1, "gptq_v2": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,30 +21,7 @@ class PackedConfig:
     group_sizes: frozenset[int] = frozenset()  # that are allowed; any if there are none
     is_symmetric: bool = True
     zero_offset: int = 0
-
-
-def read_packed_config(config: Mapping[str, Any]) -> PackedConfig:
-    """Fields of AWQ and GPTQ; raises `InvalidCheckpoint` for what is not supported."""
-    method = str(config.get("quant_method"))
-    if method not in ("awq", "gptq"):
-        return PackedConfig(method)
-    bits = config.get("bits", config.get("w_bit"))
-    if bits != 4:
-        raise InvalidCheckpoint(f"{method} with {bits} bits is not supported, only with 4")
-    size = config.get("group_size", config.get("q_group_size"))
-    if isinstance(size, bool) or not isinstance(size, int) or size == 0 or size < -1:
-        raise InvalidCheckpoint(f"{method}: group_size must be -1 or above 0, got {size!r:.40}")
-    sizes = frozenset((size,))
-    if method == "awq":
-        version = str(config.get("version", "gemm")).lower()
-        if version != "gemm":
-            raise InvalidCheckpoint(f"awq of version {version} is not supported, only gemm")
-        return PackedConfig(method, sizes)
-    layout = config.get("checkpoint_format", "gptq")
-    if layout not in GPTQ_OFFSETS:
-        known = " and ".join(GPTQ_OFFSETS)
-        raise InvalidCheckpoint(f"gptq in the format {layout} is not supported, only {known}")
-    return PackedConfig(method, sizes, zero_offset=GPTQ_OFFSETS[layout])
+    has_order: bool = False  # groups need not be runs of inputs, so a tensor must tell them
 
 
 def find_packed(name: str, tensors: Stored, config: PackedConfig) -> PackedTensor | None:
@@ -152,6 +127,8 @@ def _by_columns(parts: _Parts, config: PackedConfig) -> PackedTensor:
     if num_outputs % PER_WORD:
         raise InvalidCheckpoint(f"{parts.module} has {num_outputs} outputs, no multiple of 8")
     parts.check("qzeros", zeros, (num_groups, num_outputs // PER_WORD))
+    if config.has_order and num_groups > 1 and not parts.has("g_idx"):
+        raise InvalidCheckpoint(f"{parts.module} has no g_idx, which desc_act needs")
     groups = None if is_awq else _order(parts, "g_idx", num_inputs, num_groups)
     return PackedTensor(
         "awq" if is_awq else "gptq", values, scales, shape, zeros, config.zero_offset, groups

@@ -30,7 +30,7 @@ from unmask.models import (
 )
 from unmask.models.adapters import merge_adapters
 from unmask.models.census import CENSUS, reason_for_refusal
-from unmask.models.checkpoint import Checkpoint, read_json
+from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_fields import check_fields, count_problems
 from unmask.models.config_values import check_values
 from unmask.models.family import Family, Model, RawConfig
@@ -38,6 +38,7 @@ from unmask.models.hub import TOKENIZER_PATTERNS, display_name, find_checkpoint
 from unmask.models.matrices import dtype_name
 from unmask.models.model_info import model_info
 from unmask.models.packed import Format
+from unmask.models.quantization_files import find_quantization
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer, has_tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
@@ -177,7 +178,7 @@ def load_model(
             device,
             progress,
             quantization=config.quantization,
-            compression=_compression(raw, folder),
+            compression=find_quantization(raw, checkpoint.folder),
         )
         merge_adapters(weights, config.adapter, info.attention)
         if info.canvas is None:
@@ -194,15 +195,6 @@ def load_model(
     mask = () if info.mask_token_id is None else (info.mask_token_id,)
     tokenizer.reserve((*mask, *info.eos_token_ids, *info.command_ids))
     return LoadedModel(model, tokenizer, info, dtype, device)
-
-
-def _compression(raw: RawConfig, folder: Path) -> RawConfig | None:
-    """Quantization of a `config.json`, or that of ModelOpt's own file beside one without any."""
-    compression: RawConfig | None = raw.get("quantization_config")
-    if compression is not None:
-        return compression
-    fields = read_json(folder / "hf_quant_config.json", optional=True).get("quantization")
-    return {"quant_method": "modelopt", **fields} if isinstance(fields, dict) else None
 
 
 def _log_formats(weights: Weights) -> None:
@@ -281,7 +273,7 @@ def _dtype(config: ModelConfig, raw: RawConfig, device: torch.device) -> torch.d
     named = raw.get("torch_dtype") or raw.get("dtype") or "float32"
     if not isinstance(named, str):
         raise InvalidCheckpoint(f"config.json: torch_dtype must be a name, got {named!r:.40}")
-    stored = DTYPES.get(named, torch.float32)
+    stored = DTYPES.get(named.removeprefix("torch."), torch.float32)
     if device.type == "cpu" and not torch.cpu._is_avx512_bf16_supported():
         return torch.float32
     return stored

@@ -14,6 +14,7 @@ from torch import Tensor
 from unmask.errors import InvalidCheckpoint
 from unmask.models.adapted import AdaptedTensor
 from unmask.models.compressed import CompressedTensor, join_scales
+from unmask.models.copies import Stored, are_copies
 from unmask.models.matrices import (
     Matrix,
     Weight,
@@ -35,7 +36,7 @@ Progress = Callable[[str, int, int], None]
 MatrixFormat = Literal["auto", "none"] | Quantization
 WeightFormat = MatrixFormat | Literal["int4"]
 Held = TypeVar("Held", Tensor, QuantizedWeight, FourBitWeight)
-Stored = Tensor | StoredTensor | CompressedTensor | PackedTensor | AdaptedTensor
+UNUSED = "rotary_emb.inv_freq"  # buffers of older releases of transformers; RoPE is computed
 MAX_LISTED = 3  # problems that differ only in the layer
 MAX_PLACEHOLDERS = 2**24  # elements of missing or misshapen tensors
 
@@ -216,6 +217,17 @@ class Weights:
             if name in self._adapted:
                 self._problems.append(f"{name} is adapted, but the model does not use it")
 
+    def drop_copy(self, name: str, original: str) -> None:
+        """`drop` a copy of a tensor that was not taken yet; one that differs is a problem."""
+        copy, kept = self._tensors.get(name), self._tensors.get(original)
+        is_adapted = name in self._adapted
+        if not (copy is None or kept is None or is_adapted or are_copies(copy, kept)):
+            self._problems.append(
+                f"{name} differs from {original}, though config.json ties them "
+                "(tie_word_embeddings, or LLaDA's weight_tying)"
+            )
+        self.drop(name)
+
     def drop_prefix(self, prefix: str) -> None:
         """Ignore all tensors with a prefix, such as those of a vision tower."""
         for name in [name for name in self._tensors if name.startswith(prefix)]:
@@ -226,7 +238,11 @@ class Weights:
 
         Empty tensors are allowed: some checkpoints have shared experts of width zero.
         """
-        left = {name: tensor for name, tensor in self._tensors.items() if _num_bytes(tensor)}
+        left = {
+            name: tensor
+            for name, tensor in self._tensors.items()
+            if _num_bytes(tensor) and not name.endswith(UNUSED)
+        }
         unexpected = [f"unexpected {name} {tuple(left[name].shape)}" for name in left]
         if problems := self._problems + unexpected:
             raise self._mismatch(problems)
@@ -318,6 +334,8 @@ class Weights:
             self._problems.append(f"missing {name} {shape}")
         elif tuple(tensor.shape) != shape:
             self._problems.append(f"{name} is {tuple(tensor.shape)}, expected {shape}")
+        elif isinstance(tensor, StoredTensor) and not tensor.dtype.is_floating_point:
+            self._problems.append(f"{name} is {dtype_name(tensor.dtype)}, and nothing scales it")
         else:
             return tensor
         return None

@@ -1,0 +1,30 @@
+"""Comparison of tensors that a model shares and a checkpoint may store twice."""
+
+import torch
+from torch import Tensor
+
+from unmask.models.adapted import AdaptedTensor
+from unmask.models.compressed import CompressedTensor
+from unmask.models.packed import PackedTensor
+from unmask.models.shards import StoredTensor
+
+Stored = Tensor | StoredTensor | CompressedTensor | PackedTensor | AdaptedTensor
+CPU = torch.device("cpu")
+
+
+def are_copies(one: Stored, other: Stored) -> bool:
+    """True if both have the same numbers; of an adapted tensor those beneath its additions.
+
+    A tensor that an adapter replaces is a copy of any.
+    """
+    if isinstance(other, AdaptedTensor):
+        return not other.additions or are_copies(one, other.base)
+    if isinstance(one, StoredTensor) and isinstance(other, StoredTensor):
+        if one.shape != other.shape or one.dtype is other.dtype:
+            return one.equals(other)
+        return torch.equal(one.to(CPU, torch.float32), other.to(CPU, torch.float32))
+    if isinstance(one, CompressedTensor) and isinstance(other, CompressedTensor):
+        return one.values.equals(other.values) and one.scales.equals(other.scales)
+    if isinstance(one, PackedTensor) and isinstance(other, PackedTensor):
+        return one.values.equals(other.values) and one.scales.equals(other.scales)
+    return isinstance(one, Tensor) and isinstance(other, Tensor) and torch.equal(one, other)
