@@ -1,6 +1,7 @@
 """Chat templates: checked before they are used, and rendered fast where chats are plain."""
 
 import functools
+import json
 import logging
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from jinja2 import TemplateError
 from transformers.utils import chat_template_utils
 
 from unmask import template_trial
@@ -15,10 +17,23 @@ from unmask.errors import InvalidCheckpoint
 
 logger = logging.getLogger(__name__)
 
+FILE = "chat_template.json"
 TRIAL_S = 15.0  # wall time on a busy machine for a trial of at most `CPU_S`
 PLAIN = frozenset({"role", "content", "name"})
 # The library's own environment: sandboxed, and with the functions that templates expect.
 COMPILE: Callable[[str], Any] | None = getattr(chat_template_utils, "_compile_jinja_template", None)
+
+
+def read_template(folder: Path) -> str | None:
+    """Template of `chat_template.json`, which processors of several inputs have; None if none."""
+    try:
+        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidCheckpoint(f"{folder / FILE} cannot be read: {error}") from error
+    template = content.get("chat_template") if isinstance(content, dict) else None
+    return template if isinstance(template, str) else None
 
 
 def check_templates(templates: Any, folder: Path) -> None:
@@ -68,7 +83,10 @@ class ChatRenderer:
         """The renderer of a tokenizer's template; None for several, or without the library's."""
         source, special = inner.chat_template, inner.special_tokens_map
         is_text = isinstance(source, str) and all(map(_is_text, special.values()))
-        return cls(source, special) if is_text and COMPILE is not None else None
+        try:
+            return cls(source, special) if is_text and COMPILE is not None else None
+        except TemplateError:  # which the library raises again, for each conversation
+            return None
 
     def takes(self, turns: Sequence[Mapping[str, Any]], source: object) -> bool:
         """True for a conversation of texts and a tokenizer that still has this template."""

@@ -9,9 +9,10 @@ from typing import Any
 from tokenizers.decoders import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
+from unmask import lfs_pointer
 from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
 from unmask.byte_decoder import ByteDecoder, ByteStream
-from unmask.chat_templates import ChatRenderer, check_templates
+from unmask.chat_templates import ChatRenderer, check_templates, read_template
 from unmask.control_tokens import MARKUP, ControlTokens, control_ids
 from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
 from unmask.id_tokenizer import IdTokenizer as IdTokenizer
@@ -19,9 +20,21 @@ from unmask.text_length import chars_per_token
 
 logger = logging.getLogger(__name__)
 
+TOKENIZER = "tokenizer.json"
 REPLACEMENT = "�"
 FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # every tokenizer has one of them
 MAX_PENDING = 16  # tokens without whole text; a character has four at most
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a tokenizer was not read, in one line."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if not path.is_file():
+        return (
+            f"{reason.rstrip(' .:')}. There is no {path.name}: save one with transformers' "
+            "save_pretrained, and name its folder with --tokenizer"
+        )
+    return f"{path.name} {lfs_pointer.MEANING}" if lfs_pointer.is_lfs_pointer(path) else reason
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -69,7 +82,7 @@ class Tokenizer:
         # tokenizer.json is enough; AutoTokenizer would parse config.json too, and is slow to
         # import.
         kind: type[Any] = PreTrainedTokenizerFast
-        if not (folder / "tokenizer.json").is_file():
+        if not (folder / TOKENIZER).is_file():
             if is_byte_bpe(folder):
                 inner = read_byte_bpe(folder)
                 check_templates(inner.chat_template, folder)
@@ -82,8 +95,11 @@ class Tokenizer:
                 kind.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
             )
         except Exception as error:  # of several libraries, without a common base
-            reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
-            raise InvalidCheckpoint(f"no usable tokenizer in {folder}: {reason[0]}") from error
+            raise InvalidCheckpoint(
+                f"no usable tokenizer in {folder}: {_reason(folder / TOKENIZER, error)}"
+            ) from error
+        if not tokenizer.has_chat_template:
+            tokenizer._inner.chat_template = read_template(folder)
         check_templates(tokenizer._inner.chat_template, folder)
         return tokenizer
 
@@ -108,6 +124,12 @@ class Tokenizer:
         """Id of an added token, such as a special one; None if there is none."""
         added: dict[str, int] = self._inner.get_added_vocab()
         return added.get(text)
+
+    def added_tokens_with(self, part: str) -> list[str]:
+        """Texts and ids of up to eight added tokens whose text has a part, in any case."""
+        added: dict[str, int] = self._inner.get_added_vocab()
+        found = [f"{text} ({i})" for text, i in added.items() if part in text.lower()]
+        return found[:8]
 
     def to_json(self) -> str | None:
         """Content of `tokenizer.json`; None for a tokenizer that has none."""

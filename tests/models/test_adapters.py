@@ -181,6 +181,50 @@ def test_whole_modules_replace_the_checkpoint_s(base: Path, tmp_path: Path) -> N
     assert_equal(logits(load(base, adapter)), logits(load(whole)))
 
 
+def test_modules_to_save_are_found_by_the_ends_of_their_names(base: Path, tmp_path: Path) -> None:
+    """`norm` stands for every norm in PEFT."""
+    weights = read_weights(base)
+    saved = {name: 1.5 * tensor for name, tensor in weights.items() if name.endswith("norm.weight")}
+    whole = copy("sdar", tmp_path / "whole")
+    save_file(weights | saved, whole / "model.safetensors")
+    adapter = write_adapter(tmp_path / "a", {}, saved, modules_to_save=["norm"])
+    assert_equal(logits(load(base, adapter)), logits(load(whole)))
+
+
+def test_a_head_is_adapted_with_the_weight_that_peft_saves_beneath(
+    base: Path, tmp_path: Path
+) -> None:
+    weights = read_weights(base)
+    weights["lm_head.weight"] = 0.5 * weights["lm_head.weight"]
+    pairs = draw_pairs(weights, [Q, "lm_head"])
+    whole = copy("sdar", tmp_path / "whole")
+    save_file(merged(weights, pairs), whole / "model.safetensors")
+    beneath = {"lm_head.base_layer.weight": weights["lm_head.weight"]}
+    adapter = write_adapter(tmp_path / "a", pairs, beneath)
+    assert_equal(logits(load(base, adapter)), logits(load(whole)))
+
+
+def test_an_adapter_beside_the_weights_is_merged_if_it_is_asked_for(
+    base: Path, tmp_path: Path
+) -> None:
+    weights = read_weights(base)
+    pairs = draw_pairs(weights, [Q])
+    whole = copy("sdar", tmp_path / "whole")
+    save_file(merged(weights, pairs), whole / "model.safetensors")
+    write_adapter(base, pairs)
+    with pytest.raises(InvalidCheckpoint, match=f"adapter beside .*: --adapter {base} merges it"):
+        load(base)
+    assert_equal(logits(load(base, base)), logits(load(whole)))
+
+
+def test_numbers_of_an_adapter_are_floats(base: Path, tmp_path: Path) -> None:
+    adapter = write_adapter(tmp_path / "a", draw_pairs(read_weights(base), [Q]))
+    file = adapter / "adapter_model.safetensors"
+    save_file({name: t.to(torch.int8) for name, t in load_file(file).items()}, file)
+    with pytest.raises(InvalidCheckpoint, match=r"lora_A\.weight is of type torch\.int8"):
+        load(base, adapter)
+
+
 def test_weights_of_8_bits_are_widened_for_an_adapter(base: Path, tmp_path: Path) -> None:
     group = {"num_bits": 8, "symmetric": True, "strategy": "channel", "type": "int"}
     config = {"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": group}}}
@@ -237,7 +281,9 @@ def test_llada_is_adapted_by_llama_s_names_too(tmp_path: Path) -> None:
         ({"layer_replication": [[0, 2]]}, "layer_replication"),
         ({"target_parameters": ["mlp.experts.gate_up_proj"]}, "target_parameters"),
         ({"trainable_token_indices": [3]}, "trainable_token_indices"),
-        ({"peft_type": "IA3"}, "peft_type"),
+        ({"peft_type": "IA3"}, "peft_type 'IA3' is not supported, only LORA"),
+        ({"peft_type": "LOHA", "module_dropout": 0.0}, "peft_type 'LOHA' is not supported"),
+        ({"layers_to_transform": None}, "nothing for model.layers.0.self_attn.q_proj.weight"),
         ({"a_new_field": 1}, "a_new_field"),
         ({"r": 0}, "r must be from 1"),
         ({"r": 8}, r"lora_A of .* is \(4, 128\), expected \(8, 128\)"),
@@ -270,6 +316,7 @@ BASE = "base_model.model."
         (f"{BASE}model.embed_tokens.lora_embedding_A", (4, 512), "adapted embedding"),
         (f"{BASE}model.embed_tokens.weight", (512, 128), "nor in modules_to_save"),
         (f"{BASE}{Q}.bias", (128,), "nor in modules_to_save"),
+        (f"{BASE}lm_head.base_layer.weight", (500, 128), r"\(500, 128\), expected \(512, 128\)"),
         (f"{BASE}model.layers.9.self_attn.q_proj.lora_A.weight", (4, 128), "no weight .* takes"),
         (f"{BASE}model.layers.0.self_attn.q_proj.lora_A.weight", (4, 128), "but no lora_B"),
         ("q_proj.lora_A.weight", (4, 128), "unexpected q_proj.lora_A.weight"),
@@ -330,3 +377,9 @@ def test_a_folder_that_is_no_adapter_is_refused(base: Path, tmp_path: Path) -> N
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
     with pytest.raises(InvalidCheckpoint, match="can run code and is not read"):
         load(base, adapter)
+    (tmp_path / "run").mkdir()
+    adapter.rename(tmp_path / "run" / "checkpoint-100")
+    with pytest.raises(InvalidCheckpoint, match="run/checkpoint-100 has one"):
+        load(base, tmp_path / "run")
+    with pytest.raises(InvalidCheckpoint, match=r"no config\.json .* it is an adapter: serve the"):
+        load(tmp_path / "run" / "checkpoint-100")

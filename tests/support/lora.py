@@ -1,6 +1,7 @@
 """LoRA adapters of checkpoints, as PEFT saves them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +66,15 @@ def write_adapter(
     saved: dict[str, Tensor] | None = None,
     **fields: Any,
 ) -> Path:
-    """Adapter of these matrices; `saved` are whole tensors by name."""
+    """Adapter of these matrices, in their layers alone; `saved` are whole tensors by name."""
     folder.mkdir(exist_ok=True)
     tensors = {f"{ROOT}{name}": tensor for name, tensor in (saved or {}).items()}
     for module, (a, b) in pairs.items():
         tensors[f"{ROOT}{module}.lora_A.weight"] = a.clone()
         tensors[f"{ROOT}{module}.lora_B.weight"] = b.clone()
     targets = sorted({module.rpartition(".")[2] for module in pairs})
-    config = CONFIG | {"target_modules": targets} | fields
+    layers = {int(number) for module in pairs for number in re.findall(r"\.(\d+)\.", module)}
+    config = CONFIG | {"target_modules": targets, "layers_to_transform": sorted(layers)} | fields
     (folder / "adapter_config.json").write_text(json.dumps(config))
     save_file(tensors, folder / "adapter_model.safetensors")
     return folder

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models.checkpoint import read_json
+from unmask.models.checkpoint import elsewhere, read_json
 from unmask.models.config_fields import ConfigFields, check_fields
 from unmask.models.family import RawConfig
 
 Number = TypeVar("Number", int, float)
 CONFIG = "adapter_config.json"
+LORA = "LORA"
 MAX_RANK = 2**13
 FIELDS_APART = ConfigFields(  # of an adapter that is kept apart from the weights
     read=frozenset(("lora_alpha", "r", "target_modules", "use_rslora")),
@@ -36,7 +37,7 @@ FIELDS_APART = ConfigFields(  # of an adapter that is kept apart from the weight
         "layers_to_transform": ([],),
         "lora_bias": (False,),
         "modules_to_save": ([],),
-        "peft_type": ("LORA",),
+        "peft_type": (LORA,),
         "rank_pattern": ({},),
         "target_parameters": ([],),
         "trainable_token_indices": ([], {}),
@@ -79,11 +80,17 @@ class AdapterConfig:
     alpha_pattern: Mapping[str, float]
     targets: str | tuple[str, ...]
     saved: tuple[str, ...]  # modules whose own tensors are replaced
+    is_everywhere: bool  # all modules that `targets` name are adapted
 
     @classmethod
     def read(cls, folder: Path, known: ConfigFields = FIELDS) -> "AdapterConfig":
         """Read the file of a folder, and check its fields; raises `InvalidCheckpoint`."""
+        if not (folder / CONFIG).exists():
+            hint = elsewhere(folder, CONFIG)
+            raise InvalidCheckpoint(f"there is no {CONFIG} in {folder}{hint}")
         raw = read_json(folder / CONFIG)
+        if (kind := raw.get("peft_type", LORA)) != LORA:
+            raise InvalidCheckpoint(f"{CONFIG}: peft_type {kind!r:.40} is not supported, only LORA")
         check_fields(raw, known, CONFIG)
         return cls(
             rank=_rank("r", raw.get("r")),
@@ -93,6 +100,9 @@ class AdapterConfig:
             alpha_pattern=_pattern(raw, "alpha_pattern", _alpha),
             targets=_targets(raw),
             saved=_names(raw, "modules_to_save"),
+            is_everywhere=all(
+                raw.get(name) in (None, []) for name in ("exclude_modules", "layers_to_transform")
+            ),
         )
 
     def rank_of(self, module: str) -> int:
@@ -113,8 +123,8 @@ class AdapterConfig:
         return any(module == name or module.endswith(f".{name}") for name in self.targets)
 
     def saves(self, module: str) -> bool:
-        """True if a module's tensors are stored whole."""
-        return any(f".{name}." in f".{module}." for name in self.saved)
+        """True if a module's tensors are stored whole; PEFT compares the ends of names."""
+        return any(module.endswith(name) or f".{name}." in f".{module}" for name in self.saved)
 
 
 def _rank(name: str, value: object) -> int:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,7 @@ from unmask.models.compressed import CompressedTensor
 from unmask.models.d2f import is_d2f
 from unmask.models.hub import display_name, find_checkpoint
 from unmask.models.packed import PackedTensor
+from unmask.models.shards import ADAPTER as FILE
 from unmask.models.shards import StoredTensor, open_file
 from unmask.models.weights import Weights
 from unmask.types import AttentionPattern
@@ -21,9 +22,9 @@ from unmask.types import AttentionPattern
 logger = logging.getLogger(__name__)
 
 Entry = TypeVar("Entry")
-FILE = "adapter_model.safetensors"
 ROOT = "base_model.model."
 PARTS = {"lora_A.weight": "a", "lora_B.weight": "b"}
+BENEATH = ".base_layer"  # weight beneath an adapter, which PEFT saves of heads
 REFUSED_PARTS = {
     "lora_magnitude_vector": "DoRA",
     "lora_embedding_A": "an adapted embedding",
@@ -80,21 +81,32 @@ def merge_adapters(weights: Weights, paths: tuple[str, ...], attention: Attentio
             )
 
 
+def check_beside(folder: Path, paths: tuple[str, ...]) -> None:
+    """Raise `InvalidCheckpoint` for an adapter beside a checkpoint's weights that is not merged."""
+    has_adapter = (folder / CONFIG).is_file() and any(folder.glob("adapter_model.*"))
+    if has_adapter and all(find_checkpoint(path).resolve() != folder.resolve() for path in paths):
+        raise InvalidCheckpoint(
+            f"{folder} has an adapter beside its weights: --adapter {folder} merges it; if the "
+            f"weights have it already, move {CONFIG} away"
+        )
+
+
 def _merge(weights: Weights, folder: Path) -> int:
     config = AdapterConfig.read(folder)
     merged: dict[str, AdaptedTensor] = {}
     pairs, saved = _sorted_tensors(folder, config)
-    for module, pair in pairs.items():
-        name, base = _find(weights, f"{module}.weight")
-        _check_pair(module, pair, base, config.rank_of(module))
-        part = LowRankStored(pair["a"], pair["b"], config.scale_of(module))
-        merged[name] = replace(base, additions=(*base.additions, part))
     for stored_name, tensor in saved.items():
         name, base = _find(weights, stored_name)
         if base.shape != tensor.shape:
             raise InvalidCheckpoint(f"{stored_name} is {tensor.shape}, expected {base.shape}")
         merged[name] = AdaptedTensor(tensor)
-    _check_targets(weights, config, pairs)
+    for module, pair in pairs.items():
+        name, found = _find(weights, f"{module}.weight")
+        base = merged.get(name, found)
+        _check_pair(module, pair, base, config.rank_of(module))
+        part = LowRankStored(pair["a"], pair["b"], config.scale_of(module))
+        merged[name] = replace(base, additions=(*base.additions, part))
+    _check_targets(weights, config, pairs, merged.keys())
     for name, tensor_of_both in merged.items():
         weights.adapt(name, tensor_of_both)
     return len(merged)
@@ -110,8 +122,13 @@ def _sorted_tensors(
         name = full_name.removeprefix(ROOT)
         if reason := next((REFUSED_PARTS[p] for p in name.split(".") if p in REFUSED_PARTS), None):
             raise InvalidCheckpoint(f"{full_name}: {reason} is not supported")
+        if not tensor.dtype.is_floating_point:
+            raise InvalidCheckpoint(f"{full_name} is of type {tensor.dtype}")
         module, part = _split(name)
-        if full_name == name or (part is None and not config.saves(module)):
+        beneath = part is None and module.endswith(BENEATH)
+        module, name = (text.replace(BENEATH, "") if beneath else text for text in (module, name))
+        is_known = part is not None or beneath or config.saves(module)
+        if not full_name.startswith(ROOT) or not is_known:
             raise InvalidCheckpoint(
                 f"unexpected {full_name} {tensor.shape}: neither a matrix of LoRA, nor in "
                 f"modules_to_save {list(config.saved)}"
@@ -229,13 +246,29 @@ def _check_pair(
 
 
 def _check_targets(
-    weights: Weights, config: AdapterConfig, pairs: Mapping[str, Mapping[str, StoredTensor]]
+    weights: Weights,
+    config: AdapterConfig,
+    pairs: Mapping[str, Mapping[str, StoredTensor]],
+    merged: Collection[str],
 ) -> None:
-    """Raise `InvalidCheckpoint` for a target that the checkpoint has and the adapter has not."""
+    """Raise `InvalidCheckpoint` for a target that the checkpoint has and the adapter has not.
+
+    Experts may be trained as one parameter, without an adapter, and other encoders are not loaded.
+    """
     if isinstance(config.targets, str):
         return
     for target in config.targets:
-        if any(module == target or module.endswith(f".{target}") for module in pairs):
+        named = [name for name in weights.names if name.endswith(f".{target}.weight")]
+        if not any(module == target or module.endswith(f".{target}") for module in pairs):
+            if named:
+                raise InvalidCheckpoint(
+                    f"target_modules name {target}, of which {FILE} has nothing"
+                )
             continue
-        if any(name.endswith(f".{target}.weight") for name in weights.names):
-            raise InvalidCheckpoint(f"target_modules name {target}, of which {FILE} has nothing")
+        for name in named if config.is_everywhere else ():
+            is_of_layer = re.search(r"\.\d+\.", name) and ".experts." not in name
+            if is_of_layer and name not in merged and not name.startswith("model.encoder."):
+                raise InvalidCheckpoint(
+                    f"{FILE} has nothing for {name}, which target_modules name: it is incomplete, "
+                    "or an adapter of another model"
+                )

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from unmask import lfs_pointer
 from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.models.family import RawConfig
 
 logger = logging.getLogger(__name__)
 
+CONFIG = "config.json"
 MAX_JSON_CHARS = 16 * 2**20
 BLOCK_IN_NAME = re.compile(r"(?:-b|[-_]?block[-_]?(?:length|size)[-_=]?)(\d{1,4})(?![\w.])", re.I)
 
@@ -31,11 +33,13 @@ class Checkpoint:
 
         Raises `InvalidCheckpoint`, and `InvalidConfig` if the overrides are not a JSON object.
         """
-        config = read_json(folder / "config.json") | _read_overrides(overrides)
-        name = name or folder.name
-        return cls(
-            folder, name, config, read_json(folder / "generation_config.json", optional=True)
-        )
+        if not (folder / CONFIG).exists():
+            raise InvalidCheckpoint(f"there is no {CONFIG} in {folder}{_hint(folder)}")
+        config = read_json(folder / CONFIG) | _read_overrides(overrides)
+        # A null is absent, so that a family that needs the field says so.
+        config = {field: value for field, value in config.items() if value is not None}
+        generation = read_json(folder / "generation_config.json", optional=True)
+        return cls(folder, name or folder.name, config, generation)
 
     def with_block_length(self, field: str | None) -> Self:
         """Copy with the block length from the name, such as -b8, if the files have none."""
@@ -87,12 +91,29 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     except OSError as error:
         raise InvalidCheckpoint(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
+        if lfs_pointer.is_lfs_pointer(path):
+            raise InvalidCheckpoint(f"{path} {lfs_pointer.MEANING}") from error
         raise InvalidCheckpoint(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise InvalidCheckpoint(
             f"{path} must be a JSON object, got a value of type {type(content).__name__}"
         )
     return content
+
+
+def elsewhere(folder: Path, file: str) -> str:
+    """Part of an error that names the first folder below one that has a file; "" if none has."""
+    found = sorted((*folder.glob(f"*/{file}"), *folder.glob(f"snapshots/*/{file}")))
+    return f"; {found[0].parent} has one" if found else ""
+
+
+def _hint(folder: Path) -> str:
+    """Part of an error about a folder without `CONFIG`: the kind of folder that it is."""
+    if (folder / "adapter_config.json").is_file():
+        return f"; it is an adapter: serve the model that it adapts, with --adapter {folder}"
+    if any(folder.glob("*.gguf")):
+        return "; GGUF is not read"
+    return elsewhere(folder, CONFIG)
 
 
 def _read_overrides(overrides: str | None) -> RawConfig:

@@ -28,7 +28,7 @@ from unmask.models import (
     sdar_moe,
     wedlm,
 )
-from unmask.models.adapters import merge_adapters
+from unmask.models.adapters import check_beside, merge_adapters
 from unmask.models.census import CENSUS, reason_for_refusal
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_fields import check_fields, count_problems
@@ -157,6 +157,7 @@ def load_model(
     folder = EMBEDDED if config.path is None else find_checkpoint(config.path)
     name = EMBEDDED_NAME if config.path is None else display_name(config.path)
     checkpoint = Checkpoint.open(folder, config.hf_overrides, name)
+    check_beside(checkpoint.folder, config.adapter)
     family = family_of(checkpoint)
     checkpoint = checkpoint.with_block_length(family.block_field)
     check_fields(checkpoint.config, family.fields)

@@ -16,6 +16,8 @@ from unmask_kernels.native.memory import reserve
 
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
+ADAPTER = "adapter_model.safetensors"  # beside weights
+WRAPPERS = ("_orig_mod.", "module.")  # of `torch.compile` and of data parallel training
 CHUNK_BYTES = 64 * 2**20
 DTYPES = {
     "F64": torch.float64,
@@ -102,6 +104,14 @@ def open_shards(folder: Path) -> dict[str, StoredTensor]:
             if name in tensors:
                 raise InvalidCheckpoint(f"{name} is in {file.name} and in another file of {folder}")
             tensors[name] = tensor
+    return _without_wrapper(tensors)
+
+
+def _without_wrapper(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """Tensors without the prefix that torch's wrappers of models give to all names."""
+    for prefix in WRAPPERS:
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors
 
 
@@ -112,7 +122,8 @@ def _files(folder: Path) -> list[Path]:
     elif (folder / WHOLE).is_file():
         return [folder / WHOLE]
     else:
-        names = _numbered([file.name for file in folder.glob("*.safetensors")])
+        found = [file.name for file in folder.glob("*.safetensors")]
+        names = _numbered([name for name in found if name != ADAPTER])
     if not names:
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
         hint = "; *.bin and *.pt can run code and are not read" if pickled else ""
