@@ -9,7 +9,7 @@ from tokenizers import decoders, models
 from transformers import PreTrainedTokenizerFast
 
 from tests.support.golden import cases_of
-from tests.support.tiny import GOLDEN
+from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask import LLM
 from unmask.config import Config, ModelConfig
 from unmask.errors import InvalidCheckpoint, InvalidRequest
@@ -53,8 +53,27 @@ def test_what_is_no_token_id_is_told(word: str) -> None:
 def test_a_file_of_a_tokenizer_has_to_be_one(folder: Path, tmp_path: Path) -> None:
     assert Tokenizer.from_folder(folder).encode("3") == [3]
     (tmp_path / "tokenizer_config.json").write_text("{}")
-    with pytest.raises(InvalidCheckpoint, match="no usable tokenizer"):
+    with pytest.raises(InvalidCheckpoint, match=r"no usable tokenizer .*no tokenizer\.json: save"):
         Tokenizer.from_folder(tmp_path)
+
+
+def test_a_template_of_a_processor_s_file_is_read_where_there_is_no_other(tmp_path: Path) -> None:
+    tokenizer = byte_tokenizer()
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "chat_template.json").write_text('{"chat_template": "hello"}')
+    assert Tokenizer.from_folder(tmp_path).chat_template == tokenizer.chat_template
+    (tmp_path / "chat_template.jinja").unlink()
+    assert Tokenizer.from_folder(tmp_path).chat_template == "hello"
+    (tmp_path / "chat_template.json").write_text("[")
+    with pytest.raises(InvalidCheckpoint, match=r"chat_template\.json cannot be read"):
+        Tokenizer.from_folder(tmp_path)
+
+
+def test_a_template_with_an_error_of_syntax_is_an_error_of_each_chat() -> None:
+    inner = byte_tokenizer()
+    inner.chat_template = "{% for %}"
+    with pytest.raises(InvalidRequest, match="the chat template refused the messages"):
+        Tokenizer(inner).apply_chat([{"role": "user", "content": "hi"}])
 
 
 def test_answers_are_those_of_the_reference(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -118,6 +118,54 @@ def test_a_kind_that_is_not_known_or_not_whole_is_refused(
         read_rope({"rope_theta": 1e4, "rope_scaling": fields}, 16)
 
 
+TWICE = {"rope_theta": 1e4, "rope_parameters": {"rope_theta": 5e5, "rope_type": "default"}}
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (TWICE, "rope_theta is 500000.0 in rope_parameters and 10000.0 in config.json"),
+        (
+            {
+                "partial_rotary_factor": 0.5,
+                "rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 1.0},
+            },
+            "partial_rotary_factor is 1.0 in rope_parameters and 0.5 in config.json",
+        ),
+        (
+            {
+                "rope_parameters": {"rope_theta": 1e4, "rope_type": "default"},
+                "rope_scaling": LLAMA3,
+            },
+            "rope_type is default in rope_parameters and llama3 in rope_scaling",
+        ),
+        (
+            {"rope_theta": 1e4, "rope_scaling": {"type": "linear", "rope_type": "default"}},
+            "rope_type is linear in rope_scaling and default in rope_scaling",
+        ),
+        (
+            {"rope_theta": 1e4, "rope_scaling": {"factor": 4.0}},
+            "rope_scaling of type default has no use for factor 4.0",
+        ),
+        (
+            {"rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 4.0, "mscale": 1.0}},
+            "rope_scaling of type linear has no use for mscale 1.0",
+        ),
+    ],
+)
+def test_what_one_release_of_transformers_would_ignore_is_refused(
+    raw: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidCheckpoint, match=message):
+        read_rope(raw, 16)
+
+
+def test_places_that_agree_are_no_problem() -> None:
+    fields = {"rope_type": None, "type": "default", "rope_theta": 1e4, "factor": 1.0}
+    raw = {"rope_theta": 10000, "rope_parameters": fields, "rope_scaling": {"type": "default"}}
+    assert torch.equal(read_rope(raw, 16).inverse, read_rope({"rope_theta": 1e4}, 16).inverse)
+
+
 def test_a_part_of_a_head_that_is_no_pairs_is_refused() -> None:
     for part in (0.4, -1, 1.5):
         with pytest.raises(InvalidCheckpoint, match="partial_rotary_factor"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
@@ -180,6 +181,82 @@ def test_a_spoiled_folder_ends_in_one_line(spoil: Callable[[Path], None], tmp_pa
     assert len(message) < 4000
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kib < GROWTH_MIB * 1024
+
+
+NULLS = ("rms_norm_eps", "num_attention_heads", "hidden_size", "vocab_size", "num_hidden_layers")
+
+
+@pytest.mark.parametrize(
+    ("golden", "fields", "message"),
+    [
+        *(("sdar", {name: None}, f"config.json has no '{name}'") for name in NULLS),
+        ("sdar_moe", {"num_experts_per_tok": None}, "config.json has no 'num_experts_per_tok'"),
+        ("sdar_moe", {"num_experts_per_tok": 99}, "num_experts_per_tok 99 is above num_experts"),
+        ("sdar_moe", {"mlp_only_layers": 3}, "mlp_only_layers must be a list of type int, got 3"),
+        ("sdar", {"layer_types": [1]}, "layer_types must be a list of type str"),
+        ("sdar", {"num_attention_heads": 5}, "num_attention_heads 5 is no multiple of"),
+        ("llada_moe", {"moe_layer_freq": 1}, "moe_layer_freq must be a list of type int, got 1"),
+        ("llada_moe", {"moe_layer_freq": [1]}, "moe_layer_freq has 1 entries for 2 layers"),
+        ("llada2", {"n_group": None}, "config.json has no 'n_group'"),
+        ("llada2", {"n_group": 3}, "topk_group 2 of n_group 3 of 16 experts"),
+        ("llada2", {"topk_group": 0}, "topk_group 0 of n_group"),
+        ("llada2", {"topk_group": 99}, "topk_group 99 of n_group"),
+        ("llada2", {"routed_scaling_factor": None}, "config.json has no 'routed_scaling_factor'"),
+        ("nemotron", {"rope_parameters": {"mscale": "x"}}, "mscale must be a number"),
+    ],
+)
+def test_fields_that_a_first_request_would_fail_with_are_refused(
+    golden: str, fields: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / golden / name, tmp_path / name)
+    set_field(**fields)(tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(InvalidCheckpoint, match=message):
+        load_model(ModelConfig(str(tmp_path)), DecodingConfig())
+
+
+def test_a_head_that_is_tied_and_stored_with_other_numbers_is_refused(tmp_path: Path) -> None:
+    """Releases of transformers differ: the former tie it, the latter do not."""
+    shutil.copy(GOLDEN / "sdar" / "config.json", tmp_path)
+    set_field(tie_word_embeddings=True)(tmp_path)
+    tensors = load_file(GOLDEN / "sdar" / "model.safetensors")
+    save_file(tensors, tmp_path / "model.safetensors")
+    byte_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(
+        InvalidCheckpoint, match=r"lm_head\.weight differs from model\.embed_tokens"
+    ):
+        load_model(ModelConfig(str(tmp_path)), DecodingConfig())
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+    save_file(tensors, tmp_path / "model.safetensors")
+    load_model(ModelConfig(str(tmp_path)), DecodingConfig())
+
+
+def test_a_folder_without_a_configuration_is_told_with_what_it_is(tmp_path: Path) -> None:
+    def error() -> str:
+        with pytest.raises(InvalidCheckpoint, match=r"there is no config\.json in") as caught:
+            load_model(ModelConfig(str(tmp_path / "model")), DecodingConfig())
+        return str(caught.value)
+
+    assert "neither a folder nor a repository ORG/NAME" in error()
+    (tmp_path / "model" / "snapshots" / "abc").mkdir(parents=True)
+    (tmp_path / "model" / "snapshots" / "abc" / "config.json").write_text("{}")
+    assert "model/snapshots/abc has one" in error()
+    (tmp_path / "model" / "q4.gguf").write_bytes(b"GGUF")
+    assert "GGUF is not read" in error()
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_pointer_of_git_lfs_is_called_one(name: str, tmp_path: Path) -> None:
+    for file in ("config.json", "model.safetensors"):
+        shutil.copy(GOLDEN / "sdar" / file, tmp_path / file)
+    byte_tokenizer().save_pretrained(tmp_path)
+    write(name, POINTER)(tmp_path)
+    with pytest.raises(InvalidCheckpoint, match=f"{name} is a Git LFS pointer"):
+        load_model(ModelConfig(str(tmp_path)), DecodingConfig())
 
 
 def test_there_are_as_many_kinds_as_were_met() -> None:

@@ -46,6 +46,42 @@ def test_tensors_are_those_of_the_file_in_the_dtype_asked_for(
     weights.check_all_taken()
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module."])
+def test_a_wrapper_s_prefix_of_all_names_is_left_out(prefix: str, tmp_path: Path) -> None:
+    save_file(
+        {f"{prefix}a": torch.ones(2), f"{prefix}b": torch.ones(3)}, tmp_path / "x.safetensors"
+    )
+    assert set(open_weights(tmp_path).names) == {"a", "b"}
+    save_file({f"{prefix}a": torch.ones(2), "b": torch.ones(3)}, tmp_path / "x.safetensors")
+    assert set(open_weights(tmp_path).names) == {f"{prefix}a", "b"}
+
+
+def test_an_adapter_beside_numbered_files_is_none_of_them(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(2)}, tmp_path / "model-00001-of-00001.safetensors")
+    save_file({"b": torch.ones(2)}, tmp_path / "adapter_model.safetensors")
+    assert set(open_weights(tmp_path).names) == {"a"}
+
+
+def test_buffers_of_rope_are_not_needed() -> None:
+    weights = Weights({"layers.0.rotary_emb.inv_freq": torch.ones(4)}, torch.float32, CPU)
+    weights.check_all_taken()
+
+
+def test_a_copy_may_have_another_type_but_no_other_numbers(tmp_path: Path) -> None:
+    numbers = torch.randn(4, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
+    tensors = {"kept": numbers, "same": numbers.clone(), "wide": numbers.float()}
+    save_file(tensors | {"other": numbers * 2}, tmp_path / "model.safetensors")
+    weights = open_weights(tmp_path)
+    for name in ("same", "wide", "missing"):
+        weights.drop_copy(name, "kept")
+    weights.drop_copy("other", "kept")
+    weights.take("kept", (4, 8))
+    with pytest.raises(
+        InvalidCheckpoint, match=r"json: other differs from kept, though config\.json"
+    ):
+        weights.check_all_taken()
+
+
 def test_tensors_are_found_in_the_files_that_the_index_names(tmp_path: Path) -> None:
     files = {"one.safetensors": {"a": torch.ones(2)}, "two.safetensors": {"b": torch.zeros(3)}}
     write_shards(tmp_path, files)

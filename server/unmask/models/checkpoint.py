@@ -102,7 +102,9 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
 
 
 def elsewhere(folder: Path, file: str) -> str:
-    """Part of an error that names the first folder below one that has a file; "" if none has."""
+    """Part of an error about a folder without a file: the first folder below that has it."""
+    if not folder.is_dir():
+        return "; it is neither a folder nor a repository ORG/NAME of the hub"
     found = sorted((*folder.glob(f"*/{file}"), *folder.glob(f"snapshots/*/{file}")))
     return f"; {found[0].parent} has one" if found else ""
 

@@ -62,6 +62,8 @@ RANGES: Mapping[str, Range] = {
     "max_sequence_length": Range(1, MAX_POSITIONS),
     "mlp_hidden_size": Range(1, 2**20),
     "mlp_ratio": Range(1, 64),
+    "mscale": Range(0, 1e3, real=True),
+    "mscale_all_dim": Range(0, 1e3, real=True),
     "model_length": Range(1, MAX_POSITIONS),
     "moe_intermediate_size": Range(1, 2**20),
     "n_blocks": _LAYERS,
@@ -89,6 +91,16 @@ RANGES: Mapping[str, Range] = {
     "vocab_size": Range(1, 2**22),
 }
 
+LISTS: Mapping[str, type] = {"layer_types": str, "mlp_only_layers": int, "moe_layer_freq": int}
+OBJECTS = ("per_layer_config",)
+# Fields of which the first must not be larger, or be a multiple of the second.
+NOT_ABOVE = (
+    ("num_experts_per_tok", "num_experts"),
+    ("num_experts_per_tok", "num_local_experts"),
+    ("top_k_experts", "num_experts"),
+)
+MULTIPLES = (("num_attention_heads", "num_key_value_heads"), ("n_heads", "n_kv_heads"))
+
 
 def check_values(raw: Mapping[str, Any]) -> None:
     """Raise `InvalidCheckpoint` that names every number out of range; `null` counts as absent."""
@@ -105,3 +117,29 @@ def _problems(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             continue
         if not allowed.holds(value):
             yield f"{prefix}{name} must be a {allowed}, got {value!r:.40}"
+    yield from _kinds(raw, prefix)
+    yield from _relations(raw, prefix)
+
+
+def _kinds(raw: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """Problems of lists and objects."""
+    for name, kind in LISTS.items():
+        value = raw.get(name)
+        if value is None or (isinstance(value, list) and all(type(v) is kind for v in value)):
+            continue
+        yield f"{prefix}{name} must be a list of type {kind.__name__}, got {value!r:.40}"
+    for name in OBJECTS:
+        if not isinstance(value := raw.get(name), Mapping | None):
+            yield f"{prefix}{name} must be an object, got {value!r:.40}"
+
+
+def _relations(raw: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """Problems of two whole numbers that do not fit."""
+    for name, other in (*NOT_ABOVE, *MULTIPLES):
+        value, limit = raw.get(name), raw.get(other)
+        if type(value) is not int or type(limit) is not int or limit <= 0:
+            continue
+        if (name, other) in NOT_ABOVE and value > limit:
+            yield f"{prefix}{name} {value} is above {other} {limit}"
+        if (name, other) in MULTIPLES and value % limit:
+            yield f"{prefix}{name} {value} is no multiple of {other} {limit}"

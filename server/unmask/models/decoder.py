@@ -154,15 +154,17 @@ class Decoder:
         c = config
         self.config = c
         self.routing_block_length = routing_block_length
+        is_tied = c.tied or (c.tied is None and not weights.has(head))
+        if is_tied:
+            weights.drop_copy(head, embedding)
         self.embedding = weights.take(embedding, (c.vocab_size, c.hidden_size))
         self._layers = [layer(weights, i) for i in range(c.num_layers)]
         is_invariant = all(layer.is_invariant for layer in self._layers)
         self.row_unit = row_unit(weights.device, is_invariant=is_invariant)
         self._norm = weights.take(norm, (c.hidden_size,))
-        if c.tied or (c.tied is None and not weights.has(head)):
+        if is_tied:
             head_weight = self.embedding
             weights.note_shared(embedding, "the LM head")
-            weights.drop(head)
         else:
             head_weight = weights.take(head, (c.vocab_size, c.hidden_size))
         self._has_head_bias = head_bias is not None

@@ -39,7 +39,7 @@ class _Reader:
         self.weights = weights
 
     def take(self, name: str, *shape: int) -> Tensor:
-        self.weights.drop(ENCODER + name)
+        self.weights.drop_copy(ENCODER + name, DECODER + name)
         return self.weights.take(DECODER + name, shape)
 
     def norm(self, name: str) -> Tensor:
@@ -51,7 +51,7 @@ class _Reader:
     def linear(self, num_outputs: dict[str, int], num_inputs: int) -> Linear:
         """One product of the layers in `num_outputs`, output sizes by name."""
         for name in num_outputs:
-            self.weights.drop(f"{ENCODER}{name}.weight")
+            self.weights.drop_copy(f"{ENCODER}{name}.weight", f"{DECODER}{name}.weight")
         names = [DECODER + name for name in num_outputs]
         return self.weights.take_linear(names, list(num_outputs.values()), num_inputs)
 
@@ -59,7 +59,7 @@ class _Reader:
         hidden, intermediate = self.config.hidden_size, self.config.intermediate_size
         gate, up = f"{prefix}gate_proj.weight", f"{prefix}up_proj.weight"
         for name in (gate, up):
-            self.weights.drop(ENCODER + name)
+            self.weights.drop_copy(ENCODER + name, DECODER + name)
         gated = self.weights.take_gated(
             DECODER + gate, DECODER + up, intermediate, hidden, self.config.activation
         )
@@ -78,7 +78,9 @@ class _Reader:
 
     def mixture(self, prefix: str) -> Mixture:
         c = self.config
-        self.weights.drop_prefix(f"{ENCODER}{prefix}experts.")
+        experts = f"{ENCODER}{prefix}experts."
+        for name in [name for name in self.weights.names if name.startswith(experts)]:
+            self.weights.drop_copy(name, DECODER + name.removeprefix(ENCODER))
         return Mixture(
             # Never 8-bit: rounding could route rows to other experts.
             router=make_linear(
@@ -142,7 +144,7 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> CanvasDecoder
     config = read_config(raw)
     for prefix in NOT_SERVED:
         weights.drop_prefix(prefix)
-    weights.drop("lm_head.weight")
+    weights.drop_copy("lm_head.weight", f"{DECODER}embed_tokens.weight")
     reader = _Reader(config, weights)
     embedding = reader.take("embed_tokens.weight", config.vocab_size, config.hidden_size)
     weights.note_shared(f"{DECODER}embed_tokens.weight", "the LM head")

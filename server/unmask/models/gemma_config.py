@@ -103,7 +103,7 @@ def read_config(raw: RawConfig) -> GemmaConfig:
     if text.get("attention_bias"):  # transformers does not tie the encoder's to the decoder's
         raise InvalidCheckpoint("attention_bias is not supported")
     activation = text.get("hidden_activation", "gelu_pytorch_tanh")
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise InvalidCheckpoint(f"hidden_activation {activation} is not supported")
     spans = _spans(text)
     shapes = _shapes(text, spans)

@@ -6,6 +6,7 @@ LLaDA2.0 and 2.1 route each row alone, to experts of its best groups. LLaDA2.2 r
 
 import re
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -114,7 +115,7 @@ def _layer(raw: RawConfig, config: DecoderConfig, weights: Weights, index: int) 
     prefix = f"model.layers.{index}."
     attn, hidden = f"{prefix}attention.", config.hidden_size
     norms = f"{attn}query_layernorm.weight", f"{attn}key_layernorm.weight"
-    sparse = raw["num_experts"] is not None and index >= raw["first_k_dense_replace"]
+    sparse = raw.get("num_experts") is not None and index >= raw["first_k_dense_replace"]
     return Layer(
         input_norm=weights.take(f"{prefix}input_layernorm.weight", (hidden,)),
         qkv=weights.take_linear(
@@ -155,7 +156,8 @@ def _sparse(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
     capacity = _expert_capacity(raw)
     route: Route
     if capacity is None:
-        groups = {"groups": raw["n_group"], "top_groups": raw["topk_group"]}
+        num_groups, chosen = _groups(raw)
+        groups: dict[str, Any] = {"groups": num_groups, "top_groups": chosen}
         route = partial(route_sigmoid, **common, **groups)
     else:
         route = partial(route_by_block, **common, capacity=capacity)
@@ -169,6 +171,19 @@ def _sparse(raw: RawConfig, weights: Weights, prefix: str) -> Mlp:
         if num_shared
         else None,
     )
+
+
+def _groups(raw: RawConfig) -> tuple[int, int]:
+    """Groups of experts, and those that a row chooses; raises `InvalidCheckpoint`."""
+    num_experts, num_groups, chosen = raw["num_experts"], raw["n_group"], raw["topk_group"]
+    of_row = raw["num_experts_per_tok"]
+    fits = 0 < chosen <= num_groups and num_experts % num_groups == 0
+    if not fits or of_row > chosen * (num_experts // num_groups):
+        raise InvalidCheckpoint(
+            f"config.json: topk_group {chosen} of n_group {num_groups} of {num_experts} experts, "
+            f"of which a row chooses {of_row}, is not possible"
+        )
+    return num_groups, chosen
 
 
 def _expert_capacity(raw: RawConfig) -> int | None:

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder, Mlp, take_gated_mlp
 from unmask.models.family import Family, RawConfig, Traits
@@ -51,8 +52,13 @@ def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:
 def _take_mlp(raw: RawConfig, weights: Weights, prefix: str, index: int) -> Mlp:
     """MLP of a layer: dense if `moe_layer_freq` has a 0 at its index, experts otherwise."""
     hidden, num_experts = raw["hidden_size"], raw["num_experts"]
-    mlp = f"{prefix}mlp."
-    if not raw["moe_layer_freq"][index]:
+    mlp, sparse = f"{prefix}mlp.", raw["moe_layer_freq"]
+    if len(sparse) != raw["num_hidden_layers"]:
+        raise InvalidCheckpoint(
+            f"config.json: moe_layer_freq has {len(sparse)} entries for "
+            f"{raw['num_hidden_layers']} layers"
+        )
+    if not sparse[index]:
         return take_gated_mlp(weights, hidden, raw["dense_intermediate_size"], _names(mlp))
     bias = None
     if raw.get("moe_router_enable_expert_bias"):

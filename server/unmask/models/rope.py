@@ -4,7 +4,9 @@
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +25,19 @@ FIELDS = ConfigFields(
         )
     )
 )
+# Fields of scaling by its type; the length is of the query scale, too.
+USED: Mapping[str, frozenset[str]] = {
+    "default": frozenset(),
+    "linear": frozenset(("factor",)),
+    "yarn": frozenset(
+        (
+            *("attention_factor", "beta_fast", "beta_slow", "factor", "mscale", "mscale_all_dim"),
+            "truncate",
+        )
+    ),
+    "llama3": frozenset(("factor", "high_freq_factor", "low_freq_factor")),
+}
+SCALING = frozenset().union(*USED.values())
 QUERY_SCALE_FIELDS = ConfigFields(read=frozenset(("llama_4_scaling_beta",)))
 
 
@@ -76,6 +91,7 @@ def read_rope(raw: RawConfig, head_dim: int) -> Rope:
     """
     source = "rope_parameters" if raw.get("rope_parameters") else "rope_scaling"
     fields = _fields(raw)
+    _check_agreement(raw)
     theta = raw.get("rope_theta") or fields["rope_theta"]
     part = raw.get("partial_rotary_factor") or fields.get("partial_rotary_factor") or 1.0
     rotary_dim = int(head_dim * part)
@@ -86,6 +102,7 @@ def read_rope(raw: RawConfig, head_dim: int) -> Rope:
         )
     plain = plain_rope(theta, rotary_dim)
     kind = _kind(fields)
+    _check_used(fields, kind, source)
     try:
         if kind == "default":
             return plain
@@ -124,11 +141,41 @@ def stretched_positions(raw: RawConfig) -> int:
 
 
 def _fields(raw: RawConfig) -> RawConfig:
-    return {**(raw.get("rope_scaling") or {}), **(raw.get("rope_parameters") or {})}
+    merged = {**(raw.get("rope_scaling") or {}), **(raw.get("rope_parameters") or {})}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def _check_agreement(raw: RawConfig) -> None:
+    """Raise `InvalidCheckpoint` for a field with two values, as releases of transformers differ."""
+    places = {name: raw.get(name) or {} for name in ("rope_parameters", "rope_scaling")}
+    places["config.json"] = {
+        name: raw.get(name) for name in ("rope_theta", "partial_rotary_factor")
+    }
+    said: dict[str, tuple[str, Any]] = {}
+    for place, fields in places.items():
+        for name, value in fields.items():
+            if value is None:
+                continue
+            field = "rope_type" if name == "type" else name
+            other_place, other = said.setdefault(field, (place, value))
+            if value != other:
+                raise InvalidCheckpoint(
+                    f"{name} is {other} in {other_place} and {value} in {place}; set one of both "
+                    "to null with --hf-overrides"
+                )
+
+
+def _check_used(fields: RawConfig, kind: str, source: str) -> None:
+    """Raise `InvalidCheckpoint` for a field that scaling of this kind does not use."""
+    if kind not in USED:
+        return
+    for name, value in fields.items():
+        if value is not None and name in SCALING - USED[kind] and (name, value) != ("factor", 1):
+            raise InvalidCheckpoint(f"{source} of type {kind} has no use for {name} {value}")
 
 
 def _kind(fields: RawConfig) -> str:
-    return str(fields.get("rope_type", fields.get("type", "default")))
+    return str(fields.get("rope_type") or fields.get("type") or "default")
 
 
 def _yarn(inverse: Tensor, theta: float, fields: RawConfig, trained_len: int | None) -> Rope:
