@@ -26,6 +26,7 @@ SAMPLING: Mapping[str, type] = {
     "top_p": float,
     "top_k": int,
     "min_p": float,
+    "repetition_penalty": float,
 }
 DENOISING: Mapping[str, type] = {
     "policy": str,

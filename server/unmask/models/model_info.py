@@ -14,6 +14,7 @@ from unmask.models.family import Family, Traits
 from unmask.models.generation_config import read_eos_ids, read_sampling
 from unmask.models.hub import display_name
 from unmask.models.length_commands import read_length_commands
+from unmask.models.mask_token import check_mask, read_mask
 from unmask.models.mixing import warn_of_mixing
 from unmask.models.multi_block import warn_of_training
 from unmask.models.rope import stretched_positions
@@ -42,19 +43,12 @@ def model_info(
     traits, generation = _traits(family, checkpoint, config), checkpoint.generation
     raw = checkpoint.config.get("text_config") or checkpoint.config
     canvas = None if family.canvas is None else family.canvas(generation)
-    # SDAR's code takes the mask token from the tokenizer.
-    masks = (
-        config.mask_token_id,
-        raw.get("mask_token_id"),
-        traits.mask_token_id,
-        tokenizer.mask_token_id,
-    )
-    mask = next((mask for mask in masks if mask is not None), None)
+    mask = read_mask(config.mask_token_id, raw, generation, tokenizer, traits.mask_token_id)
     vocab_size = traits.vocab_size or int(raw["vocab_size"])
     lengths = read_length_commands(traits, raw, tokenizer, vocab_size)
     if canvas is None:
         commands = (*(traits.edit_commands or ()), *(lengths.ids if lengths else ()))
-        mask = _checked_mask(mask, vocab_size, commands)
+        mask = check_mask(mask, vocab_size, commands, tokenizer)
         vocab_size = _num_text_ids(vocab_size, tokenizer.num_tokens, (mask, *commands))
     _check_defaults(decoding, traits)
     if decoding.pad_delete_to_right and lengths is None:
@@ -70,7 +64,7 @@ def model_info(
         name=config.served_name or checkpoint.name,
         max_model_len=_max_model_len(config.max_model_len, trained_len, traits),
         vocab_size=vocab_size,
-        mask_token_id=None if canvas is not None or mask is None else int(mask),
+        mask_token_id=None if canvas is not None else mask,
         eos_token_ids=read_eos_ids(raw, generation, traits, tokenizer, vocab_size),
         default_sampling=sampling,
         created_s=int(time.time()),
@@ -219,19 +213,3 @@ def _num_text_ids(vocab_size: int, num_tokens: int | None, needed: tuple[int, ..
             "without text, such as image tokens (MMaDA, LLaDA2.0-Uni), are not supported"
         )
     return min(vocab_size, max(num_tokens, *(token_id + 1 for token_id in needed)))
-
-
-def _checked_mask(mask: int | None, vocab_size: int, commands: tuple[int, ...]) -> int:
-    if mask is None:
-        raise InvalidCheckpoint(
-            "neither config.json nor the tokenizer names a mask token; set its id with "
-            "--mask-token-id"
-        )
-    if not 0 <= mask < vocab_size:
-        raise InvalidCheckpoint(
-            f"mask token {mask} is not in a vocabulary of {vocab_size}; "
-            "set its id with --mask-token-id"
-        )
-    if mask in commands:
-        raise InvalidCheckpoint(f"mask token {mask} is a command that deletes or inserts tokens")
-    return int(mask)
