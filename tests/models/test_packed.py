@@ -17,9 +17,12 @@ from tests.support.forward import block_causal, logits_of
 from tests.support.packing import (
     PACKINGS,
     Packing,
+    awq,
     awq_config,
+    gptq,
     gptq_config,
     group_config,
+    int4,
     pack_checkpoint,
 )
 from tests.support.plain import write_folder
@@ -150,6 +153,23 @@ def test_modelopt_s_own_file_names_the_format(tiny_folder: Path, tmp_path: Path)
     own = {"producer": {"name": "modelopt"}, "quantization": fields}
     (tmp_path / "hf_quant_config.json").write_text(json.dumps(own))
     assert torch.equal(logits(load(tmp_path)), expected)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 64), (64, 8)])
+@pytest.mark.parametrize("write", [gptq, int4, awq])
+def test_a_single_word_of_inputs_or_outputs_is_read(
+    write: Callable[..., tuple[dict[str, Tensor], Tensor]], shape: tuple[int, int], tmp_path: Path
+) -> None:
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    parts, meant = write(weight, 8) if write is awq else write(weight, 8, symmetric=False)
+    save_file({f"a.{last}": part for last, part in parts.items()}, tmp_path / "x.safetensors")
+    configs = {
+        gptq: gptq_config(8, sym=False),
+        int4: group_config(group_size=8, symmetric=False),
+        awq: awq_config(8),
+    }
+    weights = Weights.from_folder(tmp_path, torch.float32, CPU, compression=configs[write])
+    torch.testing.assert_close(weights.take("a.weight", shape), meant, rtol=1e-6, atol=0)
 
 
 def without_method(fields: dict) -> dict:

@@ -158,7 +158,8 @@ def read_e8m0(stored: StoredTensor, device: torch.device) -> Tensor:
 
 def _nibbles(packed: Tensor) -> Tensor:
     """Numbers [R, C] of 4 bits, of which the lowest of a byte or word come first."""
-    data = packed.view(torch.uint8)
+    # Flat first: a dimension of one may have any stride, and views of bytes want 1.
+    data = packed.flatten().view(torch.uint8).view(len(packed), -1)
     return torch.stack((data & 0xF, data >> 4), dim=2).flatten(1)
 
 

@@ -123,7 +123,7 @@ def _files(folder: Path) -> list[Path]:
         return [folder / WHOLE]
     else:
         found = [file.name for file in folder.glob("*.safetensors")]
-        names = _numbered([name for name in found if name != ADAPTER])
+        names = _numbered([name for name in found if name != ADAPTER] or found)
     if not names:
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
         hint = "; *.bin and *.pt can run code and are not read" if pickled else ""
