@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from tests.support.checkpoints import load_random
+from tests.support.checkpoints import load, load_random
 from tests.support.forward import block_causal, logits_of
 from tests.support.moe_reference import sdar_moe
 from unmask.errors import InvalidCheckpoint
@@ -95,6 +96,25 @@ def test_experts_may_be_counted_under_the_name_that_transformers_5_writes(tmp_pa
     ids = torch.arange(45)
     expected = sdar_moe(RAW, weights, ids, 4)
     logits = logits_of(loaded, ids, block_causal(len(ids), 4))
+    assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_experts_may_be_stacked_as_transformers_5_holds_them(tmp_path: Path) -> None:
+    _, weights = load_random(RAW, shapes_of(RAW), tmp_path)
+    ids, stacked = torch.arange(45), dict(weights)
+    for i in range(RAW["num_hidden_layers"]):
+        experts = f"model.layers.{i}.mlp.experts."
+        parts = {
+            part: torch.stack(
+                [stacked.pop(f"{experts}{e}.{part}_proj.weight") for e in range(RAW["num_experts"])]
+            )
+            for part in ("gate", "up", "down")
+        }
+        stacked[f"{experts}gate_up_proj"] = torch.cat((parts["gate"], parts["up"]), 1)
+        stacked[f"{experts}down_proj"] = parts["down"]
+    save_file(stacked, tmp_path / "model.safetensors")
+    expected = sdar_moe(RAW, weights, ids, 4)
+    logits = logits_of(load(tmp_path), ids, block_causal(len(ids), 4))
     assert (logits - expected).abs().max() < 1e-4 * expected.abs().max()
 
 

@@ -28,7 +28,12 @@ FIELDS = ConfigFields(
         )
     ),
     harmless=frozenset(("max_window_layers", "sliding_window")),  # `use_sliding_window` is refused
-    accepted={"hidden_act": ("silu",), "use_sliding_window": (False,), "clip_qkv": ()},
+    accepted={
+        "hidden_act": ("silu",),
+        "use_mrope": (False,),
+        "use_sliding_window": (False,),
+        "clip_qkv": (),
+    },
     nested={"rope_parameters": ROPE_FIELDS, "rope_scaling": ROPE_FIELDS},
 )
 

@@ -6,7 +6,7 @@ from unmask.models import sdar
 from unmask.models.config_fields import ConfigFields
 from unmask.models.decoder import Decoder, Mlp
 from unmask.models.family import Family, RawConfig
-from unmask.models.moe import MoeMlp, take_experts, take_router
+from unmask.models.moe import MoeMlp, take_experts, take_router, take_stacked_experts
 from unmask.models.qwen import dense
 from unmask.models.weights import Weights
 from unmask_kernels.moe.routing import route_softmax
@@ -34,6 +34,9 @@ def _take_mlp(raw: RawConfig, weights: Weights, prefix: str, index: int) -> Mlp:
         return dense(raw)(weights, prefix, index)
     num_experts, hidden = _num_experts(raw), raw["hidden_size"]
     mlp = f"{prefix}mlp."
+    # Transformers 5 holds the experts of a layer as two tensors.
+    is_stacked = weights.has(f"{mlp}experts.gate_up_proj")
+    take = take_stacked_experts if is_stacked else take_experts
     return MoeMlp(
         # The reference computes router logits in the weights' dtype and their softmax in float32.
         router=take_router(weights, f"{mlp}gate.weight", (num_experts, hidden), weights.dtype),
@@ -41,9 +44,7 @@ def _take_mlp(raw: RawConfig, weights: Weights, prefix: str, index: int) -> Mlp:
         route=partial(
             route_softmax, top=raw["num_experts_per_tok"], renormalise=raw["norm_topk_prob"]
         ),
-        experts=take_experts(
-            weights, f"{mlp}experts.", num_experts, hidden, raw["moe_intermediate_size"]
-        ),
+        experts=take(weights, f"{mlp}experts.", num_experts, hidden, raw["moe_intermediate_size"]),
     )
 
 
