@@ -232,6 +232,32 @@ def test_a_head_that_is_tied_and_stored_with_other_numbers_is_refused(tmp_path: 
     load_model(ModelConfig(str(tmp_path)), DecodingConfig())
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "layers.0.input_layernorm.weight",
+        "layers.0.self_attn.o_proj.weight",
+        "layers.0.mlp.up_proj.weight",
+        "layers.0.experts.down_proj",
+        "embed_tokens.weight",
+    ],
+)
+def test_an_encoder_of_diffusion_gemma_with_numbers_of_its_own_is_refused(
+    name: str, tmp_path: Path
+) -> None:
+    shutil.copy(GOLDEN / "dgemma" / "config.json", tmp_path)
+    tensors = load_file(GOLDEN / "dgemma" / "model.safetensors")
+    byte_tokenizer().save_pretrained(tmp_path)
+    copy = f"model.encoder.language_model.{name}"
+    tensors[copy] = tensors[f"model.decoder.{name}"].clone()
+    save_file(tensors, tmp_path / "model.safetensors")
+    load_model(ModelConfig(str(tmp_path)), DecodingConfig())
+    tensors[copy] += 1
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(InvalidCheckpoint, match=rf"{name} differs from model\.decoder\.{name}"):
+        load_model(ModelConfig(str(tmp_path)), DecodingConfig())
+
+
 def test_a_folder_without_a_configuration_is_told_with_what_it_is(tmp_path: Path) -> None:
     def error() -> str:
         with pytest.raises(InvalidCheckpoint, match=r"there is no config\.json in") as caught:
