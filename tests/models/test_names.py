@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
@@ -53,6 +54,41 @@ def test_a_folder_without_architectures_is_known_by_its_model_type(
     opened = checkpoint(tmp_path, source, architectures=None, model_type=model_type)
     assert family_of(opened).name == family
     assert family_of(checkpoint(tmp_path, source, architectures=[])).name == family
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "family"),
+    [
+        ("uno-qwen3-8B", {"use_regular_causal": None}, "idlm"),
+        ("I-DLM-8B", {"use_regular_causal": None}, "idlm"),
+        ("idlm_32b", {}, "idlm"),
+        ("uno-qwen3-8B", {"use_regular_causal": False}, "sdar"),
+        ("SDAR-8B-Chat", {"use_regular_causal": None}, "sdar"),
+        ("unobtanium", {"use_regular_causal": None}, "sdar"),
+    ],
+)
+def test_a_causal_checkpoint_that_does_not_say_so_is_known_by_its_name(
+    name: str, fields: dict[str, Any], family: str, tmp_path: Path
+) -> None:
+    """The published class of I-DLM and UNO is causal by default."""
+    (tmp_path / name).mkdir()
+    assert family_of(checkpoint(tmp_path / name, "idlm", **fields)).name == family
+
+
+def test_the_type_of_weights_may_have_torch_s_prefix(tmp_path: Path) -> None:
+    load(tmp_path, "sdar")
+
+    def dtype_of(name: str) -> torch.dtype:
+        checkpoint(tmp_path, "sdar", torch_dtype=name)
+        return load_model(ModelConfig(str(tmp_path)), DecodingConfig()).dtype
+
+    assert dtype_of("torch.float16") is dtype_of("float16")
+
+
+def test_fields_of_qwen_that_are_off_are_taken(tmp_path: Path) -> None:
+    assert load(tmp_path, "dream", use_mrope=False).info.attention == "full"
+    with pytest.raises(InvalidCheckpoint, match="use_mrope: true"):
+        load(tmp_path, "dream", use_mrope=True)
 
 
 def test_auto_map_comes_before_the_model_type(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`Family`: an architecture's entry in the registry; `Model`: its interface to the runner."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -95,3 +96,6 @@ class Family:
     presets: Callable[[RawConfig, str], Presets] = _no_presets  # of config and checkpoint name
     attentions: tuple[AttentionPattern, ...] = ()  # that only `model.attention` tells apart
     block_attention: AttentionPattern | None = None  # of D2F's weights, or of `--attention block`
+    named: re.Pattern[str] | None = (
+        None  # names that tell it from a family of the same architecture
+    )

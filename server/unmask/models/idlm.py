@@ -1,13 +1,17 @@
 """I-DLM, UNO: SDAR's Qwen3 with causal attention and shifted logits (Yu et al., 2026)."""
 
+import re
+
 from unmask.models import sdar
 from unmask.models.config_fields import ConfigFields
 from unmask.models.family import Family, RawConfig, Traits
 
 MASK_TOKEN_ID = 151669
 NUM_MASKS = 3  # of I-DLM-8B and 32B
+NAME = re.compile(r"(?<![a-z0-9])(uno|i-?dlm)(?![a-z0-9])", re.I)
 
-# Told from SDAR by this field; the published class has it on by default, SDAR's has none.
+# Told from SDAR by this field, or by `NAME` without it: the published class has it on by default,
+# and SDAR's has none.
 FIELDS = sdar.FIELDS.joined(ConfigFields(accepted={"use_regular_causal": (True,)}))
 
 
@@ -34,4 +38,5 @@ FAMILY = Family(
     "a port of the authors' loop over it",
     model_types=("sdar",),
     block_field="block_size",
+    named=NAME,
 )

@@ -218,11 +218,11 @@ def family_of(checkpoint: Checkpoint) -> Family:
     model_type = checkpoint.config.get("model_type")
     for name in checkpoint.architectures:
         if matches := [family for family in FAMILIES if name in family.architectures]:
-            return _best_match(matches, checkpoint.config)
+            return _best_match(matches, checkpoint)
     if not checkpoint.config.get("architectures") and (
         matches := [family for family in FAMILIES if model_type in family.model_types]
     ):
-        return _best_match(matches, checkpoint.config)
+        return _best_match(matches, checkpoint)
     name = next(iter(checkpoint.architectures), f"none, model type {model_type},")
     return find_family(name)
 
@@ -246,9 +246,14 @@ def find_family(architecture: str) -> Family:
     )
 
 
-def _best_match(families: list[Family], raw: RawConfig) -> Family:
-    """First family with the fewest unknown fields."""
-    return min(families, key=lambda family: count_problems(raw, family.fields))
+def _best_match(families: list[Family], checkpoint: Checkpoint) -> Family:
+    """First family with the fewest unknown fields; of several the one that the name tells."""
+
+    def rank(family: Family) -> tuple[int, bool]:
+        is_named = family.named is not None and family.named.search(checkpoint.name) is not None
+        return count_problems(checkpoint.config, family.fields), not is_named
+
+    return min(families, key=rank)
 
 
 def _tokenizer_folder(config: ModelConfig, folder: Path) -> Path:
