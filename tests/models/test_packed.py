@@ -237,6 +237,12 @@ def test_a_quantizer_s_own_file_names_the_format(
     assert torch.equal(logits(load(tmp_path)), expected)
 
 
+def test_a_configuration_may_be_the_text_model_s(tmp_path: Path) -> None:
+    config = awq_config(32)
+    assert find_quantization({"text_config": {"quantization_config": config}}, tmp_path) == config
+    assert find_quantization({"text_config": {}}, tmp_path) is None
+
+
 def test_weights_that_a_configuration_calls_quantized_may_be_whole(
     tiny_folder: Path, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ MEANINGS: Mapping[str, str] = {
     "codebook_size": "image tokens in the vocabulary, as of MMaDA",
     "delete_token_id": "LLaDA2.2's editing by commands",
     "num_vq_tokens": "image tokens in the vocabulary, as of MMaDA",
+    "quantization": "weights quantized by MLX",
     "split_token_id": "LLaDA2.2's editing by commands",
     "use_regular_causal": "strictly causal attention and shifted logits, as of I-DLM and UNO",
 }
