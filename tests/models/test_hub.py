@@ -10,7 +10,7 @@ import pytest
 
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
-from unmask.models.hub import find_checkpoint
+from unmask.models.hub import display_name, find_checkpoint
 from unmask.models.registry import load_model
 from unmask.tokenizer import Tokenizer
 
@@ -44,6 +44,22 @@ def test_a_folder_is_itself_even_if_its_name_could_be_of_the_hub(
     assert find_checkpoint("/nowhere") == Path("/nowhere")
     assert find_checkpoint("nowhere") == Path("nowhere")
     assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("models--s-sahoo--uno-qwen3-8B/snapshots/0a1b2c", "uno-qwen3-8B"),
+        ("models--gpt2/snapshots/0a1b2c", "gpt2"),
+        ("snapshots/0a1b2c", "0a1b2c"),
+        ("models--org--name", "models--org--name"),
+    ],
+)
+def test_a_snapshot_in_the_cache_is_called_after_its_repository(
+    path: str, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / path).mkdir(parents=True)
+    assert display_name(str(tmp_path / path)) == name
 
 
 def test_a_file_is_no_checkpoint(tmp_path: Path) -> None:

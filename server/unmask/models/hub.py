@@ -7,6 +7,7 @@ from pathlib import Path
 from unmask.errors import InvalidCheckpoint
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
+SNAPSHOT = re.compile(r"/models--(?:[^/]*--)?([^/]+)/snapshots/[^/]+$")  # of the hub's cache
 # Data only: no Python files and no pickles, which could run code.
 TOKENIZER_PATTERNS = ["*.json", "*.jinja", "*.model", "*.txt"]
 PATTERNS = ["*.safetensors", *TOKENIZER_PATTERNS]
@@ -40,8 +41,13 @@ def find_checkpoint(path: str, patterns: Sequence[str] = PATTERNS) -> Path:
 
 
 def display_name(path: str) -> str:
-    """Last part of a folder or repository name, without the revision."""
+    """Last part of a folder or repository name, without the revision.
+
+    A snapshot in the hub's cache is called after its repository, as names tell some families.
+    """
     folder = Path(path).expanduser()
     if not folder.exists() and REPOSITORY.fullmatch(path):
         path = path.partition("@")[0]
-    return Path(path).expanduser().resolve().name
+    resolved = Path(path).expanduser().resolve()
+    snapshot = SNAPSHOT.search(resolved.as_posix())
+    return resolved.name if snapshot is None else snapshot[1]
