@@ -1,5 +1,7 @@
 """Checkpoints without a tokenizer: texts are token ids."""
 
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -55,6 +57,30 @@ def test_a_file_of_a_tokenizer_has_to_be_one(folder: Path, tmp_path: Path) -> No
     (tmp_path / "tokenizer_config.json").write_text("{}")
     with pytest.raises(InvalidCheckpoint, match=r"no usable tokenizer .*no tokenizer\.json: save"):
         Tokenizer.from_folder(tmp_path)
+
+
+@pytest.mark.parametrize(("token", "stated"), [("<|new|>", 600), ("<|new|>", 3), ("<|mask|>", 505)])
+def test_an_added_token_at_another_id_than_stated_is_refused(
+    token: str, stated: int, tmp_path: Path
+) -> None:
+    """Transformers would add `<|new|>` behind the last token, 511."""
+    byte_tokenizer().save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer_config.json"
+    written = json.loads(file.read_text())
+
+    def add(token_id: int) -> None:
+        added = {str(token_id): {"content": token, "special": True}}
+        file.write_text(json.dumps(written | {"added_tokens_decoder": added}))
+
+    add(stated)
+    with pytest.raises(InvalidCheckpoint, match=re.escape(f"{token!r} has id {stated} in")):
+        Tokenizer.from_folder(tmp_path)
+    file.write_text(json.dumps(written))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({token: stated}))
+    with pytest.raises(InvalidCheckpoint, match=re.escape(f"{token!r} has id {stated} in")):
+        Tokenizer.from_folder(tmp_path)
+    add(512 if token == "<|new|>" else 511)
+    assert Tokenizer.from_folder(tmp_path).encode(token) == [512 if token == "<|new|>" else 511]
 
 
 def test_a_template_of_a_processor_s_file_is_read_where_there_is_no_other(tmp_path: Path) -> None:

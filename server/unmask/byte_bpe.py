@@ -124,6 +124,20 @@ def _add_tokens(fast: FastTokenizer, added: Mapping[int, AddedToken], folder: Pa
             )
 
 
+def check_added_tokens(inner: Any, folder: Path) -> None:
+    """Raise `InvalidCheckpoint` if a tokenizer has an added token at another id than its file says.
+
+    Tokens that `tokenizer.json` lacks are added behind its last one, whatever their ids are.
+    """
+    file = folder / "tokenizer_config.json"
+    for i, token in _added_tokens(folder, _read(file) if file.is_file() else {}).items():
+        if (actual := inner.convert_tokens_to_ids(token.content)) != i:
+            raise InvalidCheckpoint(
+                f"{token.content!r} has id {i} in the configuration of the tokenizer in {folder}, "
+                f"but id {actual} in the tokenizer"
+            )
+
+
 def _named_tokens(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
     """Texts of the tokens in `NAMED`, such as EOS and mask."""
     map_file = folder / "special_tokens_map.json"

@@ -10,7 +10,7 @@ from tokenizers.decoders import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
 from unmask import lfs_pointer
-from unmask.byte_bpe import is_byte_bpe, read_byte_bpe
+from unmask.byte_bpe import check_added_tokens, is_byte_bpe, read_byte_bpe
 from unmask.byte_decoder import ByteDecoder, ByteStream
 from unmask.chat_templates import ChatRenderer, check_templates, read_template
 from unmask.control_tokens import MARKUP, ControlTokens, control_ids
@@ -98,6 +98,7 @@ class Tokenizer:
             raise InvalidCheckpoint(
                 f"no usable tokenizer in {folder}: {_reason(folder / TOKENIZER, error)}"
             ) from error
+        check_added_tokens(tokenizer._inner, folder)
         if not tokenizer.has_chat_template:
             tokenizer._inner.chat_template = read_template(folder)
         check_templates(tokenizer._inner.chat_template, folder)
