@@ -5,7 +5,9 @@ D3LLM is a checkout of github.com/hao-ai-lab/d3LLM at e5bfcaccb775ee75759c24ccc9
 Answers are of `generate_multi_block` and `generate_multi_block_kv_cache` of
 `d3llm_llada_generate_util.py`, and `_sample_multi_block` and `_sample_multi_block_kv_cache` of
 `d3llm_dream_generate_util.py`, over the authors' model files on a CPU. Ends of sequence are tokens
-that the same answer has without one. `doubles_keys` is true where a pass sees some keys twice.
+that the same answer has without one. Where two full blocks of Dream wait for their keys to be kept,
+its later passes are given some of them twice: `doubled` passes. `tokens` are written with each key
+once, `as_published` with the second ones too, where that is another answer.
 """
 
 import importlib
@@ -58,22 +60,33 @@ SETTINGS = (
     Settings(8, 16, 1.5, 0.1, 1, 5, end_at=30),
     Settings(20, 16, 0.05, 0.1, 2, 3, end_at=40),
     Settings(13, 8, 1.2, 0.1, 2, 3, end_at=30),
+    Settings(13, 8, 3.0, 0.1, 1),
+    Settings(20, 4, 2.5, 0.1, 2),
+    Settings(9, 4, 2.0, 0.1, 3, 4),
+    Settings(5, 8, 2.5, 0.1, 4, 5),
+    Settings(27, 4, 2.5, 0.1, 3, end_at=40),
 )
 
 
 class Counted(torch.nn.Module):
-    """A model that counts its passes, and notes where kept keys are computed once more."""
+    """A model that counts its passes, and those given keys of positions that they compute.
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    Such keys are cut off unless `doubles`: each position counts once then.
+    """
+
+    def __init__(self, model: torch.nn.Module, *, doubles: bool) -> None:
         super().__init__()
         self.model, self.device = model, torch.device("cpu")
-        self.forwards, self.doubles_keys = 0, False
+        self.doubles, self.forwards, self.doubled = doubles, 0, 0
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         self.forwards += 1
         kept = kwargs.get("past_key_values")
         if kept is not None:
-            self.doubles_keys |= kept.get_seq_length() != int(kwargs["cache_position"][0])
+            start = int(kwargs["cache_position"][0])
+            self.doubled += kept.get_seq_length() > start
+            if not self.doubles:
+                kept.crop(start)
         return self.model(*args, **kwargs)
 
 
@@ -106,21 +119,35 @@ def answer(model: torch.nn.Module, loops: Any, write: Any, settings: Settings) -
     if settings.end_at is not None:
         whole = settings._replace(end_at=None)
         end = answer(model, loops, write, whole)["tokens"][settings.end_at]
-    counted = Counted(model)
-    with torch.no_grad():
-        x = write(counted, loops, torch.tensor([prompt]), settings, end)
-    tokens = x[0, count:].tolist()
-    if end is not None:
-        tokens = tokens[: tokens.index(end) + 1]
-    assert MASK_ID not in tokens, "the mask token is never chosen here"
+
+    def run(*, doubles: bool) -> tuple[list[int], Counted]:
+        counted = Counted(model, doubles=doubles)
+        with torch.no_grad():
+            x = write(counted, loops, torch.tensor([prompt]), settings, end)
+        tokens: list[int] = x[0, count:].tolist()
+        if end is not None:
+            tokens = tokens[: tokens.index(end) + 1]
+        assert MASK_ID not in tokens, "the mask token is never chosen here"
+        return tokens, counted
+
+    tokens, counted = run(doubles=False)
+    as_published, by_doubled = run(doubles=True)
     return {
         "prompt": prompt,
         "settings": settings._asdict(),
         "end": end,
         "tokens": tokens,
         "forwards": counted.forwards,
-        "doubles_keys": counted.doubles_keys,
+        "doubled": by_doubled.doubled,
+        "as_published": None if as_published == tokens else as_published,
     }
+
+
+def kept_keys(settings: Settings) -> dict[str, int] | None:
+    """Arguments of the authors' functions that keep keys, None for those that keep none."""
+    if settings.cache_delay_iter is None:
+        return None
+    return {name: getattr(settings, name) for name in ("cache_delay_iter", "refresh_interval")}
 
 
 def write_by_llada(
@@ -136,13 +163,10 @@ def write_by_llada(
         "eos_token_id": end,
         "early_stop": end is not None,
     }
-    if settings.cache_delay_iter is None:
+    kept = kept_keys(settings)
+    if kept is None:
         x, _ = loops.generate_multi_block(model, prompt, **common)
     else:
-        kept = {
-            "cache_delay_iter": settings.cache_delay_iter,
-            "refresh_interval": settings.refresh_interval,
-        }
         x, _ = loops.generate_multi_block_kv_cache(model, prompt, **common, **kept)
     return x
 
@@ -167,14 +191,10 @@ def write_by_dream(
         "decoded_token_threshold": 0.95,
         "early_stop": end is not None,
     }
-    mixin = loops.DreamGenerationMixin
-    if settings.cache_delay_iter is None:
+    mixin, kept = loops.DreamGenerationMixin, kept_keys(settings)
+    if kept is None:
         x, _ = mixin._sample_multi_block(model, prompt, **common)
     else:
-        kept = {
-            "cache_delay_iter": settings.cache_delay_iter,
-            "refresh_interval": settings.refresh_interval,
-        }
         x, _ = mixin._sample_multi_block_kv_cache(model, prompt, **common, **kept)
     return x
 

@@ -31,32 +31,38 @@ from unmask.types import MAX_BLOCK_LENGTH
 class DelayedKeys:
     """Keys of positions before `end`, which are kept from one pass to the next.
 
-    A full block's are kept from the pass `delay` after the first that sees it full, the prompt's
-    from pass `delay` on; blocks follow one after another. All keys are computed anew in every pass
-    until then, and in each `interval`-th pass, unless a block's are kept from that very pass on.
+    A full block's are kept from the pass `delay` after the first that sees it and all before it
+    full, the prompt's from pass `delay` on. If `one_waits`, that pass does not count before those
+    of the last block are kept. All keys are computed anew in every pass while a block waits, and in
+    each `interval`-th pass, unless a block's are kept from that very pass on.
     """
 
     delay: int
     interval: int
+    one_waits: bool
     end: int = 0
     num_passes: int = 0
-    full_since: int | None = 0  # pass that saw the block at `end` full first; the prompt always is
+    # Passes that saw the blocks from `end` on full first; the prompt always is.
+    full_since: list[int] = field(default_factory=lambda: [0])
     start: int = 0  # of the positions that the next pass computes
 
     def go_on(self, masked: BoolArray, origin: int, block_len: int, fill_end: int) -> None:
         """Tell what the next pass computes and keeps; the first block begins at `origin`."""
         self.num_passes += 1
-        kept = self.end
-        while self.end < fill_end:
-            end = origin if self.end < origin else min(self.end + block_len, fill_end)
-            if self.end >= origin and masked[self.end : end].any():
+        kept, start, num_full, num_kept = self.end, self.end, 0, 0
+        while start < fill_end:
+            end = origin if start < origin else min(start + block_len, fill_end)
+            if start >= origin and masked[start:end].any():
                 break
-            if self.full_since is None:
-                self.full_since = self.num_passes
-            if self.num_passes - self.full_since < self.delay:
+            if num_full == len(self.full_since):
+                self.full_since.append(self.num_passes)
+            if self.num_passes - self.full_since[num_full] >= self.delay:
+                self.end, num_kept = end, num_kept + 1
+            elif self.one_waits:
                 break
-            self.end, self.full_since = end, None
-        is_due = self.full_since is not None or self.num_passes % self.interval == 0
+            start, num_full = end, num_full + 1
+        del self.full_since[:num_kept]
+        is_due = bool(self.full_since) or self.num_passes % self.interval == 0
         self.start = 0 if self.end == kept and is_due else kept
 
 
@@ -88,7 +94,8 @@ class PipelinedBlocks:
         if decoding.cache == "delayed":
             assert sampling.cache_delay_iter is not None, "every default is filled in"
             assert sampling.refresh_interval is not None, "every default is filled in"
-            keys = DelayedKeys(sampling.cache_delay_iter, sampling.refresh_interval)
+            delay, interval = sampling.cache_delay_iter, sampling.refresh_interval
+            keys = DelayedKeys(delay, interval, one_waits=decoding.fills_best)
         return cls(
             *(decoding.open_blocks, decoding.block_len, sampling.add_block_threshold, origin),
             end_id if end_id in decoding.stop_ids else None,
