@@ -26,7 +26,6 @@ BlockLength = int | Literal["auto"]
 AUTO: Literal["auto"] = "auto"
 
 MAX_BLOCK_LENGTH = 1024
-MAX_OPEN_BLOCKS = 16
 MAX_STEPS = 8192
 MAX_LOGPROBS = 20
 MAX_STOP_STRINGS = 16
@@ -174,7 +173,7 @@ class SamplingParams:
     open_blocks: int | None = parameter(
         "Blocks denoised in the same passes, each seeing those before it; 1 is one at a time.",
         low=1,
-        high=MAX_OPEN_BLOCKS,
+        high=MAX_BLOCK_LENGTH,
         neutral=1,
         is_setting=True,
     )

@@ -174,7 +174,7 @@ def test_no_block_opens_behind_a_token_that_ends_the_answer(loaded: LoadedModel)
 @pytest.mark.parametrize(
     ("given_", "field"),
     [
-        ({"open_blocks": 17}, "open_blocks"),
+        ({"open_blocks": 1025}, "open_blocks"),
         ({"open_blocks": 0}, "open_blocks"),
         ({"open_blocks": 2, "add_block_threshold": 0.0}, "add_block_threshold"),
         ({"open_blocks": 2, "semi_complete_threshold": 1.5}, "semi_complete_threshold"),

@@ -246,10 +246,10 @@ def info(
 @pytest.mark.parametrize(
     ("source", "preset", "expected"),
     [
-        ("llada", None, (32, 0.9, 16, 0.1, 0.95)),
-        ("llada", "gsm8k", (64, 0.9, 16, 0.7, 0.95)),
-        ("dream", None, (32, 0.9, 16, 0.1, 0.95)),
-        ("dream", "humaneval", (32, 0.95, 16, 0.9, 0.95)),
+        ("llada", None, (32, 0.9, 32, 0.1, 0.95)),
+        ("llada", "gsm8k", (64, 0.9, 32, 0.7, 0.95)),
+        ("dream", None, (32, 0.9, 32, 0.1, 0.95)),
+        ("dream", "humaneval", (32, 0.95, 32, 0.9, 0.95)),
     ],
 )
 @pytest.mark.parametrize(
@@ -276,13 +276,13 @@ def test_full_attention_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
     assert model.default_sampling.open_blocks is None
 
 
-@pytest.mark.parametrize(("block_length", "count"), [(32, 16), (64, 16), (100, 10), (512, 2)])
+@pytest.mark.parametrize(("block_length", "count"), [(32, 32), (64, 16), (100, 10), (512, 2)])
 def test_as_many_blocks_as_fit_are_open_by_default(
     golden_model: Load, block_length: int, count: int
 ) -> None:
     """An answer in longer blocks than the published ones; more that are asked for are refused."""
     loaded = golden_model("llada", "block")
-    usual = replace(loaded.info.default_sampling, open_blocks=16)
+    usual = replace(loaded.info.default_sampling, open_blocks=32)
     loaded = replace(loaded, info=replace(loaded.info, default_sampling=usual, max_model_len=4096))
     params = SamplingParams(max_tokens=1000, block_length=block_length, threshold=0.9)
     engine = make_engine(loaded)
@@ -293,6 +293,16 @@ def test_as_many_blocks_as_fit_are_open_by_default(
     with pytest.raises(InvalidRequest, match="open_blocks") as refused:
         engine.check(Request("a", (5,), replace(params, open_blocks=count + 1)))
     assert refused.value.field == "open_blocks"
+
+
+def test_a_default_fits_a_step(golden_model: Load) -> None:
+    loaded = golden_model("llada", "block")
+    usual = replace(loaded.info.default_sampling, open_blocks=32)
+    loaded = replace(loaded, info=replace(loaded.info, default_sampling=usual, max_model_len=200))
+    engine = make_engine(loaded, max_batch_tokens=200)
+    engine.add(Request("a", (5,), SamplingParams(max_tokens=100, block_length=32)))
+    (sequence,) = engine.scheduler.sequences
+    assert sequence.decoding.open_blocks == 200 // 32
 
 
 def test_an_adapter_brings_its_attention_along(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def usual_end(folder: str) -> int:
 
 
 POLICIES: tuple[dict[str, Any], ...] = (
-    {"policy": "entropy_threshold", "entropy_threshold": 1.0, "open_blocks": 8},
+    {"policy": "entropy_threshold", "entropy_threshold": 1.0, "open_blocks": 40},
     {"policy": "entropy_threshold", "entropy_threshold": 0.1, "open_blocks": 3},
     {"policy": "threshold", "threshold": 0.4, "open_blocks": 8, "add_block_threshold": 0.3},
     {"policy": "factor", "factor": 1.5, "open_blocks": 4},

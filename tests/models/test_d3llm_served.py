@@ -111,7 +111,7 @@ def test_a_name_brings_the_published_settings_without_a_warning(
     usual = model.default_sampling
     kept = usual.cache_delay_iter, usual.refresh_interval
     assert (usual.entropy_threshold, usual.add_block_threshold, *kept) == expected
-    assert (usual.policy, usual.block_length, usual.open_blocks) == ("entropy_threshold", 32, 16)
+    assert (usual.policy, usual.block_length, usual.open_blocks) == ("entropy_threshold", 32, 32)
     assert (usual.cache, model.attention) == (None, "full")
     assert model.fills_best == (source == "llada")
 

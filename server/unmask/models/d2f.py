@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable
 
 from unmask.models.family import Presets
+from unmask.types import MAX_BLOCK_LENGTH
 
 NAME = re.compile(r"(?<![a-z0-9])d2f(?![a-z0-9])", re.I)
-OPEN_BLOCKS = 16  # the authors' code has as many as the answer: 512 tokens in blocks of 32
+OPEN_BLOCKS = MAX_BLOCK_LENGTH // 32  # the authors' code has as many as the answer
 DECODED = 0.95  # share of a block before the next one is at full pace, in all tasks
 # Block length, share before the next block opens, confidence; the first is the default.
 OF_LLADA = {

@@ -8,11 +8,12 @@ import re
 from typing import NamedTuple
 
 from unmask.models.family import Presets
+from unmask.types import MAX_BLOCK_LENGTH
 
 NAME = re.compile(r"(?<![a-z0-9])d3llm(?![a-z0-9])", re.I)
 CODER = re.compile(r"coder", re.I)
 BLOCK_LENGTH = 32
-OPEN_BLOCKS = 16  # the authors' code has as many as the answer, of 256 or 512 tokens
+OPEN_BLOCKS = MAX_BLOCK_LENGTH // BLOCK_LENGTH  # the authors' code has as many as the answer
 NEVER = 10_000
 
 

@@ -114,11 +114,17 @@ def num_open_blocks(
 ) -> int:
     """Blocks that a request may have open; a default holds where it applies, as far as it fits.
 
+    All open ones have places on the device, and a step holds their rows.
+
     `is_exact` if a pass computes all of a block that is not full. Raises `InvalidRequest`.
     """
     params, asked = request.sampling, request.sampling.open_blocks
     usual = model.default_sampling.open_blocks or 1
-    count = asked or min(usual, max(1, MAX_BLOCK_LENGTH // block_len))
+    is_full = model.attention == "full"
+    most = MAX_BLOCK_LENGTH
+    if not is_full:
+        most = min(most, limits.max_batch_tokens - model.shift)
+    count = asked or min(usual, max(1, most // block_len))
     if count > 1:
         reason = _reason_against(request, model, policy, is_exact=is_exact)
         if reason is None and count * block_len > MAX_BLOCK_LENGTH:
@@ -129,11 +135,11 @@ def num_open_blocks(
             count = 1
     if count == 1:
         _refuse(THRESHOLDS, params, "is for several open_blocks")
-    elif model.attention == "full":
+    elif is_full:
         only = "is for models whose blocks see those before them: others fill the first one only"
         _refuse(("semi_complete_threshold",), params, only)
     else:
-        _check_rows(count * block_len + model.shift, params, limits)
+        _check_rows(count * block_len + model.shift, limits)
     return count
 
 
@@ -186,11 +192,11 @@ def _reason_against(
     return None
 
 
-def _check_rows(num_rows: int, params: SamplingParams, limits: EngineLimits) -> None:
+def _check_rows(num_rows: int, limits: EngineLimits) -> None:
     """Raise `InvalidRequest` where no step holds the rows of all blocks that may be open."""
     if num_rows > limits.max_batch_tokens:
         raise InvalidRequest(
             f"open_blocks take {num_rows} tokens a pass, but a step holds "
             f"{limits.max_batch_tokens}",
-            field="block_length" if params.open_blocks is None else "open_blocks",
+            field="open_blocks",
         )
