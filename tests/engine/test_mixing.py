@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.engines import make_engine
+from tests.support.engines import make_engine, run_alone
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.engine.schedule.admission import resolve
@@ -24,9 +24,22 @@ LIMITS = EngineLimits(max_batch_tokens=64, num_pages=40, page_size=16)
 DMAX = SamplingParams(max_tokens=20, policy="dmax", threshold=0.5)
 
 
+# Asked for beside the policy.
+BESIDE: list[tuple[dict[str, Any], str]] = [
+    ({"editing_threshold": 0.5}, "editing_threshold"),
+    ({"sub_block_length": 4}, "sub_block_length"),
+    ({"open_blocks": 2}, "open_blocks"),
+    ({"cache": "block"}, "cache"),
+    ({"grammar": Regex("[a-z]+")}, "grammar"),
+    ({"bad_words": ("a",)}, "bad_words"),
+    ({"max_thinking_tokens": 3}, "max_thinking_tokens"),
+    ({"eos_last": True}, "eos_last"),
+]
+
+
 def served(folder: Path, decoding: DecodingConfig | None = None) -> LoadedModel:
     """The golden checkpoint under another name."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     raw = json.loads((GOLDEN / "dmax" / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(raw))
     shutil.copy(GOLDEN / "dmax" / "model.safetensors", folder / "model.safetensors")
@@ -43,15 +56,7 @@ def dmax(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"temperature": 0.5}, "temperature"),
-        ({"editing_threshold": 0.5}, "editing_threshold"),
-        ({"sub_block_length": 4}, "sub_block_length"),
-        ({"open_blocks": 2}, "open_blocks"),
-        ({"cache": "block"}, "cache"),
-        ({"grammar": Regex("[a-z]+")}, "grammar"),
-        ({"bad_words": ("a",)}, "bad_words"),
-        ({"max_thinking_tokens": 3}, "max_thinking_tokens"),
-        ({"eos_last": True}, "eos_last"),
+        *BESIDE,
         ({"cfg_scale": 1.0}, "cfg_scale"),
         ({"alg_temp": 0.5}, "alg_temp"),
         ({"radius": 2}, "radius"),
@@ -65,6 +70,32 @@ def test_what_blocks_that_are_mixed_cannot_have_is_refused_by_name(
     with pytest.raises(InvalidRequest) as refused:
         engine.check(Request("x", (1, 2), replace(DMAX, **changes)))
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [case for case in BESIDE if case[1] not in ("editing_threshold", "max_thinking_tokens")],
+)
+def test_a_default_gives_way_to_what_a_request_asks_for(
+    dmax: LoadedModel, changes: dict[str, Any], field: str
+) -> None:
+    params = SamplingParams(max_tokens=20, **changes)
+    decoding = resolve(Request("x", (1, 2), params), dmax.info, LIMITS)
+    assert (decoding.policy, decoding.threshold, decoding.mixes) == ("threshold", 0.9, False)
+    assert decoding.sampling.temperature == 0.0
+    with pytest.raises(InvalidRequest, match="but for threshold") as refused:
+        resolve(Request("x", (1, 2), replace(params, policy="dmax")), dmax.info, LIMITS)
+    assert refused.value.field == field
+
+
+def test_a_default_gives_way_to_templates_and_grammars(dmax: LoadedModel) -> None:
+    template = Template((None, None, 5), (Hole(0, 2, None),))
+    for request in (
+        Request("x", (1, 2), SamplingParams(), template=template),
+        Request("x", (1, 2), SamplingParams(max_tokens=5, grammar=Regex("[a-z]+"))),
+    ):
+        assert run_alone(dmax, request).finish is not None
+        assert resolve(request, dmax.info, LIMITS).policy == "threshold"
 
 
 def test_text_behind_an_answer_and_templates_are_refused_by_name(dmax: LoadedModel) -> None:
@@ -123,19 +154,20 @@ def test_the_likelihood_of_a_prompt_is_not_mixed(dmax: LoadedModel) -> None:
     assert not decoding.mixes
 
 
-def test_a_temperature_of_the_file_does_not_count(tmp_path: Path) -> None:
-    folder = tmp_path / "DMax-16B"
-    loaded = served(folder)
-    default = replace(loaded.info.default_sampling, temperature=0.7)
-    info = replace(loaded.info, default_sampling=default)
-    decoding = resolve(Request("x", (1, 2), SamplingParams()), info, LIMITS)
-    assert decoding.sampling.temperature == 0.0
+def test_a_temperature_is_that_of_the_request_or_the_server(tmp_path: Path) -> None:
+    for config, params, expected in (
+        (None, SamplingParams(), 0.0),
+        (None, SamplingParams(temperature=1.0), 1.0),
+        (DecodingConfig(temperature=0.3), SamplingParams(), 0.3),
+    ):
+        loaded = served(tmp_path / "DMax-16B", config)
+        decoding = resolve(Request("x", (1, 2), params), loaded.info, LIMITS)
+        assert (decoding.policy, decoding.sampling.temperature) == ("dmax", expected)
 
 
 @pytest.mark.parametrize(
     ("decoding", "message"),
     [
-        (DecodingConfig(temperature=0.5), "temperature"),
         (DecodingConfig(open_blocks=2), "open_blocks"),
         (DecodingConfig(cache="block"), "cache"),
         (DecodingConfig(sub_block_length=8), "sub_block_length"),

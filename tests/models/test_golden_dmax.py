@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 from torch import Tensor
 
 from tests.support.checkpoints import load_golden
@@ -43,6 +44,8 @@ def request_of(case: dict, refinements: RefinementOptions | None = None) -> Requ
         policy=given["policy"],
         threshold=given["threshold"],
         block_length=given["block_length"],
+        temperature=given.get("temperature", 0.0),
+        seed=given.get("seed"),
     )
     return Request(case["name"], tuple(case["prompt"]), sampling, refinements)
 
@@ -207,6 +210,7 @@ def test_any_request_is_the_same_in_any_company(loaded: LoadedModel, seed: int) 
                 ignore_eos=True,
                 logprobs=(None, 0, 3)[(i + seed) % 3],
                 logit_bias=((7, 3.0), (9, -100.0)) if (i + seed) % 4 == 0 else (),
+                seed=i,
                 **MIXING[(i + seed) % len(MIXING)],
             ),
             RefinementOptions(tokens=True) if i == 2 else None,
@@ -255,3 +259,31 @@ def test_tokens_depend_on_the_mixture(loaded: LoadedModel) -> None:
     unmixed = replace(loaded, model=Unmixed(loaded.model))
     answers = run_all(make_engine(unmixed), [request_of(case) for case in CASES])
     assert sum(answers[name].token_ids != tokens for name, (tokens, _) in EXPECTED.items()) > 3
+
+
+class Deaf(Unmixed):
+    """The model as if every token were as likely as any other."""
+
+    def forward(self, step: ForwardInputs) -> Tensor:
+        return torch.zeros_like(super().forward(step))
+
+
+def test_tokens_are_drawn_alike_in_every_step_of_a_block(loaded: LoadedModel) -> None:
+    """A block comes to rest as soon as its chances do."""
+    deaf = replace(loaded, model=Deaf(loaded.model))
+    sampling = SamplingParams(
+        max_tokens=64, policy="dmax", threshold=0.0, temperature=1.0, seed=3, ignore_eos=True
+    )
+    answer = run_alone(deaf, Request("drawn", tuple(range(32)), sampling))
+    assert answer.finish is not None
+    assert answer.finish.usage.denoising_steps == 4  # two a block: one draws, one sees no change
+    assert len(set(answer.token_ids)) > 40
+    other = run_alone(deaf, Request("other", tuple(range(32)), replace(sampling, seed=4)))
+    assert other.token_ids != answer.token_ids
+
+
+def test_a_low_temperature_is_none(loaded: LoadedModel) -> None:
+    case = CASES[0]
+    request = request_of(case)
+    cold = replace(request.sampling, temperature=1e-5, seed=1)
+    assert run_alone(loaded, replace(request, sampling=cold)).token_ids == case["tokens"]

@@ -44,11 +44,12 @@ REMASKING = (
     {"policy": "remdm_loop", "eta": 0.08, "steps": 40},
     {"policy": "remdm_conf", "steps": 30},
 )
-# A policy of few models, at temperature zero, that revises tokens.
+# A policy of few models that revises tokens.
 MIXING = (
     {"policy": "dmax", "threshold": 0.5},
     {"policy": "dmax", "threshold": 0.0},
     {"policy": "dmax", "threshold": 0.8, "steps": 6},
+    {"policy": "dmax", "threshold": 0.5, "temperature": 0.8, "top_k": 20},
 )
 KEPT = (
     *("max_tokens", "block_length", "seed", "stop", "ignore_eos", "logprobs"),

@@ -189,7 +189,6 @@ def _check_mixing(sampling: SamplingParams, decoding: DecodingConfig, traits: Tr
             "the mask token's, as DMax"
         )
     asked = {
-        "temperature": bool(decoding.temperature),
         "editing_threshold": decoding.editing_threshold is not None,
         "sub_block_length": decoding.sub_block_length is not None,
         "open_blocks": (decoding.open_blocks or 1) > 1,

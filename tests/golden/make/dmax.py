@@ -6,7 +6,9 @@ FOLDER has two packages of czg1225/DMax at 82bc29e: `loop`, with generate_unifor
 parallel_strategy.py and utils.py of dInfer/python/dinfer/decoding, and `model`, with the modules of
 dFactory/models/llada2_moe. Run with transformers 4.57.1. The authors' modules run as they are:
 their loop over blocks, their decoder, and their model in float32. Imports of VeOmni, of which
-nothing runs here, are empty modules. `Recomputing` stands for their KV cache.
+nothing runs here, are empty modules. `Recomputing` stands for their KV cache. With a temperature,
+Gumbel noise is unmask's own, the same in every step of a block, and what the decoder takes for the
+likeliest token is the drawn one.
 """
 
 import argparse
@@ -18,10 +20,13 @@ import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+
+from unmask_kernels.philox import gumbel_noise
 
 CONFIG: dict[str, Any] = {
     "architectures": ["LLaDA2MoeModelLM"],
@@ -81,6 +86,13 @@ CASES = [
     (9, 40, 8, 0.65),
     (31, 33, 8, 0.0),
     (50, 30, 4, 0.8),
+]
+# A case and its temperature; the seed is the length of its prompt.
+DRAWN = [
+    ((64, 96, 32, 0.5), 0.7),
+    ((45, 70, 32, 0.65), 1.0),
+    ((33, 60, 32, 0.0), 1.0),
+    ((9, 40, 8, 0.5), 1.5),
 ]
 
 
@@ -191,11 +203,31 @@ def logits_of(model: Any, rows: Tensor, block_length: int) -> Tensor:
     return logits
 
 
+class Noise:
+    """Gumbel noise of rows by seed and position alone, as `add_gumbel_noise` of the authors."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.first = seed, 0
+
+    def __call__(self, logits: Tensor, temperature: float) -> Tensor:
+        positions = torch.arange(self.first, self.first + logits.shape[1])
+        seeds, steps = torch.full_like(positions, self.seed), torch.zeros_like(positions)
+        noise = gumbel_noise(seeds, positions, steps, logits.shape[2])
+        noise[:, MASK_TOKEN_ID] = -torch.inf
+        return logits / temperature + noise
+
+
 def answer(
-    loop: Any, strategy: Any, model: Any, prompt: list[int], case: tuple[int, int, int, float]
+    loop: Any,
+    strategy: Any,
+    model: Any,
+    prompt: list[int],
+    case: tuple[int, int, int, float],
+    temperature: float,
 ) -> tuple[list[int], int, dict[str, int]]:
     """Tokens of an answer, denoising passes, and how many blocks ended for which reason."""
     _, length, block_length, threshold = case
+    noise, of_token = Noise(len(prompt)), strategy._get_prob_stats
     ends = {"sure": 0, "unchanged": 0, "out": 0, "revised": 0}
 
     class Decoder(strategy.ThresholdParallelDecoder):  # type: ignore[misc, name-defined]
@@ -211,7 +243,7 @@ def answer(
             embedding: Any,
             **given: Any,
         ) -> Any:
-            before = x[:, start:end].clone()
+            before, noise.first = x[:, start:end].clone(), int(start)
             over, embeddings = super().decode_uniform(
                 logits, start, end, x, active, embedding, **given
             )
@@ -223,7 +255,7 @@ def answer(
                 ends["sure" if sure.all() else "unchanged"] += 1
             return over, embeddings
 
-    watched = Decoder(0.0, threshold, mask_id=MASK_TOKEN_ID, eos_id=-1)
+    watched = Decoder(temperature, threshold, mask_id=MASK_TOKEN_ID, eos_id=-1)
     dinfer = importlib.import_module("loop.utils")
     generator = loop.BlockDiffusionLLM(
         Recomputing(model, block_length),
@@ -232,7 +264,15 @@ def answer(
         dinfer.KVCacheFactory("prefix", is_bd_model=True),
         early_stop=False,
     )
-    tokens = generator.generate(torch.tensor([prompt]), length, block_length)[0].tolist()
+
+    def of_drawn(logits: Tensor, tokens: Tensor, **given: Any) -> Any:
+        return of_token(logits, tokens, **given | {"x_is_argmax": True})
+
+    with (
+        patch.object(strategy, "add_gumbel_noise", noise),
+        patch.object(strategy, "_get_prob_stats", of_drawn),
+    ):
+        tokens = generator.generate(torch.tensor([prompt]), length, block_length)[0].tolist()
     num_blocks = -(-(len(prompt) + length) // block_length) - len(prompt) // block_length
     ends["out"] = num_blocks - ends["sure"] - ends["unchanged"]
     assert MASK_TOKEN_ID not in tokens
@@ -252,15 +292,19 @@ def main() -> None:
     others = [nudged(model, seed) for seed in range(2)]
     draw = random.Random(26)
     cases = []
-    for case in CASES:
+    for case, temperature in [*((case, 0.0) for case in CASES), *DRAWN]:
         while True:
             prompt = draw.choices(range(500), k=case[0])
-            tokens, passes, ends = found = answer(loop, strategy, model, prompt, case)
-            if all(answer(loop, strategy, other, prompt, case) == found for other in others):
+            given = prompt, case, temperature
+            tokens, passes, ends = found = answer(loop, strategy, model, *given)
+            if all(answer(loop, strategy, other, *given) == found for other in others):
                 break
         name = f"prompt={case[0]}-block={case[2]}-threshold={case[3]}"
-        given = {"gen_length": case[1], "block_length": case[2], "threshold": case[3]}
-        settings = {"policy": "dmax", **given}
+        settings = {"gen_length": case[1], "block_length": case[2], "threshold": case[3]}
+        settings |= {"policy": "dmax"}
+        if temperature:
+            name += f"-temperature={temperature}"
+            settings |= {"temperature": temperature, "seed": len(prompt)}
         cases.append(
             {"name": name, "prompt": prompt, "settings": settings, "tokens": tokens}
             | {"forwards": passes, "ends": ends}

@@ -20,13 +20,13 @@ from unmask.engine.schedule.policy_choice import (
     alg_temp_of,
     check_chance,
     check_distance,
-    check_mixing,
     check_order,
     check_remasking,
     check_trace,
     choose_policy,
     fills_eos_last,
     last_time_of,
+    mixing_or,
     names_policy,
     numbers_of,
 )
@@ -144,15 +144,16 @@ def _resolve(
     editing_threshold = None if request.given_answer else editing_threshold_of(params, model)
     has_commands = model.edit_commands is not None and editing_threshold is not None
     policy = choose_policy(params, model, has_commands=has_commands)
+    if BY_NAME[policy].mixes:
+        policy = mixing_or(policy, request, model)
     check_distance(params, policy, model)
     check_order(params, policy, model)
     if BY_NAME[policy].remasks:
         check_remasking(policy, request, model)
         editing_threshold = math.inf  # no token is replaced, but none is final before its block
     if BY_NAME[policy].mixes:
-        check_mixing(policy, request, model)
         editing_threshold = ANY_CONFIDENCE
-        default = replace(default, temperature=0.0, sub_block_length=None)
+        default = replace(default, sub_block_length=None)
     usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
     usual_len = model.block_length or usual_len
     block_len = block_length or usual_len

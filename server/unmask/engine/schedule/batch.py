@@ -316,6 +316,8 @@ def _decoding_arrays(
     drafts = columns["drafts"] if columns["drafts"].any() else None
     if drafts is not None:  # a token is drawn alike whether it was drafted before
         steps = np.where(drafts, 0, steps)
+    if (mixes := columns["mixes"]).any():  # drawn anew, a token changes if its chances do
+        steps = np.where(mixes, 0, steps)
     edits, by_rules = ~np.isnan(columns["editing_threshold"]), columns["has_edit_rules"]
     has_edits = bool(edits.any())
     return DecodingArrays(

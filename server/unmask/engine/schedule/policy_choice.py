@@ -10,6 +10,7 @@ WITH_THRESHOLD = tuple(policy.name for policy in POLICIES if policy.numbers)
 
 DRAWN_BY = ("confidence", "entropy", "margin")
 ANY_CONFIDENCE = -1.0  # an editing threshold that every token is above
+BESIDE_MIXING: PolicyName = "threshold"  # for what a default that mixes embeddings does not have
 
 
 def choose_policy(params: SamplingParams, model: ModelInfo, *, has_commands: bool) -> PolicyName:
@@ -161,8 +162,11 @@ def check_remasking(policy: PolicyName, request: Request, model: ModelInfo) -> N
         )
 
 
-def check_mixing(policy: PolicyName, request: Request, model: ModelInfo) -> None:
-    """Raise `InvalidRequest` for what cannot be where all tokens of a block are predicted anew."""
+def mixing_or(policy: PolicyName, request: Request, model: ModelInfo) -> PolicyName:
+    """A policy that mixes embeddings, or the one for a request that asks for what it does not have.
+
+    Raises `InvalidRequest` if such a request names the policy.
+    """
     params = request.sampling
     if not model.can_mix:
         raise InvalidRequest(
@@ -170,17 +174,12 @@ def check_mixing(policy: PolicyName, request: Request, model: ModelInfo) -> None
             "mask token's, as DMax",
             field="policy",
         )
-    if params.temperature:
-        raise InvalidRequest(
-            f"the policy {policy} takes the likeliest tokens, so temperature must be 0, got "
-            f"{params.temperature}",
-            field="temperature",
-        )
     asked = {
         "editing_threshold": params.editing_threshold is not None,
         "sub_block_length": params.sub_block_length is not None,
         "open_blocks": (params.open_blocks or 1) > 1,
         "cache": (params.cache or model.default_sampling.cache or "none") != "none",
+        "eos_last": bool(params.eos_last),
         "template": request.template is not None,
         "suffix": bool(request.suffix_token_ids),
         "grammar": params.grammar is not None,
@@ -188,8 +187,13 @@ def check_mixing(policy: PolicyName, request: Request, model: ModelInfo) -> None
         "max_thinking_tokens": params.max_thinking_tokens is not None,
     }
     for name, is_asked in asked.items():
+        if is_asked and params.policy is None:
+            return BESIDE_MIXING
         if is_asked:
-            raise InvalidRequest(f"{name} is not for the policy {policy}", field=name)
+            raise InvalidRequest(
+                f"{name} is not for the policy {policy}, but for {BESIDE_MIXING}", field=name
+            )
+    return policy
 
 
 def alg_temp_of(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:
