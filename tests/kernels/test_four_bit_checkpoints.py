@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.support.engines import assert_same_in_company, plain_requests
@@ -17,9 +18,6 @@ from unmask_kernels.dispatch import backend
 from unmask_kernels.linear.four_bits import FourBitProduct
 
 pytestmark = pytest.mark.usefixtures("triton_kernels")
-
-# Groups are runs of inputs, or all inputs of an output.
-IN_4_BITS = {name for name in PACKINGS if "act-order" not in name}
 
 
 def load(folder: Path, **options: str) -> LoadedModel:
@@ -49,11 +47,39 @@ def test_numbers_in_groups_stay_in_4_bits(
         loaded = load(tmp_path)
     (told,) = [text for text in caplog.messages if text.startswith("linear weights")]
     held = "e2m1" if "fp4" in name else "int4"
-    assert (f"held in {held}" in told) == (name in IN_4_BITS)
-    assert ("--quantization" in told) == (name not in IN_4_BITS)
-    assert are_in_four_bits(loaded) == {name in IN_4_BITS}
+    assert f"held in {held}" in told
+    assert "--quantization" not in told
+    assert are_in_four_bits(loaded) == {True}
     # Few rows of padding, as of any product of our own.
-    assert {layer.is_invariant for layer in loaded.model._layers} == {name in IN_4_BITS}
+    assert {layer.is_invariant for layer in loaded.model._layers} == {True}
+    assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_projections_whose_inputs_are_in_other_orders_are_widened(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS["gptq act-order"])
+    tensors = load_file(tmp_path / "model.safetensors")
+    name = "model.layers.0.self_attn.k_proj.g_idx"
+    tensors[name] = tensors[name].flip(0).contiguous()
+    save_file(tensors, tmp_path / "model.safetensors")
+    expected = logits(load(tmp_path, quantization="none"))
+    loaded = load(tmp_path)
+    first, second = (layer.qkv.packed for layer in loaded.model._layers[:2])
+    assert not isinstance(first, FourBitProduct)
+    assert isinstance(second, FourBitProduct)
+    assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_groups_of_unequal_sizes_are_widened(tiny_folder: Path, tmp_path: Path) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS["gptq act-order"])
+    tensors = load_file(tmp_path / "model.safetensors")
+    name = "model.layers.0.self_attn.o_proj.g_idx"
+    tensors[name][:9] = 0
+    save_file(tensors, tmp_path / "model.safetensors")
+    expected = logits(load(tmp_path, quantization="none"))
+    loaded = load(tmp_path)
+    assert not isinstance(loaded.model._layers[0].out.packed, FourBitProduct)
     assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
 
 

@@ -76,6 +76,45 @@ def test_products_agree_with_float64(
         assert (got.double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
 
 
+@pytest.mark.parametrize("shape", [(160, 40, 5), (256, 24, 2), (1024, 16, 4)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_groups_may_have_inputs_from_all_over_the_weight(
+    shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    """Act-order: the weight, and sums, are those of numbers that are widened one by one."""
+    num_inputs, num_outputs, num_groups = shape
+    torch.manual_seed(0)
+    numbers = torch.randint(0, 16, (num_outputs, num_inputs), device=device)
+    scales = torch.rand(num_outputs, num_groups, device=device) / 50
+    zeros = torch.randint(0, 17, scales.shape, device=device)
+    groups = torch.arange(num_inputs, device=device) // (num_inputs // num_groups)
+    groups = groups[torch.randperm(num_inputs, device=device)]
+    weight = pack_four_bits(numbers, scales, zeros, groups=groups)
+    meant = ((numbers - zeros[:, groups]).float() * scales[:, groups]).to(dtype)
+    assert torch.equal(dequantize_four_bits(weight, dtype), meant)
+    both = join_four_bits((weight, weight.ordered(torch.arange(num_outputs, device=device))))
+    x = torch.randn(70, num_inputs, device=device).to(dtype)
+    expected = (x.double() @ meant.double().T).repeat(1, 2)
+    linear = make_linear(both)
+    assert (linear(x).double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
+
+
+@pytest.mark.usefixtures("triton_kernels")
+def test_inputs_in_another_order_change_no_bit_of_a_product(device: torch.device) -> None:
+    torch.manual_seed(0)
+    numbers = torch.randint(0, 16, (40, 256), device=device)
+    scales, order = torch.rand(40, 2, device=device), torch.randperm(256, device=device)
+    x = torch.randn(9, 256, device=device)
+    expected = make_linear(pack_four_bits(numbers, scales))(x)
+    groups = torch.arange(256, device=device)[order] // 128
+    weight = pack_four_bits(numbers[:, order], scales, groups=groups)
+    inputs_of_groups = groups.argsort(stable=True)
+    by_group = make_linear(pack_four_bits(numbers[:, order][:, inputs_of_groups], scales))
+    rows = x[:, order]
+    assert torch.equal(make_linear(weight)(rows), by_group(rows[:, inputs_of_groups]))
+    torch.testing.assert_close(make_linear(weight)(rows), expected)
+
+
 @pytest.mark.parametrize("shape", [(160, 40, 10), (256, 24, 8), (1024, 16, 64)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_products_with_floats_of_4_bits_are_right(

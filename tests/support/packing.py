@@ -175,6 +175,8 @@ PACKINGS = {
     "int4 act-order": Packing(
         group_config(group_size=32, actorder="group"), lambda w: int4(w, ordered=False)
     ),
+    # Only the order of quantizing follows the activations.
+    "int4 act-order of weights": Packing(group_config(group_size=32, actorder="weight"), int4),
     "awq": Packing(awq_config(), awq),
     "awq 128": Packing(awq_config(128), lambda w: awq(w, 128)),
     "gptq": Packing(gptq_config(), gptq),

@@ -24,6 +24,8 @@ class FourBitProduct:
         if uses_triton(x.device):
             from unmask_kernels.linear.gpu import four_bits
 
+            if self.weight.input_order is not None:
+                x = x.index_select(1, self.weight.input_order)
             out = four_bits.four_bit_product(x, self.weight)
         else:
             out = F.linear(x, dequantize_four_bits(self.weight, x.dtype))

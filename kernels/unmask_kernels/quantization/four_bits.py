@@ -7,7 +7,7 @@ by a mask and by a shift.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -32,8 +32,9 @@ CHUNK_ROWS = 1024
 class FourBitWeight:
     """A weight [N, K]: numbers less the zero points of their groups, times their scales.
 
-    Each of G groups has K / G inputs, one after the other. Numbers of `e2m1` are doubled, so that
-    they are whole too, and have no zero points.
+    Each of G groups has K / G inputs, one after the other, which GPTQ's act-order takes from all
+    over the weight: then `input_order` has the input of each place. Numbers of `e2m1` are doubled,
+    so that they are whole too, and have no zero points.
     """
 
     values: Tensor  # [N, 64 * runs of inputs] uint8
@@ -41,6 +42,7 @@ class FourBitWeight:
     num_inputs: int
     zeros: Tensor | None = None  # [N, G] int8; `USUAL_ZERO` if there are none
     codes: Codes = "int4"
+    input_order: Tensor | None = None  # [K] int64; None: places are inputs
 
     def __len__(self) -> int:
         return len(self.values)
@@ -53,14 +55,19 @@ class FourBitWeight:
     @property
     def nbytes(self) -> int:
         """Memory in bytes."""
-        zeros = 0 if self.zeros is None else self.zeros.nbytes
-        return self.values.nbytes + self.scales.nbytes + zeros
+        parts = self.values, self.scales, self.zeros, self.input_order
+        return sum(part.nbytes for part in parts if part is not None)
 
     def ordered(self, order: Tensor) -> "FourBitWeight":
         """Outputs in the order of the indices `order` [N]."""
         zeros = None if self.zeros is None else self.zeros[order]
-        values, scales = self.values[order], self.scales[order]
-        return FourBitWeight(values, scales, self.num_inputs, zeros, self.codes)
+        return replace(self, values=self.values[order], scales=self.scales[order], zeros=zeros)
+
+    def shares_rows(self, other: "FourBitWeight") -> bool:
+        """True if both take the inputs of rows in the same order."""
+        if self.input_order is None or other.input_order is None:
+            return self.input_order is other.input_order
+        return torch.equal(self.input_order, other.input_order)
 
 
 def has_tiles(num_inputs: int, num_groups: int) -> bool:
@@ -71,18 +78,30 @@ def has_tiles(num_inputs: int, num_groups: int) -> bool:
 
 
 def pack_four_bits(
-    numbers: Tensor, scales: Tensor, zeros: Tensor | None = None, codes: Codes = "int4"
+    numbers: Tensor,
+    scales: Tensor,
+    zeros: Tensor | None = None,
+    codes: Codes = "int4",
+    *,
+    groups: Tensor | None = None,
 ) -> FourBitWeight:
-    """Pack `numbers` [N, K] from 0 to 15 with `scales` and `zeros` [N, G] of groups of inputs."""
+    """Pack `numbers` [N, K] from 0 to 15 with `scales` and `zeros` [N, G] of groups of inputs.
+
+    `groups` [K] has the group of each input, as many inputs in each, if they do not lie one after
+    the other.
+    """
     num_outputs, num_inputs = numbers.shape
     if not has_tiles(num_inputs, scales.shape[1]):
         raise ValueError(f"{scales.shape[1]} groups of {num_inputs} inputs have no tiles")
+    order = None if groups is None else groups.argsort(stable=True)
+    if order is not None:
+        numbers = numbers[:, order]
     full = F.pad(numbers.to(torch.uint8), (0, -num_inputs % RUN_INPUTS)).contiguous()
     halves = full.view(num_outputs, -1, 2, HALF_RUN)
     values = (halves[:, :, 0] | halves[:, :, 1] << 4).flatten(1)
     if zeros is not None:
         zeros = None if bool((zeros == USUAL_ZERO).all()) else zeros.to(torch.int8)
-    return FourBitWeight(values, scales.float(), num_inputs, zeros, codes)
+    return FourBitWeight(values, scales.float(), num_inputs, zeros, codes, order)
 
 
 def quantize_int4(weight: Tensor) -> FourBitWeight:
@@ -120,7 +139,7 @@ def _nearest(wide: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def unpack_four_bits(weight: FourBitWeight) -> Tensor:
-    """Numbers [N, K] from 0 to 15, in uint8."""
+    """Numbers [N, K] from 0 to 15, in uint8, place by place."""
     runs = weight.values.view(len(weight), -1, HALF_RUN)
     return torch.stack((runs & 0xF, runs >> 4), dim=2).flatten(1)[:, : weight.num_inputs]
 
@@ -132,7 +151,10 @@ def dequantize_four_bits(weight: FourBitWeight, dtype: torch.dtype) -> Tensor:
         whole = doubled_e2m1(numbers).float()
     else:
         whole = numbers.float() - _zeros(weight).float().repeat_interleave(group, 1)
-    return (whole * weight.scales.repeat_interleave(group, 1)).to(dtype)
+    values = (whole * weight.scales.repeat_interleave(group, 1)).to(dtype)
+    if weight.input_order is None:
+        return values
+    return torch.empty_like(values).index_copy_(1, weight.input_order, values)
 
 
 def doubled_e2m1(codes: Tensor) -> Tensor:
@@ -142,16 +164,16 @@ def doubled_e2m1(codes: Tensor) -> Tensor:
 
 
 def join_four_bits(weights: Sequence[FourBitWeight]) -> FourBitWeight:
-    """Weights with the same inputs, groups and codes as one weight, outputs in order."""
+    """Weights with the same inputs and their order, groups and codes as one, outputs in order."""
+    assert all(weight.shares_rows(weights[0]) for weight in weights)
     zeros = None
     if any(weight.zeros is not None for weight in weights):
         zeros = torch.cat([_zeros(weight) for weight in weights])
-    return FourBitWeight(
-        torch.cat([weight.values for weight in weights]),
-        torch.cat([weight.scales for weight in weights]),
-        weights[0].num_inputs,
-        zeros,
-        weights[0].codes,
+    return replace(
+        weights[0],
+        values=torch.cat([weight.values for weight in weights]),
+        scales=torch.cat([weight.scales for weight in weights]),
+        zeros=zeros,
     )
 
 

@@ -33,9 +33,14 @@ def concatenated(parts: Sequence[Weight], dtype: torch.dtype) -> Weight:
 
 
 def to_one_format(parts: Sequence[Weight], dtype: torch.dtype) -> Sequence[Weight]:
-    """The weights unchanged if they share a format, else all dequantized to `dtype`."""
+    """The weights unchanged if they share a format, else all dequantized to `dtype`.
+
+    Those of 4 bits must have one order of inputs (act-order) too.
+    """
     formats = {(held_format(part), _num_groups(part)) for part in parts}
-    return parts if len(formats) == 1 else [_widened(part, dtype) for part in parts]
+    packed = [part for part in parts if isinstance(part, FourBitWeight)]
+    is_one = len(formats) == 1 and all(part.shares_rows(packed[0]) for part in packed)
+    return parts if is_one else [_widened(part, dtype) for part in parts]
 
 
 def held_format(held: Weight) -> str:

@@ -66,9 +66,12 @@ class PackedTensor:
         return self.group == GROUP_INPUTS and self.groups is None and not self.per_output
 
     @property
-    def has_runs(self) -> bool:
-        """True for groups of inputs that lie one after the other, or all inputs in one."""
-        return self.groups is None
+    def has_even_groups(self) -> bool:
+        """True if every group has as many inputs, wherever they lie."""
+        if self.groups is None:
+            return True
+        counts = self._group_of_inputs(torch.device("cpu")).bincount(minlength=self.num_groups)
+        return bool((counts == self.group).all())
 
     @property
     def kind(self) -> Quantization:
@@ -95,10 +98,12 @@ class PackedTensor:
 
     def in_four_bits(self, device: torch.device) -> FourBitWeight:
         """The same numbers, scales and zero points, as products of 4 bits take them."""
-        assert self.has_runs
+        assert self.has_even_groups
         zeros = None if self.zeros is None else self._read_zeros(device)
         codes: Codes = "e2m1" if self.label in GROUP_OF else "int4"
-        return pack_four_bits(self._read_numbers(device), self._read_scales(device), zeros, codes)
+        numbers, scales = self._read_numbers(device), self._read_scales(device)
+        groups = None if self.groups is None else self._group_of_inputs(device)
+        return pack_four_bits(numbers, scales, zeros, codes, groups=groups)
 
     def _group_of_inputs(self, device: torch.device) -> Tensor:
         if self.groups is not None:

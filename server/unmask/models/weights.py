@@ -317,8 +317,8 @@ class Weights:
         return (
             isinstance(stored, PackedTensor)
             and stored.shape == shape
-            and stored.has_runs
             and holds_four_bits(self.device, shape, stored.num_groups)
+            and stored.has_even_groups
         )
 
     def _recorded(self, stored: Stored | None, held: Held) -> Held:

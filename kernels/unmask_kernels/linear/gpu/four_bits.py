@@ -139,7 +139,10 @@ def sum_parts_kernel(parts, out, num_outputs, num_parts, num_values, BLOCK: tl.c
 
 
 def four_bit_product(x: Tensor, weight: FourBitWeight) -> Tensor:
-    """Rows `x` [M, K] times a weight [N, K], whose scales of a group lie side by side: [M, N]."""
+    """Rows `x` [M, K] times a weight [N, K], whose scales of a group lie side by side: [M, N].
+
+    Columns of `x` are in the weight's order of inputs.
+    """
     (num_rows, num_inputs), num_outputs = x.shape, len(weight)
     if num_inputs != weight.num_inputs:
         raise ValueError(f"rows {tuple(x.shape)} do not fit a weight of {weight.num_inputs} inputs")
