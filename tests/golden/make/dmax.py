@@ -11,10 +11,8 @@ Gumbel noise is unmask's own, the same in every step of a block, and what the de
 likeliest token is the drawn one.
 """
 
-import argparse
 import copy
 import importlib
-import json
 import random
 import sys
 from pathlib import Path
@@ -23,9 +21,9 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
+from tests.golden.make.llada2_folder import read_options, write_folder
 from unmask_kernels.philox import gumbel_noise
 
 CONFIG: dict[str, Any] = {
@@ -282,11 +280,7 @@ def answer(
 
 def main() -> None:
     """Write the checkpoint and the results, and print their sizes."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("code", type=Path, help="folder of the published files")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "dmax")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
+    options = read_options(__doc__, "dmax")
     loop, strategy, module = load_code(options.code)
     model = make_model(module)
     others = [nudged(model, seed) for seed in range(2)]
@@ -317,13 +311,7 @@ def main() -> None:
         "shift": False,
         "cases": cases,
     }
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    options.out.mkdir(exist_ok=True)
-    save_file(weights, options.out / "model.safetensors")
-    (options.out / "config.json").write_text(json.dumps(CONFIG, indent=1) + "\n")
-    (options.out / "golden.json").write_text(json.dumps(golden) + "\n")
-    for file in sorted(options.out.iterdir()):
-        sys.stdout.write(f"{file}: {file.stat().st_size:,} bytes\n")
+    write_folder(options.out, CONFIG, model.state_dict(), golden)
 
 
 if __name__ == "__main__":

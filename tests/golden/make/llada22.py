@@ -9,18 +9,16 @@ loop, so both are a port: the router is `keep_experts` below, the loop is
 `tests/support/levenshtein_reference.py`, from FLX-OSS/FluxServe at 0485806.
 """
 
-import argparse
 import importlib
-import json
 import random
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
+from tests.golden.make.llada2_folder import read_options, write_folder
 from tests.support.levenshtein_reference import BLOCK, Rows, decode
 
 CONFIG: dict[str, Any] = {
@@ -131,11 +129,7 @@ def logits_of(model: Any, token_ids: list[int]) -> Tensor:
 
 def main() -> None:
     """Write the checkpoint and the results, and print their sizes."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("code", type=Path, help="folder of the published files")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "llada22")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
+    options = read_options(__doc__, "llada22")
     model = make_model(load_code(options.code))
 
     def rows_of(token_ids: list[int]) -> Rows:
@@ -157,7 +151,6 @@ def main() -> None:
     for i in range(40, 2 * BLOCK, 2):
         ids[i] = MASK_TOKEN_ID
     forward = {"input_ids": torch.tensor([ids]), "logits": logits_of(model, ids)}
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     golden = {
         "family": "llada22",
         "mask_token_id": MASK_TOKEN_ID,
@@ -166,13 +159,7 @@ def main() -> None:
         "shift": False,
         "cases": cases,
     }
-    options.out.mkdir(exist_ok=True)
-    save_file(weights, options.out / "model.safetensors")
-    save_file(forward, options.out / "forward.safetensors")
-    (options.out / "config.json").write_text(json.dumps(CONFIG, indent=1) + "\n")
-    (options.out / "golden.json").write_text(json.dumps(golden) + "\n")
-    for file in sorted(options.out.iterdir()):
-        sys.stdout.write(f"{file}: {file.stat().st_size:,} bytes\n")
+    write_folder(options.out, CONFIG, model.state_dict(), golden, forward)
 
 
 if __name__ == "__main__":
