@@ -46,7 +46,7 @@ class RowInputs:
     token_slots: Tensor  # [T] int64, of the open tokens
     is_known: Tensor  # [T] bool
     adapted: Tensor  # [T] bool, rows of drafts
-    shares: Tensor  # [T] float32, of a token's embedding; the rest is the mask token's
+    shares: Tensor | None = None  # [T] float32, of a token's embedding; None: tokens alone
 
     @classmethod
     def from_batch(cls, batch: StepBatch) -> "RowInputs":
@@ -58,7 +58,7 @@ class RowInputs:
             torch.from_numpy(batch.token_slots),
             torch.from_numpy(batch.is_known),
             torch.from_numpy(batch.adapted),
-            torch.from_numpy(batch.shares),
+            None if batch.shares is None else torch.from_numpy(batch.shares),
         )
 
     def to_device(self, staging: Staging) -> "RowInputs":
@@ -66,8 +66,9 @@ class RowInputs:
         return RowInputs(*staging.to_device([tensor.numpy() for tensor in self.tensors()]))
 
     def tensors(self) -> list[Tensor]:
-        """Every tensor, in the order of the fields."""
-        return [getattr(self, field.name) for field in fields(self)]
+        """Every tensor that there is, in the order of the fields."""
+        tensors = (getattr(self, field.name) for field in fields(self))
+        return [tensor for tensor in tensors if tensor is not None]
 
     def view(self, num_rows: int) -> "RowInputs":
         """The first rows, in the same memory."""

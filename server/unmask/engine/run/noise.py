@@ -201,7 +201,7 @@ def row_inputs(batch: StepBatch, canvases: Canvases) -> RowInputs:
             draft = span.row * MAX_BLOCK_LENGTH + canvases.length
             token_slots[first : first + count] = np.arange(count) + draft
             is_known[first : first + count] = False
-    known = token_slots, is_known, batch.adapted, batch.shares
+    known = token_slots, is_known, batch.adapted
     rows = batch.token_ids, batch.positions, batch.slots, *known
     return RowInputs(*map(torch.from_numpy, rows))
 

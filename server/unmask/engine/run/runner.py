@@ -125,7 +125,7 @@ class MaskRunner:
             plans,
             device.cache,
             adapted=rows.adapted if batch.adapted.any() else None,
-            mixture=Mixture(rows.shares, self.mask_token_id) if batch.mixes else None,
+            mixture=None if rows.shares is None else Mixture(rows.shares, self.mask_token_id),
             wanted=wanted,
         )
         return device.loaded.model.forward(inputs)

@@ -27,7 +27,7 @@ def active_rows(batch: StepBatch) -> StepBatch:
         token_slots=batch.token_slots[kept],
         is_known=batch.is_known[kept],
         adapted=batch.adapted[kept],
-        shares=batch.shares[kept],
+        shares=None if batch.shares is None else batch.shares[kept],
         query_starts=before[batch.query_starts],
         hidden_rows=before[batch.hidden_rows],
     )

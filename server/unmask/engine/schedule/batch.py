@@ -71,7 +71,7 @@ class StepBatch(Layout):
     table_rows: IntArray  # [B]
     has_no_row: BoolArray  # [M] True where a position is masked that no row tells to be
     adapted: BoolArray  # [T] True in rows of drafts
-    shares: FloatArray  # [T] of a token's embedding; the rest is the mask token's
+    shares: FloatArray | None  # [T] of a token's embedding; None where none is mixed
     anchors: IntArray | None  # [T] where windows are counted from, for canvases of noise
     penalties: FloatArray | None  # [M] added to entropies, where tokens are filled in a window
     constraints: RowConstraints | None  # where a request has any
@@ -91,7 +91,7 @@ class StepBatch(Layout):
     @property
     def mixes(self) -> bool:
         """True if some embedding is mixed with the mask token's."""
-        return bool(self.decoding.columns["mixes"].any())
+        return self.shares is not None
 
     @property
     def num_tokens(self) -> int:
@@ -223,10 +223,16 @@ def _adapted(
 
 def _shares(
     spans: list[Span], which: IntArray, layout: Layout, decoding: DecodingArrays
-) -> FloatArray:
-    """Shares of tokens in their rows; rows before an open block are tokens alone."""
+) -> FloatArray | None:
+    """Shares of tokens in their rows, the rest being the mask token's; None if all are whole.
+
+    Rows before an open block are tokens alone.
+    """
+    mixed = which[decoding.columns["mixes"]].tolist()
+    if not mixed:
+        return None
     shares = np.ones(len(layout.token_ids), np.float32)
-    for i in which[decoding.columns["mixes"]].tolist():
+    for i in mixed:
         span = spans[i]
         first = layout.query_starts[i] + span.block_start - span.query.start
         own = span.sequence.shares

@@ -70,8 +70,7 @@ def closed_rows(step: ForwardInputs, dummy_slot: int) -> RowInputs:
     slots = torch.full_like(step.token_ids, dummy_slot)
     is_known = torch.ones_like(slots, dtype=torch.bool)
     flags = is_known, torch.zeros_like(is_known)
-    shares = torch.ones(len(slots))
-    return RowInputs(step.token_ids, step.positions, step.slots, slots, *flags, shares)
+    return RowInputs(step.token_ids, step.positions, step.slots, slots, *flags)
 
 
 def on_device(step: ForwardInputs, staging: Staging) -> ForwardInputs:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from unmask.engine.run.inputs import RowInputs
@@ -77,7 +78,7 @@ class ForwardBuffers:
             tuple(device.tiles[shape] for shape in layers),
             cache,
             adapted=device.rows.adapted,
-            mixture=None if mixed_with is None else Mixture(device.rows.shares, mixed_with),
+            mixture=_mixture(device.rows, mixed_with),
         )
 
     @classmethod
@@ -93,7 +94,9 @@ class ForwardBuffers:
         arrays: dict[str, Array] = {
             field.name: np.empty(num_rows, DTYPES.get(field.name, np.int64))
             for field in fields(RowInputs)
+            if field.name != "shares" or mixed_with is not None
         }
+        num_row_arrays = len(arrays)
         for i, (_, size) in enumerate(kinds.values()):
             arrays |= {
                 f"plan {i} {j}": np.empty(count, np.int32)
@@ -101,7 +104,8 @@ class ForwardBuffers:
             }
         buffers = StaticBuffers(arrays, cache.keys[0].device)
         host, device = (
-            _side(kinds, list(tensors.values())) for tensors in (buffers.mirrored, buffers.tensors)
+            _side(kinds, list(tensors.values()), num_row_arrays)
+            for tensors in (buffers.mirrored, buffers.tensors)
         )
         return cls(layers, cache, buffers, host, device, mixed_with)
 
@@ -140,8 +144,11 @@ class ForwardBuffers:
         """Bring a step that fits from the host; padding rows have the `dummy_slot`."""
         count = len(rows.token_ids)
         assert count <= self.num_rows, "a step goes where it fits"
+        if rows.shares is None and self._host.rows.shares is not None:
+            rows = replace(rows, shares=torch.ones(count))
         paddings = 0, 0, self._padding_slots[count:], dummy_slot, True, False, 1.0
-        for array, values, padding in zip(self._host_rows, rows.tensors(), paddings, strict=True):
+        tensors, arrays = rows.tensors(), self._host_rows
+        for array, values, padding in zip(arrays, tensors, paddings[: len(arrays)], strict=True):
             array[:count] = values.numpy()
             array[count:] = padding
         eager: dict[LayerShape, AttentionPlan] = {}
@@ -158,9 +165,15 @@ class ForwardBuffers:
         self._buffers.send(staging)
 
 
-def _side(kinds: Kinds, tensors: list[Tensor]) -> _Side:
-    count = len(fields(RowInputs))
-    rows, rest = RowInputs(*tensors[:count]), iter(tensors[count:])
+def _mixture(rows: RowInputs, mask_token_id: int | None) -> Mixture | None:
+    if mask_token_id is None or rows.shares is None:
+        return None
+    return Mixture(rows.shares, mask_token_id)
+
+
+def _side(kinds: Kinds, tensors: list[Tensor], num_row_arrays: int) -> _Side:
+    """The first tensors are those of rows."""
+    rows, rest = RowInputs(*tensors[:num_row_arrays]), iter(tensors[num_row_arrays:])
     tiles = {
         shape: make_static_plan(
             config, size, [next(rest) for _ in static_sizes(size)], group_size=shape.group_size
