@@ -28,7 +28,6 @@ DMAX = SamplingParams(max_tokens=20, policy="dmax", threshold=0.5)
 BESIDE: list[tuple[dict[str, Any], str]] = [
     ({"editing_threshold": 0.5}, "editing_threshold"),
     ({"sub_block_length": 4}, "sub_block_length"),
-    ({"open_blocks": 2}, "open_blocks"),
     ({"cache": "block"}, "cache"),
     ({"grammar": Regex("[a-z]+")}, "grammar"),
     ({"bad_words": ("a",)}, "bad_words"),
@@ -122,7 +121,6 @@ def test_models_that_were_not_trained_for_it_refuse_the_policy(dmax: LoadedModel
         ("DMax-16B", None, 0.5),
         ("zigeng_dmax-16b", "code", 0.65),
         ("DMax-16B", "speed", 0.0),
-        ("MBD-Code-LLaDA2-mini-DMax-16B", None, 0.65),
     ],
 )
 def test_a_checkpoint_of_that_name_has_its_published_settings(
@@ -168,7 +166,6 @@ def test_a_temperature_is_that_of_the_request_or_the_server(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("decoding", "message"),
     [
-        (DecodingConfig(open_blocks=2), "open_blocks"),
         (DecodingConfig(cache="block"), "cache"),
         (DecodingConfig(sub_block_length=8), "sub_block_length"),
         (DecodingConfig(editing_threshold=0.5), "editing_threshold"),

@@ -15,7 +15,7 @@ from tests.support.tiny import EOS_ID
 from unmask.errors import InvalidRequest
 from unmask.grammar import Regex
 from unmask.models.registry import LoadedModel
-from unmask.types import Hole, RefinementOptions, Request, SamplingParams, Template
+from unmask.types import EditCommands, Hole, RefinementOptions, Request, SamplingParams, Template
 
 few = settings(
     max_examples=10,
@@ -213,7 +213,11 @@ def test_holes_are_refused(loaded: LoadedModel) -> None:
     [
         {"attention": "causal_window", "default_sampling": SamplingParams(block_length=16)},
         {"shift": True},
-        {"can_edit": True, "default_sampling": SamplingParams(editing_threshold=0.3)},
+        {
+            "can_edit": True,
+            "edit_commands": EditCommands(8, 9),
+            "default_sampling": SamplingParams(editing_threshold=0.3),
+        },
     ],
 )
 def test_models_of_other_kinds_refuse_several_blocks(

@@ -62,6 +62,9 @@ SERVED_FOLDERS: dict[str, Folder] = {
         "llada2", "block_causal", block_length=32, folder="DMax-Math-16B"
     ),
     "MBD-LLaDA2": Folder("llada2", "block_causal", block_length=32, folder="MBD-LLaDA2-mini"),
+    "MBD-LLaDA2-mini-DMax": Folder(
+        "llada2", "block_causal", block_length=32, folder="MBD-Math-LLaDA2-mini-DMax-16B"
+    ),
     "LLaDA2.1 mini and flash": Folder(
         "llada2", "block_causal", block_length=32, folder="LLaDA2.1-mini"
     ),

@@ -54,6 +54,23 @@ def test_a_checkpoint_trained_for_several_blocks_has_its_published_settings(
     assert (sampling.threshold == 0.95) == (expected[0] is not None)
 
 
+@pytest.mark.parametrize(
+    ("name", "preset", "expected"),
+    [
+        ("MBD-Math-LLaDA2-mini-DMax-16B", None, (0.5, 0.1)),
+        ("MBD-Coder-LLaDA2-mini-DMax-16B", None, (0.65, 0.9)),
+        ("MBD-Math-LLaDA2-mini-DMax-16B", "code", (0.65, 0.9)),
+    ],
+)
+def test_a_checkpoint_made_of_dmax_is_edited_in_two_open_blocks(
+    name: str, preset: str | None, expected: tuple[float, float], tmp_path: Path
+) -> None:
+    sampling = defaults_of(tmp_path / name, "llada2", DecodingConfig(preset=preset))
+    assert (sampling.threshold, sampling.add_block_threshold) == expected
+    assert (sampling.policy, sampling.editing_threshold) == ("threshold", 0.0)
+    assert (sampling.open_blocks, sampling.semi_complete_threshold) == (2, None)
+
+
 def test_the_server_chooses_another_preset_or_one_block_at_a_time(tmp_path: Path) -> None:
     name = "MBD-Math-SDAR-8B-Chat-b32"
     code = defaults_of(tmp_path / name, decoding=DecodingConfig(preset="code"))
@@ -68,7 +85,7 @@ def test_the_server_chooses_another_preset_or_one_block_at_a_time(tmp_path: Path
     [
         ("D2F-LLaDA", None, "trained for D2F: block-causal attention"),
         ("DMax-Math-16B", None, None),
-        ("MBD-Code-LLaDA2-mini-DMax-16B", None, "with one open block, as DMax"),
+        ("MBD-Code-LLaDA2-mini-DMax-16B", None, None),
         ("LLaDA2.0-mini", 3, "decoding.open_blocks is 3, but LLaDA2.0-mini is not known"),
         ("MBD-Math-LLaDA2-mini-16B", 3, None),
         ("LLaDA2.0-mini", None, None),
@@ -87,7 +104,7 @@ def test_the_start_warns_of_settings_that_a_checkpoint_was_not_trained_for(
     assert len(warnings) == (message is not None)
     assert message is None or message in warnings[0]
     if "DMax" in name:
-        assert sampling.open_blocks is None
+        assert sampling.open_blocks == (2 if "MBD" in name else None)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +113,7 @@ def test_the_start_warns_of_settings_that_a_checkpoint_was_not_trained_for(
         ("wedlm", DecodingConfig(open_blocks=2), "full attention, or with block-causal"),
         ("fast_dllm", DecodingConfig(open_blocks=2), "logits in place"),
         ("llada", DecodingConfig(open_blocks=2, cache="prefix"), "cache prefix"),
-        ("llada21", DecodingConfig(open_blocks=2), "editing_threshold"),
+        ("llada22", DecodingConfig(open_blocks=2), "deletes and inserts"),
         ("sdar", DecodingConfig(open_blocks=2, cache="block"), "cache block"),
         ("sdar", DecodingConfig(open_blocks=2, sub_block_length=2), "sub_block_length"),
     ],

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from unmask.models.inputs import ForwardInputs, plan_layers
+from unmask.models.inputs import ForwardInputs, Mixture, plan_layers
 from unmask.models.kv_cache import KVCache
 from unmask.models.registry import LoadedModel
 
@@ -16,6 +16,7 @@ def logits_of(
     horizons: np.ndarray,
     wanted: torch.Tensor | None = None,
     positions: torch.Tensor | None = None,
+    mixture: Mixture | None = None,
 ) -> torch.Tensor:
     """Logits of a sequence [T] whose queries reach to `horizons` [T]: all of them, or `wanted`.
 
@@ -38,7 +39,9 @@ def logits_of(
     slots = torch.arange(num_tokens, device=device)
     positions = slots if positions is None else positions.to(device)
     wanted = None if wanted is None else wanted.to(device)
-    step = ForwardInputs(token_ids.to(device), positions, slots, plans, cache, wanted=wanted)
+    step = ForwardInputs(
+        *(token_ids.to(device), positions, slots, plans, cache), mixture=mixture, wanted=wanted
+    )
     hidden = loaded.model.forward(step)
     return loaded.model.lm_head(loaded.model.final_norm(hidden)).cpu()
 

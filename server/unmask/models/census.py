@@ -40,6 +40,12 @@ SERVED = (
     Published("LLaDA2.0 mini and flash, CAP", ("LLaDA2MoeModelLM",), "llada2"),
     Published("DMax 16B, Math and Coder", ("LLaDA2MoeModelLM",), "llada2", "told by its name"),
     Published("MBD-LLaDA2", ("LLaDA2MoeModelLM",), "llada2", "several blocks at once, by its name"),
+    Published(
+        "MBD-LLaDA2-mini-DMax",
+        ("LLaDA2MoeModelLM",),
+        "llada2",
+        "several blocks at once, which are edited, by its name",
+    ),
     Published("LLaDA2.1 mini and flash", ("LLaDA2MoeModelLM",), "llada2", "told by its name"),
     Published("LLaDA2.2 mini and flash", ("LLaDA2MoeModelLM",), "llada2"),
     Published("Dream-v0 7B, Dream-Coder, DiffuCoder", ("DreamModel",), "dream"),

@@ -251,10 +251,9 @@ def presets(raw: RawConfig, name: str) -> Presets:
     """Presets of LLaDA2.1's report, of LLaDA2.2's model card, of DMax, and of MBD-LMs, by name."""
     if raw.get("delete_token_id") is not None:
         return LEVENSHTEIN_PRESETS
-    if mixed := mixing_presets(name):
-        return mixed
+    several = multi_block_presets(name, _block_length(raw), OPEN_BLOCKS)
     edits = raw.get("model_type") == "llada21_moe" or EDITING_NAME.search(name)
-    return EDITING_PRESETS if edits else multi_block_presets(name, _block_length(raw), OPEN_BLOCKS)
+    return several or mixing_presets(name) or (EDITING_PRESETS if edits else {})
 
 
 FAMILY = Family(

@@ -163,11 +163,12 @@ def _check_blocks(sampling: SamplingParams, traits: Traits) -> None:
             f"decoding.open_blocks cannot be combined with cache {sampling.cache}; --open-blocks 1 "
             "denoises one block at a time"
         )
-    if several and (
-        sampling.editing_threshold is not None or sampling.sub_block_length is not None
-    ):
+    if several and sampling.sub_block_length is not None:
+        raise InvalidConfig("decoding.open_blocks cannot be combined with sub_block_length")
+    if several and sampling.editing_threshold is not None and traits.edit_commands is not None:
         raise InvalidConfig(
-            "decoding.open_blocks cannot be combined with editing_threshold and sub_block_length"
+            "decoding.open_blocks cannot be combined with editing_threshold in a model that "
+            "deletes and inserts tokens"
         )
     try:
         if traits.routing_block_length is not None:
@@ -191,7 +192,6 @@ def _check_mixing(sampling: SamplingParams, decoding: DecodingConfig, traits: Tr
     asked = {
         "editing_threshold": decoding.editing_threshold is not None,
         "sub_block_length": decoding.sub_block_length is not None,
-        "open_blocks": (decoding.open_blocks or 1) > 1,
         "cache": (decoding.cache or "none") != "none",
     }
     for name, is_asked in asked.items():

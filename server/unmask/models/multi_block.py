@@ -10,6 +10,7 @@ from unmask.models.d2f import NAME as D2F
 from unmask.models.d3llm import is_d3llm
 from unmask.models.family import Presets
 from unmask.models.mixing import NAME as MIXES
+from unmask.models.mixing import THRESHOLDS
 from unmask.types import AttentionPattern, SamplingParams
 
 logger = logging.getLogger(__name__)
@@ -28,19 +29,31 @@ PLAIN = {
 WRITES_CODE = re.compile(r"code", re.I)
 SHORT = 4  # positions of a block, of which a quarter is filled by one
 THRESHOLD = 0.95
+EDITING_THRESHOLD = 0.0  # of those made of DMax, which are edited rather than mixed
 
 
 def multi_block_presets(name: str, block_length: int, open_blocks: int) -> Presets:
     """Presets `math` and `code` of an MBD checkpoint, the first by its name; none of others.
 
-    Those of the table in the README of SJTU-DENG-Lab/Diffulex (branch mbd-lms). DMax has presets of
-    its own, for several open blocks are not served with mixed embeddings.
+    Those of the table in the README of SJTU-DENG-Lab/Diffulex (branch mbd-lms). Those made of DMax
+    are decoded as in `llada2_mini_dmax.yml` there: tokens are edited, and embeddings not mixed.
     """
-    if not TRAINED.search(name) or MIXES.search(name):
+    if not TRAINED.search(name):
         return {}
+    kinds = sorted(("math", "code"), reverse=not WRITES_CODE.search(name))
+    if MIXES.search(name):
+        return {
+            kind: {
+                "policy": "threshold",
+                "threshold": THRESHOLDS[kind],
+                "editing_threshold": EDITING_THRESHOLD,
+                "open_blocks": open_blocks,
+                "add_block_threshold": 0.1 if kind == "math" else 0.9,
+            }
+            for kind in kinds
+        }
     is_short = block_length <= SHORT
     shares = {"math": (0.1, 0.25 if is_short else 0.9), "code": (0.75 if is_short else 0.9,) * 2}
-    kinds = sorted(shares, reverse=not WRITES_CODE.search(name))
     return {
         kind: {
             "policy": "threshold",
@@ -62,12 +75,6 @@ def warn_of_training(name: str, sampling: SamplingParams, attention: AttentionPa
             "%s was trained for %s not supported; it is served as the model that it was made from",
             name,
             reason,
-        )
-    elif TRAINED.search(name) and MIXES.search(name):
-        logger.warning(
-            "%s was trained for several open blocks with mixed embeddings; it is served with one "
-            "open block, as DMax",
-            name,
         )
     elif (sampling.open_blocks or 1) > 1 and not TRAINED.search(name):
         logger.warning(

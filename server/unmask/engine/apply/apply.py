@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from unmask.decoding.levenshtein import EditedBlock
-from unmask.engine.apply.block_edits import edit_open_block, edited_logprobs, note_draft, note_edits
+from unmask.engine.apply.block_edits import edit_open_block, edited_logprobs, note_draft
 from unmask.engine.apply.lengths import carry_out
-from unmask.engine.apply.mixture import note_mixture
+from unmask.engine.apply.revisions import note_rest
 from unmask.engine.apply.structured import settle
 from unmask.engine.apply.text import TextAssembler, draft_text
 from unmask.engine.schedule.batch import StepBatch, StepResult
@@ -210,10 +210,9 @@ def _commit(
             note_draft(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
         if forced is not None:
             forced.fill(i, sequence)
-        if sequence.decoding.mixes:
-            note_mixture(sequence, batch, result, slice(*batch.scored_starts[i : i + 2]))
-        elif sequence.decoding.editing_threshold is not None:
-            note_edits(sequence, len(taken))
+        if sequence.decoding.editing_threshold is not None:
+            own = slice(*batch.scored_starts[i : i + 2])
+            note_rest(sequence, batch, result, own, len(taken))
         if sequence.decoding.logprobs is not None:
             _note_logprobs(session, result, taken, batch.scored_positions[taken])
         if sequence.lengths is not None:

@@ -203,8 +203,11 @@ def _resolve(
     sub_block_length = None
     if model.has_blocks:
         sub_block_length = params.sub_block_length or default.sub_block_length
-    is_exact = cache in EXACT and sub_block_length is None and editing_threshold is None
-    open_blocks = num_open_blocks(request, model, policy, block_len, limits, is_exact=is_exact)
+    is_exact, revises = cache in EXACT and sub_block_length is None, editing_threshold is not None
+    is_exact &= not revises or not (is_full or model.edit_commands)
+    open_blocks = num_open_blocks(
+        *(request, model, policy, block_len, limits), is_exact=is_exact, revises=revises
+    )
     sampling = params.resolved(default, block_len)
     check_trace(policy, sampling, model, drafts=drafts)
     check_chance(policy, sampling, model, drafts=drafts)

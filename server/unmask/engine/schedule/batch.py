@@ -235,7 +235,7 @@ def _shares(
     for i in mixed:
         span = spans[i]
         first = layout.query_starts[i] + span.block_start - span.query.start
-        own = span.sequence.shares
+        own = span.sequence.shares[span.block_start : span.query.end]
         shares[first : first + len(own)] = own
     return shares
 

@@ -27,7 +27,8 @@ def with_block_entries(batch: StepBatch) -> StepBatch:
         else:
             counts[i] = len(blocks.steps)
             quota += blocks.quotas(span.sequence.decoding.quotas)
-            steps += blocks.steps
+            mixes = span.sequence.decoding.mixes  # whose steps share their random numbers
+            steps += [0] * len(blocks.steps) if mixes else blocks.steps
     owner = np.arange(len(counts)).repeat(counts)
     entries = _entries(batch, counts)
     decoding = batch.decoding

@@ -107,6 +107,11 @@ class Decoding:
         return BY_NAME[self.policy].remasks
 
     @property
+    def revises_several(self) -> bool:
+        """True if tokens of several open blocks may be replaced."""
+        return self.open_blocks > 1 and self.editing_threshold is not None
+
+    @property
     def mixes(self) -> bool:
         """True if embeddings of the open block's tokens are mixed with the mask token's."""
         return BY_NAME[self.policy].mixes

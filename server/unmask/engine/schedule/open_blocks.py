@@ -111,12 +111,13 @@ def num_open_blocks(
     limits: EngineLimits,
     *,
     is_exact: bool,
+    revises: bool = False,
 ) -> int:
     """Blocks that a request may have open; a default holds where it applies, as far as it fits.
 
-    All open ones have places on the device, and a step holds their rows.
-
-    `is_exact` if a pass computes all of a block that is not full. Raises `InvalidRequest`.
+    All open ones have places on the device, and a step holds their rows. `is_exact` if a pass
+    computes all of a block that is not full, `revises` if it may replace tokens. Raises
+    `InvalidRequest`.
     """
     params, asked = request.sampling, request.sampling.open_blocks
     usual = model.default_sampling.open_blocks or 1
@@ -126,7 +127,7 @@ def num_open_blocks(
         most = min(most, limits.max_batch_tokens - model.shift)
     count = asked or min(usual, max(1, most // block_len))
     if count > 1:
-        reason = _reason_against(request, model, policy, is_exact=is_exact)
+        reason = _reason_against(request, model, policy, is_exact=is_exact, revises=revises)
         if reason is None and count * block_len > MAX_BLOCK_LENGTH:
             reason = f"times block_length is at most {MAX_BLOCK_LENGTH}, got {count * block_len}"
         if reason is not None:
@@ -140,6 +141,9 @@ def num_open_blocks(
         _refuse(("semi_complete_threshold",), params, only)
     else:
         _check_rows(count * block_len + model.shift, limits)
+        if revises:
+            only = "is for blocks that are not revised: others fill a position of each in any pass"
+            _refuse(("semi_complete_threshold",), params, only)
     return count
 
 
@@ -166,7 +170,7 @@ def _refuse(names: tuple[str, ...], params: SamplingParams, reason: str) -> None
 
 
 def _reason_against(
-    request: Request, model: ModelInfo, policy: PolicyName, *, is_exact: bool
+    request: Request, model: ModelInfo, policy: PolicyName, *, is_exact: bool, revises: bool
 ) -> str | None:
     """Reason why a request's blocks are denoised one at a time, if there is one."""
     is_full = model.attention == "full"
@@ -183,12 +187,17 @@ def _reason_against(
         return "cannot be combined with max_thinking_tokens"
     if request.sampling.cfg_scale:
         return "cannot be combined with cfg_scale"
-    # With full attention, blocks after the first are filled by the policy's own number alone.
-    if not BY_NAME[policy].may_wait or (is_full and not BY_NAME[policy].numbers):
+    # With full attention, blocks after the first are filled by the policy's own number alone, and
+    # with mixed embeddings none waits.
+    may_wait = BY_NAME[policy].may_wait or (revises and BY_NAME[policy].mixes)
+    if not may_wait or (is_full and not BY_NAME[policy].numbers):
         return f"is not for the policy {policy}"
     if not is_exact:
-        others = "cache prefix and dual" if is_full else "sub_block_length and cache block"
-        return f"cannot be combined with editing_threshold, {others}"
+        if is_full:
+            return "cannot be combined with editing_threshold, cache prefix and dual"
+        return (
+            "cannot be combined with edits that delete and insert, sub_block_length and cache block"
+        )
     return None
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.open_blocks import OpenBlocks
 from unmask.engine.schedule.query_range import BoolArray, IntArray
+from unmask.engine.schedule.revised_blocks import RevisedBlocks
 from unmask.types import MAX_BLOCK_LENGTH
 
 
@@ -161,12 +162,17 @@ class PipelinedBlocks:
         return bool(1.0 - int(last.sum()) / len(last) >= self.add_threshold)
 
 
+SeveralBlocks = OpenBlocks | PipelinedBlocks | RevisedBlocks
+
+
 def several_blocks(
     decoding: Decoding, num_prompt: int, end_id: int | None, *, is_full: bool
-) -> OpenBlocks | PipelinedBlocks | None:
+) -> SeveralBlocks | None:
     """No blocks yet; None for a request whose blocks are denoised one at a time."""
     if decoding.open_blocks == 1:
         return None
     if is_full:
         return PipelinedBlocks.of(decoding, num_prompt, end_id)
+    if decoding.revises_several:
+        return RevisedBlocks.of(decoding, num_prompt)
     return OpenBlocks.of(decoding, num_prompt)

@@ -177,7 +177,6 @@ def mixing_or(policy: PolicyName, request: Request, model: ModelInfo) -> PolicyN
     asked = {
         "editing_threshold": params.editing_threshold is not None,
         "sub_block_length": params.sub_block_length is not None,
-        "open_blocks": (params.open_blocks or 1) > 1,
         "cache": (params.cache or model.default_sampling.cache or "none") != "none",
         "eos_last": bool(params.eos_last),
         "template": request.template is not None,

@@ -116,6 +116,7 @@ class Sequence:
         self.masked[self.num_prompt : self.fill_end] = True
         lay_out_given(self.tokens, self.masked, request, self.last_end, self.fill_end)
         self.confidence = np.zeros(capacity, np.float32)
+        self.shares = np.ones(capacity * decoding.mixes, np.float32)  # of tokens in embeddings
         self.rows_per_pass = self._rows_per_pass()
         self.guess = self.tokens.copy()
         self.accepted = np.zeros(capacity, np.bool_)  # by the last step of a canvas of noise
@@ -330,7 +331,7 @@ class Sequence:
         self.is_settled = self.has_block_keys = False
 
     def open_more(self) -> None:
-        """Close blocks that are full and open one that is due, if several may be open."""
+        """Close blocks that are over and open one that is due, if several may be open."""
         if self.blocks is None:
             return
         start = self.block_start
@@ -359,14 +360,13 @@ class Sequence:
 
     def _open_block(self, start: int) -> None:
         # A block that is given as a whole, or full already, takes no pass.
-        if self.request.template is not None or self.blocks is not None:
+        if self.request.template is not None or (self.blocks and not self.decoding.revises_several):
             first = start + int(self.masked[start:].argmax())
             start = max(start, first - (first - self.origin) % self.decoding.block_len)
         self.block_start = start
         # With guesses, there are as many masks after them as without.
         self.block_end = min(start + self.decoding.block_len + self.num_guesses, self.fill_end)
         self.open_len = self.block_end - start
-        self.shares = np.ones(self.open_len * self.decoding.mixes, np.float32)  # in embeddings
         self.closes_at = start + 1 if self.has_window else self.block_end  # once so much is final
         # Of a draft nothing is final yet.
         self.final_end = min(start + 1 if self.decoding.drafts else self.block_end, self.last_end)
