@@ -90,7 +90,7 @@ EITHER = [
     ({"cfg_scale": -0.5}, "cfg_scale"),
     ({"editing_threshold": 1.5}, "editing_threshold"),
     ({"sub_block_length": 0}, "sub_block_length"),
-    ({"open_blocks": 17}, "open_blocks"),
+    ({"open_blocks": 1025}, "open_blocks"),
     ({"open_blocks": 2, "policy": "klass"}, "open_blocks"),
     ({"add_block_threshold": 0.5}, "add_block_threshold"),
     ({"model": 5}, "model"),
