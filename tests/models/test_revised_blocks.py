@@ -61,7 +61,7 @@ def requests_of(params: SamplingParams) -> list[Request]:
     ]
 
 
-@pytest.mark.usual_cases(4)
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("settings", ALL, ids=str)
 def test_tokens_and_passes_are_those_of_the_published_loop(
     loaded: LoadedModel, settings: Settings
