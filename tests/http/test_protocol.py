@@ -119,6 +119,25 @@ def test_heads_below_the_limit_are_taken_in_one_read_or_many(usual):
 
 
 @pytest.mark.parametrize("stream", ["false", "true"])
+def test_a_client_of_http_1_0_gets_a_stream_without_chunks_to_the_end_of_the_connection(
+    usual, stream
+):
+    sent = whole(f'{{"prompt": "hi", "stream": {stream}}}')
+    new = read_all(usual.connect(sent.replace("Host: a", "Host: a\r\nConnection: close")))
+    head, _, body = read_all(usual.connect(sent.replace("HTTP/1.1", "HTTP/1.0"))).partition(
+        b"\r\n\r\n"
+    )
+    assert (b"transfer-encoding: chunked" in new) == (stream == "true")
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head
+    if stream == "true":
+        assert body.startswith(b"data: {")
+        assert body.endswith(b"data: [DONE]\n\n")
+    else:
+        assert f"content-length: {len(body)}".encode() in head
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
 @pytest.mark.parametrize("leave", [lambda it: it.close(), lambda it: it.sendall(b"?\r\n\r\n")])
 def test_a_client_that_leaves_or_breaks_the_protocol_ends_its_request(stream, leave):
     engine = FakeClient(fake_client.endless)

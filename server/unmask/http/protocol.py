@@ -38,6 +38,21 @@ class Phase(Enum):
     REFUSED = "refused"  # nothing: what comes is dropped until the client has read its error
 
 
+class UntilClose(int):
+    """Length of a body whose end is the end of its connection, which uvicorn counts down."""
+
+    def __lt__(self, num_bytes: int) -> bool:
+        return False
+
+    def __sub__(self, num_bytes: int) -> "UntilClose":
+        return self
+
+    def __ne__(self, num_bytes: object) -> bool:
+        return False
+
+    __hash__ = int.__hash__
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with limits; the server calls `check` at intervals.
 
@@ -161,6 +176,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the request's task; its body has a time of its own."""
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0":  # has no chunks
+            self.cycle.chunked_encoding = False
+            self.cycle.expected_content_length = UntilClose()
         self._open_cycles = [one for one in self._open_cycles if not one.response_complete]
         self._open_cycles.append(self.cycle)
         if self._watchers and len(self.pipeline) <= MOST_AHEAD:
