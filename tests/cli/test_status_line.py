@@ -14,8 +14,8 @@ def test_a_line_tells_rates_since_the_last_one_and_nothing_where_nothing_ran() -
 
     metrics.forward_passes.inc(4)
     metrics.generated_tokens.inc(12_345)
-    metrics.committed_tokens.inc(30)
-    metrics.denoising_steps.inc(12)
+    metrics.committed_tokens.inc(20_000)  # some behind the end of their answers
+    metrics.denoising_steps.inc(4_938)
     metrics.prompt_tokens.inc(200)
     metrics.prefix_cache_queries.inc(200)
     metrics.prefix_cache_hits.inc(50)

@@ -22,7 +22,6 @@ class StatusLine:
         self._counters = {
             "tokens": metrics.generated_tokens,
             "steps": metrics.denoising_steps,
-            "committed": metrics.committed_tokens,
             "prompt": metrics.prompt_tokens,
             "cache_queries": metrics.prefix_cache_queries,
             "cache_hits": metrics.prefix_cache_hits,
@@ -56,7 +55,7 @@ class StatusLine:
             f"prompts {delta['prompt'] / elapsed_s:,.1f} tokens/s",
         ]
         if delta["steps"]:
-            parts.append(f"{delta['committed'] / delta['steps']:.2f} tokens a step")
+            parts.append(f"{delta['tokens'] / delta['steps']:.2f} tokens a step")
         if delta["firsts"]:
             parts.append(f"first token after {1e3 * delta['first_s'] / delta['firsts']:,.0f} ms")
         if delta["cache_queries"]:
