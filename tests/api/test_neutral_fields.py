@@ -46,6 +46,16 @@ LLAMA_CPP = {
 }  # fmt: skip
 
 
+# Of vLLM's and SGLang's clients, which send defaults too.
+DEFAULTS = {
+    "detokenize": True, "logits_processors": None, "mm_processor_kwargs": None,
+    "media_io_kwargs": {}, "kv_transfer_params": None, "vllm_xargs": {}, "prompt_embeds": None,
+    "request_id": "some-id", "rid": "some-id", "regex": None, "ebnf": None, "lora_path": None,
+    "return_hidden_states": False, "stop_regex": [], "no_stop_trim": False, "echo": False,
+    "stream_reasoning": True, "session_params": None, "custom_logit_processor": None,
+}  # fmt: skip
+
+
 HI = [{"role": "user", "content": "hi"}]
 REQUIRED = {
     "/v1/completions": {"prompt": "hi"},
@@ -55,7 +65,7 @@ REQUIRED = {
     "/v1/fim/completions": {"prompt": "hi"},
     "/infill": {"input_prefix": "hi", "input_suffix": ""},
 }
-OF_ONE_ENDPOINT = {"max_completion_tokens", "top_logprobs", "suffix"}
+OF_ONE_ENDPOINT = {"echo", "max_completion_tokens", "top_logprobs", "suffix"}
 
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions"])
@@ -68,6 +78,22 @@ def test_neutral_values_of_known_fields_change_nothing(call, engine, path):
     with_fields, without = engine.requests
     assert with_fields.sampling == without.sampling
     assert with_fields.refinements is without.refinements is None
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/chat/completions"])
+def test_defaults_of_other_servers_fields_are_taken(call, path):
+    body = {"messages": HI} if "chat" in path else {"prompt": "hi"}
+    response = call("POST", path, json={**body, **DEFAULTS})
+    assert response.status_code == 200, response.text
+
+
+def test_marks_for_a_cache_of_prompts_change_nothing(call, engine):
+    mark = {"cache_control": {"type": "ephemeral"}}
+    for part in ({"type": "text", "text": "hi"}, {"type": "text", "text": "hi", **mark}):
+        body = {"messages": [{"role": "user", "content": [part]}]}
+        assert call("POST", "/v1/chat/completions", json=body).status_code == 200
+    first, second = engine.requests
+    assert first.prompt_token_ids == second.prompt_token_ids
 
 
 def test_samplers_that_are_off_change_nothing_and_are_refused_when_on(call, engine):

@@ -26,6 +26,8 @@ FORMS = [
     ({"response_format": {"type": "text"}}, None),
     ({"response_format": {"type": "json_object"}}, JsonObject()),
     ({"response_format": {"type": "json_schema", "json_schema": NAMED}}, json_schema_of(SCHEMA)),
+    ({"response_format": {"type": "json_object", "schema": SCHEMA}}, json_schema_of(SCHEMA)),
+    ({"response_format": {"type": "json_schema", "schema": SCHEMA}}, json_schema_of(SCHEMA)),
     ({"structured_outputs": {"json": SCHEMA}}, json_schema_of(SCHEMA)),
     ({"structured_outputs": {"json": json.dumps(SCHEMA)}}, json_schema_of(SCHEMA)),
     ({"structured_outputs": {"json_object": True}}, JsonObject()),

@@ -58,6 +58,8 @@ EITHER = [
     ({"stop": 5}, "stop"),
     ({"stop": ["a", 5]}, "stop[1]"),
     ({"stop": ["a"] * 17}, "stop"),
+    ({"response_format": {"type": "text", "schema": {}}}, "response_format.schema"),
+    ({"response_format": {"type": "json_object", "schema": 5}}, "response_format.schema"),
     ({"stop_token_ids": [VOCAB_SIZE]}, "stop_token_ids"),
     ({"stop_token_ids": ["1"]}, "stop_token_ids[0]"),
     ({"ignore_eos": "yes"}, "ignore_eos"),
@@ -272,6 +274,34 @@ def test_a_body_that_is_no_json_object_is_refused(call, content):
     )
     assert response.status_code == 400
     assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param", "message"),
+    [
+        (CHAT, {"messages": "hi"}, "messages", "must be a list"),
+        (CHAT, {"messages": ["hi"]}, "messages[0]", "must be an object"),
+        (CHAT, {"messages": HI, "response_format": 5}, "response_format", "must be an object"),
+        (COMPLETIONS, {"prompt": "hi", "guided_choice": "a"}, "guided_choice", "must be a list"),
+    ],
+)
+def test_a_value_of_another_type_is_told_in_words_of_json(call, path, body, param, message):
+    error = call("POST", path, json=body).json()["error"]
+    assert error["param"] == param
+    assert error["message"].startswith(f"{param}: {message}, got ")
+
+
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 400), ("br", 400), ("Identity", 200)])
+def test_a_compressed_body_is_refused_as_such(call, coding, status):
+    headers = {"content-type": "application/json", "content-encoding": coding}
+    response = call("POST", COMPLETIONS, content=b'{"prompt": "hi"}', headers=headers)
+    assert response.status_code == status
+    assert ("Content-Encoding" in response.text) == (status == 400)
+
+
+def test_a_body_may_begin_with_a_byte_order_mark(call):
+    content, headers = b'\xef\xbb\xbf{"prompt": "hi"}', {"content-type": "application/json"}
+    assert call("POST", COMPLETIONS, content=content, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", None])

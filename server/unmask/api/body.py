@@ -1,5 +1,6 @@
 """A request's bytes, bounded and checked, as a pydantic model; every error names its field."""
 
+import codecs
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -23,6 +24,13 @@ BodyT = TypeVar("BodyT", bound=Body)
 MAX_MESSAGES = 4096  # of a conversation, their parts included
 PARTS = ("content", "tool_calls", "output", "summary")
 CONTAINERS = (list, dict)
+JSON_TYPES = {
+    "tuple_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}
+"""Messages for errors that pydantic tells in Python's words."""
 MAX_TOOLS = 512
 MAX_FIELDS = 200  # of an object
 NAMES_PER_NODE = 4  # four names of fields parse as fast as one list or object
@@ -46,6 +54,11 @@ async def read_body(request: Request, model: type[BodyT], backend: Backend) -> B
     if media != "application/json" and not media.endswith("+json"):
         raise InvalidRequest(
             f"the Content-Type header must be application/json, got {json_excerpt(media)}"
+        )
+    coding = header(request.scope, b"content-encoding")
+    if coding and coding.lower() != "identity":
+        raise InvalidRequest(
+            f"the body must not be compressed, got Content-Encoding {json_excerpt(coding)}"
         )
     with backend.bodies.body() as held:
         content = await _read_bytes(request, backend.config.max_body_mib * 2**20, held)
@@ -91,7 +104,7 @@ def _parse(content: bytes, model: type[BodyT], info: ModelInfo) -> BodyT:
     """Validate a JSON body; raises `InvalidRequest` for the first error in it."""
     _check_density(content, info)
     try:
-        value = from_json(content)
+        value = from_json(content.removeprefix(codecs.BOM_UTF8))
     except ValueError as error:
         raise InvalidRequest(f"the body is not JSON: {error}", code="invalid_json") from None
     _check_counts(value, info)
@@ -111,7 +124,7 @@ def _as_invalid(error: ErrorDetails) -> InvalidRequest:
         return InvalidRequest("the body must be a JSON object")
     if error["type"] == "missing":
         return InvalidRequest(f"{path} is required", field=path, code="missing_required_parameter")
-    reason = error["msg"].removeprefix("Value error, ")
+    reason = JSON_TYPES.get(error["type"]) or error["msg"].removeprefix("Value error, ")
     return InvalidRequest(f"{path}: {reason}, got {json_excerpt(error['input'])}", field=path)
 
 

@@ -20,7 +20,7 @@ JsonSchema = Annotated[Any, WithJsonSchema({"type": ["object", "boolean", "strin
 
 
 class ResponseFormat(Body):
-    """OpenAI's format of an answer; `json_schema` has a name and a `schema`."""
+    """OpenAI's format, whose `json_schema` has a name and a `schema`, or llama.cpp's `schema`."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -34,12 +34,22 @@ class ResponseFormat(Body):
                             "required": ["schema"],
                             "properties": {"schema": {"type": ["object", "boolean", "string"]}},
                         },
+                        "schema": {"type": "null"},
+                    },
+                },
+                {
+                    "required": ["schema"],
+                    "properties": {
+                        "type": {"enum": ["json_object", "json_schema"]},
+                        "json_schema": {"type": "null"},
+                        "schema": {"type": ["object", "boolean", "string"]},
                     },
                 },
                 {
                     "properties": {
                         "type": {"enum": ["text", "json_object"]},
                         "json_schema": {"type": "null"},
+                        "schema": {"type": "null"},
                     }
                 },
             ]
@@ -48,6 +58,7 @@ class ResponseFormat(Body):
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: dict[str, Any] | None = None
+    of_schema: JsonSchema = Field(None, alias="schema")
 
 
 class StructuredOutputs(Body):
@@ -142,22 +153,29 @@ def format_of(kind: str, schema: Any, field: str) -> Structured | None:
 
 def _asked(body: StructuredBody) -> Iterator[Structured]:
     if (form := body.response_format) is not None:
-        is_schema, named = form.type == "json_schema", form.json_schema or {}
-        if is_schema and "schema" not in named:
-            field = "response_format.json_schema.schema"
-            raise InvalidRequest(
-                f"{field} is required", field=field, code="missing_required_parameter"
-            )
-        field = "response_format.json_schema.schema" if is_schema else "response_format"
-        schema = named["schema"] if is_schema else form.json_schema
-        if (structured := format_of(form.type, schema, field)) is not None:
-            yield structured
+        yield from _of_format(form)
     if (options := body.structured_outputs) is not None:
         yield from _of_options(options, "structured_outputs")
     yield from _schema(body.guided_json, "guided_json")
     yield from _texts(body.guided_regex, body.guided_choice, body.guided_grammar, "guided_")
     yield from _schema(body.json_schema, "json_schema")
     yield from _texts(None, None, body.grammar, "")
+
+
+def _of_format(form: ResponseFormat) -> Iterator[Structured]:
+    if form.of_schema is not None and form.json_schema is None and form.type != "text":
+        yield schema_of(form.of_schema, "response_format.schema")
+        return
+    if form.of_schema is not None:
+        field = "response_format.schema"
+        raise InvalidRequest(f"{field} is for json_object, without json_schema", field=field)
+    is_schema, named = form.type == "json_schema", form.json_schema or {}
+    field = "response_format.json_schema.schema" if is_schema else "response_format"
+    if is_schema and "schema" not in named:
+        raise InvalidRequest(f"{field} is required", field=field, code="missing_required_parameter")
+    schema = named["schema"] if is_schema else form.json_schema
+    if (structured := format_of(form.type, schema, field)) is not None:
+        yield structured
 
 
 def _of_options(options: StructuredOutputs, path: str) -> Iterator[Structured]:
