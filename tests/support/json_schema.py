@@ -1,5 +1,6 @@
 """JSON Schema by definition: is a value valid? And random schemas and values to ask about."""
 
+import itertools
 import re
 from random import Random
 from typing import Any
@@ -61,9 +62,26 @@ def _follow(reference: str, root: Any) -> Any:
 def _others_are_valid(value: Any, schema: Any, root: Any) -> bool:
     own = schema.get("properties", {})
     others = schema["additionalProperties"]
+    patterns = schema.get("patternProperties", {})
     return not isinstance(value, dict) or all(
-        is_valid(value[name], others, root) for name in value if name not in own
+        is_valid(value[name], others, root)
+        for name in value
+        if name not in own and not any(re.search(pattern, name) for pattern in patterns)
     )
+
+
+def _patterns_are_valid(value: Any, schema: Any, root: Any) -> bool:
+    return not isinstance(value, dict) or all(
+        is_valid(own, part, root)
+        for pattern, part in schema["patternProperties"].items()
+        for name, own in value.items()
+        if re.search(pattern, name)
+    )
+
+
+def _are_distinct(value: Any, schema: Any, root: Any) -> bool:
+    pairs = itertools.combinations(value if isinstance(value, list) else (), 2)
+    return not schema["uniqueItems"] or not any(is_equal(a, b) for a, b in pairs)
 
 
 def _items_are_valid(value: Any, schema: Any, root: Any) -> bool:
@@ -87,6 +105,11 @@ _CHECKS = {
     ),
     "required": lambda v, s, r: not isinstance(v, dict) or set(s["required"]) <= v.keys(),
     "additionalProperties": _others_are_valid,
+    "patternProperties": _patterns_are_valid,
+    "propertyNames": lambda v, s, r: (
+        not isinstance(v, dict) or all(is_valid(name, s["propertyNames"], r) for name in v)
+    ),
+    "uniqueItems": _are_distinct,
     "items": _items_are_valid,
     "prefixItems": lambda v, s, r: (
         not isinstance(v, list)
@@ -142,6 +165,11 @@ def random_schema(random: Random, depth: int) -> Any:
         if random.random() < 0.5:
             other = random_schema(random, 0)
             schema["additionalProperties"] = random.choice([False, False, True, other])
+    if kind == "object" and random.random() < 0.2:
+        names = {"pattern": random.choice(("a", "^[ab]$")), "type": "string"}
+        schema["propertyNames"] = random.choice([True, {"type": "string"}, names, {"enum": ["a"]}])
+    if kind == "object" and random.random() < 0.1:
+        schema["patternProperties"] = {"^a": random_schema(random, depth - 1)}
     if kind == "array":
         if random.random() < 0.8:
             schema["items"] = random_schema(random, depth - 1)
@@ -165,7 +193,7 @@ _WORDS: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "integer": {**_BOUNDS, "nullable": (True,)},
     "number": _BOUNDS,
-    "array": {"minItems": (0, 1, 2), "maxItems": (2, 3)},
+    "array": {"minItems": (0, 1, 2), "maxItems": (2, 3), "uniqueItems": (False, True)},
 }
 
 

@@ -201,6 +201,75 @@ CASES: dict[str, tuple[Any, list[str], list[str]]] = {
         ["1"],
         ["2"],
     ),
+    "names of any properties": (
+        {
+            "type": "object",
+            "propertyNames": {"pattern": "^[a-z]{2}$"},
+            "additionalProperties": {"type": "integer"},
+        },
+        ["{}", '{"ab":1}', '{"ab":1,"cd":2}'],
+        ['{"a":1}', '{"abc":1}', '{"ab":"c"}', '{"ab":1,"A":2}'],
+    ),
+    "names of declared properties": (
+        {
+            "properties": {"ab": {"const": 1}, "abc": {"const": 2}},
+            "propertyNames": {"maxLength": 2},
+            "additionalProperties": True,
+        },
+        ["{}", '{"ab":1}', '{"ab":1,"c":[]}'],
+        ['{"abc":2}', '{"ab":1,"abc":2}', '{"abd":2}'],
+    ),
+    "names that are listed": (
+        {
+            "type": "object",
+            "propertyNames": {"type": "string", "enum": ["a", "b"]},
+            "additionalProperties": {"type": "integer"},
+            "required": ["a", "b"],
+        },
+        ['{"a":1,"b":2}'],
+        ['{"a":1}', '{"a":1,"b":2,"c":3}'],
+    ),
+    "strings as names": (
+        {"propertyNames": {"type": "string"}, "additionalProperties": {"type": "null"}},
+        ["{}", '{"\\u00e9\\n":null}'],
+        ['{"a":1}'],
+    ),
+    "no names": ({"type": "object", "propertyNames": False}, ["{}"], ['{"a":1}']),
+    "names of a pattern": (
+        {"type": "object", "patternProperties": {"^x-": {"type": "integer"}}},
+        ["{}", '{"x-a":1}', '{"x-":1,"x-b":-2}'],
+        ['{"x-a":"b"}', '{"a":1}'],
+    ),
+    "names of a pattern in a part": (
+        {
+            "allOf": [
+                {"type": "object", "required": ["x-a"]},
+                {"patternProperties": {"^x-": {"type": "integer"}}, "additionalProperties": False},
+            ]
+        },
+        ['{"x-a":1}', '{"x-a":1,"x-b":2}'],
+        ["{}", '{"x-a":null}', '{"x-b":1}'],
+    ),
+    "listed elements, each once": (
+        {"type": "array", "items": {"enum": ["a", 1, 1.0, None]}, "uniqueItems": True},
+        ["[]", '["a"]', '["a",1,null]', "[1, null]"],
+        ['["a","a"]', "[1,1.0]", "[null,null]", '["b"]'],
+    ),
+    "some of the listed elements, each once": (
+        {
+            "items": {"anyOf": [{"type": "boolean"}, {"const": 1}]},
+            "uniqueItems": True,
+            "minItems": 1,
+            "maxItems": 2,
+        },
+        ["[true]", "[false,true]", "[true,1]"],
+        ["[]", "[true,true]", "[false,true,1]"],
+    ),
+    "one element, once": (
+        {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "maxItems": 1},
+        ["[]", '["a"]'],
+        ['["a","b"]'],
+    ),
     "true": (True, ["1", '{"a":[{}]}', '"a"'], ["", "tru", "[1", "[[[[]]]]"]),
     "annotations": (
         {"title": "a", "default": 1, "$comment": "b", "examples": [1]},
@@ -208,6 +277,75 @@ CASES: dict[str, tuple[Any, list[str], list[str]]] = {
         ["a"],
     ),
 }
+
+
+# Words that are not those of draft 2020-12, or that validators do not check.
+OLDER: dict[str, tuple[Any, list[str], list[str]]] = {
+    "tuple of draft 7": (
+        {"items": [{"type": "integer"}, {"type": "string"}], "additionalItems": False},
+        ["[]", "[1]", '[1,"a"]'],
+        ['["a"]', '[1,"a",1]'],
+    ),
+    "tuple of draft 7 with more": (
+        {
+            "type": "array",
+            "items": [{"type": "integer"}],
+            "additionalItems": {"type": "null"},
+            "minItems": 1,
+        },
+        ["[1]", "[1,null,null]"],
+        ["[]", "[1,1]"],
+    ),
+    "elements alone": (
+        {"type": "array", "items": {"type": "null"}, "additionalItems": False},
+        ["[]", "[null,null]"],
+        ["[1]"],
+    ),
+    "exclusive bounds of draft 4": (
+        {
+            "type": "integer",
+            "minimum": 0,
+            "exclusiveMinimum": True,
+            "maximum": 3,
+            "exclusiveMaximum": False,
+        },
+        ["1", "3"],
+        ["0", "4"],
+    ),
+    "an exclusive bound that is not there": (
+        {"type": "integer", "exclusiveMinimum": True},
+        ["0", "-1"],
+        [],
+    ),
+    "integers of 32 bits": (
+        {"type": "integer", "format": "int32"},
+        ["0", "2147483647", "-2147483648"],
+        ["2147483648", "-2147483649"],
+    ),
+    "bytes in bounds": (
+        {"type": "integer", "format": "uint8", "minimum": 7, "maximum": 1000},
+        ["7", "255"],
+        ["6", "256"],
+    ),
+    "whole numbers": ({"type": "integer", "format": "uint"}, ["0", "12345678901"], ["-1"]),
+    "doubles": ({"type": "number", "format": "double"}, ["-1.5", "1e10"], []),
+    "numbers in texts": ({"type": "string", "format": "int64"}, ['"12"', '"a"'], ["12"]),
+    "passwords": ({"type": "string", "format": "password"}, ['"\\u00e9"', '""'], ["1"]),
+    "bounds of a double": (
+        {"type": "number", "minimum": -1.7e308, "exclusiveMaximum": 1.7e308},
+        ["0", "-100000000000000000000", "1.5"],
+        ["100000000000000000001", "1e300"],
+    ),
+    "extensions": ({"x-order": 1, "type": "null", "x-nullable": True}, ["null"], ["1"]),
+}
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_words_of_older_drafts_and_of_openapi_are_read(name: str) -> None:
+    schema, accepted, refused = OLDER[name]
+    found = schema_language(schema)
+    assert [found.matches(text.encode()) for text in accepted] == [True] * len(accepted)
+    assert [found.matches(text.encode()) for text in refused] == [False] * len(refused)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -243,7 +381,10 @@ def test_texts_of_random_schemas_are_valid(seed: int) -> None:
 
 
 UNSUPPORTED = [
-    ({"type": "object", "patternProperties": {}}, "#/patternProperties", "not supported"),
+    ({"patternProperties": {"a": True, "b": True}}, "#/patternProperties", "several patterns"),
+    ({"patternProperties": {"a": {}}, "required": ["b"]}, "#/patternProperties", "required beside"),
+    ({"patternProperties": {"(?=a)": {}}}, "#/patternProperties/pattern", "lookahead"),
+    ({"type": "object", "minProperties": 1}, "#/minProperties", "not supported"),
     ({"properties": {"a/b": {"not": {}}}}, "#/properties/a~1b/not", "not supported"),
     ({"items": {"if": {}}}, "#/items/if", "not supported"),
     ({"items": {"$id": "x"}}, "#/items/$id", "not supported"),
@@ -253,13 +394,18 @@ UNSUPPORTED = [
     ({"minLength": 1.5}, "#/minLength", "whole number"),
     ({"maxItems": float("inf")}, "#/maxItems", "whole number"),
     ({"minimum": "1"}, "#/minimum", "a number"),
-    ({"exclusiveMinimum": True}, "#/exclusiveMinimum", "a number"),
-    ({"maximum": 1e300}, "#/maximum", "1e\\+20"),
+    ({"exclusiveMinimum": "1"}, "#/exclusiveMinimum", "a number"),
+    ({"minimum": 1e300}, "#/minimum", "1e\\+20"),
+    ({"maximum": 1e-300}, "#/maximum", "1e-09"),
     ({"required": "a"}, "#/required", "names"),
     ({"properties": []}, "#/properties", "object of schemas"),
-    ({"items": [{}]}, "#/items", "a schema"),
+    ({"items": [1]}, "#/items", "a schema"),
+    ({"additionalItems": 1}, "#/additionalItems", "a schema"),
     ({"anyOf": []}, "#/anyOf", "not empty"),
-    ({"uniqueItems": True}, "#/uniqueItems", "false"),
+    ({"uniqueItems": "yes"}, "#/uniqueItems", "true or false"),
+    ({"uniqueItems": True}, "#/uniqueItems", "an enum"),
+    ({"uniqueItems": True, "items": {"enum": [1], "minimum": 2}}, "#/items/minimum", "beside enum"),
+    ({"uniqueItems": True, "items": {"enum": [*range(65)]}}, "#/uniqueItems", "at most 64"),
     ({"format": "regex"}, "#/format", "date-time"),
     ({"pattern": "(?=a)"}, "#/pattern", "lookahead"),
     ({"multipleOf": 0.1}, "#/multipleOf", "whole"),
@@ -269,6 +415,16 @@ UNSUPPORTED = [
     ({"$ref": "#/$defs/a"}, "#/$ref", "not in the schema"),
     ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "#/oneOf", "branches 0 and 1"),
     ({"oneOf": [{"type": "integer", "maximum": 2}, {"minimum": 2}]}, "#/oneOf", "branches 0 and 1"),
+    (
+        {
+            "oneOf": [
+                {"patternProperties": {"^x": {"type": "string"}}},
+                {"properties": {"k": {"type": "null"}}, "required": ["k"]},
+            ]
+        },
+        "#/oneOf",
+        "branches 0 and 1",
+    ),
     ({"oneOf": [CAT, CAT]}, "#/oneOf", "branches 0 and 1"),
     ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "#/allOf/1", "pattern cannot be joined"),
     ({"const": "\ud800"}, "", "no Unicode"),

@@ -57,3 +57,13 @@ FORMATS = {
     "uri": rf"[a-z][a-z0-9+.-]{{1,15}}://{_LABEL}(?:\.{_LABEL}){{0,2}}(?::[1-9][0-9]{{0,3}})?"
     rf"(?:/{_PATH}*)*(?:\?(?:{_PATH}|[/?])*)?(?:#(?:{_PATH}|[/?])*)?",
 }
+
+NUMBER_FORMATS: dict[str, tuple[int, int | None] | None] = {
+    **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+    "uint": (0, None),
+    **dict.fromkeys(("int", "float", "double", "decimal")),
+}
+"""OpenAPI's formats of numbers, which validators do not check, and the numbers that fit."""
+TEXT_FORMATS = ("password", "binary", "byte")
+"""OpenAPI's formats of texts, which say nothing of a text's characters."""

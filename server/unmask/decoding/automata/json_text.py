@@ -8,7 +8,9 @@ from typing import TypeAlias
 from unmask.decoding.automata.characters import ANY_JSON_STRING
 from unmask.decoding.automata.expressions import (
     EMPTY,
+    Edge,
     Expression,
+    Graph,
     Item,
     concatenation,
     listing,
@@ -73,9 +75,11 @@ def any_value(nesting: int, spacing: Spacing) -> Expression:
     return value
 
 
-def any_object(value: Expression, spacing: Spacing) -> Expression:
-    """Object of any names, with such values."""
-    return json_object([Item(member(ANY_JSON_STRING, value, spacing), is_repeated=True)], spacing)
+def any_object(
+    value: Expression, spacing: Spacing, names: Expression = ANY_JSON_STRING
+) -> Expression:
+    """Object of any members with such names and values."""
+    return json_object([Item(member(names, value, spacing), is_repeated=True)], spacing)
 
 
 def member(name: Expression, value: Expression, spacing: Spacing) -> Expression:
@@ -92,6 +96,23 @@ def repeated(
 ) -> Expression:
     """Elements of an array, without its brackets."""
     return repetition(value, least, most, spacing.comma)
+
+
+def distinct(values: Sequence[Json], spacing: Spacing, least: int, most: int) -> Expression:
+    """Elements of an array, each of the values at most once, in their order."""
+    # A node is how many values were passed by, and how many of them are there.
+    size = len(values) + 1
+    edges = []
+    for i, value in enumerate(values):
+        element = json_literal(value, spacing)
+        for count in range(i + 1):
+            node = i * size + count
+            with_comma = concatenation(spacing.comma, element) if count else element
+            edges.append(Edge(node, with_comma, node + size + 1))
+            edges.append(Edge(node, EMPTY, node + size))
+    last = len(values) * size
+    ends = frozenset(last + count for count in range(least, min(most, len(values)) + 1))
+    return Graph(last + size, tuple(edges), ends)
 
 
 def array(elements: Expression, spacing: Spacing) -> Expression:

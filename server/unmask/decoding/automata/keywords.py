@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from unmask.decoding.automata.errors import InvalidGrammar
-from unmask.decoding.automata.formats import FORMATS
+from unmask.decoding.automata.formats import FORMATS, NUMBER_FORMATS, TEXT_FORMATS
 from unmask.decoding.automata.json_numbers import Bounds
 
 Keywords: TypeAlias = Mapping[str, Any]
@@ -22,6 +22,7 @@ ANNOTATIONS = frozenset(
     )
 )
 COUNTS = frozenset(("minItems", "maxItems", "minLength", "maxLength"))
+ALL_FORMATS = {*FORMATS, *NUMBER_FORMATS, *TEXT_FORMATS}
 TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
 ANY = "any"
 MAX_COUNT = 10**9  # of characters or elements
@@ -47,8 +48,20 @@ def _is_number(value: Any) -> bool:
     return is_number and (value == 0 or SMALLEST <= abs(value) <= LARGEST)
 
 
+def _is_least(value: Any) -> bool:
+    return _is_number(value) or (isinstance(value, int | float) and value < -LARGEST)
+
+
+def _is_most(value: Any) -> bool:
+    return _is_number(value) or (isinstance(value, int | float) and value > LARGEST)
+
+
 def _is_schema(value: Any) -> bool:
     return isinstance(value, bool | dict)
+
+
+def _are_schemas(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_schema, value.values()))
 
 
 def _is_type(value: Any) -> bool:
@@ -68,7 +81,8 @@ def _is_json(value: Any) -> bool:
 
 
 _COUNT = f"a whole number from 0 to {MAX_COUNT:,}", _is_count
-_NUMBER = f"a number from {SMALLEST:g} to {LARGEST:g}, 0, or one below 0", _is_number
+_LEAST = f"a number that is 0 or whose size is {SMALLEST:g} to {LARGEST:g}", _is_least
+_MOST = _LEAST[0], _is_most
 _SCHEMA = "a schema: an object or a boolean", _is_schema
 _SCHEMAS = (
     "a list of schemas that is not empty",
@@ -87,34 +101,41 @@ KEYWORDS = {
         "a reference within the schema (#/...)",
         lambda value: isinstance(value, str) and (value == "#" or value.startswith("#/")),
     ),
-    "properties": Keyword(
-        "object",
-        "an object of schemas",
-        lambda value: isinstance(value, dict) and all(map(_is_schema, value.values())),
-    ),
+    "properties": Keyword("object", "an object of schemas", _are_schemas),
+    "patternProperties": Keyword("object", "an object of schemas", _are_schemas),
+    "propertyNames": Keyword("object", *_SCHEMA),
     "required": Keyword(
         "object",
         "a list of names",
         lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
     ),
     "additionalProperties": Keyword("object", *_SCHEMA),
-    "items": Keyword("array", *_SCHEMA),
+    "items": Keyword(
+        "array",
+        _SCHEMA[0],
+        lambda value: all(map(_is_schema, value if isinstance(value, list) else [value])),
+    ),
+    "additionalItems": Keyword("array", *_SCHEMA),
     "prefixItems": Keyword("array", *_SCHEMAS),
     "minItems": Keyword("array", *_COUNT),
     "maxItems": Keyword("array", *_COUNT),
-    "uniqueItems": Keyword("array", "false; true is not supported", lambda value: value is False),
+    "uniqueItems": Keyword("array", "true or false", lambda value: isinstance(value, bool)),
     "minLength": Keyword("string", *_COUNT),
     "maxLength": Keyword("string", *_COUNT),
     "pattern": Keyword("string", "a regular expression", lambda value: isinstance(value, str)),
     "format": Keyword(
         "string",
         f"one of {', '.join(FORMATS)}",
-        lambda value: isinstance(value, str) and value in FORMATS,
+        lambda value: isinstance(value, str) and value in ALL_FORMATS,
     ),
-    "minimum": Keyword("number", *_NUMBER),
-    "maximum": Keyword("number", *_NUMBER),
-    "exclusiveMinimum": Keyword("number", *_NUMBER),
-    "exclusiveMaximum": Keyword("number", *_NUMBER),
+    "minimum": Keyword("number", *_LEAST),
+    "maximum": Keyword("number", *_MOST),
+    "exclusiveMinimum": Keyword(
+        "number", _LEAST[0], lambda value: isinstance(value, bool) or _is_least(value)
+    ),
+    "exclusiveMaximum": Keyword(
+        "number", _MOST[0], lambda value: isinstance(value, bool) or _is_most(value)
+    ),
     "multipleOf": Keyword(
         "number",
         "a whole number above 0",
@@ -138,15 +159,28 @@ class Place:
         return InvalidGrammar(message, self.path)
 
 
+def is_annotation(word: str) -> bool:
+    """True for keywords of which no value's validity depends, OpenAPI's extensions among them."""
+    return word in ANNOTATIONS or word.startswith("x-")
+
+
 def check_keywords(schema: Any, place: Place) -> None:
     """Raise `InvalidGrammar` for the first keyword that is not supported, or has a wrong value."""
     for word, value in schema.items():
-        if word in ANNOTATIONS and (word != "$id" or place.path == "#"):
+        if is_annotation(word) and (word != "$id" or place.path == "#"):
             continue
         if word not in KEYWORDS:
             raise (place / word).error(f"the keyword {word!r:.40} is not supported")
         if not KEYWORDS[word].check(value):
             raise (place / word).error(f"{KEYWORDS[word].needs} is needed, not {value!r:.80}")
+
+
+def says_nothing_of_names(schema: Schema) -> bool:
+    """True if all names of properties match, for sure."""
+    if isinstance(schema, bool):
+        return schema
+    words = {word for word in schema if not is_annotation(word)}
+    return words <= {"type"} and "string" in types_of(schema)
 
 
 def property_of(schema: Keywords, name: str) -> Schema:

@@ -6,6 +6,7 @@ keywords are about; numbers with bounds have no exponents. `{}` is any JSON, wit
 """
 
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 from unmask.decoding.automata.characters import ALL, ANY_JSON_STRING, json_character
@@ -22,9 +23,9 @@ from unmask.decoding.automata.expressions import (
     repetition,
     union,
 )
-from unmask.decoding.automata.formats import FORMATS
+from unmask.decoding.automata.formats import FORMATS, NUMBER_FORMATS
 from unmask.decoding.automata.free_text import other_strings
-from unmask.decoding.automata.json_numbers import decimals, integers
+from unmask.decoding.automata.json_numbers import Bounds, decimals, integers
 from unmask.decoding.automata.json_text import (
     BOOLEAN,
     NULL,
@@ -33,6 +34,7 @@ from unmask.decoding.automata.json_text import (
     any_object,
     any_value,
     array,
+    distinct,
     json_literal,
     json_object,
     member,
@@ -40,10 +42,13 @@ from unmask.decoding.automata.json_text import (
 )
 from unmask.decoding.automata.keywords import (
     KEYWORDS,
+    LARGEST,
     Keywords,
     Place,
     Schema,
     bounds_of,
+    canonical,
+    says_nothing_of_names,
     type_names,
     types_of,
     values_of,
@@ -52,6 +57,9 @@ from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.regex import regex
 from unmask.decoding.automata.schema_parts import Parts
 
+LISTED = frozenset(("boolean", "null"))
+SINGLE: tuple[Json, ...] = (False, True, None)  # all values of these types
+MAX_DISTINCT = 64  # values of which an array may have each once
 ANY_NESTING = 3  # of objects and arrays in a value that the schema says nothing of
 
 
@@ -106,10 +114,7 @@ class _Compiler:
         return union(self._of_type(kind, schema, place) for kind in sorted(kinds))
 
     def _values(self, values: list[Json], schema: Keywords, place: Place) -> Expression:
-        others = schema.keys() - {"enum", "const", "type", "nullable"}
-        if others:
-            word = sorted(others)[0]
-            raise (place / word).error(f"{word} is not supported beside enum or const")
+        _refuse_beside(schema, place)
         kinds = types_of(schema)
         return union(
             json_literal(value, self._spacing)
@@ -136,29 +141,51 @@ class _Compiler:
         properties: dict[str, Schema] = schema.get("properties", {})
         required: list[str] = schema.get("required", [])
         others: Schema | None = schema.get("additionalProperties")
+        allowed = self._names(schema, place)
         if others is None and not properties and not required:
-            return json_object([], self._spacing) if "properties" in schema else self._any_object()
+            if "properties" in schema:
+                return json_object([], self._spacing)
+            return any_object(self._any_member, self._spacing, allowed or ANY_JSON_STRING)
         at, beyond = place / "properties", place / "additionalProperties"
         members = [
-            self._member(name, own, at / name, is_required=name in required)
+            self._member(name, own, at / name, allowed, is_required=name in required)
             for name, own in properties.items()
         ]
         more = [name for name in dict.fromkeys(required) if name not in properties]
         undeclared: Schema = True if others is None else others
-        members += [self._member(name, undeclared, beyond, is_required=True) for name in more]
+        members += [
+            self._member(name, undeclared, beyond, allowed, is_required=True) for name in more
+        ]
         if others not in (None, False):
             known = (*properties, *more)
-            names = other_strings(known, self._budget) if known else ANY_JSON_STRING
+            names = other_strings(known, self._budget) if known else allowed or ANY_JSON_STRING
+            if known and allowed is not None:
+                names = Intersection(names, allowed)
             text = member(names, self._nested(others, beyond), self._spacing)
             members.append(Item(text, is_repeated=True))
         return json_object(members, self._spacing)
 
-    def _member(self, name: str, schema: Schema, place: Place, *, is_required: bool) -> Item:
-        value = self._nested(schema, place)
-        return Item(member(json_literal(name, self._spacing), value, self._spacing), is_required)
+    def _names(self, schema: Keywords, place: Place) -> Expression | None:
+        """Names that properties may have; None for all."""
+        names: Schema = schema.get("propertyNames", True)
+        if says_nothing_of_names(names):
+            return None
+        word = "patternProperties" if "patternProperties" in schema else "propertyNames"
+        return Intersection(ANY_JSON_STRING, self.value(names, place / word))
 
-    def _any_object(self) -> Expression:
-        return any_object(self._any_member, self._spacing)
+    def _member(
+        self,
+        name: str,
+        schema: Schema,
+        place: Place,
+        allowed: Expression | None,
+        *,
+        is_required: bool,
+    ) -> Item:
+        value, own = self._nested(schema, place), json_literal(name, self._spacing)
+        if allowed is not None:
+            own = Intersection(own, allowed)
+        return Item(member(own, value, self._spacing), is_required)
 
     def _nested(self, schema: Schema | None, place: Place) -> Expression:
         return self._any_member if schema in (True, {}) else self.value(schema or False, place)
@@ -168,6 +195,10 @@ class _Compiler:
         most: int | None = schema.get("maxItems")
         if most is not None and most < least:
             return NOTHING
+        if schema.get("uniqueItems") and (most is None or most > 1):
+            values = self._listed_items(schema, place)
+            found = distinct(values, self._spacing, least, len(values) if most is None else most)
+            return array(found, self._spacing)
         prefix = [
             self._nested(own, place / "prefixItems" / i)
             for i, own in enumerate(schema.get("prefixItems", [])[:most])
@@ -187,6 +218,32 @@ class _Compiler:
                 elements = optional(elements)
         return array(elements, self._spacing)
 
+    def _listed_items(self, schema: Keywords, place: Place) -> list[Json]:
+        """Values that elements which differ from each other may have."""
+        plain = self._parts.plain(schema.get("items", True), place / "items")
+        found: dict[str, Json] = {}
+        for keywords in plain.schemas:
+            values, kinds = values_of(keywords), types_of(keywords)
+            if values is None and kinds <= LISTED:
+                values = [value for value in SINGLE if kinds.intersection(type_names(value))]
+            if values is not None:
+                _refuse_beside(keywords, plain.place)
+                for value in values:
+                    if kinds.intersection(type_names(value)):
+                        found.setdefault(canonical(value), value)
+            if values is None or "prefixItems" in schema or len(found) > MAX_DISTINCT:
+                raise (place / "uniqueItems").error(
+                    f"true needs items with an enum of at most {MAX_DISTINCT} values"
+                )
+        return list(found.values())
+
+
+def _refuse_beside(schema: Keywords, place: Place) -> None:
+    """Raise `InvalidGrammar` for keywords that listed values would have to match too."""
+    if others := schema.keys() - {"enum", "const", "type", "nullable"}:
+        word = sorted(others)[0]
+        raise (place / word).error(f"{word} is not supported beside enum or const")
+
 
 def _string(schema: Keywords, place: Place) -> Expression:
     parts = []
@@ -200,7 +257,7 @@ def _string(schema: Keywords, place: Place) -> Expression:
         except InvalidGrammar as error:
             raise at.error(error.message) from None
         parts.append(found)
-    if "format" in schema:
+    if schema.get("format") in FORMATS:
         parts.append(regex(FORMATS[schema["format"]], character=json_character))
     if not parts:
         return ANY_JSON_STRING
@@ -211,10 +268,24 @@ def _string(schema: Keywords, place: Place) -> Expression:
 
 
 def _number(kind: str, schema: Keywords, place: Place) -> Expression:
-    bounds, multiple = bounds_of(schema), schema.get("multipleOf")
+    bounds, multiple = _that_fit(bounds_of(schema), schema.get("format")), schema.get("multipleOf")
     if kind == "number" and multiple is None:
         return decimals(bounds)
     try:
         return integers(bounds, int(multiple or 1))
     except ValueError as error:
         raise (place / "multipleOf").error(str(error)) from None
+
+
+def _that_fit(bounds: Bounds, form: str | None) -> Bounds:
+    """The part of an interval that has few digits, and that numbers of a format reach."""
+    low, high = NUMBER_FORMATS.get(form or "") or (None, None)
+    if low is None and bounds.low is not None and bounds.low < -LARGEST:
+        low = -int(LARGEST)
+    if high is None and bounds.high is not None and bounds.high > LARGEST:
+        high = int(LARGEST)
+    if low is not None:
+        bounds = bounds.above(Decimal(low), excludes=False)
+    if high is not None:
+        bounds = bounds.negated().above(Decimal(-high), excludes=False).negated()
+    return bounds

@@ -8,7 +8,6 @@ from urllib.parse import unquote
 
 from unmask.decoding.automata.json_numbers import Bounds
 from unmask.decoding.automata.keywords import (
-    ANNOTATIONS,
     COUNTS,
     Keywords,
     Place,
@@ -21,13 +20,17 @@ from unmask.decoding.automata.keywords import (
     values_of,
 )
 from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.older_words import modern
 
 MAX_RECURSION = 5  # times that a reference is followed within itself
 MAX_ALTERNATIVES = 1_024
 MAX_PROOF = 4  # depth of properties that prove alternatives to exclude each other
 LARGER_OF = frozenset(("minimum", "exclusiveMinimum", "minLength", "minItems"))
 JOINED = frozenset(
-    ("type", "nullable", "properties", "additionalProperties", "prefixItems", "items")
+    (
+        *("type", "nullable", "properties", "additionalProperties", "propertyNames"),
+        *("prefixItems", "items", "uniqueItems"),
+    )
 )
 SMALLER_OF = frozenset(("maximum", "exclusiveMaximum", "maxLength", "maxItems"))
 
@@ -58,8 +61,7 @@ class Parts:
         check_keywords(schema, place)
         own: dict[str, Any] = {
             word: int(value) if word in COUNTS else value
-            for word, value in schema.items()
-            if word not in ANNOTATIONS
+            for word, value in modern(schema, place).items()
         }
         reference = own.pop("$ref", None)
         parts: list[Schema] = own.pop("allOf", [])
@@ -151,6 +153,8 @@ class Parts:
         self, a: Keywords, b: Keywords, sides: tuple[Plain, Plain], depth: int
     ) -> bool:
         """True if no value of a property that both schemas need matches both."""
+        if "patternProperties" in a or "patternProperties" in b:
+            return False  # they allow more than their other keywords say
         return any(
             self._exclude(
                 self.plain(property_of(a, name), sides[0].place / "properties" / name),
@@ -200,6 +204,8 @@ def _merge_properties(left: Keywords, right: Keywords, merged: dict[str, Any]) -
         merged["additionalProperties"] = _both(
             left["additionalProperties"], right["additionalProperties"]
         )
+    if "propertyNames" in left and "propertyNames" in right:
+        merged["propertyNames"] = _both(left["propertyNames"], right["propertyNames"])
 
 
 def _merge_elements(left: Keywords, right: Keywords, merged: dict[str, Any]) -> None:
@@ -211,6 +217,8 @@ def _merge_elements(left: Keywords, right: Keywords, merged: dict[str, Any]) -> 
         merged["prefixItems"] = [_both(*pair) for pair in zip(*sides, strict=False)][:size]
     if "items" in merged:
         merged["items"] = _both(*rests)
+    if "uniqueItems" in merged:
+        merged["uniqueItems"] = any(side.get("uniqueItems") for side in (left, right))
 
 
 def _both(left: Schema, right: Schema) -> Schema:
