@@ -5,9 +5,18 @@ from dataclasses import replace
 import pytest
 
 from tests.api.fake_client import ANSWER, EOS_ID, MODEL, TOKENIZER, answer, failing
+from unmask.api.logprobs import TokenTexts, chat_logprobs
 from unmask.errors import EngineStopped, QueueFull
 from unmask.tokenizer import IdTokenizer, Tokenizer
-from unmask.types import Delta, Finish, FinishReason, RefinementOptions, SamplingParams, Usage
+from unmask.types import (
+    Delta,
+    Finish,
+    FinishReason,
+    RefinementOptions,
+    SamplingParams,
+    TokenLogprob,
+    Usage,
+)
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
@@ -201,6 +210,13 @@ def test_chat_logprobs_are_a_list_of_tokens(call, engine):
     assert [top["logprob"] for top in first["top_logprobs"]] == [-0.5, -1.5, -9999.0]
     assert last["token"] == "<|end|>"
     assert engine.requests[0].sampling.logprobs == 3
+
+
+def test_a_chosen_token_has_the_same_logprob_among_the_likeliest():
+    chosen = TokenLogprob(72, -0.25, ((65, -0.125), (72, -0.2500001)))
+    (item,) = chat_logprobs(TokenTexts(TOKENIZER.token_text), [chosen])["content"]
+    assert item["logprob"] == -0.25
+    assert [top["logprob"] for top in item["top_logprobs"]] == [-0.125, -0.25]
 
 
 def test_chat_logprobs_without_alternatives(call, engine):

@@ -99,7 +99,11 @@ def chat_logprobs(texts: TokenTexts, logprobs: Sequence[TokenLogprob]) -> ChatLo
     content: list[ChosenLikelihood] = [
         {
             **_entry(texts, item.token_id, item.logprob),
-            "top_logprobs": [_entry(texts, token_id, value) for token_id, value in item.top],
+            # Of the chosen token the same number, which rounds otherwise among the likeliest.
+            "top_logprobs": [
+                _entry(texts, token_id, item.logprob if token_id == item.token_id else value)
+                for token_id, value in item.top
+            ],
         }
         for item in logprobs
     ]
