@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from unmask.config import EngineConfig
-from unmask.engine.run.limits import count_pages, kv_bytes
+from unmask.engine.run.limits import check_memory, count_pages, derive_limits, kv_bytes
+from unmask.errors import InvalidConfig
 from unmask.models.registry import LoadedModel
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -37,3 +38,12 @@ def test_pages_fill_the_memory(tiny: LoadedModel) -> None:
     page_bytes = 16 * numbers * tiny.dtype.itemsize
     assert count_pages(config, tiny) == 3 * 2**20 // page_bytes
     assert count_pages(replace(config, num_pages=5), tiny) == 5
+
+
+def test_more_than_the_memory_of_the_device_is_refused(tiny: LoadedModel) -> None:
+    with pytest.raises(InvalidConfig, match=r"10\.0 GiB is larger than the memory, 9\.0 GiB"):
+        check_memory(10 * 2**30, 9 * 2**30)
+    check_memory(9 * 2**30, 9 * 2**30)
+    for config in (EngineConfig(kv_memory_mib=10**9), EngineConfig(num_pages=10**12)):
+        with pytest.raises(InvalidConfig, match="KV cache"):
+            derive_limits(config, tiny)

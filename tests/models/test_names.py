@@ -10,9 +10,15 @@ import torch
 
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
-from unmask.errors import InvalidCheckpoint
+from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.models.checkpoint import Checkpoint
-from unmask.models.registry import LoadedModel, family_of, find_family, load_model
+from unmask.models.registry import (
+    LoadedModel,
+    device_named,
+    family_of,
+    find_family,
+    load_model,
+)
 
 
 def checkpoint(folder: Path, source: str, **changes: Any) -> Checkpoint:
@@ -128,3 +134,10 @@ def test_dream_reasoner_is_block_causal_with_its_own_block_and_mask(tmp_path: Pa
     assert (info.attention, info.shift) == ("block_causal", False)
     assert info.default_sampling.block_length == 32
     assert find_family("DreamForCausalLM").traits(changes).mask_token_id == 151669
+
+
+def test_a_gpu_that_is_not_there_is_a_wrong_setting() -> None:
+    with pytest.raises(InvalidConfig, match=r"model\.device is cuda, but torch"):
+        device_named("cuda", has_gpu=False)
+    assert device_named("cuda", has_gpu=True) == torch.device("cuda")
+    assert device_named("auto", has_gpu=False) == device_named("cpu", has_gpu=True)

@@ -87,6 +87,10 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     except FileNotFoundError as error:
         if optional:
             return {}
+        if not path.parent.exists():
+            raise InvalidCheckpoint(
+                f"there is no folder {path.parent}; names of the Hugging Face hub are ORG/NAME"
+            ) from error
         raise InvalidCheckpoint(f"there is no {path.name} in {path.parent}") from error
     except OSError as error:
         raise InvalidCheckpoint(f"cannot read {path}: {error.strerror}") from error

@@ -8,8 +8,8 @@ from typing import get_args
 
 import torch
 
-from unmask.config import DecodingConfig, ModelConfig
-from unmask.errors import InvalidCheckpoint
+from unmask.config import DecodingConfig, DeviceName, ModelConfig
+from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.models import (
     a2d,
     bd3lm,
@@ -163,7 +163,7 @@ def load_model(
     check_fields(checkpoint.config, family.fields)
     check_values(checkpoint.config)
     raw = checkpoint.config
-    device = _device(config)
+    device = device_named(config.device, torch.cuda.is_available())
     dtype = _dtype(config, raw, device)
     tokenizer = Tokenizer.from_folder(_tokenizer_folder(config, checkpoint.folder))
     if config.quantization == "int4" and not uses_triton(device):
@@ -266,10 +266,14 @@ def _tokenizer_folder(config: ModelConfig, folder: Path) -> Path:
     return named
 
 
-def _device(config: ModelConfig) -> torch.device:
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(config.device)
+def device_named(name: DeviceName, has_gpu: bool) -> torch.device:
+    """Device of a setting; `auto` takes a GPU that is there. Raises `InvalidConfig`."""
+    if name == "auto":
+        return torch.device("cuda" if has_gpu else "cpu")
+    if name == "cuda" and not has_gpu:
+        reason = "finds no GPU" if torch.version.cuda else "is built without CUDA"
+        raise InvalidConfig(f"model.device is cuda, but torch {torch.__version__} {reason}")
+    return torch.device(name)
 
 
 def _dtype(config: ModelConfig, raw: RawConfig, device: torch.device) -> torch.dtype:

@@ -1,6 +1,7 @@
 """Derives the engine's sizes from the configuration, the model and the device, and logs them."""
 
 import logging
+import os
 
 import torch
 
@@ -33,7 +34,7 @@ def derive_limits(config: EngineConfig, loaded: LoadedModel) -> EngineLimits:
             f"engine.page_size must be a multiple of {routing_length}, the block in which this "
             f"model chooses experts, got {page_size}"
         )
-    return EngineLimits(
+    limits = EngineLimits(
         max_batch_tokens=max(config.max_batch_tokens, fewest_batch_tokens(loaded.info)),
         num_pages=count_pages(config, loaded),
         page_size=page_size,
@@ -45,6 +46,8 @@ def derive_limits(config: EngineConfig, loaded: LoadedModel) -> EngineLimits:
         overlaps=_overlaps(loaded.info, is_gpu) if config.overlap is None else config.overlap,
         has_graphs=is_gpu if config.graphs is None else config.graphs,
     )
+    check_memory(cache_bytes(limits, loaded), memory_of(loaded.device))
+    return limits
 
 
 def _overlaps(model: ModelInfo, is_gpu: bool) -> bool:
@@ -57,15 +60,12 @@ def _overlaps(model: ModelInfo, is_gpu: bool) -> bool:
 
 def log_limits(config: EngineConfig, limits: EngineLimits, loaded: LoadedModel) -> None:
     """Log each size on a line of its own, and every setting that was raised."""
-    slot_numbers = sum(shape.slot_numbers for shape in loaded.model.layers)
-    slot_bytes = slot_numbers * getattr(torch, limits.kv_dtype).itemsize
-    num_bytes = limits.num_pages * limits.page_size * slot_bytes
     logger.info(
         "KV cache: %s pages of %d tokens, %s, %.2f GiB",
         f"{limits.num_pages:,}",
         limits.page_size,
         limits.kv_dtype,
-        num_bytes / 2**30,
+        cache_bytes(limits, loaded) / 2**30,
     )
     logger.info(
         "batch: at most %s tokens of %d sequences a step, context %s tokens",
@@ -119,3 +119,26 @@ def kv_bytes(config: EngineConfig, device: torch.device) -> int:
         return CPU_KV_BYTES
     free, _ = torch.cuda.mem_get_info(device)
     return int(KV_SHARE * free)
+
+
+def cache_bytes(limits: EngineLimits, loaded: LoadedModel) -> int:
+    """Memory that all pages of the KV cache take."""
+    slot_numbers = sum(shape.slot_numbers for shape in loaded.model.layers)
+    slot_bytes: int = slot_numbers * getattr(torch, limits.kv_dtype).itemsize
+    return limits.num_pages * limits.page_size * slot_bytes
+
+
+def memory_of(device: torch.device) -> int:
+    """All memory of a GPU, or of this machine."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_memory(num_bytes: int, total_bytes: int) -> None:
+    """Raise `InvalidConfig` for a KV cache that can never fit: a CPU would end without a word."""
+    if num_bytes > total_bytes:
+        raise InvalidConfig(
+            f"the KV cache of {num_bytes / 2**30:,.1f} GiB is larger than the memory, "
+            f"{total_bytes / 2**30:,.1f} GiB; lower engine.kv_memory_mib or engine.num_pages"
+        )
