@@ -34,6 +34,73 @@ def test_texts_match_as_in_python(pattern: str) -> None:
         assert quoted.matches(inner.encode()) == bool(python.search(text)), text
 
 
+LOOKS = (
+    *("^(?=a)", "^(?!a)", "(?!a).", "a(?=b)", "a(?!b)", "^a(?!b).*1", "^(?!a|b1)[^2]*$", "(?=b)a"),
+    *("^(?!.*aa)[ab]*$", "^(?=.*1)(?=.*[ab]).{2,}$", "^(?!(ab)*$)", "(?=a$)", "^(?!^1*$)1*a?1*$"),
+    *("^(?!(?=a)a)", "^(?!(?!a))", r"^(?!\s)\S*$", r"(?!\w)\W|(?!1)\d", "^(?!)a?", "^(?=)a"),
+)
+
+
+@pytest.mark.parametrize("pattern", LOOKS)
+def test_lookahead_is_as_in_python(pattern: str) -> None:
+    python = re.compile(pattern, re.ASCII)
+    whole = language(regex(pattern, looks=True))
+    quoted = language(regex(pattern, searches=True, looks=True, character=json_character))
+    for text in (*texts("ab12 é", 3), *texts("ab1", 5)):
+        assert whole.matches(text.encode()) == bool(python.fullmatch(text)), text
+        inner = json.dumps(text, ensure_ascii=False)[1:-1]
+        assert quoted.matches(inner.encode()) == bool(python.search(text)), text
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [*LOOKS, r"^[^\s]$", r"^[^\S]$", r"^(?!\s).$", r"^(?![^\S])[^a]$", r"^(?!.*a)", "^(?!.b$)"],
+)
+def test_what_matches_in_one_language_alone_is_left_out(pattern: str) -> None:
+    quoted = language(regex(pattern, searches=True, looks=True, character=json_character))
+    for text in texts("ab\n\r\u00a0\u2028\x1c", 3):
+        inner = json.dumps(text, ensure_ascii=False)[1:-1]
+        for flags in (re.ASCII, re.UNICODE):
+            assert re.search(pattern, text, flags) or not quoted.matches(inner.encode()), text
+
+
+EMAIL = (  # of zod
+    r"^(?!\.)(?!.*\.\.)([A-Za-z0-9_'+\-\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\-]*\.)+"
+    r"[A-Za-z]{2,}$"
+)
+DECIMAL = r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$"  # of pydantic
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches", "others"),
+    [
+        (EMAIL, ["a.b@c.de", "_@a-b.c.info"], [".a@b.cd", "a..b@c.de", "a@b", "a@b.c"]),
+        (DECIMAL, ["1", "-0.5", ".5", "+12."], ["", "-", "+.", "1.2.3"]),
+    ],
+)
+def test_patterns_that_libraries_write_are_read(
+    pattern: str, matches: list[str], others: list[str]
+) -> None:
+    found = language(regex(pattern, searches=True, looks=True, character=json_character))
+    assert [found.matches(text.encode()) for text in matches] == [True] * len(matches)
+    assert [found.matches(text.encode()) for text in others] == [False] * len(others)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("((?=a)b)c", "outside of groups"),
+        ("(?:(?!a)b)*", "outside of groups"),
+        ("^(?=a)+", "cannot be repeated"),
+        ("a(?!^b)", "ends of a pattern"),
+        ("(?=a", "missing \\)"),
+    ],
+)
+def test_other_lookahead_is_refused(pattern: str, reason: str) -> None:
+    with pytest.raises(InvalidGrammar, match=reason):
+        language(regex(pattern, searches=True, looks=True))
+
+
 @pytest.mark.parametrize(
     ("pattern", "reason"),
     [
@@ -50,7 +117,7 @@ def test_texts_match_as_in_python(pattern: str) -> None:
         ("*a", "nothing to repeat"),
         ("a{3,2}", "out of order"),
         ("a{,2}", "{0,n}"),
-        ("^*", "anchor"),
+        ("^*", "an anchor"),
         ("a$b", "ends of a pattern"),
         ("(^a)b", "ends of a pattern"),
         ("(a", "missing \\)"),

@@ -59,27 +59,42 @@ def dfa_of(
 
 
 def intersect(left: Dfa, right: Dfa, budget: Budget) -> Dfa:
-    """Words of both automata: pairs of their states."""
+    """Words of both automata."""
+    return _product(left, right, budget, subtracts=False)
+
+
+def subtract(left: Dfa, right: Dfa, budget: Budget) -> Dfa:
+    """Words of the left automaton that the right one does not have."""
+    return _product(left, right, budget, subtracts=True)
+
+
+def _product(left: Dfa, right: Dfa, budget: Budget, *, subtracts: bool) -> Dfa:
+    """Pairs of states; in a difference, the state behind the right ones accepts nothing."""
     symbols, columns_of = partition({*left.symbols, *right.symbols})
     sides: list[list[dict[int, int]]] = []
     for dfa in (left, right):
-        sides.append([{} for _ in range(dfa.num_states)])
+        sides.append([{} for _ in range(dfa.num_states + 1)])
         for source, own, target in dfa.edges():
             sides[-1][source].update(dict.fromkeys(columns_of[own], target))
+    dead = right.num_states
     pairs, numbers = [(0, 0)], {(0, 0): 0}
     rows = list[dict[int, int]]()
     for a, b in pairs:  # grows
         if len(rows) % 256 == 0:
             budget.check("subsets", len(pairs), budget.limits.subsets)
         row = {}
-        for column in sides[0][a].keys() & sides[1][b].keys():
-            after = sides[0][a][column], sides[1][b][column]
+        columns = sides[0][a].keys()
+        for column in columns if subtracts else columns & sides[1][b].keys():
+            after = sides[0][a][column], sides[1][b].get(column, dead)
             if after not in numbers:
                 numbers[after] = len(pairs)
                 pairs.append(after)
             row[column] = numbers[after]
         rows.append(row)
-    return dfa_of(symbols, rows, [bool(left.accepts[a] and right.accepts[b]) for a, b in pairs])
+    accepts = [*right.accepts.tolist(), False]
+    return dfa_of(
+        symbols, rows, [bool(left.accepts[a]) and accepts[b] != subtracts for a, b in pairs]
+    )
 
 
 def partition(

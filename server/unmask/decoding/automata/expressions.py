@@ -58,6 +58,14 @@ class Intersection:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Difference:
+    """Texts that the left part matches and the right one does not; they call no rules."""
+
+    left: "Expression"
+    right: "Expression"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Edge:
     """A way from one node of a graph to another, along an expression."""
 
@@ -90,7 +98,16 @@ class Call:
 
 
 Expression: TypeAlias = (
-    OneOf | Special | Concatenation | Union | Repetition | Intersection | Graph | Compiled | Call
+    OneOf
+    | Special
+    | Concatenation
+    | Union
+    | Repetition
+    | Intersection
+    | Difference
+    | Graph
+    | Compiled
+    | Call
 )
 
 BYTES = tuple(OneOf(frozenset((byte,))) for byte in range(NUM_BYTES))

@@ -54,9 +54,13 @@ FORMATS = {
     "hostname": rf"{_LABEL}(?:\.{_LABEL}){{0,2}}(?:\.{_LETTERS})?",
     "ipv4": _IPV4,
     "ipv6": _ipv6(),
+    "json-pointer": "(?:/(?:[A-Za-z0-9_.-]|~[01])*)*",
     "uri": rf"[a-z][a-z0-9+.-]{{1,15}}://{_LABEL}(?:\.{_LABEL}){{0,2}}(?::[1-9][0-9]{{0,3}})?"
     rf"(?:/{_PATH}*)*(?:\?(?:{_PATH}|[/?])*)?(?:#(?:{_PATH}|[/?])*)?",
 }
+# Every URI is of these, and so on.
+FORMATS |= dict.fromkeys(("uri-reference", "uri-template", "iri", "iri-reference"), FORMATS["uri"])
+FORMATS |= {"idn-email": FORMATS["email"], "idn-hostname": FORMATS["hostname"]}
 
 NUMBER_FORMATS: dict[str, tuple[int, int | None] | None] = {
     **{f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},

@@ -53,7 +53,7 @@ def _expression(grammar: Grammar, budget: Budget) -> Expression:
             spacing = INDENTED if indents else COMPACT
             return any_object(any_value(OBJECT_NESTING - 1, spacing), spacing)
         case Regex(pattern):
-            return regex(pattern)
+            return regex(pattern, looks=True)
         case GrammarText(text):
             return language_of_rules(read_gbnf(text) if "::=" in text else read_lark(text), budget)
         case Text(tags):

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from unmask.decoding.automata.dfa import Dfa, Nfa, intersect
+from unmask.decoding.automata.dfa import Dfa, Nfa, intersect, subtract
 from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
 from unmask.decoding.automata.expressions import (
     Call,
     Compiled,
     Concatenation,
+    Difference,
     Expression,
     Graph,
     Intersection,
@@ -73,10 +74,11 @@ class _Builder:
                     end = self.build(edge.expression, nodes[edge.source])
                     self.nfa.free[end].append(nodes[edge.target])
                 return self._join([nodes[node] for node in ends])
-            case Intersection(left, right):
+            case Intersection(left, right) | Difference(left, right):
                 first = compile_bytes(left, self._specials, self._budget)
                 second = compile_bytes(right, self._specials, self._budget)
-                return self._insert(intersect(first, second, self._budget), at)
+                join = intersect if isinstance(expression, Intersection) else subtract
+                return self._insert(join(first, second, self._budget), at)
             case Compiled(dfa):
                 return self._insert(dfa, at)
             case Call(rule):

@@ -1,7 +1,8 @@
 """Regular expressions: the syntax that ECMAScript and Python share, over Unicode characters.
 
 `\\d`, `\\w` and `\\s` are ASCII, as in ECMAScript for the first two; `\\S` is no space of either
-language. Back references, lookaround, word boundaries, flags and Unicode properties are refused.
+language. Lookahead is a difference or an intersection of languages, outside of groups. Back
+references, lookbehind, word boundaries, flags and Unicode properties are refused.
 """
 
 import re
@@ -13,8 +14,11 @@ from typing import TypeAlias
 from unmask.decoding.automata.characters import ALL, Characters, utf8
 from unmask.decoding.automata.errors import GrammarTooLarge, InvalidGrammar
 from unmask.decoding.automata.expressions import (
+    Difference,
     Expression,
+    Intersection,
     concatenation,
+    optional,
     repetition,
     union,
 )
@@ -32,6 +36,7 @@ OTHER_SPACES = Characters.of(
     )
 )
 LINE_ENDS = Characters.in_text("\n\r\u2028\u2029")
+WIDE_CLASSES = {"s": SPACES | OTHER_SPACES, "S": ~SPACES}  # of one language or the other
 CLASSES = {
     **{"d": DIGITS, "D": ~DIGITS, "w": WORD, "W": ~WORD},
     **{"s": SPACES, "S": ~(SPACES | OTHER_SPACES)},
@@ -44,8 +49,10 @@ UNSUPPORTED = {
     **{"P": "Unicode properties", "k": "back references", "G": "\\G"},
     **dict.fromkeys("123456789", "back references"),
 }
+LOOKAHEAD = ("?=", "?!")
 GROUPS = {
-    **{"?=": "lookahead", "?!": "lookahead", "?<=": "lookbehind", "?<!": "lookbehind"},
+    **dict.fromkeys(LOOKAHEAD, "lookahead"),
+    **{"?<=": "lookbehind", "?<!": "lookbehind"},
     **{"?>": "atomic groups", "?P=": "back references", "?(": "conditions", "?#": "comments"},
 }
 
@@ -62,7 +69,16 @@ class _Group:
     alternatives: list[list["_Part"]] = field(default_factory=lambda: [[]])
 
 
-_Part: TypeAlias = "Characters | _Anchor | _Group | _Repeated"
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Alternatives of which one has to follow, or none if it `forbids` them."""
+
+    group: _Group
+    forbids: bool
+
+
+_Part: TypeAlias = "Characters | _Anchor | _Group | _Look | _Repeated"
+_Writer: TypeAlias = Callable[[Characters], Expression]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +89,57 @@ class _Repeated:
 
 
 def regex(
-    pattern: str,
-    *,
-    searches: bool = False,
-    character: Callable[[Characters], Expression] = utf8,
+    pattern: str, *, searches: bool = False, looks: bool = False, character: _Writer = utf8
 ) -> Expression:
     """Texts that a pattern matches as a whole, or somewhere if it `searches`.
 
-    `character` writes one character of a set. Raises `InvalidGrammar` with the place.
+    `character` writes one character of a set. Lookahead is for patterns that see the whole text
+    (`looks`). Raises `InvalidGrammar` with the place.
     """
     if len(pattern) > MAX_LENGTH:
         raise GrammarTooLarge(f"an expression has at most {MAX_LENGTH} characters")
-    group = _Parser(pattern).parse()
-    anything = repetition(character(ALL))
-    texts = []
-    for parts in _flattened(group):
-        starts = bool(parts) and parts[0] is _Anchor.START
-        while parts and parts[0] is _Anchor.START:
-            parts = parts[1:]
-        ends = bool(parts) and parts[-1] is _Anchor.END
-        while parts and parts[-1] is _Anchor.END:
-            parts = parts[:-1]
-        text = concatenation(*(_expression(part, character) for part in parts))
-        before = [] if starts or not searches else [anything]
-        behind = [] if ends or not searches else [anything]
-        texts.append(concatenation(*before, text, *behind))
-    return union(texts)
+    group = _Parser(pattern, looks).parse()
+    before = [repetition(character(ALL))] if searches else []
+    return union(_text(parts, before, before, character) for parts in _flattened(group))
+
+
+def _text(
+    parts: list[_Part], before: list[Expression], behind: list[Expression], character: _Writer
+) -> Expression:
+    """Parts with what may stand before and behind them, unless an anchor is there."""
+    starts = not before
+    while parts and parts[0] is _Anchor.START:
+        starts, parts = True, parts[1:]
+    while parts and parts[-1] is _Anchor.END:
+        behind, parts = [], parts[:-1]
+    rest = _to_the_end(parts, behind, character, is_first=starts)
+    return rest if starts else concatenation(*before, rest)
+
+
+def _to_the_end(
+    parts: list[_Part], behind: list[Expression], character: _Writer, *, is_first: bool
+) -> Expression:
+    """Texts of parts and what stands behind them; `is_first` if nothing stands before them."""
+    at = next((i for i, part in enumerate(parts) if isinstance(part, _Look)), len(parts))
+    written = [_expression(part, character) for part in parts[:at]]
+    if at == len(parts):
+        return concatenation(*written, *behind)
+    look, is_first = parts[at], is_first and at == 0
+    assert isinstance(look, _Look)
+    rest = _to_the_end(parts[at + 1 :], behind, character, is_first=is_first)
+    seen = union(_seen(look, own, character, is_first) for own in _flattened(look.group))
+    return concatenation(*written, (Difference if look.forbids else Intersection)(rest, seen))
+
+
+def _seen(look: _Look, parts: list[_Part], character: _Writer, is_first: bool) -> Expression:
+    """Texts that begin with an alternative of a lookahead."""
+    if not is_first and parts and parts[0] is _Anchor.START:
+        raise InvalidGrammar("^ is supported at the ends of a pattern only")
+    behind = [repetition(character(ALL))]
+    if look.forbids and parts and parts[-1] is _Anchor.END:
+        # Python's $ is also before the end of a last line.
+        parts, behind = parts[:-1], [optional(character(Characters.in_text("\n")))]
+    return _text(parts, [], behind, character)
 
 
 def _flattened(group: _Group) -> list[list[_Part]]:
@@ -110,7 +151,7 @@ def _flattened(group: _Group) -> list[list[_Part]]:
     return found
 
 
-def _expression(part: _Part, character: Callable[[Characters], Expression]) -> Expression:
+def _expression(part: _Part, character: _Writer) -> Expression:
     match part:
         case Characters():
             return character(part)
@@ -123,12 +164,17 @@ def _expression(part: _Part, character: Callable[[Characters], Expression]) -> E
             return repetition(_expression(inner, character), least, most)
         case _Anchor():
             raise InvalidGrammar(f"{part.value} is supported at the ends of a pattern only")
+        case _Look():
+            raise InvalidGrammar("lookahead is supported outside of groups only")
 
 
 class _Parser:
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, looks: bool) -> None:
         self._pattern = pattern
+        self._looks = looks
         self._at = 0
+        # In what is taken away, classes are as wide as in any language, so that the rest is sure.
+        self._widens = False
 
     def parse(self) -> _Group:
         group = self._group(0)
@@ -166,8 +212,8 @@ class _Parser:
         part = self._atom(depth)
         times = 0
         while (bounds := self._quantifier()) is not None:
-            if isinstance(part, _Anchor):
-                raise self._error("an anchor cannot be repeated")
+            if isinstance(part, _Anchor | _Look):
+                raise self._error("an anchor or a lookahead cannot be repeated")
             if times:
                 raise self._error("multiple repeat")
             least, most = bounds
@@ -200,16 +246,11 @@ class _Parser:
         start = self._at
         match self._take():
             case "(":
-                self._open_group()
-                group = self._group(depth + 1)
-                if self._peek() != ")":
-                    raise self._error("missing )", start)
-                self._at += 1
-                return group
+                return self._in_brackets(start, depth)
             case "[":
                 return self._set(start)
             case ".":
-                return ~LINE_ENDS
+                return ~Characters.in_text("\n") if self._widens else ~LINE_ENDS
             case "^":
                 return _Anchor.START
             case "$":
@@ -220,6 +261,21 @@ class _Parser:
                 raise self._error(f"nothing to repeat before {sign}", start)
             case character:
                 return self._one(character)
+
+    def _in_brackets(self, start: int, depth: int) -> _Group | _Look:
+        opening = self._peek(2) if self._looks else ""
+        forbids, is_wide = opening == "?!", self._widens
+        if opening in LOOKAHEAD:
+            self._at += 2
+            self._widens ^= forbids
+        else:
+            self._open_group()
+        group = self._group(depth + 1)
+        if self._peek() != ")":
+            raise self._error("missing )", start)
+        self._at += 1
+        self._widens = is_wide
+        return _Look(group, forbids) if opening in LOOKAHEAD else group
 
     def _one(self, character: str) -> Characters:
         characters = Characters.in_text(character)
@@ -251,7 +307,7 @@ class _Parser:
         start = self._at - 1
         name = self._take()
         if name in CLASSES:
-            return CLASSES[name]
+            return WIDE_CLASSES.get(name, CLASSES[name]) if self._widens else CLASSES[name]
         if name in CONTROLS:
             return Characters.in_text(CONTROLS[name])
         if name == "b" and in_set:
@@ -289,6 +345,7 @@ class _Parser:
     def _set(self, start: int) -> Characters:
         negates = self._peek() == "^"
         self._at += negates
+        self._widens ^= negates
         found = Characters(())
         if self._peek() == "]":
             raise self._error("a set begins with ]; write \\]", start)
@@ -304,6 +361,7 @@ class _Parser:
                 low = Characters.of(((first, last),))
             found |= low
         self._at += 1
+        self._widens ^= negates
         found = ~found if negates else found
         if not found.ranges:
             raise self._error("a set of no characters", start)

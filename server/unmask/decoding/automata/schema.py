@@ -253,7 +253,7 @@ def _string(schema: Keywords, place: Place) -> Expression:
     if "pattern" in schema:
         at = place / "pattern"
         try:
-            found = regex(schema["pattern"], searches=True, character=json_character)
+            found = regex(schema["pattern"], searches=True, looks=True, character=json_character)
         except InvalidGrammar as error:
             raise at.error(error.message) from None
         parts.append(found)
