@@ -96,6 +96,13 @@ def test_requests_are_told_to_wait_until_the_model_is_there_and_answered_then() 
     assert loaded.drain_s == 3.0
 
 
+@pytest.mark.parametrize("num_engines", [1, 3])
+def test_health_tells_from_the_start_how_many_engines_there_will_be(num_engines: int) -> None:
+    app = create_app(StartingEngine(num_engines), Metrics(), ServerConfig())
+    health = ask(app, "GET", "/health/ready").json()
+    assert (health["engines"], health["engines_up"]) == (num_engines, 0)
+
+
 def test_a_model_that_cannot_be_loaded_stops_the_server_with_its_reason() -> None:
     engine, stopped = StartingEngine(), threading.Event()
     error = ValueError("no such model")

@@ -70,7 +70,7 @@ def serve(
     from unmask.http.health import HealthServer, LoopWatch
     from unmask.metrics import Metrics
 
-    metrics, engine = Metrics(), StartingEngine()
+    metrics, engine = Metrics(), StartingEngine(config.server.data_parallel)
     url = _url(server.host, listener.getsockname()[1], secure=server.tls_cert_file is not None)
 
     def load() -> Engine:
@@ -121,7 +121,7 @@ def _serve_in_processes(config: Config) -> None:
     health = None if server.health_port is None else bind(server.host, server.health_port)
     server = replace(server, port=listener.getsockname()[1])
     url = _url(server.host, server.port, secure=server.tls_cert_file is not None)
-    metrics, engine = Metrics(), StartingEngine()
+    metrics, engine = Metrics(), StartingEngine(config.server.data_parallel)
     metrics.ready.set_function(lambda: engine.status().state == "ready")
     hub = Hub(engine.status, metrics)
     processes = ApiProcesses(hub, server, config.engine.max_queue)

@@ -9,7 +9,7 @@ from typing import Protocol
 from unmask.client import EngineClient, EventStream
 from unmask.errors import EngineStarting
 from unmask.tokenizer import Tokenizer
-from unmask.types import EngineStatus, ModelInfo, Request, SamplingParams
+from unmask.types import EngineLoad, EngineStatus, ModelInfo, Request, SamplingParams
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +31,9 @@ class StartingEngine:
     `EngineStarting`. `failure` is the exception that ended loading.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, num_engines: int = 1) -> None:
         self.failure: BaseException | None = None
+        self._loads = (EngineLoad(False, 0, 0, 0, 0),) * (num_engines if num_engines > 1 else 0)
         self._engine: Engine | None = None
         self._detail = "the model is being loaded"
         self._is_loading = self._is_stopping = False
@@ -69,7 +70,7 @@ class StartingEngine:
         """Status of the engine, or "starting" with the progress of loading."""
         if self._engine is not None:
             return self._engine.status()
-        return EngineStatus("starting", 0, 0, 0, 0, self._detail)
+        return EngineStatus("starting", 0, 0, 0, 0, self._detail, self._loads)
 
     def shutdown(self, timeout_s: float = 0.0) -> None:
         """Drain and stop the engine; one that is still loading is stopped once it is ready."""
