@@ -336,6 +336,11 @@ OLDER: dict[str, tuple[Any, list[str], list[str]]] = {
         ["0", "-100000000000000000000", "1.5"],
         ["100000000000000000001", "1e300"],
     ),
+    "a format of zod": (
+        {"type": "string", "format": "cuid2", "pattern": "^[0-9a-z]+$"},
+        ['"a1"'],
+        ['""', '"A"'],
+    ),
     "extensions": ({"x-order": 1, "type": "null", "x-nullable": True}, ["null"], ["1"]),
 }
 
@@ -406,7 +411,8 @@ UNSUPPORTED = [
     ({"uniqueItems": True}, "#/uniqueItems", "an enum"),
     ({"uniqueItems": True, "items": {"enum": [1], "minimum": 2}}, "#/items/minimum", "beside enum"),
     ({"uniqueItems": True, "items": {"enum": [*range(65)]}}, "#/uniqueItems", "at most 64"),
-    ({"format": "regex"}, "#/format", "date-time"),
+    ({"format": "cuid2"}, "#/format", "date-time"),
+    ({"format": "regex", "pattern": "a"}, "#/format", "date-time"),
     ({"pattern": "((?=a)b)*"}, "#/pattern", "lookahead"),
     ({"multipleOf": 0.1}, "#/multipleOf", "whole"),
     ({"type": "integer", "multipleOf": 9, "minimum": 0}, "#/multipleOf", "both"),

@@ -22,6 +22,7 @@ ANNOTATIONS = frozenset(
     )
 )
 COUNTS = frozenset(("minItems", "maxItems", "minLength", "maxLength"))
+DEFINED = {*FORMATS, "regex", "relative-json-pointer"}
 ALL_FORMATS = {*FORMATS, *NUMBER_FORMATS, *TEXT_FORMATS}
 TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
 ANY = "any"
@@ -46,6 +47,11 @@ def _is_count(value: Any) -> bool:
 def _is_number(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and (value == 0 or SMALLEST <= abs(value) <= LARGEST)
+
+
+def _is_custom(value: Any) -> bool:
+    """True for formats that JSON Schema does not define, and no validator checks."""
+    return isinstance(value, str) and value not in DEFINED
 
 
 def _is_least(value: Any) -> bool:
@@ -168,6 +174,8 @@ def check_keywords(schema: Any, place: Place) -> None:
     """Raise `InvalidGrammar` for the first keyword that is not supported, or has a wrong value."""
     for word, value in schema.items():
         if is_annotation(word) and (word != "$id" or place.path == "#"):
+            continue
+        if word == "format" and "pattern" in schema and _is_custom(value):
             continue
         if word not in KEYWORDS:
             raise (place / word).error(f"the keyword {word!r:.40} is not supported")

@@ -1,14 +1,11 @@
-"""Regular expressions: the syntax that ECMAScript and Python share, over Unicode characters.
+"""Regular expressions as languages, over Unicode characters.
 
-`\\d`, `\\w` and `\\s` are ASCII, as in ECMAScript for the first two; `\\S` is no space of either
-language. Lookahead is a difference or an intersection of languages, outside of groups. Back
-references, lookbehind, word boundaries, flags and Unicode properties are refused.
+Lookahead is a difference or an intersection of languages, outside of loops.
 """
 
-import re
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum
+from functools import lru_cache
 from typing import TypeAlias
 
 from unmask.decoding.automata.characters import ALL, Characters, utf8
@@ -22,74 +19,15 @@ from unmask.decoding.automata.expressions import (
     repetition,
     union,
 )
+from unmask.decoding.automata.regex_parts import Anchor, Group, Look, Part, Repeated, read_pattern
 
-MAX_DEPTH = 60  # of groups
 MAX_LENGTH = 40_000  # characters of a pattern, which take half a second to read
-DIGITS = Characters.of(((0x30, 0x39),))
-WORD = DIGITS | Characters.of(((0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)))
-SPACES = Characters.in_text("\t\n\v\f\r ")
-OTHER_SPACES = Characters.of(
-    (
-        *((0x1C, 0x1F), (0x85, 0x85), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A)),
-        *((0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000)),
-        (0xFEFF, 0xFEFF),
-    )
-)
-LINE_ENDS = Characters.in_text("\n\r\u2028\u2029")
-WIDE_CLASSES = {"s": SPACES | OTHER_SPACES, "S": ~SPACES}  # of one language or the other
-CLASSES = {
-    **{"d": DIGITS, "D": ~DIGITS, "w": WORD, "W": ~WORD},
-    **{"s": SPACES, "S": ~(SPACES | OTHER_SPACES)},
-}
-HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
-LOW_SURROGATE = re.compile(r"\\u(d[c-f][0-9a-f]{2})", re.ASCII | re.IGNORECASE)
-CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
-UNSUPPORTED = {
-    **{"b": "word boundaries", "B": "word boundaries", "p": "Unicode properties"},
-    **{"P": "Unicode properties", "k": "back references", "G": "\\G"},
-    **dict.fromkeys("123456789", "back references"),
-}
-LOOKAHEAD = ("?=", "?!")
-GROUPS = {
-    **dict.fromkeys(LOOKAHEAD, "lookahead"),
-    **{"?<=": "lookbehind", "?<!": "lookbehind"},
-    **{"?>": "atomic groups", "?P=": "back references", "?(": "conditions", "?#": "comments"},
-}
-
-
-class _Anchor(Enum):
-    START = "^"
-    END = "$"
-
-
-@dataclass(slots=True)
-class _Group:
-    """Alternatives, each of parts one after the other."""
-
-    alternatives: list[list["_Part"]] = field(default_factory=lambda: [[]])
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """Alternatives of which one has to follow, or none if it `forbids` them."""
-
-    group: _Group
-    forbids: bool
-
-
-_Part: TypeAlias = "Characters | _Anchor | _Group | _Look | _Repeated"
-_Writer: TypeAlias = Callable[[Characters], Expression]
-
-
-@dataclass(frozen=True, slots=True)
-class _Repeated:
-    part: "Characters | _Group | _Repeated"
-    least: int
-    most: int | None
+MAX_WAYS = 64  # through groups with a lookahead, each of which is written out
+Writer: TypeAlias = Callable[[Characters], Expression]
 
 
 def regex(
-    pattern: str, *, searches: bool = False, looks: bool = False, character: _Writer = utf8
+    pattern: str, *, searches: bool = False, looks: bool = False, character: Writer = utf8
 ) -> Expression:
     """Texts that a pattern matches as a whole, or somewhere if it `searches`.
 
@@ -98,289 +36,112 @@ def regex(
     """
     if len(pattern) > MAX_LENGTH:
         raise GrammarTooLarge(f"an expression has at most {MAX_LENGTH} characters")
-    group = _Parser(pattern, looks).parse()
+    group = read_pattern(pattern, looks=looks)
+    if sum(map(_num_copies, group.alternatives)) > MAX_WAYS:
+        raise GrammarTooLarge(f"there are over {MAX_WAYS} ways through groups with lookahead")
+    character = lru_cache(maxsize=None)(character)
     before = [repetition(character(ALL))] if searches else []
     return union(_text(parts, before, before, character) for parts in _flattened(group))
 
 
 def _text(
-    parts: list[_Part], before: list[Expression], behind: list[Expression], character: _Writer
+    parts: list[Part], before: list[Expression], behind: list[Expression], character: Writer
 ) -> Expression:
     """Parts with what may stand before and behind them, unless an anchor is there."""
     starts = not before
-    while parts and parts[0] is _Anchor.START:
+    while parts and parts[0] is Anchor.START:
         starts, parts = True, parts[1:]
-    while parts and parts[-1] is _Anchor.END:
+    while parts and parts[-1] is Anchor.END:
         behind, parts = [], parts[:-1]
     rest = _to_the_end(parts, behind, character, is_first=starts)
     return rest if starts else concatenation(*before, rest)
 
 
 def _to_the_end(
-    parts: list[_Part], behind: list[Expression], character: _Writer, *, is_first: bool
+    parts: list[Part], behind: list[Expression], character: Writer, *, is_first: bool
 ) -> Expression:
     """Texts of parts and what stands behind them; `is_first` if nothing stands before them."""
-    at = next((i for i, part in enumerate(parts) if isinstance(part, _Look)), len(parts))
+    at = next((i for i, part in enumerate(parts) if _looks(part)), len(parts))
     written = [_expression(part, character) for part in parts[:at]]
     if at == len(parts):
         return concatenation(*written, *behind)
-    look, is_first = parts[at], is_first and at == 0
-    assert isinstance(look, _Look)
-    rest = _to_the_end(parts[at + 1 :], behind, character, is_first=is_first)
-    seen = union(_seen(look, own, character, is_first) for own in _flattened(look.group))
-    return concatenation(*written, (Difference if look.forbids else Intersection)(rest, seen))
+    is_first = is_first and at == 0
+    ways: list[list[Part]] = [[]]
+    match parts[at]:
+        case Group(alternatives):
+            ways = alternatives
+        case Repeated(inner, 0, 1):
+            ways = [[], [inner]]
+        case Repeated():
+            raise InvalidGrammar("lookahead in what is repeated is not supported")
+    rest = union(
+        _to_the_end([*way, *parts[at + 1 :]], behind, character, is_first=is_first) for way in ways
+    )
+    if isinstance(look := parts[at], Look):
+        seen = union(_seen(look, own, character, is_first) for own in _flattened(look.group))
+        rest = (Difference if look.forbids else Intersection)(rest, seen)
+    return concatenation(*written, rest)
 
 
-def _seen(look: _Look, parts: list[_Part], character: _Writer, is_first: bool) -> Expression:
+def _looks(part: Part) -> bool:
+    """True if there is a lookahead in a part."""
+    match part:
+        case Group(alternatives):
+            return any(_looks(inner) for parts in alternatives for inner in parts)
+        case Repeated(inner, _, _):
+            return _looks(inner)
+    return isinstance(part, Look)
+
+
+def _num_copies(parts: list[Part]) -> int:
+    """Times that what follows groups with a lookahead is written out; 0 without one."""
+    looking = [part for part in parts if _looks(part)]
+    return math.prod(map(_num_ways, looking)) if looking else 0
+
+
+def _num_ways(part: Part) -> int:
+    match part:
+        case Group(alternatives):
+            return sum(max(_num_copies(parts), 1) for parts in alternatives)
+        case Repeated(inner, _, _):
+            return 1 + _num_ways(inner)
+        case Look(group, _):
+            return _num_ways(group)
+    return 1
+
+
+def _seen(look: Look, parts: list[Part], character: Writer, is_first: bool) -> Expression:
     """Texts that begin with an alternative of a lookahead."""
-    if not is_first and parts and parts[0] is _Anchor.START:
+    if not is_first and parts and parts[0] is Anchor.START:
         raise InvalidGrammar("^ is supported at the ends of a pattern only")
     behind = [repetition(character(ALL))]
-    if look.forbids and parts and parts[-1] is _Anchor.END:
+    if look.forbids and parts and parts[-1] is Anchor.END:
         # Python's $ is also before the end of a last line.
         parts, behind = parts[:-1], [optional(character(Characters.in_text("\n")))]
     return _text(parts, [], behind, character)
 
 
-def _flattened(group: _Group) -> list[list[_Part]]:
+def _flattened(group: Group) -> list[list[Part]]:
     """Alternatives, with those of a group that is one by itself."""
     found = []
     for parts in group.alternatives:
         inner = parts[0] if len(parts) == 1 else None
-        found += _flattened(inner) if isinstance(inner, _Group) else [parts]
+        found += _flattened(inner) if isinstance(inner, Group) else [parts]
     return found
 
 
-def _expression(part: _Part, character: _Writer) -> Expression:
+def _expression(part: Part, character: Writer) -> Expression:
     match part:
         case Characters():
             return character(part)
-        case _Group(alternatives):
+        case Group(alternatives):
             return union(
                 concatenation(*(_expression(inner, character) for inner in parts))
                 for parts in alternatives
             )
-        case _Repeated(inner, least, most):
+        case Repeated(inner, least, most):
             return repetition(_expression(inner, character), least, most)
-        case _Anchor():
+        case Anchor():
             raise InvalidGrammar(f"{part.value} is supported at the ends of a pattern only")
-        case _Look():
-            raise InvalidGrammar("lookahead is supported outside of groups only")
-
-
-class _Parser:
-    def __init__(self, pattern: str, looks: bool) -> None:
-        self._pattern = pattern
-        self._looks = looks
-        self._at = 0
-        # In what is taken away, classes are as wide as in any language, so that the rest is sure.
-        self._widens = False
-
-    def parse(self) -> _Group:
-        group = self._group(0)
-        if self._at < len(self._pattern):
-            raise self._error("unbalanced )")
-        return group
-
-    def _error(self, message: str, at: int | None = None) -> InvalidGrammar:
-        place = self._at if at is None else at
-        return InvalidGrammar(message, f"character {place} of {self._pattern!r:.80}")
-
-    def _peek(self, size: int = 1) -> str:
-        return self._pattern[self._at : self._at + size]
-
-    def _take(self, size: int = 1) -> str:
-        taken = self._peek(size)
-        if len(taken) < size:
-            raise self._error("the pattern ends too early")
-        self._at += size
-        return taken
-
-    def _group(self, depth: int) -> _Group:
-        if depth > MAX_DEPTH:
-            raise self._error(f"groups are nested over {MAX_DEPTH} deep")
-        group = _Group()
-        while (next_ := self._peek()) and next_ != ")":
-            if next_ == "|":
-                self._at += 1
-                group.alternatives.append([])
-            else:
-                group.alternatives[-1].append(self._repeated(depth))
-        return group
-
-    def _repeated(self, depth: int) -> _Part:
-        part = self._atom(depth)
-        times = 0
-        while (bounds := self._quantifier()) is not None:
-            if isinstance(part, _Anchor | _Look):
-                raise self._error("an anchor or a lookahead cannot be repeated")
-            if times:
-                raise self._error("multiple repeat")
-            least, most = bounds
-            if most is not None and most < least:
-                raise self._error(f"{{{least},{most}}} is out of order")
-            part, times = _Repeated(part, least, most), 1
-            if self._peek() == "+":
-                raise self._error("possessive quantifiers are not supported")
-            if self._peek() == "?":  # lazy: the same texts
-                self._at += 1
-        return part
-
-    def _quantifier(self) -> tuple[int, int | None] | None:
-        match self._peek():
-            case "*" | "+" | "?" as sign:
-                self._at += 1
-                return {"*": (0, None), "+": (1, None), "?": (0, 1)}[sign]
-            case "{":
-                end = self._pattern.find("}", self._at)
-                low, comma, high = self._pattern[self._at + 1 : max(end, 0)].partition(",")
-                if end < 0 or not _is_count(low) or not (high == "" or _is_count(high)):
-                    if comma and low == "" and _is_count(high):
-                        raise self._error("write {0,n}: {,n} differs between languages")
-                    return None  # a brace like any other character
-                self._at = end + 1
-                return int(low), int(high) if high else None if comma else int(low)
-        return None
-
-    def _atom(self, depth: int) -> _Part:
-        start = self._at
-        match self._take():
-            case "(":
-                return self._in_brackets(start, depth)
-            case "[":
-                return self._set(start)
-            case ".":
-                return ~Characters.in_text("\n") if self._widens else ~LINE_ENDS
-            case "^":
-                return _Anchor.START
-            case "$":
-                return _Anchor.END
-            case "\\":
-                return self._escape()
-            case "*" | "+" | "?" as sign:
-                raise self._error(f"nothing to repeat before {sign}", start)
-            case character:
-                return self._one(character)
-
-    def _in_brackets(self, start: int, depth: int) -> _Group | _Look:
-        opening = self._peek(2) if self._looks else ""
-        forbids, is_wide = opening == "?!", self._widens
-        if opening in LOOKAHEAD:
-            self._at += 2
-            self._widens ^= forbids
-        else:
-            self._open_group()
-        group = self._group(depth + 1)
-        if self._peek() != ")":
-            raise self._error("missing )", start)
-        self._at += 1
-        self._widens = is_wide
-        return _Look(group, forbids) if opening in LOOKAHEAD else group
-
-    def _one(self, character: str) -> Characters:
-        characters = Characters.in_text(character)
-        if not characters.ranges:
-            raise self._error("a surrogate is no character", self._at - 1)
-        return characters
-
-    def _open_group(self) -> None:
-        """Read what follows an opening parenthesis; all kinds of capture are alike."""
-        if self._peek() != "?":
-            return
-        for opening, name in sorted(GROUPS.items(), key=lambda group: -len(group[0])):
-            if self._peek(len(opening)) == opening:
-                raise self._error(f"{name} is not supported")
-        if self._peek(2) == "?:":
-            self._at += 2
-            return
-        for opening in ("?P<", "?<"):
-            if self._peek(len(opening)) == opening:
-                end = self._pattern.find(">", self._at)
-                name = self._pattern[self._at + len(opening) : max(end, 0)]
-                if not name.isidentifier():
-                    raise self._error("a group has no name")
-                self._at = end + 1
-                return
-        raise self._error("flags are not supported")
-
-    def _escape(self, *, in_set: bool = False) -> Characters | _Anchor:
-        start = self._at - 1
-        name = self._take()
-        if name in CLASSES:
-            return WIDE_CLASSES.get(name, CLASSES[name]) if self._widens else CLASSES[name]
-        if name in CONTROLS:
-            return Characters.in_text(CONTROLS[name])
-        if name == "b" and in_set:
-            return Characters.in_text("\b")
-        if name in "AZz" and not in_set:
-            return _Anchor.START if name == "A" else _Anchor.END
-        if name == "0" and not self._peek().isdigit():
-            return Characters.in_text("\0")
-        if name in ("x", "u", "U"):
-            return self._code(name, start)
-        if name in UNSUPPORTED:
-            raise self._error(f"{UNSUPPORTED[name]} are not supported", start)
-        if name.isascii() and name.isalnum():
-            raise self._error(f"unknown escape \\{name}", start)
-        return self._one(name)
-
-    def _code(self, name: str, start: int) -> Characters:
-        if name == "u" and self._peek() == "{":
-            end = self._pattern.find("}", self._at)
-            digits = self._pattern[self._at + 1 : max(end, 0)]
-            self._at = max(end + 1, self._at)
-        else:
-            digits = self._take({"x": 2, "u": 4, "U": 8}[name])
-        if not HEX_DIGITS.issuperset(digits) or not digits:
-            raise self._error(f"\\{name} needs hexadecimal digits", start)
-        code = int(digits, 16)
-        if 0xD800 <= code < 0xDC00 and (low := LOW_SURROGATE.match(self._pattern, self._at)):
-            self._at = low.end()  # a pair, as in ECMAScript
-            code = 0x10000 + ((code - 0xD800) << 10) + int(low[1], 16) - 0xDC00
-        characters = Characters.of(((code, code),)) if code <= 0x10FFFF else Characters(())
-        if not characters.ranges:
-            raise self._error("no character", start)
-        return characters
-
-    def _set(self, start: int) -> Characters:
-        negates = self._peek() == "^"
-        self._at += negates
-        self._widens ^= negates
-        found = Characters(())
-        if self._peek() == "]":
-            raise self._error("a set begins with ]; write \\]", start)
-        while self._peek() != "]":
-            if not self._peek():
-                raise self._error("missing ]", start)
-            low = self._set_item()
-            if self._peek() == "-" and self._peek(2) != "-]":
-                self._at += 1
-                first, last = _only(low), _only(self._set_item())
-                if first is None or last is None or first > last:
-                    raise self._error("a range out of order, or of a class", start)
-                low = Characters.of(((first, last),))
-            found |= low
-        self._at += 1
-        self._widens ^= negates
-        found = ~found if negates else found
-        if not found.ranges:
-            raise self._error("a set of no characters", start)
-        return found
-
-    def _set_item(self) -> Characters:
-        character = self._take()
-        if character != "\\":
-            return self._one(character)
-        escaped = self._escape(in_set=True)
-        assert isinstance(escaped, Characters)
-        return escaped
-
-
-def _only(characters: Characters) -> int | None:
-    """Code of the only character of a set."""
-    low, high = characters.ranges[0]
-    return low if low == high and len(characters.ranges) == 1 else None
-
-
-def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 6
+        case Look():
+            raise AssertionError("parts with lookahead are written to the end")
