@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +195,32 @@ def test_the_legend_has_the_words_and_marks_of_the_answer_and_the_readme_its_wor
     readme = " ".join(README.read_text().split()).partition("watch blocks sharpen")[2]
     for words in ("shaded text is a guess", "resolved but not final yet", "plain text is final"):
         assert words in readme.partition("![")[0]
+
+
+def script_of(page: str) -> str:
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    return script
+
+
+def test_the_script_declares_each_name_once(page):
+    found = re.findall(
+        r"^(?:const|let|class|(?:async )?function\*?) ([\w$]+|\[[^\]]*\])",
+        script_of(page),
+        re.MULTILINE,
+    )
+    names = [name for part in found for name in re.findall(r"[\w$]+", part)]
+    assert {"$", "TABLE", "modelId", "Answer", "chunksOf", "run"} <= set(names)
+    assert len(names) == len(set(names)), "a name that is declared twice stops the whole script"
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_the_script_is_javascript(page, tmp_path):
+    path = tmp_path / "playground.js"
+    path.write_text(script_of(page))
+    run = subprocess.run(
+        ["node", "--check", path], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
 
 
 def prompts_of(page: str) -> dict[str, dict[str, list[str]]]:
