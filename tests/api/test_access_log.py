@@ -10,7 +10,7 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from tests.api.fake_client import answer, failing
+from tests.api.fake_client import answer, endless, failing
 from unmask.api.middleware import RequestContext
 from unmask.cli.output import JsonFormatter, TextFormatter
 from unmask.config import ServerConfig
@@ -117,6 +117,17 @@ def test_an_answer_that_fails_is_an_error_line_with_its_id(
     assert "failed: engine_failure" in text
     failed = {"code": "engine_failure"}
     assert metrics.registry.get_sample_value("unmask_http_requests_failed_total", failed) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_is_cut_off_tells_the_tokens_that_it_had(call, engine, log, stream):
+    engine.script = endless
+    body = {"prompt": "hi", "n": 2, "temperature": 1, "timeout": 0.6, "stream": stream}
+    call("POST", "/v1/completions", LOGGED, json=body)
+    (line,) = log.access()
+    assert line.fields["error"] == "timeout"
+    assert line.fields["completion_tokens"] == 2 * 4
+    assert ", 8 tokens, first token after" in line.text
 
 
 def test_an_unexpected_error_is_a_line_with_the_id(call, engine, log):

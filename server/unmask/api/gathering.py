@@ -39,10 +39,14 @@ class Gathering:
 
     async def answers(self) -> list[Delta]:
         """All deltas of each request as a single one; raises `RequestFailed`."""
-        if self._num_open and self._error is None:
-            await self._end
-        if self._error is not None:
-            raise self._error
+        try:
+            if self._num_open and self._error is None:
+                await self._end
+            if self._error is not None:
+                raise self._error
+        except BaseException:
+            self._record.num_tokens = self.num_tokens  # an answer notes its own
+            raise
         return [join(deltas) for deltas in self._deltas]
 
     async def aclose(self) -> None:
