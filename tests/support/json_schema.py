@@ -85,10 +85,28 @@ def _are_distinct(value: Any, schema: Any, root: Any) -> bool:
 
 
 def _items_are_valid(value: Any, schema: Any, root: Any) -> bool:
+    if isinstance(schema["items"], list):  # a tuple of draft 7
+        more = {"items": schema.get("additionalItems", True)}
+        prefix = [*schema.get("prefixItems", []), *schema["items"]]
+        return is_valid(value, {**more, "prefixItems": prefix}, root)
     start = len(schema.get("prefixItems", []))
     return not isinstance(value, list) or all(
         is_valid(item, schema["items"], root) for item in value[start:]
     )
+
+
+def _exceeds(value: Any, schema: Any, root: Any) -> bool:
+    bound = schema["exclusiveMinimum"]
+    if isinstance(bound, bool):  # of draft 4
+        return not bound or not _is_number(value) or value != schema.get("minimum")
+    return not _is_number(value) or value > bound
+
+
+def _is_below(value: Any, schema: Any, root: Any) -> bool:
+    bound = schema["exclusiveMaximum"]
+    if isinstance(bound, bool):
+        return not bound or not _is_number(value) or value != schema.get("maximum")
+    return not _is_number(value) or value < bound
 
 
 _CHECKS = {
@@ -123,12 +141,14 @@ _CHECKS = {
         not isinstance(v, str) or re.search(s["pattern"], v, re.ASCII) is not None
     ),
     "format": lambda v, s, r: (
-        not isinstance(v, str) or re.fullmatch(FORMATS[s["format"]], v, re.ASCII) is not None
+        not isinstance(v, str)
+        or s["format"] not in FORMATS
+        or re.fullmatch(FORMATS[s["format"]], v, re.ASCII) is not None
     ),
     "minimum": lambda v, s, r: not _is_number(v) or v >= s["minimum"],
     "maximum": lambda v, s, r: not _is_number(v) or v <= s["maximum"],
-    "exclusiveMinimum": lambda v, s, r: not _is_number(v) or v > s["exclusiveMinimum"],
-    "exclusiveMaximum": lambda v, s, r: not _is_number(v) or v < s["exclusiveMaximum"],
+    "exclusiveMinimum": _exceeds,
+    "exclusiveMaximum": _is_below,
     "multipleOf": lambda v, s, r: not _is_number(v) or v % s["multipleOf"] == 0,
 }
 

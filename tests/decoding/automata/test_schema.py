@@ -389,6 +389,8 @@ UNSUPPORTED = [
     ({"patternProperties": {"a": True, "b": True}}, "#/patternProperties", "several patterns"),
     ({"patternProperties": {"a": {}}, "required": ["b"]}, "#/patternProperties", "required beside"),
     ({"patternProperties": {"(?<=a)": {}}}, "#/patternProperties/pattern", "lookbehind"),
+    ({"propertyNames": {"type": True}}, "#/propertyNames/type", "one or several of"),
+    ({"propertyNames": {"enum": 1}}, "#/propertyNames/enum", "a list"),
     ({"type": "object", "minProperties": 1}, "#/minProperties", "not supported"),
     ({"properties": {"a/b": {"not": {}}}}, "#/properties/a~1b/not", "not supported"),
     ({"items": {"if": {}}}, "#/items/if", "not supported"),

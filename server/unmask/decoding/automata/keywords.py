@@ -184,11 +184,11 @@ def check_keywords(schema: Any, place: Place) -> None:
 
 
 def says_nothing_of_names(schema: Schema) -> bool:
-    """True if all names of properties match, for sure."""
+    """True if all names of properties match, for sure; the schema may be broken."""
     if isinstance(schema, bool):
         return schema
     words = {word for word in schema if not is_annotation(word)}
-    return words <= {"type"} and "string" in types_of(schema)
+    return words <= {"type"} and schema.get("type", "string") == "string"
 
 
 def property_of(schema: Keywords, name: str) -> Schema:
