@@ -14,11 +14,13 @@ class JsonSchema:
     """JSON that matches a schema, given as its text; `json_schema_of` makes one.
 
     White space is at most one space behind a comma or a colon, or with `indents` also a new line
-    and a bounded indentation around commas and inside brackets.
+    and a bounded indentation around commas and inside brackets. Unless it `is_exact`, keywords that
+    are not supported are left out.
     """
 
     schema: str
     indents: bool = False
+    is_exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ Grammar: TypeAlias = (
 )
 
 
-def json_schema_of(schema: Any, *, indents: bool = False) -> JsonSchema:
+def json_schema_of(schema: Any, *, indents: bool = False, is_exact: bool = True) -> JsonSchema:
     """Grammar of a schema; the order of properties is the order of answers, and so of its key.
 
     Raises `InvalidRequest` for a value that is too deep or too long to be written.
@@ -115,7 +117,7 @@ def json_schema_of(schema: Any, *, indents: bool = False) -> JsonSchema:
         raise InvalidRequest("the schema is nested too deeply") from None
     except ValueError as error:  # a number of thousands of digits
         raise InvalidRequest(f"the schema has no JSON text: {error}") from None
-    return JsonSchema(text, indents)
+    return JsonSchema(text, indents, is_exact)
 
 
 def choice_of(texts: tuple[str, ...]) -> Choice:

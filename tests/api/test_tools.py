@@ -18,6 +18,8 @@ from tests.support.tool_chats import (
     tool_tokenizer,
 )
 from unmask.api.response_models import ChatCompletion
+from unmask.decoding.automata.language import language_of
+from unmask.decoding.automata.limits import Budget
 from unmask.tokenizer import Tokenizer
 
 CHAT = "/v1/chat/completions"
@@ -202,9 +204,10 @@ def test_a_model_without_tools_in_its_template_refuses_them(call, engine):
 
 
 @pytest.mark.parametrize("place", [0, 2])
-def test_a_schema_that_is_not_supported_is_named_by_its_tool(call, engine, place):
+def test_a_schema_of_a_strict_function_that_is_not_supported_is_named(call, engine, place):
     tools = [tool_of(f"f{i}", parameters={"properties": {"a": {}}}) for i in range(3)]
     tools[place]["function"]["parameters"]["properties"]["a"] = {"not": {}}
+    tools[place]["function"]["strict"] = True
     for fields in ({}, {"response_format": {"type": "json_object"}}, {"tool_choice": "required"}):
         body = {"messages": HI, "tools": tools, **fields}
         error = call("POST", CHAT, json=body).json()["error"]
@@ -212,8 +215,22 @@ def test_a_schema_that_is_not_supported_is_named_by_its_tool(call, engine, place
         assert "#/properties/a/not" in error["message"]
 
 
+def test_functions_that_are_not_strict_are_taken_without_what_is_not_supported(call, engine):
+    given = {"properties": {"a": {"type": "integer", "not": {"const": 3}}}, "minProperties": 1}
+    engine.tokenizer = tool_tokenizer(tags=())
+    says(engine, '<tool_call>\n{"name": "f", "arguments": {"a": 3}}\n</tool_call>')
+    response = ask(call, tools=[tool_of("f", parameters=given)], tool_choice="required")
+    (choice,) = response.json()["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    (request,) = engine.requests
+    language = language_of(request.sampling.grammar, {}, Budget())
+    beginning = b'<tool_call>\n{"name": "f", "arguments": {"a": '
+    assert language.matches(beginning + b"3}}\n</tool_call>")
+    assert not language.matches(beginning + b'"x"}}\n</tool_call>')
+
+
 def test_a_format_that_is_not_supported_is_named_beside_tools(call, engine):
-    body = {"messages": HI, "tools": TOOLS, "guided_regex": "(?=a)"}
+    body = {"messages": HI, "tools": TOOLS, "guided_regex": "(?<=a)"}
     assert call("POST", CHAT, json=body).json()["error"]["param"] == "guided_regex"
 
 

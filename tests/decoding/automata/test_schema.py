@@ -557,3 +557,39 @@ def test_indented_json_is_accepted_on_request_only() -> None:
     text = json.dumps({"a": [1, [2, {}]], "b": None}, indent=2).encode()
     assert language_of(json_schema_of(schema, indents=True), {}, Budget()).matches(text)
     assert not language_of(json_schema_of(schema), {}, Budget()).matches(text)
+
+
+WIDENED: tuple[tuple[Any, str, str], ...] = (
+    ({"type": "integer", "not": {"const": 3}}, "3", '"a"'),
+    ({"properties": {"a/b": {"type": "string", "format": "odd"}}}, '{"a/b": "x"}', '{"a/b": 1}'),
+    ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "3", '"a"'),
+    ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "string", "pattern": "(?<=a)b"}}}, '"b"', "1"),
+    ({"type": "array", "items": {"type": "string"}, "uniqueItems": True}, '["a", "a"]', "[1]"),
+    ({"enum": ["a", "b"], "minLength": 1}, '"a"', '"c"'),
+)
+
+
+@pytest.mark.parametrize(("schema", "accepted", "refused"), WIDENED)
+def test_a_schema_is_widened_by_what_is_not_supported(
+    schema: Any, accepted: str, refused: str
+) -> None:
+    with pytest.raises(InvalidGrammar):
+        schema_language(schema)
+    found = language_of(json_schema_of(schema, is_exact=False), {}, Budget())
+    assert found.matches(accepted.encode())
+    assert not found.matches(refused.encode())
+
+
+WRONG = [{"type": "odd"}, {"minimum": "1"}, {"$ref": "#/missing"}, {"items": [{"not": {}}]}]
+
+
+@pytest.mark.parametrize("schema", WRONG)
+def test_a_wrong_schema_is_refused_however_it_is_read(schema: Any) -> None:
+    with pytest.raises(InvalidGrammar):
+        language_of(json_schema_of(schema, is_exact=False), {}, Budget())
+
+
+def test_so_many_keywords_are_left_out() -> None:
+    schema = {"properties": {str(i): {"not": {}} for i in range(40)}}
+    with pytest.raises(InvalidGrammar):
+        language_of(json_schema_of(schema, is_exact=False), {}, Budget())

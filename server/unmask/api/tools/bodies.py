@@ -17,7 +17,8 @@ WORDS = ("none", "auto", "required")
 class Function(Body):
     """A function that an answer may call; without `parameters` it has no arguments.
 
-    Arguments match the schema whether or not the function is `strict`.
+    Arguments match the schema whether or not the function is `strict`. Unless it is, keywords of
+    the schema that are not supported are left out.
     """
 
     name: Annotated[str, Field(json_schema_extra={"pattern": f"^{NAME.pattern}$"})]

@@ -54,7 +54,8 @@ class ToolUse:
         """Arguments of each function, and the path of their schema."""
         return tuple(
             Structured(
-                json_schema_of(schema_of_arguments(function)), f"tools[{i}].function.parameters"
+                json_schema_of(schema_of_arguments(function), is_exact=bool(function.strict)),
+                f"tools[{i}].function.parameters",
             )
             for i, function in self.functions
         )

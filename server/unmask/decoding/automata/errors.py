@@ -14,6 +14,10 @@ class InvalidGrammar(InvalidRequest):
         self.path = path
 
 
+class NotSupported(InvalidGrammar):
+    """Schema with a keyword that has a meaning, but is not followed; `path` leads to it."""
+
+
 class GrammarTooLarge(InvalidRequest):
     """Grammar beyond a limit of states, edges or seconds; the message says which."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from unmask.decoding.automata.errors import InvalidGrammar
+from unmask.decoding.automata.errors import InvalidGrammar, NotSupported
 from unmask.decoding.automata.formats import FORMATS, NUMBER_FORMATS, TEXT_FORMATS
 from unmask.decoding.automata.json_numbers import Bounds
 
@@ -164,6 +164,9 @@ class Place:
     def error(self, message: str) -> InvalidGrammar:
         return InvalidGrammar(message, self.path)
 
+    def not_supported(self, message: str) -> NotSupported:
+        return NotSupported(message, self.path)
+
 
 def is_annotation(word: str) -> bool:
     """True for keywords of which no value's validity depends, OpenAPI's extensions among them."""
@@ -178,9 +181,10 @@ def check_keywords(schema: Any, place: Place) -> None:
         if word == "format" and "pattern" in schema and _is_custom(value):
             continue
         if word not in KEYWORDS:
-            raise (place / word).error(f"the keyword {word!r:.40} is not supported")
+            raise (place / word).not_supported(f"the keyword {word!r:.40} is not supported")
         if not KEYWORDS[word].check(value):
-            raise (place / word).error(f"{KEYWORDS[word].needs} is needed, not {value!r:.80}")
+            at, needs = place / word, f"{KEYWORDS[word].needs} is needed, not {value!r:.80}"
+            raise at.not_supported(needs) if word == "format" else at.error(needs)
 
 
 def says_nothing_of_names(schema: Schema) -> bool:

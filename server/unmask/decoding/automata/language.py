@@ -22,6 +22,7 @@ from unmask.decoding.automata.nfa import compile_bytes
 from unmask.decoding.automata.regex import regex
 from unmask.decoding.automata.rules import language_of_rules
 from unmask.decoding.automata.schema import json_schema
+from unmask.decoding.automata.widening import widened_json_schema
 from unmask.grammar import (
     OBJECT_NESTING,
     Chain,
@@ -47,8 +48,9 @@ def language_of(grammar: Grammar, specials: Mapping[str, int], budget: Budget) -
 
 def _expression(grammar: Grammar, budget: Budget) -> Expression:
     match grammar:
-        case JsonSchema(schema, indents):
-            return json_schema(json.loads(schema), INDENTED if indents else COMPACT, budget)
+        case JsonSchema(schema, indents, is_exact):
+            read = json_schema if is_exact else widened_json_schema
+            return read(json.loads(schema), INDENTED if indents else COMPACT, budget)
         case JsonObject(indents):
             spacing = INDENTED if indents else COMPACT
             return any_object(any_value(OBJECT_NESTING - 1, spacing), spacing)

@@ -39,10 +39,10 @@ def modern(schema: Mapping[str, Any], place: Place) -> dict[str, Any]:
 def _read_pattern(own: dict[str, Any], place: Place) -> None:
     at = place / "patternProperties"
     if len(own["patternProperties"]) > 1:
-        raise at.error("several patterns are not supported")
+        raise at.not_supported("several patterns are not supported")
     for word in BESIDE_PATTERNS:
         if word in own:
-            raise at.error(f"{word} beside patternProperties is not supported")
+            raise at.not_supported(f"{word} beside patternProperties is not supported")
     ((pattern, value),) = own["patternProperties"].items()
     own["propertyNames"] = {"type": "string", "pattern": pattern}
     own["additionalProperties"] = value

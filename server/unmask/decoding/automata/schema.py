@@ -232,7 +232,7 @@ class _Compiler:
                     if kinds.intersection(type_names(value)):
                         found.setdefault(canonical(value), value)
             if values is None or "prefixItems" in schema or len(found) > MAX_DISTINCT:
-                raise (place / "uniqueItems").error(
+                raise (place / "uniqueItems").not_supported(
                     f"true needs items with an enum of at most {MAX_DISTINCT} values"
                 )
         return list(found.values())
@@ -242,7 +242,7 @@ def _refuse_beside(schema: Keywords, place: Place) -> None:
     """Raise `InvalidGrammar` for keywords that listed values would have to match too."""
     if others := schema.keys() - {"enum", "const", "type", "nullable"}:
         word = sorted(others)[0]
-        raise (place / word).error(f"{word} is not supported beside enum or const")
+        raise (place / word).not_supported(f"{word} is not supported beside enum or const")
 
 
 def _string(schema: Keywords, place: Place) -> Expression:
@@ -255,7 +255,7 @@ def _string(schema: Keywords, place: Place) -> Expression:
         try:
             found = regex(schema["pattern"], searches=True, looks=True, character=json_character)
         except InvalidGrammar as error:
-            raise at.error(error.message) from None
+            raise at.not_supported(error.message) from None
         parts.append(found)
     if schema.get("format") in FORMATS:
         parts.append(regex(FORMATS[schema["format"]], character=json_character))
@@ -274,7 +274,7 @@ def _number(kind: str, schema: Keywords, place: Place) -> Expression:
     try:
         return integers(bounds, int(multiple or 1))
     except ValueError as error:
-        raise (place / "multipleOf").error(str(error)) from None
+        raise (place / "multipleOf").not_supported(str(error)) from None
 
 
 def _that_fit(bounds: Bounds, form: str | None) -> Bounds:

@@ -99,7 +99,7 @@ class Parts:
         sides = [] if base is None else [self._all(base, branch) for branch in branches]
         for (i, a), (j, b) in itertools.combinations(enumerate(sides), 2):
             if not self._exclude(a, b, 0):
-                raise place.error(
+                raise place.not_supported(
                     f"branches {i} and {j} may both match: oneOf needs types, constants, bounds or "
                     "a required property that tell its branches apart; use anyOf"
                 )

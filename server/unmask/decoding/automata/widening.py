@@ -1,0 +1,39 @@
+"""JSON schemas read as far as they are supported; without other keywords they allow more."""
+
+from typing import Any
+
+from unmask.decoding.automata.errors import NotSupported
+from unmask.decoding.automata.expressions import Expression
+from unmask.decoding.automata.json_text import Spacing
+from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.schema import json_schema
+
+MAX_LEFT_OUT = 32  # keywords
+
+
+def widened_json_schema(schema: Any, spacing: Spacing, budget: Budget) -> Expression:
+    """Texts of values that match a schema, whose keywords that are not supported are taken away.
+
+    Raises `InvalidGrammar` for one that is wrong, or of which too many keywords are not supported.
+    """
+    for _ in range(MAX_LEFT_OUT):
+        try:
+            return json_schema(schema, spacing, budget)
+        except NotSupported as error:
+            if not _leave_out(schema, error.path):
+                raise
+    return json_schema(schema, spacing, budget)
+
+
+def _leave_out(schema: Any, path: str) -> bool:
+    """Take a keyword away; branches of which several may match become those of `anyOf`."""
+    *parents, word = [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
+    try:
+        for part in parents:
+            schema = schema[int(part)] if isinstance(schema, list) else schema[part]
+        value = schema.pop(word)
+    except (AttributeError, KeyError, IndexError, ValueError, TypeError):
+        return False  # in words of another draft
+    if word == "oneOf":
+        schema.setdefault("anyOf", value)
+    return True
