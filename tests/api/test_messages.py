@@ -257,3 +257,12 @@ def test_wrong_fields_are_refused_by_their_path(call, fields, param):
     response = call("POST", PATH, json={"messages": HI, "max_tokens": 5, **fields})
     assert response.status_code == 400, response.text
     assert response.json()["error"]["param"] == param
+
+
+def test_a_schema_of_a_strict_tool_that_is_not_supported_is_named_as_it_was_sent(call, engine):
+    engine.tokenizer = tool_tokenizer(tags=())
+    odd = {**WEATHER, "input_schema": {"properties": {"a": {"not": {}}}}}
+    body = {"messages": HI, "max_tokens": 100, "tools": [{**odd, "strict": True}]}
+    assert call("POST", PATH, json=body).json()["error"]["param"] == "tools[0].input_schema"
+    engine.script = lambda request: answer(request, CALL)
+    ask(call, tools=[odd], max_tokens=90)

@@ -210,7 +210,12 @@ def _message(role: Any, texts: list[str], **fields: Any) -> ChatMessage:
 
 
 def _tool(tool: AnthropicTool) -> Tool:
-    function = Function(name=tool.name, description=tool.description, parameters=tool.input_schema)
+    function = Function(
+        name=tool.name,
+        description=tool.description,
+        parameters=tool.input_schema,
+        strict=tool.strict,
+    )
     return Tool(type="function", function=function)
 
 

@@ -331,7 +331,10 @@ def _full_name(namespace: str | None, name: str) -> str:
 def _tool(named: NamedFunction) -> Tool:
     tool = named.tool
     function = Function(
-        name=named.full_name, description=tool.description, parameters=tool.parameters
+        name=named.full_name,
+        description=tool.description,
+        parameters=tool.parameters,
+        strict=tool.strict,
     )
     return Tool(type="function", function=function)
 
