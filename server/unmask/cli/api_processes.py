@@ -154,13 +154,13 @@ class ApiProcesses:
     async def _watch(self, number: int, process: Process, caller: Caller) -> None:
         """Kill a process that hangs; it is started again.
 
-        It is silent twice: after a pause of the whole machine its signs of life are still to come.
         Before it listens it has as long as a start may take.
         """
-        num_silent = 0
-        while num_silent < 2:
-            await asyncio.sleep(min(POLL_S, self.silence_s))
+        is_silent = False
+        while not is_silent:
+            interval_s = min(POLL_S, self.silence_s / 4)
+            await asyncio.sleep(interval_s)
             limit_s = self.silence_s if number in self._listening else START_S
-            num_silent = num_silent + 1 if caller.silence_s >= limit_s else 0
+            is_silent = caller.silence.look(2 * interval_s) >= limit_s
         logger.error("API process %d gave no sign of life for %g s", number, self.silence_s)
         process.kill()

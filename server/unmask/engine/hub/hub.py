@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -25,6 +24,7 @@ from unmask.engine.process.messages import Abort, Add, Forget, Recorded
 from unmask.engine.process.portable import Receiver
 from unmask.engine.process.recording import count
 from unmask.engine.schedule.limits import EngineLimits
+from unmask.engine.silence import Silence
 from unmask.errors import UnmaskError
 from unmask.metrics import Metrics
 from unmask.types import Delta, EngineStatus, Failure, is_last
@@ -108,13 +108,8 @@ class Caller:
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._told: EngineStatus | None = None
         self._open: dict[str, Use] = {}  # requests and choices by client
-        self._heard_s = time.monotonic()
+        self.silence = Silence()  # since its last message
         self.num_connections = 0
-
-    @property
-    def silence_s(self) -> float:
-        """Seconds since the last message."""
-        return time.monotonic() - self._heard_s
 
     def tell_facts(self, engine: SharedEngine) -> None:
         self.channel.send(Facts(engine.model, engine.tokenizer, engine.limits))
@@ -141,7 +136,7 @@ class Caller:
         return list(self._open.values())
 
     def take(self, messages: Sequence[FromProcess]) -> None:
-        self._heard_s = time.monotonic()
+        self.silence.end()
         for message in messages:
             match message:
                 case Add():

@@ -31,6 +31,7 @@ from unmask.engine.process.messages import (
 )
 from unmask.engine.process.portable import Receiver
 from unmask.engine.process.recording import RecordedMetrics
+from unmask.engine.silence import Silence
 from unmask.errors import InvalidRequest
 from unmask.types import Delta, Event, Failure, Refinement
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEAT_S = 0.5
+MOST_S = 4 * BEAT_S  # between two beats, unless the machine was paused
 
 
 class EngineLoop:
@@ -52,7 +54,7 @@ class EngineLoop:
         self._commands: deque[Command] = deque()
         self._automata = Receiver()
         self._choosing: set[str] = set()  # requests whose block length or mode is not chosen yet
-        self._step_began_s: float | None = None
+        self._step_runs: Silence | None = None  # since the step began
 
     def run(self) -> None:
         """Load the model, then run steps until the server is gone."""
@@ -92,7 +94,7 @@ class EngineLoop:
 
     def _step(self, engine: "Engine", metrics: RecordedMetrics) -> None:
         """Take commands, run a step and report it; a step that raises is reported too."""
-        self._step_began_s = time.monotonic()
+        self._step_runs = Silence()
         try:
             events = self._take_commands(engine)
             events += engine.step()
@@ -101,7 +103,7 @@ class EngineLoop:
             metrics.take()
             return
         finally:
-            self._step_began_s = None
+            self._step_runs = None
         self._send(self._stepped(engine, events, metrics))
 
     def _fail(self, engine: "Engine", error: Exception) -> None:
@@ -192,8 +194,8 @@ class EngineLoop:
     def _beat(self) -> None:
         while True:
             time.sleep(BEAT_S)
-            began_s = self._step_began_s
-            self._send(Beat(0.0 if began_s is None else time.monotonic() - began_s))
+            step = self._step_runs
+            self._send(Beat(0.0 if step is None else step.look(MOST_S)))
 
     def _send(self, report: Report) -> None:
         try:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from unmask.engine.process.handle import EngineLost, EngineProcess
@@ -13,11 +13,13 @@ from unmask.engine.process.messages import (
     LoadFailed,
     Loading,
     Ready,
+    Report,
     Start,
     StepFailed,
     Stepped,
 )
 from unmask.engine.process.placement import Place
+from unmask.engine.silence import Clock, Silence
 from unmask.engine.streams import SHUTTING_DOWN, THREAD_ENDED
 
 logger = logging.getLogger(__name__)
@@ -26,7 +28,18 @@ MAX_STARTS = 3  # that fail one after another before the engine is given up
 SILENCE_S = 60.0  # after which a process that sends no sign of life is given up
 LEAST_SILENCE_S = 5.0  # where steps may take less; signs of life come twice a second
 POLL_S = 0.25
+MOST_S = 4 * POLL_S  # that a poll takes, unless this process was paused too
 Progress = Callable[[str, int, int], None]
+
+
+class Process(Protocol):
+    """A process with an engine, see `EngineProcess`."""
+
+    @property
+    def pid(self) -> int: ...
+    def send(self, command: Command) -> None: ...
+    def receive(self, timeout_s: float) -> Report | None: ...
+    def kill(self) -> None: ...
 
 
 class Owner(Protocol):
@@ -64,17 +77,26 @@ class Supervisor:
     """
 
     def __init__(
-        self, owner: Owner, engine: int, start: Start, place: Place, step_timeout_s: float
+        self,
+        owner: Owner,
+        engine: int,
+        start: Start,
+        place: Place,
+        step_timeout_s: float,
+        run: Callable[[Start, Mapping[str, str]], Process] = EngineProcess,
+        clock: Clock = time.monotonic,
     ) -> None:
+        """`run` starts a process with variables of its own, and `clock` tells for how long."""
         self._owner, self._engine = owner, engine
         self._start, self._place, self._step_timeout_s = start, place, step_timeout_s
         self._thread = threading.Thread(target=self._supervise, name=f"engine-{engine}")
         self._thread.daemon = True
-        self.process: EngineProcess
+        self._run, self._clock = run, clock
+        self.process: Process
 
     def launch(self, progress: Progress | None = None) -> Ready:
         """Start a process that loads the model; raises `EngineLost` and errors of loading."""
-        process = EngineProcess(self._start, self._place.environment)
+        process = self._run(self._start, self._place.environment)
         try:
             ready = self._load(process, progress)
         except BaseException:
@@ -83,8 +105,8 @@ class Supervisor:
         self.process = process
         return ready
 
-    def _load(self, process: EngineProcess, progress: Progress | None) -> Ready:
-        heard_s = time.monotonic()
+    def _load(self, process: Process, progress: Progress | None) -> Ready:
+        silence = Silence(self._clock)
         while True:
             match report := process.receive(POLL_S):
                 case Loading() if progress is not None:
@@ -96,8 +118,8 @@ class Supervisor:
             if self._owner.is_time_to_stop():
                 raise EngineLost(SHUTTING_DOWN)
             if report is not None:
-                heard_s = time.monotonic()
-            elif time.monotonic() - heard_s > SILENCE_S:
+                silence.end()
+            elif silence.look(MOST_S) > SILENCE_S:
                 raise EngineLost("it gave no sign of life")
 
     def watch(self) -> None:
@@ -142,8 +164,8 @@ class Supervisor:
 
     def _follow(self) -> None:
         """Take reports of the process until it is time to stop; raises `EngineLost`."""
-        silence_s = min(SILENCE_S, max(LEAST_SILENCE_S, self._step_timeout_s))
-        heard_s = time.monotonic()
+        limit_s = min(SILENCE_S, max(LEAST_SILENCE_S, self._step_timeout_s))
+        silence = Silence(self._clock)
         while not (self._owner.is_drained() or self._owner.is_time_to_stop()):
             match report := self.process.receive(POLL_S):
                 case Stepped():
@@ -157,10 +179,10 @@ class Supervisor:
                 case Beat() if report.step_age_s > self._step_timeout_s:
                     raise EngineLost(f"a step took over {self._step_timeout_s:g} s")
                 case None:
-                    if time.monotonic() - heard_s > silence_s:
+                    if silence.look(MOST_S) > limit_s:
                         raise EngineLost("it gave no sign of life")
                     continue
-            heard_s = time.monotonic()
+            silence.end()
 
     def send(self, command: Command) -> None:
         """Send a command to the present process."""
