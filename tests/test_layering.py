@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.config", "unmask.tokenizer"),
     (
         *("unmask.byte_bpe", "unmask.byte_decoder", "unmask.id_tokenizer", "unmask.text_length"),
-        *("unmask.chat_templates", "unmask.control_tokens"),
+        *("unmask.chat_templates", "unmask.control_tokens", "unmask.recent_texts"),
     ),
     ("unmask.likelihood",),
     ("unmask.types",),

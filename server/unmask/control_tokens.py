@@ -12,12 +12,13 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from tokenizers import AddedToken, models
 from tokenizers import Tokenizer as FastTokenizer
 
 from unmask.errors import InvalidCheckpoint, InvalidRequest
+from unmask.recent_texts import FLAGS, RecentTexts, parts_texts
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 # Added tokens that mark parts of an answer; users may ask models about them.
@@ -76,14 +77,6 @@ def _pair(merge: Any) -> tuple[str, str]:
     return left, right
 
 
-class Spelling(NamedTuple):
-    """Control token spelled at [start, end) of a text."""
-
-    start: int
-    end: int
-    token: str
-
-
 class ControlTokens:
     """Guards messages and encodes rendered chats, so that messages yield no control tokens."""
 
@@ -94,7 +87,7 @@ class ControlTokens:
         self._break = nonce()
         self._finder = _finder(self._ids)
         self._pattern = _pattern(self._ids)
-        self._firsts = {token[0] for token in ids}
+        self._firsts = tuple({token[0] for token in ids})
         self._all = nonce().join(ids)
         self._prefixes = {token[:size] for token in ids for size in range(1, len(token))}
         self._suffixes = {token[-size:] for token in ids for size in range(1, len(token))}
@@ -103,7 +96,14 @@ class ControlTokens:
         self._longest = max(map(len, ids), default=0)
         mark = nonce()
         self._aliases = {token: f"{mark}{chr(0xF0000 + i)}" for i, token in enumerate(ids)}
-        self._aliased = None if backend is None else _aliased(backend, self._ids, self._aliases)
+        self._aliased: FastTokenizer | None = None
+        self._texts: RecentTexts | None = None  # where a piece of text has the same ids anywhere
+        if backend is not None:
+            raw = _aliased(json.loads(backend.to_str()), self._ids, self._aliases)
+            self._aliased = FastTokenizer.from_str(json.dumps(raw))
+            self._check_ids(self._aliased)
+            if parts_texts(raw, self._aliases.values()):
+                self._texts = RecentTexts(self._encode_aliased)
         unknown = getattr(inner, "unk_token_id", None)
         self._counted = {i for i in ids.values() if i != unknown}
 
@@ -130,14 +130,11 @@ class ControlTokens:
 
     def encode(self, rendered: str) -> list[int]:
         """Token ids of a text rendered from guarded messages; raises `InvalidRequest`."""
-        spellings, parts, start = self._find(rendered), list[str](), 0
-        for spelling in spellings:
-            parts += [self.plain(rendered[start : spelling.start]), spelling.token]
-            start = spelling.end
-        parts.append(self.plain(rendered[start:]))
-        ids = self._encode_slow(parts) if self._aliased is None else self._encode_fast(parts)
+        parts = self._split(rendered)
+        meant = [self._ids[token] for token in parts[1::2]]
+        parts[::2] = map(self.plain, parts[::2])
+        ids = self._encode_parts(parts)
         found = [i for i in ids if i in self._counted]
-        meant = [self._ids[spelling.token] for spelling in spellings]
         if found == meant:
             return ids
         encoded, expected = Counter(found), Counter(meant)
@@ -149,30 +146,40 @@ class ControlTokens:
                 )
         return ids
 
-    def _encode_fast(self, parts: list[str]) -> list[int]:
-        parts[1::2] = [self._aliases[token] for token in parts[1::2]]
-        assert self._aliased is not None
-        (encoding,) = self._aliased.encode_batch_fast(["".join(parts)], add_special_tokens=False)
-        ids: list[int] = encoding.ids
-        return ids
-
-    def _encode_slow(self, parts: list[str]) -> list[int]:
+    def _encode_parts(self, parts: list[str]) -> list[int]:
+        """Token ids of texts and control tokens, in turn."""
+        if self._aliased is not None and self._texts is None:
+            parts[1::2] = [self._aliases[token] for token in parts[1::2]]
+            return self._encode_aliased("".join(parts))
+        encode = self._encode_slow if self._texts is None else self._texts.ids
         ids: list[int] = []
         for i, part in enumerate(parts):
             if i % 2:
                 ids.append(self._ids[part])
             elif part:
-                tokens = self._inner.tokenize(part, split_special_tokens=True)
-                ids += self._inner.convert_tokens_to_ids(tokens)
+                ids += encode(part)
         return ids
 
+    def _encode_aliased(self, text: str) -> list[int]:
+        assert self._aliased is not None, "there is a fast tokenizer"
+        (encoding,) = self._aliased.encode_batch_fast([text], add_special_tokens=False)
+        ids: list[int] = encoding.ids
+        return ids
+
+    def _encode_slow(self, text: str) -> list[int]:
+        tokens = self._inner.tokenize(text, split_special_tokens=True)
+        ids: list[int] = self._inner.convert_tokens_to_ids(tokens)
+        return ids
+
+    def _check_ids(self, aliased: FastTokenizer) -> None:
+        for token, token_id in self._ids.items():
+            if aliased.token_to_id(self._aliases[token]) != token_id:
+                raise InvalidCheckpoint(f"the tokenizer has no unique id for its token {token!r}")
+
     def _guard_text(self, text: str) -> str:
-        while spellings := self._find(text):
-            parts, start = list[str](), 0
-            for spelling in spellings:
-                parts += [text[start : spelling.start + 1], self._break]
-                start = spelling.start + 1
-            text = "".join([*parts, text[start:]])
+        while len(parts := self._split(text)) > 1:
+            parts[1::2] = [token[0] + self._break + token[1:] for token in parts[1::2]]
+            text = "".join(parts)
         # Neighboring text in the template must not complete a control token.
         if text and text in self._all:
             return f"{self._break}{text}{self._break}"
@@ -183,21 +190,25 @@ class ControlTokens:
             text = self._break + text
         return text
 
-    def _find(self, text: str) -> list[Spelling]:
-        """Spellings of control tokens in a text, leftmost longest."""
-        if not any(first in text for first in self._firsts):
-            return []
+    def _split(self, text: str) -> list[str]:
+        """Texts and control tokens spelled between them, leftmost longest, in turn."""
+        for first in self._firsts:
+            if first in text:
+                break
+        else:
+            return [text]
         if len(text) < LONG_TEXT:
             if self._pattern is not None:
-                return [Spelling(m.start(), m.end(), m[0]) for m in self._pattern.finditer(text)]
+                return self._pattern.split(text)
             encoding = self._finder.encode(text, add_special_tokens=False)
         else:
             (encoding,) = self._finder.encode_batch([text], add_special_tokens=False)
-        return [
-            Spelling(start, end, text[start:end])
-            for i, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
-            if i
-        ]
+        parts, at = list[str](), 0
+        for i, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            if i:
+                parts += [text[at:start], text[start:end]]
+                at = end
+        return [*parts, text[at:]]
 
     def _name(self, token_id: int) -> str:
         return next(token for token, i in self._ids.items() if i == token_id)
@@ -206,7 +217,8 @@ class ControlTokens:
 def _pattern(ids: Iterable[str]) -> re.Pattern[str] | None:
     """Pattern of control tokens, which is faster in short texts; None if they are many."""
     tokens = sorted(ids, key=len, reverse=True)  # the longest first
-    return re.compile("|".join(map(re.escape, tokens))) if len(tokens) <= MAX_PATTERN else None
+    pattern = "|".join(map(re.escape, tokens))
+    return re.compile(f"({pattern})") if len(tokens) <= MAX_PATTERN else None
 
 
 def _finder(ids: Mapping[str, int]) -> FastTokenizer:
@@ -218,10 +230,9 @@ def _finder(ids: Mapping[str, int]) -> FastTokenizer:
 
 
 def _aliased(
-    backend: FastTokenizer, ids: Mapping[str, int], aliases: Mapping[str, str]
-) -> FastTokenizer:
-    """Copy of a tokenizer that knows control tokens by aliases only, and has no merges to them."""
-    raw = json.loads(backend.to_str())
+    raw: dict[str, Any], ids: Mapping[str, int], aliases: Mapping[str, str]
+) -> dict[str, Any]:
+    """A `tokenizer.json` that knows control tokens by aliases only, and has no merges to them."""
     raw["post_processor"] = raw["truncation"] = raw["padding"] = None
     for token in raw["added_tokens"]:
         token["content"] = aliases.get(token["content"], token["content"])
@@ -236,15 +247,12 @@ def _aliased(
         model["unk_token"] = aliases[model["unk_token"]]
     if "merges" in model and not ids.keys().isdisjoint(vocab):
         model["merges"] = [merge for merge in model["merges"] if not _touches(merge, ids)]
-    copy = FastTokenizer.from_str(json.dumps(raw))
-    for token, token_id in ids.items():
-        if copy.token_to_id(aliases[token]) != token_id:
-            raise InvalidCheckpoint(f"the tokenizer has no unique id for its token {token!r}")
     if isinstance(vocab, dict):  # no merge results in an alias
         added = {token["content"] for token in raw["added_tokens"]}
-        missing = [alias for alias in aliases.values() if alias not in added]
-        copy.add_special_tokens([AddedToken(alias, normalized=False) for alias in missing])
-    return copy
+        missing = {ids[token]: alias for token, alias in aliases.items() if alias not in added}
+        flags = {**dict.fromkeys(FLAGS, False), "special": True}
+        raw["added_tokens"] += [{"id": i, "content": a, **flags} for i, a in missing.items()]
+    return raw
 
 
 def _touches(merge: Any, ids: Mapping[str, int]) -> bool:
