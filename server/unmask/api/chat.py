@@ -9,7 +9,7 @@ from unmask.api.dialect import EncodedPrompts
 from unmask.api.job import Job
 from unmask.api.logprobs import TokenTexts
 from unmask.api.prompts import check_messages, encode_chat, template_options
-from unmask.api.reasoning import Thoughts, is_inside, thoughts_after, with_thoughts
+from unmask.api.reasoning import CLOSE, Thoughts, is_inside, thoughts_after, with_thoughts
 from unmask.api.requests import ChatBody
 from unmask.api.response_models import ChatCompletion
 from unmask.api.structured import Structured, structure_of
@@ -155,7 +155,11 @@ def _thoughts(body: ChatBody, prompt: Sequence[int], tokenizer: Tokenizer) -> Th
     if body.continue_final_message:
         text = "\n".join(part.text for part in body.messages[-1].content or ())
         return Thoughts.BEGUN if is_inside(text) else Thoughts.NONE
-    end = "".join(map(tokenizer.token_text, prompt[-END_OF_PROMPT:]))
+    end = ""
+    for token_id in reversed(prompt[-END_OF_PROMPT:]):
+        end = tokenizer.token_text(token_id) + end
+        if len(end.rstrip()) >= len(CLOSE):  # the longest tag
+            break
     return thoughts_after(end, tokenizer.chat_template)
 
 

@@ -1,6 +1,5 @@
 """Endpoints that generate: a `Dialect` for each kind of body, and `prepare` for all of them."""
 
-import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,11 +10,10 @@ from unmask.api.gate import Visit
 from unmask.api.job import Job
 from unmask.api.logprobs import TokenTexts
 from unmask.api.prompts import check_model
+from unmask.api.random_ids import RANDOM_IDS
 from unmask.api.requests import MAX_CHOICES, Generation
 from unmask.api.sampling import (
     check_body,
-    count_candidates,
-    count_choices,
     for_choice,
     refinement_options,
     renamed,
@@ -123,14 +121,14 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
     dialect.check(body)
     names = dialect.field_names(body)
     with renamed(names):
-        check_body(body)
-    n, num_prompts = count_candidates(body), dialect.num_prompts(body)
+        num_kept, n = check_body(body)
+    num_prompts = dialect.num_prompts(body)
     num_ids = sum(map(len, (body.logit_bias or (), body.allowed_token_ids or ())))
     num_ids += len(body.stop_token_ids or ())
     _check_number(num_prompts, n, num_ids, "n" if body.best_of is None else "best_of")
     refinements = refinement_options(body)
     max_tokens, num_read = dialect.max_tokens(body), dialect.num_prompt_logprobs(body)
-    generates, num_kept = max_tokens != 0 or num_read is None, count_choices(body)
+    generates = max_tokens != 0 or num_read is None
     num_logprobs = dialect.num_logprobs(body)
     num_read_prompts = 0 if num_read is None else num_prompts
     num_all = num_prompts * n * generates + num_read_prompts
@@ -173,7 +171,7 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
         "priority": body.priority or 0,
         "deadline_s": visit.deadline.at_s,
     }
-    job_id = f"{dialect.id_prefix}-{os.urandom(16).hex()}"
+    job_id = f"{dialect.id_prefix}-{RANDOM_IDS.draw()}"
 
     def make_requests() -> list[Request]:
         requests: list[Request] = []

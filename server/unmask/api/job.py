@@ -96,6 +96,8 @@ class UsageTally:
 
     def total(self) -> Usage:
         """Usage of all choices, which must have finished."""
+        if len(self._finishes) == 1 and not self._readings:
+            return _alone(self._finishes[0].usage)
         usages = [self._finishes[i].usage for i in range(len(self._job.requests))]
         firsts = usages[:: self._job.n]
         passes = [*usages, *self._readings]
@@ -115,3 +117,20 @@ class UsageTally:
             modes = {usage.mode for usage in usages}
             total["mode"] = usages[0].mode if len(modes) == 1 else "auto"
         return total
+
+
+def _alone(usage: types.Usage) -> Usage:
+    """Usage of a single choice."""
+    total: Usage = {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "denoising_steps": usage.denoising_steps,
+        "forward_passes": usage.forward_passes,
+        "query_tokens": usage.query_tokens,
+        "block_length": usage.block_length,
+    }
+    if usage.mode is not None:
+        total["mode"] = usage.mode
+    return total

@@ -1,7 +1,6 @@
 """Middleware around every route: request ids, logs, unexpected errors, hosts and API keys."""
 
 import logging
-import os
 import time
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from unmask.api.errors import CLIENT_CLOSED_REQUEST, error_response, internal_er
 from unmask.api.headers import header
 from unmask.api.key_file import KeyScope
 from unmask.api.keys import AUTH, KeyStore
+from unmask.api.random_ids import RANDOM_IDS
 from unmask.api.request_record import RequestRecord, follow
 from unmask.api.tracing import Tracing
 from unmask.log_context import REQUEST_ID
@@ -57,7 +57,7 @@ class RequestContext:
             return
         request_id = header(scope, RAW_REQUEST_ID)
         if not (0 < len(request_id) <= MAX_REQUEST_ID_LEN and request_id.isprintable()):
-            request_id = os.urandom(16).hex()
+            request_id = RANDOM_IDS.draw()
         status: int | None = None
 
         async def send_with_id(message: Message) -> None:

@@ -42,9 +42,10 @@ class renamed:  # noqa: N801, as it reads in a `with` statement
         raise type(error)(message, field=field, code=error.code) from None
 
 
-def check_body(body: Generation) -> None:
-    """Raise `InvalidRequest` for contradictory fields."""
-    n = count_candidates(body)
+def check_body(body: Generation) -> tuple[int, int]:
+    """Choices per prompt, and candidates for them; raises `InvalidRequest` for contradictions."""
+    num_kept = count_choices(body)
+    n = count_candidates(body, num_kept)
     if body.stream and body.prompt_logprobs is not None:
         raise InvalidRequest("prompt_logprobs cannot be streamed", field="prompt_logprobs")
     if not body.stream:
@@ -58,6 +59,7 @@ def check_body(body: Generation) -> None:
             f"got {shown(body.seed)} for {name} = {n}",
             field="seed",
         )
+    return num_kept, n
 
 
 def count_choices(body: Generation) -> int:
@@ -68,9 +70,8 @@ def count_choices(body: Generation) -> int:
     return n
 
 
-def count_candidates(body: Generation) -> int:
+def count_candidates(body: Generation, n: int) -> int:
     """Choices per prompt of which the best `n` are returned; raises `InvalidRequest`."""
-    n = count_choices(body)
     best_of = n if body.best_of is None else body.best_of
     if not n <= best_of <= MAX_N:
         raise InvalidRequest(

@@ -150,11 +150,12 @@ def ignored_patterns(declared: Collection[str]) -> dict[str, Any]:
 
 def refuse_unsupported(body: Body, path: str = "") -> None:
     """Raise `InvalidRequest` for a field that is not implemented, unless its value is neutral."""
-    extra = body.model_extra or {}
+    extra = body.__pydantic_extra__ or {}
     for name, value in extra.items():
         _check_extra(f"{path}{name}", name, value, body)
-    for name in body.model_fields_set:
-        value = extra if name in extra else getattr(body, name)
+    values = body.__dict__
+    for name in body.__pydantic_fields_set__:
+        value = values.get(name)  # None for extra fields
         if isinstance(value, Body):
             refuse_unsupported(value, f"{path}{name}.")
         elif isinstance(value, tuple):

@@ -36,7 +36,8 @@ class RequestStream(PushedStream):
     def push(self, event: Event) -> None:
         """Take an event, on the loop's thread; a refinement that nobody read yet is replaced."""
         if not self._keeps:
-            self._ended |= is_last(event)
+            if not isinstance(event, Delta) or event.finish is not None:
+                self._ended |= is_last(event)
             if self._call is not None:
                 self._call(event)
             return
