@@ -39,6 +39,7 @@ CHECKS = (
 )
 # Answers are short, so cases are quick, and the queue holds the most choices of all workers.
 SERVER_ARGS = ("--max-model-len", "64", "--max-queue", "4096")
+MAX_TOKENS = 16
 ENVELOPE = {"message": str, "type": str, "param": str | None, "code": str | None}
 CASE_S = 120.0  # that an answer may take; a request has up to 1,024 choices
 PART_S = 600.0  # that a part of the cases may take
@@ -180,6 +181,8 @@ def document(url: str) -> dict[str, Any]:
     _, models = models_json_schema([(b, "validation") for b in bodies.values()], ref_template=REF)
     for model in models["$defs"].values():
         close(model)
+    # A number of tokens is required here, and the context is short.
+    models["$defs"]["MessagesBody"]["properties"]["max_tokens"]["maximum"] = MAX_TOKENS
     found["components"]["schemas"] = models["$defs"] | found["components"]["schemas"]
     answer = {"schema": {"type": "object"}}
     content = {"application/json": answer, "text/event-stream": answer}

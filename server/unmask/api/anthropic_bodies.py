@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from unmask.api.fields import Body, Bool, Int, items
+from unmask.api.anthropic_schema import BLOCK, CHOICE, MESSAGE, TEXTS, without
+from unmask.api.fields import Body, Bool, Int, bounded, items
 from unmask.api.requests import ChatBody, ChatMessage, Generation, TextPart
-from unmask.api.structured import ResponseFormat
-from unmask.api.tools.bodies import Function, FunctionName, Tool, ToolChoice
+from unmask.api.structured import ResponseFormat, StructuredBody
+from unmask.api.tools.bodies import NAME, Function, FunctionName, Tool, ToolChoice
 from unmask.errors import InvalidRequest
+from unmask.parameter import MAX_INT
 
 CHOICES: Mapping[str, Literal["none", "auto", "required", "function"]] = {
     "auto": "auto",
@@ -18,6 +21,12 @@ CHOICES: Mapping[str, Literal["none", "auto", "required", "function"]] = {
     "none": "none",
     "tool": "function",
 }
+ABSENT = (
+    *("n", "best_of", "stream_refinements", "diffusing", "return_token_ids", "stream_options"),
+    "prompt_logprobs",
+    *StructuredBody.model_fields,
+)
+"""Fields of `Generation` that are unknown to `/v1/messages`."""
 
 
 def _as_blocks(value: Any) -> Any:
@@ -26,6 +35,8 @@ def _as_blocks(value: Any) -> Any:
 
 class Block(Body):
     """A piece of a message, of a system prompt or of a tool's result; pictures are refused."""
+
+    model_config = ConfigDict(json_schema_extra=BLOCK)
 
     type: Literal["text", "thinking", "redacted_thinking", "tool_use", "tool_result"]
     text: str | None = None
@@ -47,8 +58,13 @@ Blocks = Annotated[
 ]
 
 
+System = Annotated[Blocks | None, Field(json_schema_extra=dict(TEXTS))]
+
+
 class Message(Body):
     """One turn of a conversation; Claude Code has system turns in the midst of it."""
+
+    model_config = ConfigDict(json_schema_extra=MESSAGE)
 
     role: Literal["user", "assistant", "system"]
     content: Blocks
@@ -58,7 +74,7 @@ class AnthropicTool(Body):
     """A tool that the client runs itself; tools of Anthropic's servers are refused."""
 
     type: Literal["custom"] | None = None
-    name: str
+    name: Annotated[str, Field(json_schema_extra={"pattern": f"^{NAME.pattern}$"})]
     description: str | None = None
     input_schema: dict[str, Any]
     strict: Bool | None = None
@@ -67,6 +83,8 @@ class AnthropicTool(Body):
 
 class AnthropicChoice(Body):
     """Choice of tools: any, one, none, or the model's own."""
+
+    model_config = ConfigDict(json_schema_extra=CHOICE)
 
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None
@@ -100,7 +118,7 @@ class CountBody(Body):
 
     model: str | None = None
     messages: Annotated[tuple[Message, ...], items(1)]
-    system: Blocks | None = None
+    system: System = None
     tools: tuple[AnthropicTool, ...] | None = None
     tool_choice: AnthropicChoice | None = None
     thinking: Thinking | None = None
@@ -110,9 +128,11 @@ class CountBody(Body):
 class MessagesBody(Generation):
     """The body of `/v1/messages`."""
 
+    model_config = ConfigDict(json_schema_extra=partial(without, ABSENT))
+
     messages: Annotated[tuple[Message, ...], items(1)]
-    max_tokens: Int
-    system: Blocks | None = None
+    max_tokens: Annotated[Int, bounded(1, MAX_INT)]
+    system: System = None
     tools: tuple[AnthropicTool, ...] | None = None
     tool_choice: AnthropicChoice | None = None
     thinking: Thinking | None = None

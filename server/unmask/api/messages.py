@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from unmask.api.anthropic_bodies import MessagesBody, as_chat
+from unmask.api.anthropic_bodies import ABSENT, MessagesBody, as_chat
 from unmask.api.backend import Backend
 from unmask.api.chat import CHAT, message_splitter
 from unmask.api.chat_choices import MessageParts, MessageSplitter
@@ -17,17 +17,11 @@ from unmask.api.paths import respelled, respelled_in
 from unmask.api.sampling import refuse_fields
 from unmask.api.sse import encode
 from unmask.api.streams import Merger
-from unmask.api.structured import Structured, StructuredBody
+from unmask.api.structured import Structured
 from unmask.errors import InvalidRequest
 from unmask.tokenizer import Tokenizer
 from unmask.types import Delta, Finish, FinishReason
 
-# Fields of `Generation` that are unknown to this endpoint.
-ABSENT = (
-    *("n", "best_of", "stream_refinements", "diffusing", "return_token_ids", "stream_options"),
-    "prompt_logprobs",
-    *StructuredBody.model_fields,
-)
 PATHS: Mapping[str, str] = {
     ".function.parameters": ".input_schema",
     ".function.": ".",
