@@ -166,7 +166,7 @@ class _Silence:
     """Calls back after some seconds without an event; one timer serves any number of waits."""
 
     def __init__(self, call: Callable[[bool], None]) -> None:
-        self._call = call
+        self._call: Callable[[bool], None] | None = call
         self._due_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -177,7 +177,8 @@ class _Silence:
             self._timer = loop.call_at(self._due_s, self._ring, loop)
 
     def end(self) -> None:
-        """Cancel the timer."""
+        """Cancel the timer for good, and forget whom it calls, who has this."""
+        self._call = None
         if self._timer is not None:
             self._timer.cancel()
 
@@ -185,7 +186,7 @@ class _Silence:
         self._timer = None
         if loop.time() < self._due_s:
             self._timer = loop.call_at(self._due_s, self._ring, loop)
-        else:
+        elif self._call is not None:
             self._call(False)
 
 

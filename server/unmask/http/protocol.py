@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -19,6 +18,7 @@ from uvicorn.server import ServerState
 from unmask.api.connection import CONNECTION
 from unmask.api.errors import STOPPED_RETRY_AFTER_S, envelope
 from unmask.http.config import HttpConfig
+from unmask.http.presence import Presence
 
 BODY_RATE = 16 * 2**10  # bytes that give a body one more second
 HEADER_OVERHEAD = 4  # bytes around a name and its value
@@ -81,12 +81,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._num_unread = 0  # bytes at the last check
         self._read_s = 0.0  # when the client last read something, or had nothing to read
         self._open_cycles: list[RequestResponseCycle] = []  # requests without a whole answer
-        self._watchers: set[Callable[[], None]] = set()
-        self._extensions = {CONNECTION: self}
+        self._presence: Presence  # of the client, from the beginning of the connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection; one too many is told so when it sends something."""
         super().connection_made(transport)
+        self._presence = Presence(self.flow.resume_reading)
         self._began_s = self._read_s = self.loop.time()
         surplus = len(self.connections) - self._limits.max_connections
         self._is_surplus = surplus > 0
@@ -98,20 +98,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Tell the requests of the connection that their client has left."""
         self._disconnect()  # uvicorn tells the last one alone
         super().connection_lost(exc)
-        self._tell_watchers()
-
-    def is_open(self) -> bool:
-        """See `Connection.is_open`."""
-        return self in self.connections
-
-    def watch(self, call: Callable[[], None]) -> None:
-        """See `Connection.watch`; a client that leaves is read, though its body paused reading."""
-        self._watchers.add(call)
-        self.flow.resume_reading()
-
-    def unwatch(self, call: Callable[[], None]) -> None:
-        """See `Connection.unwatch`."""
-        self._watchers.discard(call)
+        self._presence.leave()
 
     def _disconnect(self) -> None:
         """Have no request of the connection answered, pipelined ones neither."""
@@ -119,10 +106,6 @@ class GuardedProtocol(HttpToolsProtocol):
             if not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
-
-    def _tell_watchers(self) -> None:
-        for call in tuple(self._watchers):
-            call()
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived; errors get an envelope, and no line in the log."""
@@ -161,7 +144,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._begin(Phase.HEAD)
         self._num_begun += 1
         self._num_received = self._num_head = self._num_body = 0
-        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
+        self.scope["extensions"] = {CONNECTION: self._presence}  # type: ignore[dict-item]
 
     def on_url(self, url: bytes) -> None:
         """Count the bytes of the request line."""
@@ -181,7 +164,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.expected_content_length = UntilClose()
         self._open_cycles = [one for one in self._open_cycles if not one.response_complete]
         self._open_cycles.append(self.cycle)
-        if self._watchers and len(self.pipeline) <= MOST_AHEAD:
+        if self._presence.is_watched and len(self.pipeline) <= MOST_AHEAD:
             self.flow.resume_reading()  # or nobody would see that the client leaves
         self._begin(Phase.BODY)
 
@@ -279,7 +262,7 @@ class GuardedProtocol(HttpToolsProtocol):
             lines = [name + b": " + value + b"\r\n" for name, value in headers]
             self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
         self._disconnect()
-        self._tell_watchers()
+        self._presence.leave(is_gone=False)
         self._begin(Phase.REFUSED)
         # To close it at once would drop the answer if the client is still sending.
         if may_answer and self.transport.can_write_eof():
