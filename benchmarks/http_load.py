@@ -1,19 +1,22 @@
 """Closed loop of clients for `benchmarks.http_path`, cheap enough to share a machine with a server.
 
-    python -m benchmarks.http_load PORT {whole,stream} REQUESTS CONNECTIONS
+    python -m benchmarks.http_load PORT {whole,fresh,stream} REQUESTS CONNECTIONS
 
-Prints the seconds it took. Answers are not parsed: each is over at its known end.
+Prints the seconds it took. Answers are not parsed: each is over at its known end. Messages are all
+the same, but with `fresh`, where no two are.
 """
 
 import argparse
 import asyncio
 import json
+import random
 import time
 from typing import cast
 
 import uvloop
 
 MESSAGE = "Write a short list of things to take along to the sea, one a line, without numbers."
+FIRST = "Write"
 CHUNKED_END = b"0\r\n\r\n"
 
 
@@ -49,7 +52,7 @@ class Client(asyncio.Protocol):
     def send(self) -> None:
         if self._load.take():
             self._received.clear()
-            self._transport.write(self._load.request)
+            self._transport.write(self._load.request())
         else:
             self._transport.close()
 
@@ -64,11 +67,19 @@ class Client(asyncio.Protocol):
 class Load:
     """Requests that are left, and the end of all."""
 
-    def __init__(self, num_requests: int, *, stream: bool) -> None:
-        self.request = request_bytes(stream=stream)
+    def __init__(self, num_requests: int, kind: str) -> None:
+        stream = kind == "stream"
+        self._request, self._is_fresh = request_bytes(stream=stream), kind == "fresh"
         self.done = asyncio.get_running_loop().create_future()
         self._stream = stream
         self._num_left = self._num_open = num_requests
+
+    def request(self) -> bytes:
+        """The bytes of a request; a fresh one has another first word of the same length."""
+        if not self._is_fresh:
+            return self._request
+        word = "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=len(FIRST)))
+        return self._request.replace(FIRST.encode(), word.encode(), 1)
 
     def take(self) -> bool:
         self._num_left -= 1
@@ -104,13 +115,13 @@ async def run(port: int, load: Load, num_connections: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
-    parser.add_argument("kind", choices=["whole", "stream"])
+    parser.add_argument("kind", choices=["whole", "fresh", "stream"])
     parser.add_argument("requests", type=int)
     parser.add_argument("connections", type=int)
     args = parser.parse_args()
 
     async def all_requests() -> float:
-        load = Load(args.requests, stream=args.kind == "stream")
+        load = Load(args.requests, args.kind)
         return await run(args.port, load, args.connections)
 
     elapsed_s = uvloop.run(all_requests())

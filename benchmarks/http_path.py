@@ -2,9 +2,10 @@
 
 Writes results/http_path_cpu.json. The application runs around an engine that answers at once
 (`benchmarks.http_stub`), under uvicorn as `unmask serve` sets it up; the clients are a process of
-their own. The bare route reads the body's JSON and the typed one has a pydantic model for it; both
-return prepared bytes. All servers run all the time and have work in turn. A ratio is of two runs of
-one round; of several rounds the median counts. The exit status is 1 if a limit is not kept.
+their own. Whole answers are to chats that are all the same, and to fresh ones. The bare route reads
+the body's JSON and the typed one has a pydantic model for it; both return prepared bytes. All
+servers run all the time and have work in turn. A ratio is of two runs of one round; of several
+rounds the median counts. The exit status is 1 if a limit is not kept.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from benchmarks.rounds import ratios
 
 OUT = ROOT / "benchmarks" / "results" / "http_path_cpu.json"
 CONNECTIONS, OPEN_STREAMS = 16, 1000
-REQUESTS = {"whole": 2000, "stream": 400}
+REQUESTS = {"whole": 2000, "fresh": 2000, "stream": 400}
 MIN_RATIO, MAX_US_A_CHUNK, MAX_OPEN_MIB = 0.5, 60.0, 150.0
 
 

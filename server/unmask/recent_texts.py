@@ -28,7 +28,7 @@ class RecentTexts:
         if ids is None:
             ids = self._old.get(text)
             if ids is None:
-                ids = self._encode(text)
+                ids = tuple(self._encode(text))  # the garbage collector need not look at
             self._keep(text, ids)
         return ids
 
