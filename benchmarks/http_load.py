@@ -3,7 +3,7 @@
     python -m benchmarks.http_load PORT {whole,fresh,stream} REQUESTS CONNECTIONS
 
 Prints the seconds it took. Answers are not parsed: each is over at its known end. Messages are all
-the same, but with `fresh`, where no two are.
+the same; with `fresh`, each has its words in an order of its own.
 """
 
 import argparse
@@ -16,15 +16,20 @@ from typing import cast
 import uvloop
 
 MESSAGE = "Write a short list of things to take along to the sea, one a line, without numbers."
-FIRST = "Write"
 CHUNKED_END = b"0\r\n\r\n"
 
 
-def request_bytes(*, stream: bool) -> bytes:
+def shuffled(message: str) -> str:
+    """The words of a message in some order."""
+    words = message.split()
+    return " ".join(random.sample(words, len(words)))
+
+
+def request_bytes(message: str, *, stream: bool) -> bytes:
     """One chat as a client sends it."""
     body = {
         "model": "",
-        "messages": [{"role": "user", "content": MESSAGE}],
+        "messages": [{"role": "user", "content": message}],
         "max_tokens": 80,
         "temperature": 0,
         "stream": stream,
@@ -69,17 +74,18 @@ class Load:
 
     def __init__(self, num_requests: int, kind: str) -> None:
         stream = kind == "stream"
-        self._request, self._is_fresh = request_bytes(stream=stream), kind == "fresh"
+        self._request = request_bytes(MESSAGE, stream=stream)
+        self._fresh = [
+            request_bytes(shuffled(MESSAGE), stream=stream)
+            for _ in range(num_requests if kind == "fresh" else 0)
+        ]
         self.done = asyncio.get_running_loop().create_future()
         self._stream = stream
         self._num_left = self._num_open = num_requests
 
     def request(self) -> bytes:
-        """The bytes of a request; a fresh one has another first word of the same length."""
-        if not self._is_fresh:
-            return self._request
-        word = "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=len(FIRST)))
-        return self._request.replace(FIRST.encode(), word.encode(), 1)
+        """The bytes of a request."""
+        return self._fresh.pop() if self._fresh else self._request
 
     def take(self) -> bool:
         self._num_left -= 1

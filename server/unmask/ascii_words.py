@@ -77,14 +77,19 @@ class AsciiWords:
 
     def _learn(self, text: str, words: Sequence[str]) -> Sequence[int]:
         """Token ids of a text with new words, some of which are kept."""
-        new = [word for word in dict.fromkeys(words) if word not in self._ids]
         if len(self._ids) + MAX_NEW > MAX_WORDS:
             self._ids = {}
+        ids = self._ids  # another thread may begin anew
+        new = [word for word in dict.fromkeys(words) if word not in ids]
+        is_known = len(new) <= MAX_NEW and sum(map(len, words)) == len(text)
         for word in new[:MAX_NEW]:
-            is_word = len(word) <= MAX_WORD_LEN and self._pattern.findall(word) == [word]
-            if is_word:
-                self._ids[word] = tuple(self._encode(word))
-        return self._encode(text)
+            if len(word) <= MAX_WORD_LEN and self._pattern.findall(word) == [word]:
+                ids[word] = tuple(self._encode(word))
+            else:
+                is_known = False
+        if not is_known:
+            return self._encode(text)
+        return list(chain.from_iterable([ids[word] for word in words]))
 
 
 def _pattern_of(pre_tokenizer: Mapping[str, Any] | None) -> re.Pattern[str] | None:
