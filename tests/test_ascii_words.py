@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from tokenizers import Regex
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers.pre_tokenizers import Split
+from tokenizers.processors import TemplateProcessing
 
 import unmask
 from tests.support.tokenizers_of_kinds import KINDS, SPECIALS
 from unmask.ascii_words import GPT2, MAX_NEW, MAX_WORD_LEN, AsciiWords, ascii_pattern
+from unmask.tokenizer import Tokenizer
 
 FOLDER = Path(unmask.__file__).parent / "embedded"
 OURS = r"\d| ?\p{L}+|\n *| ?[^\s\p{L}\d]|\s+"
@@ -84,6 +86,22 @@ def test_ids_are_those_of_the_tokenizer(kind: str) -> None:
             assert [*words.encode(text)] == backend.encode(text)
 
     check()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("adds", [True, False])
+def test_a_warm_tokenizer_encodes_prompts_as_a_cold_one(kind: str, *, adds: bool) -> None:
+    inner = KINDS[kind]()
+    if adds:
+        inner.backend_tokenizer.post_processor = TemplateProcessing(
+            single="<bos> $A", special_tokens=[("<bos>", inner.bos_token_id)]
+        )
+    cold, warm = Tokenizer(inner), Tokenizer(inner)
+    warm.warm_up()
+    for text in ("", "ab a ab", "ab <eos> a", "é a", "ab a ab") * 2:
+        for special in (True, False):
+            expected = cold.encode(text, add_special_tokens=special)
+            assert warm.encode(text, add_special_tokens=special) == expected
 
 
 @pytest.mark.parametrize("kind", ["byte_fallback", "prepending", "unigram"])

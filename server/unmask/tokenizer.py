@@ -66,6 +66,7 @@ class Tokenizer:
         self.byte_decoder: ByteDecoder | None = None
         if is_fast and isinstance(inner.backend_tokenizer.decoder, ByteLevel):
             self.byte_decoder = ByteDecoder(inner.backend_tokenizer.id_to_token, special - markup)
+        self._words: AsciiWords | None = None  # of prompts, once it is warm
         self._texts: dict[int, str] = {}
         self._reserved: frozenset[int] = frozenset()
 
@@ -180,19 +181,16 @@ class Tokenizer:
         return bool(self._encode_fast("", add_special_tokens=True))
 
     @functools.cached_property
-    def _words(self) -> AsciiWords | None:
-        if self._backend is None:
-            return None
-        return AsciiWords.of(json.loads(self._backend.to_str()), self._encode_fast)
-
-    @functools.cached_property
     def chars_per_token(self) -> int | None:
         """Largest number of characters a token; None if there is no bound."""
         return None if self._backend is None else chars_per_token(self._backend.to_str())
 
     def warm_up(self) -> None:
-        """Derive what requests need; takes seconds for a large vocabulary."""
-        _ = self.chars_per_token, self._words
+        """Derive what many requests need; takes seconds for a large vocabulary."""
+        _ = self.chars_per_token
+        if self._backend is not None:
+            raw = json.loads(self._backend.to_str())
+            self._words = AsciiWords.of(raw, self._encode_fast)
 
     def check_length(self, text: str, max_tokens: int, field: str) -> None:
         """Raise `InvalidRequest` for a text too long for `max_tokens`, without encoding it."""
