@@ -1,4 +1,4 @@
-"""Tokenizer with chat templates, and incremental decoding of streams."""
+"""Tokenizer with chat templates."""
 
 import functools
 import json
@@ -18,14 +18,13 @@ from unmask.chat_templates import ChatRenderer, check_templates, read_template
 from unmask.control_tokens import MARKUP, ControlTokens, control_ids
 from unmask.errors import InvalidCheckpoint, InvalidRequest, context_exceeded
 from unmask.id_tokenizer import IdTokenizer as IdTokenizer
+from unmask.stream_decoder import StreamDecoder
 from unmask.text_length import chars_per_token
 
 logger = logging.getLogger(__name__)
 
 TOKENIZER = "tokenizer.json"
-REPLACEMENT = "�"
 FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # every tokenizer has one of them
-MAX_PENDING = 16  # tokens without whole text; a character has four at most
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -202,11 +201,11 @@ class Tokenizer:
                 field,
             )
 
-    def stream(self) -> "ByteStream | StreamDecoder":
+    def stream(self) -> ByteStream | StreamDecoder:
         """A decoder of one text whose tokens come in pieces."""
         if self.byte_decoder is not None:  # text that is the bytes of its tokens needs no context
             return ByteStream(self.byte_decoder)
-        return StreamDecoder(self)
+        return StreamDecoder(self.decode)
 
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """Text of `token_ids`; bytes of incomplete characters become U+FFFD.
@@ -311,101 +310,3 @@ class Tokenizer:
         if max_tokens is not None:
             self.check_length(controls.plain(text), max_tokens, "messages")
         return controls.encode(text)
-
-
-class StreamDecoder:
-    """Incremental decoder: text is only appended, and does not depend on the chunks of tokens.
-
-    Tokens are pending while their last character may still change. The last emitted tokens are kept
-    as context: decoders treat the first token of a text in a special way, and byte decoders
-    replace a run of bytes that is cut within a character.
-    """
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._context: list[int] = []
-        self._context_text = ""
-        self._pending: list[int] = []
-
-    def push(self, token_ids: Sequence[int]) -> str:
-        """Text made final by `token_ids`."""
-        if not token_ids:
-            return ""
-        if not self._pending:
-            text = self._tokenizer.decode([*self._context, *token_ids])
-            fresh = text[len(self._context_text) :]
-            if text.startswith(self._context_text) and REPLACEMENT not in fresh:
-                self._keep_context(token_ids, fresh)
-                return fresh
-        return "".join(self._push_one(token_id) for token_id in token_ids)
-
-    def flush(self) -> str:
-        """Text of all pending tokens, incomplete characters included."""
-        fresh = self._text_of(self._pending)
-        self._context, self._context_text, self._pending = [], "", []
-        return fresh
-
-    def _push_one(self, token_id: int) -> str:
-        self._pending.append(token_id)
-        fresh = self._text_of(self._pending)
-        if not fresh.endswith(REPLACEMENT):
-            return self._emit(len(self._pending), fresh)
-        if len(self._pending) > 1 and (cut := self._whole_from()) is not None:
-            return self._emit(cut, self._text_of(self._pending[:cut])) + self._emit(
-                len(self._pending), self._text_of(self._pending)
-            )
-        if len(self._pending) > MAX_PENDING and (cut := self._cut(fresh)) is not None:
-            return self._emit(cut, self._text_of(self._pending[:cut]))
-        return ""
-
-    def _whole_from(self) -> int | None:
-        """Fewest leading pending tokens without which the rest is whole text, or None."""
-        for cut in range(1, len(self._pending)):
-            rest = self._text_of(self._pending[cut:], alone=True)
-            if rest and not rest.endswith(REPLACEMENT):
-                return cut
-        return None
-
-    def _cut(self, fresh: str) -> int | None:
-        """Index that splits the pending tokens without changing their text, or None."""
-        for cut in range(len(self._pending) - 1, len(self._pending) - 4, -1):
-            rest = self._text_of(self._pending[cut:], alone=True)
-            if self._text_of(self._pending[:cut]) + rest == fresh:
-                return cut
-        return None
-
-    def _text_of(self, token_ids: Sequence[int], *, alone: bool = False) -> str:
-        """Text of tokens that follow the context."""
-        if not alone:
-            text = self._tokenizer.decode([*self._context, *token_ids])
-            fresh = text[len(self._context_text) :]
-            if text.startswith(self._context_text) and REPLACEMENT not in self._context_text:
-                return fresh
-            # Invalid bytes can turn valid ones beside them into U+FFFD, on both sides.
-            separate = self._tokenizer.decode(token_ids)
-            is_spoiled = not text.startswith(self._context_text)
-            if is_spoiled or separate.count(REPLACEMENT) < fresh.count(REPLACEMENT):
-                return separate
-            return fresh
-        return self._tokenizer.decode(token_ids)
-
-    def _emit(self, num_tokens: int, fresh: str) -> str:
-        emitted, self._pending = self._pending[:num_tokens], self._pending[num_tokens:]
-        self._keep_context(emitted, fresh)
-        return fresh
-
-    def _keep_context(self, token_ids: Sequence[int], fresh: str) -> None:
-        """Keep the shortest run of last tokens with whole text as context."""
-        known = [*self._context, *token_ids]
-        if not fresh and len(known) <= MAX_PENDING:
-            self._context = known  # tokens without text, such as special ones
-            return
-        for length in range(4, 8):  # a character has four tokens at most
-            tail = known[-length:]
-            text = self._tokenizer.decode(tail)
-            if text and REPLACEMENT not in text:
-                self._context, self._context_text = tail, text
-                return
-        if not self._context_text or REPLACEMENT in self._context_text:
-            self._context = list(token_ids[-MAX_PENDING:])
-            self._context_text = self._tokenizer.decode(self._context)

@@ -11,7 +11,7 @@ from unmask.api.response_models import (
     RankedLikelihood,
     TokenLikelihood,
 )
-from unmask.tokenizer import REPLACEMENT
+from unmask.stream_decoder import REPLACEMENT
 from unmask.types import TokenLogprob
 
 LOWEST = -9999.0  # JSON has no -inf; vLLM's value
