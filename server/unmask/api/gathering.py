@@ -51,7 +51,8 @@ class Gathering:
 
     async def aclose(self) -> None:
         """Abort the requests that have not ended."""
-        await close_all(self._streams, self._tasks)
+        tasks, self._tasks = self._tasks, []  # cancelled ones have frames, which have this
+        await close_all(self._streams, tasks)
 
     def _take(self, index: int, event: Event) -> None:
         if isinstance(event, Delta):

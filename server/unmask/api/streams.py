@@ -117,7 +117,8 @@ class Merger:
         self._silence.end()
         if self._late is not None:
             self._late.cancel()
-        await close_all(self._streams, self._tasks)
+        tasks, self._tasks = self._tasks, []  # cancelled ones have frames, which have this
+        await close_all(self._streams, tasks)
 
     def _watch_deadline(self) -> None:
         """Wake the reader once it is late; timers may ring a little early."""
