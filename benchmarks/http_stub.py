@@ -78,7 +78,6 @@ class StubEngine:
 
     def __init__(self, pause_s: float) -> None:
         self.tokenizer = Tokenizer.from_folder(Path(unmask.__file__).parent / "embedded")
-        self.tokenizer.warm_up()  # as `unmask serve` does
         vocab_size = self.tokenizer.num_tokens
         assert vocab_size is not None
         self.model = ModelInfo(

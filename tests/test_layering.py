@@ -39,7 +39,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         *("unmask.byte_bpe", "unmask.byte_decoder", "unmask.id_tokenizer", "unmask.text_length"),
         *("unmask.chat_templates", "unmask.control_tokens", "unmask.recent_texts"),
-        *("unmask.ascii_words", "unmask.stream_decoder"),
+        "unmask.stream_decoder",
     ),
     ("unmask.likelihood",),
     ("unmask.types",),

@@ -17,7 +17,6 @@ from typing import Any
 from tokenizers import AddedToken, models
 from tokenizers import Tokenizer as FastTokenizer
 
-from unmask.ascii_words import AsciiWords
 from unmask.errors import InvalidCheckpoint, InvalidRequest
 from unmask.recent_texts import FLAGS, RecentTexts, parts_texts
 
@@ -104,8 +103,7 @@ class ControlTokens:
             self._aliased = FastTokenizer.from_str(json.dumps(raw))
             self._check_ids(self._aliased)
             if parts_texts(raw, self._aliases.values()):
-                words = AsciiWords.of(raw, self._encode_aliased)
-                self._texts = RecentTexts(self._encode_aliased if words is None else words.encode)
+                self._texts = RecentTexts(self._encode_aliased)
         unknown = getattr(inner, "unk_token_id", None)
         self._counted = {i for i in ids.values() if i != unknown}
 

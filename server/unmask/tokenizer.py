@@ -1,7 +1,6 @@
 """Tokenizer with chat templates."""
 
 import functools
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from tokenizers.decoders import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
 from unmask import lfs_pointer
-from unmask.ascii_words import AsciiWords
 from unmask.byte_bpe import check_added_tokens, is_byte_bpe, read_byte_bpe
 from unmask.byte_decoder import ByteDecoder, ByteStream
 from unmask.chat_templates import ChatRenderer, check_templates, read_template
@@ -65,7 +63,6 @@ class Tokenizer:
         self.byte_decoder: ByteDecoder | None = None
         if is_fast and isinstance(inner.backend_tokenizer.decoder, ByteLevel):
             self.byte_decoder = ByteDecoder(inner.backend_tokenizer.id_to_token, special - markup)
-        self._words: AsciiWords | None = None  # of prompts, once it is warm
         self._texts: dict[int, str] = {}
         self._reserved: frozenset[int] = frozenset()
 
@@ -160,36 +157,19 @@ class Tokenizer:
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Token ids of `text`; special tokens spelled in it are recognised."""
-        if self._backend is None:
-            slow: list[int] = self._inner.encode(text, add_special_tokens=add_special_tokens)
-            return slow
-        if self._words is not None and not (add_special_tokens and self._adds_tokens):
-            return list(self._words.encode(text))
-        return self._encode_fast(text, add_special_tokens=add_special_tokens)
-
-    def _encode_fast(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
-        assert self._backend is not None, "there is a fast tokenizer"
-        # Batches have no offsets, which take a third of the time.
-        (encoding,) = self._backend.encode_batch_fast([text], add_special_tokens=add_special_tokens)
-        ids: list[int] = encoding.ids
+        if self._backend is not None:
+            # Batches have no offsets, which take a third of the time.
+            (encoding,) = self._backend.encode_batch_fast(
+                [text], add_special_tokens=add_special_tokens
+            )
+            return list(encoding.ids)
+        ids: list[int] = self._inner.encode(text, add_special_tokens=add_special_tokens)
         return ids
-
-    @functools.cached_property
-    def _adds_tokens(self) -> bool:
-        """True if texts get special tokens."""
-        return bool(self._encode_fast("", add_special_tokens=True))
 
     @functools.cached_property
     def chars_per_token(self) -> int | None:
         """Largest number of characters a token; None if there is no bound."""
         return None if self._backend is None else chars_per_token(self._backend.to_str())
-
-    def warm_up(self) -> None:
-        """Derive what many requests need; takes seconds for a large vocabulary."""
-        _ = self.chars_per_token
-        if self._backend is not None:
-            raw = json.loads(self._backend.to_str())
-            self._words = AsciiWords.of(raw, self._encode_fast)
 
     def check_length(self, text: str, max_tokens: int, field: str) -> None:
         """Raise `InvalidRequest` for a text too long for `max_tokens`, without encoding it."""

@@ -110,7 +110,7 @@ class StartingEngine:
     def _take(self, engine: Engine) -> bool:
         """Serve with an engine; False if the server is stopping, which stops the engine."""
         try:
-            engine.tokenizer.warm_up()
+            _ = engine.tokenizer.chars_per_token  # cached; takes a second for a large vocabulary
             # Model and modules live as long as the process: exclude them from collections.
             gc.collect()
             gc.freeze()
