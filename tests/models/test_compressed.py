@@ -34,6 +34,18 @@ FORMATS = {
     "fp8 channel flat": (group(type="float"), FP8, (1, ALL), {"flat": True}),
     "fp8 tensor": (group(type="float", strategy="tensor"), FP8, (ALL, ALL), {"flat": True}),
     "fp8 block": (BLOCKS, FP8, (64, 96), {"scale_name": "weight_scale_inv"}),
+    "fp8 block of transformers": (
+        BLOCKS | {"expert_dtype": "fp8", "modules_to_convert": ["lm_head"], "scale_fmt": "float"},
+        FP8,
+        (64, 96),
+        {"scale_name": "weight_scale_inv"},
+    ),
+    "fp8 channel of ModelOpt": (
+        {"quant_method": "modelopt", "quant_algo": "FP8_PER_CHANNEL_PER_TOKEN"},
+        FP8,
+        (1, ALL),
+        {"flat": True},
+    ),
     "fp8 block 128": ({"quant_method": "fp8"}, FP8, (128, 128), {"scale_name": "weight_scale_inv"}),
     "fp8 block of compressed-tensors": (
         group(type="float", strategy="block", block_structure=[32, 128]),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -181,6 +182,7 @@ TENSORS_TELL = {  # configurations of the same tensors, as other tools write the
     "format": ("gptq v2", gptq_config(128, format="gptq_v2")),
     "method": ("gptq v2", without_method(gptq_config(128, format="gptq_v2", method="gptq"))),
     "skipped layers": ("gptq", gptq_config(32, dynamic={"-:.*lm_head.*": {}, "+:.*q_proj": {}})),
+    "skipped layers without a rule": ("gptq", gptq_config(32, dynamic={"-:.*lm_head": None})),
     "fields of GPTQModel": (
         "gptq",
         gptq_config(32, pack_dtype="int32", adapter=None, meta={"quantizer": ["gptqmodel:5"]}),
@@ -193,6 +195,10 @@ TENSORS_TELL = {  # configurations of the same tensors, as other tools write the
     "nested": ("nvfp4 of ModelOpt", NESTED),
     "nested with a method": ("nvfp4 of ModelOpt", NESTED | {"quant_method": "modelopt"}),
     "lower case": ("nvfp4 of ModelOpt", {"quant_method": "modelopt", "quant_algo": "nvfp4"}),
+    "weights alone": (
+        "nvfp4 of ModelOpt",
+        {"quant_method": "modelopt", "quant_algo": "W4A16_NVFP4"},
+    ),
     "no transforms": (
         "int4 group",
         group_config(group_size=32) | {"transform_config": {}, "sparsity_config": {}},
@@ -235,6 +241,18 @@ def test_a_quantizer_s_own_file_names_the_format(
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / file).write_text(json.dumps(content))
     assert torch.equal(logits(load(tmp_path)), expected)
+
+
+def test_a_null_that_is_asked_for_holds_beside_a_quantizer_s_own_file(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    """It is the way out that refusals name."""
+    shutil.copytree(tiny_folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "quantize_config.json").write_text('{"bits": 3}')
+    with pytest.raises(InvalidCheckpoint, match="gptq with 3 bits"):
+        load(tmp_path)
+    loaded = load(tmp_path, hf_overrides='{"quantization_config": null}')
+    assert torch.equal(logits(loaded), logits(load(tiny_folder)))
 
 
 def test_a_configuration_may_be_the_text_model_s(tmp_path: Path) -> None:

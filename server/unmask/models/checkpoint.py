@@ -10,6 +10,7 @@ from typing import Any, Self
 from unmask import lfs_pointer
 from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.models.family import RawConfig
+from unmask.models.quantization_config import NAME as QUANTIZATION
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +36,12 @@ class Checkpoint:
         """
         if not (folder / CONFIG).exists():
             raise InvalidCheckpoint(f"there is no {CONFIG} in {folder}{_hint(folder)}")
-        config = read_json(folder / CONFIG) | _read_overrides(overrides)
-        # A null is absent, so that a family that needs the field says so.
-        config = {field: value for field, value in config.items() if value is not None}
+        changes = _read_overrides(overrides)
+        config = read_json(folder / CONFIG) | changes
+        # A null is absent, so that a family that needs the field says so. One that is asked for is
+        # kept of a quantization, which other files may name too.
+        kept = changes.keys() & {QUANTIZATION}
+        config = {f: value for f, value in config.items() if value is not None or f in kept}
         generation = read_json(folder / "generation_config.json", optional=True)
         return cls(folder, name or folder.name, config, generation)
 

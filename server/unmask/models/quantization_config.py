@@ -15,7 +15,10 @@ from unmask.models.packing import PackedConfig
 Fields = Mapping[str, Any]
 NAME = "quantization_config"
 METHODS = ("compressed-tensors", "fp8", "fbgemm_fp8", "awq", "gptq", "modelopt")
-MODELOPT = ("FP8", "NVFP4", "MIXED_PRECISION")
+MODELOPT = (
+    *("FP8", "FP8_PER_CHANNEL_PER_TOKEN", "NVFP4", "W4A16_NVFP4"),
+    "MIXED_PRECISION",
+)
 DEFAULT_BLOCK = (128, 128)
 GPTQ_OFFSETS = {"gptq": 1, "gptq_v2": 0}
 WAY_OUT = (
@@ -60,11 +63,11 @@ FP8 = ConfigFields(
     harmless=frozenset(
         (
             *("activation_scale_ub", "activation_scheme", "dequantize", "ignored_layers"),
-            *("is_checkpoint_fp8_serialized", "kv_cache_scheme", "modules_to_not_convert"),
-            "scale_fmt",
+            *("is_checkpoint_fp8_serialized", "kv_cache_scheme", "modules_to_convert"),
+            *("modules_to_not_convert", "scale_fmt"),
         )
     ),
-    accepted={"fmt": ("e4m3", "float8_e4m3fn")},
+    accepted={"expert_dtype": ("fp8",), "fmt": ("e4m3", "float8_e4m3fn")},
 )
 # Of AWQ and GPTQ, whose tools write many fields of their own work beside these.
 BY_COLUMNS = ConfigFields(
@@ -154,8 +157,10 @@ def _packed_by_columns(config: Fields, method: str) -> PackedConfig:
     if isinstance(size, bool) or not isinstance(size, int) or size == 0 or size < -1:
         raise InvalidCheckpoint(f"{method}: group_size must be -1 or above 0, got {size!r:.40}")
     for pattern, rule in _objects(config.get("dynamic") or {}, "dynamic").items():
+        if pattern.startswith("-:"):  # layers that are not quantized, whatever the rule says
+            continue
         changed = {"bits": bits, "group_size": size, **_objects(rule, f"dynamic {pattern}")}
-        if not pattern.startswith("-:") and (changed["bits"], changed["group_size"]) != (4, size):
+        if (changed["bits"], changed["group_size"]) != (4, size):
             raise InvalidCheckpoint(
                 f"{method}: dynamic gives {pattern} other bits or groups, which is not supported"
             )

@@ -16,8 +16,10 @@ AWQ_FILE = "quant_config.json"
 def find_quantization(raw: RawConfig, folder: Path) -> RawConfig | None:
     """The `quantization_config` of a `config.json` or of a quantizer's own file beside it.
 
-    Has a `quant_method`. Raises `InvalidCheckpoint`.
+    Has a `quant_method`. A null in `raw` says that there is none. Raises `InvalidCheckpoint`.
     """
+    if NAME in raw and raw[NAME] is None:
+        return None
     text = raw.get("text_config")
     named = raw.get(NAME)
     if named is None and isinstance(text, Mapping):
