@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from tests.support.tiny import GOLDEN, byte_tokenizer
@@ -227,9 +228,17 @@ def test_a_head_that_is_tied_and_stored_with_other_numbers_is_refused(tmp_path: 
         InvalidCheckpoint, match=r"lm_head\.weight differs from model\.embed_tokens"
     ):
         load_model(ModelConfig(str(tmp_path)), DecodingConfig())
-    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+    embedding = tensors["model.embed_tokens.weight"]
+    whole, rounded = torch.float32, torch.bfloat16
+    for of_head, of_embedding in ((whole, rounded), (rounded, whole), (whole, whole)):
+        tensors["lm_head.weight"] = embedding.to(of_head, copy=True)
+        tensors["model.embed_tokens.weight"] = embedding.to(of_embedding)
+        save_file(tensors, tmp_path / "model.safetensors")
+        load_model(ModelConfig(str(tmp_path)), DecodingConfig())
+    tensors["lm_head.weight"][-1, -1] += 1
     save_file(tensors, tmp_path / "model.safetensors")
-    load_model(ModelConfig(str(tmp_path)), DecodingConfig())
+    with pytest.raises(InvalidCheckpoint, match="set that to false with"):
+        load_model(ModelConfig(str(tmp_path)), DecodingConfig())
 
 
 @pytest.mark.parametrize(

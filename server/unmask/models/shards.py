@@ -19,6 +19,7 @@ WHOLE = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"  # beside weights
 WRAPPERS = ("_orig_mod.", "module.")  # of `torch.compile` and of data parallel training
 CHUNK_BYTES = 64 * 2**20
+CHUNK_ITEMS = 2**24
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -76,12 +77,38 @@ class StoredTensor:
         if (self.shape, self.dtype) != (other.shape, other.dtype):
             return False
         for first in range(0, self.num_bytes, CHUNK_BYTES):
-            end = min(first + CHUNK_BYTES, self.num_bytes)
-            # Slices are copies: views are compared item by item, which is slow.
-            ours, theirs = (t.file.memory[t.start + first : t.start + end] for t in (self, other))
+            ours, theirs = (tensor._bytes_from(first) for tensor in (self, other))
             if ours != theirs:
                 return False
         return True
+
+    def _bytes_from(self, first: int) -> bytes:
+        """A copy of at most `CHUNK_BYTES`, as views are compared item by item, which is slow."""
+        start = self.start + first
+        end = min(start + CHUNK_BYTES, self.start + self.num_bytes)
+        copied = self.file.memory[start:end]
+        self.file.release(start, end)
+        return copied
+
+    def rounds_to(self, other: "StoredTensor") -> bool:
+        """True if another has the same shape, and the same numbers in the coarser of both types."""
+        if self.shape != other.shape:
+            return False
+        coarser = max(self.dtype, other.dtype, key=lambda dtype: torch.finfo(dtype).eps)
+        for first in range(0, math.prod(self.shape), CHUNK_ITEMS):
+            ours, theirs = (
+                tensor._items_from(first).to(torch.device("cpu"), coarser)
+                for tensor in (self, other)
+            )
+            if not torch.equal(ours, theirs):
+                return False
+        return True
+
+    def _items_from(self, first: int) -> "StoredTensor":
+        """At most `CHUNK_ITEMS` of the flat tensor."""
+        count = min(CHUNK_ITEMS, math.prod(self.shape) - first)
+        start = self.start + first * self.dtype.itemsize
+        return StoredTensor(self.file, start, (count,), self.dtype)
 
     def to(
         self, device: torch.device, dtype: torch.dtype, *, chunk_bytes: int = CHUNK_BYTES

@@ -224,7 +224,8 @@ class Weights:
         if not (copy is None or kept is None or is_adapted or are_copies(copy, kept)):
             self._problems.append(
                 f"{name} differs from {original}, though config.json ties them "
-                "(tie_word_embeddings, or LLaDA's weight_tying)"
+                "(tie_word_embeddings, or LLaDA's weight_tying); if both are meant, set that to "
+                "false with --hf-overrides"
             )
         self.drop(name)
 
