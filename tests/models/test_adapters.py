@@ -177,8 +177,9 @@ def test_whole_modules_replace_the_checkpoint_s(base: Path, tmp_path: Path) -> N
     saved = {name: 0.5 * weights[name] for name in ("lm_head.weight", "model.embed_tokens.weight")}
     whole = copy("sdar", tmp_path / "whole")
     save_file(weights | saved, whole / "model.safetensors")
-    adapter = write_adapter(tmp_path / "a", {}, saved, modules_to_save=["lm_head", "embed_tokens"])
-    assert_equal(logits(load(base, adapter)), logits(load(whole)))
+    for named in (["lm_head", "embed_tokens"], None):  # PEFT saves them unnamed on request
+        adapter = write_adapter(tmp_path / "a", {}, saved, modules_to_save=named)
+        assert_equal(logits(load(base, adapter)), logits(load(whole)))
 
 
 def test_modules_to_save_are_found_by_the_ends_of_their_names(base: Path, tmp_path: Path) -> None:
@@ -314,7 +315,8 @@ BASE = "base_model.model."
     [
         (f"{BASE}{Q}.lora_magnitude_vector", (128,), "DoRA is not supported"),
         (f"{BASE}model.embed_tokens.lora_embedding_A", (4, 512), "adapted embedding"),
-        (f"{BASE}model.embed_tokens.weight", (512, 128), "nor in modules_to_save"),
+        (f"{BASE}model.embed_tokens.weight", (513, 128), r"\(513, 128\), expected \(512, 128\)"),
+        (f"{BASE}model.norm.weight", (128,), "nor in modules_to_save"),
         (f"{BASE}{Q}.bias", (128,), "nor in modules_to_save"),
         (f"{BASE}lm_head.base_layer.weight", (500, 128), r"\(500, 128\), expected \(512, 128\)"),
         (f"{BASE}model.layers.9.self_attn.q_proj.lora_A.weight", (4, 128), "no weight .* takes"),

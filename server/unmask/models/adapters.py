@@ -25,6 +25,7 @@ Entry = TypeVar("Entry")
 ROOT = "base_model.model."
 PARTS = {"lora_A.weight": "a", "lora_B.weight": "b"}
 BENEATH = ".base_layer"  # weight beneath an adapter, which PEFT saves of heads
+EMBEDDINGS = "embed_tokens", "lm_head"  # that PEFT saves whole of a model with new tokens
 REFUSED_PARTS = {
     "lora_magnitude_vector": "DoRA",
     "lora_embedding_A": "an adapted embedding",
@@ -127,7 +128,8 @@ def _sorted_tensors(
         module, part = _split(name)
         beneath = part is None and module.endswith(BENEATH)
         module, name = (text.replace(BENEATH, "") if beneath else text for text in (module, name))
-        is_known = part is not None or beneath or config.saves(module)
+        is_whole = beneath or config.saves(module) or module.rpartition(".")[2] in EMBEDDINGS
+        is_known = part is not None or is_whole
         if not full_name.startswith(ROOT) or not is_known:
             raise InvalidCheckpoint(
                 f"unexpected {full_name} {tensor.shape}: neither a matrix of LoRA, nor in "
