@@ -1,5 +1,7 @@
 """Comparison of tensors that a model shares and a checkpoint may store twice."""
 
+from dataclasses import fields
+
 import torch
 from torch import Tensor
 
@@ -24,8 +26,15 @@ def are_copies(one: Stored, other: Stored) -> bool:
             return one.equals(other)
         are_floats = one.dtype.is_floating_point and other.dtype.is_floating_point
         return are_floats and one.rounds_to(other)
-    if isinstance(one, CompressedTensor) and isinstance(other, CompressedTensor):
-        return one.values.equals(other.values) and one.scales.equals(other.scales)
-    if isinstance(one, PackedTensor) and isinstance(other, PackedTensor):
-        return one.values.equals(other.values) and one.scales.equals(other.scales)
-    return isinstance(one, Tensor) and isinstance(other, Tensor) and torch.equal(one, other)
+    if isinstance(one, Tensor) or isinstance(other, Tensor):
+        return isinstance(one, Tensor) and isinstance(other, Tensor) and torch.equal(one, other)
+    return type(one) is type(other) and all(
+        _are_same(getattr(one, field.name), getattr(other, field.name)) for field in fields(one)
+    )
+
+
+def _are_same(one: object, other: object) -> bool:
+    """True if two parts of quantized tensors are equal."""
+    if isinstance(one, StoredTensor) and isinstance(other, StoredTensor):
+        return one.equals(other)
+    return one == other

@@ -20,6 +20,7 @@ ADAPTER = "adapter_model.safetensors"  # beside weights
 WRAPPERS = ("_orig_mod.", "module.")  # of `torch.compile` and of data parallel training
 CHUNK_BYTES = 64 * 2**20
 CHUNK_ITEMS = 2**24
+COMPARED_BYTES = 2**18  # at once: copies that leave the cores' caches take long
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -76,16 +77,16 @@ class StoredTensor:
         """True if another has the same shape, type and bytes."""
         if (self.shape, self.dtype) != (other.shape, other.dtype):
             return False
-        for first in range(0, self.num_bytes, CHUNK_BYTES):
+        for first in range(0, self.num_bytes, COMPARED_BYTES):
             ours, theirs = (tensor._bytes_from(first) for tensor in (self, other))
             if ours != theirs:
                 return False
         return True
 
     def _bytes_from(self, first: int) -> bytes:
-        """A copy of at most `CHUNK_BYTES`, as views are compared item by item, which is slow."""
+        """A copy of some bytes, as views are compared item by item, which is slow."""
         start = self.start + first
-        end = min(start + CHUNK_BYTES, self.start + self.num_bytes)
+        end = min(start + COMPARED_BYTES, self.start + self.num_bytes)
         copied = self.file.memory[start:end]
         self.file.release(start, end)
         return copied
