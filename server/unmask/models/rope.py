@@ -170,7 +170,7 @@ def _check_used(fields: RawConfig, kind: str, source: str) -> None:
     if kind not in USED:
         return
     for name, value in fields.items():
-        if value is not None and name in SCALING - USED[kind] and (name, value) != ("factor", 1):
+        if name in SCALING - USED[kind] and (name, value) != ("factor", 1):
             raise InvalidCheckpoint(f"{source} of type {kind} has no use for {name} {value}")
 
 
