@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from unmask.config import EngineConfig
-from unmask.engine.run.limits import check_memory, count_pages, derive_limits, kv_bytes
+from unmask.engine.run.limits import check_cache, check_memory, count_pages, derive_limits, kv_bytes
 from unmask.errors import InvalidConfig
 from unmask.models.registry import LoadedModel
 
@@ -46,4 +46,4 @@ def test_more_than_the_memory_of_the_device_is_refused(tiny: LoadedModel) -> Non
     check_memory(9 * 2**30, 9 * 2**30)
     for config in (EngineConfig(kv_memory_mib=10**9), EngineConfig(num_pages=10**12)):
         with pytest.raises(InvalidConfig, match="KV cache"):
-            derive_limits(config, tiny)
+            check_cache(derive_limits(config, tiny), tiny)

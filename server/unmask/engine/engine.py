@@ -14,7 +14,7 @@ from unmask.engine.apply.apply import Applied, Session, apply_speculative, apply
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.run.device import DeviceModel
 from unmask.engine.run.graphs.recorder import Recorder, cuda_recorder
-from unmask.engine.run.limits import derive_limits, log_limits
+from unmask.engine.run.limits import check_cache, derive_limits, log_limits
 from unmask.engine.run.noise_runner import NoiseRunner
 from unmask.engine.run.pending import PendingStep
 from unmask.engine.run.runner import MaskRunner, Runner
@@ -92,6 +92,7 @@ class Engine:
         self.metrics = metrics
         self.state: EngineState = "ready"
         self.limits = derive_limits(self.config, loaded)
+        check_cache(self.limits, loaded)
         log_limits(self.config, self.limits, loaded)
         self.pool = PagePool(self.limits.num_pages, self.limits.page_size)
         self.scheduler = Scheduler(self.config, self.limits, self.pool, loaded.info)

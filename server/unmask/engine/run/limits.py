@@ -34,7 +34,7 @@ def derive_limits(config: EngineConfig, loaded: LoadedModel) -> EngineLimits:
             f"engine.page_size must be a multiple of {routing_length}, the block in which this "
             f"model chooses experts, got {page_size}"
         )
-    limits = EngineLimits(
+    return EngineLimits(
         max_batch_tokens=max(config.max_batch_tokens, fewest_batch_tokens(loaded.info)),
         num_pages=count_pages(config, loaded),
         page_size=page_size,
@@ -46,8 +46,6 @@ def derive_limits(config: EngineConfig, loaded: LoadedModel) -> EngineLimits:
         overlaps=_overlaps(loaded.info, is_gpu) if config.overlap is None else config.overlap,
         has_graphs=is_gpu if config.graphs is None else config.graphs,
     )
-    check_memory(cache_bytes(limits, loaded), memory_of(loaded.device))
-    return limits
 
 
 def _overlaps(model: ModelInfo, is_gpu: bool) -> bool:
@@ -126,6 +124,11 @@ def cache_bytes(limits: EngineLimits, loaded: LoadedModel) -> int:
     slot_numbers = sum(shape.slot_numbers for shape in loaded.model.layers)
     slot_bytes: int = slot_numbers * getattr(torch, limits.kv_dtype).itemsize
     return limits.num_pages * limits.page_size * slot_bytes
+
+
+def check_cache(limits: EngineLimits, loaded: LoadedModel) -> None:
+    """Raise `InvalidConfig` for a KV cache that is larger than the memory of the device."""
+    check_memory(cache_bytes(limits, loaded), memory_of(loaded.device))
 
 
 def memory_of(device: torch.device) -> int:
