@@ -91,10 +91,6 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     except FileNotFoundError as error:
         if optional:
             return {}
-        if not path.parent.exists():
-            raise InvalidCheckpoint(
-                f"there is no folder {path.parent}; names of the Hugging Face hub are ORG/NAME"
-            ) from error
         raise InvalidCheckpoint(f"there is no {path.name} in {path.parent}") from error
     except OSError as error:
         raise InvalidCheckpoint(f"cannot read {path}: {error.strerror}") from error
@@ -110,9 +106,14 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
 
 
 def elsewhere(folder: Path, file: str) -> str:
-    """Part of an error about a folder without a file: the first folder below that has it."""
+    """Part of an error about a folder without a file: the first folder below that has it.
+
+    Raises `InvalidCheckpoint` if there is no such folder.
+    """
     if not folder.is_dir():
-        return "; it is neither a folder nor a repository ORG/NAME of the hub"
+        raise InvalidCheckpoint(
+            f"there is no folder {folder}; names of the Hugging Face hub are ORG/NAME"
+        )
     found = sorted((*folder.glob(f"*/{file}"), *folder.glob(f"snapshots/*/{file}")))
     return f"; {found[0].parent} has one" if found else ""
 
