@@ -101,9 +101,7 @@ def test_modes_write_the_same(tmp_path: Path) -> None:
 
 
 def penalties(tiny: LoadedModel, **params: Any) -> Penalties:
-    request = asking("a", **params)
-    ends = frozenset((EOS_ID,))
-    made = Penalties.of_request(request, request.sampling, tiny.info, ends, 24)
+    made = Penalties.of_request(asking("a", **params), tiny.info, frozenset((EOS_ID,)), 24)
     assert made is not None
     return made
 

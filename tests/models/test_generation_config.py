@@ -63,13 +63,11 @@ def test_temperature_top_p_and_top_k_are_taken_together(
     assert defaults(load(tmp_path, generation=generation).info) == expected
 
 
-@pytest.mark.parametrize(("do_sample", "expected"), [(True, 1.05), (False, None), (None, 1.05)])
-def test_the_repetition_penalty_of_a_file_is_a_default(
-    do_sample: bool | None, expected: float | None, tmp_path: Path
+def test_a_repetition_penalty_that_only_autoregressive_loops_have_is_no_default(
+    tmp_path: Path,
 ) -> None:
-    generation = {"repetition_penalty": 1.05, "do_sample": do_sample}
-    info = load(tmp_path, generation=generation).info
-    assert info.default_sampling.repetition_penalty == expected
+    info = load(tmp_path, generation={"repetition_penalty": 1.05, "do_sample": True}).info
+    assert info.default_sampling.repetition_penalty is None
 
 
 def test_a_request_replaces_each_default_on_its_own(tmp_path: Path) -> None:

@@ -20,13 +20,13 @@ from unmask.types import AUTO, CanvasSchedule, SamplingParams
 logger = logging.getLogger(__name__)
 
 FILE = "generation_config.json"
-# Read unless the file sets `do_sample` to false.
+# Read unless the file sets `do_sample` to false. A repetition penalty is not: files have it from
+# the autoregressive model before the training, and no author's loop of a diffusion model has it.
 SAMPLING: Mapping[str, type] = {
     "temperature": float,
     "top_p": float,
     "top_k": int,
     "min_p": float,
-    "repetition_penalty": float,
 }
 DENOISING: Mapping[str, type] = {
     "policy": str,

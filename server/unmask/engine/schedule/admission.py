@@ -144,8 +144,6 @@ def _resolve(
     editing_threshold = None if request.given_answer else editing_threshold_of(params, model)
     has_commands = model.edit_commands is not None and editing_threshold is not None
     policy = choose_policy(params, model, has_commands=has_commands)
-    if has_commands or request.given_answer:
-        default = replace(default, repetition_penalty=None)
     if BY_NAME[policy].mixes:
         policy = mixing_or(policy, request, model)
     check_distance(params, policy, model)
@@ -248,7 +246,7 @@ def _resolve(
         max_post_steps=model.max_post_steps,
         edit_rules=rules,
         constraint=constraint_of(request, model, rules),
-        penalties=Penalties.of_request(request, sampling, model, stop_ids, max_tokens),
+        penalties=Penalties.of_request(request, model, stop_ids, max_tokens),
         is_structured=request.is_structured,
         is_given=is_given,
         sub_block_length=sub_block_length,

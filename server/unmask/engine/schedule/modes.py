@@ -23,11 +23,9 @@ def modes_of(request: Request, model: ModelInfo) -> tuple[ModeName, ...]:
     They write the same tokens. Answers with a grammar, bad words, holes or penalties are not
     drafted. Raises `InvalidRequest` if the model has no such mode.
     """
-    params, default = request.sampling, model.default_sampling
-    mode = params.mode or default.mode or "diffusion"
+    params = request.sampling
+    mode = params.mode or model.default_sampling.mode or "diffusion"
     counts = any(getattr(params, name) not in (None, neutral) for name, neutral in COUNTING)
-    if params.repetition_penalty is None and not request.given_answer:
-        counts |= default.repetition_penalty not in (None, 1)
     is_drafted = model.attention == "causal" or mode in ("self_speculation", "auto")
     is_guided = request.is_structured
     if mode not in model.modes:

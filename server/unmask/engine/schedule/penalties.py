@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unmask.errors import InvalidRequest
-from unmask.types import ModelInfo, Request, SamplingParams
+from unmask.types import ModelInfo, Request
 from unmask_kernels.scoring.request_constraint import NEVER, Constraint
 
 PENALTIES = ("presence_penalty", "frequency_penalty", "repetition_penalty", "min_tokens")
@@ -32,17 +32,10 @@ class Penalties:
 
     @classmethod
     def of_request(
-        cls,
-        request: Request,
-        params: SamplingParams,
-        model: ModelInfo,
-        stop_ids: frozenset[int],
-        max_tokens: int,
+        cls, request: Request, model: ModelInfo, stop_ids: frozenset[int], max_tokens: int
     ) -> "Penalties | None":
-        """Penalties of a request, None without any; raises `InvalidRequest`.
-
-        `params` are its own, with every default filled in.
-        """
+        """Penalties of a request, None without any; raises `InvalidRequest`."""
+        params = request.sampling
         presence, frequency = params.presence_penalty or 0.0, params.frequency_penalty or 0.0
         repetition, min_tokens = params.repetition_penalty or 1.0, params.min_tokens or 0
         if min_tokens > max_tokens:
