@@ -38,8 +38,8 @@ def _note_several(
     if decoding.mixes:
         keep_shares(sequence, positions, confidence, stays)
     bounds = sequence.block_start + np.arange(len(blocks.steps) + 1) * blocks.block_len
-    for i, ends in enumerate(pairwise(np.searchsorted(positions, bounds).tolist())):
-        own = slice(*ends)
+    rows_of = [slice(*ends) for ends in pairwise(np.searchsorted(positions, bounds).tolist())]
+    for i, own in enumerate(rows_of):
         if decoding.mixes:
             is_out = blocks.steps[i] + 1 >= sequence.num_block_steps
             rests = is_mixed_for_good(confidence[own], chosen[own], stays[own], is_out=is_out)
@@ -48,7 +48,8 @@ def _note_several(
             is_out = blocks.post_steps[i] >= decoding.max_post_steps
             rests = blocks.post_steps[i] > 0 and (is_out or not chosen[own].any())
         blocks.at_rest[i] = bool(rests)
-    is_left = ~chosen[own][~was_masked[own]]  # of the last block's tokens
+    last = rows_of[-1]
+    is_left = ~chosen[last][~was_masked[last]]  # tokens of the last block
     blocks.stable_share = float(is_left.mean()) if len(is_left) else 1.0
     sequence.is_settled = blocks.at_rest[0]
     if sequence.is_settled:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from unmask.engine.schedule.block_run import BlockRun
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.query_range import BoolArray, IntArray
@@ -31,22 +32,13 @@ OF_DELAYED_KEYS = "cache_delay_iter", "refresh_interval"
 
 
 @dataclass(slots=True)
-class OpenBlocks:
-    """The open blocks of one sequence from `start` on, each as long as the others.
+class OpenBlocks(BlockRun):
+    """Open blocks of which some need not be filled by their quota yet.
 
-    `steps` are their denoising steps, `active_steps` those of them in which the block was active:
-    had to be filled by its quota. `num_closing` blocks before `start` have no final keys yet.
+    `active_steps` are the steps in which a block was active: had to be.
     """
 
-    most: int
-    block_len: int
-    add_threshold: float
-    semi_complete_threshold: float
-    stop_ids: frozenset[int]
-    num_prompt: int
-    start: int = 0
-    num_closing: int = 0
-    steps: list[int] = field(default_factory=list)
+    semi_complete_threshold: float = field(kw_only=True)
     active_steps: list[int] = field(default_factory=list)
     is_active: list[bool] = field(default_factory=list)
 
@@ -57,30 +49,23 @@ class OpenBlocks:
         add, complete = sampling.add_block_threshold, sampling.semi_complete_threshold
         assert add is not None, "every default is filled in"
         assert complete is not None, "every default is filled in"
-        return cls(
-            *(decoding.open_blocks, decoding.block_len, add, complete),
-            *(decoding.stop_ids, num_prompt),
-        )
+        settings = decoding.open_blocks, decoding.block_len, add, decoding.stop_ids, num_prompt
+        return cls(*settings, semi_complete_threshold=complete)
 
     def go_on(self, tokens: IntArray, masked: BoolArray, start: int, fill_end: int) -> int:
         """Count a step of each, close those before `start`, open at most one; returns their end."""
-        self.steps = [count + 1 for count in self.steps]
         pairs = zip(self.active_steps, self.is_active, strict=True)
         self.active_steps = [count + is_active for count, is_active in pairs]
-        self.num_closing = (start - self.start) // self.block_len if self.steps else 0
-        del self.steps[: self.num_closing], self.active_steps[: self.num_closing]
-        self.start = start
+        self.close(start)
+        del self.active_steps[: self.num_closing]
         if not self.steps:
             self._open()
-        end = start + len(self.steps) * self.block_len
-        shares = self._shares(masked[start:end])
-        if self._has_room(shares[-1]) and end < fill_end:
-            answer: list[int] = tokens[max(start, self.num_prompt) : end].tolist()
-            if self.stop_ids.isdisjoint(answer):  # nothing behind the end is shown
-                self._open()
+        shares = self._shares(masked[start : self.end])
+        if self.has_room(tokens, shares[-1], fill_end):
+            self._open()
         before = shares[: len(self.steps) - 1]
         self.is_active = [True, *(share >= self.semi_complete_threshold for share in before)]
-        return start + len(self.steps) * self.block_len
+        return self.end
 
     def _open(self) -> None:
         self.steps.append(0)
@@ -91,10 +76,6 @@ class OpenBlocks:
         last = len(of_steps) - 1
         pairs = zip(self.active_steps, self.is_active, strict=True)
         return [of_steps[min(step, last)] if is_active else 0 for step, is_active in pairs]
-
-    def _has_room(self, share: float) -> bool:
-        """True if one more block may be open, the last one being filled to a share."""
-        return len(self.steps) + self.num_closing < self.most and share >= self.add_threshold
 
     def _shares(self, masked: BoolArray) -> list[float]:
         """Filled share of each block."""

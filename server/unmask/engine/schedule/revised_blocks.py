@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from unmask.engine.schedule.block_run import BlockRun
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.query_range import BoolArray, IntArray
 
@@ -18,21 +19,12 @@ STABLE = 0.5  # share of a block's tokens that a pass leaves before the next blo
 
 
 @dataclass(slots=True)
-class RevisedBlocks:
-    """The open blocks of one sequence from `start` on, each as long as the others.
+class RevisedBlocks(BlockRun):
+    """Open blocks that are closed once they rest.
 
-    `steps` are their denoising steps, `post_steps` those of them that began without a mask.
-    `num_closing` blocks before `start` have no final keys yet.
+    `post_steps` are the steps of a block that began without a mask.
     """
 
-    most: int
-    block_len: int
-    add_threshold: float
-    stop_ids: frozenset[int]
-    num_prompt: int
-    start: int = 0
-    num_closing: int = 0
-    steps: list[int] = field(default_factory=list)
     post_steps: list[int] = field(default_factory=list)
     at_rest: list[bool] = field(default_factory=list)
     stable_share: float = 0.0  # of the last block's tokens that the last pass left alone
@@ -42,8 +34,7 @@ class RevisedBlocks:
         """No blocks yet."""
         add = decoding.sampling.add_block_threshold
         assert add is not None, "every default is filled in"
-        settings = decoding.open_blocks, decoding.block_len, add, decoding.stop_ids
-        return cls(*settings, num_prompt)
+        return cls(decoding.open_blocks, decoding.block_len, add, decoding.stop_ids, num_prompt)
 
     @property
     def rests_to(self) -> int:
@@ -53,29 +44,20 @@ class RevisedBlocks:
 
     def go_on(self, tokens: IntArray, masked: BoolArray, start: int, fill_end: int) -> int:
         """Count a step of each, close those before `start`, open at most one; returns their end."""
-        count = (start - self.start) // self.block_len if self.steps else 0
-        self.num_closing, self.start = count, start
-        self.steps = [step + 1 for step in self.steps[count:]]
-        del self.post_steps[:count], self.at_rest[:count]
+        self.close(start)
+        del self.post_steps[: self.num_closing], self.at_rest[: self.num_closing]
         if not self.steps:
             self._open()
-        end = start + len(self.steps) * self.block_len
-        if end < fill_end and self._is_due(masked[end - self.block_len : end]):
-            answer: list[int] = tokens[max(start, self.num_prompt) : end].tolist()
-            if self.stop_ids.isdisjoint(answer):  # nothing behind the end is shown
-                self._open()
-        return start + len(self.steps) * self.block_len
+        num_masked = int(np.count_nonzero(masked[self.end - self.block_len : self.end]))
+        share = 1.0 - num_masked / self.block_len
+        if self.stable_share >= STABLE and self.has_room(tokens, share, fill_end):
+            self._open()
+        return self.end
 
     def quotas(self, of_steps: tuple[int, ...]) -> list[int]:
         """The fewest positions that each block fills next."""
         last = len(of_steps) - 1
         return [of_steps[min(step, last)] for step in self.steps]
-
-    def _is_due(self, masked: BoolArray) -> bool:
-        """True if one more block may be open, given what is masked in the last one."""
-        share = 1.0 - int(np.count_nonzero(masked)) / self.block_len
-        has_room = len(self.steps) + self.num_closing < self.most
-        return has_room and share >= self.add_threshold and self.stable_share >= STABLE
 
     def _open(self) -> None:
         self.steps.append(0)
