@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.support.checkpoints import load_golden
 from tests.support.draws import MIXING
-from tests.support.engines import Answer, make_engine, run_all, run_alone
+from tests.support.engines import Answer, make_engine, run_all, run_alone, run_noting_ends
 from tests.support.graphs import Recordings
 from tests.support.tiny import GOLDEN
 from unmask.models.family import Model
@@ -163,14 +163,7 @@ def test_a_stream_has_whole_blocks_and_drafts_of_the_open_one(
 ) -> None:
     engine = make_engine(loaded)
     request = request_of(case, RefinementOptions(tokens=True))
-    engine.add(request)
-    answer, ends = Answer(), []
-    while engine.has_work:
-        for event in engine.step():
-            before = len(answer.token_ids)
-            answer.take(event)
-            if len(answer.token_ids) > before:
-                ends.append(len(request.prompt_token_ids) + len(answer.token_ids))
+    answer, ends = run_noting_ends(engine, request)
     assert answer.token_ids == case["tokens"]
     assert all(end % 32 == 0 for end in ends[:-1])
     drafts = [draft.tokens for draft in answer.refinements]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.checkpoints import load_golden
-from tests.support.engines import Answer, make_engine, run_all
+from tests.support.engines import Answer, make_engine, run_all, run_noting_ends
 from tests.support.forward import block_causal, logits_of
 from tests.support.graphs import Recordings
 from tests.support.levenshtein_reference import Rows, decode
@@ -210,14 +210,8 @@ def test_a_stream_has_whole_blocks_and_drafts_without_commands(
 ) -> None:
     engine = make_engine(loaded, page_size=PAGE)
     request = request_of(case, RefinementOptions(tokens=True))
-    engine.add(request)
-    answer, ends, num_drafts = Answer(), [], 0
-    while engine.has_work:
-        for event in engine.step():
-            before = len(answer.token_ids)
-            answer.take(event)
-            if len(answer.token_ids) > before:
-                ends.append(len(request.prompt_token_ids) + len(answer.token_ids))
+    answer, ends = run_noting_ends(engine, request)
+    num_drafts = 0
     assert answer.token_ids == case["tokens"]
     assert all(end % 32 == 0 for end in ends[:-1])
     for draft in answer.refinements:

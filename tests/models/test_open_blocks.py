@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.engines import make_engine, run_all
+from tests.support.engines import make_engine, refined_requests, run_all
 from tests.support.golden import company
 from tests.support.multi_block import Buffer, write_several
 from unmask.models.registry import LoadedModel
-from unmask.types import RefinementOptions, Request, SamplingParams
+from unmask.types import Request, SamplingParams
 
 Load = Callable[[str], LoadedModel]
 PROMPTS = (
@@ -47,11 +47,7 @@ def sampling_of(folder: str, buffer: tuple[int, float, float, int]) -> SamplingP
 
 
 def requests_of(params: SamplingParams) -> list[Request]:
-    refined = RefinementOptions(tokens=True)
-    return [
-        Request(f"r{i}", prompt, params, refined if i == 1 else None)
-        for i, prompt in enumerate(PROMPTS)
-    ]
+    return refined_requests(PROMPTS, params)
 
 
 @pytest.mark.usual_cases(6)

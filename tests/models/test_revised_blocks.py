@@ -6,13 +6,19 @@ from typing import Any
 
 import pytest
 
-from tests.support.engines import Answer, make_engine, run_all, run_alone
+from tests.support.engines import (
+    make_engine,
+    refined_requests,
+    run_all,
+    run_alone,
+    run_noting_ends,
+)
 from tests.support.golden import company
 from tests.support.graphs import Recordings
 from tests.support.revised_blocks import Settings, write_revised
 from unmask.errors import InvalidRequest
 from unmask.models.registry import LoadedModel
-from unmask.types import RefinementOptions, Request, SamplingParams
+from unmask.types import Request, SamplingParams
 
 Load = Callable[[str], LoadedModel]
 # Whose answers do not depend on the last digits of float32.
@@ -54,11 +60,7 @@ def sampling_of(settings: Settings) -> SamplingParams:
 
 
 def requests_of(params: SamplingParams) -> list[Request]:
-    refined = RefinementOptions(tokens=True)
-    return [
-        Request(f"r{i}", prompt, params, refined if i == 1 else None)
-        for i, prompt in enumerate(PROMPTS)
-    ]
+    return refined_requests(PROMPTS, params)
 
 
 @pytest.mark.usual_cases(3)
@@ -143,15 +145,8 @@ def test_captured_passes_change_nothing(loaded: LoadedModel) -> None:
 @pytest.mark.parametrize("settings", [ALL[0], ALL[4]], ids=str)
 def test_text_that_was_sent_stays(loaded: LoadedModel, settings: Settings) -> None:
     """Tokens are final in whole blocks, and drafts show all open ones."""
-    engine, request = make_engine(loaded), requests_of(sampling_of(settings))[1]
-    engine.add(request)
-    answer, ends = Answer(), []
-    while engine.has_work:
-        for event in engine.step():
-            before = len(answer.token_ids)
-            answer.take(event)
-            if len(answer.token_ids) > before:
-                ends.append(len(request.prompt_token_ids) + len(answer.token_ids))
+    request = requests_of(sampling_of(settings))[1]
+    answer, ends = run_noting_ends(make_engine(loaded), request)
     assert answer.token_ids == run_alone(loaded, request).token_ids
     assert all(end % settings.block_len == 0 for end in ends[:-1])
     spans = [draft.span for draft in answer.refinements]

@@ -14,6 +14,7 @@ from unmask.types import (
     Failure,
     Finish,
     Refinement,
+    RefinementOptions,
     Request,
     SamplingParams,
     TokenLogprob,
@@ -102,3 +103,25 @@ def run_alone(loaded: LoadedModel, request: Request) -> Answer:
     """Answer of a fresh engine without caching and other requests."""
     engine = make_engine(loaded, prefix_cache=False)
     return run_all(engine, [request])[request.request_id]
+
+
+def run_noting_ends(engine: Engine, request: Request) -> tuple[Answer, list[int]]:
+    """Answer of a request, and the positions up to which its tokens were sent each time."""
+    engine.add(request)
+    answer, ends = Answer(), []
+    while engine.has_work:
+        for event in engine.step():
+            before = len(answer.token_ids)
+            answer.take(event)
+            if len(answer.token_ids) > before:
+                ends.append(len(request.prompt_token_ids) + len(answer.token_ids))
+    return answer, ends
+
+
+def refined_requests(prompts: Sequence[tuple[int, ...]], params: SamplingParams) -> list[Request]:
+    """Requests of which the second has refinements."""
+    refined = RefinementOptions(tokens=True)
+    return [
+        Request(f"r{i}", prompt, params, refined if i == 1 else None)
+        for i, prompt in enumerate(prompts)
+    ]
