@@ -175,9 +175,8 @@ class Gate:
         account = self._accounts.get(name)
         if account is None:
             account = self._accounts[name] = _Account()
-        if (
-            account.limits is not limits and account.limits != limits
-        ):  # it is new, or the file of its key has changed
+        # It is new, or the file of its key has changed.
+        if account.limits is not limits and account.limits != limits:
             account.allow(limits, now_s)
         return account
 

@@ -96,41 +96,36 @@ class UsageTally:
 
     def total(self) -> Usage:
         """Usage of all choices, which must have finished."""
+        usage = self._summed()
+        total: Usage = {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+            "denoising_steps": usage.denoising_steps,
+            "forward_passes": usage.forward_passes,
+            "query_tokens": usage.query_tokens,
+            "block_length": usage.block_length,
+        }
+        if usage.mode is not None:
+            total["mode"] = usage.mode
+        return total
+
+    def _summed(self) -> types.Usage:
+        """The choices' usage as that of one, whose mode is `auto` if theirs differ."""
         if len(self._finishes) == 1 and not self._readings:
-            return _alone(self._finishes[0].usage)
+            return self._finishes[0].usage
         usages = [self._finishes[i].usage for i in range(len(self._job.requests))]
         firsts = usages[:: self._job.n]
         passes = [*usages, *self._readings]
-        num_prompt = sum(usage.prompt_tokens for usage in firsts)
-        num_completion = sum(usage.completion_tokens for usage in usages)
-        total: Usage = {
-            "prompt_tokens": num_prompt,
-            "completion_tokens": num_completion,
-            "total_tokens": num_prompt + num_completion,
-            "prompt_tokens_details": {"cached_tokens": sum(u.cached_tokens for u in firsts)},
-            "denoising_steps": sum(usage.denoising_steps for usage in passes),
-            "forward_passes": sum(usage.forward_passes for usage in passes),
-            "query_tokens": sum(usage.query_tokens for usage in passes),
-            "block_length": min(usage.block_length for usage in usages),
-        }
-        if usages[0].mode is not None:
-            modes = {usage.mode for usage in usages}
-            total["mode"] = usages[0].mode if len(modes) == 1 else "auto"
-        return total
-
-
-def _alone(usage: types.Usage) -> Usage:
-    """Usage of a single choice."""
-    total: Usage = {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        "denoising_steps": usage.denoising_steps,
-        "forward_passes": usage.forward_passes,
-        "query_tokens": usage.query_tokens,
-        "block_length": usage.block_length,
-    }
-    if usage.mode is not None:
-        total["mode"] = usage.mode
-    return total
+        modes = {usage.mode for usage in usages}
+        return types.Usage(
+            prompt_tokens=sum(usage.prompt_tokens for usage in firsts),
+            cached_tokens=sum(usage.cached_tokens for usage in firsts),
+            completion_tokens=sum(usage.completion_tokens for usage in usages),
+            denoising_steps=sum(usage.denoising_steps for usage in passes),
+            forward_passes=sum(usage.forward_passes for usage in passes),
+            query_tokens=sum(usage.query_tokens for usage in passes),
+            block_length=min(usage.block_length for usage in usages),
+            mode=usages[0].mode if len(modes) == 1 else "auto",
+        )
