@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -166,6 +166,21 @@ class Place:
 
     def not_supported(self, message: str) -> NotSupported:
         return NotSupported(message, self.path)
+
+
+def unescaped(part: str) -> str:
+    """Name of a part of a JSON pointer."""
+    return part.replace("~1", "/").replace("~0", "~")
+
+
+def part_at(schema: Any, names: Iterable[str]) -> Any:
+    """Part of a schema that names lead to; raises `KeyError` if there is none."""
+    for name in names:
+        try:
+            schema = schema[int(name)] if isinstance(schema, list) else schema[name]
+        except (IndexError, ValueError, TypeError):
+            raise KeyError(name) from None
+    return schema
 
 
 def is_annotation(word: str) -> bool:

@@ -15,8 +15,10 @@ from unmask.decoding.automata.keywords import (
     bounds_of,
     canonical,
     check_keywords,
+    part_at,
     property_of,
     types_of,
+    unescaped,
     values_of,
 )
 from unmask.decoding.automata.limits import Budget
@@ -80,13 +82,11 @@ class Parts:
         return found
 
     def _follow(self, reference: str, place: Place) -> Plain:
-        target: Any = self._root
-        for part in reference.split("/")[1:]:
-            name = unquote(part).replace("~1", "/").replace("~0", "~")
-            try:
-                target = target[int(name)] if isinstance(target, list) else target[name]
-            except (KeyError, IndexError, ValueError, TypeError):
-                raise (place / "$ref").error(f"{reference!r:.80} is not in the schema") from None
+        names = [unescaped(unquote(part)) for part in reference.split("/")[1:]]
+        try:
+            target = part_at(self._root, names)
+        except KeyError:
+            raise (place / "$ref").error(f"{reference!r:.80} is not in the schema") from None
         if not isinstance(target, bool | dict):
             raise (place / "$ref").error(f"{reference!r:.80} is no schema")
         if place.references.count(reference) > MAX_RECURSION:

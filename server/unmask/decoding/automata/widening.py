@@ -5,6 +5,7 @@ from typing import Any
 from unmask.decoding.automata.errors import NotSupported
 from unmask.decoding.automata.expressions import Expression
 from unmask.decoding.automata.json_text import Spacing
+from unmask.decoding.automata.keywords import part_at, unescaped
 from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.schema import json_schema
 
@@ -27,13 +28,14 @@ def widened_json_schema(schema: Any, spacing: Spacing, budget: Budget) -> Expres
 
 def _leave_out(schema: Any, path: str) -> bool:
     """Take a keyword away; branches of which several may match become those of `anyOf`."""
-    *parents, word = [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
+    *parents, word = map(unescaped, path.split("/")[1:])
     try:
-        for part in parents:
-            schema = schema[int(part)] if isinstance(schema, list) else schema[part]
-        value = schema.pop(word)
-    except (AttributeError, KeyError, IndexError, ValueError, TypeError):
+        keywords = part_at(schema, parents)
+    except KeyError:
         return False  # in words of another draft
+    if not isinstance(keywords, dict) or word not in keywords:
+        return False
+    value = keywords.pop(word)
     if word == "oneOf":
-        schema.setdefault("anyOf", value)
+        keywords.setdefault("anyOf", value)
     return True
