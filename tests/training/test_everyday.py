@@ -8,7 +8,8 @@ import pytest
 
 from training.tasks.numbers import drills as number_drills
 from training.tasks.passages.frames import FRAMES, QUESTION_FIRST
-from training.tasks.passages.happenings import UNKNOWN, happening
+from training.tasks.passages.happenings import happening
+from training.tasks.passages.lookup import UNKNOWN
 from training.tasks.sql import drills as sql_drills
 from training.tasks.text import everyday, letter_drills, lists, sequences, strings
 from training.wordings import Draw, allowed, expansions, plain, trained_texts

@@ -24,7 +24,6 @@ SUBJECTS = (
     *("chemistry", "history", "law", "medicine", "physics", "music", "art", "biology", "French"),
     *("computer science", "economics", "geography", "maths", "German", "engineering"),
 )
-PLANTS = (*FRUITS, *VEGETABLES)
 TREES = tuple(f"{fruit} trees" for fruit in FRUITS)
 BEASTS = tuple(f"a {animal}" for animal in ANIMALS if animal[0] not in "aeiou")
 LOST = (

@@ -21,11 +21,11 @@ from training.tasks.passages.happening_words import (
     TIMES,
     WENT,
 )
+from training.tasks.passages.lookup import UNKNOWN, capital
 from training.tasks.problem import PRIMITIVE, Problem, ask
 from training.tasks.text.layouts import quoted
 from training.wordings import Draw, expand
 
-UNKNOWN = "The text does not say."
 UNKNOWN_SHARE = 0.06
 NEWS = (
     "[Text|Note|Story|Mail|News|Message]: {p}\n[Q: |Question: |]{q}",
@@ -51,12 +51,8 @@ class Happening:
 
 def _subject(draw: Draw) -> str:
     if draw.chance(0.6):
-        return people(draw, 1)[0]
+        return draw.name()
     return draw.pick(PEOPLE)
-
-
-def _started(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def did(draw: Draw) -> Happening:
@@ -131,7 +127,7 @@ def _with_more(
     else:
         spare += whens
     if draw.chance(0.35):
-        reason = draw.pick(REASONS).format(x=people(draw, 1)[0])
+        reason = draw.pick(REASONS).format(x=draw.name())
         asked += [(why, f"because {reason}") for why in whys] * 2
         if not start and draw.chance(0.25):
             start = f"{reason}, so "
@@ -140,7 +136,7 @@ def _with_more(
     else:
         spare += whys
     text = f"{start}{subject} {past}{end}"
-    return Happening(f"{_started(text).removesuffix('.')}.", tuple(asked), tuple(spare))
+    return Happening(f"{capital(text).removesuffix('.')}.", tuple(asked), tuple(spare))
 
 
 def made(draw: Draw) -> Happening:
@@ -149,7 +145,7 @@ def made(draw: Draw) -> Happening:
     subject, thing = _subject(draw), f"the {draw.pick(things)}"
     year = draw.pick(("in {}", "in {}", "back in {}")).format(draw.rng.randint(1300, 2024))
     has_year, was_asked = draw.chance(0.7), f"who {past} {thing}?"
-    text = f"{_started(thing)} was {past} by {subject}{f' {year}' if has_year else ''}."
+    text = f"{capital(thing)} was {past} by {subject}{f' {year}' if has_year else ''}."
     asked = [(was_asked, subject), (f"by whom was {thing} {past}?", subject)]
     asked += [(f"what was {past} by {subject}?", thing)]
     whens = [f"when was {thing} {past}?", f"in which year did {subject} {base} {thing}?"]
@@ -177,7 +173,7 @@ def happening(draw: Draw) -> Problem:
         question, answer = draw.pick(one.spare), UNKNOWN
     else:
         question, words = draw.pick(one.asked)
-        answer = f"{_started(words).removesuffix('.')}."
+        answer = f"{capital(words).removesuffix('.')}."
     passage = " ".join(each.text for each in found)
     request = _framed(draw, passage, draw.typed(question))
     return Problem("happening", (f"{PRIMITIVE}:happening",), ask(request), answer)
