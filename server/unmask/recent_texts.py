@@ -28,7 +28,7 @@ class RecentTexts:
         if ids is None:
             ids = self._old.get(text)
             if ids is None:
-                ids = tuple(self._encode(text))  # the garbage collector need not look at
+                ids = tuple(self._encode(text))  # which the garbage collector does not track
             self._keep(text, ids)
         return ids
 

@@ -126,8 +126,8 @@ def _sorted_tensors(
         if not tensor.dtype.is_floating_point:
             raise InvalidCheckpoint(f"{full_name} is of type {tensor.dtype}")
         module, part = _split(name)
-        beneath = part is None and module.endswith(BENEATH)
-        module, name = (text.replace(BENEATH, "") if beneath else text for text in (module, name))
+        if beneath := part is None and module.endswith(BENEATH):
+            module, name = module.replace(BENEATH, ""), name.replace(BENEATH, "")
         is_whole = beneath or config.saves(module) or module.rpartition(".")[2] in EMBEDDINGS
         is_known = part is not None or is_whole
         if not full_name.startswith(ROOT) or not is_known:

@@ -1,7 +1,7 @@
 """Allowed ranges of numbers in a `config.json`, checked before any memory is allocated."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,11 +135,19 @@ def _kinds(raw: Mapping[str, Any], prefix: str) -> Iterator[str]:
 
 def _relations(raw: Mapping[str, Any], prefix: str) -> Iterator[str]:
     """Problems of two whole numbers that do not fit."""
-    for name, other in (*NOT_ABOVE, *MULTIPLES):
-        value, limit = raw.get(name), raw.get(other)
-        if type(value) is not int or type(limit) is not int or limit <= 0:
-            continue
-        if (name, other) in NOT_ABOVE and value > limit:
+    for name, value, other, limit in _pairs(raw, NOT_ABOVE):
+        if value > limit:
             yield f"{prefix}{name} {value} is above {other} {limit}"
-        if (name, other) in MULTIPLES and value % limit:
+    for name, value, other, limit in _pairs(raw, MULTIPLES):
+        if value % limit:
             yield f"{prefix}{name} {value} is no multiple of {other} {limit}"
+
+
+def _pairs(
+    raw: Mapping[str, Any], names: Iterable[tuple[str, str]]
+) -> Iterator[tuple[str, int, str, int]]:
+    """Pairs of fields that both are whole numbers, with their names."""
+    for name, other in names:
+        value, limit = raw.get(name), raw.get(other)
+        if type(value) is int and type(limit) is int and limit > 0:
+            yield name, value, other, limit

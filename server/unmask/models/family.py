@@ -96,6 +96,4 @@ class Family:
     presets: Callable[[RawConfig, str], Presets] = _no_presets  # of config and checkpoint name
     attentions: tuple[AttentionPattern, ...] = ()  # that only `model.attention` tells apart
     block_attention: AttentionPattern | None = None  # of D2F's weights, or of `--attention block`
-    named: re.Pattern[str] | None = (
-        None  # names that tell it from a family of the same architecture
-    )
+    named: re.Pattern[str] | None = None  # names that tell it from another of its architecture

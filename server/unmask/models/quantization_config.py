@@ -164,8 +164,7 @@ def _packed_by_columns(config: Fields, method: str) -> PackedConfig:
             raise InvalidCheckpoint(
                 f"{method}: dynamic gives {pattern} other bits or groups, which is not supported"
             )
-    names = ("version",) if method == "awq" else ()
-    names = ("format", "checkpoint_format", *names)
+    names = ("format", "checkpoint_format", *(("version",) if method == "awq" else ()))
     layouts = {str(config[name]).lower() for name in names if config.get(name) is not None}
     if len(layouts) > 1:
         raise InvalidCheckpoint(f"{method}: {' and '.join(names)} disagree: {sorted(layouts)}")
