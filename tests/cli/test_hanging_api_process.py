@@ -29,6 +29,7 @@ def pids() -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_process_that_hangs_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
     metrics = Metrics()
 

@@ -30,6 +30,7 @@ def launches() -> dict[str, dict[str, int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_layer_launches_few_kernels_and_a_step_little_besides(
     launches: dict[str, dict[str, int]],
 ) -> None:

@@ -35,7 +35,7 @@ def are_in_four_bits(loaded: LoadedModel) -> set[bool]:
     return {isinstance(product.packed, FourBitProduct) for product in products}
 
 
-@pytest.mark.usual_cases(5)
+@pytest.mark.usual_cases(3)
 @pytest.mark.parametrize("name", PACKINGS)
 def test_numbers_in_groups_stay_in_4_bits(
     tiny_folder: Path, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture

@@ -48,7 +48,7 @@ def launched(family: str) -> list[dict[str, Any]]:
     return reports
 
 
-@pytest.mark.usual_cases(1)
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("family", list(EXPECTED))
 def test_every_launch_compiles_without_spills_and_on_the_matrix_units(family: str) -> None:

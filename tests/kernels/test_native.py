@@ -85,7 +85,7 @@ def kernels(
     return Kernels(dtype, compiled.input_unit())
 
 
-@pytest.mark.usual_cases(5)
+@pytest.mark.usual_cases(3)
 @needs_compiler
 @pytest.mark.parametrize("num_rows", [0, 1, 5, 6, 13, 17, 33, 97, 193, 401])
 @pytest.mark.parametrize(("num_outputs", "num_inputs"), [(1, 2), (33, 40), (64, 2050), (50, 4100)])
