@@ -14,6 +14,8 @@ HOW_TO_CALL = "To use a tool, write <tool_call> with its name and arguments as J
 CALL_START, CALL_END = "<tool_call>\n", "\n</tool_call>"
 
 CHAT_TEMPLATE = (
+    # Macros cost time, and are reference cycles: only chats with tools make them.
+    "{%- if tools -%}"
     # The type of one parameter: an enum, a plain type, or else the whole schema.
     "{%- macro kind(schema) -%}"
     "{%- if schema is mapping and schema['enum'] is defined -%}{{- schema['enum'] | tojson -}}"
@@ -43,6 +45,7 @@ CHAT_TEMPLATE = (
     "{{- '\\n' + signature(tool['function'] if tool['function'] is defined else tool) -}}"
     "{%- endfor -%}"
     "{%- endmacro -%}"
+    "{%- endif -%}"
     # Tools are listed at the end of the first system message, or in one of their own.
     "{%- if tools and not (messages and messages[0].role == 'system') -%}"
     "{{- '<|system|>' + listing(tools) + '<|end|>' -}}"
