@@ -109,8 +109,11 @@ class StubEngine:
         loop = asyncio.get_running_loop()
         name, num_tokens = request.request_id, CHUNKS * len(TOKENS)
         usage = Usage(len(request.prompt_token_ids), 0, num_tokens, CHUNKS, CHUNKS, 640, 32)
-        deltas = [Delta(name, TOKENS, " some words")] * (CHUNKS - 1)
-        last = Delta(name, TOKENS, " some words", (), Finish(FinishReason.LENGTH, usage))
+        # As an engine process sends it: an answer that does not stream comes in two pieces.
+        num_last = 1 if request.streams else CHUNKS - 1
+        finish = Finish(FinishReason.LENGTH, usage)
+        last = Delta(name, TOKENS * num_last, " some words" * num_last, finish=finish)
+        deltas = [Delta(name, TOKENS, " some words")] * (CHUNKS - num_last)
         stream = RequestStream(loop, partial(self.abort, name))
         self._open.append((stream, [last, *deltas]))
         if not self._is_ticking:

@@ -3,7 +3,8 @@
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from itertools import chain
+from typing import Literal, NamedTuple, Self
 
 from unmask.errors import InvalidRequest
 from unmask.grammar import Grammar
@@ -97,7 +98,8 @@ class Request:
     log-probability (see `unmask.likelihood`). Requests of one `client` share its part of the
     engine, those of lower `priority` first. One that has not ended at `deadline_s`, of
     `time.monotonic`, is aborted. `compiled` is all that `EngineClient.compile` returned for it, so
-    that no cache forgets it.
+    that no cache forgets it. Unless it `streams`, an engine may hold all but its first tokens back
+    until its end.
     """
 
     request_id: str
@@ -110,6 +112,7 @@ class Request:
     client: str = ""
     priority: int = 0
     deadline_s: float | None = None
+    streams: bool = True
     compiled: object = field(default=None, compare=False, repr=False)
 
     @property
@@ -182,6 +185,16 @@ class Delta(NamedTuple):
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
     finish: Finish | None = None
+
+    @classmethod
+    def joined(cls, deltas: Sequence[Self]) -> Self:
+        """Consecutive deltas of a request as a single one."""
+        if len(deltas) == 1:
+            return deltas[0]
+        token_ids = tuple(chain.from_iterable([delta.token_ids for delta in deltas]))
+        logprobs = tuple(chain.from_iterable([delta.logprobs for delta in deltas]))
+        text = "".join([delta.text for delta in deltas])
+        return cls(deltas[-1].request_id, token_ids, text, logprobs, deltas[-1].finish)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Protocol
 
 from unmask.api.errors import RequestFailed, note_failure, stream_error
-from unmask.api.gathering import join
 from unmask.api.job import Job, UsageTally
 from unmask.api.readings import PromptReader, Readings
 from unmask.api.response_models import ChunkFields, Diffusion, DraftToken, Usage
@@ -111,7 +110,7 @@ class ChoiceWriter:
             self._tally.add(index, event)
             if event.text or event.logprobs or event.finish or self._job.return_token_ids:
                 if self._unseen:
-                    event = join([*self._unseen.pop(index, ()), event])
+                    event = Delta.joined([*self._unseen.pop(index, ()), event])
                 chunks += [self._chunk(piece, {}) for piece in self._form.pieces(index, event)]
             else:
                 self._unseen.setdefault(index, []).append(event)

@@ -170,6 +170,7 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
         "client": visit.client.name,
         "priority": body.priority or 0,
         "deadline_s": visit.deadline.at_s,
+        "streams": bool(body.stream),
     }
     job_id = f"{dialect.id_prefix}-{RANDOM_IDS.draw()}"
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 
 from unmask.api.errors import RequestFailed
 from unmask.api.request_record import current_record
@@ -47,7 +46,7 @@ class Gathering:
         except BaseException:
             self._record.num_tokens = self.num_tokens  # an answer notes its own
             raise
-        return [join(deltas) for deltas in self._deltas]
+        return [Delta.joined(deltas) for deltas in self._deltas]
 
     async def aclose(self) -> None:
         """Abort the requests that have not ended."""
@@ -71,16 +70,3 @@ class Gathering:
 async def _read(stream: EventStream, take: Callable[[Event], None]) -> None:
     async for event in events_of(stream):
         take(event)
-
-
-def join(deltas: Sequence[Delta]) -> Delta:
-    """All deltas of one choice as a single one."""
-    if len(deltas) == 1:
-        return deltas[0]
-    return Delta(
-        request_id=deltas[-1].request_id,
-        token_ids=tuple(chain.from_iterable([delta.token_ids for delta in deltas])),
-        text="".join([delta.text for delta in deltas]),
-        logprobs=tuple(chain.from_iterable([delta.logprobs for delta in deltas])),
-        finish=deltas[-1].finish,
-    )

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from unmask.grammar import Regex
 from unmask.metrics import Metrics, value_of
 from unmask.models.registry import LoadedModel
 from unmask.types import (
+    Delta,
     Failure,
     FinishReason,
     Refinement,
@@ -53,6 +55,36 @@ def test_answers_are_those_of_an_engine_in_this_process(
     assert_as_alone(ask(client, requests), requests, tiny_on_cpu)
     status = client.status()
     assert (status.state, status.num_running, status.num_waiting) == ("ready", 0, 0)
+
+
+def test_an_answer_that_does_not_stream_comes_in_two_pieces(client: ProcessEngine) -> None:
+    async def deltas(request: Request) -> list[Delta]:
+        return [event async for event in client.submit(request) if isinstance(event, Delta)]
+
+    async def run() -> None:
+        request = asking(1, logprobs=1)
+        streamed = await deltas(request)
+        assert len(streamed) > 10
+        whole = await deltas(replace(request, streams=False))
+        assert [len(whole), whole[0]] == [2, streamed[0]]
+        assert Delta.joined(whole) == Delta.joined(streamed)
+
+    asyncio.run(run())
+
+
+def test_tokens_until_a_deadline_are_told_though_nothing_streams(client: ProcessEngine) -> None:
+    async def run() -> None:
+        request = asking(0, max_tokens=900)
+        late = replace(request, streams=False, deadline_s=time.monotonic() + 0.3)
+        events = [event async for event in client.submit(late)]
+        *_, last = events
+        assert isinstance(last, Delta)
+        assert last.finish is not None
+        assert last.finish.reason is FinishReason.ABORT
+        told = sum(len(event.token_ids) for event in events if isinstance(event, Delta))
+        assert told == last.finish.usage.completion_tokens > 8
+
+    asyncio.run(run())
 
 
 def test_refusals_are_those_of_any_engine(client: ProcessEngine) -> None:

@@ -31,6 +31,7 @@ from unmask.engine.process.messages import (
 )
 from unmask.engine.process.portable import Receiver
 from unmask.engine.process.recording import RecordedMetrics
+from unmask.engine.process.whole_answers import WholeAnswers
 from unmask.engine.silence import Silence
 from unmask.errors import InvalidRequest
 from unmask.types import Delta, Event, Failure, Refinement
@@ -54,6 +55,7 @@ class EngineLoop:
         self._commands: deque[Command] = deque()
         self._automata = Receiver()
         self._choosing: set[str] = set()  # requests whose block length or mode is not chosen yet
+        self._whole = WholeAnswers()
         self._step_runs: Silence | None = None  # since the step began
 
     def run(self) -> None:
@@ -111,6 +113,7 @@ class EngineLoop:
         logger.exception("a step failed")
         engine.fail_all(FAILED)
         self._choosing.clear()
+        self._whole.clear()
         ends = engine.loaded.device.type != "cpu"
         self._send(StepFailed(f"{type(error).__name__}: {error}", ends))
         if ends:
@@ -141,6 +144,7 @@ class EngineLoop:
         except Exception:
             logger.exception("a request could not be queued")
             return [Failure(request.request_id, FAILED)]
+        self._whole.expect(request)
         if engine.load_decides(request.request_id):
             self._choosing.add(request.request_id)
         return []
@@ -152,7 +156,8 @@ class EngineLoop:
         for event in events:
             match event:
                 case Delta():
-                    deltas.append(event)
+                    if (delta := self._whole.take(event)) is not None:
+                        deltas.append(delta)
                     if event.finish is not None:  # late, before anything was chosen for it
                         self._choosing.discard(event.request_id)
                 case Refinement():
