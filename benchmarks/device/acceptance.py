@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
 
-from unmask.engine.apply import apply
+from unmask.engine.apply import commit
 from unmask.engine.schedule.query_range import IntArray
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.verification import note_verified
@@ -32,5 +32,5 @@ def fixed(num_tokens: int | None) -> Iterator[None]:
             verdict[num_right] = 1 if drafted[num_right] == 0 else 0
         return note_verified(sequence, verdict)
 
-    with mock.patch.object(apply, "note_verified", note):
+    with mock.patch.object(commit, "note_verified", note):
         yield

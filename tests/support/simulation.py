@@ -7,7 +7,8 @@ import numpy as np
 
 from tests.support.tiny import byte_tokenizer
 from unmask.config import EngineConfig
-from unmask.engine.apply.apply import Session, apply_step
+from unmask.engine.apply.apply import apply_step
+from unmask.engine.apply.session import Session
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.batch import StepBatch, StepResult, build_batch

@@ -10,7 +10,8 @@ import torch
 from unmask import __version__
 from unmask.config import Config
 from unmask.decoding.automata.automaton import TokenAutomaton
-from unmask.engine.apply.apply import Applied, Session, apply_speculative, apply_step
+from unmask.engine.apply.apply import apply_speculative, apply_step
+from unmask.engine.apply.session import Applied, Session
 from unmask.engine.apply.text import TextAssembler
 from unmask.engine.run.device import DeviceModel
 from unmask.engine.run.graphs.recorder import Recorder, cuda_recorder

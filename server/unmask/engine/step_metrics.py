@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from unmask.engine.apply.apply import Applied
+from unmask.engine.apply.session import Applied
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.sequence import Sequence
 from unmask.metrics import Metrics
