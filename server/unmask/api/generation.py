@@ -13,10 +13,11 @@ from unmask.api.body import read_body
 from unmask.api.clients import client_of
 from unmask.api.connection import WhileConnected
 from unmask.api.deadline import header_timeout_s
-from unmask.api.dialect import BodyT, Dialect, prepare
+from unmask.api.dialect import BodyT, Dialect
 from unmask.api.gate import Visit
 from unmask.api.gathering import Gathering
 from unmask.api.logprobs import TokenTexts
+from unmask.api.preparation import prepare
 from unmask.api.sampling import renamed
 from unmask.api.sse import EventStreamResponse, to_json
 from unmask.api.streams import submit_all
