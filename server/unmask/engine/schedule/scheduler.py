@@ -17,6 +17,7 @@ from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.schedule.shares import in_shares, in_turns, overdue, rows_per_step, rows_wanted
 from unmask.engine.schedule.span import Span
 from unmask.engine.schedule.speculation import can_speculate, discard, speculate
+from unmask.engine.schedule.step_rows import StepRows
 from unmask.engine.schedule.turns import MAX_PASSED, Turns
 from unmask.types import ModelInfo
 
@@ -99,54 +100,47 @@ class Scheduler:
 
     def _choose(self) -> tuple[list[Span], int, int]:
         """Spans of the next step, query tokens that are left, and how many spans are repeats."""
-        turns, spans = self._turns, list[Span]()
+        turns, spans, num_preempted = self._turns, list[Span](), self.num_preempted
         turns.begin()
         self._seats.free_rows()
-        num_preempted, is_shared = self.num_preempted, self._seats.waiting.is_shared
-        budget, others = self._limits.max_batch_tokens, self._seats.running
-        first_rows = heavy_rows = 0
+        rows = StepRows(self._limits.max_batch_tokens)
+        limit, running, is_shared = rows.budget, self._seats.running, self._seats.waiting.is_shared
         if is_shared:
-            first_rows, heavy_rows = self._admit_behind(spans)
-            budget -= first_rows + heavy_rows
-            others = [sequence for sequence in others if sequence.last_step != turns.step]
-        limit = min(budget, self._rows_per_step() if is_shared else budget)
-        repeats, decoding, reading, heavy = self._sorted_by_kind(others, limit)
+            self._admit_behind(rows, spans)
+            limit, running = min(rows.budget, self._rows_per_step()), self._without_span(running)
+        num_begun = rows.light
+        repeats, decoding, reading, heavy = self._sorted_by_kind(running, limit)
         light, reserved = decoding + reading, 0
         if self._lacked_budget:
             light, reserved = turns.longest_waiting(light), self._rows_to_admit()
         self._lacked_budget = False
         is_due = turns.is_heavy_due
         heavy = in_turns(heavy) if len(heavy) > 1 else heavy
-        if heavy and is_due and not heavy_rows:
+        if heavy and is_due and not rows.heavy:
             first = next((s for s in heavy if not s.must_wait), heavy[0])
-            heavy_rows = self._run([first], budget, spans)
-            budget -= heavy_rows
-        limit = min(limit, budget)
-        light_rows = self._repeat(repeats, spans)
+            rows.take_heavy(self._run([first], rows.budget, spans))
+        rows.limit = min(limit, rows.budget)
+        usual = rows.limit - min(reserved, rows.limit // 2)
+        repeated = self._repeat(repeats, spans)
         run = self._run_in_shares if is_shared else self._run
-        light_rows += run(light, limit - min(reserved, limit // 2) - light_rows, spans)
-        budget, limit = budget - light_rows, limit - light_rows
+        rows.take_light(repeated + run(light, usual - repeated, spans))
         # A sequence that was just preempted must not come back in the step that needed its pages.
         if self.num_preempted == num_preempted:
-            num_heavy = self._limits.max_num_seqs
-            if light or repeats or first_rows:
-                num_heavy = int(is_due and not heavy_rows)
-            admitted = self._admit_waiting(limit, spans, num_heavy)
-            light_rows, heavy_rows = light_rows + admitted[0], heavy_rows + admitted[1]
-            budget, limit = budget - sum(admitted), limit - sum(admitted)
+            is_alone = not (light or repeats or num_begun)
+            num_heavy = self._limits.max_num_seqs if is_alone else int(is_due and not rows.heavy)
+            self._admit_waiting(rows, spans, num_heavy)
         if reserved:  # as much of it as is left goes to those that run
-            rest = [sequence for sequence in light if sequence.last_step != turns.step]
-            used = self._run(rest, limit, spans)
-            light_rows, budget = light_rows + used, budget - used
-        light_rows += first_rows
-        if not spans or not (light or light_rows):
-            rest = [sequence for sequence in heavy if sequence.last_step != turns.step]
-            used = self._run(rest, budget, spans)
-            heavy_rows, budget = heavy_rows + used, budget - used
-        turns.end(light_rows, heavy_rows)
+            rows.take_light(self._run(self._without_span(light), rows.limit, spans))
+        if not spans or not (light or rows.light):
+            rows.take_heavy(self._run(self._without_span(heavy), rows.budget, spans))
+        turns.end(rows.light, rows.heavy)
         if self.num_preempted != num_preempted:
             repeats = [sequence for sequence in repeats if sequence.pages]
-        return spans, budget, len(repeats)
+        return spans, rows.budget, len(repeats)
+
+    def _without_span(self, sequences: list[Sequence]) -> list[Sequence]:
+        """Those that are not in the step yet."""
+        return [sequence for sequence in sequences if sequence.last_step != self._turns.step]
 
     def _sorted_by_kind(
         self, running: list[Sequence], budget: int
@@ -235,54 +229,50 @@ class Scheduler:
             return 0
         return first.rows_per_pass + (0 if first.is_full else first.num_prompt)
 
-    def _admit_behind(self, spans: list[Span]) -> tuple[int, int]:
+    def _admit_behind(self, rows: StepRows, spans: list[Span]) -> None:
         """Start sequences of clients that have too few, before others run.
 
-        Where there is no room for one, others' sequences are preempted. Returns query tokens of
-        light sequences, and of a heavy one in its turn.
+        Where there is no room for one, others' sequences are preempted. Light ones take at most
+        half of a step, and only one heavy sequence is started, in its turn.
         """
-        light, heavy, waiting, turns = 0, 0, self._seats.waiting, self._turns
+        waiting, turns, most = self._seats.waiting, self._turns, rows.budget
         while (first := waiting.first()) is not None and waiting.is_behind(first.request.client):
-            budget, is_heavy = self._limits.max_batch_tokens, turns.is_heavy(first)
-            if is_heavy and (heavy or not turns.may_be_heavy(self._seats.running)):
+            is_heavy = turns.is_heavy(first)
+            if is_heavy and (rows.heavy or not turns.may_be_heavy(self._seats.running)):
                 break
             self._seats.make_room(first, self._pool.num_pages // 4 if is_heavy else 0)
-            left = (budget if is_heavy else budget // 2) - light - heavy
-            rows = self._admit(first, left, spans)
-            if rows == 0:
+            taken = self._admit(first, rows.budget - (0 if is_heavy else most - most // 2), spans)
+            if taken == 0:
                 break
-            light, heavy = light + (not is_heavy) * rows, heavy + is_heavy * rows
-        return light, heavy
+            rows.take(taken, is_heavy=is_heavy)
 
-    def _admit_waiting(self, budget: int, spans: list[Span], num_heavy: int) -> tuple[int, int]:
+    def _admit_waiting(self, rows: StepRows, spans: list[Span], num_heavy: int) -> None:
         """Start waiting sequences while they fit, at most `num_heavy` of them heavy.
 
-        Returns query tokens of light and of heavy ones. Light ones pass a heavy one that has to
-        wait, but only so many of them.
+        Light ones pass a heavy one that has to wait, but only so many of them.
         """
-        light_rows = heavy_rows = 0
         while len(self._seats.running) < self._limits.max_num_seqs:
-            first, left = self._seats.waiting.first(), budget - light_rows - heavy_rows
+            first = self._seats.waiting.first()
             if first is None:
                 break
             passed = None
             if self._turns.is_heavy(first):
-                used = self._admit(first, left, spans) if num_heavy else 0
-                if used:
-                    heavy_rows, num_heavy = heavy_rows + used, num_heavy - 1
+                taken = self._admit(first, rows.limit, spans) if num_heavy else 0
+                if taken:
+                    rows.take_heavy(taken)
+                    num_heavy -= 1
                     continue
                 num_heavy, passed = 0, first
                 light = next((s for s in self._seats.waiting if not self._turns.is_heavy(s)), None)
                 if light is None or passed.num_passed >= MAX_PASSED:
                     break
                 first = light
-            used = self._admit(first, left, spans)
-            if used == 0:
+            taken = self._admit(first, rows.limit, spans)
+            if taken == 0:
                 break
-            light_rows += used
+            rows.take_light(taken)
             if passed is not None:
                 passed.num_passed += 1
-        return light_rows, heavy_rows
 
     def _note_speculation(self) -> bool:
         """Have sequences keep their scores for speculation while a step has rows left for it."""
