@@ -98,8 +98,7 @@ class Request:
     log-probability (see `unmask.likelihood`). Requests of one `client` share its part of the
     engine, those of lower `priority` first. One that has not ended at `deadline_s`, of
     `time.monotonic`, is aborted. `compiled` is all that `EngineClient.compile` returned for it, so
-    that no cache forgets it. Unless it `streams`, an engine may hold all but its first tokens back
-    until its end.
+    that no cache forgets it. Unless it `streams`, tokens but the first may come at its end.
     """
 
     request_id: str
@@ -304,6 +303,7 @@ class ModelInfo:
     eos_token_ids: tuple[int, ...]
     default_sampling: SamplingParams
     created_s: int
+    plain_sampling: SamplingParams | None = None  # if by default tokens are revised: without that
     attention: AttentionPattern = "block_causal"
     shift: bool = False
     schedule: ScheduleName = "even"

@@ -186,6 +186,35 @@ def test_llada21_is_known_by_its_name_and_edits_by_its_authors_settings(
     assert (sampling.threshold, sampling.editing_threshold) == expected
 
 
+@pytest.mark.parametrize(
+    ("source", "folder", "decoding", "expected"),
+    [
+        ("llada2", "LLaDA2.1-mini", {}, (None, None)),
+        ("llada2", "LLaDA2.1-mini", {"threshold": 0.8, "editing_threshold": 0.3}, (None, 0.8)),
+        ("llada22", "LLaDA2.2-flash", {}, (None, 0.95)),
+        ("llada2", "DMax-Math-16B", {}, (None, None)),
+        ("llada2", "DMax-Math-16B", {"threshold": 0.8}, (None, None)),
+        ("llada2", "LLaDA2.0-mini", {"policy": "dmax"}, (None, None)),
+    ],
+)
+def test_defaults_without_revised_tokens_leave_out_what_was_published_for_them(
+    source: str,
+    folder: str,
+    decoding: dict[str, Any],
+    expected: tuple[str | None, float | None],
+    tmp_path: Path,
+) -> None:
+    info = load(tmp_path / folder, source, decoding=DecodingConfig(**decoding)).info
+    plain = info.plain_sampling
+    assert plain is not None
+    assert (plain.policy, plain.threshold) == expected
+    assert (plain.editing_threshold, plain.open_blocks) == (None, None)
+
+
+def test_defaults_that_revise_nothing_are_plain_already(tmp_path: Path) -> None:
+    assert load(tmp_path / "LLaDA2.0-mini", "llada2").info.plain_sampling is None
+
+
 def test_a_setting_of_the_server_comes_before_a_preset(tmp_path: Path) -> None:
     decoding = DecodingConfig(preset="speed", threshold=0.8)
     sampling = load(tmp_path, "llada21", decoding=decoding).info.default_sampling

@@ -183,8 +183,8 @@ def test_a_combination_that_is_not_served_is_refused_by_name(
 
 def test_edits_that_move_tokens_have_one_open_block(golden_model: Load) -> None:
     loaded = golden_model("llada22")
-    request = Request("a", (5, 6), SamplingParams(max_tokens=64, open_blocks=2))
-    engine = make_engine(loaded, page_size=32)
+    params = SamplingParams(max_tokens=64, open_blocks=2, editing_threshold=0.0)
+    request, engine = Request("a", (5, 6), params), make_engine(loaded, page_size=32)
     with pytest.raises(InvalidRequest) as refused:
         engine.check(request)
     assert refused.value.field == "open_blocks"

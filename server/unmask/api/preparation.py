@@ -31,7 +31,7 @@ SEARCH_S = 2.0  # of a thread, for the part of a grammar that is wrong
 
 
 class Numbers(NamedTuple):
-    """How much a body asks for."""
+    """Numbers of prompts, choices and ids that a body asks for."""
 
     num_prompts: int
     n: int  # choices of each prompt

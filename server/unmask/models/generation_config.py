@@ -6,20 +6,23 @@ The server's configuration overrides `generation_config.json`, which overrides t
 import logging
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from unmask.config import DecodingConfig
 from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
 from unmask.models.checkpoint import Checkpoint
 from unmask.models.d2f import d2f_presets
-from unmask.models.family import Family, RawConfig, Traits
+from unmask.models.family import Family, Presets, RawConfig, Traits
 from unmask.sampling_params import SETTINGS
 from unmask.tokenizer import Tokenizer
 from unmask.types import AUTO, CanvasSchedule, SamplingParams
+from unmask_kernels.policies.table import BY_NAME, NUMBERS
 
 logger = logging.getLogger(__name__)
 
 FILE = "generation_config.json"
+PLAIN = "plain"  # the preset without revised tokens, of models that have several
 # Read unless the file sets `do_sample` to false. A repetition penalty is not: files have it from
 # the autoregressive model before the training, and no author's loop of a diffusion model has it.
 SAMPLING: Mapping[str, type] = {
@@ -54,9 +57,48 @@ def read_sampling(
     Raises `InvalidCheckpoint` for values that a request could not have, and `InvalidConfig` for an
     unknown preset.
     """
-    name, generation = checkpoint.name, checkpoint.generation
+    name = checkpoint.name
+    defaults = _defaults(family, traits, checkpoint, canvas, decoding)
+    listed = [f"{key} {value} ({source})" for key, (value, source) in defaults.items()]
+    logger.info("decoding defaults of %s: %s", name, ", ".join(listed) or "greedy")
+    return _params(defaults)
+
+
+def read_plain_sampling(
+    family: Family,
+    traits: Traits,
+    checkpoint: Checkpoint,
+    decoding: DecodingConfig,
+    sampling: SamplingParams,
+) -> SamplingParams | None:
+    """Defaults for requests whose tokens cannot be revised; None if `sampling` revises none.
+
+    Values of a preset were published for use with revised tokens, so they are left out too.
+    """
+    mixes = sampling.policy is not None and BY_NAME[sampling.policy].mixes
+    if sampling.editing_threshold is None and not mixes:
+        return None
+    has_plain = PLAIN in _presets(family, traits, checkpoint)
+    plain = replace(decoding, preset=PLAIN if has_plain else None)
+    defaults = _defaults(family, traits, checkpoint, None, plain, presets=has_plain)
+    for key in ("editing_threshold", *(("policy", *NUMBERS) if mixes else ())):
+        defaults.pop(key, None)
+    return _params(defaults)
+
+
+def _defaults(
+    family: Family,
+    traits: Traits,
+    checkpoint: Checkpoint,
+    canvas: CanvasSchedule | None,
+    decoding: DecodingConfig,
+    *,
+    presets: bool = True,
+) -> Defaults:
+    """Defaults by their sources, the last of which count."""
     defaults = {key: (value, "its family") for key, value in _family_defaults(traits).items()}
-    defaults |= _preset(family, traits, checkpoint, decoding.preset)
+    if presets:
+        defaults |= _preset(family, traits, checkpoint, decoding.preset)
     if canvas is not None:
         schedule = {
             "temperature": 1.0,
@@ -66,12 +108,16 @@ def read_sampling(
         }
         defaults |= {key: (value, FILE) for key, value in schedule.items()}
     else:
-        defaults |= {key: (value, FILE) for key, value in _file_defaults(traits, generation)}
+        read = _file_defaults(traits, checkpoint.generation)
+        defaults |= {key: (value, FILE) for key, value in read}
     for row in SETTINGS:
         if (value := getattr(decoding, row.name)) not in (None, AUTO):
             defaults[row.name] = value, "the server's configuration"
-    listed = [f"{key} {value} ({source})" for key, (value, source) in defaults.items()]
-    logger.info("decoding defaults of %s: %s", name, ", ".join(listed) or "greedy")
+    return defaults
+
+
+def _params(defaults: Defaults) -> SamplingParams:
+    """Raises `InvalidCheckpoint` for values that a request could not have."""
     values = {"temperature": 0.0} | {key: value for key, (value, _) in defaults.items()}
     try:
         return SamplingParams(**values)
@@ -119,10 +165,14 @@ def _family_defaults(traits: Traits) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if value is not None}
 
 
-def _preset(family: Family, traits: Traits, checkpoint: Checkpoint, wanted: str | None) -> Defaults:
-    presets = family.presets(checkpoint.config, checkpoint.name)
+def _presets(family: Family, traits: Traits, checkpoint: Checkpoint) -> Presets:
     if traits.attention == "prompt_block":
-        presets = d2f_presets(shift=traits.shift)
+        return d2f_presets(shift=traits.shift)
+    return family.presets(checkpoint.config, checkpoint.name)
+
+
+def _preset(family: Family, traits: Traits, checkpoint: Checkpoint, wanted: str | None) -> Defaults:
+    presets = _presets(family, traits, checkpoint)
     if not presets:
         if wanted is not None:
             raise InvalidConfig(

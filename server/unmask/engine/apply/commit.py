@@ -27,7 +27,7 @@ class Chosen:
     places: IntArray  # [K], in the table
 
     def where(self, keeps: BoolArray) -> "Chosen":
-        """Those that are true in `keeps` [K]."""
+        """The rows for which `keeps` [K] is true."""
         return Chosen(self.rows[keeps], self.spans[keeps], self.places[keeps])
 
     def rows_of(self, span: int) -> IntArray:

@@ -1,375 +1,48 @@
-"""Refuses requests that can never be served, and fills in defaults; no queue, no torch."""
+"""Refuses requests that can never be served, and lets defaults give way; no queue, no torch."""
 
-import math
-import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from itertools import pairwise
+from typing import Any
 
-from unmask.decoding.checks import check_whole_blocks
-from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
-from unmask.engine.schedule.fits import check_fits, check_prompt_block, check_step, given_text
-from unmask.engine.schedule.growing import one_growing_block, with_lengths
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.engine.schedule.modes import modes_of, window_rows
-from unmask.engine.schedule.open_blocks import cache_beside, num_open_blocks
-from unmask.engine.schedule.penalties import PENALTIES, Penalties
-from unmask.engine.schedule.policy_choice import (
-    ANY_CONFIDENCE,
-    WITH_THRESHOLD,
-    alg_temp_of,
-    check_chance,
-    check_distance,
-    check_order,
-    check_remasking,
-    check_trace,
-    choose_policy,
-    fills_eos_last,
-    last_time_of,
-    mixing_or,
-    names_policy,
-    numbers_of,
-)
-from unmask.engine.schedule.quotas import (
-    SHARES,
-    chance_quotas,
-    part_quotas,
-    timed_quotas,
-    window_quotas,
-)
-from unmask.engine.schedule.token_rules import (
-    check_answer,
-    check_given,
-    check_holes,
-    check_structure,
-    check_thinking,
-    constraint_of,
-    edit_rules,
-    editing_threshold_of,
-    num_top,
-)
-from unmask.errors import InvalidRequest, context_exceeded
-from unmask.types import (
-    AUTO,
-    CACHES,
-    MAX_BLOCK_LENGTH,
-    CacheName,
-    ModelInfo,
-    ModeName,
-    PolicyName,
-    Request,
-    SamplingParams,
-    shown,
-)
-from unmask_kernels.policies.table import BY_NAME
+from unmask.engine.schedule.resolution import resolve_with_defaults
+from unmask.errors import InvalidRequest
+from unmask.types import ModelInfo, Request, SamplingParams
+from unmask_kernels.policies.table import NUMBERS
 
-FULL_MAX_TOKENS = 1024  # with full attention, where nothing says
-BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
-EXACT = "none", "delayed"  # caches of which a pass computes all of a block that is not full
+GIVE_WAY = ("cache", "sub_block_length", "temperature", "eos_last", "mode", "policy")
+"""Defaults that a request may do without, each without harm to the answer."""
 
 
 def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decoding:
     """Fill in every default of a request; raises `InvalidRequest` if it can never be served.
 
-    For a given answer the field is the prompt, of which it is the rest.
+    No request is refused for a default that it did not ask for. If it cannot have all of them,
+    those give way that have tokens revised, which few requests can have; then others.
     """
-    if request.sampling.prompt_logprobs is not None:
-        raise InvalidRequest(
-            "prompt_logprobs has a request of its own, see unmask.likelihood",
-            field="prompt_logprobs",
-        )
-    if (growing := one_growing_block(request, model)) is not None:
-        block_length = growing.sampling.block_length
-        assert block_length != AUTO, "a block length that is given was refused"
-        decoding = _resolve(growing, model, limits, block_length, "diffusion")
-        return with_lengths(decoding, growing, model)
-    if not request.given_answer:
-        return _resolve_modes(request, model, limits)
     try:
-        check_answer(request, model)
-        return _resolve_modes(request, model, limits)
+        return resolve_with_defaults(request, model, limits)
     except InvalidRequest as error:
-        message = f"log-probabilities of the prompt: {error.message}"
-        raise InvalidRequest(message, field="prompt", code=error.code) from error
+        refusal = error
+    if model.plain_sampling is not None:
+        model = replace(model, default_sampling=model.plain_sampling)
+        try:
+            return resolve_with_defaults(request, model, limits)
+        except InvalidRequest as error:
+            refusal = error
+    for fewer in _fewer_defaults(request.sampling, model.default_sampling):
+        with suppress(InvalidRequest):
+            return resolve_with_defaults(request, replace(model, default_sampling=fewer), limits)
+    raise refusal
 
 
-def _resolve_modes(request: Request, model: ModelInfo, limits: EngineLimits) -> Decoding:
-    """Parameters with which the request begins, and those that a load may choose instead."""
-    asked = request.sampling.block_length
-    if asked is None and model.adapts_blocks:
-        asked = AUTO
-    if model.routing_block_length is not None:
-        check_whole_blocks(asked, request.sampling.cache, model.routing_block_length)
-    if asked != AUTO:
-        modes = modes_of(request, model)
-        usual, *others = (_resolve(request, model, limits, asked, mode) for mode in modes)
-        return replace(usual, others=tuple(others)) if others else usual
-    if not model.has_blocks:
-        raise InvalidRequest(
-            "block_length auto is for models whose blocks see only those before them",
-            field="block_length",
-        )
-    usual, *others = (
-        _resolve(request, model, limits, length, "diffusion")
-        for length in block_lengths(model.block_length or BLOCK_LENGTH)
-    )
-    return replace(usual, others=tuple(others))
-
-
-def _resolve(
-    request: Request,
-    model: ModelInfo,
-    limits: EngineLimits,
-    block_length: int | None,
-    mode: ModeName,
-) -> Decoding:
-    params, default = request.sampling, model.default_sampling
-    num_given = request.num_given
-    _check_prompt(request, model)
-    remaining = model.max_model_len - num_given
-    is_full = model.attention == "full"
-    # One canvas of all of a long context would take its every step.
-    usual_tokens = min(remaining, FULL_MAX_TOKENS) if is_full else remaining
-    max_tokens = params.max_tokens or default.max_tokens or usual_tokens
-    if request.template is not None:
-        check_holes(request.template)
-        max_tokens = len(request.template.token_ids)
-    if max_tokens > remaining:
-        raise InvalidRequest(
-            f"max_tokens is {shown(max_tokens)}, but {given_text(request)}; at most {remaining} "
-            f"are left. This model's maximum context length is {model.max_model_len} tokens.",
-            field="max_tokens",
-            code="context_length_exceeded",
-        )
-    editing_threshold = None if request.given_answer else editing_threshold_of(params, model)
-    has_commands = model.edit_commands is not None and editing_threshold is not None
-    policy = choose_policy(params, model, has_commands=has_commands)
-    if BY_NAME[policy].mixes:
-        policy = mixing_or(policy, request, model)
-    check_distance(params, policy, model)
-    check_order(params, policy, model)
-    if BY_NAME[policy].remasks:
-        check_remasking(policy, request, model)
-        editing_threshold = math.inf  # no token is replaced, but none is final before its block
-    if BY_NAME[policy].mixes:
-        editing_threshold = ANY_CONFIDENCE
-        default = replace(default, sub_block_length=None)
-    usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
-    usual_len = model.block_length or usual_len
-    block_len = block_length or usual_len
-    if mode == "ar":
-        block_len = 1
-    # Causal models can do nothing but verify their guesses.
-    drafts = mode == "self_speculation" or (model.attention == "causal" and block_len > 1)
-    is_given = bool(request.given_answer)
-    drafts_by_policy = drafts and model.attention == "causal_prefix" and names_policy(params)
-    drafts_by_policy |= drafts and is_given  # the draft is there, so it is verified at once
-    num_positions = num_given + max_tokens
-    if model.has_blocks:
-        # A block that ends far behind the answer would only cost rows.
-        block_len = min(block_len, -(-num_positions // usual_len) * usual_len)
-    after_prompt = num_given + -(-max_tokens // block_len) * block_len
-    num_rows = block_len
-    if model.canvas is not None:
-        _check_canvas(params, policy, block_len, model)
-        num_positions = after_prompt
-    elif "ar" in model.modes:
-        _check_block_causal(params)
-        _check_full(params)
-        num_positions = after_prompt
-        if model.attention == "causal_window":
-            # The window of the answer's last token is whole.
-            num_positions = num_given + max_tokens + block_len - 1
-        elif drafts and model.attention == "causal" and not is_given:
-            num_rows = window_rows(block_len)
-    elif is_full:
-        _check_full(params)
-        check_step(num_positions, limits, params)
-    else:
-        _check_block_causal(params)
-        num_positions = -(-num_positions // block_len) * block_len
-        if model.attention == "prompt_block":
-            check_prompt_block(request, limits)
-            num_positions = after_prompt
-            num_rows += model.shift
-    check_fits(num_positions, block_len, num_rows, limits, params)
-    check_thinking(params, model, editing_threshold)
-    steps = params.steps or default.steps
-    if model.caps_steps and editing_threshold is None:
-        steps = min(steps or block_len, max_tokens)
-    # The ends of holes end no answer.
-    eos = () if params.ignore_eos or request.template else model.eos_token_ids
-    cache = _cache(params, model, editing_threshold)
-    sub_block_length = None
-    if model.has_blocks:
-        sub_block_length = params.sub_block_length or default.sub_block_length
-    is_exact, revises = cache in EXACT and sub_block_length is None, editing_threshold is not None
-    is_exact &= not revises or not (is_full or model.edit_commands)
-    open_blocks = num_open_blocks(
-        *(request, model, policy, block_len, limits), is_exact=is_exact, revises=revises
-    )
-    sampling = params.resolved(default, block_len)
-    check_trace(policy, sampling, model, drafts=drafts)
-    check_chance(policy, sampling, model, drafts=drafts)
-    stop_ids = frozenset((*eos, *params.stop_token_ids))
-    threshold, *other_numbers = numbers_of(policy, params, default)
-    alg_temp = alg_temp_of(policy, params, default)
-    orders = alg_temp > 0 or BY_NAME[policy].ranks_by == "noise"
-    rules = edit_rules(sampling, policy, threshold, editing_threshold, model)
-    check_given(request, model, editing_threshold)
-    check_structure(params, model, rules)
-    return Decoding(
-        sampling=sampling,
-        policy=policy,
-        threshold=threshold,
-        other_numbers=tuple(other_numbers),
-        quotas=(
-            (1, block_len, block_len)  # a seed, a draft of all others, and its verification
-            if drafts and not drafts_by_policy
-            else _quotas(policy, steps, block_len, sub_block_length, cache, model, params.eps)
-        ),
-        block_len=block_len,
-        max_tokens=max_tokens,
-        mode=mode,
-        drafts=drafts,
-        drafts_by_policy=drafts_by_policy,
-        stop_ids=stop_ids,
-        seed=_seed(params.seed, draws=bool(sampling.temperature) or orders),
-        alg_temp=alg_temp,
-        last_time=last_time_of(params.eps, model),
-        top_k=min(sampling.top_k or model.vocab_size, model.vocab_size),
-        logprobs=params.logprobs,
-        num_top=num_top(params, rules),
-        cache=cache_beside(cache, open_blocks, params, model),
-        cfg_scale=params.cfg_scale or 0.0,
-        editing_threshold=editing_threshold,
-        max_post_steps=model.max_post_steps,
-        edit_rules=rules,
-        constraint=constraint_of(request, model, rules),
-        penalties=Penalties.of_request(request, model, stop_ids, max_tokens),
-        is_structured=request.is_structured,
-        is_given=is_given,
-        sub_block_length=sub_block_length,
-        eos_last=fills_eos_last(policy, params, model),
-        open_blocks=open_blocks,
-        fills_best=open_blocks > 1 and is_full and model.fills_best,
-    )
-
-
-def _seed(seed: int | None, *, draws: bool) -> int:
-    """The seed asked for, else any; greedy answers repeat, though a canvas begins as noise."""
-    if seed is not None:
-        return seed
-    return int.from_bytes(os.urandom(7), "little") if draws else 0
-
-
-def _check_canvas(
-    params: SamplingParams, policy: PolicyName, block_len: int, model: ModelInfo
-) -> None:
-    """Raise `InvalidRequest` for what a model that denoises canvases of noise cannot do."""
-    _check_block_causal(params)
-    _check_full(params)
-    if policy != "entropy_bound":
-        raise InvalidRequest(
-            f"this model is denoised by the policy entropy_bound only, not {policy}", field="policy"
-        )
-    for name in ("logit_bias", "allowed_token_ids", "eos_last", *PENALTIES):
-        if params.asks_for(name):
-            raise InvalidRequest(f"{name} is for models that fill mask tokens", field=name)
-    if block_len != model.block_length:
-        raise InvalidRequest(
-            f"block_length must be that of this model's canvas, {model.block_length}, "
-            f"got {block_len}",
-            field="block_length",
-        )
-
-
-def _cache(params: SamplingParams, model: ModelInfo, editing_threshold: float | None) -> CacheName:
-    """The cache asked for, or the server's; raises `InvalidRequest` if the model has no such."""
-    cache = params.cache or model.default_sampling.cache or "none"
-    if cache not in CACHES[model.attention]:
-        known = " or ".join(CACHES[model.attention])
-        raise InvalidRequest(f"cache of this model must be {known}, got {cache}", field="cache")
-    if cache == "block" and editing_threshold is not None:
-        raise InvalidRequest(
-            "cache block keeps the keys of committed tokens, which this model may replace",
-            field="cache",
-        )
-    return cache
-
-
-def _check_full(params: SamplingParams) -> None:
-    """Raise `InvalidRequest` for what has no meaning where attention spans everything."""
-    if params.sub_block_length is not None:
-        raise InvalidRequest(
-            "sub_block_length is for models whose blocks see only those before them",
-            field="sub_block_length",
-        )
-
-
-def _check_block_causal(params: SamplingParams) -> None:
-    """Raise `InvalidRequest` for what has no meaning where blocks see only those before them."""
-    if params.cfg_scale:
-        raise InvalidRequest(
-            "cfg_scale is for models whose attention spans the whole sequence", field="cfg_scale"
-        )
-
-
-def _quotas(
-    policy: PolicyName,
-    steps: int | None,
-    block_len: int,
-    sub_block_len: int | None,
-    cache: CacheName,
-    model: ModelInfo,
-    eps: float | None,
-) -> tuple[int, ...]:
-    """The fewest positions that each step fills; policies that only rank follow the family.
-
-    Where the logits of a block's first position are in the row before the block, a pass of its own,
-    which has that row, fills it, unless every pass has all rows.
-    """
-    if model.canvas is not None:
-        return (1,) * (steps or model.canvas.steps)
-    if model.attention == "causal_window":  # as many steps fill a window, wherever it is
-        return window_quotas(block_len, steps or block_len)
-    is_exact = model.attention == "full" and cache in EXACT
-    alone = 1 if model.has_seed and not is_exact and block_len > 1 else 0
-    steps = steps or block_len
-    if BY_NAME[policy].by_chance:
-        return chance_quotas(block_len, steps)
-    if model.schedule == "timed" and policy not in WITH_THRESHOLD:
-        last = last_time_of(eps, model)
-        return (1,) * alone + timed_quotas(block_len - alone, steps, alone, last)
-    if model.schedule in SHARES and policy not in WITH_THRESHOLD and not sub_block_len:
-        return (1,) * alone + SHARES[model.schedule](block_len - alone, max(1, steps - alone))
-    part_len = sub_block_len or block_len
-    ends = [*range(part_len, block_len, part_len), block_len]
-    parts = [end - start for start, end in pairwise([alone, *ends]) if end > start]
-    return (1,) * alone + part_quotas(parts, max(1, steps - alone))
-
-
-def _check_prompt(request: Request, model: ModelInfo) -> None:
-    ids = request.prompt_token_ids
-    if not ids:
-        raise InvalidRequest("the prompt must have at least one token", field="prompt")
-    if min(ids) < 0 or max(ids) >= model.vocab_size:
-        wrong = next(i for i in ids if not 0 <= i < model.vocab_size)
-        raise InvalidRequest(
-            f"token id {shown(wrong)} is outside the vocabulary of {model.vocab_size}",
-            field="prompt",
-        )
-    model.check_ids(request.suffix_token_ids, "suffix")
-    commands = set(model.command_ids)
-    for field, given in (("prompt", ids), ("suffix", request.suffix_token_ids)) if commands else ():
-        if not commands.isdisjoint(given):
-            found = next(i for i in given if i in commands)
-            raise InvalidRequest(
-                f"token id {found} deletes or inserts tokens and is none of a text", field=field
-            )
-    if request.num_given >= model.max_model_len:
-        raise context_exceeded(
-            model.max_model_len,
-            f"{given_text(request)} and at least one must be left for the answer",
-            "prompt" if len(ids) >= model.max_model_len else "suffix",
-        )
+def _fewer_defaults(params: SamplingParams, default: SamplingParams) -> Iterator[SamplingParams]:
+    """The defaults without each one that may give way to a request, and without all of them."""
+    soft = [name for name in GIVE_WAY if default.asks_for(name) and getattr(params, name) is None]
+    for names in [[name] for name in soft] + ([soft] if len(soft) > 1 else []):
+        # A policy's numbers mean something else to another one.
+        left_out = (*names, *NUMBERS) if "policy" in names else names
+        unset: dict[str, Any] = dict.fromkeys(left_out)
+        yield replace(default, **unset)

@@ -10,7 +10,7 @@ WITH_THRESHOLD = tuple(policy.name for policy in POLICIES if policy.numbers)
 
 DRAWN_BY = ("confidence", "entropy", "margin")
 ANY_CONFIDENCE = -1.0  # an editing threshold that every token is above
-BESIDE_MIXING: PolicyName = "threshold"  # for what a default that mixes embeddings does not have
+BESIDE_MIXING: PolicyName = "threshold"  # for what one that mixes embeddings does not have
 
 
 def choose_policy(params: SamplingParams, model: ModelInfo, *, has_commands: bool) -> PolicyName:
@@ -162,11 +162,8 @@ def check_remasking(policy: PolicyName, request: Request, model: ModelInfo) -> N
         )
 
 
-def mixing_or(policy: PolicyName, request: Request, model: ModelInfo) -> PolicyName:
-    """A policy that mixes embeddings, or the one for a request that asks for what it does not have.
-
-    Raises `InvalidRequest` if such a request names the policy.
-    """
+def check_mixing(policy: PolicyName, request: Request, model: ModelInfo) -> None:
+    """Raise `InvalidRequest` where embeddings cannot be mixed (DMax)."""
     params = request.sampling
     if not model.can_mix:
         raise InvalidRequest(
@@ -186,13 +183,10 @@ def mixing_or(policy: PolicyName, request: Request, model: ModelInfo) -> PolicyN
         "max_thinking_tokens": params.max_thinking_tokens is not None,
     }
     for name, is_asked in asked.items():
-        if is_asked and params.policy is None:
-            return BESIDE_MIXING
         if is_asked:
             raise InvalidRequest(
                 f"{name} is not for the policy {policy}, but for {BESIDE_MIXING}", field=name
             )
-    return policy
 
 
 def alg_temp_of(policy: PolicyName, params: SamplingParams, default: SamplingParams) -> float:

@@ -139,7 +139,7 @@ class Scheduler:
         return spans, rows.budget, len(repeats)
 
     def _without_span(self, sequences: list[Sequence]) -> list[Sequence]:
-        """Those that are not in the step yet."""
+        """Sequences that are not in the step yet."""
         return [sequence for sequence in sequences if sequence.last_step != self._turns.step]
 
     def _sorted_by_kind(

@@ -2,7 +2,7 @@
 
 
 class StepRows:
-    """What a step has left, and what light and heavy sequences took of it."""
+    """Rows that a step has left, and those that light and heavy sequences took of it."""
 
     def __init__(self, budget: int) -> None:
         self.budget = budget  # left for any sequence

@@ -1,0 +1,134 @@
+"""No request is refused for a default that it did not ask for."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from unmask.engine.schedule.admission import resolve
+from unmask.engine.schedule.decoding import Decoding
+from unmask.engine.schedule.limits import EngineLimits
+from unmask.errors import InvalidRequest
+from unmask.grammar import Regex
+from unmask.types import EditCommands, Hole, ModelInfo, Request, SamplingParams, Template
+
+PLAIN = SamplingParams(temperature=0.0, threshold=0.95)
+MODEL = ModelInfo(
+    name="m",
+    max_model_len=200,
+    vocab_size=50,
+    mask_token_id=49,
+    eos_token_ids=(48,),
+    default_sampling=PLAIN,
+    created_s=0,
+    end_think_token_id=47,
+)
+EDITS = replace(
+    MODEL,
+    can_edit=True,
+    default_sampling=SamplingParams(temperature=0.0, threshold=0.5, editing_threshold=0.0),
+    plain_sampling=PLAIN,
+)
+MOVES = replace(EDITS, edit_commands=EditCommands(45, 46))
+MIXES = replace(
+    MODEL,
+    can_mix=True,
+    default_sampling=SamplingParams(temperature=0.0, policy="dmax", threshold=0.5),
+    plain_sampling=PLAIN,
+)
+LIMITS = EngineLimits(max_batch_tokens=256, num_pages=40, page_size=16)
+TEMPLATE = Template((5, 49, 49), (Hole(1, 3),))
+
+
+def resolved(model: ModelInfo, request: dict[str, Any] | None = None, **params: Any) -> Decoding:
+    sampling = SamplingParams(**{"max_tokens": 20} | params)
+    return resolve(Request("r", (1, 2), sampling, **request or {}), model, LIMITS)
+
+
+ASKED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "suffix": ({"suffix_token_ids": (3, 4)}, {}),
+    "template": ({"template": TEMPLATE}, {"max_tokens": None}),
+    "max_thinking_tokens": ({}, {"max_thinking_tokens": 4}),
+}
+OF_MOVING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = ASKED | {
+    "temperature": ({}, {"temperature": 0.7}),
+    "policy": ({}, {"policy": "low_confidence"}),
+    "logit_bias": ({}, {"logit_bias": ((3, 1.0),)}),
+    "grammar": ({}, {"grammar": Regex("[a-z]+")}),
+    "open_blocks": ({}, {"open_blocks": 2}),
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        *((EDITS, name) for name in ASKED),
+        *((MOVES, name) for name in OF_MOVING),
+        *((MIXES, name) for name in ("suffix", "template", "max_thinking_tokens", "grammar")),
+    ],
+)
+def test_revised_tokens_give_way_with_the_numbers_published_for_them(
+    model: ModelInfo, name: str
+) -> None:
+    request, params = OF_MOVING[name]
+    usual = resolved(model)
+    assert usual.editing_threshold is not None
+    assert usual.threshold == 0.5
+    decoding = resolved(model, request, **params)
+    assert decoding.editing_threshold is None
+    assert decoding.edit_rules is None
+    if decoding.policy == "threshold":
+        assert decoding.threshold == 0.95
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "explicit"),
+    [
+        (EDITS, "suffix", {"editing_threshold": 0.5}),
+        (EDITS, "template", {"editing_threshold": 0.5}),
+        (MOVES, "temperature", {"editing_threshold": 0.5}),
+        (MOVES, "grammar", {"editing_threshold": 0.5}),
+        (MIXES, "suffix", {"policy": "dmax"}),
+        (MIXES, "grammar", {"policy": "dmax"}),
+    ],
+)
+def test_what_a_request_asks_for_on_both_sides_is_refused(
+    model: ModelInfo, name: str, explicit: dict[str, Any]
+) -> None:
+    request, params = OF_MOVING[name]
+    with pytest.raises(InvalidRequest) as refused:
+        resolved(model, request, **params, **explicit)
+    assert refused.value.field == name
+
+
+@pytest.mark.parametrize(
+    ("default", "params", "field", "left"),
+    [
+        ({"cache": "block"}, {"policy": "ancestral"}, "cache", "none"),
+        ({"sub_block_length": 8}, {"policy": "ancestral"}, "sub_block_length", None),
+        ({"sub_block_length": 8}, {"open_blocks": 2}, "sub_block_length", None),
+        ({"cache": "block", "sub_block_length": 8}, {"open_blocks": 2}, "cache", "none"),
+    ],
+)
+def test_a_default_of_the_server_gives_way(
+    default: dict[str, Any], params: dict[str, Any], field: str, left: object
+) -> None:
+    model = replace(MODEL, default_sampling=replace(PLAIN, **default))
+    assert getattr(resolved(model), field) == default[field]
+    assert getattr(resolved(model, **params), field) == left
+    with pytest.raises(InvalidRequest) as refused:
+        resolved(model, **params, **default)
+    assert refused.value.field in (*default, *params)
+
+
+def test_a_default_temperature_gives_way_to_a_greedy_policy() -> None:
+    model = replace(MODEL, default_sampling=replace(PLAIN, temperature=0.7))
+    assert resolved(model).sampling.temperature == 0.7
+    assert resolved(model, policy="credit").sampling.temperature == 0.0
+
+
+@pytest.mark.parametrize("model", [EDITS, MOVES, MIXES])
+def test_a_wrong_request_is_refused_for_what_is_wrong(model: ModelInfo) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        resolved(model, {"suffix_token_ids": (3, 4)}, max_tokens=1000)
+    assert refused.value.field == "max_tokens"
