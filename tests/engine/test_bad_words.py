@@ -129,10 +129,9 @@ def test_words_count_with_a_space_before_them_and_without() -> None:
 
 def test_answers_whose_tokens_are_deleted_and_inserted_take_none(tmp_path: Path) -> None:
     loaded = load_golden("llada22", tmp_path)
+    params = SamplingParams(bad_words=("a",), editing_threshold=0.0)
     with pytest.raises(InvalidRequest, match="deleted and inserted") as caught:
-        make_engine(loaded, page_size=32).check(
-            Request("a", PROMPT, SamplingParams(bad_words=("a",)))
-        )
+        make_engine(loaded, page_size=32).check(Request("a", PROMPT, params))
     assert caught.value.field == "bad_words"
 
 

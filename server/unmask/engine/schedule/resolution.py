@@ -4,16 +4,17 @@ import math
 import os
 from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple
 
 from unmask.decoding.checks import check_whole_blocks
 from unmask.engine.schedule.block_lengths import block_lengths
 from unmask.engine.schedule.decoding import Decoding
-from unmask.engine.schedule.fits import check_fits, check_prompt_block, check_step, given_text
+from unmask.engine.schedule.fits import given_text
 from unmask.engine.schedule.growing import one_growing_block, with_lengths
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.engine.schedule.modes import modes_of, window_rows
+from unmask.engine.schedule.modes import modes_of
 from unmask.engine.schedule.open_blocks import cache_beside, num_open_blocks
-from unmask.engine.schedule.penalties import PENALTIES, Penalties
+from unmask.engine.schedule.penalties import Penalties
 from unmask.engine.schedule.policy_choice import (
     ANY_CONFIDENCE,
     WITH_THRESHOLD,
@@ -27,7 +28,6 @@ from unmask.engine.schedule.policy_choice import (
     choose_policy,
     fills_eos_last,
     last_time_of,
-    names_policy,
     numbers_of,
 )
 from unmask.engine.schedule.quotas import (
@@ -37,6 +37,7 @@ from unmask.engine.schedule.quotas import (
     timed_quotas,
     window_quotas,
 )
+from unmask.engine.schedule.request_blocks import BLOCK_LENGTH, blocks_of, check_positions
 from unmask.engine.schedule.token_rules import (
     check_answer,
     check_given,
@@ -52,7 +53,6 @@ from unmask.errors import InvalidRequest, context_exceeded
 from unmask.types import (
     AUTO,
     CACHES,
-    MAX_BLOCK_LENGTH,
     CacheName,
     ModelInfo,
     ModeName,
@@ -64,7 +64,6 @@ from unmask.types import (
 from unmask_kernels.policies.table import BY_NAME
 
 FULL_MAX_TOKENS = 1024  # with full attention, where nothing says
-BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
 EXACT = "none", "delayed"  # caches of which a pass computes all of a block that is not full
 
 
@@ -116,6 +115,14 @@ def _resolve_modes(request: Request, model: ModelInfo, limits: EngineLimits) -> 
     return replace(usual, others=tuple(others))
 
 
+class Rule(NamedTuple):
+    """Policy of a request, and the confidence that replaces a token, if any does."""
+
+    policy: PolicyName
+    editing_threshold: float | None
+    default: SamplingParams  # defaults that hold beside it
+
+
 def _resolve(
     request: Request,
     model: ModelInfo,
@@ -123,82 +130,20 @@ def _resolve(
     block_length: int | None,
     mode: ModeName,
 ) -> Decoding:
-    params, default = request.sampling, model.default_sampling
-    num_given = request.num_given
+    params, is_full = request.sampling, model.attention == "full"
     _check_prompt(request, model)
-    remaining = model.max_model_len - num_given
-    is_full = model.attention == "full"
-    # One canvas of all of a long context would take its every step.
-    usual_tokens = min(remaining, FULL_MAX_TOKENS) if is_full else remaining
-    max_tokens = params.max_tokens or default.max_tokens or usual_tokens
-    if request.template is not None:
-        check_holes(request.template)
-        max_tokens = len(request.template.token_ids)
-    if max_tokens > remaining:
-        raise InvalidRequest(
-            f"max_tokens is {shown(max_tokens)}, but {given_text(request)}; at most {remaining} "
-            f"are left. This model's maximum context length is {model.max_model_len} tokens.",
-            field="max_tokens",
-            code="context_length_exceeded",
-        )
-    editing_threshold = None if request.given_answer else editing_threshold_of(params, model)
-    has_commands = model.edit_commands is not None and editing_threshold is not None
-    policy = choose_policy(params, model, has_commands=has_commands)
-    if BY_NAME[policy].mixes:
-        check_mixing(policy, request, model)
-    check_distance(params, policy, model)
-    check_order(params, policy, model)
-    if BY_NAME[policy].remasks:
-        check_remasking(policy, request, model)
-        editing_threshold = math.inf  # no token is replaced, but none is final before its block
-    if BY_NAME[policy].mixes:
-        editing_threshold = ANY_CONFIDENCE
-        default = replace(default, sub_block_length=None)
-    usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
-    usual_len = model.block_length or usual_len
-    block_len = block_length or usual_len
-    if mode == "ar":
-        block_len = 1
-    # Causal models can do nothing but verify their guesses.
-    drafts = mode == "self_speculation" or (model.attention == "causal" and block_len > 1)
-    is_given = bool(request.given_answer)
-    drafts_by_policy = drafts and model.attention == "causal_prefix" and names_policy(params)
-    drafts_by_policy |= drafts and is_given  # the draft is there, so it is verified at once
-    num_positions = num_given + max_tokens
-    if model.has_blocks:
-        # A block that ends far behind the answer would only cost rows.
-        block_len = min(block_len, -(-num_positions // usual_len) * usual_len)
-    after_prompt = num_given + -(-max_tokens // block_len) * block_len
-    num_rows = block_len
-    if model.canvas is not None:
-        _check_canvas(params, policy, block_len, model)
-        num_positions = after_prompt
-    elif "ar" in model.modes:
-        _check_block_causal(params)
-        _check_full(params)
-        num_positions = after_prompt
-        if model.attention == "causal_window":
-            # The window of the answer's last token is whole.
-            num_positions = num_given + max_tokens + block_len - 1
-        elif drafts and model.attention == "causal" and not is_given:
-            num_rows = window_rows(block_len)
-    elif is_full:
-        _check_full(params)
-        check_step(num_positions, limits, params)
-    else:
-        _check_block_causal(params)
-        num_positions = -(-num_positions // block_len) * block_len
-        if model.attention == "prompt_block":
-            check_prompt_block(request, limits)
-            num_positions = after_prompt
-            num_rows += model.shift
-    check_fits(num_positions, block_len, num_rows, limits, params)
+    max_tokens = _max_tokens(request, model)
+    policy, editing_threshold, default = _rule(request, model)
+    blocks = blocks_of(request, model, max_tokens, block_length, mode)
+    block_len, drafts = blocks.length, blocks.drafts
+    check_positions(request, model, limits, policy, max_tokens, blocks)
     check_thinking(params, model, editing_threshold)
     steps = params.steps or default.steps
     if model.caps_steps and editing_threshold is None:
         steps = min(steps or block_len, max_tokens)
     # The ends of holes end no answer.
     eos = () if params.ignore_eos or request.template else model.eos_token_ids
+    stop_ids = frozenset((*eos, *params.stop_token_ids))
     cache = _cache(params, model, editing_threshold)
     sub_block_length = None
     if model.has_blocks:
@@ -211,28 +156,30 @@ def _resolve(
     sampling = params.resolved(default, block_len)
     check_trace(policy, sampling, model, drafts=drafts)
     check_chance(policy, sampling, model, drafts=drafts)
-    stop_ids = frozenset((*eos, *params.stop_token_ids))
     threshold, *other_numbers = numbers_of(policy, params, default)
     alg_temp = alg_temp_of(policy, params, default)
     orders = alg_temp > 0 or BY_NAME[policy].ranks_by == "noise"
     rules = edit_rules(sampling, policy, threshold, editing_threshold, model)
     check_given(request, model, editing_threshold)
     check_structure(params, model, rules)
+    quotas: tuple[int, ...] = (
+        1,
+        block_len,
+        block_len,
+    )  # a seed, a draft of all others, and its verification
+    if not drafts or blocks.drafts_by_policy:
+        quotas = _quotas(policy, steps, block_len, sub_block_length, cache, model, params.eps)
     return Decoding(
         sampling=sampling,
         policy=policy,
         threshold=threshold,
         other_numbers=tuple(other_numbers),
-        quotas=(
-            (1, block_len, block_len)  # a seed, a draft of all others, and its verification
-            if drafts and not drafts_by_policy
-            else _quotas(policy, steps, block_len, sub_block_length, cache, model, params.eps)
-        ),
+        quotas=quotas,
         block_len=block_len,
         max_tokens=max_tokens,
         mode=mode,
         drafts=drafts,
-        drafts_by_policy=drafts_by_policy,
+        drafts_by_policy=blocks.drafts_by_policy,
         stop_ids=stop_ids,
         seed=_seed(params.seed, draws=bool(sampling.temperature) or orders),
         alg_temp=alg_temp,
@@ -248,7 +195,7 @@ def _resolve(
         constraint=constraint_of(request, model, rules),
         penalties=Penalties.of_request(request, model, stop_ids, max_tokens),
         is_structured=request.is_structured,
-        is_given=is_given,
+        is_given=bool(request.given_answer),
         sub_block_length=sub_block_length,
         eos_last=fills_eos_last(policy, params, model),
         open_blocks=open_blocks,
@@ -256,32 +203,49 @@ def _resolve(
     )
 
 
+def _max_tokens(request: Request, model: ModelInfo) -> int:
+    """Longest answer; raises `InvalidRequest` for one that the context does not hold."""
+    params, remaining = request.sampling, model.max_model_len - request.num_given
+    # One canvas of all of a long context would take its every step.
+    usual = min(remaining, FULL_MAX_TOKENS) if model.attention == "full" else remaining
+    max_tokens = params.max_tokens or model.default_sampling.max_tokens or usual
+    if request.template is not None:
+        check_holes(request.template)
+        max_tokens = len(request.template.token_ids)
+    if max_tokens > remaining:
+        raise InvalidRequest(
+            f"max_tokens is {shown(max_tokens)}, but {given_text(request)}; at most {remaining} "
+            f"are left. This model's maximum context length is {model.max_model_len} tokens.",
+            field="max_tokens",
+            code="context_length_exceeded",
+        )
+    return max_tokens
+
+
+def _rule(request: Request, model: ModelInfo) -> Rule:
+    """Policy and edits of a request; raises `InvalidRequest` for what they do not have."""
+    params, default = request.sampling, model.default_sampling
+    editing_threshold = None if request.given_answer else editing_threshold_of(params, model)
+    has_commands = model.edit_commands is not None and editing_threshold is not None
+    policy = choose_policy(params, model, has_commands=has_commands)
+    if BY_NAME[policy].mixes:
+        check_mixing(policy, request, model)
+    check_distance(params, policy, model)
+    check_order(params, policy, model)
+    if BY_NAME[policy].remasks:
+        check_remasking(policy, request, model)
+        editing_threshold = math.inf  # no token is replaced, but none is final before its block
+    if BY_NAME[policy].mixes:
+        editing_threshold = ANY_CONFIDENCE
+        default = replace(default, sub_block_length=None)
+    return Rule(policy, editing_threshold, default)
+
+
 def _seed(seed: int | None, *, draws: bool) -> int:
     """The seed asked for, else any; greedy answers repeat, though a canvas begins as noise."""
     if seed is not None:
         return seed
     return int.from_bytes(os.urandom(7), "little") if draws else 0
-
-
-def _check_canvas(
-    params: SamplingParams, policy: PolicyName, block_len: int, model: ModelInfo
-) -> None:
-    """Raise `InvalidRequest` for what a model that denoises canvases of noise cannot do."""
-    _check_block_causal(params)
-    _check_full(params)
-    if policy != "entropy_bound":
-        raise InvalidRequest(
-            f"this model is denoised by the policy entropy_bound only, not {policy}", field="policy"
-        )
-    for name in ("logit_bias", "allowed_token_ids", "eos_last", *PENALTIES):
-        if params.asks_for(name):
-            raise InvalidRequest(f"{name} is for models that fill mask tokens", field=name)
-    if block_len != model.block_length:
-        raise InvalidRequest(
-            f"block_length must be that of this model's canvas, {model.block_length}, "
-            f"got {block_len}",
-            field="block_length",
-        )
 
 
 def _cache(params: SamplingParams, model: ModelInfo, editing_threshold: float | None) -> CacheName:
@@ -296,23 +260,6 @@ def _cache(params: SamplingParams, model: ModelInfo, editing_threshold: float | 
             field="cache",
         )
     return cache
-
-
-def _check_full(params: SamplingParams) -> None:
-    """Raise `InvalidRequest` for what has no meaning where attention spans everything."""
-    if params.sub_block_length is not None:
-        raise InvalidRequest(
-            "sub_block_length is for models whose blocks see only those before them",
-            field="sub_block_length",
-        )
-
-
-def _check_block_causal(params: SamplingParams) -> None:
-    """Raise `InvalidRequest` for what has no meaning where blocks see only those before them."""
-    if params.cfg_scale:
-        raise InvalidRequest(
-            "cfg_scale is for models whose attention spans the whole sequence", field="cfg_scale"
-        )
 
 
 def _quotas(

@@ -1,0 +1,126 @@
+"""Blocks of a request: their length, and whether the model has such blocks and they fit."""
+
+from typing import NamedTuple
+
+from unmask.engine.schedule.fits import check_fits, check_prompt_block, check_step
+from unmask.engine.schedule.limits import EngineLimits
+from unmask.engine.schedule.modes import window_rows
+from unmask.engine.schedule.penalties import PENALTIES
+from unmask.engine.schedule.policy_choice import names_policy
+from unmask.errors import InvalidRequest
+from unmask.types import (
+    MAX_BLOCK_LENGTH,
+    ModelInfo,
+    ModeName,
+    PolicyName,
+    Request,
+    SamplingParams,
+)
+
+BLOCK_LENGTH = 32  # where attention is block-causal and nothing says
+
+
+class Blocks(NamedTuple):
+    """Blocks of a request in one mode."""
+
+    length: int
+    drafts: bool  # a block is a draft, and then verified
+    drafts_by_policy: bool  # in as many passes as the policy takes
+
+
+def blocks_of(
+    request: Request,
+    model: ModelInfo,
+    max_tokens: int,
+    block_length: int | None,
+    mode: ModeName,
+) -> Blocks:
+    """Blocks as they are asked for, else usual ones of the model."""
+    is_full, is_given = model.attention == "full", bool(request.given_answer)
+    usual_len = min(max_tokens, MAX_BLOCK_LENGTH) if is_full else BLOCK_LENGTH
+    usual_len = model.block_length or usual_len
+    length = 1 if mode == "ar" else block_length or usual_len
+    # Causal models can do nothing but verify their guesses.
+    drafts = mode == "self_speculation" or (model.attention == "causal" and length > 1)
+    by_policy = model.attention == "causal_prefix" and names_policy(request.sampling)
+    by_policy |= is_given  # the draft is there, so it is verified at once
+    if model.has_blocks:
+        # A block that ends far behind the answer would only cost rows.
+        num_positions = request.num_given + max_tokens
+        length = min(length, -(-num_positions // usual_len) * usual_len)
+    return Blocks(length, drafts, drafts and by_policy)
+
+
+def check_positions(
+    request: Request,
+    model: ModelInfo,
+    limits: EngineLimits,
+    policy: PolicyName,
+    max_tokens: int,
+    blocks: Blocks,
+) -> None:
+    """Raise `InvalidRequest` for blocks that the model does not have, or that never fit."""
+    params, num_given, block_len = request.sampling, request.num_given, blocks.length
+    num_positions, num_rows = num_given + max_tokens, block_len
+    after_prompt = num_given + -(-max_tokens // block_len) * block_len
+    if model.canvas is not None:
+        _check_canvas(params, policy, block_len, model)
+        num_positions = after_prompt
+    elif "ar" in model.modes:
+        _check_block_causal(params)
+        _check_full(params)
+        num_positions = after_prompt
+        if model.attention == "causal_window":
+            # The window of the answer's last token is whole.
+            num_positions = num_given + max_tokens + block_len - 1
+        elif blocks.drafts and model.attention == "causal" and not request.given_answer:
+            num_rows = window_rows(block_len)
+    elif model.attention == "full":
+        _check_full(params)
+        check_step(num_positions, limits, params)
+    else:
+        _check_block_causal(params)
+        num_positions = -(-num_positions // block_len) * block_len
+        if model.attention == "prompt_block":
+            check_prompt_block(request, limits)
+            num_positions = after_prompt
+            num_rows += model.shift
+    check_fits(num_positions, block_len, num_rows, limits, params)
+
+
+def _check_canvas(
+    params: SamplingParams, policy: PolicyName, block_len: int, model: ModelInfo
+) -> None:
+    """Raise `InvalidRequest` for what a model that denoises canvases of noise cannot do."""
+    _check_block_causal(params)
+    _check_full(params)
+    if policy != "entropy_bound":
+        raise InvalidRequest(
+            f"this model is denoised by the policy entropy_bound only, not {policy}", field="policy"
+        )
+    for name in ("logit_bias", "allowed_token_ids", "eos_last", *PENALTIES):
+        if params.asks_for(name):
+            raise InvalidRequest(f"{name} is for models that fill mask tokens", field=name)
+    if block_len != model.block_length:
+        raise InvalidRequest(
+            f"block_length must be that of this model's canvas, {model.block_length}, "
+            f"got {block_len}",
+            field="block_length",
+        )
+
+
+def _check_full(params: SamplingParams) -> None:
+    """Raise `InvalidRequest` for what has no meaning where attention spans everything."""
+    if params.sub_block_length is not None:
+        raise InvalidRequest(
+            "sub_block_length is for models whose blocks see only those before them",
+            field="sub_block_length",
+        )
+
+
+def _check_block_causal(params: SamplingParams) -> None:
+    """Raise `InvalidRequest` for what has no meaning where blocks see only those before them."""
+    if params.cfg_scale:
+        raise InvalidRequest(
+            "cfg_scale is for models whose attention spans the whole sequence", field="cfg_scale"
+        )
