@@ -210,6 +210,37 @@ def test_an_upgrade_that_is_not_spoken_is_ignored_silently(usual, caplog, upgrad
     assert not caplog.records
 
 
+@pytest.mark.parametrize("offer", ["Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA", "upgrade"])
+@pytest.mark.parametrize("is_chunked", [False, True])
+@pytest.mark.parametrize("cut", [None, 30, -1, -8])
+def test_a_request_that_offers_http_2_keeps_its_body(usual, offer, is_chunked, cut):
+    headers = f"Connection: {offer}\r\nUpgrade: h2c\r\n"
+    sent = whole(headers=headers)
+    if is_chunked:
+        chunk = f"{len(BODY):x}\r\n{BODY}\r\n0\r\n\r\n"
+        sent = f"{POST}Transfer-Encoding: chunked\r\n{headers}\r\n{chunk}"
+    connection = usual.connect(sent[:cut])
+    if cut is not None:
+        time.sleep(0.01)
+        connection.sendall(sent[cut:].encode())
+    answer = connection.recv(2**16)
+    assert answer.startswith(b"HTTP/1.1 200"), answer
+    connection.sendall(f"{GET}Connection: close\r\n\r\n".encode())  # goes on as before
+    assert b'{"state":"live"}' in read_all(connection)
+
+
+def test_many_requests_in_one_read_may_offer_other_protocols(usual):
+    offer = "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    last = f"{GET}Connection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    answer = read_all(usual.connect(f"{GET}{offer}" * 1200 + last))
+    assert answer.count(b"HTTP/1.1 200") == 1201
+
+
+def test_a_head_that_is_too_long_is_refused_though_it_offers_http_2(usual):
+    headers = f"Connection: Upgrade\r\nUpgrade: h2c\r\nX-A: {'a' * 2**17}\r\n"
+    assert error_of(read_all(usual.connect(whole(headers=headers)))) == (431, "headers_too_large")
+
+
 def test_nonsense_behind_a_request_does_not_spoil_its_answer(caplog):
     engine = FakeClient(script=lambda request: [0.3, *FakeClient().script(request)])
     with running(engine, ServerConfig()) as run:

@@ -19,6 +19,7 @@ from unmask.api.connection import CONNECTION
 from unmask.api.errors import STOPPED_RETRY_AFTER_S, envelope
 from unmask.http.config import HttpConfig
 from unmask.http.presence import Presence
+from unmask.http.upgrades import head_without_upgrade, new_parser
 
 BODY_RATE = 16 * 2**10  # bytes that give a body one more second
 HEADER_OVERHEAD = 4  # bytes around a name and its value
@@ -123,9 +124,7 @@ class GuardedProtocol(HttpToolsProtocol):
         is_fresh = self._phase is Phase.HEAD and not self._num_received
         self._num_begun = 0
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # the request is answered as any other
+            self._parse(data)
         except httptools.HttpParserError:
             if self._num_head > self._max_head:
                 self._refuse_head()
@@ -136,6 +135,30 @@ class GuardedProtocol(HttpToolsProtocol):
             self._num_received += len(data)
         if self._num_received > self._max_head + CHUNK_OVERHEAD * self._num_body:
             self._refuse_head()
+
+    def _parse(self, data: bytes) -> None:
+        """Parse what arrived; a request for another protocol is read as if it asked for none.
+
+        The parser would take its body for the other protocol.
+        """
+        rest = memoryview(data)
+        while True:
+            try:
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if not self._asks_for_upgrade:
+                    return
+                rest = rest[upgrade.args[0] :]
+            head = head_without_upgrade(self.parser, self.url, self.headers)
+            self.parser = new_parser(self)
+            self._num_begun -= 1  # it begins again
+            self.parser.feed_data(head)
+
+    @property
+    def _asks_for_upgrade(self) -> bool:
+        """True if the request may be answered as any other; a tunnel has no path."""
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
 
     def on_message_begin(self) -> None:
         """Note that a request begins, and that its handler may ask whether its client is there."""
@@ -158,6 +181,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request's task; its body has a time of its own."""
+        if self._asks_for_upgrade:
+            return  # it comes again
         super().on_headers_complete()
         if self.scope["http_version"] == "1.0":  # has no chunks
             self.cycle.chunked_encoding = False
@@ -175,6 +200,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The client owes nothing until its next request."""
+        if self._asks_for_upgrade:
+            return
         super().on_message_complete()
         self._phase = Phase.IDLE
 
