@@ -76,7 +76,7 @@ def test_a_message_has_anthropics_shape(call, engine):
     assert body["content"] == [{"type": "text", "text": ANSWER}]
     assert (body["stop_reason"], body["stop_sequence"]) == ("end_turn", None)
     assert body["usage"] == {
-        "input_tokens": len(engine.requests[0].prompt_token_ids),
+        "input_tokens": len(engine.requests[0].prompt_token_ids) - 1,  # the rest was cached
         "output_tokens": 14,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": 1,
@@ -207,6 +207,56 @@ def test_a_key_may_come_as_anthropics_clients_send_it(call):
     ):
         response = call("POST", PATH, config, json=body, headers=headers)
         assert response.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "status", "kind"),
+    [
+        (PATH, {"messages": [], "max_tokens": 5}, {}, 400, "invalid_request_error"),
+        (PATH, {"messages": HI, "max_tokens": 5, "model": "other"}, {}, 404, "not_found_error"),
+        (PATH, {}, {"x-api-key": "wrong"}, 401, "authentication_error"),
+        (PATH, {}, {"host": "elsewhere"}, 403, "permission_error"),
+        (f"{PATH}/batches", {}, {}, 404, "not_found_error"),
+        (f"{PATH}/count_tokens", {"messages": []}, {}, 400, "invalid_request_error"),
+        ("/v1/chat/completions", {"messages": []}, {}, 400, None),
+    ],
+)
+def test_errors_are_anthropics_under_its_paths_alone(call, path, body, headers, status, kind):
+    config = ServerConfig(api_key="secret", allowed_hosts=("test",))
+    sent = {"x-api-key": "secret", "x-request-id": "mine", **headers}
+    response = call("POST", path, config, json=body, headers=sent)
+    assert response.status_code == status
+    answer = response.json()
+    assert answer["error"]["message"]
+    if kind is None:
+        assert list(answer) == ["error"]
+        assert "request-id" not in response.headers
+    else:
+        assert (answer["type"], answer["error"]["type"]) == ("error", kind)
+        assert (answer["request_id"], response.headers["request-id"]) == ("mine", "mine")
+
+
+def test_a_conversation_that_the_server_should_keep_is_refused_as_clients_expect(call):
+    body = {"messages": HI, "max_tokens": 5, "thread": {"type": "create"}}
+    error = call("POST", PATH, json=body).json()["error"]
+    assert (error["param"], error["type"]) == ("thread", "invalid_request_error")
+    assert error["details"] == {"error_code": "thread_unsupported_request"}
+
+
+def test_hints_of_anthropics_clients_change_nothing(call, engine):
+    engine.tokenizer = tool_tokenizer(tags=())
+    ask(call, max_tokens=20, tools=[WEATHER])
+    ask(
+        call,
+        max_tokens=20,
+        tools=[{**WEATHER, "eager_input_streaming": True, "input_examples": []}],
+        diagnostics={"previous_message_id": None},
+        inference_geo="eu",
+        speed="standard",
+        thread=None,
+    )
+    first, second = engine.requests
+    assert first.prompt_token_ids == second.prompt_token_ids
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,15 @@ def test_marks_for_a_cache_of_prompts_change_nothing(call, engine):
     assert first.prompt_token_ids == second.prompt_token_ids
 
 
+def test_an_expected_answer_changes_nothing(call, engine):
+    for fields in ({}, {"prediction": {"type": "content", "content": "5"}}):
+        body = {"messages": HI, "seed": 1, **fields}
+        assert call("POST", "/v1/chat/completions", json=body).status_code == 200
+    first, second = engine.requests
+    assert first.prompt_token_ids == second.prompt_token_ids
+    assert first.sampling == second.sampling
+
+
 def test_samplers_that_are_off_change_nothing_and_are_refused_when_on(call, engine):
     body = {"prompt": "hi", **LLAMA_CPP}
     assert call("POST", "/v1/completions", json=body).status_code == 200

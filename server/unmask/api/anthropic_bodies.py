@@ -79,6 +79,7 @@ class AnthropicTool(Body):
     input_schema: dict[str, Any]
     strict: Bool | None = None
     cache_control: dict[str, Any] | None = None
+    eager_input_streaming: Bool | None = None  # without effect: inputs are always streamed
 
 
 class AnthropicChoice(Body):
@@ -128,7 +129,7 @@ class CountBody(Body):
 class MessagesBody(Generation):
     """The body of `/v1/messages`."""
 
-    model_config = ConfigDict(json_schema_extra=partial(without, ABSENT))
+    model_config = ConfigDict(json_schema_extra=partial(without, (*ABSENT, "thread")))
 
     messages: Annotated[tuple[Message, ...], items(1)]
     max_tokens: Annotated[Int, bounded(1, MAX_INT)]
@@ -137,6 +138,7 @@ class MessagesBody(Generation):
     tool_choice: AnthropicChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
+    thread: Any = None
 
     @model_validator(mode="before")
     @classmethod

@@ -7,10 +7,11 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from unmask.api.error_responses import ErrorResponse
 from unmask.api.request_record import current_record
 from unmask.api.response_models import ErrorEnvelope
 from unmask.errors import (
@@ -74,12 +75,11 @@ def error_response(
     param: str | None = None,
     code: str | None = None,
     headers: dict[str, str] | None = None,
-) -> JSONResponse:
-    body = envelope(status, message, param=param, code=code)
-    return JSONResponse(body, status_code=status, headers=headers)
+) -> ErrorResponse:
+    return ErrorResponse(envelope(status, message, param=param, code=code), status, headers)
 
 
-def respond(error: Exception) -> JSONResponse:
+def respond(error: Exception) -> ErrorResponse:
     """The response to an `UnmaskError`; others are internal errors."""
     match error:
         case InvalidRequest():
@@ -106,15 +106,14 @@ def respond(error: Exception) -> JSONResponse:
     return internal_error()
 
 
-def rate_limited(error: RateLimited) -> JSONResponse:
+def rate_limited(error: RateLimited) -> ErrorResponse:
     """The response to a client over one of its limits; the type is that limit, as at OpenAI."""
     body = envelope(429, error.message, code="rate_limit_exceeded")
     body["error"]["type"] = error.kind
-    headers = {"retry-after": str(error.retry_after_s)}
-    return JSONResponse(body, status_code=429, headers=headers)
+    return ErrorResponse(body, 429, {"retry-after": str(error.retry_after_s)})
 
 
-def internal_error() -> JSONResponse:
+def internal_error() -> ErrorResponse:
     """The response to an unexpected exception; details are in the log only."""
     return error_response(500, "the server failed; its log says why", code="internal_error")
 

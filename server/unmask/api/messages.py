@@ -28,6 +28,7 @@ PATHS: Mapping[str, str] = {
     "response_format.json_schema": "output_config.format",
 }
 """Fields of a chat, and their paths here."""
+UNSUPPORTED_THREAD = "thread_unsupported_request"  # Anthropic's client goes on without a thread
 STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 Json = Mapping[str, object]
 
@@ -46,6 +47,12 @@ class MessagesDialect:
     def check(self, body: MessagesBody) -> None:
         """Raise `InvalidRequest` for an empty conversation, and for fields of other endpoints."""
         refuse_fields(body, ABSENT)
+        if body.thread is not None:
+            raise InvalidRequest(
+                "thread is not supported: nothing is stored, so send the whole conversation",
+                field="thread",
+                code=UNSUPPORTED_THREAD,
+            )
         if not body.messages:
             raise InvalidRequest("messages must not be empty", field="messages")
         with respelled(PATHS):
@@ -198,15 +205,16 @@ class MessageWriter:
 
     def _total(self) -> dict[str, int]:
         usage = self._tally.total()
-        cached = {"cache_read_input_tokens": usage["prompt_tokens_details"]["cached_tokens"]}
-        return self._usage(usage["completion_tokens"]) | cached
+        num_cached = usage["prompt_tokens_details"]["cached_tokens"]
+        return self._usage(usage["completion_tokens"], num_cached)
 
-    def _usage(self, num_output: int) -> dict[str, int]:
+    def _usage(self, num_output: int, num_cached: int = 0) -> dict[str, int]:
+        """Token counts; Anthropic counts no cached token as input, so that they add up."""
         return {
-            "input_tokens": self._job.num_prompt_tokens,
+            "input_tokens": self._job.num_prompt_tokens - num_cached,
             "output_tokens": num_output,
             "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
+            "cache_read_input_tokens": num_cached,
         }
 
 

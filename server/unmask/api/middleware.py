@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unmask.api.access_log import log_access
+from unmask.api.error_responses import is_anthropic
 from unmask.api.errors import CLIENT_CLOSED_REQUEST, error_response, internal_error
 from unmask.api.headers import header
 from unmask.api.key_file import KeyScope
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "x-request-id"
 RAW_REQUEST_ID = REQUEST_ID_HEADER.encode()
+ANTHROPIC_REQUEST_ID = b"request-id"  # where Anthropic's clients look for it
 MAX_REQUEST_ID_LEN = 128
 HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 OPEN_PATHS = HEALTH_PATHS | {"/", "/metrics"}
@@ -64,7 +66,9 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = (*message["headers"], (RAW_REQUEST_ID, request_id.encode("latin-1")))
+                headers = [*message["headers"], (RAW_REQUEST_ID, request_id.encode("latin-1"))]
+                if is_anthropic(scope):
+                    headers.append((ANTHROPIC_REQUEST_ID, request_id.encode("latin-1")))
                 message = {**message, "headers": headers}
             await send(message)
 
