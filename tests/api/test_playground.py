@@ -151,6 +151,18 @@ def test_settings_are_folded_where_the_layout_is_a_phones(page):
     assert (wide["display"], narrow["display"]) == ("none", "list-item")
 
 
+def test_a_completion_goes_on_in_the_line_of_its_prompt(page):
+    assert 'this.thoughts = make("div"' in page, "a block, empty or not, begins a line"
+    assert rules(page, ".thoughts:empty") == [{"display": "none"}]
+
+
+def test_an_answer_that_was_stopped_is_no_error(page):
+    assert "answer.finish(problem, !stopped)" in page
+    finish = page.partition("  finish(problem, wrong) {")[2].partition("\n  }\n")[0]
+    assert 'wrong ? "note wrong" : "note"' in finish
+    assert rules(page, ".note")[0]["color"] == "var(--soft)"
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_guesses_are_readable_however_unsure(page, scheme):
     for confidence in STEPS:
