@@ -185,14 +185,19 @@ def test_pages_of_allowed_origins_may_call_and_others_may_not(call):
             "origin": origin,
             "access-control-request-method": "POST",
             "access-control-request-headers": "authorization, content-type",
+            "access-control-request-private-network": "true",
         }
         return call("OPTIONS", "/v1/completions", config, headers=headers)
 
-    assert preflight("http://a.example").status_code == 200
+    allowed = preflight("http://a.example")
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-private-network"] == "true"
     assert preflight("http://b.example").status_code == 400
     refused = call("GET", "/v1/models", config, headers={"origin": "http://a.example"})
     assert refused.status_code == 401
     assert refused.headers["access-control-allow-origin"] == "http://a.example"
+    exposed = set(refused.headers["access-control-expose-headers"].split(", "))
+    assert exposed == {"x-request-id", "request-id", "retry-after"}
 
 
 def test_the_page_needs_nothing_from_elsewhere(call):

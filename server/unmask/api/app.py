@@ -13,7 +13,13 @@ from unmask.api.body_budget import BodyBudget
 from unmask.api.errors import install_handlers
 from unmask.api.hot import Application, HotRoute
 from unmask.api.keys import KeyStore
-from unmask.api.middleware import REQUEST_ID_HEADER, AllowedHosts, ApiKey, RequestContext
+from unmask.api.middleware import (
+    ANTHROPIC_REQUEST_ID_HEADER,
+    REQUEST_ID_HEADER,
+    AllowedHosts,
+    ApiKey,
+    RequestContext,
+)
 from unmask.api.openapi import install_schema
 from unmask.api.routes import (
     BODIES,
@@ -102,7 +108,8 @@ def _middleware(
             allow_origins=list(config.cors_origins),
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=[REQUEST_ID_HEADER, "retry-after"],
+            allow_private_network=True,  # of a page that is served elsewhere
+            expose_headers=[REQUEST_ID_HEADER, ANTHROPIC_REQUEST_ID_HEADER, "retry-after"],
         )
         stack.insert(0, cors)
     return stack + _guards(config, keys)

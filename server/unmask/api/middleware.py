@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "x-request-id"
 RAW_REQUEST_ID = REQUEST_ID_HEADER.encode()
-ANTHROPIC_REQUEST_ID = b"request-id"  # where Anthropic's clients look for it
+ANTHROPIC_REQUEST_ID_HEADER = "request-id"  # where Anthropic's clients look for it
+RAW_ANTHROPIC_REQUEST_ID = ANTHROPIC_REQUEST_ID_HEADER.encode()
 MAX_REQUEST_ID_LEN = 128
 HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 OPEN_PATHS = HEALTH_PATHS | {"/", "/metrics"}
@@ -68,7 +69,7 @@ class RequestContext:
                 status = message["status"]
                 headers = [*message["headers"], (RAW_REQUEST_ID, request_id.encode("latin-1"))]
                 if is_anthropic(scope):
-                    headers.append((ANTHROPIC_REQUEST_ID, request_id.encode("latin-1")))
+                    headers.append((RAW_ANTHROPIC_REQUEST_ID, request_id.encode("latin-1")))
                 message = {**message, "headers": headers}
             await send(message)
 
