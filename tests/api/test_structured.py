@@ -40,6 +40,8 @@ FORMS = [
     ({"guided_grammar": GBNF}, GrammarText(GBNF)),
     ({"structured_outputs": {"grammar": LARK}}, GrammarText(LARK)),
     ({"grammar": GBNF}, GrammarText(GBNF)),
+    ({"regex": "a+"}, Regex("a+")),
+    ({"ebnf": GBNF}, GrammarText(GBNF)),
     ({"guided_json": None, "guided_regex": "", "guided_choice": [], "grammar": ""}, None),
 ]
 

@@ -1,4 +1,7 @@
-"""Fields of bodies that ask for structured output, in the shapes of OpenAI, vLLM and llama.cpp."""
+"""Fields of bodies that ask for structured output.
+
+They have the shapes of OpenAI, vLLM, SGLang and llama.cpp.
+"""
 
 import json
 from collections.abc import Iterator
@@ -85,6 +88,8 @@ class StructuredBody(Body):
     guided_grammar: str | None = None
     json_schema: JsonSchema = None
     grammar: str | None = None
+    regex: str | None = None
+    ebnf: str | None = None
 
 
 FIELDS = frozenset(StructuredBody.model_fields)
@@ -159,7 +164,9 @@ def _asked(body: StructuredBody) -> Iterator[Structured]:
     yield from _schema(body.guided_json, "guided_json")
     yield from _texts(body.guided_regex, body.guided_choice, body.guided_grammar, "guided_")
     yield from _schema(body.json_schema, "json_schema")
-    yield from _texts(None, None, body.grammar, "")
+    yield from _texts(body.regex, None, body.grammar, "")
+    if body.ebnf:
+        yield Structured(GrammarText(body.ebnf), "ebnf")
 
 
 def _of_format(form: ResponseFormat) -> Iterator[Structured]:
