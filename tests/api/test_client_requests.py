@@ -129,4 +129,5 @@ def test_every_library_is_recorded():
     recorded = {request["client"].split()[0] for request in REQUESTS}
     assert recorded == {
         "openai", "instructor", "pydantic-ai", "langchain-openai", "anthropic", "mistralai",
+        "@ai-sdk/anthropic", "claude-code",
     }  # fmt: skip

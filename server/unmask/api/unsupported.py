@@ -10,6 +10,8 @@ from unmask.api.fields import Body
 from unmask.errors import InvalidRequest
 from unmask.sampling_params import PARAMETERS
 
+# Claude Code asks for an edit of the conversation that edits nothing.
+KEEP_THINKING = {"type": "clear_thinking_20251015", "keep": "all"}
 KNOWN: Mapping[str, tuple[Any, ...]] = {
     "access_programs": ([],),
     "add_generation_prompt": (True,),
@@ -25,7 +27,7 @@ KNOWN: Mapping[str, tuple[Any, ...]] = {
     "chat_template": (),
     "chat_template_kwargs": ({},),
     "container": (),
-    "context_management": (),
+    "context_management": ({"edits": []}, {"edits": [KEEP_THINKING]}),
     "continue_final_message": (False,),
     "conversation": (),
     "custom_logit_processor": (),
