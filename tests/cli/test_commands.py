@@ -1,5 +1,6 @@
 """Output and errors of the commands."""
 
+import io
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ from tests.cli.running import ENVIRONMENT, ROOT, unmask, unmask_here
 from tests.support.golden import load_golden
 from unmask import LLM, __version__
 from unmask.cli.flags import SAMPLING
+from unmask.cli.generate import read_prompt
 from unmask.config import Config, ModelConfig
 from unmask.options import OPTIONS
 from unmask.types import SamplingParams
@@ -56,7 +58,8 @@ def test_sampling_flags_are_fields_of_sampling_params():
         (["generate", "hi", "--block-length", "long"], "block_length must be a number or auto"),
         (["generate", "--model", "/nowhere", "hi"], "there is no folder /nowhere; names of"),
         (["generate", "--model", "sdar-8b", "hi"], "there is no folder sdar-8b; names"),
-        (["generate"], "a prompt is empty"),
+        (["generate"], "give a prompt as an argument, or on stdin"),
+        (["generate", ""], "a prompt is empty"),
         (["generate", "hi", "--chat", "--suffix", "end"], "suffix is not supported with --chat"),
         (["generate", "hi", "--suffix", "end", "--editing-threshold", "1"], "editing_threshold is"),
         (["serve", "a", "--model", "b"], "set the model once"),
@@ -186,3 +189,14 @@ def test_eval_draws_every_policy_at_several_settings(tiny_folder, tmp_path):
         2,
         "unmask: --plot draws the results of --policies\n",
     )
+
+
+def test_a_person_at_a_terminal_is_told_how_to_end_a_prompt(capsys):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    assert read_prompt(Terminal("2 + 2 =\n")) == "2 + 2 =\n"
+    assert "Ctrl-D" in capsys.readouterr().err
+    assert read_prompt(io.StringIO("piped")) == "piped"
+    assert capsys.readouterr() == ("", "")

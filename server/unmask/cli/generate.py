@@ -3,7 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -44,9 +44,10 @@ def generate(
     sampling: SamplingParams,
 ) -> None:
     """Complete prompts without a server."""
-    texts = prompts or [sys.stdin.read()]
+    texts = prompts or [read_prompt(sys.stdin)]
     if not all(texts):
-        raise InvalidRequest("a prompt is empty", field="prompt")
+        message = "a prompt is empty" if prompts else "give a prompt as an argument, or on stdin"
+        raise InvalidRequest(message, field="prompt")
     if suffix and chat:
         raise InvalidRequest("suffix is not supported with --chat", field="suffix")
 
@@ -92,3 +93,10 @@ def _write(text: str, finish: Finish, *, as_json: bool) -> None:
         "usage": asdict(finish.usage),
     }
     typer.echo(json.dumps(entry, ensure_ascii=False))
+
+
+def read_prompt(source: TextIO) -> str:
+    """All of `source`, whose end a person at a terminal has to write."""
+    if source.isatty():
+        err.print("Write a prompt, and end it with Ctrl-D on a line of its own.")
+    return source.read()
