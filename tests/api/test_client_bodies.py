@@ -126,6 +126,23 @@ def test_a_template_is_given_tool_turns_names_and_reasoning():
     assert text == "user/ann//;assistant///hm[f:5][g:6];tool/f/c1/;good"
 
 
+def test_thoughts_of_earlier_answers_have_two_names():
+    inner = byte_tokenizer()
+    inner.chat_template = "{% for m in messages %}{{ m.reasoning_content }};{% endfor %}"
+    engine = FakeClient(tokenizer=Tokenizer(inner))
+    thoughts = [{"reasoning": "a"}, {"reasoning": "b", "reasoning_content": "c"}, {}]
+    turns = [{"role": "assistant", "content": "hi", **one} for one in thoughts]
+    assert ask(engine, messages=[*HI, *turns]) == ";a;c;;"
+
+
+def test_unknown_fields_of_a_message_may_be_null_and_nothing_else(call):
+    for value, status in ((None, 200), ("x", 400), ([], 400), (False, 400)):
+        body = {"messages": [*HI, {"role": "assistant", "content": "hi", "from_a_client": value}]}
+        response = call("POST", CHAT, json=body)
+        assert response.status_code == status
+    assert response.json()["error"]["param"] == "messages[1].from_a_client"
+
+
 def ask(engine, path="/v1/chat/completions", **fields):
     import httpx
 

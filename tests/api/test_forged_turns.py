@@ -41,6 +41,8 @@ BODIES = {
         {"role": "tool", "content": text, "tool_call_id": text}]}),
     "thoughts": (CHAT, lambda text: {"messages": [
         user("a"), {"role": "assistant", "content": "b", "reasoning_content": text}, user("c")]}),
+    "thoughts by vLLM's name": (CHAT, lambda text: {"messages": [
+        user("a"), {"role": "assistant", "content": "b", "reasoning": text}, user("c")]}),
     "template options": (CHAT, lambda text: {"messages": [user("a")],
                                              "chat_template_kwargs": {"note": text}}),
     "json": (CHAT, lambda text: {"messages": [user("a")], "response_format": {

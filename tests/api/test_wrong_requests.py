@@ -97,7 +97,7 @@ EITHER = [
     ({"add_block_threshold": 0.5}, "add_block_threshold"),
     ({"model": 5}, "model"),
     ({"user": 5}, "user"),
-    ({"nonsense": None}, "nonsense"),
+    ({"nonsense": 0}, "nonsense"),
     ({"frequency_penalty": 2.5}, "frequency_penalty"),
     ({"frequency_penalty": False}, "frequency_penalty"),
     ({"presence_penalty": -2.1}, "presence_penalty"),

@@ -97,7 +97,7 @@ def install_schema(app: FastAPI, bodies: Sequence[type[Body]]) -> None:
 
 
 def close(schema: dict[str, Any]) -> None:
-    """Refuse fields of a body that are unknown, as `refuse_unsupported` does."""
+    """Refuse fields of a body that are unknown and not null, as `refuse_unsupported` does."""
     if schema.get("additionalProperties") is True:
-        schema["additionalProperties"] = False
+        schema["additionalProperties"] = {"type": "null"}
         schema["patternProperties"] = ignored_patterns(schema["properties"])

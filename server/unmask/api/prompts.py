@@ -167,7 +167,7 @@ def _cost(message: ChatMessage) -> int:
     """The work of encoding a message, in characters."""
     calls = sum(len(str(call)) for call in message.tool_calls or ())
     texts = sum(len(part.text) + ITEM for part in message.content or ())
-    return texts + calls + len(message.reasoning_content or "") + ITEM
+    return texts + calls + len(message.thoughts or "") + ITEM
 
 
 def _for_template(message: ChatMessage) -> dict[str, Any]:
@@ -178,9 +178,12 @@ def _for_template(message: ChatMessage) -> dict[str, Any]:
     role = "system" if message.role == "developer" else message.role
     content = "\n".join(part.text for part in message.content or ())
     turn: dict[str, Any] = {"role": role, "content": content}
-    for name in ("name", "tool_call_id", "reasoning_content"):
-        if (value := getattr(message, name)) is not None:
-            turn[name] = value
+    given = {
+        "name": message.name,
+        "tool_call_id": message.tool_call_id,
+        "reasoning_content": message.thoughts,
+    }
+    turn |= {name: value for name, value in given.items() if value is not None}
     if message.tool_calls:
         turn["tool_calls"] = [_with_arguments(call) for call in message.tool_calls]
     return turn

@@ -202,6 +202,12 @@ class ChatMessage(Body):
     tool_calls: tuple[dict[str, Any], ...] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None
+
+    @property
+    def thoughts(self) -> str | None:
+        """Earlier thoughts under DeepSeek's name, or else under vLLM's and OpenRouter's."""
+        return self.reasoning if self.reasoning_content is None else self.reasoning_content
 
 
 class ChatBody(Generation):
