@@ -74,6 +74,17 @@ KNOWN = (
 )
 
 
+FILLED = {
+    "Once upon a time there was a brave ___. Tom lived in a forest. One day Tom ____ in the grass.":
+        r"Once upon a time there was a brave \w+ named Tom\. Tom lived in a forest\. One day Tom "
+        r"found an? (?:\w+ )+in the grass\.",
+    "def reverse_string(s):\n    return _______\n":
+        r"def reverse_string\(s\):\n    return s\[::-1\]\n",
+    "12 + 9 = ___": r"12 \+ 9 = 21",
+}  # fmt: skip
+"""Texts with gaps for the embedded model, and patterns of them when they are filled."""
+
+
 @pytest.fixture
 def page(call) -> str:
     return call("GET", "/").text
@@ -264,9 +275,13 @@ def test_there_are_prompts_for_the_embedded_model_and_for_any(page):
     for modes in prompts.values():
         assert set(modes) == set(re.findall(r'name="mode" value="(\w+)"', page))
         assert all(len(set(texts)) == len(texts) >= 3 for texts in modes.values())
+    gap = gap_of(page)
+    assert all(gap.search(text) for modes in prompts.values() for text in modes["template"])
     paths = {"chat": CHAT, "completion": COMPLETION}
-    offered = {text: paths[m] for m, texts in prompts[EMBEDDED_NAME].items() for text in texts}
+    own = prompts[EMBEDDED_NAME]
+    offered = {text: path for mode, path in paths.items() for text in own[mode]}
     assert offered == {known.prompt: known.path for known in KNOWN}
+    assert own["template"] == list(FILLED)
 
 
 def test_the_embedded_model_answers_the_prompts_right(embedded):
@@ -291,6 +306,33 @@ def test_the_embedded_model_answers_the_prompts_right(embedded):
     pairs = list(zip(KNOWN, answers, strict=True))
     verdicts = check_all([(known.checker, answer, known.reference) for known, answer in pairs])
     assert not [answer for answer, right in zip(answers, verdicts, strict=True) if not right]
+
+
+def gap_of(page: str) -> re.Pattern[str]:
+    """The expression of gaps, which has the same meaning in JavaScript and in Python."""
+    return re.compile(re.search(r"^const GAP = /(.*)/;", page, re.MULTILINE)[1])
+
+
+def test_the_embedded_model_fills_the_gaps_right(embedded, page):
+    app, gap = create_app(embedded, Metrics(), ServerConfig()), gap_of(page)
+
+    def template_of(text: str) -> list[object]:
+        parts = [part for part in gap.split(text) if part]
+        return [
+            {"hole": {"max_tokens": len(part.strip())}} if gap.fullmatch(part) else part
+            for part in parts
+        ]
+
+    async def fill_all() -> list[str]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            bodies = [{"template": template_of(text)} for text in FILLED]
+            answers = [await client.post(COMPLETION, json=body) for body in bodies]
+        return [answer.json()["choices"][0]["text"] for answer in answers]
+
+    filled = asyncio.run(fill_all())
+    pairs = zip(FILLED.values(), filled, strict=True)
+    assert not [text for pattern, text in pairs if not re.fullmatch(pattern, text)]
 
 
 def test_a_prompt_that_failed_goes_back_into_the_box(page):
