@@ -18,9 +18,10 @@ from unmask.api.key_file import entry
 from unmask.api.limits import Allowance
 from unmask.api.service_rate import MAX_RETRY_S, ServiceRate
 from unmask.config import ServerConfig
+from unmask.engine.process.whole_answers import WholeAnswers
 from unmask.errors import InvalidRequest, QueueFull, RateLimited
 from unmask.metrics import Metrics, value_of
-from unmask.types import EngineStatus
+from unmask.types import Delta, EngineStatus, Event, Request
 from unmask.usage import ClientLimits
 
 Call = Callable[..., httpx.Response]
@@ -75,6 +76,22 @@ def test_tokens_that_were_used_count_against_the_minute(engine: FakeClient) -> N
     assert (first.status_code, second.status_code) == (200, 429)
     assert second.json()["error"]["type"] == "tokens"
     assert int(second.headers["retry-after"]) >= 2, "6 tokens were used of 5"
+
+
+def test_tokens_of_an_answer_that_is_late_count_against_the_minute(engine: FakeClient) -> None:
+    """An engine may hold an answer back, but not one whose tokens count."""
+
+    def script(request: Request) -> list[Event | float]:
+        whole = WholeAnswers()
+        whole.expect(request)
+        deltas = [Delta(request.request_id, (65, 66), "AB")] * 20
+        return [*filter(None, map(whole.take, deltas)), 3600.0]
+
+    engine.script = script
+    config = ServerConfig(tokens_per_minute=20)
+    late = {"headers": {"x-request-timeout": "0.1"}}
+    statuses = [response.status_code for response in talk(engine, config, late, late)]
+    assert statuses == [504, 429], "40 tokens were used of 20"
 
 
 def test_each_key_has_limits_of_its_own(engine: FakeClient, tmp_path: object) -> None:

@@ -55,6 +55,19 @@ def stand_still_once(mark: Path, after: int) -> None:
     _before_each_step(fault)
 
 
+def die_later_each_time(deaths: Path, most: int) -> None:
+    """Let `most` processes die, each some steps later than the one before; a file counts them."""
+    num_deaths = int(deaths.read_text()) if deaths.exists() else 0
+    steps = iter(range(20 + 15 * num_deaths))
+
+    def fault(_: Engine) -> None:
+        if next(steps, None) is None and num_deaths < most:
+            deaths.write_text(str(num_deaths + 1))
+            os._exit(9)
+
+    _before_each_step(fault)
+
+
 def raise_on_poison() -> None:
     """Let steps raise while a poisoned request is there."""
 

@@ -78,7 +78,8 @@ async def prepare(dialect: Dialect[BodyT], body: BodyT, backend: Backend, visit:
         "client": visit.client.name,
         "priority": body.priority or 0,
         "deadline_s": visit.deadline.at_s,
-        "streams": bool(body.stream),
+        # All tokens are known at once where they count, though the client may leave.
+        "streams": bool(body.stream) or visit.client.limits.tokens_per_minute is not None,
     }
 
     def make_requests() -> list[Request]:

@@ -62,12 +62,13 @@ def test_an_answer_that_does_not_stream_comes_in_two_pieces(client: ProcessEngin
         return [event async for event in client.submit(request) if isinstance(event, Delta)]
 
     async def run() -> None:
-        request = asking(1, logprobs=1)
-        streamed = await deltas(request)
+        streamed = await deltas(asking(1))
         assert len(streamed) > 10
-        whole = await deltas(replace(request, streams=False))
+        whole = await deltas(replace(asking(1), streams=False))
         assert [len(whole), whole[0]] == [2, streamed[0]]
         assert Delta.joined(whole) == Delta.joined(streamed)
+        large = asking(1, logprobs=20)
+        assert await deltas(replace(large, streams=False)) == await deltas(large)
 
     asyncio.run(run())
 
@@ -151,6 +152,16 @@ def test_streams_go_on_after_their_engine_was_killed(
         answers = asyncio.run(run(client))
         assert_as_alone(answers, requests, tiny_on_cpu)
         assert client.status().state == "ready"
+
+
+@pytest.mark.exhaustive
+def test_an_engine_that_dies_at_other_places_of_an_answer_makes_nobody_suspect(
+    start: Start, tiny_on_cpu: LoadedModel, tmp_path: Path
+) -> None:
+    requests = [replace(asking(1, max_tokens=150), streams=False)]
+    with start(partial(faults.die_later_each_time, tmp_path / "deaths", 3)) as client:
+        assert_as_alone(ask(client, requests), requests, tiny_on_cpu)
+    assert (tmp_path / "deaths").read_text() == "3"
 
 
 @pytest.mark.exhaustive

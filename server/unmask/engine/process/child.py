@@ -153,11 +153,14 @@ class EngineLoop:
         self, engine: "Engine", events: Iterable[Event], metrics: RecordedMetrics
     ) -> Stepped:
         deltas, refinements, failures = list[Delta](), list[Refinement](), list[tuple[str, str]]()
+        held: list[tuple[str, int]] = []
         for event in events:
             match event:
                 case Delta():
                     if (delta := self._whole.take(event)) is not None:
                         deltas.append(delta)
+                    else:
+                        held.append((event.request_id, len(event.token_ids)))
                     if event.finish is not None:  # late, before anything was chosen for it
                         self._choosing.discard(event.request_id)
                 case Refinement():
@@ -167,6 +170,7 @@ class EngineLoop:
         status = engine.status()
         return Stepped(
             tuple(map(tuple, deltas)),
+            tuple(held),
             tuple(refinements),
             tuple(failures),
             tuple(self._chosen(engine)),

@@ -92,11 +92,13 @@ class Recorded:
 class Stepped(NamedTuple):
     """The results of a step.
 
-    `deltas` are the fields of `Delta`, and `failures` those of `Failure`. `chosen` are requests
-    that began, with the block length or the mode that the load chose for them.
+    `deltas` are the fields of `Delta`, `held` the numbers of tokens of those that come later, and
+    `failures` the fields of `Failure`. `chosen` are requests that began, with the block length or
+    the mode that the load chose for them.
     """
 
     deltas: tuple[tuple[Any, ...], ...]
+    held: tuple[tuple[str, int], ...]
     refinements: tuple[Refinement, ...]
     failures: tuple[tuple[str, str], ...]
     chosen: tuple[Choice, ...]

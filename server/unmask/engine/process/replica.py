@@ -73,6 +73,9 @@ class Replica:
                     pairs.append((session.stream, delta))
                     if delta.finish is not None:
                         ended.append(delta.request_id)
+        for number, num_tokens in stepped.held:
+            if (session := known.get(number)) is not None:
+                session.num_held += num_tokens
         for number, message in stepped.failures:
             if (session := known.get(number)) is not None:
                 name = session.request.request_id
@@ -101,7 +104,7 @@ class Replica:
         inside = [session for session in self._sessions.values() if session.is_inside]
         for session in inside:
             session.is_inside = False
-        positions = {session.request.request_id: session.num_seen for session in inside}
+        positions = {session.request.request_id: session.position for session in inside}
         culprit = self._recovery.lost(positions, is_certain=lost.by_request)
         names = (session.request.request_id for session in self._sessions.values())
         stay = {name for name in names if name == culprit or self._recovery.suspects(name)}

@@ -25,10 +25,17 @@ class ProcessSession:
     chars_sent: int = 0
     num_seen: int = 0  # tokens of this engine
     chars_seen: int = 0
+    num_held: int = 0  # tokens that it tells at the end
+
+    @property
+    def position(self) -> int:
+        """Tokens of the answer that the engine has made."""
+        return self.num_seen + self.num_held
 
     def begin(self) -> Request:
         """The request for an engine that does not have it."""
-        self.is_inside, self.num_seen, self.chars_seen = True, 0, 0
+        self.is_inside = True
+        self.num_seen = self.chars_seen = self.num_held = 0
         return replace(self.request, request_id=self.number)
 
     def choose(self, choice: Choice) -> None:

@@ -7,6 +7,7 @@ class WholeAnswers:
     """Holds back the deltas of requests that do not stream (vLLM: `FINAL_ONLY`).
 
     The first one passes, as it tells when the answer began; all others come as one at the end.
+    Log-probabilities are many times the size of their tokens, so answers with them are not held.
     """
 
     def __init__(self) -> None:
@@ -14,7 +15,7 @@ class WholeAnswers:
 
     def expect(self, request: Request) -> None:
         """Note a request that begins."""
-        if not request.streams:
+        if not request.streams and request.sampling.logprobs is None:
             self._held[request.request_id] = None
 
     def take(self, delta: Delta) -> Delta | None:

@@ -1,0 +1,74 @@
+"""An engine's requests as a server keeps them, by what the engine reports."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from unmask.config import Config
+from unmask.engine.process.group import EngineGroup
+from unmask.engine.process.handle import EngineLost
+from unmask.engine.process.messages import Command, Recorded, Report, Start, Stepped
+from unmask.engine.process.placement import Place
+from unmask.engine.process.replica import Replica
+from unmask.engine.process.sessions import ProcessSession
+from unmask.engine.process.supervisor import Supervisor
+from unmask.engine.schedule.requests import Automata
+from unmask.engine.streams import RequestStream
+from unmask.metrics import Metrics
+from unmask.types import Delta, Request, SamplingParams
+
+FIRST = Delta("0", (7, 8), "ab")
+
+
+@dataclass
+class Silent:
+    """A process that says nothing."""
+
+    pid: int = 1
+    commands: list[Command] = field(default_factory=list)
+
+    def send(self, command: Command) -> None:
+        self.commands.append(command)
+
+    def receive(self, timeout_s: float) -> Report | None:
+        return None
+
+    def kill(self) -> None:
+        """It is none."""
+
+
+def stepped(*deltas: Delta, num_held: int = 0) -> Stepped:
+    held = (("0", num_held),) if num_held else ()
+    return Stepped(tuple(map(tuple, deltas)), held, (), (), (), Recorded(), 1, 1)
+
+
+def given_up(num_held: list[int]) -> list[str | None]:
+    """The request that each loss of an engine gives up, so many tokens after its first ones.
+
+    The engine has a request alone, whose answer is held back until its end.
+    """
+    process, nobody = Silent(), EngineGroup(Start(Config()), (), 1.0, Metrics())
+    supervisor = Supervisor(nobody, 0, Start(Config()), Place(), 1.0, lambda *_: process)
+    supervisor.process = process
+    replica, culprits = Replica(0, supervisor, {}), list[str | None]()
+    stream = RequestStream(asyncio.new_event_loop(), lambda: None)
+    request = Request("r", (1, 2), SamplingParams(), streams=False)
+    session = ProcessSession("0", request, Automata(()), stream)
+    for number in num_held:
+        replica.is_up = True
+        if session.engine is None:
+            replica.add(session)
+        replica.send_admitted()
+        replica.take(stepped(FIRST))
+        for _ in range(number // 4):
+            replica.take(stepped(num_held=4))
+        culprits.append(replica.lost(EngineLost("killed"))[0])
+    stream.loop.close()
+    return culprits
+
+
+def test_a_held_answer_makes_nobody_suspect_of_losses_at_other_places() -> None:
+    assert given_up([4, 40, 12, 80]) == [None] * 4
+
+
+def test_a_request_that_loses_its_engine_at_one_place_of_a_held_answer_is_given_up() -> None:
+    assert given_up([40, 40, 40]) == [None, None, "r"]
