@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from unmask.engine.run.inputs import RandomOrder, SamplingInputs, SamplingOptions
+from unmask.engine.run.traces import TraceMarks
 from unmask.models.family import Model
-from unmask_kernels.policies.ops import Scores, select
+from unmask_kernels.policies.ops import Rules, Scores, select
 from unmask_kernels.scoring.given import score_given
 from unmask_kernels.scoring.ops import score_rows
 from unmask_kernels.scoring.types import NEXT_TO_NOTHING, RowStats
@@ -29,8 +30,40 @@ def sample(
     With `is_known` there are none: every scored row is masked or may be edited. Rows of an answer
     that is given have its tokens.
     """
-    rules = inputs.rules(options)
-    normed = model.final_norm(hidden)
+    rules, normed = inputs.rules(options), model.final_norm(hidden)
+    scores = _scores(model, normed, inputs, options, rules, mask_token_id)
+    is_masked = current.eq(mask_token_id) if options.edits or not is_known else None
+    marks = None
+    if options.traces is not None:
+        marks = options.traces.update(
+            normed, scores, model.lm_head, options.constraints, mask_token_id, is_masked
+        )
+    candidates = _candidates(scores, inputs, options, is_masked, marks)
+    selected = select(candidates, rules)
+    if options.best_of_all is not None:
+        selected |= options.best_of_all.select(candidates)
+    if is_masked is None:
+        return scores, selected
+    selected &= is_masked
+    if options.edits:
+        threshold = inputs.editing_threshold[inputs.spans]
+        selected |= edits(scores, current, threshold) & ~is_masked
+        if options.order is not None and options.order.keeping is not None:
+            is_lost = _loses(options.order, options.order.keeping, inputs, marks) & ~is_masked
+            scores = replace(scores, token=scores.token.masked_fill(is_lost, mask_token_id))
+            selected |= is_lost
+    return scores, selected
+
+
+def _scores(
+    model: Model,
+    normed: Tensor,
+    inputs: SamplingInputs,
+    options: SamplingOptions,
+    rules: Rules,
+    mask_token_id: int,
+) -> RowStats:
+    """A token for each row and its statistics, of a given answer its own token."""
     scores = score_rows(
         normed,
         model.lm_head,
@@ -43,44 +76,42 @@ def sample(
         with_margin=rules.reads("margin"),
         num_top=options.num_top,
     )
-    if (given := options.given) is not None:
-        of_given = score_given(
-            normed[given.rows], model.lm_head, given.tokens, mask_token_id=mask_token_id
-        )
-        scores = scores.with_given(given.rows, given.tokens, *of_given)
-    is_masked = None
-    if options.edits or not is_known:
-        is_masked = current.eq(mask_token_id)
-    marks = None
-    if options.traces is not None:
-        marks = options.traces.update(
-            normed, scores, model.lm_head, options.constraints, mask_token_id, is_masked
-        )
-    ranked = scores
+    if (given := options.given) is None:
+        return scores
+    of_given = score_given(
+        normed[given.rows], model.lm_head, given.tokens, mask_token_id=mask_token_id
+    )
+    return scores.with_given(given.rows, given.tokens, *of_given)
+
+
+def _candidates(
+    scores: RowStats,
+    inputs: SamplingInputs,
+    options: SamplingOptions,
+    is_masked: Tensor | None,
+    marks: TraceMarks | None,
+) -> Scores:
+    """The statistics by which policies choose rows, with all that changes their order."""
     if inputs.penalties is not None and scores.entropy is not None:
-        ranked = replace(scores, entropy=scores.entropy + inputs.penalties)
-    candidates = policy_scores(ranked, inputs.spans, len(inputs.starts), is_masked)
-    is_stable = None if marks is None else marks.is_stable
-    candidates = replace(candidates, positions=inputs.positions, is_stable=is_stable)
-    if options.order is not None:
-        candidates = ordered_at_random(candidates, options.order, is_masked)
-    selected = select(candidates, rules)
-    if options.best_of_all is not None:
-        selected |= options.best_of_all.select(candidates)
-    if is_masked is not None:
-        selected &= is_masked
-        if options.edits:
-            threshold = inputs.editing_threshold[inputs.spans]
-            selected |= edits(scores, current, threshold) & ~is_masked
-            if options.order is not None and options.order.keeping is not None:
-                keeping = options.order.keeping[inputs.spans]
-                if marks is not None:
-                    keeping = shared(keeping, marks.shares)
-                noise = options.order.noise(inputs.spans, inputs.positions)
-                is_lost = (noise < keeping) & ~is_masked  # ReMDM
-                token = scores.token.masked_fill(is_lost, mask_token_id)
-                scores, selected = replace(scores, token=token), selected | is_lost
-    return scores, selected
+        scores = replace(scores, entropy=scores.entropy + inputs.penalties)
+    candidates = replace(
+        policy_scores(scores, inputs.spans, len(inputs.starts), is_masked),
+        positions=inputs.positions,
+        is_stable=None if marks is None else marks.is_stable,
+    )
+    if options.order is None:
+        return candidates
+    return ordered_at_random(candidates, options.order, is_masked)
+
+
+def _loses(
+    order: RandomOrder, keeping: Tensor, inputs: SamplingInputs, marks: TraceMarks | None
+) -> Tensor:
+    """True for rows [M] whose token would be masked again (ReMDM)."""
+    bound = keeping[inputs.spans]
+    if marks is not None:
+        bound = shared(bound, marks.shares)
+    return order.noise(inputs.spans, inputs.positions) < bound
 
 
 def edits(scores: RowStats, current: Tensor, threshold: Tensor) -> Tensor:
