@@ -253,40 +253,48 @@ class Tokenizer:
         """
         if not self.has_chat_template:
             raise InvalidRequest("this model has no chat template; use /v1/completions")
-        controls = self._controls
-
-        def render(turns: list[Any], options: Mapping[str, Any]) -> str:
-            begins = add_generation_prompt and not continue_final_message
-            renderer = None if options or continue_final_message else self._renderer
-            try:
-                if renderer is not None and renderer.takes(turns, self._inner.chat_template):
-                    return renderer.render(turns, begins_answer=begins)
-                text: str = self._inner.apply_chat_template(
-                    turns,
-                    tokenize=False,
-                    add_generation_prompt=begins,
-                    continue_final_message=continue_final_message,
-                    **options,
-                )
-            except Exception as error:  # templates can raise any exception
-                raise InvalidRequest(
-                    f"the chat template refused the messages: {controls.plain(str(error))}",
-                    field="messages",
-                ) from error
-            return text
-
-        options = template_options or {}
-        per_token = self.chars_per_token
-        if max_tokens is not None and per_token is not None:
-            texts = [text for m in messages for text in m.values() if isinstance(text, str)]
-            # Most likely too long: check before guarding, which is slow.
-            if sum(map(len, texts)) > per_token * max_tokens:
-                text = render([dict(message) for message in messages], options)
-                self.check_length(text, max_tokens, "messages")
-        text = render(
-            [controls.guard_message(message) for message in messages],
-            {name: controls.guard(value) for name, value in options.items()},
-        )
+        controls, options = self._controls, template_options or {}
+        # Most likely too long: check before guarding, which is slow.
+        if max_tokens is not None and self._is_likely_longer(messages, max_tokens):
+            plain = [dict(message) for message in messages]
+            text = self._render(plain, options, add_generation_prompt, continue_final_message)
+            self.check_length(text, max_tokens, "messages")
+        guarded = [controls.guard_message(message) for message in messages]
+        options = {name: controls.guard(value) for name, value in options.items()}
+        text = self._render(guarded, options, add_generation_prompt, continue_final_message)
         if max_tokens is not None:
             self.check_length(controls.plain(text), max_tokens, "messages")
         return controls.encode(text)
+
+    def _is_likely_longer(self, messages: Sequence[Mapping[str, Any]], max_tokens: int) -> bool:
+        """True if the texts of messages alone are more than `max_tokens` may have."""
+        per_token = self.chars_per_token
+        texts = [text for m in messages for text in m.values() if isinstance(text, str)]
+        return per_token is not None and sum(map(len, texts)) > per_token * max_tokens
+
+    def _render(
+        self,
+        turns: list[Any],
+        options: Mapping[str, Any],
+        add_generation_prompt: bool,
+        continue_final_message: bool,
+    ) -> str:
+        """Text of a conversation; raises `InvalidRequest` if the template refuses it."""
+        begins_answer = add_generation_prompt and not continue_final_message
+        renderer = None if options or continue_final_message else self._renderer
+        try:
+            if renderer is not None and renderer.takes(turns, self._inner.chat_template):
+                return renderer.render(turns, begins_answer=begins_answer)
+            text: str = self._inner.apply_chat_template(
+                turns,
+                tokenize=False,
+                add_generation_prompt=begins_answer,
+                continue_final_message=continue_final_message,
+                **options,
+            )
+        except Exception as error:  # templates can raise any exception
+            raise InvalidRequest(
+                f"the chat template refused the messages: {self._controls.plain(str(error))}",
+                field="messages",
+            ) from error
+        return text
