@@ -23,6 +23,8 @@ from unmask_kernels.policies.table import NUMBERS
 if TYPE_CHECKING:
     from unmask.evaluation.policies import PolicyResult
     from unmask.evaluation.runner import Setting, SettingResult, TaskResult
+    from unmask.evaluation.suite import EvalProblem
+    from unmask.llm import LLM
 
 MAX_TABLE_WIDTH = 120
 
@@ -63,9 +65,7 @@ def evaluate(
     sampling: SamplingParams,
 ) -> None:
     """Measure accuracy on held-out problems, with the sampling flags or at several settings."""
-    from unmask.evaluation.frontier import draw
     from unmask.evaluation.policies import PROBLEMS_PER_TASK, policy_results, policy_settings
-    from unmask.evaluation.runner import run_evaluation
     from unmask.evaluation.suite import DEFAULT_SUITE, load_suite
 
     if plot is not None and not policies:
@@ -78,27 +78,13 @@ def evaluate(
     if not problems:
         raise InvalidConfig(f"{suite} has no problems")
     with load_llm(resolved.config) as llm:
-        columns = (TextColumn("{task.description}"), MofNCompleteColumn())
-        with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-            bar_task = bar.add_task("")
-
-            def progress(setting: str, num_done: int, num_all: int) -> None:
-                bar.update(bar_task, description=setting, completed=num_done, total=num_all)
-
-            settings = policy_settings(sampling, llm.model) if policies else _settings(sampling)
-            results = run_evaluation(llm, problems, settings, progress)
-        written = [_to_dict(result) for result in results]
+        settings = policy_settings(sampling, llm.model) if policies else _settings(sampling)
+        results = _run(llm, problems, settings)
         if policies:
-            found = policy_results(settings, results)
-            # Rows are longer than many terminals, which would fold each cell.
-            wide = Console(highlight=False, soft_wrap=True, width=MAX_TABLE_WIDTH)
-            wide.print(_policy_table(found))
-            title = f"{llm.model.name}: accuracy over tokens per forward pass"
-            if plot is not None:
-                plot.write_text(draw(found, title), encoding="utf-8")
-            written = [_of_policy(one) | _to_dict(one.result) for one in found]
+            written = _show_policies(policy_results(settings, results), llm.model.name, plot)
         else:
             out.print(_table(results))
+            written = [_to_dict(result) for result in results]
         if json_path is not None:
             content: dict[str, Any] = {
                 "unmask": __version__,
@@ -110,6 +96,37 @@ def evaluate(
                 "results": written,
             }
             json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _run(
+    llm: "LLM", problems: "Sequence[EvalProblem]", settings: "Sequence[Setting]"
+) -> "list[SettingResult]":
+    """Results of every setting, with a bar of the problems that are done."""
+    from unmask.evaluation.runner import run_evaluation
+
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("")
+
+        def progress(setting: str, num_done: int, num_all: int) -> None:
+            bar.update(task, description=setting, completed=num_done, total=num_all)
+
+        return run_evaluation(llm, problems, settings, progress)
+
+
+def _show_policies(
+    found: "Sequence[PolicyResult]", model_name: str, plot: Path | None
+) -> list[dict[str, Any]]:
+    """Print and draw the results of policies; returns them as JSON."""
+    from unmask.evaluation.frontier import draw
+
+    # Rows are longer than many terminals, which would fold each cell.
+    wide = Console(highlight=False, soft_wrap=True, width=MAX_TABLE_WIDTH)
+    wide.print(_policy_table(found))
+    if plot is not None:
+        title = f"{model_name}: accuracy over tokens per forward pass"
+        plot.write_text(draw(found, title), encoding="utf-8")
+    return [_of_policy(one) | _to_dict(one.result) for one in found]
 
 
 def _check_free(sampling: SamplingParams) -> None:
