@@ -53,6 +53,20 @@ FORMATS = {
         (32, 128),
         {},
     ),
+    "fp8 channel of AutoRound": (
+        {"quant_method": "auto-round", "packing_format": "auto_round:fp8_static", "bits": 8}
+        | {"data_type": "fp", "fmt": "e4m3", "group_size": -1, "act_bits": 8},
+        FP8,
+        (1, ALL),
+        {"flat": True},
+    ),
+    "fp8 block of AutoRound": (
+        {"quant_method": "fp8", "autoround_version": "0.16.1", "bits": 8, "act_dynamic": True}
+        | {"data_type": "fp", "fmt": "e4m3", "group_size": [64, 96], "act_bits": 8},
+        FP8,
+        (64, 96),
+        {"scale_name": "weight_scale_inv"},
+    ),
     "fbgemm": ({"quant_method": "fbgemm_fp8", "activation_scale_ub": 1200.0}, FP8, (1, ALL), {}),
     "int8 channel": (group(type="int"), INT8, (1, ALL), {}),
     "int8 packed": (group(type="int"), INT8, (1, ALL), {"packed": True}),
@@ -214,6 +228,7 @@ def test_scales_that_do_not_fit_are_named(tiny_folder, tmp_path, change, message
         (group(num_bits=3, type="int"), "group_0 has weights of 3 bits"),
         (group(symmetric=False, type="int"), "symmetric: False"),
         ({"quant_method": "fp8", "fmt": "e5m2"}, 'fmt: "e5m2"'),
+        ({"quant_method": "fp8", "autoround_version": "0.16", "fmt": "e5m2"}, 'fmt: "e5m2"'),
         ({"quant_method": "fp8", "expert_dtype": "fp4"}, 'expert_dtype: "fp4"'),
         (group() | {"sparsity_config": {"format": "sparse-24-bitmask"}}, "sparse-24-bitmask"),
     ],

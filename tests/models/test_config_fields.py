@@ -74,7 +74,6 @@ PUBLISHED = [
     ("stable_diffcoder", {"mlp_bias": True}, "mlp_bias"),
     ("rnd1", {"is_causal": True}, "is_causal"),
     ("coda", {"use_sliding_window": True}, "use_sliding_window"),
-    ("sdar", {"quantization": {"group_size": 64, "bits": 4}}, "weights quantized by MLX"),
     ("dream", {"rope_scaling": {"rope_type": "yarn", "llama_4_scaling_beta": 0.1}}, "llama_4_s"),
     ("dgemma", {"text_config": {"num_kv_shared_layers": 4}}, r"text_config\.num_kv_shared_layers"),
 ]

@@ -6,8 +6,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.support.packing import PACKINGS, pack_checkpoint
-from unmask.models.compressed import join_scales
 from unmask.models.copies import are_copies
+from unmask.models.quantized import join_quantized
 from unmask.models.shards import open_shards
 
 Q, K = "model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.k_proj"
@@ -22,7 +22,7 @@ def test_every_part_of_packed_tensors_counts(tiny_folder: Path, tmp_path: Path, 
         tensors = load_file(folder / "model.safetensors")
         tensors[f"{Q}.{part}"] += shift
         save_file(tensors, folder / "model.safetensors")
-        joined.append(join_scales(open_shards(folder), PACKINGS["awq"].config))
+        joined.append(join_quantized(open_shards(folder), PACKINGS["awq"].config))
     one, other = joined
     assert are_copies(one[f"{K}.weight"], other[f"{K}.weight"])
     assert not are_copies(one[f"{Q}.weight"], other[f"{Q}.weight"])

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.models.compressed import CompressedTensor
-from unmask.models.packed import PackedTensor
+from unmask.models.quantized import Quantized
 from unmask.models.shards import StoredTensor
 
 CHUNK_ROWS = 4096
@@ -34,7 +34,7 @@ class AdaptedTensor:
     Without additions, the adapter has the tensor itself in place of the checkpoint's.
     """
 
-    base: StoredTensor | CompressedTensor | PackedTensor
+    base: StoredTensor | Quantized
     additions: tuple[LowRankStored, ...] = ()
 
     @property
@@ -50,7 +50,7 @@ class AdaptedTensor:
     def select(self, index: int) -> "AdaptedTensor":
         """Entry of the first dimension of a tensor that the adapter has itself."""
         assert not self.additions
-        assert not isinstance(self.base, PackedTensor)
+        assert isinstance(self.base, StoredTensor | CompressedTensor)
         return AdaptedTensor(self.base.select(index))
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -10,10 +10,9 @@ from typing import TypeVar
 from unmask.errors import InvalidCheckpoint
 from unmask.models.adapted import AdaptedTensor, LowRankStored
 from unmask.models.adapter_config import CONFIG, AdapterConfig
-from unmask.models.compressed import CompressedTensor
 from unmask.models.d2f import is_d2f
 from unmask.models.hub import display_name, find_checkpoint
-from unmask.models.packed import PackedTensor
+from unmask.models.quantized import Quantized
 from unmask.models.shards import ADAPTER as FILE
 from unmask.models.shards import StoredTensor, open_file
 from unmask.models.weights import Weights
@@ -199,7 +198,7 @@ def _find(weights: Weights, name: str) -> tuple[str, AdaptedTensor]:
         stored = weights.stored(candidate)
         if isinstance(stored, AdaptedTensor):
             return candidate, stored
-        if isinstance(stored, StoredTensor | CompressedTensor | PackedTensor):
+        if isinstance(stored, StoredTensor | Quantized):
             return candidate, AdaptedTensor(stored)
     raise InvalidCheckpoint(f"no weight of the checkpoint takes {name}")
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from unmask import lfs_pointer
 from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.models.family import RawConfig
+from unmask.models.hub import GGUF
 from unmask.models.quantization_config import NAME as QUANTIZATION
 
 logger = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ def _hint(folder: Path) -> str:
     if (folder / "adapter_config.json").is_file():
         return f"; it is an adapter: serve the model that it adapts, with --adapter {folder}"
     if any(folder.glob("*.gguf")):
-        return "; GGUF is not read"
+        return f". {GGUF}"
     return elsewhere(folder, CONFIG)
 
 

@@ -109,15 +109,13 @@ class CompressedTensor:
 
 
 def join_scales(
-    tensors: Mapping[str, StoredTensor], config: Mapping[str, Any] | None
+    tensors: Mapping[str, StoredTensor], config: Mapping[str, Any]
 ) -> dict[str, StoredTensor | CompressedTensor | PackedTensor]:
     """Tensors by name, with each quantized weight and its parts joined under the weight's name.
 
-    `config` is the `quantization_config` of a `config.json`, if any. Raises `InvalidCheckpoint` if
-    the format is not supported.
+    `config` is the `quantization_config` of a `config.json`. Raises `InvalidCheckpoint` if the
+    format is not supported.
     """
-    if config is None:
-        return dict(tensors)
     facts = read_quantization(config)
     joined: dict[str, StoredTensor | CompressedTensor | PackedTensor] = {}
     for name in tensors:

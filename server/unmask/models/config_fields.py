@@ -17,7 +17,7 @@ CONFIG = "config.json"
 COMMON = frozenset(
     (
         *("architectures", "auto_map", "dtype", "eos_token_id", "mask_token_id", "model_type"),
-        *("quantization_config", "torch_dtype", "vocab_size"),
+        *("quantization", "quantization_config", "torch_dtype", "vocab_size"),
     )
 )
 # Fields of transformers' base class, of training and of caches: no effect on a forward pass.
@@ -47,7 +47,6 @@ MEANINGS: Mapping[str, str] = {
     "codebook_size": "image tokens in the vocabulary, as of MMaDA",
     "delete_token_id": "LLaDA2.2's editing by commands",
     "num_vq_tokens": "image tokens in the vocabulary, as of MMaDA",
-    "quantization": "weights quantized by MLX",
     "split_token_id": "LLaDA2.2's editing by commands",
     "use_regular_causal": "strictly causal attention and shifted logits, as of I-DLM and UNO",
 }

@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from unmask.models.adapted import AdaptedTensor
-from unmask.models.compressed import CompressedTensor
-from unmask.models.packed import PackedTensor
+from unmask.models.quantized import Quantized
 from unmask.models.shards import StoredTensor
 
-Stored = Tensor | StoredTensor | CompressedTensor | PackedTensor | AdaptedTensor
+Stored = Tensor | StoredTensor | Quantized | AdaptedTensor
 
 
 def are_copies(one: Stored, other: Stored) -> bool:

@@ -9,6 +9,7 @@ from unmask.errors import InvalidCheckpoint
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 SNAPSHOT = re.compile(r"/models--(?:[^/]*--)?([^/]+)/snapshots/[^/]+$")  # of the hub's cache
 # Data only: no Python files and no pickles, which could run code.
+GGUF = "GGUF is not read: serve the *.safetensors that it was made of"
 TOKENIZER_PATTERNS = ["*.json", "*.jinja", "*.model", "*.txt"]
 PATTERNS = ["*.safetensors", *TOKENIZER_PATTERNS]
 
@@ -22,8 +23,7 @@ def find_checkpoint(path: str, patterns: Sequence[str] = PATTERNS) -> Path:
     folder = Path(path).expanduser()
     if folder.is_file():
         raise InvalidCheckpoint(
-            f"{path} is a file; a checkpoint is a folder with config.json and *.safetensors, "
-            "and GGUF is not read"
+            f"{path} is a file; a checkpoint is a folder with config.json and *.safetensors. {GGUF}"
         )
     if folder.is_dir() or not REPOSITORY.fullmatch(path):
         return folder

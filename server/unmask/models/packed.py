@@ -118,9 +118,10 @@ class PackedTensor:
         if self.label in ("awq", "gptq"):
             return scales.T.contiguous()
         if self.label == "nvfp4":
-            assert self.factor is not None
-            factor = self.factor.to(device, torch.float32).reshape(())
-            scales = (scales / factor if self.divides else scales * factor) / 2
+            scales = scales / 2
+            if self.factor is not None:
+                factor = self.factor.to(device, torch.float32).reshape(())
+                scales = scales / factor if self.divides else scales * factor
         return scales
 
     def _read_values(self, device: torch.device) -> Tensor:

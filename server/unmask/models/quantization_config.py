@@ -15,6 +15,7 @@ from unmask.models.packing import PackedConfig
 Fields = Mapping[str, Any]
 NAME = "quantization_config"
 METHODS = ("compressed-tensors", "fp8", "fbgemm_fp8", "awq", "gptq", "modelopt")
+OTHER_METHODS = ("auto-round", "metal", "mlx")  # read elsewhere
 MODELOPT = (
     *("FP8", "FP8_PER_CHANNEL_PER_TOKEN", "NVFP4", "W4A16_NVFP4"),
     "MIXED_PRECISION",
@@ -22,8 +23,8 @@ MODELOPT = (
 DEFAULT_BLOCK = (128, 128)
 GPTQ_OFFSETS = {"gptq": 1, "gptq_v2": 0}
 WAY_OUT = (
-    "; --quantization int8, fp8 or int4 quantizes other weights as they are read, and "
-    f"--hf-overrides '{{\"{NAME}\": null}}' is for weights that are not quantized"
+    "; serve the weights that are not quantized: --quantization int8, fp8 or int4 quantizes them "
+    f"as they are read. If these are such, say --hf-overrides '{{\"{NAME}\": null}}'"
 )
 FORMATS = (
     *("dense", "int-quantized", "float-quantized", "naive-quantized", "pack-quantized"),
@@ -50,7 +51,7 @@ COMPRESSED_TENSORS = ConfigFields(
     harmless=frozenset(
         (
             *("compressed-tensors_version", "dequantize", "global_compression_ratio", "ignore"),
-            *("kv_cache_scheme", "quantization_status", "run_compressed", "version"),
+            *("kv_cache_scheme", "provider", "quantization_status", "run_compressed", "version"),
         )
     ),
     accepted={"format": FORMATS},
@@ -93,7 +94,7 @@ def read_quantization(config: Fields) -> QuantizationFacts:
     """Facts of a configuration; raises `InvalidCheckpoint` for what is not supported."""
     method = config.get("quant_method")
     if method not in METHODS:
-        known = ", ".join(METHODS)
+        known = ", ".join((*METHODS, *OTHER_METHODS))
         raise InvalidCheckpoint(
             f"quantization by {method} is not supported; known are {known}{WAY_OUT}"
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from unmask.errors import InvalidCheckpoint
+from unmask.models import mlx
 from unmask.models.checkpoint import read_json
 from unmask.models.family import RawConfig
 from unmask.models.quantization_config import NAME, WAY_OUT
@@ -21,6 +22,8 @@ def find_quantization(raw: RawConfig, folder: Path) -> RawConfig | None:
     if NAME in raw and raw[NAME] is None:
         return None
     text = raw.get("text_config")
+    if (by_mlx := _by_mlx(raw)) is not None:
+        return by_mlx
     named = raw.get(NAME)
     if named is None and isinstance(text, Mapping):
         named = text.get(NAME)
@@ -33,6 +36,21 @@ def find_quantization(raw: RawConfig, folder: Path) -> RawConfig | None:
             return _named({"quant_method": method} | content)
     content = read_json(folder / AWQ_FILE, optional=True)
     return {"quant_method": "awq"} | content if "w_bit" in content else None
+
+
+def _by_mlx(raw: RawConfig) -> RawConfig | None:
+    """MLX's own field, which it may write under the usual name too; None if there is none."""
+    own, named = raw.get(mlx.FIELD), raw.get(NAME)
+    if own is None:
+        return None
+    if not isinstance(own, Mapping):
+        raise InvalidCheckpoint(f"config.json: {mlx.FIELD} must be an object, got {own!r:.60}")
+    if isinstance(named, Mapping) and named.get("quant_method") is not None:
+        raise InvalidCheckpoint(
+            f"config.json: {mlx.FIELD} is of MLX, and {NAME} of {named['quant_method']}; set one "
+            "to null with --hf-overrides"
+        )
+    return dict(own) | {"quant_method": mlx.METHOD}
 
 
 def _named(config: RawConfig) -> RawConfig:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
+from unmask.models.hub import GGUF
 from unmask_kernels.native.memory import reserve
 
 INDEX = "model.safetensors.index.json"
@@ -20,6 +21,7 @@ ADAPTER = "adapter_model.safetensors"  # beside weights
 WRAPPERS = ("_orig_mod.", "module.")  # of `torch.compile` and of data parallel training
 CHUNK_BYTES = 64 * 2**20
 CHUNK_ITEMS = 2**24
+PICKLED = (".bin", ".pt", ".pth")
 COMPARED_BYTES = 2**18  # at once: copies that leave the cores' caches take long
 DTYPES = {
     "F64": torch.float64,
@@ -31,6 +33,7 @@ DTYPES = {
     "F8_E8M0": torch.uint8,  # exponents, as others store them
     "I64": torch.int64,
     "I32": torch.int32,
+    "U32": torch.int32,  # words of packed bits, as others store them
     "I16": torch.int16,
     "I8": torch.int8,
     "U8": torch.uint8,
@@ -158,15 +161,23 @@ def _files(folder: Path) -> list[Path]:
         found = [file.name for file in folder.glob("*.safetensors")]
         names = _numbered([name for name in found if name != ADAPTER] or found)
     if not names:
-        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
-        hint = "; *.bin and *.pt can run code and are not read" if pickled else ""
-        hint += "; GGUF is not read" if any(folder.glob("*.gguf")) else ""
-        raise InvalidCheckpoint(f"no *.safetensors in {folder}{hint}")
+        raise InvalidCheckpoint(f"no *.safetensors in {folder}{_unread(folder)}")
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise InvalidCheckpoint(
             f"{len(missing)} of {len(names)} files are missing in {folder}: {', '.join(missing)}"
         )
     return [folder / name for name in names]
+
+
+def _unread(folder: Path) -> str:
+    """Part of an error about a folder without weights: those of other formats, and the way out."""
+    hint = ""
+    if any(file.suffix in PICKLED for file in folder.glob("*")):
+        hint += (
+            "; *.bin, *.pt and *.pth can run code and are not read: load them with transformers "
+            "where you trust them, and save_pretrained writes *.safetensors"
+        )
+    return hint + (f". {GGUF}" if any(folder.glob("*.gguf")) else "")
 
 
 def _names_of_index(path: Path) -> list[str]:

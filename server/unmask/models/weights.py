@@ -13,7 +13,8 @@ from torch import Tensor
 
 from unmask.errors import InvalidCheckpoint
 from unmask.models.adapted import AdaptedTensor
-from unmask.models.compressed import CompressedTensor, join_scales
+from unmask.models.affine import AffineTensor
+from unmask.models.compressed import CompressedTensor
 from unmask.models.copies import Stored, are_copies
 from unmask.models.matrices import (
     Matrix,
@@ -24,6 +25,7 @@ from unmask.models.matrices import (
     to_one_format,
 )
 from unmask.models.packed import PackedTensor
+from unmask.models.quantized import join_quantized
 from unmask.models.shards import StoredTensor, open_shards
 from unmask_kernels.layers.ops import Activation
 from unmask_kernels.linear.four_bits import holds_four_bits
@@ -89,7 +91,7 @@ class Weights:
 
         `compression` is the `quantization_config` of its `config.json`. Raises `InvalidCheckpoint`.
         """
-        tensors = join_scales(open_shards(folder), compression)
+        tensors = join_quantized(open_shards(folder), compression)
         weights = cls(tensors, dtype, device, quantization=quantization, progress=progress)
         weights.folder = folder
         return weights
@@ -369,6 +371,8 @@ def _format_of(stored: Stored) -> str:
         return _format_of(stored.base)
     if isinstance(stored, PackedTensor):
         return stored.label
+    if isinstance(stored, AffineTensor):
+        return f"mlx of {stored.bits} bits"
     if isinstance(stored, CompressedTensor):
         return stored.kind if stored.per_output else f"{stored.kind} in blocks"
     return dtype_name(stored.dtype)

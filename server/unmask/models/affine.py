@@ -1,0 +1,60 @@
+"""Weights of whole numbers with a scale and a bias for each group of inputs, as MLX packs them."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unmask.models.shards import StoredTensor
+
+CHUNK_ROWS = 512
+BYTE_BITS, WORD_BITS = 8, 32
+
+
+@dataclass(frozen=True, slots=True)
+class AffineTensor:
+    """Weight [N, K] on disk: numbers times the scales of their groups, plus their biases."""
+
+    values: StoredTensor  # [N, K * bits / 32] int32: a row is a stream of bits, lowest first
+    scales: StoredTensor  # [N, G]
+    biases: StoredTensor  # [N, G]
+    bits: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the weight."""
+        return self.values.shape[0], self.values.shape[1] * WORD_BITS // self.bits
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes on disk."""
+        return sum(part.num_bytes for part in (self.values, self.scales, self.biases))
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Dequantized weight, rounded once."""
+        out = torch.empty(self.shape, dtype=dtype, device=device)
+        values = self.values.to(device, torch.int32)
+        scales, biases = (
+            part.to(device, torch.float32).unsqueeze(2) for part in (self.scales, self.biases)
+        )
+        for first in range(0, len(out), CHUNK_ROWS):
+            few = slice(first, first + CHUNK_ROWS)
+            numbers = unpack_bits(values[few], self.bits).float()
+            groups = numbers.view(len(numbers), scales.shape[1], -1)
+            out[few] = torch.addcmul(biases[few], groups, scales[few]).flatten(1)
+        return out
+
+
+def unpack_bits(packed: Tensor, bits: int) -> Tensor:
+    """Numbers [R, 32 * W / bits] of at most 8 bits, in uint8, of words [R, W] in int32."""
+    stream = packed.contiguous().view(torch.uint8)
+    if bits == BYTE_BITS:
+        return stream
+    if bits == BYTE_BITS // 2:
+        return torch.stack((stream & 0xF, stream >> 4), dim=2).flatten(1)
+    first_bits = torch.arange(0, stream.shape[1] * BYTE_BITS, bits, device=packed.device)
+    index, shift = first_bits // BYTE_BITS, first_bits % BYTE_BITS
+    pairs = F.pad(stream, (0, 1)).to(torch.int16)  # a number is in two bytes at most
+    both = pairs[:, index] | pairs[:, index + 1] << BYTE_BITS
+    return (both >> shift & (1 << bits) - 1).to(torch.uint8)

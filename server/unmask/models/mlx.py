@@ -1,0 +1,143 @@
+"""Weights that MLX has quantized, or transformers for its `metal`: scales and biases beside."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import torch
+
+from unmask.errors import InvalidCheckpoint
+from unmask.models.affine import WORD_BITS, AffineTensor
+from unmask.models.compressed import CompressedTensor
+from unmask.models.packed import PackedTensor
+from unmask.models.shards import StoredTensor
+
+FIELD = "quantization"
+METHOD, METAL = "mlx", "metal"
+BIASES = {METHOD: "biases", METAL: "qbiases"}  # names of a part, by `quant_method`
+# Fields that are no layers, of which only the first three are read.
+OWN = ("bits", "group_size", "mode", "dequantize", "modules_to_not_convert", "quant_method")
+Mode = Literal["affine", "mxfp4", "mxfp8", "nvfp4"]
+BITS: Mapping[Mode, tuple[int, ...]] = {
+    "affine": (2, 3, 4, 5, 6, 8),
+    "mxfp4": (4,),
+    "mxfp8": (8,),
+    "nvfp4": (4,),
+}
+MX_GROUP, NVFP4_GROUP = 32, 16
+FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+
+Fields = Mapping[str, Any]
+Read = StoredTensor | AffineTensor | CompressedTensor | PackedTensor
+
+
+@dataclass(frozen=True, slots=True)
+class MlxFormat:
+    """Numbers of a layer: their mode and bits, and the inputs that share a scale."""
+
+    mode: Mode
+    bits: int
+    group: int
+
+
+def join_mlx(tensors: Mapping[str, StoredTensor], config: Fields) -> dict[str, Read]:
+    """Tensors by name, with each quantized weight and its parts joined under the weight's name.
+
+    Raises `InvalidCheckpoint` if parts do not fit, or if the format is not supported.
+    """
+    biases = BIASES[config["quant_method"]]
+    usual = _format(config, config, FIELD)
+    layers = dict(_layers(config))
+    joined: dict[str, Read] = {}
+    for name, tensor in tensors.items():
+        module, _, last = name.rpartition(".")
+        if f"{module}.scales" not in tensors or f"{module}.weight" not in tensors:
+            joined[name] = tensor
+        elif last == "weight":
+            joined[name] = _weight(module, biases, tensors, layers.get(module, usual))
+        elif last not in ("scales", biases):
+            joined[name] = tensor
+    return joined
+
+
+def _layers(config: Fields) -> Iterator[tuple[str, MlxFormat]]:
+    """Layers with a format of their own; `false` is of one that is not quantized."""
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield name, _format(value, config, f"{FIELD}.{name}")
+        elif not (name in OWN or value is None or isinstance(value, bool)):
+            raise InvalidCheckpoint(f"config.json: {FIELD}.{name} {value!r:.40} is not supported")
+
+
+def _format(fields: Fields, usual: Fields, where: str) -> MlxFormat:
+    """Format of an object, with the `usual` one for fields that it lacks."""
+    mode, bits, group = (
+        fields.get(name, usual.get(name, default))
+        for name, default in (("mode", "affine"), ("bits", None), ("group_size", None))
+    )
+    if mode not in get_args(Mode):
+        known = ", ".join(get_args(Mode))
+        raise InvalidCheckpoint(f"config.json: {where}.mode {mode!r} is not one of {known}")
+    if isinstance(bits, bool) or bits not in BITS[mode]:
+        raise InvalidCheckpoint(
+            f"config.json: {where}.bits of {mode} must be one of {BITS[mode]}, got {bits!r:.40}"
+        )
+    if isinstance(group, bool) or not isinstance(group, int) or group < 1:
+        raise InvalidCheckpoint(
+            f"config.json: {where}.group_size must be a whole number from 1, got {group!r:.40}"
+        )
+    return MlxFormat(mode, bits, group)
+
+
+def _weight(module: str, last: str, tensors: Mapping[str, StoredTensor], form: MlxFormat) -> Read:
+    """The weight of a module, of parts that fit; `last` is the name of its biases."""
+    values, scales = tensors[f"{module}.weight"], tensors[f"{module}.scales"]
+    biases = tensors.get(f"{module}.{last}")
+    if values.dtype is not torch.int32:
+        raise InvalidCheckpoint(f"{module}.weight has scales, but is not packed in words")
+    if len(values.shape) != 2:
+        raise InvalidCheckpoint(
+            f"{module}.weight is {values.shape}: stacks of experts as MLX stores them are not "
+            "read; serve the weights that MLX's were made of"
+        )
+    if values.shape[1] * WORD_BITS % form.bits:
+        raise InvalidCheckpoint(
+            f"{module}.weight is {values.shape}, no numbers of {form.bits} bits"
+        )
+    shape = values.shape[0], values.shape[1] * WORD_BITS // form.bits
+    expected = shape[0], shape[1] // form.group
+    if shape[1] % form.group or scales.shape != expected:
+        raise InvalidCheckpoint(
+            f"{module}.weight is {shape} in {form.bits} bits, but its scales are {scales.shape}, "
+            f"which are no groups of {form.group}"
+        )
+    if form.mode == "affine":
+        if biases is None or biases.shape != expected:
+            given = "none" if biases is None else f"{biases.shape}"
+            raise InvalidCheckpoint(f"{module}.{last} are {given}, expected {expected}")
+        if not {scales.dtype, biases.dtype} <= set(FLOATS):
+            raise InvalidCheckpoint(f"{module}.scales are of type {scales.dtype}")
+        return AffineTensor(values, scales, biases, form.bits)
+    return _floats(module, values, scales, shape, form)
+
+
+def _floats(
+    module: str,
+    values: StoredTensor,
+    scales: StoredTensor,
+    shape: tuple[int, int],
+    form: MlxFormat,
+) -> CompressedTensor | PackedTensor:
+    """Floats of 4 or 8 bits, whose scales are bytes."""
+    group = NVFP4_GROUP if form.mode == "nvfp4" else MX_GROUP
+    if scales.dtype is not torch.uint8 or form.group != group:
+        raise InvalidCheckpoint(
+            f"{module}: {form.mode} has scales in bytes for groups of {group}, got "
+            f"{scales.dtype} for groups of {form.group}"
+        )
+    if form.mode == "mxfp8":
+        bytes_ = replace(values, shape=shape, dtype=torch.float8_e4m3fn)
+        return CompressedTensor(bytes_, scales, shape, "fp8", (1, group))
+    if form.mode == "nvfp4":
+        return PackedTensor("nvfp4", values, replace(scales, dtype=torch.float8_e4m3fn), shape)
+    return PackedTensor("mxfp4", values, scales, shape)

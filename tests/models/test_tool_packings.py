@@ -1,0 +1,178 @@
+"""Matrices that AutoRound's and MLX's own code has packed are read as their products use them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.support.tiny import GOLDEN
+from unmask.errors import InvalidCheckpoint
+from unmask.models.weights import Weights
+
+CPU = torch.device("cpu")
+PACKED = {
+    tool: load_file(GOLDEN / "packings" / f"{tool}.safetensors") for tool in ("auto_round", "mlx")
+}
+
+
+def parts_of(tool: str, packing: str) -> dict[str, torch.Tensor]:
+    """Tensors of the recorded matrix, `meant` too."""
+    return {
+        name.rpartition(".")[2]: tensor
+        for name, tensor in PACKED[tool].items()
+        if name.rpartition(".")[0] == packing
+    }
+
+
+def assert_read(tool: str, packing: str, config: dict[str, Any], folder: Path) -> None:
+    parts = parts_of(tool, packing)
+    meant = parts.pop("meant")
+    save_file({f"a.{name}": part for name, part in parts.items()}, folder / "a.safetensors")
+    weights = Weights.from_folder(folder, torch.float32, CPU, compression=config)
+    rtol = 1e-3 if tool == "auto_round" else 1e-5  # whose products round weights to float16
+    torch.testing.assert_close(weights.take("a.weight", (32, 64)), meant, rtol=rtol, atol=1e-6)
+    weights.check_all_taken()
+
+
+def auto_round(packing: str | None = None, **fields: Any) -> dict[str, Any]:
+    """`quantization_config` as AutoRound writes it."""
+    named = {} if packing is None else {"packing_format": packing}
+    own = {"quant_method": "auto-round", "bits": 4, "group_size": 32, "sym": True} | named
+    return own | {"data_type": "int", "autoround_version": "0.16.1", "iters": 100} | fields
+
+
+@pytest.mark.parametrize(
+    ("packing", "config"),
+    [
+        ("auto_gptq", auto_round("auto_round:auto_gptq")),
+        ("auto_gptq", auto_round()),
+        ("auto_gptq", auto_round("auto_round:gptq", block_name_to_quantize="model.layers")),
+        ("auto_gptq", auto_round("auto_gptq", extra_config={"lm_head": {"bits": 16}})),
+        ("auto_gptq", auto_round(backend="auto_round:gptq:exllamav2")),
+        ("auto_gptq", auto_round(backend="auto", quant_method="intel/auto-round")),
+        ("auto_gptq asymmetric", auto_round("auto_round:auto_gptq", sym=False)),
+        ("gptqmodel", auto_round("auto_round:gptqmodel", sym=False)),
+        ("auto_round", auto_round("auto_round", sym=False)),
+        ("auto_round", auto_round(backend="auto_round:exllamav2", sym=False)),
+        ("auto_awq", auto_round("auto_round:auto_awq", sym=False)),
+        ("auto_awq", auto_round("auto_round:awq", sym=False, act_bits=16)),
+        ("nv_fp", auto_round("auto_round:llm_compressor", data_type="nv_fp", group_size=16)),
+        ("mx_fp", auto_round("auto_round:llm_compressor", data_type="mx_fp")),
+    ],
+)
+def test_auto_round_s_packings_are_read(packing: str, config: dict, tmp_path: Path) -> None:
+    assert_read("auto_round", packing, config, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (auto_round(bits=2), "gptq with 2 bits is not supported"),
+        (auto_round("auto_round:auto_awq", bits=8), "awq with 8 bits is not supported"),
+        (auto_round(group_size=0), "group_size must be -1 or above 0"),
+        (auto_round("auto_round:fake"), "packed as auto_round:fake is not supported, only as"),
+        (auto_round("auto_round:marlin"), "packed as auto_round:marlin is not supported"),
+        (auto_round("auto_round:gptq:awq"), "packed as auto_round:gptq:awq is not supported"),
+        (auto_round("auto_round:llm_compressor", data_type="mx_int"), "data_type mx_int is not"),
+        (auto_round(rotation_config={"kind": "hadamard"}), "with rotation_config is not"),
+        (auto_round(act_bits=8), "with activations of 8 bits is not supported"),
+        (
+            auto_round(extra_config={"model.layers.0.mlp.down_proj": {"bits": 8}}),
+            "extra_config gives model.layers.0.mlp.down_proj another bits (8)",
+        ),
+        (auto_round(extra_config={"lm_head": {"group_size": 64}}), "another group_size (64)"),
+        (auto_round(extra_config=["lm_head"]), "extra_config must be an object"),
+        (auto_round(extra_config={"lm_head": 4}), "lm_head must be an object, got 4"),
+    ],
+)
+def test_packings_and_options_that_auto_round_has_beside_are_named(
+    config: dict, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidCheckpoint) as refused:
+        assert_read("auto_round", "auto_gptq", config, tmp_path)
+    assert message in str(refused.value)
+
+
+def mlx(bits: int = 4, group: int = 32, **fields: Any) -> dict[str, Any]:
+    return {"quant_method": "mlx", "bits": bits, "group_size": group} | fields
+
+
+@pytest.mark.parametrize(
+    ("packing", "config"),
+    [
+        *((f"{bits} bits", mlx(bits)) for bits in (2, 3, 4, 5, 6, 8)),
+        ("4 bits of 64", mlx(4, 64, mode="affine")),
+        ("6 bits", mlx(4, 64, a={"bits": 6, "group_size": 32}, b=False)),
+        ("3 bits", mlx(4, a={"bits": 3})),
+        ("mxfp4", mlx(mode="mxfp4")),
+        ("nvfp4", mlx(4, 16, mode="nvfp4")),
+        ("mxfp8", mlx(4, 64, a={"bits": 8, "group_size": 32, "mode": "mxfp8"})),
+    ],
+)
+def test_mlx_s_numbers_of_any_bits_are_read(packing: str, config: dict, tmp_path: Path) -> None:
+    assert_read("mlx", packing, config, tmp_path)
+
+
+def test_the_layout_is_transformers_metal_too_whose_biases_have_another_name(
+    tmp_path: Path,
+) -> None:
+    parts = parts_of("mlx", "8 bits")
+    meant = parts.pop("meant")
+    tensors = {f"a.{name.replace('biases', 'qbiases')}": part for name, part in parts.items()}
+    save_file(tensors, tmp_path / "a.safetensors")
+    config = mlx(8, quant_method="metal", modules_to_not_convert=["lm_head"])
+    weights = Weights.from_folder(tmp_path, torch.float32, CPU, compression=config)
+    torch.testing.assert_close(weights.take("a.weight", (32, 64)), meant, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("packing", "config", "message"),
+    [
+        ("4 bits", mlx(quant_method="metal"), "a.qbiases are none, expected (32, 2)"),
+        ("4 bits", mlx(7), "quantization.bits of affine must be one of (2, 3, 4, 5, 6, 8), got 7"),
+        ("4 bits", mlx(True), "got True"),
+        ("4 bits", mlx(mode="nf4"), "quantization.mode 'nf4' is not one of affine, mxfp4"),
+        ("4 bits", mlx(group=None), "quantization.group_size must be a whole number from 1"),
+        ("4 bits", mlx(a={"bits": 1}), "quantization.a.bits of affine must be"),
+        ("4 bits", mlx(rank=16), "quantization.rank 16 is not supported"),
+        ("4 bits", mlx(8), "a.weight is (32, 32) in 8 bits, but its scales are (32, 2)"),
+        ("4 bits", mlx(group=64), "its scales are (32, 2), which are no groups of 64"),
+        ("4 bits", mlx(mode="mxfp4"), "mxfp4 has scales in bytes for groups of 32"),
+        ("mxfp4", mlx(), "a.biases are none, expected (32, 2)"),
+        ("nvfp4", mlx(4, 16, mode="mxfp4"), "bytes for groups of 32, got torch.uint8 for groups"),
+    ],
+)
+def test_mlx_s_parts_that_do_not_fit_are_named(
+    packing: str, config: dict, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidCheckpoint) as refused:
+        assert_read("mlx", packing, config, tmp_path)
+    assert message in str(refused.value)
+
+
+def test_a_stack_of_mlx_is_refused_by_name(tmp_path: Path) -> None:
+    parts = {f"a.{name}": part[None] for name, part in parts_of("mlx", "4 bits").items()}
+    save_file(parts, tmp_path / "a.safetensors")
+    with pytest.raises(InvalidCheckpoint, match="stacks of experts as MLX stores them are not"):
+        Weights.from_folder(tmp_path, torch.float32, CPU, compression=mlx())
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"),
+    [
+        ("weight.absmax", "bitsandbytes"),
+        ("SCB", "bitsandbytes"),
+        ("weight._data", "quanto"),
+        ("W_q", "HQQ"),
+        ("_weight_qdata", "torchao"),
+        ("qweight", "AWQ, GPTQ or AutoRound"),
+    ],
+)
+def test_parts_of_weights_without_a_configuration_are_told_by_their_tool(
+    name: str, tool: str, tmp_path: Path
+) -> None:
+    save_file({f"model.layers.0.q_proj.{name}": torch.ones(2, 2)}, tmp_path / "a.safetensors")
+    with pytest.raises(InvalidCheckpoint, match=f"quantized by {tool}, but .*serve the weights"):
+        Weights.from_folder(tmp_path, torch.float32, CPU)
