@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer as FastTokenizer
@@ -59,7 +60,7 @@ def test_a_file_of_a_tokenizer_has_to_be_one(folder: Path, tmp_path: Path) -> No
         Tokenizer.from_folder(tmp_path)
 
 
-@pytest.mark.parametrize(("token", "stated"), [("<|new|>", 600), ("<|new|>", 3), ("<|mask|>", 505)])
+@pytest.mark.parametrize(("token", "stated"), [("<|new|>", 600), ("<|new|>", 3)])
 def test_an_added_token_at_another_id_than_stated_is_refused(
     token: str, stated: int, tmp_path: Path
 ) -> None:
@@ -79,8 +80,52 @@ def test_an_added_token_at_another_id_than_stated_is_refused(
     (tmp_path / "added_tokens.json").write_text(json.dumps({token: stated}))
     with pytest.raises(InvalidCheckpoint, match=re.escape(f"{token!r} has id {stated} in")):
         Tokenizer.from_folder(tmp_path)
-    add(512 if token == "<|new|>" else 511)
-    assert Tokenizer.from_folder(tmp_path).encode(token) == [512 if token == "<|new|>" else 511]
+    add(512)
+    assert Tokenizer.from_folder(tmp_path).encode(token) == [512]
+
+
+STALE = {"<|mask|>": 505, "<|end|>": 510}
+STALE_FILES = {
+    "tokenizer_config.json": {
+        "added_tokens_decoder": {str(i): {"content": text} for text, i in STALE.items()}
+    },
+    "added_tokens.json": STALE,
+    # The same token twice, of which one id is right.
+    "twice": {"added_tokens_decoder": {str(i): {"content": "<|mask|>"} for i in (505, 511)}},
+}
+
+
+@pytest.mark.parametrize("name", STALE_FILES)
+def test_a_token_of_tokenizer_json_has_its_id_there_as_in_transformers(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    byte_tokenizer().save_pretrained(tmp_path)
+    file = tmp_path / (name if name.endswith(".json") else "tokenizer_config.json")
+    written = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps(written | STALE_FILES[name]))
+    kind: Any = PreTrainedTokenizerFast
+    assert kind.from_pretrained(tmp_path).convert_tokens_to_ids("<|mask|>") == 511
+    assert Tokenizer.from_folder(tmp_path).encode("<|mask|>") == [511]
+    (told,) = [text for text in caplog.messages if "tokenizer.json" in text]
+    assert told.startswith("'<|mask|>' has id 505 in the configuration")
+
+
+def test_a_list_of_added_tokens_is_ignored_beside_the_configuration_s(tmp_path: Path) -> None:
+    """Transformers reads the older file only if `tokenizer_config.json` lists none."""
+    byte_tokenizer().save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer_config.json"
+    listed = {"added_tokens_decoder": {"511": {"content": "<|mask|>", "special": True}}}
+    file.write_text(json.dumps(json.loads(file.read_text()) | listed))
+    (tmp_path / "added_tokens.json").write_text('{"<|new|>": 600}')
+    assert Tokenizer.from_folder(tmp_path).encode("<|mask|>") == [511]
+
+
+@pytest.mark.parametrize("stated", ["512", None, 1.5, True, [1]])
+def test_an_id_that_is_no_number_is_told(stated: Any, tmp_path: Path) -> None:
+    byte_tokenizer().save_pretrained(tmp_path)
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<|new|>": stated}))
+    with pytest.raises(InvalidCheckpoint, match=r"no usable tokenizer|must be whole numbers"):
+        Tokenizer.from_folder(tmp_path)
 
 
 def test_a_template_of_a_processor_s_file_is_read_where_there_is_no_other(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Dream and its relatives ship these files with a custom tokenizer class that is a
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from tokenizers import Tokenizer as FastTokenizer
 from transformers import PreTrainedTokenizerFast
 
 from unmask.errors import InvalidCheckpoint
+
+logger = logging.getLogger(__name__)
 
 FILES = ("vocab.json", "merges.txt", "tokenizer_config.json")
 # Qwen2's pre-tokenizer: words, single digits, punctuation and line ends.
@@ -101,7 +104,9 @@ def _added_tokens(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedTok
     if listed is None:
         older = folder / "added_tokens.json"
         ids = _read(older) if older.is_file() else {}
-        return {int(i): AddedToken(text, special=True, normalized=False) for text, i in ids.items()}
+        if wrong := [i for i in ids.values() if type(i) is not int]:
+            raise InvalidCheckpoint(f"{older}: ids must be whole numbers, got {wrong[0]!r:.40}")
+        return {i: AddedToken(text, special=True, normalized=False) for text, i in ids.items()}
     try:
         return {
             int(i): AddedToken(token["content"], **{f: bool(token[f]) for f in FLAGS if f in token})
@@ -127,15 +132,27 @@ def _add_tokens(fast: FastTokenizer, added: Mapping[int, AddedToken], folder: Pa
 def check_added_tokens(inner: Any, folder: Path) -> None:
     """Raise `InvalidCheckpoint` if a tokenizer has an added token at another id than its file says.
 
-    Tokens that `tokenizer.json` lacks are added behind its last one, whatever their ids are.
+    Transformers adds tokens that `tokenizer.json` lacks behind its last one, whatever their ids
+    are. Of one that it has, its own id counts there, so another is only logged.
     """
     file = folder / "tokenizer_config.json"
-    for i, token in _added_tokens(folder, _read(file) if file.is_file() else {}).items():
-        if (actual := inner.convert_tokens_to_ids(token.content)) != i:
+    stated = _added_tokens(folder, _read(file) if file.is_file() else {})
+    ids = {i: inner.convert_tokens_to_ids(token.content) for i, token in stated.items()}
+    others = {i: actual for i, actual in ids.items() if actual != i}
+    whole = folder / "tokenizer.json"
+    own = FastTokenizer.from_file(str(whole)) if others and whole.is_file() else None
+    for i, actual in others.items():
+        text = stated[i].content
+        if own is None or own.token_to_id(text) is None:
             raise InvalidCheckpoint(
-                f"{token.content!r} has id {i} in the configuration of the tokenizer in {folder}, "
-                f"but id {actual} in the tokenizer"
+                f"{text!r} has id {i} in the configuration of the tokenizer in {folder}, but id "
+                f"{actual} in the tokenizer; save both with transformers' save_pretrained"
             )
+        logger.warning(
+            "%r has id %d in the configuration of the tokenizer in %s; the id of tokenizer.json, "
+            "%s, counts",
+            *(text, i, folder, actual),
+        )
 
 
 def _named_tokens(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
