@@ -82,6 +82,29 @@ def test_a_copy_may_have_another_type_but_no_other_numbers(tmp_path: Path) -> No
         weights.check_all_taken()
 
 
+@pytest.mark.parametrize("one", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+@pytest.mark.parametrize("other", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+def test_two_roundings_of_the_same_numbers_are_copies(
+    one: torch.dtype, other: torch.dtype, scale: float, tmp_path: Path
+) -> None:
+    """Rounding one to the type of the other would round twice, some numbers to a neighbour."""
+    numbers = scale * torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+    tensors = {"kept": numbers.to(one), "copy": numbers.to(other)}
+    moved = numbers.clone()
+    moved[-1, -1] += 1
+    save_file(tensors | {"moved": moved.to(other)}, tmp_path / "model.safetensors")
+    weights = open_weights(tmp_path)
+    weights.drop_copy("copy", "kept")
+    weights.take("kept", (64, 64))
+    weights.drop("moved")
+    weights.check_all_taken()
+    weights = open_weights(tmp_path)
+    weights.drop_copy("moved", "kept")
+    with pytest.raises(InvalidCheckpoint, match="moved differs from kept"):
+        weights.check_all_taken()
+
+
 def test_tensors_are_found_in_the_files_that_the_index_names(tmp_path: Path) -> None:
     files = {"one.safetensors": {"a": torch.ones(2)}, "two.safetensors": {"b": torch.zeros(3)}}
     write_shards(tmp_path, files)

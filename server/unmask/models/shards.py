@@ -95,16 +95,23 @@ class StoredTensor:
         return copied
 
     def rounds_to(self, other: "StoredTensor") -> bool:
-        """True if another has the same shape, and the same numbers in the coarser of both types."""
+        """True if both have the same shape, and may be roundings of the same numbers.
+
+        Each may be half a step of its type away from these: together less than a step of the
+        coarser type, and the smallest steps of both beside zero.
+        """
         if self.shape != other.shape:
             return False
-        coarser = max(self.dtype, other.dtype, key=lambda dtype: torch.finfo(dtype).eps)
+        limits = torch.finfo(self.dtype), torch.finfo(other.dtype)
+        step = max(limit.eps for limit in limits)
+        smallest = max(limit.smallest_normal * limit.eps for limit in limits)
         for first in range(0, math.prod(self.shape), CHUNK_ITEMS):
             ours, theirs = (
-                tensor._items_from(first).to(torch.device("cpu"), coarser)
+                tensor._items_from(first).to(torch.device("cpu"), torch.float32)
                 for tensor in (self, other)
             )
-            if not torch.equal(ours, theirs):
+            allowed = torch.maximum(ours.abs(), theirs.abs()).mul_(step).add_(smallest)
+            if not bool(((ours - theirs).abs_() <= allowed).all()):
                 return False
         return True
 
