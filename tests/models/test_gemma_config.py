@@ -1,17 +1,21 @@
 """DiffusionGemma's configuration: fields read, defaults, and refusals."""
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.support.tiny import GOLDEN
+from tests.support.tiny import GOLDEN, byte_tokenizer
+from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models.diffusion_gemma import build, read_schedule, traits
 from unmask.models.gemma_config import read_config
 from unmask.models.kv_cache import LayerShape
+from unmask.models.registry import load_model
 from unmask.models.weights import Weights
 from unmask.types import MAX_BLOCK_LENGTH, CanvasSchedule
 
@@ -53,6 +57,32 @@ def test_what_is_left_out_is_as_in_transformers() -> None:
     assert traits({}).block_length == 256
 
 
+SIZES = (
+    *("head_dim", "hidden_size", "intermediate_size", "moe_intermediate_size"),
+    *("num_attention_heads", "num_experts", "num_hidden_layers", "num_key_value_heads"),
+    *("top_k_experts", "vocab_size"),
+)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_size_that_is_null_is_named(name: str, tmp_path: Path) -> None:
+    raw = config()
+    raw["text_config"][name] = None
+    (tmp_path / "config.json").write_text(json.dumps(raw))
+    shutil.copy(FOLDER / "model.safetensors", tmp_path)
+    byte_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(InvalidCheckpoint, match=f"config.json has no '{name}'"):
+        load_model(ModelConfig(str(tmp_path)), DecodingConfig())
+
+
+def test_a_null_is_the_default_or_none() -> None:
+    raw = config()
+    nulls = {"rms_norm_eps": None, "hidden_activation": None, "final_logit_softcapping": None}
+    raw["text_config"] |= nulls
+    read = read_config(raw)
+    assert (read.rms_norm_eps, read.activation, read.softcap) == (1e-6, "gelu_tanh", None)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -64,6 +94,10 @@ def test_what_is_left_out_is_as_in_transformers() -> None:
         (
             {"rope_parameters": {k: {"rope_type": "yarn"} for k in ("sliding_attention",)}},
             "rope_parameters",
+        ),
+        (
+            {"rope_parameters": {"sliding_attention": {"rope_theta": 1e4, "factor": 2.0}}},
+            "rope_parameters of sliding_attention of type default has no use for factor 2.0",
         ),
     ],
 )

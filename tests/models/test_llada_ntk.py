@@ -42,3 +42,11 @@ def test_a_base_is_multiplied_by_the_factor_of_llada_s_ntk_scaling(
 def test_a_type_and_a_factor_belong_together(scaling: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InvalidCheckpoint, match=r"rope_scaling of type ntk and a factor"):
         load(tmp_path, rope_scaling=scaling)
+
+
+def test_fields_that_change_nothing_are_taken(tmp_path: Path) -> None:
+    neutral = {"rope_type": "default", "factor": 1.0, "attention_factor": 1.0}
+    plain = load(tmp_path / "plain", rope_scaling=neutral | {"type": None})
+    ids, horizons = torch.arange(40), np.full(40, 40)
+    expected = logits_of(load(tmp_path / "none"), ids, horizons)
+    assert torch.equal(logits_of(plain, ids, horizons), expected)

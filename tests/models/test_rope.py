@@ -148,6 +148,10 @@ TWICE = {"rope_theta": 1e4, "rope_parameters": {"rope_theta": 5e5, "rope_type": 
             "rope_scaling of type default has no use for factor 4.0",
         ),
         (
+            {"rope_theta": 1e4, "rope_scaling": {"type": "default", "attention_factor": 1.2}},
+            "rope_scaling of type default has no use for attention_factor 1.2",
+        ),
+        (
             {"rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 4.0, "mscale": 1.0}},
             "rope_scaling of type linear has no use for mscale 1.0",
         ),
@@ -164,6 +168,29 @@ def test_places_that_agree_are_no_problem() -> None:
     fields = {"rope_type": None, "type": "default", "rope_theta": 1e4, "factor": 1.0}
     raw = {"rope_theta": 10000, "rope_parameters": fields, "rope_scaling": {"type": "default"}}
     assert torch.equal(read_rope(raw, 16).inverse, read_rope({"rope_theta": 1e4}, 16).inverse)
+
+
+PLAIN = {"rope_theta": 1e4}
+NEUTRAL = {"factor": 1.0, "attention_factor": 1.0, "mscale": None}
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [
+        ({"rope_type": "default"} | NEUTRAL, {}),
+        (NEUTRAL | {"beta_fast": 32, "beta_slow": 1, "mscale": 0.7}, {}),
+        ({"type": "default", "low_freq_factor": 1.0, "high_freq_factor": 4.0}, {}),
+        ({"type": "linear"} | NEUTRAL, {}),
+        ({"type": "linear", "factor": 4.0, "attention_factor": 1}, {"type": "linear", "factor": 4}),
+        (LLAMA3 | {"attention_factor": 1.0, "beta_fast": None}, LLAMA3),
+    ],
+)
+def test_fields_that_change_nothing_are_taken(fields: dict[str, Any], same: dict[str, Any]) -> None:
+    expected = read_rope(PLAIN | {"rope_scaling": same}, 16)
+    for place in ("rope_scaling", "rope_parameters"):
+        rope = read_rope(PLAIN | {place: fields}, 16)
+        assert torch.equal(rope.inverse, expected.inverse)
+        assert rope.scale == expected.scale == 1.0
 
 
 def test_a_part_of_a_head_that_is_no_pairs_is_refused() -> None:

@@ -1,7 +1,7 @@
 """Allowed ranges of numbers in a `config.json`, checked before any memory is allocated."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +100,15 @@ NOT_ABOVE = (
     ("top_k_experts", "num_experts"),
 )
 MULTIPLES = (("num_attention_heads", "num_key_value_heads"), ("n_heads", "n_kv_heads"))
+
+
+def without_nulls(raw: Mapping[str, Any], kept: Collection[str] = ()) -> dict[str, Any]:
+    """Fields that are not null, of nested objects too, and those that are `kept`."""
+    return {
+        name: without_nulls(value, kept) if isinstance(value, Mapping) else value
+        for name, value in raw.items()
+        if value is not None or name in kept
+    }
 
 
 def check_values(raw: Mapping[str, Any]) -> None:

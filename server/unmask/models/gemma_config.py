@@ -5,9 +5,11 @@ from typing import Any, Literal
 
 from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields
+from unmask.models.config_values import without_nulls
 from unmask.models.family import RawConfig
 from unmask.models.kv_cache import LayerShape
 from unmask.models.rope import FIELDS as ROPE_FIELDS
+from unmask.models.rope import check_used
 from unmask_kernels.layers.ops import Activation
 
 Span = Literal["sliding_attention", "full_attention"]
@@ -23,6 +25,7 @@ DEFAULT_ROPE: dict[Span, dict[str, Any]] = {
     },
 }
 FULL_EVERY = 6
+NULL_MEANS_NONE = "final_logit_softcapping", "sliding_window"  # rather than the default
 TEXT_FIELDS = ConfigFields(
     read=frozenset(
         (
@@ -95,7 +98,7 @@ class GemmaConfig:
 
 def read_config(raw: RawConfig) -> GemmaConfig:
     """Text configuration of a `config.json`; raises `InvalidCheckpoint`."""
-    text: RawConfig = raw["text_config"]
+    text: RawConfig = without_nulls(raw["text_config"], NULL_MEANS_NONE)
     if not raw.get("tie_word_embeddings", True):
         raise InvalidCheckpoint("DiffusionGemma with untied encoder and decoder is not supported")
     if text.get("use_bidirectional_attention") == "all":
@@ -169,6 +172,7 @@ def _ropes(
         kind, part = rope.get("rope_type", "default"), rope.get("partial_rotary_factor", 1.0)
         if kind not in ("default", "proportional") or (kind == "default" and part != 1.0):
             raise InvalidCheckpoint(f"rope_parameters {rope} of {span} are not supported")
+        check_used(rope, kind, f"rope_parameters of {span}")
         num_pairs = int(part * shape.head_dim // 2)
         factor = rope.get("factor", 1.0) if kind == "proportional" else 1.0
         layer_rope = RopeConfig(shape.head_dim, num_pairs, rope["rope_theta"], factor)

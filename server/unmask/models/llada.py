@@ -47,7 +47,11 @@ FIELDS = ConfigFields(
         "rope_scaling": ConfigFields(
             read=frozenset(("factor",)),
             harmless=frozenset(("original_max_position_embeddings",)),
-            accepted={"rope_type": ("default", "ntk"), "type": ("default", "ntk")},
+            accepted={
+                "attention_factor": (1,),
+                "rope_type": ("default", "ntk"),
+                "type": ("default", "ntk"),
+            },
         )
     },
 )
@@ -78,7 +82,7 @@ def _rope(raw: RawConfig, head_dim: int) -> Rope:
     fields = raw.get("rope_scaling") or {}
     factor = fields.get("factor")
     is_scaled = "ntk" in (fields.get("rope_type"), fields.get("type"))
-    if is_scaled != (factor is not None):
+    if (factor is None) if is_scaled else factor not in (None, 1):
         raise InvalidCheckpoint(
             f"config.json: rope_scaling of type ntk and a factor belong together, got {fields}"
         )

@@ -9,6 +9,7 @@ from unmask.config import AttentionName, DecodingConfig, ModelConfig
 from unmask.decoding.checks import check_edits, check_whole_blocks
 from unmask.errors import InvalidCheckpoint, InvalidConfig, InvalidRequest
 from unmask.models.checkpoint import Checkpoint
+from unmask.models.config_values import without_nulls
 from unmask.models.d2f import is_d2f
 from unmask.models.family import Family, Traits
 from unmask.models.generation_config import read_eos_ids, read_plain_sampling, read_sampling
@@ -41,7 +42,7 @@ def model_info(
     Raises `InvalidCheckpoint` and `InvalidConfig`.
     """
     traits, generation = _traits(family, checkpoint, config), checkpoint.generation
-    raw = checkpoint.config.get("text_config") or checkpoint.config
+    raw = without_nulls(checkpoint.config.get("text_config") or checkpoint.config)
     canvas = None if family.canvas is None else family.canvas(generation)
     mask = read_mask(config.mask_token_id, raw, generation, tokenizer, traits.mask_token_id)
     vocab_size = traits.vocab_size or int(raw["vocab_size"])

@@ -36,7 +36,9 @@ USED: Mapping[str, frozenset[str]] = {
         )
     ),
     "llama3": frozenset(("factor", "high_freq_factor", "low_freq_factor")),
+    "proportional": frozenset(("factor",)),
 }
+NEUTRAL = ("attention_factor", "factor")  # have no effect where they are 1
 SCALING = frozenset().union(*USED.values())
 QUERY_SCALE_FIELDS = ConfigFields(read=frozenset(("llama_4_scaling_beta",)))
 
@@ -102,7 +104,7 @@ def read_rope(raw: RawConfig, head_dim: int) -> Rope:
         )
     plain = plain_rope(theta, rotary_dim)
     kind = _kind(fields)
-    _check_used(fields, kind, source)
+    check_used(fields, kind, source)
     try:
         if kind == "default":
             return plain
@@ -165,12 +167,16 @@ def _check_agreement(raw: RawConfig) -> None:
                 )
 
 
-def _check_used(fields: RawConfig, kind: str, source: str) -> None:
-    """Raise `InvalidCheckpoint` for a field that scaling of this kind does not use."""
+def check_used(fields: RawConfig, kind: str, source: str) -> None:
+    """Raise `InvalidCheckpoint` for a field that scaling of this kind does not use.
+
+    Without scaling, all fields but a factor have no effect in any release of transformers.
+    """
     if kind not in USED:
         return
     for name, value in fields.items():
-        if name in SCALING - USED[kind] and (name, value) != ("factor", 1):
+        is_neutral = value == 1 if name in NEUTRAL else kind == "default"
+        if name in SCALING - USED[kind] and not is_neutral:
             raise InvalidCheckpoint(f"{source} of type {kind} has no use for {name} {value}")
 
 
