@@ -97,6 +97,9 @@ def test_neither_code_nor_pickles_are_fetched(
         if any(fnmatch.fnmatch(name, pattern) for pattern in calls[0]["allow_patterns"])
     }
     assert len(wanted) == 7
+    below = "original/consolidated.safetensors", "model.safetensors"
+    unread = calls[0]["ignore_patterns"]
+    assert [n for n in below if any(fnmatch.fnmatch(n, p) for p in unread)] == [below[0]]
     assert not [n for n in wanted if n.endswith((".py", ".bin", ".pt", ".pkl", ".so"))]
 
 

@@ -62,11 +62,6 @@ def test_an_adapter_beside_numbered_files_is_none_of_them(tmp_path: Path) -> Non
     assert set(open_weights(tmp_path).names) == {"a"}
 
 
-def test_buffers_of_rope_are_not_needed() -> None:
-    weights = Weights({"layers.0.rotary_emb.inv_freq": torch.ones(4)}, torch.float32, CPU)
-    weights.check_all_taken()
-
-
 def test_a_copy_may_have_another_type_but_no_other_numbers(tmp_path: Path) -> None:
     numbers = torch.randn(4, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
     tensors = {"kept": numbers, "same": numbers.clone(), "wide": numbers.float()}

@@ -23,6 +23,10 @@ COMMON = frozenset(
 # Fields of transformers' base class, of training and of caches: no effect on a forward pass.
 HARMLESS = frozenset(
     (
+        *("_attn_implementation_autoset", "_attn_implementation_internal", "_auto_class"),
+        *("_experts_implementation", "base_model_ep_plan", "base_model_fsdp_plan"),
+        *("base_model_pp_plan", "base_model_tp_plan", "experts_implementation"),
+        *("gradient_checkpointing_kwargs", "ms_swift_version", "neftune_noise_alpha"),
         *("_attn_implementation", "_commit_hash", "_name_or_path", "attn_implementation"),
         *("add_cross_attention", "attention_dropout", "bad_words_ids", "begin_suppress_tokens"),
         *("bos_token_id", "chunk_size_feed_forward", "cross_attention_hidden_size"),

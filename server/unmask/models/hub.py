@@ -12,6 +12,7 @@ SNAPSHOT = re.compile(r"/models--(?:[^/]*--)?([^/]+)/snapshots/[^/]+$")  # of th
 GGUF = "GGUF is not read: serve the *.safetensors that it was made of"
 TOKENIZER_PATTERNS = ["*.json", "*.jinja", "*.model", "*.txt"]
 PATTERNS = ["*.safetensors", *TOKENIZER_PATTERNS]
+UNREAD = ["*/*.safetensors"]  # the same weights in other formats, such as those of original/
 
 
 def find_checkpoint(path: str, patterns: Sequence[str] = PATTERNS) -> Path:
@@ -31,8 +32,13 @@ def find_checkpoint(path: str, patterns: Sequence[str] = PATTERNS) -> Path:
 
     name, _, revision = path.partition("@")
     try:
-        files = list(patterns)
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=files))
+        kept = snapshot_download(
+            name,
+            revision=revision or None,
+            allow_patterns=list(patterns),
+            ignore_patterns=UNREAD,
+        )
+        return Path(kept)
     except Exception as error:  # from the hub, HTTP or the disk; all are reported the same way
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InvalidCheckpoint(

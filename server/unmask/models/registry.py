@@ -39,6 +39,7 @@ from unmask.models.matrices import dtype_name
 from unmask.models.model_info import model_info
 from unmask.models.packed import Format
 from unmask.models.quantization_files import find_quantization
+from unmask.models.shards import open_shards, usual_dtype
 from unmask.models.weights import Progress, Weights
 from unmask.tokenizer import Tokenizer, has_tokenizer
 from unmask.types import MAX_BLOCK_LENGTH, ModelInfo
@@ -164,7 +165,7 @@ def load_model(
     check_values(checkpoint.config)
     raw = checkpoint.config
     device = device_named(config.device, torch.cuda.is_available())
-    dtype = _dtype(config, raw, device)
+    dtype = _dtype(config, raw, device, checkpoint.folder)
     tokenizer = Tokenizer.from_folder(_tokenizer_folder(config, checkpoint.folder))
     if config.quantization == "int4" and not uses_triton(device):
         raise InvalidCheckpoint(
@@ -276,14 +277,18 @@ def device_named(name: DeviceName, has_gpu: bool) -> torch.device:
     return torch.device(name)
 
 
-def _dtype(config: ModelConfig, raw: RawConfig, device: torch.device) -> torch.dtype:
-    """Configured dtype, else the checkpoint's; float32 on CPUs without bfloat16 instructions."""
+def _dtype(config: ModelConfig, raw: RawConfig, device: torch.device, folder: Path) -> torch.dtype:
+    """Configured dtype, else that of `config.json`, else most of the weights'.
+
+    On CPUs without bfloat16 instructions float32. Of both names, `dtype` is the later one.
+    """
     if config.dtype != "auto":
         return DTYPES[config.dtype]
-    named = raw.get("torch_dtype") or raw.get("dtype") or "float32"
+    field = "dtype" if raw.get("dtype") else "torch_dtype"
+    named = raw.get(field) or "auto"
     if not isinstance(named, str):
-        raise InvalidCheckpoint(f"config.json: torch_dtype must be a name, got {named!r:.40}")
-    stored = DTYPES.get(named.removeprefix("torch."), torch.float32)
+        raise InvalidCheckpoint(f"config.json: {field} must be a name, got {named!r:.40}")
     if device.type == "cpu" and not torch.cpu._is_avx512_bf16_supported():
         return torch.float32
-    return stored
+    stored = DTYPES.get(named.removeprefix("torch."))
+    return stored or usual_dtype(open_shards(folder).values())

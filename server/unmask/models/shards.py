@@ -1,9 +1,11 @@
 """Safetensors files, mapped into memory and read one tensor at a time."""
 
 import json
+import logging
 import math
 import mmap
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from unmask_kernels.native.memory import reserve
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"  # beside weights
+OTHER_FORMAT = "consolidated"  # the same weights by Mistral's or Meta's names, beside
 WRAPPERS = ("_orig_mod.", "module.")  # of `torch.compile` and of data parallel training
 CHUNK_BYTES = 64 * 2**20
 CHUNK_ITEMS = 2**24
@@ -39,6 +42,10 @@ DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+
+
+logger = logging.getLogger(__name__)
+USUAL = (torch.bfloat16, torch.float16, torch.float32)
 
 
 class _Mapping:
@@ -150,6 +157,16 @@ def open_shards(folder: Path) -> dict[str, StoredTensor]:
     return _without_wrapper(tensors)
 
 
+def usual_dtype(tensors: Iterable[StoredTensor]) -> torch.dtype:
+    """The type of `USUAL` that has the most bytes; float32 if none has any."""
+    sizes = dict.fromkeys(USUAL, 0)
+    for tensor in tensors:
+        if tensor.dtype in sizes:
+            sizes[tensor.dtype] += tensor.num_bytes
+    best = max(USUAL, key=lambda dtype: sizes[dtype])
+    return best if sizes[best] else torch.float32
+
+
 def _without_wrapper(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
     """Tensors without the prefix that torch's wrappers of models give to all names."""
     for prefix in WRAPPERS:
@@ -160,13 +177,18 @@ def _without_wrapper(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor
 
 def _files(folder: Path) -> list[Path]:
     """Files in the index, else `model.safetensors`, else all; raises `InvalidCheckpoint`."""
+    is_whole = (folder / WHOLE).is_file()
     if (folder / INDEX).is_file():
         names = _names_of_index(folder / INDEX)
-    elif (folder / WHOLE).is_file():
+        if is_whole and not any((folder / name).is_file() for name in names):
+            logger.warning("%s: files of %s are missing; %s is read", folder, INDEX, WHOLE)
+            return [folder / WHOLE]
+    elif is_whole:
         return [folder / WHOLE]
     else:
-        found = [file.name for file in folder.glob("*.safetensors")]
-        names = _numbered([name for name in found if name != ADAPTER] or found)
+        found = [file.name for file in folder.glob("*.safetensors") if file.name[0] != "."]
+        own = [name for name in found if name != ADAPTER and not name.startswith(OTHER_FORMAT)]
+        names = _numbered(own or found)
     if not names:
         raise InvalidCheckpoint(f"no *.safetensors in {folder}{_unread(folder)}")
     if missing := [name for name in names if not (folder / name).is_file()]:
@@ -178,7 +200,8 @@ def _files(folder: Path) -> list[Path]:
 
 def _unread(folder: Path) -> str:
     """Part of an error about a folder without weights: those of other formats, and the way out."""
-    hint = ""
+    below = sorted(folder.glob("*/*.safetensors"))
+    hint = f"; {below[0].parent} has some" if below else ""
     if any(file.suffix in PICKLED for file in folder.glob("*")):
         hint += (
             "; *.bin, *.pt and *.pth can run code and are not read: load them with transformers "

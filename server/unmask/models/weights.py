@@ -38,7 +38,8 @@ Progress = Callable[[str, int, int], None]
 MatrixFormat = Literal["auto", "none"] | Quantization
 WeightFormat = MatrixFormat | Literal["int4"]
 Held = TypeVar("Held", Tensor, QuantizedWeight, FourBitWeight)
-UNUSED = "rotary_emb.inv_freq"  # buffers of older releases of transformers; RoPE is computed
+# Buffers of RoPE, which is computed.
+UNUSED = re.compile(r"rotary_(pos_)?emb\.((original_)?inv_freq|(cos|sin)_cached)$")
 MAX_LISTED = 3  # problems that differ only in the layer
 MAX_PLACEHOLDERS = 2**24  # elements of missing or misshapen tensors
 
@@ -244,7 +245,7 @@ class Weights:
         left = {
             name: tensor
             for name, tensor in self._tensors.items()
-            if _num_bytes(tensor) and not name.endswith(UNUSED)
+            if _num_bytes(tensor) and not UNUSED.search(name)
         }
         unexpected = [f"unexpected {name} {tuple(left[name].shape)}" for name in left]
         if problems := self._problems + unexpected:
