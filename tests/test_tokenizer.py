@@ -160,3 +160,17 @@ def test_answers_are_those_of_the_reference(folder: Path, caplog: pytest.LogCapt
     assert "has no tokenizer" in caplog.text
     assert list(from_text.token_ids) == list(from_ids.token_ids) == case.tokens
     assert from_text.text == "".join(f" {token}" for token in case.tokens)
+
+
+def test_a_template_with_an_error_is_told_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    byte_tokenizer().save_pretrained(tmp_path)
+    Tokenizer.from_folder(tmp_path)
+    assert not caplog.messages
+    (tmp_path / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}")
+    tokenizer = Tokenizer.from_folder(tmp_path)
+    (told,) = caplog.messages
+    assert "has an error, so chats are refused: Unexpected end of template" in told
+    with pytest.raises(InvalidRequest, match="Unexpected end of template"):
+        tokenizer.apply_chat([{"role": "user", "content": "a"}])

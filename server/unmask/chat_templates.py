@@ -37,13 +37,28 @@ def read_template(folder: Path) -> str | None:
 
 
 def check_templates(templates: Any, folder: Path) -> None:
-    """Raise `InvalidCheckpoint` if a chat template, or one of several by name, is unbounded."""
+    """Raise `InvalidCheckpoint` if a chat template, or one of several by name, is unbounded.
+
+    One with an error of syntax is only logged, as completions need none.
+    """
     for template in templates.values() if isinstance(templates, dict) else [templates]:
+        _warn_of_syntax(template, folder)
         if isinstance(template, str) and not _is_bounded(template):
             raise InvalidCheckpoint(
                 f"the chat template of {folder} takes more than {template_trial.CPU_S} s or "
                 f"{template_trial.MEMORY_BYTES >> 20} MiB for one short message"
             )
+
+
+def _warn_of_syntax(template: Any, folder: Path) -> None:
+    if COMPILE is None or not isinstance(template, str):
+        return
+    try:
+        COMPILE(template)
+    except TemplateError as error:
+        logger.warning(
+            "the chat template of %s has an error, so chats are refused: %s", folder, error
+        )
 
 
 @functools.lru_cache(maxsize=64)

@@ -13,9 +13,7 @@ from unmask.models.weights import Weights
 
 BLOCK_LENGTH = 32  # of both samplers' examples; config.json has no field for it
 OPDLM_BLOCK_LENGTH = 4
-FIELDS = QWEN_FIELDS.joined(
-    ConfigFields(read=frozenset(("attention_bias", "block_size")), accepted={"mlp_bias": (False,)})
-)
+FIELDS = QWEN_FIELDS.joined(ConfigFields(read=frozenset(("attention_bias", "block_size"))))
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:

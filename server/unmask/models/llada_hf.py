@@ -8,9 +8,7 @@ from unmask.models.qwen import FIELDS as QWEN_FIELDS
 from unmask.models.qwen import build_decoder, dense
 from unmask.models.weights import Weights
 
-FIELDS = QWEN_FIELDS.joined(
-    ConfigFields(read=frozenset(("attention_bias",)), accepted={"mlp_bias": (False,)})
-)
+FIELDS = QWEN_FIELDS.joined(ConfigFields(read=frozenset(("attention_bias",))))
 
 
 def build(raw: RawConfig, weights: Weights, num_positions: int) -> Decoder:

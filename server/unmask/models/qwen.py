@@ -30,6 +30,9 @@ FIELDS = ConfigFields(
     harmless=frozenset(("max_window_layers", "sliding_window")),  # `use_sliding_window` is refused
     accepted={
         "hidden_act": ("silu",),
+        "mlp_bias": (False,),
+        "rope_parameters": (False, {}),
+        "rope_scaling": (False, {}),
         "use_mrope": (False,),
         "use_sliding_window": (False,),
         "clip_qkv": (),

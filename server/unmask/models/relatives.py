@@ -57,7 +57,7 @@ _CODA = QWEN_FIELDS.joined(
 _RND1 = sdar_moe.FIELDS.joined(
     ConfigFields(
         harmless=frozenset(("moe_backend", "num_diffusion_steps")),
-        accepted={"is_causal": (False,), "rope_scaling": (False, {}), "sliding_window": (False,)},
+        accepted={"is_causal": (False,), "sliding_window": (False,)},
     )
 )
 
