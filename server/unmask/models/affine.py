@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from unmask.models.shards import StoredTensor
@@ -51,10 +50,12 @@ def unpack_bits(packed: Tensor, bits: int) -> Tensor:
     stream = packed.contiguous().view(torch.uint8)
     if bits == BYTE_BITS:
         return stream
-    if bits == BYTE_BITS // 2:
-        return torch.stack((stream & 0xF, stream >> 4), dim=2).flatten(1)
-    first_bits = torch.arange(0, stream.shape[1] * BYTE_BITS, bits, device=packed.device)
-    index, shift = first_bits // BYTE_BITS, first_bits % BYTE_BITS
-    pairs = F.pad(stream, (0, 1)).to(torch.int16)  # a number is in two bytes at most
-    both = pairs[:, index] | pairs[:, index + 1] << BYTE_BITS
-    return (both >> shift & (1 << bits) - 1).to(torch.uint8)
+    periods = stream.view(len(stream), -1, bits)  # bytes of eight numbers
+    numbers = stream.new_empty((*periods.shape[:2], BYTE_BITS))
+    for i in range(BYTE_BITS):
+        first, shift = divmod(i * bits, BYTE_BITS)
+        number = periods[:, :, first] >> shift
+        if shift + bits > BYTE_BITS:  # the rest is in the next byte
+            number |= periods[:, :, first + 1] << BYTE_BITS - shift
+        torch.bitwise_and(number, (1 << bits) - 1, out=numbers[:, :, i])
+    return numbers.flatten(1)
