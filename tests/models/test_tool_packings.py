@@ -1,5 +1,6 @@
-"""Matrices that AutoRound's and MLX's own code has packed are read as their products use them."""
+"""Matrices that AutoRound, bitsandbytes and MLX have packed are read as their products use them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,17 @@ from unmask.models.weights import Weights
 
 CPU = torch.device("cpu")
 PACKED = {
-    tool: load_file(GOLDEN / "packings" / f"{tool}.safetensors") for tool in ("auto_round", "mlx")
+    tool: load_file(GOLDEN / "packings" / f"{tool}.safetensors")
+    for tool in ("auto_round", "bitsandbytes", "mlx")
 }
 
 
 def parts_of(tool: str, packing: str) -> dict[str, torch.Tensor]:
     """Tensors of the recorded matrix, `meant` too."""
     return {
-        name.rpartition(".")[2]: tensor
+        name.partition(".")[2]: tensor
         for name, tensor in PACKED[tool].items()
-        if name.rpartition(".")[0] == packing
+        if name.partition(".")[0] == packing
     }
 
 
@@ -176,3 +178,77 @@ def test_parts_of_weights_without_a_configuration_are_told_by_their_tool(
     save_file({f"model.layers.0.q_proj.{name}": torch.ones(2, 2)}, tmp_path / "a.safetensors")
     with pytest.raises(InvalidCheckpoint, match=f"quantized by {tool}, but .*serve the weights"):
         Weights.from_folder(tmp_path, torch.float32, CPU)
+
+
+BITSANDBYTES = {"quant_method": "bitsandbytes", "bnb_4bit_quant_type": "nf4"}
+
+
+@pytest.mark.parametrize("packing", ["nf4", "nf4 nested", "fp4", "fp4 nested", "int8"])
+def test_tables_and_int8_of_bitsandbytes_are_read(packing: str, tmp_path: Path) -> None:
+    assert_read("bitsandbytes", packing, BITSANDBYTES, tmp_path)
+
+
+def test_bytes_that_are_stored_as_another_type_are_read(tmp_path: Path) -> None:
+    """`bnb_4bit_quant_storage` asks for it. A matrix that is not quantized stays as it is."""
+    parts = parts_of("bitsandbytes", "nf4 nested")
+    meant = parts.pop("meant")
+    parts["weight"] = parts["weight"].flatten().view(torch.bfloat16)[:, None]
+    tensors = {f"a.{name}": part for name, part in parts.items()} | {"b.weight": meant}
+    save_file(tensors, tmp_path / "a.safetensors")
+    weights = Weights.from_folder(tmp_path, torch.float32, CPU, compression=BITSANDBYTES)
+    torch.testing.assert_close(weights.take("a.weight", (32, 64)), meant, rtol=1e-5, atol=1e-6)
+    assert torch.equal(weights.take("b.weight", (32, 64)), meant)
+    weights.check_all_taken()
+
+
+def test_int8_of_bitsandbytes_stays_in_8_bits(tmp_path: Path) -> None:
+    parts = parts_of("bitsandbytes", "int8")
+    meant = parts.pop("meant")
+    save_file({f"a.{name}": part for name, part in parts.items()}, tmp_path / "a.safetensors")
+    weights = Weights.from_folder(tmp_path, torch.float32, CPU, compression=BITSANDBYTES)
+    linear = weights.take_linear(["a"], [32], 64)
+    assert torch.equal(linear.weight, parts["weight"])
+    torch.testing.assert_close(linear(torch.eye(64)), meant.T, rtol=1e-5, atol=1e-6)
+    assert set(weights.held_bytes) == {("int8", "int8")}
+
+
+STATE = "weight.quant_state.bitsandbytes__nf4"
+
+
+def json_bytes(**state: Any) -> torch.Tensor:
+    return torch.frombuffer(bytearray(json.dumps(state).encode()), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("packing", "change", "message"),
+    [
+        ("nf4", {"weight.absmax": None}, "a.weight.absmax is missing, a part of a weight of bits"),
+        ("nf4", {"weight.quant_map": None}, "a.weight.quant_map is missing"),
+        ("nf4", {"weight": None}, "a.weight is missing"),
+        ("nf4", {"weight": torch.zeros(9)}, "a.weight: bytes 36, expected 1024"),
+        ("nf4", {"weight.absmax": torch.zeros(9)}, "absmax (9,), expected (32,)"),
+        ("nf4", {"weight.quant_map": torch.zeros(9)}, "quant_map (9,), expected (16,)"),
+        ("nf4", {STATE: torch.zeros(3, dtype=torch.uint8)}, "quant_state of a.weight is not JSON"),
+        ("nf4", {STATE: json_bytes(shape=[32, 64])}, "has no usable 'blocksize'"),
+        ("nf4", {STATE: json_bytes(shape=[2048], blocksize=64)}, "has no usable not enough values"),
+        ("nf4", {STATE: json_bytes(shape=[32, 64], blocksize=0)}, "has blocks of 0 of 2048"),
+        ("nf4 nested", {"weight.nested_absmax": None}, "a.weight.nested_absmax is missing"),
+        (
+            "nf4 nested",
+            {"weight.nested_absmax": torch.ones(2)},
+            "nested_absmax (2,), expected (1,)",
+        ),
+        ("nf4", {f"{STATE[:-3]}af4": json_bytes()}, "is af4 of bitsandbytes; only nf4, fp4"),
+        ("int8", {"SCB": torch.ones(9)}, "of type torch.int8, but its SCB (9,)"),
+        ("int8", {"weight_format": torch.tensor(1)}, "a.weight_format is no order of rows"),
+    ],
+)
+def test_parts_of_bitsandbytes_that_do_not_fit_are_named(
+    packing: str, change: dict[str, torch.Tensor | None], message: str, tmp_path: Path
+) -> None:
+    parts = {**parts_of("bitsandbytes", packing), **change}
+    stored = {f"a.{name}": part for name, part in parts.items() if part is not None}
+    save_file(stored, tmp_path / "a.safetensors")
+    with pytest.raises(InvalidCheckpoint) as refused:
+        Weights.from_folder(tmp_path, torch.float32, CPU, compression=BITSANDBYTES)
+    assert message in str(refused.value)

@@ -47,6 +47,7 @@ class CompressedTensor:
     shape: tuple[int, ...]
     kind: Quantization
     block: tuple[int, int]  # rows and columns that share a scale
+    factor: float = 1.0  # of all scales
 
     @property
     def num_bytes(self) -> int:
@@ -66,7 +67,7 @@ class CompressedTensor:
     def select(self, index: int) -> "CompressedTensor":
         """Matrix [N, K] at `index` of a stack [E, N, K]."""
         values, scales = self.values.select(index), self.scales.select(index)
-        return CompressedTensor(values, scales, self.shape[1:], self.kind, self.block)
+        return CompressedTensor(values, scales, self.shape[1:], self.kind, self.block, self.factor)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """Dequantized weight [N, K], rounded once."""
@@ -97,6 +98,7 @@ class CompressedTensor:
             scales = read_e8m0(self.scales, device)
         else:
             scales = self.scales.to(device, torch.float32)
+        scales = scales if self.factor == 1.0 else scales * self.factor
         return scales.view(-1, 1) if scales.ndim < 2 else scales
 
     def _read_values(self, device: torch.device) -> Tensor:

@@ -15,7 +15,7 @@ from unmask.models.packing import PackedConfig
 Fields = Mapping[str, Any]
 NAME = "quantization_config"
 METHODS = ("compressed-tensors", "fp8", "fbgemm_fp8", "awq", "gptq", "modelopt")
-OTHER_METHODS = ("auto-round", "metal", "mlx")  # read elsewhere
+OTHER_METHODS = ("auto-round", "bitsandbytes", "metal", "mlx")  # read elsewhere
 MODELOPT = (
     *("FP8", "FP8_PER_CHANNEL_PER_TOKEN", "NVFP4", "W4A16_NVFP4"),
     "MIXED_PRECISION",

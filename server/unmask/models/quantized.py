@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models import auto_round, mlx
+from unmask.models import auto_round, bitsandbytes, mlx
 from unmask.models.affine import AffineTensor
+from unmask.models.bitsandbytes import TableTensor
 from unmask.models.compressed import CompressedTensor, join_scales
 from unmask.models.packed import PackedTensor
 from unmask.models.quantization_config import WAY_OUT
 from unmask.models.shards import StoredTensor
 
-Quantized = CompressedTensor | PackedTensor | AffineTensor
+Quantized = CompressedTensor | PackedTensor | AffineTensor | TableTensor
 # Ends of names that tools give to parts of weights, where no configuration names the tool.
 TOOLS: Mapping[str, str] = {
     ".W_q": "HQQ",
@@ -36,6 +37,8 @@ def join_quantized(
         _check_plain(tensors)
         return dict(tensors)
     method = config["quant_method"]
+    if method == bitsandbytes.METHOD:
+        return dict(bitsandbytes.join_bitsandbytes(tensors))
     if method in mlx.BIASES:
         return dict(mlx.join_mlx(tensors, config))
     if method in auto_round.METHODS or (method == "fp8" and auto_round.VERSION in config):

@@ -54,6 +54,7 @@ UNREADABLE = (
     *(TypeError, ValueError),
 )
 PACKED = get_args(Format)
+WIDENED = ("fp4", "fp8", "int8", "mlx", "nf4")  # beginnings of other formats in few bits
 HELD_IN_FEW_BITS = ("int4", "e2m1", "int8", "float8_e4m3fn")
 EMBEDDED_NAME = "unmask-embedded"
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
@@ -202,7 +203,7 @@ def load_model(
 def _log_formats(weights: Weights) -> None:
     """Log how weights are held, and the way to fewer bits where they were widened."""
     for (stored, held), num_bytes in weights.held_bytes.items():
-        is_widened = stored in PACKED or stored.startswith(("fp8", "int8", "mlx"))
+        is_widened = stored in PACKED or stored.startswith(WIDENED)
         is_widened = is_widened and held not in HELD_IN_FEW_BITS
         way_out = "; --quantization fp8 or int8 holds them in 8 bits" if is_widened else ""
         size = num_bytes / 2**30

@@ -14,6 +14,7 @@ from torch import Tensor
 from unmask.errors import InvalidCheckpoint
 from unmask.models.adapted import AdaptedTensor
 from unmask.models.affine import AffineTensor
+from unmask.models.bitsandbytes import TableTensor
 from unmask.models.compressed import CompressedTensor
 from unmask.models.copies import Stored, are_copies
 from unmask.models.matrices import (
@@ -370,7 +371,7 @@ def _format_of(stored: Stored) -> str:
     """Format that a weight is stored in, for people."""
     if isinstance(stored, AdaptedTensor):
         return _format_of(stored.base)
-    if isinstance(stored, PackedTensor):
+    if isinstance(stored, PackedTensor | TableTensor):
         return stored.label
     if isinstance(stored, AffineTensor):
         return f"mlx of {stored.bits} bits"

@@ -1,7 +1,8 @@
 """Makes tests/golden/packings with the code of the tools that pack weights, on a CPU.
 
 `PYTHONPATH=TOOLS python -m tests.golden.make.packings`, from the root of this repository: TOOLS has
-auto-round 0.16.1 and mlx 0.32.4 with mlx-cpu, beside torch 2.13 and transformers 5.23.
+auto-round 0.16.1, bitsandbytes 0.50.2 and mlx 0.32.4 with mlx-cpu, beside torch 2.13 and
+transformers 5.23.
 
 A file has the tensors of one matrix in each packing, as the tool stores them, and `meant`: the
 matrix that the tool's own products use.
@@ -16,6 +17,8 @@ import torch
 from auto_round.export.export_to_autoround import qlinear_fp
 from auto_round.export.export_to_awq.utils import WQLinear_GEMM, dequantize_gemm
 from auto_round_extension.torch import qlinear_torch, qlinear_torch_zp
+from bitsandbytes.functional import dequantize_4bit, int8_vectorwise_dequant
+from bitsandbytes.nn import Linear4bit, Linear8bitLt, Params4bit
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -77,6 +80,24 @@ def floats(data_type: str, group: int) -> Parts:
     return parts_of(layer) | {"meant": linear.weight.data}
 
 
+def table(kind: str, *, nested: bool) -> Parts:
+    """NF4 or FP4 of bitsandbytes, whose scales are bytes too if they are `nested`."""
+    options = {"quant_type": kind, "compress_statistics": nested}
+    linear = Linear4bit(SHAPE[1], SHAPE[0], bias=False, **options)
+    linear.weight = Params4bit(matrix(), requires_grad=False, **options)
+    linear = linear.to("cpu")
+    meant = dequantize_4bit(linear.weight.data, linear.weight.quant_state)
+    return parts_of(linear) | {"meant": meant.float().contiguous()}
+
+
+def int8() -> Parts:
+    """LLM.int8() of bitsandbytes."""
+    linear = Linear8bitLt(SHAPE[1], SHAPE[0], bias=False, has_fp16_weights=False)
+    linear.weight.data = matrix()
+    parts = parts_of(linear.to("cpu"))
+    return parts | {"meant": int8_vectorwise_dequant(parts["weight"], parts["SCB"]).float()}
+
+
 def mlx(bits: int, group: int, mode: str = "affine") -> Parts:
     packed = mx.quantize(mx.array(matrix().numpy()), group_size=group, bits=bits, mode=mode)
     names = ("weight", "scales", "biases")[: len(packed)]
@@ -104,6 +125,12 @@ def main() -> None:
             "mx_fp": floats("mx_fp4", 32),
         },
     )
+    tables = {
+        f"{kind}{' nested' if nested else ''}": table(kind, nested=nested)
+        for kind in ("nf4", "fp4")
+        for nested in (False, True)
+    }
+    write("bitsandbytes", tables | {"int8": int8()})
     affine = {f"{bits} bits": mlx(bits, 32) for bits in (2, 3, 4, 5, 6, 8)}
     affine |= {"4 bits of 64": mlx(4, 64)}
     modes = {"mxfp4": (4, 32), "nvfp4": (4, 16), "mxfp8": (8, 32)}
