@@ -10,6 +10,7 @@ from torch import Tensor
 from tests.support.engines import assert_same_in_company, plain_requests
 from tests.support.forward import block_causal, logits_of
 from tests.support.golden import load_golden
+from tests.support.mlx import pack_with_mlx
 from tests.support.packing import PACKINGS, pack_checkpoint
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
@@ -52,6 +53,18 @@ def test_numbers_in_groups_stay_in_4_bits(
     assert are_in_four_bits(loaded) == {True}
     # Few rows of padding, as of any product of our own.
     assert {layer.is_invariant for layer in loaded.model._layers} == {True}
+    assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_numbers_with_biases_stay_in_4_bits(tiny_folder: Path, tmp_path: Path) -> None:
+    """MLX's; queries of a layer are in 6 bits, so its queries, keys and values are widened."""
+    pack_with_mlx(tiny_folder, tmp_path)
+    expected = logits(load(tmp_path, quantization="none"))
+    loaded = load(tmp_path)
+    first, second = loaded.model._layers[:2]
+    assert not isinstance(first.qkv.packed, FourBitProduct)
+    products = first.out, first.mlp.gated.gate, first.mlp.down, second.qkv
+    assert all(isinstance(product.packed, FourBitProduct) for product in products)
     assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
 
 

@@ -115,6 +115,25 @@ def test_inputs_in_another_order_change_no_bit_of_a_product(device: torch.device
     torch.testing.assert_close(make_linear(weight)(rows), expected)
 
 
+@pytest.mark.parametrize("shape", [(160, 40, 5), (256, 24, 2), (1024, 16, 4)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_zero_points_need_not_be_whole_numbers(
+    shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device, backend: Backend
+) -> None:
+    """Weights with a bias for each group, beside others."""
+    x, whole = inputs(shape, dtype, device, zeros=True)
+    numbers = unpack_four_bits(whole)
+    zeros = torch.randn(whole.scales.shape, device=device) * 9
+    weight = pack_four_bits(numbers, whole.scales, zeros)
+    spread = [part.repeat_interleave(weight.group_inputs, 1) for part in (zeros, weight.scales)]
+    meant = ((numbers.float() - spread[0]) * spread[1]).to(dtype)
+    assert torch.equal(dequantize_four_bits(weight, dtype), meant)
+    both = torch.cat((meant, dequantize_four_bits(whole, dtype)))
+    expected = x.double() @ both.double().T
+    linear = make_linear(join_four_bits((weight, whole)))
+    assert (linear(x).double() - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max()
+
+
 @pytest.mark.parametrize("shape", [(160, 40, 10), (256, 24, 8), (1024, 16, 64)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_products_with_floats_of_4_bits_are_right(

@@ -1,9 +1,7 @@
 """Checkpoints that MLX has quantized are served with the weights that are meant."""
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -11,12 +9,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.support.forward import block_causal, logits_of
-from tests.support.plain import write_folder
+from tests.support.mlx import pack_with_mlx
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models.registry import LoadedModel, load_model
-
-Q = "model.layers.0.self_attn.q_proj"
 
 
 def load(folder: Path, **options: str) -> LoadedModel:
@@ -28,49 +24,11 @@ def logits(loaded: LoadedModel) -> Tensor:
     return logits_of(loaded, torch.arange(40) * 11 % 500, block_causal(40, 4))
 
 
-def packed(weight: Tensor, bits: int, group: int) -> tuple[dict[str, Tensor], Tensor]:
-    """A weight [N, K] as MLX stores it, with the numbers that it means."""
-    groups = weight.view(len(weight), -1, group)
-    low, high = groups.amin(2), groups.amax(2)
-    scales = ((high - low) / (2**bits - 1)).clamp(min=1e-7).bfloat16()
-    biases = low.bfloat16()
-    wide, start = scales.float()[:, :, None], biases.float()[:, :, None]
-    numbers = ((groups - start) / wide).round().clamp(0, 2**bits - 1)
-    words = []
-    for row in numbers.flatten(1).long().tolist():
-        stream = sum(number << bits * i for i, number in enumerate(row))
-        words.append([stream >> 32 * i & 0xFFFFFFFF for i in range(len(row) * bits // 32)])
-    parts = {"weight": torch.tensor(words).to(torch.uint32), "scales": scales, "biases": biases}
-    return parts, (numbers * wide + start).flatten(1)
-
-
-def write(source: Path, target: Path, **fields: Any) -> dict[str, Tensor]:
-    """Copy a checkpoint with every matrix in 4 bits, one in 6; returns the weights that are meant.
-
-    `fields` are of `config.json`; MLX writes its own field by both names.
-    """
-    own = {"group_size": 64, "bits": 4, "mode": "affine", Q: {"group_size": 32, "bits": 6}}
-    stored: dict[str, Tensor] = {}
-    meant: dict[str, Tensor] = {}
-    for name, weight in load_file(source / "model.safetensors").items():
-        module = name.removesuffix(".weight")
-        if weight.ndim < 2:
-            stored[name] = meant[name] = weight
-            continue
-        bits, group = (6, 32) if module == Q else (4, 64)
-        parts, meant[name] = packed(weight.float(), bits, group)
-        stored |= {f"{module}.{last}": part for last, part in parts.items()}
-    raw = json.loads((source / "config.json").read_text())
-    raw |= {"quantization": own, "quantization_config": own} | fields
-    write_folder(target, raw, stored)
-    return meant
-
-
 def test_every_matrix_is_the_one_that_is_meant(tiny_folder: Path, tmp_path: Path) -> None:
     """Embeddings and the head, which MLX quantizes like all others, too."""
     for name in ("4", "32"):
         shutil.copytree(tiny_folder, tmp_path / name)
-    meant = write(tiny_folder, tmp_path / "4")
+    meant = pack_with_mlx(tiny_folder, tmp_path / "4")
     save_file(meant, tmp_path / "32" / "model.safetensors")
     expected = logits(load(tmp_path / "32"))
     assert (expected - logits(load(tiny_folder))).abs().max() > 0.01
@@ -79,7 +37,7 @@ def test_every_matrix_is_the_one_that_is_meant(tiny_folder: Path, tmp_path: Path
 
 
 def test_a_tied_embedding_is_the_head_too(tiny_folder: Path, tmp_path: Path) -> None:
-    write(tiny_folder, tmp_path, tie_word_embeddings=True)
+    pack_with_mlx(tiny_folder, tmp_path, tie_word_embeddings=True)
     tensors = load_file(tmp_path / "model.safetensors")
     parts = {last: tensors.pop(f"lm_head.{last}") for last in ("weight", "scales", "biases")}
     save_file(tensors, tmp_path / "model.safetensors")
@@ -98,7 +56,7 @@ def test_a_tied_embedding_is_the_head_too(tiny_folder: Path, tmp_path: Path) -> 
 def test_a_start_tells_how_weights_are_stored_and_held(
     tiny_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write(tiny_folder, tmp_path)
+    pack_with_mlx(tiny_folder, tmp_path)
     with caplog.at_level("INFO", "unmask.models.registry"):
         load(tmp_path)
     told = [text for text in caplog.messages if text.startswith("linear weights")]
@@ -120,6 +78,6 @@ def test_a_start_tells_how_weights_are_stored_and_held(
 def test_a_configuration_that_does_not_fit_is_named(
     fields: dict, message: str, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    write(tiny_folder, tmp_path, **fields)
+    pack_with_mlx(tiny_folder, tmp_path, **fields)
     with pytest.raises(InvalidCheckpoint, match=message):
         load(tmp_path)

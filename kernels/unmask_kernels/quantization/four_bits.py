@@ -40,7 +40,7 @@ class FourBitWeight:
     values: Tensor  # [N, 64 * runs of inputs] uint8
     scales: Tensor  # [N, G] float32
     num_inputs: int
-    zeros: Tensor | None = None  # [N, G] int8; `USUAL_ZERO` if there are none
+    zeros: Tensor | None = None  # [N, G] int8, or float32; `USUAL_ZERO` if there are none
     codes: Codes = "int4"
     input_order: Tensor | None = None  # [K] int64; None: places are inputs
 
@@ -88,7 +88,7 @@ def pack_four_bits(
     """Pack `numbers` [N, K] from 0 to 15 with `scales` and `zeros` [N, G] of groups of inputs.
 
     `groups` [K] has the group of each input, as many inputs in each, if they do not lie one after
-    the other.
+    the other. Zero points that are no whole numbers, as of weights with biases, are float32.
     """
     num_outputs, num_inputs = numbers.shape
     if not has_tiles(num_inputs, scales.shape[1]):
@@ -99,7 +99,7 @@ def pack_four_bits(
     full = F.pad(numbers.to(torch.uint8), (0, -num_inputs % RUN_INPUTS)).contiguous()
     halves = full.view(num_outputs, -1, 2, HALF_RUN)
     values = (halves[:, :, 0] | halves[:, :, 1] << 4).flatten(1)
-    if zeros is not None:
+    if zeros is not None and not zeros.is_floating_point():
         zeros = None if bool((zeros == USUAL_ZERO).all()) else zeros.to(torch.int8)
     return FourBitWeight(values, scales.float(), num_inputs, zeros, codes, order)
 

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from unmask.models.shards import StoredTensor
+from unmask_kernels.quantization.four_bits import FourBitWeight, pack_four_bits
 
 CHUNK_ROWS = 512
 BYTE_BITS, WORD_BITS = 8, 32
+SMALLEST_SCALE = 1e-20  # in place of zero, so that a bias can be divided by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,11 @@ class AffineTensor:
     def shape(self) -> tuple[int, ...]:
         """Shape of the weight."""
         return self.values.shape[0], self.values.shape[1] * WORD_BITS // self.bits
+
+    @property
+    def num_groups(self) -> int:
+        """Groups of inputs."""
+        return self.scales.shape[1]
 
     @property
     def num_bytes(self) -> int:
@@ -43,6 +50,14 @@ class AffineTensor:
             groups = numbers.view(len(numbers), scales.shape[1], -1)
             out[few] = torch.addcmul(biases[few], groups, scales[few]).flatten(1)
         return out
+
+    def in_four_bits(self, device: torch.device) -> FourBitWeight:
+        """The same numbers and scales, with zero points that are no whole numbers for biases."""
+        assert self.bits == BYTE_BITS // 2
+        scales, biases = (part.to(device, torch.float32) for part in (self.scales, self.biases))
+        scales = torch.where(scales == 0, SMALLEST_SCALE, scales)
+        numbers = unpack_bits(self.values.to(device, torch.int32), self.bits)
+        return pack_four_bits(numbers, scales, -biases / scales)
 
 
 def unpack_bits(packed: Tensor, bits: int) -> Tensor:

@@ -317,14 +317,13 @@ class Weights:
 
     def _stays_in_four_bits(
         self, stored: Stored | None, shape: tuple[int, int]
-    ) -> TypeGuard[PackedTensor]:
+    ) -> TypeGuard[PackedTensor | AffineTensor]:
         """True if a weight [N, K] is stored in 4 bits that products take."""
-        return (
-            isinstance(stored, PackedTensor)
-            and stored.shape == shape
-            and holds_four_bits(self.device, shape, stored.num_groups)
-            and stored.has_even_groups
-        )
+        if not isinstance(stored, PackedTensor | AffineTensor) or stored.shape != shape:
+            return False
+        if not holds_four_bits(self.device, shape, stored.num_groups):
+            return False
+        return stored.bits == 4 if isinstance(stored, AffineTensor) else stored.has_even_groups
 
     def _recorded(self, stored: Stored | None, held: Held) -> Held:
         """The weight, with its memory added to `held_bytes`."""

@@ -28,6 +28,8 @@ from unmask_kernels.variant import Variant
 ENOUGH_PROGRAMS, FEWEST_RUNS, MOST_PARTS = 512, 4, 16
 FEW_ROWS = 64  # whose parts are programs of their own
 REDUCED_OUTPUTS = 256
+# Kinds of weights with the type of their zero points.
+ZEROS = {"int4": None, "int4 with zeros": "*i8", "int4 with biases": "*fp32", "e2m1": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,19 @@ class FourBitConfig:
     num_stages: int = 3
 
 
-def four_bit_config(dtype: torch.dtype, codes: Codes, capability: int) -> FourBitConfig:
+def four_bit_config(
+    dtype: torch.dtype, codes: Codes, capability: int, *, has_biases: bool = False
+) -> FourBitConfig:
     """The tiles for a dtype of rows and a weight on a chip, such as 90 for sm_90.
 
-    Floats take registers to unpack.
+    Floats take registers to unpack, as do zero points that are floats.
     """
     if dtype == torch.float32:
         return FourBitConfig(rows=32, num_stages=2)
     if codes == "e2m1" and capability != 90:
         return FourBitConfig(rows=32) if capability > 90 else FourBitConfig(rows=16, num_warps=8)
+    if has_biases and capability < 90:
+        return FourBitConfig(rows=32, num_stages=2)
     return FourBitConfig(rows=64 if capability >= 90 else 32)
 
 
@@ -150,7 +156,8 @@ def four_bit_product(x: Tensor, weight: FourBitWeight) -> Tensor:
     out = torch.empty((num_rows, num_outputs), dtype=x.dtype, device=x.device)
     if not num_rows:
         return out
-    config = four_bit_config(x.dtype, weight.codes, capability(x.device))
+    has_biases = weight.zeros is not None and weight.zeros.is_floating_point()
+    config = four_bit_config(x.dtype, weight.codes, capability(x.device), has_biases=has_biases)
     runs = runs_a_part(num_outputs, num_inputs, config)
     num_parts = triton.cdiv(triton.cdiv(num_inputs, RUN_INPUTS), runs)
     in_parts = num_parts > 1 and num_rows <= FEW_ROWS
@@ -201,17 +208,18 @@ def variants(chip: int) -> Iterator[Variant]:
     types = {"x": "*bf16", "weights": "*u8", "scales": "*fp32"}
     types |= dict.fromkeys(counts, "i32:16")
     types |= dict.fromkeys(("num_rows", "num_groups", "num_parts"), "i32")
-    kinds = itertools.product(("int4", "int4 with zeros", "e2m1"), (16, 32, 128), (False, True))
+    kinds = itertools.product(ZEROS, (16, 32, 128), (False, True))
     for kind, group, in_parts in kinds:
         codes: Codes = "e2m1" if kind == "e2m1" else "int4"
-        config = four_bit_config(torch.bfloat16, codes, chip)
+        has_biases = ZEROS[kind] == "*fp32"
+        config = four_bit_config(torch.bfloat16, codes, chip, has_biases=has_biases)
         constants = _constants(config, torch.bfloat16) | {
             "RUNS": 4, "GROUP": group, "WIDTH": min(group, HALF_RUN), "IN_PARTS": in_parts,
             "E2M1": codes == "e2m1",
         }  # fmt: skip
         own: dict[str, str] = {"out": "*fp32" if in_parts else "*bf16"}
-        if "zeros" in kind:
-            own["zeros"] = "*i8"
+        if (zeros := ZEROS[kind]) is not None:
+            own["zeros"] = zeros
         else:
             constants["zeros"] = None
         yield Variant(
