@@ -76,9 +76,10 @@ def test_a_name_of_the_hub_is_fetched_and_serves_under_its_last_part(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = fake_hub(monkeypatch, tiny_folder)
-    loaded = load_model(ModelConfig(path="org/SDAR-tiny@v1.0"), DecodingConfig())
-    assert loaded.info.name == "SDAR-tiny"
-    assert (calls[0]["name"], calls[0]["revision"]) == ("org/SDAR-tiny", "v1.0")
+    for path in ("org/SDAR-tiny@v1.0", "org/SDAR-tiny@v1.0/"):
+        loaded = load_model(ModelConfig(path=path), DecodingConfig())
+        assert loaded.info.name == "SDAR-tiny"
+        assert (calls[-1]["name"], calls[-1]["revision"]) == ("org/SDAR-tiny", "v1.0")
 
 
 def test_neither_code_nor_pickles_are_fetched(

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,13 +10,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.support.forward import block_causal, logits_of
+from tests.support.lora import draw_pairs, merged, write_adapter
 from tests.support.mlx import pack_with_mlx
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models.registry import LoadedModel, load_model
 
 
-def load(folder: Path, **options: str) -> LoadedModel:
+def load(folder: Path, **options: Any) -> LoadedModel:
     config = ModelConfig(path=str(folder), **{"dtype": "float32", **options})
     return load_model(config, DecodingConfig())
 
@@ -34,6 +36,20 @@ def test_every_matrix_is_the_one_that_is_meant(tiny_folder: Path, tmp_path: Path
     assert (expected - logits(load(tiny_folder))).abs().max() > 0.01
     torch.testing.assert_close(logits(load(tmp_path / "4")), expected, rtol=1e-4, atol=1e-4)
     assert load(tmp_path / "4", quantization="int8").model.layers
+
+
+def test_an_adapter_is_added_to_the_weights_that_are_meant(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("4", "32"):
+        shutil.copytree(tiny_folder, tmp_path / name)
+    meant = pack_with_mlx(tiny_folder, tmp_path / "4")
+    pairs = draw_pairs(meant, ["model.layers.1.mlp.down_proj", "model.layers.0.self_attn.q_proj"])
+    save_file(merged(meant, pairs), tmp_path / "32" / "model.safetensors")
+    adapter = (str(write_adapter(tmp_path / "adapter", pairs)),)
+    expected = logits(load(tmp_path / "32"))
+    adapted = logits(load(tmp_path / "4", adapter=adapter))
+    torch.testing.assert_close(adapted, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_tied_embedding_is_the_head_too(tiny_folder: Path, tmp_path: Path) -> None:

@@ -66,14 +66,15 @@ class TableTensor:
         """Dequantized weight, rounded once."""
         out = torch.empty(self.shape, dtype=dtype, device=device)
         flat, table = out.view(-1), self.table.to(device, torch.float32)
+        # Both numbers of each byte.
+        pairs = torch.stack((table.repeat_interleave(CODES), table.repeat(CODES)), dim=1)
         values, scales = self.values.to(device, torch.uint8), self.scales.read(device)
         for first in range(0, len(scales), CHUNK_BLOCKS):
             few = scales[first : first + CHUNK_BLOCKS]
             begin, end = first * self.block, (first + len(few)) * self.block
-            packed = values[begin // 2 : end // 2]
-            codes = torch.stack((packed >> 4, packed & 0xF), dim=1).flatten().int()
-            wide = few.repeat_interleave(self.block)[: len(codes)]
-            flat[begin : begin + len(codes)] = table[codes] * wide
+            numbers = pairs.index_select(0, values[begin // 2 : end // 2].int()).flatten()
+            wide = few.repeat_interleave(self.block)[: len(numbers)]
+            flat[begin : begin + len(numbers)] = numbers * wide
         return out
 
 

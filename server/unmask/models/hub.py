@@ -22,6 +22,7 @@ def find_checkpoint(path: str, patterns: Sequence[str] = PATTERNS) -> Path:
     work as in huggingface_hub. Raises `InvalidCheckpoint`.
     """
     folder = Path(path).expanduser()
+    path = path.rstrip("/")
     if folder.is_file():
         raise InvalidCheckpoint(
             f"{path} is a file; a checkpoint is a folder with config.json and *.safetensors. {GGUF}"
@@ -52,6 +53,7 @@ def display_name(path: str) -> str:
     A snapshot in the hub's cache is called after its repository, as names tell some families.
     """
     folder = Path(path).expanduser()
+    path = path.rstrip("/") or path
     if not folder.exists() and REPOSITORY.fullmatch(path):
         path = path.partition("@")[0]
     resolved = Path(path).expanduser().resolve()
