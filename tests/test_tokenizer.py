@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ def test_a_file_of_a_tokenizer_has_to_be_one(folder: Path, tmp_path: Path) -> No
     assert Tokenizer.from_folder(folder).encode("3") == [3]
     (tmp_path / "tokenizer_config.json").write_text("{}")
     with pytest.raises(InvalidCheckpoint, match=r"no usable tokenizer .*no tokenizer\.json: save"):
+        Tokenizer.from_folder(tmp_path)
+
+
+@pytest.mark.skipif(find_spec("sentencepiece") is not None, reason="sentencepiece reads it")
+def test_pieces_without_their_package_are_told(tmp_path: Path) -> None:
+    byte_tokenizer().save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").rename(tmp_path / "tokenizer.model")
+    with pytest.raises(InvalidCheckpoint, match=r"needs the packages sentencepiece and protobuf\."):
         Tokenizer.from_folder(tmp_path)
 
 

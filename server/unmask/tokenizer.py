@@ -3,6 +3,7 @@
 import functools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from unmask.text_length import chars_per_token
 
 logger = logging.getLogger(__name__)
 
-TOKENIZER = "tokenizer.json"
+TOKENIZER, PIECES = "tokenizer.json", "tokenizer.model"
 FILES = "token*", "vocab*", "*.model", "*.tiktoken"  # every tokenizer has one of them
 
 
@@ -29,6 +30,8 @@ def _reason(path: Path, error: Exception) -> str:
     """Why a tokenizer was not read, in one line."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if not path.is_file():
+        if path.with_name(PIECES).is_file() and find_spec("sentencepiece") is None:
+            reason = f"{PIECES} needs the packages sentencepiece and protobuf"
         return (
             f"{reason.rstrip(' .:')}. There is no {path.name}: save one with transformers' "
             "save_pretrained, and name its folder with --tokenizer"

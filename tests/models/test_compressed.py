@@ -221,6 +221,16 @@ def test_scales_that_do_not_fit_are_named(tiny_folder, tmp_path, change, message
         load(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["q_proj.input_scale", "q_proj.act_scale", "k_scale", "kv_scale"])
+def test_scales_of_activations_and_of_caches_are_not_read(
+    tiny_folder: Path, tmp_path: Path, name: str
+) -> None:
+    compress(tiny_folder, tmp_path, {"quant_method": "fp8"}, FP8, (ALL, ALL), flat=True)
+    expected = logits(load(tmp_path))
+    rewrite(tmp_path, lambda t: t.update({f"model.layers.0.self_attn.{name}": torch.ones(1)}))
+    assert torch.equal(logits(load(tmp_path)), expected)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

@@ -23,7 +23,8 @@ SCALES = ("weight_scale", "weight_scale_inv")  # both are factors, despite the s
 # Scales of activations and of KV caches, and shapes that other tensors give too.
 IGNORED = (
     *("input_scale", "input_zero_point", "output_scale", "output_zero_point"),
-    *("input_global_scale", "activation_scale", "k_scale", "v_scale", "q_scale", "weight_shape"),
+    *("input_global_scale", "activation_scale", "act_scale", "weight_shape"),
+    *("k_scale", "kv_scale", "q_scale", "v_scale"),
 )
 STACK_SCALES = ("_scale", "_scale_inv")  # after the name of a tensor of several matrices
 STACKED_NDIM = 3
