@@ -42,12 +42,12 @@ def check_templates(templates: Any, folder: Path) -> None:
     One with an error of syntax is only logged, as completions need none.
     """
     for template in templates.values() if isinstance(templates, dict) else [templates]:
-        _warn_of_syntax(template, folder)
         if isinstance(template, str) and not _is_bounded(template):
             raise InvalidCheckpoint(
                 f"the chat template of {folder} takes more than {template_trial.CPU_S} s or "
                 f"{template_trial.MEMORY_BYTES >> 20} MiB for one short message"
             )
+        _warn_of_syntax(template, folder)  # compiled here only after the trial: constants fold
 
 
 def _warn_of_syntax(template: Any, folder: Path) -> None:

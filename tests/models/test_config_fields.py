@@ -93,7 +93,6 @@ def test_fields_of_published_checkpoints_that_are_not_served_are_refused_with_th
         ("sdar", {"use_regular_causal": False, "unsloth_version": "2026.1", "max_length": 20}),
         ("sdar", {"_attn_implementation_autoset": True, "base_model_tp_plan": {"a": "colwise"}}),
         ("dream", {"gradient_checkpointing_kwargs": {"use_reentrant": False}}),
-        ("sdar", {"quantization_config": {}}),
         ("dream", {"mlp_bias": False, "rope_scaling": False}),
         ("rnd1", {"rope_parameters": False}),  # as transformers 5 writes rope_scaling
         ("llada2", {"num_nextn_predict_layers": 0, "router_dtype": "fp32", "norm_softmax": False}),

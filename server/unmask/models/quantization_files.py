@@ -27,7 +27,7 @@ def find_quantization(raw: RawConfig, folder: Path) -> RawConfig | None:
     named = raw.get(NAME)
     if named is None and isinstance(text, Mapping):
         named = text.get(NAME)
-    if named is not None and named != {}:
+    if named is not None:
         if not isinstance(named, Mapping):
             raise InvalidCheckpoint(f"config.json: {NAME} must be an object, got {named!r:.60}")
         return _named(dict(named))
