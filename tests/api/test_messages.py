@@ -295,7 +295,7 @@ def test_hints_of_anthropics_clients_change_nothing(call, engine):
             "output_config.format.schema",
         ),
         (
-            {"output_config": {"format": {"type": "json_schema", "schema": {"not": {}}}}},
+            {"output_config": {"format": {"type": "json_schema", "schema": {"format": "odd"}}}},
             "output_config.format.schema",
         ),
         ({"tools": [{**WEATHER, "name": "a b"}]}, "tools[0].name"),
@@ -311,7 +311,7 @@ def test_wrong_fields_are_refused_by_their_path(call, fields, param):
 
 def test_a_schema_of_a_strict_tool_that_is_not_supported_is_named_as_it_was_sent(call, engine):
     engine.tokenizer = tool_tokenizer(tags=())
-    odd = {**WEATHER, "input_schema": {"properties": {"a": {"not": {}}}}}
+    odd = {**WEATHER, "input_schema": {"properties": {"a": {"format": "odd"}}}}
     body = {"messages": HI, "max_tokens": 100, "tools": [{**odd, "strict": True}]}
     assert call("POST", PATH, json=body).json()["error"]["param"] == "tools[0].input_schema"
     engine.script = lambda request: answer(request, CALL)

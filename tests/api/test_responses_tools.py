@@ -200,11 +200,11 @@ def test_tools_that_are_not_called_are_not_shown(call, engine):
 
 
 def test_a_schema_that_is_not_supported_is_named_as_it_was_sent(call):
-    given = {"properties": {"a": {"not": {}}}}
+    given = {"properties": {"a": {"format": "odd"}}}
     odd = {**WEATHER, "name": "odd", "strict": True, "parameters": given}
     body = {"input": "hi", "tools": [WEATHER, odd]}
     assert call("POST", PATH, json=body).json()["error"]["param"] == "tools[1].parameters"
-    form = {"format": {"type": "json_schema", "name": "f", "schema": {"not": {}}}}
+    form = {"format": {"type": "json_schema", "name": "f", "schema": {"format": "odd"}}}
     error = call("POST", PATH, json={"input": "hi", "text": form, **TOOLS}).json()["error"]
     assert error["param"] == "text.format.schema"
 

@@ -96,7 +96,7 @@ def test_holes_have_every_structure(url):
         (["a", {"hole": {}}], "template[1].hole.max_tokens"),
         (["a", {"hole": {"max_tokens": 0}}], "template[1].hole.max_tokens"),
         (["a", {"hole": {"max_tokens": 5, "regex": "("}}], "template[1].hole.regex"),
-        (["a", {"hole": {"max_tokens": 5, "json": {"not": {}}}}], "template[1].hole.json"),
+        (["a", {"hole": {"max_tokens": 5, "json": {"format": "odd"}}}], "template[1].hole.json"),
         (["a", {"hole": {"max_tokens": 5, "foo": 1}}], "template[1].hole.foo"),
         (["a", {"hole": {"max_tokens": 1, "choice": ["much longer"]}}], "template"),
         (["a", {"hole": {"max_tokens": 10**9}}], "template"),

@@ -115,7 +115,7 @@ EITHER = [
     ({"response_format": {"type": "xml"}}, "response_format.type"),
     ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema"),
     (
-        {"response_format": {"type": "json_schema", "json_schema": {"schema": {"not": {}}}}},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {"format": "odd"}}}},
         "response_format.json_schema.schema",
     ),
     ({"structured_outputs": {"regex": "(?=a)"}}, "structured_outputs.regex"),

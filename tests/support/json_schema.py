@@ -109,7 +109,46 @@ def _is_below(value: Any, schema: Any, root: Any) -> bool:
     return not _is_number(value) or value < bound
 
 
+def _has_size(value: Any, schema: Any, root: Any) -> bool:
+    if not isinstance(value, dict):
+        return True
+    return schema.get("minProperties", 0) <= len(value) <= schema.get("maxProperties", 100)
+
+
+def _has_needed(value: Any, schema: Any, root: Any) -> bool:
+    return not isinstance(value, dict) or all(
+        name not in value or all(other in value for other in needed)
+        for name, needed in schema["dependentRequired"].items()
+    )
+
+
+def _is_dependent(value: Any, schema: Any, root: Any) -> bool:
+    return not isinstance(value, dict) or all(
+        name not in value or is_valid(value, own, root)
+        for name, own in schema["dependentSchemas"].items()
+    )
+
+
+def _contains(value: Any, schema: Any, root: Any) -> bool:
+    if not isinstance(value, list):
+        return True
+    count = sum(is_valid(item, schema["contains"], root) for item in value)
+    return schema.get("minContains", 1) <= count <= schema.get("maxContains", count)
+
+
+def _is_branch(value: Any, schema: Any, root: Any) -> bool:
+    word = "then" if is_valid(value, schema["if"], root) else "else"
+    return is_valid(value, schema.get(word, True), root)
+
+
 _CHECKS = {
+    "minProperties": _has_size,
+    "maxProperties": _has_size,
+    "dependentRequired": _has_needed,
+    "dependentSchemas": _is_dependent,
+    "contains": _contains,
+    "not": lambda v, s, r: not is_valid(v, s["not"], r),
+    "if": _is_branch,
     "type": _has_type,
     "enum": lambda v, s, r: any(is_equal(v, one) for one in s["enum"]),
     "const": lambda v, s, r: is_equal(v, s["const"]),
@@ -158,6 +197,7 @@ def random_schema(random: Random, depth: int) -> Any:
     kinds = ["string", "integer", "number", "boolean", "null", "enum", "const"]
     if depth:
         kinds += ["object", "array"] * 3 + ["anyOf", "allOf", "oneOf", "types", "any", "ref"]
+        kinds += ["not", "if"]
     match kind := random.choice(kinds):
         case "enum":
             return {"enum": [random_value(random, 1) for _ in range(random.randint(1, 4))]}
@@ -167,6 +207,14 @@ def random_schema(random: Random, depth: int) -> Any:
             parts = [random_schema(random, depth - 1) for _ in range(random.randint(1, 3))]
             base = random.choice([{}, {}, {"type": ["object", "string", "integer"]}])
             return {**base, kind: parts}
+        case "not":
+            kept = random_schema(random, depth - 1)
+            kept = kept if isinstance(kept, dict) else {}
+            return {"not": random_schema(random, depth - 1), **kept}
+        case "if":
+            parts = [random_schema(random, depth - 1) for _ in range(3)]
+            words = random.sample(("if", "then", "else"), 3)
+            return dict(zip(words, parts, strict=True)) | {"properties": {"a": True, "b": True}}
         case "types":
             return {"type": random.sample(["string", "integer", "null", "boolean", "number"], 2)}
         case "any":
@@ -188,8 +236,15 @@ def random_schema(random: Random, depth: int) -> Any:
     if kind == "object" and random.random() < 0.2:
         names = {"pattern": random.choice(("a", "^[ab]$")), "type": "string"}
         schema["propertyNames"] = random.choice([True, {"type": "string"}, names, {"enum": ["a"]}])
-    if kind == "object" and random.random() < 0.1:
-        schema["patternProperties"] = {"^a": random_schema(random, depth - 1)}
+    if kind == "object" and random.random() < 0.2:
+        patterns = random.sample(("^a", "b$", "^[ab]$", "m"), random.choice((1, 1, 2, 3)))
+        schema["patternProperties"] = {p: random_schema(random, depth - 1) for p in patterns}
+    if kind == "object" and random.random() < 0.15:
+        word = random.choice(("dependentRequired", "dependentSchemas"))
+        needed = ["b"] if word == "dependentRequired" else random_schema(random, depth - 1)
+        schema[word] = {random.choice(NAMES): needed}
+    if kind == "array" and random.random() < 0.15:
+        schema["contains"] = random_schema(random, depth - 1)
     if kind == "array":
         if random.random() < 0.8:
             schema["items"] = random_schema(random, depth - 1)
@@ -213,7 +268,14 @@ _WORDS: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "integer": {**_BOUNDS, "nullable": (True,)},
     "number": _BOUNDS,
-    "array": {"minItems": (0, 1, 2), "maxItems": (2, 3), "uniqueItems": (False, True)},
+    "array": {
+        "minItems": (0, 1, 2),
+        "maxItems": (2, 3),
+        "uniqueItems": (False, True),
+        "minContains": (0, 1, 2),
+        "maxContains": (1, 3),
+    },
+    "object": {"minProperties": (0, 1, 2), "maxProperties": (1, 2, 5)},
 }
 
 

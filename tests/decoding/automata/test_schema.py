@@ -386,15 +386,41 @@ def test_texts_of_random_schemas_are_valid(seed: int) -> None:
 
 
 UNSUPPORTED = [
-    ({"patternProperties": {"a": True, "b": True}}, "#/patternProperties", "several patterns"),
-    ({"patternProperties": {"a": {}}, "required": ["b"]}, "#/patternProperties", "required beside"),
-    ({"patternProperties": {"(?<=a)": {}}}, "#/patternProperties/pattern", "lookbehind"),
+    ({"patternProperties": dict.fromkeys("abcde", True)}, "#/patternProperties", "over 4 patterns"),
+    ({"patternProperties": {"(?<=a)": {}}}, "#/patternProperties", "lookbehind"),
     ({"propertyNames": {"type": True}}, "#/propertyNames/type", "one or several of"),
     ({"propertyNames": {"enum": 1}}, "#/propertyNames/enum", "a list"),
-    ({"type": "object", "minProperties": 1}, "#/minProperties", "not supported"),
-    ({"properties": {"a/b": {"not": {}}}}, "#/properties/a~1b/not", "not supported"),
-    ({"items": {"if": {}}}, "#/items/if", "not supported"),
-    ({"items": {"$id": "x"}}, "#/items/$id", "not supported"),
+    ({"type": "object", "minProperties": 2}, "#/minProperties", "at most 1"),
+    ({"properties": {"a/b": {"$dynamicRef": "b"}}}, "#/properties/a~1b/$dynamicRef", "not supp"),
+    ({"not": {"format": "date"}}, "#/not", "in a negation"),
+    ({"if": {"items": {"type": "string"}}, "then": False}, "#/if", "in a negation"),
+    ({"not": {"const": [1]}}, "#/not", "object or an array"),
+    ({"not": {"oneOf": [{}]}}, "#/not", "in a negation"),
+    ({"if": {"if": {}, "then": False}, "else": {}}, "#/if", "in a negation"),
+    (
+        {"$defs": {"n": {"items": {"$ref": "#/$defs/n"}}}, "not": {"$ref": "#/$defs/n"}},
+        "#/not",
+        "in a negation",
+    ),
+    (
+        {
+            "$defs": {"n": {"properties": {"a": {"$ref": "#/$defs/n"}}}},
+            "not": {"$ref": "#/$defs/n"},
+        },
+        "#/not",
+        "within itself",
+    ),
+    (
+        {"not": {"not": {"properties": {"a": {}}}}, "unevaluatedProperties": False},
+        "#/unevaluatedProperties",
+        "not",
+    ),
+    ({"not": 1}, "#/not", "a schema"),
+    ({"dependentRequired": {"a": "b"}}, "#/dependentRequired", "lists of names"),
+    ({"dependencies": {"a": "b"}}, "#/dependencies", "lists of names"),
+    ({"contains": {}, "uniqueItems": True}, "#/uniqueItems", "beside contains"),
+    ({"items": {"$ref": "x"}}, "#/items/$ref", "within the schema"),
+    ({"$ref": "#a", "$defs": {"b": {"$anchor": "b"}}}, "#/$ref", "within the schema"),
     ({"type": "text"}, "#/type", "one or several of"),
     ({"type": []}, "#/type", "one or several of"),
     ({"minLength": -1}, "#/minLength", "whole number"),
@@ -411,18 +437,20 @@ UNSUPPORTED = [
     ({"anyOf": []}, "#/anyOf", "not empty"),
     ({"uniqueItems": "yes"}, "#/uniqueItems", "true or false"),
     ({"uniqueItems": True}, "#/uniqueItems", "an enum"),
-    ({"uniqueItems": True, "items": {"enum": [1], "minimum": 2}}, "#/items/minimum", "beside enum"),
+    ({"uniqueItems": True, "items": {"type": "integer", "minimum": 1}}, "#/uniqueItems", "range"),
+    ({"uniqueItems": True, "items": {"enum": ["a"], "pattern": "a"}}, "#/items/enum", "beside"),
     ({"uniqueItems": True, "items": {"enum": [*range(65)]}}, "#/uniqueItems", "at most 64"),
     ({"format": "cuid2"}, "#/format", "date-time"),
     ({"format": "regex", "pattern": "a"}, "#/format", "date-time"),
     ({"pattern": "((?=a)b)*"}, "#/pattern", "lookahead"),
-    ({"multipleOf": 0.1}, "#/multipleOf", "whole"),
+    ({"multipleOf": 0.3}, "#/multipleOf", "divides 1"),
+    ({"multipleOf": 1.5}, "#/multipleOf", "whole"),
+    ({"multipleOf": 2**-12}, "#/multipleOf", "fractions"),
     ({"type": "integer", "multipleOf": 9, "minimum": 0}, "#/multipleOf", "both"),
-    ({"enum": ["a"], "pattern": "a"}, "#/pattern", "beside enum"),
+    ({"enum": [{"a": 1}], "properties": {"a": True}}, "#/properties", "beside enum"),
     ({"$ref": "https://example.com/a"}, "#/$ref", "within the schema"),
     ({"$ref": "#/$defs/a"}, "#/$ref", "not in the schema"),
-    ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "#/oneOf", "branches 0 and 1"),
-    ({"oneOf": [{"type": "integer", "maximum": 2}, {"minimum": 2}]}, "#/oneOf", "branches 0 and 1"),
+    ({"oneOf": [{"format": "date"}, {"format": "time"}]}, "#/oneOf", "branches 0 and 1"),
     (
         {
             "oneOf": [
@@ -433,8 +461,7 @@ UNSUPPORTED = [
         "#/oneOf",
         "branches 0 and 1",
     ),
-    ({"oneOf": [CAT, CAT]}, "#/oneOf", "branches 0 and 1"),
-    ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "#/allOf/1", "pattern cannot be joined"),
+    ({"allOf": [{"format": "date"}, {"format": "time"}]}, "#/allOf/1", "format cannot be joined"),
     ({"const": "\ud800"}, "", "no Unicode"),
     ([], "#", "object or a boolean"),
 ]
@@ -459,6 +486,10 @@ def test_other_schemas_are_refused_by_the_path(schema: Any, path: str, reason: s
         {"$ref": "#"},
         {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
         {"type": "array", "items": False, "minItems": 1},
+        {"not": {}},
+        {"oneOf": [CAT, CAT], "type": "object"},
+        {"enum": ["a"], "pattern": "b"},
+        {"type": "object", "minProperties": 2, "maxProperties": 1, "properties": {"a": {}}},
     ],
 )
 def test_a_schema_without_values_has_no_texts(schema: Any) -> None:
@@ -560,12 +591,14 @@ def test_indented_json_is_accepted_on_request_only() -> None:
 
 
 WIDENED: tuple[tuple[Any, str, str], ...] = (
-    ({"type": "integer", "not": {"const": 3}}, "3", '"a"'),
+    ({"type": "number", "multipleOf": 1.5}, "2", '"a"'),
+    ({"type": "integer", "$ref": "https://example.com/a"}, "2", '"a"'),
+    ({"type": "integer", "not": {"multipleOf": 3}}, "3", '"a"'),
     ({"properties": {"a/b": {"type": "string", "format": "odd"}}}, '{"a/b": "x"}', '{"a/b": 1}'),
-    ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "3", '"a"'),
+    ({"oneOf": [{"type": "integer"}, {"multipleOf": 5, "type": "number"}]}, "5", '"a"'),
     ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "string", "pattern": "(?<=a)b"}}}, '"b"', "1"),
     ({"type": "array", "items": {"type": "string"}, "uniqueItems": True}, '["a", "a"]', "[1]"),
-    ({"enum": ["a", "b"], "minLength": 1}, '"a"', '"c"'),
+    ({"enum": [["a"], "b"], "items": True, "minLength": 1}, '"b"', '"c"'),
 )
 
 
@@ -580,7 +613,12 @@ def test_a_schema_is_widened_by_what_is_not_supported(
     assert not found.matches(refused.encode())
 
 
-WRONG = [{"type": "odd"}, {"minimum": "1"}, {"$ref": "#/missing"}, {"items": [{"not": {}}]}]
+WRONG = [
+    {"type": "odd"},
+    {"minimum": "1"},
+    {"$ref": "#/missing"},
+    {"items": [{"not": {"format": "date"}}]},
+]
 
 
 @pytest.mark.parametrize("schema", WRONG)
@@ -590,6 +628,6 @@ def test_a_wrong_schema_is_refused_however_it_is_read(schema: Any) -> None:
 
 
 def test_so_many_keywords_are_left_out() -> None:
-    schema = {"properties": {str(i): {"not": {}} for i in range(40)}}
+    schema = {"properties": {str(i): {"format": "odd"} for i in range(40)}}
     with pytest.raises(InvalidGrammar):
         language_of(json_schema_of(schema, is_exact=False), {}, Budget())

@@ -208,3 +208,41 @@ def listing(items: Sequence[Item], separator: Expression) -> Expression:
             edges.append(Edge(fresh, EMPTY, fresh + 1))
             edges.append(Edge(used, EMPTY, used + 1))
     return Graph(3 * count + 2, tuple(edges), frozenset((count, 2 * count + 1)))
+
+
+def counted_listing(
+    items: Sequence[Item], separator: Expression, least: int, most: int | None
+) -> Expression:
+    """Items in their order, at most `most`, `least` of them different ones; the last may repeat."""
+    if any(item.is_required and is_nothing(item.expression) for item in items):
+        return NOTHING
+    count = len(items)
+    cap = count if most is None else most
+    # A node is the next item, how many are there, and whether the repeated one is among them.
+    nodes: dict[tuple[int, int, int], int] = {(0, 0, 0): 0}
+    edges = list[Edge]()
+    ends = set[int]()
+    for at, used, repeats in (queue := [(0, 0, 0)]):  # grows
+        node = nodes[at, used, repeats]
+        if at == count and used + min(repeats, 1) >= least:
+            ends.add(node)
+        after = list[tuple[Expression, tuple[int, int, int]]]()
+        if at < count:
+            item = items[at]
+            written = item.expression
+            if used + repeats:
+                written = concatenation(separator, written)
+            if not item.is_required or repeats:
+                after.append((EMPTY, (at + 1, used, repeats)))
+            if item.is_repeated and most is None:
+                after.append((written, (at, used, 1)))
+            elif item.is_repeated and used + repeats < cap:
+                after.append((written, (at, used, repeats + 1)))
+            elif not item.is_repeated and used < cap:
+                after.append((written, (at + 1, used + 1, 0)))
+        for expression, key in after:
+            if key not in nodes:
+                nodes[key] = len(nodes)
+                queue.append(key)
+            edges.append(Edge(node, expression, nodes[key]))
+    return Graph(len(nodes), tuple(edges), frozenset(ends))

@@ -8,9 +8,12 @@ from unmask.decoding.automata.expressions import (
     Edge,
     Expression,
     Graph,
+    Intersection,
     concatenation,
     literal,
     one_of,
+    optional,
+    repetition,
     union,
 )
 from unmask.decoding.automata.json_text import INTEGER, NONZERO, NUMBER, digits
@@ -31,6 +34,12 @@ class Bounds:
     @property
     def is_whole(self) -> bool:
         return self.low is None and self.high is None
+
+    def __contains__(self, number: Decimal) -> bool:
+        low, high = self.low, self.high
+        is_above = low is None or number > low or (number == low and not self.excludes_low)
+        is_below = high is None or number < high or (number == high and not self.excludes_high)
+        return is_above and is_below
 
     def negated(self) -> "Bounds":
         return Bounds(
@@ -99,6 +108,35 @@ def multiples(multiple: int) -> Expression:
             for rest in range(multiple)
         ]
     return Graph(multiple + 3, tuple(edges), frozenset((1, 3)))
+
+
+def fractions(bounds: Bounds, step: Decimal) -> Expression:
+    """Numbers within bounds that are multiples of a step, which divides 1."""
+    places = -int(step.normalize().as_tuple().exponent)
+    unit = int(step.scaleb(places))
+    if unit == 1:
+        shown = digits(1, places)
+    elif (count := 10**places // unit) <= MAX_MULTIPLE:
+        texts = {f"{i * unit:0{places}}".rstrip("0") or "0" for i in range(count)}
+        shown = union(
+            concatenation(literal(text), repetition(literal("0"), 0, places - len(text)))
+            for text in sorted(texts)
+        )
+    else:
+        raise ValueError(f"over {MAX_MULTIPLE} fractions are not supported")
+    shape = concatenation(INTEGER, optional(concatenation(literal("."), shown)))
+    return shape if bounds.is_whole else Intersection(decimals(bounds), shape)
+
+
+# Of few digits, so that doubles have the fraction too.
+BROKEN = concatenation(
+    optional(literal("-")),
+    union((literal("0"), concatenation(NONZERO, digits(0, 8)))),
+    literal("."),
+    digits(0, 5),
+    NONZERO,
+)
+"""Numbers that are no integers."""
 
 
 def _natural(low: int, high: int | None) -> Expression:

@@ -13,6 +13,7 @@ from unmask.decoding.automata.expressions import (
     Graph,
     Item,
     concatenation,
+    counted_listing,
     listing,
     literal,
     one_of,
@@ -86,9 +87,15 @@ def member(name: Expression, value: Expression, spacing: Spacing) -> Expression:
     return concatenation(name, spacing.colon, value)
 
 
-def json_object(members: Sequence[Item], spacing: Spacing) -> Expression:
-    """Object of members in their order."""
-    return _bracketed("{", listing(members, spacing.comma), "}", spacing)
+def json_object(
+    members: Sequence[Item], spacing: Spacing, least: int = 0, most: int | None = None
+) -> Expression:
+    """Object of members in their order, `least` to `most` of them with different names."""
+    if least == 0 and most is None:
+        content = listing(members, spacing.comma)
+    else:
+        content = counted_listing(members, spacing.comma, least, most)
+    return _bracketed("{", content, "}", spacing)
 
 
 def repeated(

@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 from unmask.decoding.automata.errors import InvalidGrammar, NotSupported
@@ -21,7 +22,12 @@ ANNOTATIONS = frozenset(
         *("contentEncoding", "contentMediaType", "contentSchema"),
     )
 )
-COUNTS = frozenset(("minItems", "maxItems", "minLength", "maxLength"))
+COUNTS = frozenset(
+    (
+        *("minItems", "maxItems", "minLength", "maxLength"),
+        *("minProperties", "maxProperties", "minContains", "maxContains"),
+    )
+)
 DEFINED = {*FORMATS, "regex", "relative-json-pointer"}
 ALL_FORMATS = {*FORMATS, *NUMBER_FORMATS, *TEXT_FORMATS}
 TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
@@ -44,9 +50,10 @@ def _is_count(value: Any) -> bool:
     return is_whole and value % 1 == 0 and 0 <= value <= MAX_COUNT  # 2.0 is 2
 
 
-def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and (value == 0 or SMALLEST <= abs(value) <= LARGEST)
+def is_number(value: Any) -> bool:
+    """True for numbers of a size that bounds may have."""
+    is_real = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_real and (value == 0 or SMALLEST <= abs(value) <= LARGEST)
 
 
 def _is_custom(value: Any) -> bool:
@@ -55,11 +62,11 @@ def _is_custom(value: Any) -> bool:
 
 
 def _is_least(value: Any) -> bool:
-    return _is_number(value) or (isinstance(value, int | float) and value < -LARGEST)
+    return is_number(value) or (isinstance(value, int | float) and value < -LARGEST)
 
 
 def _is_most(value: Any) -> bool:
-    return _is_number(value) or (isinstance(value, int | float) and value > LARGEST)
+    return is_number(value) or (isinstance(value, int | float) and value > LARGEST)
 
 
 def _is_schema(value: Any) -> bool:
@@ -68,6 +75,14 @@ def _is_schema(value: Any) -> bool:
 
 def _are_schemas(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_schema, value.values()))
+
+
+def _divides_1(value: float) -> bool:
+    return (1 / Fraction(repr(value))).denominator == 1
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _is_type(value: Any) -> bool:
@@ -102,6 +117,10 @@ KEYWORDS = {
     "anyOf": Keyword(ANY, *_SCHEMAS),
     "oneOf": Keyword(ANY, *_SCHEMAS),
     "allOf": Keyword(ANY, *_SCHEMAS),
+    "not": Keyword(ANY, *_SCHEMA),
+    "if": Keyword(ANY, *_SCHEMA),
+    "then": Keyword(ANY, *_SCHEMA),
+    "else": Keyword(ANY, *_SCHEMA),
     "$ref": Keyword(
         ANY,
         "a reference within the schema (#/...)",
@@ -110,12 +129,25 @@ KEYWORDS = {
     "properties": Keyword("object", "an object of schemas", _are_schemas),
     "patternProperties": Keyword("object", "an object of schemas", _are_schemas),
     "propertyNames": Keyword("object", *_SCHEMA),
-    "required": Keyword(
+    "required": Keyword("object", "a list of names", _are_names),
+    "minProperties": Keyword("object", *_COUNT),
+    "maxProperties": Keyword("object", *_COUNT),
+    "dependentRequired": Keyword(
         "object",
-        "a list of names",
-        lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+        "an object of lists of names",
+        lambda value: isinstance(value, dict) and all(map(_are_names, value.values())),
+    ),
+    "dependentSchemas": Keyword("object", "an object of schemas", _are_schemas),
+    "dependencies": Keyword(
+        "object",
+        "an object of schemas or lists of names",
+        lambda value: (
+            isinstance(value, dict)
+            and all(_is_schema(own) or _are_names(own) for own in value.values())
+        ),
     ),
     "additionalProperties": Keyword("object", *_SCHEMA),
+    "unevaluatedProperties": Keyword("object", *_SCHEMA),
     "items": Keyword(
         "array",
         _SCHEMA[0],
@@ -125,6 +157,10 @@ KEYWORDS = {
     "prefixItems": Keyword("array", *_SCHEMAS),
     "minItems": Keyword("array", *_COUNT),
     "maxItems": Keyword("array", *_COUNT),
+    "contains": Keyword("array", *_SCHEMA),
+    "minContains": Keyword("array", *_COUNT),
+    "maxContains": Keyword("array", *_COUNT),
+    "unevaluatedItems": Keyword("array", *_SCHEMA),
     "uniqueItems": Keyword("array", "true or false", lambda value: isinstance(value, bool)),
     "minLength": Keyword("string", *_COUNT),
     "maxLength": Keyword("string", *_COUNT),
@@ -144,9 +180,22 @@ KEYWORDS = {
     ),
     "multipleOf": Keyword(
         "number",
-        "a whole number above 0",
-        lambda value: _is_number(value) and value > 0 and value == int(value),
+        "a whole number above 0, or one that divides 1, of few decimal places,",
+        lambda value: is_number(value) and value > 0 and (value == int(value) or _divides_1(value)),
     ),
+}
+SCHEMA_WORDS = frozenset(word for word, keyword in KEYWORDS.items() if keyword.check is _is_schema)
+# Keywords of alternatives only, which no schema can spell, and their types. `patterns` are all to
+# be found. Negations evaluate nothing: `hidden` properties come of them, and all that is
+# `concealed`.
+OWN_WORDS = {
+    "patterns": "string",
+    "not patterns": "string",
+    "not enum": "string",
+    "not integer": "number",
+    "hidden": ANY,
+    "concealed": ANY,
+    "groups": "object",
 }
 
 
@@ -199,7 +248,24 @@ def check_keywords(schema: Any, place: Place) -> None:
             raise (place / word).not_supported(f"the keyword {word!r:.40} is not supported")
         if not KEYWORDS[word].check(value):
             at, needs = place / word, f"{KEYWORDS[word].needs} is needed, not {value!r:.80}"
-            raise at.not_supported(needs) if word == "format" else at.error(needs)
+            raise at.not_supported(needs) if _has_meaning(word, value) else at.error(needs)
+
+
+def kind_of(word: str) -> str:
+    """The type that a keyword of an alternative is about."""
+    return KEYWORDS[word].kind if word in KEYWORDS else OWN_WORDS[word]
+
+
+def says_nothing(schema: Any) -> bool:
+    """True if all values match, for sure; the schema may be broken."""
+    return schema is True or (isinstance(schema, dict) and all(map(is_annotation, schema)))
+
+
+def _has_meaning(word: str, value: Any) -> bool:
+    """True for values that JSON Schema allows, of keywords that do not take them here."""
+    if word == "multipleOf":
+        return is_number(value) and value > 0
+    return word == "format" or (word == "$ref" and isinstance(value, str))
 
 
 def says_nothing_of_names(schema: Schema) -> bool:
@@ -256,6 +322,34 @@ def type_names(value: Any) -> tuple[str, ...]:
             return ("array",)
         case _:
             return ("object",)
+
+
+def fails(value: Any, schema: Keywords) -> bool:
+    """True if a value does not match the keywords about types, bounds, sizes and other values.
+
+    It says nothing of patterns and formats, nor of the parts of an object or array.
+    """
+    if not types_of(schema).intersection(type_names(value)):
+        return True
+    match value:
+        case bool() | None:
+            return False
+        case int() | float():
+            number, step = Fraction(repr(value)), Fraction(repr(schema.get("multipleOf", 0)))
+            is_other = bool(step) and (number / step).denominator != 1
+            is_whole = "not integer" in schema and number.denominator == 1
+            return is_other or is_whole or Decimal(repr(value)) not in bounds_of(schema)
+        case str():
+            others = schema.get("not enum", ())
+            return value in others or _is_beyond(value, schema, "minLength", "maxLength")
+        case list():
+            return _is_beyond(value, schema, "minItems", "maxItems")
+    lacks = any(name not in value for name in schema.get("required", ()))
+    return lacks or _is_beyond(value, schema, "minProperties", "maxProperties")
+
+
+def _is_beyond(value: Sized, schema: Keywords, least: str, most: str) -> bool:
+    return not schema.get(least, 0) <= len(value) <= schema.get(most, math.inf)
 
 
 def bounds_of(schema: Keywords) -> Bounds:

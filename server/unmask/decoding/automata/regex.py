@@ -5,6 +5,7 @@ Lookahead is a difference or an intersection of languages, outside of loops.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -27,42 +28,63 @@ Writer: TypeAlias = Callable[[Characters], Expression]
 
 
 def regex(
-    pattern: str, *, searches: bool = False, looks: bool = False, character: Writer = utf8
+    pattern: str,
+    *,
+    searches: bool = False,
+    looks: bool = False,
+    widens: bool = False,
+    character: Writer = utf8,
 ) -> Expression:
     """Texts that a pattern matches as a whole, or somewhere if it `searches`.
 
     `character` writes one character of a set. Lookahead is for patterns that see the whole text
-    (`looks`). Raises `InvalidGrammar` with the place.
+    (`looks`). One that `widens` matches what it does in any language: `$` is also before the end of
+    a last line, as in Python. Raises `InvalidGrammar` with the place.
     """
     if len(pattern) > MAX_LENGTH:
         raise GrammarTooLarge(f"an expression has at most {MAX_LENGTH} characters")
-    group = read_pattern(pattern, looks=looks)
+    group = read_pattern(pattern, looks=looks, widens=widens)
     if sum(map(_num_copies, group.alternatives)) > MAX_WAYS:
         raise GrammarTooLarge(f"there are over {MAX_WAYS} ways through groups with lookahead")
-    character = lru_cache(maxsize=None)(character)
-    before = [repetition(character(ALL))] if searches else []
-    return union(_text(parts, before, before, character) for parts in _flattened(group))
+    writing = _Writing(lru_cache(maxsize=None)(character), widens)
+    before = [repetition(writing.character(ALL))] if searches else []
+    return union(_text(parts, before, before, writing) for parts in _flattened(group))
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """Writer of characters, and whether what is written is as wide as in any language."""
+
+    character: Writer
+    widens: bool
+
+    def end(self) -> list[Expression]:
+        """Text behind an anchor at the end: Python's $ is also before the end of a last line."""
+        return [optional(self.character(Characters.in_text("\n")))] if self.widens else []
 
 
 def _text(
-    parts: list[Part], before: list[Expression], behind: list[Expression], character: Writer
+    parts: list[Part],
+    before: list[Expression],
+    behind: list[Expression],
+    writing: _Writing,
 ) -> Expression:
     """Parts with what may stand before and behind them, unless an anchor is there."""
     starts = not before
     while parts and parts[0] is Anchor.START:
         starts, parts = True, parts[1:]
     while parts and parts[-1] is Anchor.END:
-        behind, parts = [], parts[:-1]
-    rest = _to_the_end(parts, behind, character, is_first=starts)
+        behind, parts = writing.end(), parts[:-1]
+    rest = _to_the_end(parts, behind, writing, is_first=starts)
     return rest if starts else concatenation(*before, rest)
 
 
 def _to_the_end(
-    parts: list[Part], behind: list[Expression], character: Writer, *, is_first: bool
+    parts: list[Part], behind: list[Expression], writing: _Writing, *, is_first: bool
 ) -> Expression:
     """Texts of parts and what stands behind them; `is_first` if nothing stands before them."""
     at = next((i for i, part in enumerate(parts) if _looks(part)), len(parts))
-    written = [_expression(part, character) for part in parts[:at]]
+    written = [_expression(part, writing.character) for part in parts[:at]]
     if at == len(parts):
         return concatenation(*written, *behind)
     is_first = is_first and at == 0
@@ -75,10 +97,10 @@ def _to_the_end(
         case Repeated():
             raise InvalidGrammar("lookahead in what is repeated is not supported")
     rest = union(
-        _to_the_end([*way, *parts[at + 1 :]], behind, character, is_first=is_first) for way in ways
+        _to_the_end([*way, *parts[at + 1 :]], behind, writing, is_first=is_first) for way in ways
     )
     if isinstance(look := parts[at], Look):
-        seen = union(_seen(look, own, character, is_first) for own in _flattened(look.group))
+        seen = union(_seen(look, own, writing, is_first) for own in _flattened(look.group))
         rest = (Difference if look.forbids else Intersection)(rest, seen)
     return concatenation(*written, rest)
 
@@ -110,15 +132,12 @@ def _num_ways(part: Part) -> int:
     return 1
 
 
-def _seen(look: Look, parts: list[Part], character: Writer, is_first: bool) -> Expression:
+def _seen(look: Look, parts: list[Part], writing: _Writing, is_first: bool) -> Expression:
     """Texts that begin with an alternative of a lookahead."""
     if not is_first and parts and parts[0] is Anchor.START:
         raise InvalidGrammar("^ is supported at the ends of a pattern only")
-    behind = [repetition(character(ALL))]
-    if look.forbids and parts and parts[-1] is Anchor.END:
-        # Python's $ is also before the end of a last line.
-        parts, behind = parts[:-1], [optional(character(Characters.in_text("\n")))]
-    return _text(parts, [], behind, character)
+    writing = replace(writing, widens=writing.widens != look.forbids)
+    return _text(parts, [], [repetition(writing.character(ALL))], writing)
 
 
 def _flattened(group: Group) -> list[list[Part]]:

@@ -76,18 +76,21 @@ class Repeated:
     most: int | None
 
 
-def read_pattern(pattern: str, *, looks: bool) -> Group:
-    """Parts of a pattern, which may look ahead; raises `InvalidGrammar` with the place."""
-    return _Parser(pattern, looks).parse()
+def read_pattern(pattern: str, *, looks: bool, widens: bool = False) -> Group:
+    """Parts of a pattern, which may look ahead; raises `InvalidGrammar` with the place.
+
+    One that `widens` has classes as wide as in any language.
+    """
+    return _Parser(pattern, looks, widens).parse()
 
 
 class _Parser:
-    def __init__(self, pattern: str, looks: bool) -> None:
+    def __init__(self, pattern: str, looks: bool, widens: bool) -> None:
         self._pattern = pattern
         self._looks = looks
         self._at = self._num_looks = 0
         # In what is taken away, classes are as wide as in any language, so that the rest is sure.
-        self._widens = False
+        self._widens = widens
 
     def parse(self) -> Group:
         group = self._group(0)

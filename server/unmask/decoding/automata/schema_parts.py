@@ -1,20 +1,20 @@
-"""Parts of a JSON schema: references, and `allOf`, `anyOf`, `oneOf` as plain alternatives."""
+"""Parts of a JSON schema: references, and keywords applied in place as plain alternatives."""
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import unquote
 
+from unmask.decoding.automata.errors import InvalidGrammar, NotSupported
 from unmask.decoding.automata.json_numbers import Bounds
 from unmask.decoding.automata.keywords import (
-    COUNTS,
     Keywords,
     Place,
     Schema,
     bounds_of,
     canonical,
     check_keywords,
+    fails,
     part_at,
     property_of,
     types_of,
@@ -22,19 +22,19 @@ from unmask.decoding.automata.keywords import (
     values_of,
 )
 from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.merging import both, merged, with_unevaluated
+from unmask.decoding.automata.negation import negations
 from unmask.decoding.automata.older_words import modern
 
 MAX_RECURSION = 5  # times that a reference is followed within itself
 MAX_ALTERNATIVES = 1_024
+MAX_ONLY = 64  # alternatives of a branch of oneOf that the others do not match
 MAX_PROOF = 4  # depth of properties that prove alternatives to exclude each other
-LARGER_OF = frozenset(("minimum", "exclusiveMinimum", "minLength", "minItems"))
-JOINED = frozenset(
-    (
-        *("type", "nullable", "properties", "additionalProperties", "propertyNames"),
-        *("prefixItems", "items", "uniqueItems"),
-    )
+# Keywords that are applied in place.
+APPLIED = (
+    *("$ref", "allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
+    *("dependentRequired", "dependentSchemas", "unevaluatedProperties", "unevaluatedItems"),
 )
-SMALLER_OF = frozenset(("maximum", "exclusiveMaximum", "maxLength", "maxItems"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +61,36 @@ class Parts:
         if isinstance(schema, bool):
             return Plain(({},) if schema else (), place)
         check_keywords(schema, place)
-        own: dict[str, Any] = {
-            word: int(value) if word in COUNTS else value
-            for word, value in modern(schema, place).items()
-        }
-        reference = own.pop("$ref", None)
-        parts: list[Schema] = own.pop("allOf", [])
-        lists = [(word, own.pop(word)) for word in ("anyOf", "oneOf") if word in own]
+        own = modern(schema)
+        applied = {word: own.pop(word) for word in APPLIED if word in own}
         found = Plain((own,), place)
-        if reference is not None:
-            inner = self._follow(reference, place)
-            if not own and not parts and not lists:
+        if "$ref" in applied:
+            inner = self._follow(applied["$ref"], place)
+            if not own and len(applied) == 1:
                 return inner
             found = self._all(found, inner)
-        for i, part in enumerate(parts):
+        for i, part in enumerate(applied.get("allOf", ())):
             found = self._all(found, self.plain(part, place / "allOf" / i))
-        for word, listed in lists:
-            some = self._any(listed, place / word, found if word == "oneOf" else None)
-            found = self._all(found, some)
+        if "anyOf" in applied:
+            found = self._all(found, self._any(applied["anyOf"], place / "anyOf"))
+        if "oneOf" in applied:
+            found = self._all(found, self._one(applied["oneOf"], place / "oneOf", found))
+        if "not" in applied:
+            found = self._possible(found, self._against(applied["not"], place / "not"))
+        if "then" in applied or "else" in applied:
+            found = self._possible(found, self._conditional(applied, place))
+        for name, needed in applied.get("dependentRequired", {}).items():
+            part = {"required": [name, *needed]}
+            found = self._possible(found, self._dependent(name, part, place / "dependentRequired"))
+        for name, part in applied.get("dependentSchemas", {}).items():
+            needs = both({"required": [name]}, part)
+            found = self._possible(found, self._dependent(name, needs, place / "dependentSchemas"))
+        if "unevaluatedProperties" in applied or "unevaluatedItems" in applied:
+            schemas = tuple(with_unevaluated(one, applied, place) for one in found.schemas)
+            return replace(found, schemas=schemas)
         return found
 
-    def _follow(self, reference: str, place: Place) -> Plain:
+    def _follow(self, reference: str, place: Place, *, negates: bool = False) -> Plain:
         names = [unescaped(unquote(part)) for part in reference.split("/")[1:]]
         try:
             target = part_at(self._root, names)
@@ -89,31 +98,117 @@ class Parts:
             raise (place / "$ref").error(f"{reference!r:.80} is not in the schema") from None
         if not isinstance(target, bool | dict):
             raise (place / "$ref").error(f"{reference!r:.80} is no schema")
+        behind = Place(reference, (*place.references, reference))
         if place.references.count(reference) > MAX_RECURSION:
+            if negates:
+                raise (place / "$ref").not_supported("a negation within itself is not supported")
             return Plain((), place)
-        return self.plain(target, Place(reference, (*place.references, reference)))
+        return self._negated(target, behind) if negates else self.plain(target, behind)
 
-    def _any(self, schemas: Sequence[Schema], place: Place, base: Plain | None) -> Plain:
-        """Alternatives of all schemas; with a `base`, these exclude each other beside it."""
+    def _any(self, schemas: Sequence[Schema], place: Place) -> Plain:
+        """Alternatives of all schemas."""
+        return self._joined([self.plain(own, place / i) for i, own in enumerate(schemas)], place)
+
+    def _one(self, schemas: Sequence[Schema], place: Place, base: Plain) -> Plain:
+        """Alternatives of exactly one of some schemas, beside a base."""
         branches = [self.plain(schema, place / i) for i, schema in enumerate(schemas)]
-        sides = [] if base is None else [self._all(base, branch) for branch in branches]
+        sides = [self._all(base, branch) for branch in branches]
+        only = list(branches)
         for (i, a), (j, b) in itertools.combinations(enumerate(sides), 2):
-            if not self._exclude(a, b, 0):
+            if self._exclude(a, b, 0):
+                continue
+            if not self._tell_apart(schemas, only, (i, j), place):
                 raise place.not_supported(
                     f"branches {i} and {j} may both match: oneOf needs types, constants, bounds or "
                     "a required property that tell its branches apart; use anyOf"
                 )
+        return self._joined(only, place)
+
+    def _tell_apart(
+        self, schemas: Sequence[Schema], only: list[Plain], pair: tuple[int, int], place: Place
+    ) -> bool:
+        """Take from each of two branches what the other one matches; False if that is too much."""
+        try:
+            for one, other in (pair, pair[::-1]):
+                against = self._negated(schemas[other], place / other)
+                only[one] = self._possible(only[one], against)
+        except InvalidGrammar:
+            return False
+        return all(len(only[i].schemas) <= MAX_ONLY for i in pair)
+
+    def _joined(self, branches: Sequence[Plain], place: Place) -> Plain:
+        """Alternatives of all branches."""
         references = max((branch.place.references for branch in branches), key=len)
-        schemas_ = tuple(schema for branch in branches for schema in branch.schemas)
-        if len(schemas_) > MAX_ALTERNATIVES:
+        schemas = tuple(schema for branch in branches for schema in branch.schemas)
+        if len(schemas) > MAX_ALTERNATIVES:
             raise place.error(f"over {MAX_ALTERNATIVES} alternatives together")
         if len(branches) == 1:
             place = branches[0].place
-        return Plain(schemas_, replace(place, references=references))
+        return Plain(schemas, replace(place, references=references))
 
-    def _all(self, left: Plain, right: Plain) -> Plain:
+    def _conditional(self, applied: Keywords, place: Place) -> Plain:
+        """Alternatives of `if`: it matches and `then` does, or it fails and `else` matches."""
+        at = place / "if"
+        try:
+            met = self.plain(applied["if"], at)
+        except NotSupported as error:
+            raise at.not_supported(str(error)) from None
+        sides = {"then": met, "else": self._against(applied["if"], at)}
+        branches = [
+            self._possible(side, self.plain(applied.get(word, True), place / word))
+            for word, side in sides.items()
+        ]
+        return self._joined(branches, place)
+
+    def _against(self, schema: Schema, place: Place) -> Plain:
+        """Alternatives of all other values, or an error of the place; without a part of a schema
+        its negation would not be wider."""
+        try:
+            return self._negated(schema, place)
+        except NotSupported as error:
+            raise place.not_supported(str(error)) from None
+
+    def _dependent(self, name: str, needed: Schema, place: Place) -> Plain:
+        """Alternatives of an object without a property, or with what it needs."""
+        absent = Plain(({"properties": {name: False}, "hidden": [name]},), place)
+        return self._joined([absent, self.plain(needed, place / name)], place)
+
+    def _negated(self, schema: Schema, place: Place) -> Plain:
+        """Alternatives of all values that do not match; raises `InvalidGrammar` if they are not
+        exactly those."""
+        self._budget.check_time()
+        if isinstance(schema, bool):
+            return self.plain(not schema, place)
+        check_keywords(schema, place)
+        own = modern(schema)
+        sides: list[Plain] = []
+        if "$ref" in own:
+            sides.append(self._follow(own.pop("$ref"), place, negates=True))
+        for i, part in enumerate(own.pop("allOf", ())):
+            sides.append(self._negated(part, place / "allOf" / i))
+        if "anyOf" in own:
+            none = Plain(({},), place)
+            for i, part in enumerate(own.pop("anyOf")):
+                none = self._possible(none, self._negated(part, place / "anyOf" / i))
+            sides.append(none)
+        if "not" in own:
+            inner = self.plain(own.pop("not"), place / "not")
+            schemas = tuple({**one, "concealed": True} for one in inner.schemas)
+            sides.append(replace(inner, schemas=schemas))
+        for name, part in own.get("properties", {}).items():
+            self._negated(part, place / "properties" / name)  # raises now rather than later
+        sides.append(Plain(negations(own, place), place))
+        return self._joined(sides, place)
+
+    def _possible(self, left: Plain, right: Plain) -> Plain:
+        """Pairs of alternatives as one schema each, without those that surely have no value."""
+        return self._all(left, right, (left, right))
+
+    def _all(
+        self, left: Plain, right: Plain, told_apart: tuple[Plain, Plain] | None = None
+    ) -> Plain:
         """Pairs of alternatives as one schema each."""
-        if len(left.schemas) * len(right.schemas) > MAX_ALTERNATIVES:
+        if not told_apart and len(left.schemas) * len(right.schemas) > MAX_ALTERNATIVES:
             raise left.place.error(f"over {MAX_ALTERNATIVES} alternatives together")
         place = right.place if left.schemas == ({},) else left.place
         references = max(left.place.references, right.place.references, key=len)
@@ -122,9 +217,13 @@ class Parts:
         schemas = []
         for a, b in pairs:
             self._budget.check_time()
-            schema = _merged(a, b, right.place)
+            if told_apart and self._pair_excludes(a, b, told_apart, 0):
+                continue
+            schema = merged(a, b, right.place)
             if types_of(schema):
                 schemas.append(schema)
+            if len(schemas) > MAX_ALTERNATIVES:
+                raise left.place.error(f"over {MAX_ALTERNATIVES} alternatives together")
         return Plain(tuple(schemas), place)
 
     def _exclude(self, left: Plain, right: Plain, depth: int) -> bool:
@@ -139,6 +238,9 @@ class Parts:
         values = values_of(a), values_of(b)
         if values[0] is not None and values[1] is not None:
             return not set(map(canonical, values[0])) & set(map(canonical, values[1]))
+        for listed, other in ((values[0], b), (values[1], a)):
+            if listed is not None and all(fails(value, other) for value in listed):
+                return True
         for kind in types_of(a) & types_of(b):
             if kind in ("number", "integer"):
                 excludes = _are_apart(bounds_of(a), bounds_of(b))
@@ -153,8 +255,8 @@ class Parts:
         self, a: Keywords, b: Keywords, sides: tuple[Plain, Plain], depth: int
     ) -> bool:
         """True if no value of a property that both schemas need matches both."""
-        if "patternProperties" in a or "patternProperties" in b:
-            return False  # they allow more than their other keywords say
+        if any(word in side for side in (a, b) for word in ("patternProperties", "groups")):
+            return False
         return any(
             self._exclude(
                 self.plain(property_of(a, name), sides[0].place / "properties" / name),
@@ -163,68 +265,6 @@ class Parts:
             )
             for name in dict.fromkeys((*a.get("required", ()), *b.get("required", ())))
         )
-
-
-def _merged(left: Keywords, right: Keywords, place: Place) -> Keywords:
-    """Keywords of both schemas; a value has to match each of them."""
-    merged = {**left, **right}
-    for word in left.keys() & right.keys():
-        a, b = left[word], right[word]
-        if word in LARGER_OF:
-            merged[word] = max(a, b)
-        elif word in SMALLER_OF:
-            merged[word] = min(a, b)
-        elif word == "required":
-            merged[word] = [*a, *(name for name in b if name not in a)]
-        elif word == "enum":
-            keys = set(map(canonical, b))
-            merged[word] = [value for value in a if canonical(value) in keys]
-        elif word == "const" and canonical(a) != canonical(b):
-            merged["enum"] = []
-        elif word in JOINED:
-            pass  # below
-        elif canonical(a) != canonical(b):
-            raise place.error(f"two values of {word} cannot be joined: {a!r:.40} and {b!r:.40}")
-    if "type" in left or "type" in right:
-        sides = (types_of({w: s[w] for w in ("type", "nullable") if w in s}) for s in (left, right))
-        merged["type"] = sorted(frozenset.intersection(*sides))
-        merged.pop("nullable", None)
-    _merge_properties(left, right, merged)
-    _merge_elements(left, right, merged)
-    return merged
-
-
-def _merge_properties(left: Keywords, right: Keywords, merged: dict[str, Any]) -> None:
-    names = dict.fromkeys((*left.get("properties", ()), *right.get("properties", ())))
-    if "properties" in merged:
-        merged["properties"] = {
-            name: _both(property_of(left, name), property_of(right, name)) for name in names
-        }
-    if "additionalProperties" in left and "additionalProperties" in right:
-        merged["additionalProperties"] = _both(
-            left["additionalProperties"], right["additionalProperties"]
-        )
-    if "propertyNames" in left and "propertyNames" in right:
-        merged["propertyNames"] = _both(left["propertyNames"], right["propertyNames"])
-
-
-def _merge_elements(left: Keywords, right: Keywords, merged: dict[str, Any]) -> None:
-    prefixes = [schema.get("prefixItems", []) for schema in (left, right)]
-    rests = [schema.get("items", True) for schema in (left, right)]
-    if "prefixItems" in merged:
-        sides = ([*prefixes[i], *[rests[i]] * len(prefixes[1 - i])] for i in range(2))
-        size = max(map(len, prefixes))
-        merged["prefixItems"] = [_both(*pair) for pair in zip(*sides, strict=False)][:size]
-    if "items" in merged:
-        merged["items"] = _both(*rests)
-    if "uniqueItems" in merged:
-        merged["uniqueItems"] = any(side.get("uniqueItems") for side in (left, right))
-
-
-def _both(left: Schema, right: Schema) -> Schema:
-    if left is True or right is True:
-        return right if left is True else left
-    return {"allOf": [left, right]} if left and right else False
 
 
 def _are_apart(a: Bounds, b: Bounds) -> bool:

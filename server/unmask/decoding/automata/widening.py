@@ -27,7 +27,10 @@ def widened_json_schema(schema: Any, spacing: Spacing, budget: Budget) -> Expres
 
 
 def _leave_out(schema: Any, path: str) -> bool:
-    """Take a keyword away; branches of which several may match become those of `anyOf`."""
+    """Take a keyword away, or an `oneOf` around it, whose branches become those of `anyOf`.
+
+    One branch without a keyword may match more, and the others would not match that.
+    """
     *parents, word = map(unescaped, path.split("/")[1:])
     try:
         keywords = part_at(schema, parents)
@@ -35,7 +38,21 @@ def _leave_out(schema: Any, path: str) -> bool:
         return False  # in words of another draft
     if not isinstance(keywords, dict) or word not in keywords:
         return False
-    value = keywords.pop(word)
     if word == "oneOf":
-        keywords.setdefault("anyOf", value)
+        _loosen(keywords)
+        return True
+    del keywords[word]
+    for i in range(len(parents) - 1, -1, -1):
+        outer = part_at(schema, parents[:i])
+        if parents[i] == "oneOf" and isinstance(outer.get("oneOf"), list):
+            _loosen(outer)
     return True
+
+
+def _loosen(keywords: dict[str, Any]) -> None:
+    """Make `oneOf` any of its branches, of which one matches more than it says."""
+    branches = keywords.pop("oneOf")
+    if "anyOf" in keywords:
+        keywords["allOf"] = [*keywords.get("allOf", ()), {"anyOf": branches}]
+    else:
+        keywords["anyOf"] = branches

@@ -1,0 +1,97 @@
+"""Strings and numbers of JSON schemas."""
+
+from decimal import Decimal
+
+from unmask.decoding.automata.characters import ALL, ANY_JSON_STRING, Characters, json_character
+from unmask.decoding.automata.errors import InvalidGrammar
+from unmask.decoding.automata.expressions import (
+    Difference,
+    Expression,
+    Intersection,
+    concatenation,
+    literal,
+    repetition,
+)
+from unmask.decoding.automata.formats import FORMATS, NUMBER_FORMATS
+from unmask.decoding.automata.free_text import other_strings
+from unmask.decoding.automata.json_numbers import BROKEN, Bounds, decimals, fractions, integers
+from unmask.decoding.automata.keywords import LARGEST, Keywords, Place, bounds_of
+from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.regex import regex
+
+ANY_CHARACTERS = repetition(json_character(ALL))
+
+
+def string(schema: Keywords, place: Place, budget: Budget) -> Expression:
+    """Strings in JSON that match keywords; with one, escapes have two characters."""
+    parts = []
+    least, most = schema.get("minLength", 0), schema.get("maxLength")
+    if least or most is not None:
+        parts.append(repetition(json_character(ALL), least, most))
+    parts += [characters(pattern, place / "pattern") for pattern in schema.get("patterns", ())]
+    if schema.get("format") in FORMATS:
+        parts.append(regex(FORMATS[schema["format"]], character=json_character))
+    unwanted = [
+        characters(own, place / "pattern", widens=True) for own in schema.get("not patterns", ())
+    ]
+    if "not enum" in schema:
+        unwanted += [_content(value) for value in schema["not enum"]]
+    if not parts and not unwanted:
+        return ANY_JSON_STRING
+    if not parts and "not patterns" not in schema:
+        return other_strings(schema["not enum"], budget)
+    text = parts[0] if parts else ANY_CHARACTERS
+    for part in parts[1:]:
+        text = Intersection(text, part)
+    for part in unwanted:
+        text = Difference(text, part)
+    return concatenation(literal('"'), text, literal('"'))
+
+
+def characters(pattern: str, place: Place, *, widens: bool = False) -> Expression:
+    """Characters of strings in JSON, without quotes, in which a pattern is found.
+
+    What is taken away `widens`, so that no validator finds it in the rest.
+    """
+    try:
+        return regex(pattern, searches=True, looks=True, widens=widens, character=json_character)
+    except InvalidGrammar as error:
+        raise place.not_supported(error.message) from None
+
+
+def _content(value: str) -> Expression:
+    """One string without quotes, however it is escaped by two characters."""
+    return concatenation(*(json_character(Characters.in_text(character)) for character in value))
+
+
+def number(kind: str, schema: Keywords, place: Place) -> Expression:
+    """Numbers that match keywords, or integers by the `kind`."""
+    bounds = _that_fit(bounds_of(schema), schema.get("format"))
+    step = Decimal(repr(schema.get("multipleOf", 1)))
+    divides_one = step % 1 != 0
+    try:
+        if kind == "integer":
+            return integers(bounds, 1 if divides_one else int(step))
+        if divides_one:
+            text = fractions(bounds, step)
+        elif "multipleOf" in schema:
+            text = integers(bounds, int(step))
+        else:
+            text = decimals(bounds)
+    except ValueError as error:
+        raise (place / "multipleOf").not_supported(str(error)) from None
+    return Intersection(text, BROKEN) if "not integer" in schema else text
+
+
+def _that_fit(bounds: Bounds, form: str | None) -> Bounds:
+    """The part of an interval that has few digits, and that numbers of a format reach."""
+    low, high = NUMBER_FORMATS.get(form or "") or (None, None)
+    if low is None and bounds.low is not None and bounds.low < -LARGEST:
+        low = -int(LARGEST)
+    if high is None and bounds.high is not None and bounds.high > LARGEST:
+        high = int(LARGEST)
+    if low is not None:
+        bounds = bounds.above(Decimal(low), excludes=False)
+    if high is not None:
+        bounds = bounds.negated().above(Decimal(-high), excludes=False).negated()
+    return bounds
