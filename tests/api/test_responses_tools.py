@@ -192,6 +192,30 @@ def test_a_choice_of_tools_is_that_of_a_chat(call, engine, choice):
     assert mine.prompt_token_ids == of_chat.prompt_token_ids
 
 
+def test_allowed_tools_are_those_of_a_chat(call, engine):
+    names = [{"type": "function", "name": "weather"}]
+    choice = {"type": "allowed_tools", "mode": "required", "tools": names}
+    assert ask(call, tool_choice=choice).json()["tool_choice"] == choice
+    ask(call, tool_choice="required")
+    allowed, required = engine.requests
+    assert allowed.sampling == required.sampling
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({}, "tool_choice.tools"),
+        ({"tools": [{"type": "function", "name": "weather"}]}, "tool_choice.mode"),
+        ({"mode": "auto", "tools": [{"type": "function", "name": "no"}]}, "tool_choice.tools"),
+    ],
+)
+def test_wrong_allowed_tools_are_refused_by_the_field(call, fields, param):
+    body = {"input": "hi", **TOOLS, "tool_choice": {"type": "allowed_tools", **fields}}
+    response = call("POST", PATH, json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
+
+
 def test_tools_that_are_not_called_are_not_shown(call, engine):
     body = ask(call, tool_choice="none").json()
     assert engine.requests[-1].sampling.grammar is None

@@ -182,6 +182,39 @@ def test_calls_go_back_to_the_template_as_they_were_written(call, engine):
     assert begun == f"assistant: Let me look.\n{CALLS}\ntool: fine\ntool: fine\nassistant: "
 
 
+def allowed(mode: str, *names: str) -> dict:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
+def test_allowed_tools_are_called_and_all_are_shown(call, engine):
+    engine.tokenizer = tool_tokenizer(tags=())
+    ask(call, tool_choice=allowed("required", "move"))
+    assert '"weather"' in prompt_of(engine)
+    language = language_of(engine.requests[-1].sampling.grammar, {}, Budget())
+    one, behind = CALLS.encode().split(b"</tool_call>\n")
+    texts = (one + b"</tool_call>", behind, b"Hi")
+    assert [language.matches(text) for text in texts] == [False, True, False]
+    ask(call, tool_choice=allowed("auto", "move"))
+    language = language_of(engine.requests[-1].sampling.grammar, {}, Budget())
+    assert [language.matches(text) for text in texts] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("choice", "field"),
+    [
+        ({"type": "allowed_tools"}, "tool_choice.allowed_tools"),
+        (allowed("auto"), "tool_choice.allowed_tools.tools"),
+        (allowed("auto", "walk"), "tool_choice.allowed_tools.tools"),
+        (allowed("none", "move"), "tool_choice.allowed_tools.mode"),
+    ],
+)
+def test_wrong_allowed_tools_are_refused_by_the_field(call, choice, field):
+    response = call("POST", CHAT, json={"messages": HI, "tools": TOOLS, "tool_choice": choice})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == field
+
+
 def test_tools_that_are_not_called_are_not_shown(call, engine):
     ask(call, tool_choice="none")
     assert prompt_of(engine) == "user: hi\nassistant: "
@@ -258,3 +291,4 @@ def test_bodies_with_tools_are_documented(call):
     schema = schemas["ChatBody"]["properties"]["tool_choice"] | {"components": components}
     jsonschema.validate("auto", schema)
     jsonschema.validate({"type": "function", "function": {"name": "f"}}, schema)
+    jsonschema.validate(allowed("auto", "f"), schema)

@@ -220,8 +220,8 @@ class ResponseWriter:
         choice = self._body.tool_choice
         if choice is None:
             return "auto"
-        is_function = choice.type == "function"
-        return choice.model_dump(exclude_none=True) if is_function else choice.type
+        is_word = choice.type in ("none", "auto", "required")
+        return choice.type if is_word else choice.model_dump(exclude_none=True)
 
     def _ended(self) -> ResponseObject:
         """The response with output and usage."""

@@ -11,7 +11,15 @@ from unmask.api.errors import json_excerpt
 from unmask.api.fields import Body, Bool, Int, items
 from unmask.api.requests import ChatBody, ChatMessage, Generation, TextPart
 from unmask.api.structured import ResponseFormat
-from unmask.api.tools.bodies import WORDS, Function, FunctionName, Tool, ToolChoice
+from unmask.api.tools.bodies import (
+    WORDS,
+    AllowedTool,
+    AllowedTools,
+    Function,
+    FunctionName,
+    Tool,
+    ToolChoice,
+)
 from unmask.errors import InvalidRequest
 
 # Thoughts go to and fro as plain text, so that asking for them encrypted changes nothing.
@@ -19,6 +27,8 @@ INCLUDED = ("reasoning.encrypted_content",)
 PATHS: Mapping[str, str] = {
     "tool_choice.function.": "tool_choice.",
     "tool_choice.function": "tool_choice.name",
+    "tool_choice.allowed_tools.": "tool_choice.",
+    "tool_choice.allowed_tools": "tool_choice.tools",
     "messages": "input",
     "response_format.json_schema": "text.format",
     "response_format": "text.format",
@@ -148,11 +158,20 @@ def _as_choice(value: Any) -> Any:
     raise ValueError(f"must be {', '.join(WORDS)} or a function")
 
 
-class FlatChoice(Body):
-    """The function to call, or a word that says whether any is called."""
+class FlatAllowedTool(Body):
+    """One of the functions that an answer may call."""
 
-    type: Literal["none", "auto", "required", "function"]
+    type: Literal["function"]
+    name: str
+
+
+class FlatChoice(Body):
+    """The functions to call, or a word that says whether any is called."""
+
+    type: Literal["none", "auto", "required", "function", "allowed_tools"]
     name: str | None = None
+    mode: Literal["auto", "required"] | None = None
+    tools: Annotated[tuple[FlatAllowedTool, ...] | None, items(1)] = None
 
 
 class TextFormat(Body):
@@ -341,7 +360,20 @@ def _tool(named: NamedFunction) -> Tool:
 
 def _choice(choice: FlatChoice) -> ToolChoice:
     name = None if choice.name is None else FunctionName(name=choice.name)
-    return ToolChoice(type=choice.type, function=name)
+    allowed = None
+    if choice.tools is not None:
+        tools = tuple(
+            AllowedTool(type=tool.type, function=FunctionName(name=tool.name))
+            for tool in choice.tools
+        )
+        if choice.mode is None:
+            raise InvalidRequest(
+                "tool_choice.mode is required",
+                field="tool_choice.mode",
+                code="missing_required_parameter",
+            )
+        allowed = AllowedTools(mode=choice.mode, tools=tools)
+    return ToolChoice(type=choice.type, function=name, allowed_tools=allowed)
 
 
 def _format(text: TextOptions | None) -> ResponseFormat | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from unmask.api.errors import json_excerpt
-from unmask.api.fields import Body, Bool
+from unmask.api.fields import Body, Bool, items
 from unmask.errors import InvalidRequest
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -40,20 +40,41 @@ class FunctionName(Body):
     name: str
 
 
+class AllowedTool(Body):
+    """One of the functions that an answer may call."""
+
+    type: Literal["function"]
+    function: FunctionName
+
+
+class AllowedTools(Body):
+    """The only functions that an answer may call, of all that the model is shown."""
+
+    mode: Literal["auto", "required"]
+    tools: Annotated[tuple[AllowedTool, ...], items(1)]
+
+
 class ToolChoice(Body):
-    """The function to call, or a word that says whether any is called."""
+    """The functions to call, or a word that says whether any is called."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [
                 {"properties": {"type": {"enum": [*WORDS]}}},
-                {"required": ["function"], "properties": {"function": {"type": "object"}}},
+                *(
+                    {
+                        "required": [kind],
+                        "properties": {"type": {"const": kind}, kind: {"type": "object"}},
+                    }
+                    for kind in ("function", "allowed_tools")
+                ),
             ]
         }
     )
 
-    type: Literal["none", "auto", "required", "function"]
+    type: Literal["none", "auto", "required", "function", "allowed_tools"]
     function: FunctionName | None = None
+    allowed_tools: AllowedTools | None = None
 
 
 def _as_choice(value: Any) -> Any:

@@ -8,6 +8,7 @@ from unmask.api.errors import json_excerpt
 from unmask.api.reasoning import OPEN
 from unmask.api.structured import Structured
 from unmask.api.tools.bodies import (
+    AllowedTools,
     Function,
     Tool,
     ToolChoice,
@@ -116,13 +117,18 @@ def tool_use_of(body: Asking, template: str | None) -> ToolUse | None:
     if not offers_tools(body):
         return None
     functions = tuple((i, tool.function) for i, tool in enumerate(tools))
+    must_call = kind in ("required", "function")
     if kind == "function":
         functions = _named(functions, body.tool_choice)
+    if kind == "allowed_tools":
+        allowed = _allowed_tools(body.tool_choice)
+        functions = _allowed(functions, allowed)
+        must_call = allowed.mode == "required"
     return ToolUse(
         tools=tools,
         functions=functions,
         form=format_of_template(template),
-        is_required=kind != "auto",
+        is_required=must_call,
         is_parallel=body.parallel_tool_calls is not False,
     )
 
@@ -146,6 +152,35 @@ def _named(
             field="tool_choice.function.name",
         )
     return named
+
+
+def _allowed_tools(choice: ToolChoice | None) -> AllowedTools:
+    if choice is None or choice.allowed_tools is None:
+        raise InvalidRequest(
+            "tool_choice.allowed_tools is required",
+            field="tool_choice.allowed_tools",
+            code="missing_required_parameter",
+        )
+    return choice.allowed_tools
+
+
+def _allowed(
+    functions: tuple[tuple[int, Function], ...], allowed: AllowedTools
+) -> tuple[tuple[int, Function], ...]:
+    """The functions that are allowed, in the order of all tools."""
+    names = {tool.function.name for tool in allowed.tools}
+    if not names:
+        raise InvalidRequest(
+            "tool_choice.allowed_tools.tools must not be empty",
+            field="tool_choice.allowed_tools.tools",
+        )
+    if unknown := sorted(names - {function.name for _, function in functions}):
+        raise InvalidRequest(
+            "tool_choice.allowed_tools.tools must have the names of tools only, "
+            f"got {json_excerpt(unknown[0])}",
+            field="tool_choice.allowed_tools.tools",
+        )
+    return tuple((i, function) for i, function in functions if function.name in names)
 
 
 def tools_to_render(tools: Sequence[Tool], template: str | None) -> tuple[dict[str, Any], ...]:
