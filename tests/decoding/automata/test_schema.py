@@ -341,6 +341,12 @@ OLDER: dict[str, tuple[Any, list[str], list[str]]] = {
         ['"a1"'],
         ['""', '"A"'],
     ),
+    "parts of an OpenAPI document": (
+        {"components": {"schemas": {"A": {"type": "null"}}}, "$ref": "#/components/schemas/A"},
+        ["null"],
+        ["1"],
+    ),
+    "paths": ({"type": "string", "format": "file-path"}, ['"a/b"'], ["1"]),
     "extensions": ({"x-order": 1, "type": "null", "x-nullable": True}, ["null"], ["1"]),
 }
 

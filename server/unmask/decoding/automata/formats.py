@@ -69,5 +69,5 @@ NUMBER_FORMATS: dict[str, tuple[int, int | None] | None] = {
     **dict.fromkeys(("int", "float", "double", "decimal")),
 }
 """OpenAPI's formats of numbers, which validators do not check, and the numbers that fit."""
-TEXT_FORMATS = ("password", "binary", "byte")
-"""OpenAPI's formats of texts, which say nothing of a text's characters."""
+TEXT_FORMATS = ("password", "binary", "byte", "path", "file-path", "directory-path")
+"""Formats of texts of OpenAPI and pydantic, which say nothing of a text's characters."""

@@ -19,7 +19,10 @@ ANNOTATIONS = frozenset(
     (
         *("title", "description", "default", "example", "examples", "deprecated", "readOnly"),
         *("writeOnly", "discriminator", "$schema", "$comment", "$defs", "definitions", "$id"),
-        *("contentEncoding", "contentMediaType", "contentSchema"),
+        *("contentEncoding", "contentMediaType", "contentSchema", "$vocabulary"),
+        # Of OpenAPI, Gemini, VS Code and form builders.
+        *("components", "xml", "externalDocs", "propertyOrdering", "markdownDescription"),
+        *("enumNames", "enumDescriptions", "errorMessage"),
     )
 )
 COUNTS = frozenset(
