@@ -84,6 +84,16 @@ def test_health_follows_the_engine_and_liveness_fails_once_it_is_given_up(call, 
     assert call("HEAD", "/health/live").status_code == expected
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/models", f"/v1/models/{MODEL.name}", "/version", "/tokenizer_info", "/metrics"]
+)
+def test_head_is_get_without_a_body(call, path):
+    response = call("HEAD", path)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == call("GET", path).headers["content-type"]
+    assert "head" not in call("GET", "/openapi.json").json()["paths"].get(path, {})
+
+
 def test_metrics_are_in_the_format_of_prometheus(call, metrics):
     metrics.generated_tokens.inc(3)
     response = call("GET", "/metrics")

@@ -200,3 +200,30 @@ def test_a_person_at_a_terminal_is_told_how_to_end_a_prompt(capsys):
     assert "Ctrl-D" in capsys.readouterr().err
     assert read_prompt(io.StringIO("piped")) == "piped"
     assert capsys.readouterr() == ("", "")
+
+
+INTERRUPTED_IMPORT = """
+import os, runpy, signal, sys
+
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "unmask.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+sys.meta_path.insert(0, Interrupts())
+runpy.run_module("unmask", run_name="__main__")
+"""
+
+
+def test_ctrl_c_while_a_command_is_imported_ends_it_without_a_traceback() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=ENVIRONMENT,
+        cwd=ROOT,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

@@ -125,6 +125,7 @@ def model_routes(backend: Backend) -> APIRouter:
     @router.get(
         "/v1/models", response_model=None, responses=document(ModelList) | document_errors(401, 503)
     )
+    @router.head("/v1/models", include_in_schema=False)
     async def models() -> ModelList:
         """The one model that is served."""
         return {"object": "list", "data": [_card(client.model)]}
@@ -134,6 +135,7 @@ def model_routes(backend: Backend) -> APIRouter:
         response_model=None,
         responses=document(ModelCard) | document_errors(401, 404, 503),
     )
+    @router.head("/v1/models/{name:path}", include_in_schema=False)
     async def model(name: str) -> ModelCard:
         """The model of that name."""
         if not name:
@@ -213,6 +215,7 @@ def model_routes(backend: Backend) -> APIRouter:
         response_model=None,
         responses=document(TokenizerInfo) | document_errors(401, 503),
     )
+    @router.head("/tokenizer_info", include_in_schema=False)
     async def tokenizer_info() -> TokenizerInfo:
         """Special tokens and chat template of the tokenizer; vLLM's, which lm-eval asks for."""
         tokenizer, model = client.tokenizer, client.model
@@ -229,6 +232,7 @@ def model_routes(backend: Backend) -> APIRouter:
         }
 
     @router.get("/version", response_model=None, responses=document(Version) | document_errors(401))
+    @router.head("/version", include_in_schema=False)
     async def version() -> Version:
         """The version of this package."""
         return {"version": __version__}
@@ -289,6 +293,7 @@ def health_routes(backend: Backend) -> APIRouter:
         return JSONResponse(body, status_code=503 if failed else 200)
 
     @router.get("/metrics", response_class=PlainTextResponse)
+    @router.head("/metrics", include_in_schema=False)
     async def metrics() -> Response:
         """All metrics in the text format of Prometheus."""
         scrape = backend.scrape
