@@ -547,8 +547,12 @@ def test_explosions_end_at_a_limit(schema: Any) -> None:
                 ]
             }
         ),
+        json_schema_of({"pattern": "|".join(f"w{i}" for i in range(5000))}),
+        json_schema_of(
+            {"oneOf": [{"properties": {f"{i}{j}": CAT for j in range(60)}} for i in range(60)]}
+        ),
     ],
-    ids=["free moves", "exclusions", "a long name", "pairs"],
+    ids=["free moves", "exclusions", "a long name", "pairs", "subsets", "negations"],
 )
 def test_the_limit_of_seconds_ends_every_part_of_a_compilation(grammar: Grammar) -> None:
     start_s = time.monotonic()

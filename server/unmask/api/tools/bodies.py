@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from unmask.api.errors import json_excerpt
 from unmask.api.fields import Body, Bool, items
@@ -54,6 +55,14 @@ class AllowedTools(Body):
     tools: Annotated[tuple[AllowedTool, ...], items(1)]
 
 
+def _choice_with(kind: str) -> JsonDict:
+    """Schema of a choice whose type is the name of a field that it has."""
+    return {
+        "required": [kind],
+        "properties": {"type": {"const": kind}, kind: {"type": "object"}},
+    }
+
+
 class ToolChoice(Body):
     """The functions to call, or a word that says whether any is called."""
 
@@ -61,13 +70,8 @@ class ToolChoice(Body):
         json_schema_extra={
             "anyOf": [
                 {"properties": {"type": {"enum": [*WORDS]}}},
-                *(
-                    {
-                        "required": [kind],
-                        "properties": {"type": {"const": kind}, kind: {"type": "object"}},
-                    }
-                    for kind in ("function", "allowed_tools")
-                ),
+                _choice_with("function"),
+                _choice_with("allowed_tools"),
             ]
         }
     )

@@ -214,10 +214,12 @@ def counted_listing(
     items: Sequence[Item], separator: Expression, least: int, most: int | None
 ) -> Expression:
     """Items in their order, at most `most`, `least` of them different ones; the last may repeat."""
+    if most == 0 and not any(item.is_required for item in items):
+        return EMPTY if least == 0 else NOTHING
     if any(item.is_required and is_nothing(item.expression) for item in items):
         return NOTHING
     count = len(items)
-    cap = count if most is None else most
+    cap = least if most is None else most  # more than that many are not told apart
     # A node is the next item, how many are there, and whether the repeated one is among them.
     nodes: dict[tuple[int, int, int], int] = {(0, 0, 0): 0}
     edges = list[Edge]()
@@ -238,8 +240,8 @@ def counted_listing(
                 after.append((written, (at, used, 1)))
             elif item.is_repeated and used + repeats < cap:
                 after.append((written, (at, used, repeats + 1)))
-            elif not item.is_repeated and used < cap:
-                after.append((written, (at + 1, used + 1, 0)))
+            elif not item.is_repeated and (most is None or used < cap):
+                after.append((written, (at + 1, min(used + 1, cap), 0)))
         for expression, key in after:
             if key not in nodes:
                 nodes[key] = len(nodes)

@@ -298,16 +298,21 @@ def values_of(schema: Keywords) -> list[Any] | None:
 
 def types_of(schema: Keywords) -> frozenset[str]:
     """Types that a schema's values may have; with numbers there are integers."""
+    names, values = _declared_types(schema), values_of(schema)
+    if values is not None:
+        names &= {name for value in values for name in type_names(value)}
+    return frozenset(names)
+
+
+def _declared_types(schema: Keywords) -> set[str]:
+    """Types that a schema names, whatever values it lists."""
     listed = schema.get("type")
     names = set(TYPES) if listed is None else {listed} if isinstance(listed, str) else set(listed)
     if schema.get("nullable"):
         names.add("null")
     if "number" in names:
         names.add("integer")
-    values = values_of(schema)
-    if values is not None:
-        names &= {name for value in values for name in type_names(value)}
-    return frozenset(names)
+    return names
 
 
 def type_names(value: Any) -> tuple[str, ...]:
@@ -332,7 +337,7 @@ def fails(value: Any, schema: Keywords) -> bool:
 
     It says nothing of patterns and formats, nor of the parts of an object or array.
     """
-    if not types_of(schema).intersection(type_names(value)):
+    if not _declared_types(schema).intersection(type_names(value)):
         return True
     match value:
         case bool() | None:

@@ -34,6 +34,11 @@ class Budget:
         made.deadline_s = self.deadline_s
         return made
 
+    @property
+    def remaining_s(self) -> float:
+        """Seconds of this thread until the deadline; 0 behind it."""
+        return max(self.deadline_s - time.thread_time(), 0.0)
+
     def check(self, noun: str, count: int, most: int) -> None:
         """Raise `GrammarTooLarge` for a count above its limit, or after the deadline."""
         if count > most:

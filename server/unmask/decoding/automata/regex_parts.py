@@ -210,7 +210,7 @@ class _Parser:
             return
         for opening, name in sorted(GROUPS.items(), key=lambda group: -len(group[0])):
             if self._peek(len(opening)) == opening:
-                raise self._error(f"{name} is not supported")
+                raise self._error(f"{name} {'are' if name[-1] == 's' else 'is'} not supported")
         if self._peek(2) == "?:":
             self._at += 2
             return

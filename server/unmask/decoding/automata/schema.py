@@ -105,17 +105,16 @@ class _Compiler:
         return union(self._of_type(kind, schema, place) for kind in sorted(kinds))
 
     def _values(self, values: list[Json], schema: Keywords, place: Place) -> Expression:
-        texts = []
-        for value in values:
-            if fails(value, schema):
-                continue
-            text = json_literal(value, self._spacing)
-            if isinstance(value, str) and schema.keys() & STRING_CHECKS:
-                text = Intersection(text, string(schema, place, self._budget))
+        fitting = [value for value in values if not fails(value, schema)]
+        strings = [value for value in fitting if isinstance(value, str)]
+        others = [value for value in fitting if not isinstance(value, str)]
+        texts = union(json_literal(value, self._spacing) for value in strings)
+        if strings and schema.keys() & STRING_CHECKS:
+            texts = Intersection(texts, string(schema, place, self._budget))
+        for value in others:
             if isinstance(value, dict | list):
                 _refuse_beside(schema, "object" if isinstance(value, dict) else "array", place)
-            texts.append(text)
-        return union(texts)
+        return union((texts, *(json_literal(value, self._spacing) for value in others)))
 
     def _of_type(self, kind: str, schema: Keywords, place: Place) -> Expression:
         match kind:

@@ -59,7 +59,7 @@ class Objects:
             others = [member(names, self.any_member, self.spacing)]
         if others:
             members.append(Item(union(others), is_repeated=True))
-        self._check_counts(least, members, place)
+        self._check_counts(least, most, members, place)
         return json_object(members, self.spacing, least, most)
 
     def _is_open(self, schema: Keywords, groups: Sequence[Keywords]) -> bool:
@@ -72,8 +72,12 @@ class Objects:
             return not any("properties" in group for group in groups)
         return all(name in hidden or own is False for name, own in shown)
 
-    def _check_counts(self, least: int, members: Sequence[Item], place: Place) -> None:
+    def _check_counts(
+        self, least: int, most: int | None, members: Sequence[Item], place: Place
+    ) -> None:
         """Raise `InvalidGrammar` for a number of properties that has to differ by their names."""
+        limit = self.budget.limits.parts
+        self.budget.check("parts", len(members) * max(least, most or 0), limit)
         able = [item for item in members if not is_nothing(item.expression)]
         if least > len(able) and any(item.is_repeated for item in able):
             raise (place / "minProperties").not_supported(

@@ -70,7 +70,7 @@ class Parts:
                 return inner
             found = self._all(found, inner)
         for i, part in enumerate(applied.get("allOf", ())):
-            found = self._all(found, self.plain(part, place / "allOf" / i))
+            found = self._possible(found, self.plain(part, place / "allOf" / i))
         if "anyOf" in applied:
             found = self._all(found, self._any(applied["anyOf"], place / "anyOf"))
         if "oneOf" in applied:
@@ -201,8 +201,12 @@ class Parts:
         return self._joined(sides, place)
 
     def _possible(self, left: Plain, right: Plain) -> Plain:
-        """Pairs of alternatives as one schema each, without those that surely have no value."""
-        return self._all(left, right, (left, right))
+        """Pairs of alternatives as one schema each, without those that surely have no value.
+
+        One alternative is not told apart from others, so that an empty schema is still read.
+        """
+        is_one = len(left.schemas) == 1 == len(right.schemas)
+        return self._all(left, right, None if is_one else (left, right))
 
     def _all(
         self, left: Plain, right: Plain, told_apart: tuple[Plain, Plain] | None = None

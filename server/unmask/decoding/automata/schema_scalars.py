@@ -11,6 +11,7 @@ from unmask.decoding.automata.expressions import (
     concatenation,
     literal,
     repetition,
+    union,
 )
 from unmask.decoding.automata.formats import FORMATS, NUMBER_FORMATS
 from unmask.decoding.automata.free_text import other_strings
@@ -31,15 +32,12 @@ def string(schema: Keywords, place: Place, budget: Budget) -> Expression:
     parts += [characters(pattern, place / "pattern") for pattern in schema.get("patterns", ())]
     if schema.get("format") in FORMATS:
         parts.append(regex(FORMATS[schema["format"]], character=json_character))
-    unwanted = [
-        characters(own, place / "pattern", widens=True) for own in schema.get("not patterns", ())
-    ]
-    if "not enum" in schema:
-        unwanted += [_content(value) for value in schema["not enum"]]
-    if not parts and not unwanted:
-        return ANY_JSON_STRING
-    if not parts and "not patterns" not in schema:
-        return other_strings(schema["not enum"], budget)
+    patterns, values = schema.get("not patterns", ()), schema.get("not enum", ())
+    if not parts and not patterns:
+        return other_strings(values, budget) if values else ANY_JSON_STRING
+    unwanted = [characters(own, place / "pattern", widens=True) for own in patterns]
+    if values:
+        unwanted.append(union(map(_content, values)))
     text = parts[0] if parts else ANY_CHARACTERS
     for part in parts[1:]:
         text = Intersection(text, part)

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 import numpy as np
 
 from unmask.decoding.automata.dfa import Dfa, Int32s, Nfa, dfa_of, partition
-from unmask.decoding.automata.errors import GrammarTooLarge
+from unmask.decoding.automata.errors import GrammarTooLarge, GrammarTooSlow
 from unmask.decoding.automata.limits import Budget
 from unmask_kernels.native import automata as native
 from unmask_kernels.native.layout import pointer
 
 MAX_ENTRIES = 200_000_000  # of the lists that C makes of each set's moves
+ENTRIES_PER_S = 30_000_000  # that C makes at least, so that it ends about when its time does
 
 
 def determinize(nfa: Nfa, budget: Budget, *, uses_c: bool = True) -> Dfa:
@@ -86,9 +87,12 @@ def _determinize_in_c(
     given = native.Nfa(*map(pointer, arrays), len(nfa.moves), len(symbols), 0, nfa.end)
     made = native.Subsets()
     limit = budget.limits.subsets
+    most = min(MAX_ENTRIES, int(ENTRIES_PER_S * budget.remaining_s))
     try:
-        status = library.find_subsets(ctypes.byref(given), limit, MAX_ENTRIES, ctypes.byref(made))
+        status = library.find_subsets(ctypes.byref(given), limit, most, ctypes.byref(made))
         budget.check_time()
+        if status == native.TOO_LARGE and most < MAX_ENTRIES and made.num_subsets <= limit:
+            raise GrammarTooSlow(budget.limits.seconds)
         if status == native.TOO_LARGE:
             raise GrammarTooLarge(f"the grammar is too large: over {limit} subsets")
         if status == native.NO_MEMORY:
