@@ -46,6 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("unmask.sampling_params",),
     ("unmask.parameter",),
     ("unmask.bad_words", "unmask.grammar", "unmask.value_types"),
+    ("unmask.json_file",),
     ("unmask.errors",),
     ("unmask",),
     ("unmask_kernels",),

@@ -144,9 +144,10 @@ def test_a_template_of_a_processor_s_file_is_read_where_there_is_no_other(tmp_pa
     assert Tokenizer.from_folder(tmp_path).chat_template == tokenizer.chat_template
     (tmp_path / "chat_template.jinja").unlink()
     assert Tokenizer.from_folder(tmp_path).chat_template == "hello"
-    (tmp_path / "chat_template.json").write_text("[")
-    with pytest.raises(InvalidCheckpoint, match=r"chat_template\.json cannot be read"):
-        Tokenizer.from_folder(tmp_path)
+    for content, reason in (("[", "is not JSON"), ('["hello"]', "must be a JSON object")):
+        (tmp_path / "chat_template.json").write_text(content)
+        with pytest.raises(InvalidCheckpoint, match=rf"chat_template\.json {reason}"):
+            Tokenizer.from_folder(tmp_path)
 
 
 def test_a_template_with_an_error_of_syntax_is_an_error_of_each_chat() -> None:

@@ -3,7 +3,6 @@
 Dream and its relatives ship these files with a custom tokenizer class that is a copy of Qwen2's.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from tokenizers import Tokenizer as FastTokenizer
 from transformers import PreTrainedTokenizerFast
 
 from unmask.errors import InvalidCheckpoint
+from unmask.json_file import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +41,13 @@ def is_byte_bpe(folder: Path) -> bool:
     """True if a folder has `FILES` of a class in `CLASSES`."""
     if not all((folder / name).is_file() for name in FILES):
         return False
-    return _read(folder / "tokenizer_config.json").get("tokenizer_class") in CLASSES
+    return read_json(folder / "tokenizer_config.json").get("tokenizer_class") in CLASSES
 
 
 def read_byte_bpe(folder: Path) -> PreTrainedTokenizerFast:
     """Tokenizer of a folder; raises `InvalidCheckpoint` that names the file."""
-    config = _read(folder / "tokenizer_config.json")
-    vocab, merges = _read(folder / "vocab.json"), _read_merges(folder / "merges.txt")
+    config = read_json(folder / "tokenizer_config.json")
+    vocab, merges = read_json(folder / "vocab.json"), _read_merges(folder / "merges.txt")
     try:
         fast = FastTokenizer(models.BPE(vocab=vocab, merges=merges))
     except Exception as error:  # the library's exceptions have no common base
@@ -72,16 +72,6 @@ def read_byte_bpe(folder: Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InvalidCheckpoint(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise InvalidCheckpoint(f"{path} is not a JSON object")
-    return content
-
-
 def _read_merges(path: Path) -> list[tuple[str, str]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -103,7 +93,7 @@ def _added_tokens(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedTok
     listed = config.get("added_tokens_decoder")
     if listed is None:
         older = folder / "added_tokens.json"
-        ids = _read(older) if older.is_file() else {}
+        ids = read_json(older, optional=True)
         if wrong := [i for i in ids.values() if type(i) is not int]:
             raise InvalidCheckpoint(f"{older}: ids must be whole numbers, got {wrong[0]!r:.40}")
         return {i: AddedToken(text, special=True, normalized=False) for text, i in ids.items()}
@@ -136,7 +126,7 @@ def check_added_tokens(inner: Any, folder: Path) -> None:
     are. Of one that it has, its own id counts there, so another is only logged.
     """
     file = folder / "tokenizer_config.json"
-    stated = _added_tokens(folder, _read(file) if file.is_file() else {})
+    stated = _added_tokens(folder, read_json(file, optional=True))
     ids = {i: inner.convert_tokens_to_ids(token.content) for i, token in stated.items()}
     others = {i: actual for i, actual in ids.items() if actual != i}
     whole = folder / "tokenizer.json"
@@ -158,7 +148,7 @@ def check_added_tokens(inner: Any, folder: Path) -> None:
 def _named_tokens(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
     """Texts of the tokens in `NAMED`, such as EOS and mask."""
     map_file = folder / "special_tokens_map.json"
-    listed = (_read(map_file) if map_file.is_file() else {}) | {
+    listed = read_json(map_file, optional=True) | {
         name: config[name] for name in NAMED if config.get(name) is not None
     }
     texts = {}

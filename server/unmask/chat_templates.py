@@ -1,7 +1,6 @@
 """Chat templates: checked before they are used, and rendered fast where chats are plain."""
 
 import functools
-import json
 import logging
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from transformers.utils import chat_template_utils
 
 from unmask import template_trial
 from unmask.errors import InvalidCheckpoint
+from unmask.json_file import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -26,13 +26,7 @@ COMPILE: Callable[[str], Any] | None = getattr(chat_template_utils, "_compile_ji
 
 def read_template(folder: Path) -> str | None:
     """Template of `chat_template.json`, which processors of several inputs have; None if none."""
-    try:
-        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InvalidCheckpoint(f"{folder / FILE} cannot be read: {error}") from error
-    template = content.get("chat_template") if isinstance(content, dict) else None
+    template = read_json(folder / FILE, optional=True).get("chat_template")
     return template if isinstance(template, str) else None
 
 

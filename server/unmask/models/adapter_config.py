@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models.checkpoint import elsewhere, read_json
+from unmask.json_file import read_json
+from unmask.models.checkpoint import elsewhere
 from unmask.models.config_fields import ConfigFields, check_fields
 from unmask.models.family import RawConfig
 

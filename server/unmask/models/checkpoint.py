@@ -5,10 +5,10 @@ import logging
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from unmask import lfs_pointer
 from unmask.errors import InvalidCheckpoint, InvalidConfig
+from unmask.json_file import read_json
 from unmask.models.family import RawConfig
 from unmask.models.hub import GGUF
 from unmask.models.quantization_config import NAME as QUANTIZATION
@@ -16,7 +16,6 @@ from unmask.models.quantization_config import NAME as QUANTIZATION
 logger = logging.getLogger(__name__)
 
 CONFIG = "config.json"
-MAX_JSON_CHARS = 16 * 2**20
 BLOCK_IN_NAME = re.compile(r"(?:-b|[-_]?block[-_]?(?:length|size)[-_=]?)(\d{1,4})(?![\w.])", re.I)
 
 
@@ -69,41 +68,6 @@ class Checkpoint:
             return tuple(named)
         entries = mapped.values() if isinstance(mapped, dict) else ()
         return tuple(str(entry).rpartition(".")[2] for entry in entries)
-
-
-def _read_text(path: Path) -> str:
-    """Text of a regular file of at most `MAX_JSON_CHARS`; raises `InvalidCheckpoint`."""
-    if path.exists() and not path.is_file():
-        raise InvalidCheckpoint(f"{path} is not a regular file")
-    with path.open(encoding="utf-8") as file:
-        text = file.read(MAX_JSON_CHARS + 1)
-    if len(text) > MAX_JSON_CHARS:
-        raise InvalidCheckpoint(f"{path} is larger than {MAX_JSON_CHARS // 2**20} MiB")
-    return text
-
-
-def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
-    """The JSON object in a file; if it is `optional`, none is an empty one.
-
-    Raises `InvalidCheckpoint`.
-    """
-    try:
-        content: dict[str, Any] = json.loads(_read_text(path))
-    except FileNotFoundError as error:
-        if optional:
-            return {}
-        raise InvalidCheckpoint(f"there is no {path.name} in {path.parent}") from error
-    except OSError as error:
-        raise InvalidCheckpoint(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        if lfs_pointer.is_lfs_pointer(path):
-            raise InvalidCheckpoint(f"{path} {lfs_pointer.MEANING}") from error
-        raise InvalidCheckpoint(f"{path} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise InvalidCheckpoint(
-            f"{path} must be a JSON object, got a value of type {type(content).__name__}"
-        )
-    return content
 
 
 def elsewhere(folder: Path, file: str) -> str:

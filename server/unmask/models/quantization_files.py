@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from unmask.errors import InvalidCheckpoint
+from unmask.json_file import read_json
 from unmask.models import mlx
-from unmask.models.checkpoint import read_json
 from unmask.models.family import RawConfig
 from unmask.models.quantization_config import NAME, WAY_OUT
 
