@@ -103,6 +103,7 @@ class ServerConfig:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    uds: str | None = None
     health_port: int | None = None
     engine: EnginePlace = "process"
     data_parallel: int = 1

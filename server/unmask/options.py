@@ -50,6 +50,7 @@ MEANINGS = {
     **{f"decoding.{row.name}": row.meaning for row in SETTINGS},
     "server.host": "Address to listen on; 0.0.0.0 is every address.",
     "server.port": "TCP port to listen on; 0 takes a free one.",
+    "server.uds": "Unix socket to listen on, instead of `host` and `port`.",
     "server.health_port": "TCP port of health and metrics on a thread of their own; none if unset.",
     "server.engine": "Run the engine in a process of its own, or on a thread for debugging.",
     "server.data_parallel": "Engines, each with a GPU of its own, or a share of the CPU's cores.",

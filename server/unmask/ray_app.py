@@ -26,7 +26,7 @@ NAME = "unmask"
 FILE = "config"  # the argument that names a file of settings
 # Settings of [server] that are of its listener, in whose place Ray has a proxy of its own.
 RAYS_OWN = (
-    *("host", "port", "health_port", "tls_cert_file", "tls_key_file", "keep_alive_s"),
+    *("host", "port", "uds", "health_port", "tls_cert_file", "tls_key_file", "keep_alive_s"),
     *("header_timeout_s", "body_timeout_s", "write_timeout_s", "max_header_kib"),
     *("max_connections", "backlog", "drain_delay_s", "status_interval_s"),
 )

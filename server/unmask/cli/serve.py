@@ -53,14 +53,24 @@ def serve(
         raise InvalidConfig("an engine on a thread is alone: set server.api_processes to 1")
 
     from unmask.cli.http import bind, run
+    from unmask.cli.unix_socket import unix_listener
     from unmask.http.server import HttpServer
+
+    if server.api_processes > 1 and server.uds is not None:
+        raise InvalidConfig("processes share no Unix socket: set server.api_processes to 1")
 
     if server.api_processes > 1:
         _serve_in_processes(replace(config, server=server))
         return
 
     # Before the slow imports, so that a taken port is reported at once.
-    listener = bind(server.host, server.port)
+    serving = contextlib.ExitStack()
+    if server.uds is None:
+        listener = bind(server.host, server.port)
+        url = _url(server.host, listener.getsockname()[1], secure=server.tls_cert_file is not None)
+    else:
+        listener = serving.enter_context(unix_listener(server.uds))
+        url = f"unix:{server.uds}"
     health = None if server.health_port is None else bind(server.host, server.health_port)
 
     from unmask.api.app import create_app, create_health_app
@@ -71,7 +81,6 @@ def serve(
     from unmask.metrics import Metrics
 
     metrics, engine = Metrics(), StartingEngine(config.server.data_parallel)
-    url = _url(server.host, listener.getsockname()[1], secure=server.tls_cert_file is not None)
 
     def load() -> Engine:
         with loading(engine.note) as progress:
@@ -93,7 +102,7 @@ def serve(
         engine.load(load, lambda ready: _announce(url, ready.model.name), listening.stop)
 
     app, line = create_app(engine, metrics, server), StatusLine(metrics, engine.status).line
-    with contextlib.ExitStack() as serving:
+    with serving:
         stop_signal = run(
             *(app, listener, engine, server, metrics),
             on_listening=begin,
@@ -195,7 +204,7 @@ def guarded(server: ServerConfig) -> ServerConfig:
     for name in (server.tls_cert_file, server.tls_key_file):
         if name is not None and not os.access(name, os.R_OK):
             raise InvalidConfig(f"TLS file {name} cannot be read")
-    if KeyStore(server).asks_for_key:
+    if KeyStore(server).asks_for_key or server.uds is not None:  # no page reaches a Unix socket
         return server
     if server.host not in LOOPBACK:
         logger.warning(
@@ -222,4 +231,7 @@ def _url(host: str, port: int, *, secure: bool) -> str:
 
 def _announce(url: str, name: str) -> None:
     with contextlib.suppress(OSError):  # stdout may be closed
-        out.print(f"{name} is served at {url}/v1 (playground: {url}/)")
+        if url.startswith("unix:"):
+            out.print(f"{name} is served at {url}")
+        else:
+            out.print(f"{name} is served at {url}/v1 (playground: {url}/)")
