@@ -315,4 +315,4 @@ def test_a_schema_of_a_strict_tool_that_is_not_supported_is_named_as_it_was_sent
     body = {"messages": HI, "max_tokens": 100, "tools": [{**odd, "strict": True}]}
     assert call("POST", PATH, json=body).json()["error"]["param"] == "tools[0].input_schema"
     engine.script = lambda request: answer(request, CALL)
-    ask(call, tools=[odd], max_tokens=90)
+    ask(call, tools=[odd], max_tokens=80)
