@@ -341,6 +341,11 @@ def cut(tensor: Tensor) -> Tensor:
         ("mxfp4", without("weight_scale"), "but has no weight_scale"),
         ("mxfp4", changed("weight_packed", lambda t: t[:, :7].clone()), "no multiple of 32"),
         ("mxfp4", lambda t: t.update({f"{Q}.pre_quant_scale": torch.ones(128)}), "unexpected"),
+        (
+            "mxfp4",
+            lambda t: t.update({f"{Q}.weight_global_scale": torch.ones(1)}),
+            "is of MXFP4, which has no weight_global_scale",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_are_named(

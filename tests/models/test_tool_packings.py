@@ -1,6 +1,7 @@
 """Matrices that AutoRound, bitsandbytes and MLX have packed are read as their products use them."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.support.tiny import GOLDEN
 from unmask.errors import InvalidCheckpoint
+from unmask.models.bitsandbytes import join_bitsandbytes
+from unmask.models.shards import StoredTensor, open_file
 from unmask.models.weights import Weights
 
 CPU = torch.device("cpu")
@@ -78,6 +81,12 @@ def test_auto_round_s_packings_are_read(packing: str, config: dict, tmp_path: Pa
         (auto_round("auto_round:marlin"), "packed as auto_round:marlin is not supported"),
         (auto_round("auto_round:gptq:awq"), "packed as auto_round:gptq:awq is not supported"),
         (auto_round("auto_round:llm_compressor", data_type="mx_int"), "data_type mx_int is not"),
+        (
+            auto_round(
+                "auto_round:llm_compressor", data_type="mx_fp", extra_config={"b": {"bits": 6}}
+            ),
+            "b has weights of 6 bits",
+        ),
         (auto_round(rotation_config={"kind": "hadamard"}), "with rotation_config is not"),
         (auto_round(act_bits=8), "with activations of 8 bits is not supported"),
         (
@@ -97,6 +106,26 @@ def test_packings_and_options_that_auto_round_has_beside_are_named(
     assert message in str(refused.value)
 
 
+def test_layers_of_auto_round_s_floats_may_have_other_bits(tmp_path: Path) -> None:
+    """Its search for bits gives some layers MXFP8 among MXFP4, and their tensors tell."""
+    parts = parts_of("auto_round", "mx_fp")
+    meant = parts.pop("meant")
+    numbers = (torch.arange(128.0).view(2, 64) - 64).to(torch.float8_e4m3fn)
+    scales = torch.tensor([[127, 128], [126, 130]], dtype=torch.uint8)
+    other = {"b.weight": numbers, "b.weight_scale": scales}
+    stored = {f"a.{name}": part for name, part in parts.items()} | other
+    save_file(stored, tmp_path / "a.safetensors")
+    config = auto_round(
+        "auto_round:llm_compressor",
+        data_type="mx_fp",
+        extra_config={"b": {"bits": 8, "act_bits": 8}, "c": {"bits": 16, "data_type": "float"}},
+    )
+    weights = Weights.from_folder(tmp_path, torch.float32, CPU, compression=config)
+    torch.testing.assert_close(weights.take("a.weight", (32, 64)), meant, rtol=1e-3, atol=1e-6)
+    wide = (2.0 ** (scales.float() - 127)).repeat_interleave(32, 1)
+    assert torch.equal(weights.take("b.weight", (2, 64)), numbers.float() * wide)
+
+
 def mlx(bits: int = 4, group: int = 32, **fields: Any) -> dict[str, Any]:
     return {"quant_method": "mlx", "bits": bits, "group_size": group} | fields
 
@@ -107,7 +136,10 @@ def mlx(bits: int = 4, group: int = 32, **fields: Any) -> dict[str, Any]:
         *((f"{bits} bits", mlx(bits)) for bits in (2, 3, 4, 5, 6, 8)),
         ("4 bits of 64", mlx(4, 64, mode="affine")),
         ("6 bits", mlx(4, 64, a={"bits": 6, "group_size": 32}, b=False)),
-        ("3 bits", mlx(4, a={"bits": 3})),
+        ("3 bits", mlx(4, a={"bits": 3, "group_size": 32})),
+        ("4 bits of 64", mlx(4, 32, mode="mxfp4", a={"group_size": 64, "bits": 4})),
+        ("4 bits of 64", mlx(8, 32, a={"mode": None})),
+        ("mxfp8", mlx(4, 64, a={"mode": "mxfp8"})),
         ("mxfp4", mlx(mode="mxfp4")),
         ("nvfp4", mlx(4, 16, mode="nvfp4")),
         ("mxfp8", mlx(4, 64, a={"bits": 8, "group_size": 32, "mode": "mxfp8"})),
@@ -136,7 +168,9 @@ def test_the_layout_is_transformers_metal_too_whose_biases_have_another_name(
         ("4 bits", mlx(7), "quantization.bits of affine must be one of (2, 3, 4, 5, 6, 8), got 7"),
         ("4 bits", mlx(True), "got True"),
         ("4 bits", mlx(mode="nf4"), "quantization.mode 'nf4' is not one of affine, mxfp4"),
-        ("4 bits", mlx(group=None), "quantization.group_size must be a whole number from 1"),
+        ("4 bits", mlx(group=0), "quantization.group_size must be a whole number from 1"),
+        ("4 bits", mlx(group=None), "its scales are (32, 2), which are no groups of 64"),
+        ("3 bits", mlx(4, a={"bits": 3}), "which are no groups of 64"),
         ("4 bits", mlx(a={"bits": 1}), "quantization.a.bits of affine must be"),
         ("4 bits", mlx(rank=16), "quantization.rank 16 is not supported"),
         ("4 bits", mlx(8), "a.weight is (32, 32) in 8 bits, but its scales are (32, 2)"),
@@ -212,6 +246,30 @@ def test_int8_of_bitsandbytes_stays_in_8_bits(tmp_path: Path) -> None:
     assert set(weights.held_bytes) == {("int8", "int8")}
 
 
+class Scanned(dict[str, StoredTensor]):
+    """Counts how often all names are gone through."""
+
+    scans = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.scans += 1
+        return super().__iter__()
+
+
+def test_names_are_gone_through_as_often_for_many_weights_as_for_few(tmp_path: Path) -> None:
+    """Mixtures of experts have tens of thousands of weights, each with its parts."""
+    parts = parts_of("bitsandbytes", "nf4 nested")
+    scans = []
+    for count in (1, 9):
+        file = tmp_path / f"{count}.safetensors"
+        stored = {f"{i}.{name}": p.clone() for i in range(count) for name, p in parts.items()}
+        save_file(stored, file)
+        tensors = Scanned(open_file(file))
+        assert len(join_bitsandbytes(tensors)) == 2 * count  # `meant` is whole
+        scans.append(tensors.scans)
+    assert scans[0] == scans[1]
+
+
 STATE = "weight.quant_state.bitsandbytes__nf4"
 
 
@@ -232,6 +290,7 @@ def json_bytes(**state: Any) -> torch.Tensor:
         ("nf4", {STATE: json_bytes(shape=[32, 64])}, "has no usable 'blocksize'"),
         ("nf4", {STATE: json_bytes(shape=[2048], blocksize=64)}, "has no usable not enough values"),
         ("nf4", {STATE: json_bytes(shape=[32, 64], blocksize=0)}, "has blocks of 0 of 2048"),
+        ("nf4", {STATE: json_bytes(shape=[2, 16, 64])}, "a.weight is (2, 16, 64): stacks of exp"),
         ("nf4 nested", {"weight.nested_absmax": None}, "a.weight.nested_absmax is missing"),
         (
             "nf4 nested",

@@ -32,9 +32,9 @@ def format_of(config: Fields) -> dict[str, Any]:
     for name in CHANGING:
         if config.get(name):
             raise InvalidCheckpoint(f"auto-round with {name} is not supported")
-    _check_layers(config)
     if parts - {FAMILY} <= FLOATS and parts & FLOATS:
         return _floats(config)
+    _check_layers(config)
     if parts - {FAMILY} <= FP8 and parts & FP8:
         fields = {"quant_method": "fp8", "fmt": config.get("fmt")}
         size = config.get("group_size")
@@ -67,15 +67,25 @@ def _packing(config: Fields) -> str:
 
 
 def _floats(config: Fields) -> dict[str, Any]:
-    """Floats of 4 or 8 bits, whose tensors are those of compressed-tensors."""
-    kind = str(config.get("data_type"))
-    if not kind.startswith(("mx_fp", "nv_fp")):
-        raise InvalidCheckpoint(
-            f"auto-round with data_type {kind} is not supported, only mx_fp and nv_fp"
+    """Floats of 4 or 8 bits, whose tensors are those of compressed-tensors.
+
+    Tensors tell a layer's bits and type, so layers may differ from the rest.
+    """
+    groups = {}
+    for layer, rule in (("all", {}), *_layers(config)):
+        kind, bits, size = (
+            config.get(name) if rule.get(name) is None else rule[name]
+            for name in ("data_type", "bits", "group_size")
         )
-    weights = {"num_bits": config.get("bits"), "type": "float"}
-    weights["group_size"] = config.get("group_size")
-    return {"quant_method": "compressed-tensors", "config_groups": {"all": {"weights": weights}}}
+        if layer != "all" and isinstance(bits, int) and bits >= WHOLE_BITS:
+            continue
+        if not str(kind).startswith(("mx_fp", "nv_fp")):
+            raise InvalidCheckpoint(
+                f"auto-round with data_type {kind} is not supported, only mx_fp and nv_fp"
+            )
+        weights = {"num_bits": bits, "type": "float", "group_size": size}
+        groups[layer] = {"weights": weights}
+    return {"quant_method": "compressed-tensors", "config_groups": groups}
 
 
 def _check_layers(config: Fields) -> None:

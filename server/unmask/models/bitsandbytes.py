@@ -21,6 +21,8 @@ CPU = torch.device("cpu")
 STATE = ".quant_state.bitsandbytes__"  # after a weight's name: facts in JSON
 TABLES = ("nf4", "fp4")
 CODES = 16
+# Parts of a weight of 4 bits, beside its state.
+PARTS = ("absmax", "quant_map", "nested_absmax", "nested_quant_map")
 INT8_LARGEST = 127.0  # whose products with SCB are the largest weights of rows
 
 Read = StoredTensor | CompressedTensor
@@ -91,8 +93,8 @@ def join_bitsandbytes(
         module = name.removesuffix(".SCB")
         if state:
             joined[weight] = _table_tensor(weight, kind, tensors)
-            for part in [part for part in tensors if part.startswith(f"{weight}.")]:
-                del joined[part]
+            for part in (name, *(f"{weight}.{part}" for part in PARTS)):
+                joined.pop(part, None)
         elif module != name:
             joined[f"{module}.weight"] = _int8(module, tensors)
             for part in ("SCB", "weight_format"):
@@ -128,6 +130,11 @@ def _table_tensor(name: str, kind: str, tensors: Mapping[str, StoredTensor]) -> 
     table = _part(f"{name}.quant_map", tensors)
     state = _read_state(name, tensors[f"{name}{STATE}{kind}"])
     try:
+        if len(state["shape"]) > 2:
+            raise InvalidCheckpoint(
+                f"{name} is {tuple(state['shape'])}: stacks of experts as bitsandbytes stores them "
+                "are not read; serve the weights that these were made of"
+            )
         rows, columns = (int(size) for size in state["shape"])
         block = int(state["blocksize"])
         scales = BlockScales(absmax)

@@ -25,6 +25,13 @@ BITS: Mapping[Mode, tuple[int, ...]] = {
     "nvfp4": (4,),
 }
 MX_GROUP, NVFP4_GROUP = 32, 16
+# Inputs of a group and bits, where a layer's own format does not say.
+USUAL: Mapping[Mode, tuple[int, int]] = {
+    "affine": (64, 4),
+    "mxfp4": (MX_GROUP, 4),
+    "mxfp8": (MX_GROUP, 8),
+    "nvfp4": (NVFP4_GROUP, 4),
+}
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 Fields = Mapping[str, Any]
@@ -46,7 +53,7 @@ def join_mlx(tensors: Mapping[str, StoredTensor], config: Fields) -> dict[str, R
     Raises `InvalidCheckpoint` if parts do not fit, or if the format is not supported.
     """
     biases = BIASES[config["quant_method"]]
-    usual = _format(config, config, FIELD)
+    usual = _format(config, FIELD)
     layers = dict(_layers(config))
     joined: dict[str, Read] = {}
     for name, tensor in tensors.items():
@@ -64,20 +71,23 @@ def _layers(config: Fields) -> Iterator[tuple[str, MlxFormat]]:
     """Layers with a format of their own; `false` is of one that is not quantized."""
     for name, value in config.items():
         if isinstance(value, Mapping):
-            yield name, _format(value, config, f"{FIELD}.{name}")
+            yield name, _format(value, f"{FIELD}.{name}")
         elif not (name in OWN or value is None or isinstance(value, bool)):
             raise InvalidCheckpoint(f"config.json: {FIELD}.{name} {value!r:.40} is not supported")
 
 
-def _format(fields: Fields, usual: Fields, where: str) -> MlxFormat:
-    """Format of an object, with the `usual` one for fields that it lacks."""
-    mode, bits, group = (
-        fields.get(name, usual.get(name, default))
-        for name, default in (("mode", "affine"), ("bits", None), ("group_size", None))
-    )
+def _format(fields: Fields, where: str) -> MlxFormat:
+    """Format of an object, with MLX's defaults for fields that it lacks.
+
+    A layer's own has nothing of the other layers': without a mode it is affine.
+    """
+    said = {name: value for name, value in fields.items() if value is not None}
+    mode = said.get("mode", "affine")
     if mode not in get_args(Mode):
         known = ", ".join(get_args(Mode))
         raise InvalidCheckpoint(f"config.json: {where}.mode {mode!r} is not one of {known}")
+    usual_group, usual_bits = USUAL[mode]
+    group, bits = said.get("group_size", usual_group), said.get("bits", usual_bits)
     if isinstance(bits, bool) or bits not in BITS[mode]:
         raise InvalidCheckpoint(
             f"config.json: {where}.bits of {mode} must be one of {BITS[mode]}, got {bits!r:.40}"

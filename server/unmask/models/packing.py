@@ -70,6 +70,7 @@ class _Parts:
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 INTEGERS = (torch.int32,)
+FACTORS = ("weight_global_scale", "weight_scale_2")  # of all scales: a divisor, or a factor
 
 
 def _float4(parts: _Parts) -> PackedTensor:
@@ -79,9 +80,11 @@ def _float4(parts: _Parts) -> PackedTensor:
     shape = _matrix(parts, 1, 2)
     parts.check("weight_scale", scales, (shape[0], _num_groups(parts, shape, GROUP_OF[label])))
     if label == "mxfp4":
+        if extra := next((last for last in FACTORS if parts.has(last)), None):
+            raise InvalidCheckpoint(f"{parts.module} is of MXFP4, which has no {extra}")
         return PackedTensor(label, parts.values, scales, shape)
-    divides = not parts.has("weight_scale_2")
-    last = "weight_global_scale" if divides else "weight_scale_2"
+    divides = not parts.has(FACTORS[1])
+    last = FACTORS[0] if divides else FACTORS[1]
     factor = parts.get(last, (torch.float32,))
     parts.check(last, factor, (1,), (), (1, 1))
     return PackedTensor(label, parts.values, scales, shape, factor=factor, divides=divides)

@@ -158,10 +158,13 @@ def open_shards(folder: Path) -> dict[str, StoredTensor]:
 
 
 def usual_dtype(tensors: Iterable[StoredTensor]) -> torch.dtype:
-    """The type of `USUAL` that has the most bytes; float32 if none has any."""
+    """The type of `USUAL` that has the most bytes of matrices; float32 if none has any.
+
+    Vectors are norms and biases, and scales of bitsandbytes, which are float32 in any model.
+    """
     sizes = dict.fromkeys(USUAL, 0)
     for tensor in tensors:
-        if tensor.dtype in sizes:
+        if tensor.dtype in sizes and len(tensor.shape) > 1:
             sizes[tensor.dtype] += tensor.num_bytes
     best = max(USUAL, key=lambda dtype: sizes[dtype])
     return best if sizes[best] else torch.float32
