@@ -82,6 +82,18 @@ def test_a_start_tells_how_weights_are_stored_and_held(
     )
 
 
+@pytest.mark.parametrize("packing", ["mlx", "auto_round:mlx"])
+def test_auto_round_s_own_field_beside_mlx_s_adds_nothing(
+    packing: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("mlx", "auto_round"):
+        shutil.copytree(tiny_folder, tmp_path / name)
+    pack_with_mlx(tiny_folder, tmp_path / "mlx")
+    own = {"quant_method": "auto-round", "packing_format": packing, "bits": 4, "group_size": 64}
+    pack_with_mlx(tiny_folder, tmp_path / "auto_round", quantization_config=own)
+    assert torch.equal(logits(load(tmp_path / "auto_round")), logits(load(tmp_path / "mlx")))
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -22,6 +22,11 @@ CHANGING = ("rotation_config", "spinquant_config", "super_bits", "super_group_si
 Fields = Mapping[str, Any]
 
 
+def is_mlx(config: Fields) -> bool:
+    """True if the tensors are MLX's, whose own field beside tells bits and groups of layers."""
+    return config.get("quant_method") in METHODS and "mlx" in _packing(config).split(":")
+
+
 def format_of(config: Fields) -> dict[str, Any]:
     """`quantization_config` of GPTQ, AWQ, compressed-tensors or fp8 for the same tensors.
 

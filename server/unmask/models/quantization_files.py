@@ -5,7 +5,7 @@ from pathlib import Path
 
 from unmask.errors import InvalidCheckpoint
 from unmask.json_file import read_json
-from unmask.models import mlx
+from unmask.models import auto_round, mlx
 from unmask.models.family import RawConfig
 from unmask.models.quantization_config import NAME, WAY_OUT
 
@@ -45,10 +45,11 @@ def _by_mlx(raw: RawConfig) -> RawConfig | None:
         return None
     if not isinstance(own, Mapping):
         raise InvalidCheckpoint(f"config.json: {mlx.FIELD} must be an object, got {own!r:.60}")
-    if isinstance(named, Mapping) and named.get("quant_method") is not None:
+    method = named.get("quant_method") if isinstance(named, Mapping) else None
+    if named and method is not None and not auto_round.is_mlx(named):
         raise InvalidCheckpoint(
-            f"config.json: {mlx.FIELD} is of MLX, and {NAME} of {named['quant_method']}; set one "
-            "to null with --hf-overrides"
+            f"config.json: {mlx.FIELD} is of MLX, and {NAME} of {method}; set one to "
+            "null with --hf-overrides"
         )
     return dict(own) | {"quant_method": mlx.METHOD}
 
