@@ -285,6 +285,24 @@ def test_a_zero_point_of_15_in_gptq_s_first_format_is_16(tiny_folder: Path, tmp_
     torch.testing.assert_close(weights.take(f"{Q}.weight", tuple(expected.shape)), expected)
 
 
+@pytest.mark.parametrize("named", ["gptq", "gptq_v2"])
+def test_zero_points_of_the_other_format_of_gptq_are_told(
+    named: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """All symmetric weights would be off by a step, which kernels without zero points hide."""
+    stored = {"gptq": 0x88888888 - 2**32, "gptq_v2": 0x77777777}[named]
+    pack_checkpoint(tiny_folder, tmp_path, PACKINGS["gptq v2"])
+    tensors = load_file(tmp_path / "model.safetensors")
+    config = PACKINGS["gptq v2"].config | {"checkpoint_format": named}
+    for name, tensor in tensors.items():
+        if name.endswith("qzeros"):
+            tensors[name] = torch.full_like(tensor, stored)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(InvalidCheckpoint, match=rf"qzeros are of the format .*names {named}: corr"):
+        Weights.from_folder(tmp_path, torch.float32, CPU, compression=config)
+    Weights.from_folder(tmp_path, torch.float32, CPU, compression=config | {"sym": False})
+
+
 def test_mxfp4_is_what_transformers_makes_of_it(tiny_folder: Path, tmp_path: Path) -> None:
     packing = PACKINGS["mxfp4"]
     pack_checkpoint(tiny_folder, tmp_path, packing)

@@ -70,6 +70,8 @@ class _Parts:
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 INTEGERS = (torch.int32,)
+# Words of eight zero points of 8, by the number that GPTQ's format has left out of each.
+SYMMETRIC_ZEROS = {1: 0x77777777, 0: 0x88888888 - 2**32}
 FACTORS = ("weight_global_scale", "weight_scale_2")  # of all scales: a divisor, or a factor
 
 
@@ -130,12 +132,26 @@ def _by_columns(parts: _Parts, config: PackedConfig) -> PackedTensor:
     if num_outputs % PER_WORD:
         raise InvalidCheckpoint(f"{parts.module} has {num_outputs} outputs, no multiple of 8")
     parts.check("qzeros", zeros, (num_groups, num_outputs // PER_WORD))
+    if not is_awq and config.is_symmetric:
+        _check_symmetric(parts, zeros, config.zero_offset)
     if config.has_order and num_groups > 1 and not parts.has("g_idx"):
         raise InvalidCheckpoint(f"{parts.module} has no g_idx, which desc_act needs")
     groups = None if is_awq else _order(parts, "g_idx", num_inputs, num_groups)
     return PackedTensor(
         "awq" if is_awq else "gptq", values, scales, shape, zeros, config.zero_offset, groups
     )
+
+
+def _check_symmetric(parts: _Parts, zeros: StoredTensor, offset: int) -> None:
+    """Raise `InvalidCheckpoint` for zero points of GPTQ's other format, all off by one."""
+    formats = {1: "gptq", 0: "gptq_v2"}
+    other = SYMMETRIC_ZEROS[1 - offset]
+    if bool((zeros.to(torch.device("cpu"), torch.int32) == other).all()):
+        raise InvalidCheckpoint(
+            f"{parts.module}.qzeros are of the format {formats[1 - offset]}, but "
+            f"quantization_config names {formats[offset]}: correct its checkpoint_format, or "
+            "AutoRound's packing_format"
+        )
 
 
 def _matrix(parts: _Parts, rows: int, columns: int) -> tuple[int, int]:

@@ -181,6 +181,7 @@ def _packed_by_columns(config: Fields, method: str) -> PackedConfig:
     return PackedConfig(
         method,
         frozenset((size,)),
+        is_symmetric=config.get("sym") is True,
         zero_offset=GPTQ_OFFSETS[layout],
         has_order=bool(config.get("desc_act")),
     )
