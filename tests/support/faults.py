@@ -78,6 +78,19 @@ def raise_on_poison() -> None:
     _before_each_step(fault)
 
 
+def raise_late_on_poison(begun: Path, proceed: Path) -> None:
+    """Let steps raise as `raise_on_poison`, the first one once there is a file `proceed`."""
+
+    def fault(engine: Engine) -> None:
+        if _is_poisoned(engine):
+            begun.touch()
+            while not proceed.exists():
+                time.sleep(0.01)
+            raise RuntimeError("poison")
+
+    _before_each_step(fault)
+
+
 def die_on_poison() -> None:
     """Let the process die of a poisoned request."""
 

@@ -222,6 +222,30 @@ def test_only_the_request_that_breaks_its_engine_fails(
         assert_as_alone(ask(client, requests[:2]), requests[:2], tiny_on_cpu)
 
 
+def test_requests_that_come_while_a_step_fails_are_answered_as_alone(
+    start: Start, tiny_on_cpu: LoadedModel, tmp_path: Path
+) -> None:
+    begun, proceed = tmp_path / "begun", tmp_path / "proceed"
+    requests = [asking(i, max_tokens=24) for i in range(6)]
+    requests += [asking(6, max_tokens=24, grammar=Regex("[a-c]{9}"), ignore_eos=False)]
+
+    async def run(client: ProcessEngine) -> list[Answer | Failure]:
+        poisoned = asyncio.create_task(read(client, asking(500, first=faults.POISON)))
+        await until(begun.exists)
+        others = [asyncio.create_task(read(client, request)) for request in requests]
+        left = client.submit(asking(600, max_tokens=900))
+        await until(lambda: client.status().num_running + client.status().num_waiting == 9)
+        await left.aclose()
+        proceed.touch()
+        assert await poisoned == Failure("r500", FAILED)
+        answers = await asyncio.gather(*others)
+        assert client.status().num_running + client.status().num_waiting == 0
+        return answers
+
+    with start(partial(faults.raise_late_on_poison, begun, proceed)) as client:
+        assert_as_alone(asyncio.run(run(client)), requests, tiny_on_cpu)
+
+
 @pytest.mark.exhaustive
 def test_an_engine_that_cannot_start_again_fails_what_it_had(start: Start, tmp_path: Path) -> None:
     async def run(client: ProcessEngine) -> None:

@@ -25,6 +25,7 @@ from unmask.engine.process.messages import (
     Loading,
     Ready,
     Report,
+    Resume,
     Start,
     StepFailed,
     Stepped,
@@ -57,6 +58,7 @@ class EngineLoop:
         self._choosing: set[str] = set()  # requests whose block length or mode is not chosen yet
         self._whole = WholeAnswers()
         self._step_runs: Silence | None = None  # since the step began
+        self._has_failed = False  # and the server may not know it yet
 
     def run(self) -> None:
         """Load the model, then run steps until the server is gone."""
@@ -114,6 +116,7 @@ class EngineLoop:
         engine.fail_all(FAILED)
         self._choosing.clear()
         self._whole.clear()
+        self._has_failed = True
         ends = engine.loaded.device.type != "cpu"
         self._send(StepFailed(f"{type(error).__name__}: {error}", ends))
         if ends:
@@ -125,6 +128,10 @@ class EngineLoop:
         events: list[Event] = []
         for command in commands:
             match command:
+                case Resume():
+                    self._has_failed = False
+                case Add() | Abort() if self._has_failed:
+                    continue  # the server had not heard of the failure
                 case Add():
                     events += self._add(engine, command)
                 case Abort():

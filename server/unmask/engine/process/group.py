@@ -20,15 +20,11 @@ from unmask.engine.streams import SHUTTING_DOWN, RequestStream, push, stopped
 from unmask.errors import EngineStopped
 from unmask.metrics import Metrics
 from unmask.types import (
-    Delta,
     EngineState,
     EngineStatus,
     Event,
     Failure,
-    Finish,
-    FinishReason,
     Request,
-    Usage,
 )
 
 logger = logging.getLogger(__name__)
@@ -133,9 +129,7 @@ class EngineGroup:
             if session.is_inside and session.engine is not None:
                 self._replicas[session.engine].abort(session)
                 return
-            prompt, sent = session.request.num_given, session.num_sent
-            finish = Finish(FinishReason.ABORT, Usage(prompt, 0, sent, 0, 0, 0, 0))
-            self._end([(session, Delta(request_id, (), "", finish=finish))])
+            self._end([(session, session.abortion())])
 
     def status(self) -> EngineStatus:
         """Status of all engines together and of each; waiting ones count for the first of them."""
@@ -230,8 +224,10 @@ class EngineGroup:
                 self._pend(left)
 
     def _pend(self, sessions: Iterable[ProcessSession]) -> None:
-        """Find engines for requests, in the order of their arrival."""
+        """Find engines for requests, in the order of their arrival; those nobody waits for end."""
         self._pending.update((session.request.request_id, session) for session in sessions)
+        lost = [s for s in self._sessions.values() if s.is_aborted and not s.is_inside]
+        self._end([(session, session.abortion()) for session in lost])
         by_arrival = sorted(self._pending.values(), key=lambda session: int(session.number))
         self._pending = {session.request.request_id: session for session in by_arrival}
         self._dispatch()

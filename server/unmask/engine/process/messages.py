@@ -56,6 +56,11 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """The server's answer to `StepFailed`: requests that came before it are sent again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Loading:
     """Progress of loading, as `Progress` gives it."""
 
@@ -125,5 +130,5 @@ class Beat:
     step_age_s: float
 
 
-Command = Add | Abort | Forget
+Command = Add | Abort | Forget | Resume
 Report = Loading | LoadFailed | Ready | Stepped | StepFailed | Beat

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from unmask.engine.process.handle import EngineLost
-from unmask.engine.process.messages import Abort, Ready, Stepped
+from unmask.engine.process.messages import Abort, Ready, Resume, Stepped
 from unmask.engine.process.portable import Sender
 from unmask.engine.process.recovery import Recovery
 from unmask.engine.process.sessions import ProcessSession
@@ -52,6 +52,7 @@ class Replica:
 
     def abort(self, session: ProcessSession) -> None:
         """Drop a request that the engine has."""
+        session.is_aborted = True
         self.supervisor.send(Abort(session.number))
 
     def take(self, stepped: Stepped) -> tuple[list[tuple[RequestStream, Event]], list[str]]:
@@ -101,6 +102,7 @@ class Replica:
         self.is_up = False
         self._num_running = self._num_pages_used = 0
         self._sender.clear()
+        self.supervisor.send(Resume())  # nothing sent before counts, if the process lives on
         inside = [session for session in self._sessions.values() if session.is_inside]
         for session in inside:
             session.is_inside = False

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from unmask.engine.process.messages import Choice
 from unmask.engine.schedule.requests import Automata
 from unmask.engine.streams import RequestStream
-from unmask.types import Delta, Refinement, Request
+from unmask.types import Delta, Finish, FinishReason, Refinement, Request, Usage
 
 
 @dataclass(slots=True)
@@ -21,6 +21,7 @@ class ProcessSession:
     stream: RequestStream
     engine: int | None = None  # the engine that runs it, or is to try it
     is_inside: bool = False  # that engine has it
+    is_aborted: bool = False  # that engine was told to drop it
     num_sent: int = 0  # tokens
     chars_sent: int = 0
     num_seen: int = 0  # tokens of this engine
@@ -61,6 +62,11 @@ class ProcessSession:
             return None
         name = self.request.request_id
         return Delta(name, token_ids, text, delta.logprobs[num_old:], delta.finish)
+
+    def abortion(self) -> Delta:
+        """The end of the answer if no engine has the request, and nobody waits for it."""
+        usage = Usage(self.request.num_given, 0, self.num_sent, 0, 0, 0, 0)
+        return Delta(self.request.request_id, (), "", finish=Finish(FinishReason.ABORT, usage))
 
     def refined(self, refinement: Refinement) -> Refinement | None:
         """The refinement for the stream; None while the engine repeats what was sent."""
