@@ -99,6 +99,33 @@ def test_tls_needs_files_that_can_be_read(tmp_path):
         guarded(ServerConfig(tls_key_file=str(tmp_path)))
 
 
+def test_tls_files_without_a_certificate_and_its_key_are_refused_at_start(tmp_path):
+    no_pem = tmp_path / "tls.pem"
+    no_pem.write_text("this is no certificate")
+    with pytest.raises(InvalidConfig, match=r"no certificate with its key, in PEM, in .*tls\.pem"):
+        guarded(ServerConfig(tls_cert_file=str(no_pem)))
+    with pytest.raises(InvalidConfig, match=rf"{tmp_path}: Is a directory"):
+        guarded(ServerConfig(tls_cert_file=str(tmp_path)))
+
+
+def test_a_port_has_one_purpose():
+    with pytest.raises(InvalidConfig, match=r"health_port must not be server\.port, 9100"):
+        guarded(ServerConfig(port=9100, health_port=9100))
+    guarded(ServerConfig(port=0, health_port=0))  # free ones, each another
+    guarded(ServerConfig(uds="/run/unmask.sock", port=9100, health_port=9100))
+
+
+@pytest.mark.parametrize("origin", ["http://a.example/", "a.example", "http://a b", "", "http://"])
+def test_an_origin_that_no_browser_sends_is_refused(origin):
+    with pytest.raises(InvalidConfig, match="origins such as http://localhost:3000"):
+        guarded(ServerConfig(cors_origins=("https://a.example", origin)))
+
+
+def test_origins_of_browsers_are_taken():
+    origins = ("*", "null", "http://localhost:3000", "https://[::1]:8", "chrome-extension://abcd")
+    assert guarded(ServerConfig(cors_origins=origins)).cors_origins == origins
+
+
 @pytest.mark.parametrize("body", [CompletionBody, ChatBody])
 def test_every_sampling_parameter_is_a_field_or_refused_by_name(body):
     assert set(PARAMETERS) <= set(body.model_fields) | set(NEUTRAL)

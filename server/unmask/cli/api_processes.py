@@ -99,9 +99,11 @@ class ApiProcesses:
         self._signal_all(number)
 
     def _signal_all(self, number: int) -> None:
-        for process in self._processes.values():
+        """Signal all processes; SIGINT would end the imports of a starting one in a traceback."""
+        for i, process in self._processes.items():
+            starts = number == signal.SIGINT and i not in self._listening
             with contextlib.suppress(ProcessLookupError):
-                process.send_signal(number)
+                process.send_signal(signal.SIGTERM if starts else number)
 
     async def _keep(self, number: int) -> None:
         """Start a process, and again whenever it ends, until it is time to stop."""

@@ -5,11 +5,13 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
+import ssl
 import sys
 from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -22,6 +24,7 @@ from unmask.settings import SECTIONS, Resolved
 
 logger = logging.getLogger(__name__)
 
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#]+|null")  # of the `Origin` header
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 
 
@@ -194,16 +197,21 @@ def _exit_now(code: int) -> None:
 def guarded(server: ServerConfig) -> ServerConfig:
     """Server settings with loopback as allowed hosts if the server is local and without a key.
 
-    Protects a local server against DNS rebinding by web pages. Raises `InvalidConfig` for TLS files
-    that are missing or unreadable.
+    Protects a local server against DNS rebinding by web pages. Raises `InvalidConfig` for settings
+    with which nothing could be served: TLS files without a certificate and its key, a port for two
+    purposes, and origins that no browser sends.
     """
     from unmask.api.keys import KeyStore
 
-    if (server.tls_key_file is not None) and server.tls_cert_file is None:
-        raise InvalidConfig("server.tls_key_file is set without server.tls_cert_file")
-    for name in (server.tls_cert_file, server.tls_key_file):
-        if name is not None and not os.access(name, os.R_OK):
-            raise InvalidConfig(f"TLS file {name} cannot be read")
+    _check_tls(server)
+    if server.uds is None and server.port != 0 and server.health_port == server.port:
+        raise InvalidConfig(f"server.health_port must not be server.port, {server.port}")
+    for origin in server.cors_origins:
+        if origin != "*" and not ORIGIN.fullmatch(origin):
+            raise InvalidConfig(
+                "server.cors_origins must be '*' or origins such as http://localhost:3000, "
+                f"without a path, got {origin!r}"
+            )
     if KeyStore(server).asks_for_key or server.uds is not None:  # no page reaches a Unix socket
         return server
     if server.host not in LOOPBACK:
@@ -213,6 +221,28 @@ def guarded(server: ServerConfig) -> ServerConfig:
         )
         return server
     return replace(server, allowed_hosts=server.allowed_hosts or LOOPBACK)
+
+
+def _check_tls(server: ServerConfig) -> None:
+    if (server.tls_key_file is not None) and server.tls_cert_file is None:
+        raise InvalidConfig("server.tls_key_file is set without server.tls_cert_file")
+    if server.tls_cert_file is None:
+        return
+    for name in (server.tls_cert_file, server.tls_key_file):
+        if name is not None and not os.access(name, os.R_OK):
+            raise InvalidConfig(f"TLS file {name} cannot be read")
+
+    def password() -> NoReturn:
+        raise InvalidConfig("the TLS key asks for a password; store it without one")
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            server.tls_cert_file, server.tls_key_file, password
+        )
+    except OSError as error:
+        files = " and ".join(filter(None, (server.tls_cert_file, server.tls_key_file)))
+        reason = (error.strerror or str(error)).partition(" (_ssl")[0]
+        raise InvalidConfig(f"no certificate with its key, in PEM, in {files}: {reason}") from None
 
 
 def _with_model(resolved: Resolved, model: str | None) -> Config:

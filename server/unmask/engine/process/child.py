@@ -62,7 +62,10 @@ class EngineLoop:
 
     def run(self) -> None:
         """Load the model, then run steps until the server is gone."""
-        start: Start = self._connection.recv()
+        try:
+            start: Start = self._connection.recv()
+        except (EOFError, OSError):  # the server ended before this process had begun
+            return
         if start.cores is not None and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, start.cores)  # before there are threads, and torch counts cores
         if start.set_up is not None:
