@@ -30,6 +30,8 @@ class PushedStream(ABC):
     A base class, as to look for the methods of a protocol takes longer than to use them.
     """
 
+    num_held = 0  # tokens that are made, and come with the last event
+
     @abstractmethod
     def listen(self, call: Callable[[Event], None]) -> None:
         """Have `call` called for each event from now on, on the loop's thread."""

@@ -74,6 +74,24 @@ def test_requests_that_have_not_ended_are_aborted():
     asyncio.run(run())
 
 
+def test_tokens_that_are_held_back_are_counted_where_an_answer_is_given_up():
+    record = RequestRecord("id", time.monotonic())
+
+    async def run():
+        follow(record)
+        stream = RequestStream(asyncio.get_running_loop(), lambda: None)
+        gathering = Gathering([stream])
+        stream.push(PIECES[0])
+        num_told = gathering.num_tokens
+        stream.num_held = 300
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(gathering.answers(), 0.01)
+        assert gathering.num_tokens == record.num_tokens == num_told + 300
+        await gathering.aclose()
+
+    asyncio.run(run())
+
+
 def test_events_from_before_are_taken_too():
     async def run():
         stream = RequestStream(asyncio.get_running_loop(), lambda: None)

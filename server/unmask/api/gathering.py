@@ -33,8 +33,9 @@ class Gathering:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens of all events so far."""
-        return sum([len(delta.token_ids) for deltas in self._deltas for delta in deltas])
+        """Tokens of all events so far, and those that are held back."""
+        told = sum([len(delta.token_ids) for deltas in self._deltas for delta in deltas])
+        return told + sum(s.num_held for s in self._streams if isinstance(s, PushedStream))
 
     async def answers(self) -> list[Delta]:
         """All deltas of each request as a single one; raises `RequestFailed`."""

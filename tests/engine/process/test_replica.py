@@ -14,7 +14,7 @@ from unmask.engine.process.supervisor import Supervisor
 from unmask.engine.schedule.requests import Automata
 from unmask.engine.streams import RequestStream
 from unmask.metrics import Metrics
-from unmask.types import Delta, Request, SamplingParams
+from unmask.types import Delta, Finish, FinishReason, Request, SamplingParams, Usage
 
 FIRST = Delta("0", (7, 8), "ab")
 
@@ -41,18 +41,19 @@ def stepped(*deltas: Delta, num_held: int = 0) -> Stepped:
     return Stepped(tuple(map(tuple, deltas)), held, (), (), (), Recorded(), 1, 1)
 
 
-def given_up(num_held: list[int]) -> list[str | None]:
-    """The request that each loss of an engine gives up, so many tokens after its first ones.
-
-    The engine has a request alone, whose answer is held back until its end.
-    """
+def alone() -> tuple[Replica, ProcessSession]:
+    """A request alone with an engine, whose answer is held back until its end."""
     process, nobody = Silent(), EngineGroup(Start(Config()), (), 1.0, Metrics())
     supervisor = Supervisor(nobody, 0, Start(Config()), Place(), 1.0, lambda *_: process)
     supervisor.process = process
-    replica, culprits = Replica(0, supervisor, {}), list[str | None]()
     stream = RequestStream(asyncio.new_event_loop(), lambda: None)
     request = Request("r", (1, 2), SamplingParams(), streams=False)
-    session = ProcessSession("0", request, Automata(()), stream)
+    return Replica(0, supervisor, {}), ProcessSession("0", request, Automata(()), stream)
+
+
+def given_up(num_held: list[int]) -> list[str | None]:
+    """The request that each loss of an engine gives up, so many tokens after its first ones."""
+    (replica, session), culprits = alone(), list[str | None]()
     for number in num_held:
         replica.is_up = True
         if session.engine is None:
@@ -62,8 +63,20 @@ def given_up(num_held: list[int]) -> list[str | None]:
         for _ in range(number // 4):
             replica.take(stepped(num_held=4))
         culprits.append(replica.lost(EngineLost("killed"))[0])
-    stream.loop.close()
+    session.stream.loop.close()
     return culprits
+
+
+def test_the_stream_of_a_held_answer_knows_how_many_tokens_are_made() -> None:
+    replica, session = alone()
+    replica.add(session)
+    replica.take(stepped(FIRST, num_held=4))
+    replica.take(stepped(num_held=3))
+    assert session.stream.num_held == 7
+    finish = Finish(FinishReason.LENGTH, Usage(2, 0, 9, 0, 0, 0, 0))
+    replica.take(stepped(Delta("0", (1,) * 7, "c" * 7, finish=finish)))
+    assert session.stream.num_held == 0
+    session.stream.loop.close()
 
 
 def test_a_held_answer_makes_nobody_suspect_of_losses_at_other_places() -> None:

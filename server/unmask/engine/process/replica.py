@@ -73,10 +73,12 @@ class Replica:
                 if delta is not None:
                     pairs.append((session.stream, delta))
                     if delta.finish is not None:
+                        session.stream.num_held = 0
                         ended.append(delta.request_id)
         for number, num_tokens in stepped.held:
             if (session := known.get(number)) is not None:
                 session.num_held += num_tokens
+                session.stream.num_held = session.num_held
         for number, message in stepped.failures:
             if (session := known.get(number)) is not None:
                 name = session.request.request_id
