@@ -1,10 +1,11 @@
-"""HTTP processes that are interrupted before they listen."""
+"""HTTP processes that are interrupted before they listen, or while they hang."""
 
 import asyncio
 import os
 import signal
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from unmask.cli.api_processes import ApiProcesses, shared_listener
@@ -14,15 +15,18 @@ from unmask.metrics import Metrics
 from unmask.types import EngineStatus
 
 
+def one_process(port: int) -> ApiProcesses:
+    hub = Hub(lambda: EngineStatus("starting", 0, 0, 0, 0), Metrics())
+    return ApiProcesses(hub, replace(ServerConfig(), port=port), max_queue=4)
+
+
 @pytest.mark.parametrize("after_s", [0.2, 0.6])
 def test_ctrl_c_while_processes_start_leaves_no_traceback(
     capfd: pytest.CaptureFixture[str], after_s: float
 ) -> None:
     async def run() -> int | None:
-        hub = Hub(lambda: EngineStatus("starting", 0, 0, 0, 0), Metrics())
         with shared_listener("127.0.0.1", 0) as listener:
-            server = replace(ServerConfig(), port=listener.getsockname()[1], api_processes=2)
-            processes = ApiProcesses(hub, server, max_queue=4)
+            processes = one_process(listener.getsockname()[1])
             interrupt = asyncio.get_running_loop().call_later
             processes.on_start = lambda: interrupt(after_s, os.kill, os.getpid(), signal.SIGINT)
             await asyncio.wait_for(processes.run(), 60)
@@ -30,3 +34,23 @@ def test_ctrl_c_while_processes_start_leaves_no_traceback(
 
     assert asyncio.run(run()) == signal.SIGINT
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_processes_that_hang_too() -> None:
+    async def run() -> None:
+        with shared_listener("127.0.0.1", 0) as listener:
+            processes = one_process(listener.getsockname()[1])
+            processes.hurry_s = 0.2
+            listening = asyncio.Event()
+            processes.on_listening = listening.set
+            running = asyncio.create_task(processes.run())
+            await asyncio.wait_for(listening.wait(), 60)
+            children = psutil.Process().children()
+            (hanging,) = [c for c in children if "unmask.cli.api_process" in c.cmdline()]
+            hanging.suspend()
+            processes.stop()
+            processes.stop()
+            await asyncio.wait_for(running, 30)  # without it, they have 80 s
+
+    asyncio.run(run())

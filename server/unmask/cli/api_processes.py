@@ -26,6 +26,7 @@ MAX_STARTS = 3  # of a process that fail one after another before the server is 
 SILENCE_S = 60.0  # after which a process that sends no sign of life is killed
 START_S = 600.0  # that a process may take to listen
 POLL_S = 1.0
+HURRY_S = 10.0  # that processes have to end after a second signal
 EXIT_S = 45.0  # beyond the time that requests have to end; processes give up before
 
 
@@ -56,6 +57,7 @@ class ApiProcesses:
     on_listening: Callable[[], None] = _nothing  # of all processes, once
     report: Report | None = None
     silence_s: float = SILENCE_S
+    hurry_s: float = HURRY_S
     signal: int | None = None  # first one received
     has_failed: bool = False  # a process could not be started
     _processes: dict[int, Process] = field(default_factory=dict)
@@ -90,12 +92,14 @@ class ApiProcesses:
             self._loop.call_soon_threadsafe(function)
 
     def _forward(self, number: int) -> None:
-        """Have all processes drain; at a second signal, at once."""
+        """Have all processes drain; at a second signal at once, or they are killed."""
         assert self._loop is not None, "signals come while it runs"
         if not self._is_stopping:
             self._is_stopping, self.signal = True, number
             limit_s = self.server.drain_delay_s + self.server.shutdown_timeout_s + EXIT_S
-            self._loop.call_later(limit_s, self._signal_all, signal.SIGKILL)
+        else:
+            limit_s = self.hurry_s
+        self._loop.call_later(limit_s, self._signal_all, signal.SIGKILL)
         self._signal_all(number)
 
     def _signal_all(self, number: int) -> None:
