@@ -129,7 +129,7 @@ class EngineGroup:
             if session.is_inside and session.engine is not None:
                 self._replicas[session.engine].abort(session)
                 return
-            self._end([(session, session.abortion())])
+            self._end([(session, session.as_aborted())])
 
     def status(self) -> EngineStatus:
         """Status of all engines together and of each; waiting ones count for the first of them."""
@@ -227,7 +227,7 @@ class EngineGroup:
         """Find engines for requests, in the order of their arrival; those nobody waits for end."""
         self._pending.update((session.request.request_id, session) for session in sessions)
         lost = [s for s in self._sessions.values() if s.is_aborted and not s.is_inside]
-        self._end([(session, session.abortion()) for session in lost])
+        self._end([(session, session.as_aborted()) for session in lost])
         by_arrival = sorted(self._pending.values(), key=lambda session: int(session.number))
         self._pending = {session.request.request_id: session for session in by_arrival}
         self._dispatch()

@@ -63,7 +63,7 @@ class ProcessSession:
         name = self.request.request_id
         return Delta(name, token_ids, text, delta.logprobs[num_old:], delta.finish)
 
-    def abortion(self) -> Delta:
+    def as_aborted(self) -> Delta:
         """The end of the answer if no engine has the request, and nobody waits for it."""
         usage = Usage(self.request.num_given, 0, self.num_sent, 0, 0, 0, 0)
         return Delta(self.request.request_id, (), "", finish=Finish(FinishReason.ABORT, usage))
