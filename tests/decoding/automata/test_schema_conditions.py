@@ -10,6 +10,7 @@ import pytest
 from tests.support.automata import random_word, schema_language
 from unmask.decoding.automata.language import language_of
 from unmask.decoding.automata.limits import Budget
+from unmask.errors import InvalidRequest
 from unmask.grammar import json_schema_of
 
 ADDRESS = {
@@ -33,6 +34,7 @@ SHAPE = {
         for kind, needed in (("circle", "r"), ("box", "w"))
     ],
 }
+NEW = "https://json-schema.org/draft/2020-12/schema"
 # Schema, texts that it accepts, texts that it refuses.
 CASES: dict[str, tuple[Any, list[str], list[str]]] = {
     "not a type": ({"not": {"type": ["string", "number"]}}, ["null", "[]"], ['"a"', "1"]),
@@ -230,6 +232,14 @@ CASES: dict[str, tuple[Any, list[str], list[str]]] = {
         ['{"a":1,"c":null}', '{"bc":5}'],
         ['{"c":1}'],
     ),
+    "elements of arrays, of which no property is": (
+        {
+            "dependentSchemas": {"a": {"items": {"type": "string"}}},
+            "unevaluatedItems": {"type": "integer"},
+        },
+        ["[1]", '{"a":1}'],
+        ['["a"]'],
+    ),
     "no elements but those of parts": (
         {
             "type": "array",
@@ -342,6 +352,38 @@ def test_dependencies_of_draft_7_are_of_names_or_schemas() -> None:
     accepted = ["{}", '{"c":1}', '{"b":1,"c":1}', '{"a":1,"b":1,"c":1}']
     assert all(found.matches(text.encode()) for text in accepted)
     assert not any(found.matches(text) for text in (b'{"a":1}', b'{"b":1}', b'{"a":1,"b":1}'))
+
+
+OLD = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "definitions": {"n": {"type": "integer"}, "o": {"type": "object"}},
+}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"not": {"$ref": "#/definitions/o", "required": ["a"]}},
+        {"if": {"$ref": "#/definitions/n", "minimum": 5}, "else": {"type": "integer"}},
+        {"oneOf": [{"$ref": "#/definitions/n", "minimum": 5}, {"type": "integer", "maximum": 3}]},
+    ],
+)
+def test_keywords_beside_a_reference_are_not_negated_in_draft_7(part: Any) -> None:
+    """Draft 7 reads over them: 3 matches both branches of `oneOf`, `{}` fails `not`."""
+    with pytest.raises(InvalidRequest):
+        schema_language({**OLD, **part})
+    assert schema_language({**OLD, **part, "$schema": NEW})
+
+
+def test_keywords_beside_a_reference_narrow_in_draft_7() -> None:
+    schema = {**OLD, "items": {"$ref": "#/definitions/n", "minimum": 5}}
+    found = schema_language(schema)
+    assert [found.matches(text) for text in (b"[5]", b"[4]")] == [True, False]
+
+
+def test_arrays_contain_at_least_one_in_draft_7() -> None:
+    found = schema_language({**OLD, "contains": {"const": 1}, "minContains": 0})
+    assert [found.matches(text) for text in (b"[1]", b"[]")] == [True, False]
 
 
 def test_values_of_any_size_are_compared_with_steps() -> None:

@@ -190,7 +190,7 @@ KEYWORDS = {
 SCHEMA_WORDS = frozenset(word for word, keyword in KEYWORDS.items() if keyword.check is _is_schema)
 # Keywords of alternatives only, which no schema can spell, and their types. `patterns` are all to
 # be found. Negations evaluate nothing: `hidden` properties come of them, and all that is
-# `concealed`.
+# `concealed`. Draft 7 reads over keywords beside `$ref`, with which an alternative is `narrowed`.
 OWN_WORDS = {
     "patterns": "string",
     "not patterns": "string",
@@ -198,6 +198,7 @@ OWN_WORDS = {
     "not integer": "number",
     "hidden": ANY,
     "concealed": ANY,
+    "narrowed": ANY,
     "groups": "object",
 }
 

@@ -24,7 +24,7 @@ from unmask.decoding.automata.keywords import (
 from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.merging import both, merged, with_unevaluated
 from unmask.decoding.automata.negation import negations
-from unmask.decoding.automata.older_words import modern
+from unmask.decoding.automata.older_words import is_old_draft, modern
 
 MAX_RECURSION = 5  # times that a reference is followed within itself
 MAX_ALTERNATIVES = 1_024
@@ -51,6 +51,7 @@ class Parts:
     def __init__(self, root: Schema, budget: Budget) -> None:
         self._root = root
         self._budget = budget
+        self._is_old = isinstance(root, dict) and is_old_draft(root.get("$schema"))
 
     def plain(self, schema: Schema, place: Place) -> Plain:
         """Alternatives of a schema; `true` is one without keywords, `false` is none.
@@ -61,7 +62,7 @@ class Parts:
         if isinstance(schema, bool):
             return Plain(({},) if schema else (), place)
         check_keywords(schema, place)
-        own = modern(schema)
+        own = modern(schema, is_old=self._is_old)
         applied = {word: own.pop(word) for word in APPLIED if word in own}
         found = Plain((own,), place)
         if "$ref" in applied:
@@ -69,6 +70,8 @@ class Parts:
             if not own and len(applied) == 1:
                 return inner
             found = self._all(found, inner)
+            if self._is_old:
+                found = _narrowed(found)
         for i, part in enumerate(applied.get("allOf", ())):
             found = self._possible(found, self.plain(part, place / "allOf" / i))
         if "anyOf" in applied:
@@ -80,10 +83,13 @@ class Parts:
         if "then" in applied or "else" in applied:
             found = self._possible(found, self._conditional(applied, place))
         for name, needed in applied.get("dependentRequired", {}).items():
-            part = {"required": [name, *needed]}
-            found = self._possible(found, self._dependent(name, part, place / "dependentRequired"))
+            listed: Schema = {"type": "object", "required": [name, *needed]}
+            found = self._possible(
+                found, self._dependent(name, listed, place / "dependentRequired")
+            )
         for name, part in applied.get("dependentSchemas", {}).items():
-            needs = both({"required": [name]}, part)
+            # No other type, or the part's `items` would seem to evaluate elements of arrays.
+            needs = both({"type": "object", "required": [name]}, part)
             found = self._possible(found, self._dependent(name, needs, place / "dependentSchemas"))
         if "unevaluatedProperties" in applied or "unevaluatedItems" in applied:
             schemas = tuple(with_unevaluated(one, applied, place) for one in found.schemas)
@@ -180,8 +186,10 @@ class Parts:
         if isinstance(schema, bool):
             return self.plain(not schema, place)
         check_keywords(schema, place)
-        own = modern(schema)
+        own = modern(schema, is_old=self._is_old)
         sides: list[Plain] = []
+        if self._is_old and "$ref" in own and len(own) > 1:
+            raise (place / "$ref").not_supported("draft 7 reads over all that is beside $ref")
         if "$ref" in own:
             sides.append(self._follow(own.pop("$ref"), place, negates=True))
         for i, part in enumerate(own.pop("allOf", ())):
@@ -239,6 +247,8 @@ class Parts:
         self, a: Keywords, b: Keywords, sides: tuple[Plain, Plain], depth: int
     ) -> bool:
         self._budget.check_time()
+        if "narrowed" in a or "narrowed" in b:
+            return False
         values = values_of(a), values_of(b)
         if values[0] is not None and values[1] is not None:
             return not set(map(canonical, values[0])) & set(map(canonical, values[1]))
@@ -269,6 +279,11 @@ class Parts:
             )
             for name in dict.fromkeys((*a.get("required", ()), *b.get("required", ())))
         )
+
+
+def _narrowed(found: Plain) -> Plain:
+    """Alternatives that match less than their schema does: no proof of what it excludes."""
+    return replace(found, schemas=tuple({**one, "narrowed": True} for one in found.schemas))
 
 
 def _are_apart(a: Bounds, b: Bounds) -> bool:
