@@ -76,3 +76,10 @@ def test_without_eta_tokens_stay() -> None:
         masked, committed = shares_of(policy, 30, 0.0, 0.0)
         assert np.abs(masked - plain).max() < 1e-12
         assert not committed.any()
+
+
+@pytest.mark.parametrize("policy", ["remdm_cap", "remdm_rescale", "remdm_loop", "remdm_conf"])
+def test_an_only_step_fills_everything(policy: PolicyName) -> None:
+    masked, again = shares_of(policy, 1, 0.0, 0.05)
+    assert not masked.any()
+    assert not again.any()

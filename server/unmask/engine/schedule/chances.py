@@ -58,8 +58,9 @@ SHARES: dict[str, Callable[[FloatArray, FloatArray], FloatArray]] = {
 
 def _most(time: FloatArray, after: FloatArray) -> FloatArray:
     """The largest chance that the schedule allows."""
-    with np.errstate(divide="ignore"):
-        return np.minimum(1.0, after / (1.0 - time))  # infinite in the first step
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Infinite in the first step, and no number if that is the last one, which has no use of it.
+        return np.minimum(1.0, after / (1.0 - time))
 
 
 def _loop(time: FloatArray, after: FloatArray, eta: FloatArray) -> tuple[FloatArray, FloatArray]:
