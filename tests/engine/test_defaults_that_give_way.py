@@ -1,14 +1,15 @@
 """No request is refused for a default that it did not ask for."""
 
+import logging
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from unmask.engine.schedule.admission import resolve
+from unmask.engine.schedule.admission import check_defaults, resolve
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
-from unmask.errors import InvalidRequest
+from unmask.errors import InvalidConfig, InvalidRequest
 from unmask.grammar import Regex
 from unmask.types import EditCommands, Hole, ModelInfo, Request, SamplingParams, Template
 
@@ -132,3 +133,81 @@ def test_a_wrong_request_is_refused_for_what_is_wrong(model: ModelInfo) -> None:
     with pytest.raises(InvalidRequest) as refused:
         resolved(model, {"suffix_token_ids": (3, 4)}, max_tokens=1000)
     assert refused.value.field == "max_tokens"
+
+
+@pytest.mark.parametrize(
+    ("default", "params"),
+    [
+        ({"sub_block_length": 8}, {"policy": "ancestral"}),
+        ({"temperature": 0.7}, {"policy": "credit"}),
+    ],
+)
+def test_revised_tokens_stay_where_another_default_is_in_the_way(
+    default: dict[str, Any], params: dict[str, Any]
+) -> None:
+    model = replace(
+        EDITS,
+        default_sampling=replace(EDITS.default_sampling, **default),
+        plain_sampling=replace(PLAIN, **default),
+    )
+    decoding = resolved(model, **params)
+    assert decoding.editing_threshold == 0.0
+    (name,) = default
+    assert not getattr(decoding.sampling, name)
+
+
+@pytest.mark.parametrize(
+    ("default", "params", "field"),
+    [
+        ({"cache": "prefix"}, {"eta": 0.05, "eos_last": True}, "eos_last"),
+        ({"temperature": 0.7}, {"policy": "credit", "cache_delay_iter": 1}, "cache_delay_iter"),
+    ],
+)
+def test_an_error_names_the_request_and_not_a_default(
+    default: dict[str, Any], params: dict[str, Any], field: str
+) -> None:
+    sampling = replace(PLAIN, threshold=None, **default)
+    model = replace(MODEL, attention="full", default_sampling=sampling)
+    with pytest.raises(InvalidRequest) as refused:
+        resolved(model, **params)
+    assert refused.value.field == field
+
+
+def test_a_default_chance_of_masking_again_gives_way_to_a_policy_with_a_lower_one() -> None:
+    sampling = SamplingParams(temperature=0.0, eta=0.5)
+    model = replace(MODEL, attention="full", default_sampling=sampling)
+    assert resolved(model, policy="remdm_cap").threshold == 0.5
+    assert resolved(model, policy="remdm_loop").threshold < 0.5
+    with pytest.raises(InvalidRequest) as refused:
+        resolved(model, policy="remdm_loop", eta=0.5)
+    assert refused.value.field == "eta"
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "value"),
+    [
+        ({}, "mode", "ar"),
+        ({"attention": "full"}, "mode", "self_speculation"),
+        ({}, "policy", "remdm_cap"),
+        ({"attention": "causal_window"}, "policy", "credit"),
+    ],
+)
+def test_a_default_that_the_model_does_not_have_is_no_default(
+    changes: dict[str, Any], name: str, value: str
+) -> None:
+    default: dict[str, Any] = {name: value}
+    model = replace(MODEL, default_sampling=replace(PLAIN, **default), **changes)
+    with pytest.raises(InvalidConfig, match=f"decoding.{name}: "):
+        check_defaults(model, LIMITS)
+
+
+def test_defaults_that_no_request_has_together_are_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "unmask")
+    check_defaults(MODEL, LIMITS)
+    assert not caplog.records
+    sampling = SamplingParams(temperature=0.7, policy="credit")
+    check_defaults(replace(MODEL, default_sampling=sampling), LIMITS)
+    (record,) = caplog.records
+    assert "temperature must be 0, got 0.7" in record.getMessage()

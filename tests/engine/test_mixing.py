@@ -107,7 +107,8 @@ def test_text_behind_an_answer_and_templates_are_refused_by_name(dmax: LoadedMod
 
 
 def test_models_that_were_not_trained_for_it_refuse_the_policy(dmax: LoadedModel) -> None:
-    engine = make_engine(replace(dmax, info=replace(dmax.info, can_mix=False)))
+    info = replace(dmax.info, can_mix=False, default_sampling=SamplingParams(temperature=0.0))
+    engine = make_engine(replace(dmax, info=info))
     with pytest.raises(InvalidRequest, match="as DMax") as refused:
         engine.check(Request("x", (1, 2), DMAX))
     assert refused.value.field == "policy"

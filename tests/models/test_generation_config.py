@@ -215,6 +215,13 @@ def test_defaults_that_revise_nothing_are_plain_already(tmp_path: Path) -> None:
     assert load(tmp_path / "LLaDA2.0-mini", "llada2").info.plain_sampling is None
 
 
+def test_a_model_that_does_not_edit_has_no_confidence_that_replaces_tokens(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfig, match=r"decoding\.editing_threshold is for models"):
+        load(tmp_path / "sdar", decoding=DecodingConfig(editing_threshold=0.5))
+    read = load(tmp_path / "read", generation={"editing_threshold": 0.5}).info
+    assert read.plain_sampling is None
+
+
 def test_a_setting_of_the_server_comes_before_a_preset(tmp_path: Path) -> None:
     decoding = DecodingConfig(preset="speed", threshold=0.8)
     sampling = load(tmp_path, "llada21", decoding=decoding).info.default_sampling

@@ -19,6 +19,7 @@ from unmask.engine.run.limits import check_cache, derive_limits, log_limits
 from unmask.engine.run.noise_runner import NoiseRunner
 from unmask.engine.run.pending import PendingStep
 from unmask.engine.run.runner import MaskRunner, Runner
+from unmask.engine.schedule.admission import check_defaults
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.deadlines import Deadlines
 from unmask.engine.schedule.decoding import Decoding
@@ -94,6 +95,7 @@ class Engine:
         self.state: EngineState = "ready"
         self.limits = derive_limits(self.config, loaded)
         check_cache(self.limits, loaded)
+        check_defaults(loaded.info, self.limits)
         log_limits(self.config, self.limits, loaded)
         self.pool = PagePool(self.limits.num_pages, self.limits.page_size)
         self.scheduler = Scheduler(self.config, self.limits, self.pool, loaded.info)

@@ -76,7 +76,8 @@ def read_plain_sampling(
     Values of a preset were published for use with revised tokens, so they are left out too.
     """
     mixes = sampling.policy is not None and BY_NAME[sampling.policy].mixes
-    if sampling.editing_threshold is None and not mixes:
+    edits = traits.can_edit and sampling.editing_threshold is not None
+    if not edits and not mixes:
         return None
     has_plain = PLAIN in _presets(family, traits, checkpoint)
     plain = replace(decoding, preset=PLAIN if has_plain else None)

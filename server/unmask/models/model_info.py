@@ -141,6 +141,11 @@ def _check_defaults(decoding: DecodingConfig, traits: Traits) -> None:
     if decoding.cache is not None and decoding.cache not in CACHES[traits.attention]:
         known = " or ".join(CACHES[traits.attention])
         raise InvalidConfig(f"decoding.cache of this model must be {known}, got {decoding.cache}")
+    if decoding.editing_threshold is not None and not traits.can_edit:
+        raise InvalidConfig(
+            "decoding.editing_threshold is for models that were trained to replace tokens, as "
+            "LLaDA2.1"
+        )
     if decoding.distance_penalty and traits.attention != "causal_window":
         raise InvalidConfig("decoding.distance_penalty is for models with a window, as WeDLM")
     may_open = traits.attention in ("prompt_block", "full") or (has_blocks and not traits.shift)

@@ -1,18 +1,21 @@
 """Refuses requests that can never be served, and lets defaults give way; no queue, no torch."""
 
+import logging
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.resolution import resolve_with_defaults
-from unmask.errors import InvalidRequest
+from unmask.errors import InvalidConfig, InvalidRequest
+from unmask.sampling_params import PARAMETERS
 from unmask.types import ModelInfo, Request, SamplingParams
-from unmask_kernels.policies.table import NUMBERS
+from unmask_kernels.policies.table import BY_NAME, NUMBERS
 
-GIVE_WAY = ("cache", "sub_block_length", "temperature", "eos_last", "mode", "policy")
+logger = logging.getLogger(__name__)
+
+GIVE_WAY = ("cache", "sub_block_length", "temperature", "eos_last", "mode", "eta", "policy")
 """Defaults that a request may do without, each without harm to the answer."""
 
 
@@ -20,29 +23,74 @@ def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decodin
     """Fill in every default of a request; raises `InvalidRequest` if it can never be served.
 
     No request is refused for a default that it did not ask for. If it cannot have all of them,
-    those give way that have tokens revised, which few requests can have; then others.
+    those give way that have tokens revised, which few requests can have; then others, and only then
+    both. The error is that of the fewest defaults that names something of the request.
     """
     try:
         return resolve_with_defaults(request, model, limits)
     except InvalidRequest as error:
         refusal = error
-    if model.plain_sampling is not None:
-        model = replace(model, default_sampling=model.plain_sampling)
+    for fewer in _fewer_defaults(request.sampling, model):
         try:
-            return resolve_with_defaults(request, model, limits)
-        except InvalidRequest as error:
-            refusal = error
-    for fewer in _fewer_defaults(request.sampling, model.default_sampling):
-        with suppress(InvalidRequest):
             return resolve_with_defaults(request, replace(model, default_sampling=fewer), limits)
+        except InvalidRequest as error:
+            if _names_given(error, request.sampling):
+                refusal = error
     raise refusal
 
 
-def _fewer_defaults(params: SamplingParams, default: SamplingParams) -> Iterator[SamplingParams]:
+def check_defaults(model: ModelInfo, limits: EngineLimits) -> None:
+    """Raise `InvalidConfig` for a default mode or policy that this model does not have.
+
+    Defaults that no request could have together, so that some always give way, are logged.
+    """
+    default = model.default_sampling
+    for name in ("mode", "policy"):
+        asked: dict[str, Any] = {"max_tokens": 1, name: getattr(default, name)}
+        try:
+            resolve(Request("defaults", (0,), SamplingParams(**asked)), model, limits)
+        except InvalidRequest as error:
+            if error.field == name:
+                raise InvalidConfig(f"decoding.{name}: {error.message}") from error
+    plain = Request("defaults", (0,), SamplingParams(max_tokens=1))
+    try:
+        resolve_with_defaults(plain, model, limits)
+    except InvalidRequest as error:
+        logger.warning(
+            "decoding defaults: no request can have all of them, so some give way (%s): %s",
+            error.field,
+            error.message,
+        )
+
+
+def _fewer_defaults(params: SamplingParams, model: ModelInfo) -> Iterator[SamplingParams]:
+    """Defaults to try in turn: without revised tokens, without others, and without both."""
+    default, plain = model.default_sampling, model.plain_sampling
+    if plain is None:
+        yield from _without_some(params, default)
+        return
+    yield plain
+    mixes = default.policy is not None and BY_NAME[default.policy].mixes
+    # The numbers published for mixed embeddings go with them, as they do in `plain`.
+    kept = ("policy",) if mixes else ()
+    yield from _without_some(params, default, kept)
+    yield from _without_some(params, plain)
+
+
+def _without_some(
+    params: SamplingParams, default: SamplingParams, kept: tuple[str, ...] = ()
+) -> Iterator[SamplingParams]:
     """The defaults without each one that may give way to a request, and without all of them."""
-    soft = [name for name in GIVE_WAY if default.asks_for(name) and getattr(params, name) is None]
+    may = [name for name in GIVE_WAY if name not in kept]
+    soft = [name for name in may if default.asks_for(name) and getattr(params, name) is None]
     for names in [[name] for name in soft] + ([soft] if len(soft) > 1 else []):
         # A policy's numbers mean something else to another one.
         left_out = (*names, *NUMBERS) if "policy" in names else names
         unset: dict[str, Any] = dict.fromkeys(left_out)
         yield replace(default, **unset)
+
+
+def _names_given(error: InvalidRequest, params: SamplingParams) -> bool:
+    """True if the field of an error is something that the request has."""
+    row = PARAMETERS.get(error.field or "")
+    return row is None or getattr(params, row.name) not in (None, row.default)
