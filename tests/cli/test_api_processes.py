@@ -49,6 +49,7 @@ async def until(value: Any, expected: Any) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_two_processes_serve_and_one_may_die(tiny_folder: Path) -> None:
     args = ("--api-processes", "2", "--threads", "1", "--num-pages", "400")

@@ -39,6 +39,7 @@ def test_settings_are_logged_at_start_without_the_secret(tiny_folder):
     assert any("GET /v1/models" in json.loads(line)["message"] for line in server.log)
 
 
+@pytest.mark.exhaustive
 def test_the_log_tells_at_intervals_what_was_done_and_nothing_while_nothing_is(tiny_folder):
     with serving(str(tiny_folder), "--status-interval-s", "0.2", "--engine", "thread") as server:
         time.sleep(0.6)
@@ -74,6 +75,7 @@ def test_a_running_request_ends_before_the_server_does(tiny_folder):
     assert any("draining" in line for line in server.log)
 
 
+@pytest.mark.exhaustive
 def test_a_request_that_takes_too_long_is_told_so_and_given_up(tiny_folder):
     args = ("--shutdown-timeout-s", "0.2", "--drain-delay-s", "0")
     with serving(str(tiny_folder), *args) as server:
@@ -101,6 +103,7 @@ def test_a_second_signal_stops_at_once_without_a_traceback(tiny_folder):
     assert not any("Traceback" in line for line in server.log)
 
 
+@pytest.mark.exhaustive
 def test_health_has_a_port_of_its_own_and_a_hangup_drains(tiny_folder):
     with serving(str(tiny_folder), "--health-port", "0", "--log-level", "info") as server:
         said = next(line for line in server.log if "health and metrics: port" in line)

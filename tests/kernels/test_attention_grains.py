@@ -53,7 +53,7 @@ def run(case: Case, plan: TilePlan) -> torch.Tensor:
     return attention(case.query, case.keys, case.values, plan, 0.2)
 
 
-@pytest.mark.usual_cases(2)
+@pytest.mark.usual_cases(1)
 @pytest.mark.usefixtures("triton_kernels", "poisoned")
 @pytest.mark.parametrize("window", [None, 50])
 @pytest.mark.parametrize("dtype", TOLERANCES)

@@ -70,6 +70,7 @@ def test_tokens_are_the_same_on_both(tmp_path: Path) -> None:
     assert answers(folder, "triton") == on_torch
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_every_policy_writes_the_same_on_both(tmp_path: Path) -> None:
     folder = str(write_checkpoint(tmp_path))

@@ -52,7 +52,7 @@ def captured(short: LoadedModel) -> Iterator[tuple[Captured, Recordings, KVCache
         yield result, recordings, cache
 
 
-@pytest.mark.usual_cases(1)
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the model is on the CPU")
 def test_padding_a_step_keeps_every_bit(

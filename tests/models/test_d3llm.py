@@ -33,7 +33,7 @@ few = settings(
 )
 
 
-@pytest.mark.usual_cases(16)
+@pytest.mark.usual_cases(10)
 @pytest.mark.parametrize(
     ("folder", "index"), [(name, i) for name in NAMES for i in range(len(cases(name)))]
 )

@@ -24,7 +24,7 @@ def assert_golden(answers: dict[str, Answer], cases: list[Case]) -> None:
     }
 
 
-@pytest.mark.usual_cases(60)
+@pytest.mark.usual_cases(40)
 @pytest.mark.parametrize(
     ("folder", "case"), CASES, ids=[f"{folder}-{case.name}" for folder, case in CASES]
 )

@@ -49,7 +49,7 @@ def build(folder: Path, **options: object) -> tuple[object, list[Linear]]:
     return model, quantized
 
 
-@pytest.mark.usual_cases(10)
+@pytest.mark.usual_cases(6)
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 @pytest.mark.parametrize("quantization", ["int8", "fp8"])
 def test_every_layer_of_a_family_is_held_in_8_bits(folder: Path, quantization: str) -> None:

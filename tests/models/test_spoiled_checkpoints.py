@@ -164,7 +164,7 @@ FILES = [
 ]
 
 
-@pytest.mark.usual_cases(40)
+@pytest.mark.usual_cases(30)
 @pytest.mark.parametrize(
     "spoil", [*FIELDS, *(pytest.param(spoil, id=name) for name, spoil in FILES)]
 )

@@ -61,6 +61,7 @@ async def kill(client: ProcessEngine, engine: int) -> None:
     await until(lambda: not client.status().loads[engine].is_up)
 
 
+@pytest.mark.exhaustive
 def test_answers_are_those_of_one_engine_whichever_runs_them(
     client: ProcessEngine, tiny_on_cpu: LoadedModel, metrics: Metrics
 ) -> None:

@@ -46,6 +46,8 @@ def check_defaults(model: ModelInfo, limits: EngineLimits) -> None:
     """
     default = model.default_sampling
     for name in ("mode", "policy"):
+        if getattr(default, name) is None:
+            continue
         asked: dict[str, Any] = {"max_tokens": 1, name: getattr(default, name)}
         try:
             resolve(Request("defaults", (0,), SamplingParams(**asked)), model, limits)
