@@ -67,7 +67,8 @@ class Case:
         except (ValueError, TypeError, KeyError):
             return None
         fields = ENVELOPE.items()
-        is_whole = isinstance(error, dict) and error.keys() == ENVELOPE.keys()
+        # Anthropic's has more.
+        is_whole = isinstance(error, dict) and error.keys() >= ENVELOPE.keys()
         return error if is_whole and all(isinstance(error[n], t) for n, t in fields) else None
 
     def faults(self) -> list[str]:

@@ -142,7 +142,10 @@ FILES = [
     ("index-deep", index(DEEP)),
     ("index-list", index([])),
     ("index-outside", index({"weight_map": {"a": "../../x.safetensors"}})),
-    ("index-missing-file", index({"weight_map": {"a": "other.safetensors"}})),
+    (
+        "index-missing-file",
+        index({"weight_map": {"a": "model.safetensors", "b": "other.safetensors"}}),
+    ),
     ("tokenizer-deep", write("tokenizer.json", DEEP)),
     ("tokenizer-list", write("tokenizer.json", "[]")),
     ("tokenizer-empty", write("tokenizer.json", "")),
