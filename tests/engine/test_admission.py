@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.facts import FACTS
 from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.limits import EngineLimits
 from unmask.engine.schedule.quotas import LAST_TIME, timed_quotas
@@ -12,14 +13,8 @@ from unmask.engine.schedule.sequence import Decoding
 from unmask.errors import InvalidRequest
 from unmask.types import ModelInfo, Request, SamplingParams
 
-MODEL = ModelInfo(
-    name="m",
-    max_model_len=100,
-    vocab_size=50,
-    mask_token_id=49,
-    eos_token_ids=(48,),
-    default_sampling=SamplingParams(temperature=0.0, policy="threshold", threshold=0.8),
-    created_s=0,
+MODEL = replace(
+    FACTS, default_sampling=SamplingParams(temperature=0.0, policy="threshold", threshold=0.8)
 )
 LIMITS = EngineLimits(max_batch_tokens=64, num_pages=6, page_size=16)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.facts import FACTS, MASK
 from unmask.engine.schedule.admission import check_defaults, resolve
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
@@ -14,16 +15,7 @@ from unmask.grammar import Regex
 from unmask.types import EditCommands, Hole, ModelInfo, Request, SamplingParams, Template
 
 PLAIN = SamplingParams(temperature=0.0, threshold=0.95)
-MODEL = ModelInfo(
-    name="m",
-    max_model_len=200,
-    vocab_size=50,
-    mask_token_id=49,
-    eos_token_ids=(48,),
-    default_sampling=PLAIN,
-    created_s=0,
-    end_think_token_id=47,
-)
+MODEL = replace(FACTS, max_model_len=200, default_sampling=PLAIN, end_think_token_id=47)
 EDITS = replace(
     MODEL,
     can_edit=True,
@@ -38,7 +30,7 @@ MIXES = replace(
     plain_sampling=PLAIN,
 )
 LIMITS = EngineLimits(max_batch_tokens=256, num_pages=40, page_size=16)
-TEMPLATE = Template((5, 49, 49), (Hole(1, 3),))
+TEMPLATE = Template((5, MASK, MASK), (Hole(1, 3),))
 
 
 def resolved(model: ModelInfo, request: dict[str, Any] | None = None, **params: Any) -> Decoding:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.facts import EOS, FACTS, MASK
 from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.limits import EngineLimits
@@ -12,15 +13,12 @@ from unmask.errors import InvalidRequest
 from unmask.grammar import Regex
 from unmask.types import Hole, LengthCommands, ModelInfo, Request, SamplingParams, Template
 
-EXPAND, OWN_DELETE, EOS, MASK = 46, 47, 48, 49
-MODEL = ModelInfo(
-    name="m",
+EXPAND, OWN_DELETE = 46, 47
+MODEL = replace(
+    FACTS,
     max_model_len=3000,
-    vocab_size=50,
-    mask_token_id=MASK,
     eos_token_ids=(45, EOS),
     default_sampling=SamplingParams(temperature=0.2, top_p=0.9),
-    created_s=0,
     attention="full",
     shift=True,
     schedule="timed",

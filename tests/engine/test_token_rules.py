@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.facts import FACTS, MASK
 from unmask.decoding.levenshtein import EditRules
 from unmask.engine.schedule.admission import resolve
 from unmask.engine.schedule.decoding import Decoding
@@ -11,17 +12,13 @@ from unmask.engine.schedule.limits import EngineLimits
 from unmask.errors import InvalidRequest
 from unmask.types import EditCommands, ModelInfo, Request, SamplingParams
 
-MASK, DELETE, SPLIT = 49, 47, 46
-MODEL = ModelInfo(
-    name="m",
+DELETE, SPLIT = 47, 46
+MODEL = replace(
+    FACTS,
     max_model_len=400,
-    vocab_size=50,
-    mask_token_id=MASK,
-    eos_token_ids=(48,),
     default_sampling=SamplingParams(
         temperature=0.0, threshold=0.5, editing_threshold=0.0, block_length=32
     ),
-    created_s=0,
     can_edit=True,
     caps_steps=True,
     edit_commands=EditCommands(DELETE, SPLIT),
