@@ -10,7 +10,7 @@ from unmask.errors import InvalidCheckpoint
 from unmask.models.affine import WORD_BITS, AffineTensor
 from unmask.models.compressed import CompressedTensor
 from unmask.models.packed import PackedTensor
-from unmask.models.shards import StoredTensor
+from unmask.models.shards import FLOATS, StoredTensor
 
 FIELD = "quantization"
 METHOD, METAL = "mlx", "metal"
@@ -32,7 +32,6 @@ USUAL: Mapping[Mode, tuple[int, int]] = {
     "mxfp8": (MX_GROUP, 8),
     "nvfp4": (NVFP4_GROUP, 4),
 }
-FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 Fields = Mapping[str, Any]
 Read = StoredTensor | AffineTensor | CompressedTensor | PackedTensor

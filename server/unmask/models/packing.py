@@ -7,7 +7,7 @@ import torch
 
 from unmask.errors import InvalidCheckpoint
 from unmask.models.packed import GROUP_OF, PER_WORD, Format, PackedTensor
-from unmask.models.shards import StoredTensor
+from unmask.models.shards import FLOATS, StoredTensor
 
 Stored = Mapping[str, StoredTensor]
 VALUES = {"qweight", "weight_packed", "weight"}
@@ -68,8 +68,8 @@ class _Parts:
             raise InvalidCheckpoint(f"{self.module}.{last} is {tensor.shape}, expected {shapes[0]}")
 
 
-FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 INTEGERS = (torch.int32,)
+GPTQ_OFFSETS = {"gptq": 1, "gptq_v2": 0}  # left out of each zero point, by format
 # Words of eight zero points of 8, by the number that GPTQ's format has left out of each.
 SYMMETRIC_ZEROS = {1: 0x77777777, 0: 0x88888888 - 2**32}
 FACTORS = ("weight_global_scale", "weight_scale_2")  # of all scales: a divisor, or a factor
@@ -144,7 +144,7 @@ def _by_columns(parts: _Parts, config: PackedConfig) -> PackedTensor:
 
 def _check_symmetric(parts: _Parts, zeros: StoredTensor, offset: int) -> None:
     """Raise `InvalidCheckpoint` for zero points of GPTQ's other format, all off by one."""
-    formats = {1: "gptq", 0: "gptq_v2"}
+    formats = {left_out: name for name, left_out in GPTQ_OFFSETS.items()}
     other = SYMMETRIC_ZEROS[1 - offset]
     if bool((zeros.to(torch.device("cpu"), torch.int32) == other).all()):
         raise InvalidCheckpoint(

@@ -10,7 +10,7 @@ from typing import Any
 
 from unmask.errors import InvalidCheckpoint
 from unmask.models.config_fields import ConfigFields, check_fields
-from unmask.models.packing import PackedConfig
+from unmask.models.packing import GPTQ_OFFSETS, PackedConfig
 
 Fields = Mapping[str, Any]
 NAME = "quantization_config"
@@ -21,7 +21,6 @@ MODELOPT = (
     "MIXED_PRECISION",
 )
 DEFAULT_BLOCK = (128, 128)
-GPTQ_OFFSETS = {"gptq": 1, "gptq_v2": 0}
 WAY_OUT = (
     "; serve the weights that are not quantized: --quantization int8, fp8 or int4 quantizes them "
     f"as they are read. If these are such, say --hf-overrides '{{\"{NAME}\": null}}'"

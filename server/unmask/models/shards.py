@@ -17,6 +17,8 @@ from unmask.errors import InvalidCheckpoint
 from unmask.models.hub import GGUF
 from unmask_kernels.native.memory import reserve
 
+logger = logging.getLogger(__name__)
+
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"  # beside weights
@@ -42,10 +44,7 @@ DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-
-
-logger = logging.getLogger(__name__)
-USUAL = (torch.bfloat16, torch.float16, torch.float32)
+FLOATS = (torch.bfloat16, torch.float16, torch.float32)  # of weights that are not quantized
 
 
 class _Mapping:
@@ -158,15 +157,15 @@ def open_shards(folder: Path) -> dict[str, StoredTensor]:
 
 
 def usual_dtype(tensors: Iterable[StoredTensor]) -> torch.dtype:
-    """The type of `USUAL` that has the most bytes of matrices; float32 if none has any.
+    """The type of `FLOATS` that has the most bytes of matrices; float32 if none has any.
 
     Vectors are norms and biases, and scales of bitsandbytes, which are float32 in any model.
     """
-    sizes = dict.fromkeys(USUAL, 0)
+    sizes = dict.fromkeys(FLOATS, 0)
     for tensor in tensors:
         if tensor.dtype in sizes and len(tensor.shape) > 1:
             sizes[tensor.dtype] += tensor.num_bytes
-    best = max(USUAL, key=lambda dtype: sizes[dtype])
+    best = max(FLOATS, key=lambda dtype: sizes[dtype])
     return best if sizes[best] else torch.float32
 
 
