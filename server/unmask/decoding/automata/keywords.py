@@ -1,16 +1,16 @@
-"""Keywords of JSON Schema: types that they are about, their values, and places for errors."""
+"""Keywords of JSON Schema: the types that they are about, and their values."""
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sized
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sized
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, TypeAlias
 
-from unmask.decoding.automata.errors import InvalidGrammar, NotSupported
 from unmask.decoding.automata.formats import FORMATS, NUMBER_FORMATS, TEXT_FORMATS
 from unmask.decoding.automata.json_numbers import Bounds
+from unmask.decoding.automata.places import Place
 
 Keywords: TypeAlias = Mapping[str, Any]
 Schema: TypeAlias = bool | Keywords
@@ -201,39 +201,6 @@ OWN_WORDS = {
     "narrowed": ANY,
     "groups": "object",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Place in a schema: its JSON pointer, and the references that led there."""
-
-    path: str = "#"
-    references: tuple[str, ...] = ()
-
-    def __truediv__(self, part: str | int) -> "Place":
-        escaped = str(part).replace("~", "~0").replace("/", "~1")
-        return replace(self, path=f"{self.path}/{escaped}")
-
-    def error(self, message: str) -> InvalidGrammar:
-        return InvalidGrammar(message, self.path)
-
-    def not_supported(self, message: str) -> NotSupported:
-        return NotSupported(message, self.path)
-
-
-def unescaped(part: str) -> str:
-    """Name of a part of a JSON pointer."""
-    return part.replace("~1", "/").replace("~0", "~")
-
-
-def part_at(schema: Any, names: Iterable[str]) -> Any:
-    """Part of a schema that names lead to; raises `KeyError` if there is none."""
-    for name in names:
-        try:
-            schema = schema[int(name)] if isinstance(schema, list) else schema[name]
-        except (IndexError, ValueError, TypeError):
-            raise KeyError(name) from None
-    return schema
 
 
 def is_annotation(word: str) -> bool:

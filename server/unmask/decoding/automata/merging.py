@@ -6,7 +6,6 @@ from typing import Any
 
 from unmask.decoding.automata.keywords import (
     Keywords,
-    Place,
     Schema,
     canonical,
     fails,
@@ -14,6 +13,7 @@ from unmask.decoding.automata.keywords import (
     types_of,
     values_of,
 )
+from unmask.decoding.automata.places import Place
 
 LARGER_OF = frozenset(
     (

@@ -7,12 +7,12 @@ from unmask.decoding.automata.keywords import (
     SCHEMA_WORDS,
     TYPES,
     Keywords,
-    Place,
     is_number,
     says_nothing,
     types_of,
     values_of,
 )
+from unmask.decoding.automata.places import Place
 
 # Bounds by those of which a value that exceeds them is within.
 _OPPOSITE = {

@@ -1,9 +1,12 @@
 """References of JSON schemas: names and addresses (`$anchor`, `$id`) become JSON pointers."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urldefrag, urljoin
+
+from unmask.decoding.automata.places import escaped
 
 ROOT = "schema:/"  # address of a schema that has none
 ONE = (
@@ -28,15 +31,19 @@ def resolved(schema: Any) -> Any:
         return schema
     index = _Index()
     index.read(schema, ROOT, "#", is_root=True)
-    return index.rewritten(schema) if index.is_needed else schema
+    if not index.is_needed:
+        return schema
+    made = copy.deepcopy(schema)
+    index.rewrite(made, "#")
+    return made
 
 
 @dataclass(slots=True)
 class _Index:
-    """Pointers by address, and the address that each object's references start from."""
+    """Pointers by address, and the address that references of each pointer's schema start from."""
 
     pointers: dict[str, str] = field(default_factory=dict)
-    bases: dict[int, str] = field(default_factory=dict)  # by the identity of a schema
+    bases: dict[str, str] = field(default_factory=dict)
     num_resources: int = 1
     is_needed: bool = False
 
@@ -53,7 +60,7 @@ class _Index:
                 self.is_needed |= not is_root
         if is_root or isinstance(own, str):
             self.pointers.setdefault(base, pointer)
-        self.bases[id(schema)] = base
+        self.bases[pointer] = base
         for word in ("$anchor", "$dynamicAnchor"):
             if isinstance(name := schema.get(word), str):
                 self.pointers.setdefault(f"{base}#{name}", pointer)
@@ -65,33 +72,22 @@ class _Index:
         for part, place in _schemas_in(schema, pointer):
             self.read(part, base, place, is_root=False)
 
-    def rewritten(self, schema: dict[str, Any]) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for word, value in schema.items():
-            if word in ONE and isinstance(value, dict):
-                made[word] = self.rewritten(value)
-            elif word in LISTS and isinstance(value, list):
-                made[word] = [self.rewritten(v) if isinstance(v, dict) else v for v in value]
-            elif word in NAMED and isinstance(value, dict):
-                made[word] = {
-                    name: self.rewritten(own) if isinstance(own, dict) else own
-                    for name, own in value.items()
-                }
-            else:
-                made[word] = value
-        base = self.bases[id(schema)]
+    def rewrite(self, schema: dict[str, Any], pointer: str) -> None:
+        """Make pointers of the references in a schema that was read at this pointer."""
+        for part, place in _schemas_in(schema, pointer):
+            self.rewrite(part, place)
+        base = self.bases[pointer]
         for word in ("$anchor", "$id"):
-            made.pop(word, None)
+            schema.pop(word, None)
+        if found := self._pointer(schema.get("$ref"), base):
+            schema["$ref"] = found
         if self.num_resources == 1:
             # With one resource the outermost name is the only one.
             for dynamic, anchor in DYNAMIC.items():
-                made.pop(anchor, None)
-                if "$ref" not in made and (found := self._pointer(made.get(dynamic), base)):
-                    del made[dynamic]
-                    made["$ref"] = found
-        if found := self._pointer(schema.get("$ref"), base):
-            made["$ref"] = found
-        return made
+                schema.pop(anchor, None)
+                if "$ref" not in schema and (found := self._pointer(schema.get(dynamic), base)):
+                    del schema[dynamic]
+                    schema["$ref"] = found
 
     def _pointer(self, reference: Any, base: str) -> str | None:
         """Pointer of a reference to a part of the schema; None for any other value."""
@@ -114,16 +110,17 @@ def _joined(base: str, reference: str) -> str:
 def _schemas_in(schema: dict[str, Any], pointer: str) -> Iterator[tuple[dict[str, Any], str]]:
     """Schemas of which one consists, and their pointers."""
     for word, value in schema.items():
-        at = f"{pointer}/{_escaped(word)}"
+        at = f"{pointer}/{word}"
         if word in ONE and isinstance(value, dict):
             yield value, at
         elif word in LISTS and isinstance(value, list):
             parts = ((part, f"{at}/{i}") for i, part in enumerate(value))
             yield from ((part, place) for part, place in parts if isinstance(part, dict))
         elif word in NAMED and isinstance(value, dict):
-            named = ((part, f"{at}/{_escaped(name)}") for name, part in value.items())
+            named = ((part, f"{at}/{_in_address(name)}") for name, part in value.items())
             yield from ((part, place) for part, place in named if isinstance(part, dict))
 
 
-def _escaped(part: str) -> str:
-    return part.replace("~", "~0").replace("/", "~1").replace("%", "%25")
+def _in_address(name: str) -> str:
+    """Part of a pointer that stands in an address, of which `%` escapes others."""
+    return escaped(name).replace("%", "%25")

@@ -23,7 +23,6 @@ from unmask.decoding.automata.json_text import (
 )
 from unmask.decoding.automata.keywords import (
     Keywords,
-    Place,
     Schema,
     bounds_of,
     canonical,
@@ -34,6 +33,7 @@ from unmask.decoding.automata.keywords import (
     values_of,
 )
 from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.places import Place
 from unmask.decoding.automata.references import resolved
 from unmask.decoding.automata.schema_arrays import Arrays
 from unmask.decoding.automata.schema_objects import Objects
@@ -112,8 +112,7 @@ class _Compiler:
         if strings and schema.keys() & STRING_CHECKS:
             texts = Intersection(texts, string(schema, place, self._budget))
         for value in others:
-            if isinstance(value, dict | list):
-                _refuse_beside(schema, "object" if isinstance(value, dict) else "array", place)
+            _refuse_beside(schema, value, place)
         return union((texts, *(json_literal(value, self._spacing) for value in others)))
 
     def _of_type(self, kind: str, schema: Keywords, place: Place) -> Expression:
@@ -161,9 +160,7 @@ class _Compiler:
                         raise (plain.place / "enum").not_supported(
                             "patterns and formats are not supported beside listed elements"
                         )
-                    if isinstance(value, dict | list):
-                        kind = "object" if isinstance(value, dict) else "array"
-                        _refuse_beside(keywords, kind, plain.place)
+                    _refuse_beside(keywords, value, plain.place)
                     if not fails(value, keywords):
                         found.setdefault(canonical(value), value)
             if values is None or "prefixItems" in schema or len(found) > MAX_DISTINCT:
@@ -184,8 +181,11 @@ def _whole_numbers(schema: Keywords, kinds: frozenset[str]) -> list[Json] | None
     return [value for value in range(first, last + 1) if not fails(value, schema)]
 
 
-def _refuse_beside(schema: Keywords, kind: str, place: Place) -> None:
+def _refuse_beside(schema: Keywords, value: Json, place: Place) -> None:
     """Raise `InvalidGrammar` for keywords that a listed object or array would have to match too."""
+    if not isinstance(value, dict | list):
+        return
+    (kind,) = type_names(value)
     for word in sorted(schema.keys() - CHECKED):
         if kind_of(word) == kind:
             at = "properties" if word == "groups" else word

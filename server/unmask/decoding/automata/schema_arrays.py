@@ -16,9 +16,10 @@ from unmask.decoding.automata.expressions import (
     repetition,
 )
 from unmask.decoding.automata.json_text import Spacing, array, repeated
-from unmask.decoding.automata.keywords import Keywords, Place, Schema
+from unmask.decoding.automata.keywords import Keywords, Schema
 from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.merging import both
+from unmask.decoding.automata.places import Place
 
 Nested: TypeAlias = Callable[[Schema | None, Place], Expression]
 

@@ -19,11 +19,12 @@ from unmask.decoding.automata.expressions import (
 )
 from unmask.decoding.automata.free_text import other_strings
 from unmask.decoding.automata.json_text import Spacing, json_literal, json_object, member
-from unmask.decoding.automata.keywords import Keywords, Place, Schema, says_nothing_of_names
+from unmask.decoding.automata.keywords import Keywords, Schema, says_nothing_of_names
 from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.merging import both, groups_of
 from unmask.decoding.automata.minimal import ByteAutomaton, minimize
 from unmask.decoding.automata.nfa import compile_bytes
+from unmask.decoding.automata.places import Place
 from unmask.decoding.automata.schema_arrays import Nested
 from unmask.decoding.automata.schema_scalars import characters
 

@@ -9,22 +9,20 @@ from unmask.decoding.automata.errors import InvalidGrammar, NotSupported
 from unmask.decoding.automata.json_numbers import Bounds
 from unmask.decoding.automata.keywords import (
     Keywords,
-    Place,
     Schema,
     bounds_of,
     canonical,
     check_keywords,
     fails,
-    part_at,
     property_of,
     types_of,
-    unescaped,
     values_of,
 )
 from unmask.decoding.automata.limits import Budget
 from unmask.decoding.automata.merging import both, merged, with_unevaluated
 from unmask.decoding.automata.negation import negations
 from unmask.decoding.automata.older_words import is_old_draft, modern
+from unmask.decoding.automata.places import Place, part_at, unescaped
 
 MAX_RECURSION = 5  # times that a reference is followed within itself
 MAX_ALTERNATIVES = 1_024
@@ -167,8 +165,10 @@ class Parts:
         return self._joined(branches, place)
 
     def _against(self, schema: Schema, place: Place) -> Plain:
-        """Alternatives of all other values, or an error of the place; without a part of a schema
-        its negation would not be wider."""
+        """Alternatives of all other values, or an error of the place as a whole.
+
+        Without a part of a schema its negation would not be wider.
+        """
         try:
             return self._negated(schema, place)
         except NotSupported as error:
@@ -180,8 +180,7 @@ class Parts:
         return self._joined([absent, self.plain(needed, place / name)], place)
 
     def _negated(self, schema: Schema, place: Place) -> Plain:
-        """Alternatives of all values that do not match; raises `InvalidGrammar` if they are not
-        exactly those."""
+        """Alternatives of exactly those values that do not match; raises `InvalidGrammar`."""
         self._budget.check_time()
         if isinstance(schema, bool):
             return self.plain(not schema, place)

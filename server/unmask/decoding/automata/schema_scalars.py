@@ -16,8 +16,9 @@ from unmask.decoding.automata.expressions import (
 from unmask.decoding.automata.formats import FORMATS, NUMBER_FORMATS
 from unmask.decoding.automata.free_text import other_strings
 from unmask.decoding.automata.json_numbers import BROKEN, Bounds, decimals, fractions, integers
-from unmask.decoding.automata.keywords import LARGEST, Keywords, Place, bounds_of
+from unmask.decoding.automata.keywords import LARGEST, Keywords, bounds_of
 from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.places import Place
 from unmask.decoding.automata.regex import regex
 
 ANY_CHARACTERS = repetition(json_character(ALL))

@@ -5,8 +5,8 @@ from typing import Any
 from unmask.decoding.automata.errors import NotSupported
 from unmask.decoding.automata.expressions import Expression
 from unmask.decoding.automata.json_text import Spacing
-from unmask.decoding.automata.keywords import part_at, unescaped
 from unmask.decoding.automata.limits import Budget
+from unmask.decoding.automata.places import part_at, unescaped
 from unmask.decoding.automata.schema import json_schema
 
 MAX_LEFT_OUT = 32  # keywords
