@@ -59,10 +59,9 @@ def serve(
     from unmask.cli.unix_socket import unix_listener
     from unmask.http.server import HttpServer
 
-    if server.api_processes > 1 and server.uds is not None:
-        raise InvalidConfig("processes share no Unix socket: set server.api_processes to 1")
-
     if server.api_processes > 1:
+        if server.uds is not None:
+            raise InvalidConfig("processes share no Unix socket: set server.api_processes to 1")
         _serve_in_processes(replace(config, server=server))
         return
 
