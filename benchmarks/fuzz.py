@@ -30,7 +30,8 @@ from pydantic.json_schema import models_json_schema
 from benchmarks.machine import ROOT, describe
 from benchmarks.server import Server, serving
 from unmask.api.anthropic_bodies import CountBody
-from unmask.api.openapi import REF, close, document_body, document_errors
+from unmask.api.error_responses import ANTHROPIC_PATH, ANTHROPIC_TYPES, OTHER_TYPES
+from unmask.api.openapi import REF, close, document_body, document_errors, error_schema
 from unmask.api.routes import DIALECTS
 
 CHECKS = (
@@ -40,6 +41,7 @@ CHECKS = (
 # Answers are short, so cases are quick, and the queue holds the most choices of all workers.
 SERVER_ARGS = ("--max-model-len", "64", "--max-queue", "4096")
 MAX_TOKENS = 16
+ANTHROPIC_ERROR = "AnthropicError"
 ENVELOPE = {"message": str, "type": str, "param": str | None, "code": str | None}
 CASE_S = 120.0  # that an answer may take; a request has up to 1,024 choices
 PART_S = 600.0  # that a part of the cases may take
@@ -184,11 +186,13 @@ def document(url: str) -> dict[str, Any]:
         close(model)
     # A number of tokens is required here, and the context is short.
     models["$defs"]["MessagesBody"]["properties"]["max_tokens"]["maximum"] = MAX_TOKENS
-    found["components"]["schemas"] = models["$defs"] | found["components"]["schemas"]
+    errors = {ANTHROPIC_ERROR: error_schema((*OTHER_TYPES, *ANTHROPIC_TYPES.values()))}
+    found["components"]["schemas"] = models["$defs"] | errors | found["components"]["schemas"]
     answer = {"schema": {"type": "object"}}
     content = {"application/json": answer, "text/event-stream": answer}
     for path, body in bodies.items():
-        responses = document_errors(400, 401, 404, 413, 429, 500, 503, 504)
+        envelope = ANTHROPIC_ERROR if path.startswith(ANTHROPIC_PATH) else "Error"
+        responses = document_errors(400, 401, 404, 413, 429, 500, 503, 504, model=envelope)
         named = {str(status): response for status, response in responses.items()}
         named["200"] = {"description": "the answer", "content": content}
         found["paths"][path] = {"post": {**document_body(body), "responses": named}}

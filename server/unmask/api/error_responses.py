@@ -18,7 +18,8 @@ ANTHROPIC_TYPES: Mapping[int, str] = {
     503: "overloaded_error",
     504: "timeout_error",
 }
-"""Types of errors with these statuses; of others, `invalid_request_error` or `api_error`."""
+"""Types of errors with these statuses; of others there are `OTHER_TYPES`."""
+OTHER_TYPES = ("invalid_request_error", "api_error")  # below 500, and from there
 
 
 class ErrorResponse(JSONResponse):
@@ -46,7 +47,7 @@ def is_anthropic(scope: Scope) -> bool:
 
 def anthropic_envelope(status: int, error: ErrorDetail) -> dict[str, object]:
     """The error as Anthropic's clients read it, with the code where they look for one."""
-    kind = ANTHROPIC_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
+    kind = ANTHROPIC_TYPES.get(status, OTHER_TYPES[status >= 500])
     details = {"error_code": error["code"]} if error["code"] else None
     return {
         "type": "error",

@@ -1,34 +1,19 @@
 """`/openapi.json`: answers, and the bodies and errors that FastAPI does not see."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from unmask.api.fields import Body
+from unmask.api.response_models import ErrorType
 from unmask.api.unsupported import ignored_patterns
 
 REF = "#/components/schemas/{model}"
 OPTIONAL_TEXT = {"type": ["string", "null"]}
-ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message", "type", "param", "code"],
-            "properties": {
-                "message": {"type": "string"},
-                "type": {"enum": ["invalid_request_error", "requests", "tokens", "server_error"]},
-                "param": OPTIONAL_TEXT | {"description": "path of the field that is wrong"},
-                "code": OPTIONAL_TEXT,
-            },
-        }
-    },
-}
 FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")  # never sent
 RETRY_AFTER = {"schema": {"type": "integer"}, "description": "seconds to wait"}
 EVENT = {
@@ -53,11 +38,26 @@ def document(answer: type, *, streams: bool = False) -> ResponseDocs:
     return {200: {"model": answer, "content": EVENTS if streams else {}}}
 
 
-def document_errors(*statuses: int) -> ResponseDocs:
+def error_schema(types: Iterable[str]) -> dict[str, Any]:
+    """Schema of an envelope whose error is of one of some types."""
+    error = {
+        "type": "object",
+        "required": ["message", "type", "param", "code"],
+        "properties": {
+            "message": {"type": "string"},
+            "type": {"enum": list(types)},
+            "param": OPTIONAL_TEXT | {"description": "path of the field that is wrong"},
+            "code": OPTIONAL_TEXT,
+        },
+    }
+    return {"type": "object", "required": ["error"], "properties": {"error": error}}
+
+
+def document_errors(*statuses: int, model: str = "Error") -> ResponseDocs:
     """Errors that a route may answer with; 401 is for requests without the key, if one is set."""
     responses: ResponseDocs = {}
     for status in statuses:
-        schema = {"$ref": REF.format(model="Error")}
+        schema = {"$ref": REF.format(model=model)}
         responses[status] = {
             "description": HTTPStatus(status).phrase,
             "content": {"application/json": {"schema": schema}},
@@ -82,7 +82,7 @@ def install_schema(app: FastAPI, bodies: Sequence[type[Body]]) -> None:
             schemas = schema["components"]["schemas"]
             for model in models["$defs"].values():
                 close(model)
-            schemas |= models["$defs"] | {"Error": ERROR}
+            schemas |= models["$defs"] | {"Error": error_schema(get_args(ErrorType))}
             for name in FASTAPI_ERRORS:
                 schemas.pop(name, None)
             for path in schema["paths"].values():

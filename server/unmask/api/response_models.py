@@ -14,13 +14,14 @@ from unmask.types import EngineState, FinishReason, ModeName
 exact = with_config(ConfigDict(extra="forbid"))  # additionalProperties: false
 TokenIds = Annotated[Sequence[int], Field(json_schema_extra={"default": []})]
 ChatFinishReason = FinishReason | Literal["tool_calls"]
+ErrorType = Literal["invalid_request_error", "requests", "tokens", "server_error"]
 
 
 class ErrorDetail(TypedDict):
     """OpenAI's description of an error; `param` is the path of the wrong field."""
 
     message: str
-    type: Literal["invalid_request_error", "requests", "tokens", "server_error"]
+    type: ErrorType
     param: str | None
     code: str | None
 
