@@ -21,6 +21,7 @@ from benchmarks.loading import measure
 from benchmarks.machine import ROOT, describe
 from benchmarks.quality import evaluate
 from tests.support.compressing import compress
+from tests.support.mlx import pack_with_mlx
 from tests.support.packing import PACKINGS, Packing, gptq, gptq_config, pack_checkpoint
 from unmask.models.registry import EMBEDDED
 from unmask.models.weights import Weights
@@ -64,6 +65,7 @@ FORMATS: dict[str, Write | None] = {
     "GPTQ groups of 128": _packed(Packing(gptq_config(128), lambda w: gptq(w, 128))),
     "NVFP4": _packed(PACKINGS["nvfp4"]),
     "MXFP4": _packed(PACKINGS["mxfp4"]),
+    "MLX groups of 64": lambda target: pack_with_mlx(EMBEDDED, target),
 }
 # With which 8-bit kinds a format is loaded, beside as it is stored.
 KINDS = {"NVFP4": ("fp8",)}

@@ -1,14 +1,13 @@
 """Checkpoints as MLX quantizes them, by its definition."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
-
-from tests.support.plain import write_folder
 
 Q = "model.layers.0.self_attn.q_proj"
 
@@ -34,6 +33,7 @@ def pack_with_mlx(source: Path, target: Path, **fields: Any) -> dict[str, Tensor
 
     `fields` are of `config.json`; MLX writes its own field by both names.
     """
+    shutil.copytree(source, target, dirs_exist_ok=True)
     own = {"group_size": 64, "bits": 4, "mode": "affine", Q: {"group_size": 32, "bits": 6}}
     stored: dict[str, Tensor] = {}
     meant: dict[str, Tensor] = {}
@@ -47,5 +47,6 @@ def pack_with_mlx(source: Path, target: Path, **fields: Any) -> dict[str, Tensor
         stored |= {f"{module}.{last}": part for last, part in parts.items()}
     raw = json.loads((source / "config.json").read_text())
     raw |= {"quantization": own, "quantization_config": own} | fields
-    write_folder(target, raw, stored)
+    (target / "config.json").write_text(json.dumps(raw))
+    save_file({name: t.contiguous() for name, t in stored.items()}, target / "model.safetensors")
     return meant
