@@ -12,6 +12,7 @@ TORCH ?= torch==2.13.0
 ARGS ?=
 PYTEST_ARGS ?=
 MARKED =
+MAKEFLAGS += --jobs=2  # types are checked beside the tests
 
 ifeq ($(INSTALL),0)
 RUN := PYTHONPATH=server:kernels $(PYTHON)
@@ -20,7 +21,8 @@ else
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.installed
 endif
-PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# Modules are compiled when they are first imported; most of what is installed never is.
+PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL := help
 .PHONY: help install serve test test-all lint types pytest format docs bench train eval wheel clean

@@ -83,7 +83,7 @@ def asking(i, **fields):
     return {"model": "", "messages": HI, "tools": TOOLS, **sampling, **fields}
 
 
-@pytest.mark.usual_cases(8)
+@pytest.mark.usual_cases(4)
 @pytest.mark.parametrize(
     ("choice", "allowed"), [("required", tuple(SCHEMAS)), (NAMED, ("move",))], ids=str
 )
