@@ -272,7 +272,11 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
             if ends:
                 return
             continue
-        if trainer.step % job.report_every == 0 or ends:
+        reports = trainer.step % job.report_every == 0 or ends
+        saves = now_s - saved_s > SAVE_EVERY_S or ends
+        if (reports or saves) and not average_loss.isfinite():
+            raise SystemExit(f"the loss is {average_loss.item()} at step {trainer.step}: not saved")
+        if reports:
             speed = (trainer.num_tokens - first_tokens) / (now_s - started_s)
             entry = {
                 "step": trainer.step,
@@ -286,7 +290,7 @@ def run(trainer: Trainer, job: "Job", rank: int) -> None:
             }
             trainer.history.append(entry)
             print(json.dumps(entry), flush=True)
-        if now_s - saved_s > SAVE_EVERY_S or ends:
+        if saves:
             trainer.save(job.out / "last.pt")
             saved_s = now_s
         if ends:

@@ -1,7 +1,7 @@
 """Steps of training: the optimizer, the loss of padded targets, and the stream of batches."""
 
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from training import data, tokenizer
+from training import data, tokenizer, train
 from training.data import ASKED_UNIT, IGNORED, Batches, Sample, collate, draw_segments, lay_out
 from training.export import export
 from training.model import Mlp, Shape, together
 from training.muon import Muon
 from training.tokenizer import END_ID
-from training.train import PRESETS, Preset, Trainer
+from training.train import PRESETS, Job, Preset, Schedule, Trainer
 
 SHAPES = ((24, 24), (8, 24), (8, 24), (40, 24), (24, 40))
 SMALL = Shape(hidden=64, layers=1, heads=2, kv_heads=1, head_dim=32, intermediate=96)
@@ -109,6 +109,30 @@ def test_the_mean_of_weights_follows_slowly_and_is_what_a_run_saves(tmp_path: Pa
     torch.testing.assert_close(kept, mean)
     weights = load_file(export(tmp_path / "last.pt", tmp_path / "out") / "model.safetensors")
     torch.testing.assert_close(weights["model.embed_tokens.weight"], mean.bfloat16())
+
+
+def test_a_run_whose_loss_is_no_number_ends_and_keeps_what_was_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(train, "held_out_batches", lambda part_tokens: [])
+    monkeypatch.setattr(train, "batches", lambda *args: repeat([two_rows()]))
+    model = trainer()
+    with torch.no_grad():
+        next(model.working.parameters()).fill_(torch.nan)
+    job = Job(
+        out=tmp_path,
+        preset=model.preset,
+        schedule=Schedule(steps=2),
+        threads=None,
+        resume=None,
+        init=None,
+        seed=0,
+        report_every=1,
+    )
+    with pytest.raises(SystemExit, match="loss is nan at step 1"):
+        train.run(model, job, rank=0)
+    assert not list(tmp_path.iterdir())
 
 
 def test_each_sample_is_laid_out_twice(monkeypatch: pytest.MonkeyPatch) -> None:
