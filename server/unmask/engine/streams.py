@@ -35,6 +35,8 @@ class RequestStream(PushedStream):
 
     def push(self, event: Event) -> None:
         """Take an event, on the loop's thread; a refinement that nobody read yet is replaced."""
+        if isinstance(event, Delta) and event.finish is not None:
+            self.num_held = 0  # it has them
         if not self._keeps:
             if not isinstance(event, Delta) or event.finish is not None:
                 self._ended |= is_last(event)

@@ -13,11 +13,22 @@ from unmask.engine.async_engine import AsyncEngine
 from unmask.engine.hub.hub import Hub
 from unmask.engine.hub.remote import RemoteEngine
 from unmask.engine.process.recording import RecordedMetrics
+from unmask.engine.streams import RequestStream
 from unmask.errors import EngineStarting, EngineStopped, InvalidRequest, QueueFull, UnmaskError
 from unmask.grammar import Regex
 from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
-from unmask.types import Failure, Refinement, RefinementOptions, Request, SamplingParams
+from unmask.types import (
+    Delta,
+    Failure,
+    Finish,
+    FinishReason,
+    Refinement,
+    RefinementOptions,
+    Request,
+    SamplingParams,
+    Usage,
+)
 
 LONG = SamplingParams(max_tokens=600, ignore_eos=True, steps=4, block_length=4)
 
@@ -288,6 +299,38 @@ class Broken:
 
     def submit(self, request: Request) -> None:
         raise ZeroDivisionError
+
+
+class Holding:
+    """An engine that holds answers back."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.model, self.tokenizer, self.limits = engine.model, engine.tokenizer, engine.limits
+        self.streams = dict[str, RequestStream]()
+
+    def submit(self, request: Request) -> RequestStream:
+        stream = RequestStream(asyncio.get_running_loop(), lambda: None)
+        return self.streams.setdefault(request.request_id, stream)
+
+
+def test_tokens_that_an_engine_holds_back_are_known_in_the_process(engine: AsyncEngine) -> None:
+    async def run() -> None:
+        async with processes(engine, 2) as (hub, made):
+            holding = hub.engine = Holding(engine)
+            streams = [p.engine.submit(request(f"r{i}")) for i, p in enumerate(made)]
+            for stream in streams:
+                await stream.confirmed()
+            for number in (4, 300):
+                holding.streams["r0"].num_held = number
+                await until(lambda number=number: streams[0].num_held == number)
+            assert streams[1].num_held == 0
+            finish = Finish(FinishReason.LENGTH, Usage(3, 0, 300, 0, 0, 0, 0))
+            holding.streams["r0"].push(Delta("r0", (7,) * 300, "a" * 300, finish=finish))
+            assert len((await anext(streams[0])).token_ids) == 300
+            assert streams[0].num_held == 0, "they are told"
+            await streams[1].aclose()
+
+    asyncio.run(run())
 
 
 def test_an_unexpected_error_is_that_of_one_request(

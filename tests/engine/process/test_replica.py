@@ -74,7 +74,10 @@ def test_the_stream_of_a_held_answer_knows_how_many_tokens_are_made() -> None:
     replica.take(stepped(num_held=3))
     assert session.stream.num_held == 7
     finish = Finish(FinishReason.LENGTH, Usage(2, 0, 9, 0, 0, 0, 0))
-    replica.take(stepped(Delta("0", (1,) * 7, "c" * 7, finish=finish)))
+    pairs, ended = replica.take(stepped(Delta("0", (1,) * 7, "c" * 7, finish=finish)))
+    assert ended == ["r"]
+    for stream, event in pairs:
+        stream.push(event)
     assert session.stream.num_held == 0
     session.stream.loop.close()
 

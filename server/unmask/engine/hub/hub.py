@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from unmask.client import EngineClient, EventStream
+from unmask.client import EngineClient, EventStream, PushedStream
 from unmask.engine.hub.channel import Channel
 from unmask.engine.hub.messages import (
     Accepted,
     Connections,
     Facts,
     FromProcess,
+    Held,
     Listening,
     Refused,
     Scrape,
@@ -33,7 +34,7 @@ from unmask.usage import Use
 logger = logging.getLogger(__name__)
 
 FAILED = "the server failed; its log says why"
-STATUS_S = 0.1  # between two looks at the engine's status
+STATUS_S = 0.1  # between two looks at the engine's status, and at what it holds back
 
 
 class SharedEngine(EngineClient, Protocol):
@@ -90,10 +91,11 @@ class Hub:
             caller.channel.send(use)
 
     async def watch(self) -> None:
-        """Tell processes of each change of the status."""
+        """Tell processes of each change of the status, and of tokens that come later."""
         while True:
             for caller in self._callers:
                 caller.tell_status()
+                caller.tell_held()
             await asyncio.sleep(STATUS_S)
 
 
@@ -106,6 +108,8 @@ class Caller:
         self._hub, self._on_listening = hub, on_listening
         self._automata = Receiver()
         self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._pushed: dict[str, PushedStream] = {}
+        self._held: dict[str, int] = {}  # tokens of them that come later, as told
         self._told: EngineStatus | None = None
         self._open: dict[str, Use] = {}  # requests and choices by client
         self.silence = Silence()  # since its last message
@@ -121,6 +125,14 @@ class Caller:
         if status != self._told:
             self._told = status
             self.channel.send(status)
+
+    def tell_held(self) -> None:
+        """Send numbers of tokens that come with the last events, where they have changed."""
+        held = {name: stream.num_held for name, stream in self._pushed.items() if stream.num_held}
+        changed = tuple(held.items() - self._held.items())
+        self._held = held
+        if changed:
+            self.channel.send(Held(changed))
 
     def leave(self) -> None:
         """Abort the requests of a process that is gone."""
@@ -180,7 +192,13 @@ class Caller:
         self.channel.send(Accepted(request.request_id))
         pump = asyncio.create_task(self._pump(request.request_id, stream))
         self._pumps[request.request_id] = pump
-        pump.add_done_callback(lambda _: self._pumps.pop(request.request_id, None))
+        if isinstance(stream, PushedStream):
+            self._pushed[request.request_id] = stream
+        pump.add_done_callback(lambda _: self._forget(request.request_id))
+
+    def _forget(self, request_id: str) -> None:
+        del self._pumps[request_id]
+        self._pushed.pop(request_id, None)
 
     async def _pump(self, request_id: str, stream: EventStream) -> None:
         """Send the events of a request; one whose process has left or aborts it is aborted."""

@@ -29,6 +29,12 @@ class Facts:
     limits: EngineLimits
 
 
+class Held(NamedTuple):
+    """Requests, and the numbers of tokens that are made and come with their last events."""
+
+    tokens: tuple[tuple[str, int], ...]
+
+
 class Accepted(NamedTuple):
     """A request that is in the queue."""
 
@@ -94,4 +100,4 @@ class Scraped:
 
 FromProcess = Listening | Connections | Add | Abort | Forget | Recorded | Scrape | Use | Alive
 # A tuple has the fields of a `Delta`: plain tuples are the fastest to pickle.
-FromHub = Facts | EngineStatus | Accepted | Refused | Scraped | Use | Event | tuple[Any, ...]
+FromHub = Facts | EngineStatus | Held | Accepted | Refused | Scraped | Use | Event | tuple[Any, ...]

@@ -16,6 +16,7 @@ from unmask.engine.hub.messages import (
     Connections,
     Facts,
     FromHub,
+    Held,
     Listening,
     Refused,
     Scrape,
@@ -183,6 +184,8 @@ class RemoteEngine:
                     )
                 case EngineStatus():
                     self._status, self._num_since = message, 0
+                case Held():
+                    self._note_held(message)
                 case Accepted():
                     stream = self._streams.get(message.request_id)
                     if stream is not None and not stream.answer.done():
@@ -200,6 +203,11 @@ class RemoteEngine:
                     self._push(Delta(*message))
                 case _:
                     self._push(message)
+
+    def _note_held(self, held: Held) -> None:
+        for name, num_tokens in held.tokens:
+            if (stream := self._streams.get(name)) is not None:
+                stream.num_held = num_tokens
 
     def _refuse(self, refused: Refused) -> None:
         stream = self._streams.pop(refused.request_id, None)

@@ -73,7 +73,6 @@ class Replica:
                 if delta is not None:
                     pairs.append((session.stream, delta))
                     if delta.finish is not None:
-                        session.stream.num_held = 0
                         ended.append(delta.request_id)
         for number, num_tokens in stepped.held:
             if (session := known.get(number)) is not None:
