@@ -8,6 +8,7 @@ import pytest
 from tests.api.fake_client import ANSWER, MODEL, TOKENIZER, answer, failing
 from tests.support.tool_chats import HERMES_TEMPLATE, tool_tokenizer
 from unmask.config import ServerConfig
+from unmask.types import Failure
 
 PATH = "/v1/messages"
 HI = [{"role": "user", "content": "hi"}]
@@ -183,11 +184,36 @@ def test_a_stop_sequence_is_told(call, engine):
     assert engine.requests[-1].sampling.stop == ("zz", "qq")
 
 
-def test_a_failure_in_mid_stream_is_an_error_event(call, engine):
-    engine.script = failing
-    stream = events(ask(call, stream=True).text)
-    assert stream[-1]["type"] == "error"
-    assert stream[-1]["error"]["type"] == "api_error"
+def stopping(request):
+    return [answer(request)[0], Failure(request.request_id, "at its end", "engine_stopped")]
+
+
+def hanging(request):
+    return [answer(request)[0], 60.0]
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "kind", "code"),
+    [
+        (failing, 500, "api_error", "engine_failure"),
+        (stopping, 503, "overloaded_error", "engine_stopped"),
+        (hanging, 504, "timeout_error", "timeout"),
+    ],
+)
+def test_a_failure_in_mid_stream_is_the_error_of_a_whole_answer(
+    call, engine, script, status, kind, code
+):
+    engine.script = script
+    body, headers = {"messages": HI, "max_tokens": 100}, {"x-request-timeout": "0.2"}
+    if script is not hanging:
+        headers = {}
+    whole = call("POST", PATH, json=body, headers=headers)
+    assert (whole.status_code, whole.json()["error"]["type"]) == (status, kind)
+    last = events(call("POST", PATH, json=body | {"stream": True}, headers=headers).text)[-1]
+    assert (last["type"], last["error"]["type"]) == ("error", kind)
+    assert last["error"]["details"] == {"error_code": code}
+    assert last["error"] == whole.json()["error"]
+    assert last["request_id"]
 
 
 def test_tokens_are_counted(call, engine):

@@ -17,8 +17,9 @@ ANTHROPIC_TYPES: Mapping[int, str] = {
     429: "rate_limit_error",
     503: "overloaded_error",
     504: "timeout_error",
+    529: "overloaded_error",
 }
-"""Types of errors with these statuses; of others there are `OTHER_TYPES`."""
+"""Types of errors with these statuses, in mid-stream too; of others there are `OTHER_TYPES`."""
 OTHER_TYPES = ("invalid_request_error", "api_error")  # below 500, and from there
 
 
@@ -34,7 +35,8 @@ class ErrorResponse(JSONResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = super().__call__
         if is_anthropic(scope):
-            content = anthropic_envelope(self.status_code, self._error["error"])
+            fields = anthropic_fields(self.status_code, self._error["error"])
+            content = {"type": "error", **fields}
             response = JSONResponse(content, self.status_code, self._given).__call__
         await response(scope, receive, send)
 
@@ -45,12 +47,14 @@ def is_anthropic(scope: Scope) -> bool:
     return path.startswith(ANTHROPIC_PATH)
 
 
-def anthropic_envelope(status: int, error: ErrorDetail) -> dict[str, object]:
-    """The error as Anthropic's clients read it, with the code where they look for one."""
+def anthropic_fields(status: int, error: ErrorDetail) -> dict[str, object]:
+    """The error as Anthropic's clients read it, with the code where they look for one.
+
+    The same in a body and in a stream's event, whose `type` is `error`.
+    """
     kind = ANTHROPIC_TYPES.get(status, OTHER_TYPES[status >= 500])
     details = {"error_code": error["code"]} if error["code"] else None
     return {
-        "type": "error",
         "error": {**error, "type": kind, "details": details},
         "request_id": REQUEST_ID.get() or None,
     }

@@ -10,7 +10,8 @@ from unmask.api.backend import Backend
 from unmask.api.chat import CHAT, message_splitter
 from unmask.api.chat_choices import MessageParts, MessageSplitter
 from unmask.api.dialect import EncodedPrompts
-from unmask.api.errors import RequestFailed, note_failure
+from unmask.api.error_responses import anthropic_fields
+from unmask.api.errors import RequestFailed, note_failure, stream_error
 from unmask.api.job import Job, UsageTally
 from unmask.api.logprobs import TokenTexts
 from unmask.api.paths import respelled, respelled_in
@@ -126,8 +127,8 @@ class MessageWriter:
                         yield data
             except RequestFailed as failure:
                 note_failure(failure)
-                kind = "overloaded_error" if failure.status == 503 else "api_error"
-                yield _event("error", error={"type": kind, "message": str(failure)})
+                error = stream_error(failure)["error"]
+                yield _event("error", **anthropic_fields(failure.status, error))
                 return
         if self._blocks:
             yield _event("content_block_stop", index=len(self._blocks) - 1)
