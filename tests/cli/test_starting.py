@@ -10,15 +10,17 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.api.fake_client import MODEL, FakeClient
-from tests.cli.running import ENVIRONMENT, serving
+from tests.cli.running import ENVIRONMENT, serving, unmask
 from unmask.api import create_app
 from unmask.cli.starting import StartingEngine
 from unmask.config import ServerConfig
+from unmask.errors import EngineStopped
 from unmask.metrics import Metrics
 from unmask.tokenizer import Tokenizer
 
@@ -156,6 +158,31 @@ def test_an_engine_without_a_tokenizer_that_works_is_stopped() -> None:
     assert failed.wait(10)
     assert str(engine.failure) == "no tokenizer"
     assert loaded.drain_s == 0.0
+
+
+def test_an_unexpected_error_of_loading_is_told_in_one_line() -> None:
+    engine, failed = StartingEngine(), threading.Event()
+
+    def make() -> Loaded:
+        raise MemoryError("no room")
+
+    engine.raise_failure()
+    engine.load(make, lambda ready: None, failed.set)
+    assert failed.wait(10)
+    with pytest.raises(EngineStopped, match="did not start: MemoryError: no room"):
+        engine.raise_failure()
+
+
+@pytest.mark.parametrize("args", [(), ("--engine", "thread"), ("--api-processes", "2")])
+@pytest.mark.slow
+def test_a_model_that_cannot_be_loaded_is_all_that_a_server_says(
+    tmp_path: Path, args: tuple[str, ...]
+) -> None:
+    run = unmask("serve", str(tmp_path), "--port", "0", *args)
+    assert run.returncode == 2
+    *log, last = run.stderr.splitlines()
+    assert last == f"unmask: there is no config.json in {tmp_path}"
+    assert all("settings: " in line or "listen" in line for line in log), run.stderr
 
 
 @pytest.mark.slow

@@ -111,8 +111,7 @@ def serve(
             line=line,
             leave=_exit_now,
         )
-    if engine.failure is not None:
-        raise engine.failure
+    engine.raise_failure()
     if engine.is_loading:  # the loading thread cannot be stopped
         _exit_now(128 + (stop_signal or signal.SIGINT))
 
@@ -176,8 +175,7 @@ def _serve_in_processes(config: Config) -> None:
         asyncio.run(processes.run())
         engine.shutdown()
     listener.close()
-    if engine.failure is not None:
-        raise engine.failure
+    engine.raise_failure()
     if engine.is_loading:  # the loading thread cannot be stopped
         _exit_now(128 + (processes.signal or signal.SIGINT))
     if processes.has_failed:

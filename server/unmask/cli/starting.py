@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from unmask.client import EngineClient, EventStream
-from unmask.errors import EngineStarting
+from unmask.errors import EngineStarting, EngineStopped, UnmaskError
 from unmask.tokenizer import Tokenizer
 from unmask.types import EngineLoad, EngineStatus, ModelInfo, Request, SamplingParams
 
@@ -85,6 +85,16 @@ class StartingEngine:
         if name == "weights":
             amount = f"{done / MIB:.0f} of {total / MIB:.0f} MiB"
         self._detail = f"the model is being loaded: {name}, {amount}"
+
+    def raise_failure(self) -> None:
+        """Raise the exception that ended loading, if one did, as an error of one line."""
+        failure = self.failure
+        if isinstance(failure, Exception) and not isinstance(failure, UnmaskError):
+            logger.debug("the engine did not start", exc_info=failure)
+            kind = type(failure).__name__
+            raise EngineStopped(f"the engine did not start: {kind}: {failure}") from None
+        if failure is not None:
+            raise failure
 
     def load(
         self,

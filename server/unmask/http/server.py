@@ -99,8 +99,11 @@ class HttpServer(uvicorn.Server):
         After SIGTERM connections are taken for `drain_delay_s` yet, so that whoever sends requests
         here sees that the server is not ready.
         """
-        limits, is_ready = self._limits, self._engine.status().state == "ready"
-        logger.info("draining: running requests have %g s to finish", limits.shutdown_timeout_s)
+        limits, status = self._limits, self._engine.status()
+        is_ready = status.state == "ready"
+        has_served = status.state != "starting" or status.num_running or status.num_waiting
+        if has_served:
+            logger.info("draining: running requests have %g s to finish", limits.shutdown_timeout_s)
         self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
         drain = _Drain(self._engine, limits.shutdown_timeout_s)
         if self.signal == signal.SIGTERM and is_ready:
@@ -113,7 +116,8 @@ class HttpServer(uvicorn.Server):
             task.cancel()
         if drain.error is not None:
             self._give_up(str(drain.error))
-        logger.info("stopped")
+        if has_served:
+            logger.info("stopped")
 
     async def _cut_off(self, drain: "_Drain") -> None:
         """Close connections that outlast the engine, and leave if their tasks outlast them."""

@@ -34,7 +34,7 @@ from unmask.engine.process.portable import Receiver
 from unmask.engine.process.recording import RecordedMetrics
 from unmask.engine.process.whole_answers import WholeAnswers
 from unmask.engine.silence import Silence
-from unmask.errors import InvalidRequest
+from unmask.errors import EngineStopped, InvalidRequest
 from unmask.types import Delta, Event, Failure, Refinement
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class EngineLoop:
         try:
             engine = self._load(start.config, metrics)
         except Exception as error:
+            logger.debug("the engine did not start", exc_info=True)
             self._send(LoadFailed(_sendable(error)))
             return
         threading.Thread(target=self._receive, name="commands", daemon=True).start()
@@ -231,7 +232,7 @@ def _sendable(error: Exception) -> Exception:
             return error
     except Exception:
         logger.debug("an error cannot be sent", exc_info=True)
-    return RuntimeError(f"{type(error).__name__}: {error}")
+    return EngineStopped(f"the engine did not start: {type(error).__name__}: {error}")
 
 
 def main() -> None:
