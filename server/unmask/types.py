@@ -304,6 +304,7 @@ class ModelInfo:
     default_sampling: SamplingParams
     created_s: int
     plain_sampling: SamplingParams | None = None  # if by default tokens are revised: without that
+    own_sampling: SamplingParams | None = None  # the checkpoint's, if the server may change them
     attention: AttentionPattern = "block_causal"
     shift: bool = False
     schedule: ScheduleName = "even"
@@ -348,8 +349,7 @@ class ModelInfo:
     def command_ids(self) -> tuple[int, ...]:
         """Commands that are in no text; an end of sequence is, whatever else it commands."""
         of_lengths = () if self.length_commands is None else self.length_commands.ids
-        ends = self.eos_token_ids
-        return *(self.edit_commands or ()), *(i for i in of_lengths if i not in ends)
+        return *(self.edit_commands or ()), *(i for i in of_lengths if i not in self.eos_token_ids)
 
     def check_ids(self, token_ids: Sequence[int], field: str) -> None:
         """Raise `InvalidRequest` for ids that the model does not have."""

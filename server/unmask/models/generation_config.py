@@ -73,7 +73,8 @@ def read_plain_sampling(
 ) -> SamplingParams | None:
     """Defaults for requests whose tokens cannot be revised; None if `sampling` revises none.
 
-    Values of a preset were published for use with revised tokens, so they are left out too.
+    Values of a preset were published for use with revised tokens, so they are left out too. A
+    policy that mixes embeddings gives way to the checkpoint's own, if that is another.
     """
     mixes = sampling.policy is not None and BY_NAME[sampling.policy].mixes
     edits = traits.can_edit and sampling.editing_threshold is not None
@@ -82,9 +83,27 @@ def read_plain_sampling(
     has_plain = PLAIN in _presets(family, traits, checkpoint)
     plain = replace(decoding, preset=PLAIN if has_plain else None)
     defaults = _defaults(family, traits, checkpoint, None, plain, presets=has_plain)
-    for key in ("editing_threshold", *(("policy", *NUMBERS) if mixes else ())):
-        defaults.pop(key, None)
+    defaults.pop("editing_threshold", None)
+    if mixes:
+        of_policy = dict.fromkeys(("policy", *NUMBERS))
+        unset = DecodingConfig(preset=plain.preset)
+        own = _defaults(family, traits, checkpoint, None, unset, presets=has_plain)
+        mixes_too = "policy" in own and BY_NAME[own["policy"][0]].mixes
+        kept = {} if mixes_too else {key: own[key] for key in of_policy if key in own}
+        defaults = {key: value for key, value in defaults.items() if key not in of_policy} | kept
     return _params(defaults)
+
+
+def read_own_sampling(
+    family: Family,
+    traits: Traits,
+    checkpoint: Checkpoint,
+    canvas: CanvasSchedule | None,
+    decoding: DecodingConfig,
+) -> SamplingParams:
+    """Defaults of a checkpoint where the server sets none but a preset."""
+    unset = DecodingConfig(preset=decoding.preset)
+    return _params(_defaults(family, traits, checkpoint, canvas, unset))
 
 
 def _defaults(

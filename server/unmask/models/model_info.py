@@ -12,7 +12,12 @@ from unmask.models.checkpoint import Checkpoint
 from unmask.models.config_values import without_nulls
 from unmask.models.d2f import is_d2f
 from unmask.models.family import Family, Traits
-from unmask.models.generation_config import read_eos_ids, read_plain_sampling, read_sampling
+from unmask.models.generation_config import (
+    read_eos_ids,
+    read_own_sampling,
+    read_plain_sampling,
+    read_sampling,
+)
 from unmask.models.hub import display_name
 from unmask.models.length_commands import read_length_commands
 from unmask.models.mask_token import check_mask, read_mask
@@ -69,6 +74,7 @@ def model_info(
         eos_token_ids=read_eos_ids(raw, generation, traits, tokenizer, vocab_size),
         default_sampling=sampling,
         plain_sampling=read_plain_sampling(family, traits, checkpoint, decoding, sampling),
+        own_sampling=read_own_sampling(family, traits, checkpoint, canvas, decoding),
         created_s=int(time.time()),
         attention=traits.attention,
         shift=traits.shift,

@@ -1,8 +1,10 @@
 """Refuses requests that can never be served, and lets defaults give way; no queue, no torch."""
 
 import logging
+from collections import ChainMap
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from unmask.engine.schedule.decoding import Decoding
@@ -24,7 +26,8 @@ def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decodin
 
     No request is refused for a default that it did not ask for. If it cannot have all of them,
     those give way that have tokens revised, which few requests can have; then others, and only then
-    both. The error is that of the fewest defaults that names something of the request.
+    both. A server's default gives way to the model's own, if the request can have that. The error
+    is that of the fewest defaults that names something of the request.
     """
     try:
         return resolve_with_defaults(request, model, limits)
@@ -67,29 +70,47 @@ def check_defaults(model: ModelInfo, limits: EngineLimits) -> None:
 
 def _fewer_defaults(params: SamplingParams, model: ModelInfo) -> Iterator[SamplingParams]:
     """Defaults to try in turn: without revised tokens, without others, and without both."""
-    default, plain = model.default_sampling, model.plain_sampling
+    default, plain, own = model.default_sampling, model.plain_sampling, model.own_sampling
     if plain is None:
-        yield from _without_some(params, default)
+        yield from _without_some(params, default, own)
         return
     yield plain
     mixes = default.policy is not None and BY_NAME[default.policy].mixes
     # The numbers published for mixed embeddings go with them, as they do in `plain`.
     kept = ("policy",) if mixes else ()
-    yield from _without_some(params, default, kept)
-    yield from _without_some(params, plain)
+    yield from _without_some(params, default, own, kept)
+    yield from _without_some(params, plain, own)
 
 
 def _without_some(
-    params: SamplingParams, default: SamplingParams, kept: tuple[str, ...] = ()
+    params: SamplingParams,
+    default: SamplingParams,
+    own: SamplingParams | None,
+    kept: tuple[str, ...] = (),
 ) -> Iterator[SamplingParams]:
-    """The defaults without each one that may give way to a request, and without all of them."""
+    """The defaults without each one that may give way to a request, and without all of them.
+
+    In place of a server's default there is first the model's `own`, and only then none.
+    """
     may = [name for name in GIVE_WAY if name not in kept]
     soft = [name for name in may if default.asks_for(name) and getattr(params, name) is None]
+    ways = {name: _instead(name, default, own or default) for name in soft}
     for names in [[name] for name in soft] + ([soft] if len(soft) > 1 else []):
-        # A policy's numbers mean something else to another one.
-        left_out = (*names, *NUMBERS) if "policy" in names else names
-        unset: dict[str, Any] = dict.fromkeys(left_out)
-        yield replace(default, **unset)
+        for chosen in product(*(ways[name] for name in names)):
+            yield replace(default, **dict(ChainMap(*chosen)))
+
+
+def _instead(name: str, default: SamplingParams, own: SamplingParams) -> list[dict[str, Any]]:
+    """Values in place of a default: the model's own, unless it is that default, then none.
+
+    A policy's numbers go with it, as they mean something else to another one.
+    """
+    names = (name, *NUMBERS) if name == "policy" else (name,)
+    of_model = {each: getattr(own, each) for each in names}
+    none = dict.fromkeys(names)
+    if of_model[name] == getattr(default, name):
+        return [none]
+    return [of_model] if of_model[name] is None else [of_model, none]
 
 
 def _names_given(error: InvalidRequest, params: SamplingParams) -> bool:
