@@ -16,7 +16,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.utils import floatToGoString
 
-from unmask.types import EngineLoad, EngineStatus, FinishReason, Usage
+from unmask.types import EngineLoad, EngineStatus, FinishReason, Request, Usage
 
 PREFIX = "unmask_"
 LATENCY_BUCKETS_S = (
@@ -283,6 +283,11 @@ class Metrics:
             asdict(build)
         )
         self.registry.register(_EngineGauges(status))
+
+    def record_admitted(self, request: Request) -> None:
+        """Record a request that was queued."""
+        self.admitted.inc()
+        self.prompt_tokens.inc(request.num_given)
 
     def record_finish(
         self, reason: FinishReason, usage: Usage, *, first_token_s: float | None, latency_s: float

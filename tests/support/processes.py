@@ -9,19 +9,24 @@ from pathlib import Path
 from tests.support.engines import Answer, run_alone
 from unmask.config import Config, EngineConfig, ModelConfig, ServerConfig
 from unmask.engine.process.client import ProcessEngine
+from unmask.metrics import Metrics
 from unmask.models.registry import LoadedModel
 from unmask.types import Failure, Request, SamplingParams
 
 
 @contextmanager
 def running(
-    folder: Path, fault: Callable[[], None] | None = None, count: int = 1, **settings: object
+    folder: Path,
+    fault: Callable[[], None] | None = None,
+    count: int = 1,
+    metrics: Metrics | None = None,
+    **settings: object,
 ) -> Iterator[ProcessEngine]:
     """Engines of a checkpoint, each of one thread; `settings` are those of the engine."""
     engine = EngineConfig(num_pages=400, threads=1, **settings)  # type: ignore[arg-type]
     model = ModelConfig(path=str(folder), device="cpu", dtype="float32")
     config = Config(model, engine=engine, server=ServerConfig(data_parallel=count))
-    client = ProcessEngine.start(config, set_up=fault)
+    client = ProcessEngine.start(config, metrics, set_up=fault)
     try:
         yield client
     finally:

@@ -3,6 +3,7 @@
 import functools
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -24,7 +25,7 @@ from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.deadlines import Deadlines
 from unmask.engine.schedule.decoding import Decoding
 from unmask.engine.schedule.pages import PagePool
-from unmask.engine.schedule.requests import RequestResolver
+from unmask.engine.schedule.requests import Counted, RequestResolver
 from unmask.engine.schedule.scheduler import Scheduler
 from unmask.engine.schedule.sequence import Sequence
 from unmask.engine.step_metrics import (
@@ -106,6 +107,8 @@ class Engine:
         self._sessions: dict[str, Session] = {}
         self._pending: deque[PendingStep] = deque()
         self._deadlines = Deadlines()
+        # Requests whose first step was launched last, and the seconds that they waited for it.
+        self.begun: tuple[tuple[str, float], ...] = ()
         name = loaded.info.name
         metrics.watch(self.status, model_name=name, build=build_info(loaded))
         if config.server.vllm_metrics:
@@ -151,8 +154,11 @@ class Engine:
         num_waiting = self.scheduler.num_waiting + num_arriving
         self.resolver.check_queue(num_waiting, self.config.max_queue)
 
-    def add(self, request: Request) -> None:
-        """Queue a request; raises `InvalidRequest`."""
+    def add(self, request: Request, counted: Counted | None = None) -> None:
+        """Queue a request; raises `InvalidRequest`.
+
+        With `counted`, metrics have its admission, and what other engines made of it.
+        """
         assert request.request_id not in self._sessions, "request ids are unique"
         resolved = self.resolver.resolve(request)
         sequence = Sequence(request, resolved.decoding, self.loaded.info, resolved.structure)
@@ -163,10 +169,13 @@ class Engine:
             min_tokens=request.sampling.min_tokens or 0,
         )
         self.scheduler.add(sequence)
-        self._sessions[request.request_id] = Session(sequence, text, self.loaded.tokenizer)
+        session = Session(sequence, text, self.loaded.tokenizer)
+        self._sessions[request.request_id] = session
         self._deadlines.add(request.request_id, request.deadline_s)
-        self.metrics.admitted.inc()
-        self.metrics.prompt_tokens.inc(sequence.request.num_given)
+        if counted is None:
+            self.metrics.record_admitted(request)
+        else:
+            session.go_on(counted)
 
     def load_decides(self, request_id: str) -> Literal["mode", "block_length"] | None:
         """The parameter that the load decides for a request, or has decided; None if it has all."""
@@ -205,20 +214,27 @@ class Engine:
         for request_id in self._deadlines.passed(time.monotonic()):
             events += self.abort(request_id)
         num_preempted = self.scheduler.num_preempted
-        batch = self.scheduler.schedule()
+        batch, self.begun = self.scheduler.schedule(), ()
         self.metrics.preempted.inc(self.scheduler.num_preempted - num_preempted)
         if batch is not None:
             pending = self.runner.launch(batch)
             self._pending.append(pending)
-            started = self.scheduler.advance(batch)
-            for sequence in started:
-                session = self._sessions[sequence.request.request_id]
-                session.queue_s = pending.started_s - sequence.arrival_s
-            record_started(self.metrics, started, pending.started_s)
+            self._begin(self.scheduler.advance(batch), pending.started_s)
         ahead = self._steps_ahead(batch)
         while len(self._pending) > ahead:
             events += self._finish(self._pending.popleft())
         return events
+
+    def _begin(self, sequences: Iterable[Sequence], now_s: float) -> None:
+        """Note how long sequences waited for their first step, and count those that are new."""
+        sessions = [self._sessions[sequence.request.request_id] for sequence in sequences]
+        begun = list[tuple[str, float]]()
+        for session in sessions:
+            if session.queue_s is None:
+                session.queue_s = now_s - session.sequence.arrival_s
+                record_started(self.metrics, session.sequence, session.queue_s)
+                begun.append((session.sequence.request.request_id, session.queue_s))
+        self.begun = tuple(begun)
 
     def _steps_ahead(self, batch: StepBatch | None) -> int:
         """Steps that may be launched before one's result is read.

@@ -1,20 +1,17 @@
 """Counts steps and their results in the metrics."""
 
-from collections.abc import Iterable
-
 from unmask.engine.apply.session import Applied
 from unmask.engine.schedule.batch import StepBatch
 from unmask.engine.schedule.sequence import Sequence
 from unmask.metrics import Metrics
 
 
-def record_started(metrics: Metrics, sequences: Iterable[Sequence], now_s: float) -> None:
-    """Count sequences that took part in their first step."""
-    for sequence in sequences:
-        metrics.queue_s.observe(now_s - sequence.arrival_s)
-        metrics.block_length.observe(sequence.decoding.block_len)
-        metrics.prefix_cache_queries.inc(sequence.num_prompt)
-        metrics.prefix_cache_hits.inc(sequence.num_cached)
+def record_started(metrics: Metrics, sequence: Sequence, queue_s: float) -> None:
+    """Count a sequence that waited `queue_s` for its first step."""
+    metrics.queue_s.observe(queue_s)
+    metrics.block_length.observe(sequence.decoding.block_len)
+    metrics.prefix_cache_queries.inc(sequence.num_prompt)
+    metrics.prefix_cache_hits.inc(sequence.num_cached)
 
 
 def record_step(metrics: Metrics, batch: StepBatch, elapsed_s: float) -> None:

@@ -154,6 +154,39 @@ def test_streams_go_on_after_their_engine_was_killed(
         assert client.status().state == "ready"
 
 
+def test_a_request_is_counted_once_though_its_engine_was_lost(start: Start) -> None:
+    requests = [replace(asking(i, max_tokens=120), streams=i % 2 == 0) for i in range(12)]
+    metrics, left = Metrics(), asking(90, max_tokens=900)
+
+    async def run(client: ProcessEngine) -> list[Answer | Failure]:
+        reading = [asyncio.create_task(read(client, request)) for request in requests]
+        await asyncio.sleep(0)  # they are before it in the queue
+        given_up = client.submit(left)
+        for least in (200, 400):  # tokens, with requests that run and others that wait
+            await until(lambda least=least: value_of(metrics.generated_tokens) > least)
+            old = client.pid
+            os.kill(old, signal.SIGKILL)
+            await until(lambda: client.status().state == "starting")
+            await given_up.aclose()
+            await until(lambda old=old: client.pid != old)
+        return await asyncio.gather(*reading)
+
+    with start(metrics=metrics, max_num_seqs=6) as client:
+        answers = asyncio.run(run(client))
+    assert all(isinstance(answer, Answer) for answer in answers)
+    assert value_of(metrics.engine_restarts) == 2
+    assert value_of(metrics.admitted) == 13
+    assert value_of(metrics.prompt_tokens) == 3 * 13
+    for histogram in (metrics.queue_s, metrics.block_length, metrics.first_token_s):
+        assert value_of(histogram, "_count") == 12
+    assert value_of(metrics.prefix_cache_queries) == 3 * 12
+    assert value_of(metrics.latency_s, "_count") == 12
+    assert value_of(metrics.generated_tokens) == 12 * 120
+    assert value_of(metrics.aborted) == 1
+    assert value_of(metrics.finished) == 13
+    assert value_of(metrics.committed_tokens) > 12 * 120, "work that was done again"
+
+
 @pytest.mark.exhaustive
 def test_an_engine_that_dies_at_other_places_of_an_answer_makes_nobody_suspect(
     start: Start, tiny_on_cpu: LoadedModel, tmp_path: Path

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from unmask.config import Config
 from unmask.engine.process.group import EngineGroup
 from unmask.engine.process.handle import EngineLost
-from unmask.engine.process.messages import Command, Recorded, Report, Start, Stepped
+from unmask.engine.process.messages import Add, Command, Recorded, Report, Start, Stepped
 from unmask.engine.process.placement import Place
 from unmask.engine.process.replica import Replica
 from unmask.engine.process.sessions import ProcessSession
 from unmask.engine.process.supervisor import Supervisor
-from unmask.engine.schedule.requests import Automata
+from unmask.engine.schedule.requests import Automata, Counted
 from unmask.engine.streams import RequestStream
 from unmask.metrics import Metrics
 from unmask.types import Delta, Finish, FinishReason, Request, SamplingParams, Usage
@@ -38,7 +38,7 @@ class Silent:
 
 def stepped(*deltas: Delta, num_held: int = 0) -> Stepped:
     held = (("0", num_held),) if num_held else ()
-    return Stepped(tuple(map(tuple, deltas)), held, (), (), (), Recorded(), 1, 1)
+    return Stepped(tuple(map(tuple, deltas)), held, (), (), (), (), Recorded(), 1, 1)
 
 
 def alone() -> tuple[Replica, ProcessSession]:
@@ -79,6 +79,31 @@ def test_the_stream_of_a_held_answer_knows_how_many_tokens_are_made() -> None:
     for stream, event in pairs:
         stream.push(event)
     assert session.stream.num_held == 0
+    session.stream.loop.close()
+
+
+def test_an_engine_is_told_what_is_counted_of_a_request() -> None:
+    replica, session = alone()
+    process = replica.supervisor.process
+    replica.add(session)
+    nothing = Counted(session.arrival_s)
+    begun = stepped(FIRST, num_held=4)._replace(begun=(("0", 0.5),))
+    replica.take(begun)
+    told = session.counted
+    assert (told.arrival_s, told.queue_s, told.num_tokens) == (session.arrival_s, 0.5, 6)
+    assert told.first_token_s is not None
+    assert told.last_token_s == session.arrival_s + told.first_token_s
+    for num_repeated in (0, 4):
+        replica.lost(EngineLost("killed"))
+        replica.is_up = True
+        replica.add(session)
+        replica.take(stepped(FIRST, num_held=num_repeated))
+        assert session.counted == told
+    added = [command.counted for command in process.commands if isinstance(command, Add)]
+    assert added == [nothing, told, told]
+    replica.take(stepped(num_held=2))
+    assert session.counted.num_tokens == 8
+    assert session.counted.first_token_s == told.first_token_s
     session.stream.loop.close()
 
 

@@ -71,8 +71,8 @@ def finalize(session: Session, fresh: list[int], applied: Applied) -> None:
     piece = _up_to_end(session, fresh)
     fresh = piece.token_ids
     sequence.num_final = start + len(fresh)
-    applied.num_final += len(fresh)
-    if fresh:
+    if (num_new := session.num_uncounted(len(fresh))) > 0:
+        applied.num_final += num_new
         _note_time(session, applied)
     finish = None
     if piece.reason is not None:

@@ -149,7 +149,7 @@ class EngineLoop:
         """Queue a request; one that the engine cannot take fails alone."""
         request = self._automata.request(command)
         try:
-            engine.add(request)
+            engine.add(request, command.counted)
         except InvalidRequest as error:  # checked before, so only a changed mind gets here
             return [Failure(request.request_id, error.message)]
         except Exception:
@@ -184,6 +184,7 @@ class EngineLoop:
             tuple(held),
             tuple(refinements),
             tuple(failures),
+            engine.begun,
             tuple(self._chosen(engine)),
             metrics.take(),
             status.num_running,

@@ -20,6 +20,7 @@ from unmask.engine.streams import SHUTTING_DOWN, RequestStream, push, stopped
 from unmask.errors import EngineStopped
 from unmask.metrics import Metrics
 from unmask.types import (
+    Delta,
     EngineState,
     EngineStatus,
     Event,
@@ -118,6 +119,7 @@ class EngineGroup:
         name = request.request_id
         session = ProcessSession(str(next(self._numbers)), request, automata, stream)
         self._sessions[name] = self._pending[name] = session
+        self._metrics.record_admitted(request)
         self._dispatch()
 
     def abort(self, request_id: str) -> None:
@@ -129,7 +131,7 @@ class EngineGroup:
             if session.is_inside and session.engine is not None:
                 self._replicas[session.engine].abort(session)
                 return
-            self._end([(session, session.as_aborted())])
+            self._end_aborted([session])
 
     def status(self) -> EngineStatus:
         """Status of all engines together and of each; waiting ones count for the first of them."""
@@ -227,7 +229,7 @@ class EngineGroup:
         """Find engines for requests, in the order of their arrival; those nobody waits for end."""
         self._pending.update((session.request.request_id, session) for session in sessions)
         lost = [s for s in self._sessions.values() if s.is_aborted and not s.is_inside]
-        self._end([(session, session.as_aborted()) for session in lost])
+        self._end_aborted(lost)
         by_arrival = sorted(self._pending.values(), key=lambda session: int(session.number))
         self._pending = {session.request.request_id: session for session in by_arrival}
         self._dispatch()
@@ -253,6 +255,15 @@ class EngineGroup:
             return None
         self._prefixes.note(request.prompt_token_ids, chosen)
         return self._replicas[chosen]
+
+    def _end_aborted(self, sessions: Iterable[ProcessSession]) -> None:
+        """End requests that nobody waits for, and count them: no engine has them."""
+        pairs = list[tuple[ProcessSession, Event]]()
+        for session in sessions:
+            end, name = session.as_aborted(), session.request.request_id
+            self._metrics.record_finish(end.reason, end.usage, first_token_s=None, latency_s=0.0)
+            pairs.append((session, Delta(name, (), "", finish=end)))
+        self._end(pairs)
 
     def _end(self, pairs: Iterable[tuple[ProcessSession, Event]]) -> None:
         """Send the last events of requests that no engine has, and forget these."""

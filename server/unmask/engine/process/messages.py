@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from unmask.config import Config
 from unmask.decoding.automata.automaton import TokenAutomaton
 from unmask.engine.schedule.limits import EngineLimits
+from unmask.engine.schedule.requests import Counted
 from unmask.metrics import BuildInfo
 from unmask.sampling_params import ModeName
 from unmask.tokenizer import Tokenizer
@@ -34,11 +35,13 @@ class Add:
     """A request for the engine, whose id is a number in words.
 
     An automaton is sent once: `automata` are the numbers of all, `fresh` those not sent before.
+    Requests to a hub are not `counted` yet.
     """
 
     request: Request
     automata: tuple[int, ...] = ()
     fresh: tuple[tuple[int, TokenAutomaton], ...] = ()
+    counted: Counted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +101,15 @@ class Stepped(NamedTuple):
     """The results of a step.
 
     `deltas` are the fields of `Delta`, `held` the numbers of tokens of those that come later, and
-    `failures` the fields of `Failure`. `chosen` are requests that began, with the block length or
-    the mode that the load chose for them.
+    `failures` the fields of `Failure`. `begun` are requests with the seconds that they waited,
+    `chosen` some of them, with the block length or the mode that the load chose.
     """
 
     deltas: tuple[tuple[Any, ...], ...]
     held: tuple[tuple[str, int], ...]
     refinements: tuple[Refinement, ...]
     failures: tuple[tuple[str, str], ...]
+    begun: tuple[tuple[str, float], ...]
     chosen: tuple[Choice, ...]
     recorded: Recorded
     num_running: int

@@ -1,6 +1,8 @@
 """An engine among others that serve the same model, and the requests that are its own."""
 
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 from unmask.engine.process.handle import EngineLost
 from unmask.engine.process.messages import Abort, Ready, Resume, Stepped
@@ -59,6 +61,10 @@ class Replica:
         """Events of a step for their streams, and ids of the requests that it ended."""
         self._num_running, self._num_pages_used = stepped.num_running, stepped.num_pages_used
         pairs, ended, known = list[tuple[RequestStream, Event]](), list[str](), self._sessions
+        now_s = time.monotonic()
+        for number, queue_s in stepped.begun:
+            if (session := known.get(number)) is not None:
+                session.queue_s = queue_s
         for choice in stepped.chosen:
             if (session := known.get(choice[0])) is not None:
                 session.choose(choice)
@@ -70,6 +76,7 @@ class Replica:
         for fields in stepped.deltas:
             if (session := known.get(fields[0])) is not None:
                 delta = session.unsent(Delta(*fields))
+                session.note_tokens(now_s)
                 if delta is not None:
                     pairs.append((session.stream, delta))
                     if delta.finish is not None:
@@ -77,7 +84,9 @@ class Replica:
         for number, num_tokens in stepped.held:
             if (session := known.get(number)) is not None:
                 session.num_held += num_tokens
-                session.stream.num_held = session.num_held
+                session.note_tokens(now_s)
+                # An engine that begins anew comes to what another one had made.
+                session.stream.num_held = max(session.stream.num_held, session.num_held)
         for number, message in stepped.failures:
             if (session := known.get(number)) is not None:
                 name = session.request.request_id
@@ -139,4 +148,6 @@ class Replica:
     def _send(self, session: ProcessSession) -> None:
         """Send a request to the process, and automata that it does not have."""
         process = self.supervisor.process
-        process.send(self._sender.message(session.begin(), session.automata, process.send))
+        counted = session.counted
+        message = self._sender.message(session.begin(), session.automata, process.send)
+        process.send(replace(message, counted=counted))

@@ -1,9 +1,10 @@
 """Requests as a server knows them while an engine in another process runs them."""
 
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass, field, replace
 
 from unmask.engine.process.messages import Choice
-from unmask.engine.schedule.requests import Automata
+from unmask.engine.schedule.requests import Automata, Counted
 from unmask.engine.streams import RequestStream
 from unmask.types import Delta, Finish, FinishReason, Refinement, Request, Usage
 
@@ -27,6 +28,12 @@ class ProcessSession:
     num_seen: int = 0  # tokens of this engine
     chars_seen: int = 0
     num_held: int = 0  # tokens that it tells at the end
+    # As metrics have it, see `Counted`.
+    arrival_s: float = field(default_factory=time.monotonic)
+    queue_s: float | None = None
+    first_token_s: float | None = None
+    last_token_s: float | None = None
+    num_counted: int = 0
 
     @property
     def position(self) -> int:
@@ -38,6 +45,20 @@ class ProcessSession:
         self.is_inside = True
         self.num_seen = self.chars_seen = self.num_held = 0
         return replace(self.request, request_id=self.number)
+
+    @property
+    def counted(self) -> Counted:
+        """A request that is counted once, however many engines are lost with it."""
+        times = self.arrival_s, self.queue_s, self.first_token_s, self.last_token_s
+        return Counted(*times, self.num_counted)
+
+    def note_tokens(self, now_s: float) -> None:
+        """Note tokens that the engine has counted, if it did not repeat them."""
+        if self.position <= self.num_counted:
+            return
+        self.num_counted, self.last_token_s = self.position, now_s
+        if self.first_token_s is None:
+            self.first_token_s = now_s - self.arrival_s
 
     def choose(self, choice: Choice) -> None:
         """Keep what the load chose, as another load might choose otherwise."""
@@ -63,10 +84,10 @@ class ProcessSession:
         name = self.request.request_id
         return Delta(name, token_ids, text, delta.logprobs[num_old:], delta.finish)
 
-    def as_aborted(self) -> Delta:
+    def as_aborted(self) -> Finish:
         """The end of the answer if no engine has the request, and nobody waits for it."""
         usage = Usage(self.request.num_given, 0, self.num_sent, 0, 0, 0, 0)
-        return Delta(self.request.request_id, (), "", finish=Finish(FinishReason.ABORT, usage))
+        return Finish(FinishReason.ABORT, usage, queue_s=self.queue_s)
 
     def refined(self, refinement: Refinement) -> Refinement | None:
         """The refinement for the stream; None while the engine repeats what was sent."""

@@ -45,6 +45,21 @@ class Resolved:
         return Automata(tuple(part.automaton for part in self.parts))
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Part of a request that metrics have, from engines that were lost with it.
+
+    Its arrival and its last token are times of `time.monotonic`, the others are seconds from its
+    arrival to its first step and its first token, None before.
+    """
+
+    arrival_s: float
+    queue_s: float | None = None
+    first_token_s: float | None = None
+    last_token_s: float | None = None
+    num_tokens: int = 0
+
+
 class RequestResolver:
     """Checks requests against a model and an engine's sizes; safe from any thread."""
 
