@@ -228,7 +228,7 @@ def test_a_step_that_hangs_is_run_by_another_process(
     start: Start, tiny_on_cpu: LoadedModel, tmp_path: Path, fault: Callable[[Path, int], None]
 ) -> None:
     requests = [asking(i) for i in range(6)]
-    with start(partial(fault, tmp_path / "hung", 5), step_timeout_s=4.0) as client:
+    with start(partial(fault, tmp_path / "hung", 5), step_timeout_s=6.0) as client:
         first = client.pid
         assert_as_alone(ask(client, requests), requests, tiny_on_cpu)
         assert client.pid != first
