@@ -11,7 +11,7 @@ from tests.support.engines import assert_same_in_company, plain_requests
 from tests.support.forward import block_causal, logits_of
 from tests.support.golden import load_golden
 from tests.support.mlx import pack_with_mlx
-from tests.support.packing import PACKINGS, pack_checkpoint
+from tests.support.packing import GPTQ_PACKINGS, PACKINGS, pack_checkpoint
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.errors import InvalidCheckpoint
 from unmask.models.registry import LoadedModel, load_model
@@ -53,6 +53,24 @@ def test_numbers_in_groups_stay_in_4_bits(
     assert are_in_four_bits(loaded) == {True}
     # Few rows of padding, as of any product of our own.
     assert {layer.is_invariant for layer in loaded.model._layers} == {True}
+    assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+@pytest.mark.usual_cases(2)
+@pytest.mark.parametrize("name", [name for name in GPTQ_PACKINGS if name[0] in "23"])
+def test_fewer_bits_of_gptq_are_held_in_4(tiny_folder: Path, tmp_path: Path, name: str) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, GPTQ_PACKINGS[name])
+    expected = logits(load(tmp_path, quantization="none"))
+    loaded = load(tmp_path)
+    assert are_in_four_bits(loaded) == {True}
+    assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+def test_8_bits_of_gptq_are_not_held_in_4(tiny_folder: Path, tmp_path: Path) -> None:
+    pack_checkpoint(tiny_folder, tmp_path, GPTQ_PACKINGS["8 bits"])
+    expected = logits(load(tmp_path, quantization="none"))
+    loaded = load(tmp_path)
+    assert are_in_four_bits(loaded) == {False}
     assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
 
 

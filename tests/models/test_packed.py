@@ -179,8 +179,11 @@ def without_method(fields: dict) -> dict:
 
 NESTED = {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "NVFP4"}}
 TENSORS_TELL = {  # configurations of the same tensors, as other tools write them
-    "format": ("gptq v2", gptq_config(128, format="gptq_v2")),
-    "method": ("gptq v2", without_method(gptq_config(128, format="gptq_v2", method="gptq"))),
+    "format": ("gptq v2", gptq_config(128, format="gptq_v2", sym=False)),
+    "method": (
+        "gptq v2",
+        without_method(gptq_config(128, format="gptq_v2", method="gptq", sym=False)),
+    ),
     "skipped layers": ("gptq", gptq_config(32, dynamic={"-:.*lm_head.*": {}, "+:.*q_proj": {}})),
     "skipped layers without a rule": ("gptq", gptq_config(32, dynamic={"-:.*lm_head": None})),
     "fields of GPTQModel": (
@@ -248,8 +251,8 @@ def test_a_null_that_is_asked_for_holds_beside_a_quantizer_s_own_file(
 ) -> None:
     """It is the way out that refusals name."""
     shutil.copytree(tiny_folder, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "quantize_config.json").write_text('{"bits": 3}')
-    with pytest.raises(InvalidCheckpoint, match="gptq with 3 bits"):
+    (tmp_path / "quantize_config.json").write_text('{"bits": 5}')
+    with pytest.raises(InvalidCheckpoint, match="gptq with 5 bits"):
         load(tmp_path)
     loaded = load(tmp_path, hf_overrides='{"quantization_config": null}')
     assert torch.equal(logits(loaded), logits(load(tiny_folder)))
@@ -270,37 +273,6 @@ def test_weights_that_a_configuration_calls_quantized_may_be_whole(
     tensors = load_file(tiny_folder / "model.safetensors")
     write_folder(tmp_path, raw, tensors | {Q.replace("q_proj", "k_scale"): torch.ones(1)})
     assert torch.equal(logits(load(tmp_path)), logits(load(tiny_folder)))
-
-
-def test_a_zero_point_of_15_in_gptq_s_first_format_is_16(tiny_folder: Path, tmp_path: Path) -> None:
-    """Its kernels add one to the stored number without a wrap."""
-    packing = PACKINGS["gptq"]
-    meant = pack_checkpoint(tiny_folder, tmp_path, packing)
-    tensors = load_file(tmp_path / "model.safetensors")
-    tensors[f"{Q}.qzeros"] = torch.full_like(tensors[f"{Q}.qzeros"], -1)  # all nibbles 15
-    save_file(tensors, tmp_path / "model.safetensors")
-    weights = Weights.from_folder(tmp_path, torch.float32, CPU, compression=packing.config)
-    scales = tensors[f"{Q}.scales"].float().T.repeat_interleave(32, 1)
-    expected = meant[f"{Q}.weight"] - 8 * scales
-    torch.testing.assert_close(weights.take(f"{Q}.weight", tuple(expected.shape)), expected)
-
-
-@pytest.mark.parametrize("named", ["gptq", "gptq_v2"])
-def test_zero_points_of_the_other_format_of_gptq_are_told(
-    named: str, tiny_folder: Path, tmp_path: Path
-) -> None:
-    """All symmetric weights would be off by a step, which kernels without zero points hide."""
-    stored = {"gptq": 0x88888888 - 2**32, "gptq_v2": 0x77777777}[named]
-    pack_checkpoint(tiny_folder, tmp_path, PACKINGS["gptq v2"])
-    tensors = load_file(tmp_path / "model.safetensors")
-    config = PACKINGS["gptq v2"].config | {"checkpoint_format": named}
-    for name, tensor in tensors.items():
-        if name.endswith("qzeros"):
-            tensors[name] = torch.full_like(tensor, stored)
-    save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(InvalidCheckpoint, match=rf"qzeros are of the format .*names {named}: corr"):
-        Weights.from_folder(tmp_path, torch.float32, CPU, compression=config)
-    Weights.from_folder(tmp_path, torch.float32, CPU, compression=config | {"sym": False})
 
 
 def test_mxfp4_is_what_transformers_makes_of_it(tiny_folder: Path, tmp_path: Path) -> None:
@@ -387,7 +359,8 @@ def test_parts_that_do_not_fit_are_named(
         ("awq", awq_config(version="gemv"), "awq of version gemv is not supported, only gemm"),
         ("awq", awq_config(0), "group_size must be -1 or above 0, got 0"),
         ("awq", awq_config(64), "scales is (12, 128), expected (6, 128)"),
-        ("gptq", gptq_config(bits=8), "gptq with 8 bits is not supported, only with 4"),
+        ("gptq", gptq_config(bits=5), "gptq with 5 bits is not supported, only with 2, 3, 4, 8"),
+        ("gptq", gptq_config(bits=8), "scales is (12, 128), expected (6, 128)"),
         ("gptq", gptq_config(checkpoint_format="marlin"), "format marlin is not supported"),
         ("gptq", group_config(), "as of awq and gptq, but quant_method is compressed-tensors"),
         ("int4 group", group_config(num_bits=3), "group_0 has weights of 3 bits"),
@@ -407,8 +380,9 @@ def test_parts_that_do_not_fit_are_named(
         ("gptq", gptq_config(pack_dtype="int8"), 'pack_dtype: "int8"'),
         ("gptq", gptq_config(adapter={"name": "lora"}), 'adapter: {"name": "lora"}'),
         ("gptq", gptq_config(rotation="hadamard"), 'rotation: "hadamard"'),
-        ("gptq", gptq_config(dynamic={"+:.*mlp": {"bits": 8}}), "dynamic gives +:.*mlp other bits"),
-        ("gptq", gptq_config(dynamic={".*mlp": {"group_size": 64}}), "dynamic gives .*mlp other"),
+        ("gptq", gptq_config(dynamic={"+:.*mlp": {"bits": 7}}), "7 bits of +:.*mlp is not"),
+        ("awq", awq_config(dynamic={".*mlp": {"group_size": 64}}), "gives layers other groups"),
+        ("awq", awq_config(dynamic={".*mlp": {"bits": 8}}), "awq with 8 bits of .*mlp is not"),
         ("gptq", gptq_config(dynamic=[]) | {"dynamic": [1]}, "dynamic must be an object"),
         ("awq", awq_config(version="gemm", format="gemv"), "disagree: ['gemm', 'gemv']"),
         (

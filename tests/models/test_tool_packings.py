@@ -58,6 +58,15 @@ def auto_round(packing: str | None = None, **fields: Any) -> dict[str, Any]:
         ("auto_gptq", auto_round(backend="auto_round:gptq:exllamav2")),
         ("auto_gptq", auto_round(backend="auto", quant_method="intel/auto-round")),
         ("auto_gptq asymmetric", auto_round("auto_round:auto_gptq", sym=False)),
+        *(
+            (f"{packing} {bits} bits", auto_round(f"auto_round{of}", bits=bits, sym=False))
+            for packing, of in (("auto_gptq", ":auto_gptq"), ("auto_round", ""))
+            for bits in (2, 3, 8)
+        ),
+        (
+            "auto_gptq 8 bits",
+            auto_round(sym=False, extra_config={"a": {"bits": 8}, "b": {"bits": 16}}),
+        ),
         ("gptqmodel", auto_round("auto_round:gptqmodel", sym=False)),
         ("auto_round", auto_round("auto_round", sym=False)),
         ("auto_round", auto_round(backend="auto_round:exllamav2", sym=False)),
@@ -74,7 +83,8 @@ def test_auto_round_s_packings_are_read(packing: str, config: dict, tmp_path: Pa
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (auto_round(bits=2), "gptq with 2 bits is not supported"),
+        (auto_round(bits=5), "gptq with 5 bits is not supported"),
+        (auto_round(bits=2), "a.scales is (2, 32), expected (4, 32)"),
         (auto_round("auto_round:auto_awq", bits=8), "awq with 8 bits is not supported"),
         (auto_round(group_size=0), "group_size must be -1 or above 0"),
         (auto_round("auto_round:fake"), "packed as auto_round:fake is not supported, only as"),
@@ -90,10 +100,15 @@ def test_auto_round_s_packings_are_read(packing: str, config: dict, tmp_path: Pa
         (auto_round(rotation_config={"kind": "hadamard"}), "with rotation_config is not"),
         (auto_round(act_bits=8), "with activations of 8 bits is not supported"),
         (
-            auto_round(extra_config={"model.layers.0.mlp.down_proj": {"bits": 8}}),
-            "extra_config gives model.layers.0.mlp.down_proj another bits (8)",
+            auto_round("auto_round:auto_awq", extra_config={"model.norm": {"bits": 8}}),
+            "extra_config gives model.norm another bits (8)",
         ),
-        (auto_round(extra_config={"lm_head": {"group_size": 64}}), "another group_size (64)"),
+        (
+            auto_round("auto_round:auto_awq", extra_config={"lm_head": {"group_size": 64}}),
+            "another group_size (64)",
+        ),
+        (auto_round(extra_config={"lm_head": {"data_type": "fp"}}), "another data_type (fp)"),
+        (auto_round(extra_config={"lm_head": {"bits": 5}}), "gptq with 5 bits of lm_head"),
         (auto_round(extra_config=["lm_head"]), "extra_config must be an object"),
         (auto_round(extra_config={"lm_head": 4}), "lm_head must be an object, got 4"),
     ],

@@ -1,4 +1,4 @@
-"""Checkpoints of 4 bits, written from the specifications of their formats.
+"""Checkpoints of 4 bits, and of 2 to 8 of GPTQ, written from the specifications of their formats.
 
 Each writer gives the tensors of a module, and the numbers that they mean before any packing.
 """
@@ -28,23 +28,33 @@ def words(numbers: Tensor, order: tuple[int, ...] = tuple(range(8))) -> Tensor:
     return torch.where(packed >= 2**31, packed - 2**32, packed).to(torch.int32)
 
 
+def stream(numbers: Tensor, bits: int) -> Tensor:
+    """Unsigned numbers [R, C] as int32 [R, C * bits / 32]: each row's bits, lowest first."""
+    rows = []
+    for row in numbers.long().tolist():
+        whole = sum(number << bits * i for i, number in enumerate(row))
+        rows.append([whole >> 32 * i & 0xFFFFFFFF for i in range(len(row) * bits // 32)])
+    return torch.tensor(rows).to(torch.uint32).view(torch.int32)
+
+
 def quantized(
-    weight: Tensor, group: int, *, symmetric: bool, groups: Tensor | None = None
+    weight: Tensor, group: int, *, symmetric: bool, groups: Tensor | None = None, bits: int = 4
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Unsigned numbers [N, K], float16 scales [N, G] and zero points [N, G]."""
+    largest, middle = 2**bits - 1, 2 ** (bits - 1)
     num_groups = weight.shape[1] // group
     of_input = torch.arange(weight.shape[1]) // group if groups is None else groups
     scales, zeros = torch.empty(2, len(weight), num_groups)
     for g in range(num_groups):
         part = weight[:, of_input == g]
         if symmetric:
-            scales[:, g], zeros[:, g] = part.abs().amax(1) / 7.5, 8
+            scales[:, g], zeros[:, g] = part.abs().amax(1) / (middle - 0.5), middle
         else:
             low, high = part.amin(1).clamp(max=0), part.amax(1).clamp(min=0)
-            scales[:, g] = (high - low) / 15
-            zeros[:, g] = (-low / scales[:, g]).round().clamp(0, 15)
+            scales[:, g] = (high - low) / largest
+            zeros[:, g] = (-low / scales[:, g]).round().clamp(0, largest)
     scales = scales.half().float()
-    numbers = (weight / scales[:, of_input] + zeros[:, of_input]).round().clamp(0, 15)
+    numbers = (weight / scales[:, of_input] + zeros[:, of_input]).round().clamp(0, largest)
     return numbers.long(), scales.half(), zeros.long()
 
 
@@ -91,21 +101,24 @@ def gptq(
     symmetric: bool = True,
     ordered: bool = True,
     offset: int = 1,
+    bits: int = 4,
 ) -> tuple[Parts, Tensor]:
     """Layout of AutoGPTQ, whose first format stores zero points less one."""
+    group = weight.shape[1] if group < 0 else group
     of_input = torch.arange(weight.shape[1]) // group
     if not ordered:
         of_input = of_input[torch.randperm(len(of_input), generator=_generator())]
-    numbers, scales, zeros = quantized(weight, group, symmetric=symmetric, groups=of_input)
+    numbers, scales, zeros = quantized(
+        weight, group, symmetric=symmetric, groups=of_input, bits=bits
+    )
     if offset:
         zeros = zeros.clamp(min=1)
     parts = {
-        "qweight": words(numbers).T.contiguous(),
-        "qzeros": words(zeros.T - offset),
+        "qweight": stream(numbers, bits).T.contiguous(),
+        "qzeros": stream(zeros.T - offset, bits),
         "scales": scales.T.contiguous(),
         "g_idx": of_input.int(),
     }
-    # Along the inputs, eight numbers of one output share a word.
     return parts, meaning(numbers, scales, zeros, of_input)
 
 
@@ -182,10 +195,10 @@ PACKINGS = {
     "gptq": Packing(gptq_config(), gptq),
     "gptq asymmetric": Packing(gptq_config(sym=False), lambda w: gptq(w, symmetric=False)),
     "gptq act-order": Packing(
-        gptq_config(desc_act=True), lambda w: gptq(w, symmetric=False, ordered=False)
+        gptq_config(desc_act=True, sym=False), lambda w: gptq(w, symmetric=False, ordered=False)
     ),
     "gptq v2": Packing(
-        gptq_config(128, checkpoint_format="gptq_v2"),
+        gptq_config(128, checkpoint_format="gptq_v2", sym=False),
         lambda w: gptq(w, 128, symmetric=False, offset=0),
     ),
     "nvfp4": Packing(NVFP4, lambda w: float4(w, "nvfp4")),
@@ -194,6 +207,28 @@ PACKINGS = {
         lambda w: float4(w, "modelopt"),
     ),
     "mxfp4": Packing(group_config(type="float", group_size=32), lambda w: float4(w, "mxfp4")),
+}
+# GPTQ in other bits, in both formats and orders.
+GPTQ_PACKINGS = {
+    "2 bits": Packing(gptq_config(bits=2), lambda w: gptq(w, bits=2)),
+    "2 bits v2": Packing(
+        gptq_config(bits=2, sym=False, checkpoint_format="gptq_v2"),
+        lambda w: gptq(w, symmetric=False, offset=0, bits=2),
+    ),
+    "3 bits": Packing(gptq_config(bits=3, sym=False), lambda w: gptq(w, symmetric=False, bits=3)),
+    "3 bits act-order": Packing(
+        gptq_config(bits=3, desc_act=True), lambda w: gptq(w, ordered=False, bits=3)
+    ),
+    "3 bits v2 128": Packing(
+        gptq_config(128, bits=3, sym=False, checkpoint_format="gptq_v2"),
+        lambda w: gptq(w, 128, symmetric=False, offset=0, bits=3),
+    ),
+    "8 bits": Packing(gptq_config(bits=8, sym=False), lambda w: gptq(w, symmetric=False, bits=8)),
+    "8 bits 128": Packing(gptq_config(128, bits=8), lambda w: gptq(w, 128, bits=8)),
+    "8 bits channel": Packing(gptq_config(-1, bits=8), lambda w: gptq(w, -1, bits=8)),
+    "8 bits channel asymmetric": Packing(
+        gptq_config(-1, bits=8, sym=False), lambda w: gptq(w, -1, symmetric=False, bits=8)
+    ),
 }
 
 

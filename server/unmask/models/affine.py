@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unmask.models.bit_stream import NIBBLE_BITS, WORD_BITS, unpack_bits
 from unmask.models.shards import StoredTensor
 from unmask_kernels.quantization.four_bits import FourBitWeight, pack_four_bits
 
 CHUNK_ROWS = 512
-BYTE_BITS, WORD_BITS = 8, 32
 SMALLEST_SCALE = 1e-20  # in place of zero, so that a bias can be divided by it
 
 
@@ -21,6 +21,11 @@ class AffineTensor:
     scales: StoredTensor  # [N, G]
     biases: StoredTensor  # [N, G]
     bits: int
+
+    @property
+    def format(self) -> str:
+        """Name of the format, for people."""
+        return f"mlx of {self.bits} bits"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,24 +58,8 @@ class AffineTensor:
 
     def in_four_bits(self, device: torch.device) -> FourBitWeight:
         """The same numbers and scales, with zero points that are no whole numbers for biases."""
-        assert self.bits == BYTE_BITS // 2
+        assert self.bits <= NIBBLE_BITS
         scales, biases = (part.to(device, torch.float32) for part in (self.scales, self.biases))
         scales = torch.where(scales == 0, SMALLEST_SCALE, scales)
         numbers = unpack_bits(self.values.to(device, torch.int32), self.bits)
         return pack_four_bits(numbers, scales, -biases / scales)
-
-
-def unpack_bits(packed: Tensor, bits: int) -> Tensor:
-    """Numbers [R, 32 * W / bits] of at most 8 bits, in uint8, of words [R, W] in int32."""
-    stream = packed.contiguous().view(torch.uint8)
-    if bits == BYTE_BITS:
-        return stream
-    periods = stream.view(len(stream), -1, bits)  # bytes of eight numbers
-    numbers = stream.new_empty((*periods.shape[:2], BYTE_BITS))
-    for i in range(BYTE_BITS):
-        first, shift = divmod(i * bits, BYTE_BITS)
-        number = periods[:, :, first] >> shift
-        if shift + bits > BYTE_BITS:  # the rest is in the next byte
-            number |= periods[:, :, first + 1] << BYTE_BITS - shift
-        torch.bitwise_and(number, (1 << bits) - 1, out=numbers[:, :, i])
-    return numbers.flatten(1)

@@ -15,6 +15,7 @@ GPTQ = frozenset(("auto_gptq", "gptq"))  # zero points less one
 PLAIN = frozenset((FAMILY, "gptqmodel", "exllamav2", "triton", "tritonv2"))
 FLOATS = frozenset(("llm_compressor",))  # tensors of compressed-tensors
 FP8 = frozenset(("fp8", "fp8_static"))
+OF_LAYERS = ("bits", "group_size", "sym")
 WHOLE_BITS = 16  # of layers that are not quantized
 # Fields that would change the numbers, unless they are empty.
 CHANGING = ("rotation_config", "spinquant_config", "super_bits", "super_group_size")
@@ -39,7 +40,8 @@ def format_of(config: Fields) -> dict[str, Any]:
             raise InvalidCheckpoint(f"auto-round with {name} is not supported")
     if parts - {FAMILY} <= FLOATS and parts & FLOATS:
         return _floats(config)
-    _check_layers(config)
+    is_gptq = parts <= PLAIN or (bool(parts & GPTQ) and parts <= PLAIN - {"gptqmodel"} | GPTQ)
+    _check_layers(config, ("data_type",) if is_gptq else ("bits", "group_size", "data_type"))
     if parts - {FAMILY} <= FP8 and parts & FP8:
         fields = {"quant_method": "fp8", "fmt": config.get("fmt")}
         size = config.get("group_size")
@@ -48,13 +50,13 @@ def format_of(config: Fields) -> dict[str, Any]:
         raise InvalidCheckpoint(
             f"auto-round packed as {packing} with activations of {bits} bits is not supported"
         )
-    whole = {name: config.get(name) for name in ("bits", "group_size", "sym")}
+    whole = {name: config.get(name) for name in OF_LAYERS}
     if parts - {FAMILY} and parts - {FAMILY} <= AWQ:
         return {"quant_method": "awq", "version": "gemm"} | whole
-    if parts & GPTQ and parts - GPTQ <= PLAIN - {"gptqmodel"}:
-        return {"quant_method": "gptq", "checkpoint_format": "gptq"} | whole
-    if parts <= PLAIN:
-        return {"quant_method": "gptq", "checkpoint_format": "gptq_v2"} | whole
+    if is_gptq:
+        layout = "gptq" if parts & GPTQ else "gptq_v2"
+        fields = {"quant_method": "gptq", "checkpoint_format": layout} | whole
+        return fields | {"dynamic": dict(_rules(config))}
     raise InvalidCheckpoint(
         f"auto-round packed as {packing} is not supported, only as auto_round, "
         "auto_round:auto_gptq, auto_round:gptqmodel, auto_round:auto_awq, "
@@ -93,18 +95,27 @@ def _floats(config: Fields) -> dict[str, Any]:
     return {"quant_method": "compressed-tensors", "config_groups": groups}
 
 
-def _check_layers(config: Fields) -> None:
-    """Raise `InvalidCheckpoint` for layers of other bits, groups or types than the rest."""
+def _check_layers(config: Fields, fields: tuple[str, ...]) -> None:
+    """Raise `InvalidCheckpoint` for layers that have another value of a field than the rest."""
     for layer, rule in _layers(config):
         bits = rule.get("bits", config.get("bits"))
         if isinstance(bits, int) and bits >= WHOLE_BITS:
             continue
-        for name in ("bits", "group_size", "data_type"):
+        for name in fields:
             if rule.get(name) is not None and rule[name] != config.get(name, "int"):
                 raise InvalidCheckpoint(
                     f"auto-round: extra_config gives {layer} another {name} ({rule[name]}) than "
                     f"the other layers ({config.get(name)}), which is not supported"
                 )
+
+
+def _rules(config: Fields) -> Iterator[tuple[str, Fields]]:
+    """Layers of other bits, groups or symmetry than the rest, in the words of GPTQ's `dynamic`."""
+    for layer, rule in _layers(config):
+        said = {name: rule[name] for name in OF_LAYERS if rule.get(name) is not None}
+        bits = said.get("bits")
+        is_whole = isinstance(bits, int) and bits >= WHOLE_BITS
+        yield f"-:{layer}" if is_whole else layer, said
 
 
 def _layers(config: Fields) -> Iterator[tuple[str, Fields]]:

@@ -51,7 +51,7 @@ class BlockScales:
 class TableTensor:
     """Weight [N, K] of 4 bits on disk: entries of a table, times the scales of their blocks."""
 
-    label: str
+    format: str  # name, for people
     values: StoredTensor  # [N * K / 2] uint8, the higher bits first
     table: StoredTensor  # [16]
     scales: BlockScales

@@ -51,6 +51,11 @@ class CompressedTensor:
     factor: float = 1.0  # of all scales
 
     @property
+    def format(self) -> str:
+        """Name of the format, for people."""
+        return self.kind if self.per_output else f"{self.kind} in blocks"
+
+    @property
     def num_bytes(self) -> int:
         """Bytes of values and scales on disk."""
         return self.values.num_bytes + self.scales.num_bytes

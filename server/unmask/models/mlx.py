@@ -7,7 +7,8 @@ from typing import Any, Literal, get_args
 import torch
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models.affine import WORD_BITS, AffineTensor
+from unmask.models.affine import AffineTensor
+from unmask.models.bit_stream import WORD_BITS
 from unmask.models.compressed import CompressedTensor
 from unmask.models.packed import PackedTensor
 from unmask.models.shards import FLOATS, StoredTensor

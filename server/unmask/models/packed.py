@@ -1,11 +1,13 @@
-"""Weights of 4 bits on disk: integers of compressed-tensors, AWQ and GPTQ, NVFP4 and MXFP4."""
+"""Weights of 4 bits on disk, and of 2 to 8 of GPTQ: integers, also of AWQ, NVFP4 and MXFP4."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from unmask.models.bit_stream import NIBBLE_BITS, unpack_awq, unpack_bits, unpack_nibbles
+from unmask.models.gptq import read_zeros
 from unmask.models.shards import StoredTensor
 from unmask_kernels.quantization.four_bits import (
     USUAL_ZERO,
@@ -18,26 +20,33 @@ from unmask_kernels.quantization.types import DTYPES, GROUP_INPUTS, Quantization
 
 Format = Literal["int4", "awq", "gptq", "nvfp4", "mxfp4"]
 GROUP_OF: dict[Format, int] = {"nvfp4": 16, "mxfp4": 32}  # inputs that share a scale
-PER_WORD = 8  # numbers of 4 bits an int32
 CHUNK_ROWS = 1024
-# Nibble of a word of AWQ that has each column, for its CUDA kernel.
-AWQ_NIBBLES = (0, 4, 1, 5, 2, 6, 3, 7)
 E8M0_BIAS = 127
 
 
 @dataclass(frozen=True, slots=True)
 class PackedTensor:
-    """Weight [N, K] of 4 bits on disk, with a scale for each output or group of inputs."""
+    """Weight [N, K] of few bits on disk, with a scale for each output or group of inputs.
+
+    Read a stack of matrices, such as all experts of a layer, with `select`.
+    """
 
     label: Format
-    values: StoredTensor  # two numbers a byte, in the format's layout
+    values: StoredTensor  # in the format's layout, of 4 bits two numbers a byte
     scales: StoredTensor  # [N, G], or [G, N] of AWQ and GPTQ
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     zeros: StoredTensor | None = None  # zero points, as many as scales
     zero_offset: int = 0  # that GPTQ's first format has left out
     groups: StoredTensor | None = None  # [K], group of each input if they are not in order
     factor: StoredTensor | None = None  # of all scales
     divides: bool = False  # by the factor, rather than multiplying
+    bits: int = NIBBLE_BITS  # with more, neither e4m3 nor products of 4 bits have the numbers
+    fits_int8: bool = True  # of numbers less their zero points
+
+    @property
+    def format(self) -> str:
+        """Name of the format, for people."""
+        return self.label if self.bits == NIBBLE_BITS else f"{self.label} of {self.bits} bits"
 
     @property
     def num_bytes(self) -> int:
@@ -58,12 +67,13 @@ class PackedTensor:
     @property
     def per_output(self) -> bool:
         """True if every output has one scale, as weight-only products take them."""
-        return self.num_groups == 1
+        return self.num_groups == 1 and self.fits_int8
 
     @property
     def in_groups(self) -> bool:
         """True if the scales are of groups of inputs of the size that W8A8 products take."""
-        return self.group == GROUP_INPUTS and self.groups is None and not self.per_output
+        is_usual = self.group == GROUP_INPUTS and self.groups is None and self.num_groups > 1
+        return is_usual and self.bits <= NIBBLE_BITS
 
     @property
     def has_even_groups(self) -> bool:
@@ -77,6 +87,11 @@ class PackedTensor:
     def kind(self) -> Quantization:
         """Kind of 8 bits that holds the same numbers with the same scales."""
         return "int8" if self.per_output else "fp8"
+
+    def select(self, index: int) -> "PackedTensor":
+        """Matrix [N, K] at `index` of a stack [E, N, K] of MLX, which has values and scales."""
+        values, scales = self.values.select(index), self.scales.select(index)
+        return replace(self, values=values, scales=scales, shape=self.shape[1:])
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """Dequantized weight [N, K], rounded once."""
@@ -93,12 +108,13 @@ class PackedTensor:
         assert self.per_output or self.in_groups
         values, scales = self._read_values(device), self._read_scales(device)
         if self.per_output:
-            return QuantizedWeight(values, scales[:, 0].contiguous())
+            return QuantizedWeight(values.to(torch.int8), scales[:, 0].contiguous())
         return QuantizedWeight(values.to(DTYPES["fp8"]), scales)
 
     def in_four_bits(self, device: torch.device) -> FourBitWeight:
         """The same numbers, scales and zero points, as products of 4 bits take them."""
         assert self.has_even_groups
+        assert self.bits <= NIBBLE_BITS
         zeros = None if self.zeros is None else self._read_zeros(device)
         codes: Codes = "e2m1" if self.label in GROUP_OF else "int4"
         numbers, scales = self._read_numbers(device), self._read_scales(device)
@@ -125,51 +141,41 @@ class PackedTensor:
         return scales
 
     def _read_values(self, device: torch.device) -> Tensor:
-        """Whole numbers [N, K] in int8, zero points taken off."""
+        """Whole numbers [N, K] in int8, or int16 of more than 4 bits, zero points taken off."""
         if self.label in GROUP_OF:
             return doubled_e2m1(self._read_numbers(device))
-        values = self._read_numbers(device).to(torch.int8)
+        dtype = torch.int8 if self.bits <= NIBBLE_BITS else torch.int16
+        values = self._read_numbers(device).to(dtype)
         if self.zeros is None:
             return values.sub_(USUAL_ZERO).contiguous()
         zeros = self._read_zeros(device)[:, self._group_of_inputs(device)]
-        return (values - zeros).contiguous()
+        return (values - zeros.to(dtype)).contiguous()
 
     def _read_numbers(self, device: torch.device) -> Tensor:
-        """Numbers [N, K] from 0 to 15 in uint8, as stored."""
+        """Numbers [N, K] from 0 to 2 ** bits - 1 in uint8, as stored."""
         packed = self.values.to(device, self.values.dtype)
         if self.label in GROUP_OF:
-            return _nibbles(packed)
+            return unpack_nibbles(packed)
         if self.label == "int4":
-            return _nibbles(packed)[:, : self.shape[1]]
-        return _nibbles(packed.T.contiguous()) if self.label == "gptq" else _awq_nibbles(packed).T
+            return unpack_nibbles(packed)[:, : self.shape[1]]
+        if self.label == "gptq":
+            return unpack_bits(packed.T.contiguous(), self.bits)
+        return unpack_awq(packed).T
 
     def _read_zeros(self, device: torch.device) -> Tensor:
-        """Zero points [N, G] in int8, of unsigned numbers."""
+        """Zero points [N, G] in int16, of unsigned numbers."""
         assert self.zeros is not None
         packed = self.zeros.to(device, torch.int32)
+        if self.label == "gptq":
+            return read_zeros(packed, self.bits, self.zero_offset).T
         if self.label == "awq":
-            zeros = _awq_nibbles(packed).T
-        elif self.label == "gptq":
-            zeros = _nibbles(packed).T
-        else:  # packed along the outputs
-            zeros = _nibbles(packed.T.contiguous()).T[: self.shape[0]]
-        return zeros.to(torch.int8) + self.zero_offset
+            return unpack_awq(packed).T.to(torch.int16)
+        # Packed along the outputs.
+        zeros = unpack_nibbles(packed.T.contiguous()).T[: self.shape[0]]
+        return zeros.to(torch.int16)
 
 
 def read_e8m0(stored: StoredTensor, device: torch.device) -> Tensor:
     """Powers of two whose exponents are stored in bytes."""
     exponents = stored.to(device, torch.int32) - E8M0_BIAS
     return torch.ldexp(torch.ones(exponents.shape, device=device), exponents)
-
-
-def _nibbles(packed: Tensor) -> Tensor:
-    """Numbers [R, C] of 4 bits, of which the lowest of a byte or word come first."""
-    # Flat first: a dimension of one may have any stride, and views of bytes want 1.
-    data = packed.flatten().view(torch.uint8).view(len(packed), -1)
-    return torch.stack((data & 0xF, data >> 4), dim=2).flatten(1)
-
-
-def _awq_nibbles(packed: Tensor) -> Tensor:
-    """Numbers [R, C] of words in AWQ's order."""
-    words = _nibbles(packed).view(len(packed), -1, PER_WORD)
-    return words[:, :, list(AWQ_NIBBLES)].flatten(1)

@@ -1,12 +1,15 @@
-"""Finds the parts of weights of 4 bits in a checkpoint, and checks that they fit."""
+"""Finds the parts of weights of few bits in a checkpoint, and checks that they fit."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from unmask.errors import InvalidCheckpoint
-from unmask.models.packed import GROUP_OF, PER_WORD, Format, PackedTensor
+from unmask.models.bit_stream import NIBBLE_BITS, PER_WORD, WORD_BITS
+from unmask.models.gptq import ZeroPoints
+from unmask.models.packed import GROUP_OF, Format, PackedTensor
 from unmask.models.shards import FLOATS, StoredTensor
 
 Stored = Mapping[str, StoredTensor]
@@ -19,13 +22,14 @@ class PackedConfig:
 
     method: str
     group_sizes: frozenset[int] = frozenset()  # that are allowed; any if there are none
+    bits: frozenset[int] = frozenset((NIBBLE_BITS,))
     is_symmetric: bool = True
-    zero_offset: int = 0
+    zero_points: ZeroPoints = field(default_factory=ZeroPoints)
     has_order: bool = False  # groups need not be runs of inputs, so a tensor must tell them
 
 
 def find_packed(name: str, tensors: Stored, config: PackedConfig) -> PackedTensor | None:
-    """The weight of 4 bits whose numbers `name` has; None for another tensor.
+    """The weight of few bits whose numbers `name` has; None for another tensor.
 
     Raises `InvalidCheckpoint` if parts are missing or do not fit.
     """
@@ -58,7 +62,7 @@ class _Parts:
         """A part that must be there, in one of these types."""
         tensor = self.tensors.get(f"{self.module}.{last}")
         if tensor is None:
-            raise InvalidCheckpoint(f"{self.module} is of 4 bits, but has no {last}")
+            raise InvalidCheckpoint(f"{self.module} is of few bits, but has no {last}")
         if tensor.dtype not in dtypes:
             raise InvalidCheckpoint(f"{self.module}.{last} is of type {tensor.dtype}")
         return tensor
@@ -69,9 +73,6 @@ class _Parts:
 
 
 INTEGERS = (torch.int32,)
-GPTQ_OFFSETS = {"gptq": 1, "gptq_v2": 0}  # left out of each zero point, by format
-# Words of eight zero points of 8, by the number that GPTQ's format has left out of each.
-SYMMETRIC_ZEROS = {1: 0x77777777, 0: 0x88888888 - 2**32}
 FACTORS = ("weight_global_scale", "weight_scale_2")  # of all scales: a divisor, or a factor
 
 
@@ -123,35 +124,57 @@ def _by_columns(parts: _Parts, config: PackedConfig) -> PackedTensor:
     is_awq, values = config.method == "awq", parts.values
     if values.dtype is not torch.int32:
         raise InvalidCheckpoint(f"{parts.module}.qweight is of type {values.dtype}")
-    num_inputs, num_outputs = _matrix(parts, 1, PER_WORD) if is_awq else _matrix(parts, PER_WORD, 1)
     scales, zeros = parts.get("scales", FLOATS), parts.get("qzeros", INTEGERS)
-    (size,) = config.group_sizes
+    if is_awq:
+        bits, (num_inputs, num_outputs) = NIBBLE_BITS, _matrix(parts, 1, PER_WORD)
+    else:
+        num_words, num_outputs = _matrix(parts, 1, 1)
+        bits = _bits(zeros, num_outputs, config)
+        num_inputs = num_words * WORD_BITS // bits
+        if num_words * WORD_BITS % bits:
+            raise InvalidCheckpoint(f"{parts.module}.qweight has no whole words of {bits} bits")
     shape = num_outputs, num_inputs
-    num_groups = 1 if size == -1 else _num_groups(parts, shape, size)
+    num_groups = _num_groups_of(parts, shape, scales, config.group_sizes)
     parts.check("scales", scales, (num_groups, num_outputs))
-    if num_outputs % PER_WORD:
-        raise InvalidCheckpoint(f"{parts.module} has {num_outputs} outputs, no multiple of 8")
-    parts.check("qzeros", zeros, (num_groups, num_outputs // PER_WORD))
-    if not is_awq and config.is_symmetric:
-        _check_symmetric(parts, zeros, config.zero_offset)
+    if num_outputs * bits % WORD_BITS:
+        step = WORD_BITS // math.gcd(WORD_BITS, bits)
+        raise InvalidCheckpoint(f"{parts.module} has {num_outputs} outputs, no multiple of {step}")
+    parts.check("qzeros", zeros, (num_groups, num_outputs * bits // WORD_BITS))
+    if is_awq:
+        return PackedTensor("awq", values, scales, shape, zeros)
+    is_in_middle = config.zero_points.check(parts.module, zeros, bits)
     if config.has_order and num_groups > 1 and not parts.has("g_idx"):
         raise InvalidCheckpoint(f"{parts.module} has no g_idx, which desc_act needs")
-    groups = None if is_awq else _order(parts, "g_idx", num_inputs, num_groups)
     return PackedTensor(
-        "awq" if is_awq else "gptq", values, scales, shape, zeros, config.zero_offset, groups
+        "gptq",
+        values,
+        scales,
+        shape,
+        zeros,
+        config.zero_points.offset,
+        _order(parts, "g_idx", num_inputs, num_groups),
+        bits=bits,
+        fits_int8=bits <= NIBBLE_BITS or is_in_middle,
     )
 
 
-def _check_symmetric(parts: _Parts, zeros: StoredTensor, offset: int) -> None:
-    """Raise `InvalidCheckpoint` for zero points of GPTQ's other format, all off by one."""
-    formats = {left_out: name for name, left_out in GPTQ_OFFSETS.items()}
-    other = SYMMETRIC_ZEROS[1 - offset]
-    if bool((zeros.to(torch.device("cpu"), torch.int32) == other).all()):
-        raise InvalidCheckpoint(
-            f"{parts.module}.qzeros are of the format {formats[1 - offset]}, but "
-            f"quantization_config names {formats[offset]}: correct its checkpoint_format, or "
-            "AutoRound's packing_format"
-        )
+def _bits(zeros: StoredTensor, num_outputs: int, config: PackedConfig) -> int:
+    """Bits of a number, of those that the configuration has, by the words of zero points."""
+    num_bits = zeros.shape[-1] * WORD_BITS if zeros.shape else 0
+    return next((bits for bits in config.bits if num_outputs * bits == num_bits), min(config.bits))
+
+
+def _num_groups_of(
+    parts: _Parts, shape: tuple[int, int], scales: StoredTensor, sizes: frozenset[int]
+) -> int:
+    """Groups of inputs, of several sizes of the one whose scales there are."""
+    num_inputs = shape[1]
+    for size in sizes:
+        group = num_inputs if size == -1 else size
+        if scales.shape[:1] == (num_inputs // group,) and num_inputs % group == 0:
+            return num_inputs // group
+    size = min(sizes)
+    return 1 if size == -1 else _num_groups(parts, shape, size)
 
 
 def _matrix(parts: _Parts, rows: int, columns: int) -> tuple[int, int]:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from unmask.errors import InvalidCheckpoint
+from unmask.models.bit_stream import NIBBLE_BITS
 from unmask.models.config_fields import ConfigFields, check_fields
-from unmask.models.packing import GPTQ_OFFSETS, PackedConfig
+from unmask.models.gptq import BITS, OFFSETS, ZeroPoints, read_maker
+from unmask.models.packing import PackedConfig
 
 Fields = Mapping[str, Any]
 NAME = "quantization_config"
@@ -150,20 +152,24 @@ def _packed_by_columns(config: Fields, method: str) -> PackedConfig:
     """Facts of AWQ and GPTQ; raises `InvalidCheckpoint` for other bits and layouts."""
     said = {name: config[name] for name in BY_COLUMNS.accepted if name in config}
     _check(said, BY_COLUMNS, NAME)
-    bits = config.get("bits", config.get("w_bit"))
-    if bits != 4:
-        raise InvalidCheckpoint(f"{method} with {bits!r} bits is not supported, only with 4")
-    size = config.get("group_size", config.get("q_group_size"))
-    if isinstance(size, bool) or not isinstance(size, int) or size == 0 or size < -1:
-        raise InvalidCheckpoint(f"{method}: group_size must be -1 or above 0, got {size!r:.40}")
-    for pattern, rule in _objects(config.get("dynamic") or {}, "dynamic").items():
-        if pattern.startswith("-:"):  # layers that are not quantized, whatever the rule says
-            continue
-        changed = {"bits": bits, "group_size": size, **_objects(rule, f"dynamic {pattern}")}
-        if (changed["bits"], changed["group_size"]) != (4, size):
+    allowed = BITS if method == "gptq" else (NIBBLE_BITS,)
+    every_bits, sizes, are_symmetric = set(), set(), set()
+    for where, rule in _rules(config):
+        bits, size, symmetric = (rule.get(name) for name in ("bits", "group_size", "sym"))
+        if isinstance(bits, bool) or not isinstance(bits, int) or bits not in allowed:
+            known = ", ".join(map(str, allowed))
             raise InvalidCheckpoint(
-                f"{method}: dynamic gives {pattern} other bits or groups, which is not supported"
+                f"{method} with {bits!r:.40} bits{where} is not supported, only with {known}"
             )
+        if isinstance(size, bool) or not isinstance(size, int) or size == 0 or size < -1:
+            raise InvalidCheckpoint(
+                f"{method}: group_size{where} must be -1 or above 0, got {size!r:.40}"
+            )
+        every_bits.add(bits)
+        sizes.add(size)
+        are_symmetric.add(symmetric is True)
+    if method == "awq" and len(sizes) > 1:
+        raise InvalidCheckpoint("awq: dynamic gives layers other groups, which is not supported")
     names = ("format", "checkpoint_format", *(("version",) if method == "awq" else ()))
     layouts = {str(config[name]).lower() for name in names if config.get(name) is not None}
     if len(layouts) > 1:
@@ -173,17 +179,30 @@ def _packed_by_columns(config: Fields, method: str) -> PackedConfig:
         layout = OTHER_PACKING if config.get("backend") == OTHER_PACKING else layout
         if layout != "gemm":
             raise InvalidCheckpoint(f"awq of version {layout} is not supported, only gemm")
-        return PackedConfig(method, frozenset((size,)))
-    if layout not in GPTQ_OFFSETS:
-        formats = " and ".join(GPTQ_OFFSETS)
+        return PackedConfig(method, frozenset(sizes))
+    if layout not in OFFSETS:
+        formats = " and ".join(OFFSETS)
         raise InvalidCheckpoint(f"gptq in the format {layout} is not supported, only {formats}")
     return PackedConfig(
         method,
-        frozenset((size,)),
-        is_symmetric=config.get("sym") is True,
-        zero_offset=GPTQ_OFFSETS[layout],
+        frozenset(sizes),
+        frozenset(every_bits),
+        zero_points=ZeroPoints(OFFSETS[layout], are_symmetric == {True}, read_maker(config)),
         has_order=bool(config.get("desc_act")),
     )
+
+
+def _rules(config: Fields) -> Iterator[tuple[str, Fields]]:
+    """Bits, groups and symmetry of all layers, then of those that `dynamic` names, and where."""
+    usual = {
+        "bits": config.get("bits", config.get("w_bit")),
+        "group_size": config.get("group_size", config.get("q_group_size")),
+        "sym": config.get("sym"),
+    }
+    yield "", usual
+    for pattern, rule in _objects(config.get("dynamic") or {}, "dynamic").items():
+        if not pattern.startswith("-:"):  # of layers that are not quantized
+            yield f" of {pattern}", usual | dict(_objects(rule, f"dynamic {pattern}"))
 
 
 def _facts_of_groups(config: Fields, method: str) -> QuantizationFacts:

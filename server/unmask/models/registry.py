@@ -203,7 +203,7 @@ def load_model(
 def _log_formats(weights: Weights) -> None:
     """Log how weights are held, and the way to fewer bits where they were widened."""
     for (stored, held), num_bytes in weights.held_bytes.items():
-        is_widened = stored in PACKED or stored.startswith(WIDENED)
+        is_widened = stored.startswith((*PACKED, *WIDENED))
         is_widened = is_widened and held not in HELD_IN_FEW_BITS
         way_out = "; --quantization fp8 or int8 holds them in 8 bits" if is_widened else ""
         size = num_bytes / 2**30

@@ -14,7 +14,7 @@ from torch import Tensor
 from unmask.errors import InvalidCheckpoint
 from unmask.models.adapted import AdaptedTensor
 from unmask.models.affine import AffineTensor
-from unmask.models.bitsandbytes import TableTensor
+from unmask.models.bit_stream import NIBBLE_BITS
 from unmask.models.compressed import CompressedTensor
 from unmask.models.copies import Stored, are_copies
 from unmask.models.matrices import (
@@ -26,7 +26,7 @@ from unmask.models.matrices import (
     to_one_format,
 )
 from unmask.models.packed import PackedTensor
-from unmask.models.quantized import join_quantized
+from unmask.models.quantized import Quantized, join_quantized
 from unmask.models.shards import StoredTensor, open_shards
 from unmask_kernels.layers.ops import Activation
 from unmask_kernels.linear.four_bits import holds_four_bits
@@ -318,12 +318,14 @@ class Weights:
     def _stays_in_four_bits(
         self, stored: Stored | None, shape: tuple[int, int]
     ) -> TypeGuard[PackedTensor | AffineTensor]:
-        """True if a weight [N, K] is stored in 4 bits that products take."""
+        """True if a weight [N, K] is stored in bits that products of 4 bits take."""
         if not isinstance(stored, PackedTensor | AffineTensor) or stored.shape != shape:
             return False
         if not holds_four_bits(self.device, shape, stored.num_groups):
             return False
-        return stored.bits == 4 if isinstance(stored, AffineTensor) else stored.has_even_groups
+        if stored.bits > NIBBLE_BITS:
+            return False
+        return isinstance(stored, AffineTensor) or stored.has_even_groups
 
     def _recorded(self, stored: Stored | None, held: Held) -> Held:
         """The weight, with its memory added to `held_bytes`."""
@@ -370,12 +372,8 @@ def _format_of(stored: Stored) -> str:
     """Format that a weight is stored in, for people."""
     if isinstance(stored, AdaptedTensor):
         return _format_of(stored.base)
-    if isinstance(stored, PackedTensor | TableTensor):
-        return stored.label
-    if isinstance(stored, AffineTensor):
-        return f"mlx of {stored.bits} bits"
-    if isinstance(stored, CompressedTensor):
-        return stored.kind if stored.per_output else f"{stored.kind} in blocks"
+    if isinstance(stored, Quantized):
+        return stored.format
     return dtype_name(stored.dtype)
 
 

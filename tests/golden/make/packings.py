@@ -1,13 +1,14 @@
 """Makes tests/golden/packings with the code of the tools that pack weights, on a CPU.
 
 `PYTHONPATH=TOOLS python -m tests.golden.make.packings`, from the root of this repository: TOOLS has
-auto-round 0.16.1, bitsandbytes 0.50.2 and mlx 0.32.4 with mlx-cpu, beside torch 2.13 and
-transformers 5.23.
+auto-gptq 0.7.1, auto-round 0.16.1, bitsandbytes 0.50.2, gptqmodel 7.7.0 and mlx 0.32.4 with
+mlx-cpu, beside torch 2.13 and transformers 5.23.
 
 A file has the tensors of one matrix in each packing, as the tool stores them, and `meant`: the
 matrix that the tool's own products use.
 """
 
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from auto_round.export.export_to_awq.utils import WQLinear_GEMM, dequantize_gemm
 from auto_round_extension.torch import qlinear_torch, qlinear_torch_zp
 from bitsandbytes.functional import dequantize_4bit, int8_vectorwise_dequant
 from bitsandbytes.nn import Linear4bit, Linear8bitLt, Params4bit
+from gptqmodel.nn_modules.qlinear.torch import TorchLinear
+from gptqmodel.quantization.config import QuantizeConfig
+from gptqmodel.utils.model import convert_gptq_v2_to_v1_format_module
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -37,16 +41,61 @@ def parts_of(layer: torch.nn.Module) -> Parts:
     return {name: tensor.contiguous() for name, tensor in layer.state_dict().items()}
 
 
-def by_columns(kind: Any, *, symmetric: bool, **options: bool) -> Parts:
-    """GPTQ's layout; `meant` is the product with rows of the identity."""
+def plain_linear() -> torch.nn.Linear:
     linear = torch.nn.Linear(SHAPE[1], SHAPE[0], bias=False)
     linear.weight.data = matrix()
-    _, scales, zeros = quantized(matrix(), GROUP, symmetric=symmetric)
-    layer = kind(4, GROUP, SHAPE[1], SHAPE[0], False, **options)
+    return linear
+
+
+def by_columns(kind: Any, *, symmetric: bool, bits: int = 4, **options: bool) -> Parts:
+    """GPTQ's layout; `meant` is the product with rows of the identity."""
+    _, scales, zeros = quantized(matrix(), GROUP, symmetric=symmetric, bits=bits)
+    layer = kind(bits, GROUP, SHAPE[1], SHAPE[0], False, **options)
     layer.device = "cpu"
-    layer.pack(linear, scales.float(), 8 if symmetric else zeros.float(), None, device="cpu")
+    packed = 2 ** (bits - 1) if symmetric else zeros.float()
+    layer.pack(plain_linear(), scales.float(), packed, None, device="cpu")
     meant = layer(torch.eye(SHAPE[1])).T
     return parts_of(layer) | {"meant": meant.contiguous()}
+
+
+def auto_gptq(bits: int, *, symmetric: bool, ordered: bool = True) -> Parts:
+    """AutoGPTQ, of which later releases of transformers load one module alone."""
+    (folder,) = find_spec("auto_gptq").submodule_search_locations
+    spec = spec_from_file_location("qlinear", f"{folder}/nn_modules/qlinear/qlinear_cuda.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    groups = torch.arange(SHAPE[1]) // GROUP
+    if not ordered:
+        groups = groups[torch.randperm(SHAPE[1], generator=torch.Generator().manual_seed(2))]
+    _, scales, zeros = quantized(matrix(), GROUP, symmetric=symmetric, groups=groups, bits=bits)
+    layer = module.QuantLinear(bits, GROUP, SHAPE[1], SHAPE[0], False)
+    # It has no room for a zero point of 0.
+    layer.pack(plain_linear(), scales.float(), zeros.float().clamp(min=1), groups.int())
+    return parts_of(layer) | {"meant": layer(torch.eye(SHAPE[1])).T.contiguous()}
+
+
+def gptqmodel(bits: int, *, first_format: bool) -> Parts:
+    """GPTQModel, with zero points of 0, which borrow from the next in the first format."""
+    _, scales, zeros = quantized(matrix(), GROUP, symmetric=False, bits=bits)
+    zeros[::3] = 0
+    layer = TorchLinear(
+        bits=bits,
+        group_size=GROUP,
+        desc_act=False,
+        sym=False,
+        in_features=SHAPE[1],
+        out_features=SHAPE[0],
+        bias=False,
+        register_buffers=True,
+    )
+    groups = (torch.arange(SHAPE[1]) // GROUP).int()
+    layer.pack_original(plain_linear(), scales.float(), zeros.float(), groups)
+    meant = layer.dequantize_weight().float().T.contiguous()
+    if first_format:
+        config = QuantizeConfig(bits=bits, group_size=GROUP)
+        convert_gptq_v2_to_v1_format_module(layer, config)
+    names = ("qweight", "qzeros", "scales", "g_idx")
+    return {name: getattr(layer, name).contiguous() for name in names} | {"meant": meant}
 
 
 def awq() -> Parts:
@@ -123,6 +172,25 @@ def main() -> None:
             "auto_awq": awq(),
             "nv_fp": floats("nv_fp", 16),
             "mx_fp": floats("mx_fp4", 32),
+        }
+        | {
+            f"{name} {bits} bits": by_columns(kind, symmetric=False, bits=bits)
+            for name, kind in (
+                ("auto_gptq", qlinear_torch_zp.QuantLinear),
+                ("auto_round", qlinear_torch.QuantLinear),
+            )
+            for bits in (2, 3, 8)
+        },
+    )
+    write(
+        "gptq",
+        {f"{bits} bits": auto_gptq(bits, symmetric=False) for bits in (2, 3, 4, 8)}
+        | {f"{bits} bits symmetric": auto_gptq(bits, symmetric=True) for bits in (2, 3, 8)}
+        | {"3 bits act-order": auto_gptq(3, symmetric=True, ordered=False)}
+        | {
+            f"{bits} bits of GPTQModel{'' if first else ' v2'}": gptqmodel(bits, first_format=first)
+            for bits in (2, 3, 4, 8)
+            for first in (True, False)
         },
     )
     tables = {
