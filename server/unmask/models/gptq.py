@@ -42,9 +42,8 @@ class ZeroPoints:
         Raises `InvalidCheckpoint` for those of another format than the configuration's, for others
         than the middle of symmetric weights, and for those that tools read as different numbers.
         """
-        words, middle = stored.to(CPU, torch.int32), 2 ** (bits - 1)
-        zeros = read_zeros(words, bits, self.offset)
-        if bool((zeros == middle).all()):
+        words = stored.to(CPU, torch.int32)
+        if _are_in_middle(words, bits, self.offset):
             return True
         maker = self.maker or (0, 0)
         is_borrowed = maker >= BORROWS
@@ -54,7 +53,7 @@ class ZeroPoints:
                 f"reads in the format gptq; {WAY_OUT} with a later one, or in the format gptq_v2"
             )
         if self.is_symmetric:
-            self._refuse_symmetric(module, bool((zeros == middle + 2 * self.offset - 1).all()))
+            self._refuse_symmetric(module, _are_in_middle(words, bits, 1 - self.offset))
         largest = 2**bits - 1
         if self.offset and not is_borrowed and bool((unpack_bits(words, bits) == largest).any()):
             raise InvalidCheckpoint(
@@ -76,6 +75,15 @@ class ZeroPoints:
             f"{module}.qzeros are not all in the middle, but quantization_config has sym: true, of "
             "which some kernels leave zero points out; if they are meant, set it to false"
         )
+
+
+def _are_in_middle(words: Tensor, bits: int, offset: int) -> bool:
+    """True if all zero points [G, N * bits / 32] are 2 ** (bits - 1), less `offset`."""
+    whole = sum(2 ** (bits - 1) - offset << bits * i for i in range(WORD_BITS))
+    pattern = torch.tensor([whole >> WORD_BITS * i & 2**WORD_BITS - 1 for i in range(bits)])
+    num_words = words.shape[1]
+    row = pattern.to(torch.int32).repeat(-(-num_words // bits))[:num_words]
+    return bool((words == row).all())
 
 
 def read_zeros(words: Tensor, bits: int, offset: int) -> Tensor:
