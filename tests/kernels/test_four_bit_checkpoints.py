@@ -74,9 +74,12 @@ def test_8_bits_of_gptq_are_not_held_in_4(tiny_folder: Path, tmp_path: Path) -> 
     assert (logits(loaded) - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
-def test_numbers_with_biases_stay_in_4_bits(tiny_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bits", [1, 2, 3, 4])
+def test_numbers_with_biases_are_held_in_4_bits(
+    tiny_folder: Path, tmp_path: Path, bits: int
+) -> None:
     """MLX's; queries of a layer are in 6 bits, so its queries, keys and values are widened."""
-    pack_with_mlx(tiny_folder, tmp_path)
+    pack_with_mlx(tiny_folder, tmp_path, bits=bits)
     expected = logits(load(tmp_path, quantization="none"))
     loaded = load(tmp_path)
     first, second = loaded.model._layers[:2]

@@ -148,7 +148,7 @@ def mlx(bits: int = 4, group: int = 32, **fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("packing", "config"),
     [
-        *((f"{bits} bits", mlx(bits)) for bits in (2, 3, 4, 5, 6, 8)),
+        *((f"{bits} bits", mlx(bits)) for bits in (1, 2, 3, 4, 5, 6, 8)),
         ("4 bits of 64", mlx(4, 64, mode="affine")),
         ("6 bits", mlx(4, 64, a={"bits": 6, "group_size": 32}, b=False)),
         ("3 bits", mlx(4, a={"bits": 3, "group_size": 32})),
@@ -157,6 +157,8 @@ def mlx(bits: int = 4, group: int = 32, **fields: Any) -> dict[str, Any]:
         ("mxfp8", mlx(4, 64, a={"mode": "mxfp8"})),
         ("mxfp4", mlx(mode="mxfp4")),
         ("nvfp4", mlx(4, 16, mode="nvfp4")),
+        ("nvfp4 of a factor", mlx(4, 16, mode="nvfp4")),
+        ("nvfp4 of a factor", mlx(8, a={"mode": "nvfp4", "global_scale": True})),
         ("mxfp8", mlx(4, 64, a={"bits": 8, "group_size": 32, "mode": "mxfp8"})),
     ],
 )
@@ -180,13 +182,17 @@ def test_the_layout_is_transformers_metal_too_whose_biases_have_another_name(
     ("packing", "config", "message"),
     [
         ("4 bits", mlx(quant_method="metal"), "a.qbiases are none, expected (32, 2)"),
-        ("4 bits", mlx(7), "quantization.bits of affine must be one of (2, 3, 4, 5, 6, 8), got 7"),
+        (
+            "4 bits",
+            mlx(7),
+            "quantization.bits of affine must be one of (1, 2, 3, 4, 5, 6, 8), got 7",
+        ),
         ("4 bits", mlx(True), "got True"),
         ("4 bits", mlx(mode="nf4"), "quantization.mode 'nf4' is not one of affine, mxfp4"),
         ("4 bits", mlx(group=0), "quantization.group_size must be a whole number from 1"),
         ("4 bits", mlx(group=None), "its scales are (32, 2), which are no groups of 64"),
         ("3 bits", mlx(4, a={"bits": 3}), "which are no groups of 64"),
-        ("4 bits", mlx(a={"bits": 1}), "quantization.a.bits of affine must be"),
+        ("4 bits", mlx(a={"bits": 0}), "quantization.a.bits of affine must be"),
         ("4 bits", mlx(rank=16), "quantization.rank 16 is not supported"),
         ("4 bits", mlx(8), "a.weight is (32, 32) in 8 bits, but its scales are (32, 2)"),
         ("4 bits", mlx(group=64), "its scales are (32, 2), which are no groups of 64"),
@@ -203,11 +209,53 @@ def test_mlx_s_parts_that_do_not_fit_are_named(
     assert message in str(refused.value)
 
 
-def test_a_stack_of_mlx_is_refused_by_name(tmp_path: Path) -> None:
-    parts = {f"a.{name}": part[None] for name, part in parts_of("mlx", "4 bits").items()}
-    save_file(parts, tmp_path / "a.safetensors")
-    with pytest.raises(InvalidCheckpoint, match="stacks of experts as MLX stores them are not"):
-        Weights.from_folder(tmp_path, torch.float32, CPU, compression=mlx())
+STACKS = {
+    **{f"{bits} bits": mlx(bits) for bits in (3, 4, 8)},
+    "mxfp4": mlx(mode="mxfp4"),
+    "nvfp4": mlx(4, 16, mode="nvfp4"),
+    "nvfp4 of factors": mlx(8, a={"mode": "nvfp4"}),
+    "mxfp8": mlx(8, 32, mode="mxfp8"),
+}
+
+
+@pytest.mark.parametrize("packing", STACKS)
+def test_mlx_s_stacks_are_read_matrix_by_matrix(packing: str, tmp_path: Path) -> None:
+    parts = parts_of("mlx", f"stack of {packing}")
+    meant = parts.pop("meant")
+    save_file({f"a.{name}": part for name, part in parts.items()}, tmp_path / "a.safetensors")
+    weights = Weights.from_folder(tmp_path, torch.float32, CPU, compression=STACKS[packing])
+    names = ["experts.0.weight", "experts.1.weight"]
+    weights.split("a.weight", (2, 32, 64), names)
+    for name, expected in zip(names, meant, strict=True):
+        taken = weights.take(name, (32, 64))
+        torch.testing.assert_close(taken, expected, rtol=1e-5, atol=1e-6)
+    weights.check_all_taken()
+
+
+@pytest.mark.parametrize(
+    ("packing", "config", "change", "message"),
+    [
+        ("4 bits", mlx(), {"biases": torch.zeros(32, 2)}, "a.biases are (32, 2), expected (2, 32"),
+        ("4 bits", mlx(), {"scales": torch.zeros(1, 32, 2)}, "its scales are (1, 32, 2)"),
+        ("4 bits", mlx(group=64), {}, "which are no groups of 64"),
+        ("4 bits", mlx(8), {}, "a.weight is (2, 32, 32) in 8 bits"),
+        ("4 bits", mlx(), {"weight": torch.zeros(8, dtype=torch.uint32)}, "(8,), no matrix and no"),
+        (
+            "nvfp4 of factors",
+            mlx(4, 16, mode="nvfp4"),
+            {"global_scale": torch.ones(1)},
+            "a.global_scale is (1,) of type torch.float32, expected (2,)",
+        ),
+    ],
+)
+def test_stacks_of_mlx_that_do_not_fit_are_named(
+    packing: str, config: dict, change: dict[str, torch.Tensor], message: str, tmp_path: Path
+) -> None:
+    parts = parts_of("mlx", f"stack of {packing}") | change
+    save_file({f"a.{name}": part for name, part in parts.items()}, tmp_path / "a.safetensors")
+    with pytest.raises(InvalidCheckpoint) as refused:
+        Weights.from_folder(tmp_path, torch.float32, CPU, compression=config)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(

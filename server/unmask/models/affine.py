@@ -15,11 +15,14 @@ SMALLEST_SCALE = 1e-20  # in place of zero, so that a bias can be divided by it
 
 @dataclass(frozen=True, slots=True)
 class AffineTensor:
-    """Weight [N, K] on disk: numbers times the scales of their groups, plus their biases."""
+    """Weight [N, K] on disk: numbers times the scales of their groups, plus their biases.
 
-    values: StoredTensor  # [N, K * bits / 32] int32: a row is a stream of bits, lowest first
-    scales: StoredTensor  # [N, G]
-    biases: StoredTensor  # [N, G]
+    Read a stack of matrices, such as all experts of a layer, with `select`.
+    """
+
+    values: StoredTensor  # [..., N, K * bits / 32] int32: rows of bits, lowest first
+    scales: StoredTensor  # [..., N, G]
+    biases: StoredTensor  # [..., N, G]
     bits: int
 
     @property
@@ -30,17 +33,24 @@ class AffineTensor:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the weight."""
-        return self.values.shape[0], self.values.shape[1] * WORD_BITS // self.bits
+        return *self.values.shape[:-1], self.values.shape[-1] * WORD_BITS // self.bits
 
     @property
     def num_groups(self) -> int:
         """Groups of inputs."""
-        return self.scales.shape[1]
+        return self.scales.shape[-1]
 
     @property
     def num_bytes(self) -> int:
         """Bytes on disk."""
         return sum(part.num_bytes for part in (self.values, self.scales, self.biases))
+
+    def select(self, index: int) -> "AffineTensor":
+        """Matrix [N, K] at `index` of a stack [E, N, K]."""
+        values, scales, biases = (
+            part.select(index) for part in (self.values, self.scales, self.biases)
+        )
+        return AffineTensor(values, scales, biases, self.bits)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """Dequantized weight, rounded once."""

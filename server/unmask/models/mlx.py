@@ -1,4 +1,7 @@
-"""Weights that MLX has quantized, or transformers for its `metal`: scales and biases beside."""
+"""Weights that MLX has quantized, or transformers for its `metal`: scales and biases beside.
+
+MLX stacks the experts of a layer: parts of all have one more dimension before the others.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,12 +23,15 @@ BIASES = {METHOD: "biases", METAL: "qbiases"}  # names of a part, by `quant_meth
 OWN = ("bits", "group_size", "mode", "dequantize", "modules_to_not_convert", "quant_method")
 Mode = Literal["affine", "mxfp4", "mxfp8", "nvfp4"]
 BITS: Mapping[Mode, tuple[int, ...]] = {
-    "affine": (2, 3, 4, 5, 6, 8),
+    "affine": (1, 2, 3, 4, 5, 6, 8),
     "mxfp4": (4,),
     "mxfp8": (8,),
     "nvfp4": (4,),
 }
 MX_GROUP, NVFP4_GROUP = 32, 16
+FACTOR = "global_scale"  # largest number of a matrix of NVFP4
+NVFP4_LARGEST = 448.0 * 6.0  # product of a scale and a number
+WRAPPER = "language_model."  # of all names of mlx-vlm's text models, which `shards` leaves out
 # Inputs of a group and bits, where a layer's own format does not say.
 USUAL: Mapping[Mode, tuple[int, int]] = {
     "affine": (64, 4),
@@ -54,7 +60,7 @@ def join_mlx(tensors: Mapping[str, StoredTensor], config: Fields) -> dict[str, R
     """
     biases = BIASES[config["quant_method"]]
     usual = _format(config, FIELD)
-    layers = dict(_layers(config))
+    layers = {name.removeprefix(WRAPPER): form for name, form in _layers(config)}
     joined: dict[str, Read] = {}
     for name, tensor in tensors.items():
         module, _, last = name.rpartition(".")
@@ -62,6 +68,8 @@ def join_mlx(tensors: Mapping[str, StoredTensor], config: Fields) -> dict[str, R
             joined[name] = tensor
         elif last == "weight":
             joined[name] = _weight(module, biases, tensors, layers.get(module, usual))
+        elif last == FACTOR and layers.get(module, usual).mode == "nvfp4":
+            continue
         elif last not in ("scales", biases):
             joined[name] = tensor
     return joined
@@ -105,18 +113,16 @@ def _weight(module: str, last: str, tensors: Mapping[str, StoredTensor], form: M
     biases = tensors.get(f"{module}.{last}")
     if values.dtype is not torch.int32:
         raise InvalidCheckpoint(f"{module}.weight has scales, but is not packed in words")
-    if len(values.shape) != 2:
-        raise InvalidCheckpoint(
-            f"{module}.weight is {values.shape}: stacks of experts as MLX stores them are not "
-            "read; serve the weights that MLX's were made of"
-        )
-    if values.shape[1] * WORD_BITS % form.bits:
+    if len(values.shape) not in (2, 3):
+        raise InvalidCheckpoint(f"{module}.weight is {values.shape}, no matrix and no stack")
+    rows, num_words = values.shape[:-1], values.shape[-1]
+    if num_words * WORD_BITS % form.bits:
         raise InvalidCheckpoint(
             f"{module}.weight is {values.shape}, no numbers of {form.bits} bits"
         )
-    shape = values.shape[0], values.shape[1] * WORD_BITS // form.bits
-    expected = shape[0], shape[1] // form.group
-    if shape[1] % form.group or scales.shape != expected:
+    num_inputs = num_words * WORD_BITS // form.bits
+    shape, expected = (*rows, num_inputs), (*rows, num_inputs // form.group)
+    if num_inputs % form.group or scales.shape != expected:
         raise InvalidCheckpoint(
             f"{module}.weight is {shape} in {form.bits} bits, but its scales are {scales.shape}, "
             f"which are no groups of {form.group}"
@@ -128,17 +134,18 @@ def _weight(module: str, last: str, tensors: Mapping[str, StoredTensor], form: M
         if not {scales.dtype, biases.dtype} <= set(FLOATS):
             raise InvalidCheckpoint(f"{module}.scales are of type {scales.dtype}")
         return AffineTensor(values, scales, biases, form.bits)
-    return _floats(module, values, scales, shape, form)
+    return _floats(module, values, scales, shape, form, tensors.get(f"{module}.{FACTOR}"))
 
 
 def _floats(
     module: str,
     values: StoredTensor,
     scales: StoredTensor,
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     form: MlxFormat,
+    factor: StoredTensor | None,
 ) -> CompressedTensor | PackedTensor:
-    """Floats of 4 or 8 bits, whose scales are bytes."""
+    """Floats of 4 or 8 bits, whose scales are bytes; NVFP4 may have a factor of them."""
     group = NVFP4_GROUP if form.mode == "nvfp4" else MX_GROUP
     if scales.dtype is not torch.uint8 or form.group != group:
         raise InvalidCheckpoint(
@@ -149,5 +156,11 @@ def _floats(
         bytes_ = replace(values, shape=shape, dtype=torch.float8_e4m3fn)
         return CompressedTensor(bytes_, scales, shape, "fp8", (1, group))
     if form.mode == "nvfp4":
-        return PackedTensor("nvfp4", values, replace(scales, dtype=torch.float8_e4m3fn), shape)
+        if factor is not None and (factor.dtype, factor.shape) != (torch.float32, shape[:-2]):
+            raise InvalidCheckpoint(
+                f"{module}.{FACTOR} is {factor.shape} of type {factor.dtype}, expected {shape[:-2]}"
+            )
+        scales = replace(scales, dtype=torch.float8_e4m3fn)
+        share = 1 / NVFP4_LARGEST
+        return PackedTensor("nvfp4", values, scales, shape, factor=factor, share=share)
     return PackedTensor("mxfp4", values, scales, shape)

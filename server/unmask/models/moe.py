@@ -15,6 +15,7 @@ from unmask_kernels.moe.routing import router_logits
 from unmask_kernels.quantization.ops import quantize_rows
 from unmask_kernels.quantization.types import QuantizedRows
 
+EXPERTS, MLX_STACK = "experts.", "switch_mlp."
 # Router logits [M, E], and routing blocks [M] if the model has them, to expert ids and top-k
 # weights, both [M, K].
 Route = Callable[..., tuple[Tensor, Tensor]]
@@ -67,14 +68,22 @@ def take_experts(
 ) -> Experts:
     """Experts stored as gate, up and down each, such as `{prefix}0.gate_proj.weight`.
 
-    Their format is that of linear layers; at most one expert is in memory twice.
+    Those of MLX are three stacks, such as `switch_mlp.gate_proj.weight` [E, I, C] beside. Their
+    format is that of linear layers; at most one expert is in memory twice.
     """
-    prefixes = [f"{prefix}{expert}." for expert in range(num_experts)]
     up_shape, down_shape = (intermediate_size, hidden_size), (hidden_size, intermediate_size)
-    names = [
-        f"{expert}{part}_proj.weight" for expert in prefixes for part in ("gate", "up", "down")
-    ]
-    matrices = weights.take_matrices(names, [up_shape, up_shape, down_shape] * num_experts)
+    shapes = {"gate": up_shape, "up": up_shape, "down": down_shape}
+    experts_of = {
+        part: [f"{prefix}{expert}.{part}_proj.weight" for expert in range(num_experts)]
+        for part in shapes
+    }
+    stack = f"{prefix.removesuffix(EXPERTS)}{MLX_STACK}"
+    if any(weights.has(f"{stack}{part}_proj.weight") for part in shapes):
+        for part, shape in shapes.items():
+            name = f"{stack}{part}_proj.weight"
+            weights.split(name, (num_experts, *shape), experts_of[part])
+    names = [name for triple in zip(*experts_of.values(), strict=True) for name in triple]
+    matrices = weights.take_matrices(names, list(shapes.values()) * num_experts)
     # One iterator three times: groups of gate, up and down.
     triples = zip(matrices, matrices, matrices, strict=True)
     experts = gather_experts(triples, num_experts, activation)

@@ -40,6 +40,7 @@ class PackedTensor:
     groups: StoredTensor | None = None  # [K], group of each input if they are not in order
     factor: StoredTensor | None = None  # of all scales
     divides: bool = False  # by the factor, rather than multiplying
+    share: float = 1.0  # of the factor that scales are multiplied by
     bits: int = NIBBLE_BITS  # with more, neither e4m3 nor products of 4 bits have the numbers
     fits_int8: bool = True  # of numbers less their zero points
 
@@ -89,9 +90,11 @@ class PackedTensor:
         return "int8" if self.per_output else "fp8"
 
     def select(self, index: int) -> "PackedTensor":
-        """Matrix [N, K] at `index` of a stack [E, N, K] of MLX, which has values and scales."""
+        """Matrix [N, K] at `index` of a stack [E, N, K] of floats, as MLX stores them."""
+        assert self.label in GROUP_OF
         values, scales = self.values.select(index), self.scales.select(index)
-        return replace(self, values=values, scales=scales, shape=self.shape[1:])
+        factor = None if self.factor is None else self.factor.select(index)
+        return replace(self, values=values, scales=scales, shape=self.shape[1:], factor=factor)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """Dequantized weight [N, K], rounded once."""
@@ -137,7 +140,7 @@ class PackedTensor:
             scales = scales / 2
             if self.factor is not None:
                 factor = self.factor.to(device, torch.float32).reshape(())
-                scales = scales / factor if self.divides else scales * factor
+                scales = scales / factor if self.divides else scales * (factor * self.share)
         return scales
 
     def _read_values(self, device: torch.device) -> Tensor:

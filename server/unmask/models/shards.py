@@ -23,7 +23,8 @@ INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
 ADAPTER = "adapter_model.safetensors"  # beside weights
 OTHER_FORMAT = "consolidated"  # the same weights by Mistral's or Meta's names, beside
-WRAPPERS = ("_orig_mod.", "module.")  # of `torch.compile` and of data parallel training
+# Of `torch.compile`, of data parallel training and of text models in mlx-vlm.
+WRAPPERS = ("_orig_mod.", "module.", "language_model.")
 CHUNK_BYTES = 64 * 2**20
 CHUNK_ITEMS = 2**24
 PICKLED = (".bin", ".pt", ".pth")
@@ -170,7 +171,7 @@ def usual_dtype(tensors: Iterable[StoredTensor]) -> torch.dtype:
 
 
 def _without_wrapper(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
-    """Tensors without the prefix that torch's wrappers of models give to all names."""
+    """Tensors without the prefix that wrappers of models give to all names."""
     for prefix in WRAPPERS:
         if tensors and all(name.startswith(prefix) for name in tensors):
             return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}

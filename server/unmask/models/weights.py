@@ -41,6 +41,7 @@ WeightFormat = MatrixFormat | Literal["int4"]
 Held = TypeVar("Held", Tensor, QuantizedWeight, FourBitWeight)
 # Buffers of RoPE, which is computed.
 UNUSED = re.compile(r"rotary_(pos_)?emb\.((original_)?inv_freq|(cos|sin)_cached)$")
+STACKED = StoredTensor | CompressedTensor | PackedTensor | AffineTensor | AdaptedTensor
 MAX_LISTED = 3  # problems that differ only in the layer
 MAX_PLACEHOLDERS = 2**24  # elements of missing or misshapen tensors
 
@@ -202,7 +203,9 @@ class Weights:
         """Split a tensor [E, ...] along its first dimension into tensors named `parts`."""
         tensor = self._pop(name, shape)
         for index, part in enumerate(parts):
-            if isinstance(tensor, StoredTensor | CompressedTensor | AdaptedTensor):
+            if part in self._tensors:
+                self._problems.append(f"{part} is in {name} too")
+            if isinstance(tensor, STACKED):
                 self._tensors[part] = tensor.select(index)
             elif isinstance(tensor, Tensor):
                 self._tensors[part] = tensor[index]

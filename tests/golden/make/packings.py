@@ -147,12 +147,27 @@ def int8() -> Parts:
     return parts | {"meant": int8_vectorwise_dequant(parts["weight"], parts["SCB"]).float()}
 
 
-def mlx(bits: int, group: int, mode: str = "affine") -> Parts:
-    packed = mx.quantize(mx.array(matrix().numpy()), group_size=group, bits=bits, mode=mode)
-    names = ("weight", "scales", "biases")[: len(packed)]
-    meant = mx.dequantize(*packed, group_size=group, bits=bits, mode=mode)
-    arrays = dict(zip(names, packed, strict=True)) | {"meant": meant.astype(mx.float32)}
-    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+def mlx(
+    bits: int, group: int, mode: str = "affine", *, stack: bool = False, factor: bool = False
+) -> Parts:
+    """A matrix, or a stack of two; NVFP4 may have a factor, as each matrix of a stack has its own.
+
+    mlx-lm gives each its own, and stacks them, in `QuantizedSwitchLinear`.
+    """
+    whole = torch.stack((matrix(), 3 * matrix().flip(1))) if stack else matrix()[None]
+    found: list[Parts] = []
+    for one in whole:
+        array = mx.array(one.numpy())
+        options = {"group_size": group, "bits": bits, "mode": mode}
+        factors = {"global_scale": mx.max(mx.abs(array))} if factor else {}
+        packed = mx.quantize(array, **options, **factors)
+        names = ("weight", "scales", "biases")[: len(packed)]
+        meant = mx.dequantize(*packed, **options, **factors).astype(mx.float32)
+        arrays = dict(zip(names, packed, strict=True)) | factors | {"meant": meant}
+        found.append({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
+    if not stack:
+        return found[0]
+    return {name: torch.stack([parts[name] for parts in found]) for name in found[0]}
 
 
 def write(name: str, packings: dict[str, Parts]) -> None:
@@ -199,10 +214,15 @@ def main() -> None:
         for nested in (False, True)
     }
     write("bitsandbytes", tables | {"int8": int8()})
-    affine = {f"{bits} bits": mlx(bits, 32) for bits in (2, 3, 4, 5, 6, 8)}
+    affine = {f"{bits} bits": mlx(bits, 32) for bits in (1, 2, 3, 4, 5, 6, 8)}
     affine |= {"4 bits of 64": mlx(4, 64)}
     modes = {"mxfp4": (4, 32), "nvfp4": (4, 16), "mxfp8": (8, 32)}
-    write("mlx", affine | {mode: mlx(*sizes, mode) for mode, sizes in modes.items()})
+    of_floats = {mode: mlx(*sizes, mode) for mode, sizes in modes.items()}
+    of_floats |= {"nvfp4 of a factor": mlx(4, 16, "nvfp4", factor=True)}
+    stacks = {f"stack of {bits} bits": mlx(bits, 32, stack=True) for bits in (3, 4, 8)}
+    stacks |= {f"stack of {mode}": mlx(*sizes, mode, stack=True) for mode, sizes in modes.items()}
+    stacks |= {"stack of nvfp4 of factors": mlx(4, 16, "nvfp4", stack=True, factor=True)}
+    write("mlx", affine | of_floats | stacks)
 
 
 if __name__ == "__main__":
