@@ -90,6 +90,7 @@ def test_admins_see_the_keys_without_secrets(call, tmp_path):
     file.write_text(entry("boss", "b", ["admin"]) + entry("one", "o", ["inference"]) + limits)
     config = ServerConfig(api_key_file=str(file))
     response = call("GET", "/admin/keys", config, headers=bearer("b"))
+    assert call("HEAD", "/admin/keys", config, headers=bearer("b")).status_code == 200
     assert response.json()["data"][1] == {
         "name": "one",
         "scopes": ["inference"],

@@ -162,6 +162,23 @@ def test_wrong_paths_and_methods_are_answered_in_the_envelope(call, method, path
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/completions", "POST"),
+        ("DELETE", "/v1/models/a", "GET, HEAD"),
+        ("POST", "/health", "GET, HEAD"),
+        ("PATCH", "/", "GET, HEAD"),
+    ],
+)
+def test_a_wrong_method_is_told_all_methods_of_the_path(call, method, path, allowed):
+    response = call(method, path)
+    assert response.headers["allow"] == allowed
+    assert response.json()["error"]["message"].endswith(f"allowed: {allowed}")
+    if allowed != "POST":
+        assert call("HEAD", path).status_code in (200, 404)
+
+
 def test_a_request_id_is_given_back_or_made_up(call):
     echoed = call("GET", "/version", headers={"x-request-id": "my-id"}).headers["x-request-id"]
     assert echoed == "my-id"

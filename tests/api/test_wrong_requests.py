@@ -355,6 +355,27 @@ def test_more_tokens_than_the_context_has_left_are_refused(call, path, field):
     assert error["message"].startswith(f"{field} is")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("max_tokens", 2.5, "must be a whole number, got 2.5"),
+        ("max_tokens", 1e30, "must be a whole number of fewer digits, got 1e+30"),
+        ("max_tokens", [1], "must be a whole number, got [1]"),
+        ("temperature", [1], "must be a number, got [1]"),
+        ("temperature", float("inf"), "must be a finite number, got Infinity"),
+        ("stream", "yes", 'must be true or false, got "yes"'),
+        ("user", 5, "must be a string, got 5"),
+        ("response_format", {"type": "a"}, """must be 'text', 'json_object' or"""),
+    ],
+)
+def test_a_wrong_type_is_told_in_words_of_json_with_its_value_once(call, field, value, message):
+    content = json.dumps({"prompt": "hi", field: value})
+    headers = {"content-type": "application/json"}
+    error = call("POST", COMPLETIONS, content=content, headers=headers).json()["error"]
+    assert message in error["message"]
+    assert error["message"].count("got") == 1
+
+
 def test_refusals_are_counted(call, metrics):
     call("POST", COMPLETIONS, json={"prompt": "hi", "n": 0})
     assert metrics.registry.get_sample_value(

@@ -13,6 +13,7 @@ def admin_routes(keys: KeyStore) -> APIRouter:
     router = APIRouter()
 
     @router.get(f"{ADMIN_PREFIX}keys", include_in_schema=False)
+    @router.head(f"{ADMIN_PREFIX}keys", include_in_schema=False)
     async def list_keys() -> JSONResponse:
         data = [
             {

@@ -29,8 +29,15 @@ JSON_TYPES = {
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a whole number of fewer digits",
+    "finite_number": "must be a finite number",
 }
-"""Messages for errors that pydantic tells in Python's words."""
+"""Messages for errors that pydantic tells in words of Python, or with the value in them."""
 MAX_TOOLS = 512
 MAX_FIELDS = 200  # of an object
 NAMES_PER_NODE = 4  # four names of fields parse as fast as one list or object
@@ -125,6 +132,8 @@ def _as_invalid(error: ErrorDetails) -> InvalidRequest:
     if error["type"] == "missing":
         return InvalidRequest(f"{path} is required", field=path, code="missing_required_parameter")
     reason = JSON_TYPES.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+    if error["type"] == "literal_error":
+        reason = f"must be {error['ctx']['expected']}"
     return InvalidRequest(f"{path}: {reason}, got {json_excerpt(error['input'])}", field=path)
 
 

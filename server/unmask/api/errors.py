@@ -27,6 +27,7 @@ from unmask.types import FailureCode
 STOPPED_RETRY_AFTER_S = 5
 MAX_PATH = 200  # characters of a path in a message
 MAX_VALUE = 80  # characters of a value in a message
+READING = frozenset({"GET", "HEAD"})  # a path has both of them or neither
 CLIENT_CLOSED_REQUEST = 499  # nginx's code, for access logs and metrics only
 
 
@@ -144,7 +145,10 @@ def install_handlers(app: FastAPI, paths: Sequence[str]) -> None:
             message += (
                 f"; did you mean {nearest}?" if nearest else f"; there are {', '.join(paths)}"
             )
-        headers = dict(error.headers) if error.headers else None
+        headers = dict(error.headers) if error.headers else {}
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["allow"] = _allowed(headers.pop("Allow", ""))
+            message += f"; allowed: {headers['allow']}"
         return error_response(error.status_code, message, headers=headers)
 
     async def on_validation(request: Request, error: Exception) -> Response:
@@ -157,6 +161,14 @@ def install_handlers(app: FastAPI, paths: Sequence[str]) -> None:
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
+
+
+def _allowed(methods: str) -> str:
+    """All methods of a path, of which Starlette tells those of one route, in a set's order."""
+    allowed = {method.strip() for method in methods.split(",")}
+    if allowed & READING:
+        allowed |= READING
+    return ", ".join(sorted(allowed))
 
 
 def _nearest(path: str, paths: Sequence[str]) -> str | None:
