@@ -262,6 +262,22 @@ def test_errors_are_anthropics_under_its_paths_alone(call, path, body, headers, 
         assert (answer["request_id"], response.headers["request-id"]) == ("mine", "mine")
 
 
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/count_tokens"])
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"messages": []}, "messages"),
+        ({"tools": [{"name": "a b", "input_schema": {}}]}, "tools[0].name"),
+        ({"tool_choice": {"type": "tool", "name": "f"}}, "tool_choice"),
+    ],
+)
+def test_tokens_are_counted_of_conversations_that_would_be_answered(call, path, fields, param):
+    limit = {"max_tokens": 5} if path == PATH else {}
+    error = call("POST", path, json={"messages": HI, **limit, **fields}).json()["error"]
+    assert error["param"] == param
+    assert "template" not in error["message"]
+
+
 def test_a_conversation_that_the_server_should_keep_is_refused_as_clients_expect(call):
     body = {"messages": HI, "max_tokens": 5, "thread": {"type": "create"}}
     error = call("POST", PATH, json=body).json()["error"]

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from unmask.api.anthropic_bodies import ABSENT, MessagesBody, as_chat
+from unmask.api.anthropic_bodies import ABSENT, CountBody, MessagesBody, as_chat
 from unmask.api.backend import Backend
 from unmask.api.chat import CHAT, message_splitter
 from unmask.api.chat_choices import MessageParts, MessageSplitter
@@ -90,6 +90,15 @@ class MessagesDialect:
         self, job: Job, body: MessagesBody, tokenizer: Tokenizer, texts: TokenTexts
     ) -> "MessageWriter":
         return MessageWriter(job, message_splitter(job, as_chat(body), tokenizer))
+
+
+async def count_prompt_tokens(body: CountBody, backend: Backend) -> int:
+    """Tokens of a conversation; raises `InvalidRequest` for one that would not be answered."""
+    with respelled(PATHS):
+        chat = as_chat(body)
+        CHAT.check(chat)
+        prompts = await CHAT.encode(chat, backend)
+    return sum(map(len, prompts.token_ids))
 
 
 class MessageWriter:

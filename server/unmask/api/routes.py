@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from unmask import __version__
-from unmask.api.anthropic_bodies import CountBody, as_chat
+from unmask.api.anthropic_bodies import CountBody
 from unmask.api.backend import Backend
 from unmask.api.body import read_body
 from unmask.api.chat import CHAT
@@ -19,7 +19,7 @@ from unmask.api.fim import FIM
 from unmask.api.generation import GenerationEndpoint
 from unmask.api.infill import INFILL
 from unmask.api.logprobs import TokenTexts
-from unmask.api.messages import MESSAGES
+from unmask.api.messages import MESSAGES, count_prompt_tokens
 from unmask.api.openapi import RETRY_AFTER, ResponseDocs, document, document_body, document_errors
 from unmask.api.playground import playground_page
 from unmask.api.prompts import (
@@ -207,8 +207,7 @@ def model_routes(backend: Backend) -> APIRouter:
         """Prompt tokens of a conversation; Anthropic's."""
         body = await read_body(request, CountBody, backend)
         check_model(body.model, client)
-        prompts = await CHAT.encode(as_chat(body), backend)
-        return {"input_tokens": sum(map(len, prompts.token_ids))}
+        return {"input_tokens": await count_prompt_tokens(body, backend)}
 
     @router.get(
         "/tokenizer_info",
