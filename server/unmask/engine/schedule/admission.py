@@ -39,7 +39,7 @@ def resolve(request: Request, model: ModelInfo, limits: EngineLimits) -> Decodin
         except InvalidRequest as error:
             if _names_given(error, request.sampling):
                 refusal = error
-    raise refusal
+    raise _naming_number(refusal, request.sampling)
 
 
 def check_defaults(model: ModelInfo, limits: EngineLimits) -> None:
@@ -111,6 +111,15 @@ def _instead(name: str, default: SamplingParams, own: SamplingParams) -> list[di
     if of_model[name] == getattr(default, name):
         return [none]
     return [of_model] if of_model[name] is None else [of_model, none]
+
+
+def _naming_number(error: InvalidRequest, params: SamplingParams) -> InvalidRequest:
+    """The error, about the number that chose a policy if the request names no policy itself."""
+    chosen_by = [name for name in NUMBERS if getattr(params, name) is not None]
+    if error.field != "policy" or params.policy is not None or not chosen_by:
+        return error
+    message = f"{chosen_by[0]} chooses a policy: {error.message}"
+    return InvalidRequest(message, field=chosen_by[0], code=error.code)
 
 
 def _names_given(error: InvalidRequest, params: SamplingParams) -> bool:
