@@ -63,6 +63,8 @@ def test_sampling_flags_are_fields_of_sampling_params():
         (["generate", "hi", "--chat", "--suffix", "end"], "suffix is not supported with --chat"),
         (["generate", "hi", "--suffix", "end", "--editing-threshold", "1"], "editing_threshold is"),
         (["serve", "a", "--model", "b"], "set the model once"),
+        (["serve", "/nowhere"], "there is no folder /nowhere; names of"),
+        (["serve", "--adapter", "nowhere"], "there is no folder nowhere; names of"),
         (["serve", "--host", "256.0.0.1"], "cannot listen on 256.0.0.1"),
         (["bench", "--rate", "1", "--concurrency", "2"], "set --concurrency or --rate, not both"),
         (["bench", "--url", "http://127.0.0.1:9"], "http://127.0.0.1:9 does not list its models"),
@@ -85,6 +87,30 @@ def test_a_wrong_variable_stops_every_command_that_reads_settings():
     run = unmask("config", UNMASK_SERVER_PROT="1")
     assert run.returncode == 2
     assert "the nearest is UNMASK_SERVER_PORT" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("section", "setting", "message"),
+    [
+        ("model", 'path = "/nowhere"', "there is no folder /nowhere"),
+        ("model", 'tokenizer = "/nowhere"', "there is no folder /nowhere"),
+        ("server", 'tls_cert_file = "/nowhere"', "TLS file /nowhere cannot be read"),
+        ("server", 'api_key_file = "/nowhere"', "api_key_file /nowhere cannot be read"),
+        ("server", 'cors_origins = ["a"]', "server.cors_origins must be '*' or origins"),
+        ("server", "health_port = 8000", "server.health_port must not be server.port"),
+        ("server", 'uds = "a"\napi_processes = 2', "processes share no Unix socket"),
+        ("server", 'engine = "thread"\napi_processes = 2', "set server.api_processes to 1"),
+        ("server", 'engine = "thread"\ndata_parallel = 2', "set server.data_parallel to 1"),
+    ],
+)
+def test_a_file_that_would_end_a_start_is_not_valid(tmp_path, section, setting, message):
+    file = tmp_path / "a.toml"
+    file.write_text(f"[{section}]\n{setting}\n")
+    for args in (("config", "--check", str(file)), ("serve", "--config", str(file))):
+        run = unmask_here(*args)
+        assert run.returncode == 2
+        assert message in run.stderr
+        assert run.stdout == ""
 
 
 def test_config_prints_the_tree_and_where_values_were_found(tmp_path):

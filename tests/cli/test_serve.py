@@ -120,7 +120,7 @@ def test_health_has_a_port_of_its_own_and_a_hangup_drains(tiny_folder):
 def test_a_port_that_is_taken_is_told_before_a_model_is_loaded():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        run = unmask("serve", "/nowhere", "--port", str(port))
+        run = unmask("serve", "nobody/nothing", "--port", str(port))
     assert run.returncode == 2
     assert run.stderr.splitlines()[-1] == (
         f"unmask: cannot listen on 127.0.0.1:{port}: Address already in use"

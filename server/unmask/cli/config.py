@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from unmask.cli.checks import check_settings
 from unmask.cli.flags import with_config
 from unmask.settings import SECTIONS, Resolved, resolve
 
@@ -14,13 +15,13 @@ def config(
     *,
     check: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Check a file only; ignores environment and flags."),
+        typer.Option(metavar="FILE", help="Check a file alone, without variables and flags."),
     ] = None,
     resolved: Resolved,
 ) -> None:
     """Print the resolved settings as TOML, with the source of each."""
     if check is not None:
-        resolve(file=check, environment={})
+        check_settings(resolve(file=check, environment={}).config)
         typer.echo(f"{check} is valid")
         return
     typer.echo(resolved.to_toml(), nl=False)

@@ -5,16 +5,15 @@ import contextlib
 import json
 import logging
 import os
-import re
 import signal
-import ssl
 import sys
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from unmask.cli.checks import check_model, check_server
 from unmask.cli.flags import with_config
 from unmask.cli.loading import loading
 from unmask.cli.output import err, out, set_up_logging
@@ -24,7 +23,6 @@ from unmask.settings import SECTIONS, Resolved
 
 logger = logging.getLogger(__name__)
 
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#]+|null")  # of the `Origin` header
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 
 
@@ -43,25 +41,18 @@ def serve(
     config = _with_model(resolved, model)
     server = config.server
     set_up_logging(server.log_level, server.log_format)
+    check_model(config.model)
     server = guarded(server)
     logger.info("settings: %s", json.dumps(replace(resolved, config=config).to_dict()))
 
     # oneDNN caches compiled code a shape; its default of 1024 shapes takes over 100 MiB.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
 
-    if server.engine == "thread" and server.data_parallel > 1:
-        raise InvalidConfig("an engine on a thread is alone: set server.data_parallel to 1")
-
-    if server.engine == "thread" and server.api_processes > 1:
-        raise InvalidConfig("an engine on a thread is alone: set server.api_processes to 1")
-
     from unmask.cli.http import bind, run
     from unmask.cli.unix_socket import unix_listener
     from unmask.http.server import HttpServer
 
     if server.api_processes > 1:
-        if server.uds is not None:
-            raise InvalidConfig("processes share no Unix socket: set server.api_processes to 1")
         _serve_in_processes(replace(config, server=server))
         return
 
@@ -195,20 +186,11 @@ def guarded(server: ServerConfig) -> ServerConfig:
     """Server settings with loopback as allowed hosts if the server is local and without a key.
 
     Protects a local server against DNS rebinding by web pages. Raises `InvalidConfig` for settings
-    with which nothing could be served: TLS files without a certificate and its key, a port for two
-    purposes, and origins that no browser sends.
+    with which nothing could be served.
     """
     from unmask.api.keys import KeyStore
 
-    _check_tls(server)
-    if server.uds is None and server.port != 0 and server.health_port == server.port:
-        raise InvalidConfig(f"server.health_port must not be server.port, {server.port}")
-    for origin in server.cors_origins:
-        if origin != "*" and not ORIGIN.fullmatch(origin):
-            raise InvalidConfig(
-                "server.cors_origins must be '*' or origins such as http://localhost:3000, "
-                f"without a path, got {origin!r}"
-            )
+    check_server(server)
     if KeyStore(server).asks_for_key or server.uds is not None:  # no page reaches a Unix socket
         return server
     if server.host not in LOOPBACK:
@@ -218,28 +200,6 @@ def guarded(server: ServerConfig) -> ServerConfig:
         )
         return server
     return replace(server, allowed_hosts=server.allowed_hosts or LOOPBACK)
-
-
-def _check_tls(server: ServerConfig) -> None:
-    if (server.tls_key_file is not None) and server.tls_cert_file is None:
-        raise InvalidConfig("server.tls_key_file is set without server.tls_cert_file")
-    if server.tls_cert_file is None:
-        return
-    for name in (server.tls_cert_file, server.tls_key_file):
-        if name is not None and not os.access(name, os.R_OK):
-            raise InvalidConfig(f"TLS file {name} cannot be read")
-
-    def password() -> NoReturn:
-        raise InvalidConfig("the TLS key asks for a password; store it without one")
-
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            server.tls_cert_file, server.tls_key_file, password
-        )
-    except OSError as error:
-        files = " and ".join(filter(None, (server.tls_cert_file, server.tls_key_file)))
-        reason = (error.strerror or str(error)).partition(" (_ssl")[0]
-        raise InvalidConfig(f"no certificate with its key, in PEM, in {files}: {reason}") from None
 
 
 def _with_model(resolved: Resolved, model: str | None) -> Config:

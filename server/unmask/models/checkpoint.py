@@ -10,7 +10,7 @@ from typing import Self
 from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.json_file import read_json
 from unmask.models.family import RawConfig
-from unmask.models.hub import GGUF
+from unmask.models.hub import GGUF, no_folder
 from unmask.models.quantization_config import NAME as QUANTIZATION
 
 logger = logging.getLogger(__name__)
@@ -76,9 +76,7 @@ def elsewhere(folder: Path, file: str) -> str:
     Raises `InvalidCheckpoint` if there is no such folder.
     """
     if not folder.is_dir():
-        raise InvalidCheckpoint(
-            f"there is no folder {folder}; names of the Hugging Face hub are ORG/NAME"
-        )
+        raise no_folder(folder)
     found = sorted((*folder.glob(f"*/{file}"), *folder.glob(f"snapshots/*/{file}")))
     return f"; {found[0].parent} has one" if found else ""
 

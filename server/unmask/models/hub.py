@@ -15,6 +15,20 @@ PATTERNS = ["*.safetensors", *TOKENIZER_PATTERNS]
 UNREAD = ["*/*.safetensors"]  # the same weights in other formats, such as those of original/
 
 
+def check_path(path: str) -> None:
+    """Raise `InvalidCheckpoint` for neither a file or folder nor a name of the hub; no download."""
+    folder = Path(path).expanduser()
+    if not folder.exists() and not REPOSITORY.fullmatch(path.rstrip("/")):
+        raise no_folder(folder)
+
+
+def no_folder(folder: Path) -> InvalidCheckpoint:
+    """The error for a folder that is not there."""
+    return InvalidCheckpoint(
+        f"there is no folder {folder}; names of the Hugging Face hub are ORG/NAME"
+    )
+
+
 def find_checkpoint(path: str, patterns: Sequence[str] = PATTERNS) -> Path:
     """Local folder of `path`: a folder, or a hub repository `org/name` or `org/name@revision`.
 

@@ -1,0 +1,72 @@
+"""Settings that are right by themselves and with which nothing could be served; no slow imports."""
+
+import os
+import re
+import ssl
+from typing import NoReturn
+
+from unmask.config import Config, ModelConfig, ServerConfig
+from unmask.errors import InvalidConfig
+from unmask.models.hub import check_path
+
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#]+|null")  # of the `Origin` header
+
+
+def check_settings(config: Config) -> None:
+    """Raise `InvalidConfig` or `InvalidCheckpoint` for settings that would end a start at once."""
+    check_model(config.model)
+    check_server(config.server)
+
+
+def check_model(model: ModelConfig) -> None:
+    """Raise `InvalidCheckpoint` for folders that are not there, before anything is imported."""
+    for path in (model.path, model.tokenizer, *model.adapter):
+        if path is not None:
+            check_path(path)
+
+
+def check_server(server: ServerConfig) -> None:
+    """Raise `InvalidConfig` for settings of the server that cannot hold together.
+
+    They are processes of what has only one, a port for two purposes, TLS files without a
+    certificate and its key, a wrong file of keys, and origins that no browser sends.
+    """
+    from unmask.api.keys import KeyStore
+
+    for name in ("data_parallel", "api_processes"):
+        if server.engine == "thread" and getattr(server, name) > 1:
+            raise InvalidConfig(f"an engine on a thread is alone: set server.{name} to 1")
+    if server.api_processes > 1 and server.uds is not None:
+        raise InvalidConfig("processes share no Unix socket: set server.api_processes to 1")
+    _check_tls(server)
+    if server.uds is None and server.port != 0 and server.health_port == server.port:
+        raise InvalidConfig(f"server.health_port must not be server.port, {server.port}")
+    for origin in server.cors_origins:
+        if origin != "*" and not ORIGIN.fullmatch(origin):
+            raise InvalidConfig(
+                "server.cors_origins must be '*' or origins such as http://localhost:3000, "
+                f"without a path, got {origin!r}"
+            )
+    KeyStore(server)
+
+
+def _check_tls(server: ServerConfig) -> None:
+    if (server.tls_key_file is not None) and server.tls_cert_file is None:
+        raise InvalidConfig("server.tls_key_file is set without server.tls_cert_file")
+    if server.tls_cert_file is None:
+        return
+    for name in (server.tls_cert_file, server.tls_key_file):
+        if name is not None and not os.access(name, os.R_OK):
+            raise InvalidConfig(f"TLS file {name} cannot be read")
+
+    def password() -> NoReturn:
+        raise InvalidConfig("the TLS key asks for a password; store it without one")
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            server.tls_cert_file, server.tls_key_file, password
+        )
+    except OSError as error:
+        files = " and ".join(filter(None, (server.tls_cert_file, server.tls_key_file)))
+        reason = (error.strerror or str(error)).partition(" (_ssl")[0]
+        raise InvalidConfig(f"no certificate with its key, in PEM, in {files}: {reason}") from None
