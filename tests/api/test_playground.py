@@ -339,3 +339,11 @@ def test_a_prompt_that_failed_goes_back_into_the_box(page):
     run = page.partition("async function run(text)")[2].partition("\n}\n")[0]
     assert re.search(r"const again = problem && .*;\n\s*if \(again && .*\) fill\(text\);", run)
     assert 'function fill(text) {\n  $("prompt").value = text;' in page
+
+
+def test_an_answer_is_in_sight_before_it_is_asked_for(page):
+    """Else its beginning is further below than what is followed."""
+    script = script_of(page)
+    shown, scrolled = "log.append(answer.article);", "log.scrollTop = log.scrollHeight;"
+    asked = script.index("await fetch(isChat")
+    assert script.index(shown) < script.index(scrolled) < asked
