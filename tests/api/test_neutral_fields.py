@@ -1,4 +1,4 @@
-"""Neutral values of fields that are not implemented are accepted."""
+"""Neutral values of fields that are not implemented are accepted; unknown fields are named."""
 
 import pytest
 
@@ -154,3 +154,34 @@ def test_an_answer_can_be_sent_back_as_a_message(call, engine):
     }  # fmt: skip
     messages = [{"role": "user", "content": "hi"}, reply, {"role": "user", "content": "more"}]
     assert call("POST", "/v1/chat/completions", json={"messages": messages}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "message"),
+    [
+        (
+            "/v1/completions",
+            {"temprature": 1},
+            "unknown field: temprature; did you mean temperature?",
+        ),
+        (
+            "/v1/chat/completions",
+            {"max_new_tokens": 5},
+            "unknown field: max_new_tokens; did you mean max_tokens?",
+        ),
+        ("/v1/responses", {"max_tokens": 5}, "max_tokens; did you mean max_output_tokens?"),
+        (
+            "/v1/chat/completions",
+            {"stream": True, "stream_options": {"include_usages": True}},
+            "include_usage?",
+        ),
+        ("/v1/completions", {"foo": 1}, "unknown field: foo"),
+        ("/v1/completions", {"temprature" * 1000: 1}, "..."),
+    ],
+)
+def test_an_unknown_field_is_told_with_one_that_is_spelled_alike(call, path, fields, message):
+    prompts = {"/v1/completions": {"prompt": "hi"}, "/v1/responses": {"input": "hi"}}
+    prompt = prompts.get(path, {"messages": [{"role": "user", "content": "hi"}]})
+    error = call("POST", path, json={**prompt, **fields}).json()["error"]
+    assert error["message"].endswith(message)
+    assert error["code"] == "unknown_parameter"

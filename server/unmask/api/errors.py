@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +27,8 @@ from unmask.types import FailureCode
 
 STOPPED_RETRY_AFTER_S = 5
 MAX_PATH = 200  # characters of a path in a message
+MAX_ALIKE = 40  # characters of a name that others are compared with
+ALIKE = 0.7  # share of a name that is the same in one that is meant, as difflib counts it
 MAX_VALUE = 80  # characters of a value in a message
 READING = frozenset({"GET", "HEAD"})  # a path has both of them or neither
 CLIENT_CLOSED_REQUEST = 499  # nginx's code, for access logs and metrics only
@@ -176,6 +179,22 @@ def _nearest(path: str, paths: Sequence[str]) -> str | None:
     ending = path.rstrip("/")
     candidates = (known for known in paths if ending.endswith(known.removeprefix("/v1")))
     return max(candidates, key=len, default=None)
+
+
+def unknown_field(path: str, name: str, known: Iterable[str]) -> InvalidRequest:
+    """The error for a field by its path and name; suggests one of `known` that is spelled alike.
+
+    Names with a word more or less are meant before others: `max_output_tokens` by `max_tokens`.
+    """
+    names = sorted(known) if len(name) <= MAX_ALIKE else []
+    nested = [each for each in names if _is_nested(set(each.split("_")), set(name.split("_")))]
+    close = get_close_matches(name, nested or names, n=1, cutoff=ALIKE)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return InvalidRequest(f"unknown field: {path}{hint}", field=path, code="unknown_parameter")
+
+
+def _is_nested(one: set[str], other: set[str]) -> bool:
+    return len(one & other) > 1 and (one <= other or other <= one)
 
 
 def json_excerpt(value: Any) -> str:

@@ -1,11 +1,12 @@
 """`SamplingParams` from the fields that all bodies share, one for each choice."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
+from unmask.api.errors import unknown_field
 from unmask.api.requests import MAX_N, Generation
 from unmask.api.sampling_fields import sampling_values
 from unmask.errors import InvalidRequest
@@ -83,7 +84,7 @@ def count_candidates(body: Generation, n: int) -> int:
     return best_of
 
 
-def refuse_fields(body: Generation, names: Iterable[str]) -> None:
+def refuse_fields(body: Generation, names: Collection[str]) -> None:
     """Raise `InvalidRequest` for fields that are unknown to an endpoint.
 
     Empty ones are none, and neither is one choice.
@@ -93,7 +94,7 @@ def refuse_fields(body: Generation, names: Iterable[str]) -> None:
         if name in ("n", "best_of") and value == 1:
             continue
         if value or (value == 0 and value is not False):
-            raise InvalidRequest(f"unknown field: {name}", field=name, code="unknown_parameter")
+            raise unknown_field(name, name, set(type(body).model_fields) - set(names))
 
 
 def sampling_of(

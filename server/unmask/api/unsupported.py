@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from unmask.api.errors import json_excerpt
+from unmask.api.errors import json_excerpt, unknown_field
 from unmask.api.fields import Body
 from unmask.errors import InvalidRequest
 from unmask.sampling_params import PARAMETERS
@@ -189,7 +189,7 @@ def _check_extra(field: str, name: str, value: Any, body: Body) -> None:
         raise InvalidRequest(f"{field} must be {kind}, got {json_excerpt(value)}", field=field)
     if name not in NEUTRAL:
         shown = field if len(field) <= MAX_NAME else f"{field[:MAX_NAME]}..."
-        raise InvalidRequest(f"unknown field: {shown}", field=shown, code="unknown_parameter")
+        raise unknown_field(shown, name, type(body).model_fields)
     if value in EMPTY or any(_is_same(value, neutral) for neutral in NEUTRAL[name]):
         return
     chooser = CHOOSERS.get(name)
