@@ -45,8 +45,8 @@ CLI = f"""# Command line
 
 {NOTE}
 
-`unmask COMMAND --help` prints the same. A mistake of yours ends a command with exit code 2 and one
-line on stderr.
+`unmask COMMAND --help` prints the same. A mistake of yours ends a command with exit code 2 and
+says on stderr what is wrong.
 """
 
 

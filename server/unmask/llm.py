@@ -101,9 +101,10 @@ class LLM:
     ) -> list[Completion]:
         """Complete prompts (texts or token ids) in one batch; results are in their order.
 
-        `suffix` follows each answer, for models with full attention. Of `best_of` answers, with
-        seeds from the request's on, the one with the highest mean log-probability is taken. Raises
-        `InvalidRequest` before any computation if a request can never be served.
+        `suffix` follows each answer: models with full attention see all of it, those with blocks
+        what is in the answer's last one. Of `best_of` answers, with seeds from the request's on,
+        the one with the highest mean log-probability is taken. Raises `InvalidRequest` before any
+        computation if a request can never be served.
         """
         has_gap = bool(suffix)
         encoded = [self._encode(prompt, has_gap=has_gap) for prompt in _as_prompts(prompts)]

@@ -31,7 +31,9 @@ def generate(
     ] = None,
     suffix: Annotated[
         str,
-        typer.Option(help="Text after each answer, for models with full attention; not in chats."),
+        typer.Option(
+            help="Text after each answer, for models that see text behind a gap; not in chats."
+        ),
     ] = "",
     as_json: Annotated[
         bool,
