@@ -150,6 +150,7 @@ def test_a_first_position_that_is_filled_alone_counts_as_a_step() -> None:
         ((1,), {"max_tokens": 8, "policy": "ancestral", "cache": "block"}, "cache"),
         ((1,), {"max_tokens": 8, "policy": "remdm_cap"}, "policy"),
         ((1,), {"max_tokens": 8, "eta": 0.1}, "eta"),  # which chooses that policy
+        ((1,), {"max_tokens": 8, "threshold": 0.8, "eta": 0.1}, "eta"),
         ((1,), {"max_tokens": 8, "policy": "ancestral", "eta": 0.1}, "eta"),
         (
             (1,),

@@ -12,6 +12,7 @@ from tests.support.engines import make_engine
 from tests.support.tiny import GOLDEN, byte_tokenizer
 from unmask.config import DecodingConfig, ModelConfig
 from unmask.engine.schedule.admission import resolve
+from unmask.engine.schedule.limits import EngineLimits
 from unmask.errors import InvalidCheckpoint, InvalidConfig
 from unmask.models.registry import LoadedModel, load_model
 from unmask.types import ModelInfo, Request, SamplingParams
@@ -209,6 +210,43 @@ def test_defaults_without_revised_tokens_leave_out_what_was_published_for_them(
     assert plain is not None
     assert (plain.policy, plain.threshold) == expected
     assert (plain.editing_threshold, plain.open_blocks) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("policy", "own"), [("spd", None), ("low_confidence_dynamic", "threshold")]
+)
+def test_a_policy_of_the_file_may_have_another_name(
+    policy: str, own: str | None, tmp_path: Path
+) -> None:
+    server = DecodingConfig(policy="dmax")
+    info = load(tmp_path / "a", "dmax", generation={"policy": policy}, decoding=server).info
+    assert info.plain_sampling is not None
+    assert info.plain_sampling.policy == own
+
+
+def test_the_server_may_set_another_value_than_one_that_is_wrong(tmp_path: Path) -> None:
+    wrong = {"policy": "unheard_of", "threshold": 1.5}
+    with pytest.raises(InvalidCheckpoint, match="policy"):
+        load(tmp_path / "a", generation=wrong)
+    server = DecodingConfig(policy="low_confidence", threshold=0.8)
+    info = load(tmp_path / "a", generation=wrong, decoding=server).info
+    assert info.own_sampling is None
+    assert (info.default_sampling.policy, info.default_sampling.threshold) == (server.policy, 0.8)
+
+
+def test_a_policy_that_gives_way_with_the_edits_has_no_number_of_their_preset(
+    tmp_path: Path,
+) -> None:
+    info = load(
+        tmp_path / "LLaDA2.1-mini", "llada21", decoding=DecodingConfig(policy="credit")
+    ).info
+    assert info.default_sampling.threshold == 0.7
+    params = SamplingParams(max_tokens=20, temperature=0.7)
+    limits = EngineLimits(max_batch_tokens=256, num_pages=40, page_size=16)
+    request = Request("r", (1, 2), params, suffix_token_ids=(3, 4))
+    decoding = resolve(request, info, limits)
+    assert (decoding.policy, decoding.threshold) == ("threshold", 0.9)
+    assert decoding.editing_threshold is None
 
 
 def test_defaults_that_revise_nothing_are_plain_already(tmp_path: Path) -> None:

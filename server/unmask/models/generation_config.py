@@ -76,21 +76,21 @@ def read_plain_sampling(
     Values of a preset were published for use with revised tokens, so they are left out too. A
     policy that mixes embeddings gives way to the checkpoint's own, if that is another.
     """
-    mixes = sampling.policy is not None and BY_NAME[sampling.policy].mixes
+    mixes = _mixes(sampling)
     edits = traits.can_edit and sampling.editing_threshold is not None
     if not edits and not mixes:
         return None
-    has_plain = PLAIN in _presets(family, traits, checkpoint)
-    plain = replace(decoding, preset=PLAIN if has_plain else None)
-    defaults = _defaults(family, traits, checkpoint, None, plain, presets=has_plain)
+    preset = _plain_preset(family, traits, checkpoint)
+    plain, presets = replace(decoding, preset=preset), preset is not None
+    defaults = _defaults(family, traits, checkpoint, None, plain, presets=presets)
     defaults.pop("editing_threshold", None)
     if mixes:
-        of_policy = dict.fromkeys(("policy", *NUMBERS))
-        unset = DecodingConfig(preset=plain.preset)
-        own = _defaults(family, traits, checkpoint, None, unset, presets=has_plain)
-        mixes_too = "policy" in own and BY_NAME[own["policy"][0]].mixes
-        kept = {} if mixes_too else {key: own[key] for key in of_policy if key in own}
-        defaults = {key: value for key, value in defaults.items() if key not in of_policy} | kept
+        own = _own(family, traits, checkpoint, None, preset, presets=presets)
+        for key in ("policy", *NUMBERS):
+            defaults.pop(key, None)
+            value = None if own is None or _mixes(own) else getattr(own, key)
+            if value is not None:
+                defaults[key] = value, FILE
     return _params(defaults)
 
 
@@ -100,10 +100,42 @@ def read_own_sampling(
     checkpoint: Checkpoint,
     canvas: CanvasSchedule | None,
     decoding: DecodingConfig,
-) -> SamplingParams:
-    """Defaults of a checkpoint where the server sets none but a preset."""
-    unset = DecodingConfig(preset=decoding.preset)
-    return _params(_defaults(family, traits, checkpoint, canvas, unset))
+) -> SamplingParams | None:
+    """Defaults of a checkpoint where the server sets none but a preset.
+
+    Values of a preset with revised tokens are left out. None if the checkpoint has a value that a
+    request could not have, in whose place the server has set another.
+    """
+    if not traits.can_edit:
+        return _own(family, traits, checkpoint, canvas, decoding.preset)
+    preset = _plain_preset(family, traits, checkpoint)
+    return _own(family, traits, checkpoint, canvas, preset, presets=preset is not None)
+
+
+def _own(
+    family: Family,
+    traits: Traits,
+    checkpoint: Checkpoint,
+    canvas: CanvasSchedule | None,
+    preset: str | None,
+    *,
+    presets: bool = True,
+) -> SamplingParams | None:
+    unset = DecodingConfig(preset=preset)
+    try:
+        return _params(_defaults(family, traits, checkpoint, canvas, unset, presets=presets))
+    except InvalidCheckpoint as error:
+        logger.debug("defaults that are set otherwise: %s", error)
+        return None
+
+
+def _plain_preset(family: Family, traits: Traits, checkpoint: Checkpoint) -> str | None:
+    """The preset without revised tokens, if there is one."""
+    return PLAIN if PLAIN in _presets(family, traits, checkpoint) else None
+
+
+def _mixes(sampling: SamplingParams) -> bool:
+    return sampling.policy is not None and BY_NAME[sampling.policy].mixes
 
 
 def _defaults(

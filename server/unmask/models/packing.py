@@ -170,7 +170,7 @@ def _num_groups_of(
     """Groups of inputs, of several sizes of the one whose scales there are."""
     num_inputs = shape[1]
     for size in sizes:
-        group = num_inputs if size == -1 else size
+        group = max(num_inputs, 1) if size == -1 else size
         if scales.shape[:1] == (num_inputs // group,) and num_inputs % group == 0:
             return num_inputs // group
     size = min(sizes)

@@ -118,8 +118,10 @@ def _naming_number(error: InvalidRequest, params: SamplingParams) -> InvalidRequ
     chosen_by = [name for name in NUMBERS if getattr(params, name) is not None]
     if error.field != "policy" or params.policy is not None or not chosen_by:
         return error
-    message = f"{chosen_by[0]} chooses a policy: {error.message}"
-    return InvalidRequest(message, field=chosen_by[0], code=error.code)
+    # The usual policy's is no reason for another one.
+    chosen = next((name for name in chosen_by if name != "threshold"), chosen_by[0])
+    message = f"{chosen} chooses a policy: {error.message}"
+    return InvalidRequest(message, field=chosen, code=error.code)
 
 
 def _names_given(error: InvalidRequest, params: SamplingParams) -> bool:
